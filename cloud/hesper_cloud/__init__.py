@@ -1,0 +1,1 @@
+"""The head end: consumers, stores, registry, rules, command authority and REST API."""

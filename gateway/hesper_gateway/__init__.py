@@ -1,0 +1,1 @@
+"""The edge agent: lines, sessions, schedule, outbox, uplink and command execution."""

@@ -1,0 +1,1 @@
+"""Runs the whole: demo, acceptance run, benchmarks. The only part that may import all others."""
