@@ -1,0 +1,121 @@
+"""What tests of several parts share: a real Mosquitto that a test starts, kills and wipes."""
+
+import getpass
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+BROKER_DEADLINE_S = 10.0
+POLL_S = 0.02
+
+ANONYMOUS = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+set_tcp_nodelay true
+max_queued_messages 0
+max_inflight_messages 200
+"""
+
+
+def free_port() -> int:
+    """Returns a TCP port on loopback that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Broker:
+    """A real Mosquitto on a free loopback port, with persistence in its own folder.
+
+    Args:
+        folder: Where the configuration, the stored state and the log are written.
+        config: Configuration text in which ``{port}`` and ``{folder}`` are filled in; it must
+            hold a listener. Anonymous by default. User and persistence lines are added to it.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(self, folder: Path, config: str = ANONYMOUS) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.log_path = folder / "mosquitto.log"
+        self._state = folder / "stored"
+        self._config_path = folder / "mosquitto.conf"
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        self._config_path.write_text(
+            config.replace("{port}", str(self.port)).replace("{folder}", str(folder))
+            + f"\nuser {getpass.getuser()}\npersistence true\npersistence_location {self._state}/\n"
+        )
+
+    def start(self) -> "Broker":
+        """Starts the broker and returns once it accepts connections."""
+        self._state.mkdir(exist_ok=True)
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [MOSQUITTO, "-v", "-c", str(self._config_path)], stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + BROKER_DEADLINE_S
+        while True:
+            try:
+                socket.create_connection((self.host, self.port), timeout=1).close()
+            except OSError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"mosquitto: {self.log_path.read_text()}") from None
+                time.sleep(POLL_S)
+            else:
+                return self
+
+    def stop(self) -> None:
+        """Stops it cleanly (SIGTERM): its state is written to disk."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(BROKER_DEADLINE_S)
+            self._process = None
+
+    def kill(self) -> None:
+        """Kills it (SIGKILL), as a power cut would: what it acknowledged may be lost."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(BROKER_DEADLINE_S)
+            self._process = None
+
+    def restart(self) -> None:
+        """Stops it cleanly and starts it on the same port with the same state."""
+        self.stop()
+        self.start()
+
+    def wipe(self) -> None:
+        """Removes its stored sessions and messages; only while it is stopped."""
+        if self._process is not None:
+            raise RuntimeError("stop or kill the broker before wiping its state")
+        shutil.rmtree(self._state, ignore_errors=True)
+
+
+@pytest.fixture
+def broker_factory(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
+    """Makes brokers, ``make(config=…)``; each is started and stopped with the test."""
+    if not Path(MOSQUITTO).exists():
+        pytest.skip("mosquitto is not installed")
+    brokers: list[Broker] = []
+
+    def make(config: str = ANONYMOUS) -> Broker:
+        brokers.append(Broker(tmp_path / f"broker-{len(brokers)}", config).start())
+        return brokers[-1]
+
+    yield make
+    for each in brokers:
+        each.kill()
+
+
+@pytest.fixture
+def broker(broker_factory: Callable[..., Broker]) -> Broker:
+    """A running anonymous broker: ``broker.host``, ``broker.port``, ``broker.kill()`` …"""
+    return broker_factory()
