@@ -1,0 +1,62 @@
+"""Command results: what a gateway did, signed with its own key, sent through its outbox."""
+
+from typing import Literal
+
+import msgspec
+
+from hesper_contracts import batch, jsonbody
+from hesper_contracts.frame import Encoding, Kind, expect
+from hesper_contracts.jsonbody import UtcTime
+from hesper_contracts.signing import Keyring, Signer
+
+ResultState = Literal[
+    "acknowledged", "executing", "confirmed", "failed", "rejected", "expired", "unknown"
+]
+
+
+class RelayReading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A relay as its meter reports it (IEC 62056-6-2, class 70, attributes 2 and 3).
+
+    ``output`` is true when the supply is connected; ``control_state`` is 0 disconnected,
+    1 connected, 2 ready for reconnection.
+    """
+
+    output: bool
+    control_state: int
+    read_at: UtcTime
+
+
+class CommandResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One step or the outcome of one command.
+
+    ``registers`` is the snapshot at the cut: logical name → (value, scaler, unit).
+    """
+
+    command_id: str
+    gateway: str
+    meter: str
+    state: ResultState
+    at: UtcTime
+    detail: str = ""
+    relay_before: RelayReading | None = None
+    relay_after: RelayReading | None = None
+    registers: dict[str, tuple[int, int, int]] = {}
+
+
+def to_payload(result: CommandResult, signer: Signer, epoch: str, sequence: int) -> bytes:
+    """Return the signed payload of a results batch, which holds one result."""
+    prefix = batch.prefix(Kind.RESULTS, Encoding.SIGNED_JSON, epoch, sequence)
+    return signer.sign(prefix, jsonbody.encode(result))
+
+
+def from_payload(payload: bytes, keys: Keyring, gateway: str) -> CommandResult:
+    """Return a result whose signature holds and that comes from this gateway.
+
+    Raises:
+        Refused: another kind or version, a malformed body, or another gateway's result.
+        Forged: not signed by this gateway's key.
+    """
+    expect(payload, Kind.RESULTS, Encoding.SIGNED_JSON)
+    sealed = batch.open_(payload)
+    body = keys.verify(sealed.prefix, sealed.body)
+    return jsonbody.addressed_to(jsonbody.decode(body, CommandResult), gateway)

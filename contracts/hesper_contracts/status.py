@@ -1,0 +1,67 @@
+"""Retained status of gateways and cloud roles, with a last will that says offline."""
+
+from typing import Literal
+
+import msgspec
+
+from hesper_contracts import jsonbody
+from hesper_contracts.frame import HEADER_LENGTH, Encoding, Kind, expect, header
+from hesper_contracts.jsonbody import UtcTime
+
+Presence = Literal["online", "offline"]
+
+
+class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How a gateway is; ``boot_id`` is random per start of the agent.
+
+    ``command_counter`` is the highest command counter it accepted, so that an authority restored
+    from a backup can skip past it. The last will carries state, boot id and nothing newer.
+    """
+
+    gateway: str
+    boot_id: str
+    state: Presence
+    sent_at: UtcTime
+    started_at: UtcTime
+    version: str = ""
+    backlog_batches: int = 0
+    oldest_unreceipted_at: UtcTime | None = None
+    meters_total: int = 0
+    meters_reachable: int = 0
+    command_counter: int = 0
+    clock_offset_ms: int | None = None
+    outbox_percent: int = 0
+
+
+class CloudStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A cloud role that comes or goes; gateways resend at once when one comes."""
+
+    role: str
+    instance: str
+    state: Presence
+    started_at: UtcTime
+
+
+def to_payload(status: GatewayStatus | CloudStatus) -> bytes:
+    """Return the payload of a status message, published retained."""
+    return header(Kind.STATUS, Encoding.JSON) + jsonbody.encode(status)
+
+
+def gateway_from_payload(payload: bytes) -> GatewayStatus:
+    """Return a gateway's status.
+
+    Raises:
+        Refused: another kind or version, or a malformed body.
+    """
+    expect(payload, Kind.STATUS, Encoding.JSON)
+    return jsonbody.decode(payload[HEADER_LENGTH:], GatewayStatus)
+
+
+def cloud_from_payload(payload: bytes) -> CloudStatus:
+    """Return a cloud role's status.
+
+    Raises:
+        Refused: another kind or version, or a malformed body.
+    """
+    expect(payload, Kind.STATUS, Encoding.JSON)
+    return jsonbody.decode(payload[HEADER_LENGTH:], CloudStatus)

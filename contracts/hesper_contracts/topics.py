@@ -1,0 +1,109 @@
+"""Topic names: identity before kind, so that an access rule is one pattern per gateway."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from hesper_contracts.frame import Kind, Refused
+
+ROOT = "hesper/v1"
+CLOUD = "cloud"
+_GATEWAY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_METER = re.compile(r"[!-~]{1,32}")
+UP = frozenset({Kind.READINGS, Kind.EVENTS, Kind.RESULTS, Kind.STATUS, Kind.REQUESTS, Kind.TUNNEL})
+DOWN = frozenset(
+    {Kind.RECEIPTS, Kind.COMMANDS, Kind.CONFIG, Kind.BLOCKS, Kind.ANSWERS, Kind.TUNNEL}
+)
+
+
+def gateway_id(text: str) -> str:
+    """Return the text if it can name a gateway.
+
+    Raises:
+        Refused: not lower-case letters, digits and hyphens (1 to 63), or the reserved ``cloud``.
+    """
+    if text == CLOUD or not _GATEWAY.fullmatch(text):
+        raise Refused(
+            f"{text!r} cannot name a gateway: use 1 to 63 of a-z, 0-9 and '-', and not 'cloud'"
+        )
+    return text
+
+
+def meter_id(text: str) -> str:
+    """Return the text if it can name a meter: its serial number, 1 to 32 printable ASCII.
+
+    Raises:
+        Refused: empty, too long, or with blanks or control characters.
+    """
+    if not _METER.fullmatch(text):
+        raise Refused(f"{text!r} cannot name a meter: 1 to 32 printable ASCII characters")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a message came from or goes to: ``gateway/up|down/kind``."""
+
+    gateway: str
+    direction: Literal["up", "down"]
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class CloudAddress:
+    """The status topic of one instance of a cloud role."""
+
+    role: str
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Every topic name below one root."""
+
+    root: str = ROOT
+
+    def up(self, gateway: str, kind: Kind) -> str:
+        """Return the topic on which a gateway publishes one kind."""
+        return f"{self.root}/{gateway_id(gateway)}/up/{kind}"
+
+    def down(self, gateway: str, kind: Kind) -> str:
+        """Return the topic on which a gateway receives one kind."""
+        return f"{self.root}/{gateway_id(gateway)}/down/{kind}"
+
+    def every_down(self, gateway: str) -> str:
+        """Return the filter of all that comes down to one gateway."""
+        return f"{self.root}/{gateway_id(gateway)}/down/+"
+
+    def shared(self, role: str, kind: Kind) -> str:
+        """Return the shared-subscription filter by which a role's instances share one kind."""
+        return f"$share/{role}/{self.root}/+/up/{kind}"
+
+    def every_status(self) -> str:
+        """Return the filter of all gateways' retained status, subscribed unshared."""
+        return f"{self.root}/+/up/{Kind.STATUS}"
+
+    def cloud_status(self, role: str, instance: str) -> str:
+        """Return the retained status topic of one instance of a cloud role."""
+        return f"{self.root}/{CLOUD}/{role}/{instance}/status"
+
+    def every_cloud_status(self) -> str:
+        """Return the filter by which a gateway hears cloud roles announce themselves."""
+        return f"{self.root}/{CLOUD}/+/+/status"
+
+    def parse(self, topic: str) -> Address | CloudAddress:
+        """Return what a received topic names.
+
+        Raises:
+            Refused: the topic is not one of the contract's.
+        """
+        prefix = f"{self.root}/"
+        levels = topic.removeprefix(prefix).split("/") if topic.startswith(prefix) else []
+        match levels:
+            case ["cloud", role, instance, "status"]:
+                return CloudAddress(role, instance)
+            case [gateway, "up", kind] if kind in UP:
+                return Address(gateway_id(gateway), "up", Kind(kind))
+            case [gateway, "down", kind] if kind in DOWN:
+                return Address(gateway_id(gateway), "down", Kind(kind))
+        raise Refused(f"topic {topic!r} is not part of the contract below {self.root!r}")
