@@ -1,0 +1,204 @@
+"""gateway.toml: which lines the gateway has, which meters hang on them, how often it reads.
+
+The file is a border, so it is checked here once and completely; what leaves this module is
+frozen. File names are relative to the folder of gateway.toml.
+"""
+
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from hesper_gateway.errors import ConfigError
+
+GatewayId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+MeterId = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,32}$")]
+LineName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+Port = Annotated[int, Field(ge=0, le=65535)]
+SystemTitle = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$", to_lower=True)]
+Framing = Annotated[str, StringConstraints(pattern=r"^[78][NEO][12]$")]
+
+
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    folder = (info.context or {}).get("folder")
+    return path if folder is None else Path(folder) / path
+
+
+RelativePath = Annotated[Path, AfterValidator(_beside_the_file)]
+"""A path written relative to gateway.toml; absolute once loaded."""
+
+
+class Record(BaseModel):
+    """The base of every table in gateway.toml: unknown keys are refused, values frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TcpLine(Record):
+    """One TCP address with one meter, or several told apart by their server address."""
+
+    name: LineName
+    kind: Literal["tcp"]
+    host: str
+    port: Port
+
+
+class SerialLine(Record):
+    """One serial port, RS-485 multi-drop or an optical head; HDLC without mode E."""
+
+    name: LineName
+    kind: Literal["serial"]
+    path: Path
+    baudrate: int = Field(default=9600, ge=50, le=4_000_000)
+    framing: Framing = "8N1"
+    echo: bool = False
+    """The probe repeats what we send; those octets are skipped."""
+
+
+class DialInLine(Record):
+    """A TCP port on which cellular meters call; they are told apart by system title."""
+
+    name: LineName
+    kind: Literal["dial-in"]
+    host: str = "127.0.0.1"
+    port: Port
+    connections_max: int = Field(default=2000, ge=1)
+
+
+class PushSerialLine(Record):
+    """A serial port on which meters talk unasked."""
+
+    name: LineName
+    kind: Literal["push-serial"]
+    path: Path
+    baudrate: int = Field(default=2400, ge=50, le=4_000_000)
+    framing: Framing = "8N1"
+
+
+class PushTcpLine(Record):
+    """A TCP port on which meters, or a serial device server, deliver pushes."""
+
+    name: LineName
+    kind: Literal["push-tcp"]
+    host: str = "127.0.0.1"
+    port: Port
+    connections_max: int = Field(default=2000, ge=1)
+
+
+LineConfig = Annotated[
+    TcpLine | SerialLine | DialInLine | PushSerialLine | PushTcpLine, Field(discriminator="kind")
+]
+
+
+class MeterConfig(Record):
+    """One meter behind one line."""
+
+    id: MeterId
+    line: LineName
+    template: str
+    logical_device_name: str | None = None
+    """Required where the gateway may write: it is compared before every write."""
+    server_address: int = Field(default=1, ge=0, le=0x3FFF)
+    """Upper (logical) HDLC address, or the wrapper port of the logical device."""
+    physical_address: int | None = Field(default=None, ge=0, le=0x3FFF)
+    system_title: SystemTitle | None = None
+    keys_file: RelativePath | None = None
+    authentication_key_unknown: bool = False
+    """Accept messages that are encrypted but not authenticated; each is flagged."""
+    source_address: int | None = None
+    """On a push line: the HDLC server address that this meter sends from."""
+    identities: tuple[str, ...] = ()
+    """On a push line: further names that the meter calls itself in its pushes."""
+    zone: str | None = None
+    """IANA time zone of the meter's clock, where it differs from the template's."""
+
+
+class ScheduleConfig(Record):
+    """How often each meter is visited; a missed visit is made up for, never skipped."""
+
+    profile_s: float | None = Field(default=None, gt=0)
+    """Load profile; without it, the capture period that the meter states."""
+    snapshot_s: float = Field(default=60, gt=0)
+    events_s: float = Field(default=300, gt=0)
+    jitter_s: float = Field(default=5, ge=0)
+    """Meters are spread over this many seconds after each tick."""
+    back_off_s: float = Field(default=5, gt=0)
+    """Pause after a first failure; it doubles up to ``back_off_max_s``."""
+    back_off_max_s: float = Field(default=300, gt=0)
+
+
+class GatewayConfig(Record):
+    """The whole of gateway.toml."""
+
+    gateway: GatewayId
+    state: RelativePath = Path("state")
+    """Folder of the gateway's database."""
+    schedule: ScheduleConfig = ScheduleConfig()
+    lines: tuple[LineConfig, ...] = ()
+    meters: tuple[MeterConfig, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_fit_together(self) -> Self:
+        if self.gateway == "cloud":
+            raise ValueError("gateway: the name 'cloud' is reserved")
+        _refuse_doubles("line name", [line.name for line in self.lines])
+        _refuse_doubles("meter id", [meter.id for meter in self.meters])
+        known = {line.name: line for line in self.lines}
+        for meter in self.meters:
+            if meter.line not in known:
+                raise ValueError(f"meter {meter.id}: no line is named {meter.line!r}")
+            if known[meter.line].kind == "dial-in" and meter.system_title is None:
+                raise ValueError(f"meter {meter.id}: a dial-in meter needs its system_title")
+        return self
+
+    def line(self, name: str) -> LineConfig:
+        """Return the line of that name; meters only name lines that exist."""
+        return next(line for line in self.lines if line.name == name)
+
+    def meters_on(self, line: str) -> tuple[MeterConfig, ...]:
+        """Return the meters behind one line, in the order of the file."""
+        return tuple(meter for meter in self.meters if meter.line == line)
+
+
+def _refuse_doubles(what: str, names: list[str]) -> None:
+    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
+    if doubled:
+        raise ValueError(f"{what} used twice: {', '.join(doubled)}")
+
+
+def load(path: Path) -> GatewayConfig:
+    """Read gateway.toml.
+
+    Raises:
+        ConfigError: the file is absent, not TOML, or does not fit; every place is listed.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    try:
+        return GatewayConfig.model_validate(document, context={"folder": path.parent.absolute()})
+    except ValidationError as error:
+        raise ConfigError(complaint(str(path), error)) from error
+
+
+def complaint(source: str, error: ValidationError) -> str:
+    """Return one line per misfit, each with its place in the file."""
+    lines = []
+    for item in error.errors(include_url=False, include_input=False):
+        place = ".".join(str(part) for part in item["loc"]) or "file"
+        lines.append(f"{source}: {place}: {item['msg'].removeprefix('Value error, ')}")
+    return "\n".join(lines)
