@@ -1,0 +1,1 @@
+"""The two relational databases: the registry and the authority's own."""

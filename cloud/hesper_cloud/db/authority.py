@@ -1,0 +1,177 @@
+"""Tables of ``authority.db``: what only the authority (and the operator of its machine) writes.
+
+Every other process opens this database read-only.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from hesper_cloud.db.columns import UtcTime
+from hesper_cloud.db.registry import NAMING
+
+
+class AuthorityBase(DeclarativeBase):
+    """Declares the tables of the authority's database."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads a plain dict from the class
+        datetime: UtcTime,
+        dict[str, Any]: JSON,
+        bytes: LargeBinary,
+    }
+
+
+class User(AuthorityBase):
+    """One account; raising ``token_version`` ends its sessions and tokens."""
+
+    __tablename__ = "users"
+
+    username: Mapped[str] = mapped_column(String(64), primary_key=True)
+    role: Mapped[str]  # viewer | operator | approver | admin
+    password_hash: Mapped[str]  # argon2id
+    disabled: Mapped[bool] = mapped_column(default=False)
+    token_version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime]
+
+
+class PolicyRow(AuthorityBase):
+    """One named policy document; exactly one is active."""
+
+    __tablename__ = "policies"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    document: Mapped[dict[str, Any]]
+    active: Mapped[bool] = mapped_column(default=False)
+
+
+class KillSwitch(AuthorityBase):
+    """The one row that says whether commands may leave at all."""
+
+    __tablename__ = "kill_switch"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    engaged: Mapped[bool] = mapped_column(default=False)
+    set_by: Mapped[str | None]
+    set_at: Mapped[datetime | None]
+    reason: Mapped[str | None] = mapped_column(Text)
+
+
+class CommandRecord(AuthorityBase):
+    """One command and where it stands."""
+
+    __tablename__ = "commands"
+    __table_args__ = (
+        Index(None, "state", "created_at"),
+        Index(None, "meter", "created_at"),
+        UniqueConstraint("gateway", "counter"),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    kind: Mapped[str]
+    meter: Mapped[str]
+    gateway: Mapped[str]
+    parameters: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    state: Mapped[str]
+    requester: Mapped[str]
+    approver: Mapped[str | None]
+    reason: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    queued_at: Mapped[datetime | None]
+    sent_at: Mapped[datetime | None]
+    not_before: Mapped[datetime | None]
+    not_after: Mapped[datetime | None]  # awaiting approval: end of the approval window
+    counter: Mapped[int | None] = mapped_column(BigInteger)
+    envelope: Mapped[bytes | None]  # signed once, published byte for byte
+    updated_at: Mapped[datetime]
+    detail: Mapped[str | None] = mapped_column(Text)
+    relay_before: Mapped[bool | None]
+    relay_after: Mapped[bool | None]
+
+
+class AuditRow(AuthorityBase):
+    """One link of the audit chain; `hesper_cloud.audit` says what the hash covers."""
+
+    __tablename__ = "audit"
+
+    sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(index=True)
+    actor: Mapped[str]
+    action: Mapped[str]
+    subject: Mapped[str] = mapped_column(index=True)
+    before: Mapped[str | None] = mapped_column(Text)
+    after: Mapped[str | None] = mapped_column(Text)
+    why: Mapped[str | None] = mapped_column(Text)
+    previous_hash: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class BudgetUse(AuthorityBase):
+    """One disconnect that counts against the budgets, from the moment it is signed."""
+
+    __tablename__ = "budget_uses"
+    __table_args__ = (Index(None, "at"), Index(None, "gateway", "at"))
+
+    command_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    at: Mapped[datetime]
+    gateway: Mapped[str]
+
+
+class GatewayCounter(AuthorityBase):
+    """The next command counter of one gateway; it only grows."""
+
+    __tablename__ = "gateway_counters"
+
+    gateway: Mapped[str] = mapped_column(String(63), primary_key=True)
+    next: Mapped[int] = mapped_column(BigInteger)
+
+
+class GatewayKey(AuthorityBase):
+    """The Ed25519 public key with which one gateway signs its results."""
+
+    __tablename__ = "gateway_keys"
+
+    gateway: Mapped[str] = mapped_column(String(63), primary_key=True)
+    public_key: Mapped[str]
+    added_at: Mapped[datetime]
+
+
+class Protection(AuthorityBase):
+    """One meter whose supply is never cut, with the cause."""
+
+    __tablename__ = "protections"
+
+    meter: Mapped[str] = mapped_column(String(32), primary_key=True)
+    cause: Mapped[str]
+    added_at: Mapped[datetime]
+
+
+class SettledRequest(AuthorityBase):
+    """The outcome of one request, so that a crash never settles it twice."""
+
+    __tablename__ = "settled_requests"
+
+    request_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    state: Mapped[str]
+    outcome: Mapped[dict[str, Any]]
+    at: Mapped[datetime]
+
+
+class Cursor(AuthorityBase):
+    """How far the authority has read a table of the registry."""
+
+    __tablename__ = "cursors"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)

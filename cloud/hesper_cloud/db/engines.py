@@ -1,0 +1,74 @@
+"""Engines and transactions for both databases.
+
+SQLite connections run in WAL with ``synchronous=FULL`` (a row that was answered for survives a
+power cut), a busy timeout and foreign keys. Transactions begin explicitly: `reading` takes a
+snapshot, `writing` takes the write lock at once, so that a read that turns into a write never
+fails half-way because another process wrote in between.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.orm import Session
+
+BUSY_TIMEOUT_MS = 10_000
+_BEGIN = "hesper_begin"
+
+
+def open_engine(url: str, *, read_only: bool = False) -> Engine:
+    """Opens an engine on ``url``; with ``read_only`` the database refuses every write.
+
+    The web process opens the authority's database read-only: only the authority writes it.
+    """
+    if make_url(url).get_backend_name() != "sqlite":
+        options = {"postgresql_readonly": True} if read_only else {}
+        return create_engine(url, pool_pre_ping=True, execution_options=options)
+    engine = create_engine(_sqlite_url(url, read_only=read_only), pool_size=8, max_overflow=24)
+
+    @event.listens_for(engine, "connect")
+    def set_pragmas(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # BEGIN is ours to say
+        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS:d}")
+        connection.execute("PRAGMA foreign_keys=ON")
+        if read_only:
+            connection.execute("PRAGMA query_only=ON")
+            return
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        mode = connection.get_execution_options().get(_BEGIN, "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
+
+
+def _sqlite_url(url: str, *, read_only: bool) -> str:
+    """Rewrites a SQLite URL to SQLite's own URI form, read-only where asked."""
+    path = make_url(url).database
+    if not path or path == ":memory:":
+        raise ValueError("the database must be a file: several threads and processes share it")
+    if path.startswith("file:"):
+        return url
+    mode = "ro" if read_only else "rwc"
+    return f"sqlite:///file:{path}?mode={mode}&uri=true"
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """Yields a session on one consistent snapshot; nothing is written."""
+    with Session(engine, expire_on_commit=False) as session:
+        yield session
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Session]:
+    """Yields a session that holds the write lock; commits at the end, rolls back on an error."""
+    with engine.connect().execution_options(**{_BEGIN: "IMMEDIATE"}) as connection:
+        with Session(connection, expire_on_commit=False) as session, session.begin():
+            yield session
+        if connection.in_transaction():
+            connection.commit()

@@ -1,0 +1,226 @@
+"""Tables of ``hesper.db``: the registry and what is stored beside the readings.
+
+Written by the main process (ingest, jobs, web). The authority reads it, settles rows of
+`Request` and marks rows of `Result`; it trusts nothing here without a signature or a password.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from hesper_cloud.db.columns import UtcTime
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class RegistryBase(DeclarativeBase):
+    """Declares the tables of the registry database."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads a plain dict from the class
+        datetime: UtcTime,
+        dict[str, Any]: JSON,
+        bytes: LargeBinary,
+    }
+
+
+class Gateway(RegistryBase):
+    """One gateway, as provisioned and as it last reported itself."""
+
+    __tablename__ = "gateways"
+
+    id: Mapped[str] = mapped_column(String(63), primary_key=True)
+    public_key: Mapped[str | None]  # Ed25519, hex; the authority keeps its own copy
+    state: Mapped[str] = mapped_column(default="unknown")  # unknown | online | offline
+    boot_id: Mapped[str | None]
+    version: Mapped[str | None]
+    first_seen_at: Mapped[datetime | None]
+    last_seen_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    backlog: Mapped[int | None]  # batches waiting for a receipt
+    oldest_unreceipted_at: Mapped[datetime | None]
+    meters_total: Mapped[int | None]
+    meters_reachable: Mapped[int | None]
+    outbox_percent: Mapped[int | None]
+    clock_offset_ms: Mapped[int | None]
+    command_counter: Mapped[int | None] = mapped_column(BigInteger)  # highest it accepted
+    attributes: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Meter(RegistryBase):
+    """One meter, discovered by its readings or commissioned by a person."""
+
+    __tablename__ = "meters"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)  # serial number
+    gateway_id: Mapped[str | None] = mapped_column(ForeignKey("gateways.id"), index=True)
+    state: Mapped[str] = mapped_column(default="discovered")  # discovered | commissioned
+    logical_device_name: Mapped[str | None]
+    model: Mapped[str | None]
+    firmware: Mapped[str | None]
+    template: Mapped[str | None]
+    customer: Mapped[str | None]
+    address: Mapped[str | None]
+    area: Mapped[str | None]
+    life_support: Mapped[bool] = mapped_column(default=False)
+    first_seen_at: Mapped[datetime]
+    last_contact_at: Mapped[datetime | None] = mapped_column(index=True)
+    relay_output: Mapped[bool | None]  # True: supply connected (class 70, attribute 2)
+    relay_control: Mapped[int | None]  # class 70, attribute 3
+    relay_confirmed_at: Mapped[datetime | None]
+    capture_period_s: Mapped[int | None]
+
+
+class Event(RegistryBase):
+    """One event of a meter or a gateway; its id comes from the gateway."""
+
+    __tablename__ = "events"
+    __table_args__ = (Index(None, "meter", "occurred_at"),)
+
+    id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    meter: Mapped[str | None]
+    gateway: Mapped[str]
+    code: Mapped[str]
+    severity: Mapped[str]  # info | warning | critical
+    occurred_at: Mapped[datetime] = mapped_column(index=True)
+    stored_at: Mapped[datetime]
+    text: Mapped[str] = mapped_column(Text)
+    attributes: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Alert(RegistryBase):
+    """One alert from the moment a rule raises it until the rule clears it."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (Index(None, "state", "severity"), Index(None, "rule", "meter", "state"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    rule: Mapped[str]
+    meter: Mapped[str | None] = mapped_column(index=True)
+    gateway: Mapped[str | None]
+    severity: Mapped[str]  # info | warning | critical
+    state: Mapped[str] = mapped_column(default="new")  # new | acknowledged | cleared
+    raised_at: Mapped[datetime]
+    cleared_at: Mapped[datetime | None]
+    acknowledged_by: Mapped[str | None]
+    acknowledged_at: Mapped[datetime | None]
+    note: Mapped[str | None] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Text)
+
+
+class Gap(RegistryBase):
+    """One run of missing captures of one profile of one meter, with its cause."""
+
+    __tablename__ = "gaps"
+    __table_args__ = (Index(None, "meter", "profile", "from_at"), Index(None, "state"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    meter: Mapped[str]
+    profile: Mapped[str]  # logical name as text
+    from_at: Mapped[datetime]  # first missing capture
+    to_at: Mapped[datetime]  # last missing capture
+    expected_count: Mapped[int]
+    cause: Mapped[str]
+    state: Mapped[str] = mapped_column(default="open")  # open | closed
+    noticed_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+
+
+class DeadLetter(RegistryBase):
+    """One message that could not be decoded, kept with the reason."""
+
+    __tablename__ = "dead_letters"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    topic: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    payload: Mapped[bytes]
+    received_at: Mapped[datetime] = mapped_column(index=True)
+    digest: Mapped[str]  # SHA-256 of the payload, hex
+
+
+class BatchSeen(RegistryBase):
+    """One stored batch of a kind that lives in this database (events, results)."""
+
+    __tablename__ = "batches_seen"
+
+    gateway: Mapped[str] = mapped_column(String(63), primary_key=True)
+    epoch: Mapped[str] = mapped_column(String(16), primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    digest: Mapped[str]
+    stored_at: Mapped[datetime]
+
+
+class Result(RegistryBase):
+    """One command result as it arrived; the authority verifies it before it means anything."""
+
+    __tablename__ = "results"
+
+    id: Mapped[int] = mapped_column(primary_key=True)  # the authority's cursor follows it
+    command_id: Mapped[str] = mapped_column(index=True)
+    gateway: Mapped[str]  # from the topic
+    payload: Mapped[bytes]  # the signed result, byte for byte
+    verified: Mapped[bool | None]  # set by the authority; None: not looked at yet
+    received_at: Mapped[datetime]
+
+
+class Request(RegistryBase):
+    """One request to the authority, settled by it alone."""
+
+    __tablename__ = "requests"
+    __table_args__ = (
+        UniqueConstraint("requested_by", "idempotency_key"),
+        Index(None, "state", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    requested_by: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    sealed: Mapped[bytes | None]  # a password, sealed to the authority; cleared after use
+    idempotency_key: Mapped[str]
+    created_at: Mapped[datetime]
+    state: Mapped[str] = mapped_column(default="new")  # new | done | refused
+    outcome: Mapped[dict[str, Any] | None]
+    settled_at: Mapped[datetime | None]
+
+
+class WebSession(RegistryBase):
+    """One browser session; the token itself is never stored."""
+
+    __tablename__ = "sessions"
+
+    token_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    username: Mapped[str] = mapped_column(index=True)
+    token_version: Mapped[int]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    source: Mapped[str]
+
+
+class LoginFailure(RegistryBase):
+    """Failed logins of one account or one address, for the growing back-off."""
+
+    __tablename__ = "login_failures"
+
+    subject: Mapped[str] = mapped_column(String(200), primary_key=True)
+    failures: Mapped[int]
+    last_at: Mapped[datetime]

@@ -1,0 +1,1 @@
+"""Schema migrations, one Alembic history per database."""

@@ -1,0 +1,14 @@
+"""Alembic's environment for the registry database; the connection comes from the caller."""
+
+from alembic import context
+from hesper_cloud.db.registry import RegistryBase
+from sqlalchemy import Connection
+
+connection: Connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection,
+    target_metadata=RegistryBase.metadata,
+    render_as_batch=connection.dialect.name == "sqlite",
+)
+with context.begin_transaction():
+    context.run_migrations()

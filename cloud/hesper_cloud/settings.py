@@ -1,0 +1,180 @@
+"""Configuration of the head end: one ``cloud.toml``, overridden by ``HESPER_…`` variables.
+
+Relative paths count from the folder of the file. Nested values are reached from the environment
+with two underscores, for example ``HESPER_WEB__PORT=8080``.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BrokerAccount(_Section):
+    """One account on the broker; the password is in a file of its own."""
+
+    username: str
+    password_file: Path
+
+    def password(self) -> str:
+        """Reads the password; whitespace around it does not count."""
+        return self.password_file.read_text(encoding="utf-8").strip()
+
+
+class BrokerSettings(_Section):
+    """The MQTT broker and the accounts of the roles on it."""
+
+    host: str = "127.0.0.1"
+    port: int = 1883
+    root: str = "hesper/v1"
+    tls_ca: Path | None = None
+    ingest: BrokerAccount | None = None
+    authority: BrokerAccount | None = None
+
+
+class InfluxSettings(_Section):
+    """One InfluxDB server; the token (2.x, 3.x) or password (1.x) is in a file."""
+
+    url: str = "http://127.0.0.1:8086"
+    database: str = "hesper"
+    organisation: str = ""
+    username: str | None = None
+    password_file: Path | None = None
+    token_file: Path | None = None
+
+
+class StoreSettings(_Section):
+    """Where readings live."""
+
+    kind: Literal["duckdb", "influx"] = "duckdb"
+    influx: InfluxSettings = InfluxSettings()
+
+
+class DatabaseSettings(_Section):
+    """URLs of the relational databases; empty means SQLite in the state folder."""
+
+    url: str = ""
+    authority_url: str = ""
+
+
+class WebSettings(_Section):
+    """The HTTP side."""
+
+    host: str = "127.0.0.1"
+    port: int = 18080
+    secure_cookies: bool = False  # set where TLS ends in front of Hesper
+    allowed_origins: tuple[str, ...] = ()  # beside the host that the request names
+    session_hours: int = 12
+    token_minutes: int = 60
+
+
+class IngestSettings(_Section):
+    """How the consumer groups messages and what it accepts."""
+
+    instance: str = "main"
+    group_max_messages: int = 200
+    group_linger_ms: int = 20
+    max_payload_octets: int = 4 * 1024 * 1024
+
+
+class RuleSettings(_Section):
+    """Thresholds of the first rules and of the gap ledger."""
+
+    nominal_voltage_v: int = 230
+    voltage_tolerance_percent: int = 10  # EN 50160:2010, 4.2.2
+    silent_after_periods: float = 3.0  # capture periods without contact
+    silent_after_s: int = 0  # 0: from the capture period
+    default_capture_period_s: int = 900
+    gap_grace_s: int = 0  # 0: from the capture period
+    meter_zone: str = "UTC"
+
+
+class AuthoritySettings(_Section):
+    """The authority process."""
+
+    instance: str = "main"
+    poll_ms: int = Field(default=10, ge=1, le=50)
+
+
+class Settings(BaseSettings):
+    """Everything the cloud's processes are told from outside."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HESPER_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    state: Path = Path("state")
+    broker: BrokerSettings = BrokerSettings()
+    store: StoreSettings = StoreSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    web: WebSettings = WebSettings()
+    ingest: IngestSettings = IngestSettings()
+    rules: RuleSettings = RuleSettings()
+    authority: AuthoritySettings = AuthoritySettings()
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads ``path``; raises pydantic's ValidationError that names every wrong field."""
+        with path.open("rb") as file:
+            values = tomllib.load(file)
+        values.setdefault("state", "state")
+        return cls(**_rooted(values, path.resolve().parent))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Puts the environment before the file."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _fill_urls(self) -> Self:
+        state = self.state.resolve()
+        database = DatabaseSettings(
+            url=self.database.url or f"sqlite:///{state / 'hesper.db'}",
+            authority_url=self.database.authority_url or f"sqlite:///{state / 'authority.db'}",
+        )
+        object.__setattr__(self, "database", database)
+        return self
+
+    @property
+    def keys(self) -> Path:
+        """The folder of key files, readable by the service's account alone."""
+        return self.state / "keys"
+
+    @property
+    def readings_file(self) -> Path:
+        """The file of the embedded store."""
+        return self.state / "readings.duckdb"
+
+
+_PATHS = frozenset({"state", "password_file", "token_file", "tls_ca"})
+
+
+def _rooted(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Makes every path absolute, counted from the folder of the configuration file."""
+    rooted: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            rooted[name] = _rooted(value, folder)
+        elif name in _PATHS and value is not None:
+            rooted[name] = folder / value
+        else:
+            rooted[name] = value
+    return rooted

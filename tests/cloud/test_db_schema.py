@@ -1,0 +1,84 @@
+"""The migrations and the models say the same, and the engines keep their promises."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from hesper_cloud.db import authority, migrate, registry
+from hesper_cloud.db.engines import open_engine, reading, writing
+from sqlalchemy import Engine, insert, select, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+NOW = datetime(2026, 3, 29, 0, 59, 59, 123456, tzinfo=UTC)
+
+
+def engine_in(folder: Path, *, read_only: bool = False) -> Engine:
+    return open_engine(f"sqlite:///{folder / 'test.db'}", read_only=read_only)
+
+
+@pytest.mark.parametrize(
+    ("database", "metadata"),
+    [
+        ("registry", registry.RegistryBase.metadata),
+        ("authority", authority.AuthorityBase.metadata),
+    ],
+)
+def test_migrations_build_what_the_models_say(tmp_path, database, metadata):
+    engine = engine_in(tmp_path)
+    migrate.upgrade(engine, database)
+    migrate.upgrade(engine, database)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_pragmas_are_set_on_every_connection(tmp_path):
+    engine = engine_in(tmp_path)
+    with engine.connect() as one, engine.connect() as two:
+        for connection in (one, two):
+            found = [
+                connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            ]
+            assert found == ["wal", 2, 1, 10_000]
+
+
+def test_times_come_back_as_they_went_in(tmp_path):
+    engine = engine_in(tmp_path)
+    migrate.upgrade(engine, "registry")
+    with writing(engine) as session:
+        session.add(registry.Meter(id="HES1", first_seen_at=NOW))
+    with reading(engine) as session:
+        assert session.scalars(select(registry.Meter.first_seen_at)).one() == NOW
+    with pytest.raises(Exception, match="without a zone"), writing(engine) as session:
+        session.add(registry.Meter(id="HES2", first_seen_at=NOW.replace(tzinfo=None)))
+
+
+def add_twice(engine: Engine) -> None:
+    row = insert(registry.Meter).values(id="HES1", first_seen_at=NOW, life_support=False)
+    with writing(engine) as session:
+        session.execute(row)
+        session.execute(row)
+
+
+def test_a_failed_transaction_leaves_nothing(tmp_path):
+    engine = engine_in(tmp_path)
+    migrate.upgrade(engine, "registry")
+    with pytest.raises(IntegrityError):
+        add_twice(engine)
+    with reading(engine) as session:
+        assert session.scalars(select(registry.Meter)).all() == []
+
+
+def test_a_read_only_engine_sees_but_does_not_write(tmp_path):
+    writer = engine_in(tmp_path)
+    migrate.upgrade(writer, "authority")
+    reader = engine_in(tmp_path, read_only=True)
+    with writing(writer) as session:
+        session.add(authority.Cursor(name="results", position=3))
+    with reading(reader) as session:
+        assert session.scalars(select(authority.Cursor.position)).one() == 3
+    with pytest.raises(OperationalError, match="readonly"), reader.begin() as connection:
+        connection.execute(text("UPDATE cursors SET position = 4"))
