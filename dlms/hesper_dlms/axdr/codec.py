@@ -1,0 +1,82 @@
+"""Whole A-XDR values: decode and encode, nested types included."""
+
+from __future__ import annotations
+
+from hesper_dlms.axdr import compact
+from hesper_dlms.axdr.data import Data, Tag
+from hesper_dlms.axdr.octets import (
+    read_contents,
+    read_length,
+    read_tag,
+    write_contents,
+    write_length,
+)
+from hesper_dlms.errors import DecodeError, LocalError
+
+MAX_DEPTH = 16
+"""Nesting of arrays and structures beyond which a value is refused."""
+
+
+def decode(octets: bytes) -> Data:
+    """Decode one value that fills `octets` completely.
+
+    Raises:
+        DecodeError: The octets are no A-XDR value, or more follow behind it.
+    """
+    data, offset = decode_prefix(octets)
+    if offset != len(octets):
+        raise DecodeError(f"{len(octets) - offset} octets too many behind the value", offset)
+    return data
+
+
+def decode_prefix(octets: bytes, offset: int = 0) -> tuple[Data, int]:
+    """Decode the value that starts at `offset`; return it with the offset behind it."""
+    return _read(octets, offset, 0)
+
+
+def _read(octets: bytes, offset: int, depth: int) -> tuple[Data, int]:
+    tag = read_tag(octets, offset)
+    if tag in (Tag.ARRAY, Tag.STRUCTURE):
+        return _read_items(tag, octets, offset + 1, depth)
+    if tag is Tag.COMPACT_ARRAY:
+        return compact.read(octets, offset + 1, MAX_DEPTH - depth)
+    value, end = read_contents(tag, octets, offset + 1)
+    return Data(tag, value), end
+
+
+def _read_items(tag: Tag, octets: bytes, offset: int, depth: int) -> tuple[Data, int]:
+    if depth >= MAX_DEPTH:
+        raise DecodeError(f"nested deeper than {MAX_DEPTH}", offset)
+    count, offset = read_length(octets, offset)
+    if count > len(octets) - offset:
+        raise DecodeError(f"{count} items announced, {len(octets) - offset} octets left", offset)
+    items = []
+    for _ in range(count):
+        item, offset = _read(octets, offset, depth + 1)
+        items.append(item)
+    return Data(tag, tuple(items)), offset
+
+
+def encode(data: Data) -> bytes:
+    """Encode one value with its tag.
+
+    Raises:
+        LocalError: A value does not fit its tag, or nesting is deeper than 16.
+    """
+    parts: list[bytes] = []
+    _write(data, parts, 0)
+    return b"".join(parts)
+
+
+def _write(data: Data, parts: list[bytes], depth: int) -> None:
+    tag, value = data
+    if tag in (Tag.ARRAY, Tag.STRUCTURE):
+        if depth >= MAX_DEPTH or not isinstance(value, tuple):
+            raise LocalError(f"{tag.name.lower()} is nested too deep or holds no items")
+        parts.append(bytes((tag,)) + write_length(len(value)))
+        for item in value:
+            _write(item, parts, depth + 1)
+    elif tag is Tag.COMPACT_ARRAY:
+        parts.append(bytes((tag,)) + compact.write(data, MAX_DEPTH - depth))
+    else:
+        parts.append(bytes((tag,)) + write_contents(tag, value))
