@@ -81,26 +81,85 @@ class Unit(IntEnum):
 
 
 _SYMBOL_LIST = (
-    "a mo wk d h min s ° °C ¤ m m/s m³ m³ m³/h m³/h m³/d m³/d l kg N Nm Pa bar J J/h W VA var Wh VAh
-    " "varh A C V V/m F Ω Ωm Wb T A/m H Hz 1/Wh 1/varh 1/VAh V²h A²h kg/s S K % Ah Wh/m³ J/m³ dBm
-    dBµV " "dB other "
+    "a mo wk d h min s ° °C ¤ m m/s m³ m³ m³/h m³/h m³/d m³/d l kg N Nm Pa bar J J/h W VA var Wh "
+    "VAh varh A C V V/m F Ω Ωm Wb T A/m H Hz 1/Wh 1/varh 1/VAh V²h A²h kg/s S K % Ah Wh/m³ J/m³ "
+    "dBm dBµV dB other "
 )
 _SYMBOLS = dict(zip(Unit, _SYMBOL_LIST.split(" "), strict=True))
 
 
 def symbol(self) -> str:
-        """The unit's symbol; empty for a plain count."""
-        return _SYMBOLS[self]
+    """The unit's symbol; empty for a plain count."""
+    return _SYMBOLS[self]
 
 
 _SYMBOLS = dict(
     zip(
         Unit,
-        ["a", "mo", "wk", "d", "h", "min", "s", "°", "°C", "¤", "m", "m/s", "m³", "m³", "m³/h",
-        "m³/h", "m³/d", "m³/d", "l", "kg", "N", "Nm", "Pa", "bar", "J", "J/h", "W", "VA", "var",
-        "Wh", "VAh", "varh", "A", "C", "V", "V/m", "F", "Ω", "Ωm", "Wb", "T", "A/m", "H", "Hz",
-        "1/Wh", "1/varh", "1/VAh", "V²h", "A²h", "kg/s", "S", "K", "%", "Ah", "Wh/m³", "J/m³",
-        "dBm", "dBµV", "dB", "other"] + [""], strict=True,
+        [
+            "a",
+            "mo",
+            "wk",
+            "d",
+            "h",
+            "min",
+            "s",
+            "°",
+            "°C",
+            "¤",
+            "m",
+            "m/s",
+            "m³",
+            "m³",
+            "m³/h",
+            "m³/h",
+            "m³/d",
+            "m³/d",
+            "l",
+            "kg",
+            "N",
+            "Nm",
+            "Pa",
+            "bar",
+            "J",
+            "J/h",
+            "W",
+            "VA",
+            "var",
+            "Wh",
+            "VAh",
+            "varh",
+            "A",
+            "C",
+            "V",
+            "V/m",
+            "F",
+            "Ω",
+            "Ωm",
+            "Wb",
+            "T",
+            "A/m",
+            "H",
+            "Hz",
+            "1/Wh",
+            "1/varh",
+            "1/VAh",
+            "V²h",
+            "A²h",
+            "kg/s",
+            "S",
+            "K",
+            "%",
+            "Ah",
+            "Wh/m³",
+            "J/m³",
+            "dBm",
+            "dBµV",
+            "dB",
+            "other",
+        ]
+        + [""],
+        strict=True,
     )
 )
 
