@@ -2,7 +2,7 @@
 
 A signed section is: length of the key id (1) · key id (ASCII) · signature (64) · body. The
 signature covers a domain prefix, everything before the section (header, and batch identity where
-there is one), the key id and the body, so no signed body can be moved to another kind, batch or key.
+there is one), the key id and the body: no signed body can move to another kind, batch or key.
 """
 
 import hashlib

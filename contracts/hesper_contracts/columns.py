@@ -1,0 +1,219 @@
+"""Readings batches as numpy columns, for the cloud (needs numpy; gateways never import this)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import zstandard
+
+from hesper_contracts.frame import Encoding, Refused
+from hesper_contracts.readings import NULLS, PROFILES, QUANTITIES, SCALED, Quantity, Section
+from hesper_contracts.streams import Cursor
+from hesper_contracts.topics import meter_id
+
+MAX_BODY = 64 * 1024 * 1024
+MAX_CELLS = 4_000_000
+"""Rows times columns of one batch: what a few hostile octets may make a consumer allocate."""
+
+Int64s = npt.NDArray[np.int64]
+_POWERS = (1, 1, 2, 4, 4, 8, 8, 8, 8)
+_decompressor = zstandard.ZstdDecompressor()
+
+
+@dataclass(frozen=True, slots=True)
+class SectionColumns:
+    """One section as columns of N rows, meter by meter, ascending in time.
+
+    ``meter_index`` points into ``meters``; ``values`` and ``nulls`` have shape (quantities, N);
+    ``nulls`` is None when no value is missing; a null's place in ``values`` means nothing.
+    """
+
+    profile: bytes
+    received_at: int
+    quantities: tuple[Quantity, ...]
+    meters: tuple[str, ...]
+    meter_index: npt.NDArray[np.int32]
+    captured_at: Int64s
+    clock_status: npt.NDArray[np.uint8]
+    quality: npt.NDArray[np.uint16]
+    values: Int64s
+    nulls: npt.NDArray[np.bool_] | None
+
+    def __len__(self) -> int:
+        return len(self.captured_at)
+
+
+def decode(body: bytes, encoding: Encoding) -> list[SectionColumns]:
+    """Return the sections of a readings body.
+
+    Raises:
+        Refused: octets that are no such body, or more than a batch may hold.
+    """
+    cursor = Cursor(_plain(body, encoding))
+    cells = 0
+    sections = []
+    for _ in range(cursor.uvarint()):
+        section, used = _section(cursor, MAX_CELLS - cells)
+        cells += used
+        sections.append(section)
+    if cursor.offset != len(cursor.view):
+        raise Refused(f"{len(cursor.view) - cursor.offset} octets follow the last section")
+    return sections
+
+
+def _plain(body: bytes, encoding: Encoding) -> bytes:
+    if encoding is Encoding.COLUMNS:
+        return body
+    if encoding is not Encoding.COLUMNS_ZSTD:
+        raise Refused(f"readings cannot be encoded as {encoding.name}")
+    try:
+        size = zstandard.frame_content_size(body)
+        if not 0 <= size <= MAX_BODY:
+            raise Refused(f"compressed body without a size, or of more than {MAX_BODY} octets")
+        return _decompressor.decompress(body, max_output_size=size)
+    except zstandard.ZstdError as error:
+        raise Refused(f"compressed body does not open: {error}") from None
+
+
+def _section(cursor: Cursor, cells_left: int) -> tuple[SectionColumns, int]:
+    profile = _profile(cursor)
+    quantities = tuple(_quantity(cursor) for _ in range(cursor.octet()))
+    meters = _meters(cursor)
+    counts = _stream(cursor, len(meters))
+    total = _total(counts, (len(quantities) + 3), cells_left)
+    captured_at = _stepped(cursor, counts, total)
+    received_at = int(captured_at[0]) + cursor.zigzag()
+    clock_status = _stream(cursor, total).astype(np.uint8)
+    quality = _stream(cursor, total).astype(np.uint16)
+    values = np.empty((len(quantities), total), np.int64)
+    nulls: npt.NDArray[np.bool_] | None = None
+    for index in range(len(quantities)):
+        missing = _bitmap(cursor, total)
+        if missing is not None:
+            nulls = np.zeros(values.shape, np.bool_) if nulls is None else nulls
+            nulls[index] = missing
+        values[index] = _stepped(cursor, counts, total)
+    section = SectionColumns(
+        profile,
+        received_at,
+        quantities,
+        meters,
+        np.repeat(np.arange(len(meters), dtype=np.int32), counts),
+        captured_at,
+        clock_status,
+        quality,
+        values,
+        nulls,
+    )
+    return section, total * (len(quantities) + 3)
+
+
+def _profile(cursor: Cursor) -> bytes:
+    code = cursor.octet()
+    if code == 0:
+        return bytes(cursor.take(6))
+    if code >= len(PROFILES):
+        raise Refused(f"unknown profile code {code}: sent by a newer release")
+    return PROFILES[code]
+
+
+def _quantity(cursor: Cursor) -> Quantity:
+    marked = cursor.octet()
+    code = marked & ~SCALED
+    if code == 0:
+        logical_name, unit = bytes(cursor.take(6)), cursor.octet()
+    elif code < len(QUANTITIES):
+        logical_name, unit = QUANTITIES[code]
+    else:
+        raise Refused(f"unknown quantity code {code}: sent by a newer release")
+    scaler = int.from_bytes(cursor.take(1), "big", signed=True) if marked & SCALED else 0
+    return Quantity(logical_name, scaler, unit)
+
+
+def _meters(cursor: Cursor) -> tuple[str, ...]:
+    count = cursor.uvarint()
+    if count > len(cursor.view) - cursor.offset:
+        raise Refused(f"{count} meters announced in fewer octets")
+    names = (bytes(cursor.take(cursor.octet())).decode("ascii", "replace") for _ in range(count))
+    return tuple(meter_id(name) for name in names)
+
+
+def _total(counts: Int64s, columns: int, cells_left: int) -> int:
+    if not len(counts) or counts.min() < 1 or counts.max() > MAX_CELLS:
+        raise Refused("a section or meter without rows, or with more than a batch may hold")
+    total = int(counts.sum())
+    if total * columns > cells_left:
+        raise Refused(f"more than {MAX_CELLS} cells in one batch")
+    return total
+
+
+def _stream(cursor: Cursor, count: int) -> Int64s:
+    width = cursor.octet()
+    if width > 8:
+        raise Refused(f"stream of width {width} at octet {cursor.offset}")
+    low = np.int64(((cursor.zigzag() + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63))
+    if width == 0:
+        return np.full(count, low, np.int64)
+    planes = np.frombuffer(cursor.take(width * count), np.uint8).reshape(width, count)
+    size = _POWERS[width]
+    octets = np.zeros((count, size), np.uint8)
+    octets[:, :width] = planes.T
+    unsigned = octets.view(f"<u{size}").ravel()
+    shifted: Int64s = unsigned.astype(np.int64) + low
+    return shifted
+
+
+def _stepped(cursor: Cursor, counts: Int64s, total: int) -> Int64s:
+    meters = len(counts)
+    firsts = _stream(cursor, meters)
+    steps = _stream(cursor, total - meters)
+    per_meter = int(counts[0])
+    if per_meter * meters == total and (counts == per_meter).all():
+        table = np.empty((meters, per_meter), np.int64)
+        table[:, 0] = firsts
+        table[:, 1:] = steps.reshape(meters, per_meter - 1)
+        return table.cumsum(axis=1, dtype=np.int64).ravel()
+    starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
+    placed = np.zeros(total, np.int64)
+    is_step = np.ones(total, np.bool_)
+    is_step[starts] = False
+    placed[is_step] = steps
+    sums = placed.cumsum(dtype=np.int64)
+    values: Int64s = sums + np.repeat(firsts - sums[starts], counts)
+    return values
+
+
+def _bitmap(cursor: Cursor, total: int) -> npt.NDArray[np.bool_] | None:
+    if cursor.peek() != NULLS:
+        return None
+    cursor.octet()
+    octets = np.frombuffer(cursor.take((total + 7) // 8), np.uint8)
+    return np.unpackbits(octets, count=total, bitorder="little").astype(np.bool_)
+
+
+def from_sections(sections: Sequence[Section]) -> list[SectionColumns]:
+    """Return the columns of sections that were built row by row, as the JSON form is."""
+    return [_from_section(section) for section in sections]
+
+
+def _from_section(section: Section) -> SectionColumns:
+    rows = section.rows
+    flat = [
+        [value for row in rows for value in row.values[index]]
+        for index in range(len(section.quantities))
+    ]
+    shape = (len(section.quantities), sum(len(row.captured_at) for row in rows))
+    nulls = np.array([[value is None for value in column] for column in flat], np.bool_)
+    return SectionColumns(
+        section.profile,
+        section.received_at,
+        section.quantities,
+        tuple(row.meter for row in rows),
+        np.repeat(np.arange(len(rows), dtype=np.int32), [len(row.captured_at) for row in rows]),
+        np.array([at for row in rows for at in row.captured_at], np.int64),
+        np.array([status for row in rows for status in row.clock_status], np.uint8),
+        np.array([quality for row in rows for quality in row.quality], np.uint16),
+        np.array([[value or 0 for value in column] for column in flat], np.int64).reshape(shape),
+        nulls.reshape(shape) if nulls.any() else None,
+    )
