@@ -9,7 +9,7 @@ import zstandard
 
 from hesper_contracts.frame import Encoding, Refused
 from hesper_contracts.readings import NULLS, PROFILES, QUANTITIES, SCALED, Quantity, Section
-from hesper_contracts.streams import Cursor
+from hesper_contracts.streams import LOW, Cursor
 from hesper_contracts.topics import meter_id
 
 MAX_BODY = 64 * 1024 * 1024
@@ -149,10 +149,11 @@ def _total(counts: Int64s, columns: int, cells_left: int) -> int:
 
 
 def _stream(cursor: Cursor, count: int) -> Int64s:
-    width = cursor.octet()
+    head = cursor.octet()
+    width = head & ~LOW
     if width > 8:
         raise Refused(f"stream of width {width} at octet {cursor.offset}")
-    low = np.int64(((cursor.zigzag() + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63))
+    low = np.int64(cursor.zigzag() if head & LOW else 0)
     if width == 0:
         return np.full(count, low, np.int64)
     planes = np.frombuffer(cursor.take(width * count), np.uint8).reshape(width, count)

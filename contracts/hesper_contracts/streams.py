@@ -1,7 +1,7 @@
 """Integer streams: frame of reference, smallest width, octets in planes.
 
-A stream of n integers is: width (1 octet, 0 to 8) · minimum (zigzag LEB128) · for each octet of the
-width, least significant first, the n octets of that rank. Width 0: every value equals the minimum
+A stream of n integers is: width (1 octet, 0 to 8; plus 0x40 if the minimum is not 0) · that minimum
+(zigzag LEB128) · for each octet of the width, least significant first, the n octets of that rank. Width 0: every value equals the minimum
 and nothing follows. Planes of equal rank compress far better than interleaved integers. Arithmetic
 is modulo 2**64, so differences of any two signed 64-bit values fit.
 """
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from hesper_contracts.frame import Refused
 
+LOW = 0x40
 _MASK = (1 << 64) - 1
 _TYPECODES = ((1, "B"), (2, "H"), (4, "I"), (8, "Q"))
 
@@ -34,12 +35,12 @@ def zigzag(value: int) -> bytes:
 def stream(values: Sequence[int]) -> bytes:
     """Return the stream of integers (signed, at most 65 bits apart)."""
     if not values:
-        return b"\x00\x00"
+        return b"\x00"
     low = min(values)
     width = (min(max(values) - low, _MASK).bit_length() + 7) // 8
     # The minimum travels modulo 2**64, as a signed 64-bit integer.
     signed_low = ((low + (1 << 63)) & _MASK) - (1 << 63)
-    head = bytes([width]) + zigzag(signed_low)
+    head = bytes([width | LOW]) + zigzag(signed_low) if low else bytes([width])
     if width == 0:
         return head
     size, typecode = next(pair for pair in _TYPECODES if pair[0] >= width)
