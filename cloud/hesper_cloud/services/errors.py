@@ -1,0 +1,47 @@
+"""Why a service says no, cut by what the caller should do.
+
+ServiceError
+├── LoginRefused      show the reason; wait ``retry_after_s`` before the next try
+├── NotAuthenticated  log in again
+├── NotPermitted      this role may not; nothing to retry
+├── NotFound          no such thing
+├── Invalid           the question itself is wrong; say which part
+├── Refused           policy or state forbids it; show the reason
+└── Unavailable       a part that is needed does not answer; try again later
+"""
+
+
+class ServiceError(Exception):
+    """A service did not do what was asked; the text is fit for a person to read."""
+
+
+class LoginRefused(ServiceError):
+    """Wrong name or password, a disabled account, or too many tries."""
+
+    def __init__(self, reason: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class NotAuthenticated(ServiceError):
+    """No token, or one that is expired, revoked or not ours."""
+
+
+class NotPermitted(ServiceError):
+    """The actor's role does not allow this."""
+
+
+class NotFound(ServiceError):
+    """There is no such meter, command, alert, …"""
+
+
+class Invalid(ServiceError):
+    """The request makes no sense as it stands."""
+
+
+class Refused(ServiceError):
+    """Policy or the present state forbids it."""
+
+
+class Unavailable(ServiceError):
+    """A part that is needed (the authority, the store) does not answer now."""

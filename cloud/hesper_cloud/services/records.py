@@ -1,0 +1,319 @@
+"""What services return: frozen records, times aware UTC, values integers with their scaler.
+
+Series carry epoch seconds instead of datetimes, because charts draw thousands of them.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from hesper_cloud.accounts.roles import Actor
+
+T = TypeVar("T")
+
+RelayAction = Literal["disconnect", "reconnect"]
+MeterSort = Literal["id", "customer", "address", "area", "gateway", "last_contact_at", "relay"]
+OPEN_COMMAND_STATES = (
+    "draft",
+    "awaiting_approval",
+    "queued",
+    "sent",
+    "acknowledged",
+    "executing",
+    "unknown",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A login that succeeded; ``token`` is the opaque cookie or the signed JWT."""
+
+    token: str = field(repr=False)
+    actor: Actor
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list; ``total`` counts all rows that match."""
+
+    rows: tuple[T, ...]
+    total: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeterQuery:
+    """Which meters, in which order, which part of the list."""
+
+    search: str = ""  # in serial, customer, address, area
+    state: Literal["online", "silent", "discovered", "commissioned"] | None = None
+    relay: Literal["connected", "disconnected", "unknown"] | None = None
+    gateway: str | None = None
+    sort: MeterSort = "id"
+    descending: bool = False
+    offset: int = 0
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class MeterRow:
+    """One meter in a list. ``relay_output`` is true when the supply is connected."""
+
+    id: str
+    state: str  # discovered | commissioned
+    online: bool
+    gateway: str | None
+    customer: str | None
+    address: str | None
+    area: str | None
+    model: str | None
+    firmware: str | None
+    life_support: bool
+    last_contact_at: datetime | None
+    relay_output: bool | None
+    relay_confirmed_at: datetime | None
+    severity: str | None  # worst open alert: info | warning | critical
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """One command as it stands."""
+
+    id: str
+    kind: str  # relay.disconnect | relay.reconnect | relay.read
+    meter: str
+    gateway: str
+    state: str
+    requester: str
+    approver: str | None
+    reason: str
+    created_at: datetime
+    queued_at: datetime | None
+    sent_at: datetime | None
+    not_after: datetime | None
+    updated_at: datetime
+    detail: str | None
+    relay_before: bool | None
+    relay_after: bool | None
+
+    @property
+    def is_open(self) -> bool:
+        """Says whether this command may still change."""
+        return self.state in OPEN_COMMAND_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class MeterDetail:
+    """One meter with all that its page shows above the charts."""
+
+    row: MeterRow
+    logical_device_name: str | None
+    template: str | None
+    capture_period_s: int | None
+    first_seen_at: datetime
+    gateway_state: str | None  # unknown | online | offline
+    relay_control: int | None  # class 70, attribute 3
+    load_w: int | None  # active power now, watts
+    load_at: datetime | None
+    pending_command: CommandRow | None
+    disconnect_blocked: str | None  # why the button is disabled, or None
+    reconnect_blocked: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LatestValue:
+    """The newest value of one quantity: ``value * 10**scaler`` in ``symbol``."""
+
+    profile: str
+    logical_name: str
+    name: str
+    value: int | None
+    scaler: int
+    unit: int
+    symbol: str
+    captured_at: datetime
+    stored_at: datetime
+    quality: int
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One curve; lists of equal length, times in epoch seconds, None where there is no value."""
+
+    logical_name: str
+    times: list[int]
+    values: list[int | None]
+    quality: list[int]
+    scaler: int
+    unit: int
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class GapRow:
+    """One run of missing captures, both ends included."""
+
+    id: int
+    meter: str
+    profile: str
+    from_at: datetime
+    to_at: datetime
+    expected_count: int
+    cause: str
+    state: str  # open | closed
+    noticed_at: datetime
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One event of a meter or gateway."""
+
+    id: str
+    meter: str | None
+    gateway: str
+    code: str
+    severity: str
+    occurred_at: datetime
+    stored_at: datetime
+    text: str
+    attributes: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRow:
+    """One gateway as it last reported itself."""
+
+    id: str
+    state: str  # unknown | online | offline
+    version: str | None
+    last_seen_at: datetime | None
+    started_at: datetime | None
+    backlog: int | None
+    oldest_unreceipted_at: datetime | None
+    meters_total: int | None
+    meters_reachable: int | None
+    meters_registered: int
+    outbox_percent: int | None
+    clock_offset_ms: int | None
+    has_key: bool  # without its public key no result of it is believed
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """One alert."""
+
+    id: int
+    rule: str
+    meter: str | None
+    gateway: str | None
+    severity: str
+    state: str  # new | acknowledged | cleared
+    raised_at: datetime
+    cleared_at: datetime | None
+    acknowledged_by: str | None
+    acknowledged_at: datetime | None
+    note: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterRow:
+    """One message that could not be decoded."""
+
+    id: int
+    topic: str
+    reason: str
+    received_at: datetime
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class KillSwitchState:
+    """Whether commands may leave at all."""
+
+    engaged: bool
+    set_by: str | None
+    set_at: datetime | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The figures of the first page."""
+
+    at: datetime
+    meters_total: int
+    meters_online: int
+    reads_complete_pct: float | None  # of the captures due in the last 24 h
+    reads_target_pct: float
+    gaps_open: int
+    alerts_open: int
+    critical_alerts: int
+    oldest_critical_at: datetime | None
+    readings_per_s: float
+    fleet_load_w: int | None
+    fleet_load_yesterday_w: int | None
+    commands_in_flight: int
+    commands_awaiting_approval: int
+    gateways_total: int
+    gateways_online: int
+    dead_letters: int
+    kill_switch: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FleetLoad:
+    """Mean power of the fleet per step, watts; ``yesterday`` is the same hours a day before."""
+
+    times: list[int]
+    today: list[int | None]
+    yesterday: list[int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class CompletenessHour:
+    """How many of an hour's due captures are stored."""
+
+    hour: datetime
+    due: int
+    stored: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionRow:
+    """One cause that wants a person, with how many meters or gateways it concerns."""
+
+    cause: str  # the rule, or "gap", "approval", "gateway offline"
+    severity: str
+    count: int
+    oldest_at: datetime
+    text: str
+    subjects: tuple[str, ...]  # the first few meter or gateway ids
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One link of the audit chain."""
+
+    sequence: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    before: str | None
+    after: str | None
+    why: str | None
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditVerdict:
+    """What the check of the whole chain found."""
+
+    intact: bool
+    rows: int
+    broken_at: int | None  # the first sequence that does not fit
+    text: str
