@@ -1,0 +1,37 @@
+"""Points of one quantity, brought to one scaler and thinned to steps."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from hesper_cloud.stores.port import Quantity, Series
+
+
+class Point(NamedTuple):
+    """One stored value with what its layout said about it."""
+
+    captured_at: int
+    value: int | None
+    quality: int
+    quantity: Quantity
+
+
+def joined(points: Sequence[Point], step_s: int | None) -> Series:
+    """Returns points, ascending in time, as one series in one scaler.
+
+    The unit is that of the newest point; points in another unit (a meter was exchanged) are left
+    out, for a curve has one unit. With ``step_s`` the last point of each step stands at its start.
+    """
+    if not points:
+        return Series([], [], [], 0, 0)
+    unit = points[-1].quantity.unit
+    points = [point for point in points if point.quantity.unit == unit]
+    scaler = min(point.quantity.scaler for point in points)
+    times = [point.captured_at for point in points]
+    if step_s:
+        last = {point.captured_at - point.captured_at % step_s: point for point in points}
+        times, points = list(last), list(last.values())
+    values = [
+        None if point.value is None else point.value * 10 ** (point.quantity.scaler - scaler)
+        for point in points
+    ]
+    return Series(times, values, [point.quality for point in points], scaler, unit)

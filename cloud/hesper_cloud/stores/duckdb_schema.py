@@ -1,0 +1,118 @@
+"""Tables of the embedded store and the small integer keys that its rows use.
+
+Readings carry no primary key: inserting without one is four times faster, and `write` keeps
+identities distinct itself. Meters, profiles and layouts (the quantities of a row) are written once
+and referred to by key. The first eight quantities have a column each, further ones share ``more``.
+"""
+
+import json
+from collections.abc import Sequence
+
+import duckdb
+import numpy as np
+
+from hesper_cloud.stores.port import Integers, Quantity
+
+OWN_COLUMNS = 8
+_VALUES = ", ".join(f"v{place} BIGINT" for place in range(OWN_COLUMNS))
+_ROW = (
+    "meter INTEGER, profile INTEGER, captured_at BIGINT, clock_status UTINYINT, quality INTEGER, "
+    f"layout INTEGER, received_at BIGINT, stored_at BIGINT, {_VALUES}, more BIGINT[]"
+)
+_TABLES = (
+    f"CREATE TABLE IF NOT EXISTS readings ({_ROW})",
+    f"CREATE TABLE IF NOT EXISTS revisions ({_ROW})",
+    "CREATE TABLE IF NOT EXISTS batches"
+    " (gateway VARCHAR, epoch VARCHAR, sequence BIGINT, digest VARCHAR, stored_at BIGINT)",
+    "CREATE TABLE IF NOT EXISTS meters (key INTEGER, id VARCHAR)",
+    "CREATE TABLE IF NOT EXISTS profiles (key INTEGER, logical_name VARCHAR)",
+    "CREATE TABLE IF NOT EXISTS layouts (key INTEGER, quantities VARCHAR)",
+)
+ISLANDS = """
+    SELECT gateway, epoch, min(sequence), max(sequence)
+    FROM (SELECT *, sequence - row_number() OVER (PARTITION BY gateway, epoch ORDER BY sequence)
+                 AS island FROM batches)
+    GROUP BY gateway, epoch, island"""
+
+
+def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Creates what is missing."""
+    for statement in _TABLES:
+        connection.execute(statement)
+
+
+class Catalogue:
+    """Keys of meters, profiles and layouts; new ones are written in the caller's transaction.
+
+    After a transaction that was rolled back, build a new catalogue: this one may hold its keys.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._meters = _keys(connection, "SELECT id, key FROM meters ORDER BY key")
+        self._profiles = _keys(connection, "SELECT logical_name, key FROM profiles ORDER BY key")
+        texts = _keys(connection, "SELECT quantities, key FROM layouts ORDER BY key")
+        self._layouts = {_quantities(text): key for text, key in texts.items()}
+        self.meter_names = list(self._meters)
+        self.profile_names = list(self._profiles)
+        self.layouts = list(self._layouts)
+
+    def meter_keys(self, meters: Sequence[str]) -> Integers:
+        """Returns the keys of meters, writing those that are new."""
+        fresh = [meter for meter in dict.fromkeys(meters) if meter not in self._meters]
+        for meter in fresh:
+            key = len(self._meters)
+            self._connection.execute("INSERT INTO meters VALUES (?, ?)", [key, meter])
+            self._meters[meter] = key
+            self.meter_names.append(meter)
+        return np.fromiter(map(self._meters.__getitem__, meters), np.int64, len(meters))
+
+    def profile_key(self, logical_name: str) -> int:
+        """Returns the key of a profile, writing it if it is new."""
+        if logical_name not in self._profiles:
+            key = len(self._profiles)
+            self._connection.execute("INSERT INTO profiles VALUES (?, ?)", [key, logical_name])
+            self._profiles[logical_name] = key
+            self.profile_names.append(logical_name)
+        return self._profiles[logical_name]
+
+    def layout_key(self, quantities: tuple[Quantity, ...]) -> int:
+        """Returns the key of a layout, writing it if it is new."""
+        if quantities not in self._layouts:
+            key = len(self._layouts)
+            self._connection.execute(
+                "INSERT INTO layouts VALUES (?, ?)", [key, json.dumps(quantities)]
+            )
+            self._layouts[quantities] = key
+            self.layouts.append(quantities)
+        return self._layouts[quantities]
+
+    def known_meter(self, meter: str) -> int | None:
+        """Returns the key of a meter that is stored, else None."""
+        return self._meters.get(meter)
+
+    def known_profile(self, logical_name: str) -> int | None:
+        """Returns the key of a profile that is stored, else None."""
+        return self._profiles.get(logical_name)
+
+    def columns_of(self, logical_name: str) -> dict[int, tuple[str, Quantity]]:
+        """Returns, by layout key, the SQL expression that holds a quantity, and the quantity."""
+        found = {}
+        for key, quantities in enumerate(self.layouts):
+            for place, quantity in enumerate(quantities):
+                if quantity.logical_name == logical_name:
+                    found[key] = (column(place), quantity)
+        return found
+
+
+def column(place: int) -> str:
+    """Returns the SQL expression of a layout's quantity by its place."""
+    return f"v{place}" if place < OWN_COLUMNS else f"more[{place - OWN_COLUMNS + 1}]"
+
+
+def _keys(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, int]:
+    return {text: int(key) for text, key in connection.execute(query).fetchall()}
+
+
+def _quantities(text: str) -> tuple[Quantity, ...]:
+    return tuple(Quantity(*fields) for fields in json.loads(text))
