@@ -1,0 +1,133 @@
+"""Pushes over wired M-Bus (EN 13757-2 long frames; EN 13757-3 CI 00 to 1F; Austrian smart meters).
+
+    68 | L | L | 68 | C | A | CI | STSAP | DTSAP | part of an APDU | checksum | 16
+
+L counts from C to the last octet before the checksum, which is their sum modulo 256. The CI octet
+numbers the parts of an APDU: the low four bits count from 0, bit 4 marks the last part (00, 11:
+two parts; 10: a single one). A part out of order drops the whole APDU. A frame whose checksum is
+wrong is handed out marked, as a wrong FCS is.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from hesper_dlms.errors import DecodeError
+
+_START: Final = 0x68
+_STOP: Final = 0x16
+_HEADER: Final = 4
+_LAST_PART: Final = 0x10
+_TRANSPORT: Final = 5
+_MAX_PARTS: Final = 16
+
+
+class MbusFrame(NamedTuple):
+    """One long frame that carries DLMS: the parts' number, the last's mark, the addresses."""
+
+    number: int
+    last: bool
+    source: int
+    destination: int
+    part: bytes
+    checksum_right: bool
+    offset: int
+
+
+class MbusReader:
+    """Finds long frames in a stream of octets."""
+
+    __slots__ = ("_buffer", "_consumed")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._consumed = 0
+
+    def receive(self, octets: bytes) -> list[MbusFrame]:
+        """Take octets in, return the frames that are complete now; others are passed over."""
+        self._buffer += octets
+        frames: list[MbusFrame] = []
+        at = 0
+        while (at := self._buffer.find(_START, at)) >= 0:
+            head = self._buffer[at : at + _HEADER]
+            if not self._plausible(head):
+                at += 1
+                continue
+            end = at + _HEADER + head[1] + 2 if len(head) > 1 else len(self._buffer) + 1
+            if len(self._buffer) < end:
+                break
+            if self._buffer[end - 1] != _STOP:
+                at += 1
+                continue
+            frames += self._frame(bytes(self._buffer[at + _HEADER : end - 1]), at)
+            at = end
+        at = len(self._buffer) if at < 0 else at
+        del self._buffer[:at]
+        self._consumed += at
+        return frames
+
+    def idle(self) -> list[MbusFrame]:
+        """Give up a frame whose rest does not come; return what hid behind its beginning."""
+        frames: list[MbusFrame] = []
+        while self._buffer:
+            del self._buffer[:1]
+            self._consumed += 1
+            frames += self.receive(b"")
+        return frames
+
+    @staticmethod
+    def _plausible(head: bytearray) -> bool:
+        if len(head) > 1 and head[1] < _TRANSPORT:
+            return False
+        if len(head) > 2 and head[2] != head[1]:
+            return False
+        return len(head) < _HEADER or head[3] == _START
+
+    def _frame(self, body: bytes, at: int) -> list[MbusFrame]:
+        content, checksum = body[:-1], body[-1]
+        ci = content[2]
+        if ci >= 0x20:
+            return []
+        return [
+            MbusFrame(
+                number=ci & 0x0F,
+                last=bool(ci & _LAST_PART),
+                source=content[3],
+                destination=content[4],
+                part=content[_TRANSPORT:],
+                checksum_right=sum(content) & 0xFF == checksum,
+                offset=self._consumed + at,
+            )
+        ]
+
+
+class MbusAssembly:
+    """Puts the numbered parts of an APDU together; part 0 always begins a new one."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self) -> None:
+        self._parts: list[MbusFrame] = []
+
+    @property
+    def first(self) -> MbusFrame | None:
+        """The first part of the APDU that is under way."""
+        return self._parts[0] if self._parts else None
+
+    def add(self, frame: MbusFrame) -> list[MbusFrame] | None:
+        """Take one frame; return all parts when it was the last, None while more must come.
+
+        Raises:
+            DecodeError: It is not the next part; what was collected is forgotten.
+        """
+        if frame.number == 0:
+            self._parts = [frame]
+        elif frame.number != len(self._parts) or frame.number >= _MAX_PARTS:
+            self._parts = []
+            raise DecodeError("M-Bus part out of order: whole message dropped")
+        else:
+            self._parts.append(frame)
+        if not frame.last:
+            return None
+        whole, self._parts = self._parts, []
+        return whole

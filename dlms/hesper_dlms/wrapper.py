@@ -1,0 +1,135 @@
+"""The wrapper that carries APDUs over TCP and UDP (IEC 62056-47, clause 5; Green Book, 7.3).
+
+    version 0001 | source wPort | destination wPort | length | APDU
+
+There is nothing to connect and nothing to repeat: TCP does both. A stream whose version is wrong
+has lost its place and cannot find it again, so the link ends; over a file or a noisy line
+`WrapperReader(resynchronise=True)` searches on.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from typing import Final, NamedTuple
+
+from hesper_dlms.errors import LinkError, LocalError
+from hesper_dlms.exchange import Exchange
+
+_HEADER: Final = struct.Struct(">HHHH")
+_VERSION: Final = b"\x00\x01"
+MAX_APDU: Final = 0xFFFF
+
+
+class WrapperFrame(NamedTuple):
+    """One APDU with its wPorts; `offset` counts from the first octet ever received."""
+
+    source: int
+    destination: int
+    apdu: bytes
+    offset: int = 0
+
+    def to_octets(self) -> bytes:
+        """Encode with the header."""
+        return wrap(self.source, self.destination, self.apdu)
+
+
+def wrap(source: int, destination: int, apdu: bytes) -> bytes:
+    """Return an APDU with the wrapper's header before it."""
+    if len(apdu) > MAX_APDU:
+        raise LocalError(f"an APDU of {len(apdu)} octets does not fit the wrapper's length field")
+    return _HEADER.pack(1, source, destination, len(apdu)) + apdu
+
+
+class WrapperReader:
+    """Finds wrapped APDUs in a stream.
+
+    Args:
+        resynchronise: Search for the next version field instead of ending the link.
+    """
+
+    __slots__ = ("_buffer", "_consumed", "_resynchronise")
+
+    def __init__(self, resynchronise: bool = False) -> None:
+        self._buffer = bytearray()
+        self._consumed = 0
+        self._resynchronise = resynchronise
+
+    def receive(self, octets: bytes) -> list[WrapperFrame]:
+        """Take octets in, return the APDUs that are complete now.
+
+        Raises:
+            LinkError: The stream is no wrapper stream (only without resynchronise).
+        """
+        self._buffer += octets
+        frames: list[WrapperFrame] = []
+        at = 0
+        while len(self._buffer) - at >= _HEADER.size:
+            version, source, destination, length = _HEADER.unpack_from(self._buffer, at)
+            if version != 1:
+                at = self._next_version(at + 1)
+                continue
+            end = at + _HEADER.size + length
+            if len(self._buffer) < end:
+                break
+            apdu = bytes(self._buffer[at + _HEADER.size : end])
+            frames.append(WrapperFrame(source, destination, apdu, self._consumed + at))
+            at = end
+        del self._buffer[:at]
+        self._consumed += at
+        return frames
+
+    def _next_version(self, start: int) -> int:
+        if not self._resynchronise:
+            self._buffer.clear()
+            raise LinkError("the stream carries no wrapper: its version is not 1")
+        found = self._buffer.find(_VERSION, start)
+        return found if found >= 0 else len(self._buffer) - 1
+
+
+class WrapperLink:
+    """A client's link to one meter over a stream that is open already.
+
+    Args:
+        client: Client wPort (16 public, 1 management, …).
+        server: Server wPort (1 management logical device, …).
+    """
+
+    def __init__(self, client: int, server: int) -> None:
+        self._client = client
+        self._server = server
+        self._reader = WrapperReader()
+        self._arrived: deque[WrapperFrame] = deque()
+
+    def connect(self) -> Exchange[None]:
+        """Nothing to do: the stream's connection is the link."""
+        yield from ()
+
+    def disconnect(self) -> Exchange[None]:
+        """Nothing to do: the driver closes the stream."""
+        yield from ()
+
+    def request(self, apdu: bytes) -> Exchange[bytes]:
+        """Send an APDU and return the one that answers."""
+        return (yield from self._collect(wrap(self._client, self._server, apdu)))
+
+    def receive(self) -> Exchange[bytes]:
+        """Wait for another APDU of the meter."""
+        return (yield from self._collect(b""))
+
+    def take_notifications(self) -> list[bytes]:
+        """The wrapper sets nothing apart: notifications come through `receive`."""
+        return []
+
+    def _collect(self, out: bytes) -> Exchange[bytes]:
+        while True:
+            if out or not self._arrived:
+                arrived = yield out
+                out = b""
+                if not arrived:
+                    raise LinkError("the meter did not answer")
+                self._arrived.extend(self._reader.receive(arrived))
+            while self._arrived:
+                frame = self._arrived.popleft()
+                if frame.source == self._server and frame.destination == self._client:
+                    return frame.apdu

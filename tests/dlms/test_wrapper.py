@@ -1,0 +1,63 @@
+"""The TCP wrapper: streams in any chunks, several APDUs at once, noise."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hesper_dlms.errors import LinkError, LocalError
+from hesper_dlms.wrapper import WrapperLink, WrapperReader, wrap
+
+
+def test_wrap_is_byte_exact() -> None:
+    assert wrap(16, 1, b"\xc0\x01").hex() == "0001001000010002c001"
+    with pytest.raises(LocalError):
+        wrap(16, 1, bytes(0x10000))
+
+
+@given(st.lists(st.binary(max_size=60), max_size=6), st.integers(1, 30))
+def test_any_apdus_in_any_chunks(apdus: list[bytes], chunk: int) -> None:
+    stream = b"".join(wrap(1, 16, apdu) for apdu in apdus)
+    reader = WrapperReader()
+    found = [
+        frame
+        for at in range(0, len(stream), chunk)
+        for frame in reader.receive(stream[at : at + chunk])
+    ]
+    assert [frame.apdu for frame in found] == apdus
+
+
+def test_a_wrong_version_ends_the_link() -> None:
+    with pytest.raises(LinkError):
+        WrapperReader().receive(b"\x00\x02" + bytes(6))
+
+
+@given(st.binary(max_size=200))
+def test_a_resynchronising_reader_never_raises(noise: bytes) -> None:
+    reader = WrapperReader(resynchronise=True)
+    reader.receive(noise)
+
+
+def test_a_resynchronising_reader_finds_what_follows_noise() -> None:
+    reader = WrapperReader(resynchronise=True)
+    stream = b"\xff\xfe\x00\x05" + wrap(1, 102, b"\x0fabc")
+    found = [frame for octet in stream for frame in reader.receive(bytes((octet,)))]
+    assert [(frame.apdu, frame.offset) for frame in found] == [(b"\x0fabc", 4)]
+
+
+def test_link_takes_only_frames_between_its_ports() -> None:
+    link = WrapperLink(16, 1)
+    exchange = link.request(b"\xc0")
+    assert next(exchange) == wrap(16, 1, b"\xc0")
+    assert exchange.send(wrap(2, 16, b"\x00") + wrap(1, 17, b"\x00")) == b""
+    with pytest.raises(StopIteration) as end:
+        exchange.send(wrap(1, 16, b"\xc4"))
+    assert end.value.value == b"\xc4"
+
+
+def test_silence_is_a_link_error() -> None:
+    exchange = WrapperLink(16, 1).request(b"\xc0")
+    next(exchange)
+    with pytest.raises(LinkError):
+        exchange.send(b"")
