@@ -1,10 +1,10 @@
 """Integer streams: frame of reference, smallest width, octets in planes.
 
-A stream of n integers is: width (1 octet, 0 to 8; plus 0x40 if the minimum is not 0) · that minimum
-(zigzag LEB128) · for each octet of the width, least significant first, the n octets of that rank.
-Width 0: every value equals the minimum and nothing follows. Planes of equal rank compress far better
-than interleaved integers. Arithmetic is modulo 2**64, so differences of any two signed 64-bit values
-fit.
+A stream of n integers is: width (1 octet, 0 to 8; plus 0x40 if the minimum is not 0) · that
+minimum (zigzag LEB128) · for each octet of the width, least significant first, the n octets of that
+rank. Width 0: every value equals the minimum and nothing follows. Planes of equal rank compress far
+better than interleaved integers. Arithmetic is modulo 2**64, so differences of any two signed
+64-bit values fit.
 """
 
 import sys

@@ -1,0 +1,133 @@
+"""Child processes: started with a log of their own, watched, stopped, always gone in the end."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+_STOP_S = 10.0
+
+
+class Died(Exception):
+    """A child ended when it should not have; the text ends with the last lines of its log."""
+
+
+class Child:
+    """One process of the running system, restartable under the same name, command and log."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        log: Path,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self._command = [str(word) for word in command]
+        self._log = log
+        self._environment = {**os.environ, **(environment or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it in a process group of its own, so that Ctrl-C reaches the lab alone."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Return the process id of the running child."""
+        if self._process is None:
+            raise Died(f"{self.name} was not started")
+        return self._process.pid
+
+    def is_running(self) -> bool:
+        """Return whether the process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def check(self) -> None:
+        """Raise ``Died`` unless the process lives."""
+        if not self.is_running():
+            status = self._process.returncode if self._process else None
+            raise Died(
+                f"{self.name} ended (exit {status}). Its log {self._log} ends:\n{self.tail()}"
+            )
+
+    def tail(self, lines: int = 12) -> str:
+        """Return the last lines of its log."""
+        try:
+            text = self._log.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def kill(self) -> None:
+        """SIGKILL the whole process group, as a power cut would."""
+        self._signal(signal.SIGKILL)
+        self._wait(_STOP_S)
+
+    def stop(self) -> None:
+        """Ask it to stop; after ten seconds do not ask."""
+        self._signal(signal.SIGTERM)
+        if not self._wait(_STOP_S):
+            self.kill()
+
+    def _signal(self, number: int) -> None:
+        if self.is_running():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
+    def _wait(self, seconds: float) -> bool:
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+
+def wait_until(condition: Callable[[], bool], child: Child, seconds: float, what: str) -> None:
+    """Wait for a condition that a living child brings about.
+
+    Raises:
+        Died: the child ended, or the time is over.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        child.check()
+        if time.monotonic() > deadline:
+            raise Died(f"{child.name}: {what} did not happen in {seconds:.0f} s\n{child.tail()}")
+        time.sleep(0.05)
+
+
+def free_port(wanted: int | None = None) -> int:
+    """Return the wanted loopback port if it is free, else one that is."""
+    for port in (wanted, 0):
+        if port is None:
+            continue
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no free port on the loopback interface")
+
+
+def accepts(port: int) -> bool:
+    """Return whether something listens on a loopback port."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
