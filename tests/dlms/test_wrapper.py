@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from hesper_dlms.errors import LinkError, LocalError
 from hesper_dlms.wrapper import WrapperLink, WrapperReader, wrap
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def test_wrap_is_byte_exact() -> None:
