@@ -1,0 +1,48 @@
+"""A file that only occupies room, given up when the disk is full so that the outbox can drain."""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+BALLAST_OCTETS = 2 * 1024 * 1024
+"""Room for one whole write-ahead log (256 pages of 4 KiB) and for moving it into the database."""
+
+
+class Ballast:
+    """A file that only occupies room, given up when the disk is full."""
+
+    def __init__(self, path: Path, octets: int = BALLAST_OCTETS) -> None:
+        self._path = path
+        self._octets = octets
+
+    @property
+    def present(self) -> bool:
+        """Whether there is still room to give up."""
+        return self._path.exists()
+
+    def drop(self) -> bool:
+        """Removes the file; returns False when it was gone already."""
+        if not self._path.exists():
+            return False
+        self._path.unlink()
+        log.error("disk full: ballast %s removed", self._path)
+        return True
+
+    def restore(self) -> bool:
+        """Writes the file again if there is comfortably room; returns whether it is there."""
+        if self.present:
+            return True
+        try:
+            if shutil.disk_usage(self._path.parent).free < 2 * self._octets:
+                return False
+            with self._path.open("wb") as file:
+                file.write(os.urandom(self._octets))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            self._path.unlink(missing_ok=True)
+            return False
+        return True

@@ -1,0 +1,138 @@
+"""Invocation counters: one per meter and key, reserved ahead, never used twice.
+
+With AES-GCM a repeated counter under one key gives the key's secrets away (Green Book 9.2.3.3.7.3),
+so a counter is used only after a number above it is on disk. Reserving a thousand at a time costs
+one durable write per thousand requests; a power cut skips what was left, which meters allow.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from hesper_gateway.database import Database
+from hesper_gateway.errors import GatewayError
+
+log = logging.getLogger(__name__)
+
+RESERVED_AHEAD = 1000
+REFILL_BELOW = 200
+FIRST = 1
+ALARM_FROM = 2**31
+MOST_SKIPPED = 2**24
+LAST = 2**32 - 1
+"""Never used: the counter is 32 bits and must not wrap; the key must be changed before."""
+
+
+class CounterExhausted(GatewayError):
+    """No invocation counter is left under this key; the meter needs a new key."""
+
+
+Alarm = Callable[[str, str, int], None]
+"""Called once per run with meter, key name and counter when `ALARM_FROM` is reached."""
+
+
+class Counter:
+    """The next invocation counter of one meter and key; call it for each protected APDU."""
+
+    def __init__(self, database: Database, meter: str, key_name: str, alarm: Alarm) -> None:
+        self._database = database
+        self._meter = meter
+        self._key_name = key_name
+        self._alarm = alarm
+        self._alarmed = False
+        self._next = self._limit = self._reserve(RESERVED_AHEAD).result()
+        self._refill: Future[int] | None = None
+        self._next -= RESERVED_AHEAD
+
+    def __call__(self) -> int:
+        """Returns a counter that was never returned before and is already covered on disk.
+
+        Raises:
+            CounterExhausted: at 2**32 - 1; nothing may be sent under this key any more.
+        """
+        if self._limit - self._next < REFILL_BELOW and self._refill is None:
+            self._refill = self._reserve(RESERVED_AHEAD)
+        if self._next >= self._limit:
+            self._take_refill()
+        if self._next >= LAST:
+            raise CounterExhausted(f"{self._meter}: no counter left under {self._key_name}")
+        counter = self._next
+        self._next += 1
+        if counter >= ALARM_FROM and not self._alarmed:
+            self._alarmed = True
+            log.error("%s: %s has used half of its counters", self._meter, self._key_name)
+            self._alarm(self._meter, self._key_name, counter)
+        return counter
+
+    def advance(self, at_least: int) -> None:
+        """Skips ahead so that the next counter is at least this; never goes back.
+
+        For a meter that reports a higher counter than ours (an exception-response with
+        invocation-counter-error, or its own counter object), as after a lost database. Neither is
+        authenticated, so one word may use up only a small part of the key's counters.
+
+        Raises:
+            CounterExhausted: the jump is larger than `MOST_SKIPPED`; nothing was skipped.
+        """
+        if at_least - self._next > MOST_SKIPPED:
+            raise CounterExhausted(
+                f"{self._meter} asks to skip {at_least - self._next} counters of {self._key_name}"
+            )
+        if self._next < at_least:
+            self._take_refill()
+            self._next = max(self._next, at_least)
+            if self._next >= self._limit:
+                self._limit = self._reserve(RESERVED_AHEAD, self._next).result()
+
+    def _take_refill(self) -> None:
+        refill, self._refill = self._refill, None
+        if refill is not None:
+            self._limit = refill.result()
+
+    def _reserve(self, count: int, start: int = FIRST) -> Future[int]:
+        """Moves the limit on disk up by a count, from ``start`` at least; gives the new limit."""
+        meter, key_name = self._meter, self._key_name
+
+        def job(connection: sqlite3.Connection) -> int:
+            row = connection.execute(
+                "SELECT reserved FROM counters WHERE meter = ? AND key_name = ?", (meter, key_name)
+            ).fetchone()
+            limit = max(row[0] if row else FIRST, start) + count
+            connection.execute(
+                "INSERT INTO counters VALUES (?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET reserved = excluded.reserved",
+                (meter, key_name, limit),
+            )
+            return limit
+
+        return self._database.submit(job)
+
+
+def _no_alarm(meter: str, key_name: str, counter: int) -> None:
+    """The log line is the alarm."""
+
+
+class Counters:
+    """All invocation counters of a gateway.
+
+    Args:
+        database: Where the reservations are kept.
+        alarm: Told once when a counter passes `ALARM_FROM`.
+    """
+
+    def __init__(self, database: Database, alarm: Alarm = _no_alarm) -> None:
+        self._database = database
+        self._alarm = alarm
+        self._counters: dict[tuple[str, str], Counter] = {}
+
+    def reserve(self, meter: str, key_name: str) -> Counter:
+        """Returns the one counter of this meter and key, shared by all who ask for it.
+
+        The name must change when the key does: each key starts a counter of its own.
+        """
+        counter = self._counters.get((meter, key_name))
+        if counter is None:
+            counter = Counter(self._database, meter, key_name, self._alarm)
+            self._counters[meter, key_name] = counter
+        return counter

@@ -1,0 +1,258 @@
+"""The gateway's one SQLite file: outbox, progress, invocation counters and command journal.
+
+Theory of operation
+-------------------
+A gateway loses power without warning, on an SD card that wears out and may be full. So:
+
+- Write-ahead log with ``synchronous=FULL``: a write that was acknowledged survives a power cut.
+  WAL with NORMAL, and a rollback journal with FULL, were both seen to lose acknowledged rows.
+  SQLite silently ignores a pragma that it cannot apply, so each is read back on every connection.
+- One writer thread. It takes everything that is waiting, runs each job in a savepoint of its own
+  and commits them together (group commit): one synchronisation of the card for many appends.
+  A job's result is delivered only after that commit. A job that fails rolls back alone.
+- A ballast file. On a full disk SQLite cannot even delete. The ballast is then removed and the
+  group tried once more, so that the outbox can still drain and a command can still be journalled.
+
+Jobs are plain functions of a connection; they must not commit, and may run twice. A job says no by
+raising a `JobRefused`; anything else it raises is our bug and ends the writer, and so the process.
+"""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hesper_gateway.ballast import BALLAST_OCTETS, Ballast
+from hesper_gateway.errors import GatewayError
+
+T = TypeVar("T")
+Job = Callable[[sqlite3.Connection], T]
+
+MOST_JOBS_PER_COMMIT = 200
+_PRAGMAS = {
+    "journal_mode": ("WAL", "wal"),
+    "synchronous": ("FULL", 2),
+    "foreign_keys": ("ON", 1),
+    "busy_timeout": ("5000", 5000),
+    "cache_size": ("-512", -512),
+    "wal_autocheckpoint": ("256", 256),
+}
+_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE}
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE batches (
+    sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, appended_at INTEGER NOT NULL,
+    payload BLOB NOT NULL);
+CREATE TABLE released (
+    sequence INTEGER PRIMARY KEY, verdict TEXT NOT NULL, reason TEXT NOT NULL);
+CREATE VIEW backlog AS SELECT * FROM batches b
+    WHERE NOT EXISTS (SELECT 1 FROM released r WHERE r.sequence = b.sequence);
+CREATE TABLE settings (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+CREATE TABLE progress (
+    meter TEXT NOT NULL, profile BLOB NOT NULL, captured_at INTEGER NOT NULL,
+    PRIMARY KEY (meter, profile)) WITHOUT ROWID;
+CREATE TABLE counters (
+    meter TEXT NOT NULL, key_name TEXT NOT NULL, reserved INTEGER NOT NULL,
+    PRIMARY KEY (meter, key_name)) WITHOUT ROWID;
+CREATE TABLE commands (
+    command_id TEXT PRIMARY KEY, counter INTEGER NOT NULL, envelope BLOB NOT NULL,
+    state TEXT NOT NULL, result BLOB) WITHOUT ROWID;
+CREATE TABLE cuts (counter INTEGER PRIMARY KEY, at INTEGER NOT NULL);
+"""
+
+
+class JobRefused(GatewayError):
+    """A job changed nothing, on purpose; only this job is rolled back."""
+
+
+class DatabaseError(GatewayError):
+    """The database cannot be trusted or opened; a person must look at it."""
+
+
+class StorageFull(GatewayError):
+    """The disk is full even without the ballast; try again when there is room."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    job: Job[Any]
+    outcome: "Future[Any]"
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Opens the file with every pragma set and read back.
+
+    Raises:
+        DatabaseError: when SQLite did not take a setting, or the file is not a database.
+    """
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        for name, (wanted, expected) in _PRAGMAS.items():
+            connection.execute(f"PRAGMA {name}={wanted}").fetchall()
+            (actual,) = connection.execute(f"PRAGMA {name}").fetchone()
+            if actual != expected:
+                raise DatabaseError(f"{path}: SQLite keeps {name}={actual}, not {wanted}")
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise DatabaseError(f"{path}: {error}") from error
+    except DatabaseError:
+        connection.close()
+        raise
+    return connection
+
+
+def _create(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
+        )
+    elif version != SCHEMA_VERSION:
+        raise DatabaseError(
+            f"{path}: schema version {version}, this program knows {SCHEMA_VERSION}"
+        )
+
+
+def _open_pair(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    writer = connect(path)
+    try:
+        _create(writer, path)
+        return writer, connect(path)
+    except sqlite3.DatabaseError as error:
+        writer.close()
+        raise DatabaseError(f"{path}: {error}") from error
+    except DatabaseError:
+        writer.close()
+        raise
+
+
+class Database:
+    """The open file with its writer thread and one connection for reading.
+
+    Args:
+        path: The database file; its folder is created. The ballast lies beside it.
+        ballast_octets: Size of the ballast; 0 for none.
+    """
+
+    def __init__(self, path: Path, ballast_octets: int = BALLAST_OCTETS) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.ballast = Ballast(path.with_name(path.name + ".ballast"), ballast_octets)
+        try:
+            self._writer, self._reader = _open_pair(path)
+        except DatabaseError:
+            if not self.ballast.drop():
+                raise
+            self._writer, self._reader = _open_pair(path)
+        if ballast_octets:
+            self.ballast.restore()
+        self._reader_lock = threading.Lock()
+        self._closed = False
+        self._jobs: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="database-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job[T]) -> "Future[T]":
+        """Queues a job for the writer; the future resolves after its durable commit."""
+        outcome: Future[T] = Future()
+        if self._closed:
+            raise DatabaseError(f"{self.path} is closed")
+        self._jobs.put(_Pending(job, outcome))
+        return outcome
+
+    async def write(self, job: Job[T]) -> T:
+        """Runs a job in the writer; what it wrote is durable when this returns.
+
+        A cancelled caller does not undo it: the job may still be committed.
+
+        Raises:
+            StorageFull: nothing of the job was written.
+        """
+        return await asyncio.shield(asyncio.wrap_future(self.submit(job)))
+
+    def read(self, job: Job[T]) -> T:
+        """Runs a job that only reads, at once, in the calling thread; sees committed rows only."""
+        with self._reader_lock:
+            return job(self._reader)
+
+    def close(self) -> None:
+        """Commits what is waiting and closes the file; closing twice is harmless."""
+        self._jobs.put(None)
+        self._thread.join()
+        self._reader.close()
+        self._writer.close()
+
+    def _run(self) -> None:
+        try:
+            while self._commit(self._next_group()):
+                pass
+        finally:
+            self._closed = True
+            while not self._jobs.empty():
+                if left := self._jobs.get():
+                    left.outcome.set_exception(DatabaseError(f"{self.path} is closed"))
+
+    def _next_group(self) -> list[_Pending | None]:
+        """Waits for one job, then takes all that wait; None marks the end and comes last."""
+        group = [self._jobs.get()]
+        while group[-1] is not None and len(group) < MOST_JOBS_PER_COMMIT:
+            try:
+                group.append(self._jobs.get_nowait())
+            except queue.Empty:
+                break
+        return group
+
+    def _commit(self, taken: list[_Pending | None]) -> bool:
+        """Commits a group, on a full disk without the ballast, then singly; False at the end."""
+        group = [pending for pending in taken if pending is not None]
+        try:
+            outcomes = self._attempt(group)
+            if _disk_full(outcomes) and self.ballast.drop():
+                outcomes = self._attempt(group)
+            if _disk_full(outcomes):
+                outcomes = [self._attempt([pending])[0] for pending in group]
+        except BaseException as error:
+            for pending in group:
+                pending.outcome.set_exception(error)
+            raise
+        for pending, outcome in zip(group, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                pending.outcome.set_exception(outcome)
+            else:
+                pending.outcome.set_result(outcome)
+        return taken[-1] is not None
+
+    def _attempt(self, group: list[_Pending]) -> list[Any]:
+        """Runs and commits a group; each outcome is a result, a refusal or `StorageFull`."""
+        connection = self._writer
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            outcomes = [self._in_savepoint(pending.job) for pending in group]
+            connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if error.sqlite_errorcode not in _FULL:
+                raise
+            return [StorageFull(str(error)) for _ in group]
+        return outcomes
+
+    def _in_savepoint(self, job: Job[Any]) -> Any:
+        self._writer.execute("SAVEPOINT job")
+        outcome: Any
+        try:
+            outcome = job(self._writer)
+        except JobRefused as refusal:
+            self._writer.execute("ROLLBACK TO job")
+            outcome = refusal
+        self._writer.execute("RELEASE job")
+        return outcome
+
+
+def _disk_full(outcomes: list[Any]) -> bool:
+    return any(isinstance(outcome, StorageFull) for outcome in outcomes)

@@ -1,0 +1,257 @@
+"""The outbox: batches with fixed octets, kept until the cloud has signed that it stored them.
+
+Theory of operation
+-------------------
+Every batch gets the next sequence of this database's random epoch and is sealed once, inside the
+transaction that stores it; its octets never change again, however often they are sent. A batch
+leaves the backlog only through `Outbox.release`, when a receipt that was verified repeats its
+digest. Nothing is marked as sent.
+
+Released batches stay, the oldest going first when the quota needs the room, so that a cloud
+restored from a backup can be given them again. Batches that the cloud rejected for good are set
+aside in the same way and go last. Order and expiry go by sequence, never by a clock.
+
+The quota counts octets of payload. From 80 % the backlog is alarming; at 100 %, or when the disk is
+full, readings are refused with `OutboxFull` (their meter still has them), while results and events
+are always taken.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from hesper_contracts import batch, events, readings, results
+from hesper_contracts.frame import Kind
+from hesper_contracts.receipts import ReceiptList
+from hesper_contracts.signing import Signer
+
+from hesper_gateway import batches
+from hesper_gateway import progress as marks
+from hesper_gateway.ballast import BALLAST_OCTETS
+from hesper_gateway.batches import Batch, NewBatch
+from hesper_gateway.database import Database, Job, StorageFull
+from hesper_gateway.errors import GatewayError
+
+log = logging.getLogger(__name__)
+
+DEFAULT_QUOTA_OCTETS = 512 * 1024 * 1024
+ALARM_PERCENT = 80
+_Appended = tuple[int, int, int]
+"""Sequence, its octets, octets evicted for it."""
+
+
+class OutboxFull(GatewayError):
+    """No room for readings: stop polling, the meters keep them; goes on when receipts arrive."""
+
+
+def _nobody() -> None:
+    """Nobody waits for appended batches."""
+
+
+class Outbox:
+    """The gateway's outbox; all its methods belong to the event loop's thread.
+
+    Args:
+        database: Where everything lives.
+        signer: The gateway's own key, which signs results.
+        quota_octets: Room for payloads, released ones included.
+        clock: Present time, for the age of the backlog only.
+
+    Attributes:
+        epoch: Names this outbox for ever, 16 hex digits.
+        progress: How far the meters' profiles were read.
+        backlog_batches: Unreceipted batches.
+        backlog_octets: Their octets.
+        appended: Called after each append; the uplink sets it.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        signer: Signer,
+        quota_octets: int = DEFAULT_QUOTA_OCTETS,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._database = database
+        self._signer = signer
+        self._quota = quota_octets
+        self._clock = clock
+        self.progress = marks.Progress(database)
+        self.appended: Callable[[], None] = _nobody
+        self.epoch = database.submit(batches.epoch).result()
+        self.backlog_batches, self.backlog_octets = database.read(batches.backlog)
+        self._last_sequence, self._stored_octets = database.read(batches.stored)
+        self._urgent = database.read(batches.pending_others)
+        self._floor = 0
+
+    @property
+    def percent(self) -> int:
+        """How much of the quota the backlog takes."""
+        return 100 * self.backlog_octets // self._quota
+
+    @property
+    def alarming(self) -> bool:
+        """Whether the backlog has reached the alarm mark."""
+        return self.percent >= ALARM_PERCENT
+
+    async def append_readings(
+        self, sections: Sequence[readings.Section], progress: marks.Marks | None = None
+    ) -> int:
+        """Stores readings, and how far they reach, in one transaction; durable on return.
+
+        Returns:
+            The sequence of the batch.
+
+        Raises:
+            OutboxFull: nothing was stored; the quota or the disk is used up.
+        """
+        encoding, body = readings.encode(sections)
+        await self._require_room(len(body))
+
+        def seal(epoch: str, sequence: int) -> bytes:
+            return batch.seal(Kind.READINGS, encoding, epoch, sequence, body)
+
+        def also(connection: sqlite3.Connection) -> None:
+            marks.store(connection, progress or {})
+
+        try:
+            sequence = await self._append(self._new(Kind.READINGS, seal), also)
+        except StorageFull as full:
+            raise OutboxFull(f"the disk is full: {full}") from full
+        self.progress.moved(progress or {})
+        return sequence
+
+    async def append_events(self, new: Sequence[events.Event]) -> int:
+        """Stores events as one batch; durable on return. Taken beyond the quota, too.
+
+        Raises:
+            StorageFull: not even the ballast made room.
+        """
+        told = events.EventList(tuple(new))
+
+        def seal(epoch: str, sequence: int) -> bytes:
+            return events.to_payload(told, epoch, sequence)
+
+        return await self._append(self._new(Kind.EVENTS, seal))
+
+    async def append_result(
+        self, result: results.CommandResult, also: Job[None] | None = None
+    ) -> int:
+        """Signs and stores a command's result; durable on return. Taken beyond the quota, too.
+
+        Args:
+            result: What to tell.
+            also: What must become durable in the same transaction: the journal's entry. When it
+                refuses, neither is stored.
+
+        Raises:
+            StorageFull: not even the ballast made room.
+            JobRefused: what ``also`` raised.
+        """
+
+        def seal(epoch: str, sequence: int) -> bytes:
+            return results.to_payload(result, self._signer, epoch, sequence)
+
+        return await self._append(self._new(Kind.RESULTS, seal), also)
+
+    def _new(self, kind: Kind, seal: batches.SealBatch) -> NewBatch:
+        return NewBatch(kind, int(self._clock().timestamp()), seal)
+
+    async def _require_room(self, octets: int) -> None:
+        """Refuses what the quota or a full disk has no room for, after making what room it can."""
+        if self.backlog_octets + octets > self._quota:
+            raise OutboxFull(f"the backlog takes {self.percent} % of the outbox quota")
+        if self._database.ballast.restore():
+            return
+        if self._database.read(batches.free_octets) < BALLAST_OCTETS:
+            try:
+                freed = await self._database.write(lambda c: batches.evict(c, BALLAST_OCTETS))
+            except StorageFull:
+                freed = 0
+            self._stored_octets -= freed
+            if freed < BALLAST_OCTETS:
+                raise OutboxFull("the disk is full and the outbox holds nothing it may delete")
+
+    async def _append(self, new: NewBatch, also: Job[None] | None = None) -> int:
+        """Stores one batch; counted even when the caller is cancelled before the commit."""
+        excess = self._stored_octets - self._quota
+
+        def job(connection: sqlite3.Connection) -> _Appended:
+            if also:
+                also(connection)
+            evicted = batches.evict(connection, excess) if excess > 0 else 0
+            return (*batches.insert(connection, new, self.epoch), evicted)
+
+        appending = asyncio.wrap_future(self._database.submit(job))
+        appending.add_done_callback(lambda done: self._count(new.kind, done))
+        sequence, _, _ = await asyncio.shield(appending)
+        return sequence
+
+    def _count(self, kind: Kind, done: "asyncio.Future[_Appended]") -> None:
+        if done.cancelled() or done.exception() is not None:
+            return
+        sequence, octets, evicted = done.result()
+        self.backlog_batches += 1
+        self.backlog_octets += octets
+        self._stored_octets += octets - evicted
+        self._last_sequence = max(self._last_sequence, sequence)
+        if kind is not Kind.READINGS:
+            self._urgent[sequence] = kind
+        self.appended()
+
+    def urgent(self) -> list[int]:
+        """Returns the sequences that must not wait behind readings: results, then events."""
+        return sorted(self._urgent, key=lambda s: (self._urgent[s] is not Kind.RESULTS, s))
+
+    def readings_after(self, sequence: int, limit: int) -> list[int]:
+        """Returns the next unreceipted batches of readings above a sequence, oldest first.
+
+        The lowest one found is remembered, so that released batches below it are not searched
+        again.
+        """
+        start = max(sequence, self._floor - 1)
+        settled = self._last_sequence
+        found = self._database.read(lambda c: batches.pending_readings(c, start, limit))
+        if start < self._floor:
+            self._floor = found[0] if found else max(self._floor, settled)
+        return found
+
+    def load(self, sequence: int) -> Batch | None:
+        """Returns a stored batch with its octets; None when it is gone."""
+        return self._database.read(lambda c: batches.load(c, sequence))
+
+    def oldest_unreceipted_at(self) -> datetime | None:
+        """Returns when the oldest batch of the backlog was stored (gateway clock, UTC)."""
+        oldest = [*self.readings_after(-1, 1), *self._urgent]
+        if not oldest:
+            return None
+        appended_at = self._database.read(lambda c: batches.appended_at(c, min(oldest)))
+        return None if appended_at is None else datetime.fromtimestamp(appended_at, UTC)
+
+    async def release(self, receipts: ReceiptList) -> list[int]:
+        """Releases the batches whose digests the receipts repeat. Idempotent.
+
+        Args:
+            receipts: Receipts whose signature was verified. Another epoch's release nothing.
+
+        Returns:
+            The sequences that left the backlog now.
+        """
+        if receipts.epoch != self.epoch:
+            log.warning("receipts for outbox epoch %s, not %s: ignored", receipts.epoch, self.epoch)
+            return []
+        outcomes = await self._database.write(
+            lambda connection: [batches.release(connection, each) for each in receipts.receipts]
+        )
+        released = []
+        for receipt, octets in zip(receipts.receipts, outcomes, strict=True):
+            if octets is not None:
+                self.backlog_batches -= 1
+                self.backlog_octets -= octets
+                self._urgent.pop(receipt.sequence, None)
+                released.append(receipt.sequence)
+                if receipt.verdict == "rejected":
+                    log.error("batch %d rejected: %s", receipt.sequence, receipt.reason)
+        return released

@@ -1,0 +1,100 @@
+"""Invocation counters: never twice, whatever happens to the process."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hesper_gateway.counters import (
+    ALARM_FROM,
+    LAST,
+    MOST_SKIPPED,
+    RESERVED_AHEAD,
+    CounterExhausted,
+    Counters,
+)
+from hesper_gateway.database import Database
+
+USER = """
+import sys
+from pathlib import Path
+from hesper_gateway.counters import Counters
+from hesper_gateway.database import Database
+
+counter = Counters(Database(Path(sys.argv[1]))).reserve("M1", "guek")
+while True:
+    print(counter(), flush=True)
+"""
+
+
+def start_at(database: Database, counter: int) -> None:
+    database.submit(
+        lambda c: c.execute("INSERT INTO counters VALUES ('M1', 'guek', ?)", (counter,))
+    ).result()
+
+
+def test_counts_up_across_reservations(database: Database) -> None:
+    counter = Counters(database).reserve("M1", "guek")
+    drawn = [counter() for _ in range(3 * RESERVED_AHEAD)]
+    assert drawn == list(range(1, 3 * RESERVED_AHEAD + 1))
+
+
+def test_every_meter_and_key_has_its_own(database: Database) -> None:
+    counters = Counters(database)
+    assert counters.reserve("M1", "guek") is counters.reserve("M1", "guek")
+    assert counters.reserve("M1", "guek")() == counters.reserve("M1", "dedicated")() == 1
+    assert counters.reserve("M2", "guek")() == 1
+
+
+def test_a_restart_skips_what_was_reserved(database: Database) -> None:
+    used = Counters(database).reserve("M1", "guek")()
+    assert Counters(database).reserve("M1", "guek")() == used + RESERVED_AHEAD
+
+
+def test_never_twice_over_kills(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.db"
+    drawn: list[int] = []
+    for kill_after in (1, 900, 1500):
+        with subprocess.Popen(
+            [sys.executable, "-c", USER, str(path)], stdout=subprocess.PIPE, text=True
+        ) as user:
+            assert user.stdout is not None
+            drawn += [int(user.stdout.readline()) for _ in range(kill_after)]
+            user.send_signal(signal.SIGKILL)
+            drawn += [int(line) for line in user.stdout.read().split("\n")[:-1]]
+    assert len(drawn) == len(set(drawn))
+    assert drawn == sorted(drawn)
+
+
+def test_half_way_it_alarms_once(database: Database) -> None:
+    told: list[tuple[str, str, int]] = []
+    start_at(database, ALARM_FROM - 1)
+    counter = Counters(database, lambda *what: told.append(what)).reserve("M1", "guek")
+    assert [counter(), counter(), counter()] == [ALARM_FROM - 1, ALARM_FROM, ALARM_FROM + 1]
+    assert told == [("M1", "guek", ALARM_FROM)]
+
+
+def test_the_last_one_is_never_used(database: Database) -> None:
+    start_at(database, LAST - 1)
+    counter = Counters(database).reserve("M1", "guek")
+    assert counter() == LAST - 1
+    for _ in range(2):
+        with pytest.raises(CounterExhausted):
+            counter()
+
+
+def test_skips_ahead_to_what_the_meter_expects(database: Database) -> None:
+    counter = Counters(database).reserve("M1", "guek")
+    counter.advance(5000)
+    assert counter() == 5000
+    counter.advance(20)
+    assert counter() == 5001
+    assert Counters(database).reserve("M1", "guek")() > 5001
+
+
+def test_one_unauthenticated_word_cannot_use_up_a_key(database: Database) -> None:
+    counter = Counters(database).reserve("M1", "guek")
+    with pytest.raises(CounterExhausted):
+        counter.advance(MOST_SKIPPED + 10)
+    assert counter() == 1
