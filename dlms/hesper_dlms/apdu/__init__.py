@@ -1,0 +1,243 @@
+"""The APDUs of xDLMS and ACSE, one module per service (IEC 62056-5-3, clauses 7 and 8).
+
+Every class is a frozen record with `to_octets()` and `from_octets()`; `parse` finds the class by
+tag. Octets from outside raise nothing but `DecodeError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hesper_dlms.apdu import action, ciphered, get, set  # noqa: A004 - the service's name
+from hesper_dlms.apdu.aare import AARE, Aare
+from hesper_dlms.apdu.aarq import AARQ, Aarq
+from hesper_dlms.apdu.acse import ApplicationContext, Mechanism
+from hesper_dlms.apdu.action import (
+    ActionRequest,
+    ActionRequestBlock,
+    ActionRequestFirstBlock,
+    ActionRequestNextBlock,
+    ActionRequestNormal,
+    ActionResponse,
+    ActionResponseBlock,
+    ActionResponseNextBlock,
+    ActionResponseNormal,
+)
+from hesper_dlms.apdu.block import DataBlock
+from hesper_dlms.apdu.block_transfer import GENERAL_BLOCK_TRANSFER, GeneralBlockTransfer
+from hesper_dlms.apdu.ciphered import Ciphered
+from hesper_dlms.apdu.descriptors import (
+    CLOCK_TIME,
+    AccessSelection,
+    CosemAttribute,
+    CosemMethod,
+    EntrySelector,
+    RangeSelector,
+    Selector,
+    capture_object,
+    read_capture_object,
+    selector_of,
+)
+from hesper_dlms.apdu.error import (
+    CONFIRMED_SERVICE_ERROR,
+    EXCEPTION_RESPONSE,
+    ConfirmedServiceError,
+    ExceptionResponse,
+)
+from hesper_dlms.apdu.get import (
+    GetRequest,
+    GetRequestNext,
+    GetRequestNormal,
+    GetRequestWithList,
+    GetResponse,
+    GetResponseNormal,
+    GetResponseWithBlock,
+    GetResponseWithList,
+    read_results,
+    write_results,
+)
+from hesper_dlms.apdu.initiate import (
+    INITIATE_REQUEST,
+    INITIATE_RESPONSE,
+    LOGICAL_NAME_SERVICES,
+    Conformance,
+    InitiateRequest,
+    InitiateResponse,
+)
+from hesper_dlms.apdu.notification import (
+    DATA_NOTIFICATION,
+    EVENT_NOTIFICATION,
+    DataNotification,
+    EventNotification,
+)
+from hesper_dlms.apdu.release import RLRE, RLRQ, Rlre, Rlrq
+from hesper_dlms.apdu.results import (
+    ActionResult,
+    DataAccessResult,
+    Result,
+    access_error,
+    action_error,
+)
+from hesper_dlms.apdu.set import (
+    SetRequest,
+    SetRequestBlock,
+    SetRequestFirstBlock,
+    SetRequestNormal,
+    SetRequestWithList,
+    SetResponse,
+    SetResponseBlock,
+    SetResponseLastBlock,
+    SetResponseNormal,
+    SetResponseWithList,
+)
+from hesper_dlms.errors import DecodeError
+
+Apdu = (
+    Aarq
+    | Aare
+    | Rlrq
+    | Rlre
+    | InitiateRequest
+    | InitiateResponse
+    | GetRequest
+    | GetResponse
+    | SetRequest
+    | SetResponse
+    | ActionRequest
+    | ActionResponse
+    | DataNotification
+    | EventNotification
+    | ExceptionResponse
+    | ConfirmedServiceError
+    | GeneralBlockTransfer
+    | Ciphered
+)
+
+LLC_HEADERS = (b"\xe6\xe6\x00", b"\xe6\xe7\x00")
+
+_BY_TAG: dict[int, Callable[[bytes], Apdu]] = {
+    AARQ: Aarq.from_octets,
+    AARE: Aare.from_octets,
+    RLRQ: Rlrq.from_octets,
+    RLRE: Rlre.from_octets,
+    INITIATE_REQUEST: InitiateRequest.from_octets,
+    INITIATE_RESPONSE: InitiateResponse.from_octets,
+    DATA_NOTIFICATION: DataNotification.from_octets,
+    EVENT_NOTIFICATION: EventNotification.from_octets,
+    EXCEPTION_RESPONSE: ExceptionResponse.from_octets,
+    CONFIRMED_SERVICE_ERROR: ConfirmedServiceError.from_octets,
+    GENERAL_BLOCK_TRANSFER: GeneralBlockTransfer.from_octets,
+}
+
+_BY_TAG_AND_CHOICE: dict[tuple[int, int], Callable[[bytes], Apdu]] = {
+    (get.REQUEST, 1): GetRequestNormal.from_octets,
+    (get.REQUEST, 2): GetRequestNext.from_octets,
+    (get.REQUEST, 3): GetRequestWithList.from_octets,
+    (get.RESPONSE, 1): GetResponseNormal.from_octets,
+    (get.RESPONSE, 2): GetResponseWithBlock.from_octets,
+    (get.RESPONSE, 3): GetResponseWithList.from_octets,
+    (set.REQUEST, 1): SetRequestNormal.from_octets,
+    (set.REQUEST, 2): SetRequestFirstBlock.from_octets,
+    (set.REQUEST, 3): SetRequestBlock.from_octets,
+    (set.REQUEST, 4): SetRequestWithList.from_octets,
+    (set.RESPONSE, 1): SetResponseNormal.from_octets,
+    (set.RESPONSE, 2): SetResponseBlock.from_octets,
+    (set.RESPONSE, 3): SetResponseLastBlock.from_octets,
+    (set.RESPONSE, 5): SetResponseWithList.from_octets,
+    (action.REQUEST, 1): ActionRequestNormal.from_octets,
+    (action.REQUEST, 2): ActionRequestNextBlock.from_octets,
+    (action.REQUEST, 4): ActionRequestFirstBlock.from_octets,
+    (action.REQUEST, 6): ActionRequestBlock.from_octets,
+    (action.RESPONSE, 1): ActionResponseNormal.from_octets,
+    (action.RESPONSE, 2): ActionResponseBlock.from_octets,
+    (action.RESPONSE, 4): ActionResponseNextBlock.from_octets,
+}
+
+
+def parse(octets: bytes) -> Apdu:
+    """Return the APDU that `octets` hold, whole.
+
+    LLC headers in front are skipped, also when a meter sends them twice.
+
+    Raises:
+        DecodeError: Empty, unknown tag or choice, cut short, or octets too many.
+    """
+    while octets[:3] in LLC_HEADERS:
+        octets = octets[3:]
+    if len(octets) < 2:
+        raise DecodeError("an APDU has at least two octets", 0)
+    tag, choice = octets[0], octets[1]
+    if tag in ciphered.TAGS:
+        return Ciphered.from_octets(octets)
+    read = _BY_TAG.get(tag) or _BY_TAG_AND_CHOICE.get((tag, choice))
+    if read is None:
+        raise DecodeError(f"no APDU begins with {tag:02X} {choice:02X}", 0)
+    return read(octets)
+
+
+__all__ = [
+    "CLOCK_TIME",
+    "LLC_HEADERS",
+    "LOGICAL_NAME_SERVICES",
+    "Aare",
+    "Aarq",
+    "AccessSelection",
+    "ActionRequest",
+    "ActionRequestBlock",
+    "ActionRequestFirstBlock",
+    "ActionRequestNextBlock",
+    "ActionRequestNormal",
+    "ActionResponse",
+    "ActionResponseBlock",
+    "ActionResponseNextBlock",
+    "ActionResponseNormal",
+    "ActionResult",
+    "Apdu",
+    "ApplicationContext",
+    "Ciphered",
+    "ConfirmedServiceError",
+    "Conformance",
+    "CosemAttribute",
+    "CosemMethod",
+    "DataAccessResult",
+    "DataBlock",
+    "DataNotification",
+    "EntrySelector",
+    "EventNotification",
+    "ExceptionResponse",
+    "GeneralBlockTransfer",
+    "GetRequest",
+    "GetRequestNext",
+    "GetRequestNormal",
+    "GetRequestWithList",
+    "GetResponse",
+    "GetResponseNormal",
+    "GetResponseWithBlock",
+    "GetResponseWithList",
+    "InitiateRequest",
+    "InitiateResponse",
+    "Mechanism",
+    "RangeSelector",
+    "Result",
+    "Rlre",
+    "Rlrq",
+    "Selector",
+    "SetRequest",
+    "SetRequestBlock",
+    "SetRequestFirstBlock",
+    "SetRequestNormal",
+    "SetRequestWithList",
+    "SetResponse",
+    "SetResponseBlock",
+    "SetResponseLastBlock",
+    "SetResponseNormal",
+    "SetResponseWithList",
+    "access_error",
+    "action_error",
+    "capture_object",
+    "parse",
+    "read_capture_object",
+    "read_results",
+    "selector_of",
+    "write_results",
+]

@@ -1,0 +1,173 @@
+"""ACTION (IEC 62056-5-3, 8.4.7): action-request 0xC3 and action-response 0xC7.
+
+Parameters and return values are encoded octets; blocks (pblocks) are slices of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hesper_dlms.apdu.block import DataBlock
+from hesper_dlms.apdu.descriptors import CosemMethod
+from hesper_dlms.apdu.reader import Reader
+from hesper_dlms.apdu.results import Result, read_result, write_result
+
+REQUEST = 0xC3
+RESPONSE = 0xC7
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequestNormal:
+    """Calls a method; `parameters` are the octets of one value or None."""
+
+    invoke_id_and_priority: int
+    method: CosemMethod
+    parameters: bytes | None = None
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        head = bytes((REQUEST, 1, self.invoke_id_and_priority)) + self.method.to_octets()
+        return head + (b"\x00" if self.parameters is None else b"\x01" + self.parameters)
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> ActionRequestNormal:
+        """Read the APDU."""
+        reader = Reader(octets, REQUEST, 1)
+        invoke, method = reader.u8(), CosemMethod.read(reader)
+        apdu = cls(invoke, method, reader.data_octets() if reader.flag() else None)
+        reader.end()
+        return apdu
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequestNextBlock:
+    """Asks for the return value's block after `block_number`."""
+
+    invoke_id_and_priority: int
+    block_number: int
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        head = bytes((REQUEST, 2, self.invoke_id_and_priority))
+        return head + self.block_number.to_bytes(4, "big")
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> ActionRequestNextBlock:
+        """Read the APDU."""
+        reader = Reader(octets, REQUEST, 2)
+        apdu = cls(reader.u8(), reader.u32())
+        reader.end()
+        return apdu
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequestFirstBlock:
+    """Begins to call a method whose parameters come in blocks."""
+
+    invoke_id_and_priority: int
+    method: CosemMethod
+    block: DataBlock
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        head = bytes((REQUEST, 4, self.invoke_id_and_priority))
+        return head + self.method.to_octets() + self.block.to_octets()
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> ActionRequestFirstBlock:
+        """Read the APDU."""
+        reader = Reader(octets, REQUEST, 4)
+        apdu = cls(reader.u8(), CosemMethod.read(reader), DataBlock.read(reader))
+        reader.end()
+        return apdu
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequestBlock:
+    """Carries the next block of the parameters."""
+
+    invoke_id_and_priority: int
+    block: DataBlock
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        return bytes((REQUEST, 6, self.invoke_id_and_priority)) + self.block.to_octets()
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> ActionRequestBlock:
+        """Read the APDU."""
+        reader = Reader(octets, REQUEST, 6)
+        apdu = cls(reader.u8(), DataBlock.read(reader))
+        reader.end()
+        return apdu
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResponseNormal:
+    """Says how the call went (action-result) and what it returned, if anything."""
+
+    invoke_id_and_priority: int
+    result: int
+    returned: Result | None = None
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        head = bytes((RESPONSE, 1, self.invoke_id_and_priority, self.result))
+        return head + (b"\x00" if self.returned is None else b"\x01" + write_result(self.returned))
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> ActionResponseNormal:
+        """Read the APDU; meters that leave out the empty return value are understood."""
+        reader = Reader(octets, RESPONSE, 1)
+        invoke, result = reader.u8(), reader.u8()
+        absent = reader.offset == len(octets) or not reader.flag()
+        apdu = cls(invoke, result, None if absent else read_result(reader))
+        reader.end()
+        return apdu
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResponseBlock:
+    """Carries one block of a long return value."""
+
+    invoke_id_and_priority: int
+    block: DataBlock
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        return bytes((RESPONSE, 2, self.invoke_id_and_priority)) + self.block.to_octets()
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> ActionResponseBlock:
+        """Read the APDU."""
+        reader = Reader(octets, RESPONSE, 2)
+        apdu = cls(reader.u8(), DataBlock.read(reader))
+        reader.end()
+        return apdu
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResponseNextBlock:
+    """Acknowledges a block of the parameters and asks for the next."""
+
+    invoke_id_and_priority: int
+    block_number: int
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        head = bytes((RESPONSE, 4, self.invoke_id_and_priority))
+        return head + self.block_number.to_bytes(4, "big")
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> ActionResponseNextBlock:
+        """Read the APDU."""
+        reader = Reader(octets, RESPONSE, 4)
+        apdu = cls(reader.u8(), reader.u32())
+        reader.end()
+        return apdu
+
+
+ActionRequest = (
+    ActionRequestNormal | ActionRequestNextBlock | ActionRequestFirstBlock | ActionRequestBlock
+)
+ActionResponse = ActionResponseNormal | ActionResponseBlock | ActionResponseNextBlock

@@ -1,0 +1,87 @@
+"""Ciphered APDUs (IEC 62056-5-3, 8.2.4): service-specific glo/ded, general-glo and general-ded.
+
+    glo/ded service   tag | length | security control | invocation counter (4) | ciphertext [| tag (12)]
+    general-glo/ded   tag | title length | system title | length | … as above
+
+A service-specific APDU relies on the system title agreed in the association. The security control
+octet says what was done: 0x10 authenticated, 0x20 encrypted, 0x40 broadcast key, 0x80 compressed;
+its low four bits name the suite.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hesper_dlms import axdr
+from hesper_dlms.apdu.reader import Reader
+from hesper_dlms.errors import DecodeError, LocalError
+
+GENERAL_GLO = 0xDB
+GENERAL_DED = 0xDC
+
+GLO_TAGS = {
+    0x01: 0x21,  # initiate-request
+    0x08: 0x28,  # initiate-response
+    0x0E: 0x2E,  # confirmed-service-error
+    0xC0: 0xC8,  # get-request
+    0xC1: 0xC9,  # set-request
+    0xC2: 0xCA,  # event-notification
+    0xC3: 0xCB,  # action-request
+    0xC4: 0xCC,  # get-response
+    0xC5: 0xCD,  # set-response
+    0xC7: 0xCF,  # action-response
+}
+"""Plain tag → tag of the same service ciphered with the global key."""
+
+DED_TAGS = {0xC0: 0xD0, 0xC1: 0xD1, 0xC2: 0xD2, 0xC3: 0xD3, 0xC4: 0xD4, 0xC5: 0xD5, 0xC7: 0xD7}
+"""Plain tag → tag of the same service ciphered with the dedicated key."""
+
+_SERVICE = frozenset((*GLO_TAGS.values(), *DED_TAGS.values()))
+_GENERAL = frozenset((GENERAL_GLO, GENERAL_DED))
+TAGS = _SERVICE | _GENERAL
+
+PLAIN_TAGS = {ciphered: plain for tags in (GLO_TAGS, DED_TAGS) for plain, ciphered in tags.items()}
+"""Service-specific ciphered tag → the tag its content must have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ciphered:
+    """A ciphered APDU taken apart, nothing verified yet. `octets` is the ciphertext and its tag.
+
+    `system_title` is None in service-specific APDUs.
+    """
+
+    tag: int
+    security_control: int
+    invocation_counter: int
+    octets: bytes
+    system_title: bytes | None = None
+
+    @property
+    def dedicated(self) -> bool:
+        """Whether the dedicated key was used."""
+        return self.tag == GENERAL_DED or self.tag in DED_TAGS.values()
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        if (self.system_title is None) != (self.tag in _SERVICE):
+            raise LocalError("a system title travels in general-ciphered APDUs and only there")
+        counter = self.invocation_counter.to_bytes(4, "big")
+        body = bytes((self.security_control,)) + counter + self.octets
+        title = self.system_title
+        head = b"" if title is None else axdr.write_length(len(title)) + title
+        return bytes((self.tag,)) + head + axdr.write_length(len(body)) + body
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> Ciphered:
+        """Read the APDU."""
+        reader = Reader(octets)
+        tag = reader.u8()
+        if tag not in TAGS:
+            raise DecodeError(f"0x{tag:02X} is no ciphered APDU", 0)
+        title = reader.octet_string() if tag in _GENERAL else None
+        body = reader.octet_string()
+        reader.end()
+        if len(body) < 5:
+            raise DecodeError("a ciphered APDU without security header", reader.offset)
+        return cls(tag, body[0], int.from_bytes(body[1:5], "big"), body[5:], title)

@@ -1,0 +1,186 @@
+"""What services refer to: attributes, methods and selective access (IEC 62056-5-3, clause 8.4)."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from hesper_dlms import axdr, obis
+from hesper_dlms.apdu.reader import Reader
+from hesper_dlms.axdr import Data
+from hesper_dlms.cosem_time import CosemDateTime
+from hesper_dlms.errors import DecodeError, LocalError
+
+_DESCRIPTOR = struct.Struct(">H6sb")
+
+RANGE = 1
+ENTRY = 2
+
+
+def _descriptor(class_id: int, logical_name: bytes, index: int) -> bytes:
+    if len(logical_name) != 6:
+        raise LocalError(f"a logical name has 6 octets, not {len(logical_name)}")
+    try:
+        return _DESCRIPTOR.pack(class_id, logical_name, index)
+    except struct.error as error:
+        raise LocalError(f"class {class_id} or index {index} is out of range: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class CosemAttribute:
+    """cosem-attribute-descriptor: class, logical name (6 octets) and attribute."""
+
+    class_id: int
+    logical_name: bytes
+    attribute_id: int
+
+    def to_octets(self) -> bytes:
+        """Return the 9 octets of the descriptor."""
+        return _descriptor(self.class_id, self.logical_name, self.attribute_id)
+
+    @classmethod
+    def read(cls, reader: Reader) -> CosemAttribute:
+        """Read the 9 octets of the descriptor."""
+        return cls(*_DESCRIPTOR.unpack(reader.take(_DESCRIPTOR.size)))
+
+    def __str__(self) -> str:
+        return f"{self.class_id}/{obis.text(self.logical_name)}/{self.attribute_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class CosemMethod:
+    """cosem-method-descriptor: class, logical name (6 octets) and method."""
+
+    class_id: int
+    logical_name: bytes
+    method_id: int
+
+    def to_octets(self) -> bytes:
+        """Return the 9 octets of the descriptor."""
+        return _descriptor(self.class_id, self.logical_name, self.method_id)
+
+    @classmethod
+    def read(cls, reader: Reader) -> CosemMethod:
+        """Read the 9 octets of the descriptor."""
+        return cls(*_DESCRIPTOR.unpack(reader.take(_DESCRIPTOR.size)))
+
+    def __str__(self) -> str:
+        return f"{self.class_id}/{obis.text(self.logical_name)}/method {self.method_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSelection:
+    """Selective access as it travels: the selector's number and its parameters."""
+
+    selector: int
+    parameters: Data
+
+
+def write_selection(selection: AccessSelection | None) -> bytes:
+    """Return the optional access-selection of a request."""
+    if selection is None:
+        return b"\x00"
+    return bytes((1, selection.selector & 0xFF)) + axdr.encode(selection.parameters)
+
+
+def read_selection(reader: Reader) -> AccessSelection | None:
+    """Read the optional access-selection of a request."""
+    if not reader.flag():
+        return None
+    return AccessSelection(reader.u8(), reader.data())
+
+
+def capture_object(attribute: CosemAttribute, data_index: int = 0) -> Data:
+    """Return the capture_object_definition of an attribute (Blue Book, profile generic)."""
+    return axdr.structure(
+        axdr.long_unsigned(attribute.class_id),
+        axdr.octet_string(attribute.logical_name),
+        axdr.integer(attribute.attribute_id),
+        axdr.long_unsigned(data_index),
+    )
+
+
+def read_capture_object(data: Data) -> tuple[CosemAttribute, int]:
+    """Return the attribute and data index of a capture_object_definition; DecodeError if none."""
+    items = data.as_items()
+    if len(items) < 4 or len(items[1].as_octets()) != 6:
+        raise DecodeError("a capture object is {class, logical name, attribute, data index}")
+    attribute = CosemAttribute(items[0].as_int(), items[1].as_octets(), items[2].as_int())
+    return attribute, items[3].as_int()
+
+
+CLOCK_TIME = CosemAttribute(8, obis.CLOCK, 2)
+"""Class clock, attribute time: what most profiles are ordered by."""
+
+
+@dataclass(frozen=True, slots=True)
+class RangeSelector:
+    """range_descriptor of a profile: the rows whose clock lies within [from_, to]."""
+
+    from_: CosemDateTime
+    to: CosemDateTime
+    clock: CosemAttribute = CLOCK_TIME
+
+    def to_selection(self) -> AccessSelection:
+        """Return the selection as it travels (selector 1, all columns)."""
+        return AccessSelection(
+            RANGE,
+            axdr.structure(
+                capture_object(self.clock),
+                axdr.octet_string(self.from_.to_octets()),
+                axdr.octet_string(self.to.to_octets()),
+                axdr.array(),
+            ),
+        )
+
+    @classmethod
+    def from_selection(cls, selection: AccessSelection) -> RangeSelector:
+        """Read selector 1; DecodeError for another one, or bounds that are no date-times."""
+        if selection.selector != RANGE:
+            raise DecodeError(f"selector {selection.selector} is no range")
+        items = selection.parameters.as_items()
+        if len(items) < 3:
+            raise DecodeError(f"a range has 4 items, not {len(items)}")
+        clock, _ = read_capture_object(items[0])
+        from_, to = (CosemDateTime.from_octets(item.as_octets()) for item in items[1:3])
+        return cls(from_, to, clock)
+
+
+@dataclass(frozen=True, slots=True)
+class EntrySelector:
+    """entry_descriptor of a profile: rows and columns by number from 1; 0 as upper bound: the last."""
+
+    from_entry: int
+    to_entry: int = 0
+    from_column: int = 1
+    to_column: int = 0
+
+    def to_selection(self) -> AccessSelection:
+        """Return the selection as it travels (selector 2)."""
+        return AccessSelection(
+            ENTRY,
+            axdr.structure(
+                axdr.double_long_unsigned(self.from_entry),
+                axdr.double_long_unsigned(self.to_entry),
+                axdr.long_unsigned(self.from_column),
+                axdr.long_unsigned(self.to_column),
+            ),
+        )
+
+    @classmethod
+    def from_selection(cls, selection: AccessSelection) -> EntrySelector:
+        """Read selector 2; DecodeError for another one."""
+        items = selection.parameters.as_items()
+        if selection.selector != ENTRY or len(items) != 4:
+            raise DecodeError(f"selector {selection.selector} is no entry range")
+        return cls(*(item.as_int() for item in items))
+
+
+Selector = RangeSelector | EntrySelector
+
+
+def selector_of(selection: AccessSelection) -> Selector:
+    """Return the range or entry selector that a request carries; DecodeError for any other."""
+    if selection.selector == ENTRY:
+        return EntrySelector.from_selection(selection)
+    return RangeSelector.from_selection(selection)

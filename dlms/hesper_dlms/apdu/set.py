@@ -1,0 +1,208 @@
+"""SET (IEC 62056-5-3, 8.4.6): set-request 0xC1 and set-response 0xC5, each with its choices.
+
+Values are encoded octets; blocks are slices of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hesper_dlms import axdr
+from hesper_dlms.apdu.block import DataBlock
+from hesper_dlms.apdu.descriptors import (
+    AccessSelection,
+    CosemAttribute,
+    read_selection,
+    write_selection,
+)
+from hesper_dlms.apdu.reader import Reader
+
+REQUEST = 0xC1
+RESPONSE = 0xC5
+
+
+@dataclass(frozen=True, slots=True)
+class SetRequestNormal:
+    """Writes one attribute."""
+
+    invoke_id_and_priority: int
+    attribute: CosemAttribute
+    octets: bytes
+    selection: AccessSelection | None = None
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        head = bytes((REQUEST, 1, self.invoke_id_and_priority)) + self.attribute.to_octets()
+        return head + write_selection(self.selection) + self.octets
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> SetRequestNormal:
+        """Read the APDU."""
+        reader = Reader(octets, REQUEST, 1)
+        invoke, attribute = reader.u8(), CosemAttribute.read(reader)
+        selection = read_selection(reader)
+        value = reader.data_octets()
+        reader.end()
+        return cls(invoke, attribute, value, selection)
+
+
+@dataclass(frozen=True, slots=True)
+class SetRequestFirstBlock:
+    """Begins to write one attribute in blocks."""
+
+    invoke_id_and_priority: int
+    attribute: CosemAttribute
+    block: DataBlock
+    selection: AccessSelection | None = None
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        head = bytes((REQUEST, 2, self.invoke_id_and_priority)) + self.attribute.to_octets()
+        return head + write_selection(self.selection) + self.block.to_octets()
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> SetRequestFirstBlock:
+        """Read the APDU."""
+        reader = Reader(octets, REQUEST, 2)
+        invoke, attribute = reader.u8(), CosemAttribute.read(reader)
+        selection = read_selection(reader)
+        apdu = cls(invoke, attribute, DataBlock.read(reader), selection)
+        reader.end()
+        return apdu
+
+
+@dataclass(frozen=True, slots=True)
+class SetRequestBlock:
+    """Carries the next block."""
+
+    invoke_id_and_priority: int
+    block: DataBlock
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        return bytes((REQUEST, 3, self.invoke_id_and_priority)) + self.block.to_octets()
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> SetRequestBlock:
+        """Read the APDU."""
+        reader = Reader(octets, REQUEST, 3)
+        apdu = cls(reader.u8(), DataBlock.read(reader))
+        reader.end()
+        return apdu
+
+
+@dataclass(frozen=True, slots=True)
+class SetRequestWithList:
+    """Writes several attributes; one encoded value for each."""
+
+    invoke_id_and_priority: int
+    attributes: tuple[tuple[CosemAttribute, AccessSelection | None], ...]
+    values: tuple[bytes, ...]
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        head = bytes((REQUEST, 4, self.invoke_id_and_priority))
+        parts = [head, axdr.write_length(len(self.attributes))]
+        for attribute, selection in self.attributes:
+            parts += attribute.to_octets(), write_selection(selection)
+        return b"".join((*parts, axdr.write_length(len(self.values)), *self.values))
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> SetRequestWithList:
+        """Read the APDU."""
+        reader = Reader(octets, REQUEST, 4)
+        invoke = reader.u8()
+        attributes = tuple(
+            (CosemAttribute.read(reader), read_selection(reader)) for _ in range(reader.count())
+        )
+        values = tuple(reader.data_octets() for _ in range(reader.count()))
+        reader.end()
+        return cls(invoke, attributes, values)
+
+
+@dataclass(frozen=True, slots=True)
+class SetResponseNormal:
+    """Says how the write went (data-access-result)."""
+
+    invoke_id_and_priority: int
+    result: int
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        return bytes((RESPONSE, 1, self.invoke_id_and_priority, self.result))
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> SetResponseNormal:
+        """Read the APDU."""
+        reader = Reader(octets, RESPONSE, 1)
+        apdu = cls(reader.u8(), reader.u8())
+        reader.end()
+        return apdu
+
+
+@dataclass(frozen=True, slots=True)
+class SetResponseBlock:
+    """Acknowledges a block and asks for the next."""
+
+    invoke_id_and_priority: int
+    block_number: int
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        head = bytes((RESPONSE, 2, self.invoke_id_and_priority))
+        return head + self.block_number.to_bytes(4, "big")
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> SetResponseBlock:
+        """Read the APDU."""
+        reader = Reader(octets, RESPONSE, 2)
+        apdu = cls(reader.u8(), reader.u32())
+        reader.end()
+        return apdu
+
+
+@dataclass(frozen=True, slots=True)
+class SetResponseLastBlock:
+    """Acknowledges the last block and says how the write went."""
+
+    invoke_id_and_priority: int
+    result: int
+    block_number: int
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        head = bytes((RESPONSE, 3, self.invoke_id_and_priority, self.result))
+        return head + self.block_number.to_bytes(4, "big")
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> SetResponseLastBlock:
+        """Read the APDU."""
+        reader = Reader(octets, RESPONSE, 3)
+        apdu = cls(reader.u8(), reader.u8(), reader.u32())
+        reader.end()
+        return apdu
+
+
+@dataclass(frozen=True, slots=True)
+class SetResponseWithList:
+    """Says how each write went, in the order of the request."""
+
+    invoke_id_and_priority: int
+    results: tuple[int, ...]
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        head = bytes((RESPONSE, 5, self.invoke_id_and_priority))
+        return head + axdr.write_length(len(self.results)) + bytes(self.results)
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> SetResponseWithList:
+        """Read the APDU."""
+        reader = Reader(octets, RESPONSE, 5)
+        apdu = cls(reader.u8(), tuple(reader.octet_string()))
+        reader.end()
+        return apdu
+
+
+SetRequest = SetRequestNormal | SetRequestFirstBlock | SetRequestBlock | SetRequestWithList
+SetResponse = SetResponseNormal | SetResponseBlock | SetResponseLastBlock | SetResponseWithList
