@@ -65,7 +65,7 @@ class Aarq:
 
     @classmethod
     def from_octets(cls, octets: bytes) -> Aarq:
-        """Read the APDU; DecodeError when it names no DLMS context or carries no InitiateRequest."""
+        """Read the APDU; DecodeError without a DLMS context or without user-information."""
         fields = read_fields(octets, AARQ)
         if 0xA1 not in fields or 0xBE not in fields:
             raise DecodeError("an AARQ needs an application context and user-information")

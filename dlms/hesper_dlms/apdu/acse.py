@@ -1,4 +1,4 @@
-"""The BER fields and names that the association APDUs share (IEC 62056-5-3, clause 7; ISO 8650-1)."""
+"""BER fields and names that the association APDUs share (IEC 62056-5-3, clause 7; ISO 8650-1)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def read_fields(octets: bytes, tag: int) -> Fields:
     outer.end()
     fields: Fields = {}
     while reader.offset < len(reader.octets):
-        fields[reader.u8()] = reader.octet_string()
+        field_tag = reader.u8()
+        fields[field_tag] = reader.octet_string()
     return fields
 
 
@@ -78,9 +79,11 @@ def mechanism_name(tag: int, mechanism: int) -> bytes:
 
 
 def read_name(octets: bytes | None, arc: int) -> int:
-    """Return the last number of an object identifier below DLMS-UA's `arc` (1 context, 2 mechanism).
+    """Return the last number of an object identifier of DLMS-UA; 0 when it is absent.
 
-    An absent one is 0.
+    Args:
+        octets: The object identifier.
+        arc: 1 for application contexts, 2 for mechanisms.
     """
     if octets is None:
         return 0

@@ -1,7 +1,8 @@
 """Ciphered APDUs (IEC 62056-5-3, 8.2.4): service-specific glo/ded, general-glo and general-ded.
 
-    glo/ded service   tag | length | security control | invocation counter (4) | ciphertext [| tag (12)]
-    general-glo/ded   tag | title length | system title | length | … as above
+    glo/ded service   tag | length | content
+    general-glo/ded   tag | title length | system title | length | content
+    content           security control (1) | invocation counter (4) | ciphertext [| tag (12)]
 
 A service-specific APDU relies on the system title agreed in the association. The security control
 octet says what was done: 0x10 authenticated, 0x20 encrypted, 0x40 broadcast key, 0x80 compressed;

@@ -148,7 +148,7 @@ class RangeSelector:
 
 @dataclass(frozen=True, slots=True)
 class EntrySelector:
-    """entry_descriptor of a profile: rows and columns by number from 1; 0 as upper bound: the last."""
+    """entry_descriptor of a profile: rows and columns from 1; an upper bound of 0 is the last."""
 
     from_entry: int
     to_entry: int = 0

@@ -1,4 +1,4 @@
-"""How a server refuses: exception-response 0xD8 and confirmed-service-error 0x0E (IEC 62056-5-3)."""
+"""How a server refuses (IEC 62056-5-3): exception-response, confirmed-service-error."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class InitiateRequest:
         """Read the APDU."""
         reader = Reader(octets, INITIATE_REQUEST)
         key = reader.octet_string() if reader.flag() else None
-        response_allowed = reader.flag() if reader.flag() else True
+        response_allowed = not reader.flag() or reader.flag()
         quality = reader.u8() if reader.flag() else None
         version = reader.u8()
         conformance, size = _read_conformance(reader), reader.u16()

@@ -25,7 +25,7 @@ def _read(octets: bytes, tag: int) -> tuple[int | None, bytes | None]:
 
 @dataclass(frozen=True, slots=True)
 class Rlrq:
-    """The request; in a ciphered association `user_information` holds a ciphered InitiateRequest."""
+    """The request; when ciphered, `user_information` holds a ciphered InitiateRequest."""
 
     reason: int | None = 0
     user_information: bytes | None = None
