@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from hesper_contracts.batch import BatchId
 
-from hesper_cloud.quality import Quality
+from hesper_contracts.quality import Quality
 from hesper_cloud.stores import duckdb_reads as reads
 from hesper_cloud.stores.duckdb_rows import to_arrow
 from hesper_cloud.stores.duckdb_schema import ISLANDS, OWN_COLUMNS, Catalogue, create_tables
@@ -56,7 +56,7 @@ _COMPARE = f"""
     ) AS stored ON {_MET}
     GROUP BY position"""
 _FLAG = f"""
-    UPDATE readings AS stored SET quality = quality | {int(Quality.CONFLICTING)} FROM incoming
+    UPDATE readings AS stored SET quality = stored.quality | {int(Quality.CONFLICTING)} FROM incoming
     WHERE {_MET} AND stored.captured_at BETWEEN $first AND $last"""
 
 
@@ -166,11 +166,9 @@ class DuckDbStore:
 
     @contextmanager
     def _incoming(self, rows: pa.Table) -> Iterator[None]:
-        self._connection.register("incoming", rows)
-        try:
-            yield
-        finally:
-            self._connection.unregister("incoming")
+        self._connection.register("incoming", rows)  # replaces what a failed write left behind
+        yield
+        self._connection.unregister("incoming")
 
     def _insert_parts(self, parts: list[Rows], stored_at: int) -> tuple[list[Flags], int]:
         """Inserts all rows; returns the masks of new rows and the count of conflicting ones."""

@@ -17,13 +17,13 @@ All calls block; async callers run them in a thread. Every method may be called 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from hesper_contracts.batch import BatchId
 
-Integers = npt.NDArray[np.int64]
+Integers = npt.NDArray[np.integer[Any]]
 Flags = npt.NDArray[np.bool_]
 
 EARLIEST = 0
@@ -56,12 +56,12 @@ class Block:
 
     Attributes:
         profile: Logical name of the profile.
-        quantities: What the columns hold, sorted by logical name, each name once.
+        quantities: What the columns hold, sorted.
         meters: The meters that `meter_index` points to.
         meter_index: For each row its position in `meters`.
         captured_at: For each row the meter's capture time, epoch seconds.
         clock_status: For each row the meter's clock status (Blue Book 4.1.6.1), 0 to 255.
-        quality: For each row the flags of `Quality`.
+        quality: For each row the flags of `hesper_contracts.quality`.
         received_at: When the gateway received the rows, epoch seconds.
         values: One row per quantity, one column per reading; meaningless where `missing`.
         missing: Same shape as `values`, or None when every value is there.

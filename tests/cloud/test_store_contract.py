@@ -1,0 +1,235 @@
+"""What every store promises, held against each adapter; InfluxDB is a real server."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hesper_cloud.stores.blocks import block_of
+from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.port import Block, Group, Reading, ReadingStore, Written
+from hesper_contracts import columns
+from hesper_contracts.batch import BatchId
+from hesper_contracts.quality import Quality
+from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
+
+T0 = 1_790_000_100  # a multiple of 900 s
+PROFILE = "1.0.99.1.0.255"
+ENERGY = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
+VOLTAGE = Quantity(bytes((1, 0, 32, 7, 0, 255)), -1, 35)
+EPOCH = "00112233445566ff"
+DIGEST = "ab" * 32
+
+Rows = dict[str, list[tuple[int, int | None]]]  # meter → (captured_at, energy)
+OpenStore = Callable[[], ReadingStore]
+
+
+@pytest.fixture(params=["duckdb"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
+    """Opens the same store, anew each time; what was opened is closed at the end."""
+    opened: list[ReadingStore] = []
+
+    def open_again() -> ReadingStore:
+        for store in opened:
+            store.close()
+        opened[:] = [DuckDbStore(tmp_path / "readings.duckdb")]
+        return opened[0]
+
+    yield open_again
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: OpenStore) -> ReadingStore:
+    return open_store()
+
+
+def block(rows: Rows, quantity: Quantity = ENERGY, status: int = 0) -> Block:
+    meters = [
+        MeterRows(
+            meter,
+            [at for at, _ in points],
+            [status] * len(points),
+            [0] * len(points),
+            [[value for _, value in points]],
+        )
+        for meter, points in rows.items()
+    ]
+    section = Section(LOAD_PROFILE, T0 + 10, (quantity,), meters)
+    return block_of(columns.from_sections([section])[0])
+
+
+def put(store: ReadingStore, *blocks: Block, sequence: int = 1, stored_at: int = T0) -> Written:
+    batch = BatchId("gw-1", EPOCH, sequence)
+    return store.write(Group({batch: DIGEST}, blocks, stored_at))
+
+
+def counts(written: Written) -> tuple[int, int, int]:
+    return written.new, written.duplicate, written.conflicting
+
+
+def exported(store: ReadingStore) -> list[tuple[str, int, int | None, int]]:
+    rows = store.export(0, T0 + 10**8)
+    return sorted((r.meter, r.captured_at, r.values[0].value, r.revision) for r in rows)
+
+
+def test_a_group_is_stored_and_given_back_exactly(store: ReadingStore) -> None:
+    values = MeterRows("M1", [T0, T0 + 900], [0x80, 0], [1, 0], [[2**62, None], [2301, -5]])
+    section = Section(LOAD_PROFILE, T0 + 910, (ENERGY, VOLTAGE), [values])
+    written = put(store, block_of(columns.from_sections([section])[0]), stored_at=T0 + 911)
+    assert counts(written) == (2, 0, 0)
+    first, second = sorted(store.export(T0, T0 + 901), key=lambda reading: reading.captured_at)
+    assert first == Reading(
+        "M1", PROFILE, T0, 0x80, 1, T0 + 910, T0 + 911,
+        (("1.0.1.8.0.255", 2**62, 0, 30), ("1.0.32.7.0.255", 2301, -1, 35)),
+    )  # fmt: skip
+    assert [value.value for value in second.values] == [None, -5]
+
+
+def test_redelivery_stores_nothing_twice(store: ReadingStore) -> None:
+    rows = {"M1": [(T0, 10), (T0 + 900, 11)], "M2": [(T0, 7)]}
+    assert counts(put(store, block(rows))) == (3, 0, 0)
+    assert counts(put(store, block(rows))) == (0, 3, 0)
+    assert len(exported(store)) == 3
+
+
+def test_an_overlapping_read_adds_only_what_is_new(store: ReadingStore) -> None:
+    put(store, block({"M1": [(T0 + 900 * k, k) for k in range(4)]}))
+    written = put(store, block({"M1": [(T0 + 900 * k, k) for k in range(2, 6)]}), sequence=2)
+    assert counts(written) == (2, 2, 0)
+    assert written.accepted[0].tolist() == [False, False, True, True]
+    assert [row[2] for row in exported(store)] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_late_read_fills_the_hole_before_newer_rows(store: ReadingStore) -> None:
+    put(store, block({"M1": [(T0, 1), (T0 + 2700, 4)]}))
+    assert counts(put(store, block({"M1": [(T0 + 900, 2), (T0 + 1800, 3)]}), sequence=2)) == (2, 0, 0)
+    assert [row[2] for row in exported(store)] == [1, 2, 3, 4]
+
+
+def test_one_identity_twice_within_a_group_is_one_row(store: ReadingStore) -> None:
+    written = put(store, block({"M1": [(T0, 5)]}), block({"M1": [(T0, 5)], "M2": [(T0, 6)]}))
+    assert counts(written) == (2, 1, 0)
+    assert [mask.tolist() for mask in written.accepted] == [[True], [False, True]]
+
+
+def test_the_same_identity_with_another_value_is_kept_and_flagged(store: ReadingStore) -> None:
+    put(store, block({"M1": [(T0, 5)]}))
+    assert counts(put(store, block({"M1": [(T0, 6)]}), sequence=2, stored_at=T0 + 1)) == (0, 0, 1)
+    assert counts(put(store, block({"M1": [(T0, 6)]}), sequence=3, stored_at=T0 + 2)) == (0, 1, 0)
+    assert exported(store) == [("M1", T0, 5, 0), ("M1", T0, 6, 1)]
+    first = next(r for r in store.export(T0, T0 + 1) if r.revision == 0)
+    assert first.quality & Quality.CONFLICTING
+
+
+def test_conflicts_within_one_group_are_kept_too(store: ReadingStore) -> None:
+    written = put(
+        store, block({"M1": [(T0, 5)]}), block({"M1": [(T0, 6)]}), block({"M1": [(T0, 6)]}),
+        block({"M1": [(T0, 7)]}, VOLTAGE),
+    )  # fmt: skip
+    assert counts(written) == (1, 1, 2)
+    assert sorted(row[2] for row in exported(store) if row[2] is not None) == [5, 6, 7]
+
+
+def test_the_clock_status_belongs_to_the_identity(store: ReadingStore) -> None:
+    """The hour that daylight saving repeats has two readings of one time."""
+    put(store, block({"M1": [(T0, 5)]}, status=0x80), block({"M1": [(T0, 9)]}))
+    assert len(exported(store)) == 2
+
+
+def test_batch_ids_are_known_after_the_write_and_after_a_restart(open_store: OpenStore) -> None:
+    store = open_store()
+    put(store, block({"M1": [(T0, 5)]}), sequence=7)
+    ids = [BatchId("gw-1", EPOCH, n) for n in (6, 7)] + [BatchId("gw-2", EPOCH, 7)]
+    assert store.known(ids) == {ids[1]: DIGEST}
+    assert open_store().known(ids) == {ids[1]: DIGEST}
+
+
+def test_a_restart_still_knows_rows_and_latest_values(open_store: OpenStore) -> None:
+    put(open_store(), block({"M1": [(T0, 1), (T0 + 900, 2)], "M2": [(T0, 3)]}), stored_at=T0 + 20)
+    store = open_store()
+    assert counts(put(store, block({"M1": [(T0, 1), (T0 + 900, 2)]}), sequence=2)) == (0, 2, 0)
+    latest = {
+        (found.meters[found.meter_index[row]], int(found.captured_at[row]), int(stored_at[row]))
+        for found, stored_at in store.latest_rows()
+        for row in range(found.row_count)
+    }
+    assert latest == {("M1", T0 + 900, T0 + 20), ("M2", T0, T0 + 20)}
+
+
+def test_a_snapshot_of_twenty_registers_keeps_them_all(store: ReadingStore) -> None:
+    names = tuple(Quantity(bytes((1, 0, c, 7, 0, 255)), -1, 33) for c in range(1, 21))
+    rows = MeterRows("M1", [T0, T0 + 60], [0, 0], [0, 0], [[c, c * 10] for c in range(20)])
+    found = columns.from_sections([Section(LOAD_PROFILE, T0 + 61, names, [rows])])[0]
+    put(store, block_of(found))
+    put(store, block_of(found), sequence=2)
+    (reading,) = store.export(T0 + 60, T0 + 61)
+    assert len(reading.values) == 20
+    assert {v.logical_name: v.value for v in reading.values}["1.0.20.7.0.255"] == 190
+    assert store.series("M1", PROFILE, "1.0.20.7.0.255", T0, T0 + 99, None).values == [19, 190]
+
+
+def test_series_gives_one_curve_in_one_scaler_and_thins_to_steps(store: ReadingStore) -> None:
+    kilo = Quantity(ENERGY.logical_name, 3, 30)
+    put(store, block({"M1": [(T0, 1000), (T0 + 900, 2000)]}), block({"M1": [(T0 + 1800, 3)]}, kilo))
+    curve = store.series("M1", PROFILE, "1.0.1.8.0.255", T0, T0 + 2700, None)
+    assert (curve.times, curve.values) == ([T0, T0 + 900, T0 + 1800], [1000, 2000, 3000])
+    assert (curve.scaler, curve.unit, curve.quality) == (0, 30, [0, 0, 0])
+    coarse = store.series("M1", PROFILE, "1.0.1.8.0.255", T0, T0 + 2700, 1800)
+    assert coarse.values[-1] == 3000
+    assert all(time % 1800 == 0 for time in coarse.times)
+    assert store.series("nobody", PROFILE, "1.0.1.8.0.255", T0, T0 + 99, None).times == []
+
+
+def test_fleet_sums(store: ReadingStore) -> None:
+    start = T0 - T0 % 3600
+    rows = {m: [(start + 900 * k, 100 * k * n) for k in range(9)] for n, m in ((1, "A"), (2, "B"))}
+    put(store, block(rows))
+    levels = store.fleet_series(PROFILE, "1.0.1.8.0.255", start, start + 7200, 3600)
+    assert (levels.times, levels.values) == ([start, start + 3600], [900, 2100])
+    assert (levels.meters, levels.unit) == ([2, 2], 30)
+    growth = store.fleet_increase(PROFILE, "1.0.1.8.0.255", start, start + 7200, 3600)
+    assert (growth.times, growth.values) == ([start, start + 3600], [1200, 1200])
+
+
+def test_capture_times_feed_the_gap_ledger(store: ReadingStore) -> None:
+    put(store, block({"M1": [(T0, 1), (T0 + 900, 2)], "M2": [(T0 + 900, 3)]}))
+    found = store.captured(PROFILE, T0, T0 + 901)
+    assert {meter: times.tolist() for meter, times in found.items()} == {
+        "M1": [T0, T0 + 900],
+        "M2": [T0 + 900],
+    }
+    assert store.captured_times("M1", PROFILE, T0 + 1, T0 + 901).tolist() == [T0 + 900]
+    assert store.captured("9.9.9.9.9.9", T0, T0 + 9) == {}
+
+
+def test_a_meters_readings_come_newest_first_with_revisions(store: ReadingStore) -> None:
+    put(store, block({"M1": [(T0, 1), (T0 + 900, 2)], "M2": [(T0, 9)]}))
+    put(store, block({"M1": [(T0, 4)]}), sequence=2)
+    found = store.readings("M1", None, T0, T0 + 901, 10)
+    assert [(r.captured_at, r.revision) for r in found] == [(T0 + 900, 0), (T0, 0), (T0, 1)]
+    assert len(store.readings("M1", PROFILE, T0, T0 + 901, 1)) == 1
+    assert store.readings("M1", "1.1.1.1.1.1", T0, T0 + 901, 10) == []
+
+
+def test_odd_names_and_extreme_values_survive(store: ReadingStore) -> None:
+    odd = 'a,b=c"d\\'
+    put(store, block({odd: [(T0, -(2**63)), (T0 + 1, 2**63 - 1)], "x'y": [(T0, 0)]}))
+    assert exported(store) == [
+        (odd, T0, -(2**63), 0), (odd, T0 + 1, 2**63 - 1, 0), ("x'y", T0, 0, 0)
+    ]  # fmt: skip
+    assert store.captured_times(odd, PROFILE, T0, T0 + 2).tolist() == [T0, T0 + 1]
+    assert store.series("x'y", PROFILE, "1.0.1.8.0.255", T0, T0 + 1, None).values == [0]
+
+
+def test_random_overlaps_leave_each_identity_once(store: ReadingStore) -> None:
+    random = np.random.default_rng(7)
+    for sequence in range(30):
+        first = int(random.integers(0, 40))
+        meters = {f"M{m}": [(T0 + 900 * k, k * 3 + m) for k in range(first, first + 10)]
+                  for m in random.integers(0, 5, 3).tolist()}  # fmt: skip
+        put(store, block(meters), block(meters), sequence=sequence)
+    rows = exported(store)
+    assert len(rows) == len({row[:2] for row in rows})
+    assert all(value == (at - T0) // 900 * 3 + int(meter[1:]) for meter, at, value, _ in rows)
