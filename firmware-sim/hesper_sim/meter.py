@@ -1,0 +1,170 @@
+"""One simulated meter: a small object over a shared load curve and feeder.
+
+Registers are never accumulated. A meter remembers, for the moment its way of counting last changed
+(a relay that moved, energy that began to run backwards), what its registers stood at; every value
+since then is that plus a look-up in the load curve. Times before that moment are answered as if
+nothing had ever happened, which is right for the history before the fleet was born; what lies
+between was latched and is never computed again.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Final, NamedTuple
+
+from hesper_sim.buffers import RowBuffer
+from hesper_sim.fleet import MeterPlan
+from hesper_sim.grid import Feeder, frequency_chz, phase_shares
+from hesper_sim.load import Energy, LoadCurve, Power, scale_of
+
+FIRMWARE_VERSION: Final = "HSP-FW 1.4.2"
+JOULES_PER_WH: Final = 3600
+PROFILE_WIDTH: Final = 8
+EVENT_DEPTH: Final = 500
+_REGISTER_SPAN: Final = 1 << 32
+
+
+class Flow(StrEnum):
+    """How the registers count."""
+
+    NORMAL = "normal"
+    CUT = "cut"
+    REVERSED = "reversed"
+
+
+class Control(IntEnum):
+    """`control_state` of class 70 (Blue Book, disconnect control)."""
+
+    DISCONNECTED = 0
+    CONNECTED = 1
+    READY_FOR_RECONNECTION = 2
+
+
+class Measured(NamedTuple):
+    """Instantaneous values: W, W, var, VA, decivolts, centiamperes, permille, centihertz."""
+
+    power: Power
+    voltages_dv: tuple[int, int, int]
+    currents_ca: tuple[int, int, int]
+    power_factor_permille: int
+    frequency_chz: int
+
+
+class Meter:
+    """State of one meter; `at` is always epoch seconds by true time."""
+
+    __slots__ = (
+        "_curve",
+        "_feeder",
+        "_scale",
+        "control",
+        "drift_s",
+        "event_code",
+        "events",
+        "faults",
+        "flow",
+        "invocations",
+        "joules",
+        "marked_at",
+        "output",
+        "plan",
+        "profile",
+        "sag_from",
+        "sag_permille",
+    )
+
+    def __init__(self, plan: MeterPlan, curve: LoadCurve, feeder: Feeder, depth: int) -> None:
+        self.plan = plan
+        self._curve = curve
+        self._feeder = feeder
+        self._scale = scale_of(plan.index)
+        self.flow = Flow.NORMAL
+        self.marked_at = 0
+        self.joules = curve.energy_j(0, self._scale)
+        self.output = True
+        self.control = Control.CONNECTED
+        self.invocations = 0
+        self.drift_s = 0
+        self.event_code = 0
+        self.sag_permille = 0
+        self.sag_from = 0
+        self.faults: frozenset[str] = frozenset()
+        self.profile = RowBuffer(PROFILE_WIDTH, depth)
+        self.events = RowBuffer(1, EVENT_DEPTH)
+        feeder.connect(plan.place, self.net_load_w)
+
+    @property
+    def serial(self) -> str:
+        """The meter's serial number."""
+        return self.plan.serial
+
+    def energy_j(self, at: int) -> Energy:
+        """Return import, export, reactive and apparent energy in joules."""
+        if at < self.marked_at:
+            return self._curve.energy_j(at, self._scale)
+        if self.flow is Flow.CUT:
+            return self.joules
+        now = self._curve.energy_j(at, self._scale)
+        then = self._curve.energy_j(self.marked_at, self._scale)
+        used = Energy(*(end - start for end, start in zip(now, then, strict=True)))
+        if self.flow is Flow.REVERSED:
+            used = used._replace(active_import=used.active_export, active_export=used.active_import)
+        return Energy(*(base + more for base, more in zip(self.joules, used, strict=True)))
+
+    def energy_wh(self, at: int) -> Energy:
+        """Return the same in Wh, Wh, varh and VAh, as the registers show it (32 bits)."""
+        return Energy(*(joules // JOULES_PER_WH % _REGISTER_SPAN for joules in self.energy_j(at)))
+
+    def power_w(self, at: int) -> Power:
+        """Return the instantaneous power."""
+        flow = self._flow_at(at)
+        if flow is Flow.CUT:
+            return Power(0, 0, 0, 0)
+        power = self._curve.power_w(at, self._scale)
+        if flow is Flow.REVERSED:
+            return power._replace(
+                active_import=power.active_export, active_export=power.active_import
+            )
+        return power
+
+    def net_load_w(self, at: int) -> int:
+        """Return what the home puts on its feeder; below zero when it delivers."""
+        if self._flow_at(at) is Flow.CUT:
+            return 0
+        power = self._curve.power_w(at, self._scale)
+        return power.active_import - power.active_export
+
+    def voltages_dv(self, at: int) -> tuple[int, int, int]:
+        """Return the phase voltages in decivolts."""
+        first, second, third = self._feeder.voltages_dv(at, self.plan.place)
+        left = 1000 - self.sag_permille if at >= self.sag_from else 1000
+        return first * left // 1000, second * left // 1000, third * left // 1000
+
+    def measure(self, at: int) -> Measured:
+        """Return every instantaneous value of one moment."""
+        power, voltages = self.power_w(at), self.voltages_dv(at)
+        shares = phase_shares(self.plan.place)
+        first, second, third = (
+            power.apparent * share * 10 // voltage if voltage else 0
+            for share, voltage in zip(shares, voltages, strict=True)
+        )
+        active = power.active_import or power.active_export
+        factor = min(1000 * active // power.apparent, 1000) if power.apparent else 1000
+        return Measured(power, voltages, (first, second, third), factor, frequency_chz(at))
+
+    def capture(self, at: int) -> tuple[int, ...]:
+        """Return the row of the load profile at `at`, without its clock."""
+        return (*self.energy_wh(at), *self.voltages_dv(at), self.power_w(at).active_import)
+
+    def _flow_at(self, at: int) -> Flow:
+        return self.flow if at >= self.marked_at else Flow.NORMAL
+
+    def count_as(self, flow: Flow, at: int) -> None:
+        """Count differently from `at` on; the registers go on from where they stand."""
+        self.joules = self.energy_j(at)
+        self.restore_flow(flow, at, self.joules)
+
+    def restore_flow(self, flow: Flow, at: int, joules: Energy) -> None:
+        """Take the state that an earlier `count_as` left."""
+        self.flow, self.marked_at, self.joules = flow, at, joules
+        self._feeder.forget()
