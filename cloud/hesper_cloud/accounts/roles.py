@@ -50,5 +50,5 @@ class Actor:
     role: Role
 
     def may(self, permission: Permission) -> bool:
-        """Says whether this actor holds ``permission``; pages use it to hide, services to refuse."""
+        """Says whether this actor holds ``permission``: pages hide by it, services refuse."""
         return grants(self.role, permission)

@@ -158,11 +158,12 @@ class Protection(AuthorityBase):
 
 
 class SettledRequest(AuthorityBase):
-    """The outcome of one request, so that a crash never settles it twice."""
+    """The outcome of one request, so that neither a crash nor a copy settles it twice."""
 
     __tablename__ = "settled_requests"
 
-    request_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    requested_by: Mapped[str] = mapped_column(String(64), primary_key=True)
+    idempotency_key: Mapped[str] = mapped_column(String(128), primary_key=True)
     state: Mapped[str]
     outcome: Mapped[dict[str, Any]]
     at: Mapped[datetime]

@@ -119,11 +119,14 @@ def upgrade() -> None:
     )
     op.create_table(
         "settled_requests",
-        sa.Column("request_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("requested_by", sa.String(length=64), nullable=False),
+        sa.Column("idempotency_key", sa.String(length=128), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("outcome", sa.JSON(), nullable=False),
         sa.Column("at", UtcTime(), nullable=False),
-        sa.PrimaryKeyConstraint("request_id", name=op.f("pk_settled_requests")),
+        sa.PrimaryKeyConstraint(
+            "requested_by", "idempotency_key", name=op.f("pk_settled_requests")
+        ),
     )
     op.create_table(
         "users",

@@ -1,0 +1,1 @@
+"""The authority: the one process that decides, signs and accounts for commands."""

@@ -1,0 +1,112 @@
+"""One request on the authority's desk, and the password that may come with it.
+
+A request is a row that the web process wrote: its ``requested_by`` is a claim. The authority looks
+up the account itself, and where a second person or the lifting of the kill switch is at stake it
+opens the sealed password and checks it itself.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud import audit
+from hesper_cloud.accounts.passwords import verify_password
+from hesper_cloud.authority import facts, life, rules
+from hesper_cloud.authority.facts import MeterFacts
+from hesper_cloud.authority.policy import Policy
+from hesper_cloud.authority.rules import Denied
+from hesper_cloud.db.authority import AuditRow, User
+from hesper_cloud.sealing import Opener, SealBroken
+
+WRONG_PASSWORD = "password.refused"  # noqa: S105 - the name of an audit action
+_TRIES = 5
+_TRIES_WINDOW = timedelta(minutes=15)
+
+
+class WrongPassword(Denied):
+    """The password does not fit; counted against the account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request as it was read from the registry."""
+
+    id: int
+    kind: str
+    requested_by: str
+    idempotency_key: str
+    payload: dict[str, Any]
+    sealed: bytes | None
+    created_at: datetime
+
+    def text(self, name: str) -> str:
+        """Returns a text of the payload.
+
+        Raises:
+            Denied: it is missing or not a text.
+        """
+        value = self.payload.get(name)
+        if not isinstance(value, str):
+            raise Denied(f"the request names no {name.replace('_', ' ')}")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One request with all that is needed to decide it, inside one write transaction."""
+
+    asked: Asked
+    session: Session
+    registry: Engine
+    policy: Policy
+    opener: Opener
+    now: datetime
+
+    def meter(self, meter_id: str) -> MeterFacts:
+        """Returns the meter's facts or refuses."""
+        return rules.require_meter(facts.meter_facts(self.registry, meter_id), meter_id)
+
+    def step(self, to: str, why: str) -> life.Move:
+        """Returns a transition made by the one who asked."""
+        return life.Move(to, self.asked.requested_by, why)
+
+    def note(self, action: str, subject: str, before: str, after: str, why: str) -> None:
+        """Adds an audit row in the name of the one who asked."""
+        entry = audit.Entry(self.asked.requested_by, action, subject, before, after, why)
+        audit.append(self.session, self.now, entry)
+
+
+Outcome = dict[str, Any]
+
+
+def seal_context(kind: str, username: str, idempotency_key: str, subject: str) -> str:
+    """Returns what a sealed password is bound to."""
+    return json.dumps([kind, username, idempotency_key, subject])
+
+
+def check_password(case: Case, user: User, subject: str) -> None:
+    """Opens and checks the sealed password of a request.
+
+    Raises:
+        Denied: none came, or the account has failed too often lately.
+        WrongPassword: it does not fit.
+    """
+    recent = select(func.count()).where(
+        AuditRow.subject == user.username,
+        AuditRow.action == WRONG_PASSWORD,
+        AuditRow.at > case.now - _TRIES_WINDOW,
+    )
+    if (case.session.scalar(recent) or 0) >= _TRIES:
+        raise Denied("too many wrong passwords; wait a quarter of an hour")
+    asked = case.asked
+    context = seal_context(asked.kind, asked.requested_by, asked.idempotency_key, subject)
+    try:
+        password = case.opener.open(asked.sealed or b"", context)
+    except SealBroken as error:
+        raise Denied(str(error)) from None
+    if not verify_password(password, user.password_hash):
+        raise WrongPassword("the password does not fit")

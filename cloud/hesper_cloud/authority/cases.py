@@ -1,0 +1,174 @@
+"""How each kind of request is decided; every handler checks first and writes last."""
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from hesper_cloud import audit
+from hesper_cloud.accounts.roles import Permission, Role, grants
+from hesper_cloud.authority import facts, life, rules
+from hesper_cloud.authority.case import Case, Outcome, check_password
+from hesper_cloud.authority.facts import MeterFacts
+from hesper_cloud.authority.rules import Denied
+from hesper_cloud.db.authority import CommandRecord
+
+
+def request_command(case: Case) -> Outcome:
+    """Turns a wish into a command that waits for approval or goes to the queue."""
+    asked = case.asked
+    kind, meter_id = f"relay.{asked.text('action')}", asked.text("meter")
+    if kind not in ("relay.disconnect", "relay.reconnect", "relay.read"):
+        raise Denied(f"there is no action {asked.text('action')!r}")
+    rules.require_user(case.session, asked.requested_by, Permission.REQUEST_COMMAND)
+    rules.check_words(kind, meter_id, asked.text("reason"), asked.text("serial_tail"))
+    meter = case.meter(meter_id)
+    rules.check_requestable(case.session, case.policy, kind, meter, case.now)
+    rules.check_sendable(case.session, case.policy, kind, meter, case.now)
+    command = _draft(case, kind, meter)
+    if kind in case.policy.four_eyes:
+        until = case.now + timedelta(seconds=case.policy.approval_window_s)
+        step = case.step("awaiting_approval", "a second person must approve")
+        life.move(case.session, command, step, case.now, not_after=until)
+    else:
+        _queue(case, command, case.step("queued", ""))
+    return {"command": command.id}
+
+
+def approve_command(case: Case) -> Outcome:
+    """Lets a second person, by password, send a waiting command to the queue."""
+    command = _waiting(case)
+    user = rules.require_user(case.session, case.asked.requested_by, Permission.APPROVE_COMMAND)
+    if user.username == command.requester:
+        raise Denied("the one who asked cannot approve")
+    check_password(case, user, command.id)
+    rules.check_sendable(
+        case.session, case.policy, command.kind, case.meter(command.meter), case.now
+    )
+    command.approver = user.username
+    _queue(case, command, case.step("queued", "approved"))
+    return {"command": command.id}
+
+
+def reject_command(case: Case) -> Outcome:
+    """Lets an approver turn a waiting command down."""
+    command = _waiting(case)
+    rules.require_user(case.session, case.asked.requested_by, Permission.APPROVE_COMMAND)
+    why = case.asked.text("reason").strip() or "rejected"
+    life.move(case.session, command, case.step("rejected", why), case.now)
+    return {"command": command.id}
+
+
+def cancel_command(case: Case) -> Outcome:
+    """Takes back a command that has not been signed yet."""
+    command = _named(case)
+    user = rules.require_user(case.session, case.asked.requested_by, Permission.REQUEST_COMMAND)
+    if user.username != command.requester and not grants(
+        Role(user.role), Permission.APPROVE_COMMAND
+    ):
+        raise Denied("only the one who asked, or an approver, may cancel")
+    if not life.may_move(command, "cancelled"):
+        raise Denied(f"the command is {command.state.replace('_', ' ')} and cannot be taken back")
+    life.move(case.session, command, case.step("cancelled", "taken back"), case.now)
+    return {"command": command.id}
+
+
+def engage_kill_switch(case: Case) -> Outcome:
+    """Stops every relay command; what has not left is cancelled. One person suffices."""
+    rules.require_user(case.session, case.asked.requested_by, Permission.ENGAGE_KILL_SWITCH)
+    reason = case.asked.text("reason").strip()
+    if not reason:
+        raise Denied("a reason is required")
+    switch = facts.kill_switch(case.session)
+    if switch.engaged:
+        return {"engaged": True}
+    case.note("kill_switch.engage", "kill switch", "off", "engaged", reason)
+    switch.engaged, switch.reason = True, reason
+    switch.set_by, switch.set_at = case.asked.requested_by, case.now
+    waiting = select(CommandRecord).where(
+        CommandRecord.state.in_(("awaiting_approval", "queued")),
+        CommandRecord.kind.in_(case.policy.kill_switch_stops),
+    )
+    for command in case.session.scalars(waiting).all():
+        step = case.step("cancelled", "the kill switch was engaged")
+        life.move(case.session, command, step, case.now)
+    return {"engaged": True}
+
+
+def lift_kill_switch(case: Case) -> Outcome:
+    """Lifts the kill switch: another approver than the one who set it, by password."""
+    switch = facts.kill_switch(case.session)
+    if not switch.engaged:
+        return {"engaged": False}
+    user = rules.require_user(case.session, case.asked.requested_by, Permission.APPROVE_COMMAND)
+    if user.username == switch.set_by:
+        raise Denied("the one who engaged the kill switch cannot lift it")
+    check_password(case, user, "kill switch")
+    why = f"{case.asked.text('reason').strip()} (set by {switch.set_by})"
+    case.note("kill_switch.lift", "kill switch", "engaged", "off", why)
+    switch.engaged = False
+    return {"engaged": False}
+
+
+def note(case: Case) -> Outcome:
+    """Audits something that the web process is about to do, in the words that it claims."""
+    texts = {name: case.asked.payload.get(name) for name in ("before", "after", "why")}
+    entry = audit.Entry(
+        actor=case.asked.requested_by,
+        action=case.asked.text("action"),
+        subject=case.asked.text("subject"),
+        **{name: None if value is None else str(value) for name, value in texts.items()},
+    )
+    return {"sequence": audit.append(case.session, case.now, entry).sequence}
+
+
+HANDLERS: dict[str, Callable[[Case], Outcome]] = {
+    "command.request": request_command,
+    "command.approve": approve_command,
+    "command.reject": reject_command,
+    "command.cancel": cancel_command,
+    "kill_switch.engage": engage_kill_switch,
+    "kill_switch.lift": lift_kill_switch,
+    "audit.note": note,
+}
+
+
+def _draft(case: Case, kind: str, meter: MeterFacts) -> CommandRecord:
+    command = CommandRecord(
+        id=str(uuid.uuid4()),
+        kind=kind,
+        meter=meter.id,
+        gateway=meter.gateway,
+        state="draft",
+        requester=case.asked.requested_by,
+        reason=case.asked.text("reason").strip(),
+        created_at=case.now,
+        updated_at=case.now,
+        relay_before=meter.relay_output,
+    )
+    subject = f"{kind} {meter.id} {command.id}"
+    case.note("command.draft", subject, "", "draft", command.reason)
+    case.session.add(command)
+    return command
+
+
+def _queue(case: Case, command: CommandRecord, step: life.Move) -> None:
+    until = case.now + timedelta(seconds=case.policy.expiry_s)
+    life.move(case.session, command, step, case.now, queued_at=case.now, not_after=until)
+
+
+def _named(case: Case) -> CommandRecord:
+    command = case.session.get(CommandRecord, case.asked.text("command"))
+    if command is None:
+        raise Denied("there is no such command")
+    return command
+
+
+def _waiting(case: Case) -> CommandRecord:
+    command = _named(case)
+    if command.state != "awaiting_approval":
+        raise Denied(f"the command is {command.state.replace('_', ' ')}")
+    if command.not_after is not None and case.now >= command.not_after:
+        raise Denied("the time for approval is over")
+    return command

@@ -1,0 +1,76 @@
+"""One turn of the authority: settle requests, take results, close, reconcile, sign.
+
+Everything here is synchronous and runs on one thread, so two decisions never race.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from hesper_contracts.signing import Signer
+from sqlalchemy import Engine
+
+from hesper_cloud.authority.desk import Desk
+from hesper_cloud.authority.dispatch import Dispatcher, Outgoing
+from hesper_cloud.authority.results import ResultDesk
+from hesper_cloud.sealing import Opener
+
+RESEND_AFTER_S = 5.0
+
+
+class Outlet(Protocol):
+    """Where signed commands leave."""
+
+    def publish(self, outgoing: Outgoing, now: datetime) -> bool:
+        """Hands over one command; False when there is no connection now."""
+        ...
+
+
+class Authority:
+    """Decides. The clock is asked once per turn; nothing else knows the time."""
+
+    def __init__(
+        self,
+        engines: tuple[Engine, Engine],
+        signer: Signer,
+        opener: Opener,
+        outlet: Outlet,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Takes the engines of registry and authority, in this order."""
+        registry, authority = engines
+        self._desk = Desk(registry, authority, opener)
+        self._results = ResultDesk(registry, authority)
+        self._dispatcher = Dispatcher(registry, authority, signer)
+        self._outlet = outlet
+        self._clock = clock
+        self._published_at: dict[str, datetime] = {}
+
+    def turn(self) -> None:
+        """Does all that is to be done now; what it signs is durable before it is published."""
+        now = self._clock()
+        self._desk.settle_new(now)
+        self._results.take_new(now)
+        self._dispatcher.close_overdue(now)
+        self._results.reconcile(now)
+        for outgoing in self._dispatcher.sign_queued(now):
+            self._publish(outgoing, now)
+        self._publish_again(now)
+
+    def is_waiting(self) -> bool:
+        """Says whether a queued command waits for its turn, so that time alone matters."""
+        return self._dispatcher.has_queued()
+
+    def _publish_again(self, now: datetime) -> None:
+        unanswered = self._dispatcher.unanswered(now)
+        for outgoing in unanswered:
+            last = self._published_at.get(outgoing.command_id)
+            if last is None or (now - last).total_seconds() >= RESEND_AFTER_S:
+                self._publish(outgoing, now)
+        living = {outgoing.command_id for outgoing in unanswered}
+        for command_id in self._published_at.keys() - living:
+            del self._published_at[command_id]
+
+    def _publish(self, outgoing: Outgoing, now: datetime) -> None:
+        if self._outlet.publish(outgoing, now):
+            self._published_at[outgoing.command_id] = now

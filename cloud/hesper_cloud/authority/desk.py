@@ -1,0 +1,118 @@
+"""Settles requests: each once, its outcome remembered beside the change it made.
+
+The outcome is written in the authority's own transaction under the request's requester and
+idempotency key, and copied to the registry afterwards. A crash in between, a request that is asked
+again, or a row that someone copied all end in the same outcome and no second effect.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud import audit
+from hesper_cloud.authority import cases, facts
+from hesper_cloud.authority.case import WRONG_PASSWORD, Asked, Case, WrongPassword
+from hesper_cloud.authority.rules import Denied
+from hesper_cloud.db.authority import SettledRequest
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import Request
+from hesper_cloud.sealing import Opener
+
+_AT_ONCE = 100
+_CLOCK_TOLERANCE = timedelta(seconds=5)
+
+
+class Desk:
+    """Takes new requests from the registry and settles them one after the other."""
+
+    def __init__(self, registry: Engine, authority: Engine, opener: Opener) -> None:
+        self._registry = registry
+        self._authority = authority
+        self._opener = opener
+
+    def settle_new(self, now: datetime) -> int:
+        """Settles what is new, oldest first; returns how many."""
+        waiting = self._new_requests()
+        settled = [(asked.id, *self._settle(asked, now)) for asked in waiting]
+        if settled:
+            self._write_outcomes(settled, now)
+        return len(settled)
+
+    def _new_requests(self) -> list[Asked]:
+        query = select(Request).where(Request.state == "new").order_by(Request.id).limit(_AT_ONCE)
+        with reading(self._registry) as session:
+            return [
+                Asked(
+                    id=row.id,
+                    kind=row.kind,
+                    requested_by=row.requested_by,
+                    idempotency_key=row.idempotency_key,
+                    payload=row.payload,
+                    sealed=row.sealed,
+                    created_at=row.created_at,
+                )
+                for row in session.scalars(query)
+            ]
+
+    def _settle(self, asked: Asked, now: datetime) -> tuple[str, dict[str, Any]]:
+        with writing(self._authority) as session:
+            key = (asked.requested_by, asked.idempotency_key)
+            known = session.get(SettledRequest, key)
+            if known is not None:
+                return known.state, known.outcome
+            state, outcome = self._decide(session, asked, now)
+            session.add(
+                SettledRequest(
+                    requested_by=asked.requested_by,
+                    idempotency_key=asked.idempotency_key,
+                    state=state,
+                    outcome=outcome,
+                    at=now,
+                )
+            )
+            return state, outcome
+
+    def _decide(self, session: Session, asked: Asked, now: datetime) -> tuple[str, dict[str, Any]]:
+        try:
+            policy = facts.active_policy(session)
+            self._check_age(asked, now, timedelta(seconds=policy.request_max_age_s))
+            handler = cases.HANDLERS.get(asked.kind)
+            if handler is None:
+                raise Denied(f"there is no request of kind {asked.kind!r}")
+            case = Case(asked, session, self._registry, policy, self._opener, now)
+            return "done", handler(case)
+        except (Denied, facts.NoPolicy) as refusal:
+            wrong_password = isinstance(refusal, WrongPassword)
+            entry = audit.Entry(
+                actor=asked.requested_by,
+                action=WRONG_PASSWORD if wrong_password else "request.refused",
+                subject=asked.requested_by if wrong_password else _subject(asked),
+                after=asked.kind,
+                why=str(refusal),
+            )
+            audit.append(session, now, entry)
+            return "refused", {"reason": str(refusal)}
+
+    @staticmethod
+    def _check_age(asked: Asked, now: datetime, limit: timedelta) -> None:
+        """Refuses a click that lay around while the authority was away; notes may be late."""
+        age = now - asked.created_at
+        if asked.kind != "audit.note" and not -_CLOCK_TOLERANCE <= age <= limit:
+            raise Denied("the request is too old to act on; ask again")
+
+    def _write_outcomes(
+        self, settled: Sequence[tuple[int, str, dict[str, Any]]], now: datetime
+    ) -> None:
+        with writing(self._registry) as session:
+            for request_id, state, outcome in settled:
+                row = session.get(Request, request_id)
+                if row is not None:
+                    row.state, row.outcome, row.sealed, row.settled_at = state, outcome, None, now
+
+
+def _subject(asked: Asked) -> str:
+    named = asked.payload.get("command") or asked.payload.get("meter") or asked.kind
+    return str(named)[:200]

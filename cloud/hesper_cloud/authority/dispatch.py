@@ -1,0 +1,179 @@
+"""Signs what is queued, and closes what has run out of time.
+
+A command is signed once: counter, budget use, envelope, audit row and the state ``sent`` are one
+transaction, and only then are its octets published. Until the gateway answers, the same octets are
+published again (a broker may lose what it acknowledged; a gateway that knows the command answers
+from its journal). After the command's last moment no gateway acts on it; then the answer is
+awaited a little longer, and after that the state is ``unknown`` until the relay has been read.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from hesper_contracts import commands
+from hesper_contracts.signing import Signer
+from sqlalchemy import Engine, Select, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud.authority import facts, life, rules
+from hesper_cloud.authority.facts import MeterFacts
+from hesper_cloud.authority.policy import DISCONNECT, READ, Policy
+from hesper_cloud.db.authority import BudgetUse, CommandRecord, GatewayCounter
+from hesper_cloud.db.engines import reading, writing
+
+SELF = "authority"
+_CLOCK_TOLERANCE = timedelta(seconds=5)
+_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One signed command, ready to publish to its gateway until ``not_after``."""
+
+    command_id: str
+    gateway: str
+    payload: bytes
+    not_after: datetime
+
+
+class Dispatcher:
+    """Moves commands from the queue to the broker and past their expiry."""
+
+    def __init__(self, registry: Engine, authority: Engine, signer: Signer) -> None:
+        self._registry = registry
+        self._authority = authority
+        self._signer = signer
+
+    def sign_queued(self, now: datetime) -> list[Outgoing]:
+        """Signs every queued command whose turn it is; returns them oldest first."""
+        query = select(CommandRecord.id).where(CommandRecord.state == "queued")
+        with reading(self._authority) as session:
+            waiting = session.scalars(query.order_by(CommandRecord.queued_at).limit(_AT_ONCE)).all()
+        signed = (self._sign_one(command_id, now) for command_id in waiting)
+        return [outgoing for outgoing in signed if outgoing is not None]
+
+    def unanswered(self, now: datetime) -> list[Outgoing]:
+        """Returns what was sent, is still valid and was not answered yet."""
+        query = select(CommandRecord).where(
+            CommandRecord.state == "sent", CommandRecord.not_after > now
+        )
+        with reading(self._authority) as session:
+            return [_outgoing(command) for command in session.scalars(query)]
+
+    def close_overdue(self, now: datetime) -> int:
+        """Expires what was never sent and declares unknown what was not answered."""
+        with reading(self._authority) as session:
+            grace = timedelta(seconds=facts.active_policy(session).settle_grace_s)
+            overdue = session.scalars(_overdue(now, grace)).all()
+        for command_id in overdue:
+            with writing(self._authority) as session:
+                command = session.get_one(CommandRecord, command_id)
+                step = _closing_step(command, now, grace)
+                if step is not None:
+                    life.move(session, command, step, now)
+        return len(overdue)
+
+    def has_queued(self) -> bool:
+        """Says whether a command waits for its turn."""
+        query = select(CommandRecord.id).where(CommandRecord.state == "queued").limit(1)
+        with reading(self._authority) as session:
+            return session.scalar(query) is not None
+
+    def _sign_one(self, command_id: str, now: datetime) -> Outgoing | None:
+        with writing(self._authority) as session:
+            command = session.get_one(CommandRecord, command_id)
+            if command.state != "queued" or (command.not_after or now) <= now:
+                return None
+            policy = facts.active_policy(session)
+            if command.kind == DISCONNECT and not facts.spaced(session, policy, now):
+                return None
+            try:
+                meter = self._checked_meter(session, policy, command, now)
+            except rules.Denied as refusal:
+                life.move(session, command, life.Move("rejected", SELF, str(refusal)), now)
+                return None
+            return self._send(session, command, meter, now)
+
+    def _checked_meter(
+        self, session: Session, policy: Policy, command: CommandRecord, now: datetime
+    ) -> MeterFacts:
+        found = facts.meter_facts(self._registry, command.meter)
+        meter = rules.require_meter(found, command.meter)
+        if meter.gateway != command.gateway:
+            raise rules.Denied(f"the meter has moved from {command.gateway} to {meter.gateway}")
+        rules.check_sendable(session, policy, command.kind, meter, now)
+        return meter
+
+    def _send(
+        self, session: Session, command: CommandRecord, meter: MeterFacts, now: datetime
+    ) -> Outgoing:
+        counter = _next_counter(session, command.gateway, meter.reported_counter)
+        not_after = command.not_after or now
+        envelope = commands.Command(
+            id=command.id,
+            kind=command.kind,  # type: ignore[arg-type]  # one of the contract's kinds
+            gateway=command.gateway,
+            meter=command.meter,
+            logical_device_name=meter.logical_device_name,
+            counter=counter,
+            issued_at=now,
+            not_before=now - _CLOCK_TOLERANCE,
+            not_after=not_after,
+            requester=command.requester,
+            approver=command.approver,
+            reason=command.reason,
+        )
+        if command.kind == DISCONNECT:
+            session.add(BudgetUse(command_id=command.id, at=now, gateway=command.gateway))
+        life.move(
+            session,
+            command,
+            life.Move("sent", SELF, f"signed with counter {counter}"),
+            now,
+            counter=counter,
+            sent_at=now,
+            not_before=envelope.not_before,
+            envelope=commands.to_payload(envelope, self._signer),
+        )
+        return _outgoing(command)
+
+
+def _outgoing(command: CommandRecord) -> Outgoing:
+    if command.envelope is None or command.not_after is None:
+        raise life.ImpossibleMove(f"{command.id} is {command.state} without an envelope")
+    return Outgoing(command.id, command.gateway, command.envelope, command.not_after)
+
+
+def _next_counter(session: Session, gateway: str, reported: int) -> int:
+    """Takes the gateway's next counter, past what it says it has already seen."""
+    row = session.get(GatewayCounter, gateway)
+    if row is None:
+        row = GatewayCounter(gateway=gateway, next=1)
+        session.add(row)
+    counter = max(row.next, reported + 1)
+    row.next = counter + 1
+    return counter
+
+
+def _overdue(now: datetime, grace: timedelta) -> Select[tuple[str]]:
+    waiting = CommandRecord.state.in_(("awaiting_approval", "queued"))
+    at_gateway = CommandRecord.state.in_(life.AT_GATEWAY)
+    return select(CommandRecord.id).where(
+        (waiting & (CommandRecord.not_after <= now))
+        | (at_gateway & (CommandRecord.not_after <= now - grace))
+    )
+
+
+def _closing_step(command: CommandRecord, now: datetime, grace: timedelta) -> life.Move | None:
+    last = command.not_after
+    if last is None or now < last:
+        return None
+    if command.state == "awaiting_approval":
+        return life.Move("expired", SELF, "nobody approved it in time")
+    if command.state == "queued":
+        return life.Move("expired", SELF, "its turn did not come in time")
+    if command.state not in life.AT_GATEWAY or now < last + grace:
+        return None
+    if command.kind == READ and life.may_move(command, "expired"):
+        return life.Move("expired", SELF, "the gateway did not answer")
+    return life.Move("unknown", SELF, "no answer from the gateway; do not assume")

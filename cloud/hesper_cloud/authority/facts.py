@@ -1,0 +1,135 @@
+"""What the authority reads before it decides: accounts, switch, policy, budgets, one meter."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud.authority.policy import Policy
+from hesper_cloud.db.authority import (
+    BudgetUse,
+    CommandRecord,
+    GatewayKey,
+    KillSwitch,
+    PolicyRow,
+    Protection,
+    User,
+)
+from hesper_cloud.db.engines import reading
+from hesper_cloud.db.registry import Gateway, Meter
+
+_HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
+
+
+class NoPolicy(Exception):
+    """No policy is active: run ``hesper-cloud init``."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterFacts:
+    """One meter as the registry knows it."""
+
+    id: str
+    gateway: str | None
+    logical_device_name: str | None
+    life_support: bool
+    relay_output: bool | None
+    relay_confirmed_at: datetime | None
+    reported_counter: int  # highest command counter its gateway says it accepted
+
+
+def meter_facts(registry: Engine, meter_id: str) -> MeterFacts | None:
+    """Reads one meter; None when the registry has no such meter."""
+    with reading(registry) as session:
+        meter = session.get(Meter, meter_id)
+        if meter is None:
+            return None
+        gateway = session.get(Gateway, meter.gateway_id) if meter.gateway_id else None
+        return MeterFacts(
+            id=meter.id,
+            gateway=meter.gateway_id,
+            logical_device_name=meter.logical_device_name,
+            life_support=meter.life_support,
+            relay_output=meter.relay_output,
+            relay_confirmed_at=meter.relay_confirmed_at,
+            reported_counter=(gateway.command_counter or 0) if gateway else 0,
+        )
+
+
+def active_policy(session: Session) -> Policy:
+    """Returns the active policy.
+
+    Raises:
+        NoPolicy: none is active.
+    """
+    row = session.scalars(select(PolicyRow).where(PolicyRow.active)).first()
+    if row is None:
+        raise NoPolicy("no policy is active; run: hesper-cloud init --policy default")
+    return Policy.model_validate(row.document)
+
+
+def active_user(session: Session, username: str) -> User | None:
+    """Returns an account that exists and is not disabled."""
+    user = session.get(User, username)
+    return user if user and not user.disabled else None
+
+
+def kill_switch(session: Session) -> KillSwitch:
+    """Returns the kill switch's row, made on first use."""
+    row = session.get(KillSwitch, 1)
+    if row is None:
+        row = KillSwitch(id=1, engaged=False)
+        session.add(row)
+    return row
+
+
+def protection(session: Session, meter: MeterFacts) -> str | None:
+    """Says why this supply is never cut, or None.
+
+    The authority's own list counts as much as the registry's flag: whoever can write the registry
+    can add a protection, but cannot take one away that the operator of this machine has set.
+    """
+    own = session.get(Protection, meter.id)
+    if own is not None:
+        return own.cause
+    return "life support" if meter.life_support else None
+
+
+def gateway_key(session: Session, gateway: str) -> bytes | None:
+    """Returns the public key of a gateway."""
+    row = session.get(GatewayKey, gateway)
+    return bytes.fromhex(row.public_key) if row else None
+
+
+def budget_exhausted(session: Session, policy: Policy, gateway: str, now: datetime) -> str | None:
+    """Says which disconnect budget has nothing left, or None."""
+    limits = policy.disconnects
+    checks = (
+        (limits.per_hour, _HOUR, None, "an hour"),
+        (limits.per_day, _DAY, None, "a day"),
+        (limits.gateway_per_hour, _HOUR, gateway, f"an hour behind {gateway}"),
+        (limits.gateway_per_day, _DAY, gateway, f"a day behind {gateway}"),
+    )
+    for limit, span, behind, text in checks:
+        used = select(func.count()).select_from(BudgetUse).where(BudgetUse.at > now - span)
+        if behind is not None:
+            used = used.where(BudgetUse.gateway == behind)
+        if (session.scalar(used) or 0) >= limit:
+            return f"the budget of {limit} disconnects {text} is used up"
+    return None
+
+
+def spaced(session: Session, policy: Policy, now: datetime) -> bool:
+    """Says whether enough time has passed since the last signed disconnect."""
+    last = session.scalar(select(func.max(BudgetUse.at)))
+    return last is None or now - last >= timedelta(seconds=policy.disconnects.seconds_between)
+
+
+def open_command(session: Session, meter: str, states: frozenset[str]) -> CommandRecord | None:
+    """Returns a command for this meter that is in one of ``states``."""
+    query = select(CommandRecord).where(
+        CommandRecord.meter == meter, CommandRecord.state.in_(states)
+    )
+    return session.scalars(query.limit(1)).first()

@@ -1,0 +1,85 @@
+"""The life of a command: one table of states, and the only way to move along it.
+
+Theory of operation::
+
+    draft ─→ awaiting_approval ─→ queued ─→ sent ─→ acknowledged ─→ executing ─→ confirmed
+                  │                 │        └──────────┴──────────────┴──────→ failed, rejected,
+                  └─ rejected, expired, cancelled                               expired, unknown
+
+Confirmed, failed, rejected, expired and cancelled are terminal. Unknown means that the gateway did
+not answer in time: it is left by a late signed result, or by reading the relay. `move` writes the
+audit row first and the new state after it, in one transaction.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from hesper_cloud import audit
+from hesper_cloud.db.authority import CommandRecord
+
+_OUTCOMES = frozenset({"confirmed", "failed", "rejected", "expired", "unknown"})
+NEXT: dict[str, frozenset[str]] = {
+    "draft": frozenset({"awaiting_approval", "queued"}),
+    "awaiting_approval": frozenset({"queued", "rejected", "expired", "cancelled"}),
+    "queued": frozenset({"sent", "rejected", "expired", "cancelled"}),
+    "sent": frozenset({"acknowledged", "executing"}) | _OUTCOMES,
+    "acknowledged": frozenset({"executing"}) | _OUTCOMES,
+    "executing": frozenset({"confirmed", "failed", "unknown"}),
+    "unknown": frozenset({"confirmed", "failed", "rejected", "expired"}),
+    "confirmed": frozenset(),
+    "failed": frozenset(),
+    "rejected": frozenset(),
+    "expired": frozenset(),
+    "cancelled": frozenset(),
+}
+TERMINAL = frozenset(state for state, following in NEXT.items() if not following)
+OPEN = frozenset(NEXT) - TERMINAL
+PENDING = OPEN - {"unknown"}
+AT_GATEWAY = frozenset({"sent", "acknowledged", "executing"})
+
+
+class ImpossibleMove(Exception):
+    """The table has no such transition: our own mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One transition: to which state, who makes it, and why."""
+
+    to: str
+    actor: str
+    why: str
+
+
+def may_move(command: CommandRecord, to: str) -> bool:
+    """Says whether the table allows the transition."""
+    return to in NEXT[command.state]
+
+
+def move(
+    session: Session, command: CommandRecord, step: Move, at: datetime, **changes: Any
+) -> None:
+    """Audits and makes one transition; ``changes`` are further columns of the command.
+
+    Raises:
+        ImpossibleMove: the table does not allow it.
+    """
+    if not may_move(command, step.to):
+        raise ImpossibleMove(f"{command.id}: {command.state} → {step.to}")
+    entry = audit.Entry(
+        actor=step.actor,
+        action=f"command.{step.to}",
+        subject=f"{command.kind} {command.meter} {command.id}",
+        before=command.state,
+        after=step.to,
+        why=step.why,
+    )
+    audit.append(session, at, entry)
+    command.state = step.to
+    command.updated_at = at
+    command.detail = step.why or None
+    for name, value in changes.items():
+        setattr(command, name, value)

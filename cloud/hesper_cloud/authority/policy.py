@@ -1,0 +1,56 @@
+"""Policy documents: the rules under which commands may leave, as data.
+
+A document is JSON in the authority's database. Nothing in it can switch off the four eyes of a
+disconnect's budget check, the life-support list or the audit; it sets how large and how long.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Kind = Literal["relay.disconnect", "relay.reconnect", "relay.read"]
+DISCONNECT: Kind = "relay.disconnect"
+RECONNECT: Kind = "relay.reconnect"
+READ: Kind = "relay.read"
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DisconnectBudget(_Document):
+    """How many supplies may be cut, counted from the moment a command is signed."""
+
+    per_hour: int = Field(default=50, ge=0)
+    per_day: int = Field(default=200, ge=0)
+    gateway_per_hour: int = Field(default=5, ge=0)
+    gateway_per_day: int = Field(default=20, ge=0)
+    seconds_between: float = Field(default=10.0, ge=0)
+
+
+class Policy(_Document):
+    """One policy document; the defaults are the policy named ``default``."""
+
+    four_eyes: frozenset[Kind] = frozenset({DISCONNECT})
+    approval_window_s: int = Field(default=900, ge=10, le=86_400)
+    expiry_s: int = Field(default=60, ge=5, le=3_600)  # from queueing to the gateway's last moment
+    settle_grace_s: int = Field(default=30, ge=0, le=600)  # for a result that is on its way
+    relay_state_max_age_s: int = Field(default=86_400, ge=60)
+    request_max_age_s: int = Field(default=30, ge=1, le=300)
+    kill_switch_stops: frozenset[Kind] = frozenset({DISCONNECT, RECONNECT})
+    disconnects: DisconnectBudget = DisconnectBudget()
+
+
+POLICIES: dict[str, Policy] = {
+    "default": Policy(),
+    # The same rules with room for an afternoon of trying things on simulated meters.
+    "demo": Policy(
+        disconnects=DisconnectBudget(
+            per_hour=500,
+            per_day=5_000,
+            gateway_per_hour=200,
+            gateway_per_day=2_000,
+            seconds_between=0.2,
+        )
+    ),
+}

@@ -1,0 +1,83 @@
+"""The authority as a process: one loop that looks every few milliseconds whether to take a turn.
+
+``PRAGMA data_version`` says in microseconds whether another process has committed to the registry;
+a turn is taken then, and at a slow beat because time alone expires commands and frees budgets.
+"""
+
+import logging
+import sqlite3
+import threading
+import time
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+
+from sqlalchemy import make_url
+
+from hesper_cloud import keys
+from hesper_cloud.authority.core import Authority
+from hesper_cloud.authority.uplink import AuthorityUplink
+from hesper_cloud.db.engines import open_engine
+from hesper_cloud.settings import Settings
+
+_log = logging.getLogger(__name__)
+_IDLE_TURN_S = 0.25
+_WAITING_TURN_S = 0.05
+
+
+class Watch:
+    """Says whether a database changed; of one that cannot tell it says yes every time."""
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        self._connection: sqlite3.Connection | None = None
+        self._version = -1
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            self._connection = sqlite3.connect(parsed.database, isolation_level=None)
+
+    def changed(self) -> bool:
+        """Returns True when another connection may have committed since the last call."""
+        if self._connection is None:
+            return True
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        before, self._version = self._version, int(version)
+        return before != self._version
+
+    def close(self) -> None:
+        """Releases the connection."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    """Runs the authority until ``stop`` is set; ends with the error when it cannot decide."""
+    signer = keys.command_signer(settings.keys)
+    uplink = AuthorityUplink(settings.broker, settings.authority.instance, signer, now_utc)
+    with ExitStack() as stack:
+        engines = (
+            open_engine(settings.database.url),
+            open_engine(settings.database.authority_url),
+        )
+        for engine in engines:
+            stack.callback(engine.dispose)
+        watch = stack.enter_context(closing(Watch(settings.database.url)))
+        opener = keys.request_opener(settings.keys)
+        authority = Authority(engines, signer, opener, uplink, now_utc)
+        uplink.start()
+        stack.callback(uplink.stop)
+        _log.info("the authority decides; command key %s", signer.key_id)
+        loop(authority, watch, settings.authority.poll_ms / 1000, stop)
+
+
+def loop(authority: Authority, watch: Watch, poll_s: float, stop: threading.Event) -> None:
+    """Takes a turn on every change and at a slow beat, until ``stop`` is set."""
+    next_turn = 0.0
+    while not stop.wait(poll_s):
+        if watch.changed() or time.monotonic() >= next_turn:
+            authority.turn()
+            beat = _WAITING_TURN_S if authority.is_waiting() else _IDLE_TURN_S
+            next_turn = time.monotonic() + beat
+
+
+def now_utc() -> datetime:
+    """Returns the machine's clock, aware UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,168 @@
+"""Takes results that ingest stored, and reconciles what stayed unknown.
+
+A result counts when its signature holds under the key that this authority has on record for the
+gateway whose topic it came on, and when it speaks of a command that was sent to that gateway for
+that meter. "Confirmed" also needs the relay reading that shows it. Everything else is marked
+unverified and audited, and changes nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from hesper_contracts import results
+from hesper_contracts.frame import Refused
+from hesper_contracts.results import CommandResult
+from hesper_contracts.signing import Keyring
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud import audit
+from hesper_cloud.authority import facts, life
+from hesper_cloud.authority.policy import DISCONNECT, READ
+from hesper_cloud.db.authority import CommandRecord, Cursor
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import Meter, Result
+
+_CURSOR = "results"
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    id: int
+    gateway: str
+    payload: bytes
+    received_at: datetime
+
+
+class ResultDesk:
+    """Reads new rows of ``results`` in order, each exactly once."""
+
+    def __init__(self, registry: Engine, authority: Engine) -> None:
+        self._registry = registry
+        self._authority = authority
+
+    def take_new(self, now: datetime) -> int:
+        """Takes what is new; returns how many rows."""
+        arrived = self._new_rows()
+        verdicts: dict[int, CommandResult | None] = {}
+        for row in arrived:
+            with writing(self._authority) as session:
+                verdicts[row.id] = _take(session, row, now)
+                _cursor(session).position = row.id
+        if verdicts:
+            self._mark(verdicts)
+        return len(verdicts)
+
+    def reconcile(self, now: datetime) -> int:
+        """Settles unknown commands by a relay reading taken after their last moment."""
+        with reading(self._authority) as session:
+            unknown = session.scalars(
+                select(CommandRecord).where(CommandRecord.state == "unknown")
+            ).all()
+        settled = 0
+        for command in unknown:
+            meter = facts.meter_facts(self._registry, command.meter)
+            if meter is None or meter.relay_confirmed_at is None or meter.relay_output is None:
+                continue
+            if command.not_after is None or meter.relay_confirmed_at <= command.not_after:
+                continue
+            self._settle_unknown(command.id, meter.relay_output, now)
+            settled += 1
+        return settled
+
+    def _settle_unknown(self, command_id: str, output: bool, now: datetime) -> None:
+        with writing(self._authority) as session:
+            command = session.get_one(CommandRecord, command_id)
+            if command.state != "unknown":
+                return
+            reached = output is (command.kind != DISCONNECT)
+            why = f"reconciled: the relay was read {'connected' if output else 'disconnected'}"
+            step = life.Move("confirmed" if reached else "failed", "authority", why)
+            life.move(session, command, step, now, relay_after=output)
+
+    def _new_rows(self) -> list[_Arrived]:
+        with reading(self._authority) as session:
+            position = session.scalar(select(Cursor.position).where(Cursor.name == _CURSOR)) or 0
+        query = select(Result).where(Result.id > position).order_by(Result.id).limit(_AT_ONCE)
+        with reading(self._registry) as session:
+            return [
+                _Arrived(row.id, row.gateway, row.payload, row.received_at)
+                for row in session.scalars(query)
+            ]
+
+    def _mark(self, verdicts: dict[int, CommandResult | None]) -> None:
+        """Marks the rows and shows proven relay states in the registry."""
+        with writing(self._registry) as session:
+            for row_id, result in verdicts.items():
+                row = session.get(Result, row_id)
+                if row is not None:
+                    row.verified = result is not None
+                if result is not None:
+                    _show_relay(session, result)
+
+
+def _take(session: Session, row: _Arrived, now: datetime) -> CommandResult | None:
+    """Judges one row; returns the result when it is to be believed."""
+    try:
+        result = _verified(session, row)
+        command = _subject(session, result)
+    except Refused as refusal:
+        entry = audit.Entry(row.gateway, "result.refused", f"result {row.id}", why=str(refusal))
+        audit.append(session, now, entry)
+        return None
+    state, why = _meaning(command, result)
+    if life.may_move(command, state):
+        after = result.relay_after.output if result.relay_after else command.relay_after
+        before = result.relay_before.output if result.relay_before else command.relay_before
+        step = life.Move(state, f"gateway {row.gateway}", why)
+        life.move(session, command, step, now, relay_before=before, relay_after=after)
+    return result
+
+
+def _verified(session: Session, row: _Arrived) -> CommandResult:
+    key = facts.gateway_key(session, row.gateway)
+    if key is None:
+        raise Refused(f"gateway {row.gateway} has no public key on record")
+    return results.from_payload(row.payload, Keyring.of(key), row.gateway)
+
+
+def _subject(session: Session, result: CommandResult) -> CommandRecord:
+    command = session.get(CommandRecord, result.command_id)
+    if command is None:
+        raise Refused(f"there is no command {result.command_id[:64]!r}")
+    if (command.gateway, command.meter) != (result.gateway, result.meter):
+        raise Refused(f"command {command.id} was for {command.meter} behind {command.gateway}")
+    if command.sent_at is None:
+        raise Refused(f"command {command.id} was never sent")
+    return command
+
+
+def _meaning(command: CommandRecord, result: CommandResult) -> tuple[str, str]:
+    """Returns the state that a result leads to, and the words for it."""
+    if result.state != "confirmed":
+        return result.state, result.detail
+    if result.relay_after is None:
+        return "unknown", "the gateway says done but shows no relay reading"
+    if command.kind != READ and result.relay_after.output is not (command.kind != DISCONNECT):
+        return "unknown", "the gateway says done but the relay reading does not show it"
+    return "confirmed", result.detail or "read back"
+
+
+def _cursor(session: Session) -> Cursor:
+    row = session.get(Cursor, _CURSOR)
+    if row is None:
+        row = Cursor(name=_CURSOR, position=0)
+        session.add(row)
+    return row
+
+
+def _show_relay(session: Session, result: CommandResult) -> None:
+    seen = result.relay_after or result.relay_before
+    meter = session.get(Meter, result.meter)
+    if seen is None or meter is None:
+        return
+    if meter.relay_confirmed_at is None or meter.relay_confirmed_at < seen.read_at:
+        meter.relay_output = seen.output
+        meter.relay_control = seen.control_state
+        meter.relay_confirmed_at = seen.read_at

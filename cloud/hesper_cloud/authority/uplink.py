@@ -1,0 +1,134 @@
+"""The authority's own connection to the broker: commands and signed time out, requests in.
+
+paho runs the socket on its thread. Time requests are answered there at once (no database is
+involved); the shared subscription lets several authorities stand by, and this program's session
+ends with its connection, because a request that nobody answered is asked again.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from hesper_contracts import requests, status
+from hesper_contracts.frame import Kind, Refused
+from hesper_contracts.requests import TimeAnswer
+from hesper_contracts.signing import Signer
+from hesper_contracts.status import CloudStatus, Presence
+from hesper_contracts.topics import Address, Topics
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from hesper_cloud.authority.dispatch import Outgoing
+from hesper_cloud.settings import BrokerSettings
+
+ROLE = "authority"
+_log = logging.getLogger(__name__)
+_KEEPALIVE_S = 15
+_RECONNECT_S = (1, 8)
+
+
+class AuthorityUplink:
+    """Publishes what the authority signed; safe to call from the deciding thread."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        instance: str,
+        signer: Signer,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._signer = signer
+        self._clock = clock
+        self._topics = Topics(settings.root)
+        self._status_topic = self._topics.cloud_status(ROLE, instance)
+        self._instance = instance
+        self._started_at = clock()
+        self._client = self._make_client()
+
+    def start(self) -> None:
+        """Connects in the background and stays connected until `stop`."""
+        properties = _properties(PacketTypes.CONNECT, SessionExpiryInterval=0)
+        self._client.connect_async(
+            self._settings.host,
+            self._settings.port,
+            keepalive=_KEEPALIVE_S,
+            clean_start=True,
+            properties=properties,
+        )
+        self._client.loop_start()
+
+    def stop(self) -> None:
+        """Says goodbye and ends the connection."""
+        if self._client.is_connected():
+            goodbye = self._client.publish(self._status_topic, self._status("offline"), 1, True)
+            try:
+                goodbye.wait_for_publish(2.0)
+            except (RuntimeError, ValueError):
+                _log.info("the broker went before the goodbye did")
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def publish(self, outgoing: Outgoing, now: datetime) -> bool:
+        """Publishes one signed command that expires on the way at its last moment."""
+        if not self._client.is_connected():
+            return False
+        left_s = math.ceil((outgoing.not_after - now).total_seconds())
+        properties = _properties(PacketTypes.PUBLISH, MessageExpiryInterval=max(1, left_s))
+        topic = self._topics.down(outgoing.gateway, Kind.COMMANDS)
+        sent = self._client.publish(topic, outgoing.payload, qos=1, properties=properties)
+        return sent.rc == mqtt.MQTT_ERR_SUCCESS
+
+    def _make_client(self) -> mqtt.Client:
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        account = self._settings.authority
+        if account is not None:
+            client.username_pw_set(account.username, account.password())
+        if self._settings.tls_ca is not None:
+            client.tls_set(ca_certs=str(self._settings.tls_ca))
+        client.will_set(self._status_topic, self._status("offline"), qos=1, retain=True)
+        client.reconnect_delay_set(*_RECONNECT_S)
+        client.on_connect = self._on_connect
+        client.on_message = self._on_message
+        return client
+
+    def _status(self, state: Presence) -> bytes:
+        return status.to_payload(
+            CloudStatus(
+                role=ROLE, instance=self._instance, state=state, started_at=self._started_at
+            )
+        )
+
+    def _on_connect(
+        self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any
+    ) -> None:
+        if reason.is_failure:
+            _log.warning("the broker refuses the authority: %s", reason)
+            return
+        client.subscribe(self._topics.shared(ROLE, Kind.REQUESTS), qos=1)
+        client.publish(self._status_topic, self._status("online"), qos=1, retain=True)
+
+    def _on_message(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        try:
+            address = self._topics.parse(message.topic)
+            if not isinstance(address, Address):
+                return
+            request = requests.request_from_payload(bytes(message.payload), address.gateway)
+        except Refused as refusal:
+            _log.warning("request on %s refused: %s", message.topic, refusal)
+            return
+        answer = TimeAnswer(gateway=request.gateway, nonce=request.nonce, time=self._clock())
+        topic = self._topics.down(request.gateway, Kind.ANSWERS)
+        client.publish(topic, requests.answer_to_payload(answer, self._signer), qos=1)
+
+
+def _properties(packet: int, **values: int) -> Properties:
+    make: Any = Properties  # paho ships this class untyped
+    properties: Properties = make(packet)
+    for name, value in values.items():
+        setattr(properties, name, value)
+    return properties

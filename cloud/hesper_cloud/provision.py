@@ -1,0 +1,167 @@
+"""What the operator of the machine sets up: databases, keys, policy, accounts, gateways.
+
+These run as the owner of the authority's database, from the command line. Each leaves its row in
+the audit log before it takes effect, in the name of the machine's operator.
+"""
+
+import getpass
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from hesper_contracts.topics import gateway_id
+from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
+
+from hesper_cloud import audit, keys
+from hesper_cloud.accounts.passwords import hash_password
+from hesper_cloud.accounts.roles import Role
+from hesper_cloud.authority.policy import POLICIES
+from hesper_cloud.db import migrate
+from hesper_cloud.db.authority import GatewayKey, PolicyRow, Protection, User
+from hesper_cloud.db.engines import open_engine, writing
+from hesper_cloud.db.registry import Gateway
+from hesper_cloud.settings import Settings
+
+_USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+class ProvisioningError(Exception):
+    """What was asked for cannot be set up; the text says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """Both databases, open for writing."""
+
+    registry: Engine
+    authority: Engine
+
+    @classmethod
+    def open(cls, settings: Settings) -> "Databases":
+        """Opens both and brings them to the present schema."""
+        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        databases = cls(
+            open_engine(settings.database.url), open_engine(settings.database.authority_url)
+        )
+        migrate.upgrade(databases.registry, "registry")
+        migrate.upgrade(databases.authority, "authority")
+        return databases
+
+    def close(self) -> None:
+        """Releases every connection."""
+        self.registry.dispose()
+        self.authority.dispose()
+
+
+def initialise(settings: Settings, policy: str) -> None:
+    """Makes keys and databases and activates a named policy; safe to repeat.
+
+    Raises:
+        ProvisioningError: there is no policy of that name.
+    """
+    if policy not in POLICIES:
+        raise ProvisioningError(f"there is no policy {policy!r}; known: {', '.join(POLICIES)}")
+    keys.create(settings.keys)
+    databases = Databases.open(settings)
+    try:
+        activate_policy(databases.authority, policy, POLICIES[policy].model_dump(mode="json"))
+    finally:
+        databases.close()
+
+
+def activate_policy(authority: Engine, name: str, document: dict[str, Any]) -> None:
+    """Stores a policy document under its name and makes it the active one."""
+    with writing(authority) as session:
+        active = session.scalars(select(PolicyRow).where(PolicyRow.active)).first()
+        if active and (active.name, active.document) == (name, document):
+            return
+        _note(session, "policy.activate", name, active.name if active else None, str(document))
+        session.execute(update(PolicyRow).values(active=False))
+        session.merge(PolicyRow(name=name, document=document, active=True))
+
+
+def add_user(authority: Engine, username: str, role: str, password: str) -> None:
+    """Adds an account, or gives an existing one this role and password and ends its sessions.
+
+    Raises:
+        ProvisioningError: name, role or password do not do.
+    """
+    if not _USERNAME.fullmatch(username):
+        raise ProvisioningError(f"{username!r} cannot name an account: use a-z, 0-9, '.', '_', '-'")
+    if role not in set(Role):
+        raise ProvisioningError(f"there is no role {role!r}; known: {', '.join(Role)}")
+    try:
+        password_hash = hash_password(password)
+    except ValueError as error:
+        raise ProvisioningError(str(error)) from None
+    with writing(authority) as session:
+        user = session.get(User, username)
+        _note(session, "user.set", username, user.role if user else None, role)
+        if user is None:
+            user = User(username=username, created_at=_now(), token_version=0)
+            session.add(user)
+        user.role, user.password_hash, user.disabled = role, password_hash, False
+        user.token_version += 1
+
+
+def disable_user(authority: Engine, username: str) -> None:
+    """Disables an account; its sessions and tokens end at once.
+
+    Raises:
+        ProvisioningError: there is no such account.
+    """
+    with writing(authority) as session:
+        user = session.get(User, username)
+        if user is None:
+            raise ProvisioningError(f"there is no account {username!r}")
+        _note(session, "user.disable", username, user.role, "disabled")
+        user.disabled = True
+        user.token_version += 1
+
+
+def add_gateway(databases: Databases, gateway: str, public_key: str) -> None:
+    """Puts a gateway's public key on record, for its results to be believed.
+
+    Raises:
+        ProvisioningError: the key is not 64 hex digits, or the name cannot name a gateway.
+    """
+    key = public_key.strip().lower()
+    if not _PUBLIC_KEY.fullmatch(key):
+        raise ProvisioningError("a gateway's public key is 64 hex digits (Ed25519)")
+    try:
+        gateway_id(gateway)
+    except ValueError as error:
+        raise ProvisioningError(str(error)) from None
+    with writing(databases.authority) as session:
+        before = session.get(GatewayKey, gateway)
+        if before is None or before.public_key != key:
+            _note(session, "gateway.key", gateway, before.public_key if before else None, key)
+            session.merge(GatewayKey(gateway=gateway, public_key=key, added_at=_now()))
+    with writing(databases.registry) as session:
+        row = session.get(Gateway, gateway)
+        if row is None:
+            row = Gateway(id=gateway, first_seen_at=_now())
+            session.add(row)
+        row.public_key = key
+
+
+def protect_meters(authority: Engine, meters: dict[str, str]) -> None:
+    """Lists meters (serial → cause) whose supply is never cut."""
+    with writing(authority) as session:
+        for meter, cause in meters.items():
+            known = session.get(Protection, meter)
+            if known is None or known.cause != cause:
+                _note(session, "meter.protect", meter, known.cause if known else None, cause)
+                session.merge(Protection(meter=meter, cause=cause, added_at=_now()))
+
+
+def _note(session: Session, action: str, subject: str, before: str | None, after: str) -> None:
+    actor = f"operator:{getpass.getuser()}"
+    audit.append(session, _now(), audit.Entry(actor, action, subject, before, after))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
