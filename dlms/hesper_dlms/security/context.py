@@ -1,0 +1,237 @@
+"""Protecting and checking APDUs: the one place where the security policy of DLMS is enforced.
+
+Sending: the invocation counter of a key only ever grows, because a nonce used twice gives the key
+away. Receiving, in this order:
+
+1. An APDU without ciphering is refused, except the two error answers that are never ciphered.
+2. The security control octet must name our suite and no bit that we do not know or did not allow.
+3. It must carry at least what the policy asks for: no stripped tag, no plain text.
+4. The sender's system title must be the one agreed on.
+5. The tag must be right; only then is anything else believed.
+6. The invocation counter must be higher than every one before it from this title with this key.
+7. What was inside must be the service that the outside named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import MutableMapping
+from typing import NamedTuple
+
+from hesper_dlms.apdu.ciphered import (
+    DED_TAGS,
+    GENERAL_DED,
+    GENERAL_GLO,
+    GLO_TAGS,
+    PLAIN_TAGS,
+    TAGS,
+    Ciphered,
+)
+from hesper_dlms.apdu.error import CONFIRMED_SERVICE_ERROR, EXCEPTION_RESPONSE
+from hesper_dlms.errors import LocalError, SecurityError
+from hesper_dlms.security import gcm
+from hesper_dlms.security.settings import (
+    AUTHENTICATED,
+    AUTHENTICATED_ENCRYPTION,
+    BROADCAST_KEY,
+    COMPRESSED,
+    ENCRYPTED,
+    SUITE_BITS,
+    SecuritySettings,
+)
+
+ReceivedCounters = MutableMapping[bytes, int]
+"""System title and key fingerprint → the last invocation counter accepted."""
+
+
+class Opened(NamedTuple):
+    """A ciphered APDU after every check: the plain APDU and how it came."""
+
+    apdu: bytes
+    tag_verified: bool
+    security_control: int
+    invocation_counter: int
+    system_title: bytes
+
+
+def _fingerprint(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()[:8]
+
+
+class SecurityContext:
+    """The keys and counters between us and one peer.
+
+    Args:
+        settings: Suite, keys and policy.
+        system_title: Ours, 8 octets.
+        peer_system_title: Theirs; None where every message names it (pushes) or it comes later.
+        received: The last counters accepted; give the same mapping to every association with a
+            meter, so that a message recorded in one is not accepted in the next.
+    """
+
+    def __init__(
+        self,
+        settings: SecuritySettings,
+        system_title: bytes,
+        peer_system_title: bytes | None = None,
+        received: ReceivedCounters | None = None,
+    ) -> None:
+        self.settings = settings
+        self.system_title = system_title
+        self.peer_system_title = peer_system_title
+        self._received: ReceivedCounters = {} if received is None else received
+        self._sent: dict[bytes, int] = {}
+
+    def __repr__(self) -> str:
+        peer = None if self.peer_system_title is None else self.peer_system_title.hex()
+        return (
+            f"SecurityContext(suite={self.settings.suite}, "
+            f"system_title={self.system_title.hex()}, peer_system_title={peer})"
+        )
+
+    def protect(self, apdu: bytes, invocation_counter: int, *, dedicated: bool = False) -> bytes:
+        """Return the APDU ciphered as the settings' policy says.
+
+        Args:
+            apdu: A plain APDU.
+            invocation_counter: Ours; higher than in every call before with this key.
+            dedicated: Use the dedicated key.
+
+        Raises:
+            LocalError: A key is missing, the counter was used, or the service cannot be ciphered.
+        """
+        key = self._key(dedicated=dedicated)
+        control = self.settings.policy | self.settings.suite
+        self._spend(key, invocation_counter)
+        octets = self._seal(key, control, invocation_counter, apdu)
+        tag, title = self._outer_tag(apdu, dedicated=dedicated)
+        return Ciphered(tag, control, invocation_counter, octets, title).to_octets()
+
+    def _outer_tag(self, apdu: bytes, *, dedicated: bool) -> tuple[int, bytes | None]:
+        if self.settings.general:
+            return GENERAL_DED if dedicated else GENERAL_GLO, self.system_title
+        tags = DED_TAGS if dedicated else GLO_TAGS
+        if not apdu or apdu[0] not in tags:
+            return GENERAL_DED if dedicated else GENERAL_GLO, self.system_title
+        return tags[apdu[0]], None
+
+    def _key(self, *, dedicated: bool) -> bytes:
+        if not dedicated:
+            return self.settings.encryption_key
+        if self.settings.dedicated_key is None:
+            raise LocalError("there is no dedicated key")
+        return self.settings.dedicated_key
+
+    def _spend(self, key: bytes, counter: int) -> None:
+        if not 0 <= counter < gcm.LAST_COUNTER:
+            raise LocalError("the invocation counter is exhausted: change the key")
+        if counter <= self._sent.get(_fingerprint(key), -1):
+            raise LocalError(f"invocation counter {counter} was used before with this key")
+        self._sent[_fingerprint(key)] = counter
+
+    def _seal(self, key: bytes, control: int, counter: int, apdu: bytes) -> bytes:
+        iv = gcm.nonce(self.system_title, counter)
+        if not control & AUTHENTICATED:
+            return gcm.crypt_unauthenticated(key, iv, apdu)
+        head = self._authenticated_head(control)
+        if control & ENCRYPTED:
+            return gcm.seal(key, iv, apdu, head)
+        return apdu + gcm.authenticate(key, iv, head + apdu)
+
+    def _authenticated_head(self, control: int) -> bytes:
+        if self.settings.authentication_key is None:
+            raise LocalError("there is no authentication key")
+        return bytes((control,)) + self.settings.authentication_key
+
+    def unprotect(self, octets: bytes) -> bytes:
+        """Return the plain APDU inside; see `open` for what is checked."""
+        return self.open(octets).apdu
+
+    def open(self, octets: bytes) -> Opened:
+        """Check a received APDU and return what is inside.
+
+        exception-response and confirmed-service-error are never ciphered: they come back as they
+        are, with `tag_verified` false.
+
+        Raises:
+            SecurityError: Any check of the policy fails; nothing has changed then.
+            DecodeError: The octets are no APDU.
+        """
+        if octets[:1] in (bytes((EXCEPTION_RESPONSE,)), bytes((CONFIRMED_SERVICE_ERROR,))):
+            return Opened(octets, False, 0, 0, self.peer_system_title or b"")
+        if not octets or octets[0] not in TAGS:
+            raise SecurityError("an APDU without ciphering where ciphering was agreed")
+        ciphered = Ciphered.from_octets(octets)
+        self._check_control(ciphered.security_control)
+        title = self._sender(ciphered)
+        key = self._received_key(ciphered)
+        apdu, verified = self._decrypt(ciphered, key, gcm.nonce(title, ciphered.invocation_counter))
+        self._check_counter(title, key, ciphered.invocation_counter, verified)
+        self._check_service(ciphered, apdu)
+        return Opened(apdu, verified, ciphered.security_control, ciphered.invocation_counter, title)
+
+    def _check_control(self, control: int) -> None:
+        if control & SUITE_BITS != self.settings.suite:
+            raise SecurityError(f"security suite {control & SUITE_BITS} was not agreed")
+        if control & COMPRESSED:
+            raise SecurityError("compressed APDUs are not accepted")
+        if control & BROADCAST_KEY and self.settings.broadcast_key is None:
+            raise SecurityError("a broadcast key was used that we do not have")
+        policy = self.settings.policy
+        if self.settings.authentication_key_unknown:
+            policy &= ~AUTHENTICATED
+        elif self.settings.authentication_key is None and policy & AUTHENTICATED:
+            raise SecurityError(
+                "there is no authentication key, so the tag cannot be verified; "
+                "authentication_key_unknown accepts that explicitly"
+            )
+        if control & policy != policy or not control & AUTHENTICATED_ENCRYPTION:
+            raise SecurityError(
+                f"security control 0x{control:02X} protects less than was agreed (downgrade)"
+            )
+
+    def _sender(self, ciphered: Ciphered) -> bytes:
+        title = ciphered.system_title or self.peer_system_title
+        if title is None or len(title) != gcm.SYSTEM_TITLE_OCTETS:
+            raise SecurityError("the sender's system title is not known")
+        if self.peer_system_title not in (None, title):
+            raise SecurityError(f"system title {title.hex()} is not the peer's")
+        return title
+
+    def _received_key(self, ciphered: Ciphered) -> bytes:
+        if ciphered.security_control & BROADCAST_KEY and self.settings.broadcast_key is not None:
+            return self.settings.broadcast_key
+        if not ciphered.dedicated:
+            return self.settings.encryption_key
+        if self.settings.dedicated_key is None:
+            raise SecurityError("a dedicated key was used that was not agreed")
+        return self.settings.dedicated_key
+
+    def _decrypt(self, ciphered: Ciphered, key: bytes, iv: bytes) -> tuple[bytes, bool]:
+        control, octets = ciphered.security_control, ciphered.octets
+        if not control & AUTHENTICATED:
+            return gcm.crypt_unauthenticated(key, iv, octets), False
+        if len(octets) < gcm.TAG_OCTETS:
+            raise SecurityError("the tag is missing")
+        body, tag = octets[: -gcm.TAG_OCTETS], octets[-gcm.TAG_OCTETS :]
+        if self.settings.authentication_key_unknown or self.settings.authentication_key is None:
+            encrypted = control & ENCRYPTED
+            return (gcm.crypt_unauthenticated(key, iv, body) if encrypted else body), False
+        head = self._authenticated_head(control)
+        if control & ENCRYPTED:
+            return gcm.open_sealed(key, iv, octets, head), True
+        gcm.check(key, iv, tag, head + body)
+        return body, True
+
+    def _check_counter(self, title: bytes, key: bytes, counter: int, verified: bool) -> None:
+        # What nobody could verify must not raise the bar for what can be.
+        name = title + _fingerprint(key) + (b"" if verified else b"?")
+        if counter <= self._received.get(name, -1):
+            raise SecurityError(f"invocation counter {counter} was seen before (replay)")
+        self._received[name] = counter
+
+    @staticmethod
+    def _check_service(ciphered: Ciphered, apdu: bytes) -> None:
+        expected = PLAIN_TAGS.get(ciphered.tag)
+        if not apdu or apdu[0] in TAGS or expected not in (None, apdu[0]):
+            raise SecurityError("the APDU inside is not the service that was named outside")

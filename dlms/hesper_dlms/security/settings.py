@@ -1,0 +1,55 @@
+"""What one side of an association knows and insists on: suite, keys, policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hesper_dlms.errors import LocalError
+
+AUTHENTICATED = 0x10
+ENCRYPTED = 0x20
+BROADCAST_KEY = 0x40
+COMPRESSED = 0x80
+AUTHENTICATED_ENCRYPTION = AUTHENTICATED | ENCRYPTED
+SUITE_BITS = 0x0F
+
+_KEY_OCTETS = {0: 16, 1: 16, 2: 32}
+
+
+@dataclass(frozen=True, slots=True)
+class SecuritySettings:
+    """Keys and policy. Keys never show in repr.
+
+    Args:
+        suite: 0 (AES-128-GCM), 1 (the same, with P-256) or 2 (AES-256-GCM, with P-384).
+        encryption_key: The global unicast encryption key.
+        authentication_key: The global authentication key; None when nobody gave it to us.
+        authentication_key_unknown: Says that on purpose: then tags cannot be verified, what is only
+            encrypted is accepted too, and every message is reported with `tag_verified` false.
+        broadcast_key: The global broadcast encryption key; without it such messages are refused.
+        dedicated_key: The key of this association alone, sent in its InitiateRequest.
+        policy: What an APDU needs at least; authenticated encryption unless a template lowers it.
+        general: Protect with general-glo/general-ded instead of the service-specific tags.
+    """
+
+    suite: int
+    encryption_key: bytes = field(repr=False)
+    authentication_key: bytes | None = field(default=None, repr=False)
+    authentication_key_unknown: bool = False
+    broadcast_key: bytes | None = field(default=None, repr=False)
+    dedicated_key: bytes | None = field(default=None, repr=False)
+    policy: int = AUTHENTICATED_ENCRYPTION
+    general: bool = False
+
+    def __post_init__(self) -> None:
+        octets = _KEY_OCTETS.get(self.suite)
+        if octets is None:
+            raise LocalError(f"security suite {self.suite} does not exist")
+        keys = (self.encryption_key, self.authentication_key, self.broadcast_key)
+        for key in (*keys, self.dedicated_key):
+            if key is not None and len(key) != octets:
+                raise LocalError(f"suite {self.suite} takes keys of {octets} octets")
+        if self.policy not in (AUTHENTICATED, ENCRYPTED, AUTHENTICATED_ENCRYPTION):
+            raise LocalError(f"security policy 0x{self.policy:02X} protects nothing")
+        if self.authentication_key is not None and self.authentication_key_unknown:
+            raise LocalError("an authentication key that is given is not unknown")
