@@ -8,8 +8,8 @@ away. Receiving, in this order:
 3. It must carry at least what the policy asks for: no stripped tag, no plain text.
 4. The sender's system title must be the one agreed on.
 5. The tag must be right; only then is anything else believed.
-6. The invocation counter must be higher than every one before it from this title with this key.
-7. What was inside must be the service that the outside named.
+6. What was inside must be the service that the outside named.
+7. The invocation counter must be higher than every one before it from this title with this key.
 """
 
 from __future__ import annotations
@@ -92,13 +92,15 @@ class SecurityContext:
     def protect(self, apdu: bytes, invocation_counter: int, *, dedicated: bool = False) -> bytes:
         """Return the APDU ciphered as the settings' policy says.
 
+        A service without a ciphered tag of its own (data-notification) travels as general-glo.
+
         Args:
             apdu: A plain APDU.
             invocation_counter: Ours; higher than in every call before with this key.
             dedicated: Use the dedicated key.
 
         Raises:
-            LocalError: A key is missing, the counter was used, or the service cannot be ciphered.
+            LocalError: A key is missing, or the counter was used or is exhausted.
         """
         key = self._key(dedicated=dedicated)
         control = self.settings.policy | self.settings.suite
@@ -108,10 +110,8 @@ class SecurityContext:
         return Ciphered(tag, control, invocation_counter, octets, title).to_octets()
 
     def _outer_tag(self, apdu: bytes, *, dedicated: bool) -> tuple[int, bytes | None]:
-        if self.settings.general:
-            return GENERAL_DED if dedicated else GENERAL_GLO, self.system_title
         tags = DED_TAGS if dedicated else GLO_TAGS
-        if not apdu or apdu[0] not in tags:
+        if self.settings.general or not apdu or apdu[0] not in tags:
             return GENERAL_DED if dedicated else GENERAL_GLO, self.system_title
         return tags[apdu[0]], None
 
@@ -166,8 +166,8 @@ class SecurityContext:
         title = self._sender(ciphered)
         key = self._received_key(ciphered)
         apdu, verified = self._decrypt(ciphered, key, gcm.nonce(title, ciphered.invocation_counter))
-        self._check_counter(title, key, ciphered.invocation_counter, verified)
         self._check_service(ciphered, apdu)
+        self._check_counter(title, key, ciphered.invocation_counter, verified)
         return Opened(apdu, verified, ciphered.security_control, ciphered.invocation_counter, title)
 
     def _check_control(self, control: int) -> None:
@@ -180,7 +180,7 @@ class SecurityContext:
         policy = self.settings.policy
         if self.settings.authentication_key_unknown:
             policy &= ~AUTHENTICATED
-        elif self.settings.authentication_key is None and policy & AUTHENTICATED:
+        elif self.settings.authentication_key is None and (policy | control) & AUTHENTICATED:
             raise SecurityError(
                 "there is no authentication key, so the tag cannot be verified; "
                 "authentication_key_unknown accepts that explicitly"
@@ -214,7 +214,7 @@ class SecurityContext:
         if len(octets) < gcm.TAG_OCTETS:
             raise SecurityError("the tag is missing")
         body, tag = octets[: -gcm.TAG_OCTETS], octets[-gcm.TAG_OCTETS :]
-        if self.settings.authentication_key_unknown or self.settings.authentication_key is None:
+        if self.settings.authentication_key_unknown:
             encrypted = control & ENCRYPTED
             return (gcm.crypt_unauthenticated(key, iv, body) if encrypted else body), False
         head = self._authenticated_head(control)
