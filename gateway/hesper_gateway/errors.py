@@ -4,12 +4,13 @@
 
     GatewayError
     ├── ConfigError          a person must correct a file; the text says which and how
-    ├── MeterFailed(hop)    try the meter again later; ``hop`` names where it stopped
-    │     ├── LineDown       the channel itself cannot be opened or broke
-    │     ├── MeterSilent    the channel works, nothing (more) comes from the meter
-    │     ├── MeterRefused   the meter answered no: association rejected, access denied
-    │     └── MeterDistrusted  what came does not parse or does not authenticate
-    └── WrongMeter           another meter answers at this address; nothing was written
+    └── MeterFailed(hop)       try the meter again later; ``hop`` names where it stopped
+          ├── LineDown         the channel itself cannot be opened or broke
+          ├── MeterSilent      the channel works, nothing (more) comes from the meter
+          ├── MeterRefused     the meter answered no: association rejected, access denied
+          ├── MeterDistrusted  what came does not parse or does not authenticate
+          ├── WrongMeter       another meter answers at this address; nothing was written
+          └── RelayUncertain   the relay was asked to move, its state was not read back
 """
 
 from enum import StrEnum
@@ -77,3 +78,9 @@ class WrongMeter(MeterFailed):
         super().__init__(f"expected logical device name {expected!r}, found {found!r}")
         self.expected = expected
         self.found = found
+
+
+class RelayUncertain(MeterFailed):
+    """The relay was asked to move and its state could not be read back; read it before anything."""
+
+    hop = Hop.APPLICATION

@@ -1,0 +1,73 @@
+"""From gateway.toml to lines: which meter waits in which queue, and what must run for it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from hesper_gateway.config import (
+    DialInLine,
+    GatewayConfig,
+    LineConfig,
+    MeterConfig,
+    PushSerialLine,
+    PushTcpLine,
+    SerialLine,
+    TcpLine,
+)
+from hesper_gateway.lines.dial_in import DialIn
+from hesper_gateway.lines.line import Line
+from hesper_gateway.lines.listening import Ear, SerialEar, TcpEar
+from hesper_gateway.lines.serial_port import SerialCarrier
+from hesper_gateway.lines.tcp import TcpCarrier
+
+
+@dataclass(slots=True)
+class Lines:
+    """The physical channels of a gateway.
+
+    A dial-in meter has a channel, hence a queue, of its own; the meters of any other line share
+    one.
+    """
+
+    by_meter: dict[str, Line] = field(default_factory=dict)
+    listeners: dict[str, DialIn] = field(default_factory=dict)
+    """By the name of the line in gateway.toml."""
+    ears: dict[str, Ear] = field(default_factory=dict)
+    """By the name of the line in gateway.toml."""
+
+    @property
+    def polled(self) -> dict[str, tuple[Line, list[str]]]:
+        """Each line that reads, by name, with its meters' ids."""
+        found: dict[str, tuple[Line, list[str]]] = {}
+        for meter_id, line in self.by_meter.items():
+            found.setdefault(line.name, (line, []))[1].append(meter_id)
+        return found
+
+    async def aclose(self) -> None:
+        """Close every channel that is still open."""
+        for line in {id(line): line for line in self.by_meter.values()}.values():
+            await line.carrier.aclose()
+
+
+def build(config: GatewayConfig) -> Lines:
+    """Return the lines of a configuration; nothing is opened yet."""
+    lines = Lines()
+    for line in config.lines:
+        _add(lines, line, config.meters_on(line.name))
+    return lines
+
+
+def _add(lines: Lines, config: LineConfig, meters: Iterable[MeterConfig]) -> None:
+    match config:
+        case TcpLine() | SerialLine():
+            carrier = TcpCarrier(config) if isinstance(config, TcpLine) else SerialCarrier(config)
+            shared = Line(config.name, carrier)
+            lines.by_meter.update({meter.id: shared for meter in meters})
+        case DialInLine():
+            listener = DialIn(config, meters)
+            lines.listeners[config.name] = listener
+            for meter in meters:
+                lines.by_meter[meter.id] = Line(f"{config.name}/{meter.id}", listener)
+        case PushSerialLine():
+            lines.ears[config.name] = SerialEar(config)
+        case PushTcpLine():
+            lines.ears[config.name] = TcpEar(config)

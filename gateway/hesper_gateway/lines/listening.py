@@ -1,0 +1,112 @@
+"""Lines that only listen: a serial port or a TCP port on which meters talk unasked."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from hesper_gateway.config import PushSerialLine, PushTcpLine
+from hesper_gateway.errors import LineDown
+from hesper_gateway.lines.channel import StreamChannel
+from hesper_gateway.lines.serial_port import SerialPort, open_port
+
+log = logging.getLogger(__name__)
+
+SILENCE_S = 3600.0
+REOPEN_S = 0.5
+REOPEN_MAX_S = 30.0
+
+Sink = Callable[[bytes], Awaitable[None]]
+"""Takes the octets of one stream in order; a slow sink slows its line down."""
+
+
+class Ear(Protocol):
+    """A line that only listens."""
+
+    async def run(self, new_sink: Callable[[], Sink]) -> None:
+        """Listen until cancelled; every stream of octets gets a sink of its own."""
+
+
+class SerialEar:
+    """Listens on a serial port and opens it again whenever it goes away."""
+
+    def __init__(self, line: PushSerialLine) -> None:
+        self._line = line
+        self._down = False
+
+    async def run(self, new_sink: Callable[[], Sink]) -> None:
+        """Listen until cancelled; one log line when the port goes, one when it is back."""
+        pause_s = REOPEN_S
+        while True:
+            try:
+                port = await open_port(self._line.path, self._line.baudrate, self._line.framing)
+                self._up()
+                pause_s = REOPEN_S
+                await self._listen(port, new_sink())
+            except LineDown as error:
+                self._gone(error)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, REOPEN_MAX_S)
+
+    async def _listen(self, port: SerialPort, sink: Sink) -> None:
+        try:
+            while True:
+                octets = await port.read(SILENCE_S)
+                if octets:
+                    await sink(octets)
+        finally:
+            port.close()
+
+    def _up(self) -> None:
+        if self._down:
+            log.info("line %s: back", self._line.name)
+        self._down = False
+
+    def _gone(self, error: LineDown) -> None:
+        if not self._down:
+            log.warning("line %s: down: %s", self._line.name, error)
+        self._down = True
+
+
+class TcpEar:
+    """Listens on a TCP port; every connection is a stream of its own."""
+
+    def __init__(self, line: PushTcpLine) -> None:
+        self._line = line
+        self._connections = 0
+        self.port = line.port
+        self.listening = asyncio.Event()
+
+    async def run(self, new_sink: Callable[[], Sink]) -> None:
+        """Listen until cancelled.
+
+        Raises:
+            LineDown: the port cannot be listened on.
+        """
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._listen(StreamChannel(reader, writer), new_sink)
+
+        try:
+            server = await asyncio.start_server(answer, self._line.host, self._line.port)
+        except OSError as error:
+            raise LineDown(f"line {self._line.name}: cannot listen: {error.strerror}") from error
+        self.port = server.sockets[0].getsockname()[1]
+        self.listening.set()
+        async with server:
+            await server.serve_forever()
+
+    async def _listen(self, channel: StreamChannel, new_sink: Callable[[], Sink]) -> None:
+        if self._connections >= self._line.connections_max:
+            await channel.release(broken=True)
+            return
+        self._connections += 1
+        try:
+            sink = new_sink()
+            while octets := await channel.read(SILENCE_S):
+                await sink(octets)
+        except LineDown as error:
+            log.debug("line %s: %s", self._line.name, error)
+        finally:
+            self._connections -= 1
+            await channel.release(broken=False)

@@ -1,0 +1,69 @@
+"""gateway.toml and the keys files beside it."""
+
+from pathlib import Path
+
+import pytest
+from hesper_gateway import meter_keys
+from hesper_gateway.config import MeterConfig, ScheduleConfig, TcpLine
+from hesper_gateway.errors import ConfigError
+from pydantic import ValidationError
+
+KEY = "00112233445566778899aabbccddeeff"
+
+
+def keys_file(folder: Path, text: str, mode: int = 0o600) -> Path:
+    path = folder / "keys.json"
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def test_keys_are_read_and_never_shown(tmp_path):
+    text = f'{{"encryption_key": "{KEY}", "authentication_key": null, "password": "secret"}}'
+    keys = meter_keys.load(keys_file(tmp_path, text))
+    assert keys.encryption_key == bytes.fromhex(KEY)
+    assert keys.authentication_key is None
+    assert keys.password == b"secret"
+    assert "11" not in repr(keys)
+    assert "secret" not in repr(keys)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "says"),
+    [
+        (f'{{"encryption_key": "{KEY}"}}', 0o644, "chmod 600"),
+        ('{"encryption_key": "0011"}', 0o600, "encryption_key must be 16 or 32 octets"),
+        ('{"encryption_key": "zz"}', 0o600, "encryption_key must be 16 or 32 octets"),
+        ('{"master_key": null}', 0o600, "unknown key 'master_key'"),
+        ('{"password": 5}', 0o600, "password must be text"),
+        ("[]", 0o600, "expected one JSON object"),
+        ("{", 0o600, "not JSON"),
+    ],
+)
+def test_a_keys_file_that_does_not_fit_is_refused(tmp_path, text, mode, says):
+    with pytest.raises(ConfigError) as failure:
+        meter_keys.load(keys_file(tmp_path, text, mode))
+    assert says in str(failure.value)
+    assert KEY not in str(failure.value)
+
+
+def test_an_absent_keys_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.json: No such file"):
+        meter_keys.load(tmp_path / "none.json")
+    assert meter_keys.load(None).encryption_key is None
+
+
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        (MeterConfig, {"id": "with space", "line": "a", "template": "t"}),
+        (MeterConfig, {"id": "A" * 33, "line": "a", "template": "t"}),
+        (MeterConfig, {"id": "A", "line": "a", "template": "t", "system_title": "48"}),
+        (TcpLine, {"name": "a", "kind": "tcp", "host": "h", "port": 70000}),
+        (ScheduleConfig, {"snapshot_s": 0}),
+        (ScheduleConfig, {"sometimes_s": 5}),
+    ],
+)
+def test_values_that_cannot_be_are_refused(model, fields):
+    with pytest.raises(ValidationError):
+        model(**fields)
