@@ -7,12 +7,13 @@ from its journal). After the command's last moment no gateway acts on it; then t
 awaited a little longer, and after that the state is ``unknown`` until the relay has been read.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hesper_contracts import commands
 from hesper_contracts.signing import Signer
-from sqlalchemy import Engine, Select, select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.authority import facts, life, rules
@@ -64,7 +65,7 @@ class Dispatcher:
         """Expires what was never sent and declares unknown what was not answered."""
         with reading(self._authority) as session:
             grace = timedelta(seconds=facts.active_policy(session).settle_grace_s)
-            overdue = session.scalars(_overdue(now, grace)).all()
+            overdue = _overdue(session, now, grace)
         for command_id in overdue:
             with writing(self._authority) as session:
                 command = session.get_one(CommandRecord, command_id)
@@ -155,13 +156,14 @@ def _next_counter(session: Session, gateway: str, reported: int) -> int:
     return counter
 
 
-def _overdue(now: datetime, grace: timedelta) -> Select[tuple[str]]:
+def _overdue(session: Session, now: datetime, grace: timedelta) -> Sequence[str]:
     waiting = CommandRecord.state.in_(("awaiting_approval", "queued"))
     at_gateway = CommandRecord.state.in_(life.AT_GATEWAY)
-    return select(CommandRecord.id).where(
+    query = select(CommandRecord.id).where(
         (waiting & (CommandRecord.not_after <= now))
         | (at_gateway & (CommandRecord.not_after <= now - grace))
     )
+    return session.scalars(query).all()
 
 
 def _closing_step(command: CommandRecord, now: datetime, grace: timedelta) -> life.Move | None:
