@@ -1,0 +1,16 @@
+"""The buffer of a profile generic as columns, and back (Blue Book, class 7; Green Book, 9.5).
+
+A buffer is an array of structures, one per capture, whose columns nearly always keep their types.
+So decoding learns a row's layout from its octets once, finds out how many rows follow with the same
+layout by comparing strided slices (every tag and length of every row is looked at), and unpacks the
+whole run with one `struct`. A row that is not flat goes through the generic A-XDR decoder and gives
+the same result; so does a whole buffer that is a compact-array.
+
+Null-data means: in the clock's column one capture period after the row before, in any other column
+the value of the row before. Rows whose clock names no instant are left out and counted.
+"""
+
+from hesper_dlms.profile.decoder import ProfileColumns, decode_buffer
+from hesper_dlms.profile.encoder import clock_octets, encode_buffer
+
+__all__ = ["ProfileColumns", "clock_octets", "decode_buffer", "encode_buffer"]
