@@ -107,6 +107,8 @@ class District:
         output = meter.output if rejected or welded else connect
         result = "rejected" if rejected else "welded" if welded else "moved"
         record = _relay_record(meter, int(at * 1000), output, cause, result)
+        if not rejected:
+            record["control"] = int(Control.CONNECTED if connect else Control.DISCONNECTED)
         self._journal.append([record, *self._flow_records(meter, int(at), output)])
         meter.invocations += 1
         if rejected:
@@ -120,11 +122,10 @@ class District:
         return True
 
     def set_clock(self, meter: Meter, drift_s: int) -> None:
-        """Set a meter's clock; both times go to the event log."""
-        now = self.now()
-        self.log_event([meter], EventCode.CLOCK_ADJUSTED_OLD, now + meter.drift_s)
+        """Set how far a meter's clock is ahead of true time; the event log says so."""
+        self.log_event([meter], EventCode.CLOCK_ADJUSTED_OLD)
         meter.drift_s = drift_s
-        self.log_event([meter], EventCode.CLOCK_ADJUSTED_NEW, now + drift_s)
+        self.log_event([meter], EventCode.CLOCK_ADJUSTED_NEW)
 
     def begin(self, meter: Meter, fault: Fault) -> None:
         """Let a fault begin; one that is there already goes on."""
@@ -161,6 +162,11 @@ class District:
     def close(self) -> None:
         """Close the journal."""
         self._journal.close()
+
+    def reserve_counters(self, meter: Meter, reserved: int) -> None:
+        """Remember that invocation counters below `reserved` may have been used."""
+        self._journal.append([{"k": "counter", "meter": meter.serial, "reserved": reserved}])
+        meter.counter_reserved = reserved
 
     def record_push(self, record: Record) -> None:
         """Journal a replayed capture before it is sent."""

@@ -1,4 +1,4 @@
-"""Codes of the standard event log, numbered as the companion specifications of the field do (IDIS)."""
+"""Codes of the standard event log, numbered as the IDIS companion specification does."""
 
 from __future__ import annotations
 

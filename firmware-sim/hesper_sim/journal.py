@@ -7,10 +7,11 @@ is opened again; nobody can have seen its content.
 
 Lines, by `k`:
 
-    born    at, seed, capture_period_s, history_s: the first line; what lies before is a pure function
+    born    at, seed, capture_period_s, history_s: the first line; the past is computed
     latch   meter, profile, captured_at, status, values: one row of the load profile
     relay   meter, at (ms), output, cause, invocation, result: an attempt to move the relay
     flow    meter, at, flow, joules: from here on the registers count this way
+    counter meter, reserved: invocation counters below this may have been used
     event   meter, at, code: one row of the event log
     push    meter, profile, captured_at, status, values, sent_at: a captured push was replayed
 """

@@ -85,6 +85,9 @@ def _replay(district: District, record: Record) -> int:
         values: dict[str, Any] = record["values"]
         meter.profile.append(record["captured_at"], tuple(values[name] for name in _COLUMNS))
         return int(record["captured_at"])
+    if kind == "counter":
+        meter.counter_reserved = record["reserved"]
+        return 0
     at = int(record["at"])
     if kind == "event":
         meter.events.append(at, (record["code"],))
@@ -93,7 +96,7 @@ def _replay(district: District, record: Record) -> int:
         meter.restore_flow(Flow(record["flow"]), at, Energy(*record["joules"]))
     elif kind == "relay":
         meter.output = record["output"]
-        meter.control = Control.CONNECTED if meter.output else Control.DISCONNECTED
+        meter.control = Control(record.get("control", meter.control))
         meter.invocations = record["invocation"]
         return at // 1000
     else:

@@ -58,6 +58,7 @@ class Meter:
         "_feeder",
         "_scale",
         "control",
+        "counter_reserved",
         "drift_s",
         "event_code",
         "events",
@@ -84,6 +85,7 @@ class Meter:
         self.output = True
         self.control = Control.CONNECTED
         self.invocations = 0
+        self.counter_reserved = 1
         self.drift_s = 0
         self.event_code = 0
         self.sag_permille = 0

@@ -1,0 +1,85 @@
+"""The registers of a meter (class 3): name, scaler, unit, width and where the value is from."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from hesper_dlms import axdr, obis
+from hesper_dlms.units import ScalerUnit, Unit
+
+from hesper_sim.meter import Meter
+
+Value = Callable[[Meter, int], int]
+
+_DOUBLE_LONG_UNSIGNED: Final = struct.Struct(">BI")
+_LONG_UNSIGNED: Final = struct.Struct(">BH")
+
+
+class Register(NamedTuple):
+    """One register; `value` gives it at a time in epoch seconds, unscaled."""
+
+    scaler_unit: ScalerUnit
+    layout: struct.Struct
+    tag: axdr.Tag
+    value: Value
+
+    def octets(self, meter: Meter, at: int) -> bytes:
+        """Return the encoded value."""
+        return self.layout.pack(self.tag, self.value(meter, at))
+
+
+def _wide(scaler: int, unit: Unit, value: Value) -> Register:
+    return Register(
+        ScalerUnit(scaler, unit), _DOUBLE_LONG_UNSIGNED, axdr.Tag.DOUBLE_LONG_UNSIGNED, value
+    )
+
+
+def _narrow(scaler: int, unit: Unit, value: Value) -> Register:
+    return Register(ScalerUnit(scaler, unit), _LONG_UNSIGNED, axdr.Tag.LONG_UNSIGNED, value)
+
+
+def _phase_voltage(phase: int) -> Register:
+    return _narrow(-1, Unit.VOLT, lambda meter, at: meter.voltages_dv(at)[phase])
+
+
+def _phase_current(phase: int) -> Register:
+    return _narrow(-2, Unit.AMPERE, lambda meter, at: meter.measure(at).currents_ca[phase])
+
+
+REGISTERS: Final[dict[bytes, Register]] = {
+    obis.ACTIVE_ENERGY_IMPORT: _wide(
+        0, Unit.WATT_HOUR, lambda meter, at: meter.energy_wh(at).active_import
+    ),
+    obis.ACTIVE_ENERGY_EXPORT: _wide(
+        0, Unit.WATT_HOUR, lambda meter, at: meter.energy_wh(at).active_export
+    ),
+    obis.REACTIVE_ENERGY_IMPORT: _wide(
+        0, Unit.VAR_HOUR, lambda meter, at: meter.energy_wh(at).reactive
+    ),
+    obis.APPARENT_ENERGY_IMPORT: _wide(
+        0, Unit.VOLT_AMPERE_HOUR, lambda meter, at: meter.energy_wh(at).apparent
+    ),
+    obis.ACTIVE_POWER_IMPORT: _wide(
+        0, Unit.WATT, lambda meter, at: meter.power_w(at).active_import
+    ),
+    obis.ACTIVE_POWER_EXPORT: _wide(
+        0, Unit.WATT, lambda meter, at: meter.power_w(at).active_export
+    ),
+    obis.REACTIVE_POWER_IMPORT: _wide(0, Unit.VAR, lambda meter, at: meter.power_w(at).reactive),
+    obis.APPARENT_POWER_IMPORT: _wide(
+        0, Unit.VOLT_AMPERE, lambda meter, at: meter.power_w(at).apparent
+    ),
+    obis.VOLTAGE_L1: _phase_voltage(0),
+    obis.VOLTAGE_L2: _phase_voltage(1),
+    obis.VOLTAGE_L3: _phase_voltage(2),
+    obis.CURRENT_L1: _phase_current(0),
+    obis.CURRENT_L2: _phase_current(1),
+    obis.CURRENT_L3: _phase_current(2),
+    obis.POWER_FACTOR: _narrow(
+        -3, Unit.COUNT, lambda meter, at: meter.measure(at).power_factor_permille
+    ),
+    obis.FREQUENCY: _narrow(-2, Unit.HERTZ, lambda meter, at: meter.measure(at).frequency_chz),
+}
+"""Every register by logical name."""

@@ -1,0 +1,130 @@
+"""Meters on TCP: one behind its own port, many behind a shared one, and those that call themselves.
+
+A shared address tells its meters apart by wrapper port (IEC 62056-47). A meter that dials in sends
+a plain data-notification with its system title and logical device name first, and then answers on
+that connection as if it had been called; when the connection ends it calls again, later and later
+while nobody picks up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from typing import Final, cast
+
+from hesper_dlms import axdr
+from hesper_dlms.apdu import DataNotification
+from hesper_dlms.errors import LinkError
+from hesper_dlms.server import ServerConnection, WrapperServerLink
+from hesper_dlms.wrapper import WrapperReader
+
+from hesper_sim.served import MeterEnd, MeterServer
+
+FIRST_PAUSE_S: Final = 0.25
+LONGEST_PAUSE_S: Final = 15.0
+_DIAL_TIMEOUT_S: Final = 10.0
+
+
+class OwnPort(asyncio.Protocol):
+    """A connection to one meter."""
+
+    def __init__(self, server: MeterServer) -> None:
+        self._server = server
+        self._end: MeterEnd | None = None
+        self._transport: asyncio.Transport | None = None
+        self.connection = ServerConnection(
+            server, WrapperServerLink(server.meter.plan.server_address)
+        )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is open."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._end = MeterEnd(self._server.meter, self.connection, self._transport.write)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer requests; a stream that is no wrapper stream ends the connection."""
+        if self._end is None or self._transport is None:
+            return
+        try:
+            self._end.receive(data)
+        except LinkError:
+            self._transport.close()
+
+
+class SharedPort(asyncio.Protocol):
+    """A connection to the meters behind one address."""
+
+    def __init__(self, servers: Mapping[int, MeterServer]) -> None:
+        self._servers = servers
+        self._reader = WrapperReader()
+        self._ends: dict[int, MeterEnd] = {}
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is open."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand each APDU to the meter whose wPort it names; unknown ports get no answer."""
+        if self._transport is None:
+            return
+        try:
+            for frame in self._reader.receive(data):
+                end = self._end_of(frame.destination, self._transport)
+                if end is not None:
+                    end.receive(frame.to_octets())
+        except LinkError:
+            self._transport.close()
+
+    def _end_of(self, port: int, transport: asyncio.Transport) -> MeterEnd | None:
+        if port not in self._ends and port in self._servers:
+            server = self._servers[port]
+            connection = ServerConnection(server, WrapperServerLink(port))
+            self._ends[port] = MeterEnd(server.meter, connection, transport.write)
+        return self._ends.get(port)
+
+
+class Calling(OwnPort):
+    """A connection that the meter itself opened."""
+
+    def __init__(self, server: MeterServer) -> None:
+        super().__init__(server)
+        self.closed = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say who is calling."""
+        super().connection_made(transport)
+        plan = self._server.meter.plan
+        names = (plan.system_title, plan.logical_device_name.encode())
+        body = axdr.encode(axdr.structure(*(axdr.octet_string(name) for name in names)))
+        greeting = DataNotification(0, None, body).to_octets()
+        cast("asyncio.Transport", transport).write(self.connection.push(greeting))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The line went dead."""
+        del exc
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+
+async def dial(server: MeterServer, host: str, port: int) -> None:
+    """Call the gateway for ever."""
+    loop = asyncio.get_running_loop()
+    chance = random.Random(server.meter.serial)  # noqa: S311 - spreads calls, no secret
+    pause_s = FIRST_PAUSE_S
+    while True:
+        try:
+            async with asyncio.timeout(_DIAL_TIMEOUT_S):
+                transport, calling = await loop.create_connection(
+                    lambda: Calling(server), host, port
+                )
+        except (OSError, TimeoutError):
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+        else:
+            pause_s = FIRST_PAUSE_S
+            try:
+                await calling.closed
+            finally:
+                transport.close()
+        await asyncio.sleep(pause_s * chance.uniform(0.5, 1.0))
