@@ -1,0 +1,354 @@
+"""The double's services: the same names, permissions and refusals as the cloud's."""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from console_double.fleet import Fleet, kilowatts
+from hesper_cloud.accounts.roles import Actor, Permission, Role
+from hesper_cloud.services.errors import (
+    Invalid,
+    LoginRefused,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    Refused,
+    Unavailable,
+)
+from hesper_cloud.services.records import (
+    AlertRow,
+    AttentionRow,
+    CommandRow,
+    CompletenessHour,
+    EventRow,
+    FleetLoad,
+    GapRow,
+    GatewayRow,
+    KillSwitchState,
+    LatestValue,
+    MeterDetail,
+    MeterQuery,
+    MeterRow,
+    Overview,
+    Page,
+    RelayAction,
+    Series,
+    Session,
+)
+
+PASSWORD = "correct horse battery staple"
+
+
+def need(actor: Actor, permission: Permission) -> None:
+    if not actor.may(permission):
+        raise NotPermitted(f"The role {actor.role.value} may not {permission.value}.")
+
+
+class DoubleServices:
+    """All services over one fleet; `down` makes them all unavailable."""
+
+    def __init__(self, fleet: Fleet | None = None) -> None:
+        self.fleet = fleet or Fleet()
+        self.down = False
+        self.sessions: dict[str, Actor] = {}
+        self.users = {
+            "vera": Role.VIEWER,
+            "operator": Role.OPERATOR,
+            "approver": Role.APPROVER,
+            "admin": Role.ADMIN,
+        }
+        self.changed: set[str] = set()
+        self.accounts = _Accounts(self)
+        self.meters = _Meters(self)
+        self.gateways = _Gateways(self)
+        self.alerts = _Alerts(self)
+        self.commands = _Commands(self)
+        self.overview = _Overview(self)
+
+    def check(self, actor: Actor, permission: Permission) -> Fleet:
+        if self.down:
+            raise Unavailable("The store does not answer.")
+        need(actor, permission)
+        return self.fleet
+
+
+class _Service:
+    def __init__(self, all_: DoubleServices) -> None:
+        self._all = all_
+
+
+class _Accounts(_Service):
+    async def login(self, username: str, password: str, source: str) -> Session:
+        if password != PASSWORD or username not in self._all.users:
+            raise LoginRefused("Wrong user name or password.")
+        actor = Actor(username, self._all.users[username])
+        token = secrets.token_urlsafe(24)
+        self._all.sessions[token] = actor
+        return Session(token, actor, datetime.now(UTC) + timedelta(hours=8))
+
+    async def actor_of(self, token: str) -> Actor:
+        try:
+            return self._all.sessions[token]
+        except KeyError:
+            raise NotAuthenticated("Sign in first.") from None
+
+    async def logout(self, token: str) -> None:
+        self._all.sessions.pop(token, None)
+
+
+class _Meters(_Service):
+    async def page(self, actor: Actor, query: MeterQuery) -> Page[MeterRow]:
+        rows = list(self._all.check(actor, Permission.READ).meters.values())
+        needle = query.search.lower()
+        rows = [r for r in rows if needle in f"{r.id} {r.customer} {r.address} {r.area}".lower()]
+        states = {
+            "online": lambda r: r.online,
+            "silent": lambda r: not r.online,
+            "discovered": lambda r: r.state == "discovered",
+            "commissioned": lambda r: r.state == "commissioned",
+        }
+        relays = {"connected": True, "disconnected": False, "unknown": None}
+        if query.state:
+            rows = [r for r in rows if states[query.state](r)]
+        if query.relay:
+            rows = [r for r in rows if r.relay_output is relays[query.relay]]
+        if query.gateway:
+            rows = [r for r in rows if r.gateway == query.gateway]
+        name = {"relay": "relay_output"}.get(query.sort, query.sort)
+        rows.sort(key=lambda r: str(getattr(r, name) or ""), reverse=query.descending)
+        part = rows[query.offset : query.offset + query.limit]
+        return Page(tuple(part), len(rows), query.offset)
+
+    async def get(self, actor: Actor, meter: str) -> MeterDetail:
+        fleet = self._all.check(actor, Permission.READ)
+        if meter not in fleet.meters:
+            raise NotFound(f"There is no meter {meter}.")
+        return fleet.detail(meter)
+
+    async def latest(self, actor: Actor, meter: str) -> Sequence[LatestValue]:
+        return self._all.check(actor, Permission.READ).latest(meter)
+
+    async def series(
+        self,
+        actor: Actor,
+        meter: str,
+        logical_name: str,
+        start: datetime,
+        end: datetime,
+        step_s: int | None = None,
+    ) -> Series:
+        return self._all.check(actor, Permission.READ).series(meter, start, end, step_s)
+
+    async def gaps(
+        self, actor: Actor, meter: str, start: datetime, end: datetime
+    ) -> Sequence[GapRow]:
+        return self._all.check(actor, Permission.READ).gaps(meter, end)
+
+    async def events(self, actor: Actor, meter: str, limit: int) -> Sequence[EventRow]:
+        return self._all.check(actor, Permission.READ).events(meter)[:limit]
+
+
+class _Gateways(_Service):
+    async def list(self, actor: Actor) -> Sequence[GatewayRow]:
+        return [*self._all.check(actor, Permission.READ).gateways.values()]
+
+
+class _Alerts(_Service):
+    async def list(
+        self, actor: Actor, state: str | None, severity: str | None, limit: int
+    ) -> Sequence[AlertRow]:
+        rows = self._all.check(actor, Permission.READ).alerts
+        return [r for r in rows if state in (None, r.state) and severity in (None, r.severity)][:limit]
+
+    async def acknowledge(self, actor: Actor, alert: int, note: str) -> AlertRow:
+        rows = self._all.check(actor, Permission.ACKNOWLEDGE_ALERT).alerts
+        index = next(i for i, row in enumerate(rows) if row.id == alert)
+        by = {"state": "acknowledged", "acknowledged_by": actor.username, "note": note or None}
+        rows[index] = replace(rows[index], acknowledged_at=datetime.now(UTC), **by)
+        self._all.changed.add("alerts")
+        return rows[index]
+
+
+class _Commands(_Service):
+    """Commands live in memory; an approved one walks its way by itself, a step each 0.4 s."""
+
+    STEP_S = 0.4
+
+    def __init__(self, all_: DoubleServices) -> None:
+        super().__init__(all_)
+        self.keys: dict[str, str] = {}
+        self.switch = KillSwitchState(False, None, None, None)
+        self.walks: set[asyncio.Task[None]] = set()
+
+    async def request_relay(
+        self,
+        actor: Actor,
+        meter: str,
+        action: RelayAction,
+        *,
+        reason: str,
+        serial_tail: str,
+        idempotency_key: str,
+    ) -> CommandRow:
+        fleet = self._all.check(actor, Permission.REQUEST_COMMAND)
+        if idempotency_key in self.keys:
+            return fleet.commands[self.keys[idempotency_key]]
+        if not meter.endswith(serial_tail) or not reason:
+            raise Invalid("The last digits do not match the serial number.")
+        detail = fleet.detail(meter)
+        blocked = detail.disconnect_blocked if action == "disconnect" else detail.reconnect_blocked
+        if blocked:
+            raise Refused(f"Refused: {blocked}.")
+        now = datetime.now(UTC)
+        command = CommandRow(
+            id=secrets.token_hex(8),
+            kind=f"relay.{action}",
+            meter=meter,
+            gateway=detail.row.gateway or "",
+            state="awaiting_approval",
+            requester=actor.username,
+            approver=None,
+            reason=reason,
+            created_at=now,
+            queued_at=None,
+            sent_at=None,
+            not_after=now + timedelta(minutes=15),
+            updated_at=now,
+            detail=None,
+            relay_before=detail.row.relay_output,
+            relay_after=None,
+        )
+        self.keys[idempotency_key] = command.id
+        self._store(command)
+        return command
+
+    def _store(self, command: CommandRow, **changes: object) -> CommandRow:
+        command = replace(command, updated_at=datetime.now(UTC), **changes)  # type: ignore[arg-type]
+        self._all.fleet.commands[command.id] = command
+        self._all.changed.add("commands")
+        return command
+
+    async def approve(self, actor: Actor, command: str, password: str) -> CommandRow:
+        fleet = self._all.check(actor, Permission.APPROVE_COMMAND)
+        row = fleet.commands[command]
+        if password != PASSWORD:
+            raise LoginRefused("The password is not right.")
+        if row.requester == actor.username:
+            raise Refused("Another person must approve this.")
+        row = self._store(row, state="queued", approver=actor.username)
+        walk = asyncio.get_running_loop().create_task(self._walk(row.id))
+        self.walks.add(walk)
+        walk.add_done_callback(self.walks.discard)
+        return row
+
+    async def _walk(self, command: str) -> None:
+        fleet = self._all.fleet
+        for state in ("sent", "acknowledged", "executing", "confirmed"):
+            await asyncio.sleep(self.STEP_S)
+            row = self._store(fleet.commands[command], state=state)
+        output = row.kind == "relay.reconnect"
+        meter = fleet.meters[row.meter]
+        fleet.meters[row.meter] = replace(
+            meter, relay_output=output, relay_confirmed_at=datetime.now(UTC)
+        )
+        self._store(row, relay_after=output, detail="relay read back 0.3 s after the write")
+
+    async def reject(self, actor: Actor, command: str, reason: str) -> CommandRow:
+        fleet = self._all.check(actor, Permission.APPROVE_COMMAND)
+        return self._store(
+            fleet.commands[command], state="rejected", approver=actor.username, detail=reason
+        )
+
+    async def cancel(self, actor: Actor, command: str) -> CommandRow:
+        fleet = self._all.check(actor, Permission.REQUEST_COMMAND)
+        return self._store(fleet.commands[command], state="cancelled")
+
+    async def list(
+        self, actor: Actor, state: str | None, meter: str | None, limit: int
+    ) -> Sequence[CommandRow]:
+        rows = reversed(self._all.check(actor, Permission.READ).commands.values())
+        return [r for r in rows if state in (None, r.state) and meter in (None, r.meter)][:limit]
+
+    async def get(self, actor: Actor, command: str) -> CommandRow:
+        return self._all.check(actor, Permission.READ).commands[command]
+
+    async def kill_switch(self, actor: Actor) -> KillSwitchState:
+        self._all.check(actor, Permission.READ)
+        return self.switch
+
+    async def set_kill_switch(
+        self, actor: Actor, on: bool, reason: str, password: str
+    ) -> KillSwitchState:
+        self._all.check(actor, Permission.ENGAGE_KILL_SWITCH if on else Permission.ADMINISTER)
+        if password != PASSWORD:
+            raise LoginRefused("The password is not right.")
+        self.switch = KillSwitchState(on, actor.username, datetime.now(UTC), reason)
+        self._all.changed.add("commands")
+        return self.switch
+
+
+class _Overview(_Service):
+    def _watts(self, at: float) -> int:
+        fleet = self._all.fleet
+        return sum(int(kilowatts(fleet.seed_of(m), at) * 1000) for m in fleet.meters)
+
+    async def figures(self, actor: Actor) -> Overview:
+        fleet = self._all.check(actor, Permission.READ)
+        now = datetime.now(UTC)
+        open_ = [a for a in fleet.alerts if a.state != "cleared"]
+        critical = [a for a in open_ if a.severity == "critical"]
+        commands = [c for c in fleet.commands.values() if c.is_open]
+        return Overview(
+            at=now,
+            meters_total=len(fleet.meters),
+            meters_online=sum(m.online for m in fleet.meters.values()),
+            reads_complete_pct=99.31 if fleet.meters else None,
+            reads_target_pct=99.5,
+            gaps_open=8,
+            alerts_open=len(open_),
+            critical_alerts=len(critical),
+            oldest_critical_at=min((a.raised_at for a in critical), default=None),
+            readings_per_s=31.4 + now.second % 7 / 10,
+            fleet_load_w=self._watts(now.timestamp()),
+            fleet_load_yesterday_w=self._watts(now.timestamp() - 86_400),
+            commands_in_flight=sum(c.state != "awaiting_approval" for c in commands),
+            commands_awaiting_approval=sum(c.state == "awaiting_approval" for c in commands),
+            gateways_total=len(fleet.gateways),
+            gateways_online=sum(g.state == "online" for g in fleet.gateways.values()),
+            dead_letters=0,
+            kill_switch=self._all.commands.switch.engaged,
+        )
+
+    async def load_24h(self, actor: Actor) -> FleetLoad:
+        self._all.check(actor, Permission.READ)
+        end = int(datetime.now(UTC).timestamp()) // 900 * 900
+        times = list(range(end - 86_400, end + 1, 900))
+        return FleetLoad(
+            times, [self._watts(t) for t in times], [self._watts(t - 86_400) for t in times]
+        )
+
+    async def completeness_by_hour(self, actor: Actor) -> Sequence[CompletenessHour]:
+        self._all.check(actor, Permission.READ)
+        hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        return [
+            CompletenessHour(hour - timedelta(hours=23 - n), 240, 240 - (5 if n in (3, 15) else n % 2))
+            for n in range(24)
+        ]
+
+    async def needs_attention(self, actor: Actor) -> Sequence[AttentionRow]:
+        alerts = [a for a in self._all.check(actor, Permission.READ).alerts if a.state == "new"]
+        order = {"critical": 0, "warning": 1, "info": 2}
+        rows = [
+            AttentionRow(a.rule, a.severity, 1, a.raised_at, a.text, (a.meter or a.gateway or "",))
+            for a in alerts
+        ]
+        waiting = [c for c in self._all.fleet.commands.values() if c.state == "awaiting_approval"]
+        if waiting:
+            text = f"{len(waiting)} command awaits approval"
+            first = waiting[0]
+            rows.append(
+                AttentionRow("approval", "warning", 1, first.created_at, text, (first.meter,))
+            )
+        return sorted(rows, key=lambda row: (order[row.severity], row.oldest_at))

@@ -1,0 +1,70 @@
+"""Mounts the console on the cloud's application.
+
+Order matters: our plain routes (sign-in, assets, JSON for the grid) come first, then the guard around
+all of it, then NiceGUI's own application at the root for the pages themselves.
+"""
+
+import secrets
+
+from fastapi import FastAPI, Request
+from nicegui import ui
+from starlette.responses import Response
+
+from hesper_ui import drawings, endpoints, login
+from hesper_ui.assets import Assets
+from hesper_ui.desk import COOKIE, Desk
+from hesper_ui.guard import Guard
+from hesper_ui.pages import alerts, commands, gateways, meter, meters, overview
+from hesper_ui.services import NotAuthenticated, Services
+from hesper_ui.shell import Place, frame
+
+PLACES = [
+    Place("/", "Overview", overview.build, drawings.OVERVIEW),
+    Place("/meters", "Meters", meters.build, drawings.METERS),
+    Place("/meters/{meter}", "Meter", meter.build),
+    Place("/gateways", "Gateways", gateways.build, drawings.GATEWAYS),
+    Place("/alerts", "Alerts", alerts.build, drawings.ALERTS, "critical_alerts"),
+    Place(
+        "/commands",
+        "Commands",
+        commands.build,
+        drawings.COMMANDS,
+        "commands_awaiting_approval",
+        "neutral",
+    ),
+]
+RECONNECT_S = 45.0
+
+
+def mount(app: FastAPI, services: Services) -> None:
+    """Adds the console to ``app``; call it after all other routes, before the server starts."""
+    assets = Assets()
+    assets.serve(app)
+    app.include_router(login.router(services, assets))
+    app.include_router(endpoints.router(services))
+    app.add_middleware(Guard)
+    head = assets.head("live.js", "grid.js")
+
+    async def page(request: Request) -> Response | None:
+        desk = Desk(services, request.cookies.get(COOKIE, ""))
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        try:
+            actor = await desk.actor()
+        except NotAuthenticated:
+            return login.to_login(path)
+        ui.add_head_html(head)
+        frame(desk, actor, PLACES)
+        return None
+
+    for place in PLACES:
+        ui.page(place.path, title="Hesper", dark=None, language="en-US")(page)
+    ui.run_with(
+        app,
+        title="Hesper",
+        dark=None,
+        tailwind=False,
+        binding_refresh_interval=None,
+        reconnect_timeout=RECONNECT_S,
+        storage_secret=secrets.token_urlsafe(32),
+        show_welcome_message=False,
+    )

@@ -1,0 +1,23 @@
+"""The desk: the services and the session of one browser, asked again for every action.
+
+An open page outlives a logout, a disabled account and a changed role, because its socket stays open.
+So a page never keeps an actor: it asks the desk, and the desk asks the accounts service.
+"""
+
+from dataclasses import dataclass, field
+
+from hesper_ui.services import Actor, Services
+
+COOKIE = "hesper_session"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What one browser's pages may use."""
+
+    services: Services
+    token: str = field(repr=False)
+
+    async def actor(self) -> Actor:
+        """Returns who is at the desk now; raises NotAuthenticated when the session is over."""
+        return await self.services.accounts.actor_of(self.token)

@@ -1,0 +1,112 @@
+"""The second person: approving with the password entered again, or rejecting with a reason."""
+
+from collections.abc import Awaitable, Callable
+
+from nicegui import ui
+
+from hesper_ui.desk import Desk
+from hesper_ui.dialogs.sheet import entry, sheet
+from hesper_ui.elements import Text, ago, box
+from hesper_ui.services import CommandRow, MeterDetail
+from hesper_ui.views import relay
+from hesper_ui.views.looks import command_kind, relay_state
+
+Done = Callable[[], Awaitable[None]]
+
+
+def approve(
+    desk: Desk, command: CommandRow, detail: MeterDetail, host: ui.element, done: Done
+) -> None:
+    """Opens the approval of one command."""
+    cutting = command.kind == "relay.disconnect"
+    verb = "disconnect" if cutting else "reconnect"
+    with sheet(host, f"Approve: {command_kind(command.kind).lower()} to {command.meter}?") as page:
+        Text(relay.words("disconnect" if cutting else "reconnect", command.meter).consequence, "p")
+        _facts(command, detail)
+        password = entry(
+            "Your password (required)", lambda: page.allow(bool(password.value)), password=True
+        ).mark("approval-password")
+
+        async def send() -> None:
+            actor = await desk.actor()
+            await desk.services.commands.approve(actor, command.id, str(password.value))
+            ui.notify(f"Approved; the {verb} is on its way.")
+            await done()
+
+        page.buttons("Not now", f"Approve {verb}", "danger" if cutting else "primary", send)
+        page.allow(False)
+
+
+def reject(desk: Desk, command: CommandRow, host: ui.element, done: Done) -> None:
+    """Opens the rejection of one command."""
+    with sheet(host, f"Reject the request for {command.meter}?") as page:
+        Text("The relay stays as it is. The requester sees your reason.", "p")
+        reason = entry("Reason (required)", lambda: page.allow(bool(str(reason.value).strip())))
+
+        async def send() -> None:
+            await desk.services.commands.reject(
+                await desk.actor(), command.id, str(reason.value).strip()
+            )
+            await done()
+
+        page.buttons("Not now", "Reject request", "danger", send)
+        page.allow(False)
+
+
+def _facts(command: CommandRow, detail: MeterDetail) -> None:
+    with box("dl", "facts"):
+        rows = [
+            ("Asked by", command.requester),
+            ("Reason", command.reason),
+            *relay.facts(detail),
+        ]
+        for name, text in rows:
+            Text(name, "dt")
+            Text(text, "dd")
+        Text("Relay", "dt")
+        with box("dd"):
+            Text(relay_state(detail.row).word)
+            Text(" · confirmed ", classes="meta")
+            ago(detail.row.relay_confirmed_at)
+
+
+def kill_switch(desk: Desk, engage: bool, host: ui.element, done: Done) -> None:
+    """Opens the switch that stops every command, or lets them go again."""
+    title = "Stop all commands?" if engage else "Let commands leave again?"
+    with sheet(host, title) as page:
+        effect = (
+            "No command leaves until the switch is released; what is already at a gateway still ends."
+            if engage
+            else "Approved commands leave again. Expired ones stay expired."
+        )
+        Text(effect, "p")
+
+        def check() -> None:
+            page.allow(bool(str(reason.value).strip()) and bool(password.value))
+
+        reason = entry("Reason (required)", check)
+        password = entry("Your password (required)", check, password=True)
+
+        async def send() -> None:
+            await desk.services.commands.set_kill_switch(
+                await desk.actor(), engage, str(reason.value).strip(), str(password.value)
+            )
+            await done()
+
+        act = "Stop all commands" if engage else "Release the switch"
+        page.buttons("Not now", act, "danger" if engage else "primary", send)
+        page.allow(False)
+
+
+def acknowledge(desk: Desk, alert: int, text: str, host: ui.element, done: Done) -> None:
+    """Opens the acknowledgement of one alert."""
+    with sheet(host, "Acknowledge this alert?") as page:
+        Text(text, "p")
+        note = entry("Note (optional)", lambda: None)
+
+        async def send() -> None:
+            actor = await desk.actor()
+            await desk.services.alerts.acknowledge(actor, alert, str(note.value or "").strip())
+            await done()
+
+        page.buttons("Not now", "Acknowledge", "primary", send)

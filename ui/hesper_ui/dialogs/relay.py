@@ -1,0 +1,95 @@
+"""Cutting and restoring one supply: the request. Another person approves it (see `decide`)."""
+
+import uuid
+from collections.abc import Awaitable, Callable
+
+from nicegui import ui
+
+from hesper_ui.desk import Desk
+from hesper_ui.dialogs.sheet import Sheet, choice, entry, sheet
+from hesper_ui.elements import Text, ago, box
+from hesper_ui.services import MeterDetail, RelayAction, ServiceError, Unavailable
+from hesper_ui.views import relay
+from hesper_ui.views.looks import relay_state
+
+
+class RelayDialog:
+    """Collects a reason and the last digits of the serial, and sends one request, however often clicked."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        detail: MeterDetail,
+        action: RelayAction,
+        done: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._desk = desk
+        self._detail = detail
+        self._action: RelayAction = action
+        self._done = done
+        self._words = relay.words(action, detail.row.id)
+        self._key = str(uuid.uuid4())
+        self._sheet: Sheet | None = None
+
+    def open(self, host: ui.element) -> None:
+        """Shows the dialog."""
+        words = self._words
+        with sheet(host, words.title) as self._sheet:
+            Text(words.consequence, "p")
+            self._facts()
+            reasons = list(relay.REASONS[self._action])
+            self._reason = choice("Reason (required)", reasons, self._check)
+            self._other = entry("What is the reason? (required)", self._check)
+            self._other.set_visibility(False)
+            self._digits = entry("Last 4 digits of the serial number (required)", self._check)
+            self._digits.props("inputmode=numeric maxlength=4").mark("serial-tail")
+            Text(relay.APPROVAL_NOTE, "p", "meta")
+            kind = "danger" if self._action == "disconnect" else "primary"
+            self._sheet.buttons(words.keep, words.act, kind, self._send)
+        self._check()
+
+    def _facts(self) -> None:
+        row = self._detail.row
+        with box("dl", "facts"):
+            for name, text in relay.facts(self._detail):
+                Text(name, "dt")
+                with box("dd"):
+                    Text(text)
+                    if name == "Present load" and self._detail.load_at is not None:
+                        Text(" · ", classes="meta")
+                        ago(self._detail.load_at)
+            Text("Relay", "dt")
+            with box("dd"):
+                Text(relay_state(row).word)
+                Text(" · confirmed ", classes="meta")
+                ago(row.relay_confirmed_at)
+
+    def _written_reason(self) -> str:
+        chosen = str(self._reason.value or "")
+        return str(self._other.value or "").strip() if chosen == relay.OTHER else chosen
+
+    def _check(self) -> None:
+        self._other.set_visibility(self._reason.value == relay.OTHER)
+        tail = str(self._digits.value or "").strip()
+        complete = bool(self._written_reason()) and relay.tail_matches(self._detail.row.id, tail)
+        if self._sheet is not None:
+            self._sheet.allow(complete)
+
+    async def _send(self) -> None:
+        actor = await self._desk.actor()
+        try:
+            await self._desk.services.commands.request_relay(
+                actor,
+                self._detail.row.id,
+                self._action,
+                reason=self._written_reason(),
+                serial_tail=str(self._digits.value).strip(),
+                idempotency_key=self._key,
+            )
+        except Unavailable:
+            raise  # nobody knows whether it arrived: a second try must carry the same key
+        except ServiceError:
+            self._key = str(uuid.uuid4())
+            raise
+        ui.notify(self._words.sent)
+        await self._done()

@@ -1,0 +1,96 @@
+"""The sheet that every dialog is written on."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from nicegui import ui
+
+from hesper_ui import drawings
+from hesper_ui.elements import Text, block, box, button
+from hesper_ui.services import ServiceError, Unavailable
+
+
+@dataclass(slots=True)
+class Sheet:
+    """One open dialog: a title, what is between, a complaint line, and two buttons."""
+
+    dialog: ui.dialog
+    complaint: Text | None = None
+    confirm: Text | None = None
+    _sent: bool = field(default=False)
+
+    def buttons(self, keep: str, act: str, kind: str, send: Callable[[], Awaitable[None]]) -> None:
+        """Draws the complaint line and both buttons; the first one, which changes nothing, has the focus."""
+
+        async def once() -> None:
+            if self._sent:
+                return
+            self._sent = True
+            await self._attempt(send)
+
+        self.complaint = Text("", "p", "complaint", role="alert")
+        with box("div", "buttons"):
+            button(keep, self.dialog.close, autofocus=True)
+            self.confirm = button(act, once, kind, acts=True)
+
+    def allow(self, allowed: bool) -> None:
+        """Enables the acting button, or not yet."""
+        if self.confirm is not None:
+            block(self.confirm, not allowed or self._sent)
+
+    async def _attempt(self, send: Callable[[], Awaitable[None]]) -> None:
+        self.allow(False)
+        try:
+            await send()
+        except ServiceError as refusal:
+            self._sent = False
+            self.allow(True)
+            tail = (
+                " Nothing is known to have happened; you may try again."
+                if isinstance(refusal, Unavailable)
+                else ""
+            )
+            if self.complaint is not None:
+                self.complaint.text = f"{refusal}{tail}"
+            return
+        self.dialog.close()
+
+
+@contextmanager
+def sheet(host: ui.element, title: str) -> Any:
+    """Opens a dialog; it belongs to ``host``, and is gone once it is closed."""
+    with host:
+        dialog = ui.dialog()
+    dialog.props["aria-label"] = title
+    dialog.on("hide", dialog.delete, args=[])
+    with dialog, ui.card().classes("dialog"):
+        Text(title, "h2")
+        yield Sheet(dialog)
+    dialog.open()
+
+
+def choice(label: str, options: list[str], on_change: Callable[[], object]) -> ui.select:
+    """A choice of one from a few."""
+    select = ui.select(options, label=label, on_change=on_change)
+    return select.props(f'outlined dense dropdown-icon="{drawings.ARROW_DOWN}" options-dense')
+
+
+def entry(label: str, on_change: Callable[[], object], *, password: bool = False) -> ui.input:
+    """One line of text, kept out of the browser's memory of forms unless it is a password."""
+    line = ui.input(label, password=password, on_change=on_change)
+    complete = "current-password" if password else "off"
+    return line.props(f"outlined dense autocomplete={complete} maxlength=200")
+
+
+def attempted(action: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """Wraps an action of a plain button: a service's refusal is shown, not lost."""
+
+    async def attempt() -> None:
+        try:
+            await action()
+        except ServiceError as refusal:
+            ui.notify(str(refusal))
+
+    return attempt

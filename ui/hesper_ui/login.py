@@ -1,0 +1,129 @@
+"""Signing in and out: plain pages and plain forms, outside the console's mount.
+
+The session is an opaque token in a cookie that scripts cannot read and foreign pages cannot send.
+"""
+
+from html import escape
+from urllib.parse import parse_qs, quote
+
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from hesper_ui.assets import Assets
+from hesper_ui.desk import COOKIE
+from hesper_ui.drawings import STAR
+from hesper_ui.services import LoginRefused, NotAuthenticated, ServiceError, Services, Session
+
+_MAX_FORM = 4096
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Sign in · Hesper</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">{head}</head>
+<body><main class="sign-in"><form method="post" action="/login" aria-labelledby="title">
+<div class="brand">{star}<h1 id="title">Hesper</h1></div>
+<p class="meta">Sign in to the operator console.</p>{complaint}
+<label>User name<input class="native" name="username" value="{username}" required maxlength="64"
+ autocomplete="username" autocapitalize="none" spellcheck="false"{focus_name}></label>
+<label>Password<input class="native" name="password" type="password" required maxlength="256"
+ autocomplete="current-password"{focus_password}></label>
+<input type="hidden" name="next" value="{next}">
+<button class="btn primary" type="submit">Sign in</button>
+</form></main></body></html>"""
+
+
+def local_path(target: str) -> str:
+    """Returns ``target`` if it leads to one of our own pages, else the first page."""
+    plain = target.startswith("/") and not target.startswith("//") and "\\" not in target
+    return target if plain and target.isprintable() else "/"
+
+
+def _page(head: str, target: str, username: str = "", complaint: str = "") -> str:
+    notice = ""
+    if complaint:
+        notice = (
+            '<div class="notice critical" role="alert"><span class="mark mark-critical"'
+            f' aria-hidden="true"></span><span>{escape(complaint)}</span></div>'
+        )
+    return _PAGE.format(
+        head=head,
+        star=STAR,
+        complaint=notice,
+        username=escape(username, quote=True),
+        next=escape(target, quote=True),
+        focus_name="" if username else " autofocus",
+        focus_password=" autofocus" if username else "",
+    )
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """Reads a small url-encoded form."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_FORM:
+            return {}
+    fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=10)
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _signed_in(request: Request, session: Session, target: str) -> Response:
+    response = RedirectResponse(target, status_code=303)
+    response.set_cookie(
+        COOKIE,
+        session.token,
+        expires=session.expires_at,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+        path="/",
+    )
+    return response
+
+
+def router(services: Services, assets: Assets) -> APIRouter:
+    """Returns the routes /login, /logout and /console/session."""
+    routes = APIRouter(include_in_schema=False)
+    head = assets.head()
+
+    async def show(request: Request) -> Response:
+        target = local_path(request.query_params.get("next", "/"))
+        return HTMLResponse(_page(head, target), headers={"Cache-Control": "no-store"})
+
+    async def enter(request: Request) -> Response:
+        form = await _form(request)
+        username, target = form.get("username", "").strip(), local_path(form.get("next", "/"))
+        source = request.client.host if request.client else "unknown"
+        try:
+            session = await services.accounts.login(username, form.get("password", ""), source)
+        except LoginRefused as refusal:
+            page = _page(head, target, username, str(refusal))
+            return HTMLResponse(page, 401, headers={"Cache-Control": "no-store"})
+        except ServiceError as trouble:
+            page = _page(head, target, username, str(trouble))
+            return HTMLResponse(page, 503, headers={"Cache-Control": "no-store"})
+        return _signed_in(request, session, target)
+
+    async def leave(request: Request) -> Response:
+        token = request.cookies.get(COOKIE)
+        if token:
+            await services.accounts.logout(token)
+        response = RedirectResponse("/login", status_code=303)
+        response.delete_cookie(COOKIE, path="/")
+        return response
+
+    async def session(request: Request) -> Response:
+        try:
+            actor = await services.accounts.actor_of(request.cookies.get(COOKIE, ""))
+        except NotAuthenticated:
+            return JSONResponse({"signed_in": False})
+        return JSONResponse({"signed_in": True, "username": actor.username, "role": actor.role})
+
+    routes.add_api_route("/login", show, methods=["GET"])
+    routes.add_api_route("/login", enter, methods=["POST"])
+    routes.add_api_route("/logout", leave, methods=["POST"])
+    routes.add_api_route("/console/session", session, methods=["GET"])
+    return routes
+
+
+def to_login(path: str) -> RedirectResponse:
+    """Sends a visitor without a session to the sign-in page, and back afterwards."""
+    return RedirectResponse(f"/login?next={quote(path, safe='')}", status_code=303)

@@ -1,0 +1,120 @@
+"""Alerts: what is wrong, since when, and who has seen it."""
+
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from nicegui import ui
+from nicegui.page_arguments import PageArguments
+
+from hesper_ui import states
+from hesper_ui.desk import Desk
+from hesper_ui.dialogs import decide
+from hesper_ui.elements import Cell, Text, ago, box, button, link, marked, panel, table
+from hesper_ui.part import Part, look_every, watch
+from hesper_ui.services import Actor, AlertRow, Invalid, Permission
+from hesper_ui.views.looks import severity
+from hesper_ui.views.wording import plural
+
+STATES = {"": "Open", "new": "New", "acknowledged": "Acknowledged", "cleared": "Cleared"}
+SEVERITIES = {"": "Any severity", "critical": "Critical", "warning": "Warning", "info": "Info"}
+MOST = 300
+HEADERS = ("Severity", "What", "Where", "Raised", "State", "")
+
+
+async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
+    """Builds the list of alerts, filtered by the address."""
+    state = args.query_parameters.get("state", "")
+    level = args.query_parameters.get("severity", "")
+    if state not in STATES or level not in SEVERITIES:
+        raise Invalid("There is no such filter.")
+    with box("div", "page-head"), box("div", "titles"):
+        Text("Alerts", "h1", tabindex="-1")
+    with box("nav", "chips", aria_label="Filters"):
+        for name, words in STATES.items():
+            _chip(words, {"state": name, "severity": level}, name == state)
+        for name, words in SEVERITIES.items():
+            _chip(words, {"state": state, "severity": name}, name == level)
+    host = box("div")
+
+    async def load(asking: Actor) -> Sequence[AlertRow]:
+        rows = await desk.services.alerts.list(asking, state or None, level or None, MOST)
+        return [row for row in rows if state or row.state != "cleared"]
+
+    def draw(rows: Sequence[AlertRow]) -> None:
+        _draw(rows, desk, host, part, actor.may(Permission.ACKNOWLEDGE_ALERT))
+
+    part = Part(desk, load, draw)
+    await part.refresh()
+    watch("alerts", part.refresh)
+    look_every(15.0, part.refresh)
+
+
+def _chip(words: str, asked: dict[str, str], here: bool) -> None:
+    wanted = urlencode({name: value for name, value in asked.items() if value})
+    target = f"/alerts?{wanted}" if wanted else "/alerts"
+    Text(words, "a", "chip", href=target, aria_current="true" if here else None)
+
+
+def _draw(
+    rows: Sequence[AlertRow],
+    desk: Desk,
+    host: ui.element,
+    part: Part[Sequence[AlertRow]],
+    may: bool,
+) -> None:
+    if not rows:
+        with box("section", "panel", aria_label="Alerts"):
+            states.empty("No alert here", "Alerts clear by themselves once their cause is gone.")
+        return
+    causes: dict[str, list[AlertRow]] = {}
+    for row in rows:
+        causes.setdefault(row.rule, []).append(row)
+    for rule, group in sorted(causes.items(), key=lambda cause: _worst(cause[1])):
+        with panel(_cause(rule), plural(len(group), "alert")):
+            table(rule, HEADERS, [_cells(row, desk, host, part, may) for row in group])
+
+
+def _worst(group: Sequence[AlertRow]) -> tuple[int, float]:
+    order = {"critical": 0, "warning": 1, "info": 2}
+    oldest = min(row.raised_at.timestamp() for row in group)
+    return min(order.get(row.severity, 3) for row in group), oldest
+
+
+def _cause(rule: str) -> str:
+    return rule.replace("_", " ").replace("-", " ").replace(".", ": ").capitalize()
+
+
+def _cells(
+    row: AlertRow, desk: Desk, host: ui.element, part: Part[Sequence[AlertRow]], may: bool
+) -> list[Cell]:
+    def where() -> None:
+        if row.meter:
+            link(row.meter, f"/meters/{row.meter}")
+        else:
+            link(row.gateway or "–", "/gateways")
+
+    def act() -> None:
+        if row.state == "new" and may:
+            button(
+                "Acknowledge…",
+                lambda: decide.acknowledge(desk, row.id, row.text, host, part.refresh),
+                "small",
+                acts=True,
+                aria_label=f"Acknowledge: {row.text}",
+            )
+
+    return [
+        lambda: marked(*severity(row.severity)),
+        row.text,
+        where,
+        lambda: ago(row.raised_at),
+        _state_words(row),
+        act,
+    ]
+
+
+def _state_words(row: AlertRow) -> str:
+    if row.state == "acknowledged":
+        note = f": {row.note}" if row.note else ""
+        return f"acknowledged by {row.acknowledged_by}{note}"
+    return row.state

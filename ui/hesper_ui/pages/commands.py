@@ -1,0 +1,132 @@
+"""Commands: the approvals inbox, what is under way, what has ended, and the switch that stops all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nicegui import ui
+from nicegui.page_arguments import PageArguments
+
+from hesper_ui import states
+from hesper_ui.desk import Desk
+from hesper_ui.dialogs import decide
+from hesper_ui.dialogs.sheet import attempted
+from hesper_ui.elements import Text, ago, block, box, button, link, mark, panel
+from hesper_ui.pages import timeline
+from hesper_ui.part import Part, look_every, watch
+from hesper_ui.services import Actor, CommandRow, KillSwitchState, Permission
+from hesper_ui.views.looks import command_kind
+from hesper_ui.views.wording import plural
+
+MOST = 100
+
+
+async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
+    """Builds the queue of commands."""
+    host = box("div")
+    with box("div", "page-head"), box("div", "titles"):
+        Text("Commands", "h1", tabindex="-1")
+        Text("Nothing is called done without evidence from the meter.", "p", "meta")
+    switch = _Switch(desk, actor, host)
+    inbox = _Inbox(desk, actor, host)
+
+    async def load(asking: Actor) -> Sequence[CommandRow]:
+        return await desk.services.commands.list(asking, None, None, MOST)
+
+    def draw(rows: Sequence[CommandRow]) -> None:
+        waiting = [row for row in rows if row.state == "awaiting_approval"]
+        moving = [row for row in rows if row.is_open and row.state != "awaiting_approval"]
+        ended = [row for row in rows if not row.is_open]
+        with box("div", "page").style("padding: 0"):
+            with panel("Awaiting approval", plural(len(waiting), "request")):
+                inbox.draw(waiting, queue.refresh)
+            with panel("Under way", plural(len(moving), "command")):
+                timeline.draw(moving, with_meter=True)
+            with panel("Ended", f"the latest {len(ended)}" if ended else ""):
+                timeline.draw(ended, with_meter=True)
+
+    kill = Part(
+        desk, desk.services.commands.kill_switch, lambda state: switch.draw(state, kill.refresh)
+    )
+    queue = Part(desk, load, draw)
+    await kill.refresh()
+    await queue.refresh()
+    watch("commands", queue.refresh)
+    look_every(10.0, queue.refresh)
+    look_every(10.0, kill.refresh)
+
+
+@dataclass(frozen=True, slots=True)
+class _Switch:
+    desk: Desk
+    actor: Actor
+    host: ui.element
+
+    def draw(self, state: KillSwitchState, done: decide.Done) -> None:
+        if not state.engaged:
+            if self.actor.may(Permission.ENGAGE_KILL_SWITCH):
+                with box("div", "chips"):
+                    Text("Commands may leave.", classes="meta")
+                    button("Stop all commands…", lambda: self._open(True, done), "danger small")
+            return
+        with box("div", "notice critical", role="alert"):
+            mark("critical")
+            with box("div", "grow"):
+                Text("The kill switch is engaged: no command leaves.", "strong")
+                with box("div", "meta"):
+                    Text(f"by {state.set_by or 'unknown'}: {state.reason or 'no reason given'} · ")
+                    ago(state.set_at)
+            if self.actor.may(Permission.ADMINISTER):
+                button("Release…", lambda: self._open(False, done), "small", acts=True)
+
+    def _open(self, engage: bool, done: decide.Done) -> None:
+        decide.kill_switch(self.desk, engage, self.host, done)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inbox:
+    desk: Desk
+    actor: Actor
+    host: ui.element
+
+    def draw(self, rows: Sequence[CommandRow], done: decide.Done) -> None:
+        if not rows:
+            states.empty("Nothing to approve", "Requests of others appear here for 15 minutes.")
+            return
+        if not self.actor.may(Permission.APPROVE_COMMAND):
+            Text(f"Your role ({self.actor.role.value}) may look; an approver decides.", "p", "meta")
+        with box("ul", "row-list"):
+            for row in rows:
+                self._row(row, done)
+
+    def _row(self, row: CommandRow, done: decide.Done) -> None:
+        with box("li"):
+            mark("warning")
+            with box("div"):
+                with box("div", "what"):
+                    Text(f"{command_kind(row.kind)} to ")
+                    link(row.meter, f"/meters/{row.meter}")
+                Text(f"asked by {row.requester}: {row.reason}", "div", "meta")
+                with box("div", "meta"):
+                    ago(row.created_at)
+            with box("div", "chips"):
+                self._actions(row, done)
+
+    def _actions(self, row: CommandRow, done: decide.Done) -> None:
+        async def approve() -> None:
+            detail = await self.desk.services.meters.get(await self.desk.actor(), row.meter)
+            decide.approve(self.desk, row, detail, self.host, done)
+
+        async def withdraw() -> None:
+            await self.desk.services.commands.cancel(await self.desk.actor(), row.id)
+            await done()
+
+        own = row.requester == self.actor.username
+        if own:
+            button("Withdraw", attempted(withdraw), "small")
+        if self.actor.may(Permission.APPROVE_COMMAND):
+            approval = button("Approve…", attempted(approve), "small", acts=True)
+            block(approval, own)
+            if own:
+                approval.props["title"] = "Another person must approve what you asked for."
+            else:
+                button("Reject…", lambda: decide.reject(self.desk, row, self.host, done), "small")

@@ -1,0 +1,68 @@
+"""Gateways: who is up, what waits in their outboxes, whose clock is off."""
+
+from collections.abc import Sequence
+
+from nicegui.page_arguments import PageArguments
+
+from hesper_ui import states
+from hesper_ui.desk import Desk
+from hesper_ui.elements import Cell, Text, ago, box, link, marked, moment, panel, table
+from hesper_ui.part import Part, look_every, watch
+from hesper_ui.services import Actor, GatewayRow
+from hesper_ui.views import gateway_words
+from hesper_ui.views.looks import gateway_state
+from hesper_ui.views.wording import plural
+
+HEADERS = (
+    "Gateway",
+    "Status",
+    "Last heard",
+    "Up since",
+    "Meters",
+    "Backlog",
+    "Oldest unreceipted",
+    "Outbox",
+    "Clock",
+    "Version",
+)
+
+
+async def build(desk: Desk, _actor: Actor, _: PageArguments) -> None:
+    """Builds the list of gateways."""
+    with box("div", "page-head"), box("div", "titles"):
+        Text("Gateways", "h1", tabindex="-1")
+    part = Part(desk, desk.services.gateways.list, _draw)
+    await part.refresh()
+    watch("gateways", part.refresh)
+    look_every(10.0, part.refresh)
+
+
+def _draw(rows: Sequence[GatewayRow]) -> None:
+    if not rows:
+        states.first_run()
+        return
+    offline = sum(row.state == "offline" for row in rows)
+    note = f"{plural(len(rows), 'gateway')}, {offline} offline" if offline else "all heard"
+    for row in rows:
+        if not row.has_key:
+            text = f"{row.id} has no public key on record: no command result of it can be believed."
+            states.notice("warning", text, "warning")
+    ordered = sorted(rows, key=lambda row: (row.state == "online", row.id))
+    with panel("As they last reported", note):
+        table("Gateways", HEADERS, [_cells(row) for row in ordered], frozenset({4, 5, 7, 8}))
+
+
+def _cells(row: GatewayRow) -> list[Cell]:
+    look = gateway_state(row)
+    return [
+        lambda: link(row.id, f"/meters?gateway={row.id}"),
+        lambda: marked(*look),
+        lambda: ago(row.last_seen_at),
+        lambda: moment(row.started_at, "date"),
+        gateway_words.meters(row),
+        gateway_words.backlog(row),
+        lambda: ago(row.oldest_unreceipted_at, suffix="", never="none"),
+        lambda: marked(*gateway_words.outbox(row)),
+        lambda: marked(*gateway_words.clock(row)),
+        row.version or "–",
+    ]

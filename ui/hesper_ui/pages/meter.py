@@ -1,0 +1,78 @@
+"""Meter: one supply with its relay, load profile, registers, gaps, events and commands."""
+
+from datetime import UTC, datetime, timedelta
+
+from nicegui import ui
+from nicegui.page_arguments import PageArguments
+
+from hesper_ui.desk import Desk
+from hesper_ui.elements import box, panel
+from hesper_ui.pages import meter_head, meter_lists, timeline
+from hesper_ui.pages.meter_load import LoadPanel
+from hesper_ui.part import Part, look_every, watch
+from hesper_ui.services import Actor
+
+COMMANDS = 20
+EVENTS = 12
+GAP_DAYS = 30
+
+
+async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
+    """Builds the page of one meter."""
+    meter = args.path_parameters["meter"]
+    services = desk.services
+    detail = await services.meters.get(actor, meter)
+    ui.page_title(f"{meter} · Hesper")
+    dialogs = box("div")
+    head = Part(
+        desk,
+        lambda asking: services.meters.get(asking, meter),
+        lambda found: meter_head.draw(desk, actor, found, dialogs, refresh),
+    )
+    with box("div", "grid-main"):
+        with box("div", "stack"):
+            load = LoadPanel(desk, meter, detail.capture_period_s or 900)
+            with panel("Registers", "latest values"):
+                registers = Part(
+                    desk,
+                    lambda asking: services.meters.latest(asking, meter),
+                    lambda rows: meter_lists.registers(meter, rows),
+                )
+            with panel("Events", f"the latest {EVENTS}"):
+                events = Part(
+                    desk,
+                    lambda asking: services.meters.events(asking, meter, EVENTS),
+                    meter_lists.events,
+                )
+        with box("div", "stack"):
+            with panel("Commands", "newest first"):
+                commands = Part(
+                    desk,
+                    lambda asking: services.commands.list(asking, None, meter, COMMANDS),
+                    timeline.draw,
+                )
+            with panel("Supply"):
+                meter_lists.particulars(detail)
+            with panel("Missing intervals", f"last {GAP_DAYS} days"):
+                gaps = Part(
+                    desk,
+                    lambda asking: services.meters.gaps(asking, meter, *_gap_window()),
+                    meter_lists.gaps,
+                )
+
+    async def refresh() -> None:
+        await head.refresh()
+        await commands.refresh()
+
+    for part in (head, load.part, commands, registers, events, gaps):
+        await part.refresh()
+    watch("commands", refresh, meter)
+    watch("alerts", head.refresh, meter)
+    look_every(15.0, head.refresh)
+    for part in (load.part, registers, events, gaps):
+        look_every(60.0, part.refresh)
+
+
+def _gap_window() -> tuple[datetime, datetime]:
+    now = datetime.now(UTC)
+    return now - timedelta(days=GAP_DAYS), now

@@ -1,0 +1,107 @@
+"""The top of a meter's page: how it is, what its relay says and since when, and what may be asked of it."""
+
+from collections.abc import Awaitable, Callable
+
+from nicegui import ui
+
+from hesper_ui import states
+from hesper_ui.desk import Desk
+from hesper_ui.dialogs.relay import RelayDialog
+from hesper_ui.elements import Text, ago, block, box, button, link, mark
+from hesper_ui.pages import timeline
+from hesper_ui.services import Actor, CommandRow, MeterDetail, Permission, RelayAction
+from hesper_ui.views import relay
+from hesper_ui.views.looks import command_kind, command_state, meter_state, relay_state
+from hesper_ui.views.wording import power
+
+Done = Callable[[], Awaitable[None]]
+_LABELS: dict[RelayAction, tuple[str, str]] = {
+    "disconnect": ("Disconnect supply…", "danger"),
+    "reconnect": ("Reconnect supply…", ""),
+}
+
+
+def draw(desk: Desk, actor: Actor, detail: MeterDetail, dialogs: ui.element, done: Done) -> None:
+    """Draws title, status line, actions, and what stands in their way."""
+    row = detail.row
+    with box("div", "page-head"):
+        with box("div", "titles"):
+            Text(row.id, "h1", tabindex="-1")
+            _status_line(detail)
+        with box("div", "actions"):
+            if actor.may(Permission.REQUEST_COMMAND):
+                for action in relay.offered(detail):
+                    _action(desk, detail, action, dialogs, done)
+            else:
+                Text(f"Your role ({actor.role.value}) may look, not command.", "p", "meta")
+    if row.life_support:
+        text = "Life support: someone at this address depends on the supply."
+        states.notice("warning", text, "warning").style("margin-top: 12px")
+    if detail.pending_command is not None:
+        _pending(detail.pending_command)
+    elif actor.may(Permission.REQUEST_COMMAND):
+        _why_not(detail)
+
+
+def _status_line(detail: MeterDetail) -> None:
+    row = detail.row
+    online, relay_look = meter_state(row), relay_state(row)
+    with box("p", "meta chips"):
+        with box("span", "marked"):
+            mark(online.mark)
+            Text(online.word.capitalize())
+            Text("· last contact")
+            ago(row.last_contact_at)
+        with box("span", "marked"):
+            mark(relay_look.mark)
+            Text("Relay")
+            Text(relay_look.word, "strong")
+            Text("· confirmed")
+            ago(row.relay_confirmed_at)
+        number, unit = power(detail.load_w)
+        with box("span", "marked"):
+            Text("Load")
+            Text(f"{number} {unit}" if detail.load_w is not None else number, "strong")
+            if detail.load_at is not None:
+                Text("·")
+                ago(detail.load_at)
+
+
+def _action(
+    desk: Desk, detail: MeterDetail, action: RelayAction, dialogs: ui.element, done: Done
+) -> None:
+    label, kind = _LABELS[action]
+    why_not = relay.blocked(detail, action)
+    control = button(
+        label,
+        lambda: RelayDialog(desk, detail, action, done).open(dialogs),
+        kind,
+        acts=True,
+        title=why_not,
+    ).mark(f"ask-{action}")
+    block(control, why_not is not None)
+
+
+def _why_not(detail: MeterDetail) -> None:
+    for action in relay.offered(detail):
+        reason = relay.blocked(detail, action)
+        if reason:
+            text = f"{_LABELS[action][0].rstrip('…')} is blocked: {reason}"
+            states.notice("unknown", text).style("margin-top: 12px")
+
+
+def _pending(command: CommandRow) -> None:
+    look = command_state(command.state)
+    tone = "stale" if command.state == "unknown" else ""
+    with box("div", f"notice {tone}".strip(), role="status", data_pending=command.state).style(
+        "margin-top: 12px"
+    ):
+        mark(look.mark)
+        with box("div", "grow"):
+            with box("div"):
+                Text(f"{command_kind(command.kind)}: ")
+                Text(look.word, "strong")
+            Text(f"asked by {command.requester}: {command.reason}", "div", "meta")
+            timeline.steps(command)
+        if command.state == "awaiting_approval":
+            link("Approvals", "/commands", "btn small")

@@ -1,0 +1,108 @@
+"""The lists on a meter's page: registers, events, gaps, and the particulars of the supply."""
+
+from collections.abc import Sequence
+
+from hesper_ui import states
+from hesper_ui.elements import Cell, Text, ago, box, link, mark, marked, moment, table
+from hesper_ui.services import EventRow, GapRow, LatestValue, MeterDetail
+from hesper_ui.views.looks import severity
+from hesper_ui.views.wording import MISSING, epoch_ms, plural, scaled
+
+HEADERS = ("Quantity", "Value", "Unit", "OBIS code", "Captured")
+
+
+def registers(meter: str, rows: Sequence[LatestValue]) -> None:
+    """Draws the newest value of each quantity; live frames keep them moving."""
+    if not rows:
+        states.empty("No register read yet", "The gateway reads them once a minute by itself.")
+        return
+    table("Registers", HEADERS, [_register(meter, row) for row in rows], frozenset({1}))
+
+
+def _register(meter: str, row: LatestValue) -> list[Cell]:
+    key = f"{meter} {row.logical_name}"
+
+    def value() -> None:
+        if row.value is None:
+            Text(MISSING, classes="meta")
+        else:
+            Text(scaled(row.value, row.scaler), data_latest=key, data_live=True)
+
+    def captured() -> None:
+        element = ago(row.captured_at)
+        element.props["data-captured"] = key
+        element.props["data-age"] = str(epoch_ms(row.captured_at))
+
+    def quality() -> None:
+        with box("span", "marked"):
+            Text(row.name)
+            if row.quality:
+                Text("checked: doubtful", classes="tag")
+
+    return [quality, value, row.symbol, lambda: Text(row.logical_name, classes="meta"), captured]
+
+
+def events(rows: Sequence[EventRow]) -> None:
+    """Draws what the meter noticed."""
+    if not rows:
+        states.empty("No event yet", "The meter's event log is read every few minutes.")
+        return
+    with box("ul", "timeline"):
+        for row in rows:
+            with box("li"):
+                with box("div", "when"):
+                    moment(row.occurred_at, "date")
+                mark(severity(row.severity).mark)
+                with box("div", "what"):
+                    Text(row.text)
+                    Text(f"{row.severity} · {row.code}", "div", "meta")
+
+
+def gaps(rows: Sequence[GapRow]) -> None:
+    """Draws what is missing, why, and what was missing and has filled itself."""
+    if not rows:
+        states.empty("Nothing is missing", "Every due capture is stored.")
+        return
+    with box("ul", "row-list"):
+        for row in sorted(rows, key=lambda gap: (gap.state != "open", -gap.from_at.timestamp())):
+            with box("li"):
+                mark("offline" if row.state == "open" else "done")
+                with box("div"):
+                    closed = "" if row.state == "open" else ", filled since"
+                    Text(plural(row.expected_count, "interval") + closed, "div")
+                    Text(row.cause, "div", "meta")
+                with box("div", "meta"):
+                    moment(row.from_at, "date")
+
+
+def particulars(detail: MeterDetail) -> None:
+    """Draws who is supplied, by what, and through which gateway."""
+    row = detail.row
+    with box("dl", "facts"):
+        _fact("Customer", row.customer)
+        _fact("Address", row.address)
+        _fact("Area", row.area)
+        _fact("Life support", "flagged" if row.life_support else "none recorded")
+        _fact("Model", row.model)
+        _fact("Firmware", row.firmware)
+        Text("Gateway", "dt")
+        with box("dd"):
+            if row.gateway:
+                link(row.gateway, "/gateways")
+                if detail.gateway_state == "offline":
+                    Text(" ")
+                    marked("offline", "offline")
+            else:
+                Text(MISSING)
+        _fact("Logical device", detail.logical_device_name)
+        _fact("Template", detail.template)
+        period = detail.capture_period_s
+        _fact("Capture period", None if period is None else f"{period} s")
+        Text("First seen", "dt")
+        with box("dd"):
+            ago(detail.first_seen_at)
+
+
+def _fact(name: str, text: str | None) -> None:
+    Text(name, "dt")
+    Text(text or MISSING, "dd")

@@ -1,0 +1,130 @@
+"""Overview: six figures that lead to their lists, the day's load, and what needs a person."""
+
+from collections.abc import Sequence
+
+from nicegui import ui
+from nicegui.page_arguments import PageArguments
+
+from hesper_ui import states
+from hesper_ui.desk import Desk
+from hesper_ui.elements import Text, ago, box, link, mark, panel
+from hesper_ui.part import Part, look_every, watch
+from hesper_ui.services import Actor, AttentionRow, CompletenessHour, FleetLoad, Overview
+from hesper_ui.views import charts
+from hesper_ui.views.looks import severity
+from hesper_ui.views.tiles import Tile, tiles
+from hesper_ui.views.wording import plural, power
+
+MOST_ATTENTION = 7
+CHART_S = 60.0
+
+
+async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
+    """Builds the first page."""
+    services = desk.services.overview
+    first = await services.figures(actor)
+    with box("div", "page-head"), box("div", "titles"):
+        Text("Fleet overview", "h1", tabindex="-1")
+        meters, gateways = (
+            plural(first.meters_total, "meter"),
+            plural(first.gateways_total, "gateway"),
+        )
+        Text(f"{meters} · {gateways}", "p", "meta")
+    if not first.meters_total:
+        states.first_run()
+        return
+    figures = Part(desk, services.figures, _draw_figures)
+    with box("div", "grid-main stretch"):
+        with panel("Fleet load, last 24 hours", "dashed: the day before"):
+            load = Part(desk, services.load_24h, _draw_load)
+        with panel("Needs attention", "worst first"):
+            attention = Part(desk, services.needs_attention, _draw_attention)
+    with panel(
+        "Read completeness by hour", f"% of due captures, target {first.reads_target_pct:g}"
+    ):
+        hours = Part(
+            desk,
+            services.completeness_by_hour,
+            lambda rows: _draw_hours(rows, first.reads_target_pct),
+        )
+    for part in (figures, load, attention, hours):
+        await part.refresh()
+    watch("alerts commands gateways", attention.refresh)
+    watch("alerts commands gateways", figures.refresh)
+    look_every(CHART_S, load.refresh)
+    look_every(CHART_S, hours.refresh)
+    look_every(CHART_S, figures.refresh)
+
+
+def _draw_figures(figures: Overview) -> None:
+    if figures.kill_switch:
+        states.notice("critical", "The kill switch is engaged: no command leaves.", "critical")
+    with box("div", "tiles"):
+        for tile in tiles(figures):
+            _draw_tile(tile)
+
+
+def _draw_tile(tile: Tile) -> None:
+    tone = None if tile.tone == "normal" else tile.tone
+    with box("a", "tile", href=tile.target, data_tone=tone):
+        with box("span", "tile-label"):
+            if tone:
+                mark(tone)
+            Text(tile.label)
+        with box("span", "tile-figure"):
+            live = {"data_figure": tile.figure, "data_format": tile.format, "data_live": True}
+            Text(tile.value, classes="figure", **live)
+            Text(tile.unit, classes="unit")
+        Text(tile.note, classes="tile-note")
+
+
+def _draw_load(load: FleetLoad) -> None:
+    if not any(value is not None for value in load.today):
+        states.empty("No load yet", "The curve begins with the first two captures of a meter.")
+        return
+    last = next((value for value in reversed(load.today) if value is not None), None)
+    number, unit = power(last)
+    said = f"Load of the fleet over the last 24 hours, now {number} {unit}."
+    ui.echart(charts.fleet_load(load, said), renderer="svg")
+
+
+def _draw_attention(rows: Sequence[AttentionRow]) -> None:
+    if not rows:
+        states.empty("Nothing needs you", "Alerts, gaps and approvals appear here, worst first.")
+        return
+    with box("ul", "row-list"):
+        for row in rows[:MOST_ATTENTION]:
+            with box("li"):
+                mark(severity(row.severity).mark)
+                with box("div"):
+                    with box("div", "what"):
+                        link(row.text, _target(row))
+                    Text(f"{row.severity} · {_subjects(row)}", classes="meta")
+                with box("div", "meta"):
+                    ago(row.oldest_at, suffix="")
+    if len(rows) > MOST_ATTENTION:
+        link(f"{len(rows) - MOST_ATTENTION} more causes", "/alerts")
+
+
+def _subjects(row: AttentionRow) -> str:
+    named = ", ".join(row.subjects[:3])
+    rest = row.count - min(3, len(row.subjects))
+    return f"{named} and {rest} more" if named and rest > 0 else named or plural(row.count, "case")
+
+
+def _target(row: AttentionRow) -> str:
+    if row.cause == "approval":
+        return "/commands"
+    if row.cause.startswith("gateway"):
+        return "/gateways"
+    return f"/meters/{row.subjects[0]}" if row.count == 1 and row.subjects else "/alerts"
+
+
+def _draw_hours(hours: Sequence[CompletenessHour], target: float) -> None:
+    if not any(hour.due for hour in hours):
+        states.empty("Nothing was due yet", "Bars appear once meters have a capture period.")
+        return
+    due, stored = sum(h.due for h in hours), sum(h.stored for h in hours)
+    said = f"{stored} of {due} due captures are stored over {len(hours)} hours."
+    chart = ui.echart(charts.completeness(hours, target, said), renderer="svg")
+    chart.classes("chart-small")

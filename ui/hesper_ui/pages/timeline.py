@@ -1,0 +1,61 @@
+"""Commands one below the other, newest first, each with how far it came."""
+
+from collections.abc import Sequence
+
+from hesper_ui import states
+from hesper_ui.elements import Text, box, link, mark, moment
+from hesper_ui.services import CommandRow
+from hesper_ui.views.looks import STEPS, command_kind, command_state, steps_reached
+
+
+def draw(commands: Sequence[CommandRow], *, with_meter: bool = False) -> None:
+    """Draws the timeline of commands."""
+    if not commands:
+        states.empty("No command yet", "Requests appear here with every state they pass.")
+        return
+    with box("ul", "timeline"):
+        for command in commands:
+            _entry(command, with_meter)
+
+
+def _entry(command: CommandRow, with_meter: bool) -> None:
+    look = command_state(command.state)
+    with box("li", data_state=command.state):
+        with box("div", "when"):
+            moment(command.created_at, "date" if with_meter else "time")
+        mark(look.mark)
+        with box("div", "what"):
+            with box("div"):
+                Text(command_kind(command.kind))
+                if with_meter:
+                    Text(" · ", classes="meta")
+                    link(command.meter, f"/meters/{command.meter}")
+                Text(": ")
+                Text(look.word, "strong")
+            Text(_people(command), "div", "meta")
+            if command.detail:
+                Text(command.detail, "div", "meta")
+            if command.is_open:
+                steps(command)
+
+
+def _people(command: CommandRow) -> str:
+    approved = f", approved by {command.approver}" if command.approver else ""
+    return f"asked by {command.requester}{approved} · {command.reason}"
+
+
+def steps(command: CommandRow) -> None:
+    """Draws the way of a command and how far it has come."""
+    reached = steps_reached(command.state)
+    if reached is None:
+        return
+    with box("ol", "steps", aria_label="Progress"):
+        for index, step in enumerate(STEPS):
+            done = index <= reached - 1 or (index == 0)
+            Text(
+                step,
+                "li",
+                "step",
+                data_reached=done,
+                aria_current="step" if index == reached else None,
+            )

@@ -1,0 +1,69 @@
+"""A part of a page that can be asked to look again.
+
+Loading and drawing are apart: when a service refuses, the old picture stays and a line says why; when
+nothing changed, nothing is drawn, so focus and scroll position stay where they are.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from nicegui import ui
+
+from hesper_ui.desk import Desk
+from hesper_ui.elements import box
+from hesper_ui.services import Actor, ServiceError
+from hesper_ui.states import notice
+
+T = TypeVar("T")
+
+
+class Part(Generic[T]):
+    """One region: ``load`` asks the services as whoever is at the desk now, ``draw`` shows the answer."""
+
+    def __init__(
+        self, desk: Desk, load: Callable[[Actor], Awaitable[T]], draw: Callable[[T], None]
+    ) -> None:
+        self._desk = desk
+        self._load = load
+        self._draw = draw
+        self._shown: T | None = None
+        self._complaint = box("div")
+        self._area = box("div", "live-area")
+
+    async def refresh(self) -> None:
+        """Loads again and draws if the answer differs from what is shown."""
+        try:
+            answer = await self._load(await self._desk.actor())
+        except ServiceError as refusal:
+            self._complain(f"Not up to date: {refusal}")
+            return
+        self._complain("")
+        if answer == self._shown or self._area.is_deleted:
+            return
+        self._shown = answer
+        self._area.clear()
+        with self._area:
+            self._draw(answer)
+
+    def _complain(self, text: str) -> None:
+        if self._complaint.is_deleted:
+            return
+        self._complaint.clear()
+        if text:
+            with self._complaint:
+                notice("unknown", text)
+
+
+def watch(kinds: str, look: Callable[[], Awaitable[None]], meter: str | None = None) -> None:
+    """Looks again whenever a live frame carries one of ``kinds`` (of this meter)."""
+
+    async def changed() -> None:
+        await look()
+
+    watcher = box("div", data_watch=kinds, data_meter=meter, hidden=True)
+    watcher.on("changed", changed, args=[])
+
+
+def look_every(seconds: float, look: Callable[[], Awaitable[None]]) -> None:
+    """Looks again by the clock, for what no live frame announces."""
+    ui.timer(seconds, look, immediate=False)

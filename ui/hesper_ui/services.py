@@ -1,0 +1,179 @@
+"""What the console asks of the cloud; no other module of the console imports it.
+
+The records are the cloud's own. The ports below are the part of its services that the pages use,
+declared here so that a double for tests and the real ones are checked against the same words.
+Every call takes the `Actor` and checks the permission itself; a page only decides what to offer.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from hesper_cloud.accounts.roles import Actor, Permission, Role
+from hesper_cloud.services.errors import (
+    Invalid,
+    LoginRefused,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    Refused,
+    ServiceError,
+    Unavailable,
+)
+from hesper_cloud.services.records import (
+    OPEN_COMMAND_STATES,
+    AlertRow,
+    AttentionRow,
+    CommandRow,
+    CompletenessHour,
+    EventRow,
+    FleetLoad,
+    GapRow,
+    GatewayRow,
+    KillSwitchState,
+    LatestValue,
+    MeterDetail,
+    MeterQuery,
+    MeterRow,
+    Overview,
+    Page,
+    RelayAction,
+    Series,
+    Session,
+)
+
+__all__ = [
+    "OPEN_COMMAND_STATES",
+    "Accounts",
+    "Actor",
+    "AlertRow",
+    "Alerts",
+    "AttentionRow",
+    "CommandRow",
+    "Commands",
+    "CompletenessHour",
+    "EventRow",
+    "FleetLoad",
+    "GapRow",
+    "GatewayRow",
+    "Gateways",
+    "Invalid",
+    "KillSwitchState",
+    "LatestValue",
+    "LoginRefused",
+    "MeterDetail",
+    "MeterQuery",
+    "MeterRow",
+    "Meters",
+    "NotAuthenticated",
+    "NotFound",
+    "NotPermitted",
+    "Overview",
+    "Overviews",
+    "Page",
+    "Permission",
+    "Refused",
+    "RelayAction",
+    "Role",
+    "Series",
+    "ServiceError",
+    "Services",
+    "Session",
+    "Unavailable",
+]
+
+
+class Accounts(Protocol):
+    """Logins and what they stand for."""
+
+    async def login(self, username: str, password: str, source: str) -> Session: ...
+    async def actor_of(self, token: str) -> Actor: ...
+    async def logout(self, token: str) -> None: ...
+
+
+class Meters(Protocol):
+    """Meters, their values and what is missing of them."""
+
+    async def page(self, actor: Actor, query: MeterQuery) -> Page[MeterRow]: ...
+    async def get(self, actor: Actor, meter: str) -> MeterDetail: ...
+    async def latest(self, actor: Actor, meter: str) -> Sequence[LatestValue]: ...
+    async def series(
+        self,
+        actor: Actor,
+        meter: str,
+        logical_name: str,
+        start: datetime,
+        end: datetime,
+        step_s: int | None = None,
+    ) -> Series: ...
+    async def gaps(
+        self, actor: Actor, meter: str, start: datetime, end: datetime
+    ) -> Sequence[GapRow]: ...
+    async def events(self, actor: Actor, meter: str, limit: int) -> Sequence[EventRow]: ...
+
+
+class Gateways(Protocol):
+    """Gateways as they last reported themselves."""
+
+    async def list(self, actor: Actor) -> Sequence[GatewayRow]: ...
+
+
+class Alerts(Protocol):
+    """Alerts and who has seen them."""
+
+    async def list(
+        self, actor: Actor, state: str | None, severity: str | None, limit: int
+    ) -> Sequence[AlertRow]: ...
+    async def acknowledge(self, actor: Actor, alert: int, note: str) -> AlertRow: ...
+
+
+class Commands(Protocol):
+    """Relay commands, their approval, and the switch that stops them all."""
+
+    async def request_relay(
+        self,
+        actor: Actor,
+        meter: str,
+        action: RelayAction,
+        *,
+        reason: str,
+        serial_tail: str,
+        idempotency_key: str,
+    ) -> CommandRow: ...
+    async def approve(self, actor: Actor, command: str, password: str) -> CommandRow: ...
+    async def reject(self, actor: Actor, command: str, reason: str) -> CommandRow: ...
+    async def cancel(self, actor: Actor, command: str) -> CommandRow: ...
+    async def list(
+        self, actor: Actor, state: str | None, meter: str | None, limit: int
+    ) -> Sequence[CommandRow]: ...
+    async def get(self, actor: Actor, command: str) -> CommandRow: ...
+    async def kill_switch(self, actor: Actor) -> KillSwitchState: ...
+    async def set_kill_switch(
+        self, actor: Actor, on: bool, reason: str, password: str
+    ) -> KillSwitchState: ...
+
+
+class Overviews(Protocol):
+    """The figures and curves of the first page."""
+
+    async def figures(self, actor: Actor) -> Overview: ...
+    async def load_24h(self, actor: Actor) -> FleetLoad: ...
+    async def completeness_by_hour(self, actor: Actor) -> Sequence[CompletenessHour]: ...
+    async def needs_attention(self, actor: Actor) -> Sequence[AttentionRow]: ...
+
+
+class Services(Protocol):
+    """All of it, as one page receives it."""
+
+    @property
+    def accounts(self) -> Accounts: ...
+    @property
+    def meters(self) -> Meters: ...
+    @property
+    def gateways(self) -> Gateways: ...
+    @property
+    def alerts(self) -> Alerts: ...
+    @property
+    def commands(self) -> Commands: ...
+    @property
+    def overview(self) -> Overviews: ...

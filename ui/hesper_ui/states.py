@@ -1,0 +1,70 @@
+"""Pages without their content: loading, empty, refused, in error."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hesper_ui.elements import Text, box, button, link, mark
+from hesper_ui.services import NotAuthenticated, NotFound, NotPermitted, ServiceError
+
+
+def loading(heights: tuple[int, ...] = (28, 112, 280)) -> None:
+    """Draws the bones of a page while its content is fetched."""
+    Text("Loading…", classes="visually-hidden", role="status")
+    for height in heights:
+        box("div", "bone", aria_hidden="true").style(f"height: {height}px")
+
+
+def empty(title: str, text: str) -> None:
+    """Says that there is nothing here, and what would change that."""
+    with box("div", "state"):
+        Text(title, "strong")
+        Text(text, "p")
+
+
+def first_run() -> None:
+    """Says what to do while no meter has ever been heard."""
+    with box("section", "panel", aria_label="First steps"), box("div", "state"):
+        Text("No meter has reported yet", "strong")
+        Text("Three steps bring the first one here:", "p")
+        with box("ol"):
+            for step in (
+                "Start a gateway with its own broker account and key.",
+                "Name its lines and meters in gateway.toml.",
+                "Wait for its first reading; the meter then appears here by itself.",
+            ):
+                with box("li"):
+                    Text(step)
+
+
+def notice(kind: str, text: str, tone: str = "") -> Any:
+    """Draws a line that wants to be read, with its shape."""
+    role = "alert" if tone == "critical" else "status"
+    with box("div", f"notice {tone}".strip(), role=role) as element:
+        mark(kind)
+        Text(text, classes="grow")
+    return element
+
+
+def refused(refusal: ServiceError, again: Callable[[], Any]) -> None:
+    """Shows why a page could not be built: not found, not permitted, or not now."""
+    if isinstance(refusal, NotPermitted):
+        title, text = "Not open to your role", str(refusal)
+    elif isinstance(refusal, NotFound):
+        title, text = "Nothing here under this name", str(refusal)
+    elif isinstance(refusal, NotAuthenticated):
+        title, text = "Your session has ended", "Sign in again to go on."
+    else:
+        title, text = "This page could not be loaded", str(refusal)
+    with box("section", "panel", aria_label=title), box("div", "state", role="alert"):
+        Text(title, "strong")
+        Text(text, "p")
+        if isinstance(refusal, NotAuthenticated):
+            Text("Sign in", "a", "btn primary", href="/login", target="_top", onclick=_TO_LOGIN)
+        elif isinstance(refusal, NotPermitted | NotFound):
+            link("Go to the overview", "/")
+        else:
+            button("Try again", again)
+
+
+# Sub-page links are handled by the console itself; this one must leave it.
+_TO_LOGIN = "event.stopPropagation(); location.assign('/login')"

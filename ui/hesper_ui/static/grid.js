@@ -1,0 +1,133 @@
+// The meters grid: AG Grid's infinite rows on a desk, cards on a phone, both from one JSON endpoint.
+(() => {
+  const BLOCK = 100, CARDS = 30;
+  let api = null, generation = 0;
+
+  const filters = () => {
+    const url = new URLSearchParams(location.search), asked = new URLSearchParams();
+    for (const name of ["view", "state", "relay", "gateway", "q"]) if (url.get(name)) asked.set(name, url.get(name));
+    return asked;
+  };
+  async function rows(offset, limit, sort) {
+    const asked = filters();
+    asked.set("offset", offset);
+    asked.set("limit", limit);
+    if (sort) { asked.set("sort", sort.colId); asked.set("descending", sort.sort === "desc"); }
+    const answer = await fetch(`/console/meters?${asked}`, { cache: "no-store" });
+    if (!answer.ok) throw new Error(String(answer.status));
+    return answer.json();
+  }
+
+  const node = (tag, className, text) => {
+    const element = document.createElement(tag);
+    if (className) element.className = className;
+    if (text !== undefined) element.textContent = text;
+    return element;
+  };
+  const marked = (mark, word) => {
+    const box = node("span", "marked");
+    const shape = node("span", `mark mark-${mark}`);
+    shape.setAttribute("aria-hidden", "true");
+    box.append(shape, node("span", "", word));
+    return box;
+  };
+  const ago = (epoch) => {
+    if (epoch === null) return node("span", "missing", "never");
+    const element = node("span", "", `${window.hesperLive.age(window.hesperLive.now() - epoch)} ago`);
+    element.dataset.age = epoch;
+    return element;
+  };
+  const link = (row) => {
+    const element = node("a", "", row.id);
+    element.href = `/meters/${encodeURIComponent(row.id)}`;
+    return element;
+  };
+  const told = (kind, text) => {
+    const place = document.querySelector("[data-grid-state]");
+    if (place) { place.textContent = text; place.dataset.kind = kind; place.hidden = !text; }
+  };
+  const counted = (total) => {
+    const place = document.querySelector("[data-grid-count]");
+    if (place) place.textContent = `${total.toLocaleString("en-GB")} ${total === 1 ? "meter" : "meters"}`;
+    told("empty", total === 0 ? "No meter matches. Clear the search or choose another view." : "");
+  };
+  const failed = () => told("error", "The list could not be loaded. It will be tried again by itself.");
+  const plain = { valueFormatter: ({ value }) => value || "–", cellClassRules: { missing: ({ value }) => !value } };
+  const drawn = (draw) => ({ cellRenderer: ({ data }) => (data ? draw(data) : node("span", "missing", "…")) });
+
+  const columns = [
+    { colId: "id", headerName: "Serial", minWidth: 140, flex: 1.1, pinned: "left", ...drawn(link) },
+    { colId: "state", headerName: "Status", minWidth: 116, ...drawn((row) => marked(row.state.mark, row.state.word)) },
+    { colId: "relay", headerName: "Relay", minWidth: 116, ...drawn((row) => marked(row.relay.mark, row.relay.word)) },
+    { colId: "customer", field: "customer", headerName: "Customer", minWidth: 170, flex: 1.6, ...plain },
+    { colId: "address", field: "address", headerName: "Address", minWidth: 190, flex: 1.8, ...plain },
+    { colId: "gateway", field: "gateway", headerName: "Gateway", minWidth: 120, ...plain },
+    { colId: "model", field: "model", headerName: "Model", minWidth: 150, flex: 1.3, ...plain },
+    { colId: "firmware", field: "firmware", headerName: "Firmware", minWidth: 100, ...plain },
+    { colId: "last_contact", headerName: "Last contact", minWidth: 124, ...drawn((row) => ago(row.last_contact)) },
+  ];
+
+  const source = {
+    rowCount: undefined,
+    async getRows(params) {
+      try {
+        const page = await rows(params.startRow, params.endRow - params.startRow, params.sortModel[0]);
+        counted(page.total);
+        params.successCallback(page.rows, page.total);
+      } catch { failed(); params.failCallback(); }
+    },
+  };
+
+  function open(id) { window.emitEvent("sub_pages_navigate", `/meters/${encodeURIComponent(id)}`); }
+
+  async function cards(append) {
+    const host = document.querySelector("[data-cards]");
+    if (!host) return;
+    const mine = ++generation, from = append ? host.childElementCount : 0;
+    try {
+      const page = await rows(from, CARDS);
+      if (mine !== generation) return;
+      const drawnCards = page.rows.map((row) => {
+        const card = link(row);
+        card.className = "card";
+        card.textContent = "";
+        const top = node("span", "top");
+        top.append(node("span", "", row.id), marked(row.state.mark, row.state.word));
+        const bottom = node("span", "meta", `Relay ${row.relay.word} · last contact `);
+        bottom.append(ago(row.last_contact));
+        card.append(top, node("span", "meta", [row.customer, row.address].filter(Boolean).join(" · ") || row.gateway), bottom);
+        return card;
+      });
+      append ? host.append(...drawnCards) : host.replaceChildren(...drawnCards);
+      counted(page.total);
+      document.querySelector("[data-cards-more]").hidden = host.childElementCount >= page.total;
+    } catch { failed(); }
+  }
+
+  const phone = matchMedia("(max-width: 720px)");
+  const reload = () => { if (phone.matches) cards(false); else api?.purgeInfiniteCache(); };
+  let waiting = 0;
+  document.addEventListener("input", (event) => {
+    if (!event.target.matches?.("[data-search]")) return;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
+      const url = new URL(location.href);
+      if (event.target.value) url.searchParams.set("q", event.target.value); else url.searchParams.delete("q");
+      history.replaceState({ page: url.pathname + url.search }, "", url);
+      reload();
+    }, 180);
+  });
+  document.addEventListener("click", (event) => { if (event.target.closest?.("[data-cards-more]")) cards(true); });
+  phone.addEventListener("change", () => document.querySelector("[data-cards]") && reload());
+  setInterval(() => {
+    if (document.hidden || document.documentElement.dataset.link !== "live" || !document.querySelector("[data-cards]")) return;
+    if (!phone.matches) api?.refreshInfiniteCache();
+  }, 15000);
+
+  window.hesperGrid = {
+    columns, source, block: BLOCK,
+    ready(params) { api = params.api; if (phone.matches) cards(false); },
+    pressed(params) { if (params.event.key === "Enter" && params.data) open(params.data.id); },
+    clicked(params) { if (params.data && !params.event.target.closest("a")) open(params.data.id); },
+  };
+})();

@@ -1,0 +1,152 @@
+// Live values: one WebSocket, one frame a second, applied to whatever the page shows.
+//
+// The age of the data is measured here, by this browser's monotonic clock, from the arrival of the last
+// frame whose server time moved on. Older than STALE_MS, nothing says "live" and nothing can be commanded.
+// Texts from the server only ever become text nodes.
+(() => {
+  const STALE_MS = 1800, DIM_MS = 3000, TICK_MS = 200;
+  const root = document.documentElement;
+  let shown = 0, socket = null, arrived = null, serverTime = 0, clockOffset = 0, retry = 500, opened = false;
+
+  const grouped = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
+  const rounded = (value, digits) => value.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const significant = (value) => rounded(value, Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2);
+  const power = (watt) => {
+    const [divisor, unit] = Math.abs(watt) >= 1e6 ? [1e6, "MW"] : Math.abs(watt) >= 1e3 ? [1e3, "kW"] : [1, "W"];
+    return [divisor === 1 ? grouped.format(watt) : significant(watt / divisor), unit];
+  };
+  const formats = {
+    count: (value) => [grouped.format(value), null],
+    percent: (value) => [value >= 99.995 || value === 0 ? rounded(value, 0) : rounded(Math.min(value, 99.9), 1), null],
+    rate: (value) => [value >= 100 ? grouped.format(value) : rounded(value, 1), null],
+    power,
+  };
+  // An integer and a power of ten become digits without passing through a float.
+  const scaled = (value, scaler) => {
+    const digits = String(value), minus = digits.startsWith("-") ? "−" : "", bare = digits.replace("-", "");
+    if (scaler >= 0) return minus + grouped.format(BigInt(bare) * 10n ** BigInt(scaler));
+    const padded = bare.padStart(1 - scaler, "0"), cut = padded.length + scaler;
+    return `${minus}${grouped.format(BigInt(padded.slice(0, cut)))}.${padded.slice(cut)}`;
+  };
+  const age = (ms) => {
+    const s = Math.max(0, Math.round(ms / 1000));
+    if (s < 60) return `${s} s`;
+    if (s < 3600) return `${Math.floor(s / 60)} min`;
+    if (s < 172800) return `${Math.floor(s / 3600)} h`;
+    return `${Math.floor(s / 86400)} days`;
+  };
+  const local = {
+    time: new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" }),
+    date: new Intl.DateTimeFormat("en-GB", { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit" }),
+  };
+  const say = (element, text) => { if (element && element.textContent !== text) element.textContent = text; };
+  const each = (selector, act) => document.querySelectorAll(selector).forEach(act);
+
+  function figures(values) {
+    each("[data-figure]", (element) => {
+      const value = values[element.dataset.figure];
+      if (value === undefined) return;
+      const [text, unit] = value === null ? ["–", null] : formats[element.dataset.format || "count"](value);
+      say(element, text);
+      if (unit) say(element.parentElement.querySelector(".unit"), unit);
+      element.toggleAttribute("data-zero", value === 0);
+    });
+  }
+
+  function latest(rows) {
+    for (const row of rows) {
+      const key = CSS.escape(`${row.meter} ${row.logical_name}`);
+      each(`[data-latest="${key}"]`, (element) => say(element, scaled(row.value, row.scaler)));
+      each(`[data-captured="${key}"]`, (element) => { element.dataset.age = row.captured_at; });
+    }
+  }
+
+  // A page names what it watches; it asks the server again only when that has changed.
+  function tell(frame) {
+    each("[data-watch]", (watcher) => {
+      const meter = watcher.dataset.meter;
+      const rows = watcher.dataset.watch.split(" ").flatMap((kind) => frame[kind] || []);
+      if (rows.some((row) => !meter || row.meter === meter)) watcher.dispatchEvent(new CustomEvent("changed"));
+    });
+  }
+
+  function receive(event) {
+    const frame = JSON.parse(event.data);
+    if (!(frame.t > serverTime)) return;
+    serverTime = frame.t;
+    arrived = performance.now();
+    clockOffset = frame.t - Date.now();
+    figures(frame.figures || {});
+    latest(frame.latest || []);
+    tell(frame);
+    tick();
+  }
+
+  async function lost() {
+    socket = null;
+    arrived = opened ? (arrived ?? null) : null;
+    setTimeout(connect, retry);
+    retry = Math.min(retry * 1.6, 4000);
+    try {
+      const answer = await fetch("/console/session", { cache: "no-store" });
+      if (answer.ok && !(await answer.json()).signed_in)
+        location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+    } catch { /* the server is away: the age on screen says so already */ }
+  }
+
+  function connect() {
+    socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/v1/live`);
+    socket.onopen = () => { opened = true; retry = 500; serverTime = 0; };
+    socket.onmessage = receive;
+    socket.onclose = lost;
+  }
+
+  function hold(live) {
+    each("[data-acts]", (element) => {
+      if (!live && !element.disabled) { element.disabled = true; element.dataset.held = ""; }
+      if (live && "held" in element.dataset) { delete element.dataset.held; element.disabled = "blocked" in element.dataset; }
+    });
+  }
+
+  function tick() {
+    const since = arrived === null ? Infinity : performance.now() - arrived;
+    const live = since < STALE_MS;
+    const before = root.dataset.link;
+    root.dataset.link = live ? "live" : arrived === null && !opened ? "connecting" : "lost";
+    root.toggleAttribute("data-dim", !live && since >= DIM_MS && root.dataset.link === "lost");
+    const word = document.querySelector(".link-state b"), detail = document.querySelector(".link-state .detail");
+    const mark = document.querySelector(".link-state .mark");
+    if (word) {
+      say(word, live ? "live" : root.dataset.link === "lost" ? "no data" : "connecting");
+      say(detail, live ? "data age < 2 s" : Number.isFinite(since) ? `for ${age(since)}` : "");
+      mark.className = `mark mark-${live ? "normal" : root.dataset.link === "lost" ? "offline" : "unknown"}`;
+    }
+    if (before !== root.dataset.link)
+      say(document.querySelector("[data-link-said]"), live ? "Live data" : "No live data: values may be old, commands are held");
+    hold(live);
+    const now = Date.now() + clockOffset;
+    if (Math.floor(now / 1000) === shown) return;
+    shown = Math.floor(now / 1000);
+    each("[data-age]", (element) => say(element, `${age(now - Number(element.dataset.age))}${element.dataset.suffix ?? " ago"}`));
+    each("[data-at]", (element) => say(element, local[element.dataset.style || "time"].format(Number(element.dataset.at))));
+    say(document.querySelector("[data-clock]"), local.time.format(now));
+    window.hesperTheme?.show();
+  }
+
+  // Between two ticks a click must not slip through on a page that has gone stale.
+  for (const type of ["click", "submit"]) document.addEventListener(type, (event) => {
+    if (root.dataset.link !== "live" && event.target.closest?.("[data-acts]")) { event.preventDefault(); event.stopImmediatePropagation(); }
+  }, true);
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.target.closest?.("input, textarea, select")) return;
+    const search = document.querySelector("[data-search]");
+    if (search) { event.preventDefault(); search.focus(); }
+  });
+  document.addEventListener("click", (event) => {
+    each("details.menu[open]", (menu) => { if (!menu.contains(event.target)) menu.open = false; });
+  });
+  document.addEventListener("visibilitychange", tick);
+  setInterval(tick, TICK_MS);
+  connect();
+  window.hesperLive = { age, now: () => Date.now() + clockOffset };
+})();

@@ -1,0 +1,114 @@
+"""Which shape and which word a state wears; grey unless something is abnormal."""
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from hesper_ui.services import CommandRow, GatewayRow, MeterRow
+
+RELAY_STALE_AFTER = timedelta(hours=24)
+
+
+class Look(NamedTuple):
+    """A shape (see `.mark-…` in console.css) and the word that goes with it."""
+
+    mark: str
+    word: str
+
+
+SEVERITIES = {
+    "critical": Look("critical", "critical"),
+    "warning": Look("warning", "warning"),
+    "info": Look("info", "info"),
+}
+
+COMMAND_STATES = {
+    "draft": Look("working", "draft"),
+    "awaiting_approval": Look("warning", "awaiting approval"),
+    "queued": Look("working", "queued"),
+    "sent": Look("working", "sent, waiting for the gateway"),
+    "acknowledged": Look("working", "acknowledged by the gateway"),
+    "executing": Look("working", "being carried out"),
+    "confirmed": Look("done", "confirmed by read-back"),
+    "rejected": Look("stopped", "rejected"),
+    "cancelled": Look("stopped", "withdrawn"),
+    "expired": Look("warning", "expired"),
+    "failed": Look("critical", "failed"),
+    "unknown": Look("unknown", "unknown: no answer, do not assume"),
+}
+
+COMMAND_KINDS = {
+    "relay.disconnect": "Disconnect supply",
+    "relay.reconnect": "Reconnect supply",
+    "relay.read": "Read relay state",
+}
+
+# The way of a relay command, for the row of steps; a state maps to how far it came.
+STEPS = ("requested", "approved", "sent", "acknowledged", "confirmed by read-back")
+_REACHED = {
+    "draft": 0,
+    "awaiting_approval": 1,
+    "queued": 2,
+    "sent": 3,
+    "acknowledged": 4,
+    "executing": 4,
+    "confirmed": 5,
+}
+
+
+def severity(name: str) -> Look:
+    """Returns the look of a severity."""
+    return SEVERITIES.get(name, Look("info", name))
+
+
+def command_state(state: str) -> Look:
+    """Returns the look of a command's state."""
+    return COMMAND_STATES.get(state, Look("unknown", state))
+
+
+def command_kind(kind: str) -> str:
+    """Returns what a command does, in words."""
+    return COMMAND_KINDS.get(kind, kind)
+
+
+def steps_reached(state: str) -> int | None:
+    """Returns how many of STEPS an open or confirmed command has behind it; None when it ended."""
+    return _REACHED.get(state)
+
+
+def command_sentence(command: CommandRow) -> str:
+    """Says in one line what was asked, by whom, and how it stands."""
+    people = command.requester
+    if command.approver:
+        people += f", approved by {command.approver}"
+    return f"{command_kind(command.kind)}: {command_state(command.state).word} ({people})"
+
+
+def meter_state(row: MeterRow) -> Look:
+    """Returns whether a meter is online, silent, or not yet commissioned."""
+    if row.state == "discovered":
+        return Look("info", "discovered")
+    if row.online:
+        return Look("normal", "online")
+    if row.last_contact_at is None:
+        return Look("unknown", "never seen")
+    return Look("offline", "silent")
+
+
+def relay_state(row: MeterRow, now: datetime | None = None) -> Look:
+    """Returns the relay's state; one confirmed too long ago is said to be so."""
+    if row.relay_output is None:
+        return Look("unknown", "unknown")
+    word = "connected" if row.relay_output else "disconnected"
+    confirmed = row.relay_confirmed_at
+    if confirmed is None or (now or datetime.now(UTC)) - confirmed > RELAY_STALE_AFTER:
+        return Look("unknown", f"{word}, unconfirmed")
+    return Look("normal" if row.relay_output else "open", word)
+
+
+def gateway_state(row: GatewayRow) -> Look:
+    """Returns whether a gateway is online, offline or unknown."""
+    if row.state == "online":
+        return Look("normal", "online")
+    if row.state == "offline":
+        return Look("offline", "offline")
+    return Look("unknown", "not heard yet")

@@ -1,0 +1,70 @@
+"""The rows of the meters grid as its JavaScript reads them, and the question a URL asks."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, cast, get_args
+
+from hesper_ui.services import Invalid, MeterQuery, MeterRow
+from hesper_ui.views.looks import Look, meter_state, relay_state
+from hesper_ui.views.wording import epoch_ms
+
+MAX_ROWS = 200
+VIEWS = {
+    "": "All",
+    "online": "Online",
+    "silent": "Silent",
+    "disconnected": "Supply off",
+    "unknown": "Relay unknown",
+    "discovered": "Discovered",
+}
+_SORTS = {
+    "id": "id",
+    "customer": "customer",
+    "address": "address",
+    "gateway": "gateway",
+    "relay": "relay",
+    "last_contact": "last_contact_at",
+}
+State = Literal["online", "silent", "discovered"]
+Relay = Literal["disconnected", "unknown"]
+Sort = Literal["id", "customer", "address", "gateway", "last_contact_at", "relay"]
+
+
+def query(parameters: Mapping[str, str]) -> MeterQuery:
+    """Reads the grid's question from URL parameters; raises Invalid for what makes no sense."""
+    view = parameters.get("view", "")
+    if view not in VIEWS:
+        raise Invalid(f"There is no view called {view!r}.")
+    try:
+        offset = max(0, int(parameters.get("offset", "0")))
+        limit = min(MAX_ROWS, max(1, int(parameters.get("limit", "100"))))
+    except ValueError as error:
+        raise Invalid("offset and limit are whole numbers.") from error
+    return MeterQuery(
+        search=parameters.get("q", "").strip()[:100],
+        state=cast(State, view) if view in get_args(State) else None,
+        relay=cast(Relay, view) if view in get_args(Relay) else None,
+        gateway=parameters.get("gateway") or None,
+        sort=cast(Sort, _SORTS.get(parameters.get("sort", "id"), "id")),
+        descending=parameters.get("descending") == "true",
+        offset=offset,
+        limit=limit,
+    )
+
+
+def _worn(look: Look) -> dict[str, str]:
+    return {"mark": look.mark, "word": look.word}
+
+
+def row(meter: MeterRow) -> dict[str, Any]:
+    """Returns one meter as the grid shows it."""
+    return {
+        "id": meter.id,
+        "state": _worn(meter_state(meter)),
+        "relay": _worn(relay_state(meter)),
+        "customer": meter.customer,
+        "address": meter.address,
+        "gateway": meter.gateway,
+        "model": meter.model,
+        "firmware": meter.firmware,
+        "last_contact": epoch_ms(meter.last_contact_at) if meter.last_contact_at else None,
+    }

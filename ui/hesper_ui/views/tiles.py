@@ -1,0 +1,114 @@
+"""The six figures of the overview, each with the list it opens."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hesper_ui.services import Overview
+from hesper_ui.views.wording import age_text, grouped, percent, plural, power
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One figure: its label, its number and unit, a note under it, and where it leads."""
+
+    label: str
+    figure: str  # the name under which live frames carry it
+    format: str
+    value: str
+    unit: str
+    note: str
+    target: str
+    tone: str = "normal"
+
+
+def tiles(figures: Overview, now: datetime | None = None) -> list[Tile]:
+    """Returns the six tiles; a missing number is neutral, never an alarm."""
+    return [
+        _online(figures),
+        _complete(figures),
+        _alerts(figures, now or datetime.now(UTC)),
+        Tile(
+            "Readings stored",
+            "readings_per_s",
+            "rate",
+            f"{figures.readings_per_s:,.{0 if figures.readings_per_s >= 100 else 1}f}",
+            "/s",
+            f"{grouped(figures.gateways_online)} of {plural(figures.gateways_total, 'gateway')} online",
+            "/gateways",
+        ),
+        _load(figures),
+        _commands(figures),
+    ]
+
+
+def _online(figures: Overview) -> Tile:
+    silent = figures.meters_total - figures.meters_online
+    return Tile(
+        "Meters online",
+        "meters_online",
+        "count",
+        grouped(figures.meters_online),
+        f"of {grouped(figures.meters_total)}",
+        f"{grouped(silent)} silent" if silent else "none silent",
+        "/meters?view=silent" if silent else "/meters",
+    )
+
+
+def _complete(figures: Overview) -> Tile:
+    share = figures.reads_complete_pct
+    below = share is not None and share < figures.reads_target_pct
+    return Tile(
+        "Reads complete, 24 h",
+        "reads_complete_pct",
+        "percent",
+        percent(share),
+        "%",
+        f"target {figures.reads_target_pct:g} % · {plural(figures.gaps_open, 'open gap')}",
+        "/alerts",
+        "warning" if below else "normal",
+    )
+
+
+def _alerts(figures: Overview, now: datetime) -> Tile:
+    oldest = figures.oldest_critical_at
+    note = "none open" if not figures.critical_alerts else "oldest unknown"
+    if figures.critical_alerts and oldest is not None:
+        note = f"oldest {age_text((now - oldest).total_seconds())}"
+    return Tile(
+        "Open critical alerts",
+        "critical_alerts",
+        "count",
+        grouped(figures.critical_alerts),
+        "",
+        f"{note} · {grouped(figures.alerts_open)} open in all",
+        "/alerts?severity=critical",
+        "critical" if figures.critical_alerts else "normal",
+    )
+
+
+def _load(figures: Overview) -> Tile:
+    value, unit = power(figures.fleet_load_w)
+    before, before_unit = power(figures.fleet_load_yesterday_w)
+    return Tile(
+        "Fleet load",
+        "fleet_load_w",
+        "power",
+        value,
+        unit,
+        f"yesterday at this time {before} {before_unit}",
+        "/meters?view=online",
+    )
+
+
+def _commands(figures: Overview) -> Tile:
+    waiting = figures.commands_awaiting_approval
+    return Tile(
+        "Commands in flight",
+        "commands_in_flight",
+        "count",
+        grouped(figures.commands_in_flight),
+        "",
+        f"{grouped(waiting)} awaiting approval" if waiting else "none awaiting approval",
+        "/commands",
+        "warning" if waiting else "normal",
+    )
