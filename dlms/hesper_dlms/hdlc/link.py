@@ -100,7 +100,7 @@ class HdlcLink:
     def request(self, apdu: bytes) -> Exchange[bytes]:
         """Send an APDU, segmented as the meter's sizes need; return the APDU that answers."""
         if not self.connected:
-            raise LocalError("the HDLC link is not connected")
+            raise LinkError("the HDLC link is not connected")
         parts = segments(llc.REQUEST + apdu, self.parameters.max_transmit)
         for part in parts[:-1]:
             yield from self._send_segment(part)

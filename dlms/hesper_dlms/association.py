@@ -1,0 +1,34 @@
+"""What client and server share about associations (IEC 62056-5-3, 6.2; Green Book, 9.3, 9.4.2)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+
+class Authentication(IntEnum):
+    """The authentication mechanisms that this package carries out, by their id in AARQ and AARE."""
+
+    NONE = 0
+    LOW = 1
+    HIGH_GMAC = 5
+
+
+CURRENT_ASSOCIATION: Final = bytes((0, 0, 40, 0, 0, 255))
+"""Logical name of the association object that a client is using."""
+
+ASSOCIATION_CLASS: Final = 15
+REPLY_TO_HLS: Final = 1
+SYSTEM_TITLE_OCTETS: Final = 8
+
+CIPHERING_OVERHEAD: Final = 32
+"""Octets that ciphering may add to an APDU: tag, title, lengths, control, counter, tag of GCM."""
+
+BLOCK_OVERHEAD: Final = 13
+"""Octets of a request or response around a data block's raw octets."""
+
+FIRST_BLOCK_OVERHEAD: Final = BLOCK_OVERHEAD + 10
+"""The same for a first block, which names its attribute or method too."""
+
+MAX_VALUE: Final = 1 << 24
+"""A value that arrives in blocks and grows beyond this is given up."""

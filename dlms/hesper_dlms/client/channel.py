@@ -1,0 +1,137 @@
+"""APDUs between one client and one meter: ciphering, refusals and notifications taken care of."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from hesper_dlms import apdu
+from hesper_dlms.apdu import ciphered, notification
+from hesper_dlms.association import CIPHERING_OVERHEAD
+from hesper_dlms.client.settings import AssociationSettings
+from hesper_dlms.errors import DecodeError, LocalError, RemoteError, SecurityError
+from hesper_dlms.exchange import ClientLink, Exchange
+from hesper_dlms.security import SecurityContext
+
+_NOTIFICATIONS_KEPT = 64
+_PLAIN_NOTIFICATIONS = (notification.DATA_NOTIFICATION, notification.EVENT_NOTIFICATION)
+_UNLIMITED = 0xFFFF
+
+
+class Notification(NamedTuple):
+    """A plain APDU that the meter sent unasked; `verified`: its tag was right."""
+
+    apdu: bytes
+    verified: bool
+
+
+class Channel:
+    """What services and the association send through.
+
+    Args:
+        link: The way to the meter.
+        settings: Keys and limits.
+    """
+
+    def __init__(self, link: ClientLink, settings: AssociationSettings) -> None:
+        self.link = link
+        self.settings = settings
+        self.security: SecurityContext | None = None
+        self.meter_max_pdu = _UNLIMITED
+        self.invoke_id = 0
+        self._notifications: deque[Notification] = deque(maxlen=_NOTIFICATIONS_KEPT)
+
+    @property
+    def limit(self) -> int:
+        """Octets that a plain request may have so that the meter takes it."""
+        size = self.meter_max_pdu or _UNLIMITED
+        return size - CIPHERING_OVERHEAD if self.security else size
+
+    def begin_security(self, meter_title: bytes | None) -> None:
+        """Cipher from now on; the meter's title may become known later."""
+        settings = self.settings
+        if settings.security is None or settings.system_title is None:
+            raise LocalError("there are no keys to cipher with")
+        self.security = SecurityContext(
+            settings.security, settings.system_title, meter_title, settings.received_counters
+        )
+
+    def next_counter(self) -> int:
+        """Return a fresh invocation counter of ours."""
+        if self.settings.invocation_counter is None:
+            raise LocalError("there is no source of invocation counters")
+        return self.settings.invocation_counter()
+
+    def protect(self, plain: bytes, dedicated: bool = False) -> bytes:
+        """Return an APDU as it goes out: ciphered where that was agreed."""
+        if self.security is None:
+            return plain
+        return self.security.protect(plain, self.next_counter(), dedicated=dedicated)
+
+    def ask(self, plain: bytes) -> Exchange[apdu.Apdu]:
+        """Send a service request, return what the meter answers.
+
+        Raises:
+            ServiceError: The meter answered with an exception or service error.
+            SecurityError: The answer is not protected as it must be.
+            DecodeError: The answer is no APDU.
+            LinkError: No answer.
+        """
+        security = self.settings.security
+        dedicated = security is not None and security.dedicated_key is not None
+        octets = yield from self.link.request(self.protect(plain, dedicated))
+        return (yield from self._answer(octets))
+
+    def ask_plainly(self, plain: bytes) -> Exchange[apdu.Apdu]:
+        """Send an association APDU, which is never ciphered as a whole."""
+        octets = yield from self.link.request(plain)
+        while octets[:1] and octets[0] in _PLAIN_NOTIFICATIONS:
+            self._notifications.append(Notification(octets, verified=False))
+            octets = yield from self.link.receive()
+        return _refused(apdu.parse(octets))
+
+    def wait(self) -> Exchange[apdu.Apdu]:
+        """Return the next answer without asking: the last one belonged to an older request."""
+        octets = yield from self.link.receive()
+        return (yield from self._answer(octets))
+
+    def take_notifications(self) -> list[Notification]:
+        """Return and forget what the meter sent unasked, oldest first."""
+        for octets in self.link.take_notifications():
+            try:
+                self._set_apart(octets)
+            except RemoteError:
+                continue  # a push that cannot be believed is no reason to fail a reading
+        taken = list(self._notifications)
+        self._notifications.clear()
+        return taken
+
+    def _answer(self, octets: bytes) -> Exchange[apdu.Apdu]:
+        while True:
+            plain = self._set_apart(octets)
+            if plain is not None:
+                return _refused(apdu.parse(plain))
+            octets = yield from self.link.receive()
+
+    def _set_apart(self, octets: bytes) -> bytes | None:
+        """Return the plain APDU of an answer; keep a notification and return None."""
+        if not octets:
+            raise DecodeError("an empty APDU", 0)
+        if octets[0] in _PLAIN_NOTIFICATIONS:
+            self._notifications.append(Notification(octets, verified=False))
+            return None
+        if self.security is None:
+            if octets[0] in ciphered.TAGS:
+                raise SecurityError("a ciphered answer where no ciphering was agreed")
+            return octets
+        opened = self.security.open(octets)
+        if opened.apdu[:1] and opened.apdu[0] in _PLAIN_NOTIFICATIONS:
+            self._notifications.append(Notification(opened.apdu, opened.tag_verified))
+            return None
+        return opened.apdu
+
+
+def _refused(answer: apdu.Apdu) -> apdu.Apdu:
+    if isinstance(answer, apdu.ExceptionResponse | apdu.ConfirmedServiceError):
+        raise answer.error()
+    return answer

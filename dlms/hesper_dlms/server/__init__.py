@@ -1,0 +1,25 @@
+"""The meter's side of DLMS/COSEM: what the simulator is built on.
+
+Implement `CosemServer`, wrap it once in a `LogicalServer`, and make a connection object for every
+link that clients come over.
+"""
+
+from hesper_dlms.server.connection import (
+    HdlcMultidrop,
+    HdlcServerLink,
+    ServerConnection,
+    WrapperServerLink,
+    WrapperShared,
+)
+from hesper_dlms.server.model import ClientRole, CosemServer, LogicalServer
+
+__all__ = [
+    "ClientRole",
+    "CosemServer",
+    "HdlcMultidrop",
+    "HdlcServerLink",
+    "LogicalServer",
+    "ServerConnection",
+    "WrapperServerLink",
+    "WrapperShared",
+]

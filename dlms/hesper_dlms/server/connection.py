@@ -1,0 +1,239 @@
+"""Meters on their links: octets in, octets out, nothing else (no sockets, no clock).
+
+    ServerConnection   one meter behind one TCP connection or one serial line
+    WrapperShared      many meters behind one TCP connection, told apart by wPort
+    HdlcMultidrop      many meters on one serial line, told apart by physical address
+
+Give `receive` what arrived, in any chunks; send what it returns. `LinkError` from it means that the
+stream is beyond repair: close it. Make a new connection object for every TCP connection; a
+`LogicalServer` outlives them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from hesper_dlms.hdlc.address import parse_server
+from hesper_dlms.hdlc.frames import FrameReader
+from hesper_dlms.hdlc.parameters import DEFAULT_INFORMATION
+from hesper_dlms.hdlc.station import ApduHandler, Station
+from hesper_dlms.server.model import LogicalServer
+from hesper_dlms.server.session import Session
+from hesper_dlms.wrapper import WrapperReader, wrap
+
+PUSH_CLIENT = 102
+"""The client address that pushes go to (pre-established association)."""
+
+
+class Sessions:
+    """One meter's associations on one link, one for each client address."""
+
+    __slots__ = ("_by_client", "server")
+
+    def __init__(self, server: LogicalServer) -> None:
+        self.server = server
+        self._by_client: dict[int, Session] = {}
+
+    def answer(self, client_address: int, apdu: bytes) -> bytes | None:
+        """Return the APDU that answers a client's."""
+        session = self._by_client.get(client_address)
+        if session is None:
+            session = self._by_client[client_address] = Session(self.server, client_address)
+        return session.answer(apdu)
+
+    def closed(self, client_address: int) -> None:
+        """Forget a client's association: its link is gone."""
+        self._by_client.pop(client_address, None)
+
+
+class ServerLink(Protocol):
+    """What carries whole APDUs between one meter and its clients."""
+
+    def attach(self, handler: ApduHandler) -> None:
+        """Hand APDUs to `handler` from now on."""
+        ...
+
+    def receive(self, octets: bytes) -> bytes:
+        """Take octets in, return octets to send."""
+        ...
+
+    def push(self, client_address: int, apdu: bytes) -> bytes:
+        """Return the octets of an unsolicited APDU."""
+        ...
+
+
+class WrapperServerLink:
+    """One meter over TCP with the wrapper.
+
+    Args:
+        server: The meter's wPort.
+    """
+
+    __slots__ = ("_handler", "_reader", "_server")
+
+    def __init__(self, server: int = 1) -> None:
+        self._server = server
+        self._reader = WrapperReader()
+        self._handler: ApduHandler | None = None
+
+    def attach(self, handler: ApduHandler) -> None:
+        """Hand APDUs to `handler` from now on."""
+        self._handler = handler
+
+    def receive(self, octets: bytes) -> bytes:
+        """Take octets in, return octets to send; LinkError when they are no wrapper stream."""
+        out = b""
+        for frame in self._reader.receive(octets):
+            if frame.destination != self._server or self._handler is None:
+                continue
+            answer = self._handler.answer(frame.source, frame.apdu)
+            if answer is not None:
+                out += wrap(self._server, frame.source, answer)
+        return out
+
+    def push(self, client_address: int, apdu: bytes) -> bytes:
+        """Return an unsolicited APDU with its header."""
+        return wrap(self._server, client_address, apdu)
+
+
+class HdlcServerLink:
+    """One meter alone on a serial line (or a TCP connection that carries HDLC).
+
+    Args:
+        logical: Logical device address that the meter answers to; None answers to any.
+        physical: Physical address that the meter answers to; None answers to any.
+        max_info: Largest information field that the meter takes and sends.
+    """
+
+    __slots__ = ("_logical", "_max_info", "_physical", "_reader", "_station")
+
+    def __init__(
+        self,
+        logical: int | None = 1,
+        physical: int | None = None,
+        max_info: int = DEFAULT_INFORMATION,
+    ) -> None:
+        self._logical = logical
+        self._physical = physical
+        self._max_info = max_info
+        self._reader = FrameReader()
+        self._station: Station | None = None
+
+    def attach(self, handler: ApduHandler) -> None:
+        """Hand APDUs to `handler` from now on."""
+        self._station = Station(handler, self._physical, self._logical, self._max_info)
+
+    def receive(self, octets: bytes) -> bytes:
+        """Take octets in, return octets to send."""
+        station = self._station
+        frames = self._reader.receive(octets)
+        if station is None:
+            return b""
+        return b"".join(station.frame(frame) for frame in frames if station.accepts(frame))
+
+    def push(self, client_address: int, apdu: bytes) -> bytes:
+        """Return an unsolicited APDU in UI frames."""
+        if self._station is None:
+            return b""
+        return self._station.push(client_address, self._logical or 1, apdu)
+
+
+class ServerConnection:
+    """One meter on one link.
+
+    Args:
+        server: The meter.
+        link: How it is reached; a fresh one for each TCP connection.
+    """
+
+    __slots__ = ("_link", "_sessions")
+
+    def __init__(self, server: LogicalServer, link: ServerLink) -> None:
+        self._sessions = Sessions(server)
+        self._link = link
+        link.attach(self._sessions)
+
+    @property
+    def system_title(self) -> bytes:
+        """The meter's system title, 8 octets."""
+        return self._sessions.server.objects.system_title
+
+    def receive(self, octets: bytes) -> bytes:
+        """Take octets in, return octets to send; LinkError means: close the connection."""
+        return self._link.receive(octets)
+
+    def push(self, apdu: bytes, client_address: int = PUSH_CLIENT) -> bytes:
+        """Return the octets of an APDU sent unasked."""
+        return self._link.push(client_address, apdu)
+
+
+class WrapperShared:
+    """One TCP connection to many meters.
+
+    Args:
+        servers: The meters by wPort; looked up when asked for, so it may be a large mapping.
+    """
+
+    __slots__ = ("_reader", "_servers", "_sessions")
+
+    def __init__(self, servers: Mapping[int, LogicalServer]) -> None:
+        self._servers = servers
+        self._reader = WrapperReader()
+        self._sessions: dict[int, Sessions] = {}
+
+    def receive(self, octets: bytes) -> bytes:
+        """Take octets in, return octets to send; LinkError means: close the connection."""
+        out = b""
+        for frame in self._reader.receive(octets):
+            sessions = self._sessions_of(frame.destination)
+            answer = sessions.answer(frame.source, frame.apdu) if sessions else None
+            if answer is not None:
+                out += wrap(frame.destination, frame.source, answer)
+        return out
+
+    def _sessions_of(self, port: int) -> Sessions | None:
+        if port not in self._sessions and port in self._servers:
+            self._sessions[port] = Sessions(self._servers[port])
+        return self._sessions.get(port)
+
+
+class HdlcMultidrop:
+    """One serial line with many meters on it.
+
+    Args:
+        servers: The meters by physical address.
+        logical: Logical device address that all of them answer to; None answers to any.
+        max_info: Largest information field that they take and send.
+    """
+
+    __slots__ = ("_reader", "_stations")
+
+    def __init__(
+        self,
+        servers: Mapping[int, LogicalServer],
+        logical: int | None = 1,
+        max_info: int = DEFAULT_INFORMATION,
+    ) -> None:
+        self._reader = FrameReader()
+        self._stations = {
+            physical: Station(Sessions(server), physical, logical, max_info)
+            for physical, server in servers.items()
+        }
+
+    def receive(self, octets: bytes) -> bytes:
+        """Take octets in, return octets to send."""
+        out = b""
+        for frame in self._reader.receive(octets):
+            station = self._station_of(frame.destination)
+            if station is not None and station.accepts(frame):
+                out += station.frame(frame)
+        return out
+
+    def push(self, physical: int, apdu: bytes, client_address: int = PUSH_CLIENT) -> bytes:
+        """Return the octets of an APDU that one meter sends unasked."""
+        return self._stations[physical].push(client_address, 1, apdu)
+
+    def _station_of(self, destination: bytes) -> Station | None:
+        physical = parse_server(destination).physical
+        return None if physical is None else self._stations.get(physical)

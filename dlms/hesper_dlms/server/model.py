@@ -1,0 +1,109 @@
+"""What a meter has to be so that `hesper_dlms.server` can serve it.
+
+A meter implements `CosemServer`: who may associate and how, its keys, and GET, SET and ACTION on
+its objects in encoded octets. `LogicalServer` adds what one meter keeps across connections: the
+invocation counters of both directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hesper_dlms.apdu import AccessSelection, CosemAttribute, CosemMethod
+from hesper_dlms.association import Authentication
+from hesper_dlms.security import ReceivedCounters, SecuritySettings
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRole:
+    """How one client address associates.
+
+    Args:
+        authentication: The one mechanism that is accepted.
+        ciphered: Whether its APDUs must be authenticated and encrypted with the global keys.
+        password: The LLS secret.
+    """
+
+    authentication: Authentication = Authentication.NONE
+    ciphered: bool = False
+    password: bytes = field(default=b"", repr=False)
+
+
+class CosemServer(Protocol):
+    """The objects behind one logical device.
+
+    GET, SET and ACTION raise `ServiceError(code)` to refuse; the code is a data-access-result or an
+    action-result.
+    """
+
+    @property
+    def system_title(self) -> bytes:
+        """8 octets."""
+        ...
+
+    @property
+    def security(self) -> SecuritySettings | None:
+        """Suite and global keys; None for a meter without. Asked at every association."""
+        ...
+
+    @property
+    def clients(self) -> Mapping[int, ClientRole]:
+        """Roles by client address; others are refused."""
+        ...
+
+    def get(
+        self, client: int, attribute: CosemAttribute, selection: AccessSelection | None
+    ) -> bytes:
+        """Return the encoded value; `hesper_dlms.apdu.selector_of` reads the selection."""
+        ...
+
+    def set(self, client: int, attribute: CosemAttribute, octets: bytes) -> None:
+        """Write an encoded value, which is known to parse."""
+        ...
+
+    def action(self, client: int, method: CosemMethod, octets: bytes | None) -> bytes | None:
+        """Carry a method out; return its encoded return value, if it has one."""
+        ...
+
+
+class LogicalServer:
+    """One meter with what it keeps across connections.
+
+    Args:
+        objects: The meter's objects.
+        sent_counter: The next invocation counter that the meter uses.
+        received_counters: What was taken from clients; see `SecurityContext`.
+        max_pdu: The largest APDU that the meter takes, in octets.
+    """
+
+    __slots__ = ("max_pdu", "objects", "received_counters", "sent_counter")
+
+    def __init__(
+        self,
+        objects: CosemServer,
+        sent_counter: int = 1,
+        received_counters: ReceivedCounters | None = None,
+        max_pdu: int = 0xFFFF,
+    ) -> None:
+        self.objects = objects
+        self.sent_counter = sent_counter
+        self.received_counters: ReceivedCounters = received_counters or {}
+        self.max_pdu = max_pdu
+
+    def next_counter(self) -> int:
+        """Return an invocation counter that was never used before."""
+        counter = self.sent_counter
+        self.sent_counter += 1
+        return counter
+
+    def last_counter_of(self, client_title: bytes) -> int:
+        """Return the highest counter taken from a client, -1 before the first."""
+        counters = self.received_counters.items()
+        return max((last for name, last in counters if name.startswith(client_title)), default=-1)
+
+    @property
+    def last_received_counter(self) -> int:
+        """The highest counter taken from any client: what object 0.0.43.1.x.255 shows."""
+        return max(self.received_counters.values(), default=0)

@@ -1,0 +1,231 @@
+"""One client's association with one meter (IEC 62056-5-3, 6.2-6.4; Green Book, 9.3).
+
+    state        AARQ            reply_to_HLS           other services       RLRQ
+    IDLE         associate       refuse                 refuse               RLRE
+    CHALLENGED   associate       verify -> ASSOCIATED   refuse               RLRE -> IDLE
+    ASSOCIATED   associate       objects refuse it      serve                RLRE -> IDLE
+
+`associate` ends in ASSOCIATED, in CHALLENGED where the client's role asks for HLS, or rejects and
+ends in IDLE. In a ciphered association every request must be authenticated and encrypted with a
+counter higher than the last; plain ones are refused. Refusals are exception-responses; an answer is
+ciphered the way its request was (service-specific or general).
+"""
+
+from __future__ import annotations
+
+import hmac
+from enum import Enum, auto
+
+from hesper_dlms import apdu, axdr
+from hesper_dlms.apdu import aare, error
+from hesper_dlms.association import (
+    ASSOCIATION_CLASS,
+    CIPHERING_OVERHEAD,
+    CURRENT_ASSOCIATION,
+    REPLY_TO_HLS,
+    SYSTEM_TITLE_OCTETS,
+    Authentication,
+)
+from hesper_dlms.errors import DecodeError, LocalError, SecurityError
+from hesper_dlms.security import check_challenge, new_challenge
+from hesper_dlms.server.ciphering import ReplayedCounter, ServerCiphering
+from hesper_dlms.server.model import ClientRole, LogicalServer
+from hesper_dlms.server.services import Services
+
+_HLS = apdu.CosemMethod(ASSOCIATION_CLASS, CURRENT_ASSOCIATION, REPLY_TO_HLS)
+_SMALLEST_PDU = 64
+_LARGEST_PDU = 0xFFFF
+_OFFERED = apdu.LOGICAL_NAME_SERVICES
+
+
+class State(Enum):
+    """How far the association is."""
+
+    IDLE = auto()
+    CHALLENGED = auto()
+    ASSOCIATED = auto()
+
+
+class _Rejected(Exception):
+    """The AARQ cannot be accepted; `diagnostic` says why."""
+
+    def __init__(self, diagnostic: int) -> None:
+        super().__init__(diagnostic)
+        self.diagnostic = diagnostic
+
+
+class Session:
+    """The association of one client address.
+
+    Args:
+        server: The meter.
+        client: The client's address.
+    """
+
+    __slots__ = ("_ciphering", "_client", "_ctos", "_server", "_services", "_stoc", "state")
+
+    def __init__(self, server: LogicalServer, client: int) -> None:
+        self._server = server
+        self._client = client
+        self._reset()
+
+    def _reset(self) -> None:
+        self.state = State.IDLE
+        self._ciphering: ServerCiphering | None = None
+        self._services: Services | None = None
+        self._ctos = b""
+        self._stoc = b""
+
+    def answer(self, octets: bytes) -> bytes | None:
+        """Return the APDU that answers a client's; None for what needs no answer."""
+        if len(octets) > self._server.max_pdu and octets[0] != apdu.aarq.AARQ:
+            return _refusal(error.SERVICE_NOT_ALLOWED, error.PDU_TOO_LONG)
+        try:
+            return self._answer(octets)
+        except ReplayedCounter as replayed:
+            return error.ExceptionResponse(
+                error.SERVICE_NOT_ALLOWED, error.INVOCATION_COUNTER_ERROR, replayed.expected
+            ).to_octets()
+        except SecurityError:
+            return _refusal(error.SERVICE_NOT_ALLOWED, error.DECIPHERING_ERROR)
+        except (DecodeError, LocalError):
+            return _refusal(error.SERVICE_UNKNOWN, error.OTHER_REASON)
+
+    def _answer(self, octets: bytes) -> bytes:
+        request = apdu.parse(octets)
+        if isinstance(request, apdu.Aarq):
+            return self._associate(request)
+        if isinstance(request, apdu.Rlrq):
+            self._reset()
+            return apdu.Rlre().to_octets()
+        if not isinstance(request, apdu.Ciphered):
+            if self._ciphering is not None and self._ciphering.required:
+                raise SecurityError("a plain request in a ciphered association")
+            return self._serve(request)
+        if self._ciphering is None:
+            raise SecurityError("a ciphered request outside a ciphered association")
+        plain = self._serve(apdu.parse(self._ciphering.unprotect(request, octets)))
+        if plain[0] == error.EXCEPTION_RESPONSE or self._ciphering is None:
+            return plain
+        return self._ciphering.protect(plain, request)
+
+    def _serve(self, request: apdu.Apdu) -> bytes:
+        if self.state is State.CHALLENGED:
+            hls = isinstance(request, apdu.ActionRequestNormal) and request.method == _HLS
+            if hls and isinstance(request, apdu.ActionRequestNormal):
+                return self._reply_to_hls(request)
+        elif self.state is State.ASSOCIATED and self._services is not None:
+            response = self._services.answer(request)
+            if response is not None:
+                return response.to_octets()
+            return _refusal(error.SERVICE_UNKNOWN, error.SERVICE_NOT_SUPPORTED)
+        return _refusal(error.SERVICE_NOT_ALLOWED, error.OPERATION_NOT_POSSIBLE)
+
+    def _associate(self, request: apdu.Aarq) -> bytes:
+        self._reset()
+        try:
+            role = self._authenticate(request)
+            initiate = self._initiate(request)
+        except _Rejected as rejected:
+            self._reset()
+            return apdu.Aare(
+                request.application_context, aare.REJECTED_PERMANENT, rejected.diagnostic
+            ).to_octets()
+        except (SecurityError, DecodeError):
+            self._reset()
+            raise
+        size = initiate.max_receive_pdu_size or _LARGEST_PDU
+        if size < _SMALLEST_PDU or initiate.dlms_version < apdu.initiate.DLMS_VERSION:
+            self._reset()
+            return self._reject_initiate(request, 3 if size < _SMALLEST_PDU else 1)
+        conformance = initiate.conformance & _OFFERED
+        limit = size - CIPHERING_OVERHEAD if role.ciphered else size
+        self._services = Services(self._server.objects, self._client, limit, conformance)
+        return self._accept(request, role, conformance)
+
+    def _authenticate(self, request: apdu.Aarq) -> ClientRole:
+        """Check everything but the user-information; raises _Rejected."""
+        role = self._server.objects.clients.get(self._client)
+        if role is None:
+            raise _Rejected(aare.NO_REASON_GIVEN)
+        context = apdu.ApplicationContext
+        wanted = context.LOGICAL_NAME_CIPHERED if role.ciphered else context.LOGICAL_NAME
+        if request.application_context != wanted:
+            raise _Rejected(aare.CONTEXT_NOT_SUPPORTED)
+        if request.mechanism != role.authentication:
+            known = request.mechanism == Authentication.NONE
+            raise _Rejected(aare.MECHANISM_REQUIRED if known else aare.MECHANISM_NOT_RECOGNISED)
+        value = request.authentication_value or b""
+        if role.authentication is Authentication.LOW and not hmac.compare_digest(
+            value, role.password
+        ):
+            raise _Rejected(aare.AUTHENTICATION_FAILURE)
+        if role.ciphered or role.authentication is Authentication.HIGH_GMAC:
+            self._begin_security(request, role)
+        if role.authentication is Authentication.HIGH_GMAC:
+            self._stoc = new_challenge()
+            self._ctos = check_challenge(self._stoc, request.authentication_value)
+        return role
+
+    def _begin_security(self, request: apdu.Aarq, role: ClientRole) -> None:
+        title, settings = request.system_title, self._server.objects.security
+        if settings is None or title is None or len(title) != SYSTEM_TITLE_OCTETS:
+            raise _Rejected(aare.NO_REASON_GIVEN)
+        self._ciphering = ServerCiphering(self._server, settings, title, role.ciphered)
+
+    def _initiate(self, request: apdu.Aarq) -> apdu.InitiateRequest:
+        octets = request.user_information
+        if self._ciphering is not None and self._ciphering.required:
+            octets = self._ciphering.unprotect(apdu.Ciphered.from_octets(octets), octets)
+        initiate = apdu.InitiateRequest.from_octets(octets)
+        if initiate.dedicated_key is not None and self._ciphering is not None:
+            self._ciphering.use_dedicated_key(initiate.dedicated_key)
+        return initiate
+
+    def _accept(self, request: apdu.Aarq, role: ClientRole, conformance: apdu.Conformance) -> bytes:
+        granted = apdu.InitiateResponse(conformance, self._server.max_pdu).to_octets()
+        title = None
+        if self._ciphering is not None:
+            title = self._server.objects.system_title
+            if self._ciphering.required:
+                asked = apdu.Ciphered.from_octets(request.user_information)
+                granted = self._ciphering.protect(granted, asked)
+        hls = role.authentication is Authentication.HIGH_GMAC
+        self.state = State.CHALLENGED if hls else State.ASSOCIATED
+        return apdu.Aare(
+            request.application_context,
+            aare.ACCEPTED,
+            aare.AUTHENTICATION_REQUIRED if hls else 0,
+            granted,
+            role.authentication,
+            self._stoc if hls else None,
+            title,
+        ).to_octets()
+
+    @staticmethod
+    def _reject_initiate(request: apdu.Aarq, value: int) -> bytes:
+        refused = apdu.ConfirmedServiceError(1, 6, value).to_octets()
+        return apdu.Aare(
+            request.application_context,
+            aare.REJECTED_PERMANENT,
+            aare.NO_REASON_GIVEN,
+            refused,
+        ).to_octets()
+
+    def _reply_to_hls(self, request: apdu.ActionRequestNormal) -> bytes:
+        invoke = request.invoke_id_and_priority
+        ciphering = self._ciphering
+        if ciphering is None or request.parameters is None:
+            raise SecurityError("HLS without its parameters")
+        if not ciphering.challenge_met(axdr.decode(request.parameters).as_octets(), self._stoc):
+            self._reset()
+            return apdu.ActionResponseNormal(
+                invoke, apdu.ActionResult.READ_WRITE_DENIED
+            ).to_octets()
+        self.state = State.ASSOCIATED
+        answer = axdr.encode(axdr.octet_string(ciphering.meet_challenge(self._ctos)))
+        return apdu.ActionResponseNormal(invoke, apdu.ActionResult.SUCCESS, answer).to_octets()
+
+
+def _refusal(state_error: int, service_error: int) -> bytes:
+    return error.ExceptionResponse(state_error, service_error).to_octets()

@@ -1,0 +1,127 @@
+"""A small meter on our own server, and drivers that need no socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from hesper_dlms import axdr, obis
+from hesper_dlms.apdu import AccessSelection, CosemAttribute, CosemMethod, DataAccessResult
+from hesper_dlms.client import AssociationSettings, Authentication, SecuritySettings
+from hesper_dlms.errors import ServiceError
+from hesper_dlms.exchange import Exchange
+from hesper_dlms.server import ClientRole
+
+ENCRYPTION_KEY = bytes(range(16))
+AUTHENTICATION_KEY = bytes(range(0xD0, 0xE0))
+CLIENT_TITLE = b"HSPcl\x00\x00\x01"
+METER_TITLE = b"HSPmt\x00\x00\x01"
+
+
+class Meter:
+    """Objects as a mapping; remembers what was written and invoked."""
+
+    system_title = METER_TITLE
+    security = SecuritySettings(0, ENCRYPTION_KEY, AUTHENTICATION_KEY)
+    clients: Mapping[int, ClientRole] = {
+        16: ClientRole(),
+        2: ClientRole(Authentication.LOW, password=b"12345678"),
+        1: ClientRole(Authentication.HIGH_GMAC, ciphered=True),
+        3: ClientRole(Authentication.HIGH_GMAC),
+    }
+
+    def __init__(self) -> None:
+        self.values: dict[CosemAttribute, bytes] = {
+            ENERGY: axdr.encode(axdr.double_long_unsigned(1234567)),
+            NAME: axdr.encode(axdr.octet_string(b"HSP0012642984000")),
+            LONG: axdr.encode(axdr.octet_string(bytes(range(256)) * 20)),
+        }
+        self.selections: list[AccessSelection | None] = []
+        self.actions: list[bytes | None] = []
+
+    def get(
+        self, client: int, attribute: CosemAttribute, selection: AccessSelection | None
+    ) -> bytes:
+        self.selections.append(selection)
+        if attribute not in self.values:
+            raise ServiceError(DataAccessResult.OBJECT_UNDEFINED)
+        return self.values[attribute]
+
+    def set(self, client: int, attribute: CosemAttribute, octets: bytes) -> None:
+        if client == 16:
+            raise ServiceError(DataAccessResult.READ_WRITE_DENIED)
+        self.values[attribute] = octets
+
+    def action(self, client: int, method: CosemMethod, octets: bytes | None) -> bytes | None:
+        if client == 16:
+            raise ServiceError(DataAccessResult.READ_WRITE_DENIED)
+        self.actions.append(octets)
+        return octets
+
+
+ENERGY = CosemAttribute(3, obis.ACTIVE_ENERGY_IMPORT, 2)
+NAME = CosemAttribute(1, obis.LOGICAL_DEVICE_NAME, 2)
+LONG = CosemAttribute(1, obis.parse("0.0.96.50.0.255"), 2)
+
+
+def run(exchange: Exchange[Any], answer: Callable[[bytes], bytes], chunk: int = 1 << 20) -> Any:
+    """Drive an exchange against `answer`; what is not there yet is silence."""
+    waiting = b""
+    try:
+        out = next(exchange)
+        while True:
+            if out:
+                waiting += answer(out)
+            arrived, waiting = waiting[:chunk], waiting[chunk:]
+            out = exchange.send(arrived)
+    except StopIteration as end:
+        return end.value
+
+
+class Counter:
+    """Invocation counters of the client."""
+
+    def __init__(self, first: int = 1) -> None:
+        self.next = first
+
+    def __call__(self) -> int:
+        self.next += 1
+        return self.next - 1
+
+
+def settings(client: int, counter: Counter | None = None, **other: Any) -> AssociationSettings:
+    """Return what fits the meter's role for a client address."""
+    if client == 16:
+        return AssociationSettings(16, **other)
+    if client == 2:
+        return AssociationSettings(2, 1, Authentication.LOW, b"12345678", **other)
+    other.setdefault("security", Meter.security)
+    return AssociationSettings(
+        client,
+        1,
+        Authentication.HIGH_GMAC,
+        system_title=CLIENT_TITLE,
+        ciphered=client == 1,
+        invocation_counter=counter or Counter(),
+        **other,
+    )
+
+
+class Bench:
+    """What tests of this folder share, as one fixture (test folders are no packages)."""
+
+    Meter = Meter
+    Counter = Counter
+    ENERGY, NAME, LONG = ENERGY, NAME, LONG
+    ENCRYPTION_KEY, AUTHENTICATION_KEY = ENCRYPTION_KEY, AUTHENTICATION_KEY
+    CLIENT_TITLE, METER_TITLE = CLIENT_TITLE, METER_TITLE
+    run = staticmethod(run)
+    settings = staticmethod(settings)
+
+
+@pytest.fixture(scope="session")
+def bench() -> type[Bench]:
+    """The small meter and its drivers."""
+    return Bench
