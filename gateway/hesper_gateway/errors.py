@@ -34,7 +34,7 @@ class ConfigError(GatewayError):
     """A file written by a person does not fit; the message says where and what is expected."""
 
 
-class MeterFailed(GatewayError):  # noqa: N818 - says what happened, as its children do
+class MeterFailed(GatewayError):
     """One attempt to work with a meter failed; the meter keeps its buffer, so try later."""
 
     hop = Hop.LINK

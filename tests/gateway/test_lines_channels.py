@@ -96,7 +96,7 @@ async def test_silence_is_told_to_the_exchange_and_ends_by_the_deadline():
     server, line = await serving(mute)
     async with server:
         channel = await TcpCarrier(line).open(METER, 1)
-        with pytest.raises(MeterSilent, match="within 0.05 s"):
+        with pytest.raises(MeterSilent, match=r"within 0\.05 s"):
             await drive(channel, asks_then_collects(b"?", 1), answer_s=0.01, exchange_s=0.05)
         await channel.release(broken=True)
 
@@ -117,7 +117,7 @@ async def test_nobody_listening_is_a_line_that_is_down():
     server, line = await serving(lambda reader, writer: None)
     server.close()
     await server.wait_closed()
-    with pytest.raises(LineDown, match="HES1 at 127.0.0.1"):
+    with pytest.raises(LineDown, match=r"HES1 at 127\.0\.0\.1"):
         await TcpCarrier(line).open(METER, 1)
 
 

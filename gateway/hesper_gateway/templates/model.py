@@ -23,6 +23,14 @@ LogicalName = Annotated[bytes, BeforeValidator(_logical_name)]
 """Six octets, written in the usual dotted form."""
 
 
+def zone_named(name: str) -> ZoneInfo:
+    """Return the IANA zone; raises ValueError with a plain text where there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"no time zone is named {name!r}") from error
+
+
 class LinkTemplate(Record):
     """How APDUs are framed on the line."""
 
@@ -164,11 +172,3 @@ class MeterTemplate(Record):
         if self.associations is None and self.push is None:
             raise ValueError("needs [associations] (a meter to read) or [push] (one to listen to)")
         return self
-
-
-def zone_named(name: str) -> ZoneInfo:
-    """Return the IANA zone; raises ValueError with a plain text where there is none."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"no time zone is named {name!r}") from error

@@ -1,0 +1,95 @@
+"""The meter's clock, and how far it is from the gateway's."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from hesper_contracts.quality import Quality
+from hesper_dlms.axdr import Data
+from hesper_dlms.cosem_time import DOUBTFUL, INVALID, STATUS_NOT_SPECIFIED, CosemDateTime
+from hesper_dlms.errors import DecodeError, ServiceError
+
+from hesper_gateway.errors import MeterDistrusted
+from hesper_gateway.templates.model import ClockTemplate, zone_named
+
+CLOCK_CLASS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class MeterTime:
+    """One reading of a meter's clock.
+
+    ``captured_at`` is epoch seconds by the meter, ``drift_s`` meter minus gateway; a clock that
+    names no instant is replaced by the gateway's, which ``quality`` then tells.
+    """
+
+    captured_at: int
+    clock_status: int
+    quality: int
+    drift_s: float
+    deviation_minutes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockPolicy:
+    """How one meter's times are to be read: its zone and the known faults of its kind."""
+
+    zone: ZoneInfo
+    wrong_sign: bool
+    limit_s: float
+
+    @classmethod
+    def of(cls, template: ClockTemplate, zone: str | None) -> "ClockPolicy":
+        """Return the template's policy with the meter's own zone, where one is configured."""
+        return cls(zone_named(zone or template.zone), template.wrong_sign, template.limit_s)
+
+
+def quality_of(clock_status: int) -> Quality:
+    """Return the flags that a clock status octet stands for."""
+    if clock_status == STATUS_NOT_SPECIFIED:
+        return Quality(0)
+    flags = Quality(0)
+    if clock_status & INVALID:
+        flags |= Quality.CLOCK_INVALID
+    if clock_status & DOUBTFUL:
+        flags |= Quality.CLOCK_DOUBTFUL
+    return flags
+
+
+def meter_time(octets: bytes, policy: ClockPolicy, received_at: float) -> MeterTime:
+    """Return the instant that twelve octets of a meter's clock name.
+
+    Raises:
+        DecodeError: these are no twelve octets.
+    """
+    fields = CosemDateTime.from_octets(octets)
+    status = STATUS_NOT_SPECIFIED if fields.clock_status is None else fields.clock_status
+    try:
+        moment = fields.resolve(policy.zone, policy.wrong_sign).captured_at.timestamp()
+    except DecodeError:
+        assumed = quality_of(status) | Quality.TIME_ASSUMED
+        return MeterTime(int(received_at), status, assumed, 0.0, fields.deviation)
+    return MeterTime(
+        int(moment), status, quality_of(status), moment - received_at, fields.deviation
+    )
+
+
+def time_told(
+    value: Data | ServiceError, policy: ClockPolicy, asked_at: float, answered_at: float
+) -> MeterTime:
+    """Return what a meter answered for its clock; drift counts from the middle of the exchange.
+
+    Raises:
+        MeterDistrusted: it did not tell its time.
+    """
+    try:
+        if isinstance(value, ServiceError):
+            raise value
+        return meter_time(value.as_octets(), policy, (asked_at + answered_at) / 2)
+    except (DecodeError, ServiceError) as error:
+        raise MeterDistrusted(f"the meter does not tell its time: {error}") from error
+
+
+def as_utc(epoch_s: float) -> datetime:
+    """Return the aware UTC instant of an epoch time."""
+    return datetime.fromtimestamp(epoch_s, UTC)

@@ -1,0 +1,210 @@
+"""Reading a profile generic (IEC 62056-6-2, class 7) from the last stored capture to now.
+
+The capture objects (attribute 3) and the period (attribute 4) are read from the meter at every
+visit, in the association that reads the buffer, so that a meter that was set up anew is never
+decoded by its old columns.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from hesper_contracts.readings import MeterRows, Quantity, Section
+from hesper_dlms import obis
+from hesper_dlms.apdu import CosemAttribute, EntrySelector, RangeSelector
+from hesper_dlms.apdu.descriptors import read_capture_object
+from hesper_dlms.axdr import Data
+from hesper_dlms.cosem_time import CosemDateTime
+from hesper_dlms.errors import DecodeError, ServiceError
+from hesper_dlms.profile import ProfileColumns, decode_buffer
+
+from hesper_gateway.errors import Hop, MeterDistrusted, MeterRefused
+from hesper_gateway.sessions.association import Association
+from hesper_gateway.sessions.clock import CLOCK_CLASS, ClockPolicy, as_utc, quality_of
+from hesper_gateway.sessions.quantities import PLAIN_COUNT
+from hesper_gateway.sessions.windows import Stretch, Windows
+
+log = logging.getLogger(__name__)
+
+PROFILE_CLASS = 7
+_BUFFER, _CAPTURE_OBJECTS, _CAPTURE_PERIOD = 2, 3, 4
+_LONGEST_PERIOD_S = 366 * 86400
+_UNTIMED_WINDOW_S = 30 * 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What one profile captures, in column order, and how often."""
+
+    profile: bytes
+    columns: tuple[CosemAttribute, ...]
+    capture_period_s: int
+
+    @property
+    def clock_column(self) -> int | None:
+        """Where the clock is captured; None when it is not."""
+        return next(
+            (
+                index
+                for index, column in enumerate(self.columns)
+                if column.class_id == CLOCK_CLASS and column.attribute_id == 2
+            ),
+            None,
+        )
+
+    @property
+    def valued(self) -> list[tuple[int, CosemAttribute]]:
+        """The columns that are not the clock, with their index."""
+        clock = self.clock_column
+        return [(index, column) for index, column in enumerate(self.columns) if index != clock]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Decoded rows, ascending in time, one list per column of `Shape.valued`."""
+
+    captured_at: list[int]
+    clock_status: list[int]
+    columns: list[list[int | None]]
+
+
+async def read_shape(association: Association, profile: bytes) -> Shape:
+    """Read capture objects and capture period.
+
+    Raises:
+        MeterFailed: they cannot be read, or the profile captures no clock.
+    """
+    objects, period = await association.get_each(
+        [
+            CosemAttribute(PROFILE_CLASS, profile, _CAPTURE_OBJECTS),
+            CosemAttribute(PROFILE_CLASS, profile, _CAPTURE_PERIOD),
+        ]
+    )
+    try:
+        columns = tuple(read_capture_object(item)[0] for item in _given(objects).as_items())
+        period_s = _given(period).as_int()
+    except DecodeError as error:
+        raise MeterDistrusted(f"capture objects: {error}") from error
+    except ServiceError as error:
+        raise MeterRefused(f"capture objects: {error}", Hop.APPLICATION) from error
+    if not 0 <= period_s <= _LONGEST_PERIOD_S:
+        raise MeterDistrusted(f"a capture period of {period_s} s")
+    shape = Shape(profile, columns, period_s)
+    if shape.clock_column is None:
+        raise MeterDistrusted("the profile captures no clock")
+    return shape
+
+
+async def read_oldest(association: Association, shape: Shape, policy: ClockPolicy) -> int | None:
+    """Return when the oldest row was captured; None when the meter cannot be asked that way."""
+    try:
+        octets = await association.get_octets(_buffer_of(shape), EntrySelector(1, 1))
+        rows = decode(octets, shape, policy)
+    except (ServiceError, MeterDistrusted):
+        return None
+    return min(rows.captured_at, default=None)
+
+
+async def read_windows(
+    association: Association,
+    shape: Shape,
+    policy: ClockPolicy,
+    wanted: Stretch,
+    deviation_minutes: int | None,
+    rows_per_chunk: int,
+) -> AsyncIterator[Rows]:
+    """Yield the rows of a stretch, oldest first, about ``rows_per_chunk`` at a time.
+
+    Raises:
+        MeterFailed: the meter cannot be read; what was yielded before stays good.
+    """
+    window_s = shape.capture_period_s * rows_per_chunk or _UNTIMED_WINDOW_S
+    windows = Windows(wanted, window_s)
+    for start, end in windows:
+        selector = RangeSelector(
+            _as_meter_writes(start, policy, deviation_minutes),
+            _as_meter_writes(end, policy, deviation_minutes),
+            shape.columns[shape.clock_column or 0],
+        )
+        try:
+            octets = await association.get_octets(_buffer_of(shape), selector)
+        except ServiceError as error:
+            raise MeterRefused(f"the profile cannot be read: {error}", Hop.APPLICATION) from error
+        rows = decode(octets, shape, policy)
+        windows.took(len(rows.captured_at))
+        if rows.captured_at:
+            yield rows
+
+
+def decode(octets: bytes, shape: Shape, policy: ClockPolicy) -> Rows:
+    """Return the rows of an encoded buffer in ascending order of time.
+
+    Raises:
+        MeterDistrusted: the octets are not what the capture objects promise.
+    """
+    try:
+        found = decode_buffer(octets, shape.capture_period_s, shape.clock_column or 0, policy.zone)
+    except DecodeError as error:
+        raise MeterDistrusted(f"profile buffer: {error}") from error
+    if found.undated:
+        log.warning("%s: %d rows name no time", obis.text(shape.profile), found.undated)
+    return _ascending(found, [index for index, _ in shape.valued])
+
+
+def section(
+    meter: str, shape: Shape, quantities: list[Quantity | None], rows: Rows, received_at: float
+) -> Section:
+    """Return rows as they travel; a column without a known unit keeps its plain numbers."""
+    named = tuple(
+        quantity or Quantity(column.logical_name, PLAIN_COUNT.scaler, int(PLAIN_COUNT.unit))
+        for quantity, (_, column) in zip(quantities, shape.valued, strict=True)
+    )
+    told = [
+        (quantity, values)
+        for quantity, values in zip(named, rows.columns, strict=True)
+        if any(value is not None for value in values)
+    ]
+    row = MeterRows(
+        meter=meter,
+        captured_at=rows.captured_at,
+        clock_status=rows.clock_status,
+        quality=[int(quality_of(status)) for status in rows.clock_status],
+        values=[values for _, values in told],
+    )
+    return Section(shape.profile, int(received_at), tuple(q for q, _ in told), [row])
+
+
+def _given(value: Data | ServiceError) -> Data:
+    if isinstance(value, ServiceError):
+        raise value
+    return value
+
+
+def _buffer_of(shape: Shape) -> CosemAttribute:
+    return CosemAttribute(PROFILE_CLASS, shape.profile, _BUFFER)
+
+
+def _as_meter_writes(
+    epoch_s: int, policy: ClockPolicy, deviation_minutes: int | None
+) -> CosemDateTime:
+    """Return an instant with the deviation that the meter's own clock shows."""
+    moment = as_utc(epoch_s)
+    if deviation_minutes is None or policy.wrong_sign:
+        return CosemDateTime.from_datetime(moment.astimezone(policy.zone)).without_deviation()
+    return CosemDateTime.from_datetime(moment, deviation_minutes=deviation_minutes)
+
+
+def _ascending(found: ProfileColumns, valued: list[int]) -> Rows:
+    """Order rows by time and keep one of those that are alike in time and status."""
+    keys = list(zip(found.captured_at, found.clock_status, strict=True))
+    order = sorted({key: index for index, key in enumerate(keys)}.items())
+    columns = [found.columns[index] for index in valued]
+    return Rows(
+        captured_at=[captured_at for (captured_at, _), _ in order],
+        clock_status=[status for (_, status), _ in order],
+        columns=[[_integer(column[index]) for _, index in order] for column in columns],
+    )
+
+
+def _integer(value: object) -> int | None:
+    return int(value) if isinstance(value, int) else None

@@ -1,0 +1,73 @@
+"""Scaler and unit of registers, read once for every meter type and firmware."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from hesper_contracts.readings import Quantity
+from hesper_dlms.apdu import CosemAttribute
+from hesper_dlms.axdr import Data
+from hesper_dlms.errors import DecodeError, ServiceError
+from hesper_dlms.units import ScalerUnit, Unit
+
+from hesper_gateway.errors import Hop, MeterDistrusted, MeterRefused
+from hesper_gateway.sessions.association import Association
+
+DATA, REGISTER, EXTENDED_REGISTER, DEMAND_REGISTER = 1, 3, 4, 5
+_SCALER_UNIT_ATTRIBUTE = {REGISTER: 3, EXTENDED_REGISTER: 3, DEMAND_REGISTER: 4}
+_NO_SUCH_OBJECT = (3, 4, 9)
+"""data-access-result read-write-denied, object-undefined, object-class-inconsistent."""
+PLAIN_COUNT = ScalerUnit(0, Unit.COUNT)
+
+Kind = tuple[str, str]
+"""Model and firmware: meters alike in both have the same scalers and units."""
+
+
+@dataclass(slots=True)
+class QuantityCache:
+    """What was learned, shared by all sessions of the gateway."""
+
+    _known: dict[tuple[Kind, int, bytes], ScalerUnit | None] = field(default_factory=dict)
+
+    async def quantities(
+        self, association: Association, kind: Kind, attributes: Sequence[CosemAttribute]
+    ) -> list[Quantity | None]:
+        """Return what each value attribute measures, in order; None where there is no such object.
+
+        Raises:
+            MeterFailed: the meter cannot be read.
+        """
+        await self._learn(association, kind, attributes)
+        return [
+            None if known is None else Quantity(item.logical_name, known.scaler, int(known.unit))
+            for item in attributes
+            for known in [self._known[kind, item.class_id, item.logical_name]]
+        ]
+
+    async def _learn(
+        self, association: Association, kind: Kind, attributes: Iterable[CosemAttribute]
+    ) -> None:
+        unknown = []
+        for item in attributes:
+            key = (kind, item.class_id, item.logical_name)
+            if item.class_id not in _SCALER_UNIT_ATTRIBUTE:
+                self._known[key] = PLAIN_COUNT
+            elif key not in self._known:
+                unknown.append(item)
+        found = await association.get_each([_scaler_unit_of(item) for item in unknown])
+        for item, value in zip(unknown, found, strict=True):
+            if isinstance(value, ServiceError) and value.code not in _NO_SUCH_OBJECT:
+                raise MeterRefused(f"scaler_unit of {item}: {value}", Hop.APPLICATION) from value
+            self._known[kind, item.class_id, item.logical_name] = _scaler_unit(item, value)
+
+
+def _scaler_unit(item: CosemAttribute, value: Data | ServiceError) -> ScalerUnit | None:
+    if isinstance(value, ServiceError):
+        return None
+    try:
+        return ScalerUnit.from_data(value)
+    except DecodeError as error:
+        raise MeterDistrusted(f"scaler_unit of {item}: {error}") from error
+
+
+def _scaler_unit_of(item: CosemAttribute) -> CosemAttribute:
+    return CosemAttribute(item.class_id, item.logical_name, _SCALER_UNIT_ATTRIBUTE[item.class_id])

@@ -1,0 +1,151 @@
+"""What can be read of a meter while one association is open."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from math import ceil
+
+from hesper_contracts.events import Event
+from hesper_contracts.readings import MeterRows, Section
+
+from hesper_gateway.config import MeterConfig
+from hesper_gateway.sessions import event_log, profile
+from hesper_gateway.sessions.association import Association
+from hesper_gateway.sessions.clock import ClockPolicy, MeterTime
+from hesper_gateway.sessions.identity import Identity
+from hesper_gateway.sessions.profile import Rows, Shape
+from hesper_gateway.sessions.quantities import Kind, QuantityCache
+from hesper_gateway.sessions.snapshot import Snapshot, read_snapshot
+from hesper_gateway.sessions.windows import OVERLAP_S, Stretch, is_whole, stretch
+from hesper_gateway.templates.model import MeterTemplate
+
+SET_BACK_S = 1.5
+"""Less than this is the noise of clocks that show whole seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What earlier associations of this run have left: how to begin this one."""
+
+    first: bool
+    """No association of this run has read this profile yet."""
+    set_back_s: float
+    """By how much the meter's clock was set back since the last association."""
+
+    @property
+    def overlap_s(self) -> int:
+        """How far before the mark a reading has to begin."""
+        set_back_s = ceil(self.set_back_s) if self.set_back_s > SET_BACK_S else 0
+        return set_back_s + (OVERLAP_S if self.first else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows of a profile, and how far they carry the mark (epoch s; None: not at all)."""
+
+    section: Section
+    mark: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventChunk:
+    """Events of the log, and how far they carry the mark."""
+
+    events: list[Event]
+    mark: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An open association with a meter that has said its name and its time."""
+
+    meter: MeterConfig
+    template: MeterTemplate
+    association: Association
+    identity: Identity
+    clock: MeterTime
+    policy: ClockPolicy
+    cache: QuantityCache
+    now: Callable[[], float]
+
+    @property
+    def kind(self) -> Kind:
+        """Model and firmware; a meter that tells neither is its own kind."""
+        identity = self.identity
+        if identity.model or identity.firmware:
+            return (f"{self.template.name}/{identity.model}", identity.firmware)
+        return (f"{self.template.name}/{self.meter.id}", "")
+
+    async def shape(self, logical_name: bytes) -> Shape:
+        """Return what a profile captures and how often."""
+        return await profile.read_shape(self.association, logical_name)
+
+    async def profile(self, shape: Shape, mark: int | None, past: Past) -> AsyncIterator[Chunk]:
+        """Yield what the profile has captured since the mark, oldest first.
+
+        Raises:
+            MeterFailed: the meter cannot be read; chunks that were yielded stay good.
+        """
+        attributes = [column for _, column in shape.valued]
+        quantities = await self.cache.quantities(self.association, self.kind, attributes)
+        wanted = await self._stretch(shape, mark, past)
+        async for rows in self._windows(shape, wanted):
+            found = profile.section(self.meter.id, shape, quantities, rows, self.now())
+            *pieces, last = cut(found, self.template.limits.rows_per_chunk)
+            for piece in pieces:
+                yield Chunk(piece, None)
+            yield Chunk(last, wanted.mark(rows.captured_at))
+
+    async def events(self, shape: Shape, mark: int | None, past: Past) -> AsyncIterator[EventChunk]:
+        """Yield what the event log has recorded since the mark, oldest first."""
+        wanted = await self._stretch(shape, mark, past)
+        async for rows in self._windows(shape, wanted):
+            events = event_log.events(self.meter.id, shape, rows, self.template.events)
+            yield EventChunk(events, wanted.mark(rows.captured_at))
+
+    async def snapshot(self) -> Snapshot:
+        """Return the registers as they stand."""
+        registers = self.template.snapshot.registers
+        return await read_snapshot(self.association, registers, self.cache, self.kind, self.clock)
+
+    def _windows(self, shape: Shape, wanted: Stretch) -> AsyncIterator[Rows]:
+        return profile.read_windows(
+            self.association,
+            shape,
+            self.policy,
+            wanted,
+            self.clock.deviation_minutes,
+            self.template.limits.rows_per_chunk,
+        )
+
+    async def _stretch(self, shape: Shape, mark: int | None, past: Past) -> Stretch:
+        limits = self.template.limits
+        present = self.clock.captured_at
+        oldest = present - limits.buffer_days * 86400
+        if limits.entry_access and is_whole(mark, present):
+            found = await profile.read_oldest(self.association, shape, self.policy)
+            oldest = oldest if found is None else found
+        return stretch(mark, present, oldest, past.overlap_s)
+
+
+def cut(section: Section, row_count: int) -> list[Section]:
+    """Return a section of one meter in pieces of at most so many rows."""
+    (rows,) = section.rows
+    if len(rows.captured_at) <= row_count:
+        return [section]
+    return [
+        Section(
+            section.profile,
+            section.received_at,
+            section.quantities,
+            [
+                MeterRows(
+                    rows.meter,
+                    rows.captured_at[start : start + row_count],
+                    rows.clock_status[start : start + row_count],
+                    rows.quality[start : start + row_count],
+                    [values[start : start + row_count] for values in rows.values],
+                )
+            ],
+        )
+        for start in range(0, len(rows.captured_at), row_count)
+    ]

@@ -1,0 +1,69 @@
+"""A reading of the registers as they stand, between the captures of the load profile."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hesper_contracts.readings import REGISTER_SNAPSHOT, MeterRows, Quantity, Section
+from hesper_dlms import obis
+from hesper_dlms.apdu import CosemAttribute
+from hesper_dlms.axdr import Data
+
+from hesper_gateway.sessions.association import Association
+from hesper_gateway.sessions.clock import MeterTime
+from hesper_gateway.sessions.quantities import REGISTER, Kind, QuantityCache
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Registers of one meter at one time; ``values`` in the order of ``quantities``."""
+
+    taken: MeterTime
+    quantities: tuple[Quantity, ...]
+    values: tuple[int, ...]
+
+    def section(self, meter: str, received_at: float) -> Section:
+        """Return it as it travels."""
+        taken = self.taken
+        row = MeterRows(
+            meter=meter,
+            captured_at=[taken.captured_at],
+            clock_status=[taken.clock_status],
+            quality=[taken.quality],
+            values=[[value] for value in self.values],
+        )
+        return Section(REGISTER_SNAPSHOT, int(received_at), self.quantities, [row])
+
+    def by_name(self) -> Mapping[str, tuple[int, int, int]]:
+        """Return value, scaler and unit by dotted logical name."""
+        return {
+            obis.text(quantity.logical_name): (value, quantity.scaler, quantity.unit)
+            for quantity, value in zip(self.quantities, self.values, strict=True)
+        }
+
+
+async def read_snapshot(
+    association: Association,
+    registers: Sequence[bytes],
+    cache: QuantityCache,
+    kind: Kind,
+    taken: MeterTime,
+) -> Snapshot:
+    """Read the registers that this meter has; those without an integer are left out.
+
+    Raises:
+        MeterFailed: the meter cannot be read.
+    """
+    wanted = [CosemAttribute(REGISTER, logical_name, 2) for logical_name in registers]
+    known = await cache.quantities(association, kind, wanted)
+    present = [
+        (item, quantity)
+        for item, quantity in zip(wanted, known, strict=True)
+        if quantity is not None
+    ]
+    values = await association.get_each([item for item, _ in present])
+    read = [
+        (quantity, value.value)
+        for (_, quantity), value in zip(present, values, strict=True)
+        if isinstance(value, Data) and isinstance(value.value, int)
+    ]
+    return Snapshot(taken, tuple(q for q, _ in read), tuple(int(value) for _, value in read))
