@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+from hesper_contracts.signing import key_id
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -27,6 +28,7 @@ MeterId = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,32}$")]
 LineName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 SystemTitle = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$", to_lower=True)]
+PublicKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", to_lower=True)]
 Framing = Annotated[str, StringConstraints(pattern=r"^[78][NEO][12]$")]
 
 
@@ -138,12 +140,63 @@ class ScheduleConfig(Record):
     back_off_max_s: float = Field(default=300, gt=0)
 
 
+class BrokerConfig(Record):
+    """The MQTT broker and this gateway's account on it."""
+
+    host: str
+    port: Port = 1883
+    username: str | None = None
+    password_file: RelativePath | None = None
+    tls_ca: RelativePath | None = None
+    """Certificate of the authority that signed the broker's; without it the link is plain."""
+    root: str = "hesper/v1"
+    keepalive_s: int = Field(default=30, ge=5)
+
+
+class KeysConfig(Record):
+    """Whose signatures count, and the key that signs this gateway's results."""
+
+    signing: RelativePath = Path("gateway.key")
+    """Ed25519 seed as 64 hex digits, readable by the gateway alone; `hesper-gateway keygen`."""
+    commands: dict[str, PublicKey] = {}
+    """Key id → public key of the authority: commands and time answers."""
+    receipts: dict[str, PublicKey] = {}
+    """Key id → public key of ingest: receipts."""
+
+    @model_validator(mode="after")
+    def _ids_belong_to_keys(self) -> Self:
+        for name, public_key in (*self.commands.items(), *self.receipts.items()):
+            if key_id(bytes.fromhex(public_key)) != name:
+                raise ValueError(f"{name!r} is not the id of public key {public_key}")
+        return self
+
+
+class CeilingsConfig(Record):
+    """This gateway's own hard limits on disconnects, whoever signs them."""
+
+    disconnects_per_hour: int = Field(default=5, ge=0)
+    disconnects_per_day: int = Field(default=20, ge=0)
+    seconds_between: float = Field(default=10, ge=0)
+
+
+class OutboxConfig(Record):
+    """How much the gateway keeps, and how much of it is under way at once."""
+
+    quota_mb: int = Field(default=512, ge=1)
+    ballast_mb: int = Field(default=2, ge=0)
+    batches_in_flight: int = Field(default=32, ge=1, le=1000)
+
+
 class GatewayConfig(Record):
     """The whole of gateway.toml."""
 
     gateway: GatewayId
     state: RelativePath = Path("state")
     """Folder of the gateway's database."""
+    broker: BrokerConfig
+    keys: KeysConfig = KeysConfig()
+    ceilings: CeilingsConfig = CeilingsConfig()
+    outbox: OutboxConfig = OutboxConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     lines: tuple[LineConfig, ...] = ()
     meters: tuple[MeterConfig, ...] = ()

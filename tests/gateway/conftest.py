@@ -1,11 +1,22 @@
 """What the gateway's tests share: a real database file, an outbox on it, readings to put in."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
+import aiomqtt
 import pytest
+from hesper_contracts import batch, receipts, status
+from hesper_contracts.frame import Kind
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
+from hesper_contracts.receipts import Receipt, ReceiptList
 from hesper_contracts.signing import Signer
+from hesper_contracts.status import CloudStatus
+from hesper_contracts.topics import Address, Topics
 from hesper_gateway.database import Database
 from hesper_gateway.outbox import Outbox
 
@@ -40,3 +51,81 @@ def gateway_key() -> Signer:
 @pytest.fixture
 def outbox(database: Database, gateway_key: Signer) -> Outbox:
     return Outbox(database, gateway_key)
+
+
+@dataclass
+class Cloud:
+    """The far end of the uplink on a real broker: hears batches, gives receipts when told to."""
+
+    client: aiomqtt.Client
+    topics: Topics
+    key: Signer = field(default_factory=Signer.generate)
+    heard: list[tuple[Kind, bytes]] = field(default_factory=list)
+    generous: bool = False
+    """Gives a receipt for every batch at once."""
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def of(self, kind: Kind) -> list[bytes]:
+        return [payload for each, payload in self.heard if each is kind]
+
+    async def until(self, condition: Callable[["Cloud"], object], within_s: float = 10) -> None:
+        async with asyncio.timeout(within_s):
+            while not condition(self):
+                self.changed.clear()
+                await self.changed.wait()
+
+    async def listen(self) -> None:
+        async for message in self.client.messages:
+            address = self.topics.parse(str(message.topic))
+            assert isinstance(address, Address)
+            assert isinstance(message.payload, bytes)
+            self.heard.append((address.kind, message.payload))
+            self.changed.set()
+            if self.generous and address.kind in {Kind.READINGS, Kind.EVENTS, Kind.RESULTS}:
+                await self.give_receipt(address.gateway, message.payload)
+
+    async def give_receipt(self, gateway: str, *payloads: bytes, key: Signer | None = None) -> None:
+        opened = [batch.open_(payload) for payload in payloads]
+        told = ReceiptList(
+            gateway,
+            opened[0].epoch,
+            tuple(
+                Receipt(each.sequence, batch.digest(payload))
+                for each, payload in zip(opened, payloads, strict=True)
+            ),
+        )
+        await self.send(gateway, Kind.RECEIPTS, receipts.to_payload(told, key or self.key))
+
+    async def send(self, gateway: str, kind: Kind, payload: bytes) -> None:
+        await self.client.publish(self.topics.down(gateway, kind), payload, qos=1)
+
+    async def announce(self, role: str = "ingest") -> None:
+        said = CloudStatus(role=role, instance="1", state="online", started_at=datetime.now(UTC))
+        await self.client.publish(
+            self.topics.cloud_status(role, "1"), status.to_payload(said), qos=1, retain=True
+        )
+
+
+@pytest.fixture
+def cloud_on() -> Callable[..., AbstractAsyncContextManager[Cloud]]:
+    """Opens a `Cloud` on a broker: ``async with cloud_on(broker) as cloud``."""
+
+    @asynccontextmanager
+    async def opened(port: int, key: Signer | None = None) -> AsyncIterator[Cloud]:
+        client = aiomqtt.Client(
+            "127.0.0.1",
+            port,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        )
+        async with client:
+            cloud = Cloud(client, Topics(), key or Signer.generate())
+            await client.subscribe(f"{cloud.topics.root}/+/up/#", qos=1)
+            listening = asyncio.create_task(cloud.listen())
+            try:
+                yield cloud
+            finally:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+
+    return opened

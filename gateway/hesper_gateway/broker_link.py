@@ -1,0 +1,96 @@
+"""The MQTT 5 connection of a gateway: its account, session, last will and TLS.
+
+Clean Start stays off from the very first connect: in Mosquitto 2.0.11 a session that was born with
+Clean Start 1 vanishes at a clean broker restart, and the commands queued in it with it.
+
+Time limits are ours, not aiomqtt's: its `asyncio.wait_for` can swallow a cancellation before Python
+3.12, and a task that missed its cancellation would keep the gateway from stopping.
+"""
+
+import asyncio
+import logging
+import math
+import socket
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+QOS = 1
+SESSION_EXPIRY_S = 24 * 3600
+LARGEST_PACKET = 1024 * 1024
+MOST_QUEUED_INCOMING = 1000
+TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where the broker is and who we are there."""
+
+    host: str
+    port: int
+    client_id: str
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls_ca: Path | None = None
+    keepalive_s: int = 30
+
+
+def client(account: Account, will: aiomqtt.Will) -> aiomqtt.Client:
+    """Returns a client for one connection; entering it connects."""
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = SESSION_EXPIRY_S
+    properties.MaximumPacketSize = LARGEST_PACKET
+    paho_log = logging.getLogger("hesper_gateway.mqtt")
+    paho_log.setLevel(logging.ERROR)
+    made = aiomqtt.Client(
+        account.host,
+        account.port,
+        username=account.username,
+        password=account.password,
+        identifier=account.client_id,
+        protocol=aiomqtt.ProtocolVersion.V5,
+        clean_start=False,
+        properties=properties,
+        will=will,
+        keepalive=account.keepalive_s,
+        timeout=TIMEOUT_S,
+        max_queued_incoming_messages=MOST_QUEUED_INCOMING,
+        max_inflight_messages=100,
+        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        tls_context=_tls(account.tls_ca),
+        logger=paho_log,
+    )
+    made.pending_calls_threshold = 1000
+    return made
+
+
+async def subscribe(client: aiomqtt.Client, *filters: str) -> None:
+    """Subscribes with QoS 1.
+
+    Raises:
+        TimeoutError: the broker does not answer.
+        aiomqtt.MqttError: the connection broke.
+    """
+    async with asyncio.timeout(TIMEOUT_S):
+        await client.subscribe([(each, QOS) for each in filters], timeout=math.inf)
+
+
+async def publish(
+    client: aiomqtt.Client, topic: str, payload: bytes, *, retain: bool = False
+) -> None:
+    """Publishes with QoS 1 and waits for the PUBACK.
+
+    Raises:
+        TimeoutError: the broker does not acknowledge.
+        aiomqtt.MqttError: the connection broke.
+    """
+    async with asyncio.timeout(TIMEOUT_S):
+        await client.publish(topic, payload, qos=QOS, retain=retain, timeout=math.inf)
+
+
+def _tls(authority: Path | None) -> ssl.SSLContext | None:
+    return None if authority is None else ssl.create_default_context(cafile=str(authority))

@@ -1,0 +1,197 @@
+"""The uplink on a real Mosquitto: only the right receipt empties the outbox, whatever breaks."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import pytest
+from hesper_contracts import batch, status
+from hesper_contracts.events import Event
+from hesper_contracts.frame import Kind
+from hesper_contracts.readings import Section
+from hesper_contracts.signing import Keyring, Signer
+from hesper_contracts.status import GatewayStatus, Presence
+from hesper_contracts.topics import Topics
+from hesper_gateway.broker_link import Account
+from hesper_gateway.outbox import Outbox
+from hesper_gateway.uplink import Ears, Identity, Pace, Uplink
+
+GATEWAY = "gw-1"
+POLL_S = 0.01
+STARTED = datetime(2026, 3, 1, tzinfo=UTC)
+INGEST = Signer.generate()
+MakeSection = Callable[..., Section]
+CloudOn = Callable[..., AbstractAsyncContextManager[Any]]
+
+
+class Broker(Protocol):
+    port: int
+
+    def start(self) -> object: ...
+    def kill(self) -> None: ...
+    def wipe(self) -> None: ...
+
+
+def presence(state: Presence) -> GatewayStatus:
+    return GatewayStatus(
+        gateway=GATEWAY, boot_id="b", state=state, sent_at=datetime.now(UTC), started_at=STARTED
+    )
+
+
+def states(cloud: Any) -> list[str]:
+    return [status.gateway_from_payload(each).state for each in cloud.of(Kind.STATUS)]
+
+
+@asynccontextmanager
+async def uplink_on(
+    port: int, outbox: Outbox, delivered: list[tuple[Kind, bytes]] | None = None, window: int = 32
+) -> AsyncIterator[Uplink]:
+    uplink = Uplink(
+        Account("127.0.0.1", port, GATEWAY),
+        Identity(GATEWAY, Topics(), Keyring.of(INGEST.public_key)),
+        outbox,
+        Ears(presence, lambda *what: (delivered if delivered is not None else []).append(what)),
+        Pace(window=window, first_reconnect_s=0.02, last_reconnect_s=0.1),
+    )
+    running = asyncio.create_task(uplink.run())
+    try:
+        yield uplink
+    finally:
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+
+async def eventually(condition: Callable[[], object], within_s: float = 10) -> None:
+    """Returns once the condition holds."""
+    for _ in range(int(within_s / POLL_S)):
+        if condition():
+            return
+        await asyncio.sleep(POLL_S)
+    raise AssertionError("did not happen in time")
+
+
+async def drained(outbox: Outbox, within_s: float = 10) -> None:
+    await eventually(lambda: not outbox.backlog_batches, within_s)
+
+
+async def test_receipts_empty_the_outbox(
+    broker: Broker, outbox: Outbox, cloud_on: CloudOn, section: MakeSection
+) -> None:
+    await outbox.append_readings([section("M1", 900)])
+    async with cloud_on(broker.port, INGEST) as cloud, uplink_on(broker.port, outbox):
+        cloud.generous = True
+        await outbox.append_events([Event(id="e", code="gateway.x", occurred_at=STARTED)])
+        for number in range(100):
+            await outbox.append_readings([section(f"M{number}", 900)])
+        await drained(outbox)
+        sequences = {batch.open_(each).sequence for each in cloud.of(Kind.READINGS)}
+    assert len(sequences) == 101
+
+
+async def test_without_receipts_the_window_bounds_what_is_sent(
+    broker: Broker, outbox: Outbox, cloud_on: CloudOn, section: MakeSection
+) -> None:
+    for _ in range(20):
+        await outbox.append_readings([section("M1", 900)])
+    async with cloud_on(broker.port, INGEST) as cloud, uplink_on(broker.port, outbox, window=5):
+        await cloud.until(lambda c: len(c.of(Kind.READINGS)) == 5)
+        await outbox.append_events([Event(id="e", code="gateway.x", occurred_at=STARTED)])
+        await cloud.until(lambda c: c.of(Kind.EVENTS))
+        assert len(cloud.of(Kind.READINGS)) == 5
+        assert outbox.backlog_batches == 21
+
+
+async def test_forged_and_foreign_receipts_release_nothing(
+    broker: Broker, outbox: Outbox, cloud_on: CloudOn, section: MakeSection
+) -> None:
+    sequence = await outbox.append_readings([section("M1", 900)])
+    stored = outbox.load(sequence)
+    assert stored is not None
+    async with cloud_on(broker.port, INGEST) as cloud, uplink_on(broker.port, outbox) as uplink:
+        await uplink.connected.wait()
+        await cloud.give_receipt(GATEWAY, stored.payload, key=Signer.generate())
+        await cloud.send(GATEWAY, Kind.RECEIPTS, b"HK1s garbage")
+        await cloud.send(GATEWAY, Kind.RECEIPTS, b"")
+        await cloud.give_receipt(GATEWAY, stored.payload[:-1] + b"?")
+        other = "gw-2"
+        cloud_topic = cloud.topics.down(GATEWAY, Kind.RECEIPTS)
+        cloud.topics = Topics()
+        await cloud.client.publish(cloud_topic, b"\x00" * 1000, qos=1)
+        await cloud.give_receipt(other, stored.payload)
+        await eventually(lambda: uplink.dropped.total() >= 4)
+        assert outbox.readings_after(-1, 9) == [sequence]
+        await cloud.give_receipt(GATEWAY, stored.payload)
+        await drained(outbox)
+
+
+async def test_a_killed_and_wiped_broker_loses_nothing(
+    broker: Broker, outbox: Outbox, cloud_on: CloudOn, section: MakeSection
+) -> None:
+    async with uplink_on(broker.port, outbox) as uplink:
+        async with cloud_on(broker.port, INGEST) as cloud:
+            await outbox.append_readings([section("M1", 900)])
+            await cloud.until(lambda c: c.of(Kind.READINGS))
+        broker.kill()
+        broker.wipe()
+        for number in range(50):
+            await outbox.append_readings([section(f"M{number}", 900)])
+        broker.start()
+        async with cloud_on(broker.port, INGEST) as cloud:
+            cloud.generous = True
+            await drained(outbox)
+        assert uplink.connected.is_set()
+
+
+async def test_wakes_at_once_when_the_cloud_announces_itself(
+    broker: Broker, outbox: Outbox, cloud_on: CloudOn, section: MakeSection
+) -> None:
+    async with uplink_on(broker.port, outbox):
+        async with cloud_on(broker.port, INGEST) as deaf:
+            await outbox.append_readings([section("M1", 900)])
+            await deaf.until(lambda c: c.of(Kind.READINGS))
+        async with cloud_on(broker.port, INGEST) as cloud:
+            cloud.generous = True
+            await cloud.announce()
+            await drained(outbox, within_s=3)
+
+
+async def test_status_is_retained_and_the_last_will_says_offline(
+    broker: Broker, outbox: Outbox, cloud_on: CloudOn
+) -> None:
+    async with uplink_on(broker.port, outbox) as uplink:
+        await uplink.connected.wait()
+        async with cloud_on(broker.port) as cloud:
+            await cloud.until(lambda c: states(c) == ["online"])
+            client = uplink._client
+            assert client is not None
+            client._client.socket().shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+            await cloud.until(lambda c: states(c)[:3] == ["online", "offline", "online"])
+    async with cloud_on(broker.port) as later:
+        await later.until(lambda c: states(c) == ["offline"])
+
+
+async def test_what_came_while_away_is_delivered(
+    broker: Broker, outbox: Outbox, cloud_on: CloudOn
+) -> None:
+    delivered: list[tuple[Kind, bytes]] = []
+    async with uplink_on(broker.port, outbox, delivered) as uplink:
+        await uplink.connected.wait()
+    async with cloud_on(broker.port) as cloud:
+        await cloud.send(GATEWAY, Kind.COMMANDS, b"while away")
+    async with uplink_on(broker.port, outbox, delivered):
+        await eventually(lambda: delivered)
+    assert delivered == [(Kind.COMMANDS, b"while away")]
+
+
+async def test_asks_only_when_connected(broker: Broker, outbox: Outbox, cloud_on: CloudOn) -> None:
+    async with cloud_on(broker.port) as cloud, uplink_on(broker.port, outbox) as uplink:
+        await uplink.connected.wait()
+        assert await uplink.publish(Kind.REQUESTS, b"HQ1j{}")
+        await cloud.until(lambda c: c.of(Kind.REQUESTS) == [b"HQ1j{}"])
+        broker.kill()
+        await eventually(lambda: not uplink.connected.is_set())
+        assert not await uplink.publish(Kind.REQUESTS, b"HQ1j{}")
