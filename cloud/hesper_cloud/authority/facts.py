@@ -76,8 +76,14 @@ def active_user(session: Session, username: str) -> User | None:
     return user if user and not user.disabled else None
 
 
+def kill_switch_engaged(session: Session) -> bool:
+    """Says whether the kill switch is engaged."""
+    row = session.get(KillSwitch, 1)
+    return row is not None and row.engaged
+
+
 def kill_switch(session: Session) -> KillSwitch:
-    """Returns the kill switch's row, made on first use."""
+    """Returns the kill switch's row for writing, made on first use."""
     row = session.get(KillSwitch, 1)
     if row is None:
         row = KillSwitch(id=1, engaged=False)

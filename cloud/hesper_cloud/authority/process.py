@@ -5,47 +5,21 @@ a turn is taken then, and at a slow beat because time alone expires commands and
 """
 
 import logging
-import sqlite3
 import threading
 import time
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 
-from sqlalchemy import make_url
-
 from hesper_cloud import keys
 from hesper_cloud.authority.core import Authority
 from hesper_cloud.authority.uplink import AuthorityUplink
 from hesper_cloud.db.engines import open_engine
+from hesper_cloud.db.watch import Watch
 from hesper_cloud.settings import Settings
 
 _log = logging.getLogger(__name__)
 _IDLE_TURN_S = 0.25
 _WAITING_TURN_S = 0.05
-
-
-class Watch:
-    """Says whether a database changed; of one that cannot tell it says yes every time."""
-
-    def __init__(self, url: str) -> None:
-        parsed = make_url(url)
-        self._connection: sqlite3.Connection | None = None
-        self._version = -1
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
-            self._connection = sqlite3.connect(parsed.database, isolation_level=None)
-
-    def changed(self) -> bool:
-        """Returns True when another connection may have committed since the last call."""
-        if self._connection is None:
-            return True
-        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-        before, self._version = self._version, int(version)
-        return before != self._version
-
-    def close(self) -> None:
-        """Releases the connection."""
-        if self._connection is not None:
-            self._connection.close()
 
 
 def run(settings: Settings, stop: threading.Event) -> None:

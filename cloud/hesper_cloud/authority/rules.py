@@ -52,7 +52,7 @@ def check_sendable(
     """
     if meter.gateway is None or facts.gateway_key(session, meter.gateway) is None:
         raise Denied(f"gateway {meter.gateway} has no public key here: its results prove nothing")
-    if kind in policy.kill_switch_stops and facts.kill_switch(session).engaged:
+    if kind in policy.kill_switch_stops and facts.kill_switch_engaged(session):
         raise Denied("the kill switch is engaged")
     if kind != DISCONNECT:
         return

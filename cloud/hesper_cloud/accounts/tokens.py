@@ -1,0 +1,88 @@
+"""Tokens: an opaque one for browsers, a signed one (JWT, RFC 7519) for machines.
+
+The opaque token is 32 random octets; the database keeps its SHA-256. The signed one carries name
+and token version and is good for minutes; both end when the account is disabled or its version
+grows, because the account is looked up again at every use (at most a second late).
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import jwt
+
+_ALGORITHM = "HS256"
+_ISSUER = "hesper"
+
+
+class TokenRefused(Exception):
+    """Not one of ours, changed, or out of date."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Whom a token speaks for; good while the account's version is this one."""
+
+    username: str
+    version: int
+
+
+def new_token() -> str:
+    """Returns a fresh opaque token."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(token: str) -> str:
+    """Returns what the database keeps of an opaque token."""
+    return hashlib.sha256(token.encode("utf-8")).hexdigest()
+
+
+def is_signed(token: str) -> bool:
+    """Says whether a token has the form of a JWT."""
+    return token.count(".") == 2
+
+
+class MachineTokens:
+    """Issues and checks signed tokens."""
+
+    def __init__(self, secret: bytes, lifetime: timedelta) -> None:
+        self._secret = secret
+        self.lifetime = lifetime
+
+    def issue(self, claim: Claim, now: datetime) -> str:
+        """Returns a token for the account, good for the lifetime."""
+        body = {
+            "iss": _ISSUER,
+            "sub": claim.username,
+            "ver": claim.version,
+            "iat": int(now.timestamp()),
+            "exp": int((now + self.lifetime).timestamp()),
+        }
+        return jwt.encode(body, self._secret, algorithm=_ALGORITHM)
+
+    def check(self, token: str, now: datetime) -> Claim:
+        """Returns whom the token speaks for.
+
+        Raises:
+            TokenRefused: wrong signature or issuer, a field missing, or expired.
+        """
+        try:
+            body = jwt.decode(
+                token,
+                self._secret,
+                algorithms=[_ALGORITHM],
+                issuer=_ISSUER,
+                options={
+                    "require": ["exp", "iat", "sub"],
+                    "verify_exp": False,
+                    "verify_iat": False,
+                },
+            )
+            expired = now.timestamp() >= float(body["exp"])
+            claim = Claim(str(body["sub"]), int(body["ver"]))
+        except (jwt.InvalidTokenError, KeyError, ValueError, TypeError) as error:
+            raise TokenRefused("the token is not one of ours") from error
+        if expired:
+            raise TokenRefused("the token has expired")
+        return claim

@@ -1,0 +1,29 @@
+"""Notices that another process has committed, in microseconds and without a query."""
+
+import sqlite3
+
+from sqlalchemy import make_url
+
+
+class Watch:
+    """Says whether a database changed; of one that cannot tell it says yes every time."""
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        self._connection: sqlite3.Connection | None = None
+        self._version = -1
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            self._connection = sqlite3.connect(parsed.database, isolation_level=None)
+
+    def changed(self) -> bool:
+        """Returns True when another connection may have committed since the last call."""
+        if self._connection is None:
+            return True
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        before, self._version = self._version, int(version)
+        return before != self._version
+
+    def close(self) -> None:
+        """Releases the connection."""
+        if self._connection is not None:
+            self._connection.close()

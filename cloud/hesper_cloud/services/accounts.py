@@ -1,0 +1,142 @@
+"""Login, sessions and tokens; accounts themselves belong to the authority's database."""
+
+import asyncio
+import time
+from datetime import timedelta
+
+from sqlalchemy import delete
+
+from hesper_cloud.accounts import backoff, tokens
+from hesper_cloud.accounts.passwords import verify_password
+from hesper_cloud.accounts.roles import Actor, Role
+from hesper_cloud.accounts.tokens import Claim, MachineTokens, TokenRefused
+from hesper_cloud.db.authority import User
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import WebSession
+from hesper_cloud.services.authority_link import AuthorityLink
+from hesper_cloud.services.errors import LoginRefused, NotAuthenticated
+from hesper_cloud.services.records import Session
+from hesper_cloud.services.sources import Sources
+
+_RECHECK_S = 1.0
+_CACHE_LIMIT = 10_000
+_NAME_LIMIT = 64
+_PASSWORD_LIMIT = 1024
+
+
+class Accounts:
+    """Knows who speaks. An actor is looked up again at most a second after the last time."""
+
+    def __init__(self, sources: Sources, link: AuthorityLink, machine: MachineTokens) -> None:
+        self._sources = sources
+        self._link = link
+        self._machine = machine
+        self._lifetime = timedelta(hours=sources.settings.web.session_hours)
+        self._known: dict[str, tuple[float, Actor]] = {}
+
+    async def login(self, username: str, password: str, source: str) -> Session:
+        """Opens a browser session. ``source`` is the caller's network address.
+
+        Raises:
+            LoginRefused: wrong name or password, or too many tries; it says how long to wait.
+        """
+        name = username.strip()[:_NAME_LIMIT]
+        return await asyncio.to_thread(self._login, name, password[:_PASSWORD_LIMIT], source)
+
+    async def machine_token(self, username: str, password: str, source: str) -> Session:
+        """Returns a signed token for a program, on the same terms as `login`."""
+        name = username.strip()[:_NAME_LIMIT]
+        user = await asyncio.to_thread(self._check, name, password[:_PASSWORD_LIMIT], source)
+        now = self._sources.clock()
+        token = self._machine.issue(Claim(user.username, user.token_version), now)
+        actor = Actor(user.username, Role(user.role))
+        return Session(token, actor, now + self._machine.lifetime)
+
+    async def actor_of(self, token: str) -> Actor:
+        """Returns whom a token speaks for, either kind.
+
+        Raises:
+            NotAuthenticated: log in again.
+        """
+        known = self._known.get(token)
+        if known is not None and time.monotonic() - known[0] < _RECHECK_S:
+            return known[1]
+        try:
+            actor = await asyncio.to_thread(self._actor_of, token)
+        except NotAuthenticated:
+            self._known.pop(token, None)
+            raise
+        if len(self._known) >= _CACHE_LIMIT:
+            self._known.clear()
+        self._known[token] = (time.monotonic(), actor)
+        return actor
+
+    async def logout(self, token: str) -> None:
+        """Ends a browser session; pages that are open lose it within a second."""
+        self._known.pop(token, None)
+        await asyncio.to_thread(self._end, token)
+
+    def _login(self, username: str, password: str, source: str) -> Session:
+        user = self._check(username, password, source)
+        token, now = tokens.new_token(), self._sources.clock()
+        row = WebSession(
+            token_digest=tokens.digest(token),
+            username=user.username,
+            token_version=user.token_version,
+            created_at=now,
+            expires_at=now + self._lifetime,
+            source=source,
+        )
+        with writing(self._sources.registry) as session:
+            session.execute(delete(WebSession).where(WebSession.expires_at <= now))
+            session.add(row)
+        return Session(token, Actor(user.username, Role(user.role)), row.expires_at)
+
+    def _check(self, username: str, password: str, source: str) -> User:
+        now = self._sources.clock()
+        subjects = (f"account {username}", f"address {source}")
+        with reading(self._sources.registry) as session:
+            wait_s = backoff.wait_s(session, subjects, now)
+        if wait_s > 0:
+            raise LoginRefused("too many failed logins; wait before the next", wait_s)
+        user = self._user(username)
+        if not verify_password(password, user.password_hash if user else None) or user is None:
+            with writing(self._sources.registry) as session:
+                backoff.count_failure(session, subjects, now)
+                wait_s = backoff.wait_s(session, subjects, now)
+            self._link.leave_note(username or "?", "login.refused", f"from {source}", None)
+            raise LoginRefused("name or password is wrong", wait_s)
+        with writing(self._sources.registry) as session:
+            backoff.forget(session, subjects[0])
+        self._link.leave_note(user.username, "login", f"from {source}", None)
+        return user
+
+    def _actor_of(self, token: str) -> Actor:
+        claim = self._signed_claim(token) if tokens.is_signed(token) else self._stored_claim(token)
+        user = self._user(claim.username)
+        if user is None or user.token_version != claim.version:
+            raise NotAuthenticated("the account was changed or disabled; log in again")
+        return Actor(user.username, Role(user.role))
+
+    def _signed_claim(self, token: str) -> Claim:
+        try:
+            return self._machine.check(token, self._sources.clock())
+        except TokenRefused as refusal:
+            raise NotAuthenticated(str(refusal)) from None
+
+    def _stored_claim(self, token: str) -> Claim:
+        with reading(self._sources.registry) as session:
+            row = session.get(WebSession, tokens.digest(token))
+        if row is None or row.expires_at <= self._sources.clock():
+            raise NotAuthenticated("the session has ended; log in again")
+        return Claim(row.username, row.token_version)
+
+    def _user(self, username: str) -> User | None:
+        with reading(self._sources.authority) as session:
+            user = session.get(User, username)
+        return user if user and not user.disabled else None
+
+    def _end(self, token: str) -> None:
+        with writing(self._sources.registry) as session:
+            known = WebSession.token_digest == tokens.digest(token)
+            session.execute(delete(WebSession).where(known))

@@ -1,0 +1,71 @@
+"""What needs attention: open alerts grouped by rule, gateways that are away, approvals due."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+
+from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.db.engines import reading
+from hesper_cloud.db.registry import Alert, Gateway
+from hesper_cloud.services.alerts import SEVERITIES
+from hesper_cloud.services.records import AttentionRow
+from hesper_cloud.services.sources import Sources
+
+_SUBJECTS = 5
+
+
+def needs_attention(sources: Sources, limit: int) -> list[AttentionRow]:
+    """Returns the groups, worst first and oldest first within."""
+    groups = [*_alerts(sources), *_approvals(sources), *_gateways(sources)]
+    groups.sort(key=lambda row: (SEVERITIES.index(row.severity), row.oldest_at))
+    return groups[:limit]
+
+
+def _alerts(sources: Sources) -> list[AttentionRow]:
+    query = select(Alert).where(Alert.state != "cleared", Alert.severity != "info")
+    with reading(sources.registry) as session:
+        alerts = session.scalars(query.order_by(Alert.raised_at)).all()
+    groups: dict[tuple[str, str], list[Alert]] = {}
+    for alert in alerts:
+        groups.setdefault((alert.rule, alert.severity), []).append(alert)
+    return [
+        _group(
+            rule,
+            severity,
+            members[0].text if len(members) == 1 else f"{rule}: {len(members)}",
+            [(alert.raised_at, alert.meter or alert.gateway or "") for alert in members],
+        )
+        for (rule, severity), members in groups.items()
+    ]
+
+
+def _approvals(sources: Sources) -> list[AttentionRow]:
+    query = select(CommandRecord).where(CommandRecord.state == "awaiting_approval")
+    with reading(sources.authority) as session:
+        waiting = session.scalars(query.order_by(CommandRecord.created_at)).all()
+    members = [(command.created_at, command.meter) for command in waiting]
+    text = f"{len(members)} command(s) wait for approval"
+    return [_group("approval", "warning", text, members)] if members else []
+
+
+def _gateways(sources: Sources) -> list[AttentionRow]:
+    with reading(sources.registry) as session:
+        away = session.scalars(select(Gateway).where(Gateway.state == "offline")).all()
+    now = sources.clock()
+    members = sorted((gateway.last_seen_at or now, gateway.id) for gateway in away)
+    text = f"{len(members)} gateway(s) offline"
+    return [_group("gateway offline", "critical", text, members)] if members else []
+
+
+def _group(
+    cause: str, severity: str, text: str, members: Sequence[tuple[datetime, str]]
+) -> AttentionRow:
+    return AttentionRow(
+        cause=cause,
+        severity=severity,
+        count=len(members),
+        oldest_at=members[0][0],
+        text=text,
+        subjects=tuple(subject for _, subject in members[:_SUBJECTS]),
+    )

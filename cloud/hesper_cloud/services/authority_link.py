@@ -1,0 +1,100 @@
+"""How a service asks the authority: it writes a request and waits for the outcome."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from hesper_cloud.accounts.roles import Actor
+from hesper_cloud.authority.case import seal_context
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import Request
+from hesper_cloud.sealing import Sealer
+from hesper_cloud.services.errors import Invalid, Refused, Unavailable
+from hesper_cloud.services.sources import Sources
+
+WAIT = timedelta(seconds=5)
+_POLL_S = 0.004
+
+
+class AuthorityLink:
+    """Puts requests before the authority in the name of an actor."""
+
+    def __init__(self, sources: Sources, sealer: Sealer) -> None:
+        self._registry = sources.registry
+        self._clock = sources.clock
+        self._sealer = sealer
+
+    async def ask(
+        self, actor: Actor, kind: str, payload: dict[str, Any], key: str, password: str = ""
+    ) -> dict[str, Any]:
+        """Asks and returns the outcome; the same key again returns the same outcome.
+
+        A password is sealed to the authority and bound to this request's subject.
+
+        Raises:
+            Refused: the authority says no, with its reason.
+            Unavailable: it did not answer in time; it drops the request when it has become old.
+            Invalid: the key was used for another request.
+        """
+        request_id = await asyncio.to_thread(self._insert, actor, kind, payload, key, password)
+        deadline = asyncio.get_running_loop().time() + WAIT.total_seconds()
+        while asyncio.get_running_loop().time() < deadline:
+            state, outcome = await asyncio.to_thread(self._outcome, request_id)
+            if state == "refused":
+                raise Refused(str((outcome or {}).get("reason", "refused")))
+            if state == "done":
+                return outcome or {}
+            await asyncio.sleep(_POLL_S)
+        raise Unavailable("the authority does not answer; nothing was sent")
+
+    def leave_note(self, actor_name: str, action: str, subject: str, why: str | None) -> None:
+        """Leaves a note for the audit log without waiting; the row itself is durable at once."""
+        payload = {"action": action, "subject": subject, "why": why}
+        key = f"note-{self._clock().timestamp():.6f}-{action}-{subject}"[:128]
+        with writing(self._registry) as session:
+            session.add(self._row(actor_name, "audit.note", payload, key))
+
+    def _insert(
+        self, actor: Actor, kind: str, payload: dict[str, Any], key: str, password: str
+    ) -> int:
+        row = self._row(actor.username, kind, payload, key)
+        if password:
+            subject = str(payload.get("command", "kill switch"))
+            row.sealed = self._sealer.seal(
+                password, seal_context(kind, actor.username, key, subject)
+            )
+        try:
+            with writing(self._registry) as session:
+                session.add(row)
+        except IntegrityError:
+            return self._same_request(actor.username, kind, payload, key)
+        return row.id
+
+    def _row(self, username: str, kind: str, payload: dict[str, Any], key: str) -> Request:
+        if not 0 < len(key) <= 128:
+            raise Invalid("an idempotency key has 1 to 128 characters")
+        return Request(
+            kind=kind,
+            requested_by=username,
+            payload=payload,
+            idempotency_key=key,
+            created_at=self._clock(),
+        )
+
+    def _same_request(self, username: str, kind: str, payload: dict[str, Any], key: str) -> int:
+        query = select(Request).where(
+            Request.requested_by == username, Request.idempotency_key == key
+        )
+        with reading(self._registry) as session:
+            known = session.scalars(query).one()
+        if (known.kind, known.payload) != (kind, payload):
+            raise Invalid("this idempotency key was used for another request")
+        return known.id
+
+    def _outcome(self, request_id: int) -> tuple[str, dict[str, Any] | None]:
+        with reading(self._registry) as session:
+            row = session.get_one(Request, request_id)
+            return row.state, row.outcome

@@ -1,0 +1,61 @@
+"""All services together, as REST and the console receive them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from hesper_cloud import keys
+from hesper_cloud.accounts.tokens import MachineTokens
+from hesper_cloud.services.accounts import Accounts
+from hesper_cloud.services.alerts import Alerts
+from hesper_cloud.services.audit import Audit
+from hesper_cloud.services.authority_link import AuthorityLink
+from hesper_cloud.services.commands import Commands
+from hesper_cloud.services.gateways import Gateways
+from hesper_cloud.services.live import Live
+from hesper_cloud.services.meters import Meters
+from hesper_cloud.services.overview import OverviewService
+from hesper_cloud.services.rate import ReadingRate
+from hesper_cloud.services.readings import Readings
+from hesper_cloud.services.sources import Sources
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The cloud's services; every call names its actor and is checked inside."""
+
+    accounts: Accounts
+    meters: Meters
+    readings: Readings
+    gateways: Gateways
+    alerts: Alerts
+    commands: Commands
+    overview: OverviewService
+    live: Live
+    audit: Audit
+    sources: Sources
+
+    def server_time(self) -> datetime:
+        """Returns the server's clock, aware UTC, for browsers to compute ages with."""
+        return self.sources.clock()
+
+
+def assemble(sources: Sources) -> Services:
+    """Makes the services from their sources; reads the web process's keys."""
+    settings = sources.settings
+    link = AuthorityLink(sources, keys.request_sealer(settings.keys))
+    lifetime = timedelta(minutes=settings.web.token_minutes)
+    machine = MachineTokens(keys.token_secret(settings.keys), lifetime)
+    rate = ReadingRate()
+    overview = OverviewService(sources, rate)
+    return Services(
+        accounts=Accounts(sources, link, machine),
+        meters=Meters(sources),
+        readings=Readings(sources),
+        gateways=Gateways(sources),
+        alerts=Alerts(sources, link),
+        commands=Commands(sources, link),
+        overview=overview,
+        live=Live(sources, overview, rate),
+        audit=Audit(sources),
+        sources=sources,
+    )

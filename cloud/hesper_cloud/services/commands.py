@@ -1,0 +1,158 @@
+"""Relay commands: asked for here, decided by the authority alone."""
+
+import asyncio
+import uuid
+
+from sqlalchemy import Select, select
+
+from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.db.authority import CommandRecord, KillSwitch
+from hesper_cloud.db.engines import reading
+from hesper_cloud.services.authority_link import AuthorityLink
+from hesper_cloud.services.errors import NotFound
+from hesper_cloud.services.records import (
+    OPEN_COMMAND_STATES,
+    CommandRow,
+    KillSwitchState,
+    RelayAction,
+)
+from hesper_cloud.services.sources import Sources, require
+
+CommandRows = list[CommandRow]
+_MAX_ROWS = 1000
+
+
+class Commands:
+    """Every call checks the role first; the authority checks all of it again."""
+
+    def __init__(self, sources: Sources, link: AuthorityLink) -> None:
+        self._authority = sources.authority
+        self._link = link
+
+    async def request_relay(
+        self,
+        actor: Actor,
+        meter: str,
+        action: RelayAction,
+        reason: str,
+        serial_tail: str,
+        idempotency_key: str,
+    ) -> CommandRow:
+        """Asks to disconnect, reconnect or read a relay; the same key makes one command.
+
+        Raises:
+            Refused, Unavailable, Invalid: as `AuthorityLink.ask` says.
+        """
+        require(actor, Permission.REQUEST_COMMAND)
+        payload = {"meter": meter, "action": action, "reason": reason, "serial_tail": serial_tail}
+        outcome = await self._link.ask(actor, "command.request", payload, idempotency_key)
+        return await self.get(actor, outcome["command"])
+
+    async def approve(
+        self, actor: Actor, command_id: str, password: str, idempotency_key: str = ""
+    ) -> CommandRow:
+        """Approves a waiting command with the approver's own password."""
+        require(actor, Permission.APPROVE_COMMAND)
+        payload = {"command": command_id}
+        await self._link.ask(
+            actor, "command.approve", payload, idempotency_key or uuid.uuid4().hex, password
+        )
+        return await self.get(actor, command_id)
+
+    async def reject(
+        self, actor: Actor, command_id: str, reason: str, idempotency_key: str = ""
+    ) -> CommandRow:
+        """Turns a waiting command down."""
+        require(actor, Permission.APPROVE_COMMAND)
+        payload = {"command": command_id, "reason": reason}
+        await self._link.ask(actor, "command.reject", payload, idempotency_key or uuid.uuid4().hex)
+        return await self.get(actor, command_id)
+
+    async def cancel(self, actor: Actor, command_id: str, idempotency_key: str = "") -> CommandRow:
+        """Takes back a command that has not been signed."""
+        require(actor, Permission.REQUEST_COMMAND)
+        await self._link.ask(
+            actor, "command.cancel", {"command": command_id}, idempotency_key or uuid.uuid4().hex
+        )
+        return await self.get(actor, command_id)
+
+    async def list(
+        self,
+        actor: Actor,
+        state: str | None = None,
+        meter: str | None = None,
+        limit: int = 100,
+    ) -> CommandRows:
+        """Returns commands newest first; ``state`` may be ``open`` for all that may change."""
+        require(actor, Permission.READ)
+        query = select(CommandRecord).order_by(CommandRecord.created_at.desc())
+        if state == "open":
+            query = query.where(CommandRecord.state.in_(OPEN_COMMAND_STATES))
+        elif state:
+            query = query.where(CommandRecord.state == state)
+        if meter:
+            query = query.where(CommandRecord.meter == meter)
+        return await asyncio.to_thread(self._rows, query.limit(min(limit, _MAX_ROWS)))
+
+    async def get(self, actor: Actor, command_id: str) -> CommandRow:
+        """Returns one command.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        require(actor, Permission.READ)
+        query = select(CommandRecord).where(CommandRecord.id == command_id)
+        rows = await asyncio.to_thread(self._rows, query)
+        if not rows:
+            raise NotFound(f"there is no command {command_id}")
+        return rows[0]
+
+    async def kill_switch(self, actor: Actor) -> KillSwitchState:
+        """Returns how the kill switch stands."""
+        require(actor, Permission.READ)
+        return await asyncio.to_thread(self._switch)
+
+    async def set_kill_switch(
+        self, actor: Actor, on: bool, reason: str, password: str, idempotency_key: str = ""
+    ) -> KillSwitchState:
+        """Engages it (one person, no password) or lifts it (another approver, by password)."""
+        require(actor, Permission.ENGAGE_KILL_SWITCH if on else Permission.APPROVE_COMMAND)
+        kind = "kill_switch.engage" if on else "kill_switch.lift"
+        secret = "" if on else password
+        await self._link.ask(
+            actor, kind, {"reason": reason}, idempotency_key or uuid.uuid4().hex, secret
+        )
+        return await self.kill_switch(actor)
+
+    def _rows(self, query: Select[CommandRecord]) -> CommandRows:
+        with reading(self._authority) as session:
+            return [command_row(record) for record in session.scalars(query)]
+
+    def _switch(self) -> KillSwitchState:
+        with reading(self._authority) as session:
+            row = session.get(KillSwitch, 1)
+        if row is None:
+            return KillSwitchState(False, None, None, None)
+        return KillSwitchState(row.engaged, row.set_by, row.set_at, row.reason)
+
+
+def command_row(record: CommandRecord) -> CommandRow:
+    """Returns a stored command as the record that services give out."""
+    return CommandRow(
+        id=record.id,
+        kind=record.kind,
+        meter=record.meter,
+        gateway=record.gateway,
+        state=record.state,
+        requester=record.requester,
+        approver=record.approver,
+        reason=record.reason,
+        created_at=record.created_at,
+        queued_at=record.queued_at,
+        sent_at=record.sent_at,
+        not_after=record.not_after,
+        updated_at=record.updated_at,
+        detail=record.detail,
+        relay_before=record.relay_before,
+        relay_after=record.relay_after,
+    )

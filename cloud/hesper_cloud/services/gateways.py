@@ -1,0 +1,65 @@
+"""Gateways as they last reported themselves, with what is registered behind them."""
+
+import asyncio
+
+from sqlalchemy import func, select
+
+from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.db.engines import reading
+from hesper_cloud.db.registry import DeadLetter, Gateway, Meter
+from hesper_cloud.services.records import DeadLetterRow, GatewayRow
+from hesper_cloud.services.sources import Sources, require
+
+GatewayRows = list[GatewayRow]
+DeadLetterRows = list[DeadLetterRow]
+
+
+class Gateways:
+    """Gateways, and what arrived and could not be decoded."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._registry = sources.registry
+
+    async def list(self, actor: Actor) -> GatewayRows:
+        """Returns all gateways by name."""
+        require(actor, Permission.READ)
+        return await asyncio.to_thread(self._rows)
+
+    async def dead_letters(self, actor: Actor, limit: int = 100) -> DeadLetterRows:
+        """Returns the newest dead letters."""
+        require(actor, Permission.READ)
+        return await asyncio.to_thread(self._dead_letters, limit)
+
+    def _rows(self) -> GatewayRows:
+        counts = select(Meter.gateway_id, func.count()).group_by(Meter.gateway_id)
+        with reading(self._registry) as session:
+            registered = dict(session.execute(counts).tuples().all())
+            gateways = session.scalars(select(Gateway).order_by(Gateway.id)).all()
+        return [_row(gateway, registered.get(gateway.id, 0)) for gateway in gateways]
+
+    def _dead_letters(self, limit: int) -> DeadLetterRows:
+        size = func.length(DeadLetter.payload)
+        query = select(DeadLetter, size).order_by(DeadLetter.id.desc()).limit(limit)
+        with reading(self._registry) as session:
+            return [
+                DeadLetterRow(row.id, row.topic, row.reason, row.received_at, row.digest, octets)
+                for row, octets in session.execute(query)
+            ]
+
+
+def _row(gateway: Gateway, registered: int) -> GatewayRow:
+    return GatewayRow(
+        id=gateway.id,
+        state=gateway.state,
+        version=gateway.version,
+        last_seen_at=gateway.last_seen_at,
+        started_at=gateway.started_at,
+        backlog=gateway.backlog,
+        oldest_unreceipted_at=gateway.oldest_unreceipted_at,
+        meters_total=gateway.meters_total,
+        meters_reachable=gateway.meters_reachable,
+        meters_registered=registered,
+        outbox_percent=gateway.outbox_percent,
+        clock_offset_ms=gateway.clock_offset_ms,
+        has_key=gateway.public_key is not None,
+    )

@@ -1,0 +1,131 @@
+"""Live frames: once a second, and sooner when a command moves, one JSON text for all listeners.
+
+A listener that is slow misses frames and never holds up another: it is given the newest one when
+it comes back for it. Changed values are those of meters with new rows since the last frame.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+import orjson
+from sqlalchemy import or_, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from hesper_cloud.accounts.roles import Actor, Permission, Role
+from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.db.engines import reading
+from hesper_cloud.db.registry import Alert
+from hesper_cloud.db.watch import Watch
+from hesper_cloud.services.alerts import alert_row
+from hesper_cloud.services.commands import command_row
+from hesper_cloud.services.overview import OverviewService
+from hesper_cloud.services.rate import ReadingRate
+from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.stores.port import StoreError
+
+_log = logging.getLogger(__name__)
+_FRAME_S = 1.0
+_LOOK_S = 0.04
+_MAX_METERS = 1000
+_MAX_ROWS = 200
+_SELF = Actor("live", Role.VIEWER)
+
+
+class Live:
+    """Makes frames while `run` runs; `subscribe` hands them out."""
+
+    def __init__(self, sources: Sources, overview: OverviewService, rate: ReadingRate) -> None:
+        self._sources = sources
+        self._overview = overview
+        self._rate = rate
+        self._frame = b""
+        self._arrived = asyncio.Event()
+        self._listeners = 0
+        self._version = 0
+        self._since = sources.clock()
+
+    async def subscribe(self, actor: Actor) -> AsyncIterator[bytes]:
+        """Yields frames as JSON octets, newest first seen; never the same frame twice."""
+        require(actor, Permission.READ)
+        self._listeners += 1
+        try:
+            if self._frame:
+                yield self._frame
+            while True:
+                await self._arrived.wait()
+                yield self._frame
+        finally:
+            self._listeners -= 1
+
+    async def run(self) -> None:
+        """Makes a frame each second, and as soon as the authority has moved something."""
+        watch = Watch(self._sources.settings.database.authority_url)
+        due = time.monotonic()
+        try:
+            while True:
+                moved = watch.changed()
+                if moved or time.monotonic() >= due:
+                    due = time.monotonic() + _FRAME_S
+                    self._rate.sample()
+                    await self._make_frame()
+                await asyncio.sleep(_LOOK_S)
+        finally:
+            watch.close()
+
+    async def _make_frame(self) -> None:
+        if not self._listeners:
+            self._frame = b""
+            return
+        try:
+            self._frame = await self.snapshot()
+        except (SQLAlchemyError, StoreError) as error:
+            _log.warning("no live frame: %s", error)
+            return
+        arrived, self._arrived = self._arrived, asyncio.Event()
+        arrived.set()
+
+    async def snapshot(self) -> bytes:
+        """Returns one frame of all that changed since the one before."""
+        figures = await self._overview.figures(_SELF)
+        changes = await asyncio.to_thread(self._changes)
+        frame = {"server_time": self._sources.clock(), "figures": figures, **changes}
+        return orjson.dumps(frame, option=orjson.OPT_UTC_Z)
+
+    def _changes(self) -> dict[str, object]:
+        since, self._since = self._since, self._sources.clock()
+        self._version, meters = self._sources.latest.changed_since(self._version)
+        return {
+            "values": {meter: self._values(meter) for meter in sorted(meters)[:_MAX_METERS]},
+            "commands": self._commands(since),
+            "alerts": self._alerts(since),
+        }
+
+    def _values(self, meter: str) -> list[tuple[object, ...]]:
+        return [
+            (
+                each.logical_name,
+                each.value,
+                each.scaler,
+                each.unit,
+                each.captured_at,
+                each.stored_at,
+                each.quality,
+            )
+            for each in self._sources.latest.of(meter)
+        ]
+
+    def _commands(self, since: datetime) -> list[object]:
+        query = select(CommandRecord).where(CommandRecord.updated_at >= since).limit(_MAX_ROWS)
+        with reading(self._sources.authority) as session:
+            return [command_row(record) for record in session.scalars(query)]
+
+    def _alerts(self, since: datetime) -> list[object]:
+        changed = or_(
+            Alert.raised_at >= since, Alert.cleared_at >= since, Alert.acknowledged_at >= since
+        )
+        with reading(self._sources.registry) as session:
+            rows = session.scalars(select(Alert).where(changed).limit(_MAX_ROWS))
+            return [alert_row(alert) for alert in rows]

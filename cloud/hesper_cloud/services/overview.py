@@ -1,0 +1,176 @@
+"""The first page: figures, the fleet's load, completeness, and what needs attention.
+
+What costs a scan of the store is computed at most every half minute and shared by all who ask.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from sqlalchemy import func, select
+
+from hesper_cloud import quantities
+from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.authority import facts, life
+from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.db.engines import reading
+from hesper_cloud.db.registry import Alert, DeadLetter, Gap, Gateway, Meter
+from hesper_cloud.services import completeness
+from hesper_cloud.services.attention import needs_attention
+from hesper_cloud.services.presence import online_clause
+from hesper_cloud.services.rate import ReadingRate
+from hesper_cloud.services.records import AttentionRow, CompletenessHour, FleetLoad, Overview
+from hesper_cloud.services.sources import Sources, instant, require
+
+T = TypeVar("T")
+READS_TARGET_PCT = 99.5
+_DAY_S = 86_400
+_STEP_S = 900
+_KEEP_S = 30.0
+_LOAD_FRESH_S = 900
+
+
+@dataclass
+class _Kept(Generic[T]):
+    """A value that is computed again when it has become old."""
+
+    compute: Callable[[], T]
+    keep_s: float
+    value: T | None = None
+    _at: float = field(default=float("-inf"))
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def get(self) -> T:
+        async with self._lock:
+            if self.value is None or time.monotonic() - self._at > self.keep_s:
+                self.value = await asyncio.to_thread(self.compute)
+                self._at = time.monotonic()
+            return self.value
+
+
+class OverviewService:
+    """Answers from what was computed a moment ago."""
+
+    def __init__(self, sources: Sources, rate: ReadingRate) -> None:
+        self._sources = sources
+        self._rate = rate
+        self._figures = _Kept(self._compute_figures, 0.5)
+        self._load = _Kept(self._compute_load, _KEEP_S)
+        self._ledger = _Kept(self._compute_ledger, _KEEP_S)
+
+    async def figures(self, actor: Actor) -> Overview:
+        """Returns the figures, at most half a second old."""
+        require(actor, Permission.READ)
+        await self._ledger.get()
+        await self._load.get()
+        return await self._figures.get()
+
+    async def load_24h(self, actor: Actor) -> FleetLoad:
+        """Returns the fleet's mean power over the last 24 h and the 24 h before."""
+        require(actor, Permission.READ)
+        return await self._load.get()
+
+    async def completeness_by_hour(self, actor: Actor) -> list[CompletenessHour]:
+        """Returns due and stored captures of the last 24 hours, oldest first."""
+        require(actor, Permission.READ)
+        ledger = await self._ledger.get()
+        return [
+            CompletenessHour(instant(int(hour)), int(due), int(stored))
+            for hour, due, stored in zip(ledger.hours, ledger.due, ledger.stored, strict=True)
+        ]
+
+    async def needs_attention(self, actor: Actor, limit: int = 7) -> list[AttentionRow]:
+        """Returns what wants a person, grouped by cause, worst first."""
+        require(actor, Permission.READ)
+        return await asyncio.to_thread(needs_attention, self._sources, limit)
+
+    def _compute_figures(self) -> Overview:
+        sources, now = self._sources, self._sources.clock()
+        with reading(sources.registry) as session:
+            online = online_clause(session, sources.settings.rules, now)
+            meters = select(func.count()).select_from(Meter)
+            meters_total = session.scalar(meters) or 0
+            meters_online = session.scalar(meters.where(online)) or 0
+            gaps_open = session.scalar(select(func.count()).where(Gap.state == "open")) or 0
+            open_alerts = select(func.count(), func.min(Alert.raised_at)).where(
+                Alert.state != "cleared"
+            )
+            alerts_open, _ = session.execute(open_alerts).one()
+            critical, oldest = session.execute(
+                open_alerts.where(Alert.severity == "critical")
+            ).one()
+            gateways = select(func.count()).select_from(Gateway)
+            gateways_total = session.scalar(gateways) or 0
+            gateways_online = session.scalar(gateways.where(Gateway.state == "online")) or 0
+            dead_letters = session.scalar(select(func.count()).select_from(DeadLetter)) or 0
+        in_flight, awaiting, engaged = self._command_figures()
+        load, yesterday = self._load_figures(now)
+        return Overview(
+            at=now,
+            meters_total=meters_total,
+            meters_online=meters_online,
+            reads_complete_pct=self._ledger.value.percent() if self._ledger.value else None,
+            reads_target_pct=READS_TARGET_PCT,
+            gaps_open=gaps_open,
+            alerts_open=alerts_open,
+            critical_alerts=critical,
+            oldest_critical_at=oldest,
+            readings_per_s=self._rate.per_s(),
+            fleet_load_w=load,
+            fleet_load_yesterday_w=yesterday,
+            commands_in_flight=in_flight,
+            commands_awaiting_approval=awaiting,
+            gateways_total=gateways_total,
+            gateways_online=gateways_online,
+            dead_letters=dead_letters,
+            kill_switch=engaged,
+        )
+
+    def _command_figures(self) -> tuple[int, int, bool]:
+        states = select(CommandRecord.state, func.count()).where(CommandRecord.state.in_(life.OPEN))
+        with reading(self._sources.authority) as session:
+            counts = dict(session.execute(states.group_by(CommandRecord.state)).tuples().all())
+            engaged = facts.kill_switch_engaged(session)
+        awaiting = counts.pop("awaiting_approval", 0)
+        return sum(counts.values()), awaiting, engaged
+
+    def _load_figures(self, now: datetime) -> tuple[int | None, int | None]:
+        since = int(now.timestamp()) - _LOAD_FRESH_S
+        total = self._sources.latest.total(quantities.ACTIVE_POWER_IMPORT, since)
+        load = quantities.whole(total.value, total.scaler) if total else None
+        curve = self._load.value
+        return load, (curve.yesterday[-1] if curve and curve.yesterday else None)
+
+    def _compute_load(self) -> FleetLoad:
+        end = int(self._sources.clock().timestamp()) // _STEP_S * _STEP_S
+        start = end - 2 * _DAY_S
+        found = self._sources.store.fleet_increase(
+            quantities.LOAD_PROFILE, quantities.ACTIVE_ENERGY_IMPORT, start, end, _STEP_S
+        )
+        watts = {
+            at: quantities.whole(value * 3600, found.scaler) // _STEP_S
+            for at, value in zip(found.times, found.values, strict=True)
+        }
+        times = list(range(end - _DAY_S, end, _STEP_S))
+        return FleetLoad(
+            times=times,
+            today=[watts.get(at) for at in times],
+            yesterday=[watts.get(at - _DAY_S) for at in times],
+        )
+
+    def _compute_ledger(self) -> completeness.Ledger:
+        sources, now = self._sources, int(self._sources.clock().timestamp())
+        default_s = sources.settings.rules.default_capture_period_s
+        query = select(Meter.id, Meter.first_seen_at, Meter.capture_period_s).where(
+            Meter.state == "commissioned"
+        )
+        with reading(sources.registry) as session:
+            owing = {
+                meter: completeness.Due(int(since.timestamp()), period_s or default_s)
+                for meter, since, period_s in session.execute(query)
+            }
+        captured = sources.store.captured(quantities.LOAD_PROFILE, now - _DAY_S, now)
+        return completeness.count(owing, captured, now)

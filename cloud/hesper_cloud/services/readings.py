@@ -1,0 +1,51 @@
+"""Stored readings as they are: raw integers, for exports and for being checked."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime
+
+from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.services.sources import Sources, epoch, require
+from hesper_cloud.stores.port import Reading
+
+MAX_ROWS = 10_000
+
+
+class Readings:
+    """Reads the store row by row."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._store = sources.store
+
+    async def page(
+        self,
+        actor: Actor,
+        meter: str,
+        profile: str | None,
+        start: datetime,
+        end: datetime,
+        limit: int,
+    ) -> tuple[list[Reading], int | None]:
+        """Returns readings of one meter, newest first, and where the next page ends, if any.
+
+        The second value, epoch seconds, is the ``end`` of the next page. A page is cut between two
+        capture times, so that no row falls between pages.
+        """
+        require(actor, Permission.READ)
+        limit = min(max(1, limit), MAX_ROWS)
+        rows = await asyncio.to_thread(
+            self._store.readings, meter, profile, epoch(start), epoch(end), limit
+        )
+        if len(rows) < limit:
+            return rows, None
+        oldest = rows[-1].captured_at
+        whole = [row for row in rows if row.captured_at > oldest]
+        return (whole, oldest + 1) if whole else (rows, oldest)
+
+    def export(
+        self, actor: Actor, start: datetime, end: datetime, meter: str | None = None
+    ) -> Iterator[Reading]:
+        """Yields every reading captured in a range, of one meter or all; blocks, use a thread."""
+        require(actor, Permission.READ)
+        rows = self._store.export(epoch(start), epoch(end))
+        return (row for row in rows if meter is None or row.meter == meter)

@@ -1,0 +1,45 @@
+"""Where the services read from; made once by the bootstrap and shared by all of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine
+
+from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.latest import LatestValues
+from hesper_cloud.services.errors import NotPermitted
+from hesper_cloud.settings import Settings
+from hesper_cloud.stores.port import ReadingStore
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Databases, store, latest values and clock; ``authority`` is open read-only."""
+
+    settings: Settings
+    registry: Engine
+    authority: Engine
+    store: ReadingStore
+    latest: LatestValues
+    clock: Callable[[], datetime]
+
+
+def require(actor: Actor, permission: Permission) -> None:
+    """Checks that the actor may.
+
+    Raises:
+        NotPermitted: the role does not hold the permission.
+    """
+    if not actor.may(permission):
+        raise NotPermitted(f"the role {actor.role} may not {permission.value}")
+
+
+def instant(epoch_s: int) -> datetime:
+    """Returns epoch seconds as an aware UTC time."""
+    return datetime.fromtimestamp(epoch_s, UTC)
+
+
+def epoch(at: datetime) -> int:
+    """Returns an aware time as whole epoch seconds."""
+    return int(at.timestamp())
