@@ -104,7 +104,11 @@ def test_an_overlapping_read_adds_only_what_is_new(store: ReadingStore) -> None:
 
 def test_a_late_read_fills_the_hole_before_newer_rows(store: ReadingStore) -> None:
     put(store, block({"M1": [(T0, 1), (T0 + 2700, 4)]}))
-    assert counts(put(store, block({"M1": [(T0 + 900, 2), (T0 + 1800, 3)]}), sequence=2)) == (2, 0, 0)
+    assert counts(put(store, block({"M1": [(T0 + 900, 2), (T0 + 1800, 3)]}), sequence=2)) == (
+        2,
+        0,
+        0,
+    )
     assert [row[2] for row in exported(store)] == [1, 2, 3, 4]
 
 

@@ -275,4 +275,3 @@ def _block(catalogue: Catalogue, rows: list[Row]) -> tuple[Block, Integers]:
         missing=missing if missing.any() else None,
     )
     return block, np.array([row[7] for row in rows])
-

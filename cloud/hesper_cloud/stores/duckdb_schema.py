@@ -19,11 +19,11 @@ _ROW = (
     "meter INTEGER, profile INTEGER, captured_at BIGINT, clock_status UTINYINT, quality INTEGER, "
     f"layout INTEGER, received_at BIGINT, stored_at BIGINT, {_VALUES}, more BIGINT[]"
 )
+_BATCH = "gateway VARCHAR, epoch VARCHAR, sequence BIGINT, digest VARCHAR, stored_at BIGINT"
 _TABLES = (
     f"CREATE TABLE IF NOT EXISTS readings ({_ROW})",
     f"CREATE TABLE IF NOT EXISTS revisions ({_ROW})",
-    "CREATE TABLE IF NOT EXISTS batches"
-    " (gateway VARCHAR, epoch VARCHAR, sequence BIGINT, digest VARCHAR, stored_at BIGINT)",
+    f"CREATE TABLE IF NOT EXISTS batches ({_BATCH})",
     "CREATE TABLE IF NOT EXISTS meters (key INTEGER, id VARCHAR)",
     "CREATE TABLE IF NOT EXISTS profiles (key INTEGER, logical_name VARCHAR)",
     "CREATE TABLE IF NOT EXISTS layouts (key INTEGER, quantities VARCHAR)",

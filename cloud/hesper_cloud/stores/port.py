@@ -110,6 +110,16 @@ class Written:
     accepted: tuple[Flags, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CommittedRows:
+    """One block after its commit: who sent it, which rows are new, when it was stored."""
+
+    gateway: str
+    block: Block
+    accepted: Flags
+    stored_at: int
+
+
 class ReadValue(NamedTuple):
     """One value of a stored reading."""
 

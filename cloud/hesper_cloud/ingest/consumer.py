@@ -1,0 +1,223 @@
+"""The consumer's connection to the broker: MQTT 5 over paho, on a thread of its own.
+
+Theory of operation. The session has no life of its own (Clean Start, expiry 0): what a dead
+consumer held is sent again by the gateways, which wait for receipts. Messages are acknowledged by
+hand, after they are settled, and at most ``receive_maximum`` are outstanding: that is the back
+pressure. An acknowledgement belongs to the connection over which its message came; after a
+reconnect it is dropped, because the packet id may name another message by then. Shared
+subscriptions carry readings, events and results; the gateways' retained status is subscribed
+unshared, so that every instance knows all of it. Only when the broker has granted the subscriptions
+does the consumer announce itself (retained, with a last will), which wakes the gateways.
+"""
+
+import logging
+import queue
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hesper_contracts import status
+from hesper_contracts.batch import MAX_PAYLOAD
+from hesper_contracts.frame import Kind, Refused
+from hesper_contracts.topics import CloudAddress, Topics
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from hesper_cloud import metrics
+from hesper_cloud.ingest.message import Delivery, Message
+
+log = logging.getLogger(__name__)
+
+ROLE = "ingest"
+SHARED = (Kind.READINGS, Kind.EVENTS, Kind.RESULTS)
+KEEPALIVE_S = 30
+_RECONNECT_S = (1, 10)
+_QUEUED_RECEIPTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where the broker is and who the consumer is on it."""
+
+    host: str
+    port: int
+    root: str
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls_ca: Path | None = None
+    instance: str = "main"
+    receive_maximum: int = 400
+
+
+class Consumer:
+    """Hands messages over through `messages`; publishes receipts."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        strange: Callable[[str, bytes, str], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Prepares a consumer; `start` connects it.
+
+        Args:
+            connection: The broker and the account.
+            strange: Called with topic, payload and reason for a message on no topic of ours.
+            clock: Tells epoch seconds.
+        """
+        self.messages: queue.Queue[Message] = queue.Queue()  # bounded by the receive maximum
+        self.announced = threading.Event()
+        self._connection = connection
+        self._strange = strange
+        self._clock = clock
+        self._topics = Topics(connection.root)
+        self._started_at = datetime.now(UTC)
+        self._generation = 0
+        self._pending: set[int] = set()
+        self._client = self._make_client()
+
+    def _make_client(self) -> mqtt.Client:
+        settings = self._connection
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id="",
+            protocol=mqtt.MQTTv5,
+            manual_ack=True,
+        )
+        client.enable_logger(log)
+        if settings.username is not None:
+            client.username_pw_set(settings.username, settings.password)
+        if settings.tls_ca is not None:
+            client.tls_set_context(ssl.create_default_context(cafile=str(settings.tls_ca)))
+        client.reconnect_delay_set(*_RECONNECT_S)
+        client.max_queued_messages_set(_QUEUED_RECEIPTS)
+        client.will_set(self._status_topic, self._status("offline"), qos=1, retain=True)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        return client
+
+    @property
+    def _status_topic(self) -> str:
+        return self._topics.cloud_status(ROLE, self._connection.instance)
+
+    def _status(self, state: status.Presence) -> bytes:
+        return status.to_payload(
+            status.CloudStatus(
+                role=ROLE,
+                instance=self._connection.instance,
+                state=state,
+                started_at=self._started_at,
+            )
+        )
+
+    def start(self) -> None:
+        """Connects in the background and stays connected, whatever the broker does."""
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = 0
+        properties.ReceiveMaximum = self._connection.receive_maximum
+        properties.MaximumPacketSize = MAX_PAYLOAD + 1024
+        self._client.connect_async(
+            self._connection.host,
+            self._connection.port,
+            keepalive=KEEPALIVE_S,
+            clean_start=True,
+            properties=properties,
+        )
+        self._client.loop_start()
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """Says goodbye and ends the thread; unacknowledged messages go back to the broker."""
+        if self.announced.is_set():
+            farewell = self._client.publish(self._status_topic, self._status("offline"), 1, True)
+            try:
+                farewell.wait_for_publish(timeout_s)
+            except (RuntimeError, ValueError) as error:  # the connection went in between
+                log.info("goodbye not said: %s", error)
+        self._client.disconnect()
+        self._client.loop_stop()
+        metrics.CONNECTED.set(0)
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Gives a message back its place in the window, if its connection still stands."""
+        if delivery.connection == self._generation:
+            self._client.ack(delivery.packet, delivery.qos)
+
+    def publish(self, gateway: str, kind: Kind, payload: bytes) -> None:
+        """Publishes to a gateway, QoS 1; while disconnected it waits in a bounded queue."""
+        self._client.publish(self._topics.down(gateway, kind), payload, qos=1)
+
+    def _on_connect(
+        self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if reason.is_failure:
+            log.error("broker refuses the consumer: %s", reason)
+            return
+        log.info("connected to broker %s:%d", self._connection.host, self._connection.port)
+        self._generation += 1
+        self._pending.clear()
+        filters = [self._topics.shared(ROLE, kind) for kind in SHARED]
+        for name in (*filters, self._topics.every_status()):
+            _, packet = client.subscribe(name, qos=1)
+            if packet is not None:
+                self._pending.add(packet)
+        metrics.CONNECTED.set(1)
+
+    def _on_subscribe(
+        self, client: mqtt.Client, _data: Any, packet: int, reasons: list[ReasonCode], _props: Any
+    ) -> None:
+        for reason in reasons:
+            if reason.is_failure:
+                log.error("broker refuses a subscription: %s; check the account's ACL", reason)
+        self._pending.discard(packet)
+        if not self._pending:
+            client.publish(self._status_topic, self._status("online"), qos=1, retain=True)
+            self.announced.set()
+
+    def _on_disconnect(
+        self, _client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any
+    ) -> None:
+        metrics.CONNECTED.set(0)
+        self._generation += 1
+        self.announced.clear()
+        log.warning("disconnected from the broker: %s", reason)
+
+    def _on_message(self, _client: mqtt.Client, _data: Any, received: mqtt.MQTTMessage) -> None:
+        delivery = Delivery(self._generation, received.mid, received.qos)
+        topic, payload = _topic_of(received), bytes(received.payload)
+        try:
+            address = self._topics.parse(topic)
+            if isinstance(address, CloudAddress):
+                raise Refused("a cloud role's topic")
+        except Refused as error:
+            self._strange(topic, payload, str(error))
+            self.acknowledge(delivery)
+            return
+        metrics.MESSAGES.labels(address.kind).inc()
+        self.messages.put(
+            Message(
+                topic,
+                address.gateway,
+                address.kind,
+                payload,
+                delivery,
+                time.monotonic(),
+                self._clock(),
+            )  # fmt: skip
+        )
+
+
+def _topic_of(received: mqtt.MQTTMessage) -> str:
+    try:
+        return received.topic
+    except UnicodeDecodeError:
+        return "a topic that is not UTF-8"

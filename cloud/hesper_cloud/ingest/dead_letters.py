@@ -1,0 +1,78 @@
+"""Messages that could not be understood: kept with the reason, counted, bounded.
+
+The same octets sent again on the same topic are counted and kept once. Only so many are kept, the
+newest; of a large payload only the beginning, with the digest of the whole.
+"""
+
+import hashlib
+import logging
+import threading
+from collections import OrderedDict
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine, delete, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from hesper_cloud import metrics
+from hesper_cloud.db.engines import writing
+from hesper_cloud.db.registry import DeadLetter
+
+log = logging.getLogger(__name__)
+
+KEPT_OCTETS = 64 * 1024
+KEPT_LETTERS = 10_000
+_REMEMBERED = 10_000
+_MAX_TEXT = 500
+_PRUNE_EVERY = 500
+
+
+class DeadLetters:
+    """Keeps dead letters in the registry database; may be used from any thread."""
+
+    def __init__(self, engine: Engine, kept: int = KEPT_LETTERS) -> None:
+        self._engine = engine
+        self._kept = kept
+        self._lock = threading.Lock()
+        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._since_prune = 0
+
+    def add(self, topic: str, payload: bytes, reason: str) -> None:
+        """Keeps one message that nothing else will be done with."""
+        kind = topic.rsplit("/", 1)[-1] if "/up/" in topic else "other"
+        metrics.DEAD_LETTERS.labels(kind[:20]).inc()
+        digest = hashlib.sha256(payload).hexdigest()
+        with self._lock:
+            if self._is_repeated((topic, digest)):
+                return
+            log.warning("dead letter on %s: %s", topic[:_MAX_TEXT], reason[:_MAX_TEXT])
+            try:
+                self._store(topic, payload, reason, digest)
+            except SQLAlchemyError as error:
+                self._seen.pop((topic, digest), None)
+                log.error("dead letter not kept: %s", error)  # noqa: TRY400 - a full disk is no bug to trace
+
+    def _is_repeated(self, letter: tuple[str, str]) -> bool:
+        repeated = letter in self._seen
+        self._seen[letter] = None
+        self._seen.move_to_end(letter)
+        if len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
+        return repeated
+
+    def _store(self, topic: str, payload: bytes, reason: str, digest: str) -> None:
+        with writing(self._engine) as session:
+            session.add(
+                DeadLetter(
+                    topic=topic[:_MAX_TEXT],
+                    reason=reason[:_MAX_TEXT],
+                    payload=payload[:KEPT_OCTETS],
+                    received_at=datetime.now(UTC),
+                    digest=digest,
+                )
+            )
+            self._since_prune += 1
+            if self._since_prune >= _PRUNE_EVERY or self._kept < _PRUNE_EVERY:
+                self._since_prune = 0
+                newest = select(func.max(DeadLetter.id)).scalar_subquery()
+                session.flush()
+                session.execute(delete(DeadLetter).where(DeadLetter.id <= newest - self._kept))

@@ -1,0 +1,67 @@
+"""A readings message becomes blocks, or is refused with a reason."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hesper_contracts import batch, columns, readings_json
+from hesper_contracts.batch import BatchId
+from hesper_contracts.frame import Encoding, Kind, Refused, expect
+
+from hesper_cloud.ingest.message import Message, batch_id
+from hesper_cloud.stores.blocks import block_of
+from hesper_cloud.stores.port import Block
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One readings message taken apart; `batch` is None when a third party named none."""
+
+    message: Message
+    batch: BatchId | None
+    digest: str
+    blocks: tuple[Block, ...]
+
+
+def identify(message: Message) -> BatchId | None:
+    """Returns the identity of a batch if its payload gives one, whatever the body holds."""
+    try:
+        if message.payload[:1] == readings_json.FIRST_OCTET:
+            return _named(message, readings_json.parse(message.payload))
+        sealed = batch.open_(message.payload)
+        return batch_id(message.gateway, sealed.epoch, sealed.sequence)
+    except Refused:
+        return None
+
+
+def decode(message: Message) -> Decoded:
+    """Takes a readings message apart.
+
+    Raises:
+        Refused: it cannot be decoded; the text says why.
+    """
+    digest = batch.digest(message.payload)
+    received_at = int(message.received_at)
+    if message.payload[:1] == readings_json.FIRST_OCTET:
+        return _from_json(message, digest)
+    expect(message.payload, Kind.READINGS, Encoding.COLUMNS, Encoding.COLUMNS_ZSTD)
+    sealed = batch.open_(message.payload)
+    identity = batch_id(message.gateway, sealed.epoch, sealed.sequence)
+    sections = columns.decode(sealed.body, sealed.header.encoding)
+    blocks = tuple(block_of(section, received_at) for section in sections)
+    return Decoded(message, identity, digest, blocks)
+
+
+def _from_json(message: Message, digest: str) -> Decoded:
+    if len(message.payload) > batch.MAX_PAYLOAD:
+        raise Refused(f"at most {batch.MAX_PAYLOAD} octets are accepted")
+    parsed = readings_json.parse(message.payload)
+    now = datetime.fromtimestamp(message.received_at, UTC)
+    sections = columns.from_sections(readings_json.sections(parsed, now))
+    blocks = tuple(block_of(section, int(message.received_at)) for section in sections)
+    return Decoded(message, _named(message, parsed), digest, blocks)
+
+
+def _named(message: Message, parsed: readings_json.JsonReadings) -> BatchId | None:
+    if parsed.batch is None:
+        return None
+    return batch_id(message.gateway, parsed.batch.epoch, parsed.batch.sequence)

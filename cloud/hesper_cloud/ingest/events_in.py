@@ -1,0 +1,61 @@
+"""Events batches become rows of the events table; an event id is stored once."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from hesper_contracts import events
+from hesper_contracts.events import Event
+from hesper_contracts.frame import Refused
+from hesper_contracts.topics import meter_id
+from sqlalchemy.orm import Session
+
+from hesper_cloud import metrics
+from hesper_cloud.db import registry
+from hesper_cloud.ingest.message import Message
+from hesper_cloud.ingest.seen import insert_new
+
+MAX_ID = 128
+MAX_CODE = 128
+Told = Callable[[Session, str, Event], None]
+
+
+class EventRows:
+    """Decodes events batches and inserts their events.
+
+    `followers` are called inside the transaction with the gateway and every event that is new, so
+    that what they conclude is committed with it.
+    """
+
+    def __init__(self, followers: tuple[Told, ...] = ()) -> None:
+        self._followers = followers
+
+    def decode(self, message: Message) -> events.EventList:
+        """Takes a payload apart; raises Refused."""
+        decoded = events.from_payload(message.payload)
+        for event in decoded.events:
+            if not 0 < len(event.id) <= MAX_ID or not 0 < len(event.code) <= MAX_CODE:
+                raise Refused(f"an event's id and code have 1 to {MAX_ID} characters")
+            if event.meter is not None:
+                meter_id(event.meter)
+        return decoded
+
+    def insert(
+        self, session: Session, message: Message, decoded: events.EventList, stored_at: datetime
+    ) -> None:
+        """Adds events that are new to the transaction."""
+        for event in decoded.events:
+            row = {
+                "id": event.id,
+                "meter": event.meter,
+                "gateway": message.gateway,
+                "code": event.code,
+                "severity": event.severity,
+                "occurred_at": event.occurred_at,
+                "stored_at": stored_at,
+                "text": event.text,
+                "attributes": event.attributes,
+            }
+            if insert_new(session, registry.Event, row):
+                metrics.EVENTS.inc()
+                for told in self._followers:
+                    told(session, message.gateway, event)

@@ -1,0 +1,56 @@
+"""What travels between the stages of ingest."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hesper_contracts.batch import BatchId
+from hesper_contracts.frame import Kind, Refused
+from hesper_contracts.receipts import Verdict
+
+
+class Delivery(NamedTuple):
+    """Names a message to the broker: which connection it came over, and its packet id there."""
+
+    connection: int
+    packet: int
+    qos: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message as it arrived; `arrived` is monotonic seconds, `received_at` epoch seconds."""
+
+    topic: str
+    gateway: str
+    kind: Kind
+    payload: bytes
+    delivery: Delivery
+    arrived: float
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of one batch, to be told to its gateway."""
+
+    batch: BatchId
+    digest: str
+    verdict: Verdict
+    reason: str
+    arrived: float
+
+
+MAX_SEQUENCE = 2**63 - 1
+
+
+def batch_id(gateway: str, epoch: str, sequence: int) -> BatchId:
+    """Returns a batch's identity.
+
+    Raises:
+        Refused: the sequence is beyond what stores count, or the epoch is not 16 hex digits.
+    """
+    if not 0 <= sequence <= MAX_SEQUENCE:
+        raise Refused(f"sequence {sequence} is not between 0 and 2**63 - 1")
+    if len(epoch) != 16 or not set(epoch) <= set("0123456789abcdef"):
+        raise Refused(f"epoch {epoch!r} is not 16 lower-case hex digits")
+    return BatchId(gateway, epoch, sequence)

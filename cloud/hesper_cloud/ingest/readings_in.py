@@ -1,0 +1,185 @@
+"""Readings batches: decode, recognise, validate, store, and say what became of each.
+
+Per group of messages:
+
+1. What cannot be decoded is a dead letter, receipted as rejected if it names its batch.
+2. A batch that is stored already, with the same digest, gets its receipt again and nothing else.
+   With another digest it is a dead letter and an alarm, and gets no receipt.
+3. The rest is validated and written in one transaction with its batch ids. If the store refuses the
+   group, batches are written one by one, so that only the offending one is rejected.
+4. Followers (rules, latest values) see what was committed, and only that.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from hesper_contracts.batch import BatchId, digest
+from hesper_contracts.frame import Refused
+
+from hesper_cloud import metrics
+from hesper_cloud.ingest.dead_letters import DeadLetters
+from hesper_cloud.ingest.decode import Decoded, decode, identify
+from hesper_cloud.ingest.message import Message, Settled
+from hesper_cloud.ingest.out_of_time import without_rows_out_of_time
+from hesper_cloud.ingest.persist import until_stored
+from hesper_cloud.ingest.validate import judged
+from hesper_cloud.latest import LatestValues
+from hesper_cloud.stores.port import CommittedRows, Group, ReadingStore, StoreRefused, Written
+
+log = logging.getLogger(__name__)
+
+
+class Committed(Protocol):
+    """What is told about rows after their commit."""
+
+    def rows_committed(self, rows: CommittedRows) -> None:
+        """Takes one block of a batch with the mask of its new rows."""
+        ...
+
+
+class Alarms(Protocol):
+    """Where a batch that contradicts itself is reported."""
+
+    def digest_mismatch(self, batch: BatchId) -> None:
+        """Raises an alarm: a known sequence came with another digest."""
+        ...
+
+
+class ReadingsIn:
+    """Takes groups of readings messages."""
+
+    def __init__(
+        self,
+        store: ReadingStore,
+        latest: LatestValues,
+        dead_letters: DeadLetters,
+        alarms: Alarms,
+        stop: threading.Event,
+    ) -> None:
+        self._store = store
+        self._latest = latest
+        self._dead_letters = dead_letters
+        self._alarms = alarms
+        self._stop = stop
+        self.followers: list[Committed] = []
+        self.stored_readings = 0
+
+    def store(self, messages: Sequence[Message]) -> tuple[list[Settled], "Aftermath"]:
+        """Stores a group durably; returns what receipts to give, and what to tell afterwards."""
+        settled: list[Settled] = []
+        decoded = [each for message in messages for each in self._decoded(message, settled)]
+        fresh = self._unknown(decoded, settled)
+        aftermath = Aftermath(self.followers)
+        if fresh:
+            self._write(fresh, settled, aftermath)
+        return settled, aftermath
+
+    def _decoded(self, message: Message, settled: list[Settled]) -> list[Decoded]:
+        try:
+            return [decode(message)]
+        except Refused as error:
+            self._reject(message, str(error), settled)
+            return []
+
+    def _reject(self, message: Message, reason: str, settled: list[Settled]) -> None:
+        self._dead_letters.add(message.topic, message.payload, reason)
+        batch = identify(message)
+        if batch is not None:
+            found = digest(message.payload)
+            settled.append(Settled(batch, found, "rejected", reason[:200], message.arrived))
+
+    def _unknown(self, decoded: Sequence[Decoded], settled: list[Settled]) -> list[Decoded]:
+        """Returns what is not stored yet, each batch once; settles or sets aside the rest."""
+        ids = list({each.batch for each in decoded if each.batch is not None})
+        known = until_stored(lambda: self._store.known(ids), self._stop) if ids else {}
+        fresh: list[Decoded] = []
+        in_group: dict[BatchId, str] = {}
+        for each in decoded:
+            if each.batch is None:
+                fresh.append(each)
+            elif each.batch in known:
+                self._again(each, known[each.batch], settled)
+            elif each.batch in in_group:
+                self._again(each, in_group[each.batch], [])
+            else:
+                in_group[each.batch] = each.digest
+                fresh.append(each)
+        return fresh
+
+    def _again(self, each: Decoded, stored_digest: str, settled: list[Settled]) -> None:
+        batch = each.batch
+        if batch is None:
+            return
+        if each.digest == stored_digest:
+            settled.append(Settled(batch, each.digest, "stored", "", each.message.arrived))
+            return
+        reason = f"batch {batch.epoch}/{batch.sequence} is stored with another digest"
+        self._dead_letters.add(each.message.topic, each.message.payload, reason)
+        self._alarms.digest_mismatch(batch)
+
+    def _write(
+        self, fresh: Sequence[Decoded], settled: list[Settled], aftermath: "Aftermath"
+    ) -> None:
+        try:
+            self._write_together(fresh, settled, aftermath)
+        except StoreRefused as error:
+            if len(fresh) == 1:
+                self._reject(fresh[0].message, f"the store refuses it: {error}", settled)
+                return
+            for each in fresh:
+                self._write([each], settled, aftermath)
+
+    def _write_together(
+        self, fresh: Sequence[Decoded], settled: list[Settled], aftermath: "Aftermath"
+    ) -> None:
+        now = int(time.time())
+        blocks, gateways = [], []
+        for each in fresh:
+            for block in each.blocks:
+                kept = without_rows_out_of_time(block, each.message, self._dead_letters)
+                blocks.append(judged(kept, self._latest, now))
+                gateways.append(each.message.gateway)
+        batches = {each.batch: each.digest for each in fresh if each.batch is not None}
+        group = Group(batches, blocks, now)
+        written = until_stored(lambda: self._store.write(group), self._stop)
+        settled += [
+            Settled(each.batch, each.digest, "stored", "", each.message.arrived)
+            for each in fresh
+            if each.batch is not None
+        ]
+        self._count(written)
+        aftermath.add(gateways, group, written)
+
+    def _count(self, written: Written) -> None:
+        self.stored_readings += written.new
+        metrics.READINGS.labels("new").inc(written.new)
+        metrics.READINGS.labels("duplicate").inc(written.duplicate)
+        metrics.READINGS.labels("conflicting").inc(written.conflicting)
+        metrics.GROUP_READINGS.observe(written.new + written.duplicate + written.conflicting)
+
+
+class Aftermath:
+    """What followers are told once receipts are on their way."""
+
+    def __init__(self, followers: Sequence[Committed]) -> None:
+        self._followers = followers
+        self._writes: list[tuple[list[str], Group, Written]] = []
+
+    def add(self, gateways: list[str], group: Group, written: Written) -> None:
+        """Adds one committed group; `gateways` names the sender of each block."""
+        self._writes.append((gateways, group, written))
+
+    def tell(self) -> None:
+        """Tells every follower about every block that has rows."""
+        for gateways, group, written in self._writes:
+            for gateway, block, accepted in zip(
+                gateways, group.blocks, written.accepted, strict=True
+            ):
+                if len(accepted) and np.any(accepted):
+                    rows = CommittedRows(gateway, block, accepted, group.stored_at)
+                    for follower in self._followers:
+                        follower.rows_committed(rows)

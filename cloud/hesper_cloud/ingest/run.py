@@ -1,0 +1,227 @@
+"""Ingest as a service: a consumer thread, a writer thread, and what ties them together.
+
+The consumer's thread only receives. The writer's thread takes a group of messages at a time, makes
+it durable, hands the receipts out, gives the messages back to the broker, and only then tells the
+followers: rules first (they compare with the value before), then latest values and contacts.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from hesper_contracts.events import EventList
+from hesper_contracts.frame import Kind, Refused
+from hesper_contracts.signing import Signer
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from hesper_cloud.ingest import identified
+from hesper_cloud.ingest.consumer import Connection, Consumer
+from hesper_cloud.ingest.contacts import Contacts
+from hesper_cloud.ingest.dead_letters import DeadLetters
+from hesper_cloud.ingest.events_in import EventRows
+from hesper_cloud.ingest.grouping import Grouping
+from hesper_cloud.ingest.message import Message, Settled
+from hesper_cloud.ingest.persist import Stopped, until_stored
+from hesper_cloud.ingest.readings_in import Aftermath, ReadingsIn
+from hesper_cloud.ingest.receipts import Receipts
+from hesper_cloud.ingest.registry_in import RegistryIn
+from hesper_cloud.ingest.results_in import ResultRows
+from hesper_cloud.ingest.status_in import StatusIn
+from hesper_cloud.latest import LatestValues
+from hesper_cloud.rules.alerts import Alerts
+from hesper_cloud.rules.reverse_energy import ReverseEnergyRule
+from hesper_cloud.rules.tamper import TamperRule
+from hesper_cloud.rules.voltage import VoltageRule
+from hesper_cloud.settings import Settings
+from hesper_cloud.stores.port import CommittedRows, ReadingStore
+
+log = logging.getLogger(__name__)
+
+_RATE_WINDOW_S = 10.0
+_STOP_S = 15.0
+
+
+class Rate:
+    """Readings per second over the last seconds."""
+
+    def __init__(self) -> None:
+        self._counts: deque[tuple[float, int]] = deque()
+
+    def rows_committed(self, rows: CommittedRows) -> None:
+        """Counts new rows."""
+        self._counts.append((time.monotonic(), int(rows.accepted.sum())))
+        self._forget()
+
+    def per_second(self) -> float:
+        """Returns the mean over the window."""
+        self._forget()
+        return sum(count for _, count in tuple(self._counts)) / _RATE_WINDOW_S
+
+    def _forget(self) -> None:
+        oldest = time.monotonic() - _RATE_WINDOW_S
+        while self._counts and self._counts[0][0] < oldest:
+            self._counts.popleft()
+
+
+class CacheFeed:
+    """Feeds the latest-value cache."""
+
+    def __init__(self, latest: LatestValues) -> None:
+        self._latest = latest
+
+    def rows_committed(self, rows: CommittedRows) -> None:
+        """Takes new rows."""
+        self._latest.take(rows.block, rows.accepted, rows.stored_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Intakes:
+    """Who takes which kind of message."""
+
+    readings: ReadingsIn
+    events: RegistryIn[EventList]
+    results: RegistryIn[str]
+    status: StatusIn
+
+    @classmethod
+    def build(
+        cls,
+        store: ReadingStore,
+        engine: Engine,
+        latest: LatestValues,
+        dead_letters: DeadLetters,
+        stop: threading.Event,
+    ) -> Self:
+        """Builds all of them."""
+        alerts = Alerts(engine)
+        tamper = TamperRule(alerts)
+        event_rows = EventRows((identified.event_stored, tamper.event_stored))
+        return cls(
+            ReadingsIn(store, latest, dead_letters, alerts, stop),
+            RegistryIn(engine, event_rows, dead_letters, alerts, stop),
+            RegistryIn(engine, ResultRows(), dead_letters, alerts, stop),
+            StatusIn(engine),
+        )
+
+
+class Ingest:
+    """The ingest role; `run` is its whole life."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: ReadingStore,
+        engine: Engine,
+        signer: Signer,
+        latest: LatestValues,
+    ) -> None:
+        self._store = store
+        self._latest = latest
+        self._stop = threading.Event()
+        self.dead_letters = DeadLetters(engine)
+        self.rate = Rate()
+        self.consumer = Consumer(connection(settings), self.dead_letters.add)
+        self._receipts = Receipts(signer, self.consumer.publish)
+        self._contacts = Contacts(engine)
+        self._intakes = Intakes.build(store, engine, latest, self.dead_letters, self._stop)
+        alerts = Alerts(engine)
+        self._intakes.readings.followers += [
+            VoltageRule(alerts, settings.rules),
+            ReverseEnergyRule(alerts, latest),  # before the cache: compares with the value before
+            CacheFeed(latest),
+            self._contacts,
+            self.rate,
+        ]
+        self._grouping = Grouping(
+            self.consumer.messages,
+            settings.ingest.group_max_messages,
+            settings.ingest.group_linger_ms / 1000,
+        )
+
+    async def run(self) -> None:
+        """Runs until cancelled; ends with the writer's error if it failed."""
+        await asyncio.to_thread(self._latest.load, self._store)
+        self.consumer.start()
+        writer = asyncio.create_task(asyncio.to_thread(self._work), name="ingest writer")
+        try:
+            await asyncio.shield(writer)
+        finally:
+            self._stop.set()
+            await asyncio.wait_for(writer, _STOP_S)
+            await asyncio.to_thread(self.consumer.stop)
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            group = self._grouping.next_group()
+            if group:
+                try:
+                    self._settle(group)
+                except Stopped:
+                    break
+            self._contacts.flush()
+        self._contacts.flush(at_once=True)
+
+    def _settle(self, group: Sequence[Message]) -> None:
+        """Settles a group; one message that nobody foresaw must not hold up the others."""
+        try:
+            self._take(group)
+        except Stopped:
+            raise
+        except Exception as error:
+            if len(group) > 1:
+                for message in group:
+                    self._settle([message])
+                return
+            log.exception("message on %s could not be settled", group[0].topic)
+            reason = f"unforeseen {type(error).__name__}: {error}"
+            self.dead_letters.add(group[0].topic, group[0].payload, reason)
+            self.consumer.acknowledge(group[0].delivery)
+
+    def _take(self, group: Sequence[Message]) -> None:
+        by_kind: dict[Kind, list[Message]] = {}
+        for message in group:
+            by_kind.setdefault(message.kind, []).append(message)
+        for message in by_kind.get(Kind.STATUS, ()):
+            self._take_status(message)
+        settled: list[Settled] = []
+        aftermath = Aftermath(())
+        if readings := by_kind.get(Kind.READINGS):
+            settled, aftermath = self._intakes.readings.store(readings)
+        if events := by_kind.get(Kind.EVENTS):
+            settled += self._intakes.events.store(events)
+        if results := by_kind.get(Kind.RESULTS):
+            settled += self._intakes.results.store(results)
+        self._receipts.give(settled)
+        for message in group:
+            self.consumer.acknowledge(message.delivery)
+        try:
+            aftermath.tell()
+        except SQLAlchemyError as error:
+            log.warning("rules could not write their alerts: %s", error)
+
+    def _take_status(self, message: Message) -> None:
+        try:
+            until_stored(lambda: self._intakes.status.take(message), self._stop)
+        except Refused as error:
+            self.dead_letters.add(message.topic, message.payload, str(error))
+
+
+def connection(settings: Settings) -> Connection:
+    """Returns how the consumer reaches the broker."""
+    broker, account = settings.broker, settings.broker.ingest
+    return Connection(
+        host=broker.host,
+        port=broker.port,
+        root=broker.root,
+        username=None if account is None else account.username,
+        password=None if account is None else account.password(),
+        tls_ca=broker.tls_ca,
+        instance=settings.ingest.instance,
+        receive_maximum=min(2 * settings.ingest.group_max_messages, 0xFFFF),
+    )

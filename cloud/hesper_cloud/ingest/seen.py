@@ -1,0 +1,35 @@
+"""Batch ids of kinds that live in the registry database, in the same transaction as their rows."""
+
+from datetime import datetime
+from typing import Any
+
+from hesper_contracts.batch import BatchId
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from hesper_cloud.db.registry import BatchSeen, RegistryBase
+
+
+def stored_digest(session: Session, batch: BatchId) -> str | None:
+    """Returns the digest under which a batch is stored, or None."""
+    row = session.get(BatchSeen, tuple(batch))
+    return None if row is None else row.digest
+
+
+def remember(session: Session, batch: BatchId, digest: str, stored_at: datetime) -> None:
+    """Adds a batch id to the transaction."""
+    session.add(BatchSeen(**batch._asdict(), digest=digest, stored_at=stored_at))
+
+
+def insert_new(session: Session, model: type[RegistryBase], values: dict[str, Any]) -> bool:
+    """Inserts one row unless its key is there; says whether it was inserted."""
+    table = model.__table__
+    if not isinstance(table, Table):
+        raise TypeError(f"{model.__name__} is mapped to no table")
+    dialect = session.get_bind().dialect.name
+    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    result = session.execute(
+        insert.values(values).on_conflict_do_nothing().returning(*table.primary_key)
+    )
+    return result.first() is not None

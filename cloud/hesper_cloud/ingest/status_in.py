@@ -1,0 +1,83 @@
+"""Retained gateway status becomes the row of the gateway.
+
+A last will speaks for the boot that left it. When a gateway has started again in the meantime, the
+will of its former connection may still arrive; it carries an older boot and is passed over.
+"""
+
+from datetime import UTC, datetime
+
+from hesper_contracts import status
+from hesper_contracts.frame import Refused
+from hesper_contracts.status import GatewayStatus
+from hesper_contracts.topics import gateway_id
+from sqlalchemy import Engine
+
+from hesper_cloud.db.engines import writing
+from hesper_cloud.db.registry import Gateway
+from hesper_cloud.ingest.message import Message
+
+_MAX_COUNT = 2**63 - 1
+
+
+class StatusIn:
+    """Takes status messages."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def take(self, message: Message) -> None:
+        """Brings one gateway's row up to date.
+
+        Raises:
+            Refused: no status, or one that names another gateway.
+        """
+        if not message.payload:  # a retained status that was cleared
+            return
+        found = status.gateway_from_payload(message.payload)
+        if gateway_id(found.gateway) != message.gateway:
+            raise Refused(f"status of {found.gateway!r} on the topic of {message.gateway!r}")
+        counts = (
+            found.backlog_batches,
+            found.meters_total,
+            found.meters_reachable,
+            found.command_counter,
+        )
+        if not all(0 <= count <= _MAX_COUNT for count in counts):
+            raise Refused("a count that is none")
+        with writing(self._engine) as session:
+            row = session.get(Gateway, message.gateway)
+            if row is None:
+                now = datetime.now(UTC)
+                row = Gateway(id=message.gateway, state="unknown", first_seen_at=now, attributes={})
+                session.add(row)
+            if not _is_outlived(row, found):
+                _update(row, found)
+
+
+def _is_outlived(row: Gateway, found: GatewayStatus) -> bool:
+    other_boot = row.boot_id is not None and row.boot_id != found.boot_id
+    return (
+        other_boot
+        and found.state == "offline"
+        and row.started_at is not None
+        and found.started_at < row.started_at
+    )
+
+
+def _update(row: Gateway, found: GatewayStatus) -> None:
+    row.state = found.state
+    row.boot_id = found.boot_id
+    row.started_at = found.started_at
+    if found.state == "offline":
+        return
+    row.version = found.version
+    row.last_seen_at = datetime.now(UTC)
+    row.backlog = found.backlog_batches
+    row.oldest_unreceipted_at = found.oldest_unreceipted_at
+    row.meters_total, row.meters_reachable = found.meters_total, found.meters_reachable
+    row.command_counter = max(row.command_counter or 0, found.command_counter)
+    row.attributes = {
+        **(row.attributes or {}),
+        "clock_offset_ms": found.clock_offset_ms,
+        "outbox_percent": found.outbox_percent,
+    }

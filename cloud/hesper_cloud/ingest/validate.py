@@ -1,0 +1,116 @@
+"""Judges readings and sets their quality; never drops one.
+
+- **range**: a value that its unit can hardly have (a low-voltage meter at 2 kV);
+- **order**: an energy register that went backwards since the capture before;
+- **rollover**: it did so as a register does that passed its last digit;
+- **clock**: captured in the future, or longer ago than any profile buffer reaches, or with a clock
+  status that says invalid or doubtful (IEC 62056-6-2, clock status bits 0 and 1).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from hesper_contracts.quality import Quality
+
+from hesper_cloud.latest import LatestValues, present, value_before
+from hesper_cloud.stores.port import Block, Flags, Integers, Quantity
+
+AHEAD_S = 300
+BEHIND_S = 400 * 86_400
+_NOT_SPECIFIED = 0xFF
+_ENERGY_UNITS = frozenset({30, 31, 32})  # Wh, VAh, varh
+_MEGA = 10_000_000
+_BOUNDS: dict[int, tuple[int, int]] = {
+    27: (-_MEGA, _MEGA),  # W
+    28: (-_MEGA, _MEGA),  # VA
+    29: (-_MEGA, _MEGA),  # var
+    30: (0, 10**12),  # Wh
+    31: (0, 10**12),  # VAh
+    32: (0, 10**12),  # varh
+    33: (-10_000, 10_000),  # A
+    35: (0, 1_000),  # V
+    44: (40, 70),  # Hz
+}
+_SMALLEST_REGISTER = 100_000
+_INT64 = np.iinfo(np.int64)
+
+
+def judged(block: Block, latest: LatestValues, now: int) -> Block:
+    """Returns the block with quality flags added.
+
+    Args:
+        block: Rows, meter by meter, ascending in time.
+        latest: What was committed last, to judge the first row of each meter by.
+        now: Epoch seconds, to judge the meters' clocks by.
+    """
+    quality = block.quality.astype(np.int64)
+    quality |= _clock(block, now)
+    previous = latest.previous(block)
+    for place, quantity in enumerate(block.quantities):
+        outside = present(block, place) & _outside(block.values[place], quantity)
+        quality |= np.where(outside, _RANGE, 0)
+        if is_register(quantity):
+            quality |= _order(block, place, previous)
+    return replace(block, quality=quality)
+
+
+_RANGE = int(Quality.OUT_OF_RANGE)
+
+
+def is_register(quantity: Quantity) -> bool:
+    """Says whether a quantity is an energy register that only grows (value group D = 8)."""
+    groups = quantity.logical_name.split(".")
+    return quantity.unit in _ENERGY_UNITS and groups[0] == "1" and groups[3] == "8"
+
+
+def _clock(block: Block, now: int) -> Integers:
+    captured = block.captured_at
+    latest_believable = now + AHEAD_S
+    far = (captured > latest_believable) | (captured < now - BEHIND_S)
+    told = block.clock_status != _NOT_SPECIFIED
+    invalid, doubtful = told & (block.clock_status & 1 > 0), told & (block.clock_status & 2 > 0)
+    flags: Integers = (
+        far * np.int64(Quality.TIME_FAR_OFF)
+        | invalid * np.int64(Quality.CLOCK_INVALID)
+        | doubtful * np.int64(Quality.CLOCK_DOUBTFUL)
+    )
+    return flags
+
+
+def _outside(values: Integers, quantity: Quantity) -> Flags:
+    bounds = _BOUNDS.get(quantity.unit)
+    if bounds is None:
+        return np.zeros(len(values), dtype=bool)
+    lowest, highest = (_scaled(bound, quantity.scaler) for bound in bounds)
+    outside: Flags = (values < lowest) | (values > highest)
+    return outside
+
+
+def _scaled(bound: int, scaler: int) -> int:
+    exact = bound * 10**-scaler if scaler <= 0 else bound // 10**scaler
+    return int(min(max(exact, _INT64.min), _INT64.max))
+
+
+def _order(block: Block, place: int, previous: tuple[Integers, Integers, Flags] | None) -> Integers:
+    before, known = value_before(block, place, previous)
+    values = block.values[place]
+    fell = np.flatnonzero(known & present(block, place) & (values < before))
+    flags = np.zeros(block.row_count, dtype=np.int64)
+    for row in fell:  # rare: nothing to vectorise
+        rolled = _rolled_over(int(before[row]), int(values[row]))
+        flags[row] = Quality.ROLLOVER if rolled else Quality.OUT_OF_ORDER
+    return flags
+
+
+def _rolled_over(before: int, after: int) -> bool:
+    """Says whether a fall looks like a register that passed its end.
+
+    The end is that of its decimal digits (99 998 → 3) or of 32 bits.
+    """
+    return any(
+        capacity >= _SMALLEST_REGISTER
+        and before * 10 >= capacity * 9
+        and 0 <= after * 10 <= capacity
+        for capacity in (10 ** len(str(max(before, 0))), 1 << 32)
+        if before < capacity
+    )

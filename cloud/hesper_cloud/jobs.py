@@ -1,0 +1,91 @@
+"""Work on a schedule: silence, the gap ledger, alerts that age, metrics.
+
+`Schedule` is pure, with the clock given to it; `run` drives it in the process, each job in a
+thread. A job whose database or store is unavailable is tried again at its next turn.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from hesper_cloud.gaps import GapLedger
+from hesper_cloud.rules.alerts import Alerts
+from hesper_cloud.rules.silence import SilenceRule
+from hesper_cloud.rules.tamper import clear_acknowledged
+from hesper_cloud.settings import Settings
+from hesper_cloud.stores.port import ReadingStore, StoreError
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], datetime]
+
+SILENCE_EVERY_S = 2.0
+GAPS_EVERY_S = 5.0
+MINUTE_S = 60.0
+_TICK_S = 0.5
+
+
+def utc_now() -> datetime:
+    """Returns the machine's time, aware UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something done every so often; `action` blocks."""
+
+    name: str
+    every_s: float
+    action: Callable[[], None]
+
+
+class Schedule:
+    """Says which jobs are due."""
+
+    def __init__(self, jobs: list[Job], now: datetime) -> None:
+        self._jobs = jobs
+        self._next_at = {job.name: now for job in jobs}
+
+    def due(self, now: datetime) -> list[Job]:
+        """Returns the jobs whose time has come, and plans their next turn."""
+        due = [job for job in self._jobs if self._next_at[job.name] <= now]
+        for job in due:
+            self._next_at[job.name] = now + timedelta(seconds=job.every_s)
+        return due
+
+
+def jobs(settings: Settings, store: ReadingStore, engine: Engine, clock: Clock) -> list[Job]:
+    """Returns the jobs of this process."""
+    alerts = Alerts(engine)
+    silence = SilenceRule(engine, alerts, settings.rules, clock)
+    ledger = GapLedger(engine, store, settings.rules, clock)
+    return [
+        Job("silence", SILENCE_EVERY_S, silence.check),
+        Job("gaps", GAPS_EVERY_S, ledger.check),
+        Job("acknowledged tamper alerts", MINUTE_S, lambda: clear_acknowledged(engine, clock())),
+        Job("metrics", SILENCE_EVERY_S, alerts.measure),
+    ]
+
+
+async def run(
+    settings: Settings, store: ReadingStore, engine: Engine, clock: Clock = utc_now
+) -> None:
+    """Runs the jobs until cancelled."""
+    schedule = Schedule(jobs(settings, store, engine, clock), clock())
+    while True:
+        for job in schedule.due(clock()):
+            await asyncio.to_thread(perform, job)
+        await asyncio.sleep(_TICK_S)
+
+
+def perform(job: Job) -> None:
+    """Performs one job; what is unavailable now is tried again at the job's next turn."""
+    try:
+        job.action()
+    except (SQLAlchemyError, StoreError) as error:
+        log.warning("job %r put off: %s", job.name, error)

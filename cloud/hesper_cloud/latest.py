@@ -1,0 +1,252 @@
+"""The latest value of every quantity of every meter, in memory.
+
+Fed from committed rows alone, by one owner per meter: `LatestValues.load` rebuilds it from the
+store at start, `LatestValues.take` follows what ingest committed. One table per profile and set of
+quantities, a row per meter, columns in numpy, so that taking a block costs a few array operations
+whatever its length. The newest row is the one captured last, where a row that claims to be captured
+after it was received counts as captured at its receipt: a clock set into the future does not hold
+its place for ever.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from hesper_cloud.stores.port import Block, Flags, Integers, Quantity, ReadingStore
+
+_FIRST_ROWS = 64
+_NEVER = np.iinfo(np.int64).min
+
+
+class LatestValue(NamedTuple):
+    """The newest stored value of one quantity; times in epoch seconds."""
+
+    profile: str
+    logical_name: str
+    value: int | None
+    scaler: int
+    unit: int
+    captured_at: int
+    stored_at: int
+    quality: int
+
+
+class Total(NamedTuple):
+    """A sum over meters: ``value * 10**scaler`` in ``unit``, and how many meters took part."""
+
+    value: int
+    scaler: int
+    unit: int
+    meters: int
+
+
+class _Table:
+    """Latest rows of one profile and one set of quantities."""
+
+    def __init__(self, profile: str, quantities: tuple[Quantity, ...]) -> None:
+        self.profile = profile
+        self.quantities = quantities
+        self.rows: dict[str, int] = {}
+        self.names: list[str] = []
+        self.rank = np.full(_FIRST_ROWS, _NEVER, dtype=np.int64)
+        self.captured_at = np.zeros(_FIRST_ROWS, dtype=np.int64)
+        self.stored_at = np.zeros(_FIRST_ROWS, dtype=np.int64)
+        self.quality = np.zeros(_FIRST_ROWS, dtype=np.int64)
+        self.version = np.zeros(_FIRST_ROWS, dtype=np.int64)
+        self.values = np.zeros((len(quantities), _FIRST_ROWS), dtype=np.int64)
+        self.missing = np.ones((len(quantities), _FIRST_ROWS), dtype=bool)
+
+    def rows_of(self, meters: Sequence[str]) -> Integers:
+        """Returns the rows of meters, adding those that are new."""
+        for meter in meters:
+            if meter not in self.rows:
+                self.rows[meter] = len(self.names)
+                self.names.append(meter)
+        while len(self.names) > len(self.rank):
+            self._grow()
+        return np.fromiter(map(self.rows.__getitem__, meters), np.int64, len(meters))
+
+    def _grow(self) -> None:
+        more = len(self.rank)
+        self.rank = np.concatenate([self.rank, np.full(more, _NEVER, dtype=np.int64)])
+        for name in ("captured_at", "stored_at", "quality", "version"):
+            setattr(self, name, np.concatenate([getattr(self, name), np.zeros(more, np.int64)]))
+        width = len(self.quantities)
+        self.values = np.hstack([self.values, np.zeros((width, more), np.int64)])
+        self.missing = np.hstack([self.missing, np.ones((width, more), bool)])
+
+    def take(self, block: Block, mask: Flags, stored_at: Integers, version: int) -> None:
+        """Puts in place the newest of a block's rows per meter, where newer than what is there."""
+        rows = self.rows_of(block.meters)[block.meter_index]
+        rank = np.minimum(block.captured_at, block.received_at)
+        order = np.lexsort((block.captured_at, rank, rows))
+        order = order[mask[order]]
+        last = np.ones(len(order), dtype=bool)
+        last[:-1] = rows[order[1:]] != rows[order[:-1]]
+        chosen = order[last]
+        chosen = chosen[rank[chosen] >= self.rank[rows[chosen]]]
+        target = rows[chosen]
+        self.rank[target] = rank[chosen]
+        self.captured_at[target] = block.captured_at[chosen]
+        self.stored_at[target] = stored_at[chosen]
+        self.quality[target] = block.quality[chosen]
+        self.version[target] = version
+        self.values[:, target] = block.values[:, chosen]
+        self.missing[:, target] = False if block.missing is None else block.missing[:, chosen]
+
+    def value(self, row: int, place: int) -> LatestValue:
+        """Returns one quantity of one row."""
+        quantity = self.quantities[place]
+        return LatestValue(
+            self.profile,
+            quantity.logical_name,
+            None if self.missing[place, row] else int(self.values[place, row]),
+            quantity.scaler,
+            quantity.unit,
+            int(self.captured_at[row]),
+            int(self.stored_at[row]),
+            int(self.quality[row]),
+        )
+
+
+class LatestValues:
+    """The cache; every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tables: dict[tuple[str, tuple[Quantity, ...]], _Table] = {}
+        self._version = 0
+
+    def load(self, store: ReadingStore) -> None:
+        """Rebuilds the cache from the store."""
+        for block, stored_at in store.latest_rows():
+            self._take(block, np.ones(block.row_count, dtype=bool), stored_at)
+
+    def take(self, block: Block, accepted: Flags, stored_at: int) -> None:
+        """Takes the accepted rows of a block that was committed."""
+        self._take(block, accepted, np.full(block.row_count, stored_at, dtype=np.int64))
+
+    def _take(self, block: Block, mask: Flags, stored_at: Integers) -> None:
+        key = (block.profile, block.quantities)
+        with self._lock:
+            table = self._tables.setdefault(key, _Table(*key))
+            self._version += 1
+            table.take(block, mask, stored_at, self._version)
+
+    def of(self, meter: str) -> list[LatestValue]:
+        """Returns the newest value of each quantity of one meter, by logical name."""
+        newest: dict[str, tuple[int, LatestValue]] = {}
+        with self._lock:
+            for table in self._tables.values():
+                row = table.rows.get(meter)
+                if row is None or table.rank[row] == _NEVER:
+                    continue
+                for place in range(len(table.quantities)):
+                    found = (int(table.rank[row]), table.value(row, place))
+                    name = found[1].logical_name
+                    if name not in newest or newest[name][0] <= found[0]:
+                        newest[name] = found
+        return [newest[name][1] for name in sorted(newest)]
+
+    def value(self, meter: str, logical_name: str) -> LatestValue | None:
+        """Returns the newest value of one quantity of one meter."""
+        return next((each for each in self.of(meter) if each.logical_name == logical_name), None)
+
+    def changed_since(self, version: int) -> tuple[int, set[str]]:
+        """Returns the present version and the meters that changed after an earlier one."""
+        with self._lock:
+            changed = {
+                table.names[row]
+                for table in self._tables.values()
+                for row in np.flatnonzero(table.version > version)
+            }
+            return self._version, changed
+
+    def last_captured(self) -> dict[str, int]:
+        """Returns when each meter's newest row was captured, over all profiles."""
+        found: dict[str, int] = {}
+        with self._lock:
+            for table in self._tables.values():
+                for meter, row in table.rows.items():
+                    found[meter] = max(found.get(meter, 0), int(table.rank[row]))
+        return found
+
+    def previous(self, block: Block) -> tuple[Integers, Integers, Flags] | None:
+        """Returns (captured_at, values, missing) of the cached rows of a block's meters.
+
+        One column per meter of the block; None when nothing of its kind is cached. A meter without
+        a row has every value missing.
+        """
+        with self._lock:
+            table = self._tables.get((block.profile, block.quantities))
+            if table is None:
+                return None
+            rows = table.rows_of(block.meters)
+            return table.captured_at[rows], table.values[:, rows], table.missing[:, rows]
+
+    def total(self, logical_name: str, since: int) -> Total | None:
+        """Sums a quantity over meters whose newest value was captured at or after ``since``.
+
+        Only the unit that most recent tables agree on is summed; None when no meter has it.
+        """
+        parts: dict[str, tuple[int, LatestValue]] = {}
+        with self._lock:
+            for table in self._tables.values():
+                self._collect(table, logical_name, since, parts)
+        if not parts:
+            return None
+        scaler = min(each.scaler for _, each in parts.values())
+        unit = next(iter(parts.values()))[1].unit
+        values = [
+            (each.value or 0) * 10 ** (each.scaler - scaler)
+            for _, each in parts.values()
+            if each.unit == unit
+        ]
+        return Total(sum(values), scaler, unit, len(values))
+
+    @staticmethod
+    def _collect(
+        table: _Table, logical_name: str, since: int, parts: dict[str, tuple[int, LatestValue]]
+    ) -> None:
+        names = [quantity.logical_name for quantity in table.quantities]
+        if logical_name not in names:
+            return
+        place = names.index(logical_name)
+        recent = np.flatnonzero((table.rank >= since) & ~table.missing[place])
+        for row in recent:
+            meter, rank = table.names[row], int(table.rank[row])
+            if meter not in parts or parts[meter][0] <= rank:
+                parts[meter] = (rank, table.value(int(row), place))
+
+
+def present(block: Block, place: int) -> Flags:
+    """Returns the mask of rows that have a value of one quantity."""
+    if block.missing is None:
+        return np.ones(block.row_count, dtype=bool)
+    there: Flags = ~block.missing[place]
+    return there
+
+
+def value_before(
+    block: Block, place: int, previous: tuple[Integers, Integers, Flags] | None
+) -> tuple[Integers, Flags]:
+    """Returns the value of one quantity before each row, and the mask of rows that have one.
+
+    Args:
+        block: Rows, meter by meter, ascending in time.
+        place: Which quantity.
+        previous: What `LatestValues.previous` says of the block, for each meter's first row.
+    """
+    before = np.roll(block.values[place], 1)
+    known = np.roll(present(block, place), 1)
+    starts = np.ones(block.row_count, dtype=bool)
+    starts[1:] = block.meter_index[1:] != block.meter_index[:-1]
+    known[starts] = False
+    if previous is not None and len(starts):
+        captured_at, cached, missing = previous
+        first, meter = np.flatnonzero(starts), block.meter_index[starts]
+        before[first] = cached[place, meter]
+        known[first] = ~missing[place, meter] & (captured_at[meter] < block.captured_at[first])
+    return before, known

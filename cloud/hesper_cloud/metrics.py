@@ -1,0 +1,24 @@
+"""Prometheus metrics of the cloud's ingest side, served by ``/metrics``."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+MESSAGES = Counter("hesper_ingest_messages", "Messages taken from the broker.", ["kind"])
+READINGS = Counter("hesper_ingest_readings", "Readings by what became of them.", ["outcome"])
+EVENTS = Counter("hesper_ingest_events", "Events stored for the first time.")
+RESULTS = Counter("hesper_ingest_results", "Command results stored for the first time.")
+DEAD_LETTERS = Counter("hesper_ingest_dead_letters", "Messages set aside.", ["kind"])
+RECEIPTS = Counter("hesper_ingest_receipts", "Receipts given.", ["verdict"])
+RETRIES = Counter("hesper_ingest_store_retries", "Groups that the store did not take at once.")
+GROUP_READINGS = Histogram(
+    "hesper_ingest_group_readings",
+    "Readings stored in one transaction.",
+    buckets=(1, 10, 100, 1_000, 10_000, 100_000, 1_000_000),
+)
+RECEIPT_SECONDS = Histogram(
+    "hesper_ingest_receipt_seconds",
+    "From a message's arrival to its receipt.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
+)
+CONNECTED = Gauge("hesper_ingest_connected", "1 while the consumer is connected to the broker.")
+OPEN_GAPS = Gauge("hesper_gaps_open", "Gaps in the ledger that are not filled.")
+OPEN_ALERTS = Gauge("hesper_alerts_open", "Alerts that are not cleared.", ["severity"])

@@ -1,0 +1,1 @@
+"""Rules: readings, events and silence become alerts, raised once and cleared with hysteresis."""

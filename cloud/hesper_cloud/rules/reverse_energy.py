@@ -1,0 +1,72 @@
+"""Energy that runs backwards: a sign of tampering or wrong wiring, not of a solar roof.
+
+Raised when the export register of a meter grows although it is below one percent of the import
+register (a home that feeds in has more), or when the import register itself goes backwards.
+Cleared when neither happened for ten minutes of the meter's own time.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+from hesper_contracts.quality import Quality
+
+from hesper_cloud.latest import LatestValues, value_before
+from hesper_cloud.rules.alerts import Alerts, Subject
+from hesper_cloud.rules.voltage import RECENT_S
+from hesper_cloud.stores.port import Block, CommittedRows, Flags
+
+RULE = "reverse-energy"
+IMPORT, EXPORT = "1.0.1.8.0.255", "1.0.2.8.0.255"
+CALM_S = 600
+_FEEDS_IN_RATIO = 100
+
+
+class ReverseEnergyRule:
+    """Follows committed rows; must see them before the latest-value cache does."""
+
+    def __init__(
+        self, alerts: Alerts, latest: LatestValues, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._alerts = alerts
+        self._latest = latest
+        self._clock = clock
+        self._last_reverse = dict.fromkeys(alerts.open_meters(RULE), 0)
+
+    def rows_committed(self, rows: CommittedRows) -> None:
+        """Judges the new rows of a block."""
+        block, accepted = rows.block, rows.accepted
+        names = [quantity.logical_name for quantity in block.quantities]
+        if IMPORT not in names:
+            return
+        recent = accepted & (block.captured_at >= self._clock() - RECENT_S)
+        recent &= block.quality & int(Quality.TIME_FAR_OFF) == 0
+        backwards = block.quality & int(Quality.OUT_OF_ORDER) > 0
+        if EXPORT in names:
+            backwards |= self._exports(block, names.index(IMPORT), names.index(EXPORT))
+        open_ = np.array([meter in self._last_reverse for meter in block.meters], dtype=bool)
+        for row in np.flatnonzero(recent & (backwards | open_[block.meter_index])):
+            meter, at = block.meters[block.meter_index[row]], int(block.captured_at[row])
+            self._judge(meter, at, backwards=bool(backwards[row]))
+
+    def _exports(self, block: Block, import_: int, export: int) -> Flags:
+        before, known = value_before(block, export, self._latest.previous(block))
+        if block.missing is not None:
+            known &= ~block.missing[import_] & ~block.missing[export]
+        exported = block.values[export] * 10.0 ** block.quantities[export].scaler
+        imported = block.values[import_] * 10.0 ** block.quantities[import_].scaler
+        feeds_in = exported * _FEEDS_IN_RATIO >= imported
+        grew: Flags = known & (block.values[export] > before) & ~feeds_in
+        return grew
+
+    def _judge(self, meter: str, at: int, *, backwards: bool) -> None:
+        subject, when = Subject(RULE, meter=meter), datetime.fromtimestamp(at, UTC)
+        if backwards:
+            if meter not in self._last_reverse:
+                text = "Energy runs backwards: wrong wiring or tampering."
+                self._alerts.raise_(subject, "critical", text, at=when)
+            self._last_reverse[meter] = max(at, self._last_reverse.get(meter, 0))
+        elif meter in self._last_reverse and at - self._last_reverse[meter] >= CALM_S:
+            self._alerts.clear(subject, at=when)
+            del self._last_reverse[meter]

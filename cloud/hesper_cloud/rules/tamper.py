@@ -1,0 +1,55 @@
+"""Tamper events raise an alert; their counterpart clears it.
+
+An event code ``tamper.cover_opened`` raises, ``tamper.cover_closed`` clears; so do other codes of
+the area whose last word says that something began or ended. One that has no counterpart stays
+until a person has acknowledged it and it is a day old.
+"""
+
+from datetime import datetime, timedelta
+
+from hesper_contracts.events import Event
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud.db.engines import writing
+from hesper_cloud.db.registry import Alert
+from hesper_cloud.rules.alerts import CLEARED, Alerts, Subject
+
+AREA = "tamper."
+ENDINGS = ("_closed", "_restored", "_ended", "_cleared", "_normal")
+BEGINNINGS = ("_opened", "_removed", "_detected", "_started")
+KEPT_AFTER_ACKNOWLEDGEMENT = timedelta(days=1)
+
+
+class TamperRule:
+    """Follows new events inside the transaction that stores them."""
+
+    def __init__(self, alerts: Alerts) -> None:
+        self._alerts = alerts
+
+    def event_stored(self, session: Session, gateway: str, event: Event) -> None:
+        """Raises or clears the alert that an event speaks of."""
+        if not event.code.startswith(AREA):
+            return
+        ending = next((each for each in ENDINGS if event.code.endswith(each)), None)
+        beginning = next((each for each in BEGINNINGS if event.code.endswith(each)), "")
+        rule = event.code.removesuffix(ending or beginning)
+        behind = gateway if event.meter is None else None
+        subject = Subject(rule, meter=event.meter, gateway=behind)
+        if ending is not None:
+            self._alerts.clear(subject, at=event.occurred_at, session=session)
+            return
+        text = event.text or event.code.removeprefix(AREA).replace("_", " ").capitalize() + "."
+        self._alerts.raise_(subject, "critical", text, at=event.occurred_at, session=session)
+
+
+def clear_acknowledged(engine: Engine, now: datetime) -> None:
+    """Clears tamper alerts that a person acknowledged and that are a day old."""
+    query = select(Alert).where(
+        Alert.rule.startswith(AREA),
+        Alert.state == "acknowledged",
+        Alert.acknowledged_at < now - KEPT_AFTER_ACKNOWLEDGEMENT,
+    )
+    with writing(engine) as session:
+        for alert in session.scalars(query):
+            alert.state, alert.cleared_at = CLEARED, now

@@ -1,0 +1,110 @@
+"""Voltage outside nominal ± tolerance (EN 50160:2010, 4.2.2), with hysteresis.
+
+Raised by the first reading with a phase outside the band, cleared by the first with every phase
+inside a band that is one percent narrower. Only readings of the last hour count: what is read late
+belongs to history. A second or third phase near zero is a phase that a meter does not have.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+from hesper_contracts.quality import Quality
+
+from hesper_cloud.rules.alerts import Alerts, Subject
+from hesper_cloud.settings import RuleSettings
+from hesper_cloud.stores.port import Block, CommittedRows, Flags, Quantity
+
+RULE = "voltage"
+RECENT_S = 3600
+_VOLT = 35
+_PHASES = {"1.0.32.7.0.255": "L1", "1.0.52.7.0.255": "L2", "1.0.72.7.0.255": "L3"}
+_NOT_CONNECTED_V = 10
+_HYSTERESIS_PERCENT = 1
+_UNBELIEVABLE = int(Quality.TIME_FAR_OFF | Quality.OUT_OF_RANGE)
+
+
+class VoltageRule:
+    """Follows committed rows."""
+
+    def __init__(
+        self, alerts: Alerts, settings: RuleSettings, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._alerts = alerts
+        self._settings = settings
+        self._clock = clock
+        self._raised = alerts.open_meters(RULE)
+
+    def rows_committed(self, rows: CommittedRows) -> None:
+        """Judges the new rows of a block."""
+        block, accepted = rows.block, rows.accepted
+        places = [p for p, q in enumerate(block.quantities) if q.logical_name in _PHASES]
+        if not places:
+            return
+        outside = np.zeros(block.row_count, dtype=bool)
+        calm = np.ones(block.row_count, dtype=bool)
+        measured = np.zeros(block.row_count, dtype=bool)
+        for place in places:
+            counts, beyond, inside = self._phase(block, place)
+            measured |= counts
+            outside |= counts & beyond
+            calm &= inside | ~counts
+        recent = accepted & (block.captured_at >= self._clock() - RECENT_S)
+        recent &= block.quality & _UNBELIEVABLE == 0
+        touched = {block.meters[meter] for meter in block.meter_index[recent & outside]}
+        watched = self._raised | touched
+        watching = np.array([meter in watched for meter in block.meters], dtype=bool)
+        telling = recent & measured & (outside | calm) & watching[block.meter_index]
+        for row in np.flatnonzero(telling):
+            self._judge(block, int(row), places, outside=bool(outside[row]))
+
+    def _phase(self, block: Block, place: int) -> tuple[Flags, Flags, Flags]:
+        """Returns, by row: the phase counts, it is outside the band, it is well inside."""
+        values, quantity = block.values[place], block.quantities[place]
+        counts = np.ones(len(values), dtype=bool)
+        if block.missing is not None:
+            counts = ~block.missing[place]
+        if quantity.logical_name != "1.0.32.7.0.255":
+            counts &= values >= _in_steps(_NOT_CONNECTED_V * 100, quantity)
+        low, high = self._band(quantity, 0)
+        inner_low, inner_high = self._band(quantity, _HYSTERESIS_PERCENT)
+        beyond = (values < low) | (values > high)
+        return counts, beyond, (values >= inner_low) & (values <= inner_high)
+
+    def _band(self, quantity: Quantity, narrower: int) -> tuple[int, int]:
+        nominal = self._settings.nominal_voltage_v
+        tolerance = self._settings.voltage_tolerance_percent - narrower
+        return (
+            -_in_steps(-nominal * (100 - tolerance), quantity),  # rounded up
+            _in_steps(nominal * (100 + tolerance), quantity),
+        )
+
+    def _judge(self, block: Block, row: int, places: list[int], *, outside: bool) -> None:
+        meter = block.meters[block.meter_index[row]]
+        at = datetime.fromtimestamp(int(block.captured_at[row]), UTC)
+        subject = Subject(RULE, meter=meter)
+        if outside and meter not in self._raised:
+            shown = ", ".join(_shown(block, row, place) for place in places)
+            limit = self._settings.voltage_tolerance_percent
+            text = f"Voltage outside {self._settings.nominal_voltage_v} V ± {limit} %: {shown}."
+            self._alerts.raise_(subject, "warning", text, at=at)
+            self._raised.add(meter)
+        elif not outside and meter in self._raised:
+            self._alerts.clear(subject, at=at)
+            self._raised.discard(meter)
+
+
+def _in_steps(hundredths_v: int, quantity: Quantity) -> int:
+    """Returns hundredths of a volt in steps of the quantity, rounded down."""
+    if quantity.scaler <= 0:
+        return int(hundredths_v * 10**-quantity.scaler // 100)
+    return int(hundredths_v // (100 * 10**quantity.scaler))
+
+
+def _shown(block: Block, row: int, place: int) -> str:
+    quantity = block.quantities[place]
+    if block.missing is not None and block.missing[place, row]:
+        return f"{_PHASES[quantity.logical_name]} –"
+    volts = int(block.values[place, row]) * 10.0**quantity.scaler
+    return f"{_PHASES[quantity.logical_name]} {volts:.1f} V"
