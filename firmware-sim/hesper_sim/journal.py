@@ -18,6 +18,7 @@ Lines, by `k`:
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -34,9 +35,18 @@ class Journal:
     """An open journal; one process at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create; a torn last line is removed."""
+        """Open or create; a torn last line is removed.
+
+        Raises:
+            JournalError: Another process has it open.
+        """
         self.path = path
         self._file: BufferedRandom = path.open("a+b")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise JournalError(f"{path} is in use by another process") from None
         self._cut_torn_line()
 
     def read(self) -> Iterator[Record]:

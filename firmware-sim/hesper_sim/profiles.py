@@ -5,8 +5,7 @@ Rows leave oldest first. A range selects by the clock column, entries count from
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
@@ -23,6 +22,7 @@ from hesper_dlms.apdu import (
 )
 from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import ServiceError
+from hesper_dlms.profile import encode_buffer
 
 from hesper_sim.buffers import Row
 from hesper_sim.district import PROFILE_COLUMNS, District
@@ -32,12 +32,12 @@ SORTED_FIFO: Final = 1
 _REGISTER_CLASS: Final = 3
 _DATA_CLASS: Final = 1
 _FAR_FUTURE: Final = 1 << 40
-_STRUCTURE_OF_9 = b"\x02\x09"
-_STRUCTURE_OF_2 = b"\x02\x02"
-_LOAD_ROW: Final = struct.Struct(">2sH12s" + "BI" * 4 + "BH" * 3 + "BI")
-_EVENT_ROW: Final = struct.Struct(">2sH12sBH")
-_OCTETS_12: Final = 0x090C
-_WIDE, _NARROW = int(axdr.Tag.DOUBLE_LONG_UNSIGNED), int(axdr.Tag.LONG_UNSIGNED)
+_LOAD_TAGS: Final = (
+    *(axdr.Tag.DOUBLE_LONG_UNSIGNED,) * 4,
+    *(axdr.Tag.LONG_UNSIGNED,) * 3,
+    axdr.Tag.DOUBLE_LONG_UNSIGNED,
+)
+_EVENT_TAGS: Final = (axdr.Tag.LONG_UNSIGNED,)
 
 LOAD_CAPTURE_OBJECTS: Final = axdr.encode(
     axdr.array(
@@ -65,14 +65,14 @@ def load_profile(district: District, meter: Meter, selection: AccessSelection | 
     now = district.now()
     start, end, entries = _bounds(selection, len(PROFILE_COLUMNS) + 1)
     rows = district.history.rows(meter, start, end, now)
-    return _array([_load_row(row) for row in rows[entries]])
+    return _buffer(rows[entries], _LOAD_TAGS)
 
 
 def event_log(meter: Meter, selection: AccessSelection | None) -> bytes:
     """Return the event log's buffer, as far as it was selected."""
     start, end, entries = _bounds(selection, 2)
     rows = meter.events.between(start, end)
-    return _array([_event_row(row) for row in rows[entries]])
+    return _buffer(rows[entries], _EVENT_TAGS)
 
 
 def event_depth() -> int:
@@ -94,23 +94,7 @@ def _bounds(selection: AccessSelection | None, columns: int) -> tuple[int, int, 
     return -int(-start.timestamp() // 1), int(end.timestamp()), slice(None)
 
 
-def _array(rows: Iterable[bytes]) -> bytes:
-    encoded = list(rows)
-    return bytes((axdr.Tag.ARRAY,)) + axdr.write_length(len(encoded)) + b"".join(encoded)
-
-
-def _load_row(row: Row) -> bytes:
-    first, second, third, fourth, l1, l2, l3, power = row.values
-    return _LOAD_ROW.pack(
-        _STRUCTURE_OF_9,
-        _OCTETS_12,
-        time_octets(row.captured_at),
-        *(_WIDE, first, _WIDE, second, _WIDE, third, _WIDE, fourth),
-        *(_NARROW, l1, _NARROW, l2, _NARROW, l3, _WIDE, power),
-    )
-
-
-def _event_row(row: Row) -> bytes:
-    return _EVENT_ROW.pack(
-        _STRUCTURE_OF_2, _OCTETS_12, time_octets(row.captured_at), _NARROW, row.values[0]
-    )
+def _buffer(rows: list[Row], tags: Sequence[axdr.Tag]) -> bytes:
+    clocks = [time_octets(row.captured_at) for row in rows]
+    columns = [[row.values[place] for row in rows] for place in range(len(tags))]
+    return encode_buffer(clocks, list(zip(tags, columns, strict=True)))

@@ -1,0 +1,189 @@
+"""Bringing a fleet up: sockets, pseudo-terminals, the latch clock, and a clean stop.
+
+`serve` runs everything in one TaskGroup until SIGTERM or SIGINT. When all of it listens, one JSON
+line says where.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from hesper_sim import capture, memory
+from hesper_sim.control import Control
+from hesper_sim.district import District
+from hesper_sim.fleet import Access, Fleet, LinePlan
+from hesper_sim.journal import read
+from hesper_sim.pty_port import PtyPort
+from hesper_sim.replay import Replay
+from hesper_sim.serial_line import SerialLine
+from hesper_sim.served import MeterServer
+from hesper_sim.tcp import OwnPort, SharedPort, dial
+
+CONTROL_NAME: Final = "control.sock"
+_BACKLOG: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run: where the state is kept, how often meters latch, how much past they have."""
+
+    state: Path
+    capture_period_s: int = 900
+    history_days: int = 30
+
+
+class Simulator:
+    """A running fleet; everything it opens is closed by `stack`."""
+
+    def __init__(self, fleet: Fleet, options: Options, stack: AsyncExitStack) -> None:
+        self.fleet = fleet
+        self.options = options
+        self.listeners: dict[str, str] = {}
+        self.ports: dict[str, str] = {}
+        self.serial_lines: dict[str, SerialLine] = {}
+        self.replays: list[Replay] = []
+        self._stack = stack
+        self.district: District = memory.wake(
+            fleet, options.state, options.capture_period_s, options.history_days, time.time
+        )
+        stack.callback(self.district.close)
+        self.servers = {
+            serial: MeterServer(self.district, meter)
+            for serial, meter in self.district.meters.items()
+        }
+
+    async def open(self) -> None:
+        """Open every listener and pseudo-terminal; OSError when an address is taken."""
+        for line in self.fleet.lines:
+            if line.access is Access.TCP:
+                await self._listen_own(line)
+            elif line.access is Access.SHARED:
+                await self._listen_shared(line)
+            elif line.access is Access.RS485:
+                self._open_serial(line)
+        if self.fleet.settings.push:
+            self._open_pushes()
+        await self._open_control()
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Start the clock, the calls and the replays."""
+        group.create_task(latch_for_ever(self.district), name="latch")
+        settings = self.fleet.settings
+        if settings.dial_in_port:
+            for server in self._behind(Access.DIAL_IN):
+                calling = dial(server, settings.dial_in_host, settings.dial_in_port)
+                group.create_task(calling, name=f"dial {server.meter.serial}")
+        for number, replay in enumerate(self.replays, 1):
+            group.create_task(replay.run(settings.replay_s), name=f"replay {number}")
+
+    def ready(self) -> dict[str, Any]:
+        """Return the ready line."""
+        return {
+            "ready": True,
+            "pid": os.getpid(),
+            "meters": len(self.servers),
+            "capture_period_s": self.options.capture_period_s,
+            "born_at": self.district.history.born_at,
+            "listeners": self.listeners,
+            "serial": self.ports.get("rs485"),
+            "ports": self.ports,
+            "control": str(self.options.state / CONTROL_NAME),
+        }
+
+    def _behind(self, access: Access) -> list[MeterServer]:
+        return [server for server in self.servers.values() if server.meter.plan.access is access]
+
+    async def _listen_own(self, line: LinePlan) -> None:
+        plan = next(self.fleet.on_line(line.name))
+        server = self.servers[plan.serial]
+        listener = await asyncio.get_running_loop().create_server(
+            lambda: OwnPort(server), line.host, line.port, backlog=_BACKLOG
+        )
+        self._keep(line, listener)
+
+    async def _listen_shared(self, line: LinePlan) -> None:
+        servers = {
+            plan.server_address: self.servers[plan.serial] for plan in self.fleet.on_line(line.name)
+        }
+        listener = await asyncio.get_running_loop().create_server(
+            lambda: SharedPort(servers), line.host, line.port, backlog=_BACKLOG
+        )
+        self._keep(line, listener)
+
+    def _keep(self, line: LinePlan, listener: asyncio.Server) -> None:
+        self._stack.callback(listener.close)
+        host, port = listener.sockets[0].getsockname()[:2]
+        self.listeners[line.name] = f"{host}:{port}"
+
+    def _open_serial(self, line: LinePlan) -> None:
+        port = self._open_port(line.path_name, hold_open=True)
+        serial_line = SerialLine(port, self._behind(Access.RS485))
+        serial_line.start()
+        self.serial_lines[line.name] = serial_line
+
+    def _open_pushes(self) -> None:
+        captures = capture.load_all()
+        journal = read(self.options.state / memory.JOURNAL_NAME)
+        already = {record["meter"] for record in journal if record["k"] == "push"}
+        for name in sorted({each.push_line for each in captures}):
+            port = self._open_port(name, hold_open=False)
+            chosen = [each for each in captures if each.push_line == name]
+            self.replays.append(Replay(self.district, port, chosen, already))
+
+    def _open_port(self, name: str, *, hold_open: bool) -> PtyPort:
+        port = PtyPort(self.options.state / name, hold_open=hold_open)
+        self._stack.callback(port.close)
+        self.ports[name] = str(port.link)
+        return port
+
+    async def _open_control(self) -> None:
+        path = self.options.state / CONTROL_NAME
+        path.unlink(missing_ok=True)
+        control = Control(self.district, self.serial_lines)
+        server = await asyncio.start_unix_server(control.serve, path)
+        path.chmod(0o600)
+        self._stack.callback(path.unlink, missing_ok=True)
+        self._stack.callback(server.close)
+
+
+async def latch_for_ever(district: District) -> None:
+    """Latch at every boundary of the capture period; one that was slept through is made up for."""
+    period = district.history.capture_period_s
+    last = max(district.now(), district.history.born_at) // period * period
+    while True:
+        await asyncio.sleep(max(last + period - district.clock(), 0))
+        due = range(last + period, district.now() + 1, period)
+        if due:
+            district.latch(due)
+            last = due[-1]
+
+
+async def serve(fleet: Fleet, options: Options) -> None:
+    """Run a fleet until the process is asked to stop."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    async with AsyncExitStack() as stack:
+        simulator = Simulator(fleet, options, stack)
+        await simulator.open()
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(_run(simulator), name="simulator")
+            sys.stdout.write(json.dumps(simulator.ready()) + "\n")
+            sys.stdout.flush()
+            await stopped.wait()
+            running.cancel()
+
+
+async def _run(simulator: Simulator) -> None:
+    async with asyncio.TaskGroup() as group:
+        simulator.start(group)
