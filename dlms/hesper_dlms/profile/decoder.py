@@ -9,7 +9,8 @@ from datetime import tzinfo
 from hesper_dlms import axdr
 from hesper_dlms.axdr import Data, Tag
 from hesper_dlms.errors import DecodeError
-from hesper_dlms.profile.template import Column, RowTemplate, learn
+from hesper_dlms.profile.strided import Field
+from hesper_dlms.profile.template import NUMBER_CODES, Column, RowTemplate, learn
 from hesper_dlms.profile.times import ClockColumn, epoch_of
 
 Cell = object
@@ -155,57 +156,50 @@ class _Decoder:
     def _add_run(self, template: RowTemplate, octets: bytes, offset: int, count: int) -> bool:
         """Add a run of rows of one layout; False when they must be looked at one by one."""
         self._start(len(template.columns))
-        fields = list(zip(*template.rows(octets, offset, count), strict=True))
-        times = self._run_times(template, fields, count)
+        run = Field(octets, offset, template.size, count)
+        times = self._run_times(template.columns[self._clock_column], run)
         if times is None:
             return False
-        at = 0
         for index, column in enumerate(template.columns):
-            if column.is_clock:
-                at += 0 if column.is_null else 6
-            elif column.is_null:
-                self.result.columns[index] += [self._last[index]] * count
-            else:
-                values = _cells(column, fields[at])
-                self.result.columns[index] += values
-                self._last[index] = values[-1]
-                at += 1
+            if index == self._clock_column:
+                continue
+            values: Sequence[Cell] = [self._last[index]] * count
+            if not column.is_null:
+                values = _cells(column, run.shifted(column.offset))
+            self.result.columns[index] += values
+            self._last[index] = values[-1]
         self.result.captured_at += times
         self._last_at = times[-1]
         return True
 
-    def _run_times(
-        self, template: RowTemplate, fields: list[tuple[object, ...]], count: int
-    ) -> list[int] | None:
+    def _run_times(self, clock: Column, run: Field) -> list[int] | None:
         """Return the epoch seconds of a run and note the statuses; None: look at each row."""
-        at = 0
-        for column in template.columns:
-            if column.is_clock:
-                break
-            at += not column.is_null
-        if template.columns[self._clock_column].is_null:
-            times = self._next_times(count)
+        if clock.is_null:
+            times = self._next_times(run.rows)
             if times is not None:
-                self.result.clock_status += [self._last_status] * count
+                self.result.clock_status += [self._last_status] * run.rows
             return times
-        clock = ClockColumn(fields[at + 1 : at + 6], fields[at])  # type: ignore[arg-type]
-        epochs = clock.epochs(self._zone, self._wrong_sign)
+        fields = ClockColumn.read(run.shifted(clock.offset))
+        epochs = fields.epochs(self._zone, self._wrong_sign)
         if epochs is not None:
-            self.result.clock_status += clock.statuses
-            self._last_status = clock.statuses[-1]
+            statuses = fields.statuses
+            self.result.clock_status += statuses
+            self._last_status = statuses[-1]
         return epochs
 
 
-def _cells(column: Column, values: Sequence[object]) -> Sequence[Cell]:
-    if column.tag in (Tag.VISIBLE_STRING, Tag.UTF8_STRING):
-        return [_text(column.tag, value) for value in values if isinstance(value, bytes)]
-    return values
-
-
-def _text(tag: Tag, octets: bytes) -> str:
-    if tag is Tag.UTF8_STRING:
-        return octets.decode("utf-8", "backslashreplace")
-    return octets.decode("latin-1")
+def _cells(column: Column, field: Field) -> Sequence[Cell]:
+    code = NUMBER_CODES.get(column.tag)
+    if code is not None:
+        return field.numbers(code)
+    if column.tag == Tag.BOOLEAN:
+        return [octet != 0 for octet in field.numbers("B")]
+    raw = field.slices(column.size)
+    if column.tag == Tag.VISIBLE_STRING:
+        return [octets.decode("latin-1") for octets in raw]
+    if column.tag == Tag.UTF8_STRING:
+        return [octets.decode("utf-8", "backslashreplace") for octets in raw]
+    return raw
 
 
 def _cell(data: Data) -> Cell:

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from hesper_dlms.axdr import Tag
 from hesper_dlms.axdr.octets import FIXED, SIZED
 from hesper_dlms.errors import DecodeError
 
-CLOCK_FIELDS = "4sxBBBxhB"
-"""Date (year, month, day), weekday skipped, hour, minute, second, hundredths skipped, deviation,
-clock status: the 12 octets of a date-time."""
+NUMBER_CODES = {int(tag): fixed.format[1:] for tag, fixed in FIXED.items()}
+"""Tag → type code of `struct` and `array`."""
 
-_CODES = {int(tag): fixed.format[1:] for tag, fixed in FIXED.items()}
-_CODES |= {int(tag): f"{size}s" for tag, size in SIZED.items()}
-_CODES |= {int(Tag.BOOLEAN): "?", int(Tag.NULL_DATA): "", int(Tag.DONT_CARE): ""}
-_STRINGS = (int(Tag.OCTET_STRING), int(Tag.VISIBLE_STRING), int(Tag.UTF8_STRING))
+_SIZES = {int(tag): fixed.size for tag, fixed in FIXED.items()}
+_SIZES |= {int(tag): size for tag, size in SIZED.items()}
+_SIZES |= {int(Tag.BOOLEAN): 1, int(Tag.NULL_DATA): 0, int(Tag.DONT_CARE): 0}
+_STRINGS = (Tag.OCTET_STRING, Tag.VISIBLE_STRING, Tag.UTF8_STRING)
+_CLOCKS = (Tag.OCTET_STRING, Tag.DATE_TIME)
 
 _FIRST_WINDOW = 32
 _GROWTH = 8
 
 
 class Column(NamedTuple):
-    """One column of a layout; a null column takes no octets of its own."""
+    """One column of a layout: where its contents stand in the row, and how many octets they are."""
 
-    tag: Tag
-    is_clock: bool
+    tag: int
+    offset: int
+    size: int
 
     @property
     def is_null(self) -> bool:
@@ -36,54 +35,43 @@ class Column(NamedTuple):
 
 
 class RowTemplate:
-    """Which octets every row of a run must repeat, and how the others unpack."""
+    """The columns of a layout and the octets that every row of a run must repeat.
 
-    __slots__ = ("_checks", "_unpack", "columns", "size")
+    Args:
+        columns: The columns in order.
+        checks: Position in the row and the octet expected there: every tag and every length.
+        size: Octets of a row.
+    """
 
-    def __init__(self, columns: tuple[Column, ...], checks: bytes, codes: list[str]) -> None:
-        """Compile a layout.
+    __slots__ = ("_checks", "columns", "size")
 
-        Args:
-            columns: The columns in order.
-            checks: Pairs of octets: 1 and the octet expected at this position, or 0 and 0.
-            codes: `struct` codes of the whole row.
-        """
+    def __init__(self, columns: list[Column], checks: list[tuple[int, bytes]], size: int) -> None:
         self.columns = columns
-        self._unpack = struct.Struct(">" + "".join(codes))
-        self.size = self._unpack.size
-        self._checks = [
-            (position, checks[2 * position + 1 : 2 * position + 2])
-            for position in range(self.size)
-            if checks[2 * position]
-        ]
+        self.size = size
+        self._checks = checks
 
     def count(self, octets: bytes, offset: int, most: int) -> int:
         """Return how many rows from `offset` on have this layout, `most` at most.
 
         Looks at growing windows, so that the work is in proportion to the rows found.
         """
-        size = self.size
-        most = min(most, (len(octets) - offset) // size)
+        most = min(most, (len(octets) - offset) // self.size)
         found, window = 0, _FIRST_WINDOW
         while found < most:
             wanted = min(window, most - found)
-            start = offset + found * size
-            end = start + wanted * size
-            matching = wanted
-            for position, octet in self._checks:
-                column = octets[start + position : end : size]
-                matching = min(matching, wanted - len(column.lstrip(octet)))
-                if not matching:
-                    break
+            matching = self._matching(octets, offset + found * self.size, wanted)
             found += matching
             if matching < wanted:
                 break
             window *= _GROWTH
         return found
 
-    def rows(self, octets: bytes, offset: int, count: int) -> Iterator[tuple[object, ...]]:
-        """Yield the unpacked rows of a run that `count` has found."""
-        return self._unpack.iter_unpack(octets[offset : offset + count * self.size])
+    def _matching(self, octets: bytes, start: int, wanted: int) -> int:
+        matching, end = wanted, start + wanted * self.size
+        for position, octet in self._checks:
+            column = octets[start + position : end : self.size]
+            matching = min(matching, wanted - len(column.lstrip(octet)))
+        return matching
 
 
 def learn(octets: bytes, offset: int, clock_column: int) -> RowTemplate | None:
@@ -92,61 +80,45 @@ def learn(octets: bytes, offset: int, clock_column: int) -> RowTemplate | None:
     Raises:
         DecodeError: There is no structure at `offset`, or its clock is not a date-time.
     """
-    if octets[offset : offset + 1] != bytes((Tag.STRUCTURE,)):
+    row = octets[offset : offset + 2]
+    if row[:1] != bytes((Tag.STRUCTURE,)):
         raise DecodeError("a row of a profile is a structure", offset)
-    width = octets[offset + 1] if offset + 1 < len(octets) else 0x80
-    if width >= 0x80:
+    if len(row) < 2 or not 0 < row[1] < 0x80:
         return None
-    builder = _Builder(octets, offset)
-    builder.expect(2)
-    for index in range(width):
-        if not builder.column(index == clock_column):
+    checks = [(0, row[:1]), (1, row[1:])]
+    columns: list[Column] = []
+    at = 2
+    for index in range(row[1]):
+        column = _column(octets, offset, at)
+        if column is None:
             return None
-    return builder.template()
+        if index == clock_column and not column.is_null:
+            _check_clock(column, offset + at)
+        checks += [
+            (place, octets[offset + place : offset + place + 1])
+            for place in range(at, column.offset)
+        ]
+        columns.append(column)
+        at = column.offset + column.size
+    if offset + at > len(octets):
+        return None
+    return RowTemplate(columns, checks, at)
 
 
-class _Builder:
-    """Walks one row and notes what it is made of."""
+def _column(octets: bytes, offset: int, at: int) -> Column | None:
+    """Return the column whose tag stands at `at` in the row; None when it is not flat."""
+    place = offset + at
+    if place >= len(octets):
+        return None
+    tag = octets[place]
+    size = _SIZES.get(tag)
+    if size is not None:
+        return Column(tag, at + 1, size)
+    if tag in _STRINGS and place + 1 < len(octets) and octets[place + 1] < 0x80:
+        return Column(tag, at + 2, octets[place + 1])
+    return None
 
-    def __init__(self, octets: bytes, offset: int) -> None:
-        self._octets = octets
-        self._offset = offset
-        self._checks = bytearray()
-        self._codes: list[str] = []
-        self._columns: list[Column] = []
 
-    def expect(self, size: int) -> None:
-        """Demand the next `size` octets of every row of the run."""
-        for octet in self._octets[self._offset : self._offset + size]:
-            self._checks += bytes((1, octet))
-        self._codes.append(f"{size}x")
-        self._offset += size
-
-    def column(self, is_clock: bool) -> bool:
-        """Note one column; False when it is not flat."""
-        octets, offset = self._octets, self._offset
-        tag = octets[offset] if offset < len(octets) else -1
-        code = _CODES.get(tag)
-        head = 1
-        if tag in _STRINGS and offset + 1 < len(octets) and octets[offset + 1] < 0x80:
-            code, head = f"{octets[offset + 1]}s", 2
-        if code is None:
-            return False
-        column = Column(Tag(tag), is_clock)
-        if is_clock and not column.is_null:
-            if code != "12s" or tag not in (Tag.OCTET_STRING, Tag.DATE_TIME):
-                raise DecodeError("the clock's column holds no date-time", offset)
-            code = CLOCK_FIELDS
-        self.expect(head)
-        size = struct.calcsize(">" + code)
-        self._checks += bytes(2 * size)
-        self._codes.append(code)
-        self._columns.append(column)
-        self._offset += size
-        return True
-
-    def template(self) -> RowTemplate | None:
-        """Return the layout; None when the octets end inside it."""
-        if self._offset > len(self._octets):
-            return None
-        return RowTemplate(tuple(self._columns), bytes(self._checks), self._codes)
+def _check_clock(column: Column, offset: int) -> None:
+    if column.size != SIZED[Tag.DATE_TIME] or column.tag not in _CLOCKS:
+        raise DecodeError("the clock's column holds no date-time", offset)

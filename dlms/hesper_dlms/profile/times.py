@@ -1,16 +1,19 @@
-"""Columns of date-time fields to epoch seconds; a day (or an hour) is worked out only once."""
+"""Columns of date-times to epoch seconds; a day and a time of day are worked out only once each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date, tzinfo
-from typing import TypeVar
+from operator import add
+from typing import NamedTuple, TypeVar
 
 from hesper_dlms.cosem_time import DEVIATION_NOT_SPECIFIED, CosemDateTime
 from hesper_dlms.errors import DecodeError
+from hesper_dlms.profile.strided import Field
 
 _UNIX_EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY_S = 86400
+_DEVIATION_NOT_SPECIFIED = DEVIATION_NOT_SPECIFIED & 0xFFFF
 
 Key = TypeVar("Key")
 
@@ -24,65 +27,81 @@ def epoch_of(octets: bytes, zone: tzinfo, wrong_sign: bool) -> int | None:
     return int(moment.timestamp() // 1)
 
 
-class ClockColumn:
-    """The clock fields of a run of rows, one sequence per field as `CLOCK_FIELDS` unpacks them."""
+class _Irregular(Exception):
+    """Some row must be looked at by itself."""
 
-    def __init__(self, fields: Sequence[Sequence[int]], dates: Sequence[bytes]) -> None:
-        self.dates = dates
-        self.hours, self.minutes, self.seconds, self.deviations, self.statuses = fields
+
+class ClockColumn(NamedTuple):
+    """The date-times of a run of rows, each field a number.
+
+    dates: year, month, day of month. times: hour, minute, second. ends: deviation, clock status.
+    """
+
+    dates: list[int]
+    times: list[int]
+    ends: list[int]
+
+    @classmethod
+    def read(cls, clock: Field) -> ClockColumn:
+        """Take the parts of the date-times that begin at a field."""
+        return cls(
+            clock.numbers("I"),
+            clock.shifted(5).numbers("I", 3),
+            clock.shifted(9).numbers("I", 3),
+        )
+
+    @property
+    def statuses(self) -> list[int]:
+        """The clock status of each row."""
+        if self.ends.count(self.ends[0]) == len(self.ends):
+            return [self.ends[0] & 0xFF] * len(self.ends)
+        return [end & 0xFF for end in self.ends]
 
     def epochs(self, zone: tzinfo, wrong_sign: bool) -> list[int] | None:
         """Return the epoch seconds; None when some row needs to be looked at by itself."""
-        if max(self.hours) > 23 or max(self.minutes) > 59 or max(self.seconds) > 59:
-            return None
         try:
-            if DEVIATION_NOT_SPECIFIED not in self.deviations:
-                return self._by_deviation(-60 if wrong_sign else 60)
-            return self._by_zone(zone)
+            if self.ends.count(self.ends[0]) == len(self.ends):
+                return self._of_one_kind(self.ends[0], zone, wrong_sign)
+            pairs = list(zip(self.dates, self.ends, strict=True))
+            return self._add(
+                pairs, {pair: _day_start(*pair, zone, wrong_sign) for pair in set(pairs)}
+            )
         except (ValueError, _Irregular):
             return None
 
-    def _by_deviation(self, minute_s: int) -> list[int]:
-        if self.deviations.count(self.deviations[0]) == len(self.deviations):
-            shift_s = self.deviations[0] * minute_s
-            return self._add(
-                self.dates, {octets: _midnight(octets) + shift_s for octets in set(self.dates)}
-            )
-        pairs = list(zip(self.dates, self.deviations, strict=True))
+    def _of_one_kind(self, end: int, zone: tzinfo, wrong_sign: bool) -> list[int]:
         return self._add(
-            pairs, {pair: _midnight(pair[0]) + pair[1] * minute_s for pair in set(pairs)}
+            self.dates, {day: _day_start(day, end, zone, wrong_sign) for day in set(self.dates)}
         )
 
-    def _by_zone(self, zone: tzinfo) -> list[int]:
-        keys = list(zip(self.dates, self.hours, self.deviations, self.statuses, strict=True))
-        return self._add(keys, {key: _start_in_zone(key, zone) for key in set(keys)})
-
-    def _add(self, keys: Iterable[Key], starts: dict[Key, int]) -> list[int]:
-        return [
-            starts[key] + hour * 3600 + minute * 60 + second
-            for key, hour, minute, second in zip(
-                keys, self.hours, self.minutes, self.seconds, strict=True
-            )
-        ]
+    def _add(self, days: Iterable[Key], starts: dict[Key, int]) -> list[int]:
+        seconds = {time: _second_of_day(time) for time in set(self.times)}
+        of_day, of_time = map(starts.__getitem__, days), map(seconds.__getitem__, self.times)
+        return list(map(add, of_day, of_time))
 
 
-class _Irregular(Exception):
-    """The offset changes within an hour, or some rows carry a deviation and others do not."""
-
-
-def _midnight(octets: bytes) -> int:
-    day = date(octets[0] << 8 | octets[1], octets[2], octets[3])
-    return (day.toordinal() - _UNIX_EPOCH_DAY) * _DAY_S
-
-
-def _start_in_zone(key: tuple[bytes, int, int, int], zone: tzinfo) -> int:
-    """Return what to add to the local seconds of day of every row in this hour."""
-    octets, hour, deviation, status = key
-    if deviation != DEVIATION_NOT_SPECIFIED:
+def _second_of_day(time: int) -> int:
+    hour, minute, second = time >> 16, time >> 8 & 0xFF, time & 0xFF
+    if hour > 23 or minute > 59 or second > 59:
         raise _Irregular
-    tail = b"\xff\x80\x00" + bytes((status,))
-    first = epoch_of(octets + bytes((0xFF, hour, 0, 0)) + tail, zone, wrong_sign=False)
-    last = epoch_of(octets + bytes((0xFF, hour, 59, 59)) + tail, zone, wrong_sign=False)
-    if first is None or last is None or last - first != 3599:
-        raise _Irregular
-    return first - hour * 3600
+    return hour * 3600 + minute * 60 + second
+
+
+def _day_start(day: int, end: int, zone: tzinfo, wrong_sign: bool) -> int:
+    """Return the epoch seconds that a day's times of day are added to."""
+    deviation = end >> 8
+    if deviation == _DEVIATION_NOT_SPECIFIED:
+        return _day_start_in_zone(day, end & 0xFF, zone)
+    local = date(day >> 16, day >> 8 & 0xFF, day & 0xFF)
+    minutes = deviation - 0x10000 if deviation & 0x8000 else deviation
+    seconds = (local.toordinal() - _UNIX_EPOCH_DAY) * _DAY_S
+    return seconds + (-60 if wrong_sign else 60) * minutes
+
+
+def _day_start_in_zone(day: int, status: int, zone: tzinfo) -> int:
+    octets, end = day.to_bytes(4, "big"), bytes((0xFF, 0x80, 0x00, status))
+    first = epoch_of(octets + b"\xff\x00\x00\x00" + end, zone, wrong_sign=False)
+    last = epoch_of(octets + b"\xff\x17\x3b\x3b" + end, zone, wrong_sign=False)
+    if first is None or last is None or last - first != _DAY_S - 1:
+        raise _Irregular  # the day on which the clocks change
+    return first
