@@ -66,6 +66,11 @@ class MbusReader:
         self._consumed += at
         return frames
 
+    @property
+    def waiting(self) -> int | None:
+        """The offset of a frame whose rest is awaited; None when nothing is."""
+        return self._consumed if self._buffer else None
+
     def idle(self) -> list[MbusFrame]:
         """Give up a frame whose rest does not come; return what hid behind its beginning."""
         frames: list[MbusFrame] = []

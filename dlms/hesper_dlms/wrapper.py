@@ -79,6 +79,11 @@ class WrapperReader:
         self._consumed += at
         return frames
 
+    @property
+    def waiting(self) -> int | None:
+        """The offset of an APDU whose rest is awaited; None when nothing is."""
+        return self._consumed if self._buffer else None
+
     def _next_version(self, start: int) -> int:
         if not self._resynchronise:
             self._buffer.clear()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import AccessSelection, CosemAttribute, CosemMethod, DataAccessResult
 from hesper_dlms.client import AssociationSettings, Authentication, SecuritySettings

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from hesper_dlms import apdu, axdr, obis
 from hesper_dlms.apdu import CosemAttribute, CosemMethod, EntrySelector, selector_of
 from hesper_dlms.client import Client
@@ -165,13 +164,12 @@ def test_wrong_keys_are_refused_on_both_sides(bench: Any, link: str) -> None:
     from hesper_dlms.security import SecuritySettings
 
     wrong = SecuritySettings(0, bytes(16), bench.AUTHENTICATION_KEY)
+    ciphered, plain = (Pair(bench, link, client, security=wrong) for client in (1, 3))
     with pytest.raises(ServiceError) as refused:
-        pair = Pair(bench, link, 1, security=wrong)
-        pair.run(pair.client.connect())
+        ciphered.run(ciphered.client.connect())
     assert refused.value.kind == "exception-response"
     with pytest.raises(AssociationRejected):
-        pair = Pair(bench, link, 3, security=wrong)
-        pair.run(pair.client.connect())
+        plain.run(plain.client.connect())
 
 
 def test_a_used_counter_is_refused_with_the_one_expected(bench: Any, link: str) -> None:

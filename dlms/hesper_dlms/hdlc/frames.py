@@ -170,6 +170,11 @@ class FrameReader:
         self._consumed += position
         return frames
 
+    @property
+    def waiting(self) -> int | None:
+        """The offset of a frame whose rest is awaited; None when nothing is."""
+        return self._consumed if len(self._buffer) > 1 else None
+
     def idle(self) -> list[Frame]:
         """Give up a frame whose rest does not come; return what hid behind its beginning."""
         frames: list[Frame] = []
