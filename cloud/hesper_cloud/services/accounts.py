@@ -35,22 +35,13 @@ class Accounts:
         self._known: dict[str, tuple[float, Actor]] = {}
 
     async def login(self, username: str, password: str, source: str) -> Session:
-        """Opens a browser session. ``source`` is the caller's network address.
+        """Opens a session and signs a token. ``source`` is the caller's network address.
 
         Raises:
             LoginRefused: wrong name or password, or too many tries; it says how long to wait.
         """
         name = username.strip()[:_NAME_LIMIT]
         return await asyncio.to_thread(self._login, name, password[:_PASSWORD_LIMIT], source)
-
-    async def machine_token(self, username: str, password: str, source: str) -> Session:
-        """Returns a signed token for a program, on the same terms as `login`."""
-        name = username.strip()[:_NAME_LIMIT]
-        user = await asyncio.to_thread(self._check, name, password[:_PASSWORD_LIMIT], source)
-        now = self._sources.clock()
-        token = self._machine.issue(Claim(user.username, user.token_version), now)
-        actor = Actor(user.username, Role(user.role))
-        return Session(token, actor, now + self._machine.lifetime)
 
     async def actor_of(self, token: str) -> Actor:
         """Returns whom a token speaks for, either kind.
@@ -90,7 +81,13 @@ class Accounts:
         with writing(self._sources.registry) as session:
             session.execute(delete(WebSession).where(WebSession.expires_at <= now))
             session.add(row)
-        return Session(token, Actor(user.username, Role(user.role)), row.expires_at)
+        return Session(
+            token=token,
+            actor=Actor(user.username, Role(user.role)),
+            expires_at=row.expires_at,
+            signed=self._machine.issue(Claim(user.username, user.token_version), now),
+            signed_expires_at=now + self._machine.lifetime,
+        )
 
     def _check(self, username: str, password: str, source: str) -> User:
         now = self._sources.clock()

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orjson
 from sqlalchemy import or_, select
@@ -29,6 +29,7 @@ from hesper_cloud.stores.port import StoreError
 _log = logging.getLogger(__name__)
 _FRAME_S = 1.0
 _LOOK_S = 0.04
+_OVERLAP = timedelta(seconds=2)  # a change is stamped before it is committed
 _MAX_METERS = 1000
 _MAX_ROWS = 200
 _SELF = Actor("live", Role.VIEWER)
@@ -95,7 +96,7 @@ class Live:
         return orjson.dumps(frame, option=orjson.OPT_UTC_Z)
 
     def _changes(self) -> dict[str, object]:
-        since, self._since = self._since, self._sources.clock()
+        since, self._since = self._since, self._sources.clock() - _OVERLAP
         self._version, meters = self._sources.latest.changed_since(self._version)
         return {
             "values": {meter: self._values(meter) for meter in sorted(meters)[:_MAX_METERS]},

@@ -26,11 +26,13 @@ OPEN_COMMAND_STATES = (
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A login that succeeded; ``token`` is the opaque cookie or the signed JWT."""
+    """A login that succeeded: an opaque token for a cookie, a signed one (JWT) for programs."""
 
     token: str = field(repr=False)
     actor: Actor
     expires_at: datetime
+    signed: str = field(repr=False)
+    signed_expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,35 @@
+"""Puts the HTTP side together."""
+
+from importlib.metadata import version
+
+from fastapi import APIRouter, FastAPI
+
+from hesper_cloud.api import auth, commands, health, live, meters, operations, problems
+from hesper_cloud.services.bundle import Services
+from hesper_cloud.settings import Settings
+
+PREFIX = "/api/v1"
+
+
+def create_app(services: Services, settings: Settings) -> FastAPI:
+    """Returns the application: REST, live WebSocket, health and metrics; no console.
+
+    The description is at ``/api/v1/openapi.json``. There is no built-in page for it, because that
+    would fetch its scripts from the internet.
+    """
+    del settings
+    app = FastAPI(
+        title="Hesper",
+        version=version("hesper"),
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.services = services
+    problems.install(app)
+    rest = APIRouter(prefix=PREFIX)
+    for part in (auth, meters, commands, operations, live):
+        rest.include_router(part.router)
+    app.include_router(rest)
+    app.include_router(health.router)
+    return app

@@ -1,0 +1,115 @@
+"""Relay commands and the kill switch."""
+
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Response
+from pydantic import BaseModel, Field, SecretStr
+
+from hesper_cloud.api.who import Have, Who
+from hesper_cloud.api.wire import answer
+from hesper_cloud.services.errors import Invalid
+from hesper_cloud.services.records import CommandRow, KillSwitchState, RelayAction
+
+router = APIRouter(tags=["commands"])
+IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", max_length=128)]
+
+
+class RelayRequest(BaseModel):
+    """What an operator asks for; ``serial_tail`` is the last four characters of the serial."""
+
+    meter: str
+    action: RelayAction
+    reason: str = Field(default="", max_length=500)
+    serial_tail: str = ""
+
+
+class Approval(BaseModel):
+    """The approver's own password, again."""
+
+    password: SecretStr
+
+
+class Rejection(BaseModel):
+    """Why not."""
+
+    reason: str = Field(default="", max_length=500)
+
+
+class KillSwitchSetting(BaseModel):
+    """Engaging asks for a reason; lifting for another approver's password too."""
+
+    engaged: bool
+    reason: str = Field(min_length=1, max_length=500)
+    password: SecretStr = SecretStr("")
+
+
+@router.post("/commands", response_model=CommandRow, status_code=201)
+async def request(
+    actor: Who, services: Have, body: RelayRequest, idempotency_key: IdempotencyKey = ""
+) -> Response:
+    """Asks for a relay command; the same ``Idempotency-Key`` never makes a second one."""
+    if not idempotency_key:
+        raise Invalid("send an Idempotency-Key header, so that a repeat makes no second command")
+    command = await services.commands.request_relay(
+        actor, body.meter, body.action, body.reason, body.serial_tail, idempotency_key
+    )
+    return answer(command, 201)
+
+
+@router.get("/commands", response_model=list[CommandRow])
+async def commands(
+    actor: Who,
+    services: Have,
+    state: str | None = None,
+    meter: str | None = None,
+    limit: int = 100,
+) -> Response:
+    """Lists commands, newest first; ``state=open`` for those that may still change."""
+    return answer(await services.commands.list(actor, state, meter, limit))
+
+
+@router.get("/commands/{command_id}", response_model=CommandRow)
+async def command(actor: Who, services: Have, command_id: str) -> Response:
+    """Shows one command."""
+    return answer(await services.commands.get(actor, command_id))
+
+
+@router.post("/commands/{command_id}/approve", response_model=CommandRow)
+async def approve(
+    actor: Who,
+    services: Have,
+    command_id: str,
+    body: Approval,
+    idempotency_key: IdempotencyKey = "",
+) -> Response:
+    """Approves a waiting command."""
+    key, password = idempotency_key or uuid.uuid4().hex, body.password.get_secret_value()
+    return answer(await services.commands.approve(actor, command_id, password, key))
+
+
+@router.post("/commands/{command_id}/reject", response_model=CommandRow)
+async def reject(actor: Who, services: Have, command_id: str, body: Rejection) -> Response:
+    """Turns a waiting command down."""
+    return answer(await services.commands.reject(actor, command_id, body.reason))
+
+
+@router.post("/commands/{command_id}/cancel", response_model=CommandRow)
+async def cancel(actor: Who, services: Have, command_id: str) -> Response:
+    """Takes back a command that has not been signed."""
+    return answer(await services.commands.cancel(actor, command_id))
+
+
+@router.get("/kill-switch", response_model=KillSwitchState)
+async def kill_switch(actor: Who, services: Have) -> Response:
+    """Shows how the kill switch stands."""
+    return answer(await services.commands.kill_switch(actor))
+
+
+@router.put("/kill-switch", response_model=KillSwitchState)
+async def set_kill_switch(actor: Who, services: Have, body: KillSwitchSetting) -> Response:
+    """Engages or lifts the kill switch."""
+    password = body.password.get_secret_value()
+    return answer(
+        await services.commands.set_kill_switch(actor, body.engaged, body.reason, password)
+    )

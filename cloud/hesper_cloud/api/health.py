@@ -1,0 +1,42 @@
+"""For those who watch the service: is it well, and its numbers."""
+
+import asyncio
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from hesper_cloud.api.who import Have
+from hesper_cloud.api.wire import answer
+
+router = APIRouter()
+
+
+@router.get("/health")
+async def health(services: Have) -> Response:
+    """Says ``ok`` with 200 when databases and broker answer, else which does not, with 503."""
+    sources = services.sources
+    checks = {
+        "registry": await asyncio.to_thread(_answers, sources.registry),
+        "authority_database": await asyncio.to_thread(_answers, sources.authority),
+        "broker": REGISTRY.get_sample_value("hesper_ingest_connected") != 0.0,
+    }
+    well = all(checks.values())
+    body = {"status": "ok" if well else "degraded", "checks": checks}
+    return answer(body, 200 if well else 503)
+
+
+@router.get("/metrics")
+async def metrics() -> Response:
+    """Shows counters and gauges in Prometheus' text format."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _answers(engine: Engine) -> bool:
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except SQLAlchemyError:
+        return False
+    return True

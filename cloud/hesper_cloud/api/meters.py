@@ -1,0 +1,96 @@
+"""Meters and their readings."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime
+
+from hesper_cloud import quantities
+from hesper_cloud.api.who import Have, Who
+from hesper_cloud.api.wire import answer, lines, reading
+from hesper_cloud.services.readings import MAX_ROWS
+from hesper_cloud.services.records import (
+    EventRow,
+    GapRow,
+    LatestValue,
+    MeterDetail,
+    MeterQuery,
+    MeterRow,
+    Page,
+    Series,
+)
+
+router = APIRouter(tags=["meters"])
+From = Annotated[AwareDatetime, Query(alias="from", description="Start, included (RFC 3339)")]
+To = Annotated[AwareDatetime, Query(alias="to", description="End, excluded (RFC 3339)")]
+
+
+@router.get("/meters", response_model=Page[MeterRow])
+async def page(actor: Who, services: Have, query: Annotated[MeterQuery, Query()]) -> Response:
+    """Lists meters: search, filter, sort, one page."""
+    return answer(await services.meters.page(actor, query))
+
+
+@router.get("/meters/{meter_id}", response_model=MeterDetail)
+async def detail(actor: Who, services: Have, meter_id: str) -> Response:
+    """Shows one meter."""
+    return answer(await services.meters.get(actor, meter_id))
+
+
+@router.get("/meters/{meter_id}/latest", response_model=list[LatestValue])
+async def latest(actor: Who, services: Have, meter_id: str) -> Response:
+    """Shows the newest value of each quantity of a meter."""
+    return answer(await services.meters.latest(actor, meter_id))
+
+
+@router.get("/meters/{meter_id}/series", response_model=Series)
+async def series(
+    actor: Who,
+    services: Have,
+    meter_id: str,
+    logical_name: str,
+    start: From,
+    end: To,
+    step_s: Annotated[int | None, Query(ge=1)] = None,
+    profile: str = quantities.LOAD_PROFILE,
+) -> Response:
+    """Shows one curve; with ``step_s`` the last value of each step."""
+    found = services.meters.series(actor, meter_id, logical_name, start, end, step_s, profile)
+    return answer(await found)
+
+
+@router.get("/meters/{meter_id}/gaps", response_model=list[GapRow])
+async def gaps(actor: Who, services: Have, meter_id: str, start: From, end: To) -> Response:
+    """Lists the gaps of one meter that touch a range."""
+    return answer(await services.meters.gaps(actor, meter_id, start, end))
+
+
+@router.get("/meters/{meter_id}/events", response_model=list[EventRow])
+async def events(actor: Who, services: Have, meter_id: str, limit: int = 100) -> Response:
+    """Lists the newest events of one meter."""
+    return answer(await services.meters.events(actor, meter_id, limit))
+
+
+@router.get("/readings")
+async def readings(
+    actor: Who,
+    services: Have,
+    meter: str,
+    start: From,
+    end: To,
+    profile: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = 1000,
+) -> Response:
+    """Lists raw readings of one meter, newest first; ``next_to`` is the next page's ``to``."""
+    rows, next_end = await services.readings.page(actor, meter, profile, start, end, limit)
+    return answer({"rows": [reading(row) for row in rows], "next_to": next_end})
+
+
+@router.get("/readings/export")
+async def export(
+    actor: Who, services: Have, start: From, end: To, meter: str | None = None
+) -> StreamingResponse:
+    """Streams every reading captured in a range as NDJSON, one reading per line, in no order."""
+    rows = services.readings.export(actor, start, end, meter)
+    return StreamingResponse(lines(rows), media_type="application/x-ndjson")

@@ -1,0 +1,115 @@
+"""What an operator watches: overview, gateways, alerts, gaps, events, dead letters, audit."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field
+
+from hesper_cloud.api.who import Have, Who
+from hesper_cloud.api.wire import answer
+from hesper_cloud.services.records import (
+    AlertRow,
+    AttentionRow,
+    AuditEntry,
+    AuditVerdict,
+    CompletenessHour,
+    DeadLetterRow,
+    EventRow,
+    FleetLoad,
+    GapRow,
+    GatewayRow,
+    Overview,
+    Page,
+)
+
+router = APIRouter(tags=["operations"])
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+class Acknowledgement(BaseModel):
+    """What the person who has seen it notes."""
+
+    note: str = Field(default="", max_length=500)
+
+
+@router.get("/overview", response_model=Overview)
+async def overview(actor: Who, services: Have) -> Response:
+    """Shows the figures of the first page."""
+    return answer(await services.overview.figures(actor))
+
+
+@router.get("/overview/load", response_model=FleetLoad)
+async def load(actor: Who, services: Have) -> Response:
+    """Shows the fleet's load over 24 h against the day before, watts."""
+    return answer(await services.overview.load_24h(actor))
+
+
+@router.get("/overview/completeness", response_model=list[CompletenessHour])
+async def completeness(actor: Who, services: Have) -> Response:
+    """Shows due and stored captures per hour."""
+    return answer(await services.overview.completeness_by_hour(actor))
+
+
+@router.get("/overview/attention", response_model=list[AttentionRow])
+async def attention(actor: Who, services: Have) -> Response:
+    """Lists what needs attention, grouped by cause."""
+    return answer(await services.overview.needs_attention(actor))
+
+
+@router.get("/gateways", response_model=list[GatewayRow])
+async def gateways(actor: Who, services: Have) -> Response:
+    """Lists gateways."""
+    return answer(await services.gateways.list(actor))
+
+
+@router.get("/alerts", response_model=list[AlertRow])
+async def alerts(
+    actor: Who,
+    services: Have,
+    state: str | None = None,
+    severity: str | None = None,
+    meter: str | None = None,
+    limit: Limit = 200,
+) -> Response:
+    """Lists alerts, worst and newest first; ``state=open`` for all that are not cleared."""
+    return answer(await services.alerts.list(actor, state, severity, limit, meter))
+
+
+@router.post("/alerts/{alert_id}/acknowledge", response_model=AlertRow)
+async def acknowledge(actor: Who, services: Have, alert_id: int, body: Acknowledgement) -> Response:
+    """Marks an alert as seen."""
+    return answer(await services.alerts.acknowledge(actor, alert_id, body.note))
+
+
+@router.get("/gaps", response_model=list[GapRow])
+async def gaps(actor: Who, services: Have, limit: Limit = 200) -> Response:
+    """Lists the open gaps of all meters."""
+    return answer(await services.meters.open_gaps(actor, limit))
+
+
+@router.get("/events", response_model=list[EventRow])
+async def events(
+    actor: Who, services: Have, meter: str | None = None, limit: Limit = 100
+) -> Response:
+    """Lists the newest events."""
+    return answer(await services.meters.events(actor, meter, limit))
+
+
+@router.get("/dead-letters", response_model=list[DeadLetterRow])
+async def dead_letters(actor: Who, services: Have, limit: Limit = 100) -> Response:
+    """Lists messages that could not be decoded."""
+    return answer(await services.gateways.dead_letters(actor, limit))
+
+
+@router.get("/audit", response_model=Page[AuditEntry])
+async def audit(
+    actor: Who, services: Have, offset: int = 0, limit: Limit = 100, subject: str = ""
+) -> Response:
+    """Lists the audit log, newest first."""
+    return answer(await services.audit.page(actor, offset, limit, subject))
+
+
+@router.get("/audit/verify", response_model=AuditVerdict)
+async def verify_audit(actor: Who, services: Have) -> Response:
+    """Checks the whole audit chain."""
+    return answer(await services.audit.verify(actor))

@@ -1,0 +1,67 @@
+"""Who is asking: a bearer token, or the session cookie together with an origin that is ours."""
+
+from collections.abc import Iterable
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
+
+from hesper_cloud.accounts.roles import Actor
+from hesper_cloud.services.bundle import Services
+from hesper_cloud.services.errors import NotAuthenticated, NotPermitted
+
+COOKIE = "hesper_session"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def services_of(connection: HTTPConnection) -> Services:
+    """Returns the services of this application."""
+    services: Services = connection.app.state.services
+    return services
+
+
+async def actor_of(connection: HTTPConnection) -> Actor:
+    """Returns the actor of a request or WebSocket.
+
+    A browser sends its cookie by itself, whoever made it ask; so with a cookie, whatever changes
+    something (and every WebSocket) must come from an origin that is ours.
+
+    Raises:
+        NotAuthenticated: no token, or one that is not good any more.
+        NotPermitted: the cookie came along on another site's request.
+    """
+    token = bearer(connection)
+    if not token:
+        token = connection.cookies.get(COOKIE, "")
+        if connection.scope.get("method", "WEBSOCKET") not in _SAFE:
+            check_origin(connection)
+    if not token:
+        raise NotAuthenticated("log in, or send a bearer token")
+    return await services_of(connection).accounts.actor_of(token)
+
+
+def bearer(connection: HTTPConnection) -> str:
+    """Returns the bearer token of a connection, or nothing."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def check_origin(connection: HTTPConnection) -> None:
+    """Checks that a browser's request comes from a page of ours.
+
+    Raises:
+        NotPermitted: from another origin; configure ``web.allowed_origins`` behind a proxy.
+    """
+    origin = connection.headers.get("origin")
+    if origin is None:
+        if connection.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none"):
+            return
+        raise NotPermitted("this request came from another site")
+    allowed: Iterable[str] = services_of(connection).sources.settings.web.allowed_origins
+    if urlsplit(origin).netloc != connection.headers.get("host") and origin not in allowed:
+        raise NotPermitted(f"requests from {origin} are not allowed")
+
+
+Who = Annotated[Actor, Depends(actor_of)]
+Have = Annotated[Services, Depends(services_of)]
