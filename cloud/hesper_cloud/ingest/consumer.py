@@ -212,7 +212,7 @@ class Consumer:
                 delivery,
                 time.monotonic(),
                 self._clock(),
-            )  # fmt: skip
+            )
         )
 
 

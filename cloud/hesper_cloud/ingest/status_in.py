@@ -41,6 +41,8 @@ class StatusIn:
             found.meters_total,
             found.meters_reachable,
             found.command_counter,
+            found.outbox_percent,
+            abs(found.clock_offset_ms or 0),
         )
         if not all(0 <= count <= _MAX_COUNT for count in counts):
             raise Refused("a count that is none")
@@ -76,8 +78,5 @@ def _update(row: Gateway, found: GatewayStatus) -> None:
     row.oldest_unreceipted_at = found.oldest_unreceipted_at
     row.meters_total, row.meters_reachable = found.meters_total, found.meters_reachable
     row.command_counter = max(row.command_counter or 0, found.command_counter)
-    row.attributes = {
-        **(row.attributes or {}),
-        "clock_offset_ms": found.clock_offset_ms,
-        "outbox_percent": found.outbox_percent,
-    }
+    row.clock_offset_ms = found.clock_offset_ms
+    row.outbox_percent = found.outbox_percent
