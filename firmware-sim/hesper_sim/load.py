@@ -87,18 +87,19 @@ class LoadCurve:
 class LoadModel:
     """The curves of a whole fleet, a few per kind."""
 
-    __slots__ = ("_curves",)
+    __slots__ = ("_curves", "_seed")
 
     def __init__(self, seed: int) -> None:
-        self._curves = {
-            kind: tuple(_curve(kind, seed, number) for number in range(CURVES_PER_KIND))
-            for kind in Kind
-        }
+        self._seed = seed
+        self._curves: dict[tuple[Kind, int], LoadCurve] = {}
 
     def curve(self, kind: Kind, index: int) -> LoadCurve:
-        """Return the curve of the meter with this index."""
-        curves = self._curves[kind]
-        return curves[index % len(curves)]
+        """Return the curve of the meter with this index, drawn when it is first asked for."""
+        number = index % CURVES_PER_KIND
+        curve = self._curves.get((kind, number))
+        if curve is None:
+            curve = self._curves[kind, number] = _curve(kind, self._seed, number)
+        return curve
 
 
 def scale_of(index: int) -> int:

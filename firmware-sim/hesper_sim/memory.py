@@ -7,6 +7,8 @@ where the load curves stand. Faults do not survive, a disconnected home stays di
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +37,21 @@ def wake(
         JournalError: The journal is damaged, or belongs to another fleet or capture period.
     """
     state.mkdir(parents=True, exist_ok=True)
-    journal = Journal(state / JOURNAL_NAME)
-    records = journal.read()
-    birth = next(records, None)
-    if birth is None:
-        birth = _birth(fleet, capture_period_s, history_days * _DAY_S, int(clock()))
-        journal.append([birth])
-        return District(fleet, _history(birth), journal, clock)
-    _check(birth, fleet, capture_period_s)
-    district = District(fleet, _history(birth), journal, clock)
-    last_at = birth["at"]
-    for record in records:
-        last_at = max(last_at, _replay(district, record))
-    _end_outage(district, last_at)
-    return district
+    with ExitStack() as stack:
+        journal = Journal(state / JOURNAL_NAME)
+        stack.callback(journal.close)
+        records = journal.read()
+        birth = next(records, None)
+        if birth is None:
+            birth = _birth(fleet, capture_period_s, history_days * _DAY_S, int(clock()))
+            journal.append([birth])
+            district = District(fleet, _history(birth), journal, clock)
+        else:
+            _check(birth, fleet, capture_period_s)
+            district = District(fleet, _history(birth), journal, clock)
+            _remember(district, birth["at"], records)
+        stack.pop_all()
+        return district
 
 
 def _birth(fleet: Fleet, capture_period_s: int, span_s: int, at: int) -> Record:
@@ -71,6 +74,11 @@ def _check(birth: Record, fleet: Fleet, capture_period_s: int) -> None:
     for name, wanted in (("seed", fleet.settings.seed), ("capture_period_s", capture_period_s)):
         if birth[name] != wanted:
             raise JournalError(f"the journal was begun with {name} {birth[name]}, not {wanted}")
+
+
+def _remember(district: District, born_at: int, records: Iterator[Record]) -> None:
+    last_at = max((_replay(district, record) for record in records), default=born_at)
+    _end_outage(district, max(last_at, born_at))
 
 
 def _replay(district: District, record: Record) -> int:

@@ -118,7 +118,9 @@ class Simulator:
                 os.close(descriptor)
 
 
-def make_client(meter: MeterPlan, address: int = 1) -> Client:
+def make_client(
+    meter: MeterPlan, address: int = 1, received_counters: dict[bytes, int] | None = None
+) -> Client:
     """Return a client of a meter: 16 public, 2 reading, 1 management."""
     counter = iter(range(int(time.time() * 100) % 2**31, 2**32))
     authentication = {16: Authentication.NONE, 2: Authentication.LOW}.get(
@@ -133,6 +135,7 @@ def make_client(meter: MeterPlan, address: int = 1) -> Client:
         system_title=CLIENT_TITLE if address == 1 else None,
         security=security if address == 1 else None,
         invocation_counter=lambda: next(counter),
+        received_counters=received_counters,
         meter_system_title=meter.system_title if address == 1 else None,
     )
     if meter.physical_address is None:

@@ -1,0 +1,148 @@
+"""Load curves, grid and meters are pure functions that agree with each other."""
+
+from __future__ import annotations
+
+import pytest
+from hesper_sim.fleet import FleetSettings, Kind, plan
+from hesper_sim.grid import Feeder
+from hesper_sim.history import History
+from hesper_sim.load import ANCHOR, CYCLE_S, SLOT_S, LoadModel, scale_of
+from hesper_sim.meter import JOULES_PER_WH, Flow, Meter
+
+NOON = ANCHOR + 700 * 86_400 + 12 * 3600
+DAY_S = 86_400
+
+
+@pytest.fixture(scope="module")
+def model() -> LoadModel:
+    return LoadModel(1)
+
+
+@pytest.fixture
+def meter(model) -> Meter:
+    planned = plan(FleetSettings(tcp=1, shared=0, dial_in=0, rs485=0)).meters[0]
+    return Meter(planned, model.curve(planned.kind, 0), Feeder(), 100)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_energy_is_the_sum_of_power(model, kind):
+    curve = model.curve(kind, 3)
+    start = NOON // SLOT_S * SLOT_S
+    total = curve.energy_j(start + DAY_S, 1000).active_import - curve.energy_j(start, 1000)[0]
+    parts = [
+        curve.energy_j(at + SLOT_S, 1000).active_import - curve.energy_j(at, 1000).active_import
+        for at in range(start, start + DAY_S, SLOT_S)
+    ]
+    assert sum(parts) == total
+    assert min(parts) >= 0
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_four_weeks_repeat(model, kind):
+    curve = model.curve(kind, 0)
+    first, second, third = (curve.energy_j(NOON + n * CYCLE_S, 1000) for n in range(3))
+    growth = [b - a for a, b in zip(first, second, strict=True)]
+    assert growth == [c - b for b, c in zip(second, third, strict=True)]
+
+
+def test_a_day_is_plausible(model):
+    def day_wh(kind, index):
+        curve = model.curve(kind, index)
+        start, end = curve.energy_j(NOON, 1000), curve.energy_j(NOON + 28 * DAY_S, 1000)
+        return [(b - a) // JOULES_PER_WH // 28 for a, b in zip(start, end, strict=True)]
+
+    for index in range(8):
+        household, shop, solar = (day_wh(kind, index) for kind in Kind)
+        assert 5_000 < household[0] < 25_000
+        assert household[1] == 0
+        assert 15_000 < shop[0] < 90_000
+        assert solar[1] > 2_000
+        assert household[0] < household[3]
+
+
+def test_the_same_seed_draws_the_same_curve_in_every_process(model):
+    energy = model.curve(Kind.HOUSEHOLD, 0).energy_j(NOON, 1000)
+    assert energy == LoadModel(1).curve(Kind.HOUSEHOLD, 0).energy_j(NOON, 1000)
+    assert energy != LoadModel(2).curve(Kind.HOUSEHOLD, 0).energy_j(NOON, 1000)
+
+
+def test_voltage_falls_with_load_and_distance_and_rises_with_sun():
+    def voltages(load_w: int, place: int) -> tuple[int, int, int]:
+        feeder = Feeder()
+        feeder.connect(place, lambda _at: load_w)
+        return feeder.voltages_dv(NOON, place)
+
+    idle, loaded, delivering = (voltages(load, 5) for load in (0, 6000, -6000))
+    assert all(a > b for a, b in zip(idle, loaded, strict=True))
+    assert all(a < b for a, b in zip(idle, delivering, strict=True))
+    assert all(a > b for a, b in zip(voltages(6000, 0), voltages(6000, 9), strict=True))
+
+
+def test_a_demo_day_stays_inside_en_50160(model):
+    feeders: dict[int, Feeder] = {}
+    meters = [
+        Meter(
+            each, model.curve(each.kind, each.index), feeders.setdefault(each.feeder, Feeder()), 1
+        )
+        for each in plan().meters
+    ]
+    for at in range(NOON, NOON + 7 * DAY_S, 3600):
+        for meter in meters:
+            assert all(2070 <= voltage <= 2530 for voltage in meter.voltages_dv(at))
+
+
+def test_a_disconnected_home_uses_nothing_and_goes_on_from_there(meter):
+    before = meter.energy_j(NOON)
+    meter.count_as(Flow.CUT, NOON)
+    assert meter.energy_j(NOON + 3600) == before
+    assert meter.power_w(NOON + 3600) == (0, 0, 0, 0)
+    assert meter.net_load_w(NOON + 3600) == 0
+    assert meter.measure(NOON + 3600).currents_ca == (0, 0, 0)
+    meter.count_as(Flow.NORMAL, NOON + 3600)
+    later = meter.energy_j(NOON + 7200)
+    assert later.active_import > before.active_import
+    whole = meter._curve.energy_j(NOON + 7200, scale_of(0)).active_import
+    assert later.active_import < whole
+
+
+def test_reversed_energy_counts_the_other_way(meter):
+    before = meter.energy_j(NOON)
+    meter.count_as(Flow.REVERSED, NOON)
+    after = meter.energy_j(NOON + 3600)
+    assert after.active_import == before.active_import
+    assert after.active_export > before.active_export
+    assert meter.power_w(NOON + 3600).active_import == 0
+
+
+def test_values_agree_with_each_other(meter):
+    measured = meter.measure(NOON)
+    by_phase = sum(
+        volts * amperes // 1000
+        for volts, amperes in zip(measured.voltages_dv, measured.currents_ca, strict=True)
+    )
+    assert by_phase == pytest.approx(measured.power.apparent, abs=12)
+    assert 900 < measured.power_factor_permille <= 1000
+    assert meter.capture(NOON)[4:7] == measured.voltages_dv
+
+
+def test_history_does_not_change_with_what_happens_later(meter):
+    history = History(born_at=NOON, capture_period_s=900, span_s=30 * DAY_S)
+    rows = history.rows(meter, 0, NOON, NOON)
+    assert len(rows) == 30 * 96
+    assert rows[-1].captured_at == NOON // 900 * 900
+    meter.count_as(Flow.CUT, NOON + 100)
+    meter.sag_permille, meter.sag_from = 160, NOON + 200
+    assert history.rows(meter, 0, NOON, NOON) == rows
+
+
+def test_history_and_latched_rows_join_and_the_oldest_go(meter):
+    history = History(born_at=NOON, capture_period_s=900, span_s=30 * DAY_S)
+    first = NOON // 900 * 900 + 900
+    for at in range(first, first + 4 * 900, 900):
+        meter.profile.append(at, meter.capture(at))
+    now = first + 3 * 900
+    rows = history.rows(meter, 0, now, now)
+    times = [row.captured_at for row in rows]
+    assert times == list(range(times[0], now + 1, 900))
+    assert len(rows) == history.depth == history.entries_in_use(meter, now)
+    assert [row.captured_at for row in history.rows(meter, now - 900, now, now)] == times[-2:]
