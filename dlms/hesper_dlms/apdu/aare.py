@@ -18,6 +18,7 @@ from hesper_dlms.apdu.acse import (
     read_integer,
     read_name,
 )
+from hesper_dlms.apdu.writer import u8
 from hesper_dlms.errors import AssociationRejected, DecodeError
 
 AARE = 0x61
@@ -66,8 +67,8 @@ class Aare:
         source = 0xA2 if self.from_provider else 0xA1
         parts = [
             context_name(self.application_context),
-            field(0xA2, field(0x02, bytes((self.result,)))),
-            field(0xA3, field(source, field(0x02, bytes((self.diagnostic,))))),
+            field(0xA2, field(0x02, u8(self.result))),
+            field(0xA3, field(source, field(0x02, u8(self.diagnostic)))),
         ]
         if self.system_title is not None:
             parts.append(field(0xA4, field(0x04, self.system_title)))

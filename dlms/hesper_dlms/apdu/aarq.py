@@ -16,6 +16,7 @@ from hesper_dlms.apdu.acse import (
     read_integer,
     read_name,
 )
+from hesper_dlms.apdu.writer import u8
 from hesper_dlms.errors import DecodeError
 
 AARQ = 0x60
@@ -56,7 +57,7 @@ class Aarq:
         if self.system_title is not None:
             parts.append(field(0xA6, field(0x04, self.system_title)))
         if self.user_id is not None:
-            parts.append(field(0xA9, field(0x02, bytes((self.user_id,)))))
+            parts.append(field(0xA9, field(0x02, u8(self.user_id))))
         if self.mechanism != Mechanism.LOWEST:
             parts += b"\x8a\x02\x07\x80", mechanism_name(0x8B, self.mechanism)
             parts.append(field(0xAC, field(0x80, self.authentication_value or b"")))

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from hesper_dlms import axdr
 from hesper_dlms.apdu.reader import Reader
+from hesper_dlms.apdu.writer import u8
 from hesper_dlms.errors import DecodeError
 
 _DLMS_UA = bytes.fromhex("6085740508")
@@ -40,7 +41,7 @@ Fields = dict[int, bytes]
 
 def field(tag: int, contents: bytes) -> bytes:
     """Return one BER field."""
-    return bytes((tag,)) + axdr.write_length(len(contents)) + contents
+    return u8(tag) + axdr.write_length(len(contents)) + contents
 
 
 def read_fields(octets: bytes, tag: int) -> Fields:
@@ -70,12 +71,12 @@ def optional_inner(fields: Fields, outer: int, tag: int) -> bytes | None:
 
 def context_name(context: int) -> bytes:
     """Return the object identifier of an application context, inside its field 0xA1."""
-    return field(0xA1, field(0x06, _DLMS_UA + bytes((1, context))))
+    return field(0xA1, field(0x06, _DLMS_UA + u8(1, context)))
 
 
 def mechanism_name(tag: int, mechanism: int) -> bytes:
     """Return the object identifier of an authentication mechanism in field `tag`."""
-    return field(tag, _DLMS_UA + bytes((2, mechanism)))
+    return field(tag, _DLMS_UA + u8(2, mechanism))
 
 
 def read_name(octets: bytes | None, arc: int) -> int:
@@ -87,7 +88,7 @@ def read_name(octets: bytes | None, arc: int) -> int:
     """
     if octets is None:
         return 0
-    if len(octets) != 7 or octets[:6] != _DLMS_UA + bytes((arc,)):
+    if len(octets) != 7 or octets[:6] != _DLMS_UA + u8(arc):
         raise DecodeError(f"object identifier {octets.hex()} is not one of DLMS")
     return octets[6]
 

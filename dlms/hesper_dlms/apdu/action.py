@@ -11,6 +11,7 @@ from hesper_dlms.apdu.block import DataBlock
 from hesper_dlms.apdu.descriptors import CosemMethod
 from hesper_dlms.apdu.reader import Reader
 from hesper_dlms.apdu.results import Result, read_result, write_result
+from hesper_dlms.apdu.writer import u8, u32
 
 REQUEST = 0xC3
 RESPONSE = 0xC7
@@ -26,7 +27,7 @@ class ActionRequestNormal:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        head = bytes((REQUEST, 1, self.invoke_id_and_priority)) + self.method.to_octets()
+        head = u8(REQUEST, 1, self.invoke_id_and_priority) + self.method.to_octets()
         return head + (b"\x00" if self.parameters is None else b"\x01" + self.parameters)
 
     @classmethod
@@ -48,8 +49,8 @@ class ActionRequestNextBlock:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        head = bytes((REQUEST, 2, self.invoke_id_and_priority))
-        return head + self.block_number.to_bytes(4, "big")
+        head = u8(REQUEST, 2, self.invoke_id_and_priority)
+        return head + u32(self.block_number)
 
     @classmethod
     def from_octets(cls, octets: bytes) -> ActionRequestNextBlock:
@@ -70,7 +71,7 @@ class ActionRequestFirstBlock:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        head = bytes((REQUEST, 4, self.invoke_id_and_priority))
+        head = u8(REQUEST, 4, self.invoke_id_and_priority)
         return head + self.method.to_octets() + self.block.to_octets()
 
     @classmethod
@@ -91,7 +92,7 @@ class ActionRequestBlock:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        return bytes((REQUEST, 6, self.invoke_id_and_priority)) + self.block.to_octets()
+        return u8(REQUEST, 6, self.invoke_id_and_priority) + self.block.to_octets()
 
     @classmethod
     def from_octets(cls, octets: bytes) -> ActionRequestBlock:
@@ -112,7 +113,7 @@ class ActionResponseNormal:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        head = bytes((RESPONSE, 1, self.invoke_id_and_priority, self.result))
+        head = u8(RESPONSE, 1, self.invoke_id_and_priority, self.result)
         return head + (b"\x00" if self.returned is None else b"\x01" + write_result(self.returned))
 
     @classmethod
@@ -135,7 +136,7 @@ class ActionResponseBlock:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        return bytes((RESPONSE, 2, self.invoke_id_and_priority)) + self.block.to_octets()
+        return u8(RESPONSE, 2, self.invoke_id_and_priority) + self.block.to_octets()
 
     @classmethod
     def from_octets(cls, octets: bytes) -> ActionResponseBlock:
@@ -155,8 +156,8 @@ class ActionResponseNextBlock:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        head = bytes((RESPONSE, 4, self.invoke_id_and_priority))
-        return head + self.block_number.to_bytes(4, "big")
+        head = u8(RESPONSE, 4, self.invoke_id_and_priority)
+        return head + u32(self.block_number)
 
     @classmethod
     def from_octets(cls, octets: bytes) -> ActionResponseNextBlock:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from hesper_dlms import axdr
 from hesper_dlms.apdu.reader import Reader
+from hesper_dlms.apdu.writer import u8, u32
 from hesper_dlms.errors import DecodeError, LocalError
 
 GENERAL_GLO = 0xDB
@@ -67,11 +68,11 @@ class Ciphered:
         """Return the APDU."""
         if (self.system_title is None) != (self.tag in _SERVICE):
             raise LocalError("a system title travels in general-ciphered APDUs and only there")
-        counter = self.invocation_counter.to_bytes(4, "big")
-        body = bytes((self.security_control,)) + counter + self.octets
+        counter = u32(self.invocation_counter)
+        body = u8(self.security_control) + counter + self.octets
         title = self.system_title
         head = b"" if title is None else axdr.write_length(len(title)) + title
-        return bytes((self.tag,)) + head + axdr.write_length(len(body)) + body
+        return u8(self.tag) + head + axdr.write_length(len(body)) + body
 
     @classmethod
     def from_octets(cls, octets: bytes) -> Ciphered:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu.reader import Reader
+from hesper_dlms.apdu.writer import u8
 from hesper_dlms.axdr import Data
 from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import DecodeError, LocalError
@@ -80,7 +81,7 @@ def write_selection(selection: AccessSelection | None) -> bytes:
     """Return the optional access-selection of a request."""
     if selection is None:
         return b"\x00"
-    return bytes((1, selection.selector & 0xFF)) + axdr.encode(selection.parameters)
+    return u8(1, selection.selector & 0xFF) + axdr.encode(selection.parameters)
 
 
 def read_selection(reader: Reader) -> AccessSelection | None:

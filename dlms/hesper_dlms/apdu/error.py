@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hesper_dlms.apdu.reader import Reader
+from hesper_dlms.apdu.writer import u8, u32
 from hesper_dlms.errors import InvocationCounterError, ServiceError
 
 EXCEPTION_RESPONSE = 0xD8
@@ -39,9 +40,9 @@ class ExceptionResponse:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        head = bytes((EXCEPTION_RESPONSE, self.state_error, self.service_error))
+        head = u8(EXCEPTION_RESPONSE, self.state_error, self.service_error)
         counter = self.invocation_counter
-        return head if counter is None else head + counter.to_bytes(4, "big")
+        return head if counter is None else head + u32(counter)
 
     @classmethod
     def from_octets(cls, octets: bytes) -> ExceptionResponse:
@@ -71,7 +72,7 @@ class ConfirmedServiceError:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        return bytes((CONFIRMED_SERVICE_ERROR, self.service, self.kind, self.value))
+        return u8(CONFIRMED_SERVICE_ERROR, self.service, self.kind, self.value)
 
     @classmethod
     def from_octets(cls, octets: bytes) -> ConfirmedServiceError:

@@ -19,6 +19,7 @@ from hesper_dlms.apdu.descriptors import (
 )
 from hesper_dlms.apdu.reader import Reader
 from hesper_dlms.apdu.results import Result, read_result, write_result
+from hesper_dlms.apdu.writer import u8, u32
 
 REQUEST = 0xC0
 RESPONSE = 0xC4
@@ -34,7 +35,7 @@ class GetRequestNormal:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        head = bytes((REQUEST, 1, self.invoke_id_and_priority))
+        head = u8(REQUEST, 1, self.invoke_id_and_priority)
         return head + self.attribute.to_octets() + write_selection(self.selection)
 
     @classmethod
@@ -55,8 +56,8 @@ class GetRequestNext:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        head = bytes((REQUEST, 2, self.invoke_id_and_priority))
-        return head + self.block_number.to_bytes(4, "big")
+        head = u8(REQUEST, 2, self.invoke_id_and_priority)
+        return head + u32(self.block_number)
 
     @classmethod
     def from_octets(cls, octets: bytes) -> GetRequestNext:
@@ -76,7 +77,7 @@ class GetRequestWithList:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        head = bytes((REQUEST, 3, self.invoke_id_and_priority))
+        head = u8(REQUEST, 3, self.invoke_id_and_priority)
         parts = [head, axdr.write_length(len(self.attributes))]
         for attribute, selection in self.attributes:
             parts += attribute.to_octets(), write_selection(selection)
@@ -103,7 +104,7 @@ class GetResponseNormal:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        return bytes((RESPONSE, 1, self.invoke_id_and_priority)) + write_result(self.result)
+        return u8(RESPONSE, 1, self.invoke_id_and_priority) + write_result(self.result)
 
     @classmethod
     def from_octets(cls, octets: bytes) -> GetResponseNormal:
@@ -126,9 +127,9 @@ class GetResponseWithBlock:
     def to_octets(self) -> bytes:
         """Return the APDU."""
         octets = self.block.to_octets()
-        head = bytes((RESPONSE, 2, self.invoke_id_and_priority)) + octets[:5]
+        head = u8(RESPONSE, 2, self.invoke_id_and_priority) + octets[:5]
         if self.error is not None:
-            return head + bytes((1, self.error))
+            return head + u8(1, self.error)
         return head + b"\x00" + octets[5:]
 
     @classmethod
@@ -153,7 +154,7 @@ class GetResponseWithList:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        head = bytes((RESPONSE, 3, self.invoke_id_and_priority))
+        head = u8(RESPONSE, 3, self.invoke_id_and_priority)
         return head + write_results(self.results)
 
     @classmethod

@@ -7,6 +7,7 @@ from enum import IntFlag
 
 from hesper_dlms import axdr
 from hesper_dlms.apdu.reader import Reader
+from hesper_dlms.apdu.writer import u8, u16
 from hesper_dlms.errors import DecodeError
 
 INITIATE_REQUEST = 0x01
@@ -100,10 +101,10 @@ class InitiateRequest:
                 bytes((INITIATE_REQUEST,)),
                 b"\x00" if key is None else b"\x01" + axdr.write_length(len(key)) + key,
                 b"\x00" if self.response_allowed else b"\x01\x00",
-                b"\x00" if quality is None else bytes((1, quality)),
-                bytes((self.dlms_version,)),
+                b"\x00" if quality is None else u8(1, quality),
+                u8(self.dlms_version),
                 _write_conformance(self.conformance),
-                self.max_receive_pdu_size.to_bytes(2, "big"),
+                u16(self.max_receive_pdu_size),
             )
         )
 
@@ -136,11 +137,11 @@ class InitiateResponse:
         return b"".join(
             (
                 bytes((INITIATE_RESPONSE,)),
-                b"\x00" if quality is None else bytes((1, quality)),
-                bytes((self.dlms_version,)),
+                b"\x00" if quality is None else u8(1, quality),
+                u8(self.dlms_version),
                 _write_conformance(self.conformance),
-                self.max_receive_pdu_size.to_bytes(2, "big"),
-                self.vaa_name.to_bytes(2, "big"),
+                u16(self.max_receive_pdu_size),
+                u16(self.vaa_name),
             )
         )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hesper_dlms import axdr
 from hesper_dlms.apdu.descriptors import CosemAttribute
 from hesper_dlms.apdu.reader import Reader
+from hesper_dlms.apdu.writer import u32
 from hesper_dlms.errors import DecodeError
 
 DATA_NOTIFICATION = 0x0F
@@ -28,7 +29,7 @@ class DataNotification:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        head = bytes((DATA_NOTIFICATION,)) + self.long_invoke_id.to_bytes(4, "big")
+        head = bytes((DATA_NOTIFICATION,)) + u32(self.long_invoke_id)
         time = self.date_time or b""
         return head + axdr.write_length(len(time)) + time + self.body
 

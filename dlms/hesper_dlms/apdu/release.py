@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hesper_dlms.apdu.acse import field, optional_inner, read_fields
+from hesper_dlms.apdu.writer import u8
 
 RLRQ = 0x62
 RLRE = 0x63
 
 
 def _write(tag: int, reason: int | None, user_information: bytes | None) -> bytes:
-    contents = b"" if reason is None else field(0x80, bytes((reason,)))
+    contents = b"" if reason is None else field(0x80, u8(reason))
     if user_information is not None:
         contents += field(0xBE, field(0x04, user_information))
     return field(tag, contents)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from hesper_dlms.apdu.reader import Reader
+from hesper_dlms.apdu.writer import u8
 from hesper_dlms.errors import ServiceError
 
 
@@ -73,7 +74,7 @@ def write_result(result: Result) -> bytes:
     """Return a get-data-result."""
     if isinstance(result, bytes):
         return b"\x00" + result
-    return bytes((1, result & 0xFF))
+    return u8(1, result & 0xFF)
 
 
 def read_result(reader: Reader) -> Result:

@@ -16,6 +16,7 @@ from hesper_dlms.apdu.descriptors import (
     write_selection,
 )
 from hesper_dlms.apdu.reader import Reader
+from hesper_dlms.apdu.writer import u8, u32
 
 REQUEST = 0xC1
 RESPONSE = 0xC5
@@ -32,7 +33,7 @@ class SetRequestNormal:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        head = bytes((REQUEST, 1, self.invoke_id_and_priority)) + self.attribute.to_octets()
+        head = u8(REQUEST, 1, self.invoke_id_and_priority) + self.attribute.to_octets()
         return head + write_selection(self.selection) + self.octets
 
     @classmethod
@@ -57,7 +58,7 @@ class SetRequestFirstBlock:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        head = bytes((REQUEST, 2, self.invoke_id_and_priority)) + self.attribute.to_octets()
+        head = u8(REQUEST, 2, self.invoke_id_and_priority) + self.attribute.to_octets()
         return head + write_selection(self.selection) + self.block.to_octets()
 
     @classmethod
@@ -80,7 +81,7 @@ class SetRequestBlock:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        return bytes((REQUEST, 3, self.invoke_id_and_priority)) + self.block.to_octets()
+        return u8(REQUEST, 3, self.invoke_id_and_priority) + self.block.to_octets()
 
     @classmethod
     def from_octets(cls, octets: bytes) -> SetRequestBlock:
@@ -101,7 +102,7 @@ class SetRequestWithList:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        head = bytes((REQUEST, 4, self.invoke_id_and_priority))
+        head = u8(REQUEST, 4, self.invoke_id_and_priority)
         parts = [head, axdr.write_length(len(self.attributes))]
         for attribute, selection in self.attributes:
             parts += attribute.to_octets(), write_selection(selection)
@@ -129,7 +130,7 @@ class SetResponseNormal:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        return bytes((RESPONSE, 1, self.invoke_id_and_priority, self.result))
+        return u8(RESPONSE, 1, self.invoke_id_and_priority, self.result)
 
     @classmethod
     def from_octets(cls, octets: bytes) -> SetResponseNormal:
@@ -149,8 +150,8 @@ class SetResponseBlock:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        head = bytes((RESPONSE, 2, self.invoke_id_and_priority))
-        return head + self.block_number.to_bytes(4, "big")
+        head = u8(RESPONSE, 2, self.invoke_id_and_priority)
+        return head + u32(self.block_number)
 
     @classmethod
     def from_octets(cls, octets: bytes) -> SetResponseBlock:
@@ -171,8 +172,8 @@ class SetResponseLastBlock:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        head = bytes((RESPONSE, 3, self.invoke_id_and_priority, self.result))
-        return head + self.block_number.to_bytes(4, "big")
+        head = u8(RESPONSE, 3, self.invoke_id_and_priority, self.result)
+        return head + u32(self.block_number)
 
     @classmethod
     def from_octets(cls, octets: bytes) -> SetResponseLastBlock:
@@ -192,8 +193,8 @@ class SetResponseWithList:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        head = bytes((RESPONSE, 5, self.invoke_id_and_priority))
-        return head + axdr.write_length(len(self.results)) + bytes(self.results)
+        head = u8(RESPONSE, 5, self.invoke_id_and_priority)
+        return head + axdr.write_length(len(self.results)) + u8(*self.results)
 
     @classmethod
     def from_octets(cls, octets: bytes) -> SetResponseWithList:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 from hesper_dlms.axdr import compact
 from hesper_dlms.axdr.data import Data, Tag
 from hesper_dlms.axdr.octets import (
@@ -15,6 +17,10 @@ from hesper_dlms.errors import DecodeError, LocalError
 
 MAX_DEPTH = 16
 """Nesting of arrays and structures beyond which a value is refused."""
+
+_FIXED_BY_OCTET = {
+    tag.value: (tag, fixed.unpack_from, fixed.size + 1) for tag, fixed in FIXED.items()
+}
 
 
 def decode(octets: bytes) -> Data:
@@ -35,6 +41,13 @@ def decode_prefix(octets: bytes, offset: int = 0) -> tuple[Data, int]:
 
 
 def _read(octets: bytes, offset: int, depth: int) -> tuple[Data, int]:
+    fixed = _FIXED_BY_OCTET.get(octets[offset]) if offset < len(octets) else None
+    if fixed is not None:
+        tag, unpack_from, size = fixed
+        try:
+            return Data(tag, unpack_from(octets, offset + 1)[0]), offset + size
+        except struct.error:
+            raise DecodeError(f"{tag.name.lower()} is cut short", offset) from None
     tag = read_tag(octets, offset)
     if tag in (Tag.ARRAY, Tag.STRUCTURE):
         return _read_items(tag, octets, offset + 1, depth)

@@ -31,9 +31,11 @@ class PushedValue(NamedTuple):
 
 
 def is_name(data: Data) -> bool:
-    """Whether an item looks like a logical name: six octets, not all of them text."""
+    """Whether an item looks like a logical name: six octets, the first a medium (0 to 15)."""
     value = data.value
-    return data.tag is Tag.OCTET_STRING and isinstance(value, bytes) and len(value) == 6
+    if data.tag is not Tag.OCTET_STRING or not isinstance(value, bytes):
+        return False
+    return len(value) == 6 and value[0] < 16
 
 
 def _is_scaler_unit(data: Data) -> bool:

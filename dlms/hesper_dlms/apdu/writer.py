@@ -1,0 +1,30 @@
+"""Unsigned integers of an APDU that is built: what does not fit is `LocalError`."""
+
+from __future__ import annotations
+
+from hesper_dlms.errors import LocalError
+
+
+def _write(value: int, size: int) -> bytes:
+    try:
+        return value.to_bytes(size, "big")
+    except OverflowError:
+        raise LocalError(f"{value} does not fit {8 * size} bits") from None
+
+
+def u8(*values: int) -> bytes:
+    """Return one octet for each value."""
+    try:
+        return bytes(values)
+    except ValueError:
+        raise LocalError(f"{values} do not fit octets") from None
+
+
+def u16(value: int) -> bytes:
+    """Return two octets."""
+    return _write(value, 2)
+
+
+def u32(value: int) -> bytes:
+    """Return four octets."""
+    return _write(value, 4)
