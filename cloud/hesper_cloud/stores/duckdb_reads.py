@@ -36,7 +36,7 @@ _VERSIONS = f"""
     FROM revisions WHERE {{where}}"""  # noqa: S608 - built from our own column names
 _LATEST = f"""
     SELECT {_COLUMNS} FROM readings
-    QUALIFY row_number() OVER (PARTITION BY meter, profile
+    QUALIFY row_number() OVER (PARTITION BY meter, profile, layout
         ORDER BY least(captured_at, received_at) DESC, captured_at DESC) = 1
     ORDER BY layout, profile, received_at"""  # noqa: S608 - built from our own column names
 
@@ -243,7 +243,7 @@ def captured_times(
 def latest_rows(
     cursor: duckdb.DuckDBPyConnection, catalogue: Catalogue
 ) -> Iterator[tuple[Block, Integers]]:
-    """Yields the newest row of every meter and profile, as blocks of one layout and receipt."""
+    """Yields the newest row of every meter, profile and layout, as blocks of one layout and receipt."""
     alike: list[Row] = []
     for row in _rows(cursor.execute(_LATEST)):
         if alike and _kind(alike[0]) != _kind(row):

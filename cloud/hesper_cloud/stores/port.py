@@ -222,7 +222,7 @@ class ReadingStore(Protocol):
         ...
 
     def latest_rows(self) -> Iterator[tuple[Block, Integers]]:
-        """Yields the latest row of every meter and profile, and when each row was stored.
+        """Yields the latest row of every meter, profile and set of quantities, with its stored_at.
 
         A row that claims to be captured after it was received counts as captured at its receipt.
         """

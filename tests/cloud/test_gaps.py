@@ -1,0 +1,156 @@
+"""The gap ledger: every missing capture is known, has a cause, and closes itself."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hesper_cloud.db import migrate
+from hesper_cloud.db.engines import open_engine, reading, writing
+from hesper_cloud.db.registry import Gap, Gateway, Meter
+from hesper_cloud.gaps import GapLedger, Run, learned_period, missing_runs
+from hesper_cloud.settings import RuleSettings
+from hesper_cloud.stores.blocks import block_of
+from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.port import Group
+from hesper_contracts import columns
+from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
+from sqlalchemy import Engine, select
+
+P = 900
+T0 = 1_790_000_100
+ENERGY = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
+
+
+def test_runs_of_missing_captures() -> None:
+    captured = np.array([0, 1, 4, 5, 8]) * P
+    assert missing_runs(captured, P, 0, 8 * P) == [Run(2 * P, 3 * P, 2), Run(6 * P, 7 * P, 2)]
+    assert missing_runs(captured, P, 0, 10 * P)[-1] == Run(9 * P, 10 * P, 2)
+    assert missing_runs(captured, P, 0, 0) == []
+    assert missing_runs(np.arange(5) * P, P, 0, 4 * P) == []
+
+
+def test_a_capture_a_little_late_is_no_gap_and_a_shifted_phase_is_kept() -> None:
+    assert missing_runs(np.array([0, P + 7, 2 * P, 3 * P]), P, 0, 3 * P) == []
+    assert missing_runs(np.array([5, P + 5, 3 * P + 5]), P, 5, 3 * P + 5) == [
+        Run(2 * P + 5, 2 * P + 5, 1)
+    ]
+
+
+def test_the_period_is_learned_from_what_is_captured() -> None:
+    assert learned_period(np.arange(10) * 5) == 5
+    assert learned_period(np.array([0, 5])) is None
+
+
+class Ledger:
+    """A ledger over a real store and registry, with a clock that is set by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.engine: Engine = open_engine(f"sqlite:///{folder / 'hesper.db'}")
+        migrate.upgrade(self.engine, "registry")
+        self.store = DuckDbStore(folder / "readings.duckdb")
+        self.now = T0
+        self.ledger = GapLedger(self.engine, self.store, RuleSettings(), self.clock)
+        with writing(self.engine) as session:
+            session.add(Gateway(id="gw-1", state="online", attributes={}))
+            session.flush()
+            for meter in ("M1", "M2"):
+                session.add(
+                    Meter(
+                        id=meter, gateway_id="gw-1", first_seen_at=self.clock(),
+                        last_contact_at=self.clock(), capture_period_s=P,
+                    )
+                )  # fmt: skip
+
+    def clock(self) -> datetime:
+        return datetime.fromtimestamp(self.now, UTC)
+
+    def capture(self, meter: str, *periods: int) -> None:
+        at = [T0 + P * n for n in periods]
+        rows = MeterRows(meter, at, [0] * len(at), [0] * len(at), [list(at)])
+        section = Section(LOAD_PROFILE, at[-1], (ENERGY,), [rows])
+        self.store.write(Group({}, [block_of(columns.from_sections([section])[0])], at[-1]))
+        with writing(self.engine) as session:
+            session.get_one(Meter, meter).last_contact_at = datetime.fromtimestamp(at[-1], UTC)
+
+    def check(self, period: float) -> list[tuple[str, int, int, str, str]]:
+        self.now = int(T0 + P * period)
+        self.ledger.check()
+        with reading(self.engine) as session:
+            return [
+                (
+                    gap.meter,
+                    (int(gap.from_at.timestamp()) - T0) // P,
+                    (int(gap.to_at.timestamp()) - T0) // P,
+                    gap.state,
+                    gap.cause,
+                )
+                for gap in session.scalars(select(Gap).order_by(Gap.id))
+            ]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    made = Ledger(tmp_path)
+    yield made
+    made.store.close()
+    made.engine.dispose()
+
+
+def test_a_gap_opens_grows_and_closes_itself(ledger: Ledger) -> None:
+    ledger.capture("M1", 0, 1)
+    assert ledger.check(2.5) == []  # the second is not due until a period of grace has passed
+    assert ledger.check(3.1) == [("M1", 2, 2, "open", "unknown")]
+    assert ledger.check(5.1) == [("M1", 2, 4, "open", "unknown")]
+    ledger.capture("M1", 2, 3, 4, 5, 6)
+    assert ledger.check(7.5) == [("M1", 2, 4, "closed", "unknown")]
+
+
+def test_a_gap_that_is_partly_filled_is_split_and_keeps_its_cause(ledger: Ledger) -> None:
+    with writing(ledger.engine) as session:
+        session.get_one(Gateway, "gw-1").state = "offline"
+    ledger.capture("M1", 0, 6)
+    assert ledger.check(7) == [("M1", 1, 5, "open", "gateway offline")]
+    with writing(ledger.engine) as session:
+        session.get_one(Gateway, "gw-1").state = "online"
+    ledger.capture("M1", 3)
+    ledger.capture("M1", 7)
+    assert ledger.check(8) == [
+        ("M1", 1, 2, "open", "gateway offline"),
+        ("M1", 4, 5, "open", "gateway offline"),
+    ]
+    ledger.capture("M1", 1, 2, 4, 5)
+    assert {state for *_, state, _ in ledger.check(8)} == {"closed"}
+
+
+def test_one_silent_meter_or_a_whole_line(ledger: Ledger) -> None:
+    ledger.capture("M1", 0)
+    ledger.capture("M2", *range(9))
+    found = ledger.check(9)
+    assert found == [("M1", 1, 8, "open", "silent meter")]
+    ledger.capture("M1", *range(1, 9))
+    assert ledger.check(14)[1:] == [
+        ("M1", 9, 13, "open", "line"),
+        ("M2", 9, 13, "open", "line"),
+    ]
+
+
+def test_old_open_gaps_are_still_watched(ledger: Ledger) -> None:
+    ledger.capture("M1", 0, 2)
+    assert ledger.check(3.5)[0][:4] == ("M1", 1, 1, "open")
+    ledger.capture("M1", *range(3, 500))
+    assert ledger.check(500)[0][:4] == ("M1", 1, 1, "open")
+    ledger.capture("M1", 1)
+    assert ledger.check(500)[0][:4] == ("M1", 1, 1, "closed")
+
+
+def test_times_are_aware_and_say_when_it_closed(ledger: Ledger) -> None:
+    ledger.capture("M1", 0, 2)
+    ledger.check(3.5)
+    ledger.capture("M1", 1, 3)
+    ledger.check(4)
+    with reading(ledger.engine) as session:
+        gap = session.scalars(select(Gap)).one()
+    assert gap.closed_at == ledger.clock()
+    assert gap.closed_at - gap.noticed_at == timedelta(seconds=P / 2)

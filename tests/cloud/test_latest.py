@@ -1,0 +1,126 @@
+"""The latest-value cache: fed by committed rows, rebuilt from the store."""
+
+from pathlib import Path
+
+import numpy as np
+from hesper_cloud.latest import LatestValues, value_before
+from hesper_cloud.stores.blocks import block_of
+from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.port import Block, Group
+from hesper_contracts import columns
+from hesper_contracts.readings import (
+    LOAD_PROFILE,
+    REGISTER_SNAPSHOT,
+    MeterRows,
+    Quantity,
+    Section,
+)
+
+T0 = 1_790_000_100
+ENERGY = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
+POWER = Quantity(bytes((1, 0, 1, 7, 0, 255)), 0, 27)
+KILO = Quantity(POWER.logical_name, 3, 27)
+ENERGY_NAME, POWER_NAME = "1.0.1.8.0.255", "1.0.1.7.0.255"
+
+
+def block(
+    rows: dict[str, list[tuple[int, int | None]]],
+    quantity: Quantity = ENERGY,
+    *,
+    received_at: int = T0 + 10**6,
+    profile: bytes = LOAD_PROFILE,
+) -> Block:
+    meters = [
+        MeterRows(m, [t for t, _ in p], [0] * len(p), [0] * len(p), [[v for _, v in p]])
+        for m, p in rows.items()
+    ]
+    section = Section(profile, received_at, (quantity,), meters)
+    return block_of(columns.from_sections([section])[0])
+
+
+def take(latest: LatestValues, taken: Block, accepted: list[bool] | None = None) -> None:
+    mask = np.ones(taken.row_count, dtype=bool) if accepted is None else np.array(accepted)
+    latest.take(taken, mask, T0 + 5)
+
+
+def test_the_newest_accepted_row_of_each_meter_is_kept() -> None:
+    latest = LatestValues()
+    take(latest, block({"A": [(T0, 1), (T0 + 900, 2)], "B": [(T0, 7)]}))
+    take(latest, block({"A": [(T0 + 300, 9)]}))
+    take(latest, block({"B": [(T0 + 900, 8)]}), accepted=[False])
+    (found,) = latest.of("A")
+    assert (found.value, found.captured_at, found.stored_at) == (2, T0 + 900, T0 + 5)
+    assert latest.of("B")[0].value == 7
+    assert latest.of("nobody") == []
+
+
+def test_the_newest_profile_answers_for_a_quantity_and_a_null_is_none() -> None:
+    latest = LatestValues()
+    take(latest, block({"A": [(T0 + 60, 5)]}, profile=REGISTER_SNAPSHOT))
+    take(latest, block({"A": [(T0, 4)]}))
+    found = latest.value("A", ENERGY_NAME)
+    assert found is not None
+    assert (found.value, found.profile) == (5, "0.0.21.0.1.255")
+    take(latest, block({"A": [(T0 + 900, None)]}))
+    found = latest.value("A", ENERGY_NAME)
+    assert found is not None
+    assert found.value is None
+
+
+def test_a_clock_set_ahead_does_not_hold_its_place_for_ever() -> None:
+    latest = LatestValues()
+    take(latest, block({"A": [(T0 + 10**9, 1)]}, received_at=T0))
+    take(latest, block({"A": [(T0 + 60, 2)]}, received_at=T0 + 60))
+    assert latest.of("A")[0].value == 2
+
+
+def test_totals_bring_scalers_together_and_leave_out_old_values() -> None:
+    latest = LatestValues()
+    take(latest, block({"A": [(T0, 1500)], "old": [(T0 - 9999, 70)]}, POWER))
+    take(latest, block({"B": [(T0, 2)]}, KILO))
+    total = latest.total(POWER_NAME, T0 - 60)
+    assert total is not None
+    assert (total.value, total.scaler, total.unit, total.meters) == (3500, 0, 27, 2)
+    assert latest.total("1.0.99.7.0.255", 0) is None
+
+
+def test_changes_are_told_by_version() -> None:
+    latest = LatestValues()
+    take(latest, block({"A": [(T0, 1)], "B": [(T0, 1)]}))
+    version, changed = latest.changed_since(0)
+    assert changed == {"A", "B"}
+    take(latest, block({"B": [(T0 + 1, 2)]}))
+    assert latest.changed_since(version)[1] == {"B"}
+    assert latest.changed_since(latest.changed_since(0)[0])[1] == set()
+
+
+def test_many_meters_grow_the_tables() -> None:
+    latest = LatestValues()
+    take(latest, block({f"M{n}": [(T0, n)] for n in range(1000)}))
+    assert [latest.of(f"M{n}")[0].value for n in (0, 500, 999)] == [0, 500, 999]
+    assert len(latest.last_captured()) == 1000
+
+
+def test_the_value_before_comes_from_the_block_or_the_cache() -> None:
+    latest = LatestValues()
+    take(latest, block({"A": [(T0, 10)]}))
+    following = block({"A": [(T0 + 900, 11), (T0 + 1800, 12)], "B": [(T0, 5)]})
+    before, known = value_before(following, 0, latest.previous(following))
+    assert known.tolist() == [True, True, False]
+    assert before[:2].tolist() == [10, 11]
+
+
+def test_it_is_rebuilt_from_the_store(tmp_path: Path) -> None:
+    store = DuckDbStore(tmp_path / "readings.duckdb")
+    rows = (
+        block({"A": [(T0, 1), (T0 + 900, None)], "B": [(T0, 7)]}),
+        block({"A": [(T0 + 1, 3)]}, POWER),
+    )
+    store.write(Group({}, rows, T0 + 5))
+    live, rebuilt = LatestValues(), LatestValues()
+    for each in rows:
+        take(live, each)
+    rebuilt.load(store)
+    for meter in ("A", "B"):
+        assert rebuilt.of(meter) == live.of(meter)
+    store.close()
