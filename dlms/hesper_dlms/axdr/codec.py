@@ -7,6 +7,7 @@ import struct
 from hesper_dlms.axdr import compact
 from hesper_dlms.axdr.data import Data, Tag
 from hesper_dlms.axdr.octets import (
+    FIXED,
     read_contents,
     read_length,
     read_tag,
