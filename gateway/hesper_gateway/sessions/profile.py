@@ -6,7 +6,7 @@ decoded by its old columns.
 """
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from hesper_contracts.readings import MeterRows, Quantity, Section
@@ -112,14 +112,14 @@ async def read_windows(
     wanted: Stretch,
     deviation_minutes: int | None,
     rows_per_chunk: int,
-) -> AsyncIterator[Rows]:
+) -> AsyncGenerator[Rows, None]:
     """Yield the rows of a stretch, oldest first, about ``rows_per_chunk`` at a time.
 
     Raises:
         MeterFailed: the meter cannot be read; what was yielded before stays good.
     """
     window_s = shape.capture_period_s * rows_per_chunk or _UNTIMED_WINDOW_S
-    windows = Windows(wanted, window_s)
+    windows = Windows(wanted, window_s, rows_per_chunk)
     for start, end in windows:
         selector = RangeSelector(
             _as_meter_writes(start, policy, deviation_minutes),
@@ -148,6 +148,13 @@ def decode(octets: bytes, shape: Shape, policy: ClockPolicy) -> Rows:
         raise MeterDistrusted(f"profile buffer: {error}") from error
     if found.undated:
         log.warning("%s: %d rows name no time", obis.text(shape.profile), found.undated)
+    if not found.captured_at:
+        return Rows([], [], [[] for _ in shape.valued])
+    if len(found.columns) != len(shape.columns):
+        raise MeterDistrusted(
+            f"profile buffer: rows of {len(found.columns)} columns, "
+            f"{len(shape.columns)} capture objects"
+        )
     return _ascending(found, [index for index, _ in shape.valued])
 
 

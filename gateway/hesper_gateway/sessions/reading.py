@@ -1,6 +1,6 @@
 """What can be read of a meter while one association is open."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from math import ceil
 
@@ -34,8 +34,7 @@ class Past:
     @property
     def overlap_s(self) -> int:
         """How far before the mark a reading has to begin."""
-        set_back_s = ceil(self.set_back_s) if self.set_back_s > SET_BACK_S else 0
-        return set_back_s + (OVERLAP_S if self.first else 0)
+        return ceil(self.set_back_s) + (OVERLAP_S if self.first else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,9 @@ class Reading:
         """Return what a profile captures and how often."""
         return await profile.read_shape(self.association, logical_name)
 
-    async def profile(self, shape: Shape, mark: int | None, past: Past) -> AsyncIterator[Chunk]:
+    async def profile(
+        self, shape: Shape, mark: int | None, past: Past
+    ) -> AsyncGenerator[Chunk, None]:
         """Yield what the profile has captured since the mark, oldest first.
 
         Raises:
@@ -95,7 +96,9 @@ class Reading:
                 yield Chunk(piece, None)
             yield Chunk(last, wanted.mark(rows.captured_at))
 
-    async def events(self, shape: Shape, mark: int | None, past: Past) -> AsyncIterator[EventChunk]:
+    async def events(
+        self, shape: Shape, mark: int | None, past: Past
+    ) -> AsyncGenerator[EventChunk, None]:
         """Yield what the event log has recorded since the mark, oldest first."""
         wanted = await self._stretch(shape, mark, past)
         async for rows in self._windows(shape, wanted):
@@ -107,7 +110,7 @@ class Reading:
         registers = self.template.snapshot.registers
         return await read_snapshot(self.association, registers, self.cache, self.kind, self.clock)
 
-    def _windows(self, shape: Shape, wanted: Stretch) -> AsyncIterator[Rows]:
+    def _windows(self, shape: Shape, wanted: Stretch) -> AsyncGenerator[Rows, None]:
         return profile.read_windows(
             self.association,
             shape,

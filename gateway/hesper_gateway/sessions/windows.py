@@ -3,8 +3,8 @@
 Theory of operation
 -------------------
 A buffer is read by time range, from the last stored capture to now, in windows of about as many
-rows as one answer should hold. An empty window makes the next one twice as long, so a buffer that
-begins years ago, or a meter that slept for months, costs a handful of requests.
+rows as one answer should hold. A window with few rows makes the next one twice as long, an empty
+one even more so: a meter that slept for months, or changed its period, costs a handful of requests.
 
 Meter clocks are set, run away and fall back to the year 2000; no reading may be lost by that:
 
@@ -23,7 +23,7 @@ OPEN_END_S = 366 * 86400
 OVERLAP_S = 3600
 SLACK_S = 60
 """A mark this far in the meter's future is no sign of a clock that was set back."""
-_LONGEST = 64
+_LONGEST_EMPTY, _LONGEST_SPARSE = 64, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,19 @@ def is_whole(mark: int | None, present: int) -> bool:
 
 
 class Windows:
-    """Walks over a stretch; tell it after each window how many rows came."""
+    """Walks over a stretch; tell it after each window how many rows came.
 
-    def __init__(self, wanted: Stretch, window_s: int) -> None:
+    Args:
+        wanted: From where to where.
+        window_s: How long a window of ``row_count`` rows should be.
+        row_count: About how many rows one answer should hold.
+    """
+
+    def __init__(self, wanted: Stretch, window_s: int, row_count: int) -> None:
         self._wanted = wanted
         self._base_s = self._span_s = max(1, window_s)
-        self._row_count = 0
+        self._row_count = row_count
+        self._taken = 0
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield windows (from, to), both included, oldest first."""
@@ -75,13 +82,19 @@ class Windows:
             end = start + self._span_s - 1
             if end >= self._wanted.present:
                 end = self._wanted.end
-            self._row_count = 0
+            self._taken = 0
             yield start, end
-            self._span_s = (
-                self._base_s if self._row_count else min(2 * self._span_s, _LONGEST * self._base_s)
-            )
+            self._adapt()
             start = end + 1
 
     def took(self, row_count: int) -> None:
         """Say how many rows the present window held."""
-        self._row_count = row_count
+        self._taken = row_count
+
+    def _adapt(self) -> None:
+        if self._taken == 0:
+            self._span_s = min(2 * self._span_s, _LONGEST_EMPTY * self._base_s)
+        elif 2 * self._taken < self._row_count:
+            self._span_s = max(self._base_s, min(2 * self._span_s, _LONGEST_SPARSE * self._base_s))
+        elif self._taken > 2 * self._row_count:
+            self._span_s = max(1, self._span_s // 2)

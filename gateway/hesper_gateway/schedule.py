@@ -1,0 +1,166 @@
+"""When each meter is visited.
+
+Theory of operation
+-------------------
+Ticks lie at multiples of the interval since the epoch, plus an offset of the meter's own within
+the jitter, so that visits follow the captures and do not all fall on one instant. A tick that was
+missed (gateway off, meter gone, line busy) leaves its work due until it is done; it is done once,
+since an incremental reading brings everything that several missed ones would have brought.
+
+`Plan` is the pure part: what of one meter is due, and when something will be. `Round` walks the
+meters of one line; of those that are due, the one goes first whose last visit is longest ago.
+"""
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from hesper_contracts.events import Event
+
+from hesper_gateway.config import ScheduleConfig
+from hesper_gateway.meter_state import MeterState
+from hesper_gateway.outbox import OutboxFull
+from hesper_gateway.visit import EventsOutbox, Visitor, Work
+
+log = logging.getLogger(__name__)
+
+FIRST_PROFILE_S = 900.0
+FULL_PAUSE_S = 15.0
+LONGEST_SLEEP_S = 60.0
+
+
+def offset_s(meter: str, jitter_s: float) -> float:
+    """Return the meter's own place within the jitter, the same in every run."""
+    return zlib.crc32(meter.encode()) / 2**32 * jitter_s
+
+
+@dataclass(slots=True)
+class Plan:
+    """What of one meter's work is due when; all times are epoch seconds.
+
+    Everything is due at once when the gateway starts.
+    """
+
+    schedule: ScheduleConfig
+    offset_s: float
+    period_s: float = FIRST_PROFILE_S
+    """What the meter says; counts where the schedule does not say."""
+    _due_at: dict[Work, float] = field(default_factory=lambda: dict.fromkeys(Work, 0.0))
+
+    def interval_s(self, work: Work) -> float:
+        """Return how often this work is to be done."""
+        match work:
+            case Work.PROFILE:
+                return self.schedule.profile_s or self.period_s
+            case Work.SNAPSHOT:
+                return self.schedule.snapshot_s
+            case Work.EVENTS:
+                return self.schedule.events_s
+
+    def due(self, now: float) -> set[Work]:
+        """Return what is due now."""
+        self._mend(now)
+        return {work for work, at in self._due_at.items() if at <= now}
+
+    def next_at(self) -> float:
+        """Return when something will be due."""
+        return min(self._due_at.values())
+
+    def done(self, work: Work, begun_at: float) -> None:
+        """Put this work off to its first tick after the visit that did it had begun."""
+        interval_s = self.interval_s(work)
+        tick = (begun_at - self.offset_s) // interval_s + 1
+        self._due_at[work] = tick * interval_s + self.offset_s
+
+    def _mend(self, now: float) -> None:
+        """Forget ticks that a gateway clock set back has put out of reach."""
+        for work, at in self._due_at.items():
+            if at > now + 2 * self.interval_s(work):
+                self._due_at[work] = now
+
+
+@dataclass(slots=True)
+class Stop:
+    """One meter on a round."""
+
+    visitor: Visitor
+    plan: Plan
+    state: MeterState
+    visited_at: float = 0.0
+
+    def ready_at(self) -> float:
+        """Return when it may be visited: something is due, and the back-off is over."""
+        return max(self.plan.next_at(), self.state.not_before)
+
+
+class Round:
+    """The meters of one line, visited in turn.
+
+    Args:
+        name: The line's.
+        stops: Its meters.
+        outbox: Takes the events of meters that go and come back.
+        now: Epoch seconds, UTC.
+    """
+
+    def __init__(
+        self, name: str, stops: Iterable[Stop], outbox: EventsOutbox, now: Callable[[], float]
+    ) -> None:
+        self.name = name
+        self._stops = {stop.visitor.meter.id: stop for stop in stops}
+        self._outbox = outbox
+        self._now = now
+        self._nudged = asyncio.Event()
+
+    def nudge(self, meter: str) -> None:
+        """Say that a meter can be reached now: its pause is over."""
+        stop = self._stops.get(meter)
+        if stop is not None:
+            stop.state.answered_call()
+            self._nudged.set()
+
+    async def run(self) -> None:
+        """Visit until cancelled."""
+        while self._stops:
+            now = self._now()
+            stop = min(
+                self._stops.values(), key=lambda each: (max(each.ready_at(), now), each.visited_at)
+            )
+            wait_s = stop.ready_at() - now
+            if wait_s > 0:
+                await self._pause(min(wait_s, LONGEST_SLEEP_S))
+                continue
+            try:
+                await self._visit(stop)
+            except OutboxFull as full:
+                log.warning("line %s: no reading: %s", self.name, full)
+                await self._pause(FULL_PAUSE_S)
+
+    async def _visit(self, stop: Stop) -> None:
+        stop.visited_at = begun_at = self._now()
+        due = stop.plan.due(begun_at)
+        if not due:
+            return
+        visited = await stop.visitor.visit(due)
+        if visited.capture_period_s:
+            stop.plan.period_s = visited.capture_period_s
+        for work in visited.done & due:
+            stop.plan.done(work, begun_at)
+        if visited.failure is not None:
+            await self._tell(stop.state.failed(visited.failure))
+        else:
+            await self._tell(stop.state.succeeded())
+
+    async def _tell(self, event: Event | None) -> None:
+        if event is not None:
+            await self._outbox.append_events([event])
+
+    async def _pause(self, wait_s: float) -> None:
+        self._nudged.clear()
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._nudged.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,264 @@
+"""One visit to one meter: everything that is due, in one association.
+
+What was found is stored after the association has ended, so that the line is free again sooner;
+what was found before a failure is stored all the same. A long profile is left off after some
+chunks, or as soon as a command waits for the line, and goes on at the next visit.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from hesper_contracts.events import Event
+from hesper_dlms import obis
+
+from hesper_gateway.config import MeterConfig
+from hesper_gateway.errors import MeterFailed, MeterRefused
+from hesper_gateway.gathering import Find, Gathering
+from hesper_gateway.sessions.clock import MeterTime, as_utc
+from hesper_gateway.sessions.identity import Identity
+from hesper_gateway.sessions.reading import SET_BACK_S, Past, Reading
+from hesper_gateway.sessions.session import MeterSession
+
+log = logging.getLogger(__name__)
+
+CHUNKS_PER_VISIT = 8
+STEADY_S = 5.0
+
+
+class Work(StrEnum):
+    """What a visit can do."""
+
+    PROFILE = "profile"
+    SNAPSHOT = "snapshot"
+    EVENTS = "events"
+
+
+class EventsOutbox(Protocol):
+    """Where events are kept until the cloud has them."""
+
+    async def append_events(
+        self, new: Sequence[Event], progress: Mapping[tuple[str, bytes], int] | None = None
+    ) -> int:
+        """Store events and marks in one transaction."""
+
+
+class Progress(Protocol):
+    """How far each profile was read."""
+
+    def last_capture(self, meter: str, profile: bytes) -> int | None:
+        """Return the mark of one meter's profile; None before the first row."""
+
+
+@dataclass(slots=True)
+class Visited:
+    """What one visit brought; ``done`` is what need not be done again before its next time."""
+
+    done: set[Work] = field(default_factory=set)
+    failure: MeterFailed | None = None
+    capture_period_s: int | None = None
+    finds: list[Find] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    log_mark: int | None = None
+    read_through: list[bytes] = field(default_factory=list)
+
+
+class Visitor:
+    """Visits one meter again and again and remembers what it has seen.
+
+    Args:
+        session: The meter's.
+        gathering: Takes readings.
+        outbox: Takes events.
+        progress: Where the marks are.
+        now: Epoch seconds, UTC.
+    """
+
+    def __init__(
+        self,
+        session: MeterSession,
+        gathering: Gathering,
+        outbox: EventsOutbox,
+        progress: Progress,
+        now: Callable[[], float],
+    ) -> None:
+        self.session = session
+        self.clock: MeterTime | None = None
+        self._gathering = gathering
+        self._outbox = outbox
+        self._progress = progress
+        self._now = now
+        self._past: dict[bytes, Past] = {}
+        self._refused: set[Work] = set()
+        self._told: tuple[Identity, int | None] | None = None
+        self._clock_told = False
+
+    @property
+    def meter(self) -> MeterConfig:
+        """The meter as configured."""
+        return self.session.meter
+
+    async def visit(self, due: set[Work]) -> Visited:
+        """Do what is due and store what was found; needs the line's turn for the first part.
+
+        Returns:
+            What was done; a failure is told inside, after everything found before it was stored.
+
+        Raises:
+            OutboxFull: there is no room for readings; nothing counts as done.
+        """
+        visited = Visited()
+        try:
+            await self.session.line.submit(lambda: self._work(due, visited))
+        except MeterFailed as failure:
+            visited.failure = failure
+        await self._store(visited)
+        return visited
+
+    async def _store(self, visited: Visited) -> None:
+        marks = {}
+        if visited.log_mark is not None:
+            marks[self.meter.id, self._event_log()] = visited.log_mark
+        if visited.events or marks:
+            await self._outbox.append_events(visited.events, marks)
+        await self._gathering.append(visited.finds)
+        for where in visited.read_through:
+            self._past[where] = Past(first=False, set_back_s=0.0)
+
+    async def _work(self, due: set[Work], visited: Visited) -> None:
+        first = self._told is None
+        async with self.session.reading() as reading:
+            self._note_clock(reading.clock)
+            if Work.SNAPSHOT in due:
+                with self._declined(Work.SNAPSHOT, visited):
+                    await self._snapshot(reading, visited)
+            if Work.PROFILE in due or first:
+                with self._declined(Work.PROFILE, visited):
+                    await self._profile(reading, visited)
+            self._tell(reading, visited)
+            if Work.EVENTS in due:
+                with self._declined(Work.EVENTS, visited):
+                    await self._events(reading, visited)
+
+    @contextmanager
+    def _declined(self, work: Work, visited: Visited) -> Iterator[None]:
+        """Let the other work go on when the meter declines this one; tried again at its next tick.
+
+        A refused invocation counter concerns the whole association and is let through.
+        """
+        try:
+            yield
+        except MeterRefused as refusal:
+            visited.done.add(work)
+            if work not in self._refused:
+                log.warning("meter %s: no %s: %s", self.meter.id, work, refusal)
+            self._refused.add(work)
+        else:
+            self._refused.discard(work)
+
+    async def _snapshot(self, reading: Reading, visited: Visited) -> None:
+        snapshot = await reading.snapshot()
+        if snapshot.quantities:
+            visited.finds.append(Find(snapshot.section(self.meter.id, self._now())))
+        visited.done.add(Work.SNAPSHOT)
+
+    async def _profile(self, reading: Reading, visited: Visited) -> None:
+        where = self.session.template.objects.load_profile
+        if where is not None:
+            shape = await reading.shape(where)
+            visited.capture_period_s = shape.capture_period_s
+            chunks = reading.profile(shape, self._mark(where), self._past_of(where))
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    visited.finds.append(Find(chunk.section, chunk.mark))
+                    if chunk.mark is not None and self._long_enough(len(visited.finds)):
+                        return
+            visited.read_through.append(where)
+        visited.done.add(Work.PROFILE)
+
+    async def _events(self, reading: Reading, visited: Visited) -> None:
+        where = self.session.template.objects.event_log
+        if where is not None:
+            shape = await reading.shape(where)
+            chunks = reading.events(shape, self._mark(where), self._past_of(where))
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    visited.events += chunk.events
+                    visited.log_mark = chunk.mark or visited.log_mark
+            visited.read_through.append(where)
+        visited.done.add(Work.EVENTS)
+
+    def _mark(self, where: bytes) -> int | None:
+        return self._progress.last_capture(self.meter.id, where)
+
+    def _past_of(self, where: bytes) -> Past:
+        return self._past.setdefault(where, Past(first=True, set_back_s=0.0))
+
+    def _note_clock(self, clock: MeterTime) -> None:
+        """Remember by how much the clock was set back until every profile was read through."""
+        if self.clock is not None and self.clock.drift_s - clock.drift_s > SET_BACK_S:
+            set_back_s = self.clock.drift_s - clock.drift_s
+            for where, past in self._past.items():
+                self._past[where] = Past(past.first, past.set_back_s + set_back_s)
+        self.clock = clock
+
+    def _long_enough(self, chunk_count: int) -> bool:
+        return chunk_count >= CHUNKS_PER_VISIT or self.session.line.command_waiting
+
+    def _event_log(self) -> bytes:
+        return self.session.template.objects.event_log or obis.EVENT_LOG
+
+    def _tell(self, reading: Reading, visited: Visited) -> None:
+        """Add the events that the meter's identity and clock give rise to."""
+        identity = reading.identity
+        period_s = visited.capture_period_s
+        if (
+            self._told is None
+            or self._told[0] != identity
+            or (period_s is not None and self._told[1] != period_s)
+        ):
+            self._told = (identity, period_s)
+            visited.events.append(self._identified(identity, period_s))
+        limit_s = reading.policy.limit_s
+        drift_s = reading.clock.drift_s
+        too_far = abs(drift_s) > (
+            limit_s - min(STEADY_S, limit_s / 2) if self._clock_told else limit_s
+        )
+        if too_far != self._clock_told:
+            self._clock_told = too_far
+            visited.events.append(self._clock_event(too_far, drift_s, limit_s))
+
+    def _identified(self, identity: Identity, period_s: int | None) -> Event:
+        return self._event(
+            "meter.identified",
+            f"{identity.logical_device_name} on line {self.session.line.name}",
+            {
+                "logical_device_name": identity.logical_device_name,
+                "serial": identity.serial_number,
+                "firmware": identity.firmware,
+                "model": identity.model,
+                "template": self.session.template.name,
+                "capture_period_s": period_s,
+                "line": self.session.line.name,
+            },
+        )
+
+    def _clock_event(self, too_far: bool, drift_s: float, limit_s: float) -> Event:
+        code = "clock.drift_exceeded" if too_far else "clock.drift_normal"
+        text = f"the meter's clock is {drift_s:+.0f} s off, {limit_s:g} s are allowed"
+        return self._event(code, text, {"drift_s": round(drift_s), "limit_s": round(limit_s)})
+
+    def _event(self, code: str, text: str, attributes: dict[str, str | int | None]) -> Event:
+        now = self._now()
+        return Event(
+            id=f"{self.meter.id}/{int(now * 1000)}/{code}",
+            code=code,
+            severity="warning" if code == "clock.drift_exceeded" else "info",
+            occurred_at=as_utc(now),
+            meter=self.meter.id,
+            text=text,
+            attributes=dict(attributes),
+        )
