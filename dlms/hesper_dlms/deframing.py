@@ -41,6 +41,15 @@ class LinkFacts:
         """Whether no check sequence was wrong: what is not intact must never be stored."""
         return False not in (self.fcs, self.hcs, self.checksum)
 
+    def to_json(self) -> dict[str, object]:
+        """Return what is known in plain JSON."""
+        shown: dict[str, object] = {}
+        for name in ("fcs", "hcs", "frames", "destination", "source", "checksum"):
+            value = getattr(self, name)
+            if value is not None:
+                shown[name] = value.hex() if isinstance(value, bytes) else value
+        return shown
+
     def join(self, later: LinkFacts) -> LinkFacts:
         """Return the facts of a message that goes on in later frames."""
         return replace(

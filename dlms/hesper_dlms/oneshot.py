@@ -14,12 +14,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hesper_dlms import apdu
+from hesper_dlms import apdu, axdr
 from hesper_dlms.apdu import ciphered
 from hesper_dlms.apdu.block_transfer import GENERAL_BLOCK_TRANSFER
 from hesper_dlms.deframing import Dropped, LinkFacts, Piece, deframer
 from hesper_dlms.errors import DecodeError, LocalError, RemoteError, SecurityError
 from hesper_dlms.gbt import BlockAssembly
+from hesper_dlms.push import parse_body
 from hesper_dlms.security import Opened, ReceivedCounters, SecurityContext, SecuritySettings
 
 Keys = SecuritySettings | Mapping[bytes, SecuritySettings]
@@ -38,6 +39,15 @@ class CipheringFacts:
     invocation_counter: int
     tag_verified: bool
 
+    def to_json(self) -> dict[str, object]:
+        """Return the facts in plain JSON."""
+        return {
+            "system_title": self.system_title.hex(),
+            "security_control": self.security_control,
+            "invocation_counter": self.invocation_counter,
+            "tag_verified": self.tag_verified,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class PushedMessage:
@@ -50,6 +60,28 @@ class PushedMessage:
     ciphering: CipheringFacts | None
     notification: apdu.DataNotification | apdu.EventNotification
     octets: bytes
+
+    def to_json(self) -> dict[str, object]:
+        """Return the message in plain JSON, values typed as `axdr.plain` does, nothing scaled.
+
+        Raises:
+            DecodeError: The body is not A-XDR, not even with the known deviations.
+        """
+        shown: dict[str, object] = {"link": self.link.to_json()}
+        if self.ciphering is not None:
+            shown["ciphering"] = self.ciphering.to_json()
+        notification = self.notification
+        time = notification.date_time
+        shown["long_invoke_id"] = getattr(notification, "long_invoke_id", None)
+        shown["date_time"] = None if time is None else time.hex()
+        if isinstance(notification, apdu.DataNotification):
+            shown["values"] = parse_body(notification.body).plain()
+        else:
+            attribute = notification.attribute
+            name = f"hex:{attribute.logical_name.hex()}"
+            value = axdr.plain(axdr.decode(notification.octets))
+            shown["values"] = [attribute.class_id, name, attribute.attribute_id, value]
+        return shown
 
 
 class _Blocks:
