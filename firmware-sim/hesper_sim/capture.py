@@ -54,6 +54,9 @@ class Capture(msgspec.Struct, frozen=True, dict=True):
     expected: list[Expected]
     hex: str
 
+    def __repr__(self) -> str:
+        return f"Capture({self.name!r})"
+
     def octets(self, now: int) -> bytes:
         """Return the octets to send at a time in epoch seconds."""
         captured = bytes.fromhex(self.hex)
