@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from hesper_gateway.database import Database
-from hesper_gateway.errors import GatewayError
+from hesper_gateway.errors import MeterRefused
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ LAST = 2**32 - 1
 """Never used: the counter is 32 bits and must not wrap; the key must be changed before."""
 
 
-class CounterExhausted(GatewayError):
+class CounterExhausted(MeterRefused):
     """No invocation counter is left under this key; the meter needs a new key."""
 
 
@@ -70,12 +70,12 @@ class Counter:
 
         For a meter that reports a higher counter than ours (an exception-response with
         invocation-counter-error, or its own counter object), as after a lost database. Neither is
-        authenticated, so one word may use up only a small part of the key's counters.
+        authenticated, so beyond half of the key's counters one word may skip only a small part.
 
         Raises:
-            CounterExhausted: the jump is larger than `MOST_SKIPPED`; nothing was skipped.
+            CounterExhausted: the jump is too large; nothing was skipped.
         """
-        if at_least - self._next > MOST_SKIPPED:
+        if at_least > ALARM_FROM and at_least - self._next > MOST_SKIPPED:
             raise CounterExhausted(
                 f"{self._meter} asks to skip {at_least - self._next} counters of {self._key_name}"
             )

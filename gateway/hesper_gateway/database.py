@@ -60,8 +60,8 @@ CREATE TABLE counters (
     meter TEXT NOT NULL, key_name TEXT NOT NULL, reserved INTEGER NOT NULL,
     PRIMARY KEY (meter, key_name)) WITHOUT ROWID;
 CREATE TABLE commands (
-    command_id TEXT PRIMARY KEY, counter INTEGER NOT NULL, envelope BLOB NOT NULL,
-    state TEXT NOT NULL, result BLOB) WITHOUT ROWID;
+    command_id TEXT PRIMARY KEY, counter INTEGER NOT NULL, digest BLOB NOT NULL,
+    command BLOB NOT NULL, state TEXT NOT NULL, result BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE cuts (counter INTEGER PRIMARY KEY, at INTEGER NOT NULL);
 """
 

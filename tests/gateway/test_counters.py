@@ -96,5 +96,5 @@ def test_skips_ahead_to_what_the_meter_expects(database: Database) -> None:
 def test_one_unauthenticated_word_cannot_use_up_a_key(database: Database) -> None:
     counter = Counters(database).reserve("M1", "guek")
     with pytest.raises(CounterExhausted):
-        counter.advance(MOST_SKIPPED + 10)
+        counter.advance(ALARM_FROM + MOST_SKIPPED)
     assert counter() == 1

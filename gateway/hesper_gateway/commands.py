@@ -1,0 +1,255 @@
+"""Command execution: at most once, only what the authority signed, proven by reading back.
+
+Theory of operation
+-------------------
+An envelope is judged strictly in this order, and whatever fails moves no relay:
+
+1. signature, schema, gateway. Not trusted: counted and told as an alarm, never answered.
+2. a command id that the journal knows gets its journalled result again, and nothing else happens.
+3. time proven since the start, and within ``not_before`` … ``not_after``.
+4. a meter of this gateway with the logical device name that the command names.
+5. counter fresh in the replay window, and below this gateway's own ceilings on disconnects.
+
+Step 5 and the entry *executing* are one durable transaction (see `journal`). Then the relay is
+moved once and read back (see `execution`), and the result is journalled and signed in one
+transaction. What a restart finds in *executing* is read back and never moved again. Commands for
+one meter are taken one after another.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hesper_contracts import commands, jsonbody
+from hesper_contracts.commands import Command
+from hesper_contracts.frame import Refused
+from hesper_contracts.results import CommandResult
+from hesper_contracts.signing import Forged, Keyring
+
+from hesper_gateway import execution, journal
+from hesper_gateway.config import CeilingsConfig
+from hesper_gateway.database import Database, Job, StorageFull
+from hesper_gateway.execution import CommandExpired, Outcome, Relays
+from hesper_gateway.journal import CeilingReached, Entry, Replayed
+from hesper_gateway.outbox import Outbox
+from hesper_gateway.timeproof import TimeProof
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING = 1000
+MOST_AT_ONCE = 200
+PROOF_WAIT_S = 5.0
+REPEAT_QUIET_S = 10.0
+STORE_AGAIN_S = 5.0
+NO_PROOF = Outcome("rejected", "the gateway has no proven time since its start")
+
+Alarm = Callable[[str, str], None]
+"""Takes an event code and a text; returns at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mandate:
+    """Whose word counts, for whom, and how far.
+
+    Attributes:
+        gateway: This gateway's name.
+        keys: The authority's keys.
+        ceilings: This gateway's own limits.
+        names: Logical device name by meter id; only meters with one can be commanded.
+        proof_wait_s: How long a command may wait for the first proof of time.
+        read_back_s: How long an open outcome is inquired before it is reported as unknown.
+    """
+
+    gateway: str
+    keys: Keyring
+    ceilings: CeilingsConfig
+    names: Mapping[str, str]
+    proof_wait_s: float = PROOF_WAIT_S
+    read_back_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Where commands are journalled and results leave from."""
+
+    database: Database
+    outbox: Outbox
+
+
+class Executor:
+    """Takes envelopes and carries them out; `run` it as a task.
+
+    Attributes:
+        refused: Envelopes that were not trusted, by reason.
+    """
+
+    def __init__(
+        self,
+        mandate: Mandate,
+        records: Records,
+        time_proof: TimeProof,
+        relays: Relays,
+        alarm: Alarm,
+    ) -> None:
+        self._mandate = mandate
+        self._database = records.database
+        self._outbox = records.outbox
+        self._time = time_proof
+        self._relays = relays
+        self._alarm = alarm
+        self._incoming: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
+        self._at_once = asyncio.Semaphore(MOST_AT_ONCE)
+        self._meters: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._told_again: dict[str, float] = {}
+        self.refused: Counter[str] = Counter()
+
+    def receive(self, payload: bytes) -> None:
+        """Takes an envelope as it came; returns at once. More than can wait are dropped."""
+        try:
+            self._incoming.put_nowait(payload)
+        except asyncio.QueueFull:
+            self.refused["too many waiting"] += 1
+
+    async def run(self) -> None:
+        """Clears up what a restart left open, then executes; runs for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            for entry in journal.executing(self._database):
+                tasks.create_task(self._resume(entry), name=f"command-{entry.command_id}")
+            while True:
+                payload = await self._incoming.get()
+                await self._at_once.acquire()
+                work = tasks.create_task(self._handle(payload), name="command")
+                work.add_done_callback(lambda _: self._at_once.release())
+
+    async def _handle(self, payload: bytes) -> None:
+        """Trusts an envelope or does not (step 1); nothing it says can end the process."""
+        try:
+            command = commands.from_payload(payload, self._mandate.keys, self._mandate.gateway)
+            async with self._meters[command.meter]:
+                await self._judge(command, payload)
+        except Forged as forged:
+            self._distrust("gateway.command_forged", str(forged))
+        except Refused as refused:
+            self._distrust("gateway.command_refused", str(refused))
+        except Replayed as replayed:
+            self._distrust("gateway.command_replayed", str(replayed))
+        except StorageFull as full:
+            self._distrust("gateway.command_dropped", f"nothing can be journalled: {full}")
+
+    async def _judge(self, command: Command, payload: bytes) -> None:
+        """Takes the steps 2 to 5. Raises Replayed, or StorageFull before anything was done."""
+        digest = hashlib.sha256(payload).digest()
+        known = journal.find(self._database, command.id)
+        if known is not None:
+            await self._tell_again(known, digest)
+            return
+        now = await self._time.wait(self._mandate.proof_wait_s)
+        objection: Outcome | None = NO_PROOF
+        if now is not None:
+            objection = self._objection(command, now)
+        if now is not None and objection is None:
+            objection = await self._accept(command, digest, now)
+        if objection is not None:
+            await self._refuse(command, digest, objection)
+            return
+        name, read_back_s = self._mandate.names[command.meter], self._mandate.read_back_s
+        outcome = await execution.act(
+            command, name, self._relays, lambda: self._permit(command), read_back_s
+        )
+        await self._settle(command, outcome)
+
+    def _objection(self, command: Command, now: datetime) -> Outcome | None:
+        """Takes the steps 3 and 4."""
+        if now < command.not_before:
+            return Outcome("rejected", f"not valid before {command.not_before.isoformat()}")
+        if now > command.not_after:
+            return Outcome("expired", f"not valid after {command.not_after.isoformat()}")
+        name = self._mandate.names.get(command.meter)
+        if name is None:
+            return Outcome("rejected", f"{command.meter} cannot be commanded at this gateway")
+        if command.logical_device_name not in {name, None}:
+            return Outcome("rejected", f"{command.meter} is configured with another device name")
+        return None
+
+    async def _accept(self, command: Command, digest: bytes, now: datetime) -> Outcome | None:
+        """Takes step 5; returns an objection, or None once *executing* is durable."""
+        ceilings, now_s = self._mandate.ceilings, int(now.timestamp())
+
+        def accept(entry: Entry) -> Job[None]:
+            return lambda c: journal.accept(c, command, entry, ceilings, now_s)
+
+        try:
+            await self._record(command, digest, Outcome("executing"), accept)
+        except CeilingReached as reached:
+            self._alarm("gateway.ceiling_reached", str(reached))
+            return Outcome("rejected", f"gateway ceiling: {reached}")
+        return None
+
+    async def _refuse(self, command: Command, digest: bytes, objection: Outcome) -> None:
+        def refuse(entry: Entry) -> Job[None]:
+            return lambda c: journal.refuse(c, command, entry)
+
+        await self._record(command, digest, objection, refuse)
+        log.warning("command %s %s: %s", command.id, objection.state, objection.detail)
+
+    async def _record(
+        self,
+        command: Command,
+        digest: bytes,
+        outcome: Outcome,
+        step: Callable[[Entry], Job[None]],
+    ) -> None:
+        """Stores a result and the journal's step in one transaction."""
+        result = outcome.result(command, self._now())
+        entry = Entry(
+            command.id, digest, jsonbody.encode(command), outcome.state, jsonbody.encode(result)
+        )
+        await self._outbox.append_result(result, step(entry))
+
+    async def _settle(self, command: Command, outcome: Outcome) -> None:
+        """Journals how it ended, however long the disk stays full."""
+        result = outcome.result(command, self._now())
+        body = jsonbody.encode(result)
+        while True:
+            try:
+                await self._outbox.append_result(
+                    result, lambda c: journal.settle(c, command.id, outcome.state, body)
+                )
+            except StorageFull:
+                self._alarm("gateway.storage_full", f"command {command.id} cannot be journalled")
+                await asyncio.sleep(STORE_AGAIN_S)
+            else:
+                log.info("command %s for %s: %s", command.id, command.meter, outcome.state)
+                return
+
+    async def _resume(self, entry: Entry) -> None:
+        """After a restart in *executing*: reads back, never acts again."""
+        command = jsonbody.decode(entry.command, Command)
+        async with self._meters[command.meter]:
+            outcome = await execution.read_back(command, self._relays, self._mandate.read_back_s)
+            await self._settle(command, outcome)
+
+    async def _tell_again(self, known: Entry, digest: bytes) -> None:
+        """Answers a repeated envelope with what the journal says, at most every ten seconds."""
+        if known.digest != digest:
+            raise Replayed(f"another envelope with the id of command {known.command_id}")
+        now = asyncio.get_running_loop().time()
+        if now - self._told_again.get(known.command_id, -REPEAT_QUIET_S) >= REPEAT_QUIET_S:
+            self._told_again[known.command_id] = now
+            await self._outbox.append_result(jsonbody.decode(known.result, CommandResult))
+
+    def _permit(self, command: Command) -> None:
+        now = self._time.now()
+        if now is None or now > command.not_after:
+            raise CommandExpired(f"not valid after {command.not_after.isoformat()}")
+
+    def _distrust(self, code: str, text: str) -> None:
+        self.refused[code] += 1
+        self._alarm(code, text)
+
+    def _now(self) -> datetime:
+        return self._time.now() or datetime.now(UTC)

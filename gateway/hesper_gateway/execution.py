@@ -1,0 +1,120 @@
+"""Carrying out one accepted command: move once, read back, say honestly how it ended.
+
+When the outcome of a move is not known, the relay is only read from then on: it stands where it
+should (confirmed), it does not (failed), or it cannot be read in time (unknown).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from hesper_contracts.commands import Command
+from hesper_contracts.results import CommandResult, RelayReading
+
+from hesper_gateway.errors import GatewayError, MeterFailed, RelayUncertain
+from hesper_gateway.journal import State
+from hesper_gateway.sessions.relay import RelayAction, RelayMove, RelayState
+
+log = logging.getLogger(__name__)
+
+READ_AGAIN_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_ACTIONS = {
+    "relay.disconnect": RelayAction.DISCONNECT,
+    "relay.reconnect": RelayAction.RECONNECT,
+}
+
+Permit = Callable[[], None]
+"""Called when the line is ours, before anything is sent; raises `CommandExpired`."""
+
+
+class CommandExpired(GatewayError):
+    """The command's time was over before its turn on the line came; nothing was written."""
+
+
+class Relays(Protocol):
+    """The relays of this gateway's meters, by meter id."""
+
+    async def read(self, meter: str) -> RelayState:
+        """Returns where a relay stands. Raises MeterFailed."""
+
+    async def move(
+        self, meter: str, action: RelayAction, expected_ldn: str, permit: Permit
+    ) -> RelayMove:
+        """Moves a relay once. Raises RelayUncertain after anything was sent, MeterFailed before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How far a command came."""
+
+    state: State
+    detail: str = ""
+    before: RelayState | None = None
+    after: RelayState | None = None
+    registers: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+
+    def result(self, command: Command, at: datetime) -> CommandResult:
+        """Returns it as the gateway signs and sends it."""
+        return CommandResult(
+            command_id=command.id,
+            gateway=command.gateway,
+            meter=command.meter,
+            state=self.state,
+            at=at,
+            detail=self.detail,
+            relay_before=_reading(self.before),
+            relay_after=_reading(self.after),
+            registers=dict(self.registers),
+        )
+
+
+def _reading(state: RelayState | None) -> RelayReading | None:
+    return None if state is None else RelayReading(state.output, state.control, state.at)
+
+
+async def act(
+    command: Command, expected_ldn: str, relays: Relays, permit: Permit, read_back_s: float
+) -> Outcome:
+    """Does what the command says, once; ends in every state but *executing*.
+
+    Errors that leave open whether something was written end in `read_back`.
+    """
+    action = _ACTIONS.get(command.kind)
+    try:
+        if action is None:
+            return Outcome("confirmed", after=await relays.read(command.meter))
+        move = await relays.move(command.meter, action, expected_ldn, permit)
+    except CommandExpired:
+        return Outcome("expired", "its time was over before the line was free")
+    except GatewayError as error:
+        if isinstance(error, MeterFailed) and not isinstance(error, RelayUncertain):
+            return Outcome("failed", f"nothing was written: {error}")
+        log.warning("command %s: %s", command.id, error)
+        return await read_back(command, relays, read_back_s)
+    detail = move.refusal or ("" if move.confirmed else "the relay did not move")
+    state: State = "confirmed" if move.confirmed else "failed"
+    return Outcome(state, detail, move.before, move.after, move.registers)
+
+
+async def read_back(command: Command, relays: Relays, within_s: float) -> Outcome:
+    """Reads the relay until it answers or the time is over; never moves it."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within_s
+    action = _ACTIONS.get(command.kind)
+    attempt = 0
+    while True:
+        try:
+            after = await relays.read(command.meter)
+        except GatewayError as error:
+            if loop.time() >= deadline:
+                return Outcome("unknown", f"the relay cannot be read back: {error}")
+        else:
+            moved = action is None or after.satisfies(action)
+            detail = "read back" if moved else "read back: the relay did not move"
+            return Outcome("confirmed" if moved else "failed", detail, after=after)
+        pause_s = READ_AGAIN_S[min(attempt, len(READ_AGAIN_S) - 1)]
+        await asyncio.sleep(min(pause_s, max(0.0, deadline - loop.time())))
+        attempt += 1

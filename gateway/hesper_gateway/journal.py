@@ -1,0 +1,163 @@
+"""The command journal: what this gateway was told to do, and how that ended.
+
+Theory of operation
+-------------------
+::
+
+    unknown ──accept──→ executing ──settle──→ confirmed | failed | expired | unknown
+       └──────refuse──→ rejected | expired
+
+`accept` is one durable step, taken before anything is done: the command's counter is marked in the
+replay window, a disconnect is counted against the ceilings, and the entry says *executing*. So a
+command acts at most once: whoever finds *executing* after a restart only reads back. The functions
+are parts of the transaction that also stores the result in the outbox.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Literal
+
+from hesper_contracts.commands import Command
+
+from hesper_gateway.config import CeilingsConfig
+from hesper_gateway.database import Database, JobRefused
+from hesper_gateway.replay import WIDTH, ReplayWindow
+
+State = Literal["executing", "confirmed", "failed", "rejected", "expired", "unknown"]
+HOUR_S = 3600
+DAY_S = 86400
+
+
+class Replayed(JobRefused):
+    """The command's counter was seen before, or is too old to tell: nothing is answered."""
+
+
+class CeilingReached(JobRefused):
+    """This gateway may not disconnect another supply now; the text says which limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One journalled command.
+
+    ``digest`` is the SHA-256 of the envelope as it came; ``command`` and ``result`` are JSON.
+    """
+
+    command_id: str
+    digest: bytes
+    command: bytes
+    state: State
+    result: bytes
+
+
+def find(database: Database, command_id: str) -> Entry | None:
+    """Returns the entry of a command; None when it is not known (any more)."""
+    row = database.read(
+        lambda c: c.execute(
+            "SELECT command_id, digest, command, state, result FROM commands WHERE command_id = ?",
+            (command_id,),
+        ).fetchone()
+    )
+    return Entry(*row) if row else None
+
+
+def executing(database: Database) -> list[Entry]:
+    """Returns the commands that were being executed when the process ended."""
+    rows = database.read(
+        lambda c: c.execute(
+            "SELECT command_id, digest, command, state, result FROM commands "
+            "WHERE state = 'executing' ORDER BY counter"
+        ).fetchall()
+    )
+    return [Entry(*row) for row in rows]
+
+
+def highest_counter(database: Database) -> int:
+    """Returns the highest command counter accepted or refused so far."""
+    return database.read(_window).highest
+
+
+def accept(
+    connection: sqlite3.Connection,
+    command: Command,
+    entry: Entry,
+    ceilings: CeilingsConfig,
+    now_s: int,
+) -> None:
+    """Marks counter, disconnect and *executing*.
+
+    Raises:
+        Replayed: the counter is not fresh.
+        CeilingReached: one of the gateway's own limits.
+    """
+    _mark(connection, command.counter)
+    if command.kind == "relay.disconnect":
+        _count_cut(connection, command.counter, ceilings, now_s)
+    _insert(connection, command, entry)
+
+
+def refuse(connection: sqlite3.Connection, command: Command, entry: Entry) -> None:
+    """Journals a command that is not executed.
+
+    Raises:
+        Replayed: the counter is not fresh.
+    """
+    _mark(connection, command.counter)
+    _insert(connection, command, entry)
+
+
+def settle(connection: sqlite3.Connection, command_id: str, state: State, result: bytes) -> None:
+    """Journals the end of an executing command."""
+    connection.execute(
+        "UPDATE commands SET state = ?, result = ? WHERE command_id = ? AND state = 'executing'",
+        (state, result, command_id),
+    )
+
+
+def _window(connection: sqlite3.Connection) -> ReplayWindow:
+    row = connection.execute("SELECT value FROM settings WHERE name = 'replay'").fetchone()
+    return ReplayWindow.from_octets(row[0]) if row else ReplayWindow()
+
+
+def _mark(connection: sqlite3.Connection, counter: int) -> None:
+    window = _window(connection)
+    if not window.fresh(counter):
+        raise Replayed(f"command counter {counter} again, the highest was {window.highest}")
+    connection.execute(
+        "INSERT OR REPLACE INTO settings VALUES ('replay', ?)",
+        (window.marked(counter).to_octets(),),
+    )
+
+
+def _count_cut(
+    connection: sqlite3.Connection, counter: int, ceilings: CeilingsConfig, now_s: int
+) -> None:
+    connection.execute("DELETE FROM cuts WHERE at < ?", (now_s - DAY_S,))
+    hour, day, last = connection.execute(
+        "SELECT count(*) FILTER (WHERE at > ?), count(*), max(at) FROM cuts", (now_s - HOUR_S,)
+    ).fetchone()
+    if hour >= ceilings.disconnects_per_hour:
+        raise CeilingReached(f"{hour} disconnects within the hour, at most that many here")
+    if day >= ceilings.disconnects_per_day:
+        raise CeilingReached(f"{day} disconnects within the day, at most that many here")
+    if last is not None and now_s - last < ceilings.seconds_between:
+        raise CeilingReached(f"less than {ceilings.seconds_between:g} s after the last disconnect")
+    connection.execute("INSERT INTO cuts VALUES (?, ?)", (counter, now_s))
+
+
+def _insert(connection: sqlite3.Connection, command: Command, entry: Entry) -> None:
+    connection.execute(
+        "DELETE FROM commands WHERE counter <= ? AND state <> 'executing'",
+        (command.counter - 2 * WIDTH,),
+    )
+    connection.execute(
+        "INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            entry.command_id,
+            command.counter,
+            entry.digest,
+            entry.command,
+            entry.state,
+            entry.result,
+        ),
+    )

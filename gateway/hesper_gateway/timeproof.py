@@ -1,0 +1,130 @@
+"""Proven time: what the authority's signed answer to our own nonce says, carried on by a clock.
+
+Theory of operation
+-------------------
+A Pi without a battery clock wakes up in the past, and who can shift its clock could revive expired
+commands. So a command's window is judged only by proven time: the gateway draws a nonce, the
+authority signs it together with its time, and the gateway carries that time on with the clock that
+counts since boot. The answer must come within ten seconds, and the whole round trip is added to it,
+so that proven time is never behind and an expired command never looks valid.
+
+Nothing is kept over a restart: after each start the first proof must come anew.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+from hesper_contracts import requests
+from hesper_contracts.frame import Kind
+from hesper_contracts.requests import TimeRequest
+from hesper_contracts.signing import Keyring
+
+log = logging.getLogger(__name__)
+
+LONGEST_ROUND_TRIP_S = 10.0
+MOST_ASKED = 8
+ASK_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+RENEW_S = 3600.0
+
+Publish = Callable[[Kind, bytes], Awaitable[bool]]
+
+
+def since_boot() -> float:
+    """Returns seconds since boot, suspended time included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class TimeProof:
+    """Asks for the time and keeps it.
+
+    Args:
+        gateway: This gateway's name.
+        keys: The authority's keys.
+        monotonic: Seconds from a fixed but unknown origin, never set.
+    """
+
+    def __init__(
+        self, gateway: str, keys: Keyring, monotonic: Callable[[], float] = since_boot
+    ) -> None:
+        self._gateway = gateway
+        self._keys = keys
+        self._monotonic = monotonic
+        self._asked: dict[str, float] = {}
+        self._origin: datetime | None = None
+        self._proven = asyncio.Event()
+        self._ask_now = asyncio.Event()
+
+    def now(self) -> datetime | None:
+        """Returns the proven time (aware, UTC), never behind; None before the first proof."""
+        if self._origin is None:
+            return None
+        return self._origin + timedelta(seconds=self._monotonic())
+
+    async def wait(self, timeout_s: float) -> datetime | None:
+        """Returns the proven time, waiting a moment for the first proof; None without one."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._proven.wait()
+        except TimeoutError:
+            return None
+        return self.now()
+
+    def offset_ms(self) -> int | None:
+        """Returns how far the system clock is ahead of proven time, in ms."""
+        proven = self.now()
+        return None if proven is None else round((datetime.now(UTC) - proven).total_seconds() * 1e3)
+
+    def ask(self) -> bytes:
+        """Returns the payload of a request with a fresh nonce."""
+        nonce = secrets.token_hex(16)
+        while len(self._asked) >= MOST_ASKED:
+            del self._asked[next(iter(self._asked))]
+        self._asked[nonce] = self._monotonic()
+        return requests.request_to_payload(TimeRequest(gateway=self._gateway, nonce=nonce))
+
+    def accept(self, payload: bytes) -> bool:
+        """Takes an answer; returns whether it proved the time.
+
+        Raises:
+            Refused: not an answer for us.
+            Forged: not signed by the authority.
+        """
+        answer = requests.answer_from_payload(payload, self._keys, self._gateway)
+        asked_at = self._asked.pop(answer.nonce, None)
+        if asked_at is None or self._monotonic() - asked_at > LONGEST_ROUND_TRIP_S:
+            return False
+        self._origin = answer.time.astimezone(UTC) - timedelta(seconds=asked_at)
+        self._proven.set()
+        return True
+
+    def hurry(self) -> None:
+        """Asks at once if there is no proof yet, as when the authority has just come."""
+        if self._origin is None:
+            self._ask_now.set()
+
+    async def run(self, publish: Publish, connected: asyncio.Event) -> None:
+        """Asks until there is a proof, and once an hour after that; runs for ever."""
+        attempt = 0
+        while True:
+            await connected.wait()
+            self._ask_now.clear()
+            proven_before = self._origin
+            await publish(Kind.REQUESTS, self.ask())
+            pause_s = ASK_AGAIN_S[min(attempt, len(ASK_AGAIN_S) - 1)]
+            attempt += 1
+            await self._sleep(pause_s)
+            if self._origin is not proven_before:
+                log.info("time proven, the system clock is off by %s ms", self.offset_ms())
+                attempt = 0
+                await self._sleep(RENEW_S)
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._ask_now.wait()
+        except TimeoutError:
+            return
