@@ -1,8 +1,7 @@
 """Pictures of the console, in dark and light, on a desk and on a phone.
 
 Needs Playwright's Python package and the system's Chromium; asks nothing of the network but the
-console itself, and says so loudly if a page does. ``make`` returns what it saw, so that a caller can
-judge it::
+console itself, and tells if a page does. ``make`` returns what it saw for the caller to judge::
 
     python -m hesper_lab.screenshots http://127.0.0.1:18080 operator PASSWORD-FILE pictures/
 """

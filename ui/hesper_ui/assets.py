@@ -1,4 +1,4 @@
-"""The console's own files: font, styles and scripts, served by us under a name that holds their digest."""
+"""The console's own files: font, styles and scripts, served under a name with their digest."""
 
 import hashlib
 from pathlib import Path
@@ -39,7 +39,7 @@ class Assets:
         app.mount(self.path, _KeptFiles(directory=FOLDER), name="console-assets")
 
     def head(self, *scripts: str) -> str:
-        """Returns the head lines: icon, styles, the theme before the first paint, then ``scripts``."""
+        """Returns the head lines: icon, styles, theme before the first paint, ``scripts``."""
         font = f"{self.path}/inter-latin-wght-normal.woff2"
         lines = [
             f'<link rel="icon" href="{self.path}/star.svg" type="image/svg+xml">',

@@ -1,7 +1,7 @@
 """Mounts the console on the cloud's application.
 
-Order matters: our plain routes (sign-in, assets, JSON for the grid) come first, then the guard around
-all of it, then NiceGUI's own application at the root for the pages themselves.
+Order matters: our plain routes (sign-in, assets, JSON for the grid) come first, then the guard
+around all of it, then NiceGUI's own application at the root for the pages themselves.
 """
 
 import secrets
@@ -42,7 +42,7 @@ def mount(app: FastAPI, services: Services) -> None:
     assets.serve(app)
     app.include_router(login.router(services, assets))
     app.include_router(endpoints.router(services))
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, allowed_origins=services.sources.settings.web.allowed_origins)
     head = assets.head("live.js", "grid.js")
 
     async def page(request: Request) -> Response | None:
@@ -66,5 +66,6 @@ def mount(app: FastAPI, services: Services) -> None:
         binding_refresh_interval=None,
         reconnect_timeout=RECONNECT_S,
         storage_secret=secrets.token_urlsafe(32),
+        session_middleware_kwargs={"same_site": "strict"},
         show_welcome_message=False,
     )

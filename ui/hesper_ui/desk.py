@@ -1,7 +1,7 @@
 """The desk: the services and the session of one browser, asked again for every action.
 
-An open page outlives a logout, a disabled account and a changed role, because its socket stays open.
-So a page never keeps an actor: it asks the desk, and the desk asks the accounts service.
+An open page outlives a logout, a disabled account and a changed role, because its socket stays
+open. So a page never keeps an actor: it asks the desk, and the desk asks the accounts service.
 """
 
 from dataclasses import dataclass, field

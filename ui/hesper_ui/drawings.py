@@ -10,18 +10,22 @@ def _drawing(body: str) -> str:
 
 STAR = (
     '<svg viewBox="0 0 24 24" aria-hidden="true"><path fill="currentColor" d="M12 1.5c.9 6.3 3.3 '
-    '8.9 10.5 10.5-7.2 1.6-9.6 4.2-10.5 10.5C11.1 16.2 8.7 13.6 1.5 12 8.7 10.4 11.1 7.8 12 1.5z"/></svg>'
+    '8.9 10.5 10.5-7.2 1.6-9.6 4.2-10.5 10.5C11.1 16.2 8.7 13.6 1.5 12 8.7 10.4 11.1 7.8 12 1.5z"/>'
+    "</svg>"
 )
 OVERVIEW = _drawing(
-    '<rect x="3.5" y="3.5" width="7" height="9" rx="1.5"/><rect x="13.5" y="3.5" width="7" height="5"'
-    ' rx="1.5"/><rect x="3.5" y="15.5" width="7" height="5" rx="1.5"/>'
+    '<rect x="3.5" y="3.5" width="7" height="9" rx="1.5"/>'
+    '<rect x="13.5" y="3.5" width="7" height="5" rx="1.5"/>'
+    '<rect x="3.5" y="15.5" width="7" height="5" rx="1.5"/>'
     '<rect x="13.5" y="11.5" width="7" height="9" rx="1.5"/>'
 )
 METERS = _drawing(
-    '<circle cx="12" cy="11" r="7.5"/><path d="M8.5 13.5a4 4 0 1 1 7 0M12 12.5l2-3M9 18.5V21h6v-2.5"/>'
+    '<circle cx="12" cy="11" r="7.5"/>'
+    '<path d="M8.5 13.5a4 4 0 1 1 7 0M12 12.5l2-3M9 18.5V21h6v-2.5"/>'
 )
 GATEWAYS = _drawing(
-    '<rect x="3.5" y="13.5" width="17" height="7" rx="1.8"/><path d="M7 17h.01M10.5 17h.01M16 13.5V10'
+    '<rect x="3.5" y="13.5" width="17" height="7" rx="1.8"/>'
+    '<path d="M7 17h.01M10.5 17h.01M16 13.5V10'
     'M12.8 8.2a4.5 4.5 0 0 1 6.4 0M10.6 5.8a7.8 7.8 0 0 1 10.8 0"/>'
 )
 ALERTS = _drawing('<path d="M6 16.5V11a6 6 0 0 1 12 0v5.5l1.5 1.5h-15zM10 20.5h4"/>')

@@ -1,7 +1,7 @@
 """The few elements that every page is made of.
 
-All text goes through `TextElement`, which the browser shows as a text node: names and texts that come
-from meters, customers or gateways can never become markup.
+All text goes through `TextElement`, which the browser shows as a text node: names and texts that
+come from meters, customers or gateways can never become markup.
 """
 
 from collections.abc import Callable, Sequence
@@ -139,7 +139,8 @@ def panel(title: str, note: str = "", classes: str = "", level: str = "h2") -> A
 def put(cell: Cell) -> None:
     """Writes a cell: plain text, or whatever the callable builds."""
     if isinstance(cell, str):
-        Text(cell)
+        if cell:
+            Text(cell)
     else:
         cell()
 
@@ -151,16 +152,35 @@ def table(
     numbers: frozenset[int] = frozenset(),
 ) -> ui.element:
     """Draws a table that folds into cards on a phone; `numbers` are the right-aligned columns."""
+    return grouped_table(title, headers, [("", "", rows)], numbers)
+
+
+def grouped_table(
+    title: str,
+    headers: Sequence[str],
+    groups: Sequence[tuple[str, str, Sequence[Sequence[Cell]]]],
+    numbers: frozenset[int] = frozenset(),
+) -> ui.element:
+    """Draws a table whose rows stand in groups of (name, note, rows)."""
     with box("div", "table-wrap") as wrap, box("table", "rows folding"):
         Text(title, "caption", "visually-hidden")
         with box("thead"), box("tr"):
             for index, header in enumerate(headers):
                 Text(header, "th", "number" if index in numbers else "", scope="col")
-        with box("tbody"):
-            for row in rows:
-                with box("tr"):
-                    for index, cell in enumerate(row):
-                        classes = "number" if index in numbers else ""
-                        with box("td", classes, data_label=headers[index] if index else None):
-                            put(cell)
+        for name, note, rows in groups:
+            with box("tbody"):
+                if name:
+                    with box("tr"), box("th", "group", scope="rowgroup", colspan=len(headers)):
+                        Text(name)
+                        Text(note, classes="meta")
+                for row in rows:
+                    _row(headers, row, numbers)
     return wrap
+
+
+def _row(headers: Sequence[str], cells: Sequence[Cell], numbers: frozenset[int]) -> None:
+    with box("tr"):
+        for index, cell in enumerate(cells):
+            classes = "number" if index in numbers else ""
+            with box("td", classes, data_label=headers[index] or None if index else None):
+                put(cell)

@@ -1,7 +1,7 @@
 """What stands before every request: response headers, and the Origin of whatever carries a cookie.
 
-NiceGUI's socket checks neither cookie nor Origin. Here a socket or a changing request from a foreign
-page is refused before it reaches anything, whichever part of the application it was meant for.
+NiceGUI's socket checks neither cookie nor Origin. Here a socket or a changing request from a
+foreign page is refused before it reaches anything, whatever it was meant for.
 """
 
 from collections.abc import Iterable
@@ -13,22 +13,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # NiceGUI builds its pages with inline scripts and compiles templates, so both must be allowed;
 # what protects against injected text is that all text becomes text nodes.
-_POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data:",
-        "font-src 'self' data:",
-        "connect-src 'self'",
-        "frame-ancestors 'none'",
-        "base-uri 'self'",
-        "form-action 'self'",
-        "object-src 'none'",
-    )
+_RULES = (
+    "default-src 'self'",
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data:",
+    "font-src 'self' data:",
+    "connect-src 'self'",
+    "frame-ancestors 'none'",
+    "base-uri 'self'",
+    "form-action 'self'",
+    "object-src 'none'",
 )
 HEADERS = {
-    "Content-Security-Policy": _POLICY,
+    "Content-Security-Policy": "; ".join(_RULES),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -36,46 +34,46 @@ HEADERS = {
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
-def foreign(headers: Headers) -> bool:
+def foreign(headers: Headers, allowed: Iterable[str] = ()) -> bool:
     """Says whether a browser sent this from a page that is not ours."""
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host", "")
+    if origin is None or origin in allowed:
+        return False
+    return urlsplit(origin).netloc != headers.get("host", "")
 
 
 class Guard:
-    """ASGI middleware: refuses foreign origins and adds security headers; leaves ``open_paths`` be."""
+    """ASGI middleware: refuses foreign origins and adds security headers."""
 
-    def __init__(self, app: ASGIApp, open_paths: Iterable[str] = ("/docs", "/redoc")) -> None:
+    def __init__(self, app: ASGIApp, allowed_origins: Iterable[str] = ()) -> None:
         self._app = app
-        self._open = tuple(open_paths)
+        self._allowed = frozenset(allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
         changing = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
-        if changing and foreign(headers):
-            await self._refuse(scope, receive, send)
+        if changing and foreign(Headers(scope=scope), self._allowed):
+            await _refuse(scope, receive, send)
             return
-        await self._app(scope, receive, self._dressed(scope, send))
+        await self._app(scope, receive, _dressed(send))
 
-    @staticmethod
-    async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": "foreign origin"})
-            return
-        await PlainTextResponse("Foreign origin.\n", 403)(scope, receive, send)
 
-    def _dressed(self, scope: Scope, send: Send) -> Send:
-        async def dressed(message: Message) -> None:
-            if message["type"] == "http.response.start" and not scope["path"].startswith(
-                self._open
-            ):
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": "foreign origin"})
+        return
+    await PlainTextResponse("Foreign origin.\n", 403)(scope, receive, send)
 
-        return dressed
+
+def _dressed(send: Send) -> Send:
+    async def dressed(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return dressed

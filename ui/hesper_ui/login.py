@@ -13,6 +13,7 @@ from hesper_ui.assets import Assets
 from hesper_ui.desk import COOKIE
 from hesper_ui.drawings import STAR
 from hesper_ui.services import LoginRefused, NotAuthenticated, ServiceError, Services, Session
+from hesper_ui.views.wording import sentence
 
 _MAX_FORM = 4096
 _PAGE = """<!doctype html>
@@ -65,7 +66,7 @@ async def _form(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in fields.items()}
 
 
-def _signed_in(request: Request, session: Session, target: str) -> Response:
+def _signed_in(session: Session, target: str, secure: bool) -> Response:
     response = RedirectResponse(target, status_code=303)
     response.set_cookie(
         COOKIE,
@@ -73,7 +74,7 @@ def _signed_in(request: Request, session: Session, target: str) -> Response:
         expires=session.expires_at,
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=secure,
         path="/",
     )
     return response
@@ -95,12 +96,13 @@ def router(services: Services, assets: Assets) -> APIRouter:
         try:
             session = await services.accounts.login(username, form.get("password", ""), source)
         except LoginRefused as refusal:
-            page = _page(head, target, username, str(refusal))
+            page = _page(head, target, username, sentence(str(refusal)))
             return HTMLResponse(page, 401, headers={"Cache-Control": "no-store"})
         except ServiceError as trouble:
-            page = _page(head, target, username, str(trouble))
+            page = _page(head, target, username, sentence(str(trouble)))
             return HTMLResponse(page, 503, headers={"Cache-Control": "no-store"})
-        return _signed_in(request, session, target)
+        secure = services.sources.settings.web.secure_cookies or request.url.scheme == "https"
+        return _signed_in(session, target, secure)
 
     async def leave(request: Request) -> Response:
         token = request.cookies.get(COOKIE)

@@ -1,7 +1,7 @@
 """A part of a page that can be asked to look again.
 
-Loading and drawing are apart: when a service refuses, the old picture stays and a line says why; when
-nothing changed, nothing is drawn, so focus and scroll position stay where they are.
+Loading and drawing are apart: when a service refuses, the old picture stays and a line says why;
+when nothing changed, nothing is drawn, so focus and scroll position stay where they are.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,12 +13,13 @@ from hesper_ui.desk import Desk
 from hesper_ui.elements import box
 from hesper_ui.services import Actor, ServiceError
 from hesper_ui.states import notice
+from hesper_ui.views.wording import sentence
 
 T = TypeVar("T")
 
 
 class Part(Generic[T]):
-    """One region: ``load`` asks the services as whoever is at the desk now, ``draw`` shows the answer."""
+    """One region: ``load`` asks as whoever is at the desk now, ``draw`` shows the answer."""
 
     def __init__(
         self, desk: Desk, load: Callable[[Actor], Awaitable[T]], draw: Callable[[T], None]
@@ -27,15 +28,15 @@ class Part(Generic[T]):
         self._load = load
         self._draw = draw
         self._shown: T | None = None
-        self._complaint = box("div")
-        self._area = box("div", "live-area")
+        self._complaint = box("div", "fold")
+        self._area = box("div", "live-area fold")
 
     async def refresh(self) -> None:
         """Loads again and draws if the answer differs from what is shown."""
         try:
             answer = await self._load(await self._desk.actor())
         except ServiceError as refusal:
-            self._complain(f"Not up to date: {refusal}")
+            self._complain(f"Not up to date: {sentence(str(refusal))}")
             return
         self._complain("")
         if answer == self._shown or self._area.is_deleted:

@@ -7,7 +7,7 @@ Every call takes the `Actor` and checks the permission itself; a page only decid
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hesper_cloud.accounts.roles import Actor, Permission, Role
 from hesper_cloud.services.errors import (
@@ -41,6 +41,7 @@ from hesper_cloud.services.records import (
     Series,
     Session,
 )
+from hesper_cloud.settings import WebSettings
 
 __all__ = [
     "OPEN_COMMAND_STATES",
@@ -80,23 +81,24 @@ __all__ = [
     "Services",
     "Session",
     "Unavailable",
+    "WebSettings",
 ]
 
 
 class Accounts(Protocol):
     """Logins and what they stand for."""
 
-    async def login(self, username: str, password: str, source: str) -> Session: ...
-    async def actor_of(self, token: str) -> Actor: ...
-    async def logout(self, token: str) -> None: ...
+    async def login(self, username: str, password: str, source: str, /) -> Session: ...
+    async def actor_of(self, token: str, /) -> Actor: ...
+    async def logout(self, token: str, /) -> None: ...
 
 
 class Meters(Protocol):
     """Meters, their values and what is missing of them."""
 
-    async def page(self, actor: Actor, query: MeterQuery) -> Page[MeterRow]: ...
-    async def get(self, actor: Actor, meter: str) -> MeterDetail: ...
-    async def latest(self, actor: Actor, meter: str) -> Sequence[LatestValue]: ...
+    async def page(self, actor: Actor, query: MeterQuery, /) -> Page[MeterRow]: ...
+    async def get(self, actor: Actor, meter: str, /) -> MeterDetail: ...
+    async def latest(self, actor: Actor, meter: str, /) -> Sequence[LatestValue]: ...
     async def series(
         self,
         actor: Actor,
@@ -104,27 +106,28 @@ class Meters(Protocol):
         logical_name: str,
         start: datetime,
         end: datetime,
-        step_s: int | None = None,
+        step_s: int | None,
+        /,
     ) -> Series: ...
     async def gaps(
-        self, actor: Actor, meter: str, start: datetime, end: datetime
+        self, actor: Actor, meter: str, start: datetime, end: datetime, /
     ) -> Sequence[GapRow]: ...
-    async def events(self, actor: Actor, meter: str, limit: int) -> Sequence[EventRow]: ...
+    async def events(self, actor: Actor, meter: str, limit: int, /) -> Sequence[EventRow]: ...
 
 
 class Gateways(Protocol):
     """Gateways as they last reported themselves."""
 
-    async def list(self, actor: Actor) -> Sequence[GatewayRow]: ...
+    async def list(self, actor: Actor, /) -> Sequence[GatewayRow]: ...
 
 
 class Alerts(Protocol):
-    """Alerts and who has seen them."""
+    """Alerts and who has seen them; the state ``open`` means all that are not cleared."""
 
     async def list(
-        self, actor: Actor, state: str | None, severity: str | None, limit: int
+        self, actor: Actor, state: str | None, severity: str | None, limit: int, /
     ) -> Sequence[AlertRow]: ...
-    async def acknowledge(self, actor: Actor, alert: int, note: str) -> AlertRow: ...
+    async def acknowledge(self, actor: Actor, alert: int, note: str, /) -> AlertRow: ...
 
 
 class Commands(Protocol):
@@ -135,31 +138,44 @@ class Commands(Protocol):
         actor: Actor,
         meter: str,
         action: RelayAction,
-        *,
         reason: str,
         serial_tail: str,
         idempotency_key: str,
+        /,
     ) -> CommandRow: ...
-    async def approve(self, actor: Actor, command: str, password: str) -> CommandRow: ...
-    async def reject(self, actor: Actor, command: str, reason: str) -> CommandRow: ...
-    async def cancel(self, actor: Actor, command: str) -> CommandRow: ...
+    async def approve(self, actor: Actor, command: str, password: str, /) -> CommandRow: ...
+    async def reject(self, actor: Actor, command: str, reason: str, /) -> CommandRow: ...
+    async def cancel(self, actor: Actor, command: str, /) -> CommandRow: ...
     async def list(
-        self, actor: Actor, state: str | None, meter: str | None, limit: int
+        self, actor: Actor, state: str | None, meter: str | None, limit: int, /
     ) -> Sequence[CommandRow]: ...
-    async def get(self, actor: Actor, command: str) -> CommandRow: ...
-    async def kill_switch(self, actor: Actor) -> KillSwitchState: ...
+    async def kill_switch(self, actor: Actor, /) -> KillSwitchState: ...
     async def set_kill_switch(
-        self, actor: Actor, on: bool, reason: str, password: str
+        self, actor: Actor, on: bool, reason: str, password: str, /
     ) -> KillSwitchState: ...
 
 
 class Overviews(Protocol):
     """The figures and curves of the first page."""
 
-    async def figures(self, actor: Actor) -> Overview: ...
-    async def load_24h(self, actor: Actor) -> FleetLoad: ...
-    async def completeness_by_hour(self, actor: Actor) -> Sequence[CompletenessHour]: ...
-    async def needs_attention(self, actor: Actor) -> Sequence[AttentionRow]: ...
+    async def figures(self, actor: Actor, /) -> Overview: ...
+    async def load_24h(self, actor: Actor, /) -> FleetLoad: ...
+    async def completeness_by_hour(self, actor: Actor, /) -> Sequence[CompletenessHour]: ...
+    async def needs_attention(self, actor: Actor, /) -> Sequence[AttentionRow]: ...
+
+
+class Settings(Protocol):
+    """The one section of the settings that concerns a console."""
+
+    @property
+    def web(self) -> WebSettings: ...
+
+
+class Sources(Protocol):
+    """Where the settings are found."""
+
+    @property
+    def settings(self) -> Settings: ...
 
 
 class Services(Protocol):
@@ -177,3 +193,13 @@ class Services(Protocol):
     def commands(self) -> Commands: ...
     @property
     def overview(self) -> Overviews: ...
+    @property
+    def sources(self) -> Sources: ...
+
+
+if TYPE_CHECKING:
+    from hesper_cloud.services.bundle import Services as _CloudServices
+
+    def _fits(services: _CloudServices) -> Services:
+        """The type checker proves here that the cloud's services are what the pages expect."""
+        return services

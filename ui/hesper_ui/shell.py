@@ -109,6 +109,8 @@ def _shown(desk: Desk, place: Place) -> Callable[[PageArguments], Awaitable[None
         with box("div", "page", id="content"):
             body = box("div").style("display: contents")
         await fill(body, desk, place, args)
+        if not ui.context.client.sub_pages_router.is_initial_request:
+            ui.run_javascript("document.querySelector('.page h1')?.focus({preventScroll: true})")
 
     return show
 

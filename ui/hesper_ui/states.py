@@ -5,6 +5,7 @@ from typing import Any
 
 from hesper_ui.elements import Text, box, button, link, mark
 from hesper_ui.services import NotAuthenticated, NotFound, NotPermitted, ServiceError
+from hesper_ui.views.wording import sentence
 
 
 def loading(heights: tuple[int, ...] = (28, 112, 280)) -> None:
@@ -48,13 +49,13 @@ def notice(kind: str, text: str, tone: str = "") -> Any:
 def refused(refusal: ServiceError, again: Callable[[], Any]) -> None:
     """Shows why a page could not be built: not found, not permitted, or not now."""
     if isinstance(refusal, NotPermitted):
-        title, text = "Not open to your role", str(refusal)
+        title, text = "Not open to your role", sentence(str(refusal))
     elif isinstance(refusal, NotFound):
-        title, text = "Nothing here under this name", str(refusal)
+        title, text = "Nothing here under this name", sentence(str(refusal))
     elif isinstance(refusal, NotAuthenticated):
         title, text = "Your session has ended", "Sign in again to go on."
     else:
-        title, text = "This page could not be loaded", str(refusal)
+        title, text = "This page could not be loaded", sentence(str(refusal))
     with box("section", "panel", aria_label=title), box("div", "state", role="alert"):
         Text(title, "strong")
         Text(text, "p")

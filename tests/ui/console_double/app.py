@@ -1,43 +1,39 @@
 """The console on the double: an application like the cloud's, with its live WebSocket."""
 
 import asyncio
-import json
-from dataclasses import asdict
+import time
+from collections import Counter
+from datetime import UTC, datetime
 
-from console_double.fleet import Fleet
-from console_double.services import DoubleServices
+import orjson
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
-
 from hesper_ui import console
 from hesper_ui.desk import COOKIE
 from hesper_ui.services import NotAuthenticated
 
+from console_double.fleet import Fleet
+from console_double.services import DoubleServices
 
-async def _frame(services: DoubleServices, token: str) -> dict[str, object]:
+
+async def _frame(services: DoubleServices, token: str, seen: Counter[str]) -> bytes:
     actor = await services.accounts.actor_of(token)
-    figures = asdict(await services.overview.figures(actor))
-    at = int(figures.pop("at").timestamp() * 1000)
-    changed, services.changed = services.changed, set()
-    meter = next(iter(services.fleet.meters), None)
-    latest = services.fleet.latest(meter) if meter else []
-    commands = [{"id": c.id, "meter": c.meter, "state": c.state} for c in services.fleet.commands.values()]
-    return {
-        "t": at,
-        "figures": {name: value for name, value in figures.items() if not name.startswith("oldest")},
-        "latest": [
-            {
-                "meter": meter,
-                "logical_name": row.logical_name,
-                "value": row.value,
-                "scaler": row.scaler,
-                "captured_at": at,
-            }
-            for row in latest
-        ],
-        "commands": commands if "commands" in changed else [],
-        "alerts": [{"id": a.id, "meter": a.meter} for a in services.fleet.alerts] if "alerts" in changed else [],
-        "gateways": [],
+    changed = {kind for kind, count in services.changes.items() if count != seen[kind]}
+    seen.update(services.changes - seen)
+    fleet = services.fleet
+    frame = {
+        "server_time": datetime.now(UTC),
+        "figures": await services.overview.figures(actor),
+        "values": {
+            meter: [
+                (v.logical_name, v.value, v.scaler, v.unit, int(time.time()), int(time.time()), 0)
+                for v in fleet.latest(meter)
+            ]
+            for meter in list(fleet.meters)[:5]
+        },
+        "commands": list(fleet.commands.values()) if "commands" in changed else [],
+        "alerts": fleet.alerts if "alerts" in changed else [],
     }
+    return orjson.dumps(frame, option=orjson.OPT_UTC_Z)
 
 
 def create_app(services: DoubleServices) -> FastAPI:
@@ -48,9 +44,10 @@ def create_app(services: DoubleServices) -> FastAPI:
     async def live(socket: WebSocket) -> None:
         token = socket.cookies.get(COOKIE, "")
         await socket.accept()
+        seen = Counter(services.changes)
         try:
             while True:
-                await socket.send_text(json.dumps(await _frame(services, token)))
+                await socket.send_text((await _frame(services, token, seen)).decode())
                 await asyncio.sleep(0.5)
         except (WebSocketDisconnect, NotAuthenticated):
             return
@@ -67,7 +64,9 @@ def main() -> None:
 
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 18990
     meters = int(sys.argv[2]) if len(sys.argv) > 2 else 60
-    uvicorn.run(create_app(DoubleServices(Fleet(meters))), host="127.0.0.1", port=port, log_level="warning")
+    uvicorn.run(
+        create_app(DoubleServices(Fleet(meters))), host="127.0.0.1", port=port, log_level="warning"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A fleet that was never built: meters, gateways, gaps, events and alerts, the same for the same seed."""
+"""A fleet that was never built: meters, gateways, gaps, events and alerts, same for each run."""
 
 import math
 import random
@@ -21,10 +21,55 @@ PROFILE, SNAPSHOT = "1.0.99.1.0.255", "0.0.21.0.1.255"
 ENERGY = "1.0.1.8.0.255"
 PERIOD_S = 900
 SCRIPT = "<script>window.pwned=1</script><img src=x onerror=window.pwned=1>"
-_FIRST = "Lena Noah Elif Carla Hugo Anna Farid Kofi Olga Peter Grace David Mina Jonas Zoë Łukasz".split()
-_LAST = "Mwangi Rossi Kaya Silva Meier Tanaka Becker Nowak Dubois Haddad Lind Costa Weber".split()
-_STREETS = "Seestraße,Lindenweg,Am Markt,Hafenkai,Mühlgasse,Birkenallee,Turmstraße".split(",")
-_MODELS = ["Hesper SIM-3P", "Kamstrup OMNIPOWER", "Landis+Gyr E450", "Iskraemeco AM550", "Kaifa MA304"]
+_FIRST = [
+    "Lena",
+    "Noah",
+    "Elif",
+    "Carla",
+    "Hugo",
+    "Anna",
+    "Farid",
+    "Kofi",
+    "Olga",
+    "Peter",
+    "Grace",
+    "David",
+    "Mina",
+    "Jonas",
+    "Zoë",
+    "Łukasz",
+]
+_LAST = [
+    "Mwangi",
+    "Rossi",
+    "Kaya",
+    "Silva",
+    "Meier",
+    "Tanaka",
+    "Becker",
+    "Nowak",
+    "Dubois",
+    "Haddad",
+    "Lind",
+    "Costa",
+    "Weber",
+]
+_STREETS = [
+    "Seestraße",
+    "Lindenweg",
+    "Am Markt",
+    "Hafenkai",
+    "Mühlgasse",
+    "Birkenallee",
+    "Turmstraße",
+]
+_MODELS = [
+    "Hesper SIM-3P",
+    "Kamstrup OMNIPOWER",
+    "Landis+Gyr E450",
+    "Iskraemeco AM550",
+    "Kaifa MA304",
+]
 REGISTERS = [
     ("1.0.1.8.0.255", "Active energy import", 0, 30, "Wh"),
     ("1.0.2.8.0.255", "Active energy export", 0, 30, "Wh"),
@@ -111,7 +156,8 @@ class Fleet:
             model=_MODELS[index % 5],
             firmware="2.4.1" if index % 9 else "2.3.9",
             life_support=index == 2,
-            last_contact_at=self.now - timedelta(minutes=14 if silent else 0, seconds=9 + index % 40),
+            last_contact_at=self.now
+            - timedelta(minutes=14 if silent else 0, seconds=9 + index % 40),
             relay_output=False if index == 4 else None if index == 9 else True,
             relay_confirmed_at=self.now - timedelta(hours=30 if index == 6 else 0, minutes=3),
             severity=None,
@@ -120,7 +166,9 @@ class Fleet:
     def _alerts(self) -> list[AlertRow]:
         ids = list(self.meters)
 
-        def alert(number: int, rule: str, severity: str, subject: str, text: str, minutes: int) -> AlertRow:
+        def alert(
+            number: int, rule: str, severity: str, subject: str, text: str, minutes: int
+        ) -> AlertRow:
             return AlertRow(
                 id=number,
                 rule=rule,
@@ -137,11 +185,34 @@ class Fleet:
             )
 
         return [
-            alert(1, "gateway_offline", "critical", "gw-push", "Gateway gw-push is offline; 8 meters behind it", 14),
-            alert(2, "meter_silent", "warning", ids[12], f"{ids[12]} has been silent for 14 min", 14),
-            alert(3, "voltage_outside", "warning", ids[3], "Voltage L2 at 202.4 V, below 207.0 V (EN 50160)", 41),
+            alert(
+                1,
+                "gateway_offline",
+                "critical",
+                "gw-push",
+                "Gateway gw-push is offline; 8 meters behind it",
+                14,
+            ),
+            alert(
+                2, "meter_silent", "warning", ids[12], f"{ids[12]} has been silent for 14 min", 14
+            ),
+            alert(
+                3,
+                "voltage_outside",
+                "warning",
+                ids[3],
+                "Voltage L2 at 202.4 V, below 207.0 V (EN 50160)",
+                41,
+            ),
             alert(4, "tamper", "critical", ids[8], "Terminal cover opened", 16),
-            alert(5, "reverse_energy", "info", ids[20], "Energy runs backwards without a feed-in contract", 180),
+            alert(
+                5,
+                "reverse_energy",
+                "info",
+                ids[20],
+                "Energy runs backwards without a feed-in contract",
+                180,
+            ),
             alert(6, "meter_silent", "warning", ids[7], f"{ids[7]} has been silent for 14 min", 13),
             alert(7, "event", "info", ids[5], f"Event text from the meter: {SCRIPT}", 200),
         ]
@@ -152,7 +223,9 @@ class Fleet:
         blocked = None
         if pending is not None:
             blocked = "a command for this meter is pending"
-        elif row.relay_confirmed_at and datetime.now(UTC) - row.relay_confirmed_at > timedelta(hours=24):
+        elif row.relay_confirmed_at and datetime.now(UTC) - row.relay_confirmed_at > timedelta(
+            hours=24
+        ):
             blocked = "the relay state is older than 24 h; it must be read first"
         life = "the customer is flagged for life support" if row.life_support else None
         return MeterDetail(
@@ -173,7 +246,17 @@ class Fleet:
     def latest(self, meter: str) -> list[LatestValue]:
         seed = self.seed_of(meter)
         watts = int(kilowatts(seed, datetime.now(UTC).timestamp()) * 1000)
-        values = [8_412_331 + seed, 0, watts, 2301 + seed % 9, 2296, 2310, watts * 100 // 690, 981, 5001]
+        values = [
+            8_412_331 + seed,
+            0,
+            watts,
+            2301 + seed % 9,
+            2296,
+            2310,
+            watts * 100 // 690,
+            981,
+            5001,
+        ]
         return [
             LatestValue(
                 profile=SNAPSHOT,
@@ -207,7 +290,10 @@ class Fleet:
                 closed_at=None if state == "open" else end,
             )
 
-        return [gap(1, 92, 16, "meter did not answer", "open"), gap(2, 20, 4, "gateway offline", "closed")]
+        return [
+            gap(1, 92, 16, "meter did not answer", "open"),
+            gap(2, 20, 4, "gateway offline", "closed"),
+        ]
 
     def series(self, meter: str, start: datetime, end: datetime, step_s: int | None) -> Series:
         step, seed = step_s or PERIOD_S, self.seed_of(meter)
@@ -226,7 +312,9 @@ class Fleet:
         told = [
             (40, "clock adjusted by 2 s", "info", "4"),
             (160, "Voltage sag L2, 202.4 V for 1.8 s", "warning", "77"),
-            (16, "Terminal cover opened", "critical", "40") if meter.endswith("3280") else (900, "Power up", "info", "2"),
+            (16, "Terminal cover opened", "critical", "40")
+            if meter.endswith("3280")
+            else (900, "Power up", "info", "2"),
             (1500, SCRIPT if meter in list(self.meters)[5:6] else "Power down", "info", "1"),
         ]
         return [

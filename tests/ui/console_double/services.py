@@ -2,11 +2,12 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
-from console_double.fleet import Fleet, kilowatts
 from hesper_cloud.accounts.roles import Actor, Permission, Role
 from hesper_cloud.services.errors import (
     Invalid,
@@ -37,6 +38,9 @@ from hesper_cloud.services.records import (
     Series,
     Session,
 )
+from hesper_cloud.settings import WebSettings
+
+from console_double.fleet import Fleet, kilowatts
 
 PASSWORD = "correct horse battery staple"
 
@@ -59,8 +63,9 @@ class DoubleServices:
             "approver": Role.APPROVER,
             "admin": Role.ADMIN,
         }
-        self.changed: set[str] = set()
+        self.changes = Counter[str]()
         self.accounts = _Accounts(self)
+        self.sources = SimpleNamespace(settings=SimpleNamespace(web=WebSettings()))
         self.meters = _Meters(self)
         self.gateways = _Gateways(self)
         self.alerts = _Alerts(self)
@@ -86,7 +91,8 @@ class _Accounts(_Service):
         actor = Actor(username, self._all.users[username])
         token = secrets.token_urlsafe(24)
         self._all.sessions[token] = actor
-        return Session(token, actor, datetime.now(UTC) + timedelta(hours=8))
+        end = datetime.now(UTC) + timedelta(hours=8)
+        return Session(token, actor, end, signed="", signed_expires_at=end)
 
     async def actor_of(self, token: str) -> Actor:
         try:
@@ -160,14 +166,18 @@ class _Alerts(_Service):
         self, actor: Actor, state: str | None, severity: str | None, limit: int
     ) -> Sequence[AlertRow]:
         rows = self._all.check(actor, Permission.READ).alerts
-        return [r for r in rows if state in (None, r.state) and severity in (None, r.severity)][:limit]
+        if state == "open":
+            rows = [row for row in rows if row.state != "cleared"]
+        elif state:
+            rows = [row for row in rows if row.state == state]
+        return [row for row in rows if severity in (None, row.severity)][:limit]
 
     async def acknowledge(self, actor: Actor, alert: int, note: str) -> AlertRow:
         rows = self._all.check(actor, Permission.ACKNOWLEDGE_ALERT).alerts
         index = next(i for i, row in enumerate(rows) if row.id == alert)
         by = {"state": "acknowledged", "acknowledged_by": actor.username, "note": note or None}
         rows[index] = replace(rows[index], acknowledged_at=datetime.now(UTC), **by)
-        self._all.changed.add("alerts")
+        self._all.changes["alerts"] += 1
         return rows[index]
 
 
@@ -187,7 +197,6 @@ class _Commands(_Service):
         actor: Actor,
         meter: str,
         action: RelayAction,
-        *,
         reason: str,
         serial_tail: str,
         idempotency_key: str,
@@ -227,7 +236,7 @@ class _Commands(_Service):
     def _store(self, command: CommandRow, **changes: object) -> CommandRow:
         command = replace(command, updated_at=datetime.now(UTC), **changes)  # type: ignore[arg-type]
         self._all.fleet.commands[command.id] = command
-        self._all.changed.add("commands")
+        self._all.changes["commands"] += 1
         return command
 
     async def approve(self, actor: Actor, command: str, password: str) -> CommandRow:
@@ -281,11 +290,11 @@ class _Commands(_Service):
     async def set_kill_switch(
         self, actor: Actor, on: bool, reason: str, password: str
     ) -> KillSwitchState:
-        self._all.check(actor, Permission.ENGAGE_KILL_SWITCH if on else Permission.ADMINISTER)
-        if password != PASSWORD:
+        self._all.check(actor, Permission.ENGAGE_KILL_SWITCH if on else Permission.APPROVE_COMMAND)
+        if not on and password != PASSWORD:
             raise LoginRefused("The password is not right.")
         self.switch = KillSwitchState(on, actor.username, datetime.now(UTC), reason)
-        self._all.changed.add("commands")
+        self._all.changes["commands"] += 1
         return self.switch
 
 
@@ -333,7 +342,9 @@ class _Overview(_Service):
         self._all.check(actor, Permission.READ)
         hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
         return [
-            CompletenessHour(hour - timedelta(hours=23 - n), 240, 240 - (5 if n in (3, 15) else n % 2))
+            CompletenessHour(
+                hour - timedelta(hours=23 - n), 240, 240 - (5 if n in (3, 15) else n % 2)
+            )
             for n in range(24)
         ]
 

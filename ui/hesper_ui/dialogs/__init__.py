@@ -1,1 +1,1 @@
-"""Dialogs that change something: each asks once, says what follows, and keeps things as they are by default."""
+"""Dialogs that change something: each says what follows; by default all stays as it is."""

@@ -70,16 +70,30 @@ def _facts(command: CommandRow, detail: MeterDetail) -> None:
             ago(detail.row.relay_confirmed_at)
 
 
-def kill_switch(desk: Desk, engage: bool, host: ui.element, done: Done) -> None:
-    """Opens the switch that stops every command, or lets them go again."""
-    title = "Stop all commands?" if engage else "Let commands leave again?"
-    with sheet(host, title) as page:
-        effect = (
-            "No command leaves until the switch is released; what is already at a gateway still ends."
-            if engage
-            else "Approved commands leave again. Expired ones stay expired."
+def engage_kill_switch(desk: Desk, host: ui.element, done: Done) -> None:
+    """Opens the switch that stops every command; one person and a reason are enough."""
+    with sheet(host, "Stop all commands?") as page:
+        text = (
+            "No command leaves until an approver releases the switch; "
+            "what is already at a gateway still comes to its end."
         )
-        Text(effect, "p")
+        Text(text, "p")
+        reason = entry("Reason (required)", lambda: page.allow(bool(str(reason.value).strip())))
+
+        async def send() -> None:
+            await desk.services.commands.set_kill_switch(
+                await desk.actor(), True, str(reason.value).strip(), ""
+            )
+            await done()
+
+        page.buttons("Not now", "Stop all commands", "danger", send)
+        page.allow(False)
+
+
+def release_kill_switch(desk: Desk, host: ui.element, done: Done) -> None:
+    """Opens the release of the switch: an approver, a reason, and the password again."""
+    with sheet(host, "Let commands leave again?") as page:
+        Text("Approved commands leave again. Expired ones stay expired.", "p")
 
         def check() -> None:
             page.allow(bool(str(reason.value).strip()) and bool(password.value))
@@ -89,12 +103,11 @@ def kill_switch(desk: Desk, engage: bool, host: ui.element, done: Done) -> None:
 
         async def send() -> None:
             await desk.services.commands.set_kill_switch(
-                await desk.actor(), engage, str(reason.value).strip(), str(password.value)
+                await desk.actor(), False, str(reason.value).strip(), str(password.value)
             )
             await done()
 
-        act = "Stop all commands" if engage else "Release the switch"
-        page.buttons("Not now", act, "danger" if engage else "primary", send)
+        page.buttons("Not now", "Release the switch", "primary", send)
         page.allow(False)
 
 

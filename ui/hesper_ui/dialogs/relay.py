@@ -14,7 +14,7 @@ from hesper_ui.views.looks import relay_state
 
 
 class RelayDialog:
-    """Collects a reason and the last digits of the serial, and sends one request, however often clicked."""
+    """Collects a reason and the serial's last digits; sends one request, however often clicked."""
 
     def __init__(
         self,
@@ -82,9 +82,9 @@ class RelayDialog:
                 actor,
                 self._detail.row.id,
                 self._action,
-                reason=self._written_reason(),
-                serial_tail=str(self._digits.value).strip(),
-                idempotency_key=self._key,
+                self._written_reason(),
+                str(self._digits.value).strip(),
+                self._key,
             )
         except Unavailable:
             raise  # nobody knows whether it arrived: a second try must carry the same key

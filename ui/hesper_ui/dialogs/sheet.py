@@ -10,6 +10,7 @@ from nicegui import ui
 from hesper_ui import drawings
 from hesper_ui.elements import Text, block, box, button
 from hesper_ui.services import ServiceError, Unavailable
+from hesper_ui.views.wording import sentence
 
 
 @dataclass(slots=True)
@@ -22,7 +23,7 @@ class Sheet:
     _sent: bool = field(default=False)
 
     def buttons(self, keep: str, act: str, kind: str, send: Callable[[], Awaitable[None]]) -> None:
-        """Draws the complaint line and both buttons; the first one, which changes nothing, has the focus."""
+        """Draws the complaint line and both buttons; the one that changes nothing has the focus."""
 
         async def once() -> None:
             if self._sent:
@@ -47,13 +48,9 @@ class Sheet:
         except ServiceError as refusal:
             self._sent = False
             self.allow(True)
-            tail = (
-                " Nothing is known to have happened; you may try again."
-                if isinstance(refusal, Unavailable)
-                else ""
-            )
+            again = " You may try again." if isinstance(refusal, Unavailable) else ""
             if self.complaint is not None:
-                self.complaint.text = f"{refusal}{tail}"
+                self.complaint.text = sentence(str(refusal)) + again
             return
         self.dialog.close()
 
@@ -91,6 +88,6 @@ def attempted(action: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[N
         try:
             await action()
         except ServiceError as refusal:
-            ui.notify(str(refusal))
+            ui.notify(sentence(str(refusal)))
 
     return attempt

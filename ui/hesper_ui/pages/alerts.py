@@ -9,9 +9,10 @@ from nicegui.page_arguments import PageArguments
 from hesper_ui import states
 from hesper_ui.desk import Desk
 from hesper_ui.dialogs import decide
-from hesper_ui.elements import Cell, Text, ago, box, button, link, marked, panel, table
+from hesper_ui.elements import Cell, Text, ago, box, button, grouped_table, link, marked, panel
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.services import Actor, AlertRow, Invalid, Permission
+from hesper_ui.views import attention_words
 from hesper_ui.views.looks import severity
 from hesper_ui.views.wording import plural
 
@@ -32,13 +33,13 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     with box("nav", "chips", aria_label="Filters"):
         for name, words in STATES.items():
             _chip(words, {"state": name, "severity": level}, name == state)
+        box("span", "divider", aria_hidden="true")
         for name, words in SEVERITIES.items():
             _chip(words, {"state": state, "severity": name}, name == level)
-    host = box("div")
+    host = box("div", "contents")
 
     async def load(asking: Actor) -> Sequence[AlertRow]:
-        rows = await desk.services.alerts.list(asking, state or None, level or None, MOST)
-        return [row for row in rows if state or row.state != "cleared"]
+        return await desk.services.alerts.list(asking, state or "open", level or None, MOST)
 
     def draw(rows: Sequence[AlertRow]) -> None:
         _draw(rows, desk, host, part, actor.may(Permission.ACKNOWLEDGE_ALERT))
@@ -69,19 +70,23 @@ def _draw(
     causes: dict[str, list[AlertRow]] = {}
     for row in rows:
         causes.setdefault(row.rule, []).append(row)
-    for rule, group in sorted(causes.items(), key=lambda cause: _worst(cause[1])):
-        with panel(_cause(rule), plural(len(group), "alert")):
-            table(rule, HEADERS, [_cells(row, desk, host, part, may) for row in group])
+    ordered = sorted(causes.items(), key=lambda cause: _worst(cause[1]))
+    groups = [
+        (
+            attention_words.cause(rule),
+            plural(len(group), "alert"),
+            [_cells(row, desk, host, part, may) for row in group],
+        )
+        for rule, group in ordered
+    ]
+    with panel("By cause, worst first", plural(len(rows), "alert")):
+        grouped_table("Alerts", HEADERS, groups)
 
 
 def _worst(group: Sequence[AlertRow]) -> tuple[int, float]:
     order = {"critical": 0, "warning": 1, "info": 2}
     oldest = min(row.raised_at.timestamp() for row in group)
     return min(order.get(row.severity, 3) for row in group), oldest
-
-
-def _cause(rule: str) -> str:
-    return rule.replace("_", " ").replace("-", " ").replace(".", ": ").capitalize()
 
 
 def _cells(

@@ -1,4 +1,4 @@
-"""Commands: the approvals inbox, what is under way, what has ended, and the switch that stops all."""
+"""Commands: the approvals inbox, what is under way or ended, and the switch that stops all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ MOST = 100
 
 async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     """Builds the queue of commands."""
-    host = box("div")
+    host = box("div", "contents")
     with box("div", "page-head"), box("div", "titles"):
         Text("Commands", "h1", tabindex="-1")
         Text("Nothing is called done without evidence from the meter.", "p", "meta")
@@ -40,9 +40,9 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
             with panel("Awaiting approval", plural(len(waiting), "request")):
                 inbox.draw(waiting, queue.refresh)
             with panel("Under way", plural(len(moving), "command")):
-                timeline.draw(moving, with_meter=True)
+                _listed(moving, "Nothing is under way", "Approved commands pass through here.")
             with panel("Ended", f"the latest {len(ended)}" if ended else ""):
-                timeline.draw(ended, with_meter=True)
+                _listed(ended, "None has ended yet", "Results stay here, with their evidence.")
 
     kill = Part(
         desk, desk.services.commands.kill_switch, lambda state: switch.draw(state, kill.refresh)
@@ -53,6 +53,13 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     watch("commands", queue.refresh)
     look_every(10.0, queue.refresh)
     look_every(10.0, kill.refresh)
+
+
+def _listed(rows: Sequence[CommandRow], title: str, text: str) -> None:
+    if rows:
+        timeline.entries(rows, with_meter=True)
+    else:
+        states.empty(title, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,11 @@ class _Switch:
             if self.actor.may(Permission.ENGAGE_KILL_SWITCH):
                 with box("div", "chips"):
                     Text("Commands may leave.", classes="meta")
-                    button("Stop all commands…", lambda: self._open(True, done), "danger small")
+                    button(
+                        "Stop all commands…",
+                        lambda: decide.engage_kill_switch(self.desk, self.host, done),
+                        "danger small",
+                    )
             return
         with box("div", "notice critical", role="alert"):
             mark("critical")
@@ -75,11 +86,13 @@ class _Switch:
                 with box("div", "meta"):
                     Text(f"by {state.set_by or 'unknown'}: {state.reason or 'no reason given'} · ")
                     ago(state.set_at)
-            if self.actor.may(Permission.ADMINISTER):
-                button("Release…", lambda: self._open(False, done), "small", acts=True)
-
-    def _open(self, engage: bool, done: decide.Done) -> None:
-        decide.kill_switch(self.desk, engage, self.host, done)
+            if self.actor.may(Permission.APPROVE_COMMAND):
+                button(
+                    "Release…",
+                    lambda: decide.release_kill_switch(self.desk, self.host, done),
+                    "small",
+                    acts=True,
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from nicegui.page_arguments import PageArguments
 from hesper_ui import states
 from hesper_ui.desk import Desk
 from hesper_ui.elements import Cell, Text, ago, box, link, marked, moment, panel, table
-from hesper_ui.part import Part, look_every, watch
+from hesper_ui.part import Part, look_every
 from hesper_ui.services import Actor, GatewayRow
 from hesper_ui.views import gateway_words
 from hesper_ui.views.looks import gateway_state
@@ -33,8 +33,7 @@ async def build(desk: Desk, _actor: Actor, _: PageArguments) -> None:
         Text("Gateways", "h1", tabindex="-1")
     part = Part(desk, desk.services.gateways.list, _draw)
     await part.refresh()
-    watch("gateways", part.refresh)
-    look_every(10.0, part.refresh)
+    look_every(5.0, part.refresh)
 
 
 def _draw(rows: Sequence[GatewayRow]) -> None:

@@ -23,7 +23,7 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     services = desk.services
     detail = await services.meters.get(actor, meter)
     ui.page_title(f"{meter} · Hesper")
-    dialogs = box("div")
+    dialogs = box("div", "contents")
     head = Part(
         desk,
         lambda asking: services.meters.get(asking, meter),

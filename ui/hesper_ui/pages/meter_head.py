@@ -1,4 +1,4 @@
-"""The top of a meter's page: how it is, what its relay says and since when, and what may be asked of it."""
+"""The top of a meter's page: how it is, what its relay says, and what may be asked of it."""
 
 from collections.abc import Awaitable, Callable
 
@@ -12,7 +12,7 @@ from hesper_ui.pages import timeline
 from hesper_ui.services import Actor, CommandRow, MeterDetail, Permission, RelayAction
 from hesper_ui.views import relay
 from hesper_ui.views.looks import command_kind, command_state, meter_state, relay_state
-from hesper_ui.views.wording import power
+from hesper_ui.views.wording import power, sentence
 
 Done = Callable[[], Awaitable[None]]
 _LABELS: dict[RelayAction, tuple[str, str]] = {
@@ -46,7 +46,7 @@ def draw(desk: Desk, actor: Actor, detail: MeterDetail, dialogs: ui.element, don
 def _status_line(detail: MeterDetail) -> None:
     row = detail.row
     online, relay_look = meter_state(row), relay_state(row)
-    with box("p", "meta chips"):
+    with box("div", "meta status-line"):
         with box("span", "marked"):
             mark(online.mark)
             Text(online.word.capitalize())
@@ -86,7 +86,7 @@ def _why_not(detail: MeterDetail) -> None:
     for action in relay.offered(detail):
         reason = relay.blocked(detail, action)
         if reason:
-            text = f"{_LABELS[action][0].rstrip('…')} is blocked: {reason}"
+            text = f"{_LABELS[action][0].rstrip('…')} is blocked: {sentence(reason)}"
             states.notice("unknown", text).style("margin-top: 12px")
 
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from hesper_ui import states
 from hesper_ui.elements import Cell, Text, ago, box, link, mark, marked, moment, table
 from hesper_ui.services import EventRow, GapRow, LatestValue, MeterDetail
+from hesper_ui.views import doubts
 from hesper_ui.views.looks import severity
-from hesper_ui.views.wording import MISSING, epoch_ms, plural, scaled
+from hesper_ui.views.wording import MISSING, plural, scaled
 
 HEADERS = ("Quantity", "Value", "Unit", "OBIS code", "Captured")
 
@@ -16,28 +17,27 @@ def registers(meter: str, rows: Sequence[LatestValue]) -> None:
     if not rows:
         states.empty("No register read yet", "The gateway reads them once a minute by itself.")
         return
-    table("Registers", HEADERS, [_register(meter, row) for row in rows], frozenset({1}))
+    with box("div", data_values=meter):
+        table("Registers", HEADERS, [_register(row) for row in rows], frozenset({1}))
 
 
-def _register(meter: str, row: LatestValue) -> list[Cell]:
-    key = f"{meter} {row.logical_name}"
+def _register(row: LatestValue) -> list[Cell]:
 
     def value() -> None:
         if row.value is None:
             Text(MISSING, classes="meta")
         else:
-            Text(scaled(row.value, row.scaler), data_latest=key, data_live=True)
+            Text(scaled(row.value, row.scaler), data_latest=row.logical_name, data_live=True)
 
     def captured() -> None:
         element = ago(row.captured_at)
-        element.props["data-captured"] = key
-        element.props["data-age"] = str(epoch_ms(row.captured_at))
+        element.props["data-captured"] = row.logical_name
 
     def quality() -> None:
         with box("span", "marked"):
             Text(row.name)
             if row.quality:
-                Text("checked: doubtful", classes="tag")
+                Text(doubts.quality(row.quality), classes="tag")
 
     return [quality, value, row.symbol, lambda: Text(row.logical_name, classes="meta"), captured]
 
@@ -47,7 +47,7 @@ def events(rows: Sequence[EventRow]) -> None:
     if not rows:
         states.empty("No event yet", "The meter's event log is read every few minutes.")
         return
-    with box("ul", "timeline"):
+    with box("ul", "timeline dated"):
         for row in rows:
             with box("li"):
                 with box("div", "when"):
@@ -70,7 +70,7 @@ def gaps(rows: Sequence[GapRow]) -> None:
                 with box("div"):
                     closed = "" if row.state == "open" else ", filled since"
                     Text(plural(row.expected_count, "interval") + closed, "div")
-                    Text(row.cause, "div", "meta")
+                    Text(doubts.cause(row.cause), "div", "meta")
                 with box("div", "meta"):
                     moment(row.from_at, "date")
 

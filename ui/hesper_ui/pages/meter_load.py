@@ -11,7 +11,7 @@ from hesper_ui.desk import Desk
 from hesper_ui.elements import Cell, Text, box, marked, moment, panel, table
 from hesper_ui.part import Part
 from hesper_ui.services import Actor, GapRow, Series
-from hesper_ui.views import charts, load_profile
+from hesper_ui.views import charts, doubts, load_profile
 from hesper_ui.views.load_profile import LoadProfile
 from hesper_ui.views.wording import plural
 
@@ -109,9 +109,7 @@ class LoadPanel:
             if profile.bands:
                 with box("p", "meta marked"):
                     box("span", "swatch-missing", aria_hidden="true")
-                    Text(
-                        "missing intervals; they fill by themselves when the meter can be read again"
-                    )
+                    Text("missing; fills by itself once the meter can be read again")
 
 
 def _step(length: int, period_s: int) -> int | None:
@@ -132,7 +130,7 @@ def _table(profile: LoadProfile) -> None:
         if kw is not None
     ]
     for band in profile.bands:
-        cause = f"{plural(band.count, 'interval')} missing: {band.cause}"
+        cause = f"{plural(band.count, 'interval')} missing: {doubts.cause(band.cause)}"
         rows.append((band.end, [_moment(band.end), "–", _missing(cause)]))
     rows.sort(key=lambda row: -row[0])
     headers = ("Interval ends", "Mean power, kW", "Note")

@@ -10,7 +10,7 @@ from hesper_ui.desk import Desk
 from hesper_ui.elements import Text, ago, box, link, mark, panel
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.services import Actor, AttentionRow, CompletenessHour, FleetLoad, Overview
-from hesper_ui.views import charts
+from hesper_ui.views import attention_words, charts
 from hesper_ui.views.looks import severity
 from hesper_ui.views.tiles import Tile, tiles
 from hesper_ui.views.wording import plural, power
@@ -34,23 +34,22 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
         states.first_run()
         return
     figures = Part(desk, services.figures, _draw_figures)
-    with box("div", "grid-main stretch"):
-        with panel("Fleet load, last 24 hours", "dashed: the day before"):
-            load = Part(desk, services.load_24h, _draw_load)
+    with box("div", "grid-main"):
+        with box("div", "stack"):
+            with panel("Fleet load, last 24 hours", "dashed: the day before"):
+                load = Part(desk, services.load_24h, _draw_load)
+            target = first.reads_target_pct
+            with panel("Read completeness by hour", f"% of due captures, target {target:g}"):
+                hours = Part(
+                    desk, services.completeness_by_hour, lambda rows: _draw_hours(rows, target)
+                )
         with panel("Needs attention", "worst first"):
             attention = Part(desk, services.needs_attention, _draw_attention)
-    with panel(
-        "Read completeness by hour", f"% of due captures, target {first.reads_target_pct:g}"
-    ):
-        hours = Part(
-            desk,
-            services.completeness_by_hour,
-            lambda rows: _draw_hours(rows, first.reads_target_pct),
-        )
     for part in (figures, load, attention, hours):
         await part.refresh()
-    watch("alerts commands gateways", attention.refresh)
-    watch("alerts commands gateways", figures.refresh)
+    watch("alerts commands", attention.refresh)
+    watch("alerts commands", figures.refresh)
+    look_every(15.0, attention.refresh)
     look_every(CHART_S, load.refresh)
     look_every(CHART_S, hours.refresh)
     look_every(CHART_S, figures.refresh)
@@ -72,8 +71,13 @@ def _draw_tile(tile: Tile) -> None:
                 mark(tone)
             Text(tile.label)
         with box("span", "tile-figure"):
-            live = {"data_figure": tile.figure, "data_format": tile.format, "data_live": True}
-            Text(tile.value, classes="figure", **live)
+            Text(
+                tile.value,
+                classes="figure",
+                data_figure=tile.figure,
+                data_format=tile.format,
+                data_live=True,
+            )
             Text(tile.unit, classes="unit")
         Text(tile.note, classes="tile-note")
 
@@ -98,26 +102,12 @@ def _draw_attention(rows: Sequence[AttentionRow]) -> None:
                 mark(severity(row.severity).mark)
                 with box("div"):
                     with box("div", "what"):
-                        link(row.text, _target(row))
-                    Text(f"{row.severity} · {_subjects(row)}", classes="meta")
+                        link(attention_words.title(row), attention_words.target(row))
+                    Text(f"{row.severity} · {attention_words.subjects(row)}", classes="meta")
                 with box("div", "meta"):
                     ago(row.oldest_at, suffix="")
     if len(rows) > MOST_ATTENTION:
         link(f"{len(rows) - MOST_ATTENTION} more causes", "/alerts")
-
-
-def _subjects(row: AttentionRow) -> str:
-    named = ", ".join(row.subjects[:3])
-    rest = row.count - min(3, len(row.subjects))
-    return f"{named} and {rest} more" if named and rest > 0 else named or plural(row.count, "case")
-
-
-def _target(row: AttentionRow) -> str:
-    if row.cause == "approval":
-        return "/commands"
-    if row.cause.startswith("gateway"):
-        return "/gateways"
-    return f"/meters/{row.subjects[0]}" if row.count == 1 and row.subjects else "/alerts"
 
 
 def _draw_hours(hours: Sequence[CompletenessHour], target: float) -> None:

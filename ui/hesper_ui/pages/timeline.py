@@ -8,12 +8,17 @@ from hesper_ui.services import CommandRow
 from hesper_ui.views.looks import STEPS, command_kind, command_state, steps_reached
 
 
-def draw(commands: Sequence[CommandRow], *, with_meter: bool = False) -> None:
-    """Draws the timeline of commands."""
-    if not commands:
+def draw(commands: Sequence[CommandRow]) -> None:
+    """Draws the commands of one meter."""
+    if commands:
+        entries(commands, with_meter=False)
+    else:
         states.empty("No command yet", "Requests appear here with every state they pass.")
-        return
-    with box("ul", "timeline"):
+
+
+def entries(commands: Sequence[CommandRow], *, with_meter: bool) -> None:
+    """Draws the timeline itself."""
+    with box("ul", "timeline dated"):
         for command in commands:
             _entry(command, with_meter)
 
@@ -22,7 +27,7 @@ def _entry(command: CommandRow, with_meter: bool) -> None:
     look = command_state(command.state)
     with box("li", data_state=command.state):
         with box("div", "when"):
-            moment(command.created_at, "date" if with_meter else "time")
+            moment(command.created_at, "date")
         mark(look.mark)
         with box("div", "what"):
             with box("div"):

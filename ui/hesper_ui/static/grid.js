@@ -55,16 +55,17 @@
   const plain = { valueFormatter: ({ value }) => value || "–", cellClassRules: { missing: ({ value }) => !value } };
   const drawn = (draw) => ({ cellRenderer: ({ data }) => (data ? draw(data) : node("span", "missing", "…")) });
 
+  const fixed = (width) => ({ width, minWidth: width, sortable: false });
   const columns = [
-    { colId: "id", headerName: "Serial", minWidth: 140, flex: 1.1, pinned: "left", ...drawn(link) },
-    { colId: "state", headerName: "Status", minWidth: 116, ...drawn((row) => marked(row.state.mark, row.state.word)) },
-    { colId: "relay", headerName: "Relay", minWidth: 116, ...drawn((row) => marked(row.relay.mark, row.relay.word)) },
-    { colId: "customer", field: "customer", headerName: "Customer", minWidth: 170, flex: 1.6, ...plain },
-    { colId: "address", field: "address", headerName: "Address", minWidth: 190, flex: 1.8, ...plain },
-    { colId: "gateway", field: "gateway", headerName: "Gateway", minWidth: 120, ...plain },
-    { colId: "model", field: "model", headerName: "Model", minWidth: 150, flex: 1.3, ...plain },
-    { colId: "firmware", field: "firmware", headerName: "Firmware", minWidth: 100, ...plain },
-    { colId: "last_contact", headerName: "Last contact", minWidth: 124, ...drawn((row) => ago(row.last_contact)) },
+    { colId: "id", headerName: "Serial", width: 132, minWidth: 132, pinned: "left", ...drawn(link) },
+    { colId: "state", headerName: "Status", ...fixed(104), ...drawn((row) => marked(row.state.mark, row.state.word)) },
+    { colId: "relay", headerName: "Relay", width: 158, minWidth: 128, ...drawn((row) => marked(row.relay.mark, row.relay.word)) },
+    { colId: "customer", field: "customer", headerName: "Customer", minWidth: 128, flex: 1.2, tooltipField: "customer", ...plain },
+    { colId: "address", field: "address", headerName: "Address", minWidth: 156, flex: 1.4, tooltipField: "address", ...plain },
+    { colId: "gateway", field: "gateway", headerName: "Gateway", width: 104, minWidth: 96, ...plain },
+    { colId: "model", field: "model", headerName: "Model", minWidth: 150, flex: 1.2, tooltipField: "model", sortable: false, ...plain },
+    { colId: "firmware", field: "firmware", headerName: "Firmware", ...fixed(90), ...plain },
+    { colId: "last_contact", headerName: "Last contact", width: 116, minWidth: 116, ...drawn((row) => ago(row.last_contact)) },
   ];
 
   const source = {

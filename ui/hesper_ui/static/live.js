@@ -42,9 +42,9 @@
   const say = (element, text) => { if (element && element.textContent !== text) element.textContent = text; };
   const each = (selector, act) => document.querySelectorAll(selector).forEach(act);
 
-  function figures(values) {
+  function figures(numbers) {
     each("[data-figure]", (element) => {
-      const value = values[element.dataset.figure];
+      const value = numbers[element.dataset.figure];
       if (value === undefined) return;
       const [text, unit] = value === null ? ["–", null] : formats[element.dataset.format || "count"](value);
       say(element, text);
@@ -53,12 +53,16 @@
     });
   }
 
-  function latest(rows) {
-    for (const row of rows) {
-      const key = CSS.escape(`${row.meter} ${row.logical_name}`);
-      each(`[data-latest="${key}"]`, (element) => say(element, scaled(row.value, row.scaler)));
-      each(`[data-captured="${key}"]`, (element) => { element.dataset.age = row.captured_at; });
-    }
+  // Only what the page shows is looked up, however large the frame is.
+  function values(byMeter) {
+    each("[data-values]", (place) => {
+      for (const [name, value, scaler, , capturedAt] of byMeter[place.dataset.values] || []) {
+        const shown = place.querySelector(`[data-latest="${CSS.escape(name)}"]`);
+        const captured = place.querySelector(`[data-captured="${CSS.escape(name)}"]`);
+        if (shown && value !== null) say(shown, scaled(value, scaler));
+        if (captured) captured.dataset.age = capturedAt * 1000;
+      }
+    });
   }
 
   // A page names what it watches; it asks the server again only when that has changed.
@@ -72,12 +76,13 @@
 
   function receive(event) {
     const frame = JSON.parse(event.data);
-    if (!(frame.t > serverTime)) return;
-    serverTime = frame.t;
+    const now = Date.parse(frame.server_time);
+    if (!(now > serverTime)) return;
+    serverTime = now;
     arrived = performance.now();
-    clockOffset = frame.t - Date.now();
+    clockOffset = now - Date.now();
     figures(frame.figures || {});
-    latest(frame.latest || []);
+    values(frame.values || {});
     tell(frame);
     tick();
   }

@@ -115,7 +115,7 @@ def fleet_load(load: FleetLoad, said: str) -> dict[str, Any]:
 
 
 def completeness(hours: Sequence[CompletenessHour], target: float, said: str) -> dict[str, Any]:
-    """Draws the share of captures stored per hour; hours below the target wear the warning colour."""
+    """Draws the share of captures stored per hour; hours below the target are marked."""
     shares = [100 * hour.stored / hour.due if hour.due else None for hour in hours]
     floor = min((share for share in shares if share is not None), default=100.0)
     bars = [
@@ -127,7 +127,8 @@ def completeness(hours: Sequence[CompletenessHour], target: float, said: str) ->
         }
         for share in shares
     ]
-    axis = _value_axis() | {"min": max(0, int(floor // 5 * 5 - 5)), "max": 100}
+    low = max(0, int(floor // 5 * 5 - 5))
+    axis = _value_axis() | {"min": low, "max": 100, "interval": max(1, (100 - low) // 5)}
     return _frame("%", said) | {
         "xAxis": {
             "type": "category",

@@ -1,12 +1,13 @@
 """From a register's captures to the curve that people read: mean power per interval.
 
-A load profile stores a meter reading at the end of every capture period. The mean power of an interval
-is the difference of its two ends over its length, so an interval is drawn only where both ends are
-stored and one period apart; all else is missing, and missing is a band, never a line across it.
+A load profile stores a meter reading at the end of every capture period. The mean power of an
+interval is the difference of its two ends over its length, so an interval is drawn only where both
+ends are stored and one period apart; the rest is missing: a band, never a line across it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hesper_ui.services import GapRow, Series
 
@@ -44,7 +45,7 @@ def build(
     per_unit = 10.0**series.scaler * 3600 / 1000
     points: list[tuple[int, float | None]] = []
     pairs = list(zip(series.times, series.values, strict=True))
-    for (before_at, before), (at, value) in zip(pairs, pairs[1:], strict=False):
+    for (before_at, before), (at, value) in pairwise(pairs):
         apart = at - before_at
         if apart <= 0:
             continue

@@ -101,7 +101,7 @@ def relay_state(row: MeterRow, now: datetime | None = None) -> Look:
     word = "connected" if row.relay_output else "disconnected"
     confirmed = row.relay_confirmed_at
     if confirmed is None or (now or datetime.now(UTC)) - confirmed > RELAY_STALE_AFTER:
-        return Look("unknown", f"{word}, unconfirmed")
+        return Look("unknown", f"{word}, stale")
     return Look("normal" if row.relay_output else "open", word)
 
 

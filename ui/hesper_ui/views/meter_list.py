@@ -41,10 +41,10 @@ def query(parameters: Mapping[str, str]) -> MeterQuery:
         raise Invalid("offset and limit are whole numbers.") from error
     return MeterQuery(
         search=parameters.get("q", "").strip()[:100],
-        state=cast(State, view) if view in get_args(State) else None,
-        relay=cast(Relay, view) if view in get_args(Relay) else None,
+        state=cast("State", view) if view in get_args(State) else None,
+        relay=cast("Relay", view) if view in get_args(Relay) else None,
         gateway=parameters.get("gateway") or None,
-        sort=cast(Sort, _SORTS.get(parameters.get("sort", "id"), "id")),
+        sort=cast("Sort", _SORTS.get(parameters.get("sort", "id"), "id")),
         descending=parameters.get("descending") == "true",
         offset=offset,
         limit=limit,

@@ -1,4 +1,4 @@
-"""What is said before a relay is moved: title, consequence, facts, and why it may not be moved now."""
+"""What is said before a relay is moved: title, consequence, facts, and why not now."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,10 @@ REASONS: dict[RelayAction, tuple[str, ...]] = {
         OTHER,
     ),
 }
-APPROVAL_NOTE = "A second person with the approver role must confirm within 15 minutes, else the request expires."
+APPROVAL_NOTE = (
+    "A second person with the approver role must confirm within 15 minutes, "
+    "else the request expires."
+)
 
 
 @dataclass(frozen=True, slots=True)

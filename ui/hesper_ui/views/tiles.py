@@ -33,7 +33,7 @@ def tiles(figures: Overview, now: datetime | None = None) -> list[Tile]:
             "rate",
             f"{figures.readings_per_s:,.{0 if figures.readings_per_s >= 100 else 1}f}",
             "/s",
-            f"{grouped(figures.gateways_online)} of {plural(figures.gateways_total, 'gateway')} online",
+            f"{figures.gateways_online} of {plural(figures.gateways_total, 'gateway')} online",
             "/gateways",
         ),
         _load(figures),

@@ -68,3 +68,11 @@ def percent(value: float | None) -> str:
 def plural(count: int, one: str, many: str | None = None) -> str:
     """Writes a count with its noun."""
     return f"{grouped(count)} {one if count == 1 else many or one + 's'}"
+
+
+def sentence(text: str) -> str:
+    """Writes what a service said as a sentence: a capital first, a full stop last."""
+    text = text.strip()
+    if not text:
+        return text
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")

@@ -1,0 +1,221 @@
+"""View models: records in, words and numbers out."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from console_double.fleet import Fleet
+from hesper_contracts.quality import Quality
+from hesper_ui.services import AttentionRow, FleetLoad, GapRow, Invalid, Overview, Series
+from hesper_ui.views import (
+    attention_words,
+    charts,
+    doubts,
+    gateway_words,
+    load_profile,
+    looks,
+    meter_list,
+    relay,
+    tiles,
+    wording,
+)
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+FIGURES = Overview(
+    at=NOW,
+    meters_total=60,
+    meters_online=52,
+    reads_complete_pct=99.31,
+    reads_target_pct=99.5,
+    gaps_open=8,
+    alerts_open=5,
+    critical_alerts=2,
+    oldest_critical_at=NOW - timedelta(minutes=14),
+    readings_per_s=31.4,
+    fleet_load_w=60_470_000,
+    fleet_load_yesterday_w=None,
+    commands_in_flight=3,
+    commands_awaiting_approval=0,
+    gateways_total=3,
+    gateways_online=2,
+    dead_letters=0,
+    kill_switch=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "scaler", "written"),
+    [
+        (8412331, 0, "8,412,331"),
+        (2301, -1, "230.1"),
+        (5, -3, "0.005"),
+        (-1234567, -2, "−12,345.67"),
+        (12, 3, "12,000"),
+        (0, -2, "0.00"),
+        (9_007_199_254_740_993, -2, "90,071,992,547,409.93"),
+        (None, -2, "–"),
+    ],
+)
+def test_scaled_integers_are_written_digit_by_digit(value, scaler, written):
+    assert wording.scaled(value, scaler) == written
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [(-3, "0 s"), (12, "12 s"), (61, "1 min"), (7300, "2 h"), (172_800, "2 days")],
+)
+def test_ages_have_one_unit(seconds, written):
+    assert wording.age_text(seconds) == written
+
+
+@pytest.mark.parametrize(
+    ("watt", "written"),
+    [
+        (None, ("–", "kW")),
+        (420, ("420", "W")),
+        (4200, ("4.20", "kW")),
+        (60_470_000, ("60.5", "MW")),
+        (-1500, ("−1.50", "kW")),
+    ],
+)
+def test_power_finds_its_unit(watt, written):
+    assert wording.power(watt) == written
+
+
+def test_only_what_is_whole_is_called_100_percent():
+    assert wording.percent(99.96) == "99.9"
+    assert wording.percent(100.0) == "100"
+    assert wording.percent(None) == "–"
+
+
+def test_what_a_service_says_becomes_a_sentence():
+    assert wording.sentence("name or password is wrong") == "Name or password is wrong."
+
+
+def test_tiles_lead_to_their_lists_and_colour_only_what_is_abnormal():
+    online, complete, alerts, stored, load, commands = tiles.tiles(FIGURES, NOW)
+    assert online.target == "/meters?view=silent"
+    assert (complete.tone, complete.value) == ("warning", "99.3")
+    assert (alerts.tone, alerts.note) == ("critical", "oldest 14 min · 5 open in all")
+    assert (stored.tone, load.tone, commands.tone) == ("normal", "normal", "normal")
+    assert (load.value, load.unit) == ("60.5", "MW")
+
+
+def test_missing_figures_never_wear_an_alarm():
+    empty = replace(FIGURES, reads_complete_pct=None, fleet_load_w=None, critical_alerts=0)
+    for tile in tiles.tiles(empty, NOW):
+        assert tile.tone == "normal"
+
+
+def _gap(first: int, last: int, count: int, state: str = "open") -> GapRow:
+    at = datetime.fromtimestamp
+    return GapRow(
+        id=1,
+        meter="m",
+        profile="1.0.99.1.0.255",
+        from_at=at(first, UTC),
+        to_at=at(last, UTC),
+        expected_count=count,
+        cause="silent meter",
+        state=state,
+        noticed_at=NOW,
+        closed_at=None,
+    )
+
+
+def test_a_load_profile_never_draws_across_what_is_missing():
+    series = Series(
+        "1.0.1.8.0.255",
+        [0, 900, 1800, 4500, 5400],
+        [1000, 1100, 1350, 2000, 2090],
+        [0] * 5,
+        0,
+        30,
+        "Wh",
+    )
+    profile = load_profile.build(series, [_gap(2700, 3600, 2)], (0, 5400), 900)
+    assert profile.points == [(900, 0.4), (1800, 1.0), (4500, None), (5400, 0.36)]
+    assert [(band.start, band.end) for band in profile.bands] == [(1800, 3600)]
+    assert profile.missing == 2
+
+
+def test_a_register_that_ran_backwards_is_not_drawn_as_power():
+    series = Series("1.0.1.8.0.255", [0, 900, 1800], [10, 5, 9], [0] * 3, 0, 30, "Wh")
+    assert load_profile.build(series, [], (0, 1800), 900).points == [(900, None), (1800, 0.016)]
+
+
+def test_closed_gaps_and_gaps_elsewhere_are_no_bands():
+    series = Series("1.0.1.8.0.255", [], [], [], 0, 30, "Wh")
+    gaps = [_gap(900, 1800, 2, "closed"), _gap(90_000, 91_800, 3)]
+    assert load_profile.build(series, gaps, (0, 5400), 900).bands == []
+
+
+def test_charts_take_their_colours_from_the_theme():
+    load = FleetLoad([0, 900], [1000, None], [900, 950])
+    options = charts.fleet_load(load, "said")
+    yesterday, today = options["series"]
+    assert yesterday["lineStyle"]["type"] == "dashed"
+    assert today["lineStyle"]["color"] == "var(--accent)"
+    assert today["data"] == [[0, 1.0], [900_000, None]]
+
+
+def test_grid_questions_are_bounded_and_refused_when_senseless():
+    asked = meter_list.query({"view": "silent", "limit": "100000", "offset": "-5", "sort": "DROP"})
+    assert (asked.state, asked.limit, asked.offset, asked.sort) == ("silent", 200, 0, "id")
+    with pytest.raises(Invalid):
+        meter_list.query({"view": "nonsense"})
+    with pytest.raises(Invalid):
+        meter_list.query({"offset": "many"})
+
+
+def test_a_relay_confirmed_too_long_ago_is_said_to_be_stale():
+    row = next(iter(Fleet().meters.values()))
+    now = datetime.now(UTC)
+    fresh = replace(row, relay_output=True, relay_confirmed_at=now)
+    old = replace(fresh, relay_confirmed_at=now - timedelta(hours=25))
+    assert looks.relay_state(fresh).word == "connected"
+    assert looks.relay_state(old) == looks.Look("unknown", "connected, stale")
+    assert looks.relay_state(replace(fresh, relay_output=None)).word == "unknown"
+
+
+def test_every_command_state_has_a_look_and_unknown_is_never_assumed():
+    assert looks.command_state("unknown").word == "unknown: no answer, do not assume"
+    assert looks.command_state("confirmed").word == "confirmed by read-back"
+    assert looks.command_state("something new").mark == "unknown"
+    assert looks.steps_reached("expired") is None
+
+
+def test_the_last_four_digits_must_match():
+    assert relay.tail_matches("HES12642984", "2984")
+    assert not relay.tail_matches("HES12642984", "984")
+    assert not relay.tail_matches("HES12642984", "2985")
+
+
+def test_a_relay_of_unknown_state_may_be_moved_either_way():
+    fleet = Fleet()
+    offered = {relay.offered(fleet.detail(meter))[0] for meter in fleet.meters}
+    assert offered == {"disconnect", "reconnect"}
+    unknown = next(m.id for m in fleet.meters.values() if m.relay_output is None)
+    assert relay.offered(fleet.detail(unknown)) == ["reconnect", "disconnect"]
+
+
+def test_doubts_and_causes_have_words():
+    assert doubts.quality(0) == ""
+    flags = Quality.CLOCK_INVALID | Quality.ESTIMATED
+    assert doubts.quality(flags) == "meter clock invalid, estimated"
+    assert doubts.quality(0x4000) == "doubtful"
+    assert doubts.cause("silent meter") == "the meter did not answer"
+
+
+def test_attention_names_its_subjects():
+    row = AttentionRow("silent-meter", "warning", 5, NOW, "silent-meter: 5", ("a", "b", "c", "d"))
+    assert attention_words.title(row) == "Silent meter: 5 cases"
+    assert attention_words.subjects(row) == "a, b, c and 2 more"
+    assert attention_words.target(row) == "/alerts?severity=warning"
+
+
+def test_gateways_say_what_is_unusual():
+    online = Fleet().gateways["gw-tcp"]
+    assert gateway_words.outbox(replace(online, outbox_percent=85)).mark == "warning"
+    assert gateway_words.clock(replace(online, clock_offset_ms=-7000)).word == "−7000 ms"
+    assert gateway_words.meters(replace(online, meters_total=None)) == "44 registered"

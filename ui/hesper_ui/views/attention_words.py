@@ -1,0 +1,39 @@
+"""How a cause that needs a person is put into words, and where it leads."""
+
+from hesper_ui.services import AttentionRow
+from hesper_ui.views.wording import plural
+
+_NAMES = {
+    "approval": ("command awaits approval", "commands await approval"),
+    "gateway offline": ("gateway is offline", "gateways are offline"),
+}
+
+
+def cause(rule: str) -> str:
+    """Returns the name of a rule as a person would write it."""
+    words = rule.replace("_", " ").replace("-", " ").replace(".", ": ")
+    return words[:1].upper() + words[1:]
+
+
+def title(row: AttentionRow) -> str:
+    """Returns the headline: the text of a single case, a count of several."""
+    if row.cause in _NAMES:
+        return plural(row.count, *_NAMES[row.cause])
+    return row.text if row.count == 1 else f"{cause(row.cause)}: {plural(row.count, 'case')}"
+
+
+def subjects(row: AttentionRow) -> str:
+    """Names the first few meters or gateways concerned."""
+    named = ", ".join(subject for subject in row.subjects[:3] if subject)
+    rest = row.count - min(3, len(row.subjects))
+    return f"{named} and {rest} more" if named and rest > 0 else named or plural(row.count, "case")
+
+
+def target(row: AttentionRow) -> str:
+    """Returns the page where one can act."""
+    if row.cause == "approval":
+        return "/commands"
+    if row.cause.startswith("gateway"):
+        return "/gateways"
+    alone = row.count == 1 and row.subjects and row.subjects[0]
+    return f"/meters/{row.subjects[0]}" if alone else f"/alerts?severity={row.severity}"
