@@ -1,6 +1,7 @@
 """A head end on disk for tests: both databases, keys, three people, one gateway, two meters."""
 
 import shutil
+import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -56,10 +57,12 @@ class Outbox:
 
     sent: list[Outgoing] = field(default_factory=list)
     connected: bool = True
+    arrived: threading.Event = field(default_factory=threading.Event)
 
     def publish(self, outgoing: Outgoing, now: datetime) -> bool:
         if self.connected:
             self.sent.append(outgoing)
+            self.arrived.set()
         return self.connected
 
 

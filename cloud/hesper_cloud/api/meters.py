@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BaseModel, Field
 
 from hesper_cloud import quantities
 from hesper_cloud.api.who import Have, Who
@@ -17,7 +17,10 @@ from hesper_cloud.services.records import (
     MeterDetail,
     MeterQuery,
     MeterRow,
+    MeterSort,
+    MeterState,
     Page,
+    RelayFilter,
     Series,
 )
 
@@ -26,10 +29,23 @@ From = Annotated[AwareDatetime, Query(alias="from", description="Start, included
 To = Annotated[AwareDatetime, Query(alias="to", description="End, excluded (RFC 3339)")]
 
 
+class MeterFilter(BaseModel):
+    """Which meters, in which order, which part of the list."""
+
+    search: str = ""
+    state: MeterState | None = None
+    relay: RelayFilter | None = None
+    gateway: str | None = None
+    sort: MeterSort = "id"
+    descending: bool = False
+    offset: int = Field(default=0, ge=0)
+    limit: int = Field(default=100, ge=1, le=1000)
+
+
 @router.get("/meters", response_model=Page[MeterRow])
-async def page(actor: Who, services: Have, query: Annotated[MeterQuery, Query()]) -> Response:
+async def page(actor: Who, services: Have, asked: Annotated[MeterFilter, Query()]) -> Response:
     """Lists meters: search, filter, sort, one page."""
-    return answer(await services.meters.page(actor, query))
+    return answer(await services.meters.page(actor, MeterQuery(**asked.model_dump())))
 
 
 @router.get("/meters/{meter_id}", response_model=MeterDetail)

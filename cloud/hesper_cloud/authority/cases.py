@@ -24,8 +24,8 @@ def request_command(case: Case) -> Outcome:
     rules.require_user(case.session, asked.requested_by, Permission.REQUEST_COMMAND)
     rules.check_words(kind, meter_id, asked.text("reason"), asked.text("serial_tail"))
     meter = case.meter(meter_id)
-    rules.check_requestable(case.session, case.policy, kind, meter, case.now)
     rules.check_sendable(case.session, case.policy, kind, meter, case.now)
+    rules.check_requestable(case.session, case.policy, kind, meter, case.now)
     command = _draft(case, kind, meter)
     if kind in case.policy.four_eyes:
         until = case.now + timedelta(seconds=case.policy.approval_window_s)

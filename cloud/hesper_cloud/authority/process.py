@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from hesper_cloud import keys
 from hesper_cloud.authority.core import Authority
 from hesper_cloud.authority.uplink import AuthorityUplink
+from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine
 from hesper_cloud.db.watch import Watch
 from hesper_cloud.settings import Settings
@@ -33,6 +34,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
         )
         for engine in engines:
             stack.callback(engine.dispose)
+        migrate.upgrade(engines[1], "authority")
         watch = stack.enter_context(closing(Watch(settings.database.url)))
         opener = keys.request_opener(settings.keys)
         authority = Authority(engines, signer, opener, uplink, now_utc)

@@ -1,4 +1,4 @@
-"""What needs attention: open alerts grouped by rule, gateways that are away, approvals due."""
+"""What needs attention: open alerts grouped by rule, and commands that wait for approval."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading
-from hesper_cloud.db.registry import Alert, Gateway
+from hesper_cloud.db.registry import Alert
 from hesper_cloud.services.alerts import SEVERITIES
 from hesper_cloud.services.records import AttentionRow
 from hesper_cloud.services.sources import Sources
@@ -17,7 +17,7 @@ _SUBJECTS = 5
 
 def needs_attention(sources: Sources, limit: int) -> list[AttentionRow]:
     """Returns the groups, worst first and oldest first within."""
-    groups = [*_alerts(sources), *_approvals(sources), *_gateways(sources)]
+    groups = [*_alerts(sources), *_approvals(sources)]
     groups.sort(key=lambda row: (SEVERITIES.index(row.severity), row.oldest_at))
     return groups[:limit]
 
@@ -47,15 +47,6 @@ def _approvals(sources: Sources) -> list[AttentionRow]:
     members = [(command.created_at, command.meter) for command in waiting]
     text = f"{len(members)} command(s) wait for approval"
     return [_group("approval", "warning", text, members)] if members else []
-
-
-def _gateways(sources: Sources) -> list[AttentionRow]:
-    with reading(sources.registry) as session:
-        away = session.scalars(select(Gateway).where(Gateway.state == "offline")).all()
-    now = sources.clock()
-    members = sorted((gateway.last_seen_at or now, gateway.id) for gateway in away)
-    text = f"{len(members)} gateway(s) offline"
-    return [_group("gateway offline", "critical", text, members)] if members else []
 
 
 def _group(

@@ -1,6 +1,7 @@
 """How a service asks the authority: it writes a request and waits for the outcome."""
 
 import asyncio
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -53,7 +54,7 @@ class AuthorityLink:
     def leave_note(self, actor_name: str, action: str, subject: str, why: str | None) -> None:
         """Leaves a note for the audit log without waiting; the row itself is durable at once."""
         payload = {"action": action, "subject": subject, "why": why}
-        key = f"note-{self._clock().timestamp():.6f}-{action}-{subject}"[:128]
+        key = f"note-{uuid.uuid4().hex}"
         with writing(self._registry) as session:
             session.add(self._row(actor_name, "audit.note", payload, key))
 

@@ -1,5 +1,6 @@
 """All services together, as REST and the console receive them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,7 +15,6 @@ from hesper_cloud.services.gateways import Gateways
 from hesper_cloud.services.live import Live
 from hesper_cloud.services.meters import Meters
 from hesper_cloud.services.overview import OverviewService
-from hesper_cloud.services.rate import ReadingRate
 from hesper_cloud.services.readings import Readings
 from hesper_cloud.services.sources import Sources
 
@@ -39,14 +39,13 @@ class Services:
         return self.sources.clock()
 
 
-def assemble(sources: Sources) -> Services:
+def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
     """Makes the services from their sources; reads the web process's keys."""
     settings = sources.settings
     link = AuthorityLink(sources, keys.request_sealer(settings.keys))
     lifetime = timedelta(minutes=settings.web.token_minutes)
     machine = MachineTokens(keys.token_secret(settings.keys), lifetime)
-    rate = ReadingRate()
-    overview = OverviewService(sources, rate)
+    overview = OverviewService(sources, readings_per_s)
     return Services(
         accounts=Accounts(sources, link, machine),
         meters=Meters(sources),
@@ -55,7 +54,7 @@ def assemble(sources: Sources) -> Services:
         alerts=Alerts(sources, link),
         commands=Commands(sources, link),
         overview=overview,
-        live=Live(sources, overview, rate),
+        live=Live(sources, overview),
         audit=Audit(sources),
         sources=sources,
     )

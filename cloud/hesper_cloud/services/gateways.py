@@ -33,7 +33,7 @@ class Gateways:
     def _rows(self) -> GatewayRows:
         counts = select(Meter.gateway_id, func.count()).group_by(Meter.gateway_id)
         with reading(self._registry) as session:
-            registered = dict(session.execute(counts).tuples().all())
+            registered = {gateway: int(count) for gateway, count in session.execute(counts)}
             gateways = session.scalars(select(Gateway).order_by(Gateway.id)).all()
         return [_row(gateway, registered.get(gateway.id, 0)) for gateway in gateways]
 

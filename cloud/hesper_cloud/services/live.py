@@ -22,7 +22,6 @@ from hesper_cloud.db.watch import Watch
 from hesper_cloud.services.alerts import alert_row
 from hesper_cloud.services.commands import command_row
 from hesper_cloud.services.overview import OverviewService
-from hesper_cloud.services.rate import ReadingRate
 from hesper_cloud.services.sources import Sources, require
 from hesper_cloud.stores.port import StoreError
 
@@ -38,10 +37,9 @@ _SELF = Actor("live", Role.VIEWER)
 class Live:
     """Makes frames while `run` runs; `subscribe` hands them out."""
 
-    def __init__(self, sources: Sources, overview: OverviewService, rate: ReadingRate) -> None:
+    def __init__(self, sources: Sources, overview: OverviewService) -> None:
         self._sources = sources
         self._overview = overview
-        self._rate = rate
         self._frame = b""
         self._arrived = asyncio.Event()
         self._listeners = 0
@@ -70,7 +68,6 @@ class Live:
                 moved = watch.changed()
                 if moved or time.monotonic() >= due:
                     due = time.monotonic() + _FRAME_S
-                    self._rate.sample()
                     await self._make_frame()
                 await asyncio.sleep(_LOOK_S)
         finally:

@@ -232,8 +232,8 @@ class Meters:
             for kind in (DISCONNECT, RECONNECT):
                 try:
                     known = rules.require_meter(meter, meter_id)
-                    rules.check_requestable(session, policy, kind, known, now)
                     rules.check_sendable(session, policy, kind, known, now)
+                    rules.check_requestable(session, policy, kind, known, now)
                     blocked[kind] = None
                 except rules.Denied as refusal:
                     blocked[kind] = str(refusal)

@@ -21,7 +21,6 @@ from hesper_cloud.db.registry import Alert, DeadLetter, Gap, Gateway, Meter
 from hesper_cloud.services import completeness
 from hesper_cloud.services.attention import needs_attention
 from hesper_cloud.services.presence import online_clause
-from hesper_cloud.services.rate import ReadingRate
 from hesper_cloud.services.records import AttentionRow, CompletenessHour, FleetLoad, Overview
 from hesper_cloud.services.sources import Sources, instant, require
 
@@ -54,9 +53,9 @@ class _Kept(Generic[T]):
 class OverviewService:
     """Answers from what was computed a moment ago."""
 
-    def __init__(self, sources: Sources, rate: ReadingRate) -> None:
+    def __init__(self, sources: Sources, readings_per_s: Callable[[], float]) -> None:
         self._sources = sources
-        self._rate = rate
+        self._readings_per_s = readings_per_s
         self._figures = _Kept(self._compute_figures, 0.5)
         self._load = _Kept(self._compute_load, _KEEP_S)
         self._ledger = _Kept(self._compute_ledger, _KEEP_S)
@@ -118,7 +117,7 @@ class OverviewService:
             alerts_open=alerts_open,
             critical_alerts=critical,
             oldest_critical_at=oldest,
-            readings_per_s=self._rate.per_s(),
+            readings_per_s=self._readings_per_s(),
             fleet_load_w=load,
             fleet_load_yesterday_w=yesterday,
             commands_in_flight=in_flight,
@@ -131,8 +130,9 @@ class OverviewService:
 
     def _command_figures(self) -> tuple[int, int, bool]:
         states = select(CommandRecord.state, func.count()).where(CommandRecord.state.in_(life.OPEN))
+        states = states.group_by(CommandRecord.state)
         with reading(self._sources.authority) as session:
-            counts = dict(session.execute(states.group_by(CommandRecord.state)).tuples().all())
+            counts = {state: int(count) for state, count in session.execute(states)}
             engaged = facts.kill_switch_engaged(session)
         awaiting = counts.pop("awaiting_approval", 0)
         return sum(counts.values()), awaiting, engaged

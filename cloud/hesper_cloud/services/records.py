@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 RelayAction = Literal["disconnect", "reconnect"]
 MeterSort = Literal["id", "customer", "address", "area", "gateway", "last_contact_at", "relay"]
+MeterState = Literal["online", "silent", "discovered", "commissioned"]
+RelayFilter = Literal["connected", "disconnected", "unknown"]
 OPEN_COMMAND_STATES = (
     "draft",
     "awaiting_approval",
@@ -49,8 +51,8 @@ class MeterQuery:
     """Which meters, in which order, which part of the list."""
 
     search: str = ""  # in serial, customer, address, area
-    state: Literal["online", "silent", "discovered", "commissioned"] | None = None
-    relay: Literal["connected", "disconnected", "unknown"] | None = None
+    state: MeterState | None = None
+    relay: RelayFilter | None = None
     gateway: str | None = None
     sort: MeterSort = "id"
     descending: bool = False

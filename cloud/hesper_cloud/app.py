@@ -1,0 +1,134 @@
+"""The head end as a process: ingest, jobs and web under one task group.
+
+`bootstrap` is the only place that names concrete stores and engines. The console is found by its
+entry point, so the cloud runs without one. The authority is a process of its own
+(`hesper_cloud.authority.process`).
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import entry_points
+
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy import Engine
+
+from hesper_cloud import jobs, keys
+from hesper_cloud.api.application import create_app
+from hesper_cloud.db import migrate
+from hesper_cloud.db.engines import open_engine
+from hesper_cloud.ingest.run import Ingest
+from hesper_cloud.latest import LatestValues
+from hesper_cloud.services.bundle import Services, assemble
+from hesper_cloud.services.sources import Sources
+from hesper_cloud.settings import Settings
+from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.port import ReadingStore
+
+__all__ = ["bootstrap", "create_app", "run"]
+_log = logging.getLogger(__name__)
+_CONSOLES = "hesper.console"
+_GOODBYE_S = 3
+
+
+@dataclass(frozen=True, slots=True)
+class HeadEnd:
+    """Everything that one process of the head end is made of."""
+
+    settings: Settings
+    registry: Engine
+    store: ReadingStore
+    ingest: Ingest
+    services: Services
+
+
+@contextmanager
+def bootstrap(settings: Settings) -> Iterator[HeadEnd]:
+    """Opens databases and store and puts the parts together; closes them at the end."""
+    with ExitStack() as stack:
+        registry = open_engine(settings.database.url)
+        stack.callback(registry.dispose)
+        migrate.upgrade(registry, "registry")
+        authority = open_engine(settings.database.authority_url, read_only=True)
+        stack.callback(authority.dispose)
+        store = open_store(settings)
+        stack.callback(store.close)
+        latest = LatestValues()
+        signer = keys.receipt_signer(settings.keys)
+        ingest = Ingest(settings, store, registry, signer, latest)
+        sources = Sources(settings, registry, authority, store, latest, now_utc)
+        services = assemble(sources, ingest.rate.per_second)
+        yield HeadEnd(settings, registry, store, ingest, services)
+
+
+def open_store(settings: Settings) -> ReadingStore:
+    """Opens the store that the configuration names."""
+    return DuckDbStore(settings.readings_file)
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Runs every role of this process until ``stop`` is set or one of them fails."""
+    with bootstrap(settings) as head_end:
+        app = create_app(head_end.services, settings)
+        mount_consoles(app, head_end.services)
+        server = _Server(
+            uvicorn.Config(
+                app,
+                host=settings.web.host,
+                port=settings.web.port,
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=_GOODBYE_S,
+            )
+        )
+        async with asyncio.TaskGroup() as group:
+            roles = [
+                group.create_task(head_end.ingest.run(), name="ingest"),
+                group.create_task(
+                    jobs.run(settings, head_end.store, head_end.registry), name="jobs"
+                ),
+                group.create_task(head_end.services.live.run(), name="live"),
+            ]
+            web = group.create_task(server.serve(), name="web")
+            await _either(stop, web)
+            server.should_exit = True
+            await web
+            for role in roles:
+                role.cancel()
+
+
+async def _either(stop: asyncio.Event, web: "asyncio.Task[None]") -> None:
+    """Waits for the wish to stop or for the end of the web server."""
+    wish = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({wish, web}, return_when=asyncio.FIRST_COMPLETED)
+    wish.cancel()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without signal handlers of its own: this process has one place for them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def mount_consoles(app: FastAPI, services: Services) -> None:
+    """Mounts what is installed under the entry-point group ``hesper.console``."""
+    for entry in entry_points(group=_CONSOLES):
+        try:
+            mount: Callable[[FastAPI, Services], None] = entry.load()
+        except ModuleNotFoundError as missing:
+            _log.warning("console %s is not installed: %s", entry.name, missing)
+            continue
+        mount(app, services)
+        _log.info("console %s mounted", entry.name)
+
+
+def now_utc() -> datetime:
+    """Returns the machine's clock, aware UTC."""
+    return datetime.now(UTC)

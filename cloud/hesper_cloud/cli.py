@@ -1,0 +1,185 @@
+"""The command ``hesper-cloud``: sets the head end up, runs it, and checks its books."""
+
+import asyncio
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from sqlalchemy.exc import OperationalError
+
+from hesper_cloud import audit as audit_log
+from hesper_cloud import keys, provision
+from hesper_cloud.authority import process as authority_process
+from hesper_cloud.commissioning import MeterPaper, commission, read_papers
+from hesper_cloud.db.engines import open_engine, reading
+from hesper_cloud.provision import Databases, ProvisioningError
+from hesper_cloud.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+user = typer.Typer(no_args_is_help=True, help="Accounts of people and programs.")
+gateway = typer.Typer(no_args_is_help=True, help="Gateways and their public keys.")
+meter = typer.Typer(no_args_is_help=True, help="Commissioning of meters.")
+audit = typer.Typer(no_args_is_help=True, help="The tamper-evident audit log.")
+key = typer.Typer(no_args_is_help=True, help="The cloud's public keys.")
+for name, part in (
+    ("user", user),
+    ("gateway", gateway),
+    ("meter", meter),
+    ("audit", audit),
+    ("key", key),
+):
+    app.add_typer(part, name=name)
+
+Config = Annotated[
+    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
+]
+DEFAULT = Path("cloud.toml")
+out = Console()
+
+
+@app.command()
+def init(policy: str = "default", config: Config = DEFAULT) -> None:
+    """Makes keys and databases and activates a named policy; safe to repeat."""
+    settings = Settings.load(config)
+    provision.initialise(settings, policy)
+    out.print(f"ready in {settings.state}, policy {policy}")
+
+
+@app.command()
+def run(config: Config = DEFAULT) -> None:
+    """Runs ingest, jobs and web until it is told to stop."""
+    from hesper_cloud import app as head_end  # heavy: the authority starts without web and store
+
+    _log_to_stderr()
+    settings = Settings.load(config)
+
+    async def until_told() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(each, stop.set)
+        await head_end.run(settings, stop)
+
+    asyncio.run(until_told())
+
+
+@app.command()
+def authority(config: Config = DEFAULT) -> None:
+    """Runs the authority, a process of its own, until it is told to stop."""
+    _log_to_stderr()
+    stop = threading.Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda *_: stop.set())
+    authority_process.run(Settings.load(config), stop)
+
+
+@user.command("add")
+def user_add(
+    username: str,
+    role: Annotated[str, typer.Option(help="viewer, operator, approver or admin.")],
+    password_file: Annotated[
+        str, typer.Option("--password-file", help="A file with the password, or - for stdin.")
+    ],
+    config: Config = DEFAULT,
+) -> None:
+    """Adds an account, or sets its role and password anew and ends its sessions."""
+    from_stdin = Path(password_file) == Path("-")
+    text = sys.stdin.readline() if from_stdin else Path(password_file).read_text("utf-8")
+    databases = Databases.open(Settings.load(config))
+    provision.add_user(databases.authority, username, role, text.strip())
+    out.print(f"{username} is {role}")
+
+
+@user.command("disable")
+def user_disable(username: str, config: Config = DEFAULT) -> None:
+    """Disables an account; its sessions and tokens end at once."""
+    databases = Databases.open(Settings.load(config))
+    provision.disable_user(databases.authority, username)
+    out.print(f"{username} is disabled")
+
+
+@gateway.command("add")
+def gateway_add(
+    gateway_id: str,
+    public_key: Annotated[str, typer.Option("--public-key", help="64 hex digits, Ed25519.")],
+    config: Config = DEFAULT,
+) -> None:
+    """Puts a gateway's public key on record, so that its results are believed."""
+    databases = Databases.open(Settings.load(config))
+    provision.add_gateway(databases, gateway_id, public_key)
+    out.print(f"{gateway_id} is on record")
+
+
+@meter.command("add")
+def meter_add(
+    serial: str,
+    gateway_id: Annotated[str, typer.Option("--gateway")],
+    logical_device_name: Annotated[str | None, typer.Option()] = None,
+    customer: str | None = None,
+    address: str | None = None,
+    life_support: bool = False,
+    config: Config = DEFAULT,
+) -> None:
+    """Commissions one meter, or corrects what is known of it."""
+    paper = MeterPaper(
+        id=serial,
+        gateway=gateway_id,
+        logical_device_name=logical_device_name,
+        customer=customer,
+        address=address,
+        life_support=life_support,
+    )
+    commission(Databases.open(Settings.load(config)), [paper])
+    out.print(f"{serial} is commissioned")
+
+
+@meter.command("import")
+def meter_import(file: Path, config: Config = DEFAULT) -> None:
+    """Commissions the meters of a JSON file; safe to repeat."""
+    papers = read_papers(file)
+    count = commission(Databases.open(Settings.load(config)), papers)
+    out.print(f"{count} meters are commissioned")
+
+
+@audit.command("verify")
+def audit_verify(config: Config = DEFAULT) -> None:
+    """Checks the whole chain; exits with 1 when it is broken."""
+    engine = open_engine(Settings.load(config).database.authority_url, read_only=True)
+    with reading(engine) as session:
+        verdict = audit_log.verify(session)
+    out.print(f"{'intact' if verdict.intact else 'BROKEN'}: {verdict.text}")
+    out.print(f"head {verdict.head}", soft_wrap=True)
+    if not verdict.intact:
+        raise typer.Exit(1)
+
+
+@key.command("show")
+def key_show(which: Literal["commands", "receipts"], config: Config = DEFAULT) -> None:
+    """Prints key id and public key, as gateways need them."""
+    folder = Settings.load(config).keys
+    load = keys.command_signer if which == "commands" else keys.receipt_signer
+    signer = load(folder)
+    typer.echo(f"{signer.key_id} {signer.public_key.hex()}")
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+def main() -> None:
+    """Runs the command line; what a person can mend is said in one line."""
+    try:
+        app()
+    except (ProvisioningError, OSError) as error:
+        typer.echo(f"hesper-cloud: {error}", err=True)
+        sys.exit(2)
+    except OperationalError as error:
+        typer.echo(f"hesper-cloud: database: {error.orig}; was `hesper-cloud init` run?", err=True)
+        sys.exit(2)

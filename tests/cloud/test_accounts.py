@@ -1,0 +1,170 @@
+"""Passwords, roles, tokens, back-off, sessions and sealed boxes."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import jwt
+import pytest
+from hesper_cloud import keys, provision
+from hesper_cloud.accounts import backoff, passwords
+from hesper_cloud.accounts.roles import Actor, Permission, Role
+from hesper_cloud.accounts.tokens import Claim, MachineTokens, TokenRefused
+from hesper_cloud.db.engines import open_engine, writing
+from hesper_cloud.latest import LatestValues
+from hesper_cloud.sealing import Opener, SealBroken, Sealer
+from hesper_cloud.services.bundle import Services, assemble
+from hesper_cloud.services.errors import LoginRefused, NotAuthenticated
+from hesper_cloud.services.sources import Sources
+from hesper_cloud.stores.duckdb import DuckDbStore
+
+NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+ANN = "asking-politely-1"
+
+
+@pytest.fixture
+def services(head_end) -> Iterator[Services]:
+    store = DuckDbStore(head_end.settings.readings_file)
+    read_only = open_engine(head_end.settings.database.authority_url, read_only=True)
+    registry = head_end.databases.registry
+    sources = Sources(head_end.settings, registry, read_only, store, LatestValues(), head_end.clock)
+    yield assemble(sources, lambda: 0.0)
+    store.close()
+    read_only.dispose()
+
+
+def test_roles_grow():
+    allowed = [
+        {permission for permission in Permission if Actor("x", role).may(permission)}
+        for role in Role
+    ]
+    assert allowed[0] == {Permission.READ}
+    assert all(weaker < stronger for weaker, stronger in pairwise(allowed))
+    assert allowed[-1] == set(Permission)
+
+
+def test_passwords():
+    hashed = passwords.hash_password("correct horse")
+    assert hashed.startswith("$argon2id$")
+    assert passwords.verify_password("correct horse", hashed)
+    assert not passwords.verify_password("correct house", hashed)
+    assert not passwords.verify_password("correct horse", None)
+    with pytest.raises(ValueError, match="at least"):
+        passwords.hash_password("short")
+    first = passwords.generate_password()
+    assert (len(first), first == passwords.generate_password()) == (19, False)
+
+
+def test_signed_tokens_are_checked_strictly():
+    machine = MachineTokens(b"s" * 32, timedelta(minutes=10))
+    token = machine.issue(Claim("ann", 3), NOW)
+    assert machine.check(token, NOW + timedelta(minutes=9)) == Claim("ann", 3)
+    body = {"iss": "hesper", "sub": "ann", "ver": 3, "iat": 0, "exp": 9_999_999_999}
+    wrong = {
+        "expired": (token, NOW + timedelta(minutes=10)),
+        "another secret": (jwt.encode(body, b"t" * 32, "HS256"), NOW),
+        "no algorithm": (jwt.encode(body, None, "none"), NOW),
+        "another issuer": (jwt.encode(body | {"iss": "x"}, b"s" * 32, "HS256"), NOW),
+        "no version": (jwt.encode({**body, "ver": None}, b"s" * 32, "HS256"), NOW),
+        "garbage": ("a.b.c", NOW),
+    }
+    accepted: dict[str, Claim] = {}
+    for name, (bad, at) in wrong.items():
+        with pytest.raises(TokenRefused):
+            accepted[name] = machine.check(bad, at)
+    assert accepted == {}
+
+
+def test_a_sealed_box_opens_for_its_key_and_context_alone(tmp_path):
+    keys.create(tmp_path)
+    keys.create(tmp_path)
+    assert (tmp_path / "requests.key").stat().st_mode & 0o777 == 0o600
+    opener, sealer = keys.request_opener(tmp_path), keys.request_sealer(tmp_path)
+    box = sealer.seal("pässword", "approve 1")
+    assert opener.open(box, "approve 1") == "pässword"
+    keys.create(tmp_path / "other")
+    stranger: Opener = keys.request_opener(tmp_path / "other")
+    for key, octets, context in (
+        (opener, box, "approve 2"),
+        (opener, box[:-1], "approve 1"),
+        (opener, bytes(80), "approve 1"),
+        (opener, b"", "approve 1"),
+        (stranger, box, "approve 1"),
+    ):
+        with pytest.raises(SealBroken):
+            key.open(octets, context)
+    assert isinstance(sealer, Sealer)
+
+
+def test_back_off_doubles_and_fades(head_end):
+    with writing(head_end.databases.registry) as session:
+        waits = []
+        for _ in range(8):
+            backoff.count_failure(session, ["account x"], NOW)
+            session.flush()
+            waits.append(backoff.wait_s(session, ["account x", "address y"], NOW))
+        assert waits == [0, 0, 0, 1, 2, 4, 8, 16]
+        assert backoff.wait_s(session, ["account x"], NOW + timedelta(minutes=16)) == 0
+        backoff.count_failure(session, ["account x"], NOW + timedelta(minutes=16))
+        session.flush()
+        assert backoff.wait_s(session, ["account x"], NOW + timedelta(minutes=16)) == 0
+
+
+async def test_login_session_and_logout(services):
+    session = await services.accounts.login(" ann ", ANN, "192.0.2.1")
+    assert session.actor == Actor("ann", Role.OPERATOR)
+    assert session.token not in repr(session)
+    assert session.signed not in repr(session)
+    for token in (session.token, session.signed):
+        assert await services.accounts.actor_of(token) == session.actor
+    await services.accounts.logout(session.token)
+    with pytest.raises(NotAuthenticated):
+        await services.accounts.actor_of(session.token)
+
+
+async def test_sessions_end_with_their_hour(services, clock, monkeypatch):
+    monkeypatch.setattr("hesper_cloud.services.accounts._RECHECK_S", 0.0)
+    session = await services.accounts.login("ann", ANN, "192.0.2.1")
+    clock.advance(12 * 3600)
+    for token in (session.token, session.signed, "nonsense", "a.b.c"):
+        with pytest.raises(NotAuthenticated):
+            await services.accounts.actor_of(token)
+
+
+async def test_disabling_or_changing_an_account_ends_its_tokens(services, head_end, monkeypatch):
+    monkeypatch.setattr("hesper_cloud.services.accounts._RECHECK_S", 0.0)
+    session = await services.accounts.login("ann", ANN, "192.0.2.1")
+    provision.add_user(head_end.databases.authority, "ann", "operator", "another-password-1")
+    for token in (session.token, session.signed):
+        with pytest.raises(NotAuthenticated):
+            await services.accounts.actor_of(token)
+    session = await services.accounts.login("ann", "another-password-1", "192.0.2.1")
+    provision.disable_user(head_end.databases.authority, "ann")
+    with pytest.raises(NotAuthenticated):
+        await services.accounts.actor_of(session.token)
+    with pytest.raises(LoginRefused):
+        await services.accounts.login("ann", "another-password-1", "192.0.2.1")
+
+
+async def test_wrong_passwords_slow_down_account_and_address(services, clock):
+    for _ in range(backoff.FREE_TRIES):
+        with pytest.raises(LoginRefused, match="wrong"):
+            await services.accounts.login("ann", "not-it-at-all", "192.0.2.1")
+    for name, source in (("ann", "192.0.2.9"), ("ben", "192.0.2.1")):
+        with pytest.raises(LoginRefused, match="too many") as refused:
+            await services.accounts.login(name, ANN, source)
+        assert refused.value.retry_after_s > 0
+    clock.advance(2)
+    assert (await services.accounts.login("ann", ANN, "192.0.2.9")).actor.username == "ann"
+
+
+async def test_logins_are_audited(services, head_end):
+    await services.accounts.login("ann", ANN, "192.0.2.1")
+    with pytest.raises(LoginRefused):
+        await services.accounts.login("eve", "guess-guess-guess", "192.0.2.6")
+    head_end.authority.turn()
+    page = await services.audit.page(Actor("cleo", Role.ADMIN), subject="192.0.2")
+    assert [(row.actor, row.action) for row in page.rows] == [
+        ("eve", "login.refused"),
+        ("ann", "login"),
+    ]
