@@ -16,6 +16,7 @@ from hesper_gateway.templates.model import AssociationTemplate, MeterTemplate
 
 Role = Literal["public", "reading", "management"]
 SECURITY_SUITE = 0
+SUITE_0_KEY_OCTETS = 16
 
 _AUTHENTICATION = {
     "none": Authentication.NONE,
@@ -108,14 +109,32 @@ def _security(
         return None
     if keys.encryption_key is None:
         raise ConfigError(f"meter {meter.id}: its keys_file must hold an encryption_key")
-    if keys.authentication_key is None and not meter.authentication_key_unknown:
+    return _suite_0(meter, keys, keys.encryption_key)
+
+
+def push_security(meter: MeterConfig, keys: MeterKeys) -> SecuritySettings | None:
+    """Return what the pushes of a meter are protected with; None for one that has no key.
+
+    Raises:
+        ConfigError: there is an encryption key and nothing is said of the authentication key.
+    """
+    if keys.encryption_key is None:
+        return None
+    return _suite_0(meter, keys, keys.encryption_key)
+
+
+def _suite_0(meter: MeterConfig, keys: MeterKeys, encryption_key: bytes) -> SecuritySettings:
+    unknown = meter.authentication_key_unknown
+    if (keys.authentication_key is None) != unknown:
         raise ConfigError(
             f"meter {meter.id}: its keys_file must hold an authentication_key, "
-            "or authentication_key_unknown must be true"
+            "or else authentication_key_unknown must be true"
         )
+    if len(encryption_key) != SUITE_0_KEY_OCTETS:
+        raise ConfigError(f"meter {meter.id}: security suite 0 takes keys of 16 octets")
     return SecuritySettings(
         suite=SECURITY_SUITE,
-        encryption_key=keys.encryption_key,
+        encryption_key=encryption_key,
         authentication_key=keys.authentication_key,
-        authentication_key_unknown=meter.authentication_key_unknown,
+        authentication_key_unknown=unknown,
     )

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hesper_dlms import obis
 from hesper_dlms.errors import DlmsError
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from hesper_gateway.config import Record
 
@@ -18,6 +18,9 @@ def _logical_name(value: object) -> bytes:
     except DlmsError as error:
         raise ValueError(f"{value!r} is no logical name such as '1.0.1.8.0.255'") from error
 
+
+Pattern = Annotated[str, StringConstraints(pattern=r"^(\d{1,3}|\*)(\.(\d{1,3}|\*)){5}$")]
+"""A logical name in which ``*`` stands for any value of a group."""
 
 LogicalName = Annotated[bytes, BeforeValidator(_logical_name)]
 """Six octets, written in the usual dotted form."""
@@ -131,12 +134,12 @@ class ScalerUnitTemplate(Record):
 class PushTemplate(Record):
     """How a push of this kind of meter is laid out."""
 
-    layout: str = "auto"
-    """Name of a layout that `hesper_dlms.push` knows."""
+    layout: Literal["auto", "named", "object-list", "positional"] = "auto"
+    """A layout of `hesper_dlms.push`."""
     objects: dict[int, tuple[LogicalName, ...]] = Field(default_factory=dict)
     """For bodies without logical names: the list of them, by the count of values."""
-    scaler_units: dict[str, ScalerUnitTemplate] = Field(default_factory=dict)
-    """By logical name; ``*`` stands for any value of a group."""
+    scaler_units: dict[Pattern, ScalerUnitTemplate] = Field(default_factory=dict)
+    """By logical name or pattern, for pushes that carry none."""
     profile: LogicalName = obis.parse("0.7.25.9.0.255")
     """The profile under which the rows are stored."""
 

@@ -1,4 +1,4 @@
-"""A meter on our own DLMS server, behind real sockets and pseudo-terminals, and a gateway's state."""
+"""A meter on our own DLMS server, behind real sockets and pseudo-terminals; a gateway around it."""
 
 import asyncio
 import os
@@ -84,9 +84,7 @@ class BenchMeter:
 
     def capture(self, count: int, first: int = START) -> None:
         """Fill the buffer with rows, one per capture period."""
-        self.rows += [
-            (first + self.period_s * n, 0, 1000 + 3 * n, 10 + n) for n in range(count)
-        ]
+        self.rows += [(first + self.period_s * n, 0, 1000 + 3 * n, 10 + n) for n in range(count)]
 
     def get(
         self, client: int, attribute: CosemAttribute, selection: AccessSelection | None

@@ -1,9 +1,16 @@
 """Sessions against our own DLMS server over real sockets and pseudo-terminals."""
 
 import pytest
-from hesper_contracts.readings import LOAD_PROFILE, REGISTER_SNAPSHOT
+from hesper_contracts.readings import REGISTER_SNAPSHOT
 from hesper_dlms import obis
-from hesper_gateway.errors import Hop, LineDown, MeterFailed, MeterSilent, RelayUncertain, WrongMeter
+from hesper_gateway.errors import (
+    Hop,
+    LineDown,
+    MeterFailed,
+    MeterSilent,
+    RelayUncertain,
+    WrongMeter,
+)
 from hesper_gateway.sessions import RelayAction
 from hesper_gateway.sessions.reading import Past
 

@@ -1,0 +1,177 @@
+"""Readings that meters push unasked.
+
+Theory of operation
+-------------------
+::
+
+    octets → PushReceiver (frames, blocks, ciphering) → whose is it? (`push_owner`) → rows
+
+Whatever can be decoded is stored: a date that is old or far off is flagged, and where there is none
+the time of arrival stands in, flagged as assumed. What is dropped is counted and told, with its
+reason.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from hesper_contracts.events import Event
+from hesper_dlms.errors import DecodeError
+from hesper_dlms.oneshot import PushedMessage, PushReceiver
+from hesper_dlms.push import PushedReading
+
+from hesper_gateway.gathering import Find, Gathering
+from hesper_gateway.lines.listening import Ear, Sink
+from hesper_gateway.outbox import OutboxFull
+from hesper_gateway.push_owner import PushMeter, PushMeters, Unplaced
+from hesper_gateway.pushed_rows import section_of
+from hesper_gateway.sessions.clock import as_utc
+from hesper_gateway.visit import EventsOutbox
+
+log = logging.getLogger(__name__)
+
+SILENCE_S = 5.0
+"""After this long without an octet, what is incomplete stays incomplete."""
+REPORT_S = 300.0
+FULL_PAUSE_S = 1.0
+
+
+class PushPort:
+    """One line that only listens.
+
+    Args:
+        name: The line's.
+        ear: Where octets come from.
+        meters: Who may push there; all over the same kind of link.
+        gathering: Takes readings.
+        outbox: Takes events.
+        now: Epoch seconds, UTC.
+
+    Raises:
+        ConfigError: a meter has no push template, or links differ.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        ear: Ear,
+        meters: Sequence[PushMeter],
+        gathering: Gathering,
+        outbox: EventsOutbox,
+        now: Callable[[], float],
+    ) -> None:
+        self.name = name
+        self.dropped: Counter[str] = Counter()
+        self._ear = ear
+        self._meters = PushMeters(name, meters)
+        self._gathering = gathering
+        self._outbox = outbox
+        self._now = now
+        self._received_counters: dict[bytes, int] = {}
+        self._identified: set[str] = set()
+        self._reported_count = 0
+        self._reported_at = float("-inf")
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        await self._ear.run(self.new_sink)
+
+    def new_sink(self) -> Sink:
+        """Return where the octets of one stream go."""
+        receiver = PushReceiver(self._meters.link, self._meters.keys, self._received_counters)
+        heard_at = time.monotonic()
+
+        async def sink(octets: bytes) -> None:
+            nonlocal heard_at
+            silent_s, heard_at = time.monotonic() - heard_at, time.monotonic()
+            found = receiver.finish() if silent_s > SILENCE_S else []
+            await self._take(found + receiver.receive(octets))
+
+        return sink
+
+    async def _take(self, found: Sequence[object]) -> None:
+        finds: list[Find] = []
+        events: list[Event] = []
+        for item in found:
+            if isinstance(item, PushedMessage):
+                self._place(item, finds, events)
+            else:
+                self._drop(str(getattr(item, "reason", item)))
+        events += self._report()
+        if events:
+            await self._outbox.append_events(events)
+        await self._store(finds)
+
+    def _place(self, message: PushedMessage, finds: list[Find], events: list[Event]) -> None:
+        """Add what one message tells to the finds and events."""
+        received_at = self._now()
+        try:
+            owner, reading = self._meters.whose(message)
+            section = section_of(owner.meter.id, owner.push, reading, received_at)
+        except (Unplaced, DecodeError) as error:
+            self._drop(str(error))
+            return
+        if section is not None:
+            finds.append(Find(section))
+        if owner.meter.id not in self._identified:
+            self._identified.add(owner.meter.id)
+            events.append(self._identity_of(owner, reading))
+        if back := owner.state.succeeded():
+            events.append(back)
+
+    async def _store(self, finds: list[Find]) -> None:
+        """Store rows, however long the outbox has no room: nobody else has them."""
+        told = False
+        while True:
+            try:
+                await self._gathering.append(finds)
+            except OutboxFull as full:
+                if not told:
+                    log.warning("line %s: pushes wait: %s", self.name, full)
+                told = True
+                await asyncio.sleep(FULL_PAUSE_S)
+            else:
+                return
+
+    def _drop(self, reason: str) -> None:
+        self.dropped[reason if len(self.dropped) < 1000 else "others"] += 1
+        log.debug("line %s: push dropped: %s", self.name, reason)
+
+    def _report(self) -> list[Event]:
+        """Return an event about drops, at most one in `REPORT_S`."""
+        count, now = self.dropped.total(), self._now()
+        if count == self._reported_count or now - self._reported_at < REPORT_S:
+            return []
+        new_count = count - self._reported_count
+        self._reported_count, self._reported_at = count, now
+        reason = next(reversed(self.dropped))
+        return [
+            Event(
+                id=f"{self.name}/{int(now * 1000)}/push.dropped",
+                code="push.dropped",
+                severity="warning",
+                occurred_at=as_utc(now),
+                text=f"{new_count} pushes dropped on line {self.name}, the last because: {reason}",
+                attributes={"line": self.name, "dropped_count": new_count},
+            )
+        ]
+
+    def _identity_of(self, owner: PushMeter, reading: PushedReading) -> Event:
+        now, meter = self._now(), owner.meter
+        return Event(
+            id=f"{meter.id}/{int(now * 1000)}/meter.identified",
+            code="meter.identified",
+            occurred_at=as_utc(now),
+            meter=meter.id,
+            text=f"pushes on line {self.name}",
+            attributes={
+                "logical_device_name": meter.logical_device_name or "",
+                "serial": meter.id,
+                "model": owner.template.description,
+                "template": owner.template.name,
+                "identities": ", ".join(reading.identities),
+                "line": self.name,
+            },
+        )

@@ -1,0 +1,246 @@
+"""Captured pushes of real meters, through the push port, by the templates that ship."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+
+import pytest
+from hesper_contracts.quality import Quality
+from hesper_contracts.readings import PUSH
+from hesper_dlms import axdr, obis
+from hesper_dlms.apdu import DataNotification
+from hesper_dlms.wrapper import wrap
+from hesper_gateway import templates
+from hesper_gateway.config import MeterConfig, PushTcpLine, ScheduleConfig
+from hesper_gateway.errors import ConfigError
+from hesper_gateway.gathering import Gathering
+from hesper_gateway.lines.listening import TcpEar
+from hesper_gateway.meter_keys import MeterKeys
+from hesper_gateway.meter_state import MeterState
+from hesper_gateway.outbox import OutboxFull
+from hesper_gateway.push import PushPort
+from hesper_gateway.push_owner import PushMeter
+from hesper_sim import capture
+
+TEMPLATES = {
+    "iskra-am550": "push-iskra-am550",
+    "landisgyr-e360": "push-landisgyr-e360",
+    "landisgyr-e450": "push-landisgyr-e450",
+    "landisgyr-zmf100": "push-landisgyr-zmf100",
+    "aidon": "push-aidon",
+    "kaifa-ma304h3e": "push-kaifa",
+    "kaifa-ma309": "push-kaifa-mbus",
+    "kamstrup-omnipower": "push-kamstrup-omnipower",
+}
+CAPTURES = {each.name: each for each in capture.load_all()}
+SECONDS = itertools.count(1_790_000_000)
+"""A sealed push needs an invocation counter of its own; it is made from the time of sending."""
+LINES = sorted({each.push_line for each in CAPTURES.values()})
+
+
+class NoEar:
+    async def run(self, new_sink):
+        """Tests speak to the sinks themselves."""
+
+
+def meter_of(bench, each: capture.Capture) -> PushMeter:
+    template = next(name for start, name in TEMPLATES.items() if each.name.startswith(start))
+    title = each.identity.get("system_title")
+    config = MeterConfig(
+        id=each.meter,
+        line="push",
+        template=template,
+        system_title=title,
+        zone=each.meter_zone,
+        authentication_key_unknown=each.encryption_key is not None
+        and each.authentication_key is None,
+    )
+    keys = MeterKeys(
+        *(
+            bytes.fromhex(key) if key else None
+            for key in (each.encryption_key, each.authentication_key)
+        )
+    )
+    state = MeterState(each.meter, ScheduleConfig(), bench.now)
+    return PushMeter(config, templates.load(template), keys, state)
+
+
+@pytest.fixture
+async def port(bench):
+    """Make a port for captures, with what it needs running beside it."""
+    running: list[asyncio.Task[None]] = []
+
+    def make(*captures: capture.Capture, ear=None) -> PushPort:
+        gathering = Gathering(bench.held, window_s=0)
+        running.append(asyncio.create_task(gathering.run()))
+        meters = [meter_of(bench, each) for each in captures]
+        return PushPort("push", ear or NoEar(), meters, gathering, bench.held, bench.now)
+
+    yield make
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+def stored(bench) -> dict[tuple[str, int], tuple[int, dict[str, int]]]:
+    """Return (meter, captured_at) → clock status and values by logical name."""
+    found = {}
+    for section in bench.held.sections:
+        assert section.profile == PUSH
+        for rows in section.rows:
+            names = [obis.text(each.logical_name) for each in section.quantities]
+            for index, captured_at in enumerate(rows.captured_at):
+                values = [column[index] for column in rows.values]
+                found[rows.meter, captured_at] = (
+                    rows.clock_status[index],
+                    dict(zip(names, values, strict=True)),
+                )
+    return found
+
+
+@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("chunk", [1, 7, 100_000])
+async def test_every_number_of_every_capture_is_stored_and_no_other(bench, port, line, chunk):
+    captures = [each for each in CAPTURES.values() if each.push_line == line]
+    bench.time_s = 1_790_000_000.0
+    sink = port(*captures).new_sink()
+    for each in captures:
+        octets = each.octets(next(SECONDS))
+        for start in range(0, len(octets), chunk):
+            await sink(octets[start : start + chunk])
+    expected = {}
+    for each in captures:
+        for row in each.expected:
+            at = 1_790_000_000 if row.captured_at is None else row.captured_at
+            status = 0x02 if row.clock_status is None else row.clock_status
+            expected[each.meter, at] = (status, row.values)
+    assert stored(bench) == expected
+
+
+async def test_an_old_date_is_flagged_and_an_absent_one_assumed(bench, port):
+    old, undated = CAPTURES["kaifa-ma304h3e"], CAPTURES["aidon-6515-1phase"]
+    sink = port(old, undated).new_sink()
+    await sink(old.octets(0) + undated.octets(0))
+    quality = {
+        rows.meter: rows.quality[0] for section in bench.held.sections for rows in section.rows
+    }
+    assert quality[old.meter] == Quality.TIME_FAR_OFF
+    assert quality[undated.meter] == Quality.CLOCK_DOUBTFUL | Quality.TIME_ASSUMED
+
+
+async def test_drops_are_counted_and_told_with_a_reason(bench, port):
+    broken, good = CAPTURES["landisgyr-zmf100-bad-fcs"], CAPTURES["aidon-6515-1phase"]
+    listener = port(broken, good)
+    sink = listener.new_sink()
+    await sink(broken.octets(0))
+    assert listener.dropped.total() == 1
+    (event,) = [each for each in bench.held.events if each.code == "push.dropped"]
+    assert event.attributes["dropped_count"] == 1
+    await sink(broken.octets(0) + good.octets(0))
+    assert len([each for each in bench.held.events if each.code == "push.dropped"]) == 1
+    assert {meter for meter, _ in stored(bench)} == {good.meter}
+
+
+async def test_a_replayed_ciphered_push_is_dropped(bench, port):
+    each = CAPTURES["kamstrup-omnipower"]
+    listener = port(each)
+    octets = each.octets(next(SECONDS))
+    await listener.new_sink()(octets)
+    await listener.new_sink()(octets)
+    assert listener.dropped.total() == 1
+    assert len(bench.held.sections) == 1
+
+
+async def test_a_push_of_a_stranger_is_dropped(bench, port):
+    known, stranger = CAPTURES["landisgyr-e360-cfg2026"], CAPTURES["iskra-am550-cfg2026"]
+    listener = port(known)
+    await listener.new_sink()(stranger.octets(0))
+    assert bench.held.sections == []
+    assert "ISK1030700000011" in next(iter(listener.dropped))
+
+
+def notification(*values: object) -> bytes:
+    body = axdr.structure(
+        *(
+            item
+            for name, value in values
+            for item in (axdr.octet_string(obis.parse(str(name))), value)
+        )
+    )
+    return DataNotification(1, None, axdr.encode(body)).to_octets()
+
+
+def wrapper_meter(bench, **settings) -> PushMeter:
+    config = MeterConfig(id="HES1", line="push", template="push-wrapper", **settings)
+    state = MeterState("HES1", ScheduleConfig(), bench.now)
+    return PushMeter(config, templates.load("push-wrapper"), MeterKeys(), state)
+
+
+async def test_a_meter_that_has_keys_is_not_believed_in_the_clear(bench, port):
+    listener = port(CAPTURES["kamstrup-omnipower"])
+    each = CAPTURES["kamstrup-omnipower"]
+    meter = wrapper_meter(bench, system_title="4b414d4500000003")
+    meter = PushMeter(
+        meter.meter,
+        meter.template,
+        MeterKeys(bytes.fromhex(each.encryption_key), bytes.fromhex(each.authentication_key)),
+        meter.state,
+    )
+    listener = PushPort("push", NoEar(), [meter], Gathering(bench.held), bench.held, bench.now)
+    plain = notification(("1.0.1.8.0.255", axdr.double_long_unsigned(7)))
+    await listener.new_sink()(wrap(1, 102, plain))
+    assert bench.held.sections == []
+    assert "plain message" in next(iter(listener.dropped))
+
+
+async def test_pushes_over_tcp_wait_for_room_in_the_outbox(bench, monkeypatch):
+    monkeypatch.setattr("hesper_gateway.push.FULL_PAUSE_S", 0.01)
+    ear = TcpEar(PushTcpLine(name="push", kind="push-tcp", port=0))
+    gathering = Gathering(bench.held, window_s=0)
+    meters = [wrapper_meter(bench)]
+    listener = PushPort("push", ear, meters, gathering, bench.held, bench.now)
+    bench.held.full = OutboxFull("no room")
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(gathering.run()), tasks.create_task(listener.run())]
+        await ear.listening.wait()
+        _, writer = await asyncio.open_connection("127.0.0.1", ear.port)
+        plain = notification(("1.0.1.8.0.255", axdr.double_long_unsigned(7)))
+        writer.write(wrap(1, 102, plain))
+        await bench.held.until(lambda held: held.events)
+        await asyncio.sleep(0.03)
+        assert bench.held.sections == []
+        bench.held.full = None
+        await bench.held.until(lambda held: held.sections)
+        writer.close()
+        await writer.wait_closed()
+        for task in running:
+            task.cancel()
+    (section,) = bench.held.sections
+    assert (section.quantities[0].scaler, section.quantities[0].unit) == (0, 30)
+    assert section.rows[0].values == [[7]]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            lambda meter: PushMeter(meter.meter, templates.load("hesper-sim"), meter.keys, None),
+            "no push",
+        ),
+        (
+            lambda meter: PushMeter(
+                meter.meter, meter.template, MeterKeys(bytes(16), bytes(16)), None
+            ),
+            "system_title",
+        ),
+        (
+            lambda meter: PushMeter(meter.meter, meter.template, MeterKeys(bytes(16)), None),
+            "authentication_key",
+        ),
+    ],
+)
+def test_a_meter_that_cannot_be_heard_is_refused_at_the_start(
+    bench, change: Callable[[PushMeter], PushMeter], says
+):
+    with pytest.raises(ConfigError, match=says):
+        PushPort("push", NoEar(), [change(wrapper_meter(bench))], None, bench.held, bench.now)
