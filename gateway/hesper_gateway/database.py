@@ -33,6 +33,7 @@ from hesper_gateway.errors import GatewayError
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
 
+DATABASE_NAME = "gateway.db"
 MOST_JOBS_PER_COMMIT = 200
 _PRAGMAS = {
     "journal_mode": ("WAL", "wal"),

@@ -74,7 +74,7 @@ def executing(database: Database) -> list[Entry]:
 
 def highest_counter(database: Database) -> int:
     """Returns the highest command counter accepted or refused so far."""
-    return database.read(_window).highest
+    return database.read(replay_window).highest
 
 
 def accept(
@@ -114,13 +114,14 @@ def settle(connection: sqlite3.Connection, command_id: str, state: State, result
     )
 
 
-def _window(connection: sqlite3.Connection) -> ReplayWindow:
+def replay_window(connection: sqlite3.Connection) -> ReplayWindow:
+    """Returns which command counters were seen."""
     row = connection.execute("SELECT value FROM settings WHERE name = 'replay'").fetchone()
     return ReplayWindow.from_octets(row[0]) if row else ReplayWindow()
 
 
 def _mark(connection: sqlite3.Connection, counter: int) -> None:
-    window = _window(connection)
+    window = replay_window(connection)
     if not window.fresh(counter):
         raise Replayed(f"command counter {counter} again, the highest was {window.highest}")
     connection.execute(

@@ -123,8 +123,12 @@ class Outbox:
         self.progress.moved(progress or {})
         return sequence
 
-    async def append_events(self, new: Sequence[events.Event]) -> int:
-        """Stores events as one batch; durable on return. Taken beyond the quota, too.
+    async def append_events(
+        self, new: Sequence[events.Event], progress: marks.Marks | None = None
+    ) -> int:
+        """Stores events, and how far a meter's log was read, in one transaction; durable on return.
+
+        Taken beyond the quota, too.
 
         Raises:
             StorageFull: not even the ballast made room.
@@ -134,7 +138,12 @@ class Outbox:
         def seal(epoch: str, sequence: int) -> bytes:
             return events.to_payload(told, epoch, sequence)
 
-        return await self._append(self._new(Kind.EVENTS, seal))
+        def also(connection: sqlite3.Connection) -> None:
+            marks.store(connection, progress or {})
+
+        sequence = await self._append(self._new(Kind.EVENTS, seal), also)
+        self.progress.moved(progress or {})
+        return sequence
 
     async def append_result(
         self, result: results.CommandResult, also: Job[None] | None = None

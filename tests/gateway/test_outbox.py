@@ -74,6 +74,15 @@ async def test_readings_and_progress_are_stored_together(
         assert either.progress.last_capture("M1", LOAD_PROFILE) == 5400
 
 
+async def test_events_carry_their_mark_and_a_mark_needs_no_event(outbox: Outbox) -> None:
+    event_log = bytes((0, 0, 99, 98, 0, 255))
+    await outbox.append_events([EVENT], {("M1", event_log): 10})
+    assert outbox.progress.last_capture("M1", event_log) == 10
+    assert await outbox.append_events([], {("M1", event_log): 20}) == 0
+    assert outbox.progress.last_capture("M1", event_log) == 20
+    assert outbox.backlog_batches == 1
+
+
 async def test_the_right_receipt_releases(outbox: Outbox, section: MakeSection) -> None:
     kept = await outbox.append_readings([section("M1", 900)])
     gone = await outbox.append_readings([section("M2", 900)])
@@ -151,7 +160,9 @@ async def test_quota_refuses_readings_but_never_results(
     while not outbox.alarming:
         await outbox.append_readings([section("M1", 900)])
     with pytest.raises(OutboxFull):
-        await outbox.append_readings([section(f"M{number * 7919}", 900, 99) for number in range(200)])
+        await outbox.append_readings(
+            [section(f"M{number * 7919}", 900, 99) for number in range(200)]
+        )
     await outbox.append_result(RESULT)
     await outbox.append_events([EVENT])
     everything = [*outbox.urgent(), *outbox.readings_after(-1, 1000)]

@@ -1,0 +1,257 @@
+"""The whole agent: the one place that knows every part, and the one task group that runs them.
+
+::
+
+    lines ── rounds ──→ gathering ──→ outbox ⇒ uplink ⇒ broker
+      ▲        push ports ──┘            ▲         │
+      └── commands (before bulk) ── journal ◀──────┘ down: receipts, commands, answers
+
+Each line runs supervised. A crash in outbox, uplink or commands ends the process; what it had
+acknowledged is on disk, and the service manager starts it again.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hesper_contracts.frame import Kind, Refused
+from hesper_contracts.signing import Keyring
+from hesper_contracts.topics import Topics
+
+from hesper_gateway import meter_keys, templates
+from hesper_gateway.alarms import Alarms
+from hesper_gateway.broker_link import Account
+from hesper_gateway.commands import Executor, Mandate, Records
+from hesper_gateway.config import GatewayConfig, MeterConfig
+from hesper_gateway.counters import Counters
+from hesper_gateway.database import DATABASE_NAME, Database
+from hesper_gateway.gathering import Gathering
+from hesper_gateway.lines.building import Lines
+from hesper_gateway.lines.building import build as build_lines
+from hesper_gateway.meter_relays import MeterRelays
+from hesper_gateway.meter_state import MeterState
+from hesper_gateway.outbox import Outbox
+from hesper_gateway.presence import Self, watch
+from hesper_gateway.push import PushPort
+from hesper_gateway.push_owner import PushMeter
+from hesper_gateway.schedule import Plan, Round, Stop, offset_s
+from hesper_gateway.secrets_files import load_password, load_signer
+from hesper_gateway.sessions import Common, MeterSession, client_system_title
+from hesper_gateway.supervise import supervise
+from hesper_gateway.timeproof import TimeProof
+from hesper_gateway.uplink import Ears, Identity, Pace, Uplink
+from hesper_gateway.visit import Visitor
+
+log = logging.getLogger(__name__)
+
+_MEGABYTE = 1024 * 1024
+
+
+@dataclass(slots=True)
+class Core:
+    """What is kept, whoever reads the meters."""
+
+    database: Database
+    outbox: Outbox
+    alarms: Alarms
+    gathering: Gathering
+    time_proof: TimeProof
+
+
+@dataclass(slots=True)
+class Field:
+    """What reads the meters."""
+
+    lines: Lines
+    sessions: Mapping[str, MeterSession]
+    states: Mapping[str, MeterState]
+    rounds: list[Round]
+    round_of: Mapping[str, Round]
+    """By meter id."""
+    ports: list[PushPort]
+
+
+def build_core(config: GatewayConfig, database: Database) -> Core:
+    """Returns the parts around the database.
+
+    Raises:
+        ConfigError: the gateway's key cannot be used.
+    """
+    signer = load_signer(config.keys.signing)
+    outbox = Outbox(database, signer, config.outbox.quota_mb * _MEGABYTE)
+    return Core(
+        database,
+        outbox,
+        Alarms(outbox),
+        Gathering(outbox),
+        TimeProof(config.gateway, _keyring(config.keys.commands)),
+    )
+
+
+def build_field(config: GatewayConfig, core: Core) -> Field:
+    """Returns lines, sessions and whoever visits or listens; nothing is opened yet.
+
+    Raises:
+        ConfigError: a template, key file or combination can never work.
+    """
+    lines = build_lines(config)
+    states = {meter.id: MeterState(meter.id, config.schedule, time.time) for meter in config.meters}
+
+    def half_used(meter: str, key_name: str, counter: int) -> None:
+        text = f"{key_name} has used {counter} of 2**32 counters"
+        core.alarms.tell("gateway.counter_half_used", text, "warning", meter)
+
+    counters = Counters(core.database, half_used)
+    common = Common(counters, client_system_title(config.gateway), time.time)
+    sessions = {
+        meter.id: _session(meter, lines, common)
+        for meter in config.meters
+        if meter.id in lines.by_meter
+    }
+    rounds, round_of = [], {}
+    for name, (_, meters) in lines.polled.items():
+        stops = [_stop(config, core, sessions[meter], states[meter]) for meter in meters]
+        rounds.append(Round(name, stops, core.outbox, time.time))
+        round_of.update(dict.fromkeys(meters, rounds[-1]))
+    ports = [_push_port(config, core, lines, states, name) for name in lines.ears]
+    return Field(lines, sessions, states, rounds, round_of, ports)
+
+
+def build_uplink(config: GatewayConfig, core: Core, field: Field, executor: Executor) -> Uplink:
+    """Returns the uplink with everyone who listens to it.
+
+    Raises:
+        ConfigError: the broker's password file cannot be used.
+    """
+    broker = config.broker
+
+    def deliver(kind: Kind, payload: bytes) -> None:
+        match kind:
+            case Kind.COMMANDS:
+                executor.receive(payload)
+            case Kind.ANSWERS:
+                core.time_proof.accept(payload)
+            case _:
+                raise Refused(f"{kind} are not for this release")
+
+    account = Account(
+        broker.host,
+        broker.port,
+        config.gateway,
+        broker.username,
+        load_password(broker.password_file),
+        broker.tls_ca,
+        broker.keepalive_s,
+    )
+    keys = _keyring(config.keys.receipts)
+    myself = Self(config.gateway, core.database, core.outbox, core.time_proof, field.states)
+    return Uplink(
+        account,
+        Identity(config.gateway, Topics(broker.root), keys),
+        core.outbox,
+        Ears(myself.status, deliver, lambda _: core.time_proof.hurry()),
+        Pace(window=config.outbox.batches_in_flight),
+    )
+
+
+def build_executor(config: GatewayConfig, core: Core, field: Field) -> Executor:
+    """Returns what carries out commands, for meters with a relay and a known device name."""
+    names = {
+        meter.id: meter.logical_device_name
+        for meter in config.meters
+        if meter.logical_device_name is not None
+        and meter.id in field.sessions
+        and field.sessions[meter.id].template.objects.disconnect_control is not None
+    }
+    mandate = Mandate(config.gateway, _keyring(config.keys.commands), config.ceilings, names)
+    return Executor(
+        mandate,
+        Records(core.database, core.outbox),
+        core.time_proof,
+        MeterRelays(field.sessions),
+        lambda code, text: core.alarms.tell(code, text, "critical"),
+    )
+
+
+async def run(config: GatewayConfig) -> None:
+    """Runs the gateway until cancelled, then leaves the broker in order.
+
+    Raises:
+        ConfigError: the configuration can never work.
+        DatabaseError: the database cannot be used.
+    """
+    ballast_octets = config.outbox.ballast_mb * _MEGABYTE
+    database = Database(config.state / DATABASE_NAME, ballast_octets)
+    try:
+        core = build_core(config, database)
+        field = build_field(config, core)
+        executor = build_executor(config, core, field)
+        uplink = build_uplink(config, core, field, executor)
+        core.alarms.tell("gateway.started", f"{len(field.states)} meters configured", "info")
+        try:
+            await _run_all(core, field, executor, uplink)
+        finally:
+            await field.lines.aclose()
+    finally:
+        database.close()
+
+
+async def _run_all(core: Core, field: Field, executor: Executor, uplink: Uplink) -> None:
+    proof = core.time_proof
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(core.gathering.run(), name="gathering")
+        tasks.create_task(core.alarms.run(), name="alarms")
+        tasks.create_task(uplink.run(), name="uplink")
+        tasks.create_task(executor.run(), name="commands")
+        tasks.create_task(proof.run(uplink.publish, uplink.connected), name="time-proof")
+        tasks.create_task(watch(core.outbox, core.database, uplink, core.alarms), name="watch")
+        for round_ in field.rounds:
+            tasks.create_task(supervise(round_.name, round_.run), name=f"line-{round_.name}")
+        for port in field.ports:
+            tasks.create_task(supervise(port.name, port.run), name=f"push-{port.name}")
+        for name, listener in field.lines.listeners.items():
+            listener.on_call = lambda meter: field.round_of[meter].nudge(meter)
+            tasks.create_task(supervise(name, listener.run), name=f"listener-{name}")
+
+
+def _session(meter: MeterConfig, lines: Lines, common: Common) -> MeterSession:
+    session = MeterSession(
+        meter,
+        templates.load(meter.template),
+        meter_keys.load(meter.keys_file),
+        lines.by_meter[meter.id],
+        common,
+    )
+    session.check()
+    return session
+
+
+def _stop(config: GatewayConfig, core: Core, session: MeterSession, state: MeterState) -> Stop:
+    visitor = Visitor(session, core.gathering, core.outbox, core.outbox.progress, time.time)
+    plan = Plan(config.schedule, offset_s(session.meter.id, config.schedule.jitter_s))
+    return Stop(visitor, plan, state)
+
+
+def _push_port(
+    config: GatewayConfig,
+    core: Core,
+    lines: Lines,
+    states: Mapping[str, MeterState],
+    name: str,
+) -> PushPort:
+    meters = [
+        PushMeter(
+            meter,
+            templates.load(meter.template),
+            meter_keys.load(meter.keys_file),
+            states[meter.id],
+        )
+        for meter in config.meters_on(name)
+    ]
+    return PushPort(name, lines.ears[name], meters, core.gathering, core.outbox, time.time)
+
+
+def _keyring(public_keys: Mapping[str, str]) -> Keyring:
+    return Keyring({name: bytes.fromhex(octets) for name, octets in public_keys.items()})

@@ -1,0 +1,151 @@
+"""`hesper-gateway`: run the agent, look at its database, make its key.
+
+Exit codes: 0 done, 1 the agent failed, 2 the configuration must be corrected.
+"""
+
+import asyncio
+import json
+import logging
+import signal
+import sqlite3
+import sys
+from collections.abc import Coroutine
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from hesper_contracts.signing import Signer
+
+from hesper_gateway import batches, journal
+from hesper_gateway.config import GatewayConfig, load
+from hesper_gateway.database import DATABASE_NAME, DatabaseError
+from hesper_gateway.errors import ConfigError, GatewayError
+
+app = typer.Typer(
+    name="hesper-gateway",
+    help="The agent between meters and the MQTT broker.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigPath = Annotated[
+    Path, typer.Option("--config", "-c", help="The gateway's file.", show_default=True)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout instead of text.")]
+_DEFAULT = Path("gateway.toml")
+
+
+class LogLevel(StrEnum):
+    """How much the log says."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+
+
+@app.command()
+def run(
+    config: ConfigPath = _DEFAULT,
+    log_level: Annotated[LogLevel, typer.Option(help="How much the log says.")] = LogLevel.INFO,
+) -> None:
+    """Read meters and carry their readings up and commands down, until stopped."""
+    logging.basicConfig(
+        level=log_level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    settings = _settings(config)
+    from hesper_gateway import app as agent
+
+    try:
+        asyncio.run(_until_stopped(agent.run(settings)))
+    except ConfigError as error:
+        _give_up(error, 2)
+    except DatabaseError as error:
+        _give_up(error, 1)
+
+
+@app.command()
+def status(
+    config: ConfigPath = _DEFAULT,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="JSON on stdout instead of text.")
+    ] = False,
+) -> None:
+    """Show what the gateway's database holds; works while the agent runs."""
+    path = _settings(config).state / DATABASE_NAME
+    try:
+        found = summary(path)
+    except sqlite3.Error as error:
+        _give_up(DatabaseError(f"{path}: {error}"), 1)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for name, value in found.items():
+        typer.echo(f"{name.replace('_', ' '):24}{value}")
+
+
+@app.command()
+def keygen(path: Annotated[Path, typer.Argument(help="The key file to make.")]) -> None:
+    """Make this gateway's signing key and show the public half for the cloud."""
+    signer = Signer.generate()
+    try:
+        signer.save(path)
+    except OSError as error:
+        _give_up(ConfigError(f"{path}: {error.strerror}"), 2)
+    typer.echo(json.dumps({"key_id": signer.key_id, "public_key": signer.public_key.hex()}))
+
+
+def summary(path: Path) -> dict[str, str | int | None]:
+    """Returns what a gateway's database holds, opened for reading only."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    with closing(connection):
+        backlog_batches, backlog_octets = batches.backlog(connection)
+        last_sequence, stored_octets = batches.stored(connection)
+        (epoch,) = connection.execute(
+            "SELECT value FROM settings WHERE name = 'epoch'"
+        ).fetchone() or (None,)
+        (oldest,) = connection.execute("SELECT min(appended_at) FROM backlog").fetchone()
+        (executing,) = connection.execute(
+            "SELECT count(*) FROM commands WHERE state = 'executing'"
+        ).fetchone()
+        return {
+            "epoch": epoch,
+            "last_sequence": last_sequence,
+            "backlog_batches": backlog_batches,
+            "backlog_octets": backlog_octets,
+            "oldest_unreceipted_at": oldest and datetime.fromtimestamp(oldest, UTC).isoformat(),
+            "stored_octets": stored_octets,
+            "command_counter": journal.replay_window(connection).highest,
+            "commands_executing": executing,
+        }
+
+
+async def _until_stopped(agent: Coroutine[None, None, None]) -> None:
+    running = asyncio.create_task(agent, name="gateway")
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+def _settings(path: Path) -> GatewayConfig:
+    try:
+        return load(path)
+    except ConfigError as error:
+        _give_up(error, 2)
+
+
+def _give_up(error: GatewayError, code: int) -> NoReturn:
+    typer.echo(str(error), err=True)
+    raise typer.Exit(code) from error
+
+
+def main() -> None:
+    """The console script."""
+    app()

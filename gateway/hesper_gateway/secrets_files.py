@@ -1,0 +1,45 @@
+"""Files with secrets: a person's mistakes with them are told plainly, the secrets never."""
+
+import stat
+from pathlib import Path
+
+from hesper_contracts.signing import Signer
+
+from hesper_gateway.errors import ConfigError
+
+
+def load_signer(path: Path) -> Signer:
+    """Returns the gateway's own key.
+
+    Raises:
+        ConfigError: absent, open to others, or no key.
+    """
+    _require_private(path)
+    try:
+        return Signer.load(path)
+    except ValueError as error:
+        raise ConfigError(f"{path}: expected 64 hex digits, an Ed25519 seed") from error
+
+
+def load_password(path: Path | None) -> str | None:
+    """Returns the first line of a password file; None without one.
+
+    Raises:
+        ConfigError: absent, open to others, or empty.
+    """
+    if path is None:
+        return None
+    _require_private(path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    if not lines or not lines[0]:
+        raise ConfigError(f"{path}: the password is empty")
+    return lines[0]
+
+
+def _require_private(path: Path) -> None:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    if mode & 0o077:
+        raise ConfigError(f"{path}: others may read it; run: chmod 600 {path}")
