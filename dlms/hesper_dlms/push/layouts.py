@@ -105,8 +105,12 @@ def object_list(items: Sequence[Data], _objects: Objects) -> list[PushedValue]:
 
     The list often begins with itself (push setup, attribute 2); then it is its own value.
     """
-    definitions = items[0].as_items() if items else ()
-    if not definitions or not all(_is_object(item) for item in definitions):
+    definitions = items[0].value if items else None
+    if (
+        not isinstance(definitions, tuple)
+        or not definitions
+        or not all(_is_object(item) for item in definitions)
+    ):
         raise DecodeError("the first item is no list of objects")
     values = items if len(definitions) == len(items) else items[1:]
     if len(definitions) != len(values):

@@ -27,7 +27,12 @@ from hesper_dlms.apdu.ciphered import (
     TAGS,
     Ciphered,
 )
-from hesper_dlms.apdu.error import CONFIRMED_SERVICE_ERROR, EXCEPTION_RESPONSE
+from hesper_dlms.apdu.error import (
+    CONFIRMED_SERVICE_ERROR,
+    EXCEPTION_RESPONSE,
+    ConfirmedServiceError,
+    ExceptionResponse,
+)
 from hesper_dlms.errors import LocalError, SecurityError
 from hesper_dlms.security import gcm
 from hesper_dlms.security.settings import (
@@ -42,6 +47,12 @@ from hesper_dlms.security.settings import (
 
 ReceivedCounters = MutableMapping[bytes, int]
 """System title and key fingerprint → the last invocation counter accepted."""
+
+_REFUSALS = {
+    EXCEPTION_RESPONSE: ExceptionResponse.from_octets,
+    CONFIRMED_SERVICE_ERROR: ConfirmedServiceError.from_octets,
+}
+"""What a server says without ciphering; whole and well-formed, or it is not accepted either."""
 
 
 class Opened(NamedTuple):
@@ -157,7 +168,9 @@ class SecurityContext:
             SecurityError: Any check of the policy fails; nothing has changed then.
             DecodeError: The octets are no APDU.
         """
-        if octets[:1] in (bytes((EXCEPTION_RESPONSE,)), bytes((CONFIRMED_SERVICE_ERROR,))):
+        refused = _REFUSALS.get(octets[0]) if octets else None
+        if refused is not None:
+            refused(octets)
             return Opened(octets, False, 0, 0, self.peer_system_title or b"")
         if not octets or octets[0] not in TAGS:
             raise SecurityError("an APDU without ciphering where ciphering was agreed")
