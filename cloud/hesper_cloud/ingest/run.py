@@ -146,7 +146,7 @@ class Ingest:
 
     async def run(self) -> None:
         """Runs until cancelled; ends with the writer's error if it failed."""
-        await asyncio.to_thread(self._latest.load, self._store)
+        await asyncio.to_thread(until_stored, self._load_latest, self._stop)
         self.consumer.start()
         writer = asyncio.create_task(asyncio.to_thread(self._work), name="ingest writer")
         try:
@@ -155,6 +155,9 @@ class Ingest:
             self._stop.set()
             await asyncio.wait_for(writer, _STOP_S)
             await asyncio.to_thread(self.consumer.stop)
+
+    def _load_latest(self) -> None:
+        self._latest.load(self._store)
 
     def _work(self) -> None:
         while not self._stop.is_set():

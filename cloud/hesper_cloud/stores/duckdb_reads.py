@@ -7,6 +7,7 @@ import duckdb
 import numpy as np
 
 from hesper_cloud.stores import curves
+from hesper_cloud.stores.blocks import blocks_of
 from hesper_cloud.stores.duckdb_schema import OWN_COLUMNS, Catalogue
 from hesper_cloud.stores.port import (
     Block,
@@ -243,35 +244,6 @@ def captured_times(
 def latest_rows(
     cursor: duckdb.DuckDBPyConnection, catalogue: Catalogue
 ) -> Iterator[tuple[Block, Integers]]:
-    """Yields the newest row of every meter, profile and layout, as blocks of one layout and receipt."""
-    alike: list[Row] = []
-    for row in _rows(cursor.execute(_LATEST)):
-        if alike and _kind(alike[0]) != _kind(row):
-            yield _block(catalogue, alike)
-            alike = []
-        alike.append(row)
-    if alike:
-        yield _block(catalogue, alike)
-
-
-def _kind(row: Row) -> tuple[int, int, int]:
-    return (row[5], row[1], row[6])
-
-
-def _block(catalogue: Catalogue, rows: list[Row]) -> tuple[Block, Integers]:
-    quantities = catalogue.layouts[rows[0][5]]
-    values = [_values_of(row)[: len(quantities)] for row in rows]
-    missing = np.array([[value is None for value in row] for row in values]).T
-    block = Block(
-        profile=catalogue.profile_names[rows[0][1]],
-        quantities=quantities,
-        meters=tuple(catalogue.meter_names[row[0]] for row in rows),
-        meter_index=np.arange(len(rows)),
-        captured_at=np.array([row[2] for row in rows]),
-        clock_status=np.array([row[3] for row in rows]),
-        quality=np.array([row[4] for row in rows]),
-        received_at=rows[0][6],
-        values=np.array([[value or 0 for value in row] for row in values], dtype=np.int64).T,
-        missing=missing if missing.any() else None,
-    )
-    return block, np.array([row[7] for row in rows])
+    """Yields the newest row of every meter, profile and layout."""
+    rows = _rows(cursor.execute(_LATEST))
+    return blocks_of(_reading(catalogue, (*row, 0)) for row in rows)

@@ -1,0 +1,204 @@
+"""Readings in InfluxDB 1.x or 2.x.
+
+Theory of operation. InfluxDB has no transactions: readings are written first, batch ids last, and
+a crash in between means that the batch is sent again and its points are found equal. Points of the
+same identity overwrite each other, so everything that may be stored already (at or below the
+high-water mark of its meter and profile) is read and compared before anything is written: equal
+rows are not written again, differing ones become revisions. The marks are this process's own and
+hold while it is the only writer of its database; with ``sole_writer=False`` every row is compared.
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from hesper_contracts.batch import BatchId
+from hesper_contracts.quality import Quality
+
+from hesper_cloud.stores import influx_reads as reads
+from hesper_cloud.stores.blocks import blocks_of
+from hesper_cloud.stores.high_water import HighWater
+from hesper_cloud.stores.influx_batches import Batches
+from hesper_cloud.stores.influx_layouts import Layouts
+from hesper_cloud.stores.influx_lines import (
+    READINGS,
+    as_revision,
+    flag_line,
+    reading_lines,
+    untagged,
+)
+from hesper_cloud.stores.influx_ql import of_meter, select, within
+from hesper_cloud.stores.influx_server import InfluxServer
+from hesper_cloud.stores.influx_versions import Sorted, Versions
+from hesper_cloud.stores.port import (
+    Block,
+    Flags,
+    FleetSeries,
+    Group,
+    Integers,
+    Reading,
+    Series,
+    Written,
+)
+from hesper_cloud.stores.rows import Rows, first_of_identity, merge, spread
+
+_LINES_PER_WRITE = 20_000
+_CONFLICTING = int(Quality.CONFLICTING)
+
+
+class InfluxStore:
+    """Readings in InfluxDB; implements `hesper_cloud.stores.port.ReadingStore`."""
+
+    def __init__(self, server: InfluxServer, *, sole_writer: bool = True) -> None:
+        self._server = server
+        self._sole_writer = sole_writer
+        self._lock = threading.RLock()  # one writer
+        self._prepared = False
+        self._layouts = Layouts(server)
+        self._batches = Batches(server, sole_writer=sole_writer)
+        self._high_water = HighWater()
+        self._meters: dict[str, int] = {}
+        self._profiles: dict[str, int] = {}
+
+    def close(self) -> None:
+        """Closes connections."""
+        self._server.close()
+
+    def _prepare(self) -> None:
+        """Makes the database and learns what is stored, once the server can be reached."""
+        with self._lock:
+            if self._prepared:
+                return
+            self._server.prepare()
+            self._layouts.load()
+            query = select("last(layout)", READINGS, group_by="meter, profile")
+            for table in self._server.query(query):
+                meters = self._meter_keys([untagged(table.tags["meter"])])
+                marks = np.array([table.rows[0][0]], dtype=np.int64)
+                self._high_water.raise_to(self._profile_key(table.tags["profile"]), meters, marks)
+            self._prepared = True
+
+    def _meter_keys(self, meters: Sequence[str]) -> Integers:
+        keys = (self._meters.setdefault(meter, len(self._meters)) for meter in meters)
+        return np.fromiter(keys, np.int64, len(meters))
+
+    def _profile_key(self, profile: str) -> int:
+        return self._profiles.setdefault(profile, len(self._profiles))
+
+    def write(self, group: Group) -> Written:
+        """Writes readings, then batch ids; see the port."""
+        with self._lock:
+            self._prepare()
+            parts = merge(group.blocks, self._meter_keys)
+            found = self._sort_out(parts)
+            for part, sorted_ in zip(parts, found, strict=True):
+                self._layouts.ensure(part.quantities)
+                self._send(part, sorted_, group.stored_at)
+            self._batches.add(group.batches, group.stored_at)
+            for part in parts:
+                key = self._profile_key(part.profile)
+                self._high_water.raise_to(key, part.meter, part.captured_at)
+            new = sum(int(each.new.sum()) for each in found)
+            conflicting = sum(len(each.conflicts) for each in found)
+            total = sum(part.row_count for part in parts)
+            masks = tuple(spread(parts, [each.new for each in found], group.blocks))
+            return Written(new, total - new - conflicting, conflicting, masks)
+
+    def _sort_out(self, parts: Sequence[Rows]) -> list[Sorted]:
+        """Says of every row whether it is new, there already, or in conflict."""
+        if not parts:
+            return []
+        keys = [self._profile_key(part.profile) for part in parts]
+        firsts = first_of_identity(parts, keys)
+        suspects = [self._suspect(part, key) for part, key in zip(parts, keys, strict=True)]
+        if not all(first.all() for first in firsts):  # the rows that are repeated matter too
+            suspects = [np.ones(part.row_count, dtype=bool) for part in parts]
+        versions = Versions(list(self._meters))
+        for part, suspect in zip(parts, suspects, strict=True):
+            versions.load(self._server, self._layouts, part, suspect)
+        return [
+            versions.sort_out(part, suspect) for part, suspect in zip(parts, suspects, strict=True)
+        ]
+
+    def _suspect(self, part: Rows, profile_key: int) -> Flags:
+        if not self._sole_writer:
+            return np.ones(part.row_count, dtype=bool)
+        return self._high_water.at_or_below(profile_key, part.meter, part.captured_at)
+
+    def _send(self, part: Rows, found: Sorted, stored_at: int) -> None:
+        names = list(self._meters)
+        new = part if found.new.all() else part.take(found.new)
+        self._send_lines(list(reading_lines(new, names, stored_at)))
+        if found.conflicts:
+            chosen = np.zeros(part.row_count, dtype=bool)
+            chosen[list(found.conflicts)] = True
+            lines = list(reading_lines(part.take(chosen), names, stored_at))
+            qualities = [quality | _CONFLICTING for quality in found.conflicts.values()]
+            self._send_lines([as_revision(line) for line in lines])
+            self._send_lines(list(map(flag_line, lines, qualities)))
+
+    def _send_lines(self, lines: Sequence[str]) -> None:
+        for start in range(0, len(lines), _LINES_PER_WRITE):
+            chunk = "\n".join(lines[start : start + _LINES_PER_WRITE])
+            self._server.write(chunk.encode(), "s")
+
+    def known(self, batches: Sequence[BatchId]) -> dict[BatchId, str]:
+        """Returns the digests of stored batches; see the port."""
+        self._prepare()
+        return self._batches.known(batches)
+
+    def readings(
+        self, meter: str, profile: str | None, start: int, end: int, limit: int
+    ) -> list[Reading]:
+        """Returns a meter's readings, newest first; see the port."""
+        self._prepare()
+        where = of_meter(meter, profile, (start, end))
+        found = list(reads.versions(self._server, self._layouts, where))
+        found.sort(key=lambda reading: (-reading.captured_at, reading.revision))
+        return found[:limit]
+
+    def series(
+        self, meter: str, profile: str, logical_name: str, start: int, end: int, step_s: int | None
+    ) -> Series:
+        """Returns one curve; see the port."""
+        self._prepare()
+        curve = (meter, profile, logical_name)
+        return reads.series(self._server, self._layouts, curve, (start, end), step_s)
+
+    def fleet_series(
+        self, profile: str, logical_name: str, start: int, end: int, step_s: int
+    ) -> FleetSeries:
+        """Sums last values per step; see the port."""
+        self._prepare()
+        curve = (profile, logical_name)
+        return reads.fleet_series(self._server, self._layouts, curve, (start, end), step_s)
+
+    def fleet_increase(
+        self, profile: str, logical_name: str, start: int, end: int, step_s: int
+    ) -> FleetSeries:
+        """Sums growth per step; see the port."""
+        self._prepare()
+        curve = (profile, logical_name)
+        return reads.fleet_increase(self._server, self._layouts, curve, (start, end), step_s)
+
+    def captured(self, profile: str, start: int, end: int) -> dict[str, Integers]:
+        """Returns each meter's capture times; see the port."""
+        self._prepare()
+        return reads.captured(self._server, profile, (start, end))
+
+    def captured_times(self, meter: str, profile: str, start: int, end: int) -> Integers:
+        """Returns one meter's capture times; see the port."""
+        self._prepare()
+        found = reads.captured(self._server, profile, (start, end), meter)
+        return found.get(meter, np.empty(0, dtype=np.int64))
+
+    def export(self, start: int, end: int) -> Iterator[Reading]:
+        """Yields all readings of a range; see the port."""
+        self._prepare()
+        yield from reads.versions(self._server, self._layouts, within((start, end)))
+
+    def latest_rows(self) -> Iterator[tuple[Block, Integers]]:
+        """Yields the latest rows; see the port."""
+        self._prepare()
+        yield from blocks_of(reads.latest(self._server, self._layouts, int(time.time())))

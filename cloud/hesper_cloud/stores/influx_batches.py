@@ -1,0 +1,64 @@
+"""Stored batch ids in InfluxDB: one point per batch, its time in nanoseconds the sequence."""
+
+from collections.abc import Mapping, Sequence
+
+from hesper_contracts.batch import BatchId
+
+from hesper_cloud.stores.influx_lines import BATCHES, batch_lines
+from hesper_cloud.stores.influx_ql import quoted, select
+from hesper_cloud.stores.influx_server import InfluxServer
+
+_NONE = -1
+
+
+class Batches:
+    """Knows which batches are stored; sequences beyond the newest stored one cost no query."""
+
+    def __init__(self, server: InfluxServer, *, sole_writer: bool) -> None:
+        self._server = server
+        self._sole_writer = sole_writer
+        self._newest: dict[tuple[str, str], int] = {}
+
+    def add(self, batches: Mapping[BatchId, str], stored_at: int) -> None:
+        """Writes batch ids; the readings must be written before."""
+        if not batches:
+            return
+        self._server.write(batch_lines(batches, stored_at).encode(), "ns")
+        for batch in batches:
+            outbox = (batch.gateway, batch.epoch)
+            self._newest[outbox] = max(batch.sequence, self._newest.get(outbox, _NONE))
+
+    def known(self, batches: Sequence[BatchId]) -> dict[BatchId, str]:
+        """Returns the digests of those batches that are stored."""
+        wanted: dict[tuple[str, str], set[int]] = {}
+        for batch in batches:
+            wanted.setdefault((batch.gateway, batch.epoch), set()).add(batch.sequence)
+        found: dict[BatchId, str] = {}
+        for outbox, sequences in wanted.items():
+            likely = {each for each in sequences if each <= self._newest_of(outbox)}
+            if likely:
+                found |= self._digests(outbox, likely)
+        return found
+
+    def _newest_of(self, outbox: tuple[str, str]) -> int:
+        if outbox not in self._newest or not self._sole_writer:
+            newest = _NONE
+            query = select("last(digest)", BATCHES, _of(outbox))
+            for table in self._server.query(query, "ns"):
+                newest = int(table.rows[0][0])
+            self._newest[outbox] = newest
+        return self._newest[outbox]
+
+    def _digests(self, outbox: tuple[str, str], sequences: set[int]) -> dict[BatchId, str]:
+        span = f"time >= {min(sequences)} AND time <= {max(sequences)}"
+        query = select("digest", BATCHES, f"{_of(outbox)} AND {span}")
+        return {
+            BatchId(*outbox, sequence): digest
+            for table in self._server.query(query, "ns")
+            for sequence, digest in table.rows
+            if sequence in sequences
+        }
+
+
+def _of(outbox: tuple[str, str]) -> str:
+    return f"gateway = {quoted(outbox[0])} AND epoch = {quoted(outbox[1])}"

@@ -1,0 +1,52 @@
+"""The lists of quantities that readings in InfluxDB refer to."""
+
+import json
+
+from hesper_cloud.stores.influx_lines import LAYOUTS, layout_id, layout_line
+from hesper_cloud.stores.influx_ql import select
+from hesper_cloud.stores.influx_server import InfluxServer
+from hesper_cloud.stores.port import Quantity, StoreUnavailable
+
+
+class Layouts:
+    """Layouts by name; those of other writers are learned when they are met."""
+
+    def __init__(self, server: InfluxServer) -> None:
+        self._server = server
+        self.known: dict[int, tuple[Quantity, ...]] = {}
+
+    def load(self) -> None:
+        """Reads all layouts."""
+        query = select("quantities", LAYOUTS, "time = 0s", "layout")
+        for table in self._server.query(query):
+            for _, text in table.rows:
+                quantities = tuple(Quantity(*fields) for fields in json.loads(text))
+                self.known[int(table.tags["layout"])] = quantities
+
+    def ensure(self, quantities: tuple[Quantity, ...]) -> None:
+        """Makes a layout durable before a reading refers to it."""
+        name = layout_id(quantities)
+        if name not in self.known:
+            self._server.write(layout_line(quantities).encode(), "s")
+            self.known[name] = quantities
+
+    def quantities(self, name: int) -> tuple[Quantity, ...]:
+        """Returns a layout.
+
+        Raises:
+            StoreUnavailable: it is not there (yet): another writer's, still on its way.
+        """
+        if name not in self.known:
+            self.load()
+        if name not in self.known:
+            raise StoreUnavailable(f"layout {name} is not stored")
+        return self.known[name]
+
+    def having(self, logical_name: str) -> dict[int, Quantity]:
+        """Returns the layouts that hold a quantity, each with the quantity."""
+        return {
+            name: quantity
+            for name, quantities in self.known.items()
+            for quantity in quantities
+            if quantity.logical_name == logical_name
+        }

@@ -1,0 +1,34 @@
+"""InfluxQL statements, built in one place: text that comes from outside goes through `quoted`."""
+
+from hesper_cloud.stores.influx_lines import tag
+
+Range = tuple[int, int]
+
+
+def select(fields: str, source: str, where: str = "", group_by: str = "") -> str:
+    """Returns a SELECT; `source` is a measurement or, in parentheses, another SELECT."""
+    parts = ["SELECT", fields, "FROM", source]
+    parts += ["WHERE", where] if where else []
+    parts += ["GROUP BY", group_by] if group_by else []
+    return " ".join(parts)
+
+
+def quoted(text: str) -> str:
+    """Returns a tag value as an InfluxQL string."""
+    return "'" + tag(text).replace("'", "\\'") + "'"
+
+
+def field(logical_name: str) -> str:
+    """Returns a field's name as an InfluxQL identifier."""
+    return '"' + logical_name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def within(span: Range) -> str:
+    """Returns the condition for a half-open range of time."""
+    return f"time >= {span[0]}s AND time < {span[1]}s"
+
+
+def of_meter(meter: str, profile: str | None, span: Range) -> str:
+    """Returns the condition for one meter and one profile, or all."""
+    chosen = "" if profile is None else f" AND profile = {quoted(profile)}"
+    return f"meter = {quoted(meter)}{chosen} AND {within(span)}"

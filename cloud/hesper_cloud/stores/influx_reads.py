@@ -1,0 +1,155 @@
+"""InfluxQL queries of the store, and points turned into readings."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hesper_cloud.stores import curves
+from hesper_cloud.stores.influx_layouts import Layouts
+from hesper_cloud.stores.influx_lines import READINGS, REVISIONS, fields_of, untagged
+from hesper_cloud.stores.influx_ql import Range, field, of_meter, quoted, select, within
+from hesper_cloud.stores.influx_server import InfluxServer, Table
+from hesper_cloud.stores.port import FleetSeries, Integers, Reading, ReadValue, Series
+
+_TAGS = "meter, profile, clock_status"
+_LOOK_BACK_S = 86_400
+
+
+def versions(server: InfluxServer, layouts: Layouts, where: str) -> Iterator[Reading]:
+    """Yields readings and their revisions; `where` is the condition, without the word."""
+    for table in server.query(select("*", READINGS, where, _TAGS)):
+        yield from readings_of(table, layouts)
+    revised: dict[tuple[str, str, int, int], list[Reading]] = {}
+    for table in server.query(select("*", REVISIONS, where, f"{_TAGS}, revision")):
+        for reading in readings_of(table, layouts):
+            key = (reading.meter, reading.profile, reading.captured_at, reading.clock_status)
+            revised.setdefault(key, []).append(reading)
+    for listed in revised.values():
+        listed.sort(key=lambda reading: reading.stored_at)
+        yield from (replace(reading, revision=n) for n, reading in enumerate(listed, start=1))
+
+
+def readings_of(table: Table, layouts: Layouts) -> Iterator[Reading]:
+    """Yields the readings of one series."""
+    places = {name: place for place, name in enumerate(table.columns)}
+    for row in table.rows:
+        quantities = layouts.quantities(row[places["layout"]])
+        yield Reading(
+            meter=untagged(table.tags["meter"]),
+            profile=table.tags["profile"],
+            captured_at=row[0],
+            clock_status=int(table.tags["clock_status"]),
+            quality=row[places["quality"]],
+            received_at=row[places["received_at"]],
+            stored_at=row[places["stored_at"]],
+            values=tuple(
+                ReadValue(
+                    quantity.logical_name,
+                    row[places[name]] if name in places else None,
+                    quantity.scaler,
+                    quantity.unit,
+                )
+                for quantity, name in zip(quantities, fields_of(quantities), strict=True)
+            ),
+        )
+
+
+def latest(server: InfluxServer, layouts: Layouts, now: int) -> Iterator[Reading]:
+    """Yields the newest reading of every series, and of each layout where there are several."""
+    conditions = [f"time <= {now}s"]
+    if len(layouts.known) > 1:
+        conditions += [f"time <= {now}s AND layout = {name}" for name in layouts.known]
+    for condition in conditions:
+        query = select("*", READINGS, condition, f"{_TAGS} ORDER BY time DESC LIMIT 1")
+        for table in server.query(query):
+            yield from readings_of(table, layouts)
+
+
+def series(
+    server: InfluxServer,
+    layouts: Layouts,
+    curve: tuple[str, str, str],
+    span: Range,
+    step_s: int | None,
+) -> Series:
+    """Returns one quantity of one meter and profile."""
+    sources = layouts.having(curve[2])
+    points = []
+    where = of_meter(curve[0], curve[1], span)
+    query = select(f"{field(curve[2])}, quality, layout", READINGS, where, "clock_status")
+    for table in server.query(query) if sources else ():
+        status = int(table.tags["clock_status"])
+        for at, value, quality, layout in table.rows:
+            if layout in sources:
+                point = curves.Point(at, value, quality, sources[layout])
+                points.append(((at, status), point))
+    ordered = [point for _, point in sorted(points, key=lambda each: each[0])]
+    return curves.joined(ordered, step_s)
+
+
+def fleet_series(
+    server: InfluxServer, layouts: Layouts, curve: tuple[str, str], span: Range, step_s: int
+) -> FleetSeries:
+    """Sums each meter's last value in each step."""
+    where = f"profile = {quoted(curve[0])} AND layout = $layout AND {within(span)}"
+    step = f"time({step_s}s)"
+    last = select(f"last({field(curve[1])}) AS part", READINGS, where, f"{step}, meter")
+    query = select("sum(part), count(part)", f"({last})", within(span), step)
+    return _summed(server, layouts, curve[1], query, (span[0], 0))
+
+
+def fleet_increase(
+    server: InfluxServer, layouts: Layouts, curve: tuple[str, str], span: Range, step_s: int
+) -> FleetSeries:
+    """Sums growth between captures; a capture at a step's end belongs to that step."""
+    seen = within((span[0] + 1 - _LOOK_BACK_S, span[1] + 1))
+    where = f"profile = {quoted(curve[0])} AND layout = $layout AND {seen}"
+    step = f"time({step_s}s, 1s)"
+    difference = f"non_negative_difference({field(curve[1])}) AS growth"
+    growth = select(difference, READINGS, where, "meter")
+    parts = select("sum(growth) AS part", f"({growth})", seen, f"{step}, meter")
+    query = select("sum(part), count(part)", f"({parts})", seen, step)
+    return _summed(server, layouts, curve[1], query, (span[0], 1))
+
+
+def _summed(
+    server: InfluxServer, layouts: Layouts, logical_name: str, query: str, since: tuple[int, int]
+) -> FleetSeries:
+    """Adds up the steps of all layouts from a start on; steps begin a shift of seconds late."""
+    sources = layouts.having(logical_name)
+    if not sources:
+        return FleetSeries([], [], [], 0, 0)
+    unit = list(sources.values())[-1].unit
+    sources = {name: quantity for name, quantity in sources.items() if quantity.unit == unit}
+    scaler = min(quantity.scaler for quantity in sources.values())
+    steps: dict[int, tuple[int, int]] = {}
+    for name, quantity in sources.items():
+        factor = 10 ** (quantity.scaler - scaler)
+        for began, value, meters in _rows(server.query(query.replace("$layout", str(name)))):
+            at = began - since[1]
+            if meters and at >= since[0]:
+                before = steps.get(at, (0, 0))
+                steps[at] = (before[0] + value * factor, before[1] + meters)
+    times = sorted(steps)
+    values, meters = [steps[at][0] for at in times], [steps[at][1] for at in times]
+    return FleetSeries(times, values, meters, scaler, unit)
+
+
+def _rows(found: Iterable[Table]) -> Iterator[list[Any]]:
+    for table in found:
+        yield from table.rows
+
+
+def captured(
+    server: InfluxServer, profile: str, span: Range, meter: str | None = None
+) -> dict[str, Integers]:
+    """Returns the distinct capture times of every meter, or of one."""
+    chosen = "" if meter is None else f"meter = {quoted(meter)} AND "
+    where = f"{chosen}profile = {quoted(profile)} AND {within(span)}"
+    times: dict[str, list[int]] = {}
+    for table in server.query(select("layout", READINGS, where, "meter")):
+        name = untagged(table.tags["meter"])
+        times.setdefault(name, []).extend(row[0] for row in table.rows)
+    return {name: np.unique(np.array(found, dtype=np.int64)) for name, found in times.items()}

@@ -1,0 +1,130 @@
+"""How to speak to an InfluxDB server: line protocol in, InfluxQL out.
+
+``/write`` and ``/query`` of InfluxDB 1.x over HTTP. InfluxQL is understood by every InfluxDB from 1
+to 3, so reads are the same for all; `influx_v2.InfluxV2` writes by the 2.x interface.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple, Protocol
+
+import httpx
+import orjson
+
+from hesper_cloud.stores.port import StoreRefused, StoreUnavailable
+
+Precision = Literal["s", "ns"]
+TIMEOUT_S = 30.0
+_CHUNK_ROWS = 10_000
+_BAD_REQUEST, _TOO_LARGE, _UNPROCESSABLE = 400, 413, 422
+_LIMITS = ("limit exceeded", "max-values-per-tag", "max-series", "timeout", "retention policy")
+
+
+class Table(NamedTuple):
+    """Rows of one series: its tags, the names of the columns, and the rows."""
+
+    tags: dict[str, str]
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+class InfluxServer(Protocol):
+    """What the store asks of a server."""
+
+    def prepare(self) -> None:
+        """Makes the database if it is missing."""
+        ...
+
+    def write(self, lines: bytes, precision: Precision) -> None:
+        """Writes line protocol; it is on the server's disk on return."""
+        ...
+
+    def query(self, influxql: str, precision: Precision = "s") -> Iterator[Table]:
+        """Yields the tables of one SELECT; times are integers in `precision`."""
+        ...
+
+    def close(self) -> None:
+        """Closes connections."""
+        ...
+
+
+class InfluxV1:
+    """InfluxDB 1.x."""
+
+    def __init__(
+        self, url: str, database: str, username: str | None = None, password: str | None = None
+    ) -> None:
+        auth = (username, password or "") if username else None
+        self._database = database
+        self._http = httpx.Client(base_url=url, auth=auth, timeout=TIMEOUT_S)
+
+    def prepare(self) -> None:
+        """Makes the database if it is missing."""
+        statement = f'CREATE DATABASE "{self._database}"'
+        self._checked(self._send("POST", "/query", params={"q": statement}))
+
+    def write(self, lines: bytes, precision: Precision) -> None:
+        """Writes line protocol; InfluxDB 1.x answers after its log is on disk."""
+        params = {"db": self._database, "precision": precision}
+        self._checked(self._send("POST", "/write", params=params, content=lines))
+
+    def query(self, influxql: str, precision: Precision = "s") -> Iterator[Table]:
+        """Yields the tables of one SELECT, as they arrive."""
+        params: dict[str, str | int] = {
+            "db": self._database, "q": influxql, "epoch": precision,
+            "chunked": "true", "chunk_size": _CHUNK_ROWS,
+        }  # fmt: skip
+        return tables(self._http, params)
+
+    def close(self) -> None:
+        """Closes connections."""
+        self._http.close()
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, path, **request)
+        except httpx.TransportError as error:
+            raise StoreUnavailable(f"InfluxDB cannot be reached: {error}") from error
+
+    @staticmethod
+    def _checked(response: httpx.Response) -> None:
+        if not response.is_success:
+            raise refusal(response.status_code, response.text)
+
+
+def tables(http: httpx.Client, params: dict[str, str | int]) -> Iterator[Table]:
+    """Yields the tables of a chunked InfluxQL answer.
+
+    Raises:
+        StoreUnavailable: the server cannot be reached or answers with an error.
+    """
+    try:
+        with http.stream("GET", "/query", params=params) as response:
+            if not response.is_success:
+                text = response.read().decode("utf-8", "replace")
+                raise StoreUnavailable(f"InfluxDB answers {response.status_code}: {text[:300]}")
+            for line in response.iter_lines():
+                if line:
+                    yield from _tables(orjson.loads(line))
+    except (httpx.TransportError, orjson.JSONDecodeError) as error:
+        raise StoreUnavailable(f"InfluxDB cannot be read: {error}") from error
+
+
+def _tables(answer: dict[str, Any]) -> Iterator[Table]:
+    for result in (answer, *answer.get("results", ())):
+        if "error" in result:
+            raise StoreUnavailable(f"InfluxDB: {result['error']}")
+        for series in result.get("series", ()):
+            yield Table(series.get("tags", {}), series["columns"], series.get("values", []))
+
+
+def refusal(status: int, text: str) -> StoreUnavailable | StoreRefused:
+    """Returns the error for an answer to a write.
+
+    A server's limits are a person's to raise; until then the data waits. What the server calls
+    malformed it will never take.
+    """
+    message = f"InfluxDB answers {status}: {text[:300]}"
+    for_good = status in {_BAD_REQUEST, _TOO_LARGE, _UNPROCESSABLE}
+    if for_good and not any(limit in text for limit in _LIMITS):
+        return StoreRefused(message)
+    return StoreUnavailable(message)

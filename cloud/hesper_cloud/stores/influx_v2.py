@@ -1,0 +1,62 @@
+"""InfluxDB 2.x: administration and writes through influxdb-client, reads by InfluxQL.
+
+Lines go out as ready bytes, synchronously: the batching writer of the client hides failures.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+from influxdb_client.client.influxdb_client import InfluxDBClient
+from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.rest import ApiException
+from urllib3.exceptions import HTTPError
+
+from hesper_cloud.stores.influx_server import TIMEOUT_S, Precision, Table, refusal, tables
+from hesper_cloud.stores.port import StoreUnavailable
+
+
+class InfluxV2:
+    """InfluxDB 2.x; the bucket's name serves as the database's name for InfluxQL."""
+
+    def __init__(self, url: str, bucket: str, organisation: str, token: str) -> None:
+        self._bucket = bucket
+        self._organisation = organisation
+        self._client: Any = InfluxDBClient(  # the library has no types
+            url=url, token=token, org=organisation, timeout=int(TIMEOUT_S * 1000)
+        )
+        self._writer: Any = self._client.write_api(write_options=SYNCHRONOUS)
+        self._http = httpx.Client(
+            base_url=url, headers={"Authorization": f"Token {token}"}, timeout=TIMEOUT_S
+        )
+
+    def prepare(self) -> None:
+        """Makes the bucket if it is missing."""
+        try:
+            buckets = self._client.buckets_api()
+            if not buckets.find_buckets(name=self._bucket).buckets:
+                buckets.create_bucket(bucket_name=self._bucket, org=self._organisation)
+        except (ApiException, HTTPError) as error:
+            raise StoreUnavailable(f"InfluxDB bucket {self._bucket!r}: {error}") from error
+
+    def write(self, lines: bytes, precision: Precision) -> None:
+        """Writes line protocol; the server answers after its log is on disk."""
+        try:
+            self._writer.write(bucket=self._bucket, record=lines, write_precision=precision)
+        except ApiException as error:
+            raise refusal(error.status or 0, str(error.body or error.reason)) from error
+        except HTTPError as error:
+            raise StoreUnavailable(f"InfluxDB cannot be reached: {error}") from error
+
+    def query(self, influxql: str, precision: Precision = "s") -> Iterator[Table]:
+        """Yields the tables of one SELECT."""
+        params: dict[str, str | int] = {
+            "db": self._bucket, "q": influxql, "epoch": precision, "chunked": "true",
+        }  # fmt: skip
+        return tables(self._http, params)
+
+    def close(self) -> None:
+        """Closes connections."""
+        self._writer.close()
+        self._client.close()
+        self._http.close()
