@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 from hesper_dlms import axdr, obis
-from hesper_dlms.apdu import AccessSelection, CosemAttribute, CosemMethod, DataAccessResult
+from hesper_dlms.apdu import (
+    CLOCK_TIME,
+    AccessSelection,
+    CosemAttribute,
+    CosemMethod,
+    DataAccessResult,
+    capture_object,
+)
 from hesper_dlms.client import AssociationSettings, Authentication, SecuritySettings
 from hesper_dlms.errors import LinkError, ServiceError
 from hesper_dlms.exchange import Exchange
@@ -44,7 +51,15 @@ class Meter:
             ENERGY: axdr.encode(axdr.double_long_unsigned(1234567)),
             NAME: axdr.encode(axdr.octet_string(b"HSP0012642984000")),
             LONG: axdr.encode(axdr.octet_string(bytes(range(256)) * 20)),
+            **_profile(),
+            CosemAttribute(3, obis.ACTIVE_ENERGY_IMPORT, 3): axdr.encode(
+                axdr.structure(axdr.integer(-3), axdr.enum(30))
+            ),
+            CosemAttribute(15, bytes((0, 0, 40, 0, 0, 255)), 2): axdr.encode(
+                axdr.array(_listed(3, obis.ACTIVE_ENERGY_IMPORT), _listed(8, obis.CLOCK))
+            ),
         }
+        self.server: LogicalServer | None = None
         self.selections: list[AccessSelection | None] = []
         self.actions: list[bytes | None] = []
 
@@ -52,6 +67,9 @@ class Meter:
         self, client: int, attribute: CosemAttribute, selection: AccessSelection | None
     ) -> bytes:
         self.selections.append(selection)
+        if attribute == COUNTER:
+            last = self.server.last_received_counter if self.server else 0
+            return axdr.encode(axdr.double_long_unsigned(last))
         if attribute not in self.values:
             raise ServiceError(DataAccessResult.OBJECT_UNDEFINED)
         return self.values[attribute]
@@ -68,6 +86,28 @@ class Meter:
         return octets
 
 
+def _listed(class_id: int, logical_name: bytes) -> axdr.Data:
+    name = axdr.octet_string(logical_name)
+    rights = axdr.structure(axdr.array(), axdr.array())
+    return axdr.structure(axdr.long_unsigned(class_id), axdr.unsigned(0), name, rights)
+
+
+def _profile() -> dict[CosemAttribute, bytes]:
+    """Two rows of a load profile."""
+    columns = axdr.array(capture_object(CLOCK_TIME), capture_object(ENERGY))
+    times = (bytes.fromhex(f"07ea0101ff0a{minute:02x}0000000000") for minute in (0, 15))
+    rows = [
+        axdr.structure(axdr.octet_string(time), axdr.double_long_unsigned(100 + number))
+        for number, time in enumerate(times)
+    ]
+    values = {3: columns, 4: axdr.double_long_unsigned(900), 2: axdr.array(*rows)}
+    return {
+        CosemAttribute(7, obis.LOAD_PROFILE_1, number): axdr.encode(value)
+        for number, value in values.items()
+    }
+
+
+COUNTER = CosemAttribute(1, obis.INVOCATION_COUNTER, 2)
 ENERGY = CosemAttribute(3, obis.ACTIVE_ENERGY_IMPORT, 2)
 NAME = CosemAttribute(1, obis.LOGICAL_DEVICE_NAME, 2)
 LONG = CosemAttribute(1, obis.parse("0.0.96.50.0.255"), 2)

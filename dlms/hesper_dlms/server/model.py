@@ -89,7 +89,9 @@ class LogicalServer:
     ) -> None:
         self.objects = objects
         self.sent_counter = sent_counter
-        self.received_counters: ReceivedCounters = received_counters or {}
+        self.received_counters: ReceivedCounters = (
+            {} if received_counters is None else received_counters
+        )
         self.max_pdu = max_pdu
 
     def next_counter(self) -> int:
