@@ -6,6 +6,7 @@ come from meters, customers or gateways can never become markup.
 
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -145,42 +146,55 @@ def put(cell: Cell) -> None:
         cell()
 
 
-def table(
-    title: str,
-    headers: Sequence[str],
-    rows: Sequence[Sequence[Cell]],
-    numbers: frozenset[int] = frozenset(),
-) -> ui.element:
-    """Draws a table that folds into cards on a phone; `numbers` are the right-aligned columns."""
-    return grouped_table(title, headers, [("", "", rows)], numbers)
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of a table: their headers, and by place which hold numbers, which need room."""
+
+    headers: Sequence[str]
+    numbers: frozenset[int] = frozenset()
+    wide_only: frozenset[int] = frozenset()
+    folding: bool = True  # into cards on a phone; else it stays a narrow table
+
+    def classes(self, index: int) -> str:
+        """Returns the classes of a cell in this column."""
+        return ("number " if index in self.numbers else "") + (
+            "wide-only" if index in self.wide_only else ""
+        )
+
+
+def table(title: str, columns: Columns, rows: Sequence[Sequence[Cell]]) -> ui.element:
+    """Draws a table."""
+    return grouped_table(title, columns, [("", "", rows)])
 
 
 def grouped_table(
-    title: str,
-    headers: Sequence[str],
-    groups: Sequence[tuple[str, str, Sequence[Sequence[Cell]]]],
-    numbers: frozenset[int] = frozenset(),
+    title: str, columns: Columns, groups: Sequence[tuple[str, str, Sequence[Sequence[Cell]]]]
 ) -> ui.element:
     """Draws a table whose rows stand in groups of (name, note, rows)."""
-    with box("div", "table-wrap") as wrap, box("table", "rows folding"):
+    classes = "rows folding" if columns.folding else "rows"
+    with box("div", "table-wrap") as wrap, box("table", classes):
         Text(title, "caption", "visually-hidden")
         with box("thead"), box("tr"):
-            for index, header in enumerate(headers):
-                Text(header, "th", "number" if index in numbers else "", scope="col")
+            for index, header in enumerate(columns.headers):
+                Text(header, "th", columns.classes(index), scope="col")
         for name, note, rows in groups:
             with box("tbody"):
                 if name:
-                    with box("tr"), box("th", "group", scope="rowgroup", colspan=len(headers)):
-                        Text(name)
-                        Text(note, classes="meta")
+                    _group_row(name, note, len(columns.headers))
                 for row in rows:
-                    _row(headers, row, numbers)
+                    _row(columns, row)
     return wrap
 
 
-def _row(headers: Sequence[str], cells: Sequence[Cell], numbers: frozenset[int]) -> None:
+def _group_row(name: str, note: str, width: int) -> None:
+    with box("tr"), box("th", "group", scope="rowgroup", colspan=width):
+        Text(name)
+        Text(note, classes="meta")
+
+
+def _row(columns: Columns, cells: Sequence[Cell]) -> None:
     with box("tr"):
         for index, cell in enumerate(cells):
-            classes = "number" if index in numbers else ""
-            with box("td", classes, data_label=headers[index] or None if index else None):
+            label = columns.headers[index] or None if index else None
+            with box("td", columns.classes(index), data_label=label):
                 put(cell)

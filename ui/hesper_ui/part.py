@@ -31,6 +31,14 @@ class Part(Generic[T]):
         self._complaint = box("div", "fold")
         self._area = box("div", "live-area fold")
 
+    async def show(self) -> None:
+        """Loads for the first time, where the page is nothing without this part.
+
+        Raises:
+            ServiceError: what the service refused with; the page is replaced by it.
+        """
+        self._take(await self._load(await self._desk.actor()))
+
     async def refresh(self) -> None:
         """Loads again and draws if the answer differs from what is shown."""
         try:
@@ -39,6 +47,9 @@ class Part(Generic[T]):
             self._complain(f"Not up to date: {sentence(str(refusal))}")
             return
         self._complain("")
+        self._take(answer)
+
+    def _take(self, answer: T) -> None:
         if answer == self._shown or self._area.is_deleted:
             return
         self._shown = answer

@@ -9,7 +9,18 @@ from nicegui.page_arguments import PageArguments
 from hesper_ui import states
 from hesper_ui.desk import Desk
 from hesper_ui.dialogs import decide
-from hesper_ui.elements import Cell, Text, ago, box, button, grouped_table, link, marked, panel
+from hesper_ui.elements import (
+    Cell,
+    Columns,
+    Text,
+    ago,
+    box,
+    button,
+    grouped_table,
+    link,
+    marked,
+    panel,
+)
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.services import Actor, AlertRow, Invalid, Permission
 from hesper_ui.views import attention_words
@@ -19,7 +30,7 @@ from hesper_ui.views.wording import plural
 STATES = {"": "Open", "new": "New", "acknowledged": "Acknowledged", "cleared": "Cleared"}
 SEVERITIES = {"": "Any severity", "critical": "Critical", "warning": "Warning", "info": "Info"}
 MOST = 300
-HEADERS = ("Severity", "What", "Where", "Raised", "State", "")
+COLUMNS = Columns(("Severity", "What", "Where", "Raised", "State", ""))
 
 
 async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
@@ -45,7 +56,7 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
         _draw(rows, desk, host, part, actor.may(Permission.ACKNOWLEDGE_ALERT))
 
     part = Part(desk, load, draw)
-    await part.refresh()
+    await part.show()
     watch("alerts", part.refresh)
     look_every(15.0, part.refresh)
 
@@ -80,7 +91,7 @@ def _draw(
         for rule, group in ordered
     ]
     with panel("By cause, worst first", plural(len(rows), "alert")):
-        grouped_table("Alerts", HEADERS, groups)
+        grouped_table("Alerts", COLUMNS, groups)
 
 
 def _worst(group: Sequence[AlertRow]) -> tuple[int, float]:

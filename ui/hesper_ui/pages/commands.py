@@ -49,7 +49,7 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     )
     queue = Part(desk, load, draw)
     await kill.refresh()
-    await queue.refresh()
+    await queue.show()
     watch("commands", queue.refresh)
     look_every(10.0, queue.refresh)
     look_every(10.0, kill.refresh)

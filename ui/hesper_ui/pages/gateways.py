@@ -6,24 +6,27 @@ from nicegui.page_arguments import PageArguments
 
 from hesper_ui import states
 from hesper_ui.desk import Desk
-from hesper_ui.elements import Cell, Text, ago, box, link, marked, moment, panel, table
+from hesper_ui.elements import Cell, Columns, Text, ago, box, link, marked, moment, panel, table
 from hesper_ui.part import Part, look_every
 from hesper_ui.services import Actor, GatewayRow
 from hesper_ui.views import gateway_words
 from hesper_ui.views.looks import gateway_state
 from hesper_ui.views.wording import plural
 
-HEADERS = (
-    "Gateway",
-    "Status",
-    "Last heard",
-    "Up since",
-    "Meters",
-    "Backlog",
-    "Oldest unreceipted",
-    "Outbox",
-    "Clock",
-    "Version",
+COLUMNS = Columns(
+    (
+        "Gateway",
+        "Status",
+        "Last heard",
+        "Up since",
+        "Meters",
+        "Backlog",
+        "Oldest unreceipted",
+        "Outbox",
+        "Clock",
+        "Version",
+    ),
+    numbers=frozenset({4, 5, 7, 8}),
 )
 
 
@@ -32,7 +35,7 @@ async def build(desk: Desk, _actor: Actor, _: PageArguments) -> None:
     with box("div", "page-head"), box("div", "titles"):
         Text("Gateways", "h1", tabindex="-1")
     part = Part(desk, desk.services.gateways.list, _draw)
-    await part.refresh()
+    await part.show()
     look_every(5.0, part.refresh)
 
 
@@ -48,7 +51,7 @@ def _draw(rows: Sequence[GatewayRow]) -> None:
             states.notice("warning", text, "warning")
     ordered = sorted(rows, key=lambda row: (row.state == "online", row.id))
     with panel("As they last reported", note):
-        table("Gateways", HEADERS, [_cells(row) for row in ordered], frozenset({4, 5, 7, 8}))
+        table("Gateways", COLUMNS, [_cells(row) for row in ordered])
 
 
 def _cells(row: GatewayRow) -> list[Cell]:

@@ -3,13 +3,18 @@
 from collections.abc import Sequence
 
 from hesper_ui import states
-from hesper_ui.elements import Cell, Text, ago, box, link, mark, marked, moment, table
+from hesper_ui.elements import Cell, Columns, Text, ago, box, link, mark, marked, moment, table
 from hesper_ui.services import EventRow, GapRow, LatestValue, MeterDetail
 from hesper_ui.views import doubts
 from hesper_ui.views.looks import severity
 from hesper_ui.views.wording import MISSING, plural, scaled
 
-HEADERS = ("Quantity", "Value", "Unit", "OBIS code", "Captured")
+COLUMNS = Columns(
+    ("Quantity", "Value", "Unit", "OBIS code", "Captured"),
+    numbers=frozenset({1}),
+    wide_only=frozenset({3}),
+    folding=False,
+)
 
 
 def registers(meter: str, rows: Sequence[LatestValue]) -> None:
@@ -18,7 +23,7 @@ def registers(meter: str, rows: Sequence[LatestValue]) -> None:
         states.empty("No register read yet", "The gateway reads them once a minute by itself.")
         return
     with box("div", data_values=meter):
-        table("Registers", HEADERS, [_register(row) for row in rows], frozenset({1}))
+        table("Registers", COLUMNS, [_register(row) for row in rows])
 
 
 def _register(row: LatestValue) -> list[Cell]:

@@ -8,7 +8,7 @@ from nicegui import ui
 
 from hesper_ui import states
 from hesper_ui.desk import Desk
-from hesper_ui.elements import Cell, Text, box, marked, moment, panel, table
+from hesper_ui.elements import Cell, Columns, Text, box, marked, moment, panel, table
 from hesper_ui.part import Part
 from hesper_ui.services import Actor, GapRow, Series
 from hesper_ui.views import charts, doubts, load_profile
@@ -19,6 +19,9 @@ REGISTER = "1.0.1.8.0.255"  # active energy import, the register every load prof
 RANGES = {"24 h": 1, "7 days": 7, "30 days": 30}
 MOST_POINTS = 3000
 MOST_ROWS = 200
+COLUMNS = Columns(
+    ("Interval ends", "Mean power, kW", "Note"), numbers=frozenset({1}), folding=False
+)
 
 
 class Shown(NamedTuple):
@@ -133,8 +136,7 @@ def _table(profile: LoadProfile) -> None:
         cause = f"{plural(band.count, 'interval')} missing: {doubts.cause(band.cause)}"
         rows.append((band.end, [_moment(band.end), "–", _missing(cause)]))
     rows.sort(key=lambda row: -row[0])
-    headers = ("Interval ends", "Mean power, kW", "Note")
-    table("Load profile", headers, [cells for _, cells in rows[:MOST_ROWS]], frozenset({1}))
+    table("Load profile", COLUMNS, [cells for _, cells in rows[:MOST_ROWS]])
 
 
 def _moment(at: int) -> Cell:

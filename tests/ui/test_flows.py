@@ -1,0 +1,270 @@
+"""Pages and dialogs in NiceGUI's user simulation: what a person sees and can do."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+import pytest_asyncio
+from console_double.app import create_app
+from console_double.fleet import SCRIPT, Fleet
+from console_double.services import PASSWORD, DoubleServices
+from nicegui import ui
+from nicegui.functions.download import download
+from nicegui.functions.navigate import Navigate
+from nicegui.functions.notify import notify
+from nicegui.testing import User
+from nicegui.testing.general import nicegui_reset_globals
+
+from hesper_ui.elements import Text
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+METER, TAIL = "HES12643021", "3021"
+PATIENCE_S = 5.0
+
+
+class Console:
+    """The application with any number of people before it."""
+
+    def __init__(self, services: DoubleServices, transport: httpx.ASGITransport) -> None:
+        self.services = services
+        self._transport = transport
+
+    @asynccontextmanager
+    async def person(self, name: str) -> AsyncIterator[User]:
+        async with httpx.AsyncClient(transport=self._transport, base_url="http://test") as client:
+            answer = await client.post("/login", data={"username": name, "password": PASSWORD})
+            assert answer.status_code == 303
+            yield User(client)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def console() -> AsyncIterator[Console]:
+    """One application for the module: NiceGUI is made of globals."""
+    with nicegui_reset_globals():
+        os.environ["NICEGUI_USER_SIMULATION"] = "true"
+        services = DoubleServices()
+        services.commands.STEP_S = 0.01
+        app = create_app(services)
+        try:
+            async with app.router.lifespan_context(app):
+                yield Console(services, httpx.ASGITransport(app))
+        finally:
+            os.environ.pop("NICEGUI_USER_SIMULATION", None)
+            ui.navigate, ui.notify, ui.download = Navigate(), notify, download
+
+
+@pytest.fixture(autouse=True)
+def fresh(console: Console) -> None:
+    """Every test begins with the same fleet and no command."""
+    console.services.fleet = Fleet()
+    console.services.commands.keys.clear()
+    console.services.down = False
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits for what the server does by itself."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def texts(user: User) -> str:
+    """Returns all text on the page."""
+    assert user.client is not None
+    elements = user.client.elements.values()
+    return "\n".join(e.text for e in elements if isinstance(e, Text) and e.text)
+
+
+async def press(user: User, label: str) -> None:
+    """Clicks the newest button with this label."""
+    assert user.client is not None
+    found = [e for e in user.client.elements.values() if isinstance(e, Text) and e.text == label]
+    with user:
+        listener = next(
+            each
+            for each in found[-1]._event_listeners.values()
+            if each.type == "click" and each.handler
+        )
+        found[-1]._handle_event({"listener_id": listener.id, "args": {}})
+    await asyncio.sleep(0)
+
+
+async def open_dialog(user: User) -> None:
+    await user.open(f"/meters/{METER}")
+    await user.should_see("Disconnect supply…", retries=20)
+    await press(user, "Disconnect supply…")
+    await user.should_see(f"Disconnect supply to {METER}?")
+
+
+async def fill_in(user: User, reason: str, tail: str) -> None:
+    next(iter(user.find(kind=ui.select).elements)).value = reason
+    next(iter(user.find(marker="serial-tail").elements)).value = tail
+
+
+def disabled(user: User, label: str) -> bool:
+    assert user.client is not None
+    found = [e for e in user.client.elements.values() if isinstance(e, Text) and e.text == label]
+    return "disabled" in found[-1].props
+
+
+async def test_without_a_session_every_page_leads_to_the_sign_in(console):
+    transport = console._transport
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        for path in ("/", "/meters", f"/meters/{METER}", "/alerts", "/gateways", "/commands"):
+            answer = await client.get(path)
+            assert answer.status_code == 303
+            assert answer.headers["location"].startswith("/login?next=")
+
+
+async def test_the_overview_shows_figures_and_what_needs_a_person(console):
+    async with console.person("operator") as user:
+        await user.open("/")
+        await user.should_see("Meters online", retries=20)
+        await user.should_see("Terminal cover opened", retries=20)
+        assert "Gateway gw-push is offline; 8 meters behind it" in texts(user)
+
+
+async def test_an_empty_fleet_gets_first_steps(console):
+    console.services.fleet = Fleet(0)
+    async with console.person("operator") as user:
+        await user.open("/")
+        await user.should_see("No meter has reported yet", retries=20)
+
+
+async def test_a_meter_that_is_not_there_is_said_to_be_so(console):
+    async with console.person("operator") as user:
+        await user.open("/meters/NOBODY")
+        await user.should_see("Nothing here under this name", retries=20)
+
+
+async def test_a_store_that_is_away_gives_a_retry(console):
+    console.services.down = True
+    async with console.person("operator") as user:
+        await user.open("/alerts")
+        await user.should_see("This page could not be loaded", retries=20)
+        console.services.down = False
+        await press(user, "Try again")
+        await user.should_see("By cause, worst first", retries=20)
+
+
+async def test_a_viewer_may_look_and_is_told_why_not_command(console):
+    async with console.person("vera") as user:
+        await user.open(f"/meters/{METER}")
+        await user.should_see("Your role (viewer) may look, not command.", retries=20)
+        assert "Disconnect supply…" not in texts(user)
+
+
+async def test_life_support_blocks_the_disconnect_and_says_so(console):
+    meter = next(m.id for m in console.services.fleet.meters.values() if m.life_support)
+    async with console.person("operator") as user:
+        await user.open(f"/meters/{meter}")
+        await user.should_see("Disconnect supply…", retries=20)
+        assert disabled(user, "Disconnect supply…")
+        assert "The customer is flagged for life support." in texts(user)
+
+
+async def test_a_disconnect_needs_a_reason_and_the_last_digits(console):
+    async with console.person("operator") as user:
+        await open_dialog(user)
+        assert disabled(user, "Request disconnect")
+        await fill_in(user, "Customer moved out", "0000")
+        assert disabled(user, "Request disconnect")
+        await fill_in(user, "Customer moved out", TAIL)
+        assert not disabled(user, "Request disconnect")
+        await fill_in(user, "Other (say which)", TAIL)
+        assert disabled(user, "Request disconnect")
+
+
+async def test_ten_rapid_clicks_make_one_command(console):
+    async with console.person("operator") as user:
+        await open_dialog(user)
+        await fill_in(user, "Customer moved out", TAIL)
+        for _ in range(10):
+            await press(user, "Request disconnect")
+        await user.should_see("awaiting approval", retries=20)
+        assert len(console.services.fleet.commands) == 1
+
+
+async def test_a_request_is_approved_by_another_person_and_confirmed(console):
+    async with console.person("operator") as asking, console.person("approver") as other:
+        await open_dialog(asking)
+        await fill_in(asking, "Customer moved out", TAIL)
+        await press(asking, "Request disconnect")
+        await until(lambda: bool(console.services.fleet.commands))
+        await other.open("/commands")
+        await other.should_see("Approve…", retries=20)
+        await press(other, "Approve…")
+        await other.should_see(f"Approve: disconnect supply to {METER}?", retries=20)
+        next(iter(other.find(marker="approval-password").elements)).value = "wrong"
+        await press(other, "Approve disconnect")
+        await other.should_see("The password is not right.", retries=20)
+        next(iter(other.find(marker="approval-password").elements)).value = PASSWORD
+        await press(other, "Approve disconnect")
+        await until(lambda: console.services.fleet.meters[METER].relay_output is False)
+        await asking.open(f"/meters/{METER}")
+        await asking.should_see("confirmed by read-back", retries=20)
+        await asking.should_see("Reconnect supply…", retries=20)
+
+
+async def test_nobody_approves_what_they_asked_for(console):
+    async with console.person("approver") as user:
+        await open_dialog(user)
+        await fill_in(user, "Customer moved out", TAIL)
+        await press(user, "Request disconnect")
+        await until(lambda: bool(console.services.fleet.commands))
+        await user.open("/commands")
+        await user.should_see("Withdraw", retries=20)
+        assert disabled(user, "Approve…")
+
+
+async def test_a_session_that_ended_can_do_nothing_more(console):
+    async with console.person("operator") as user:
+        await open_dialog(user)
+        await fill_in(user, "Customer moved out", TAIL)
+        console.services.sessions.clear()
+        await press(user, "Request disconnect")
+        await user.should_see("Sign in first.", retries=20)
+        assert console.services.fleet.commands == {}
+
+
+async def test_alerts_are_acknowledged_with_a_note(console):
+    async with console.person("operator") as user:
+        await user.open("/alerts?severity=critical")
+        await user.should_see("Terminal cover opened", retries=20)
+        await press(user, "Acknowledge…")
+        await user.should_see("Acknowledge this alert?")
+        await press(user, "Acknowledge")
+        seen = console.services.fleet.alerts
+        await until(lambda: any(alert.state == "acknowledged" for alert in seen))
+        assert "has been silent" not in texts(user)
+
+
+async def test_the_kill_switch_is_engaged_with_a_reason(console):
+    async with console.person("operator") as user:
+        await user.open("/commands")
+        await user.should_see("Stop all commands…", retries=20)
+        await press(user, "Stop all commands…")
+        assert disabled(user, "Stop all commands")
+        next(iter(user.find(kind=ui.input).elements)).value = "storm"
+        await press(user, "Stop all commands")
+        await until(lambda: console.services.commands.switch.engaged)
+
+
+async def test_texts_of_meters_and_customers_are_never_markup(console):
+    meter = list(console.services.fleet.meters)[5]
+    async with console.person("operator") as user:
+        for path in ("/alerts", f"/meters/{meter}"):
+            client = await user.open(path)
+            await user.should_see("window.pwned", retries=20)
+            for element in client.elements.values():
+                assert SCRIPT not in str(element.props.get("innerHTML", ""))
+
+
+async def test_the_navigation_follows_the_page(console):
+    async with console.person("operator") as user:
+        client = await user.open("/gateways")
+        current = [e for e in client.elements.values() if e.props.get("aria-current") == "page"]
+        assert [element.props["href"] for element in current] == ["/gateways"]

@@ -1,0 +1,164 @@
+"""What stands before the pages: sign-in, cookies, origins, headers, and the grid's JSON."""
+
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from console_double.services import PASSWORD, DoubleServices
+from fastapi import FastAPI
+
+from hesper_ui import endpoints, login
+from hesper_ui.assets import Assets
+from hesper_ui.guard import Guard
+
+BASE = "http://hesper.test"
+
+
+@pytest.fixture
+def app(services: DoubleServices) -> FastAPI:
+    """The console without NiceGUI's part, which cannot be mounted twice in one process."""
+    app, assets = FastAPI(), Assets()
+    assets.serve(app)
+    app.include_router(login.router(services, assets))
+    app.include_router(endpoints.router(services))
+    app.add_middleware(Guard)
+    return app
+
+
+@pytest.fixture
+async def browser(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as client:
+        yield client
+
+
+async def sign_in(
+    browser: httpx.AsyncClient, name: str = "operator", **more: str
+) -> httpx.Response:
+    return await browser.post("/login", data={"username": name, "password": PASSWORD, **more})
+
+
+async def test_a_session_cookie_is_opaque_and_out_of_reach_of_scripts(browser):
+    answer = await sign_in(browser)
+    cookie = answer.headers["set-cookie"]
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/"
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert "operator" not in cookie
+
+
+async def test_a_wrong_password_is_said_and_the_name_kept_as_text(browser):
+    name = '"><script>alert(1)</script>'
+    answer = await browser.post("/login", data={"username": name, "password": "no"})
+    assert answer.status_code == 401
+    assert 'role="alert"' in answer.text
+    assert "<script>alert" not in answer.text
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("target", "kept"),
+    [
+        ("/meters/HES1?view=silent", "/meters/HES1?view=silent"),
+        ("https://evil.test/", "/"),
+        ("//evil.test", "/"),
+        ("/\\evil.test", "/"),
+        ("/a\r\nb", "/"),
+    ],
+)
+async def test_after_sign_in_only_our_own_pages_follow(browser, target, kept):
+    answer = await sign_in(browser, next=target)
+    assert answer.headers["location"] == kept
+
+
+async def test_signing_out_ends_the_session_everywhere(browser, services):
+    await sign_in(browser)
+    assert (await browser.get("/console/session")).json()["role"] == "operator"
+    await browser.post("/logout")
+    assert services.sessions == {}
+    assert (await browser.get("/console/session")).json() == {"signed_in": False}
+
+
+async def test_a_form_larger_than_a_form_is_refused(browser):
+    answer = await browser.post("/login", data={"username": "x" * 10_000, "password": "y"})
+    assert answer.status_code == 401
+
+
+async def test_the_grid_pages_sorts_and_searches_on_the_server(browser):
+    await sign_in(browser)
+    page = (await browser.get("/console/meters?limit=10&offset=5&descending=true")).json()
+    assert (len(page["rows"]), page["total"]) == (10, 60)
+    ids = [row["id"] for row in page["rows"]]
+    assert ids == sorted(ids, reverse=True)
+    found = (await browser.get(f"/console/meters?q={ids[0].lower()}")).json()
+    assert [row["id"] for row in found["rows"]] == [ids[0]]
+    silent = (await browser.get("/console/meters?view=silent")).json()
+    assert {row["state"]["word"] for row in silent["rows"]} == {"silent"}
+
+
+async def test_the_grid_asks_for_a_session_and_for_sense(browser):
+    assert (await browser.get("/console/meters")).status_code == 401
+    await sign_in(browser)
+    assert (await browser.get("/console/meters?view=nonsense")).status_code == 422
+
+
+async def test_the_grid_says_when_the_store_is_away(browser, services):
+    await sign_in(browser)
+    services.down = True
+    answer = await browser.get("/console/meters")
+    assert answer.status_code == 503
+    assert "store" in answer.json()["error"]
+
+
+async def test_foreign_pages_can_change_nothing(browser):
+    answer = await browser.post(
+        "/login",
+        data={"username": "operator", "password": PASSWORD},
+        headers={"Origin": "https://evil.test"},
+    )
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("origin", "reached"),
+    [(BASE, True), (None, True), ("https://evil.test", False), ("https://proxy.test", True)],
+)
+async def test_foreign_pages_open_no_socket(origin, reached):
+    asked, sent = [], []
+
+    async def inner(scope, receive, send):
+        asked.append(scope["path"])
+
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"host", b"hesper.test")]
+    if origin:
+        headers.append((b"origin", origin.encode()))
+    scope = {"type": "websocket", "path": "/api/v1/live", "headers": headers}
+    await Guard(inner, ["https://proxy.test"])(scope, receive, send)
+    assert bool(asked) is reached
+    assert [message["code"] for message in sent] == ([] if reached else [1008])
+
+
+async def test_pages_forbid_everything_that_is_not_ours(browser):
+    answer = await browser.get("/login")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert not re.search(r"(?:src|href)=\"(?:https?:)?//", answer.text)
+
+
+async def test_our_files_are_kept_by_browsers_under_their_digest(browser):
+    page = await browser.get("/login")
+    stylesheet = re.search(r'href="([^"]+console\.css)"', page.text)
+    assert stylesheet is not None
+    answer = await browser.get(stylesheet[1])
+    assert answer.status_code == 200
+    assert "immutable" in answer.headers["cache-control"]
+    assert "http" not in re.sub(r"/\*.*?\*/", "", answer.text, flags=re.DOTALL)
