@@ -18,7 +18,7 @@ from hesper_sim.faults import DRIFT_S, SAG_PERMILLE, Fault
 from hesper_sim.fleet import Fleet
 from hesper_sim.grid import Feeder
 from hesper_sim.history import History
-from hesper_sim.journal import Journal, Record
+from hesper_sim.journal import Record, Recorder
 from hesper_sim.load import LoadModel
 from hesper_sim.meter import Control, Flow, Meter
 
@@ -43,7 +43,7 @@ Clock = Callable[[], float]
 class District:
     """All the meters of a fleet and what happens to them."""
 
-    def __init__(self, fleet: Fleet, history: History, journal: Journal, clock: Clock) -> None:
+    def __init__(self, fleet: Fleet, history: History, journal: Recorder, clock: Clock) -> None:
         self.fleet = fleet
         self.history = history
         self.clock = clock
@@ -80,7 +80,7 @@ class District:
         captured = [
             (meter, at, meter.capture(at)) for at in instants for meter in self.meters.values()
         ]
-        self._journal.append(_latch_record(meter, at, row) for meter, at, row in captured)
+        self._journal.append(latch_record(meter, at, row) for meter, at, row in captured)
         for meter, at, row in captured:
             meter.profile.append(at, row)
         self.latched_rows += len(captured)
@@ -197,7 +197,8 @@ def _flow_of(meter: Meter, output: bool) -> Flow:
     return Flow.REVERSED if Fault.REVERSE_ENERGY in meter.faults else Flow.NORMAL
 
 
-def _latch_record(meter: Meter, at: int, row: tuple[int, ...]) -> Record:
+def latch_record(meter: Meter, at: int, row: tuple[int, ...]) -> Record:
+    """Return the journal record of one row of a load profile."""
     return {
         "k": "latch",
         "meter": meter.serial,

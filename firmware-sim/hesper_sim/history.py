@@ -17,7 +17,7 @@ LEAST_DEPTH: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The past that all meters of a fleet share; times in epoch seconds."""
+    """The past that all meters of a fleet share, up to its birth; times in epoch seconds."""
 
     born_at: int
     capture_period_s: int
@@ -40,11 +40,11 @@ class History:
         oldest = max(start, self.oldest_at(now))
         period = self.capture_period_s
         first = -(-oldest // period) * period
-        last = min(end, self.born_at)
+        last = min(end, self.born_at - 1)
         past = [Row(at, meter.capture(at)) for at in range(first, last + 1, period)]
         return past + meter.profile.between(oldest, end)
 
     def entries_in_use(self, meter: Meter, now: int) -> int:
         """Return how many rows a meter's load profile holds."""
-        past = range(self.oldest_at(now), self.born_at + 1, self.capture_period_s)
+        past = range(self.oldest_at(now), self.born_at, self.capture_period_s)
         return len(past) + len(meter.profile)

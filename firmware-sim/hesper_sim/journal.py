@@ -24,11 +24,33 @@ import os
 from collections.abc import Iterable, Iterator
 from io import BufferedRandom
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hesper_sim.errors import JournalError
 
 Record = dict[str, Any]
+
+
+class Recorder(Protocol):
+    """What remembers records durably."""
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Return when the records cannot be lost any more."""
+        ...
+
+    def close(self) -> None:
+        """Take no more records."""
+        ...
+
+
+class Forgetful:
+    """A recorder for meters that only answer what is computed."""
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Forget them."""
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class Journal:

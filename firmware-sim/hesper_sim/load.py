@@ -68,13 +68,12 @@ class LoadCurve:
         """Return the energy from the anchor to `at` (epoch seconds)."""
         cycles, rest = divmod(at - ANCHOR, CYCLE_S)
         slot, part_s = divmod(rest, SLOT_S)
+        (t0, t1, t2, t3), (p0, p1, p2, p3) = self._totals, self._powers
         return Energy(
-            *(
-                (cycles * totals[SLOTS] + totals[slot] + powers[slot] * part_s)
-                * scale_permille
-                // 1000
-                for totals, powers in zip(self._totals, self._powers, strict=True)
-            )
+            (cycles * t0[SLOTS] + t0[slot] + p0[slot] * part_s) * scale_permille // 1000,
+            (cycles * t1[SLOTS] + t1[slot] + p1[slot] * part_s) * scale_permille // 1000,
+            (cycles * t2[SLOTS] + t2[slot] + p2[slot] * part_s) * scale_permille // 1000,
+            (cycles * t3[SLOTS] + t3[slot] + p3[slot] * part_s) * scale_permille // 1000,
         )
 
     def power_w(self, at: int, scale_permille: int) -> Power:

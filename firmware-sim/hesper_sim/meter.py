@@ -102,7 +102,7 @@ class Meter:
 
     def energy_j(self, at: int) -> Energy:
         """Return import, export, reactive and apparent energy in joules."""
-        if at < self.marked_at:
+        if at < self.marked_at or not self.marked_at:
             return self._curve.energy_j(at, self._scale)
         if self.flow is Flow.CUT:
             return self.joules
@@ -115,7 +115,13 @@ class Meter:
 
     def energy_wh(self, at: int) -> Energy:
         """Return the same in Wh, Wh, varh and VAh, as the registers show it (32 bits)."""
-        return Energy(*(joules // JOULES_PER_WH % _REGISTER_SPAN for joules in self.energy_j(at)))
+        used, delivered, reactive, apparent = self.energy_j(at)
+        return Energy(
+            used // JOULES_PER_WH % _REGISTER_SPAN,
+            delivered // JOULES_PER_WH % _REGISTER_SPAN,
+            reactive // JOULES_PER_WH % _REGISTER_SPAN,
+            apparent // JOULES_PER_WH % _REGISTER_SPAN,
+        )
 
     def power_w(self, at: int) -> Power:
         """Return the instantaneous power."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import CosemMethod
-from hesper_sim import memory
+from hesper_sim import ledger, memory
 from hesper_sim.errors import JournalError
 from hesper_sim.event_codes import EventCode
 from hesper_sim.faults import Fault
@@ -137,6 +137,22 @@ def test_a_reversed_meter_is_turned_back_by_a_restart(tmp_path, clock):
     clock.now += 3600
     assert woken.energy_j(again.now()).active_import > reading.active_import
     again.close()
+
+
+def test_the_ledger_says_what_the_meters_answer(tmp_path, clock):
+    district = wake(tmp_path, clock)
+    district.latch([NOON + 900])
+    first = next(iter(district.meters.values()))
+    district.move_relay(first, connect=False)
+    rows = {
+        (meter.serial, row.captured_at): list(row.values)
+        for meter in district.meters.values()
+        for row in district.history.rows(meter, 0, NOON + 900, NOON)
+    }
+    district.close()
+    told = [*ledger.history(plan(SMALL), tmp_path), *ledger.records(tmp_path, "latch")]
+    assert {(r["meter"], r["captured_at"]): list(r["values"].values()) for r in told} == rows
+    assert [record["output"] for record in ledger.records(tmp_path, "relay")] == [False]
 
 
 def test_nothing_is_latched_while_latching_is_stopped(tmp_path, clock):
