@@ -1,0 +1,1 @@
+"""Benchmarks: what is measured beside which peer. Each module has `run() -> list[Row]`."""
