@@ -30,6 +30,8 @@ from hesper_gateway.pushed_rows import section_of
 from hesper_gateway.sessions.clock import as_utc
 from hesper_gateway.visit import EventsOutbox
 
+__all__ = ["PushMeter", "PushPort"]
+
 log = logging.getLogger(__name__)
 
 SILENCE_S = 5.0

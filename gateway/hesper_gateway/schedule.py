@@ -114,6 +114,11 @@ class Round:
         self._now = now
         self._nudged = asyncio.Event()
 
+    @property
+    def meters(self) -> list[str]:
+        """The ids of the meters on this round."""
+        return list(self._stops)
+
     def nudge(self, meter: str) -> None:
         """Say that a meter can be reached now: its pause is over."""
         stop = self._stops.get(meter)
