@@ -159,7 +159,7 @@ async def latch_for_ever(district: District) -> None:
     """Latch at every boundary of the capture period; one that was slept through is made up for."""
     period = district.history.capture_period_s
     latched = (meter.profile.last_at or 0 for meter in district.meters.values())
-    last = max((district.now() - 1) // period * period, *latched)
+    last = max([(district.now() - 1) // period * period, *latched])
     while True:
         await asyncio.sleep(max(last + period - district.clock(), 0))
         due = range(last + period, district.now() + 1, period)

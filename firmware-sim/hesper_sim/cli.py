@@ -22,6 +22,7 @@ cli = typer.Typer(
     help="Simulated DLMS meters: household, shop, solar; faults on request.",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
 )
 FleetFile = Annotated[
     Path | None, typer.Option("--fleet", help="fleet.toml; without it the demo's 60 meters.")

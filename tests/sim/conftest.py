@@ -172,9 +172,12 @@ def associated() -> Callable[..., Any]:
     return associate
 
 
-@pytest.fixture
-def start_simulator() -> Iterator[Callable[..., Simulator]]:
-    """Start simulators in folders of their own: `start_simulator(settings, *arguments)`."""
+StartSimulator = Callable[..., Simulator]
+
+
+@contextmanager
+def simulators() -> Iterator[StartSimulator]:
+    """Start simulators in folders of their own, and remove all of it at the end."""
     running: list[Simulator] = []
     folders: list[str] = []
 
@@ -190,6 +193,20 @@ def start_simulator() -> Iterator[Callable[..., Simulator]]:
         simulator.stop(signal.SIGKILL)
     for folder in folders:
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def start_simulator() -> Iterator[StartSimulator]:
+    """Start simulators for one test: `start_simulator(settings, *arguments)`."""
+    with simulators() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_shared_simulator() -> Iterator[StartSimulator]:
+    """Start simulators that the tests of a module share; each leaves them as it found them."""
+    with simulators() as start:
+        yield start
 
 
 @pytest.fixture

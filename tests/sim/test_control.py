@@ -16,9 +16,9 @@ pytestmark = pytest.mark.integration
 SMALL = FleetSettings(tcp=2, shared=0, dial_in=0, rs485=1, push=False)
 
 
-@pytest.fixture
-def simulator(start_simulator):
-    return start_simulator(SMALL, "--capture-period", "1", "--history-days", "0")
+@pytest.fixture(scope="module")
+def simulator(start_shared_simulator):
+    return start_shared_simulator(SMALL, "--capture-period", "1", "--history-days", "0")
 
 
 def faults_of(simulator, serial: str) -> list[str]:
@@ -30,8 +30,8 @@ def test_a_fault_ends_by_itself_and_can_be_prolonged_and_cleared(simulator, wait
     serial = simulator.fleet.meters[0].serial
     simulator.ask(op="fault", meter=serial, fault="cover_opened", seconds=0.05)
     wait_until(lambda: not faults_of(simulator, serial))
-    codes = [(row["meter"], row["code"]) for row in simulator.journal("event")]
-    assert codes == [(serial, 44), (serial, 45)]
+    codes = [row["code"] for row in simulator.journal("event") if row["meter"] == serial]
+    assert codes == [44, 45]
     simulator.ask(op="fault", meter=serial, fault="silent", seconds=0.2)
     simulator.ask(op="fault", meter=serial, fault="silent", seconds=600)
     assert faults_of(simulator, serial) == ["silent"]
@@ -77,7 +77,7 @@ def test_garbage_on_the_socket_is_answered_and_harms_nobody(simulator):
 
 
 def test_the_command_line_breaks_and_shows(simulator):
-    serial = simulator.fleet.meters[0].serial
+    serial = simulator.fleet.meters[1].serial
     state = ["--state", str(simulator.state)]
     told = CliRunner().invoke(cli, ["fault", serial, "voltage-sag", "--seconds", "30", *state])
     assert json.loads(told.output)["fault"] == "voltage_sag"
@@ -85,7 +85,7 @@ def test_the_command_line_breaks_and_shows(simulator):
     assert json.loads(noisy.output)["target"] == "rs485"
     shown = CliRunner().invoke(cli, ["status", "--json", *state])
     document = json.loads(shown.output)
-    assert document["meters"][0]["faults"] == ["voltage_sag"]
+    assert document["meters"][1]["faults"] == ["voltage_sag"]
     assert document["lines"] == {"rs485": ["line_noise"]}
     table = CliRunner().invoke(cli, ["status", *state])
     assert serial in table.output

@@ -36,9 +36,9 @@ def columns(octets: bytes, period: int):
     return list(decoded.captured_at), [list(column) for column in decoded.columns[1:]]
 
 
-@pytest.fixture
-def simulator(start_simulator):
-    return start_simulator(SMALL, "--capture-period", "1", "--history-days", "0")
+@pytest.fixture(scope="module")
+def simulator(start_shared_simulator):
+    return start_shared_simulator(SMALL, "--capture-period", "1", "--history-days", "0")
 
 
 def test_every_meter_says_who_it_is_to_the_public(simulator, associated, attribute):
@@ -76,6 +76,7 @@ def test_registers_are_read_with_lls_and_with_hls(
 def test_the_load_profile_by_range_is_what_the_journal_says(
     simulator, associated, attribute, wait_until
 ):
+    simulator.ask(op="start_latching")
     wait_until(lambda: len(simulator.journal("latch")) >= 4 * len(simulator.fleet.meters))
     simulator.ask(op="stop_latching")
     for meter in simulator.fleet.meters[1::4]:
@@ -105,7 +106,8 @@ def test_a_month_of_history_is_there_from_the_start(start_simulator, associated,
 
 
 def test_a_relay_cuts_the_load_and_gives_it_back(simulator, associated, attribute):
-    meter = next(each for each in simulator.fleet.meters if each.access is Access.RS485)
+    meter = simulator.fleet.meters[-1]
+    assert meter.access is Access.RS485
     relay, power = attribute(70, RELAY), attribute(3, "1.0.1.7.0.255")
     with associated(simulator, meter) as (channel, client):
         channel.run(client.action(DISCONNECT, axdr.integer(0)))
@@ -117,18 +119,22 @@ def test_a_relay_cuts_the_load_and_gives_it_back(simulator, associated, attribut
     assert control == 0
     assert on[0] is True
     assert on[1] > 0
-    moved = [(r["output"], r["invocation"], r["result"]) for r in simulator.journal("relay")]
+    moved = [
+        (record["output"], record["invocation"], record["result"])
+        for record in simulator.journal("relay")
+        if record["meter"] == meter.serial
+    ]
     assert moved == [(False, 1, "moved"), (True, 2, "moved")]
 
 
 def test_only_the_management_client_moves_anything(simulator, associated):
-    meter = simulator.fleet.meters[0]
+    meter = simulator.fleet.meters[2]
     for address in (16, 2):
         with associated(simulator, meter, address) as (channel, client):
             with pytest.raises(ServiceError) as refused:
                 channel.run(client.action(DISCONNECT, axdr.integer(0)))
             assert refused.value.code == 3
-    assert simulator.journal("relay") == []
+    assert meter.serial not in {record["meter"] for record in simulator.journal("relay")}
 
 
 def test_relay_faults(simulator, associated, attribute):
@@ -141,6 +147,8 @@ def test_relay_faults(simulator, associated, attribute):
         channel.run(client.action(DISCONNECT, axdr.integer(0)))
         assert channel.run(client.get(attribute(70, RELAY))).value is True
         assert channel.run(client.get(attribute(3, "1.0.1.7.0.255"))).as_int() > 0
+        simulator.ask(op="clear", meter=welded.serial, fault="relay_welded")
+        channel.run(client.action(RECONNECT, axdr.integer(0)))
 
 
 def test_a_silent_meter_is_silent_alone(simulator, associated, client, attribute):
@@ -162,10 +170,11 @@ def test_a_disturbed_line_still_reads(simulator, associated, attribute, fault):
         with associated(simulator, meter, 1) as (channel, client):
             name = channel.run(client.get(attribute(1, LDN)), 0.5)
         assert name.as_text() == meter.logical_device_name
+    simulator.ask(op="clear", line="rs485", fault=fault)
 
 
 def test_sag_cover_reversal_and_drift_show(simulator, associated, attribute):
-    meter = simulator.fleet.meters[0]
+    meter = simulator.fleet.meters[3]
     for fault in ("voltage_sag", "cover_opened", "reverse_energy", "clock_drift"):
         simulator.ask(op="fault", meter=meter.serial, fault=fault)
     with associated(simulator, meter) as (channel, client):
@@ -237,6 +246,7 @@ def _greeting(octets: bytes) -> bytes:
     return title.as_octets()
 
 
-def test_sigterm_stops_cleanly_and_leaves_no_links(simulator):
+def test_sigterm_stops_cleanly_and_leaves_no_links(start_simulator):
+    simulator = start_simulator(SMALL)
     assert simulator.stop(signal.SIGTERM) == 0
     assert [path.name for path in simulator.state.iterdir()] == ["journal.jsonl"]
