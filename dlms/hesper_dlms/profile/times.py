@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, tzinfo
 from operator import add
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from hesper_dlms.cosem_time import DEVIATION_NOT_SPECIFIED, CosemDateTime
 from hesper_dlms.errors import DecodeError
@@ -29,6 +29,19 @@ def epoch_of(octets: bytes, zone: tzinfo, wrong_sign: bool) -> int | None:
 
 class _Irregular(Exception):
     """Some row must be looked at by itself."""
+
+
+class _Worked(dict[Key, int], Generic[Key]):
+    """Results of a function, each worked out when it is first asked for."""
+
+    def __init__(self, work: Callable[[Key], int]) -> None:
+        super().__init__()
+        self._work = work
+
+    def __missing__(self, key: Key) -> int:
+        result = self._work(key)
+        self[key] = result
+        return result
 
 
 class ClockColumn(NamedTuple):
@@ -62,22 +75,19 @@ class ClockColumn(NamedTuple):
         try:
             if self.ends.count(self.ends[0]) == len(self.ends):
                 return self._of_one_kind(self.ends[0], zone, wrong_sign)
-            pairs = list(zip(self.dates, self.ends, strict=True))
-            return self._add(
-                pairs, {pair: _day_start(*pair, zone, wrong_sign) for pair in set(pairs)}
-            )
+            starts = _Worked[tuple[int, int]](lambda pair: _day_start(pair, zone, wrong_sign))
+            return self._add(map(starts.__getitem__, zip(self.dates, self.ends, strict=True)))
         except (ValueError, _Irregular):
             return None
 
     def _of_one_kind(self, end: int, zone: tzinfo, wrong_sign: bool) -> list[int]:
-        return self._add(
-            self.dates, {day: _day_start(day, end, zone, wrong_sign) for day in set(self.dates)}
-        )
+        """Return the epoch seconds of rows that share deviation and status, as most do."""
+        starts = _Worked[int](lambda day: _day_start((day, end), zone, wrong_sign))
+        return self._add(map(starts.__getitem__, self.dates))
 
-    def _add(self, days: Iterable[Key], starts: dict[Key, int]) -> list[int]:
-        seconds = {time: _second_of_day(time) for time in set(self.times)}
-        of_day, of_time = map(starts.__getitem__, days), map(seconds.__getitem__, self.times)
-        return list(map(add, of_day, of_time))
+    def _add(self, starts: Iterable[int]) -> list[int]:
+        seconds = _Worked[int](_second_of_day)
+        return list(map(add, starts, map(seconds.__getitem__, self.times)))
 
 
 def _second_of_day(time: int) -> int:
@@ -87,8 +97,9 @@ def _second_of_day(time: int) -> int:
     return hour * 3600 + minute * 60 + second
 
 
-def _day_start(day: int, end: int, zone: tzinfo, wrong_sign: bool) -> int:
+def _day_start(date_and_end: tuple[int, int], zone: tzinfo, wrong_sign: bool) -> int:
     """Return the epoch seconds that a day's times of day are added to."""
+    day, end = date_and_end
     deviation = end >> 8
     if deviation == _DEVIATION_NOT_SPECIFIED:
         return _day_start_in_zone(day, end & 0xFF, zone)
