@@ -10,10 +10,11 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
-from hesper_contracts import batch, receipts, status
+from hesper_contracts import batch, receipts, requests, status
 from hesper_contracts.frame import Kind
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
 from hesper_contracts.receipts import Receipt, ReceiptList
+from hesper_contracts.requests import TimeAnswer
 from hesper_contracts.signing import Signer
 from hesper_contracts.status import CloudStatus
 from hesper_contracts.topics import Address, Topics
@@ -63,6 +64,8 @@ class Cloud:
     heard: list[tuple[Kind, bytes]] = field(default_factory=list)
     generous: bool = False
     """Gives a receipt for every batch at once."""
+    authority: Signer | None = None
+    """Answers requests for the time with this key."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def of(self, kind: Kind) -> list[bytes]:
@@ -83,6 +86,13 @@ class Cloud:
             self.changed.set()
             if self.generous and address.kind in {Kind.READINGS, Kind.EVENTS, Kind.RESULTS}:
                 await self.give_receipt(address.gateway, message.payload)
+            if self.authority is not None and address.kind is Kind.REQUESTS:
+                await self.tell_time(address.gateway, message.payload, self.authority)
+
+    async def tell_time(self, gateway: str, payload: bytes, authority: Signer) -> None:
+        nonce = requests.request_from_payload(payload, gateway).nonce
+        answer = TimeAnswer(gateway=gateway, nonce=nonce, time=datetime.now(UTC))
+        await self.send(gateway, Kind.ANSWERS, requests.answer_to_payload(answer, authority))
 
     async def give_receipt(self, gateway: str, *payloads: bytes, key: Signer | None = None) -> None:
         opened = [batch.open_(payload) for payload in payloads]
