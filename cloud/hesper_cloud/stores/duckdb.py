@@ -18,15 +18,13 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 from hesper_contracts.batch import BatchId
-from hesper_contracts.quality import Quality
 
 from hesper_cloud.stores import duckdb_reads as reads
-from hesper_cloud.stores.duckdb_rows import to_arrow
-from hesper_cloud.stores.duckdb_schema import ISLANDS, OWN_COLUMNS, Catalogue, create_tables
+from hesper_cloud.stores.duckdb_schema import ISLANDS, Catalogue, create_tables
+from hesper_cloud.stores.duckdb_writes import GroupWriter
 from hesper_cloud.stores.high_water import HighWater
 from hesper_cloud.stores.port import (
     Block,
-    Flags,
     FleetSeries,
     Group,
     Integers,
@@ -36,29 +34,12 @@ from hesper_cloud.stores.port import (
     StoreUnavailable,
     Written,
 )
-from hesper_cloud.stores.rows import Rows, first_of_identity, merge, spread
+from hesper_cloud.stores.rows import Rows, merge, spread
 from hesper_cloud.stores.sequences import StoredSequences
 
 log = logging.getLogger(__name__)
 
 _REFUSALS = (duckdb.DataError, duckdb.ProgrammingError, pa.ArrowInvalid, OverflowError)
-_SAME = " AND ".join(
-    f"incoming.{name} IS NOT DISTINCT FROM stored.{name}"
-    for name in ("layout", *(f"v{place}" for place in range(OWN_COLUMNS)), "more")
-)
-_IDENTITY = ("meter", "profile", "captured_at", "clock_status")
-_MET = " AND ".join(f"incoming.{name} = stored.{name}" for name in _IDENTITY)
-_COMPARE = f"""
-    SELECT position, bool_or({_SAME}) AS same
-    FROM incoming JOIN (
-        SELECT * FROM readings WHERE captured_at BETWEEN $first AND $last
-        UNION ALL SELECT * FROM revisions WHERE captured_at BETWEEN $first AND $last
-    ) AS stored ON {_MET}
-    GROUP BY position"""  # noqa: S608 - our own column names
-_FLAG = f"""
-    UPDATE readings AS stored SET quality = stored.quality | {int(Quality.CONFLICTING)}
-    FROM incoming
-    WHERE {_MET} AND stored.captured_at BETWEEN $first AND $last"""  # noqa: S608 - our own column names
 
 
 class DuckDbStore:
@@ -103,27 +84,38 @@ class DuckDbStore:
             if not self._sound:
                 self._reopen()
             try:
-                self._connection.begin()
-                written, parts = self._write(group)
-                self._connection.commit()
-            except (duckdb.Error, pa.ArrowInvalid, OverflowError) as error:
-                self._give_up(error)
-                refused = isinstance(error, _REFUSALS)
-                raise (StoreRefused if refused else StoreUnavailable)(str(error)) from error
+                written, parts = self._transact(group)
+            except _REFUSALS as error:
+                raise StoreRefused(str(error)) from error
+            except duckdb.Error as error:
+                raise StoreUnavailable(str(error)) from error
             self._remember(group, parts)
             return written
+
+    def _transact(self, group: Group) -> tuple[Written, list[Rows]]:
+        """Writes a group and commits; whatever goes wrong leaves no transaction behind."""
+        committed = False
+        self._connection.begin()
+        try:
+            result = self._write(group)
+            self._connection.commit()
+            committed = True
+        finally:
+            if not committed:
+                self._roll_back()
+        return result
 
     def _reopen(self) -> None:
         self._connection.close()
         self._open()
 
-    def _give_up(self, error: Exception) -> None:
+    def _roll_back(self) -> None:
         """Rolls back; where even that fails, the file is opened anew before the next write."""
-        log.warning("group not stored: %s", error)
         try:
             self._connection.rollback()
             self._learn()
-        except duckdb.Error:
+        except duckdb.Error as error:
+            log.warning("%s has to be opened anew: %s", self._path, error)
             self._sound = False
 
     def _remember(self, group: Group, parts: Sequence[Rows]) -> None:
@@ -134,97 +126,14 @@ class DuckDbStore:
             self._high_water.raise_to(key, part.meter, part.captured_at)
 
     def _write(self, group: Group) -> tuple[Written, list[Rows]]:
-        self._insert_batches(group)
+        writer = GroupWriter(self._connection, self._catalogue, self._high_water, group.stored_at)
+        writer.batches({b: d for b, d in group.batches.items() if b not in self._stored})
         parts = merge(group.blocks, self._catalogue.meter_keys)
-        accepted, conflicting = self._insert_parts(parts, group.stored_at) if parts else ([], 0)
+        accepted, conflicting = writer.rows(parts) if parts else ([], 0)
         new = sum(int(mask.sum()) for mask in accepted)
         total = sum(part.row_count for part in parts)
         masks = tuple(spread(parts, accepted, group.blocks))
         return Written(new, total - new - conflicting, conflicting, masks), parts
-
-    def _insert_batches(self, group: Group) -> None:
-        fresh = [(*batch, digest) for batch, digest in group.batches.items()
-                 if batch not in self._stored]  # fmt: skip
-        if not fresh:
-            return
-        gateways, epochs, sequences, digests = zip(*fresh, strict=True)
-        self._insert_table(
-            "batches",
-            pa.table(
-                {
-                    "gateway": gateways,
-                    "epoch": epochs,
-                    "sequence": pa.array(sequences, pa.int64()),
-                    "digest": digests,
-                    "stored_at": pa.array([group.stored_at] * len(fresh), pa.int64()),
-                }
-            ),
-        )
-
-    def _insert_table(self, table: str, rows: pa.Table) -> None:
-        with self._incoming(rows):
-            self._connection.execute(f"INSERT INTO {table} SELECT * FROM incoming")  # noqa: S608 - our own table names
-
-    @contextmanager
-    def _incoming(self, rows: pa.Table) -> Iterator[None]:
-        self._connection.register("incoming", rows)  # replaces what a failed write left behind
-        yield
-        self._connection.unregister("incoming")
-
-    def _insert_parts(self, parts: list[Rows], stored_at: int) -> tuple[list[Flags], int]:
-        """Inserts all rows; returns the masks of new rows and the count of conflicting ones."""
-        keys = [self._catalogue.profile_key(part.profile) for part in parts]
-        firsts = first_of_identity(parts, keys)
-        tables, accepted, conflicting = [], [], 0
-        for part, key, first in zip(parts, keys, firsts, strict=True):
-            layout = self._catalogue.layout_key(part.quantities)
-            table = to_arrow(part, key, layout, stored_at)
-            suspect = first & self._high_water.at_or_below(key, part.meter, part.captured_at)
-            met, differing = self._compare(table, suspect)
-            new = first & ~met
-            self._insert_table("readings", table if new.all() else table.filter(pa.array(new)))
-            conflicting += self._keep_revisions(table, differing)
-            tables.append(table)
-            accepted.append(new)
-        for table, first in zip(tables, firsts, strict=True):  # now every first row is in place
-            conflicting += self._keep_repeats(table, ~first)
-        return accepted, conflicting
-
-    def _compare(self, table: pa.Table, mask: Flags) -> tuple[Flags, Flags]:
-        """Compares rows with what is stored; returns masks: identity met, and all met differ."""
-        met, differing = np.zeros(len(mask), dtype=bool), np.zeros(len(mask), dtype=bool)
-        if not mask.any():
-            return met, differing
-        positions = np.flatnonzero(mask)
-        rows = table.take(pa.array(positions)).append_column("position", pa.array(positions))
-        with self._incoming(rows):
-            found = self._connection.execute(_COMPARE, _range(rows)).fetchnumpy()
-        met[found["position"]] = True
-        differing[found["position"]] = ~np.asarray(found["same"], dtype=bool)
-        return met, differing
-
-    def _keep_revisions(self, table: pa.Table, differing: Flags) -> int:
-        if not differing.any():
-            return 0
-        rows = table.filter(pa.array(differing))
-        self._insert_table("revisions", rows)
-        with self._incoming(rows):
-            self._connection.execute(_FLAG, _range(rows))
-        return len(rows)
-
-    def _keep_repeats(self, table: pa.Table, repeats: Flags) -> int:
-        """Keeps rows that repeat an identity within the group, where their values differ."""
-        _, differing = self._compare(table, repeats)
-        if not differing.any():
-            return 0
-        positions = np.flatnonzero(differing)
-        contents = table.take(pa.array(positions)).drop_columns(["quality", "received_at"])
-        seen: dict[str, int] = {}
-        for position, content in zip(positions, contents.to_pylist(), strict=True):
-            seen.setdefault(repr(content), int(position))
-        distinct = np.zeros(len(repeats), dtype=bool)
-        distinct[list(seen.values())] = True
-        return self._keep_revisions(table, distinct)
 
     def known(self, batches: Sequence[BatchId]) -> dict[BatchId, str]:
         """Returns the digests of stored batches; new ones cost no query."""
@@ -302,8 +211,3 @@ class DuckDbStore:
         """Yields the latest row of every meter and profile; see the port."""
         with self._cursor() as cursor:
             yield from reads.latest_rows(cursor, self._catalogue)
-
-
-def _range(rows: pa.Table) -> dict[str, int]:
-    captured = rows.column("captured_at").to_numpy()
-    return {"first": int(captured.min()), "last": int(captured.max())}

@@ -1,0 +1,138 @@
+"""One transaction's worth of writing in the embedded store; see `duckdb` for the theory."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from hesper_contracts.batch import BatchId
+from hesper_contracts.quality import Quality
+
+from hesper_cloud.stores.duckdb_rows import to_arrow
+from hesper_cloud.stores.duckdb_schema import OWN_COLUMNS, Catalogue
+from hesper_cloud.stores.high_water import HighWater
+from hesper_cloud.stores.port import Flags
+from hesper_cloud.stores.rows import Rows, first_of_identity
+
+_SAME = " AND ".join(
+    f"incoming.{name} IS NOT DISTINCT FROM stored.{name}"
+    for name in ("layout", *(f"v{place}" for place in range(OWN_COLUMNS)), "more")
+)
+_IDENTITY = ("meter", "profile", "captured_at", "clock_status")
+_MET = " AND ".join(f"incoming.{name} = stored.{name}" for name in _IDENTITY)
+_COMPARE = f"""
+    SELECT position, bool_or({_SAME}) AS same
+    FROM incoming JOIN (
+        SELECT * FROM readings WHERE captured_at BETWEEN $first AND $last
+        UNION ALL SELECT * FROM revisions WHERE captured_at BETWEEN $first AND $last
+    ) AS stored ON {_MET}
+    GROUP BY position"""  # noqa: S608 - our own column names
+_FLAG = f"""
+    UPDATE readings AS stored SET quality = stored.quality | {int(Quality.CONFLICTING)}
+    FROM incoming
+    WHERE {_MET} AND stored.captured_at BETWEEN $first AND $last"""  # noqa: S608 - our own column names
+
+
+class GroupWriter:
+    """Writes one group inside a transaction that the caller begins and ends."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        catalogue: Catalogue,
+        high_water: HighWater,
+        stored_at: int,
+    ) -> None:
+        self._connection = connection
+        self._catalogue = catalogue
+        self._high_water = high_water
+        self._stored_at = stored_at
+
+    def batches(self, fresh: Mapping[BatchId, str]) -> None:
+        """Inserts batch ids with their digests."""
+        if not fresh:
+            return
+        gateways, epochs, sequences = zip(*fresh, strict=True)
+        self._insert_table(
+            "batches",
+            pa.table(
+                {
+                    "gateway": gateways,
+                    "epoch": epochs,
+                    "sequence": pa.array(sequences, pa.int64()),
+                    "digest": list(fresh.values()),
+                    "stored_at": pa.array([self._stored_at] * len(fresh), pa.int64()),
+                }
+            ),
+        )
+
+    def _insert_table(self, table: str, rows: pa.Table) -> None:
+        with self._incoming(rows):
+            self._connection.execute(f"INSERT INTO {table} SELECT * FROM incoming")  # noqa: S608 - our own table names
+
+    @contextmanager
+    def _incoming(self, rows: pa.Table) -> Iterator[None]:
+        self._connection.register("incoming", rows)  # replaces what a failed write left behind
+        yield
+        self._connection.unregister("incoming")
+
+    def rows(self, parts: Sequence[Rows]) -> tuple[list[Flags], int]:
+        """Inserts all rows; returns the masks of new rows and the count of conflicting ones."""
+        keys = [self._catalogue.profile_key(part.profile) for part in parts]
+        firsts = first_of_identity(parts, keys)
+        tables, accepted, conflicting = [], [], 0
+        for part, key, first in zip(parts, keys, firsts, strict=True):
+            layout = self._catalogue.layout_key(part.quantities)
+            table = to_arrow(part, key, layout, self._stored_at)
+            suspect = first & self._high_water.at_or_below(key, part.meter, part.captured_at)
+            met, differing = self._compare(table, suspect)
+            new = first & ~met
+            self._insert_table("readings", table if new.all() else table.filter(pa.array(new)))
+            conflicting += self._keep_revisions(table, differing)
+            tables.append(table)
+            accepted.append(new)
+        for table, first in zip(tables, firsts, strict=True):  # now every first row is in place
+            conflicting += self._keep_repeats(table, ~first)
+        return accepted, conflicting
+
+    def _compare(self, table: pa.Table, mask: Flags) -> tuple[Flags, Flags]:
+        """Compares rows with what is stored; returns masks: identity met, and all met differ."""
+        met, differing = np.zeros(len(mask), dtype=bool), np.zeros(len(mask), dtype=bool)
+        if not mask.any():
+            return met, differing
+        positions = np.flatnonzero(mask)
+        rows = table.take(pa.array(positions)).append_column("position", pa.array(positions))
+        with self._incoming(rows):
+            found = self._connection.execute(_COMPARE, _range(rows)).fetchnumpy()
+        met[found["position"]] = True
+        differing[found["position"]] = ~np.asarray(found["same"], dtype=bool)
+        return met, differing
+
+    def _keep_revisions(self, table: pa.Table, differing: Flags) -> int:
+        if not differing.any():
+            return 0
+        rows = table.filter(pa.array(differing))
+        self._insert_table("revisions", rows)
+        with self._incoming(rows):
+            self._connection.execute(_FLAG, _range(rows))
+        return len(rows)
+
+    def _keep_repeats(self, table: pa.Table, repeats: Flags) -> int:
+        """Keeps rows that repeat an identity within the group, where their values differ."""
+        _, differing = self._compare(table, repeats)
+        if not differing.any():
+            return 0
+        positions = np.flatnonzero(differing)
+        contents = table.take(pa.array(positions)).drop_columns(["quality", "received_at"])
+        seen: dict[str, int] = {}
+        for position, content in zip(positions, contents.to_pylist(), strict=True):
+            seen.setdefault(repr(content), int(position))
+        distinct = np.zeros(len(repeats), dtype=bool)
+        distinct[list(seen.values())] = True
+        return self._keep_revisions(table, distinct)
+
+
+def _range(rows: pa.Table) -> dict[str, int]:
+    captured = rows.column("captured_at").to_numpy()
+    return {"first": int(captured.min()), "last": int(captured.max())}

@@ -1,0 +1,118 @@
+"""What the embedded store promises beyond the contract: crashes, failed writes, disk form."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hesper_cloud.stores.blocks import block_of
+from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.port import Block, Group, StoreRefused
+from hesper_cloud.stores.sequences import StoredSequences
+from hesper_contracts import columns, readings
+from hesper_contracts.batch import BatchId
+from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Section
+
+T0 = 1_790_000_100
+EPOCH = "00112233445566ff"
+ENERGY = readings.Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
+
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.port import Block, Group, Quantity
+from hesper_contracts.batch import BatchId
+
+store = DuckDbStore(Path(sys.argv[1]))
+n = np.arange(500)
+for sequence in range(int(sys.argv[2]), 100_000):
+    block = Block(
+        "1.0.99.1.0.255", (Quantity("1.0.1.8.0.255", 0, 30),), tuple(f"M{i}" for i in range(500)),
+        n, np.full(500, 1_790_000_100 + sequence), np.zeros(500, np.int64),
+        np.zeros(500, np.int64), 0, (n + sequence)[None, :], None,
+    )
+    store.write(Group({BatchId("gw-1", "00112233445566ff", sequence): "ab" * 32}, [block], 1))
+    print(sequence, flush=True)
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[DuckDbStore]:
+    made = DuckDbStore(tmp_path / "readings.duckdb")
+    yield made
+    made.close()
+
+
+def block(rows: dict[str, list[tuple[int, int | None]]]) -> Block:
+    meters = [
+        MeterRows(m, [t for t, _ in p], [0] * len(p), [0] * len(p), [[v for _, v in p]])
+        for m, p in rows.items()
+    ]
+    return block_of(columns.from_sections([Section(LOAD_PROFILE, T0, (ENERGY,), meters)])[0])
+
+
+def write_until_killed(path: Path, first: int, count: int) -> int:
+    """Runs a writer in a process of its own, kills it after some commits; the last one told."""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), str(first)], stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout is not None
+    told = [int(writer.stdout.readline()) for _ in range(count)]
+    writer.kill()
+    told += [int(line) for line in writer.stdout if line.strip().isdigit()]
+    writer.stdout.close()
+    writer.wait()
+    return told[-1]
+
+
+def test_whatever_was_told_as_stored_survives_sigkill_whole_and_once(tmp_path: Path) -> None:
+    path = tmp_path / "readings.duckdb"
+    first = 0
+    for commits in (3, 17, 8):
+        last = write_until_killed(path, first, commits)
+        store = DuckDbStore(path)
+        ids = [BatchId("gw-1", EPOCH, n) for n in range(last + 3)]
+        known = {batch.sequence for batch in store.known(ids)}
+        assert known >= set(range(last + 1))
+        stored = [(r.captured_at - T0, r.meter, r.values[0].value) for r in store.export(0, 2**33)]
+        assert sorted(stored) == sorted(
+            (n, f"M{i}", n + i) for n in known for i in range(500)
+        )  # no torn batch, none twice
+        store.close()
+        first = last  # redelivery: the last one is written again, and changes nothing
+
+
+def test_a_write_that_fails_half_way_leaves_nothing_behind(store: DuckDbStore) -> None:
+    good = block({"M1": [(T0, 1)]})
+    batch = BatchId("gw-1", EPOCH, 1)
+    for wrong in (replace(good, meter_index=np.array([7])), replace(good, values=np.array([[]]))):
+        with pytest.raises((IndexError, ValueError, StoreRefused)):
+            store.write(Group({batch: "x"}, [good, wrong], T0))
+        assert list(store.export(0, 2**33)) == []
+        assert store.known([batch]) == {}
+    assert store.write(Group({batch: "x"}, [good], T0)).new == 1
+    assert [reading.meter for reading in store.export(0, 2**33)] == ["M1"]
+
+
+def test_stored_sequences_are_intervals() -> None:
+    stored = StoredSequences([("gw", EPOCH, 5, 9)])
+    for sequence in (10, 4, 12, 11, 0):
+        stored.add(BatchId("gw", EPOCH, sequence))
+    assert [n for n in range(15) if BatchId("gw", EPOCH, n) in stored] == [0, *range(4, 13)]
+    assert BatchId("gw", "f" * 16, 5) not in stored
+    assert BatchId("other", EPOCH, 5) not in stored
+
+
+def test_readers_are_not_disturbed_by_a_writer(store: DuckDbStore) -> None:
+    store.write(Group({}, [block({f"M{n}": [(T0, n)] for n in range(50)})], T0))
+    rows: Any = store.export(0, 2**33)
+    first = next(rows)
+    store.write(Group({}, [block({f"M{n}": [(T0 + 900, n)] for n in range(50)})], T0))
+    assert 1 + len(list(rows)) == 50
+    assert first.captured_at == T0
