@@ -306,3 +306,46 @@ def test_a_link_survives_any_frames(frames: list[tuple[int, bytes, bool]]) -> No
             exchange.send(frame.to_octets())
     except (DlmsError, StopIteration):
         return
+
+
+@pytest.mark.parametrize(
+    ("logical", "physical", "octets"), [(1, None, 1), (1, 17, 2), (1, 17, 4), (1, 1000, 4)]
+)
+def test_every_address_size(logical: int, physical: int | None, octets: int) -> None:
+    handler = Echo()
+    link = HdlcLink(16, logical, physical, address_octets=octets)
+    line = Line(Station(handler, physical=physical, logical=logical))
+    line.run(link.connect())
+    assert line.run(link.request(b"ab" * 200)) == b"ba" * 200
+    stranger = HdlcLink(16, logical + 1, physical, address_octets=octets, retries=0)
+    with pytest.raises(LinkError):
+        line.run(stranger.connect())
+
+
+def test_a_window_of_several_frames_is_taken() -> None:
+    link, _ = connected(Echo())
+    exchange = link.request(b"x")
+    next(exchange)
+    meter = server_octets(1, 17)
+    answer = b"".join(
+        Frame(b"\x21", meter, 0x20 | number << 1 | (number == 2) << 4, part, number < 3).to_octets()
+        for number, part in enumerate([b"\xe6\xe7\x00one", b"two", b"three"])
+    )
+    ready = FrameReader().receive(exchange.send(answer))[0]
+    assert (ready.kind, ready.receive_sequence) == (Kind.RR, 3)
+    with pytest.raises(StopIteration) as end:
+        exchange.send(Frame(b"\x21", meter, 0x36, b"four").to_octets())
+    assert end.value.value == b"onetwothreefour"
+
+
+def test_a_meter_that_needs_time_says_rr_first() -> None:
+    link, _ = connected(Echo())
+    exchange = link.request(b"x")
+    next(exchange)
+    meter = server_octets(1, 17)
+    assert exchange.send(Frame(b"\x21", meter, 0x31).to_octets()) == b""
+    poll = FrameReader().receive(exchange.send(b""))[0]
+    assert (poll.kind, poll.receive_sequence) == (Kind.RR, 0)
+    with pytest.raises(StopIteration) as end:
+        exchange.send(Frame(b"\x21", meter, 0x30, b"\xe6\xe7\x00slow").to_octets())
+    assert end.value.value == b"slow"
