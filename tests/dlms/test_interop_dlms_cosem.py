@@ -9,7 +9,7 @@ import pytest
 import structlog
 from dlms_cosem import cosem, dlms_data, enumerations, exceptions
 from dlms_cosem.client import DlmsClient
-from dlms_cosem.io import BlockingTcpIO, TcpTransport
+from dlms_cosem.io import BlockingTcpIO, HdlcTransport, TcpTransport
 from dlms_cosem.security import (
     HighLevelSecurityGmacAuthentication,
     LowLevelSecurityAuthentication,
@@ -75,6 +75,25 @@ def test_lls_reads_and_writes(bench: Any, tcp_meter: Callable[..., Any]) -> None
     with client.session():
         client.set(NAME, dlms_data.OctetStringData(b"new").to_bytes())
     assert meter.values[bench.NAME] == axdr.encode(axdr.octet_string(b"new"))
+
+
+@pytest.mark.parametrize("physical", [None, 17])
+def test_hdlc(bench: Any, tcp_meter: Callable[..., Any], physical: int | None) -> None:
+    """LLS and one short value: every octet is the same each time.
+
+    That client stalls for ever on a frame whose last check octet is 7E, one in 200.
+    """
+    meter = bench.Meter()
+    transport = HdlcTransport(
+        client_logical_address=2,
+        server_logical_address=1,
+        server_physical_address=physical,
+        io=BlockingTcpIO("127.0.0.1", tcp_meter(LogicalServer(meter), "hdlc").port, timeout=5),
+    )
+    login = LowLevelSecurityAuthentication(secret=b"12345678")
+    client = DlmsClient(transport=transport, authentication=login)
+    with client.session():
+        assert client.get(ENERGY) == meter.values[bench.ENERGY]
 
 
 @pytest.mark.parametrize("max_pdu_size", [300, 65535])
