@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
@@ -36,7 +37,7 @@ class InfluxV2:
             buckets = self._client.buckets_api()
             if not buckets.find_buckets(name=self._bucket).buckets:
                 buckets.create_bucket(bucket_name=self._bucket, org=self._organisation)
-        except (ApiException, HTTPError) as error:
+        except (ApiException, InfluxDBError, HTTPError) as error:
             raise StoreUnavailable(f"InfluxDB bucket {self._bucket!r}: {error}") from error
 
     def write(self, lines: bytes, precision: Precision) -> None:

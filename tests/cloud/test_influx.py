@@ -1,0 +1,178 @@
+"""InfluxDB beyond the contract: line protocol, errors, the 2.x interface."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hesper_cloud.settings import InfluxSettings, Settings, StoreSettings
+from hesper_cloud.stores.influx import InfluxStore
+from hesper_cloud.stores.influx_lines import (
+    as_revision,
+    batch_lines,
+    fields_of,
+    flag_line,
+    layout_id,
+    reading_lines,
+    tag,
+    untagged,
+)
+from hesper_cloud.stores.influx_ql import quoted
+from hesper_cloud.stores.influx_server import InfluxV1, refusal
+from hesper_cloud.stores.influx_v2 import InfluxV2
+from hesper_cloud.stores.opening import influx_server, open_store
+from hesper_cloud.stores.port import Quantity, StoreRefused, StoreUnavailable
+from hesper_cloud.stores.rows import Rows
+from hesper_contracts.batch import BatchId
+
+T0 = 1_790_000_100
+QUANTITIES = (Quantity("1.0.1.8.0.255", 0, 30), Quantity("1.0.32.7.0.255", -1, 35))
+LAYOUT = layout_id(QUANTITIES)
+
+
+def rows(missing: bool) -> Rows:
+    absent = np.array([[False, True], [False, False]]) if missing else None
+    return Rows(
+        "1.0.99.1.0.255", QUANTITIES, np.array([0, 1]), np.array([T0, T0 + 900]),
+        np.array([0, 128]), np.array([0, 4]), np.array([T0 + 1, T0 + 901]),
+        np.array([[10, 11], [2300, -5]]), absent, (), (),
+    )  # fmt: skip
+
+
+def test_rows_as_lines() -> None:
+    first, second = reading_lines(rows(missing=False), ["M 1", "a,b"], 7)
+    assert first == (
+        "readings,clock_status=0,meter=M\\ 1,profile=1.0.99.1.0.255 1.0.1.8.0.255=10i,"
+        f"1.0.32.7.0.255=2300i,layout={LAYOUT}i,stored_at=7i,quality=0i,received_at={T0 + 1}i {T0}"
+    )
+    assert second == (
+        "readings,clock_status=128,meter=a\\,b,profile=1.0.99.1.0.255 1.0.1.8.0.255=11i,"
+        f"1.0.32.7.0.255=-5i,layout={LAYOUT}i,stored_at=7i,quality=4i,"
+        f"received_at={T0 + 901}i {T0 + 900}"
+    )
+    second = list(reading_lines(rows(missing=True), ["M1", "M2"], 7))[1]
+    assert "1.0.1.8.0.255=" not in second
+    assert "1.0.32.7.0.255=-5i" in second
+
+
+def test_a_revision_has_the_same_name_whenever_it_is_written() -> None:
+    early, late = (next(reading_lines(rows(missing=False), ["M 1", "b"], at)) for at in (7, 8))
+    assert as_revision(early).split(" 1.0.1.8")[0] == as_revision(late).split(" 1.0.1.8")[0]
+    assert as_revision(early).startswith("revisions,clock_status=0,meter=M\\ 1,profile=")
+    assert flag_line(early, 129) == (
+        f"readings,clock_status=0,meter=M\\ 1,profile=1.0.99.1.0.255 quality=129i {T0}"
+    )
+
+
+def test_names_survive_and_cannot_break_out_of_a_query() -> None:
+    for name in ("a\\", "100%", "%5C", "x' OR 1=1 --", "plain"):
+        assert untagged(tag(name)) == name
+    assert quoted("x' OR 'a'='a") == "'x\\' OR \\'a\\'=\\'a'"
+    assert fields_of([QUANTITIES[0], QUANTITIES[0], QUANTITIES[1]]) == [
+        "1.0.1.8.0.255", "1.0.1.8.0.255#2", "1.0.32.7.0.255"
+    ]  # fmt: skip
+
+
+def test_a_batch_id_is_a_point_at_its_sequence() -> None:
+    line = batch_lines({BatchId("gw-1", "00" * 8, 2**40): "ab"}, 7)
+    assert line == f'batches,epoch={"00" * 8},gateway=gw-1 digest="ab",stored_at=7i {2**40}'
+
+
+def test_a_servers_limits_are_not_the_datas_fault() -> None:
+    assert isinstance(
+        refusal(400, "partial write: max-values-per-tag limit exceeded"), StoreUnavailable
+    )
+    assert isinstance(refusal(503, "busy"), StoreUnavailable)
+    assert isinstance(refusal(401, "authorization failed"), StoreUnavailable)
+    assert isinstance(refusal(400, "unable to parse 'x'"), StoreRefused)
+
+
+def test_an_absent_server_is_unavailable() -> None:
+    store = InfluxStore(InfluxV1("http://127.0.0.1:9", "hesper"))
+    with pytest.raises(StoreUnavailable):
+        store.known([BatchId("gw-1", "00" * 8, 1)])
+    store.close()
+
+
+class Recorder(BaseHTTPRequestHandler):
+    """Answers as InfluxDB 2.x does, and keeps what it was asked."""
+
+    seen: list[tuple[str, str, str, bytes]]
+    status = 204
+
+    def _answer(self, status: int, body: bytes = b"") -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        asked = self.rfile.read(length)
+        token = self.headers.get("Authorization", "")
+        type(self).seen.append((self.command, self.path, token, asked))
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        if self.path.startswith("/api/v2/buckets"):
+            self._answer(201, b'{"id": "1", "name": "hesper", "retentionRules": []}')
+            return
+        self._answer(self.status, b'{"message": "as you like"}' if self.status > 299 else b"")
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/api/v2/buckets"):
+            self._answer(200, b'{"buckets": []}')
+            return
+        series = b'{"name": "readings", "columns": ["time", "v"], "values": [[1, 2]]}'
+        self._answer(200, b'{"results": [{"series": [' + series + b"]}]}\n")
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - named by the standard library
+        return
+
+
+@pytest.fixture
+def recorder() -> Iterator[tuple[str, type[Recorder]]]:
+    class Mine(Recorder):
+        seen: list[tuple[str, str, str, bytes]] = []  # noqa: RUF012 - one list per test
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Mine)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", Mine
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_version_2_writes_ready_bytes_and_reads_influxql(
+    recorder: tuple[str, type[Recorder]],
+) -> None:
+    url, heard = recorder
+    server = InfluxV2(url, "hesper", "00000000000000aa", "s3cret")
+    server.prepare()
+    server.write(b"readings v=1i 5", "s")
+    assert [table.rows for table in server.query("SELECT v FROM readings")] == [[[1, 2]]]
+    (_, path, token, body) = heard.seen[-2]
+    assert path.startswith("/api/v2/write?")
+    assert "bucket=hesper" in path
+    assert "precision=s" in path
+    assert (token, body) == ("Token s3cret", b"readings v=1i 5")
+    assert heard.seen[-1][1].startswith("/query?db=hesper")
+    heard.status = 503
+    with pytest.raises(StoreUnavailable):
+        server.write(b"readings v=1i 5", "s")
+    heard.status = 400
+    with pytest.raises(StoreRefused):
+        server.write(b"rubbish", "s")
+    server.close()
+
+
+def test_the_settings_choose_the_server(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t\n")
+    second = influx_server(InfluxSettings(token_file=tmp_path / "token"))
+    assert isinstance(second, InfluxV2)
+    second.close()
+    store = open_store(Settings(state=tmp_path, store=StoreSettings(kind="influx")))
+    assert isinstance(store, InfluxStore)
+    store.close()
