@@ -1,1 +1,11 @@
-"""Simulated meters: a DLMS server fleet with a load and grid model, and faults on request."""
+"""Simulated meters: a DLMS server fleet with a load and grid model, and faults on request.
+
+    fleet.toml -> fleet (plan) -> district: meters over shared load curves and feeders
+                                     |  journal: fsynced before anything can be seen
+                                     v
+    tcp, serial_line <-  served (hesper_dlms.server) <- cosem: objects, registers, profiles
+    replay: captured pushes of real meters on pseudo-terminals
+    control: faults and questions while it runs
+
+Nothing here knows gateways or the cloud; the fleet is met over its links alone, as in the field.
+"""

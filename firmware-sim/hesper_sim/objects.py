@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Final, Protocol
 
 from hesper_dlms import axdr, obis
@@ -15,6 +16,7 @@ from hesper_sim.meter import FIRMWARE_VERSION, Meter
 from hesper_sim.registers import REGISTERS
 
 DATA, REGISTER, PROFILE_GENERIC, CLOCK, DISCONNECT_CONTROL = 1, 3, 7, 8, 70
+METER_MODEL: Final = obis.parse("0.0.96.1.1.255")
 CONTROL_MODE: Final = 2
 """Remote and manual disconnection, remote reconnection without a hand at the meter (Blue Book)."""
 REMOTE_DISCONNECT: Final = 1
@@ -111,6 +113,9 @@ OBJECTS: Final[dict[tuple[int, bytes], dict[int, Reader]]] = {
     (DATA, obis.SERIAL_NUMBER): _data(
         lambda subject: axdr.octet_string(subject.meter.serial.encode())
     ),
+    (DATA, METER_MODEL): _data(
+        lambda subject: axdr.octet_string(f"Hesper HSP-3 {subject.meter.plan.kind}".encode())
+    ),
     (DATA, obis.FIRMWARE_VERSION): _data(
         lambda _subject: axdr.octet_string(FIRMWARE_VERSION.encode())
     ),
@@ -125,10 +130,12 @@ OBJECTS: Final[dict[tuple[int, bytes], dict[int, Reader]]] = {
 """Every object but the registers: attribute readers by class and logical name."""
 
 
-def _object_list() -> axdr.Data:
+@cache
+def _object_list() -> bytes:
     known: dict[tuple[int, bytes], range | dict[int, Reader]] = dict(OBJECTS)
     known |= {(REGISTER, name): range(2, 4) for name in REGISTERS}
-    return axdr.array(*(_listed(*key, attributes) for key, attributes in known.items()))
+    listed = (_listed(*key, attributes) for key, attributes in known.items())
+    return axdr.encode(axdr.array(*listed))
 
 
 def _listed(class_id: int, logical_name: bytes, attributes: range | dict[int, Reader]) -> axdr.Data:
@@ -146,4 +153,6 @@ def _listed(class_id: int, logical_name: bytes, attributes: range | dict[int, Re
     )
 
 
-OBJECTS[(ASSOCIATION_CLASS, obis.CURRENT_ASSOCIATION)] = {2: _fixed(_object_list())}
+OBJECTS[(ASSOCIATION_CLASS, obis.CURRENT_ASSOCIATION)] = {
+    2: lambda _subject, _selection: _object_list(),
+}

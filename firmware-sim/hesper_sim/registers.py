@@ -58,6 +58,7 @@ REGISTERS: Final[dict[bytes, Register]] = {
     obis.REACTIVE_ENERGY_IMPORT: _wide(
         0, Unit.VAR_HOUR, lambda meter, at: meter.energy_wh(at).reactive
     ),
+    obis.REACTIVE_ENERGY_EXPORT: _wide(0, Unit.VAR_HOUR, lambda _meter, _at: 0),
     obis.APPARENT_ENERGY_IMPORT: _wide(
         0, Unit.VOLT_AMPERE_HOUR, lambda meter, at: meter.energy_wh(at).apparent
     ),

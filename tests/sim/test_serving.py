@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 from hesper_dlms import axdr, obis
-from hesper_dlms.apdu import CosemMethod, DataNotification, RangeSelector
+from hesper_dlms.apdu import CosemAttribute, CosemMethod, DataNotification, RangeSelector
 from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import LinkError, RemoteError, ServiceError
 from hesper_dlms.profile import decode_buffer
@@ -71,6 +71,40 @@ def test_registers_are_read_with_lls_and_with_hls(
     assert axdr.plain(unit) == [-1, 35]
     told = CosemDateTime.from_octets(clock.as_octets()).resolve(UTC).captured_at
     assert abs((told - datetime.now(UTC)).total_seconds()) < 3
+
+
+def test_every_listed_attribute_can_be_read(simulator, associated, attribute):
+    meter = simulator.fleet.meters[0]
+    with associated(simulator, meter, 2) as (channel, client):
+        listed = channel.run(client.get(attribute(15, "0.0.40.0.0.255")))
+        refused = []
+        for entry in listed.as_items():
+            class_id, _, name, rights = entry.as_items()
+            for right in rights.as_items()[0].as_items():
+                number = right.as_items()[0].as_int()
+                wanted = CosemAttribute(class_id.as_int(), name.as_octets(), number)
+                try:
+                    channel.run(client.get(wanted))
+                except ServiceError:
+                    refused.append(wanted)
+    assert len(listed.as_items()) >= 28
+    assert refused == []
+
+
+@pytest.mark.parametrize(
+    ("class_id", "name", "number", "code"),
+    [(3, "1.0.99.9.0.255", 2, 4), (1, "1.0.1.8.0.255", 2, 9), (3, "1.0.1.8.0.255", 9, 11)],
+)
+def test_what_does_not_exist_is_refused_with_the_reason(
+    simulator, associated, attribute, class_id, name, number, code
+):
+    meter = simulator.fleet.meters[0]
+    with (
+        associated(simulator, meter, 2) as (channel, client),
+        pytest.raises(ServiceError) as refused,
+    ):
+        channel.run(client.get(attribute(class_id, name, number)))
+    assert refused.value.code == code
 
 
 def test_the_load_profile_by_range_is_what_the_journal_says(
