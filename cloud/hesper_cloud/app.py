@@ -27,7 +27,7 @@ from hesper_cloud.latest import LatestValues
 from hesper_cloud.services.bundle import Services, assemble
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.settings import Settings
-from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.opening import open_store
 from hesper_cloud.stores.port import ReadingStore
 
 __all__ = ["bootstrap", "create_app", "run"]
@@ -64,11 +64,6 @@ def bootstrap(settings: Settings) -> Iterator[HeadEnd]:
         sources = Sources(settings, registry, authority, store, latest, now_utc)
         services = assemble(sources, ingest.rate.per_second)
         yield HeadEnd(settings, registry, store, ingest, services)
-
-
-def open_store(settings: Settings) -> ReadingStore:
-    """Opens the store that the configuration names."""
-    return DuckDbStore(settings.readings_file)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from sqlalchemy.exc import OperationalError
 
 from hesper_cloud import audit as audit_log
@@ -39,7 +38,6 @@ Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
 ]
 DEFAULT = Path("cloud.toml")
-out = Console()
 
 
 @app.command()
@@ -47,7 +45,7 @@ def init(policy: str = "default", config: Config = DEFAULT) -> None:
     """Makes keys and databases and activates a named policy; safe to repeat."""
     settings = Settings.load(config)
     provision.initialise(settings, policy)
-    out.print(f"ready in {settings.state}, policy {policy}")
+    typer.echo(f"ready in {settings.state}, policy {policy}")
 
 
 @app.command()
@@ -92,7 +90,7 @@ def user_add(
     text = sys.stdin.readline() if from_stdin else Path(password_file).read_text("utf-8")
     databases = Databases.open(Settings.load(config))
     provision.add_user(databases.authority, username, role, text.strip())
-    out.print(f"{username} is {role}")
+    typer.echo(f"{username} is {role}")
 
 
 @user.command("disable")
@@ -100,7 +98,7 @@ def user_disable(username: str, config: Config = DEFAULT) -> None:
     """Disables an account; its sessions and tokens end at once."""
     databases = Databases.open(Settings.load(config))
     provision.disable_user(databases.authority, username)
-    out.print(f"{username} is disabled")
+    typer.echo(f"{username} is disabled")
 
 
 @gateway.command("add")
@@ -112,7 +110,7 @@ def gateway_add(
     """Puts a gateway's public key on record, so that its results are believed."""
     databases = Databases.open(Settings.load(config))
     provision.add_gateway(databases, gateway_id, public_key)
-    out.print(f"{gateway_id} is on record")
+    typer.echo(f"{gateway_id} is on record")
 
 
 @meter.command("add")
@@ -135,7 +133,7 @@ def meter_add(
         life_support=life_support,
     )
     commission(Databases.open(Settings.load(config)), [paper])
-    out.print(f"{serial} is commissioned")
+    typer.echo(f"{serial} is commissioned")
 
 
 @meter.command("import")
@@ -143,7 +141,7 @@ def meter_import(file: Path, config: Config = DEFAULT) -> None:
     """Commissions the meters of a JSON file; safe to repeat."""
     papers = read_papers(file)
     count = commission(Databases.open(Settings.load(config)), papers)
-    out.print(f"{count} meters are commissioned")
+    typer.echo(f"{count} meters are commissioned")
 
 
 @audit.command("verify")
@@ -152,8 +150,8 @@ def audit_verify(config: Config = DEFAULT) -> None:
     engine = open_engine(Settings.load(config).database.authority_url, read_only=True)
     with reading(engine) as session:
         verdict = audit_log.verify(session)
-    out.print(f"{'intact' if verdict.intact else 'BROKEN'}: {verdict.text}")
-    out.print(f"head {verdict.head}", soft_wrap=True)
+    typer.echo(f"{'intact' if verdict.intact else 'BROKEN'}: {verdict.text}")
+    typer.echo(f"head {verdict.head}")
     if not verdict.intact:
         raise typer.Exit(1)
 
@@ -171,6 +169,8 @@ def _log_to_stderr() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    for chatty in ("alembic", "uvicorn.error"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from hesper_cloud.accounts.roles import Actor
 
 T = TypeVar("T")
 
-RelayAction = Literal["disconnect", "reconnect"]
+RelayAction = Literal["disconnect", "reconnect", "read"]
 MeterSort = Literal["id", "customer", "address", "area", "gateway", "last_contact_at", "relay"]
 MeterState = Literal["online", "silent", "discovered", "commissioned"]
 RelayFilter = Literal["connected", "disconnected", "unknown"]
