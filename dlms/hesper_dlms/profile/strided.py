@@ -38,13 +38,16 @@ class Field(NamedTuple):
         found = array(code)
         width = found.itemsize
         size = size or width
-        raw = bytearray(width * self.rows)
         end = self.start + self.rows * self.stride
-        for index in range(size):
+        raw = bytearray(width * self.rows)
+        varies = False
+        for index in reversed(range(size)):
+            octets = self.octets[self.start + index : end : self.stride]
             place = size - 1 - index if _LITTLE else width - size + index
-            raw[place::width] = self.octets[self.start + index : end : self.stride]
+            raw[place::width] = octets
+            varies = varies or octets.count(octets[:1]) != self.rows
         found.frombytes(raw)
-        return found.tolist()
+        return found.tolist() if varies else found[:1].tolist() * self.rows
 
     def slices(self, size: int) -> list[bytes]:
         """Return the `size` octets of the field of every row."""
