@@ -63,6 +63,10 @@ def explain(
     encryption_key: EncryptionKey = None,
     authentication_key: AuthenticationKey = None,
     authentication_key_unknown: KeyUnknown = False,
+    system_title: Annotated[
+        str | None,
+        typer.Option(help="The sender's, hex: for ciphered APDUs that do not carry it."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show any frame or APDU as an annotated tree.
@@ -70,7 +74,9 @@ def explain(
     [dim]hesper-dlms explain C001C100030100010800FF0200[/]
     """
     keys = _keys(encryption_key, authentication_key, authentication_key_unknown)
-    tree = dlms_explain.Explainer(keys).explain(hex_octets("".join(octets), "the argument"))
+    sender = None if system_title is None else hex_octets(system_title, "the system title")
+    given = hex_octets("".join(octets), "the argument")
+    tree = dlms_explain.Explainer(keys, sender).explain(given)
     if as_json:
         _print_json(dlms_explain.to_json(tree))
     else:

@@ -10,10 +10,11 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from hesper_dlms import apdu, axdr, obis
+from hesper_dlms import apdu, obis
 from hesper_dlms.apdu import ciphered
 from hesper_dlms.axdr import Data
 from hesper_dlms.errors import DlmsError, RemoteError
+from hesper_dlms.gbt import BlockAssembly
 from hesper_dlms.hdlc import llc
 from hesper_dlms.hdlc.frames import FrameReader, Kind
 from hesper_dlms.hdlc.parameters import parse_parameters
@@ -25,9 +26,9 @@ from rich.markup import escape
 from rich.text import Text
 from rich.tree import Tree
 
+from hesper_gateway.dlms_names import is_secret, number
 from hesper_gateway.dlms_objects import readable
 
-_SECRET = {"authentication_value", "dedicated_key"}
 _VALUES = {"octets", "result", "parameters", "returned", "body"}
 _INITIATE = "user_information"
 _ANYONE = bytes(8)
@@ -38,10 +39,13 @@ class Explainer:
 
     Args:
         keys: To look inside ciphered APDUs; None leaves them closed.
+        sender: System title of who sent them, for APDUs that do not carry it.
     """
 
-    def __init__(self, keys: SecuritySettings | None = None) -> None:
+    def __init__(self, keys: SecuritySettings | None = None, sender: bytes | None = None) -> None:
         self._keys = keys
+        self._sender = sender
+        self._blocks = BlockAssembly()
 
     def explain(self, octets: bytes) -> Tree:
         """Return the tree of frames or of an APDU."""
@@ -118,6 +122,18 @@ class Explainer:
         self._fields(branch, parsed)
         if isinstance(parsed, apdu.Ciphered):
             self._inside(branch, octets)
+        elif isinstance(parsed, apdu.GeneralBlockTransfer):
+            self._block(branch, parsed)
+
+    def _block(self, node: Tree, block: apdu.GeneralBlockTransfer) -> None:
+        """Put blocks together; explain the whole below its last one."""
+        try:
+            whole = self._blocks.add(block.number, block.last, block.octets)
+        except RemoteError as error:
+            node.add(f"[red]{escape(str(error))}[/]")
+            return
+        if whole is not None and whole[:1] != b"\xe0":
+            self._apdu(node.add("the whole:"), whole)
 
     def _inside(self, node: Tree, octets: bytes) -> None:
         if self._keys is None:
@@ -125,7 +141,7 @@ class Explainer:
                 "[dim]closed: give --encryption-key and --authentication-key to look inside[/]"
             )
             return
-        title = ciphered.Ciphered.from_octets(octets).system_title
+        title = ciphered.Ciphered.from_octets(octets).system_title or self._sender
         try:
             opened = SecurityContext(self._keys, _ANYONE, title).open(octets)
         except DlmsError as error:
@@ -135,20 +151,33 @@ class Explainer:
         self._apdu(node, opened.apdu)
 
     def _fields(self, node: Tree, record: Any) -> None:
-        values = set() if _is_raw(record) else _VALUES
         for field in dataclasses.fields(record):
             value = getattr(record, field.name)
             if value is None:
                 continue
             label = f"{field.name}: "
-            if field.name in _SECRET:
+            if is_secret(record, field.name):
                 node.add(label + "[dim]not shown[/]")
             elif field.name == _INITIATE and isinstance(value, bytes):
                 self._apdu(node.add(label), value)
-            elif field.name in values and isinstance(value, bytes):
+            elif field.name in _VALUES and isinstance(value, bytes) and not _is_raw(record):
                 self._value(node.add(label), value)
             else:
-                node.add(label + escape(_text(value)))
+                self._field(node, label, record, value)
+
+    def _field(self, node: Tree, label: str, record: Any, value: object) -> None:
+        if isinstance(value, Data):
+            _data(node.add(label), value)
+        elif isinstance(value, tuple):
+            branch = node.add(f"{label}{len(value)}")
+            for place, item in enumerate(value, start=1):
+                self._field(branch, f"{place}: ", record, item)
+        elif isinstance(value, apdu.AccessSelection | apdu.DataBlock):
+            self._fields(node.add(label), value)
+        elif isinstance(value, int):
+            node.add(label + escape(number(record, label.rstrip(": "), value)))
+        else:
+            node.add(label + escape(value.hex() if isinstance(value, bytes) else str(value)))
 
     @staticmethod
     def _value(node: Tree, octets: bytes) -> None:
@@ -178,18 +207,6 @@ def _data(node: Tree, data: Data) -> None:
     if isinstance(data.value, bytes) and len(data.value) == 6:
         shown = f"{obis.text(data.value)} ({data.value.hex()})"
     node.add(f"{name} [green]{escape(shown)}[/]")
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, axdr.Data):
-        return readable(value)
-    if isinstance(value, tuple):
-        return ", ".join(_text(item) for item in value)
-    if isinstance(value, int) and not isinstance(value, bool) and value > 9:
-        return f"{value:d} (0x{value:X})" if type(value) is int else str(value)
-    return str(value)
 
 
 def to_json(tree: Tree) -> object:

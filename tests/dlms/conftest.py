@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import socketserver
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hesper_dlms import axdr, obis
@@ -27,6 +29,7 @@ from hesper_dlms.server import (
     ServerConnection,
     WrapperServerLink,
 )
+from hesper_gateway.dlms_cli import main
 
 ENCRYPTION_KEY = bytes(range(16))
 AUTHENTICATION_KEY = bytes(range(0xD0, 0xE0))
@@ -220,3 +223,30 @@ def tcp_meter() -> Iterator[Callable[..., TcpMeter]]:
     yield start
     for meter in started:
         meter.close()
+
+
+class Done(NamedTuple):
+    """How a run of the command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Runs the command's `main` with arguments, standard input and environment."""
+
+    def run(*arguments: str, stdin: str = "", **environment: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["hesper-dlms", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        for name, value in {"COLUMNS": "200", "TERM": "dumb", **environment}.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        for name in environment:
+            monkeypatch.delenv(name)
+        code = ended.value.code
+        return Done(code if isinstance(code, int) else 0, *capsys.readouterr())
+
+    return run

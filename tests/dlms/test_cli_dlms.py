@@ -1,25 +1,20 @@
-"""`hesper-dlms` as people run it: captured frames, a meter on TCP, a meter on a serial line."""
+"""`hesper-dlms` with captured frames: decode and explain."""
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import select
-import sys
-import threading
-import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hesper_dlms import apdu, axdr
 from hesper_dlms.hdlc import Frame
 from hesper_dlms.security import SecurityContext, SecuritySettings
-from hesper_dlms.server import HdlcServerLink, LogicalServer, ServerConnection
 from hesper_dlms.wrapper import wrap
-from hesper_gateway.dlms_cli import main
+from hesper_gateway.dlms_explain import Explainer, to_json
+from hypothesis import given
+from hypothesis import strategies as st
 
 PUSH = apdu.DataNotification(
     77,
@@ -29,34 +24,7 @@ PUSH = apdu.DataNotification(
 VALUES = ["hex:000000000000", 5]
 
 
-class Done(NamedTuple):
-    """How a run of the command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command's `main` with arguments, standard input and environment."""
-
-    def run(*arguments: str, stdin: str = "", **environment: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["hesper-dlms", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        for name, value in {"COLUMNS": "200", "TERM": "dumb", **environment}.items():
-            monkeypatch.setenv(name, value)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        for name in environment:
-            monkeypatch.delenv(name)
-        code = ended.value.code
-        return Done(code if isinstance(code, int) else 0, *capsys.readouterr())
-
-    return run
+Run = Callable[..., Any]
 
 
 def ui(information: bytes, segmented: bool = False) -> bytes:
@@ -189,129 +157,37 @@ def test_explain_frames_apdus_and_ciphered_ones(run: Run, bench: Any) -> None:
     assert "no APDU" in run("explain", "ffff").stdout
 
 
-@pytest.fixture
-def meter(bench: Any) -> Any:
-    """A meter whose counter object shows what it took last."""
-    meter = bench.Meter()
-    meter.server = LogicalServer(meter)
-    return meter
-
-
-def way(tcp: Any) -> list[str]:
-    return ["--host", "127.0.0.1", "--port", str(tcp.port), "--timeout", "2"]
-
-
-LOGINS = {
-    "none": [],
-    "lls": ["--client", "2", "--authentication", "lls", "--password", "12345678"],
-    "gmac": ["--client", "1", "--authentication", "gmac"],
-}
-
-
-@pytest.mark.parametrize("login", LOGINS)
-def test_read_over_tcp(
-    run: Run, bench: Any, meter: Any, tcp_meter: Callable[..., Any], tmp_path: Path, login: str
-) -> None:
-    keys = tmp_path / "keys.json"
-    keys.write_text(
-        json.dumps(
-            {
-                "encryption_key": bench.ENCRYPTION_KEY.hex(),
-                "authentication_key": bench.AUTHENTICATION_KEY.hex(),
-            }
-        )
+@given(
+    st.binary(max_size=80)
+    | st.builds(
+        lambda tag, rest: bytes((tag,)) + rest,
+        st.sampled_from(bytes.fromhex("01080e0f60616263c0c1c2c3c4c5c7c8cbcccfd0d8dbdce07e6800")),
+        st.binary(max_size=60),
     )
-    options = [*way(tcp_meter(meter.server)), *LOGINS[login]]
-    if login == "gmac":
-        options += ["--keys-file", str(keys)]
-    asked = ["3:1.0.1.8.0.255:2", "1:0.0.42.0.0.255:2", "8:0.0.1.0.0.255:2"]
-    for _ in range(2):
-        done = run("read", *options, "--json", *asked)
-        assert done.returncode == 0, done.stderr
-        energy, name, clock = json.loads(done.stdout)
-        assert energy == {
-            "object": "3:1.0.1.8.0.255:2",
-            "value": 1234567,
-            "scaler": -3,
-            "unit": 30,
-            "unit_symbol": "Wh",
-        }
-        assert name["value"] == "hex:" + b"HSP0012642984000".hex()
-        assert "object-undefined" in clock["error"]
-    shown = run("read", *options, "--trace", asked[0])
-    assert "1234.567 Wh" in shown.stdout
-    assert "->" in shown.stderr
+)
+def test_explain_takes_any_octets(octets: bytes) -> None:
+    keys = SecuritySettings(0, bytes(16), bytes(16))
+    to_json(Explainer(keys, bytes(8)).explain(octets))
 
 
-def test_profile_and_objects(run: Run, meter: Any, tcp_meter: Callable[..., Any]) -> None:
-    options = way(tcp_meter(meter.server))
-    done = run(
-        "profile",
-        *options,
-        "1.0.99.1.0.255",
-        "--from",
-        "2026-01-01",
-        "--to",
-        "2026-01-02",
-        "--json",
+def test_explain_puts_blocks_together_and_names_things() -> None:
+    shown = run_explain(blocks(PUSH.to_octets(), 20))
+    assert "the whole:" in shown
+    assert "double-long-unsigned 5" in shown
+    keys = SecuritySettings(0, bytes(16), bytes(16))
+    request = apdu.GetRequestNormal(
+        0xC1, apdu.CosemAttribute(7, bytes(6), 2), apdu.EntrySelector(1, 2).to_selection()
     )
-    assert json.loads(done.stdout) == {
-        "columns": ["8:0.0.1.0.0.255:2", "3:1.0.1.8.0.255:2"],
-        "capture_period_s": 900,
-        "rows": [
-            ["hex:07ea0101ff0a000000000000", 100],
-            ["hex:07ea0101ff0a0f0000000000", 101],
-        ],
-    }
-    selection = apdu.selector_of(meter.selections[-1])
-    assert isinstance(selection, apdu.RangeSelector)
-    assert selection.from_.local().isoformat() == "2026-01-01T00:00:00"
-    assert "2026-01-01 10:15:00" in run("profile", *options, "1.0.99.1.0.255").stdout
-    listed = json.loads(run("objects", *options, "--json").stdout)
-    assert listed[1] == {"class_id": 8, "version": 0, "logical_name": "0.0.1.0.0.255"}
-
-
-def test_refusals_exit_1(run: Run, meter: Any, tcp_meter: Callable[..., Any]) -> None:
-    options = way(tcp_meter(meter.server))
-    wrong = ["--client", "2", "--authentication", "lls", "--password", "wrong"]
-    refused = run("read", *options, *wrong, "3:1.0.1.8.0.255:2")
-    assert refused.returncode == 1
-    assert "rejected" in refused.stderr
-    assert "wrong" not in refused.stderr
-    nobody = run("read", "--host", "127.0.0.1", "--port", "1", "3:1.0.1.8.0.255:2")
-    assert nobody.returncode == 1
-    assert "cannot be reached" in nobody.stderr
-
-
-@pytest.fixture
-def serial_meter(meter: Any) -> Iterator[str]:
-    """A meter on a pseudo-terminal, HDLC, physical address 17."""
-    ours, theirs = os.openpty()
-    tty.setraw(theirs)
-    connection = ServerConnection(meter.server, HdlcServerLink(1, 17))
-    stop, stopped = os.pipe()
-
-    def serve() -> None:
-        while stop not in (ready := select.select([ours, stop], [], [])[0]):
-            if ours in ready:
-                os.write(ours, connection.receive(os.read(ours, 4096)))
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    yield os.ttyname(theirs)
-    os.write(stopped, b".")
-    thread.join()
-    for descriptor in (ours, theirs, stop, stopped):
-        os.close(descriptor)
-
-
-def test_read_over_serial(run: Run, bench: Any, serial_meter: str) -> None:
-    done = run(
-        "read",
-        *("--serial", serial_meter, "--physical", "17", "--timeout", "2"),
-        *LOGINS["gmac"],
-        *("--encryption-key", bench.ENCRYPTION_KEY.hex()),
-        *("--authentication-key", bench.AUTHENTICATION_KEY.hex()),
-        "1:0.0.96.50.0.255:2",
+    sealed = SecurityContext(keys, bytes(8)).protect(request.to_octets(), 1)
+    shown = run_explain(sealed, keys)
+    assert "C8 glo-get-request" in shown
+    assert "suite 0, authenticated, encrypted" in shown
+    assert "structure of 4" in shown
+    secret = apdu.SetRequestNormal(
+        0xC1, apdu.CosemAttribute(15, bytes(6), 7), axdr.encode(axdr.octet_string(b"hush"))
     )
-    assert done.returncode == 0, done.stderr
+    assert b"hush".hex() not in run_explain(secret.to_octets())
+
+
+def run_explain(octets: bytes, keys: SecuritySettings | None = None) -> str:
+    return json.dumps(to_json(Explainer(keys, bytes(8)).explain(octets)))

@@ -1,0 +1,146 @@
+"""`hesper-dlms` with a meter: over TCP, over a serial line, refused, not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import threading
+import tty
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hesper_dlms import apdu
+from hesper_dlms.server import HdlcServerLink, LogicalServer, ServerConnection
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def meter(bench: Any) -> Any:
+    """A meter whose counter object shows what it took last."""
+    meter = bench.Meter()
+    meter.server = LogicalServer(meter)
+    return meter
+
+
+def way(tcp: Any) -> list[str]:
+    return ["--host", "127.0.0.1", "--port", str(tcp.port), "--timeout", "2"]
+
+
+LOGINS = {
+    "none": [],
+    "lls": ["--client", "2", "--authentication", "lls", "--password", "12345678"],
+    "gmac": ["--client", "1", "--authentication", "gmac"],
+}
+
+
+@pytest.mark.parametrize("login", LOGINS)
+def test_read_over_tcp(
+    run: Run, bench: Any, meter: Any, tcp_meter: Callable[..., Any], tmp_path: Path, login: str
+) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text(
+        json.dumps(
+            {
+                "encryption_key": bench.ENCRYPTION_KEY.hex(),
+                "authentication_key": bench.AUTHENTICATION_KEY.hex(),
+            }
+        )
+    )
+    options = [*way(tcp_meter(meter.server)), *LOGINS[login]]
+    if login == "gmac":
+        options += ["--keys-file", str(keys)]
+    asked = ["3:1.0.1.8.0.255:2", "1:0.0.42.0.0.255:2", "8:0.0.1.0.0.255:2"]
+    for _ in range(2):
+        done = run("read", *options, "--json", *asked)
+        assert done.returncode == 0, done.stderr
+        energy, name, clock = json.loads(done.stdout)
+        assert energy == {
+            "object": "3:1.0.1.8.0.255:2",
+            "value": 1234567,
+            "scaler": -3,
+            "unit": 30,
+            "unit_symbol": "Wh",
+        }
+        assert name["value"] == "hex:" + b"HSP0012642984000".hex()
+        assert "object-undefined" in clock["error"]
+    shown = run("read", *options, "--trace", asked[0])
+    assert "1234.567 Wh" in shown.stdout
+    assert "->" in shown.stderr
+
+
+def test_profile_and_objects(run: Run, meter: Any, tcp_meter: Callable[..., Any]) -> None:
+    options = way(tcp_meter(meter.server))
+    done = run(
+        "profile",
+        *options,
+        "1.0.99.1.0.255",
+        "--from",
+        "2026-01-01",
+        "--to",
+        "2026-01-02",
+        "--json",
+    )
+    assert json.loads(done.stdout) == {
+        "columns": ["8:0.0.1.0.0.255:2", "3:1.0.1.8.0.255:2"],
+        "capture_period_s": 900,
+        "rows": [
+            ["hex:07ea0101ff0a000000000000", 100],
+            ["hex:07ea0101ff0a0f0000000000", 101],
+        ],
+    }
+    selection = apdu.selector_of(meter.selections[-1])
+    assert isinstance(selection, apdu.RangeSelector)
+    assert selection.from_.local().isoformat() == "2026-01-01T00:00:00"
+    assert "2026-01-01 10:15:00" in run("profile", *options, "1.0.99.1.0.255").stdout
+    listed = json.loads(run("objects", *options, "--json").stdout)
+    assert listed[1] == {"class_id": 8, "version": 0, "logical_name": "0.0.1.0.0.255"}
+
+
+def test_refusals_exit_1(run: Run, meter: Any, tcp_meter: Callable[..., Any]) -> None:
+    options = way(tcp_meter(meter.server))
+    wrong = ["--client", "2", "--authentication", "lls", "--password", "wrong"]
+    refused = run("read", *options, *wrong, "3:1.0.1.8.0.255:2")
+    assert refused.returncode == 1
+    assert "rejected" in refused.stderr
+    assert "wrong" not in refused.stderr
+    nobody = run("read", "--host", "127.0.0.1", "--port", "1", "3:1.0.1.8.0.255:2")
+    assert nobody.returncode == 1
+    assert "cannot be reached" in nobody.stderr
+
+
+@pytest.fixture
+def serial_meter(meter: Any) -> Iterator[str]:
+    """A meter on a pseudo-terminal, HDLC, physical address 17."""
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    connection = ServerConnection(meter.server, HdlcServerLink(1, 17))
+    stop, stopped = os.pipe()
+
+    def serve() -> None:
+        while stop not in (ready := select.select([ours, stop], [], [])[0]):
+            if ours in ready:
+                os.write(ours, connection.receive(os.read(ours, 4096)))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield os.ttyname(theirs)
+    os.write(stopped, b".")
+    thread.join()
+    for descriptor in (ours, theirs, stop, stopped):
+        os.close(descriptor)
+
+
+def test_read_over_serial(run: Run, bench: Any, serial_meter: str) -> None:
+    done = run(
+        "read",
+        *("--serial", serial_meter, "--physical", "17", "--timeout", "2"),
+        *LOGINS["gmac"],
+        *("--encryption-key", bench.ENCRYPTION_KEY.hex()),
+        *("--authentication-key", bench.AUTHENTICATION_KEY.hex()),
+        "1:0.0.96.50.0.255:2",
+    )
+    assert done.returncode == 0, done.stderr
