@@ -25,7 +25,7 @@ from hesper_gateway.sessions.session import MeterSession
 
 log = logging.getLogger(__name__)
 
-CHUNKS_PER_VISIT = 8
+CHUNKS_PER_VISIT = 2
 STEADY_S = 5.0
 
 
@@ -63,7 +63,7 @@ class Visited:
     finds: list[Find] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     log_mark: int | None = None
-    read_through: list[bytes] = field(default_factory=list)
+    advanced: list[bytes] = field(default_factory=list)
 
 
 class Visitor:
@@ -125,8 +125,10 @@ class Visitor:
         if visited.events or marks:
             await self._outbox.append_events(visited.events, marks)
         await self._gathering.append(visited.finds)
-        for where in visited.read_through:
-            self._past[where] = Past(first=False, set_back_s=0.0)
+        if visited.failure is None:
+            # The marks themselves have gone back by now, so the overlap is not owed any more.
+            for where in visited.advanced:
+                self._past[where] = Past(first=False, set_back_s=0.0)
 
     async def _work(self, due: set[Work], visited: Visited) -> None:
         first = self._told is None
@@ -171,12 +173,14 @@ class Visitor:
             shape = await reading.shape(where)
             visited.capture_period_s = shape.capture_period_s
             chunks = reading.profile(shape, self._mark(where), self._past_of(where))
+            visited.advanced.append(where)
+            count = 0
             async with aclosing(chunks):
                 async for chunk in chunks:
                     visited.finds.append(Find(chunk.section, chunk.mark))
-                    if chunk.mark is not None and self._long_enough(len(visited.finds)):
+                    count += 1
+                    if chunk.mark is not None and self._long_enough(count):
                         return
-            visited.read_through.append(where)
         visited.done.add(Work.PROFILE)
 
     async def _events(self, reading: Reading, visited: Visited) -> None:
@@ -188,7 +192,7 @@ class Visitor:
                 async for chunk in chunks:
                     visited.events += chunk.events
                     visited.log_mark = chunk.mark or visited.log_mark
-            visited.read_through.append(where)
+            visited.advanced.append(where)
         visited.done.add(Work.EVENTS)
 
     def _mark(self, where: bytes) -> int | None:

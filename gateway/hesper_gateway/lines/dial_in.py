@@ -67,6 +67,7 @@ class DialIn:
         self._known = {meter.system_title: meter.id for meter in meters}
         self._calls: dict[str, StreamChannel] = {}
         self._connections = 0
+        self._expected: dict[str, asyncio.Event] = {}
         self.port = line.port
         self.listening = asyncio.Event()
         self.strangers_count = 0
@@ -91,16 +92,21 @@ class DialIn:
         finally:
             await self.aclose()
 
-    async def open(self, meter: MeterConfig, timeout_s: float) -> "_Call":  # noqa: ARG002 - waiting for a call is not ours
-        """Return the connection on which the meter has called.
+    async def open(self, meter: MeterConfig, timeout_s: float) -> "_Call":
+        """Return the connection on which the meter has called, or calls within the time.
 
         Raises:
-            LineDown: it has not called, or has hung up.
+            LineDown: it does not call.
         """
-        channel = self._calls.get(meter.id)
-        if channel is None or channel.closed:
-            raise LineDown(f"{meter.id} has not called")
-        return _Call(self, meter.id, channel)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    channel = self._calls.get(meter.id)
+                    if channel is not None and not channel.closed:
+                        return _Call(self, meter.id, channel)
+                    await self._expect(meter.id)
+        except TimeoutError as error:
+            raise LineDown(f"{meter.id} does not call") from error
 
     def called(self, meter_id: str) -> bool:
         """Whether the meter is on the line now."""
@@ -118,6 +124,12 @@ class DialIn:
         while self._calls:
             _, channel = self._calls.popitem()
             await channel.release(broken=True)
+
+    async def _expect(self, meter_id: str) -> None:
+        """Wait for the next call of a meter."""
+        called = self._expected.setdefault(meter_id, asyncio.Event())
+        called.clear()
+        await called.wait()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         channel = StreamChannel(reader, writer)
@@ -138,6 +150,8 @@ class DialIn:
         self._calls[meter_id] = channel
         if before is not None:
             await before.release(broken=True)
+        if meter_id in self._expected:
+            self._expected[meter_id].set()
         self.on_call(meter_id)
 
     async def _identify(self, channel: StreamChannel) -> str:

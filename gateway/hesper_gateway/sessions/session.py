@@ -14,6 +14,7 @@ a new database does not know how far its predecessor had counted. There is never
 a meter that refuses credentials is left alone until its back-off is over.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hesper_dlms.apdu import CosemAttribute
-from hesper_dlms.errors import DecodeError, InvocationCounterError, ServiceError
+from hesper_dlms.errors import DecodeError, InvocationCounterError, LocalError, ServiceError
 
 from hesper_gateway.config import MeterConfig
 from hesper_gateway.errors import Hop, MeterFailed, MeterRefused, WrongMeter
@@ -117,9 +118,9 @@ class MeterSession:
         Raises:
             ConfigError: no associations in the template, or a secret is missing.
         """
+        never = Credentials(self._keys, self._common.client_system_title, _no_counter, {})
         for role in ("public", "reading", "management"):
-            association_of(self.template, role)
-            client_for(self.meter, self.template, role, self._credentials())
+            client_for(self.meter, self.template, role, never)
 
     @asynccontextmanager
     async def reading(self, role: Role = "reading") -> AsyncIterator[Reading]:
@@ -229,7 +230,7 @@ class MeterSession:
     async def _attempt(self, role: Role) -> tuple[Channel, Association]:
         times = self.template.times
         channel = await self.line.carrier.open(self.meter, times.connect_s)
-        client = client_for(self.meter, self.template, role, self._credentials())
+        client = client_for(self.meter, self.template, role, await self._credentials())
         association = Association(client, channel, times)
         connected = False
         try:
@@ -262,9 +263,12 @@ class MeterSession:
             log.debug("%s: its invocation counter is not public: %s", self.meter.id, error)
             return None
 
-    def _credentials(self) -> Credentials:
+    async def _credentials(self) -> Credentials:
         if self._counter is None and self._keys.encryption_key is not None:
-            self._counter = self._common.counters.reserve(self.meter.id, key_name(self._keys))
+            # Reserving waits for the disk; many meters begin at once and share that wait.
+            self._counter = await asyncio.to_thread(
+                self._common.counters.reserve, self.meter.id, key_name(self._keys)
+            )
         return Credentials(
             self._keys, self._common.client_system_title, self._counter, self._received_counters
         )
@@ -274,6 +278,10 @@ class MeterSession:
         if found is None:
             raise MeterRefused(f"meters of kind {self.template.name} have no relay")
         return found
+
+
+def _no_counter() -> int:
+    raise LocalError("this association is never opened")
 
 
 async def _released(association: Association) -> bool:
