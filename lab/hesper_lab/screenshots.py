@@ -61,6 +61,7 @@ class Sitting:
     def shoot(self, place: str, *, full: bool = False) -> None:
         """Waits until the page is live and drawn, then takes the picture."""
         settle(self.page)
+        self.page.wait_for_load_state("networkidle")
         path = self.folder / f"{place}-{self.name}.png"
         self.page.screenshot(path=path, full_page=full)
         self.seen.pictures.append(path)
@@ -75,7 +76,6 @@ def settle(page: Page) -> None:
     page.wait_for_selector("html[data-link=live]", state="attached", timeout=PATIENCE_MS)
     page.wait_for_selector(".page h1", timeout=PATIENCE_MS)
     page.wait_for_function("!document.querySelector('.bone')", timeout=PATIENCE_MS)
-    page.wait_for_load_state("networkidle")
     page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 

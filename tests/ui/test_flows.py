@@ -11,14 +11,13 @@ import pytest_asyncio
 from console_double.app import create_app
 from console_double.fleet import SCRIPT, Fleet
 from console_double.services import PASSWORD, DoubleServices
+from hesper_ui.elements import Text
 from nicegui import ui
 from nicegui.functions.download import download
 from nicegui.functions.navigate import Navigate
 from nicegui.functions.notify import notify
 from nicegui.testing import User
 from nicegui.testing.general import nicegui_reset_globals
-
-from hesper_ui.elements import Text
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 METER, TAIL = "HES12643021", "3021"
@@ -67,7 +66,7 @@ def fresh(console: Console) -> None:
 async def until(condition: Callable[[], bool]) -> None:
     """Waits for what the server does by itself."""
     async with asyncio.timeout(PATIENCE_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.01)
 
 

@@ -7,12 +7,15 @@ import httpx
 import pytest
 from console_double.services import PASSWORD, DoubleServices
 from fastapi import FastAPI
-
 from hesper_ui import endpoints, login
 from hesper_ui.assets import Assets
 from hesper_ui.guard import Guard
 
 BASE = "http://hesper.test"
+
+
+async def never(_token: str) -> bool:
+    return False
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def app(services: DoubleServices) -> FastAPI:
     assets.serve(app)
     app.include_router(login.router(services, assets))
     app.include_router(endpoints.router(services))
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, admits=never)
     return app
 
 
@@ -122,10 +125,16 @@ async def test_foreign_pages_can_change_nothing(browser):
 
 
 @pytest.mark.parametrize(
-    ("origin", "reached"),
-    [(BASE, True), (None, True), ("https://evil.test", False), ("https://proxy.test", True)],
+    ("path", "origin", "reached"),
+    [
+        ("/api/v1/live", BASE, True),
+        ("/api/v1/live", None, True),
+        ("/api/v1/live", "https://proxy.test", True),
+        ("/api/v1/live", "https://evil.test", False),
+        ("/_nicegui_ws/socket.io/", BASE, False),  # nobody is signed in
+    ],
 )
-async def test_foreign_pages_open_no_socket(origin, reached):
+async def test_foreign_pages_and_strangers_open_no_socket(path, origin, reached):
     asked, sent = [], []
 
     async def inner(scope, receive, send):
@@ -140,8 +149,8 @@ async def test_foreign_pages_open_no_socket(origin, reached):
     headers = [(b"host", b"hesper.test")]
     if origin:
         headers.append((b"origin", origin.encode()))
-    scope = {"type": "websocket", "path": "/api/v1/live", "headers": headers}
-    await Guard(inner, ["https://proxy.test"])(scope, receive, send)
+    scope = {"type": "websocket", "path": path, "headers": headers}
+    await Guard(inner, never, ["https://proxy.test"])(scope, receive, send)
     assert bool(asked) is reached
     assert [message["code"] for message in sent] == ([] if reached else [1008])
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from hesper_ui import drawings, endpoints, login
 from hesper_ui.assets import Assets
 from hesper_ui.desk import COOKIE, Desk
-from hesper_ui.guard import Guard
+from hesper_ui.guard import Admits, Guard
 from hesper_ui.pages import alerts, commands, gateways, meter, meters, overview
 from hesper_ui.services import NotAuthenticated, Services
 from hesper_ui.shell import Place, frame
@@ -42,7 +42,8 @@ def mount(app: FastAPI, services: Services) -> None:
     assets.serve(app)
     app.include_router(login.router(services, assets))
     app.include_router(endpoints.router(services))
-    app.add_middleware(Guard, allowed_origins=services.sources.settings.web.allowed_origins)
+    origins = services.sources.settings.web.allowed_origins
+    app.add_middleware(Guard, admits=_admits(services), allowed_origins=origins)
     head = assets.head("live.js", "grid.js")
 
     async def page(request: Request) -> Response | None:
@@ -69,3 +70,14 @@ def mount(app: FastAPI, services: Services) -> None:
         session_middleware_kwargs={"same_site": "strict"},
         show_welcome_message=False,
     )
+
+
+def _admits(services: Services) -> Admits:
+    async def admits(token: str) -> bool:
+        try:
+            await services.accounts.actor_of(token)
+        except NotAuthenticated:
+            return False
+        return True
+
+    return admits

@@ -1,15 +1,19 @@
 """What stands before every request: response headers, and the Origin of whatever carries a cookie.
 
 NiceGUI's socket checks neither cookie nor Origin. Here a socket or a changing request from a
-foreign page is refused before it reaches anything, whatever it was meant for.
+foreign page is refused before it reaches anything, whatever it was meant for, and the pages' socket
+is opened only for a session that is good now.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hesper_ui.desk import COOKIE
 
 # NiceGUI builds its pages with inline scripts and compiles templates, so both must be allowed;
 # what protects against injected text is that all text becomes text nodes.
@@ -32,6 +36,8 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
 }
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+PAGE_SOCKET = "/_nicegui_ws/"
+Admits = Callable[[str], Awaitable[bool]]
 
 
 def foreign(headers: Headers, allowed: Iterable[str] = ()) -> bool:
@@ -45,27 +51,35 @@ def foreign(headers: Headers, allowed: Iterable[str] = ()) -> bool:
 class Guard:
     """ASGI middleware: refuses foreign origins and adds security headers."""
 
-    def __init__(self, app: ASGIApp, allowed_origins: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, admits: Admits, allowed_origins: Iterable[str] = ()) -> None:
         self._app = app
+        self._admits = admits
         self._allowed = frozenset(allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        changing = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
-        if changing and foreign(Headers(scope=scope), self._allowed):
+        if await self._refuses(scope):
             await _refuse(scope, receive, send)
             return
         await self._app(scope, receive, _dressed(send))
+
+    async def _refuses(self, scope: Scope) -> bool:
+        changing = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
+        if changing and foreign(Headers(scope=scope), self._allowed):
+            return True
+        if not scope["path"].startswith(PAGE_SOCKET):
+            return False
+        return not await self._admits(HTTPConnection(scope).cookies.get(COOKIE, ""))
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
         await receive()
-        await send({"type": "websocket.close", "code": 1008, "reason": "foreign origin"})
+        await send({"type": "websocket.close", "code": 1008, "reason": "not admitted"})
         return
-    await PlainTextResponse("Foreign origin.\n", 403)(scope, receive, send)
+    await PlainTextResponse("Not admitted.\n", 403)(scope, receive, send)
 
 
 def _dressed(send: Send) -> Send:

@@ -83,11 +83,14 @@ def _action(
 
 
 def _why_not(detail: MeterDetail) -> None:
+    reasons: dict[str, list[str]] = {}
     for action in relay.offered(detail):
         reason = relay.blocked(detail, action)
         if reason:
-            text = f"{_LABELS[action][0].rstrip('…')} is blocked: {sentence(reason)}"
-            states.notice("unknown", text).style("margin-top: 12px")
+            reasons.setdefault(reason, []).append(_LABELS[action][0].rstrip("…").lower())
+    for reason, actions in reasons.items():
+        text = f"Blocked: {' and '.join(actions)}. {sentence(reason)}"
+        states.notice("unknown", text).style("margin-top: 12px")
 
 
 def _pending(command: CommandRow) -> None:

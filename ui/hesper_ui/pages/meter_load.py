@@ -95,11 +95,14 @@ class LoadPanel:
         profile = load_profile.build(
             shown.series, shown.gaps, (shown.start, shown.end), shown.period_s
         )
-        missing = plural(profile.missing, "interval") + " missing" if profile.bands else "complete"
+        stored = any(kw is not None for _, kw in profile.points)
+        missing = "complete" if stored else "nothing stored"
+        if profile.bands:
+            missing = plural(profile.missing, "interval") + " missing"
         self._note.text = (
             f"Mean power per {_period(shown.period_s)}, kW · {self._range} · {missing}"
         )
-        if not any(kw is not None for _, kw in profile.points) and not profile.bands:
+        if not stored and not profile.bands:
             text = (
                 "The profile is drawn from two stored captures on; the gateway reads it by itself."
             )

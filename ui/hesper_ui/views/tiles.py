@@ -89,13 +89,14 @@ def _alerts(figures: Overview, now: datetime) -> Tile:
 def _load(figures: Overview) -> Tile:
     value, unit = power(figures.fleet_load_w)
     before, before_unit = power(figures.fleet_load_yesterday_w)
+    known = figures.fleet_load_yesterday_w is not None
     return Tile(
         "Fleet load",
         "fleet_load_w",
         "power",
         value,
         unit,
-        f"yesterday at this time {before} {before_unit}",
+        f"a day ago {before} {before_unit}" if known else "no value of a day ago",
         "/meters?view=online",
     )
 

@@ -1,0 +1,209 @@
+"""The console in the system's Chromium, against the double as a process of its own."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from console_double.services import PASSWORD
+from hesper_lab import screenshots
+from hesper_lab.screenshots import Seen, settle, sign_in, watch
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not screenshots.CHROMIUM.exists(), reason="no Chromium on this machine"),
+]
+METER = "HES12643021"
+START_S = 30.0
+SILENT_MS = 2000  # two seconds after the server dies nothing may say "live"
+PAGES = ("/", "/meters", f"/meters/{METER}", "/alerts", "/gateways", "/commands")
+
+
+class Server:
+    """The double, served by a process that can be killed."""
+
+    def __init__(self, port: int) -> None:
+        self.base = f"http://127.0.0.1:{port}"
+        self._port = port
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "console_double.app", str(self._port)], cwd=Path(__file__).parent
+        )
+        deadline = time.monotonic() + START_S
+        while not self._answers():
+            assert time.monotonic() < deadline, "the double did not start"
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.base}/login", timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    running = Server(port)
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with screenshots.browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture
+def page(chromium: Browser, server: Server, seen: Seen) -> Iterator[Page]:
+    """A signed-in operator's page on a desk."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
+    opened = context.new_page()
+    watch(opened, server.base, seen)
+    sign_in(opened, server.base, "operator", PASSWORD)
+    yield opened
+    context.close()
+
+
+def clean(seen: Seen) -> None:
+    assert seen.external_requests == []
+    assert seen.console_errors == []
+
+
+def test_from_sign_in_to_a_confirmed_disconnect(page, chromium, server, seen):
+    settle(page)
+    page.get_by_role("link", name="Meters", exact=True).click()
+    page.get_by_label("Search meters").fill(METER)
+    expect(page.locator("[data-grid-count]")).to_have_text("1 meter")
+    page.get_by_role("link", name=METER).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(METER)
+    expect(page).to_have_title(f"{METER} · Hesper")
+    expect(page.get_by_text("16 intervals missing")).to_be_visible()
+
+    page.get_by_role("button", name="Disconnect supply…").click()
+    expect(page.get_by_role("dialog", name=f"Disconnect supply to {METER}?")).to_be_visible()
+    expect(page.get_by_role("button", name="Keep connected")).to_be_focused()
+    request = page.get_by_role("button", name="Request disconnect")
+    expect(request).to_be_disabled()
+    page.get_by_label("Reason (required)").click()
+    page.get_by_role("option", name="Customer moved out").click()
+    page.get_by_label("Last 4 digits of the serial number").fill(METER[-4:])
+    expect(request).to_be_enabled()
+    request.evaluate("button => { for (let i = 0; i < 10; i++) button.click(); }")
+    expect(page.locator("[data-pending=awaiting_approval]")).to_be_visible()
+    assert page.locator(".timeline [data-state]").count() == 1
+
+    approver = chromium.new_context().new_page()
+    watch(approver, server.base, seen)
+    sign_in(approver, server.base, "approver", PASSWORD)
+    approver.get_by_role("link", name="Commands").click()
+    approver.get_by_role("button", name="Approve…").click()
+    approver.get_by_label("Your password").fill(PASSWORD)
+    approver.get_by_role("button", name="Approve disconnect").click()
+    expect(page.locator(".timeline [data-state=confirmed]")).to_be_visible(timeout=10_000)
+    expect(page.get_by_role("button", name="Reconnect supply…")).to_be_enabled()
+    approver.context.close()
+    clean(seen)
+
+
+def test_live_values_move_without_a_reload(page, seen):
+    settle(page)
+    stored = page.locator("[data-figure=readings_per_s].figure")
+    before = stored.inner_text()
+    expect(stored).not_to_have_text(before, timeout=8000)
+    clean(seen)
+
+
+def test_texts_from_the_field_are_shown_and_never_run(page, server, seen):
+    for path in ("/", "/meters", "/meters/HES12643169", "/alerts"):
+        page.goto(server.base + path)
+        settle(page)
+        expect(page.get_by_text("<script>window.pwned").first).to_be_visible()
+    assert page.evaluate("window.pwned") is None
+    clean(seen)
+
+
+@pytest.mark.parametrize("width", [360, 768])
+def test_narrow_screens_need_no_sideways_scrolling(chromium, server, seen, width):
+    context = chromium.new_context(viewport={"width": width, "height": 780}, has_touch=True)
+    page = context.new_page()
+    watch(page, server.base, seen)
+    sign_in(page, server.base, "operator", PASSWORD)
+    for path in PAGES:
+        page.goto(server.base + path)
+        settle(page)
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= width, path
+        expect(page.get_by_role("navigation", name="Main")).to_be_in_viewport()
+    context.close()
+    clean(seen)
+
+
+def test_the_theme_is_chosen_kept_and_reaches_the_charts(page, server):
+    settle(page)
+    page.get_by_text("operator · operator").click()
+    page.get_by_role("button", name="Light").click()
+    colour = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(colour) == "rgb(238, 240, 242)"
+    page.goto(server.base + "/")
+    settle(page)
+    assert page.evaluate(colour) == "rgb(238, 240, 242)"
+    strokes = (
+        "[...document.querySelectorAll('.nicegui-echart path')]"
+        ".map(path => getComputedStyle(path).stroke)"
+    )
+    assert "rgb(11, 99, 181)" in page.evaluate(strokes)
+    page.get_by_text("operator · operator").click()
+    page.get_by_role("button", name="System").click()
+    assert page.evaluate(colour) == "rgb(20, 23, 27)"
+    assert "rgb(108, 178, 240)" in page.evaluate(strokes)
+
+
+def test_the_keyboard_opens_and_leaves_the_dialog(page, server):
+    page.goto(f"{server.base}/meters/HES12642984")
+    settle(page)
+    page.get_by_role("button", name="Disconnect supply…").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Keep connected")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.goto(f"{server.base}/meters")
+    settle(page)
+    page.keyboard.press("/")
+    expect(page.get_by_label("Search meters")).to_be_focused()
+
+
+def test_two_seconds_after_the_server_dies_nothing_is_live(page, server):
+    page.goto(f"{server.base}/meters/HES12642984")
+    settle(page)
+    button = page.get_by_role("button", name="Disconnect supply…")
+    expect(button).to_be_enabled()
+    server.kill()
+    try:
+        page.wait_for_selector("html[data-link=lost]", state="attached", timeout=SILENT_MS)
+        expect(page.locator(".link-state")).to_contain_text("no data", timeout=500)
+        expect(button).to_be_disabled(timeout=500)
+    finally:
+        server.start()
+    expect(page.get_by_role("heading", name="Hesper")).to_be_visible(timeout=20_000)
