@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 from hesper_cloud.stores.port import Integers, Quantity
 
@@ -60,12 +61,17 @@ class Catalogue:
     def meter_keys(self, meters: Sequence[str]) -> Integers:
         """Returns the keys of meters, writing those that are new."""
         fresh = [meter for meter in dict.fromkeys(meters) if meter not in self._meters]
-        for meter in fresh:
-            key = len(self._meters)
-            self._connection.execute("INSERT INTO meters VALUES (?, ?)", [key, meter])
-            self._meters[meter] = key
-            self.meter_names.append(meter)
+        if fresh:
+            self._add_meters(fresh)
         return np.fromiter(map(self._meters.__getitem__, meters), np.int64, len(meters))
+
+    def _add_meters(self, fresh: list[str]) -> None:
+        keys = range(len(self._meters), len(self._meters) + len(fresh))
+        self._connection.register("fresh", pa.table({"key": list(keys), "id": fresh}))
+        self._connection.execute("INSERT INTO meters SELECT key, id FROM fresh")
+        self._connection.unregister("fresh")
+        self._meters.update(zip(fresh, keys, strict=True))
+        self.meter_names.extend(fresh)
 
     def profile_key(self, logical_name: str) -> int:
         """Returns the key of a profile, writing it if it is new."""
