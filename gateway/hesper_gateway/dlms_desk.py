@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from hesper_dlms import obis
 from hesper_dlms.apdu import CosemAttribute
 from hesper_dlms.association import Authentication
 from hesper_dlms.client import AssociationSettings, Client
-from hesper_dlms.errors import LocalError
+from hesper_dlms.errors import AssociationRejected, LinkError, LocalError, ServiceError
 from hesper_dlms.exchange import ClientLink, Exchange
 
 from hesper_gateway.dlms_options import Connection, hex_octets
@@ -23,78 +23,86 @@ COUNTER = CosemAttribute(1, obis.INVOCATION_COUNTER, 2)
 class Desk:
     """An association with one meter over a blocking port."""
 
-    def __init__(self, connection: Connection, port: Port, trace: Trace | None) -> None:
-        self._connection = connection
+    def __init__(self, client: Client, port: Port, trace: Trace | None) -> None:
+        self.client = client
         self._port = port
         self._trace = trace
-        self.client = self._client(self._settings())
 
     def run(self, exchange: Exchange[Result]) -> Result:
         """Run one exchange to its end."""
         return drive(exchange, self._port, trace=self._trace)
-
-    def _client(self, settings: AssociationSettings) -> Client:
-        connection = self._connection
-        link: ClientLink
-        if connection.over_hdlc:
-            link = settings.over_hdlc(connection.physical, connection.address_octets)
-        else:
-            link = settings.over_wrapper()
-        return Client(link, settings)
-
-    def _settings(self) -> AssociationSettings:
-        connection = self._connection
-        security = connection.security()
-        password = connection.secret("password")
-        counter = None
-        if security is not None:
-            first = connection.invocation_counter
-            counter = itertools.count(self._read_counter() if first is None else first).__next__
-        elif connection.mechanism is Authentication.HIGH_GMAC:
-            raise LocalError("gmac needs --encryption-key and --authentication-key")
-        return AssociationSettings(
-            client_address=connection.client,
-            server_address=connection.server,
-            authentication=connection.mechanism,
-            password=None if password is None else password.encode(),
-            system_title=hex_octets(connection.system_title, "the system title"),
-            security=security,
-            invocation_counter=counter,
-        )
-
-    def _read_counter(self) -> int:
-        """Return the counter behind the last that the meter took, read by the public client."""
-        settings = AssociationSettings(_PUBLIC, self._connection.server)
-        public = self._client(settings)
-        try:
-            self.run(public.connect())
-            return self.run(public.get(COUNTER)).as_int() + 1
-        finally:
-            self.run(public.release())
 
 
 @contextmanager
 def desk(connection: Connection, trace: Trace | None = None) -> Iterator[Desk]:
     """Associate with the meter, release it at the end.
 
+    With keys and no counter given, the meter's own is read first, by the public client and over a
+    connection of its own: many meters close it behind one association.
+
     Raises:
         DlmsError: Anything that goes wrong on the way.
     """
-    port: Port
-    if connection.serial is not None:
-        port = SerialPort(
-            connection.serial, connection.baudrate, connection.framing, connection.timeout
-        )
-    elif connection.host is not None:
-        port = TcpPort(connection.host, connection.port, connection.timeout)
-    else:
-        raise LocalError("say where the meter is: --host ADDRESS or --serial PORT")
+    security = connection.security()
+    if security is None and connection.mechanism is Authentication.HIGH_GMAC:
+        raise LocalError("gmac needs --encryption-key and --authentication-key")
+    counter = connection.invocation_counter
+    if security is not None and counter is None:
+        counter = _read_counter(connection, trace)
+    password = connection.secret("password")
+    settings = AssociationSettings(
+        client_address=connection.client,
+        server_address=connection.server,
+        authentication=connection.mechanism,
+        password=None if password is None else password.encode(),
+        system_title=hex_octets(connection.system_title, "the system title"),
+        security=security,
+        invocation_counter=None if counter is None else itertools.count(counter).__next__,
+    )
+    with _associated(connection, settings, trace) as opened:
+        yield opened
+
+
+def _read_counter(connection: Connection, trace: Trace | None) -> int:
+    """Return the counter behind the last one that the meter took."""
+    public = AssociationSettings(_PUBLIC, connection.server)
     try:
-        opened = Desk(connection, port, trace)
+        with _associated(connection, public, trace) as opened:
+            return opened.run(opened.client.get(COUNTER)).as_int() + 1
+    except (ServiceError, AssociationRejected) as error:
+        raise LocalError(
+            f"the meter does not show its invocation counter ({error}): give --invocation-counter"
+        ) from error
+
+
+@contextmanager
+def _associated(
+    connection: Connection, settings: AssociationSettings, trace: Trace | None
+) -> Iterator[Desk]:
+    port = _open(connection)
+    try:
+        opened = Desk(Client(_link(connection, settings), settings), port, trace)
         try:
             opened.run(opened.client.connect())
             yield opened
         finally:
-            opened.run(opened.client.release())
+            with suppress(LinkError):  # the meter may hang up first
+                opened.run(opened.client.release())
     finally:
         port.close()
+
+
+def _link(connection: Connection, settings: AssociationSettings) -> ClientLink:
+    if connection.over_hdlc:
+        return settings.over_hdlc(connection.physical, connection.address_octets)
+    return settings.over_wrapper()
+
+
+def _open(connection: Connection) -> Port:
+    if connection.serial is not None:
+        return SerialPort(
+            connection.serial, connection.baudrate, connection.framing, connection.timeout
+        )
+    if connection.host is not None:
+        return TcpPort(connection.host, connection.port, connection.timeout)
+    raise LocalError("say where the meter is: --host ADDRESS or --serial PORT")

@@ -112,6 +112,25 @@ def test_refusals_exit_1(run: Run, meter: Any, tcp_meter: Callable[..., Any]) ->
     assert "cannot be reached" in nobody.stderr
 
 
+def test_a_meter_that_hides_its_counter(
+    run: Run, bench: Any, meter: Any, tcp_meter: Callable[..., Any]
+) -> None:
+    meter.clients = {1: meter.clients[1]}
+    options = [*way(tcp_meter(meter.server)), *LOGINS["gmac"]]
+    keys = {
+        "HESPER_DLMS_ENCRYPTION_KEY": bench.ENCRYPTION_KEY.hex(),
+        "HESPER_DLMS_AUTHENTICATION_KEY": bench.AUTHENTICATION_KEY.hex(),
+    }
+    hidden = run("read", *options, "3:1.0.1.8.0.255:2", **keys)
+    assert hidden.returncode == 2
+    assert "--invocation-counter" in hidden.stderr
+    given = run("read", *options, "--invocation-counter", "9", "3:1.0.1.8.0.255:2", **keys)
+    assert "1234.567 Wh" in given.stdout
+    used = run("read", *options, "--invocation-counter", "9", "3:1.0.1.8.0.255:2", **keys)
+    assert used.returncode == 1
+    assert "invocation-counter-error" in used.stderr
+
+
 @pytest.fixture
 def serial_meter(meter: Any) -> Iterator[str]:
     """A meter on a pseudo-terminal, HDLC, physical address 17."""
