@@ -35,14 +35,21 @@ class History:
         first = max(self.born_at - self.span_s, kept + 1)
         return -(-first // period) * period
 
-    def rows(self, meter: Meter, start: int, end: int, now: int) -> list[Row]:
-        """Return a meter's rows with start <= time <= end, oldest first, latched ones included."""
+    def rows(
+        self, meter: Meter, start: int, end: int, now: int, entries: slice = slice(None)
+    ) -> list[Row]:
+        """Return a meter's rows with start <= time <= end, oldest first, latched ones included.
+
+        Of those, `entries` picks some; only the rows that are picked are computed.
+        """
         oldest = max(start, self.oldest_at(now))
         period = self.capture_period_s
         first = -(-oldest // period) * period
-        last = min(end, self.born_at - 1)
-        past = [Row(at, meter.capture(at)) for at in range(first, last + 1, period)]
-        return past + meter.profile.between(oldest, end)
+        times = range(first, min(end, self.born_at - 1) + 1, period)
+        latched = meter.profile.between(oldest, end)
+        begin, stop, _ = entries.indices(len(times) + len(latched))
+        past = [Row(at, meter.capture(at)) for at in times[begin:stop]]
+        return past + latched[max(begin - len(times), 0) : max(stop - len(times), 0)]
 
     def entries_in_use(self, meter: Meter, now: int) -> int:
         """Return how many rows a meter's load profile holds."""

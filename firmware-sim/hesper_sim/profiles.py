@@ -64,8 +64,8 @@ def load_profile(district: District, meter: Meter, selection: AccessSelection | 
     """Return the load profile's buffer, as far as it was selected."""
     now = district.now()
     start, end, entries = _bounds(selection, len(PROFILE_COLUMNS) + 1)
-    rows = district.history.rows(meter, start, end, now)
-    return _buffer(rows[entries], _LOAD_TAGS)
+    rows = district.history.rows(meter, start, end, now, entries)
+    return _buffer(rows, _LOAD_TAGS)
 
 
 def event_log(meter: Meter, selection: AccessSelection | None) -> bytes:
