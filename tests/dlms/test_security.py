@@ -256,6 +256,19 @@ def test_suite_2_has_longer_keys() -> None:
             SecuritySettings(suite, key, key)
 
 
+def test_a_push_may_come_by_any_suite_that_ciphers_alike() -> None:
+    suite_1 = replace(KEYS, suite=1, policy=ENCRYPTED)
+    octets = sender(suite_1).protect(ANSWER, 1)
+    assert octets[2] == 0x21
+    said = SecuritySettings(0, KEYS.encryption_key, authentication_key_unknown=True)
+    with pytest.raises(SecurityError, match="suite 1"):
+        receiver(said).open(octets)
+    assert receiver(replace(said, any_suite=True)).unprotect(octets) == ANSWER
+    suite_2 = SecuritySettings(2, bytes(32), bytes(32))
+    with pytest.raises(SecurityError, match="suite 2"):
+        receiver(replace(KEYS, any_suite=True)).open(sender(suite_2).protect(ANSWER, 1))
+
+
 def test_keys_are_never_shown() -> None:
     settings = replace(KEYS, dedicated_key=b"dedicated-key-01", broadcast_key=b"broadcast-key-01")
     shown = repr(settings) + repr(SecurityContext(settings, METER)) + str(settings)

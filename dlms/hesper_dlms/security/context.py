@@ -184,7 +184,7 @@ class SecurityContext:
         return Opened(apdu, verified, ciphered.security_control, ciphered.invocation_counter, title)
 
     def _check_control(self, control: int) -> None:
-        if control & SUITE_BITS != self.settings.suite:
+        if not self.settings.accepts(control & SUITE_BITS):
             raise SecurityError(f"security suite {control & SUITE_BITS} was not agreed")
         if control & COMPRESSED:
             raise SecurityError("compressed APDUs are not accepted")

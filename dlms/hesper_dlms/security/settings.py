@@ -30,6 +30,8 @@ class SecuritySettings:
         dedicated_key: The key of this association alone, sent in its InitiateRequest.
         policy: What an APDU needs at least; authenticated encryption unless a template lowers it.
         general: Protect with general-glo/general-ded instead of the service-specific tags.
+        any_suite: Accept every suite that ciphers with keys of this length: pushes come outside an
+            association, where no suite was agreed, and suites 0 and 1 cipher alike.
     """
 
     suite: int
@@ -40,6 +42,7 @@ class SecuritySettings:
     dedicated_key: bytes | None = field(default=None, repr=False)
     policy: int = AUTHENTICATED_ENCRYPTION
     general: bool = False
+    any_suite: bool = False
 
     def __post_init__(self) -> None:
         octets = _KEY_OCTETS.get(self.suite)
@@ -53,3 +56,8 @@ class SecuritySettings:
             raise LocalError(f"security policy 0x{self.policy:02X} protects nothing")
         if self.authentication_key is not None and self.authentication_key_unknown:
             raise LocalError("an authentication key that is given is not unknown")
+
+    def accepts(self, suite: int) -> bool:
+        """Return whether a received APDU may name this suite."""
+        alike = _KEY_OCTETS.get(suite) == _KEY_OCTETS[self.suite]
+        return suite == self.suite or (self.any_suite and alike)
