@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 
 from hesper_dlms import obis
 from hesper_dlms.apdu import CosemAttribute
-from hesper_dlms.association import Authentication
 from hesper_dlms.client import AssociationSettings, Client
 from hesper_dlms.errors import AssociationRejected, LinkError, LocalError, ServiceError
 from hesper_dlms.exchange import ClientLink, Exchange
@@ -44,8 +43,6 @@ def desk(connection: Connection, trace: Trace | None = None) -> Iterator[Desk]:
         DlmsError: Anything that goes wrong on the way.
     """
     security = connection.security()
-    if security is None and connection.mechanism is Authentication.HIGH_GMAC:
-        raise LocalError("gmac needs --encryption-key and --authentication-key")
     counter = connection.invocation_counter
     if security is not None and counter is None:
         counter = _read_counter(connection, trace)
@@ -57,6 +54,7 @@ def desk(connection: Connection, trace: Trace | None = None) -> Iterator[Desk]:
         password=None if password is None else password.encode(),
         system_title=hex_octets(connection.system_title, "the system title"),
         security=security,
+        ciphered=connection.ciphered is not False,
         invocation_counter=None if counter is None else itertools.count(counter).__next__,
     )
     with _associated(connection, settings, trace) as opened:

@@ -84,6 +84,14 @@ class Connection:
     authentication: Annotated[
         Mechanism, _option("none, lls (password) or gmac (keys).", _ASSOCIATION)
     ] = Mechanism.NONE
+    ciphered: Annotated[
+        bool | None,
+        typer.Option(
+            "--ciphered/--plain",
+            help="Cipher APDUs with the keys. Default: only with gmac.",
+            rich_help_panel=_ASSOCIATION,
+        ),
+    ] = None
     suite: Annotated[int, _option("Security suite; this version has 0.", _ASSOCIATION)] = 0
     system_title: Annotated[
         str, _option("Ours, 8 octets in hex.", _ASSOCIATION, "--system-title")
@@ -143,13 +151,15 @@ class Connection:
         return None if value is None else str(value)
 
     def security(self) -> SecuritySettings | None:
-        """Return keys and policy; None without an encryption key."""
+        """Return keys and policy; None where neither HLS nor ciphering needs any."""
+        if self.mechanism is not Authentication.HIGH_GMAC and not self.ciphered:
+            return None
         encryption, authentication = (
             self.secret("encryption_key"),
             self.secret("authentication_key"),
         )
         if encryption is None:
-            return None
+            raise LocalError("gmac and ciphering need --encryption-key and --authentication-key")
         return SecuritySettings(
             self.suite,
             hex_octets(encryption, "the encryption key"),

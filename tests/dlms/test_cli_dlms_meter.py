@@ -51,7 +51,7 @@ def test_read_over_tcp(
         )
     )
     options = [*way(tcp_meter(meter.server)), *LOGINS[login]]
-    if login == "gmac":
+    if login != "none":
         options += ["--keys-file", str(keys)]
     asked = ["3:1.0.1.8.0.255:2", "1:0.0.42.0.0.255:2", "8:0.0.1.0.0.255:2"]
     for _ in range(2):
@@ -110,6 +110,19 @@ def test_refusals_exit_1(run: Run, meter: Any, tcp_meter: Callable[..., Any]) ->
     nobody = run("read", "--host", "127.0.0.1", "--port", "1", "3:1.0.1.8.0.255:2")
     assert nobody.returncode == 1
     assert "cannot be reached" in nobody.stderr
+
+
+def test_hls_without_ciphering(
+    run: Run, bench: Any, meter: Any, tcp_meter: Callable[..., Any]
+) -> None:
+    options = [*way(tcp_meter(meter.server)), "--authentication", "gmac", "--client", "3"]
+    keys = {
+        "HESPER_DLMS_ENCRYPTION_KEY": bench.ENCRYPTION_KEY.hex(),
+        "HESPER_DLMS_AUTHENTICATION_KEY": bench.AUTHENTICATION_KEY.hex(),
+    }
+    done = run("read", *options, "--plain", "3:1.0.1.8.0.255:2", **keys)
+    assert "1234.567 Wh" in done.stdout
+    assert run("read", *options, "3:1.0.1.8.0.255:2").returncode == 2
 
 
 def test_a_meter_that_hides_its_counter(
