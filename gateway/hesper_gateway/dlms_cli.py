@@ -198,7 +198,13 @@ def _keys(
     if authentication_key is not None:
         authentication = hex_octets(authentication_key, "the authentication key")
     encryption = hex_octets(encryption_key, "the encryption key")
-    return SecuritySettings(0, encryption, authentication, authentication_key_unknown=unknown)
+    return SecuritySettings(
+        2 if len(encryption) == 32 else 0,
+        encryption,
+        authentication,
+        authentication_key_unknown=unknown,
+        any_suite=True,
+    )
 
 
 def _trace(connection: Connection) -> dlms_meter.Trace | None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hesper_dlms.association import Authentication
@@ -120,7 +120,7 @@ def push_security(meter: MeterConfig, keys: MeterKeys) -> SecuritySettings | Non
     """
     if keys.encryption_key is None:
         return None
-    return _suite_0(meter, keys, keys.encryption_key)
+    return replace(_suite_0(meter, keys, keys.encryption_key), any_suite=True)
 
 
 def _suite_0(meter: MeterConfig, keys: MeterKeys, encryption_key: bytes) -> SecuritySettings:
