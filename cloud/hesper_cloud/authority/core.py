@@ -1,4 +1,4 @@
-"""One turn of the authority: settle requests, take results, close, reconcile, sign.
+"""One turn of the authority: settle requests, sign, take results, close, reconcile.
 
 Everything here is synchronous and runs on one thread, so two decisions never race.
 """
@@ -50,11 +50,11 @@ class Authority:
         """Does all that is to be done now; what it signs is durable before it is published."""
         now = self._clock()
         self._desk.settle_new(now)
+        for outgoing in self._dispatcher.sign_queued(now):
+            self._publish(outgoing, now)
         self._results.take_new(now)
         self._dispatcher.close_overdue(now)
         self._results.reconcile(now)
-        for outgoing in self._dispatcher.sign_queued(now):
-            self._publish(outgoing, now)
         self._publish_again(now)
 
     def is_waiting(self) -> bool:
