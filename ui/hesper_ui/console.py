@@ -23,7 +23,7 @@ PLACES = [
     Place("/meters", "Meters", meters.build, drawings.METERS),
     Place("/meters/{meter}", "Meter", meter.build),
     Place("/gateways", "Gateways", gateways.build, drawings.GATEWAYS),
-    Place("/alerts", "Alerts", alerts.build, drawings.ALERTS, "critical_alerts"),
+    Place("/alerts", "Alerts", alerts.build, drawings.ALERTS, "critical_alerts", "", "critical"),
     Place(
         "/commands",
         "Commands",
@@ -31,6 +31,7 @@ PLACES = [
         drawings.COMMANDS,
         "commands_awaiting_approval",
         "neutral",
+        "awaiting approval",
     ),
 ]
 RECONNECT_S = 45.0

@@ -24,6 +24,7 @@ class Place:
     icon: str | None = None  # places with an icon are in the navigation
     figure: str | None = None  # a live figure shown beside the name
     tone: str = ""
+    said: str = ""  # what the figure counts, for who cannot see its place
 
 
 def frame(desk: Desk, actor: Actor, places: list[Place]) -> None:
@@ -31,8 +32,12 @@ def frame(desk: Desk, actor: Actor, places: list[Place]) -> None:
     client = ui.context.client
     with client.layout:
         head = _header(actor)
+        with box("div", "lost-bar", aria_hidden="true") as bar:
+            mark("offline")
+            Text("No live data. What you see may be old; commands are held until it is back.")
         navigation, links = _navigation(places)
     navigation.move(target_index=0)
+    bar.move(target_index=0)
     head.move(target_index=0)
     _highlight(links, client.sub_pages_router.current_path)
     client.sub_pages_router.on_path_changed(lambda path: _highlight(links, path))
@@ -86,7 +91,9 @@ def _navigation(places: list[Place]) -> tuple[ui.element, dict[str, ui.element]]
                 Text(place.title, classes="nav-text")
                 if place.figure:
                     classes = f"count {place.tone}".strip()
-                    Text("", classes=classes, data_figure=place.figure, data_live=True)
+                    with box("span", "counted"):
+                        Text("", classes=classes, data_figure=place.figure, data_live=True)
+                        Text(place.said, classes="visually-hidden")
             links[place.path] = anchor
     return navigation, links
 

@@ -30,7 +30,7 @@ from hesper_ui.views.wording import plural
 STATES = {"": "Open", "new": "New", "acknowledged": "Acknowledged", "cleared": "Cleared"}
 SEVERITIES = {"": "Any severity", "critical": "Critical", "warning": "Warning", "info": "Info"}
 MOST = 300
-COLUMNS = Columns(("Severity", "What", "Where", "Raised", "State", ""))
+COLUMNS = Columns(("Severity", "What", "Where", "Raised", "State", "Action"))
 
 
 async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:

@@ -15,6 +15,7 @@ ACCENT, GREY, LINE, GRID = (
     "var(--chart-grid)",
 )
 TEXT, SECONDARY, STALE = "var(--text)", "var(--secondary)", "var(--stale-wash)"
+_TIMES = {"month": "{d} {MMM}", "day": "{d} {MMM}", "hour": "{HH}:{mm}"}
 FONT = '"Inter Variable", system-ui, sans-serif'
 
 
@@ -30,7 +31,7 @@ def _time_axis(start: int, end: int) -> dict[str, Any]:
         "axisLine": {"lineStyle": {"color": LINE}},
         "axisTick": {"show": False},
         "splitLine": {"show": False},
-        "axisLabel": _label() | {"formatter": {"day": "{d} {MMM}", "hour": "{HH}:{mm}"}},
+        "axisLabel": _label() | {"formatter": _TIMES},
     }
 
 
@@ -48,7 +49,7 @@ def _frame(unit: str, said: str) -> dict[str, Any]:
         "animation": False,
         "textStyle": {"fontFamily": FONT},
         "aria": {"enabled": True, "label": {"description": said}},
-        "grid": {"left": 8, "right": 12, "top": 12, "bottom": 4, "containLabel": True},
+        "grid": {"left": 8, "right": 24, "top": 12, "bottom": 4, "containLabel": True},
         "tooltip": {
             "trigger": "axis",
             "renderMode": "html",
