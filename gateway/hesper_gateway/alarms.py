@@ -51,7 +51,7 @@ class Alarms:
         self._told_at[subject] = now
         if held_back := self._held_back.pop(subject, 0):
             text = f"{text} (and {held_back} times since the last alarm)"
-        log.warning("%s: %s", code, text)
+        log.log(logging.INFO if severity == "info" else logging.WARNING, "%s: %s", code, text)
         self._waiting.put_nowait(
             Event(
                 id=f"{code}/{secrets.token_hex(8)}",

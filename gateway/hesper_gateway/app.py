@@ -33,7 +33,7 @@ from hesper_gateway.lines.building import build as build_lines
 from hesper_gateway.meter_relays import MeterRelays
 from hesper_gateway.meter_state import MeterState
 from hesper_gateway.outbox import Outbox
-from hesper_gateway.presence import Self, watch
+from hesper_gateway.presence import Self, Watch
 from hesper_gateway.push import PushPort
 from hesper_gateway.push_owner import PushMeter
 from hesper_gateway.schedule import Plan, Round, Stop, offset_s
@@ -206,7 +206,8 @@ async def _run_all(core: Core, field: Field, executor: Executor, uplink: Uplink)
         tasks.create_task(uplink.run(), name="uplink")
         tasks.create_task(executor.run(), name="commands")
         tasks.create_task(proof.run(uplink.publish, uplink.connected), name="time-proof")
-        tasks.create_task(watch(core.outbox, core.database, uplink, core.alarms), name="watch")
+        watch = Watch(core.outbox, core.database, uplink, core.alarms)
+        tasks.create_task(watch.run(), name="watch")
         for round_ in field.rounds:
             tasks.create_task(supervise(round_.name, round_.run), name=f"line-{round_.name}")
         for port in field.ports:

@@ -18,6 +18,7 @@ raising a `JobRefused`; anything else it raises is our bug and ends the writer, 
 """
 
 import asyncio
+import fcntl
 import queue
 import sqlite3
 import threading
@@ -25,7 +26,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from hesper_gateway.ballast import BALLAST_OCTETS, Ballast
 from hesper_gateway.errors import GatewayError
@@ -119,6 +120,17 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
+def _locked(path: Path) -> BinaryIO:
+    """Returns an open file that keeps a second agent out; a killed one leaves no lock behind."""
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise DatabaseError(f"{path.with_suffix('')} is in use by another process") from error
+    return file
+
+
 def _open_pair(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     writer = connect(path)
     try:
@@ -138,16 +150,21 @@ class Database:
     Args:
         path: The database file; its folder is created. The ballast lies beside it.
         ballast_octets: Size of the ballast; 0 for none.
+
+    Raises:
+        DatabaseError: not a database, of another release, or in use by another process.
     """
 
     def __init__(self, path: Path, ballast_octets: int = BALLAST_OCTETS) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.ballast = Ballast(path.with_name(path.name + ".ballast"), ballast_octets)
+        self._lock_file = _locked(path.with_name(path.name + ".lock"))
         try:
             self._writer, self._reader = _open_pair(path)
         except DatabaseError:
             if not self.ballast.drop():
+                self._lock_file.close()
                 raise
             self._writer, self._reader = _open_pair(path)
         if ballast_octets:
@@ -187,6 +204,7 @@ class Database:
         self._thread.join()
         self._reader.close()
         self._writer.close()
+        self._lock_file.close()
 
     def _run(self) -> None:
         try:

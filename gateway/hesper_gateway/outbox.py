@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_QUOTA_OCTETS = 512 * 1024 * 1024
 ALARM_PERCENT = 80
+LARGEST_BODY = batch.MAX_PAYLOAD - 64
 _Appended = tuple[int, int, int]
 """Sequence, its octets, octets evicted for it."""
 
@@ -64,6 +65,7 @@ class Outbox:
         progress: How far the meters' profiles were read.
         backlog_batches: Unreceipted batches.
         backlog_octets: Their octets.
+        rejected_batches: Set aside by this process because the cloud refused them for good.
         appended: Called after each append; the uplink sets it.
     """
 
@@ -79,6 +81,7 @@ class Outbox:
         self._quota = quota_octets
         self._clock = clock
         self.progress = marks.Progress(database)
+        self.rejected_batches = 0
         self.appended: Callable[[], None] = _nobody
         self.epoch = database.submit(batches.epoch).result()
         self.backlog_batches, self.backlog_octets = database.read(batches.backlog)
@@ -108,6 +111,8 @@ class Outbox:
             OutboxFull: nothing was stored; the quota or the disk is used up.
         """
         encoding, body = readings.encode(sections)
+        if len(body) > LARGEST_BODY:
+            raise ValueError(f"{len(body)} octets of readings in one batch, at most {LARGEST_BODY}")
         await self._require_room(len(body))
 
         def seal(epoch: str, sequence: int) -> bytes:
@@ -128,7 +133,10 @@ class Outbox:
     ) -> int:
         """Stores events, and how far a meter's log was read, in one transaction; durable on return.
 
-        Taken beyond the quota, too.
+        Taken beyond the quota, too. Without any event only the marks are stored.
+
+        Returns:
+            The sequence of the batch; 0 when there was none.
 
         Raises:
             StorageFull: not even the ballast made room.
@@ -141,7 +149,11 @@ class Outbox:
         def also(connection: sqlite3.Connection) -> None:
             marks.store(connection, progress or {})
 
-        sequence = await self._append(self._new(Kind.EVENTS, seal), also)
+        sequence = 0
+        if new:
+            sequence = await self._append(self._new(Kind.EVENTS, seal), also)
+        else:
+            await self._database.write(also)
         self.progress.moved(progress or {})
         return sequence
 
@@ -262,5 +274,6 @@ class Outbox:
                 self._urgent.pop(receipt.sequence, None)
                 released.append(receipt.sequence)
                 if receipt.verdict == "rejected":
+                    self.rejected_batches += 1
                     log.error("batch %d rejected: %s", receipt.sequence, receipt.reason)
         return released

@@ -1,6 +1,7 @@
 """What the gateway says of itself: its retained status, and the alarms of its own state."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -59,20 +60,36 @@ class Self:
         )
 
 
-async def watch(outbox: Outbox, database: Database, uplink: Uplink, alarms: Alarms) -> None:
-    """Raises the alarms of outbox, disk and what came down forged; runs for ever."""
-    forged_before = 0
-    while True:
-        if outbox.alarming:
-            alarms.tell("gateway.outbox_filling", f"outbox at {outbox.percent} % of its quota")
-        if not database.ballast.present:
-            alarms.tell("gateway.storage_full", "the disk is full, the ballast is gone", "critical")
-        forged = uplink.dropped["Forged"]
-        if forged > forged_before:
-            alarms.tell(
-                "gateway.forged_message",
-                f"{forged - forged_before} messages with signatures that do not hold",
-                "critical",
-            )
-        forged_before = forged
-        await asyncio.sleep(WATCH_EVERY_S)
+@dataclass(slots=True)
+class Watch:
+    """Raises the alarms of outbox, disk, and what came down forged or was refused above."""
+
+    outbox: Outbox
+    database: Database
+    uplink: Uplink
+    alarms: Alarms
+    _seen: Counter[str] = field(default_factory=Counter)
+
+    async def run(self) -> None:
+        """Looks now and every ten seconds, for ever."""
+        while True:
+            self.look()
+            await asyncio.sleep(WATCH_EVERY_S)
+
+    def look(self) -> None:
+        """Raises what there is to raise."""
+        if self.outbox.alarming:
+            text = f"the outbox is at {self.outbox.percent} % of its quota"
+            self.alarms.tell("gateway.outbox_filling", text)
+        if not self.database.ballast.present:
+            self.alarms.tell("gateway.storage_full", "the disk is full", "critical")
+        if count := self._more("forged", self.uplink.dropped["Forged"]):
+            text = f"{count} messages came down with signatures that do not hold"
+            self.alarms.tell("gateway.forged_message", text, "critical")
+        if count := self._more("rejected", self.outbox.rejected_batches):
+            text = f"the cloud refused {count} batches for good; they are set aside"
+            self.alarms.tell("gateway.batch_rejected", text, "critical")
+
+    def _more(self, what: str, count: int) -> int:
+        before, self._seen[what] = self._seen[what], count
+        return count - before

@@ -27,6 +27,7 @@ from hesper_contracts.status import GatewayStatus, Presence
 from hesper_contracts.topics import Address, CloudAddress, Topics
 
 from hesper_gateway import broker_link
+from hesper_gateway.database import StorageFull
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.window import Window
 
@@ -219,7 +220,11 @@ class Uplink:
 
     async def _apply_receipts(self) -> None:
         while True:
-            self._window.released(await self._outbox.release(await self._receipts.get()))
+            told = await self._receipts.get()
+            try:
+                self._window.released(await self._outbox.release(told))
+            except StorageFull as full:
+                log.warning("receipts not applied, they come again: %s", full)
             self._changed.set()
 
     async def _announce(self, client: aiomqtt.Client) -> None:

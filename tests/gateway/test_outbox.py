@@ -1,6 +1,7 @@
 """The outbox: fixed octets, released by the right receipt alone, bounded by its quota."""
 
 import asyncio
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,6 +112,16 @@ async def test_a_rejected_batch_is_set_aside(outbox: Outbox, section: MakeSectio
     assert await outbox.release(receipts(outbox, sequence, verdict="rejected")) == [sequence]
     assert outbox.readings_after(-1, 10) == []
     assert outbox.load(sequence) is not None
+
+
+async def test_a_batch_that_no_consumer_would_take_is_our_bug(
+    outbox: Outbox, section: MakeSection
+) -> None:
+    noise = random.Random(1)
+    rows = section("M1", 900, 600_000)
+    rows.rows[0].values[0][:] = [noise.randrange(2**62) for _ in range(600_000)]
+    with pytest.raises(ValueError, match="octets of readings"):
+        await outbox.append_readings([rows])
 
 
 async def test_results_come_before_events_before_readings(

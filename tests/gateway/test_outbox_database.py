@@ -97,6 +97,11 @@ async def test_many_writers_share_commits(database: Database) -> None:
     assert len(commits) < 50
 
 
+def test_a_second_agent_is_kept_out(database: Database) -> None:
+    with pytest.raises(DatabaseError, match="in use"):
+        Database(database.path)
+
+
 def test_after_closing_nothing_is_accepted(tmp_path: Path) -> None:
     database = Database(tmp_path / "gateway.db", ballast_octets=0)
     database.close()

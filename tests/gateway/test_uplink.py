@@ -195,3 +195,13 @@ async def test_asks_only_when_connected(broker: Broker, outbox: Outbox, cloud_on
         broker.kill()
         await eventually(lambda: not uplink.connected.is_set())
         assert not await uplink.publish(Kind.REQUESTS, b"HQ1j{}")
+
+
+async def test_wrong_credentials_are_told_and_tried_again(
+    broker_factory: Callable[..., Broker], outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    closed = broker_factory("listener {port} 127.0.0.1\nallow_anonymous false\n")
+    async with uplink_on(closed.port, outbox) as uplink:
+        await eventually(lambda: "ot authorized" in caplog.text)
+        assert not uplink.connected.is_set()
+    assert len([each for each in caplog.records if "broker lost" in each.message]) == 1
