@@ -11,7 +11,7 @@ is open.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud import metrics
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Gap, Gateway, Meter
+from hesper_cloud.rules.silence import patience
 from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.port import Integers, ReadingStore
 
@@ -112,7 +113,7 @@ class GapLedger:
             meters = session.scalars(select(Meter)).all()
             gateways = {row.id: row for row in session.scalars(select(Gateway))}
             open_gaps = _open_by_meter(session)
-            causes = _Causes(meters, gateways, self._silent_after)
+            causes = _Causes(meters, gateways, self._settings)
             for meter in meters:
                 times = captured.get(meter.id)
                 if times is None or not len(times):
@@ -140,12 +141,6 @@ class GapLedger:
         period_s = meter.capture_period_s or self._settings.default_capture_period_s
         grace_s = self._settings.gap_grace_s or max(_MIN_GRACE_S, period_s)
         return missing_runs(times, period_s, int(times[0]), now - grace_s)
-
-    def _silent_after(self, meter: Meter) -> timedelta:
-        if self._settings.silent_after_s:
-            return timedelta(seconds=self._settings.silent_after_s)
-        period_s = meter.capture_period_s or self._settings.default_capture_period_s
-        return timedelta(seconds=period_s * self._settings.silent_after_periods)
 
     def _measure(self) -> None:
         with reading(self._engine) as session:
@@ -196,10 +191,10 @@ class _Causes:
         self,
         meters: Iterable[Meter],
         gateways: dict[str, Gateway],
-        silent_after: Callable[[Meter], timedelta],
+        settings: RuleSettings,
     ) -> None:
         self._gateways = gateways
-        self._silent_after = silent_after
+        self._settings = settings
         self._behind: dict[str | None, list[Meter]] = {}
         for meter in meters:
             self._behind.setdefault(meter.gateway_id, []).append(meter)
@@ -218,7 +213,7 @@ class _Causes:
 
     def _is_silent(self, meter: Meter, now: datetime) -> bool:
         heard_at = meter.last_contact_at
-        return heard_at is None or now - heard_at > self._silent_after(meter)
+        return heard_at is None or now - heard_at > patience(self._settings, meter)
 
 
 def _utc(seconds: int) -> datetime:

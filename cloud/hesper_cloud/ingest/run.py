@@ -31,6 +31,7 @@ from hesper_cloud.ingest.persist import Stopped, until_stored
 from hesper_cloud.ingest.readings_in import Aftermath, ReadingsIn
 from hesper_cloud.ingest.receipts import Receipts
 from hesper_cloud.ingest.registry_in import RegistryIn
+from hesper_cloud.ingest.relay_states import RelayStates
 from hesper_cloud.ingest.results_in import ResultRows
 from hesper_cloud.ingest.status_in import StatusIn
 from hesper_cloud.latest import LatestValues
@@ -129,6 +130,7 @@ class Ingest:
         self.consumer = Consumer(connection(settings), self.dead_letters.add)
         self._receipts = Receipts(signer, self.consumer.publish)
         self._contacts = Contacts(engine)
+        self._relays = RelayStates(engine)
         self._intakes = Intakes.build(store, engine, latest, self.dead_letters, self._stop)
         alerts = Alerts(engine)
         self._intakes.readings.followers += [
@@ -136,6 +138,7 @@ class Ingest:
             ReverseEnergyRule(alerts, latest),  # before the cache: compares with the value before
             CacheFeed(latest),
             self._contacts,
+            self._relays,
             self.rate,
         ]
         self._grouping = Grouping(
@@ -168,6 +171,7 @@ class Ingest:
                 except Stopped:
                     break
             self._contacts.flush()
+            self._relays.flush()
         self._contacts.flush(at_once=True)
 
     def _settle(self, group: Sequence[Message]) -> None:

@@ -19,6 +19,7 @@ from hesper_cloud.settings import RuleSettings
 METER_RULE = "silent-meter"
 GATEWAY_RULE = "gateway-offline"
 OFFLINE = "offline"
+_SHORTEST_S = 60.0
 
 
 class SilenceRule:
@@ -73,24 +74,18 @@ class SilenceRule:
                 self._alerts.clear(subject, at=now, session=session)
                 self._raised.discard(meter.id)
             return
-        patience = self._patience(meter)
+        allowed = patience(self._settings, meter)
         heard_at = meter.last_contact_at
-        is_heard = heard_at is not None and now - heard_at <= patience
+        is_heard = heard_at is not None and now - heard_at <= allowed
         if is_heard and meter.id in self._raised:
             self._alerts.clear(subject, at=now, session=session)
             self._raised.discard(meter.id)
-        elif not is_heard and meter.id not in self._raised and self._waited(meter, now) > patience:
+        elif not is_heard and meter.id not in self._raised and self._waited(meter, now) > allowed:
             since = "never heard from" if heard_at is None else f"silent since {heard_at:%F %T} UTC"
             self._alerts.raise_(
                 subject, "warning", f"Meter {meter.id} is {since}.", at=now, session=session
             )
             self._raised.add(meter.id)
-
-    def _patience(self, meter: Meter) -> timedelta:
-        if self._settings.silent_after_s:
-            return timedelta(seconds=self._settings.silent_after_s)
-        period_s = meter.capture_period_s or self._settings.default_capture_period_s
-        return timedelta(seconds=self._settings.silent_after_periods * period_s)
 
     def _waited(self, meter: Meter, now: datetime) -> timedelta:
         since = max(
@@ -99,3 +94,11 @@ class SilenceRule:
             self._back_since.get(meter.gateway_id or "", self._watching_since),
         )
         return now - since
+
+
+def patience(settings: RuleSettings, meter: Meter) -> timedelta:
+    """Returns how long a meter may say nothing before it counts as silent."""
+    if settings.silent_after_s:
+        return timedelta(seconds=settings.silent_after_s)
+    period_s = meter.capture_period_s or settings.default_capture_period_s
+    return timedelta(seconds=max(_SHORTEST_S, settings.silent_after_periods * period_s))
