@@ -18,6 +18,7 @@ from pathlib import Path
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 QOS = 1
 SESSION_EXPIRY_S = 24 * 3600
@@ -73,10 +74,13 @@ async def subscribe(client: aiomqtt.Client, *filters: str) -> None:
 
     Raises:
         TimeoutError: the broker does not answer.
-        aiomqtt.MqttError: the connection broke.
+        aiomqtt.MqttError: the connection broke, or this account may not subscribe.
     """
     async with asyncio.timeout(TIMEOUT_S):
-        await client.subscribe([(each, QOS) for each in filters], timeout=math.inf)
+        granted = await client.subscribe([(each, QOS) for each in filters], timeout=math.inf)
+    for each, code in zip(filters, granted, strict=True):
+        if isinstance(code, ReasonCode) and code.is_failure:
+            raise aiomqtt.MqttError(f"the broker refuses the subscription to {each}: {code}")
 
 
 async def publish(

@@ -1,17 +1,22 @@
 """The uplink on a real Mosquitto: only the right receipt empties the outbox, whatever breaks."""
 
 import asyncio
+import shutil
 import socket
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
+import aiomqtt
 import pytest
-from hesper_contracts import batch, status
+from hesper_contracts import batch, receipts, status
 from hesper_contracts.events import Event
 from hesper_contracts.frame import Kind
 from hesper_contracts.readings import Section
+from hesper_contracts.receipts import Receipt, ReceiptList
 from hesper_contracts.signing import Keyring, Signer
 from hesper_contracts.status import GatewayStatus, Presence
 from hesper_contracts.topics import Topics
@@ -47,10 +52,14 @@ def states(cloud: Any) -> list[str]:
 
 @asynccontextmanager
 async def uplink_on(
-    port: int, outbox: Outbox, delivered: list[tuple[Kind, bytes]] | None = None, window: int = 32
+    port: int,
+    outbox: Outbox,
+    delivered: list[tuple[Kind, bytes]] | None = None,
+    window: int = 32,
+    account: Account | None = None,
 ) -> AsyncIterator[Uplink]:
     uplink = Uplink(
-        Account("127.0.0.1", port, GATEWAY),
+        account or Account("127.0.0.1", port, GATEWAY),
         Identity(GATEWAY, Topics(), Keyring.of(INGEST.public_key)),
         outbox,
         Ears(presence, lambda *what: (delivered if delivered is not None else []).append(what)),
@@ -205,3 +214,42 @@ async def test_wrong_credentials_are_told_and_tried_again(
         await eventually(lambda: "ot authorized" in caplog.text)
         assert not uplink.connected.is_set()
     assert len([each for each in caplog.records if "broker lost" in each.message]) == 1
+
+
+async def test_works_within_what_the_access_rules_allow(
+    tmp_path: Path, broker_factory: Callable[..., Broker], outbox: Outbox, section: MakeSection
+) -> None:
+    rules = Path(__file__).parents[2] / "mosquitto" / "acl"
+    if not (maker := shutil.which("mosquitto_passwd")):
+        pytest.skip("mosquitto_passwd is not installed")
+    passwords = tmp_path / "passwords"
+    passwords.touch(mode=0o600)
+    for account in (GATEWAY, "hes.ingest"):
+        subprocess.run([maker, "-b", passwords, account, "secret"], check=True)  # noqa: ASYNC221
+    guarded = broker_factory(
+        f"listener {{port}} 127.0.0.1\nallow_anonymous false\n"
+        f"password_file {passwords}\nacl_file {rules}\n"
+    )
+    await outbox.append_readings([section("M1", 900)])
+    account = Account("127.0.0.1", guarded.port, GATEWAY, GATEWAY, "secret")
+    ingest = aiomqtt.Client(
+        "127.0.0.1",
+        guarded.port,
+        username="hes.ingest",
+        password="secret",
+        protocol=aiomqtt.ProtocolVersion.V5,
+    )
+    async with ingest:
+        await ingest.subscribe(Topics().shared("ingest", Kind.READINGS), qos=1)
+        async with uplink_on(guarded.port, outbox, account=account), asyncio.timeout(10):
+            heard = await anext(aiter(ingest.messages))
+            assert isinstance(heard.payload, bytes)
+            opened = batch.open_(heard.payload)
+            told = ReceiptList(
+                GATEWAY,
+                opened.epoch,
+                (Receipt(opened.sequence, batch.digest(heard.payload)),),
+            )
+            down = Topics().down(GATEWAY, Kind.RECEIPTS)
+            await ingest.publish(down, receipts.to_payload(told, INGEST), qos=1)
+            await drained(outbox)
