@@ -18,15 +18,14 @@ from hesper_dlms import obis
 from hesper_gateway.config import MeterConfig
 from hesper_gateway.errors import MeterFailed, MeterRefused
 from hesper_gateway.gathering import Find, Gathering
-from hesper_gateway.sessions.clock import MeterTime, as_utc
-from hesper_gateway.sessions.identity import Identity
+from hesper_gateway.news import News
+from hesper_gateway.sessions.clock import MeterTime
 from hesper_gateway.sessions.reading import SET_BACK_S, Past, Reading
 from hesper_gateway.sessions.session import MeterSession
 
 log = logging.getLogger(__name__)
 
 CHUNKS_PER_VISIT = 2
-STEADY_S = 5.0
 
 
 class Work(StrEnum):
@@ -93,8 +92,7 @@ class Visitor:
         self._now = now
         self._past: dict[bytes, Past] = {}
         self._refused: set[Work] = set()
-        self._told: tuple[Identity, int | None] | None = None
-        self._clock_told = False
+        self._news = News(session.meter.id, session.line.name, now)
 
     @property
     def meter(self) -> MeterConfig:
@@ -131,7 +129,7 @@ class Visitor:
                 self._past[where] = Past(first=False, set_back_s=0.0)
 
     async def _work(self, due: set[Work], visited: Visited) -> None:
-        first = self._told is None
+        first = self._news.never_told
         async with self.session.reading() as reading:
             self._note_clock(reading.clock)
             if Work.SNAPSHOT in due:
@@ -140,7 +138,7 @@ class Visitor:
             if Work.PROFILE in due or first:
                 with self._declined(Work.PROFILE, visited):
                     await self._profile(reading, visited)
-            self._tell(reading, visited)
+            visited.events += self._news.of(reading, visited.capture_period_s)
             if Work.EVENTS in due:
                 with self._declined(Work.EVENTS, visited):
                     await self._events(reading, visited)
@@ -162,7 +160,7 @@ class Visitor:
             self._refused.discard(work)
 
     async def _snapshot(self, reading: Reading, visited: Visited) -> None:
-        snapshot = await reading.snapshot()
+        snapshot = await reading.snapshot_with_relay()
         if snapshot.quantities:
             visited.finds.append(Find(snapshot.section(self.meter.id, self._now())))
         visited.done.add(Work.SNAPSHOT)
@@ -214,55 +212,3 @@ class Visitor:
 
     def _event_log(self) -> bytes:
         return self.session.template.objects.event_log or obis.EVENT_LOG
-
-    def _tell(self, reading: Reading, visited: Visited) -> None:
-        """Add the events that the meter's identity and clock give rise to."""
-        identity = reading.identity
-        period_s = visited.capture_period_s
-        if (
-            self._told is None
-            or self._told[0] != identity
-            or (period_s is not None and self._told[1] != period_s)
-        ):
-            self._told = (identity, period_s)
-            visited.events.append(self._identified(identity, period_s))
-        limit_s = reading.policy.limit_s
-        drift_s = reading.clock.drift_s
-        too_far = abs(drift_s) > (
-            limit_s - min(STEADY_S, limit_s / 2) if self._clock_told else limit_s
-        )
-        if too_far != self._clock_told:
-            self._clock_told = too_far
-            visited.events.append(self._clock_event(too_far, drift_s, limit_s))
-
-    def _identified(self, identity: Identity, period_s: int | None) -> Event:
-        return self._event(
-            "meter.identified",
-            f"{identity.logical_device_name} on line {self.session.line.name}",
-            {
-                "logical_device_name": identity.logical_device_name,
-                "serial": identity.serial_number,
-                "firmware": identity.firmware,
-                "model": identity.model,
-                "template": self.session.template.name,
-                "capture_period_s": period_s,
-                "line": self.session.line.name,
-            },
-        )
-
-    def _clock_event(self, too_far: bool, drift_s: float, limit_s: float) -> Event:
-        code = "clock.drift_exceeded" if too_far else "clock.drift_normal"
-        text = f"the meter's clock is {drift_s:+.0f} s off, {limit_s:g} s are allowed"
-        return self._event(code, text, {"drift_s": round(drift_s), "limit_s": round(limit_s)})
-
-    def _event(self, code: str, text: str, attributes: dict[str, str | int | None]) -> Event:
-        now = self._now()
-        return Event(
-            id=f"{self.meter.id}/{int(now * 1000)}/{code}",
-            code=code,
-            severity="warning" if code == "clock.drift_exceeded" else "info",
-            occurred_at=as_utc(now),
-            meter=self.meter.id,
-            text=text,
-            attributes=dict(attributes),
-        )

@@ -14,7 +14,7 @@ from hesper_gateway.sessions.clock import ClockPolicy, MeterTime
 from hesper_gateway.sessions.identity import Identity
 from hesper_gateway.sessions.profile import Rows, Shape
 from hesper_gateway.sessions.quantities import Kind, QuantityCache
-from hesper_gateway.sessions.snapshot import Snapshot, read_snapshot
+from hesper_gateway.sessions.snapshot import Snapshot, read_snapshot, with_relay
 from hesper_gateway.sessions.windows import OVERLAP_S, Stretch, is_whole, stretch
 from hesper_gateway.templates.model import MeterTemplate
 
@@ -109,6 +109,11 @@ class Reading:
         """Return the registers as they stand."""
         registers = self.template.snapshot.registers
         return await read_snapshot(self.association, registers, self.cache, self.kind, self.clock)
+
+    async def snapshot_with_relay(self) -> Snapshot:
+        """Return the registers as they stand, and whether the supply is connected."""
+        relay, registers = self.template.objects.disconnect_control, await self.snapshot()
+        return registers if relay is None else await with_relay(self.association, relay, registers)
 
     def _windows(self, shape: Shape, wanted: Stretch) -> AsyncGenerator[Rows, None]:
         return profile.read_windows(

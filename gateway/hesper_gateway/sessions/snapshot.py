@@ -1,7 +1,7 @@
 """A reading of the registers as they stand, between the captures of the load profile."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hesper_contracts.readings import REGISTER_SNAPSHOT, MeterRows, Quantity, Section
 from hesper_dlms import obis
@@ -11,6 +11,10 @@ from hesper_dlms.axdr import Data
 from hesper_gateway.sessions.association import Association
 from hesper_gateway.sessions.clock import MeterTime
 from hesper_gateway.sessions.quantities import REGISTER, Kind, QuantityCache
+
+_DISCONNECT_CONTROL, _OUTPUT_STATE = 70, 2
+_COUNT = 255
+"""The unit of a value that has none (Blue Book, table of units)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,10 @@ class Snapshot:
             values=[[value] for value in self.values],
         )
         return Section(REGISTER_SNAPSHOT, int(received_at), self.quantities, [row])
+
+    def beside(self, quantity: Quantity, value: int) -> "Snapshot":
+        """Return it with one more value."""
+        return replace(self, quantities=(*self.quantities, quantity), values=(*self.values, value))
 
     def by_name(self) -> Mapping[str, tuple[int, int, int]]:
         """Return value, scaler and unit by dotted logical name."""
@@ -67,3 +75,18 @@ async def read_snapshot(
         if isinstance(value, Data) and isinstance(value.value, int)
     ]
     return Snapshot(taken, tuple(q for q, _ in read), tuple(int(value) for _, value in read))
+
+
+async def with_relay(
+    association: Association, logical_name: bytes, registers: Snapshot
+) -> Snapshot:
+    """Read output_state too: 1 while the supply is connected; a meter without relay adds nothing.
+
+    Raises:
+        MeterFailed: the meter cannot be read.
+    """
+    wanted = CosemAttribute(_DISCONNECT_CONTROL, logical_name, _OUTPUT_STATE)
+    (found,) = await association.get_each([wanted])
+    if isinstance(found, Data) and isinstance(found.value, int):
+        return registers.beside(Quantity(logical_name, 0, _COUNT), int(found.value))
+    return registers
