@@ -6,6 +6,7 @@ Logical names follow IEC 62056-61 (OBIS); unit codes follow the Blue Book's tabl
 
 LOAD_PROFILE = "1.0.99.1.0.255"
 REGISTER_SNAPSHOT = "0.0.21.0.1.255"
+RELAY = "0.0.96.3.10.255"  # output_state: 1 while the supply is connected
 ACTIVE_ENERGY_IMPORT = "1.0.1.8.0.255"
 ACTIVE_POWER_IMPORT = "1.0.1.7.0.255"
 ACTIVE_POWER_EXPORT = "1.0.2.7.0.255"
@@ -31,7 +32,7 @@ NAMES = {
     "1.0.32.7.0.255": "Voltage L1",
     "1.0.52.7.0.255": "Voltage L2",
     "1.0.72.7.0.255": "Voltage L3",
-    "0.0.96.3.10.255": "Relay",
+    RELAY: "Relay",
 }
 SYMBOLS = {
     1: "a",

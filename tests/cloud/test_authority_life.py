@@ -6,6 +6,7 @@ from hesper_cloud.authority import life
 from hesper_cloud.db.authority import AuditRow, CommandRecord, GatewayCounter
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Gateway, Meter, Result
+from hesper_contracts.results import RelayReading
 from hesper_contracts.signing import Signer
 from sqlalchemy import select
 
@@ -179,6 +180,15 @@ def test_confirmed_without_evidence_is_unknown(head_end):
     command = approved(head_end)
     head_end.answer(head_end.published()[0], "confirmed", output=True)
     assert head_end.command(command).state == "unknown"
+
+
+def test_a_meter_that_waits_for_its_button_is_reconnected(head_end, clock):
+    command = head_end.ask_reconnect().outcome["command"]
+    waiting = RelayReading(output=False, control_state=2, read_at=clock.now)
+    head_end.answer(head_end.published()[0], "confirmed", relay_after=waiting)
+    settled = head_end.command(command)
+    assert (settled.state, settled.relay_after) == ("confirmed", False)
+    assert "button" in settled.detail
 
 
 def test_steps_that_come_out_of_order_do_not_go_back(head_end):

@@ -11,20 +11,21 @@ from datetime import datetime
 
 from hesper_contracts import results
 from hesper_contracts.frame import Refused
-from hesper_contracts.results import CommandResult
+from hesper_contracts.results import CommandResult, RelayReading
 from hesper_contracts.signing import Keyring
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
 from hesper_cloud.authority import facts, life
-from hesper_cloud.authority.policy import DISCONNECT, READ
+from hesper_cloud.authority.policy import DISCONNECT, READ, RECONNECT
 from hesper_cloud.db.authority import CommandRecord, Cursor
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, Result
 
 _CURSOR = "results"
 _AT_ONCE = 500
+_READY_FOR_RECONNECTION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +145,22 @@ def _meaning(command: CommandRecord, result: CommandResult) -> tuple[str, str]:
         return result.state, result.detail
     if result.relay_after is None:
         return "unknown", "the gateway says done but shows no relay reading"
-    if command.kind != READ and result.relay_after.output is not (command.kind != DISCONNECT):
+    if command.kind != READ and not _satisfies(command, result.relay_after):
         return "unknown", "the gateway says done but the relay reading does not show it"
+    if command.kind == RECONNECT and not result.relay_after.output:
+        return "confirmed", "ready for reconnection: a person must press the meter's button"
     return "confirmed", result.detail or "read back"
+
+
+def _satisfies(command: CommandRecord, relay: RelayReading) -> bool:
+    """Says whether a relay stands as the command wanted.
+
+    A meter that waits for its customer's push of a button (control state 2, ready for
+    reconnection) has done what a reconnect asks of it.
+    """
+    if command.kind == DISCONNECT:
+        return not relay.output
+    return relay.output or relay.control_state == _READY_FOR_RECONNECTION
 
 
 def _cursor(session: Session) -> Cursor:
