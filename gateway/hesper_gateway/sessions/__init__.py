@@ -1,7 +1,8 @@
 """What the gateway does with meters: associate, read incrementally, move a relay."""
 
+from hesper_gateway.sessions.common import Common
 from hesper_gateway.sessions.relay import RelayAction, RelayMove, RelayState
-from hesper_gateway.sessions.session import Common, MeterSession
+from hesper_gateway.sessions.session import MeterSession
 from hesper_gateway.sessions.settings import client_system_title
 
 __all__ = [

@@ -16,10 +16,8 @@ a meter that refuses credentials is left alone until its back-off is over.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Protocol
 
 from hesper_dlms.apdu import CosemAttribute
 from hesper_dlms.errors import DecodeError, InvocationCounterError, LocalError, ServiceError
@@ -32,6 +30,7 @@ from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.sessions import relay
 from hesper_gateway.sessions.association import Association
 from hesper_gateway.sessions.clock import CLOCK_CLASS, ClockPolicy, MeterTime, time_told
+from hesper_gateway.sessions.common import Common, InvocationCounter
 from hesper_gateway.sessions.identity import (
     DATA_CLASS,
     Identity,
@@ -39,7 +38,6 @@ from hesper_gateway.sessions.identity import (
     name_told,
     read_identity,
 )
-from hesper_gateway.sessions.quantities import QuantityCache
 from hesper_gateway.sessions.reading import Reading
 from hesper_gateway.sessions.relay import RelayAction, RelayMove, RelayState
 from hesper_gateway.sessions.settings import (
@@ -52,34 +50,6 @@ from hesper_gateway.sessions.settings import (
 from hesper_gateway.templates.model import MeterTemplate
 
 log = logging.getLogger(__name__)
-
-
-class InvocationCounter(Protocol):
-    """A durable source of invocation counters for one key."""
-
-    def __call__(self) -> int:
-        """Return a number never returned before."""
-
-    def advance(self, at_least: int) -> None:
-        """Skip ahead so that the next number is at least this; never go back."""
-
-
-class InvocationCounters(Protocol):
-    """Where the counters of all meters are kept."""
-
-    def reserve(self, meter: str, key_name: str) -> InvocationCounter:
-        """Return the counter of one meter and key."""
-
-
-@dataclass(slots=True)
-class Common:
-    """What all sessions of a gateway share."""
-
-    counters: InvocationCounters
-    client_system_title: bytes
-    now: Callable[[], float]
-    """Epoch seconds, UTC."""
-    cache: QuantityCache = field(default_factory=QuantityCache)
 
 
 class MeterSession:

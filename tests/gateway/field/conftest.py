@@ -74,6 +74,7 @@ class BenchMeter:
     jammed: bool = False
     asked: list[str] = field(default_factory=list)
     refuse_entry: bool = False
+    declines: frozenset[str] = frozenset()
     before_buffer: Callable[[], None] = lambda: None
     last_received: Callable[[], int] = lambda: 0
     system_title = TITLE
@@ -95,7 +96,7 @@ class BenchMeter:
         if client == 16 and name != "0.0.43.1.0.255":
             raise ServiceError(3)
         found = self._value(attribute, name, selection)
-        if found is None:
+        if found is None or name in self.declines:
             raise ServiceError(4)
         return found if isinstance(found, bytes) else axdr.encode(found)
 

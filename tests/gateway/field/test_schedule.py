@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 from hesper_contracts.readings import LOAD_PROFILE, REGISTER_SNAPSHOT
-from hesper_dlms import axdr
+from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import DataNotification
 from hesper_dlms.server import ServerConnection, WrapperServerLink
 from hesper_dlms.wrapper import wrap
@@ -319,6 +319,36 @@ async def test_a_clock_that_was_set_back_loses_nothing(bench, field):
     codes = [event.code for event in held.events]
     assert codes.count("clock.drift_exceeded") == 1
     assert codes.count("clock.drift_normal") == 1
+
+
+async def test_a_meter_without_a_profile_or_a_log_is_read_all_the_same(bench, field, caplog):
+    _, server = bench.meter(declines=frozenset({"1.0.99.1.0.255", "0.0.99.98.0.255"}))
+    held = bench.held
+    async with (
+        bench.over_tcp(server) as line,
+        field.going("lan", field.stop(bench.session(line))) as round_,
+    ):
+        await held.until(lambda _: len(held.rows(REGISTER_SNAPSHOT)) == 1)
+        field.later(round_, 901)
+        await held.until(lambda _: len(held.rows(REGISTER_SNAPSHOT)) == 2)
+    assert {event.code for event in held.events} == {"meter.identified"}
+    assert len([each for each in caplog.records if each.levelname == "WARNING"]) == 2
+
+
+async def test_the_snapshot_of_a_round_tells_where_the_relay_stands(bench, field):
+    _, server = bench.meter(output=False)
+    held = bench.held
+    async with (
+        bench.over_tcp(server) as line,
+        field.going("lan", field.stop(bench.session(line))),
+    ):
+        await held.until(lambda _: held.rows(REGISTER_SNAPSHOT))
+    (section,) = [each for each in held.sections if each.profile == REGISTER_SNAPSHOT]
+    values = {
+        obis.text(quantity.logical_name): section.rows[0].values[index]
+        for index, quantity in enumerate(section.quantities)
+    }
+    assert values["0.0.96.3.10.255"] == [0]
 
 
 async def test_a_long_profile_lets_commands_and_other_meters_in(bench, field):

@@ -1,0 +1,88 @@
+"""What a meter's identity and clock give rise to: events, each told when it becomes true."""
+
+from collections.abc import Callable
+
+from hesper_contracts.events import Event
+
+from hesper_gateway.sessions.clock import as_utc
+from hesper_gateway.sessions.identity import Identity
+from hesper_gateway.sessions.reading import Reading
+
+STEADY_S = 5.0
+"""A clock counts as right again when it is this much inside the limit."""
+
+
+class News:
+    """Remembers what was told of one meter.
+
+    Args:
+        meter: Its id.
+        line: The name of its line.
+        now: Epoch seconds, UTC.
+    """
+
+    def __init__(self, meter: str, line: str, now: Callable[[], float]) -> None:
+        self._meter = meter
+        self._line = line
+        self._now = now
+        self._told: tuple[Identity, int | None] | None = None
+        self._drift_told = False
+
+    @property
+    def never_told(self) -> bool:
+        """Whether nothing was told of this meter yet."""
+        return self._told is None
+
+    def of(self, reading: Reading, capture_period_s: int | None) -> list[Event]:
+        """Return what is new; a capture period of None was not read this time."""
+        return [*self._identified(reading, capture_period_s), *self._clock(reading)]
+
+    def _identified(self, reading: Reading, period_s: int | None) -> list[Event]:
+        identity = reading.identity
+        if self._told is not None:
+            known, known_period_s = self._told
+            if known == identity and period_s in (None, known_period_s):
+                return []
+        self._told = (identity, period_s)
+        return [
+            self._event(
+                "meter.identified",
+                f"{identity.logical_device_name} on line {self._line}",
+                {
+                    "logical_device_name": identity.logical_device_name,
+                    "serial": identity.serial_number,
+                    "firmware": identity.firmware,
+                    "model": identity.model,
+                    "template": reading.template.name,
+                    "capture_period_s": period_s,
+                    "line": self._line,
+                },
+            )
+        ]
+
+    def _clock(self, reading: Reading) -> list[Event]:
+        limit_s, drift_s = reading.policy.limit_s, reading.clock.drift_s
+        allowed_s = limit_s - min(STEADY_S, limit_s / 2) if self._drift_told else limit_s
+        too_far = abs(drift_s) > allowed_s
+        if too_far == self._drift_told:
+            return []
+        self._drift_told = too_far
+        code = "clock.drift_exceeded" if too_far else "clock.drift_normal"
+        text = f"the meter's clock is {drift_s:+.0f} s off, {limit_s:g} s are allowed"
+        numbers: dict[str, str | int | None] = {
+            "drift_s": round(drift_s),
+            "limit_s": round(limit_s),
+        }
+        return [self._event(code, text, numbers)]
+
+    def _event(self, code: str, text: str, attributes: dict[str, str | int | None]) -> Event:
+        now = self._now()
+        return Event(
+            id=f"{self._meter}/{int(now * 1000)}/{code}",
+            code=code,
+            severity="warning" if code == "clock.drift_exceeded" else "info",
+            occurred_at=as_utc(now),
+            meter=self._meter,
+            text=text,
+            attributes=dict(attributes),
+        )

@@ -1,0 +1,35 @@
+"""What all sessions of a gateway share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hesper_gateway.sessions.quantities import QuantityCache
+
+
+class InvocationCounter(Protocol):
+    """A durable source of invocation counters for one key."""
+
+    def __call__(self) -> int:
+        """Return a number never returned before."""
+
+    def advance(self, at_least: int) -> None:
+        """Skip ahead so that the next number is at least this; never go back."""
+
+
+class InvocationCounters(Protocol):
+    """Where the counters of all meters are kept."""
+
+    def reserve(self, meter: str, key_name: str) -> InvocationCounter:
+        """Return the counter of one meter and key; may wait for the disk."""
+
+
+@dataclass(slots=True)
+class Common:
+    """Counters, the gateway's name towards meters, its clock, and what was learned of registers."""
+
+    counters: InvocationCounters
+    client_system_title: bytes
+    now: Callable[[], float]
+    """Epoch seconds, UTC."""
+    cache: QuantityCache = field(default_factory=QuantityCache)
