@@ -139,6 +139,13 @@ async def test_a_meter_that_is_not_there_is_said_to_be_so(console):
         await user.should_see("Nothing here under this name", retries=20)
 
 
+async def test_an_address_that_is_no_page_is_told_so(console):
+    async with console.person("operator") as user:
+        answer = await user.http_client.get("/nowhere")
+        assert answer.status_code == 404
+        assert "No such page" in answer.text
+
+
 async def test_a_store_that_is_away_gives_a_retry(console):
     console.services.down = True
     async with console.person("operator") as user:

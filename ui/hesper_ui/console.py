@@ -62,6 +62,7 @@ def mount(app: FastAPI, services: Services) -> None:
         ui.page(place.path, title="Hesper", dark=None, language="en-US")(page)
     ui.run_with(
         app,
+        root=page,
         title="Hesper",
         dark=None,
         tailwind=False,

@@ -9,8 +9,12 @@ from nicegui.page_arguments import PageArguments
 from hesper_ui import drawings, states
 from hesper_ui.desk import Desk
 from hesper_ui.elements import Text, box, drawing, mark
-from hesper_ui.services import Actor, NotAuthenticated, ServiceError
+from hesper_ui.services import Actor, NotAuthenticated, NotFound, ServiceError
 
+_SIGN_IN_AGAIN = (
+    "location.assign('/login?next=' + encodeURIComponent(location.pathname + location.search))"
+)
+_FOCUS_TITLE = "document.querySelector('.page h1')?.focus({preventScroll: true})"
 Build = Callable[[Desk, Actor, PageArguments], Awaitable[None]]
 
 
@@ -41,7 +45,22 @@ def frame(desk: Desk, actor: Actor, places: list[Place]) -> None:
     head.move(target_index=0)
     _highlight(links, client.sub_pages_router.current_path)
     client.sub_pages_router.on_path_changed(lambda path: _highlight(links, path))
-    ui.sub_pages({place.path: _shown(desk, place) for place in places})
+    ui.on_exception(_tell_of_a_fault)
+    _Places({place.path: _shown(desk, place) for place in places})
+
+
+class _Places(ui.sub_pages):
+    """Where pages are shown; an address that is none of them is told so in our own words."""
+
+    def _render_404(self) -> None:
+        with box("div", "page"):
+            Text("No such page", "h1", tabindex="-1")
+            states.refused(NotFound("There is no page at this address."), lambda: None)
+
+
+def _tell_of_a_fault() -> None:
+    """Says that something of ours broke; NiceGUI has logged it with its trace."""
+    ui.notify("Something went wrong here. It is logged; please load the page again.")
 
 
 def _header(actor: Actor) -> ui.element:
@@ -115,9 +134,10 @@ def _shown(desk: Desk, place: Place) -> Callable[[PageArguments], Awaitable[None
         ui.page_title(f"{place.title} · Hesper")
         with box("div", "page", id="content"):
             body = box("div").style("display: contents")
+        client = ui.context.client
         await fill(body, desk, place, args)
-        if not ui.context.client.sub_pages_router.is_initial_request:
-            ui.run_javascript("document.querySelector('.page h1')?.focus({preventScroll: true})")
+        if not client.sub_pages_router.is_initial_request:
+            client.run_javascript(_FOCUS_TITLE)
 
     return show
 
@@ -132,7 +152,7 @@ async def fill(body: ui.element, desk: Desk, place: Place, args: PageArguments) 
         try:
             await place.build(desk, await desk.actor(), args)
         except NotAuthenticated:
-            ui.navigate.to("/login", new_tab=False)
+            ui.run_javascript(_SIGN_IN_AGAIN)
             body.clear()
             states.refused(NotAuthenticated(), lambda: None)
             return

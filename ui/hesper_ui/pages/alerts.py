@@ -90,7 +90,8 @@ def _draw(
         )
         for rule, group in ordered
     ]
-    with panel("By cause, worst first", plural(len(rows), "alert")):
+    note = f"{plural(len(rows), 'alert')} · keys: j and k move, a acknowledges, Enter opens"
+    with panel("By cause, worst first", note), box("div", data_keys=True):
         grouped_table("Alerts", COLUMNS, groups)
 
 

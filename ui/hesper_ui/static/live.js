@@ -147,6 +147,20 @@
     const search = document.querySelector("[data-search]");
     if (search) { event.preventDefault(); search.focus(); }
   });
+  // Lists with data-keys are walked with j and k; a presses the row's button, Enter follows its link.
+  function walk(key) {
+    const rows = [...document.querySelectorAll("[data-keys] tbody tr")].filter((row) => row.querySelector("td"));
+    const at = rows.findIndex((row) => row.contains(document.activeElement));
+    if (key === "a") { rows[at]?.querySelector("button")?.click(); return; }
+    const next = rows[Math.min(rows.length - 1, Math.max(0, at + (key === "j" ? 1 : -1)))];
+    next?.querySelector("a")?.focus();
+    next?.scrollIntoView({ block: "nearest" });
+  }
+  document.addEventListener("keydown", (event) => {
+    if (!"jka".includes(event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest?.("input, textarea, select, .q-dialog") || !document.querySelector("[data-keys]")) return;
+    walk(event.key);
+  });
   document.addEventListener("click", (event) => {
     each("details.menu[open]", (menu) => { if (!menu.contains(event.target)) menu.open = false; });
   });
