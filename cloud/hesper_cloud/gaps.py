@@ -4,14 +4,15 @@ Theory of operation. A meter captures its load profile every ``capture_period_s`
 share one phase (normally multiples of the period). Between its first stored capture and a grace
 time before now, each period without a stored capture is missing; runs of missing periods are gaps.
 `GapLedger.check` compares these runs with the open rows of the ledger: a run that no open row
-touches is a new gap and gets its cause from what the registry knows at that moment; rows follow
-their run as it grows, shrinks or splits, and a row whose captures have all arrived is closed. The
-first check looks back as far as meters remember, later ones at the last two days and at whatever
+touches is a new gap and gets its cause from what is known at that moment (the gateway's presence,
+the events by which it says where its visits stop, who is silent); an unknown cause is replaced once
+there is a better one. Rows follow their run as it grows, shrinks or splits, and a row whose
+captures have all arrived is closed. The first check looks back as far as meters remember, later ones at the last two days and at whatever
 is open.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud import metrics
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import Gap, Gateway, Meter
+from hesper_cloud.db.registry import Event, Gap, Gateway, Meter
 from hesper_cloud.rules.silence import patience
 from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.port import Integers, ReadingStore
@@ -36,6 +37,8 @@ SILENT_METER = "silent meter"
 GATEWAY_OFFLINE = "gateway offline"
 LINE = "line"
 UNKNOWN = "unknown"
+
+UNREACHABLE, REACHABLE = "meter.unreachable", "meter.reachable"
 
 
 class Run(NamedTuple):
@@ -113,7 +116,7 @@ class GapLedger:
             meters = session.scalars(select(Meter)).all()
             gateways = {row.id: row for row in session.scalars(select(Gateway))}
             open_gaps = _open_by_meter(session)
-            causes = _Causes(meters, gateways, self._settings)
+            causes = _Causes(meters, gateways, _stopped_at(session, now), self._settings)
             for meter in meters:
                 times = captured.get(meter.id)
                 if times is None or not len(times):
@@ -169,6 +172,7 @@ def _reconciled(
             kept = touching[0]
             waiting.remove(kept)
             kept.from_at, kept.to_at, kept.expected_count = first, last, run.length
+            kept.cause = cause if kept.cause == UNKNOWN else kept.cause
             continue
         parted_from = [why for start, end, why in before if start <= first and last <= end]
         yield Gap(
@@ -184,6 +188,22 @@ def _reconciled(
         gap.state, gap.closed_at = "closed", now
 
 
+def _stopped_at(session: Session, now: datetime) -> dict[str, str]:
+    """Returns where the gateways' last visits stopped, for the meters that they cannot reach."""
+    told = session.scalars(
+        select(Event)
+        .where(Event.code.in_((UNREACHABLE, REACHABLE)))
+        .where(Event.occurred_at > now - timedelta(seconds=RECENT_S), Event.occurred_at <= now)
+        .order_by(Event.occurred_at)
+    )
+    newest = {event.meter: event for event in told if event.meter is not None}
+    return {
+        meter: str(event.attributes.get("hop"))
+        for meter, event in newest.items()
+        if event.code == UNREACHABLE
+    }
+
+
 class _Causes:
     """Why a meter's captures are missing now, as far as the registry can tell."""
 
@@ -191,9 +211,11 @@ class _Causes:
         self,
         meters: Iterable[Meter],
         gateways: dict[str, Gateway],
+        stopped_at: dict[str, str],
         settings: RuleSettings,
     ) -> None:
         self._gateways = gateways
+        self._stopped_at = stopped_at
         self._settings = settings
         self._behind: dict[str | None, list[Meter]] = {}
         for meter in meters:
@@ -204,6 +226,8 @@ class _Causes:
         gateway = self._gateways.get(meter.gateway_id or "")
         if gateway is not None and gateway.state == "offline":
             return GATEWAY_OFFLINE
+        if meter.id in self._stopped_at:
+            return LINE if self._stopped_at[meter.id] == LINE else SILENT_METER
         if not self._is_silent(meter, now):
             return UNKNOWN
         neighbours = self._behind.get(meter.gateway_id, [])

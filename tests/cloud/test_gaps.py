@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
-from hesper_cloud.db.registry import Gap, Gateway, Meter
+from hesper_cloud.db.registry import Event, Gap, Gateway, Meter
 from hesper_cloud.gaps import GapLedger, Run, learned_period, missing_runs
 from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.blocks import block_of
@@ -102,9 +102,9 @@ def test_a_gap_opens_grows_and_closes_itself(ledger: Ledger) -> None:
     ledger.capture("M1", 0, 1)
     assert ledger.check(2.5) == []  # the second is not due until a period of grace has passed
     assert ledger.check(3.1) == [("M1", 2, 2, "open", "unknown")]
-    assert ledger.check(5.1) == [("M1", 2, 4, "open", "unknown")]
+    assert ledger.check(5.1) == [("M1", 2, 4, "open", "line")]  # by now nobody on it is heard
     ledger.capture("M1", 2, 3, 4, 5, 6)
-    assert ledger.check(7.5) == [("M1", 2, 4, "closed", "unknown")]
+    assert ledger.check(7.5) == [("M1", 2, 4, "closed", "line")]
 
 
 def test_a_gap_that_is_partly_filled_is_split_and_keeps_its_cause(ledger: Ledger) -> None:
@@ -154,3 +154,26 @@ def test_times_are_aware_and_say_when_it_closed(ledger: Ledger) -> None:
         gap = session.scalars(select(Gap)).one()
     assert gap.closed_at == ledger.clock()
     assert gap.closed_at - gap.noticed_at == timedelta(seconds=P / 2)
+
+
+def test_what_the_gateway_says_of_its_visits_is_the_cause(ledger: Ledger) -> None:
+    def told(code: str, period: int, hop: str = "") -> None:
+        with writing(ledger.engine) as session:
+            session.add(
+                Event(
+                    id=f"M1/{period}/{code}", meter="M1", gateway="gw-1", code=code,
+                    severity="warning", text="", attributes={"hop": hop},
+                    occurred_at=datetime.fromtimestamp(T0 + P * period, UTC),
+                    stored_at=ledger.clock(),
+                )
+            )  # fmt: skip
+
+    ledger.capture("M1", 0, 1)
+    assert ledger.check(3.1)[0][3:] == ("open", "unknown")
+    told("meter.unreachable", 3, "line")
+    assert ledger.check(3.5)[0][3:] == ("open", "line")
+    told("meter.reachable", 4)
+    ledger.capture("M1", 2, 3, 4)
+    assert ledger.check(5)[0][3:] == ("closed", "line")
+    told("meter.unreachable", 6, "association")
+    assert ledger.check(7)[1][3:] == ("open", "silent meter")
