@@ -6,7 +6,7 @@ from hesper_cloud.authority.policy import Policy
 from hesper_cloud.commissioning import MeterPaper, commission
 from hesper_cloud.db.authority import AuditRow
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import Meter
+from hesper_cloud.db.registry import Meter, Request
 from sqlalchemy import select
 
 METER, PROTECTED, GATEWAY = "HES12642984", "HES12642985", "gw-1"
@@ -195,6 +195,38 @@ def test_one_engages_the_kill_switch_and_another_lifts_it(head_end):
     right = {"reason": "checked", "password": "keeper-of-the-house"}
     assert head_end.ask("cleo", "kill_switch.lift", **right).state == "done"
     assert head_end.ask_reconnect().state == "done"
+
+
+def test_the_kill_switch_stops_what_no_gateway_has_answered(head_end, clock):
+    head_end.ask_reconnect()
+    assert len(head_end.outbox.sent) == 1
+    head_end.ask("ann", "kill_switch.engage", reason="strange")
+    clock.advance(30)
+    head_end.authority.turn()
+    assert len(head_end.outbox.sent) == 1
+
+
+def test_the_web_process_cannot_write_of_commands(head_end):
+    note = {"action": "command.confirmed", "subject": METER}
+    assert "does not note" in reason(head_end.ask("authority", "audit.note", **note))
+    assert head_end.ask("ann", "audit.note", action="login", subject="x").state == "done"
+
+
+@pytest.mark.parametrize("bad", ["x" * 501, "a\nb", "\ud800", 5, None, ["x"]])
+def test_a_row_that_nobody_would_write_is_refused(head_end, bad):
+    payload = {"action": "reconnect", "meter": METER, "reason": bad, "serial_tail": ""}
+    assert reason(head_end.ask("ann", "command.request", **payload))
+    with writing(head_end.databases.registry) as session:
+        row = Request(
+            kind="command.request",
+            requested_by="ann",
+            payload=[bad],
+            idempotency_key="list",
+            created_at=head_end.clock.now,
+        )
+        session.add(row)
+    head_end.authority.turn()
+    assert head_end.commands() == []
 
 
 def test_cancel_and_reject(head_end):

@@ -24,6 +24,7 @@ from hesper_cloud.sealing import Opener, SealBroken
 
 WRONG_PASSWORD = "password.refused"  # noqa: S105 - the name of an audit action
 _TRIES = 5
+_TEXT_LIMIT = 500
 _TRIES_WINDOW = timedelta(minutes=15)
 
 
@@ -47,11 +48,13 @@ class Asked:
         """Returns a text of the payload.
 
         Raises:
-            Denied: it is missing or not a text.
+            Denied: it is missing, too long or not a plain text.
         """
         value = self.payload.get(name)
         if not isinstance(value, str):
             raise Denied(f"the request names no {name.replace('_', ' ')}")
+        if len(value) > _TEXT_LIMIT or not value.isprintable():
+            raise Denied(f"the {name.replace('_', ' ')} is too long or holds control characters")
         return value
 
 

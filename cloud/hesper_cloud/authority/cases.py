@@ -14,6 +14,9 @@ from hesper_cloud.authority.facts import MeterFacts
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import CommandRecord
 
+NOTED = frozenset({"login", "login.refused", "alert.acknowledge"})
+"""What the web process may note; it cannot write of commands."""
+
 
 def request_command(case: Case) -> Outcome:
     """Turns a wish into a command that waits for approval or goes to the queue."""
@@ -113,12 +116,15 @@ def lift_kill_switch(case: Case) -> Outcome:
 
 def note(case: Case) -> Outcome:
     """Audits something that the web process is about to do, in the words that it claims."""
-    texts = {name: case.asked.payload.get(name) for name in ("before", "after", "why")}
+    asked = case.asked
+    if asked.text("action") not in NOTED:
+        raise Denied(f"the web process does not note {asked.text('action')!r}")
+    given = {name for name in ("before", "after", "why") if asked.payload.get(name) is not None}
     entry = audit.Entry(
-        actor=case.asked.requested_by,
-        action=case.asked.text("action"),
-        subject=case.asked.text("subject"),
-        **{name: None if value is None else str(value) for name, value in texts.items()},
+        actor=asked.requested_by,
+        action=asked.text("action"),
+        subject=asked.text("subject"),
+        **{name: asked.text(name) for name in given},
     )
     return {"sequence": audit.append(case.session, case.now, entry).sequence}
 

@@ -50,7 +50,7 @@ class Desk:
                     kind=row.kind,
                     requested_by=row.requested_by,
                     idempotency_key=row.idempotency_key,
-                    payload=row.payload,
+                    payload=row.payload if isinstance(row.payload, dict) else {},
                     sealed=row.sealed,
                     created_at=row.created_at,
                 )

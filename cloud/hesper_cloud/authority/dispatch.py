@@ -54,11 +54,14 @@ class Dispatcher:
         return [outgoing for outgoing in signed if outgoing is not None]
 
     def unanswered(self, now: datetime) -> list[Outgoing]:
-        """Returns what was sent, is still valid and was not answered yet."""
+        """Returns what was sent, is still valid, was not answered and is not stopped by now."""
         query = select(CommandRecord).where(
             CommandRecord.state == "sent", CommandRecord.not_after > now
         )
         with reading(self._authority) as session:
+            if facts.kill_switch_engaged(session):
+                stopped = facts.active_policy(session).kill_switch_stops
+                query = query.where(CommandRecord.kind.not_in(stopped))
             return [_outgoing(command) for command in session.scalars(query)]
 
     def close_overdue(self, now: datetime) -> int:

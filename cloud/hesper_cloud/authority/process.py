@@ -10,6 +10,8 @@ import time
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 
+from sqlalchemy.exc import OperationalError
+
 from hesper_cloud import keys
 from hesper_cloud.authority.core import Authority
 from hesper_cloud.authority.uplink import AuthorityUplink
@@ -49,9 +51,21 @@ def loop(authority: Authority, watch: Watch, poll_s: float, stop: threading.Even
     next_turn = 0.0
     while not stop.wait(poll_s):
         if watch.changed() or time.monotonic() >= next_turn:
-            authority.turn()
-            beat = _WAITING_TURN_S if authority.is_waiting() else _IDLE_TURN_S
-            next_turn = time.monotonic() + beat
+            next_turn = time.monotonic() + _turn(authority)
+
+
+def _turn(authority: Authority) -> float:
+    """Takes a turn and returns in how many seconds the next is due.
+
+    A database that is locked or out of room has taken nothing of the transaction at hand, so the
+    same work is found again at the next turn.
+    """
+    try:
+        authority.turn()
+        return _WAITING_TURN_S if authority.is_waiting() else _IDLE_TURN_S
+    except OperationalError as error:
+        _log.warning("turn put off: %s", error.orig)
+        return _IDLE_TURN_S
 
 
 def now_utc() -> datetime:

@@ -25,6 +25,7 @@ from hesper_cloud.db.registry import Meter, Result
 
 _CURSOR = "results"
 _AT_ONCE = 500
+_DETAIL_LIMIT = 500
 _READY_FOR_RECONNECTION = 2
 
 
@@ -142,14 +143,14 @@ def _subject(session: Session, result: CommandResult) -> CommandRecord:
 def _meaning(command: CommandRecord, result: CommandResult) -> tuple[str, str]:
     """Returns the state that a result leads to, and the words for it."""
     if result.state != "confirmed":
-        return result.state, result.detail
+        return result.state, result.detail[:_DETAIL_LIMIT]
     if result.relay_after is None:
         return "unknown", "the gateway says done but shows no relay reading"
     if command.kind != READ and not _satisfies(command, result.relay_after):
         return "unknown", "the gateway says done but the relay reading does not show it"
     if command.kind == RECONNECT and not result.relay_after.output:
         return "confirmed", "ready for reconnection: a person must press the meter's button"
-    return "confirmed", result.detail or "read back"
+    return "confirmed", result.detail[:_DETAIL_LIMIT] or "read back"
 
 
 def _satisfies(command: CommandRecord, relay: RelayReading) -> bool:

@@ -40,7 +40,7 @@ class Accounts:
         Raises:
             LoginRefused: wrong name or password, or too many tries; it says how long to wait.
         """
-        name = username.strip()[:_NAME_LIMIT]
+        name = "".join(filter(str.isprintable, username.strip()))[:_NAME_LIMIT]
         return await asyncio.to_thread(self._login, name, password[:_PASSWORD_LIMIT], source)
 
     async def actor_of(self, token: str) -> Actor:

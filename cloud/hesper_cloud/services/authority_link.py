@@ -80,7 +80,7 @@ class AuthorityLink:
         return Request(
             kind=kind,
             requested_by=username,
-            payload=payload,
+            payload={name: _one_line(value) for name, value in payload.items()},
             idempotency_key=key,
             created_at=self._clock(),
         )
@@ -91,7 +91,8 @@ class AuthorityLink:
         )
         with reading(self._registry) as session:
             known = session.scalars(query).one()
-        if (known.kind, known.payload) != (kind, payload):
+        asked = {name: _one_line(value) for name, value in payload.items()}
+        if (known.kind, known.payload) != (kind, asked):
             raise Invalid("this idempotency key was used for another request")
         return known.id
 
@@ -99,3 +100,11 @@ class AuthorityLink:
         with reading(self._registry) as session:
             row = session.get_one(Request, request_id)
             return row.state, row.outcome
+
+
+def _one_line(value: Any) -> Any:
+    """Returns a text without line breaks or control characters, as the authority wants it."""
+    if not isinstance(value, str):
+        return value
+    words = " ".join(value.split())
+    return "".join(letter for letter in words if letter.isprintable())

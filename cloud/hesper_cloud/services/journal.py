@@ -1,0 +1,46 @@
+"""What is written down of meters beside their readings: gaps and events."""
+
+from sqlalchemy import Engine, Select
+
+from hesper_cloud.db.engines import reading
+from hesper_cloud.db.registry import Event, Gap
+from hesper_cloud.services.records import EventRow, GapRow
+
+
+def gaps(registry: Engine, query: Select[Gap]) -> list[GapRow]:
+    """Returns stored gaps as the records that services give out."""
+    with reading(registry) as session:
+        return [
+            GapRow(
+                id=gap.id,
+                meter=gap.meter,
+                profile=gap.profile,
+                from_at=gap.from_at,
+                to_at=gap.to_at,
+                expected_count=gap.expected_count,
+                cause=gap.cause,
+                state=gap.state,
+                noticed_at=gap.noticed_at,
+                closed_at=gap.closed_at,
+            )
+            for gap in session.scalars(query)
+        ]
+
+
+def events(registry: Engine, query: Select[Event]) -> list[EventRow]:
+    """Returns stored events as the records that services give out."""
+    with reading(registry) as session:
+        return [
+            EventRow(
+                id=event.id,
+                meter=event.meter,
+                gateway=event.gateway,
+                code=event.code,
+                severity=event.severity,
+                occurred_at=event.occurred_at,
+                stored_at=event.stored_at,
+                text=event.text,
+                attributes=event.attributes,
+            )
+            for event in session.scalars(query)
+        ]

@@ -1,0 +1,101 @@
+"""The list of meters: which match, in which order, and what a row of it says."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, UnaryExpression, func, not_, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from hesper_cloud.db.engines import reading
+from hesper_cloud.db.registry import Alert, Meter
+from hesper_cloud.services.alerts import SEVERITIES
+from hesper_cloud.services.presence import is_online, online_clause
+from hesper_cloud.services.records import MeterQuery, MeterRow, Page
+from hesper_cloud.services.sources import Sources
+from hesper_cloud.settings import RuleSettings
+
+_MAX_ROWS = 1000
+_SORTS: dict[str, InstrumentedAttribute[object]] = {
+    "id": Meter.id,
+    "customer": Meter.customer,
+    "address": Meter.address,
+    "area": Meter.area,
+    "gateway": Meter.gateway_id,
+    "last_contact_at": Meter.last_contact_at,
+    "relay": Meter.relay_output,
+}
+
+
+def page(sources: Sources, query: MeterQuery) -> Page[MeterRow]:
+    """Returns one page of the meters that match."""
+    now, rules = sources.clock(), sources.settings.rules
+    column = _SORTS.get(query.sort, _SORTS["id"])
+    order: UnaryExpression[object] = column.desc() if query.descending else column.asc()
+    with reading(sources.registry) as session:
+        terms = _terms(session, query, rules, now)
+        total = session.scalar(select(func.count()).select_from(Meter).where(*terms)) or 0
+        meters = session.scalars(
+            select(Meter)
+            .where(*terms)
+            .order_by(order.nulls_last(), Meter.id)
+            .offset(max(0, query.offset))
+            .limit(min(max(1, query.limit), _MAX_ROWS))
+        ).all()
+        worst = severities(session, [meter.id for meter in meters])
+    rows = (row(meter, rules, now, worst.get(meter.id)) for meter in meters)
+    return Page(tuple(rows), total, query.offset)
+
+
+def row(meter: Meter, rules: RuleSettings, now: datetime, severity: str | None) -> MeterRow:
+    """Returns a stored meter as the record that services give out."""
+    return MeterRow(
+        id=meter.id,
+        state=meter.state,
+        online=is_online(meter, rules, now),
+        gateway=meter.gateway_id,
+        customer=meter.customer,
+        address=meter.address,
+        area=meter.area,
+        model=meter.model,
+        firmware=meter.firmware,
+        life_support=meter.life_support,
+        last_contact_at=meter.last_contact_at,
+        relay_output=meter.relay_output,
+        relay_confirmed_at=meter.relay_confirmed_at,
+        severity=severity,
+    )
+
+
+def severities(session: Session, meters: Sequence[str]) -> dict[str, str]:
+    """Returns the worst open alert of each meter that has one."""
+    query = select(Alert.meter, Alert.severity).where(
+        Alert.meter.in_(meters), Alert.state != "cleared"
+    )
+    worst: dict[str, str] = {}
+    for meter, severity in session.execute(query):
+        if meter is not None and (
+            meter not in worst or SEVERITIES.index(severity) < SEVERITIES.index(worst[meter])
+        ):
+            worst[meter] = severity
+    return worst
+
+
+def _terms(
+    session: Session, query: MeterQuery, rules: RuleSettings, now: datetime
+) -> list[ColumnElement[bool]]:
+    terms: list[ColumnElement[bool]] = []
+    for word in query.search.split():
+        columns = (Meter.id, Meter.customer, Meter.address, Meter.area)
+        terms.append(or_(*(column.icontains(word, autoescape=True) for column in columns)))
+    if query.state in ("discovered", "commissioned"):
+        terms.append(Meter.state == query.state)
+    elif query.state is not None:
+        online = online_clause(session, rules, now)
+        silent = or_(not_(online), Meter.last_contact_at.is_(None))
+        terms.append(online if query.state == "online" else silent)
+    if query.relay is not None:
+        wanted = {"connected": True, "disconnected": False}.get(query.relay)
+        terms.append(Meter.relay_output.is_(wanted))
+    if query.gateway is not None:
+        terms.append(Meter.gateway_id == query.gateway)
+    return terms
