@@ -7,8 +7,8 @@ time before now, each period without a stored capture is missing; runs of missin
 touches is a new gap and gets its cause from what is known at that moment (the gateway's presence,
 the events by which it says where its visits stop, who is silent); an unknown cause is replaced once
 there is a better one. Rows follow their run as it grows, shrinks or splits, and a row whose
-captures have all arrived is closed. The first check looks back as far as meters remember, later ones at the last two days and at whatever
-is open.
+captures have all arrived is closed. The first check looks back as far as meters remember, later
+ones at the last two days and at whatever is open.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
