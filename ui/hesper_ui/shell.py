@@ -105,7 +105,7 @@ def _navigation(places: list[Place]) -> tuple[ui.element, dict[str, ui.element]]
         for place in places:
             if place.icon is None:
                 continue
-            with box("li"), box("a", "nav-link", href=place.path) as anchor:
+            with box("li"), box("a", "nav-link", href=place.path, title=place.title) as anchor:
                 drawing(place.icon)
                 Text(place.title, classes="nav-text")
                 if place.figure:

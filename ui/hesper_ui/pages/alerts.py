@@ -90,9 +90,12 @@ def _draw(
         )
         for rule, group in ordered
     ]
-    note = f"{plural(len(rows), 'alert')} · keys: j and k move, a acknowledges, Enter opens"
-    with panel("By cause, worst first", note), box("div", data_keys=True):
-        grouped_table("Alerts", COLUMNS, groups)
+    with panel("By cause, worst first", plural(len(rows), "alert")) as tools:
+        with tools:
+            keys = "keys: j and k move, a acknowledges, Enter opens"
+            Text(keys, classes="meta wide-only")
+        with box("div", data_keys=True):
+            grouped_table("Alerts", COLUMNS, groups)
 
 
 def _worst(group: Sequence[AlertRow]) -> tuple[int, float]:

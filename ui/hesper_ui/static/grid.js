@@ -59,11 +59,11 @@
   const columns = [
     { colId: "id", headerName: "Serial", width: 132, minWidth: 132, pinned: "left", ...drawn(link) },
     { colId: "state", headerName: "Status", ...fixed(104), ...drawn((row) => marked(row.state.mark, row.state.word)) },
-    { colId: "relay", headerName: "Relay", width: 158, minWidth: 128, ...drawn((row) => marked(row.relay.mark, row.relay.word)) },
+    { colId: "relay", headerName: "Relay", width: 150, minWidth: 128, ...drawn((row) => marked(row.relay.mark, row.relay.word)) },
     { colId: "customer", field: "customer", headerName: "Customer", minWidth: 128, flex: 1.2, tooltipField: "customer", ...plain },
     { colId: "address", field: "address", headerName: "Address", minWidth: 156, flex: 1.4, tooltipField: "address", ...plain },
-    { colId: "gateway", field: "gateway", headerName: "Gateway", width: 104, minWidth: 96, ...plain },
-    { colId: "model", field: "model", headerName: "Model", minWidth: 150, flex: 1.2, tooltipField: "model", sortable: false, ...plain },
+    { colId: "gateway", field: "gateway", headerName: "Gateway", width: 96, minWidth: 96, ...plain },
+    { colId: "model", field: "model", headerName: "Model", minWidth: 166, flex: 1.2, tooltipField: "model", sortable: false, ...plain },
     { colId: "firmware", field: "firmware", headerName: "Firmware", ...fixed(90), ...plain },
     { colId: "last_contact", headerName: "Last contact", width: 116, minWidth: 116, ...drawn((row) => ago(row.last_contact)) },
   ];
