@@ -21,7 +21,7 @@ from hesper_cloud.db.watch import Watch
 from hesper_cloud.settings import Settings
 
 _log = logging.getLogger(__name__)
-_IDLE_TURN_S = 0.25
+_IDLE_TURN_S = 1.0
 _WAITING_TURN_S = 0.05
 
 
