@@ -133,7 +133,7 @@ def test_a_load_profile_never_draws_across_what_is_missing():
         30,
         "Wh",
     )
-    profile = load_profile.build(series, [_gap(2700, 3600, 2)], (0, 5400), 900)
+    profile = load_profile.build(series, [_gap(2700, 3600, 2)], (0, 5400), 900, 900)
     assert profile.points == [(900, 0.4), (1800, 1.0), (4500, None), (5400, 0.36)]
     assert [(band.start, band.end) for band in profile.bands] == [(1800, 3600)]
     assert profile.missing == 2
@@ -141,13 +141,16 @@ def test_a_load_profile_never_draws_across_what_is_missing():
 
 def test_a_register_that_ran_backwards_is_not_drawn_as_power():
     series = Series("1.0.1.8.0.255", [0, 900, 1800], [10, 5, 9], [0] * 3, 0, 30, "Wh")
-    assert load_profile.build(series, [], (0, 1800), 900).points == [(900, None), (1800, 0.016)]
+    assert load_profile.build(series, [], (0, 1800), 900, 900).points == [
+        (900, None),
+        (1800, 0.016),
+    ]
 
 
 def test_closed_gaps_and_gaps_elsewhere_are_no_bands():
     series = Series("1.0.1.8.0.255", [], [], [], 0, 30, "Wh")
     gaps = [_gap(900, 1800, 2, "closed"), _gap(90_000, 91_800, 3)]
-    assert load_profile.build(series, gaps, (0, 5400), 900).bands == []
+    assert load_profile.build(series, gaps, (0, 5400), 900, 900).bands == []
 
 
 def test_charts_take_their_colours_from_the_theme():

@@ -93,7 +93,7 @@ class LoadPanel:
 
     def _draw(self, shown: Shown) -> None:
         profile = load_profile.build(
-            shown.series, shown.gaps, (shown.start, shown.end), shown.period_s
+            shown.series, shown.gaps, (shown.start, shown.end), shown.period_s, self._period_s
         )
         stored = any(kw is not None for _, kw in profile.points)
         missing = "complete" if stored else "nothing stored"

@@ -39,9 +39,13 @@ class LoadProfile:
 
 
 def build(
-    series: Series, gaps: Sequence[GapRow], window: tuple[int, int], period_s: int
+    series: Series, gaps: Sequence[GapRow], window: tuple[int, int], step_s: int, capture_s: int
 ) -> LoadProfile:
-    """Derives the curve of one register (watt-hours, or whatever its scaler makes of them)."""
+    """Derives the curve of one register (watt-hours, or whatever its scaler makes of them).
+
+    ``step_s`` is how far apart the series' points should be, ``capture_s`` the meter's own period;
+    they differ where the series was thinned out.
+    """
     per_unit = 10.0**series.scaler * 3600 / 1000
     points: list[tuple[int, float | None]] = []
     pairs = list(zip(series.times, series.values, strict=True))
@@ -49,11 +53,11 @@ def build(
         apart = at - before_at
         if apart <= 0:
             continue
-        if apart > period_s * 1.5 or before is None or value is None or value < before:
+        if apart > step_s * 1.5 or before is None or value is None or value < before:
             points.append((at, None))
         else:
             points.append((at, round((value - before) * per_unit / apart, 3)))
-    return LoadProfile(*window, period_s, points, _bands(gaps, window, period_s))
+    return LoadProfile(*window, step_s, points, _bands(gaps, window, capture_s))
 
 
 def _bands(gaps: Sequence[GapRow], window: tuple[int, int], period_s: int) -> list[Band]:
