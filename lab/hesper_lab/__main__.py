@@ -1,0 +1,5 @@
+"""``python -m hesper_lab``."""
+
+from hesper_lab.cli import main
+
+main()

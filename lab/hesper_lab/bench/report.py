@@ -1,0 +1,40 @@
+"""Runs a benchmark by name and shows its rows."""
+
+import importlib
+import json
+from collections.abc import Callable
+from typing import Final, cast
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hesper_lab.bench.rows import Row
+
+NAMES: Final = ("dlms",)
+
+
+def run(name: str, *, as_json: bool) -> None:
+    """Run the benchmark and print its rows: JSON on stdout, or a table."""
+    if name not in NAMES:
+        raise typer.BadParameter(f"{name!r}; there is: {', '.join(NAMES)}", param_hint="NAME")
+    module = importlib.import_module(f"hesper_lab.bench.{name}")
+    rows = cast("Callable[[], list[Row]]", module.run)()
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+    else:
+        Console().print(_table(rows))
+
+
+def _table(rows: list[Row]) -> Table:
+    table = Table("what", "value", "unit", "target", "peer", "its value", "ratio")
+    for row in rows:
+        cells = (row["target"], row["peer"], row["peer_value"], row["ratio"])
+        table.add_row(row["name"], f"{row['value']:,.0f}", row["unit"], *map(_cell, cells))
+    return table
+
+
+def _cell(value: float | str | None) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else f"{value:,.0f}"

@@ -1,0 +1,45 @@
+"""The broker's files for a site, made from the ones in ``mosquitto/``."""
+
+import base64
+import hashlib
+import os
+from pathlib import Path
+
+from hesper_lab.site import ROOT, Site
+
+_ITERATIONS = 101
+
+
+def write(site: Site, passwords: dict[str, str]) -> None:
+    """Write configuration, access rules and password file of a site's broker."""
+    folder = site.broker
+    (folder / "data").mkdir(exist_ok=True)
+    places = {
+        "listener": f"{site.ports.broker} 127.0.0.1",
+        "password_file": str(folder / "passwords"),
+        "acl_file": str(folder / "acl"),
+        "persistence_location": f"{folder / 'data'}/",
+    }
+    lines = []
+    for line in (ROOT / "mosquitto/mosquitto.conf").read_text().splitlines():
+        name = line.partition(" ")[0]
+        lines.append(f"{name} {places[name]}" if name in places else line)
+    if os.geteuid() == 0:
+        # Mosquitto would drop to an account that may not read a folder of root's.
+        lines.append("user root")
+    (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+    _write_private(folder / "acl", (ROOT / "mosquitto/acl").read_text())
+    accounts = (f"{name}:{password_hash(password)}\n" for name, password in passwords.items())
+    _write_private(folder / "passwords", "".join(accounts))
+
+
+def password_hash(password: str) -> str:
+    """Return what mosquitto_passwd would: salted PBKDF2 with SHA-512."""
+    salt = os.urandom(12)
+    key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _ITERATIONS)
+    return f"$7${_ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}"
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text)

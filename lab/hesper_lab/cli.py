@@ -1,0 +1,99 @@
+"""What ``./hesper`` runs once the environment is there."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from hesper_lab.processes import Died
+from hesper_lab.site import HOME, StoreKind
+from hesper_lab.system import Missing
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
+)
+_screen = Console(stderr=True)
+
+
+@app.command()
+def demo(
+    check: Annotated[
+        bool, typer.Option(help="Headless acceptance run: every value counted.")
+    ] = False,
+    json_: Annotated[bool, typer.Option("--json", help="With --check: JSON on stdout.")] = False,
+    store: Annotated[str, typer.Option(help="duckdb or influx.")] = "duckdb",
+    reset: Annotated[bool, typer.Option(help="Forget the state first.")] = False,
+    install: Annotated[bool, typer.Option(help="May install a missing broker or store.")] = True,
+    state: Annotated[Path | None, typer.Option(help="Where the state lives.")] = None,
+) -> None:
+    """Broker, about 60 simulated meters, gateways, cloud and console on this machine.
+
+    Nothing listens beyond loopback. The state is kept; --reset clears it. With --check the exit
+    code is 0 when every promise held, 1 when one failed, 3 when the system could not run.
+    """
+    kind = _store(store)
+    if check:
+        raise typer.Exit(_check(kind, state, as_json=json_, install=install))
+    from hesper_lab import demo as show
+
+    folder = state or HOME / f"demo-{kind}"
+    if reset:
+        shutil.rmtree(folder, ignore_errors=True)
+    show.run(folder, kind, _screen, install=install)
+
+
+@app.command()
+def bench(
+    name: str,
+    json_: Annotated[bool, typer.Option("--json", help="Rows as JSON on stdout.")] = False,
+) -> None:
+    """Measure, side by side with a peer where there is one. NAME is dlms."""
+    from hesper_lab.bench import report
+
+    report.run(name, as_json=json_)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def test(context: typer.Context) -> None:
+    """Run every check and test, or with arguments the tests that they name."""
+    from hesper_lab import checks
+
+    raise typer.Exit(checks.run(context.args))
+
+
+def _check(store: StoreKind, state: Path | None, *, as_json: bool, install: bool) -> int:
+    from hesper_lab import check as acceptance
+    from hesper_lab.check_report import show
+
+    folder = state or HOME / f"check-{store}"
+    shutil.rmtree(folder, ignore_errors=True)
+    report = acceptance.run(
+        folder, store, lambda text: _screen.print(text, style="dim"), install=install
+    )
+    if as_json:
+        acceptance.print_json(report)
+    else:
+        show(report, Console())
+    for reason in report.reasons:
+        _screen.print(f"failed: {reason}", style="red", markup=False)
+    return 1 if report.reasons else 0
+
+
+def _store(name: str) -> StoreKind:
+    if name == "duckdb":
+        return "duckdb"
+    if name == "influx":
+        return "influx"
+    raise typer.BadParameter(f"{name!r}: duckdb or influx", param_hint="--store")
+
+
+def main() -> None:
+    """Run the command line; what a person can mend is said in one line."""
+    try:
+        app()
+    except (Died, Missing) as error:
+        _screen.print(f"hesper: {error}", style="red", markup=False, highlight=False)
+        sys.exit(3)

@@ -1,0 +1,110 @@
+"""The head end's files for a site: configuration, keys, databases, and who is who."""
+
+import secrets
+from collections.abc import Iterator
+
+from hesper_cloud import keys, provision
+from hesper_cloud.commissioning import MeterPaper, commission
+from hesper_cloud.provision import Databases
+from hesper_cloud.settings import Settings
+from hesper_contracts.signing import Signer
+from hesper_sim import capture
+from hesper_sim.fleet import Fleet
+
+from hesper_lab import gateway_files, toml_text
+from hesper_lab.gateway_files import Trust
+from hesper_lab.site import Site
+
+ACCOUNTS = {"ingest": "hes.ingest", "authority": "hes.authority"}
+_FIRST = ("Lena", "Jonas", "Amina", "Pavel", "Mirela", "Tomás", "Ingrid", "Kofi", "Yara", "Émile")
+_LAST = ("Mwangi", "Weber", "Novak", "Silva", "Okafor", "Lindqvist", "Rossi", "Haddad", "Kovač")
+_STREETS = ("Seestrasse", "Mill Lane", "Rua Verde", "Lindenweg", "Harbour Road", "Via Nuova")
+_AREAS = ("North", "Harbour", "Old Town", "Hillside")
+_LIFE_SUPPORT_EVERY = 29
+
+
+def write(site: Site, passwords: dict[str, str]) -> Settings:
+    """Write cloud.toml and its password files; return the settings it loads as."""
+    for role, username in ACCOUNTS.items():
+        path = site.cloud / f"{role}.password"
+        path.touch(mode=0o600)
+        path.write_text(passwords[username])
+    period = site.wishes.capture_period_s
+    document = {
+        "state": "state",
+        "broker": {
+            "host": "127.0.0.1",
+            "port": site.ports.broker,
+            **{
+                role: {"username": username, "password_file": f"{role}.password"}
+                for role, username in ACCOUNTS.items()
+            },
+        },
+        "store": {
+            "kind": site.wishes.store,
+            "influx": {"url": f"http://127.0.0.1:{site.ports.influx}", "database": "hesper"},
+        },
+        "web": {"host": "127.0.0.1", "port": site.ports.web},
+        "rules": {"default_capture_period_s": period, "silent_after_s": max(60, period // 10)},
+    }
+    path = site.cloud / "cloud.toml"
+    path.write_text(toml_text.text(document))
+    return Settings.load(path)
+
+
+def initialise(settings: Settings) -> Trust:
+    """Make keys and databases; return the public keys that gateways shall believe."""
+    provision.initialise(settings, "demo")
+    commands = keys.command_signer(settings.keys)
+    receipts = keys.receipt_signer(settings.keys)
+    return Trust(_named(commands), _named(receipts))
+
+
+def enter(site: Site, settings: Settings, fleet: Fleet, public_keys: dict[str, str]) -> None:
+    """Put accounts, gateways and meters on record."""
+    databases = Databases.open(settings)
+    try:
+        for account in site.accounts:
+            provision.add_user(
+                databases.authority, account.username, account.role, account.password
+            )
+        for gateway, public_key in public_keys.items():
+            provision.add_gateway(databases, gateway, public_key)
+        commission(databases, [*_papers(site, fleet), *_push_papers()])
+    finally:
+        databases.close()
+
+
+def broker_passwords() -> dict[str, str]:
+    """Return a fresh password for every account on the broker."""
+    names = (*gateway_files.GATEWAYS, *ACCOUNTS.values())
+    return {name: secrets.token_urlsafe(24) for name in names}
+
+
+def _named(signer: Signer) -> tuple[str, str]:
+    return signer.key_id, signer.public_key.hex()
+
+
+def _papers(site: Site, fleet: Fleet) -> Iterator[MeterPaper]:
+    for index, meter in enumerate(fleet.meters):
+        yield MeterPaper(
+            id=meter.serial,
+            gateway=gateway_files.gateway_of(meter),
+            logical_device_name=meter.logical_device_name,
+            customer=f"{_FIRST[index % len(_FIRST)]} {_LAST[index % len(_LAST)]}",
+            address=f"{_STREETS[index % len(_STREETS)]} {index + 1}",
+            area=_AREAS[meter.feeder % len(_AREAS)],
+            life_support=index % _LIFE_SUPPORT_EVERY == _LIFE_SUPPORT_EVERY - 1,
+            capture_period_s=site.wishes.capture_period_s,
+        )
+
+
+def _push_papers() -> Iterator[MeterPaper]:
+    for each in capture.load_all():
+        yield MeterPaper(
+            id=each.meter,
+            gateway=gateway_files.PUSH,
+            model=each.description.split(",")[0],
+            template=gateway_files.push_template(each.name),
+            area="Replayed captures",
+        )

@@ -1,0 +1,75 @@
+"""The demo: a whole Hesper on this machine until Ctrl-C."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from hesper_lab.running import Running, running
+from hesper_lab.site import Site, StoreKind, Wishes
+
+_WATCH_S = 1.0
+
+
+def run(folder: Path, store: StoreKind, screen: Console, *, install: bool = True) -> None:
+    """Start a site in a folder, say where the console is, and stop it all on Ctrl-C."""
+    began = float(os.environ.get("HESPER_STARTED_AT", time.time()))
+    stop = threading.Event()
+
+    def asked(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            return
+        stop.set()
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, asked)
+    site = Site.open(folder, Wishes(store=store))
+    try:
+        with running(site, _teller(screen, began), install=install) as system:
+            screen.print(_welcome(site, time.time() - began))
+            while not stop.wait(_WATCH_S):
+                system.check()
+    except KeyboardInterrupt:
+        screen.print("stopped; the state stays, the next start goes on from it", style="dim")
+
+
+def _teller(screen: Console, began: float) -> "_Teller":
+    return _Teller(screen, began)
+
+
+class _Teller:
+    """Says each step with the seconds since the start."""
+
+    def __init__(self, screen: Console, began: float) -> None:
+        self._screen = screen
+        self._began = began
+
+    def __call__(self, text: str) -> None:
+        self._screen.print(f"[dim]{time.time() - self._began:5.1f} s[/] {text}", highlight=False)
+
+
+def _welcome(site: Site, seconds: float) -> Panel:
+    table = Table.grid(padding=(0, 2))
+    table.add_row("Console", f"[bold link={site.url}]{site.url}[/]")
+    for account in site.accounts:
+        table.add_row(account.role, f"{account.username}  [bold]{account.password}[/]")
+    table.add_row("REST", f"{site.url}/api/v1/docs")
+    table.add_row("State and logs", str(site.folder))
+    table.add_row("Faults", f"./hesper run hesper-sim fault --state {site.sim} --help")
+    return Panel(
+        table,
+        title=f"Hesper runs ({seconds:.0f} s)",
+        subtitle="Ctrl-C stops it",
+        expand=False,
+        border_style="blue",
+    )
+
+
+__all__ = ["Running", "run"]

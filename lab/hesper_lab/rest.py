@@ -1,0 +1,87 @@
+"""The REST side of a running site, as an integrator would use it."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from hesper_lab.site import Account
+
+_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """One line of the export: identity, times in epoch seconds, raw integers by logical name."""
+
+    meter: str
+    profile: str
+    captured_at: int
+    stored_at: int
+    clock_status: int
+    revision: int
+    values: dict[str, int]
+
+
+class Rest:
+    """A client that is logged in as one account."""
+
+    def __init__(self, url: str, account: Account) -> None:
+        self._client = httpx.Client(base_url=f"{url}/api/v1", timeout=_TIMEOUT_S)
+        credentials = {"username": account.username, "password": account.password}
+        answer = self._client.post("/auth/login", json=credentials).raise_for_status().json()
+        self._client.headers["Authorization"] = f"Bearer {answer['token']}"
+        self._password = account.password
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
+    def get(self, path: str, **parameters: str) -> Any:
+        """Return the JSON of a GET."""
+        return self._client.get(path, params=parameters).raise_for_status().json()
+
+    def export(self) -> Iterator[StoredRow]:
+        """Yield every stored reading there is."""
+        always = {"from": "1970-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}
+        with self._client.stream("GET", "/readings/export", params=always) as answer:
+            answer.raise_for_status()
+            for line in answer.iter_lines():
+                if line:
+                    yield _row(json.loads(line))
+
+    def request_relay(self, meter: str, action: str, reason: str) -> str:
+        """Ask for a relay command; return its id."""
+        body = {"meter": meter, "action": action, "reason": reason, "serial_tail": meter[-4:]}
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        answer = self._client.post("/commands", json=body, headers=key).raise_for_status()
+        return str(answer.json()["id"])
+
+    def approve(self, command: str) -> None:
+        """Approve a command with this account's password."""
+        body = {"password": self._password}
+        self._client.post(f"/commands/{command}/approve", json=body).raise_for_status()
+
+    def command_state(self, command: str) -> str:
+        """Return the state of a command."""
+        return str(self.get(f"/commands/{command}")["state"])
+
+
+def _row(line: dict[str, Any]) -> StoredRow:
+    return StoredRow(
+        line["meter"],
+        line["profile"],
+        _epoch(line["captured_at"]),
+        _epoch(line["stored_at"]),
+        line["clock_status"],
+        line["revision"],
+        {name: each["value"] for name, each in line["values"].items() if each["value"] is not None},
+    )
+
+
+def _epoch(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp())

@@ -1,0 +1,150 @@
+"""One running Hesper on this machine: its folder, its ports, its accounts.
+
+Everything lives below one folder, so that removing the folder removes the site. Ports are chosen
+free once and kept, so that a second start finds the same addresses; a port that somebody else has
+taken meanwhile is chosen anew.
+"""
+
+import json
+import secrets
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from hesper_lab.processes import free_port
+
+StoreKind = Literal["duckdb", "influx"]
+ROOT = Path(__file__).resolve().parents[2]
+HOME = ROOT / ".hesper"
+PACKAGES = HOME / "packages"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the caller wants of a site; fixed when its folder is made."""
+
+    store: StoreKind = "duckdb"
+    capture_period_s: int = 900
+    history_days: int = 30
+    snapshot_s: int = 10
+    tcp_meters: int = 24
+
+
+@dataclass(slots=True)
+class Ports:
+    """The loopback ports of a site."""
+
+    broker: int
+    web: int
+    dial_in: int
+    shared: int
+    influx: int
+    influx_rpc: int
+    tcp: list[int]
+
+    @classmethod
+    def choose(cls, wanted: "Ports | None", tcp_meters: int) -> "Ports":
+        """Return free ports, those of last time where they are still free."""
+        before = asdict(wanted) if wanted else {}
+        names = ("broker", "web", "dial_in", "shared", "influx", "influx_rpc")
+        taken: set[int] = set()
+
+        def one(port: int | None) -> int:
+            chosen = free_port(port)
+            while chosen in taken:
+                chosen = free_port()
+            taken.add(chosen)
+            return chosen
+
+        single = {name: one(before.get(name, 18080 if name == "web" else None)) for name in names}
+        tcp_before = before.get("tcp", [None] * tcp_meters)
+        return cls(**single, tcp=[one(port) for port in tcp_before])
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A console account with the password it was first given."""
+
+    username: str
+    role: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A site's folder and what is in it."""
+
+    folder: Path
+    wishes: Wishes
+    ports: Ports
+    accounts: tuple[Account, ...]
+    is_new: bool
+
+    @classmethod
+    def open(cls, folder: Path, wishes: Wishes) -> "Site":
+        """Open a folder's site, or begin a new one with these wishes.
+
+        The wishes of an existing site stay; whoever wants others resets it first.
+        """
+        file = folder / "site.json"
+        known = json.loads(file.read_text()) if file.exists() else None
+        if known:
+            wishes = Wishes(**known["wishes"])
+        ports = Ports.choose(Ports(**known["ports"]) if known else None, wishes.tcp_meters)
+        accounts = known["accounts"] if known else _first_accounts()
+        site = cls(
+            folder, wishes, ports, tuple(Account(**each) for each in accounts), known is None
+        )
+        for place in (site.logs, site.broker, site.sim, site.cloud, site.gateways):
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return site
+
+    def remember(self) -> None:
+        """Write down what makes this site; a site without it is provisioned from the start."""
+        file = self.folder / "site.json"
+        file.touch(mode=0o600)
+        document = {
+            "wishes": asdict(self.wishes),
+            "ports": asdict(self.ports),
+            "accounts": [asdict(account) for account in self.accounts],
+        }
+        file.write_text(json.dumps(document, indent=1))
+
+    @property
+    def logs(self) -> Path:
+        """Where every process writes its log."""
+        return self.folder / "logs"
+
+    @property
+    def broker(self) -> Path:
+        """The broker's configuration and state."""
+        return self.folder / "broker"
+
+    @property
+    def sim(self) -> Path:
+        """The fleet's journal, pseudo-terminals and control socket."""
+        return self.folder / "sim"
+
+    @property
+    def cloud(self) -> Path:
+        """The head end's configuration, keys, databases."""
+        return self.folder / "cloud"
+
+    @property
+    def gateways(self) -> Path:
+        """One folder per gateway."""
+        return self.folder / "gateways"
+
+    @property
+    def url(self) -> str:
+        """Where the console answers."""
+        return f"http://127.0.0.1:{self.ports.web}"
+
+    def account(self, role: str) -> Account:
+        """Return the first account of a role."""
+        return next(account for account in self.accounts if account.role == role)
+
+
+def _first_accounts() -> list[dict[str, str]]:
+    roles = ("operator", "approver", "admin")
+    return [{"username": r, "role": r, "password": secrets.token_urlsafe(9)} for r in roles]
