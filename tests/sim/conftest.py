@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import select
@@ -28,6 +29,8 @@ from hesper_sim.fleet import Fleet, FleetSettings, MeterPlan, plan
 
 CLIENT_TITLE = b"HSPGW\x00\x00\x01"
 DEADLINE_S = 20.0
+# One for all clients: two that follow each other quickly never use a counter twice.
+COUNTERS = itertools.count(1)
 
 
 class Channel:
@@ -122,7 +125,6 @@ def make_client(
     meter: MeterPlan, address: int = 1, received_counters: dict[bytes, int] | None = None
 ) -> Client:
     """Return a client of a meter: 16 public, 2 reading, 1 management."""
-    counter = iter(range(int(time.time() * 100) % 2**31, 2**32))
     authentication = {16: Authentication.NONE, 2: Authentication.LOW}.get(
         address, Authentication.HIGH_GMAC
     )
@@ -134,7 +136,7 @@ def make_client(
         password=meter.password.encode() if address == 2 else None,
         system_title=CLIENT_TITLE if address == 1 else None,
         security=security if address == 1 else None,
-        invocation_counter=lambda: next(counter),
+        invocation_counter=lambda: next(COUNTERS),
         received_counters=received_counters,
         meter_system_title=meter.system_title if address == 1 else None,
     )
