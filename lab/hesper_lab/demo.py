@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from hesper_lab.running import Running, running
+from hesper_lab.running import running
 from hesper_lab.site import Site, StoreKind, Wishes
 
 _WATCH_S = 1.0
@@ -32,16 +32,12 @@ def run(folder: Path, store: StoreKind, screen: Console, *, install: bool = True
         signal.signal(number, asked)
     site = Site.open(folder, Wishes(store=store))
     try:
-        with running(site, _teller(screen, began), install=install) as system:
+        with running(site, _Teller(screen, began), install=install) as system:
             screen.print(_welcome(site, time.time() - began))
             while not stop.wait(_WATCH_S):
                 system.check()
     except KeyboardInterrupt:
         screen.print("stopped; the state stays, the next start goes on from it", style="dim")
-
-
-def _teller(screen: Console, began: float) -> "_Teller":
-    return _Teller(screen, began)
 
 
 class _Teller:
@@ -70,6 +66,3 @@ def _welcome(site: Site, seconds: float) -> Panel:
         expand=False,
         border_style="blue",
     )
-
-
-__all__ = ["Running", "run"]
