@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from hesper_lab.processes import Died
-from hesper_lab.site import HOME, StoreKind
+from hesper_lab.site import HOME, LOOPBACK, InUse, StoreKind, Wishes
 from hesper_lab.system import Missing
 
 app = typer.Typer(
@@ -27,22 +27,24 @@ def demo(
     store: Annotated[str, typer.Option(help="duckdb or influx.")] = "duckdb",
     reset: Annotated[bool, typer.Option(help="Forget the state first.")] = False,
     install: Annotated[bool, typer.Option(help="May install a missing broker or store.")] = True,
+    listen: Annotated[str, typer.Option(help="Address on which the console listens.")] = LOOPBACK,
     state: Annotated[Path | None, typer.Option(help="Where the state lives.")] = None,
 ) -> None:
     """Broker, about 60 simulated meters, gateways, cloud and console on this machine.
 
-    Nothing listens beyond loopback. The state is kept; --reset clears it. With --check the exit
-    code is 0 when every promise held, 1 when one failed, 3 when the system could not run.
+    Nothing listens beyond loopback unless --listen asks. The state is kept; --reset clears it.
+    With --check the exit code is 0 when every promise held, 1 when one failed, 3 when the system
+    could not run.
     """
     kind = _store(store)
     if check:
         raise typer.Exit(_check(kind, state, as_json=json_, install=install))
     from hesper_lab import demo as show
 
-    folder = state or HOME / f"demo-{kind}"
+    folder = state or HOME / "demo"
     if reset:
         shutil.rmtree(folder, ignore_errors=True)
-    show.run(folder, kind, _screen, install=install)
+    show.run(folder / kind, Wishes(store=kind, console_host=listen), _screen, install=install)
 
 
 @app.command()
@@ -94,6 +96,6 @@ def main() -> None:
     """Run the command line; what a person can mend is said in one line."""
     try:
         app()
-    except (Died, Missing) as error:
+    except (Died, InUse, Missing) as error:
         _screen.print(f"hesper: {error}", style="red", markup=False, highlight=False)
         sys.exit(3)

@@ -44,7 +44,7 @@ def write(site: Site, passwords: dict[str, str]) -> Settings:
             "kind": site.wishes.store,
             "influx": {"url": f"http://127.0.0.1:{site.ports.influx}", "database": "hesper"},
         },
-        "web": {"host": "127.0.0.1", "port": site.ports.web},
+        "web": {"host": site.wishes.console_host, "port": site.ports.web},
         "rules": {"default_capture_period_s": period, "silent_after_s": max(60, period // 10)},
     }
     path = site.cloud / "cloud.toml"

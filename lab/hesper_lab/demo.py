@@ -12,12 +12,12 @@ from rich.panel import Panel
 from rich.table import Table
 
 from hesper_lab.running import running
-from hesper_lab.site import Site, StoreKind, Wishes
+from hesper_lab.site import Site, Wishes
 
 _WATCH_S = 1.0
 
 
-def run(folder: Path, store: StoreKind, screen: Console, *, install: bool = True) -> None:
+def run(folder: Path, wishes: Wishes, screen: Console, *, install: bool = True) -> None:
     """Start a site in a folder, say where the console is, and stop it all on Ctrl-C."""
     began = float(os.environ.get("HESPER_STARTED_AT", time.time()))
     stop = threading.Event()
@@ -30,7 +30,7 @@ def run(folder: Path, store: StoreKind, screen: Console, *, install: bool = True
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, asked)
-    site = Site.open(folder, Wishes(store=store))
+    site = Site.open(folder, wishes)
     try:
         with running(site, _Teller(screen, began), install=install) as system:
             screen.print(_welcome(site, time.time() - began))

@@ -166,3 +166,4 @@ def running(site: Site, say: Say, *, install: bool = True) -> Iterator[Running]:
         yield processes
     finally:
         processes.stop()
+        site.lock.close()

@@ -5,11 +5,12 @@ free once and kept, so that a second start finds the same addresses; a port that
 taken meanwhile is chosen anew.
 """
 
+import fcntl
 import json
 import secrets
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from hesper_lab.processes import free_port
 
@@ -17,6 +18,11 @@ StoreKind = Literal["duckdb", "influx"]
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".hesper"
 PACKAGES = HOME / "packages"
+LOOPBACK = "127.0.0.1"
+
+
+class InUse(Exception):
+    """Another demo runs on this folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,7 @@ class Wishes:
     history_days: int = 30
     snapshot_s: int = 10
     tcp_meters: int = 24
+    console_host: str = LOOPBACK
 
 
 @dataclass(slots=True)
@@ -79,21 +86,28 @@ class Site:
     ports: Ports
     accounts: tuple[Account, ...]
     is_new: bool
+    lock: IO[bytes] = field(repr=False)
 
     @classmethod
     def open(cls, folder: Path, wishes: Wishes) -> "Site":
         """Open a folder's site, or begin a new one with these wishes.
 
-        The wishes of an existing site stay; whoever wants others resets it first.
+        The wishes of an existing site stay, but for where the console listens; whoever wants
+        others resets it first. The site holds its folder until its lock is closed.
+
+        Raises:
+            InUse: another run holds the folder.
         """
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = _lock(folder)
         file = folder / "site.json"
         known = json.loads(file.read_text()) if file.exists() else None
         if known:
-            wishes = Wishes(**known["wishes"])
+            wishes = replace(Wishes(**known["wishes"]), console_host=wishes.console_host)
         ports = Ports.choose(Ports(**known["ports"]) if known else None, wishes.tcp_meters)
         accounts = known["accounts"] if known else _first_accounts()
         site = cls(
-            folder, wishes, ports, tuple(Account(**each) for each in accounts), known is None
+            folder, wishes, ports, tuple(Account(**each) for each in accounts), known is None, lock
         )
         for place in (site.logs, site.broker, site.sim, site.cloud, site.gateways):
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -143,6 +157,17 @@ class Site:
     def account(self, role: str) -> Account:
         """Return the first account of a role."""
         return next(account for account in self.accounts if account.role == role)
+
+
+def _lock(folder: Path) -> IO[bytes]:
+    """Hold the folder until the process ends or the file is closed."""
+    file = (folder / "lock").open("wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise InUse(f"another run uses {folder}; stop it, or name another --state") from None
+    return file
 
 
 def _first_accounts() -> list[dict[str, str]]:

@@ -1,0 +1,164 @@
+"""What ``./hesper test`` runs: the system's programs, the quick checks, then the tests.
+
+Every step tells itself in one line on stderr, a failing one with all it has to say; a later step
+runs even when an earlier one failed. Pytest comes last and its closing line is the last one
+printed, so that whoever reads only the end of a log reads the count.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+from rich.console import Console
+from rich.markup import escape
+
+from hesper_lab import system
+from hesper_lab.site import PACKAGES, ROOT
+
+BIN = Path(sys.executable).parent
+PROGRAMS = (system.MOSQUITTO, system.INFLUXD, system.CHROMIUM)
+QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("format", ("ruff", "format", "--check", ".")),
+    ("lint", ("ruff", "check", ".")),
+    ("types", ("mypy",)),
+    ("import contracts", ("lint-imports",)),
+)
+_TAIL_OCTETS = 8192
+_CHUNK_OCTETS = 65536
+
+
+@dataclass(slots=True)
+class Progress:
+    """One line per step on stderr, and the names of the steps that failed."""
+
+    screen: Console
+    failed: list[str] = field(default_factory=list)
+
+    def passed(self, step: str, note: str) -> None:
+        """Tell that a step is well."""
+        self.screen.print(f"[green]✓[/] {step:<18}[dim]{escape(note)}[/]", highlight=False)
+
+    def skipped(self, step: str, note: str) -> None:
+        """Tell that a step could not be made and does not count against the run."""
+        self.screen.print(f"[yellow]–[/] {step:<18}{escape(note)}", highlight=False)
+
+    def fail(self, step: str, note: str) -> None:
+        """Tell that a step failed; the run will."""
+        self.failed.append(step)
+        self.screen.print(f"[red]✗ {step:<18}[/]{escape(note)}", highlight=False)
+
+
+def run(arguments: list[str], checks: Sequence[tuple[str, tuple[str, ...]]] = QUICK) -> int:
+    """Run all steps; with arguments, pytest gets them and runs only the tests that they name.
+
+    Returns:
+        0 when every step passed, else 1.
+    """
+    progress = Progress(Console(stderr=True))
+    environment = dict(os.environ)
+    for wanted in PROGRAMS:
+        _bring(wanted, environment, progress)
+    for name, command in checks:
+        _check(name, command, environment, progress)
+    closing = _tests(arguments, environment, progress)
+    if progress.failed:
+        progress.screen.print(f"[red]failed: {', '.join(progress.failed)}[/]", highlight=False)
+    if closing:
+        print(closing, flush=True)  # noqa: T201 - the count is this command's result
+    return 1 if progress.failed else 0
+
+
+def _bring(wanted: system.Wanted, environment: dict[str, str], progress: Progress) -> None:
+    """Find or bring a program that tests start, and let them find it as well."""
+    step = wanted.name
+    try:
+        program = system.require(
+            wanted, PACKAGES, lambda text: progress.screen.print(text, style="dim")
+        )
+    except system.Missing as missing:
+        if environment.get("CI") == "true":
+            progress.fail(step, str(missing))
+        else:
+            progress.skipped(step, f"its tests are skipped: {missing}")
+        return
+    _extend(environment, "PATH", str(program.path.parent))
+    for name, places in program.environment.items():
+        _extend(environment, name, places)
+    progress.passed(step, str(program.path))
+
+
+def _extend(environment: dict[str, str], name: str, places: str) -> None:
+    """Append places to a search path, so that what is found already stays in front."""
+    known = [place for place in environment.get(name, "").split(os.pathsep) if place]
+    added = [place for place in places.split(os.pathsep) if place not in known]
+    environment[name] = os.pathsep.join([*known, *added])
+
+
+def _check(
+    name: str, command: Sequence[str], environment: Mapping[str, str], progress: Progress
+) -> None:
+    started = time.monotonic()
+    with progress.screen.status(name):
+        done = subprocess.run(
+            [BIN / command[0], *command[1:]],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+    took = f"{time.monotonic() - started:.1f} s"
+    if done.returncode == 0:
+        progress.passed(name, f"{' '.join(command)}, {took}")
+        return
+    progress.fail(name, f"{' '.join(command)}, exit {done.returncode}, {took}")
+    progress.screen.out(done.stdout, highlight=False)
+
+
+def _tests(
+    arguments: Sequence[str], environment: Mapping[str, str], progress: Progress
+) -> str | None:
+    """Run pytest; return its closing line if anything was printed after it."""
+    started = time.monotonic()
+    colour = ["--color=yes"] if sys.stdout.isatty() else []
+    with TemporaryFile() as aside:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", *colour, *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=aside,
+        )
+        tail = _pass_on(process)
+        said = _what_was_said(aside)
+    status = process.returncode
+    if said:
+        progress.screen.out(said, highlight=False)
+    if status:
+        progress.fail("tests", f"exit {status}, {time.monotonic() - started:.0f} s")
+    lines = [line for line in tail.decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines and (said or progress.failed) else None
+
+
+def _pass_on(process: subprocess.Popen[bytes]) -> bytes:
+    """Copy a process's stdout to ours as it comes; return the end of it."""
+    tail = b""
+    with process:
+        assert process.stdout is not None
+        while chunk := os.read(process.stdout.fileno(), _CHUNK_OCTETS):
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+            tail = (tail + chunk)[-_TAIL_OCTETS:]
+    return tail
+
+
+def _what_was_said(aside: IO[bytes]) -> str:
+    aside.seek(0)
+    return aside.read().decode(errors="replace").rstrip()
