@@ -42,9 +42,14 @@ RelativePath = Annotated[Path, AfterValidator(_beside_the_file)]
 
 
 class Record(BaseModel):
-    """The base of every table in gateway.toml: unknown keys are refused, values frozen."""
+    """The base of every table in gateway.toml: unknown keys are refused, values frozen.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Defaults are checked like values, so that a path nobody wrote lies beside the file as well.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, revalidate_instances="always"
+    )
 
 
 class TcpLine(Record):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from hesper_gateway import meter_keys
-from hesper_gateway.config import MeterConfig, ScheduleConfig, TcpLine
+from hesper_gateway.config import MeterConfig, ScheduleConfig, TcpLine, load
 from hesper_gateway.errors import ConfigError
 from pydantic import ValidationError
 
@@ -67,3 +67,11 @@ def test_an_absent_keys_file_is_named(tmp_path):
 def test_values_that_cannot_be_are_refused(model, fields):
     with pytest.raises(ValidationError):
         model(**fields)
+
+
+def test_paths_nobody_wrote_lie_beside_the_file_too(tmp_path):
+    path = tmp_path / "gateway.toml"
+    path.write_text('gateway = "g"\n[broker]\nhost = "localhost"\n')
+    settings = load(path)
+    assert settings.state == tmp_path / "state"
+    assert settings.keys.signing == tmp_path / "gateway.key"
