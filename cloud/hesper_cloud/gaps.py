@@ -237,7 +237,7 @@ class _Causes:
 
     def _is_silent(self, meter: Meter, now: datetime) -> bool:
         heard_at = meter.last_contact_at
-        return heard_at is None or now - heard_at > patience(self._settings, meter)
+        return heard_at is None or now - heard_at > patience(self._settings, meter.capture_period_s)
 
 
 def _utc(seconds: int) -> datetime:

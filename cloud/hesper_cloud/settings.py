@@ -92,7 +92,7 @@ class RuleSettings(_Section):
 
     nominal_voltage_v: int = 230
     voltage_tolerance_percent: int = 10  # EN 50160:2010, 4.2.2
-    silent_after_periods: float = 3.0  # capture periods without contact
+    silent_after_periods: float = 3.0  # capture periods without contact; a day where none is known
     silent_after_s: int = 0  # 0: from the capture period
     default_capture_period_s: int = 900
     gap_grace_s: int = 0  # 0: from the capture period

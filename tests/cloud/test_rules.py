@@ -119,7 +119,13 @@ def test_one_gateway_down_is_one_alert(engine: Engine) -> None:
         session.flush()
         for n in range(5):
             session.add(
-                Meter(id=f"M{n}", gateway_id="gw-1", first_seen_at=NOON, last_contact_at=NOON)
+                Meter(
+                    id=f"M{n}",
+                    gateway_id="gw-1",
+                    first_seen_at=NOON,
+                    last_contact_at=NOON,
+                    capture_period_s=900,
+                )
             )
     settings = RuleSettings(silent_after_s=60)
     rule = SilenceRule(engine, Alerts(engine), settings, lambda: clock[0])
@@ -156,12 +162,25 @@ def test_one_gateway_down_is_one_alert(engine: Engine) -> None:
 
 def test_a_restart_gives_meters_their_time(engine: Engine) -> None:
     with writing(engine) as session:
-        session.add(Meter(id="M1", first_seen_at=NOON, last_contact_at=NOON))
+        session.add(Meter(id="M1", first_seen_at=NOON, last_contact_at=NOON, capture_period_s=900))
     clock = [NOON + timedelta(days=1)]
     rule = SilenceRule(engine, Alerts(engine), RuleSettings(silent_after_s=60), lambda: clock[0])
     rule.check()
     assert alerts(engine) == []
     clock[0] += timedelta(seconds=61)
+    rule.check()
+    assert alerts(engine) == [("silent-meter", "new")]
+
+
+def test_a_meter_of_unknown_period_is_silent_after_a_day(engine: Engine) -> None:
+    with writing(engine) as session:
+        session.add(Meter(id="M1", first_seen_at=NOON, last_contact_at=NOON))
+    clock = [NOON]
+    rule = SilenceRule(engine, Alerts(engine), RuleSettings(silent_after_s=60), lambda: clock[0])
+    clock[0] += timedelta(hours=23)
+    rule.check()
+    assert alerts(engine) == []
+    clock[0] += timedelta(hours=2)
     rule.check()
     assert alerts(engine) == [("silent-meter", "new")]
 

@@ -1,7 +1,8 @@
 """Meters that are not heard from, and gateways that are down: one gateway down is one alert.
 
-A meter is silent when nothing came from it for a few capture periods. Time in which it could not
-be heard does not count: before this process began to watch, or while its gateway was offline. When
+A meter is silent when nothing came from it for a few capture periods, or for a day while nobody
+knows its period: one that pushes at a pace of its own. Time in which it could not be heard does not
+count: before this process began to watch, or while its gateway was offline. When
 a gateway goes offline, the alerts of the meters behind it give way to the gateway's.
 """
 
@@ -20,6 +21,7 @@ METER_RULE = "silent-meter"
 GATEWAY_RULE = "gateway-offline"
 OFFLINE = "offline"
 _SHORTEST_S = 60.0
+_PERIOD_UNKNOWN = timedelta(days=1)
 
 
 class SilenceRule:
@@ -74,7 +76,7 @@ class SilenceRule:
                 self._alerts.clear(subject, at=now, session=session)
                 self._raised.discard(meter.id)
             return
-        allowed = patience(self._settings, meter)
+        allowed = patience(self._settings, meter.capture_period_s)
         heard_at = meter.last_contact_at
         is_heard = heard_at is not None and now - heard_at <= allowed
         if is_heard and meter.id in self._raised:
@@ -96,9 +98,10 @@ class SilenceRule:
         return now - since
 
 
-def patience(settings: RuleSettings, meter: Meter) -> timedelta:
+def patience(settings: RuleSettings, capture_period_s: int | None) -> timedelta:
     """Returns how long a meter may say nothing before it counts as silent."""
+    if capture_period_s is None:
+        return _PERIOD_UNKNOWN
     if settings.silent_after_s:
         return timedelta(seconds=settings.silent_after_s)
-    period_s = meter.capture_period_s or settings.default_capture_period_s
-    return timedelta(seconds=max(_SHORTEST_S, settings.silent_after_periods * period_s))
+    return timedelta(seconds=max(_SHORTEST_S, settings.silent_after_periods * capture_period_s))

@@ -163,14 +163,14 @@ class OverviewService:
 
     def _compute_ledger(self) -> completeness.Ledger:
         sources, now = self._sources, int(self._sources.clock().timestamp())
-        default_s = sources.settings.rules.default_capture_period_s
         query = select(Meter.id, Meter.first_seen_at, Meter.capture_period_s).where(
             Meter.state == "commissioned"
         )
         with reading(sources.registry) as session:
             owing = {
-                meter: completeness.Due(int(since.timestamp()), period_s or default_s)
+                meter: completeness.Due(int(since.timestamp()), period_s)
                 for meter, since, period_s in session.execute(query)
             }
         captured = sources.store.captured(quantities.LOAD_PROFILE, now - _DAY_S, now)
-        return completeness.count(owing, captured, now)
+        default_s = sources.settings.rules.default_capture_period_s
+        return completeness.count(owing, captured, now, default_s)
