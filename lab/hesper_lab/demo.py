@@ -56,7 +56,7 @@ def _welcome(site: Site, seconds: float) -> Panel:
     table.add_row("Console", f"[bold link={site.url}]{site.url}[/]")
     for account in site.accounts:
         table.add_row(account.role, f"{account.username}  [bold]{account.password}[/]")
-    table.add_row("REST", f"{site.url}/api/v1/docs")
+    table.add_row("REST", f"{site.url}/api/v1/openapi.json")
     table.add_row("State and logs", str(site.folder))
     table.add_row("Faults", f"./hesper run hesper-sim fault --state {site.sim} --help")
     return Panel(

@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -45,10 +45,11 @@ class Rest:
         """Return the JSON of a GET."""
         return self._client.get(path, params=parameters).raise_for_status().json()
 
-    def export(self) -> Iterator[StoredRow]:
-        """Yield every stored reading there is."""
-        always = {"from": "1970-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}
-        with self._client.stream("GET", "/readings/export", params=always) as answer:
+    def export(self, since: int = 0) -> Iterator[StoredRow]:
+        """Yield every stored reading that was captured at ``since`` (epoch seconds) or later."""
+        start = datetime.fromtimestamp(since, UTC).isoformat()
+        span = {"from": start, "to": "2100-01-01T00:00:00Z"}
+        with self._client.stream("GET", "/readings/export", params=span) as answer:
             answer.raise_for_status()
             for line in answer.iter_lines():
                 if line:
