@@ -1,0 +1,253 @@
+"""One whole running system for all acceptance tests: broker, 60 meters, gateways, head end.
+
+Tests run on it one after another; each leaves it running and reconciled. Whatever a test makes the
+store hold besides what meters latched it adds to `System.also_sent`, and whatever relay command was
+confirmed is in `System.confirmed`, so that the last account still adds up.
+"""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from hesper_contracts.topics import Topics
+from hesper_lab import gateway_files, system
+from hesper_lab.reconcile import Account, reconcile, reconcile_relays
+from hesper_lab.rest import Rest
+from hesper_lab.running import Running, running
+from hesper_lab.site import PACKAGES, Site, Wishes
+from hesper_sim import ledger
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+CAPTURE_PERIOD_S = 3
+POLL_S = 0.05
+PATIENCE_S = 40.0
+DRAIN_S = 60.0
+LOAD_PROFILE = "1.0.99.1.0.255"
+TERMINAL = {"confirmed", "failed", "rejected", "expired", "cancelled"}
+CLOUD_ACCOUNTS = {"hes.ingest": "ingest", "hes.authority": "authority"}
+
+
+def eventually(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> Any:
+    """Returns what the condition gives once that is true; fails when the time is over."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        time.sleep(POLL_S)
+    return found
+
+
+class System:
+    """The running system with two people logged in."""
+
+    def __init__(self, processes: Running) -> None:
+        self.processes = processes
+        self.site = processes.site
+        self.operator = Rest(self.site.url, self.site.account("operator"))
+        self.approver = Rest(self.site.url, self.site.account("approver"))
+        self.confirmed: list[tuple[str, str]] = []
+        self.also_sent: list[dict[str, Any]] = []
+
+    eventually = staticmethod(eventually)
+
+    @property
+    def serials(self) -> set[str]:
+        """All simulated meters."""
+        return {meter.serial for meter in self.processes.fleet.meters}
+
+    def meters_of(self, gateway: str) -> list[str]:
+        """The serial numbers behind one gateway."""
+        meters = self.processes.fleet.meters
+        return [each.serial for each in meters if gateway_files.gateway_of(each) == gateway]
+
+    def records(self, *kinds: str) -> list[dict[str, Any]]:
+        """What the simulator's journal says."""
+        return list(ledger.records(self.site.sim, *kinds))
+
+    def movements(self, meter: str) -> list[bool]:
+        """Every movement of one relay, true for closed."""
+        return [each["output"] for each in self.records("relay") if each["meter"] == meter]
+
+    def relay_output(self, meter: str) -> bool:
+        """Where one relay really stands."""
+        told: Any = self.processes.ask_sim({"op": "status"})["meters"]
+        return bool(next(each["output"] for each in told if each["meter"] == meter))
+
+    def fault(self, meter: str, fault: str) -> None:
+        """Breaks a meter for as long as the test may need."""
+        request = {"op": "fault", "meter": meter, "fault": fault, "seconds": 120}
+        assert self.processes.ask_sim(request)["ok"]
+
+    def mend(self, meter: str, fault: str) -> None:
+        """Ends a fault."""
+        assert self.processes.ask_sim({"op": "clear", "meter": meter, "fault": fault})["ok"]
+
+    def latched_since(self, moment: float) -> set[str]:
+        """Which meters have latched anything captured after a moment."""
+        return {r["meter"] for r in self.records("latch") if r["captured_at"] > moment}
+
+    def stored_since(self, moment: float) -> set[str]:
+        """Which meters' load profiles are stored with something captured after a moment."""
+        rows = self.operator.export(since=int(moment) + 1)
+        return {row.meter for row in rows if row.profile == LOAD_PROFILE}
+
+    def wait_for_latches(self) -> None:
+        """Returns once every meter has latched anew."""
+        now = time.time()
+        eventually(lambda: self.latched_since(now) >= self.serials, "every meter latches")
+
+    def wait_until_flowing(self) -> None:
+        """Returns once something captured after now is stored of every meter."""
+        now = time.time()
+        eventually(
+            lambda: self.stored_since(now) >= self.serials,
+            "new values of every meter in the store",
+        )
+
+    def wait_until_well(self) -> None:
+        """Returns once the head end says that it is well."""
+        eventually(self.processes.health, "/health says ok")
+
+    def ask(self, meter: str, action: str) -> str:
+        """Has a relay command requested, and approved where it must be; returns its id."""
+        self.wait_until_commandable(meter)
+        command = self.operator.request_relay(meter, action, "acceptance test")
+        if self.operator.command_state(command) == "awaiting_approval":
+            self.approver.approve(command)
+        return command
+
+    def wait_until_commandable(self, meter: str) -> None:
+        """Returns once the head end knows where a meter's relay stands."""
+        eventually(
+            lambda: self.operator.get(f"/meters/{meter}")["disconnect_blocked"] is None,
+            f"the relay of {meter} may be commanded",
+        )
+
+    def outcome(self, command: str, seconds: float = PATIENCE_S) -> str:
+        """Returns the terminal state of a command; counts it if it was confirmed."""
+        eventually(
+            lambda: self.operator.command_state(command) in TERMINAL,
+            f"command {command} settles",
+            seconds,
+        )
+        row = self.operator.get(f"/commands/{command}")
+        if row["state"] == "confirmed":
+            self.confirmed.append((row["meter"], row["kind"].removeprefix("relay.")))
+        return str(row["state"])
+
+    def dead_letters(self) -> dict[tuple[str, str], str]:
+        """Returns the reasons of dead letters by topic and digest."""
+        rows = self.operator.get("/dead-letters", limit="1000")
+        return {(row["topic"], row["digest"]): row["reason"] for row in rows}
+
+    def wait_for_dead_letter(self, topic: str, payload: bytes) -> str:
+        """Returns the reason with which a payload became a dead letter."""
+        letter = topic, hashlib.sha256(payload).hexdigest()
+        return str(eventually(lambda: self.dead_letters().get(letter), f"dead letter on {topic}"))
+
+    def account(self) -> Account:
+        """Holds the journal, and what tests sent themselves, against the export."""
+        latched = [*self.records("latch"), *self.also_sent]
+        return reconcile(latched, self.records("push"), self.operator.export())
+
+    def reconcile(self) -> None:
+        """Lets the system drain and insists that everything adds up, readings and relays."""
+        self.processes.check()
+        self.processes.ask_sim({"op": "stop_latching"})
+        deadline = time.monotonic() + DRAIN_S
+        while not (account := self.account()).is_clean and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        assert account.is_clean, dict(account.examples)
+        assert account.latched > 0
+        assert account.captured_values_expected > 0
+        assert not reconcile_relays(self.confirmed, self.records("relay")).wrong
+        self.processes.ask_sim({"op": "start_latching"})
+
+
+class Client:
+    """An MQTT client with an account of the site, of which it keeps everything it receives."""
+
+    def __init__(self, host: str, port: int, account: str, password: str) -> None:
+        self.received: list[tuple[str, bytes]] = []
+        self.refusal: str | None = None
+        self._answered = threading.Event()
+        self._subscribed = threading.Event()
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        self._client.username_pw_set(account, password)
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = lambda _client, _data, message: self.received.append(
+            (message.topic, bytes(message.payload))
+        )
+        self._client.connect(host, port)
+        self._client.loop_start()
+        assert self._answered.wait(PATIENCE_S)
+
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _props: Any) -> None:
+        self.refusal = str(reason) if reason.is_failure else None
+        self._answered.set()
+
+    def subscribe(self, *filters: str) -> None:
+        """Subscribes and waits for the broker's answer."""
+        self._subscribed.clear()
+        self._client.subscribe([(each, 1) for each in filters])
+        assert self._subscribed.wait(PATIENCE_S)
+
+    def send(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publishes and waits for the broker's acknowledgement."""
+        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(PATIENCE_S)
+
+    def payloads(self, topic_end: str) -> list[bytes]:
+        """Returns what came on topics with this end."""
+        return [payload for topic, payload in self.received if topic.endswith(topic_end)]
+
+    def close(self) -> None:
+        """Goes away."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture(scope="session")
+def hesper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """The running system, with something of every meter in its store."""
+    if system.find("mosquitto", PACKAGES / "mosquitto") is None:
+        pytest.skip("mosquitto is not on this machine")
+    wishes = Wishes(capture_period_s=CAPTURE_PERIOD_S, history_days=0, snapshot_s=5)
+    site = Site.open(tmp_path_factory.mktemp("site"), wishes)
+    with running(site, lambda _: None, install=False) as processes:
+        whole = System(processes)
+        whole.wait_until_flowing()
+        yield whole
+        whole.operator.close()
+        whole.approver.close()
+
+
+@pytest.fixture
+def topics() -> Topics:
+    """The names of the contract's topics."""
+    return Topics()
+
+
+@pytest.fixture
+def account_of(hesper: System) -> Callable[[str], Any]:
+    """Makes ``with account_of("gw-lan") as client``: somebody who has that account's password."""
+
+    def password(account: str) -> str:
+        if role := CLOUD_ACCOUNTS.get(account):
+            return (hesper.site.cloud / f"{role}.password").read_text()
+        return (hesper.site.gateways / account / "broker.password").read_text()
+
+    @contextmanager
+    def make(account: str, wrong: str | None = None) -> Iterator[Client]:
+        secret = wrong or password(account)
+        client = Client("127.0.0.1", hesper.site.ports.broker, account, secret)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    return make
