@@ -33,7 +33,8 @@ from hesper_contracts.signing import Forged, Keyring
 from hesper_gateway import execution, journal
 from hesper_gateway.config import CeilingsConfig
 from hesper_gateway.database import Database, Job, StorageFull
-from hesper_gateway.execution import CommandExpired, Outcome, Relays
+from hesper_gateway.errors import CommandExpired
+from hesper_gateway.execution import Outcome, Relays
 from hesper_gateway.journal import CeilingReached, Entry, Replayed
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.timeproof import TimeProof

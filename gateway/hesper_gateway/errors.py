@@ -4,6 +4,7 @@
 
     GatewayError
     ├── ConfigError          a person must correct a file; the text says which and how
+    ├── CommandExpired       the command's time is over; nothing was written
     └── MeterFailed(hop)       try the meter again later; ``hop`` names where it stopped
           ├── LineDown         the channel itself cannot be opened or broke
           ├── MeterSilent      the channel works, nothing (more) comes from the meter
@@ -32,6 +33,10 @@ class GatewayError(Exception):
 
 class ConfigError(GatewayError):
     """A file written by a person does not fit; the message says where and what is expected."""
+
+
+class CommandExpired(GatewayError):
+    """The command's time was over before anything was written for it."""
 
 
 class MeterFailed(GatewayError):

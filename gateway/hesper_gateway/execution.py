@@ -6,7 +6,7 @@ should (confirmed), it does not (failed), or it cannot be read in time (unknown)
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -14,9 +14,9 @@ from typing import Protocol
 from hesper_contracts.commands import Command
 from hesper_contracts.results import CommandResult, RelayReading
 
-from hesper_gateway.errors import GatewayError, MeterFailed, RelayUncertain
+from hesper_gateway.errors import CommandExpired, GatewayError, MeterFailed, RelayUncertain
 from hesper_gateway.journal import State
-from hesper_gateway.sessions.relay import RelayAction, RelayMove, RelayState
+from hesper_gateway.sessions.relay import Permit, RelayAction, RelayMove, RelayState
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +25,6 @@ _ACTIONS = {
     "relay.disconnect": RelayAction.DISCONNECT,
     "relay.reconnect": RelayAction.RECONNECT,
 }
-
-Permit = Callable[[], None]
-"""Called when the line is ours, before anything is sent; raises `CommandExpired`."""
-
-
-class CommandExpired(GatewayError):
-    """The command's time was over before its turn on the line came; nothing was written."""
 
 
 class Relays(Protocol):
@@ -43,7 +36,10 @@ class Relays(Protocol):
     async def move(
         self, meter: str, action: RelayAction, expected_ldn: str, permit: Permit
     ) -> RelayMove:
-        """Moves a relay once. Raises RelayUncertain after anything was sent, MeterFailed before."""
+        """Moves a relay once, if ``permit`` still allows it right before the write.
+
+        Raises RelayUncertain once the write may have been sent, MeterFailed before.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +84,7 @@ async def act(
             return Outcome("confirmed", after=await relays.read(command.meter))
         move = await relays.move(command.meter, action, expected_ldn, permit)
     except CommandExpired:
-        return Outcome("expired", "its time was over before the line was free")
+        return Outcome("expired", "its time was over before anything could be written")
     except GatewayError as error:
         if isinstance(error, MeterFailed) and not isinstance(error, RelayUncertain):
             return Outcome("failed", f"nothing was written: {error}")

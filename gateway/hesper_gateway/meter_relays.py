@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 
 from hesper_gateway.errors import Hop, MeterFailed
-from hesper_gateway.execution import Permit
 from hesper_gateway.lines.line import Priority
-from hesper_gateway.sessions.relay import RelayAction, RelayMove, RelayState
+from hesper_gateway.sessions.relay import Permit, RelayAction, RelayMove, RelayState
 from hesper_gateway.sessions.session import MeterSession
 
 
@@ -23,12 +22,12 @@ class MeterRelays:
     async def move(
         self, meter: str, action: RelayAction, expected_ldn: str, permit: Permit
     ) -> RelayMove:
-        """Moves the relay once, if ``permit`` still allows it when the line is ours."""
+        """Moves the relay once, if ``permit`` allows it when the line is ours and at the write."""
         session = self._session(meter)
 
         async def turn() -> RelayMove:
             permit()
-            return await session.move_relay(action, expected_ldn)
+            return await session.move_relay(action, expected_ldn, permit)
 
         return await session.line.submit(turn, Priority.COMMAND)
 

@@ -16,9 +16,8 @@ from hesper_contracts.signing import Keyring, Signer
 from hesper_gateway.commands import Executor, Mandate, Records
 from hesper_gateway.config import CeilingsConfig
 from hesper_gateway.database import Database
-from hesper_gateway.execution import Permit
 from hesper_gateway.outbox import Outbox
-from hesper_gateway.sessions.relay import RelayAction, RelayMove, RelayState
+from hesper_gateway.sessions.relay import Permit, RelayAction, RelayMove, RelayState
 from hesper_gateway.timeproof import TimeProof
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -62,6 +62,10 @@ class Association:
                 exchange_s=2 * RELEASE_S,
             )
 
+    def unasked_count(self) -> int:
+        """Return how many notifications the meter has sent meanwhile, and forget them."""
+        return len(self._client.take_notifications())
+
     async def get(self, attribute: CosemAttribute) -> Data:
         """Return the value of one attribute."""
         with classed(Hop.APPLICATION):

@@ -7,7 +7,7 @@ decoded by its old columns.
 
 import logging
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hesper_contracts.readings import MeterRows, Quantity, Section
 from hesper_dlms import obis
@@ -21,6 +21,7 @@ from hesper_dlms.profile import ProfileColumns, decode_buffer
 from hesper_gateway.errors import Hop, MeterDistrusted, MeterRefused
 from hesper_gateway.sessions.association import Association
 from hesper_gateway.sessions.clock import CLOCK_CLASS, ClockPolicy, as_utc, quality_of
+from hesper_gateway.sessions.left_out import LeftOut, travelling
 from hesper_gateway.sessions.quantities import PLAIN_COUNT
 from hesper_gateway.sessions.windows import Stretch, Windows
 
@@ -66,6 +67,7 @@ class Rows:
     captured_at: list[int]
     clock_status: list[int]
     columns: list[list[int | None]]
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 async def read_shape(association: Association, profile: bytes) -> Shape:
@@ -155,7 +157,7 @@ def decode(octets: bytes, shape: Shape, policy: ClockPolicy) -> Rows:
             f"profile buffer: rows of {len(found.columns)} columns, "
             f"{len(shape.columns)} capture objects"
         )
-    return _ascending(found, [index for index, _ in shape.valued])
+    return _ascending(found, shape.valued)
 
 
 def section(
@@ -201,17 +203,20 @@ def _as_meter_writes(
     return CosemDateTime.from_datetime(moment, deviation_minutes=deviation_minutes)
 
 
-def _ascending(found: ProfileColumns, valued: list[int]) -> Rows:
+def _ascending(found: ProfileColumns, valued: list[tuple[int, CosemAttribute]]) -> Rows:
     """Order rows by time and keep one of those that are alike in time and status."""
     keys = list(zip(found.captured_at, found.clock_status, strict=True))
     order = sorted({key: index for index, key in enumerate(keys)}.items())
-    columns = [found.columns[index] for index in valued]
+    left_out = LeftOut()
     return Rows(
         captured_at=[captured_at for (captured_at, _), _ in order],
         clock_status=[status for (_, status), _ in order],
-        columns=[[_integer(column[index]) for _, index in order] for column in columns],
+        columns=[
+            [
+                travelling(found.columns[place][index], column.logical_name, left_out)
+                for _, index in order
+            ]
+            for place, column in valued
+        ],
+        left_out=left_out,
     )
-
-
-def _integer(value: object) -> int | None:
-    return int(value) if isinstance(value, int) else None

@@ -1,7 +1,7 @@
 """What can be read of a meter while one association is open."""
 
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 
 from hesper_contracts.events import Event
@@ -12,6 +12,7 @@ from hesper_gateway.sessions import event_log, profile
 from hesper_gateway.sessions.association import Association
 from hesper_gateway.sessions.clock import ClockPolicy, MeterTime
 from hesper_gateway.sessions.identity import Identity
+from hesper_gateway.sessions.left_out import LeftOut
 from hesper_gateway.sessions.profile import Rows, Shape
 from hesper_gateway.sessions.quantities import Kind, QuantityCache
 from hesper_gateway.sessions.snapshot import Snapshot, read_snapshot, with_relay
@@ -65,6 +66,8 @@ class Reading:
     policy: ClockPolicy
     cache: QuantityCache
     now: Callable[[], float]
+    left_out: LeftOut = field(default_factory=LeftOut)
+    """Numbers met so far that cannot travel."""
 
     @property
     def kind(self) -> Kind:
@@ -90,6 +93,7 @@ class Reading:
         quantities = await self.cache.quantities(self.association, self.kind, attributes)
         wanted = await self._stretch(shape, mark, past)
         async for rows in self._windows(shape, wanted):
+            self.left_out.update(rows.left_out)
             found = profile.section(self.meter.id, shape, quantities, rows, self.now())
             *pieces, last = cut(found, self.template.limits.rows_per_chunk)
             for piece in pieces:
@@ -108,7 +112,9 @@ class Reading:
     async def snapshot(self) -> Snapshot:
         """Return the registers as they stand."""
         registers = self.template.snapshot.registers
-        return await read_snapshot(self.association, registers, self.cache, self.kind, self.clock)
+        found = await read_snapshot(self.association, registers, self.cache, self.kind, self.clock)
+        self.left_out.update(found.left_out)
+        return found
 
     async def snapshot_with_relay(self) -> Snapshot:
         """Return the registers as they stand, and whether the supply is connected."""

@@ -26,6 +26,10 @@ _OUTPUT_STATE, _CONTROL_STATE = 2, 3
 READY_FOR_RECONNECTION = 2
 
 
+Permit = Callable[[], None]
+"""Asked right before the write; raises `CommandExpired` when the command's time is over."""
+
+
 class RelayAction(StrEnum):
     """What a relay can be asked to do."""
 

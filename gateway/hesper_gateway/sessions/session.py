@@ -23,7 +23,7 @@ from hesper_dlms.apdu import CosemAttribute
 from hesper_dlms.errors import DecodeError, InvocationCounterError, LocalError, ServiceError
 
 from hesper_gateway.config import MeterConfig
-from hesper_gateway.errors import Hop, MeterFailed, MeterRefused, WrongMeter
+from hesper_gateway.errors import CommandExpired, Hop, MeterFailed, MeterRefused, WrongMeter
 from hesper_gateway.lines.channel import Channel
 from hesper_gateway.lines.line import Line
 from hesper_gateway.meter_keys import MeterKeys
@@ -39,7 +39,7 @@ from hesper_gateway.sessions.identity import (
     read_identity,
 )
 from hesper_gateway.sessions.reading import Reading
-from hesper_gateway.sessions.relay import RelayAction, RelayMove, RelayState
+from hesper_gateway.sessions.relay import Permit, RelayAction, RelayMove, RelayState
 from hesper_gateway.sessions.settings import (
     Credentials,
     Role,
@@ -125,15 +125,19 @@ class MeterSession:
         async with self.reading() as reading:
             return await relay.read_relay(reading.association, self._relay_name(), self._common.now)
 
-    async def move_relay(self, action: RelayAction, expected_ldn: str | None) -> RelayMove:
+    async def move_relay(
+        self, action: RelayAction, expected_ldn: str | None, permit: Permit
+    ) -> RelayMove:
         """Move the relay once and read it back, all in one association.
 
         Args:
             action: What to do.
             expected_ldn: The logical device name that the command names; it must be that of
                 gateway.toml and that of the meter.
+            permit: Asked right before the write, because all before it may take long.
 
         Raises:
+            CommandExpired: by ``permit``; nothing was written.
             WrongMeter: another meter answers, or no name is known; nothing was written.
             RelayUncertain: the method was sent, the outcome is not known; read before anything.
             MeterFailed: stopped before the method was sent; nothing was written.
@@ -146,6 +150,7 @@ class MeterSession:
             association = reading.association
             before = await relay.read_relay(association, where, now)
             registers = await _registers(reading)
+            permit()
             refusal = await relay.invoke(association, where, action)
             after = await relay.read_back(association, where, action, self.template.times, now)
             return RelayMove(action, before, after, registers, refusal)
@@ -175,7 +180,7 @@ class MeterSession:
         except ServiceError as error:
             broken = False
             raise MeterRefused(str(error), Hop.APPLICATION) from error
-        except (MeterRefused, WrongMeter):
+        except (MeterRefused, WrongMeter, CommandExpired):
             broken = False
             raise
         finally:

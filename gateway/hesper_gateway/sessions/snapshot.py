@@ -10,6 +10,7 @@ from hesper_dlms.axdr import Data
 
 from hesper_gateway.sessions.association import Association
 from hesper_gateway.sessions.clock import MeterTime
+from hesper_gateway.sessions.left_out import LeftOut, travelling
 from hesper_gateway.sessions.quantities import REGISTER, Kind, QuantityCache
 
 _DISCONNECT_CONTROL, _OUTPUT_STATE = 70, 2
@@ -24,6 +25,7 @@ class Snapshot:
     taken: MeterTime
     quantities: tuple[Quantity, ...]
     values: tuple[int, ...]
+    left_out: LeftOut
 
     def section(self, meter: str, received_at: float) -> Section:
         """Return it as it travels."""
@@ -69,12 +71,14 @@ async def read_snapshot(
         if quantity is not None
     ]
     values = await association.get_each([item for item, _ in present])
+    left_out = LeftOut()
     read = [
-        (quantity, value.value)
+        (quantity, number)
         for (_, quantity), value in zip(present, values, strict=True)
-        if isinstance(value, Data) and isinstance(value.value, int)
+        if isinstance(value, Data)
+        and (number := travelling(value.value, quantity.logical_name, left_out)) is not None
     ]
-    return Snapshot(taken, tuple(q for q, _ in read), tuple(int(value) for _, value in read))
+    return Snapshot(taken, tuple(q for q, _ in read), tuple(n for _, n in read), left_out)
 
 
 async def with_relay(

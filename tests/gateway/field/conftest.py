@@ -133,7 +133,7 @@ class BenchMeter:
             case 3, register, what if register in self.registers:
                 value, scaler, unit = self.registers[register]
                 if what == 2:
-                    return axdr.double_long_unsigned(value)
+                    return _number(value)
                 return ScalerUnit(scaler, unit).to_data()
             case 3, _, 3 if attribute.logical_name in self.columns:
                 return ScalerUnit(0, 30).to_data()
@@ -152,7 +152,7 @@ class BenchMeter:
             *(
                 axdr.structure(
                     axdr.octet_string(_clock(at, status)),
-                    *(axdr.double_long_unsigned(value) for value in values),
+                    *map(_number, values),
                 )
                 for at, status, *values in chosen
             )
@@ -171,6 +171,10 @@ class BenchMeter:
             moment.resolve(UTC).captured_at.timestamp() for moment in (selector.from_, selector.to)
         )
         return [row for row in rows if first <= row[0] <= last]
+
+
+def _number(value: "int | axdr.Data") -> axdr.Data:
+    return value if isinstance(value, axdr.Data) else axdr.double_long_unsigned(value)
 
 
 def _clock(epoch_s: float, status: int = 0) -> bytes:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-from hesper_contracts.readings import LOAD_PROFILE, REGISTER_SNAPSHOT
+from hesper_contracts.readings import LOAD_PROFILE, REGISTER_SNAPSHOT, encode
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import DataNotification
 from hesper_dlms.server import ServerConnection, WrapperServerLink
@@ -424,3 +424,27 @@ async def hang_up_on(port: int, octets: bytes) -> None:
         raise asyncio.IncompleteReadError(b"", 1) from None
     finally:
         writer.close()
+
+
+async def test_numbers_that_cannot_travel_are_told_once_and_stop_nothing(bench, field):
+    meter, server = bench.meter()
+    meter.capture(1)
+    not_available = axdr.long64_unsigned(2**64 - 1)
+    meter.rows.append((bench.START + 900, 0, not_available, axdr.float32(1.5)))
+    meter.registers["1.0.1.8.0.255"] = (not_available, 0, 30)
+    held = bench.held
+    async with (
+        bench.over_tcp(server) as line,
+        field.going("lan", field.stop(bench.session(line))) as round_,
+    ):
+        await held.until(lambda _: len(held.rows(LOAD_PROFILE)) == 2)
+        field.later(round_, 901)
+        await held.until(lambda _: len(held.rows(REGISTER_SNAPSHOT)) == 2)
+    assert held.rows(LOAD_PROFILE)[:2] == [
+        (bench.START, 1000, 10),
+        (bench.START + 900, None, None),
+    ]
+    (told,) = [event for event in held.events if event.code == "meter.values_left_out"]
+    assert told.attributes["logical_names"] == "1.0.1.8.0.255, 1.0.2.8.0.255"
+    for section in held.sections:
+        encode([section])

@@ -4,6 +4,7 @@ import pytest
 from hesper_contracts.readings import REGISTER_SNAPSHOT
 from hesper_dlms import obis
 from hesper_gateway.errors import (
+    CommandExpired,
     Hop,
     LineDown,
     MeterFailed,
@@ -16,6 +17,10 @@ from hesper_gateway.sessions.reading import Past
 
 FIRST = Past(first=True, set_back_s=0)
 LATER = Past(first=False, set_back_s=0)
+
+
+def granted():
+    """A command whose time is not over."""
 
 
 async def profile_rows(session, mark, past):
@@ -229,11 +234,11 @@ async def test_a_relay_is_moved_and_read_back(bench):
     meter, server = bench.meter()
     async with bench.over_tcp(server) as line:
         session = bench.session(line)
-        cut = await session.move_relay(RelayAction.DISCONNECT, bench.NAME)
+        cut = await session.move_relay(RelayAction.DISCONNECT, bench.NAME, granted)
         assert (cut.before.output, cut.after.output, cut.confirmed) == (True, False, True)
         assert cut.registers["1.0.1.8.0.255"] == (5000, 0, 30)
         assert not (await session.read_relay()).output
-        back = await session.move_relay(RelayAction.RECONNECT, bench.NAME)
+        back = await session.move_relay(RelayAction.RECONNECT, bench.NAME, granted)
         assert back.confirmed
     assert [each for each in meter.asked if "method" in each] == [
         "1:0.0.96.3.10.255:method 1",
@@ -256,15 +261,32 @@ async def test_nothing_is_written_to_another_meter(bench, answers, configured, c
     async with bench.over_tcp(server) as line:
         session = bench.session(line, bench.config(logical_device_name=configured))
         with pytest.raises(WrongMeter):
-            await session.move_relay(RelayAction.DISCONNECT, commanded)
+            await session.move_relay(RelayAction.DISCONNECT, commanded, granted)
     assert meter.output
+    assert not [each for each in meter.asked if "method" in each]
+
+
+async def test_time_that_ran_out_since_the_line_was_ours_is_noticed_before_the_write(bench):
+    meter, server = bench.meter()
+    asked_before: list[str] = []
+
+    def over():
+        asked_before.extend(meter.asked)
+        raise CommandExpired
+
+    async with bench.over_tcp(server) as line:
+        session = bench.session(line)
+        with pytest.raises(CommandExpired):
+            await session.move_relay(RelayAction.DISCONNECT, bench.NAME, over)
+        assert (await session.read_relay()).output
+    assert any("0.0.96.3.10.255" in each for each in asked_before)
     assert not [each for each in meter.asked if "method" in each]
 
 
 async def test_a_jammed_relay_is_told_as_it_stands(bench):
     meter, server = bench.meter(jammed=True)
     async with bench.over_tcp(server) as line:
-        move = await bench.session(line).move_relay(RelayAction.DISCONNECT, bench.NAME)
+        move = await bench.session(line).move_relay(RelayAction.DISCONNECT, bench.NAME, granted)
     assert not move.confirmed
     assert move.after.output
     assert len([each for each in meter.asked if "method" in each]) == 1
@@ -281,6 +303,6 @@ async def test_a_meter_that_falls_silent_after_the_method_leaves_it_uncertain(be
     meter.action = then_silent
     async with bench.over_tcp(server) as line:
         with pytest.raises(RelayUncertain):
-            await bench.session(line).move_relay(RelayAction.DISCONNECT, bench.NAME)
+            await bench.session(line).move_relay(RelayAction.DISCONNECT, bench.NAME, granted)
     assert not meter.output
     assert len([each for each in meter.asked if "method" in each]) == 1
