@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 from hesper_contracts.events import Event
 
+from hesper_gateway.sessions import left_out
 from hesper_gateway.sessions.clock import as_utc
 from hesper_gateway.sessions.identity import Identity
 from hesper_gateway.sessions.reading import Reading
 
 STEADY_S = 5.0
 """A clock counts as right again when it is this much inside the limit."""
+_USUAL = ("meter.identified", "clock.drift_normal")
 
 
 class News:
@@ -27,6 +29,8 @@ class News:
         self._now = now
         self._told: tuple[Identity, int | None] | None = None
         self._drift_told = False
+        self._left_out_told: set[bytes] = set()
+        self._unasked_told = False
 
     @property
     def never_told(self) -> bool:
@@ -35,7 +39,12 @@ class News:
 
     def of(self, reading: Reading, capture_period_s: int | None) -> list[Event]:
         """Return what is new; a capture period of None was not read this time."""
-        return [*self._identified(reading, capture_period_s), *self._clock(reading)]
+        return [
+            *self._identified(reading, capture_period_s),
+            *self._clock(reading),
+            *self._left_out(reading),
+            *self._unasked(reading),
+        ]
 
     def _identified(self, reading: Reading, period_s: int | None) -> list[Event]:
         identity = reading.identity
@@ -75,12 +84,25 @@ class News:
         }
         return [self._event(code, text, numbers)]
 
+    def _left_out(self, reading: Reading) -> list[Event]:
+        fresh = reading.left_out.keys() - self._left_out_told
+        self._left_out_told |= fresh
+        return [left_out.event(self._meter, fresh, self._now())] if fresh else []
+
+    def _unasked(self, reading: Reading) -> list[Event]:
+        count = reading.association.unasked_count()
+        if not count or self._unasked_told:
+            return []
+        self._unasked_told = True
+        text = f"{count} notifications came on a line that asks, and are not stored"
+        return [self._event("meter.notifications_ignored", text, {"ignored_count": count})]
+
     def _event(self, code: str, text: str, attributes: dict[str, str | int | None]) -> Event:
         now = self._now()
         return Event(
             id=f"{self._meter}/{int(now * 1000)}/{code}",
             code=code,
-            severity="warning" if code == "clock.drift_exceeded" else "info",
+            severity="info" if code in _USUAL else "warning",
             occurred_at=as_utc(now),
             meter=self._meter,
             text=text,

@@ -27,6 +27,7 @@ from hesper_gateway.lines.listening import Ear, Sink
 from hesper_gateway.outbox import OutboxFull
 from hesper_gateway.push_owner import PushMeter, PushMeters, Unplaced
 from hesper_gateway.pushed_rows import section_of
+from hesper_gateway.sessions import left_out
 from hesper_gateway.sessions.clock import as_utc
 from hesper_gateway.visit import EventsOutbox
 
@@ -73,6 +74,7 @@ class PushPort:
         self._now = now
         self._received_counters: dict[bytes, int] = {}
         self._identified: set[str] = set()
+        self._left_out_told: set[tuple[str, bytes]] = set()
         self._reported_count = 0
         self._reported_at = float("-inf")
 
@@ -108,15 +110,19 @@ class PushPort:
 
     def _place(self, message: PushedMessage, finds: list[Find], events: list[Event]) -> None:
         """Add what one message tells to the finds and events."""
-        received_at = self._now()
+        received_at, beyond = self._now(), left_out.LeftOut()
         try:
             owner, reading = self._meters.whose(message)
-            section = section_of(owner.meter.id, owner.push, reading, received_at)
+            section = section_of(owner.meter.id, owner.push, reading, received_at, beyond)
         except (Unplaced, DecodeError) as error:
             self._drop(str(error))
             return
         if section is not None:
             finds.append(Find(section))
+        fresh = {(owner.meter.id, name) for name in beyond} - self._left_out_told
+        if fresh:
+            self._left_out_told |= fresh
+            events.append(left_out.event(owner.meter.id, (n for _, n in fresh), received_at))
         if owner.meter.id not in self._identified:
             self._identified.add(owner.meter.id)
             events.append(self._identity_of(owner, reading))

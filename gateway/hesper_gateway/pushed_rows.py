@@ -8,6 +8,7 @@ from hesper_dlms.push import PushedReading, PushedValue
 from hesper_dlms.units import ScalerUnit
 
 from hesper_gateway.sessions.clock import quality_of
+from hesper_gateway.sessions.left_out import LeftOut, travelling
 from hesper_gateway.sessions.quantities import PLAIN_COUNT
 from hesper_gateway.templates.model import PushTemplate, ScalerUnitTemplate
 
@@ -17,19 +18,26 @@ _VALUE_ATTRIBUTE = 2
 
 
 def section_of(
-    meter: str, template: PushTemplate, reading: PushedReading, received_at: float
+    meter: str,
+    template: PushTemplate,
+    reading: PushedReading,
+    received_at: float,
+    left_out: LeftOut,
 ) -> Section | None:
-    """Return the numbers of a push as they travel; None when it holds none.
+    """Return the numbers of a push as they travel, counting the others; None when none travel.
 
     Of a logical name that comes twice the first value counts. Texts, times and values without a
     logical name are not readings.
     """
     numbers: dict[bytes, tuple[Quantity, int]] = {}
     for value in reading.values:
-        name, number = value.logical_name, value.value
+        name = value.logical_name
         if name is None or value.attribute_id != _VALUE_ATTRIBUTE or name in numbers:
             continue
-        if isinstance(number, int) and not isinstance(number, bool):
+        if isinstance(value.value, bool):
+            continue
+        number = travelling(value.value, name, left_out)
+        if number is not None:
             numbers[name] = (_quantity(name, value, template), number)
     if not numbers:
         return None
