@@ -1,0 +1,41 @@
+"""`hesper`, the launcher: what it says before there is any environment."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def lone(tmp_path: Path, root: Path) -> Path:
+    """The launcher alone in an empty folder."""
+    return Path(shutil.copy(root / "hesper", tmp_path))
+
+
+def test_help_needs_no_environment_and_makes_none(lone):
+    for words in ([], ["--help"], ["help"]):
+        ended = subprocess.run([lone, *words], capture_output=True, text=True, check=False)
+        assert ended.returncode == 0
+        assert "demo --check" in ended.stdout
+    assert [path.name for path in lone.parent.iterdir()] == ["hesper"]
+
+
+def test_an_unknown_command_is_refused_with_the_known_ones(lone):
+    ended = subprocess.run([lone, "dmeo"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "unknown command 'dmeo'" in ended.stderr
+    assert "demo" in ended.stderr
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize("python", ["python3", sys.executable])
+def test_any_python_of_the_system_runs_it(lone, python):
+    ended = subprocess.run([python, lone, "--help"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0
+
+
+def test_an_old_python_can_at_least_read_it(root):
+    ast.parse((root / "hesper").read_text(), feature_version=(3, 6))
