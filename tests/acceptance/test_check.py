@@ -8,10 +8,20 @@ from pathlib import Path
 
 import pytest
 
-FIELDS = (
-    "setup_s latched stored lost duplicated altered phantom latch_to_store_p99_ms "
-    "relay_confirmed_ms captured_values_expected captured_values_matched ok"
-).split()
+FIELDS = [
+    "setup_s",
+    "latched",
+    "stored",
+    "lost",
+    "duplicated",
+    "altered",
+    "phantom",
+    "latch_to_store_p99_ms",
+    "relay_confirmed_ms",
+    "captured_values_expected",
+    "captured_values_matched",
+    "ok",
+]
 
 
 @pytest.mark.acceptance
