@@ -209,6 +209,19 @@ def test_conflicts_within_one_group_are_kept_too(store: ReadingStore) -> None:
     assert sorted(row[2] for row in exported(store) if row[2] is not None) == [5, 6, 7]
 
 
+def test_an_empty_column_more_or_less_is_no_conflict(store: ReadingStore) -> None:
+    """Gateways leave out columns that are empty in all rows of one chunk."""
+    full = Section(
+        LOAD_PROFILE, T0, (ENERGY, VOLTAGE),
+        [MeterRows("M1", [T0, T0 + 900], [0, 0], [0, 0], [[5, 6], [None, 2300]])],
+    )  # fmt: skip
+    put(store, block({"M1": [(T0, 5)]}))
+    written = put(store, block_of(columns.from_sections([full])[0]), sequence=2)
+    assert counts(written) == (1, 1, 0)
+    assert counts(put(store, block({"M1": [(T0 + 900, 6)]}), sequence=3)) == (0, 0, 1)
+    assert counts(put(store, block({"M1": [(T0, 5)]}), sequence=4)) == (0, 1, 0)
+
+
 def test_the_clock_status_belongs_to_the_identity(store: ReadingStore) -> None:
     """The hour that daylight saving repeats has two readings of one time."""
     put(store, block({"M1": [(T0, 5)]}, status=0x80), block({"M1": [(T0, 9)]}))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -12,22 +13,26 @@ from hesper_contracts.quality import Quality
 from hesper_cloud.stores.duckdb_rows import to_arrow
 from hesper_cloud.stores.duckdb_schema import OWN_COLUMNS, Catalogue
 from hesper_cloud.stores.high_water import HighWater
-from hesper_cloud.stores.port import Flags
+from hesper_cloud.stores.port import Flags, Integers, Quantity
 from hesper_cloud.stores.rows import Rows, first_of_identity
 
-_SAME = " AND ".join(
-    f"incoming.{name} IS NOT DISTINCT FROM stored.{name}"
-    for name in ("layout", *(f"v{place}" for place in range(OWN_COLUMNS)), "more")
-)
+_CONTENT = ("layout", *(f"v{place}" for place in range(OWN_COLUMNS)), "more")
+_SAME = " AND ".join(f"incoming.{name} IS NOT DISTINCT FROM stored.{name}" for name in _CONTENT)
+
+
+def _content(of: str) -> str:
+    return ", ".join(f"{of}.{name}" for name in _CONTENT)
+
+
 _IDENTITY = ("meter", "profile", "captured_at", "clock_status")
 _MET = " AND ".join(f"incoming.{name} = stored.{name}" for name in _IDENTITY)
-_COMPARE = f"""
-    SELECT position, bool_or({_SAME}) AS same
+_PAIRS = f"""
     FROM incoming JOIN (
         SELECT * FROM readings WHERE captured_at BETWEEN $first AND $last
         UNION ALL SELECT * FROM revisions WHERE captured_at BETWEEN $first AND $last
-    ) AS stored ON {_MET}
-    GROUP BY position"""  # noqa: S608 - our own column names
+    ) AS stored ON {_MET}"""  # noqa: S608 - our own column names
+_COMPARE = f"SELECT position, bool_or({_SAME}) AS same {_PAIRS} GROUP BY position"
+_CONTENTS = f"SELECT position, {_content('incoming')}, {_content('stored')} {_PAIRS}"
 _FLAG = f"""
     UPDATE readings AS stored SET quality = stored.quality | {int(Quality.CONFLICTING)}
     FROM incoming
@@ -107,7 +112,30 @@ class GroupWriter:
             found = self._connection.execute(_COMPARE, _range(rows)).fetchnumpy()
         met[found["position"]] = True
         differing[found["position"]] = ~np.asarray(found["same"], dtype=bool)
+        if differing.any():
+            differing[self._alike(table, np.flatnonzero(differing))] = False
         return met, differing
+
+    def _alike(self, table: pa.Table, positions: Integers) -> list[int]:
+        """Returns those rows that say what a stored row says, with other empty columns.
+
+        Which columns of a profile are empty throughout, and left out, depends on how a gateway
+        happened to cut it into chunks.
+        """
+        rows = table.take(pa.array(positions)).append_column("position", pa.array(positions))
+        with self._incoming(rows):
+            pairs = self._connection.execute(_CONTENTS, _range(rows)).fetchall()
+        width = len(_CONTENT)
+        return [
+            position
+            for position, *contents in pairs
+            if self._said(contents[:width]) == self._said(contents[width:])
+        ]
+
+    def _said(self, content: Sequence[Any]) -> set[tuple[Quantity, int]]:
+        layout, *own, more = content
+        pairs = zip(self._catalogue.layouts[layout], [*own, *(more or ())], strict=False)
+        return {(quantity, value) for quantity, value in pairs if value is not None}
 
     def _keep_revisions(self, table: pa.Table, differing: Flags) -> int:
         if not differing.any():

@@ -13,7 +13,8 @@ from hesper_cloud.stores.port import Flags, Quantity, Reading
 from hesper_cloud.stores.rows import Rows
 
 Identity = tuple[str, str, int, int]
-Content = tuple[tuple[Quantity, ...], tuple[int | None, ...]]
+Content = frozenset[tuple[Quantity, int]]
+"""What a row says; a value that is missing says no more than a quantity that is not there."""
 
 _METERS_PER_QUERY = 50
 
@@ -50,9 +51,12 @@ class Versions:
 
     def _add(self, reading: Reading) -> None:
         identity = (reading.meter, reading.profile, reading.captured_at, reading.clock_status)
-        names = tuple(Quantity(v.logical_name, v.scaler, v.unit) for v in reading.values)
         contents = self._contents.setdefault(identity, [])
-        content = (names, tuple(v.value for v in reading.values))
+        content = frozenset(
+            (Quantity(each.logical_name, each.scaler, each.unit), each.value)
+            for each in reading.values
+            if each.value is not None
+        )
         if content not in contents:
             contents.append(content)
         if reading.revision == 0:
@@ -68,7 +72,7 @@ class Versions:
                 int(part.captured_at[row]),
                 int(part.clock_status[row]),
             )
-            content = (part.quantities, _values(part, row))
+            content = _content(part, row)
             contents = self._contents.setdefault(identity, [])
             if not contents:
                 new[row] = True
@@ -81,9 +85,9 @@ class Versions:
         return Sorted(new, conflicts)
 
 
-def _values(part: Rows, row: int) -> tuple[int | None, ...]:
-    values = part.values[:, row].tolist()
+def _content(part: Rows, row: int) -> Content:
+    pairs = zip(part.quantities, part.values[:, row].tolist(), strict=True)
     if part.missing is None:
-        return tuple(values)
+        return frozenset(pairs)
     absent = part.missing[:, row].tolist()
-    return tuple(None if gone else value for value, gone in zip(values, absent, strict=True))
+    return frozenset(pair for pair, gone in zip(pairs, absent, strict=True) if not gone)
