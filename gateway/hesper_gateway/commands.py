@@ -8,7 +8,8 @@ An envelope is judged strictly in this order, and whatever fails moves no relay:
 2. a command id that the journal knows gets its journalled result again, and nothing else happens.
 3. time proven since the start, and within ``not_before`` … ``not_after``.
 4. a meter of this gateway with the logical device name that the command names.
-5. counter fresh in the replay window, and below this gateway's own ceilings on disconnects.
+5. counter fresh in the replay window, and below this gateway's own ceilings on disconnects. One
+   that comes too soon after the last waits, while its time lasts, and takes steps 3 to 5 again.
 
 Step 5 and the entry *executing* are one durable transaction (see `journal`). Then the relay is
 moved once and read back (see `execution`), and the result is journalled and signed in one
@@ -21,7 +22,7 @@ import hashlib
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from hesper_contracts import commands, jsonbody
@@ -34,8 +35,8 @@ from hesper_gateway import execution, journal
 from hesper_gateway.config import CeilingsConfig
 from hesper_gateway.database import Database, Job, StorageFull
 from hesper_gateway.errors import CommandExpired
-from hesper_gateway.execution import Outcome, Relays
-from hesper_gateway.journal import CeilingReached, Entry, Replayed
+from hesper_gateway.execution import Outcome, Patience, Relays
+from hesper_gateway.journal import CeilingReached, Entry, Replayed, TooSoon
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.timeproof import TimeProof
 
@@ -45,6 +46,7 @@ MOST_WAITING = 1000
 MOST_AT_ONCE = 200
 PROOF_WAIT_S = 5.0
 REPEAT_QUIET_S = 10.0
+LONGEST_PAUSE_S = 1.0
 STORE_AGAIN_S = 5.0
 NO_PROOF = Outcome("rejected", "the gateway has no proven time since its start")
 
@@ -62,7 +64,7 @@ class Mandate:
         ceilings: This gateway's own limits.
         names: Logical device name by meter id; only meters with one can be commanded.
         proof_wait_s: How long a command may wait for the first proof of time.
-        read_back_s: How long an open outcome is inquired before it is reported as unknown.
+        patience: How long an open outcome is inquired.
     """
 
     gateway: str
@@ -70,7 +72,7 @@ class Mandate:
     ceilings: CeilingsConfig
     names: Mapping[str, str]
     proof_wait_s: float = PROOF_WAIT_S
-    read_back_s: float = 300.0
+    patience: Patience = field(default_factory=Patience)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,20 +150,32 @@ class Executor:
         if known is not None:
             await self._tell_again(known, digest)
             return
-        now = await self._time.wait(self._mandate.proof_wait_s)
-        objection: Outcome | None = NO_PROOF
-        if now is not None:
-            objection = self._objection(command, now)
-        if now is not None and objection is None:
-            objection = await self._accept(command, digest, now)
+        objection = await self._admit(command, digest)
         if objection is not None:
             await self._refuse(command, digest, objection)
             return
-        name, read_back_s = self._mandate.names[command.meter], self._mandate.read_back_s
+        name, patience = self._mandate.names[command.meter], self._mandate.patience
         outcome = await execution.act(
-            command, name, self._relays, lambda: self._permit(command), read_back_s
+            command, name, self._relays, lambda: self._permit(command), patience
         )
         await self._settle(command, outcome)
+
+    async def _admit(self, command: Command, digest: bytes) -> Outcome | None:
+        """Takes the steps 3 to 5; returns an objection, or None once *executing* is durable."""
+        while True:
+            now = await self._time.wait(self._mandate.proof_wait_s)
+            objection = self._objection(command, now) if now is not None else NO_PROOF
+            if objection is not None:
+                return objection
+            try:
+                await self._accept(command, digest)
+            except TooSoon as early:
+                await asyncio.sleep(min(early.wait_s, LONGEST_PAUSE_S))
+            except CeilingReached as reached:
+                self._alarm("gateway.ceiling_reached", str(reached))
+                return Outcome("rejected", f"gateway ceiling: {reached}")
+            else:
+                return None
 
     def _objection(self, command: Command, now: datetime) -> Outcome | None:
         """Takes the steps 3 and 4."""
@@ -176,19 +190,14 @@ class Executor:
             return Outcome("rejected", f"{command.meter} is configured with another device name")
         return None
 
-    async def _accept(self, command: Command, digest: bytes, now: datetime) -> Outcome | None:
-        """Takes step 5; returns an objection, or None once *executing* is durable."""
-        ceilings, now_s = self._mandate.ceilings, int(now.timestamp())
+    async def _accept(self, command: Command, digest: bytes) -> None:
+        """Takes step 5. Raises Replayed, CeilingReached or TooSoon."""
+        ceilings, now_s = self._mandate.ceilings, self._time.earliest().timestamp()
 
         def accept(entry: Entry) -> Job[None]:
             return lambda c: journal.accept(c, command, entry, ceilings, now_s)
 
-        try:
-            await self._record(command, digest, Outcome("executing"), accept)
-        except CeilingReached as reached:
-            self._alarm("gateway.ceiling_reached", str(reached))
-            return Outcome("rejected", f"gateway ceiling: {reached}")
-        return None
+        await self._record(command, digest, Outcome("executing"), accept)
 
     async def _refuse(self, command: Command, digest: bytes, objection: Outcome) -> None:
         def refuse(entry: Entry) -> Job[None]:
@@ -231,7 +240,7 @@ class Executor:
         """After a restart in *executing*: reads back, never acts again."""
         command = jsonbody.decode(entry.command, Command)
         async with self._meters[command.meter]:
-            outcome = await execution.read_back(command, self._relays, self._mandate.read_back_s)
+            outcome = await execution.read_back(command, self._relays, self._mandate.patience)
             await self._settle(command, outcome)
 
     async def _tell_again(self, known: Entry, digest: bytes) -> None:

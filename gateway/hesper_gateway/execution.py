@@ -1,7 +1,8 @@
 """Carrying out one accepted command: move once, read back, say honestly how it ended.
 
 When the outcome of a move is not known, the relay is only read from then on: it stands where it
-should (confirmed), it does not (failed), or it cannot be read in time (unknown).
+should (confirmed), it still does not when it has had the time to move (failed), or it cannot be
+read in time (unknown).
 """
 
 import asyncio
@@ -25,6 +26,20 @@ _ACTIONS = {
     "relay.disconnect": RelayAction.DISCONNECT,
     "relay.reconnect": RelayAction.RECONNECT,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an outcome that is not known is inquired.
+
+    Attributes:
+        read_back_s: Until the relay answers, before it is reported as unknown.
+        moves_within_s: Until a relay stands where it should, before it is reported as failed: a
+            meter may carry out what it got although its answer was lost.
+    """
+
+    read_back_s: float = 300.0
+    moves_within_s: float = 10.0
 
 
 class Relays(Protocol):
@@ -72,7 +87,7 @@ def _reading(state: RelayState | None) -> RelayReading | None:
 
 
 async def act(
-    command: Command, expected_ldn: str, relays: Relays, permit: Permit, read_back_s: float
+    command: Command, expected_ldn: str, relays: Relays, permit: Permit, patience: Patience
 ) -> Outcome:
     """Does what the command says, once; ends in every state but *executing*.
 
@@ -89,28 +104,31 @@ async def act(
         if isinstance(error, MeterFailed) and not isinstance(error, RelayUncertain):
             return Outcome("failed", f"nothing was written: {error}")
         log.warning("command %s: %s", command.id, error)
-        return await read_back(command, relays, read_back_s)
+        return await read_back(command, relays, patience)
     detail = move.refusal or ("" if move.confirmed else "the relay did not move")
     state: State = "confirmed" if move.confirmed else "failed"
     return Outcome(state, detail, move.before, move.after, move.registers)
 
 
-async def read_back(command: Command, relays: Relays, within_s: float) -> Outcome:
-    """Reads the relay until it answers or the time is over; never moves it."""
+async def read_back(command: Command, relays: Relays, patience: Patience) -> Outcome:
+    """Reads the relay until it stands where it should or the time is over; never moves it."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + within_s
+    started = loop.time()
     action = _ACTIONS.get(command.kind)
     attempt = 0
     while True:
         try:
             after = await relays.read(command.meter)
         except GatewayError as error:
-            if loop.time() >= deadline:
+            left_s = started + patience.read_back_s - loop.time()
+            if left_s <= 0:
                 return Outcome("unknown", f"the relay cannot be read back: {error}")
         else:
             moved = action is None or after.satisfies(action)
-            detail = "read back" if moved else "read back: the relay did not move"
-            return Outcome("confirmed" if moved else "failed", detail, after=after)
-        pause_s = READ_AGAIN_S[min(attempt, len(READ_AGAIN_S) - 1)]
-        await asyncio.sleep(min(pause_s, max(0.0, deadline - loop.time())))
+            left_s = started + patience.moves_within_s - loop.time()
+            if moved:
+                return Outcome("confirmed", "read back", after=after)
+            if left_s <= 0:
+                return Outcome("failed", "read back: the relay did not move", after=after)
+        await asyncio.sleep(min(READ_AGAIN_S[min(attempt, len(READ_AGAIN_S) - 1)], left_s))
         attempt += 1

@@ -36,6 +36,14 @@ class CeilingReached(JobRefused):
     """This gateway may not disconnect another supply now; the text says which limit."""
 
 
+class TooSoon(JobRefused):
+    """The last disconnect is not long enough ago; ``wait_s`` says how long it still takes."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(f"{wait_s:.1f} s too soon after the last disconnect")
+        self.wait_s = wait_s
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One journalled command.
@@ -82,13 +90,14 @@ def accept(
     command: Command,
     entry: Entry,
     ceilings: CeilingsConfig,
-    now_s: int,
+    now_s: float,
 ) -> None:
     """Marks counter, disconnect and *executing*.
 
     Raises:
         Replayed: the counter is not fresh.
         CeilingReached: one of the gateway's own limits.
+        TooSoon: the same command is welcome a little later.
     """
     _mark(connection, command.counter)
     if command.kind == "relay.disconnect":
@@ -131,7 +140,7 @@ def _mark(connection: sqlite3.Connection, counter: int) -> None:
 
 
 def _count_cut(
-    connection: sqlite3.Connection, counter: int, ceilings: CeilingsConfig, now_s: int
+    connection: sqlite3.Connection, counter: int, ceilings: CeilingsConfig, now_s: float
 ) -> None:
     connection.execute("DELETE FROM cuts WHERE at < ?", (now_s - DAY_S,))
     hour, day, last = connection.execute(
@@ -142,7 +151,7 @@ def _count_cut(
     if day >= ceilings.disconnects_per_day:
         raise CeilingReached(f"{day} disconnects within the day, at most that many here")
     if last is not None and now_s - last < ceilings.seconds_between:
-        raise CeilingReached(f"less than {ceilings.seconds_between:g} s after the last disconnect")
+        raise TooSoon(ceilings.seconds_between - (now_s - last))
     connection.execute("INSERT INTO cuts VALUES (?, ?)", (counter, now_s))
 
 

@@ -8,6 +8,9 @@ authority signs it together with its time, and the gateway carries that time on 
 counts since boot. The answer must come within ten seconds, and the whole round trip is added to it,
 so that proven time is never behind and an expired command never looks valid.
 
+Who holds the authority's key could also sign a time that runs ahead. So what is counted over hours
+(the ceilings on disconnects) is counted by the earlier of proven time and the machine's clock.
+
 Nothing is kept over a restart: after each start the first proof must come anew.
 """
 
@@ -38,6 +41,11 @@ def since_boot() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def system_time() -> datetime:
+    """Returns the machine's clock, aware UTC."""
+    return datetime.now(UTC)
+
+
 class TimeProof:
     """Asks for the time and keeps it.
 
@@ -45,14 +53,20 @@ class TimeProof:
         gateway: This gateway's name.
         keys: The authority's keys.
         monotonic: Seconds from a fixed but unknown origin, never set.
+        system: The machine's clock, which anyone may have set.
     """
 
     def __init__(
-        self, gateway: str, keys: Keyring, monotonic: Callable[[], float] = since_boot
+        self,
+        gateway: str,
+        keys: Keyring,
+        monotonic: Callable[[], float] = since_boot,
+        system: Callable[[], datetime] = system_time,
     ) -> None:
         self._gateway = gateway
         self._keys = keys
         self._monotonic = monotonic
+        self._system = system
         self._asked: dict[str, float] = {}
         self._origin: datetime | None = None
         self._proven = asyncio.Event()
@@ -63,6 +77,10 @@ class TimeProof:
         if self._origin is None:
             return None
         return self._origin + timedelta(seconds=self._monotonic())
+
+    def earliest(self) -> datetime:
+        """Returns the earlier of proven time and the machine's clock: no one hand speeds it up."""
+        return min(self.now() or self._system(), self._system())
 
     async def wait(self, timeout_s: float) -> datetime | None:
         """Returns the proven time, waiting a moment for the first proof; None without one."""
@@ -76,7 +94,7 @@ class TimeProof:
     def offset_ms(self) -> int | None:
         """Returns how far the system clock is ahead of proven time, in ms."""
         proven = self.now()
-        return None if proven is None else round((datetime.now(UTC) - proven).total_seconds() * 1e3)
+        return None if proven is None else round((self._system() - proven).total_seconds() * 1e3)
 
     def ask(self) -> bytes:
         """Returns the payload of a request with a fresh nonce."""

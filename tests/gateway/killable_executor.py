@@ -16,6 +16,7 @@ from hesper_contracts.signing import Keyring, Signer
 from hesper_gateway.commands import Executor, Mandate, Records
 from hesper_gateway.config import CeilingsConfig
 from hesper_gateway.database import Database
+from hesper_gateway.execution import Patience
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.sessions.relay import Permit, RelayAction, RelayMove, RelayState
 from hesper_gateway.timeproof import TimeProof
@@ -76,7 +77,9 @@ async def main(folder: Path, how: str) -> None:
     answer = TimeAnswer(gateway="gw-1", nonce=nonce, time=NOON)
     proof.accept(requests.answer_to_payload(answer, authority))
     executor = Executor(
-        Mandate("gw-1", keys, CeilingsConfig(), {"M1": "HSP1"}),
+        Mandate(
+            "gw-1", keys, CeilingsConfig(), {"M1": "HSP1"}, patience=Patience(moves_within_s=0)
+        ),
         Records(database, outbox),
         proof,
         RelayFile(folder / "relay", how),

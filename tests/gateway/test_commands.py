@@ -20,6 +20,7 @@ from hesper_gateway.commands import Executor, Mandate, Records
 from hesper_gateway.config import CeilingsConfig
 from hesper_gateway.database import Database
 from hesper_gateway.errors import MeterSilent, RelayUncertain
+from hesper_gateway.execution import Patience
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.sessions.relay import Permit, RelayAction, RelayMove, RelayState
 from hesper_gateway.timeproof import TimeProof
@@ -90,14 +91,19 @@ class Desk:
         self.seconds = 1000.0
         self.wall = Wall()
         self.alarms: list[str] = []
-        self.time_proof = TimeProof(GATEWAY, Keyring.of(AUTHORITY.public_key), lambda: self.seconds)
+        self.time_proof = TimeProof(
+            GATEWAY,
+            Keyring.of(AUTHORITY.public_key),
+            lambda: self.seconds,
+            lambda: NOON + timedelta(seconds=self.seconds - 1000),
+        )
         self.mandate = Mandate(
             GATEWAY,
             Keyring.of(AUTHORITY.public_key),
-            CeilingsConfig(disconnects_per_hour=3, disconnects_per_day=5, seconds_between=10),
+            CeilingsConfig(disconnects_per_hour=3, disconnects_per_day=5, seconds_between=0.05),
             NAMES,
             proof_wait_s=0.02,
-            read_back_s=0.05,
+            patience=Patience(read_back_s=0.05, moves_within_s=0.05),
         )
         self.executor: Executor | None = None
         self._seen = 0
@@ -314,7 +320,6 @@ async def test_ceilings_hold_whoever_signs(desk: Desk) -> None:
     async with desk.working():
         desk.prove()
         assert (await disconnect(desk, 1)).state == "confirmed"
-        assert "10 s" in (await disconnect(desk, 2)).detail
         for number in (3, 4):
             desk.seconds += 11
             assert (await disconnect(desk, number)).state == "confirmed"
@@ -338,9 +343,38 @@ async def test_ceilings_survive_a_restart(desk: Desk, gateway_key: Signer) -> No
         await disconnect(desk, 1)
     again = Desk(desk.database, Outbox(desk.database, gateway_key), gateway_key)
     again._seen = 2
+    again.mandate = replace(again.mandate, ceilings=CeilingsConfig(disconnects_per_hour=1))
     async with again.working():
         again.prove()
         assert (await disconnect(again, 2)).state == "rejected"
+
+
+async def test_a_stolen_authority_key_cannot_make_the_hour_pass(desk: Desk) -> None:
+    async with desk.working():
+        for number in (1, 2, 3, 4):
+            desk.prove(NOON + timedelta(hours=30 * number))
+            desk.seconds += 1
+            result = await disconnect(desk, number)
+    assert (result.state, "hour" in result.detail) == ("rejected", True)
+    assert len(desk.wall.moves) == 3
+
+
+@pytest.mark.parametrize(("later_s", "state", "cuts"), [(1, "confirmed", 2), (400, "expired", 1)])
+async def test_a_disconnect_that_comes_too_soon_waits_as_long_as_it_is_valid(
+    desk: Desk, later_s: int, state: str, cuts: int
+) -> None:
+    async with desk.working():
+        desk.prove()
+        desk.give(COMMAND)
+        await desk.last()
+        desk.give(changed(id="c-2", meter="M2", logical_device_name=NAMES["M2"], counter=2))
+        desk.give(changed(id="c-3", kind="relay.read", counter=3))
+        assert (await desk.last()).command_id == "c-3"
+        assert len(desk.wall.moves) == 1
+        desk.seconds += later_s
+        assert (await desk.last()).state == state
+    assert len(desk.wall.moves) == cuts
+    assert desk.alarms == []
 
 
 async def test_a_stuck_relay_is_reported_as_failed(desk: Desk) -> None:
@@ -372,6 +406,23 @@ async def test_a_lost_answer_is_settled_by_reading(
         desk.give(COMMAND)
         assert (await desk.last()).state == state
     assert len(desk.wall.moves) == 1
+
+
+async def test_a_relay_that_moves_late_is_not_called_failed(desk: Desk) -> None:
+    class Slow(Wall):
+        async def read(self, meter: str) -> RelayState:
+            if self.moves and self.silent == 0:
+                self.output[meter] = False
+            self.silent = max(0, self.silent - 1)
+            return self.state(meter)
+
+    desk.wall = Slow(stuck=True, answer_lost=True, silent=4)
+    desk.mandate = replace(desk.mandate, patience=Patience(read_back_s=5, moves_within_s=5))
+    async with desk.working():
+        desk.prove()
+        desk.give(COMMAND)
+        result = await desk.last()
+    assert (result.state, len(desk.wall.moves)) == ("confirmed", 1)
 
 
 async def test_before_anything_was_written_it_failed(desk: Desk) -> None:
