@@ -17,7 +17,7 @@ from hesper_sim import ledger
 
 from hesper_lab.processes import Died
 from hesper_lab.reconcile import Account, RelayAccount, reconcile, reconcile_relays
-from hesper_lab.rest import Rest
+from hesper_lab.rest import Rest, StoredRow
 from hesper_lab.running import Running, running
 from hesper_lab.site import Site, StoreKind, Wishes
 
@@ -73,14 +73,14 @@ def observe(system: Running, say: Say, setup_s: float) -> Report:
     operator = Rest(system.site.url, system.site.account("operator"))
     approver = Rest(system.site.url, system.site.account("approver"))
     try:
-        ends_at = time.monotonic() + LATCHING_S
+        live_at, ends_at = time.time(), time.monotonic() + LATCHING_S
         say(f"meters latch every {CAPTURE_PERIOD_S} s for {LATCHING_S:.0f} s")
         relay = _cut_and_restore(system, operator, approver, say)
         time.sleep(max(0.0, ends_at - time.monotonic()))
         system.check()
         account = _drain(system, operator, say)
         rows = operator.export()
-        delays = _delays_ms(system, ((row.meter, row.captured_at, row.stored_at) for row in rows))
+        delays = _delays_ms(system, live_at, rows)
     finally:
         operator.close()
         approver.close()
@@ -151,16 +151,20 @@ def account_of(system: Running, rest: Rest) -> Account:
     return reconcile(latched, ledger.records(state, "push"), rest.export())
 
 
-def _delays_ms(system: Running, rows: Iterable[tuple[str, int, int]]) -> list[float]:
-    """Return, ascending, how long each latched value took to be stored, in steps of 1 s."""
+def _delays_ms(system: Running, live_at: float, rows: Iterable[StoredRow]) -> list[float]:
+    """Return, ascending, how long each value took to be stored that was latched since ``live_at``.
+
+    What was latched before, while the system came up, had to wait for that.
+    """
     latched = {
-        (record["meter"], record["captured_at"])
+        (record["meter"], record["profile"], record["captured_at"])
         for record in ledger.records(system.site.sim, "latch")
+        if record["captured_at"] >= live_at
     }
     return sorted(
-        (stored_at - captured_at) * 1000.0
-        for meter, captured_at, stored_at in rows
-        if (meter, captured_at) in latched
+        float(row.stored_at_ms - row.captured_at * 1000)
+        for row in rows
+        if (row.meter, row.profile, row.captured_at) in latched
     )
 
 

@@ -21,7 +21,7 @@ class StoredRow:
     meter: str
     profile: str
     captured_at: int
-    stored_at: int
+    stored_at_ms: int
     clock_status: int
     revision: int
     values: dict[str, int]
@@ -76,13 +76,13 @@ def _row(line: dict[str, Any]) -> StoredRow:
     return StoredRow(
         line["meter"],
         line["profile"],
-        _epoch(line["captured_at"]),
-        _epoch(line["stored_at"]),
+        _epoch_ms(line["captured_at"]) // 1000,
+        _epoch_ms(line["stored_at"]),
         line["clock_status"],
         line["revision"],
         {name: each["value"] for name, each in line["values"].items() if each["value"] is not None},
     )
 
 
-def _epoch(text: str) -> int:
-    return int(datetime.fromisoformat(text).timestamp())
+def _epoch_ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)

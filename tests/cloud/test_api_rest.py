@@ -58,7 +58,9 @@ def services(head_end) -> Iterator[Services]:
         meter = session.get_one(Meter, METER)
         meter.relay_confirmed_at = meter.last_contact_at = now_utc()
     store, latest = DuckDbStore(head_end.settings.readings_file), LatestValues()
-    store.write(Group({BatchId(GATEWAY, "ab" * 8, 1): "00" * 32}, [readings_block()], BASE))
+    store.write(
+        Group({BatchId(GATEWAY, "ab" * 8, 1): "00" * 32}, [readings_block()], BASE * 1000 + 7)
+    )
     latest.load(store)
     read_only = open_engine(head_end.settings.database.authority_url, read_only=True)
     sources = Sources(

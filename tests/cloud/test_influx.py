@@ -46,11 +46,12 @@ def test_rows_as_lines() -> None:
     first, second = reading_lines(rows(missing=False), ["M 1", "a,b"], 7)
     assert first == (
         "readings,clock_status=0,meter=M\\ 1,profile=1.0.99.1.0.255 1.0.1.8.0.255=10i,"
-        f"1.0.32.7.0.255=2300i,layout={LAYOUT}i,stored_at=7i,quality=0i,received_at={T0 + 1}i {T0}"
+        f"1.0.32.7.0.255=2300i,layout={LAYOUT}i,stored_at_ms=7i,quality=0i,"
+        f"received_at={T0 + 1}i {T0}"
     )
     assert second == (
         "readings,clock_status=128,meter=a\\,b,profile=1.0.99.1.0.255 1.0.1.8.0.255=11i,"
-        f"1.0.32.7.0.255=-5i,layout={LAYOUT}i,stored_at=7i,quality=4i,"
+        f"1.0.32.7.0.255=-5i,layout={LAYOUT}i,stored_at_ms=7i,quality=4i,"
         f"received_at={T0 + 901}i {T0 + 900}"
     )
     second = list(reading_lines(rows(missing=True), ["M1", "M2"], 7))[1]

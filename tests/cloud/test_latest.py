@@ -116,7 +116,7 @@ def test_it_is_rebuilt_from_the_store(tmp_path: Path) -> None:
         block({"A": [(T0, 1), (T0 + 900, None)], "B": [(T0, 7)]}),
         block({"A": [(T0 + 1, 3)]}, POWER),
     )
-    store.write(Group({}, rows, T0 + 5))
+    store.write(Group({}, rows, (T0 + 5) * 1000))
     live, rebuilt = LatestValues(), LatestValues()
     for each in rows:
         take(live, each)

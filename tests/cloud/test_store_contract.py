@@ -133,9 +133,9 @@ def block(rows: Rows, quantity: Quantity = ENERGY, status: int = 0) -> Block:
     return block_of(columns.from_sections([section])[0])
 
 
-def put(store: ReadingStore, *blocks: Block, sequence: int = 1, stored_at: int = T0) -> Written:
+def put(store: ReadingStore, *blocks: Block, sequence: int = 1, at_ms: int = T0 * 1000) -> Written:
     batch = BatchId("gw-1", EPOCH, sequence)
-    return store.write(Group({batch: DIGEST}, blocks, stored_at))
+    return store.write(Group({batch: DIGEST}, blocks, at_ms))
 
 
 def counts(written: Written) -> tuple[int, int, int]:
@@ -150,11 +150,11 @@ def exported(store: ReadingStore) -> list[tuple[str, int, int | None, int]]:
 def test_a_group_is_stored_and_given_back_exactly(store: ReadingStore) -> None:
     values = MeterRows("M1", [T0, T0 + 900], [0x80, 0], [1, 0], [[2**62, None], [2301, -5]])
     section = Section(LOAD_PROFILE, T0 + 910, (ENERGY, VOLTAGE), [values])
-    written = put(store, block_of(columns.from_sections([section])[0]), stored_at=T0 + 911)
+    written = put(store, block_of(columns.from_sections([section])[0]), at_ms=(T0 + 911) * 1000 + 7)
     assert counts(written) == (2, 0, 0)
     first, second = sorted(store.export(T0, T0 + 901), key=lambda reading: reading.captured_at)
     assert first == Reading(
-        "M1", PROFILE, T0, 0x80, 1, T0 + 910, T0 + 911,
+        "M1", PROFILE, T0, 0x80, 1, T0 + 910, (T0 + 911) * 1000 + 7,
         (("1.0.1.8.0.255", 2**62, 0, 30), ("1.0.32.7.0.255", 2301, -1, 35)),
     )  # fmt: skip
     assert [value.value for value in second.values] == [None, -5]
@@ -193,8 +193,16 @@ def test_one_identity_twice_within_a_group_is_one_row(store: ReadingStore) -> No
 
 def test_the_same_identity_with_another_value_is_kept_and_flagged(store: ReadingStore) -> None:
     put(store, block({"M1": [(T0, 5)]}))
-    assert counts(put(store, block({"M1": [(T0, 6)]}), sequence=2, stored_at=T0 + 1)) == (0, 0, 1)
-    assert counts(put(store, block({"M1": [(T0, 6)]}), sequence=3, stored_at=T0 + 2)) == (0, 1, 0)
+    assert counts(put(store, block({"M1": [(T0, 6)]}), sequence=2, at_ms=T0 * 1000 + 1)) == (
+        0,
+        0,
+        1,
+    )
+    assert counts(put(store, block({"M1": [(T0, 6)]}), sequence=3, at_ms=T0 * 1000 + 2)) == (
+        0,
+        1,
+        0,
+    )
     assert exported(store) == [("M1", T0, 5, 0), ("M1", T0, 6, 1)]
     first = next(r for r in store.export(T0, T0 + 1) if r.revision == 0)
     assert first.quality & Quality.CONFLICTING
@@ -237,7 +245,11 @@ def test_batch_ids_are_known_after_the_write_and_after_a_restart(open_store: Ope
 
 
 def test_a_restart_still_knows_rows_and_latest_values(open_store: OpenStore) -> None:
-    put(open_store(), block({"M1": [(T0, 1), (T0 + 900, 2)], "M2": [(T0, 3)]}), stored_at=T0 + 20)
+    put(
+        open_store(),
+        block({"M1": [(T0, 1), (T0 + 900, 2)], "M2": [(T0, 3)]}),
+        at_ms=(T0 + 20) * 1000,
+    )
     store = open_store()
     assert counts(put(store, block({"M1": [(T0, 1), (T0 + 900, 2)]}), sequence=2)) == (0, 2, 0)
     latest = {

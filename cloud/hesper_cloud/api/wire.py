@@ -31,7 +31,7 @@ def reading(row: Reading) -> dict[str, Any]:
         "profile": row.profile,
         "captured_at": datetime.fromtimestamp(row.captured_at, UTC),
         "received_at": datetime.fromtimestamp(row.received_at, UTC),
-        "stored_at": datetime.fromtimestamp(row.stored_at, UTC),
+        "stored_at": datetime.fromtimestamp(row.stored_at_ms / 1000, UTC),
         "clock_status": row.clock_status,
         "quality": row.quality,
         "revision": row.revision,

@@ -16,7 +16,6 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
 from hesper_contracts.batch import BatchId, digest
 from hesper_contracts.frame import Refused
 
@@ -37,7 +36,7 @@ class Committed(Protocol):
     """What is told about rows after their commit."""
 
     def rows_committed(self, rows: CommittedRows) -> None:
-        """Takes one block of a batch with the mask of its new rows."""
+        """Takes one block of a batch with the mask of its new rows, which may be none."""
         ...
 
 
@@ -136,15 +135,15 @@ class ReadingsIn:
     def _write_together(
         self, fresh: Sequence[Decoded], settled: list[Settled], aftermath: "Aftermath"
     ) -> None:
-        now = int(time.time())
+        now_ms = time.time_ns() // 1_000_000
         blocks, gateways = [], []
         for each in fresh:
             for block in each.blocks:
                 kept = without_rows_out_of_time(block, each.message, self._dead_letters)
-                blocks.append(judged(kept, self._latest, now))
+                blocks.append(judged(kept, self._latest, now_ms // 1000))
                 gateways.append(each.message.gateway)
         batches = {each.batch: each.digest for each in fresh if each.batch is not None}
-        group = Group(batches, blocks, now)
+        group = Group(batches, blocks, now_ms)
         written = until_stored(lambda: self._store.write(group), self._stop)
         settled += [
             Settled(each.batch, each.digest, "stored", "", each.message.arrived)
@@ -174,12 +173,12 @@ class Aftermath:
         self._writes.append((gateways, group, written))
 
     def tell(self) -> None:
-        """Tells every follower about every block that has rows."""
+        """Tells every follower about every block that has rows: a repeated one is contact too."""
         for gateways, group, written in self._writes:
             for gateway, block, accepted in zip(
                 gateways, group.blocks, written.accepted, strict=True
             ):
-                if len(accepted) and np.any(accepted):
+                if len(accepted):
                     rows = CommittedRows(gateway, block, accepted, group.stored_at)
                     for follower in self._followers:
                         follower.rows_committed(rows)

@@ -66,7 +66,7 @@ def blocks_of(readings: Iterable[Reading]) -> Iterator[tuple[Block, Integers]]:
     for (profile, quantities, received_at), rows in alike.items():
         yield (
             _block(profile, quantities, received_at, rows),
-            np.array([row.stored_at for row in rows], dtype=np.int64),
+            np.array([row.stored_at_ms // 1000 for row in rows], dtype=np.int64),
         )
 
 

@@ -126,7 +126,9 @@ class DuckDbStore:
             self._high_water.raise_to(key, part.meter, part.captured_at)
 
     def _write(self, group: Group) -> tuple[Written, list[Rows]]:
-        writer = GroupWriter(self._connection, self._catalogue, self._high_water, group.stored_at)
+        writer = GroupWriter(
+            self._connection, self._catalogue, self._high_water, group.stored_at_ms
+        )
         writer.batches({b: d for b, d in group.batches.items() if b not in self._stored})
         parts = merge(group.blocks, self._catalogue.meter_keys)
         accepted, conflicting = writer.rows(parts) if parts else ([], 0)

@@ -25,7 +25,7 @@ Row = tuple[Any, ...]
 _FETCH = 10_000
 _LOOK_BACK_S = 86_400  # how far before the range a previous register value is sought
 _COLUMNS = (
-    "meter, profile, captured_at, clock_status, quality, layout, received_at, stored_at, "
+    "meter, profile, captured_at, clock_status, quality, layout, received_at, stored_at_ms, "
     + ", ".join(f"v{place}" for place in range(OWN_COLUMNS))
     + ", more"
 )
@@ -33,7 +33,7 @@ _FIRST_VALUE = 8  # columns before v0
 _VERSIONS = f"""
     SELECT {_COLUMNS}, 0 AS revision FROM readings WHERE {{where}}
     UNION ALL SELECT {_COLUMNS}, row_number() OVER
-        (PARTITION BY meter, profile, captured_at, clock_status ORDER BY stored_at, rowid)
+        (PARTITION BY meter, profile, captured_at, clock_status ORDER BY stored_at_ms, rowid)
     FROM revisions WHERE {{where}}"""  # noqa: S608 - built from our own column names
 _LATEST = f"""
     SELECT {_COLUMNS} FROM readings
@@ -87,7 +87,7 @@ def _reading(catalogue: Catalogue, row: Row) -> Reading:
         clock_status=row[3],
         quality=row[4],
         received_at=row[6],
-        stored_at=row[7],
+        stored_at_ms=row[7],
         values=tuple(
             ReadValue(quantity.logical_name, values[place], quantity.scaler, quantity.unit)
             for place, quantity in enumerate(quantities)

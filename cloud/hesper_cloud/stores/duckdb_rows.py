@@ -7,7 +7,7 @@ from hesper_cloud.stores.duckdb_schema import OWN_COLUMNS
 from hesper_cloud.stores.rows import Rows
 
 
-def to_arrow(rows: Rows, profile: int, layout: int, stored_at: int) -> pa.Table:
+def to_arrow(rows: Rows, profile: int, layout: int, stored_at_ms: int) -> pa.Table:
     """Returns rows in the column order of the readings table."""
     count = rows.row_count
     columns = {
@@ -18,7 +18,7 @@ def to_arrow(rows: Rows, profile: int, layout: int, stored_at: int) -> pa.Table:
         "quality": pa.array(rows.quality.astype(np.int32)),
         "layout": _constant(layout, count),
         "received_at": pa.array(rows.received_at),
-        "stored_at": pa.array(np.full(count, stored_at, dtype=np.int64)),
+        "stored_at_ms": pa.array(np.full(count, stored_at_ms, dtype=np.int64)),
     }
     for place in range(OWN_COLUMNS):
         columns[f"v{place}"] = _values(rows, place)

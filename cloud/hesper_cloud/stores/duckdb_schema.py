@@ -18,7 +18,7 @@ OWN_COLUMNS = 8
 _VALUES = ", ".join(f"v{place} BIGINT" for place in range(OWN_COLUMNS))
 _ROW = (
     "meter INTEGER, profile INTEGER, captured_at BIGINT, clock_status UTINYINT, quality INTEGER, "
-    f"layout INTEGER, received_at BIGINT, stored_at BIGINT, {_VALUES}, more BIGINT[]"
+    f"layout INTEGER, received_at BIGINT, stored_at_ms BIGINT, {_VALUES}, more BIGINT[]"
 )
 _BATCH = "gateway VARCHAR, epoch VARCHAR, sequence BIGINT, digest VARCHAR, stored_at BIGINT"
 _TABLES = (
@@ -37,8 +37,8 @@ ISLANDS = """
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Creates what is missing."""
-    for statement in _TABLES:
+    """Creates what is missing; DuckDB complains of a file whose readings have other columns."""
+    for statement in (*_TABLES, "SELECT stored_at_ms FROM readings LIMIT 0"):
         connection.execute(statement)
 
 

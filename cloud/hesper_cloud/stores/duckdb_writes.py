@@ -47,12 +47,12 @@ class GroupWriter:
         connection: duckdb.DuckDBPyConnection,
         catalogue: Catalogue,
         high_water: HighWater,
-        stored_at: int,
+        stored_at_ms: int,
     ) -> None:
         self._connection = connection
         self._catalogue = catalogue
         self._high_water = high_water
-        self._stored_at = stored_at
+        self._stored_at_ms = stored_at_ms
 
     def batches(self, fresh: Mapping[BatchId, str]) -> None:
         """Inserts batch ids with their digests."""
@@ -67,7 +67,7 @@ class GroupWriter:
                     "epoch": epochs,
                     "sequence": pa.array(sequences, pa.int64()),
                     "digest": list(fresh.values()),
-                    "stored_at": pa.array([self._stored_at] * len(fresh), pa.int64()),
+                    "stored_at": pa.array([self._stored_at_ms // 1000] * len(fresh), pa.int64()),
                 }
             ),
         )
@@ -89,7 +89,7 @@ class GroupWriter:
         tables, accepted, conflicting = [], [], 0
         for part, key, first in zip(parts, keys, firsts, strict=True):
             layout = self._catalogue.layout_key(part.quantities)
-            table = to_arrow(part, key, layout, self._stored_at)
+            table = to_arrow(part, key, layout, self._stored_at_ms)
             suspect = first & self._high_water.at_or_below(key, part.meter, part.captured_at)
             met, differing = self._compare(table, suspect)
             new = first & ~met

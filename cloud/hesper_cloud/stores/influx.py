@@ -94,7 +94,7 @@ class InfluxStore:
             found = self._sort_out(parts)
             for part, sorted_ in zip(parts, found, strict=True):
                 self._layouts.ensure(part.quantities)
-                self._send(part, sorted_, group.stored_at)
+                self._send(part, sorted_, group.stored_at_ms)
             self._batches.add(group.batches, group.stored_at)
             for part in parts:
                 key = self._profile_key(part.profile)
@@ -126,14 +126,14 @@ class InfluxStore:
             return np.ones(part.row_count, dtype=bool)
         return self._high_water.at_or_below(profile_key, part.meter, part.captured_at)
 
-    def _send(self, part: Rows, found: Sorted, stored_at: int) -> None:
+    def _send(self, part: Rows, found: Sorted, stored_at_ms: int) -> None:
         names = list(self._meters)
         new = part if found.new.all() else part.take(found.new)
-        self._send_lines(list(reading_lines(new, names, stored_at)))
+        self._send_lines(list(reading_lines(new, names, stored_at_ms)))
         if found.conflicts:
             chosen = np.zeros(part.row_count, dtype=bool)
             chosen[list(found.conflicts)] = True
-            lines = list(reading_lines(part.take(chosen), names, stored_at))
+            lines = list(reading_lines(part.take(chosen), names, stored_at_ms))
             qualities = [quality | _CONFLICTING for quality in found.conflicts.values()]
             self._send_lines([as_revision(line) for line in lines])
             self._send_lines(list(map(flag_line, lines, qualities)))

@@ -27,7 +27,7 @@ def versions(server: InfluxServer, layouts: Layouts, where: str) -> Iterator[Rea
             key = (reading.meter, reading.profile, reading.captured_at, reading.clock_status)
             revised.setdefault(key, []).append(reading)
     for listed in revised.values():
-        listed.sort(key=lambda reading: reading.stored_at)
+        listed.sort(key=lambda reading: reading.stored_at_ms)
         yield from (replace(reading, revision=n) for n, reading in enumerate(listed, start=1))
 
 
@@ -43,7 +43,7 @@ def readings_of(table: Table, layouts: Layouts) -> Iterator[Reading]:
             clock_status=int(table.tags["clock_status"]),
             quality=row[places["quality"]],
             received_at=row[places["received_at"]],
-            stored_at=row[places["stored_at"]],
+            stored_at_ms=row[places["stored_at_ms"]],
             values=tuple(
                 ReadValue(
                     quantity.logical_name,

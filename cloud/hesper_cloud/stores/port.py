@@ -8,9 +8,10 @@ with the same values: nothing is written) or **conflicting** (the same identity 
 kept beside the first as a revision, and the first is flagged `Quality.CONFLICTING`). Writing the
 same group again therefore changes nothing.
 
-Every instant at this port is an integer: seconds since 1970-01-01 UTC; ranges are half-open,
-``start <= t < end``. Profiles and logical names are text (``1.0.99.1.0.255``). Values are integers
-with a decimal scaler: the physical value is ``value * 10**scaler`` in ``unit`` (Blue Book table).
+Every instant at this port is an integer: seconds since 1970-01-01 UTC, and milliseconds where the
+name ends in ``_ms``; ranges are half-open, ``start <= t < end``. Profiles and logical names are
+text (``1.0.99.1.0.255``). Values are integers with a decimal scaler: the physical value is
+``value * 10**scaler`` in ``unit`` (Blue Book table).
 All calls block; async callers run them in a thread. Every method may be called from any thread,
 `write` from one thread at a time.
 """
@@ -90,7 +91,12 @@ class Group:
 
     batches: Mapping[BatchId, str]
     blocks: Sequence[Block]
-    stored_at: int
+    stored_at_ms: int
+
+    @property
+    def stored_at(self) -> int:
+        """When it is stored, in whole seconds."""
+        return self.stored_at_ms // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +145,7 @@ class Reading:
     clock_status: int
     quality: int
     received_at: int
-    stored_at: int
+    stored_at_ms: int
     values: tuple[ReadValue, ...]
     revision: int = 0
 
