@@ -3,7 +3,7 @@
 The signature covers the exact body octets, with the key id, under the commands header.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -13,6 +13,7 @@ from hesper_contracts.jsonbody import UtcTime
 from hesper_contracts.signing import Keyring, Signer
 
 CommandKind = Literal["relay.disconnect", "relay.reconnect", "relay.read"]
+Counter = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 Parameter = str | int | bool | None
 
 
@@ -28,7 +29,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     gateway: str
     meter: str
     logical_device_name: str | None
-    counter: int
+    counter: Counter
     issued_at: UtcTime
     not_before: UtcTime
     not_after: UtcTime

@@ -1,5 +1,6 @@
 """JSON bodies as typed records: one way to write them, one strict way to read them."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Protocol, TypeVar
 
@@ -8,6 +9,7 @@ import msgspec
 from hesper_contracts.frame import Refused
 
 UtcTime = Annotated[datetime, msgspec.Meta(tz=True)]
+_YEARS = range(1970, 9999)
 _T = TypeVar("_T")
 
 
@@ -20,12 +22,28 @@ def decode(octets: bytes, type_: type[_T]) -> _T:
     """Return the record that JSON octets hold.
 
     Raises:
-        Refused: not JSON, a field missing, unknown or of the wrong type.
+        Refused: not JSON, a field missing, unknown or of the wrong type, a year that nobody means.
     """
     try:
-        return msgspec.json.decode(octets, type=type_)
+        record = msgspec.json.decode(octets, type=type_)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(f"{type_.__name__}: {error}") from None
+    _check_years(record)
+    return record
+
+
+def _check_years(value: object) -> None:
+    """Refuses times at the ends of the calendar, which cannot be moved to UTC."""
+    if isinstance(value, datetime):
+        if value.year not in _YEARS:
+            raise Refused(f"the year {value.year} is none that a clock shows")
+    elif isinstance(value, msgspec.Struct):
+        _check_years([getattr(value, name) for name in value.__struct_fields__])
+    elif isinstance(value, Mapping):
+        _check_years(value.values())
+    elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        for each in value:
+            _check_years(each)
 
 
 class _Addressed(Protocol):

@@ -1,6 +1,6 @@
 """Retained status of gateways and cloud roles, with a last will that says offline."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -28,7 +28,7 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     oldest_unreceipted_at: UtcTime | None = None
     meters_total: int = 0
     meters_reachable: int = 0
-    command_counter: int = 0
+    command_counter: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     clock_offset_ms: int | None = None
     outbox_percent: int = 0
 

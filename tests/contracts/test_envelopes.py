@@ -1,8 +1,10 @@
 """Everything signed or identified: what holds is read back, what was touched is refused."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from hesper_contracts import batch, commands, events, receipts, requests, results, status
 from hesper_contracts.commands import Command
@@ -44,6 +46,21 @@ def test_every_altered_octet_of_a_command_is_refused() -> None:
         with pytest.raises(Refused):
             commands.from_payload(bytes(payload), KEYS, "gw-1")
         payload[index] ^= 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"counter": 0},
+        {"counter": 2**63},
+        {"not_after": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))},
+        {"not_after": datetime(9999, 12, 31, 23, tzinfo=timezone(-timedelta(hours=14)))},
+    ],
+)
+def test_a_command_with_numbers_that_nobody_can_keep_is_refused(changes: dict[str, Any]) -> None:
+    command = msgspec.structs.replace(COMMAND, **changes)
+    with pytest.raises(Refused):
+        commands.from_payload(commands.to_payload(command, SIGNER), KEYS, "gw-1")
 
 
 def test_command_of_another_key_or_gateway_is_refused() -> None:
