@@ -174,11 +174,12 @@ class HeadEnd:
             session.add(row)
         self.authority.turn()
 
-    def relay_read(self, output: bool, meter: str = METER) -> None:
+    def relay_read(self, output: bool, meter: str = METER, control: int | None = None) -> None:
         """Shows a relay reading in the registry, as ingest does from a snapshot."""
         with writing(self.databases.registry) as session:
             row = session.get_one(Meter, meter)
             row.relay_output, row.relay_confirmed_at = output, self.clock.now
+            row.relay_control = control
 
     def close(self) -> None:
         self.databases.close()

@@ -112,6 +112,38 @@ def test_no_answer_becomes_unknown_and_a_relay_reading_settles_it(head_end, cloc
     assert "reconciled" in settled.detail
 
 
+def test_a_command_that_expired_on_the_gateways_line_is_expired(head_end):
+    command = approved(head_end)
+    envelope = head_end.published()[0]
+    head_end.answer(envelope, "executing")
+    head_end.answer(envelope, "expired")
+    assert head_end.command(command).state == "expired"
+
+
+@pytest.mark.parametrize(
+    ("action", "control", "state"),
+    [("read", 0, "confirmed"), ("reconnect", 2, "confirmed"), ("reconnect", 0, "failed")],
+)
+def test_an_unknown_is_settled_by_what_the_command_wanted(head_end, clock, action, control, state):
+    asked = head_end.ask(
+        "ann", "command.request", action=action, meter=METER, reason="why", serial_tail=""
+    )
+    command = asked.outcome["command"]
+    head_end.answer(head_end.published()[0], "unknown")
+    clock.advance(100)
+    head_end.relay_read(output=False, control=control)
+    head_end.authority.turn()
+    assert head_end.command(command).state == state
+
+
+def test_a_gateway_whose_clock_runs_ahead_does_not_freeze_the_relays_state(head_end, clock):
+    approved(head_end)
+    ahead = RelayReading(output=False, control_state=0, read_at=clock.now.replace(year=2037))
+    head_end.answer(head_end.published()[0], "confirmed", relay_after=ahead)
+    with reading(head_end.databases.registry) as session:
+        assert session.get_one(Meter, METER).relay_confirmed_at == clock.now
+
+
 def test_a_late_result_settles_the_unknown(head_end, clock):
     command = approved(head_end)
     clock.advance(3600)
@@ -147,6 +179,18 @@ def test_the_counter_skips_past_what_the_gateway_has_seen(head_end):
     assert head_end.published()[0].counter == 701
     with reading(head_end.databases.authority) as session:
         assert session.get_one(GatewayCounter, GATEWAY).next == 702
+
+
+@pytest.mark.parametrize("reported", [2**40, 2**63 - 1])
+def test_a_counter_that_no_gateway_reaches_ends_nothing_but_its_own_command(head_end, reported):
+    with writing(head_end.databases.registry) as session:
+        session.get_one(Gateway, GATEWAY).command_counter = reported
+    command = head_end.ask_reconnect().outcome["command"]
+    assert head_end.command(command).state == "rejected"
+    with writing(head_end.databases.registry) as session:
+        session.get_one(Gateway, GATEWAY).command_counter = 7
+    head_end.ask_reconnect()
+    assert head_end.published()[0].counter == 8
 
 
 FORGERIES = {

@@ -1,10 +1,12 @@
 """What the authority refuses: people, passwords, budgets, protections and the kill switch."""
 
+from datetime import timedelta
+
 import pytest
 from hesper_cloud import provision
-from hesper_cloud.authority.policy import Policy
+from hesper_cloud.authority.policy import POLICIES, Policy
 from hesper_cloud.commissioning import MeterPaper, commission
-from hesper_cloud.db.authority import AuditRow
+from hesper_cloud.db.authority import AuditRow, BudgetUse, CommandRecord
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, Request
 from sqlalchemy import select
@@ -166,6 +168,51 @@ def test_the_gateway_budget_stops_the_sixth_cut(head_end, clock):
     assert head_end.ask_disconnect(meter=meters[5]).state == "done"
 
 
+@pytest.mark.parametrize("who", ["ann", "ben"])
+def test_who_lost_the_right_while_a_command_waited_its_turn_is_not_behind_it(head_end, clock, who):
+    first, second = more_meters(head_end, 2)
+    for meter in (first, second):
+        head_end.approve(head_end.ask_disconnect(meter=meter).outcome["command"])
+    provision.disable_user(head_end.databases.authority, who)
+    clock.advance(11)
+    head_end.authority.turn()
+    assert sorted(command.state for command in head_end.commands()) == ["rejected", "sent"]
+    assert len({each.command_id for each in head_end.outbox.sent}) == 1
+
+
+def test_a_policy_may_ask_for_a_second_person_to_reconnect(head_end):
+    document = POLICIES["strict"].model_dump(mode="json")
+    provision.activate_policy(head_end.databases.authority, "strict", document)
+    command = head_end.ask_reconnect().outcome["command"]
+    assert head_end.command(command).state == "awaiting_approval"
+    assert head_end.approve(command).state == "done"
+    assert head_end.command(command).state == "sent"
+
+
+def test_a_reconnect_does_not_wait_behind_a_crowd_of_disconnects(head_end):
+    more_meters(head_end, 1)
+    with writing(head_end.databases.authority) as session:
+        session.add(BudgetUse(command_id="before", at=head_end.clock.now, gateway=GATEWAY))
+        for number in range(250):
+            command = CommandRecord(
+                id=f"{number}",
+                kind="relay.disconnect",
+                meter="HES20000000",
+                gateway=GATEWAY,
+                state="queued",
+                requester="ann",
+                approver="ben",
+                reason="unpaid",
+                created_at=head_end.clock.now,
+                queued_at=head_end.clock.now,
+                not_after=head_end.clock.now + timedelta(seconds=60),
+                updated_at=head_end.clock.now,
+            )
+            session.add(command)
+    head_end.ask_reconnect()
+    assert [each.kind for each in head_end.published()] == ["relay.reconnect"]
+
+
 def test_approved_in_bulk_still_leaves_one_by_one_within_the_budget(head_end, clock):
     use_policy(head_end, per_hour=3, seconds_between=10)
     commands = [
@@ -210,6 +257,11 @@ def test_the_web_process_cannot_write_of_commands(head_end):
     note = {"action": "command.confirmed", "subject": METER}
     assert "does not note" in reason(head_end.ask("authority", "audit.note", **note))
     assert head_end.ask("ann", "audit.note", action="login", subject="x").state == "done"
+
+
+@pytest.mark.parametrize("name", ["command", "meter"])
+def test_what_cannot_be_written_down_does_not_stop_the_desk(head_end, name):
+    assert reason(head_end.ask("ann", "command.cancel", **{name: "\ud800"}))
 
 
 @pytest.mark.parametrize("bad", ["x" * 501, "a\nb", "\ud800", 5, None, ["x"]])

@@ -115,4 +115,4 @@ class Desk:
 
 def _subject(asked: Asked) -> str:
     named = asked.payload.get("command") or asked.payload.get("meter") or asked.kind
-    return str(named)[:200]
+    return ascii(named)[1:-1][:200] if isinstance(named, str) else asked.kind

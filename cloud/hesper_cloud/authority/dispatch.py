@@ -25,6 +25,7 @@ from hesper_cloud.db.engines import reading, writing
 SELF = "authority"
 _CLOCK_TOLERANCE = timedelta(seconds=5)
 _AT_ONCE = 200
+_MOST_SKIPPED = 2**32
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,11 @@ class Dispatcher:
         self._signer = signer
 
     def sign_queued(self, now: datetime) -> list[Outgoing]:
-        """Signs every queued command whose turn it is; returns them oldest first."""
+        """Signs every queued command whose turn it is: disconnects last, else oldest first."""
+        turns = (CommandRecord.kind == DISCONNECT, CommandRecord.queued_at)
         query = select(CommandRecord.id).where(CommandRecord.state == "queued")
         with reading(self._authority) as session:
-            waiting = session.scalars(query.order_by(CommandRecord.queued_at).limit(_AT_ONCE)).all()
+            waiting = session.scalars(query.order_by(*turns).limit(_AT_ONCE)).all()
         signed = (self._sign_one(command_id, now) for command_id in waiting)
         return [outgoing for outgoing in signed if outgoing is not None]
 
@@ -92,11 +94,13 @@ class Dispatcher:
             if command.kind == DISCONNECT and not facts.spaced(session, policy, now):
                 return None
             try:
+                rules.check_people(session, policy, command)
                 meter = self._checked_meter(session, policy, command, now)
+                counter = _next_counter(session, command.gateway, meter.reported_counter)
             except rules.Denied as refusal:
                 life.move(session, command, life.Move("rejected", SELF, str(refusal)), now)
                 return None
-            return self._send(session, command, meter, now)
+            return self._send(session, command, meter, counter, now)
 
     def _checked_meter(
         self, session: Session, policy: Policy, command: CommandRecord, now: datetime
@@ -109,9 +113,13 @@ class Dispatcher:
         return meter
 
     def _send(
-        self, session: Session, command: CommandRecord, meter: MeterFacts, now: datetime
+        self,
+        session: Session,
+        command: CommandRecord,
+        meter: MeterFacts,
+        counter: int,
+        now: datetime,
     ) -> Outgoing:
-        counter = _next_counter(session, command.gateway, meter.reported_counter)
         not_after = command.not_after or now
         envelope = commands.Command(
             id=command.id,
@@ -149,11 +157,17 @@ def _outgoing(command: CommandRecord) -> Outgoing:
 
 
 def _next_counter(session: Session, gateway: str, reported: int) -> int:
-    """Takes the gateway's next counter, past what it says it has already seen."""
+    """Takes the gateway's next counter, past what it says it has already seen.
+
+    Raises:
+        Denied: that is further ahead than any gateway gets; only believing it would do harm.
+    """
     row = session.get(GatewayCounter, gateway)
     if row is None:
         row = GatewayCounter(gateway=gateway, next=1)
         session.add(row)
+    if reported - row.next > _MOST_SKIPPED:
+        raise rules.Denied(f"{gateway} says it has seen command counter {reported}: look into it")
     counter = max(row.next, reported + 1)
     row.next = counter + 1
     return counter

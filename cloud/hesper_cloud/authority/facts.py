@@ -36,6 +36,7 @@ class MeterFacts:
     logical_device_name: str | None
     life_support: bool
     relay_output: bool | None
+    relay_control: int | None
     relay_confirmed_at: datetime | None
     reported_counter: int  # highest command counter its gateway says it accepted
 
@@ -53,6 +54,7 @@ def meter_facts(registry: Engine, meter_id: str) -> MeterFacts | None:
             logical_device_name=meter.logical_device_name,
             life_support=meter.life_support,
             relay_output=meter.relay_output,
+            relay_control=meter.relay_control,
             relay_confirmed_at=meter.relay_confirmed_at,
             reported_counter=(gateway.command_counter or 0) if gateway else 0,
         )

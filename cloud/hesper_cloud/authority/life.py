@@ -27,7 +27,7 @@ NEXT: dict[str, frozenset[str]] = {
     "queued": frozenset({"sent", "rejected", "expired", "cancelled"}),
     "sent": frozenset({"acknowledged", "executing"}) | _OUTCOMES,
     "acknowledged": frozenset({"executing"}) | _OUTCOMES,
-    "executing": frozenset({"confirmed", "failed", "unknown"}),
+    "executing": frozenset({"confirmed", "failed", "expired", "unknown"}),
     "unknown": frozenset({"confirmed", "failed", "rejected", "expired"}),
     "confirmed": frozenset(),
     "failed": frozenset(),

@@ -1,7 +1,8 @@
 """Policy documents: the rules under which commands may leave, as data.
 
-A document is JSON in the authority's database. Nothing in it can switch off the four eyes of a
-disconnect's budget check, the life-support list or the audit; it sets how large and how long.
+A document is JSON in the authority's database. It says which kinds need a second person, how many
+disconnects may leave and how long things stay valid. Nothing in it switches off the list of
+protected supplies, the budgets or the audit.
 """
 
 from typing import Literal
@@ -43,7 +44,10 @@ class Policy(_Document):
 
 POLICIES: dict[str, Policy] = {
     "default": Policy(),
-    # The same rules with room for an afternoon of trying things on simulated meters.
+    # Nobody switches a supply on alone either: whoever takes over the web process can ask in the
+    # name of an operator, and a supply switched on can hurt who works on it.
+    "strict": Policy(four_eyes=frozenset({DISCONNECT, RECONNECT})),
+    # The same rules as the default with room for an afternoon of trying things on simulated meters.
     "demo": Policy(
         disconnects=DisconnectBudget(
             per_hour=500,

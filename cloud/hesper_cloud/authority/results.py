@@ -11,14 +11,14 @@ from datetime import datetime
 
 from hesper_contracts import results
 from hesper_contracts.frame import Refused
-from hesper_contracts.results import CommandResult, RelayReading
+from hesper_contracts.results import CommandResult
 from hesper_contracts.signing import Keyring
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
 from hesper_cloud.authority import facts, life
-from hesper_cloud.authority.policy import DISCONNECT, READ, RECONNECT
+from hesper_cloud.authority.policy import READ, RECONNECT
 from hesper_cloud.db.authority import CommandRecord, Cursor
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, Result
@@ -53,7 +53,7 @@ class ResultDesk:
                 verdicts[row.id] = _take(session, row, now)
                 _cursor(session).position = row.id
         if verdicts:
-            self._mark(verdicts)
+            self._mark(verdicts, now)
         return len(verdicts)
 
     def reconcile(self, now: datetime) -> int:
@@ -69,16 +69,16 @@ class ResultDesk:
                 continue
             if command.not_after is None or meter.relay_confirmed_at <= command.not_after:
                 continue
-            self._settle_unknown(command.id, meter.relay_output, now)
+            reached = _reached(command.kind, meter.relay_output, meter.relay_control)
+            self._settle_unknown(command.id, meter.relay_output, reached, now)
             settled += 1
         return settled
 
-    def _settle_unknown(self, command_id: str, output: bool, now: datetime) -> None:
+    def _settle_unknown(self, command_id: str, output: bool, reached: bool, now: datetime) -> None:
         with writing(self._authority) as session:
             command = session.get_one(CommandRecord, command_id)
             if command.state != "unknown":
                 return
-            reached = output is (command.kind != DISCONNECT)
             why = f"reconciled: the relay was read {'connected' if output else 'disconnected'}"
             step = life.Move("confirmed" if reached else "failed", "authority", why)
             life.move(session, command, step, now, relay_after=output)
@@ -93,7 +93,7 @@ class ResultDesk:
                 for row in session.scalars(query)
             ]
 
-    def _mark(self, verdicts: dict[int, CommandResult | None]) -> None:
+    def _mark(self, verdicts: dict[int, CommandResult | None], now: datetime) -> None:
         """Marks the rows and shows proven relay states in the registry."""
         with writing(self._registry) as session:
             for row_id, result in verdicts.items():
@@ -101,7 +101,7 @@ class ResultDesk:
                 if row is not None:
                     row.verified = result is not None
                 if result is not None:
-                    _show_relay(session, result)
+                    _show_relay(session, result, now)
 
 
 def _take(session: Session, row: _Arrived, now: datetime) -> CommandResult | None:
@@ -146,22 +146,23 @@ def _meaning(command: CommandRecord, result: CommandResult) -> tuple[str, str]:
         return result.state, result.detail[:_DETAIL_LIMIT]
     if result.relay_after is None:
         return "unknown", "the gateway says done but shows no relay reading"
-    if command.kind != READ and not _satisfies(command, result.relay_after):
+    seen = result.relay_after
+    if not _reached(command.kind, seen.output, seen.control_state):
         return "unknown", "the gateway says done but the relay reading does not show it"
     if command.kind == RECONNECT and not result.relay_after.output:
         return "confirmed", "ready for reconnection: a person must press the meter's button"
     return "confirmed", result.detail[:_DETAIL_LIMIT] or "read back"
 
 
-def _satisfies(command: CommandRecord, relay: RelayReading) -> bool:
-    """Says whether a relay stands as the command wanted.
+def _reached(kind: str, output: bool, control: int | None) -> bool:
+    """Says whether a relay that was read stands as a command of this kind wanted.
 
     A meter that waits for its customer's push of a button (control state 2, ready for
     reconnection) has done what a reconnect asks of it.
     """
-    if command.kind == DISCONNECT:
-        return not relay.output
-    return relay.output or relay.control_state == _READY_FOR_RECONNECTION
+    if kind == RECONNECT:
+        return output or control == _READY_FOR_RECONNECTION
+    return kind == READ or not output
 
 
 def _cursor(session: Session) -> Cursor:
@@ -172,12 +173,14 @@ def _cursor(session: Session) -> Cursor:
     return row
 
 
-def _show_relay(session: Session, result: CommandResult) -> None:
+def _show_relay(session: Session, result: CommandResult, now: datetime) -> None:
+    """Shows what was read, at the latest now: a gateway's clock may run ahead."""
     seen = result.relay_after or result.relay_before
     meter = session.get(Meter, result.meter)
     if seen is None or meter is None:
         return
-    if meter.relay_confirmed_at is None or meter.relay_confirmed_at < seen.read_at:
+    read_at = min(seen.read_at, now)
+    if meter.relay_confirmed_at is None or meter.relay_confirmed_at < read_at:
         meter.relay_output = seen.output
         meter.relay_control = seen.control_state
-        meter.relay_confirmed_at = seen.read_at
+        meter.relay_confirmed_at = read_at

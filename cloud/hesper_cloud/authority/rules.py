@@ -12,7 +12,7 @@ from hesper_cloud.accounts.roles import Permission, Role, grants
 from hesper_cloud.authority import facts, life
 from hesper_cloud.authority.facts import MeterFacts
 from hesper_cloud.authority.policy import DISCONNECT, READ, Policy
-from hesper_cloud.db.authority import User
+from hesper_cloud.db.authority import CommandRecord, User
 
 SERIAL_TAIL = 4
 
@@ -85,6 +85,20 @@ def check_requestable(
     if confirmed_at is None or now - confirmed_at > limit:
         hours = policy.relay_state_max_age_s // 3600
         raise Denied(f"the relay was not read in the last {hours} h; read it first")
+
+
+def check_people(session: Session, policy: Policy, command: CommandRecord) -> None:
+    """Checks at the moment of signing that those behind a command still may be.
+
+    Raises:
+        Denied: an account was disabled or changed meanwhile, or a second person is missing.
+    """
+    require_user(session, command.requester, Permission.REQUEST_COMMAND)
+    if command.kind not in policy.four_eyes:
+        return
+    if command.approver is None or command.approver == command.requester:
+        raise Denied("a second person must approve")
+    require_user(session, command.approver, Permission.APPROVE_COMMAND)
 
 
 def check_words(kind: str, meter: str, reason: str, serial_tail: str) -> None:
