@@ -3,9 +3,12 @@
 Theory of operation
 -------------------
 Ticks lie at multiples of the interval since the epoch, plus an offset of the meter's own within
-the jitter, so that visits follow the captures and do not all fall on one instant. A tick that was
-missed (gateway off, meter gone, line busy) leaves its work due until it is done; it is done once,
-since an incremental reading brings everything that several missed ones would have brought.
+the jitter, so that visits follow the captures and do not all fall on one instant. Captures happen
+by the meter's clock, so the profile's ticks go with that clock where it is wrong; and a visit that
+came before the meter had filed its newest capture is repeated once, soon, instead of a whole period
+later. A tick that was missed (gateway off, meter gone, line busy) leaves its work due until it is
+done; it is done once, since an incremental reading brings everything that several missed ones would
+have brought.
 
 `Plan` is the pure part: what of one meter is due, and when something will be. `Round` walks the
 meters of one line; of those that are due, the one goes first whose last visit is longest ago.
@@ -22,13 +25,18 @@ from hesper_contracts.events import Event
 from hesper_gateway.config import ScheduleConfig
 from hesper_gateway.meter_state import MeterState
 from hesper_gateway.outbox import OutboxFull
-from hesper_gateway.visit import EventsOutbox, Visitor, Work
+from hesper_gateway.sessions.reading import SET_BACK_S
+from hesper_gateway.visit import EventsOutbox, Visited, Visitor, Work
 
 log = logging.getLogger(__name__)
 
 FIRST_PROFILE_S = 900.0
 FULL_PAUSE_S = 15.0
 LONGEST_SLEEP_S = 60.0
+FILING_S = 10.0
+"""How long after a capture that was not there yet it is looked for again, at most …"""
+FILING_PART = 0.1
+"""… this part of the capture period."""
 
 
 def offset_s(meter: str, jitter_s: float) -> float:
@@ -47,6 +55,9 @@ class Plan:
     offset_s: float
     period_s: float = FIRST_PROFILE_S
     """What the meter says; counts where the schedule does not say."""
+    drift_s: float = 0.0
+    """Meter's clock minus the gateway's."""
+    _repeated: bool = False
     _due_at: dict[Work, float] = field(default_factory=lambda: dict.fromkeys(Work, 0.0))
 
     def interval_s(self, work: Work) -> float:
@@ -71,8 +82,23 @@ class Plan:
     def done(self, work: Work, begun_at: float) -> None:
         """Put this work off to its first tick after the visit that did it had begun."""
         interval_s = self.interval_s(work)
-        tick = (begun_at - self.offset_s) // interval_s + 1
-        self._due_at[work] = tick * interval_s + self.offset_s
+        shift_s = self.offset_s - (self.drift_s if work is Work.PROFILE else 0.0)
+        tick = (begun_at - shift_s) // interval_s + 1
+        self._due_at[work] = tick * interval_s + shift_s
+
+    def captured(self, newest: int, present: int, begun_at: float) -> None:
+        """Look again soon, once, when the newest capture is not the one that was due by now.
+
+        Args:
+            newest: `captured_at` of the newest row that was read, epoch s.
+            present: The meter's clock at the visit, epoch s.
+            begun_at: When the visit began.
+        """
+        is_late = newest < present - present % max(1, int(self.period_s))
+        self._repeated = is_late and not self._repeated
+        if self._repeated:
+            soon = begun_at + min(FILING_S, FILING_PART * self.period_s)
+            self._due_at[Work.PROFILE] = min(self._due_at[Work.PROFILE], soon)
 
     def _mend(self, now: float) -> None:
         """Forget ticks that a gateway clock set back has put out of reach."""
@@ -93,6 +119,18 @@ class Stop:
     def ready_at(self) -> float:
         """Return when it may be visited: something is due, and the back-off is over."""
         return max(self.plan.next_at(), self.state.not_before)
+
+    def plan_after(self, visited: Visited, due: set[Work]) -> None:
+        """Plan anew with what the visit of `visited_at` brought of what was due."""
+        plan, clock = self.plan, self.visitor.clock
+        if visited.capture_period_s:
+            plan.period_s = visited.capture_period_s
+        if clock is not None:
+            plan.drift_s = clock.drift_s if abs(clock.drift_s) > SET_BACK_S else 0.0
+        for work in visited.done & due:
+            plan.done(work, self.visited_at)
+        if clock and visited.capture_period_s and visited.newest_capture is not None:
+            plan.captured(visited.newest_capture, clock.captured_at, self.visited_at)
 
 
 class Round:
@@ -149,10 +187,7 @@ class Round:
         if not due:
             return
         visited = await stop.visitor.visit(due)
-        if visited.capture_period_s:
-            stop.plan.period_s = visited.capture_period_s
-        for work in visited.done & due:
-            stop.plan.done(work, begun_at)
+        stop.plan_after(visited, due)
         if visited.failure is not None:
             await self._tell(stop.state.failed(visited.failure))
         else:

@@ -59,6 +59,8 @@ class Visited:
     done: set[Work] = field(default_factory=set)
     failure: MeterFailed | None = None
     capture_period_s: int | None = None
+    newest_capture: int | None = None
+    """Of the load profile, when all of it was read; `captured_at`, epoch s."""
     finds: list[Find] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     log_mark: int | None = None
@@ -123,6 +125,8 @@ class Visitor:
         if visited.events or marks:
             await self._outbox.append_events(visited.events, marks)
         await self._gathering.append(visited.finds)
+        if Work.PROFILE in visited.done and self._load_profile is not None:
+            visited.newest_capture = self._mark(self._load_profile)
         if visited.failure is None:
             # The marks themselves have gone back by now, so the overlap is not owed any more.
             for where in visited.advanced:
@@ -166,7 +170,7 @@ class Visitor:
         visited.done.add(Work.SNAPSHOT)
 
     async def _profile(self, reading: Reading, visited: Visited) -> None:
-        where = self.session.template.objects.load_profile
+        where = self._load_profile
         if where is not None:
             shape = await reading.shape(where)
             visited.capture_period_s = shape.capture_period_s
@@ -209,6 +213,10 @@ class Visitor:
 
     def _long_enough(self, chunk_count: int) -> bool:
         return chunk_count >= CHUNKS_PER_VISIT or self.session.line.command_waiting
+
+    @property
+    def _load_profile(self) -> bytes | None:
+        return self.session.template.objects.load_profile
 
     def _event_log(self) -> bytes:
         return self.session.template.objects.event_log or obis.EVENT_LOG

@@ -67,6 +67,28 @@ def test_the_profile_follows_the_period_that_the_meter_states():
     assert Plan(ScheduleConfig(profile_s=60), 0, 1800).interval_s(Work.PROFILE) == 60
 
 
+def test_captures_are_fetched_by_the_clock_that_made_them():
+    plan = Plan(ScheduleConfig(), offset_s=2.0, period_s=900, drift_s=-40.0)
+    plan.done(Work.PROFILE, NOON + 2)  # the meter's clock still says 38 s before noon
+    assert plan._due_at[Work.PROFILE] == NOON + 42
+    plan.done(Work.PROFILE, NOON + 42)
+    assert plan._due_at[Work.PROFILE] == NOON + 942
+    assert Work.PROFILE not in plan.due(NOON + 941)
+
+
+def test_a_capture_that_was_not_filed_yet_is_looked_for_once_more_soon():
+    plan = Plan(ScheduleConfig(), offset_s=0, period_s=900)
+    for _ in range(2):
+        plan.done(Work.PROFILE, NOON)
+        plan.captured(newest=int(NOON) - 900, present=int(NOON), begun_at=NOON)
+        assert plan._due_at[Work.PROFILE] == NOON + 10
+        plan.done(Work.PROFILE, NOON + 10)
+        plan.captured(newest=int(NOON) - 900, present=int(NOON) + 10, begun_at=NOON + 10)
+        assert plan._due_at[Work.PROFILE] == NOON + 900
+    plan.captured(newest=int(NOON), present=int(NOON) + 11, begun_at=NOON + 11)
+    assert plan._due_at[Work.PROFILE] == NOON + 900
+
+
 def test_a_gateway_clock_that_was_set_back_does_not_stop_the_reading():
     plan = Plan(ScheduleConfig(), offset_s=0)
     for work in Work:
@@ -448,3 +470,17 @@ async def test_numbers_that_cannot_travel_are_told_once_and_stop_nothing(bench, 
     assert told.attributes["logical_names"] == "1.0.1.8.0.255, 1.0.2.8.0.255"
     for section in held.sections:
         encode([section])
+
+
+async def test_a_visit_before_the_capture_was_filed_is_repeated_soon(bench, field):
+    meter, server = bench.meter()
+    meter.capture(3, bench.START - 2700)  # the row of START itself is not filed yet
+    held = bench.held
+    async with bench.over_tcp(server) as line:
+        stop = field.stop(bench.session(line))
+        async with field.going("lan", stop) as round_:
+            await held.until(lambda _: len(held.rows(LOAD_PROFILE)) == 3)
+            meter.capture(1)
+            field.later(round_, 11)
+            await held.until(lambda _: len(held.rows(LOAD_PROFILE)) > 3)
+    assert held.rows(LOAD_PROFILE)[-1][0] == bench.START
