@@ -1,5 +1,6 @@
 """Passwords, roles, tokens, back-off, sessions and sealed boxes."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -14,7 +15,7 @@ from hesper_cloud.db.engines import open_engine, writing
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.sealing import Opener, SealBroken, Sealer
 from hesper_cloud.services.bundle import Services, assemble
-from hesper_cloud.services.errors import LoginRefused, NotAuthenticated
+from hesper_cloud.services.errors import LoginRefused, NotAuthenticated, Unavailable
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
 
@@ -156,6 +157,21 @@ async def test_wrong_passwords_slow_down_account_and_address(services, clock):
         assert refused.value.retry_after_s > 0
     clock.advance(2)
     assert (await services.accounts.login("ann", ANN, "192.0.2.9")).actor.username == "ann"
+
+
+async def test_what_the_authority_did_not_answer_is_taken_back(services, head_end, monkeypatch):
+    monkeypatch.setattr("hesper_cloud.services.authority_link.WAIT", timedelta(seconds=0.02))
+    ask = (Actor("ann", Role.OPERATOR), "HES12642984", "reconnect", "paid", "", "key-1")
+    with pytest.raises(Unavailable, match="taken back"):
+        await services.commands.request_relay(*ask)
+    head_end.authority.turn()
+    assert head_end.commands() == []
+    monkeypatch.undo()
+    again = asyncio.create_task(services.commands.request_relay(*ask))
+    while not again.done():
+        await asyncio.to_thread(head_end.authority.turn)
+    assert (await again).state == "sent"
+    assert len(head_end.commands()) == 1
 
 
 async def test_logins_are_audited(services, head_end):

@@ -198,7 +198,7 @@ class Request(RegistryBase):
     sealed: Mapped[bytes | None]  # a password, sealed to the authority; cleared after use
     idempotency_key: Mapped[str]
     created_at: Mapped[datetime]
-    state: Mapped[str] = mapped_column(default="new")  # new | done | refused
+    state: Mapped[str] = mapped_column(default="new")  # new | done | refused | withdrawn
     outcome: Mapped[dict[str, Any] | None]
     settled_at: Mapped[datetime | None]
 

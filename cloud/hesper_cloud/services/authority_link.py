@@ -5,7 +5,7 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from hesper_cloud.accounts.roles import Actor
@@ -37,19 +37,22 @@ class AuthorityLink:
 
         Raises:
             Refused: the authority says no, with its reason.
-            Unavailable: it did not answer in time; it drops the request when it has become old.
+            Unavailable: it did not answer in time; the request was taken back.
             Invalid: the key was used for another request.
         """
         request_id = await asyncio.to_thread(self._insert, actor, kind, payload, key, password)
         deadline = asyncio.get_running_loop().time() + WAIT.total_seconds()
-        while asyncio.get_running_loop().time() < deadline:
-            state, outcome = await asyncio.to_thread(self._outcome, request_id)
-            if state == "refused":
-                raise Refused(str((outcome or {}).get("reason", "refused")))
-            if state == "done":
-                return outcome or {}
+        state, outcome = await asyncio.to_thread(self._outcome, request_id)
+        while state == "new":
+            if asyncio.get_running_loop().time() >= deadline:
+                await asyncio.to_thread(self._take_back, request_id)
             await asyncio.sleep(_POLL_S)
-        raise Unavailable("the authority does not answer; nothing was sent")
+            state, outcome = await asyncio.to_thread(self._outcome, request_id)
+        if state == "refused":
+            raise Refused(str((outcome or {}).get("reason", "refused")))
+        if state == "withdrawn":
+            raise Unavailable("the authority does not answer; the request was taken back")
+        return outcome or {}
 
     def leave_note(self, actor_name: str, action: str, subject: str, why: str | None) -> None:
         """Leaves a note for the audit log without waiting; the row itself is durable at once."""
@@ -71,7 +74,7 @@ class AuthorityLink:
             with writing(self._registry) as session:
                 session.add(row)
         except IntegrityError:
-            return self._same_request(actor.username, kind, payload, key)
+            return self._same_request(row)
         return row.id
 
     def _row(self, username: str, kind: str, payload: dict[str, Any], key: str) -> Request:
@@ -85,16 +88,25 @@ class AuthorityLink:
             created_at=self._clock(),
         )
 
-    def _same_request(self, username: str, kind: str, payload: dict[str, Any], key: str) -> int:
+    def _same_request(self, asked: Request) -> int:
+        """Returns the row of a repeated request; one that was taken back is asked anew."""
         query = select(Request).where(
-            Request.requested_by == username, Request.idempotency_key == key
+            Request.requested_by == asked.requested_by,
+            Request.idempotency_key == asked.idempotency_key,
         )
-        with reading(self._registry) as session:
+        with writing(self._registry) as session:
             known = session.scalars(query).one()
-        asked = {name: _one_line(value) for name, value in payload.items()}
-        if (known.kind, known.payload) != (kind, asked):
-            raise Invalid("this idempotency key was used for another request")
-        return known.id
+            if (known.kind, known.payload) != (asked.kind, asked.payload):
+                raise Invalid("this idempotency key was used for another request")
+            if known.state == "withdrawn":
+                known.state, known.sealed, known.created_at = "new", asked.sealed, asked.created_at
+            return known.id
+
+    def _take_back(self, request_id: int) -> None:
+        """Withdraws what the authority has not settled, so that nothing happens behind a no."""
+        unsettled = (Request.id == request_id) & (Request.state == "new")
+        with writing(self._registry) as session:
+            session.execute(update(Request).where(unsettled).values(state="withdrawn", sealed=None))
 
     def _outcome(self, request_id: int) -> tuple[str, dict[str, Any] | None]:
         with reading(self._registry) as session:
