@@ -163,7 +163,7 @@ def test_narrow_screens_need_no_sideways_scrolling(chromium, server, seen, width
 
 def test_the_theme_is_chosen_kept_and_reaches_the_charts(page, server):
     settle(page)
-    page.get_by_text("operator · operator").click()
+    page.locator(".menu > summary").click()
     page.get_by_role("button", name="Light").click()
     colour = "getComputedStyle(document.body).backgroundColor"
     assert page.evaluate(colour) == "rgb(238, 240, 242)"
@@ -175,7 +175,7 @@ def test_the_theme_is_chosen_kept_and_reaches_the_charts(page, server):
         ".map(path => getComputedStyle(path).stroke)"
     )
     assert "rgb(11, 99, 181)" in page.evaluate(strokes)
-    page.get_by_text("operator · operator").click()
+    page.locator(".menu > summary").click()
     page.get_by_role("button", name="System").click()
     assert page.evaluate(colour) == "rgb(20, 23, 27)"
     assert "rgb(108, 178, 240)" in page.evaluate(strokes)

@@ -14,7 +14,7 @@ from hesper_ui import drawings, endpoints, login
 from hesper_ui.assets import Assets
 from hesper_ui.desk import COOKIE, Desk
 from hesper_ui.guard import Admits, Guard
-from hesper_ui.pages import alerts, commands, gateways, meter, meters, overview
+from hesper_ui.pages import alerts, commands, gaps, gateways, meter, meters, overview
 from hesper_ui.services import NotAuthenticated, Services
 from hesper_ui.shell import Place, frame
 
@@ -24,6 +24,7 @@ PLACES = [
     Place("/meters/{meter}", "Meter", meter.build),
     Place("/gateways", "Gateways", gateways.build, drawings.GATEWAYS),
     Place("/alerts", "Alerts", alerts.build, drawings.ALERTS, "critical_alerts", "", "critical"),
+    Place("/gaps", "Gaps", gaps.build, drawings.GAPS, "gaps_open", "neutral", "open"),
     Place(
         "/commands",
         "Commands",

@@ -29,6 +29,9 @@ GATEWAYS = _drawing(
     'M12.8 8.2a4.5 4.5 0 0 1 6.4 0M10.6 5.8a7.8 7.8 0 0 1 10.8 0"/>'
 )
 ALERTS = _drawing('<path d="M6 16.5V11a6 6 0 0 1 12 0v5.5l1.5 1.5h-15zM10 20.5h4"/>')
+GAPS = _drawing(
+    '<path d="M3.5 19.5h17M5.5 16v-6M9.5 16V6M18.5 16V8M13 5v11" stroke-dasharray="none"/>'
+)
 COMMANDS = _drawing('<path d="M12 3.5v8M7.2 6.4a7.5 7.5 0 1 0 9.6 0"/>')
 SLIDERS = _drawing(
     '<circle cx="12" cy="12" r="8"/><path d="M12 4v16a8 8 0 0 0 0-16z" fill="currentColor"/>'

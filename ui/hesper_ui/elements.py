@@ -85,7 +85,7 @@ def moment(at: datetime | None, style: str = "time") -> Text:
     """Shows a point in time, in the browser's own zone as soon as it runs (`time` or `date`)."""
     if at is None:
         return Text("–", classes="meta")
-    pattern = "%H:%M:%S" if style == "time" else "%d %b %H:%M"
+    pattern = "%H:%M:%S" if style == "time" else "%d %b, %H:%M"
     return Text(
         at.astimezone(UTC).strftime(pattern),
         "time",

@@ -112,6 +112,7 @@ class Meters(Protocol):
     async def gaps(
         self, actor: Actor, meter: str, start: datetime, end: datetime, /
     ) -> Sequence[GapRow]: ...
+    async def open_gaps(self, actor: Actor, limit: int, /) -> Sequence[GapRow]: ...
     async def events(self, actor: Actor, meter: str, limit: int, /) -> Sequence[EventRow]: ...
 
 
@@ -125,7 +126,13 @@ class Alerts(Protocol):
     """Alerts and who has seen them; the state ``open`` means all that are not cleared."""
 
     async def list(
-        self, actor: Actor, state: str | None, severity: str | None, limit: int, /
+        self,
+        actor: Actor,
+        state: str | None,
+        severity: str | None,
+        limit: int,
+        meter: str | None = None,
+        /,
     ) -> Sequence[AlertRow]: ...
     async def acknowledge(self, actor: Actor, alert: int, note: str, /) -> AlertRow: ...
 

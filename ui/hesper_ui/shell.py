@@ -82,7 +82,8 @@ def _header(actor: Actor) -> ui.element:
 
 def _account(actor: Actor) -> None:
     with box("details", "menu"):
-        Text(f"{actor.username} · {actor.role.value}", "summary")
+        named = actor.username == actor.role.value
+        Text(actor.username if named else f"{actor.username} · {actor.role.value}", "summary")
         with box("div", "menu-body"):
             Text("Appearance", classes="meta")
             with box("div", "choices", role="group", aria_label="Appearance"):

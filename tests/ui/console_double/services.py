@@ -152,6 +152,11 @@ class _Meters(_Service):
     ) -> Sequence[GapRow]:
         return self._all.check(actor, Permission.READ).gaps(meter, end)
 
+    async def open_gaps(self, actor: Actor, limit: int) -> Sequence[GapRow]:
+        fleet = self._all.check(actor, Permission.READ)
+        gaps = [gap for meter in list(fleet.meters)[:8] for gap in fleet.gaps(meter, fleet.now)]
+        return [gap for gap in gaps if gap.state == "open"][:limit]
+
     async def events(self, actor: Actor, meter: str, limit: int) -> Sequence[EventRow]:
         return self._all.check(actor, Permission.READ).events(meter)[:limit]
 
@@ -163,9 +168,15 @@ class _Gateways(_Service):
 
 class _Alerts(_Service):
     async def list(
-        self, actor: Actor, state: str | None, severity: str | None, limit: int
+        self,
+        actor: Actor,
+        state: str | None,
+        severity: str | None,
+        limit: int,
+        meter: str | None = None,
     ) -> Sequence[AlertRow]:
         rows = self._all.check(actor, Permission.READ).alerts
+        rows = [row for row in rows if meter in (None, row.meter)]
         if state == "open":
             rows = [row for row in rows if row.state != "cleared"]
         elif state:
@@ -204,11 +215,11 @@ class _Commands(_Service):
         fleet = self._all.check(actor, Permission.REQUEST_COMMAND)
         if idempotency_key in self.keys:
             return fleet.commands[self.keys[idempotency_key]]
-        if not meter.endswith(serial_tail) or not reason:
+        if action != "read" and (not meter.endswith(serial_tail) or not reason):
             raise Invalid("The last digits do not match the serial number.")
         detail = fleet.detail(meter)
         blocked = detail.disconnect_blocked if action == "disconnect" else detail.reconnect_blocked
-        if blocked:
+        if blocked and action != "read":
             raise Refused(f"Refused: {blocked}.")
         now = datetime.now(UTC)
         command = CommandRow(
@@ -230,7 +241,14 @@ class _Commands(_Service):
             relay_after=None,
         )
         self.keys[idempotency_key] = command.id
-        self._store(command)
+        if action == "read":
+            return self._sent_off(self._store(command, state="queued", not_after=now))
+        return self._store(command)
+
+    def _sent_off(self, command: CommandRow) -> CommandRow:
+        walk = asyncio.get_running_loop().create_task(self._walk(command.id))
+        self.walks.add(walk)
+        walk.add_done_callback(self.walks.discard)
         return command
 
     def _store(self, command: CommandRow, **changes: object) -> CommandRow:
@@ -246,19 +264,15 @@ class _Commands(_Service):
             raise LoginRefused("The password is not right.")
         if row.requester == actor.username:
             raise Refused("Another person must approve this.")
-        row = self._store(row, state="queued", approver=actor.username)
-        walk = asyncio.get_running_loop().create_task(self._walk(row.id))
-        self.walks.add(walk)
-        walk.add_done_callback(self.walks.discard)
-        return row
+        return self._sent_off(self._store(row, state="queued", approver=actor.username))
 
     async def _walk(self, command: str) -> None:
         fleet = self._all.fleet
         for state in ("sent", "acknowledged", "executing", "confirmed"):
             await asyncio.sleep(self.STEP_S)
             row = self._store(fleet.commands[command], state=state)
-        output = row.kind == "relay.reconnect"
         meter = fleet.meters[row.meter]
+        output = meter.relay_output if row.kind == "relay.read" else row.kind == "relay.reconnect"
         fleet.meters[row.meter] = replace(
             meter, relay_output=output, relay_confirmed_at=datetime.now(UTC)
         )

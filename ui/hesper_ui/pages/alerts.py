@@ -25,7 +25,7 @@ from hesper_ui.part import Part, look_every, watch
 from hesper_ui.services import Actor, AlertRow, Invalid, Permission
 from hesper_ui.views import attention_words
 from hesper_ui.views.looks import severity
-from hesper_ui.views.wording import plural
+from hesper_ui.views.wording import capital, plural
 
 STATES = {"": "Open", "new": "New", "acknowledged": "Acknowledged", "cleared": "Cleared"}
 SEVERITIES = {"": "Any severity", "critical": "Critical", "warning": "Warning", "info": "Info"}
@@ -125,7 +125,7 @@ def _cells(
 
     return [
         lambda: marked(*severity(row.severity)),
-        row.text,
+        capital(row.text),
         where,
         lambda: ago(row.raised_at),
         _state_words(row),

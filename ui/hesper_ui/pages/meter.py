@@ -1,5 +1,6 @@
 """Meter: one supply with its relay, load profile, registers, gaps, events and commands."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from nicegui import ui
@@ -10,10 +11,12 @@ from hesper_ui.elements import box, panel
 from hesper_ui.pages import meter_head, meter_lists, timeline
 from hesper_ui.pages.meter_load import LoadPanel
 from hesper_ui.part import Part, look_every, watch
-from hesper_ui.services import Actor
+from hesper_ui.services import Actor, AlertRow, MeterDetail
 
 COMMANDS = 20
-EVENTS = 12
+EVENTS = 8
+ALERTS = 5
+HEAD_S = 5.0
 GAP_DAYS = 30
 
 
@@ -24,10 +27,13 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     detail = await services.meters.get(actor, meter)
     ui.page_title(f"{meter} · Hesper")
     dialogs = box("div", "contents")
+
+    async def load_head(asking: Actor) -> tuple[MeterDetail, Sequence[AlertRow]]:
+        found = await services.meters.get(asking, meter)
+        return found, await services.alerts.list(asking, "open", None, ALERTS, meter)
+
     head = Part(
-        desk,
-        lambda asking: services.meters.get(asking, meter),
-        lambda found: meter_head.draw(desk, actor, found, dialogs, refresh),
+        desk, load_head, lambda found: meter_head.draw(desk, actor, *found, dialogs, refresh)
     )
     with box("div", "grid-main"):
         with box("div", "stack"):
@@ -38,18 +44,18 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
                     lambda asking: services.meters.latest(asking, meter),
                     lambda rows: meter_lists.registers(meter, rows),
                 )
-            with panel("Events", f"the latest {EVENTS}"):
-                events = Part(
-                    desk,
-                    lambda asking: services.meters.events(asking, meter, EVENTS),
-                    meter_lists.events,
-                )
         with box("div", "stack"):
             with panel("Commands", "newest first"):
                 commands = Part(
                     desk,
                     lambda asking: services.commands.list(asking, None, meter, COMMANDS),
                     timeline.draw,
+                )
+            with panel("Events", f"the latest {EVENTS}"):
+                events = Part(
+                    desk,
+                    lambda asking: services.meters.events(asking, meter, EVENTS),
+                    meter_lists.events,
                 )
             with panel("Supply"):
                 meter_lists.particulars(detail)
@@ -68,7 +74,8 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
         await part.refresh()
     watch("commands", refresh, meter)
     watch("alerts", head.refresh, meter)
-    look_every(15.0, head.refresh)
+    watch("alerts", events.refresh, meter)
+    look_every(HEAD_S, head.refresh)
     for part in (load.part, registers, events, gaps):
         look_every(60.0, part.refresh)
 

@@ -1,17 +1,19 @@
 """The top of a meter's page: how it is, what its relay says, and what may be asked of it."""
 
-from collections.abc import Awaitable, Callable
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import ui
 
 from hesper_ui import states
 from hesper_ui.desk import Desk
 from hesper_ui.dialogs.relay import RelayDialog
+from hesper_ui.dialogs.sheet import attempted
 from hesper_ui.elements import Text, ago, block, box, button, link, mark
 from hesper_ui.pages import timeline
-from hesper_ui.services import Actor, CommandRow, MeterDetail, Permission, RelayAction
+from hesper_ui.services import Actor, AlertRow, CommandRow, MeterDetail, Permission, RelayAction
 from hesper_ui.views import relay
-from hesper_ui.views.looks import command_kind, command_state, meter_state, relay_state
+from hesper_ui.views.looks import command_kind, command_state, meter_state, relay_state, severity
 from hesper_ui.views.wording import power, sentence
 
 Done = Callable[[], Awaitable[None]]
@@ -21,8 +23,15 @@ _LABELS: dict[RelayAction, tuple[str, str]] = {
 }
 
 
-def draw(desk: Desk, actor: Actor, detail: MeterDetail, dialogs: ui.element, done: Done) -> None:
-    """Draws title, status line, actions, and what stands in their way."""
+def draw(
+    desk: Desk,
+    actor: Actor,
+    detail: MeterDetail,
+    alerts: Sequence[AlertRow],
+    dialogs: ui.element,
+    done: Done,
+) -> None:
+    """Draws title, status line, actions, what is wrong, and what stands in the way."""
     row = detail.row
     with box("div", "page-head"):
         with box("div", "titles"):
@@ -30,6 +39,7 @@ def draw(desk: Desk, actor: Actor, detail: MeterDetail, dialogs: ui.element, don
             _status_line(detail)
         with box("div", "actions"):
             if actor.may(Permission.REQUEST_COMMAND):
+                _read_now(desk, detail, done)
                 for action in relay.offered(detail):
                     _action(desk, detail, action, dialogs, done)
             else:
@@ -37,6 +47,8 @@ def draw(desk: Desk, actor: Actor, detail: MeterDetail, dialogs: ui.element, don
     if row.life_support:
         text = "Life support: someone at this address depends on the supply."
         states.notice("warning", text, "warning").style("margin-top: 12px")
+    for alert in alerts:
+        _alert(alert)
     if detail.pending_command is not None:
         _pending(detail.pending_command)
     elif actor.may(Permission.REQUEST_COMMAND):
@@ -65,6 +77,33 @@ def _status_line(detail: MeterDetail) -> None:
             if detail.load_at is not None:
                 Text("·")
                 ago(detail.load_at)
+
+
+def _alert(alert: AlertRow) -> None:
+    tone = alert.severity if alert.severity in ("critical", "warning") else ""
+    with (
+        states.notice(severity(alert.severity).mark, sentence(alert.text), tone)
+        .props("role=status")
+        .style("margin-top: 12px"),
+        box("div", "meta"),
+    ):
+        seen = f"acknowledged by {alert.acknowledged_by} · " if alert.acknowledged_by else ""
+        Text(seen)
+        ago(alert.raised_at)
+
+
+def _read_now(desk: Desk, detail: MeterDetail, done: Done) -> None:
+    """Offers to read the relay; however often it is clicked, this drawing asks once."""
+    key = str(uuid.uuid4())
+
+    async def ask() -> None:
+        actor = await desk.actor()
+        await desk.services.commands.request_relay(actor, detail.row.id, "read", "", "", key)
+        await done()
+
+    control = button("Read relay now", attempted(ask), acts=True).mark("ask-read")
+    pending = detail.pending_command
+    block(control, pending is not None and pending.kind == "relay.read")
 
 
 def _action(
@@ -104,7 +143,8 @@ def _pending(command: CommandRow) -> None:
             with box("div"):
                 Text(f"{command_kind(command.kind)}: ")
                 Text(look.word, "strong")
-            Text(f"asked by {command.requester}: {command.reason}", "div", "meta")
+            why = f": {command.reason}" if command.reason else ""
+            Text(f"asked by {command.requester}{why}", "div", "meta")
             timeline.steps(command)
         if command.state == "awaiting_approval":
             link("Approvals", "/commands", "btn small")

@@ -6,8 +6,9 @@ from hesper_ui import states
 from hesper_ui.elements import Cell, Columns, Text, ago, box, link, mark, marked, moment, table
 from hesper_ui.services import EventRow, GapRow, LatestValue, MeterDetail
 from hesper_ui.views import doubts
+from hesper_ui.views import registers as order
 from hesper_ui.views.looks import severity
-from hesper_ui.views.wording import MISSING, plural, scaled
+from hesper_ui.views.wording import MISSING, capital, plural, scaled
 
 COLUMNS = Columns(
     ("Quantity", "Value", "Unit", "OBIS code", "Captured"),
@@ -23,7 +24,7 @@ def registers(meter: str, rows: Sequence[LatestValue]) -> None:
         states.empty("No register read yet", "The gateway reads them once a minute by itself.")
         return
     with box("div", data_values=meter):
-        table("Registers", COLUMNS, [_register(row) for row in rows])
+        table("Registers", COLUMNS, [_register(row) for row in order.ordered(rows)])
 
 
 def _register(row: LatestValue) -> list[Cell]:
@@ -59,7 +60,7 @@ def events(rows: Sequence[EventRow]) -> None:
                     moment(row.occurred_at, "date")
                 mark(severity(row.severity).mark)
                 with box("div", "what"):
-                    Text(row.text)
+                    Text(capital(row.text))
                     Text(f"{row.severity} · {row.code}", "div", "meta")
 
 

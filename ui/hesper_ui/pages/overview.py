@@ -94,7 +94,7 @@ def _draw_load(load: FleetLoad) -> None:
 
 def _draw_attention(rows: Sequence[AttentionRow]) -> None:
     if not rows:
-        states.empty("Nothing needs you", "Alerts, gaps and approvals appear here, worst first.")
+        states.empty("Nothing needs you", "Alerts and approvals appear here, worst first.")
         return
     with box("ul", "row-list"):
         for row in rows[:MOST_ATTENTION]:
@@ -112,7 +112,7 @@ def _draw_attention(rows: Sequence[AttentionRow]) -> None:
 
 def _draw_hours(hours: Sequence[CompletenessHour], target: float) -> None:
     if not any(hour.due for hour in hours):
-        states.empty("Nothing was due yet", "Bars appear once meters have a capture period.")
+        states.empty("Nothing was due yet", "Bars appear with the first capture that falls due.")
         return
     due, stored = sum(h.due for h in hours), sum(h.stored for h in hours)
     said = f"{stored} of {due} due captures are stored over {len(hours)} hours."

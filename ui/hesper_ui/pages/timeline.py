@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from hesper_ui import states
 from hesper_ui.elements import Text, box, link, mark, moment
 from hesper_ui.services import CommandRow
-from hesper_ui.views.looks import STEPS, command_kind, command_state, steps_reached
+from hesper_ui.views.looks import (
+    APPROVED,
+    STEPS,
+    command_kind,
+    command_state,
+    evidence,
+    steps_reached,
+)
+from hesper_ui.views.wording import capital
 
 
 def draw(commands: Sequence[CommandRow]) -> None:
@@ -38,15 +46,16 @@ def _entry(command: CommandRow, with_meter: bool) -> None:
                 Text(": ")
                 Text(look.word, "strong")
             Text(_people(command), "div", "meta")
-            if command.detail:
-                Text(command.detail, "div", "meta")
+            if told := evidence(command):
+                Text(capital(told), "div", "meta")
             if command.is_open:
                 steps(command)
 
 
 def _people(command: CommandRow) -> str:
     approved = f", approved by {command.approver}" if command.approver else ""
-    return f"asked by {command.requester}{approved} · {command.reason}"
+    reason = f" · {command.reason}" if command.reason else ""
+    return f"asked by {command.requester}{approved}{reason}"
 
 
 def steps(command: CommandRow) -> None:
@@ -56,6 +65,8 @@ def steps(command: CommandRow) -> None:
         return
     with box("ol", "steps", aria_label="Progress"):
         for index, step in enumerate(STEPS):
+            if step == APPROVED and command.kind == "relay.read":
+                continue  # reading needs no second person
             done = index <= reached - 1 or (index == 0)
             Text(
                 step,

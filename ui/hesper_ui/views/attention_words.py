@@ -1,11 +1,11 @@
 """How a cause that needs a person is put into words, and where it leads."""
 
 from hesper_ui.services import AttentionRow
-from hesper_ui.views.wording import plural
+from hesper_ui.views.wording import capital, plural
 
 _NAMES = {
     "approval": ("command awaits approval", "commands await approval"),
-    "gateway offline": ("gateway is offline", "gateways are offline"),
+    "gateway-offline": ("gateway is offline", "gateways are offline"),
 }
 
 
@@ -19,7 +19,9 @@ def title(row: AttentionRow) -> str:
     """Returns the headline: the text of a single case, a count of several."""
     if row.cause in _NAMES:
         return plural(row.count, *_NAMES[row.cause])
-    return row.text if row.count == 1 else f"{cause(row.cause)}: {plural(row.count, 'case')}"
+    return (
+        capital(row.text) if row.count == 1 else f"{cause(row.cause)}: {plural(row.count, 'case')}"
+    )
 
 
 def subjects(row: AttentionRow) -> str:

@@ -35,11 +35,12 @@ def _time_axis(start: int, end: int) -> dict[str, Any]:
     }
 
 
-def _value_axis() -> dict[str, Any]:
+def _value_axis(unit: str = "") -> dict[str, Any]:
+    label = _label() | ({":formatter": f"(v) => v + ' {unit}'"} if unit else {})
     return {
         "type": "value",
         "splitNumber": 4,
-        "axisLabel": _label(),
+        "axisLabel": label,
         "splitLine": {"lineStyle": {"color": GRID}},
     }
 
@@ -110,7 +111,7 @@ def fleet_load(load: FleetLoad, said: str) -> dict[str, Any]:
     ends = (load.times[0], load.times[-1]) if load.times else (0, 1)
     return _frame(unit, said) | {
         "xAxis": _time_axis(*ends),
-        "yAxis": _value_axis() | {"scale": peak > 0},
+        "yAxis": _value_axis(unit),
         "series": [yesterday, _curve("Last 24 h", points(load.today), ACCENT)],
     }
 
@@ -129,7 +130,7 @@ def completeness(hours: Sequence[CompletenessHour], target: float, said: str) ->
         for share in shares
     ]
     low = max(0, int(floor // 5 * 5 - 5))
-    axis = _value_axis() | {"min": low, "max": 100, "interval": max(1, (100 - low) // 5)}
+    axis = _value_axis("%") | {"min": low, "max": 100, "interval": max(1, (100 - low) // 5)}
     return _frame("%", said) | {
         "xAxis": {
             "type": "category",

@@ -43,7 +43,8 @@ COMMAND_KINDS = {
 }
 
 # The way of a relay command, for the row of steps; a state maps to how far it came.
-STEPS = ("requested", "approved", "sent", "acknowledged", "confirmed by read-back")
+APPROVED = "approved"
+STEPS = ("requested", APPROVED, "sent", "acknowledged", "confirmed by read-back")
 _REACHED = {
     "draft": 0,
     "awaiting_approval": 1,
@@ -75,12 +76,16 @@ def steps_reached(state: str) -> int | None:
     return _REACHED.get(state)
 
 
-def command_sentence(command: CommandRow) -> str:
-    """Says in one line what was asked, by whom, and how it stands."""
-    people = command.requester
-    if command.approver:
-        people += f", approved by {command.approver}"
-    return f"{command_kind(command.kind)}: {command_state(command.state).word} ({people})"
+def evidence(command: CommandRow) -> str:
+    """Says what the meter showed and how long that took; else what the authority noted."""
+    if command.state != "confirmed" or command.relay_after is None:
+        return command.detail or ""
+    shown = f"relay read {'connected' if command.relay_after else 'disconnected'}"
+    if command.queued_at is not None:
+        took = (command.updated_at - command.queued_at).total_seconds()
+        shown += f", {took:.1f} s after {'the request' if command.approver is None else 'approval'}"
+    noted = command.detail if command.detail not in (None, "read back") else ""
+    return f"{shown}; {noted}" if noted else shown
 
 
 def meter_state(row: MeterRow) -> Look:

@@ -49,7 +49,7 @@ def _online(figures: Overview) -> Tile:
         "count",
         grouped(figures.meters_online),
         f"of {grouped(figures.meters_total)}",
-        f"{grouped(silent)} silent" if silent else "none silent",
+        f"{grouped(silent)} not heard from" if silent else "all heard from",
         "/meters?view=silent" if silent else "/meters",
     )
 
@@ -63,24 +63,24 @@ def _complete(figures: Overview) -> Tile:
         "percent",
         percent(share),
         "%",
-        f"target {figures.reads_target_pct:g} % · {plural(figures.gaps_open, 'open gap')}",
-        "/alerts",
+        f"target {figures.reads_target_pct:g} % · {plural(figures.gaps_open, 'gap')}",
+        "/gaps",
         "warning" if below else "normal",
     )
 
 
 def _alerts(figures: Overview, now: datetime) -> Tile:
     oldest = figures.oldest_critical_at
-    note = "none open" if not figures.critical_alerts else "oldest unknown"
+    note = f"{grouped(figures.alerts_open)} open in all" if figures.alerts_open else "none open"
     if figures.critical_alerts and oldest is not None:
-        note = f"oldest {age_text((now - oldest).total_seconds())}"
+        note = f"oldest {age_text((now - oldest).total_seconds())} · {note}"
     return Tile(
         "Open critical alerts",
         "critical_alerts",
         "count",
         grouped(figures.critical_alerts),
         "",
-        f"{note} · {grouped(figures.alerts_open)} open in all",
+        note,
         "/alerts?severity=critical",
         "critical" if figures.critical_alerts else "normal",
     )

@@ -70,9 +70,13 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{grouped(count)} {one if count == 1 else many or one + 's'}"
 
 
+def capital(text: str) -> str:
+    """Writes a text with a capital first."""
+    text = text.strip()
+    return text[:1].upper() + text[1:]
+
+
 def sentence(text: str) -> str:
     """Writes what a service said as a sentence: a capital first, a full stop last."""
-    text = text.strip()
-    if not text:
-        return text
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")
+    text = capital(text)
+    return text if not text or text[-1] in ".!?…" else f"{text}."
