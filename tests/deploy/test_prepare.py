@@ -1,0 +1,135 @@
+"""The site that `prepare` makes runs: broker, head end, authority and gateway find each other.
+
+The same files that the containers mount are used by the programs of this machine; only addresses
+differ, and readings go to the embedded store.
+"""
+
+import json
+import os
+import re
+import runpy
+import shutil
+import socket
+import stat
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.integration
+DEADLINE_S = 40.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(log: Path, *command: object, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            env={**os.environ, **environment}, stdout=out, stderr=out,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def until(condition, what: str, *logs: Path):
+    end = time.monotonic() + DEADLINE_S
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("\n".join([f"{what}: not in time", *(log.read_text() for log in logs)]))
+
+
+def ask(url: str, token: str | None = None, body: dict[str, str] | None = None) -> object | None:
+    request = urllib.request.Request(url, data=json.dumps(body).encode() if body else None)
+    request.add_header("Content-Type", "application/json")
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return json.load(answer)
+    except (urllib.error.HTTPError, OSError):
+        return None
+
+
+def test_secrets_are_for_their_owner_alone(site):
+    for path in site.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_a_second_time_keeps_what_is_there(site, prepare):
+    before = {path: path.read_bytes() for path in site.rglob("*") if path.suffix != ".db"
+              and path.is_file()}  # fmt: skip
+    assert prepare(site, "gw-1").returncode == 0
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_another_gateway_or_a_wrong_name_is_refused(site, prepare, tmp_path):
+    another = prepare(site, "gw-2")
+    assert (another.returncode, "gateway is gw-1" in another.stderr) == (2, True)
+    for wrong in ("cloud", "Gw", "a b", "-x"):
+        assert prepare(tmp_path / "site", wrong).returncode == 2
+    assert not (tmp_path / "site").exists()
+
+
+def test_the_prepared_site_runs(site, root, programs, tmp_path):
+    mosquitto = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+    if not Path(mosquitto).exists():
+        pytest.skip("mosquitto is not installed")
+    broker_port, web_port = free_port(), free_port()
+    conf = tmp_path / "mosquitto.conf"
+    conf.write_text(
+        re.sub(r"^listener .*", f"listener {broker_port} 127.0.0.1\nuser root",
+               (root / "mosquitto/mosquitto.conf").read_text(), flags=re.MULTILINE)
+        .replace("/mosquitto/config/passwords", str(site / "broker/passwords"))
+        .replace("/mosquitto/config/acl", str(root / "mosquitto/acl"))
+        .replace("/mosquitto/data", str(site / "broker/data"))
+    )  # fmt: skip
+    gateway = site / "gateway" / "local.toml"
+    text = (site / "gateway/gateway.toml").read_text()
+    text = text.replace('host = "broker"', 'host = "127.0.0.1"').replace("1883", str(broker_port))
+    gateway.write_text(text)
+    settings = {
+        "HESPER_BROKER__HOST": "127.0.0.1",
+        "HESPER_BROKER__PORT": str(broker_port),
+        "HESPER_STORE__KIND": "duckdb",
+        "HESPER_WEB__HOST": "127.0.0.1",
+        "HESPER_WEB__PORT": str(web_port),
+    }
+    cloud_toml = site / "cloud/cloud.toml"
+    with ExitStack() as stack:
+
+        def start(name: str, *command: object) -> None:
+            stack.enter_context(running(tmp_path / name, *command, **settings))
+
+        start("broker", mosquitto, "-c", conf)
+        start("cloud", programs / "hesper-cloud", "run", "--config", cloud_toml)
+        start("authority", programs / "hesper-cloud", "authority", "--config", cloud_toml)
+        start("gateway", programs / "hesper-gateway", "run", "--config", gateway)
+        logs = [tmp_path / name for name in ("broker", "cloud", "authority", "gateway")]
+        base = f"http://127.0.0.1:{web_port}"
+        until(lambda: ask(f"{base}/health"), "health", *logs)
+        login = {"username": "admin", "password": (site / "admin.password").read_text().strip()}
+        token = ask(f"{base}/api/v1/auth/login", body=login)["token"]
+        gateways = until(
+            lambda: [g for g in ask(f"{base}/api/v1/gateways", token) if g["state"] == "online"],
+            "gateway", *logs,
+        )  # fmt: skip
+        assert [g["id"] for g in gateways] == ["gw-1"]
+        connected = runpy.run_path(str(root / "deploy/connected.py"))["is_connected"]
+        assert connected(broker_port)
+        assert not connected(free_port())
