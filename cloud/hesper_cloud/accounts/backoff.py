@@ -1,44 +1,69 @@
-"""Failed logins slow down the next try: of the account, and of the address they come from.
+"""Failed logins slow down the next try.
 
-The first failures are free; then the wait doubles up to five minutes. Counts are kept in the
-database, so that a restart forgives nobody, and fade after a quiet quarter of an hour.
+They are counted against the account at one address, against the address, and against the account
+wherever they come from. The last is left out where the person already has a session: a stranger
+who guesses on purpose slows down strangers, and cannot lock an approver out. The first failures
+are free; then the wait doubles up to five minutes. Counts are kept in the database, so that a
+restart forgives nobody, and fade after a quiet quarter of an hour.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.registry import LoginFailure
 
-FREE_TRIES = 4
+_FREE_OF_PERSON = 4
+_FREE_OF_MANY = 20  # a whole office may share an address
 _LONGEST = timedelta(minutes=5)
 _FADES_AFTER = timedelta(minutes=15)
+_MOST_COUNTED = 40
 
 
-def wait_s(session: Session, subjects: Sequence[str], now: datetime) -> float:
+class Subject(NamedTuple):
+    """What failures are counted against, and how many of them are free."""
+
+    name: str
+    free: int
+
+
+def subjects_of(account: str, address: str, *, at_home: bool) -> list[Subject]:
+    """Returns what a try counts against; ``at_home`` where the account has a session already."""
+    subjects = [
+        Subject(f"account {account} from {address}", _FREE_OF_PERSON),
+        Subject(f"address {address}", _FREE_OF_MANY),
+    ]
+    return subjects if at_home else [*subjects, Subject(f"account {account}", _FREE_OF_MANY)]
+
+
+def wait_s(session: Session, subjects: Iterable[Subject], now: datetime) -> float:
     """Returns how many seconds the next try must still wait, 0 if none."""
     waits = [0.0]
-    for subject in subjects:
-        row = session.get(LoginFailure, subject)
-        if row is not None and row.failures >= FREE_TRIES and now - row.last_at < _FADES_AFTER:
-            pause = min(timedelta(seconds=2 ** (row.failures - FREE_TRIES)), _LONGEST)
+    for name, free in subjects:
+        row = session.get(LoginFailure, name)
+        if row is not None and row.failures >= free and now - row.last_at < _FADES_AFTER:
+            pause = min(timedelta(seconds=2 ** (row.failures - free)), _LONGEST)
             waits.append((row.last_at + pause - now).total_seconds())
     return max(waits)
 
 
-def count_failure(session: Session, subjects: Sequence[str], now: datetime) -> None:
-    """Counts one failed try against each subject."""
-    for subject in subjects:
-        row = session.get(LoginFailure, subject)
+def count_failure(session: Session, subjects: Iterable[Subject], now: datetime) -> None:
+    """Counts one try against each subject, before its password is looked at."""
+    session.execute(delete(LoginFailure).where(LoginFailure.last_at <= now - _FADES_AFTER))
+    for name, _ in subjects:
+        row = session.get(LoginFailure, name)
         if row is None:
-            session.add(LoginFailure(subject=subject, failures=1, last_at=now))
+            session.add(LoginFailure(subject=name, failures=1, last_at=now))
             continue
-        row.failures = 1 if now - row.last_at >= _FADES_AFTER else min(row.failures + 1, 30)
-        row.last_at = now
+        row.failures, row.last_at = min(row.failures + 1, _MOST_COUNTED), now
 
 
-def forget(session: Session, subject: str) -> None:
-    """Forgets the failures of one subject after a login that succeeded."""
-    session.execute(delete(LoginFailure).where(LoginFailure.subject == subject))
+def forgive(session: Session, subjects: Iterable[Subject]) -> None:
+    """Takes a try that succeeded back; what was counted against the person is forgotten."""
+    for name, free in subjects:
+        row = session.get(LoginFailure, name)
+        if row is not None:
+            row.failures = 0 if free == _FREE_OF_PERSON else max(0, row.failures - 1)

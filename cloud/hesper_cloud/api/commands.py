@@ -3,7 +3,7 @@
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field, SecretStr
 
 from hesper_cloud.api.who import Have, Who
@@ -63,7 +63,7 @@ async def commands(
     services: Have,
     state: str | None = None,
     meter: str | None = None,
-    limit: int = 100,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
     """Lists commands, newest first; ``state=open`` for those that may still change."""
     return answer(await services.commands.list(actor, state, meter, limit))

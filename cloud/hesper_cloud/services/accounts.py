@@ -4,7 +4,8 @@ import asyncio
 import time
 from datetime import timedelta
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session as DatabaseSession
 
 from hesper_cloud.accounts import backoff, tokens
 from hesper_cloud.accounts.passwords import verify_password
@@ -91,22 +92,32 @@ class Accounts:
 
     def _check(self, username: str, password: str, source: str) -> User:
         now = self._sources.clock()
-        subjects = (f"account {username}", f"address {source}")
-        with reading(self._sources.registry) as session:
+        with writing(self._sources.registry) as session:
+            at_home = self._has_session(session, username, source)
+            subjects = backoff.subjects_of(username, source, at_home=at_home)
             wait_s = backoff.wait_s(session, subjects, now)
+            if wait_s <= 0:
+                backoff.count_failure(session, subjects, now)
         if wait_s > 0:
             raise LoginRefused("too many failed logins; wait before the next", wait_s)
         user = self._user(username)
         if not verify_password(password, user.password_hash if user else None) or user is None:
-            with writing(self._sources.registry) as session:
-                backoff.count_failure(session, subjects, now)
+            with reading(self._sources.registry) as session:
                 wait_s = backoff.wait_s(session, subjects, now)
             self._link.leave_note(username or "?", "login.refused", f"from {source}", None)
             raise LoginRefused("name or password is wrong", wait_s)
         with writing(self._sources.registry) as session:
-            backoff.forget(session, subjects[0])
+            backoff.forgive(session, subjects)
         self._link.leave_note(user.username, "login", f"from {source}", None)
         return user
+
+    def _has_session(self, session: DatabaseSession, username: str, source: str) -> bool:
+        query = select(WebSession.username).where(
+            WebSession.username == username,
+            WebSession.source == source,
+            WebSession.expires_at > self._sources.clock(),
+        )
+        return session.scalar(query.limit(1)) is not None
 
     def _actor_of(self, token: str) -> Actor:
         claim = self._signed_claim(token) if tokens.is_signed(token) else self._stored_claim(token)
