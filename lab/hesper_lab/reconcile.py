@@ -13,6 +13,7 @@ from hesper_lab.rest import StoredRow
 
 Identity = tuple[str, str, int, int]
 Record = Mapping[str, Any]
+REGISTER_SNAPSHOT = "0.0.21.0.1.255"
 UNDATED_TOLERANCE_S = 10
 _EXAMPLES = 5
 
@@ -53,10 +54,9 @@ def reconcile(
     pushes = list(pushed)
     dated = {_identity(each): each["values"] for each in pushes if each["captured_at"] is not None}
     undated = [each for each in pushes if each["captured_at"] is None]
-    profiles = {identity[1] for identity in (*expected, *dated)}
     found: dict[Identity, list[StoredRow]] = defaultdict(list)
     for row in stored:
-        if row.profile in profiles:
+        if row.profile != REGISTER_SNAPSHOT:
             found[row.meter, row.profile, row.captured_at, row.clock_status].append(row)
     account.stored = sum(1 for identity in found if identity in expected)
     _compare(account, expected | dated, found)
@@ -80,12 +80,19 @@ def _compare(
             account.lost += 1
             account.note("lost", identity)
             continue
-        if sum(row.revision == 0 for row in rows) > 1:
-            account.duplicated += 1
-            account.note("duplicated", identity)
-        if any(row.values != values for row in rows):
-            account.altered += 1
-            account.note("altered", identity, f": {rows[0].values} instead of {dict(values)}")
+        _compare_rows(account, identity, values, rows)
+
+
+def _compare_rows(
+    account: Account, identity: Identity, values: Mapping[str, int], rows: list[StoredRow]
+) -> None:
+    if sum(row.revision == 0 for row in rows) > 1:
+        account.duplicated += 1
+        account.note("duplicated", identity)
+    other = next((row.values for row in rows if row.values != values), None)
+    if other is not None:
+        account.altered += 1
+        account.note("altered", identity, f": {other} instead of {dict(values)}")
 
 
 def _settle_undated(
@@ -108,6 +115,7 @@ def _settle_undated(
             account.note("phantom", identity)
         else:
             candidates.remove(match)
+            _compare_rows(account, identity, match["values"], rows)
     for (meter, profile), left in sendings.items():
         account.lost += len(left)
         for each in left:
