@@ -11,7 +11,9 @@ done; it is done once, since an incremental reading brings everything that sever
 have brought.
 
 `Plan` is the pure part: what of one meter is due, and when something will be. `Round` walks the
-meters of one line; of those that are due, the one goes first whose last visit is longest ago.
+meters of one line; of those that are due, the one goes first whose last visit is longest ago. The
+line lets one visit at a time have the channel; the next meter is read while what the ones before
+brought is still being stored.
 """
 
 import asyncio
@@ -23,6 +25,7 @@ from dataclasses import dataclass, field
 from hesper_contracts.events import Event
 
 from hesper_gateway.config import ScheduleConfig
+from hesper_gateway.database import DatabaseError
 from hesper_gateway.meter_state import MeterState
 from hesper_gateway.outbox import OutboxFull
 from hesper_gateway.sessions.reading import SET_BACK_S
@@ -32,6 +35,8 @@ log = logging.getLogger(__name__)
 
 FIRST_PROFILE_S = 900.0
 FULL_PAUSE_S = 15.0
+VISITS_AT_ONCE = 8
+"""Visits of one round that read, wait for the line or are being stored."""
 LONGEST_SLEEP_S = 60.0
 FILING_S = 10.0
 """How long after a capture that was not there yet it is looked for again, at most …"""
@@ -115,6 +120,8 @@ class Stop:
     plan: Plan
     state: MeterState
     visited_at: float = 0.0
+    is_visited: bool = False
+    """A visit is under way."""
 
     def ready_at(self) -> float:
         """Return when it may be visited: something is due, and the back-off is over."""
@@ -165,21 +172,34 @@ class Round:
             self._nudged.set()
 
     async def run(self) -> None:
-        """Visit until cancelled."""
-        while self._stops:
+        """Visit until cancelled; ends with what a visit raised."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(min(VISITS_AT_ONCE, len(self._stops))):
+                    tasks.create_task(self._walk(), name=f"round-{self.name}")
+        except ExceptionGroup as failed:
+            fatal, _ = failed.split(DatabaseError)
+            raise (fatal or failed).exceptions[0] from failed
+
+    async def _walk(self) -> None:
+        while True:
             now = self._now()
             stop = min(
-                self._stops.values(), key=lambda each: (max(each.ready_at(), now), each.visited_at)
+                (each for each in self._stops.values() if not each.is_visited),
+                key=lambda each: (max(each.ready_at(), now), each.visited_at),
             )
             wait_s = stop.ready_at() - now
             if wait_s > 0:
                 await self._pause(min(wait_s, LONGEST_SLEEP_S))
                 continue
+            stop.is_visited = True
             try:
                 await self._visit(stop)
             except OutboxFull as full:
                 log.warning("line %s: no reading: %s", self.name, full)
                 await self._pause(FULL_PAUSE_S)
+            finally:
+                stop.is_visited = False
 
     async def _visit(self, stop: Stop) -> None:
         stop.visited_at = begun_at = self._now()

@@ -14,6 +14,7 @@ from hesper_dlms.apdu import DataNotification
 from hesper_dlms.server import ServerConnection, WrapperServerLink
 from hesper_dlms.wrapper import wrap
 from hesper_gateway.config import DialInLine, ScheduleConfig
+from hesper_gateway.database import DatabaseError
 from hesper_gateway.errors import MeterRefused, MeterSilent
 from hesper_gateway.gathering import Find, Gathering
 from hesper_gateway.lines.dial_in import DialIn
@@ -470,6 +471,52 @@ async def test_numbers_that_cannot_travel_are_told_once_and_stop_nothing(bench, 
     assert told.attributes["logical_names"] == "1.0.1.8.0.255, 1.0.2.8.0.255"
     for section in held.sections:
         encode([section])
+
+
+async def test_a_line_does_not_wait_for_the_disk(bench, field):
+    """What one meter brought is stored while the next one is read."""
+    stored = asyncio.Event()
+    keep = bench.held.append_readings
+
+    async def slowly(sections, progress=None):
+        await stored.wait()
+        return await keep(sections, progress)
+
+    bench.held.append_readings = slowly
+    read = [asyncio.Event() for _ in range(3)]
+    meters = {
+        n: bench.meter(name=f"HSP000000000000{n}", before_buffer=each.set)
+        for n, each in enumerate(read, start=1)
+    }
+    async with bench.over_hdlc({n: server for n, (_, server) in meters.items()}) as line:
+        configs = [
+            bench.config(
+                id=f"HES{n}",
+                physical_address=n,
+                template="hesper-sim-hdlc",
+                logical_device_name=f"HSP000000000000{n}",
+            )
+            for n in meters
+        ]
+        stops = [field.stop(bench.session(line, config)) for config in configs]
+        async with field.going("bus", *stops):
+            async with asyncio.timeout(10):
+                await asyncio.gather(*(each.wait() for each in read))
+            stored.set()
+            await bench.held.until(lambda held: len(held.rows(REGISTER_SNAPSHOT, "HES3")) == 1)
+
+
+async def test_a_database_that_is_gone_ends_the_round_as_such(bench, field):
+    _, server = bench.meter()
+
+    async def closed(new, progress=None):
+        raise DatabaseError("closed")
+
+    bench.held.append_events = closed
+    async with bench.over_tcp(server) as line:
+        round_ = Round("lan", [field.stop(bench.session(line))], bench.held, bench.now)
+        with pytest.raises(DatabaseError):
+            await asyncio.wait_for(round_.run(), 10)
 
 
 async def test_a_visit_before_the_capture_was_filed_is_repeated_soon(bench, field):
