@@ -1,6 +1,7 @@
 """The console's own files: font, styles and scripts, served under a name with their digest."""
 
 import hashlib
+import secrets
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -33,6 +34,7 @@ class Assets:
 
     def __init__(self) -> None:
         self.path = f"/console/assets/{digest()}"
+        self.run = secrets.token_hex(8)  # a page from another run of the server is loaded again
 
     def serve(self, app: FastAPI) -> None:
         """Serves the files from ``app``, outside the console's own mount."""
@@ -42,6 +44,7 @@ class Assets:
         """Returns the head lines: icon, styles, theme before the first paint, ``scripts``."""
         font = f"{self.path}/inter-latin-wght-normal.woff2"
         lines = [
+            f'<meta name="hesper-run" content="{self.run}">',
             f'<link rel="icon" href="{self.path}/star.svg" type="image/svg+xml">',
             f'<link rel="preload" href="{font}" as="font" type="font/woff2" crossorigin>',
             f'<link rel="stylesheet" href="{self.path}/console.css">',

@@ -117,7 +117,14 @@ def router(services: Services, assets: Assets) -> APIRouter:
             actor = await services.accounts.actor_of(request.cookies.get(COOKIE, ""))
         except NotAuthenticated:
             return JSONResponse({"signed_in": False})
-        return JSONResponse({"signed_in": True, "username": actor.username, "role": actor.role})
+        return JSONResponse(
+            {
+                "signed_in": True,
+                "username": actor.username,
+                "role": actor.role,
+                "run": assets.run,
+            }
+        )
 
     routes.add_api_route("/login", show, methods=["GET"])
     routes.add_api_route("/login", enter, methods=["POST"])

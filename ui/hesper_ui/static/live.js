@@ -6,7 +6,8 @@
 (() => {
   const STALE_MS = 1800, DIM_MS = 3000, TICK_MS = 200;
   const root = document.documentElement;
-  let shown = 0, socket = null, arrived = null, serverTime = 0, clockOffset = 0, retry = 500, opened = false;
+  const run = document.querySelector("meta[name=hesper-run]")?.content;
+  let trusted = true, wasLive = false, shown = 0, socket = null, arrived = null, serverTime = 0, clockOffset = 0, retry = 500, opened = false;
 
   const grouped = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
   const rounded = (value, digits) => value.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
@@ -75,6 +76,7 @@
   }
 
   function receive(event) {
+    if (!trusted) return;
     const frame = JSON.parse(event.data);
     const now = Date.parse(frame.server_time);
     if (!(now > serverTime)) return;
@@ -89,19 +91,35 @@
 
   async function lost() {
     socket = null;
-    arrived = opened ? (arrived ?? null) : null;
+    trusted = !opened;
     setTimeout(connect, retry);
-    retry = Math.min(retry * 1.6, 4000);
+    retry = Math.min(retry * 1.6, 1500);
+    await sameRun();
+  }
+
+  // Says whether the server is still the one that made this page; leaves for the sign-in if the session is over.
+  async function sameRun() {
     try {
       const answer = await fetch("/console/session", { cache: "no-store" });
-      if (answer.ok && !(await answer.json()).signed_in)
-        location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
-    } catch { /* the server is away: the age on screen says so already */ }
+      if (!answer.ok) return true;
+      const told = await answer.json();
+      if (!told.signed_in) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+      return told.run === run;
+    } catch { return true; /* the server is away: the age on screen says so already */ }
+  }
+
+  // A server that was started anew knows nothing of this page: nothing here would answer, so it is loaded again.
+  async function reached() {
+    retry = 500;
+    if (opened && !(await sameRun())) { location.reload(); return; }
+    opened = trusted = true;
+    serverTime = 0;
+    if (window.socket && !window.socket.connected) window.socket.connect();
   }
 
   function connect() {
     socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/v1/live`);
-    socket.onopen = () => { opened = true; retry = 500; serverTime = 0; };
+    socket.onopen = reached;
     socket.onmessage = receive;
     socket.onclose = lost;
   }
@@ -115,9 +133,10 @@
 
   function tick() {
     const since = arrived === null ? Infinity : performance.now() - arrived;
-    const live = since < STALE_MS;
+    const live = since < STALE_MS && window.socket?.connected !== false;
+    wasLive ||= live;
     const before = root.dataset.link;
-    root.dataset.link = live ? "live" : arrived === null && !opened ? "connecting" : "lost";
+    root.dataset.link = live ? "live" : wasLive ? "lost" : "connecting";
     root.toggleAttribute("data-dim", !live && since >= DIM_MS && root.dataset.link === "lost");
     const word = document.querySelector(".link-state b"), detail = document.querySelector(".link-state .detail");
     const mark = document.querySelector(".link-state .mark");
