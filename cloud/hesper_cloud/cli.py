@@ -41,11 +41,11 @@ DEFAULT = Path("cloud.toml")
 
 
 @app.command()
-def init(policy: str = "default", config: Config = DEFAULT) -> None:
+def init(policy: str | None = None, config: Config = DEFAULT) -> None:
     """Makes keys and databases and activates a named policy; safe to repeat."""
     settings = Settings.load(config)
-    provision.initialise(settings, policy)
-    typer.echo(f"ready in {settings.state}, policy {policy}")
+    active = provision.initialise(settings, policy)
+    typer.echo(f"ready in {settings.state}, policy {active}")
 
 
 @app.command()

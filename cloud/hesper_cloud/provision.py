@@ -20,7 +20,7 @@ from hesper_cloud.accounts.roles import Role
 from hesper_cloud.authority.policy import POLICIES
 from hesper_cloud.db import migrate
 from hesper_cloud.db.authority import GatewayKey, PolicyRow, Protection, User
-from hesper_cloud.db.engines import open_engine, writing
+from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Gateway
 from hesper_cloud.settings import Settings
 
@@ -56,20 +56,33 @@ class Databases:
         self.authority.dispose()
 
 
-def initialise(settings: Settings, policy: str) -> None:
-    """Makes keys and databases and activates a named policy; safe to repeat.
+def initialise(settings: Settings, policy: str | None = None) -> str:
+    """Makes keys and databases and returns the name of the active policy; safe to repeat.
+
+    Args:
+        settings: Where everything is.
+        policy: The one to activate; by default the active one stays, ``default`` at first.
 
     Raises:
         ProvisioningError: there is no policy of that name.
     """
-    if policy not in POLICIES:
+    if policy not in {None, *POLICIES}:
         raise ProvisioningError(f"there is no policy {policy!r}; known: {', '.join(POLICIES)}")
     keys.create(settings.keys)
     databases = Databases.open(settings)
     try:
-        activate_policy(databases.authority, policy, POLICIES[policy].model_dump(mode="json"))
+        name = policy or _active_policy(databases.authority)
+        if policy or name is None:
+            name = name or "default"
+            activate_policy(databases.authority, name, POLICIES[name].model_dump(mode="json"))
     finally:
         databases.close()
+    return name
+
+
+def _active_policy(authority: Engine) -> str | None:
+    with reading(authority) as session:
+        return session.scalar(select(PolicyRow.name).where(PolicyRow.active))
 
 
 def activate_policy(authority: Engine, name: str, document: dict[str, Any]) -> None:

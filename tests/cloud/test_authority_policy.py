@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from hesper_cloud import provision
+from hesper_cloud.authority import facts
 from hesper_cloud.authority.policy import POLICIES, Policy
 from hesper_cloud.commissioning import MeterPaper, commission
 from hesper_cloud.db.authority import AuditRow, BudgetUse, CommandRecord
@@ -178,6 +179,14 @@ def test_who_lost_the_right_while_a_command_waited_its_turn_is_not_behind_it(hea
     head_end.authority.turn()
     assert sorted(command.state for command in head_end.commands()) == ["rejected", "sent"]
     assert len({each.command_id for each in head_end.outbox.sent}) == 1
+
+
+def test_making_ready_again_does_not_loosen_the_policy(head_end):
+    settings, authority = head_end.settings, head_end.databases.authority
+    provision.initialise(settings, "strict")
+    provision.initialise(settings)
+    with reading(authority) as session:
+        assert facts.active_policy(session) == POLICIES["strict"]
 
 
 def test_a_policy_may_ask_for_a_second_person_to_reconnect(head_end):
