@@ -13,7 +13,8 @@ DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/*.md"),
      *ROOT.glob("deploy/prepare"), *ROOT.glob("deploy/*.service")]
 )  # fmt: skip
-COMMAND = re.compile(r"\b(hesper-(?:cloud|gateway|dlms|sim)) ([^`\n|;&)#…]*)")
+COMMAND = re.compile(r"\b(hesper-(?:cloud|gateway|dlms|sim)|\./hesper) ([^`\n|;&)#…]*)")
+LAUNCHER_ALONE = {"run", "setup", "test"}
 
 
 def commands(path: Path) -> list[tuple[str, list[str]]]:
@@ -30,6 +31,8 @@ def commands(path: Path) -> list[tuple[str, list[str]]]:
     found = []
     for program, rest in COMMAND.findall(text):
         words = shlex.split(rest.replace("'", " ").replace('"', " "))
+        if program == "./hesper":  # the launcher hands these to the lab
+            program, words = "hesper-lab", [w for w in words if words[0] not in LAUNCHER_ALONE]
         if words and re.fullmatch("[a-z]+", words[0]):
             found.append((program, words))
     return found
