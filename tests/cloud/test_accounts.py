@@ -11,6 +11,7 @@ from hesper_cloud import keys, provision
 from hesper_cloud.accounts import backoff, passwords
 from hesper_cloud.accounts.roles import Actor, Permission, Role
 from hesper_cloud.accounts.tokens import Claim, MachineTokens, TokenRefused
+from hesper_cloud.db.authority import User
 from hesper_cloud.db.engines import open_engine, writing
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.sealing import Opener, SealBroken, Sealer
@@ -18,6 +19,8 @@ from hesper_cloud.services.bundle import Services, assemble
 from hesper_cloud.services.errors import LoginRefused, NotAuthenticated, Unavailable
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 ANN = "asking-politely-1"
@@ -206,6 +209,16 @@ async def test_what_the_authority_did_not_answer_is_taken_back(services, head_en
         await asyncio.to_thread(head_end.authority.turn)
     assert (await again).state in {"queued", "sent"}
     assert len(head_end.commands()) == 1
+
+
+def test_no_error_of_the_database_tells_what_was_to_be_written(head_end):
+    values = {"username": "ann", "role": "viewer", "password_hash": "$argon2id$secret"}
+    with (
+        pytest.raises(IntegrityError) as refused,
+        writing(head_end.databases.authority) as session,
+    ):
+        session.execute(insert(User).values(**values, created_at=NOW))
+    assert "secret" not in str(refused.value)
 
 
 async def test_logins_are_audited(services, head_end):

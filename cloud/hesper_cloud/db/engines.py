@@ -20,12 +20,16 @@ _BEGIN = "hesper_begin"
 def open_engine(url: str, *, read_only: bool = False) -> Engine:
     """Opens an engine on ``url``; with ``read_only`` the database refuses every write.
 
-    The web process opens the authority's database read-only: only the authority writes it.
+    The web process opens the authority's database read-only: only the authority writes it. Errors
+    never repeat parameters, among which are password hashes.
     """
     if make_url(url).get_backend_name() != "sqlite":
         options = {"postgresql_readonly": True} if read_only else {}
-        return create_engine(url, pool_pre_ping=True, execution_options=options)
-    engine = create_engine(_sqlite_url(url, read_only=read_only), pool_size=8, max_overflow=24)
+        return create_engine(
+            url, hide_parameters=True, pool_pre_ping=True, execution_options=options
+        )
+    address = _sqlite_url(url, read_only=read_only)
+    engine = create_engine(address, hide_parameters=True, pool_size=8, max_overflow=24)
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: Any, _record: Any) -> None:
