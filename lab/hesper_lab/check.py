@@ -85,7 +85,7 @@ def observe(system: Running, say: Say, setup_s: float) -> Report:
         operator.close()
         approver.close()
     p99 = delays[min(len(delays) - 1, len(delays) * 99 // 100)] if delays else 0.0
-    reasons = (*_reasons(account), *relay.reasons)
+    reasons = (*broken_promises(account), *relay.reasons)
     return Report(setup_s, account, p99, relay.confirmed_ms, reasons)
 
 
@@ -176,9 +176,10 @@ def _await(condition: Callable[[], bool], seconds: float, what: str) -> None:
         time.sleep(0.02)
 
 
-def _reasons(account: Account) -> list[str]:
+def broken_promises(account: Account) -> list[str]:
+    """Return in words what is wrong with an account; nothing when every promise held."""
     reasons = [
-        f"{what}: {len(examples)} or more, such as {examples[0]}"
+        f"{what}: {getattr(account, what)}, such as {examples[0]}"
         for what, examples in account.examples.items()
     ]
     if account.latched == 0:

@@ -1,16 +1,18 @@
 """What ``./hesper`` runs once the environment is there."""
 
-import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from hesper_lab.processes import Died
-from hesper_lab.site import HOME, LOOPBACK, InUse, StoreKind, Wishes
+from hesper_lab.site import HOME, LOOPBACK, STORES, InUse, NotASite, StoreKind, Wishes, forget
 from hesper_lab.system import Missing
+
+if TYPE_CHECKING:
+    from hesper_lab.check import Report
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
@@ -43,7 +45,8 @@ def demo(
 
     folder = state or HOME / "demo"
     if reset:
-        shutil.rmtree(folder, ignore_errors=True)
+        for each in STORES:
+            forget(folder / each)
     show.run(folder / kind, Wishes(store=kind, console_host=listen), _screen, install=install)
 
 
@@ -68,15 +71,22 @@ def test(context: typer.Context) -> None:
 
 def _check(store: StoreKind, state: Path | None, *, as_json: bool, install: bool) -> int:
     from hesper_lab import check as acceptance
-    from hesper_lab.check_report import show
 
     folder = state or HOME / f"check-{store}"
-    shutil.rmtree(folder, ignore_errors=True)
+    forget(folder)
     report = acceptance.run(
         folder, store, lambda text: _screen.print(text, style="dim"), install=install
     )
+    return conclude(report, as_json=as_json)
+
+
+def conclude(report: "Report", *, as_json: bool) -> int:
+    """Print what an acceptance run found; return the exit code."""
+    from hesper_lab.check import print_json
+    from hesper_lab.check_report import show
+
     if as_json:
-        acceptance.print_json(report)
+        print_json(report)
     else:
         show(report, Console())
     for reason in report.reasons:
@@ -96,6 +106,6 @@ def main() -> None:
     """Run the command line; what a person can mend is said in one line."""
     try:
         app()
-    except (Died, InUse, Missing) as error:
+    except (Died, InUse, Missing, NotASite) as error:
         _screen.print(f"hesper: {error}", style="red", markup=False, highlight=False)
         sys.exit(3)

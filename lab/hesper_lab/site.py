@@ -8,6 +8,7 @@ taken meanwhile is chosen anew.
 import fcntl
 import json
 import secrets
+import shutil
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Literal
@@ -18,11 +19,17 @@ StoreKind = Literal["duckdb", "influx"]
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".hesper"
 PACKAGES = HOME / "packages"
+STORES: tuple[StoreKind, ...] = ("duckdb", "influx")
 LOOPBACK = "127.0.0.1"
+_LOCK_NAME = "lock"
 
 
 class InUse(Exception):
     """Another demo runs on this folder."""
+
+
+class NotASite(Exception):
+    """A folder that was named as a site's holds something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +166,24 @@ class Site:
         return next(account for account in self.accounts if account.role == role)
 
 
+def forget(folder: Path) -> None:
+    """Remove a site with all its state; a folder that is not there is forgotten already.
+
+    Raises:
+        InUse: a run holds the folder.
+        NotASite: it holds something else, which is not ours to remove.
+    """
+    if not folder.exists():
+        return
+    if any(folder.iterdir()) and not (folder / _LOCK_NAME).exists():
+        raise NotASite(f"{folder} holds something else than Hesper's state; name another --state")
+    with _lock(folder):
+        shutil.rmtree(folder)
+
+
 def _lock(folder: Path) -> IO[bytes]:
     """Hold the folder until the process ends or the file is closed."""
-    file = (folder / "lock").open("wb")
+    file = (folder / _LOCK_NAME).open("wb")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

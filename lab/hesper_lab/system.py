@@ -129,24 +129,15 @@ def _unpack(package: str, folder: Path, say: Say) -> bool:
 
 
 def _missing_dependencies(package: str) -> list[str]:
-    listed = subprocess.run(
-        ["apt-cache", "depends", "--recurse", "--important", "--no-suggests", package],
+    """Return what the package manager would install with a package; asking needs no rights."""
+    simulated = subprocess.run(
+        ["apt-get", "install", "--simulate", "-q", "--no-install-recommends", package],
         capture_output=True,
         text=True,
         check=False,
     ).stdout
-    names = {line.strip() for line in listed.splitlines() if line and line[0].isalnum()}
-    return sorted(name for name in names - {package} if not _is_installed(name))
-
-
-def _is_installed(package: str) -> bool:
-    query = subprocess.run(
-        ["dpkg-query", "-W", "-f", "${Status}", package],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return query.stdout.endswith("ok installed")
+    lines = (line.split() for line in simulated.splitlines())
+    return sorted({words[1] for words in lines if words[:1] == ["Inst"]} - {package})
 
 
 def _command_to_type(wanted: Wanted) -> str:
