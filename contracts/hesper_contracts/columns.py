@@ -10,14 +10,13 @@ import zstandard
 from hesper_contracts.frame import Encoding, Refused
 from hesper_contracts.readings import NULLS, PROFILES, QUANTITIES, SCALED, Quantity, Section
 from hesper_contracts.streams import LOW, Cursor
-from hesper_contracts.topics import meter_id
+from hesper_contracts.topics import METER, meter_id
 
 MAX_BODY = 64 * 1024 * 1024
 MAX_CELLS = 4_000_000
 """Rows times columns of one batch: what a few hostile octets may make a consumer allocate."""
 
 Int64s = npt.NDArray[np.int64]
-_POWERS = (1, 1, 2, 4, 4, 8, 8, 8, 8)
 _decompressor = zstandard.ZstdDecompressor()
 
 
@@ -132,11 +131,10 @@ def _quantity(cursor: Cursor) -> Quantity:
 
 
 def _meters(cursor: Cursor) -> tuple[str, ...]:
-    count = cursor.uvarint()
-    if count > len(cursor.view) - cursor.offset:
-        raise Refused(f"{count} meters announced in fewer octets")
-    names = (bytes(cursor.take(cursor.octet())).decode("ascii", "replace") for _ in range(count))
-    return tuple(meter_id(name) for name in names)
+    names = [octets.decode("ascii", "replace") for octets in cursor.texts(cursor.uvarint())]
+    if not all(map(METER.fullmatch, names)):
+        list(map(meter_id, names))  # says which one cannot be a name, and why
+    return tuple(names)
 
 
 def _total(counts: Int64s, columns: int, cells_left: int) -> int:
@@ -157,12 +155,11 @@ def _stream(cursor: Cursor, count: int) -> Int64s:
     if width == 0:
         return np.full(count, low, np.int64)
     planes = np.frombuffer(cursor.take(width * count), np.uint8).reshape(width, count)
-    size = _POWERS[width]
-    octets = np.zeros((count, size), np.uint8)
-    octets[:, :width] = planes.T
-    unsigned = octets.view(f"<u{size}").ravel()
-    shifted: Int64s = unsigned.astype(np.int64) + low
-    return shifted
+    values: Int64s = planes[0].astype(np.int64)
+    for rank in range(1, width):
+        values |= planes[rank].astype(np.int64) << 8 * rank
+    values += low
+    return values
 
 
 def _stepped(cursor: Cursor, counts: Int64s, total: int) -> Int64s:

@@ -76,6 +76,22 @@ class Cursor:
         self.offset = end
         return taken
 
+    def texts(self, count: int) -> list[bytes]:
+        """Return the next texts, each after one octet of length.
+
+        Raises:
+            Refused: fewer octets are left.
+        """
+        octets, start, found = bytes(self.view[self.offset :]), 0, []
+        if count > len(octets):
+            raise Refused(f"{count} texts announced in {len(octets)} octets")
+        for _ in range(count):
+            end = start + 1 + octets[start] if start < len(octets) else start + 1
+            found.append(octets[start + 1 : end])
+            start = end
+        self.take(start)
+        return found
+
     def octet(self) -> int:
         """Return the next octet as a number."""
         return self.take(1)[0]

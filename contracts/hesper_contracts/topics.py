@@ -9,7 +9,7 @@ from hesper_contracts.frame import Kind, Refused
 ROOT = "hesper/v1"
 CLOUD = "cloud"
 _GATEWAY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_METER = re.compile(r"[!-~]{1,32}")
+METER = re.compile(r"[!-~]{1,32}")
 UP = frozenset({Kind.READINGS, Kind.EVENTS, Kind.RESULTS, Kind.STATUS, Kind.REQUESTS, Kind.TUNNEL})
 DOWN = frozenset(
     {Kind.RECEIPTS, Kind.COMMANDS, Kind.CONFIG, Kind.BLOCKS, Kind.ANSWERS, Kind.TUNNEL}
@@ -35,7 +35,7 @@ def meter_id(text: str) -> str:
     Raises:
         Refused: empty, too long, or with blanks or control characters.
     """
-    if not _METER.fullmatch(text):
+    if not METER.fullmatch(text):
         raise Refused(f"{text!r} cannot name a meter: 1 to 32 printable ASCII characters")
     return text
 
