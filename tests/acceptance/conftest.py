@@ -1,6 +1,6 @@
-"""One whole running system for all acceptance tests: broker, 60 meters, gateways, head end.
+"""One whole running system for a module of tests: broker, 60 meters, gateways, head end.
 
-Tests run on it one after another; each leaves it running and reconciled. Whatever a test makes the
+Tests run on it one after another and leave it running. Whatever a test makes the
 store hold besides what meters latched it adds to `System.also_sent`, and whatever relay command was
 confirmed is in `System.confirmed`, so that the last account still adds up.
 """
@@ -176,9 +176,11 @@ class Client:
         self.refusal: str | None = None
         self._answered = threading.Event()
         self._subscribed = threading.Event()
+        self._cut = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         self._client.username_pw_set(account, password)
         self._client.on_connect = self._on_connect
+        self._client.on_disconnect = lambda *_: self._cut.set()
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = lambda _client, _data, message: self.received.append(
             (message.topic, bytes(message.payload))
@@ -201,6 +203,12 @@ class Client:
         """Publishes and waits for the broker's acknowledgement."""
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(PATIENCE_S)
 
+    def send_in_vain(self, topic: str, payload: bytes) -> None:
+        """Publishes what makes the broker cut the connection; returns when it has."""
+        self._cut.clear()
+        self._client.publish(topic, payload, qos=1)
+        assert self._cut.wait(PATIENCE_S)
+
     def payloads(self, topic_end: str) -> list[bytes]:
         """Returns what came on topics with this end."""
         return [payload for topic, payload in self.received if topic.endswith(topic_end)]
@@ -211,7 +219,7 @@ class Client:
         self._client.loop_stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hesper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """The running system, with something of every meter in its store."""
     if system.find("mosquitto", PACKAGES / "mosquitto") is None:
