@@ -8,6 +8,7 @@ entry point, so the cloud runs without one. The authority is a process of its ow
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -82,6 +83,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             )
         )
         async with asyncio.TaskGroup() as group:
+            web = group.create_task(server.serve(), name="web")
+            await server.is_up.wait()
             roles = [
                 group.create_task(head_end.ingest.run(), name="ingest"),
                 group.create_task(
@@ -89,7 +92,6 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 ),
                 group.create_task(head_end.services.live.run(), name="live"),
             ]
-            web = group.create_task(server.serve(), name="web")
             await _either(stop, web)
             server.should_exit = True
             await web
@@ -105,7 +107,23 @@ async def _either(stop: asyncio.Event, web: "asyncio.Task[None]") -> None:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn without signal handlers of its own: this process has one place for them."""
+    """Uvicorn without signal handlers of its own: this process has one place for them.
+
+    The other roles wait until ``is_up``. A console may look through all of the interpreter's
+    objects while it starts (NiceGUI looks for its server so), and CPython cannot finish a tuple
+    that another thread is just building when somebody else holds it: SystemError, and the end.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts up, and tells the other roles that it is over, well or not."""
+        try:
+            await super().startup(sockets)
+        finally:
+            self.is_up.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
