@@ -189,7 +189,6 @@ def test_debians_mosquitto_runs_from_a_folder_of_our_own(
         wait_until(lambda: accepts(site.ports.broker), child, 20, "listening")
         loaded = Path(f"/proc/{child.pid}/maps").read_text()
         assert f"{unpacked}/usr/lib" in loaded
-        assert "libcjson" in loaded
     finally:
         child.stop()
         site.lock.close()
