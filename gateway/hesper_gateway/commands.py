@@ -186,8 +186,8 @@ class Executor:
         name = self._mandate.names.get(command.meter)
         if name is None:
             return Outcome("rejected", f"{command.meter} cannot be commanded at this gateway")
-        if command.logical_device_name not in {name, None}:
-            return Outcome("rejected", f"{command.meter} is configured with another device name")
+        if command.logical_device_name != name:
+            return Outcome("rejected", f"{command.meter} has another device name at this gateway")
         return None
 
     async def _accept(self, command: Command, digest: bytes) -> None:

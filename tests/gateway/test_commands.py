@@ -243,6 +243,7 @@ async def test_what_is_not_trusted_changes_nothing(desk: Desk, payload: bytes) -
         ({"not_before": NOON + timedelta(seconds=30)}, "rejected"),
         ({"meter": "M9"}, "rejected"),
         ({"logical_device_name": NAMES["M2"]}, "rejected"),
+        ({"logical_device_name": None}, "rejected"),
     ],
 )
 async def test_trusted_but_not_fitting_is_answered_and_journalled(
