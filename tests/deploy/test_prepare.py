@@ -45,9 +45,10 @@ def running(log: Path, *command: object, **environment: str) -> Iterator["subpro
         process.wait(20)
 
 
-def until(condition, what: str, *logs: Path):
+def until(condition, what: str, processes: dict[Path, "subprocess.Popen[bytes]"]):
+    logs = processes.keys()
     end = time.monotonic() + DEADLINE_S
-    while time.monotonic() < end:
+    while time.monotonic() < end and all(each.poll() is None for each in processes.values()):
         if found := condition():
             return found
         time.sleep(0.05)
@@ -111,23 +112,24 @@ def test_the_prepared_site_runs(site, root, programs, tmp_path):
         "HESPER_WEB__PORT": str(web_port),
     }
     cloud_toml = site / "cloud/cloud.toml"
+    processes: dict[Path, subprocess.Popen[bytes]] = {}
     with ExitStack() as stack:
 
         def start(name: str, *command: object) -> None:
-            stack.enter_context(running(tmp_path / name, *command, **settings))
+            log = tmp_path / name
+            processes[log] = stack.enter_context(running(log, *command, **settings))
 
         start("broker", mosquitto, "-c", conf)
         start("cloud", programs / "hesper-cloud", "run", "--config", cloud_toml)
         start("authority", programs / "hesper-cloud", "authority", "--config", cloud_toml)
         start("gateway", programs / "hesper-gateway", "run", "--config", gateway)
-        logs = [tmp_path / name for name in ("broker", "cloud", "authority", "gateway")]
         base = f"http://127.0.0.1:{web_port}"
-        until(lambda: ask(f"{base}/health"), "health", *logs)
+        until(lambda: ask(f"{base}/health"), "health", processes)
         login = {"username": "admin", "password": (site / "admin.password").read_text().strip()}
         token = ask(f"{base}/api/v1/auth/login", body=login)["token"]
         gateways = until(
             lambda: [g for g in ask(f"{base}/api/v1/gateways", token) if g["state"] == "online"],
-            "gateway", *logs,
+            "gateway", processes,
         )  # fmt: skip
         assert [g["id"] for g in gateways] == ["gw-1"]
         connected = runpy.run_path(str(root / "deploy/connected.py"))["is_connected"]
