@@ -310,6 +310,16 @@ async def test_an_alert_is_acknowledged_after_its_audit_row(client, deciding, se
     assert (await get(client, ann, "/overview/attention"))[0]["cause"] == "silent-meter"
 
 
+@pytest.mark.parametrize(("scheme", "secure"), [("http", False), ("https", True)])
+async def test_a_cookie_that_came_over_tls_never_leaves_without(client, scheme, secure):
+    body = {"username": "ann", "password": PASSWORDS["ann"]}
+    answer = await client.post(f"{scheme}://hesper.test/api/v1/auth/login", json=body)
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert ("secure" in cookie) is secure
+
+
 async def test_a_cookie_needs_our_own_origin_to_change_things(client, deciding):
     body = {"username": "ann", "password": PASSWORDS["ann"]}
     await client.post("/api/v1/auth/login", json=body)

@@ -222,6 +222,16 @@ def test_a_reconnect_does_not_wait_behind_a_crowd_of_disconnects(head_end):
     assert [each.kind for each in head_end.published()] == ["relay.reconnect"]
 
 
+@pytest.mark.parametrize("step_s", [-7200, -60, 60])
+def test_neither_a_restart_nor_a_clock_set_back_frees_a_budget(head_end, clock, step_s):
+    use_policy(head_end, per_hour=1, seconds_between=0)
+    first, second = more_meters(head_end, 2)
+    head_end.approve(head_end.ask_disconnect(meter=first).outcome["command"])
+    clock.advance(step_s)
+    head_end.start_authority()
+    assert "budget of 1" in reason(head_end.ask_disconnect(meter=second))
+
+
 def test_approved_in_bulk_still_leaves_one_by_one_within_the_budget(head_end, clock):
     use_policy(head_end, per_hour=3, seconds_between=10)
     commands = [

@@ -56,8 +56,8 @@ async def login(request: Request, credentials: Credentials, services: Have) -> R
         session.token,
         expires=session.expires_at,
         httponly=True,
-        samesite="lax",
-        secure=services.sources.settings.web.secure_cookies,
+        samesite="strict",
+        secure=services.sources.settings.web.secure_cookies or request.url.scheme == "https",
     )
     return response
 
