@@ -18,6 +18,7 @@ from hesper_cloud.services.sources import Sources
 
 WAIT = timedelta(seconds=5)
 _POLL_S = 0.004
+_IN_HAND_S = 0.5  # what the authority had in hand when it was taken back is settled by then
 
 
 class AuthorityLink:
@@ -44,9 +45,11 @@ class AuthorityLink:
         deadline = asyncio.get_running_loop().time() + WAIT.total_seconds()
         state, outcome = await asyncio.to_thread(self._outcome, request_id)
         while state == "new":
+            pause_s = _POLL_S
             if asyncio.get_running_loop().time() >= deadline:
                 await asyncio.to_thread(self._take_back, request_id)
-            await asyncio.sleep(_POLL_S)
+                pause_s = _IN_HAND_S
+            await asyncio.sleep(pause_s)
             state, outcome = await asyncio.to_thread(self._outcome, request_id)
         if state == "refused":
             raise Refused(str((outcome or {}).get("reason", "refused")))
