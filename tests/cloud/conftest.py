@@ -1,14 +1,19 @@
 """A head end on disk for tests: both databases, keys, three people, one gateway, two meters."""
 
 import shutil
+import socket
+import subprocess
 import threading
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hesper_cloud import keys, provision
 from hesper_cloud.authority.case import seal_context
@@ -25,6 +30,25 @@ from hesper_contracts.results import CommandResult, RelayReading, ResultState
 from hesper_contracts.signing import Keyring, Signer
 from sqlalchemy import select
 
+INFLUXD = shutil.which("influxd") or "/usr/bin/influxd"
+INFLUX_START_S = 30.0
+INFLUX_CONFIG = """
+reporting-disabled = true
+bind-address = "127.0.0.1:{rpc}"
+[meta]
+  dir = "{folder}/meta"
+[data]
+  dir = "{folder}/data"
+  wal-dir = "{folder}/wal"
+  query-log-enabled = false
+[http]
+  bind-address = "127.0.0.1:{http}"
+  log-enabled = false
+[monitor]
+  store-enabled = false
+[ifql]
+  enabled = false
+"""
 START = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 PASSWORDS = {
     "vic": "viewing-only-1",
@@ -241,3 +265,39 @@ def head_end_factory(
 @pytest.fixture
 def head_end(head_end_factory: Callable[[], HeadEnd]) -> HeadEnd:
     return head_end_factory()
+
+
+@pytest.fixture(scope="session")
+def influx_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real InfluxDB 1.x on free ports; its address."""
+    if not Path(INFLUXD).exists():
+        pytest.skip("influxd is not installed")
+    folder = tmp_path_factory.mktemp("influxd")
+    http, rpc = free_ports(2)
+    config = folder / "influxdb.conf"
+    config.write_text(INFLUX_CONFIG.format(folder=folder, http=http, rpc=rpc))
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen([INFLUXD, "-config", str(config)], stdout=log, stderr=log)
+    url, deadline = f"http://127.0.0.1:{http}", time.monotonic() + INFLUX_START_S
+    while not answers(url):
+        assert server.poll() is None, (folder / "log").read_text()
+        assert time.monotonic() < deadline, "influxd does not answer"
+        time.sleep(0.05)
+    yield url
+    server.kill()
+    server.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/ping").is_success
+    except httpx.TransportError:
+        return False

@@ -1,15 +1,9 @@
 """What every store promises, held against each adapter; InfluxDB is a real server."""
 
 import secrets
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from hesper_cloud.stores.blocks import block_of
@@ -28,66 +22,9 @@ ENERGY = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
 VOLTAGE = Quantity(bytes((1, 0, 32, 7, 0, 255)), -1, 35)
 EPOCH = "00112233445566ff"
 DIGEST = "ab" * 32
-DEADLINE_S = 30.0
 
 Rows = dict[str, list[tuple[int, int | None]]]  # meter → (captured_at, energy)
 OpenStore = Callable[[], ReadingStore]
-
-
-INFLUXD = shutil.which("influxd") or "/usr/bin/influxd"
-INFLUX_CONFIG = """
-reporting-disabled = true
-bind-address = "127.0.0.1:{rpc}"
-[meta]
-  dir = "{folder}/meta"
-[data]
-  dir = "{folder}/data"
-  wal-dir = "{folder}/wal"
-  query-log-enabled = false
-[http]
-  bind-address = "127.0.0.1:{http}"
-  log-enabled = false
-[monitor]
-  store-enabled = false
-[ifql]
-  enabled = false
-"""
-
-
-@pytest.fixture(scope="module")
-def influx_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real InfluxDB 1.x on free ports; its address."""
-    if not Path(INFLUXD).exists():
-        pytest.skip("influxd is not installed")
-    folder = tmp_path_factory.mktemp("influxd")
-    http, rpc = free_ports(2)
-    config = folder / "influxdb.conf"
-    config.write_text(INFLUX_CONFIG.format(folder=folder, http=http, rpc=rpc))
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen([INFLUXD, "-config", str(config)], stdout=log, stderr=log)
-    url, deadline = f"http://127.0.0.1:{http}", time.monotonic() + DEADLINE_S
-    while not answers(url):
-        assert server.poll() is None, (folder / "log").read_text()
-        assert time.monotonic() < deadline, "influxd does not answer"
-        time.sleep(0.05)
-    yield url
-    server.kill()
-    server.wait()
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/ping").is_success
-    except httpx.TransportError:
-        return False
 
 
 @pytest.fixture(params=["duckdb", "influx", "influx-shared"])
