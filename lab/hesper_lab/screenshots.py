@@ -32,6 +32,7 @@ DESK, PHONE = (1440, 900), (390, 844)
 PLACES = {
     "overview": "/",
     "meters": "/meters",
+    "gaps": "/gaps",
     "gateways": "/gateways",
     "alerts": "/alerts",
     "commands": "/commands",

@@ -96,7 +96,7 @@ def test_tiles_lead_to_their_lists_and_colour_only_what_is_abnormal():
     online, complete, alerts, stored, load, commands = tiles.tiles(FIGURES, NOW)
     assert online.target == "/meters?view=silent"
     assert (complete.tone, complete.value) == ("warning", "99.3")
-    assert (alerts.tone, alerts.note) == ("critical", "oldest 14 min · 5 open in all")
+    assert (alerts.tone, alerts.note) == ("critical", "oldest 14 min · 5 open")
     assert (stored.tone, load.tone, commands.tone) == ("normal", "normal", "normal")
     assert (load.value, load.unit) == ("60.5", "MW")
 

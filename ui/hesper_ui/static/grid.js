@@ -57,15 +57,15 @@
 
   const fixed = (width) => ({ width, minWidth: width, sortable: false });
   const columns = [
-    { colId: "id", headerName: "Serial", width: 168, minWidth: 150, pinned: "left", ...drawn(link) },
-    { colId: "state", headerName: "Status", ...fixed(118), ...drawn((row) => marked(row.state.mark, row.state.word)) },
-    { colId: "relay", headerName: "Relay", width: 140, minWidth: 140, ...drawn((row) => marked(row.relay.mark, row.relay.word)) },
-    { colId: "customer", field: "customer", headerName: "Customer", minWidth: 120, flex: 1, tooltipField: "customer", ...plain },
-    { colId: "address", field: "address", headerName: "Address", minWidth: 120, flex: 1, tooltipField: "address", ...plain },
-    { colId: "gateway", field: "gateway", headerName: "Gateway", width: 92, minWidth: 88, ...plain },
-    { colId: "model", field: "model", headerName: "Model", minWidth: 190, flex: 1.5, tooltipField: "model", sortable: false, ...plain },
-    { colId: "firmware", field: "firmware", headerName: "Firmware", ...fixed(118), ...plain },
-    { colId: "last_contact", headerName: "Last contact", width: 112, minWidth: 112, ...drawn((row) => ago(row.last_contact)) },
+    { colId: "id", headerName: "Serial", width: 160, minWidth: 150, pinned: "left", ...drawn(link) },
+    { colId: "state", headerName: "Status", ...fixed(114), ...drawn((row) => marked(row.state.mark, row.state.word)) },
+    { colId: "relay", headerName: "Relay", width: 130, minWidth: 126, ...drawn((row) => marked(row.relay.mark, row.relay.word)) },
+    { colId: "customer", field: "customer", headerName: "Customer", minWidth: 128, flex: 1.2, tooltipField: "customer", ...plain },
+    { colId: "address", field: "address", headerName: "Address", minWidth: 128, flex: 1.2, tooltipField: "address", ...plain },
+    { colId: "gateway", field: "gateway", headerName: "Gateway", width: 88, minWidth: 84, ...plain },
+    { colId: "model", field: "model", headerName: "Model", minWidth: 184, flex: 1, tooltipField: "model", sortable: false, ...plain },
+    { colId: "firmware", field: "firmware", headerName: "Firmware", ...fixed(112), ...plain },
+    { colId: "last_contact", headerName: "Last contact", width: 110, minWidth: 110, ...drawn((row) => ago(row.last_contact)) },
   ];
 
   const source = {

@@ -71,7 +71,7 @@ def _complete(figures: Overview) -> Tile:
 
 def _alerts(figures: Overview, now: datetime) -> Tile:
     oldest = figures.oldest_critical_at
-    note = f"{grouped(figures.alerts_open)} open in all" if figures.alerts_open else "none open"
+    note = f"{grouped(figures.alerts_open)} open" if figures.alerts_open else "none open"
     if figures.critical_alerts and oldest is not None:
         note = f"oldest {age_text((now - oldest).total_seconds())} · {note}"
     return Tile(
