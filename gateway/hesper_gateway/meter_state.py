@@ -52,9 +52,13 @@ class MeterState:
     why: str = ""
     not_before: float = 0.0
 
-    def may_try(self) -> bool:
-        """Whether the pause after the last failure is over."""
-        return self.now() >= self.not_before
+    def ready_at(self) -> float:
+        """Return when the pause is over; at once where a clock that was set back prolonged it."""
+        schedule = self.schedule
+        longest_s = max(schedule.back_off_max_s, schedule.back_off_s * REFUSED_FACTOR)
+        if self.not_before > self.now() + longest_s * (1 + JITTER):
+            self.not_before = 0.0
+        return self.not_before
 
     def succeeded(self) -> Event | None:
         """Count a success; return the event to tell when the meter was gone before."""

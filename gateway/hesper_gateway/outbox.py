@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 DEFAULT_QUOTA_OCTETS = 512 * 1024 * 1024
 ALARM_PERCENT = 80
 LARGEST_BODY = batch.MAX_PAYLOAD - 64
+EVENTS_PER_BATCH = 1000
 _Appended = tuple[int, int, int]
 """Sequence, its octets, octets evicted for it."""
 
@@ -131,31 +132,40 @@ class Outbox:
     async def append_events(
         self, new: Sequence[events.Event], progress: marks.Marks | None = None
     ) -> int:
-        """Stores events, and how far a meter's log was read, in one transaction; durable on return.
+        """Stores events, and with the last one how far the meter's log was read; then durable.
 
         Taken beyond the quota, too. Without any event only the marks are stored.
 
         Returns:
-            The sequence of the batch; 0 when there was none.
+            The sequence of the last batch; 0 when there was none.
 
         Raises:
             StorageFull: not even the ballast made room.
         """
-        told = events.EventList(tuple(new))
-
-        def seal(epoch: str, sequence: int) -> bytes:
-            return events.to_payload(told, epoch, sequence)
+        *full, last = [
+            new[at : at + EVENTS_PER_BATCH] for at in range(0, len(new) or 1, EVENTS_PER_BATCH)
+        ]
+        for part in full:  # the whole log of a meter may be more than one batch holds
+            await self._append(self._events(part))
 
         def also(connection: sqlite3.Connection) -> None:
             marks.store(connection, progress or {})
 
         sequence = 0
-        if new:
-            sequence = await self._append(self._new(Kind.EVENTS, seal), also)
+        if last:
+            sequence = await self._append(self._events(last), also)
         else:
             await self._database.write(also)
         self.progress.moved(progress or {})
         return sequence
+
+    def _events(self, new: Sequence[events.Event]) -> NewBatch:
+        told = events.EventList(tuple(new))
+
+        def seal(epoch: str, sequence: int) -> bytes:
+            return events.to_payload(told, epoch, sequence)
+
+        return self._new(Kind.EVENTS, seal)
 
     async def append_result(
         self, result: results.CommandResult, also: Job[None] | None = None

@@ -125,7 +125,7 @@ class Stop:
 
     def ready_at(self) -> float:
         """Return when it may be visited: something is due, and the back-off is over."""
-        return max(self.plan.next_at(), self.state.not_before)
+        return max(self.plan.next_at(), self.state.ready_at())
 
     def plan_after(self, visited: Visited, due: set[Work]) -> None:
         """Plan anew with what the visit of `visited_at` brought of what was due."""

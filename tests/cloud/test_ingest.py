@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hesper_cloud.db import migrate, registry
 from hesper_cloud.db.engines import open_engine, reading
+from hesper_cloud.ingest.consumer import Connection, Consumer
 from hesper_cloud.ingest.message import batch_id
 from hesper_cloud.ingest.run import Ingest
 from hesper_cloud.latest import LatestValues
@@ -361,6 +362,12 @@ class Moody(DuckDbStore):
 
     unavailable = 0
     hated = ""
+    is_down = False
+
+    def latest_rows(self) -> Iterator[Any]:
+        if self.is_down:
+            raise StoreUnavailable("it is down")
+        return super().latest_rows()
 
     def write(self, group: Group) -> Written:
         if self.unavailable:
@@ -383,6 +390,35 @@ async def test_no_receipt_before_the_store_took_it(
         assert (await gateway.receipt()).verdict == "stored"
     assert moody.unavailable == 0
     assert len(head.stored()) == 1
+
+
+async def test_it_can_be_stopped_while_the_store_is_down_from_the_start(
+    head: Head, tmp_path: Path
+) -> None:
+    head.store.close()
+    head.store = Moody(tmp_path / "moody.duckdb")
+    head.store.is_down = True
+    ingest = Ingest(head.settings, head.store, head.engine, SIGNER, head.latest)
+    task = asyncio.create_task(ingest.run())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ingest._stop.is_set()  # else its thread tries on, and the process never ends
+
+
+def test_messages_without_a_window_are_bounded_too(broker: Any) -> None:
+    """A broker holds back QoS 1 only; a flood at QoS 0 must not fill the memory."""
+    strange: list[str] = []
+    consumer = Consumer(
+        Connection("127.0.0.1", broker.port, "hesper/v1", receive_maximum=10),
+        lambda topic, _payload, _reason: strange.append(topic),
+    )
+    message = mqtt.MQTTMessage(mid=0, topic=TOPICS.up("gw-1", Kind.READINGS).encode())
+    for _ in range(100):
+        consumer._on_message(consumer._client, None, message)
+    assert consumer.messages.qsize() == 10
+    assert strange == []
 
 
 async def test_only_the_batch_that_the_store_refuses_is_rejected(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from hesper_contracts import batch, events, results
 from hesper_contracts.frame import Kind
@@ -206,3 +207,17 @@ async def test_age_of_the_backlog(
     assert outbox.oldest_unreceipted_at() is None
     await outbox.append_readings([section("M1", 900)])
     assert outbox.oldest_unreceipted_at() == NOON
+
+
+async def test_more_events_than_one_batch_holds_become_several(outbox: Outbox) -> None:
+    event_log = bytes((0, 0, 99, 98, 0, 255))
+    many = [msgspec.structs.replace(EVENT, id=f"e{n}") for n in range(2500)]
+    last = await outbox.append_events(many, {("M1", event_log): 7})
+    assert outbox.urgent() == [last - 2, last - 1, last]
+    told = [
+        each.id
+        for sequence in outbox.urgent()
+        for each in events.from_payload(payload(outbox, sequence)).events
+    ]
+    assert told == [each.id for each in many]
+    assert outbox.progress.last_capture("M1", event_log) == 7

@@ -73,7 +73,7 @@ class Consumer:
             strange: Called with topic, payload and reason for a message on no topic of ours.
             clock: Tells epoch seconds.
         """
-        self.messages: queue.Queue[Message] = queue.Queue()  # bounded by the receive maximum
+        self.messages: queue.Queue[Message] = queue.Queue()  # bounded by the receive maximum …
         self.announced = threading.Event()
         self._connection = connection
         self._strange = strange
@@ -203,6 +203,8 @@ class Consumer:
             self.acknowledge(delivery)
             return
         metrics.MESSAGES.labels(address.kind).inc()
+        if received.qos == 0 and self.messages.qsize() >= self._connection.receive_maximum:
+            return  # … and at QoS 0, where the broker keeps no count, by this
         self.messages.put(
             Message(
                 topic,

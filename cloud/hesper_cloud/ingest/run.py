@@ -56,18 +56,15 @@ class Rate:
 
     def rows_committed(self, rows: CommittedRows) -> None:
         """Counts new rows."""
-        self._counts.append((time.monotonic(), int(rows.accepted.sum())))
-        self._forget()
+        now = time.monotonic()
+        self._counts.append((now, int(rows.accepted.sum())))
+        while self._counts[0][0] < now - _RATE_WINDOW_S:
+            self._counts.popleft()
 
     def per_second(self) -> float:
-        """Returns the mean over the window."""
-        self._forget()
-        return sum(count for _, count in tuple(self._counts)) / _RATE_WINDOW_S
-
-    def _forget(self) -> None:
+        """Returns the mean over the window; may be asked from any thread."""
         oldest = time.monotonic() - _RATE_WINDOW_S
-        while self._counts and self._counts[0][0] < oldest:
-            self._counts.popleft()
+        return sum(count for at, count in tuple(self._counts) if at >= oldest) / _RATE_WINDOW_S
 
 
 class CacheFeed:
@@ -149,7 +146,11 @@ class Ingest:
 
     async def run(self) -> None:
         """Runs until cancelled; ends with the writer's error if it failed."""
-        await asyncio.to_thread(until_stored, self._load_latest, self._stop)
+        try:
+            await asyncio.to_thread(until_stored, self._load_latest, self._stop)
+        except asyncio.CancelledError:
+            self._stop.set()  # the thread would try a store that is down for ever
+            raise
         self.consumer.start()
         writer = asyncio.create_task(asyncio.to_thread(self._work), name="ingest writer")
         try:

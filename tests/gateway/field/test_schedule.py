@@ -169,9 +169,9 @@ def test_a_meter_that_goes_is_told_once_and_once_when_it_is_back(caplog):
     for _ in range(8):
         events.append(state.failed(MeterSilent("no answer")))
         pauses.append(state.not_before - clock.time_s)
-        assert not state.may_try()
+        assert state.ready_at() > clock.time_s
         clock.time_s = state.not_before
-        assert state.may_try()
+        assert state.ready_at() <= clock.time_s
     assert [event is not None for event in events] == [True] + [False] * 7
     assert events[0].code == "meter.unreachable"
     assert events[0].attributes["hop"] == "link"
@@ -181,8 +181,16 @@ def test_a_meter_that_goes_is_told_once_and_once_when_it_is_back(caplog):
     back = state.succeeded()
     assert back is not None
     assert back.code == "meter.reachable"
-    assert state.may_try()
+    assert state.ready_at() <= clock.time_s
     assert len(caplog.records) == 2
+
+
+def test_a_clock_set_back_does_not_prolong_a_pause():
+    clock = Hands()
+    state = MeterState("HES1", ScheduleConfig(), clock.now)
+    state.failed(MeterSilent("no answer"))
+    clock.time_s -= 86400
+    assert state.ready_at() <= clock.time_s
 
 
 def test_refused_credentials_are_left_alone_for_longer():
