@@ -6,7 +6,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from console_double.fleet import Fleet
 from hesper_contracts.quality import Quality
-from hesper_ui.services import AttentionRow, FleetLoad, GapRow, Invalid, Overview, Series
+from hesper_ui.services import (
+    AttentionRow,
+    CommandRow,
+    FleetLoad,
+    GapRow,
+    Invalid,
+    Overview,
+    Series,
+)
 from hesper_ui.views import (
     attention_words,
     charts,
@@ -15,6 +23,7 @@ from hesper_ui.views import (
     load_profile,
     looks,
     meter_list,
+    registers,
     relay,
     tiles,
     wording,
@@ -222,3 +231,46 @@ def test_gateways_say_what_is_unusual():
     assert gateway_words.outbox(replace(online, outbox_percent=85)).mark == "warning"
     assert gateway_words.clock(replace(online, clock_offset_ms=-7000)).word == "−7000 ms"
     assert gateway_words.meters(replace(online, meters_total=None)) == "44 registered"
+
+
+def test_the_dialog_asks_for_a_second_person_only_where_the_policy_does():
+    detail = Fleet().detail(next(iter(Fleet().meters)))
+    alone = replace(detail, second_person=frozenset({"relay.disconnect"}))
+    assert relay.needs_second_person(alone, "disconnect")
+    assert not relay.needs_second_person(alone, "reconnect")
+    said = relay.words("reconnect", "HES1", second_person=False)
+    assert "approv" not in f"{said.consequence} {said.sent}"
+    assert said.note == relay.ALONE_NOTE
+
+
+def test_registers_stand_in_the_order_people_read_them():
+    detail = next(iter(Fleet().meters))
+    shuffled = sorted(Fleet().latest(detail), key=lambda row: row.logical_name)
+    names = [row.logical_name for row in registers.ordered(shuffled)]
+    assert names[0] == "1.0.1.8.0.255"
+    assert names.index("1.0.32.7.0.255") < names.index("1.0.31.7.0.255")
+    assert registers.RELAY not in names
+
+
+def test_a_confirmed_command_says_what_the_meter_showed():
+    command = CommandRow(
+        id="c",
+        kind="relay.disconnect",
+        meter="HES1",
+        gateway="gw",
+        state="confirmed",
+        requester="ann",
+        approver="ben",
+        reason="moved out",
+        created_at=NOW,
+        queued_at=NOW,
+        sent_at=NOW,
+        not_after=NOW,
+        updated_at=NOW + timedelta(seconds=1.4),
+        detail="read back",
+        relay_before=True,
+        relay_after=False,
+    )
+    assert looks.evidence(command) == "relay read disconnected, 1.4 s after approval"
+    failed = replace(command, state="failed", detail="the meter refused")
+    assert looks.evidence(failed) == "the meter refused"

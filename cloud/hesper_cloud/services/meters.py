@@ -136,7 +136,7 @@ class Meters:
                 raise NotFound(f"there is no meter {meter_id}")
             gateway = session.get(Gateway, meter.gateway_id) if meter.gateway_id else None
             severity = meter_list.severities(session, [meter_id]).get(meter_id)
-        pending, blocked = self._command_view(meter_id, now)
+        pending, blocked, second_person = self._command_view(meter_id, now)
         load_w, load_at = self._load(meter_id)
         return MeterDetail(
             row=meter_list.row(meter, self._sources.settings.rules, now, severity),
@@ -151,12 +151,13 @@ class Meters:
             pending_command=pending,
             disconnect_blocked=blocked[DISCONNECT],
             reconnect_blocked=blocked[RECONNECT],
+            second_person=second_person,
         )
 
     def _command_view(
         self, meter_id: str, now: datetime
-    ) -> tuple[CommandRow | None, dict[str, str | None]]:
-        """Returns the open command and, by the authority's own rules, what blocks another."""
+    ) -> tuple[CommandRow | None, dict[str, str | None], frozenset[str]]:
+        """Returns the open command, what blocks another and which kinds two people must want."""
         meter = facts.meter_facts(self._sources.registry, meter_id)
         blocked: dict[str, str | None] = {}
         with reading(self._sources.authority) as session:
@@ -170,7 +171,7 @@ class Meters:
                     blocked[kind] = None
                 except rules.Denied as refusal:
                     blocked[kind] = str(refusal)
-        return (command_row(pending) if pending else None), blocked
+        return (command_row(pending) if pending else None), blocked, frozenset(policy.four_eyes)
 
     def _load(self, meter_id: str) -> tuple[int | None, datetime | None]:
         latest = self._sources.latest

@@ -241,6 +241,7 @@ class Fleet:
             pending_command=pending,
             disconnect_blocked=life or blocked,
             reconnect_blocked=blocked,
+            second_person=frozenset({"relay.disconnect", "relay.reconnect"}),
         )
 
     def latest(self, meter: str) -> list[LatestValue]:

@@ -7,7 +7,7 @@ from nicegui import ui
 from hesper_ui.desk import Desk
 from hesper_ui.dialogs.sheet import entry, sheet
 from hesper_ui.elements import Text, ago, box
-from hesper_ui.services import CommandRow, MeterDetail
+from hesper_ui.services import CommandRow, MeterDetail, RelayAction
 from hesper_ui.views import relay
 from hesper_ui.views.looks import command_kind, relay_state
 
@@ -19,9 +19,9 @@ def approve(
 ) -> None:
     """Opens the approval of one command."""
     cutting = command.kind == "relay.disconnect"
-    verb = "disconnect" if cutting else "reconnect"
+    verb: RelayAction = "disconnect" if cutting else "reconnect"
     with sheet(host, f"Approve: {command_kind(command.kind).lower()} to {command.meter}?") as page:
-        Text(relay.words("disconnect" if cutting else "reconnect", command.meter).consequence, "p")
+        Text(relay.words(verb, command.meter, second_person=True).consequence, "p")
         _facts(command, detail)
         password = entry(
             "Your password (required)", lambda: page.allow(bool(password.value)), password=True

@@ -27,7 +27,8 @@ class RelayDialog:
         self._detail = detail
         self._action: RelayAction = action
         self._done = done
-        self._words = relay.words(action, detail.row.id)
+        second_person = relay.needs_second_person(detail, action)
+        self._words = relay.words(action, detail.row.id, second_person=second_person)
         self._key = str(uuid.uuid4())
         self._sheet: Sheet | None = None
 
@@ -43,7 +44,7 @@ class RelayDialog:
             self._other.set_visibility(False)
             self._digits = entry("Last 4 digits of the serial number (required)", self._check)
             self._digits.props("inputmode=numeric maxlength=4").mark("serial-tail")
-            Text(relay.APPROVAL_NOTE, "p", "meta")
+            Text(words.note, "p", "meta")
             kind = "danger" if self._action == "disconnect" else "primary"
             self._sheet.buttons(words.keep, words.act, kind, self._send)
         self._check()

@@ -63,10 +63,11 @@ def steps(command: CommandRow) -> None:
     reached = steps_reached(command.state)
     if reached is None:
         return
+    approval_counts = command.approver is not None or command.state == "awaiting_approval"
     with box("ol", "steps", aria_label="Progress"):
         for index, step in enumerate(STEPS):
-            if step == APPROVED and command.kind == "relay.read":
-                continue  # reading needs no second person
+            if step == APPROVED and not approval_counts:
+                continue
             done = index <= reached - 1 or (index == 0)
             Text(
                 step,

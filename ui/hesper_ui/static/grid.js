@@ -57,13 +57,13 @@
 
   const fixed = (width) => ({ width, minWidth: width, sortable: false });
   const columns = [
-    { colId: "id", headerName: "Serial", width: 160, minWidth: 150, pinned: "left", ...drawn(link) },
+    { colId: "id", headerName: "Serial", width: 168, minWidth: 168, pinned: "left", ...drawn(link) },
     { colId: "state", headerName: "Status", ...fixed(114), ...drawn((row) => marked(row.state.mark, row.state.word)) },
     { colId: "relay", headerName: "Relay", width: 130, minWidth: 126, ...drawn((row) => marked(row.relay.mark, row.relay.word)) },
-    { colId: "customer", field: "customer", headerName: "Customer", minWidth: 128, flex: 1.2, tooltipField: "customer", ...plain },
-    { colId: "address", field: "address", headerName: "Address", minWidth: 128, flex: 1.2, tooltipField: "address", ...plain },
-    { colId: "gateway", field: "gateway", headerName: "Gateway", width: 88, minWidth: 84, ...plain },
-    { colId: "model", field: "model", headerName: "Model", minWidth: 184, flex: 1, tooltipField: "model", sortable: false, ...plain },
+    { colId: "customer", field: "customer", headerName: "Customer", minWidth: 128, flex: 1, tooltipField: "customer", ...plain },
+    { colId: "address", field: "address", headerName: "Address", minWidth: 128, flex: 1, tooltipField: "address", ...plain },
+    { colId: "gateway", field: "gateway", headerName: "Gateway", width: 86, minWidth: 84, ...plain },
+    { colId: "model", field: "model", headerName: "Model", minWidth: 194, flex: 0.6, tooltipField: "model", sortable: false, ...plain },
     { colId: "firmware", field: "firmware", headerName: "Firmware", ...fixed(112), ...plain },
     { colId: "last_contact", headerName: "Last contact", width: 110, minWidth: 110, ...drawn((row) => ago(row.last_contact)) },
   ];

@@ -26,6 +26,7 @@ APPROVAL_NOTE = (
     "A second person with the approver role must confirm within 15 minutes, "
     "else the request expires."
 )
+ALONE_NOTE = "The policy in force asks for no second person: this leaves at once."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +38,36 @@ class Words:
     keep: str
     act: str
     sent: str
+    note: str
 
 
-def words(action: RelayAction, meter: str) -> Words:
+def needs_second_person(detail: MeterDetail, action: RelayAction) -> bool:
+    """Says whether the policy in force wants another person to approve this."""
+    return f"relay.{action}" in detail.second_person
+
+
+def words(action: RelayAction, meter: str, *, second_person: bool) -> Words:
     """Returns the texts for cutting or restoring the supply of ``meter``."""
+    when = "within about 10 seconds" + (" of approval" if second_person else "")
+    sent = "requested; it waits for an approver" if second_person else "is on its way"
+    verb = "Request" if second_person else "Start"
+    note = APPROVAL_NOTE if second_person else ALONE_NOTE
     if action == "disconnect":
         return Words(
             f"Disconnect supply to {meter}?",
-            "The premises lose power within about 10 seconds of approval and stay without it "
-            "until a reconnection is approved.",
+            f"The premises lose power {when} and stay without it until they are reconnected.",
             "Keep connected",
-            "Request disconnect",
-            f"Disconnect of {meter} requested; it waits for an approver.",
+            f"{verb} disconnect",
+            f"Disconnect of {meter} {sent}.",
+            note,
         )
     return Words(
         f"Reconnect supply to {meter}?",
-        "The premises get power back within about 10 seconds of approval; "
-        "whatever was switched on there starts again.",
+        f"The premises get power back {when}; whatever was switched on there starts again.",
         "Leave disconnected",
-        "Request reconnect",
-        f"Reconnection of {meter} requested; it waits for an approver.",
+        f"{verb} reconnect",
+        f"Reconnection of {meter} {sent}.",
+        note,
     )
 
 
