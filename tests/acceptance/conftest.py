@@ -25,7 +25,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 CAPTURE_PERIOD_S = 3
 POLL_S = 0.05
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 DRAIN_S = 60.0
 LOAD_PROFILE = "1.0.99.1.0.255"
 TERMINAL = {"confirmed", "failed", "rejected", "expired", "cancelled"}
@@ -79,7 +79,7 @@ class System:
 
     def fault(self, meter: str, fault: str) -> None:
         """Breaks a meter for as long as the test may need."""
-        request = {"op": "fault", "meter": meter, "fault": fault, "seconds": 120}
+        request = {"op": "fault", "meter": meter, "fault": fault, "seconds": 200}
         assert self.processes.ask_sim(request)["ok"]
 
     def mend(self, meter: str, fault: str) -> None:
@@ -112,10 +112,15 @@ class System:
         """Returns once the head end says that it is well."""
         eventually(self.processes.health, "/health says ok")
 
-    def ask(self, meter: str, action: str) -> str:
-        """Has a relay command requested, and approved where it must be; returns its id."""
+    def ask(self, meter: str, action: str, but_first: str = "") -> str:
+        """Has a relay command requested, and approved where it must be; returns its id.
+
+        A fault that is named begins between request and approval, when the meter's line is idle.
+        """
         self.wait_until_commandable(meter)
         command = self.operator.request_relay(meter, action, "acceptance test")
+        if but_first:
+            self.fault(meter, but_first)
         if self.operator.command_state(command) == "awaiting_approval":
             self.approver.approve(command)
         return command

@@ -28,6 +28,7 @@ from hesper_contracts.topics import Topics
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 LAN, RS485, PUSH = GATEWAYS = ("gw-lan", "gw-rs485", "gw-push")
+BODY_START = HEADER_LENGTH + 1 + 16 + 64  # behind the length of the key id, the id, the signature
 EPOCH = "00112233445566ff"
 ENERGY, ENERGY_NAME = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30), "1.0.1.8.0.255"
 GARBAGE = {
@@ -216,7 +217,7 @@ def test_forged_receipts_release_nothing(
         waiting = hesper.eventually(lambda: stranger.payloads("/readings"), "batches without cloud")
         for payload in waiting:
             forged = _receipt(payload, impostor)
-            borrowed = genuine[: 1 + HEADER_LENGTH + 16 + 64] + forged[1 + HEADER_LENGTH + 80 :]
+            borrowed = genuine[:BODY_START] + forged[BODY_START:]
             for lie in (forged, borrowed, genuine[:-1], genuine):
                 stranger.send(topics.down(LAN, Kind.RECEIPTS), lie)
     hesper.processes.restart("cloud")

@@ -13,6 +13,7 @@ import pytest
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 LAN, RS485 = "gw-lan", "gw-rs485"
+SLOW_PATIENCE_S = 100.0
 UNDATED_QUIET_S = (1.0, 5.0)
 
 
@@ -40,36 +41,40 @@ def test_killed_authority_commands_again(hesper: Any) -> None:
     assert hesper.movements(meter)[-2:] == [False, True]
 
 
-def test_command_in_flight_when_its_gateway_is_killed_acts_at_most_once(hesper: Any) -> None:
-    """One command is killed between the meter's movement and its answer, one before the write."""
-    moved, before_write = hesper.meters_of(LAN)[1:3]
-    bus = hesper.meters_of(RS485)[0]
-    flights = {}
-    for meter in (moved, bus, before_write):
-        hesper.wait_until_commandable(meter)
-        hesper.fault(meter, "slow")
-        flights[meter] = hesper.ask(meter, "disconnect")
-        hesper.eventually(
-            lambda command=flights[meter]: hesper.operator.command_state(command) == "executing",
-            f"the command for {meter} is being executed",
-        )
-    waiting = {moved: LAN, bus: RS485}
+def test_command_in_flight_before_the_write_never_acts(hesper: Any) -> None:
+    """The gateway is killed while it waits for a meter that has not been told anything."""
+    meter = hesper.meters_of(LAN)[1]
+    command = hesper.ask(meter, "disconnect", but_first="silent")
+    hesper.eventually(
+        lambda: hesper.operator.command_state(command) == "executing", "the command is under way"
+    )
+    hesper.processes.children[LAN].kill()
+    hesper.mend(meter, "silent")
+    hesper.processes.restart(LAN)
+    assert hesper.outcome(command) == "failed"
+    assert hesper.movements(meter) == []
+    assert hesper.relay_output(meter)
+
+
+def test_command_in_flight_after_the_write_never_acts_twice(hesper: Any) -> None:
+    """Two gateways are killed after the relay moved and before the slow meter said so."""
+    waiting = {hesper.meters_of(LAN)[2]: LAN, hesper.meters_of(RS485)[0]: RS485}
+    commands = {meter: hesper.ask(meter, "disconnect", but_first="slow") for meter in waiting}
     while waiting:
         meter = hesper.eventually(
             lambda: next((each for each in waiting if hesper.movements(each)), None),
             "a slow meter moves its relay",
+            SLOW_PATIENCE_S,
         )
         hesper.processes.children[waiting.pop(meter)].kill()
-    for meter in flights:
+    for meter in commands:
         hesper.mend(meter, "slow")
     for gateway in (LAN, RS485):
         hesper.processes.restart(gateway)
-    states = {meter: hesper.outcome(command) for meter, command in flights.items()}
-    assert states[moved] == states[bus] == "confirmed"
-    for meter, state in states.items():
-        assert state in {"confirmed", "failed"}
-        assert hesper.movements(meter) == ([False] if state == "confirmed" else [])
-        assert hesper.relay_output(meter) == (state != "confirmed")
+    for meter, command in commands.items():
+        assert hesper.outcome(command) == "confirmed"
+        assert hesper.movements(meter) == [False]
+        assert not hesper.relay_output(meter)
     hesper.wait_until_flowing()
 
 
@@ -82,7 +87,7 @@ def test_killed_simulator(hesper: Any) -> None:
             for each in hesper.records("push")
             if each["captured_at"] is None
         ]
-        return UNDATED_QUIET_S[0] < min(ages) < UNDATED_QUIET_S[1]
+        return UNDATED_QUIET_S[0] < min(ages, default=0) < UNDATED_QUIET_S[1]
 
     hesper.eventually(undated_push_is_settled, "no undated push is on its way")
     hesper.processes.children["sim"].kill()
