@@ -104,9 +104,11 @@ class PushPort:
             else:
                 self._drop(str(getattr(item, "reason", item)))
         events += self._report()
-        if events:
-            await self._outbox.append_events(events)
-        await self._store(finds)
+        try:
+            if events:
+                await self._outbox.append_events(events)
+        finally:  # whatever became of the events: rows are said only once
+            await self._store(finds)
 
     def _place(self, message: PushedMessage, finds: list[Find], events: list[Event]) -> None:
         """Add what one message tells to the finds and events."""

@@ -12,6 +12,7 @@ from hesper_dlms.apdu import DataNotification
 from hesper_dlms.wrapper import wrap
 from hesper_gateway import templates
 from hesper_gateway.config import MeterConfig, PushTcpLine, ScheduleConfig
+from hesper_gateway.database import StorageFull
 from hesper_gateway.errors import ConfigError
 from hesper_gateway.gathering import Gathering
 from hesper_gateway.lines.listening import TcpEar
@@ -244,3 +245,14 @@ def test_a_meter_that_cannot_be_heard_is_refused_at_the_start(
 ):
     with pytest.raises(ConfigError, match=says):
         PushPort("push", NoEar(), [change(wrapper_meter(bench))], None, bench.held, bench.now)
+
+
+async def test_rows_are_kept_even_when_there_is_no_room_for_events(bench, port):
+    async def full(new, progress=None):
+        raise StorageFull("not even the ballast")
+
+    bench.held.append_events = full
+    each = next(each for each in CAPTURES.values() if not each.encryption_key)
+    with pytest.raises(StorageFull):
+        await port(each).new_sink()(each.octets(next(SECONDS)))
+    assert stored(bench)
