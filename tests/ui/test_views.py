@@ -235,7 +235,7 @@ def test_gateways_say_what_is_unusual():
 
 def test_the_dialog_asks_for_a_second_person_only_where_the_policy_does():
     detail = Fleet().detail(next(iter(Fleet().meters)))
-    alone = replace(detail, second_person=frozenset({"relay.disconnect"}))
+    alone = replace(detail, second_person=("relay.disconnect",))
     assert relay.needs_second_person(alone, "disconnect")
     assert not relay.needs_second_person(alone, "reconnect")
     said = relay.words("reconnect", "HES1", second_person=False)

@@ -156,7 +156,7 @@ class Meters:
 
     def _command_view(
         self, meter_id: str, now: datetime
-    ) -> tuple[CommandRow | None, dict[str, str | None], frozenset[str]]:
+    ) -> tuple[CommandRow | None, dict[str, str | None], tuple[str, ...]]:
         """Returns the open command, what blocks another and which kinds two people must want."""
         meter = facts.meter_facts(self._sources.registry, meter_id)
         blocked: dict[str, str | None] = {}
@@ -171,7 +171,7 @@ class Meters:
                     blocked[kind] = None
                 except rules.Denied as refusal:
                     blocked[kind] = str(refusal)
-        return (command_row(pending) if pending else None), blocked, frozenset(policy.four_eyes)
+        return (command_row(pending) if pending else None), blocked, tuple(sorted(policy.four_eyes))
 
     def _load(self, meter_id: str) -> tuple[int | None, datetime | None]:
         latest = self._sources.latest

@@ -123,7 +123,7 @@ class MeterDetail:
     pending_command: CommandRow | None
     disconnect_blocked: str | None  # why the button is disabled, or None
     reconnect_blocked: str | None
-    second_person: frozenset[str]  # the kinds of command that another person must approve
+    second_person: tuple[str, ...]  # the kinds of command that another person must approve
 
 
 @dataclass(frozen=True, slots=True)

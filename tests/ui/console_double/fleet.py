@@ -241,7 +241,7 @@ class Fleet:
             pending_command=pending,
             disconnect_blocked=life or blocked,
             reconnect_blocked=blocked,
-            second_person=frozenset({"relay.disconnect", "relay.reconnect"}),
+            second_person=("relay.disconnect", "relay.reconnect"),
         )
 
     def latest(self, meter: str) -> list[LatestValue]:
