@@ -22,7 +22,7 @@ pytestmark = [
 METER = "HES12643021"
 START_S = 30.0
 SILENT_MS = 2000  # two seconds after the server dies nothing may say "live"
-PAGES = ("/", "/meters", f"/meters/{METER}", "/alerts", "/gateways", "/commands")
+PAGES = ("/", "/gaps", "/meters", f"/meters/{METER}", "/alerts", "/gateways", "/commands")
 
 
 class Server:
