@@ -1,5 +1,6 @@
 """Topic names: identity before kind, so that an access rule is one pattern per gateway."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -40,6 +41,19 @@ def meter_id(text: str) -> str:
     return text
 
 
+def share_group(role: str, password: str | None) -> str:
+    """Return the name of the shared subscription of a role's instances.
+
+    Mosquitto's access file does not look at subscriptions: whoever joined a group of a known name
+    would be handed, and could swallow, a share of everybody's messages. So the name holds a digest
+    of the account's password, which the instances have in common and nobody else knows.
+    """
+    if password is None:
+        return role
+    secret = f"hesper shared subscription {role} {password}".encode()
+    return f"{role}-{hashlib.sha256(secret).hexdigest()[:32]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where a message came from or goes to: ``gateway/up|down/kind``."""
@@ -75,9 +89,9 @@ class Topics:
         """Return the filter of all that comes down to one gateway."""
         return f"{self.root}/{gateway_id(gateway)}/down/+"
 
-    def shared(self, role: str, kind: Kind) -> str:
-        """Return the shared-subscription filter by which a role's instances share one kind."""
-        return f"$share/{role}/{self.root}/+/up/{kind}"
+    def shared(self, group: str, kind: Kind) -> str:
+        """Return the filter by which the members of a ``share_group`` share one kind."""
+        return f"$share/{group}/{self.root}/+/up/{kind}"
 
     def every_status(self) -> str:
         """Return the filter of all gateways' retained status, subscribed unshared."""

@@ -138,6 +138,12 @@ async def test_nothing_without_a_login(client):
         assert answer.json()["title"] == "Unauthorized"
 
 
+async def test_an_unknown_address_is_a_problem_and_no_page(client):
+    answer = await client.get("/api/v1/nothing/here")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
 async def test_meters_are_found_filtered_and_paged(client):
     who = await bearer(client, "vic")
     page = await get(client, who, "/meters", search="byron", sort="id", descending=True, limit=1)

@@ -13,7 +13,7 @@ from hesper_contracts.frame import Encoding, Kind, Refused, parse_header
 from hesper_contracts.receipts import Receipt, ReceiptList
 from hesper_contracts.results import CommandResult, RelayReading
 from hesper_contracts.signing import Forged, Keyring, Signer
-from hesper_contracts.topics import Address, CloudAddress, Topics
+from hesper_contracts.topics import Address, CloudAddress, Topics, share_group
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SIGNER = Signer.generate()
@@ -150,6 +150,14 @@ def test_topics() -> None:
     assert topics.shared("ingest", Kind.EVENTS) == "$share/ingest/hesper/v1/+/up/events"
     assert topics.parse("hesper/v1/gw-1/down/commands") == Address("gw-1", "down", Kind.COMMANDS)
     assert topics.parse("hesper/v1/cloud/ingest/a/status") == CloudAddress("ingest", "a")
+
+
+def test_a_share_group_cannot_be_guessed_without_the_password() -> None:
+    assert share_group("ingest", None) == "ingest"
+    assert share_group("ingest", "a") == share_group("ingest", "a")
+    groups = {share_group(role, password) for role in ("ingest", "authority") for password in "ab"}
+    assert len(groups) == 4
+    assert all(len(group) > len("ingest-") + 31 for group in groups)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ from fastapi import APIRouter, FastAPI
 
 from hesper_cloud.api import auth, commands, health, live, meters, operations, problems
 from hesper_cloud.services.bundle import Services
+from hesper_cloud.services.errors import NotFound
 from hesper_cloud.settings import Settings
 
 PREFIX = "/api/v1"
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def create_app(services: Services, settings: Settings) -> FastAPI:
@@ -30,6 +32,12 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     rest = APIRouter(prefix=PREFIX)
     for part in (auth, meters, commands, operations, live):
         rest.include_router(part.router)
+    rest.add_api_route("/{unknown:path}", _nothing_here, methods=METHODS, include_in_schema=False)
     app.include_router(rest)
     app.include_router(health.router)
     return app
+
+
+async def _nothing_here(unknown: str) -> None:
+    """Answers unknown addresses itself, so that the console's pages are never an API's answer."""
+    raise NotFound(f"there is no {PREFIX}/{unknown}")

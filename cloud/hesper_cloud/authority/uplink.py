@@ -16,7 +16,7 @@ from hesper_contracts.frame import Kind, Refused
 from hesper_contracts.requests import TimeAnswer
 from hesper_contracts.signing import Signer
 from hesper_contracts.status import CloudStatus, Presence
-from hesper_contracts.topics import Address, Topics
+from hesper_contracts.topics import Address, Topics, share_group
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -109,7 +109,9 @@ class AuthorityUplink:
         if reason.is_failure:
             _log.warning("the broker refuses the authority: %s", reason)
             return
-        client.subscribe(self._topics.shared(ROLE, Kind.REQUESTS), qos=1)
+        account = self._settings.authority
+        group = share_group(ROLE, account.password() if account else None)
+        client.subscribe(self._topics.shared(group, Kind.REQUESTS), qos=1)
         client.publish(self._status_topic, self._status("online"), qos=1, retain=True)
 
     def _on_message(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:

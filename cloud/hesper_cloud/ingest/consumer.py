@@ -24,7 +24,7 @@ from typing import Any
 from hesper_contracts import status
 from hesper_contracts.batch import MAX_PAYLOAD
 from hesper_contracts.frame import Kind, Refused
-from hesper_contracts.topics import CloudAddress, Topics
+from hesper_contracts.topics import CloudAddress, Topics, share_group
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -165,7 +165,8 @@ class Consumer:
         log.info("connected to broker %s:%d", self._connection.host, self._connection.port)
         self._generation += 1
         self._pending.clear()
-        filters = [self._topics.shared(ROLE, kind) for kind in SHARED]
+        group = share_group(ROLE, self._connection.password)
+        filters = [self._topics.shared(group, kind) for kind in SHARED]
         for name in (*filters, self._topics.every_status()):
             _, packet = client.subscribe(name, qos=1)
             if packet is not None:
