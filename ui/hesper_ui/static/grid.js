@@ -1,7 +1,7 @@
 // The meters grid: AG Grid's infinite rows on a desk, cards on a phone, both from one JSON endpoint.
 (() => {
   const BLOCK = 100, CARDS = 30;
-  let api = null, generation = 0;
+  let api = null, generation = 0, shown = "";
 
   const filters = () => {
     const url = new URLSearchParams(location.search), asked = new URLSearchParams();
@@ -10,6 +10,7 @@
   };
   async function rows(offset, limit, sort) {
     const asked = filters();
+    shown = asked.toString();
     asked.set("offset", offset);
     asked.set("limit", limit);
     if (sort) { asked.set("sort", sort.colId); asked.set("descending", sort.sort === "desc"); }
@@ -108,15 +109,16 @@
   const phone = matchMedia("(max-width: 720px)");
   const reload = () => { if (phone.matches) cards(false); else api?.purgeInfiniteCache(); };
   let waiting = 0;
+  const search = () => {
+    const text = document.querySelector("[data-search]")?.value, url = new URL(location.href);
+    if (text) url.searchParams.set("q", text); else url.searchParams.delete("q");
+    if (url.href !== location.href) history.replaceState({ page: url.pathname + url.search }, "", url);
+    if (filters().toString() !== shown) reload();
+  };
   document.addEventListener("input", (event) => {
     if (!event.target.matches?.("[data-search]")) return;
     clearTimeout(waiting);
-    waiting = setTimeout(() => {
-      const url = new URL(location.href);
-      if (event.target.value) url.searchParams.set("q", event.target.value); else url.searchParams.delete("q");
-      history.replaceState({ page: url.pathname + url.search }, "", url);
-      reload();
-    }, 180);
+    waiting = setTimeout(search, 180);
   });
   document.addEventListener("click", (event) => { if (event.target.closest?.("[data-cards-more]")) cards(true); });
   phone.addEventListener("change", () => document.querySelector("[data-cards]") && reload());
@@ -127,7 +129,8 @@
 
   window.hesperGrid = {
     columns, source, block: BLOCK,
-    ready(params) { api = params.api; if (phone.matches) cards(false); },
+    // Who types before the grid is there has searched all the same.
+    ready(params) { api = params.api; if (phone.matches) cards(false); search(); },
     pressed(params) { if (params.event.key === "Enter" && params.data) open(params.data.id); },
     clicked(params) { if (params.data && !params.event.target.closest("a")) open(params.data.id); },
   };
