@@ -3,8 +3,8 @@
 import base64
 import hashlib
 import os
-from pathlib import Path
 
+from hesper_lab import private_file
 from hesper_lab.site import ROOT, Site
 
 _ITERATIONS = 101
@@ -28,9 +28,9 @@ def write(site: Site, passwords: dict[str, str]) -> None:
         # Mosquitto would drop to an account that may not read a folder of root's.
         lines.append("user root")
     (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
-    _write_private(folder / "acl", (ROOT / "mosquitto/acl").read_text())
+    private_file.write(folder / "acl", (ROOT / "mosquitto/acl").read_text())
     accounts = (f"{name}:{password_hash(password)}\n" for name, password in passwords.items())
-    _write_private(folder / "passwords", "".join(accounts))
+    private_file.write(folder / "passwords", "".join(accounts))
 
 
 def password_hash(password: str) -> str:
@@ -38,8 +38,3 @@ def password_hash(password: str) -> str:
     salt = os.urandom(12)
     key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _ITERATIONS)
     return f"$7${_ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}"
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text)

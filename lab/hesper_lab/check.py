@@ -104,7 +104,7 @@ def _cut_and_restore(system: Running, operator: Rest, approver: Rest, say: Say) 
     )
     confirmed: list[tuple[str, str]] = []
     reasons: list[str] = []
-    fastest: float | None = None
+    confirmed_ms: float | None = None
     for action in ("disconnect", "reconnect"):
         say(f"{action} {meter}: asked by one person, approved by another")
         command = operator.request_relay(meter, action, "acceptance run")
@@ -114,12 +114,12 @@ def _cut_and_restore(system: Running, operator: Rest, approver: Rest, say: Say) 
         state = _outcome(operator, command)
         if state == "confirmed":
             confirmed.append((meter, action))
-            fastest = fastest or round((time.monotonic() - began) * 1000, 1)
+            confirmed_ms = confirmed_ms or round((time.monotonic() - began) * 1000, 1)
         else:
             reasons.append(f"{action} of {meter} ended as {state}")
     movements = ledger.records(system.site.sim, "relay")
     accounted: RelayAccount = reconcile_relays(confirmed, movements)
-    return _Relay(fastest, (*reasons, *accounted.wrong))
+    return _Relay(confirmed_ms, (*reasons, *accounted.wrong))
 
 
 def _outcome(rest: Rest, command: str) -> str:

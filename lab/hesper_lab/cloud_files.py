@@ -11,7 +11,7 @@ from hesper_contracts.signing import Signer
 from hesper_sim import capture
 from hesper_sim.fleet import Fleet
 
-from hesper_lab import gateway_files, toml_text
+from hesper_lab import gateway_files, private_file, toml_text
 from hesper_lab.gateway_files import Trust
 from hesper_lab.site import Site
 
@@ -26,9 +26,7 @@ _LIFE_SUPPORT_EVERY = 29
 def write(site: Site, passwords: dict[str, str]) -> Settings:
     """Write cloud.toml and its password files; return the settings it loads as."""
     for role, username in ACCOUNTS.items():
-        path = site.cloud / f"{role}.password"
-        path.touch(mode=0o600)
-        path.write_text(passwords[username])
+        private_file.write(site.cloud / f"{role}.password", passwords[username])
     period = site.wishes.capture_period_s
     document = {
         "state": "state",

@@ -11,7 +11,7 @@ from hesper_sim import capture
 from hesper_sim.capture import Capture
 from hesper_sim.fleet import Access, Fleet, MeterPlan
 
-from hesper_lab import toml_text
+from hesper_lab import private_file, toml_text
 from hesper_lab.site import Site
 
 LAN, RS485, PUSH = "gw-lan", "gw-rs485", "gw-push"
@@ -54,7 +54,7 @@ def write(site: Site, fleet: Fleet, trust: Trust, passwords: dict[str, str]) -> 
         key = folder / "gateway.key"
         if not key.exists():
             Signer.generate().save(key)
-        _write_private(folder / "broker.password", passwords[name])
+        private_file.write(folder / "broker.password", passwords[name])
         document = {
             "gateway": name,
             "state": "state",
@@ -158,10 +158,5 @@ def _keys_file(folder: Path, meter: str, encryption: str, authentication: str | 
     (folder / "keys").mkdir(mode=0o700, exist_ok=True)
     document = {"encryption_key": encryption, "authentication_key": authentication}
     known = {name: key for name, key in document.items() if key}
-    _write_private(folder / "keys" / f"{meter}.json", json.dumps(known))
+    private_file.write(folder / "keys" / f"{meter}.json", json.dumps(known))
     return f"keys/{meter}.json"
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text)

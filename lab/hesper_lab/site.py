@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Literal
 
+from hesper_lab import private_file
 from hesper_lab.processes import free_port
 
 StoreKind = Literal["duckdb", "influx"]
@@ -122,14 +123,12 @@ class Site:
 
     def remember(self) -> None:
         """Write down what makes this site; a site without it is provisioned from the start."""
-        file = self.folder / "site.json"
-        file.touch(mode=0o600)
         document = {
             "wishes": asdict(self.wishes),
             "ports": asdict(self.ports),
             "accounts": [asdict(account) for account in self.accounts],
         }
-        file.write_text(json.dumps(document, indent=1))
+        private_file.write(self.folder / "site.json", json.dumps(document, indent=1))
 
     @property
     def logs(self) -> Path:
