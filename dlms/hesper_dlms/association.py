@@ -14,6 +14,17 @@ class Authentication(IntEnum):
     HIGH_GMAC = 5
 
 
+class Referencing(IntEnum):
+    """How attributes and methods are named in an association (Green Book, 9.1.4.3).
+
+    The application context of the AARQ says it: 1 and 3 (ciphered) are logical names, 2 and 4 are
+    short names.
+    """
+
+    LOGICAL_NAME = 0
+    SHORT_NAME = 1
+
+
 CURRENT_ASSOCIATION: Final = bytes((0, 0, 40, 0, 0, 255))
 """Logical name of the association object that a client is using."""
 
