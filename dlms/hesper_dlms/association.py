@@ -7,11 +7,24 @@ from typing import Final
 
 
 class Authentication(IntEnum):
-    """The authentication mechanisms that this package carries out, by their id in AARQ and AARE."""
+    """Authentication mechanisms by their id in AARQ and AARE (Green Book, 9.2.7.4).
+
+    HIGH is the manufacturer's own: the standard says nothing about it but its number.
+    """
 
     NONE = 0
     LOW = 1
+    HIGH = 2
+    HIGH_MD5 = 3
+    HIGH_SHA1 = 4
     HIGH_GMAC = 5
+    HIGH_SHA256 = 6
+    HIGH_ECDSA = 7
+
+    @property
+    def is_high(self) -> bool:
+        """Whether challenges are exchanged (HLS)."""
+        return self >= Authentication.HIGH
 
 
 class Referencing(IntEnum):

@@ -48,6 +48,8 @@ class AssociationSettings:
     conformance: Conformance = LOGICAL_NAME_SERVICES
 
     def __post_init__(self) -> None:
+        if self.authentication.is_high and self.authentication is not Authentication.HIGH_GMAC:
+            raise LocalError(f"{self.authentication.name} is not carried out")
         if self.authentication is Authentication.LOW and self.password is None:
             raise LocalError("LLS needs a password")
         if self.authentication is Authentication.HIGH_GMAC and self.security is None:
