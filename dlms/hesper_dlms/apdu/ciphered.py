@@ -40,6 +40,7 @@ DED_TAGS = {0xC0: 0xD0, 0xC1: 0xD1, 0xC2: 0xD2, 0xC3: 0xD3, 0xC4: 0xD4, 0xC5: 0x
 
 _SERVICE = frozenset((*GLO_TAGS.values(), *DED_TAGS.values()))
 _GENERAL = frozenset((GENERAL_GLO, GENERAL_DED))
+_DEDICATED = frozenset((GENERAL_DED, *DED_TAGS.values()))
 TAGS = _SERVICE | _GENERAL
 
 PLAIN_TAGS = {ciphered: plain for tags in (GLO_TAGS, DED_TAGS) for plain, ciphered in tags.items()}
@@ -62,7 +63,7 @@ class Ciphered:
     @property
     def dedicated(self) -> bool:
         """Whether the dedicated key was used."""
-        return self.tag == GENERAL_DED or self.tag in DED_TAGS.values()
+        return self.tag in _DEDICATED
 
     def to_octets(self) -> bytes:
         """Return the APDU."""

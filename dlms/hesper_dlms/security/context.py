@@ -14,7 +14,6 @@ away. Receiving, in this order:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import MutableMapping
 from typing import NamedTuple
 
@@ -65,10 +64,6 @@ class Opened(NamedTuple):
     system_title: bytes
 
 
-def _fingerprint(key: bytes) -> bytes:
-    return hashlib.sha256(key).digest()[:8]
-
-
 class SecurityContext:
     """The keys and counters between us and one peer.
 
@@ -92,6 +87,9 @@ class SecurityContext:
         self.peer_system_title = peer_system_title
         self._received: ReceivedCounters = {} if received is None else received
         self._sent: dict[bytes, int] = {}
+        # What never changes while these settings hold, worked out once and not for each APDU.
+        self._ready_keys: dict[bytes, gcm.GcmKey] = {}
+        self._accepted_controls: set[int] = set()
 
     def __repr__(self) -> str:
         peer = None if self.peer_system_title is None else self.peer_system_title.hex()
@@ -113,7 +111,7 @@ class SecurityContext:
         Raises:
             LocalError: A key is missing, or the counter was used or is exhausted.
         """
-        key = self._key(dedicated=dedicated)
+        key = self._ready(self._key(dedicated=dedicated))
         control = self.settings.policy | self.settings.suite
         self._spend(key, invocation_counter)
         octets = self._seal(key, control, invocation_counter, apdu)
@@ -133,21 +131,27 @@ class SecurityContext:
             raise LocalError("there is no dedicated key")
         return self.settings.dedicated_key
 
-    def _spend(self, key: bytes, counter: int) -> None:
+    def _ready(self, key: bytes) -> gcm.GcmKey:
+        ready = self._ready_keys.get(key)
+        if ready is None:
+            ready = self._ready_keys[key] = gcm.GcmKey(key)
+        return ready
+
+    def _spend(self, key: gcm.GcmKey, counter: int) -> None:
         if not 0 <= counter < gcm.LAST_COUNTER:
             raise LocalError("the invocation counter is exhausted: change the key")
-        if counter <= self._sent.get(_fingerprint(key), -1):
+        if counter <= self._sent.get(key.fingerprint, -1):
             raise LocalError(f"invocation counter {counter} was used before with this key")
-        self._sent[_fingerprint(key)] = counter
+        self._sent[key.fingerprint] = counter
 
-    def _seal(self, key: bytes, control: int, counter: int, apdu: bytes) -> bytes:
+    def _seal(self, key: gcm.GcmKey, control: int, counter: int, apdu: bytes) -> bytes:
         iv = gcm.nonce(self.system_title, counter)
         if not control & AUTHENTICATED:
-            return gcm.crypt_unauthenticated(key, iv, apdu)
+            return key.crypt_unauthenticated(iv, apdu)
         head = self._authenticated_head(control)
         if control & ENCRYPTED:
-            return gcm.seal(key, iv, apdu, head)
-        return apdu + gcm.authenticate(key, iv, head + apdu)
+            return key.seal(iv, apdu, head)
+        return apdu + key.authenticate(iv, head + apdu)
 
     def _authenticated_head(self, control: int) -> bytes:
         if self.settings.authentication_key is None:
@@ -174,10 +178,15 @@ class SecurityContext:
             return Opened(octets, False, 0, 0, self.peer_system_title or b"")
         if not octets or octets[0] not in TAGS:
             raise SecurityError("an APDU without ciphering where ciphering was agreed")
-        ciphered = Ciphered.from_octets(octets)
-        self._check_control(ciphered.security_control)
+        return self.open_ciphered(Ciphered.from_octets(octets))
+
+    def open_ciphered(self, ciphered: Ciphered) -> Opened:
+        """Check a received APDU that is already taken apart; see `open`."""
+        if ciphered.security_control not in self._accepted_controls:
+            self._check_control(ciphered.security_control)
+            self._accepted_controls.add(ciphered.security_control)
         title = self._sender(ciphered)
-        key = self._received_key(ciphered)
+        key = self._ready(self._received_key(ciphered))
         apdu, verified = self._decrypt(ciphered, key, gcm.nonce(title, ciphered.invocation_counter))
         self._check_service(ciphered, apdu)
         self._check_counter(title, key, ciphered.invocation_counter, verified)
@@ -220,25 +229,25 @@ class SecurityContext:
             raise SecurityError("a dedicated key was used that was not agreed")
         return self.settings.dedicated_key
 
-    def _decrypt(self, ciphered: Ciphered, key: bytes, iv: bytes) -> tuple[bytes, bool]:
+    def _decrypt(self, ciphered: Ciphered, key: gcm.GcmKey, iv: bytes) -> tuple[bytes, bool]:
         control, octets = ciphered.security_control, ciphered.octets
         if not control & AUTHENTICATED:
-            return gcm.crypt_unauthenticated(key, iv, octets), False
+            return key.crypt_unauthenticated(iv, octets), False
         if len(octets) < gcm.TAG_OCTETS:
             raise SecurityError("the tag is missing")
         body, tag = octets[: -gcm.TAG_OCTETS], octets[-gcm.TAG_OCTETS :]
         if self.settings.authentication_key_unknown:
             encrypted = control & ENCRYPTED
-            return (gcm.crypt_unauthenticated(key, iv, body) if encrypted else body), False
+            return (key.crypt_unauthenticated(iv, body) if encrypted else body), False
         head = self._authenticated_head(control)
         if control & ENCRYPTED:
-            return gcm.open_sealed(key, iv, octets, head), True
-        gcm.check(key, iv, tag, head + body)
+            return key.open(iv, octets, head), True
+        key.check(iv, tag, head + body)
         return body, True
 
-    def _check_counter(self, title: bytes, key: bytes, counter: int, verified: bool) -> None:
+    def _check_counter(self, title: bytes, key: gcm.GcmKey, counter: int, verified: bool) -> None:
         # What nobody could verify must not raise the bar for what can be.
-        name = title + _fingerprint(key) + (b"" if verified else b"?")
+        name = title + key.fingerprint + (b"" if verified else b"?")
         if counter <= self._received.get(name, -1):
             raise SecurityError(f"invocation counter {counter} was seen before (replay)")
         self._received[name] = counter

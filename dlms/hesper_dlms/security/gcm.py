@@ -85,6 +85,11 @@ class GcmKey:
         """Return the tag alone (GMAC)."""
         return self._aead.encrypt(iv, b"", authenticated)[:TAG_OCTETS]
 
+    def crypt_unauthenticated(self, iv: bytes, octets: bytes) -> bytes:
+        """Encrypt or decrypt without a tag: counter mode inside GCM, from its second block on."""
+        encryptor = Cipher(AES(self._key), CTR(iv + b"\x00\x00\x00\x02")).encryptor()
+        return encryptor.update(octets) + encryptor.finalize()
+
     def check(self, iv: bytes, tag: bytes, authenticated: bytes) -> None:
         """Raise SecurityError unless `tag` is the GMAC of `authenticated`."""
         if not hmac.compare_digest(self.authenticate(iv, authenticated), tag):
@@ -109,9 +114,3 @@ def authenticate(key: bytes, iv: bytes, authenticated: bytes) -> bytes:
 def check(key: bytes, iv: bytes, tag: bytes, authenticated: bytes) -> None:
     """Raise SecurityError unless `tag` is the GMAC of `authenticated`."""
     GcmKey(key).check(iv, tag, authenticated)
-
-
-def crypt_unauthenticated(key: bytes, iv: bytes, octets: bytes) -> bytes:
-    """Encrypt or decrypt without a tag: the counter mode inside GCM, from its second block on."""
-    encryptor = Cipher(AES(key), CTR(iv + b"\x00\x00\x00\x02")).encryptor()
-    return encryptor.update(octets) + encryptor.finalize()

@@ -60,8 +60,8 @@ class ServerCiphering:
         self._settings = replace(self._settings, dedicated_key=key)
         self._contexts.clear()
 
-    def unprotect(self, request: Ciphered, octets: bytes) -> bytes:
-        """Return the plain APDU inside `octets`, which `request` is taken apart.
+    def unprotect(self, request: Ciphered) -> bytes:
+        """Return the plain APDU inside a request that was taken apart.
 
         Raises:
             ReplayedCounter: The counter is not higher than the last one taken.
@@ -71,7 +71,7 @@ class ServerCiphering:
             last = self._server.last_counter_of(self._client_title)
             if request.invocation_counter <= last:
                 raise ReplayedCounter(last + 1)
-        return self._context(request).unprotect(octets)
+        return self._context(request).open_ciphered(request).apdu
 
     def protect(self, plain: bytes, request: Ciphered) -> bytes:
         """Return the answer ciphered as its request was."""

@@ -104,7 +104,7 @@ class Session:
             return self._serve(request)
         if self._ciphering is None:
             raise SecurityError("a ciphered request outside a ciphered association")
-        plain = self._serve(apdu.parse(self._ciphering.unprotect(request, octets)))
+        plain = self._serve(apdu.parse(self._ciphering.unprotect(request)))
         if plain[0] == error.EXCEPTION_RESPONSE or self._ciphering is None:
             return plain
         return self._ciphering.protect(plain, request)
@@ -176,7 +176,7 @@ class Session:
     def _initiate(self, request: apdu.Aarq) -> apdu.InitiateRequest:
         octets = request.user_information
         if self._ciphering is not None and self._ciphering.required:
-            octets = self._ciphering.unprotect(apdu.Ciphered.from_octets(octets), octets)
+            octets = self._ciphering.unprotect(apdu.Ciphered.from_octets(octets))
         initiate = apdu.InitiateRequest.from_octets(octets)
         if initiate.dedicated_key is not None and self._ciphering is not None:
             self._ciphering.use_dedicated_key(initiate.dedicated_key)
