@@ -58,23 +58,27 @@ class WrapperReader:
     def receive(self, octets: bytes) -> list[WrapperFrame]:
         """Take octets in, return the APDUs that are complete now.
 
+        Frames before a wrong version are given first; the call after that raises.
+
         Raises:
             LinkError: The stream is no wrapper stream (only without resynchronise).
         """
         self._buffer += octets
         frames: list[WrapperFrame] = []
-        at = 0
+        at = self._next_version(0)
         while len(self._buffer) - at >= _HEADER.size:
             version, source, destination, length = _HEADER.unpack_from(self._buffer, at)
             if version != 1:
-                at = self._next_version(at + 1)
-                continue
+                if frames:
+                    break
+                self._buffer.clear()
+                raise LinkError("the stream carries no wrapper: its version is not 1")
             end = at + _HEADER.size + length
             if len(self._buffer) < end:
                 break
             apdu = bytes(self._buffer[at + _HEADER.size : end])
             frames.append(WrapperFrame(source, destination, apdu, self._consumed + at))
-            at = end
+            at = self._next_version(end)
         del self._buffer[:at]
         self._consumed += at
         return frames
@@ -85,11 +89,13 @@ class WrapperReader:
         return self._consumed if self._buffer else None
 
     def _next_version(self, start: int) -> int:
+        """Return where the next header may begin: at `start`, unless this reader searches on."""
         if not self._resynchronise:
-            self._buffer.clear()
-            raise LinkError("the stream carries no wrapper: its version is not 1")
+            return start
         found = self._buffer.find(_VERSION, start)
-        return found if found >= 0 else len(self._buffer) - 1
+        if found >= 0:
+            return found
+        return len(self._buffer) - self._buffer.endswith(_VERSION[:1], start)
 
 
 class WrapperLink:

@@ -60,3 +60,20 @@ def test_silence_is_a_link_error() -> None:
     next(exchange)
     with pytest.raises(LinkError):
         exchange.send(b"")
+
+
+def test_frames_before_a_wrong_version_are_not_lost() -> None:
+    reader = WrapperReader()
+    found = reader.receive(wrap(1, 16, b"\xc4") + b"\x00\x02" + bytes(6))
+    assert [frame.apdu for frame in found] == [b"\xc4"]
+    with pytest.raises(LinkError):
+        reader.receive(b"")
+
+
+def test_what_a_resynchronising_reader_waits_for_does_not_depend_on_chunks() -> None:
+    noise = bytes.fromhex("30f85126332e2038d3793d3d6fcab77c00")
+    whole, single = WrapperReader(resynchronise=True), WrapperReader(resynchronise=True)
+    whole.receive(noise)
+    for octet in noise:
+        single.receive(bytes((octet,)))
+    assert whole.waiting == single.waiting == len(noise) - 1

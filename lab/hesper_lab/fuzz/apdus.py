@@ -1,0 +1,71 @@
+"""Targets for APDUs: every tag, and ciphered ones with and without keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final
+
+from hesper_dlms import apdu
+from hesper_dlms.errors import DlmsError
+from hesper_dlms.gbt import BlockAssembly
+from hesper_dlms.security import SecurityContext, SecuritySettings
+
+from hesper_lab.fuzz.inputs import hold, pieces
+from hesper_lab.fuzz.meter import CLIENT_TITLE, METER_TITLE, SECURITY
+
+
+def any_apdu(octets: bytes) -> None:
+    """One APDU; what parses encodes to octets that parse to the same APDU."""
+    try:
+        parsed = apdu.parse(octets)
+    except DlmsError:
+        return
+    again = parsed.to_octets()
+    hold(apdu.parse(again).to_octets() == again, "encoding again changes an APDU")
+
+
+def _of_tag(tag: int) -> Callable[[bytes], None]:
+    def target(octets: bytes) -> None:
+        any_apdu(bytes((tag,)) + octets)
+
+    return target
+
+
+def ciphered(octets: bytes) -> None:
+    """A ciphered APDU that nobody with keys made: never accepted."""
+    context = SecurityContext(SECURITY, CLIENT_TITLE, METER_TITLE)
+    try:
+        opened = context.open(octets)
+    except DlmsError:
+        return
+    hold(not opened.tag_verified and opened.apdu == octets, "a forged APDU was accepted")
+
+
+def ciphered_inside(octets: bytes) -> None:
+    """Whatever a meter with the right keys put inside; its general forms too."""
+    for settings in (SECURITY, SecuritySettings(0, SECURITY.encryption_key, bytes(16))):
+        ours = SecurityContext(settings, CLIENT_TITLE, METER_TITLE)
+        theirs = SecurityContext(SECURITY, METER_TITLE, CLIENT_TITLE)
+        with suppress(DlmsError):
+            opened = ours.open(theirs.protect(octets, 7))
+            hold(settings is SECURITY and opened.apdu == octets, "other octets came out")
+
+
+def block_assembly(octets: bytes) -> None:
+    """General block transfer blocks, one message after another."""
+    assembly = BlockAssembly()
+    for piece in pieces(octets):
+        with suppress(DlmsError):
+            block = apdu.GeneralBlockTransfer.from_octets(piece)
+            assembly.add(block.number, block.last, block.octets)
+
+
+TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
+    "apdu": any_apdu,
+    "aarq": _of_tag(0x60),
+    "aare": _of_tag(0x61),
+    "ciphered": ciphered,
+    "ciphered-inside": ciphered_inside,
+    "gbt": block_assembly,
+}
