@@ -8,11 +8,15 @@ meters store the opposite sign.
 Clock status: 0x01 invalid, 0x02 doubtful, 0x04 different base, 0x08 invalid status, 0x80 daylight
 saving; 0xFF not specified. Where the deviation is not specified the meter's zone decides, and in
 the doubled hour of autumn the daylight-saving bit tells which of the two it is.
+
+Schedules use the same fields apart: a date (5 octets) and a time (4 octets). What a pattern with
+open fields stands for is in `hesper_dlms.classes.recurrence`.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
@@ -27,7 +31,13 @@ DAYLIGHT_SAVING = 0x80
 STATUS_NOT_SPECIFIED = 0xFF
 DEVIATION_NOT_SPECIFIED = -0x8000
 
+LAST_DAY = 0xFE
+SECOND_LAST_DAY = 0xFD
+DAYLIGHT_SAVING_BEGIN = 0xFE
+DAYLIGHT_SAVING_END = 0xFD
+
 _LAYOUT = struct.Struct(">HBBBBBBBhB")
+_DATE_LAYOUT = struct.Struct(">HBBB")
 
 
 class Resolved(NamedTuple):
@@ -35,9 +45,9 @@ class Resolved(NamedTuple):
 
     captured_at: aware, UTC.
     how: `deviation`, `deviation-reversed`, `zone`, `zone-daylight-saving` (the doubled hour, told
-        by the
-        daylight-saving bit) or `zone-ambiguous` (the doubled hour, and the status does not say
-        which).
+        by the daylight-saving bit), `zone-ambiguous` (the doubled hour, and the status does not say
+        which: the first) or `zone-skipped` (an hour that the zone leaves out in spring: as if the
+        clock had not been set forward yet).
     """
 
     captured_at: datetime
@@ -69,9 +79,7 @@ class CosemDateTime:
         if len(octets) != 12:
             raise DecodeError(f"a date-time has 12 octets, not {len(octets)}")
         year, *fields, deviation, status = _LAYOUT.unpack(octets)
-        month, day, weekday, hour, minute, second, hundredths = (
-            None if field == 0xFF else field for field in fields
-        )
+        month, day, weekday, hour, minute, second, hundredths = _specified(fields)
         return cls(
             None if year == 0xFFFF else year,
             month,
@@ -184,10 +192,72 @@ class CosemDateTime:
     def _in_zone(self, local: datetime, zone: tzinfo) -> Resolved:
         first = local.replace(tzinfo=zone, fold=0)
         second = local.replace(tzinfo=zone, fold=1)
-        doubled = (first.utcoffset() or timedelta()) > (second.utcoffset() or timedelta())
-        if not doubled:
-            return Resolved(first.astimezone(UTC), "zone")
+        before, after = first.utcoffset() or timedelta(), second.utcoffset() or timedelta()
+        if before <= after:
+            how = "zone" if before == after else "zone-skipped"
+            return Resolved(first.astimezone(UTC), how)
         if self.clock_status is None:
             return Resolved(first.astimezone(UTC), "zone-ambiguous")
         chosen = first if self.clock_status & DAYLIGHT_SAVING else second
         return Resolved(chosen.astimezone(UTC), "zone-daylight-saving")
+
+
+@dataclass(frozen=True, slots=True)
+class CosemDate:
+    """The fields of a COSEM date (5 octets); None where not specified.
+
+    `month` and `day` may hold the same special values as in `CosemDateTime`.
+    """
+
+    year: int | None = None
+    month: int | None = None
+    day: int | None = None
+    weekday: int | None = None
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> CosemDate:
+        """Read the 5 octets; DecodeError for another length."""
+        if len(octets) != _DATE_LAYOUT.size:
+            raise DecodeError(f"a date has 5 octets, not {len(octets)}")
+        year, *fields = _DATE_LAYOUT.unpack(octets)
+        return cls(None if year == 0xFFFF else year, *_specified(fields))
+
+    def to_octets(self) -> bytes:
+        """Return the 5 octets; LocalError when a field is out of range."""
+        fields = (self.month, self.day, self.weekday)
+        try:
+            return _DATE_LAYOUT.pack(
+                0xFFFF if self.year is None else self.year,
+                *(0xFF if field is None else field for field in fields),
+            )
+        except struct.error as error:
+            raise LocalError(f"a field of {self} is out of range: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class CosemTime:
+    """The fields of a COSEM time (4 octets); None where not specified."""
+
+    hour: int | None = None
+    minute: int | None = None
+    second: int | None = None
+    hundredths: int | None = None
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> CosemTime:
+        """Read the 4 octets; DecodeError for another length."""
+        if len(octets) != 4:
+            raise DecodeError(f"a time has 4 octets, not {len(octets)}")
+        return cls(*_specified(octets))
+
+    def to_octets(self) -> bytes:
+        """Return the 4 octets; LocalError when a field is out of range."""
+        fields = (self.hour, self.minute, self.second, self.hundredths)
+        try:
+            return bytes(0xFF if field is None else field for field in fields)
+        except ValueError as error:
+            raise LocalError(f"a field of {self} is out of range: {error}") from None
+
+
+def _specified(fields: Iterable[int]) -> Iterator[int | None]:
+    return (None if field == 0xFF else field for field in fields)
