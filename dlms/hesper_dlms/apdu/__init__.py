@@ -56,10 +56,12 @@ from hesper_dlms.apdu.get import (
     read_results,
     write_results,
 )
+from hesper_dlms.apdu.information_report import INFORMATION_REPORT, InformationReport
 from hesper_dlms.apdu.initiate import (
     INITIATE_REQUEST,
     INITIATE_RESPONSE,
     LOGICAL_NAME_SERVICES,
+    SHORT_NAME_SERVICES,
     Conformance,
     InitiateRequest,
     InitiateResponse,
@@ -69,6 +71,16 @@ from hesper_dlms.apdu.notification import (
     EVENT_NOTIFICATION,
     DataNotification,
     EventNotification,
+)
+from hesper_dlms.apdu.read import (
+    READ_REQUEST,
+    READ_RESPONSE,
+    BlockNumber,
+    DataBlockResult,
+    ReadRequest,
+    ReadResponse,
+    ReadResult,
+    write_read_results,
 )
 from hesper_dlms.apdu.release import RLRE, RLRQ, Rlre, Rlrq
 from hesper_dlms.apdu.results import (
@@ -90,6 +102,27 @@ from hesper_dlms.apdu.set import (
     SetResponseNormal,
     SetResponseWithList,
 )
+from hesper_dlms.apdu.variable_access import (
+    BlockNumberAccess,
+    ParameterizedAccess,
+    ReadDataBlockAccess,
+    VariableAccess,
+    VariableName,
+    WriteDataBlockAccess,
+    read_accesses,
+    write_accesses,
+)
+from hesper_dlms.apdu.write import (
+    UNCONFIRMED_WRITE_REQUEST,
+    WRITE_REQUEST,
+    WRITE_RESPONSE,
+    UnconfirmedWriteRequest,
+    WriteBlockNumber,
+    WriteRequest,
+    WriteResponse,
+    WriteResult,
+    Written,
+)
 from hesper_dlms.errors import DecodeError
 
 Apdu = (
@@ -105,6 +138,12 @@ Apdu = (
     | SetResponse
     | ActionRequest
     | ActionResponse
+    | ReadRequest
+    | ReadResponse
+    | WriteRequest
+    | WriteResponse
+    | UnconfirmedWriteRequest
+    | InformationReport
     | DataNotification
     | EventNotification
     | ExceptionResponse
@@ -122,6 +161,12 @@ _BY_TAG: dict[int, Callable[[bytes], Apdu]] = {
     RLRE: Rlre.from_octets,
     INITIATE_REQUEST: InitiateRequest.from_octets,
     INITIATE_RESPONSE: InitiateResponse.from_octets,
+    READ_REQUEST: ReadRequest.from_octets,
+    READ_RESPONSE: ReadResponse.from_octets,
+    WRITE_REQUEST: WriteRequest.from_octets,
+    WRITE_RESPONSE: WriteResponse.from_octets,
+    UNCONFIRMED_WRITE_REQUEST: UnconfirmedWriteRequest.from_octets,
+    INFORMATION_REPORT: InformationReport.from_octets,
     DATA_NOTIFICATION: DataNotification.from_octets,
     EVENT_NOTIFICATION: EventNotification.from_octets,
     EXCEPTION_RESPONSE: ExceptionResponse.from_octets,
@@ -179,6 +224,7 @@ __all__ = [
     "CLOCK_TIME",
     "LLC_HEADERS",
     "LOGICAL_NAME_SERVICES",
+    "SHORT_NAME_SERVICES",
     "Aare",
     "Aarq",
     "AccessSelection",
@@ -194,6 +240,8 @@ __all__ = [
     "ActionResult",
     "Apdu",
     "ApplicationContext",
+    "BlockNumber",
+    "BlockNumberAccess",
     "Ciphered",
     "ConfirmedServiceError",
     "Conformance",
@@ -201,6 +249,7 @@ __all__ = [
     "CosemMethod",
     "DataAccessResult",
     "DataBlock",
+    "DataBlockResult",
     "DataNotification",
     "EntrySelector",
     "EventNotification",
@@ -214,10 +263,16 @@ __all__ = [
     "GetResponseNormal",
     "GetResponseWithBlock",
     "GetResponseWithList",
+    "InformationReport",
     "InitiateRequest",
     "InitiateResponse",
     "Mechanism",
+    "ParameterizedAccess",
     "RangeSelector",
+    "ReadDataBlockAccess",
+    "ReadRequest",
+    "ReadResponse",
+    "ReadResult",
     "Result",
     "Rlre",
     "Rlrq",
@@ -232,12 +287,24 @@ __all__ = [
     "SetResponseLastBlock",
     "SetResponseNormal",
     "SetResponseWithList",
+    "UnconfirmedWriteRequest",
+    "VariableAccess",
+    "VariableName",
+    "WriteBlockNumber",
+    "WriteDataBlockAccess",
+    "WriteRequest",
+    "WriteResponse",
+    "WriteResult",
+    "Written",
     "access_error",
     "action_error",
     "capture_object",
     "parse",
+    "read_accesses",
     "read_capture_object",
     "read_results",
     "selector_of",
+    "write_accesses",
+    "write_read_results",
     "write_results",
 ]

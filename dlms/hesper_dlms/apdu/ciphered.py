@@ -24,8 +24,14 @@ GENERAL_DED = 0xDC
 
 GLO_TAGS = {
     0x01: 0x21,  # initiate-request
+    0x05: 0x25,  # read-request
+    0x06: 0x26,  # write-request
     0x08: 0x28,  # initiate-response
+    0x0C: 0x2C,  # read-response
+    0x0D: 0x2D,  # write-response
     0x0E: 0x2E,  # confirmed-service-error
+    0x16: 0x36,  # unconfirmed-write-request
+    0x18: 0x38,  # information-report
     0xC0: 0xC8,  # get-request
     0xC1: 0xC9,  # set-request
     0xC2: 0xCA,  # event-notification
@@ -36,7 +42,22 @@ GLO_TAGS = {
 }
 """Plain tag → tag of the same service ciphered with the global key."""
 
-DED_TAGS = {0xC0: 0xD0, 0xC1: 0xD1, 0xC2: 0xD2, 0xC3: 0xD3, 0xC4: 0xD4, 0xC5: 0xD5, 0xC7: 0xD7}
+DED_TAGS = {
+    0x05: 0x45,  # read-request
+    0x06: 0x46,  # write-request
+    0x0C: 0x4C,  # read-response
+    0x0D: 0x4D,  # write-response
+    0x0E: 0x4E,  # confirmed-service-error
+    0x16: 0x56,  # unconfirmed-write-request
+    0x18: 0x58,  # information-report
+    0xC0: 0xD0,  # get-request
+    0xC1: 0xD1,  # set-request
+    0xC2: 0xD2,  # event-notification
+    0xC3: 0xD3,  # action-request
+    0xC4: 0xD4,  # get-response
+    0xC5: 0xD5,  # set-response
+    0xC7: 0xD7,  # action-response
+}
 """Plain tag → tag of the same service ciphered with the dedicated key."""
 
 _SHORT_HEAD = struct.Struct(">BBBI")

@@ -14,7 +14,10 @@ INITIATE_REQUEST = 0x01
 INITIATE_RESPONSE = 0x08
 DLMS_VERSION = 6
 VAA_LOGICAL_NAMES = 0x0007
-"""vaa-name of logical-name referencing; 0xFA00 stands for short names."""
+"""vaa-name of logical-name referencing."""
+
+VAA_SHORT_NAMES = 0xFA00
+"""vaa-name of short-name referencing: the base name of the current association object."""
 
 _CONFORMANCE_TAG = b"\x5f\x1f\x04\x00"
 _CONFORMANCE_TAG_OLD = b"\x5f\x04\x00"
@@ -60,6 +63,18 @@ LOGICAL_NAME_SERVICES = (
     | Conformance.ACTION
 )
 """What this stack offers with logical-name referencing."""
+
+SHORT_NAME_SERVICES = (
+    Conformance.READ
+    | Conformance.WRITE
+    | Conformance.UNCONFIRMED_WRITE
+    | Conformance.BLOCK_TRANSFER_WITH_GET
+    | Conformance.BLOCK_TRANSFER_WITH_SET
+    | Conformance.MULTIPLE_REFERENCES
+    | Conformance.INFORMATION_REPORT
+    | Conformance.PARAMETERIZED_ACCESS
+)
+"""What this stack offers with short-name referencing; block transfer is with read and write."""
 
 
 def _write_conformance(conformance: Conformance) -> bytes:
