@@ -61,6 +61,21 @@ def bench(
     report.run(name, as_json=json_)
 
 
+@app.command()
+def fuzz(
+    name: Annotated[str, typer.Argument(help="A target; without one the list of them.")] = "",
+    minutes: Annotated[float, typer.Option(min=0, help="How long.")] = 1.0,
+    json_: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """Feed a parser of the DLMS stack with octets that atheris makes up; exit code 1: one fell.
+
+    Inputs that reach new code are kept in the corpus, which the tests replay.
+    """
+    from hesper_lab.fuzz import report
+
+    raise typer.Exit(report.run(name, minutes, as_json=json_))
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def test(context: typer.Context) -> None:
     """Run every check and test, or with arguments the tests that they name."""

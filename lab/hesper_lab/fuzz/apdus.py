@@ -14,6 +14,8 @@ from hesper_dlms.security import SecurityContext, SecuritySettings
 from hesper_lab.fuzz.inputs import hold, pieces
 from hesper_lab.fuzz.meter import CLIENT_TITLE, METER_TITLE, SECURITY
 
+_OTHER_KEYS: Final = SecuritySettings(0, SECURITY.encryption_key, bytes(16))
+
 
 def any_apdu(octets: bytes) -> None:
     """One APDU; what parses encodes to octets that parse to the same APDU."""
@@ -33,8 +35,8 @@ def _of_tag(tag: int) -> Callable[[bytes], None]:
 
 
 def ciphered(octets: bytes) -> None:
-    """A ciphered APDU that nobody with keys made: never accepted."""
-    context = SecurityContext(SECURITY, CLIENT_TITLE, METER_TITLE)
+    """A ciphered APDU from somebody without our keys: never accepted."""
+    context = SecurityContext(_OTHER_KEYS, CLIENT_TITLE, METER_TITLE)
     try:
         opened = context.open(octets)
     except DlmsError:
@@ -44,7 +46,7 @@ def ciphered(octets: bytes) -> None:
 
 def ciphered_inside(octets: bytes) -> None:
     """Whatever a meter with the right keys put inside; its general forms too."""
-    for settings in (SECURITY, SecuritySettings(0, SECURITY.encryption_key, bytes(16))):
+    for settings in (SECURITY, _OTHER_KEYS):
         ours = SecurityContext(settings, CLIENT_TITLE, METER_TITLE)
         theirs = SecurityContext(SECURITY, METER_TITLE, CLIENT_TITLE)
         with suppress(DlmsError):

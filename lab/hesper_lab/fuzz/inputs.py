@@ -31,6 +31,3 @@ def hold(promise: bool, what: str) -> None:
     """Raise Broken unless a promise holds."""
     if not promise:
         raise Broken(what)
-
-
-

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from hesper_dlms.deframing import LINKS
 from hesper_dlms.errors import DlmsError
+from hesper_dlms.exchange import Exchange
 from hesper_dlms.hdlc import FrameReader, HdlcLink
 from hesper_dlms.hdlc.address import client_octets, server_octets
 from hesper_dlms.hdlc.frames import Frame
@@ -77,7 +78,7 @@ def hdlc_link(octets: bytes) -> None:
     """A client's HDLC link against whatever a meter sends, framed rightly or not at all."""
     link = HdlcLink(16, 1, 17)
     messages = list(pieces(octets))
-    exchange = link.connect()
+    exchange: Exchange[Any] = link.connect()
     if messages and messages[0][:1] == b"\x01":
         ready = Frame(client_octets(16), server_octets(1, 17), 0x73).to_octets()
         with suppress(StopIteration):

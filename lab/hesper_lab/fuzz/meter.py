@@ -7,8 +7,13 @@ from itertools import count
 from typing import Final
 
 from hesper_dlms import axdr, obis
-from hesper_dlms.apdu import AccessSelection, CosemAttribute, CosemMethod, DataAccessResult
-from hesper_dlms.apdu import selector_of
+from hesper_dlms.apdu import (
+    AccessSelection,
+    CosemAttribute,
+    CosemMethod,
+    DataAccessResult,
+    selector_of,
+)
 from hesper_dlms.client import AssociationSettings, Authentication, SecuritySettings
 from hesper_dlms.errors import ServiceError
 from hesper_dlms.server import ClientRole
@@ -25,7 +30,7 @@ CLIENTS: Final = (16, 2, 1, 3)
 
 
 class FuzzMeter:
-    """Two values; SET keeps what is written, ACTION returns its parameters."""
+    """Two values; SET keeps what is written, ACTION returns its parameters; all are noted."""
 
     system_title = METER_TITLE
     security = SECURITY
@@ -37,6 +42,7 @@ class FuzzMeter:
     }
 
     def __init__(self) -> None:
+        self.asked: list[tuple[int, CosemAttribute | CosemMethod]] = []
         self.values: dict[CosemAttribute, bytes] = {
             ENERGY: axdr.encode(axdr.double_long_unsigned(1234567)),
             LONG: axdr.encode(axdr.octet_string(bytes(range(256)) * 3)),
@@ -46,6 +52,7 @@ class FuzzMeter:
         self, client: int, attribute: CosemAttribute, selection: AccessSelection | None
     ) -> bytes:
         """Return a value; a selection is only read."""
+        self.asked.append((client, attribute))
         if selection is not None:
             selector_of(selection)
         if attribute not in self.values:
@@ -54,10 +61,12 @@ class FuzzMeter:
 
     def set(self, client: int, attribute: CosemAttribute, octets: bytes) -> None:
         """Keep a value."""
+        self.asked.append((client, attribute))
         self.values[attribute] = octets
 
     def action(self, client: int, method: CosemMethod, octets: bytes | None) -> bytes | None:
         """Return the parameters."""
+        self.asked.append((client, method))
         return octets
 
 
