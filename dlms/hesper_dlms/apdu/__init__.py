@@ -29,6 +29,7 @@ from hesper_dlms.apdu.ciphered import Ciphered
 from hesper_dlms.apdu.descriptors import (
     CLOCK_TIME,
     AccessSelection,
+    CaptureObject,
     CosemAttribute,
     CosemMethod,
     EntrySelector,
@@ -242,6 +243,7 @@ __all__ = [
     "ApplicationContext",
     "BlockNumber",
     "BlockNumberAccess",
+    "CaptureObject",
     "Ciphered",
     "ConfirmedServiceError",
     "Conformance",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu.reader import Reader
@@ -91,23 +92,55 @@ def read_selection(reader: Reader) -> AccessSelection | None:
     return AccessSelection(reader.u8(), reader.data())
 
 
+class CaptureObject(NamedTuple):
+    """capture_object_definition (Blue Book, profile generic): an attribute, or a part of one.
+
+    `attribute_id` 0 captures all attributes in order. `data_index` 0 is the whole attribute, n the
+    nth element of a structure or array.
+    """
+
+    class_id: int
+    logical_name: bytes
+    attribute_id: int
+    data_index: int = 0
+
+    @property
+    def attribute(self) -> CosemAttribute:
+        """The attribute without its index."""
+        return CosemAttribute(self.class_id, self.logical_name, self.attribute_id)
+
+    @classmethod
+    def of(cls, attribute: CosemAttribute, data_index: int = 0) -> CaptureObject:
+        """Return the definition of an attribute."""
+        return cls(attribute.class_id, attribute.logical_name, attribute.attribute_id, data_index)
+
+    @classmethod
+    def from_data(cls, data: Data) -> CaptureObject:
+        """Read the structure of 4; DecodeError for another shape."""
+        items = data.as_items()
+        if len(items) < 4 or len(items[1].as_octets()) != 6:
+            raise DecodeError("a capture object is {class, logical name, attribute, data index}")
+        return cls(items[0].as_int(), items[1].as_octets(), items[2].as_int(), items[3].as_int())
+
+    def to_data(self) -> Data:
+        """Return the structure of 4."""
+        return axdr.structure(
+            axdr.long_unsigned(self.class_id),
+            axdr.octet_string(self.logical_name),
+            axdr.integer(self.attribute_id),
+            axdr.long_unsigned(self.data_index),
+        )
+
+
 def capture_object(attribute: CosemAttribute, data_index: int = 0) -> Data:
-    """Return the capture_object_definition of an attribute (Blue Book, profile generic)."""
-    return axdr.structure(
-        axdr.long_unsigned(attribute.class_id),
-        axdr.octet_string(attribute.logical_name),
-        axdr.integer(attribute.attribute_id),
-        axdr.long_unsigned(data_index),
-    )
+    """Return the capture_object_definition of an attribute."""
+    return CaptureObject.of(attribute, data_index).to_data()
 
 
 def read_capture_object(data: Data) -> tuple[CosemAttribute, int]:
     """Return the attribute and data index of a capture_object_definition; DecodeError if none."""
-    items = data.as_items()
-    if len(items) < 4 or len(items[1].as_octets()) != 6:
-        raise DecodeError("a capture object is {class, logical name, attribute, data index}")
-    attribute = CosemAttribute(items[0].as_int(), items[1].as_octets(), items[2].as_int())
-    return attribute, items[3].as_int()
+    captured = CaptureObject.from_data(data)
+    return captured.attribute, captured.data_index
 
 
 CLOCK_TIME = CosemAttribute(8, obis.CLOCK, 2)
@@ -116,21 +149,25 @@ CLOCK_TIME = CosemAttribute(8, obis.CLOCK, 2)
 
 @dataclass(frozen=True, slots=True)
 class RangeSelector:
-    """range_descriptor of a profile: the rows whose clock lies within [from_, to]."""
+    """range_descriptor of a profile: the rows whose clock lies within [from_, to].
+
+    `columns` are those wanted, in the meter's order of capture; none means all.
+    """
 
     from_: CosemDateTime
     to: CosemDateTime
     clock: CosemAttribute = CLOCK_TIME
+    columns: tuple[CaptureObject, ...] = ()
 
     def to_selection(self) -> AccessSelection:
-        """Return the selection as it travels (selector 1, all columns)."""
+        """Return the selection as it travels (selector 1)."""
         return AccessSelection(
             RANGE,
             axdr.structure(
                 capture_object(self.clock),
                 axdr.octet_string(self.from_.to_octets()),
                 axdr.octet_string(self.to.to_octets()),
-                axdr.array(),
+                axdr.array(*(column.to_data() for column in self.columns)),
             ),
         )
 
@@ -144,7 +181,8 @@ class RangeSelector:
             raise DecodeError(f"a range has 4 items, not {len(items)}")
         clock, _ = read_capture_object(items[0])
         from_, to = (CosemDateTime.from_octets(item.as_octets()) for item in items[1:3])
-        return cls(from_, to, clock)
+        wanted = items[3].as_items() if len(items) > 3 and items[3].value is not None else ()
+        return cls(from_, to, clock, tuple(map(CaptureObject.from_data, wanted)))
 
 
 @dataclass(frozen=True, slots=True)
