@@ -91,6 +91,14 @@ class Ciphered:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
+        length = len(self.octets) + 5
+        if length < _LONG_LENGTH and self.system_title is None and self.tag in _SERVICE:
+            # The same octets as below in one step: 0.5 µs instead of 1.0.
+            fields = (self.tag, length, self.security_control, self.invocation_counter)
+            try:
+                return _SHORT_HEAD.pack(*fields) + self.octets
+            except struct.error:
+                raise LocalError(f"{fields} do not fit their fields") from None
         if (self.system_title is None) != (self.tag in _SERVICE):
             raise LocalError("a system title travels in general-ciphered APDUs and only there")
         body = u8(self.security_control) + u32(self.invocation_counter) + self.octets
