@@ -8,9 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hesper_dlms.apdu import action, ciphered, get, set  # noqa: A004 - the service's name
+from hesper_dlms.apdu import access, action, ciphered, get, set  # noqa: A004 - the service's name
 from hesper_dlms.apdu.aare import AARE, Aare
 from hesper_dlms.apdu.aarq import AARQ, Aarq
+from hesper_dlms.apdu.access import (
+    AccessKind,
+    AccessRequest,
+    AccessRequestAction,
+    AccessRequestGet,
+    AccessRequestSet,
+    AccessRequestSpecification,
+    AccessResponse,
+    AccessResult,
+    kind_of,
+)
 from hesper_dlms.apdu.acse import ApplicationContext, Mechanism
 from hesper_dlms.apdu.action import (
     ActionRequest,
@@ -18,10 +29,13 @@ from hesper_dlms.apdu.action import (
     ActionRequestFirstBlock,
     ActionRequestNextBlock,
     ActionRequestNormal,
+    ActionRequestWithList,
+    ActionRequestWithListFirstBlock,
     ActionResponse,
     ActionResponseBlock,
     ActionResponseNextBlock,
     ActionResponseNormal,
+    ActionResponseWithList,
 )
 from hesper_dlms.apdu.block import DataBlock
 from hesper_dlms.apdu.block_transfer import GENERAL_BLOCK_TRANSFER, GeneralBlockTransfer
@@ -34,6 +48,7 @@ from hesper_dlms.apdu.descriptors import (
     CosemMethod,
     EntrySelector,
     RangeSelector,
+    SelectedAttribute,
     Selector,
     capture_object,
     read_capture_object,
@@ -69,8 +84,10 @@ from hesper_dlms.apdu.initiate import (
 )
 from hesper_dlms.apdu.notification import (
     DATA_NOTIFICATION,
+    DATA_NOTIFICATION_CONFIRM,
     EVENT_NOTIFICATION,
     DataNotification,
+    DataNotificationConfirm,
     EventNotification,
 )
 from hesper_dlms.apdu.read import (
@@ -85,11 +102,14 @@ from hesper_dlms.apdu.read import (
 )
 from hesper_dlms.apdu.release import RLRE, RLRQ, Rlre, Rlrq
 from hesper_dlms.apdu.results import (
+    ActionOutcome,
     ActionResult,
     DataAccessResult,
     Result,
     access_error,
     action_error,
+    read_outcomes,
+    write_outcomes,
 )
 from hesper_dlms.apdu.set import (
     SetRequest,
@@ -97,9 +117,11 @@ from hesper_dlms.apdu.set import (
     SetRequestFirstBlock,
     SetRequestNormal,
     SetRequestWithList,
+    SetRequestWithListFirstBlock,
     SetResponse,
     SetResponseBlock,
     SetResponseLastBlock,
+    SetResponseLastBlockWithList,
     SetResponseNormal,
     SetResponseWithList,
 )
@@ -169,6 +191,9 @@ _BY_TAG: dict[int, Callable[[bytes], Apdu]] = {
     UNCONFIRMED_WRITE_REQUEST: UnconfirmedWriteRequest.from_octets,
     INFORMATION_REPORT: InformationReport.from_octets,
     DATA_NOTIFICATION: DataNotification.from_octets,
+    DATA_NOTIFICATION_CONFIRM: DataNotificationConfirm.from_octets,
+    access.REQUEST: AccessRequest.from_octets,
+    access.RESPONSE: AccessResponse.from_octets,
     EVENT_NOTIFICATION: EventNotification.from_octets,
     EXCEPTION_RESPONSE: ExceptionResponse.from_octets,
     CONFIRMED_SERVICE_ERROR: ConfirmedServiceError.from_octets,
@@ -186,16 +211,21 @@ _BY_TAG_AND_CHOICE: dict[tuple[int, int], Callable[[bytes], Apdu]] = {
     (set.REQUEST, 2): SetRequestFirstBlock.from_octets,
     (set.REQUEST, 3): SetRequestBlock.from_octets,
     (set.REQUEST, 4): SetRequestWithList.from_octets,
+    (set.REQUEST, 5): SetRequestWithListFirstBlock.from_octets,
     (set.RESPONSE, 1): SetResponseNormal.from_octets,
     (set.RESPONSE, 2): SetResponseBlock.from_octets,
     (set.RESPONSE, 3): SetResponseLastBlock.from_octets,
+    (set.RESPONSE, 4): SetResponseLastBlockWithList.from_octets,
     (set.RESPONSE, 5): SetResponseWithList.from_octets,
     (action.REQUEST, 1): ActionRequestNormal.from_octets,
     (action.REQUEST, 2): ActionRequestNextBlock.from_octets,
+    (action.REQUEST, 3): ActionRequestWithList.from_octets,
     (action.REQUEST, 4): ActionRequestFirstBlock.from_octets,
+    (action.REQUEST, 5): ActionRequestWithListFirstBlock.from_octets,
     (action.REQUEST, 6): ActionRequestBlock.from_octets,
     (action.RESPONSE, 1): ActionResponseNormal.from_octets,
     (action.RESPONSE, 2): ActionResponseBlock.from_octets,
+    (action.RESPONSE, 3): ActionResponseWithList.from_octets,
     (action.RESPONSE, 4): ActionResponseNextBlock.from_octets,
 }
 
@@ -228,16 +258,28 @@ __all__ = [
     "SHORT_NAME_SERVICES",
     "Aare",
     "Aarq",
+    "AccessKind",
+    "AccessRequest",
+    "AccessRequestAction",
+    "AccessRequestGet",
+    "AccessRequestSet",
+    "AccessRequestSpecification",
+    "AccessResponse",
+    "AccessResult",
     "AccessSelection",
+    "ActionOutcome",
     "ActionRequest",
     "ActionRequestBlock",
     "ActionRequestFirstBlock",
     "ActionRequestNextBlock",
     "ActionRequestNormal",
+    "ActionRequestWithList",
+    "ActionRequestWithListFirstBlock",
     "ActionResponse",
     "ActionResponseBlock",
     "ActionResponseNextBlock",
     "ActionResponseNormal",
+    "ActionResponseWithList",
     "ActionResult",
     "Apdu",
     "ApplicationContext",
@@ -253,6 +295,7 @@ __all__ = [
     "DataBlock",
     "DataBlockResult",
     "DataNotification",
+    "DataNotificationConfirm",
     "EntrySelector",
     "EventNotification",
     "ExceptionResponse",
@@ -278,15 +321,18 @@ __all__ = [
     "Result",
     "Rlre",
     "Rlrq",
+    "SelectedAttribute",
     "Selector",
     "SetRequest",
     "SetRequestBlock",
     "SetRequestFirstBlock",
     "SetRequestNormal",
     "SetRequestWithList",
+    "SetRequestWithListFirstBlock",
     "SetResponse",
     "SetResponseBlock",
     "SetResponseLastBlock",
+    "SetResponseLastBlockWithList",
     "SetResponseNormal",
     "SetResponseWithList",
     "UnconfirmedWriteRequest",
@@ -301,12 +347,15 @@ __all__ = [
     "access_error",
     "action_error",
     "capture_object",
+    "kind_of",
     "parse",
     "read_accesses",
     "read_capture_object",
+    "read_outcomes",
     "read_results",
     "selector_of",
     "write_accesses",
+    "write_outcomes",
     "write_read_results",
     "write_results",
 ]

@@ -8,10 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hesper_dlms.apdu.block import DataBlock
-from hesper_dlms.apdu.descriptors import CosemMethod
+from hesper_dlms.apdu.descriptors import CosemMethod, read_methods, write_methods
 from hesper_dlms.apdu.reader import Reader
-from hesper_dlms.apdu.results import Result, read_result, write_result
-from hesper_dlms.apdu.writer import u8, u32
+from hesper_dlms.apdu.results import (
+    ActionOutcome,
+    Result,
+    read_outcomes,
+    read_result,
+    write_outcomes,
+    write_result,
+)
+from hesper_dlms.apdu.writer import u8, u32, write_values
 
 REQUEST = 0xC3
 RESPONSE = 0xC7
@@ -62,6 +69,28 @@ class ActionRequestNextBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class ActionRequestWithList:
+    """Calls several methods; one encoded value for each, null-data where there is none."""
+
+    invoke_id_and_priority: int
+    methods: tuple[CosemMethod, ...]
+    parameters: tuple[bytes, ...]
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        head = u8(REQUEST, 3, self.invoke_id_and_priority)
+        return head + write_methods(self.methods) + write_values(self.parameters)
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> ActionRequestWithList:
+        """Read the APDU."""
+        reader = Reader(octets, REQUEST, 3)
+        apdu = cls(reader.u8(), read_methods(reader), reader.values())
+        reader.end()
+        return apdu
+
+
+@dataclass(frozen=True, slots=True)
 class ActionRequestFirstBlock:
     """Begins to call a method whose parameters come in blocks."""
 
@@ -79,6 +108,28 @@ class ActionRequestFirstBlock:
         """Read the APDU."""
         reader = Reader(octets, REQUEST, 4)
         apdu = cls(reader.u8(), CosemMethod.read(reader), DataBlock.read(reader))
+        reader.end()
+        return apdu
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequestWithListFirstBlock:
+    """Begins to call several methods; the list of their parameters comes in blocks."""
+
+    invoke_id_and_priority: int
+    methods: tuple[CosemMethod, ...]
+    block: DataBlock
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        head = u8(REQUEST, 5, self.invoke_id_and_priority)
+        return head + write_methods(self.methods) + self.block.to_octets()
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> ActionRequestWithListFirstBlock:
+        """Read the APDU."""
+        reader = Reader(octets, REQUEST, 5)
+        apdu = cls(reader.u8(), read_methods(reader), DataBlock.read(reader))
         reader.end()
         return apdu
 
@@ -148,6 +199,24 @@ class ActionResponseBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class ActionResponseWithList:
+    """Says how each call went and what it returned, in the order of the request."""
+
+    invoke_id_and_priority: int
+    outcomes: tuple[ActionOutcome, ...]
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        return u8(RESPONSE, 3, self.invoke_id_and_priority) + write_outcomes(self.outcomes)
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> ActionResponseWithList:
+        """Read the APDU."""
+        reader = Reader(octets, RESPONSE, 3)
+        return cls(reader.u8(), read_outcomes(reader.rest()))
+
+
+@dataclass(frozen=True, slots=True)
 class ActionResponseNextBlock:
     """Acknowledges a block of the parameters and asks for the next."""
 
@@ -169,6 +238,13 @@ class ActionResponseNextBlock:
 
 
 ActionRequest = (
-    ActionRequestNormal | ActionRequestNextBlock | ActionRequestFirstBlock | ActionRequestBlock
+    ActionRequestNormal
+    | ActionRequestNextBlock
+    | ActionRequestWithList
+    | ActionRequestFirstBlock
+    | ActionRequestWithListFirstBlock
+    | ActionRequestBlock
 )
-ActionResponse = ActionResponseNormal | ActionResponseBlock | ActionResponseNextBlock
+ActionResponse = (
+    ActionResponseNormal | ActionResponseBlock | ActionResponseWithList | ActionResponseNextBlock
+)

@@ -132,6 +132,35 @@ class CaptureObject(NamedTuple):
         )
 
 
+SelectedAttribute = tuple[CosemAttribute, AccessSelection | None]
+"""cosem-attribute-descriptor-with-selection: what lists of attributes are made of."""
+
+
+def write_attributes(attributes: tuple[SelectedAttribute, ...]) -> bytes:
+    """Return a list of attributes, each with its selection or none."""
+    parts = [axdr.write_length(len(attributes))]
+    for attribute, selection in attributes:
+        parts += attribute.to_octets(), write_selection(selection)
+    return b"".join(parts)
+
+
+def read_attributes(reader: Reader) -> tuple[SelectedAttribute, ...]:
+    """Read a list of attributes, each with its selection or none."""
+    return tuple(
+        (CosemAttribute.read(reader), read_selection(reader)) for _ in range(reader.count())
+    )
+
+
+def write_methods(methods: tuple[CosemMethod, ...]) -> bytes:
+    """Return a list of methods."""
+    return axdr.write_length(len(methods)) + b"".join(method.to_octets() for method in methods)
+
+
+def read_methods(reader: Reader) -> tuple[CosemMethod, ...]:
+    """Read a list of methods."""
+    return tuple(CosemMethod.read(reader) for _ in range(reader.count()))
+
+
 def capture_object(attribute: CosemAttribute, data_index: int = 0) -> Data:
     """Return the capture_object_definition of an attribute."""
     return CaptureObject.of(attribute, data_index).to_data()

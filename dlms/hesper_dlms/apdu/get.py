@@ -15,7 +15,10 @@ from hesper_dlms.apdu.block import DataBlock
 from hesper_dlms.apdu.descriptors import (
     AccessSelection,
     CosemAttribute,
+    SelectedAttribute,
+    read_attributes,
     read_selection,
+    write_attributes,
     write_selection,
 )
 from hesper_dlms.apdu.reader import Reader
@@ -82,26 +85,19 @@ class GetRequestWithList:
     """Asks for several attributes, each with its own selection or none."""
 
     invoke_id_and_priority: int
-    attributes: tuple[tuple[CosemAttribute, AccessSelection | None], ...]
+    attributes: tuple[SelectedAttribute, ...]
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        head = u8(REQUEST, 3, self.invoke_id_and_priority)
-        parts = [head, axdr.write_length(len(self.attributes))]
-        for attribute, selection in self.attributes:
-            parts += attribute.to_octets(), write_selection(selection)
-        return b"".join(parts)
+        return u8(REQUEST, 3, self.invoke_id_and_priority) + write_attributes(self.attributes)
 
     @classmethod
     def from_octets(cls, octets: bytes) -> GetRequestWithList:
         """Read the APDU."""
         reader = Reader(octets, REQUEST, 3)
-        invoke = reader.u8()
-        attributes = tuple(
-            (CosemAttribute.read(reader), read_selection(reader)) for _ in range(reader.count())
-        )
+        apdu = cls(reader.u8(), read_attributes(reader))
         reader.end()
-        return cls(invoke, attributes)
+        return apdu
 
 
 @dataclass(frozen=True, slots=True)

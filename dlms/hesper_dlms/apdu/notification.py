@@ -1,5 +1,8 @@
 """What a meter sends unasked: data-notification 0x0F and event-notification 0xC2 (IEC 62056-5-3).
 
+A data-notification that asks for it (bit 30 of its number) is answered by data-notification-confirm
+0x10, which repeats the number; the confirmed form came with later editions of the standard.
+
 The date-time of a data-notification is an octet-string: a length and then 0 or 12 octets. Kaifa
 meters put the tag 0x09 in front of that length; both are understood. The body stays encoded octets,
 because some meters' bodies are not quite A-XDR: `hesper_dlms.push` reads it.
@@ -16,6 +19,7 @@ from hesper_dlms.apdu.writer import u32
 from hesper_dlms.errors import DecodeError
 
 DATA_NOTIFICATION = 0x0F
+DATA_NOTIFICATION_CONFIRM = 0x10
 EVENT_NOTIFICATION = 0xC2
 
 
@@ -44,6 +48,30 @@ class DataNotification:
         if len(time) not in (0, 12):
             raise DecodeError(f"a date-time has 12 octets, not {len(time)}", reader.offset)
         return cls(number, time or None, reader.rest())
+
+
+@dataclass(frozen=True, slots=True)
+class DataNotificationConfirm:
+    """Confirms a push by its number; `date_time` is the 12 octets of when, or None."""
+
+    long_invoke_id: int
+    date_time: bytes | None = None
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        time = self.date_time or b""
+        head = bytes((DATA_NOTIFICATION_CONFIRM,)) + u32(self.long_invoke_id)
+        return head + axdr.write_length(len(time)) + time
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> DataNotificationConfirm:
+        """Read the APDU."""
+        reader = Reader(octets, DATA_NOTIFICATION_CONFIRM)
+        number, time = reader.u32(), reader.octet_string()
+        if len(time) not in (0, 12):
+            raise DecodeError(f"a date-time has 12 octets, not {len(time)}", reader.offset)
+        reader.end()
+        return cls(number, time or None)
 
 
 @dataclass(frozen=True, slots=True)

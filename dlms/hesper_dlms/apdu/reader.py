@@ -74,6 +74,10 @@ class Reader:
         self.data()
         return self.octets[start : self.offset]
 
+    def values(self) -> tuple[bytes, ...]:
+        """Return the octets of each A-XDR value of a list."""
+        return tuple(self.data_octets() for _ in range(self.count()))
+
     def rest(self) -> bytes:
         """Return everything that is left."""
         octets = self.octets[self.offset :]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
+from typing import NamedTuple
 
+from hesper_dlms import axdr
 from hesper_dlms.apdu.reader import Reader
 from hesper_dlms.apdu.writer import u8
 from hesper_dlms.errors import ServiceError
@@ -82,3 +85,35 @@ def read_result(reader: Reader) -> Result:
     if reader.choice(2):
         return reader.u8()
     return reader.data_octets()
+
+
+class ActionOutcome(NamedTuple):
+    """action-response-with-optional-data: an action-result and what was returned, if anything."""
+
+    result: int
+    returned: Result | None = None
+
+
+def write_outcome(outcome: ActionOutcome) -> bytes:
+    """Return an action-response-with-optional-data."""
+    returned = outcome.returned
+    return u8(outcome.result) + (b"\x00" if returned is None else b"\x01" + write_result(returned))
+
+
+def read_outcome(reader: Reader) -> ActionOutcome:
+    """Read an action-response-with-optional-data that others may follow."""
+    result = reader.u8()
+    return ActionOutcome(result, read_result(reader) if reader.flag() else None)
+
+
+def write_outcomes(outcomes: Sequence[ActionOutcome]) -> bytes:
+    """Return a list of outcomes, as a with-list response and its blocks carry it."""
+    return axdr.write_length(len(outcomes)) + b"".join(map(write_outcome, outcomes))
+
+
+def read_outcomes(octets: bytes) -> tuple[ActionOutcome, ...]:
+    """Read a list of outcomes that fills `octets`."""
+    reader = Reader(octets)
+    outcomes = tuple(read_outcome(reader) for _ in range(reader.count()))
+    reader.end()
+    return outcomes

@@ -12,11 +12,14 @@ from hesper_dlms.apdu.block import DataBlock
 from hesper_dlms.apdu.descriptors import (
     AccessSelection,
     CosemAttribute,
+    SelectedAttribute,
+    read_attributes,
     read_selection,
+    write_attributes,
     write_selection,
 )
 from hesper_dlms.apdu.reader import Reader
-from hesper_dlms.apdu.writer import u8, u32
+from hesper_dlms.apdu.writer import u8, u32, write_values
 
 REQUEST = 0xC1
 RESPONSE = 0xC5
@@ -97,28 +100,43 @@ class SetRequestWithList:
     """Writes several attributes; one encoded value for each."""
 
     invoke_id_and_priority: int
-    attributes: tuple[tuple[CosemAttribute, AccessSelection | None], ...]
+    attributes: tuple[SelectedAttribute, ...]
     values: tuple[bytes, ...]
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
         head = u8(REQUEST, 4, self.invoke_id_and_priority)
-        parts = [head, axdr.write_length(len(self.attributes))]
-        for attribute, selection in self.attributes:
-            parts += attribute.to_octets(), write_selection(selection)
-        return b"".join((*parts, axdr.write_length(len(self.values)), *self.values))
+        return head + write_attributes(self.attributes) + write_values(self.values)
 
     @classmethod
     def from_octets(cls, octets: bytes) -> SetRequestWithList:
         """Read the APDU."""
         reader = Reader(octets, REQUEST, 4)
-        invoke = reader.u8()
-        attributes = tuple(
-            (CosemAttribute.read(reader), read_selection(reader)) for _ in range(reader.count())
-        )
-        values = tuple(reader.data_octets() for _ in range(reader.count()))
+        apdu = cls(reader.u8(), read_attributes(reader), reader.values())
         reader.end()
-        return cls(invoke, attributes, values)
+        return apdu
+
+
+@dataclass(frozen=True, slots=True)
+class SetRequestWithListFirstBlock:
+    """Begins to write several attributes; the list of their values comes in blocks."""
+
+    invoke_id_and_priority: int
+    attributes: tuple[SelectedAttribute, ...]
+    block: DataBlock
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        head = u8(REQUEST, 5, self.invoke_id_and_priority)
+        return head + write_attributes(self.attributes) + self.block.to_octets()
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> SetRequestWithListFirstBlock:
+        """Read the APDU."""
+        reader = Reader(octets, REQUEST, 5)
+        apdu = cls(reader.u8(), read_attributes(reader), DataBlock.read(reader))
+        reader.end()
+        return apdu
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +203,29 @@ class SetResponseLastBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class SetResponseLastBlockWithList:
+    """Acknowledges the last block and says how each write of a list went."""
+
+    invoke_id_and_priority: int
+    results: tuple[int, ...]
+    block_number: int
+
+    def to_octets(self) -> bytes:
+        """Return the APDU."""
+        head = u8(RESPONSE, 4, self.invoke_id_and_priority)
+        results = axdr.write_length(len(self.results)) + u8(*self.results)
+        return head + results + u32(self.block_number)
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> SetResponseLastBlockWithList:
+        """Read the APDU."""
+        reader = Reader(octets, RESPONSE, 4)
+        apdu = cls(reader.u8(), tuple(reader.octet_string()), reader.u32())
+        reader.end()
+        return apdu
+
+
+@dataclass(frozen=True, slots=True)
 class SetResponseWithList:
     """Says how each write went, in the order of the request."""
 
@@ -205,5 +246,17 @@ class SetResponseWithList:
         return apdu
 
 
-SetRequest = SetRequestNormal | SetRequestFirstBlock | SetRequestBlock | SetRequestWithList
-SetResponse = SetResponseNormal | SetResponseBlock | SetResponseLastBlock | SetResponseWithList
+SetRequest = (
+    SetRequestNormal
+    | SetRequestFirstBlock
+    | SetRequestBlock
+    | SetRequestWithList
+    | SetRequestWithListFirstBlock
+)
+SetResponse = (
+    SetResponseNormal
+    | SetResponseBlock
+    | SetResponseLastBlock
+    | SetResponseLastBlockWithList
+    | SetResponseWithList
+)

@@ -1,7 +1,10 @@
-"""Unsigned integers of an APDU that is built: what does not fit is `LocalError`."""
+"""Integers and lists of an APDU that is built: what does not fit is `LocalError`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from hesper_dlms import axdr
 from hesper_dlms.errors import LocalError
 
 
@@ -28,3 +31,8 @@ def u16(value: int) -> bytes:
 def u32(value: int) -> bytes:
     """Return four octets."""
     return _write(value, 4)
+
+
+def write_values(values: Sequence[bytes]) -> bytes:
+    """Return a list of values that are encoded already."""
+    return axdr.write_length(len(values)) + b"".join(values)
