@@ -79,8 +79,7 @@ class Channel:
         """
         security = self.settings.security
         dedicated = security is not None and security.dedicated_key is not None
-        octets = yield from self.link.request(self.protect(plain, dedicated))
-        return (yield from self._answer(octets))
+        return self._answer(self.link.request(self.protect(plain, dedicated)))
 
     def ask_plainly(self, plain: bytes) -> Exchange[apdu.Apdu]:
         """Send an association APDU, which is never ciphered as a whole."""
@@ -92,8 +91,7 @@ class Channel:
 
     def wait(self) -> Exchange[apdu.Apdu]:
         """Return the next answer without asking: the last one belonged to an older request."""
-        octets = yield from self.link.receive()
-        return (yield from self._answer(octets))
+        return self._answer(self.link.receive())
 
     def take_notifications(self) -> list[Notification]:
         """Return and forget what the meter sent unasked, oldest first."""
@@ -106,12 +104,12 @@ class Channel:
         self._notifications.clear()
         return taken
 
-    def _answer(self, octets: bytes) -> Exchange[apdu.Apdu]:
+    def _answer(self, awaited: Exchange[bytes]) -> Exchange[apdu.Apdu]:
         while True:
-            plain = self._set_apart(octets)
+            plain = self._set_apart((yield from awaited))
             if plain is not None:
                 return _refused(apdu.parse(plain))
-            octets = yield from self.link.receive()
+            awaited = self.link.receive()
 
     def _set_apart(self, octets: bytes) -> bytes | None:
         """Return the plain APDU of an answer; keep a notification and return None."""
