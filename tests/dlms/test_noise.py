@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import Any
 
 import pytest
@@ -135,21 +134,3 @@ def test_a_receiver_survives_anything(
             with contextlib.suppress(DlmsError):
                 getattr(found, "to_json", dict)()
     receiver.finish()
-
-
-@pytest.mark.parametrize("link", ["hdlc", "mbus", "wrapper"])
-@pytest.mark.parametrize(
-    "pattern", [b"\x7e\xa7\xff", b"\x68\xff\xff\x68", b"\x00\x01\xff", b"\x7e"]
-)
-def test_a_receiver_takes_linear_time(link: str, pattern: bytes) -> None:
-    def seconds(size: int) -> float:
-        receiver = PushReceiver(link)
-        noise = (pattern * size)[:size]
-        begin = time.process_time()
-        for at in range(0, size, 7):
-            receiver.receive(noise[at : at + 7])
-        receiver.finish()
-        return time.process_time() - begin
-
-    small = max(0.01, min(seconds(4000) for _ in range(2)))
-    assert min(seconds(16000) for _ in range(2)) < 8 * small

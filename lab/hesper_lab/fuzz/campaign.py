@@ -42,17 +42,17 @@ class Outcome:
         return asdict(self)
 
 
-def run(name: str, minutes: float) -> Outcome:
-    """Fuzz one target and keep the inputs that reach new code."""
+def run(name: str, minutes: float, kept: Path = corpus.FOLDER) -> Outcome:
+    """Fuzz one target and keep the inputs that reach new code in the folder `kept`."""
     if importlib.util.find_spec("atheris") is None:
-        return replay(name)
+        return _replay(name, kept)
     with tempfile.TemporaryDirectory() as folder:
-        return _fuzz(name, minutes, Path(folder))
+        return _fuzz(name, minutes, kept, Path(folder))
 
 
-def replay(name: str) -> Outcome:
+def _replay(name: str, kept: Path) -> Outcome:
     """Run every input of the corpus once; what falls raises."""
-    inputs = corpus.load(name)
+    inputs = corpus.load(name, kept)
     begin = time.monotonic()
     for octets in inputs:
         TARGETS[name](octets)
@@ -60,11 +60,11 @@ def replay(name: str) -> Outcome:
     return Outcome(name, "replay", seconds, len(inputs), len(inputs), [], "")
 
 
-def _fuzz(name: str, minutes: float, folder: Path) -> Outcome:
+def _fuzz(name: str, minutes: float, kept: Path, folder: Path) -> Outcome:
     found, finds = folder / "inputs", folder / "finds"
     found.mkdir()
     finds.mkdir()
-    for number, octets in enumerate(corpus.load(name)):
+    for number, octets in enumerate(corpus.load(name, kept)):
         (found / f"seed-{number}").write_bytes(octets)
     begin = time.monotonic()
     ended = _atheris(name, round(minutes * 60), found, finds)
@@ -72,10 +72,10 @@ def _fuzz(name: str, minutes: float, folder: Path) -> Outcome:
     fallen = [
         each.read_bytes().hex() for each in sorted(finds.iterdir()) if each.name.startswith(_FALLEN)
     ]
-    kept = _keep(name, found) if not fallen else len(corpus.load(name))
+    inputs = _keep(name, found, kept) if not fallen else len(corpus.load(name, kept))
     counted = _EXECUTIONS.search(ended)
     runs = int(counted[1]) if counted else 0
-    return Outcome(name, "atheris", seconds, runs, kept, fallen, _last_error(ended, fallen))
+    return Outcome(name, "atheris", seconds, runs, inputs, fallen, _last_error(ended, fallen))
 
 
 def _atheris(name: str, seconds: int, inputs: Path, finds: Path) -> str:
@@ -102,11 +102,11 @@ def _atheris(name: str, seconds: int, inputs: Path, finds: Path) -> str:
     return done.stdout + done.stderr
 
 
-def _keep(name: str, found: Path) -> int:
+def _keep(name: str, found: Path, kept: Path) -> int:
     """Keep the corpus and what reaches code that it does not reach; return how many there are."""
-    known = corpus.load(name)
+    known = corpus.load(name, kept)
     new = sorted((each.read_bytes() for each in found.iterdir()), key=len)
-    return corpus.save(name, reach.fewest(TARGETS[name], [*known, *new]))
+    return corpus.save(name, reach.fewest(TARGETS[name], [*known, *new]), kept)
 
 
 def _last_error(output: str, fallen: list[str]) -> str:
