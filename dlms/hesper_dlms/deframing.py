@@ -213,8 +213,7 @@ class WrapperDeframer:
     def finish(self) -> list[Found]:
         """Give up an APDU that waits for its rest."""
         found = _waiting(self._reader.waiting, "wrapper APDU")
-        self._reader = WrapperReader(resynchronise=True)
-        return found
+        return found + [self._piece(frame) for frame in self._reader.idle()]
 
     @staticmethod
     def _piece(frame: WrapperFrame) -> Found:

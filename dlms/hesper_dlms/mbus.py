@@ -2,8 +2,11 @@
 
     68 | L | L | 68 | C | A | CI | STSAP | DTSAP | part of an APDU | checksum | 16
 
-L counts from C to the last octet before the checksum, which is their sum modulo 256. The CI octet
-numbers the parts of an APDU: the low four bits count from 0, bit 4 marks the last part (00, 11:
+L counts from C to the last octet before the checksum, which is their sum modulo 256. Some meters
+send up to 511 octets behind a length that counts modulo 256 (Sagemcom T210-D: 68 01 01 68, 257
+octets): where the shorter frame is too short for DLMS or does not end in 16, the longer one is
+looked for. What stands between frames (an acknowledgement E5, short frames) is passed over. The CI
+octet numbers the parts of an APDU: the low four bits count from 0, bit 4 marks the last part (00, 11:
 two parts; 10: a single one). A part out of order drops the whole APDU. A frame whose checksum is
 wrong is handed out marked, as a wrong FCS is.
 """
@@ -20,6 +23,7 @@ _HEADER: Final = 4
 _LAST_PART: Final = 0x10
 _TRANSPORT: Final = 5
 _MAX_PARTS: Final = 16
+_WRAP: Final = 256
 
 
 class MbusFrame(NamedTuple):
@@ -49,18 +53,15 @@ class MbusReader:
         frames: list[MbusFrame] = []
         at = 0
         while (at := self._buffer.find(_START, at)) >= 0:
-            head = self._buffer[at : at + _HEADER]
-            if not self._plausible(head):
+            if not self._plausible(self._buffer[at : at + _HEADER]):
                 at += 1
                 continue
-            end = at + _HEADER + head[1] + 2 if len(head) > 1 else len(self._buffer) + 1
-            if len(self._buffer) < end:
+            end = self._end(at)
+            if end is None:
                 break
-            if self._buffer[end - 1] != _STOP:
-                at += 1
-                continue
-            frames += self._frame(bytes(self._buffer[at + _HEADER : end - 1]), at)
-            at = end
+            if end:
+                frames += self._frame(bytes(self._buffer[at + _HEADER : end - 1]), at)
+            at = end or at + 1
         at = len(self._buffer) if at < 0 else at
         del self._buffer[:at]
         self._consumed += at
@@ -80,10 +81,26 @@ class MbusReader:
             frames += self.receive(b"")
         return frames
 
+    def _end(self, at: int) -> int | None:
+        """Return where the frame that begins at `at` ends: 0 nowhere, None while it is awaited."""
+        if len(self._buffer) < at + _HEADER:
+            return None
+        length = self._buffer[at + 1]
+        end = at + _HEADER + length + 2
+        if length >= _TRANSPORT:
+            if len(self._buffer) < end:
+                return None
+            if self._buffer[end - 1] == _STOP:
+                return end
+        end += _WRAP
+        if len(self._buffer) < end:
+            return None
+        body = self._buffer[at + _HEADER : end - 2]
+        stops = self._buffer[end - 1] == _STOP
+        return end if stops and sum(body) & 0xFF == self._buffer[end - 2] else 0
+
     @staticmethod
     def _plausible(head: bytearray) -> bool:
-        if len(head) > 1 and head[1] < _TRANSPORT:
-            return False
         if len(head) > 2 and head[2] != head[1]:
             return False
         return len(head) < _HEADER or head[3] == _START
