@@ -5,10 +5,11 @@
 L counts from C to the last octet before the checksum, which is their sum modulo 256. Some meters
 send up to 511 octets behind a length that counts modulo 256 (Sagemcom T210-D: 68 01 01 68, 257
 octets): where the shorter frame is too short for DLMS or does not end in 16, the longer one is
-looked for. What stands between frames (an acknowledgement E5, short frames) is passed over. The CI
-octet numbers the parts of an APDU: the low four bits count from 0, bit 4 marks the last part (00, 11:
-two parts; 10: a single one). A part out of order drops the whole APDU. A frame whose checksum is
-wrong is handed out marked, as a wrong FCS is.
+looked for. What stands between frames (an acknowledgement E5, short frames) is passed over.
+
+The CI octet numbers the parts of an APDU: the low four bits count from 0, bit 4 marks the last part
+(00, 11: two parts; 10: a single one). A part out of order drops the whole APDU. A frame whose
+checksum is wrong is handed out marked, as a wrong FCS is.
 """
 
 from __future__ import annotations

@@ -20,8 +20,11 @@ from hesper_dlms.apdu.block_transfer import GENERAL_BLOCK_TRANSFER
 from hesper_dlms.deframing import Dropped, LinkFacts, Piece, deframer
 from hesper_dlms.errors import DecodeError, LocalError, RemoteError, SecurityError
 from hesper_dlms.gbt import BlockAssembly
-from hesper_dlms.push import parse_body
+from hesper_dlms.push import BareBody, Telegram, parse_body, read_unwrapped
 from hesper_dlms.security import Opened, ReceivedCounters, SecurityContext, SecuritySettings
+
+Notification = apdu.DataNotification | apdu.EventNotification | Telegram | BareBody
+"""What a push can be; the last two are no APDUs, see `hesper_dlms.push.telegram`."""
 
 Keys = SecuritySettings | Mapping[bytes, SecuritySettings]
 """One meter's keys, or the keys of several by system title."""
@@ -58,7 +61,7 @@ class PushedMessage:
 
     link: LinkFacts
     ciphering: CipheringFacts | None
-    notification: apdu.DataNotification | apdu.EventNotification
+    notification: Notification
     octets: bytes
 
     def to_json(self) -> dict[str, object]:
@@ -71,17 +74,24 @@ class PushedMessage:
         if self.ciphering is not None:
             shown["ciphering"] = self.ciphering.to_json()
         notification = self.notification
-        time = notification.date_time
+        time = getattr(notification, "date_time", None)
         shown["long_invoke_id"] = getattr(notification, "long_invoke_id", None)
         shown["date_time"] = None if time is None else time.hex()
-        if isinstance(notification, apdu.DataNotification):
-            shown["values"] = parse_body(notification.body).plain()
-        else:
-            attribute = notification.attribute
-            name = f"hex:{attribute.logical_name.hex()}"
-            value = axdr.plain(axdr.decode(notification.octets))
-            shown["values"] = [attribute.class_id, name, attribute.attribute_id, value]
+        shown["values"] = _values(notification)
         return shown
+
+
+def _values(notification: Notification) -> object:
+    if isinstance(notification, apdu.DataNotification):
+        return parse_body(notification.body).plain()
+    if isinstance(notification, Telegram):
+        return notification.text
+    if isinstance(notification, BareBody):
+        return axdr.plain(axdr.decode(notification.octets))
+    attribute = notification.attribute
+    name = f"hex:{attribute.logical_name.hex()}"
+    value = axdr.plain(axdr.decode(notification.octets))
+    return [attribute.class_id, name, attribute.attribute_id, value]
 
 
 class _Blocks:
@@ -176,10 +186,10 @@ class PushReceiver:
         try:
             opened = self._open(octets)
             plain = octets if opened is None else opened.apdu
-            notification = apdu.parse(plain)
+            notification = read_unwrapped(plain) or apdu.parse(plain)
         except (RemoteError, LocalError) as error:
             return Dropped(facts.offset, str(error))
-        if not isinstance(notification, apdu.DataNotification | apdu.EventNotification):
+        if not isinstance(notification, Notification):
             return Dropped(facts.offset, f"{type(notification).__name__} is no notification")
         ciphering = (
             None

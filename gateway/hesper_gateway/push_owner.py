@@ -104,7 +104,7 @@ class PushMeters:
         if not message.link.intact:
             raise Unplaced("a check sequence was wrong")
         if not isinstance(notification, DataNotification):
-            raise Unplaced("an event-notification carries no reading")
+            raise Unplaced("only a data-notification carries readings")
         if message.ciphering is not None:
             title = message.ciphering.system_title.hex()
             for owner in self._meters:

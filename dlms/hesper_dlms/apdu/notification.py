@@ -4,7 +4,8 @@ A data-notification that asks for it (bit 30 of its number) is answered by data-
 0x10, which repeats the number; the confirmed form came with later editions of the standard.
 
 The date-time of a data-notification is an octet-string: a length and then 0 or 12 octets. Kaifa
-meters put the tag 0x09 in front of that length; both are understood. The body stays encoded octets,
+meters put the tag 0x09 in front of that length; both are understood, as no date-time is nine
+octets long. The body stays encoded octets,
 because some meters' bodies are not quite A-XDR: `hesper_dlms.push` reads it.
 """
 
@@ -42,7 +43,7 @@ class DataNotification:
         """Read the APDU; the body is everything behind the date-time."""
         reader = Reader(octets, DATA_NOTIFICATION)
         number = reader.u32()
-        if octets[reader.offset : reader.offset + 2] == b"\x09\x0c":
+        if octets[reader.offset : reader.offset + 2] in (b"\x09\x0c", b"\x09\x00"):
             reader.u8()
         time = reader.octet_string()
         if len(time) not in (0, 12):

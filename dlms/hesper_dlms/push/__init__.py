@@ -16,5 +16,16 @@ the time in them by a layout, which is data of a meter template:
 from hesper_dlms.push.body import Body, parse_body
 from hesper_dlms.push.layouts import LAYOUTS, PushedValue
 from hesper_dlms.push.reading import PushedReading, read_push
+from hesper_dlms.push.telegram import BareBody, Telegram, read_unwrapped
 
-__all__ = ["LAYOUTS", "Body", "PushedReading", "PushedValue", "parse_body", "read_push"]
+__all__ = [
+    "LAYOUTS",
+    "BareBody",
+    "Body",
+    "PushedReading",
+    "PushedValue",
+    "Telegram",
+    "parse_body",
+    "read_push",
+    "read_unwrapped",
+]
