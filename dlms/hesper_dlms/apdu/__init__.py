@@ -98,7 +98,6 @@ from hesper_dlms.apdu.read import (
     ReadRequest,
     ReadResponse,
     ReadResult,
-    write_read_results,
 )
 from hesper_dlms.apdu.release import RLRE, RLRQ, Rlre, Rlrq
 from hesper_dlms.apdu.results import (
@@ -356,6 +355,5 @@ __all__ = [
     "selector_of",
     "write_accesses",
     "write_outcomes",
-    "write_read_results",
     "write_results",
 ]

@@ -7,6 +7,7 @@ from enum import IntEnum
 from hesper_dlms import axdr
 from hesper_dlms.apdu.reader import Reader
 from hesper_dlms.apdu.writer import u8
+from hesper_dlms.association import Referencing
 from hesper_dlms.errors import DecodeError
 
 _DLMS_UA = bytes.fromhex("6085740508")
@@ -20,6 +21,13 @@ class ApplicationContext(IntEnum):
     SHORT_NAME = 2
     LOGICAL_NAME_CIPHERED = 3
     SHORT_NAME_CIPHERED = 4
+
+    @classmethod
+    def of(cls, referencing: Referencing, ciphered: bool) -> ApplicationContext:
+        """Return the context of one kind of association."""
+        if referencing is Referencing.SHORT_NAME:
+            return cls.SHORT_NAME_CIPHERED if ciphered else cls.SHORT_NAME
+        return cls.LOGICAL_NAME_CIPHERED if ciphered else cls.LOGICAL_NAME
 
 
 class Mechanism(IntEnum):

@@ -76,7 +76,16 @@ class ReadResponse:
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        return u8(READ_RESPONSE) + write_read_results(self.results)
+        return u8(READ_RESPONSE) + self.results_octets()
+
+    def results_octets(self) -> bytes:
+        """Return the list of results: what the blocks of a long response are slices of."""
+        return axdr.write_length(len(self.results)) + b"".join(map(_write_result, self.results))
+
+    @classmethod
+    def from_results(cls, octets: bytes) -> ReadResponse:
+        """Read what the blocks of a long response add up to."""
+        return cls.from_octets(u8(READ_RESPONSE) + octets)
 
     @classmethod
     def from_octets(cls, octets: bytes) -> ReadResponse:
@@ -88,11 +97,6 @@ class ReadResponse:
         results = tuple(_read_result(reader) for _ in range(reader.count()))
         reader.end()
         return cls(results)
-
-
-def write_read_results(results: tuple[ReadResult, ...]) -> bytes:
-    """Return a list of results, as a response and its blocks carry it."""
-    return axdr.write_length(len(results)) + b"".join(_write_result(each) for each in results)
 
 
 def _write_result(result: ReadResult) -> bytes:

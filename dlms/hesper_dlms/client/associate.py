@@ -20,6 +20,7 @@ from hesper_dlms.association import (
     Authentication,
 )
 from hesper_dlms.client.channel import Channel
+from hesper_dlms.client.short_names import reply_to_hls_by_short_name
 from hesper_dlms.errors import AssociationRejected, DecodeError, SecurityError, ServiceError
 from hesper_dlms.exchange import Exchange
 from hesper_dlms.security import check_challenge, new_challenge, prove, verify
@@ -72,16 +73,15 @@ def released(channel: Channel) -> Exchange[apdu.Apdu]:
 def _initiate(channel: Channel) -> apdu.InitiateRequest:
     settings = channel.settings
     key = settings.security.dedicated_key if settings.security and settings.ciphered else None
-    return apdu.InitiateRequest(settings.conformance, settings.max_pdu, key)
+    return apdu.InitiateRequest(settings.proposed, settings.max_pdu, key)
 
 
 def _request(channel: Channel, challenge: bytes) -> bytes:
     settings = channel.settings
-    context = apdu.ApplicationContext
     ciphered = channel.security is not None
     value = settings.password if settings.authentication is Authentication.LOW else challenge
     return apdu.Aarq(
-        context.LOGICAL_NAME_CIPHERED if ciphered else context.LOGICAL_NAME,
+        apdu.ApplicationContext.of(settings.referencing, ciphered),
         channel.protect(_initiate(channel).to_octets()),
         settings.authentication,
         value if settings.authentication is not Authentication.NONE else None,
@@ -126,15 +126,23 @@ def _challenge(
     proof = prove(settings.security, settings.system_title, channel.next_counter(), theirs)
     octets = axdr.encode(axdr.octet_string(proof))
     try:
-        reply = yield from channel.ask(apdu.ActionRequestNormal(_INVOKE, _HLS, octets).to_octets())
+        returned = yield from _reply_to_hls(channel, octets)
     except ServiceError as error:
         if error.kind == "exception-response" and error.code == apdu.error.INVOCATION_COUNTER_ERROR:
             raise
         raise AssociationRejected(aare.REJECTED_PERMANENT, aare.AUTHENTICATION_FAILURE) from error
+    if not isinstance(returned, bytes):
+        raise SecurityError("the meter did not prove that it has the keys")
+    verify(settings.security, title, axdr.decode(returned).as_octets(), ours)
+
+
+def _reply_to_hls(channel: Channel, octets: bytes) -> Exchange[bytes | int | None]:
+    """Invoke reply_to_HLS with our proof; return the octets of the meter's, where it gave one."""
+    if channel.settings.short_names:
+        return (yield from reply_to_hls_by_short_name(channel, octets))
+    reply = yield from channel.ask(apdu.ActionRequestNormal(_INVOKE, _HLS, octets).to_octets())
     if not isinstance(reply, apdu.ActionResponseNormal):
         raise DecodeError(f"the meter answered reply_to_HLS with {type(reply).__name__}")
     if reply.result != apdu.ActionResult.SUCCESS:
-        raise AssociationRejected(aare.REJECTED_PERMANENT, aare.AUTHENTICATION_FAILURE)
-    if not isinstance(reply.returned, bytes):
-        raise SecurityError("the meter did not prove that it has the keys")
-    verify(settings.security, title, axdr.decode(reply.returned).as_octets(), ours)
+        raise apdu.action_error(reply.result)
+    return reply.returned

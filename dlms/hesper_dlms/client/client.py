@@ -15,14 +15,24 @@ from contextlib import suppress
 from enum import Enum, auto
 
 from hesper_dlms import apdu, axdr
-from hesper_dlms.apdu import AccessSelection, Conformance, CosemAttribute, CosemMethod, Selector
+from hesper_dlms.apdu import (
+    AccessSelection,
+    Conformance,
+    CosemAttribute,
+    CosemMethod,
+    Selector,
+    VariableAccess,
+    VariableName,
+)
 from hesper_dlms.axdr import Data
 from hesper_dlms.client import transfer
 from hesper_dlms.client.associate import Associated, associate, released
 from hesper_dlms.client.channel import Channel, Notification
 from hesper_dlms.client.settings import AssociationSettings
+from hesper_dlms.client.short_names import ShortNameServices
 from hesper_dlms.errors import DecodeError, LocalError, RemoteError, ServiceError
 from hesper_dlms.exchange import ClientLink, Exchange
+from hesper_dlms.short_names import ShortNames
 
 Selection = Selector | AccessSelection
 _WITH_LIST_ITEM = 10
@@ -47,6 +57,9 @@ class Client:
     def __init__(self, link: ClientLink, settings: AssociationSettings) -> None:
         self._channel = Channel(link, settings)
         self._settings = settings
+        self._short: ShortNameServices | None = None
+        if settings.short_names:
+            self._short = ShortNameServices(self._channel, settings.base_names)
         self.state = State.CLOSED
         self.association: Associated | None = None
 
@@ -80,7 +93,10 @@ class Client:
     ) -> Exchange[bytes]:
         """Read one attribute as encoded octets, in blocks where the meter sends blocks."""
         self._require_association()
-        result = yield from transfer.read(self._channel, attribute, _selection(selector))
+        if self._short is not None:
+            result = yield from self._short.read(attribute, _selection(selector))
+        else:
+            result = yield from transfer.read(self._channel, attribute, _selection(selector))
         if isinstance(result, int):
             raise apdu.access_error(result)
         return result
@@ -96,7 +112,9 @@ class Client:
         size = self._with_list_size()
         for at in range(0, len(attributes), size):
             some = attributes[at : at + size]
-            if len(some) == 1:
+            if self._short is not None:
+                results = yield from self._short.read_list([(each, None) for each in some])
+            elif len(some) == 1:
                 results = [(yield from transfer.read(self._channel, some[0], None))]
             else:
                 results = yield from transfer.read_list(self._channel, some)
@@ -107,7 +125,10 @@ class Client:
         """Write one attribute, in blocks where the meter's limit asks for them."""
         self._require_association()
         octets = axdr.encode(data)
-        code = yield from transfer.write(self._channel, attribute, octets)
+        if self._short is not None:
+            code = yield from self._short.write(attribute, octets)
+        else:
+            code = yield from transfer.write(self._channel, attribute, octets)
         if code != apdu.DataAccessResult.SUCCESS:
             raise apdu.access_error(code)
 
@@ -115,8 +136,25 @@ class Client:
         """Invoke a method; return what it returns, None when nothing."""
         self._require_association()
         octets = None if data is None else axdr.encode(data)
-        returned = yield from transfer.invoke(self._channel, method, octets)
+        if self._short is not None:
+            returned = yield from self._short.invoke(method, octets)
+        else:
+            returned = yield from transfer.invoke(self._channel, method, octets)
         return None if returned is None else axdr.decode(returned)
+
+    def short_names(self) -> Exchange[ShortNames]:
+        """Return the meter's short names: its association view, read once, or the given table."""
+        return (yield from self._require_short_names().names())
+
+    def read_short(self, accesses: Sequence[VariableAccess]) -> Exchange[list[apdu.Result]]:
+        """Read variables by short name; for each its octets or the data-access-result."""
+        return (yield from self._require_short_names().read_names(accesses))
+
+    def write_short(self, names: Sequence[int], values: Sequence[Data]) -> Exchange[list[int]]:
+        """Write variables by short name; for each the data-access-result."""
+        accesses = [VariableName(name) for name in names]
+        octets = [axdr.encode(value) for value in values]
+        return (yield from self._require_short_names().write_names(accesses, octets))
 
     def take_notifications(self) -> list[Notification]:
         """Return and forget what the meter sent unasked since the last call, oldest first."""
@@ -125,6 +163,12 @@ class Client:
     def _require_association(self) -> None:
         if self.state is not State.ASSOCIATED:
             raise LocalError("there is no association: connect first")
+
+    def _require_short_names(self) -> ShortNameServices:
+        self._require_association()
+        if self._short is None:
+            raise LocalError("the association uses logical names")
+        return self._short
 
     def _with_list_size(self) -> int:
         granted = self.association.conformance if self.association else Conformance(0)

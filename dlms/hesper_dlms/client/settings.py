@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hesper_dlms.apdu import LOGICAL_NAME_SERVICES, Conformance
-from hesper_dlms.association import SYSTEM_TITLE_OCTETS, Authentication
+from hesper_dlms.apdu import LOGICAL_NAME_SERVICES, SHORT_NAME_SERVICES, Conformance
+from hesper_dlms.association import SYSTEM_TITLE_OCTETS, Authentication, Referencing
 from hesper_dlms.errors import LocalError
 from hesper_dlms.hdlc.link import HdlcLink
 from hesper_dlms.security import ReceivedCounters, SecuritySettings
+from hesper_dlms.short_names import BaseNames, ShortNames
 from hesper_dlms.wrapper import WrapperLink
 
 
@@ -31,6 +32,8 @@ class AssociationSettings:
         meter_system_title: What the meter must call itself; None takes what its AARE says.
         max_pdu: The largest APDU that we take, in octets.
         with_list_limit: Attributes asked for in one GET at most; 1 never uses with-list.
+        referencing: How the meter names its attributes and methods.
+        base_names: With short names, the meter's table of them; None reads its association view.
     """
 
     client_address: int = 16
@@ -46,6 +49,8 @@ class AssociationSettings:
     max_pdu: int = 0xFFFF
     with_list_limit: int = 16
     conformance: Conformance = LOGICAL_NAME_SERVICES
+    referencing: Referencing = Referencing.LOGICAL_NAME
+    base_names: BaseNames | ShortNames | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.authentication.is_high and self.authentication is not Authentication.HIGH_GMAC:
@@ -60,6 +65,18 @@ class AssociationSettings:
             raise LocalError("keys need a system title of 8 octets")
         if self.invocation_counter is None:
             raise LocalError("keys need a source of invocation counters")
+
+    @property
+    def short_names(self) -> bool:
+        """Whether the association uses short names."""
+        return self.referencing is Referencing.SHORT_NAME
+
+    @property
+    def proposed(self) -> Conformance:
+        """The services to ask for: short names have their own, unless others were given."""
+        if self.short_names and self.conformance == LOGICAL_NAME_SERVICES:
+            return SHORT_NAME_SERVICES
+        return self.conformance
 
     def over_wrapper(self) -> WrapperLink:
         """Return the link of these addresses over TCP."""
