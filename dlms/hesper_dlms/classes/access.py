@@ -1,0 +1,338 @@
+"""Interface classes of access and security (Blue Book part 2, clause 4.4): 12, 15, 17, 18, 64."""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+from typing import Annotated, NamedTuple
+
+from hesper_dlms.axdr import Data, Tag
+from hesper_dlms.classes.description import Dynamic, Static, versions
+from hesper_dlms.classes.kinds import (
+    BaseName,
+    BitText,
+    Boolean,
+    DoubleLongUnsigned,
+    Enum,
+    Integer,
+    LogicalName,
+    LongUnsigned,
+    Number,
+    Octets,
+    Oid,
+    Text,
+    Unsigned,
+)
+
+
+class AttributeAccess(NamedTuple):
+    """attribute_access_item: `access_mode` is a number in versions 0 to 2, bits in version 3."""
+
+    attribute_id: Integer
+    access_mode: Enum
+    access_selectors: tuple[Integer, ...] | None
+
+
+class MethodAccess(NamedTuple):
+    """method_access_item; version 0 writes a boolean."""
+
+    method_id: Integer
+    access_mode: Enum
+
+
+class AccessRights(NamedTuple):
+    """access_right: what this association may do with an object."""
+
+    attribute_access: tuple[AttributeAccess, ...]
+    method_access: tuple[MethodAccess, ...]
+
+
+class ObjectListElement(NamedTuple):
+    """An object of the association view, referred to by its logical name."""
+
+    class_id: LongUnsigned
+    version: Unsigned
+    logical_name: LogicalName
+    access_rights: AccessRights
+
+
+class ShortNameElement(NamedTuple):
+    """An object of the association view, referred to by its base name."""
+
+    base_name: BaseName
+    class_id: LongUnsigned
+    version: Unsigned
+    logical_name: LogicalName
+
+
+class ShortNameAccess(NamedTuple):
+    """access_right of an object with a base name."""
+
+    base_name: BaseName
+    attribute_access: tuple[AttributeAccess, ...]
+    method_access: tuple[MethodAccess, ...]
+
+
+class User(NamedTuple):
+    """A user of a client."""
+
+    user_id: Unsigned
+    user_name: Text
+
+
+class ShortNameRead(NamedTuple):
+    """attribute_id of read_by_logicalname; `attribute_index` 0 reads all."""
+
+    class_id: LongUnsigned
+    logical_name: LogicalName
+    attribute_index: Integer
+
+
+class AssociationShortName(NamedTuple):
+    """Class 12, association SN."""
+
+    logical_name: LogicalName
+    object_list: Static[tuple[ShortNameElement, ...]] = None
+    access_rights_list: Static[tuple[ShortNameAccess, ...]] = None
+    security_setup_reference: Static[LogicalName] = None
+    user_list: Static[tuple[User, ...]] = None
+    current_user: Dynamic[User] = None
+
+
+class AssociatedPartners(NamedTuple):
+    """Client and server of an association."""
+
+    client_sap: Integer
+    server_sap: LongUnsigned
+
+
+class XdlmsContext(NamedTuple):
+    """xDLMS_context_info: `conformance` is 24 bits; the sizes are octets, 0 without limit."""
+
+    conformance: BitText
+    max_receive_pdu_size: LongUnsigned
+    max_send_pdu_size: LongUnsigned
+    dlms_version_number: Unsigned
+    quality_of_service: Integer
+    cyphering_info: Octets
+
+
+class AssociationStatus(IntEnum):
+    """How far an association is."""
+
+    NON_ASSOCIATED = 0
+    ASSOCIATION_PENDING = 1
+    ASSOCIATED = 2
+
+
+class AssociationLogicalName(NamedTuple):
+    """Class 15, association LN."""
+
+    logical_name: LogicalName
+    object_list: Static[tuple[ObjectListElement, ...]] = None
+    associated_partners_id: Static[AssociatedPartners] = None
+    application_context_name: Static[Oid] = None
+    xdlms_context_info: Static[XdlmsContext] = None
+    authentication_mechanism_name: Static[Oid] = None
+    secret: Static[Octets] = None
+    association_status: Dynamic[Annotated[int, Number(Tag.ENUM, AssociationStatus)]] = None
+    security_setup_reference: Static[LogicalName] = None
+    user_list: Static[tuple[User, ...]] = None
+    current_user: Dynamic[User] = None
+
+
+class AssignedSap(NamedTuple):
+    """A logical device and its address."""
+
+    sap: LongUnsigned
+    logical_device_name: Octets
+
+
+class SapAssignment(NamedTuple):
+    """Class 17, SAP assignment: the logical devices of a physical device."""
+
+    logical_name: LogicalName
+    sap_assignment_list: Static[tuple[AssignedSap, ...]] = None
+
+
+class ImageTransferStatus(IntEnum):
+    """How far an image transfer is."""
+
+    NOT_INITIATED = 0
+    INITIATED = 1
+    VERIFICATION_INITIATED = 2
+    VERIFICATION_SUCCESSFUL = 3
+    VERIFICATION_FAILED = 4
+    ACTIVATION_INITIATED = 5
+    ACTIVATION_SUCCESSFUL = 6
+    ACTIVATION_FAILED = 7
+
+
+class ImageToActivateInfo(NamedTuple):
+    """An image that waits to be activated; `size` in octets."""
+
+    image_to_activate_size: DoubleLongUnsigned
+    image_to_activate_identification: Octets
+    image_to_activate_signature: Octets
+
+
+class ImageTransfer(NamedTuple):
+    """Class 18, image transfer; `image_block_size` in octets, one bit per block received."""
+
+    logical_name: LogicalName
+    image_block_size: Static[DoubleLongUnsigned] = None
+    image_transferred_blocks_status: Dynamic[BitText] = None
+    image_first_not_transferred_block_number: Dynamic[DoubleLongUnsigned] = None
+    image_transfer_enabled: Static[Boolean] = None
+    image_transfer_status: Dynamic[Annotated[int, Number(Tag.ENUM, ImageTransferStatus)]] = None
+    image_to_activate_info: Dynamic[tuple[ImageToActivateInfo, ...]] = None
+
+
+class ImageToTransfer(NamedTuple):
+    """What image_transfer_initiate takes; `image_size` in octets."""
+
+    image_identifier: Octets
+    image_size: DoubleLongUnsigned
+
+
+class ImageBlock(NamedTuple):
+    """What image_block_transfer takes; blocks count from 0."""
+
+    image_block_number: DoubleLongUnsigned
+    image_block_value: Octets
+
+
+class SecurityPolicy(IntFlag):
+    """security_policy of version 1.
+
+    Version 0 has numbers instead, for both directions: 0 nothing, 1 authenticated, 2 encrypted,
+    3 both.
+    """
+
+    NOTHING = 0
+    AUTHENTICATED_REQUEST = 0x04
+    ENCRYPTED_REQUEST = 0x08
+    SIGNED_REQUEST = 0x10
+    AUTHENTICATED_RESPONSE = 0x20
+    ENCRYPTED_RESPONSE = 0x40
+    SIGNED_RESPONSE = 0x80
+
+
+class CertificateInfo(NamedTuple):
+    """A certificate that the meter holds.
+
+    certificate_entity: 0 server, 1 client, 2 authority, 3 other.
+    certificate_type: 0 signature, 1 key agreement, 2 TLS, 3 other.
+    """
+
+    certificate_entity: Enum
+    certificate_type: Enum
+    serial_number: Octets
+    issuer: Octets
+    subject: Octets
+    subject_alt_name: Octets
+
+
+class SecuritySetup(NamedTuple):
+    """Class 64, security setup."""
+
+    logical_name: LogicalName
+    security_policy: Static[Enum] = None
+    security_suite: Static[Enum] = None
+    client_system_title: Dynamic[Octets] = None
+    server_system_title: Static[Octets] = None
+    certificates: Dynamic[tuple[CertificateInfo, ...]] = None
+
+
+class KeyId(IntEnum):
+    """Which key a key transfer or agreement is about."""
+
+    GLOBAL_UNICAST_ENCRYPTION = 0
+    GLOBAL_BROADCAST_ENCRYPTION = 1
+    AUTHENTICATION = 2
+    MASTER = 3
+
+
+class WrappedKey(NamedTuple):
+    """A key of key_transfer, wrapped with the master key."""
+
+    key_id: Annotated[int, Number(Tag.ENUM, KeyId)]
+    key_wrapped: Octets
+
+
+class AgreementKey(NamedTuple):
+    """A key of key_agreement: our ephemeral public key and its signature."""
+
+    key_id: Annotated[int, Number(Tag.ENUM, KeyId)]
+    key_data: Octets
+
+
+_SHORT_NAME_METHODS = {
+    "getlist_by_classid": Data,
+    "getobj_by_logicalname": Data,
+    "read_by_logicalname": tuple[ShortNameRead, ...],
+    "get_attributes_methods": Data,
+    "change_lls_secret": Octets,
+    "change_hls_secret": Octets,
+    "reserved_7": Data,
+    "reply_to_hls_authentication": Octets,
+    "add_user": User,
+    "remove_user": User,
+}
+_ASSOCIATION_METHODS = {
+    "reply_to_hls_authentication": Octets,
+    "change_hls_secret": Octets,
+    "add_object": ObjectListElement,
+    "remove_object": ObjectListElement,
+    "add_user": User,
+    "remove_user": User,
+}
+_IMAGE_METHODS = {
+    "image_transfer_initiate": ImageToTransfer,
+    "image_block_transfer": ImageBlock,
+    "image_verify": None,
+    "image_activate": None,
+}
+_SECURITY_METHODS = {
+    "security_activate": Enum,
+    "key_transfer": tuple[WrappedKey, ...],
+    "key_agreement": tuple[AgreementKey, ...],
+    "generate_key_pair": Enum,
+    "generate_certificate_request": Enum,
+    "import_certificate": Octets,
+    "export_certificate": Data,
+    "remove_certificate": Data,
+}
+
+CLASSES = (
+    *versions(
+        12,
+        "association_sn",
+        AssociationShortName,
+        {0: 2, 1: 3, 2: 4, 3: 6, 4: 6},
+        methods=_SHORT_NAME_METHODS,
+        methods_at=0x20,
+    ),
+    *versions(
+        15,
+        "association_ln",
+        AssociationLogicalName,
+        {0: 8, 1: 9, 2: 11, 3: 11},
+        methods=_ASSOCIATION_METHODS,
+    ),
+    *versions(
+        17,
+        "sap_assignment",
+        SapAssignment,
+        methods={"connect_logical_device": AssignedSap},
+        methods_at=0x20,
+    ),
+    *versions(18, "image_transfer", ImageTransfer, methods=_IMAGE_METHODS, methods_at=0x40),
+    *versions(
+        64,
+        "security_setup",
+        SecuritySetup,
+        {0: 5, 1: 6},
+        methods=_SECURITY_METHODS,
+        methods_at={0: 0x28, 1: 0x30},
+    ),
+)

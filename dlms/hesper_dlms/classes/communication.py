@@ -1,0 +1,382 @@
+"""Interface classes of ports and modems (Blue Book part 2, clauses 4.7 to 4.9)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Annotated, NamedTuple
+
+from hesper_dlms.axdr import Data, Tag
+from hesper_dlms.classes.control import Window
+from hesper_dlms.classes.description import Dynamic, Static, versions
+from hesper_dlms.classes.kinds import (
+    Boolean,
+    DoubleLongUnsigned,
+    Enum,
+    Integer,
+    IpAddress,
+    LogicalName,
+    LongUnsigned,
+    Number,
+    Octets,
+    Text,
+    Unsigned,
+)
+from hesper_dlms.cosem_time import CosemDateTime
+
+
+class BaudRate(IntEnum):
+    """Speeds of ports, in bit/s."""
+
+    BAUD_300 = 0
+    BAUD_600 = 1
+    BAUD_1200 = 2
+    BAUD_2400 = 3
+    BAUD_4800 = 4
+    BAUD_9600 = 5
+    BAUD_19200 = 6
+    BAUD_38400 = 7
+    BAUD_57600 = 8
+    BAUD_115200 = 9
+
+
+Speed = Annotated[int, Number(Tag.ENUM, BaudRate)]
+
+
+class IecLocalPortSetup(NamedTuple):
+    """Class 19, IEC local port setup: default_mode 0 mode E with sign-on, 1 HDLC, 2 other."""
+
+    logical_name: LogicalName
+    default_mode: Static[Enum] = None
+    default_baud: Static[Speed] = None
+    prop_baud: Static[Speed] = None
+    response_time: Static[Enum] = None
+    device_addr: Static[Octets] = None
+    pass_p1: Static[Octets] = None
+    pass_p2: Static[Octets] = None
+    pass_w5: Static[Octets] = None
+
+
+class IecHdlcSetup(NamedTuple):
+    """Class 23, IEC HDLC setup: inter_octet_time_out in ms, inactivity_time_out in s."""
+
+    logical_name: LogicalName
+    comm_speed: Static[Speed] = None
+    window_size_transmit: Static[Unsigned] = None
+    window_size_receive: Static[Unsigned] = None
+    max_info_field_length_transmit: Static[LongUnsigned] = None
+    max_info_field_length_receive: Static[LongUnsigned] = None
+    inter_octet_time_out: Static[LongUnsigned] = None
+    inactivity_time_out: Static[LongUnsigned] = None
+    device_address: Static[LongUnsigned] = None
+
+
+class MbusSlavePortSetup(NamedTuple):
+    """Class 25, M-Bus slave port setup."""
+
+    logical_name: LogicalName
+    default_baud: Static[Speed] = None
+    avail_baud: Static[Speed] = None
+    addr_state: Static[Enum] = None
+    bus_address: Static[Unsigned] = None
+
+
+class InitializationString(NamedTuple):
+    """A command to the modem and its expected answer; version 1 adds a delay in ms."""
+
+    request: Octets
+    response: Octets
+    delay_after_response: LongUnsigned | None = None
+
+
+class ModemConfiguration(NamedTuple):
+    """Class 27, modem configuration."""
+
+    logical_name: LogicalName
+    communication_speed: Static[Speed] = None
+    initialization_string: Static[tuple[InitializationString, ...]] = None
+    modem_profile: Static[tuple[Octets, ...]] = None
+
+
+class NumberOfRings(NamedTuple):
+    """After how many rings a modem answers, within its window and outside; 0 never."""
+
+    nr_rings_in_window: Unsigned
+    nr_rings_out_of_window: Unsigned
+
+
+class AllowedCaller(NamedTuple):
+    """Who may call, and what for."""
+
+    caller_id: Octets
+    call_type: Enum
+
+
+class AutoAnswer(NamedTuple):
+    """Class 28, auto answer."""
+
+    logical_name: LogicalName
+    mode: Static[Enum] = None
+    listening_window: Static[tuple[Window, ...]] = None
+    status: Dynamic[Enum] = None
+    number_of_calls: Static[Unsigned] = None
+    number_of_rings: Static[NumberOfRings] = None
+    list_of_allowed_callers: Static[tuple[AllowedCaller, ...]] = None
+
+
+class AutoConnect(NamedTuple):
+    """Class 29, auto connect; `repetition_delay` in seconds."""
+
+    logical_name: LogicalName
+    mode: Static[Enum] = None
+    repetitions: Static[Unsigned] = None
+    repetition_delay: Static[LongUnsigned] = None
+    calling_window: Static[tuple[Window, ...]] = None
+    destination_list: Static[tuple[Octets, ...]] = None
+
+
+class TcpUdpSetup(NamedTuple):
+    """Class 41, TCP-UDP setup; `inactivity_time_out` in seconds."""
+
+    logical_name: LogicalName
+    tcp_udp_port: Static[LongUnsigned] = None
+    ip_reference: Static[LogicalName] = None
+    mss: Static[LongUnsigned] = None
+    nb_of_sim_conn: Static[Unsigned] = None
+    inactivity_time_out: Static[LongUnsigned] = None
+
+
+class IpOption(NamedTuple):
+    """An option of an IP header."""
+
+    ip_option_type: Unsigned
+    ip_option_length: Unsigned
+    ip_option_data: Octets
+
+
+class Ipv4Setup(NamedTuple):
+    """Class 42, IPv4 setup."""
+
+    logical_name: LogicalName
+    dl_reference: Static[Octets] = None
+    ip_address: Dynamic[IpAddress] = None
+    multicast_ip_address: Static[tuple[IpAddress, ...]] = None
+    ip_options: Static[tuple[IpOption, ...]] = None
+    subnet_mask: Dynamic[IpAddress] = None
+    gateway_ip_address: Dynamic[IpAddress] = None
+    use_dhcp_flag: Static[Boolean] = None
+    primary_dns_address: Dynamic[IpAddress] = None
+    secondary_dns_address: Dynamic[IpAddress] = None
+
+
+class MacAddressSetup(NamedTuple):
+    """Class 43, MAC address setup."""
+
+    logical_name: LogicalName
+    mac_address: Static[Octets] = None
+
+
+class PppSetup(NamedTuple):
+    """Class 44, PPP setup; the options vary in type with what they are."""
+
+    logical_name: LogicalName
+    phy_reference: Static[Octets] = None
+    lcp_options: Static[Data] = None
+    ipcp_options: Static[Data] = None
+    ppp_authentication: Static[Data] = None
+
+
+class QosElement(NamedTuple):
+    """One quality of service of a GPRS context, as 3GPP TS 24.008 numbers it."""
+
+    precedence: Unsigned
+    delay: Unsigned
+    reliability: Unsigned
+    peak_throughput: Unsigned
+    mean_throughput: Unsigned
+
+
+class QualityOfService(NamedTuple):
+    """The least that is accepted, and what is asked for."""
+
+    default: QosElement
+    requested: QosElement
+
+
+class GprsSetup(NamedTuple):
+    """Class 45, GPRS modem setup."""
+
+    logical_name: LogicalName
+    apn: Static[Octets] = None
+    pin_code: Static[LongUnsigned] = None
+    quality_of_service: Static[QualityOfService] = None
+
+
+class CellInfo(NamedTuple):
+    """The serving cell: version 1 adds codes and channel; `signal_quality` 99 is unknown."""
+
+    cell_id: DoubleLongUnsigned
+    location_id: LongUnsigned
+    signal_quality: Unsigned
+    ber: Unsigned
+    mcc: LongUnsigned | None = None
+    mnc: LongUnsigned | None = None
+    channel_number: DoubleLongUnsigned | None = None
+
+
+class AdjacentCell(NamedTuple):
+    """A neighbour of the serving cell."""
+
+    cell_id: DoubleLongUnsigned
+    signal_quality: Unsigned
+
+
+class PacketSwitchedStatus(IntEnum):
+    """How a modem is in the packet network."""
+
+    INACTIVE = 0
+    GPRS = 1
+    EDGE = 2
+    UMTS = 3
+    HSDPA = 4
+    LTE = 5
+    CDMA = 6
+    LTE_CAT_M1 = 7
+    LTE_CAT_NB1 = 8
+    LTE_CAT_NB2 = 9
+
+
+class GsmDiagnostic(NamedTuple):
+    """Class 47, GSM diagnostic."""
+
+    logical_name: LogicalName
+    operator: Dynamic[Text] = None
+    status: Dynamic[Enum] = None
+    cs_attachment: Dynamic[Enum] = None
+    ps_status: Dynamic[Annotated[int, Number(Tag.ENUM, PacketSwitchedStatus)]] = None
+    cell_info: Dynamic[CellInfo] = None
+    adjacent_cells: Dynamic[tuple[AdjacentCell, ...]] = None
+    capture_time: Dynamic[CosemDateTime] = None
+
+
+class MbusCapture(NamedTuple):
+    """capture_definition_element: which data record is taken."""
+
+    data_information_block: Octets
+    value_information_block: Octets
+
+
+class MbusClient(NamedTuple):
+    """Class 72, M-Bus client; `capture_period` in seconds."""
+
+    logical_name: LogicalName
+    mbus_port_reference: Static[Octets] = None
+    capture_definition: Static[tuple[MbusCapture, ...]] = None
+    capture_period: Static[DoubleLongUnsigned] = None
+    primary_address: Dynamic[Unsigned] = None
+    identification_number: Dynamic[DoubleLongUnsigned] = None
+    manufacturer_id: Dynamic[LongUnsigned] = None
+    version: Dynamic[Unsigned] = None
+    device_type: Dynamic[Unsigned] = None
+    access_number: Dynamic[Unsigned] = None
+    status: Dynamic[Unsigned] = None
+    alarm: Dynamic[Unsigned] = None
+    configuration: Dynamic[LongUnsigned] = None
+    encryption_key_status: Dynamic[Enum] = None
+
+
+class MbusSent(NamedTuple):
+    """A data record of data_send."""
+
+    data_information_block: Octets
+    value_information_block: Octets
+    data: Data
+
+
+class LteParameters(NamedTuple):
+    """Version 0: timers, and the signal beside them."""
+
+    t3402: LongUnsigned
+    t3412: LongUnsigned
+    rsrq: Unsigned
+    rsrp: Unsigned
+    q_rx_lev_min: Integer
+
+
+class LteMonitoring(NamedTuple):
+    """Class 151, LTE monitoring, version 0."""
+
+    logical_name: LogicalName
+    lte_network_parameters: Dynamic[LteParameters] = None
+
+
+class LteNetworkParameters(NamedTuple):
+    """Version 1: timers and levels of the network."""
+
+    t3402: LongUnsigned
+    t3412: LongUnsigned
+    t3412_ext2: DoubleLongUnsigned
+    t3324: LongUnsigned
+    te_drx: DoubleLongUnsigned
+    tptw: LongUnsigned
+    q_rx_lev_min: Integer
+    q_rx_lev_min_ce: Integer
+    q_rx_lev_min_ce1: Integer
+
+
+class LteQualityOfService(NamedTuple):
+    """Version 1: the signal; coverage enhancement 0 to 2."""
+
+    signal_quality: Integer
+    signal_level: Integer
+    signal_to_noise_ratio: Integer
+    coverage_enhancement: Enum
+
+
+class LteMonitoringV1(NamedTuple):
+    """Class 151, LTE monitoring, version 1."""
+
+    logical_name: LogicalName
+    lte_network_parameters: Dynamic[LteNetworkParameters] = None
+    lte_quality_of_service: Dynamic[LteQualityOfService] = None
+
+
+_MULTICAST_METHODS = {
+    "add_mc_ip_address": IpAddress,
+    "delete_mc_ip_address": IpAddress,
+    "get_nbof_mc_ip_addresses": None,
+}
+_MBUS_METHODS = {
+    "slave_install": Unsigned,
+    "slave_deinstall": None,
+    "capture": None,
+    "reset_alarm": None,
+    "synchronize_clock": None,
+    "data_send": tuple[MbusSent, ...],
+    "set_encryption_key": Octets,
+    "transfer_key": Octets,
+}
+
+CLASSES = (
+    *versions(19, "iec_local_port_setup", IecLocalPortSetup, {0: 9, 1: 9}),
+    *versions(23, "iec_hdlc_setup", IecHdlcSetup, {0: 9, 1: 9}),
+    *versions(25, "mbus_slave_port_setup", MbusSlavePortSetup),
+    *versions(27, "modem_configuration", ModemConfiguration, {0: 4, 1: 4}),
+    *versions(28, "auto_answer", AutoAnswer, {0: 6, 2: 7}),
+    *versions(29, "auto_connect", AutoConnect, {1: 6, 2: 6}, methods={"connect": None}),
+    *versions(41, "tcp_udp_setup", TcpUdpSetup),
+    *versions(42, "ipv4_setup", Ipv4Setup, methods=_MULTICAST_METHODS, methods_at=0x60),
+    *versions(43, "mac_address_setup", MacAddressSetup),
+    *versions(44, "ppp_setup", PppSetup),
+    *versions(45, "gprs_modem_setup", GprsSetup),
+    *versions(47, "gsm_diagnostic", GsmDiagnostic, {0: 8, 1: 8, 2: 8}),
+    *versions(
+        72,
+        "mbus_client",
+        MbusClient,
+        {0: 12, 1: 14},
+        methods=_MBUS_METHODS,
+        methods_at={0: 0x60, 1: 0x70},
+    ),
+    *versions(151, "lte_monitoring", LteMonitoring),
+    *versions(151, "lte_monitoring", LteMonitoringV1, {1: 3}),
+)
