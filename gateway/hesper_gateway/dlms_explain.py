@@ -6,7 +6,6 @@ for an APDU. What does not parse is said to be so, with the place, and never gue
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
@@ -151,16 +150,15 @@ class Explainer:
         self._apdu(node, opened.apdu)
 
     def _fields(self, node: Tree, record: Any) -> None:
-        for field in dataclasses.fields(record):
-            value = getattr(record, field.name)
+        for name, value in record._asdict().items():
             if value is None:
                 continue
-            label = f"{field.name}: "
-            if is_secret(record, field.name):
+            label = f"{name}: "
+            if is_secret(record, name):
                 node.add(label + "[dim]not shown[/]")
-            elif field.name == _INITIATE and isinstance(value, bytes):
+            elif name == _INITIATE and isinstance(value, bytes):
                 self._apdu(node.add(label), value)
-            elif field.name in _VALUES and isinstance(value, bytes) and not _is_raw(record):
+            elif name in _VALUES and isinstance(value, bytes) and not _is_raw(record):
                 self._value(node.add(label), value)
             else:
                 self._field(node, label, record, value)
@@ -168,7 +166,7 @@ class Explainer:
     def _field(self, node: Tree, label: str, record: Any, value: object) -> None:
         if isinstance(value, Data):
             _data(node.add(label), value)
-        elif isinstance(value, tuple):
+        elif type(value) is tuple:
             branch = node.add(f"{label}{len(value)}")
             for place, item in enumerate(value, start=1):
                 self._field(branch, f"{place}: ", record, item)

@@ -5,7 +5,7 @@ A rejection may come without user-information and without an application context
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hesper_dlms.apdu.acse import (
     Mechanism,
@@ -35,8 +35,7 @@ AUTHENTICATION_FAILURE = 13
 AUTHENTICATION_REQUIRED = 14
 
 
-@dataclass(frozen=True, slots=True)
-class Aare:
+class Aare(NamedTuple):
     """The answer. `authentication_value` is the server's challenge (HLS).
 
     `diagnostic` is acse-service-user's, or acse-service-provider's when `from_provider`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hesper_dlms.apdu.acse import (
     ApplicationContext,
@@ -22,8 +22,7 @@ from hesper_dlms.errors import DecodeError
 AARQ = 0x60
 
 
-@dataclass(frozen=True, slots=True)
-class Aarq:
+class Aarq(NamedTuple):
     """The request. `authentication_value` is the password (LLS) or the client's challenge (HLS).
 
     It never shows in repr. `user_information` holds the InitiateRequest, plain or ciphered.

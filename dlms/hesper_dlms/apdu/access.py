@@ -10,7 +10,6 @@ null-data. The response has one result and one datum for each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -48,24 +47,21 @@ _GET_WITH_SELECTION = 4
 _SET_WITH_SELECTION = 5
 
 
-@dataclass(frozen=True, slots=True)
-class AccessRequestGet:
+class AccessRequestGet(NamedTuple):
     """Reads an attribute, or what a selection takes of it."""
 
     attribute: CosemAttribute
     selection: AccessSelection | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AccessRequestSet:
+class AccessRequestSet(NamedTuple):
     """Writes an attribute, or what a selection takes of it."""
 
     attribute: CosemAttribute
     selection: AccessSelection | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AccessRequestAction:
+class AccessRequestAction(NamedTuple):
     """Invokes a method."""
 
     method: CosemMethod
@@ -128,8 +124,7 @@ def _write_date_time(date_time: bytes | None) -> bytes:
     return axdr.write_length(len(octets)) + octets
 
 
-@dataclass(frozen=True, slots=True)
-class AccessRequest:
+class AccessRequest(NamedTuple):
     """A list of reads, writes and calls, and the encoded data of each."""
 
     long_invoke_id_and_priority: int
@@ -157,8 +152,7 @@ class AccessRequest:
         return cls(number, specifications, data, date_time or None)
 
 
-@dataclass(frozen=True, slots=True)
-class AccessResponse:
+class AccessResponse(NamedTuple):
     """The data and results of an access-request, in its order.
 
     `specifications` repeats the request's where that asked for it (self-descriptive).

@@ -5,7 +5,7 @@ Parameters and return values are encoded octets; blocks (pblocks) are slices of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hesper_dlms.apdu.block import DataBlock
 from hesper_dlms.apdu.descriptors import CosemMethod, read_methods, write_methods
@@ -24,8 +24,7 @@ REQUEST = 0xC3
 RESPONSE = 0xC7
 
 
-@dataclass(frozen=True, slots=True)
-class ActionRequestNormal:
+class ActionRequestNormal(NamedTuple):
     """Calls a method; `parameters` are the octets of one value or None."""
 
     invoke_id_and_priority: int
@@ -47,8 +46,7 @@ class ActionRequestNormal:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class ActionRequestNextBlock:
+class ActionRequestNextBlock(NamedTuple):
     """Asks for the return value's block after `block_number`."""
 
     invoke_id_and_priority: int
@@ -68,8 +66,7 @@ class ActionRequestNextBlock:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class ActionRequestWithList:
+class ActionRequestWithList(NamedTuple):
     """Calls several methods; one encoded value for each, null-data where there is none."""
 
     invoke_id_and_priority: int
@@ -90,8 +87,7 @@ class ActionRequestWithList:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class ActionRequestFirstBlock:
+class ActionRequestFirstBlock(NamedTuple):
     """Begins to call a method whose parameters come in blocks."""
 
     invoke_id_and_priority: int
@@ -112,8 +108,7 @@ class ActionRequestFirstBlock:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class ActionRequestWithListFirstBlock:
+class ActionRequestWithListFirstBlock(NamedTuple):
     """Begins to call several methods; the list of their parameters comes in blocks."""
 
     invoke_id_and_priority: int
@@ -134,8 +129,7 @@ class ActionRequestWithListFirstBlock:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class ActionRequestBlock:
+class ActionRequestBlock(NamedTuple):
     """Carries the next block of the parameters."""
 
     invoke_id_and_priority: int
@@ -154,8 +148,7 @@ class ActionRequestBlock:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class ActionResponseNormal:
+class ActionResponseNormal(NamedTuple):
     """Says how the call went (action-result) and what it returned, if anything."""
 
     invoke_id_and_priority: int
@@ -178,8 +171,7 @@ class ActionResponseNormal:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class ActionResponseBlock:
+class ActionResponseBlock(NamedTuple):
     """Carries one block of a long return value."""
 
     invoke_id_and_priority: int
@@ -198,8 +190,7 @@ class ActionResponseBlock:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class ActionResponseWithList:
+class ActionResponseWithList(NamedTuple):
     """Says how each call went and what it returned, in the order of the request."""
 
     invoke_id_and_priority: int
@@ -216,8 +207,7 @@ class ActionResponseWithList:
         return cls(reader.u8(), read_outcomes(reader.rest()))
 
 
-@dataclass(frozen=True, slots=True)
-class ActionResponseNextBlock:
+class ActionResponseNextBlock(NamedTuple):
     """Acknowledges a block of the parameters and asks for the next."""
 
     invoke_id_and_priority: int

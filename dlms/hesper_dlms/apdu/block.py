@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hesper_dlms import axdr
 from hesper_dlms.apdu.reader import Reader
@@ -12,8 +12,7 @@ from hesper_dlms.errors import LocalError
 _HEAD = struct.Struct(">?I")
 
 
-@dataclass(frozen=True, slots=True)
-class DataBlock:
+class DataBlock(NamedTuple):
     """One block: numbers begin at 1; `octets` is a slice of the encoded value."""
 
     last: bool

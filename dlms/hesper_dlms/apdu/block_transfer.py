@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hesper_dlms import axdr
 from hesper_dlms.apdu.reader import Reader
@@ -14,8 +14,7 @@ GENERAL_BLOCK_TRANSFER = 0xE0
 _HEAD = struct.Struct(">BBHH")
 
 
-@dataclass(frozen=True, slots=True)
-class GeneralBlockTransfer:
+class GeneralBlockTransfer(NamedTuple):
     """One block. Numbers begin at 1; `window` is how many blocks may be sent without an answer."""
 
     last: bool

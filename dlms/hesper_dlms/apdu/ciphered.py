@@ -12,7 +12,7 @@ its low four bits name the suite.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hesper_dlms import axdr
 from hesper_dlms.apdu.reader import Reader
@@ -66,13 +66,14 @@ _SERVICE = frozenset((*GLO_TAGS.values(), *DED_TAGS.values()))
 _GENERAL = frozenset((GENERAL_GLO, GENERAL_DED))
 _DEDICATED = frozenset((GENERAL_DED, *DED_TAGS.values()))
 TAGS = _SERVICE | _GENERAL
+LAYER_TAGS = frozenset((0xDD, 0xDF))
+"""general-ciphering and general-signing, which carry more than these."""
 
 PLAIN_TAGS = {ciphered: plain for tags in (GLO_TAGS, DED_TAGS) for plain, ciphered in tags.items()}
 """Service-specific ciphered tag → the tag its content must have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ciphered:
+class Ciphered(NamedTuple):
     """A ciphered APDU taken apart, nothing verified yet. `octets` is the ciphertext and its tag.
 
     `system_title` is None in service-specific APDUs.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from hesper_dlms import axdr, obis
@@ -28,8 +27,7 @@ def _descriptor(class_id: int, logical_name: bytes, index: int) -> bytes:
         raise LocalError(f"class {class_id} or index {index} is out of range: {error}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class CosemAttribute:
+class CosemAttribute(NamedTuple):
     """cosem-attribute-descriptor: class, logical name (6 octets) and attribute."""
 
     class_id: int
@@ -49,8 +47,7 @@ class CosemAttribute:
         return f"{self.class_id}/{obis.text(self.logical_name)}/{self.attribute_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class CosemMethod:
+class CosemMethod(NamedTuple):
     """cosem-method-descriptor: class, logical name (6 octets) and method."""
 
     class_id: int
@@ -70,8 +67,7 @@ class CosemMethod:
         return f"{self.class_id}/{obis.text(self.logical_name)}/method {self.method_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class AccessSelection:
+class AccessSelection(NamedTuple):
     """Selective access as it travels: the selector's number and its parameters."""
 
     selector: int
@@ -176,8 +172,7 @@ CLOCK_TIME = CosemAttribute(8, obis.CLOCK, 2)
 """Class clock, attribute time: what most profiles are ordered by."""
 
 
-@dataclass(frozen=True, slots=True)
-class RangeSelector:
+class RangeSelector(NamedTuple):
     """range_descriptor of a profile: the rows whose clock lies within [from_, to].
 
     `columns` are those wanted, in the meter's order of capture; none means all.
@@ -214,8 +209,7 @@ class RangeSelector:
         return cls(from_, to, clock, tuple(map(CaptureObject.from_data, wanted)))
 
 
-@dataclass(frozen=True, slots=True)
-class EntrySelector:
+class EntrySelector(NamedTuple):
     """entry_descriptor of a profile: rows and columns from 1; an upper bound of 0 is the last."""
 
     from_entry: int

@@ -6,7 +6,7 @@ confirmed-service-error   0x0E | service | kind of error | value
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hesper_dlms.apdu.reader import Reader
 from hesper_dlms.apdu.writer import u8, u32
@@ -138,8 +138,7 @@ ERROR_KINDS: dict[int, tuple[str, tuple[str, ...]]] = {
 """ServiceError: its choices and what the values of each mean."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExceptionResponse:
+class ExceptionResponse(NamedTuple):
     """Refuses a service; `invocation_counter` comes with service-error 6: the one expected next."""
 
     state_error: int
@@ -175,8 +174,7 @@ class ExceptionResponse:
         return ServiceError(self.service_error, "exception-response", name)
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmedServiceError:
+class ConfirmedServiceError(NamedTuple):
     """Refuses an InitiateRequest, a read or a write: service, kind of error and its value."""
 
     service: int

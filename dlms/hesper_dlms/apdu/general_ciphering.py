@@ -10,6 +10,7 @@ content, also when they are empty; general-signing begins with the same five.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hesper_dlms import axdr
 from hesper_dlms.apdu.reader import Reader
@@ -62,23 +63,20 @@ class GeneralHeader:
         return cls(*fields, encoded=reader.octets[begin : reader.offset])
 
 
-@dataclass(frozen=True, slots=True)
-class IdentifiedKey:
+class IdentifiedKey(NamedTuple):
     """A global key: 0 unicast, 1 broadcast."""
 
     key_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class WrappedKey:
+class WrappedKey(NamedTuple):
     """A key wrapped with the key-encrypting key `kek_id` (0, the master key)."""
 
     kek_id: int
     key_ciphered_data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AgreedKey:
+class AgreedKey(NamedTuple):
     """A key that both sides derive; `key_parameters` names the scheme."""
 
     key_parameters: bytes
@@ -110,8 +108,7 @@ def _read_key_info(reader: Reader) -> KeyInfo | None:
     return AgreedKey(reader.octet_string(), reader.octet_string())
 
 
-@dataclass(frozen=True, slots=True)
-class GeneralCiphering:
+class GeneralCiphering(NamedTuple):
     """The APDU taken apart, nothing verified yet. `octets` is the ciphertext and its tag."""
 
     header: GeneralHeader

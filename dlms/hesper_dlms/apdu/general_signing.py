@@ -11,7 +11,7 @@ as no length does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hesper_dlms.apdu.general_ciphering import GeneralHeader, octet_string
 from hesper_dlms.apdu.reader import Reader
@@ -20,8 +20,7 @@ from hesper_dlms.apdu.writer import u8
 GENERAL_SIGNING = 0xDF
 
 
-@dataclass(frozen=True, slots=True)
-class GeneralSigning:
+class GeneralSigning(NamedTuple):
     """The APDU taken apart, nothing verified yet. `signature` is r | s."""
 
     header: GeneralHeader

@@ -8,7 +8,7 @@ priority 0x80.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hesper_dlms import axdr
 from hesper_dlms.apdu.block import DataBlock
@@ -32,8 +32,7 @@ _NORMAL_RESPONSE = bytes((RESPONSE, 1))
 _RESPONSE_HEAD = 4
 
 
-@dataclass(frozen=True, slots=True)
-class GetRequestNormal:
+class GetRequestNormal(NamedTuple):
     """Asks for one attribute."""
 
     invoke_id_and_priority: int
@@ -59,8 +58,7 @@ class GetRequestNormal:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class GetRequestNext:
+class GetRequestNext(NamedTuple):
     """Asks for the block after `block_number`, which it acknowledges."""
 
     invoke_id_and_priority: int
@@ -80,8 +78,7 @@ class GetRequestNext:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class GetRequestWithList:
+class GetRequestWithList(NamedTuple):
     """Asks for several attributes, each with its own selection or none."""
 
     invoke_id_and_priority: int
@@ -100,8 +97,7 @@ class GetRequestWithList:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class GetResponseNormal:
+class GetResponseNormal(NamedTuple):
     """Carries one value or why there is none. Its octets are not checked here."""
 
     invoke_id_and_priority: int
@@ -123,8 +119,7 @@ class GetResponseNormal:
         return cls(invoke, result)
 
 
-@dataclass(frozen=True, slots=True)
-class GetResponseWithBlock:
+class GetResponseWithBlock(NamedTuple):
     """Carries one block of a long value, or why the transfer ends (`octets` empty then)."""
 
     invoke_id_and_priority: int
@@ -152,8 +147,7 @@ class GetResponseWithBlock:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class GetResponseWithList:
+class GetResponseWithList(NamedTuple):
     """Carries one result per attribute asked for, in the same order."""
 
     invoke_id_and_priority: int

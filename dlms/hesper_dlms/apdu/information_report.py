@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hesper_dlms import axdr
 from hesper_dlms.apdu.reader import Reader
@@ -12,8 +12,7 @@ from hesper_dlms.apdu.writer import u8
 INFORMATION_REPORT = 0x18
 
 
-@dataclass(frozen=True, slots=True)
-class InformationReport:
+class InformationReport(NamedTuple):
     """Names and values; `current_time` is ASN.1 GeneralizedTime as it came, or None."""
 
     current_time: bytes | None

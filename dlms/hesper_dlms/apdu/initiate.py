@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntFlag
+from typing import NamedTuple
 
 from hesper_dlms import axdr
 from hesper_dlms.apdu.reader import Reader
@@ -90,8 +90,7 @@ def _read_conformance(reader: Reader) -> Conformance:
     return Conformance(int.from_bytes(reader.take(3), "big"))
 
 
-@dataclass(frozen=True, slots=True)
-class InitiateRequest:
+class InitiateRequest(NamedTuple):
     """What the client proposes. The dedicated key is a secret: it never shows in repr."""
 
     conformance: Conformance = LOGICAL_NAME_SERVICES
@@ -136,8 +135,7 @@ class InitiateRequest:
         return cls(conformance, size, key, response_allowed, quality, version)
 
 
-@dataclass(frozen=True, slots=True)
-class InitiateResponse:
+class InitiateResponse(NamedTuple):
     """What the server grants. `max_receive_pdu_size` 0 means no limit."""
 
     conformance: Conformance

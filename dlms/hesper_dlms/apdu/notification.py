@@ -11,7 +11,7 @@ because some meters' bodies are not quite A-XDR: `hesper_dlms.push` reads it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hesper_dlms import axdr
 from hesper_dlms.apdu.descriptors import CosemAttribute
@@ -24,8 +24,7 @@ DATA_NOTIFICATION_CONFIRM = 0x10
 EVENT_NOTIFICATION = 0xC2
 
 
-@dataclass(frozen=True, slots=True)
-class DataNotification:
+class DataNotification(NamedTuple):
     """A push: a number, the 12 octets of the sending time or None, and the body's octets."""
 
     long_invoke_id: int
@@ -51,8 +50,7 @@ class DataNotification:
         return cls(number, time or None, reader.rest())
 
 
-@dataclass(frozen=True, slots=True)
-class DataNotificationConfirm:
+class DataNotificationConfirm(NamedTuple):
     """Confirms a push by its number; `date_time` is the 12 octets of when, or None."""
 
     long_invoke_id: int
@@ -75,8 +73,7 @@ class DataNotificationConfirm:
         return cls(number, time or None)
 
 
-@dataclass(frozen=True, slots=True)
-class EventNotification:
+class EventNotification(NamedTuple):
     """One attribute's value, sent unasked; `octets` is the encoded value."""
 
     date_time: bytes | None

@@ -6,7 +6,7 @@ stay encoded octets, as in GET. There is no invoke-id: one request is under way 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hesper_dlms import axdr
 from hesper_dlms.apdu.reader import Reader
@@ -20,8 +20,7 @@ READ_RESPONSE = 0x0C
 _DATA, _ERROR, _BLOCK, _BLOCK_NUMBER = range(4)
 
 
-@dataclass(frozen=True, slots=True)
-class DataBlockResult:
+class DataBlockResult(NamedTuple):
     """One block of a long response: `octets` is a slice of its list of results."""
 
     last: bool
@@ -34,8 +33,7 @@ class DataBlockResult:
         return head + axdr.write_length(len(self.octets)) + self.octets
 
 
-@dataclass(frozen=True, slots=True)
-class BlockNumber:
+class BlockNumber(NamedTuple):
     """Acknowledges one block of a long request."""
 
     number: int
@@ -49,8 +47,7 @@ ReadResult = Result | DataBlockResult | BlockNumber
 """The octets of a value, a data-access-result, a block or the acknowledgement of one."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadRequest:
+class ReadRequest(NamedTuple):
     """Asks for variables, or for blocks of them."""
 
     accesses: tuple[VariableAccess, ...]
@@ -58,6 +55,11 @@ class ReadRequest:
     def to_octets(self) -> bytes:
         """Return the APDU."""
         return u8(READ_REQUEST) + write_accesses(self.accesses)
+
+    @classmethod
+    def from_accesses(cls, octets: bytes) -> ReadRequest:
+        """Read what the blocks of a long request add up to: its list of specifications."""
+        return cls.from_octets(u8(READ_REQUEST) + octets)
 
     @classmethod
     def from_octets(cls, octets: bytes) -> ReadRequest:
@@ -68,8 +70,7 @@ class ReadRequest:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class ReadResponse:
+class ReadResponse(NamedTuple):
     """Carries one result for each specification."""
 
     results: tuple[ReadResult, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hesper_dlms.apdu.acse import field, optional_inner, read_fields
 from hesper_dlms.apdu.writer import u8
@@ -24,8 +24,7 @@ def _read(octets: bytes, tag: int) -> tuple[int | None, bytes | None]:
     return reason, optional_inner(fields, 0xBE, 0x04)
 
 
-@dataclass(frozen=True, slots=True)
-class Rlrq:
+class Rlrq(NamedTuple):
     """The request; when ciphered, `user_information` holds a ciphered InitiateRequest."""
 
     reason: int | None = 0
@@ -41,8 +40,7 @@ class Rlrq:
         return cls(*_read(octets, RLRQ))
 
 
-@dataclass(frozen=True, slots=True)
-class Rlre:
+class Rlre(NamedTuple):
     """The answer."""
 
     reason: int | None = 0

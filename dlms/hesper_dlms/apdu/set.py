@@ -5,7 +5,7 @@ Values are encoded octets; blocks are slices of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hesper_dlms import axdr
 from hesper_dlms.apdu.block import DataBlock
@@ -25,8 +25,7 @@ REQUEST = 0xC1
 RESPONSE = 0xC5
 
 
-@dataclass(frozen=True, slots=True)
-class SetRequestNormal:
+class SetRequestNormal(NamedTuple):
     """Writes one attribute."""
 
     invoke_id_and_priority: int
@@ -50,8 +49,7 @@ class SetRequestNormal:
         return cls(invoke, attribute, value, selection)
 
 
-@dataclass(frozen=True, slots=True)
-class SetRequestFirstBlock:
+class SetRequestFirstBlock(NamedTuple):
     """Begins to write one attribute in blocks."""
 
     invoke_id_and_priority: int
@@ -75,8 +73,7 @@ class SetRequestFirstBlock:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class SetRequestBlock:
+class SetRequestBlock(NamedTuple):
     """Carries the next block."""
 
     invoke_id_and_priority: int
@@ -95,8 +92,7 @@ class SetRequestBlock:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class SetRequestWithList:
+class SetRequestWithList(NamedTuple):
     """Writes several attributes; one encoded value for each."""
 
     invoke_id_and_priority: int
@@ -117,8 +113,7 @@ class SetRequestWithList:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class SetRequestWithListFirstBlock:
+class SetRequestWithListFirstBlock(NamedTuple):
     """Begins to write several attributes; the list of their values comes in blocks."""
 
     invoke_id_and_priority: int
@@ -139,8 +134,7 @@ class SetRequestWithListFirstBlock:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class SetResponseNormal:
+class SetResponseNormal(NamedTuple):
     """Says how the write went (data-access-result)."""
 
     invoke_id_and_priority: int
@@ -159,8 +153,7 @@ class SetResponseNormal:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class SetResponseBlock:
+class SetResponseBlock(NamedTuple):
     """Acknowledges a block and asks for the next."""
 
     invoke_id_and_priority: int
@@ -180,8 +173,7 @@ class SetResponseBlock:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class SetResponseLastBlock:
+class SetResponseLastBlock(NamedTuple):
     """Acknowledges the last block and says how the write went."""
 
     invoke_id_and_priority: int
@@ -202,8 +194,7 @@ class SetResponseLastBlock:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class SetResponseLastBlockWithList:
+class SetResponseLastBlockWithList(NamedTuple):
     """Acknowledges the last block and says how each write of a list went."""
 
     invoke_id_and_priority: int
@@ -225,8 +216,7 @@ class SetResponseLastBlockWithList:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class SetResponseWithList:
+class SetResponseWithList(NamedTuple):
     """Says how each write went, in the order of the request."""
 
     invoke_id_and_priority: int

@@ -11,7 +11,7 @@ A name is 16 bits. Blocks are numbered from 1 in 16 bits; detailed-access [3] is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hesper_dlms import axdr
 from hesper_dlms.apdu.reader import Reader
@@ -26,8 +26,7 @@ _READ_BLOCK = 6
 _WRITE_BLOCK = 7
 
 
-@dataclass(frozen=True, slots=True)
-class VariableName:
+class VariableName(NamedTuple):
     """An attribute or method by its short name."""
 
     name: int
@@ -37,8 +36,7 @@ class VariableName:
         return u8(_NAME) + u16(self.name)
 
 
-@dataclass(frozen=True, slots=True)
-class ParameterizedAccess:
+class ParameterizedAccess(NamedTuple):
     """A short name with what to select of it, or a method with its parameters (selector 0)."""
 
     name: int
@@ -51,8 +49,7 @@ class ParameterizedAccess:
         return head + axdr.encode(self.parameter)
 
 
-@dataclass(frozen=True, slots=True)
-class BlockNumberAccess:
+class BlockNumberAccess(NamedTuple):
     """Asks for the block after `number`, which it acknowledges."""
 
     number: int
@@ -62,8 +59,7 @@ class BlockNumberAccess:
         return u8(_BLOCK_NUMBER) + u16(self.number)
 
 
-@dataclass(frozen=True, slots=True)
-class ReadDataBlockAccess:
+class ReadDataBlockAccess(NamedTuple):
     """A slice of the list of specifications of a read request too long for one APDU."""
 
     last: bool
@@ -76,8 +72,7 @@ class ReadDataBlockAccess:
         return head + axdr.write_length(len(self.octets)) + self.octets
 
 
-@dataclass(frozen=True, slots=True)
-class WriteDataBlockAccess:
+class WriteDataBlockAccess(NamedTuple):
     """Announces a slice of a long write request, which is the octet-string in the list of data."""
 
     last: bool

@@ -5,7 +5,7 @@ A request lists what to write and then as many values. An unconfirmed one gets n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hesper_dlms import axdr
 from hesper_dlms.apdu.reader import Reader
@@ -20,8 +20,7 @@ UNCONFIRMED_WRITE_REQUEST = 0x16
 _SUCCESS, _ERROR, _BLOCK_NUMBER = range(3)
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """Specifications and values: what a write request holds behind its tag.
 
     A long request's blocks are slices of its octets.
@@ -50,8 +49,7 @@ class Written:
         return written
 
 
-@dataclass(frozen=True, slots=True)
-class WriteRequest:
+class WriteRequest(NamedTuple):
     """Writes variables, or a block of them."""
 
     written: Written
@@ -69,8 +67,7 @@ class WriteRequest:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class UnconfirmedWriteRequest:
+class UnconfirmedWriteRequest(NamedTuple):
     """Writes variables and wants no answer."""
 
     written: Written
@@ -88,8 +85,7 @@ class UnconfirmedWriteRequest:
         return apdu
 
 
-@dataclass(frozen=True, slots=True)
-class WriteBlockNumber:
+class WriteBlockNumber(NamedTuple):
     """Acknowledges one block of a long write request."""
 
     number: int
@@ -99,8 +95,7 @@ WriteResult = int | WriteBlockNumber
 """A data-access-result (0 is success), or the acknowledgement of a block."""
 
 
-@dataclass(frozen=True, slots=True)
-class WriteResponse:
+class WriteResponse(NamedTuple):
     """Carries one result for each value."""
 
     results: tuple[WriteResult, ...]
