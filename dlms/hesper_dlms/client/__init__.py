@@ -1,6 +1,6 @@
 """The client's side of DLMS/COSEM: what the gateway and the command line are built on."""
 
-from hesper_dlms.association import Authentication
+from hesper_dlms.association import Authentication, Referencing
 from hesper_dlms.client.associate import Associated
 from hesper_dlms.client.channel import Notification
 from hesper_dlms.client.client import Client, State
@@ -16,6 +16,7 @@ __all__ = [
     "Client",
     "HdlcLink",
     "Notification",
+    "Referencing",
     "SecuritySettings",
     "State",
     "WrapperLink",

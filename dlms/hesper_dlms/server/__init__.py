@@ -11,7 +11,7 @@ from hesper_dlms.server.connection import (
     WrapperServerLink,
     WrapperShared,
 )
-from hesper_dlms.server.model import ClientRole, CosemServer, LogicalServer
+from hesper_dlms.server.model import ClientRole, CosemServer, LogicalServer, ShortNamed
 
 __all__ = [
     "ClientRole",
@@ -20,6 +20,7 @@ __all__ = [
     "HdlcServerLink",
     "LogicalServer",
     "ServerConnection",
+    "ShortNamed",
     "WrapperServerLink",
     "WrapperShared",
 ]

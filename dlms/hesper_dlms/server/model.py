@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hesper_dlms.apdu import AccessSelection, CosemAttribute, CosemMethod
-from hesper_dlms.association import Authentication
+from hesper_dlms.association import Authentication, Referencing
 from hesper_dlms.security import ReceivedCounters, SecuritySettings
+from hesper_dlms.short_names import ShortNames
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,14 @@ class ClientRole:
         authentication: The one mechanism that is accepted.
         ciphered: Whether its APDUs must be authenticated and encrypted with the global keys.
         password: The LLS secret.
+        referencing: Whether attributes are named by logical or by short names; the latter needs
+            objects that are `ShortNamed`.
     """
 
     authentication: Authentication = Authentication.NONE
     ciphered: bool = False
     password: bytes = field(default=b"", repr=False)
+    referencing: Referencing = Referencing.LOGICAL_NAME
 
 
 class CosemServer(Protocol):
@@ -68,6 +72,34 @@ class CosemServer(Protocol):
         ...
 
 
+@runtime_checkable
+class ShortNamed(Protocol):
+    """Objects that also have short names, for clients whose role says `Referencing.SHORT_NAME`.
+
+    GET, SET and ACTION stay what they are: short names are resolved before the objects are asked,
+    and the association view (class 12, attribute 2) is answered from `short_names`.
+    """
+
+    @property
+    def short_names(self) -> ShortNames:
+        """The base names of all objects; one instance may serve a whole fleet of one model."""
+        ...
+
+
+@runtime_checkable
+class SelectiveWriter(Protocol):
+    """Objects that can also write what a selection takes of an attribute (SET with selection).
+
+    Without it such a request is refused: scope-of-access-violated.
+    """
+
+    def set_selected(
+        self, client: int, attribute: CosemAttribute, selection: AccessSelection, octets: bytes
+    ) -> None:
+        """Write an encoded value to a part of an attribute."""
+        ...
+
+
 class LogicalServer:
     """One meter with what it keeps across connections.
 
@@ -99,6 +131,13 @@ class LogicalServer:
         counter = self.sent_counter
         self.sent_counter += 1
         return counter
+
+    def leaving(self, apdu: bytes) -> bytes:
+        """Return an answer as it leaves, before it is ciphered: as it is.
+
+        Override it to observe answers, or to let a simulated meter misbehave.
+        """
+        return apdu
 
     def last_counter_of(self, client_title: bytes) -> int:
         """Return the highest counter taken from a client, -1 before the first."""

@@ -19,20 +19,20 @@ from enum import Enum, auto
 from hesper_dlms import apdu, axdr
 from hesper_dlms.apdu import aare, error
 from hesper_dlms.association import (
-    ASSOCIATION_CLASS,
     CIPHERING_OVERHEAD,
-    CURRENT_ASSOCIATION,
-    REPLY_TO_HLS,
     SYSTEM_TITLE_OCTETS,
     Authentication,
+    Referencing,
 )
 from hesper_dlms.errors import DecodeError, LocalError, SecurityError
 from hesper_dlms.security import check_challenge, new_challenge
 from hesper_dlms.server.ciphering import ReplayedCounter, ServerCiphering
-from hesper_dlms.server.model import ClientRole, LogicalServer
+from hesper_dlms.server.hls_reply import HlsReply, hls_reply
+from hesper_dlms.server.model import ClientRole, LogicalServer, ShortNamed
 from hesper_dlms.server.services import Services
+from hesper_dlms.server.short_names import ShortNameServices
 
-_HLS = apdu.CosemMethod(ASSOCIATION_CLASS, CURRENT_ASSOCIATION, REPLY_TO_HLS)
+_NEVER_CIPHERED = (aare.AARE, error.EXCEPTION_RESPONSE)
 _SMALLEST_PDU = 64
 _LARGEST_PDU = 0xFFFF
 _OFFERED = apdu.LOGICAL_NAME_SERVICES
@@ -72,12 +72,18 @@ class Session:
     def _reset(self) -> None:
         self.state = State.IDLE
         self._ciphering: ServerCiphering | None = None
-        self._services: Services | None = None
+        self._services: Services | ShortNameServices | None = None
         self._ctos = b""
         self._stoc = b""
 
     def answer(self, octets: bytes) -> bytes | None:
         """Return the APDU that answers a client's; None for what needs no answer."""
+        answer = self._checked(octets)
+        if answer and answer[0] in _NEVER_CIPHERED:
+            return self._server.leaving(answer)
+        return answer or None
+
+    def _checked(self, octets: bytes) -> bytes | None:
         if len(octets) > self._server.max_pdu and octets[0] != apdu.aarq.AARQ:
             return _refusal(error.SERVICE_NOT_ALLOWED, error.PDU_TOO_LONG)
         try:
@@ -101,19 +107,21 @@ class Session:
         if not isinstance(request, apdu.Ciphered):
             if self._ciphering is not None and self._ciphering.required:
                 raise SecurityError("a plain request in a ciphered association")
-            return self._serve(request)
+            served = self._serve(request)
+            return self._server.leaving(served) if served else served
         if self._ciphering is None:
             raise SecurityError("a ciphered request outside a ciphered association")
         plain = self._serve(apdu.parse(self._ciphering.unprotect(request)))
-        if plain[0] == error.EXCEPTION_RESPONSE or self._ciphering is None:
+        plain = self._server.leaving(plain) if plain else plain
+        if not plain or plain[0] == error.EXCEPTION_RESPONSE or self._ciphering is None:
             return plain
         return self._ciphering.protect(plain, request)
 
     def _serve(self, request: apdu.Apdu) -> bytes:
         if self.state is State.CHALLENGED:
-            hls = isinstance(request, apdu.ActionRequestNormal) and request.method == _HLS
-            if hls and isinstance(request, apdu.ActionRequestNormal):
-                return self._reply_to_hls(request)
+            reply = hls_reply(request)
+            if reply is not None:
+                return self._reply_to_hls(reply)
         elif self.state is State.ASSOCIATED and self._services is not None:
             response = self._services.answer(request)
             if response is not None:
@@ -138,18 +146,30 @@ class Session:
         if size < _SMALLEST_PDU or initiate.dlms_version < apdu.initiate.DLMS_VERSION:
             self._reset()
             return self._reject_initiate(request, 3 if size < _SMALLEST_PDU else 1)
-        conformance = initiate.conformance & _OFFERED
         limit = size - CIPHERING_OVERHEAD if role.ciphered else size
-        self._services = Services(self._server.objects, self._client, limit, conformance)
+        conformance = self._begin_services(role, limit, initiate.conformance)
         return self._accept(request, role, conformance)
+
+    def _begin_services(
+        self, role: ClientRole, limit: int, proposed: apdu.Conformance
+    ) -> apdu.Conformance:
+        """Make the services of the role's referencing ready; return what is granted of them."""
+        objects = self._server.objects
+        if role.referencing is Referencing.SHORT_NAME and isinstance(objects, ShortNamed):
+            granted = proposed & apdu.SHORT_NAME_SERVICES
+            names = objects.short_names
+            self._services = ShortNameServices(objects, names, self._client, limit, granted)
+        else:
+            granted = proposed & _OFFERED
+            self._services = Services(objects, self._client, limit, granted)
+        return granted
 
     def _authenticate(self, request: apdu.Aarq) -> ClientRole:
         """Check everything but the user-information; raises _Rejected."""
         role = self._server.objects.clients.get(self._client)
         if role is None:
             raise _Rejected(aare.NO_REASON_GIVEN)
-        context = apdu.ApplicationContext
-        wanted = context.LOGICAL_NAME_CIPHERED if role.ciphered else context.LOGICAL_NAME
+        wanted = apdu.ApplicationContext.of(role.referencing, role.ciphered)
         if request.application_context != wanted:
             raise _Rejected(aare.CONTEXT_NOT_SUPPORTED)
         if request.mechanism != role.authentication:
@@ -183,7 +203,12 @@ class Session:
         return initiate
 
     def _accept(self, request: apdu.Aarq, role: ClientRole, conformance: apdu.Conformance) -> bytes:
-        granted = apdu.InitiateResponse(conformance, self._server.max_pdu).to_octets()
+        short = role.referencing is Referencing.SHORT_NAME
+        granted = apdu.InitiateResponse(
+            conformance,
+            self._server.max_pdu,
+            vaa_name=apdu.initiate.VAA_SHORT_NAMES if short else apdu.initiate.VAA_LOGICAL_NAMES,
+        ).to_octets()
         title = None
         if self._ciphering is not None:
             title = self._server.objects.system_title
@@ -212,19 +237,16 @@ class Session:
             refused,
         ).to_octets()
 
-    def _reply_to_hls(self, request: apdu.ActionRequestNormal) -> bytes:
-        invoke = request.invoke_id_and_priority
+    def _reply_to_hls(self, reply: HlsReply) -> bytes:
         ciphering = self._ciphering
-        if ciphering is None or request.parameters is None:
+        if ciphering is None or reply.proof is None:
             raise SecurityError("HLS without its parameters")
-        if not ciphering.challenge_met(axdr.decode(request.parameters).as_octets(), self._stoc):
+        if not ciphering.challenge_met(axdr.decode(reply.proof).as_octets(), self._stoc):
             self._reset()
-            return apdu.ActionResponseNormal(
-                invoke, apdu.ActionResult.READ_WRITE_DENIED
-            ).to_octets()
+            return reply.answer(apdu.ActionResult.READ_WRITE_DENIED)
         self.state = State.ASSOCIATED
-        answer = axdr.encode(axdr.octet_string(ciphering.meet_challenge(self._ctos)))
-        return apdu.ActionResponseNormal(invoke, apdu.ActionResult.SUCCESS, answer).to_octets()
+        ours = axdr.octet_string(ciphering.meet_challenge(self._ctos))
+        return reply.answer(axdr.encode(ours))
 
 
 def _refusal(state_error: int, service_error: int) -> bytes:
