@@ -10,18 +10,21 @@ away. Receiving, in this order:
 5. The tag must be right; only then is anything else believed.
 6. What was inside must be the service that the outside named.
 7. The invocation counter must be higher than every one before it from this title with this key.
+
+General-ciphering and general-signing obey the same rules; see `layers`.
 """
 
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hesper_dlms.apdu.ciphered import (
     DED_TAGS,
     GENERAL_DED,
     GENERAL_GLO,
     GLO_TAGS,
+    LAYER_TAGS,
     PLAIN_TAGS,
     TAGS,
     Ciphered,
@@ -34,18 +37,25 @@ from hesper_dlms.apdu.error import (
 )
 from hesper_dlms.errors import LocalError, SecurityError
 from hesper_dlms.security import gcm
+from hesper_dlms.security.protection import Protection
+from hesper_dlms.security.sealing import Way, open_by, seal_by
 from hesper_dlms.security.settings import (
     AUTHENTICATED,
     AUTHENTICATED_ENCRYPTION,
     BROADCAST_KEY,
     COMPRESSED,
-    ENCRYPTED,
     SUITE_BITS,
     SecuritySettings,
 )
 
+if TYPE_CHECKING:
+    from hesper_dlms.security.layers import Layers
+
 ReceivedCounters = MutableMapping[bytes, int]
 """System title and key fingerprint → the last invocation counter accepted."""
+
+TRANSACTION_NAMES = b"transaction:"
+"""How names begin that stand for transaction-ids, where those take the counter's place."""
 
 _REFUSALS = {
     EXCEPTION_RESPONSE: ExceptionResponse.from_octets,
@@ -55,24 +65,19 @@ _REFUSALS = {
 
 
 class Opened(NamedTuple):
-    """A ciphered APDU after every check: the plain APDU and how it came."""
+    """A protected APDU after every check: the plain APDU and how it came.
+
+    `protection` says how to answer in kind where general-ciphering or general-signing was used;
+    None for the other forms, which their tag tells apart.
+    """
 
     apdu: bytes
     tag_verified: bool
     security_control: int
     invocation_counter: int
     system_title: bytes
-
-
-class _Way(NamedTuple):
-    """How APDUs with one security control octet are sealed or opened; settings allow it.
-
-    `head` is authenticated before the APDU; empty where no tag is made or can be verified.
-    """
-
-    key: gcm.GcmKey
-    control: int
-    head: bytes
+    signed: bool = False
+    protection: Protection | None = None
 
 
 class SecurityContext:
@@ -100,8 +105,9 @@ class SecurityContext:
         self._sent: dict[bytes, int] = {}
         # What the settings say about each way, worked out once and not for each APDU: 6 µs less.
         self._ready_keys: dict[bytes, gcm.GcmKey] = {}
-        self._ways_out: dict[bool, _Way] = {}
-        self._ways_in: dict[tuple[int, int], _Way] = {}
+        self._ways_out: dict[bool, Way] = {}
+        self._ways_in: dict[tuple[int, int], Way] = {}
+        self._layers: Layers | None = None
 
     def __repr__(self) -> str:
         peer = None if self.peer_system_title is None else self.peer_system_title.hex()
@@ -110,7 +116,14 @@ class SecurityContext:
             f"system_title={self.system_title.hex()}, peer_system_title={peer})"
         )
 
-    def protect(self, apdu: bytes, invocation_counter: int, *, dedicated: bool = False) -> bytes:
+    def protect(
+        self,
+        apdu: bytes,
+        invocation_counter: int,
+        *,
+        dedicated: bool = False,
+        protection: Protection | None = None,
+    ) -> bytes:
         """Return the APDU ciphered as the settings' policy says.
 
         A service without a ciphered tag of its own (data-notification) travels as general-glo.
@@ -119,20 +132,24 @@ class SecurityContext:
             apdu: A plain APDU.
             invocation_counter: Ours; higher than in every call before with this key.
             dedicated: Use the dedicated key.
+            protection: The form of this APDU; None for that of the settings.
 
         Raises:
             LocalError: A key is missing, or the counter was used or is exhausted.
         """
+        protection = protection or self.settings.protection
+        if protection is not None:
+            return self.layers.protect(apdu, invocation_counter, protection)
         way = self._ways_out.get(dedicated) or self._way_out(dedicated=dedicated)
-        self._spend(way.key, invocation_counter)
-        octets = _seal(way, gcm.nonce(self.system_title, invocation_counter), apdu)
+        self.spend(way.key, invocation_counter)
+        octets = seal_by(way, gcm.nonce(self.system_title, invocation_counter), apdu)
         tag, title = self._outer_tag(apdu, dedicated=dedicated)
         return Ciphered(tag, way.control, invocation_counter, octets, title).to_octets()
 
-    def _way_out(self, *, dedicated: bool) -> _Way:
+    def _way_out(self, *, dedicated: bool) -> Way:
         control = self.settings.policy | self.settings.suite
-        head = self._authenticated_head(control) if control & AUTHENTICATED else b""
-        way = _Way(self._ready(self._key(dedicated=dedicated)), control, head)
+        head = self.authenticated_head(control) if control & AUTHENTICATED else b""
+        way = Way(self.ready(self._key(dedicated=dedicated)), control, head)
         self._ways_out[dedicated] = way
         return way
 
@@ -149,23 +166,35 @@ class SecurityContext:
             raise LocalError("there is no dedicated key")
         return self.settings.dedicated_key
 
-    def _ready(self, key: bytes) -> gcm.GcmKey:
+    def ready(self, key: bytes) -> gcm.GcmKey:
+        """Return a key set up for use, once for this association."""
         ready = self._ready_keys.get(key)
         if ready is None:
             ready = self._ready_keys[key] = gcm.GcmKey(key)
         return ready
 
-    def _spend(self, key: gcm.GcmKey, counter: int) -> None:
+    def spend(self, key: gcm.GcmKey, counter: int) -> None:
+        """Note that a counter of ours was used; LocalError when it was before."""
         if not 0 <= counter < gcm.LAST_COUNTER:
             raise LocalError("the invocation counter is exhausted: change the key")
         if counter <= self._sent.get(key.fingerprint, -1):
             raise LocalError(f"invocation counter {counter} was used before with this key")
         self._sent[key.fingerprint] = counter
 
-    def _authenticated_head(self, control: int) -> bytes:
+    def authenticated_head(self, control: int) -> bytes:
+        """Return what every tag covers first: security control and authentication key."""
         if self.settings.authentication_key is None:
             raise LocalError("there is no authentication key")
         return bytes((control,)) + self.settings.authentication_key
+
+    @property
+    def layers(self) -> Layers:
+        """What protects in the other forms; imported at first use, few clients need it."""
+        if self._layers is None:
+            from hesper_dlms.security.layers import Layers
+
+            self._layers = Layers(self)
+        return self._layers
 
     def unprotect(self, octets: bytes) -> bytes:
         """Return the plain APDU inside; see `open` for what is checked."""
@@ -185,30 +214,40 @@ class SecurityContext:
         if refused is not None:
             refused(octets)
             return Opened(octets, False, 0, 0, self.peer_system_title or b"")
+        if octets and octets[0] in LAYER_TAGS:
+            return self.layers.open(octets)
         if not octets or octets[0] not in TAGS:
             raise SecurityError("an APDU without ciphering where ciphering was agreed")
         return self.open_ciphered(Ciphered.from_octets(octets))
 
     def open_ciphered(self, ciphered: Ciphered) -> Opened:
         """Check a received APDU that is already taken apart; see `open`."""
+        opened = self.decipher(ciphered)
+        if opened.apdu[0] in LAYER_TAGS or self.settings.signed:
+            return self.layers.open_inside(opened)
+        return opened
+
+    def decipher(self, ciphered: Ciphered) -> Opened:
+        """Take this one layer off after checking it; what is inside may be signed."""
         control, counter = ciphered.security_control, ciphered.invocation_counter
         way = self._ways_in.get((control, ciphered.tag)) or self._way_in(ciphered)
-        title = self._sender(ciphered)
-        apdu, verified = _open(way, gcm.nonce(title, counter), ciphered.octets)
+        title = self.sender(ciphered.system_title)
+        apdu, verified = open_by(way, gcm.nonce(title, counter), ciphered.octets)
         self._check_service(ciphered, apdu)
-        self._check_counter(title, way.key, counter, verified)
+        self.check_counter(title, way.key, counter, verified)
         return Opened(apdu, verified, control, counter, title)
 
-    def _way_in(self, ciphered: Ciphered) -> _Way:
+    def _way_in(self, ciphered: Ciphered) -> Way:
         control = ciphered.security_control
-        self._check_control(control)
+        self.check_control(control)
         verifiable = control & AUTHENTICATED and not self.settings.authentication_key_unknown
-        head = self._authenticated_head(control) if verifiable else b""
-        way = _Way(self._ready(self._received_key(ciphered)), control, head)
+        head = self.authenticated_head(control) if verifiable else b""
+        way = Way(self.ready(self._received_key(ciphered)), control, head)
         self._ways_in[control, ciphered.tag] = way
         return way
 
-    def _check_control(self, control: int) -> None:
+    def check_control(self, control: int) -> None:
+        """Raise SecurityError unless the settings allow this security control octet."""
         if not self.settings.accepts(control & SUITE_BITS):
             raise SecurityError(f"security suite {control & SUITE_BITS} was not agreed")
         if control & COMPRESSED:
@@ -228,8 +267,9 @@ class SecurityContext:
                 f"security control 0x{control:02X} protects less than was agreed (downgrade)"
             )
 
-    def _sender(self, ciphered: Ciphered) -> bytes:
-        title = ciphered.system_title or self.peer_system_title
+    def sender(self, named: bytes | None) -> bytes:
+        """Return the sender's title, which the APDU may name; SecurityError if not the peer's."""
+        title = named or self.peer_system_title
         if title is None or len(title) != gcm.SYSTEM_TITLE_OCTETS:
             raise SecurityError("the sender's system title is not known")
         if self.peer_system_title not in (None, title):
@@ -245,40 +285,19 @@ class SecurityContext:
             raise SecurityError("a dedicated key was used that was not agreed")
         return self.settings.dedicated_key
 
-    def _check_counter(self, title: bytes, key: gcm.GcmKey, counter: int, verified: bool) -> None:
+    def check_counter(self, title: bytes, key: gcm.GcmKey, counter: int, verified: bool) -> None:
+        """Take a received counter; SecurityError unless it is higher than those before."""
         # What nobody could verify must not raise the bar for what can be.
-        name = title + key.fingerprint + (b"" if verified else b"?")
-        if counter <= self._received.get(name, -1):
-            raise SecurityError(f"invocation counter {counter} was seen before (replay)")
-        self._received[name] = counter
+        self.check_number(title + key.fingerprint + (b"" if verified else b"?"), counter)
+
+    def check_number(self, name: bytes, number: int) -> None:
+        """Take the next number of a received series; SecurityError unless it is higher."""
+        if number <= self._received.get(name, -1):
+            raise SecurityError(f"invocation counter {number} was seen before (replay)")
+        self._received[name] = number
 
     @staticmethod
     def _check_service(ciphered: Ciphered, apdu: bytes) -> None:
         expected = PLAIN_TAGS.get(ciphered.tag)
         if not apdu or apdu[0] in TAGS or expected not in (None, apdu[0]):
             raise SecurityError("the APDU inside is not the service that was named outside")
-
-
-def _seal(way: _Way, iv: bytes, apdu: bytes) -> bytes:
-    """Return the APDU as it travels: encrypted, with a tag, or both."""
-    if not way.control & AUTHENTICATED:
-        return way.key.crypt_unauthenticated(iv, apdu)
-    if way.control & ENCRYPTED:
-        return way.key.seal(iv, apdu, way.head)
-    return apdu + way.key.authenticate(iv, way.head + apdu)
-
-
-def _open(way: _Way, iv: bytes, octets: bytes) -> tuple[bytes, bool]:
-    """Return the plain APDU and whether its tag was verified; SecurityError if that is wrong."""
-    key, control, head = way
-    if head and control & ENCRYPTED:
-        return key.open(iv, octets, head), True
-    if not control & AUTHENTICATED:
-        return key.crypt_unauthenticated(iv, octets), False
-    if len(octets) < gcm.TAG_OCTETS:
-        raise SecurityError("the tag is missing")
-    body, tag = octets[: -gcm.TAG_OCTETS], octets[-gcm.TAG_OCTETS :]
-    if head:
-        key.check(iv, tag, head + body)
-        return body, True
-    return (key.crypt_unauthenticated(iv, body) if control & ENCRYPTED else body), False
