@@ -265,3 +265,13 @@ def test_selectors_both_ways() -> None:
 def test_what_does_not_fit_is_our_mistake(record: apdu.Apdu) -> None:
     with pytest.raises(LocalError):
         record.to_octets()
+
+
+def test_integers_of_an_association_take_one_octet() -> None:
+    with pytest.raises(DecodeError):
+        apdu.parse(bytes.fromhex("62048002ffff"))
+    negative = bytes.fromhex(
+        "6129a109060760857405080101a2030201a30500010000000000000f0e0800065f1f0400005e1f04000007"
+    )
+    again = apdu.parse(negative).to_octets()
+    assert apdu.parse(again).to_octets() == again

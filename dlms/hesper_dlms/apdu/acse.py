@@ -102,5 +102,16 @@ def read_name(octets: bytes | None, arc: int) -> int:
 
 
 def read_integer(contents: bytes) -> int:
-    """Return the BER INTEGER in `contents`."""
-    return int.from_bytes(inner(contents, 0x02), "big", signed=True)
+    """Return the BER INTEGER in `contents`: 0 to 255, as all of these fields are."""
+    return small_integer(inner(contents, 0x02))
+
+
+def small_integer(octets: bytes) -> int:
+    """Return the integer whose contents are `octets`; DecodeError above 255.
+
+    Numbers from 128 on are written in one octet by many, which BER would read as negative.
+    """
+    value = int.from_bytes(octets, "big")
+    if value > 0xFF:
+        raise DecodeError(f"{value} is out of range where 0 to 255 is defined")
+    return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hesper_dlms.apdu.acse import field, optional_inner, read_fields
+from hesper_dlms.apdu.acse import field, optional_inner, read_fields, small_integer
 from hesper_dlms.apdu.writer import u8
 
 RLRQ = 0x62
@@ -20,7 +20,7 @@ def _write(tag: int, reason: int | None, user_information: bytes | None) -> byte
 
 def _read(octets: bytes, tag: int) -> tuple[int | None, bytes | None]:
     fields = read_fields(octets, tag)
-    reason = int.from_bytes(fields[0x80], "big") if 0x80 in fields else None
+    reason = small_integer(fields[0x80]) if 0x80 in fields else None
     return reason, optional_inner(fields, 0xBE, 0x04)
 
 
