@@ -60,6 +60,15 @@ from hesper_dlms.apdu.error import (
     ConfirmedServiceError,
     ExceptionResponse,
 )
+from hesper_dlms.apdu.general_ciphering import (
+    GENERAL_CIPHERING,
+    AgreedKey,
+    GeneralCiphering,
+    GeneralHeader,
+    IdentifiedKey,
+    WrappedKey,
+)
+from hesper_dlms.apdu.general_signing import GENERAL_SIGNING, GeneralSigning
 from hesper_dlms.apdu.get import (
     GetRequest,
     GetRequestNext,
@@ -74,6 +83,7 @@ from hesper_dlms.apdu.get import (
 )
 from hesper_dlms.apdu.information_report import INFORMATION_REPORT, InformationReport
 from hesper_dlms.apdu.initiate import (
+    ALL_LOGICAL_NAME_SERVICES,
     INITIATE_REQUEST,
     INITIATE_RESPONSE,
     LOGICAL_NAME_SERVICES,
@@ -172,6 +182,8 @@ Apdu = (
     | ConfirmedServiceError
     | GeneralBlockTransfer
     | Ciphered
+    | GeneralCiphering
+    | GeneralSigning
 )
 
 LLC_HEADERS = (b"\xe6\xe6\x00", b"\xe6\xe7\x00")
@@ -197,6 +209,8 @@ _BY_TAG: dict[int, Callable[[bytes], Apdu]] = {
     EXCEPTION_RESPONSE: ExceptionResponse.from_octets,
     CONFIRMED_SERVICE_ERROR: ConfirmedServiceError.from_octets,
     GENERAL_BLOCK_TRANSFER: GeneralBlockTransfer.from_octets,
+    GENERAL_CIPHERING: GeneralCiphering.from_octets,
+    GENERAL_SIGNING: GeneralSigning.from_octets,
 }
 
 _BY_TAG_AND_CHOICE: dict[tuple[int, int], Callable[[bytes], Apdu]] = {
@@ -251,6 +265,7 @@ def parse(octets: bytes) -> Apdu:
 
 
 __all__ = [
+    "ALL_LOGICAL_NAME_SERVICES",
     "CLOCK_TIME",
     "LLC_HEADERS",
     "LOGICAL_NAME_SERVICES",
@@ -280,6 +295,7 @@ __all__ = [
     "ActionResponseNormal",
     "ActionResponseWithList",
     "ActionResult",
+    "AgreedKey",
     "Apdu",
     "ApplicationContext",
     "BlockNumber",
@@ -299,6 +315,9 @@ __all__ = [
     "EventNotification",
     "ExceptionResponse",
     "GeneralBlockTransfer",
+    "GeneralCiphering",
+    "GeneralHeader",
+    "GeneralSigning",
     "GetRequest",
     "GetRequestNext",
     "GetRequestNormal",
@@ -307,6 +326,7 @@ __all__ = [
     "GetResponseNormal",
     "GetResponseWithBlock",
     "GetResponseWithList",
+    "IdentifiedKey",
     "InformationReport",
     "InitiateRequest",
     "InitiateResponse",
@@ -337,6 +357,7 @@ __all__ = [
     "UnconfirmedWriteRequest",
     "VariableAccess",
     "VariableName",
+    "WrappedKey",
     "WriteBlockNumber",
     "WriteDataBlockAccess",
     "WriteRequest",

@@ -39,7 +39,8 @@ class Aare(NamedTuple):
     """The answer. `authentication_value` is the server's challenge (HLS).
 
     `diagnostic` is acse-service-user's, or acse-service-provider's when `from_provider`.
-    `user_information` holds the InitiateResponse or a confirmed-service-error, plain or ciphered.
+    `user_information` holds the InitiateResponse or a confirmed-service-error, plain or ciphered;
+    `certificate` (responding-AE-qualifier) the server's signing certificate, X.509 in DER.
     """
 
     application_context: int
@@ -50,6 +51,7 @@ class Aare(NamedTuple):
     authentication_value: bytes | None = None
     system_title: bytes | None = None
     from_provider: bool = False
+    certificate: bytes | None = None
 
     @property
     def needs_challenge(self) -> bool:
@@ -71,6 +73,8 @@ class Aare(NamedTuple):
         ]
         if self.system_title is not None:
             parts.append(field(0xA4, field(0x04, self.system_title)))
+        if self.certificate is not None:
+            parts.append(field(0xA5, field(0x04, self.certificate)))
         if self.mechanism > Mechanism.LOW:
             parts += b"\x88\x02\x07\x80", mechanism_name(0x89, self.mechanism)
             parts.append(field(0xAA, field(0x80, self.authentication_value or b"")))
@@ -95,4 +99,5 @@ class Aare(NamedTuple):
             optional_inner(fields, 0xAA, 0x80),
             optional_inner(fields, 0xA4, 0x04),
             from_provider,
+            optional_inner(fields, 0xA5, 0x04),
         )

@@ -25,7 +25,9 @@ AARQ = 0x60
 class Aarq(NamedTuple):
     """The request. `authentication_value` is the password (LLS) or the client's challenge (HLS).
 
-    It never shows in repr. `user_information` holds the InitiateRequest, plain or ciphered.
+    It never shows in repr. `user_information` holds the InitiateRequest, plain or ciphered;
+    `certificate` (calling-AE-qualifier) the client's signing certificate, X.509 in DER; `user_id`
+    (calling-AE-invocation-id) says who uses the client.
     """
 
     application_context: int
@@ -34,6 +36,7 @@ class Aarq(NamedTuple):
     authentication_value: bytes | None = None
     system_title: bytes | None = None
     user_id: int | None = None
+    certificate: bytes | None = None
 
     def __repr__(self) -> str:
         title = None if self.system_title is None else self.system_title.hex()
@@ -55,6 +58,8 @@ class Aarq(NamedTuple):
         parts = [context_name(self.application_context)]
         if self.system_title is not None:
             parts.append(field(0xA6, field(0x04, self.system_title)))
+        if self.certificate is not None:
+            parts.append(field(0xA7, field(0x04, self.certificate)))
         if self.user_id is not None:
             parts.append(field(0xA9, field(0x02, u8(self.user_id))))
         if self.mechanism != Mechanism.LOWEST:
@@ -76,4 +81,5 @@ class Aarq(NamedTuple):
             optional_inner(fields, 0xAC, 0x80),
             optional_inner(fields, 0xA6, 0x04),
             read_integer(fields[0xA9]) & 0xFF if 0xA9 in fields else None,
+            optional_inner(fields, 0xA7, 0x04),
         )

@@ -41,6 +41,7 @@ class SecuritySettings:
         signing_key: Ours, for digital signatures and HLS with ECDSA.
         agreement_key: Ours, for keys that both sides derive.
         peer: What is known of the other side's public keys.
+        certificate: Of our signing key (X.509, DER), sent in AARQ or AARE.
         signed: Refuse what the other side has not signed.
         protection: How APDUs leave; None as `general` says.
     """
@@ -58,6 +59,7 @@ class SecuritySettings:
     signing_key: PrivateKey | None = field(default=None, repr=False)
     agreement_key: PrivateKey | None = field(default=None, repr=False)
     peer: PeerKeys = _NOBODY
+    certificate: bytes | None = field(default=None, repr=False)
     signed: bool = False
     protection: Protection | None = None
 
