@@ -318,6 +318,7 @@ CLASSES = (
         AssociationLogicalName,
         {0: 8, 1: 9, 2: 11, 3: 11},
         methods=_ASSOCIATION_METHODS,
+        methods_at={0: 0x60, 1: 0x60},
     ),
     *versions(
         17,

@@ -239,7 +239,10 @@ class ObjectIdentifier:
     def decode(self, data: Data) -> tuple[int, ...]:
         """Return the arcs."""
         if isinstance(data.value, tuple):
-            return tuple(item.as_int() for item in data.value)
+            arcs = tuple(item.as_int() for item in data.value)
+            if not _is_identifier(arcs):
+                raise DecodeError(f"{arcs} is no object identifier")
+            return arcs
         octets = data.as_octets()
         if len(octets) > 2 and octets[0] == 0x06 and octets[1] == len(octets) - 2:
             octets = octets[2:]  # some meters leave BER's tag and length in
@@ -247,10 +250,15 @@ class ObjectIdentifier:
 
     def encode(self, value: Any) -> Data:
         """Return the octet-string."""
-        if len(value) < 2 or min(value) < 0:
+        if not isinstance(value, tuple) or not _is_identifier(value):
             raise LocalError(f"{value!r} is no object identifier")
         octets = _base_128([40 * value[0] + value[1], *value[2:]])
         return axdr.octet_string(octets)
+
+
+def _is_identifier(arcs: tuple[Any, ...]) -> bool:
+    numbers = all(isinstance(arc, int) and 0 <= arc < 1 << 28 for arc in arcs)
+    return numbers and 2 <= len(arcs) <= 15 and arcs[0] <= 2 and (arcs[1] < 40 or arcs[0] == 2)
 
 
 def _arcs(octets: bytes) -> tuple[int, ...]:
@@ -262,7 +270,10 @@ def _arcs(octets: bytes) -> tuple[int, ...]:
         if not octet & 0x80:
             numbers.append(0)
     first = min(numbers[0] // 40, 2)
-    return (first, numbers[0] - 40 * first, *numbers[1:-1])
+    arcs = (first, numbers[0] - 40 * first, *numbers[1:-1])
+    if not _is_identifier(arcs):
+        raise DecodeError("an object identifier has arcs that are too many or too large")
+    return arcs
 
 
 def _base_128(numbers: Iterable[int]) -> bytes:
@@ -293,7 +304,9 @@ class Ipv4:
 
     def encode(self, value: Any) -> Data:
         """Return the number."""
-        return axdr.double_long_unsigned(int(IPv4Address(value)))
+        if not isinstance(value, IPv4Address):
+            raise LocalError(f"{value!r} is no IPv4 address")
+        return axdr.double_long_unsigned(int(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +350,8 @@ class ArrayOf:
 
     def encode(self, value: Any) -> Data:
         """Return the array."""
+        if not isinstance(value, tuple | list):
+            raise LocalError(f"{value!r} is no {self.name}")
         return axdr.array(*(self.element.encode(item) for item in value))
 
 
