@@ -130,12 +130,12 @@ class HdlcDeframer:
     def receive(self, octets: bytes) -> list[Found]:
         """Take octets in, return what is complete now."""
         frames = self._reader.receive(octets)
-        found: list[Found] = [
-            Dropped(bad.offset, "HDLC header check sequence is wrong")
-            for bad in self._reader.bad_headers
-        ]
-        for frame in frames:
-            found += self._take(frame)
+        found: list[Found] = []
+        for each in sorted([*frames, *self._reader.bad_headers], key=lambda each: each.offset):
+            if isinstance(each, Frame):
+                found += self._take(each)
+            else:
+                found.append(Dropped(each.offset, "HDLC header check sequence is wrong"))
         return found
 
     def finish(self) -> list[Found]:

@@ -182,3 +182,11 @@ def test_event_notifications_are_messages_too() -> None:
     message = PushReceiver("raw").receive(event.to_octets())[0]
     assert isinstance(message, PushedMessage)
     assert message.to_json()["values"] == [1, "hex:0000600b00ff", 2, 3]
+
+
+def test_drops_come_in_the_order_of_the_stream() -> None:
+    frame = Frame(b"\x21", b"\x03", 0x13, b"\xe6\xe7\x00\xc4").to_octets()
+    bad = bytearray(frame)
+    bad[7] ^= 1
+    found = PushReceiver("hdlc").receive(frame + bytes(bad))
+    assert [each.offset for each in found if isinstance(each, Dropped)] == [0, len(frame)]
