@@ -1,36 +1,29 @@
 """`hesper-dlms explain`: any frame or APDU as an annotated tree, secrets left out.
 
-Frames are recognised by how they begin: 7E HDLC, 68 M-Bus, 0001 the wrapper; anything else is taken
-for an APDU. What does not parse is said to be so, with the place, and never guessed at.
+Frames are recognised by how they begin: 7E HDLC, 68 M-Bus, 0001 the wrapper; behind noise, by what
+is found in it; anything else is taken for an APDU, with or without its LLC header. What does not
+parse is said to be so, with the place, and shown as far as it goes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
-from hesper_dlms import apdu, obis
-from hesper_dlms.apdu import ciphered
-from hesper_dlms.axdr import Data
-from hesper_dlms.errors import DlmsError, RemoteError
-from hesper_dlms.gbt import BlockAssembly
+from hesper_dlms.errors import RemoteError
 from hesper_dlms.hdlc import llc
-from hesper_dlms.hdlc.frames import FrameReader, Kind
+from hesper_dlms.hdlc.fcs import frame_check_sequence
+from hesper_dlms.hdlc.frames import Frame, FrameReader, Kind, kind_of
 from hesper_dlms.hdlc.parameters import parse_parameters
-from hesper_dlms.mbus import MbusReader
-from hesper_dlms.push import parse_body
-from hesper_dlms.security import SecurityContext, SecuritySettings
-from hesper_dlms.wrapper import WrapperReader
+from hesper_dlms.mbus import MbusFrame, MbusReader
+from hesper_dlms.security import SecuritySettings
+from hesper_dlms.wrapper import WrapperFrame, WrapperReader
 from rich.markup import escape
 from rich.text import Text
 from rich.tree import Tree
 
-from hesper_gateway.dlms_names import is_secret, number
-from hesper_gateway.dlms_objects import readable
+from hesper_gateway.dlms_apdu_tree import ApduTree
 
-_VALUES = {"octets", "result", "parameters", "returned", "body"}
-_INITIATE = "user_information"
-_ANYONE = bytes(8)
+_SHORTEST_HDLC_HEADER = 2
 
 
 class Explainer:
@@ -42,169 +35,157 @@ class Explainer:
     """
 
     def __init__(self, keys: SecuritySettings | None = None, sender: bytes | None = None) -> None:
-        self._keys = keys
-        self._sender = sender
-        self._blocks = BlockAssembly()
+        self._apdus = ApduTree(keys, sender)
+        self._whole: dict[object, bytes] = {}
 
     def explain(self, octets: bytes) -> Tree:
         """Return the tree of frames or of an APDU."""
         root = Tree(f"[bold]{len(octets)} octets[/]")
-        if octets[:1] == b"\x7e":
-            self._hdlc(root, octets)
-        elif octets[:1] == b"\x68" and octets[3:4] == b"\x68":
-            self._mbus(root, octets)
-        elif octets[:2] == b"\x00\x01":
-            self._wrapper(root, octets)
-        else:
+        begins = octets[:1], octets[3:4]
+        for fits, add in (
+            (begins[0] == b"\x7e", self._hdlc),
+            (begins == (b"\x68", b"\x68"), self._mbus),
+            (octets[:2] == b"\x00\x01", self._wrapper),
+        ):
+            if fits:
+                add(root, octets)
+                return root
+        if not any(self._found(root, octets, add) for add in (self._hdlc, self._mbus)):
             self._apdu(root, octets)
-        if not root.children:
-            root.add("[red]no whole frame in it[/]")
         return root
 
-    def _hdlc(self, root: Tree, octets: bytes) -> None:
+    @staticmethod
+    def _found(root: Tree, octets: bytes, add: Callable[[Tree, bytes], bool]) -> bool:
+        """Add frames that stand behind something else; whether there were any."""
+        trial = Tree("")
+        if not add(trial, octets):
+            return False
+        root.add("[yellow]something else in front of the frames[/]")
+        root.children += trial.children
+        return True
+
+    def _hdlc(self, root: Tree, octets: bytes) -> bool:
+        """Add the frames; whether one was whole."""
         reader = FrameReader()
         frames = reader.receive(octets)
         for bad in reader.bad_headers:
-            root.add(f"[red]header check sequence wrong at octet {bad.offset}[/]")
-        whole = b""
+            node = root.add(f"[red]header check sequence wrong at octet {bad.offset}[/]")
+            _add_header(node, octets[bad.offset + 1 :])
+        cut = reader.waiting
+        frames += reader.idle()
         for frame in frames:
-            check = "right" if frame.fcs_right else "[red]wrong[/]"
-            node = root.add(
-                f"HDLC [bold]{frame.kind.name}[/] to {frame.destination.hex()} from "
-                f"{frame.source.hex()}, control {frame.control:02X}, FCS {check}"
-            )
-            if frame.kind is Kind.I:
-                node.add(f"N(S) {frame.send_sequence}, N(R) {frame.receive_sequence}")
-            if frame.kind in (Kind.SNRM, Kind.UA):
-                self._parameters(node, frame.information)
-            elif frame.information:
-                whole += frame.information
-                if frame.segmented:
-                    node.add(f"segment of {len(frame.information)} octets, more follow")
-                    continue
-                self._apdu(node, llc.strip(whole))
-                whole = b""
+            self._hdlc_frame(root, frame)
+        if cut is not None and not any(frame.offset >= cut for frame in frames):
+            rest = octets[cut + 1 :]
+            if len(rest) >= _SHORTEST_HDLC_HEADER:
+                node = root.add(f"[red]an HDLC frame at octet {cut} is cut short[/]")
+                _add_header(node, rest)
+        if not root.children:
+            root.add("[red]no whole frame in it[/]")
+        return bool(frames)
 
-    @staticmethod
-    def _parameters(node: Tree, information: bytes) -> None:
-        try:
-            for name, value in parse_parameters(information)._asdict().items():
-                node.add(f"{name}: {value}")
-        except RemoteError as error:
-            node.add(f"[red]{escape(str(error))}[/]")
-
-    def _mbus(self, root: Tree, octets: bytes) -> None:
-        whole = b""
-        for frame in MbusReader().receive(octets):
-            check = "right" if frame.checksum_right else "[red]wrong[/]"
-            node = root.add(
-                f"M-Bus part {frame.number}{' (last)' if frame.last else ''}, from "
-                f"{frame.source:02x} to {frame.destination:02x}, checksum {check}"
-            )
-            whole += frame.part
-            if frame.last:
+    def _hdlc_frame(self, root: Tree, frame: Frame) -> None:
+        check = "right" if frame.fcs_right else "[red]wrong[/]"
+        node = root.add(
+            f"HDLC [bold]{frame.kind.name}[/] to {frame.destination.hex()} from "
+            f"{frame.source.hex()}, control {frame.control:02X}, FCS {check}"
+        )
+        if frame.kind is Kind.I:
+            node.add(f"N(S) {frame.send_sequence}, N(R) {frame.receive_sequence}")
+        elif frame.kind in (Kind.RR, Kind.RNR):
+            node.add(f"N(R) {frame.receive_sequence}")
+        if frame.kind in (Kind.SNRM, Kind.UA):
+            _add_parameters(node, frame.information)
+        elif frame.information:
+            station = frame.source, frame.destination
+            whole = self._whole.pop(station, b"") + frame.information
+            if frame.segmented:
+                self._whole[station] = whole
+                node.add(f"segment of {len(frame.information)} octets, more follow")
+            else:
                 self._apdu(node, whole)
-                whole = b""
 
-    def _wrapper(self, root: Tree, octets: bytes) -> None:
-        for frame in WrapperReader(resynchronise=True).receive(octets):
-            node = root.add(f"wrapper from wPort {frame.source} to wPort {frame.destination}")
-            self._apdu(node, frame.apdu)
+    def _mbus(self, root: Tree, octets: bytes) -> bool:
+        reader = MbusReader()
+        frames = [*reader.receive(octets), *reader.idle()]
+        for frame in frames:
+            self._mbus_frame(root, frame)
+        if not root.children:
+            root.add("[red]no whole frame in it[/]")
+        return bool(frames)
+
+    def _mbus_frame(self, root: Tree, frame: MbusFrame) -> None:
+        check = "right" if frame.checksum_right else "[red]wrong[/]"
+        node = root.add(
+            f"M-Bus part {frame.number}{' (last)' if frame.last else ''}, from "
+            f"{frame.source:02x} to {frame.destination:02x}, checksum {check}"
+        )
+        before = b"" if frame.number == 0 else self._whole.pop("mbus", b"")
+        if not frame.last:
+            self._whole["mbus"] = before + frame.part
+            node.add(f"part of {len(frame.part)} octets, more follow")
+        elif before or frame.number == 0:
+            self._apdu(node, before + frame.part)
+        else:
+            node.add("[red]the parts before it are missing[/]")
+
+    def _wrapper(self, root: Tree, octets: bytes) -> bool:
+        reader = WrapperReader(resynchronise=True)
+        frames = reader.receive(octets)
+        for frame in frames:
+            self._wrapper_frame(root, frame)
+        if reader.waiting is not None:
+            rest = octets[reader.waiting :]
+            announced = int.from_bytes(rest[6:8], "big")
+            node = root.add(
+                f"[red]a wrapper frame at octet {reader.waiting} is cut short:[/] "
+                f"{announced} octets announced, {max(0, len(rest) - 8)} are there"
+            )
+            self._apdu(node, rest[8:])
+        if not root.children:
+            root.add("[red]no whole frame in it[/]")
+        return bool(frames)
+
+    def _wrapper_frame(self, root: Tree, frame: WrapperFrame) -> None:
+        node = root.add(f"wrapper from wPort {frame.source} to wPort {frame.destination}")
+        self._apdu(node, frame.apdu)
 
     def _apdu(self, node: Tree, octets: bytes) -> None:
-        try:
-            parsed = apdu.parse(octets)
-        except RemoteError as error:
-            node.add(f"[red]no APDU: {escape(str(error))}[/] {octets.hex()}")
+        bare = llc.strip(octets)
+        headers = (len(octets) - len(bare)) // len(llc.REQUEST)
+        if headers:
+            way = "a request" if octets[:3] == llc.REQUEST else "a response"
+            node.add(f"[dim]LLC header of {way}{' (doubled)' if headers > 1 else ''}[/]")
+        self._apdus.add(node, bare)
+
+
+def _add_header(node: Tree, octets: bytes) -> None:
+    """Add what can be said of an HDLC frame that is not whole; `octets` begin behind its flag."""
+    length = (octets[0] & 0x07) << 8 | octets[1]
+    node.add(f"format {octets[0] >> 4:X}{', segmented' if octets[0] & 0x08 else ''}")
+    node.add(f"length {length}: {len(octets)} octets are there")
+    at = 2
+    for name in ("destination", "source"):
+        end = next((i + 1 for i in range(at, min(at + 4, len(octets))) if octets[i] & 1), 0)
+        if not end:
+            node.add(f"[red]{name}: no address ends there[/] {octets[at : at + 4].hex()}")
             return
-        branch = node.add(f"[bold cyan]{type(parsed).__name__}[/] ({len(octets)} octets)")
-        self._fields(branch, parsed)
-        if isinstance(parsed, apdu.Ciphered):
-            self._inside(branch, octets)
-        elif isinstance(parsed, apdu.GeneralBlockTransfer):
-            self._block(branch, parsed)
-
-    def _block(self, node: Tree, block: apdu.GeneralBlockTransfer) -> None:
-        """Put blocks together; explain the whole below its last one."""
-        try:
-            whole = self._blocks.add(block.number, block.last, block.octets)
-        except RemoteError as error:
-            node.add(f"[red]{escape(str(error))}[/]")
-            return
-        if whole is not None and whole[:1] != b"\xe0":
-            self._apdu(node.add("the whole:"), whole)
-
-    def _inside(self, node: Tree, octets: bytes) -> None:
-        if self._keys is None:
-            node.add(
-                "[dim]closed: give --encryption-key and --authentication-key to look inside[/]"
-            )
-            return
-        title = ciphered.Ciphered.from_octets(octets).system_title or self._sender
-        try:
-            opened = SecurityContext(self._keys, _ANYONE, title).open(octets)
-        except DlmsError as error:
-            node.add(f"[red]cannot be opened: {escape(str(error))}[/]")
-            return
-        node.add("tag verified" if opened.tag_verified else "[yellow]tag not verified[/]")
-        self._apdu(node, opened.apdu)
-
-    def _fields(self, node: Tree, record: Any) -> None:
-        for name, value in record._asdict().items():
-            if value is None:
-                continue
-            label = f"{name}: "
-            if is_secret(record, name):
-                node.add(label + "[dim]not shown[/]")
-            elif name == _INITIATE and isinstance(value, bytes):
-                self._apdu(node.add(label), value)
-            elif name in _VALUES and isinstance(value, bytes) and not _is_raw(record):
-                self._value(node.add(label), value)
-            else:
-                self._field(node, label, record, value)
-
-    def _field(self, node: Tree, label: str, record: Any, value: object) -> None:
-        if isinstance(value, Data):
-            _data(node.add(label), value)
-        elif type(value) is tuple:
-            branch = node.add(f"{label}{len(value)}")
-            for place, item in enumerate(value, start=1):
-                self._field(branch, f"{place}: ", record, item)
-        elif isinstance(value, apdu.AccessSelection | apdu.DataBlock):
-            self._fields(node.add(label), value)
-        elif isinstance(value, int):
-            node.add(label + escape(number(record, label.rstrip(": "), value)))
-        else:
-            node.add(label + escape(value.hex() if isinstance(value, bytes) else str(value)))
-
-    @staticmethod
-    def _value(node: Tree, octets: bytes) -> None:
-        try:
-            body = parse_body(octets)
-        except RemoteError as error:
-            node.add(f"[red]{escape(str(error))}[/] {octets.hex()}")
-            return
-        for quirk in body.quirks:
-            node.add(f"[yellow]{quirk}[/]")
-        _data(node, body.data)
-
-
-def _is_raw(record: Any) -> bool:
-    """Whether the octets of a record are no A-XDR value of their own."""
-    return isinstance(record, apdu.Ciphered | apdu.GeneralBlockTransfer | apdu.DataBlock)
-
-
-def _data(node: Tree, data: Data) -> None:
-    name = data.tag.name.lower().replace("_", "-")
-    if isinstance(data.value, tuple):
-        branch = node.add(f"{name} of {len(data.value)}")
-        for item in data.value:
-            _data(branch, item)
+        node.add(f"{name}: {octets[at:end].hex()}")
+        at = end
+    if len(octets) < at + 3:
         return
-    shown = readable(data)
-    if isinstance(data.value, bytes) and len(data.value) == 6:
-        shown = f"{obis.text(data.value)} ({data.value.hex()})"
-    node.add(f"{name} [green]{escape(shown)}[/]")
+    node.add(f"control {octets[at]:02X} {kind_of(octets[at]).name}")
+    said, right = octets[at + 1 : at + 3], frame_check_sequence(octets[: at + 1])
+    node.add(f"HCS {said.hex()}" + ("" if said == right else f" [red]wrong, {right.hex()}[/]"))
+    node.add(f"information as far as it goes: {len(octets) - at - 3} octets")
+
+
+def _add_parameters(node: Tree, information: bytes) -> None:
+    try:
+        for name, value in parse_parameters(information)._asdict().items():
+            node.add(f"{name}: {value}")
+    except RemoteError as error:
+        node.add(f"[red]{escape(str(error))}[/]")
 
 
 def to_json(tree: Tree) -> object:

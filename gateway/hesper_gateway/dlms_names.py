@@ -9,36 +9,52 @@ from hesper_dlms import apdu
 from hesper_dlms.apdu.ciphered import DED_TAGS, GENERAL_DED, GENERAL_GLO, GLO_TAGS
 from hesper_dlms.security.settings import AUTHENTICATED, BROADCAST_KEY, COMPRESSED, ENCRYPTED
 
-_TABLES: dict[tuple[type, str], type[IntEnum]] = {
-    (apdu.Aarq, "application_context"): apdu.ApplicationContext,
-    (apdu.Aare, "application_context"): apdu.ApplicationContext,
-    (apdu.Aarq, "mechanism"): apdu.Mechanism,
-    (apdu.Aare, "mechanism"): apdu.Mechanism,
-    (apdu.GetResponseNormal, "result"): apdu.DataAccessResult,
-    (apdu.GetResponseWithBlock, "error"): apdu.DataAccessResult,
-    (apdu.SetResponseNormal, "result"): apdu.DataAccessResult,
-    (apdu.SetResponseLastBlock, "result"): apdu.DataAccessResult,
-    (apdu.ActionResponseNormal, "result"): apdu.ActionResult,
-    (apdu.ActionResponseNormal, "returned"): apdu.DataAccessResult,
+_TABLES: dict[str, type[IntEnum]] = {
+    "application_context": apdu.ApplicationContext,
+    "mechanism": apdu.Mechanism,
+    "result": apdu.DataAccessResult,
+    "results": apdu.DataAccessResult,
+    "error": apdu.DataAccessResult,
+    "returned": apdu.DataAccessResult,
 }
+"""Field → the meaning of a number in it."""
+
+_OTHER: dict[tuple[type, str], type[IntEnum] | None] = {
+    (apdu.ActionResponseNormal, "result"): apdu.ActionResult,
+    (apdu.ActionOutcome, "result"): apdu.ActionResult,
+    (apdu.Aare, "result"): None,
+}
+"""The same where a field means something else in one record."""
 
 _PLAIN_NAMES = {
     0x01: "initiate-request",
-    0x08: "initiate-response",
-    0x0E: "confirmed-service-error",
-    0xC0: "get-request",
-    0xC1: "set-request",
     0x05: "read-request",
     0x06: "write-request",
+    0x08: "initiate-response",
     0x0C: "read-response",
     0x0D: "write-response",
+    0x0E: "confirmed-service-error",
+    0x0F: "data-notification",
+    0x10: "data-notification-confirm",
     0x16: "unconfirmed-write-request",
-    0x18: "information-report",
+    0x18: "information-report-request",
+    0x60: "AARQ",
+    0x61: "AARE",
+    0x62: "RLRQ",
+    0x63: "RLRE",
+    0xC0: "get-request",
+    0xC1: "set-request",
     0xC2: "event-notification",
     0xC3: "action-request",
     0xC4: "get-response",
     0xC5: "set-response",
     0xC7: "action-response",
+    0xD8: "exception-response",
+    0xD9: "access-request",
+    0xDA: "access-response",
+    0xDD: "general-ciphering",
+    0xDF: "general-signing",
+    0xE0: "general-block-transfer",
 }
 _CIPHERED_NAMES = {
     GENERAL_GLO: "general-glo-ciphering",
@@ -53,39 +69,73 @@ _CONTROL_BITS = {
     COMPRESSED: "compressed",
 }
 
-_SECRET_FIELDS = {"authentication_value", "dedicated_key"}
-_ASSOCIATION_CLASSES = (12, 15)
-_SECURITY_SETUP = 64
+_SECRET_FIELDS = {"authentication_value", "dedicated_key", "key_ciphered_data"}
+_CARRIERS = ("octets", "parameters", "block", "values", "data")
+_SECRETS_BY_CLASS = {
+    12: None,  # association SN: secret, change of the HLS secret
+    15: None,  # association LN: the same
+    64: None,  # security setup: key transfer, key agreement, certificates
+    72: (7, 8),  # M-Bus client: set encryption key, transfer key
+}
 _LLS_SECRET = 7
+
+
+def apdu_name(octets: bytes) -> str:
+    """Return the standard's name of the APDU that begins so; empty when there is none."""
+    tag = octets[0] if octets else -1
+    return _PLAIN_NAMES.get(tag) or _CIPHERED_NAMES.get(tag, "")
 
 
 def number(record: Any, name: str, value: int) -> str:
     """Return a number of a record's field with its meaning."""
     if isinstance(record, apdu.Ciphered) and name == "tag":
         return f"{value:02X} {_CIPHERED_NAMES.get(value, '')}"
-    if isinstance(record, apdu.Ciphered) and name == "security_control":
+    if name == "security_control":
         meant = [text for bit, text in _CONTROL_BITS.items() if value & bit]
         return f"{value:02X} suite {value & 0x0F}, {', '.join(meant) or 'nothing'}"
     if isinstance(value, apdu.Conformance):
         names = (str(flag.name).lower().replace("_", "-") for flag in value)
         return f"{int(value):06X} {', '.join(names)}"
-    table = _TABLES.get((type(record), name))
-    try:
-        meaning = "" if table is None else f" {table(value).name.lower().replace('_', '-')}"
-    except ValueError:
-        meaning = " (unknown)"
     shown = str(value) if isinstance(value, bool) or value < 10 else f"{value} (0x{value:X})"
-    return shown + meaning
+    return shown + _meaning(record, name, value)
+
+
+def _meaning(record: Any, name: str, value: int) -> str:
+    if isinstance(value, bool):
+        return ""
+    if isinstance(value, IntEnum):
+        return f" {value.name.lower().replace('_', '-')}"
+    table = _OTHER.get((type(record), name), _TABLES.get(name))
+    try:
+        return "" if table is None else f" {table(value).name.lower().replace('_', '-')}"
+    except ValueError:
+        return " (unknown)"
 
 
 def is_secret(record: Any, name: str) -> bool:
     """Return whether a field holds a password, a challenge or keys."""
     if name in _SECRET_FIELDS:
         return True
-    target = getattr(record, "attribute", None) or getattr(record, "method", None)
-    if name not in ("octets", "parameters", "block") or target is None:
+    return name in _CARRIERS and any(_is_secret_target(each) for each in _targets(record))
+
+
+def _targets(record: Any) -> list[Any]:
+    """Return the attributes and methods that a request names."""
+    found = [getattr(record, name, None) for name in ("attribute", "method")]
+    for name in ("attributes", "methods", "specifications"):
+        for each in getattr(record, name, None) or ():
+            found += [
+                each,
+                *(getattr(each, name, None) for name in ("attribute", "method")),
+            ]
+    return [each for each in found if hasattr(each, "class_id")]
+
+
+def _is_secret_target(target: Any) -> bool:
+    if target.class_id not in _SECRETS_BY_CLASS:
         return False
-    if target.class_id == _SECURITY_SETUP:
-        return True
-    number_of = getattr(target, "attribute_id", None)
-    return target.class_id in _ASSOCIATION_CLASSES and number_of == _LLS_SECRET
+    numbers = _SECRETS_BY_CLASS[target.class_id]
+    method = getattr(target, "method_id", None)
+    if method is None:
+        return target.class_id == 64 or getattr(target, "attribute_id", None) == _LLS_SECRET
+    return numbers is None or method in numbers
