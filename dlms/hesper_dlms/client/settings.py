@@ -9,9 +9,29 @@ from hesper_dlms.apdu import LOGICAL_NAME_SERVICES, SHORT_NAME_SERVICES, Conform
 from hesper_dlms.association import SYSTEM_TITLE_OCTETS, Authentication, Referencing
 from hesper_dlms.errors import LocalError
 from hesper_dlms.hdlc.link import HdlcLink
-from hesper_dlms.security import ReceivedCounters, SecuritySettings
+from hesper_dlms.security import (
+    LONGEST_CHALLENGE,
+    Authority,
+    HlsFunction,
+    ReceivedCounters,
+    SecuritySettings,
+    shortest_challenge,
+)
 from hesper_dlms.short_names import BaseNames, ShortNames
 from hesper_dlms.wrapper import WrapperLink
+
+_WITH_SECRET = (
+    Authentication.LOW,
+    Authentication.HIGH,
+    Authentication.HIGH_MD5,
+    Authentication.HIGH_SHA1,
+    Authentication.HIGH_SHA256,
+)
+_WITH_TITLES = (
+    Authentication.HIGH_GMAC,
+    Authentication.HIGH_SHA256,
+    Authentication.HIGH_ECDSA,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +42,8 @@ class AssociationSettings:
         client_address: 16 public, 1 management, 2 reading, …
         server_address: Logical device (wPort over TCP, logical address over HDLC).
         authentication: Mechanism to use.
-        password: The LLS secret.
-        system_title: Ours, 8 octets; needed with `security`.
+        password: The secret of LLS, and of HLS with MD5, SHA-1, SHA-256 or a manufacturer's own.
+        system_title: Ours, 8 octets; needed with `security` and for HLS with SHA-256.
         security: Keys and policy. With them APDUs are ciphered, unless `ciphered` is False: then
             they serve HLS alone.
         invocation_counter: Asked at every use; must never return a number twice for one key.
@@ -34,6 +54,11 @@ class AssociationSettings:
         with_list_limit: Attributes asked for in one GET at most; 1 never uses with-list.
         referencing: How the meter names its attributes and methods.
         base_names: With short names, the meter's table of them; None reads its association view.
+        challenge_octets: Length of our HLS challenge, 8 to 64 (ECDSA: 32 to 64); None takes 16
+            (ECDSA: 32), which every meter known takes.
+        hls_function: A manufacturer's own mechanism (2); there is none that could be assumed.
+        authority: Who vouches for the meter's public keys; None takes those of `security`.
+        user_id: Who uses this client (calling-AE-invocation-id), 0 to 255.
     """
 
     client_address: int = 16
@@ -51,20 +76,42 @@ class AssociationSettings:
     conformance: Conformance = LOGICAL_NAME_SERVICES
     referencing: Referencing = Referencing.LOGICAL_NAME
     base_names: BaseNames | ShortNames | None = field(default=None, repr=False)
+    challenge_octets: int | None = None
+    hls_function: HlsFunction | None = field(default=None, repr=False)
+    authority: Authority | None = field(default=None, repr=False)
+    user_id: int | None = None
 
     def __post_init__(self) -> None:
-        if self.authentication.is_high and self.authentication is not Authentication.HIGH_GMAC:
-            raise LocalError(f"{self.authentication.name} is not carried out")
-        if self.authentication is Authentication.LOW and self.password is None:
-            raise LocalError("LLS needs a password")
-        if self.authentication is Authentication.HIGH_GMAC and self.security is None:
-            raise LocalError("HLS with GMAC needs keys")
-        if self.security is None:
-            return
-        if self.system_title is None or len(self.system_title) != SYSTEM_TITLE_OCTETS:
-            raise LocalError("keys need a system title of 8 octets")
-        if self.invocation_counter is None:
+        self._check_secrets()
+        titles = self.security is not None or self.needs_titles
+        if titles and (self.system_title is None or len(self.system_title) != SYSTEM_TITLE_OCTETS):
+            raise LocalError("keys and this mechanism need a system title of 8 octets")
+        gmac = self.authentication is Authentication.HIGH_GMAC
+        counted = (self.security is not None and self.ciphered) or gmac
+        if counted and self.invocation_counter is None:
             raise LocalError("keys need a source of invocation counters")
+        octets, shortest = self.challenge_octets, shortest_challenge(self.authentication)
+        if octets is not None and not shortest <= octets <= LONGEST_CHALLENGE:
+            raise LocalError(f"a challenge has {shortest} to {LONGEST_CHALLENGE} octets here")
+
+    def _check_secrets(self) -> None:
+        mechanism, security = self.authentication, self.security
+        if mechanism in _WITH_SECRET and self.password is None:
+            raise LocalError(f"{mechanism.name} needs a password")
+        if mechanism is Authentication.HIGH and self.hls_function is None:
+            raise LocalError("a manufacturer's own mechanism needs its function")
+        if mechanism is Authentication.HIGH_GMAC and security is None:
+            raise LocalError("HLS with GMAC needs keys")
+        if mechanism is Authentication.HIGH_ECDSA:
+            if security is None or security.signing_key is None:
+                raise LocalError("HLS with ECDSA needs a signing key")
+            if security.peer.signing is None and self.authority is None:
+                raise LocalError("HLS with ECDSA needs the meter's signing key, or an authority")
+
+    @property
+    def needs_titles(self) -> bool:
+        """Whether the mechanism proves the system titles of both sides too."""
+        return self.authentication in _WITH_TITLES
 
     @property
     def short_names(self) -> bool:

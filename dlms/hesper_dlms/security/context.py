@@ -17,6 +17,7 @@ General-ciphering and general-signing obey the same rules; see `layers`.
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from hesper_dlms.apdu.ciphered import (
@@ -37,6 +38,7 @@ from hesper_dlms.apdu.error import (
 )
 from hesper_dlms.errors import LocalError, SecurityError
 from hesper_dlms.security import gcm
+from hesper_dlms.security.key_pairs import PeerKeys
 from hesper_dlms.security.protection import Protection
 from hesper_dlms.security.sealing import Way, open_by, seal_by
 from hesper_dlms.security.settings import (
@@ -186,6 +188,10 @@ class SecurityContext:
         if self.settings.authentication_key is None:
             raise LocalError("there is no authentication key")
         return bytes((control,)) + self.settings.authentication_key
+
+    def learn(self, peer: PeerKeys) -> None:
+        """Take over what became known of the peer's public keys."""
+        self.settings = replace(self.settings, peer=peer)
 
     @property
     def layers(self) -> Layers:
