@@ -26,6 +26,7 @@ from hesper_dlms.association import (
 )
 from hesper_dlms.errors import DecodeError, LocalError, SecurityError
 from hesper_dlms.security import check_challenge, new_challenge
+from hesper_dlms.server.blocks import GeneralBlocks
 from hesper_dlms.server.ciphering import ReplayedCounter, ServerCiphering
 from hesper_dlms.server.hls_reply import HlsReply, hls_reply
 from hesper_dlms.server.model import ClientRole, LogicalServer, ShortNamed
@@ -35,7 +36,6 @@ from hesper_dlms.server.short_names import ShortNameServices
 _NEVER_CIPHERED = (aare.AARE, error.EXCEPTION_RESPONSE)
 _SMALLEST_PDU = 64
 _LARGEST_PDU = 0xFFFF
-_OFFERED = apdu.LOGICAL_NAME_SERVICES
 
 
 class State(Enum):
@@ -62,7 +62,16 @@ class Session:
         client: The client's address.
     """
 
-    __slots__ = ("_ciphering", "_client", "_ctos", "_server", "_services", "_stoc", "state")
+    __slots__ = (
+        "_blocks",
+        "_ciphering",
+        "_client",
+        "_ctos",
+        "_server",
+        "_services",
+        "_stoc",
+        "state",
+    )
 
     def __init__(self, server: LogicalServer, client: int) -> None:
         self._server = server
@@ -73,6 +82,7 @@ class Session:
         self.state = State.IDLE
         self._ciphering: ServerCiphering | None = None
         self._services: Services | ShortNameServices | None = None
+        self._blocks: GeneralBlocks | None = None
         self._ctos = b""
         self._stoc = b""
 
@@ -83,11 +93,19 @@ class Session:
             return self._server.leaving(answer)
         return answer or None
 
+    def following(self) -> list[bytes]:
+        """Return the general blocks that stream behind the last answer, oldest first."""
+        return [] if self._blocks is None else self._blocks.following()
+
     def _checked(self, octets: bytes) -> bytes | None:
-        if len(octets) > self._server.max_pdu and octets[0] != apdu.aarq.AARQ:
+        # Some clients (Gurux for Java) fill our largest APDU before they cipher it.
+        longest = self._server.max_pdu + CIPHERING_OVERHEAD
+        if len(octets) > longest and octets[0] != apdu.aarq.AARQ:
             return _refusal(error.SERVICE_NOT_ALLOWED, error.PDU_TOO_LONG)
         try:
-            return self._answer(octets)
+            if self._blocks is None:
+                return self._answer(octets)
+            return self._blocks.answer(octets, self._answer_whole)
         except ReplayedCounter as replayed:
             return error.ExceptionResponse(
                 error.SERVICE_NOT_ALLOWED, error.INVOCATION_COUNTER_ERROR, replayed.expected
@@ -96,6 +114,12 @@ class Session:
             return _refusal(error.SERVICE_NOT_ALLOWED, error.DECIPHERING_ERROR)
         except (DecodeError, LocalError):
             return _refusal(error.SERVICE_UNKNOWN, error.OTHER_REASON)
+
+    def _answer_whole(self, octets: bytes, in_blocks: bool) -> bytes:
+        """Answer an APDU where general block transfer was agreed; `in_blocks`: of any length."""
+        if isinstance(self._services, Services):
+            self._services.context.general_blocks = in_blocks
+        return self._answer(octets)
 
     def _answer(self, octets: bytes) -> bytes:
         request = apdu.parse(octets)
@@ -148,6 +172,8 @@ class Session:
             return self._reject_initiate(request, 3 if size < _SMALLEST_PDU else 1)
         limit = size - CIPHERING_OVERHEAD if role.ciphered else size
         conformance = self._begin_services(role, limit, initiate.conformance)
+        if conformance & apdu.Conformance.GENERAL_BLOCK_TRANSFER:
+            self._blocks = GeneralBlocks(size, self._server.block_window)
         return self._accept(request, role, conformance)
 
     def _begin_services(
@@ -160,7 +186,7 @@ class Session:
             names = objects.short_names
             self._services = ShortNameServices(objects, names, self._client, limit, granted)
         else:
-            granted = proposed & _OFFERED
+            granted = proposed & self._server.conformance
             self._services = Services(objects, self._client, limit, granted)
         return granted
 
