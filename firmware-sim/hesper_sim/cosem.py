@@ -1,17 +1,14 @@
-"""A meter as its clients see it: the COSEM objects, who may read what, and what may be moved.
+"""A meter as its clients see it: dispatch of GET, SET and ACTION, and who may do what.
 
-Clients: 16 public (no authentication, identity and clock only), 2 reading (LLS, everything, nothing
-moves), 1 management (HLS-GMAC, suite 0, everything). Objects are one table for all meters; a meter
-itself adds nothing but its state.
+Objects are one table for all meters; a meter itself adds nothing but its state. Which clients there
+are and what they may do is told in `roles`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC
-from typing import Final
 
-from hesper_dlms import axdr, obis
+from hesper_dlms import axdr
 from hesper_dlms.apdu import (
     AccessSelection,
     ActionResult,
@@ -20,46 +17,34 @@ from hesper_dlms.apdu import (
     DataAccessResult,
 )
 from hesper_dlms.association import Authentication
-from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import ServiceError
 from hesper_dlms.security import SecuritySettings
 from hesper_dlms.server import ClientRole, LogicalServer
 
+from hesper_sim import key_change, roles
+from hesper_sim.cosem_object import REGISTER, CosemObject, refused
 from hesper_sim.district import District
+from hesper_sim.faults import Fault
 from hesper_sim.meter import Meter
-from hesper_sim.objects import (
-    CLOCK,
-    DISCONNECT_CONTROL,
-    OBJECTS,
-    REGISTER,
-    REMOTE_DISCONNECT,
-    REMOTE_RECONNECT,
-)
+from hesper_sim.objects import OBJECTS, may_change, may_read
 from hesper_sim.registers import REGISTERS
+from hesper_sim.roles import MANAGEMENT_CLIENT, PUBLIC_CLIENT, READING_CLIENT
 
-PUBLIC_CLIENT: Final = 16
-READING_CLIENT: Final = 2
-MANAGEMENT_CLIENT: Final = 1
+__all__ = ["MANAGEMENT_CLIENT", "PUBLIC_CLIENT", "READING_CLIENT", "CosemMeter"]
 
-_PUBLIC_OBJECTS: Final = frozenset(
-    {
-        obis.LOGICAL_DEVICE_NAME,
-        obis.SERIAL_NUMBER,
-        obis.INVOCATION_COUNTER,
-        obis.CLOCK,
-        obis.CURRENT_ASSOCIATION,
-    }
-)
+_NOBODY: Mapping[int, ClientRole] = {}
 
 
 class CosemMeter:
     """Implements `hesper_dlms.server.CosemServer` over one meter of a district."""
 
-    __slots__ = ("_server", "district", "meter")
+    __slots__ = ("_acted", "_server", "client", "district", "meter")
 
     def __init__(self, district: District, meter: Meter) -> None:
         self.district = district
         self.meter = meter
+        self.client = PUBLIC_CLIENT
+        self._acted = False
         self._server: LogicalServer | None = None
 
     def attach(self, server: LogicalServer) -> None:
@@ -73,68 +58,64 @@ class CosemMeter:
 
     @property
     def security(self) -> SecuritySettings:
-        """Suite 0 with this meter's global unicast keys."""
-        plan = self.meter.plan
-        return SecuritySettings(0, plan.encryption_key, plan.authentication_key)
+        """The suite with this meter's global unicast keys, as they are now."""
+        keys = key_change.keys_of(self.district, self.meter)
+        return SecuritySettings(self.meter.plan.suite, keys.encryption or b"", keys.authentication)
 
     @property
     def clients(self) -> Mapping[int, ClientRole]:
-        """The three clients of this meter."""
-        return {
-            PUBLIC_CLIENT: ClientRole(),
-            READING_CLIENT: ClientRole(
-                Authentication.LOW, password=self.meter.plan.password.encode()
-            ),
-            MANAGEMENT_CLIENT: ClientRole(Authentication.HIGH_GMAC, ciphered=True),
-        }
+        """The clients of this meter; none while it is locked."""
+        most = self.meter.faults.get(Fault.LOCK_OUT)
+        kept = self.district.known(self.meter)
+        if most is not None and kept is not None and kept.failed_attempts >= most:
+            return _NOBODY
+        settings = self.district.fleet.settings
+        return roles.of(self.meter.plan, settings.roles, settings.seed)
 
     @property
     def last_received_counter(self) -> int:
         """The highest invocation counter that was accepted from a client."""
         return self._server.last_received_counter if self._server else 0
 
+    def take_acted(self) -> bool:
+        """Return whether a method was asked for since the last call: not a proof for HLS."""
+        acted, self._acted = self._acted, False
+        return acted
+
     def get(
         self, client: int, attribute: CosemAttribute, selection: AccessSelection | None
     ) -> bytes:
         """Return an attribute's encoded value; ServiceError (data-access-result) if refused."""
-        if client == PUBLIC_CLIENT and attribute.logical_name not in _PUBLIC_OBJECTS:
+        if client == PUBLIC_CLIENT and not may_read(Authentication.NONE, attribute.logical_name):
             raise ServiceError(DataAccessResult.READ_WRITE_DENIED)
         if attribute.class_id == REGISTER:
             return self._register(attribute)
-        readers = OBJECTS.get((attribute.class_id, attribute.logical_name))
-        if readers is None:
-            raise _unknown(attribute.logical_name)
-        if attribute.attribute_id == 1:
-            return axdr.encode(axdr.octet_string(attribute.logical_name))
-        reader = readers.get(attribute.attribute_id)
-        if reader is None:
-            raise ServiceError(DataAccessResult.OBJECT_UNAVAILABLE)
-        return reader(self, selection)
+        self.client = client
+        return _object(attribute).get(self, attribute.attribute_id, selection)
 
     def set(self, client: int, attribute: CosemAttribute, octets: bytes) -> None:
-        """Write an attribute: only the clock's time, only by the management client."""
-        if (attribute.class_id, attribute.logical_name) not in OBJECTS:
-            raise _unknown(attribute.logical_name)
-        clock_time = (CLOCK, obis.CLOCK, 2)
-        named = (attribute.class_id, attribute.logical_name, attribute.attribute_id)
-        if client != MANAGEMENT_CLIENT or named != clock_time:
+        """Write an attribute; ServiceError (data-access-result) if refused."""
+        is_register = attribute.class_id == REGISTER and attribute.logical_name in REGISTERS
+        found = None if is_register else _object(attribute)
+        if not may_change(self._authentication(client)) or found is None:
             raise ServiceError(DataAccessResult.READ_WRITE_DENIED)
-        wanted = CosemDateTime.from_octets(axdr.decode(octets).as_octets()).resolve(UTC)
-        drift_s = int(wanted.captured_at.timestamp()) - self.district.now()
-        self.district.set_clock(self.meter, drift_s)
+        self.client = client
+        found.set(self, attribute.attribute_id, octets)
 
     def action(self, client: int, method: CosemMethod, octets: bytes | None) -> bytes | None:
-        """Move the relay; ServiceError with an action-result if refused."""
-        del octets
-        if (method.class_id, method.logical_name) not in OBJECTS:
-            raise _unknown(method.logical_name)
-        if client != MANAGEMENT_CLIENT or method.class_id != DISCONNECT_CONTROL:
-            raise ServiceError(ActionResult.READ_WRITE_DENIED, "action-result")
-        if method.method_id not in (REMOTE_DISCONNECT, REMOTE_RECONNECT):
-            raise ServiceError(ActionResult.OBJECT_UNAVAILABLE, "action-result")
-        if not self.district.move_relay(self.meter, method.method_id == REMOTE_RECONNECT):
-            raise ServiceError(ActionResult.TEMPORARY_FAILURE, "action-result")
-        return None
+        """Invoke a method; ServiceError with an action-result if refused."""
+        self._acted = True
+        found = OBJECTS.get((method.class_id, method.logical_name))
+        if found is None:
+            raise refused(ActionResult(int(_unknown(method.logical_name).code)))
+        if not may_change(self._authentication(client)):
+            raise refused(ActionResult.READ_WRITE_DENIED)
+        self.client = client
+        return found.invoke(self, method.method_id, octets)
+
+    def _authentication(self, client: int) -> Authentication:
+        role = self.clients.get(client)
+        return Authentication.NONE if role is None else role.authentication
 
     def _register(self, attribute: CosemAttribute) -> bytes:
         register = REGISTERS.get(attribute.logical_name)
@@ -147,6 +128,13 @@ class CosemMeter:
         if attribute.attribute_id == 1:
             return axdr.encode(axdr.octet_string(attribute.logical_name))
         raise ServiceError(DataAccessResult.OBJECT_UNAVAILABLE)
+
+
+def _object(attribute: CosemAttribute) -> CosemObject:
+    found = OBJECTS.get((attribute.class_id, attribute.logical_name))
+    if found is None:
+        raise _unknown(attribute.logical_name)
+    return found
 
 
 def _unknown(logical_name: bytes) -> ServiceError:

@@ -7,7 +7,6 @@ derived from the seed and protect nothing but simulated homes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tomllib
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from hesper_sim import secrets, zones
 from hesper_sim.errors import FleetError
 
 FEEDER_SIZE: Final = 10
@@ -25,6 +25,9 @@ FIRST_PHYSICAL_ADDRESS: Final = 17
 SHARED_LINE: Final = "shared"
 DIAL_IN_LINE: Final = "dial-in"
 RS485_LINE: Final = "rs485"
+OPTICAL_LINE: Final = "optical"
+CLIENT_TITLE: Final = b"HSPHES\x00\x01"
+"""System title of the head end whose signing key the meters know."""
 _SERIAL_STEP: Final = 611_953
 _SERIAL_SPAN: Final = 89_999_999
 
@@ -48,6 +51,21 @@ class Access(StrEnum):
     """The meter calls the gateway, as cellular meters do."""
     RS485 = "rs485"
     """HDLC multi-drop on one serial line."""
+    UDP = "udp"
+    """The wrapper in UDP datagrams, one port per meter."""
+    HDLC_TCP = "hdlc-tcp"
+    """HDLC frames over a TCP port of its own, as a serial server in front of a meter makes it."""
+    OPTICAL = "optical"
+    """An optical head on a pseudo-terminal: IEC 62056-21 mode E, then HDLC."""
+
+
+class Roles(StrEnum):
+    """Which clients a fleet's meters know."""
+
+    STANDARD = "standard"
+    """16 public, 2 reading (LLS), 1 management (HLS GMAC, ciphered)."""
+    ALL = "all"
+    """Those, and every other mechanism at the client address that is its number: see `roles`."""
 
 
 _TYPE_DIGITS: Final = {Kind.HOUSEHOLD: 1, Kind.SHOP: 2, Kind.SOLAR: 3}
@@ -81,6 +99,26 @@ class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     push: bool = True
     """Replay captured pushes of real meters on pseudo-terminals."""
     replay_s: float = 10.0
+    udp: int = 0
+    udp_ports: tuple[int, ...] = ()
+    hdlc_tcp: int = 0
+    hdlc_ports: tuple[int, ...] = ()
+    optical: int = 0
+    """Meters with an optical head, each a pseudo-terminal of its own."""
+    shared_lines: int = 1
+    """How many listeners the shared meters are spread over; ports count up from `shared_port`."""
+    roles: Roles = Roles.STANDARD
+    suites: tuple[int, ...] = (0,)
+    """Security suites, given to the meters in turn."""
+    short_names: int = 0
+    """The last so many meters of `tcp` are addressed by short names (class 12)."""
+    zone: str = "UTC"
+    """Zone of the meters' clocks; one without daylight saving or with the European Union's."""
+    data_push_host: str = "127.0.0.1"
+    data_push_port: int = 0
+    """Where meters send data-notifications over TCP with the wrapper; 0: they send none."""
+    data_push_s: int = 60
+    data_push_ciphered: bool = True
 
     def to_toml(self) -> str:
         """Return the text of a fleet.toml that loads as these settings."""
@@ -94,8 +132,9 @@ class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 class MeterPlan:
     """One meter: identity, keys and the way to it.
 
-    `system_title` is 8 octets, both keys 16. `line` names an entry of `Fleet.lines`; on TCP
-    `server_address` is the wrapper port of the logical device, on HDLC its upper address.
+    `system_title` is 8 octets, both keys 16 (32 in suite 2). `line` names an entry of
+    `Fleet.lines`; on TCP `server_address` is the wrapper port of the logical device, on HDLC its
+    upper address.
     """
 
     serial: str
@@ -110,6 +149,8 @@ class MeterPlan:
     encryption_key: bytes = field(repr=False)
     authentication_key: bytes = field(repr=False)
     password: str = field(repr=False)
+    suite: int = 0
+    short_names: bool = False
 
     @property
     def feeder(self) -> int:
@@ -174,54 +215,103 @@ def plan(settings: FleetSettings | None = None) -> Fleet:
         settings=settings,
         lines=tuple(_lines(settings)),
         meters=tuple(
-            _meter(settings.seed, index, *where) for index, where in enumerate(_places(settings))
+            _meter(settings, index, where) for index, where in enumerate(_places(settings))
         ),
     )
 
 
 def _check(settings: FleetSettings) -> None:
-    counts = (settings.tcp, settings.shared, settings.dial_in, settings.rs485)
-    if min(counts) < 0:
+    serial = settings.rs485, settings.optical
+    sockets = settings.tcp, settings.shared, settings.dial_in, settings.udp, settings.hdlc_tcp
+    if min(*serial, *sockets, settings.short_names) < 0:
         raise FleetError("a count of meters is negative")
     if settings.rs485 > 32:
         raise FleetError("an RS-485 line carries at most 32 meters")
-    if settings.tcp_ports and len(settings.tcp_ports) != settings.tcp:
-        raise FleetError(f"tcp_ports must name {settings.tcp} ports, not {len(settings.tcp_ports)}")
-    if settings.replay_s < 1:
-        raise FleetError("replay_s is at least 1: a ciphered push needs a new invocation counter")
-    ports = (*settings.tcp_ports, settings.shared_port, settings.dial_in_port)
-    if not all(0 <= port <= 65535 for port in ports):
-        raise FleetError("a TCP port is out of range")
+    if settings.short_names > settings.tcp:
+        raise FleetError("short_names counts meters with a TCP port of their own, see tcp")
+    if settings.shared_lines < 1 or settings.shared > settings.shared_lines * 65_535:
+        raise FleetError("a listener tells at most 65535 meters apart: raise shared_lines")
+    if settings.replay_s < 1 or settings.data_push_s < 1:
+        least = "is at least 1: a ciphered push needs a new invocation counter"
+        raise FleetError(f"replay_s and data_push_s: each {least}")
+    if not settings.suites or not set(settings.suites) <= set(secrets.KEY_OCTETS):
+        raise FleetError("suites names at least one of 0, 1 and 2")
+    zones.rule_of(settings.zone)
+    _check_ports(settings)
+
+
+def _check_ports(settings: FleetSettings) -> None:
+    for name, ports, count in (
+        ("tcp_ports", settings.tcp_ports, settings.tcp),
+        ("udp_ports", settings.udp_ports, settings.udp),
+        ("hdlc_ports", settings.hdlc_ports, settings.hdlc_tcp),
+    ):
+        if ports and len(ports) != count:
+            raise FleetError(f"{name} must name {count} ports, not {len(ports)}")
+    named = (*settings.tcp_ports, *settings.udp_ports, *settings.hdlc_ports)
+    single = settings.shared_port, settings.dial_in_port, settings.data_push_port
+    last_shared = settings.shared_port + settings.shared_lines - 1
+    if not all(0 <= port <= 65535 for port in (*named, *single, last_shared)):
+        raise FleetError("a TCP or UDP port is out of range")
 
 
 def _lines(settings: FleetSettings) -> Iterator[LinePlan]:
-    ports = settings.tcp_ports or (0,) * settings.tcp
-    for number, port in enumerate(ports, 1):
-        yield LinePlan(f"lan-{number}", Access.TCP, settings.host, port)
-    if settings.shared:
-        yield LinePlan(SHARED_LINE, Access.SHARED, settings.host, settings.shared_port)
+    yield from _own_lines("lan", Access.TCP, settings.host, settings.tcp, settings.tcp_ports)
+    for number, name in enumerate(_shared_names(settings)):
+        port = settings.shared_port + number if settings.shared_port else 0
+        yield LinePlan(name, Access.SHARED, settings.host, port)
     if settings.dial_in:
         host, port = settings.dial_in_host, settings.dial_in_port
         yield LinePlan(DIAL_IN_LINE, Access.DIAL_IN, host, port)
     if settings.rs485:
         yield LinePlan(RS485_LINE, Access.RS485, path_name=RS485_LINE)
+    yield from _own_lines("udp", Access.UDP, settings.host, settings.udp, settings.udp_ports)
+    yield from _own_lines(
+        "hdlc", Access.HDLC_TCP, settings.host, settings.hdlc_tcp, settings.hdlc_ports
+    )
+    for number in range(settings.optical):
+        name = f"{OPTICAL_LINE}-{number + 1}"
+        yield LinePlan(name, Access.OPTICAL, path_name=name)
+
+
+def _own_lines(
+    name: str, access: Access, host: str, count: int, ports: tuple[int, ...]
+) -> Iterator[LinePlan]:
+    for number, port in enumerate(ports or (0,) * count, 1):
+        yield LinePlan(f"{name}-{number}", access, host, port)
+
+
+def _shared_names(settings: FleetSettings) -> list[str]:
+    if not settings.shared:
+        return []
+    more = (f"{SHARED_LINE}-{number}" for number in range(2, settings.shared_lines + 1))
+    return [SHARED_LINE, *more]
 
 
 def _places(settings: FleetSettings) -> Iterator[tuple[Access, str, int, int | None]]:
     """Yield access, line, server address and physical address of every meter in order."""
     for number in range(settings.tcp):
         yield Access.TCP, f"lan-{number + 1}", 1, None
+    shared = _shared_names(settings)
     for number in range(settings.shared):
-        yield Access.SHARED, SHARED_LINE, number + 1, None
+        yield Access.SHARED, shared[number % len(shared)], number // len(shared) + 1, None
     for _ in range(settings.dial_in):
         yield Access.DIAL_IN, DIAL_IN_LINE, 1, None
     for number in range(settings.rs485):
         yield Access.RS485, RS485_LINE, 1, FIRST_PHYSICAL_ADDRESS + number
+    for number in range(settings.udp):
+        yield Access.UDP, f"udp-{number + 1}", 1, None
+    for number in range(settings.hdlc_tcp):
+        yield Access.HDLC_TCP, f"hdlc-{number + 1}", 1, FIRST_PHYSICAL_ADDRESS
+    for number in range(settings.optical):
+        yield Access.OPTICAL, f"{OPTICAL_LINE}-{number + 1}", 1, FIRST_PHYSICAL_ADDRESS
 
 
 def _meter(
-    seed: int, index: int, access: Access, line: str, server_address: int, physical: int | None
+    settings: FleetSettings, index: int, where: tuple[Access, str, int, int | None]
 ) -> MeterPlan:
+    access, line, server_address, physical = where
+    seed, suite = settings.seed, settings.suites[index % len(settings.suites)]
     kind = _KINDS[index * _MIX % len(_KINDS)]
     digits = f"{10_000_000 + (seed * 1_000_003 + index * _SERIAL_STEP) % _SERIAL_SPAN:08d}"
     serial = f"HES{digits}"
@@ -235,11 +325,9 @@ def _meter(
         line=line,
         server_address=server_address,
         physical_address=physical,
-        encryption_key=_secret(seed, serial, "encryption key"),
-        authentication_key=_secret(seed, serial, "authentication key"),
-        password=_secret(seed, serial, "password")[:4].hex(),
+        encryption_key=secrets.symmetric(seed, serial, "encryption key", suite),
+        authentication_key=secrets.symmetric(seed, serial, "authentication key", suite),
+        password=secrets.symmetric(seed, serial, "password")[:4].hex(),
+        suite=suite,
+        short_names=settings.tcp - settings.short_names <= index < settings.tcp,
     )
-
-
-def _secret(seed: int, serial: str, purpose: str) -> bytes:
-    return hashlib.sha256(f"{seed}/{serial}/{purpose}".encode()).digest()[:16]

@@ -13,6 +13,11 @@ Lines, by `k`:
     flow    meter, at, flow, joules: from here on the registers count this way
     counter meter, reserved: invocation counters below this may have been used
     event   meter, at, code: one row of the event log
+    set     meter, at, attribute, octets: somebody wrote to an attribute that is kept
+    keys    meter, at, keys: all keys that took the place of planned ones, until the next
+    image   meter, at, step (initiate, block, status) and what belongs to it
+    firmware meter, at, version: what runs from now on
+    executed meter, at, schedule, due: a single action was executed
     push    meter, profile, captured_at, status, values, sent_at: a captured push was replayed
 """
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from hesper_dlms import obis
 
+from hesper_sim import recall
 from hesper_sim.district import PROFILE_COLUMNS, Clock, District
 from hesper_sim.errors import JournalError
 from hesper_sim.event_codes import EventCode
@@ -107,6 +108,8 @@ def _replay(district: District, record: Record) -> int:
         meter.control = Control(record.get("control", meter.control))
         meter.invocations = record["invocation"]
         return at // 1000
+    elif kind in recall.KINDS:
+        recall.KINDS[kind](district, meter, record)
     else:
         raise JournalError(f"the journal holds a record of the unknown kind {kind!r}")
     return at
@@ -114,7 +117,7 @@ def _replay(district: District, record: Record) -> int:
 
 def _end_outage(district: District, last_at: int) -> None:
     for meter in district.meters.values():
-        if meter.flow is Flow.REVERSED:
+        if meter.flow is Flow.REVERSED or (meter.flow is Flow.CUT and meter.output):
             district.recount(meter)
     meters = district.meters.values()
     district.log_event(meters, EventCode.POWER_DOWN, last_at)

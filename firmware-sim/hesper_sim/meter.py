@@ -9,19 +9,25 @@ between was latched and is never computed again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from hesper_sim.buffers import RowBuffer
+from hesper_sim.faults import Fault
 from hesper_sim.fleet import MeterPlan
 from hesper_sim.grid import Feeder, frequency_chz, phase_shares
 from hesper_sim.load import Energy, LoadCurve, Power, scale_of
+from hesper_sim.nonvolatile import Mark
 
 FIRMWARE_VERSION: Final = "HSP-FW 1.4.2"
 JOULES_PER_WH: Final = 3600
 PROFILE_WIDTH: Final = 8
 EVENT_DEPTH: Final = 500
+NO_FAULTS: Final[Mapping[Fault, float]] = MappingProxyType({})
 _REGISTER_SPAN: Final = 1 << 32
+_MARKS_KEPT: Final = 255
 
 
 class Flow(StrEnum):
@@ -57,15 +63,19 @@ class Meter:
         "_curve",
         "_feeder",
         "_scale",
+        "boots",
         "control",
         "counter_reserved",
         "drift_s",
+        "earlier",
         "event_code",
         "events",
         "faults",
         "flow",
         "invocations",
         "joules",
+        "lie_wh",
+        "lied_from",
         "marked_at",
         "output",
         "plan",
@@ -90,7 +100,11 @@ class Meter:
         self.event_code = 0
         self.sag_permille = 0
         self.sag_from = 0
-        self.faults: frozenset[str] = frozenset()
+        self.boots = 0
+        self.lie_wh = 0
+        self.lied_from = 0
+        self.faults: Mapping[Fault, float] = NO_FAULTS
+        self.earlier: tuple[Mark, ...] = ()
         self.profile = RowBuffer(PROFILE_WIDTH, depth)
         self.events = RowBuffer(1, EVENT_DEPTH)
         feeder.connect(plan.place, self.net_load_w)
@@ -101,24 +115,33 @@ class Meter:
         return self.plan.serial
 
     def energy_j(self, at: int) -> Energy:
-        """Return import, export, reactive and apparent energy in joules."""
-        if at < self.marked_at or not self.marked_at:
+        """Return import, export, reactive and apparent energy in joules, at any past moment too."""
+        if not self.marked_at:
             return self._curve.energy_j(at, self._scale)
-        if self.flow is Flow.CUT:
-            return self.joules
+        if at >= self.marked_at:
+            return self._counted(Mark(self.marked_at, self.flow, self.joules), at)
+        for mark in reversed(self.earlier):
+            if at >= mark.at:
+                return self._counted(mark, at)
+        return self._curve.energy_j(at, self._scale)
+
+    def _counted(self, mark: Mark, at: int) -> Energy:
+        if mark.flow == Flow.CUT:
+            return mark.joules
         now = self._curve.energy_j(at, self._scale)
-        then = self._curve.energy_j(self.marked_at, self._scale)
+        then = self._curve.energy_j(mark.at, self._scale)
         used = Energy(*(end - start for end, start in zip(now, then, strict=True)))
-        if self.flow is Flow.REVERSED:
+        if mark.flow == Flow.REVERSED:
             used = used._replace(active_import=used.active_export, active_export=used.active_import)
-        return Energy(*(base + more for base, more in zip(self.joules, used, strict=True)))
+        return Energy(*(base + more for base, more in zip(mark.joules, used, strict=True)))
 
     def energy_wh(self, at: int) -> Energy:
         """Return the same in Wh, Wh, varh and VAh, as the registers show it (32 bits)."""
         used, delivered, reactive, apparent = self.energy_j(at)
+        shift = self.lie_wh if at >= self.lied_from else 0
         return Energy(
-            used // JOULES_PER_WH % _REGISTER_SPAN,
-            delivered // JOULES_PER_WH % _REGISTER_SPAN,
+            (used // JOULES_PER_WH + shift) % _REGISTER_SPAN,
+            (delivered // JOULES_PER_WH + shift) % _REGISTER_SPAN,
             reactive // JOULES_PER_WH % _REGISTER_SPAN,
             apparent // JOULES_PER_WH % _REGISTER_SPAN,
         )
@@ -174,5 +197,8 @@ class Meter:
 
     def restore_flow(self, flow: Flow, at: int, joules: Energy) -> None:
         """Take the state that an earlier `count_as` left."""
+        if self.marked_at:
+            mark = Mark(self.marked_at, self.flow, self.joules)
+            self.earlier = (*self.earlier[-_MARKS_KEPT:], mark)
         self.flow, self.marked_at, self.joules = flow, at, joules
         self._feeder.forget()

@@ -1,158 +1,124 @@
-"""The COSEM objects of a meter but its registers: one table, attribute readers by object."""
+"""The COSEM objects of a meter but its registers: one table for all meters, and its list."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
-from typing import Final, Protocol
+from itertools import chain
+from typing import Final
 
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import AccessSelection
-from hesper_dlms.association import ASSOCIATION_CLASS
+from hesper_dlms.association import ASSOCIATION_CLASS, Authentication
 
-from hesper_sim import profiles
-from hesper_sim.district import District
-from hesper_sim.meter import FIRMWARE_VERSION, Meter
+from hesper_sim.clock_object import CLOCK_OBJECT
+from hesper_sim.communication_objects import COMMUNICATION
+from hesper_sim.cosem_object import REGISTER, CosemObject, Subject, computed
+from hesper_sim.demand_objects import DEMANDS
+from hesper_sim.identity_objects import IDENTITY
+from hesper_sim.image_transfer import IMAGES
+from hesper_sim.profiles import PROFILES
 from hesper_sim.registers import REGISTERS
+from hesper_sim.security_objects import (
+    SECURITY,
+    application_context,
+    mechanism,
+    partners,
+    xdlms_context,
+)
+from hesper_sim.switching_objects import SWITCHING
+from hesper_sim.tariff_objects import TARIFFS
 
-DATA, REGISTER, PROFILE_GENERIC, CLOCK, DISCONNECT_CONTROL = 1, 3, 7, 8, 70
-METER_MODEL: Final = obis.parse("0.0.96.1.1.255")
-CONTROL_MODE: Final = 2
-"""Remote and manual disconnection, remote reconnection without a hand at the meter (Blue Book)."""
-REMOTE_DISCONNECT: Final = 1
-REMOTE_RECONNECT: Final = 2
+_NO_ACCESS, _READ, _READ_WRITE = 0, 1, 3
+_ASSOCIATED: Final = 2
 
+_TABLE: Final = (CLOCK_OBJECT, *IDENTITY, *SECURITY, *PROFILES, *DEMANDS, *SWITCHING, *TARIFFS)
 
-class Subject(Protocol):
-    """Whose attribute is read."""
+PUBLIC_OBJECTS: Final = frozenset(
+    {
+        obis.LOGICAL_DEVICE_NAME,
+        obis.SERIAL_NUMBER,
+        obis.INVOCATION_COUNTER,
+        bytes((0, 0, 43, 1, 1, 255)),
+        obis.CLOCK,
+        obis.SAP_ASSIGNMENT,
+        obis.CURRENT_ASSOCIATION,
+    }
+)
+"""What a client without authentication may read."""
 
-    @property
-    def district(self) -> District:
-        """Where the meter stands."""
-        ...
-
-    @property
-    def meter(self) -> Meter:
-        """The meter."""
-        ...
-
-    @property
-    def last_received_counter(self) -> int:
-        """The highest invocation counter that was accepted from a client."""
-        ...
-
-
-Reader = Callable[[Subject, AccessSelection | None], bytes]
-
-
-def _data(value: Callable[[Subject], axdr.Data]) -> dict[int, Reader]:
-    return {2: lambda subject, _selection: axdr.encode(value(subject))}
+_Keyed = dict[tuple[int, bytes], CosemObject]
 
 
-def _fixed(value: axdr.Data) -> Reader:
-    octets = axdr.encode(value)
-    return lambda _subject, _selection: octets
+def may_read(authentication: Authentication, logical_name: bytes) -> bool:
+    """Return whether a client that authenticates like this reads an object."""
+    return authentication is not Authentication.NONE or logical_name in PUBLIC_OBJECTS
 
 
-def _meter_time(subject: Subject) -> bytes:
-    return profiles.time_octets(subject.district.now() + subject.meter.drift_s)
+def may_change(authentication: Authentication) -> bool:
+    """Return whether a client that authenticates like this writes and invokes."""
+    return authentication.is_high
 
 
-_CLOCK_OBJECT: Final[dict[int, Reader]] = {
-    2: lambda subject, _selection: axdr.encode(axdr.octet_string(_meter_time(subject))),
-    3: _fixed(axdr.long_(0)),
-    4: _fixed(axdr.unsigned(0)),
-    5: _fixed(axdr.octet_string(b"\xff" * 12)),
-    6: _fixed(axdr.octet_string(b"\xff" * 12)),
-    7: _fixed(axdr.integer(0)),
-    8: _fixed(axdr.boolean(False)),
-    9: _fixed(axdr.enum(1)),
-}
-
-_LOAD_PROFILE: Final[dict[int, Reader]] = {
-    2: lambda subject, selection: profiles.load_profile(subject.district, subject.meter, selection),
-    3: lambda _subject, _selection: profiles.LOAD_CAPTURE_OBJECTS,
-    4: lambda subject, _selection: axdr.encode(
-        axdr.double_long_unsigned(subject.district.history.capture_period_s)
-    ),
-    5: _fixed(axdr.enum(profiles.SORTED_FIFO)),
-    6: lambda _subject, _selection: profiles.SORT_OBJECT,
-    7: lambda subject, _selection: axdr.encode(
-        axdr.double_long_unsigned(
-            subject.district.history.entries_in_use(subject.meter, subject.district.now())
-        )
-    ),
-    8: lambda subject, _selection: axdr.encode(
-        axdr.double_long_unsigned(subject.district.history.depth)
-    ),
-}
-
-_EVENT_LOG: Final[dict[int, Reader]] = {
-    2: lambda subject, selection: profiles.event_log(subject.meter, selection),
-    3: lambda _subject, _selection: profiles.EVENT_CAPTURE_OBJECTS,
-    4: _fixed(axdr.double_long_unsigned(0)),
-    5: _fixed(axdr.enum(profiles.SORTED_FIFO)),
-    6: lambda _subject, _selection: profiles.SORT_OBJECT,
-    7: lambda subject, _selection: axdr.encode(
-        axdr.double_long_unsigned(len(subject.meter.events))
-    ),
-    8: _fixed(axdr.double_long_unsigned(profiles.event_depth())),
-}
-
-_DISCONNECT_CONTROL: Final[dict[int, Reader]] = {
-    2: lambda subject, _selection: axdr.encode(axdr.boolean(subject.meter.output)),
-    3: lambda subject, _selection: axdr.encode(axdr.enum(subject.meter.control)),
-    4: _fixed(axdr.enum(CONTROL_MODE)),
-}
-
-OBJECTS: Final[dict[tuple[int, bytes], dict[int, Reader]]] = {
-    (CLOCK, obis.CLOCK): _CLOCK_OBJECT,
-    (DATA, obis.LOGICAL_DEVICE_NAME): _data(
-        lambda subject: axdr.octet_string(subject.meter.plan.logical_device_name.encode())
-    ),
-    (DATA, obis.SERIAL_NUMBER): _data(
-        lambda subject: axdr.octet_string(subject.meter.serial.encode())
-    ),
-    (DATA, METER_MODEL): _data(
-        lambda subject: axdr.octet_string(f"Hesper HSP-3 {subject.meter.plan.kind}".encode())
-    ),
-    (DATA, obis.FIRMWARE_VERSION): _data(
-        lambda _subject: axdr.octet_string(FIRMWARE_VERSION.encode())
-    ),
-    (DATA, obis.EVENT_CODE): _data(lambda subject: axdr.long_unsigned(subject.meter.event_code)),
-    (DATA, obis.INVOCATION_COUNTER): _data(
-        lambda subject: axdr.double_long_unsigned(subject.last_received_counter)
-    ),
-    (PROFILE_GENERIC, obis.LOAD_PROFILE_1): _LOAD_PROFILE,
-    (PROFILE_GENERIC, obis.EVENT_LOG): _EVENT_LOG,
-    (DISCONNECT_CONTROL, obis.DISCONNECT_CONTROL): _DISCONNECT_CONTROL,
-}
-"""Every object but the registers: attribute readers by class and logical name."""
+def _registers() -> list[CosemObject]:
+    return [CosemObject(REGISTER, name, settings={2: b"", 3: b""}) for name in REGISTERS]
 
 
 @cache
-def _object_list() -> bytes:
-    known: dict[tuple[int, bytes], range | dict[int, Reader]] = dict(OBJECTS)
-    known |= {(REGISTER, name): range(2, 4) for name in REGISTERS}
-    listed = (_listed(*key, attributes) for key, attributes in known.items())
+def _object_list(authentication: Authentication) -> bytes:
+    every = chain(OBJECTS.values(), _registers())
+    listed = (
+        _listed(each, may_change(authentication))
+        for each in every
+        if may_read(authentication, each.logical_name)
+    )
     return axdr.encode(axdr.array(*listed))
 
 
-def _listed(class_id: int, logical_name: bytes, attributes: range | dict[int, Reader]) -> axdr.Data:
-    readable = (
-        axdr.structure(axdr.integer(number), axdr.enum(1), axdr.null_data())
-        for number in (1, *attributes)
+def _listed(each: CosemObject, manages: bool) -> axdr.Data:
+    attributes = (
+        axdr.structure(
+            axdr.integer(number),
+            axdr.enum(
+                _READ_WRITE
+                if manages and each.class_id != REGISTER and each.is_writable(number)
+                else _READ
+            ),
+            axdr.null_data(),
+        )
+        for number in (1, *each.attributes)
     )
-    moves = (REMOTE_DISCONNECT, REMOTE_RECONNECT) if class_id == DISCONNECT_CONTROL else ()
-    methods = (axdr.structure(axdr.integer(number), axdr.enum(1)) for number in moves)
+    methods = (
+        axdr.structure(axdr.integer(number), axdr.enum(int(manages))) for number in each.methods
+    )
     return axdr.structure(
-        axdr.long_unsigned(class_id),
-        axdr.unsigned(1 if class_id == PROFILE_GENERIC else 0),
-        axdr.octet_string(logical_name),
-        axdr.structure(axdr.array(*readable), axdr.array(*methods)),
+        axdr.long_unsigned(each.class_id),
+        axdr.unsigned(each.version),
+        axdr.octet_string(each.logical_name),
+        axdr.structure(axdr.array(*attributes), axdr.array(*methods)),
     )
 
 
-OBJECTS[(ASSOCIATION_CLASS, obis.CURRENT_ASSOCIATION)] = {
-    2: lambda _subject, _selection: _object_list(),
+def _view(subject: Subject, _selection: AccessSelection | None) -> bytes:
+    return _object_list(subject.clients[subject.client].authentication)
+
+
+ASSOCIATION: Final = CosemObject(
+    ASSOCIATION_CLASS,
+    obis.CURRENT_ASSOCIATION,
+    1,
+    readers={
+        2: _view,
+        3: computed(partners),
+        4: computed(application_context),
+        5: computed(xdlms_context),
+        6: computed(mechanism),
+        8: computed(lambda _subject: axdr.enum(_ASSOCIATED)),
+        9: computed(lambda _subject: axdr.octet_string(obis.SECURITY_SETUP)),
+    },
+)
+
+OBJECTS: Final[_Keyed] = {
+    (each.class_id, each.logical_name): each
+    for each in (*_TABLE, *COMMUNICATION, *IMAGES, ASSOCIATION)
 }
+"""Every object but the registers, by class and logical name."""

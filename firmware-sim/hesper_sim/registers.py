@@ -48,6 +48,19 @@ def _phase_current(phase: int) -> Register:
     return _narrow(-2, Unit.AMPERE, lambda meter, at: meter.measure(at).currents_ca[phase])
 
 
+def _tariff(place: int, tariff: int) -> Register:
+    """Return one of two tariff registers: the first has 62 % of the total, the second the rest."""
+
+    def value(meter: Meter, at: int) -> int:
+        total = meter.energy_wh(at)[place]
+        first = total * _FIRST_TARIFF_PERCENT // 100
+        return first if tariff == 1 else total - first
+
+    return _wide(0, Unit.WATT_HOUR, value)
+
+
+_FIRST_TARIFF_PERCENT: Final = 62
+
 REGISTERS: Final[dict[bytes, Register]] = {
     obis.ACTIVE_ENERGY_IMPORT: _wide(
         0, Unit.WATT_HOUR, lambda meter, at: meter.energy_wh(at).active_import
@@ -55,6 +68,10 @@ REGISTERS: Final[dict[bytes, Register]] = {
     obis.ACTIVE_ENERGY_EXPORT: _wide(
         0, Unit.WATT_HOUR, lambda meter, at: meter.energy_wh(at).active_export
     ),
+    obis.ACTIVE_ENERGY_IMPORT_T1: _tariff(0, 1),
+    obis.ACTIVE_ENERGY_IMPORT_T2: _tariff(0, 2),
+    obis.ACTIVE_ENERGY_EXPORT_T1: _tariff(1, 1),
+    obis.ACTIVE_ENERGY_EXPORT_T2: _tariff(1, 2),
     obis.REACTIVE_ENERGY_IMPORT: _wide(
         0, Unit.VAR_HOUR, lambda meter, at: meter.energy_wh(at).reactive
     ),

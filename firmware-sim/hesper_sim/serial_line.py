@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
+from hesper_dlms.errors import LinkError
 from hesper_dlms.server import HdlcServerLink, ServerConnection
 
 from hesper_sim.faults import Fault
@@ -27,10 +28,11 @@ class SerialLine:
         self.faults: set[Fault] = set()
         self._port = port
         self._chance = random.Random(str(port.link))  # noqa: S311 - noise, no secret
-        self._ends = [
-            MeterEnd(server.meter, ServerConnection(server, _link(server)), self._answer)
-            for server in servers
-        ]
+        self._servers = list(servers)
+        self._ends = [self._end_of(server) for server in self._servers]
+
+    def _end_of(self, server: MeterServer) -> MeterEnd:
+        return MeterEnd(server.meter, ServerConnection(server, _link(server)), self._answer)
 
     def start(self) -> None:
         """Begin to listen."""
@@ -39,8 +41,11 @@ class SerialLine:
     def _receive(self, octets: bytes) -> None:
         if Fault.LINE_ECHO in self.faults:
             self._port.write(octets)
-        for end in self._ends:
-            end.receive(octets)
+        for place, end in enumerate(self._ends):
+            try:
+                end.receive(octets)
+            except LinkError:
+                self._ends[place] = self._end_of(self._servers[place])
 
     def _answer(self, octets: bytes) -> None:
         if Fault.LINE_NOISE in self.faults:
