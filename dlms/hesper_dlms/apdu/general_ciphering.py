@@ -59,8 +59,10 @@ class GeneralHeader:
     def read(cls, reader: Reader) -> GeneralHeader:
         """Read the five fields."""
         begin = reader.offset
-        fields = [reader.octet_string() for _ in range(5)]
-        return cls(*fields, encoded=reader.octets[begin : reader.offset])
+        transaction_id, originator, recipient = (reader.octet_string() for _ in range(3))
+        date_time, other = reader.octet_string(), reader.octet_string()
+        encoded = reader.octets[begin : reader.offset]
+        return cls(transaction_id, originator, recipient, date_time, other, encoded)
 
 
 class IdentifiedKey(NamedTuple):

@@ -11,7 +11,7 @@ from hesper_dlms.association import CIPHERING_OVERHEAD
 from hesper_dlms.client.settings import AssociationSettings
 from hesper_dlms.errors import DecodeError, LocalError, RemoteError, SecurityError
 from hesper_dlms.exchange import ClientLink, Exchange
-from hesper_dlms.security import SecurityContext
+from hesper_dlms.security import Protection, SecurityContext
 
 _NOTIFICATIONS_KEPT = 64
 _PLAIN_NOTIFICATIONS = (notification.DATA_NOTIFICATION, notification.EVENT_NOTIFICATION)
@@ -31,12 +31,15 @@ class Channel:
     Args:
         link: The way to the meter.
         settings: Keys and limits.
+
+    `protection` is how APDUs leave from now on; None as the security settings say.
     """
 
     def __init__(self, link: ClientLink, settings: AssociationSettings) -> None:
         self.link = link
         self.settings = settings
         self.security: SecurityContext | None = None
+        self.protection: Protection | None = None
         self.meter_max_pdu = _UNLIMITED
         self.invoke_id = 0
         self._notifications: deque[Notification] = deque(maxlen=_NOTIFICATIONS_KEPT)
@@ -45,7 +48,11 @@ class Channel:
     def limit(self) -> int:
         """Octets that a plain request may have so that the meter takes it."""
         size = self.meter_max_pdu or _UNLIMITED
-        return size - CIPHERING_OVERHEAD if self.security else size
+        if self.security is None:
+            return size
+        protection = self.protection or self.security.settings.protection
+        more = protection.overhead(self.security.settings.suite) if protection else 0
+        return size - CIPHERING_OVERHEAD - more
 
     def begin_security(self, meter_title: bytes | None) -> None:
         """Cipher from now on; the meter's title may become known later."""
@@ -66,7 +73,9 @@ class Channel:
         """Return an APDU as it goes out: ciphered where that was agreed."""
         if self.security is None:
             return plain
-        return self.security.protect(plain, self.next_counter(), dedicated=dedicated)
+        return self.security.protect(
+            plain, self.next_counter(), dedicated=dedicated, protection=self.protection
+        )
 
     def ask(self, plain: bytes) -> Exchange[apdu.Apdu]:
         """Send a service request, return what the meter answers.
@@ -119,7 +128,7 @@ class Channel:
             self._notifications.append(Notification(octets, verified=False))
             return None
         if self.security is None:
-            if octets[0] in ciphered.TAGS:
+            if octets[0] in ciphered.TAGS or octets[0] in ciphered.LAYER_TAGS:
                 raise SecurityError("a ciphered answer where no ciphering was agreed")
             return octets
         opened = self.security.open(octets)

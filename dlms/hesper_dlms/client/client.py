@@ -32,6 +32,7 @@ from hesper_dlms.client.settings import AssociationSettings
 from hesper_dlms.client.short_names import ShortNameServices
 from hesper_dlms.errors import DecodeError, LocalError, RemoteError, ServiceError
 from hesper_dlms.exchange import ClientLink, Exchange
+from hesper_dlms.security import Protection
 from hesper_dlms.short_names import ShortNames
 
 Selection = Selector | AccessSelection
@@ -155,6 +156,18 @@ class Client:
         accesses = [VariableName(name) for name in names]
         octets = [axdr.encode(value) for value in values]
         return (yield from self._require_short_names().write_names(accesses, octets))
+
+    @property
+    def protection(self) -> Protection | None:
+        """How APDUs leave in a ciphered association; None as the security settings say.
+
+        May be changed from one request to the next; the meter answers in kind.
+        """
+        return self._channel.protection
+
+    @protection.setter
+    def protection(self, protection: Protection | None) -> None:
+        self._channel.protection = protection
 
     def take_notifications(self) -> list[Notification]:
         """Return and forget what the meter sent unasked since the last call, oldest first."""

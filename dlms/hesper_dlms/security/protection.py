@@ -15,6 +15,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from hesper_dlms.errors import LocalError
+from hesper_dlms.security.key_pairs import coordinate_octets
+
+_GENERAL_OVERHEAD = 96
+"""Octets of titles, transaction-id, lengths, and a wrapped key or an algorithm's name."""
 
 
 class Form(Enum):
@@ -73,6 +77,13 @@ class Protection:
     policy: int | None = None
     transaction_id: bytes | None = None
     content_length_signed: bool = True
+
+    def overhead(self, suite: int) -> int:
+        """Return how many octets an APDU may grow by beyond those of plain ciphering."""
+        pair = 0 if not suite else 4 * coordinate_octets(suite)
+        general = _GENERAL_OVERHEAD + pair if self.form is Form.GENERAL_CIPHERING else 0
+        signed = _GENERAL_OVERHEAD + pair // 2 if self.signature is not Signature.NONE else 0
+        return general + signed
 
     def __post_init__(self) -> None:
         if self.form is Form.NONE and self.signature is Signature.NONE:
