@@ -29,9 +29,10 @@ class Echo:
         self.asked: list[bytes] = []
         self.closed_clients: list[int] = []
 
-    def answer(self, client_address: int, apdu: bytes) -> bytes | None:
+    def answers(self, client_address: int, apdu: bytes) -> list[bytes]:
         self.asked.append(apdu)
-        return self.reply(apdu)
+        reply = self.reply(apdu)
+        return [] if reply is None else [reply]
 
     def closed(self, client_address: int) -> None:
         self.closed_clients.append(client_address)

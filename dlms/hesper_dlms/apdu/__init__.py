@@ -176,7 +176,10 @@ Apdu = (
     | WriteResponse
     | UnconfirmedWriteRequest
     | InformationReport
+    | AccessRequest
+    | AccessResponse
     | DataNotification
+    | DataNotificationConfirm
     | EventNotification
     | ExceptionResponse
     | ConfirmedServiceError

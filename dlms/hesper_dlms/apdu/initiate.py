@@ -62,7 +62,16 @@ LOGICAL_NAME_SERVICES = (
     | Conformance.EVENT_NOTIFICATION
     | Conformance.ACTION
 )
-"""What this stack offers with logical-name referencing."""
+"""What a client of this stack proposes with logical names unless it is told to propose more."""
+
+ALL_LOGICAL_NAME_SERVICES = (
+    LOGICAL_NAME_SERVICES
+    | Conformance.GENERAL_PROTECTION
+    | Conformance.GENERAL_BLOCK_TRANSFER
+    | Conformance.DATA_NOTIFICATION
+    | Conformance.ACCESS
+)
+"""Everything that this stack can do with logical names: what a server grants."""
 
 SHORT_NAME_SERVICES = (
     Conformance.READ

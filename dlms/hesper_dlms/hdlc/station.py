@@ -37,8 +37,8 @@ from hesper_dlms.hdlc.reassembly import Reassembly, segments
 class ApduHandler(Protocol):
     """What a link hands APDUs to on the meter's side."""
 
-    def answer(self, client_address: int, apdu: bytes) -> bytes | None:
-        """Return the APDU to answer with, None for silence."""
+    def answers(self, client_address: int, apdu: bytes) -> list[bytes]:
+        """Return the APDUs to answer with: one, none for silence, or a stream of blocks."""
         ...
 
     def closed(self, client_address: int) -> None:
@@ -57,7 +57,7 @@ class _Connection:
         self.sent = 0
         self.received = 0
         self.incoming = Reassembly()
-        self.outgoing: deque[bytes] = deque()
+        self.outgoing: deque[tuple[bytes, bool]] = deque()
         self.last = b""
 
 
@@ -149,11 +149,13 @@ class Station:
             return self._disconnect(client, frame)
         if apdu is None:
             return self._ready(connection, frame)
-        answer = self._handler.answer(client, llc.strip(apdu))
-        if answer is None:
-            return self._ready(connection, frame)
         size = connection.parameters.max_transmit
-        connection.outgoing.extend(segments(llc.RESPONSE + answer, size))
+        for answer in self._handler.answers(client, llc.strip(apdu)):
+            *before, last = segments(llc.RESPONSE + answer, size)
+            connection.outgoing.extend((part, True) for part in before)
+            connection.outgoing.append((last, False))
+        if not connection.outgoing:
+            return self._ready(connection, frame)
         return self._send_next(connection, frame)
 
     def _acknowledged(self, client: int, frame: Frame) -> bytes:
@@ -165,10 +167,10 @@ class Station:
         return self._reply(frame, ready_control(connection.received)) if frame.final else b""
 
     def _send_next(self, connection: _Connection, frame: Frame) -> bytes:
-        part = connection.outgoing.popleft()
+        part, more = connection.outgoing.popleft()
         control = information_control(connection.sent, connection.received)
         connection.sent = connection.sent + 1 & 7
-        connection.last = self._reply(frame, control, part, bool(connection.outgoing))
+        connection.last = self._reply(frame, control, part, more)
         return connection.last
 
     def _ready(self, connection: _Connection, frame: Frame) -> bytes:

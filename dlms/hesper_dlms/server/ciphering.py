@@ -1,24 +1,23 @@
 """The ciphering of one association, from the meter's side.
 
 An answer is protected the way its request was: service-specific or general, with the global or the
-dedicated key. The counters taken from a client are kept with the meter and outlive the association;
-those of a dedicated key die with it.
+dedicated key, or by general-ciphering and general-signing. The counters taken from a client are
+kept with the meter and outlive the association; those of a dedicated key die with it.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeAlias, TypeGuard
 
-from hesper_dlms.apdu import Ciphered
+from hesper_dlms.apdu import Ciphered, GeneralCiphering, GeneralSigning, IdentifiedKey
 from hesper_dlms.errors import SecurityError
-from hesper_dlms.security import (
-    ReceivedCounters,
-    SecurityContext,
-    SecuritySettings,
-    prove,
-    verify,
-)
+from hesper_dlms.security import ReceivedCounters, SecurityContext, SecuritySettings
+from hesper_dlms.security.protection import Protection
 from hesper_dlms.server.model import LogicalServer
+
+Protected: TypeAlias = Ciphered | GeneralCiphering | GeneralSigning
+PROTECTED = (Ciphered, GeneralCiphering, GeneralSigning)
 
 
 class ReplayedCounter(SecurityError):
@@ -36,69 +35,77 @@ class ServerCiphering:
         server: The meter, which owns the counters.
         settings: The meter's keys.
         client_title: The client's system title.
-        required: Whether every APDU must be ciphered; otherwise the keys serve HLS alone.
     """
 
-    __slots__ = ("_client_title", "_contexts", "_dedicated", "_server", "_settings", "required")
+    __slots__ = (
+        "_client_title",
+        "_contexts",
+        "_dedicated",
+        "_protection",
+        "_server",
+        "_settings",
+    )
 
     def __init__(
-        self,
-        server: LogicalServer,
-        settings: SecuritySettings,
-        client_title: bytes,
-        required: bool,
+        self, server: LogicalServer, settings: SecuritySettings, client_title: bytes
     ) -> None:
         self._server = server
         self._settings = settings
         self._client_title = client_title
         self._contexts: dict[tuple[bool, bool], SecurityContext] = {}
         self._dedicated: ReceivedCounters = {}
-        self.required = required
+        self._protection: Protection | None = None
 
     def use_dedicated_key(self, key: bytes) -> None:
         """Accept the key that the client sent in its InitiateRequest; LocalError if malformed."""
         self._settings = replace(self._settings, dedicated_key=key)
         self._contexts.clear()
 
-    def unprotect(self, request: Ciphered) -> bytes:
-        """Return the plain APDU inside a request that was taken apart.
+    def unprotect(self, request: Protected, octets: bytes) -> bytes:
+        """Return the plain APDU inside `octets`, which `request` is taken apart.
 
         Raises:
             ReplayedCounter: The counter is not higher than the last one taken.
             SecurityError: Anything else that is wrong.
         """
-        if not request.dedicated:
+        if _counted(request):
             last = self._server.last_counter_of(self._client_title)
             if request.invocation_counter <= last:
                 raise ReplayedCounter(last + 1)
-        return self._context(request).open_ciphered(request).apdu
+        context = self._context(request)
+        if isinstance(request, Ciphered):
+            opened = context.open_ciphered(request)
+        else:
+            opened = context.layers.open(octets)
+        self._protection = opened.protection
+        return opened.apdu
 
-    def protect(self, plain: bytes, request: Ciphered) -> bytes:
-        """Return the answer ciphered as its request was."""
+    def protect(self, plain: bytes, request: Protected) -> bytes:
+        """Return the answer protected as its request was."""
         counter = self._server.next_counter()
-        return self._context(request).protect(plain, counter, dedicated=request.dedicated)
+        dedicated = isinstance(request, Ciphered) and request.dedicated
+        return self._context(request).protect(
+            plain, counter, dedicated=dedicated, protection=self._protection
+        )
 
-    def challenge_met(self, proof: bytes, challenge: bytes) -> bool:
-        """Return whether `proof` is the client's f(challenge)."""
-        try:
-            verify(self._settings, self._client_title, proof, challenge)
-        except SecurityError:
-            return False
-        return True
-
-    def meet_challenge(self, challenge: bytes) -> bytes:
-        """Return the meter's f(challenge)."""
-        title = self._server.objects.system_title
-        return prove(self._settings, title, self._server.next_counter(), challenge)
-
-    def _context(self, request: Ciphered) -> SecurityContext:
-        form = request.system_title is not None, request.dedicated
+    def _context(self, request: Protected) -> SecurityContext:
+        simple = isinstance(request, Ciphered)
+        form = not simple or request.system_title is not None, simple and request.dedicated
         context = self._contexts.get(form)
         if context is None:
             context = self._contexts[form] = SecurityContext(
                 replace(self._settings, general=form[0]),
                 self._server.objects.system_title,
                 self._client_title,
-                self._dedicated if request.dedicated else self._server.received_counters,
+                self._dedicated if form[1] else self._server.received_counters,
             )
         return context
+
+
+def _counted(request: Protected) -> TypeGuard[Ciphered | GeneralCiphering]:
+    """Whether the invocation counter is one of a global key, and known before it is opened."""
+    if isinstance(request, Ciphered):
+        return not request.dedicated
+    if isinstance(request, GeneralSigning):
+        return False
+    return request.key_info is None or isinstance(request.key_info, IdentifiedKey)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from hesper_dlms.apdu.block_transfer import GENERAL_BLOCK_TRANSFER
 from hesper_dlms.hdlc.address import parse_server
 from hesper_dlms.hdlc.frames import FrameReader
 from hesper_dlms.hdlc.parameters import DEFAULT_INFORMATION
@@ -35,12 +36,15 @@ class Sessions:
         self.server = server
         self._by_client: dict[int, Session] = {}
 
-    def answer(self, client_address: int, apdu: bytes) -> bytes | None:
-        """Return the APDU that answers a client's."""
+    def answers(self, client_address: int, apdu: bytes) -> list[bytes]:
+        """Return the APDUs that answer a client's: one, none, or a turn of general blocks."""
         session = self._by_client.get(client_address)
         if session is None:
             session = self._by_client[client_address] = Session(self.server, client_address)
-        return session.answer(apdu)
+        answer = session.answer(apdu)
+        if answer is None:
+            return []
+        return [answer] if answer[0] != GENERAL_BLOCK_TRANSFER else [answer, *session.following()]
 
     def closed(self, client_address: int) -> None:
         """Forget a client's association: its link is gone."""
@@ -87,8 +91,7 @@ class WrapperServerLink:
         for frame in self._reader.receive(octets):
             if frame.destination != self._server or self._handler is None:
                 continue
-            answer = self._handler.answer(frame.source, frame.apdu)
-            if answer is not None:
+            for answer in self._handler.answers(frame.source, frame.apdu):
                 out += wrap(self._server, frame.source, answer)
         return out
 
@@ -187,8 +190,9 @@ class WrapperShared:
         out = b""
         for frame in self._reader.receive(octets):
             sessions = self._sessions_of(frame.destination)
-            answer = sessions.answer(frame.source, frame.apdu) if sessions else None
-            if answer is not None:
+            if sessions is None:
+                continue
+            for answer in sessions.answers(frame.source, frame.apdu):
                 out += wrap(frame.destination, frame.source, answer)
         return out
 

@@ -11,7 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from hesper_dlms.apdu import AccessSelection, CosemAttribute, CosemMethod
+from hesper_dlms.apdu import (
+    ALL_LOGICAL_NAME_SERVICES,
+    AccessSelection,
+    Conformance,
+    CosemAttribute,
+    CosemMethod,
+)
 from hesper_dlms.association import Authentication, Referencing
 from hesper_dlms.security import ReceivedCounters, SecuritySettings
 from hesper_dlms.short_names import ShortNames
@@ -108,9 +114,18 @@ class LogicalServer:
         sent_counter: The next invocation counter that the meter uses.
         received_counters: What was taken from clients; see `SecurityContext`.
         max_pdu: The largest APDU that the meter takes, in octets.
+        conformance: What the meter grants of what a client proposes, with logical names.
+        block_window: General blocks that the meter takes in a row, 1 to 63.
     """
 
-    __slots__ = ("max_pdu", "objects", "received_counters", "sent_counter")
+    __slots__ = (
+        "block_window",
+        "conformance",
+        "max_pdu",
+        "objects",
+        "received_counters",
+        "sent_counter",
+    )
 
     def __init__(
         self,
@@ -118,8 +133,12 @@ class LogicalServer:
         sent_counter: int = 1,
         received_counters: ReceivedCounters | None = None,
         max_pdu: int = 0xFFFF,
+        conformance: Conformance = ALL_LOGICAL_NAME_SERVICES,
+        block_window: int = 16,
     ) -> None:
         self.objects = objects
+        self.conformance = conformance
+        self.block_window = block_window
         self.sent_counter = sent_counter
         self.received_counters: ReceivedCounters = (
             {} if received_counters is None else received_counters

@@ -6,16 +6,30 @@ Incoming: blocks gather until the last. Numbers begin at 1; a wrong one ends the
 
 from __future__ import annotations
 
-from hesper_dlms.apdu import CosemAttribute, CosemMethod, DataBlock
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Generic, TypeVar
+
+from hesper_dlms.apdu import DataBlock
 from hesper_dlms.association import MAX_VALUE
+
+Response = TypeVar("Response")
+
+
+class Service(Enum):
+    """Whose value is on its way out: blocks of one are never handed to the other."""
+
+    GET = auto()
+    ACTION = auto()
 
 
 class Outgoing:
     """A long value on its way out; `size` is the largest block in octets."""
 
-    __slots__ = ("_number", "_octets", "_size")
+    __slots__ = ("_number", "_octets", "_size", "service")
 
-    def __init__(self, octets: bytes, size: int) -> None:
+    def __init__(self, service: Service, octets: bytes, size: int) -> None:
+        self.service = service
         self._octets = octets
         self._size = size
         self._number = 0
@@ -30,13 +44,18 @@ class Outgoing:
         return DataBlock(last, self._number, self._octets[begin : begin + self._size])
 
 
-class Incoming:
-    """A long value on its way in, and what it is for."""
+class Incoming(Generic[Response]):
+    """A long value on its way in.
 
-    __slots__ = ("_expected", "_parts", "_size", "target")
+    Args:
+        finish: Makes the last response from the invoke-id-and-priority, the last block's number
+            and the whole value, which is None where the transfer failed.
+    """
 
-    def __init__(self, target: CosemAttribute | CosemMethod) -> None:
-        self.target = target
+    __slots__ = ("_expected", "_finish", "_parts", "_size")
+
+    def __init__(self, finish: Callable[[int, int, bytes | None], Response]) -> None:
+        self._finish = finish
         self._parts: list[bytes] = []
         self._size = 0
         self._expected = 1
@@ -50,6 +69,6 @@ class Incoming:
         self._parts.append(block.octets)
         return True
 
-    def octets(self) -> bytes:
-        """Return the whole value."""
-        return b"".join(self._parts)
+    def finish(self, invoke: int, number: int, complete: bool) -> Response:
+        """Return the response that ends the transfer."""
+        return self._finish(invoke, number, b"".join(self._parts) if complete else None)
