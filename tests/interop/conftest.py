@@ -1,0 +1,179 @@
+"""Foreign implementations in processes of their own, and the meter that their clients talk to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socketserver
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hesper_dlms.errors import LinkError
+from hesper_dlms.server import HdlcServerLink, LogicalServer, ServerConnection, WrapperServerLink
+
+HERE = Path(__file__).parent
+SOURCES = HERE / "peers" / "java"
+RESULTS = HERE / "results.json"
+MAVEN_TIMEOUT_S = 180
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--record-interoperation",
+        action="store_true",
+        help="Keep what the peers do now as what they are expected to do.",
+    )
+
+
+def java_folder() -> Path:
+    """Where the peers are built: by what they are made from, outside the working tree."""
+    parts = sorted([*SOURCES.glob("*.java"), SOURCES / "pom.xml"])
+    digest = hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()[:16]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "hesper" / "java-peers" / digest
+
+
+def build_java(folder: Path) -> None:
+    """Fetch the libraries and compile the peers; skips where that cannot be done."""
+    for program in ("java", "javac", "mvn"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    fetched = subprocess.run(
+        [
+            *("mvn", "-q", "-B", "-f", str(SOURCES / "pom.xml")),
+            *("dependency:copy-dependencies", f"-DoutputDirectory={folder / 'lib'}"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=MAVEN_TIMEOUT_S,
+        check=False,
+    )
+    if fetched.returncode:
+        pytest.skip(f"Maven cannot fetch the peers: {fetched.stdout.strip()[-200:]}")
+    classes = ["javac", "-nowarn", "-cp", f"{folder / 'lib'}/*", "-d", str(folder / "classes")]
+    subprocess.run([*classes, *map(str, SOURCES.glob("*.java"))], check=True, capture_output=True)
+
+
+class Java:
+    """All Java peers, in one process: an order in, lines out."""
+
+    def __init__(self, folder: Path) -> None:
+        path = f"{folder / 'classes'}:{folder / 'lib'}/*"
+        flags = ("-Xshare:auto", "-XX:TieredStopAtLevel=1", "-Xmx256m")
+        self._process = subprocess.Popen(
+            ["java", *flags, "-cp", path, "Peers"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def order(self, peer: str, **options: object) -> dict[str, str]:
+        """Give one order; return what happened by service."""
+        words = [peer, *(f"{name}={_text(value)}" for name, value in options.items())]
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write("\t".join(words) + "\n")
+        self._process.stdin.flush()
+        found: dict[str, str] = {}
+        for line in self._process.stdout:
+            if line == ".\n":
+                return found
+            service, _, outcome = line.rstrip("\n").partition("\t")
+            found[service] = outcome
+        raise AssertionError("the Java process ended")
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@pytest.fixture(scope="session")
+def java() -> Iterator[Java]:
+    """The Java peers, built on first use and kept in the user's cache."""
+    folder = java_folder()
+    if not (folder / "classes" / "Peers.class").exists():
+        build_java(folder)
+    peers = Java(folder)
+    yield peers
+    peers.close()
+
+
+class TcpMeter:
+    """Serves one meter on a loopback port, one thread for each connection, until closed."""
+
+    def __init__(self, connection: Callable[[], ServerConnection]) -> None:
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                served = connection()
+                while octets := self.request.recv(65536):
+                    try:
+                        answer = served.receive(octets)
+                    except LinkError:
+                        return
+                    if answer:
+                        self.request.sendall(answer)
+
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def tcp_meter() -> Iterator[Callable[..., TcpMeter]]:
+    """Starts meters on loopback ports: `tcp_meter(logical_server, link)`."""
+    started: list[TcpMeter] = []
+
+    def start(server: LogicalServer, link: str) -> TcpMeter:
+        def connection() -> ServerConnection:
+            hdlc = link == "hdlc"
+            return ServerConnection(server, HdlcServerLink(1, 17) if hdlc else WrapperServerLink(1))
+
+        started.append(TcpMeter(connection))
+        return started[-1]
+
+    yield start
+    for meter in started:
+        meter.close()
+
+
+@pytest.fixture(scope="session")
+def expected(request: pytest.FixtureRequest) -> Iterator[Callable[..., None]]:
+    """Compares what happened with what is recorded, or records it: `expected(key, outcomes)`."""
+    recorded: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    recording = request.config.getoption("--record-interoperation")
+
+    def compare(key: dict[str, str], outcomes: dict[str, str]) -> None:
+        name = " ".join(key.values())
+        if recording:
+            recorded[name] = {**key, "services": outcomes}
+        assert recorded[name] == {**key, "services": outcomes}
+
+    yield compare
+    if recording:
+        kept = dict(sorted(recorded.items()))
+        RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
