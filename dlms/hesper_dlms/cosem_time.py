@@ -46,8 +46,8 @@ class Resolved(NamedTuple):
     captured_at: aware, UTC.
     how: `deviation`, `deviation-reversed`, `zone`, `zone-daylight-saving` (the doubled hour, told
         by the daylight-saving bit), `zone-ambiguous` (the doubled hour, and the status does not say
-        which: the first) or `zone-skipped` (an hour that the zone leaves out in spring: as if the
-        clock had not been set forward yet).
+        which: the first), `zone-order` (the same, told by the row before) or `zone-skipped` (an
+        hour that the zone leaves out in spring: as if the clock had not been set forward yet).
     """
 
     captured_at: datetime
@@ -188,6 +188,23 @@ class CosemDateTime:
             return self._in_zone(local, meter_zone)
         except (OverflowError, ValueError) as error:
             raise DecodeError(f"the date-time is out of range: {error}") from None
+
+    def resolve_in_order(
+        self, meter_zone: tzinfo, wrong_sign: bool, last: datetime | None, newest_first: bool
+    ) -> Resolved:
+        """Return the instant of one time in a sequence, see `resolve`.
+
+        In the doubled hour, where the status does not tell, `last` does: times ascend from one to
+        the next, or descend where the newest comes first.
+        """
+        found = self.resolve(meter_zone, wrong_sign)
+        if found.how != "zone-ambiguous" or last is None:
+            return found
+        first = found.captured_at
+        second = self.local().replace(tzinfo=meter_zone, fold=1).astimezone(UTC)
+        if newest_first:
+            return Resolved(second if second < last else first, "zone-order")
+        return Resolved(first if first > last else second, "zone-order")
 
     def _in_zone(self, local: datetime, zone: tzinfo) -> Resolved:
         first = local.replace(tzinfo=zone, fold=0)

@@ -31,7 +31,7 @@ class Description(NamedTuple):
     elements: tuple[Description, ...] = ()
 
 
-class _Contents:
+class Contents:
     """Walks the contents of a compact-array with a budget of values, so that none can explode."""
 
     def __init__(self, octets: bytes, budget: int) -> None:
@@ -53,15 +53,26 @@ class _Contents:
         return Data(tag, value)
 
 
-def read(octets: bytes, offset: int, depth_left: int) -> tuple[Data, int]:
-    """Read a compact-array behind its tag; return it with the offset behind it."""
-    start = offset
+def budget(octets: int) -> int:
+    """Return how many values so many octets may unfold into."""
+    return _VALUES_PER_OCTET * octets
+
+
+def read_parts(octets: bytes, offset: int, depth_left: int) -> tuple[Description, bytes, int]:
+    """Read a compact-array behind its tag; return type, contents and the offset behind them."""
     description, offset = _read_description(octets, offset, depth_left)
     length, offset = read_length(octets, offset)
     raw, offset = read_octets(octets, offset, length)
-    contents = _Contents(raw, _VALUES_PER_OCTET * (offset - start))
+    return description, raw, offset
+
+
+def read(octets: bytes, offset: int, depth_left: int) -> tuple[Data, int]:
+    """Read a compact-array behind its tag; return it with the offset behind it."""
+    start = offset
+    description, raw, offset = read_parts(octets, offset, depth_left)
+    contents = Contents(raw, budget(offset - start))
     items = []
-    while contents.offset < length:
+    while contents.offset < len(raw):
         before = contents.offset
         items.append(contents.read(description))
         if contents.offset == before:

@@ -2,15 +2,18 @@
 
 A buffer is an array of structures, one per capture, whose columns nearly always keep their types.
 So decoding learns a row's layout from its octets once, finds out how many rows follow with the same
-layout by comparing strided slices (every tag and length of every row is looked at), and unpacks the
-whole run with one `struct`. A row that is not flat goes through the generic A-XDR decoder and gives
-the same result; so does a whole buffer that is a compact-array.
+layout by comparing strided slices (every tag and length of every row is looked at), and takes the
+whole run out column by column. A compact-array names its layout itself and goes the same way. A row
+that is not flat goes through the generic A-XDR decoder and gives the same result.
 
-Null-data means: in the clock's column one capture period after the row before, in any other column
-the value of the row before. Rows whose clock names no instant are left out and counted.
+Null-data means: in the clock's column one capture period after the row before (before it, where the
+newest row comes first), in any other column the value of the row before, or padding where a meter
+is known to mean that. A delta type adds to the value before. Rows whose clock names no instant are
+left out and counted.
 """
 
 from hesper_dlms.profile.decoder import ProfileColumns, decode_buffer
 from hesper_dlms.profile.encoder import clock_octets, encode_buffer
+from hesper_dlms.profile.rules import BufferRules
 
-__all__ = ["ProfileColumns", "clock_octets", "decode_buffer", "encode_buffer"]
+__all__ = ["BufferRules", "ProfileColumns", "clock_octets", "decode_buffer", "encode_buffer"]

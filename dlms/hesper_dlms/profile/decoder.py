@@ -6,15 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
-from hesper_dlms import axdr
 from hesper_dlms.axdr import Data, Tag
 from hesper_dlms.errors import DecodeError
+from hesper_dlms.profile.cells import Cell, cell, run_cells
+from hesper_dlms.profile.rows import Rows, TaggedRows, UntaggedRows
+from hesper_dlms.profile.rules import BufferRules
 from hesper_dlms.profile.strided import Field
-from hesper_dlms.profile.template import NUMBER_CODES, Column, RowTemplate, learn
-from hesper_dlms.profile.times import ClockColumn, epoch_of
+from hesper_dlms.profile.template import Column, RowTemplate
+from hesper_dlms.profile.times import ClockColumn, RowTime, row_time
 
-Cell = object
-"""int, bool, float, str, bytes, a nested plain value, or None where nothing was captured."""
+COUNTED = "counted"
+"""How a time was found: one capture period from the row before."""
+
+_DEFAULT_RULES = BufferRules()
+_NO_TIME = RowTime(None, 0xFF, None, "")
 
 
 @dataclass(slots=True)
@@ -23,6 +28,9 @@ class ProfileColumns:
 
     captured_at: epoch seconds, UTC.
     clock_status: the clock's status octet of each row, 255 when not specified.
+    deviation: minutes from the meter's local time to UTC of each row as the meter wrote it, None
+        when not specified.
+    how: how each time was found: as in `hesper_dlms.cosem_time.Resolved`, or `counted`.
     columns: one list per capture object, in their order; the clock's own is `captured_at` again.
     undated: rows left out because their clock names no instant.
     """
@@ -31,6 +39,8 @@ class ProfileColumns:
     clock_status: list[int] = field(default_factory=list)
     columns: list[list[Cell]] = field(default_factory=list)
     undated: int = 0
+    deviation: list[int | None] = field(default_factory=list)
+    how: list[str] = field(default_factory=list)
 
 
 def decode_buffer(
@@ -38,69 +48,59 @@ def decode_buffer(
     capture_period_s: int,
     clock_column: int,
     meter_zone: tzinfo,
-    *,
-    wrong_sign: bool = False,
+    rules: BufferRules = _DEFAULT_RULES,
 ) -> ProfileColumns:
     """Decode the encoded buffer (attribute 2) of a profile generic.
 
     Args:
         octets: The whole value, as GET returned it.
         capture_period_s: Attribute 4; what null-data in the clock's column adds.
-        clock_column: Index of the clock among the capture objects.
+        clock_column: Index of the clock among the columns that were asked for.
         meter_zone: For clocks whose deviation is not specified.
-        wrong_sign: The meter writes deviations with the opposite sign.
+        rules: Order of the rows, and what the meter does differently.
 
     Raises:
-        DecodeError: Not a buffer, rows of different width, a clock that is no date-time, or null in
-            the clock's column while the capture period is 0.
+        DecodeError: Not a buffer, rows of different width, a clock that is no date-time, null in
+            the clock's column while the capture period is 0, or a difference to no number.
     """
-    decoder = _Decoder(capture_period_s, clock_column, meter_zone, wrong_sign)
+    decoder = _Decoder(capture_period_s, clock_column, meter_zone, rules)
     if octets[:1] == bytes((Tag.COMPACT_ARRAY,)):
-        for row in axdr.decode(octets).as_items():
-            decoder.add_row(row.as_items())
+        decoder.add_rows(UntaggedRows(octets))
         return decoder.finish()
     if octets[:1] != bytes((Tag.ARRAY,)):
         raise DecodeError("a profile buffer is an array", 0)
-    count, offset = axdr.read_length(octets, 1)
-    if count > len(octets) - offset:
-        raise DecodeError(f"{count} rows announced, {len(octets) - offset} octets left", offset)
-    end = decoder.add_rows(octets, offset, count)
-    if end != len(octets):
-        raise DecodeError(f"{len(octets) - end} octets too many behind the rows", end)
+    rows = TaggedRows(octets)
+    decoder.add_rows(rows)
+    if rows.offset != len(octets):
+        behind = len(octets) - rows.offset
+        raise DecodeError(f"{behind} octets too many behind the rows", rows.offset)
     return decoder.finish()
 
 
 class _Decoder:
     """Collects rows; remembers the row before, which null-data refers to."""
 
-    def __init__(self, period_s: int, clock_column: int, zone: tzinfo, wrong_sign: bool) -> None:
+    def __init__(self, period_s: int, clock_column: int, zone: tzinfo, rules: BufferRules) -> None:
         self.result = ProfileColumns()
-        self._period_s = period_s
+        self._step_s = -period_s if rules.newest_first else period_s
         self._clock_column = clock_column
         self._zone = zone
-        self._wrong_sign = wrong_sign
+        self._rules = rules
         self._last: list[Cell] = []
-        self._last_at: int | None = None
-        self._last_status = 0xFF
+        self._last_time = _NO_TIME
 
-    def add_rows(self, octets: bytes, offset: int, count: int) -> int:
-        """Decode `count` rows from `offset` on; return the offset behind them."""
-        while count:
-            template = learn(octets, offset, self._clock_column)
-            found = template.count(octets, offset, count) if template else 0
-            if template is None or not found or not self._add_run(template, octets, offset, found):
-                offset = self._add_each(octets, offset, max(found, 1))
-                count -= max(found, 1)
+    def add_rows(self, rows: Rows) -> None:
+        """Decode all rows."""
+        while rows.left:
+            template = rows.template(self._clock_column)
+            found = 0
+            if template is not None:
+                found = template.count(rows.octets, rows.offset, rows.left)
+            if template is not None and found and self._add_run(template, rows, found):
+                rows.skip(template, found)
                 continue
-            offset += found * template.size
-            count -= found
-        return offset
-
-    def _add_each(self, octets: bytes, offset: int, count: int) -> int:
-        for _ in range(count):
-            row, offset = axdr.decode_prefix(octets, offset)
-            self.add_row(row.as_items())
-        return offset
+            for _ in range(max(found, 1)):
+                self._add_row(rows.take())
 
     def finish(self) -> ProfileColumns:
         """Return what was decoded, the clock's own column in its place."""
@@ -117,90 +117,86 @@ class _Decoder:
         if width != len(self._last):
             raise DecodeError(f"a row of {width} columns among rows of {len(self._last)}")
 
-    def add_row(self, items: Sequence[Data]) -> None:
+    def _add_row(self, items: Sequence[Data]) -> None:
         """Add one row that was decoded generically."""
         self._start(len(items))
         clock = items[self._clock_column]
         if clock.value is None:
             times = self._next_times(1)
-            self._last_at = None if times is None else times[0]
+            epoch_s = times[0] if times else None
+            self._last_time = self._last_time._replace(epoch_s=epoch_s, how=COUNTED)
         else:
             time = clock.as_octets()
             if clock.tag not in (Tag.OCTET_STRING, Tag.DATE_TIME) or len(time) != 12:
                 raise DecodeError("the clock's column holds no date-time")
-            self._last_at = epoch_of(time, self._zone, self._wrong_sign)
-            self._last_status = time[11]
-        for index, item in enumerate(items):
-            if item.value is not None and index != self._clock_column:
-                self._last[index] = _cell(item)
-        self._append_last()
+            self._last_time = row_time(time, self._zone, self._rules, self._last_time.epoch_s)
+        self._append(items)
 
-    def _append_last(self) -> None:
-        if self._last_at is None:
-            self.result.undated += 1
-            return
-        self.result.captured_at.append(self._last_at)
-        self.result.clock_status.append(self._last_status)
-        for index, column in enumerate(self.result.columns):
-            if index != self._clock_column:
-                column.append(self._last[index])
+    def _append(self, items: Sequence[Data]) -> None:
+        """Append the cells of a row beside its time, if it has one."""
+        epoch_s, status, deviation, how = self._last_time
+        dated = epoch_s is not None
+        if epoch_s is not None:
+            self.result.captured_at.append(epoch_s)
+            self.result.clock_status.append(status)
+            self.result.deviation.append(deviation)
+            self.result.how.append(how)
+        self.result.undated += not dated
+        for index, item in enumerate(items):
+            if index == self._clock_column:
+                continue
+            if item.value is not None:
+                self._last[index] = cell(item, self._last[index])
+            if dated:
+                padding = item.value is None and self._rules.null_is_padding
+                self.result.columns[index].append(None if padding else self._last[index])
 
     def _next_times(self, count: int) -> list[int] | None:
-        if self._period_s <= 0:
+        step = self._step_s
+        if step == 0:
             raise DecodeError("the clock is null and the capture period is 0: no time to count on")
-        if self._last_at is None:
+        if self._last_time.epoch_s is None:
             return None
-        start, step = self._last_at + self._period_s, self._period_s
+        start = self._last_time.epoch_s + step
         return list(range(start, start + count * step, step))
 
-    def _add_run(self, template: RowTemplate, octets: bytes, offset: int, count: int) -> bool:
+    def _add_run(self, template: RowTemplate, rows: Rows, count: int) -> bool:
         """Add a run of rows of one layout; False when they must be looked at one by one."""
         self._start(len(template.columns))
-        run = Field(octets, offset, template.size, count)
+        run = Field(rows.octets, rows.offset, template.size, count)
         times = self._run_times(template.columns[self._clock_column], run)
         if times is None:
             return False
         for index, column in enumerate(template.columns):
             if index == self._clock_column:
                 continue
-            values: Sequence[Cell] = [self._last[index]] * count
-            if not column.is_null:
-                values = _cells(column, run.shifted(column.offset))
+            if column.is_null:
+                value = None if self._rules.null_is_padding else self._last[index]
+                self.result.columns[index] += [value] * count
+                continue
+            values = run_cells(column, run, self._last[index])
             self.result.columns[index] += values
             self._last[index] = values[-1]
         self.result.captured_at += times
-        self._last_at = times[-1]
         return True
 
     def _run_times(self, clock: Column, run: Field) -> list[int] | None:
-        """Return the epoch seconds of a run and note the statuses; None: look at each row."""
+        """Return the epoch seconds of a run and note the rest; None: look at each row."""
+        result, last = self.result, self._last_time
         if clock.is_null:
             times = self._next_times(run.rows)
             if times is not None:
-                self.result.clock_status += [self._last_status] * run.rows
+                result.clock_status += [last.status] * run.rows
+                result.deviation += [last.deviation] * run.rows
+                result.how += [COUNTED] * run.rows
+                self._last_time = last._replace(epoch_s=times[-1], how=COUNTED)
             return times
         fields = ClockColumn.read(run.shifted(clock.offset))
-        epochs = fields.epochs(self._zone, self._wrong_sign)
+        epochs = fields.epochs(self._zone, self._rules.wrong_sign)
         if epochs is not None:
-            statuses = fields.statuses
-            self.result.clock_status += statuses
-            self._last_status = statuses[-1]
+            statuses, deviations, how = fields.circumstances(self._rules.wrong_sign)
+            result.clock_status += statuses
+            result.deviation += deviations
+            result.how += how
+            self._last_time = RowTime(epochs[-1], statuses[-1], deviations[-1], how[-1])
         return epochs
-
-
-def _cells(column: Column, field: Field) -> Sequence[Cell]:
-    code = NUMBER_CODES.get(column.tag)
-    if code is not None:
-        return field.numbers(code)
-    if column.tag == Tag.BOOLEAN:
-        return [octet != 0 for octet in field.numbers("B")]
-    raw = field.slices(column.size)
-    if column.tag == Tag.VISIBLE_STRING:
-        return [octets.decode("latin-1") for octets in raw]
-    if column.tag == Tag.UTF8_STRING:
-        return [octets.decode("utf-8", "backslashreplace") for octets in raw]
-    return raw
-
-
-def _cell(data: Data) -> Cell:
-    return axdr.plain(data) if isinstance(data.value, tuple) else data.value

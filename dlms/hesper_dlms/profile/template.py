@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hesper_dlms.axdr import Tag
+from hesper_dlms.axdr.compact import Description
 from hesper_dlms.axdr.octets import FIXED, SIZED
 from hesper_dlms.errors import DecodeError
 
@@ -103,6 +104,33 @@ def learn(octets: bytes, offset: int, clock_column: int) -> RowTemplate | None:
     if offset + at > len(octets):
         return None
     return RowTemplate(columns, checks, at)
+
+
+def learn_untagged(
+    description: Description, octets: bytes, offset: int, clock_column: int
+) -> RowTemplate | None:
+    """Return the layout of the row of a compact-array at `offset`; None when it is not flat.
+
+    Raises:
+        DecodeError: The clock is not a date-time.
+    """
+    checks: list[tuple[int, bytes]] = []
+    columns: list[Column] = []
+    at = 0
+    for index, element in enumerate(description.elements):
+        size = _SIZES.get(element.tag)
+        if size is None:
+            length = octets[offset + at : offset + at + 1]
+            if element.tag not in _STRINGS or not length or length[0] >= 0x80:
+                return None
+            checks.append((at, length))
+            at, size = at + 1, length[0]
+        column = Column(element.tag, at, size)
+        if index == clock_column and not column.is_null:
+            _check_clock(column, offset + at)
+        columns.append(column)
+        at += size
+    return RowTemplate(columns, checks, at) if at and offset + at <= len(octets) else None
 
 
 def _column(octets: bytes, offset: int, at: int) -> Column | None:

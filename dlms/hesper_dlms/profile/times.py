@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import date, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from operator import add
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from hesper_dlms.cosem_time import DEVIATION_NOT_SPECIFIED, CosemDateTime
 from hesper_dlms.errors import DecodeError
+from hesper_dlms.profile.rules import BufferRules
 from hesper_dlms.profile.strided import Field
 
 _UNIX_EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -27,6 +28,30 @@ def epoch_of(octets: bytes, zone: tzinfo, wrong_sign: bool) -> int | None:
     return int(moment.timestamp() // 1)
 
 
+class RowTime(NamedTuple):
+    """When a row was captured; the epoch is None where its clock names no instant."""
+
+    epoch_s: int | None
+    status: int
+    deviation: int | None
+    how: str
+
+
+def row_time(octets: bytes, zone: tzinfo, rules: BufferRules, last: int | None) -> RowTime:
+    """Return the time of a row by itself.
+
+    In the doubled hour of autumn, where the clock status does not tell, the order does: `last` is
+    the epoch time of the row before.
+    """
+    time = CosemDateTime.from_octets(octets)
+    before = None if last is None else datetime.fromtimestamp(last, UTC)
+    try:
+        found = time.resolve_in_order(zone, rules.wrong_sign, before, rules.newest_first)
+    except DecodeError:
+        return RowTime(None, octets[11], time.deviation, "")
+    return RowTime(int(found.captured_at.timestamp() // 1), octets[11], time.deviation, found.how)
+
+
 class _Irregular(Exception):
     """Some row must be looked at by itself."""
 
@@ -42,6 +67,9 @@ class _Worked(dict[Key, int], Generic[Key]):
         result = self._work(key)
         self[key] = result
         return result
+
+
+Circumstances: TypeAlias = tuple[list[int], list[int | None], list[str]]
 
 
 class ClockColumn(NamedTuple):
@@ -63,12 +91,17 @@ class ClockColumn(NamedTuple):
             clock.shifted(9).numbers("I", 3),
         )
 
-    @property
-    def statuses(self) -> list[int]:
-        """The clock status of each row."""
-        if self.ends.count(self.ends[0]) == len(self.ends):
-            return [self.ends[0] & 0xFF] * len(self.ends)
-        return [end & 0xFF for end in self.ends]
+    def circumstances(self, wrong_sign: bool) -> Circumstances:
+        """Return clock status, deviation and how the instant is found, of each row."""
+        rows = len(self.ends)
+        named = "deviation-reversed" if wrong_sign else "deviation"
+        if self.ends.count(self.ends[0]) == rows:
+            minutes = _deviation(self.ends[0])
+            how = "zone" if minutes is None else named
+            return [self.ends[0] & 0xFF] * rows, [minutes] * rows, [how] * rows
+        deviations = [_deviation(end) for end in self.ends]
+        hows = ["zone" if minutes is None else named for minutes in deviations]
+        return [end & 0xFF for end in self.ends], deviations, hows
 
     def epochs(self, zone: tzinfo, wrong_sign: bool) -> list[int] | None:
         """Return the epoch seconds; None when some row needs to be looked at by itself."""
@@ -90,6 +123,13 @@ class ClockColumn(NamedTuple):
         return list(map(add, starts, map(seconds.__getitem__, self.times)))
 
 
+def _deviation(end: int) -> int | None:
+    minutes = end >> 8
+    if minutes == _DEVIATION_NOT_SPECIFIED:
+        return None
+    return minutes - 0x10000 if minutes & 0x8000 else minutes
+
+
 def _second_of_day(time: int) -> int:
     hour, minute, second = time >> 16, time >> 8 & 0xFF, time & 0xFF
     if hour > 23 or minute > 59 or second > 59:
@@ -100,11 +140,10 @@ def _second_of_day(time: int) -> int:
 def _day_start(date_and_end: tuple[int, int], zone: tzinfo, wrong_sign: bool) -> int:
     """Return the epoch seconds that a day's times of day are added to."""
     day, end = date_and_end
-    deviation = end >> 8
-    if deviation == _DEVIATION_NOT_SPECIFIED:
+    minutes = _deviation(end)
+    if minutes is None:
         return _day_start_in_zone(day, end & 0xFF, zone)
     local = date(day >> 16, day >> 8 & 0xFF, day & 0xFF)
-    minutes = deviation - 0x10000 if deviation & 0x8000 else deviation
     seconds = (local.toordinal() - _UNIX_EPOCH_DAY) * _DAY_S
     return seconds + (-60 if wrong_sign else 60) * minutes
 
