@@ -48,6 +48,9 @@ SYSTEM_TITLE_OCTETS: Final = 8
 CIPHERING_OVERHEAD: Final = 32
 """Octets that ciphering may add to an APDU: tag, title, lengths, control, counter, tag of GCM."""
 
+LAYERS_OVERHEAD: Final = 576
+"""Octets that general-ciphering with an agreed key and a signature may add to that (P-384)."""
+
 BLOCK_OVERHEAD: Final = 13
 """Octets of a request or response around a data block's raw octets."""
 

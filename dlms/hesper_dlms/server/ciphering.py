@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TypeAlias, TypeGuard
 
 from hesper_dlms.apdu import Ciphered, GeneralCiphering, GeneralSigning, IdentifiedKey
+from hesper_dlms.association import CIPHERING_OVERHEAD, LAYERS_OVERHEAD
 from hesper_dlms.errors import SecurityError
 from hesper_dlms.security import ReceivedCounters, SecurityContext, SecuritySettings
 from hesper_dlms.security.protection import Protection
@@ -56,6 +57,12 @@ class ServerCiphering:
         self._dedicated: ReceivedCounters = {}
         self._protection: Protection | None = None
 
+    @property
+    def overhead(self) -> int:
+        """Octets that protecting may add to an answer, as far as this association shows."""
+        layers = self._protection is not None or self._settings.signed
+        return CIPHERING_OVERHEAD + (LAYERS_OVERHEAD if layers else 0)
+
     def use_dedicated_key(self, key: bytes) -> None:
         """Accept the key that the client sent in its InitiateRequest; LocalError if malformed."""
         self._settings = replace(self._settings, dedicated_key=key)
@@ -89,8 +96,9 @@ class ServerCiphering:
         )
 
     def _context(self, request: Protected) -> SecurityContext:
-        simple = isinstance(request, Ciphered)
-        form = not simple or request.system_title is not None, simple and request.dedicated
+        form = (True, False)
+        if isinstance(request, Ciphered):
+            form = request.system_title is not None, request.dedicated
         context = self._contexts.get(form)
         if context is None:
             context = self._contexts[form] = SecurityContext(

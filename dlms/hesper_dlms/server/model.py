@@ -19,8 +19,22 @@ from hesper_dlms.apdu import (
     CosemMethod,
 )
 from hesper_dlms.association import Authentication, Referencing
-from hesper_dlms.security import ReceivedCounters, SecuritySettings
+from hesper_dlms.security import (
+    TRANSACTION_NAMES,
+    Authority,
+    HlsFunction,
+    PeerKeys,
+    ReceivedCounters,
+    SecuritySettings,
+)
 from hesper_dlms.short_names import ShortNames
+
+_NOBODY = PeerKeys()
+_WITH_TITLES = (
+    Authentication.HIGH_GMAC,
+    Authentication.HIGH_SHA256,
+    Authentication.HIGH_ECDSA,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +44,30 @@ class ClientRole:
     Args:
         authentication: The one mechanism that is accepted.
         ciphered: Whether its APDUs must be authenticated and encrypted with the global keys.
-        password: The LLS secret.
+        password: The secret of LLS, and of HLS with MD5, SHA-1, SHA-256 or a manufacturer's own.
         referencing: Whether attributes are named by logical or by short names; the latter needs
             objects that are `ShortNamed`.
+        policy: What its APDUs need at least, if that differs from the meter's.
+        signed: Whether they must be signed, too.
+        peer: Its public keys.
+        authority: Who vouches for its public keys instead, by the certificate in its AARQ.
+        hls_function: A manufacturer's own mechanism (2).
     """
 
     authentication: Authentication = Authentication.NONE
     ciphered: bool = False
     password: bytes = field(default=b"", repr=False)
     referencing: Referencing = Referencing.LOGICAL_NAME
+    policy: int | None = None
+    signed: bool = False
+    peer: PeerKeys = _NOBODY
+    authority: Authority | None = field(default=None, repr=False)
+    hls_function: HlsFunction | None = field(default=None, repr=False)
+
+    @property
+    def needs_titles(self) -> bool:
+        """Whether both sides must give their system titles."""
+        return self.ciphered or self.authentication in _WITH_TITLES
 
 
 class CosemServer(Protocol):
@@ -166,4 +195,7 @@ class LogicalServer:
     @property
     def last_received_counter(self) -> int:
         """The highest counter taken from any client: what object 0.0.43.1.x.255 shows."""
-        return max(self.received_counters.values(), default=0)
+        counters = self.received_counters.items()
+        return max(
+            (last for name, last in counters if not name.startswith(TRANSACTION_NAMES)), default=0
+        )

@@ -13,21 +13,22 @@ ciphered the way its request was (service-specific or general).
 
 from __future__ import annotations
 
-import hmac
 from enum import Enum, auto
 
 from hesper_dlms import apdu, axdr
 from hesper_dlms.apdu import aare, error
-from hesper_dlms.association import (
-    CIPHERING_OVERHEAD,
-    SYSTEM_TITLE_OCTETS,
-    Authentication,
-    Referencing,
-)
+from hesper_dlms.apdu.ciphered import LAYER_TAGS
+from hesper_dlms.association import CIPHERING_OVERHEAD, LAYERS_OVERHEAD, Referencing
 from hesper_dlms.errors import DecodeError, LocalError, SecurityError
-from hesper_dlms.security import check_challenge, new_challenge
+from hesper_dlms.security import Handshake
+from hesper_dlms.server.authentication import Rejected, authenticate
 from hesper_dlms.server.blocks import GeneralBlocks
-from hesper_dlms.server.ciphering import ReplayedCounter, ServerCiphering
+from hesper_dlms.server.ciphering import (
+    PROTECTED,
+    Protected,
+    ReplayedCounter,
+    ServerCiphering,
+)
 from hesper_dlms.server.hls_reply import HlsReply, hls_reply
 from hesper_dlms.server.model import ClientRole, LogicalServer, ShortNamed
 from hesper_dlms.server.services import Services
@@ -36,6 +37,10 @@ from hesper_dlms.server.short_names import ShortNameServices
 _NEVER_CIPHERED = (aare.AARE, error.EXCEPTION_RESPONSE)
 _SMALLEST_PDU = 64
 _LARGEST_PDU = 0xFFFF
+_VAA_NAMES = {
+    Referencing.LOGICAL_NAME: apdu.initiate.VAA_LOGICAL_NAMES,
+    Referencing.SHORT_NAME: apdu.initiate.VAA_SHORT_NAMES,
+}
 
 
 class State(Enum):
@@ -44,14 +49,6 @@ class State(Enum):
     IDLE = auto()
     CHALLENGED = auto()
     ASSOCIATED = auto()
-
-
-class _Rejected(Exception):
-    """The AARQ cannot be accepted; `diagnostic` says why."""
-
-    def __init__(self, diagnostic: int) -> None:
-        super().__init__(diagnostic)
-        self.diagnostic = diagnostic
 
 
 class Session:
@@ -66,10 +63,9 @@ class Session:
         "_blocks",
         "_ciphering",
         "_client",
-        "_ctos",
+        "_handshake",
         "_server",
         "_services",
-        "_stoc",
         "state",
     )
 
@@ -83,8 +79,7 @@ class Session:
         self._ciphering: ServerCiphering | None = None
         self._services: Services | ShortNameServices | None = None
         self._blocks: GeneralBlocks | None = None
-        self._ctos = b""
-        self._stoc = b""
+        self._handshake: Handshake | None = None
 
     def answer(self, octets: bytes) -> bytes | None:
         """Return the APDU that answers a client's; None for what needs no answer."""
@@ -100,6 +95,8 @@ class Session:
     def _checked(self, octets: bytes) -> bytes | None:
         # Some clients (Gurux for Java) fill our largest APDU before they cipher it.
         longest = self._server.max_pdu + CIPHERING_OVERHEAD
+        if octets[:1] and octets[0] in LAYER_TAGS:
+            longest += LAYERS_OVERHEAD
         if len(octets) > longest and octets[0] != apdu.aarq.AARQ:
             return _refusal(error.SERVICE_NOT_ALLOWED, error.PDU_TOO_LONG)
         try:
@@ -128,14 +125,14 @@ class Session:
         if isinstance(request, apdu.Rlrq):
             self._reset()
             return apdu.Rlre().to_octets()
-        if not isinstance(request, apdu.Ciphered):
-            if self._ciphering is not None and self._ciphering.required:
+        if not isinstance(request, PROTECTED):
+            if self._ciphering is not None:
                 raise SecurityError("a plain request in a ciphered association")
             served = self._serve(request)
             return self._server.leaving(served) if served else served
         if self._ciphering is None:
             raise SecurityError("a ciphered request outside a ciphered association")
-        plain = self._serve(apdu.parse(self._ciphering.unprotect(request)))
+        plain = self._serve(apdu.parse(self._ciphering.unprotect(request, octets)))
         plain = self._server.leaving(plain) if plain else plain
         if not plain or plain[0] == error.EXCEPTION_RESPONSE or self._ciphering is None:
             return plain
@@ -156,25 +153,31 @@ class Session:
     def _associate(self, request: apdu.Aarq) -> bytes:
         self._reset()
         try:
-            role = self._authenticate(request)
-            initiate = self._initiate(request)
-        except _Rejected as rejected:
-            self._reset()
+            client = authenticate(self._server, self._client, request)
+            self._ciphering, self._handshake = client.ciphering, client.handshake
+            asked, initiate = self._initiate(request)
+        except Rejected as rejected:
             return apdu.Aare(
                 request.application_context, aare.REJECTED_PERMANENT, rejected.diagnostic
             ).to_octets()
         except (SecurityError, DecodeError):
             self._reset()
             raise
+        role = client.role
         size = initiate.max_receive_pdu_size or _LARGEST_PDU
         if size < _SMALLEST_PDU or initiate.dlms_version < apdu.initiate.DLMS_VERSION:
             self._reset()
             return self._reject_initiate(request, 3 if size < _SMALLEST_PDU else 1)
-        limit = size - CIPHERING_OVERHEAD if role.ciphered else size
+        limit = size - client.ciphering.overhead if client.ciphering else size
         conformance = self._begin_services(role, limit, initiate.conformance)
         if conformance & apdu.Conformance.GENERAL_BLOCK_TRANSFER:
             self._blocks = GeneralBlocks(size, self._server.block_window)
-        return self._accept(request, role, conformance)
+        granted = apdu.InitiateResponse(
+            conformance, self._server.max_pdu, vaa_name=_VAA_NAMES[role.referencing]
+        ).to_octets()
+        if self._ciphering is not None and asked is not None:
+            granted = self._ciphering.protect(granted, asked)
+        return self._accept(request, role, granted)
 
     def _begin_services(
         self, role: ClientRole, limit: int, proposed: apdu.Conformance
@@ -190,67 +193,32 @@ class Session:
             self._services = Services(objects, self._client, limit, granted)
         return granted
 
-    def _authenticate(self, request: apdu.Aarq) -> ClientRole:
-        """Check everything but the user-information; raises _Rejected."""
-        role = self._server.objects.clients.get(self._client)
-        if role is None:
-            raise _Rejected(aare.NO_REASON_GIVEN)
-        wanted = apdu.ApplicationContext.of(role.referencing, role.ciphered)
-        if request.application_context != wanted:
-            raise _Rejected(aare.CONTEXT_NOT_SUPPORTED)
-        if request.mechanism != role.authentication:
-            known = request.mechanism == Authentication.NONE
-            raise _Rejected(aare.MECHANISM_REQUIRED if known else aare.MECHANISM_NOT_RECOGNISED)
-        value = request.authentication_value or b""
-        if role.authentication is Authentication.LOW and not hmac.compare_digest(
-            value, role.password
-        ):
-            raise _Rejected(aare.AUTHENTICATION_FAILURE)
-        if role.ciphered or role.authentication is Authentication.HIGH_GMAC:
-            self._begin_security(request, role)
-        if role.authentication is Authentication.HIGH_GMAC:
-            self._stoc = new_challenge()
-            self._ctos = check_challenge(self._stoc, request.authentication_value)
-        return role
-
-    def _begin_security(self, request: apdu.Aarq, role: ClientRole) -> None:
-        title, settings = request.system_title, self._server.objects.security
-        if settings is None or title is None or len(title) != SYSTEM_TITLE_OCTETS:
-            raise _Rejected(aare.NO_REASON_GIVEN)
-        self._ciphering = ServerCiphering(self._server, settings, title, role.ciphered)
-
-    def _initiate(self, request: apdu.Aarq) -> apdu.InitiateRequest:
+    def _initiate(self, request: apdu.Aarq) -> tuple[Protected | None, apdu.InitiateRequest]:
+        """Return the InitiateRequest, and how it was protected."""
         octets = request.user_information
-        if self._ciphering is not None and self._ciphering.required:
-            octets = self._ciphering.unprotect(apdu.Ciphered.from_octets(octets))
-        initiate = apdu.InitiateRequest.from_octets(octets)
-        if initiate.dedicated_key is not None and self._ciphering is not None:
+        if self._ciphering is None:
+            return None, apdu.InitiateRequest.from_octets(octets)
+        asked = apdu.parse(octets)
+        if not isinstance(asked, PROTECTED):
+            raise SecurityError("a plain InitiateRequest in a ciphered association")
+        initiate = apdu.InitiateRequest.from_octets(self._ciphering.unprotect(asked, octets))
+        if initiate.dedicated_key is not None:
             self._ciphering.use_dedicated_key(initiate.dedicated_key)
-        return initiate
+        return asked, initiate
 
-    def _accept(self, request: apdu.Aarq, role: ClientRole, conformance: apdu.Conformance) -> bytes:
-        short = role.referencing is Referencing.SHORT_NAME
-        granted = apdu.InitiateResponse(
-            conformance,
-            self._server.max_pdu,
-            vaa_name=apdu.initiate.VAA_SHORT_NAMES if short else apdu.initiate.VAA_LOGICAL_NAMES,
-        ).to_octets()
-        title = None
-        if self._ciphering is not None:
-            title = self._server.objects.system_title
-            if self._ciphering.required:
-                asked = apdu.Ciphered.from_octets(request.user_information)
-                granted = self._ciphering.protect(granted, asked)
-        hls = role.authentication is Authentication.HIGH_GMAC
-        self.state = State.CHALLENGED if hls else State.ASSOCIATED
+    def _accept(self, request: apdu.Aarq, role: ClientRole, granted: bytes) -> bytes:
+        handshake, security = self._handshake, self._server.objects.security
+        self.state = State.ASSOCIATED if handshake is None else State.CHALLENGED
+        titled = request.system_title is not None and security is not None
         return apdu.Aare(
             request.application_context,
             aare.ACCEPTED,
-            aare.AUTHENTICATION_REQUIRED if hls else 0,
+            0 if handshake is None else aare.AUTHENTICATION_REQUIRED,
             granted,
             role.authentication,
-            self._stoc if hls else None,
-            title,
+            None if handshake is None else handshake.ours,
+            self._server.objects.system_title if titled or role.needs_titles else None,
+            certificate=None if security is None or handshake is None else security.certificate,
         ).to_octets()
 
     @staticmethod
@@ -264,15 +232,16 @@ class Session:
         ).to_octets()
 
     def _reply_to_hls(self, reply: HlsReply) -> bytes:
-        ciphering = self._ciphering
-        if ciphering is None or reply.proof is None:
+        if self._handshake is None or reply.proof is None:
             raise SecurityError("HLS without its parameters")
-        if not ciphering.challenge_met(axdr.decode(reply.proof).as_octets(), self._stoc):
+        try:
+            self._handshake.check(axdr.decode(reply.proof).as_octets())
+        except SecurityError:
             self._reset()
             return reply.answer(apdu.ActionResult.READ_WRITE_DENIED)
         self.state = State.ASSOCIATED
-        ours = axdr.octet_string(ciphering.meet_challenge(self._ctos))
-        return reply.answer(axdr.encode(ours))
+        proof = self._handshake.prove(self._server.next_counter)
+        return reply.answer(axdr.encode(axdr.octet_string(proof)))
 
 
 def _refusal(state_error: int, service_error: int) -> bytes:
