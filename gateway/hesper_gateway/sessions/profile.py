@@ -1,8 +1,8 @@
 """Reading a profile generic (IEC 62056-6-2, class 7) from the last stored capture to now.
 
-The capture objects (attribute 3) and the period (attribute 4) are read from the meter at every
-visit, in the association that reads the buffer, so that a meter that was set up anew is never
-decoded by its old columns.
+The capture objects (attribute 3), the period (attribute 4) and the order of the rows (attribute 5)
+are read from the meter at every visit, in the association that reads the buffer, so that a meter
+that was set up anew is never decoded by its old columns.
 """
 
 import logging
@@ -16,7 +16,7 @@ from hesper_dlms.apdu.descriptors import read_capture_object
 from hesper_dlms.axdr import Data
 from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import DecodeError, ServiceError
-from hesper_dlms.profile import ProfileColumns, decode_buffer
+from hesper_dlms.profile import BufferRules, ProfileColumns, decode_buffer
 
 from hesper_gateway.errors import Hop, MeterDistrusted, MeterRefused
 from hesper_gateway.sessions.association import Association
@@ -28,7 +28,7 @@ from hesper_gateway.sessions.windows import Stretch, Windows
 log = logging.getLogger(__name__)
 
 PROFILE_CLASS = 7
-_BUFFER, _CAPTURE_OBJECTS, _CAPTURE_PERIOD = 2, 3, 4
+_BUFFER, _CAPTURE_OBJECTS, _CAPTURE_PERIOD, _SORT_METHOD = 2, 3, 4, 5
 _LONGEST_PERIOD_S = 366 * 86400
 _UNTIMED_WINDOW_S = 30 * 86400
 
@@ -40,6 +40,7 @@ class Shape:
     profile: bytes
     columns: tuple[CosemAttribute, ...]
     capture_period_s: int
+    newest_first: bool = False
 
     @property
     def clock_column(self) -> int | None:
@@ -71,16 +72,14 @@ class Rows:
 
 
 async def read_shape(association: Association, profile: bytes) -> Shape:
-    """Read capture objects and capture period.
+    """Read capture objects, capture period and order.
 
     Raises:
         MeterFailed: they cannot be read, or the profile captures no clock.
     """
-    objects, period = await association.get_each(
-        [
-            CosemAttribute(PROFILE_CLASS, profile, _CAPTURE_OBJECTS),
-            CosemAttribute(PROFILE_CLASS, profile, _CAPTURE_PERIOD),
-        ]
+    numbers = (_CAPTURE_OBJECTS, _CAPTURE_PERIOD, _SORT_METHOD)
+    objects, period, order = await association.get_each(
+        [CosemAttribute(PROFILE_CLASS, profile, number) for number in numbers]
     )
     try:
         columns = tuple(read_capture_object(item)[0] for item in _given(objects).as_items())
@@ -91,7 +90,7 @@ async def read_shape(association: Association, profile: bytes) -> Shape:
         raise MeterRefused(f"capture objects: {error}", Hop.APPLICATION) from error
     if not 0 <= period_s <= _LONGEST_PERIOD_S:
         raise MeterDistrusted(f"a capture period of {period_s} s")
-    shape = Shape(profile, columns, period_s)
+    shape = Shape(profile, columns, period_s, _is_newest_first(order))
     if shape.clock_column is None:
         raise MeterDistrusted("the profile captures no clock")
     return shape
@@ -99,6 +98,8 @@ async def read_shape(association: Association, profile: bytes) -> Shape:
 
 async def read_oldest(association: Association, shape: Shape, policy: ClockPolicy) -> int | None:
     """Return when the oldest row was captured; None when the meter cannot be asked that way."""
+    if shape.newest_first:
+        return None  # entry 1 is the newest, and which is the last nobody knows
     try:
         octets = await association.get_octets(_buffer_of(shape), EntrySelector(1, 1))
         rows = decode(octets, shape, policy)
@@ -145,7 +146,9 @@ def decode(octets: bytes, shape: Shape, policy: ClockPolicy) -> Rows:
         MeterDistrusted: the octets are not what the capture objects promise.
     """
     try:
-        found = decode_buffer(octets, shape.capture_period_s, shape.clock_column or 0, policy.zone)
+        rules = BufferRules(wrong_sign=policy.wrong_sign, newest_first=shape.newest_first)
+        clock = shape.clock_column or 0
+        found = decode_buffer(octets, shape.capture_period_s, clock, policy.zone, rules)
     except DecodeError as error:
         raise MeterDistrusted(f"profile buffer: {error}") from error
     if found.undated:
@@ -181,6 +184,14 @@ def section(
         values=[values for _, values in told],
     )
     return Section(shape.profile, int(received_at), tuple(q for q, _ in told), [row])
+
+
+def _is_newest_first(order: Data | ServiceError) -> bool:
+    """Return what the sort method says; a meter that does not tell it has its oldest row first."""
+    try:
+        return BufferRules.of_sort_method(_given(order).as_int()).newest_first
+    except (DecodeError, ServiceError):
+        return False
 
 
 def _given(value: Data | ServiceError) -> Data:

@@ -146,6 +146,8 @@ class BenchMeter:
             return axdr.array(*(capture_object(each) for each in objects))
         if what == 4:
             return axdr.double_long_unsigned(period_s)
+        if what == 5:
+            return axdr.enum(1)
         self.before_buffer()
         chosen = self._chosen(rows, selection)
         return axdr.array(
