@@ -82,7 +82,7 @@ def _serving(settings: fleet.FleetSettings, folder: Path) -> Iterator[dict[str, 
     """Serve the fleet in a process of its own; yields its ready line."""
     path = folder / "fleet.toml"
     path.write_text(settings.to_toml(), encoding="utf-8")
-    command = [sys.executable, "-m", "hesper_sim", "serve", "--fleet", str(path)]
+    command = [sys.executable, "-m", "hesper_sim", "serve", "--json", "--fleet", str(path)]
     options = ["--state", str(folder / "state"), "--history-days", str(_HISTORY_DAYS)]
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -1,4 +1,5 @@
-"""A client for each of thousands of meters, in a process of its own: it must not slow the fleet down.
+"""A client for each of thousands of meters, in a process of its own so that it slows no meter down.
+
 
 Reads its task as JSON on stdin, associates with every meter over a connection of its own (reading
 client, LLS) and says `ready`. At `go` it asks every meter for one register, takes every answer,
