@@ -230,7 +230,7 @@ class SecurityContext:
         """Check a received APDU that is already taken apart; see `open`."""
         opened = self.decipher(ciphered)
         if opened.apdu[0] in LAYER_TAGS or self.settings.signed:
-            return self.layers.open_inside(opened)
+            return self.layers.open_inside(opened, ciphered)
         return opened
 
     def decipher(self, ciphered: Ciphered) -> Opened:
@@ -301,6 +301,10 @@ class SecurityContext:
         if number <= self._received.get(name, -1):
             raise SecurityError(f"invocation counter {number} was seen before (replay)")
         self._received[name] = number
+
+    def note_number(self, name: bytes, number: int) -> None:
+        """Take a number that is known to be fresh; only higher ones are taken after it."""
+        self._received[name] = max(number, self._received.get(name, -1))
 
     @staticmethod
     def _check_service(ciphered: Ciphered, apdu: bytes) -> None:

@@ -37,9 +37,9 @@ class _Found:
 
     __slots__ = ("header", "lasting", "length_signed", "opened", "outer", "protection", "signer")
 
-    def __init__(self, opened: Opened | None) -> None:
-        self.opened = opened
-        self.protection = Protection(Form.GENERAL)
+    def __init__(self) -> None:
+        self.opened: Opened | None = None
+        self.protection = Protection()
         self.signer: bytes | None = None
         self.length_signed = True
         self.outer = False
@@ -56,6 +56,8 @@ class Layers:
 
     def protect(self, apdu: bytes, counter: int, protection: Protection) -> bytes:
         """Return `apdu` protected; LocalError when a key for it is missing."""
+        if protection.dedicated and apdu[:1] in _INITIATE:
+            protection = replace(protection, dedicated=False)  # it brings the dedicated key
         ours, theirs = self._context.system_title, self._context.peer_system_title
         transaction_id = protection.transaction_id or counter.to_bytes(_ORDERED_OCTETS, "big")
         header = GeneralHeader(transaction_id, ours, theirs or b"")
@@ -89,7 +91,7 @@ class Layers:
     def _cipher_simply(self, apdu: bytes, counter: int, protection: Protection) -> bytes:
         context, settings = self._context, self._context.settings
         control = self._control(protection)
-        dedicated = protection.dedicated and apdu[:1] not in _INITIATE
+        dedicated = protection.dedicated
         key = settings.dedicated_key if dedicated else settings.encryption_key
         if protection.broadcast:
             key, control = settings.broadcast_key, control | BROADCAST_KEY
@@ -125,11 +127,13 @@ class Layers:
 
     def open(self, octets: bytes) -> Opened:
         """Take the layers off a received APDU; see `SecurityContext.open`."""
-        return self._peel(octets, _Found(None))
+        return self._peel(octets, _Found())
 
-    def open_inside(self, opened: Opened) -> Opened:
+    def open_inside(self, opened: Opened, ciphered: Ciphered) -> Opened:
         """Take off what is inside an APDU that was deciphered already."""
-        return self._peel(opened.apdu, _Found(opened))
+        found = _Found()
+        found.opened, found.protection = opened, _form_of(ciphered)
+        return self._peel(opened.apdu, found)
 
     def _peel(self, octets: bytes, found: _Found) -> Opened:
         while octets and (octets[0] in _LAYERS or octets[0] in TAGS):
@@ -142,9 +146,8 @@ class Layers:
                 found.opened = self._decipher(GeneralCiphering.from_octets(octets), found)
             else:
                 ciphered = Ciphered.from_octets(octets)
-                form = Form.SERVICE_SPECIFIC if ciphered.system_title is None else Form.GENERAL
-                found.protection = Protection(form, dedicated=ciphered.dedicated)
                 found.opened = self._context.decipher(ciphered)
+                found.protection = _form_of(ciphered)
             octets = found.opened.apdu
         return self._judge(octets, found)
 
@@ -214,16 +217,23 @@ class Layers:
     def _check_transaction(self, header: GeneralHeader, lasting: bytes) -> None:
         transaction_id, awaited = header.transaction_id, self._awaited
         self._awaited = None
-        if awaited is not None and transaction_id == awaited:
-            return
         if not 0 < len(transaction_id) <= _ORDERED_OCTETS:
             raise SecurityError("a transaction-id that cannot be told from a replayed one")
         name = TRANSACTION_NAMES + header.originator + lasting
-        self._context.check_number(name, int.from_bytes(transaction_id, "big"))
+        number = int.from_bytes(transaction_id, "big")
+        if transaction_id == awaited:
+            self._context.note_number(name, number)
+        else:
+            self._context.check_number(name, number)
 
 
 _INITIATE = (bytes((INITIATE_REQUEST,)), bytes((INITIATE_RESPONSE,)))
 _LAYERS = (GENERAL_SIGNING, GENERAL_CIPHERING)
+
+
+def _form_of(ciphered: Ciphered) -> Protection:
+    form = Form.SERVICE_SPECIFIC if ciphered.system_title is None else Form.GENERAL
+    return Protection(form, dedicated=ciphered.dedicated)
 
 
 def _answering(found: _Found) -> Protection:
