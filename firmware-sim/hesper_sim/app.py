@@ -7,29 +7,36 @@ line says where.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
-import sys
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from hesper_sim import capture, memory
+from hesper_sim import capture, credentials, memory, schedule
+from hesper_sim.conductor import Conductor
 from hesper_sim.control import Control
 from hesper_sim.district import District
 from hesper_sim.fleet import Access, Fleet, LinePlan
+from hesper_sim.hdlc_tcp import HdlcPort
 from hesper_sim.journal import read
 from hesper_sim.pty_port import PtyPort
 from hesper_sim.replay import Replay
+from hesper_sim.scenario import Scenario
 from hesper_sim.serial_line import SerialLine
 from hesper_sim.served import MeterServer
 from hesper_sim.tcp import OwnPort, SharedPort, dial
+from hesper_sim.udp import DatagramPort
 
+Port = Callable[[MeterServer], asyncio.Protocol]
+"""Makes the end of a connection to one meter."""
 CONTROL_NAME: Final = "control.sock"
 _BACKLOG: Final = 512
+_MOST_TOLD: Final = 100
+_ATTEND_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,7 @@ class Options:
     state: Path
     capture_period_s: int = 900
     history_days: int = 30
+    scenario: Scenario | None = None
 
 
 class Simulator:
@@ -51,10 +59,13 @@ class Simulator:
         self.ports: dict[str, str] = {}
         self.serial_lines: dict[str, SerialLine] = {}
         self.replays: list[Replay] = []
+        self.conductor: Conductor | None = None
         self._stack = stack
+        loop = asyncio.get_running_loop()
         self.district: District = memory.wake(
             fleet, options.state, options.capture_period_s, options.history_days, time.time
         )
+        self.district.later = loop.call_later
         stack.callback(self.district.close)
         self.servers = {
             serial: MeterServer(self.district, meter)
@@ -69,14 +80,23 @@ class Simulator:
             elif line.access is Access.SHARED:
                 await self._listen_shared(line)
             elif line.access is Access.RS485:
-                self._open_serial(line)
+                self._open_serial(line, Access.RS485)
+            elif line.access is Access.HDLC_TCP:
+                await self._listen_own(line, HdlcPort)
+            elif line.access is Access.UDP:
+                await self._listen_udp(line)
         if self.fleet.settings.push:
             self._open_pushes()
+        if self.options.scenario is not None:
+            self.conductor = Conductor(self.options.scenario, self.district, self.serial_lines)
         await self._open_control()
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Start the clock, the calls and the replays."""
         group.create_task(latch_for_ever(self.district), name="latch")
+        group.create_task(attend_for_ever(self.district), name="attend")
+        if self.conductor is not None:
+            group.create_task(self.conductor.run(), name="scenario")
         settings = self.fleet.settings
         if settings.dial_in_port:
             for server in self._behind(Access.DIAL_IN):
@@ -97,18 +117,40 @@ class Simulator:
             "serial": self.ports.get("rs485"),
             "ports": self.ports,
             "control": str(self.options.state / CONTROL_NAME),
+            "fleet": [
+                credentials.summary(self.district, server.meter)
+                | {"reach": self._reach(server.meter.plan.line)}
+                for server in self._told()
+            ],
         }
+
+    def _told(self) -> list[MeterServer]:
+        return list(self.servers.values())[:_MOST_TOLD]
+
+    def _reach(self, line: str) -> str:
+        return self.listeners.get(line) or self.ports.get(line) or line
 
     def _behind(self, access: Access) -> list[MeterServer]:
         return [server for server in self.servers.values() if server.meter.plan.access is access]
 
-    async def _listen_own(self, line: LinePlan) -> None:
-        plan = next(self.fleet.on_line(line.name))
-        server = self.servers[plan.serial]
+    async def _listen_own(self, line: LinePlan, port: Port = OwnPort) -> None:
+        server = self._only_server(line)
         listener = await asyncio.get_running_loop().create_server(
-            lambda: OwnPort(server), line.host, line.port, backlog=_BACKLOG
+            lambda: port(server), line.host, line.port, backlog=_BACKLOG
         )
         self._keep(line, listener)
+
+    async def _listen_udp(self, line: LinePlan) -> None:
+        server = self._only_server(line)
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: DatagramPort(server), (line.host, line.port)
+        )
+        self._stack.callback(transport.close)
+        host, port = transport.get_extra_info("sockname")[:2]
+        self.listeners[line.name] = f"{host}:{port}"
+
+    def _only_server(self, line: LinePlan) -> MeterServer:
+        return self.servers[next(self.fleet.on_line(line.name)).serial]
 
     async def _listen_shared(self, line: LinePlan) -> None:
         servers = {
@@ -124,9 +166,9 @@ class Simulator:
         host, port = listener.sockets[0].getsockname()[:2]
         self.listeners[line.name] = f"{host}:{port}"
 
-    def _open_serial(self, line: LinePlan) -> None:
+    def _open_serial(self, line: LinePlan, access: Access) -> None:
         port = self._open_port(line.path_name, hold_open=True)
-        serial_line = SerialLine(port, self._behind(Access.RS485))
+        serial_line = SerialLine(port, self._behind(access))
         serial_line.start()
         self.serial_lines[line.name] = serial_line
 
@@ -148,7 +190,7 @@ class Simulator:
     async def _open_control(self) -> None:
         path = self.options.state / CONTROL_NAME
         path.unlink(missing_ok=True)
-        control = Control(self.district, self.serial_lines)
+        control = Control(self.district, self.serial_lines, self.conductor)
         server = await asyncio.start_unix_server(control.serve, path)
         path.chmod(0o600)
         self._stack.callback(path.unlink, missing_ok=True)
@@ -168,8 +210,15 @@ async def latch_for_ever(district: District) -> None:
             last = due[-1]
 
 
-async def serve(fleet: Fleet, options: Options) -> None:
-    """Run a fleet until the process is asked to stop."""
+async def attend_for_ever(district: District) -> None:
+    """Let meters do what is due by their own schedules."""
+    while True:
+        await asyncio.sleep(_ATTEND_S)
+        schedule.attend(district)
+
+
+async def serve(fleet: Fleet, options: Options, announce: Callable[[dict[str, Any]], None]) -> None:
+    """Run a fleet until the process is asked to stop; `announce` gets the ready line."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -179,8 +228,7 @@ async def serve(fleet: Fleet, options: Options) -> None:
         await simulator.open()
         async with asyncio.TaskGroup() as group:
             running = group.create_task(_run(simulator), name="simulator")
-            sys.stdout.write(json.dumps(simulator.ready()) + "\n")
-            sys.stdout.flush()
+            announce(simulator.ready())
             await stopped.wait()
             running.cancel()
 

@@ -5,6 +5,9 @@ A UNIX socket, one JSON object per line in, one per line out, always with `ok`:
     {"op": "status"}
     {"op": "fault", "meter": SERIAL, "fault": NAME, "seconds": 60}   `line` instead of `meter`
     {"op": "clear", "meter": SERIAL, "fault": NAME}                  for a fault of a line
+    {"op": "faults"}                 what is broken now, and what the scenario brings next
+    {"op": "keys", "meter": SERIAL}  identity and keys as they are now, of all without `meter`
+    {"op": "button", "meter": SERIAL}                  a hand presses the button at the meter
     {"op": "stop_latching"}, {"op": "start_latching"}
 
 A fault ends by itself after `seconds`; asked for again, it is prolonged.
@@ -19,11 +22,13 @@ from typing import Any, Final
 
 import msgspec
 
-from hesper_sim import faults
+from hesper_sim import credentials, faults
+from hesper_sim.conductor import Conductor
 from hesper_sim.district import District
 from hesper_sim.errors import FleetError
 from hesper_sim.faults import LINE_FAULTS, Fault
 from hesper_sim.serial_line import SerialLine
+from hesper_sim.switching_objects import push_button
 
 DEFAULT_SECONDS: Final = 60.0
 _LINE_LIMIT: Final = 65_536
@@ -37,6 +42,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     line: str | None = None
     fault: str | None = None
     seconds: float = DEFAULT_SECONDS
+    value: float | None = None
 
 
 class Control:
@@ -45,11 +51,18 @@ class Control:
     Args:
         district: The fleet.
         serial_lines: Lines that can be noisy, by name.
+        conductor: Plays the scenario, where there is one.
     """
 
-    def __init__(self, district: District, serial_lines: Mapping[str, SerialLine]) -> None:
+    def __init__(
+        self,
+        district: District,
+        serial_lines: Mapping[str, SerialLine],
+        conductor: Conductor | None = None,
+    ) -> None:
         self._district = district
         self._serial_lines = serial_lines
+        self._conductor = conductor
         self._ends: dict[tuple[str, Fault], asyncio.TimerHandle] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -98,6 +111,38 @@ class Control:
             ],
         }
 
+    def faults(self, _request: Request) -> dict[str, Any]:
+        """Return every fault that is there now, and what the scenario does."""
+        broken = (meter for meter in self._district.meters.values() if meter.faults)
+        return {
+            "now": self._district.clock(),
+            "meters": {meter.serial: dict(meter.faults) for meter in broken},
+            "lines": {
+                name: sorted(line.faults)
+                for name, line in self._serial_lines.items()
+                if line.faults
+            },
+            "scenario": [] if self._conductor is None else self._conductor.report(),
+        }
+
+    def keys(self, request: Request) -> dict[str, Any]:
+        """Return identity and keys of one meter or of all, and the head end's."""
+        chosen = (
+            list(self._district.meters.values())
+            if request.meter is None
+            else [self._district.meter(request.meter)]
+        )
+        return {
+            "meters": [credentials.of_meter(self._district, meter) for meter in chosen],
+            "head_end": credentials.of_head_end(self._district.fleet.settings),
+        }
+
+    def press_button(self, request: Request) -> dict[str, Any]:
+        """Press the button at a meter."""
+        meter = self._district.meter(request.meter or "")
+        moved = push_button(self._district, meter)
+        return {"moved": moved, "output": meter.output, "control": int(meter.control)}
+
     def begin_fault(self, request: Request) -> dict[str, Any]:
         """Let a fault begin and end after its time."""
         fault = faults.parse(request.fault or "")
@@ -144,7 +189,10 @@ class Control:
             (line.faults.add if begin else line.faults.discard)(fault)
             return request.line or request.meter or ""
         meter = self._district.meter(request.meter or "")
-        (self._district.begin if begin else self._district.end)(meter, fault)
+        if begin:
+            self._district.begin(meter, fault, request.value)
+        else:
+            self._district.end(meter, fault)
         return meter.serial
 
 
@@ -152,6 +200,9 @@ _OPERATIONS: Final[dict[str, Callable[[Control, Request], dict[str, Any]]]] = {
     "status": Control.status,
     "fault": Control.begin_fault,
     "clear": Control.end_fault,
+    "faults": Control.faults,
+    "keys": Control.keys,
+    "button": Control.press_button,
     "stop_latching": Control.stop_latching,
     "start_latching": Control.start_latching,
 }

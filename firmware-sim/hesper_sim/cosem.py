@@ -20,13 +20,14 @@ from hesper_dlms.association import Authentication
 from hesper_dlms.errors import ServiceError
 from hesper_dlms.security import SecuritySettings
 from hesper_dlms.server import ClientRole, LogicalServer
+from hesper_dlms.short_names import ShortNames
 
 from hesper_sim import key_change, roles
 from hesper_sim.cosem_object import REGISTER, CosemObject, refused
 from hesper_sim.district import District
 from hesper_sim.faults import Fault
 from hesper_sim.meter import Meter
-from hesper_sim.objects import OBJECTS, may_change, may_read
+from hesper_sim.objects import OBJECTS, base_names, may_change, may_read
 from hesper_sim.registers import REGISTERS
 from hesper_sim.roles import MANAGEMENT_CLIENT, PUBLIC_CLIENT, READING_CLIENT
 
@@ -59,8 +60,7 @@ class CosemMeter:
     @property
     def security(self) -> SecuritySettings:
         """The suite with this meter's global unicast keys, as they are now."""
-        keys = key_change.keys_of(self.district, self.meter)
-        return SecuritySettings(self.meter.plan.suite, keys.encryption or b"", keys.authentication)
+        return key_change.settings_of(self.district, self.meter)
 
     @property
     def clients(self) -> Mapping[int, ClientRole]:
@@ -71,6 +71,11 @@ class CosemMeter:
             return _NOBODY
         settings = self.district.fleet.settings
         return roles.of(self.meter.plan, settings.roles, settings.seed)
+
+    @property
+    def short_names(self) -> ShortNames:
+        """Base names of all objects, for clients that use them."""
+        return base_names()
 
     @property
     def last_received_counter(self) -> int:

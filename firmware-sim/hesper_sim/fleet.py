@@ -207,6 +207,38 @@ def load(path: Path) -> Fleet:
     return plan(settings)
 
 
+FIRST_PORT: Final = 4059
+"""The port that is registered for DLMS over TCP and UDP."""
+
+
+def starter(host: str = "127.0.0.1", port: int = FIRST_PORT) -> FleetSettings:
+    """Return a small fleet of every kind of access, on known ports from `port` on.
+
+    First the shared address, then six ports of their own (the last by short names), one of UDP and
+    three of HDLC over TCP. Every suite is behind every kind of address; every client role is there.
+    """
+    ports = range(port + 1, port + 11)
+    return FleetSettings(
+        tcp=6,
+        tcp_ports=tuple(ports[:6]),
+        shared=3,
+        shared_port=port,
+        dial_in=0,
+        rs485=3,
+        udp=1,
+        udp_ports=(ports[6],),
+        hdlc_tcp=3,
+        hdlc_ports=tuple(ports[7:]),
+        optical=1,
+        short_names=1,
+        suites=(0, 0, 1, 2),
+        roles=Roles.ALL,
+        host=host,
+        zone="Europe/Berlin",
+        push=False,
+    )
+
+
 def plan(settings: FleetSettings | None = None) -> Fleet:
     """Return the fleet of these settings, by default the demo's; FleetError if it cannot be."""
     settings = settings or FleetSettings()

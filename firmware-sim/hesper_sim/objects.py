@@ -9,6 +9,7 @@ from typing import Final
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import AccessSelection
 from hesper_dlms.association import ASSOCIATION_CLASS, Authentication
+from hesper_dlms.short_names import NamedObject, ShortNames
 
 from hesper_sim.clock_object import CLOCK_OBJECT
 from hesper_sim.communication_objects import COMMUNICATION
@@ -100,6 +101,27 @@ def _listed(each: CosemObject, manages: bool) -> axdr.Data:
 
 def _view(subject: Subject, _selection: AccessSelection | None) -> bytes:
     return _object_list(subject.clients[subject.client].authentication)
+
+
+@cache
+def base_names() -> ShortNames:
+    """Return the short names of all objects, the same in every meter.
+
+    Registers lie close together from 0x0400 on, other objects from 0x2000 on; two have the base
+    names that the standard gives them.
+    """
+    reserved: dict[bytes, int] = {obis.SAP_ASSIGNMENT: 0xFC00, obis.LOGICAL_DEVICE_NAME: 0xFD00}
+    others = [each for each in OBJECTS.values() if each.class_id != ASSOCIATION_CLASS]
+    placed = [
+        *((0x0400 + 0x40 * place, each) for place, each in enumerate(_registers())),
+        *((0x2000 + 0x100 * place, each) for place, each in enumerate(others)),
+    ]
+    return ShortNames(
+        NamedObject(
+            reserved.get(each.logical_name, base), each.class_id, each.version, each.logical_name
+        )
+        for base, each in placed
+    )
 
 
 ASSOCIATION: Final = CosemObject(

@@ -6,7 +6,7 @@
 and in fleets with `roles = "all"` also, each at the number of its mechanism:
 
      3  HLS MD5     4  HLS SHA-1    5  HLS GMAC, not ciphered
-     6  HLS SHA-256 7  HLS ECDSA (suites 1 and 2; P-256 in suite 0)
+     6  HLS SHA-256 7  HLS ECDSA (suites 1 and 2)
 
 LLS reads, HLS also writes and invokes, the public reads who the meter is.
 """
@@ -14,9 +14,10 @@ LLS reads, HLS also writes and invokes, the public reads who the meter is.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
-from hesper_dlms.association import Authentication
+from hesper_dlms.association import Authentication, Referencing
 from hesper_dlms.server import ClientRole
 
 from hesper_sim import secrets
@@ -45,10 +46,13 @@ def of(plan: MeterPlan, roles: Roles, seed: int) -> Mapping[int, ClientRole]:
         READING_CLIENT: ClientRole(Authentication.LOW, password=plan.password.encode()),
         MANAGEMENT_CLIENT: ClientRole(Authentication.HIGH_GMAC, ciphered=True),
     }
-    if roles is Roles.STANDARD:
-        return known
-    secret = hls_secret(seed, plan)
-    known |= {int(each): ClientRole(each, password=secret) for each in _SECRET_MECHANISMS}
-    known[int(Authentication.HIGH_GMAC)] = ClientRole(Authentication.HIGH_GMAC)
-    known[int(Authentication.HIGH_ECDSA)] = ClientRole(Authentication.HIGH_ECDSA)
+    if roles is Roles.ALL:
+        secret = hls_secret(seed, plan)
+        known |= {int(each): ClientRole(each, password=secret) for each in _SECRET_MECHANISMS}
+        known[int(Authentication.HIGH_GMAC)] = ClientRole(Authentication.HIGH_GMAC)
+        if plan.suite:
+            known[int(Authentication.HIGH_ECDSA)] = ClientRole(Authentication.HIGH_ECDSA)
+    if plan.short_names:
+        short = Referencing.SHORT_NAME
+        return {address: replace(role, referencing=short) for address, role in known.items()}
     return known

@@ -11,6 +11,9 @@ from typing import Final
 
 KEY_OCTETS: Final = {0: 16, 1: 16, 2: 32}
 """Octets of a symmetric key by security suite (Green Book, 9.2.3.7)."""
+KEY_PAIR_OCTETS: Final = {1: 32, 2: 48}
+HEAD_END: Final = "head end"
+"""Owner of the key pairs that every meter of a fleet knows as its client's."""
 _ORDER: Final = {
     1: 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
     2: int(
@@ -27,8 +30,8 @@ def symmetric(seed: int, serial: str, purpose: str, suite: int = 0) -> bytes:
     return hashlib.sha256(f"{seed}/{serial}/{purpose}".encode()).digest()[: KEY_OCTETS[suite]]
 
 
-def scalar(seed: int, owner: str, purpose: str, suite: int) -> int:
-    """Return the private scalar of a key pair on the suite's curve; suite 0 uses P-256."""
-    order = _ORDER[suite or 1]
+def private_key(seed: int, owner: str, purpose: str, suite: int) -> bytes:
+    """Return the number of a private key on the curve of suite 1 or 2, big-endian."""
     drawn = hashlib.shake_256(f"{seed}/{owner}/{purpose}/{suite}".encode()).digest(64)
-    return int.from_bytes(drawn, "big") % (order - 1) + 1
+    number = int.from_bytes(drawn, "big") % (_ORDER[suite] - 1) + 1
+    return number.to_bytes(KEY_PAIR_OCTETS[suite], "big")

@@ -88,7 +88,7 @@ class Site:
         planned = json.loads(plan.stdout)
         self.meters = planned["meters"]
         serving = self._start(
-            "hesper-sim", "serve", "--fleet", fleet, "--state", self.folder / "meters",
+            "hesper-sim", "serve", "--json", "--fleet", fleet, "--state", self.folder / "meters",
             "--capture-period", CAPTURE_PERIOD_S, "--history-days", 0,
         )  # fmt: skip
         assert serving.stdout is not None

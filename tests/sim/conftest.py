@@ -77,7 +77,15 @@ class Simulator:
     def start(self) -> None:
         fleet_file = self.folder / "fleet.toml"
         fleet_file.write_text(self.settings.to_toml())
-        command = [sys.executable, "-m", "hesper_sim", "serve", "--fleet", str(fleet_file)]
+        command = [
+            sys.executable,
+            "-m",
+            "hesper_sim",
+            "serve",
+            "--json",
+            "--fleet",
+            str(fleet_file),
+        ]
         command += ["--state", str(self.state), *self._arguments]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None

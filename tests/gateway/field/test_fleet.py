@@ -40,7 +40,7 @@ class Simulator:
     async def start(self) -> None:
         options = f"--capture-period {PERIOD_S} --history-days 0".split()
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "hesper_sim", "serve", "--state", self.state),
+            *(sys.executable, "-m", "hesper_sim", "serve", "--json", "--state", self.state),
             *("--fleet", self._file, *options),
             stdout=asyncio.subprocess.PIPE,
         )
