@@ -18,7 +18,7 @@ silent.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Protocol, TypeAlias, TypeVar
 
 Result = TypeVar("Result")
@@ -38,8 +38,12 @@ class ClientLink(Protocol):
         """Send an APDU and return the next one that comes."""
         ...
 
+    def request_all(self, apdus: Sequence[bytes]) -> Exchange[bytes]:
+        """Send APDUs in a row, which the meter takes without a word; return the next that comes."""
+        ...
+
     def receive(self) -> Exchange[bytes]:
-        """Return the next APDU that comes, sending nothing of our own."""
+        """Return the next APDU that comes, sending no APDU of our own."""
         ...
 
     def disconnect(self) -> Exchange[None]:

@@ -23,7 +23,8 @@ is answered in general blocks, until the response is whole.
 
 `BlockExchange` is one request and its response, from either side. Wrong blocks never become data: a
 repeated number must repeat its octets, a number ahead of its turn is not taken, an acknowledgement
-of what was never sent ends the exchange, as does a peer that takes turn after turn without moving.
+of what was never sent ends the exchange (only a first block may be careless about it), as does a
+peer that takes turn after turn without moving.
 """
 
 from __future__ import annotations
@@ -202,7 +203,8 @@ class BlockExchange:
         Raises:
             DecodeError: The exchange is broken; nothing of it may be believed.
         """
-        acknowledged = self._acknowledged(block.acknowledged)
+        beginning = block.number == 1 and not self._taken
+        acknowledged = self._acknowledged(block.acknowledged, lenient=beginning)
         self._peer_window = max(1, block.window)
         added = self._add(block)
         self._moved = self._moved or acknowledged or added
@@ -224,8 +226,8 @@ class BlockExchange:
         self._unacknowledged.append(block)
         return block
 
-    def _acknowledged(self, number: int) -> bool:
-        if number > self._number:
+    def _acknowledged(self, number: int, *, lenient: bool) -> bool:
+        if number > self._number and not lenient:
             raise DecodeError(f"block {number} was acknowledged and never sent")
         moved = False
         while self._unacknowledged and self._unacknowledged[0][0] <= number:

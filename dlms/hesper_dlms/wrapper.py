@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from hesper_dlms.errors import LinkError, LocalError
@@ -156,6 +157,10 @@ class WrapperLink:
     def request(self, apdu: bytes) -> Exchange[bytes]:
         """Send an APDU and return the one that answers."""
         return self._collect(wrap(self._client, self._server, apdu))
+
+    def request_all(self, apdus: Sequence[bytes]) -> Exchange[bytes]:
+        """Send APDUs in a row and return the first that comes back."""
+        return self._collect(b"".join(wrap(self._client, self._server, apdu) for apdu in apdus))
 
     def receive(self) -> Exchange[bytes]:
         """Wait for another APDU of the meter."""

@@ -6,8 +6,9 @@ from collections import deque
 from typing import NamedTuple
 
 from hesper_dlms import apdu
-from hesper_dlms.apdu import ciphered, notification
+from hesper_dlms.apdu import Conformance, ciphered, notification
 from hesper_dlms.association import CIPHERING_OVERHEAD
+from hesper_dlms.client.general_blocks import GeneralBlocks
 from hesper_dlms.client.settings import AssociationSettings
 from hesper_dlms.errors import DecodeError, LocalError, RemoteError, SecurityError
 from hesper_dlms.exchange import ClientLink, Exchange
@@ -37,11 +38,14 @@ class Channel:
 
     def __init__(self, link: ClientLink, settings: AssociationSettings) -> None:
         self.link = link
+        self._carrier: ClientLink | GeneralBlocks = link
         self.settings = settings
         self.security: SecurityContext | None = None
         self.protection: Protection | None = None
         self.meter_max_pdu = _UNLIMITED
+        self.granted = Conformance(0)
         self.invoke_id = 0
+        self.long_invoke_id = 0
         self._notifications: deque[Notification] = deque(maxlen=_NOTIFICATIONS_KEPT)
 
     @property
@@ -53,6 +57,34 @@ class Channel:
         protection = self.protection or self.security.settings.protection
         more = protection.overhead(self.security.settings.suite) if protection else 0
         return size - CIPHERING_OVERHEAD - more
+
+    def agree(self, granted: Conformance) -> None:
+        """Use what the meter granted, general block transfer among it; nothing before that."""
+        self.granted = granted
+        self._carrier = self.link
+        if granted & Conformance.GENERAL_BLOCK_TRANSFER:
+            size, window = self.meter_max_pdu or _UNLIMITED, self.settings.block_window
+            self._carrier = GeneralBlocks(self.link, size, window)
+
+    def blocks_for(self, own_blocks: Conformance) -> bool:
+        """Return whether a long request can leave: in blocks of its service, or general ones."""
+        return bool(self.granted & (own_blocks | Conformance.GENERAL_BLOCK_TRANSFER))
+
+    def takes(self, size: int, own_blocks: Conformance) -> bool:
+        """Return whether a plain request of `size` octets is to leave whole.
+
+        Raises:
+            LocalError: It is too long for the meter, which granted no blocks for it.
+        """
+        if size <= self.limit:
+            return True
+        if self.granted & own_blocks:
+            return False
+        if self.granted & Conformance.GENERAL_BLOCK_TRANSFER:
+            return True
+        raise LocalError(
+            f"a request of {size} octets, where the meter takes {self.limit} and granted no blocks"
+        )
 
     def begin_security(self, meter_title: bytes | None) -> None:
         """Cipher from now on; the meter's title may become known later."""
@@ -88,7 +120,7 @@ class Channel:
         """
         security = self.settings.security
         dedicated = security is not None and security.dedicated_key is not None
-        return self._answer(self.link.request(self.protect(plain, dedicated)))
+        return self._answer(self._carrier.request(self.protect(plain, dedicated)))
 
     def ask_plainly(self, plain: bytes) -> Exchange[apdu.Apdu]:
         """Send an association APDU, which is never ciphered as a whole."""
@@ -100,7 +132,7 @@ class Channel:
 
     def wait(self) -> Exchange[apdu.Apdu]:
         """Return the next answer without asking: the last one belonged to an older request."""
-        return self._answer(self.link.receive())
+        return self._answer(self._carrier.receive())
 
     def take_notifications(self) -> list[Notification]:
         """Return and forget what the meter sent unasked, oldest first."""
@@ -118,7 +150,7 @@ class Channel:
             plain = self._set_apart((yield from awaited))
             if plain is not None:
                 return _refused(apdu.parse(plain))
-            awaited = self.link.receive()
+            awaited = self._carrier.receive()
 
     def _set_apart(self, octets: bytes) -> bytes | None:
         """Return the plain APDU of an answer; keep a notification and return None."""

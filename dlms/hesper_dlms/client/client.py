@@ -20,14 +20,17 @@ from hesper_dlms.apdu import (
     Conformance,
     CosemAttribute,
     CosemMethod,
+    SelectedAttribute,
     Selector,
     VariableAccess,
     VariableName,
 )
 from hesper_dlms.axdr import Data
-from hesper_dlms.client import transfer
+from hesper_dlms.client.access import AccessSpecification, AccessValue, access
 from hesper_dlms.client.associate import Associated, associate, released
 from hesper_dlms.client.channel import Channel, Notification
+from hesper_dlms.client.lists import batches
+from hesper_dlms.client.logical_names import LogicalNameServices
 from hesper_dlms.client.settings import AssociationSettings
 from hesper_dlms.client.short_names import ShortNameServices
 from hesper_dlms.errors import DecodeError, LocalError, RemoteError, ServiceError
@@ -36,8 +39,8 @@ from hesper_dlms.security import Protection
 from hesper_dlms.short_names import ShortNames
 
 Selection = Selector | AccessSelection
-_WITH_LIST_ITEM = 10
-_WITH_LIST_HEAD = 6
+SelectorOf = tuple[CosemAttribute, Selection | None]
+"""An attribute and what to read of it."""
 
 
 class State(Enum):
@@ -58,6 +61,7 @@ class Client:
     def __init__(self, link: ClientLink, settings: AssociationSettings) -> None:
         self._channel = Channel(link, settings)
         self._settings = settings
+        self._long = LogicalNameServices(self._channel, settings.with_list_limit)
         self._short: ShortNameServices | None = None
         if settings.short_names:
             self._short = ShortNameServices(self._channel, settings.base_names)
@@ -73,8 +77,10 @@ class Client:
             SecurityError, DecodeError, LinkError: See there.
         """
         self.state = State.CLOSED
+        self._channel.agree(Conformance(0))
         yield from self._channel.link.connect()
         self.association = yield from associate(self._channel)
+        self._channel.agree(self.association.conformance)
         self.state = State.ASSOCIATED
 
     def release(self) -> Exchange[None]:
@@ -97,51 +103,119 @@ class Client:
         if self._short is not None:
             result = yield from self._short.read(attribute, _selection(selector))
         else:
-            result = yield from transfer.read(self._channel, attribute, _selection(selector))
+            result = yield from self._long.read(attribute, _selection(selector))
         if isinstance(result, int):
             raise apdu.access_error(result)
         return result
 
-    def get_many(self, attributes: Sequence[CosemAttribute]) -> Exchange[list[Data | ServiceError]]:
+    def get_many(
+        self, attributes: Sequence[CosemAttribute | SelectorOf]
+    ) -> Exchange[list[Data | ServiceError]]:
         """Read several attributes, in as few requests as the meter allows.
+
+        Args:
+            attributes: Attributes, or pairs of an attribute and its own selector.
 
         Returns:
             For each attribute, in order, its value or why there is none.
         """
         self._require_association()
-        values: list[Data | ServiceError] = []
-        size = self._with_list_size()
-        for at in range(0, len(attributes), size):
-            some = attributes[at : at + size]
-            if self._short is not None:
-                results = yield from self._short.read_list([(each, None) for each in some])
-            elif len(some) == 1:
-                results = [(yield from transfer.read(self._channel, some[0], None))]
-            else:
-                results = yield from transfer.read_list(self._channel, some)
-            values += [_value(result) for result in results]
-        return values
+        asked = [_selected(each) for each in attributes]
+        if self._short is None:
+            results = yield from self._long.read_list(asked)
+        else:
+            results = []
+            for part in self._short_parts(len(asked)):
+                results += yield from self._short.read_list(asked[part])
+        return [_value(result) for result in results]
 
-    def set(self, attribute: CosemAttribute, data: Data) -> Exchange[None]:
-        """Write one attribute, in blocks where the meter's limit asks for them."""
+    def set(
+        self, attribute: CosemAttribute, data: Data, selector: Selection | None = None
+    ) -> Exchange[None]:
+        """Write one attribute, or what a selector takes of it, in blocks where it is too long."""
         self._require_association()
         octets = axdr.encode(data)
-        if self._short is not None:
-            code = yield from self._short.write(attribute, octets)
+        if self._short is None:
+            code = yield from self._long.write(attribute, octets, _selection(selector))
+        elif selector is not None:
+            raise LocalError("short names write whole attributes")
         else:
-            code = yield from transfer.write(self._channel, attribute, octets)
+            code = yield from self._short.write(attribute, octets)
         if code != apdu.DataAccessResult.SUCCESS:
             raise apdu.access_error(code)
+
+    def set_many(
+        self, attributes: Sequence[CosemAttribute], values: Sequence[Data]
+    ) -> Exchange[list[ServiceError | None]]:
+        """Write several attributes, in as few requests as the meter allows.
+
+        Returns:
+            For each attribute, in order, None where it was written or why it was not.
+        """
+        self._require_association()
+        if len(attributes) != len(values):
+            raise LocalError(f"{len(attributes)} attributes and {len(values)} values")
+        octets = [axdr.encode(value) for value in values]
+        if self._short is None:
+            codes = yield from self._long.write_list([(each, None) for each in attributes], octets)
+        else:
+            codes = []
+            for part in self._short_parts(len(octets)):
+                codes += yield from self._short.write_list(attributes[part], octets[part])
+        return [apdu.access_error(code) if code else None for code in codes]
 
     def action(self, method: CosemMethod, data: Data | None = None) -> Exchange[Data | None]:
         """Invoke a method; return what it returns, None when nothing."""
         self._require_association()
         octets = None if data is None else axdr.encode(data)
-        if self._short is not None:
-            returned = yield from self._short.invoke(method, octets)
-        else:
-            returned = yield from transfer.invoke(self._channel, method, octets)
+        services = self._long if self._short is None else self._short
+        returned = yield from services.invoke(method, octets)
         return None if returned is None else axdr.decode(returned)
+
+    def action_many(
+        self, methods: Sequence[CosemMethod], parameters: Sequence[Data | None]
+    ) -> Exchange[list[Data | ServiceError | None]]:
+        """Invoke several methods in order, in as few requests as the meter allows.
+
+        Returns:
+            For each method what it returned, None when nothing, or why it failed.
+        """
+        self._require_association()
+        if len(methods) != len(parameters):
+            raise LocalError(f"{len(methods)} methods and {len(parameters)} parameters")
+        octets = [None if data is None else axdr.encode(data) for data in parameters]
+        services = self._long if self._short is None else self._short
+        results = yield from services.invoke_list(methods, octets)
+        return [_value(each) if isinstance(each, bytes) else each for each in results]
+
+    def access(
+        self,
+        specifications: Sequence[AccessSpecification],
+        *,
+        break_on_error: bool = False,
+        self_descriptive: bool = False,
+    ) -> Exchange[list[AccessValue]]:
+        """Read, write and invoke in the given order, in one ACCESS where the meter granted it.
+
+        Args:
+            specifications: What to do.
+            break_on_error: Leave out what comes behind the first failure; that is other-reason.
+            self_descriptive: The response shall repeat the request, and is checked against it.
+
+        Returns:
+            For each what was read or returned, None when nothing, or why it failed.
+        """
+        self._require_association()
+        if self._short is not None:
+            raise LocalError("ACCESS knows logical names only")
+        return (
+            yield from access(
+                self._channel,
+                specifications,
+                break_on_error=break_on_error,
+                self_descriptive=self_descriptive,
+            )
+        )
 
     def short_names(self) -> Exchange[ShortNames]:
         """Return the meter's short names: its association view, read once, or the given table."""
@@ -177,24 +251,28 @@ class Client:
         if self.state is not State.ASSOCIATED:
             raise LocalError("there is no association: connect first")
 
+    def _short_parts(self, count: int) -> list[slice]:
+        """Return which items of a list go into one request by short names."""
+        granted = self._channel.granted & Conformance.MULTIPLE_REFERENCES
+        return batches([0] * count, 0, self._settings.with_list_limit if granted else 1)
+
     def _require_short_names(self) -> ShortNameServices:
         self._require_association()
         if self._short is None:
             raise LocalError("the association uses logical names")
         return self._short
 
-    def _with_list_size(self) -> int:
-        granted = self.association.conformance if self.association else Conformance(0)
-        if not granted & Conformance.MULTIPLE_REFERENCES:
-            return 1
-        fits = (self._channel.limit - _WITH_LIST_HEAD) // _WITH_LIST_ITEM
-        return max(1, min(self._settings.with_list_limit, fits))
-
 
 def _selection(selector: Selection | None) -> AccessSelection | None:
     if selector is None or isinstance(selector, AccessSelection):
         return selector
     return selector.to_selection()
+
+
+def _selected(asked: CosemAttribute | SelectorOf) -> SelectedAttribute:
+    if isinstance(asked, CosemAttribute):
+        return asked, None
+    return asked[0], _selection(asked[1])
 
 
 def _value(result: apdu.Result) -> Data | ServiceError:

@@ -51,7 +51,11 @@ class AssociationSettings:
             the next association, so that old answers cannot be replayed.
         meter_system_title: What the meter must call itself; None takes what its AARE says.
         max_pdu: The largest APDU that we take, in octets.
-        with_list_limit: Attributes asked for in one GET at most; 1 never uses with-list.
+        with_list_limit: Attributes or methods in one GET, SET or ACTION at most; 1 never uses
+            with-list.
+        conformance: What we propose; ALL_LOGICAL_NAME_SERVICES adds ACCESS and general block
+            transfer. What is not granted is done without.
+        block_window: General blocks that we take in a row, 1 to 63.
         referencing: How the meter names its attributes and methods.
         base_names: With short names, the meter's table of them; None reads its association view.
         challenge_octets: Length of our HLS challenge, 8 to 64 (ECDSA: 32 to 64); None takes 16
@@ -74,6 +78,7 @@ class AssociationSettings:
     max_pdu: int = 0xFFFF
     with_list_limit: int = 16
     conformance: Conformance = LOGICAL_NAME_SERVICES
+    block_window: int = 16
     referencing: Referencing = Referencing.LOGICAL_NAME
     base_names: BaseNames | ShortNames | None = field(default=None, repr=False)
     challenge_octets: int | None = None

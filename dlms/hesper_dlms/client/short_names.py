@@ -132,6 +132,18 @@ class ShortNameServices:
             raise apdu.access_error(result)
         return result
 
+    def invoke_list(
+        self, methods: Sequence[CosemMethod], parameters: Sequence[bytes | None]
+    ) -> Exchange[list[bytes | ServiceError | None]]:
+        """Invoke several methods one by one; for each its octets, None, or why it failed."""
+        results: list[bytes | ServiceError | None] = []
+        for method, octets in zip(methods, parameters, strict=True):
+            try:
+                results.append((yield from self.invoke(method, octets)))
+            except ServiceError as error:
+                results.append(error)
+        return results
+
     def read_names(self, accesses: Sequence[VariableAccess]) -> Exchange[list[Result]]:
         """Read variables as they are named; one result for each."""
         request = apdu.ReadRequest(tuple(accesses))

@@ -1,187 +1,126 @@
-"""GET, SET and ACTION from the client's side, with block transfer (IEC 62056-5-3, 6.6-6.8).
+"""What GET, SET and ACTION share on the client's side (IEC 62056-5-3, 6.6-6.8): asking and blocks.
 
-What does not fit the meter's largest APDU leaves in blocks, each acknowledged by its number; what
-comes in blocks is gathered until the last. A block out of turn ends the transfer: better no value
-than one with a hole in it.
+What does not fit the meter's largest APDU leaves in blocks of its own service where the meter
+granted them, each acknowledged by its number; else whole, in general blocks, where those were
+granted. What comes in blocks is gathered until the last. A block out of turn ends the transfer:
+better no value than one with a hole in it. Answers are matched by their invoke-id.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from hesper_dlms import apdu
-from hesper_dlms.apdu import (
-    AccessSelection,
-    ActionResult,
-    CosemAttribute,
-    CosemMethod,
-    DataBlock,
-    Result,
-)
-from hesper_dlms.association import FIRST_BLOCK_OVERHEAD, MAX_VALUE
+from hesper_dlms.apdu import Conformance, DataBlock
+from hesper_dlms.association import MAX_VALUE
 from hesper_dlms.client.channel import Channel
 from hesper_dlms.errors import DecodeError, LocalError
 from hesper_dlms.exchange import Exchange
 
 _CONFIRMED_HIGH_PRIORITY = 0xC0
 _INVOKE_IDS = 16
+_LONGER_LENGTH = 2
+"""What a block's length field may grow by over that of an empty block."""
 
 Request = apdu.GetRequest | apdu.SetRequest | apdu.ActionRequest
 Answer = apdu.GetResponse | apdu.SetResponse | apdu.ActionResponse
+Upload = apdu.SetRequest | apdu.ActionRequest
 
 
-def read(
-    channel: Channel, attribute: CosemAttribute, selection: AccessSelection | None
-) -> Exchange[Result]:
-    """Return the octets of an attribute, or the data-access-result that refuses it."""
-    invoke = _next_invoke(channel)
-    answer = yield from _ask(channel, apdu.GetRequestNormal(invoke, attribute, selection))
-    if isinstance(answer, apdu.GetResponseNormal):
-        return answer.result
-    return (yield from _gather_get(channel, answer))
-
-
-def read_list(channel: Channel, attributes: Sequence[CosemAttribute]) -> Exchange[list[Result]]:
-    """Return what `read` does for several attributes, asked for in one request."""
-    request = apdu.GetRequestWithList(
-        _next_invoke(channel), tuple((attribute, None) for attribute in attributes)
-    )
-    answer = yield from _ask(channel, request)
-    if isinstance(answer, apdu.GetResponseWithList):
-        results: Sequence[Result] = answer.results
-    elif isinstance(answer, apdu.GetResponseNormal) and isinstance(answer.result, int):
-        results = [answer.result] * len(attributes)
-    else:
-        gathered = yield from _gather_get(channel, answer)
-        if isinstance(gathered, int):
-            results = [gathered] * len(attributes)
-        else:
-            results = apdu.read_results(gathered)
-    if len(results) != len(attributes):
-        raise DecodeError(f"{len(attributes)} attributes asked for, {len(results)} answered")
-    return list(results)
-
-
-def write(channel: Channel, attribute: CosemAttribute, octets: bytes) -> Exchange[int]:
-    """Write an attribute's octets; return the data-access-result."""
-    invoke = _next_invoke(channel)
-    request: Request = apdu.SetRequestNormal(invoke, attribute, octets)
-    if len(request.to_octets()) <= channel.limit:
-        answer = yield from _ask(channel, request)
-    else:
-        first, *others = _blocks(channel, octets)
-        answer = yield from _ask(channel, apdu.SetRequestFirstBlock(invoke, attribute, first))
-        for block in others:
-            if not isinstance(answer, apdu.SetResponseBlock):
-                break
-            _check_number(answer.block_number, block.number - 1)
-            answer = yield from _ask(channel, apdu.SetRequestBlock(invoke, block))
-    if isinstance(answer, apdu.SetResponseNormal | apdu.SetResponseLastBlock):
-        return answer.result
-    raise _unexpected(answer)
-
-
-def invoke(channel: Channel, method: CosemMethod, octets: bytes | None) -> Exchange[bytes | None]:
-    """Invoke a method; return the octets that it returns, None when nothing.
-
-    Raises:
-        ServiceError: The action-result, or the data-access-result of the return value.
-    """
-    number = _next_invoke(channel)
-    request: Request = apdu.ActionRequestNormal(number, method, octets)
-    if octets is None or len(request.to_octets()) <= channel.limit:
-        answer = yield from _ask(channel, request)
-    else:
-        first, *others = _blocks(channel, octets)
-        answer = yield from _ask(channel, apdu.ActionRequestFirstBlock(number, method, first))
-        for block in others:
-            if not isinstance(answer, apdu.ActionResponseNextBlock):
-                break
-            _check_number(answer.block_number, block.number - 1)
-            answer = yield from _ask(channel, apdu.ActionRequestBlock(number, block))
-    if isinstance(answer, apdu.ActionResponseBlock):
-        return (yield from _gather_action(channel, answer))
-    if not isinstance(answer, apdu.ActionResponseNormal):
-        raise _unexpected(answer)
-    if answer.result != ActionResult.SUCCESS:
-        raise apdu.action_error(answer.result)
-    if isinstance(answer.returned, int):
-        raise apdu.access_error(answer.returned)
-    return answer.returned
-
-
-def _next_invoke(channel: Channel) -> int:
+def next_invoke(channel: Channel) -> int:
+    """Return a fresh invoke-id-and-priority: confirmed, high priority."""
     channel.invoke_id = (channel.invoke_id + 1) % _INVOKE_IDS
     return _CONFIRMED_HIGH_PRIORITY | channel.invoke_id
 
 
-def _ask(channel: Channel, request: Request) -> Exchange[Answer]:
+def ask(channel: Channel, request: Request) -> Exchange[Answer]:
     """Return the answer that has the request's invoke-id, passing over late ones."""
     answer = yield from channel.ask(request.to_octets())
     while True:
         if not isinstance(answer, Answer):
-            raise _unexpected(answer)
+            raise unexpected(answer)
         difference = answer.invoke_id_and_priority ^ request.invoke_id_and_priority
         if difference % _INVOKE_IDS == 0:
             return answer
         answer = yield from channel.wait()
 
 
-def _gather_get(channel: Channel, answer: Answer) -> Exchange[Result]:
-    whole = bytearray()
-    expected = 1
-    while True:
-        if isinstance(answer, apdu.GetResponseNormal) and isinstance(answer.result, int):
-            return answer.result
-        if not isinstance(answer, apdu.GetResponseWithBlock):
-            raise _unexpected(answer)
-        if answer.error is not None:
-            return answer.error
-        _add(whole, answer.block, expected)
-        if answer.block.last:
-            return bytes(whole)
-        request = apdu.GetRequestNext(answer.invoke_id_and_priority, expected)
-        answer = yield from _ask(channel, request)
-        expected += 1
+def send(
+    channel: Channel,
+    whole: Upload,
+    octets: bytes,
+    first: Callable[[DataBlock], Upload],
+    following: Callable[[DataBlock], Upload],
+) -> Exchange[Answer]:
+    """Send a request that may be too long for one APDU; return what answers it in the end.
+
+    Args:
+        channel: The way to the meter.
+        whole: The request in one APDU.
+        octets: What its blocks carry instead.
+        first: Makes the first of several requests from the first block.
+        following: Makes the others.
+
+    Raises:
+        LocalError: It is too long, and the meter granted no blocks.
+    """
+    if channel.takes(len(whole.to_octets()), _own_blocks(whole)):
+        return (yield from ask(channel, whole))
+    answer: Answer | None = None
+    for block in _blocks(channel.limit, octets, first, following):
+        if answer is not None:
+            if not isinstance(answer, apdu.SetResponseBlock | apdu.ActionResponseNextBlock):
+                break  # refused on the way
+            check_number(answer.block_number, block.number - 1)
+        answer = yield from ask(channel, (first if block.number == 1 else following)(block))
+    if answer is None:
+        raise LocalError("there is nothing to send in blocks")
+    return answer
 
 
-def _gather_action(channel: Channel, answer: Answer) -> Exchange[bytes]:
-    whole = bytearray()
-    expected = 1
-    while True:
-        if isinstance(answer, apdu.ActionResponseNormal):
-            raise apdu.action_error(answer.result)
-        if not isinstance(answer, apdu.ActionResponseBlock):
-            raise _unexpected(answer)
-        _add(whole, answer.block, expected)
-        if answer.block.last:
-            return bytes(whole)
-        request = apdu.ActionRequestNextBlock(answer.invoke_id_and_priority, expected)
-        answer = yield from _ask(channel, request)
-        expected += 1
-
-
-def _add(whole: bytearray, block: DataBlock, expected: int) -> None:
-    _check_number(block.number, expected)
+def add_block(whole: bytearray, block: DataBlock, expected: int) -> None:
+    """Add a block's octets to those before it; DecodeError when it is not the next one."""
+    check_number(block.number, expected)
     whole += block.octets
     if len(whole) > MAX_VALUE or not (block.octets or block.last):
         raise DecodeError("a value in blocks grows too large, or not at all")
 
 
-def _check_number(number: int, expected: int) -> None:
+def check_number(number: int, expected: int) -> None:
+    """Raise DecodeError unless a block's number is the one that is due."""
     if number != expected:
         raise DecodeError(f"block {number} came where {expected} was due")
 
 
-def _blocks(channel: Channel, octets: bytes) -> list[DataBlock]:
-    size = channel.limit - FIRST_BLOCK_OVERHEAD
-    if size < 1:
-        raise LocalError(f"the meter takes APDUs of {channel.limit} octets: too few for blocks")
-    parts = [octets[at : at + size] for at in range(0, len(octets), size)]
-    return [
-        DataBlock(number == len(parts), number, part) for number, part in enumerate(parts, start=1)
-    ]
-
-
-def _unexpected(answer: object) -> DecodeError:
+def unexpected(answer: object) -> DecodeError:
+    """Return the error of an answer that does not fit its request."""
     return DecodeError(f"the meter answered with {type(answer).__name__}, which does not fit")
+
+
+def check_count(asked: int, answered: int) -> None:
+    """Raise DecodeError unless a list was answered with as many results as it has items."""
+    if asked != answered:
+        raise DecodeError(f"{asked} were asked for, {answered} answered")
+
+
+def _own_blocks(request: Upload) -> Conformance:
+    if isinstance(request, apdu.SetRequest):
+        return Conformance.BLOCK_TRANSFER_WITH_SET
+    return Conformance.BLOCK_TRANSFER_WITH_ACTION
+
+
+def _blocks(
+    limit: int,
+    octets: bytes,
+    first: Callable[[DataBlock], Upload],
+    following: Callable[[DataBlock], Upload],
+) -> list[DataBlock]:
+    """Return the blocks that fill requests of at most `limit` octets."""
+    empty = DataBlock(False, 1, b"")
+    sizes = [limit - len(make(empty).to_octets()) - _LONGER_LENGTH for make in (first, following)]
+    if min(sizes) < 1:
+        raise LocalError(f"the meter takes APDUs of {limit} octets: too few for blocks")
+    parts = [octets[: sizes[0]]]
+    parts += [octets[at : at + sizes[1]] for at in range(sizes[0], len(octets), sizes[1])]
+    last = len(parts)
+    return [DataBlock(number == last, number, part) for number, part in enumerate(parts, start=1)]

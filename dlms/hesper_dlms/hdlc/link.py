@@ -16,6 +16,7 @@ notifications. DM and FRMR end the link.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from hesper_dlms.errors import LinkError, LocalError
 from hesper_dlms.exchange import Exchange
@@ -75,6 +76,7 @@ class HdlcLink:
         self._incoming = Reassembly()
         self.parameters = LinkParameters()
         self.connected = False
+        self._polled = False
         self._send_sequence = 0
         self._receive_sequence = 0
 
@@ -99,18 +101,26 @@ class HdlcLink:
 
     def request(self, apdu: bytes) -> Exchange[bytes]:
         """Send an APDU, segmented as the meter's sizes need; return the APDU that answers."""
+        return self.request_all((apdu,))
+
+    def request_all(self, apdus: Sequence[bytes]) -> Exchange[bytes]:
+        """Send APDUs in a row, each acknowledged by RR; return the one that answers the last."""
         if not self.connected:
             raise LinkError("the HDLC link is not connected")
-        parts = segments(llc.REQUEST + apdu, self.parameters.max_transmit)
+        *before, last = apdus
+        for apdu in before:
+            yield from self._send_unanswered(apdu)
+        parts = segments(llc.REQUEST + last, self.parameters.max_transmit)
         for part in parts[:-1]:
-            yield from self._send_segment(part)
+            yield from self._send_part(part, more=True)
         control = information_control(self._send_sequence, self._receive_sequence)
         self._send_sequence = self._send_sequence + 1 & 7
         return (yield from self._collect(self._frame(control, parts[-1])))
 
     def receive(self) -> Exchange[bytes]:
-        """Wait for another APDU of the meter."""
-        return (yield from self._collect(b""))
+        """Wait for another APDU of the meter, polling for it where the meter waits for us."""
+        ready = self._frame(ready_control(self._receive_sequence))
+        return (yield from self._collect(ready if self._polled else b"", ready))
 
     def take_notifications(self) -> list[bytes]:
         """Return and forget what came in UI frames."""
@@ -121,28 +131,36 @@ class HdlcLink:
     def _frame(self, control: int, information: bytes = b"", segmented: bool = False) -> bytes:
         return Frame(self._server, self._client, control, information, segmented).to_octets()
 
-    def _send_segment(self, part: bytes) -> Exchange[None]:
+    def _send_unanswered(self, apdu: bytes) -> Exchange[None]:
+        *before, last = segments(llc.REQUEST + apdu, self.parameters.max_transmit)
+        for part in before:
+            yield from self._send_part(part, more=True)
+        yield from self._send_part(last, more=False)
+
+    def _send_part(self, part: bytes, *, more: bool) -> Exchange[None]:
         control = information_control(self._send_sequence, self._receive_sequence)
         expected = self._send_sequence + 1 & 7
-        octets = self._frame(control, part, segmented=True)
+        octets = self._frame(control, part, segmented=more)
         answer = yield from self._await(octets, {Kind.RR}, octets)
         while answer.receive_sequence != expected:
             answer = yield from self._await(b"", {Kind.RR}, octets)
         self._send_sequence = expected
 
-    def _collect(self, octets: bytes) -> Exchange[bytes]:
+    def _collect(self, octets: bytes, repeat: bytes | None = None) -> Exchange[bytes]:
         """Write `octets`, then gather the segments of the answer, acknowledging each."""
-        repeat = octets
+        repeat = octets if repeat is None else repeat
         while True:
             frame = yield from self._await(octets, {Kind.I, Kind.RR}, repeat)
             octets = b""
             if frame.kind is Kind.RR:
                 repeat = self._frame(ready_control(self._receive_sequence))
                 continue
-            if frame.receive_sequence != self._send_sequence:
+            new = frame.send_sequence == self._receive_sequence
+            if not new and frame.receive_sequence != self._send_sequence:
                 continue  # it answers an earlier frame of ours: a late repetition
-            if frame.send_sequence == self._receive_sequence:
+            if new:  # whatever it acknowledges: jDLMS acknowledges one frame too few
                 self._receive_sequence = self._receive_sequence + 1 & 7
+                self._polled = frame.final
                 whole = self._incoming.add(frame.information, frame.segmented)
                 if whole is not None:
                     return llc.strip(whole)
