@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from hesper_dlms import axdr, obis
+from hesper_dlms.apdu import CosemAttribute
 from hesper_dlms.units import ScalerUnit, Unit
 
 from hesper_sim.meter import Meter
 
 Value = Callable[[Meter, int], int]
 
+REGISTER: Final = 3
 _DOUBLE_LONG_UNSIGNED: Final = struct.Struct(">BI")
 _LONG_UNSIGNED: Final = struct.Struct(">BH")
 
@@ -101,3 +103,8 @@ REGISTERS: Final[dict[bytes, Register]] = {
     obis.FREQUENCY: _narrow(-2, Unit.HERTZ, lambda meter, at: meter.measure(at).frequency_chz),
 }
 """Every register by logical name."""
+
+REGISTER_VALUES: Final = {
+    CosemAttribute(REGISTER, name, 2).to_octets(): register for name, register in REGISTERS.items()
+}
+"""Every register by the descriptor of its value, as it stands in a request."""

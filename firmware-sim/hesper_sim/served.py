@@ -11,12 +11,13 @@ from hesper_dlms.apdu import error
 from hesper_dlms.errors import LinkError
 from hesper_dlms.server import LogicalServer
 
-from hesper_sim.cosem import CosemMeter
+from hesper_sim.cosem import PUBLIC_CLIENT, CosemMeter
 from hesper_sim.district import District
 from hesper_sim.event_codes import EventCode
 from hesper_sim.faults import Fault
 from hesper_sim.meter import Meter
 from hesper_sim.misbehaviour import Misbehaviour, Muted, failed_authentication
+from hesper_sim.registers import REGISTER_VALUES
 
 COUNTERS_RESERVED: Final = 5000
 MAX_PDU: Final = 0xFFFF
@@ -50,6 +51,13 @@ class MeterServer(LogicalServer):
         if counter >= self.meter.counter_reserved:
             self._district.reserve_counters(self.meter, counter + COUNTERS_RESERVED)
         return counter
+
+    def quick_get(self, client: int, descriptor: bytes) -> bytes | None:
+        """Return a register's encoded value, which is what most GETs ask for."""
+        register = REGISTER_VALUES.get(descriptor)
+        if register is None or client == PUBLIC_CLIENT:
+            return None
+        return register.octets(self.meter, self._district.now())
 
     def leaving(self, apdu: bytes) -> bytes:
         """Return what leaves in place of an answer; Muted and LinkError: nothing does."""

@@ -180,6 +180,19 @@ class LogicalServer:
         self.sent_counter += 1
         return counter
 
+    def quick_get(self, client: int, descriptor: bytes) -> bytes | None:
+        """Return the encoded value of an attribute, or None to ask `objects.get` for it.
+
+        A short cut for servers of thousands of meters: what it gives has 16 octets at most, and is
+        what `objects.get` would give. This one never takes it.
+
+        Args:
+            client: The client's address.
+            descriptor: Class, logical name and attribute as they travel: 9 octets.
+        """
+        del client, descriptor
+        return None
+
     def leaving(self, apdu: bytes) -> bytes:
         """Return an answer as it leaves, before it is ciphered: as it is.
 
