@@ -20,6 +20,7 @@ from hesper_dlms.exchange import Exchange
 
 _HEADER: Final = struct.Struct(">HHHH")
 _VERSION: Final = b"\x00\x01"
+HEADER_OCTETS: Final = _HEADER.size
 MAX_APDU: Final = 0xFFFF
 _TAGS: Final = frozenset(
     (
@@ -51,6 +52,16 @@ def wrap(source: int, destination: int, apdu: bytes) -> bytes:
     if len(apdu) > MAX_APDU:
         raise LocalError(f"an APDU of {len(apdu)} octets does not fit the wrapper's length field")
     return _HEADER.pack(1, source, destination, len(apdu)) + apdu
+
+
+def is_whole(octets: bytes) -> bool:
+    """Return whether these are one APDU with its header and nothing else, as TCP mostly brings."""
+    return octets[:2] == _VERSION and int.from_bytes(octets[6:8], "big") == len(octets) - 8
+
+
+def addresses(octets: bytes) -> tuple[int, int]:
+    """Return source and destination wPort of a whole frame."""
+    return int.from_bytes(octets[2:4], "big"), int.from_bytes(octets[4:6], "big")
 
 
 class WrapperReader:

@@ -16,8 +16,8 @@ from typing import Final, cast
 from hesper_dlms import axdr
 from hesper_dlms.apdu import DataNotification
 from hesper_dlms.errors import LinkError
-from hesper_dlms.server import ServerConnection, WrapperServerLink
-from hesper_dlms.wrapper import WrapperReader
+from hesper_dlms.server import WrapperConnection
+from hesper_dlms.wrapper import WrapperReader, addresses, is_whole
 
 from hesper_sim.served import MeterEnd, MeterServer
 
@@ -29,13 +29,13 @@ _DIAL_TIMEOUT_S: Final = 10.0
 class OwnPort(asyncio.Protocol):
     """A connection to one meter."""
 
+    __slots__ = ("_end", "_server", "_transport", "connection")
+
     def __init__(self, server: MeterServer) -> None:
         self._server = server
         self._end: MeterEnd | None = None
         self._transport: asyncio.Transport | None = None
-        self.connection = ServerConnection(
-            server, WrapperServerLink(server.meter.plan.server_address)
-        )
+        self.connection = WrapperConnection(server, server.meter.plan.server_address)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is open."""
@@ -53,12 +53,19 @@ class OwnPort(asyncio.Protocol):
 
 
 class SharedPort(asyncio.Protocol):
-    """A connection to the meters behind one address."""
+    """A connection to the meters behind one address.
+
+    Most speak to one meter alone, in whole APDUs: reader and other meters are made when needed.
+    """
+
+    __slots__ = ("_end", "_ends", "_port", "_reader", "_servers", "_transport")
 
     def __init__(self, servers: Mapping[int, MeterServer]) -> None:
         self._servers = servers
-        self._reader = WrapperReader()
-        self._ends: dict[int, MeterEnd] = {}
+        self._reader: WrapperReader | None = None
+        self._port = -1
+        self._end: MeterEnd | None = None
+        self._ends: dict[int, MeterEnd] | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -70,23 +77,42 @@ class SharedPort(asyncio.Protocol):
         if self._transport is None:
             return
         try:
-            for frame in self._reader.receive(data):
-                end = self._end_of(frame.destination, self._transport)
-                if end is not None:
-                    end.receive(frame.to_octets())
+            if self._reader is None and is_whole(data):
+                self._hand(data, self._transport)
+                return
+            reader = self._reader = self._reader or WrapperReader()
+            for frame in reader.receive(data):
+                self._hand(frame.to_octets(), self._transport)
+            if reader.waiting is None:
+                self._reader = None
         except LinkError:
             self._transport.close()
 
+    def _hand(self, octets: bytes, transport: asyncio.Transport) -> None:
+        _, port = addresses(octets)
+        end = self._end if port == self._port else self._end_of(port, transport)
+        if end is not None:
+            end.receive(octets)
+
     def _end_of(self, port: int, transport: asyncio.Transport) -> MeterEnd | None:
-        if port not in self._ends and port in self._servers:
-            server = self._servers[port]
-            connection = ServerConnection(server, WrapperServerLink(port))
-            self._ends[port] = MeterEnd(server.meter, connection, transport.write)
-        return self._ends.get(port)
+        if self._ends is not None and port in self._ends:
+            return self._ends[port]
+        server = self._servers.get(port)
+        if server is None:
+            return None
+        end = MeterEnd(server.meter, WrapperConnection(server, port), transport.write)
+        if self._end is None:
+            self._port, self._end = port, end
+        else:
+            self._ends = self._ends or {}
+            self._ends[port] = end
+        return end
 
 
 class Calling(OwnPort):
     """A connection that the meter itself opened."""
+
+    __slots__ = ("closed",)
 
     def __init__(self, server: MeterServer) -> None:
         super().__init__(server)

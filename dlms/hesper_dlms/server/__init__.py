@@ -8,6 +8,7 @@ from hesper_dlms.server.connection import (
     HdlcMultidrop,
     HdlcServerLink,
     ServerConnection,
+    WrapperConnection,
     WrapperServerLink,
     WrapperShared,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "LogicalServer",
     "ServerConnection",
     "ShortNamed",
+    "WrapperConnection",
     "WrapperServerLink",
     "WrapperShared",
 ]

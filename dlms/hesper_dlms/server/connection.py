@@ -1,6 +1,7 @@
 """Meters on their links: octets in, octets out, nothing else (no sockets, no clock).
 
     ServerConnection   one meter behind one TCP connection or one serial line
+    WrapperConnection  the same over TCP with the wrapper, lean
     WrapperShared      many meters behind one TCP connection, told apart by wPort
     HdlcMultidrop      many meters on one serial line, told apart by physical address
 
@@ -21,7 +22,7 @@ from hesper_dlms.hdlc.parameters import DEFAULT_INFORMATION
 from hesper_dlms.hdlc.station import ApduHandler, Station
 from hesper_dlms.server.model import LogicalServer
 from hesper_dlms.server.session import Session
-from hesper_dlms.wrapper import WrapperReader, wrap
+from hesper_dlms.wrapper import HEADER_OCTETS, WrapperReader, addresses, is_whole, wrap
 
 PUSH_CLIENT = 102
 """The client address that pushes go to (pre-established association)."""
@@ -169,6 +170,67 @@ class ServerConnection:
     def push(self, apdu: bytes, client_address: int = PUSH_CLIENT) -> bytes:
         """Return the octets of an APDU sent unasked."""
         return self._link.push(client_address, apdu)
+
+
+class WrapperConnection:
+    """One meter behind one TCP connection with the wrapper, for servers of thousands of them.
+
+    Does what a `ServerConnection` over a `WrapperServerLink` does in one object instead of five,
+    with nothing but a session while a single client sends whole APDUs: 0.5 KB less.
+
+    Args:
+        server: The meter.
+        port: Its wPort.
+    """
+
+    __slots__ = ("_client", "_others", "_port", "_reader", "_server", "_session")
+
+    def __init__(self, server: LogicalServer, port: int = 1) -> None:
+        self._server = server
+        self._port = port
+        self._reader: WrapperReader | None = None
+        self._client = -1
+        self._session: Session | None = None
+        self._others: dict[int, Session] | None = None
+
+    def receive(self, octets: bytes) -> bytes:
+        """Take octets in, return octets to send; LinkError means: close the connection."""
+        if self._reader is None and is_whole(octets):
+            client, port = addresses(octets)
+            return self._answer(client, octets[HEADER_OCTETS:]) if port == self._port else b""
+        reader = self._reader = self._reader or WrapperReader()
+        out = b"".join(
+            self._answer(frame.source, frame.apdu)
+            for frame in reader.receive(octets)
+            if frame.destination == self._port
+        )
+        if reader.waiting is None:
+            self._reader = None
+        return out
+
+    def push(self, apdu: bytes, client_address: int = PUSH_CLIENT) -> bytes:
+        """Return the octets of an APDU sent unasked."""
+        return wrap(self._port, client_address, apdu)
+
+    def _answer(self, client: int, apdu: bytes) -> bytes:
+        session = self._session
+        if session is None or client != self._client:
+            session = self._session_of(client)
+        answer = session.answer(apdu)
+        if answer is None:
+            return b""
+        if answer[0] != GENERAL_BLOCK_TRANSFER:
+            return wrap(self._port, client, answer)
+        turn = (answer, *session.following())
+        return b"".join(wrap(self._port, client, each) for each in turn)
+
+    def _session_of(self, client: int) -> Session:
+        if self._session is None:
+            self._client, self._session = client, Session(self._server, client)
+            return self._session
+        if self._others is None:
+            self._others = {}
+        return self._others.setdefault(client, Session(self._server, client))
 
 
 class WrapperShared:
