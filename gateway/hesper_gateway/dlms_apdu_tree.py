@@ -34,12 +34,17 @@ class ApduTree:
     Args:
         keys: To look inside ciphered APDUs; None leaves them closed.
         sender: System title of who sent them, for APDUs that do not carry it.
+
+    Attributes:
+        apdus: Those that were parsed and hold no secret, in order.
     """
 
     def __init__(self, keys: SecuritySettings | None, sender: bytes | None) -> None:
         self._keys = keys
         self._sender = sender
         self._blocks = BlockAssembly()
+        self._secret = False
+        self.apdus: list[bytes] = []
 
     def add(self, node: Tree, octets: bytes) -> None:
         """Add one APDU, or say why it is none."""
@@ -58,7 +63,11 @@ class ApduTree:
         branch = node.add(f"[bold cyan]{type(parsed).__name__}[/] ({len(octets)} octets)")
         if isinstance(parsed, apdu.Aarq | apdu.Aare) and self._sender is None:
             self._sender = parsed.system_title
+        before, self._secret = self._secret, False
         self._add_fields(branch, parsed)
+        if not self._secret:
+            self.apdus.append(octets)
+        self._secret = self._secret or before
         if octets[0] in ciphered.TAGS or octets[0] in (0xDD, 0xDF):
             self._open(branch, octets)
         elif isinstance(parsed, apdu.GeneralBlockTransfer):
@@ -98,6 +107,7 @@ class ApduTree:
             if value is None:
                 continue
             if is_secret(record, name):
+                self._secret = True
                 node.add(f"{name}: [dim]not shown[/]")
             else:
                 self._add_field(node, name, record, value)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from hesper_dlms.deframing import Dropped
-from hesper_dlms.errors import DecodeError, LocalError
+from hesper_dlms.errors import LocalError
 from hesper_dlms.oneshot import PushedMessage, PushReceiver
 from hesper_dlms.security import SecuritySettings
 
 _STDIN = "-"
+_CHUNK = 1 << 16
+_RAW = "raw"
+_BETWEEN = re.compile(r"0[xX]|\\x|[\s:,;._|-]+")
+_COMMENT = re.compile(r"^\s*(#|//).*$", re.MULTILINE)
 
 
 def read_input(file: str, binary: bool) -> bytes:
@@ -19,8 +24,7 @@ def read_input(file: str, binary: bool) -> bytes:
 
     Args:
         file: Path, or `-`.
-        binary: The file holds the octets themselves; otherwise hex text, in which white space and
-            lines that begin with # do not matter.
+        binary: The file holds the octets themselves; otherwise hex text.
 
     Raises:
         LocalError: It cannot be read, or is no hex text.
@@ -29,29 +33,32 @@ def read_input(file: str, binary: bool) -> bytes:
         raw = sys.stdin.buffer.read() if file == _STDIN else Path(file).read_bytes()
     except OSError as error:
         raise LocalError(f"{file} cannot be read: {error.strerror}") from None
-    if binary:
-        return raw
-    lines = raw.decode("ascii", "replace").splitlines()
-    text = "".join(line for line in lines if not line.lstrip().startswith("#"))
+    return raw if binary else hex_text(raw.decode("ascii", "replace"), file)
+
+
+def hex_text(text: str, what: str) -> bytes:
+    """Return the octets of hex text as people keep it.
+
+    White space, `0x`, colons, commas and the like between octets do not matter, nor do lines that
+    begin with # or //.
+
+    Raises:
+        LocalError: It is no hex text; the message names `what`.
+    """
+    if "#" in text or "//" in text:
+        text = _COMMENT.sub("", text)
     try:
-        return bytes.fromhex("".join(text.split()).replace("0x", ""))
+        return bytes.fromhex(_BETWEEN.sub("", text))
     except ValueError:
-        raise LocalError(f"{file} is not hex text (for the octets themselves: --binary)") from None
+        raise LocalError(f"{what} is not hex text (for the octets themselves: --binary)") from None
 
 
 def decode(
     octets: bytes, link: str, keys: SecuritySettings | None
-) -> Iterator[tuple[dict[str, object], bool]]:
-    """Yield each message, or drop, as plain JSON, and whether it is a message."""
+) -> Iterator[PushedMessage | Dropped]:
+    """Yield messages and drops in order, as they are found."""
     receiver = PushReceiver(link, keys)
-    for found in [*receiver.receive(octets), *receiver.finish()]:
-        yield _shown(found)
-
-
-def _shown(found: PushedMessage | Dropped) -> tuple[dict[str, object], bool]:
-    if isinstance(found, PushedMessage):
-        try:
-            return found.to_json(), True
-        except DecodeError as error:
-            found = Dropped(found.link.offset, str(error))
-    return {"offset": found.offset, "reason": found.reason}, False
+    size = max(len(octets), 1) if link == _RAW else _CHUNK
+    for at in range(0, len(octets), size):
+        yield from receiver.receive(octets[at : at + size])
+    yield from receiver.finish()

@@ -8,15 +8,25 @@ from contextlib import contextmanager, suppress
 
 from hesper_dlms import obis
 from hesper_dlms.apdu import CosemAttribute
+from hesper_dlms.association import Authentication
 from hesper_dlms.client import AssociationSettings, Client
-from hesper_dlms.errors import AssociationRejected, LinkError, LocalError, ServiceError
+from hesper_dlms.errors import (
+    AssociationRejected,
+    LinkError,
+    LocalError,
+    RemoteError,
+    ServiceError,
+)
 from hesper_dlms.exchange import ClientLink, Exchange
 
-from hesper_gateway.dlms_options import Connection, hex_octets
+from hesper_gateway.dlms_credentials import is_ciphered, security_of
+from hesper_gateway.dlms_options import Connection
 from hesper_gateway.dlms_ports import Port, Result, SerialPort, TcpPort, Trace, drive
+from hesper_gateway.dlms_secrets import hex_octets
 
 _PUBLIC = 16
-COUNTER = CosemAttribute(1, obis.INVOCATION_COUNTER, 2)
+_COUNTER_CLASS, _VALUE = 1, 2
+_DEVICE_NAME = CosemAttribute(1, obis.LOGICAL_DEVICE_NAME, 2)
 
 
 class Desk:
@@ -42,31 +52,54 @@ def desk(connection: Connection, trace: Trace | None = None) -> Iterator[Desk]:
     Raises:
         DlmsError: Anything that goes wrong on the way.
     """
-    security = connection.security()
-    counter = connection.invocation_counter
-    if security is not None and counter is None:
-        counter = _read_counter(connection, trace)
-    password = connection.secret("password")
-    settings = AssociationSettings(
-        client_address=connection.client,
-        server_address=connection.server,
-        authentication=connection.mechanism,
-        password=None if password is None else password.encode(),
-        system_title=hex_octets(connection.system_title, "the system title"),
-        security=security,
-        ciphered=connection.ciphered is not False,
-        invocation_counter=None if counter is None else itertools.count(counter).__next__,
-    )
+    settings = _settings(connection, trace)
     with _associated(connection, settings, trace) as opened:
         yield opened
 
 
+def check_device_name(opened: Desk, expected: str | None) -> None:
+    """Raise unless the meter calls itself as expected, before anything is changed on it.
+
+    Raises:
+        RemoteError: It is another one: a reused address must never cut the wrong home.
+    """
+    if expected is None:
+        return
+    name = opened.run(opened.client.get(_DEVICE_NAME)).as_text()
+    if name.rstrip("\0 ") != expected:
+        raise RemoteError(f"the meter calls itself {name!r}, not {expected!r}")
+
+
+def _settings(connection: Connection, trace: Trace | None) -> AssociationSettings:
+    security = security_of(connection)
+    mechanism = connection.mechanism
+    ciphered = security is not None and is_ciphered(connection)
+    counter = connection.invocation_counter
+    if counter is None and (ciphered or mechanism is Authentication.HIGH_GMAC):
+        counter = _read_counter(connection, trace)
+    password = connection.secret("password")
+    return AssociationSettings(
+        client_address=connection.client,
+        server_address=connection.server,
+        authentication=mechanism,
+        password=None if password is None else password.encode(),
+        system_title=hex_octets(connection.system_title, "the system title"),
+        security=security,
+        ciphered=ciphered,
+        invocation_counter=None if counter is None else itertools.count(counter).__next__,
+        max_pdu=connection.max_pdu,
+        referencing=connection.names,
+    )
+
+
 def _read_counter(connection: Connection, trace: Trace | None) -> int:
     """Return the counter behind the last one that the meter took."""
-    public = AssociationSettings(_PUBLIC, connection.server)
+    public = AssociationSettings(_PUBLIC, connection.server, referencing=connection.names)
+    name = obis.parse(connection.counter_object)
     try:
         with _associated(connection, public, trace) as opened:
-            return opened.run(opened.client.get(COUNTER)).as_int() + 1
+            counter = CosemAttribute(_COUNTER_CLASS, name, _VALUE)
+            return opened.run(opened.client.get(counter)).as_int() + 1
     except (ServiceError, AssociationRejected) as error:
         raise LocalError(
             f"the meter does not show its invocation counter ({error}): give --invocation-counter"

@@ -38,6 +38,11 @@ class Explainer:
         self._apdus = ApduTree(keys, sender)
         self._whole: dict[object, bytes] = {}
 
+    @property
+    def apdus(self) -> list[bytes]:
+        """The APDUs that were met and hold no secret, in order."""
+        return self._apdus.apdus
+
     def explain(self, octets: bytes) -> Tree:
         """Return the tree of frames or of an APDU."""
         root = Tree(f"[bold]{len(octets)} octets[/]")

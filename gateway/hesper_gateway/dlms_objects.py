@@ -8,22 +8,13 @@ from hesper_dlms import obis
 from hesper_dlms.apdu import CosemAttribute
 from hesper_dlms.axdr import Data, Tag, plain
 from hesper_dlms.cosem_time import CosemDateTime
-from hesper_dlms.errors import DlmsError, LocalError, ServiceError
+from hesper_dlms.errors import DlmsError, ServiceError
 from hesper_dlms.units import ScalerUnit, symbol
 
 SCALED = {3: 3, 4: 3, 5: 4}
 """Class id of registers → the attribute that holds their scaler_unit."""
 
 _DATE_TIME_OCTETS = 12
-
-
-def parse_attribute(text: str) -> CosemAttribute:
-    """Return the attribute named `CLASS:OBIS:ATTRIBUTE`, e.g. `3:1.0.1.8.0.255:2`."""
-    class_id, _, rest = text.partition(":")
-    code, _, attribute = rest.rpartition(":")
-    if not class_id.isdigit() or not attribute.lstrip("-").isdigit():
-        raise LocalError(f"{text!r} is not CLASS:OBIS:ATTRIBUTE, such as 3:1.0.1.8.0.255:2")
-    return CosemAttribute(int(class_id), obis.parse(code), int(attribute))
 
 
 def name(attribute: CosemAttribute) -> str:

@@ -97,7 +97,12 @@ def test_profile_and_objects(run: Run, meter: Any, tcp_meter: Callable[..., Any]
     assert selection.from_.local().isoformat() == "2026-01-01T00:00:00"
     assert "2026-01-01 10:15:00" in run("profile", *options, "1.0.99.1.0.255").stdout
     listed = json.loads(run("objects", *options, "--json").stdout)
-    assert listed[1] == {"class_id": 8, "version": 0, "logical_name": "0.0.1.0.0.255"}
+    assert listed[1] == {
+        "class_id": 8,
+        "class": "clock",
+        "version": 0,
+        "logical_name": "0.0.1.0.0.255",
+    }
 
 
 def test_refusals_exit_1(run: Run, meter: Any, tcp_meter: Callable[..., Any]) -> None:

@@ -124,10 +124,14 @@ def object_list(items: Sequence[Data], _objects: Objects) -> list[PushedValue]:
 
 
 def positional(items: Sequence[Data], objects: Objects) -> list[PushedValue]:
-    """Read values alone, named by the list for this many; unnamed when there is none."""
+    """Read values alone, named by the list for this many.
+
+    Where there is none for this many, whatever names stand beside the values count: the same kind
+    of meter pushes either in another country.
+    """
     names = objects.get(len(items))
     if names is None or len(names) != len(items):
-        return [PushedValue(None, _VALUE, _value(item)) for item in items]
+        return named(items, objects)
     return [
         PushedValue(bytes(name), _VALUE, _value(item))
         for name, item in zip(names, items, strict=True)
@@ -139,7 +143,7 @@ def auto(items: Sequence[Data], objects: Objects) -> list[PushedValue]:
     first = items[0].value if items else None
     if isinstance(first, tuple) and first and all(_is_object(item) for item in first):
         return object_list(items, objects)
-    if len(items) in objects:
+    if len(items) in objects and not any(isinstance(item.value, tuple) for item in items):
         return positional(items, objects)
     return named(items, objects)
 

@@ -70,6 +70,8 @@ def _merged(folder: Traversable, name: str, above: tuple[str, ...]) -> dict[str,
 
 def _document(folder: Traversable, name: str, above: tuple[str, ...]) -> dict[str, Any]:
     file = folder.joinpath(f"{name}.toml")
+    if above and not file.is_file():  # a template of one's own extends one that is shipped
+        file = resources.files(__name__).joinpath(f"{name}.toml")
     if "/" in name or name.startswith(".") or not file.is_file():
         wanted_by = f", wanted by template {above[-1]}" if above else ""
         known = ", ".join(

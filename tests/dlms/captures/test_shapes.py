@@ -1,4 +1,4 @@
-"""Shapes of pushes that no capture at hand has: built, and received as any meter might send them."""
+"""Shapes of pushes that no capture at hand has, built and received as meters might send them."""
 
 from __future__ import annotations
 
