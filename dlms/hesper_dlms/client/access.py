@@ -1,7 +1,8 @@
 """ACCESS from the client's side (IEC 62056-5-3, 6.9): reads, writes and calls in one request.
 
-Where the meter did not grant ACCESS the same list goes one by one, in the same order; where it did
-but no general block transfer, and the list is too long for one APDU, in several requests.
+Where the meter did not grant ACCESS the same list goes one by one, in the same order. Where it did
+but no general block transfer, and the list is too long for one APDU, it goes in several requests;
+what is too long alone goes as GET, SET or ACTION, which have blocks of their own.
 """
 
 from __future__ import annotations
@@ -31,12 +32,13 @@ from hesper_dlms.apdu.access import (
 from hesper_dlms.axdr import Data
 from hesper_dlms.client import action, get, set  # noqa: A004 - the service's name
 from hesper_dlms.client.channel import Channel
-from hesper_dlms.client.lists import LIST_HEAD, batches
+from hesper_dlms.client.lists import batches
 from hesper_dlms.client.transfer import check_count, unexpected
 from hesper_dlms.errors import DecodeError, ServiceError
 from hesper_dlms.exchange import Exchange
 
-_LIST_HEAD = LIST_HEAD + 8
+_ALONE_HEAD = 8
+_LIST_HEAD = 12
 _MOST = 1 << 16
 
 
@@ -92,7 +94,7 @@ def access(
         if break_on_error and any(isinstance(each, ServiceError) for each in values):
             left_out = apdu.access_error(DataAccessResult.OTHER_REASON)
             values += [left_out] * len(some)
-        elif granted:
+        elif granted and _fits(channel, some):
             values += yield from _ask(channel, some, options)
         else:
             values.append((yield from _ask_alone(channel, some[0])))
@@ -106,13 +108,22 @@ def _parts(
         if specifications:
             yield specifications
         return
-    sizes = []
-    for each in specifications:
-        request = apdu.AccessRequest(0, (_told(each),), (_data(each),))
-        sizes.append(len(request.to_octets()))
+    sizes = [_size(each) for each in specifications]
     most = _MOST if granted else 1
     for part in batches(sizes, channel.limit - _LIST_HEAD, most):
         yield specifications[part]
+
+
+def _fits(channel: Channel, some: Sequence[AccessSpecification]) -> bool:
+    if channel.granted & Conformance.GENERAL_BLOCK_TRANSFER:
+        return True
+    return sum(map(_size, some)) <= channel.limit - _LIST_HEAD
+
+
+def _size(specification: AccessSpecification) -> int:
+    """Return how many octets of a list one specification and its datum take."""
+    alone = apdu.AccessRequest(0, (_told(specification),), (_data(specification),))
+    return len(alone.to_octets()) - _ALONE_HEAD
 
 
 def _ask(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-LIST_HEAD: Final = 10
-"""Octets of a request around its list: tag, choice, invoke-id, counts, an empty block."""
+LIST_HEAD: Final = 16
+"""Octets of a request around its list: tag, choice, invoke-id, counts, a block of one octet."""
 
 
 def batches(sizes: Sequence[int], limit: int, most: int) -> list[slice]:

@@ -66,8 +66,13 @@ def send(
     """
     if channel.takes(len(whole.to_octets()), _own_blocks(whole)):
         return (yield from ask(channel, whole))
+    room = [_room(channel.limit, make) for make in (first, following)]
+    if min(room) < 1:
+        if channel.granted & Conformance.GENERAL_BLOCK_TRANSFER:
+            return (yield from ask(channel, whole))
+        raise LocalError(f"the meter takes APDUs of {channel.limit} octets: too few for blocks")
     answer: Answer | None = None
-    for block in _blocks(channel.limit, octets, first, following):
+    for block in _blocks(octets, *room):
         if answer is not None:
             if not isinstance(answer, apdu.SetResponseBlock | apdu.ActionResponseNextBlock):
                 break  # refused on the way
@@ -109,18 +114,14 @@ def _own_blocks(request: Upload) -> Conformance:
     return Conformance.BLOCK_TRANSFER_WITH_ACTION
 
 
-def _blocks(
-    limit: int,
-    octets: bytes,
-    first: Callable[[DataBlock], Upload],
-    following: Callable[[DataBlock], Upload],
-) -> list[DataBlock]:
-    """Return the blocks that fill requests of at most `limit` octets."""
-    empty = DataBlock(False, 1, b"")
-    sizes = [limit - len(make(empty).to_octets()) - _LONGER_LENGTH for make in (first, following)]
-    if min(sizes) < 1:
-        raise LocalError(f"the meter takes APDUs of {limit} octets: too few for blocks")
-    parts = [octets[: sizes[0]]]
-    parts += [octets[at : at + sizes[1]] for at in range(sizes[0], len(octets), sizes[1])]
+def _room(limit: int, make: Callable[[DataBlock], Upload]) -> int:
+    """Return how many octets a block may have in a request of at most `limit` octets."""
+    return limit - len(make(DataBlock(False, 1, b"")).to_octets()) - _LONGER_LENGTH
+
+
+def _blocks(octets: bytes, first: int, following: int) -> list[DataBlock]:
+    """Return the blocks of a value, of at most `first` and then `following` octets."""
+    parts = [octets[:first]]
+    parts += [octets[at : at + following] for at in range(first, len(octets), following)]
     last = len(parts)
     return [DataBlock(number == last, number, part) for number, part in enumerate(parts, start=1)]
