@@ -14,6 +14,10 @@ ROW_SLACK: Final = 256
 """Rows that a full buffer grows beyond its depth before the oldest are dropped in one go."""
 
 
+_NO_TIMES: Final = array("q")
+_NO_CELLS: Final = array("I")
+
+
 class Row(NamedTuple):
     """One row: epoch seconds and what was captured then, in the order of the capture objects."""
 
@@ -29,8 +33,9 @@ class RowBuffer:
     def __init__(self, width: int, depth: int) -> None:
         self._width = width
         self._depth = depth
-        self._times = array("q")
-        self._cells = array("I")
+        # Most event logs stay empty, and so do all profiles at first: 0.3 KB less for each meter.
+        self._times = _NO_TIMES
+        self._cells = _NO_CELLS
 
     def __len__(self) -> int:
         return min(len(self._times), self._depth)
@@ -42,6 +47,8 @@ class RowBuffer:
 
     def append(self, captured_at: int, values: tuple[int, ...]) -> None:
         """Add the newest row."""
+        if self._times is _NO_TIMES:
+            self._times, self._cells = array("q"), array("I")
         self._times.append(captured_at)
         self._cells.extend(values)
         if len(self._times) > self._depth + ROW_SLACK:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -28,6 +28,7 @@ RS485_LINE: Final = "rs485"
 OPTICAL_LINE: Final = "optical"
 CLIENT_TITLE: Final = b"HSPHES\x00\x01"
 """System title of the head end whose signing key the meters know."""
+_SERIAL_PREFIX: Final = "HES"
 _SERIAL_STEP: Final = 611_953
 _SERIAL_SPAN: Final = 89_999_999
 
@@ -132,25 +133,50 @@ class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 class MeterPlan:
     """One meter: identity, keys and the way to it.
 
-    `system_title` is 8 octets, both keys 16 (32 in suite 2). `line` names an entry of
-    `Fleet.lines`; on TCP `server_address` is the wrapper port of the logical device, on HDLC its
-    upper address.
+    `line` names an entry of `Fleet.lines`; on TCP `server_address` is the wrapper port of the
+    logical device, on HDLC its upper address. What follows from seed and serial number is computed
+    whenever it is asked for: kept, it would cost 0.3 KB a meter.
     """
 
+    seed: int
     serial: str
-    logical_device_name: str
-    system_title: bytes
     kind: Kind
     index: int
     access: Access
     line: str
     server_address: int
     physical_address: int | None
-    encryption_key: bytes = field(repr=False)
-    authentication_key: bytes = field(repr=False)
-    password: str = field(repr=False)
     suite: int = 0
     short_names: bool = False
+
+    @property
+    def logical_device_name(self) -> str:
+        """Manufacturer, type and serial number: 16 characters."""
+        return f"HSP{_TYPE_DIGITS[self.kind]:02d}{self._digits}000"
+
+    @property
+    def system_title(self) -> bytes:
+        """8 octets."""
+        return b"HSP" + bytes((_TYPE_DIGITS[self.kind],)) + bytes.fromhex(self._digits)
+
+    @property
+    def encryption_key(self) -> bytes:
+        """The global unicast encryption key: 16 octets, 32 in suite 2."""
+        return secrets.symmetric(self.seed, self.serial, "encryption key", self.suite)
+
+    @property
+    def authentication_key(self) -> bytes:
+        """The global authentication key, as long."""
+        return secrets.symmetric(self.seed, self.serial, "authentication key", self.suite)
+
+    @property
+    def password(self) -> str:
+        """The secret of the reading client."""
+        return secrets.symmetric(self.seed, self.serial, "password")[:4].hex()
+
+    @property
+    def _digits(self) -> str:
+        return self.serial[len(_SERIAL_PREFIX) :]
 
     @property
     def feeder(self) -> int:
@@ -346,20 +372,15 @@ def _meter(
     seed, suite = settings.seed, settings.suites[index % len(settings.suites)]
     kind = _KINDS[index * _MIX % len(_KINDS)]
     digits = f"{10_000_000 + (seed * 1_000_003 + index * _SERIAL_STEP) % _SERIAL_SPAN:08d}"
-    serial = f"HES{digits}"
     return MeterPlan(
-        serial=serial,
-        logical_device_name=f"HSP{_TYPE_DIGITS[kind]:02d}{digits}000",
-        system_title=b"HSP" + bytes((_TYPE_DIGITS[kind],)) + bytes.fromhex(digits),
+        seed=seed,
+        serial=_SERIAL_PREFIX + digits,
         kind=kind,
         index=index,
         access=access,
         line=line,
         server_address=server_address,
         physical_address=physical,
-        encryption_key=secrets.symmetric(seed, serial, "encryption key", suite),
-        authentication_key=secrets.symmetric(seed, serial, "authentication key", suite),
-        password=secrets.symmetric(seed, serial, "password")[:4].hex(),
         suite=suite,
         short_names=settings.tcp - settings.short_names <= index < settings.tcp,
     )
