@@ -39,6 +39,7 @@ from hesper_dlms.exchange import Exchange
 
 _ALONE_HEAD = 8
 _LIST_HEAD = 12
+_RESULT = 2
 _MOST = 1 << 16
 
 
@@ -110,20 +111,25 @@ def _parts(
         return
     sizes = [_size(each) for each in specifications]
     most = _MOST if granted else 1
-    for part in batches(sizes, channel.limit - _LIST_HEAD, most):
+    for part in batches(sizes, _room(channel), most):
         yield specifications[part]
 
 
 def _fits(channel: Channel, some: Sequence[AccessSpecification]) -> bool:
     if channel.granted & Conformance.GENERAL_BLOCK_TRANSFER:
         return True
-    return sum(map(_size, some)) <= channel.limit - _LIST_HEAD
+    return sum(map(_size, some)) <= _room(channel)
+
+
+def _room(channel: Channel) -> int:
+    """Return how many octets the list of one request may take, and that of its response."""
+    return min(channel.limit, channel.own_limit) - _LIST_HEAD
 
 
 def _size(specification: AccessSpecification) -> int:
-    """Return how many octets of a list one specification and its datum take."""
+    """Return the octets of a specification, its datum and its result."""
     alone = apdu.AccessRequest(0, (_told(specification),), (_data(specification),))
-    return len(alone.to_octets()) - _ALONE_HEAD
+    return len(alone.to_octets()) - _ALONE_HEAD + _RESULT
 
 
 def _ask(

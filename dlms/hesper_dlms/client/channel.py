@@ -58,6 +58,12 @@ class Channel:
         more = protection.overhead(self.security.settings.suite) if protection else 0
         return size - CIPHERING_OVERHEAD - more
 
+    @property
+    def own_limit(self) -> int:
+        """Octets that a plain response may have so that we take it."""
+        size = self.settings.max_pdu or _UNLIMITED
+        return size - CIPHERING_OVERHEAD if self.security else size
+
     def agree(self, granted: Conformance) -> None:
         """Use what the meter granted, general block transfer among it; nothing before that."""
         self.granted = granted
