@@ -25,6 +25,7 @@ from hesper_dlms.classes.registry import (
     by_name,
     method_name,
     method_offset,
+    of_record,
     parse_attribute,
     parse_method,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "generic",
     "method_name",
     "method_offset",
+    "of_record",
     "parse_attribute",
     "parse_method",
 ]

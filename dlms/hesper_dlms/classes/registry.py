@@ -8,6 +8,7 @@ from hesper_dlms import obis
 from hesper_dlms.apdu import CosemAttribute, CosemMethod
 from hesper_dlms.classes import access, communication, control, metering, scheduling
 from hesper_dlms.classes.description import InterfaceClass, generic
+from hesper_dlms.classes.structure import RecordType
 from hesper_dlms.errors import LocalError
 
 _ALL: Final = (
@@ -49,6 +50,19 @@ def by_name(name: str, version: int | None = None) -> InterfaceClass:
     if found is None:
         raise LocalError(f"{name!r} is no interface class; there are {', '.join(_NAMED)}")
     return by_id(found.class_id, version)
+
+
+def of_record(record: RecordType, version: int | None = None) -> InterfaceClass:
+    """Return the class whose attributes a record holds, the newest version by default.
+
+    Raises:
+        LocalError: It is no record of a class, or there is no such version of it.
+    """
+    described = [each for each in _ALL if each.record is record]
+    chosen = [each for each in described if version in (None, each.version)]
+    if not chosen:
+        raise LocalError(f"{record!r} is no interface class, or none of version {version}")
+    return chosen[-1]
 
 
 def attribute_name(class_id: int, attribute_id: int, version: int | None = None) -> str:

@@ -14,6 +14,14 @@ left out and counted.
 
 from hesper_dlms.profile.decoder import ProfileColumns, decode_buffer
 from hesper_dlms.profile.encoder import clock_octets, encode_buffer
+from hesper_dlms.profile.rows import row_width
 from hesper_dlms.profile.rules import BufferRules
 
-__all__ = ["BufferRules", "ProfileColumns", "clock_octets", "decode_buffer", "encode_buffer"]
+__all__ = [
+    "BufferRules",
+    "ProfileColumns",
+    "clock_octets",
+    "decode_buffer",
+    "encode_buffer",
+    "row_width",
+]

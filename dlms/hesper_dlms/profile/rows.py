@@ -7,8 +7,28 @@ from typing import Protocol
 
 from hesper_dlms import axdr
 from hesper_dlms.axdr import Data, Tag, compact
+from hesper_dlms.axdr.octets import read_tag
 from hesper_dlms.errors import DecodeError
 from hesper_dlms.profile.template import RowTemplate, learn, learn_untagged
+
+
+def row_width(octets: bytes) -> int | None:
+    """Return how many columns the rows of an encoded buffer have; None when there is no row.
+
+    Raises:
+        DecodeError: Not a buffer.
+    """
+    if octets[:1] == bytes((Tag.COMPACT_ARRAY,)):
+        description, contents, _ = compact.read_parts(octets, 1, axdr.MAX_DEPTH)
+        return description.size if contents else None
+    if octets[:1] != bytes((Tag.ARRAY,)):
+        raise DecodeError("a profile buffer is an array", 0)
+    count, offset = axdr.read_length(octets, 1)
+    if count == 0:
+        return None
+    if read_tag(octets, offset) is not Tag.STRUCTURE:
+        raise DecodeError("a row of a profile is a structure", offset)
+    return axdr.read_length(octets, offset + 1)[0]
 
 
 class Rows(Protocol):
