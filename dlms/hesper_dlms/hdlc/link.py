@@ -1,4 +1,4 @@
-"""The client's side of an HDLC connection (IEC 62056-46, 6.4; connection mode, window 1).
+"""The client's side of an HDLC connection (IEC 62056-46, 6.4; connection mode).
 
     disconnected --SNRM/UA--> connected --DISC/UA--> disconnected
 
@@ -6,7 +6,12 @@ Connected, the client is the master: it sends an I frame and the meter answers. 
 out as segments, each acknowledged by RR; a long answer comes in as segments, each of which the
 client acknowledges by RR with the poll bit. Silence makes the client send its last frame again, at
 most `retries` times. The meter's N(S) tells a repeated segment from a new one, so nothing is taken
-twice.
+twice. We send one I frame at a time; the meter may send as many as its window allows, of which the
+last has the final bit and is acknowledged for all.
+
+    RR   that misses our frame   the frame again
+    RR   that has our frame      the meter needs time: poll it with RR into silence
+    RNR                          the meter is busy: the same
 
 What is not for this client is passed over: echoes of its own frames (optical probes), frames with
 a wrong FCS, frames of other stations. UI frames that interleave with the answers are set apart as
@@ -52,6 +57,7 @@ class HdlcLink:
         address_octets: 1, 2 or 4; None takes the shortest that fits.
         max_info: Largest information field that we propose, both ways, in octets.
         retries: How often a frame is sent again into silence.
+        window: I frames that we let the meter send without an acknowledgement between, 1 to 7.
     """
 
     def __init__(
@@ -62,12 +68,14 @@ class HdlcLink:
         address_octets: int | None = None,
         max_info: int = 1024,
         retries: int = 2,
+        window: int = 1,
     ) -> None:
         if not SMALLEST_INFORMATION <= max_info <= LARGEST_INFORMATION:
             raise LocalError(f"max_info must be {SMALLEST_INFORMATION} to {LARGEST_INFORMATION}")
         self._client = client_octets(client)
         self._server = server_octets(server_logical, server_physical, address_octets)
-        self._proposal = LinkParameters(max_info, max_info)
+        self._proposal = LinkParameters(max_info, max_info, 1, window)
+        self._own = b""
         self._retries = retries
         self._reader = FrameReader()
         self._arrived: deque[Frame] = deque()
@@ -115,7 +123,8 @@ class HdlcLink:
             yield from self._send_part(part, more=True)
         control = information_control(self._send_sequence, self._receive_sequence)
         self._send_sequence = self._send_sequence + 1 & 7
-        return (yield from self._collect(self._frame(control, parts[-1])))
+        self._own = self._frame(control, parts[-1])
+        return (yield from self._collect(self._own))
 
     def receive(self) -> Exchange[bytes]:
         """Wait for another APDU of the meter, polling for it where the meter waits for us."""
@@ -140,20 +149,32 @@ class HdlcLink:
     def _send_part(self, part: bytes, *, more: bool) -> Exchange[None]:
         control = information_control(self._send_sequence, self._receive_sequence)
         expected = self._send_sequence + 1 & 7
-        octets = self._frame(control, part, segmented=more)
-        answer = yield from self._await(octets, {Kind.RR}, octets)
-        while answer.receive_sequence != expected:
-            answer = yield from self._await(b"", {Kind.RR}, octets)
+        self._own = octets = repeat = self._frame(control, part, segmented=more)
+        missed = 0
+        while True:
+            answer = yield from self._await(octets, {Kind.RR, Kind.RNR}, repeat)
+            octets = b""
+            if answer.receive_sequence != expected:
+                missed += 1
+                octets = self._own if missed <= self._retries else b""
+            elif answer.kind is Kind.RR:
+                break
+            else:
+                repeat = self._frame(ready_control(self._receive_sequence))
         self._send_sequence = expected
 
     def _collect(self, octets: bytes, repeat: bytes | None = None) -> Exchange[bytes]:
         """Write `octets`, then gather the segments of the answer, acknowledging each."""
+        own, missed = octets if repeat is None else b"", 0
         repeat = octets if repeat is None else repeat
         while True:
-            frame = yield from self._await(octets, {Kind.I, Kind.RR}, repeat)
+            frame = yield from self._await(octets, {Kind.I, Kind.RR, Kind.RNR}, repeat)
             octets = b""
-            if frame.kind is Kind.RR:
+            if frame.kind is not Kind.I:
                 repeat = self._frame(ready_control(self._receive_sequence))
+                if own and frame.receive_sequence != self._send_sequence:
+                    missed += 1
+                    octets = repeat = own if missed <= self._retries else b""
                 continue
             new = frame.send_sequence == self._receive_sequence
             if not new and frame.receive_sequence != self._send_sequence:
@@ -200,6 +221,8 @@ class HdlcLink:
             return False
         if frame.destination != self._client or frame.source != self._server:
             return False
+        if self._client == self._server and frame.to_octets() == self._own:
+            return False  # an echo
         if kind in wanted:
             return True
         if kind in (Kind.DM, Kind.FRMR):
@@ -208,6 +231,8 @@ class HdlcLink:
         return False
 
     def _note(self, frame: Frame) -> None:
+        if frame.information[:3] in (llc.REQUEST, llc.RESPONSE):
+            self._notification.clear()  # the rest of the last one was lost
         try:
             whole = self._notification.add(frame.information, frame.segmented)
         except LinkError:

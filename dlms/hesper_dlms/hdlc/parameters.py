@@ -12,6 +12,7 @@ _GROUP = 0x80
 _MAX_TRANSMIT, _MAX_RECEIVE, _WINDOW_TRANSMIT, _WINDOW_RECEIVE = 5, 6, 7, 8
 
 DEFAULT_INFORMATION = 128
+LARGEST_WINDOW = 7
 LARGEST_INFORMATION = MAX_LENGTH - (2 + 4 + 4 + 1 + 2 + 2)
 SMALLEST_INFORMATION = 8
 """Less cannot carry the LLC header and some of an APDU: refuse to loop over crumbs."""
@@ -26,11 +27,15 @@ class LinkParameters(NamedTuple):
     window_receive: int = 1
 
     def to_octets(self) -> bytes:
-        """Encode the information field of an SNRM or UA frame."""
+        """Encode the information field of an SNRM or UA frame.
+
+        Sizes take one octet where they fit, as in the standard's example: some meters know no other
+        form of theirs.
+        """
         items = b""
         for identifier, size, value in (
-            (_MAX_TRANSMIT, 2, self.max_transmit),
-            (_MAX_RECEIVE, 2, self.max_receive),
+            (_MAX_TRANSMIT, 1 if self.max_transmit < 0x100 else 2, self.max_transmit),
+            (_MAX_RECEIVE, 1 if self.max_receive < 0x100 else 2, self.max_receive),
             (_WINDOW_TRANSMIT, 4, self.window_transmit),
             (_WINDOW_RECEIVE, 4, self.window_receive),
         ):
@@ -73,6 +78,6 @@ def agree(ours: LinkParameters, theirs: LinkParameters) -> LinkParameters:
     return LinkParameters(
         min(ours.max_transmit, theirs.max_receive),
         min(ours.max_receive, theirs.max_transmit),
-        1,
-        1,
+        max(1, min(ours.window_transmit, theirs.window_receive, LARGEST_WINDOW)),
+        max(1, min(ours.window_receive, theirs.window_transmit, LARGEST_WINDOW)),
     )

@@ -7,16 +7,18 @@ Per client address a station keeps one connection. What it does is a table:
     DISC     DM                  UA, disconnected
     I        DM                  take it; answer with I frames or RR
     RR       DM                  next segment, or the last frame again
-    RNR      nothing             nothing
+    RNR      DM                  RR, and no I frames until it is ready again
+    unknown  nothing             FRMR, disconnected
     other    nothing             nothing
 
-A repeated I frame (its N(S) was taken already) gets the last answer again, so a lost answer costs
-one repetition and never a second execution.
+A client that takes several I frames at a time (the window of its SNRM) gets as many as this meter's
+own window allows, the last with the final bit; it may send as many before it polls. A repeated
+I frame (its N(S) was taken already) gets the last answer again, so a lost answer costs one
+repetition and never a second execution; an RR that misses frames gets them again.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -26,12 +28,15 @@ from hesper_dlms.hdlc.address import client_octets, parse_server, server_octets
 from hesper_dlms.hdlc.frames import (
     Frame,
     Kind,
-    information_control,
     ready_control,
     unnumbered_control,
 )
 from hesper_dlms.hdlc.parameters import LinkParameters, agree, parse_parameters
 from hesper_dlms.hdlc.reassembly import Reassembly, segments
+from hesper_dlms.hdlc.send_window import SendWindow
+
+_CONTROL_UNDEFINED = 0x01
+"""FRMR's reason W: the control octet is none that we know (ISO/IEC 13239, 5.5.3.4)."""
 
 
 class ApduHandler(Protocol):
@@ -49,15 +54,14 @@ class ApduHandler(Protocol):
 class _Connection:
     """One client's connection to this meter."""
 
-    __slots__ = ("address", "incoming", "last", "outgoing", "parameters", "received", "sent")
+    __slots__ = ("address", "incoming", "last", "outgoing", "parameters", "received")
 
     def __init__(self, address: bytes, parameters: LinkParameters) -> None:
         self.address = address
         self.parameters = parameters
-        self.sent = 0
         self.received = 0
         self.incoming = Reassembly()
-        self.outgoing: deque[tuple[bytes, bool]] = deque()
+        self.outgoing = SendWindow(parameters.window_transmit)
         self.last = b""
 
 
@@ -69,6 +73,7 @@ class Station:
         physical: Physical address to answer to; None answers to any.
         logical: Logical address to answer to; None answers to any.
         max_info: Largest information field that this meter sends and accepts.
+        window: I frames that it sends and accepts without an acknowledgement between, 1 to 7.
     """
 
     __slots__ = ("_connections", "_handler", "_limits", "_logical", "_physical")
@@ -79,11 +84,12 @@ class Station:
         physical: int | None = None,
         logical: int | None = None,
         max_info: int = 128,
+        window: int = 1,
     ) -> None:
         self._handler = handler
         self._physical = physical
         self._logical = logical
-        self._limits = LinkParameters(max_info, max_info)
+        self._limits = LinkParameters(max_info, max_info, window, window)
         self._connections: dict[int, _Connection] = {}
 
     def accepts(self, frame: Frame) -> bool:
@@ -124,8 +130,7 @@ class Station:
         if client in self._connections:
             self._handler.closed(client)
         self._connections[client] = _Connection(frame.destination, parameters)
-        said = LinkParameters(parameters.max_transmit, parameters.max_receive)
-        return self._reply(frame, unnumbered_control(Kind.UA), said.to_octets())
+        return self._reply(frame, unnumbered_control(Kind.UA), parameters.to_octets())
 
     def _disconnect(self, client: int, frame: Frame) -> bytes:
         del self._connections[client]
@@ -142,35 +147,50 @@ class Station:
             repeated = frame.send_sequence == connection.received - 1 & 7
             return connection.last if repeated else self._ready(connection, frame)
         connection.received = connection.received + 1 & 7
+        connection.outgoing.acknowledge(frame.receive_sequence)
         connection.outgoing.clear()
         try:
             apdu = connection.incoming.add(frame.information, frame.segmented)
         except LinkError:
             return self._disconnect(client, frame)
-        if apdu is None:
-            return self._ready(connection, frame)
-        size = connection.parameters.max_transmit
-        for answer in self._handler.answers(client, llc.strip(apdu)):
-            *before, last = segments(llc.RESPONSE + answer, size)
-            connection.outgoing.extend((part, True) for part in before)
-            connection.outgoing.append((last, False))
-        if not connection.outgoing:
-            return self._ready(connection, frame)
-        return self._send_next(connection, frame)
+        if apdu is not None:
+            size = connection.parameters.max_transmit
+            for answer in self._handler.answers(client, llc.strip(apdu)):
+                *before, last = segments(llc.RESPONSE + answer, size)
+                connection.outgoing.queue((part, True) for part in before)
+                connection.outgoing.queue([(last, False)])
+        if not frame.final and connection.parameters.window_receive > 1:
+            connection.last = b""
+            return b""
+        return self._send(connection, frame)
 
     def _acknowledged(self, client: int, frame: Frame) -> bytes:
         connection = self._connections[client]
-        if frame.receive_sequence == connection.sent and connection.outgoing:
-            return self._send_next(connection, frame)
-        if frame.receive_sequence == connection.sent - 1 & 7 and connection.last:
-            return connection.last
+        connection.outgoing.acknowledge(frame.receive_sequence)
+        if connection.outgoing:
+            return self._send(connection, frame)
         return self._reply(frame, ready_control(connection.received)) if frame.final else b""
 
-    def _send_next(self, connection: _Connection, frame: Frame) -> bytes:
-        part, more = connection.outgoing.popleft()
-        control = information_control(connection.sent, connection.received)
-        connection.sent = connection.sent + 1 & 7
-        connection.last = self._reply(frame, control, part, more)
+    def _not_ready(self, client: int, frame: Frame) -> bytes:
+        connection = self._connections[client]
+        connection.outgoing.acknowledge(frame.receive_sequence)
+        return self._reply(frame, ready_control(connection.received)) if frame.final else b""
+
+    def _reject(self, client: int, frame: Frame) -> bytes:
+        connection = self._connections.pop(client)
+        self._handler.closed(client)
+        counts = connection.received << 5 | 0x10
+        why = bytes((frame.control, counts, _CONTROL_UNDEFINED))
+        return self._reply(frame, unnumbered_control(Kind.FRMR), why)
+
+    def _send(self, connection: _Connection, frame: Frame) -> bytes:
+        if not connection.outgoing:
+            return self._ready(connection, frame)
+
+        def encode(control: int, information: bytes, segmented: bool) -> bytes:
+            return self._reply(frame, control, information, segmented)
+
+        connection.last = connection.outgoing.send(connection.received, encode)
         return connection.last
 
     def _ready(self, connection: _Connection, frame: Frame) -> bytes:
@@ -191,11 +211,14 @@ _TABLE: tuple[dict[Kind, _Act], dict[Kind, _Act]] = (
         Kind.DISC: Station._refuse,  # noqa: SLF001
         Kind.I: Station._refuse,  # noqa: SLF001
         Kind.RR: Station._refuse,  # noqa: SLF001
+        Kind.RNR: Station._refuse,  # noqa: SLF001
     },
     {
         Kind.SNRM: Station._connect,  # noqa: SLF001
         Kind.DISC: Station._disconnect,  # noqa: SLF001
         Kind.I: Station._information,  # noqa: SLF001
         Kind.RR: Station._acknowledged,  # noqa: SLF001
+        Kind.RNR: Station._not_ready,  # noqa: SLF001
+        Kind.UNKNOWN: Station._reject,  # noqa: SLF001
     },
 )

@@ -108,25 +108,27 @@ class HdlcServerLink:
         logical: Logical device address that the meter answers to; None answers to any.
         physical: Physical address that the meter answers to; None answers to any.
         max_info: Largest information field that the meter takes and sends.
+        window: I frames that it sends and accepts without an acknowledgement between, 1 to 7.
     """
 
-    __slots__ = ("_logical", "_max_info", "_physical", "_reader", "_station")
+    __slots__ = ("_limits", "_logical", "_physical", "_reader", "_station")
 
     def __init__(
         self,
         logical: int | None = 1,
         physical: int | None = None,
         max_info: int = DEFAULT_INFORMATION,
+        window: int = 1,
     ) -> None:
         self._logical = logical
         self._physical = physical
-        self._max_info = max_info
+        self._limits = max_info, window
         self._reader = FrameReader()
         self._station: Station | None = None
 
     def attach(self, handler: ApduHandler) -> None:
         """Hand APDUs to `handler` from now on."""
-        self._station = Station(handler, self._physical, self._logical, self._max_info)
+        self._station = Station(handler, self._physical, self._logical, *self._limits)
 
     def receive(self, octets: bytes) -> bytes:
         """Take octets in, return octets to send."""
@@ -271,6 +273,7 @@ class HdlcMultidrop:
         servers: The meters by physical address.
         logical: Logical device address that all of them answer to; None answers to any.
         max_info: Largest information field that they take and send.
+        window: I frames that they send and accept without an acknowledgement between, 1 to 7.
     """
 
     __slots__ = ("_reader", "_stations")
@@ -280,10 +283,11 @@ class HdlcMultidrop:
         servers: Mapping[int, LogicalServer],
         logical: int | None = 1,
         max_info: int = DEFAULT_INFORMATION,
+        window: int = 1,
     ) -> None:
         self._reader = FrameReader()
         self._stations = {
-            physical: Station(Sessions(server), physical, logical, max_info)
+            physical: Station(Sessions(server), physical, logical, max_info, window)
             for physical, server in servers.items()
         }
 
