@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 import os
 import socket
 import sys
@@ -22,6 +20,7 @@ from hesper_sim.errors import SimulatorError
 from hesper_sim.fleet import Fleet
 from hesper_sim.history import History
 from hesper_sim.journal import Forgetful
+from hesper_sim.serving import Served
 
 cli = typer.Typer(
     help="Simulated DLMS/COSEM meters that behave, and misbehave, like real ones.",
@@ -95,22 +94,19 @@ def serve(
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v")] = False,
 ) -> None:
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, stream=sys.stderr)
-    planned = (
-        fleet.plan(fleet.starter(host, port)) if fleet_file is None else fleet.load(fleet_file)
+    served = Served(
+        state=str(state),
+        fleet_file=None if fleet_file is None else str(fleet_file),
+        scenario_file=None if scenario_file is None else str(scenario_file),
+        capture_period_s=capture_period,
+        history_days=history_days,
+        host=host,
+        port=port,
+        as_json=as_json,
+        verbose=verbose,
     )
-    played = None if scenario_file is None else scenario.load(scenario_file, planned)
-    options = app.Options(state, capture_period, history_days, played)
-
-    def announce(ready: dict[str, Any]) -> None:
-        if as_json:
-            typer.echo(json.dumps(ready))
-        else:
-            report.print_ready(ready, str(state))
-        sys.stdout.flush()
-
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(app.serve(planned, options, announce))
+    sys.stdout.flush()
+    os.execv(sys.executable, served.command())  # noqa: S606 - our own interpreter and module
 
 
 @cli.command()
@@ -288,11 +284,3 @@ def _plan_json(planned: Fleet) -> dict[str, Any]:
             for meter in planned.meters
         ],
     }
-
-
-def _loop_factory() -> Any:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop

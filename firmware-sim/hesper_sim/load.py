@@ -3,7 +3,8 @@
 A curve is four weeks of mean powers, one per quarter hour, repeated for ever, with running totals
 beside it. So the energy since an anchor long ago is one look-up and one multiplication, whatever
 the distance in time; nothing is accumulated and no state is kept per meter. Many meters share one
-curve, each scaled by a factor of its own.
+curve, each scaled by a factor of its own, and each with something besides (a kitchen, a car, a heat
+pump) from a second, smaller set, at days and hours of its own.
 
 Energies are joules (watt seconds), powers watts, all integers.
 """
@@ -13,20 +14,21 @@ from __future__ import annotations
 import math
 import random
 from array import array
-from collections.abc import Callable
+from functools import lru_cache
 from itertools import accumulate
 from typing import Final, NamedTuple
 
+from hesper_sim import shapes
 from hesper_sim.fleet import Kind
+from hesper_sim.shapes import DAYS, SLOTS_PER_DAY
 
 ANCHOR: Final = 1_704_063_600
 """2024-01-01 00:00 Central European Time, a Monday, in epoch seconds."""
 SLOT_S: Final = 900
-SLOTS_PER_DAY: Final = 96
-DAYS: Final = 28
 SLOTS: Final = DAYS * SLOTS_PER_DAY
 CYCLE_S: Final = SLOTS * SLOT_S
 CURVES_PER_KIND: Final = 8
+CYCLES_PER_YEAR: Final = 13
 RIPPLE_S: Final = 10
 _RIPPLE_PERMILLE: Final = 60
 
@@ -83,22 +85,127 @@ class LoadCurve:
         return Power(*(powers[slot] * factor // 1_000_000 for powers in self._powers))
 
 
+class Extra:
+    """What hangs on a place besides: one column of powers, with a phase of its own.
+
+    Args:
+        powers_w: Four weeks of quarter hours.
+        reactive_permille: Reactive per active power.
+        seasons: Permille of it in each of the thirteen four-week cycles of a year.
+    """
+
+    __slots__ = ("_apparent", "_powers", "_reactive", "_season_totals", "_seasons", "_totals")
+
+    def __init__(
+        self,
+        powers_w: list[int],
+        reactive_permille: int,
+        seasons: tuple[int, ...] = (1000,) * CYCLES_PER_YEAR,
+    ) -> None:
+        self._powers = array("i", powers_w)
+        self._totals = array("q", accumulate((each * SLOT_S for each in powers_w), initial=0))
+        self._reactive = reactive_permille
+        self._apparent = math.isqrt(1_000_000 + reactive_permille**2)
+        self._seasons = seasons
+        self._season_totals = tuple(accumulate(seasons, initial=0))
+
+    def energy_j(self, at: int, scale_permille: int) -> int:
+        """Return the active energy from the anchor to `at`."""
+        cycles, rest = divmod(at - ANCHOR, CYCLE_S)
+        slot, part_s = divmod(rest, SLOT_S)
+        years, cycle = divmod(cycles, CYCLES_PER_YEAR)
+        whole = years * self._season_totals[CYCLES_PER_YEAR] + self._season_totals[cycle]
+        part = self._totals[slot] + self._powers[slot] * part_s
+        total = whole * self._totals[SLOTS] + self._seasons[cycle] * part
+        return total * scale_permille // 1_000_000
+
+    def power_w(self, at: int, scale_permille: int) -> int:
+        """Return the active power at `at`."""
+        cycles, rest = divmod(at - ANCHOR, CYCLE_S)
+        factor = self._seasons[cycles % CYCLES_PER_YEAR] * scale_permille
+        return self._powers[rest // SLOT_S] * factor // 1_000_000
+
+    def beside(self, base: tuple[int, int, int, int], active: int) -> tuple[int, int, int, int]:
+        """Return import, export, reactive and apparent with so much active import more."""
+        used, delivered, reactive, apparent = base
+        return (
+            used + active,
+            delivered,
+            reactive + active * self._reactive // 1000,
+            apparent + active * self._apparent // 1000,
+        )
+
+
+class PlaceCurve:
+    """A shared curve and what hangs on the place besides, at hours that differ from home to home.
+
+    The extra's phase comes from the home's scale, so that one object serves many homes and hardly
+    two of them have the same shape.
+    """
+
+    __slots__ = ("_base", "_extra")
+
+    def __init__(self, base: LoadCurve, extra: Extra | None) -> None:
+        self._base = base
+        self._extra = extra
+
+    def energy_j(self, at: int, scale_permille: int) -> Energy:
+        """Return the energy from the anchor to `at` (epoch seconds)."""
+        size, phase_s = _own(scale_permille)
+        if self._extra is None:
+            return self._base.energy_j(at + phase_s, scale_permille)
+        base = self._base.energy_j(at, scale_permille)
+        return Energy(*self._extra.beside(base, self._extra.energy_j(at + phase_s, size)))
+
+    def power_w(self, at: int, scale_permille: int) -> Power:
+        """Return the power at `at`."""
+        size, phase_s = _own(scale_permille)
+        if self._extra is None:
+            return self._base.power_w(at + phase_s, scale_permille)
+        base = self._base.power_w(at, scale_permille)
+        return Power(*self._extra.beside(base, self._extra.power_w(at + phase_s, size)))
+
+
+@lru_cache(maxsize=512)
+def _own(scale_permille: int) -> tuple[int, int]:
+    """Return a home's own size of its extra, permille, and its phase: days and quarter hours."""
+    mixed = scale_permille * 7_919
+    return 600 + mixed % 700, (mixed % DAYS) * SLOTS_PER_DAY * SLOT_S + (mixed % 13 - 6) * SLOT_S
+
+
 class LoadModel:
     """The curves of a whole fleet, a few per kind."""
 
-    __slots__ = ("_curves", "_seed")
+    __slots__ = ("_curves", "_extras", "_places", "_seed")
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._curves: dict[tuple[Kind, int], LoadCurve] = {}
+        self._extras: dict[tuple[bool, int], Extra] = {}
+        self._places: dict[tuple[Kind, int, int], PlaceCurve] = {}
 
-    def curve(self, kind: Kind, index: int) -> LoadCurve:
+    def curve(self, kind: Kind, index: int) -> PlaceCurve:
         """Return the curve of the meter with this index, drawn when it is first asked for."""
-        number = index % CURVES_PER_KIND
+        number = index % (2 * CURVES_PER_KIND if kind is Kind.SOLAR else CURVES_PER_KIND)
+        other = 0 if kind is Kind.SOLAR else index * 5 // CURVES_PER_KIND % len(shapes.HOME_EXTRAS)
+        place = self._places.get((kind, number, other))
+        if place is None:
+            extra = None if kind is Kind.SOLAR else self._extra(kind is Kind.SHOP, other)
+            place = PlaceCurve(self._curve(kind, number), extra)
+            self._places[kind, number, other] = place
+        return place
+
+    def _curve(self, kind: Kind, number: int) -> LoadCurve:
         curve = self._curves.get((kind, number))
         if curve is None:
             curve = self._curves[kind, number] = _curve(kind, self._seed, number)
         return curve
+
+    def _extra(self, shop: bool, number: int) -> Extra:
+        extra = self._extras.get((shop, number))
+        if extra is None:
+            extra = self._extras[shop, number] = _extra(shop, self._seed, number)
+        return extra
 
 
 def scale_of(index: int) -> int:
@@ -115,64 +222,29 @@ def _ripple(step: int, salt: int) -> int:
 
 def _curve(kind: Kind, seed: int, number: int) -> LoadCurve:
     chance = random.Random(f"{seed}/{kind}/{number}")  # noqa: S311 - a simulation, no secret
-    draw: Callable[[random.Random], list[int]] = _shop_w if kind is Kind.SHOP else _household_w
-    drawn = draw(chance)
+    drawn = (shapes.shop if kind is Kind.SHOP else shapes.household)(chance, number)
     reactive = [power * chance.randint(180, 330) // 1000 for power in drawn]
     if kind is Kind.SOLAR:
-        delivered = _roof_w(chance)
+        delivered = shapes.roof(chance, number)
         drawn = [power - sun for power, sun in zip(drawn, delivered, strict=True)]
     return LoadCurve(drawn, reactive)
 
 
-def _bell(slot: int, centre_h: float, width_h: float) -> float:
-    return math.exp(-(((slot / 4 - centre_h) / width_h) ** 2))
+def _extra(shop: bool, seed: int, number: int) -> Extra:
+    chance = random.Random(f"{seed}/extra/{shop}/{number}")  # noqa: S311 - a simulation, no secret
+    choices = shapes.SHOP_EXTRAS if shop else shapes.HOME_EXTRAS
+    shape = choices[number % len(choices)]
+    seasons = _SEASONS.get(shape, (1000,) * CYCLES_PER_YEAR)
+    return Extra(shape(chance, number), _REACTIVE_PERMILLE.get(shape, 60), seasons)
 
 
-def _household_w(chance: random.Random) -> list[int]:
-    base = chance.randint(90, 220)
-    morning, evening = chance.uniform(6.2, 7.8), chance.uniform(18.0, 20.5)
-    powers = []
-    for day in range(DAYS):
-        weekend = day % 7 >= 5
-        shift = 1.8 if weekend else 0.0
-        for slot in range(SLOTS_PER_DAY):
-            people = 420 * _bell(slot, morning + shift, 1.0) + 900 * _bell(slot, evening, 1.9)
-            people += (520 if weekend else 180) * _bell(slot, 13.0, 2.2)
-            fridge = 70 if (slot + day) % 3 == 0 else 15
-            powers.append(int(base + fridge + people * chance.uniform(0.7, 1.3)))
-        _appliances(powers, chance)
-    return powers
-
-
-def _appliances(powers: list[int], chance: random.Random) -> None:
-    """Add what a household switches on now and then to the last day of `powers`."""
-    first = len(powers) - SLOTS_PER_DAY
-    for _ in range(chance.randint(2, 5)):
-        start = first + int(chance.triangular(24, 92, 74))
-        power, slots = chance.choice(((2100, 1), (1800, 3), (900, 6), (2600, 2)))
-        for slot in range(start, min(start + slots, len(powers))):
-            powers[slot] += power
-
-
-def _shop_w(chance: random.Random) -> list[int]:
-    base, trading = chance.randint(350, 800), chance.randint(1500, 3800)
-    opens, closes = chance.choice((7, 8, 9)) * 4, chance.choice((18, 19, 20)) * 4
-    powers = []
-    for day in range(DAYS):
-        for slot in range(SLOTS_PER_DAY):
-            is_open = day % 7 < 6 and opens <= slot < closes
-            busy = trading * chance.uniform(0.85, 1.1) if is_open else 0
-            powers.append(int(base * chance.uniform(0.9, 1.1) + busy))
-    return powers
-
-
-def _roof_w(chance: random.Random) -> list[int]:
-    peak = chance.randint(2800, 7500)
-    powers = []
-    for _ in range(DAYS):
-        sky = chance.choice((0.25, 0.45, 0.7, 0.9, 1.0))
-        for slot in range(SLOTS_PER_DAY):
-            height = math.sin(math.pi * (slot / 4 - 6.5) / 12.5)
-            cloud = chance.uniform(1.2 * sky - 0.25, 1.0) if sky < 1 else 1.0
-            powers.append(int(peak * sky * max(height, 0.0) ** 1.4 * cloud))
-    return powers
+_REACTIVE_PERMILLE: Final[dict[shapes.Shape, int]] = {
+    shapes.car: 20,
+    shapes.heat_pump: 310,
+    shapes.cooling: 420,
+}
+_SEASONS: Final[dict[shapes.Shape, tuple[int, ...]]] = {
+    shapes.heat_pump: (1000, 960, 800, 560, 300, 130, 60, 60, 110, 300, 560, 800, 940),
+    shapes.cooling: (620, 620, 660, 740, 840, 960, 1000, 1000, 930, 800, 700, 640, 620),
+}
+"""Permille by four-week cycle, January first."""

@@ -18,7 +18,7 @@ from hesper_sim.buffers import RowBuffer
 from hesper_sim.faults import Fault
 from hesper_sim.fleet import MeterPlan
 from hesper_sim.grid import Feeder, frequency_chz, phase_shares
-from hesper_sim.load import Energy, LoadCurve, Power, scale_of
+from hesper_sim.load import Energy, PlaceCurve, Power, scale_of
 from hesper_sim.nonvolatile import Mark
 
 FIRMWARE_VERSION: Final = "HSP-FW 1.4.2"
@@ -84,7 +84,7 @@ class Meter:
         "sag_permille",
     )
 
-    def __init__(self, plan: MeterPlan, curve: LoadCurve, feeder: Feeder, depth: int) -> None:
+    def __init__(self, plan: MeterPlan, curve: PlaceCurve, feeder: Feeder, depth: int) -> None:
         self.plan = plan
         self._curve = curve
         self._feeder = feeder

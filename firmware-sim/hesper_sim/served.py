@@ -33,20 +33,34 @@ class MeterServer(LogicalServer):
     restart, because a nonce used twice would give the key away.
     """
 
-    __slots__ = ("_district", "_misbehaviour", "meter")
+    __slots__ = ("_district", "_max_pdu", "_misbehaviour", "_set_back", "meter")
 
     def __init__(self, district: District, meter: Meter) -> None:
+        self.meter = meter
         objects = CosemMeter(district, meter)
         super().__init__(objects, sent_counter=meter.counter_reserved, max_pdu=MAX_PDU)
         objects.attach(self)
         self._district = district
         self._misbehaviour: Misbehaviour | None = None
-        self.meter = meter
+        self._set_back = False
+
+    @property
+    def max_pdu(self) -> int:
+        """The largest APDU that the meter takes, in octets."""
+        return int(self.meter.faults.get(Fault.SHORT_PDU, self._max_pdu))
+
+    @max_pdu.setter
+    def max_pdu(self, octets: int) -> None:
+        self._max_pdu = octets
 
     def next_counter(self) -> int:
         """Return an invocation counter that was never used before, in no life of the process."""
-        if Fault.WRONG_COUNTER in self.meter.faults:
-            return max(self.sent_counter - 1, 0)
+        back = self.meter.faults.get(Fault.WRONG_COUNTER)
+        if back is None:
+            self._set_back = False
+        elif not self._set_back:
+            self._set_back = True
+            self.sent_counter = max(self.sent_counter - int(back), 1)
         counter = super().next_counter()
         if counter >= self.meter.counter_reserved:
             self._district.reserve_counters(self.meter, counter + COUNTERS_RESERVED)
