@@ -64,7 +64,9 @@ class ApduTree:
         if isinstance(parsed, apdu.Aarq | apdu.Aare) and self._sender is None:
             self._sender = parsed.system_title
         before, self._secret = self._secret, False
+        mark = len(self.apdus)
         self._add_fields(branch, parsed)
+        del self.apdus[mark:]  # those inside this one
         if not self._secret:
             self.apdus.append(octets)
         self._secret = self._secret or before

@@ -8,13 +8,16 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from hesper_dlms.axdr import octet_string
 from hesper_dlms.deframing import Dropped
-from hesper_dlms.errors import DecodeError, LocalError
+from hesper_dlms.errors import DecodeError
 from hesper_dlms.oneshot import PushedMessage
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hesper_gateway import dlms_decode, dlms_explain
+from hesper_gateway.dlms_objects import readable
 from hesper_gateway.dlms_output import JsonLists, print_json
 from hesper_gateway.dlms_readings import Readings, readings_by
 from hesper_gateway.dlms_second_opinion import second_opinion
@@ -26,6 +29,8 @@ from hesper_gateway.dlms_secrets import (
     hex_octets,
     receiving_keys,
 )
+
+_HEX = "hex:"
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout instead of text.")]
 
@@ -189,15 +194,20 @@ def _as_text(found: Iterator[PushedMessage | Dropped], readings: Readings | None
 def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table("object", "value")
     for row in rows:
-        value = row.get("scaled", row["value"])
-        table.add_row(row["object"] or "", f"{value} {row.get('unit_symbol', '')}".rstrip())
+        value = row.get("scaled", _readable(row["value"]))
+        text = f"{value} {row.get('unit_symbol', '')}".rstrip()
+        table.add_row(row["object"] or "", escape(text))
     return table
+
+
+def _readable(value: object) -> str:
+    """Return a typed value for people: octets as text or time where they are."""
+    if isinstance(value, str) and value.startswith(_HEX):
+        return readable(octet_string(bytes.fromhex(value.removeprefix(_HEX))))
+    return str(value)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(decode)
     app.command()(explain)
-
-
-__all__ = ["LocalError", "decode", "explain", "register"]

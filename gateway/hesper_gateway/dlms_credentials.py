@@ -27,7 +27,7 @@ from hesper_dlms.security import (
 from hesper_dlms.security.key_pairs import public_key_of
 
 from hesper_gateway.dlms_options import Connection, Establishment, Policy, Signing
-from hesper_gateway.dlms_secrets import hex_octets
+from hesper_gateway.dlms_secrets import from_file, hex_octets
 
 _POLICIES = {
     Policy.BOTH: AUTHENTICATED_ENCRYPTION,
@@ -71,10 +71,10 @@ def security_of(connection: Connection) -> SecuritySettings | None:
         policy=_POLICIES[connection.policy],
         general=connection.general,
         master_key=_key(connection, "master_key"),
-        signing_key=_private(connection.signing_key),
-        agreement_key=_private(connection.agreement_key),
+        signing_key=_private(connection, "signing_key"),
+        agreement_key=_private(connection, "agreement_key"),
         peer=PeerKeys(
-            _public(connection.meter_signing_key), _public(connection.meter_agreement_key)
+            _public(connection, "meter_signing_key"), _public(connection, "meter_agreement_key")
         ),
         protection=_protection(connection),
     )
@@ -120,13 +120,25 @@ def _protection(connection: Connection) -> Protection | None:
     return Protection(form, dedicated, key=establishment, signature=signature)
 
 
-def _private(file: Path | None) -> PrivateKey | None:
-    return None if file is None else PrivateKey.from_pem(_read(file))
-
-
-def _public(file: Path | None) -> PublicKey | None:
-    if file is None:
+def _private(connection: Connection, name: str) -> PrivateKey | None:
+    """Return a private key: of the PEM file of its option, or in hex from the keys file."""
+    file: Path | None = getattr(connection, name)
+    if file is not None:
+        return PrivateKey.from_pem(_read(file))
+    text = from_file(connection.keys_file, name)
+    if text is None:
         return None
+    return PrivateKey.from_scalar(connection.suite, hex_octets(text, f"the {name}"))
+
+
+def _public(connection: Connection, name: str) -> PublicKey | None:
+    """Return a public key: of the PEM file of its option, or x and y in hex of the keys file."""
+    file: Path | None = getattr(connection, name)
+    if file is None:
+        text = from_file(connection.keys_file, name)
+        if text is None:
+            return None
+        return PublicKey(connection.suite, hex_octets(text, f"the {name}"))
     pem = _read(file)
     key: object
     try:

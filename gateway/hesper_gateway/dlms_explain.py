@@ -84,7 +84,9 @@ class Explainer:
             rest = octets[cut + 1 :]
             if len(rest) >= _SHORTEST_HDLC_HEADER:
                 node = root.add(f"[red]an HDLC frame at octet {cut} is cut short[/]")
-                _add_header(node, rest)
+                information = _add_header(node, rest)
+                if information:
+                    self._apdu(node, information)
         if not root.children:
             root.add("[red]no whole frame in it[/]")
         return bool(frames)
@@ -164,8 +166,12 @@ class Explainer:
         self._apdus.add(node, bare)
 
 
-def _add_header(node: Tree, octets: bytes) -> None:
-    """Add what can be said of an HDLC frame that is not whole; `octets` begin behind its flag."""
+def _add_header(node: Tree, octets: bytes) -> bytes:
+    """Add what can be said of an HDLC frame that is not whole; `octets` begin behind its flag.
+
+    Returns:
+        Its information as far as it is there.
+    """
     length = (octets[0] & 0x07) << 8 | octets[1]
     node.add(f"format {octets[0] >> 4:X}{', segmented' if octets[0] & 0x08 else ''}")
     node.add(f"length {length}: {len(octets)} octets are there")
@@ -174,15 +180,15 @@ def _add_header(node: Tree, octets: bytes) -> None:
         end = next((i + 1 for i in range(at, min(at + 4, len(octets))) if octets[i] & 1), 0)
         if not end:
             node.add(f"[red]{name}: no address ends there[/] {octets[at : at + 4].hex()}")
-            return
+            return b""
         node.add(f"{name}: {octets[at:end].hex()}")
         at = end
     if len(octets) < at + 3:
-        return
+        return b""
     node.add(f"control {octets[at]:02X} {kind_of(octets[at]).name}")
     said, right = octets[at + 1 : at + 3], frame_check_sequence(octets[: at + 1])
     node.add(f"HCS {said.hex()}" + ("" if said == right else f" [red]wrong, {right.hex()}[/]"))
-    node.add(f"information as far as it goes: {len(octets) - at - 3} octets")
+    return octets[at + 3 :]
 
 
 def _add_parameters(node: Tree, information: bytes) -> None:

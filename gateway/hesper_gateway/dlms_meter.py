@@ -152,23 +152,22 @@ def _places(columns: Sequence[CosemAttribute], chosen: Sequence[CosemAttribute])
 
 
 def _of_columns(wanted: Wanted, columns: Sequence[CosemAttribute], places: Sequence[int]) -> Wanted:
-    """Return the selection with the columns in it; entries can only tell from which to which."""
-    if not places or wanted is None:
+    """Return a selection by time with the columns in it.
+
+    One by number asks for all of them, as many meters refuse to cut those.
+    """
+    if not places or not isinstance(wanted, RangeSelector):
         return wanted
-    if isinstance(wanted, EntrySelector):
-        return wanted._replace(from_column=places[0] + 1, to_column=places[-1] + 1)
     return wanted._replace(columns=tuple(CaptureObject(*columns[place], 0) for place in places))
 
 
 def _pick(row: tuple[Data, ...], places: Sequence[int], count: int) -> tuple[Data, ...]:
-    """Return the chosen cells; a meter may send those alone, a stretch of columns, or all."""
+    """Return the chosen cells; a meter sends those alone, or all."""
     if len(row) == len(places):
         return row
-    first = 0 if len(row) == count else places[0]
-    try:
-        return tuple(row[place - first] for place in places)
-    except IndexError:
-        raise DecodeError(f"a row has {len(row)} cells, not those that were asked for") from None
+    if len(row) != count:
+        raise DecodeError(f"a row has {len(row)} cells, neither all nor those asked for")
+    return tuple(row[place] for place in places)
 
 
 def read_objects(desk: Desk, short_names: bool = False) -> list[Listed]:

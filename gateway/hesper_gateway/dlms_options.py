@@ -202,7 +202,12 @@ class Connection:
     ] = field(default=None, repr=False)
     keys_file: Annotated[
         Path | None,
-        _file("JSON with password, encryption_key, authentication_key, …", _KEYS, "--keys-file"),
+        _file(
+            "JSON: password, encryption_key, authentication_key, master_key; in hex also "
+            "signing_key, agreement_key, meter_signing_key, meter_agreement_key.",
+            _KEYS,
+            "--keys-file",
+        ),
     ] = None
     signing_key: Annotated[Path | None, _file("Our signing key, PEM.", _KEYS, "--signing-key")] = (
         None
