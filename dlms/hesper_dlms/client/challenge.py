@@ -49,7 +49,7 @@ def exchange_proofs(
         raise SecurityError("the meter answered with another mechanism (downgrade)")
     if title is None and settings.needs_titles:
         raise SecurityError("the meter did not give its system title")
-    shortest = shortest_challenge(settings.authentication)
+    shortest = settings.shortest_challenge or shortest_challenge(settings.authentication)
     handshake = Handshake(
         settings.authentication,
         settings.system_title or b"",

@@ -60,6 +60,7 @@ class AssociationSettings:
         base_names: With short names, the meter's table of them; None reads its association view.
         challenge_octets: Length of our HLS challenge, 8 to 64 (ECDSA: 32 to 64); None takes 16
             (ECDSA: 32), which every meter known takes.
+        shortest_challenge: Octets that the meter's challenge must have; None as the standard says.
         hls_function: A manufacturer's own mechanism (2); there is none that could be assumed.
         authority: Who vouches for the meter's public keys; None takes those of `security`.
         user_id: Who uses this client (calling-AE-invocation-id), 0 to 255.
@@ -82,6 +83,7 @@ class AssociationSettings:
     referencing: Referencing = Referencing.LOGICAL_NAME
     base_names: BaseNames | ShortNames | None = field(default=None, repr=False)
     challenge_octets: int | None = None
+    shortest_challenge: int | None = None
     hls_function: HlsFunction | None = field(default=None, repr=False)
     authority: Authority | None = field(default=None, repr=False)
     user_id: int | None = None

@@ -107,8 +107,9 @@ def _handshake(
     if not mechanism.is_high:
         return None
     ours = new_challenge(usual_challenge(mechanism))
+    shortest = role.shortest_challenge or shortest_challenge(mechanism)
     try:
-        theirs = check_challenge(ours, request.authentication_value, shortest_challenge(mechanism))
+        theirs = check_challenge(ours, request.authentication_value, shortest)
     except SecurityError:
         raise Rejected(aare.AUTHENTICATION_FAILURE) from None
     return Handshake(

@@ -52,6 +52,8 @@ class ClientRole:
         peer: Its public keys.
         authority: Who vouches for its public keys instead, by the certificate in its AARQ.
         hls_function: A manufacturer's own mechanism (2).
+        shortest_challenge: Octets that its challenge must have; None as the standard says (8, for
+            ECDSA 32). Gurux's clients send 16 with ECDSA.
     """
 
     authentication: Authentication = Authentication.NONE
@@ -63,6 +65,7 @@ class ClientRole:
     peer: PeerKeys = _NOBODY
     authority: Authority | None = field(default=None, repr=False)
     hls_function: HlsFunction | None = field(default=None, repr=False)
+    shortest_challenge: int | None = None
 
     @property
     def needs_titles(self) -> bool:

@@ -11,11 +11,21 @@ import sys
 from typing import Any
 
 from gurux_dlms import GXByteBuffer, GXReplyData
+from gurux_dlms.ecdsa import GXPrivateKey, GXPublicKey
 from gurux_dlms.enums import Authentication, DataType, InterfaceType, Security
 from gurux_dlms.objects import GXDLMSData, GXDLMSDisconnectControl, GXDLMSRegister
+from gurux_dlms.objects.enums import SecuritySuite
 from gurux_dlms.secure import GXDLMSSecureClient
 
-LEVELS = {"none": Authentication.NONE, "lls": Authentication.LOW, "gmac": Authentication.HIGH_GMAC}
+LEVELS = {
+    "none": Authentication.NONE,
+    "lls": Authentication.LOW,
+    "md5": Authentication.HIGH_MD5,
+    "sha1": Authentication.HIGH_SHA1,
+    "gmac": Authentication.HIGH_GMAC,
+    "sha256": Authentication.HIGH_SHA256,
+    "ecdsa": Authentication.HIGH_ECDSA,
+}
 
 
 class Peer:
@@ -30,6 +40,16 @@ class Peer:
             options.get("password"),
             InterfaceType.HDLC if hdlc else InterfaceType.WRAPPER,
         )
+        if "suite" in options:
+            self.client.ciphering.securitySuite = SecuritySuite(options["suite"])
+        if options["authentication"] in ("sha256", "ecdsa"):
+            self.client.ciphering.systemTitle = bytes.fromhex(options["system_title"])
+        if options["authentication"] == "ecdsa":
+            meter = GXPublicKey.fromRawBytes(bytes.fromhex(options["meter_signing_key"]))
+            ours = GXPrivateKey.fromRawBytes(bytes.fromhex(options["signing_key"]))
+            self.client.ciphering.signingKeyPair = (meter, ours)
+            if options.get("challenge"):
+                self.client.ctoSChallenge = bytes.fromhex(options["challenge"])
         if options["authentication"] == "gmac":
             ciphering = self.client.ciphering
             ciphering.security = Security.AUTHENTICATION_ENCRYPTION
@@ -98,4 +118,5 @@ def main() -> None:
     json.dump(found, sys.stdout)
 
 
-main()
+if __name__ == "__main__":
+    main()
