@@ -1,0 +1,80 @@
+"""Lists, ACCESS and general blocks of our server against the client of gurux_dlms."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hesper_dlms.server import LogicalServer
+
+PEER = Path(__file__).parent.parent / "peers" / "gurux_services.py"
+CLIENTS = {"none": 16, "lls": 2, "gmac": 1}
+SERVICES = ("GET", "SET", "ACTION", "SELECTIVE_ACCESS", "MULTIPLE_REFERENCES")
+OWN = ("BLOCK_TRANSFER_WITH_GET_OR_READ", "BLOCK_TRANSFER_WITH_SET_OR_WRITE")
+LONG = bytes(range(256)) * 20
+
+
+@pytest.fixture
+def gurux(bench: Any, tcp_meter: Callable[..., Any]) -> Callable[..., Any]:
+    def run(
+        meter: Any, authentication: str, link: str, services: list[str], *more: str, **options: Any
+    ) -> dict[str, Any]:
+        arguments = {
+            "port": tcp_meter(LogicalServer(meter), link).port,
+            "link": link,
+            "client": CLIENTS[authentication],
+            "server": 17,
+            "authentication": authentication,
+            "password": "12345678" if authentication == "lls" else None,
+            "system_title": bench.CLIENT_TITLE.hex(),
+            "encryption_key": bench.ENCRYPTION_KEY.hex(),
+            "authentication_key": bench.AUTHENTICATION_KEY.hex(),
+            "services": services,
+            "conformance": [*SERVICES, *more],
+            **options,
+        }
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", str(PEER), json.dumps(arguments)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2500:] + done.stdout[-500:]
+        return dict(json.loads(done.stdout.splitlines()[-1]))
+
+    return run
+
+
+@pytest.mark.parametrize("link", ["wrapper", "hdlc"])
+@pytest.mark.parametrize("authentication", CLIENTS)
+def test_read_list(bench: Any, gurux: Callable[..., Any], authentication: str, link: str) -> None:
+    whole = link == "wrapper" or authentication == "gmac"
+    service = "read_list" if whole else "read_short_list"
+    found = gurux(bench.Meter(), authentication, link, [service], *OWN)
+    name = b"HSP0012642984000".hex()
+    assert found == {service: [1234567, name, LONG.hex() if whole else name]}
+
+
+@pytest.mark.parametrize("link", ["wrapper", "hdlc"])
+@pytest.mark.parametrize("authentication", CLIENTS)
+def test_access(bench: Any, gurux: Callable[..., Any], authentication: str, link: str) -> None:
+    more = ("ACCESS", "GENERAL_PROTECTION")
+    found = gurux(bench.Meter(), authentication, link, ["access"], *more)
+    assert found == {"access": [[0, 1234567], [4, None]]}
+
+
+@pytest.mark.parametrize("max_pdu", [200, 600])
+@pytest.mark.parametrize("link", ["wrapper", "hdlc"])
+@pytest.mark.parametrize("authentication", CLIENTS)
+def test_general_blocks(
+    bench: Any, gurux: Callable[..., Any], authentication: str, link: str, max_pdu: int
+) -> None:
+    more = "GENERAL_BLOCK_TRANSFER"
+    found = gurux(bench.Meter(), authentication, link, ["read"], more, max_pdu=max_pdu)
+    assert found == {"read": [1234567, LONG.hex()]}
