@@ -78,6 +78,14 @@ class LoadCurve:
             (cycles * t3[SLOTS] + t3[slot] + p3[slot] * part_s) * scale_permille // 1000,
         )
 
+    def import_j(self, at: int, scale_permille: int) -> int:
+        """Return the first of them alone, which is what meters are asked for most: 1 µs less."""
+        cycles, rest = divmod(at - ANCHOR, CYCLE_S)
+        slot, part_s = divmod(rest, SLOT_S)
+        totals = self._totals[0]
+        total = cycles * totals[SLOTS] + totals[slot] + self._powers[0][slot] * part_s
+        return total * scale_permille // 1000
+
     def power_w(self, at: int, scale_permille: int) -> Power:
         """Return the power at `at`: the slot's mean with a ripple, so that displays live."""
         slot = (at - ANCHOR) % CYCLE_S // SLOT_S
@@ -156,6 +164,14 @@ class PlaceCurve:
             return self._base.energy_j(at + phase_s, scale_permille)
         base = self._base.energy_j(at, scale_permille)
         return Energy(*self._extra.beside(base, self._extra.energy_j(at + phase_s, size)))
+
+    def import_j(self, at: int, scale_permille: int) -> int:
+        """Return the first of them alone."""
+        size, phase_s = _own(scale_permille)
+        if self._extra is None:
+            return self._base.import_j(at + phase_s, scale_permille)
+        more = self._extra.energy_j(at + phase_s, size)
+        return self._base.import_j(at, scale_permille) + more
 
     def power_w(self, at: int, scale_permille: int) -> Power:
         """Return the power at `at`."""

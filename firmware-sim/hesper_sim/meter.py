@@ -146,6 +146,12 @@ class Meter:
             apparent // JOULES_PER_WH % _REGISTER_SPAN,
         )
 
+    def import_wh(self, at: int) -> int:
+        """Return the first of them alone; half the work for a meter that was never touched."""
+        if self.marked_at or self.lie_wh:
+            return self.energy_wh(at).active_import
+        return self._curve.import_j(at, self._scale) // JOULES_PER_WH % _REGISTER_SPAN
+
     def power_w(self, at: int) -> Power:
         """Return the instantaneous power."""
         flow = self._flow_at(at)

@@ -64,9 +64,7 @@ def _tariff(place: int, tariff: int) -> Register:
 _FIRST_TARIFF_PERCENT: Final = 62
 
 REGISTERS: Final[dict[bytes, Register]] = {
-    obis.ACTIVE_ENERGY_IMPORT: _wide(
-        0, Unit.WATT_HOUR, lambda meter, at: meter.energy_wh(at).active_import
-    ),
+    obis.ACTIVE_ENERGY_IMPORT: _wide(0, Unit.WATT_HOUR, lambda meter, at: meter.import_wh(at)),
     obis.ACTIVE_ENERGY_EXPORT: _wide(
         0, Unit.WATT_HOUR, lambda meter, at: meter.energy_wh(at).active_export
     ),

@@ -21,6 +21,7 @@ from hesper_sim.registers import REGISTER_VALUES
 
 COUNTERS_RESERVED: Final = 5000
 MAX_PDU: Final = 0xFFFF
+_GET_RESPONSE: Final = 0xC4
 _ACTION_REFUSED: Final = (0xC7, 1, 3)
 
 Send = Callable[[bytes], None]
@@ -75,7 +76,8 @@ class MeterServer(LogicalServer):
 
     def leaving(self, apdu: bytes) -> bytes:
         """Return what leaves in place of an answer; Muted and LinkError: nothing does."""
-        self._watch(apdu)
+        if apdu[0] != _GET_RESPONSE:
+            self._watch(apdu)
         faults = self.meter.faults
         if not faults:
             return apdu

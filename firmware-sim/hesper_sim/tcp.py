@@ -17,7 +17,7 @@ from hesper_dlms import axdr
 from hesper_dlms.apdu import DataNotification
 from hesper_dlms.errors import LinkError
 from hesper_dlms.server import WrapperConnection
-from hesper_dlms.wrapper import WrapperReader, addresses, is_whole
+from hesper_dlms.wrapper import WrapperReader, wports
 
 from hesper_sim.served import MeterEnd, MeterServer
 
@@ -77,19 +77,19 @@ class SharedPort(asyncio.Protocol):
         if self._transport is None:
             return
         try:
-            if self._reader is None and is_whole(data):
-                self._hand(data, self._transport)
+            whole = wports(data) if self._reader is None else None
+            if whole is not None:
+                self._hand(whole[1], data, self._transport)
                 return
             reader = self._reader = self._reader or WrapperReader()
             for frame in reader.receive(data):
-                self._hand(frame.to_octets(), self._transport)
+                self._hand(frame.destination, frame.to_octets(), self._transport)
             if reader.waiting is None:
                 self._reader = None
         except LinkError:
             self._transport.close()
 
-    def _hand(self, octets: bytes, transport: asyncio.Transport) -> None:
-        _, port = addresses(octets)
+    def _hand(self, port: int, octets: bytes, transport: asyncio.Transport) -> None:
         end = self._end if port == self._port else self._end_of(port, transport)
         if end is not None:
             end.receive(octets)

@@ -22,7 +22,7 @@ from hesper_dlms.hdlc.parameters import DEFAULT_INFORMATION
 from hesper_dlms.hdlc.station import ApduHandler, Station
 from hesper_dlms.server.model import LogicalServer
 from hesper_dlms.server.session import Session
-from hesper_dlms.wrapper import HEADER_OCTETS, WrapperReader, addresses, is_whole, wrap
+from hesper_dlms.wrapper import HEADER_OCTETS, WrapperReader, wports, wrap
 
 PUSH_CLIENT = 102
 """The client address that pushes go to (pre-established association)."""
@@ -197,8 +197,9 @@ class WrapperConnection:
 
     def receive(self, octets: bytes) -> bytes:
         """Take octets in, return octets to send; LinkError means: close the connection."""
-        if self._reader is None and is_whole(octets):
-            client, port = addresses(octets)
+        whole = wports(octets) if self._reader is None else None
+        if whole is not None:
+            client, port = whole
             return self._answer(client, octets[HEADER_OCTETS:]) if port == self._port else b""
         reader = self._reader = self._reader or WrapperReader()
         out = b"".join(
