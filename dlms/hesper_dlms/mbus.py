@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from hesper_dlms.errors import DecodeError
+from hesper_dlms.errors import DecodeError, LocalError
 
 _START: Final = 0x68
 _STOP: Final = 0x16
@@ -25,6 +25,11 @@ _LAST_PART: Final = 0x10
 _TRANSPORT: Final = 5
 _MAX_PARTS: Final = 16
 _WRAP: Final = 256
+_SEND_USER_DATA: Final = 0x53
+_BROADCAST: Final = 0xFF
+
+LARGEST_PART: Final = 250
+"""Octets of an APDU in one long frame whose length octet does not overflow."""
 
 
 class MbusFrame(NamedTuple):
@@ -37,6 +42,30 @@ class MbusFrame(NamedTuple):
     part: bytes
     checksum_right: bool
     offset: int
+
+
+def long_frames(
+    apdu: bytes, source: int = 1, destination: int = 0x67, part_octets: int = LARGEST_PART
+) -> bytes:
+    """Return an APDU as a meter pushes it: in as many long frames as its parts need.
+
+    Args:
+        apdu: The APDU, ciphered where it has to be.
+        source: The meter's transport service access point (STSAP).
+        destination: The reader's (DTSAP), 0x67 in Austria.
+        part_octets: Octets of the APDU in one frame, 250 at most.
+    """
+    size = min(part_octets, LARGEST_PART)
+    parts = [apdu[at : at + size] for at in range(0, len(apdu), max(size, 1))]
+    if not parts or len(parts) > _MAX_PARTS:
+        raise LocalError(f"{len(apdu)} octets do not fit {_MAX_PARTS} M-Bus frames of {size}")
+    frames = b""
+    for number, part in enumerate(parts):
+        ci = number | (_LAST_PART if number == len(parts) - 1 else 0)
+        body = bytes((_SEND_USER_DATA, _BROADCAST, ci, source, destination)) + part
+        length = bytes((_START, len(body), len(body), _START))
+        frames += length + body + bytes((sum(body) & 0xFF, _STOP))
+    return frames
 
 
 class MbusReader:

@@ -76,6 +76,16 @@ def unwrap(datagram: bytes) -> WrapperFrame:
     return WrapperFrame(source, destination, datagram[_HEADER.size :])
 
 
+def datagrams(octets: bytes) -> list[bytes]:
+    """Take wrapped APDUs in a row apart: each goes into a UDP datagram of its own."""
+    parts: list[bytes] = []
+    while len(octets) >= _HEADER.size:
+        end = _HEADER.size + _HEADER.unpack_from(octets)[3]
+        parts.append(octets[:end])
+        octets = octets[end:]
+    return parts
+
+
 class WrapperReader:
     """Finds wrapped APDUs in a stream.
 
@@ -207,7 +217,10 @@ class WrapperLink:
 
 
 class DatagramLink(WrapperLink):
-    """A client's link to one meter over UDP: what it is sent are whole datagrams.
+    """A client's link to one meter over UDP.
+
+    What it is sent are whole datagrams, one at a time. What it yields may be several APDUs in a
+    row: the driver takes them apart with `datagrams` and sends each by itself.
 
     Datagrams get lost. A request is sent again into silence where `retries` allow it: an unciphered
     request may then be carried out twice, a ciphered one is refused the second time.
@@ -221,13 +234,6 @@ class DatagramLink(WrapperLink):
     def __init__(self, client: int, server: int, retries: int = 0) -> None:
         super().__init__(client, server)
         self._retries = retries
-
-    def request_all(self, apdus: Sequence[bytes]) -> Exchange[bytes]:
-        """Send APDUs in a row, a datagram each, and return the first that comes back."""
-        *before, last = apdus
-        for apdu in before:
-            yield wrap(self._client, self._server, apdu)
-        return (yield from self._collect(wrap(self._client, self._server, last)))
 
     def _collect(self, out: bytes) -> Exchange[bytes]:
         request, silences = out, 0

@@ -14,7 +14,7 @@ from hesper_dlms.client.client import Client, State
 from hesper_dlms.client.settings import AssociationSettings
 from hesper_dlms.hdlc.link import HdlcLink
 from hesper_dlms.security import SecuritySettings
-from hesper_dlms.wrapper import WrapperLink
+from hesper_dlms.wrapper import DatagramLink, WrapperLink
 
 __all__ = [
     "AccessAction",
@@ -26,6 +26,7 @@ __all__ = [
     "AssociationSettings",
     "Authentication",
     "Client",
+    "DatagramLink",
     "HdlcLink",
     "Notification",
     "Referencing",

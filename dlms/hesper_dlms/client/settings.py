@@ -18,7 +18,7 @@ from hesper_dlms.security import (
     shortest_challenge,
 )
 from hesper_dlms.short_names import BaseNames, ShortNames
-from hesper_dlms.wrapper import WrapperLink
+from hesper_dlms.wrapper import DatagramLink, WrapperLink
 
 _WITH_SECRET = (
     Authentication.LOW,
@@ -135,6 +135,10 @@ class AssociationSettings:
     def over_wrapper(self) -> WrapperLink:
         """Return the link of these addresses over TCP."""
         return WrapperLink(self.client_address, self.server_address)
+
+    def over_udp(self, retries: int = 0) -> DatagramLink:
+        """Return the link of these addresses over UDP."""
+        return DatagramLink(self.client_address, self.server_address, retries)
 
     def over_hdlc(
         self, physical: int | None = None, address_octets: int | None = None, max_info: int = 1024

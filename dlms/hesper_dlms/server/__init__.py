@@ -12,6 +12,7 @@ from hesper_dlms.server.connection import (
     WrapperServerLink,
     WrapperShared,
 )
+from hesper_dlms.server.datagrams import WrapperDatagrams
 from hesper_dlms.server.model import ClientRole, CosemServer, LogicalServer, ShortNamed
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "LogicalServer",
     "ServerConnection",
     "ShortNamed",
+    "WrapperDatagrams",
     "WrapperConnection",
     "WrapperServerLink",
     "WrapperShared",
