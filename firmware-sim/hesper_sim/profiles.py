@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from functools import cache
 from typing import Final
 
 from hesper_dlms import axdr, obis
@@ -17,13 +18,12 @@ from hesper_dlms.apdu import (
     CLOCK_TIME,
     AccessSelection,
     CosemAttribute,
-    DataAccessResult,
     EntrySelector,
     capture_object,
     selector_of,
 )
-from hesper_dlms.errors import ServiceError
 from hesper_dlms.profile import encode_buffer
+from hesper_dlms.server.selection import select_columns
 
 from hesper_sim.buffers import Row
 from hesper_sim.clock_object import rule_of
@@ -58,29 +58,36 @@ def _captured(*attributes: CosemAttribute) -> bytes:
     return axdr.encode(axdr.array(*(capture_object(each) for each in (CLOCK_TIME, *attributes))))
 
 
-def _registers(names: Sequence[bytes]) -> bytes:
+@cache
+def _registers(names: tuple[bytes, ...]) -> bytes:
     return _captured(*(CosemAttribute(REGISTER, name, 2) for name in names))
+
+
+_EVENT_CAPTURED: Final = _captured(CosemAttribute(DATA, obis.EVENT_CODE, 2))
 
 
 def load_profile(subject: Subject, selection: AccessSelection | None) -> bytes:
     """Return the load profile's buffer, as far as it was selected."""
     district, meter = subject.district, subject.meter
-    start, end, entries = _bounds(selection, len(PROFILE_COLUMNS) + 1)
+    start, end, entries = _bounds(selection)
     rows = district.history.rows(meter, start, end, district.now(), entries)
     if Fault.NULL_ROWS in meter.faults:
-        return _with_nulls(rows, _LOAD_TAGS, district.zone, district.history.capture_period_s)
-    return _buffer(rows, _LOAD_TAGS, district.zone)
+        buffer = _with_nulls(rows, _LOAD_TAGS, district.zone, district.history.capture_period_s)
+    else:
+        buffer = _buffer(rows, _LOAD_TAGS, district.zone)
+    return select_columns(buffer, selection, _registers(PROFILE_COLUMNS))
 
 
 def event_log(
     subject: Subject, selection: AccessSelection | None, codes: frozenset[EventCode | int] | None
 ) -> bytes:
     """Return an event log's buffer, as far as it was selected; None is every code."""
-    start, end, entries = _bounds(selection, 2)
+    start, end, entries = _bounds(selection)
     rows = subject.meter.events.between(start, end)
     if codes is not None:
         rows = [row for row in rows if row.values[0] in codes]
-    return _buffer(rows[entries], _EVENT_TAGS, subject.district.zone)
+    buffer = _buffer(rows[entries], _EVENT_TAGS, subject.district.zone)
+    return select_columns(buffer, selection, _EVENT_CAPTURED)
 
 
 def _days(subject: Subject, start: int, end: int) -> Iterator[int]:
@@ -110,20 +117,19 @@ def _billing_times(subject: Subject, start: int, end: int, monthly: bool) -> lis
 
 
 def _billing(subject: Subject, selection: AccessSelection | None, monthly: bool) -> bytes:
-    start, end, entries = _bounds(selection, len(_BILLING_COLUMNS) + 1)
+    start, end, entries = _bounds(selection)
     times = _billing_times(subject, start, end, monthly)[entries]
     rows = [Row(at, tuple(subject.meter.energy_wh(at))) for at in times]
-    return _buffer(rows, _BILLING_TAGS, rule_of(subject))
+    buffer = _buffer(rows, _BILLING_TAGS, rule_of(subject))
+    return select_columns(buffer, selection, _registers(_BILLING_COLUMNS))
 
 
-def _bounds(selection: AccessSelection | None, columns: int) -> tuple[int, int, slice]:
+def _bounds(selection: AccessSelection | None) -> tuple[int, int, slice]:
     """Return first and last time of the selected rows, and which of those."""
     if selection is None:
         return 0, _FAR_FUTURE, slice(None)
     selector = selector_of(selection)
     if isinstance(selector, EntrySelector):
-        if selector.from_column > 1 or selector.to_column not in (0, columns):
-            raise ServiceError(DataAccessResult.SCOPE_OF_ACCESS_VIOLATED)
         return 0, _FAR_FUTURE, slice(max(selector.from_entry - 1, 0), selector.to_entry or None)
     start = selector.from_.resolve(UTC).captured_at
     end = selector.to.resolve(UTC).captured_at
@@ -168,7 +174,7 @@ def _log(logical_name: bytes, codes: frozenset[EventCode | int] | None) -> Cosem
         1,
         readers={
             2: lambda subject, selection: event_log(subject, selection, codes),
-            3: lambda _subject, _selection: _captured(CosemAttribute(DATA, obis.EVENT_CODE, 2)),
+            3: lambda _subject, _selection: _EVENT_CAPTURED,
             4: fixed_reader(_number(0)),
             5: fixed_reader(axdr.enum(SORTED_FIFO)),
             6: lambda _subject, _selection: _SORT_OBJECT,
