@@ -206,13 +206,15 @@ class PushReceiver:
     def _open(self, octets: bytes) -> Opened | None:
         """Return the opened ciphered APDU; None for a plain one that is acceptable."""
         if octets[:1] and octets[0] in ciphered.TAGS:
-            return self._context(ciphered.Ciphered.from_octets(octets)).open(octets)
+            title = ciphered.Ciphered.from_octets(octets).system_title
+            return self._context(title).open(octets)
+        if octets[:1] and octets[0] in ciphered.LAYER_TAGS:
+            return self._context(_originator(octets)).open(octets)
         if isinstance(self._keys, SecuritySettings):
             raise SecurityError("a plain message where ciphering was agreed")
         return None
 
-    def _context(self, message: ciphered.Ciphered) -> SecurityContext:
-        title = message.system_title
+    def _context(self, title: bytes | None) -> SecurityContext:
         keys = self._keys
         if isinstance(keys, Mapping):
             keys = None if title is None else keys.get(title)
@@ -222,3 +224,11 @@ class PushReceiver:
         if name not in self._contexts:
             self._contexts[name] = SecurityContext(keys, _ANYONE, None, self._received)
         return self._contexts[name]
+
+
+def _originator(octets: bytes) -> bytes | None:
+    """Return who protected a general-ciphering or general-signing APDU, as it says."""
+    message = apdu.parse(octets)
+    if isinstance(message, apdu.GeneralCiphering | apdu.GeneralSigning):
+        return message.header.originator
+    return None

@@ -9,7 +9,6 @@ content, also when they are empty; general-signing begins with the same five.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from hesper_dlms import axdr
@@ -33,8 +32,7 @@ def octet_string(octets: bytes) -> bytes:
     return axdr.write_length(len(octets)) + octets
 
 
-@dataclass(frozen=True, slots=True)
-class GeneralHeader:
+class GeneralHeader(NamedTuple):
     """Who protects the APDU for whom, in which transaction.
 
     `encoded` holds the octets as they came; what was authenticated or signed is them.
@@ -45,7 +43,7 @@ class GeneralHeader:
     recipient: bytes
     date_time: bytes = b""
     other_information: bytes = b""
-    encoded: bytes | None = field(default=None, repr=False, compare=False)
+    encoded: bytes | None = None
 
     def to_octets(self) -> bytes:
         """Return the five fields, each with its length."""

@@ -21,7 +21,7 @@ hashlib, hmac and secrets are imported where they are used: 6 ms and 5 MB for th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hesper_dlms.association import Authentication
 from hesper_dlms.errors import LocalError, SecurityError
@@ -104,8 +104,7 @@ def verify(settings: SecuritySettings, system_title: bytes, proof: bytes, challe
     return counter
 
 
-@dataclass(frozen=True, slots=True)
-class Handshake:
+class Handshake(NamedTuple):
     """One side of an exchange of challenges; nothing secret shows in repr.
 
     Args:
@@ -123,12 +122,16 @@ class Handshake:
     mechanism: Authentication
     system_title: bytes
     peer_system_title: bytes
-    ours: bytes = field(repr=False)
-    theirs: bytes = field(repr=False)
-    secret: bytes = field(default=b"", repr=False)
-    settings: SecuritySettings | None = field(default=None, repr=False)
+    ours: bytes
+    theirs: bytes
+    secret: bytes = b""
+    settings: SecuritySettings | None = None
     signer: PublicKey | None = None
-    function: HlsFunction | None = field(default=None, repr=False)
+    function: HlsFunction | None = None
+
+    def __repr__(self) -> str:
+        titles = self.system_title.hex(), self.peer_system_title.hex()
+        return f"Handshake({self.mechanism.name}, {titles[0]}, {titles[1]})"
 
     def prove(self, next_counter: Callable[[], int]) -> bytes:
         """Return f(their challenge); GMAC alone asks for an invocation counter of ours."""

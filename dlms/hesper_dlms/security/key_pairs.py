@@ -12,7 +12,6 @@ that clients without certificates stay lean.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -57,20 +56,29 @@ def _load_public(suite: int, octets: bytes) -> ec.EllipticCurvePublicKey:
         raise SecurityError("a public key is not a point on the suite's curve") from None
 
 
-@dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A public key; `octets` is x | y.
+    """A public key; `octets` is x | y. It never changes.
 
     Raises:
         SecurityError: Of the wrong length. Not on the curve: at first use.
     """
 
-    suite: int
-    octets: bytes
+    __slots__ = ("octets", "suite")
 
-    def __post_init__(self) -> None:
-        if len(self.octets) != 2 * coordinate_octets(self.suite):
-            raise SecurityError(f"a public key of {len(self.octets)} octets is not of this suite")
+    def __init__(self, suite: int, octets: bytes) -> None:
+        if len(octets) != 2 * coordinate_octets(suite):
+            raise SecurityError(f"a public key of {len(octets)} octets is not of this suite")
+        self.suite = suite
+        self.octets = octets
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PublicKey) and self.octets == other.octets
+
+    def __hash__(self) -> int:
+        return hash(self.octets)
+
+    def __repr__(self) -> str:
+        return f"PublicKey({self.suite}, {self.octets.hex()})"
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Raise SecurityError unless `signature` (r | s) over `message` was made with this key."""
