@@ -23,8 +23,8 @@ __all__ = [
     "LogicalServer",
     "ServerConnection",
     "ShortNamed",
-    "WrapperDatagrams",
     "WrapperConnection",
+    "WrapperDatagrams",
     "WrapperServerLink",
     "WrapperShared",
 ]
