@@ -227,7 +227,7 @@ class _Table:
         try:
             return Fault(name.replace("-", "_"))
         except ValueError:
-            near = get_close_matches(name, list(Fault), 1)
+            near = get_close_matches(name, [each.value for each in Fault], 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(Fault)}"
             raise self._error("name", f"there is no fault {name!r}; {hint}") from None
 
