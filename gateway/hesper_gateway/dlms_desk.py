@@ -18,10 +18,11 @@ from hesper_dlms.errors import (
     ServiceError,
 )
 from hesper_dlms.exchange import ClientLink, Exchange
+from hesper_dlms.mode_e import sign_on
 
 from hesper_gateway.dlms_credentials import is_ciphered, security_of
 from hesper_gateway.dlms_options import Connection
-from hesper_gateway.dlms_ports import Port, Result, SerialPort, TcpPort, Trace, drive
+from hesper_gateway.dlms_ports import Port, Result, SerialPort, TcpPort, Trace, UdpPort, drive
 from hesper_gateway.dlms_secrets import hex_octets
 
 _PUBLIC = 16
@@ -112,6 +113,8 @@ def _associated(
 ) -> Iterator[Desk]:
     port = _open(connection)
     try:
+        if connection.mode_e and isinstance(port, SerialPort):
+            port.sign_on(sign_on(fastest=connection.baudrate), trace)
         opened = Desk(Client(_link(connection, settings), settings), port, trace)
         try:
             opened.run(opened.client.connect())
@@ -126,7 +129,7 @@ def _associated(
 def _link(connection: Connection, settings: AssociationSettings) -> ClientLink:
     if connection.over_hdlc:
         return settings.over_hdlc(connection.physical, connection.address_octets)
-    return settings.over_wrapper()
+    return settings.over_udp(retries=1) if connection.udp else settings.over_wrapper()
 
 
 def _open(connection: Connection) -> Port:
@@ -134,6 +137,8 @@ def _open(connection: Connection) -> Port:
         return SerialPort(
             connection.serial, connection.baudrate, connection.framing, connection.timeout
         )
+    if connection.host is not None and connection.udp:
+        return UdpPort(connection.host, connection.port, connection.timeout)
     if connection.host is not None:
         return TcpPort(connection.host, connection.port, connection.timeout)
     raise LocalError("say where the meter is: --host ADDRESS or --serial PORT")

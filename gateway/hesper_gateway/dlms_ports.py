@@ -13,6 +13,8 @@ from typing import Protocol, TypeVar
 import serial
 from hesper_dlms.errors import LinkError
 from hesper_dlms.exchange import Exchange
+from hesper_dlms.mode_e import Identification, LineSettings, SignOn, Step
+from hesper_dlms.wrapper import datagrams
 
 Result = TypeVar("Result")
 Trace = Callable[[str, bytes], None]
@@ -74,6 +76,48 @@ class TcpPort:
         self._socket.close()
 
 
+class UdpPort:
+    """One meter's UDP port; every `read` returns one datagram.
+
+    Args:
+        host: Name or address.
+        port: UDP port.
+        silence_s: After this long without a datagram, `read` returns empty.
+    """
+
+    def __init__(self, host: str, port: int, silence_s: float) -> None:
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                host, port, type=socket.SOCK_DGRAM
+            )[0]
+            self._socket = socket.socket(family, kind, protocol)
+            self._socket.settimeout(silence_s)
+            self._socket.connect(address)
+        except OSError as error:
+            raise LinkError(f"{host}:{port} cannot be reached: {error}") from error
+
+    def write(self, octets: bytes) -> None:
+        """Send each wrapped APDU in a datagram of its own."""
+        try:
+            for datagram in datagrams(octets):
+                self._socket.send(datagram)
+        except OSError as error:
+            raise LinkError(f"the datagram cannot be sent: {error}") from error
+
+    def read(self) -> bytes:
+        """Return the next datagram; empty after silence."""
+        try:
+            return self._socket.recv(65536)
+        except TimeoutError:
+            return b""
+        except OSError as error:
+            raise LinkError(f"nobody listens on that UDP port: {error}") from error
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
 class SerialPort:
     """A serial port, 8N1 (IEC 62056-46) or as `framing` says.
 
@@ -85,6 +129,7 @@ class SerialPort:
     """
 
     def __init__(self, path: str, baudrate: int, framing: str, silence_s: float) -> None:
+        self._silence_s = silence_s
         try:
             self._serial = serial.Serial(
                 path,
@@ -96,6 +141,58 @@ class SerialPort:
             )
         except (OSError, ValueError) as error:
             raise LinkError(f"{path} cannot be opened: {error}") from error
+
+    @property
+    def line(self) -> LineSettings:
+        """How the line is set now."""
+        port = self._serial
+        return LineSettings(port.baudrate, f"{port.bytesize}{port.parity}{port.stopbits:g}")
+
+    def sign_on(self, steps: SignOn, trace: Trace | None = None) -> Identification:
+        """Go through a sign-on (IEC 62056-21 mode E); afterwards the line is set for HDLC.
+
+        Raises:
+            LinkError: The port broke, nobody answered, or the meter offers no HDLC.
+        """
+        try:
+            step = next(steps)
+            while True:
+                step = steps.send(self._carry_out(step, trace))
+        except StopIteration as end:
+            meter: Identification = end.value
+            return meter
+        except (OSError, ValueError) as error:
+            raise LinkError(f"the serial port failed: {error}") from error
+        finally:
+            self._serial.timeout = self._silence_s
+
+    def _carry_out(self, step: Step, trace: Trace | None) -> bytes:
+        if step.line != self.line:
+            self._set(step.line)
+        if step.octets:
+            if trace:
+                trace("->", step.octets)
+            self._serial.write(step.octets)
+            self._serial.flush()
+        if not step.timeout_s:
+            return b""
+        self._serial.timeout = step.timeout_s
+        arrived = self.read()
+        if trace and arrived:
+            trace("<-", arrived)
+        return arrived
+
+    def _set(self, line: LineSettings) -> None:
+        self._serial.apply_settings(
+            {
+                **self._serial.get_settings(),
+                "baudrate": line.baudrate,
+                "bytesize": int(line.framing[0]),
+                "parity": line.framing[1],
+                "stopbits": int(line.framing[2]),
+            }
+        )
+        self._serial.reset_input_buffer()
 
     def write(self, octets: bytes) -> None:
         """Send all octets."""
