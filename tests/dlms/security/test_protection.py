@@ -24,6 +24,8 @@ from hesper_dlms.security import (
     Signature,
 )
 from hesper_dlms.server import ClientRole
+from hypothesis import given
+from hypothesis import strategies as st
 
 CLIENT, METER = b"CLIENT00", b"METER000"
 GET = bytes.fromhex("C0010000080000010000FF0200")
@@ -317,6 +319,34 @@ def test_what_makes_no_sense_as_protection_or_settings(keys: Any) -> None:
             replace(keys.client, **changes)
     with pytest.raises(LocalError):
         SecuritySettings(0, bytes(16), bytes(16), signed=True)
+
+
+@pytest.fixture(scope="module")
+def whole(keys: Any) -> tuple[Sides, list[bytes]]:
+    """A receiver, and an APDU in every form that it would take."""
+    sides = Sides(keys, policy=0, signed=True)
+    signed = [each for each in EVERY if each.signature is not Signature.NONE]
+    ciphered = [
+        replace(each, policy=AUTHENTICATED) for each in signed if each.form is not Form.NONE
+    ]
+    return sides, [
+        sides.client.protect(GET, number + 1, protection=each)
+        for number, each in enumerate([signed[0], *ciphered])
+    ]
+
+
+@given(st.binary(max_size=300), st.integers(0, 1 << 30))
+def test_nothing_but_our_errors_on_noise(
+    whole: tuple[Sides, list[bytes]], noise: bytes, place: int
+) -> None:
+    sides, messages = whole
+    chosen = messages[place % len(messages)]
+    at = place % len(chosen)
+    head = bytes((0xDD + place % 2 * 2,)) + b"\x00\x08" + CLIENT + b"\x08" + METER
+    for octets in (noise, head + noise, chosen[:at] + noise, chosen[:at] + noise + chosen[at:]):
+        if octets != chosen:
+            with pytest.raises((SecurityError, DecodeError)):
+                sides.meter.open(octets)
 
 
 ROLE = ClientRole(Authentication.HIGH_ECDSA, ciphered=True)
