@@ -62,7 +62,7 @@ class TcpLine(Record):
 
 
 class SerialLine(Record):
-    """One serial port, RS-485 multi-drop or an optical head; HDLC without mode E."""
+    """One serial port, RS-485 multi-drop or an optical head."""
 
     name: LineName
     kind: Literal["serial"]
@@ -71,6 +71,8 @@ class SerialLine(Record):
     framing: Framing = "8N1"
     echo: bool = False
     """The probe repeats what we send; those octets are skipped."""
+    mode_e: bool = False
+    """Sign on by IEC 62056-21 mode E first: 300 baud 7E1, then HDLC at `baudrate` at most."""
 
 
 class DialInLine(Record):

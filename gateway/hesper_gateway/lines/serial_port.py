@@ -7,15 +7,20 @@ thread and no blocking call is involved. A pseudo-terminal works the same way.
 
 import asyncio
 import contextlib
+import logging
 import os
 import termios
 from pathlib import Path
 
 import serial
+from hesper_dlms.errors import DlmsError
+from hesper_dlms.mode_e import Identification, LineSettings, SignOn, sign_on
 
 from hesper_gateway.config import MeterConfig, SerialLine
 from hesper_gateway.errors import LineDown
 from hesper_gateway.lines.channel import READ_OCTETS
+
+log = logging.getLogger(__name__)
 
 _HELD_MAX = 1 << 20
 
@@ -71,6 +76,43 @@ class SerialPort:
                         await self._writable()
         except OSError as error:
             raise LineDown(f"serial port: cannot send: {error}") from error
+
+    async def sign_on(self, steps: SignOn, write_timeout_s: float = 10.0) -> Identification:
+        """Go through a sign-on by mode E; afterwards the line is set for HDLC.
+
+        Raises:
+            LineDown: the port is gone, nobody answered, or the meter offers no HDLC.
+        """
+        try:
+            step = next(steps)
+            while True:
+                await self._set_line(step.line)
+                if step.octets:
+                    await self.write(step.octets, write_timeout_s)
+                    await asyncio.to_thread(termios.tcdrain, self._descriptor)
+                step = steps.send(await self.read(step.timeout_s) if step.timeout_s else b"")
+        except StopIteration as end:
+            meter: Identification = end.value
+            return meter
+        except (DlmsError, termios.error) as error:
+            raise LineDown(f"no sign-on by mode E: {error}") from error
+
+    async def _set_line(self, line: LineSettings) -> None:
+        """Change speed and framing where they differ, and drop what had arrived."""
+        port = self._port
+        if line == LineSettings(port.baudrate, f"{port.bytesize}{port.parity}{port.stopbits:g}"):
+            return
+        changed = {
+            "baudrate": line.baudrate,
+            "bytesize": int(line.framing[0]),
+            "parity": line.framing[1],
+            "stopbits": int(line.framing[2]),
+        }
+        try:
+            await asyncio.to_thread(port.apply_settings, {**port.get_settings(), **changed})
+        except (OSError, ValueError) as error:
+            raise LineDown(f"serial port: {error}") from error
+        self.drop_arrived()
 
     def drop_arrived(self) -> None:
         """Forget what has arrived and what echo is due: a new exchange begins."""
@@ -197,11 +239,11 @@ class SerialCarrier:
         self._line = line
         self._port: SerialPort | None = None
 
-    async def open(self, meter: MeterConfig, timeout_s: float) -> _Lease:  # noqa: ARG002 - one bus
-        """Return the port, opened if need be.
+    async def open(self, meter: MeterConfig, timeout_s: float) -> _Lease:
+        """Return the port, opened if need be, and signed on where the line asks for mode E.
 
         Raises:
-            LineDown: the port is absent, busy or not permitted.
+            LineDown: the port is absent, busy or not permitted, or nobody answers the sign-on.
         """
         if self._port is None or self._port.lost:
             line = self._line
@@ -211,6 +253,9 @@ class SerialCarrier:
             except TimeoutError as error:
                 raise LineDown(f"{line.path}: not open within {timeout_s:g} s") from error
         self._port.drop_arrived()
+        if self._line.mode_e:
+            found = await self._port.sign_on(sign_on(fastest=self._line.baudrate))
+            log.debug("%s: signed on to %s %s", meter.id, found.manufacturer, found.text)
         return _Lease(self._port)
 
     async def aclose(self) -> None:
