@@ -13,7 +13,7 @@ from typing import Final
 from hesper_dlms import obis
 
 from hesper_sim.errors import FleetError
-from hesper_sim.event_codes import EventCode
+from hesper_sim.event_codes import FRAUD, EventCode
 from hesper_sim.faults import DEFAULTS, Fault
 from hesper_sim.fleet import Fleet
 from hesper_sim.grid import Feeder
@@ -62,14 +62,14 @@ class District:
         self._shared: dict[bytes, bytes] = {}
         self._remembered: dict[str, Remembered] = {}
         self._rates: dict[str, tuple[float, float]] = {}
-        model = LoadModel(fleet.settings.seed)
+        model, depth = LoadModel(fleet.settings.seed), history.depth
         feeders: dict[int, Feeder] = {}
         self.meters = {
             plan.serial: Meter(
                 plan,
                 model.curve(plan.kind, plan.index),
                 feeders.setdefault(plan.feeder, Feeder()),
-                history.depth,
+                depth,
             )
             for plan in fleet.meters
         }
@@ -107,6 +107,8 @@ class District:
         for meter in chosen:
             meter.events.append(moment, (code,))
             meter.event_code = code
+            if code in FRAUD:
+                self.push_wanted(meter)
 
     def move_relay(self, meter: Meter, connect: bool, cause: str = "remote") -> bool:
         """Move the relay as class 70 does; returns whether the meter acknowledges it.

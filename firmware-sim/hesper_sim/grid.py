@@ -7,8 +7,7 @@ of time and of who is connected.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 TRANSFORMER_DV: Final = 2355
 NOMINAL_V: Final = 230
@@ -19,8 +18,19 @@ _PHASES: Final = 3
 _CACHED_TIMES: Final = 64
 
 Voltages = tuple[int, int, int]
-NetLoad = Callable[[int], int]
-"""Net active power of one home at a time in epoch seconds, W; negative when it delivers."""
+
+
+class Home(Protocol):
+    """What hangs on a feeder."""
+
+    @property
+    def place(self) -> int:
+        """How far down the cable, 0 nearest to the transformer."""
+        ...
+
+    def net_load_w(self, at: int) -> int:
+        """Return its net active power at a time in epoch seconds; negative when it delivers."""
+        ...
 
 
 def phase_shares(place: int) -> tuple[int, int, int]:
@@ -34,12 +44,12 @@ class Feeder:
     __slots__ = ("_homes", "_loads")
 
     def __init__(self) -> None:
-        self._homes: list[tuple[int, NetLoad]] = []
+        self._homes: list[Home] = []
         self._loads: dict[int, tuple[int, int, int]] = {}
 
-    def connect(self, place: int, net_load: NetLoad) -> None:
+    def connect(self, home: Home) -> None:
         """Hang a home on the cable."""
-        self._homes.append((place, net_load))
+        self._homes.append(home)
 
     def forget(self) -> None:
         """Drop what was computed, because a home's state has changed."""
@@ -63,9 +73,9 @@ class Feeder:
 
     def _phase_loads(self, at: int) -> tuple[int, int, int]:
         totals = [0] * _PHASES
-        for place, net_load in self._homes:
-            watts = net_load(at)
-            for phase, share in enumerate(phase_shares(place)):
+        for home in self._homes:
+            watts = home.net_load_w(at)
+            for phase, share in enumerate(phase_shares(home.place)):
                 totals[phase] += watts * share // 100
         return totals[0], totals[1], totals[2]
 

@@ -51,46 +51,46 @@ class Energy(NamedTuple):
     apparent: int
 
 
-class LoadCurve:
-    """Four weeks of quarter hours; see the module's docstring."""
+def _joules(sums: array[int], cycles: int, slot: int, part_s: int) -> int:
+    """Return the energy of so many cycles, slots and seconds."""
+    done = sums[slot]
+    return (cycles * sums[SLOTS] + done) * SLOT_S + (sums[slot + 1] - done) * part_s
 
-    __slots__ = ("_powers", "_totals")
+
+class LoadCurve:
+    """Four weeks of quarter hours; see the module's docstring.
+
+    Kept are running sums of power alone, 32 bits a quarter hour: a power is the difference of two,
+    an energy one of them times the length of a slot.
+    """
+
+    __slots__ = ("_sums",)
 
     def __init__(self, net_w: list[int], reactive_var: list[int]) -> None:
         """Build from net active power (negative: delivered) and reactive power per slot."""
         apparent = [math.isqrt(p * p + q * q) for p, q in zip(net_w, reactive_var, strict=True)]
         columns = ([max(p, 0) for p in net_w], [max(-p, 0) for p in net_w], reactive_var, apparent)
-        self._powers = tuple(array("i", column) for column in columns)
-        self._totals = tuple(
-            array("q", accumulate((power * SLOT_S for power in column), initial=0))
-            for column in columns
-        )
+        self._sums = tuple(array("i", accumulate(column, initial=0)) for column in columns)
 
     def energy_j(self, at: int, scale_permille: int) -> Energy:
         """Return the energy from the anchor to `at` (epoch seconds)."""
         cycles, rest = divmod(at - ANCHOR, CYCLE_S)
         slot, part_s = divmod(rest, SLOT_S)
-        (t0, t1, t2, t3), (p0, p1, p2, p3) = self._totals, self._powers
         return Energy(
-            (cycles * t0[SLOTS] + t0[slot] + p0[slot] * part_s) * scale_permille // 1000,
-            (cycles * t1[SLOTS] + t1[slot] + p1[slot] * part_s) * scale_permille // 1000,
-            (cycles * t2[SLOTS] + t2[slot] + p2[slot] * part_s) * scale_permille // 1000,
-            (cycles * t3[SLOTS] + t3[slot] + p3[slot] * part_s) * scale_permille // 1000,
+            *[_joules(sums, cycles, slot, part_s) * scale_permille // 1000 for sums in self._sums]
         )
 
     def import_j(self, at: int, scale_permille: int) -> int:
         """Return the first of them alone, which is what meters are asked for most: 1 µs less."""
         cycles, rest = divmod(at - ANCHOR, CYCLE_S)
         slot, part_s = divmod(rest, SLOT_S)
-        totals = self._totals[0]
-        total = cycles * totals[SLOTS] + totals[slot] + self._powers[0][slot] * part_s
-        return total * scale_permille // 1000
+        return _joules(self._sums[0], cycles, slot, part_s) * scale_permille // 1000
 
     def power_w(self, at: int, scale_permille: int) -> Power:
         """Return the power at `at`: the slot's mean with a ripple, so that displays live."""
         slot = (at - ANCHOR) % CYCLE_S // SLOT_S
         factor = scale_permille * (1000 + _ripple(at // RIPPLE_S, scale_permille))
-        return Power(*(powers[slot] * factor // 1_000_000 for powers in self._powers))
+        return Power(*[(sums[slot + 1] - sums[slot]) * factor // 1_000_000 for sums in self._sums])
 
 
 class Extra:
@@ -102,7 +102,7 @@ class Extra:
         seasons: Permille of it in each of the thirteen four-week cycles of a year.
     """
 
-    __slots__ = ("_apparent", "_powers", "_reactive", "_season_totals", "_seasons", "_totals")
+    __slots__ = ("_apparent", "_reactive", "_season_totals", "_seasons", "_sums")
 
     def __init__(
         self,
@@ -110,8 +110,7 @@ class Extra:
         reactive_permille: int,
         seasons: tuple[int, ...] = (1000,) * CYCLES_PER_YEAR,
     ) -> None:
-        self._powers = array("i", powers_w)
-        self._totals = array("q", accumulate((each * SLOT_S for each in powers_w), initial=0))
+        self._sums = array("i", accumulate(powers_w, initial=0))
         self._reactive = reactive_permille
         self._apparent = math.isqrt(1_000_000 + reactive_permille**2)
         self._seasons = seasons
@@ -123,15 +122,16 @@ class Extra:
         slot, part_s = divmod(rest, SLOT_S)
         years, cycle = divmod(cycles, CYCLES_PER_YEAR)
         whole = years * self._season_totals[CYCLES_PER_YEAR] + self._season_totals[cycle]
-        part = self._totals[slot] + self._powers[slot] * part_s
-        total = whole * self._totals[SLOTS] + self._seasons[cycle] * part
+        part = _joules(self._sums, 0, slot, part_s)
+        total = whole * self._sums[SLOTS] * SLOT_S + self._seasons[cycle] * part
         return total * scale_permille // 1_000_000
 
     def power_w(self, at: int, scale_permille: int) -> int:
         """Return the active power at `at`."""
         cycles, rest = divmod(at - ANCHOR, CYCLE_S)
         factor = self._seasons[cycles % CYCLES_PER_YEAR] * scale_permille
-        return self._powers[rest // SLOT_S] * factor // 1_000_000
+        slot = rest // SLOT_S
+        return (self._sums[slot + 1] - self._sums[slot]) * factor // 1_000_000
 
     def beside(self, base: tuple[int, int, int, int], active: int) -> tuple[int, int, int, int]:
         """Return import, export, reactive and apparent with so much active import more."""
@@ -224,9 +224,13 @@ class LoadModel:
         return extra
 
 
+_SCALES: Final = tuple(range(750, 1250))
+"""One integer for all meters of a size, not one for each."""
+
+
 def scale_of(index: int) -> int:
     """Return the size of the home with this index, in permille of its curve (750 … 1249)."""
-    return 750 + index * 137 % 500
+    return _SCALES[index * 137 % len(_SCALES)]
 
 
 def _ripple(step: int, salt: int) -> int:

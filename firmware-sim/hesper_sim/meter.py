@@ -27,6 +27,7 @@ PROFILE_WIDTH: Final = 8
 EVENT_DEPTH: Final = 500
 NO_FAULTS: Final[Mapping[Fault, float]] = MappingProxyType({})
 _REGISTER_SPAN: Final = 1 << 32
+_NOT_MARKED: Final = Energy(0, 0, 0, 0)
 _MARKS_KEPT: Final = 255
 
 
@@ -91,7 +92,7 @@ class Meter:
         self._scale = scale_of(plan.index)
         self.flow = Flow.NORMAL
         self.marked_at = 0
-        self.joules = curve.energy_j(0, self._scale)
+        self.joules = _NOT_MARKED
         self.output = True
         self.control = Control.CONNECTED
         self.invocations = 0
@@ -107,7 +108,12 @@ class Meter:
         self.earlier: tuple[Mark, ...] = ()
         self.profile = RowBuffer(PROFILE_WIDTH, depth)
         self.events = RowBuffer(1, EVENT_DEPTH)
-        feeder.connect(plan.place, self.net_load_w)
+        feeder.connect(self)
+
+    @property
+    def place(self) -> int:
+        """How far down its feeder the home hangs."""
+        return self.plan.place
 
     @property
     def serial(self) -> str:

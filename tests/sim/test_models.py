@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import pytest
 from hesper_sim.fleet import FleetSettings, Kind, plan
@@ -10,6 +11,18 @@ from hesper_sim.grid import Feeder
 from hesper_sim.history import History
 from hesper_sim.load import ANCHOR, CYCLE_S, CYCLES_PER_YEAR, SLOT_S, LoadModel, scale_of
 from hesper_sim.meter import JOULES_PER_WH, Flow, Meter
+
+
+class Steady(NamedTuple):
+    """A home that always draws the same."""
+
+    place: int
+    load_w: int
+
+    def net_load_w(self, at: int) -> int:
+        del at
+        return self.load_w
+
 
 NOON = ANCHOR + 700 * 86_400 + 12 * 3600
 DAY_S = 86_400
@@ -37,6 +50,22 @@ def test_energy_is_the_sum_of_power(model, kind):
     ]
     assert sum(parts) == total
     assert min(parts) >= 0
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("at", [ANCHOR, NOON, NOON + SLOT_S // 3, NOON + 3 * CYCLE_S - 1])
+def test_the_import_alone_is_the_same_as_among_the_others(model, kind, at):
+    for index in range(10):
+        curve, scale = model.curve(kind, index), scale_of(index)
+        assert curve.import_j(at, scale) == curve.energy_j(at, scale).active_import
+
+
+@pytest.mark.parametrize("flow", Flow)
+def test_the_import_register_alone_is_the_same_as_among_the_others(meter, flow):
+    assert meter.import_wh(NOON) == meter.energy_wh(NOON).active_import
+    meter.count_as(flow, NOON)
+    for at in (NOON - DAY_S, NOON, NOON + DAY_S):
+        assert meter.import_wh(at) == meter.energy_wh(at).active_import
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -107,7 +136,7 @@ def test_the_same_seed_draws_the_same_curve_in_every_process(model):
 def test_voltage_falls_with_load_and_distance_and_rises_with_sun():
     def voltages(load_w: int, place: int) -> tuple[int, int, int]:
         feeder = Feeder()
-        feeder.connect(place, lambda _at: load_w)
+        feeder.connect(Steady(place, load_w))
         return feeder.voltages_dv(NOON, place)
 
     idle, loaded, delivering = (voltages(load, 5) for load in (0, 6000, -6000))
