@@ -3,7 +3,7 @@
 The APDU is ciphered first and cut second, so blocks are never ciphered themselves. Numbers count
 from 1 without a gap. There are two ways to use it:
 
-Unconfirmed, for pushes: the meter streams all blocks with window 0 and nobody answers. A block that
+Unconfirmed, for pushes: the meter streams all blocks with window 0, nobody answers. A block that
 is missing or comes twice cannot be asked for again, so `BlockAssembly` drops the whole message; a
 block 1 always begins a new one.
 
@@ -73,6 +73,8 @@ def cut(apdu: bytes, max_pdu: int) -> list[bytes]:
 def push_blocks(apdu: bytes, max_pdu: int) -> list[bytes]:
     """Return an APDU, ciphered already where it is to be, as blocks that nobody confirms.
 
+    All of them stream and announce window 0, as the pushes of an E450 of Landis+Gyr do.
+
     Args:
         apdu: Usually a data-notification.
         max_pdu: Octets that each block may have, its header included.
@@ -80,7 +82,7 @@ def push_blocks(apdu: bytes, max_pdu: int) -> list[bytes]:
     parts = cut(apdu, max_pdu)
     last = len(parts)
     return [
-        GeneralBlockTransfer(number == last, number < last, 0, number, 0, part).to_octets()
+        GeneralBlockTransfer(number == last, True, 0, number, 0, part).to_octets()
         for number, part in enumerate(parts, start=1)
     ]
 

@@ -46,6 +46,8 @@ class Services:
 
     def answer(self, request: apdu.Apdu) -> Response | Silence | apdu.ExceptionResponse | None:
         """Return the response to a request; None when its service or form was not agreed."""
+        if isinstance(request, apdu.DataNotificationConfirm):
+            return Silence()
         serve, needed = _SERVICES.get(type(request), _NONE)
         if serve is None or needed & self._missing:
             return None
