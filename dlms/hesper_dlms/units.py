@@ -64,10 +64,19 @@ class Unit(IntEnum):
     KILOGRAM_PER_SECOND = 50
     SIEMENS = 51
     KELVIN = 52
+    PER_VOLT_SQUARED_HOUR = 53
+    PER_AMPERE_SQUARED_HOUR = 54
+    PER_CUBIC_METRE = 55
     PERCENT = 56
     AMPERE_HOUR = 57
     WATT_HOUR_PER_CUBIC_METRE = 60
     JOULE_PER_CUBIC_METRE = 61
+    MOLE_PERCENT = 62
+    GRAM_PER_CUBIC_METRE = 63
+    PASCAL_SECOND = 64
+    JOULE_PER_KILOGRAM = 65
+    GRAM_PER_SQUARE_CENTIMETRE = 66
+    ATMOSPHERE = 67
     DECIBEL_MILLIWATT = 70
     DECIBEL_MICROVOLT = 71
     DECIBEL = 72
@@ -82,8 +91,8 @@ class Unit(IntEnum):
 
 _SYMBOL_LIST = (
     "a mo wk d h min s ° °C ¤ m m/s m³ m³ m³/h m³/h m³/d m³/d l kg N Nm Pa bar J J/h W VA var Wh "
-    "VAh varh A C V V/m F Ω Ωm Wb T A/m H Hz 1/Wh 1/varh 1/VAh V²h A²h kg/s S K % Ah Wh/m³ J/m³ "
-    "dBm dBµV dB other "
+    "VAh varh A C V V/m F Ω Ωm Wb T A/m H Hz 1/Wh 1/varh 1/VAh V²h A²h kg/s S K 1/V²h "
+    "1/A²h 1/m³ % Ah Wh/m³ J/m³ Mol% g/m³ Pa·s J/kg g/cm² atm dBm dBµV dB other "
 )
 _SYMBOLS = dict(zip(Unit, _SYMBOL_LIST.split(" "), strict=True))
 

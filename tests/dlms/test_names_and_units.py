@@ -35,6 +35,15 @@ def test_every_unit_has_its_symbol() -> None:
     ]
     assert Unit.VAR_HOUR.symbol == "varh"
     assert Unit.OTHER.symbol == "other"
+    assert [Unit(code).symbol for code in (53, 55, 56, 61, 63, 67, 70)] == [
+        "1/V²h",
+        "1/m³",
+        "%",
+        "J/m³",
+        "g/m³",
+        "atm",
+        "dBm",
+    ]
 
 
 def test_scaler_unit_both_ways() -> None:

@@ -168,6 +168,21 @@ class Ipv4Setup(NamedTuple):
     secondary_dns_address: Dynamic[IpAddress] = None
 
 
+class Ipv6Setup(NamedTuple):
+    """Class 48, IPv6 setup; `address_config_mode` 0 automatic, 1 DHCPv6, 2 manual, 3 neighbours."""
+
+    logical_name: LogicalName
+    dl_reference: Static[Octets] = None
+    address_config_mode: Static[Enum] = None
+    unicast_ipv6_addresses: Dynamic[tuple[Octets, ...]] = None
+    multicast_ipv6_addresses: Static[tuple[Octets, ...]] = None
+    gateway_ipv6_addresses: Dynamic[tuple[Octets, ...]] = None
+    primary_dns_address: Static[Octets] = None
+    secondary_dns_address: Static[Octets] = None
+    traffic_class: Static[Unsigned] = None
+    neighbour_discovery_setup: Static[Data] = None
+
+
 class MacAddressSetup(NamedTuple):
     """Class 43, MAC address setup."""
 
@@ -284,6 +299,28 @@ class MbusClient(NamedTuple):
     encryption_key_status: Dynamic[Enum] = None
 
 
+class MbusMasterPortSetup(NamedTuple):
+    """Class 74, M-Bus master port setup."""
+
+    logical_name: LogicalName
+    comm_speed: Static[Speed] = None
+
+
+class PortProtection(NamedTuple):
+    """Class 124, communication port protection: a port that locks itself; times in seconds."""
+
+    logical_name: LogicalName
+    protection_mode: Static[Enum] = None
+    allowed_failed_attempts: Static[LongUnsigned] = None
+    initial_lockout_time: Static[DoubleLongUnsigned] = None
+    steepness_factor: Static[Unsigned] = None
+    max_lockout_time: Static[DoubleLongUnsigned] = None
+    port_reference: Static[LogicalName] = None
+    protection_status: Dynamic[Enum] = None
+    failed_attempts: Dynamic[DoubleLongUnsigned] = None
+    cumulative_failed_attempts: Dynamic[DoubleLongUnsigned] = None
+
+
 class MbusSent(NamedTuple):
     """A data record of data_send."""
 
@@ -384,6 +421,9 @@ CLASSES = (
         methods=_MBUS_METHODS,
         methods_at={0: 0x60, 1: 0x70},
     ),
+    *versions(48, "ipv6_setup", Ipv6Setup),
+    *versions(74, "mbus_master_port_setup", MbusMasterPortSetup),
+    *versions(124, "communication_port_protection", PortProtection, methods={"reset": None}),
     *versions(151, "lte_monitoring", LteMonitoring),
     *versions(151, "lte_monitoring", LteMonitoringV1, {1: 3}),
 )

@@ -1,4 +1,4 @@
-"""Interface classes that hold what is measured (Blue Book part 2, clause 4.3): 1, 3 to 7."""
+"""Interface classes that hold what is measured (Blue Book part 2, clause 4.3)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hesper_dlms.axdr import Data, Tag
 from hesper_dlms.classes.description import Dynamic, Static, versions
 from hesper_dlms.classes.kinds import (
     DoubleLongUnsigned,
+    Enum,
     Integer,
     LogicalName,
     LongUnsigned,
@@ -110,6 +111,79 @@ class ProfileGeneric(NamedTuple):
     profile_entries: Static[DoubleLongUnsigned] = None
 
 
+class TableCells(NamedTuple):
+    """table_cell_definition: the objects that differ from `logical_name` in their E alone."""
+
+    class_id: LongUnsigned
+    logical_name: LogicalName
+    group_e_values: tuple[Unsigned, ...]
+    attribute_index: Integer
+
+
+class RegisterTable(NamedTuple):
+    """Class 61, register table: one value per E of a group of objects, with one scaler_unit."""
+
+    logical_name: LogicalName
+    table_cell_values: Dynamic[tuple[Data, ...]] = None
+    table_cell_definition: Static[TableCells] = None
+    scaler_unit: Static[ScalerUnit] = None
+
+
+class CompactData(NamedTuple):
+    """Class 62, compact data: captured values without tags, described by a template.
+
+    template_description is the encoded type of `buffer`, as in a compact-array.
+    """
+
+    logical_name: LogicalName
+    buffer: Dynamic[Octets] = None
+    capture_objects: Static[tuple[CaptureObject, ...]] = None
+    template_id: Static[Unsigned] = None
+    template_description: Dynamic[Octets] = None
+    capture_method: Static[Enum] = None
+
+
+class StatusTable(NamedTuple):
+    """mapping_table: the reference table, and the first entry of it or one per bit."""
+
+    ref_table_id: Unsigned
+    ref_table_mapping: Data
+
+
+class StatusMapping(NamedTuple):
+    """Class 63, status mapping: what the bits of a status word refer to."""
+
+    logical_name: LogicalName
+    status_word: Dynamic[Data] = None
+    mapping_table: Static[StatusTable] = None
+
+
+class ChangedParameter(NamedTuple):
+    """The attribute that was changed last, and its new value."""
+
+    class_id: LongUnsigned
+    logical_name: LogicalName
+    attribute_index: Integer
+    attribute_value: Data
+
+
+class Parameter(NamedTuple):
+    """An attribute whose changes are watched."""
+
+    class_id: LongUnsigned
+    logical_name: LogicalName
+    attribute_index: Integer
+
+
+class ParameterMonitor(NamedTuple):
+    """Class 65, parameter monitor: what was written last, and when."""
+
+    logical_name: LogicalName
+    changed_parameter: Dynamic[ChangedParameter] = None
+    capture_time: Dynamic[CosemDateTime] = None
+    parameter_list: Static[tuple[Parameter, ...]] = None
+
+
 class RangeRequest(NamedTuple):
     """range_descriptor: rows whose restricting value lies within the bounds; no column: all."""
 
@@ -128,6 +202,8 @@ class EntryRequest(NamedTuple):
     to_selected_value: LongUnsigned
 
 
+_CAPTURED = {"reset": None, "capture": None}
+_PARAMETERS = {"add_parameter": Parameter, "delete_parameter": Parameter}
 _ADD_REGISTER = {"add_register": ObjectDefinition, "add_mask": RegisterMask, "delete_mask": Octets}
 _PROFILE_METHODS = {
     "reset": None,
@@ -156,21 +232,8 @@ CLASSES = (
         methods=_PROFILE_METHODS,
         methods_at=0x58,
     ),
+    *versions(61, "register_table", RegisterTable, methods=_CAPTURED, methods_at=0x28),
+    *versions(62, "compact_data", CompactData, methods=_CAPTURED),
+    *versions(63, "status_mapping", StatusMapping),
+    *versions(65, "parameter_monitor", ParameterMonitor, methods=_PARAMETERS),
 )
-
-__all__ = [
-    "CLASSES",
-    "CaptureObject",
-    "DataObject",
-    "DemandRegister",
-    "EntryRequest",
-    "ExtendedRegister",
-    "Integer",
-    "ObjectDefinition",
-    "ProfileGeneric",
-    "RangeRequest",
-    "Register",
-    "RegisterActivation",
-    "RegisterMask",
-    "SortMethod",
-]
