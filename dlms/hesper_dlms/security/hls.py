@@ -39,6 +39,13 @@ HlsFunction = Callable[[bytes, bytes], bytes]
 """A manufacturer's f: takes the secret and the challenge, returns the proof."""
 
 
+def same_secret(ours: bytes, theirs: bytes) -> bool:
+    """Return whether two secrets are equal, in a time that does not tell where they differ."""
+    import hmac
+
+    return hmac.compare_digest(ours, theirs)
+
+
 def shortest_challenge(mechanism: Authentication) -> int:
     """Return how many octets a challenge has at least."""
     ecdsa = mechanism is Authentication.HIGH_ECDSA
@@ -61,13 +68,11 @@ def new_challenge(octets: int = _USUAL_CHALLENGE) -> bytes:
 
 def check_challenge(ours: bytes, theirs: bytes | None, shortest: int = SHORTEST_CHALLENGE) -> bytes:
     """Return the peer's challenge; SecurityError when it is missing, too short or our own."""
-    import hmac
-
     if theirs is None or not shortest <= len(theirs) <= LONGEST_CHALLENGE:
         raise SecurityError(
             f"the peer's challenge is missing or not of {shortest} to {LONGEST_CHALLENGE} octets"
         )
-    if hmac.compare_digest(theirs, ours):
+    if same_secret(ours, theirs):
         raise SecurityError("the peer sent our own challenge back (reflection)")
     return theirs
 
@@ -147,8 +152,6 @@ class Handshake(NamedTuple):
 
     def check(self, proof: bytes) -> None:
         """Raise SecurityError unless `proof` is the other side's f(our challenge)."""
-        import hmac
-
         if self.mechanism is Authentication.HIGH_GMAC:
             verify(self._keys(), self.peer_system_title, proof, self.ours)
             return
@@ -157,7 +160,7 @@ class Handshake(NamedTuple):
             if self.signer is None:
                 raise SecurityError("the peer's signing key is not known")
             self.signer.verify(proof, titles + self.ours + self.theirs)
-        elif not hmac.compare_digest(self._digest(titles, self.ours, self.theirs), proof):
+        elif not same_secret(self._digest(titles, self.ours, self.theirs), proof):
             raise SecurityError("the answer to our challenge is wrong")
 
     def _digest(self, titles: bytes, challenge: bytes, other: bytes) -> bytes:

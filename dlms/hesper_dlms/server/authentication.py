@@ -6,7 +6,6 @@ and with them ciphering and signatures. Nothing else is accepted instead, neithe
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from hesper_dlms.security import (
     SecuritySettings,
     check_challenge,
     new_challenge,
+    same_secret,
     shortest_challenge,
     usual_challenge,
 )
@@ -65,7 +65,7 @@ def authenticate(server: LogicalServer, client_address: int, request: apdu.Aarq)
         none = request.mechanism == Authentication.NONE
         raise Rejected(aare.MECHANISM_REQUIRED if none else aare.MECHANISM_NOT_RECOGNISED)
     value = request.authentication_value or b""
-    if role.authentication is Authentication.LOW and not hmac.compare_digest(value, role.password):
+    if role.authentication is Authentication.LOW and not same_secret(role.password, value):
         raise Rejected(aare.AUTHENTICATION_FAILURE)
     if role.needs_titles and len(request.system_title or b"") != SYSTEM_TITLE_OCTETS:
         raise Rejected(aare.NO_REASON_GIVEN)
