@@ -6,6 +6,7 @@ The gateway itself drives the same exchanges from asyncio; here one meter at a t
 from __future__ import annotations
 
 import socket
+import termios
 import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -13,7 +14,7 @@ from typing import Protocol, TypeVar
 import serial
 from hesper_dlms.errors import LinkError
 from hesper_dlms.exchange import Exchange
-from hesper_dlms.mode_e import Identification, LineSettings, SignOn, Step
+from hesper_dlms.mode_e import Identification, LineSettings, SignOn, Step, with_even_parity
 from hesper_dlms.wrapper import datagrams
 
 Result = TypeVar("Result")
@@ -130,6 +131,8 @@ class SerialPort:
 
     def __init__(self, path: str, baudrate: int, framing: str, silence_s: float) -> None:
         self._silence_s = silence_s
+        self._parity_by_hand = False
+        self.line = LineSettings(baudrate, framing)
         try:
             self._serial = serial.Serial(
                 path,
@@ -141,12 +144,6 @@ class SerialPort:
             )
         except (OSError, ValueError) as error:
             raise LinkError(f"{path} cannot be opened: {error}") from error
-
-    @property
-    def line(self) -> LineSettings:
-        """How the line is set now."""
-        port = self._serial
-        return LineSettings(port.baudrate, f"{port.bytesize}{port.parity}{port.stopbits:g}")
 
     def sign_on(self, steps: SignOn, trace: Trace | None = None) -> Identification:
         """Go through a sign-on (IEC 62056-21 mode E); afterwards the line is set for HDLC.
@@ -161,7 +158,7 @@ class SerialPort:
         except StopIteration as end:
             meter: Identification = end.value
             return meter
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, termios.error) as error:
             raise LinkError(f"the serial port failed: {error}") from error
         finally:
             self._serial.timeout = self._silence_s
@@ -172,7 +169,8 @@ class SerialPort:
         if step.octets:
             if trace:
                 trace("->", step.octets)
-            self._serial.write(step.octets)
+            parity = self._parity_by_hand
+            self._serial.write(with_even_parity(step.octets) if parity else step.octets)
             self._serial.flush()
         if not step.timeout_s:
             return b""
@@ -183,6 +181,16 @@ class SerialPort:
         return arrived
 
     def _set(self, line: LineSettings) -> None:
+        self.line = line
+        self._parity_by_hand = False
+        try:
+            self._apply(line)
+        except termios.error:  # a port without 7E1, such as a pseudo-terminal
+            self._apply(line.with_eight_bits)
+            self._parity_by_hand = True
+        self._serial.reset_input_buffer()
+
+    def _apply(self, line: LineSettings) -> None:
         self._serial.apply_settings(
             {
                 **self._serial.get_settings(),
@@ -192,7 +200,6 @@ class SerialPort:
                 "stopbits": int(line.framing[2]),
             }
         )
-        self._serial.reset_input_buffer()
 
     def write(self, octets: bytes) -> None:
         """Send all octets."""

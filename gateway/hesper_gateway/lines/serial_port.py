@@ -14,7 +14,7 @@ from pathlib import Path
 
 import serial
 from hesper_dlms.errors import DlmsError
-from hesper_dlms.mode_e import Identification, LineSettings, SignOn, sign_on
+from hesper_dlms.mode_e import Identification, LineSettings, SignOn, sign_on, with_even_parity
 
 from hesper_gateway.config import MeterConfig, SerialLine
 from hesper_gateway.errors import LineDown
@@ -42,6 +42,8 @@ class SerialPort:
         self._echo = echo
         self._echo_due = bytearray()
         self._lost: str | None = None
+        self._line_settings: LineSettings | None = None
+        self._parity_by_hand = False
         self._loop.add_reader(self._descriptor, self._on_readable)
 
     @property
@@ -88,7 +90,9 @@ class SerialPort:
             while True:
                 await self._set_line(step.line)
                 if step.octets:
-                    await self.write(step.octets, write_timeout_s)
+                    parity = self._parity_by_hand
+                    octets = with_even_parity(step.octets) if parity else step.octets
+                    await self.write(octets, write_timeout_s)
                     await asyncio.to_thread(termios.tcdrain, self._descriptor)
                 step = steps.send(await self.read(step.timeout_s) if step.timeout_s else b"")
         except StopIteration as end:
@@ -100,18 +104,18 @@ class SerialPort:
     async def _set_line(self, line: LineSettings) -> None:
         """Change speed and framing where they differ, and drop what had arrived."""
         port = self._port
-        if line == LineSettings(port.baudrate, f"{port.bytesize}{port.parity}{port.stopbits:g}"):
+        if line == self._line_settings:
             return
-        changed = {
-            "baudrate": line.baudrate,
-            "bytesize": int(line.framing[0]),
-            "parity": line.framing[1],
-            "stopbits": int(line.framing[2]),
-        }
+        self._parity_by_hand = False
         try:
-            await asyncio.to_thread(port.apply_settings, {**port.get_settings(), **changed})
+            try:
+                await asyncio.to_thread(_apply, port, line)
+            except termios.error:  # a port without 7E1, such as a pseudo-terminal
+                await asyncio.to_thread(_apply, port, line.with_eight_bits)
+                self._parity_by_hand = True
         except (OSError, ValueError) as error:
             raise LineDown(f"serial port: {error}") from error
+        self._line_settings = line
         self.drop_arrived()
 
     def drop_arrived(self) -> None:
@@ -179,6 +183,16 @@ class SerialPort:
             self._loop.remove_reader(self._descriptor)
             self._port.close()
             self._arrived.set()
+
+
+def _apply(port: serial.Serial, line: LineSettings) -> None:
+    changed = {
+        "baudrate": line.baudrate,
+        "bytesize": int(line.framing[0]),
+        "parity": line.framing[1],
+        "stopbits": int(line.framing[2]),
+    }
+    port.apply_settings({**port.get_settings(), **changed})
 
 
 class _Port(serial.Serial):
