@@ -6,7 +6,15 @@ from typing import Final
 
 from hesper_dlms import obis
 from hesper_dlms.apdu import CosemAttribute, CosemMethod
-from hesper_dlms.classes import access, communication, control, metering, scheduling
+from hesper_dlms.classes import (
+    access,
+    control,
+    keys_and_images,
+    metering,
+    networks,
+    ports,
+    scheduling,
+)
 from hesper_dlms.classes.description import InterfaceClass, generic
 from hesper_dlms.classes.structure import RecordType
 from hesper_dlms.errors import LocalError
@@ -15,8 +23,10 @@ _ALL: Final = (
     *metering.CLASSES,
     *scheduling.CLASSES,
     *access.CLASSES,
+    *keys_and_images.CLASSES,
     *control.CLASSES,
-    *communication.CLASSES,
+    *ports.CLASSES,
+    *networks.CLASSES,
 )
 
 REGISTRY: Final[dict[tuple[int, int], InterfaceClass]] = {
