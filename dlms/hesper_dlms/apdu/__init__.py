@@ -1,7 +1,8 @@
 """The APDUs of xDLMS and ACSE, one module per service (IEC 62056-5-3, clauses 7 and 8).
 
 Every class is a NamedTuple (a frozen dataclass costs 0.5 ms more at import and twice as much for
-each APDU) with `to_octets()` and `from_octets()`; `parse` finds the class by tag. Octets from outside raise nothing but `DecodeError`.
+each APDU) with `to_octets()` and `from_octets()`; `parse` finds the class by tag. Octets from
+outside raise nothing but `DecodeError`.
 """
 
 from __future__ import annotations

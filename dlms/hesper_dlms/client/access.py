@@ -8,7 +8,7 @@ what is too long alone goes as GET, SET or ACTION, which have blocks of their ow
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hesper_dlms import apdu, axdr
 from hesper_dlms.apdu import (
@@ -43,16 +43,14 @@ _RESULT = 2
 _MOST = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class AccessGet:
+class AccessGet(NamedTuple):
     """Reads an attribute, or what a selector takes of it."""
 
     attribute: CosemAttribute
     selector: Selector | AccessSelection | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AccessSet:
+class AccessSet(NamedTuple):
     """Writes an attribute, or what a selector takes of it."""
 
     attribute: CosemAttribute
@@ -60,8 +58,7 @@ class AccessSet:
     selector: Selector | AccessSelection | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AccessAction:
+class AccessAction(NamedTuple):
     """Invokes a method."""
 
     method: CosemMethod

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from hesper_dlms.apdu.block_transfer import GENERAL_BLOCK_TRANSFER
+from hesper_dlms.gbt import push_blocks
 from hesper_dlms.hdlc.address import parse_server
 from hesper_dlms.hdlc.frames import FrameReader
 from hesper_dlms.hdlc.parameters import DEFAULT_INFORMATION
@@ -172,6 +173,11 @@ class ServerConnection:
     def push(self, apdu: bytes, client_address: int = PUSH_CLIENT) -> bytes:
         """Return the octets of an APDU sent unasked."""
         return self._link.push(client_address, apdu)
+
+    def push_in_blocks(self, apdu: bytes, max_pdu: int, client_address: int = PUSH_CLIENT) -> bytes:
+        """Return the octets of an APDU sent unasked in general blocks of at most `max_pdu`."""
+        blocks = push_blocks(apdu, max_pdu)
+        return b"".join(self._link.push(client_address, block) for block in blocks)
 
 
 class WrapperConnection:
