@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from hesper_sim import capture, credentials, memory, schedule
+from hesper_sim import capture, credentials, memory, outgoing, schedule
 from hesper_sim.conductor import Conductor
 from hesper_sim.control import Control
 from hesper_sim.district import District
-from hesper_sim.fleet import Access, Fleet, LinePlan
+from hesper_sim.fleet import Access, Fleet, LinePlan, PushLink
 from hesper_sim.hdlc_tcp import HdlcPort
 from hesper_sim.journal import read
+from hesper_sim.optical_line import OpticalLine
+from hesper_sim.outgoing import Outgoing
 from hesper_sim.pty_port import PtyPort
 from hesper_sim.replay import Replay
 from hesper_sim.scenario import Scenario
@@ -34,6 +36,7 @@ from hesper_sim.udp import DatagramPort
 Port = Callable[[MeterServer], asyncio.Protocol]
 """Makes the end of a connection to one meter."""
 CONTROL_NAME: Final = "control.sock"
+_DATA_PUSH: Final = "data-push"
 _BACKLOG: Final = 512
 _MOST_TOLD: Final = 100
 _ATTEND_S: Final = 0.5
@@ -60,6 +63,7 @@ class Simulator:
         self.serial_lines: dict[str, SerialLine] = {}
         self.replays: list[Replay] = []
         self.conductor: Conductor | None = None
+        self.outgoing: Outgoing | None = None
         self._stack = stack
         loop = asyncio.get_running_loop()
         self.district: District = memory.wake(
@@ -83,18 +87,27 @@ class Simulator:
                 self._open_serial(line, Access.RS485)
             elif line.access is Access.HDLC_TCP:
                 await self._listen_own(line, HdlcPort)
+            elif line.access is Access.OPTICAL:
+                head = self._open_port(line.path_name, hold_open=True)
+                OpticalLine(head, self._only_server(line)).start()
             elif line.access is Access.UDP:
                 await self._listen_udp(line)
         if self.fleet.settings.push:
             self._open_pushes()
         if self.options.scenario is not None:
             self.conductor = Conductor(self.options.scenario, self.district, self.serial_lines)
+        if outgoing.is_wanted(self.district):
+            over_tcp = self.fleet.settings.data_push_link is PushLink.WRAPPER
+            port = None if over_tcp else self._open_port(_DATA_PUSH, hold_open=False)
+            self.outgoing = Outgoing(self.district, list(self.servers.values()), port)
         await self._open_control()
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Start the clock, the calls and the replays."""
         group.create_task(latch_for_ever(self.district), name="latch")
         group.create_task(attend_for_ever(self.district), name="attend")
+        if self.outgoing is not None:
+            group.create_task(self.outgoing.run(), name="pushes")
         if self.conductor is not None:
             group.create_task(self.conductor.run(), name="scenario")
         settings = self.fleet.settings

@@ -60,6 +60,17 @@ class Access(StrEnum):
     """An optical head on a pseudo-terminal: IEC 62056-21 mode E, then HDLC."""
 
 
+class PushLink(StrEnum):
+    """What carries the meters' own data-notifications."""
+
+    WRAPPER = "wrapper"
+    """TCP, one connection for each."""
+    HDLC = "hdlc"
+    """UI frames on the pseudo-terminal `data-push`."""
+    MBUS = "mbus"
+    """M-Bus long frames on the pseudo-terminal `data-push`."""
+
+
 class Roles(StrEnum):
     """Which clients a fleet's meters know."""
 
@@ -118,8 +129,12 @@ class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     data_push_host: str = "127.0.0.1"
     data_push_port: int = 0
     """Where meters send data-notifications over TCP with the wrapper; 0: they send none."""
+    data_push_link: PushLink = PushLink.WRAPPER
     data_push_s: int = 60
+    """Seconds between two pushes of one meter; tampering is told at once."""
     data_push_ciphered: bool = True
+    data_push_block: int = 0
+    """Octets of the general blocks that a push is cut into; 0: it is not."""
 
     def to_toml(self) -> str:
         """Return the text of a fleet.toml that loads as these settings."""
@@ -294,6 +309,8 @@ def _check(settings: FleetSettings) -> None:
         raise FleetError(f"replay_s and data_push_s: each {least}")
     if not settings.suites or not set(settings.suites) <= set(secrets.KEY_OCTETS):
         raise FleetError("suites names at least one of 0, 1 and 2")
+    if settings.data_push_block and not 32 <= settings.data_push_block <= 65_535:
+        raise FleetError("data_push_block is 0 or between 32 and 65535 octets")
     zones.rule_of(settings.zone)
     _check_ports(settings)
 
