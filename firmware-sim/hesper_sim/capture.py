@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from importlib import resources
 from typing import Any, Final
 
 import msgspec
@@ -109,6 +108,8 @@ class Capture(msgspec.Struct, frozen=True, dict=True):
 
 def load_all() -> tuple[Capture, ...]:
     """Return every capture that comes with the package, by name."""
+    from importlib import resources  # 1 MB, which fleets without pushes need not spend
+
     folder = resources.files("hesper_sim.captures")
     files = sorted(folder.iterdir(), key=lambda file: file.name)
     return tuple(

@@ -100,6 +100,7 @@ class SharedPort(asyncio.Protocol):
         server = self._servers.get(port)
         if server is None:
             return None
+        port = server.meter.plan.server_address  # the plan's own integer, not one more like it
         end = MeterEnd(server.meter, WrapperConnection(server, port), transport.write)
         if self._end is None:
             self._port, self._end = port, end

@@ -151,11 +151,11 @@ class LogicalServer:
     """
 
     __slots__ = (
+        "_received_counters",
         "block_window",
         "conformance",
         "max_pdu",
         "objects",
-        "received_counters",
         "sent_counter",
     )
 
@@ -172,10 +172,15 @@ class LogicalServer:
         self.conformance = conformance
         self.block_window = block_window
         self.sent_counter = sent_counter
-        self.received_counters: ReceivedCounters = (
-            {} if received_counters is None else received_counters
-        )
+        self._received_counters = received_counters
         self.max_pdu = max_pdu
+
+    @property
+    def received_counters(self) -> ReceivedCounters:
+        """What was taken from clients; made when the first of them ciphers."""
+        if self._received_counters is None:
+            self._received_counters = {}
+        return self._received_counters
 
     def next_counter(self) -> int:
         """Return an invocation counter that was never used before."""
@@ -205,8 +210,11 @@ class LogicalServer:
 
     def last_counter_of(self, client_title: bytes) -> int:
         """Return the highest counter taken from a client, -1 before the first."""
-        counters = self.received_counters.items()
-        return max((last for name, last in counters if name.startswith(client_title)), default=-1)
+        highest = -1
+        for name, last in self.received_counters.items():
+            if last > highest and name.startswith(client_title):
+                highest = last
+        return highest
 
     @property
     def last_received_counter(self) -> int:
