@@ -88,7 +88,9 @@ class Explainer:
                 if information:
                     self._apdu(node, information)
         if not root.children:
-            root.add("[red]no whole frame in it[/]")
+            node = root.add("[red]no whole frame in it[/]")
+            if len(octets) > _SHORTEST_HDLC_HEADER:
+                _add_header(node, octets[1:])
         return bool(frames)
 
     def _hdlc_frame(self, root: Tree, frame: Frame) -> None:

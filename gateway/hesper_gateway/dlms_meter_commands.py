@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -139,12 +140,19 @@ def _aware(moment: datetime) -> datetime:
 
 
 def trace_of(connection: Connection) -> Trace | None:
+    """Return what shows octets on stderr, where that is wanted; a password in them is starred."""
     if not connection.trace:
         return None
     console = Console(stderr=True, highlight=False)
-    return lambda direction, octets: console.print(
-        f"{direction} {octets.hex(' ')}", markup=False, soft_wrap=True
-    )
+    password = (connection.secret("password") or "").encode().hex(" ")
+
+    def show(direction: str, octets: bytes) -> None:
+        text = octets.hex(" ")
+        if password:
+            text = text.replace(password, re.sub(r"[0-9a-f]", "*", password))
+        console.print(f"{direction} {text}", markup=False, soft_wrap=True)
+
+    return show
 
 
 def register(app: typer.Typer) -> None:
