@@ -1,4 +1,4 @@
-"""What an activity calendar does at a local time (Blue Book part 2, classes 11 and 20).
+"""What calendars and schedules do at a local time (Blue Book part 2, classes 11, 20 and 22).
 
     special day (if the date is one)  ─┐
     season → week → weekday           ─┴→ day_id → day profile → the last action before now
@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from hesper_dlms.classes.recurrence import DaylightSavingDays, matches
+from hesper_dlms.classes.recurrence import DaylightSavingDays, matches, next_occurrence
 from hesper_dlms.classes.scheduling import (
     ActivityCalendar,
     DayAction,
     DayProfile,
+    ExecutionTime,
     SeasonProfile,
     SpecialDay,
     WeekProfile,
@@ -119,6 +120,38 @@ class Calendar:
                 return None
             day -= timedelta(days=1)
         return None
+
+
+def next_execution(
+    times: Sequence[ExecutionTime], after: datetime, saving: DaylightSavingDays | None = None
+) -> datetime | None:
+    """Return when a single-action schedule executes next, later than a local, naive time.
+
+    Args:
+        times: Attribute 4 of the schedule; open fields repeat.
+        after: As the meter's clock shows it.
+        saving: What the months FE and FD of a date stand for.
+
+    Raises:
+        DecodeError: A time of day is out of range.
+    """
+    patterns = (
+        CosemDateTime(
+            each.date.year,
+            each.date.month,
+            each.date.day,
+            each.date.weekday,
+            each.time.hour,
+            each.time.minute,
+            each.time.second,
+            each.time.hundredths,
+            None,
+            None,
+        )
+        for each in times
+    )
+    found = (next_occurrence(pattern, after, saving) for pattern in patterns)
+    return min((moment for moment in found if moment is not None), default=None)
 
 
 def _moment(day: date, time: CosemTime) -> datetime | None:

@@ -5,14 +5,14 @@ association view, the clock settings of Dutch meters, push setups of Russian (SP
 meters, push schedules of Indian meters. None of them was made with this code.
 """
 
-from datetime import date
+from datetime import date, datetime
 
 import pytest
 from hesper_dlms import axdr, obis
 from hesper_dlms.axdr import decode, encode
 from hesper_dlms.classes import by_name
 from hesper_dlms.classes.access import ObjectListElement
-from hesper_dlms.classes.activity import Calendar
+from hesper_dlms.classes.activity import Calendar, next_execution
 from hesper_dlms.classes.control import PushObject, RestrictionType
 from hesper_dlms.classes.scheduling import ActivityCalendar
 from hesper_dlms.cosem_time import CosemDate, CosemTime
@@ -175,7 +175,7 @@ def test_a_push_of_an_austrian_meter_lists_objects_without() -> None:
 
 
 @pytest.mark.parametrize(
-    ("octets", "minutes"),
+    ("octets", "minutes", "then"),
     [
         (
             (
@@ -183,14 +183,19 @@ def test_a_push_of_an_austrian_meter_lists_objects_without() -> None:
                 "02020904FF1E00000905FFFFFFFFFF02020904FF2D00000905FFFFFFFFFF"
             ),
             [0, 15, 30, 45],
+            "2026-11-21T10:30:00",
         ),
-        ("0101020209040000000009" + "05FFFFFF01FF", [0]),
+        ("0101020209040000000009" + "05FFFFFF01FF", [0], "2026-12-01T00:00:00"),
     ],
 )
-def test_push_schedules_of_indian_meters(octets: str, minutes: list[int]) -> None:
+def test_push_schedules_of_indian_meters(octets: str, minutes: list[int], then: str) -> None:
     described = by_name("single_action_schedule")
     times = described.decode("execution_time", decode(bytes.fromhex(octets)))
     assert [each.time.minute for each in times] == minutes
+    after = datetime.fromisoformat("2026-11-21T10:20:00")
+    following = next_execution(times, after)
+    assert following is not None
+    assert following.isoformat() == then
     assert encode(described.encode("execution_time", times)).hex() == octets.lower()
 
 
