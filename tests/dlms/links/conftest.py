@@ -21,7 +21,7 @@ IDENTIFICATION = r"/HXE5\2HXE12"
 
 
 class OpticalMeter:
-    """Signs on and then speaks HDLC; octets at another speed than its own are noise to it.
+    """Signs on and then speaks HDLC, each time at the speed that the client must have set.
 
     `echo` repeats what it hears, as some probes do; `before` is said before its first word.
     """
@@ -57,12 +57,12 @@ class OpticalMeter:
             octets = os.read(self._far, 4096)
             if self._echo:
                 os.write(self._far, octets)
-            if self.speed == self._sign_on.line.baudrate:
-                self._hear(octets)
+            self._hear(octets)
 
     def _hear(self, octets: bytes) -> None:
         if self._sign_on.signed_on:
-            os.write(self._far, self._connection.receive(octets))
+            if self.speed == self._sign_on.line.baudrate:
+                os.write(self._far, self._connection.receive(octets))
             return
         for step in self._sign_on.receive(octets):
             if step.octets and self._until(step.line.baudrate):

@@ -28,7 +28,7 @@ def said(steps: list[Step]) -> list[tuple[int, str, bytes]]:
 
 
 def test_the_conversation_byte_by_byte() -> None:
-    steps, meter = steps_of(sign_on(), [HXE, b"\x06252\r\n"])
+    steps, meter = steps_of(sign_on(), [HXE, b"", b"\x06252\r\n"])
     assert said(steps) == [
         (300, "7E1", b"/?!\r\n"),
         (300, "7E1", b"\x06252\r\n"),
@@ -40,7 +40,7 @@ def test_the_conversation_byte_by_byte() -> None:
 
 
 def test_an_address_and_a_speed_that_we_do_not_go_beyond() -> None:
-    steps, meter = steps_of(sign_on("12345678", fastest=2400), [HXE, b"\x06232\r\n"])
+    steps, meter = steps_of(sign_on("12345678", fastest=2400), [HXE, b"", b"\x06232\r\n"])
     assert steps[0].octets == b"/?12345678!\r\n"
     assert (meter.baudrate, steps[1].octets) == (2400, b"\x06232\r\n")
 
@@ -49,13 +49,13 @@ def test_an_address_and_a_speed_that_we_do_not_go_beyond() -> None:
 def test_an_answer_in_pieces_behind_noise_and_our_own_echo(chunk: int) -> None:
     heard = b"\x00\x7f/?!\r\n" + HXE
     pieces = [heard[at : at + chunk] for at in range(0, len(heard), chunk)]
-    _, meter = steps_of(sign_on(), [*pieces, b"\xff\x06252\r\n"])
+    _, meter = steps_of(sign_on(), [*pieces, b"\x06252\r\n", b"\xff\x06252\r\n"])
     assert meter.text == "HXE12"
 
 
 def test_octets_with_their_parity_bit_are_understood() -> None:
     even = bytes(octet | (octet.bit_count() & 1) << 7 for octet in HXE)
-    _, meter = steps_of(sign_on(), [even, b"\x06252\r\n"])
+    _, meter = steps_of(sign_on(), [even, b"", b"\x06252\r\n"])
     assert meter.manufacturer == "HXE"
 
 
@@ -70,7 +70,7 @@ def test_octets_with_their_parity_bit_are_understood() -> None:
 )
 def test_identifications_of_other_makers(identification: bytes, speed: int, text: str) -> None:
     option = f"\x062{'0123456'[[300, 600, 1200, 2400, 4800, 9600, 19200].index(speed)]}2\r\n"
-    _, meter = steps_of(sign_on(), [identification + b"\r\n", option.encode()])
+    _, meter = steps_of(sign_on(), [identification + b"\r\n", b"", option.encode()])
     assert (meter.baudrate, meter.text) == (speed, text)
 
 
@@ -81,7 +81,7 @@ def test_identifications_of_other_makers(identification: bytes, speed: int, text
         ([b"", b"", b""], "did not answer"),
         ([b"/LGZ5ZMD\r\n"], "does not offer HDLC"),
         ([HXE], "did not answer"),
-        ([HXE, b"\x06050\r\n"], "another mode"),
+        ([HXE, b"", b"\x06050\r\n"], "another mode"),
         ([b"#" * 100] * 9, "did not answer"),
     ],
 )
@@ -91,7 +91,7 @@ def test_sign_ons_that_fail(answers: list[bytes], why: str) -> None:
 
 
 def test_a_request_is_said_again_into_silence() -> None:
-    steps, _ = steps_of(sign_on(), [b"", b"", HXE, b"\x06252\r\n"])
+    steps, _ = steps_of(sign_on(), [b"", b"", HXE, b"", b"\x06252\r\n"])
     assert [step.octets for step in steps[:3]] == [b"/?!\r\n"] * 3
 
 
