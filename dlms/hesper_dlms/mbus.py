@@ -57,7 +57,7 @@ def long_frames(
     """
     size = min(part_octets, LARGEST_PART)
     parts = [apdu[at : at + size] for at in range(0, len(apdu), max(size, 1))]
-    if not parts or len(parts) > _MAX_PARTS:
+    if size < 1 or not parts or len(parts) > _MAX_PARTS:
         raise LocalError(f"{len(apdu)} octets do not fit {_MAX_PARTS} M-Bus frames of {size}")
     frames = b""
     for number, part in enumerate(parts):
