@@ -184,6 +184,10 @@ class BlockExchange:
     def turn(self) -> list[bytes]:
         """Return the blocks to send in our turn: the lost ones again, then new ones, or one
         without data that only acknowledges."""
+        if self._unsent and not any(octets for *_, octets in self._unacknowledged):
+            # Lost, or the peer does not count what has no data: the number is free again.
+            self._number -= len(self._unacknowledged)
+            self._unacknowledged.clear()
         again = list(self._unacknowledged)[: self._peer_window]
         if len(again) == len(self._unacknowledged):
             while self._unsent and len(again) < self._peer_window:
@@ -229,6 +233,8 @@ class BlockExchange:
         return block
 
     def _acknowledged(self, number: int, *, lenient: bool) -> bool:
+        if number == _LAST_NUMBER != self._number:
+            return False  # -1, as clients of Gurux say that they keep no count
         if number > self._number and not lenient:
             raise DecodeError(f"block {number} was acknowledged and never sent")
         moved = False

@@ -11,7 +11,8 @@ from typing import Any
 
 from gurux_client import Peer
 from gurux_dlms import GXByteBuffer, GXDLMSAccessItem, GXReplyData
-from gurux_dlms.enums import AccessServiceCommandType, Conformance, RequestTypes
+from gurux_dlms.enums import AccessServiceCommandType, Conformance, DataType, RequestTypes
+from gurux_dlms.GXWriteItem import GXWriteItem
 from gurux_dlms.objects import GXDLMSData, GXDLMSRegister
 
 ENERGY = "1.0.1.8.0.255"
@@ -43,6 +44,32 @@ def read_items(peer: Peer, last: GXDLMSData) -> Any:
         reply = peer.send_all(message)
         values += reply.value
     return [plain(value) for value in values]
+
+
+def write(peer: Peer) -> Any:
+    name = GXDLMSData(NAME)
+    name.value = bytes(range(200)) * 3
+    name.setDataType(2, DataType.OCTET_STRING)
+    peer.send_all(peer.client.write(name, 2))
+    return True
+
+
+class WriteItem(GXWriteItem):
+    """What its constructor forgets again, and the method that its client calls."""
+
+    def __init__(self, name: str, octets: bytes) -> None:
+        super().__init__(None, 2)
+        self.target = GXDLMSData(name)
+        self.target.value = octets
+
+    def getDataType(self) -> DataType:  # noqa: N802 - the name that the client calls
+        return DataType.OCTET_STRING
+
+
+def write_list(peer: Peer) -> Any:
+    items = [WriteItem(NAME, b"one"), WriteItem(LONG, b"two")]
+    peer.send_all(peer.client.writeList(items))
+    return True
 
 
 def access(peer: Peer) -> Any:
@@ -84,6 +111,8 @@ SERVICES = {
     "read_list": read_list,
     "read_short_list": read_short_list,
     "access": access,
+    "write": write,
+    "write_list": write_list,
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hesper_dlms import axdr
 from hesper_dlms.server import LogicalServer
 
 PEER = Path(__file__).parent.parent / "peers" / "gurux_services.py"
@@ -22,10 +23,16 @@ LONG = bytes(range(256)) * 20
 @pytest.fixture
 def gurux(bench: Any, tcp_meter: Callable[..., Any]) -> Callable[..., Any]:
     def run(
-        meter: Any, authentication: str, link: str, services: list[str], *more: str, **options: Any
+        meter: Any,
+        authentication: str,
+        link: str,
+        services: list[str],
+        *more: str,
+        meter_pdu: int = 0xFFFF,
+        **options: Any,
     ) -> dict[str, Any]:
         arguments = {
-            "port": tcp_meter(LogicalServer(meter), link).port,
+            "port": tcp_meter(LogicalServer(meter, max_pdu=meter_pdu), link).port,
             "link": link,
             "client": CLIENTS[authentication],
             "server": 17,
@@ -78,3 +85,24 @@ def test_general_blocks(
     more = "GENERAL_BLOCK_TRANSFER"
     found = gurux(bench.Meter(), authentication, link, ["read"], more, max_pdu=max_pdu)
     assert found == {"read": [1234567, LONG.hex()]}
+
+
+@pytest.mark.parametrize("blocks", [OWN, ("GENERAL_BLOCK_TRANSFER",)], ids=["own", "general"])
+@pytest.mark.parametrize("link", ["wrapper", "hdlc"])
+@pytest.mark.parametrize("authentication", ["lls", "gmac"])
+def test_writes_in_blocks(
+    bench: Any, gurux: Callable[..., Any], authentication: str, link: str, blocks: tuple[str, ...]
+) -> None:
+    meter = bench.Meter()
+    gurux(meter, authentication, link, ["write"], *blocks, max_pdu=200, meter_pdu=200)
+    written = axdr.octet_string(bytes(range(200)) * 3)
+    assert meter.values[bench.NAME] == axdr.encode(written)
+
+
+@pytest.mark.parametrize("link", ["wrapper", "hdlc"])
+@pytest.mark.parametrize("authentication", ["lls", "gmac"])
+def test_write_list(bench: Any, gurux: Callable[..., Any], authentication: str, link: str) -> None:
+    meter = bench.Meter()
+    gurux(meter, authentication, link, ["write_list"], *OWN)
+    assert meter.values[bench.NAME] == axdr.encode(axdr.octet_string(b"one"))
+    assert meter.values[bench.LONG] == axdr.encode(axdr.octet_string(b"two"))
