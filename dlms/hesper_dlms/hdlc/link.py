@@ -156,7 +156,7 @@ class HdlcLink:
             octets = b""
             if answer.receive_sequence != expected:
                 missed += 1
-                octets = self._own if missed <= self._retries else b""
+                octets = repeat = self._own if missed <= self._retries else b""
             elif answer.kind is Kind.RR:
                 break
             else:
