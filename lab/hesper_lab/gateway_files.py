@@ -29,6 +29,9 @@ _PUSH_TEMPLATES = {
     "kaifa-ma304h3e": "push-kaifa",
     "kaifa-ma309": "push-kaifa-mbus",
     "kamstrup-omnipower": "push-kamstrup-omnipower",
+    "egd-xt211": "push-sagemcom-xt211",
+    "energomera-event": "push",
+    "salzburg-netz": "push-kaifa-mbus",
 }
 
 

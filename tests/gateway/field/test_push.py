@@ -32,6 +32,9 @@ TEMPLATES = {
     "kaifa-ma304h3e": "push-kaifa",
     "kaifa-ma309": "push-kaifa-mbus",
     "kamstrup-omnipower": "push-kamstrup-omnipower",
+    "egd-xt211": "push-sagemcom-xt211",
+    "energomera-event": "push",
+    "salzburg-netz": "push-kaifa-mbus",
 }
 CAPTURES = {each.name: each for each in capture.load_all()}
 SECONDS = itertools.count(1_790_000_000)
