@@ -22,6 +22,7 @@ WAYS = {
     "hdlc-1": ["--link", "hdlc", "--physical", "17"],
     "rs485": ["--physical", "17"],
     "udp-1": ["--udp"],
+    "optical-1": ["--mode-e", "--physical", "17"],
 }
 
 
