@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from hesper_dlms.classes.recurrence import DaylightSavingDays, matches, next_occurrence
+from hesper_dlms.classes.recurrence import DaylightSavingDays, last_date, matches, next_occurrence
 from hesper_dlms.classes.scheduling import (
     ActivityCalendar,
     DayAction,
@@ -25,8 +25,6 @@ from hesper_dlms.classes.scheduling import (
 )
 from hesper_dlms.cosem_time import CosemDateTime, CosemTime
 
-_DAYS_BACK = 373
-_DAYS_BACK_TO_A_LEAP_DAY = 366 * 8
 _DAYS_AHEAD = 400
 
 
@@ -61,17 +59,19 @@ class Calendar:
         found: SeasonProfile | None = None
         started = date.min
         for season in self.seasons:
-            start = self._last_start(season.season_start, day)
+            start = last_date(season.season_start, day, self.saving)
             if start is not None and start >= started:
                 found, started = season, start
         return found
 
     def day_id(self, day: date) -> int | None:
         """Return the day profile of a local date; None where the calendar names none."""
+        return self._day_id(day, self.season(day))
+
+    def _day_id(self, day: date, season: SeasonProfile | None) -> int | None:
         for special in self.special_days:
             if matches(special.specialday_date, day, self.saving):
                 return special.day_id
-        season = self.season(day)
         weeks = [
             week for week in self.weeks if season and week.week_profile_name == season.week_name
         ]
@@ -81,7 +81,7 @@ class Calendar:
         """Return the action in force at a local, naive time; None where there was none yet."""
         day = at.date()
         for _ in range(8):
-            begun = [pair for pair in self._actions(day) if pair[0] <= at]
+            begun = [pair for pair in self._actions(day, self.day_id(day)) if pair[0] <= at]
             if begun:
                 return begun[-1][1]
             if day == date.min:
@@ -92,34 +92,27 @@ class Calendar:
     def next_action(self, after: datetime) -> tuple[datetime, DayAction] | None:
         """Return the next action later than a local, naive time, and when it is."""
         day = after.date()
-        for _ in range(_DAYS_AHEAD):
-            for pair in self._actions(day):
+        season = self.season(day)
+        for _ in range(_DAYS_AHEAD if any(each.day_schedule for each in self.days) else 0):
+            for pair in self._actions(day, self._day_id(day, season)):
                 if pair[0] > after:
                     return pair
             if day == date.max:
                 break
             day += timedelta(days=1)
+            season = self._season_from(day, season)
         return None
 
-    def _actions(self, day: date) -> list[tuple[datetime, DayAction]]:
-        wanted = self.day_id(day)
+    def _season_from(self, day: date, before: SeasonProfile | None) -> SeasonProfile | None:
+        """Return the season of a day when the season of the day before is known."""
+        starting = [each for each in self.seasons if matches(each.season_start, day, self.saving)]
+        return starting[-1] if starting else before
+
+    def _actions(self, day: date, wanted: int | None) -> list[tuple[datetime, DayAction]]:
         schedule = next((each.day_schedule for each in self.days if each.day_id == wanted), ())
         timed = [(_moment(day, action.start_time), action) for action in schedule]
         known = [(moment, action) for moment, action in timed if moment is not None]
         return sorted(known, key=lambda pair: pair[0])
-
-    def _last_start(self, start: CosemDateTime, day: date) -> date | None:
-        """Return the last day up to `day` on which a season starts."""
-        if start.year is not None and start.year < day.year:
-            day = date(max(start.year, date.min.year), 12, 31)
-        is_leap_day = (start.month, start.day) == (2, 29)
-        for _ in range(_DAYS_BACK_TO_A_LEAP_DAY if is_leap_day else _DAYS_BACK):
-            if matches(start, day, self.saving):
-                return day
-            if day == date.min or day.year < (start.year or 0):
-                return None
-            day -= timedelta(days=1)
-        return None
 
 
 def next_execution(

@@ -32,6 +32,8 @@ from hesper_dlms.cosem_time import (
 from hesper_dlms.errors import DecodeError
 
 _WEEK = 7
+_LONGEST_MONTH = 31
+_LONGEST_YEAR = 366
 _YEARS_AHEAD = 41
 """Leap days and weekdays repeat within 40 years where no century lies between."""
 
@@ -152,6 +154,56 @@ def _next_candidate(pattern: CosemDate | CosemDateTime, day: date) -> date:
     if near or month is None or not 1 <= month <= 12:
         return following
     return (following.replace(day=1) + timedelta(days=32)).replace(day=1)
+
+
+def last_date(
+    pattern: CosemDate | CosemDateTime, day: date, saving: DaylightSavingDays | None = None
+) -> date | None:
+    """Return the last local date up to `day` that a pattern stands for.
+
+    None when there is none within eight years (or in the pattern's own year).
+    """
+    if pattern.month in (DAYLIGHT_SAVING_BEGIN, DAYLIGHT_SAVING_END):
+        if saving is None:
+            return None
+        begins = pattern.month == DAYLIGHT_SAVING_BEGIN
+        changed = last_date(saving.begin if begins else saving.end, day)
+        return changed if pattern.year is None or changed is None else _of_year(pattern, changed)
+    for start in _starts_of_search(pattern, day):
+        for back in range(_days_back(pattern)):
+            if start.toordinal() <= back:
+                return None
+            if matches(pattern, start - timedelta(days=back)):
+                return start - timedelta(days=back)
+    return None
+
+
+def _days_back(pattern: CosemDate | CosemDateTime) -> int:
+    """Return how far the last such day may lie before a start of the search."""
+    if pattern.month is not None:
+        return _LONGEST_MONTH + _WEEK
+    return 2 * _LONGEST_MONTH + _WEEK if pattern.year is None else _LONGEST_YEAR
+
+
+def _of_year(pattern: CosemDate | CosemDateTime, day: date) -> date | None:
+    return day if pattern.year == day.year else None
+
+
+def _starts_of_search(pattern: CosemDate | CosemDateTime, day: date) -> Iterator[date]:
+    """Yield the days to look back from: the ends of the pattern's month in the years before."""
+    month = pattern.month
+    if pattern.year is not None and not 1 <= pattern.year <= day.year:
+        return
+    if month is None:
+        yield day if pattern.year in (None, day.year) else date(pattern.year or 1, 12, 31)
+    elif 1 <= month <= 12:
+        years = (
+            range(day.year, max(day.year - 9, 0), -1) if pattern.year is None else [pattern.year]
+        )
+        for year in years:
+            last = date(year, month, calendar.monthrange(year, month)[1])
+            spilled = last.toordinal() + (_WEEK if pattern.year is None else 0)
+            yield min(day, date.fromordinal(min(spilled, date.max.toordinal())))
 
 
 def next_occurrence(

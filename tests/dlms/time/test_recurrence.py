@@ -6,16 +6,24 @@ from datetime import date, datetime, timedelta
 import pytest
 from hesper_dlms.classes.recurrence import (
     DaylightSavingDays,
+    last_date,
     matches,
     next_date,
     next_occurrence,
 )
 from hesper_dlms.cosem_time import CosemDate, CosemDateTime, CosemTime
 from hesper_dlms.errors import DecodeError, LocalError
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 MOMENTS = st.datetimes(*map(datetime.fromisoformat, ("1990-01-01", "2090-01-01")))
+PATTERNS = st.builds(
+    lambda year, month, day, weekday: CosemDate(year, month, day, weekday).to_octets(),
+    st.none() | st.integers(1948, 2092),
+    st.none() | st.integers(0, 13),
+    st.none() | st.sampled_from([0, 1, 8, 15, 28, 29, 30, 31, 32, 0xFD, 0xFE]),
+    st.none() | st.integers(0, 8),
+)
 DATES = st.dates(date(1995, 1, 1), date(2090, 12, 31))
 
 
@@ -80,6 +88,10 @@ def test_months_that_mean_the_change_of_the_clocks() -> None:
     begins, ends = pattern("fffffeffff"), pattern("fffffdffff")
     assert next_date(begins, date(2026, 1, 1), saving) == date(2026, 3, 29)
     assert next_date(ends, date(2026, 1, 1), saving) == date(2026, 10, 25)
+    assert last_date(begins, date(2026, 3, 28), saving) == date(2025, 3, 30)
+    assert last_date(pattern("07eafeffff"), date(2026, 12, 31), saving) == date(2026, 3, 29)
+    assert last_date(pattern("07e9feffff"), date(2026, 12, 31), saving) is None
+    assert last_date(begins, date(2026, 1, 1)) is None
     circular = DaylightSavingDays(begins, ends)
     assert next_date(begins, date(2026, 1, 1), circular) is None
 
@@ -99,6 +111,16 @@ def test_the_last_weekday_of_a_month(start: date, month: int, weekday: int, seco
 def test_any_date_ends(start: date, octets: bytes) -> None:
     found = next_date(CosemDate.from_octets(octets), start)
     assert found is None or (found >= start and matches(CosemDate.from_octets(octets), found))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dates(date(1950, 1, 1), date(2090, 12, 31)), PATTERNS)
+def test_the_last_date_is_the_one_that_no_later_day_matches(day: date, octets: bytes) -> None:
+    pattern = CosemDate.from_octets(octets)
+    assume(pattern.year is None or pattern.year > day.year - 8)
+    back = (day - timedelta(days=days) for days in range(366 * 8))
+    expected = next((each for each in back if matches(pattern, each)), None)
+    assert last_date(pattern, day) == expected
 
 
 @given(DATES, DATES)
