@@ -42,6 +42,10 @@ class ClientLink(Protocol):
         """Send APDUs in a row, which the meter takes without a word; return the next that comes."""
         ...
 
+    def send(self, apdu: bytes) -> Exchange[None]:
+        """Send an APDU that the meter does not answer."""
+        ...
+
     def receive(self) -> Exchange[bytes]:
         """Return the next APDU that comes, sending no APDU of our own."""
         ...

@@ -194,6 +194,10 @@ class WrapperLink:
         """Send APDUs in a row and return the first that comes back."""
         return self._collect(b"".join(wrap(self._client, self._server, apdu) for apdu in apdus))
 
+    def send(self, apdu: bytes) -> Exchange[None]:
+        """Send an APDU that the meter does not answer; what comes meanwhile is kept."""
+        self._arrived.extend(self._reader.receive((yield wrap(self._client, self._server, apdu))))
+
     def receive(self) -> Exchange[bytes]:
         """Wait for another APDU of the meter."""
         return self._collect(b"")
@@ -234,6 +238,10 @@ class DatagramLink(WrapperLink):
     def __init__(self, client: int, server: int, retries: int = 0) -> None:
         super().__init__(client, server)
         self._retries = retries
+
+    def send(self, apdu: bytes) -> Exchange[None]:
+        """Send an APDU that the meter does not answer."""
+        yield wrap(self._client, self._server, apdu)
 
     def _collect(self, out: bytes) -> Exchange[bytes]:
         request, silences = out, 0

@@ -6,7 +6,7 @@ from collections import deque
 from typing import NamedTuple
 
 from hesper_dlms import apdu
-from hesper_dlms.apdu import Conformance, ciphered, notification
+from hesper_dlms.apdu import Conformance, ciphered, information_report, notification
 from hesper_dlms.association import CIPHERING_OVERHEAD
 from hesper_dlms.client.general_blocks import GeneralBlocks
 from hesper_dlms.client.settings import AssociationSettings
@@ -15,7 +15,11 @@ from hesper_dlms.exchange import ClientLink, Exchange
 from hesper_dlms.security import Protection, SecurityContext
 
 _NOTIFICATIONS_KEPT = 64
-_PLAIN_NOTIFICATIONS = (notification.DATA_NOTIFICATION, notification.EVENT_NOTIFICATION)
+_PLAIN_NOTIFICATIONS = (
+    notification.DATA_NOTIFICATION,
+    notification.EVENT_NOTIFICATION,
+    information_report.INFORMATION_REPORT,
+)
 _UNLIMITED = 0xFFFF
 
 
@@ -114,6 +118,12 @@ class Channel:
         return self.security.protect(
             plain, self.next_counter(), dedicated=dedicated, protection=self.protection
         )
+
+    def tell(self, plain: bytes) -> Exchange[None]:
+        """Send a service request that is not answered."""
+        security = self.settings.security
+        dedicated = security is not None and security.dedicated_key is not None
+        yield from self.link.send(self.protect(plain, dedicated))
 
     def ask(self, plain: bytes) -> Exchange[apdu.Apdu]:
         """Send a service request, return what the meter answers.

@@ -231,6 +231,12 @@ class Client:
         octets = [axdr.encode(value) for value in values]
         return (yield from self._require_short_names().write_names(accesses, octets))
 
+    def tell_short(self, names: Sequence[int], values: Sequence[Data]) -> Exchange[None]:
+        """Write variables by short name without an answer: whether it worked is not known."""
+        accesses = [VariableName(name) for name in names]
+        octets = [axdr.encode(value) for value in values]
+        yield from self._require_short_names().tell_names(accesses, octets)
+
     @property
     def protection(self) -> Protection | None:
         """How APDUs leave in a ciphered association; None as the security settings say.

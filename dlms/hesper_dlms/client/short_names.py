@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from hesper_dlms import apdu, axdr
 from hesper_dlms.apdu import (
     AccessSelection,
+    Conformance,
     CosemAttribute,
     CosemMethod,
     DataAccessResult,
@@ -147,8 +148,9 @@ class ShortNameServices:
     def read_names(self, accesses: Sequence[VariableAccess]) -> Exchange[list[Result]]:
         """Read variables as they are named; one result for each."""
         request = apdu.ReadRequest(tuple(accesses))
-        if len(request.to_octets()) <= self._channel.limit:
-            answer = yield from self._channel.ask(request.to_octets())
+        octets = request.to_octets()
+        if self._channel.takes(len(octets), Conformance.BLOCK_TRANSFER_WITH_GET):
+            answer = yield from self._channel.ask(octets)
         else:
             answer = yield from self._read_in_blocks(apdu.write_accesses(request.accesses))
         results = _read_results(answer)
@@ -165,7 +167,7 @@ class ShortNameServices:
         """Write variables as they are named; one data-access-result for each."""
         written = apdu.Written(tuple(accesses), tuple(values))
         octets = apdu.WriteRequest(written).to_octets()
-        if len(octets) <= self._channel.limit:
+        if self._channel.takes(len(octets), Conformance.BLOCK_TRANSFER_WITH_SET):
             answer = yield from self._channel.ask(octets)
         else:
             answer = yield from self._write_in_blocks(written.to_octets())
@@ -175,6 +177,13 @@ class ShortNameServices:
         if len(codes) != len(accesses):
             raise DecodeError(f"{len(accesses)} variables written, {len(codes)} answered")
         return codes
+
+    def tell_names(
+        self, accesses: Sequence[VariableAccess], values: Sequence[bytes]
+    ) -> Exchange[None]:
+        """Write variables as they are named and get no answer: unconfirmed write."""
+        written = apdu.Written(tuple(accesses), tuple(values))
+        yield from self._channel.tell(apdu.UnconfirmedWriteRequest(written).to_octets())
 
     def _gather(self, block: apdu.DataBlockResult) -> Exchange[bytes]:
         whole = bytearray()

@@ -126,6 +126,12 @@ class HdlcLink:
         self._own = self._frame(control, parts[-1])
         return (yield from self._collect(self._own))
 
+    def send(self, apdu: bytes) -> Exchange[None]:
+        """Send an APDU that the meter does not answer but by RR."""
+        if not self.connected:
+            raise LinkError("the HDLC link is not connected")
+        yield from self._send_unanswered(apdu)
+
     def receive(self) -> Exchange[bytes]:
         """Wait for another APDU of the meter, polling for it where the meter waits for us."""
         ready = self._frame(ready_control(self._receive_sequence))

@@ -53,6 +53,7 @@ class Seat:
         self._bench, self._chunk = bench, chunk
         self._connection = ServerConnection(LogicalServer(meter), WrapperServerLink(1))
         self.client = Client(settings.over_wrapper(), settings)
+        self.names: ShortNames = meter.short_names
         self.sent: list[bytes] = []
         self.received: list[bytes] = []
 

@@ -15,6 +15,7 @@ from hesper_dlms.errors import AssociationRejected, LocalError, ServiceError
 from hesper_dlms.server import LogicalServer, ServerConnection, WrapperServerLink
 from hesper_dlms.server.session import Session
 from hesper_dlms.short_names import ShortNames
+from hesper_dlms.wrapper import wrap
 
 CLIENTS = {"none": 16, "lls": 2, "gmac-ciphered": 1, "gmac-plain": 3}
 PROFILE = CosemAttribute(7, obis.LOAD_PROFILE_1, 2)
@@ -141,6 +142,31 @@ def test_an_unconfirmed_write_is_not_answered(bench: Any, meter: Any) -> None:
     written = apdu.Written((VariableName(0xFD08),), (b"\x09\x01n",))
     assert session.answer(apdu.UnconfirmedWriteRequest(written).to_octets()) is None
     assert meter.values[bench.NAME] == b"\x09\x01n"
+
+
+def test_a_client_writes_without_an_answer(
+    bench: Any, meter: Any, seat: Callable[..., Any]
+) -> None:
+    opposite = seat(1)
+    opposite.run(opposite.client.tell_short([0xFD08], [axdr.octet_string(b"told")]))
+    assert meter.values[bench.NAME] == axdr.encode(axdr.octet_string(b"told"))
+    assert (opposite.sent[-1][0], opposite.received[-1]) == (0x36, b"")
+    assert opposite.run(opposite.client.get(bench.NAME)).as_octets() == b"told"
+
+
+def test_an_information_report_between_is_set_apart(bench: Any, seat: Callable[..., Any]) -> None:
+    opposite = seat(16)
+    written = apdu.Written((VariableName(0x0108),), (axdr.encode(axdr.unsigned(7)),))
+    report = apdu.InformationReport(None, written).to_octets()
+    exchange = opposite.client.get(bench.ENERGY)
+    next(exchange)
+    view = apdu.ReadResponse((axdr.encode(opposite.names.object_list()),)).to_octets()
+    request = exchange.send(wrap(1, 16, report) + wrap(1, 16, view))
+    assert request[8:].hex() == "0501020108"
+    with pytest.raises(StopIteration):
+        exchange.send(wrap(1, 16, apdu.ReadResponse((b"\x11\x01",)).to_octets()))
+    (notification,) = opposite.client.take_notifications()
+    assert apdu.parse(notification.apdu) == apdu.InformationReport(None, written)
 
 
 def test_other_services_get_a_confirmed_service_error(bench: Any, meter: Any) -> None:
