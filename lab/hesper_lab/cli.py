@@ -76,6 +76,14 @@ def fuzz(
     raise typer.Exit(report.run(name, minutes, as_json=json_))
 
 
+@app.command()
+def interoperation() -> None:
+    """Render what the interoperation tests recorded into docs/interoperation.md."""
+    from hesper_lab import interoperation as record
+
+    record.write()
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def test(context: typer.Context) -> None:
     """Run every check and test, or with arguments the tests that they name."""

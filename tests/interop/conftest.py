@@ -19,7 +19,7 @@ from hesper_dlms.server import HdlcServerLink, LogicalServer, ServerConnection, 
 
 HERE = Path(__file__).parent
 SOURCES = HERE / "peers" / "java"
-RESULTS = HERE / "results.json"
+RESULTS = HERE.parents[1] / "docs" / "interoperation.json"
 MAVEN_TIMEOUT_S = 180
 
 

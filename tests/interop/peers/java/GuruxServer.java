@@ -124,12 +124,6 @@ final class GuruxServer extends GXDLMSSecureServer2 {
 
     @Override
     protected boolean isTarget(int serverAddress, int clientAddress) {
-        for (GXDLMSObject each : getItems()) {
-            if (each instanceof GXDLMSAssociationLogicalName association
-                    && association.getClientSAP() == clientAddress) {
-                setAssignedAssociation(association);
-            }
-        }
         return true;
     }
 
