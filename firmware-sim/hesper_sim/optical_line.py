@@ -1,11 +1,14 @@
 """An optical head on a meter, as a pseudo-terminal: sign-on by mode E first, then HDLC.
 
 A pseudo-terminal has no speed, so the change of speed is spoken but not felt. HDLC lasts until the
-client disconnects and signs on anew: a request in clear between frames is taken for that.
+client disconnects and signs on anew: a request in clear between frames is taken for that. Answers
+of the sign-on wait for the reaction time (IEC 62056-21, 6.3.13), by which a client tells them from
+the echo of its own octets.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from hesper_dlms.errors import LinkError
@@ -18,6 +21,8 @@ from hesper_sim.served import MeterEnd, MeterServer
 IDENTIFICATION: Final = "/HSP5\\2HSP-3"
 _REQUEST: Final = b"/?"
 _FLAG: Final = 0x7E
+_REACTION_S: Final = 0.25
+"""At least 200 ms, at most 1500."""
 
 
 class OpticalLine:
@@ -39,12 +44,14 @@ class OpticalLine:
         self._port.listen(self._receive)
 
     def _receive(self, octets: bytes) -> None:
-        if self._sign_on.signed_on and octets[0] != _FLAG and _REQUEST in octets:
+        clear = bytes(octet & 0x7F for octet in octets)  # a client may send parity as an eighth bit
+        if self._sign_on.signed_on and octets[0] != _FLAG and _REQUEST in clear:
             self._sign_on.reset()
             self._end = None
         if not self._sign_on.signed_on:
+            loop = asyncio.get_running_loop()
             for step in self._sign_on.receive(octets):
-                self._port.write(step.octets)
+                loop.call_later(_REACTION_S, self._port.write, step.octets)
             return
         if self._end is None:
             plan = self._server.meter.plan
