@@ -26,6 +26,11 @@ class Authentication(IntEnum):
         """Whether challenges are exchanged (HLS)."""
         return self >= Authentication.HIGH
 
+    @property
+    def proves_titles(self) -> bool:
+        """Whether the proofs cover the system titles of both sides, so that they must be known."""
+        return self >= Authentication.HIGH_GMAC
+
 
 class Referencing(IntEnum):
     """How attributes and methods are named in an association (Green Book, 9.1.4.3).

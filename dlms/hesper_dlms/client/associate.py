@@ -75,7 +75,7 @@ def _request(channel: Channel, challenge: bytes) -> bytes:
     settings = channel.settings
     ciphered = channel.security is not None
     value = settings.password if settings.authentication is Authentication.LOW else challenge
-    named = settings.security is not None or settings.needs_titles
+    named = settings.security is not None or settings.authentication.proves_titles
     return apdu.Aarq(
         apdu.ApplicationContext.of(settings.referencing, ciphered),
         channel.protect(_initiate(channel).to_octets()),

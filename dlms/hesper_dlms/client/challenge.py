@@ -47,7 +47,7 @@ def exchange_proofs(
     settings = channel.settings
     if answer.mechanism not in (apdu.Mechanism.LOWEST, settings.authentication):
         raise SecurityError("the meter answered with another mechanism (downgrade)")
-    if title is None and settings.needs_titles:
+    if title is None and settings.authentication.proves_titles:
         raise SecurityError("the meter did not give its system title")
     shortest = settings.shortest_challenge or shortest_challenge(settings.authentication)
     handshake = Handshake(

@@ -27,11 +27,6 @@ _WITH_SECRET = (
     Authentication.HIGH_SHA1,
     Authentication.HIGH_SHA256,
 )
-_WITH_TITLES = (
-    Authentication.HIGH_GMAC,
-    Authentication.HIGH_SHA256,
-    Authentication.HIGH_ECDSA,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +85,7 @@ class AssociationSettings:
 
     def __post_init__(self) -> None:
         self._check_secrets()
-        titles = self.security is not None or self.needs_titles
+        titles = self.security is not None or self.authentication.proves_titles
         if titles and (self.system_title is None or len(self.system_title) != SYSTEM_TITLE_OCTETS):
             raise LocalError("keys and this mechanism need a system title of 8 octets")
         gmac = self.authentication is Authentication.HIGH_GMAC
@@ -114,11 +109,6 @@ class AssociationSettings:
                 raise LocalError("HLS with ECDSA needs a signing key")
             if security.peer.signing is None and self.authority is None:
                 raise LocalError("HLS with ECDSA needs the meter's signing key, or an authority")
-
-    @property
-    def needs_titles(self) -> bool:
-        """Whether the mechanism proves the system titles of both sides too."""
-        return self.authentication in _WITH_TITLES
 
     @property
     def short_names(self) -> bool:

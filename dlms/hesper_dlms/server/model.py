@@ -30,11 +30,6 @@ from hesper_dlms.security import (
 from hesper_dlms.short_names import ShortNames
 
 _NOBODY = PeerKeys()
-_WITH_TITLES = (
-    Authentication.HIGH_GMAC,
-    Authentication.HIGH_SHA256,
-    Authentication.HIGH_ECDSA,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +65,7 @@ class ClientRole:
     @property
     def needs_titles(self) -> bool:
         """Whether both sides must give their system titles."""
-        return self.ciphered or self.authentication in _WITH_TITLES
+        return self.ciphered or self.authentication.proves_titles
 
 
 class CosemServer(Protocol):
