@@ -46,27 +46,35 @@ class Services:
 
     def answer(self, request: apdu.Apdu) -> Response | Silence | apdu.ExceptionResponse | None:
         """Return the response to a request; None when its service or form was not agreed."""
-        if isinstance(request, apdu.DataNotificationConfirm):
-            return Silence()
-        serve, needed = _SERVICES.get(type(request), _NONE)
+        serve, needed, confirmed = _SERVICES.get(type(request), _NONE)
         if serve is None or needed & self._missing:
             return None
         response: Response | None = serve(self.context, request)
-        if not _is_confirmed(request):
+        if confirmed is not None and not confirmed(request):
             return Silence()
         return _TOO_LONG if response is None else response
 
 
-def _is_confirmed(request: apdu.Apdu) -> bool:
-    if isinstance(request, apdu.GetRequest):
-        return True
-    if isinstance(request, apdu.AccessRequest):
-        return bool(request.long_invoke_id_and_priority & CONFIRMED)
-    return bool(getattr(request, "invoke_id_and_priority", _CONFIRMED) & _CONFIRMED)
+def _is_confirmed(request: Any) -> bool:
+    return bool(request.invoke_id_and_priority & _CONFIRMED)
 
 
-_Entry: TypeAlias = tuple[Callable[[ServiceContext, Any], Response | None] | None, int]
-_NONE: Final[_Entry] = (None, 0)
+def _access_is_confirmed(request: apdu.AccessRequest) -> bool:
+    return bool(request.long_invoke_id_and_priority & CONFIRMED)
+
+
+def _take_note(context: ServiceContext, confirm: apdu.DataNotificationConfirm) -> None:
+    """A push arrived: nobody here waits for that."""
+
+
+def _never(request: Any) -> bool:
+    del request
+    return False
+
+
+_Serve: TypeAlias = Callable[[ServiceContext, Any], Response | None]
+_Entry: TypeAlias = tuple[_Serve | None, int, Callable[[Any], bool] | None]
+_NONE: Final[_Entry] = (None, 0, None)
 _MANY = Conformance.MULTIPLE_REFERENCES
 _GET = Conformance.GET
 _GET_BLOCKS = _GET | Conformance.BLOCK_TRANSFER_WITH_GET
@@ -75,24 +83,30 @@ _SET_BLOCKS = _SET | Conformance.BLOCK_TRANSFER_WITH_SET
 _ACTION = Conformance.ACTION
 _ACTION_BLOCKS = _ACTION | Conformance.BLOCK_TRANSFER_WITH_ACTION
 
-# Plain integers, because flags combine slowly and this is looked up at every request.
+
+def _confirmable(serve: _Serve, needed: Conformance) -> _Entry:
+    return serve, int(needed), _is_confirmed
+
+
+# Plain integers, because flags combine slowly and this is looked up at every request. A GET is
+# always answered.
 _SERVICES: dict[type, _Entry] = {
-    apdu.GetRequestNormal: (get.normal, int(_GET)),
-    apdu.GetRequestNext: (get.following, int(_GET_BLOCKS)),
-    apdu.GetRequestWithList: (get.with_list, int(_GET | _MANY)),
-    apdu.SetRequestNormal: (set.normal, int(_SET)),
-    apdu.SetRequestFirstBlock: (set.first_block, int(_SET_BLOCKS)),
-    apdu.SetRequestBlock: (set.block, int(_SET_BLOCKS)),
-    apdu.SetRequestWithList: (set.with_list, int(_SET | _MANY)),
-    apdu.SetRequestWithListFirstBlock: (set.list_first_block, int(_SET_BLOCKS | _MANY)),
-    apdu.ActionRequestNormal: (action.normal, int(_ACTION)),
-    apdu.ActionRequestFirstBlock: (action.first_block, int(_ACTION_BLOCKS)),
-    apdu.ActionRequestBlock: (action.block, int(_ACTION_BLOCKS)),
-    apdu.ActionRequestNextBlock: (action.following, int(_ACTION_BLOCKS)),
-    apdu.ActionRequestWithList: (action.with_list, int(_ACTION | _MANY)),
-    apdu.ActionRequestWithListFirstBlock: (
-        action.list_first_block,
-        int(_ACTION_BLOCKS | _MANY),
+    apdu.GetRequestNormal: (get.normal, int(_GET), None),
+    apdu.GetRequestNext: (get.following, int(_GET_BLOCKS), None),
+    apdu.GetRequestWithList: (get.with_list, int(_GET | _MANY), None),
+    apdu.SetRequestNormal: _confirmable(set.normal, _SET),
+    apdu.SetRequestFirstBlock: _confirmable(set.first_block, _SET_BLOCKS),
+    apdu.SetRequestBlock: _confirmable(set.block, _SET_BLOCKS),
+    apdu.SetRequestWithList: _confirmable(set.with_list, _SET | _MANY),
+    apdu.SetRequestWithListFirstBlock: _confirmable(set.list_first_block, _SET_BLOCKS | _MANY),
+    apdu.ActionRequestNormal: _confirmable(action.normal, _ACTION),
+    apdu.ActionRequestFirstBlock: _confirmable(action.first_block, _ACTION_BLOCKS),
+    apdu.ActionRequestBlock: _confirmable(action.block, _ACTION_BLOCKS),
+    apdu.ActionRequestNextBlock: _confirmable(action.following, _ACTION_BLOCKS),
+    apdu.ActionRequestWithList: _confirmable(action.with_list, _ACTION | _MANY),
+    apdu.ActionRequestWithListFirstBlock: _confirmable(
+        action.list_first_block, _ACTION_BLOCKS | _MANY
     ),
-    apdu.AccessRequest: (access.answer, int(Conformance.ACCESS)),
+    apdu.AccessRequest: (access.answer, int(Conformance.ACCESS), _access_is_confirmed),
+    apdu.DataNotificationConfirm: (_take_note, 0, _never),
 }
