@@ -10,6 +10,7 @@ from hesper_dlms import apdu
 from hesper_dlms.errors import DlmsError
 from hesper_dlms.gbt import BlockAssembly
 from hesper_dlms.security import SecurityContext, SecuritySettings
+from hesper_dlms.security.certificates import Certificate
 
 from hesper_lab.fuzz.inputs import hold, pieces
 from hesper_lab.fuzz.meter import CLIENT_TITLE, METER_TITLE, SECURITY
@@ -63,6 +64,13 @@ def block_assembly(octets: bytes) -> None:
             assembly.add(block.number, block.last, block.octets)
 
 
+def certificate(octets: bytes) -> None:
+    """An X.509 certificate of a meter."""
+    with suppress(DlmsError):
+        found = Certificate.from_octets(octets)
+        hold(found.is_issued_by(found) in (True, False), "a certificate cannot be judged")
+
+
 TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     "apdu": any_apdu,
     "aarq": _of_tag(0x60),
@@ -70,4 +78,5 @@ TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     "ciphered": ciphered,
     "ciphered-inside": ciphered_inside,
     "gbt": block_assembly,
+    "certificate": certificate,
 }

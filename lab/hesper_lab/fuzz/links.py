@@ -14,6 +14,7 @@ from hesper_dlms.hdlc import FrameReader, HdlcLink
 from hesper_dlms.hdlc.address import client_octets, server_octets
 from hesper_dlms.hdlc.frames import Frame
 from hesper_dlms.mbus import MbusReader
+from hesper_dlms.mode_e import MeterSignOn, sign_on
 from hesper_dlms.oneshot import PushReceiver
 from hesper_dlms.wrapper import WrapperReader, wrap
 
@@ -114,11 +115,26 @@ def datagrams(octets: bytes) -> None:
                 getattr(found, "to_json", dict)()
 
 
+def mode_e(octets: bytes) -> None:
+    """Both sides of a sign-on over an optical head."""
+    messages = list(pieces(octets))
+    meter = MeterSignOn("/HXE5\\2HXE12")
+    for message in messages:
+        if not meter.signed_on:
+            meter.receive(message)
+    exchange = sign_on()
+    with suppress(DlmsError, StopIteration):
+        next(exchange)
+        for message in messages:
+            exchange.send(message)
+
+
 TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     "hdlc-frames": hdlc_frames,
     "hdlc-link": hdlc_link,
     "wrapper-frames": wrapper_frames,
     "mbus-frames": mbus_frames,
+    "mode-e": mode_e,
     "push-datagrams": datagrams,
     **{f"push-{link}": partial(_receiver, link) for link in LINKS},
 }

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from hesper_dlms import apdu, axdr, obis
 from hesper_dlms.apdu import CosemAttribute, CosemMethod, DataBlock
+from hesper_dlms.classes import REGISTRY
 from hesper_dlms.hdlc.address import client_octets, server_octets
 from hesper_dlms.hdlc.frames import Frame
 from hesper_dlms.security import SecurityContext
@@ -20,7 +21,16 @@ from hesper_dlms.wrapper import wrap
 
 from hesper_lab.fuzz import corpus
 from hesper_lab.fuzz.inputs import joined
-from hesper_lab.fuzz.meter import CLIENT_TITLE, ENERGY, LONG, METER_TITLE, PASSWORD, RELAY, SECURITY
+from hesper_lab.fuzz.meter import (
+    CLIENT_TITLE,
+    ENERGY,
+    LONG,
+    METER_TITLE,
+    PASSWORD,
+    RELAY,
+    SECURITY,
+    FuzzMeter,
+)
 
 _INVOKE: Final = 0xC1
 _TIME: Final = bytes.fromhex("07ea0101ff0a0f0000ffc400")
@@ -207,8 +217,44 @@ def seeds() -> dict[str, list[bytes]]:
             for each in answered[start % 3 :: 3]
         ],
         "client-altered": [b"", joined(b"\x05\x01"), joined(b"", b"\x20\x80")],
+        "class-attribute": [
+            bytes((number, attribute)) + each
+            for number in range(0, len(REGISTRY), 3)
+            for attribute in (1, 2)
+            for each in plain[::5]
+        ],
+        "short-name-view": [axdr.encode(FuzzMeter.short_names.object_list())],
+        "server-short-names": [
+            start + joined(kind + each)
+            for start in (b"\x00", b"\x0c", b"\x0d")
+            for kind in kinds
+            for each in _by_short_names()
+        ],
+        "client-short-names": [
+            bytes((start,)) + joined(b"\x00" + each)
+            for start in range(24)
+            for each in (b"\x0c\x01\x00\x06\x00\x00\x00\x01", b"\x0d\x01\x00")
+        ],
+        "mode-e": [
+            joined(b"/HXE5\\2HXE12\r\n", b"\x06252\r\n"),
+            joined(b"/?!\r\n", b"\x06252\r\n"),
+        ],
+        "certificate": [b"\x30\x03\x02\x01\x00"],
         **_link_seeds(),
     }
+
+
+def _by_short_names() -> list[bytes]:
+    """Return requests by short names: read, parameterized read, write, and the association."""
+    initiate = apdu.InitiateRequest(apdu.LOGICAL_NAME_SERVICES, 1024, None).to_octets()
+    return [
+        bytes.fromhex("0501021008"),
+        bytes.fromhex("050202100802fa08"),
+        bytes.fromhex("0501042008020206000000010600000002"),
+        bytes.fromhex("06010220080109020102"),
+        apdu.Aarq(apdu.ApplicationContext.SHORT_NAME, initiate).to_octets(),
+        apdu.Rlrq().to_octets(),
+    ]
 
 
 def _server_frame(message: bytes, control: int) -> bytes:

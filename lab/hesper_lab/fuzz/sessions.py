@@ -6,8 +6,9 @@ the right answer with a few octets changed. So the targets reach what lies behin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from hesper_dlms import apdu, axdr
@@ -32,6 +33,7 @@ from hesper_lab.fuzz.meter import (
     METER_TITLE,
     RELAY,
     SECURITY,
+    SHORT_NAME_CLIENTS,
     FuzzMeter,
     settings,
 )
@@ -68,10 +70,10 @@ class _Pair:
                 request = exchange.send(self.connection.receive(request))
 
 
-def server(octets: bytes) -> None:
+def _server(clients: Sequence[int], octets: bytes) -> None:
     """APDUs of any kind before, within and behind an association; every answer is an APDU."""
     start = octets[0] if octets else 0
-    pair = _Pair(CLIENTS[start & 3], start >> 2 & 3)
+    pair = _Pair(clients[(start & 3) % len(clients)], start >> 2 & 3)
     theirs = SecurityContext(SECURITY, CLIENT_TITLE, METER_TITLE)
     for number, piece in enumerate(pieces(octets[1:])):
         request = piece[1:]
@@ -92,11 +94,11 @@ def server_over_hdlc(octets: bytes) -> None:
         alone.receive(piece)
 
 
-def client(octets: bytes) -> None:
+def _client(clients: Sequence[int], octets: bytes) -> None:
     """A client that calls, and whatever its meter answers."""
     start = octets[0] if octets else 0
     call = _CALLS[(start >> 2) % len(_CALLS)]
-    pair = _Pair(CLIENTS[start & 3], 0 if call is _CALLS[-1] else 3)
+    pair = _Pair(clients[(start & 3) % len(clients)], 0 if call is _CALLS[-1] else 3)
     theirs = SecurityContext(SECURITY, METER_TITLE, CLIENT_TITLE)
     with suppress(DlmsError, StopIteration):
         exchange = call(pair.peer)
@@ -140,8 +142,10 @@ def altered_answers(octets: bytes) -> None:
 
 
 TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
-    "server": server,
+    "server": partial(_server, CLIENTS),
+    "server-short-names": partial(_server, SHORT_NAME_CLIENTS),
     "server-hdlc": server_over_hdlc,
-    "client": client,
+    "client": partial(_client, CLIENTS),
+    "client-short-names": partial(_client, SHORT_NAME_CLIENTS),
     "client-altered": altered_answers,
 }

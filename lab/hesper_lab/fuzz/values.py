@@ -9,14 +9,17 @@ from zoneinfo import ZoneInfo
 
 from hesper_dlms import apdu, axdr
 from hesper_dlms.axdr import Tag
+from hesper_dlms.classes import REGISTRY
 from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import DlmsError
 from hesper_dlms.profile import decode_buffer
 from hesper_dlms.push import LAYOUTS, parse_body, read_push
+from hesper_dlms.short_names import ShortNames
 
 from hesper_lab.fuzz.inputs import hold
 
 _ZONE: Final = ZoneInfo("Europe/Vienna")
+_CLASSES: Final = tuple(REGISTRY.values())
 _PERIODS: Final = (0, 900, 3600, 86400)
 
 
@@ -76,10 +79,35 @@ def push_body(octets: bytes) -> None:
         read_push(notification, layout, {2: [bytes(6), bytes(6)]}, zone=_ZONE)
 
 
+def class_attribute(octets: bytes) -> None:
+    """An attribute's value behind two octets that pick class and attribute."""
+    if len(octets) < 2:
+        return
+    described = _CLASSES[octets[0] % len(_CLASSES)]
+    attribute = described.attributes[octets[1] % len(described.attributes)].attribute_id
+    with suppress(DlmsError):
+        found = described.decode(attribute, axdr.decode(octets[2:]))
+        again = described.encode(attribute, found)
+        hold(
+            described.encode(attribute, described.decode(attribute, again)) == again,
+            "encoding again changes an attribute",
+        )
+
+
+def association_view(octets: bytes) -> None:
+    """A short-name association's object_list."""
+    with suppress(DlmsError):
+        names = ShortNames.from_object_list(axdr.decode(octets))
+        for name in range(0, 0x10000, 0x800):
+            names.resolve(name)
+
+
 TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     "axdr": value,
     "compact-array": compact_array,
     "cosem-time": date_time,
     "profile-buffer": profile_buffer,
     "push-body": push_body,
+    "class-attribute": class_attribute,
+    "short-name-view": association_view,
 }
