@@ -16,7 +16,13 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from hesper_dlms import axdr
-from hesper_dlms.apdu import CosemAttribute, CosemMethod, DataAccessResult, access_error
+from hesper_dlms.apdu import (
+    AccessSelection,
+    CosemAttribute,
+    CosemMethod,
+    DataAccessResult,
+    access_error,
+)
 from hesper_dlms.axdr import Data
 from hesper_dlms.errors import DecodeError
 
@@ -29,6 +35,7 @@ CURRENT_ASSOCIATION_BASE: Final = 0xFA00
 OBJECT_LIST: Final = CosemAttribute(ASSOCIATION_SN, ASSOCIATION_SN_NAME, 2)
 SHORT_NAME_REPLY_TO_HLS: Final = CosemMethod(ASSOCIATION_SN, ASSOCIATION_SN_NAME, 8)
 
+_BY_CLASS, _BY_NAME = 1, 2
 _STEP = 8
 _LAST_NAME = 0xFFFF
 _BASE_NAMES_SIGNED = 1 << 16
@@ -127,6 +134,27 @@ class ShortNames:
     def object_list(self) -> Data:
         """Return the association view: attribute object_list of class 12."""
         return axdr.array(*(each.to_data() for each in self._objects))
+
+    def select(self, selection: AccessSelection) -> Data:
+        """Return a part of the association view.
+
+        Selector 1 names a class and gives an array of its objects; selector 2 is {class, logical
+        name} and gives one element (jDLMS asks so for every object).
+
+        Raises:
+            ServiceError: There is no such object.
+            DecodeError: It is another selector.
+        """
+        parameters = selection.parameters
+        if selection.selector == _BY_CLASS:
+            class_id = parameters.as_int()
+            return axdr.array(
+                *(each.to_data() for each in self._objects if each.class_id == class_id)
+            )
+        items = parameters.as_items() if selection.selector == _BY_NAME else ()
+        if len(items) != 2:
+            raise DecodeError(f"selector {selection.selector} is none of the association view's")
+        return self._object(items[0].as_int(), items[1].as_octets()).to_data()
 
     @property
     def objects(self) -> tuple[NamedObject, ...]:

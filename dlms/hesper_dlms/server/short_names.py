@@ -175,11 +175,13 @@ class ShortNameServices:
         return _code(lambda: self._objects.set(self._client, target, value))
 
     def _get(self, attribute: CosemAttribute, selection: AccessSelection | None) -> Result:
-        if attribute == OBJECT_LIST:
-            return axdr.encode(self._names.object_list())
         if attribute == _OUR_NAME:
             return axdr.encode(axdr.octet_string(ASSOCIATION_SN_NAME))
+        names = self._names
         try:
+            if attribute == OBJECT_LIST:
+                view = names.object_list() if selection is None else names.select(selection)
+                return axdr.encode(view)
             return self._objects.get(self._client, attribute, selection)
         except ServiceError as error:
             return error.code

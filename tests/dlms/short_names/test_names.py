@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hesper_dlms import axdr, obis
-from hesper_dlms.apdu import CosemAttribute, CosemMethod
+from hesper_dlms.apdu import AccessSelection, CosemAttribute, CosemMethod
 from hesper_dlms.errors import DecodeError, ServiceError
 from hesper_dlms.short_names import (
     CURRENT_ASSOCIATION_BASE,
@@ -106,3 +106,24 @@ def test_the_association_view_has_signed_base_names() -> None:
 def test_views_that_are_none(view: axdr.Data) -> None:
     with pytest.raises(DecodeError):
         ShortNames.from_object_list(view)
+
+
+def test_parts_of_the_association_view() -> None:
+    other = obis.parse("0.0.42.0.0.255")
+    energy, name = NamedObject(0x0100, 3, 0, NAME), NamedObject(0xFD00, 1, 0, other)
+    names = ShortNames([energy, name])
+    assert names.select(AccessSelection(1, axdr.long_unsigned(3))) == axdr.array(energy.to_data())
+    assert names.select(AccessSelection(1, axdr.long_unsigned(8))) == axdr.array()
+
+    def by_name(class_id: int) -> AccessSelection:
+        parameters = axdr.structure(axdr.long_unsigned(class_id), axdr.octet_string(other))
+        return AccessSelection(2, parameters)
+
+    assert names.select(by_name(1)) == name.to_data()
+    with pytest.raises(ServiceError, match="object-undefined"):
+        names.select(by_name(3))
+    for selector in (2, 3):
+        with pytest.raises(DecodeError):
+            names.select(
+                AccessSelection(selector, axdr.null_data() if selector == 3 else axdr.array())
+            )
