@@ -90,9 +90,22 @@ class SharedPort(asyncio.Protocol):
             self._transport.close()
 
     def _hand(self, port: int, octets: bytes, transport: asyncio.Transport) -> None:
-        end = self._end if port == self._port else self._end_of(port, transport)
-        if end is not None:
-            end.receive(octets)
+        for _ in range(2):
+            end = self._end if port == self._port else self._end_of(port, transport)
+            if end is None:
+                return
+            try:
+                end.receive(octets)
+            except LinkError:  # this meter alone has started anew, or hangs up: forget it
+                self._forget(port)
+            else:
+                return
+
+    def _forget(self, port: int) -> None:
+        if port == self._port:
+            self._port, self._end = -1, None
+        elif self._ends is not None:
+            self._ends.pop(port, None)
 
     def _end_of(self, port: int, transport: asyncio.Transport) -> MeterEnd | None:
         if self._ends is not None and port in self._ends:

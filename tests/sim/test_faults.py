@@ -250,3 +250,22 @@ def test_the_public_client_learns_the_time_in_every_way_in(simulator, associated
         if meter.access != "udp":
             with associated(simulator, meter, 16) as (channel, client):
                 assert channel.run(client.get(attribute(8, CLOCK))).tag is axdr.Tag.OCTET_STRING
+
+
+def test_one_meter_starts_anew_behind_a_shared_address_and_the_others_go_on(
+    simulator, client, attribute, wait_until
+):
+    first, second = [each for each in simulator.fleet.meters if each.access == "shared"]
+    with simulator.channel(first) as channel:
+        clients = [client(each, 16) for each in (first, second)]
+        for each in clients:
+            channel.run(each.connect())
+        simulator.ask(op="fault", meter=first.serial, fault="reboot", seconds=60, value=0.05)
+        assert channel.run(clients[1].get(attribute(1, LDN))).as_text().startswith("HSP")
+        wait_until(lambda: not simulator.ask(op="faults")["meters"])
+        with pytest.raises(DlmsError):
+            channel.run(clients[0].get(attribute(1, LDN)), 0.5)
+        again = client(first, 16)
+        channel.run(again.connect())
+        assert channel.run(again.get(attribute(1, LDN))).as_text() == first.logical_device_name
+        assert channel.run(clients[1].get(attribute(1, LDN))).as_text().startswith("HSP")
