@@ -55,7 +55,7 @@ def bench(
     name: str,
     json_: Annotated[bool, typer.Option("--json", help="Rows as JSON on stdout.")] = False,
 ) -> None:
-    """Measure, side by side with a peer where there is one. NAME is dlms."""
+    """Measure, side by side with peers where there are any. NAME is dlms or sim."""
     from hesper_lab.bench import report
 
     report.run(name, as_json=json_)

@@ -1,20 +1,23 @@
-"""gurux_dlms decoding the benchmark's profile, in a process of its own because it is GPL-2.0-only.
+"""gurux_dlms measured, in a process of its own because it is GPL-2.0-only; see `peers`.
 
-Reads the task as JSON on stdin, prints rows per second as JSON on stdout. It is used as its own
-examples use it: `getData` on a frame, then `updateValue` of the profile, which makes date-times. A
-new client each time, as a new association would be. What it decodes is checked against our last
-row.
+It is used as its own examples use it: `getData` on a frame, then `updateValue` of the profile, that
+makes date-times, with a new client each time, as a new association would be. With `fast_aes` its
+AES-GCM in pure Python gives way to the one of the cryptography package, so that what is compared is
+the rest of it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
+import socket
 import sys
 from typing import Any
 
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import GCM
 from gurux_dlms import GXByteBuffer, GXReplyData
 from gurux_dlms.enums import Authentication, InterfaceType, Security
+from gurux_dlms.GXDLMSChipperingStream import GXDLMSChipperingStream
 from gurux_dlms.objects import (
     GXDLMSCaptureObject,
     GXDLMSClock,
@@ -23,66 +26,123 @@ from gurux_dlms.objects import (
 )
 from gurux_dlms.secure import GXDLMSSecureClient
 
-from hesper_lab.bench.rows import per_second
+from hesper_lab.bench import peer_work
+from hesper_lab.bench.peer_work import Task
 
-_WRAPPER = bytes.fromhex("000100010010")
+_WRAPPER = bytes.fromhex("000100010001")
+_TAG_OCTETS = 12
 
 
-class Peer:
-    """The peer's client for one task."""
+class FastStream(GXDLMSChipperingStream):  # type: ignore[misc]
+    """Its AES-GCM stream over the cryptography package; a given tag is verified."""
 
-    def __init__(self, task: dict[str, Any]) -> None:
-        self._task = task
+    def __init__(
+        self, security: Any, encrypt: bool, key: Any, authenticated: Any, iv: Any, tag: Any
+    ) -> None:
+        del encrypt
+        self.security, self.tag = security, tag
+        mode = GCM(bytes(iv), bytes(tag) if tag else None, _TAG_OCTETS)
+        cipher = Cipher(AES(bytes(key)), mode)
+        self._stream: Any = cipher.decryptor() if tag else cipher.encryptor()
+        self._stream.authenticate_additional_data(bytes(authenticated))
+        self._octets = b""
 
-    def frame(self, name: str) -> bytes:
-        """Return an answer of the task in the TCP wrapper."""
-        octets = bytes.fromhex(self._task[name])
-        return _WRAPPER + len(octets).to_bytes(2, "big") + octets
+    def write(self, octets: Any) -> None:
+        """Encrypt or decrypt."""
+        self._octets += self._stream.update(bytes(octets))
 
-    def decode(self, frame: bytes, ciphered: bool) -> list[list[Any]]:
+    def flushFinalBlock(self) -> bytes:  # noqa: N802 - its name
+        """Return the octets; make or verify the tag."""
+        octets: bytes = self._octets + self._stream.finalize()
+        if not self.tag:
+            self.tag = bytearray(self._stream.tag[:_TAG_OCTETS])
+        return octets
+
+
+class Meter:
+    """The peer's client of the task's meter."""
+
+    def __init__(self, task: Task) -> None:
+        gmac = Authentication.HIGH_GMAC if "port" in task else Authentication.NONE
+        self._client = GXDLMSSecureClient(True, 1, 1, gmac, None, InterfaceType.WRAPPER)
+        ciphering = self._client.ciphering
+        if task["kind"] != "plain":
+            ciphering.security = Security.AUTHENTICATION_ENCRYPTION
+            ciphering.systemTitle = bytes.fromhex(task["client"])
+            ciphering.blockCipherKey = bytes.fromhex(task["encryption_key"])
+            ciphering.authenticationKey = bytes.fromhex(task["authentication_key"])
+        if "port" in task:
+            task["counter"] = task.get("counter", 0) + 1000
+            ciphering.invocationCounter = task["counter"]
+            self._socket = socket.create_connection(("127.0.0.1", task["port"]), timeout=5)
+        else:
+            self._client.settings.sourceSystemTitle = bytes.fromhex(task["meter"])
+
+    def decode(self, frame: bytes, columns: int) -> list[list[Any]]:
         """Return the rows of the profile in a frame."""
-        client = GXDLMSSecureClient(True, 16, 1, Authentication.NONE, None, InterfaceType.WRAPPER)
-        if ciphered:
-            self._cipher(client)
         reply = GXReplyData()
-        client.getData(GXByteBuffer(frame), reply, GXReplyData())
-        profile = self._profile()
-        client.updateValue(profile, 2, reply.value)
+        self._client.getData(GXByteBuffer(frame), reply, GXReplyData())
+        profile = _profile(columns)
+        self._client.updateValue(profile, 2, reply.value)
         rows: list[list[Any]] = profile.buffer
         return rows
 
-    def _cipher(self, client: Any) -> None:
-        client.ciphering.security = Security.AUTHENTICATION_ENCRYPTION
-        client.ciphering.systemTitle = bytes.fromhex(self._task["client"])
-        client.ciphering.blockCipherKey = bytes.fromhex(self._task["encryption_key"])
-        client.ciphering.authenticationKey = bytes.fromhex(self._task["authentication_key"])
-        client.settings.sourceSystemTitle = bytes.fromhex(self._task["meter"])
+    def associate(self) -> None:
+        """Open the association with HLS."""
+        self._client.parseAareResponse(self._ask(self._client.aarqRequest()).data)
+        proof = self._ask(self._client.getApplicationAssociationRequest())
+        self._client.parseApplicationAssociationResponse(proof.data)
 
-    def _profile(self) -> Any:
-        profile = GXDLMSProfileGeneric("1.0.99.1.0.255")
-        profile.captureObjects.append((GXDLMSClock(), GXDLMSCaptureObject(2, 0)))
-        for number in range(1, self._task["columns"]):
-            register = GXDLMSRegister(f"1.0.{number}.8.0.255")
-            profile.captureObjects.append((register, GXDLMSCaptureObject(2, 0)))
-        return profile
+    def read(self) -> int:
+        """Read the register once."""
+        return int(self._ask(self._client.read(GXDLMSRegister("1.0.1.8.0.255"), 2)).value)
 
-    def measure(self, name: str) -> float:
-        """Return rows per second for one answer of the task."""
-        frame, ciphered = self.frame(name), name == "ciphered"
-        rows = self.decode(frame, ciphered)
-        when, *values = rows[-1]
-        if [int(when.value.timestamp()), *values] != self._task["last_row"]:
-            raise ValueError(f"the peer decodes another profile: {rows[-1]}")
-        return per_second(lambda: self.decode(frame, ciphered), len(rows))
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def _ask(self, messages: Any) -> GXReplyData:
+        reply = GXReplyData()
+        for message in messages:
+            self._socket.sendall(bytes(message))
+            arrived = GXByteBuffer()
+            arrived.set(self._socket.recv(4096))
+            self._client.getData(arrived, reply)
+        if reply.error:
+            raise ValueError(f"our server refused the peer: {reply.error}")
+        return reply
 
 
-def main() -> None:
-    """Measure every answer of the task on stdin."""
-    peer = Peer(json.load(sys.stdin))
-    with contextlib.redirect_stdout(sys.stderr):
-        measured = {name: peer.measure(name) for name in ("plain", "ciphered")}
-    sys.stdout.write(json.dumps(measured))
+def _profile(columns: int) -> Any:
+    profile = GXDLMSProfileGeneric("1.0.99.1.0.255")
+    profile.captureObjects.append((GXDLMSClock(), GXDLMSCaptureObject(2, 0)))
+    for number in range(1, columns):
+        register = GXDLMSRegister(f"1.0.{number}.8.0.255")
+        profile.captureObjects.append((register, GXDLMSCaptureObject(2, 0)))
+    return profile
+
+
+def _decoding(task: Task) -> dict[str, float]:
+    octets = bytes.fromhex(task["octets"])
+    frame = _WRAPPER + len(octets).to_bytes(2, "big") + octets
+
+    def decode() -> list[list[Any]]:
+        return Meter(task).decode(frame, task["columns"])
+
+    when, *values = decode()[-1]
+    return peer_work.decoding(task, decode, [int(when.value.timestamp()), *values])
+
+
+def measure(task: Task) -> dict[str, float]:
+    """Carry out a task."""
+    if task["fast_aes"]:
+        sys.modules["gurux_dlms.GXDLMSChippering"].GXDLMSChipperingStream = FastStream  # type: ignore[attr-defined]
+    if task["kind"] == "association":
+        return peer_work.associating(task, lambda: Meter(task))
+    if task["kind"] == "get":
+        return peer_work.reading(task, Meter(task))
+    return _decoding(task)
 
 
 if __name__ == "__main__":
-    main()
+    peer_work.report(measure)

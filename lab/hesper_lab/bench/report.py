@@ -11,7 +11,9 @@ from rich.table import Table
 
 from hesper_lab.bench.rows import Row
 
-NAMES: Final = ("dlms",)
+NAMES: Final = ("dlms", "sim")
+_SIGNS: Final = {"higher": "≥", "lower": "≤"}
+_WHOLE_FROM: Final = 100
 
 
 def run(name: str, *, as_json: bool) -> None:
@@ -27,14 +29,19 @@ def run(name: str, *, as_json: bool) -> None:
 
 
 def _table(rows: list[Row]) -> Table:
-    table = Table("what", "value", "unit", "target", "peer", "its value", "ratio")
+    table = Table("what", "value", "unit", "target", "peer", "its value", "times better")
+    for name in ("value", "target", "its value", "times better"):
+        next(column for column in table.columns if column.header == name).justify = "right"
     for row in rows:
-        cells = (row["target"], row["peer"], row["peer_value"], row["ratio"])
-        table.add_row(row["name"], f"{row['value']:,.0f}", row["unit"], *map(_cell, cells))
+        wanted = "" if row["target"] is None else f"{_SIGNS[row['better']]} {_cell(row['target'])}"
+        peer = (row["peer"], row["peer_value"], row["ratio"])
+        table.add_row(row["name"], _cell(row["value"]), row["unit"], wanted, *map(_cell, peer))
     return table
 
 
 def _cell(value: float | str | None) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else f"{value:,.0f}"
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if value >= _WHOLE_FROM else f"{value:,.1f}"
