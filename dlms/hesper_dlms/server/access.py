@@ -22,6 +22,7 @@ from hesper_dlms.apdu import (
     kind_of,
 )
 from hesper_dlms.apdu.access import BREAK_ON_ERROR, NULL_DATA, SELF_DESCRIPTIVE
+from hesper_dlms.association import MAX_VALUE
 from hesper_dlms.server.context import ServiceContext
 
 _OTHER = int(DataAccessResult.OTHER_REASON)
@@ -38,11 +39,12 @@ def answer(context: ServiceContext, request: AccessRequest) -> AccessResponse | 
     """Carry a list out; None where the response cannot leave, with or without its data."""
     number = request.long_invoke_id_and_priority
     done: list[_Done] = []
-    failed = False
+    failed, size = False, 0
     for specification, data in zip(request.specifications, request.data, strict=True):
-        skipped = failed and number & BREAK_ON_ERROR
+        skipped = (failed and number & BREAK_ON_ERROR) or size > MAX_VALUE
         done.append(_Done(_OTHER) if skipped else _carry_out(context, specification, data))
         failed = failed or done[-1].code != 0
+        size += len(done[-1].data)
     told = request.specifications if number & SELF_DESCRIPTIVE else None
     kinds = [kind_of(each) for each in request.specifications]
     response = _response(number, told, kinds, done)

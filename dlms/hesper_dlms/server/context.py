@@ -18,7 +18,7 @@ from hesper_dlms.apdu import (
 )
 from hesper_dlms.apdu.access import NULL_DATA
 from hesper_dlms.apdu.reader import Reader
-from hesper_dlms.association import BLOCK_OVERHEAD
+from hesper_dlms.association import BLOCK_OVERHEAD, MAX_VALUE
 from hesper_dlms.errors import DecodeError, ServiceError
 from hesper_dlms.server.model import CosemServer, SelectiveWriter
 from hesper_dlms.server.transfer import Incoming, Outgoing, Service
@@ -71,6 +71,20 @@ class ServiceContext:
             return error.code
         except DecodeError:
             return DataAccessResult.SCOPE_OF_ACCESS_VIOLATED
+
+    def read_all(self, attributes: Attributes) -> tuple[Result, ...]:
+        """Read several attributes; each result stands for itself.
+
+        A list that asks for one long value a thousand times is cut off: other-reason.
+        """
+        results: list[Result] = []
+        size = 0
+        for attribute, selection in attributes:
+            full = size > MAX_VALUE
+            result = DataAccessResult.OTHER_REASON if full else self.read(attribute, selection)
+            size += len(result) if isinstance(result, bytes) else 0
+            results.append(result)
+        return tuple(results)
 
     def write(
         self, attribute: CosemAttribute, selection: AccessSelection | None, octets: bytes

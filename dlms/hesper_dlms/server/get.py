@@ -27,7 +27,7 @@ def normal(context: ServiceContext, request: apdu.GetRequestNormal) -> GetRespon
 def with_list(context: ServiceContext, request: apdu.GetRequestWithList) -> GetResponse:
     """Read several attributes; each result stands for itself."""
     invoke = request.invoke_id_and_priority
-    results = tuple(context.read(*each) for each in request.attributes)
+    results = context.read_all(request.attributes)
     octets = apdu.write_results(results)
     if context.fits(len(octets) + _LIST_HEAD, _BLOCKS):
         return apdu.GetResponseWithList(invoke, results)

@@ -363,3 +363,16 @@ def test_a_selection_is_written_by_objects_that_can(bench: Any, kit: Any) -> Non
     with pytest.raises(ServiceError, match="scope-of-access-violated"):
         bench.run(client.set(bench.NAME, axdr.unsigned(5), selection), connection.receive)
     assert meter.values == before
+
+
+def test_a_list_cannot_ask_for_more_than_memory_holds(bench: Any, kit: Any) -> None:
+    pair = kit.Pair(bench)
+    pair.objects.values[kit.attribute(1)] = long = axdr.encode(axdr.octet_string(bytes(1 << 20)))
+    request = apdu.GetRequestWithList(0xC1, ((kit.attribute(1), None),) * 3000)
+    ask(pair, request)
+    reads = len(pair.objects.selections)
+    assert reads * len(long) < 1 << 25
+    wanted = (apdu.AccessRequestGet(kit.attribute(1)),) * 2000
+    access = apdu.AccessRequest(0x40000001, wanted, (b"\x00",) * 2000)
+    ask(pair, access)
+    assert (len(pair.objects.selections) - reads) * len(long) < 1 << 25
