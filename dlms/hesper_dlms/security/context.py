@@ -296,6 +296,11 @@ class SecurityContext:
         # What nobody could verify must not raise the bar for what can be.
         self.check_number(title + key.fingerprint + (b"" if verified else b"?"), counter)
 
+    def last_received(self) -> int:
+        """Return the last counter taken from the peer with the global unicast key; -1 for none."""
+        key = self.ready(self.settings.encryption_key)
+        return self._received.get((self.peer_system_title or b"") + key.fingerprint, -1)
+
     def check_number(self, name: bytes, number: int) -> None:
         """Take the next number of a received series; SecurityError unless it is higher."""
         if number <= self._received.get(name, -1):

@@ -11,10 +11,12 @@ from dataclasses import replace
 from typing import TypeAlias, TypeGuard
 
 from hesper_dlms.apdu import Ciphered, GeneralCiphering, GeneralSigning, IdentifiedKey
+from hesper_dlms.apdu.general_ciphering import GLOBAL_UNICAST_KEY
 from hesper_dlms.association import CIPHERING_OVERHEAD, LAYERS_OVERHEAD
 from hesper_dlms.errors import SecurityError
 from hesper_dlms.security import ReceivedCounters, SecurityContext, SecuritySettings
 from hesper_dlms.security.protection import Protection
+from hesper_dlms.security.settings import BROADCAST_KEY
 from hesper_dlms.server.model import LogicalServer
 
 Protected: TypeAlias = Ciphered | GeneralCiphering | GeneralSigning
@@ -75,11 +77,11 @@ class ServerCiphering:
             ReplayedCounter: The counter is not higher than the last one taken.
             SecurityError: Anything else that is wrong.
         """
+        context = self._context(request)
         if _counted(request):
-            last = self._server.last_counter_of(self._client_title)
+            last = context.last_received()
             if request.invocation_counter <= last:
                 raise ReplayedCounter(last + 1)
-        context = self._context(request)
         if isinstance(request, Ciphered):
             opened = context.open_ciphered(request)
         else:
@@ -102,7 +104,7 @@ class ServerCiphering:
         context = self._contexts.get(form)
         if context is None:
             context = self._contexts[form] = SecurityContext(
-                replace(self._settings, general=form[0]),
+                replace(self._settings, general=form[0], protection=None),
                 self._server.objects.system_title,
                 self._client_title,
                 self._dedicated if form[1] else self._server.received_counters,
@@ -111,9 +113,9 @@ class ServerCiphering:
 
 
 def _counted(request: Protected) -> TypeGuard[Ciphered | GeneralCiphering]:
-    """Whether the invocation counter is one of a global key, and known before it is opened."""
+    """Whether the counter is one of the global unicast key, and known before it is opened."""
     if isinstance(request, Ciphered):
-        return not request.dedicated
+        return not request.dedicated and not request.security_control & BROADCAST_KEY
     if isinstance(request, GeneralSigning):
         return False
-    return request.key_info is None or isinstance(request.key_info, IdentifiedKey)
+    return request.key_info in (None, IdentifiedKey(GLOBAL_UNICAST_KEY))

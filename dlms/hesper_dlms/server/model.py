@@ -203,14 +203,6 @@ class LogicalServer:
         """
         return apdu
 
-    def last_counter_of(self, client_title: bytes) -> int:
-        """Return the highest counter taken from a client, -1 before the first."""
-        highest = -1
-        for name, last in self.received_counters.items():
-            if last > highest and name.startswith(client_title):
-                highest = last
-        return highest
-
     @property
     def last_received_counter(self) -> int:
         """The highest counter taken from any client: what object 0.0.43.1.x.255 shows."""

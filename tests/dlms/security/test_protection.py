@@ -344,7 +344,8 @@ def test_nothing_but_our_errors_on_noise(
     at = place % len(chosen)
     head = bytes((0xDD + place % 2 * 2,)) + b"\x00\x08" + CLIENT + b"\x08" + METER
     for octets in (noise, head + noise, chosen[:at] + noise, chosen[:at] + noise + chosen[at:]):
-        if octets != chosen:
+        # The two error answers that nobody ciphers come through; nothing else does.
+        if octets != chosen and octets[:1] not in (b"\xd8", b"\x0e"):
             with pytest.raises((SecurityError, DecodeError)):
                 sides.meter.open(octets)
 

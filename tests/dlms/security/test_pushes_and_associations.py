@@ -141,4 +141,37 @@ def test_transaction_ids_are_no_invocation_counters(bench: Any, security: Any, k
     pair.client.protection = static
     pair.run(pair.client.get(bench.ENERGY))
     assert pair.server.last_received_counter == before
-    assert pair.server.last_counter_of(bench.CLIENT_TITLE) == before
+
+
+@pytest.mark.parametrize("form", [Form.SERVICE_SPECIFIC, Form.GENERAL, Form.GENERAL_CIPHERING])
+def test_every_key_has_its_own_counter(bench: Any, security: Any, form: Form) -> None:
+    """After a key change the client's counter begins anew; the old key's is not held against it."""
+    role = ClientRole(Authentication.HIGH_GMAC, ciphered=True)
+    keys = security.Keys(0)
+    pair = security.Pair(bench, keys, role, invocation_counter=bench.Counter(100_000))
+    pair.run(pair.client.connect())
+    pair.run(pair.client.release())
+    new = {"encryption_key": bytes(range(0xC0, 0xD0))}
+    pair.meter.__class__.security = replace(keys.meter, **new)
+    changed = replace(
+        pair.settings,
+        security=replace(keys.client, protection=Protection(form), **new),
+        invocation_counter=bench.Counter(1),
+    )
+    client = Client(changed.over_wrapper(), changed)
+    pair.run(client.connect())
+    assert pair.run(client.get(bench.ENERGY)).value == 1234567
+    pair.run(client.release())
+    pair.meter.__class__.security = keys.meter
+    again = replace(pair.settings, invocation_counter=bench.Counter(1))
+    with pytest.raises(InvocationCounterError) as refused:
+        pair.run(Client(again.over_wrapper(), again).connect())
+    assert (refused.value.expected or 0) > 100_000
+
+
+def test_a_broadcast_is_answered_like_any_other(bench: Any, security: Any) -> None:
+    role = ClientRole(Authentication.HIGH_GMAC, ciphered=True)
+    pair = security.Pair(bench, security.Keys(0), role)
+    pair.run(pair.client.connect())
+    pair.client.protection = Protection(broadcast=True)
+    assert pair.run(pair.client.get(bench.ENERGY)).value == 1234567
