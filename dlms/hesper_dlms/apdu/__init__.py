@@ -191,6 +191,7 @@ Apdu = (
 )
 
 LLC_HEADERS = (b"\xe6\xe6\x00", b"\xe6\xe7\x00")
+_LLC_HEADER = b"\xe6"
 
 _BY_TAG: dict[int, Callable[[bytes], Apdu]] = {
     AARQ: Aarq.from_octets,
@@ -255,7 +256,7 @@ def parse(octets: bytes) -> Apdu:
     Raises:
         DecodeError: Empty, unknown tag or choice, cut short, or octets too many.
     """
-    while octets[:3] in LLC_HEADERS:
+    while octets[:1] == _LLC_HEADER and octets[:3] in LLC_HEADERS:
         octets = octets[3:]
     if len(octets) < 2:
         raise DecodeError("an APDU has at least two octets", 0)

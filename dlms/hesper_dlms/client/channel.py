@@ -20,6 +20,7 @@ _PLAIN_NOTIFICATIONS = (
     notification.EVENT_NOTIFICATION,
     information_report.INFORMATION_REPORT,
 )
+_REFUSALS = (apdu.ExceptionResponse, apdu.ConfirmedServiceError)
 _UNLIMITED = 0xFFFF
 
 
@@ -187,6 +188,6 @@ class Channel:
 
 
 def _refused(answer: apdu.Apdu) -> apdu.Apdu:
-    if isinstance(answer, apdu.ExceptionResponse | apdu.ConfirmedServiceError):
+    if isinstance(answer, _REFUSALS):
         raise answer.error()
     return answer

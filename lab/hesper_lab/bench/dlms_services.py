@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from hesper_dlms.client import Client
-from hesper_dlms.server import LogicalServer, ServerConnection, WrapperServerLink
+from hesper_dlms.server import LogicalServer, WrapperConnection
 
 from hesper_lab.bench import dlms_meter, peers
 from hesper_lab.bench.exchanges import drive
@@ -37,8 +37,8 @@ def run(seconds: float = SECONDS) -> list[Row]:
     ]
 
 
-def _associated(server: LogicalServer) -> tuple[Client, ServerConnection]:
-    connection = ServerConnection(server, WrapperServerLink(1))
+def _associated(server: LogicalServer) -> tuple[Client, WrapperConnection]:
+    connection = WrapperConnection(server)
     client = dlms_meter.new_client()
     drive(client.connect(), connection)
     return client, connection
