@@ -61,6 +61,7 @@ DED_TAGS = {
 """Plain tag → tag of the same service ciphered with the dedicated key."""
 
 _SHORT_HEAD = struct.Struct(">BBBI")
+_CONTENT_HEAD_OCTETS = 5
 _LONG_LENGTH = 0x80
 _SERVICE = frozenset((*GLO_TAGS.values(), *DED_TAGS.values()))
 _GENERAL = frozenset((GENERAL_GLO, GENERAL_DED))
@@ -71,6 +72,14 @@ LAYER_TAGS = frozenset((0xDD, 0xDF))
 
 PLAIN_TAGS = {ciphered: plain for tags in (GLO_TAGS, DED_TAGS) for plain, ciphered in tags.items()}
 """Service-specific ciphered tag → the tag its content must have."""
+
+
+def write_service(tag: int, control: int, counter: int, octets: bytes) -> bytes:
+    """Return a service-specific APDU; the same as `Ciphered.to_octets` in half the time."""
+    length = _CONTENT_HEAD_OCTETS + len(octets)
+    if length >= _LONG_LENGTH:
+        return Ciphered(tag, control, counter, octets).to_octets()
+    return _SHORT_HEAD.pack(tag, length, control, counter) + octets
 
 
 class Ciphered(NamedTuple):
@@ -92,14 +101,6 @@ class Ciphered(NamedTuple):
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
-        length = len(self.octets) + 5
-        if length < _LONG_LENGTH and self.system_title is None and self.tag in _SERVICE:
-            # The same octets as below in one step: 0.5 µs instead of 1.0.
-            fields = (self.tag, length, self.security_control, self.invocation_counter)
-            try:
-                return _SHORT_HEAD.pack(*fields) + self.octets
-            except struct.error:
-                raise LocalError(f"{fields} do not fit their fields") from None
         if (self.system_title is None) != (self.tag in _SERVICE):
             raise LocalError("a system title travels in general-ciphered APDUs and only there")
         body = u8(self.security_control) + u32(self.invocation_counter) + self.octets

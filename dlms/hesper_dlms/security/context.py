@@ -29,6 +29,7 @@ from hesper_dlms.apdu.ciphered import (
     PLAIN_TAGS,
     TAGS,
     Ciphered,
+    write_service,
 )
 from hesper_dlms.apdu.error import (
     CONFIRMED_SERVICE_ERROR,
@@ -145,6 +146,9 @@ class SecurityContext:
         way = self._ways_out.get(dedicated) or self._way_out(dedicated=dedicated)
         self.spend(way.key, invocation_counter)
         octets = seal_by(way, gcm.nonce(self.system_title, invocation_counter), apdu)
+        tag = None if self.settings.general or dedicated else GLO_TAGS.get(apdu[0] if apdu else 0)
+        if tag is not None:
+            return write_service(tag, way.control, invocation_counter, octets)
         tag, title = self._outer_tag(apdu, dedicated=dedicated)
         return Ciphered(tag, way.control, invocation_counter, octets, title).to_octets()
 
