@@ -15,6 +15,7 @@ wrong is still handed out, marked, for engineers to see: links drop it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -25,6 +26,8 @@ from hesper_dlms.hdlc.fcs import frame_check_sequence
 FLAG: Final = 0x7E
 MAX_LENGTH: Final = 0x7FF
 _FORMAT: Final = 0xA
+_BEGIN: Final = re.compile(rb"\x7e(?=[\xa0-\xaf]|\Z)")
+"""A flag that a format field of type 3 follows, or nothing yet."""
 _SHORTEST: Final = 7
 _LONGEST_HEADER: Final = 2 + 4 + 4 + 1
 _POLL_FINAL: Final = 0x10
@@ -153,10 +156,11 @@ class FrameReader:
         frames: list[Frame] = []
         position = 0
         while True:
-            position = self._buffer.find(FLAG, position)
-            if position < 0:
+            begin = _BEGIN.search(self._buffer, position)
+            if begin is None:
                 position = len(self._buffer)
                 break
+            position = begin.start()
             try:
                 frame, end = self._examine(position)
             except _Skip:
