@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.table import Table
 from hesper_sim import faults
 from hesper_sim.scenario import describe
 
+_PIPED_WIDTH = 160
 _CLIENTS = """\
 Clients: 16 public (none)   2 reading (LLS, --password)   1 management (HLS GMAC, ciphered)
          3 HLS MD5   4 HLS SHA-1   5 HLS GMAC, not ciphered   6 HLS SHA-256   7 HLS ECDSA"""
@@ -18,11 +20,11 @@ Clients: 16 public (none)   2 reading (LLS, --password)   1 management (HLS GMAC
 
 def print_ready(ready: dict[str, Any], state: str) -> None:
     """Print how each meter is reached, by whom, and where its keys are."""
-    console = Console(highlight=False, width=None)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     told, count = ready["fleet"], ready["meters"]
     table = Table(title=f"{count} meters" + (f", the first {len(told)}" * (len(told) < count)))
     for column in ("serial", "kind", "reach", "link", "server", "suite", "names", "clients"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("serial", "reach"))
     for meter in told:
         table.add_row(
             meter["serial"],

@@ -1,0 +1,144 @@
+"""`hesper-sim serve` as a person meets it, keys, images, and meters in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+from hesper_sim import in_memory
+from hesper_sim.cli import cli
+from hesper_sim.errors import FleetError
+from hesper_sim.faults import Fault
+from hesper_sim.fleet import FleetSettings, plan, starter
+from hesper_sim.image_transfer import version_of
+from typer.testing import CliRunner
+
+
+def base_port() -> int:
+    """Return a port behind which ten more are free now."""
+    for port in range(24_000, 32_000, 16):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for each in range(port, port + 11):
+                stack.enter_context(socket.create_server(("127.0.0.1", each)))
+            return port
+    raise AssertionError("no ports are free")
+
+
+def serve(tmp_path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "hesper_sim", "serve", "--state", str(tmp_path / "state")]
+    return subprocess.Popen(
+        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.integration
+def test_a_plain_serve_shows_how_to_reach_every_meter(tmp_path):
+    port = base_port()
+    with serve(tmp_path, "--port", str(port), "--history-days", "0") as process:
+        assert process.stdout is not None
+        lines = []
+        while not lines or "Ctrl-C" not in lines[-1]:
+            assert select.select([process.stdout], [], [], 30)[0]
+            lines.append(process.stdout.readline())
+            assert lines[-1], process.stderr.read() if process.stderr else ""
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    shown = "".join(lines)
+    for meter in plan(starter(port=port)).meters:
+        assert meter.serial in shown
+    assert str(port + 6) in shown
+    assert "hesper-sim keys" in shown
+
+
+@pytest.mark.integration
+def test_a_taken_port_is_told_in_one_line(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = min(taken.getsockname()[1], 65_525)
+        with serve(tmp_path, "--port", str(port)) as process:
+            _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert errors.startswith("hesper-sim: ")
+    assert errors.count("\n") == 1
+
+
+def test_the_starter_fleet_has_every_suite_behind_every_kind_of_address():
+    fleet = plan(starter())
+    suites: dict[str, set[int]] = {}
+    for meter in fleet.meters:
+        suites.setdefault(meter.access, set()).add(meter.suite)
+    assert suites["tcp"] == suites["shared"] == suites["hdlc-tcp"] == suites["rs485"] == {0, 1, 2}
+    assert suites["udp"] == suites["optical"] == {0}
+    (short,) = [meter for meter in fleet.meters if meter.short_names]
+    assert (short.suite, short.line) == (0, "lan-6")
+    assert fleet.lines[0].port == 4060
+
+
+def test_keys_of_a_planned_fleet(tmp_path):
+    path = tmp_path / "fleet.toml"
+    path.write_text(FleetSettings(tcp=2, shared=0, dial_in=0, rs485=0, suites=(2,)).to_toml())
+    told = json.loads(CliRunner().invoke(cli, ["keys", "--fleet", str(path), "--json"]).output)
+    assert [len(bytes.fromhex(each["global_unicast_key"])) for each in told["meters"]] == [32, 32]
+    assert len(bytes.fromhex(told["head_end"]["suite_2_signing"]["private_key"])) == 48
+    serial = told["meters"][0]["serial"]
+    shown = CliRunner().invoke(cli, ["keys", serial, "--fleet", str(path)])
+    assert serial in shown.output
+
+
+def test_an_image_can_be_written(tmp_path):
+    path = tmp_path / "image.bin"
+    done = CliRunner().invoke(cli, ["image", str(path), "--version", "HSP-FW 2.0", "--size", "500"])
+    assert done.exit_code == 0
+    assert version_of(path.read_bytes()) == "HSP-FW 2.0"
+    assert len(path.read_bytes()) >= 500
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"zone": "Mars/Olympus"}, "no time zone"),
+        ({"zone": "America/New_York"}, "European Union"),
+        ({"suites": (3,)}, "suites"),
+        ({"short_names": 99}, "short_names"),
+        ({"udp": 2, "udp_ports": (1,)}, "udp_ports must name 2"),
+        ({"shared_lines": 0}, "listener"),
+        ({"data_push_block": 8}, "data_push_block"),
+    ],
+)
+def test_what_cannot_be_is_refused(settings, reason):
+    with pytest.raises(FleetError, match=reason):
+        plan(FleetSettings(**settings))
+
+
+def test_ten_thousand_meters_behind_a_few_listeners():
+    fleet = plan(FleetSettings(tcp=0, shared=10_000, shared_lines=4, dial_in=0, rs485=0))
+    lines = [line.name for line in fleet.lines]
+    assert lines == ["shared", "shared-2", "shared-3", "shared-4"]
+    for line in lines:
+        addresses = [meter.server_address for meter in fleet.on_line(line)]
+        assert addresses == list(range(1, 2501))
+
+
+def test_meters_in_memory(client, attribute):
+    settings = FleetSettings(tcp=1, shared=0, dial_in=0, rs485=1, push=False)
+    for serial, meter in in_memory.meters(settings, history_days=1).items():
+        reading = client(plan(settings).meter(serial), 1)
+        for exchange in (reading.connect(), reading.get(attribute(1, "0.0.42.0.0.255"))):
+            value = run(exchange, meter)
+        assert value.as_text().startswith("HSP")
+        meter.server.meter.faults = {Fault.SILENT: 1.0}
+        assert meter.receive(next(reading.get(attribute(1, "0.0.42.0.0.255")))) == b""
+
+
+def run(exchange, meter):
+    octets = next(exchange)
+    try:
+        while True:
+            octets = exchange.send(meter.receive(octets))
+    except StopIteration as end:
+        return end.value
