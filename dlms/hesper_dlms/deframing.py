@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from hesper_dlms.errors import DecodeError, LinkError, LocalError
 from hesper_dlms.hdlc import llc
-from hesper_dlms.hdlc.frames import Frame, FrameReader, Kind
+from hesper_dlms.hdlc.frames import BadHeader, Frame, FrameReader, Kind
 from hesper_dlms.hdlc.reassembly import Reassembly
 from hesper_dlms.mbus import MbusAssembly, MbusFrame, MbusReader
 from hesper_dlms.wrapper import WrapperFrame, WrapperReader
@@ -131,7 +131,8 @@ class HdlcDeframer:
         """Take octets in, return what is complete now."""
         frames = self._reader.receive(octets)
         found: list[Found] = []
-        for each in sorted([*frames, *self._reader.bad_headers], key=lambda each: each.offset):
+        seen: list[Frame | BadHeader] = [*frames, *self._reader.bad_headers]
+        for each in sorted(seen, key=lambda each: each.offset):
             if isinstance(each, Frame):
                 found += self._take(each)
             else:

@@ -1,7 +1,7 @@
 """Variable-Access-Specification: what short-name services are asked about (IEC 62056-5-3, 8.5).
 
     02 | name                               variable-name: one attribute or method
-    04 | name | selector | parameter        parameterized-access: a selection, or a method with result
+    04 | name | selector | parameter        parameterized-access: a selection, or a method to invoke
     05 | block number                       block-number-access: asks for the next block of a read
     06 | last | block number | raw data     read-data-block-access: a block of a long read request
     07 | last | block number                write-data-block-access: a block of a long write request
