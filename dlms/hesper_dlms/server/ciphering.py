@@ -41,6 +41,7 @@ class ServerCiphering:
     """
 
     __slots__ = (
+        "_by_tag",
         "_client_title",
         "_contexts",
         "_dedicated",
@@ -56,6 +57,7 @@ class ServerCiphering:
         self._settings = settings
         self._client_title = client_title
         self._contexts: dict[tuple[bool, bool], SecurityContext] = {}
+        self._by_tag: dict[int, SecurityContext] = {}
         self._dedicated: ReceivedCounters = {}
         self._protection: Protection | None = None
 
@@ -69,6 +71,7 @@ class ServerCiphering:
         """Accept the key that the client sent in its InitiateRequest; LocalError if malformed."""
         self._settings = replace(self._settings, dedicated_key=key)
         self._contexts.clear()
+        self._by_tag.clear()
 
     def unprotect(self, request: Protected, octets: bytes) -> bytes:
         """Return the plain APDU inside `octets`, which `request` is taken apart.
@@ -98,6 +101,14 @@ class ServerCiphering:
         )
 
     def _context(self, request: Protected) -> SecurityContext:
+        context = self._by_tag.get(request.tag) if isinstance(request, Ciphered) else None
+        if context is None:
+            context = self._make_context(request)
+            if isinstance(request, Ciphered):
+                self._by_tag[request.tag] = context
+        return context
+
+    def _make_context(self, request: Protected) -> SecurityContext:
         form = (True, False)
         if isinstance(request, Ciphered):
             form = request.system_title is not None, request.dedicated

@@ -214,7 +214,8 @@ class Session:
         else:
             granted = proposed & self._server.conformance
             self._services = Services(objects, self._client, limit, granted)
-            self._quick = apdu.Conformance.GET in granted
+            short_cut = type(self._server).quick_get is not LogicalServer.quick_get
+            self._quick = short_cut and apdu.Conformance.GET in granted
         return granted
 
     def _initiate(self, request: apdu.Aarq) -> tuple[Protected | None, apdu.InitiateRequest]:
