@@ -30,6 +30,7 @@ RESPONSE = 0xC4
 _WHOLE_ATTRIBUTE = struct.Struct(">BBBH6sbB")
 _NORMAL_RESPONSE = bytes((RESPONSE, 1))
 _RESPONSE_HEAD = 4
+_NAME_OCTETS = 6
 
 
 class GetRequestNormal(NamedTuple):
@@ -41,6 +42,13 @@ class GetRequestNormal(NamedTuple):
 
     def to_octets(self) -> bytes:
         """Return the APDU."""
+        invoke, (class_id, name, attribute_id), selection = self
+        if selection is None and len(name) == _NAME_OCTETS:
+            # As it is read: in one step, 1 µs less. What does not fit fails below, with its reason.
+            try:
+                return _WHOLE_ATTRIBUTE.pack(REQUEST, 1, invoke, class_id, name, attribute_id, 0)
+            except struct.error:
+                pass
         head = u8(REQUEST, 1, self.invoke_id_and_priority)
         return head + self.attribute.to_octets() + write_selection(self.selection)
 

@@ -30,7 +30,7 @@ def decode(octets: bytes) -> Data:
     Raises:
         DecodeError: The octets are no A-XDR value, or more follow behind it.
     """
-    data, offset = decode_prefix(octets)
+    data, offset = _read(octets, 0, 0)
     if offset != len(octets):
         raise DecodeError(f"{len(octets) - offset} octets too many behind the value", offset)
     return data

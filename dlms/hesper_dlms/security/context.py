@@ -299,7 +299,8 @@ class SecurityContext:
     def check_counter(self, title: bytes, key: gcm.GcmKey, counter: int, verified: bool) -> None:
         """Take a received counter; SecurityError unless it is higher than those before."""
         # What nobody could verify must not raise the bar for what can be.
-        self.check_number(title + key.fingerprint + (b"" if verified else b"?"), counter)
+        name = title + key.fingerprint
+        self.check_number(name if verified else name + b"?", counter)
 
     def last_received(self) -> int:
         """Return the last counter taken from the peer with the global unicast key; -1 for none."""

@@ -142,7 +142,8 @@ class Session:
         if self._ciphering is None:
             raise SecurityError("a ciphered request outside a ciphered association")
         asked = self._ciphering.unprotect(request, octets)
-        plain = self._quick_answer(asked) or self._serve(apdu.parse(asked))
+        plain = self._quick_answer(asked) if self._quick else None
+        plain = plain or self._serve(apdu.parse(asked))
         plain = self._server.leaving(plain) if plain else plain
         if not plain or plain[0] == error.EXCEPTION_RESPONSE or self._ciphering is None:
             return plain
@@ -154,7 +155,7 @@ class Session:
         Not taking it apart and putting its answer together saves 5 of 9 µs, where the meter has
         the short cut; None where it has not.
         """
-        if not self._quick or octets[:2] != _GET_NORMAL or octets[_GET_WHOLE:] != b"\x00":
+        if octets[:2] != _GET_NORMAL or octets[_GET_WHOLE:] != b"\x00":
             return None
         if self.state is not State.ASSOCIATED:
             return None
