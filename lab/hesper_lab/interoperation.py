@@ -45,7 +45,10 @@ class Unexplained(Exception):
     """An outcome is not ok and nobody has said why."""
 
 
+_READS_ALONE: Final = "the reading client of the simulator may not switch, and is told so"
 REASONS: Final = (
+    Reason("gurux", "client of hesper-sim", "action", "Exception: refused", _READS_ALONE),
+    Reason("jdlms", "client of hesper-sim", "action", "Exception: another value", _READS_ALONE),
     Reason(
         "jdlms",
         "client",

@@ -63,6 +63,8 @@ final class GuruxClient implements AutoCloseable {
             report.step("associate", () -> { });
             if (options.text("referencing").equals("short")) {
                 peer.byShortNames(report);
+            } else if (options.text("meter").equals("simulator")) {
+                peer.ofTheSimulator(report);
             } else {
                 peer.byLogicalNames(report);
             }
@@ -88,16 +90,32 @@ final class GuruxClient implements AutoCloseable {
             List<?> found = (List<?>) askAll(client.readList(wanted)).getValue();
             Peers.check(found.size() == 2 && ((byte[]) found.get(1)).length == 16, found);
         });
-        report.step("selective-access", () -> {
-            GXDLMSProfileGeneric profile = new GXDLMSProfileGeneric("1.0.99.1.0.255");
-            client.updateValue(profile, 3, read(profile, 3));
-            List<?> rows = (List<?>) askAll(client.readRowsByEntry(profile, 2, 2)).getValue();
-            Peers.check(rows.size() == 2, rows.size());
-        });
+        report.step("selective-access", this::selective);
         report.step("set", () -> write(new byte[20]));
         report.step("set-block", () -> write(new byte[3000]));
         report.step("action", () -> askAll(client.method(
                 new GXDLMSDisconnectControl("0.0.96.3.10.255"), 1, 0, DataType.INT8)));
+    }
+
+    private void ofTheSimulator(Peers.Report report) {
+        report.step("get", () -> {
+            long value = ((Number) read(new GXDLMSRegister("1.0.1.8.0.255"), 2)).longValue();
+            Peers.check(value > 0, value);
+        });
+        report.step("get-block", () -> {
+            client.parseObjects(askAll(client.getObjectsRequest()).getData(), true);
+            Peers.check(client.getObjects().size() > 20, client.getObjects().size());
+        });
+        report.step("selective-access", this::selective);
+        report.step("action", () -> askAll(client.method(
+                new GXDLMSDisconnectControl("0.0.96.3.10.255"), 1, 0, DataType.INT8)));
+    }
+
+    private void selective() throws Exception {
+        GXDLMSProfileGeneric profile = new GXDLMSProfileGeneric("1.0.99.1.0.255");
+        client.updateValue(profile, 3, read(profile, 3));
+        List<?> rows = (List<?>) askAll(client.readRowsByEntry(profile, 2, 2)).getValue();
+        Peers.check(rows.size() == 2, rows.size());
     }
 
     private void byShortNames(Peers.Report report) throws Exception {

@@ -29,6 +29,10 @@ final class JdlmsClient {
     static void run(Peers.Options options, Peers.Report report) throws Exception {
         try (DlmsConnection connection = connect(options)) {
             report.step("associate", () -> { });
+            if (options.text("meter").equals("simulator")) {
+                ofTheSimulator(connection, report);
+                return;
+            }
             report.step("get", () -> {
                 long energy = ((Number) got(connection.get(ENERGY)).getValue()).longValue();
                 Peers.check(energy == 1234567, energy);
@@ -53,6 +57,20 @@ final class JdlmsClient {
             report.step("action", () -> act(connection));
         }
         report.step("release", () -> { });
+    }
+
+    private static void ofTheSimulator(DlmsConnection connection, Peers.Report report) {
+        report.step("get", () -> {
+            long energy = ((Number) got(connection.get(ENERGY)).getValue()).longValue();
+            Peers.check(energy > 0, energy);
+        });
+        report.step("get-block", () -> {
+            AttributeAddress objects = new AttributeAddress(15, "0.0.40.0.0.255", 2);
+            List<DataObject> listed = got(connection.get(objects)).getValue();
+            Peers.check(listed.size() > 20, listed.size());
+        });
+        report.step("selective-access", () -> selective(connection));
+        report.step("action", () -> act(connection));
     }
 
     private static DataObject got(GetResult result) throws Exception {
