@@ -7,6 +7,12 @@ from typing import Any
 
 from hesper_dlms import apdu
 from hesper_dlms.apdu.ciphered import DED_TAGS, GENERAL_DED, GENERAL_GLO, GLO_TAGS
+from hesper_dlms.apdu.error import (
+    CONFIRMED_SERVICES,
+    ERROR_KINDS,
+    SERVICE_ERRORS,
+    STATE_ERRORS,
+)
 from hesper_dlms.security.settings import AUTHENTICATED, BROADCAST_KEY, COMPRESSED, ENCRYPTED
 
 _TABLES: dict[str, type[IntEnum]] = {
@@ -22,7 +28,6 @@ _TABLES: dict[str, type[IntEnum]] = {
 _OTHER: dict[tuple[type, str], type[IntEnum] | None] = {
     (apdu.ActionResponseNormal, "result"): apdu.ActionResult,
     (apdu.ActionOutcome, "result"): apdu.ActionResult,
-    (apdu.Aare, "result"): None,
 }
 """The same where a field means something else in one record."""
 
@@ -78,6 +83,23 @@ _SECRETS_BY_CLASS = {
     72: (7, 8),  # M-Bus client: set encryption key, transfer key
 }
 _LLS_SECRET = 7
+_ASSOCIATION_NAMES = 0xFA
+"""High octet of the short names of the association object, which holds the secret."""
+
+_AARE: dict[str, dict[int, str]] = {
+    "result": {0: "accepted", 1: "rejected-permanent", 2: "rejected-transient"},
+    "diagnostic": {
+        0: "null",
+        1: "no-reason-given",
+        2: "application-context-name-not-supported",
+        3: "calling-AP-title-not-recognized",
+        11: "authentication-mechanism-name-not-recognised",
+        12: "authentication-mechanism-name-required",
+        13: "authentication-failure",
+        14: "authentication-required",
+    },
+}
+"""Numbers of the AARE (IEC 62056-5-3, 6.2; acse-service-user diagnostics)."""
 
 
 def apdu_name(octets: bytes) -> str:
@@ -103,6 +125,10 @@ def number(record: Any, name: str, value: int) -> str:
 def _meaning(record: Any, name: str, value: int) -> str:
     if isinstance(value, bool):
         return ""
+    if isinstance(record, apdu.ExceptionResponse | apdu.ConfirmedServiceError):
+        return f" {_refusal(record, name, value)}".rstrip()
+    if isinstance(record, apdu.Aare) and name in _AARE and not record.from_provider:
+        return f" {_AARE[name].get(value, '')}".rstrip()
     if isinstance(value, IntEnum):
         return f" {value.name.lower().replace('_', '-')}"
     table = _OTHER.get((type(record), name), _TABLES.get(name))
@@ -112,11 +138,36 @@ def _meaning(record: Any, name: str, value: int) -> str:
         return " (unknown)"
 
 
+def _refusal(record: Any, name: str, value: int) -> str:
+    """Return what a number of an exception-response or confirmed-service-error means."""
+    if name == "state_error":
+        return STATE_ERRORS.get(value, "")
+    if name == "service_error":
+        return SERVICE_ERRORS.get(value, "")
+    if name == "service":
+        return CONFIRMED_SERVICES.get(value, "")
+    kind, values = ERROR_KINDS.get(getattr(record, "kind", -1), ("", ()))
+    if name == "kind":
+        return kind
+    return values[value] if name == "value" and value < len(values) else ""
+
+
 def is_secret(record: Any, name: str) -> bool:
     """Return whether a field holds a password, a challenge or keys."""
     if name in _SECRET_FIELDS:
         return True
+    if name in ("values", "parameter") and any(
+        base >> 8 == _ASSOCIATION_NAMES for base in _short_names(record)
+    ):
+        return True
     return name in _CARRIERS and any(_is_secret_target(each) for each in _targets(record))
+
+
+def _short_names(record: Any) -> list[int]:
+    """Return the short names that a request writes to or calls."""
+    accesses = getattr(record, "accesses", None) or (record,)
+    names = [getattr(each, "name", None) for each in accesses]
+    return [each for each in names if isinstance(each, int)]
 
 
 def _targets(record: Any) -> list[Any]:

@@ -35,6 +35,20 @@ def test_names_of_what_is_asked() -> None:
     assert "disconnect_control, remote_disconnect" in explained(action.to_octets())
 
 
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [
+        (apdu.ExceptionResponse(1, 2), ["service-not-allowed", "service-not-supported"]),
+        (apdu.ConfirmedServiceError(1, 6, 0), ["initiate", "value: 0 other"]),
+        (apdu.Aare(1, 1, 13), ["rejected-permanent", "authentication-failure"]),
+        (apdu.GetResponseNormal(0xC1, 3), ["read-write-denied"]),
+    ],
+)
+def test_refusals_say_why(refusal: Any, told: list[str]) -> None:
+    shown = explained(refusal.to_octets())
+    assert all(each in shown for each in told), shown
+
+
 SECRETS = {
     "a password in AARQ": apdu.Aarq(1, apdu.InitiateRequest().to_octets(), 1, SECRET),
     "a dedicated key": apdu.InitiateRequest(dedicated_key=SECRET),
@@ -47,6 +61,9 @@ SECRETS = {
     ),
     "a key for an M-Bus meter": apdu.ActionRequestNormal(
         0xC1, CosemMethod(72, bytes(6), 8), axdr.encode(axdr.octet_string(SECRET))
+    ),
+    "a secret by short name": apdu.WriteRequest(
+        apdu.Written((apdu.VariableName(0xFA10),), (axdr.encode(axdr.octet_string(SECRET)),))
     ),
     "keys among others": apdu.ActionRequestWithList(
         0xC1,
