@@ -52,6 +52,13 @@ REASONS: Final = (
     Reason(
         "jdlms",
         "client",
+        "get-block",
+        "Exception: another value came: OTHER_REASON",
+        "with short names it proposes no block transfer, so a long value cannot be given",
+    ),
+    Reason(
+        "jdlms",
+        "client",
         "set-block",
         "IOException: Receiving fragments",
         "its client does not take the acknowledgement of a block",

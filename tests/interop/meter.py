@@ -14,11 +14,10 @@ from hesper_dlms.apdu import (
     capture_object,
     selector_of,
 )
-from hesper_dlms.association import Authentication, Referencing
+from hesper_dlms.association import Authentication
 from hesper_dlms.errors import ServiceError
 from hesper_dlms.security import SecuritySettings
 from hesper_dlms.server import ClientRole
-from hesper_dlms.short_names import ShortNames
 
 CLIENT_TITLE = b"PEE\x00\x00\x00\x00\x01"
 METER_TITLE = b"PEE\x00\x00\x00\x00\x02"
@@ -35,11 +34,6 @@ RELAY = CosemMethod(70, obis.parse("0.0.96.3.10.255"), 1)
 HUGE_VALUE = bytes(place & 0xFF for place in range(100_000))
 ROWS = 10
 
-SHORT_NAME_CLIENT = 20
-BASE_NAMES = {
-    (each.class_id, each.logical_name): 0x1000 * number
-    for number, each in enumerate((ENERGY, NAME, LONG, HUGE), start=1)
-}
 MECHANISMS = {
     "none": (16, Authentication.NONE),
     "lls": (2, Authentication.LOW),
@@ -61,7 +55,6 @@ class InteropMeter:
     """One logical device for the tests of this folder."""
 
     system_title = METER_TITLE
-    short_names = ShortNames.from_base_names(BASE_NAMES)
 
     def __init__(self, suite: int = 0) -> None:
         self.security = keys(suite)
@@ -81,7 +74,6 @@ class InteropMeter:
             16: ClientRole(),
             2: ClientRole(Authentication.LOW, password=PASSWORD),
             1: ClientRole(Authentication.HIGH_GMAC, ciphered=True),
-            SHORT_NAME_CLIENT: ClientRole(referencing=Referencing.SHORT_NAME),
             **{
                 number: ClientRole(mechanism, password=SECRET)
                 for number, mechanism in MECHANISMS.values()

@@ -18,7 +18,6 @@ from meter import (
     PASSWORD,
     RELAY,
     SECRET,
-    SHORT_NAME_CLIENT,
     InteropMeter,
 )
 
@@ -63,25 +62,3 @@ def test_a_java_client(
     key = {"peer": peer, "as": "client", "link": link, "authentication": authentication}
     expected({**key, "suite": f"suite {suite}"}, outcomes)
     assert meter.moves == ([RELAY] if outcomes.get("action") == "ok" else [])
-
-
-@pytest.mark.parametrize("link", ["wrapper", "hdlc"])
-@pytest.mark.parametrize("peer", ["jdlms", "gurux"])
-def test_a_java_client_by_short_names(
-    java: Any, tcp_meter: Callable[..., Any], expected: Callable[..., None], peer: str, link: str
-) -> None:
-    outcomes = java.order(
-        f"{peer}-client",
-        port=tcp_meter(LogicalServer(InteropMeter()), link).port,
-        link=link,
-        client=SHORT_NAME_CLIENT,
-        referencing="short",
-        authentication="none",
-        suite=0,
-        system_title=CLIENT_TITLE,
-        encryption_key=bytes(16),
-        authentication_key=bytes(16),
-        max_pdu=1024,
-    )
-    key = {"peer": peer, "as": "client", "link": link, "referencing": "short names"}
-    expected({**key, "authentication": "none", "suite": "suite 0"}, outcomes)
