@@ -1,9 +1,9 @@
 """Short names: how older meters number attributes and methods (Green Book, 9.1.4.3; Blue Book, 4).
 
 Every object has a base name of 16 bits. Its attribute n is base + 8·(n−1); its methods follow at an
-offset that the Blue Book lists for each class, 8 apart as well. The association object of class 12
-is always at 0xFA00, and its attribute object_list holds everybody's base name: the association view
-that a client reads when it has no table of its own. Four base names are reserved:
+offset of its class (`hesper_dlms.method_offsets`), 8 apart as well. The association object of class
+12 is always at 0xFA00, and its attribute object_list holds everybody's base name: the association
+view that a client reads when it has no table of its own. Four base names are reserved:
 
     FA00  association SN (current)      FC00  SAP assignment
     FB00  script table (broadcast)      FD00  logical device name
@@ -25,6 +25,7 @@ from hesper_dlms.apdu import (
 )
 from hesper_dlms.axdr import Data
 from hesper_dlms.errors import DecodeError
+from hesper_dlms.method_offsets import SHORT_NAME_STEP, first_method
 
 BaseNames = Mapping[tuple[int, bytes], int]
 """(class_id, logical name) → base name."""
@@ -36,34 +37,10 @@ OBJECT_LIST: Final = CosemAttribute(ASSOCIATION_SN, ASSOCIATION_SN_NAME, 2)
 SHORT_NAME_REPLY_TO_HLS: Final = CosemMethod(ASSOCIATION_SN, ASSOCIATION_SN_NAME, 8)
 
 _BY_CLASS, _BY_NAME = 1, 2
-_STEP = 8
 _LAST_NAME = 0xFFFF
+_LAST_NUMBER = 0x7F
 _BASE_NAMES_SIGNED = 1 << 16
 
-_FIRST_METHOD: dict[int, int] = {
-    3: 0x28,  # register
-    4: 0x38,  # extended register
-    5: 0x48,  # demand register
-    6: 0x30,  # register activation
-    7: 0x58,  # profile generic
-    8: 0x60,  # clock
-    9: 0x20,  # script table
-    10: 0x20,  # schedule
-    11: 0x10,  # special days table
-    ASSOCIATION_SN: 0x20,  # the slots of methods 1 and 2 became attributes
-    15: 0x60,  # association LN
-    17: 0x20,  # SAP assignment
-    18: 0x40,  # image transfer
-    20: 0x50,  # activity calendar
-    29: 0x38,  # auto connect
-    40: 0x38,  # push setup
-    42: 0x60,  # IPv4 setup
-    61: 0x28,  # register table
-    64: 0x30,  # security setup
-    70: 0x20,  # disconnect control
-    72: 0x60,  # M-Bus client
-}
-_FIRST_METHOD_OF_VERSION: dict[tuple[int, int], int] = {(64, 0): 0x28}
 _FIRST_ASSOCIATION_METHOD = 3
 
 METHODS_WITH_RESULT: Final = frozenset(
@@ -164,43 +141,44 @@ class ShortNames:
     def of_attribute(self, attribute: CosemAttribute) -> int:
         """Return an attribute's short name; ServiceError where the meter has no such object."""
         base = self._object(attribute.class_id, attribute.logical_name).base_name
-        return _checked(base + _STEP * (attribute.attribute_id - 1), attribute.attribute_id)
+        return _checked(
+            base + SHORT_NAME_STEP * (attribute.attribute_id - 1), attribute.attribute_id
+        )
 
     def of_method(self, method: CosemMethod) -> int:
         """Return a method's short name; ServiceError where object or class has none."""
         named = self._object(method.class_id, method.logical_name)
-        first = _first_method(named)
+        first = first_method(named.class_id, named.version)
         if first is None:
             raise access_error(DataAccessResult.OBJECT_UNAVAILABLE)
-        return _checked(named.base_name + first + _STEP * (method.method_id - 1), method.method_id)
+        return _checked(
+            named.base_name + first + SHORT_NAME_STEP * (method.method_id - 1), method.method_id
+        )
 
     def resolve(self, name: int) -> CosemAttribute | CosemMethod | None:
         """Return what a short name stands for; None for one between or outside the objects."""
         at = bisect_right(self._bases, name) - 1
-        if at < 0 or (name - self._bases[at]) % _STEP:
+        if at < 0 or (name - self._bases[at]) % SHORT_NAME_STEP:
             return None
         named, offset = self._objects[at], name - self._bases[at]
-        first = _first_method(named)
-        if named.class_id == ASSOCIATION_SN and first is not None:
-            first += _STEP * (_FIRST_ASSOCIATION_METHOD - 1)
-        if first is None or offset < first:
-            number = offset // _STEP + 1
-            if number > 0x7F:
+        first = begins = first_method(named.class_id, named.version)
+        if begins is not None and named.class_id == ASSOCIATION_SN:
+            begins += SHORT_NAME_STEP * (_FIRST_ASSOCIATION_METHOD - 1)
+        if first is None or begins is None or offset < begins:
+            number = offset // SHORT_NAME_STEP + 1
+            if number > _LAST_NUMBER:
                 return None
             return CosemAttribute(named.class_id, named.logical_name, number)
-        number = (offset - (_first_method(named) or 0)) // _STEP + 1
-        return CosemMethod(named.class_id, named.logical_name, number) if number < 0x80 else None
+        number = (offset - first) // SHORT_NAME_STEP + 1
+        if number > _LAST_NUMBER:
+            return None
+        return CosemMethod(named.class_id, named.logical_name, number)
 
     def _object(self, class_id: int, logical_name: bytes) -> NamedObject:
         named = self._by_name.get((class_id, logical_name))
         if named is None:
             raise access_error(DataAccessResult.OBJECT_UNDEFINED)
         return named
-
-
-def _first_method(named: NamedObject) -> int | None:
-    of_version = _FIRST_METHOD_OF_VERSION.get((named.class_id, named.version))
-    return of_version if of_version is not None else _FIRST_METHOD.get(named.class_id)
 
 
 def _checked(name: int, number: int) -> int:

@@ -179,7 +179,6 @@ CLASSES = (
         AssociationShortName,
         {0: 2, 1: 3, 2: 4, 3: 6, 4: 6},
         methods=_SHORT_NAME_METHODS,
-        methods_at=0x20,
     ),
     *versions(
         15,
@@ -187,13 +186,11 @@ CLASSES = (
         AssociationLogicalName,
         {0: 8, 1: 9, 2: 11, 3: 11},
         methods=_ASSOCIATION_METHODS,
-        methods_at={0: 0x60, 1: 0x60},
     ),
     *versions(
         17,
         "sap_assignment",
         SapAssignment,
         methods={"connect_logical_device": AssignedSap},
-        methods_at=0x20,
     ),
 )

@@ -199,14 +199,12 @@ CLASSES = (
         PushSetup,
         {0: 7, 1: 10, 2: 13},
         methods={"push": None, "reset": None},
-        methods_at={0: 0x38},
     ),
     *versions(
         68,
         "arbitrator",
         Arbitrator,
         methods={"request_action": ArbitratorRequest, "reset": None},
-        methods_at=0x30,
     ),
     *versions(
         70,
@@ -214,7 +212,6 @@ CLASSES = (
         DisconnectControl,
         {0: 4, 1: 4},
         methods=_RELAY_METHODS,
-        methods_at=0x20,
     ),
     *versions(71, "limiter", Limiter),
 )

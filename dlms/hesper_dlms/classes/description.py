@@ -1,8 +1,6 @@
 """What an interface class is: attributes and methods with their numbers, names and kinds.
 
-Short names (Blue Book, clause 4.1.3): attribute n of an object lies 8·(n−1) above its base name.
-The methods follow from an offset of the class on, 8 apart; where this table has none, the standard
-(or our knowledge of it) gives no short names for the methods.
+Short names of attributes and methods are those of `hesper_dlms.method_offsets`.
 """
 
 from __future__ import annotations
@@ -17,8 +15,7 @@ from hesper_dlms.axdr import Data
 from hesper_dlms.classes.kinds import Kind, LogicalName, Nullable, OctetString, Raw
 from hesper_dlms.classes.structure import RecordType, kind_of
 from hesper_dlms.errors import DecodeError, LocalError
-
-SHORT_NAME_STEP = 8
+from hesper_dlms.method_offsets import SHORT_NAME_STEP, first_method
 
 T = TypeVar("T")
 
@@ -65,7 +62,6 @@ class InterfaceClass:
         record: NamedTuple of the attributes from number 1 on.
         attribute_count: How many of them this version has.
         method_table: Names of the methods from number 1 on; how their parameters are annotated.
-        methods_at: Offset of the first method from the base name; None where there is none.
     """
 
     class_id: int
@@ -74,7 +70,6 @@ class InterfaceClass:
     record: RecordType
     attribute_count: int
     method_table: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    methods_at: int | None = None
 
     @property
     def attributes(self) -> tuple[Attribute, ...]:
@@ -121,9 +116,10 @@ class InterfaceClass:
 
     def method_offset(self, method_id: int) -> int:
         """Return the short name of a method above the base name; LocalError when unknown."""
-        if self.methods_at is None or not 1 <= method_id <= len(self.method_table):
+        first = first_method(self.class_id, self.version)
+        if first is None or not 1 <= method_id <= len(self.method_table):
             raise LocalError(f"{self.name} has no short name of method {method_id}")
-        return self.methods_at + SHORT_NAME_STEP * (method_id - 1)
+        return first + SHORT_NAME_STEP * (method_id - 1)
 
 
 @cache
@@ -183,7 +179,6 @@ def versions(
     record: RecordType,
     attribute_counts: Mapping[int, int] | None = None,
     methods: Mapping[str, Any] | None = None,
-    methods_at: int | Mapping[int, int] | None = None,
 ) -> tuple[InterfaceClass, ...]:
     """Return the versions of a class that share one record.
 
@@ -193,7 +188,6 @@ def versions(
         record: NamedTuple of the attributes of the newest version.
         attribute_counts: Version → how many attributes it has; by default version 0 with all.
         methods: Names, and the annotation of the parameters or None.
-        methods_at: Offset of the first method; by version where they differ.
     """
     every = len(record._fields)
     return tuple(
@@ -204,7 +198,6 @@ def versions(
             record,
             count,
             methods or {},
-            methods_at.get(version) if isinstance(methods_at, Mapping) else methods_at,
         )
         for version, count in (attribute_counts or {0: every}).items()
     )

@@ -148,13 +148,12 @@ _SECURITY_METHODS = {
 }
 
 CLASSES = (
-    *versions(18, "image_transfer", ImageTransfer, methods=_IMAGE_METHODS, methods_at=0x40),
+    *versions(18, "image_transfer", ImageTransfer, methods=_IMAGE_METHODS),
     *versions(
         64,
         "security_setup",
         SecuritySetup,
         {0: 5, 1: 6},
         methods=_SECURITY_METHODS,
-        methods_at={0: 0x28, 1: 0x30},
     ),
 )

@@ -151,7 +151,6 @@ CLASSES = (
         MbusClient,
         {0: 12, 1: 14},
         methods=_MBUS_METHODS,
-        methods_at={0: 0x60, 1: 0x70},
     ),
     *versions(74, "mbus_master_port_setup", MbusMasterPortSetup),
     *versions(124, "communication_port_protection", PortProtection, methods={"reset": None}),

@@ -258,16 +258,15 @@ _SCHEDULE_METHODS = {
 _DAYS_METHODS = {"insert": SpecialDay, "delete": LongUnsigned}
 
 CLASSES = (
-    *versions(8, "clock", Clock, methods=_CLOCK_METHODS, methods_at=0x60),
-    *versions(9, "script_table", ScriptTable, methods={"execute": LongUnsigned}, methods_at=0x20),
-    *versions(10, "schedule", Schedule, methods=_SCHEDULE_METHODS, methods_at=0x20),
-    *versions(11, "special_days_table", SpecialDaysTable, methods=_DAYS_METHODS, methods_at=0x10),
+    *versions(8, "clock", Clock, methods=_CLOCK_METHODS),
+    *versions(9, "script_table", ScriptTable, methods={"execute": LongUnsigned}),
+    *versions(10, "schedule", Schedule, methods=_SCHEDULE_METHODS),
+    *versions(11, "special_days_table", SpecialDaysTable, methods=_DAYS_METHODS),
     *versions(
         20,
         "activity_calendar",
         ActivityCalendar,
         methods={"activate_passive_calendar": None},
-        methods_at=0x50,
     ),
     *versions(21, "register_monitor", RegisterMonitor),
     *versions(22, "single_action_schedule", SingleActionSchedule),

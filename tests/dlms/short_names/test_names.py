@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import AccessSelection, CosemAttribute, CosemMethod
+from hesper_dlms.classes import REGISTRY, InterfaceClass
 from hesper_dlms.errors import DecodeError, ServiceError
+from hesper_dlms.method_offsets import first_method
 from hesper_dlms.short_names import (
     CURRENT_ASSOCIATION_BASE,
     SHORT_NAME_REPLY_TO_HLS,
@@ -34,7 +36,6 @@ NAME = obis.parse("1.0.1.8.0.255")
         (18, 1, 0x40),
         (18, 4, 0x58),
         (20, 1, 0x50),
-        (40, 1, 0x38),
         (64, 1, 0x30),
         (70, 1, 0x20),
         (70, 2, 0x28),
@@ -47,9 +48,27 @@ def test_method_offsets(class_id: int, method: int, offset: int) -> None:
     assert names.resolve(0x1000 + offset) == target
 
 
-def test_security_setup_of_version_0_has_its_methods_earlier() -> None:
-    names = ShortNames([NamedObject(0x1000, 64, 0, NAME)])
-    assert names.of_method(CosemMethod(64, NAME, 1)) == 0x1028
+@pytest.mark.parametrize(
+    ("class_id", "version", "offset"),
+    [(15, 2, 0x60), (40, 0, 0x38), (64, 0, 0x28), (64, 1, 0x30), (72, 0, 0x60), (72, 1, 0x70)],
+)
+def test_methods_begin_where_the_version_has_them(class_id: int, version: int, offset: int) -> None:
+    names = ShortNames([NamedObject(0x1000, class_id, version, NAME)])
+    assert names.of_method(CosemMethod(class_id, NAME, 1)) == 0x1000 + offset
+
+
+def test_no_method_is_taken_for_what_a_later_version_made_an_attribute() -> None:
+    names = ShortNames([NamedObject(0x1000, 40, 2, NAME)])
+    assert names.resolve(0x1038) == CosemAttribute(40, NAME, 8)
+    with pytest.raises(ServiceError):
+        names.of_method(CosemMethod(40, NAME, 1))
+
+
+@pytest.mark.parametrize("each", REGISTRY.values(), ids=lambda each: f"{each.name}-{each.version}")
+def test_methods_follow_the_attributes_of_every_class(each: InterfaceClass) -> None:
+    first = first_method(each.class_id, each.version)
+    if first is not None and each.name != "association_sn":
+        assert first > each.attribute_offset(each.attribute_count)
 
 
 def test_attributes_are_8_apart() -> None:
