@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import select
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 from hesper_sim import in_memory
@@ -30,11 +30,16 @@ def base_port() -> int:
     raise AssertionError("no ports are free")
 
 
-def serve(tmp_path, *arguments: str) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def serve(tmp_path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "hesper_sim", "serve", "--state", str(tmp_path / "state")]
-    return subprocess.Popen(
+    with subprocess.Popen(
         [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.integration
@@ -44,7 +49,6 @@ def test_a_plain_serve_shows_how_to_reach_every_meter(tmp_path):
         assert process.stdout is not None
         lines = []
         while not lines or "Ctrl-C" not in lines[-1]:
-            assert select.select([process.stdout], [], [], 30)[0]
             lines.append(process.stdout.readline())
             assert lines[-1], process.stderr.read() if process.stderr else ""
         process.send_signal(signal.SIGINT)
