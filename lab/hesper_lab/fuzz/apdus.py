@@ -8,7 +8,7 @@ from typing import Final
 
 from hesper_dlms import apdu
 from hesper_dlms.errors import DlmsError
-from hesper_dlms.gbt import BlockAssembly
+from hesper_dlms.gbt import BlockAssembly, BlockExchange
 from hesper_dlms.security import SecurityContext, SecuritySettings
 from hesper_dlms.security.certificates import Certificate
 
@@ -64,6 +64,21 @@ def block_assembly(octets: bytes) -> None:
             assembly.add(block.number, block.last, block.octets)
 
 
+def block_exchange(octets: bytes) -> None:
+    """General block transfer both ways behind two octets: the largest APDU and the window."""
+    if len(octets) < 2:
+        return
+    exchange = BlockExchange(64 + octets[0], 1 + octets[1] % 8)
+    for piece in pieces(octets[2:]):
+        with suppress(DlmsError):
+            if piece[:1] == b"\x00":
+                exchange.send(piece)
+            else:
+                exchange.take(apdu.GeneralBlockTransfer.from_octets(piece))
+            sent = exchange.turn()
+            hold(all(len(each) <= 64 + octets[0] for each in sent), "a block is too long")
+
+
 def certificate(octets: bytes) -> None:
     """An X.509 certificate of a meter."""
     with suppress(DlmsError):
@@ -78,5 +93,6 @@ TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     "ciphered": ciphered,
     "ciphered-inside": ciphered_inside,
     "gbt": block_assembly,
+    "gbt-exchange": block_exchange,
     "certificate": certificate,
 }

@@ -15,11 +15,11 @@ from hesper_dlms.hdlc.address import client_octets, server_octets
 from hesper_dlms.hdlc.frames import Frame
 from hesper_dlms.mbus import MbusReader
 from hesper_dlms.mode_e import MeterSignOn, sign_on
-from hesper_dlms.oneshot import PushReceiver
+from hesper_dlms.oneshot import Keys, PushReceiver
 from hesper_dlms.wrapper import WrapperReader, wrap
 
 from hesper_lab.fuzz.inputs import hold, pieces
-from hesper_lab.fuzz.meter import SECURITY
+from hesper_lab.fuzz.meter import METER_TITLE, SECURITY
 
 _CHUNKS: Final = (1, 7, 1 << 20)
 
@@ -64,15 +64,20 @@ def mbus_frames(octets: bytes) -> None:
 
 
 def _receiver(link: str, octets: bytes) -> None:
-    for keys in (None, SECURITY, {SECURITY.encryption_key[:8]: SECURITY}):
-        runs = []
-        for chunk in _CHUNKS if link != "raw" else _CHUNKS[2:]:
-            found = _in_chunks(partial(PushReceiver, link, keys), octets, chunk)
-            for each in found:
-                with suppress(DlmsError):
-                    getattr(each, "to_json", dict)()
-            runs.append(found)
-        hold(all(run == runs[0] for run in runs), "chunks change what is received")
+    """A receiver without keys in any chunks, and with the keys of one meter and of several."""
+    chunks = _CHUNKS if link != "raw" else _CHUNKS[2:]
+    runs = [_received(link, None, octets, chunk) for chunk in chunks]
+    hold(all(run == runs[0] for run in runs), "chunks change what is received")
+    for keys in (SECURITY, {METER_TITLE: SECURITY}):
+        _received(link, keys, octets, _CHUNKS[2])
+
+
+def _received(link: str, keys: Keys | None, octets: bytes, chunk: int) -> list[Any]:
+    found = _in_chunks(partial(PushReceiver, link, keys), octets, chunk)
+    for each in found:
+        with suppress(DlmsError):
+            getattr(each, "to_json", dict)()
+    return found
 
 
 def hdlc_link(octets: bytes) -> None:

@@ -200,6 +200,10 @@ def seeds() -> dict[str, list[bytes]]:
         "ciphered": protected(),
         "ciphered-inside": answered,
         "gbt": [joined(*blocks), joined(blocks[1], blocks[0])],
+        "gbt-exchange": [
+            b"\x40\x02" + joined(bytes(200), *blocks),
+            b"\x01\x00" + joined(*blocks, bytes(200), blocks[0]),
+        ],
         "server": [
             start + joined(kind + each)
             for start in (b"\x00", b"\x0c", b"\x0d", b"\x0e", b"\x06")
