@@ -28,6 +28,7 @@ EXCEPT = {
     "hesper_cloud.migrations": "run by Alembic, which fills in its context",
     "hesper_lab.screenshots": "drives a browser: extra dev",
     "hesper_lab.bench": "measures beside its peers: extra dev",
+    "hesper_lab.fuzz.worker": "run by atheris: extra dev",
 }
 SCRIPTS = {
     "hesper-dlms": "explain",
