@@ -6,7 +6,6 @@ writes those moves its local time.
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import Final
 
 from hesper_dlms import axdr, obis
@@ -16,7 +15,7 @@ from hesper_dlms.errors import DecodeError, ServiceError
 
 from hesper_sim.cosem_object import CLOCK, CosemObject, Subject, Writer, computed, refused
 from hesper_sim.faults import Fault
-from hesper_sim.zones import ClockRule, clock_status, time_octets
+from hesper_sim.zones import ClockRule, clock_status, time_octets, zone_by
 
 ZONE, STATUS, BEGIN, END, DEVIATION, ENABLED = 3, 4, 5, 6, 7, 8
 _QUARTER_S: Final = 900
@@ -60,14 +59,8 @@ def _status(subject: Subject) -> axdr.Data:
 
 def _set_time(subject: Subject, octets: bytes) -> None:
     wanted = CosemDateTime.from_octets(axdr.decode(octets).as_octets())
-    if wanted.deviation is None:
-        rule = rule_of(subject)
-        assumed = CosemDateTime.from_octets(time_of(subject, meter_time(subject))).deviation
-        naive = wanted.resolve(UTC).captured_at.timestamp()
-        shift = rule.time_zone if assumed is None else assumed
-        moment = int(naive) + shift * _MINUTE_S
-    else:
-        moment = int(wanted.resolve(UTC).captured_at.timestamp())
+    told = wanted.resolve(zone_by(rule_of(subject)))
+    moment = int(told.captured_at.timestamp())
     subject.district.set_clock(subject.meter, moment - subject.district.now())
 
 

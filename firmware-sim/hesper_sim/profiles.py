@@ -9,7 +9,7 @@ log.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Final
 
@@ -33,7 +33,7 @@ from hesper_sim.district import PROFILE_COLUMNS
 from hesper_sim.event_codes import DISCONNECTOR, FRAUD, POWER_QUALITY, EventCode
 from hesper_sim.faults import Fault
 from hesper_sim.meter import EVENT_DEPTH
-from hesper_sim.zones import ClockRule, is_daylight_saving, time_octets
+from hesper_sim.zones import ClockRule, time_octets, zone_by
 
 SORTED_FIFO: Final = 1
 DAILY: Final = obis.LOAD_PROFILE_2
@@ -43,6 +43,7 @@ DISCONNECTOR_LOG: Final = obis.parse("0.0.99.98.2.255")
 POWER_QUALITY_LOG: Final = obis.parse("0.0.99.98.4.255")
 _FAR_FUTURE: Final = 1 << 40
 _DAY_S: Final = 86_400
+_DAY: Final = timedelta(days=1)
 _LOAD_TAGS: Final = (
     *(axdr.Tag.DOUBLE_LONG_UNSIGNED,) * 4,
     *(axdr.Tag.LONG_UNSIGNED,) * 3,
@@ -92,21 +93,16 @@ def event_log(
 
 def _days(subject: Subject, start: int, end: int) -> Iterator[int]:
     """Yield the local midnights from `start` to `end`, both epoch seconds."""
-    rule = rule_of(subject)
-    zone = timezone(timedelta(minutes=-rule.time_zone))
-    first = datetime.fromtimestamp(start, zone).replace(hour=0, minute=0, second=0)
-    midnight = int(first.timestamp())
-    while midnight <= end + _DAY_S:
-        summer = is_daylight_saving(midnight, rule)
-        at = midnight - (rule.deviation * 60 if summer else 0)
-        if start <= at <= end:
+    zone = zone_by(rule_of(subject))
+    midnight = datetime.fromtimestamp(start, zone).replace(hour=0, minute=0, second=0, fold=0)
+    while (at := int(midnight.timestamp())) <= end:
+        if start <= at:
             yield at
-        midnight += _DAY_S
+        midnight += _DAY
 
 
 def _is_month_begin(at: int, rule: ClockRule) -> bool:
-    shift = rule.deviation if is_daylight_saving(at, rule) else 0
-    return datetime.fromtimestamp(at - (rule.time_zone - shift) * 60, UTC).day == 1
+    return datetime.fromtimestamp(at, zone_by(rule)).day == 1
 
 
 def _billing_times(subject: Subject, start: int, end: int, monthly: bool) -> list[int]:

@@ -1,26 +1,26 @@
-"""The clock of a meter as its own attributes describe it (class 8; Blue Book, 4.5.1).
+"""The clock of a meter as its own attributes describe it (class 8; Blue Book part 2).
 
-A meter knows no zone database: it has a deviation to UTC, two dates on which daylight saving begins
-and ends, and how far the clock is moved then. The two dates leave the year open and may say "last
-Sunday"; that is what the European Union's rule looks like on the wire. Both are told in local time:
-the beginning in normal time, the end in daylight-saving time.
+A meter knows no zone database: it has the attributes of its clock, here in the form in which they
+are kept and served. `hesper_dlms.classes.clock_zone` says what they mean; what a zone of the
+European Union looks like in them is told here.
 """
 
 from __future__ import annotations
 
-from calendar import monthrange
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from hesper_dlms.cosem_time import DAYLIGHT_SAVING, CosemDateTime
+from hesper_dlms import obis
+from hesper_dlms.classes.clock_zone import zone_of
+from hesper_dlms.classes.scheduling import Clock
+from hesper_dlms.cosem_time import DAYLIGHT_SAVING, LAST_DAY, CosemDateTime
 from hesper_dlms.errors import DecodeError
 
 from hesper_sim.errors import FleetError
 
 NOT_SPECIFIED: Final = b"\xff" * 12
-_LAST_DAY, _SECOND_LAST_DAY = 0xFE, 0xFD
 
 
 class ClockRule(NamedTuple):
@@ -39,7 +39,7 @@ class ClockRule(NamedTuple):
 
 def _rule_date(month: int, hour: int) -> bytes:
     sunday = 7
-    return CosemDateTime(None, month, _LAST_DAY, sunday, hour, 0, 0, 0, None, 0).to_octets()
+    return CosemDateTime(None, month, LAST_DAY, sunday, hour, 0, 0, 0, None, 0).to_octets()
 
 
 @lru_cache
@@ -66,9 +66,7 @@ def rule_of(zone: str) -> ClockRule:
 @lru_cache(maxsize=8192)
 def time_octets(at: int, rule: ClockRule = ClockRule()) -> bytes:  # noqa: B008 - immutable
     """Return the 12 octets of a COSEM date-time for epoch seconds."""
-    shift = rule.deviation if is_daylight_saving(at, rule) else 0
-    minutes = rule.time_zone - shift
-    local = datetime.fromtimestamp(at, timezone(timedelta(minutes=-minutes)))
+    local = datetime.fromtimestamp(at, zone_by(rule))
     return CosemDateTime.from_datetime(local, clock_status(at, rule)).to_octets()
 
 
@@ -77,33 +75,24 @@ def clock_status(at: int, rule: ClockRule) -> int:
     return DAYLIGHT_SAVING if is_daylight_saving(at, rule) else 0
 
 
+@lru_cache(maxsize=8192)
 def is_daylight_saving(at: int, rule: ClockRule) -> bool:
     """Return whether the clock is moved at epoch seconds."""
-    if not rule.enabled:
-        return False
-    year = datetime.fromtimestamp(at - rule.time_zone * 60, UTC).year
-    try:
-        begin = _instant(rule.begin, year, rule.time_zone)
-        end = _instant(rule.end, year, rule.time_zone - rule.deviation)
-    except (DecodeError, ValueError):
-        return False
-    return begin <= at < end if begin <= end else not end <= at < begin
+    return bool(datetime.fromtimestamp(at, zone_by(rule)).dst())
 
 
 @lru_cache(maxsize=256)
-def _instant(octets: bytes, year: int, to_utc: int) -> int:
-    """Return when a date with an open year comes, epoch seconds; ValueError when it is none."""
-    wanted = CosemDateTime.from_octets(octets)
-    if wanted.month is None or wanted.day is None:
-        raise ValueError("the date leaves its month or day open")
-    last = monthrange(wanted.year or year, wanted.month)[1]
-    named = {_LAST_DAY: last, _SECOND_LAST_DAY: last - 1}.get(wanted.day, wanted.day)
-    day = date(wanted.year or year, wanted.month, named)
-    if wanted.weekday is not None:
-        step = -1 if wanted.day >= _SECOND_LAST_DAY else 1
-        while day.isoweekday() != wanted.weekday:
-            day += timedelta(days=step)
-    moment = datetime(
-        day.year, day.month, day.day, wanted.hour or 0, wanted.minute or 0, tzinfo=UTC
-    )
-    return int(moment.timestamp()) + to_utc * 60
+def zone_by(rule: ClockRule) -> tzinfo:
+    """Return the zone of a rule; without daylight saving where its dates make no sense."""
+    clock = Clock(obis.CLOCK, time_zone=rule.time_zone)
+    try:
+        return zone_of(
+            clock._replace(
+                daylight_savings_begin=CosemDateTime.from_octets(rule.begin),
+                daylight_savings_end=CosemDateTime.from_octets(rule.end),
+                daylight_savings_deviation=rule.deviation,
+                daylight_savings_enabled=rule.enabled,
+            )
+        )
+    except DecodeError:
+        return zone_of(clock)

@@ -112,6 +112,13 @@ def _in_year(pattern: CosemDateTime, year: int) -> datetime | None:
         raise DecodeError(f"{pattern} is no time: {error}") from None
 
 
+def _names_a_day(pattern: CosemDateTime) -> bool:
+    """Return whether a pattern leaves neither month nor day open, and such a day ever comes."""
+    if pattern.month is None or pattern.day is None:
+        return False
+    return next_date(pattern, date(2000, 1, 1)) is not None
+
+
 def zone_of(clock: Clock, wrong_sign: bool = False) -> tzinfo:
     """Return the zone that a clock object describes.
 
@@ -132,8 +139,8 @@ def zone_of(clock: Clock, wrong_sign: bool = False) -> tzinfo:
         return timezone(normal) if normal else UTC
     if not timedelta(days=-1) < normal + saving < timedelta(days=1):
         raise DecodeError(f"daylight saving of {saving} beside an offset of {normal}")
-    if next_date(begin, date(2000, 1, 1)) is None or next_date(end, date(2000, 1, 1)) is None:
-        return timezone(normal)  # all fields open, or dates that never are: never switched
+    if not all(map(_names_a_day, (begin, end))):
+        return timezone(normal)  # never switched
     zone = MeterZone(normal, saving, begin, end)
     _in_year(begin, 2000), _in_year(end, 2000)
     return zone

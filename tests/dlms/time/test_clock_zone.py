@@ -92,6 +92,7 @@ def test_daylight_saving_that_never_is() -> None:
     open_ = "ff" * 9 + "8000ff"
     for described in (
         clock(-60, open_, open_, 0),
+        clock(-60, open_, open_),
         clock(-60, "ffff03fe07020000ff800000", "ffff0afe07030000ff800080", enabled=False),
         clock(-60, "ffff0dfe07020000ff800000", "ffff0afe07030000ff800080"),
         Clock(CLOCK, time_zone=-60),
