@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from hesper_lab.bench.rows import per_second
+from hesper_lab.bench.rows import STRETCHES, per_second
 
 _MICROSECONDS: Final = 1e6
 
@@ -42,30 +43,45 @@ def decoding(task: Task, decode: Callable[[], list[Any]], last_row: list[int]) -
 
 def associating(task: Task, connect: Callable[[], Connected]) -> dict[str, float]:
     """Return microseconds of CPU time for each association, sockets opened outside of them."""
-    spent_s, count = 0.0, 0
-    while spent_s < task["seconds"]:
+
+    def once() -> float:
         client = connect()
         begun = time.process_time()
         client.associate()
-        spent_s += time.process_time() - begun
-        count += 1
+        spent_s = time.process_time() - begun
         client.close()
-    return {"value": spent_s * _MICROSECONDS / count, "done": count}
+        return spent_s
+
+    return _best(once, task["seconds"])
 
 
 def reading(task: Task, client: Connected) -> dict[str, float]:
     """Return microseconds of CPU time for each GET; ValueError when a value is wrong."""
     client.associate()
-    spent_s, count = 0.0, 0
-    while spent_s < task["seconds"]:
+
+    def once() -> float:
         begun = time.process_time()
         value = client.read()
-        spent_s += time.process_time() - begun
-        count += 1
+        spent_s = time.process_time() - begun
         if value != task["value"]:
             raise ValueError(f"the peer reads {value}")
+        return spent_s
+
+    measured = _best(once, task["seconds"])
     client.close()
-    return {"value": spent_s * _MICROSECONDS / count, "done": count}
+    return measured
+
+
+def _best(once: Callable[[], float], seconds: float) -> dict[str, float]:
+    """Return the best of as many stretches as our own figures are the best of."""
+    done, best_s = 0, math.inf
+    for _ in range(STRETCHES):
+        spent_s, count = 0.0, 0
+        while spent_s < seconds / STRETCHES:
+            spent_s += once()
+            count += 1
+        done, best_s = done + count, min(best_s, spent_s / count)
+    return {"value": best_s * _MICROSECONDS, "done": done}
 
 
 def report(measure: Callable[[Task], dict[str, float]]) -> None:
