@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
 
-from hesper_dlms import axdr, classes, obis
+from hesper_dlms import classes, obis
 from hesper_dlms.apdu import (
     CaptureObject,
     CosemAttribute,
     EntrySelector,
     RangeSelector,
-    read_capture_object,
 )
 from hesper_dlms.association import ASSOCIATION_CLASS, CURRENT_ASSOCIATION
 from hesper_dlms.axdr import Data
+from hesper_dlms.client.profiles import (
+    PROFILE_GENERIC,
+    Profile,
+    ProfileColumn,
+    ProfileShape,
+    read_rows,
+    read_shape,
+)
 from hesper_dlms.errors import DecodeError, LocalError, ServiceError
 from hesper_dlms.short_names import OBJECT_LIST
-from hesper_dlms.units import ScalerUnit
+from hesper_dlms.units import ScalerUnit, symbol
 
 from hesper_gateway.dlms_desk import Desk
-from hesper_gateway.dlms_objects import SCALED, Reading, name, readable
+from hesper_gateway.dlms_objects import SCALED, Reading, name, plain_value, scaled
 
-PROFILE_CLASS = 7
 BUFFER = 2
-_CAPTURE_OBJECTS, _CAPTURE_PERIOD = 3, 4
 _OBJECT_LIST = CosemAttribute(ASSOCIATION_CLASS, CURRENT_ASSOCIATION, 2)
 _VALUE = 2
 _BASE_NAME_MASK = 0xFFFF
@@ -60,23 +66,48 @@ class Listed(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Rows of a profile; columns are named `CLASS:OBIS:ATTRIBUTE`."""
+    """Rows of a profile, each with its instant."""
 
-    columns: list[str]
-    capture_period_s: int
-    rows: list[tuple[Data, ...]]
+    profile: Profile
+    columns: tuple[ProfileColumn, ...]
 
     def to_json(self) -> dict[str, object]:
-        """Return the rows in the typed form of values."""
+        """Return the rows in plain JSON: integers, with scaler and unit of each column apart."""
         return {
-            "columns": self.columns,
-            "capture_period_s": self.capture_period_s,
-            "rows": [[axdr.plain(value) for value in row] for row in self.rows],
+            "profile": obis.text(self.profile.shape.logical_name),
+            "capture_period_s": self.profile.shape.capture_period_s,
+            "columns": [name(column.captured.attribute) for column in self.columns],
+            "units": [_unit_to_json(column.scaler_unit) for column in self.columns],
+            "rows": list(zip(*map(self._cells, self.columns), strict=True)),
+            "clock_status": self.profile.clock_status,
+            "undated": self.profile.undated,
         }
 
     def to_text(self) -> list[list[str]]:
-        """Return the rows for people."""
-        return [[readable(value) for value in row] for row in self.rows]
+        """Return the rows for people, scaled."""
+        columns = [[_text(cell, column) for cell in self._cells(column)] for column in self.columns]
+        return [list(row) for row in zip(*columns, strict=True)]
+
+    def _cells(self, column: ProfileColumn) -> list[object]:
+        shape = self.profile.shape
+        if column.captured != shape.capture_objects[shape.clock_column()]:
+            return [plain_value(value) for value in column.values]
+        return [datetime.fromtimestamp(at, UTC).isoformat() for at in self.profile.captured_at]
+
+
+def _text(cell: object, column: ProfileColumn) -> str:
+    if cell is None:
+        return "null"
+    found = column.scaler_unit
+    if found is None or not isinstance(cell, int):
+        return str(cell)
+    return f"{scaled(cell, found.scaler)} {symbol(found.unit)}".rstrip()
+
+
+def _unit_to_json(found: ScalerUnit | None) -> dict[str, object] | None:
+    if found is None:
+        return None
+    return {"scaler": found.scaler, "unit": int(found.unit), "unit_symbol": symbol(found.unit)}
 
 
 def read(desk: Desk, attributes: Sequence[CosemAttribute], wanted: Wanted = None) -> list[Reading]:
@@ -100,7 +131,7 @@ def read(desk: Desk, attributes: Sequence[CosemAttribute], wanted: Wanted = None
 
 
 def _read_one(desk: Desk, attribute: CosemAttribute, wanted: Wanted) -> Data | ServiceError:
-    is_buffer = attribute.class_id == PROFILE_CLASS and attribute.attribute_id == BUFFER
+    is_buffer = attribute.class_id == PROFILE_GENERIC and attribute.attribute_id == BUFFER
     try:
         return desk.run(desk.client.get(attribute, wanted if is_buffer else None))
     except ServiceError as error:
@@ -119,55 +150,43 @@ def _unit(desk: Desk, attribute: CosemAttribute) -> ScalerUnit | None:
 
 
 def read_profile(
-    desk: Desk, logical_name: str, wanted: Wanted, chosen: Sequence[CosemAttribute] = ()
+    desk: Desk,
+    logical_name: str,
+    wanted: Wanted,
+    chosen: Sequence[CosemAttribute] = (),
+    zone: tzinfo = UTC,
 ) -> Rows:
-    """Read rows of a profile, of the chosen columns alone when some are given.
+    """Read rows of a profile, of the clock and the chosen columns alone when some are given.
+
+    Args:
+        desk: The open association.
+        logical_name: Of the profile.
+        wanted: Which rows.
+        chosen: Columns beside the clock.
+        zone: The meter's, for clocks that name no deviation.
 
     Raises:
         LocalError: The profile does not capture a chosen column.
+        DecodeError: It captures no clock, or its rows are not what it promises.
     """
-    profile = obis.parse(logical_name)
-
-    def attribute(number: int) -> CosemAttribute:
-        return CosemAttribute(PROFILE_CLASS, profile, number)
-
-    captured = desk.run(desk.client.get(attribute(_CAPTURE_OBJECTS))).as_items()
-    columns = [read_capture_object(each)[0] for each in captured]
-    period = desk.run(desk.client.get(attribute(_CAPTURE_PERIOD))).as_int()
-    places = _places(columns, chosen)
-    buffer = desk.run(desk.client.get(attribute(BUFFER), _of_columns(wanted, columns, places)))
-    rows = [row.as_items() for row in buffer.as_items()]
-    if places:
-        rows = [_pick(row, places, len(columns)) for row in rows]
-        columns = [columns[place] for place in places]
-    return Rows([name(each) for each in columns], period, rows)
+    shape = desk.run(read_shape(desk.client, obis.parse(logical_name)))
+    captured = _columns(shape, chosen)
+    if chosen and isinstance(wanted, RangeSelector):
+        wanted = wanted._replace(columns=captured)
+    found = desk.run(read_rows(desk.client, shape, zone, wanted))
+    return Rows(found, tuple(each for each in found.columns if each.captured in captured))
 
 
-def _places(columns: Sequence[CosemAttribute], chosen: Sequence[CosemAttribute]) -> list[int]:
+def _columns(shape: ProfileShape, chosen: Sequence[CosemAttribute]) -> tuple[CaptureObject, ...]:
+    columns = [each.attribute for each in shape.capture_objects]
     missing = [each for each in chosen if each not in columns]
     if missing:
-        there = ", ".join(name(each) for each in columns)
+        there = ", ".join(map(name, columns))
         raise LocalError(f"{name(missing[0])} is no column of this profile; there are: {there}")
-    return sorted(columns.index(each) for each in chosen)
-
-
-def _of_columns(wanted: Wanted, columns: Sequence[CosemAttribute], places: Sequence[int]) -> Wanted:
-    """Return a selection by time with the columns in it.
-
-    One by number asks for all of them, as many meters refuse to cut those.
-    """
-    if not places or not isinstance(wanted, RangeSelector):
-        return wanted
-    return wanted._replace(columns=tuple(CaptureObject(*columns[place], 0) for place in places))
-
-
-def _pick(row: tuple[Data, ...], places: Sequence[int], count: int) -> tuple[Data, ...]:
-    """Return the chosen cells; a meter sends those alone, or all."""
-    if len(row) == len(places):
-        return row
-    if len(row) != count:
-        raise DecodeError(f"a row has {len(row)} cells, neither all nor those asked for")
-    return tuple(row[place] for place in places)
+    if not chosen:
+        return shape.capture_objects
+    kept = {*chosen, columns[shape.clock_column()]}
+    return tuple(each for each in shape.capture_objects if each.attribute in kept)
 
 
 def read_objects(desk: Desk, short_names: bool = False) -> list[Listed]:

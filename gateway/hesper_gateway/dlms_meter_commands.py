@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 from hesper_dlms import classes
@@ -22,6 +23,7 @@ from hesper_gateway.dlms_objects import name
 from hesper_gateway.dlms_options import Connection, connected
 from hesper_gateway.dlms_output import print_json
 from hesper_gateway.dlms_ports import Trace
+from hesper_gateway.templates.model import zone_named
 
 _DAY = timedelta(days=1)
 
@@ -77,11 +79,14 @@ def profile(
     entries: Entries = None,
     columns: Annotated[
         str | None,
-        typer.Option(metavar="CLASS:OBIS:ATTRIBUTE,…", help="Only these columns."),
+        typer.Option(metavar="CLASS:OBIS:ATTRIBUTE,…", help="Only the clock and these columns."),
     ] = None,
+    zone: Annotated[
+        str, typer.Option(help="The meter's zone, for a clock that names no deviation.")
+    ] = "UTC",
     as_json: AsJson = False,
 ) -> None:
-    """Read rows of a profile generic: the last day, unless told otherwise.
+    """Read rows of a profile generic, dated and scaled: the last day, unless told otherwise.
 
     [dim]hesper-dlms profile --host 192.168.1.20 1.0.99.1.0.255 --from 2026-01-01 --to 2026-01-02[/]
     [dim]hesper-dlms profile --host 192.168.1.20 1.0.99.1.0.255 --entries 1-10
@@ -90,11 +95,13 @@ def profile(
     chosen = [classes.parse_attribute(each) for each in (columns or "").split(",") if each]
     wanted = _wanted(from_, to, entries) or _wanted(datetime.now(UTC) - _DAY, None, None)
     with desk(connection, trace_of(connection)) as opened:
-        rows = dlms_meter.read_profile(opened, logical_name, wanted, chosen)
+        rows = dlms_meter.read_profile(opened, logical_name, wanted, chosen, _zone(zone))
     if as_json:
         print_json(rows.to_json())
         return
-    table = Table(*rows.columns, title=f"{logical_name}, every {rows.capture_period_s} s")
+    headings = [name(each.captured.attribute) for each in rows.columns]
+    period_s = rows.profile.shape.capture_period_s
+    table = Table(*headings, title=f"{logical_name}, every {period_s} s")
     for row in rows.to_text():
         table.add_row(*row)
     Console().print(table)
@@ -133,6 +140,13 @@ def _wanted(from_: datetime | None, to: datetime | None, entries: str | None) ->
     end = _aware(to) if to else datetime.now(UTC)
     start = _aware(from_) if from_ else end - _DAY
     return RangeSelector(CosemDateTime.from_datetime(start), CosemDateTime.from_datetime(end))
+
+
+def _zone(named: str) -> ZoneInfo:
+    try:
+        return zone_named(named)
+    except ValueError as error:
+        raise LocalError(str(error)) from None
 
 
 def _aware(moment: datetime) -> datetime:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from hesper_dlms import obis
 from hesper_dlms.apdu import CosemAttribute
-from hesper_dlms.axdr import Data, Tag, plain
+from hesper_dlms.axdr import BitString, Data, Tag, plain
 from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import DlmsError, ServiceError
 from hesper_dlms.units import ScalerUnit, symbol
@@ -56,6 +56,13 @@ def scaled(value: int, scaler: int) -> str:
         return str(value * 10**scaler)
     digits = str(abs(value)).rjust(1 - scaler, "0")
     return f"{'-' if value < 0 else ''}{digits[:scaler]}.{digits[scaler:]}"
+
+
+def plain_value(value: object) -> object:
+    """Return a decoded value as JSON carries it: octets as `hex:…`, bits as `bits:…`."""
+    if isinstance(value, bytes):
+        return f"hex:{value.hex()}"
+    return f"bits:{value}" if isinstance(value, BitString) else value
 
 
 def readable(data: Data) -> str:

@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 from hesper_dlms import obis
 from hesper_dlms.apdu import DataNotification
-from hesper_dlms.axdr import BitString
 from hesper_dlms.errors import DecodeError, LocalError
 from hesper_dlms.oneshot import PushedMessage
 from hesper_dlms.push import PushedReading, PushedValue, read_push
 from hesper_dlms.units import ScalerUnit, symbol
 
 from hesper_gateway import templates
-from hesper_gateway.dlms_objects import scaled
+from hesper_gateway.dlms_objects import plain_value, scaled
 from hesper_gateway.errors import ConfigError
 from hesper_gateway.pushed_rows import scaler_unit_in
 from hesper_gateway.sessions.quantities import PLAIN_COUNT
@@ -58,7 +57,7 @@ class Readings(NamedTuple):
         shown: dict[str, object] = {
             "object": None if name is None else obis.text(name),
             "attribute": value.attribute_id,
-            "value": _plain(value.value),
+            "value": plain_value(value.value),
         }
         found = self._scaler_unit(value)
         if found is not None and isinstance(value.value, int):
@@ -102,9 +101,3 @@ def _when(reading: PushedReading) -> dict[str, object]:
     if captured_at is None:
         return {"captured_at": None}
     return {"captured_at": captured_at.isoformat(), "clock_status": reading.clock_status}
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, bytes):
-        return f"hex:{value.hex()}"
-    return f"bits:{value}" if isinstance(value, BitString) else value

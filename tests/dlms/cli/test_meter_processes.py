@@ -139,6 +139,9 @@ def test_rows_by_number_and_by_time(fleet: Any, command: Command) -> None:
     cut = json.loads(command(*profile, "--entries", "3-4", *columns).stdout)
     assert cut["columns"] == ["8:0.0.1.0.0.255:2", "3:1.0.1.8.0.255:2"]
     assert cut["rows"] == [row[:2] for row in few["rows"]]
+    assert cut["units"] == [None, {"scaler": 0, "unit": 30, "unit_symbol": "Wh"}]
+    first, second = (datetime.fromisoformat(row[0]) for row in cut["rows"])
+    assert (second - first).total_seconds() == cut["capture_period_s"]
     today = command(*profile, *columns)
     assert 90 <= len(json.loads(today.stdout)["rows"]) <= 100, today.stderr
     wrong = command(*profile, "--columns", "3:1.0.99.99.99.255:2")
