@@ -98,6 +98,9 @@ class ShortNameServices:
                 return apdu.ReadResponse((self._next_block(access.number),))
             if isinstance(access, apdu.ReadDataBlockAccess):
                 return self._read_block(access)
+        return self._read_all(accesses)
+
+    def _read_all(self, accesses: tuple[VariableAccess, ...]) -> Response:
         response = apdu.ReadResponse(tuple(self._read(each) for each in accesses))
         octets = response.results_octets()
         if len(octets) + 1 <= self._limit:
@@ -121,7 +124,7 @@ class ShortNameServices:
             return apdu.ReadResponse((int(whole),))
         if whole is None:
             return apdu.ReadResponse((apdu.BlockNumber(block.number),))
-        return self._answer_read(apdu.ReadRequest.from_accesses(whole).accesses)
+        return self._read_all(apdu.ReadRequest.from_accesses(whole).accesses)
 
     def _answer_write(self, written: apdu.Written) -> Response:
         access = written.accesses[0] if len(written.accesses) == 1 else None

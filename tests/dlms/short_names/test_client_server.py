@@ -244,3 +244,15 @@ def _open(session: Session, settings: AssociationSettings) -> None:
     answer = apdu.parse(session.answer(aarq.to_octets()) or b"")
     assert isinstance(answer, apdu.Aare)
     answer.check()
+
+
+def test_requests_in_blocks_that_are_requests_in_blocks(bench: Any, meter: Any) -> None:
+    session = Session(LogicalServer(meter), 16)
+    initiate = apdu.InitiateRequest(apdu.SHORT_NAME_SERVICES).to_octets()
+    session.answer(apdu.Aarq(2, initiate).to_octets())
+    nested = apdu.ReadRequest((VariableName(0x0100),)).to_octets()[1:]
+    for _ in range(3000):
+        block = apdu.ReadDataBlockAccess(last=True, number=1, octets=nested)
+        nested = apdu.ReadRequest((block,)).to_octets()[1:]
+    answer = apdu.parse(session.answer(b"\x05" + nested) or b"")
+    assert answer == apdu.ReadResponse((apdu.DataAccessResult.OTHER_REASON,))
