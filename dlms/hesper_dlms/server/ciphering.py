@@ -15,6 +15,7 @@ from hesper_dlms.apdu.general_ciphering import GLOBAL_UNICAST_KEY
 from hesper_dlms.association import CIPHERING_OVERHEAD, LAYERS_OVERHEAD
 from hesper_dlms.errors import SecurityError
 from hesper_dlms.security import ReceivedCounters, SecurityContext, SecuritySettings
+from hesper_dlms.security.gcm import LAST_COUNTER
 from hesper_dlms.security.protection import Protection
 from hesper_dlms.security.settings import BROADCAST_KEY
 from hesper_dlms.server.model import LogicalServer
@@ -24,7 +25,10 @@ PROTECTED = (Ciphered, GeneralCiphering, GeneralSigning)
 
 
 class ReplayedCounter(SecurityError):
-    """A request's invocation counter is not higher than the last; `expected` would be."""
+    """A request's invocation counter is not higher than the last; `expected` would be.
+
+    Where the last of all was taken there is none: `expected` stays at it, until the key changes.
+    """
 
     def __init__(self, expected: int) -> None:
         super().__init__("the invocation counter was used before")
@@ -84,7 +88,7 @@ class ServerCiphering:
         if _counted(request):
             last = context.last_received()
             if request.invocation_counter <= last:
-                raise ReplayedCounter(last + 1)
+                raise ReplayedCounter(min(last + 1, LAST_COUNTER))
         if isinstance(request, Ciphered):
             opened = context.open_ciphered(request)
         else:
