@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hesper_dlms import apdu
-from hesper_dlms.association import Authentication
+from hesper_dlms.association import SYSTEM_TITLE_OCTETS, Authentication
 from hesper_dlms.client.challenge import exchange_proofs, our_challenge
 from hesper_dlms.client.channel import Channel
 from hesper_dlms.errors import DecodeError, SecurityError
@@ -93,11 +93,21 @@ def _meter_title(channel: Channel, answer: apdu.Aare) -> bytes | None:
     title = answer.system_title or expected
     if expected is not None and title != expected:
         raise SecurityError("the meter's system title is not the expected one")
+    if title and (channel.security is not None or channel.settings.authentication.proves_titles):
+        _check_title(title, channel.settings.system_title)
     if channel.security is not None:
         if title is None:
             raise SecurityError("the meter did not give its system title")
         channel.security.peer_system_title = title
     return title
+
+
+def _check_title(title: bytes, ours: bytes | None) -> None:
+    if len(title) != SYSTEM_TITLE_OCTETS:
+        raise SecurityError(f"the meter's system title has {len(title)} and not 8 octets")
+    if title == ours:
+        # What we prove or cipher in one association would be believed of the meter in another.
+        raise SecurityError("the meter gave our own system title as its own (reflection)")
 
 
 def _peer_keys(channel: Channel, answer: apdu.Aare, title: bytes | None) -> PeerKeys:

@@ -67,13 +67,18 @@ def authenticate(server: LogicalServer, client_address: int, request: apdu.Aarq)
     value = request.authentication_value or b""
     if role.authentication is Authentication.LOW and not same_secret(role.password, value):
         raise Rejected(aare.AUTHENTICATION_FAILURE)
-    if role.needs_titles and len(request.system_title or b"") != SYSTEM_TITLE_OCTETS:
+    if role.needs_titles and not _is_title_of_another(server, request.system_title):
         raise Rejected(aare.NO_REASON_GIVEN)
     settings = _settings(server, role, request)
     ciphering = None
     if role.ciphered and settings is not None:
         ciphering = ServerCiphering(server, settings, request.system_title or b"")
     return Client(role, ciphering, _handshake(server, role, request, settings))
+
+
+def _is_title_of_another(server: LogicalServer, title: bytes | None) -> bool:
+    """Whether nonces of this title can never be those of the meter."""
+    return len(title or b"") == SYSTEM_TITLE_OCTETS and title != server.objects.system_title
 
 
 def _settings(
