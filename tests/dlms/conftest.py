@@ -29,7 +29,7 @@ from hesper_dlms.server import (
     ServerConnection,
     WrapperServerLink,
 )
-from hesper_gateway.dlms_cli import main
+from hesper_gateway.desk.cli import main
 
 ENCRYPTION_KEY = bytes(range(16))
 AUTHENTICATION_KEY = bytes(range(0xD0, 0xE0))

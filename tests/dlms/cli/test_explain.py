@@ -13,8 +13,8 @@ from hesper_dlms.apdu import CosemAttribute, CosemMethod
 from hesper_dlms.hdlc.frames import Frame
 from hesper_dlms.security import SecurityContext, SecuritySettings
 from hesper_dlms.wrapper import wrap
-from hesper_gateway import dlms_second_opinion
-from hesper_gateway.dlms_explain import Explainer, to_json
+from hesper_gateway.desk import second_opinion
+from hesper_gateway.desk.explain import Explainer, to_json
 
 Run = Callable[..., Any]
 
@@ -143,18 +143,18 @@ def test_a_second_opinion_beside_ours(run: Run) -> None:
 
 def test_a_second_opinion_is_never_fatal(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gurux_dlms")
-    said = dlms_second_opinion.second_opinion([b"\xff\xff", GET])
+    said = second_opinion.second_opinion([b"\xff\xff", GET])
     assert len(said) == 2
     assert "GetRequestNormal" in said[1]
     with monkeypatch.context() as changed:
-        changed.setattr(dlms_second_opinion, "LIMIT_S", 0.01)
-        assert "no answer" in dlms_second_opinion.second_opinion([GET])[0]
+        changed.setattr(second_opinion, "LIMIT_S", 0.01)
+        assert "no answer" in second_opinion.second_opinion([GET])[0]
     with monkeypatch.context() as changed:
         changed.setattr(sys, "executable", "/nonexistent")
-        assert dlms_second_opinion.second_opinion([GET]) == ["it broke down"]
+        assert second_opinion.second_opinion([GET]) == ["it broke down"]
     with monkeypatch.context() as changed:
-        changed.setattr(dlms_second_opinion, "_PACKAGE", "no_such_package")
-        assert "not installed" in dlms_second_opinion.second_opinion([GET])[0]
+        changed.setattr(second_opinion, "_PACKAGE", "no_such_package")
+        assert "not installed" in second_opinion.second_opinion([GET])[0]
 
 
 def test_stdin_and_exit_codes(run: Run) -> None:

@@ -9,8 +9,8 @@ from hesper_dlms import axdr
 from hesper_dlms.axdr import Data, Tag
 from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import LocalError
-from hesper_gateway.dlms_orders import parse_invocation, parse_write
-from hesper_gateway.dlms_values import TYPES, parse_value
+from hesper_gateway.desk.orders import parse_invocation, parse_write
+from hesper_gateway.desk.values import TYPES, parse_value
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -13,7 +13,7 @@ from hesper_dlms.client import Client
 from hesper_dlms.errors import DecodeError, LinkError
 from hesper_dlms.server import LogicalServer, WrapperDatagrams
 from hesper_dlms.wrapper import WrapperFrame, datagrams, unwrap, wrap
-from hesper_gateway.dlms_ports import UdpPort, drive
+from hesper_gateway.desk.ports import UdpPort, drive
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -10,7 +10,7 @@ import pytest
 from hesper_dlms.client import Client
 from hesper_dlms.errors import LinkError
 from hesper_dlms.mode_e import LineSettings, sign_on
-from hesper_gateway.dlms_ports import SerialPort, drive
+from hesper_gateway.desk.ports import SerialPort, drive
 
 
 @pytest.mark.parametrize("how", [{}, {"echo": True}, {"before": b"\x00\xff#\r\n"}], ids=str)

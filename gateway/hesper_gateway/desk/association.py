@@ -1,0 +1,144 @@
+"""One meter on the desk: opens port, link and association for a command and closes them again."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from hesper_dlms import obis
+from hesper_dlms.apdu import CosemAttribute
+from hesper_dlms.association import Authentication
+from hesper_dlms.client import AssociationSettings, Client
+from hesper_dlms.errors import (
+    AssociationRejected,
+    LinkError,
+    LocalError,
+    RemoteError,
+    ServiceError,
+)
+from hesper_dlms.exchange import ClientLink, Exchange
+from hesper_dlms.mode_e import sign_on
+
+from hesper_gateway.desk.credentials import is_ciphered, security_of
+from hesper_gateway.desk.keys import hex_octets
+from hesper_gateway.desk.options import Connection
+from hesper_gateway.desk.ports import Port, Result, SerialPort, TcpPort, Trace, UdpPort, drive
+
+_PUBLIC = 16
+_COUNTER_CLASS, _VALUE = 1, 2
+_DEVICE_NAME = CosemAttribute(1, obis.LOGICAL_DEVICE_NAME, 2)
+
+
+class Desk:
+    """An association with one meter over a blocking port."""
+
+    def __init__(self, client: Client, port: Port, trace: Trace | None) -> None:
+        self.client = client
+        self._port = port
+        self._trace = trace
+
+    def run(self, exchange: Exchange[Result]) -> Result:
+        """Run one exchange to its end."""
+        return drive(exchange, self._port, trace=self._trace)
+
+
+@contextmanager
+def desk(connection: Connection, trace: Trace | None = None) -> Iterator[Desk]:
+    """Associate with the meter, release it at the end.
+
+    With keys and no counter given, the meter's own is read first, by the public client and over a
+    connection of its own: many meters close it behind one association.
+
+    Raises:
+        DlmsError: Anything that goes wrong on the way.
+    """
+    settings = _settings(connection, trace)
+    with _associated(connection, settings, trace) as opened:
+        yield opened
+
+
+def check_device_name(opened: Desk, expected: str | None) -> None:
+    """Raise unless the meter calls itself as expected, before anything is changed on it.
+
+    Raises:
+        RemoteError: It is another one: a reused address must never cut the wrong home.
+    """
+    if expected is None:
+        return
+    name = opened.run(opened.client.get(_DEVICE_NAME)).as_text()
+    if name.rstrip("\0 ") != expected:
+        raise RemoteError(f"the meter calls itself {name!r}, not {expected!r}")
+
+
+def _settings(connection: Connection, trace: Trace | None) -> AssociationSettings:
+    security = security_of(connection)
+    mechanism = connection.mechanism
+    ciphered = security is not None and is_ciphered(connection)
+    counter = connection.invocation_counter
+    if counter is None and (ciphered or mechanism is Authentication.HIGH_GMAC):
+        counter = _read_counter(connection, trace)
+    password = connection.secret("password")
+    return AssociationSettings(
+        client_address=connection.client,
+        server_address=connection.server,
+        authentication=mechanism,
+        password=None if password is None else password.encode(),
+        system_title=hex_octets(connection.system_title, "the system title"),
+        security=security,
+        ciphered=ciphered,
+        invocation_counter=None if counter is None else itertools.count(counter).__next__,
+        max_pdu=connection.max_pdu,
+        referencing=connection.names,
+    )
+
+
+def _read_counter(connection: Connection, trace: Trace | None) -> int:
+    """Return the counter behind the last one that the meter took."""
+    public = AssociationSettings(_PUBLIC, connection.server, referencing=connection.names)
+    name = obis.parse(connection.counter_object)
+    try:
+        with _associated(connection, public, trace) as opened:
+            counter = CosemAttribute(_COUNTER_CLASS, name, _VALUE)
+            return opened.run(opened.client.get(counter)).as_int() + 1
+    except (ServiceError, AssociationRejected) as error:
+        raise LocalError(
+            f"the meter does not show its invocation counter ({error}): give --invocation-counter"
+        ) from error
+
+
+@contextmanager
+def _associated(
+    connection: Connection, settings: AssociationSettings, trace: Trace | None
+) -> Iterator[Desk]:
+    port = _open(connection)
+    try:
+        if connection.mode_e and isinstance(port, SerialPort):
+            port.sign_on(sign_on(fastest=connection.baudrate), trace)
+        opened = Desk(Client(_link(connection, settings), settings), port, trace)
+        try:
+            opened.run(opened.client.connect())
+            yield opened
+        finally:
+            with suppress(LinkError):  # the meter may hang up first
+                opened.run(opened.client.release())
+    finally:
+        port.close()
+
+
+def _link(connection: Connection, settings: AssociationSettings) -> ClientLink:
+    if connection.over_hdlc:
+        return settings.over_hdlc(connection.physical, connection.address_octets)
+    return settings.over_udp(retries=1) if connection.udp else settings.over_wrapper()
+
+
+def _open(connection: Connection) -> Port:
+    if connection.serial is not None:
+        return SerialPort(
+            connection.serial, connection.baudrate, connection.framing, connection.timeout
+        )
+    if connection.host is not None and connection.udp:
+        return UdpPort(connection.host, connection.port, connection.timeout)
+    if connection.host is not None:
+        return TcpPort(connection.host, connection.port, connection.timeout)
+    raise LocalError("say where the meter is: --host ADDRESS or --serial PORT")

@@ -1,0 +1,93 @@
+"""Keys from options, environment and files; never echoed, neither in messages nor in repr."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from hesper_dlms.errors import LocalError
+from hesper_dlms.security import SecuritySettings
+
+_SUITE_BY_OCTETS = {16: 0, 32: 2}
+
+EncryptionKey = Annotated[
+    str | None,
+    typer.Option(envvar="HESPER_DLMS_ENCRYPTION_KEY", help="Global encryption key, hex."),
+]
+AuthenticationKey = Annotated[
+    str | None,
+    typer.Option(envvar="HESPER_DLMS_AUTHENTICATION_KEY", help="Authentication key, hex."),
+]
+KeyUnknown = Annotated[
+    bool,
+    typer.Option(
+        "--authentication-key-unknown",
+        help="Nobody gave you that key: decode without verifying, and say so.",
+    ),
+]
+KeysFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--keys-file",
+        exists=True,
+        dir_okay=False,
+        help="JSON with encryption_key and authentication_key, instead of the two options.",
+    ),
+]
+
+
+def hex_octets(text: str, what: str) -> bytes:
+    """Return the octets of hex text, spaces allowed; LocalError names `what` and not its value."""
+    try:
+        return bytes.fromhex("".join(text.split()))
+    except ValueError:
+        raise LocalError(f"{what} is not in hexadecimal digits") from None
+
+
+def from_file(file: Path | None, name: str) -> str | None:
+    """Return an entry of a keys file; None when there is no file or no such entry.
+
+    Raises:
+        LocalError: The file is none; the message does not tell what stands in it.
+    """
+    if file is None:
+        return None
+    try:
+        value: Any = json.loads(file.read_text(encoding="utf-8")).get(name)
+    except (OSError, UnicodeDecodeError, ValueError, AttributeError):
+        raise LocalError(f"{file} is no JSON object of keys") from None
+    return None if value is None else str(value)
+
+
+def receiving_keys(
+    encryption_key: str | None,
+    authentication_key: str | None,
+    unknown: bool,
+    file: Path | None = None,
+) -> SecuritySettings | None:
+    """Return keys for what others sent; None without any.
+
+    Raises:
+        LocalError: They are no keys, or one is missing.
+    """
+    encryption_key = encryption_key or from_file(file, "encryption_key")
+    authentication_key = authentication_key or from_file(file, "authentication_key")
+    if encryption_key is None:
+        if authentication_key is not None or unknown:
+            raise LocalError("an authentication key is of no use without --encryption-key")
+        return None
+    encryption = hex_octets(encryption_key, "the encryption key")
+    suite = _SUITE_BY_OCTETS.get(len(encryption))
+    if suite is None:
+        raise LocalError("an encryption key has 32 hex digits, or 64 in suite 2")
+    return SecuritySettings(
+        suite,
+        encryption,
+        None
+        if authentication_key is None
+        else hex_octets(authentication_key, "the authentication key"),
+        authentication_key_unknown=unknown,
+        any_suite=True,
+    )

@@ -1,0 +1,175 @@
+"""`hesper-dlms read`, `profile` and `objects`: what a meter on the desk has to say."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+from hesper_dlms import classes
+from hesper_dlms.apdu import EntrySelector, RangeSelector
+from hesper_dlms.association import Referencing
+from hesper_dlms.cosem_time import CosemDateTime
+from hesper_dlms.errors import LocalError
+from rich.console import Console
+from rich.table import Table
+
+from hesper_gateway.desk import meter as desk_meter
+from hesper_gateway.desk.association import desk
+from hesper_gateway.desk.capture_commands import AsJson
+from hesper_gateway.desk.objects import name
+from hesper_gateway.desk.options import Connection, connected
+from hesper_gateway.desk.output import print_json
+from hesper_gateway.desk.ports import Trace
+from hesper_gateway.templates.model import zone_named
+
+_DAY = timedelta(days=1)
+
+From = Annotated[datetime | None, typer.Option("--from", help="UTC; rows from then on.")]
+To = Annotated[datetime | None, typer.Option("--to", help="UTC; rows until then.")]
+Entries = Annotated[
+    str | None,
+    typer.Option(metavar="FIRST[-LAST]", help="Rows by number from 1, instead of by time."),
+]
+
+
+@connected
+def read(
+    connection: Connection,
+    objects: Annotated[
+        list[str],
+        typer.Argument(metavar="CLASS:OBIS:ATTRIBUTE...", help="By number or by name."),
+    ],
+    from_: From = None,
+    to: To = None,
+    entries: Entries = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read attributes of one meter; registers come with scaler and unit.
+
+    --from, --to and --entries choose rows of the profile buffers among them.
+
+    [dim]hesper-dlms read --host 192.168.1.20 1:0.0.42.0.0.255:2 clock:0.0.1.0.0.255:time[/]
+    [dim]hesper-dlms read --serial /dev/ttyUSB0 --physical 17 --client 2 --authentication lls
+    --password 12345678 register:1.0.1.8.0.255:value[/]
+    [dim]hesper-dlms read --host 192.168.1.20 --client 1 --authentication gmac --keys-file k.json
+    8:0.0.1.0.0.255:2[/]
+    """
+    attributes = [classes.parse_attribute(each) for each in objects]
+    wanted = _wanted(from_, to, entries)
+    with desk(connection, trace_of(connection)) as opened:
+        readings = desk_meter.read(opened, attributes, wanted)
+    if as_json:
+        print_json([reading.to_json() for reading in readings])
+        return
+    table = Table("object", "value")
+    for reading in readings:
+        table.add_row(name(reading.attribute), reading.to_text())
+    Console().print(table)
+
+
+@connected
+def profile(
+    connection: Connection,
+    logical_name: Annotated[str, typer.Argument(metavar="OBIS", help="E.g. 1.0.99.1.0.255.")],
+    from_: From = None,
+    to: To = None,
+    entries: Entries = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="CLASS:OBIS:ATTRIBUTE,…", help="Only the clock and these columns."),
+    ] = None,
+    zone: Annotated[
+        str, typer.Option(help="The meter's zone, for a clock that names no deviation.")
+    ] = "UTC",
+    as_json: AsJson = False,
+) -> None:
+    """Read rows of a profile generic, dated and scaled: the last day, unless told otherwise.
+
+    [dim]hesper-dlms profile --host 192.168.1.20 1.0.99.1.0.255 --from 2026-01-01 --to 2026-01-02[/]
+    [dim]hesper-dlms profile --host 192.168.1.20 1.0.99.1.0.255 --entries 1-10
+    --columns clock:0.0.1.0.0.255:time,register:1.0.1.8.0.255:value[/]
+    """
+    chosen = [classes.parse_attribute(each) for each in (columns or "").split(",") if each]
+    wanted = _wanted(from_, to, entries) or _wanted(datetime.now(UTC) - _DAY, None, None)
+    with desk(connection, trace_of(connection)) as opened:
+        rows = desk_meter.read_profile(opened, logical_name, wanted, chosen, _zone(zone))
+    if as_json:
+        print_json(rows.to_json())
+        return
+    headings = [name(each.captured.attribute) for each in rows.columns]
+    period_s = rows.profile.shape.capture_period_s
+    table = Table(*headings, title=f"{logical_name}, every {period_s} s")
+    for row in rows.to_text():
+        table.add_row(*row)
+    Console().print(table)
+
+
+@connected
+def objects(connection: Connection, as_json: AsJson = False) -> None:
+    """List the objects that the meter shows to this client (its association view).
+
+    [dim]hesper-dlms objects --host 192.168.1.20 --client 2 --authentication lls --password …[/]
+    """
+    short = connection.names is Referencing.SHORT_NAME
+    with desk(connection, trace_of(connection)) as opened:
+        listed = desk_meter.read_objects(opened, short)
+    if as_json:
+        print_json([each.to_json() for each in listed])
+        return
+    table = Table("class", "name", "version", "logical name", *(["base name"] if short else []))
+    for each in listed:
+        row = [str(each.class_id), each.class_name, str(each.version), each.logical_name]
+        table.add_row(*row, *([f"{each.base_name:04X}"] if each.base_name is not None else []))
+    Console().print(table)
+
+
+def _wanted(from_: datetime | None, to: datetime | None, entries: str | None) -> desk_meter.Wanted:
+    """Return which rows the options choose; None when they choose none."""
+    if entries is not None:
+        if from_ is not None or to is not None:
+            raise LocalError("choose rows by time or by number, not both")
+        first, dash, last = entries.partition("-")
+        if not first.isdecimal() or not (last or "0").isdecimal():
+            raise LocalError(f"{entries!r} is not FIRST or FIRST-LAST, such as 1-10")
+        return EntrySelector(int(first), int(last or 0) if dash else int(first))
+    if from_ is None and to is None:
+        return None
+    end = _aware(to) if to else datetime.now(UTC)
+    start = _aware(from_) if from_ else end - _DAY
+    return RangeSelector(CosemDateTime.from_datetime(start), CosemDateTime.from_datetime(end))
+
+
+def _zone(named: str) -> ZoneInfo:
+    try:
+        return zone_named(named)
+    except ValueError as error:
+        raise LocalError(str(error)) from None
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def trace_of(connection: Connection) -> Trace | None:
+    """Return what shows octets on stderr, where that is wanted; a password in them is starred."""
+    if not connection.trace:
+        return None
+    console = Console(stderr=True, highlight=False)
+    password = (connection.secret("password") or "").encode().hex(" ")
+
+    def show(direction: str, octets: bytes) -> None:
+        text = octets.hex(" ")
+        if password:
+            text = text.replace(password, re.sub(r"[0-9a-f]", "*", password))
+        console.print(f"{direction} {text}", markup=False, soft_wrap=True)
+
+    return show
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (read, profile, objects):
+        app.command()(command)

@@ -1,0 +1,117 @@
+"""What `write` and `invoke` are told: targets, values, and which of them need a second thought."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from hesper_dlms import classes
+from hesper_dlms.apdu import CosemAttribute, CosemMethod
+from hesper_dlms.axdr import Data
+from hesper_dlms.errors import LocalError
+
+from hesper_gateway.desk.values import HOW, TYPES, bare_value, parse_value
+
+_EQUALS = "="
+_EXAMPLE = "8:0.0.1.0.0.255:2=now"
+_TYPED = re.compile(rf"\s*({'|'.join(map(re.escape, (*TYPES, 'null', 'axdr')))})\s*[:(]")
+
+_WRITES = {
+    12: "the secret of the association",
+    15: "the secret or the objects of the association",
+    64: "the security policy and keys",
+    70: "when the supply is cut",
+    71: "when the supply is limited",
+}
+_METHODS: dict[tuple[int, int | None], str] = {
+    (1, None): "an unknown method",
+    (3, 1): "the register is set to zero",
+    (4, 1): "the register is set to zero",
+    (5, None): "the demand register is reset or its period ended",
+    (7, 1): "all rows of the profile are deleted",
+    (9, 1): "a script runs",
+    (12, None): "the association changes",
+    (15, 2): "the secret of the association changes",
+    (15, None): "the association changes",
+    (18, None): "the firmware changes",
+    (64, None): "keys or the security policy change",
+    (70, 1): "the supply is cut",
+    (70, 2): "the supply is switched on",
+    (72, None): "a meter behind this one changes",
+}
+_HARMLESS = {(15, 1)}
+
+
+class Write(NamedTuple):
+    """One attribute and what to write to it."""
+
+    attribute: CosemAttribute
+    data: Data
+
+    @property
+    def danger(self) -> str | None:
+        """What it may do that should not happen by mistake."""
+        return _WRITES.get(self.attribute.class_id)
+
+
+class Invocation(NamedTuple):
+    """One method and its parameters."""
+
+    method: CosemMethod
+    data: Data
+
+    @property
+    def danger(self) -> str | None:
+        """What it does that should not happen by mistake."""
+        key = self.method.class_id, self.method.method_id
+        if key in _HARMLESS:
+            return None
+        return _METHODS.get(key) or _METHODS.get((key[0], None))
+
+
+def parse_write(text: str, type_name: str | None) -> Write:
+    """Return what `CLASS:OBIS:ATTRIBUTE=VALUE` says to write.
+
+    Raises:
+        LocalError: It says nothing, or the value does not fit; the message teaches how.
+    """
+    target, equals, value = text.partition(_EQUALS)
+    if not equals:
+        raise LocalError(
+            f"{text!r} has no value: write CLASS:OBIS:ATTRIBUTE=VALUE, e.g. {_EXAMPLE}"
+        )
+    attribute = classes.parse_attribute(target)
+    return Write(attribute, _value_for(attribute, value, type_name))
+
+
+def parse_invocation(text: str, type_name: str | None) -> Invocation:
+    """Return what `CLASS:OBIS:METHOD[=VALUE]` says to invoke; integer(0) without a value."""
+    target, equals, value = text.partition(_EQUALS)
+    method = classes.parse_method(target)
+    if equals:
+        return Invocation(method, _typed(value, type_name, HOW))
+    try:
+        described = classes.by_id(method.class_id).method(method.method_id)
+    except LocalError:
+        return Invocation(method, parse_value("integer:0"))
+    if described.parameters is not None and described.parameters.name != "integer":
+        kind = described.parameters.name
+        raise LocalError(f"{described.name} takes a parameter ({kind}): {target}=VALUE; {HOW}")
+    return Invocation(method, parse_value("integer:0"))
+
+
+def _value_for(attribute: CosemAttribute, text: str, type_name: str | None) -> Data:
+    """Return the value with its type as written, else with the type of the attribute."""
+    if type_name is not None or _TYPED.match(text):
+        return parse_value(text, type_name)
+    try:
+        described = classes.by_id(attribute.class_id)
+        return described.encode(attribute.attribute_id, bare_value(text))
+    except (LocalError, TypeError, AttributeError) as error:
+        raise LocalError(f"the type of {text!r} is not known here ({error}): {HOW}") from None
+
+
+def _typed(text: str, type_name: str | None, how: str) -> Data:
+    if type_name is None and not _TYPED.match(text):
+        raise LocalError(f"{text!r} has no type: {how}")
+    return parse_value(text, type_name)

@@ -1,0 +1,40 @@
+"""How the commands of `hesper-dlms` print: JSON on stdout, tables for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+_INDENT = 2
+
+
+def print_json(value: object) -> None:
+    """Print one value; other characters than ASCII are escaped, whatever the terminal takes."""
+    sys.stdout.write(json.dumps(value, indent=_INDENT) + "\n")
+
+
+class JsonLists:
+    """Prints `{"first": […], "second": […]}` while the items of the first come in.
+
+    A capture of many megabytes needs no memory for its messages so. Items of the second list, of
+    which there should be few, wait for their turn.
+    """
+
+    def __init__(self, first: str, out: TextIO | None = None) -> None:
+        self._out = out or sys.stdout
+        self._out.write(f'{{\n  "{first}": [')
+        self._empty = True
+
+    def add(self, item: object) -> None:
+        """Print an item of the first list."""
+        text = json.dumps(item, indent=_INDENT).replace("\n", "\n    ")
+        self._out.write(("\n    " if self._empty else ",\n    ") + text)
+        self._empty = False
+
+    def end(self, second: str, items: Iterable[object]) -> None:
+        """Close the first list and print the second."""
+        rest = json.dumps(list(items), indent=_INDENT).replace("\n", "\n  ")
+        closing = "]" if self._empty else "\n  ]"
+        self._out.write(f'{closing},\n  "{second}": {rest}\n}}\n')
