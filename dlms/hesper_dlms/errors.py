@@ -9,6 +9,7 @@
         │   └── InvocationCounterError   read the counter again, associate once more
         ├── AssociationRejected the meter refused us: back off, check credentials
         └── LinkError           the link is gone: connect again
+            └── NoAnswer        nothing came, however often it was asked
 
 No other exception leaves the package, whatever octets arrive.
 """
@@ -89,3 +90,7 @@ class AssociationRejected(RemoteError):
 
 class LinkError(RemoteError):
     """The link was refused or broke: DM, FRMR, an unexpected frame, or retries exhausted."""
+
+
+class NoAnswer(LinkError):
+    """Nothing came in time, however often it was asked."""

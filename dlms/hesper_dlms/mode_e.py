@@ -18,7 +18,7 @@ import re
 from collections.abc import Generator
 from typing import Final, NamedTuple
 
-from hesper_dlms.errors import LinkError, LocalError
+from hesper_dlms.errors import LinkError, LocalError, NoAnswer
 
 BAUDRATES: Final = {"0": 300, "1": 600, "2": 1200, "3": 2400, "4": 4800, "5": 9600, "6": 19200}
 """Baud rate identification Z → speed (IEC 62056-21, 6.3.14, 13)."""
@@ -122,7 +122,7 @@ def _ask(step: Step, expected: re.Pattern[bytes], retries: int) -> Generator[Ste
             if found:
                 return found
             arrived = yield Step(step.line, b"", step.timeout_s)
-    raise LinkError("the meter did not answer in mode E")
+    raise NoAnswer("the meter did not answer in mode E")
 
 
 def _say(octets: bytes, settle_s: float) -> Generator[Step, bytes, None]:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from hesper_dlms.errors import DecodeError, LinkError, LocalError
+from hesper_dlms.errors import DecodeError, LinkError, LocalError, NoAnswer
 from hesper_dlms.exchange import Exchange
 
 _HEADER: Final = struct.Struct(">HHHH")
@@ -212,7 +212,7 @@ class WrapperLink:
                 arrived = yield out
                 out = b""
                 if not arrived:
-                    raise LinkError("the meter did not answer")
+                    raise NoAnswer("the meter did not answer")
                 self._arrived.extend(self._reader.receive(arrived))
             while self._arrived:
                 frame = self._arrived.popleft()
@@ -251,7 +251,7 @@ class DatagramLink(WrapperLink):
             if not arrived:
                 silences += 1
                 if silences > self._retries:
-                    raise LinkError("the meter did not answer")
+                    raise NoAnswer("the meter did not answer")
                 out = request
                 continue
             try:

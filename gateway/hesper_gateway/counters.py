@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from hesper_gateway.database import Database
-from hesper_gateway.errors import MeterRefused
+from hesper_gateway.errors import CredentialsRefused, Hop
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +24,10 @@ LAST = 2**32 - 1
 """Never used: the counter is 32 bits and must not wrap; the key must be changed before."""
 
 
-class CounterExhausted(MeterRefused):
+class CounterExhausted(CredentialsRefused):
     """No invocation counter is left under this key; the meter needs a new key."""
+
+    hop = Hop.COUNTER
 
 
 Alarm = Callable[[str, str, int], None]

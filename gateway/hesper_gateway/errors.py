@@ -8,7 +8,8 @@
     └── MeterFailed(hop)       try the meter again later; ``hop`` names where it stopped
           ├── LineDown         the channel itself cannot be opened or broke
           ├── MeterSilent      the channel works, nothing (more) comes from the meter
-          ├── MeterRefused     the meter answered no: association rejected, access denied
+          ├── MeterRefused     the meter answered no: access denied, no such object
+          │     └── CredentialsRefused   password, key or counter not taken: meters lock themselves
           ├── MeterDistrusted  what came does not parse or does not authenticate
           ├── WrongMeter       another meter answers at this address; nothing was written
           └── RelayUncertain   the relay was asked to move, its state was not read back
@@ -18,13 +19,37 @@ from enum import StrEnum
 
 
 class Hop(StrEnum):
-    """Where between gateway and meter an attempt stopped."""
+    """Where on the way between cloud, gateway and meter an attempt stopped, from far to near.
 
+    These are the words of events, status and log; a new one may be added, none may change.
+    """
+
+    BROKER = "broker"
+    """The connection to the broker could not be made or broke."""
+    GATEWAY = "gateway"
+    """Our own mistake, or a configuration that does not fit."""
+    MODEM = "modem"
+    """The modem does not answer, is not registered, or the call did not come about."""
     LINE = "line"
+    """The channel cannot be opened, or the other side closed it."""
     LINK = "link"
+    """HDLC, wrapper or mode E: disconnected, rejected frames, something else talks there."""
+    TIMEOUT = "timeout"
+    """The channel is open and nothing, or no end, came in the template's time."""
     ASSOCIATION = "association"
-    APPLICATION = "application"
+    """The association or its authentication was refused."""
+    COUNTER = "counter"
+    """The invocation counter was not taken, or none is left."""
+    SECURITY = "security"
+    """An answer's protection does not verify."""
     IDENTITY = "identity"
+    """Another meter answers at this address."""
+    ACCESS = "access"
+    """This client may not read or write the object."""
+    REFUSED = "meter-refused"
+    """The meter declined a service for another reason: no such object, busy, hardware fault."""
+    DECODE = "decode"
+    """The meter answered something that does not parse or cannot be meant."""
 
 
 class GatewayError(Exception):
@@ -42,7 +67,7 @@ class CommandExpired(GatewayError):
 class MeterFailed(GatewayError):
     """One attempt to work with a meter failed; the meter keeps its buffer, so try later."""
 
-    hop = Hop.LINK
+    hop = Hop.GATEWAY
 
     def __init__(self, text: str, hop: Hop | None = None) -> None:
         super().__init__(text)
@@ -59,11 +84,17 @@ class LineDown(MeterFailed):
 class MeterSilent(MeterFailed):
     """Nothing came within the template's time."""
 
-    hop = Hop.LINK
+    hop = Hop.TIMEOUT
 
 
 class MeterRefused(MeterFailed):
-    """The meter answered with a refusal; credentials are not tried again at once."""
+    """The meter answered with a refusal, or what is asked of it is not there."""
+
+    hop = Hop.REFUSED
+
+
+class CredentialsRefused(MeterRefused):
+    """The meter does not take password, key or counter; they are not tried again at once."""
 
     hop = Hop.ASSOCIATION
 
@@ -71,7 +102,7 @@ class MeterRefused(MeterFailed):
 class MeterDistrusted(MeterFailed):
     """What came from the meter does not parse, or its protection does not verify."""
 
-    hop = Hop.APPLICATION
+    hop = Hop.DECODE
 
 
 class WrongMeter(MeterFailed):
@@ -88,4 +119,4 @@ class WrongMeter(MeterFailed):
 class RelayUncertain(MeterFailed):
     """The relay was asked to move and its state could not be read back; read it before anything."""
 
-    hop = Hop.APPLICATION
+    hop = Hop.TIMEOUT

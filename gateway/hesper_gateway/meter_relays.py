@@ -34,5 +34,5 @@ class MeterRelays:
     def _session(self, meter: str) -> MeterSession:
         session = self._sessions.get(meter)
         if session is None:
-            raise MeterFailed(f"{meter} is not configured at this gateway", Hop.LINE)
+            raise MeterFailed(f"{meter} is not configured at this gateway", Hop.GATEWAY)
         return session

@@ -25,7 +25,7 @@ from datetime import datetime
 from hesper_contracts.events import Event
 
 from hesper_gateway.config import ScheduleConfig
-from hesper_gateway.errors import MeterFailed, MeterRefused
+from hesper_gateway.errors import CredentialsRefused, MeterFailed
 from hesper_gateway.sessions.clock import as_utc
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class MeterState:
         self.reachable, self.hop, self.why = False, str(error.hop), str(error)
         self.failing_since = self.failing_since or now
         self.failure_count += 1
-        self.not_before = now + self._pause_s(isinstance(error, MeterRefused))
+        self.not_before = now + self._pause_s(isinstance(error, CredentialsRefused))
         if was_gone:
             log.debug("meter %s: %s: %s", self.meter, self.hop, error)
             return None

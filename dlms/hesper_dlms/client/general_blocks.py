@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from hesper_dlms.apdu.block_transfer import GENERAL_BLOCK_TRANSFER, GeneralBlockTransfer
-from hesper_dlms.errors import DecodeError, LinkError
+from hesper_dlms.errors import DecodeError, LinkError, NoAnswer
 from hesper_dlms.exchange import ClientLink, Exchange
 from hesper_dlms.gbt import BlockAssembly, BlockExchange, ends_turn
 
@@ -101,7 +101,7 @@ class GeneralBlocks:
             except LinkError:
                 if attempt == _RETRIES or exchange.asked_everything:
                     raise
-        raise LinkError("the meter did not answer")
+        raise NoAnswer("the meter did not answer")
 
     def _push(self, block: GeneralBlockTransfer) -> bytes | None:
         try:

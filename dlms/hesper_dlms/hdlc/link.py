@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from hesper_dlms.errors import LinkError, LocalError
+from hesper_dlms.errors import LinkError, LocalError, NoAnswer
 from hesper_dlms.exchange import Exchange
 from hesper_dlms.hdlc import llc
 from hesper_dlms.hdlc.address import client_octets, server_octets
@@ -210,7 +210,7 @@ class HdlcLink:
                         return frame
             out = repeat
         self.connected = False
-        raise LinkError("the meter did not answer")
+        raise NoAnswer("the meter did not answer")
 
     def _listen(self, out: bytes) -> Exchange[bool]:
         """Write, then take in what arrives; return whether it was silence."""
