@@ -16,7 +16,7 @@ from hesper_contracts.events import Event
 from hesper_dlms import obis
 
 from hesper_gateway.config import MeterConfig
-from hesper_gateway.errors import MeterFailed, MeterRefused
+from hesper_gateway.errors import CredentialsRefused, MeterFailed, MeterRefused
 from hesper_gateway.gathering import Find, Gathering
 from hesper_gateway.news import News
 from hesper_gateway.sessions.clock import MeterTime
@@ -155,6 +155,8 @@ class Visitor:
         """
         try:
             yield
+        except CredentialsRefused:
+            raise
         except MeterRefused as refusal:
             visited.done.add(work)
             if work not in self._refused:

@@ -5,26 +5,16 @@ Whatever goes wrong becomes a `MeterFailed` that names the hop where it stopped.
 the object may be missing.
 """
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from typing import TypeVar
 
 from hesper_dlms.apdu import CosemAttribute, CosemMethod, EntrySelector, RangeSelector
 from hesper_dlms.axdr import Data
 from hesper_dlms.client import Client
-from hesper_dlms.errors import (
-    AssociationRejected,
-    DecodeError,
-    DlmsError,
-    InvocationCounterError,
-    LinkError,
-    SecurityError,
-    ServiceError,
-)
+from hesper_dlms.errors import ServiceError
 
-from hesper_gateway.counters import CounterExhausted
-from hesper_gateway.errors import Hop, MeterDistrusted, MeterFailed, MeterRefused, MeterSilent
 from hesper_gateway.lines.channel import Channel, drive
+from hesper_gateway.sessions.classing import associating, classed
 from hesper_gateway.templates.model import TimesTemplate
 
 T = TypeVar("T")
@@ -49,12 +39,12 @@ class Association:
         Raises:
             InvocationCounterError: the meter wants a higher counter; read it and try once more.
         """
-        with classed(Hop.ASSOCIATION):
+        with associating():
             await self._drive(self._client.connect())
 
     async def release(self) -> None:
         """Close association and link in order, so that the next client finds the meter free."""
-        with classed(Hop.ASSOCIATION):
+        with classed():
             await drive(
                 self._channel,
                 self._client.release(),
@@ -68,26 +58,26 @@ class Association:
 
     async def get(self, attribute: CosemAttribute) -> Data:
         """Return the value of one attribute."""
-        with classed(Hop.APPLICATION):
+        with classed():
             return await self._drive(self._client.get(attribute))
 
     async def get_octets(
         self, attribute: CosemAttribute, selector: RangeSelector | EntrySelector | None = None
     ) -> bytes:
         """Return the encoded value of one attribute, as it came."""
-        with classed(Hop.APPLICATION):
+        with classed():
             return await self._drive(self._client.get_octets(attribute, selector))
 
     async def get_each(self, attributes: Sequence[CosemAttribute]) -> list[Data | ServiceError]:
         """Return the value of every attribute in order, or why the meter declines it."""
         if not attributes:
             return []
-        with classed(Hop.APPLICATION):
+        with classed():
             return await self._drive(self._client.get_many(list(attributes)))
 
     async def action(self, method: CosemMethod, data: Data) -> Data | None:
         """Invoke a method and return what it returns."""
-        with classed(Hop.APPLICATION):
+        with classed():
             return await self._drive(self._client.action(method, data))
 
     async def _drive(self, exchange: Generator[bytes, bytes, T]) -> T:
@@ -97,26 +87,3 @@ class Association:
             answer_s=self._times.answer_s,
             exchange_s=self._times.exchange_s,
         )
-
-
-@contextmanager
-def classed(hop: Hop) -> Iterator[None]:
-    """Turn the stack's errors into the gateway's, told apart by what to do about them."""
-    try:
-        yield
-    except InvocationCounterError:
-        raise
-    except AssociationRejected as error:
-        raise MeterRefused(str(error), Hop.ASSOCIATION) from error
-    except ServiceError as error:
-        if hop is Hop.ASSOCIATION:
-            raise MeterRefused(str(error), hop) from error
-        raise
-    except (SecurityError, DecodeError) as error:
-        raise MeterDistrusted(str(error), hop) from error
-    except LinkError as error:
-        raise MeterSilent(str(error), Hop.LINK) from error
-    except CounterExhausted as error:
-        raise MeterRefused(str(error), hop) from error
-    except DlmsError as error:
-        raise MeterFailed(f"the gateway's own mistake: {error}", hop) from error

@@ -18,8 +18,9 @@ from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import DecodeError, ServiceError
 from hesper_dlms.profile import BufferRules, ProfileColumns, decode_buffer
 
-from hesper_gateway.errors import Hop, MeterDistrusted, MeterRefused
+from hesper_gateway.errors import MeterDistrusted
 from hesper_gateway.sessions.association import Association
+from hesper_gateway.sessions.classing import refusal
 from hesper_gateway.sessions.clock import CLOCK_CLASS, ClockPolicy, as_utc, quality_of
 from hesper_gateway.sessions.left_out import LeftOut, travelling
 from hesper_gateway.sessions.quantities import PLAIN_COUNT
@@ -87,7 +88,7 @@ async def read_shape(association: Association, profile: bytes) -> Shape:
     except DecodeError as error:
         raise MeterDistrusted(f"capture objects: {error}") from error
     except ServiceError as error:
-        raise MeterRefused(f"capture objects: {error}", Hop.APPLICATION) from error
+        raise refusal(error, "capture objects") from error
     if not 0 <= period_s <= _LONGEST_PERIOD_S:
         raise MeterDistrusted(f"a capture period of {period_s} s")
     shape = Shape(profile, columns, period_s, _is_newest_first(order))
@@ -132,7 +133,7 @@ async def read_windows(
         try:
             octets = await association.get_octets(_buffer_of(shape), selector)
         except ServiceError as error:
-            raise MeterRefused(f"the profile cannot be read: {error}", Hop.APPLICATION) from error
+            raise refusal(error, "the profile cannot be read") from error
         rows = decode(octets, shape, policy)
         windows.took(len(rows.captured_at))
         if rows.captured_at:

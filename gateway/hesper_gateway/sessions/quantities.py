@@ -1,6 +1,6 @@
 """Scaler and unit of registers, read once for every meter type and firmware."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hesper_contracts.readings import Quantity
@@ -9,14 +9,19 @@ from hesper_dlms.axdr import Data
 from hesper_dlms.errors import DecodeError, ServiceError
 from hesper_dlms.units import ScalerUnit, Unit
 
-from hesper_gateway.errors import Hop, MeterDistrusted, MeterRefused
+from hesper_gateway.errors import MeterDistrusted
 from hesper_gateway.sessions.association import Association
+from hesper_gateway.sessions.classing import refusal
+from hesper_gateway.templates.model import ScalerUnitTemplate, scaler_unit_of
 
 DATA, REGISTER, EXTENDED_REGISTER, DEMAND_REGISTER = 1, 3, 4, 5
 _SCALER_UNIT_ATTRIBUTE = {REGISTER: 3, EXTENDED_REGISTER: 3, DEMAND_REGISTER: 4}
 _NO_SUCH_OBJECT = (3, 4, 9)
 """data-access-result read-write-denied, object-undefined, object-class-inconsistent."""
 PLAIN_COUNT = ScalerUnit(0, Unit.COUNT)
+
+Told = Mapping[str, ScalerUnitTemplate]
+NOTHING_TOLD: Told = {}
 
 Kind = tuple[str, str]
 """Model and firmware: meters alike in both have the same scalers and units."""
@@ -29,14 +34,24 @@ class QuantityCache:
     _known: dict[tuple[Kind, int, bytes], ScalerUnit | None] = field(default_factory=dict)
 
     async def quantities(
-        self, association: Association, kind: Kind, attributes: Sequence[CosemAttribute]
+        self,
+        association: Association,
+        kind: Kind,
+        attributes: Sequence[CosemAttribute],
+        told: Told = NOTHING_TOLD,
     ) -> list[Quantity | None]:
         """Return what each value attribute measures, in order; None where there is no such object.
+
+        Args:
+            association: Open.
+            kind: Model and firmware.
+            attributes: Values of registers, or others, which are plain counts.
+            told: What the template says of registers whose meter tells no scaler and unit.
 
         Raises:
             MeterFailed: the meter cannot be read.
         """
-        await self._learn(association, kind, attributes)
+        await self._learn(association, kind, attributes, told)
         return [
             None if known is None else Quantity(item.logical_name, known.scaler, int(known.unit))
             for item in attributes
@@ -44,7 +59,11 @@ class QuantityCache:
         ]
 
     async def _learn(
-        self, association: Association, kind: Kind, attributes: Iterable[CosemAttribute]
+        self,
+        association: Association,
+        kind: Kind,
+        attributes: Iterable[CosemAttribute],
+        told: Told,
     ) -> None:
         unknown = []
         for item in attributes:
@@ -56,16 +75,19 @@ class QuantityCache:
         found = await association.get_each([_scaler_unit_of(item) for item in unknown])
         for item, value in zip(unknown, found, strict=True):
             if isinstance(value, ServiceError) and value.code not in _NO_SUCH_OBJECT:
-                raise MeterRefused(f"scaler_unit of {item}: {value}", Hop.APPLICATION) from value
-            self._known[kind, item.class_id, item.logical_name] = _scaler_unit(item, value)
+                raise refusal(value, f"scaler_unit of {item}") from value
+            self._known[kind, item.class_id, item.logical_name] = _scaler_unit(item, value, told)
 
 
-def _scaler_unit(item: CosemAttribute, value: Data | ServiceError) -> ScalerUnit | None:
+def _scaler_unit(item: CosemAttribute, value: Data | ServiceError, told: Told) -> ScalerUnit | None:
+    by_template = scaler_unit_of(told, item.logical_name)
     if isinstance(value, ServiceError):
-        return None
+        return by_template
     try:
         return ScalerUnit.from_data(value)
     except DecodeError as error:
+        if by_template is not None:
+            return by_template
         raise MeterDistrusted(f"scaler_unit of {item}: {error}") from error
 
 

@@ -16,8 +16,9 @@ from hesper_dlms import axdr
 from hesper_dlms.apdu import CosemAttribute, CosemMethod
 from hesper_dlms.errors import DecodeError, ServiceError
 
-from hesper_gateway.errors import Hop, MeterDistrusted, MeterFailed, MeterRefused, RelayUncertain
+from hesper_gateway.errors import MeterDistrusted, MeterFailed, RelayUncertain
 from hesper_gateway.sessions.association import Association
+from hesper_gateway.sessions.classing import refusal
 from hesper_gateway.sessions.clock import as_utc
 from hesper_gateway.templates.model import TimesTemplate
 
@@ -102,7 +103,7 @@ async def read_relay(
     numbers = []
     for value in values:
         if isinstance(value, ServiceError):
-            raise MeterRefused(f"the relay cannot be read: {value}", Hop.APPLICATION) from value
+            raise refusal(value, "the relay cannot be read") from value
         try:
             numbers.append(value.as_int())
         except DecodeError as error:
@@ -123,7 +124,7 @@ async def invoke(association: Association, logical_name: bytes, action: RelayAct
     except ServiceError as refusal:
         return str(refusal)
     except MeterFailed as error:
-        raise RelayUncertain(f"no answer to the {action}: {error}") from error
+        raise RelayUncertain(f"no answer to the {action}: {error}", error.hop) from error
     return ""
 
 
@@ -147,5 +148,10 @@ async def read_back(
             if state.satisfies(action) or loop.time() >= deadline:
                 return state
             await asyncio.sleep(times.relay_poll_s)
-    except (MeterFailed, ServiceError) as error:
-        raise RelayUncertain(f"the relay was asked to {action}, then: {error}") from error
+    except MeterFailed as error:
+        raise RelayUncertain(
+            f"the relay was asked to {action}, then: {error}", error.hop
+        ) from error
+    except ServiceError as error:
+        hop = refusal(error).hop
+        raise RelayUncertain(f"the relay was asked to {action}, then: {error}", hop) from error

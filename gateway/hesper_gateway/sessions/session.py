@@ -23,12 +23,13 @@ from hesper_dlms.apdu import CosemAttribute
 from hesper_dlms.errors import DecodeError, InvocationCounterError, LocalError, ServiceError
 
 from hesper_gateway.config import MeterConfig
-from hesper_gateway.errors import CommandExpired, Hop, MeterFailed, MeterRefused, WrongMeter
+from hesper_gateway.errors import CommandExpired, MeterFailed, MeterRefused, WrongMeter
 from hesper_gateway.lines.channel import Channel
 from hesper_gateway.lines.line import Line
 from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.sessions import relay
 from hesper_gateway.sessions.association import Association
+from hesper_gateway.sessions.classing import refusal
 from hesper_gateway.sessions.clock import CLOCK_CLASS, ClockPolicy, MeterTime, time_told
 from hesper_gateway.sessions.common import Common, InvocationCounter
 from hesper_gateway.sessions.identity import (
@@ -176,10 +177,10 @@ class MeterSession:
             broken = False
         except InvocationCounterError as error:
             self._counter_checked = False
-            raise MeterRefused(str(error), Hop.APPLICATION) from error
+            raise refusal(error) from error
         except ServiceError as error:
             broken = False
-            raise MeterRefused(str(error), Hop.APPLICATION) from error
+            raise refusal(error) from error
         except (MeterRefused, WrongMeter, CommandExpired):
             broken = False
             raise
@@ -200,7 +201,7 @@ class MeterSession:
         try:
             return await self._attempt(role)
         except InvocationCounterError as error:
-            raise MeterRefused(str(error), Hop.ASSOCIATION) from error
+            raise refusal(error) from error
 
     async def _attempt(self, role: Role) -> tuple[Channel, Association]:
         times = self.template.times

@@ -15,7 +15,7 @@ from hesper_dlms.server import ServerConnection, WrapperServerLink
 from hesper_dlms.wrapper import wrap
 from hesper_gateway.config import DialInLine, ScheduleConfig
 from hesper_gateway.database import DatabaseError
-from hesper_gateway.errors import MeterRefused, MeterSilent
+from hesper_gateway.errors import CredentialsRefused, MeterSilent
 from hesper_gateway.gathering import Find, Gathering
 from hesper_gateway.lines.dial_in import DialIn
 from hesper_gateway.lines.line import Line, Priority
@@ -174,7 +174,7 @@ def test_a_meter_that_goes_is_told_once_and_once_when_it_is_back(caplog):
         assert state.ready_at() <= clock.time_s
     assert [event is not None for event in events] == [True] + [False] * 7
     assert events[0].code == "meter.unreachable"
-    assert events[0].attributes["hop"] == "link"
+    assert events[0].attributes["hop"] == "timeout"
     assert pauses[0] <= 5 * 1.25
     assert 60 <= max(pauses) <= 60 * 1.25
     assert pauses[:4] == sorted(pauses[:4])
@@ -195,7 +195,7 @@ def test_a_clock_set_back_does_not_prolong_a_pause():
 
 def test_refused_credentials_are_left_alone_for_longer():
     state = MeterState("HES1", ScheduleConfig(back_off_s=5), Hands().now)
-    state.failed(MeterRefused("association rejected"))
+    state.failed(CredentialsRefused("association rejected"))
     assert state.not_before - NOON >= 30
 
 
