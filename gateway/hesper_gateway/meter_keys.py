@@ -7,20 +7,34 @@ from pathlib import Path
 
 from hesper_gateway.errors import ConfigError
 
-_KEY_OCTETS = (16, 32)
+_OCTETS = {
+    "encryption_key": (16, 32),
+    "authentication_key": (16, 32),
+    "signing_key": (32, 48),
+    "meter_signing_key": (64, 96),
+}
+"""Name in the file → how many octets; a public key is x and y of its point."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeterKeys:
-    """Global unicast encryption key, authentication key and LLS password; never shown."""
+    """The secrets of one meter; never shown.
+
+    encryption_key, authentication_key: global unicast, 32 octets in suite 2.
+    password: the secret of LLS, and of HLS with MD5, SHA-1 or SHA-256.
+    signing_key: our private key (P-256, P-384 in suite 2), for HLS with ECDSA.
+    meter_signing_key: the meter's public key.
+    """
 
     encryption_key: bytes | None = field(default=None, repr=False)
     authentication_key: bytes | None = field(default=None, repr=False)
     password: bytes | None = field(default=None, repr=False)
+    signing_key: bytes | None = field(default=None, repr=False)
+    meter_signing_key: bytes | None = field(default=None, repr=False)
 
 
 def load(path: Path | None) -> MeterKeys:
-    """Read a keys file: ``{"encryption_key": hex, "authentication_key": hex, "password": text}``.
+    """Read a keys file: one JSON object, keys in hex and the password as text.
 
     Raises:
         ConfigError: absent, open to others, or not of that form. The text never repeats a key.
@@ -38,16 +52,15 @@ def load(path: Path | None) -> MeterKeys:
         raise ConfigError(f"{path}: others may read it; run: chmod 600 {path}")
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: expected one JSON object")
-    unknown = sorted(set(document) - {"encryption_key", "authentication_key", "password"})
+    unknown = sorted(set(document) - {*_OCTETS, "password"})
     if unknown:
         raise ConfigError(f"{path}: unknown key {unknown[0]!r}")
     password = document.get("password")
     if not isinstance(password, str | None):
         raise ConfigError(f"{path}: password must be text")
     return MeterKeys(
-        encryption_key=_key(path, document, "encryption_key"),
-        authentication_key=_key(path, document, "authentication_key"),
         password=None if password is None else password.encode(),
+        **{name: _key(path, document, name) for name in _OCTETS},
     )
 
 
@@ -59,6 +72,7 @@ def _key(path: Path, document: dict[str, object], name: str) -> bytes | None:
         key = bytes.fromhex(text) if isinstance(text, str) else b""
     except ValueError:
         key = b""
-    if len(key) not in _KEY_OCTETS:
-        raise ConfigError(f"{path}: {name} must be 16 or 32 octets in hex")
+    short, long = _OCTETS[name]
+    if len(key) not in (short, long):
+        raise ConfigError(f"{path}: {name} must be {short} or {long} octets in hex")
     return key

@@ -2,7 +2,6 @@
 
 from hesper_contracts.quality import Quality
 from hesper_contracts.readings import MeterRows, Quantity, Section
-from hesper_dlms import obis
 from hesper_dlms.cosem_time import DOUBTFUL
 from hesper_dlms.push import PushedReading, PushedValue
 from hesper_dlms.units import ScalerUnit
@@ -10,7 +9,7 @@ from hesper_dlms.units import ScalerUnit
 from hesper_gateway.sessions.clock import quality_of
 from hesper_gateway.sessions.left_out import LeftOut, travelling
 from hesper_gateway.sessions.quantities import PLAIN_COUNT
-from hesper_gateway.templates.model import PushTemplate, ScalerUnitTemplate
+from hesper_gateway.templates.model import PushTemplate, scaler_unit_of
 
 FAR_OFF_S = 86400
 """A push dated further from its arrival than this is flagged."""
@@ -73,13 +72,4 @@ def scaler_unit_in(template: PushTemplate, name: bytes) -> ScalerUnit:
 
     A name that it does not say anything of is a plain count.
     """
-    groups = obis.text(name).split(".")
-    fitting = [
-        (pattern.count("*"), entry)
-        for pattern, entry in template.scaler_units.items()
-        if all(said in ("*", group) for said, group in zip(pattern.split("."), groups, strict=True))
-    ]
-    if not fitting:
-        return PLAIN_COUNT
-    entry: ScalerUnitTemplate = min(fitting, key=lambda each: each[0])[1]
-    return ScalerUnit(entry.scaler, entry.unit)
+    return scaler_unit_of(template.scaler_units, name) or PLAIN_COUNT

@@ -7,7 +7,7 @@ that was set up anew is never decoded by its old columns.
 
 import logging
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hesper_contracts.readings import MeterRows, Quantity, Section
 from hesper_dlms import obis
@@ -25,6 +25,7 @@ from hesper_gateway.sessions.clock import CLOCK_CLASS, ClockPolicy, as_utc, qual
 from hesper_gateway.sessions.left_out import LeftOut, travelling
 from hesper_gateway.sessions.quantities import PLAIN_COUNT
 from hesper_gateway.sessions.windows import Stretch, Windows
+from hesper_gateway.templates.model import LimitsTemplate
 
 log = logging.getLogger(__name__)
 
@@ -115,29 +116,53 @@ async def read_windows(
     policy: ClockPolicy,
     wanted: Stretch,
     deviation_minutes: int | None,
-    rows_per_chunk: int,
+    limits: LimitsTemplate,
 ) -> AsyncGenerator[Rows, None]:
-    """Yield the rows of a stretch, oldest first, about ``rows_per_chunk`` at a time.
+    """Yield the rows of a stretch, oldest first, about ``limits.rows_per_chunk`` at a time.
+
+    A meter without selective access sends its whole buffer, of which the stretch is kept.
 
     Raises:
         MeterFailed: the meter cannot be read; what was yielded before stays good.
     """
-    window_s = shape.capture_period_s * rows_per_chunk or _UNTIMED_WINDOW_S
-    windows = Windows(wanted, window_s, rows_per_chunk)
+    if limits.selective_access == "none":
+        rows = _within(decode(await _buffer(association, shape), shape, policy), wanted)
+        if rows.captured_at:
+            yield rows
+        return
+    window_s = shape.capture_period_s * limits.rows_per_chunk or _UNTIMED_WINDOW_S
+    windows = Windows(wanted, window_s, limits.rows_per_chunk)
     for start, end in windows:
         selector = RangeSelector(
             _as_meter_writes(start, policy, deviation_minutes),
             _as_meter_writes(end, policy, deviation_minutes),
             shape.columns[shape.clock_column or 0],
         )
-        try:
-            octets = await association.get_octets(_buffer_of(shape), selector)
-        except ServiceError as error:
-            raise refusal(error, "the profile cannot be read") from error
-        rows = decode(octets, shape, policy)
+        rows = decode(await _buffer(association, shape, selector), shape, policy)
         windows.took(len(rows.captured_at))
         if rows.captured_at:
             yield rows
+
+
+async def _buffer(
+    association: Association, shape: Shape, selector: RangeSelector | None = None
+) -> bytes:
+    try:
+        return await association.get_octets(_buffer_of(shape), selector)
+    except ServiceError as error:
+        raise refusal(error, "the profile cannot be read") from error
+
+
+def _within(rows: Rows, wanted: Stretch) -> Rows:
+    chosen = [
+        index for index, at in enumerate(rows.captured_at) if wanted.start <= at <= wanted.end
+    ]
+    return replace(
+        rows,
+        captured_at=[rows.captured_at[index] for index in chosen],
+        clock_status=[rows.clock_status[index] for index in chosen],
+        columns=[[column[index] for index in chosen] for column in rows.columns],
+    )
 
 
 def decode(octets: bytes, shape: Shape, policy: ClockPolicy) -> Rows:

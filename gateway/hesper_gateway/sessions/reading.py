@@ -90,7 +90,9 @@ class Reading:
             MeterFailed: the meter cannot be read; chunks that were yielded stay good.
         """
         attributes = [column for _, column in shape.valued]
-        quantities = await self.cache.quantities(self.association, self.kind, attributes)
+        quantities = await self.cache.quantities(
+            self.association, self.kind, attributes, self.template.scaler_units
+        )
         wanted = await self._stretch(shape, mark, past)
         async for rows in self._windows(shape, wanted):
             self.left_out.update(rows.left_out)
@@ -112,7 +114,14 @@ class Reading:
     async def snapshot(self) -> Snapshot:
         """Return the registers as they stand."""
         registers = self.template.snapshot.registers
-        found = await read_snapshot(self.association, registers, self.cache, self.kind, self.clock)
+        found = await read_snapshot(
+            self.association,
+            registers,
+            self.cache,
+            self.kind,
+            self.clock,
+            self.template.scaler_units,
+        )
         self.left_out.update(found.left_out)
         return found
 
@@ -128,7 +137,7 @@ class Reading:
             self.policy,
             wanted,
             self.clock.deviation_minutes,
-            self.template.limits.rows_per_chunk,
+            self.template.limits,
         )
 
     async def _stretch(self, shape: Shape, mark: int | None, past: Past) -> Stretch:

@@ -193,11 +193,11 @@ class MeterSession:
         """Open channel and association, after a refused counter once more."""
         ciphered = association_of(self.template, role).ciphered
         if ciphered and not self._counter_checked:
-            await self._skip_ahead(None)
+            await self._skip_ahead(role, None)
         try:
             return await self._attempt(role)
         except InvocationCounterError as error:
-            await self._skip_ahead(error.expected)
+            await self._skip_ahead(role, error.expected)
         try:
             return await self._attempt(role)
         except InvocationCounterError as error:
@@ -217,21 +217,23 @@ class MeterSession:
                 await channel.release(broken=True)
         return channel, association
 
-    async def _skip_ahead(self, expected: int | None) -> None:
+    async def _skip_ahead(self, role: Role, expected: int | None) -> None:
         """Move our invocation counter beyond what the meter has seen.
 
         Raises:
             MeterFailed: the meter cannot be reached.
         """
-        seen = await self._counter_seen()
+        seen = await self._counter_seen(role)
         at_least = max(0 if seen is None else seen + 1, expected or 0)
         if self._counter is not None:
             self._counter.advance(at_least)
         self._counter_checked = True
 
-    async def _counter_seen(self) -> int | None:
+    async def _counter_seen(self, role: Role) -> int | None:
         """Return the meter's own counter; None when it does not tell it to the public client."""
-        where = CosemAttribute(DATA_CLASS, self.template.objects.invocation_counter, 2)
+        own = association_of(self.template, role).invocation_counter
+        name = own or self.template.objects.invocation_counter
+        where = CosemAttribute(DATA_CLASS, name, 2)
         try:
             async with self._associated("public") as association:
                 return (await association.get(where)).as_int()

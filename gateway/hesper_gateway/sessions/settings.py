@@ -1,27 +1,50 @@
 """From template, keys and addresses to what the DLMS client needs."""
 
 import hashlib
-from collections.abc import Callable, MutableMapping
+import secrets
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from hesper_dlms.association import Authentication
+from hesper_dlms import obis
+from hesper_dlms.apdu import LOGICAL_NAME_SERVICES, Conformance
+from hesper_dlms.association import Authentication, Referencing
 from hesper_dlms.client import AssociationSettings, Client
-from hesper_dlms.security import SecuritySettings
+from hesper_dlms.errors import LocalError
+from hesper_dlms.security import (
+    AUTHENTICATED,
+    AUTHENTICATED_ENCRYPTION,
+    ENCRYPTED,
+    SecuritySettings,
+)
+from hesper_dlms.security.key_pairs import PeerKeys, PrivateKey, PublicKey
+from hesper_dlms.short_names import BaseNames
 
 from hesper_gateway.config import MeterConfig
 from hesper_gateway.errors import ConfigError
 from hesper_gateway.meter_keys import MeterKeys
+from hesper_gateway.templates.formula import Formula
 from hesper_gateway.templates.model import AssociationTemplate, MeterTemplate
 
 Role = Literal["public", "reading", "management"]
-SECURITY_SUITE = 0
-SUITE_0_KEY_OCTETS = 16
+PUSH_SUITE = 0
+_KEY_OCTETS = {0: 16, 1: 16, 2: 32}
+_HIGHEST_ADDRESS = 0x3FFF
 
 _AUTHENTICATION = {
     "none": Authentication.NONE,
     "low": Authentication.LOW,
+    "high-md5": Authentication.HIGH_MD5,
+    "high-sha1": Authentication.HIGH_SHA1,
     "high-gmac": Authentication.HIGH_GMAC,
+    "high-sha256": Authentication.HIGH_SHA256,
+    "high-ecdsa": Authentication.HIGH_ECDSA,
+}
+_WITH_PASSWORD = ("low", "high-md5", "high-sha1", "high-sha256")
+_POLICIES = {
+    "authenticated-encrypted": AUTHENTICATED_ENCRYPTION,
+    "authenticated": AUTHENTICATED,
+    "encrypted": ENCRYPTED,
 }
 
 
@@ -73,43 +96,112 @@ def client_for(
         ConfigError: a key or password that the role needs is not configured.
     """
     wanted = association_of(template, role)
-    settings = AssociationSettings(
-        client_address=wanted.client_address,
-        server_address=meter.server_address,
-        authentication=_AUTHENTICATION[wanted.authentication],
-        password=_password(meter, wanted, credentials.keys),
-        system_title=credentials.client_system_title,
-        security=_security(meter, wanted, credentials.keys),
-        ciphered=wanted.ciphered,
-        invocation_counter=credentials.invocation_counter,
-        received_counters=credentials.received_counters,
-        meter_system_title=bytes.fromhex(meter.system_title) if meter.system_title else None,
-        max_pdu=template.limits.max_pdu,
-        with_list_limit=template.limits.with_list_max,
-    )
+    try:
+        settings = _association_settings(meter, template, wanted, credentials)
+    except LocalError as error:
+        raise ConfigError(f"meter {meter.id}: {error}") from error
     link = template.link
     if link.kind == "hdlc":
+        physical = _address(meter, template, "physical")
         return Client(
-            settings.over_hdlc(meter.physical_address, link.address_octets, link.max_information),
-            settings,
+            settings.over_hdlc(physical, link.address_octets, link.max_information), settings
         )
     return Client(settings.over_wrapper(), settings)
 
 
+def _association_settings(
+    meter: MeterConfig,
+    template: MeterTemplate,
+    wanted: AssociationTemplate,
+    credentials: Credentials,
+) -> AssociationSettings:
+    limits, names = template.limits, template.referencing
+    return AssociationSettings(
+        client_address=wanted.client_address,
+        server_address=_address(meter, template, "server") or 0,
+        authentication=_AUTHENTICATION[wanted.authentication],
+        password=_password(meter, wanted, credentials.keys),
+        system_title=credentials.client_system_title,
+        security=_security(meter, template, wanted, credentials.keys),
+        ciphered=wanted.ciphered,
+        invocation_counter=credentials.invocation_counter,
+        received_counters=credentials.received_counters,
+        meter_system_title=bytes.fromhex(meter.system_title) if meter.system_title else None,
+        max_pdu=limits.max_pdu,
+        with_list_limit=limits.with_list_max,
+        conformance=_conformance(template),
+        block_window=limits.block_window,
+        referencing=(
+            Referencing.SHORT_NAME if names.names == "short-name" else Referencing.LOGICAL_NAME
+        ),
+        base_names=_base_names(names.base_names) if names.base_names else None,
+        challenge_octets=wanted.challenge_octets,
+    )
+
+
+def _address(
+    meter: MeterConfig, template: MeterTemplate, which: Literal["server", "physical"]
+) -> int | None:
+    """Return an address: of gateway.toml, else of the template, by formula from the meter's id.
+
+    Raises:
+        ConfigError: the formula gives none.
+    """
+    given: int | None = getattr(meter, f"{which}_address")
+    if f"{which}_address" in meter.model_fields_set:
+        return given
+    said: int | Formula | None = getattr(template.addresses, which)
+    if not isinstance(said, Formula):
+        return said
+    try:
+        found = said.value(meter.id)
+    except ValueError as error:
+        raise ConfigError(f"meter {meter.id}: {which} address: {error}") from error
+    if not 0 <= found <= _HIGHEST_ADDRESS:
+        raise ConfigError(f"meter {meter.id}: {said.text!r} gives the {which} address {found}")
+    return found
+
+
+def _conformance(template: MeterTemplate) -> Conformance:
+    general = Conformance.GENERAL_BLOCK_TRANSFER if template.limits.general_blocks else 0
+    return LOGICAL_NAME_SERVICES | general
+
+
+def _base_names(table: Mapping[str, int]) -> BaseNames:
+    names: dict[tuple[int, bytes], int] = {}
+    for name, base in table.items():
+        class_id, _, logical_name = name.partition(":")
+        names[int(class_id), obis.parse(logical_name)] = base
+    return names
+
+
 def _password(meter: MeterConfig, wanted: AssociationTemplate, keys: MeterKeys) -> bytes | None:
-    if wanted.authentication == "low" and keys.password is None:
+    if wanted.authentication in _WITH_PASSWORD and keys.password is None:
         raise ConfigError(f"meter {meter.id}: its keys_file must hold a password")
     return keys.password
 
 
 def _security(
-    meter: MeterConfig, wanted: AssociationTemplate, keys: MeterKeys
+    meter: MeterConfig, template: MeterTemplate, wanted: AssociationTemplate, keys: MeterKeys
 ) -> SecuritySettings | None:
-    if not wanted.ciphered and wanted.authentication != "high-gmac":
+    """Return keys and policy; None where neither mechanism nor ciphering needs any."""
+    signs = wanted.authentication == "high-ecdsa"
+    counts = wanted.ciphered or wanted.authentication == "high-gmac"
+    if not counts and not signs:
         return None
+    said, octets = template.security, _KEY_OCTETS[template.security.suite]
+    if not counts:  # HLS with ECDSA alone: there is nothing to cipher
+        unused = secrets.token_bytes(octets)
+        return _with_key_pairs(meter, keys, SecuritySettings(said.suite, unused, unused))
     if keys.encryption_key is None:
         raise ConfigError(f"meter {meter.id}: its keys_file must hold an encryption_key")
-    return _suite_0(meter, keys, keys.encryption_key)
+    settings = replace(
+        _with_keys(meter, keys, keys.encryption_key, said.suite),
+        policy=_POLICIES[said.policy],
+        general=said.general,
+        dedicated_key=secrets.token_bytes(octets) if said.dedicated_key else None,
+    )
+    return _with_key_pairs(meter, keys, settings) if signs else settings
 
 
 def push_security(meter: MeterConfig, keys: MeterKeys) -> SecuritySettings | None:
@@ -120,21 +212,40 @@ def push_security(meter: MeterConfig, keys: MeterKeys) -> SecuritySettings | Non
     """
     if keys.encryption_key is None:
         return None
-    return replace(_suite_0(meter, keys, keys.encryption_key), any_suite=True)
+    suite = 2 if len(keys.encryption_key) == _KEY_OCTETS[2] else PUSH_SUITE
+    return replace(_with_keys(meter, keys, keys.encryption_key, suite), any_suite=True)
 
 
-def _suite_0(meter: MeterConfig, keys: MeterKeys, encryption_key: bytes) -> SecuritySettings:
+def _with_keys(
+    meter: MeterConfig, keys: MeterKeys, encryption_key: bytes, suite: int
+) -> SecuritySettings:
     unknown = meter.authentication_key_unknown
     if (keys.authentication_key is None) != unknown:
         raise ConfigError(
             f"meter {meter.id}: its keys_file must hold an authentication_key, "
             "or else authentication_key_unknown must be true"
         )
-    if len(encryption_key) != SUITE_0_KEY_OCTETS:
-        raise ConfigError(f"meter {meter.id}: security suite 0 takes keys of 16 octets")
+    if len(encryption_key) != _KEY_OCTETS[suite]:
+        raise ConfigError(
+            f"meter {meter.id}: security suite {suite} takes keys of {_KEY_OCTETS[suite]} octets"
+        )
     return SecuritySettings(
-        suite=SECURITY_SUITE,
+        suite=suite,
         encryption_key=encryption_key,
         authentication_key=keys.authentication_key,
         authentication_key_unknown=unknown,
+    )
+
+
+def _with_key_pairs(
+    meter: MeterConfig, keys: MeterKeys, settings: SecuritySettings
+) -> SecuritySettings:
+    if keys.signing_key is None or keys.meter_signing_key is None:
+        raise ConfigError(
+            f"meter {meter.id}: its keys_file must hold signing_key and meter_signing_key"
+        )
+    return replace(
+        settings,
+        signing_key=PrivateKey.from_scalar(settings.suite, keys.signing_key),
+        peer=PeerKeys(PublicKey(settings.suite, keys.meter_signing_key), None),
     )

@@ -11,7 +11,13 @@ from hesper_dlms.axdr import Data
 from hesper_gateway.sessions.association import Association
 from hesper_gateway.sessions.clock import MeterTime
 from hesper_gateway.sessions.left_out import LeftOut, travelling
-from hesper_gateway.sessions.quantities import REGISTER, Kind, QuantityCache
+from hesper_gateway.sessions.quantities import (
+    NOTHING_TOLD,
+    REGISTER,
+    Kind,
+    QuantityCache,
+    Told,
+)
 
 _DISCONNECT_CONTROL, _OUTPUT_STATE = 70, 2
 _COUNT = 255
@@ -57,14 +63,23 @@ async def read_snapshot(
     cache: QuantityCache,
     kind: Kind,
     taken: MeterTime,
+    told: Told = NOTHING_TOLD,
 ) -> Snapshot:
     """Read the registers that this meter has; those without an integer are left out.
+
+    Args:
+        association: Open.
+        registers: Their logical names.
+        cache: Scalers and units that are known.
+        kind: Model and firmware of the meter.
+        taken: Its time.
+        told: Scalers and units by the template, where the meter tells none.
 
     Raises:
         MeterFailed: the meter cannot be read.
     """
     wanted = [CosemAttribute(REGISTER, logical_name, 2) for logical_name in registers]
-    known = await cache.quantities(association, kind, wanted)
+    known = await cache.quantities(association, kind, wanted, told)
     present = [
         (item, quantity)
         for item, quantity in zip(wanted, known, strict=True)

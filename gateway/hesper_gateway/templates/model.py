@@ -1,13 +1,16 @@
 """The form of a meter template (one frozen record per table of the TOML file)."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hesper_dlms import obis
 from hesper_dlms.errors import DlmsError
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from hesper_dlms.units import ScalerUnit
+from pydantic import BeforeValidator, Field, InstanceOf, StringConstraints, model_validator
 
 from hesper_gateway.config import Record
+from hesper_gateway.templates.formula import Formula
 
 
 def _logical_name(value: object) -> bytes:
@@ -22,8 +25,34 @@ def _logical_name(value: object) -> bytes:
 Pattern = Annotated[str, StringConstraints(pattern=r"^(\d{1,3}|\*)(\.(\d{1,3}|\*)){5}$")]
 """A logical name in which ``*`` stands for any value of a group."""
 
+ObjectName = Annotated[str, StringConstraints(pattern=r"^\d{1,5}:\d{1,3}(\.\d{1,3}){5}$")]
+"""Class and logical name, such as ``"3:1.0.1.8.0.255"``."""
+
+AuthenticationName = Literal[
+    "none", "low", "high-md5", "high-sha1", "high-gmac", "high-sha256", "high-ecdsa"
+]
+
 LogicalName = Annotated[bytes, BeforeValidator(_logical_name)]
 """Six octets, written in the usual dotted form."""
+
+
+def _or_none(value: object) -> object:
+    return None if value == "none" else value
+
+
+OptionalName = Annotated[LogicalName | None, BeforeValidator(_or_none)]
+"""A logical name, or ``"none"`` where an object that the parent template has does not exist."""
+
+
+def _address(value: object) -> object:
+    return Formula(value) if isinstance(value, str) else value
+
+
+Address = Annotated[
+    Annotated[int, Field(ge=0, le=0x3FFF)] | Annotated[Formula, InstanceOf()],
+    BeforeValidator(_address),
+]
+"""A number, or a formula from the serial number such as ``"serial[-4:] % 10000 + 1000"``."""
 
 
 def zone_named(name: str) -> ZoneInfo:
@@ -42,15 +71,55 @@ class LinkTemplate(Record):
     """HDLC server address length; without it the shortest that fits."""
     max_information: int = Field(default=128, ge=32, le=2048)
     """Largest HDLC information field that we propose, in octets."""
+    mode_e: bool = False
+    """On a serial line: the meter wants a sign-on by IEC 62056-21 mode E before HDLC."""
+
+
+class AddressesTemplate(Record):
+    """Where the meter listens, unless gateway.toml says so; the serial number is the meter's id."""
+
+    server: Address = 1
+    """Logical device: upper HDLC address, or wrapper port."""
+    physical: Address | None = None
+    """Lower HDLC address; absent where there is none."""
 
 
 class AssociationTemplate(Record):
     """One client of the meter, and how it proves itself."""
 
     client_address: int = Field(ge=0, le=0x7F)
-    authentication: Literal["none", "low", "high-gmac"] = "none"
+    authentication: AuthenticationName = "none"
+    """Low and high-md5, -sha1, -sha256 need a password; high-gmac keys; high-ecdsa key pairs."""
     ciphered: bool = False
-    """Suite 0 authenticated encryption of every APDU."""
+    """Every APDU is ciphered, as `[security]` says."""
+    challenge_octets: int | None = Field(default=None, ge=8, le=64)
+    """Length of our challenge; without it 16, and 32 for high-ecdsa."""
+    invocation_counter: LogicalName | None = None
+    """Where the meter has a counter for this client alone."""
+
+
+class SecurityTemplate(Record):
+    """Suite, and how APDUs are protected where an association ciphers."""
+
+    suite: Literal[0, 1, 2] = 0
+    policy: Literal["authenticated-encrypted", "authenticated", "encrypted"] = (
+        "authenticated-encrypted"
+    )
+    """What an APDU needs at least, sent and received."""
+    general: bool = False
+    """Send general-glo- and general-ded-ciphering instead of the service's own tags."""
+    dedicated_key: bool = False
+    """Agree on a new key for every association."""
+
+
+class ReferencingTemplate(Record):
+    """How the meter names attributes and methods."""
+
+    names: Literal["logical-name", "short-name"] = "logical-name"
+    base_names: dict[ObjectName, Annotated[int, Field(ge=0, le=0xFFFF)]] = Field(
+        default_factory=dict
+    )
+    """By ``class:logical name``; without them the association view is read each time."""
 
 
 class AssociationsTemplate(Record):
@@ -81,6 +150,11 @@ class LimitsTemplate(Record):
     with_list_max: int = Field(default=1, ge=1)
     """Attributes in one GET; 1 where GET with list is not supported."""
     selective_access: Literal["range", "none"] = "range"
+    """Whether rows of a profile can be chosen by time; else the whole buffer is read."""
+    general_blocks: bool = False
+    """Offer general block transfer."""
+    block_window: int = Field(default=16, ge=1, le=63)
+    """General blocks that we take in a row."""
     entry_access: bool = True
     """Whether the profile can be selected by entry number too."""
     rows_per_chunk: int = Field(default=500, ge=10, le=20000)
@@ -93,13 +167,13 @@ class ObjectsTemplate(Record):
 
     clock: LogicalName = obis.parse("0.0.1.0.0.255")
     logical_device_name: LogicalName = obis.parse("0.0.42.0.0.255")
-    serial_number: LogicalName | None = obis.parse("0.0.96.1.0.255")
-    firmware: LogicalName | None = obis.parse("1.0.0.2.0.255")
-    model: LogicalName | None = None
+    serial_number: OptionalName = obis.parse("0.0.96.1.0.255")
+    firmware: OptionalName = obis.parse("1.0.0.2.0.255")
+    model: OptionalName = None
     invocation_counter: LogicalName = obis.parse("0.0.43.1.0.255")
-    load_profile: LogicalName | None = obis.parse("1.0.99.1.0.255")
-    event_log: LogicalName | None = obis.parse("0.0.99.98.0.255")
-    disconnect_control: LogicalName | None = obis.parse("0.0.96.3.10.255")
+    load_profile: OptionalName = obis.parse("1.0.99.1.0.255")
+    event_log: OptionalName = obis.parse("0.0.99.98.0.255")
+    disconnect_control: OptionalName = obis.parse("0.0.96.3.10.255")
 
 
 class ClockTemplate(Record):
@@ -124,11 +198,32 @@ class SnapshotTemplate(Record):
     registers: tuple[LogicalName, ...] = ()
 
 
+class ScheduleTemplate(Record):
+    """How often this kind of meter is read, where `[schedule]` of gateway.toml does not say."""
+
+    profile_s: float | None = Field(default=None, gt=0)
+    snapshot_s: float | None = Field(default=None, gt=0)
+    events_s: float | None = Field(default=None, gt=0)
+
+
 class ScalerUnitTemplate(Record):
     """Exponent and unit code (Blue Book, physical units) where the meter does not send them."""
 
     scaler: int = Field(ge=-128, le=127)
     unit: int = Field(ge=0, le=255)
+
+
+def scaler_unit_of(
+    known: Mapping[str, ScalerUnitTemplate], logical_name: bytes
+) -> ScalerUnit | None:
+    """Return what patterns say of a logical name; the one with fewest ``*`` wins, None if none."""
+    groups = obis.text(logical_name).split(".")
+    fitting = [
+        (pattern.count("*"), entry.scaler, entry.unit)
+        for pattern, entry in known.items()
+        if all(said in ("*", group) for said, group in zip(pattern.split("."), groups, strict=True))
+    ]
+    return ScalerUnit(*min(fitting)[1:]) if fitting else None
 
 
 class PushTemplate(Record):
@@ -160,13 +255,19 @@ class MeterTemplate(Record):
     verified: Literal["captured", "simulated", "unverified"]
     """What the facts rest on: captures of real meters, our simulator, or documents alone."""
     link: LinkTemplate
+    addresses: AddressesTemplate = AddressesTemplate()
     associations: AssociationsTemplate | None = None
     """Absent for meters that only push."""
+    security: SecurityTemplate = SecurityTemplate()
+    referencing: ReferencingTemplate = ReferencingTemplate()
     times: TimesTemplate = TimesTemplate()
     limits: LimitsTemplate = LimitsTemplate()
     objects: ObjectsTemplate = ObjectsTemplate()
     clock: ClockTemplate = ClockTemplate()
     snapshot: SnapshotTemplate = SnapshotTemplate()
+    schedule: ScheduleTemplate = ScheduleTemplate()
+    scaler_units: dict[Pattern, ScalerUnitTemplate] = Field(default_factory=dict)
+    """By logical name or pattern, for registers that are read and tell none."""
     push: PushTemplate | None = None
     events: dict[int, EventTextTemplate] = Field(default_factory=dict)
 
@@ -174,4 +275,12 @@ class MeterTemplate(Record):
     def _reads_or_listens(self) -> Self:
         if self.associations is None and self.push is None:
             raise ValueError("needs [associations] (a meter to read) or [push] (one to listen to)")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for role in ("reading", "management"):
+            used: AssociationTemplate | None = getattr(self.associations, role, None)
+            if used and used.authentication == "high-ecdsa" and self.security.suite == 0:
+                raise ValueError(f"associations.{role}: high-ecdsa needs security.suite 1 or 2")
         return self
