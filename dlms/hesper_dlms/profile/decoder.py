@@ -13,7 +13,7 @@ from hesper_dlms.profile.rows import Rows, TaggedRows, UntaggedRows
 from hesper_dlms.profile.rules import BufferRules
 from hesper_dlms.profile.strided import Field
 from hesper_dlms.profile.template import Column, RowTemplate
-from hesper_dlms.profile.times import ClockColumn, RowTime, row_time
+from hesper_dlms.profile.times import EARLIEST_S, LATEST_S, ClockColumn, RowTime, row_time
 
 COUNTED = "counted"
 """How a time was found: one capture period from the row before."""
@@ -158,6 +158,8 @@ class _Decoder:
         if self._last_time.epoch_s is None:
             return None
         start = self._last_time.epoch_s + step
+        if not EARLIEST_S <= start + (count - 1) * step <= LATEST_S:
+            raise DecodeError("the clock is null and counting on leads out of the calendar")
         return list(range(start, start + count * step, step))
 
     def _add_run(self, template: RowTemplate, rows: Rows, count: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hesper_dlms.axdr import Tag
-from hesper_dlms.axdr.compact import Description
+from hesper_dlms.axdr.compact import Description, budget
 from hesper_dlms.axdr.octets import FIXED, SIZED
 from hesper_dlms.errors import DecodeError
 
@@ -111,6 +111,8 @@ def learn_untagged(
 ) -> RowTemplate | None:
     """Return the layout of the row of a compact-array at `offset`; None when it is not flat.
 
+    None too when so many columns have no octets that a few rows would unfold without bounds.
+
     Raises:
         DecodeError: The clock is not a date-time.
     """
@@ -130,7 +132,8 @@ def learn_untagged(
             _check_clock(column, offset + at)
         columns.append(column)
         at += size
-    return RowTemplate(columns, checks, at) if at and offset + at <= len(octets) else None
+    whole = at and offset + at <= len(octets) and len(columns) <= budget(at)
+    return RowTemplate(columns, checks, at) if whole else None
 
 
 def _column(octets: bytes, offset: int, at: int) -> Column | None:

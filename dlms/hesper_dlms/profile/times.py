@@ -14,6 +14,13 @@ from hesper_dlms.profile.strided import Field
 
 _UNIX_EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY_S = 86400
+_FIRST_YEAR, _LAST_YEAR = 2, 9998
+"""Within these no deviation leads out of the calendar."""
+
+EARLIEST_S = (date.min.toordinal() - _UNIX_EPOCH_DAY) * _DAY_S
+LATEST_S = (date.max.toordinal() - _UNIX_EPOCH_DAY) * _DAY_S
+"""Epoch seconds that have a date."""
+
 _DEVIATION_NOT_SPECIFIED = DEVIATION_NOT_SPECIFIED & 0xFFFF
 
 Key = TypeVar("Key")
@@ -144,6 +151,8 @@ def _day_start(date_and_end: tuple[int, int], zone: tzinfo, wrong_sign: bool) ->
     if minutes is None:
         return _day_start_in_zone(day, end & 0xFF, zone)
     local = date(day >> 16, day >> 8 & 0xFF, day & 0xFF)
+    if not _FIRST_YEAR <= local.year <= _LAST_YEAR:
+        raise _Irregular
     seconds = (local.toordinal() - _UNIX_EPOCH_DAY) * _DAY_S
     return seconds + (-60 if wrong_sign else 60) * minutes
 

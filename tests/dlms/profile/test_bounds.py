@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, date, timedelta
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 from hesper_dlms import axdr
@@ -67,3 +68,37 @@ def test_a_date_that_never_is_costs_little() -> None:
         assert next_date(CosemDate.from_octets(octets), date(2026, 1, 1)) is None
     assert time.process_time() - begun < 1
     assert next_date(CosemDate(2026, 2, 29), date(2026, 1, 1) + timedelta(days=1)) is None
+
+
+def test_columns_without_octets_cannot_unfold_without_bounds() -> None:
+    """2000 columns of null-data beside each of 2000 clocks: 4 million cells from 26 kB."""
+    description = b"\x02" + axdr.write_length(2001) + b"\x19" + bytes(2000)
+    cells = b"".join(clock_octets(START + 60 * row) for row in range(2000))
+    octets = b"\x13" + description + axdr.write_length(len(cells)) + cells
+    tracemalloc.start()
+    with pytest.raises(DecodeError):
+        decode_buffer(octets, 60, 0, UTC)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 20_000_000
+
+
+@pytest.mark.parametrize("rows", [2, 40])
+def test_counting_on_stays_within_the_calendar(rows: int) -> None:
+    last_day = b"\x27\x0f\x0c\x1f\xff\x17\x00\x00\x00\x00\x00\x00"
+    clocks = [axdr.octet_string(last_day), *[axdr.null_data()] * rows]
+    octets = axdr.encode(axdr.array(*(axdr.structure(each, axdr.unsigned(1)) for each in clocks)))
+    with pytest.raises(DecodeError, match="calendar"):
+        decode_buffer(octets, 86400, 0, UTC)
+
+
+@pytest.mark.parametrize("first", ["00010101ff00000000fd3000", "270f0c1fff1700000002d000"])
+def test_deviations_that_lead_out_of_the_calendar_leave_rows_undated(first: str) -> None:
+    moment = bytes.fromhex(first)
+    doubled = bytes.fromhex("07ea0a19ff02000000800000")
+    rows = [
+        axdr.structure(axdr.octet_string(moment), axdr.unsigned(1)),
+        axdr.structure(axdr.octet_string(doubled), axdr.long_unsigned(1)),
+    ]
+    found = decode_buffer(axdr.encode(axdr.array(*rows)), 60, 0, ZoneInfo("Europe/Budapest"))
+    assert (found.undated, len(found.captured_at)) == (1, 1)
