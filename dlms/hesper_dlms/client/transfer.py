@@ -8,7 +8,7 @@ better no value than one with a hole in it. Answers are matched by their invoke-
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hesper_dlms import apdu
 from hesper_dlms.apdu import Conformance, DataBlock
@@ -63,6 +63,7 @@ def send(
 
     Raises:
         LocalError: It is too long, and the meter granted no blocks.
+        DecodeError: The meter tells of success before it has the last block.
     """
     if channel.takes(len(whole.to_octets()), _own_blocks(whole)):
         return (yield from ask(channel, whole))
@@ -75,12 +76,27 @@ def send(
     for block in _blocks(octets, *room):
         if answer is not None:
             if not isinstance(answer, apdu.SetResponseBlock | apdu.ActionResponseNextBlock):
+                if apdu.DataAccessResult.SUCCESS in _codes(answer):
+                    raise unexpected(answer)  # before it had everything
                 break  # refused on the way
             check_number(answer.block_number, block.number - 1)
         answer = yield from ask(channel, (first if block.number == 1 else following)(block))
     if answer is None:
         raise LocalError("there is nothing to send in blocks")
     return answer
+
+
+def _codes(answer: Answer) -> Sequence[int]:
+    """Return the results that an answer to a request tells; success for an answer of none."""
+    match answer:
+        case apdu.SetResponseNormal() | apdu.SetResponseLastBlock() | apdu.ActionResponseNormal():
+            return (answer.result,)
+        case apdu.SetResponseWithList() | apdu.SetResponseLastBlockWithList():
+            return answer.results
+        case apdu.ActionResponseWithList():
+            return [outcome.result for outcome in answer.outcomes]
+        case _:
+            return (apdu.DataAccessResult.SUCCESS,)
 
 
 def add_block(whole: bytearray, block: DataBlock, expected: int) -> None:

@@ -181,6 +181,25 @@ def test_a_refusal_in_the_middle_of_writing(pair: Any, kit: Any) -> None:
     assert [each.code for each in results] == [15] * 3
 
 
+@pytest.mark.parametrize("call", [each for each in CALLS if "get" not in each.name])
+@pytest.mark.parametrize(
+    "early",
+    [
+        lambda invoke: apdu.SetResponseNormal(invoke, 0),
+        lambda invoke: apdu.SetResponseLastBlock(invoke, 0, 2),
+        lambda invoke: apdu.SetResponseLastBlockWithList(invoke, (0, 0, 0), 2),
+        lambda invoke: apdu.ActionResponseNormal(invoke, 0),
+        lambda invoke: apdu.ActionResponseWithList(invoke, (apdu.ActionOutcome(0),) * 3),
+    ],
+)
+def test_success_before_the_last_block_is_not_believed(
+    pair: Any, kit: Any, call: Call, early: Callable[[int], Any]
+) -> None:
+    change(pair, 2, lambda each: early(each.invoke_id_and_priority))
+    with pytest.raises(DecodeError, match="does not fit"):
+        pair.run(call.start(pair, kit))
+
+
 @pytest.mark.parametrize(
     ("start", "answer"),
     [
