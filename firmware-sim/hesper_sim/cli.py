@@ -55,10 +55,11 @@ _SERVE_HELP = (
     "HDLC over TCP, and an RS-485 line and an optical head are pseudo-terminals in the state "
     "folder.\n\n"
     "[bold]A first read[/bold], in another terminal, of a meter's name as the public client:\n\n"
-    "hesper-dlms read --host 127.0.0.1 --port 4060 --client 16 1:0.0.42.0.0.255:2\n\n"
+    "[dim]hesper-dlms read --host 127.0.0.1 --port 4060 1:0.0.42.0.0.255:2[/]\n\n"
     "[bold]Clients[/bold]: 16 public, 2 reading (LLS), 1 management (HLS GMAC, ciphered); where "
     'roles = "all" also 3 MD5, 4 SHA-1, 5 GMAC without ciphering, 6 SHA-256, 7 ECDSA. Passwords '
-    "and keys are test secrets, derived from the seed: hesper-sim keys SERIAL prints them.\n\n"
+    "and keys are test secrets, derived from the seed: hesper-sim keys SERIAL prints them, with "
+    "--client 1 as a keys file for hesper-dlms.\n\n"
     "[bold]Faults[/bold]: hesper-sim faults lists them, hesper-sim fault SERIAL NAME begins one, "
     "--scenario FILE plays a plan of them. What the meters remember is in the state folder and is "
     "there again after a crash."
@@ -161,14 +162,26 @@ def keys(
     serial: Annotated[str | None, typer.Argument(help="Serial number; without it, all.")] = None,
     state: StateFolder = _STATE,
     fleet_file: FleetFile = None,
+    client: Annotated[
+        int | None,
+        typer.Option(help="Print the secrets of this client alone, as hesper-dlms takes them."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print identities and test keys: of the running fleet, or as a fleet.toml plans them."""
+    """Print identities and test keys: of the running fleet, or as a fleet.toml plans them.
+
+    With --client it is a keys file: hesper-sim keys SERIAL --client 1 > keys.json
+    """
+    if client is not None and serial is None:
+        raise typer.BadParameter("say which meter: keys SERIAL --client ADDRESS")
     if fleet_file is None:
         answer = ask(state, {"op": "keys"} | ({"meter": serial} if serial else {}))
     else:
         answer = _planned_keys(fleet.load(fleet_file), serial)
-    if as_json:
+    if client is not None:
+        secrets = credentials.keys_file(answer["meters"][0], answer["head_end"], client)
+        typer.echo(json.dumps(secrets, indent=1))
+    elif as_json:
         typer.echo(json.dumps(answer, indent=1))
     else:
         report.print_keys(answer)
@@ -237,7 +250,12 @@ def ask(state: Path, request: dict[str, Any]) -> dict[str, Any]:
     """Send one request to the fleet running in `state`; SimulatorError when it refuses."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_ANSWER_TIMEOUT_S)
-        connection.connect(str(state / app.CONTROL_NAME))
+        try:
+            connection.connect(str(state / app.CONTROL_NAME))
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise SimulatorError(
+                f"no fleet is running in {state}: start hesper-sim serve, or name its --state"
+            ) from None
         connection.sendall(json.dumps(request).encode() + b"\n")
         with connection.makefile("rb") as answers:
             answer: dict[str, Any] = json.loads(answers.readline() or b"{}")

@@ -6,6 +6,7 @@ from typing import Any
 
 from hesper_sim import key_change, roles, secrets
 from hesper_sim.district import District
+from hesper_sim.errors import FleetError
 from hesper_sim.fleet import CLIENT_TITLE, FleetSettings
 from hesper_sim.meter import Meter
 
@@ -66,6 +67,38 @@ def of_head_end(settings: FleetSettings) -> dict[str, Any]:
                 "public_key": public.octets.hex(),
             }
     return {"system_title": CLIENT_TITLE.hex()} | pairs
+
+
+def keys_file(meter: dict[str, Any], head_end: dict[str, Any], client: int) -> dict[str, str]:
+    """Return the secrets of one client, as `hesper-dlms --keys-file` reads them.
+
+    Args:
+        meter: What `of_meter` says.
+        head_end: What `of_head_end` says.
+        client: A client address of the meter.
+
+    Raises:
+        FleetError: The meter does not know that client.
+    """
+    authentication = meter["clients"].get(str(client))
+    if authentication is None:
+        known = ", ".join(meter["clients"])
+        raise FleetError(f"{meter['serial']} knows no client {client}, but {known}")
+    if authentication == "none":
+        return {}
+    if authentication == "low":
+        return {"password": meter["password"]}
+    found = {
+        "password": meter["hls_secret"],
+        "encryption_key": meter["global_unicast_key"],
+        "authentication_key": meter["authentication_key"],
+        "master_key": meter["master_key"],
+    }
+    if suite := meter["security_suite"]:
+        for purpose in ("signing", "agreement"):
+            found[f"{purpose}_key"] = head_end[f"suite_{suite}_{purpose}"]["private_key"]
+            found[f"meter_{purpose}_key"] = meter[f"{purpose}_public_key"]
+    return found
 
 
 def _client(authentication: str, ciphered: bool) -> str:

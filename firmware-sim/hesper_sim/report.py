@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from typing import Any
@@ -13,41 +14,83 @@ from hesper_sim import faults
 from hesper_sim.scenario import describe
 
 _PIPED_WIDTH = 160
-_CLIENTS = """\
-Clients: 16 public (none)   2 reading (LLS, --password)   1 management (HLS GMAC, ciphered)
-         3 HLS MD5   4 HLS SHA-1   5 HLS GMAC, not ciphered   6 HLS SHA-256   7 HLS ECDSA"""
+_CLIENTS = {
+    "16": "none (name and clock)",
+    "2": "LLS (reads)",
+    "1": "HLS GMAC, ciphered",
+    "3": "HLS MD5",
+    "4": "HLS SHA-1",
+    "5": "HLS GMAC, plain",
+    "6": "HLS SHA-256",
+    "7": "HLS ECDSA, suite 1, 2",
+}
+_NAME = "1:0.0.42.0.0.255:2"
 
 
 def print_ready(ready: dict[str, Any], state: str) -> None:
-    """Print how each meter is reached, by whom, and where its keys are."""
+    """Print how each meter is reached, by whom, and where its keys are: 80 columns do."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     told, count = ready["fleet"], ready["meters"]
-    table = Table(title=f"{count} meters" + (f", the first {len(told)}" * (len(told) < count)))
-    for column in ("serial", "kind", "reach", "link", "server", "suite", "names", "clients"):
-        table.add_column(column, overflow="fold", no_wrap=column in ("serial", "reach"))
+    title = f"{count} meters" + (f", the first {len(told)}" * (len(told) < count))
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("serial", no_wrap=True)
+    table.add_column("suite", no_wrap=True)
+    table.add_column("hesper-dlms read …", overflow="fold")
     for meter in told:
-        table.add_row(
-            meter["serial"],
-            meter["kind"],
-            meter["reach"],
-            meter["access"],
-            address_of(meter),
-            str(meter["security_suite"]),
-            "short" if meter["referencing"] == "short-name" else "logical",
-            " ".join(meter["clients"]),
-        )
+        table.add_row(meter["serial"], str(meter["security_suite"]), way_to(meter))
     console.print(table)
-    console.print(_CLIENTS)
-    console.print(f"Test keys: hesper-sim keys SERIAL --state {state}", soft_wrap=True)
-    console.print(f"Break one: hesper-sim fault SERIAL silent --state {state}", soft_wrap=True)
-    console.print("Every fault: hesper-sim faults.   Ctrl-C stops the fleet.")
+    console.print(_hints(told, state), soft_wrap=True)
 
 
-def address_of(meter: dict[str, Any]) -> str:
-    """Return `wPort 3` or, on HDLC, `1/17` (logical/physical)."""
-    if meter["physical_address"] is None:
-        return f"wPort {meter['server_address']}"
-    return f"{meter['server_address']}/{meter['physical_address']}"
+def way_to(meter: dict[str, Any]) -> str:
+    """Return the options with which hesper-dlms reaches a meter; in words where it cannot."""
+    host, _, port = meter["reach"].rpartition(":")
+    access = meter["access"]
+    if access == "dial-in":
+        return f"none: it calls the gateway ({meter['line']})"
+    if access in ("rs485", "optical"):
+        options = ["--serial", meter["reach"], *(["--mode-e"] if access == "optical" else [])]
+    else:
+        options = ["--host", host, "--port", port]
+    options += {"udp": ["--udp"], "hdlc-tcp": ["--link", "hdlc"]}.get(access, [])
+    if meter["server_address"] != 1:
+        options += ["--server", str(meter["server_address"])]
+    if meter["physical_address"] is not None:
+        options += ["--physical", str(meter["physical_address"])]
+    if meter["referencing"] == "short-name":
+        options += ["--referencing", "short-name"]
+    return " ".join(options)
+
+
+def _hints(told: list[dict[str, Any]], state: str) -> str:
+    """Return what can be done next, as commands that run as they stand."""
+    if not told:
+        return "Ctrl-C stops the fleet."
+    known = {address for meter in told for address in meter["clients"]}
+    shown = [f"{address:>2} {what}" for address, what in _CLIENTS.items() if address in known]
+    direct = [meter for meter in told if meter["access"] == "tcp"]
+    serial, folder = (direct or told)[0]["serial"], shlex.quote(state)
+    lines = ["", "Clients and their authentication:"]
+    lines += [
+        "  " + "".join(f"{each:<27}" for each in shown[at : at + 3]).rstrip()
+        for at in range(0, len(shown), 3)
+    ]
+    lines += [
+        "Secrets, all of them, or of one client as hesper-dlms takes them; faults:",
+        f"  hesper-sim keys {serial} --state {folder}",
+        f"  hesper-sim keys {serial} --client 1 --state {folder} > keys.json",
+        f"  hesper-sim fault {serial} silent --state {folder}",
+        "  hesper-sim faults",
+    ]
+    if direct:
+        way, suite = way_to(direct[0]), direct[0]["security_suite"]
+        lines += [
+            "Read a name; read the energy, ciphered:",
+            f"  hesper-dlms read {way} {_NAME}",
+            f"  hesper-dlms read {way} --client 1 --suite {suite} \\",
+            "    --authentication gmac --keys-file keys.json register:1.0.1.8.0.255:value",
+        ]
+    return "\n".join([*lines, "Ctrl-C stops the fleet."])
 
 
 def print_keys(answer: dict[str, Any]) -> None:

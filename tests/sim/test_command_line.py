@@ -56,8 +56,13 @@ def test_a_plain_serve_shows_how_to_reach_every_meter(tmp_path):
     shown = "".join(lines)
     for meter in plan(starter(port=port)).meters:
         assert meter.serial in shown
-    assert str(port + 6) in shown
+    assert f"--port {port + 6} --referencing short-name" in shown
+    assert f"--port {port + 7} --udp" in shown
+    assert f"--port {port + 8} --link hdlc --physical 17" in shown
+    assert "optical-1 --mode-e --physical 17" in shown
     assert "hesper-sim keys" in shown
+    outside = [line for line in lines if len(line.rstrip()) > 80 and str(tmp_path) not in line]
+    assert outside == []
 
 
 @pytest.mark.integration
@@ -92,6 +97,37 @@ def test_keys_of_a_planned_fleet(tmp_path):
     serial = told["meters"][0]["serial"]
     shown = CliRunner().invoke(cli, ["keys", serial, "--fleet", str(path)])
     assert serial in shown.output
+
+
+@pytest.mark.parametrize(
+    ("client", "entries"),
+    [
+        (16, []),
+        (2, ["password"]),
+        (1, ["agreement_key", "authentication_key", "encryption_key", "master_key",
+             "meter_agreement_key", "meter_signing_key", "password", "signing_key"]),
+    ],
+)  # fmt: skip
+def test_keys_of_a_client_are_a_keys_file(tmp_path, client, entries):
+    path = tmp_path / "fleet.toml"
+    path.write_text(FleetSettings(tcp=1, shared=0, dial_in=0, rs485=0, suites=(1,)).to_toml())
+    serial = plan(FleetSettings(tcp=1, shared=0, dial_in=0, rs485=0, suites=(1,))).meters[0].serial
+    arguments = ["keys", serial, "--fleet", str(path), "--client", str(client)]
+    assert sorted(json.loads(CliRunner().invoke(cli, arguments).output)) == entries
+
+
+def test_keys_of_an_unknown_client_and_of_no_fleet(tmp_path):
+    path = tmp_path / "fleet.toml"
+    path.write_text(FleetSettings(tcp=1, shared=0, dial_in=0, rs485=0).to_toml())
+    serial = json.loads(CliRunner().invoke(cli, ["keys", "--fleet", str(path), "--json"]).output)[
+        "meters"
+    ][0]["serial"]
+    refused = CliRunner().invoke(cli, ["keys", serial, "--fleet", str(path), "--client", "99"])
+    assert "knows no client 99" in str(refused.exception)
+    alone = CliRunner().invoke(cli, ["keys", "--client", "1", "--fleet", str(path)])
+    assert alone.exit_code == 2
+    nowhere = CliRunner().invoke(cli, ["status", "--state", str(tmp_path)])
+    assert "no fleet is running" in str(nowhere.exception)
 
 
 def test_an_image_can_be_written(tmp_path):
