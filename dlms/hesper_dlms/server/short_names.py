@@ -207,7 +207,7 @@ class _Outgoing:
 
     def __init__(self, octets: bytes, size: int) -> None:
         self._octets = octets
-        self._size = size
+        self._size = max(size, 1)
         self._number = 0
 
     def next_block(self, acknowledged: int) -> apdu.DataBlockResult | None:

@@ -24,14 +24,14 @@ class Service(Enum):
 
 
 class Outgoing:
-    """A long value on its way out; `size` is the largest block in octets."""
+    """A long value on its way out; `size` is the largest block in octets, at least one."""
 
     __slots__ = ("_number", "_octets", "_size", "service")
 
     def __init__(self, service: Service, octets: bytes, size: int) -> None:
         self.service = service
         self._octets = octets
-        self._size = size
+        self._size = max(size, 1)
         self._number = 0
 
     def next_block(self, acknowledged: int) -> DataBlock | None:
@@ -63,7 +63,9 @@ class Incoming(Generic[Response]):
     def add(self, block: DataBlock) -> bool:
         """Take a block; False when it is not the next one or the value grows too large."""
         self._size += len(block.octets)
-        if block.number != self._expected or self._size > MAX_VALUE or not block.octets:
+        # Names may fill the first block, and a value end with the block before the last.
+        moves = block.octets or block.last or block.number == 1
+        if block.number != self._expected or self._size > MAX_VALUE or not moves:
             return False
         self._expected += 1
         self._parts.append(block.octets)

@@ -18,6 +18,7 @@ from hesper_dlms.apdu import (
 from hesper_dlms.client import AccessAction, AccessGet, AccessSet, Client
 from hesper_dlms.errors import DecodeError, InvocationCounterError, ServiceError
 from hesper_dlms.server import LogicalServer, ServerConnection, WrapperServerLink
+from hesper_dlms.server.transfer import Outgoing, Service
 from hesper_dlms.wrapper import wrap
 
 OWN_ONLY = ALL_LOGICAL_NAME_SERVICES & ~Conformance.GENERAL_BLOCK_TRANSFER
@@ -305,6 +306,29 @@ def test_blocks_out_of_turn_write_nothing(pair: Any, kit: Any) -> None:
     assert answers[5] == apdu.SetResponseLastBlockWithList(0xC1, (250, 250), 1)
     assert answers[6] == apdu.SetResponseLastBlock(0xC1, 12, 1)
     assert pair.objects.values == {}
+
+
+def test_the_first_and_the_last_block_may_be_empty(pair: Any, kit: Any) -> None:
+    answers = ask(
+        pair,
+        apdu.SetRequestFirstBlock(0xC1, kit.attribute(1), DataBlock(False, 1, b"")),
+        apdu.SetRequestBlock(0xC1, DataBlock(False, 2, b"\x11\x05")),
+        apdu.SetRequestBlock(0xC1, DataBlock(True, 3, b"")),
+        apdu.SetRequestFirstBlock(0xC1, kit.attribute(1), DataBlock(False, 1, b"\x11\x06")),
+        apdu.SetRequestBlock(0xC1, DataBlock(False, 2, b"")),
+    )
+    assert answers[2] == apdu.SetResponseLastBlock(0xC1, 0, 3)
+    assert answers[4] == apdu.SetResponseLastBlock(0xC1, 19, 2)
+    assert pair.objects.values == {kit.attribute(1): b"\x11\x05"}
+
+
+def test_blocks_leave_where_the_head_takes_all_the_room() -> None:
+    outgoing, whole, number = Outgoing(Service.GET, b"\x11\x05", -400), b"", 0
+    while (block := outgoing.next_block(number)) is not None and number < 10:
+        whole, number = whole + block.octets, block.number
+        if block.last:
+            break
+    assert (whole, number) == (b"\x11\x05", 2)
 
 
 def test_blocks_out_of_turn_invoke_nothing(pair: Any, kit: Any) -> None:
