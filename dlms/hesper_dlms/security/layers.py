@@ -6,11 +6,14 @@ the policy of the settings must be met by what was found, as for every other for
 
 A key that lives for one APDU makes an invocation counter worthless against replay, and a signature
 alone has none. There the transaction-id takes its place: it is the one of our last request, or a
-number higher than every one before from this title with this key.
+number higher than every one before from this title with this key. Ours are a counter and behind it
+something random: counters begin anew with a new global key, while the keys of a key pair or of the
+master key, and so what is derived of a transaction-id, stay what they are.
 """
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 
 from hesper_dlms.apdu.ciphered import DED_TAGS, GENERAL_DED, GENERAL_GLO, GLO_TAGS, TAGS, Ciphered
@@ -26,6 +29,7 @@ from hesper_dlms.security.settings import AUTHENTICATED, BROADCAST_KEY
 
 _MOST_LAYERS = 2
 _ORDERED_OCTETS = 8
+_RANDOM_OCTETS = 4
 _UNAMBIGUOUS = 0xC0
 """Contents that begin with less could be taken for a length; see `apdu.general_signing`."""
 _ANYONE = bytes(gcm.SYSTEM_TITLE_OCTETS)
@@ -35,12 +39,22 @@ _ANYONE = bytes(gcm.SYSTEM_TITLE_OCTETS)
 class _Found:
     """What the layers of one received APDU have shown so far."""
 
-    __slots__ = ("header", "lasting", "length_signed", "opened", "outer", "protection", "signer")
+    __slots__ = (
+        "header",
+        "lasting",
+        "length_signed",
+        "opened",
+        "outer",
+        "protection",
+        "signer",
+        "signer_title",
+    )
 
     def __init__(self) -> None:
         self.opened: Opened | None = None
         self.protection = Protection()
         self.signer: bytes | None = None
+        self.signer_title = b""
         self.length_signed = True
         self.outer = False
         self.header: GeneralHeader | None = None
@@ -59,7 +73,7 @@ class Layers:
         if protection.dedicated and apdu[:1] in _INITIATE:
             protection = replace(protection, dedicated=False)  # it brings the dedicated key
         ours, theirs = self._context.system_title, self._context.peer_system_title
-        transaction_id = protection.transaction_id or counter.to_bytes(_ORDERED_OCTETS, "big")
+        transaction_id = protection.transaction_id or _new_transaction_id(counter)
         header = GeneralHeader(transaction_id, ours, theirs or b"")
         if protection.transaction_id is None:
             self._awaited = transaction_id
@@ -160,6 +174,8 @@ class Layers:
             raise SecurityError("an APDU without the signature that was agreed (downgrade)")
         if found.opened is None and (settings.policy or not signed):
             raise SecurityError("an APDU without the ciphering that was agreed (downgrade)")
+        if found.opened is not None and signed and found.signer_title != found.opened.system_title:
+            raise SecurityError("an APDU was signed by one and ciphered by another")
         lasting = found.signer if found.opened is None else found.lasting
         if lasting is not None and found.header is not None:
             self._check_transaction(found.header, lasting)
@@ -192,6 +208,7 @@ class Layers:
             key.verify(signing.signature, signing.signed(content_length=False))
             found.length_signed = False
         found.signer = message_keys.fingerprint(key)
+        found.signer_title = signing.header.originator
         found.outer = found.opened is None
         found.header = found.header or signing.header
         return signing.content
@@ -229,6 +246,11 @@ class Layers:
 
 _INITIATE = (bytes((INITIATE_REQUEST,)), bytes((INITIATE_RESPONSE,)))
 _LAYERS = (GENERAL_SIGNING, GENERAL_CIPHERING)
+
+
+def _new_transaction_id(counter: int) -> bytes:
+    ordered = counter.to_bytes(_ORDERED_OCTETS - _RANDOM_OCTETS, "big")
+    return ordered + secrets.token_bytes(_RANDOM_OCTETS)
 
 
 def _form_of(ciphered: Ciphered) -> Protection:
