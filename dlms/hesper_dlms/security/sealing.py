@@ -17,12 +17,16 @@ from hesper_dlms.security.settings import AUTHENTICATED, ENCRYPTED
 class Way(NamedTuple):
     """How APDUs with one security control octet are sealed or opened; settings allow it.
 
-    `head` is authenticated before the APDU; empty where no tag is made or can be verified.
+    `head` is authenticated before the APDU; empty where no tag is made or can be verified. It holds
+    the authentication key, so it never shows in repr.
     """
 
     key: gcm.GcmKey
     control: int
     head: bytes
+
+    def __repr__(self) -> str:
+        return f"Way(control=0x{self.control:02X})"
 
 
 def seal_by(way: Way, iv: bytes, apdu: bytes) -> bytes:
