@@ -13,13 +13,14 @@ ciphered the way its request was (service-specific or general).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from enum import Enum, auto
 
 from hesper_dlms import apdu, axdr
 from hesper_dlms.apdu import aare, error
 from hesper_dlms.apdu.ciphered import LAYER_TAGS
 from hesper_dlms.association import CIPHERING_OVERHEAD, LAYERS_OVERHEAD, Referencing
-from hesper_dlms.errors import DecodeError, LocalError, SecurityError
+from hesper_dlms.errors import DecodeError, DlmsError, LocalError, SecurityError
 from hesper_dlms.security import Handshake
 from hesper_dlms.server.authentication import Rejected, authenticate
 from hesper_dlms.server.blocks import GeneralBlocks
@@ -132,8 +133,7 @@ class Session:
         if isinstance(request, apdu.Aarq):
             return self._associate(request)
         if isinstance(request, apdu.Rlrq):
-            self._reset()
-            return apdu.Rlre().to_octets()
+            return self._release(request)
         if not isinstance(request, PROTECTED):
             if self._ciphering is not None:
                 raise SecurityError("a plain request in a ciphered association")
@@ -148,6 +148,16 @@ class Session:
         if not plain or plain[0] == error.EXCEPTION_RESPONSE or self._ciphering is None:
             return plain
         return self._ciphering.protect(plain, request)
+
+    def _release(self, request: apdu.Rlrq) -> bytes:
+        if self._ciphering is not None and request.user_information:
+            # For its counter alone: a client that asks us for the last one must not use it again.
+            with suppress(DlmsError):
+                proof = apdu.parse(request.user_information)
+                if isinstance(proof, PROTECTED):
+                    self._ciphering.unprotect(proof, request.user_information)
+        self._reset()
+        return apdu.Rlre().to_octets()
 
     def _quick_answer(self, octets: bytes) -> bytes | None:
         """Answer the request that meters get all day, GET of one attribute, as it stands.
@@ -184,7 +194,7 @@ class Session:
             return apdu.Aare(
                 request.application_context, aare.REJECTED_PERMANENT, rejected.diagnostic
             ).to_octets()
-        except (SecurityError, DecodeError):
+        except DlmsError:
             self._reset()
             raise
         role = client.role
