@@ -22,7 +22,7 @@ from hesper_dlms.hdlc.frames import FrameReader
 from hesper_dlms.hdlc.parameters import DEFAULT_INFORMATION
 from hesper_dlms.hdlc.station import ApduHandler, Station
 from hesper_dlms.server.model import LogicalServer
-from hesper_dlms.server.session import Session
+from hesper_dlms.server.session import Session, State
 from hesper_dlms.wrapper import HEADER_OCTETS, WrapperReader, wports, wrap
 
 PUSH_CLIENT = 102
@@ -42,8 +42,10 @@ class Sessions:
         """Return the APDUs that answer a client's: one, none, or a turn of general blocks."""
         session = self._by_client.get(client_address)
         if session is None:
-            session = self._by_client[client_address] = Session(self.server, client_address)
+            session = Session(self.server, client_address)
         answer = session.answer(apdu)
+        if session.state is not State.IDLE:
+            self._by_client[client_address] = session  # whoever never associates is forgotten
         if answer is None:
             return []
         return [answer] if answer[0] != GENERAL_BLOCK_TRANSFER else [answer, *session.following()]
@@ -234,12 +236,17 @@ class WrapperConnection:
         return b"".join(wrap(self._port, client, each) for each in turn)
 
     def _session_of(self, client: int) -> Session:
-        if self._session is None:
-            self._client, self._session = client, Session(self._server, client)
-            return self._session
-        if self._others is None:
-            self._others = {}
-        return self._others.setdefault(client, Session(self._server, client))
+        """Return a client's session; those of clients that are not associated make room for it."""
+        others = self._others or {}
+        if client in others:
+            return others[client]
+        session = Session(self._server, client)
+        if self._session is None or self._session.state is State.IDLE:
+            self._client, self._session = client, session
+        else:
+            open_ones = {at: each for at, each in others.items() if each.state is not State.IDLE}
+            self._others = {**open_ones, client: session}
+        return session
 
 
 class WrapperShared:
