@@ -27,6 +27,12 @@ class Authentication(IntEnum):
         return self >= Authentication.HIGH
 
     @property
+    def needs_secret(self) -> bool:
+        """Whether both sides share a password or secret besides their keys."""
+        with_keys = (Authentication.HIGH_GMAC, Authentication.HIGH_ECDSA)
+        return self is not Authentication.NONE and self not in with_keys
+
+    @property
     def proves_titles(self) -> bool:
         """Whether the proofs cover the system titles of both sides, so that they must be known."""
         return self >= Authentication.HIGH_GMAC

@@ -20,14 +20,6 @@ from hesper_dlms.security import (
 from hesper_dlms.short_names import BaseNames, ShortNames
 from hesper_dlms.wrapper import DatagramLink, WrapperLink
 
-_WITH_SECRET = (
-    Authentication.LOW,
-    Authentication.HIGH,
-    Authentication.HIGH_MD5,
-    Authentication.HIGH_SHA1,
-    Authentication.HIGH_SHA256,
-)
-
 
 @dataclass(frozen=True, slots=True)
 class AssociationSettings:
@@ -98,7 +90,7 @@ class AssociationSettings:
 
     def _check_secrets(self) -> None:
         mechanism, security = self.authentication, self.security
-        if mechanism in _WITH_SECRET and self.password is None:
+        if mechanism.needs_secret and self.password is None:
             raise LocalError(f"{mechanism.name} needs a password")
         if mechanism is Authentication.HIGH and self.hls_function is None:
             raise LocalError("a manufacturer's own mechanism needs its function")

@@ -90,16 +90,17 @@ def _settings(
     settings = server.objects.security
     if settings is None:
         raise Rejected(aare.NO_REASON_GIVEN)
-    peer = role.peer
+    peer = settings.peer if role.peer == _NOBODY else role.peer
     if role.authority is not None:
         try:
             peer = role.authority.keys_of(request.system_title or b"", request.certificate)
         except SecurityError:
             raise Rejected(aare.AUTHENTICATION_FAILURE) from None
-    if peer == _NOBODY and role.policy is None and not role.signed:
-        return settings
     policy = settings.policy if role.policy is None else role.policy
-    return replace(settings, peer=peer, policy=policy, signed=role.signed)
+    signed = settings.signed or role.signed
+    if (peer, policy, signed) == (settings.peer, settings.policy, settings.signed):
+        return settings
+    return replace(settings, peer=peer, policy=policy, signed=signed)
 
 
 def _handshake(

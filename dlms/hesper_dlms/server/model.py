@@ -19,6 +19,7 @@ from hesper_dlms.apdu import (
     CosemMethod,
 )
 from hesper_dlms.association import Authentication, Referencing
+from hesper_dlms.errors import LocalError
 from hesper_dlms.security import (
     TRANSACTION_NAMES,
     Authority,
@@ -39,7 +40,8 @@ class ClientRole:
     Args:
         authentication: The one mechanism that is accepted.
         ciphered: Whether its APDUs must be authenticated and encrypted with the global keys.
-        password: The secret of LLS, and of HLS with MD5, SHA-1, SHA-256 or a manufacturer's own.
+        password: The secret of LLS, and of HLS with MD5, SHA-1, SHA-256 or a manufacturer's own;
+            where one is needed an empty one would let anybody in.
         referencing: Whether attributes are named by logical or by short names; the latter needs
             objects that are `ShortNamed`.
         policy: What its APDUs need at least, if that differs from the meter's.
@@ -61,6 +63,12 @@ class ClientRole:
     authority: Authority | None = field(default=None, repr=False)
     hls_function: HlsFunction | None = field(default=None, repr=False)
     shortest_challenge: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.authentication.needs_secret and not self.password:
+            raise LocalError(f"a role with {self.authentication.name} needs a secret")
+        if not self.ciphered and (self.signed or self.policy is not None):
+            raise LocalError("signatures and a policy are for roles that are ciphered")
 
     @property
     def needs_titles(self) -> bool:
