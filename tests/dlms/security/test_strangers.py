@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 from hesper_dlms import apdu, axdr
 from hesper_dlms.association import Authentication
-from hesper_dlms.client import AssociationSettings, Client
-from hesper_dlms.errors import AssociationRejected, LocalError, SecurityError, ServiceError
+from hesper_dlms.client import Client
+from hesper_dlms.errors import (
+    AssociationRejected,
+    LocalError,
+    SecurityError,
+    ServiceError,
+)
 from hesper_dlms.security import (
     ENCRYPTED,
     Form,
@@ -22,6 +27,7 @@ from hesper_dlms.security.gcm import GcmKey
 from hesper_dlms.security.sealing import Way
 from hesper_dlms.server import ClientRole, LogicalServer
 from hesper_dlms.server.connection import Sessions, WrapperConnection
+from hesper_dlms.server.session import Session
 from hesper_dlms.wrapper import wrap
 
 CLIENT, METER = b"CLIENT00", b"METER000"
@@ -86,3 +92,127 @@ def test_the_last_counter_of_all_was_taken(bench: Any, security: Any) -> None:
         pair.server.received_counters[name] = 0xFFFFFFFF
     with pytest.raises(ServiceError):
         pair.run(pair.client.get(bench.ENERGY))
+
+
+def test_no_nonce_of_a_release_is_used_again(bench: Any, security: Any) -> None:
+    """RLRQ is ciphered, so its counter is one that the meter has seen."""
+    pair = security.Pair(bench, security.Keys(0), CIPHERED)
+    pair.run(pair.client.connect())
+    pair.run(pair.client.release())
+    last_sent = pair.settings.invocation_counter.next - 1
+    assert pair.server.last_received_counter == last_sent
+
+
+def test_a_static_key_of_the_same_counter_under_another_global_key(keys: Any) -> None:
+    """Counters begin anew with a new global key; what two static keys make must not begin anew."""
+    static = Protection(Form.GENERAL_CIPHERING, key=KeyEstablishment.STATIC)
+    sealed = []
+    for key in (keys.client.encryption_key, bytes(len(keys.client.encryption_key))):
+        ours = replace(keys.client, encryption_key=key, protection=static)
+        sent = SecurityContext(ours, CLIENT, METER).protect(PUSH, 7)
+        sealed.append(apdu.GeneralCiphering.from_octets(sent).octets)
+    assert sealed[0] != sealed[1]
+
+
+@pytest.mark.parametrize(
+    "key", [KeyEstablishment.WRAPPED, KeyEstablishment.ONE_PASS, KeyEstablishment.STATIC]
+)
+def test_an_old_answer_to_the_same_counter_under_another_global_key(
+    keys: Any, key: KeyEstablishment
+) -> None:
+    protection = Protection(Form.GENERAL_CIPHERING, key=key)
+    received: dict[bytes, int] = {}
+    ours = SecurityContext(keys.client, CLIENT, METER, received)
+    theirs = SecurityContext(keys.meter, METER, CLIENT)
+    asked = theirs.open(ours.protect(b"\xc0\x01", 7, protection=protection))
+    old = theirs.protect(b"\xc4\x01", 9, protection=asked.protection)
+    assert ours.open(old).apdu == b"\xc4\x01"
+    new_key = bytes(len(keys.client.encryption_key))
+    later = SecurityContext(replace(keys.client, encryption_key=new_key), CLIENT, METER, received)
+    later.protect(b"\xc0\x01", 7, protection=protection)
+    with pytest.raises(SecurityError):
+        later.open(old)
+
+
+@pytest.mark.parametrize("mechanism", [1, 2, 3, 4, 6])
+def test_a_role_without_the_secret_that_it_needs(mechanism: int) -> None:
+    with pytest.raises(LocalError, match="secret"):
+        ClientRole(Authentication(mechanism), hls_function=lambda secret, challenge: secret)
+
+
+def test_a_role_that_protects_nothing_of_what_it_says() -> None:
+    for other in ({"signed": True}, {"policy": ENCRYPTED}):
+        with pytest.raises(LocalError, match="ciphered"):
+            ClientRole(Authentication.HIGH_GMAC, **other)
+
+
+def test_signatures_that_the_meter_asks_of_everybody(bench: Any, security: Any, keys: Any) -> None:
+    """A role that names the client's keys does not take that back."""
+    meter = keys.meter
+    keys = security.Keys(meter.suite)
+    role = replace(CIPHERED, peer=keys.meter.peer)
+    keys.meter = replace(keys.meter, signed=True)
+    pair = security.Pair(bench, keys, role)
+    with pytest.raises((AssociationRejected, ServiceError)):
+        pair.run(pair.client.connect())
+
+
+@pytest.mark.parametrize("kind", [Sessions, WrapperConnection])
+def test_addresses_that_never_associate_are_not_remembered(bench: Any, kind: Any) -> None:
+    sessions = kind(LogicalServer(bench.Meter()))
+    request = apdu.Aarq(1, apdu.InitiateRequest().to_octets()).to_octets()
+    for address in range(100, 400):
+        if kind is Sessions:
+            (answer,) = sessions.answers(address, request)
+        else:
+            answer = sessions.receive(wrap(address, 1, request))[8:]
+        refused = apdu.parse(answer)
+        assert isinstance(refused, apdu.Aare)
+        assert refused.result != 0
+    held = sessions._by_client if kind is Sessions else sessions._others or {}
+    assert len(held) <= 1
+
+
+def test_a_way_does_not_show_its_keys(security: Any) -> None:
+    keys = security.Keys(0).shared
+    way = Way(GcmKey(keys.encryption_key), 0x30, b"\x30" + keys.authentication_key)
+    assert keys.authentication_key.hex() not in repr(way)
+    assert repr(keys.authentication_key)[2:-1] not in repr(way)
+
+
+def test_who_signs_is_who_ciphers(keys: Any) -> None:
+    """Where nobody was agreed on, the two layers could name two senders."""
+    meter = SecurityContext(keys.meter, METER, b"")
+    signed = Protection(Form.GENERAL, signature=Signature.OUTSIDE)
+    outside = apdu.GeneralSigning.from_octets(meter.protect(PUSH, 7, protection=signed))
+    header = outside.header._replace(originator=b"ANOTHER0", encoded=None)
+    other = apdu.GeneralSigning(header, outside.content, b"")
+    forged = other._replace(signature=keys.meter.signing_key.sign(other.signed()))
+    with pytest.raises(SecurityError):
+        SecurityContext(keys.client, bytes(8)).open(forged.to_octets())
+
+
+def test_an_associated_client_is_remembered_whoever_else_asks(bench: Any) -> None:
+    connection = WrapperConnection(LogicalServer(bench.Meter()))
+    settings = [bench.settings(16), bench.settings(2)]
+    clients = [Client(each.over_wrapper(), each) for each in settings]
+    for client in clients:
+        bench.run(client.connect(), connection.receive)
+    request = apdu.Aarq(1, apdu.InitiateRequest().to_octets()).to_octets()
+    for address in range(100, 110):
+        connection.receive(wrap(address, 1, request))
+    for client in clients:
+        assert bench.run(client.get(bench.ENERGY), connection.receive).value == 1234567
+
+
+def test_a_malformed_dedicated_key_leaves_nothing_behind(bench: Any, security: Any) -> None:
+    session = Session(LogicalServer(bench.Meter()), 1)
+    keys = security.Keys(0).shared
+    keys = replace(
+        keys, encryption_key=bench.ENCRYPTION_KEY, authentication_key=bench.AUTHENTICATION_KEY
+    )
+    initiate = apdu.InitiateRequest(dedicated_key=b"short").to_octets()
+    sealed = SecurityContext(keys, bench.CLIENT_TITLE).protect(initiate, 1)
+    session.answer(apdu.Aarq(3, sealed, 5, bytes(16), bench.CLIENT_TITLE).to_octets())
+    plain = apdu.GetRequestNormal(0xC1, bench.ENERGY).to_octets()
+    assert session.answer(plain) == Session(LogicalServer(bench.Meter()), 1).answer(plain)
