@@ -18,7 +18,7 @@ One long transfer each way is kept at a time; a new one replaces it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from hesper_dlms import apdu, axdr
 from hesper_dlms.apdu import (
@@ -101,7 +101,7 @@ class ShortNameServices:
         return self._read_all(accesses)
 
     def _read_all(self, accesses: tuple[VariableAccess, ...]) -> Response:
-        response = apdu.ReadResponse(tuple(self._read(each) for each in accesses))
+        response = apdu.ReadResponse(tuple(self._read_within_bounds(accesses)))
         octets = response.results_octets()
         if len(octets) + 1 <= self._limit:
             return response
@@ -109,6 +109,14 @@ class ShortNameServices:
             return apdu.ReadResponse((DataAccessResult.OTHER_REASON,) * len(accesses))
         self._out = _Outgoing(octets, self._limit - _BLOCK_OVERHEAD)
         return apdu.ReadResponse((self._next_block(0),))
+
+    def _read_within_bounds(self, accesses: tuple[VariableAccess, ...]) -> Iterator[Result]:
+        """Yield results; a list that asks for one long value a thousand times is cut off."""
+        size = 0
+        for access in accesses:
+            result = self._read(access) if size <= MAX_VALUE else int(DataAccessResult.OTHER_REASON)
+            size += len(result) if isinstance(result, bytes) else 0
+            yield result
 
     def _next_block(self, acknowledged: int) -> apdu.ReadResult:
         if self._out is None:

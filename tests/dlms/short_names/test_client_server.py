@@ -256,3 +256,19 @@ def test_requests_in_blocks_that_are_requests_in_blocks(bench: Any, meter: Any) 
         nested = apdu.ReadRequest((block,)).to_octets()[1:]
     answer = apdu.parse(session.answer(b"\x05" + nested) or b"")
     assert answer == apdu.ReadResponse((apdu.DataAccessResult.OTHER_REASON,))
+
+
+def test_a_list_cannot_ask_for_more_than_memory_holds(bench: Any, meter: Any) -> None:
+    long = axdr.encode(axdr.octet_string(bytes(1 << 20)))
+    reads = 0
+
+    class Long(type(meter)):  # type: ignore[misc]
+        def get(self, *asked: Any) -> bytes:
+            nonlocal reads
+            reads += 1
+            return long
+
+    session = Session(LogicalServer(Long()), 16)
+    _open(session, bench.settings(16, referencing=Referencing.SHORT_NAME))
+    session.answer(apdu.ReadRequest((VariableName(0x0108),) * 3000).to_octets())
+    assert 0 < reads * len(long) < 1 << 25
