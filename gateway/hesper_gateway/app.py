@@ -30,6 +30,7 @@ from hesper_gateway.database import DATABASE_NAME, Database
 from hesper_gateway.gathering import Gathering
 from hesper_gateway.lines.building import Lines
 from hesper_gateway.lines.building import build as build_lines
+from hesper_gateway.lines.ledger import Ledger
 from hesper_gateway.meter_relays import MeterRelays
 from hesper_gateway.meter_state import MeterState
 from hesper_gateway.outbox import Outbox
@@ -58,6 +59,7 @@ class Core:
     alarms: Alarms
     gathering: Gathering
     time_proof: TimeProof
+    ledger: Ledger
 
 
 @dataclass(slots=True)
@@ -87,6 +89,7 @@ def build_core(config: GatewayConfig, database: Database) -> Core:
         Alarms(outbox),
         Gathering(outbox),
         TimeProof(config.gateway, _keyring(config.keys.commands)),
+        Ledger(database, time.time),
     )
 
 
@@ -96,7 +99,9 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
     Raises:
         ConfigError: a template, key file or combination can never work.
     """
-    lines = build_lines(config)
+    lines = build_lines(config, core.ledger)
+    for modem in lines.modems.values():
+        modem.on_alarm = lambda code, text: core.alarms.tell(code, text, "critical")
     states = {meter.id: MeterState(meter.id, config.schedule, time.time) for meter in config.meters}
 
     def half_used(meter: str, key_name: str, counter: int) -> None:
@@ -208,6 +213,10 @@ async def _run_all(core: Core, field: Field, executor: Executor, uplink: Uplink)
         tasks.create_task(proof.run(uplink.publish, uplink.connected), name="time-proof")
         watch = Watch(core.outbox, core.database, uplink, core.alarms)
         tasks.create_task(watch.run(), name="watch")
+        tasks.create_task(core.ledger.run(), name="ledger")
+        for modem in field.lines.modems.values():
+            name = f"modem-{modem.config.name}"
+            tasks.create_task(supervise(name, modem.run), name=name)
         for round_ in field.rounds:
             tasks.create_task(supervise(round_.name, round_.run), name=f"line-{round_.name}")
         for port in field.ports:

@@ -37,6 +37,10 @@ def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
     return path if folder is None else Path(folder) / path
 
 
+Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{3,20}$")]
+AtCommand = Annotated[str, StringConstraints(pattern=r"^AT[ -~]{1,80}$")]
+ModeEAddress = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z ]{0,32}$")]
+
 RelativePath = Annotated[Path, AfterValidator(_beside_the_file)]
 """A path written relative to gateway.toml; absolute once loaded."""
 
@@ -73,6 +77,29 @@ class SerialLine(Record):
     """The probe repeats what we send; those octets are skipped."""
     mode_e: bool = False
     """Sign on by IEC 62056-21 mode E first: 300 baud 7E1, then HDLC at `baudrate` at most."""
+    mode_e_address: ModeEAddress = ""
+    """Asked for in the sign-on; a meter's own `mode_e_address` goes before it."""
+
+
+class UdpLine(Record):
+    """One UDP address with one meter, or several told apart by their server address."""
+
+    name: LineName
+    kind: Literal["udp"]
+    host: str
+    port: Port
+
+
+class CsdLine(Record):
+    """A modem that calls one meter after another over a circuit-switched data call (CSD)."""
+
+    name: LineName
+    kind: Literal["csd"]
+    modem: LineName
+    mode_e: bool = False
+    """Sign on by mode E over each call; the speed is the call's and does not change."""
+    linger_s: float = Field(default=5, ge=0)
+    """How long a call is kept for the next association with the same meter."""
 
 
 class DialInLine(Record):
@@ -105,9 +132,47 @@ class PushTcpLine(Record):
     connections_max: int = Field(default=2000, ge=1)
 
 
+class PushUdpLine(Record):
+    """A UDP port on which meters deliver pushes, each in a datagram of its own."""
+
+    name: LineName
+    kind: Literal["push-udp"]
+    host: str = "127.0.0.1"
+    port: Port
+    senders_max: int = Field(default=2000, ge=1)
+
+
 LineConfig = Annotated[
-    TcpLine | SerialLine | DialInLine | PushSerialLine | PushTcpLine, Field(discriminator="kind")
+    TcpLine
+    | SerialLine
+    | UdpLine
+    | CsdLine
+    | DialInLine
+    | PushSerialLine
+    | PushTcpLine
+    | PushUdpLine,
+    Field(discriminator="kind"),
 ]
+
+
+class ModemConfig(Record):
+    """A modem that speaks AT commands, and how much may be spent through it.
+
+    Limits hold for each radio cell that meters are said to be in, and for the modem as one where
+    nothing is said.
+    """
+
+    name: LineName
+    path: Path
+    baudrate: int = Field(default=115200, ge=50, le=4_000_000)
+    pin_file: RelativePath | None = None
+    """The SIM's PIN, readable by the gateway alone; it is tried once."""
+    commands: tuple[AtCommand, ...] = ()
+    """Sent after the modem was reset, as ``AT+CBST=7,0,1``."""
+    calls_per_hour: int = Field(default=20, ge=0)
+    calls_per_day: int = Field(default=200, ge=0)
+    messages_per_hour: int = Field(default=20, ge=0)
+    messages_per_day: int = Field(default=100, ge=0)
 
 
 class MeterConfig(Record):
@@ -131,6 +196,12 @@ class MeterConfig(Record):
     """On a push line: further names that the meter calls itself in its pushes."""
     zone: str | None = None
     """IANA time zone of the meter's clock, where it differs from the template's."""
+    mode_e_address: ModeEAddress | None = None
+    """Asked for in a sign-on by mode E, where several meters share an optical line."""
+    phone: Phone | None = None
+    """The number of its modem: called on a csd line."""
+    cell: str | None = None
+    """The radio cell that it is in; limits on calls and messages hold for each cell."""
 
 
 class ScheduleConfig(Record):
@@ -205,6 +276,7 @@ class GatewayConfig(Record):
     ceilings: CeilingsConfig = CeilingsConfig()
     outbox: OutboxConfig = OutboxConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    modems: tuple[ModemConfig, ...] = ()
     lines: tuple[LineConfig, ...] = ()
     meters: tuple[MeterConfig, ...] = ()
 
@@ -214,13 +286,20 @@ class GatewayConfig(Record):
             raise ValueError("gateway: the name 'cloud' is reserved")
         _refuse_doubles("line name", [line.name for line in self.lines])
         _refuse_doubles("meter id", [meter.id for meter in self.meters])
+        _refuse_doubles("modem name", [modem.name for modem in self.modems])
+        for line in self.lines:
+            self._modem_is_known(line)
         known = {line.name: line for line in self.lines}
         for meter in self.meters:
             if meter.line not in known:
                 raise ValueError(f"meter {meter.id}: no line is named {meter.line!r}")
-            if known[meter.line].kind == "dial-in" and meter.system_title is None:
-                raise ValueError(f"meter {meter.id}: a dial-in meter needs its system_title")
+            _refuse_misplaced(meter, known[meter.line])
         return self
+
+    def _modem_is_known(self, line: LineConfig) -> None:
+        modem = line.modem if isinstance(line, CsdLine) else None
+        if modem is not None and modem not in {each.name for each in self.modems}:
+            raise ValueError(f"line {line.name}: no modem is named {modem!r}")
 
     def line(self, name: str) -> LineConfig:
         """Return the line of that name; meters only name lines that exist."""
@@ -229,6 +308,13 @@ class GatewayConfig(Record):
     def meters_on(self, line: str) -> tuple[MeterConfig, ...]:
         """Return the meters behind one line, in the order of the file."""
         return tuple(meter for meter in self.meters if meter.line == line)
+
+
+def _refuse_misplaced(meter: MeterConfig, line: LineConfig) -> None:
+    if line.kind == "dial-in" and meter.system_title is None:
+        raise ValueError(f"meter {meter.id}: a dial-in meter needs its system_title")
+    if line.kind == "csd" and meter.phone is None:
+        raise ValueError(f"meter {meter.id}: a meter that is called needs its phone")
 
 
 def _refuse_doubles(what: str, names: list[str]) -> None:

@@ -21,11 +21,11 @@ SPEEDS = {termios.B300: 300, termios.B9600: 9600, termios.B19200: 19200}
 class OpticalMeter:
     """Signs on, then turns every message round; `echo` repeats what it hears first."""
 
-    def __init__(self, echo=False, mute=False):
+    def __init__(self, echo=False, mute=False, address=""):
         self.far, self.near = pty.openpty()
         tty.setraw(self.near)
         self.path = os.ttyname(self.near)
-        self.sign_on = MeterSignOn(r"/HXE5\2HXE12")
+        self.sign_on = MeterSignOn(r"/HXE5\2HXE12", address)
         self.speeds = []
         self._echo, self._mute = echo, mute
 
@@ -92,6 +92,15 @@ async def test_each_association_signs_on_and_goes_on_at_the_new_speed(start, ech
         await channel.release(broken=False)
         meter.sign_on.reset()
         meter.speeds.clear()
+    await line.aclose()
+
+
+@pytest.mark.parametrize(("line_says", "meter_says"), [("4711", None), ("1", "4711")])
+async def test_one_of_several_meters_is_asked_by_its_address(start, line_says, meter_says):
+    meter = start(address="4711")
+    line = carrier(meter, mode_e_address=line_says)
+    await line.open(METER.model_copy(update={"mode_e_address": meter_says}), 1)
+    assert meter.sign_on.signed_on
     await line.aclose()
 
 

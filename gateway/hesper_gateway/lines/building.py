@@ -4,20 +4,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hesper_gateway.config import (
+    CsdLine,
     DialInLine,
     GatewayConfig,
     LineConfig,
     MeterConfig,
     PushSerialLine,
     PushTcpLine,
+    PushUdpLine,
     SerialLine,
     TcpLine,
+    UdpLine,
 )
+from hesper_gateway.lines.channel import Carrier
+from hesper_gateway.lines.csd import CsdCarrier
 from hesper_gateway.lines.dial_in import DialIn
+from hesper_gateway.lines.ledger import Ledger
 from hesper_gateway.lines.line import Line
-from hesper_gateway.lines.listening import Ear, SerialEar, TcpEar
+from hesper_gateway.lines.listening import Ear, SerialEar, TcpEar, UdpEar
+from hesper_gateway.lines.modem import ModemPort
 from hesper_gateway.lines.serial_port import SerialCarrier
 from hesper_gateway.lines.tcp import TcpCarrier
+from hesper_gateway.lines.udp import UdpCarrier
 
 
 @dataclass(slots=True)
@@ -33,6 +41,8 @@ class Lines:
     """By the name of the line in gateway.toml."""
     ears: dict[str, Ear] = field(default_factory=dict)
     """By the name of the line in gateway.toml."""
+    modems: dict[str, ModemPort] = field(default_factory=dict)
+    """By the name of the modem in gateway.toml."""
 
     @property
     def polled(self) -> dict[str, tuple[Line, list[str]]]:
@@ -46,11 +56,19 @@ class Lines:
         """Close every channel that is still open."""
         for line in {id(line): line for line in self.by_meter.values()}.values():
             await line.carrier.aclose()
+        for modem in self.modems.values():
+            modem.close()
 
 
-def build(config: GatewayConfig) -> Lines:
-    """Return the lines of a configuration; nothing is opened yet."""
+def build(config: GatewayConfig, ledger: Ledger) -> Lines:
+    """Return the lines of a configuration; nothing is opened yet.
+
+    Args:
+        config: From gateway.toml.
+        ledger: Where what the lines use is written down.
+    """
     lines = Lines()
+    lines.modems = {modem.name: ModemPort(modem, ledger) for modem in config.modems}
     for line in config.lines:
         _add(lines, line, config.meters_on(line.name))
     return lines
@@ -58,9 +76,8 @@ def build(config: GatewayConfig) -> Lines:
 
 def _add(lines: Lines, config: LineConfig, meters: Iterable[MeterConfig]) -> None:
     match config:
-        case TcpLine() | SerialLine():
-            carrier = TcpCarrier(config) if isinstance(config, TcpLine) else SerialCarrier(config)
-            shared = Line(config.name, carrier)
+        case TcpLine() | SerialLine() | UdpLine() | CsdLine():
+            shared = Line(config.name, _shared_carrier(lines, config))
             lines.by_meter.update({meter.id: shared for meter in meters})
         case DialInLine():
             listener = DialIn(config, meters)
@@ -71,3 +88,17 @@ def _add(lines: Lines, config: LineConfig, meters: Iterable[MeterConfig]) -> Non
             lines.ears[config.name] = SerialEar(config)
         case PushTcpLine():
             lines.ears[config.name] = TcpEar(config)
+        case PushUdpLine():
+            lines.ears[config.name] = UdpEar(config)
+
+
+def _shared_carrier(lines: Lines, config: TcpLine | SerialLine | UdpLine | CsdLine) -> Carrier:
+    match config:
+        case TcpLine():
+            return TcpCarrier(config)
+        case SerialLine():
+            return SerialCarrier(config)
+        case UdpLine():
+            return UdpCarrier(config)
+        case CsdLine():
+            return CsdCarrier(lines.modems[config.modem], config.linger_s, config.mode_e)

@@ -1,11 +1,12 @@
-"""Lines that only listen: a serial port or a TCP port on which meters talk unasked."""
+"""Lines that only listen: a serial, TCP or UDP port on which meters talk unasked."""
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from hesper_gateway.config import PushSerialLine, PushTcpLine
+from hesper_gateway.config import PushSerialLine, PushTcpLine, PushUdpLine
 from hesper_gateway.errors import LineDown
 from hesper_gateway.lines.channel import StreamChannel
 from hesper_gateway.lines.serial_port import SerialPort, open_port
@@ -15,6 +16,8 @@ log = logging.getLogger(__name__)
 SILENCE_S = 3600.0
 REOPEN_S = 0.5
 REOPEN_MAX_S = 30.0
+DATAGRAMS_MAX = 1024
+"""Wait to be taken in; further ones are lost, as on the way here."""
 
 Sink = Callable[[bytes], Awaitable[None]]
 """Takes the octets of one stream in order; a slow sink slows its line down."""
@@ -110,3 +113,61 @@ class TcpEar:
         finally:
             self._connections -= 1
             await channel.release(broken=False)
+
+
+class UdpEar:
+    """Listens on a UDP port; each sender's datagrams are a stream of their own."""
+
+    def __init__(self, line: PushUdpLine) -> None:
+        self._line = line
+        self._sinks: OrderedDict[object, Sink] = OrderedDict()
+        self.port = line.port
+        self.listening = asyncio.Event()
+        self.lost_count = 0
+        """Datagrams that came faster than they could be taken in."""
+
+    async def run(self, new_sink: Callable[[], Sink]) -> None:
+        """Listen until cancelled.
+
+        Raises:
+            LineDown: the port cannot be listened on.
+        """
+        line, loop = self._line, asyncio.get_running_loop()
+        arrived: asyncio.Queue[tuple[object, bytes]] = asyncio.Queue(DATAGRAMS_MAX)
+
+        def take(sender: object, datagram: bytes) -> None:
+            if arrived.full():
+                self.lost_count += 1
+            else:
+                arrived.put_nowait((sender, datagram))
+
+        try:
+            transport, _ = await loop.create_datagram_endpoint(
+                lambda: _Datagrams(take), local_addr=(line.host, line.port)
+            )
+        except OSError as error:
+            raise LineDown(f"line {line.name}: cannot listen: {error.strerror}") from error
+        self.port = transport.get_extra_info("sockname")[1]
+        self.listening.set()
+        try:
+            while True:
+                sender, datagram = await arrived.get()
+                await self._sink_of(sender, new_sink)(datagram)
+        finally:
+            transport.close()
+
+    def _sink_of(self, sender: object, new_sink: Callable[[], Sink]) -> Sink:
+        """Return the sender's sink; who was silent longest is forgotten for a new one."""
+        sink = self._sinks.pop(sender, None) or new_sink()
+        self._sinks[sender] = sink
+        if len(self._sinks) > self._line.senders_max:
+            self._sinks.popitem(last=False)
+        return sink
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, take: Callable[[object, bytes], None]) -> None:
+        self._take = take
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        self._take(addr, data)

@@ -268,7 +268,9 @@ class SerialCarrier:
                 raise LineDown(f"{line.path}: not open within {timeout_s:g} s") from error
         self._port.drop_arrived()
         if self._line.mode_e:
-            found = await self._port.sign_on(sign_on(fastest=self._line.baudrate))
+            own = meter.mode_e_address
+            address = self._line.mode_e_address if own is None else own
+            found = await self._port.sign_on(sign_on(address, fastest=self._line.baudrate))
             log.debug("%s: signed on to %s %s", meter.id, found.manufacturer, found.text)
         return _Lease(self._port)
 

@@ -1,0 +1,206 @@
+"""What the lines have used: limits on calls and messages, octets and time for each meter.
+
+A call or message is written down before it is made, so that neither a crash nor a loop of restarts
+spends more than the limits allow. Octets are counted in memory and written down every few minutes;
+a power cut loses those minutes of the count, and no reading.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from hesper_gateway.database import Database, Job, StorageFull
+from hesper_gateway.errors import LineDown
+
+T = TypeVar("T")
+
+HOUR_S = 3600
+DAY_S = 86400
+WRITE_EVERY_S = 300.0
+KEPT_DAYS = 400
+_TABLES = """
+CREATE TABLE IF NOT EXISTS dial_outs (
+    cell TEXT NOT NULL, kind TEXT NOT NULL, meter TEXT NOT NULL, at INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS line_use (
+    meter TEXT NOT NULL, day INTEGER NOT NULL, octets_sent INTEGER NOT NULL,
+    octets_received INTEGER NOT NULL, call_s INTEGER NOT NULL, calls INTEGER NOT NULL,
+    messages INTEGER NOT NULL, PRIMARY KEY (meter, day)) WITHOUT ROWID
+"""
+_ADD = (
+    "INSERT INTO line_use VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+    "octets_sent = octets_sent + excluded.octets_sent, "
+    "octets_received = octets_received + excluded.octets_received, "
+    "call_s = call_s + excluded.call_s, calls = calls + excluded.calls, "
+    "messages = messages + excluded.messages"
+)
+_SUM = (
+    "SELECT meter, sum(octets_sent), sum(octets_received), sum(call_s), sum(calls), sum(messages) "
+    "FROM line_use WHERE day >= ? GROUP BY meter"
+)
+
+
+class DialLimit(LineDown):
+    """No further call or message is allowed now; try again later."""
+
+
+class DialOut(StrEnum):
+    """What costs money each time."""
+
+    CALL = "call"
+    MESSAGE = "message"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many of one kind a cell bears."""
+
+    per_hour: int
+    per_day: int
+
+
+@dataclass(slots=True)
+class Use:
+    """What one meter has used of its line."""
+
+    octets_sent: int = 0
+    octets_received: int = 0
+    call_s: int = 0
+    calls: int = 0
+    messages: int = 0
+
+
+class Ledger:
+    """The book of one gateway.
+
+    Args:
+        database: Where it is kept; its own tables are made when they are absent.
+        now: Epoch seconds, UTC.
+    """
+
+    def __init__(self, database: Database, now: Callable[[], float]) -> None:
+        self._database = database
+        self._now = now
+        self._unwritten: dict[str, Use] = {}
+        database.submit(_make_tables).result()
+
+    async def spend(self, kind: DialOut, cell: str, meter: str, limits: Limits) -> None:
+        """Write down a call or message that is about to be made.
+
+        Raises:
+            DialLimit: the cell has had its share of the hour or day, or there is no room to write
+                it down; it must not be made.
+        """
+        now = int(self._now())
+
+        def job(connection: sqlite3.Connection) -> str | None:
+            # Entries far in the future are those of a clock that was wrong then.
+            connection.execute(
+                "DELETE FROM dial_outs WHERE at NOT BETWEEN ? AND ?", (now - DAY_S, now + DAY_S)
+            )
+            for span_s, most in ((HOUR_S, limits.per_hour), (DAY_S, limits.per_day)):
+                (count,) = connection.execute(
+                    "SELECT count(*) FROM dial_outs WHERE cell = ? AND kind = ? AND at > ?",
+                    (cell, kind, now - span_s),
+                ).fetchone()
+                if count >= most:
+                    return f"{cell}: {most} {kind}s in {span_s // HOUR_S} h are made already"
+            connection.execute(
+                "INSERT INTO dial_outs VALUES (?, ?, ?, ?)", (cell, kind, meter, now)
+            )
+            use = Use(calls=kind is DialOut.CALL, messages=kind is DialOut.MESSAGE)
+            connection.execute(_ADD, _row(meter, now, use))
+            return None
+
+        if refused := await self._write(job):
+            raise DialLimit(refused)
+
+    def last(self, kind: DialOut, meter: str) -> float | None:
+        """Return when the meter was last called or sent a message, within the last day."""
+        found: float | None = self._database.read(
+            lambda connection: connection.execute(
+                "SELECT max(at) FROM dial_outs WHERE kind = ? AND meter = ?", (kind, meter)
+            ).fetchone()[0]
+        )
+        return found
+
+    async def note(self, name: str, value: str) -> None:
+        """Write down a word under a name; it is durable when this returns.
+
+        Raises:
+            DialLimit: there is no room.
+        """
+
+        def job(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+
+        await self._write(job)
+
+    def noted(self, name: str) -> str:
+        """Return the word under a name; empty when there is none."""
+        row = self._database.read(
+            lambda connection: connection.execute(
+                "SELECT value FROM settings WHERE name = ?", (name,)
+            ).fetchone()
+        )
+        return str(row[0]) if row else ""
+
+    def of(self, meter: str) -> Use:
+        """Return what is to be added to the meter's count; callers add to it."""
+        return self._unwritten.setdefault(meter, Use())
+
+    async def run(self) -> None:
+        """Write the counts down now and then, for ever."""
+        while True:
+            await asyncio.sleep(WRITE_EVERY_S)
+            await self.write()
+
+    async def write(self) -> None:
+        """Write down what was counted; on a full disk it is kept for the next time."""
+        now, unwritten = int(self._now()), self._unwritten
+        self._unwritten = {}
+        rows = [_row(meter, now, use) for meter, use in unwritten.items()]
+
+        def job(connection: sqlite3.Connection) -> None:
+            connection.executemany(_ADD, rows)
+            connection.execute("DELETE FROM line_use WHERE day < ?", (now // DAY_S - KEPT_DAYS,))
+
+        try:
+            await self._database.write(job)
+        except StorageFull:
+            for meter, use in unwritten.items():
+                _add(self.of(meter), use)
+
+    async def _write(self, job: Job[T]) -> T:
+        try:
+            return await self._database.write(job)
+        except StorageFull as full:
+            raise DialLimit(f"it cannot be written down: {full}") from full
+
+    def since(self, day: int) -> Mapping[str, Use]:
+        """Return what each meter has used since a day (days since the epoch, UTC)."""
+        rows = self._database.read(lambda connection: connection.execute(_SUM, (day,)).fetchall())
+        used = {meter: Use(*counts) for meter, *counts in rows}
+        for meter, use in self._unwritten.items():
+            _add(used.setdefault(meter, Use()), use)
+        return used
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    for table in _TABLES.split(";"):  # executescript() would commit what others wrote
+        connection.execute(table)
+
+
+def _row(meter: str, now: int, use: Use) -> tuple[str | int, ...]:
+    counts = (use.octets_sent, use.octets_received, use.call_s, use.calls, use.messages)
+    return (meter, now // DAY_S, *(int(count) for count in counts))
+
+
+def _add(total: Use, more: Use) -> None:
+    total.octets_sent += more.octets_sent
+    total.octets_received += more.octets_received
+    total.call_s += more.call_s
+    total.calls += more.calls
+    total.messages += more.messages

@@ -1,0 +1,63 @@
+"""A SIM's PIN is tried once: three wrong ones lock it, and somebody must drive there.
+
+Each try is written down before it is made. One that was refused is never made again, not after a
+restart either, until the file with the PIN has changed; one whose outcome a crash has hidden is
+made once more, so that two of the three tries are spent at most.
+"""
+
+from pathlib import Path
+
+from hesper_gateway.errors import ConfigError
+from hesper_gateway.lines.at import SimUnusable
+from hesper_gateway.lines.ledger import Ledger
+from hesper_gateway.secrets_files import load_password
+
+_UNKNOWN_ONCE, _UNKNOWN_TWICE, _REFUSED = "tried", "tried twice", "refused"
+
+
+class SimPin:
+    """The PIN of one modem's SIM.
+
+    Args:
+        modem: The modem's name.
+        path: The file with the PIN; None where the SIM asks for none.
+        ledger: Where tries are written down.
+    """
+
+    def __init__(self, modem: str, path: Path | None, ledger: Ledger) -> None:
+        self._name = f"sim-pin/{modem}"
+        self._path = path
+        self._ledger = ledger
+
+    async def take(self) -> str:
+        """Return the PIN for one try, which is written down.
+
+        Raises:
+            SimUnusable: there is none, or no further try may be made with it.
+            DialLimit: the try cannot be written down.
+        """
+        try:
+            pin = load_password(self._path)
+        except ConfigError as error:
+            raise SimUnusable(str(error)) from error
+        if pin is None or not pin.isdecimal():
+            raise SimUnusable("the SIM asks for its PIN: a pin_file with digits is needed")
+        before = self._ledger.noted(self._name)
+        stamp = self._stamp()
+        if before in {f"{stamp} {_REFUSED}", f"{stamp} {_UNKNOWN_TWICE}"}:
+            raise SimUnusable(f"its PIN was refused before; correct {self._path}")
+        again = before == f"{stamp} {_UNKNOWN_ONCE}"
+        await self._ledger.note(self._name, f"{stamp} {_UNKNOWN_TWICE if again else _UNKNOWN_ONCE}")
+        return pin
+
+    async def refused(self) -> None:
+        """Write down that the try was refused."""
+        await self._ledger.note(self._name, f"{self._stamp()} {_REFUSED}")
+
+    async def accepted(self) -> None:
+        """Write down that the PIN is right."""
+        if self._ledger.noted(self._name):
+            await self._ledger.note(self._name, "")
+
+    def _stamp(self) -> str:
+        return str(self._path.stat().st_mtime_ns) if self._path is not None else ""
