@@ -16,9 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiomqtt
+from aiomqtt.exceptions import MqttConnectError
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+
+from hesper_gateway.errors import GatewayError
 
 QOS = 1
 SESSION_EXPIRY_S = 24 * 3600
@@ -67,6 +70,44 @@ def client(account: Account, will: aiomqtt.Will) -> aiomqtt.Client:
     )
     made.pending_calls_threshold = 1000
     return made
+
+
+class BrokerRefused(GatewayError):
+    """The broker is there and does not take the account, or its certificate is not believed."""
+
+
+class BrokerUnreachable(GatewayError):
+    """No broker answers there now."""
+
+
+async def reach(account: Account) -> None:
+    """Connects and leaves again; leaves no session behind.
+
+    Raises:
+        BrokerRefused: a person must correct account, password or certificate.
+        BrokerUnreachable: try again when there is a network.
+    """
+    try:
+        visitor = aiomqtt.Client(
+            account.host,
+            account.port,
+            username=account.username,
+            password=account.password,
+            identifier=account.client_id,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=True,
+            timeout=TIMEOUT_S,
+            tls_context=_tls(account.tls_ca),
+            logger=logging.getLogger("hesper_gateway.mqtt"),
+        )
+        async with visitor:
+            pass
+    except MqttConnectError as error:
+        raise BrokerRefused(str(error)) from error
+    except (aiomqtt.MqttError, OSError) as error:
+        if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
+            raise BrokerRefused(f"TLS: {error}") from error
+        raise BrokerUnreachable(str(error)) from error
 
 
 async def subscribe(client: aiomqtt.Client, *filters: str) -> None:

@@ -14,15 +14,16 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from hesper_contracts.signing import Signer
 
-from hesper_gateway import batches, journal
-from hesper_gateway.config import GatewayConfig, load
+from hesper_gateway import batches, journal, site_commands
+from hesper_gateway.cli_options import DEFAULT, AsJson, ConfigPath, give_up
+from hesper_gateway.cli_options import settings as settings_of
 from hesper_gateway.database import DATABASE_NAME, DatabaseError
-from hesper_gateway.errors import ConfigError, GatewayError
+from hesper_gateway.errors import ConfigError
 
 app = typer.Typer(
     name="hesper-gateway",
@@ -32,11 +33,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-ConfigPath = Annotated[
-    Path, typer.Option("--config", "-c", help="The gateway's file.", show_default=True)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout instead of text.")]
-_DEFAULT = Path("gateway.toml")
+
+app.command()(site_commands.commission)
 
 
 class LogLevel(StrEnum):
@@ -49,7 +47,7 @@ class LogLevel(StrEnum):
 
 @app.command()
 def run(
-    config: ConfigPath = _DEFAULT,
+    config: ConfigPath = DEFAULT,
     log_level: Annotated[LogLevel, typer.Option(help="How much the log says.")] = LogLevel.INFO,
 ) -> None:
     """Read meters and carry their readings up and commands down, until stopped."""
@@ -58,30 +56,28 @@ def run(
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    settings = _settings(config)
+    settings = settings_of(config)
     from hesper_gateway import app as agent
 
     try:
         asyncio.run(_until_stopped(agent.run(settings)))
     except ConfigError as error:
-        _give_up(error, 2)
+        give_up(error, 2)
     except DatabaseError as error:
-        _give_up(error, 1)
+        give_up(error, 1)
 
 
 @app.command()
 def status(
-    config: ConfigPath = _DEFAULT,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="JSON on stdout instead of text.")
-    ] = False,
+    config: ConfigPath = DEFAULT,
+    as_json: AsJson = False,
 ) -> None:
     """Show what the gateway's database holds; works while the agent runs."""
-    path = _settings(config).state / DATABASE_NAME
+    path = settings_of(config).state / DATABASE_NAME
     try:
         found = summary(path)
     except sqlite3.Error as error:
-        _give_up(DatabaseError(f"{path}: {error}"), 1)
+        give_up(DatabaseError(f"{path}: {error}"), 1)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -96,7 +92,7 @@ def keygen(path: Annotated[Path, typer.Argument(help="The key file to make.")]) 
     try:
         signer.save(path)
     except OSError as error:
-        _give_up(ConfigError(f"{path}: {error.strerror}"), 2)
+        give_up(ConfigError(f"{path}: {error.strerror}"), 2)
     typer.echo(json.dumps({"key_id": signer.key_id, "public_key": signer.public_key.hex()}))
 
 
@@ -132,18 +128,6 @@ async def _until_stopped(agent: Coroutine[None, None, None]) -> None:
         loop.add_signal_handler(number, running.cancel)
     with suppress(asyncio.CancelledError):
         await running
-
-
-def _settings(path: Path) -> GatewayConfig:
-    try:
-        return load(path)
-    except ConfigError as error:
-        _give_up(error, 2)
-
-
-def _give_up(error: GatewayError, code: int) -> NoReturn:
-    typer.echo(str(error), err=True)
-    raise typer.Exit(code) from error
 
 
 def main() -> None:

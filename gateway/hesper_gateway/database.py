@@ -36,7 +36,7 @@ Job = Callable[[sqlite3.Connection], T]
 
 DATABASE_NAME = "gateway.db"
 MOST_JOBS_PER_COMMIT = 200
-_PRAGMAS = {
+CONNECTION_SETTINGS = {
     "journal_mode": ("WAL", "wal"),
     "synchronous": ("FULL", 2),
     "foreign_keys": ("ON", 1),
@@ -76,6 +76,10 @@ class DatabaseError(GatewayError):
     """The database cannot be trusted or opened; a person must look at it."""
 
 
+class DatabaseInUse(DatabaseError):
+    """Another process, the agent most likely, has it open; nothing was touched."""
+
+
 class StorageFull(GatewayError):
     """The disk is full even without the ballast; try again when there is room."""
 
@@ -94,7 +98,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
-        for name, (wanted, expected) in _PRAGMAS.items():
+        for name, (wanted, expected) in CONNECTION_SETTINGS.items():
             connection.execute(f"PRAGMA {name}={wanted}").fetchall()
             (actual,) = connection.execute(f"PRAGMA {name}").fetchone()
             if actual != expected:
@@ -127,7 +131,7 @@ def _locked(path: Path) -> BinaryIO:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
-        raise DatabaseError(f"{path.with_suffix('')} is in use by another process") from error
+        raise DatabaseInUse(f"{path.with_suffix('')} is in use by another process") from error
     return file
 
 

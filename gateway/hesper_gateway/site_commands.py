@@ -1,0 +1,63 @@
+"""`hesper-gateway commission`: what an installer runs beside a meter.
+
+Exit codes: 0 every hop that could be checked passed, 1 one failed.
+"""
+
+import asyncio
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from hesper_gateway.cli_options import DEFAULT, AsJson, ConfigPath
+
+if TYPE_CHECKING:
+    from hesper_gateway.commissioning import Step
+
+MeterId = Annotated[str, typer.Argument(metavar="METER", help="Its id in gateway.toml.")]
+Wait = Annotated[
+    float, typer.Option("--wait", min=1, help="Seconds to wait for a meter that calls or pushes.")
+]
+_COLOURS = {"pass": "green", "fail": "bold red", "not checked": "yellow"}
+
+
+def commission(
+    meter: MeterId, config: ConfigPath = DEFAULT, wait: Wait = 120.0, as_json: AsJson = False
+) -> None:
+    """Walk through a new meter hop by hop: line, association, name, reading, clock, relay.
+
+    Writes nothing to the meter and works without the broker. The agent must not be running.
+    """
+    from hesper_gateway.commissioning import Outcome, Step, walk
+
+    steps: list[Step] = []
+    if as_json:
+        asyncio.run(walk(config, meter, wait, steps.append))
+    else:
+        with Live(console=Console(), auto_refresh=False) as live:
+
+            def tell(step: Step) -> None:
+                steps.append(step)
+                live.update(_table(meter, steps), refresh=True)
+
+            asyncio.run(walk(config, meter, wait, tell))
+    passed = all(step.outcome is not Outcome.FAILED for step in steps)
+    if as_json:
+        found = {"meter": meter, "passed": passed, "steps": [asdict(step) for step in steps]}
+        typer.echo(json.dumps(found))
+    raise typer.Exit(0 if passed else 1)
+
+
+def _table(meter: str, steps: "list[Step]") -> Table:
+    table = Table("hop", "outcome", "found", title=f"meter {meter}", title_justify="left")
+    for step in steps:
+        found = Text(step.found)
+        if step.advice:
+            found.append(f"\n→ {step.advice}", style="cyan")
+        table.add_row(step.hop, Text(step.outcome, style=_COLOURS[step.outcome]), found)
+    return table

@@ -1,0 +1,133 @@
+"""`hesper-gateway commission` beside simulated meters, as an installer runs it."""
+
+import json
+import sqlite3
+
+import pytest
+
+pytestmark = pytest.mark.integration
+HOPS = [
+    "configuration",
+    "line",
+    "link",
+    "public association",
+    "reading association",
+    "logical device name",
+    "clock",
+    "first reading",
+    "relay state",
+    "management association",
+    "push",
+    "broker",
+]
+
+
+def outcomes(steps):
+    return {hop: step["outcome"] for hop, step in steps.items()}
+
+
+def reserved(table, access):
+    """How far counters of a meter are reserved on disk."""
+    with sqlite3.connect(table.folder / "state" / "gateway.db") as connection:
+        return connection.execute(
+            "SELECT reserved FROM counters WHERE meter = ?", (table.meters[access]["serial"],)
+        ).fetchone()[0]
+
+
+@pytest.mark.parametrize("access", ["tcp", "rs485", "dial-in"])
+def test_a_good_meter_passes_offline_and_says_that_the_broker_was_not_checked(table, access):
+    code, steps = table.commission(access)
+    assert list(steps) == HOPS
+    open_hops = {hop for hop, outcome in outcomes(steps).items() if outcome != "pass"}
+    assert open_hops == {"push", "broker"}
+    assert "could not be reached" in steps["broker"]["found"]
+    name = table.meters[access]["logical_device_name"]
+    assert steps["logical device name"]["found"] == name
+    assert "1.0.1.8.0.255" in steps["first reading"]["found"]
+    assert "supply connected" in steps["relay state"]["found"]
+    assert code == 0
+
+
+def test_counters_come_from_the_reserve_and_none_comes_twice(table):
+    table.commission("tcp")
+    before = reserved(table, "tcp")
+    table.commission("tcp")
+    assert reserved(table, "tcp") >= before + 1000
+
+
+def test_a_broker_that_answers_passes(table, broker):
+    table.broker_port = broker.port
+    table.write()
+    code, steps = table.commission("tcp")
+    assert (code, steps["broker"]["outcome"]) == (0, "pass")
+
+
+def test_a_broker_that_refuses_the_account_fails(table, broker_factory):
+    table.broker_port = broker_factory("listener {port} 127.0.0.1\nallow_anonymous false\n").port
+    table.write()
+    code, steps = table.commission("tcp")
+    assert (code, steps["broker"]["outcome"]) == (1, "fail")
+
+
+def test_while_the_agent_runs_nothing_is_sent(table):
+    agent = table.start("hesper-gateway", "run", "-c", table.folder / "gateway.toml")
+    database = table.folder / "state" / "gateway.db.lock"
+    while not database.exists():
+        assert agent.poll() is None
+    code, steps = table.commission("tcp")
+    assert code == 1
+    assert "the agent runs" in steps["line"]["found"]
+    assert "systemctl stop" in steps["line"]["advice"]
+    assert outcomes(steps)["link"] == "not checked"
+
+
+def test_another_meter_at_the_address_fails_at_its_name(table):
+    table.write(logical_device_name="XXX0000000000000")
+    code, steps = table.commission("tcp")
+    assert (code, steps["logical device name"]["outcome"]) == (1, "fail")
+    assert table.meters["tcp"]["logical_device_name"] in steps["logical device name"]["found"]
+    assert outcomes(steps)["relay state"] == "not checked"
+
+
+def test_a_name_not_configured_is_shown_to_be_copied(table):
+    table.write(without="logical_device_name")
+    code, steps = table.commission("tcp")
+    assert (code, steps["logical device name"]["outcome"]) == (1, "fail")
+    name = table.meters["tcp"]["logical_device_name"]
+    assert f'logical_device_name = "{name}"' in steps["logical device name"]["advice"]
+    assert outcomes(steps)["relay state"] == "pass"
+
+
+def test_a_wrong_key_fails_at_the_association_and_the_key_is_not_shown(table):
+    meter = table.meters["tcp"]
+    meter["encryption_key"] = "5a" * 16
+    table.write()
+    code, steps = table.commission("tcp")
+    assert (code, steps["reading association"]["outcome"]) == (1, "fail")
+    assert outcomes(steps)["public association"] == "pass"
+    assert "5a5a" not in json.dumps(steps)
+
+
+def test_nobody_at_the_address_fails_at_the_line(table):
+    table.running[0].kill()
+    table.running[0].wait()
+    code, steps = table.commission("tcp")
+    assert (code, steps["line"]["outcome"]) == (1, "fail")
+    assert outcomes(steps)["configuration"] == "pass"
+
+
+def test_a_meter_that_does_not_call_fails_at_the_line(table):
+    table.running[0].kill()
+    table.running[0].wait()
+    code, steps = table.commission("dial-in", "--wait", 1)
+    assert (code, steps["line"]["outcome"]) == (1, "fail")
+    assert "does not call" in steps["line"]["found"]
+
+
+def test_a_meter_that_is_not_in_the_file_fails_at_the_configuration(table):
+    ended = table.ended(
+        "hesper-gateway", "commission", "nobody", "-c", table.folder / "gateway.toml"
+    )
+    assert ended.returncode == 1
+    assert "nobody" in ended.stdout
+    assert "configuration" in ended.stdout
