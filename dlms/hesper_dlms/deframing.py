@@ -171,8 +171,10 @@ class MbusDeframer:
 
     def finish(self) -> list[Found]:
         """Give up frames and parts that wait for their rest."""
-        found = _waiting(self._reader.waiting, "M-Bus frame")
-        found += [each for frame in self._reader.idle() for each in self._take(frame)]
+        waiting, frames = self._reader.waiting, self._reader.idle()
+        cut_short = all(frame.offset != waiting for frame in frames)
+        found = _waiting(waiting, "M-Bus frame") if cut_short else []
+        found += [each for frame in frames for each in self._take(frame)]
         found += self._cut_short()
         self._assembly = MbusAssembly()
         return found

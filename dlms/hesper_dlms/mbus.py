@@ -4,8 +4,9 @@
 
 L counts from C to the last octet before the checksum, which is their sum modulo 256. Some meters
 send up to 511 octets behind a length that counts modulo 256 (Sagemcom T210-D: 68 01 01 68, 257
-octets): where the shorter frame is too short for DLMS or does not end in 16, the longer one is
-looked for. What stands between frames (an acknowledgement E5, short frames) is passed over.
+octets): where the shorter frame is too short for DLMS, does not end in 16, or ends in 16 by chance
+(its checksum is wrong and more follows), the longer one is looked for. What stands between frames
+(an acknowledgement E5, short frames) is passed over.
 
 The CI octet numbers the parts of an APDU: the low four bits count from 0, bit 4 marks the last part
 (00, 11: two parts; 10: a single one). A part out of order drops the whole APDU. A frame whose
@@ -20,6 +21,9 @@ from hesper_dlms.errors import DecodeError, LocalError
 
 _START: Final = 0x68
 _STOP: Final = 0x16
+_BEGINNINGS: Final = (_START, 0x10, 0xE5)
+"""Of a long frame, a short one, an acknowledgement."""
+
 _HEADER: Final = 4
 _LAST_PART: Final = 0x10
 _TRANSPORT: Final = 5
@@ -80,13 +84,16 @@ class MbusReader:
     def receive(self, octets: bytes) -> list[MbusFrame]:
         """Take octets in, return the frames that are complete now; others are passed over."""
         self._buffer += octets
+        return self._frames(silent=False)
+
+    def _frames(self, *, silent: bool) -> list[MbusFrame]:
         frames: list[MbusFrame] = []
         at = 0
         while (at := self._buffer.find(_START, at)) >= 0:
             if not self._plausible(self._buffer[at : at + _HEADER]):
                 at += 1
                 continue
-            end = self._end(at)
+            end = self._end(at, silent=silent)
             if end is None:
                 break
             if end:
@@ -104,30 +111,42 @@ class MbusReader:
 
     def idle(self) -> list[MbusFrame]:
         """Give up a frame whose rest does not come; return what hid behind its beginning."""
-        frames: list[MbusFrame] = []
+        frames = self._frames(silent=True)
         while self._buffer:
             del self._buffer[:1]
             self._consumed += 1
-            frames += self.receive(b"")
+            frames += self._frames(silent=True)
         return frames
 
-    def _end(self, at: int) -> int | None:
-        """Return where the frame that begins at `at` ends: 0 nowhere, None while it is awaited."""
+    def _end(self, at: int, *, silent: bool) -> int | None:
+        """Return where the frame that begins at `at` ends: 0 nowhere, None while it is awaited.
+
+        A wrong checksum may mean that the frame is the longer one: what follows tells, or silence.
+        """
         if len(self._buffer) < at + _HEADER:
             return None
         length = self._buffer[at + 1]
-        end = at + _HEADER + length + 2
+        short = at + _HEADER + length + 2
+        stops = False
         if length >= _TRANSPORT:
-            if len(self._buffer) < end:
+            if len(self._buffer) < short:
                 return None
-            if self._buffer[end - 1] == _STOP:
-                return end
-        end += _WRAP
-        if len(self._buffer) < end:
+            stops = self._buffer[short - 1] == _STOP
+            if stops and (silent or self._sums_up(at, short) or self._begins_another(short)):
+                return short
+        long = short + _WRAP
+        if len(self._buffer) < long:
             return None
-        body = self._buffer[at + _HEADER : end - 2]
-        stops = self._buffer[end - 1] == _STOP
-        return end if stops and sum(body) & 0xFF == self._buffer[end - 2] else 0
+        if self._buffer[long - 1] == _STOP and self._sums_up(at, long):
+            return long
+        return short if stops else 0
+
+    def _sums_up(self, at: int, end: int) -> bool:
+        """Return whether the checksum of the frame between two offsets is right."""
+        return sum(self._buffer[at + _HEADER : end - 2]) & 0xFF == self._buffer[end - 2]
+
+    def _begins_another(self, at: int) -> bool:
+        return len(self._buffer) > at and self._buffer[at] in _BEGINNINGS
 
     @staticmethod
     def _plausible(head: bytearray) -> bool:

@@ -131,7 +131,9 @@ def test_mbus_parts_in_order_out_of_order_and_repeated() -> None:
 
 
 def test_a_wrong_mbus_checksum_is_marked() -> None:
-    found = PushReceiver("mbus").receive(part(0, True, PUSH.to_octets(), spoil=1))
+    receiver = PushReceiver("mbus")
+    found = receiver.receive(part(0, True, PUSH.to_octets(), spoil=1)) + receiver.finish()
+    assert len(found) == 1
     assert isinstance(found[0], PushedMessage)
     assert not found[0].link.intact
     assert found[0].to_json()["link"] == {"checksum": False}

@@ -46,3 +46,47 @@ def test_parts_are_numbered_and_the_last_is_marked() -> None:
 def test_what_does_not_fit(apdu: bytes, part: int) -> None:
     with pytest.raises(LocalError):
         long_frames(apdu, part_octets=part)
+
+
+def long_frame(part: bytes) -> bytes:
+    """Return a frame of more than 255 octets, whose length counts modulo 256 (Sagemcom)."""
+    body = bytes((0x53, 0xFF, 0x10, 1, 0x67)) + part
+    length = len(body) & 0xFF
+    return bytes((0x68, length, length, 0x68)) + body + bytes((sum(body) & 0xFF, 0x16))
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 600])
+@pytest.mark.parametrize("size", [257, 300, 500])
+@pytest.mark.parametrize("stray", [b"\x00", b"\x16\x42", b"\x16\x16"])
+def test_a_long_frame_may_hold_a_stop_where_a_short_one_would_end(
+    size: int, chunk: int, stray: bytes
+) -> None:
+    part = bytearray(bytes(range(7, 107)) * 6)[: size - 5]
+    part[(size & 0xFF) + 1 - 5 : (size & 0xFF) + 1 - 5 + len(stray)] = stray
+    octets = long_frame(bytes(part)) + long_frames(b"\xdb\x08")
+    reader = MbusReader()
+    found = [
+        each
+        for at in range(0, len(octets), chunk)
+        for each in reader.receive(octets[at : at + chunk])
+    ]
+    assert [(each.part, each.checksum_right) for each in found] == [
+        (bytes(part), True),
+        (b"\xdb\x08", True),
+    ]
+
+
+@pytest.mark.parametrize("chunk", [1, 600])
+def test_a_spoiled_frame_is_marked_once_the_next_begins_or_the_line_is_silent(chunk: int) -> None:
+    spoiled = bytearray(long_frames(bytes(40)))
+    spoiled[20] ^= 1
+    octets = bytes(spoiled) + long_frames(b"\xdb\x08") + bytes(spoiled)
+    reader = MbusReader()
+    found = [
+        each
+        for at in range(0, len(octets), chunk)
+        for each in reader.receive(octets[at : at + chunk])
+    ]
+    found += reader.idle()
+    assert [each.checksum_right for each in found] == [False, True, False]
+    assert reader.waiting is None
