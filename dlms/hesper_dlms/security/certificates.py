@@ -44,7 +44,8 @@ class KeyUsage(IntFlag):
 class Certificate:
     """A certificate taken apart; nothing is verified yet.
 
-    `system_title` is None in those of certification authorities.
+    `system_title` is None in those of certification authorities; `path_length` says how many of
+    them there may be below an authority, None any number.
     """
 
     der: bytes = field(repr=False)
@@ -56,12 +57,19 @@ class Certificate:
     subject: str
     not_before: datetime
     not_after: datetime
+    path_length: int | None = None
 
     @classmethod
     def from_octets(cls, octets: bytes) -> Certificate:
-        """Read DER or PEM; DecodeError when it is no certificate with a key of ours."""
+        """Read DER or PEM.
+
+        Raises:
+            DecodeError: It is no certificate with a key of ours, or has a critical extension that
+                is not heeded here (RFC 5280, 4.2): names of an authority, a key for TLS.
+        """
         try:
             certificate = _load(octets)
+            _check_extensions(certificate)
             return cls(
                 _der(certificate),
                 _system_title(certificate),
@@ -72,6 +80,7 @@ class Certificate:
                 certificate.subject.rfc4514_string(),
                 certificate.not_valid_before_utc,
                 certificate.not_valid_after_utc,
+                _path_length(certificate),
             )
         except _malformed() as error:
             raise DecodeError(f"no X.509 certificate that can be read: {error}") from None
@@ -134,7 +143,7 @@ class TrustedCertificates:
     def check(self, certificate: Certificate) -> None:
         """Raise SecurityError unless a chain of valid certificates leads to a trust anchor."""
         now = self._clock()
-        for _ in range(_LONGEST_CHAIN):
+        for below in range(_LONGEST_CHAIN):
             if not certificate.not_before <= now <= certificate.not_after:
                 raise SecurityError("a certificate is not valid at this time")
             if any(anchor.der == certificate.der for anchor in self._anchors):
@@ -143,6 +152,8 @@ class TrustedCertificates:
             issuer = next((each for each in issuers if certificate.is_issued_by(each)), None)
             if issuer is None:
                 raise SecurityError("no trusted authority has issued a certificate")
+            if issuer.path_length is not None and below > issuer.path_length:
+                raise SecurityError("an authority may not have so many authorities below it")
             certificate = issuer
         raise SecurityError("a chain of certificates is too long, or a circle")
 
@@ -208,6 +219,28 @@ def _public_key(certificate: x509.Certificate) -> PublicKey:
         return public_key_of(key)
     except SecurityError as error:
         raise DecodeError(str(error)) from None
+
+
+def _check_extensions(certificate: x509.Certificate) -> None:
+    from cryptography import x509
+
+    heeded = x509.KeyUsage, x509.BasicConstraints, x509.SubjectAlternativeName
+    for extension in certificate.extensions:
+        # Policies too, as any of them will do.
+        known = isinstance(extension.value, (*heeded, x509.CertificatePolicies))
+        if extension.critical and not known:
+            name = extension.oid.dotted_string
+            raise DecodeError(f"a certificate has a critical extension {name} that is not heeded")
+
+
+def _path_length(certificate: x509.Certificate) -> int | None:
+    from cryptography import x509
+
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    except x509.ExtensionNotFound:
+        return None
+    return found.value.path_length
 
 
 def _usage(certificate: x509.Certificate) -> KeyUsage:

@@ -280,3 +280,54 @@ def test_an_association_by_certificates(bench: Any, security: Any, utility: Util
     pair = security.Pair(bench, keys, role, authority=strangers)
     with pytest.raises(SecurityError, match="no trusted authority"):
         pair.run(pair.client.connect())
+
+
+def authority(
+    utility: Utility, name: str, key: PrivateKey, *more: tuple[x509.ExtensionType, bool]
+) -> Issuer:
+    """An authority below `utility.issuer` with these extensions."""
+    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]))
+        .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Meters")]))
+        .public_key(key.public.loaded())
+        .serial_number(9)
+        .not_valid_before(BEGIN)
+        .not_valid_after(END)
+        .add_extension(usage, critical=True)
+    )
+    for extension, critical in more:
+        builder = builder.add_extension(extension, critical)
+    signed = builder.sign(utility.issuer.key.loaded(), hashes.SHA256())
+    return Issuer(
+        name, key, Certificate.from_octets(signed.public_bytes(serialization.Encoding.DER))
+    )
+
+
+def test_an_authority_below_one_that_may_have_none(utility: Utility) -> None:
+    keys = [PrivateKey.generate(utility.suite) for _ in range(3)]
+    lowest = x509.BasicConstraints(ca=True, path_length=0), True
+    upper = authority(utility, "Upper", keys[0], lowest)
+    subject = Subject("Lower", keys[1].public, KeyUsage.CERTIFICATE_SIGNING)
+    lower = Issuer("Lower", keys[1], issue(upper, subject, 3, BEGIN, END))
+    assert upper.certificate is not None
+    assert lower.certificate is not None
+    leaf = Subject.end_entity(TITLE, keys[2].public, KeyUsage.DIGITAL_SIGNATURE)
+    between = upper.certificate, lower.certificate
+    trust = TrustedCertificates([utility.between], lambda: NOON, between)
+    trust.check(issue(upper, leaf, 4, BEGIN, END))
+    with pytest.raises(SecurityError, match="so many authorities"):
+        trust.check(issue(lower, leaf, 5, BEGIN, END))
+
+
+def test_a_critical_extension_that_nobody_heeds(utility: Utility) -> None:
+    """Such as names that an authority may not go beyond, or a key for TLS alone."""
+    key = PrivateKey.generate(utility.suite)
+    ca = x509.BasicConstraints(ca=True, path_length=None), True
+    names = x509.NameConstraints([x509.DNSName("example.com")], None)
+    authority(utility, "Named", key, ca, (names, False))
+    tls = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH])
+    for extension in (names, tls):
+        with pytest.raises(DecodeError, match="critical"):
+            authority(utility, "Named", key, ca, (extension, True))
