@@ -130,6 +130,24 @@ def test_hls_without_ciphering(
     assert run("read", *options, "3:1.0.1.8.0.255:2").returncode == 2
 
 
+def test_counters_that_never_arrived_are_not_used_again(
+    run: Run, bench: Any, tcp_meter: Callable[..., Any]
+) -> None:
+    """What the meter shows is what it took: more may have been on the way."""
+    begun = set()
+    for _ in range(3):
+        meter = bench.Meter()  # shows 0
+        server = LogicalServer(meter)
+        options = [*way(tcp_meter(server)), *LOGINS["gmac"], "3:1.0.1.8.0.255:2"]
+        keys = {
+            "HESPER_DLMS_ENCRYPTION_KEY": bench.ENCRYPTION_KEY.hex(),
+            "HESPER_DLMS_AUTHENTICATION_KEY": bench.AUTHENTICATION_KEY.hex(),
+        }
+        assert run("read", *options, **keys).returncode == 0
+        begun.add(server.last_received_counter)
+    assert len(begun) > 1
+
+
 def test_a_meter_that_hides_its_counter(
     run: Run, bench: Any, meter: Any, tcp_meter: Callable[..., Any]
 ) -> None:

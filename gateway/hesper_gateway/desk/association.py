@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -27,6 +28,7 @@ from hesper_gateway.desk.ports import Port, Result, SerialPort, TcpPort, Trace, 
 
 _PUBLIC = 16
 _COUNTER_CLASS, _VALUE = 1, 2
+_MOST_SKIPPED = 1 << 16
 _DEVICE_NAME = CosemAttribute(1, obis.LOGICAL_DEVICE_NAME, 2)
 
 
@@ -79,6 +81,11 @@ def _settings(connection: Connection, trace: Trace | None) -> AssociationSetting
     if counter is None and (ciphered or mechanism is Authentication.HIGH_GMAC):
         counter = _read_counter(connection, trace)
     password = connection.secret("password")
+    if mechanism.needs_secret and password is None:
+        raise LocalError(
+            f"{connection.authentication} needs a password: in --keys-file, as --password or from "
+            "HESPER_DLMS_PASSWORD"
+        )
     return AssociationSettings(
         client_address=connection.client,
         server_address=connection.server,
@@ -94,13 +101,18 @@ def _settings(connection: Connection, trace: Trace | None) -> AssociationSetting
 
 
 def _read_counter(connection: Connection, trace: Trace | None) -> int:
-    """Return the counter behind the last one that the meter took."""
+    """Return a counter beyond the last one that the meter took.
+
+    Some of ours may have gone out and not been taken, and nothing is kept between two commands: how
+    far beyond is random, so that none of them is used again.
+    """
     public = AssociationSettings(_PUBLIC, connection.server, referencing=connection.names)
     name = obis.parse(connection.counter_object)
     try:
         with _associated(connection, public, trace) as opened:
             counter = CosemAttribute(_COUNTER_CLASS, name, _VALUE)
-            return opened.run(opened.client.get(counter)).as_int() + 1
+            taken = opened.run(opened.client.get(counter)).as_int()
+            return taken + 1 + secrets.randbelow(_MOST_SKIPPED)
     except (ServiceError, AssociationRejected) as error:
         raise LocalError(
             f"the meter does not show its invocation counter ({error}): give --invocation-counter"

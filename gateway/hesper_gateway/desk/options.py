@@ -176,7 +176,7 @@ class Connection:
     invocation_counter: Annotated[
         int | None,
         _option(
-            "First counter to use. Default: read --counter-object as client 16, plus 1.",
+            "First counter to use. Default: beyond --counter-object, read as client 16.",
             _PROTECTION,
             "--invocation-counter",
         ),
