@@ -143,9 +143,12 @@ class Station:
 
     def _information(self, client: int, frame: Frame) -> bytes:
         connection = self._connections[client]
+        polls = frame.final or connection.parameters.window_receive == 1
         if frame.send_sequence != connection.received:
             repeated = frame.send_sequence == connection.received - 1 & 7
-            return connection.last if repeated else self._ready(connection, frame)
+            again = connection.last if repeated else b""
+            ready = ready_control(connection.received)
+            return (again or self._reply(frame, ready)) if polls else b""
         connection.received = connection.received + 1 & 7
         connection.outgoing.acknowledge(frame.receive_sequence)
         connection.outgoing.clear()
@@ -159,7 +162,7 @@ class Station:
                 *before, last = segments(llc.RESPONSE + answer, size)
                 connection.outgoing.queue((part, True) for part in before)
                 connection.outgoing.queue([(last, False)])
-        if not frame.final and connection.parameters.window_receive > 1:
+        if not polls:
             connection.last = b""
             return b""
         return self._send(connection, frame)

@@ -112,6 +112,30 @@ def test_a_client_that_sends_several_frames_before_it_polls() -> None:
     assert handler.asked == [b"abcdef"]
 
 
+def test_a_turn_that_comes_twice_is_answered_once_behind_its_last_frame() -> None:
+    handler = Backwards()
+    station = Station(handler, 17, 1, 128, window=4)
+    station.frame(frame(0x93, LinkParameters(128, 128, 3, 1).to_octets()))
+    turn = [
+        frame(information_control(0, 0, final=False), b"\xe6\xe6\x00ab", segmented=True),
+        frame(information_control(1, 0), b"cd"),
+    ]
+    answers = [station.frame(each) for each in turn * 2]
+    assert answers == [b"", answers[1], b"", answers[1]]
+    assert taken(answers[1])[0].information == b"\xe6\xe7\x00dcba"
+    assert handler.asked == [b"abcd"]
+
+
+def test_a_frame_ahead_of_its_turn_is_not_taken() -> None:
+    handler = Backwards()
+    station = Station(handler, 17, 1, 128, window=4)
+    station.frame(frame(0x93, LinkParameters(128, 128, 3, 1).to_octets()))
+    assert station.frame(frame(information_control(1, 0, final=False), b"cd")) == b""
+    (missed,) = taken(station.frame(frame(information_control(2, 0), b"ef")))
+    assert (missed.kind, missed.receive_sequence) == (Kind.RR, 0)
+    assert handler.asked == []
+
+
 def test_a_client_that_is_not_ready_gets_no_frames_until_it_is() -> None:
     station = Station(Backwards(), 17, 1, 128, window=2)
     station.frame(frame(0x93, LinkParameters(128, 128, 1, 2).to_octets()))
