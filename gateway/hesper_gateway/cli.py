@@ -10,8 +10,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Coroutine
-from contextlib import closing, suppress
-from datetime import UTC, datetime
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +18,7 @@ from typing import Annotated
 import typer
 from hesper_contracts.signing import Signer
 
-from hesper_gateway import batches, journal, site_commands
+from hesper_gateway import site_commands, statistics
 from hesper_gateway.cli_options import DEFAULT, AsJson, ConfigPath, give_up
 from hesper_gateway.cli_options import settings as settings_of
 from hesper_gateway.database import DATABASE_NAME, DatabaseError
@@ -35,6 +34,7 @@ app = typer.Typer(
 
 
 app.command()(site_commands.commission)
+app.command()(site_commands.support_bundle)
 
 
 class LogLevel(StrEnum):
@@ -75,7 +75,8 @@ def status(
     """Show what the gateway's database holds; works while the agent runs."""
     path = settings_of(config).state / DATABASE_NAME
     try:
-        found = summary(path)
+        with statistics.opened(path) as connection:
+            found = statistics.queue(connection)
     except sqlite3.Error as error:
         give_up(DatabaseError(f"{path}: {error}"), 1)
     if as_json:
@@ -94,31 +95,6 @@ def keygen(path: Annotated[Path, typer.Argument(help="The key file to make.")]) 
     except OSError as error:
         give_up(ConfigError(f"{path}: {error.strerror}"), 2)
     typer.echo(json.dumps({"key_id": signer.key_id, "public_key": signer.public_key.hex()}))
-
-
-def summary(path: Path) -> dict[str, str | int | None]:
-    """Returns what a gateway's database holds, opened for reading only."""
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    with closing(connection):
-        backlog_batches, backlog_octets = batches.backlog(connection)
-        last_sequence, stored_octets = batches.stored(connection)
-        (epoch,) = connection.execute(
-            "SELECT value FROM settings WHERE name = 'epoch'"
-        ).fetchone() or (None,)
-        (oldest,) = connection.execute("SELECT min(appended_at) FROM backlog").fetchone()
-        (executing,) = connection.execute(
-            "SELECT count(*) FROM commands WHERE state = 'executing'"
-        ).fetchone()
-        return {
-            "epoch": epoch,
-            "last_sequence": last_sequence,
-            "backlog_batches": backlog_batches,
-            "backlog_octets": backlog_octets,
-            "oldest_unreceipted_at": oldest and datetime.fromtimestamp(oldest, UTC).isoformat(),
-            "stored_octets": stored_octets,
-            "command_counter": journal.replay_window(connection).highest,
-            "commands_executing": executing,
-        }
 
 
 async def _until_stopped(agent: Coroutine[None, None, None]) -> None:

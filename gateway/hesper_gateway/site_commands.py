@@ -1,11 +1,12 @@
-"""`hesper-gateway commission`: what an installer runs beside a meter.
+"""`hesper-gateway commission` and `support-bundle`: what an installer runs on site.
 
-Exit codes: 0 every hop that could be checked passed, 1 one failed.
+Exit codes of commission: 0 every hop that could be checked passed, 1 one failed.
 """
 
 import asyncio
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +15,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from hesper_gateway.cli_options import DEFAULT, AsJson, ConfigPath
+from hesper_gateway.cli_options import DEFAULT, AsJson, ConfigPath, give_up
+from hesper_gateway.errors import ConfigError
 
 if TYPE_CHECKING:
     from hesper_gateway.commissioning import Step
@@ -23,6 +25,7 @@ MeterId = Annotated[str, typer.Argument(metavar="METER", help="Its id in gateway
 Wait = Annotated[
     float, typer.Option("--wait", min=1, help="Seconds to wait for a meter that calls or pushes.")
 ]
+HERE = Path()
 _COLOURS = {"pass": "green", "fail": "bold red", "not checked": "yellow"}
 
 
@@ -51,6 +54,32 @@ def commission(
         found = {"meter": meter, "passed": passed, "steps": [asdict(step) for step in steps]}
         typer.echo(json.dumps(found))
     raise typer.Exit(0 if passed else 1)
+
+
+def support_bundle(
+    config: ConfigPath = DEFAULT,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the archive.", file_okay=False)
+    ] = HERE,
+    log: Annotated[
+        Path | None, typer.Option("--log", help="A log file, where there is no journal.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Collect versions, settings, statistics and log into one archive, without any secret.
+
+    Works while the agent runs and when it cannot. Run it as the agent's account.
+    """
+    from hesper_gateway import support
+
+    try:
+        bundle = support.make(config, output, log)
+    except ConfigError as error:
+        give_up(error, 2)
+    if as_json:
+        typer.echo(json.dumps({"archive": str(bundle.path), "summary": bundle.summary}))
+    else:
+        typer.echo(f"{bundle.summary}\n{bundle.path}")
 
 
 def _table(meter: str, steps: "list[Step]") -> Table:
