@@ -1,11 +1,6 @@
 """Ciphering and authentication of DLMS/COSEM (Green Book, 9.2; IEC 62056-5-3, clause 5)."""
 
-from hesper_dlms.security.context import (
-    TRANSACTION_NAMES,
-    Opened,
-    ReceivedCounters,
-    SecurityContext,
-)
+from hesper_dlms.security.context import Opened, SecurityContext
 from hesper_dlms.security.hls import (
     LONGEST_CHALLENGE,
     Handshake,
@@ -20,6 +15,7 @@ from hesper_dlms.security.hls import (
 )
 from hesper_dlms.security.key_pairs import Authority, PeerKeys, PrivateKey, PublicKey
 from hesper_dlms.security.protection import Form, KeyEstablishment, Protection, Signature
+from hesper_dlms.security.received import TRANSACTION_NAMES, ReceivedCounters
 from hesper_dlms.security.settings import (
     AUTHENTICATED,
     AUTHENTICATED_ENCRYPTION,

@@ -16,7 +16,6 @@ General-ciphering and general-signing obey the same rules; see `layers`.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -41,6 +40,7 @@ from hesper_dlms.errors import LocalError, SecurityError
 from hesper_dlms.security import gcm
 from hesper_dlms.security.key_pairs import PeerKeys
 from hesper_dlms.security.protection import Protection
+from hesper_dlms.security.received import Received, ReceivedCounters
 from hesper_dlms.security.sealing import Way, open_by, seal_by
 from hesper_dlms.security.settings import (
     AUTHENTICATED,
@@ -53,12 +53,6 @@ from hesper_dlms.security.settings import (
 
 if TYPE_CHECKING:
     from hesper_dlms.security.layers import Layers
-
-ReceivedCounters = MutableMapping[bytes, int]
-"""System title and key fingerprint → the last invocation counter accepted."""
-
-TRANSACTION_NAMES = b"transaction:"
-"""How names begin that stand for transaction-ids, where those take the counter's place."""
 
 _REFUSALS = {
     EXCEPTION_RESPONSE: ExceptionResponse.from_octets,
@@ -104,7 +98,7 @@ class SecurityContext:
         self.settings = settings
         self.system_title = system_title
         self.peer_system_title = peer_system_title
-        self._received: ReceivedCounters = {} if received is None else received
+        self.received = Received(received)
         self._sent: dict[bytes, int] = {}
         # What the settings say about each way, worked out once and not for each APDU: 6 µs less.
         self._ready_keys: dict[bytes, gcm.GcmKey] = {}
@@ -245,7 +239,7 @@ class SecurityContext:
         iv = title + counter.to_bytes(4, "big")  # what `gcm.nonce` would check was checked
         apdu, verified = open_by(way, iv, ciphered.octets)
         self._check_service(ciphered, apdu)
-        self.check_counter(title, way.key, counter, verified)
+        self.received.take_counter(title, way.key, counter, verified)
         return Opened(apdu, verified, control, counter, title)
 
     def _way_in(self, ciphered: Ciphered) -> Way:
@@ -296,26 +290,10 @@ class SecurityContext:
             raise SecurityError("a dedicated key was used that was not agreed")
         return self.settings.dedicated_key
 
-    def check_counter(self, title: bytes, key: gcm.GcmKey, counter: int, verified: bool) -> None:
-        """Take a received counter; SecurityError unless it is higher than those before."""
-        # What nobody could verify must not raise the bar for what can be.
-        name = title + key.fingerprint
-        self.check_number(name if verified else name + b"?", counter)
-
     def last_received(self) -> int:
         """Return the last counter taken from the peer with the global unicast key; -1 for none."""
         key = self.ready(self.settings.encryption_key)
-        return self._received.get((self.peer_system_title or b"") + key.fingerprint, -1)
-
-    def check_number(self, name: bytes, number: int) -> None:
-        """Take the next number of a received series; SecurityError unless it is higher."""
-        if number <= self._received.get(name, -1):
-            raise SecurityError(f"invocation counter {number} was seen before (replay)")
-        self._received[name] = number
-
-    def note_number(self, name: bytes, number: int) -> None:
-        """Take a number that is known to be fresh; only higher ones are taken after it."""
-        self._received[name] = max(number, self._received.get(name, -1))
+        return self.received.last_counter(self.peer_system_title or b"", key)
 
     @staticmethod
     def _check_service(ciphered: Ciphered, apdu: bytes) -> None:

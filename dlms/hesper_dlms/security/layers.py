@@ -22,8 +22,9 @@ from hesper_dlms.apdu.general_signing import GENERAL_SIGNING, GeneralSigning
 from hesper_dlms.apdu.initiate import INITIATE_REQUEST, INITIATE_RESPONSE
 from hesper_dlms.errors import LocalError, SecurityError
 from hesper_dlms.security import gcm, message_keys
-from hesper_dlms.security.context import TRANSACTION_NAMES, Opened, SecurityContext
+from hesper_dlms.security.context import Opened, SecurityContext
 from hesper_dlms.security.protection import Form, Protection, Signature
+from hesper_dlms.security.received import TRANSACTION_NAMES
 from hesper_dlms.security.sealing import Way, open_by, seal_by
 from hesper_dlms.security.settings import AUTHENTICATED, BROADCAST_KEY
 
@@ -226,7 +227,7 @@ class Layers:
         title, counter = message.header.originator, message.invocation_counter
         apdu, verified = open_by(way, gcm.nonce(title, counter), message.octets)
         if lasting is None:
-            context.check_counter(title, key, counter, verified)
+            context.received.take_counter(title, key, counter, verified)
         found.lasting, found.header = lasting, message.header
         found.protection = Protection(Form.GENERAL_CIPHERING, key=how)
         return Opened(apdu, verified, control, counter, title)
@@ -239,9 +240,9 @@ class Layers:
         name = TRANSACTION_NAMES + header.originator + lasting
         number = int.from_bytes(transaction_id, "big")
         if transaction_id == awaited:
-            self._context.note_number(name, number)
+            self._context.received.note(name, number)
         else:
-            self._context.check_number(name, number)
+            self._context.received.take(name, number)
 
 
 _INITIATE = (bytes((INITIATE_REQUEST,)), bytes((INITIATE_RESPONSE,)))
