@@ -40,6 +40,7 @@ from hesper_gateway.push_owner import PushMeter
 from hesper_gateway.schedule import Plan, Round, Stop, offset_s
 from hesper_gateway.secrets_files import load_password, load_signer
 from hesper_gateway.sessions import Common, MeterSession, client_system_title
+from hesper_gateway.sessions.settings import check_line, schedule_for
 from hesper_gateway.supervise import supervise
 from hesper_gateway.timeproof import TimeProof
 from hesper_gateway.uplink import Ears, Identity, Pace, Uplink
@@ -111,7 +112,7 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
     counters = Counters(core.database, half_used)
     common = Common(counters, client_system_title(config.gateway), time.time)
     sessions = {
-        meter.id: _session(meter, lines, common)
+        meter.id: _session(config, meter, lines, common)
         for meter in config.meters
         if meter.id in lines.by_meter
     }
@@ -226,21 +227,21 @@ async def _run_all(core: Core, field: Field, executor: Executor, uplink: Uplink)
             tasks.create_task(supervise(name, listener.run), name=f"listener-{name}")
 
 
-def _session(meter: MeterConfig, lines: Lines, common: Common) -> MeterSession:
-    session = MeterSession(
-        meter,
-        templates.load(meter.template),
-        meter_keys.load(meter.keys_file),
-        lines.by_meter[meter.id],
-        common,
-    )
+def _session(
+    config: GatewayConfig, meter: MeterConfig, lines: Lines, common: Common
+) -> MeterSession:
+    template = templates.load_own(config.templates, meter.template)
+    check_line(meter, template, config.line(meter.line))
+    keys = meter_keys.load(meter.keys_file)
+    session = MeterSession(meter, template, keys, lines.by_meter[meter.id], common)
     session.check()
     return session
 
 
 def _stop(config: GatewayConfig, core: Core, session: MeterSession, state: MeterState) -> Stop:
     visitor = Visitor(session, core.gathering, core.outbox, core.outbox.progress, time.time)
-    plan = Plan(config.schedule, offset_s(session.meter.id, config.schedule.jitter_s))
+    schedule = schedule_for(session.template, config.schedule)
+    plan = Plan(schedule, offset_s(session.meter.id, config.schedule.jitter_s))
     return Stop(visitor, plan, state)
 
 
@@ -254,7 +255,7 @@ def _push_port(
     meters = [
         PushMeter(
             meter,
-            templates.load(meter.template),
+            templates.load_own(config.templates, meter.template),
             meter_keys.load(meter.keys_file),
             states[meter.id],
         )

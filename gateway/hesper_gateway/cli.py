@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 from hesper_contracts.signing import Signer
 
-from hesper_gateway import site_commands, statistics
+from hesper_gateway import site_commands, statistics, template_commands
 from hesper_gateway.cli_options import DEFAULT, AsJson, ConfigPath, give_up
 from hesper_gateway.cli_options import settings as settings_of
 from hesper_gateway.database import DATABASE_NAME, DatabaseError
@@ -35,6 +35,7 @@ app = typer.Typer(
 
 app.command()(site_commands.commission)
 app.command()(site_commands.support_bundle)
+app.add_typer(template_commands.app, name="template")
 
 
 class LogLevel(StrEnum):

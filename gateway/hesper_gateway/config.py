@@ -271,6 +271,8 @@ class GatewayConfig(Record):
     gateway: GatewayId
     state: RelativePath = Path("state")
     """Folder of the gateway's database."""
+    templates: RelativePath = Path("templates")
+    """Folder of templates of one's own; a name that is not there is one of those that ship."""
     broker: BrokerConfig
     keys: KeysConfig = KeysConfig()
     ceilings: CeilingsConfig = CeilingsConfig()

@@ -20,7 +20,13 @@ from hesper_dlms.security import (
 from hesper_dlms.security.key_pairs import PeerKeys, PrivateKey, PublicKey
 from hesper_dlms.short_names import BaseNames
 
-from hesper_gateway.config import MeterConfig
+from hesper_gateway.config import (
+    CsdLine,
+    LineConfig,
+    MeterConfig,
+    ScheduleConfig,
+    SerialLine,
+)
 from hesper_gateway.errors import ConfigError
 from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.templates.formula import Formula
@@ -85,6 +91,32 @@ def association_of(template: MeterTemplate, role: Role) -> AssociationTemplate:
         raise ConfigError(f"template {template.name}: meters of this kind cannot be read")
     found: AssociationTemplate = getattr(template.associations, role)
     return found
+
+
+def check_line(meter: MeterConfig, template: MeterTemplate, line: LineConfig) -> None:
+    """Refuse a line that cannot reach meters of this kind.
+
+    Raises:
+        ConfigError: the text says what to correct.
+    """
+    if isinstance(line, SerialLine) and template.link.kind == "wrapper":
+        raise ConfigError(
+            f"meter {meter.id}: template {template.name} is for TCP (link.kind = wrapper), "
+            f"line {line.name} is serial"
+        )
+    if isinstance(line, SerialLine | CsdLine) and template.link.mode_e and not line.mode_e:
+        raise ConfigError(
+            f"meter {meter.id}: meters of template {template.name} want a mode E sign-on; "
+            f"set mode_e = true on line {line.name}"
+        )
+
+
+def schedule_for(template: MeterTemplate, schedule: ScheduleConfig) -> ScheduleConfig:
+    """Return a schedule with the template's intervals where gateway.toml gives none."""
+    said = template.schedule.model_dump(exclude_none=True)
+    return schedule.model_copy(
+        update={key: each for key, each in said.items() if key not in schedule.model_fields_set}
+    )
 
 
 def client_for(

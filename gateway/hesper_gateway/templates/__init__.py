@@ -1,15 +1,18 @@
 """Meter templates: what differs between meter types, kept as data.
 
 A template is one TOML file in this folder. ``extends = "other"`` takes everything from another
-one; tables are merged key by key, other values (lists too) replace. A template says how to reach
+one; tables are merged key by key, other values (lists too) replace, and ``replaces = ["events"]``
+takes nothing of the named tables from above. A template says how to reach
 the meter (link, associations), how much it can bear (times, limits), where its objects are, and
 for push meters how the body is laid out. ``verified`` states honestly what the facts rest on.
 """
 
 import tomllib
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,17 +21,17 @@ from hesper_gateway.config import complaint
 from hesper_gateway.errors import ConfigError
 from hesper_gateway.templates.model import MeterTemplate
 
-__all__ = ["MeterTemplate", "load", "load_from", "names"]
+__all__ = ["MeterTemplate", "chain", "load", "load_from", "load_own", "merged", "names"]
 
+DIRECTIVES = ("extends", "replaces")
 _DEEPEST = 8
+_SUFFIX = ".toml"
 
 
-def names() -> list[str]:
-    """Return the templates that ship with the gateway, sorted."""
-    folder = resources.files(__name__)
-    return sorted(
-        item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml")
-    )
+def names(folder: Traversable | None = None) -> list[str]:
+    """Return the templates of a folder, of those that ship with the gateway by default, sorted."""
+    files = (folder or resources.files(__name__)).iterdir()
+    return sorted(each.name.removesuffix(_SUFFIX) for each in files if each.name.endswith(_SUFFIX))
 
 
 @cache
@@ -41,47 +44,88 @@ def load(name: str) -> MeterTemplate:
     return load_from(resources.files(__name__), name)
 
 
+def load_own(folder: Path, name: str) -> MeterTemplate:
+    """Return a template of one's own, of a folder, or else one that ships with the gateway.
+
+    Raises:
+        ConfigError: as `load`.
+    """
+    if "/" not in name and (folder / f"{name}{_SUFFIX}").is_file():
+        return load_from(folder, name)
+    try:
+        return load(name)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (and none of them in {folder})") from error
+
+
 def load_from(folder: Traversable, name: str) -> MeterTemplate:
     """Return a template from a folder, with everything it inherits.
 
     Raises:
         ConfigError: as `load`.
     """
-    document = _merged(folder, name, ())
     try:
-        return MeterTemplate.model_validate({**document, "name": name})
+        return MeterTemplate.model_validate({**merged(folder, name), "name": name})
     except ValidationError as error:
         raise ConfigError(complaint(f"template {name}", error)) from error
 
 
-def _merged(folder: Traversable, name: str, above: tuple[str, ...]) -> dict[str, Any]:
-    if name in above or len(above) >= _DEEPEST:
-        raise ConfigError(
-            f"template {above[0]}: inherits in a circle: {' > '.join((*above, name))}"
-        )
-    document = _document(folder, name, above)
-    parent = document.pop("extends", None)
-    if parent is None:
-        return document
-    if not isinstance(parent, str):
-        raise ConfigError(f"template {name}: extends must be the name of one template")
-    return _overlaid(_merged(folder, parent, (*above, name)), document)
+def merged(folder: Traversable, name: str) -> dict[str, Any]:
+    """Return a template as it was written, with all that it inherits.
+
+    Raises:
+        ConfigError: it cannot be read, or what it extends cannot.
+    """
+    document: dict[str, Any] = {}
+    for _, text in chain(folder, name):
+        below = tomllib.loads(text)
+        for table in document.pop("replaces", ()):
+            below.pop(table, None)
+        document = _overlaid(below, document)
+    for directive in DIRECTIVES:
+        document.pop(directive, None)
+    return document
 
 
-def _document(folder: Traversable, name: str, above: tuple[str, ...]) -> dict[str, Any]:
-    file = folder.joinpath(f"{name}.toml")
+def chain(folder: Traversable, name: str) -> list[tuple[str, str]]:
+    """Return a template and those it extends, nearest first, each with its text.
+
+    Raises:
+        ConfigError: as `merged`.
+    """
+    found: list[tuple[str, str]] = []
+    wanted: str | None = name
+    while wanted is not None:
+        above = [each for each, _ in found]
+        if wanted in above or len(above) >= _DEEPEST:
+            circle = " > ".join((*above, wanted))
+            raise ConfigError(f"template {name}: inherits in a circle: {circle}")
+        text = _text(folder, wanted, above)
+        found.append((wanted, text))
+        document = tomllib.loads(text)
+        parent = document.get("extends")
+        if not isinstance(parent, str | None):
+            raise ConfigError(f"template {wanted}: extends must be the name of one template")
+        if not isinstance(document.get("replaces", []), list):
+            raise ConfigError(f"template {wanted}: replaces must be a list of tables")
+        wanted = parent
+    return found
+
+
+def _text(folder: Traversable, name: str, above: Sequence[str]) -> str:
+    file = folder.joinpath(f"{name}{_SUFFIX}")
     if above and not file.is_file():  # a template of one's own extends one that is shipped
-        file = resources.files(__name__).joinpath(f"{name}.toml")
+        file = resources.files(__name__).joinpath(f"{name}{_SUFFIX}")
     if "/" in name or name.startswith(".") or not file.is_file():
         wanted_by = f", wanted by template {above[-1]}" if above else ""
-        known = ", ".join(
-            sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml"))
-        )
+        known = ", ".join(names(folder))
         raise ConfigError(f"no template is named {name!r}{wanted_by}; there are: {known}")
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"template {name}: not TOML: {error}") from error
+    return text
 
 
 def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

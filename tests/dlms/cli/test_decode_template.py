@@ -141,9 +141,9 @@ def test_a_template_of_ones_own(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("template", "told"),
     [
-        ("push-nobody", "there are: generic"),
+        ("push-nobody", "there are: dsmr-5"),
         ("hexing-hdlc", "has no [push] part; these have: push,"),
-        ("./nowhere.toml", "templates that ship: generic"),
+        ("./nowhere.toml", "templates that ship: dsmr-5"),
     ],
 )
 def test_a_wrong_template_teaches_which_exist(run: Run, template: str, told: str) -> None:
