@@ -32,6 +32,12 @@ PublicKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", to_lower
 Framing = Annotated[str, StringConstraints(pattern=r"^[78][NEO][12]$")]
 
 
+def _no_beginning_of_an_apdu(heartbeat: str) -> str:
+    if heartbeat.startswith("0001") and len(heartbeat) < 16:
+        raise ValueError("the wrapper's APDUs begin so as well; give the heartbeat whole")
+    return heartbeat
+
+
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
     folder = (info.context or {}).get("folder")
     return path if folder is None else Path(folder) / path
@@ -39,6 +45,12 @@ def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
 
 Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{3,20}$")]
 AtCommand = Annotated[str, StringConstraints(pattern=r"^AT[ -~]{1,80}$")]
+WakeText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 .,:;/=#*+-]{1,160}$")]
+Heartbeat = Annotated[
+    str,
+    StringConstraints(pattern=r"^([0-9a-f]{2}){1,32}$", to_lower=True),
+    AfterValidator(_no_beginning_of_an_apdu),
+]
 ModeEAddress = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z ]{0,32}$")]
 
 RelativePath = Annotated[Path, AfterValidator(_beside_the_file)]
@@ -103,13 +115,28 @@ class CsdLine(Record):
 
 
 class DialInLine(Record):
-    """A TCP port on which cellular meters call; they are told apart by system title."""
+    """A TCP port on which cellular meters call; they are told apart by what they say."""
 
     name: LineName
     kind: Literal["dial-in"]
     host: str = "127.0.0.1"
     port: Port
     connections_max: int = Field(default=2000, ge=1)
+    strangers_max: int = Field(default=64, ge=1)
+    """Callers at once that have not said who they are."""
+    ask_after_s: float = Field(default=5, gt=0, le=15)
+    """How long a caller may say nothing before it is asked for its logical device name."""
+    heartbeats: tuple[Heartbeat, ...] = ()
+    """What some modems send to stay online, as hex octets; swallowed between APDUs."""
+    idle_s: float = Field(default=0, ge=0)
+    """Hang up when nothing, not even a heartbeat, has come for this long; 0: never."""
+    wake_modem: LineName | None = None
+    """The modem that sends meters with a `phone` a short message, so that they call."""
+    wake_text: WakeText = "WAKEUP"
+    wake_s: float = Field(default=120, gt=0)
+    """How long a woken meter may take to call."""
+    wake_again_s: float = Field(default=900, ge=0)
+    """How long after a message the same meter is not sent another."""
 
 
 class PushSerialLine(Record):
@@ -199,7 +226,7 @@ class MeterConfig(Record):
     mode_e_address: ModeEAddress | None = None
     """Asked for in a sign-on by mode E, where several meters share an optical line."""
     phone: Phone | None = None
-    """The number of its modem: called on a csd line."""
+    """The number of its modem: called on a csd line, woken by a message on dial-in."""
     cell: str | None = None
     """The radio cell that it is in; limits on calls and messages hold for each cell."""
 
@@ -299,7 +326,13 @@ class GatewayConfig(Record):
         return self
 
     def _modem_is_known(self, line: LineConfig) -> None:
-        modem = line.modem if isinstance(line, CsdLine) else None
+        match line:
+            case CsdLine():
+                modem: str | None = line.modem
+            case DialInLine():
+                modem = line.wake_modem
+            case _:
+                return
         if modem is not None and modem not in {each.name for each in self.modems}:
             raise ValueError(f"line {line.name}: no modem is named {modem!r}")
 
@@ -313,8 +346,10 @@ class GatewayConfig(Record):
 
 
 def _refuse_misplaced(meter: MeterConfig, line: LineConfig) -> None:
-    if line.kind == "dial-in" and meter.system_title is None:
-        raise ValueError(f"meter {meter.id}: a dial-in meter needs its system_title")
+    if line.kind == "dial-in" and not (meter.system_title or meter.logical_device_name):
+        raise ValueError(
+            f"meter {meter.id}: a dial-in meter needs its system_title or logical_device_name"
+        )
     if line.kind == "csd" and meter.phone is None:
         raise ValueError(f"meter {meter.id}: a meter that is called needs its phone")
 

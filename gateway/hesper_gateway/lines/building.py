@@ -1,5 +1,6 @@
 """From gateway.toml to lines: which meter waits in which queue, and what must run for it."""
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ from hesper_gateway.lines.modem import ModemPort
 from hesper_gateway.lines.serial_port import SerialCarrier
 from hesper_gateway.lines.tcp import TcpCarrier
 from hesper_gateway.lines.udp import UdpCarrier
+from hesper_gateway.lines.wake_up import MessageWakeUp
 
 
 @dataclass(slots=True)
@@ -70,17 +72,17 @@ def build(config: GatewayConfig, ledger: Ledger) -> Lines:
     lines = Lines()
     lines.modems = {modem.name: ModemPort(modem, ledger) for modem in config.modems}
     for line in config.lines:
-        _add(lines, line, config.meters_on(line.name))
+        _add(lines, line, config.meters_on(line.name), ledger)
     return lines
 
 
-def _add(lines: Lines, config: LineConfig, meters: Iterable[MeterConfig]) -> None:
+def _add(lines: Lines, config: LineConfig, meters: Iterable[MeterConfig], ledger: Ledger) -> None:
     match config:
         case TcpLine() | SerialLine() | UdpLine() | CsdLine():
             shared = Line(config.name, _shared_carrier(lines, config))
             lines.by_meter.update({meter.id: shared for meter in meters})
         case DialInLine():
-            listener = DialIn(config, meters)
+            listener = DialIn(config, meters, _wake_up(lines, config, ledger))
             lines.listeners[config.name] = listener
             for meter in meters:
                 lines.by_meter[meter.id] = Line(f"{config.name}/{meter.id}", listener)
@@ -102,3 +104,9 @@ def _shared_carrier(lines: Lines, config: TcpLine | SerialLine | UdpLine | CsdLi
             return UdpCarrier(config)
         case CsdLine():
             return CsdCarrier(lines.modems[config.modem], config.linger_s, config.mode_e)
+
+
+def _wake_up(lines: Lines, config: DialInLine, ledger: Ledger) -> MessageWakeUp | None:
+    if config.wake_modem is None:
+        return None
+    return MessageWakeUp(config, lines.modems[config.wake_modem], ledger, time.time)

@@ -1,57 +1,56 @@
 """Cellular meters call us: one listener, one connection for each meter.
 
-A meter that was woken, or that simply came online, opens a TCP connection and first sends a plain
-data-notification in the wrapper whose body is structure { octet-string system_title, octet-string
-logical_device_name }. It is recognised by that system title, never by its IP address, and then
-waits for our requests on the same connection. The claim is no proof: only the association that
-follows authenticates the meter, and the logical device name is read again before any write.
+Theory of operation
+-------------------
+::
+
+    accepted ──says who it is, or is asked──→ waiting ⇄ in use ──broken, idle, gone──→ hung up
+       └── says nothing known in time ──→ hung up, counted
+
+A meter that was woken, or that simply came online, opens a TCP connection; `recognition` says how
+it is known. Each connection is read all the time, so that heartbeats are swallowed, an idle or
+half-open one is noticed (TCP keep-alive probes, and `idle_s` where the meter sends heartbeats), and
+what the meter says between our turns is not taken for an answer.
 
 The newest call of a meter replaces the one before, because a meter that calls again has lost its
-old connection even if we have not noticed. Strangers are hung up on, and counted.
+old connection even if we have not noticed. As the claim of a caller is no proof, it does not cut
+short what is under way on the old one: the newer waits until that has ended, or failed.
 """
 
 import asyncio
+import contextlib
 import logging
+import socket
+from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import Protocol
 
-from hesper_dlms import apdu, axdr
-from hesper_dlms.apdu import DataNotification
 from hesper_dlms.errors import DlmsError
-from hesper_dlms.wrapper import WrapperReader
+from hesper_dlms.wrapper import HEADER_OCTETS
 
 from hesper_gateway.config import DialInLine, MeterConfig
-from hesper_gateway.errors import LineDown
-from hesper_gateway.lines.channel import StreamChannel
+from hesper_gateway.errors import LineDown, MeterFailed
+from hesper_gateway.lines.channel import StreamChannel, drive
+from hesper_gateway.lines.recognition import KnownMeters, asked_name, names_in
+from hesper_gateway.lines.whole_frames import WholeFrames
 
 log = logging.getLogger(__name__)
 
-IDENTIFY_S = 10.0
-_ANNOUNCEMENT_OCTETS = 1024
+IDENTIFY_S = 20.0
+_SILENCE_S = 3600.0
+_HELD_MAX = 256
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 20, "TCP_KEEPCNT": 3}
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement:
-    """Who a calling meter says it is."""
+class WakeUp(Protocol):
+    """Makes a meter call."""
 
-    system_title: bytes
-    logical_device_name: bytes
+    async def wake(self, meter: MeterConfig) -> float:
+        """Ask the meter to call, unless it was asked just now; return how long it may take.
 
-
-def read_announcement(octets: bytes) -> Announcement:
-    """Return what an APDU announces.
-
-    Raises:
-        DlmsError: it does not parse.
-        LineDown: it parses but is no announcement.
-    """
-    notification = apdu.parse(octets)
-    if not isinstance(notification, DataNotification):
-        raise LineDown("the caller's first message is no data-notification")
-    items = axdr.decode(notification.body).as_items()
-    if len(items) != 2:
-        raise LineDown("the caller's first message names no system title")
-    return Announcement(items[0].as_octets(), items[1].as_octets())
+        Raises:
+            LineDown: that is not possible now.
+        """
 
 
 class DialIn:
@@ -59,14 +58,20 @@ class DialIn:
 
     Args:
         line: Where to listen.
-        meters: Who may call; each has a system title.
+        meters: Who may call.
+        wake_up: Makes those call that have a phone; None waits until they do.
     """
 
-    def __init__(self, line: DialInLine, meters: Iterable[MeterConfig]) -> None:
+    def __init__(
+        self, line: DialInLine, meters: Iterable[MeterConfig], wake_up: WakeUp | None = None
+    ) -> None:
         self._line = line
-        self._known = {meter.system_title: meter.id for meter in meters}
-        self._calls: dict[str, StreamChannel] = {}
-        self._connections = 0
+        self._known = KnownMeters(meters)
+        self._heartbeats = [bytes.fromhex(each) for each in line.heartbeats]
+        self._wake_up = wake_up
+        self._calls: dict[str, IncomingCall] = {}
+        self._newer: dict[str, IncomingCall] = {}
+        self._strangers: set[StreamChannel] = set()
         self._expected: dict[str, asyncio.Event] = {}
         self.port = line.port
         self.listening = asyncio.Event()
@@ -92,37 +97,48 @@ class DialIn:
         finally:
             await self.aclose()
 
-    async def open(self, meter: MeterConfig, timeout_s: float) -> "_Call":
+    async def open(self, meter: MeterConfig, timeout_s: float) -> "_Lease":
         """Return the connection on which the meter has called, or calls within the time.
 
         Raises:
-            LineDown: it does not call.
+            LineDown: it does not call, or cannot be woken.
         """
+        if not self.called(meter.id) and self._wake_up is not None and meter.phone is not None:
+            timeout_s = max(timeout_s, await self._wake_up.wake(meter))
         try:
             async with asyncio.timeout(timeout_s):
-                while True:
-                    channel = self._calls.get(meter.id)
-                    if channel is not None and not channel.closed:
-                        return _Call(self, meter.id, channel)
+                while not self.called(meter.id):
                     await self._expect(meter.id)
         except TimeoutError as error:
             raise LineDown(f"{meter.id} does not call") from error
+        call = self._calls[meter.id]
+        call.begin_use()
+        return _Lease(self, meter.id, call)
 
     def called(self, meter_id: str) -> bool:
         """Whether the meter is on the line now."""
-        channel = self._calls.get(meter_id)
-        return channel is not None and not channel.closed
+        call = self._calls.get(meter_id)
+        return call is not None and not call.closed
 
-    async def hang_up(self, meter_id: str, channel: StreamChannel) -> None:
-        """End one call; a newer call of the same meter stays."""
-        if self._calls.get(meter_id) is channel:
+    async def give_back(self, meter_id: str, call: "IncomingCall", broken: bool) -> None:
+        """Keep a call for the next turn, or end it: when broken, or when a newer one waits."""
+        call.in_use = False
+        newer = self._newer.pop(meter_id, None)
+        if newer is not None:
+            self._calls[meter_id] = newer
+        elif broken and self._calls.get(meter_id) is call:
             del self._calls[meter_id]
-        await channel.release(broken=True)
+        if newer is not None or broken:
+            await call.channel.release(broken=True)
+        if newer is not None:
+            self._tell(meter_id)
 
     async def aclose(self) -> None:
         """Hang up on everyone."""
-        while self._calls:
-            _, channel = self._calls.popitem()
+        channels = [call.channel for call in (*self._calls.values(), *self._newer.values())]
+        self._calls.clear()
+        self._newer.clear()
+        for channel in (*channels, *self._strangers):
             await channel.release(broken=True)
 
     async def _expect(self, meter_id: str) -> None:
@@ -133,62 +149,178 @@ class DialIn:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         channel = StreamChannel(reader, writer)
-        if len(self._calls) + self._connections >= self._line.connections_max:
+        connections = len(self._calls) + len(self._newer) + len(self._strangers)
+        if (
+            connections >= self._line.connections_max
+            or len(self._strangers) >= self._line.strangers_max
+        ):
+            self.strangers_count += 1
             await channel.release(broken=True)
             return
-        self._connections += 1
+        _probe_when_silent(writer)
+        call = IncomingCall(channel, WholeFrames(self._heartbeats))
+        self._strangers.add(channel)
         try:
-            meter_id = await self._identify(channel)
-        except (LineDown, DlmsError) as error:
+            meter_id = await self._identify(call)
+        except (MeterFailed, DlmsError) as error:
             self.strangers_count += 1
             log.debug("line %s: caller refused: %s", self._line.name, error)
             await channel.release(broken=True)
             return
         finally:
-            self._connections -= 1
+            self._strangers.discard(channel)
+        call.listener_reads()
+        await self._admit(meter_id, call)
+        await self._listen(meter_id, call)
+
+    async def _identify(self, call: "IncomingCall") -> str:
+        """Return the meter that calls; one that says nothing is asked."""
+        try:
+            async with asyncio.timeout(IDENTIFY_S):
+                first = await call.first_apdu(self._line.ask_after_s)
+                if first is not None:
+                    return self._known.named(names_in(first))
+                name = await drive(call, asked_name(), answer_s=IDENTIFY_S, exchange_s=IDENTIFY_S)
+                return self._known.named([name])
+        except TimeoutError as error:
+            raise LineDown("the caller does not say who it is") from error
+
+    async def _admit(self, meter_id: str, call: "IncomingCall") -> None:
+        """Let the newest call of a meter take the place of the one before."""
         before = self._calls.get(meter_id)
-        self._calls[meter_id] = channel
-        if before is not None:
-            await before.release(broken=True)
+        if before is not None and before.in_use and not before.closed:
+            replaced = self._newer.get(meter_id)
+            self._newer[meter_id] = call
+        else:
+            replaced = before
+            self._calls[meter_id] = call
+            self._tell(meter_id)
+        if replaced is not None:
+            await replaced.channel.release(broken=True)
+
+    def _tell(self, meter_id: str) -> None:
         if meter_id in self._expected:
             self._expected[meter_id].set()
         self.on_call(meter_id)
 
-    async def _identify(self, channel: StreamChannel) -> str:
-        frames = WrapperReader()
-        octet_count = 0
+    async def _listen(self, meter_id: str, call: "IncomingCall") -> None:
+        """Read a call until it ends; whoever uses it learns that it has ended."""
         try:
-            async with asyncio.timeout(IDENTIFY_S):
-                while octet_count < _ANNOUNCEMENT_OCTETS:
-                    octets = await channel.read(IDENTIFY_S)
-                    octet_count += len(octets)
-                    for frame in frames.receive(octets):
-                        return self._meter_of(read_announcement(frame.apdu))
-        except TimeoutError as error:
-            raise LineDown("the caller does not say who it is") from error
-        raise LineDown("the caller's first message is too long")
-
-    def _meter_of(self, announcement: Announcement) -> str:
-        meter_id = self._known.get(announcement.system_title.hex())
-        if meter_id is None:
-            raise LineDown(f"no meter here has system title {announcement.system_title.hex()}")
-        return meter_id
+            await call.pump(self._line.idle_s)
+        except LineDown as error:
+            log.debug("line %s: %s: %s", self._line.name, meter_id, error)
+            call.end(error)
+        for calls in (self._calls, self._newer):
+            if calls.get(meter_id) is call and not call.in_use:
+                del calls[meter_id]
+        await call.channel.release(broken=True)
 
 
-class _Call:
+class IncomingCall:
+    """One connection of a meter: read by its listener, used by whoever has the turn."""
+
+    def __init__(self, channel: StreamChannel, frames: WholeFrames) -> None:
+        self.channel = channel
+        self.in_use = False
+        self._frames = frames
+        self._held: deque[bytes] = deque()
+        self._arrived = asyncio.Event()
+        self._ended: LineDown | None = None
+        self._is_pumped = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether the call is over."""
+        return self._ended is not None or self.channel.closed
+
+    def listener_reads(self) -> None:
+        """Say that from now on `pump` alone reads the connection."""
+        self._is_pumped = True
+
+    def begin_use(self) -> None:
+        """Forget what the meter said before: it answers nothing that was asked."""
+        self.in_use = True
+        self._held.clear()
+
+    def end(self, why: LineDown) -> None:
+        """Say that nothing more will come."""
+        self._ended = why
+        self._arrived.set()
+
+    async def first_apdu(self, ask_after_s: float) -> bytes | None:
+        """Return the first APDU, without its header; None when the caller waits to be asked."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ask_after_s):
+                while not self._held:
+                    await self._take_some(ask_after_s)
+        return self._held.popleft()[HEADER_OCTETS:] if self._held else None
+
+    async def pump(self, idle_s: float) -> None:
+        """Read for ever; raises LineDown when the call is over or nothing came for too long."""
+        while True:
+            if not await self._take_some(idle_s or _SILENCE_S) and idle_s:
+                raise LineDown(f"nothing came for {idle_s:g} s")
+            if len(self._held) > _HELD_MAX:
+                raise LineDown("the meter sends more than it was asked for")
+
+    async def read(self, timeout_s: float) -> bytes:
+        """Return what arrived, or nothing after that time; LineDown when the call is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not self._held and self._ended is None:
+                    await self._more(timeout_s)
+        if self._held:
+            return self._held.popleft()
+        if self._ended is not None:
+            raise LineDown(str(self._ended))
+        return b""
+
+    async def write(self, octets: bytes, timeout_s: float) -> None:
+        """Send everything within the time; LineDown otherwise."""
+        await self.channel.write(octets, timeout_s)
+
+    async def release(self, broken: bool) -> None:
+        """End the call; a `DialIn` keeps those of known meters."""
+        await self.channel.release(broken)
+
+    async def _more(self, timeout_s: float) -> None:
+        if not self._is_pumped:
+            await self._take_some(timeout_s)
+            return
+        self._arrived.clear()
+        await self._arrived.wait()
+
+    async def _take_some(self, timeout_s: float) -> bool:
+        octets = await self.channel.read(timeout_s)
+        frames = self._frames.receive(octets)
+        if self.in_use or not self._is_pumped:  # else nobody has asked for them
+            self._held.extend(frames)
+            self._arrived.set()
+        return bool(octets)
+
+
+class _Lease:
     """One meter's connection in the hands of whoever has the turn."""
 
-    def __init__(self, dial_in: DialIn, meter_id: str, channel: StreamChannel) -> None:
+    def __init__(self, dial_in: DialIn, meter_id: str, call: IncomingCall) -> None:
         self._dial_in = dial_in
         self._meter_id = meter_id
-        self._channel = channel
-        self.read = channel.read
-        self.write = channel.write
+        self._call = call
+        self.read = call.read
+        self.write = call.write
 
     async def release(self, broken: bool) -> None:
         """Keep the call for the next turn; hang up when broken, and the meter calls again."""
-        if broken:
-            await self._dial_in.hang_up(self._meter_id, self._channel)
+        await self._dial_in.give_back(self._meter_id, self._call, broken)
+
+
+def _probe_when_silent(writer: asyncio.StreamWriter) -> None:
+    """Let the kernel find out about a connection whose other end is gone without a word."""
+    connection = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE.items():
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _nobody_waits(meter_id: str) -> None:
