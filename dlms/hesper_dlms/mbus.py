@@ -63,6 +63,8 @@ def long_frames(
     parts = [apdu[at : at + size] for at in range(0, len(apdu), max(size, 1))]
     if size < 1 or not parts or len(parts) > _MAX_PARTS:
         raise LocalError(f"{len(apdu)} octets do not fit {_MAX_PARTS} M-Bus frames of {size}")
+    if not (0 <= source <= 0xFF and 0 <= destination <= 0xFF):
+        raise LocalError(f"an M-Bus address is one octet, not {source} or {destination}")
     frames = b""
     for number, part in enumerate(parts):
         ci = number | (_LAST_PART if number == len(parts) - 1 else 0)

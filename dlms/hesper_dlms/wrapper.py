@@ -51,7 +51,10 @@ def wrap(source: int, destination: int, apdu: bytes) -> bytes:
     """Return an APDU with the wrapper's header before it."""
     if len(apdu) > MAX_APDU:
         raise LocalError(f"an APDU of {len(apdu)} octets does not fit the wrapper's length field")
-    return _HEADER.pack(1, source, destination, len(apdu)) + apdu
+    try:
+        return _HEADER.pack(1, source, destination, len(apdu)) + apdu
+    except struct.error:
+        raise LocalError(f"wPort {source} or {destination} does not fit 16 bits") from None
 
 
 def wports(octets: bytes) -> tuple[int, int] | None:

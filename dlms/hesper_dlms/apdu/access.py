@@ -92,7 +92,7 @@ def _write_specification(specification: AccessRequestSpecification) -> bytes:
     if selection is None:
         return u8(kind) + name
     choice = _GET_WITH_SELECTION if kind is AccessKind.GET else _SET_WITH_SELECTION
-    head = u8(choice) + name + u8(selection.selector & 0xFF)
+    head = u8(choice) + name + u8(selection.selector)
     return head + axdr.encode(selection.parameters)
 
 

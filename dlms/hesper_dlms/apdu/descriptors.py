@@ -78,7 +78,7 @@ def write_selection(selection: AccessSelection | None) -> bytes:
     """Return the optional access-selection of a request."""
     if selection is None:
         return b"\x00"
-    return u8(1, selection.selector & 0xFF) + axdr.encode(selection.parameters)
+    return u8(1, selection.selector) + axdr.encode(selection.parameters)
 
 
 def read_selection(reader: Reader) -> AccessSelection | None:

@@ -77,7 +77,7 @@ def write_result(result: Result) -> bytes:
     """Return a get-data-result."""
     if isinstance(result, bytes):
         return b"\x00" + result
-    return u8(1, result & 0xFF)
+    return u8(1, result)
 
 
 def read_result(reader: Reader) -> Result:

@@ -133,6 +133,8 @@ def write_contents(tag: Tag, value: Value) -> bytes:
 def _write_text(tag: Tag, value: str) -> bytes:
     try:
         if tag is Tag.BIT_STRING:
+            if value.strip("01"):
+                raise LocalError(f"{value!r} is no text of 0 and 1")
             padded = value + "0" * (-len(value) % 8)
             return write_length(len(value)) + bytes(
                 int(padded[start : start + 8], 2) for start in range(0, len(padded), 8)

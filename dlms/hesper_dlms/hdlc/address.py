@@ -11,7 +11,6 @@ from typing import NamedTuple
 from hesper_dlms.errors import LocalError
 
 ADDRESS_SIZES = (1, 2, 4)
-BROADCAST_PHYSICAL = {2: 0x7F, 4: 0x3FFF}
 
 
 class ServerAddress(NamedTuple):

@@ -37,6 +37,7 @@ from hesper_dlms.hdlc.frames import (
 )
 from hesper_dlms.hdlc.parameters import (
     LARGEST_INFORMATION,
+    LARGEST_WINDOW,
     SMALLEST_INFORMATION,
     LinkParameters,
     agree,
@@ -72,6 +73,8 @@ class HdlcLink:
     ) -> None:
         if not SMALLEST_INFORMATION <= max_info <= LARGEST_INFORMATION:
             raise LocalError(f"max_info must be {SMALLEST_INFORMATION} to {LARGEST_INFORMATION}")
+        if not 1 <= window <= LARGEST_WINDOW:
+            raise LocalError(f"a window has 1 to {LARGEST_WINDOW} frames, not {window}")
         self._client = client_octets(client)
         self._server = server_octets(server_logical, server_physical, address_octets)
         self._proposal = LinkParameters(max_info, max_info, 1, window)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hesper_dlms.errors import DecodeError
+from hesper_dlms.errors import DecodeError, LocalError
 from hesper_dlms.hdlc.frames import MAX_LENGTH
 
 _FORMAT = 0x81
@@ -39,6 +39,8 @@ class LinkParameters(NamedTuple):
             (_WINDOW_TRANSMIT, 4, self.window_transmit),
             (_WINDOW_RECEIVE, 4, self.window_receive),
         ):
+            if not 0 <= value < 1 << 8 * size:
+                raise LocalError(f"{value} does not fit an HDLC parameter of {size} octets")
             items += bytes((identifier, size)) + value.to_bytes(size, "big")
         return bytes((_FORMAT, _GROUP, len(items))) + items
 

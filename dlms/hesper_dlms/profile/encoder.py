@@ -28,11 +28,17 @@ def clock_octets(captured_at: int, deviation_minutes: int = 0, status: int = 0) 
         captured_at: Epoch seconds, UTC.
         deviation_minutes: Minutes from the meter's local time to UTC (Central European Time: -60).
         status: The clock status octet.
+
+    Raises:
+        LocalError: The time is outside of the calendar, or a field does not fit.
     """
     day, second = divmod(captured_at - deviation_minutes * 60, _DAY_S)
     hour, second = divmod(second, 3600)
     minute, second = divmod(second, 60)
-    return _date_octets(day) + _CLOCK.pack(hour, minute, second, deviation_minutes, status)
+    try:
+        return _date_octets(day) + _CLOCK.pack(hour, minute, second, deviation_minutes, status)
+    except (OSError, OverflowError, ValueError, struct.error) as error:
+        raise LocalError(f"there is no such date-time: {error}") from None
 
 
 def encode_buffer(
@@ -48,10 +54,12 @@ def encode_buffer(
     Raises:
         LocalError: A value does not fit its type, or columns are of different length.
     """
+    if any(tag not in FIXED for tag, _ in columns) or any(len(each) != 12 for each in clocks):
+        raise LocalError("rows are clocks of 12 octets and numbers")
     codes = [f"B{FIXED[tag].format[1:]}" for tag, _ in columns]
     codes.insert(clock_column, "2s12s")
-    row = struct.Struct(">2s" + "".join(codes))
     head = bytes((Tag.STRUCTURE,)) + write_length(len(codes))
+    row = struct.Struct(f">{len(head)}s" + "".join(codes))
     parts: list[Sequence[object]] = []
     for tag, values in columns:
         parts += [int(tag)] * len(clocks), values
