@@ -3,7 +3,7 @@
 The signature covers the exact body octets, with the key id, under the commands header.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -12,9 +12,16 @@ from hesper_contracts.frame import HEADER_LENGTH, Encoding, Kind, expect, header
 from hesper_contracts.jsonbody import UtcTime
 from hesper_contracts.signing import Keyring, Signer
 
-CommandKind = Literal["relay.disconnect", "relay.reconnect", "relay.read"]
+CommandKind = Literal[
+    "relay.disconnect",
+    "relay.reconnect",
+    "relay.read",
+    "ping",
+    "read.registers",
+    "read.profile",
+    "read.event_log",
+]
 Counter = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
-Parameter = str | int | bool | None
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,6 +29,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     ``counter`` is unique per gateway and grows; the gateway keeps a replay window over it.
     ``logical_device_name`` is what the meter must answer before anything is written to it.
+    ``parameters`` are what `parameters` has for the kind; relay commands take none.
     """
 
     id: str
@@ -36,7 +44,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     requester: str
     approver: str | None
     reason: str
-    parameters: dict[str, Parameter] = {}
+    parameters: dict[str, Any] = {}
     image_hash: str | None = None
 
 

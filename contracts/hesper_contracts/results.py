@@ -26,10 +26,42 @@ class RelayReading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     read_at: UtcTime
 
 
+class ClockReading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A meter's clock (class 8, attribute 2): its time, and meter minus gateway in milliseconds."""
+
+    meter_time: UtcTime
+    drift_ms: int
+
+
+class Findings(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """What a command other than a relay's has found; what it says nothing of is left out.
+
+    Attributes:
+        logical_device_name: What the meter answered.
+        clock: Its clock as it was found.
+        row_count: Rows of a profile that were read and stored in the gateway's outbox.
+        event_count: Events of a log, likewise.
+        first_at: The oldest of them, by the meter.
+        last_at: The newest of them.
+        missing: Dotted logical names that the meter has no number for.
+    """
+
+    logical_device_name: str = ""
+    clock: ClockReading | None = None
+    row_count: int = 0
+    event_count: int = 0
+    first_at: UtcTime | None = None
+    last_at: UtcTime | None = None
+    missing: tuple[str, ...] = ()
+
+
 class CommandResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One step or the outcome of one command.
 
-    ``registers`` is the snapshot at the cut: logical name → (value, scaler, unit).
+    ``registers`` is the snapshot at the cut, or what was asked for: logical name → (value, scaler,
+    unit). ``findings`` is absent from the results of relay commands.
     """
 
     command_id: str
@@ -41,6 +73,7 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     relay_before: RelayReading | None = None
     relay_after: RelayReading | None = None
     registers: dict[str, tuple[int, int, int]] = {}
+    findings: Findings | msgspec.UnsetType = msgspec.UNSET
 
 
 def to_payload(result: CommandResult, signer: Signer, epoch: str, sequence: int) -> bytes:

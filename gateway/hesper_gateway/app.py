@@ -27,11 +27,11 @@ from hesper_gateway.commands import Executor, Mandate, Records
 from hesper_gateway.config import GatewayConfig, MeterConfig
 from hesper_gateway.counters import Counters
 from hesper_gateway.database import DATABASE_NAME, Database
+from hesper_gateway.errands import MeterErrands, Stores
 from hesper_gateway.gathering import Gathering
 from hesper_gateway.lines.building import Lines
 from hesper_gateway.lines.building import build as build_lines
 from hesper_gateway.lines.ledger import Ledger
-from hesper_gateway.meter_relays import MeterRelays
 from hesper_gateway.meter_state import MeterState
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.presence import Self, Watch
@@ -163,20 +163,18 @@ def build_uplink(config: GatewayConfig, core: Core, field: Field, executor: Exec
 
 
 def build_executor(config: GatewayConfig, core: Core, field: Field) -> Executor:
-    """Returns what carries out commands, for meters with a relay and a known device name."""
+    """Returns what carries out commands, for meters that are asked and whose name is known."""
     names = {
         meter.id: meter.logical_device_name
         for meter in config.meters
-        if meter.logical_device_name is not None
-        and meter.id in field.sessions
-        and field.sessions[meter.id].template.objects.disconnect_control is not None
+        if meter.logical_device_name is not None and meter.id in field.sessions
     }
     mandate = Mandate(config.gateway, _keyring(config.keys.commands), config.ceilings, names)
     return Executor(
         mandate,
         Records(core.database, core.outbox),
         core.time_proof,
-        MeterRelays(field.sessions),
+        MeterErrands(field.sessions, Stores(core.gathering, core.outbox)),
         lambda code, text: core.alarms.tell(code, text, "critical"),
     )
 

@@ -7,14 +7,15 @@ An envelope is judged strictly in this order, and whatever fails moves no relay:
 1. signature, schema, gateway. Not trusted: counted and told as an alarm, never answered.
 2. a command id that the journal knows gets its journalled result again, and nothing else happens.
 3. time proven since the start, and within ``not_before`` … ``not_after``.
-4. a meter of this gateway with the logical device name that the command names.
+4. a meter of this gateway with the logical device name that the command names, parameters that
+   fit the kind, and what the kind needs at the meter.
 5. counter fresh in the replay window, and below this gateway's own ceilings on disconnects. One
    that comes too soon after the last waits, while its time lasts, and takes steps 3 to 5 again.
 
 Step 5 and the entry *executing* are one durable transaction (see `journal`). Then the relay is
 moved once and read back (see `execution`), and the result is journalled and signed in one
 transaction. What a restart finds in *executing* is read back and never moved again. Commands for
-one meter are taken one after another.
+one meter are taken one after another, those that may take long apart from the relay's.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ from hesper_gateway import execution, journal
 from hesper_gateway.config import CeilingsConfig
 from hesper_gateway.database import Database, Job, StorageFull
 from hesper_gateway.errors import CommandExpired
-from hesper_gateway.execution import Outcome, Patience, Relays
+from hesper_gateway.execution import Meters, Outcome, Patience
 from hesper_gateway.journal import CeilingReached, Entry, Replayed, TooSoon
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.timeproof import TimeProof
@@ -95,18 +96,18 @@ class Executor:
         mandate: Mandate,
         records: Records,
         time_proof: TimeProof,
-        relays: Relays,
+        meters: Meters,
         alarm: Alarm,
     ) -> None:
         self._mandate = mandate
         self._database = records.database
         self._outbox = records.outbox
         self._time = time_proof
-        self._relays = relays
+        self._meters = meters
         self._alarm = alarm
         self._incoming: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
         self._at_once = asyncio.Semaphore(MOST_AT_ONCE)
-        self._meters: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns: defaultdict[tuple[str, bool], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._told_again: dict[str, float] = {}
         self.refused: Counter[str] = Counter()
 
@@ -132,7 +133,7 @@ class Executor:
         """Trusts an envelope or does not (step 1); nothing it says can end the process."""
         try:
             command = commands.from_payload(payload, self._mandate.keys, self._mandate.gateway)
-            async with self._meters[command.meter]:
+            async with self._turn(command):
                 await self._judge(command, payload)
         except Forged as forged:
             self._distrust("gateway.command_forged", str(forged))
@@ -156,9 +157,12 @@ class Executor:
             return
         name, patience = self._mandate.names[command.meter], self._mandate.patience
         outcome = await execution.act(
-            command, name, self._relays, lambda: self._permit(command), patience
+            command, name, self._meters, lambda: self._permit(command), patience
         )
         await self._settle(command, outcome)
+
+    def _turn(self, command: Command) -> asyncio.Lock:
+        return self._turns[command.meter, execution.is_for_relay(command)]
 
     async def _admit(self, command: Command, digest: bytes) -> Outcome | None:
         """Takes the steps 3 to 5; returns an objection, or None once *executing* is durable."""
@@ -188,7 +192,8 @@ class Executor:
             return Outcome("rejected", f"{command.meter} cannot be commanded at this gateway")
         if command.logical_device_name != name:
             return Outcome("rejected", f"{command.meter} has another device name at this gateway")
-        return None
+        never = self._meters.objection(command)
+        return Outcome("rejected", never) if never is not None else None
 
     async def _accept(self, command: Command, digest: bytes) -> None:
         """Takes step 5. Raises Replayed, CeilingReached or TooSoon."""
@@ -237,10 +242,14 @@ class Executor:
                 return
 
     async def _resume(self, entry: Entry) -> None:
-        """After a restart in *executing*: reads back, never acts again."""
+        """After a restart in *executing*: reads back, never moves a relay again."""
         command = jsonbody.decode(entry.command, Command)
-        async with self._meters[command.meter]:
-            outcome = await execution.read_back(command, self._relays, self._mandate.patience)
+        async with self._turn(command):
+            if not execution.is_for_relay(command):
+                await self._time.wait(self._mandate.proof_wait_s)
+            outcome = await execution.resume(
+                command, self._meters, lambda: self._permit(command), self._mandate.patience
+            )
             await self._settle(command, outcome)
 
     async def _tell_again(self, known: Entry, digest: bytes) -> None:

@@ -2,7 +2,7 @@
 
 When the outcome of a move is not known, the relay is only read from then on: it stands where it
 should (confirmed), it still does not when it has had the time to move (failed), or it cannot be
-read in time (unknown).
+read in time (unknown). What only reads may be done again after a restart.
 """
 
 import asyncio
@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Protocol
 
 from hesper_contracts.commands import Command
-from hesper_contracts.results import CommandResult, RelayReading
+from hesper_contracts.results import CommandResult, Findings, RelayReading
+from msgspec import UNSET
 
 from hesper_gateway.errors import CommandExpired, GatewayError, MeterFailed, RelayUncertain
 from hesper_gateway.journal import State
@@ -58,6 +59,29 @@ class Relays(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """How a command other than a relay's went, and what it brought."""
+
+    done: bool
+    detail: str = ""
+    registers: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    findings: Findings | None = None
+
+
+class Meters(Relays, Protocol):
+    """Everything that commands can be for, by meter id."""
+
+    def objection(self, command: Command) -> str | None:
+        """Returns why a command can never be carried out at its meter; None when it can."""
+
+    async def run(self, command: Command, permit: Permit) -> Report:
+        """Carries out a command other than a relay's.
+
+        Raises CommandExpired by ``permit``, MeterFailed when nothing was done.
+        """
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How far a command came."""
 
@@ -66,6 +90,7 @@ class Outcome:
     before: RelayState | None = None
     after: RelayState | None = None
     registers: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    findings: Findings | None = None
 
     def result(self, command: Command, at: datetime) -> CommandResult:
         """Returns it as the gateway signs and sends it."""
@@ -79,6 +104,7 @@ class Outcome:
             relay_before=_reading(self.before),
             relay_after=_reading(self.after),
             registers=dict(self.registers),
+            findings=self.findings or UNSET,
         )
 
 
@@ -87,12 +113,41 @@ def _reading(state: RelayState | None) -> RelayReading | None:
 
 
 async def act(
+    command: Command, expected_ldn: str, meters: Meters, permit: Permit, patience: Patience
+) -> Outcome:
+    """Does what the command says, once; ends in every state but *executing*."""
+    if is_for_relay(command):
+        return await _move(command, expected_ldn, meters, permit, patience)
+    return await _run(command, meters, permit)
+
+
+async def resume(command: Command, meters: Meters, permit: Permit, patience: Patience) -> Outcome:
+    """Ends a command that a restart has found *executing*; moves no relay."""
+    if is_for_relay(command):
+        return await read_back(command, meters, patience)
+    return await _run(command, meters, permit)
+
+
+def is_for_relay(command: Command) -> bool:
+    """Returns whether a command is about a relay: moved at most once, then only read."""
+    return command.kind.startswith("relay.")
+
+
+async def _run(command: Command, meters: Meters, permit: Permit) -> Outcome:
+    try:
+        report = await meters.run(command, permit)
+    except CommandExpired as late:
+        return Outcome("expired", str(late))
+    except MeterFailed as error:
+        return Outcome("failed", str(error))
+    state: State = "confirmed" if report.done else "failed"
+    return Outcome(state, report.detail, registers=report.registers, findings=report.findings)
+
+
+async def _move(
     command: Command, expected_ldn: str, relays: Relays, permit: Permit, patience: Patience
 ) -> Outcome:
-    """Does what the command says, once; ends in every state but *executing*.
-
-    Errors that leave open whether something was written end in `read_back`.
-    """
+    """Moves or reads a relay. Errors that leave open whether it moved end in `read_back`."""
     action = _ACTIONS.get(command.kind)
     try:
         if action is None:

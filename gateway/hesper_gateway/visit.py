@@ -191,7 +191,7 @@ class Visitor:
         where = self.session.template.objects.event_log
         if where is not None:
             shape = await reading.shape(where)
-            chunks = reading.events(shape, self._mark(where), self._past_of(where))
+            chunks = reading.events("standard", shape, self._mark(where), self._past_of(where))
             async with aclosing(chunks):
                 async for chunk in chunks:
                     visited.events += chunk.events

@@ -45,6 +45,9 @@ class RelayFile:
         self.path = path
         self.stop_at = stop_at
 
+    def objection(self, command: Command) -> str | None:
+        return None
+
     async def read(self, meter: str) -> RelayState:
         connected = not self.path.exists()
         return RelayState(connected, int(connected), NOON)

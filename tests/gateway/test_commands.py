@@ -59,6 +59,9 @@ class Wall:
     def state(self, meter: str) -> RelayState:
         return RelayState(self.output[meter], int(self.output[meter]), NOON)
 
+    def objection(self, command: Command) -> str | None:
+        return None
+
     async def read(self, meter: str) -> RelayState:
         if self.silent:
             self.silent -= 1

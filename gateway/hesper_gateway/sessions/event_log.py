@@ -1,11 +1,13 @@
-"""The meter's event log: a profile of (clock, event code), told as events.
+"""A meter's event logs: each a profile of (clock, event code), told as events.
 
-An event's id is made of meter, time and code, so reading a row again tells nothing new.
+An event's id is made of meter, log, time and code, so reading a row again tells nothing new; the
+standard log is not named in it.
 """
 
 from collections.abc import Mapping
 
 from hesper_contracts.events import Event
+from hesper_contracts.parameters import EventLogName
 from hesper_dlms import obis
 
 from hesper_gateway.sessions.clock import as_utc
@@ -23,26 +25,33 @@ def code_column(shape: Shape) -> int | None:
 
 
 def events(
-    meter: str, shape: Shape, rows: Rows, texts: Mapping[int, EventTextTemplate]
+    meter: str,
+    log: EventLogName,
+    shape: Shape,
+    rows: Rows,
+    texts: Mapping[int, EventTextTemplate],
 ) -> list[Event]:
     """Return the events of log rows; a code that the template does not know keeps its number."""
     column = code_column(shape)
     if column is None:
         return []
     return [
-        _event(meter, captured_at, code, texts.get(code))
+        _event(meter, log, captured_at, code, texts.get(code))
         for captured_at, code in zip(rows.captured_at, rows.columns[column], strict=True)
         if code is not None
     ]
 
 
-def _event(meter: str, captured_at: int, code: int, known: EventTextTemplate | None) -> Event:
+def _event(
+    meter: str, log: EventLogName, captured_at: int, code: int, known: EventTextTemplate | None
+) -> Event:
+    where = "" if log == "standard" else f"{log}/"
     return Event(
-        id=f"{meter}/{captured_at}/{code}",
+        id=f"{meter}/{captured_at}/{where}{code}",
         code=known.code if known else f"meter.code_{code}",
         severity=known.severity if known else "info",
         occurred_at=as_utc(captured_at),
         meter=meter,
         text=known.text if known else f"event {code} in the meter's log",
-        attributes={"meter_code": code},
+        attributes={"meter_code": code, "log": log},
     )

@@ -1,11 +1,14 @@
 """What can be read of a meter while one association is open."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from math import ceil
 
 from hesper_contracts.events import Event
+from hesper_contracts.parameters import EventLogName
 from hesper_contracts.readings import MeterRows, Section
+from hesper_dlms.apdu import CosemAttribute
 
 from hesper_gateway.config import MeterConfig
 from hesper_gateway.sessions import event_log, profile
@@ -14,7 +17,7 @@ from hesper_gateway.sessions.clock import ClockPolicy, MeterTime
 from hesper_gateway.sessions.identity import Identity
 from hesper_gateway.sessions.left_out import LeftOut
 from hesper_gateway.sessions.profile import Rows, Shape
-from hesper_gateway.sessions.quantities import Kind, QuantityCache
+from hesper_gateway.sessions.quantities import REGISTER, Kind, QuantityCache
 from hesper_gateway.sessions.snapshot import Snapshot, read_snapshot, with_relay
 from hesper_gateway.sessions.windows import OVERLAP_S, Stretch, is_whole, stretch
 from hesper_gateway.templates.model import MeterTemplate
@@ -39,11 +42,37 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
+class Range:
+    """A range that somebody asked for, epoch seconds by the meter; both ends belong to it."""
+
+    since: int
+    until: int
+
+    @classmethod
+    def between(cls, since: datetime, until: datetime) -> "Range":
+        """Return the range between two times, of whose ends the whole seconds count."""
+        return cls(int(since.timestamp()), int(until.timestamp()))
+
+    def after(self, reached: int) -> "Range | None":
+        """Return what is left of it behind a row; None when nothing is."""
+        return Range(reached + 1, self.until) if reached < self.until else None
+
+    def stretch(self) -> Stretch:
+        """Return it as the stretch to read, which goes not a second beyond."""
+        return Stretch(self.since, self.until, self.until)
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """Rows of a profile, and how far they carry the mark (epoch s; None: not at all)."""
 
     section: Section
     mark: int | None
+
+    @property
+    def captured_at(self) -> list[int]:
+        """When the rows were captured, epoch s."""
+        return [at for rows in self.section.rows for at in rows.captured_at]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +81,11 @@ class EventChunk:
 
     events: list[Event]
     mark: int | None
+
+    @property
+    def captured_at(self) -> list[int]:
+        """When the events happened, epoch s."""
+        return [int(event.occurred_at.timestamp()) for event in self.events]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +123,19 @@ class Reading:
         Raises:
             MeterFailed: the meter cannot be read; chunks that were yielded stay good.
         """
+        async for chunk in self._chunks(shape, await self._stretch(shape, mark, past)):
+            yield chunk
+
+    async def backfill(self, shape: Shape, wanted: Range) -> AsyncGenerator[Chunk, None]:
+        """Yield what the profile has captured within a range; chunks say how far they reach."""
+        async for chunk in self._chunks(shape, wanted.stretch()):
+            yield chunk
+
+    async def _chunks(self, shape: Shape, wanted: Stretch) -> AsyncGenerator[Chunk, None]:
         attributes = [column for _, column in shape.valued]
         quantities = await self.cache.quantities(
             self.association, self.kind, attributes, self.template.scaler_units
         )
-        wanted = await self._stretch(shape, mark, past)
         async for rows in self._windows(shape, wanted):
             self.left_out.update(rows.left_out)
             found = profile.section(self.meter.id, shape, quantities, rows, self.now())
@@ -103,20 +145,35 @@ class Reading:
             yield Chunk(last, wanted.mark(rows.captured_at))
 
     async def events(
-        self, shape: Shape, mark: int | None, past: Past
+        self, log: EventLogName, shape: Shape, mark: int | None, past: Past
     ) -> AsyncGenerator[EventChunk, None]:
-        """Yield what the event log has recorded since the mark, oldest first."""
-        wanted = await self._stretch(shape, mark, past)
+        """Yield what an event log has recorded since the mark, oldest first."""
+        async for chunk in self._event_chunks(log, shape, await self._stretch(shape, mark, past)):
+            yield chunk
+
+    async def past_events(
+        self, log: EventLogName, shape: Shape, wanted: Range
+    ) -> AsyncGenerator[EventChunk, None]:
+        """Yield what an event log has recorded within a range."""
+        async for chunk in self._event_chunks(log, shape, wanted.stretch()):
+            yield chunk
+
+    async def _event_chunks(
+        self, log: EventLogName, shape: Shape, wanted: Stretch
+    ) -> AsyncGenerator[EventChunk, None]:
         async for rows in self._windows(shape, wanted):
-            events = event_log.events(self.meter.id, shape, rows, self.template.events)
+            events = event_log.events(self.meter.id, log, shape, rows, self.template.events)
             yield EventChunk(events, wanted.mark(rows.captured_at))
 
     async def snapshot(self) -> Snapshot:
         """Return the registers as they stand."""
-        registers = self.template.snapshot.registers
+        return await self.registers(self.template.snapshot.registers, REGISTER)
+
+    async def registers(self, logical_names: Sequence[bytes], class_id: int) -> Snapshot:
+        """Return those of the named objects of a class that hold an integer, as they stand."""
         found = await read_snapshot(
             self.association,
-            registers,
+            [CosemAttribute(class_id, logical_name, 2) for logical_name in logical_names],
             self.cache,
             self.kind,
             self.clock,

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from hesper_dlms.apdu import CosemAttribute
+from hesper_dlms.axdr import Data
 from hesper_dlms.errors import DecodeError, InvocationCounterError, LocalError, ServiceError
 
 from hesper_gateway.config import MeterConfig
@@ -117,6 +118,25 @@ class MeterSession:
                 now=self._common.now,
             )
 
+    async def greet_publicly(self) -> tuple[str, MeterTime | None]:
+        """Return what the meter tells the client that needs no secret: its name and its time.
+
+        Returns:
+            The logical device name, empty where it is kept from this client, and the clock, None
+            likewise.
+
+        Raises:
+            MeterFailed: told by hop; `WrongMeter` when another meter answers here.
+        """
+        async with self._associated("public") as association:
+            clock, name, asked_at, answered_at = await self._ask_clock_and_name(association)
+            told = "" if isinstance(name, ServiceError) else name_told(name)
+            if told and self.meter.logical_device_name is not None:
+                check_name(self.meter.logical_device_name, told)
+            if isinstance(clock, ServiceError):
+                return told, None
+            return told, time_told(clock, self._policy, asked_at, answered_at)
+
     async def read_relay(self) -> RelayState:
         """Return where the relay stands.
 
@@ -157,6 +177,13 @@ class MeterSession:
             return RelayMove(action, before, after, registers, refusal)
 
     async def _greet(self, association: Association) -> tuple[MeterTime, str]:
+        clock, name, asked_at, answered_at = await self._ask_clock_and_name(association)
+        return time_told(clock, self._policy, asked_at, answered_at), name_told(name)
+
+    async def _ask_clock_and_name(
+        self, association: Association
+    ) -> tuple[Data | ServiceError, Data | ServiceError, float, float]:
+        """Return both answers and when they were asked for and answered, epoch s."""
         objects = self.template.objects
         asked_at = self._common.now()
         clock, name = await association.get_each(
@@ -165,8 +192,7 @@ class MeterSession:
                 CosemAttribute(DATA_CLASS, objects.logical_device_name, 2),
             ]
         )
-        answered_at = self._common.now()
-        return time_told(clock, self._policy, asked_at, answered_at), name_told(name)
+        return clock, name, asked_at, self._common.now()
 
     @asynccontextmanager
     async def _associated(self, role: Role) -> AsyncIterator[Association]:

@@ -13,7 +13,6 @@ from hesper_gateway.sessions.clock import MeterTime
 from hesper_gateway.sessions.left_out import LeftOut, travelling
 from hesper_gateway.sessions.quantities import (
     NOTHING_TOLD,
-    REGISTER,
     Kind,
     QuantityCache,
     Told,
@@ -59,7 +58,7 @@ class Snapshot:
 
 async def read_snapshot(
     association: Association,
-    registers: Sequence[bytes],
+    wanted: Sequence[CosemAttribute],
     cache: QuantityCache,
     kind: Kind,
     taken: MeterTime,
@@ -69,7 +68,7 @@ async def read_snapshot(
 
     Args:
         association: Open.
-        registers: Their logical names.
+        wanted: Their values: attribute 2 of registers, or of what else holds a number.
         cache: Scalers and units that are known.
         kind: Model and firmware of the meter.
         taken: Its time.
@@ -78,7 +77,6 @@ async def read_snapshot(
     Raises:
         MeterFailed: the meter cannot be read.
     """
-    wanted = [CosemAttribute(REGISTER, logical_name, 2) for logical_name in registers]
     known = await cache.quantities(association, kind, wanted, told)
     present = [
         (item, quantity)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from hesper_contracts.parameters import EventLogName
 from hesper_dlms import obis
 from hesper_dlms.errors import DlmsError
 from hesper_dlms.units import ScalerUnit
@@ -173,7 +174,23 @@ class ObjectsTemplate(Record):
     invocation_counter: LogicalName = obis.parse("0.0.43.1.0.255")
     load_profile: OptionalName = obis.parse("1.0.99.1.0.255")
     event_log: OptionalName = obis.parse("0.0.99.98.0.255")
+    """The standard log."""
+    fraud_log: OptionalName = None
+    disconnector_log: OptionalName = None
+    power_quality_log: OptionalName = None
+    communication_log: OptionalName = None
     disconnect_control: OptionalName = obis.parse("0.0.96.3.10.255")
+
+    def logs(self) -> dict[EventLogName, bytes]:
+        """Return the event logs that this kind of meter has, by name, the standard log first."""
+        known: dict[EventLogName, bytes | None] = {
+            "standard": self.event_log,
+            "fraud": self.fraud_log,
+            "disconnector": self.disconnector_log,
+            "power_quality": self.power_quality_log,
+            "communication": self.communication_log,
+        }
+        return {name: where for name, where in known.items() if where is not None}
 
 
 class ClockTemplate(Record):

@@ -137,7 +137,7 @@ async def test_the_event_log_becomes_events_with_lasting_ids(bench):
     meter.log = [(bench.START - 50, 44), (bench.START - 20, 45)]
     async with bench.over_tcp(server) as line, bench.session(line).reading() as reading:
         shape = await reading.shape(obis.EVENT_LOG)
-        found = [each async for each in reading.events(shape, None, FIRST)]
+        found = [each async for each in reading.events("standard", shape, None, FIRST)]
     events = [event for chunk in found for event in chunk.events]
     assert [event.id for event in events] == [
         f"{bench.SERIAL}/{bench.START - 50}/44",

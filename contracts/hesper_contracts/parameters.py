@@ -1,0 +1,75 @@
+"""What commands other than a relay's are told, by kind; the authority and the gateway check it.
+
+Times are those of the meter's own rows and both ends belong to the range.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from hesper_contracts import jsonbody
+from hesper_contracts.commands import Command, CommandKind
+from hesper_contracts.jsonbody import UtcTime
+
+_OCTET = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
+LogicalName = Annotated[str, msgspec.Meta(pattern=rf"^{_OCTET}(\.{_OCTET}){{5}}$")]
+EventLogName = Literal["standard", "fraud", "disconnector", "power_quality", "communication"]
+REGISTERS_MAX = 64
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The kind takes no parameters."""
+
+
+class ReadRegisters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which registers to read as they stand."""
+
+    logical_names: Annotated[
+        tuple[LogicalName, ...], msgspec.Meta(min_length=1, max_length=REGISTERS_MAX)
+    ]
+
+
+class ReadProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which rows of a profile to read again."""
+
+    profile: LogicalName
+    since: UtcTime
+    until: UtcTime
+
+    def __post_init__(self) -> None:
+        _check_range(self.since, self.until)
+
+
+class ReadEventLog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which rows of an event log to read again."""
+
+    log: EventLogName
+    since: UtcTime
+    until: UtcTime
+
+    def __post_init__(self) -> None:
+        _check_range(self.since, self.until)
+
+
+Parameters = Nothing | ReadRegisters | ReadProfile | ReadEventLog
+
+_OF_KIND: dict[CommandKind, type[Parameters]] = {
+    "read.registers": ReadRegisters,
+    "read.profile": ReadProfile,
+    "read.event_log": ReadEventLog,
+}
+
+
+def of(command: Command) -> Parameters:
+    """Return a command's parameters, typed.
+
+    Raises:
+        Refused: they are not those of the command's kind.
+    """
+    expected = _OF_KIND.get(command.kind, Nothing)
+    return jsonbody.decode(jsonbody.encode(command.parameters), expected)
+
+
+def _check_range(since: UtcTime, until: UtcTime) -> None:
+    if since > until:
+        raise ValueError("since lies after until")

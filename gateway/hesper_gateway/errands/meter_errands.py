@@ -1,0 +1,58 @@
+"""The errands of this gateway's meters, by meter id: which part carries out which kind."""
+
+from collections.abc import Mapping
+
+from hesper_contracts import parameters
+from hesper_contracts.commands import Command
+from hesper_contracts.frame import Refused
+from hesper_contracts.parameters import ReadEventLog, ReadProfile, ReadRegisters
+
+from hesper_gateway.errands import reading
+from hesper_gateway.errands.reading import Stores
+from hesper_gateway.execution import Report
+from hesper_gateway.meter_relays import MeterRelays
+from hesper_gateway.sessions import MeterSession, Permit
+
+
+class MeterErrands(MeterRelays):
+    """Implements `execution.Meters` on the meters' sessions.
+
+    Args:
+        sessions: By meter id.
+        stores: Where what was read goes.
+    """
+
+    def __init__(self, sessions: Mapping[str, MeterSession], stores: Stores) -> None:
+        super().__init__(sessions)
+        self._stores = stores
+
+    def objection(self, command: Command) -> str | None:
+        """Return why this command can never be carried out at its meter; None when it can."""
+        objects = self._session(command.meter).template.objects
+        if command.kind.startswith("relay.") and objects.disconnect_control is None:
+            return f"{command.meter} has no relay"
+        try:
+            wanted = parameters.of(command)
+        except Refused as refused:
+            return str(refused)
+        if isinstance(wanted, ReadEventLog) and wanted.log not in objects.logs():
+            return f"{command.meter} has no {wanted.log} log"
+        return None
+
+    async def run(self, command: Command, permit: Permit) -> Report:
+        """Carry out a command other than a relay's.
+
+        Raises:
+            CommandExpired: by ``permit``; nothing was done.
+            MeterFailed: nothing was done, told by hop.
+        """
+        session = self._session(command.meter)
+        match parameters.of(command):
+            case ReadRegisters() as wanted:
+                return await reading.registers(session, wanted, permit)
+            case ReadProfile() as wanted:
+                return await reading.profile(session, wanted, permit, self._stores)
+            case ReadEventLog() as wanted:
+                return await reading.event_log(session, wanted, permit, self._stores)
+            case _:
+                return await reading.ping(session, permit)
