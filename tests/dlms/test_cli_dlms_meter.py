@@ -56,7 +56,7 @@ def test_read_over_tcp(
     asked = ["3:1.0.1.8.0.255:2", "1:0.0.42.0.0.255:2", "8:0.0.1.0.0.255:2"]
     for _ in range(2):
         done = run("read", *options, "--json", *asked)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 1, done.stderr  # the clock is refused
         energy, name, clock = json.loads(done.stdout)
         assert energy == {
             "object": "3:1.0.1.8.0.255:2",
@@ -85,17 +85,20 @@ def test_profile_and_objects(run: Run, meter: Any, tcp_meter: Callable[..., Any]
         "--json",
     )
     assert json.loads(done.stdout) == {
+        "profile": "1.0.99.1.0.255",
         "columns": ["8:0.0.1.0.0.255:2", "3:1.0.1.8.0.255:2"],
         "capture_period_s": 900,
-        "rows": [
-            ["hex:07ea0101ff0a000000000000", 100],
-            ["hex:07ea0101ff0a0f0000000000", 101],
-        ],
+        "units": [None, {"scaler": -3, "unit": 30, "unit_symbol": "Wh"}],
+        "rows": [["2026-01-01T10:00:00+00:00", 100], ["2026-01-01T10:15:00+00:00", 101]],
+        "clock_status": [0, 0],
+        "undated": 0,
     }
     selection = apdu.selector_of(meter.selections[-1])
     assert isinstance(selection, apdu.RangeSelector)
     assert selection.from_.local().isoformat() == "2026-01-01T00:00:00"
-    assert "2026-01-01 10:15:00" in run("profile", *options, "1.0.99.1.0.255").stdout
+    shown = run("profile", *options, "1.0.99.1.0.255").stdout
+    assert ["2026-01-01", "10:15:00Z", "0.101"] in [line.split() for line in shown.splitlines()]
+    assert "1.8.0" in shown
     listed = json.loads(run("objects", *options, "--json").stdout)
     assert listed[1] == {
         "class_id": 8,

@@ -89,14 +89,18 @@ class InterfaceClass:
         for attribute in self.attributes:
             if named in (attribute.name, attribute.attribute_id):
                 return attribute
-        raise LocalError(f"{self.name} (version {self.version}) has no attribute {named!r}")
+        raise self._unknown("attribute", named, [each.name for each in self.attributes])
 
     def method(self, named: str | int) -> Method:
         """Return the method of a name or number; LocalError when there is none."""
         for method in self.methods:
             if named in (method.name, method.method_id):
                 return method
-        raise LocalError(f"{self.name} (version {self.version}) has no method {named!r}")
+        raise self._unknown("method", named, [each.name for each in self.methods])
+
+    def _unknown(self, what: str, named: str | int, there: list[str]) -> LocalError:
+        known = f"; there are {', '.join(there)}" if there else ""
+        return LocalError(f"{self.name} (version {self.version}) has no {what} {named!r}{known}")
 
     def decode(self, attribute: str | int, data: Data) -> Any:
         """Return the typed value of an attribute; DecodeError says which one does not fit."""

@@ -125,7 +125,10 @@ def _split(text: str, example: str) -> tuple[InterfaceClass, bytes, str]:
     code, _, named = rest.rpartition(":")
     if not class_name or not code or not named:
         raise LocalError(f"{text!r} is not like register:1.0.1.8.0.255:{example}")
-    return by_name(class_name), obis.parse(code), named.strip()
+    named = named.strip()
+    if _number(named) is None:
+        named = named.lower().replace("-", "_").replace(" ", "_")
+    return by_name(class_name), obis.parse(code), named
 
 
 def _number(text: str) -> int | None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from hesper_dlms.axdr import octet_string
 from hesper_dlms.deframing import Dropped
-from hesper_dlms.errors import DecodeError
+from hesper_dlms.errors import DecodeError, LocalError
 from hesper_dlms.oneshot import PushedMessage
 from rich.console import Console
 from rich.markup import escape
@@ -68,12 +68,13 @@ def explain(
 ) -> None:
     """Show any frame or APDU as an annotated tree; passwords and keys are left out.
 
-    HDLC, M-Bus and wrapper frames are recognised, several may follow each other. What is broken is
-    explained as far as it goes. With keys, ciphered APDUs are opened.
+    HDLC, M-Bus and wrapper frames are recognised, several may follow each other.
+    What is broken is explained as far as it goes. With keys, ciphered APDUs are
+    opened.
 
     [dim]hesper-dlms explain C001C100030100010800FF0200[/]
-    [dim]hesper-dlms explain 7EA0210023032193…7E --second-opinion[/]
-    [dim]hesper-dlms explain --keys-file k.json --system-title 4853504D… C81E30000000…[/]
+    [dim]hesper-dlms explain 7EA00A00020023219318717E --second-opinion[/]
+    [dim]hesper-dlms explain --keys-file k.json - < capture.hex[/]
     """
     keys = receiving_keys(encryption_key, authentication_key, authentication_key_unknown, keys_file)
     sender = None if system_title is None else hex_octets(system_title, "the system title")
@@ -96,8 +97,12 @@ def explain(
 
 def _given(arguments: list[str]) -> bytes:
     if arguments == ["-"]:
-        return desk_decode.read_input("-", binary=False)
-    return desk_decode.hex_text(" ".join(arguments), "the argument")
+        octets = desk_decode.read_input("-", binary=False)
+    else:
+        octets = desk_decode.hex_text(" ".join(arguments), "the argument")
+    if not octets:
+        raise LocalError("there is nothing to explain: give octets as hex text, or - for stdin")
+    return octets
 
 
 def decode(
@@ -122,14 +127,16 @@ def decode(
 ) -> None:
     """Decode captured pushes of a meter.
 
-    Messages whose check sequence is wrong are shown and marked; altered, replayed and incomplete
-    ones are dropped with the reason. Values keep their types and are not scaled. Hex text may have
-    white space, colons, commas, 0x and lines of comment (#).
+    Messages whose check sequence is wrong are shown and marked; altered, replayed
+    and incomplete ones are dropped with the reason. Values keep their types and
+    are not scaled. Hex text may have white space, colons, commas, 0x and lines of
+    comment (#).
 
     Exit code: 0 something was decoded, 1 nothing was, 2 wrong usage.
 
     [dim]hesper-dlms decode --link hdlc --json capture.hex[/]
-    [dim]hesper-dlms decode --link mbus --keys-file k.json --authentication-key-unknown t210.hex[/]
+    [dim]hesper-dlms decode --link mbus --keys-file k.json - < capture.hex[/]
+    [dim]hesper-dlms decode --keys-file k.json --authentication-key-unknown capture.hex[/]
     [dim]hesper-dlms decode --template push-kaifa capture.hex[/]
     """
     keys = receiving_keys(encryption_key, authentication_key, authentication_key_unknown, keys_file)

@@ -43,13 +43,16 @@ def write(
 ) -> None:
     """Write attributes of one meter.
 
-    VALUE: `now`, a number, true, null or "text" take the attribute's own type where that is known.
-    Otherwise TYPE:VALUE (double-long-unsigned:5, octet-string:0102ff, visible-string:abc,
-    date-time:2026-01-31T12:00+01:00, structure(unsigned:1, enum:2), octet-string:now), --type TYPE,
-    or axdr:0600000005 for the encoded octets.
+    VALUE: `now`, a number, true, null or "text" take the attribute's own type
+    where that is known. Otherwise TYPE:VALUE (double-long-unsigned:5,
+    octet-string:0102ff, visible-string:abc, date-time:2026-01-31T12:00+01:00,
+    structure(unsigned:1, enum:2), octet-string:now), --type TYPE, or
+    axdr:0600000005 for the encoded octets.
 
-    [dim]hesper-dlms write --host 192.168.1.20 … clock:0.0.1.0.0.255:time=now[/]
-    [dim]hesper-dlms write --host 192.168.1.20 … --type unsigned 1:0.0.96.50.1.255:2=7[/]
+    [dim]hesper-dlms write --host 192.168.1.20 --client 1 --authentication gmac \\
+    --keys-file k.json clock:0.0.1.0.0.255:time=now[/]
+    [dim]hesper-dlms write --host 192.168.1.20 --client 1 --authentication gmac \\
+    --keys-file k.json 1:0.0.96.50.1.255:2=unsigned:7[/]
     """
     wanted = [parse_write(each, type_name) for each in orders]
     _think_twice([(name(each.attribute), each.danger) for each in wanted], yes)
@@ -81,8 +84,10 @@ def invoke(
 
     Values as with `write`; without one, integer 0 is sent.
 
-    [dim]hesper-dlms invoke --host 192.168.1.20 … clock:0.0.1.0.0.255:adjust_to_quarter[/]
-    [dim]hesper-dlms invoke --host 192.168.1.20 … --device-name HXE001 --yes
+    [dim]hesper-dlms invoke --host 192.168.1.20 --client 1 --authentication gmac \\
+    --keys-file k.json clock:0.0.1.0.0.255:adjust_to_quarter[/]
+    [dim]hesper-dlms invoke --host 192.168.1.20 --client 1 --authentication gmac \\
+    --keys-file k.json --device-name HXE001 --yes \\
     disconnect_control:0.0.96.3.10.255:remote_disconnect[/]
     """
     wanted = [parse_invocation(each, type_name) for each in orders]

@@ -13,6 +13,7 @@ from hesper_dlms.errors import DlmsError, LocalError
 from rich.console import Console
 
 from hesper_gateway.desk import capture_commands, change_commands, meter_commands
+from hesper_gateway.desk.advice import advice
 
 app = typer.Typer(
     name="hesper-dlms",
@@ -37,6 +38,11 @@ def main() -> None:
         sys.exit(2)
     except DlmsError as error:
         _say("failed:", error)
+        tried = advice(error)
+        if tried:
+            Console(stderr=True, highlight=False, soft_wrap=True).print(
+                f"try: {tried}", markup=False
+            )
         sys.exit(1)
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -61,7 +61,10 @@ def security_of(connection: Connection) -> SecuritySettings | None:
     encryption = _key(connection, "encryption_key")
     if encryption is None:
         if connection.mechanism is not Authentication.HIGH_ECDSA or _ciphers(connection):
-            raise LocalError("gmac and ciphering need --encryption-key and --authentication-key")
+            raise LocalError(
+                "gmac and ciphering need an encryption_key and an authentication_key: in "
+                "--keys-file, by option or from the environment"
+            )
         encryption = secrets.token_bytes(_KEY_OCTETS.get(connection.suite, 16))
     return SecuritySettings(
         connection.suite,

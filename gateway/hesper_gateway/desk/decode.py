@@ -33,7 +33,8 @@ def read_input(file: str, binary: bool) -> bytes:
         raw = sys.stdin.buffer.read() if file == _STDIN else Path(file).read_bytes()
     except OSError as error:
         raise LocalError(f"{file} cannot be read: {error.strerror}") from None
-    return raw if binary else hex_text(raw.decode("ascii", "replace"), file)
+    what = "standard input" if file == _STDIN else file
+    return raw if binary else hex_text(raw.decode("ascii", "replace"), what)
 
 
 def hex_text(text: str, what: str) -> bytes:

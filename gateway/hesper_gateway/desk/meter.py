@@ -84,9 +84,13 @@ class Rows(NamedTuple):
         }
 
     def to_text(self) -> list[list[str]]:
-        """Return the rows for people, scaled."""
+        """Return the rows for people, scaled; the units are in the headings."""
         columns = [[_text(cell, column) for cell in self._cells(column)] for column in self.columns]
         return [list(row) for row in zip(*columns, strict=True)]
+
+    def headings(self) -> list[str]:
+        """Return what stands above each column, in three lines: A-B, C.D.E and F, unit."""
+        return [_heading(column) for column in self.columns]
 
     def _cells(self, column: ProfileColumn) -> list[object]:
         shape = self.profile.shape
@@ -95,13 +99,22 @@ class Rows(NamedTuple):
         return [datetime.fromtimestamp(at, UTC).isoformat() for at in self.profile.captured_at]
 
 
+def _heading(column: ProfileColumn) -> str:
+    attribute, unit = column.captured.attribute, column.scaler_unit
+    a, b, *rest, f = obis.text(attribute.logical_name).split(".")
+    quantity = ".".join(rest) + (f"*{f}" if f != "255" else "")
+    if attribute.attribute_id != _VALUE:
+        quantity += f":{attribute.attribute_id}"
+    return f"{a}-{b}:\n{quantity}\n{'' if unit is None else symbol(unit.unit)}"
+
+
 def _text(cell: object, column: ProfileColumn) -> str:
     if cell is None:
         return "null"
     found = column.scaler_unit
     if found is None or not isinstance(cell, int):
-        return str(cell)
-    return f"{scaled(cell, found.scaler)} {symbol(found.unit)}".rstrip()
+        return str(cell).replace("T", " ").replace("+00:00", "Z")
+    return f"{scaled(cell, found.scaler)}"
 
 
 def _unit_to_json(found: ScalerUnit | None) -> dict[str, object] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -12,11 +13,12 @@ from hesper_dlms import classes
 from hesper_dlms.apdu import EntrySelector, RangeSelector
 from hesper_dlms.association import Referencing
 from hesper_dlms.cosem_time import CosemDateTime
-from hesper_dlms.errors import LocalError
+from hesper_dlms.errors import LocalError, ServiceError
 from rich.console import Console
 from rich.table import Table
 
 from hesper_gateway.desk import meter as desk_meter
+from hesper_gateway.desk.advice import refusal
 from hesper_gateway.desk.association import desk
 from hesper_gateway.desk.capture_commands import AsJson
 from hesper_gateway.desk.objects import name
@@ -51,11 +53,13 @@ def read(
 
     --from, --to and --entries choose rows of the profile buffers among them.
 
-    [dim]hesper-dlms read --host 192.168.1.20 1:0.0.42.0.0.255:2 clock:0.0.1.0.0.255:time[/]
-    [dim]hesper-dlms read --serial /dev/ttyUSB0 --physical 17 --client 2 --authentication lls
-    --password 12345678 register:1.0.1.8.0.255:value[/]
-    [dim]hesper-dlms read --host 192.168.1.20 --client 1 --authentication gmac --keys-file k.json
-    8:0.0.1.0.0.255:2[/]
+    [dim]hesper-dlms read --host 192.168.1.20 1:0.0.42.0.0.255:2[/]
+    [dim]hesper-dlms read --serial /dev/ttyUSB0 --physical 17 --client 2 \\
+    --authentication lls --password 12345678 register:1.0.1.8.0.255:value[/]
+    [dim]hesper-dlms read --host 192.168.1.20 --client 1 --authentication gmac \\
+    --keys-file k.json clock:0.0.1.0.0.255:time 3:1.0.1.8.0.255:2[/]
+
+    Exit code: 0 all were read, 1 refused or no answer, 2 wrong usage.
     """
     attributes = [classes.parse_attribute(each) for each in objects]
     wanted = _wanted(from_, to, entries)
@@ -63,11 +67,12 @@ def read(
         readings = desk_meter.read(opened, attributes, wanted)
     if as_json:
         print_json([reading.to_json() for reading in readings])
-        return
-    table = Table("object", "value")
-    for reading in readings:
-        table.add_row(name(reading.attribute), reading.to_text())
-    Console().print(table)
+    else:
+        table = Table("object", "value")
+        for reading in readings:
+            table.add_row(name(reading.attribute), reading.to_text())
+        Console().print(table)
+    tell_refusals([each.value for each in readings if isinstance(each.value, ServiceError)])
 
 
 @connected
@@ -88,9 +93,10 @@ def profile(
 ) -> None:
     """Read rows of a profile generic, dated and scaled: the last day, unless told otherwise.
 
-    [dim]hesper-dlms profile --host 192.168.1.20 1.0.99.1.0.255 --from 2026-01-01 --to 2026-01-02[/]
-    [dim]hesper-dlms profile --host 192.168.1.20 1.0.99.1.0.255 --entries 1-10
-    --columns clock:0.0.1.0.0.255:time,register:1.0.1.8.0.255:value[/]
+    [dim]hesper-dlms profile --host 192.168.1.20 --client 2 --authentication lls \\
+    --password 12345678 1.0.99.1.0.255 --from 2026-01-01 --to 2026-01-02[/]
+    [dim]hesper-dlms profile --host 192.168.1.20 --client 2 --authentication lls \\
+    --password 12345678 1.0.99.1.0.255 --entries 1-10 --columns 3:1.0.1.8.0.255:2[/]
     """
     chosen = [classes.parse_attribute(each) for each in (columns or "").split(",") if each]
     wanted = _wanted(from_, to, entries) or _wanted(datetime.now(UTC) - _DAY, None, None)
@@ -99,9 +105,11 @@ def profile(
     if as_json:
         print_json(rows.to_json())
         return
-    headings = [name(each.captured.attribute) for each in rows.columns]
     period_s = rows.profile.shape.capture_period_s
-    table = Table(*headings, title=f"{logical_name}, every {period_s} s")
+    title = f"{logical_name}, every {period_s} s"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in rows.headings():
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows.to_text():
         table.add_row(*row)
     Console().print(table)
@@ -111,7 +119,8 @@ def profile(
 def objects(connection: Connection, as_json: AsJson = False) -> None:
     """List the objects that the meter shows to this client (its association view).
 
-    [dim]hesper-dlms objects --host 192.168.1.20 --client 2 --authentication lls --password …[/]
+    [dim]hesper-dlms objects --host 192.168.1.20 --client 2 --authentication lls \\
+    --password 12345678[/]
     """
     short = connection.names is Referencing.SHORT_NAME
     with desk(connection, trace_of(connection)) as opened:
@@ -124,6 +133,14 @@ def objects(connection: Connection, as_json: AsJson = False) -> None:
         row = [str(each.class_id), each.class_name, str(each.version), each.logical_name]
         table.add_row(*row, *([f"{each.base_name:04X}"] if each.base_name is not None else []))
     Console().print(table)
+
+
+def tell_refusals(refused: Sequence[ServiceError]) -> None:
+    """End with exit code 1 where the meter refused something, and say what can be tried."""
+    for tried in dict.fromkeys(filter(None, map(refusal, refused))):
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"try: {tried}", markup=False)
+    if refused:
+        raise typer.Exit(1)
 
 
 def _wanted(from_: datetime | None, to: datetime | None, entries: str | None) -> desk_meter.Wanted:

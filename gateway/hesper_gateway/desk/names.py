@@ -102,6 +102,11 @@ _AARE: dict[str, dict[int, str]] = {
 """Numbers of the AARE (IEC 62056-5-3, 6.2; acse-service-user diagnostics)."""
 
 
+def diagnostic_name(diagnostic: int | None) -> str:
+    """Return the standard's name of an AARE's diagnostic; empty when it has none."""
+    return "" if diagnostic is None else _AARE["diagnostic"].get(diagnostic, "")
+
+
 def apdu_name(octets: bytes) -> str:
     """Return the standard's name of the APDU that begins so; empty when there is none."""
     tag = octets[0] if octets else -1

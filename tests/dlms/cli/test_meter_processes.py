@@ -103,6 +103,15 @@ def test_what_is_written_is_there(fleet: Any, command: Command) -> None:
     assert "refused" in refused.stdout
 
 
+def test_a_refused_read_is_told_and_ends_with_1(fleet: Any, command: Command) -> None:
+    done = command("read", *fleet.way("lan-2"), "--json", "register:1.0.1.8.0.255:value", NAME)
+    assert done.returncode == 1
+    refused, name = json.loads(done.stdout)
+    assert refused["error"] == "data-access-result 3 (read-write-denied)"
+    assert name["value"] == name_of(fleet.meter("lan-2"))
+    assert "try: another --client" in done.stderr
+
+
 def test_the_relay_needs_a_second_thought(fleet: Any, command: Command) -> None:
     meter = fleet.meter("lan-1")
     way = [*fleet.way("lan-1"), *fleet.management(meter)]
