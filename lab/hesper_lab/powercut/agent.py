@@ -15,7 +15,8 @@ from hesper_gateway.commands import Executor, Mandate, Records
 from hesper_gateway.config import CeilingsConfig
 from hesper_gateway.counters import Counters
 from hesper_gateway.database import DATABASE_NAME, Database
-from hesper_gateway.execution import Patience
+from hesper_gateway.errors import MeterFailed
+from hesper_gateway.execution import Patience, Report
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.sessions.relay import Permit, RelayAction, RelayMove, RelayState
 from hesper_gateway.timeproof import TimeProof
@@ -46,10 +47,18 @@ def command(number: int) -> Command:
 
 @dataclass(slots=True)
 class Relay:
-    """Implements `execution.Relays`; tells of each movement before anyone can know of it."""
+    """Implements `execution.Meters`; tells of each movement before anyone can know of it."""
 
     moved: Callable[[str], None]
     output: bool = True
+
+    def objection(self, _: Command) -> str | None:
+        """Returns nothing: there is a relay."""
+        return None
+
+    async def run(self, command: Command, _: Permit) -> Report:
+        """Refuses: a relay is all there is."""
+        raise MeterFailed(f"no {command.kind} here")
 
     async def read(self, _: str) -> RelayState:
         """Returns where it stands."""
