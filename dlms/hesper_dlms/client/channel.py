@@ -10,7 +10,7 @@ from hesper_dlms.apdu import Conformance, ciphered, information_report, notifica
 from hesper_dlms.association import CIPHERING_OVERHEAD
 from hesper_dlms.client.general_blocks import GeneralBlocks
 from hesper_dlms.client.settings import AssociationSettings
-from hesper_dlms.errors import DecodeError, LocalError, RemoteError, SecurityError
+from hesper_dlms.errors import DecodeError, LinkError, LocalError, RemoteError, SecurityError
 from hesper_dlms.exchange import ClientLink, Exchange
 from hesper_dlms.security import Protection, SecurityContext
 
@@ -51,6 +51,7 @@ class Channel:
         self.granted = Conformance(0)
         self.invoke_id = 0
         self.long_invoke_id = 0
+        self._owed = False
         self._notifications: deque[Notification] = deque(maxlen=_NOTIFICATIONS_KEPT)
 
     @property
@@ -72,6 +73,7 @@ class Channel:
     def agree(self, granted: Conformance) -> None:
         """Use what the meter granted, general block transfer among it; nothing before that."""
         self.granted = granted
+        self._owed = False
         self._carrier = self.link
         if granted & Conformance.GENERAL_BLOCK_TRANSFER:
             size, window = self.meter_max_pdu or _UNLIMITED, self.settings.block_window
@@ -133,8 +135,11 @@ class Channel:
             ServiceError: The meter answered with an exception or service error.
             SecurityError: The answer is not protected as it must be.
             DecodeError: The answer is no APDU.
-            LinkError: No answer.
+            LinkError: No answer; or none came before, and by short names a late one would be taken
+                for this one's, as answers have no invoke-id: connect again.
         """
+        if self._owed and self.settings.short_names:
+            raise LinkError("the answer to an earlier request may still come: connect again")
         security = self.settings.security
         dedicated = security is not None and security.dedicated_key is not None
         return self._answer(self._carrier.request(self.protect(plain, dedicated)))
@@ -164,7 +169,10 @@ class Channel:
 
     def _answer(self, awaited: Exchange[bytes]) -> Exchange[apdu.Apdu]:
         while True:
-            plain = self._set_apart((yield from awaited))
+            self._owed = True
+            octets = yield from awaited
+            self._owed = False
+            plain = self._set_apart(octets)
             if plain is not None:
                 return _refused(apdu.parse(plain))
             awaited = self._carrier.receive()

@@ -11,7 +11,7 @@ from hesper_dlms.apdu import CosemAttribute, CosemMethod, EntrySelector, RangeSe
 from hesper_dlms.association import Authentication, Referencing
 from hesper_dlms.client import AssociationSettings, Client, SecuritySettings
 from hesper_dlms.cosem_time import CosemDateTime
-from hesper_dlms.errors import AssociationRejected, LocalError, ServiceError
+from hesper_dlms.errors import AssociationRejected, LinkError, LocalError, ServiceError
 from hesper_dlms.server import LogicalServer, ServerConnection, WrapperServerLink
 from hesper_dlms.server.session import Session
 from hesper_dlms.short_names import ShortNames
@@ -272,3 +272,21 @@ def test_a_list_cannot_ask_for_more_than_memory_holds(bench: Any, meter: Any) ->
     _open(session, bench.settings(16, referencing=Referencing.SHORT_NAME))
     session.answer(apdu.ReadRequest((VariableName(0x0108),) * 3000).to_octets())
     assert 0 < reads * len(long) < 1 << 25
+
+
+@pytest.mark.parametrize("silence", [True, False], ids=["silence", "given up"])
+def test_a_late_answer_is_never_taken_for_the_next_read(
+    bench: Any, seat: Callable[..., Any], names: ShortNames, silence: bool
+) -> None:
+    opposite = seat(16, base_names=names)
+    exchange = opposite.client.get(bench.ENERGY)
+    next(exchange)
+    if silence:
+        with pytest.raises(LinkError):
+            exchange.send(b"")
+    else:
+        exchange.close()
+    with pytest.raises(LinkError, match="connect again"):
+        next(opposite.client.get(bench.NAME))
+    opposite.run(opposite.client.connect())
+    assert opposite.run(opposite.client.get(bench.ENERGY)).as_int() == 1234567
