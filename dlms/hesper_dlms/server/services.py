@@ -44,6 +44,15 @@ class Services:
         self.context = ServiceContext(objects, client, limit, conformance)
         self._missing = ~int(conformance)
 
+    @property
+    def limit(self) -> int:
+        """Octets that a plain response may have; may change from one request to the next."""
+        return self.context.limit
+
+    @limit.setter
+    def limit(self, octets: int) -> None:
+        self.context.limit = octets
+
     def answer(self, request: apdu.Apdu) -> Response | Silence | apdu.ExceptionResponse | None:
         """Return the response to a request; None when its service or form was not agreed."""
         serve, needed, confirmed = _SERVICES.get(type(request), _NONE)

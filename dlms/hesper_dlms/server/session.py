@@ -68,9 +68,11 @@ class Session:
         "_ciphering",
         "_client",
         "_handshake",
+        "_overhead",
         "_quick",
         "_server",
         "_services",
+        "_size",
         "state",
     )
 
@@ -86,6 +88,8 @@ class Session:
         self._blocks: GeneralBlocks | None = None
         self._handshake: Handshake | None = None
         self._quick = False
+        self._size = _LARGEST_PDU
+        self._overhead = 0
 
     def answer(self, octets: bytes) -> bytes | None:
         """Return the APDU that answers a client's; None for what needs no answer."""
@@ -142,12 +146,23 @@ class Session:
         if self._ciphering is None:
             raise SecurityError("a ciphered request outside a ciphered association")
         asked = self._ciphering.unprotect(request, octets)
+        if self._ciphering.overhead != self._overhead:
+            self._make_room(self._ciphering.overhead)
         plain = self._quick_answer(asked) if self._quick else None
         plain = plain or self._serve(apdu.parse(asked))
         plain = self._server.leaving(plain) if plain else plain
         if not plain or plain[0] == error.EXCEPTION_RESPONSE or self._ciphering is None:
             return plain
-        return self._ciphering.protect(plain, request)
+        protected = self._ciphering.protect(plain, request)
+        if len(protected) > self._size and self._blocks is None:  # layers came in mid-transfer
+            return _refusal(error.SERVICE_NOT_ALLOWED, error.PDU_TOO_LONG)
+        return protected
+
+    def _make_room(self, overhead: int) -> None:
+        """Let answers be as long as leaves room for what now protects them."""
+        self._overhead = overhead
+        if self._services is not None:
+            self._services.limit = self._size - overhead
 
     def _release(self, request: apdu.Rlrq) -> bytes:
         if self._ciphering is not None and request.user_information:
@@ -202,8 +217,9 @@ class Session:
         if size < _SMALLEST_PDU or initiate.dlms_version < apdu.initiate.DLMS_VERSION:
             self._reset()
             return self._reject_initiate(request, 3 if size < _SMALLEST_PDU else 1)
-        limit = size - client.ciphering.overhead if client.ciphering else size
-        conformance = self._begin_services(role, limit, initiate.conformance)
+        self._size = size
+        self._overhead = client.ciphering.overhead if client.ciphering else 0
+        conformance = self._begin_services(role, size - self._overhead, initiate.conformance)
         if conformance & apdu.Conformance.GENERAL_BLOCK_TRANSFER:
             self._blocks = GeneralBlocks(size, self._server.block_window)
         granted = apdu.InitiateResponse(

@@ -62,7 +62,7 @@ class ShortNameServices:
         conformance: The services that were agreed.
     """
 
-    __slots__ = ("_client", "_conformance", "_incoming", "_limit", "_names", "_objects", "_out")
+    __slots__ = ("_client", "_conformance", "_incoming", "_names", "_objects", "_out", "limit")
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class ShortNameServices:
         self._objects = objects
         self._names = names
         self._client = client
-        self._limit = limit
+        self.limit = limit
         self._conformance = conformance
         self._incoming = _Incoming()
         self._out: _Outgoing | None = None
@@ -103,11 +103,11 @@ class ShortNameServices:
     def _read_all(self, accesses: tuple[VariableAccess, ...]) -> Response:
         response = apdu.ReadResponse(tuple(self._read_within_bounds(accesses)))
         octets = response.results_octets()
-        if len(octets) + 1 <= self._limit:
+        if len(octets) + 1 <= self.limit:
             return response
         if not self._conformance & Conformance.BLOCK_TRANSFER_WITH_GET:
             return apdu.ReadResponse((DataAccessResult.OTHER_REASON,) * len(accesses))
-        self._out = _Outgoing(octets, self._limit - _BLOCK_OVERHEAD)
+        self._out = _Outgoing(octets, self.limit - _BLOCK_OVERHEAD)
         return apdu.ReadResponse((self._next_block(0),))
 
     def _read_within_bounds(self, accesses: tuple[VariableAccess, ...]) -> Iterator[Result]:

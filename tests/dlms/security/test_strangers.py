@@ -216,3 +216,36 @@ def test_a_malformed_dedicated_key_leaves_nothing_behind(bench: Any, security: A
     session.answer(apdu.Aarq(3, sealed, 5, bytes(16), bench.CLIENT_TITLE).to_octets())
     plain = apdu.GetRequestNormal(0xC1, bench.ENERGY).to_octets()
     assert session.answer(plain) == Session(LogicalServer(bench.Meter()), 1).answer(plain)
+
+
+@pytest.mark.parametrize("max_pdu", [1500, 0xFFFF])
+def test_answers_fit_whatever_layers_the_client_adds_later(
+    bench: Any, security: Any, keys: Any, max_pdu: int
+) -> None:
+    pair = security.Pair(bench, keys, CIPHERED, max_pdu=max_pdu)
+    value = axdr.octet_string(bytes(2 * max_pdu - 80))
+    pair.meter.values[bench.LONG] = axdr.encode(value)
+    pair.run(pair.client.connect())
+    one_pass = KeyEstablishment.ONE_PASS
+    layers = Protection(Form.GENERAL_CIPHERING, key=one_pass, signature=Signature.INSIDE)
+    for protection in (layers, None, layers):
+        pair.client.protection = protection
+        assert pair.run(pair.client.get(bench.LONG)) == value
+    assert max(len(answered) for _, answered in pair.seen) <= max_pdu
+
+
+def test_layers_that_leave_no_room_for_an_answer(bench: Any, security: Any, keys: Any) -> None:
+    pair = security.Pair(bench, keys, CIPHERED, max_pdu=300)
+    value = axdr.octet_string(bytes(310))
+    pair.meter.values[bench.LONG] = axdr.encode(value)
+    pair.run(pair.client.connect())
+    pair.client.protection = Protection(
+        Form.GENERAL_CIPHERING, key=KeyEstablishment.ONE_PASS, signature=Signature.INSIDE
+    )
+    try:
+        assert pair.run(pair.client.get(bench.LONG)) == value
+    except ServiceError as refused:
+        assert refused.name == "pdu-too-long"
+    pair.client.protection = None
+    assert pair.run(pair.client.get(bench.LONG)) == value
+    assert max(len(answered) for _, answered in pair.seen) <= 300
