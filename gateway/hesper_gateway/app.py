@@ -37,6 +37,7 @@ from hesper_gateway.outbox import Outbox
 from hesper_gateway.presence import Self, Watch
 from hesper_gateway.push import PushPort
 from hesper_gateway.push_owner import PushMeter
+from hesper_gateway.replacement import open_database
 from hesper_gateway.schedule import Plan, Round, Stop, offset_s
 from hesper_gateway.secrets_files import load_password, load_signer
 from hesper_gateway.sessions import Common, MeterSession, client_system_title
@@ -187,13 +188,16 @@ async def run(config: GatewayConfig) -> None:
         DatabaseError: the database cannot be used.
     """
     ballast_octets = config.outbox.ballast_mb * _MEGABYTE
-    database = Database(config.state / DATABASE_NAME, ballast_octets)
+    opened = open_database(config.state / DATABASE_NAME, ballast_octets)
+    database = opened.database
     try:
         core = build_core(config, database)
         field = build_field(config, core)
         executor = build_executor(config, core, field)
         uplink = build_uplink(config, core, field, executor)
         core.alarms.tell("gateway.started", f"{len(field.states)} meters configured", "info")
+        if opened.replaced:
+            core.alarms.tell("gateway.database_replaced", opened.replaced, "critical")
         try:
             await _run_all(core, field, executor, uplink)
         finally:

@@ -6,7 +6,8 @@ An envelope is judged strictly in this order, and whatever fails moves no relay:
 
 1. signature, schema, gateway. Not trusted: counted and told as an alarm, never answered.
 2. a command id that the journal knows gets its journalled result again, and nothing else happens.
-3. time proven since the start, and within ``not_before`` … ``not_after``.
+3. time proven since the start, within ``not_before`` … ``not_after``, and issued after the journal
+   began.
 4. a meter of this gateway with the logical device name that the command names, parameters that
    fit the kind, and what the kind needs at the meter.
 5. counter fresh in the replay window, and below this gateway's own ceilings on disconnects. One
@@ -109,6 +110,8 @@ class Executor:
         self._at_once = asyncio.Semaphore(MOST_AT_ONCE)
         self._turns: defaultdict[tuple[str, bool], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._told_again: dict[str, float] = {}
+        self._began: datetime | None = None
+        self._has_begun = False
         self.refused: Counter[str] = Counter()
 
     def receive(self, payload: bytes) -> None:
@@ -168,6 +171,8 @@ class Executor:
         """Takes the steps 3 to 5; returns an objection, or None once *executing* is durable."""
         while True:
             now = await self._time.wait(self._mandate.proof_wait_s)
+            if now is not None:
+                await self._begin_journal()
             objection = self._objection(command, now) if now is not None else NO_PROOF
             if objection is not None:
                 return objection
@@ -181,12 +186,22 @@ class Executor:
             else:
                 return None
 
+    async def _begin_journal(self) -> None:
+        """Notes at the first proof of time when a new journal began; once per start."""
+        first = self._time.first_answer
+        if self._has_begun or first is None:
+            return
+        await self._database.write(lambda c: journal.begin(c, first))
+        self._began, self._has_begun = journal.beginning(self._database), True
+
     def _objection(self, command: Command, now: datetime) -> Outcome | None:
         """Takes the steps 3 and 4."""
         if now < command.not_before:
             return Outcome("rejected", f"not valid before {command.not_before.isoformat()}")
         if now > command.not_after:
             return Outcome("expired", f"not valid after {command.not_after.isoformat()}")
+        if self._began is not None and command.issued_at < self._began:
+            return Outcome("rejected", "issued before this gateway's journal began; issue it anew")
         name = self._mandate.names.get(command.meter)
         if name is None:
             return Outcome("rejected", f"{command.meter} cannot be commanded at this gateway")

@@ -3,6 +3,10 @@
 With AES-GCM a repeated counter under one key gives the key's secrets away (Green Book 9.2.3.3.7.3),
 so a counter is used only after a number above it is on disk. Reserving a thousand at a time costs
 one durable write per thousand requests; a power cut skips what was left, which meters allow.
+
+After a lost database nobody knows how far a key was used: the meter's own counter tells only what
+reached it. Then nothing is handed out until the meter has told its counter, and a million more are
+skipped for what was sent and lost on the way.
 """
 
 import logging
@@ -20,12 +24,19 @@ REFILL_BELOW = 200
 FIRST = 1
 ALARM_FROM = 2**31
 MOST_SKIPPED = 2**24
+SKIPPED_AFTER_LOSS = 2**20
 LAST = 2**32 - 1
 """Never used: the counter is 32 bits and must not wrap; the key must be changed before."""
 
 
 class CounterExhausted(CredentialsRefused):
     """No invocation counter is left under this key; the meter needs a new key."""
+
+    hop = Hop.COUNTER
+
+
+class CounterUnknown(CredentialsRefused):
+    """The database was lost and the meter does not tell its counter; it needs a new key."""
 
     hop = Hop.COUNTER
 
@@ -43,16 +54,22 @@ class Counter:
         self._key_name = key_name
         self._alarm = alarm
         self._alarmed = False
-        self._next = self._limit = self._reserve(RESERVED_AHEAD).result()
         self._refill: Future[int] | None = None
-        self._next -= RESERVED_AHEAD
+        self._next = self._limit = 0
+        self._unknown = database.lost is not None and not self._is_reserved()
+        if not self._unknown:
+            self._limit = self._reserve(RESERVED_AHEAD).result()
+            self._next = self._limit - RESERVED_AHEAD
 
     def __call__(self) -> int:
         """Returns a counter that was never returned before and is already covered on disk.
 
         Raises:
             CounterExhausted: at 2**32 - 1; nothing may be sent under this key any more.
+            CounterUnknown: after a lost database, before the meter has told its counter.
         """
+        if self._unknown:
+            raise CounterUnknown(f"{self._meter}: how far {self._key_name} was used is not known")
         if self._limit - self._next < REFILL_BELOW and self._refill is None:
             self._refill = self._reserve(RESERVED_AHEAD)
         if self._next >= self._limit:
@@ -77,6 +94,10 @@ class Counter:
         Raises:
             CounterExhausted: the jump is too large; nothing was skipped.
         """
+        if self._unknown:
+            if at_least > 0:
+                self._start_after_loss(at_least + SKIPPED_AFTER_LOSS)
+            return
         if at_least > ALARM_FROM and at_least - self._next > MOST_SKIPPED:
             raise CounterExhausted(
                 f"{self._meter} asks to skip {at_least - self._next} counters of {self._key_name}"
@@ -86,6 +107,24 @@ class Counter:
             self._next = max(self._next, at_least)
             if self._next >= self._limit:
                 self._limit = self._reserve(RESERVED_AHEAD, self._next).result()
+
+    def _start_after_loss(self, start: int) -> None:
+        if start >= LAST:
+            raise CounterExhausted(f"{self._meter}: no counter left under {self._key_name}")
+        log.warning("%s: %s goes on at %d after a loss", self._meter, self._key_name, start)
+        self._limit = self._reserve(RESERVED_AHEAD, start).result()
+        self._next, self._unknown = start, False
+
+    def _is_reserved(self) -> bool:
+        return self._database.read(
+            lambda c: (
+                c.execute(
+                    "SELECT 1 FROM counters WHERE meter = ? AND key_name = ?",
+                    (self._meter, self._key_name),
+                ).fetchone()
+                is not None
+            )
+        )
 
     def _take_refill(self) -> None:
         refill, self._refill = self._refill, None

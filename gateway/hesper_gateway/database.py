@@ -10,6 +10,8 @@ A gateway loses power without warning, on an SD card that wears out and may be f
 - One writer thread. It takes everything that is waiting, runs each job in a savepoint of its own
   and commits them together (group commit): one synchronisation of the card for many appends.
   A job's result is delivered only after that commit. A job that fails rolls back alone.
+- A damaged file is not repaired. What SQLite calls malformed, at the start or later, is noted in a
+  file beside it and ends the process; `replacement` moves it aside at the next start.
 - A ballast file. On a full disk SQLite cannot even delete. The ballast is then removed and the
   group tried once more, so that the outbox can still drain and a command can still be journalled.
 
@@ -19,6 +21,7 @@ raising a `JobRefused`; anything else it raises is our bug and ends the writer, 
 
 import asyncio
 import fcntl
+import logging
 import queue
 import sqlite3
 import threading
@@ -30,6 +33,8 @@ from typing import Any, BinaryIO, TypeVar
 
 from hesper_gateway.ballast import BALLAST_OCTETS, Ballast
 from hesper_gateway.errors import GatewayError
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
@@ -45,6 +50,15 @@ CONNECTION_SETTINGS = {
     "wal_autocheckpoint": ("256", 256),
 }
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE}
+_DAMAGED = {
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_IOERR_READ,
+    sqlite3.SQLITE_IOERR_SHORT_READ,
+    sqlite3.SQLITE_IOERR_CORRUPTFS,
+}
+_CHECKED = ("settings", "progress", "counters", "commands", "cuts", "released")
+"""Small, and what would do harm when it is wrong; batches are looked at when they are read."""
 SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE batches (
@@ -80,6 +94,10 @@ class DatabaseInUse(DatabaseError):
     """Another process, the agent most likely, has it open; nothing was touched."""
 
 
+class DatabaseDamaged(DatabaseError):
+    """The file, or the card below it, gives back other than what was written."""
+
+
 class StorageFull(GatewayError):
     """The disk is full even without the ballast; try again when there is room."""
 
@@ -105,23 +123,56 @@ def connect(path: Path) -> sqlite3.Connection:
                 raise DatabaseError(f"{path}: SQLite keeps {name}={actual}, not {wanted}")
     except sqlite3.DatabaseError as error:
         connection.close()
-        raise DatabaseError(f"{path}: {error}") from error
+        raise _classed(path, error) from error
     except DatabaseError:
         connection.close()
         raise
     return connection
 
 
-def _create(connection: sqlite3.Connection, path: Path) -> None:
+def made_mark(path: Path) -> Path:
+    """Returns the file that says that there was a database here once."""
+    return path.with_name(path.name + ".made")
+
+
+def damaged_mark(path: Path) -> Path:
+    """Returns the file that says that the database was found damaged, and how."""
+    return path.with_name(path.name + ".damaged")
+
+
+def _create(connection: sqlite3.Connection, path: Path, lost: str | None) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == 0:
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
-        )
+        if lost is None and made_mark(path).exists():
+            raise DatabaseDamaged(f"{path}: there was a database here, it is gone")
+        _create_tables(connection, lost)
     elif version != SCHEMA_VERSION:
         raise DatabaseError(
             f"{path}: schema version {version}, this program knows {SCHEMA_VERSION}"
         )
+    for table in _CHECKED:
+        (said,) = connection.execute(f"PRAGMA quick_check({table})").fetchone()
+        if said != "ok":
+            raise DatabaseDamaged(f"{path}: table {table}: {said}")
+    if not made_mark(path).exists():
+        made_mark(path).touch()
+
+
+def _create_tables(connection: sqlite3.Connection, lost: str | None) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in _SCHEMA.split(";"):
+        connection.execute(statement)
+    connection.execute("INSERT INTO settings VALUES ('new_journal', 1)")
+    if lost is not None:
+        connection.execute("INSERT INTO settings VALUES ('lost', ?)", (lost,))
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _classed(path: Path, error: sqlite3.DatabaseError) -> DatabaseError:
+    code = getattr(error, "sqlite_errorcode", 0)  # absent where Python itself raises
+    damaged = code in _DAMAGED or code & 0xFF in _DAMAGED
+    return (DatabaseDamaged if damaged else DatabaseError)(f"{path}: {error}")
 
 
 def _locked(path: Path) -> BinaryIO:
@@ -135,14 +186,14 @@ def _locked(path: Path) -> BinaryIO:
     return file
 
 
-def _open_pair(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+def _open_pair(path: Path, lost: str | None) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     writer = connect(path)
     try:
-        _create(writer, path)
+        _create(writer, path, lost)
         return writer, connect(path)
     except sqlite3.DatabaseError as error:
         writer.close()
-        raise DatabaseError(f"{path}: {error}") from error
+        raise _classed(path, error) from error
     except DatabaseError:
         writer.close()
         raise
@@ -154,23 +205,34 @@ class Database:
     Args:
         path: The database file; its folder is created. The ballast lies beside it.
         ballast_octets: Size of the ballast; 0 for none.
+        lost: Why the one before it is lost, where this is made in its place.
+
+    Attributes:
+        lost: The same of a database that is open; None when there was none before it.
 
     Raises:
+        DatabaseDamaged: malformed, or gone though there was one.
         DatabaseError: not a database, of another release, or in use by another process.
     """
 
-    def __init__(self, path: Path, ballast_octets: int = BALLAST_OCTETS) -> None:
+    def __init__(
+        self, path: Path, ballast_octets: int = BALLAST_OCTETS, lost: str | None = None
+    ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.ballast = Ballast(path.with_name(path.name + ".ballast"), ballast_octets)
         self._lock_file = _locked(path.with_name(path.name + ".lock"))
         try:
-            self._writer, self._reader = _open_pair(path)
+            self._writer, self._reader = _open_pair(path, lost)
+        except DatabaseDamaged:
+            self._lock_file.close()
+            raise
         except DatabaseError:
             if not self.ballast.drop():
                 self._lock_file.close()
                 raise
-            self._writer, self._reader = _open_pair(path)
+            self._writer, self._reader = _open_pair(path, lost)
+        self.lost = _setting(self._reader, "lost")
         if ballast_octets:
             self.ballast.restore()
         self._reader_lock = threading.Lock()
@@ -200,7 +262,10 @@ class Database:
     def read(self, job: Job[T]) -> T:
         """Runs a job that only reads, at once, in the calling thread; sees committed rows only."""
         with self._reader_lock:
-            return job(self._reader)
+            try:
+                return job(self._reader)
+            except sqlite3.DatabaseError as error:
+                raise self._noted(error) from error
 
     def close(self) -> None:
         """Commits what is waiting and closes the file; closing twice is harmless."""
@@ -214,6 +279,8 @@ class Database:
         try:
             while self._commit(self._next_group()):
                 pass
+        except DatabaseDamaged:
+            log.exception("the database is damaged")
         finally:
             self._closed = True
             while not self._jobs.empty():
@@ -257,13 +324,21 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             outcomes = [self._in_savepoint(pending.job) for pending in group]
             connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             if error.sqlite_errorcode not in _FULL:
-                raise
+                raise self._noted(error) from error
             return [StorageFull(str(error)) for _ in group]
         return outcomes
+
+    def _noted(self, error: sqlite3.DatabaseError) -> Exception:
+        """Returns what to raise, after a damaged file was noted for the next start."""
+        classed = _classed(self.path, error)
+        if not isinstance(classed, DatabaseDamaged):
+            return error
+        damaged_mark(self.path).write_text(str(classed), encoding="utf-8")
+        return classed
 
     def _in_savepoint(self, job: Job[Any]) -> Any:
         self._writer.execute("SAVEPOINT job")
@@ -275,6 +350,11 @@ class Database:
             outcome = refusal
         self._writer.execute("RELEASE job")
         return outcome
+
+
+def _setting(connection: sqlite3.Connection, name: str) -> str | None:
+    row = connection.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+    return row[0] if row else None
 
 
 def _disk_full(outcomes: list[Any]) -> bool:

@@ -11,10 +11,15 @@ Theory of operation
 replay window, a disconnect is counted against the ceilings, and the entry says *executing*. So a
 command acts at most once: whoever finds *executing* after a restart only reads back. The functions
 are parts of the transaction that also stores the result in the outbox.
+
+A journal that was lost, or is new on a gateway that takes another's place, cannot say what was done
+already. So every new journal has a beginning, the authority's own time at the first proof, and what
+was issued before it is refused; the authority may issue it anew.
 """
 
 import sqlite3
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from hesper_contracts.commands import Command
@@ -83,6 +88,21 @@ def executing(database: Database) -> list[Entry]:
 def highest_counter(database: Database) -> int:
     """Returns the highest command counter accepted or refused so far."""
     return database.read(replay_window).highest
+
+
+def beginning(database: Database) -> datetime | None:
+    """Returns when this journal began (aware, UTC); None for one that has not or needs not."""
+    row = database.read(
+        lambda c: c.execute("SELECT value FROM settings WHERE name = 'journal_began'").fetchone()
+    )
+    return datetime.fromisoformat(row[0]) if row else None
+
+
+def begin(connection: sqlite3.Connection, at: datetime) -> None:
+    """Notes the beginning of a new journal, once; does nothing to one that has begun."""
+    changed = connection.execute("DELETE FROM settings WHERE name = 'new_journal'").rowcount
+    if changed:
+        connection.execute("INSERT INTO settings VALUES ('journal_began', ?)", (at.isoformat(),))
 
 
 def accept(

@@ -54,6 +54,9 @@ class TimeProof:
         keys: The authority's keys.
         monotonic: Seconds from a fixed but unknown origin, never set.
         system: The machine's clock, which anyone may have set.
+
+    Attributes:
+        first_answer: The authority's time in the first answer since the start (aware, UTC).
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class TimeProof:
         self._system = system
         self._asked: dict[str, float] = {}
         self._origin: datetime | None = None
+        self.first_answer: datetime | None = None
         self._proven = asyncio.Event()
         self._ask_now = asyncio.Event()
 
@@ -116,6 +120,7 @@ class TimeProof:
         if asked_at is None or self._monotonic() - asked_at > LONGEST_ROUND_TRIP_S:
             return False
         self._origin = answer.time.astimezone(UTC) - timedelta(seconds=asked_at)
+        self.first_answer = self.first_answer or answer.time.astimezone(UTC)
         self._proven.set()
         return True
 

@@ -353,8 +353,17 @@ async def test_ceilings_survive_a_restart(desk: Desk, gateway_key: Signer) -> No
         assert (await disconnect(again, 2)).state == "rejected"
 
 
+async def test_a_new_journal_refuses_what_another_may_have_done(desk: Desk) -> None:
+    async with desk.working():
+        desk.prove(NOON + timedelta(seconds=1))
+        result = await disconnect(desk, 1)
+    assert (result.state, "journal" in result.detail) == ("rejected", True)
+    assert desk.wall.moves == []
+
+
 async def test_a_stolen_authority_key_cannot_make_the_hour_pass(desk: Desk) -> None:
     async with desk.working():
+        desk.prove()
         for number in (1, 2, 3, 4):
             desk.prove(NOON + timedelta(hours=30 * number))
             desk.seconds += 1

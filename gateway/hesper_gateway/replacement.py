@@ -1,0 +1,90 @@
+"""A database in the place of a damaged one, so that a gateway whose card has decayed goes on alone.
+
+Theory of operation
+-------------------
+The damaged files are moved into a folder of their own beside them, with the reason, for a person to
+look at; the two newest such folders are kept. The new database remembers that it had a predecessor
+(`Database.lost`), which makes the others careful about what cannot be known any more:
+
+- readings: the marks are gone, so every meter's buffers are read again from their beginning;
+- invocation counters: read from the meters and skipped far ahead, see `counters`;
+- commands: none is carried out that was issued before the journal began, see `journal`.
+
+The order of the steps stands a power cut: until the new database is committed, the file that says
+that there was one before makes the next start take it for lost.
+"""
+
+import logging
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hesper_gateway.database import Database, DatabaseDamaged, damaged_mark
+
+log = logging.getLogger(__name__)
+
+EVIDENCE = "damaged"
+"""Folder beside the database."""
+KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The database, and why it is a new one in the place of another; else an empty text."""
+
+    database: Database
+    replaced: str = ""
+
+
+def open_database(path: Path, ballast_octets: int) -> Opened:
+    """Opens the gateway's database; moves a damaged one aside and makes a new one.
+
+    Raises:
+        DatabaseError: of another release, in use, or the folder cannot be written.
+    """
+    mark = damaged_mark(path)
+    reason = mark.read_text(encoding="utf-8", errors="replace") if mark.exists() else ""
+    if not reason:
+        try:
+            return Opened(Database(path, ballast_octets))
+        except DatabaseDamaged as damaged:
+            reason = str(damaged)
+    folder = _move_aside(path, reason)
+    log.error("%s; moved aside to %s", reason, folder)
+    database = Database(path, ballast_octets, lost=reason)
+    mark.unlink(missing_ok=True)
+    return Opened(database, f"{reason}; moved aside to {folder}")
+
+
+def _move_aside(path: Path, reason: str) -> Path:
+    evidence = path.parent / EVIDENCE
+    evidence.mkdir(exist_ok=True)
+    earlier = sorted(evidence.iterdir(), key=_number)
+    for old in earlier[: 1 - KEPT]:
+        shutil.rmtree(old)
+    number = _number(earlier[-1]) + 1 if earlier else 1
+    folder = evidence / f"{number}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    folder.mkdir()
+    (folder / "reason.txt").write_text(f"{reason}\n", encoding="utf-8")
+    for suffix in ("", "-wal", "-shm"):
+        file = path.with_name(path.name + suffix)
+        if file.exists():
+            file.rename(folder / file.name)
+    for each in (folder, evidence, path.parent):
+        _synchronise(each)
+    return folder
+
+
+def _number(folder: Path) -> int:
+    """Returns which one it is; the clock may have been wrong."""
+    return int(folder.name.partition("-")[0])
+
+
+def _synchronise(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
