@@ -11,6 +11,29 @@ from hesper_contracts.jsonbody import UtcTime
 Presence = Literal["online", "offline"]
 
 
+class ModemStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How one of a gateway's modems is; ``registration`` is empty while it does not answer."""
+
+    name: str
+    registration: str = ""
+    operator: str = ""
+    signal_dbm: int | None = None
+
+
+class LineUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gateway's meters have used of their lines since midnight UTC.
+
+    ``cost_micros`` is in millionths of the currency of the gateway's prices.
+    """
+
+    octets_sent: int = 0
+    octets_received: int = 0
+    call_s: int = 0
+    calls: int = 0
+    messages: int = 0
+    cost_micros: int = 0
+
+
 class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How a gateway is; ``boot_id`` is random per start of the agent.
 
@@ -31,6 +54,8 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     command_counter: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     clock_offset_ms: int | None = None
     outbox_percent: int = 0
+    modems: tuple[ModemStatus, ...] = ()
+    line_use: LineUse | None = None
 
 
 class CloudStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,6 +29,7 @@ from hesper_gateway.counters import Counters
 from hesper_gateway.database import DATABASE_NAME, Database
 from hesper_gateway.errands import MeterErrands, Stores
 from hesper_gateway.gathering import Gathering
+from hesper_gateway.line_costs import LineCosts, prices_of
 from hesper_gateway.lines.building import Lines
 from hesper_gateway.lines.building import build as build_lines
 from hesper_gateway.lines.ledger import Ledger
@@ -69,6 +70,7 @@ class Field:
     """What reads the meters."""
 
     lines: Lines
+    costs: LineCosts
     sessions: Mapping[str, MeterSession]
     states: Mapping[str, MeterState]
     rounds: list[Round]
@@ -123,7 +125,9 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
         rounds.append(Round(name, stops, core.outbox, time.time))
         round_of.update(dict.fromkeys(meters, rounds[-1]))
     ports = [_push_port(config, core, lines, states, name) for name in lines.ears]
-    return Field(lines, sessions, states, rounds, round_of, ports)
+    prices = {meter.id: prices_of(config, meter) for meter in config.meters}
+    costs = LineCosts(prices, core.ledger, core.outbox, time.time)
+    return Field(lines, costs, sessions, states, rounds, round_of, ports)
 
 
 def build_uplink(config: GatewayConfig, core: Core, field: Field, executor: Executor) -> Uplink:
@@ -153,7 +157,15 @@ def build_uplink(config: GatewayConfig, core: Core, field: Field, executor: Exec
         broker.keepalive_s,
     )
     keys = _keyring(config.keys.receipts)
-    myself = Self(config.gateway, core.database, core.outbox, core.time_proof, field.states)
+    myself = Self(
+        config.gateway,
+        core.database,
+        core.outbox,
+        core.time_proof,
+        field.states,
+        field.lines.modems.values(),
+        field.costs,
+    )
     return Uplink(
         account,
         Identity(config.gateway, Topics(broker.root), keys),
@@ -202,6 +214,7 @@ async def run(config: GatewayConfig) -> None:
             await _run_all(core, field, executor, uplink)
         finally:
             await field.lines.aclose()
+            await core.ledger.write()
     finally:
         database.close()
 
@@ -217,6 +230,7 @@ async def _run_all(core: Core, field: Field, executor: Executor, uplink: Uplink)
         watch = Watch(core.outbox, core.database, uplink, core.alarms)
         tasks.create_task(watch.run(), name="watch")
         tasks.create_task(core.ledger.run(), name="ledger")
+        tasks.create_task(field.costs.run(), name="line-costs")
         for modem in field.lines.modems.values():
             name = f"modem-{modem.config.name}"
             tasks.create_task(supervise(name, modem.run), name=name)

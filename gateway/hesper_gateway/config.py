@@ -6,6 +6,7 @@ frozen. File names are relative to the folder of gateway.toml.
 
 import tomllib
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -46,6 +47,8 @@ def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
 Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{3,20}$")]
 AtCommand = Annotated[str, StringConstraints(pattern=r"^AT[ -~]{1,80}$")]
 WakeText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 .,:;/=#*+-]{1,160}$")]
+Price = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
+"""In one currency throughout; written as text, as in ``"0.07"``."""
 Heartbeat = Annotated[
     str,
     StringConstraints(pattern=r"^([0-9a-f]{2}){1,32}$", to_lower=True),
@@ -75,6 +78,7 @@ class TcpLine(Record):
     kind: Literal["tcp"]
     host: str
     port: Port
+    megabyte_price: Price = Decimal(0)
 
 
 class SerialLine(Record):
@@ -100,6 +104,7 @@ class UdpLine(Record):
     kind: Literal["udp"]
     host: str
     port: Port
+    megabyte_price: Price = Decimal(0)
 
 
 class CsdLine(Record):
@@ -137,6 +142,7 @@ class DialInLine(Record):
     """How long a woken meter may take to call."""
     wake_again_s: float = Field(default=900, ge=0)
     """How long after a message the same meter is not sent another."""
+    megabyte_price: Price = Decimal(0)
 
 
 class PushSerialLine(Record):
@@ -200,6 +206,8 @@ class ModemConfig(Record):
     calls_per_day: int = Field(default=200, ge=0)
     messages_per_hour: int = Field(default=20, ge=0)
     messages_per_day: int = Field(default=100, ge=0)
+    call_minute_price: Price = Decimal(0)
+    message_price: Price = Decimal(0)
 
 
 class MeterConfig(Record):

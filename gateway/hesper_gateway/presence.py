@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +13,8 @@ from hesper_contracts.status import GatewayStatus, Presence
 from hesper_gateway import journal
 from hesper_gateway.alarms import Alarms
 from hesper_gateway.database import Database
+from hesper_gateway.line_costs import LineCosts
+from hesper_gateway.lines.modem import ModemPort
 from hesper_gateway.meter_state import MeterState
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.timeproof import TimeProof
@@ -38,11 +40,13 @@ class Self:
     outbox: Outbox
     time_proof: TimeProof
     meters: Mapping[str, MeterState]
+    modems: Collection[ModemPort]
+    costs: LineCosts
     boot_id: str = field(default_factory=lambda: token_hex(8))
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def status(self, state: Presence) -> GatewayStatus:
-        """Returns the present status; all in memory but two indexed reads."""
+        """Returns the present status; all in memory but a few small reads."""
         return GatewayStatus(
             gateway=self.gateway,
             boot_id=self.boot_id,
@@ -57,6 +61,8 @@ class Self:
             command_counter=journal.highest_counter(self.database),
             clock_offset_ms=self.time_proof.offset_ms(),
             outbox_percent=self.outbox.percent,
+            modems=tuple(modem.status() for modem in self.modems),
+            line_use=self.costs.today(),
         )
 
 

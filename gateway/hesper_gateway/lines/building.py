@@ -23,6 +23,7 @@ from hesper_gateway.lines.dial_in import DialIn
 from hesper_gateway.lines.ledger import Ledger
 from hesper_gateway.lines.line import Line
 from hesper_gateway.lines.listening import Ear, SerialEar, TcpEar, UdpEar
+from hesper_gateway.lines.metered import MeteredCarrier
 from hesper_gateway.lines.modem import ModemPort
 from hesper_gateway.lines.serial_port import SerialCarrier
 from hesper_gateway.lines.tcp import TcpCarrier
@@ -79,13 +80,14 @@ def build(config: GatewayConfig, ledger: Ledger) -> Lines:
 def _add(lines: Lines, config: LineConfig, meters: Iterable[MeterConfig], ledger: Ledger) -> None:
     match config:
         case TcpLine() | SerialLine() | UdpLine() | CsdLine():
-            shared = Line(config.name, _shared_carrier(lines, config))
+            shared = Line(config.name, MeteredCarrier(_shared_carrier(lines, config), ledger))
             lines.by_meter.update({meter.id: shared for meter in meters})
         case DialInLine():
             listener = DialIn(config, meters, _wake_up(lines, config, ledger))
             lines.listeners[config.name] = listener
             for meter in meters:
-                lines.by_meter[meter.id] = Line(f"{config.name}/{meter.id}", listener)
+                name = f"{config.name}/{meter.id}"
+                lines.by_meter[meter.id] = Line(name, MeteredCarrier(listener, ledger))
         case PushSerialLine():
             lines.ears[config.name] = SerialEar(config)
         case PushTcpLine():

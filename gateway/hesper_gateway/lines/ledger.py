@@ -21,6 +21,7 @@ HOUR_S = 3600
 DAY_S = 86400
 WRITE_EVERY_S = 300.0
 KEPT_DAYS = 400
+_LAST_DAY = 2**31
 _TABLES = """
 CREATE TABLE IF NOT EXISTS dial_outs (
     cell TEXT NOT NULL, kind TEXT NOT NULL, meter TEXT NOT NULL, at INTEGER NOT NULL);
@@ -38,7 +39,7 @@ _ADD = (
 )
 _SUM = (
     "SELECT meter, sum(octets_sent), sum(octets_received), sum(call_s), sum(calls), sum(messages) "
-    "FROM line_use WHERE day >= ? GROUP BY meter"
+    "FROM line_use WHERE day BETWEEN ? AND ? GROUP BY meter"
 )
 
 
@@ -149,7 +150,10 @@ class Ledger:
 
     def of(self, meter: str) -> Use:
         """Return what is to be added to the meter's count; callers add to it."""
-        return self._unwritten.setdefault(meter, Use())
+        use = self._unwritten.get(meter)
+        if use is None:
+            use = self._unwritten[meter] = Use()
+        return use
 
     async def run(self) -> None:
         """Write the counts down now and then, for ever."""
@@ -160,6 +164,8 @@ class Ledger:
     async def write(self) -> None:
         """Write down what was counted; on a full disk it is kept for the next time."""
         now, unwritten = int(self._now()), self._unwritten
+        if not unwritten:
+            return
         self._unwritten = {}
         rows = [_row(meter, now, use) for meter, use in unwritten.items()]
 
@@ -179,12 +185,19 @@ class Ledger:
         except StorageFull as full:
             raise DialLimit(f"it cannot be written down: {full}") from full
 
-    def since(self, day: int) -> Mapping[str, Use]:
-        """Return what each meter has used since a day (days since the epoch, UTC)."""
-        rows = self._database.read(lambda connection: connection.execute(_SUM, (day,)).fetchall())
+    def between(self, first: int, last: int | None) -> Mapping[str, Use]:
+        """Return what each meter used on some days, counted since the epoch in UTC.
+
+        Args:
+            first: The first of them.
+            last: The last of them; None for today, with what is not written down yet.
+        """
+        days = (first, _LAST_DAY if last is None else last)
+        rows = self._database.read(lambda connection: connection.execute(_SUM, days).fetchall())
         used = {meter: Use(*counts) for meter, *counts in rows}
-        for meter, use in self._unwritten.items():
-            _add(used.setdefault(meter, Use()), use)
+        if last is None:
+            for meter, use in self._unwritten.items():
+                _add(used.setdefault(meter, Use()), use)
         return used
 
 

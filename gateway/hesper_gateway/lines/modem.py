@@ -20,6 +20,8 @@ from collections.abc import Callable
 from math import ceil
 from typing import TypeVar
 
+from hesper_contracts.status import ModemStatus
+
 from hesper_gateway.config import MeterConfig, ModemConfig
 from hesper_gateway.errors import LineDown
 from hesper_gateway.lines.at import CallFailed, Dialogue, ModemFailed, SimUnusable
@@ -34,6 +36,8 @@ T = TypeVar("T")
 
 LOOK_EVERY_S = 60.0
 OPEN_S = 10.0
+_SETTLE_S = 0.05
+"""For what a kept call still had under way when it was given back."""
 _CARRIER_LOST = b"\r\nNO CARRIER\r\n"
 
 
@@ -62,6 +66,16 @@ class ModemPort:
         self._modem = Modem(self._pace)
         self._port: SerialPort | None = None
         self._call: Call | None = None
+
+    def status(self) -> ModemStatus:
+        """Return how the modem was when it was last looked at."""
+        network = self.network
+        return ModemStatus(
+            name=self.config.name,
+            registration=str(network.registration) if self.usable else "",
+            operator=network.operator,
+            signal_dbm=network.signal_dbm,
+        )
 
     async def run(self) -> None:
         """Look at the network now and then, and end calls that nobody took up again; for ever."""
@@ -341,7 +355,7 @@ class Call:
     async def still_stands(self) -> bool:
         """Return whether a call that was kept still stands; what came meanwhile is dropped."""
         try:
-            while await self.read(0):
+            while await self.read(_SETTLE_S):
                 pass
         except LineDown:
             return False
