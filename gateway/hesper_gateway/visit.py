@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from hesper_contracts.events import Event
-from hesper_dlms import obis
+from hesper_contracts.parameters import EventLogName
 
 from hesper_gateway.config import MeterConfig
 from hesper_gateway.errors import CredentialsRefused, MeterFailed, MeterRefused
@@ -63,7 +63,8 @@ class Visited:
     """Of the load profile, when all of it was read; `captured_at`, epoch s."""
     finds: list[Find] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    log_mark: int | None = None
+    log_marks: dict[bytes, int] = field(default_factory=dict)
+    """By logical name of the log."""
     advanced: list[bytes] = field(default_factory=list)
 
 
@@ -93,7 +94,7 @@ class Visitor:
         self._progress = progress
         self._now = now
         self._past: dict[bytes, Past] = {}
-        self._refused: set[Work] = set()
+        self._refused: set[str] = set()
         self._news = News(session.meter.id, session.line.name, now)
 
     @property
@@ -119,9 +120,7 @@ class Visitor:
         return visited
 
     async def _store(self, visited: Visited) -> None:
-        marks = {}
-        if visited.log_mark is not None:
-            marks[self.meter.id, self._event_log()] = visited.log_mark
+        marks = {(self.meter.id, where): mark for where, mark in visited.log_marks.items()}
         if visited.events or marks:
             await self._outbox.append_events(visited.events, marks)
         await self._gathering.append(visited.finds)
@@ -137,19 +136,18 @@ class Visitor:
         async with self.session.reading() as reading:
             self._note_clock(reading.clock)
             if Work.SNAPSHOT in due:
-                with self._declined(Work.SNAPSHOT, visited):
+                with self._declined("snapshot", visited, Work.SNAPSHOT):
                     await self._snapshot(reading, visited)
             if Work.PROFILE in due or first:
-                with self._declined(Work.PROFILE, visited):
+                with self._declined("profile", visited, Work.PROFILE):
                     await self._profile(reading, visited)
             visited.events += self._news.of(reading, visited.capture_period_s)
             if Work.EVENTS in due:
-                with self._declined(Work.EVENTS, visited):
-                    await self._events(reading, visited)
+                await self._events(reading, visited)
 
     @contextmanager
-    def _declined(self, work: Work, visited: Visited) -> Iterator[None]:
-        """Let the other work go on when the meter declines this one; tried again at its next tick.
+    def _declined(self, what: str, visited: Visited, work: Work | None = None) -> Iterator[None]:
+        """Let other work go on when the meter declines this one; ``work`` waits for its next tick.
 
         A refused invocation counter concerns the whole association and is let through.
         """
@@ -158,12 +156,13 @@ class Visitor:
         except CredentialsRefused:
             raise
         except MeterRefused as refusal:
-            visited.done.add(work)
-            if work not in self._refused:
-                log.warning("meter %s: no %s: %s", self.meter.id, work, refusal)
-            self._refused.add(work)
+            if work is not None:
+                visited.done.add(work)
+            if what not in self._refused:
+                log.warning("meter %s: no %s: %s", self.meter.id, what, refusal)
+            self._refused.add(what)
         else:
-            self._refused.discard(work)
+            self._refused.discard(what)
 
     async def _snapshot(self, reading: Reading, visited: Visited) -> None:
         snapshot = await reading.snapshot_with_relay()
@@ -188,16 +187,24 @@ class Visitor:
         visited.done.add(Work.PROFILE)
 
     async def _events(self, reading: Reading, visited: Visited) -> None:
-        where = self.session.template.objects.event_log
-        if where is not None:
-            shape = await reading.shape(where)
-            chunks = reading.events("standard", shape, self._mark(where), self._past_of(where))
-            async with aclosing(chunks):
-                async for chunk in chunks:
-                    visited.events += chunk.events
-                    visited.log_mark = chunk.mark or visited.log_mark
-            visited.advanced.append(where)
+        """Read every event log; one that the meter declines does not hold up the others."""
+        for name, where in self.session.template.objects.logs().items():
+            with self._declined(f"{name} log", visited):
+                await self._event_log(reading, name, where, visited)
         visited.done.add(Work.EVENTS)
+
+    async def _event_log(
+        self, reading: Reading, name: EventLogName, where: bytes, visited: Visited
+    ) -> None:
+        shape = await reading.shape(where)
+        chunks = reading.events(name, shape, self._mark(where), self._past_of(where))
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                told = {event.id for event in visited.events}
+                visited.events += [event for event in chunk.events if event.id not in told]
+                if chunk.mark is not None:
+                    visited.log_marks[where] = chunk.mark
+        visited.advanced.append(where)
 
     def _mark(self, where: bytes) -> int | None:
         return self._progress.last_capture(self.meter.id, where)
@@ -219,6 +226,3 @@ class Visitor:
     @property
     def _load_profile(self) -> bytes | None:
         return self.session.template.objects.load_profile
-
-    def _event_log(self) -> bytes:
-        return self.session.template.objects.event_log or obis.EVENT_LOG

@@ -1,7 +1,7 @@
 """A meter's event logs: each a profile of (clock, event code), told as events.
 
-An event's id is made of meter, log, time and code, so reading a row again tells nothing new; the
-standard log is not named in it.
+An event's id is made of meter, time and code, so reading a row again tells nothing new, and neither
+does a second log that holds the same event: codes are numbered across all logs of a meter.
 """
 
 from collections.abc import Mapping
@@ -45,9 +45,8 @@ def events(
 def _event(
     meter: str, log: EventLogName, captured_at: int, code: int, known: EventTextTemplate | None
 ) -> Event:
-    where = "" if log == "standard" else f"{log}/"
     return Event(
-        id=f"{meter}/{captured_at}/{where}{code}",
+        id=f"{meter}/{captured_at}/{code}",
         code=known.code if known else f"meter.code_{code}",
         severity=known.severity if known else "info",
         occurred_at=as_utc(captured_at),

@@ -182,13 +182,13 @@ class ObjectsTemplate(Record):
     disconnect_control: OptionalName = obis.parse("0.0.96.3.10.255")
 
     def logs(self) -> dict[EventLogName, bytes]:
-        """Return the event logs that this kind of meter has, by name, the standard log first."""
+        """Return the event logs of this kind of meter; last the standard one, it may hold all."""
         known: dict[EventLogName, bytes | None] = {
-            "standard": self.event_log,
             "fraud": self.fraud_log,
             "disconnector": self.disconnector_log,
             "power_quality": self.power_quality_log,
             "communication": self.communication_log,
+            "standard": self.event_log,
         }
         return {name: where for name, where in known.items() if where is not None}
 

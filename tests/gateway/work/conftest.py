@@ -92,21 +92,23 @@ class Works:
         return MeterConfig(**(named | changes))
 
     def session(
-        self, line: Line, limits: Mapping[str, Any] | None = None, **changes: Any
+        self,
+        line: Line,
+        limits: Mapping[str, Any] | None = None,
+        objects: Mapping[str, Any] | None = None,
+        **changes: Any,
     ) -> MeterSession:
+        """The session of the meter; ``limits`` and ``objects`` change its template."""
         config = self.config(**changes)
         template = templates.load(config.template)
-        times = template.times.model_copy(update={"answer_s": 0.5, "relay_s": 0.2})
-        limited = template.limits.model_copy(update=dict(limits or {}))
+        changed = {
+            "times": template.times.model_copy(update={"answer_s": 0.5, "relay_s": 0.2}),
+            "limits": template.limits.model_copy(update=dict(limits or {})),
+            "objects": template.objects.model_copy(update=dict(objects or {})),
+        }
         keys = MeterKeys(self.plan.encryption_key, self.plan.authentication_key)
         common = Common(Counters(self.database), client_system_title(GATEWAY), self.now)
-        return MeterSession(
-            config,
-            template.model_copy(update={"times": times, "limits": limited}),
-            keys,
-            line,
-            common,
-        )
+        return MeterSession(config, template.model_copy(update=changed), keys, line, common)
 
     @asynccontextmanager
     async def line(self) -> AsyncIterator[Line]:
