@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from hesper_dlms import apdu, axdr
 from hesper_dlms.apdu import aare
-from hesper_dlms.association import ASSOCIATION_CLASS, CURRENT_ASSOCIATION, REPLY_TO_HLS
+from hesper_dlms.association import (
+    ASSOCIATION_CLASS,
+    CURRENT_ASSOCIATION,
+    REPLY_TO_HLS,
+    Authentication,
+)
 from hesper_dlms.client.channel import Channel
 from hesper_dlms.client.settings import AssociationSettings
 from hesper_dlms.client.short_names import reply_to_hls_by_short_name
@@ -50,12 +55,15 @@ def exchange_proofs(
     if title is None and settings.authentication.proves_titles:
         raise SecurityError("the meter did not give its system title")
     shortest = settings.shortest_challenge or shortest_challenge(settings.authentication)
+    theirs = check_challenge(ours, answer.authentication_value, shortest)
+    if settings.authentication is Authentication.HIGH_GMAC:
+        _refuse_apdu(theirs)
     handshake = Handshake(
         settings.authentication,
         settings.system_title or b"",
         title or b"",
         ours,
-        check_challenge(ours, answer.authentication_value, shortest),
+        theirs,
         settings.password or b"",
         settings.security,
         peer.signing,
@@ -71,6 +79,19 @@ def exchange_proofs(
     if not isinstance(returned, bytes):
         raise SecurityError("the meter did not prove that it has the keys")
     handshake.check(axdr.decode(returned).as_octets())
+
+
+def _refuse_apdu(challenge: bytes) -> None:
+    """Raise SecurityError for a challenge that is an APDU.
+
+    GMAC's proof of it would be the tag of that APDU, authenticated and not encrypted, which a meter
+    whose policy asks for no more carries out.
+    """
+    try:
+        apdu.parse(challenge)
+    except DecodeError:
+        return
+    raise SecurityError("the meter's challenge is an APDU that our proof would authenticate")
 
 
 def _reply_to_hls(channel: Channel, octets: bytes) -> Exchange[bytes | int | None]:
