@@ -55,7 +55,7 @@ def bench(
     name: str,
     json_: Annotated[bool, typer.Option("--json", help="Rows as JSON on stdout.")] = False,
 ) -> None:
-    """Measure, side by side with peers where there are any. NAME is dlms or sim."""
+    """Measure, side by side with peers where there are any. NAME is dlms, gateway or sim."""
     from hesper_lab.bench import report
 
     report.run(name, as_json=json_)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from hesper_lab.bench.rows import Row
 
-NAMES: Final = ("dlms", "sim")
+NAMES: Final = ("dlms", "gateway", "sim")
 _SIGNS: Final = {"higher": "≥", "lower": "≤"}
 _WHOLE_FROM: Final = 100
 

@@ -58,14 +58,14 @@ def measure(meters: int, seconds: float) -> list[Row]:
         tcp=own, shared=meters - own, dial_in=0, rs485=0, push=False, replay_s=10
     )
     plan = fleet.plan(settings)
-    with tempfile.TemporaryDirectory() as folder, _serving(settings, Path(folder)) as ready:
+    with tempfile.TemporaryDirectory() as folder, serving(settings, Path(folder)) as ready:
         pid = int(ready["pid"])
         targets = _targets(plan, ready["listeners"])
         with _loading({"targets": targets, "seconds": seconds}) as load:
-            before_s = _cpu_s(pid)
+            before_s = cpu_s(pid)
             asked = _told(load, "go")
-            spent_s = _cpu_s(pid) - before_s
-            rss_mb = _rss_mb(pid)
+            spent_s = cpu_s(pid) - before_s
+            rss_mb = rss_mb_of(pid)
         _check(plan, Path(folder) / "reckoned", asked)
     gets = float(asked["gets"])
     return [
@@ -78,7 +78,7 @@ def measure(meters: int, seconds: float) -> list[Row]:
 
 
 @contextmanager
-def _serving(settings: fleet.FleetSettings, folder: Path) -> Iterator[dict[str, Any]]:
+def serving(settings: fleet.FleetSettings, folder: Path) -> Iterator[dict[str, Any]]:
     """Serve the fleet in a process of its own; yields its ready line."""
     path = folder / "fleet.toml"
     path.write_text(settings.to_toml(), encoding="utf-8")
@@ -135,13 +135,13 @@ def _targets(plan: fleet.Fleet, listeners: dict[str, str]) -> list[Target]:
     return targets
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     """Return the CPU time of a process, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
 
-def _rss_mb(pid: int) -> float:
+def rss_mb_of(pid: int) -> float:
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) / _KIB_PER_MB

@@ -1,0 +1,35 @@
+"""`./hesper bench gateway`: its rows are there, and peers read the same day as we do."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from hesper_lab.bench import gateway_agent, gateway_cycles, peers
+
+_BRIEFLY_S = 0.05
+NOBODY: tuple[peers.Peer, ...] = ()
+
+
+def test_a_cycle_reads_a_whole_day() -> None:
+    """It ends with an error where the day has not its 96 rows."""
+    (row,) = gateway_cycles.run(_BRIEFLY_S, NOBODY)
+    assert (row["name"], row["unit"], row["better"]) == ("gateway.cycles", "cycles/s", "higher")
+    assert row["value"] > 0
+
+
+def test_the_peer_reads_the_same_rows() -> None:
+    """Its process ends with an error where a row is another one."""
+    pytest.importorskip("gurux_dlms")
+    rows = gateway_cycles.run(_BRIEFLY_S)
+    assert [row["peer"] for row in rows] == [peer.name for peer in gateway_cycles.PEERS]
+
+
+@pytest.mark.integration
+def test_rows_of_the_agent() -> None:
+    if not shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin"):
+        pytest.skip("mosquitto is not installed")
+    found = {row["name"]: row for row in gateway_agent.run(3, _BRIEFLY_S)}
+    assert set(found) == {"gateway.rss_mb", "gateway.idle_cpu"}
+    assert found["gateway.rss_mb"]["value"] > 10
+    assert found["gateway.idle_cpu"]["better"] == "lower"
