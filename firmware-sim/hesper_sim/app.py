@@ -21,7 +21,6 @@ from hesper_sim.conductor import Conductor
 from hesper_sim.control import Control
 from hesper_sim.district import District
 from hesper_sim.fleet import Access, Fleet, LinePlan, PushLink
-from hesper_sim.hdlc_tcp import HdlcPort
 from hesper_sim.journal import read
 from hesper_sim.optical_line import OpticalLine
 from hesper_sim.outgoing import Outgoing
@@ -30,7 +29,7 @@ from hesper_sim.replay import Replay
 from hesper_sim.scenario import Scenario
 from hesper_sim.serial_line import SerialLine
 from hesper_sim.served import MeterServer
-from hesper_sim.tcp import OwnPort, SharedPort, dial
+from hesper_sim.tcp import OwnPort, SharedPort, dial, serial_server
 from hesper_sim.udp import DatagramPort
 
 Port = Callable[[MeterServer], asyncio.Protocol]
@@ -86,7 +85,7 @@ class Simulator:
             elif line.access is Access.RS485:
                 self._open_serial(line, Access.RS485)
             elif line.access is Access.HDLC_TCP:
-                await self._listen_own(line, HdlcPort)
+                await self._listen_own(line, serial_server)
             elif line.access is Access.OPTICAL:
                 head = self._open_port(line.path_name, hold_open=True)
                 OpticalLine(head, self._only_server(line)).start()

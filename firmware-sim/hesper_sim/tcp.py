@@ -1,9 +1,10 @@
 """Meters on TCP: one behind its own port, many behind a shared one, and those that call themselves.
 
-A shared address tells its meters apart by wrapper port (IEC 62056-47). A meter that dials in sends
-a plain data-notification with its system title and logical device name first, and then answers on
-that connection as if it had been called; when the connection ends it calls again, later and later
-while nobody picks up.
+A port of its own carries wrapper APDUs, or the HDLC frames of a serial line behind a serial server
+(Green Book, 10.2). A shared address tells its meters apart by wrapper port (IEC 62056-47). A meter
+that dials in sends a plain data-notification with its system title and logical device name first,
+and then answers on that connection as if it had been called; when the connection ends it calls
+again, later and later while nobody picks up.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Final, cast
 from hesper_dlms import axdr
 from hesper_dlms.apdu import DataNotification
 from hesper_dlms.errors import LinkError
-from hesper_dlms.server import WrapperConnection
+from hesper_dlms.server import HdlcServerLink, ServerConnection, WrapperConnection
 from hesper_dlms.wrapper import WrapperReader, wports
 
 from hesper_sim.served import MeterEnd, MeterServer
@@ -27,15 +28,15 @@ _DIAL_TIMEOUT_S: Final = 10.0
 
 
 class OwnPort(asyncio.Protocol):
-    """A connection to one meter."""
+    """A connection to one meter, in wrapper APDUs unless given another framing."""
 
     __slots__ = ("_end", "_server", "_transport", "connection")
 
-    def __init__(self, server: MeterServer) -> None:
+    def __init__(self, server: MeterServer, framed: ServerConnection | None = None) -> None:
         self._server = server
         self._end: MeterEnd | None = None
         self._transport: asyncio.Transport | None = None
-        self.connection = WrapperConnection(server, server.meter.plan.server_address)
+        self.connection = framed or WrapperConnection(server, server.meter.plan.server_address)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is open."""
@@ -43,13 +44,20 @@ class OwnPort(asyncio.Protocol):
         self._end = MeterEnd(self._server.meter, self.connection, self._transport.write)
 
     def data_received(self, data: bytes) -> None:
-        """Answer requests; a stream that is no wrapper stream ends the connection."""
+        """Answer requests; a stream that cannot be taken apart ends the connection."""
         if self._end is None or self._transport is None:
             return
         try:
             self._end.receive(data)
         except LinkError:
             self._transport.close()
+
+
+def serial_server(server: MeterServer) -> OwnPort:
+    """Return a connection in HDLC frames: a meter's serial line behind a serial server."""
+    plan = server.meter.plan
+    link = HdlcServerLink(plan.server_address, plan.physical_address)
+    return OwnPort(server, ServerConnection(server, link))
 
 
 class SharedPort(asyncio.Protocol):

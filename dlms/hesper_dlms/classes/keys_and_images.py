@@ -16,6 +16,7 @@ from hesper_dlms.classes.kinds import (
     Number,
     Octets,
 )
+from hesper_dlms.key_ids import KeyId
 
 
 class ImageTransferStatus(IntEnum):
@@ -105,15 +106,6 @@ class SecuritySetup(NamedTuple):
     client_system_title: Dynamic[Octets] = None
     server_system_title: Static[Octets] = None
     certificates: Dynamic[tuple[CertificateInfo, ...]] = None
-
-
-class KeyId(IntEnum):
-    """Which key a key transfer or agreement is about."""
-
-    GLOBAL_UNICAST_ENCRYPTION = 0
-    GLOBAL_BROADCAST_ENCRYPTION = 1
-    AUTHENTICATION = 2
-    MASTER = 3
 
 
 class WrappedKey(NamedTuple):

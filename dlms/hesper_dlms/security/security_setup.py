@@ -21,19 +21,11 @@ from enum import IntEnum
 from hesper_dlms import axdr
 from hesper_dlms.axdr import Data
 from hesper_dlms.errors import DecodeError, LocalError, SecurityError
+from hesper_dlms.key_ids import KeyId
 from hesper_dlms.security import key_agreement, key_wrap
 from hesper_dlms.security.key_agreement import Parties
 from hesper_dlms.security.key_pairs import PrivateKey, PublicKey
 from hesper_dlms.security.settings import SecuritySettings
-
-
-class KeyId(IntEnum):
-    """The keys that can be changed."""
-
-    GLOBAL_UNICAST_ENCRYPTION = 0
-    GLOBAL_BROADCAST_ENCRYPTION = 1
-    AUTHENTICATION = 2
-    MASTER = 3
 
 
 class CertificateEntity(IntEnum):

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from hesper_dlms import axdr
 from hesper_dlms.errors import DecodeError, LocalError, SecurityError
+from hesper_dlms.key_ids import KeyId
 from hesper_dlms.security import PeerKeys, PrivateKey, key_wrap
 from hesper_dlms.security.key_agreement import Parties
 from hesper_dlms.security.security_setup import (
     Agreement,
     CertificateEntity,
     CertificateType,
-    KeyId,
     accept_agreement,
     certificate_by_serial,
     certificate_of,
