@@ -160,7 +160,9 @@ class MeterSignOn:
     __slots__ = ("_address", "_heard", "_identification", "_offered", "line", "signed_on")
 
     def __init__(self, identification: str, address: str = "") -> None:
-        self._identification = identification.encode("latin-1") + b"\r\n"
+        if not (identification.isascii() and _ADDRESS.fullmatch(address)):
+            raise LocalError("identification and address are ASCII, an address letters and digits")
+        self._identification = identification.encode("ascii") + b"\r\n"
         found = _IDENTIFICATION.fullmatch(self._identification)
         if found is None or _HDLC not in found.group(3):
             raise LocalError(f"{identification} does not identify a meter of mode E with HDLC")

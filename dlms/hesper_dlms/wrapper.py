@@ -182,7 +182,9 @@ class WrapperLink:
         self._arrived: deque[WrapperFrame] = deque()
 
     def connect(self) -> Exchange[None]:
-        """Nothing to do: the stream's connection is the link."""
+        """Forget what is left of an earlier stream; the new one's connection is the link."""
+        self._reader = WrapperReader()
+        self._arrived.clear()
         yield from ()
 
     def disconnect(self) -> Exchange[None]:
@@ -230,7 +232,8 @@ class DatagramLink(WrapperLink):
     row: the driver takes them apart with `datagrams` and sends each by itself.
 
     Datagrams get lost. A request is sent again into silence where `retries` allow it: an unciphered
-    request may then be carried out twice, a ciphered one is refused the second time.
+    request may then be carried out twice, a ciphered one is refused the second time. Where both are
+    answered alike the second answer is passed over.
 
     Args:
         client: Client wPort.
@@ -241,6 +244,7 @@ class DatagramLink(WrapperLink):
     def __init__(self, client: int, server: int, retries: int = 0) -> None:
         super().__init__(client, server)
         self._retries = retries
+        self._answered = b""
 
     def send(self, apdu: bytes) -> Exchange[None]:
         """Send an APDU that the meter does not answer."""
@@ -261,5 +265,9 @@ class DatagramLink(WrapperLink):
                 frame = unwrap(arrived)
             except DecodeError:
                 continue
-            if (frame.source, frame.destination) == (self._server, self._client):
-                return frame.apdu
+            if (frame.source, frame.destination) != (self._server, self._client):
+                continue
+            if frame.apdu and frame.apdu == self._answered:
+                continue
+            self._answered = frame.apdu if silences else b""
+            return frame.apdu

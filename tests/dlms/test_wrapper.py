@@ -77,3 +77,17 @@ def test_what_a_resynchronising_reader_waits_for_does_not_depend_on_chunks() -> 
     for octet in noise:
         single.receive(bytes((octet,)))
     assert whole.waiting == single.waiting == len(noise) - 1
+
+
+def test_a_link_that_is_opened_anew_forgets_the_earlier_stream() -> None:
+    link = WrapperLink(16, 1)
+    exchange = link.request(b"\xc0")
+    next(exchange)
+    with pytest.raises(StopIteration):
+        exchange.send(wrap(1, 16, b"\xc4") + wrap(1, 16, b"\xc4late") + wrap(1, 16, b"cut")[:9])
+    list(link.connect())
+    exchange = link.request(b"\x60")
+    next(exchange)
+    with pytest.raises(StopIteration) as end:
+        exchange.send(wrap(1, 16, b"\x61new"))
+    assert end.value.value == b"\x61new"

@@ -119,8 +119,13 @@ class AssociationSettings:
         return WrapperLink(self.client_address, self.server_address)
 
     def over_udp(self, retries: int = 0) -> DatagramLink:
-        """Return the link of these addresses over UDP."""
-        return DatagramLink(self.client_address, self.server_address, retries)
+        """Return the link of these addresses over UDP.
+
+        By short names nothing is sent again: their answers have no number, so the second one would
+        be taken for that of the next request.
+        """
+        repeats = 0 if self.short_names else retries
+        return DatagramLink(self.client_address, self.server_address, repeats)
 
     def over_hdlc(
         self, physical: int | None = None, address_octets: int | None = None, max_info: int = 1024

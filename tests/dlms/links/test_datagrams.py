@@ -9,9 +9,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hesper_dlms.association import Referencing
 from hesper_dlms.client import Client
 from hesper_dlms.errors import DecodeError, LinkError
-from hesper_dlms.server import LogicalServer, WrapperDatagrams
+from hesper_dlms.server import (
+    LogicalServer,
+    ServerConnection,
+    WrapperDatagrams,
+    WrapperServerLink,
+)
 from hesper_dlms.wrapper import WrapperFrame, datagrams, unwrap, wrap
 from hesper_gateway.desk.ports import UdpPort, drive
 from hypothesis import given
@@ -84,6 +90,32 @@ def test_a_lost_datagram_is_sent_again_where_that_is_allowed(
         assert udp_meter.heard == 3
     finally:
         port.close()
+
+
+def test_the_second_answer_to_a_request_that_went_out_twice_is_passed_over(bench: Any) -> None:
+    settings = bench.settings(16)
+    connection = ServerConnection(LogicalServer(bench.Meter()), WrapperServerLink(1))
+    reader = Client(settings.over_udp(retries=1), settings)
+    exchange = reader.connect()
+    request = next(exchange)
+    assert exchange.send(b"") == request
+    accepted = connection.receive(request)
+    with pytest.raises(StopIteration):
+        exchange.send(accepted)
+    read = reader.get(bench.ENERGY)
+    answer = connection.receive(next(read))
+    assert read.send(accepted) == b""
+    with pytest.raises(StopIteration) as end:
+        read.send(answer)
+    assert end.value.value.as_int() == 1234567
+
+
+def test_by_short_names_nothing_is_sent_again(bench: Any) -> None:
+    settings = bench.settings(16, referencing=Referencing.SHORT_NAME)
+    exchange = settings.over_udp(retries=1).request(b"\x05")
+    next(exchange)
+    with pytest.raises(LinkError):
+        exchange.send(b"")
 
 
 def test_a_lost_datagram_is_a_link_error_otherwise(bench: Any, udp_meter: UdpMeter) -> None:

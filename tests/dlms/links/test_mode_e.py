@@ -148,7 +148,9 @@ def test_choices_that_the_meter_does_not_take(option: bytes) -> None:
     assert not meter.signed_on
 
 
-@pytest.mark.parametrize("identification", ["HXE5", "/HXE5HXE12", r"/HX5\2HXE12", ""])
+@pytest.mark.parametrize(
+    "identification", ["HXE5", "/HXE5HXE12", r"/HX5\2HXE12", "", r"/HXE5\2HX€"]
+)
 def test_identifications_that_are_none(identification: str) -> None:
     with pytest.raises(LocalError):
         MeterSignOn(identification)
