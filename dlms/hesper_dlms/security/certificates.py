@@ -91,6 +91,10 @@ class Certificate:
 
         return _load(self.der).public_bytes(Encoding.PEM)
 
+    def is_valid_at(self, time: datetime) -> bool:
+        """Whether `time`, aware, is within its validity."""
+        return self.not_before <= time <= self.not_after
+
     def is_issued_by(self, issuer: Certificate) -> bool:
         """Whether `issuer` signed it: a certification authority of that name, with its key."""
         from cryptography.exceptions import InvalidSignature
@@ -144,11 +148,11 @@ class TrustedCertificates:
         """Raise SecurityError unless a chain of valid certificates leads to a trust anchor."""
         now = self._clock()
         for below in range(_LONGEST_CHAIN):
-            if not certificate.not_before <= now <= certificate.not_after:
+            if not certificate.is_valid_at(now):
                 raise SecurityError("a certificate is not valid at this time")
             if any(anchor.der == certificate.der for anchor in self._anchors):
                 return
-            issuers = (*self._anchors, *self._known)
+            issuers = (each for each in (*self._anchors, *self._known) if each.is_valid_at(now))
             issuer = next((each for each in issuers if certificate.is_issued_by(each)), None)
             if issuer is None:
                 raise SecurityError("no trusted authority has issued a certificate")

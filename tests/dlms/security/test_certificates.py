@@ -331,3 +331,14 @@ def test_a_critical_extension_that_nobody_heeds(utility: Utility) -> None:
     for extension in (names, tls):
         with pytest.raises(DecodeError, match="critical"):
             authority(utility, "Named", key, ca, (extension, True))
+
+
+def test_an_authority_whose_certificate_was_renewed(utility: Utility) -> None:
+    """Same name, same key, another time: the old one does not stand in the new one's way."""
+    certificate = utility.certify(PrivateKey.generate(utility.suite).public)
+    subject = Subject("Meters", utility.issuer.key.public, KeyUsage.CERTIFICATE_SIGNING)
+    old = issue(utility.root, subject, 8, BEGIN, BEGIN + datetime.timedelta(1))
+    for known in ([old, utility.between], [utility.between, old]):
+        TrustedCertificates([utility.root_certificate], lambda: NOON, known).check(certificate)
+    with pytest.raises(SecurityError, match="no trusted authority"):
+        TrustedCertificates([utility.root_certificate], lambda: NOON, [old]).check(certificate)
