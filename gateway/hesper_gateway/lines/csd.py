@@ -5,7 +5,8 @@ from hesper_dlms.mode_e import sign_on, with_even_parity
 
 from hesper_gateway.config import MeterConfig
 from hesper_gateway.errors import LineDown
-from hesper_gateway.lines.modem import Call, ModemPort
+from hesper_gateway.lines.modem import ModemPort
+from hesper_gateway.lines.modem_call import Call
 
 
 class CsdCarrier:

@@ -26,6 +26,7 @@ from hesper_gateway.config import MeterConfig, ModemConfig
 from hesper_gateway.errors import LineDown
 from hesper_gateway.lines.at import CallFailed, Dialogue, ModemFailed, SimUnusable
 from hesper_gateway.lines.ledger import DialOut, Ledger, Limits
+from hesper_gateway.lines.modem_call import Call
 from hesper_gateway.lines.modem_dialogues import Modem, Network, Pace
 from hesper_gateway.lines.serial_port import SerialPort, open_port
 from hesper_gateway.lines.sim_pin import SimPin
@@ -36,9 +37,6 @@ T = TypeVar("T")
 
 LOOK_EVERY_S = 60.0
 OPEN_S = 10.0
-_SETTLE_S = 0.05
-"""For what a kept call still had under way when it was given back."""
-_CARRIER_LOST = b"\r\nNO CARRIER\r\n"
 
 
 class ModemPort:
@@ -97,7 +95,7 @@ class ModemPort:
                     continue
             await self._until(None if call is not None and call.idle_since is None else due)
 
-    async def dial(self, meter: MeterConfig, linger_s: float) -> "Call":
+    async def dial(self, meter: MeterConfig, linger_s: float) -> Call:
         """Call a meter, or take up the call with it that was kept.
 
         Raises:
@@ -138,7 +136,7 @@ class ModemPort:
         finally:
             self._leave()
 
-    async def give_back(self, call: "Call", broken: bool) -> None:
+    async def give_back(self, call: Call, broken: bool) -> None:
         """Take a call back from who had it; a broken one ends."""
         try:
             if broken or call.lost or self._wanted:
@@ -155,7 +153,7 @@ class ModemPort:
             self._count(call)
         self._drop_port()
 
-    async def _connect(self, meter: MeterConfig, linger_s: float) -> "Call":
+    async def _connect(self, meter: MeterConfig, linger_s: float) -> Call:
         config = self.config
         await self._make_ready()
         limits = Limits(config.calls_per_hour, config.calls_per_day)
@@ -163,7 +161,7 @@ class ModemPort:
         speed = await self._talk(self._modem.dial(meter.phone or ""))
         log.debug("%s: connected %s", meter.id, speed)
         port = self._opened()
-        call = Call(self, port, meter.id, linger_s, self._modem.port.take_data())
+        call = Call(self.give_back, port, meter.id, linger_s, self._modem.port.take_data())
         self._call = call
         return call
 
@@ -273,7 +271,7 @@ class ModemPort:
                 log.debug("modem %s: closed to hang up: %s", self.config.name, error)
                 self._drop_port()
 
-    async def _end_idle(self, call: "Call") -> None:
+    async def _end_idle(self, call: Call) -> None:
         await self._enter()
         try:
             if self._call is call and call.idle_since is not None:
@@ -304,7 +302,7 @@ class ModemPort:
             raise ModemFailed(f"modem {self.config.name} is closed")
         return self._port
 
-    def _count(self, call: "Call") -> None:
+    def _count(self, call: Call) -> None:
         seconds = ceil(asyncio.get_running_loop().time() - call.begun_at)
         self._ledger.of(call.meter_id).call_s += seconds
 
@@ -312,64 +310,6 @@ class ModemPort:
         if self._port is not None:
             self._port.close()
             self._port = None
-
-
-class Call:
-    """A data call in the hands of whoever has the modem.
-
-    The modem says NO CARRIER in the midst of the data when the call is over; a meter has no reason
-    to send just that line.
-    """
-
-    def __init__(
-        self, modem: ModemPort, port: SerialPort, meter_id: str, linger_s: float, early: bytes
-    ) -> None:
-        self.meter_id = meter_id
-        self.linger_s = linger_s
-        self.begun_at = asyncio.get_running_loop().time()
-        self.idle_since: float | None = None
-        self.carrier_lost = False
-        self._modem = modem
-        self._port = port
-        self._early = early
-        self._tail = b""
-
-    @property
-    def lost(self) -> bool:
-        """Whether the call is over, as far as we have heard."""
-        return self.carrier_lost or self._port.lost
-
-    async def read(self, timeout_s: float) -> bytes:
-        """Return what arrived, or nothing after that time; LineDown when the call is over."""
-        if self.carrier_lost:
-            raise LineDown("the call is over")
-        octets, self._early = self._early, b""
-        octets = octets or await self._port.read(timeout_s)
-        heard = self._tail + octets
-        if _CARRIER_LOST in heard:
-            self.carrier_lost = True
-            raise LineDown("the call is over: NO CARRIER")
-        self._tail = heard[1 - len(_CARRIER_LOST) :]
-        return octets
-
-    async def still_stands(self) -> bool:
-        """Return whether a call that was kept still stands; what came meanwhile is dropped."""
-        try:
-            while await self.read(_SETTLE_S):
-                pass
-        except LineDown:
-            return False
-        return True
-
-    async def write(self, octets: bytes, timeout_s: float) -> None:
-        """Send everything within the time; LineDown otherwise."""
-        if self.carrier_lost:
-            raise LineDown("the call is over")
-        await self._port.write(octets, timeout_s)
-
-    async def release(self, broken: bool) -> None:
-        """Give the call back."""
-        await self._modem.give_back(self, broken)
 
 
 def _nobody_is_told(code: str, text: str) -> None:
