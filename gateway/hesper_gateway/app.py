@@ -20,7 +20,7 @@ from hesper_contracts.frame import Kind, Refused
 from hesper_contracts.signing import Keyring
 from hesper_contracts.topics import Topics
 
-from hesper_gateway import meter_keys, templates
+from hesper_gateway import meter_keys, systemd, templates
 from hesper_gateway.alarms import Alarms
 from hesper_gateway.broker_link import Account
 from hesper_gateway.commands import Executor, Mandate, Records
@@ -33,6 +33,7 @@ from hesper_gateway.line_costs import LineCosts, prices_of
 from hesper_gateway.lines.building import Lines
 from hesper_gateway.lines.building import build as build_lines
 from hesper_gateway.lines.ledger import Ledger
+from hesper_gateway.lockout import Lockout
 from hesper_gateway.meter_state import MeterState
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.presence import Self, Watch
@@ -113,7 +114,13 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
         core.alarms.tell("gateway.counter_half_used", text, "warning", meter)
 
     counters = Counters(core.database, half_used)
-    common = Common(counters, client_system_title(config.gateway), time.time)
+
+    def held(meter: str, text: str) -> None:
+        core.alarms.tell("meter.credentials_held", text, "warning", meter)
+
+    guard = Lockout(core.database, held)
+    title = client_system_title(config.gateway)
+    common = Common(counters, title, time.time, guard=guard)
     sessions = {
         meter.id: _session(config, meter, lines, common)
         for meter in config.meters
@@ -230,6 +237,7 @@ async def _run_all(core: Core, field: Field, executor: Executor, uplink: Uplink)
         watch = Watch(core.outbox, core.database, uplink, core.alarms)
         tasks.create_task(watch.run(), name="watch")
         tasks.create_task(core.ledger.run(), name="ledger")
+        tasks.create_task(systemd.live(core.database), name="systemd")
         tasks.create_task(field.costs.run(), name="line-costs")
         for modem in field.lines.modems.values():
             name = f"modem-{modem.config.name}"

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from hesper_gateway.database import Database
-from hesper_gateway.errors import CredentialsRefused, Hop
+from hesper_gateway.errors import NoCounter
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +29,12 @@ LAST = 2**32 - 1
 """Never used: the counter is 32 bits and must not wrap; the key must be changed before."""
 
 
-class CounterExhausted(CredentialsRefused):
+class CounterExhausted(NoCounter):
     """No invocation counter is left under this key; the meter needs a new key."""
 
-    hop = Hop.COUNTER
 
-
-class CounterUnknown(CredentialsRefused):
+class CounterUnknown(NoCounter):
     """The database was lost and the meter does not tell its counter; it needs a new key."""
-
-    hop = Hop.COUNTER
 
 
 Alarm = Callable[[str, str, int], None]

@@ -10,6 +10,7 @@
           ├── MeterSilent      the channel works, nothing (more) comes from the meter
           ├── MeterRefused     the meter answered no: access denied, no such object
           │     └── CredentialsRefused   password, key or counter not taken: meters lock themselves
+          │           └── NoCounter      there is no counter to use; nothing was sent
           ├── MeterDistrusted  what came does not parse or does not authenticate
           ├── WrongMeter       another meter answers at this address; nothing was written
           └── RelayUncertain   the relay was asked to move, its state was not read back
@@ -97,6 +98,12 @@ class CredentialsRefused(MeterRefused):
     """The meter does not take password, key or counter; they are not tried again at once."""
 
     hop = Hop.ASSOCIATION
+
+
+class NoCounter(CredentialsRefused):
+    """No invocation counter may be used; nothing was sent."""
+
+    hop = Hop.COUNTER
 
 
 class MeterDistrusted(MeterFailed):

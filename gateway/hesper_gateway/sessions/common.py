@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.sessions.quantities import QuantityCache
 
 
@@ -24,6 +25,32 @@ class InvocationCounters(Protocol):
         """Return the counter of one meter and key; may wait for the disk."""
 
 
+class CredentialsGuard(Protocol):
+    """Knows whether credentials may be shown to a meter that has refused them."""
+
+    def check(self, meter: str, keys: MeterKeys) -> None:
+        """Pass, or raise CredentialsRefused; then nothing is sent."""
+
+    async def refused(self, meter: str, keys: MeterKeys) -> None:
+        """Note a refusal."""
+
+    async def accepted(self, meter: str, keys: MeterKeys) -> None:
+        """Note that the meter took them."""
+
+
+class Unguarded:
+    """Implements `CredentialsGuard` for somebody who stands beside the meter."""
+
+    def check(self, meter: str, keys: MeterKeys) -> None:
+        """Pass."""
+
+    async def refused(self, meter: str, keys: MeterKeys) -> None:
+        """Forget it."""
+
+    async def accepted(self, meter: str, keys: MeterKeys) -> None:
+        """Forget it."""
+
+
 @dataclass(slots=True)
 class Common:
     """Counters, the gateway's name towards meters, its clock, and what was learned of registers."""
@@ -33,3 +60,4 @@ class Common:
     now: Callable[[], float]
     """Epoch seconds, UTC."""
     cache: QuantityCache = field(default_factory=QuantityCache)
+    guard: CredentialsGuard = field(default_factory=Unguarded)

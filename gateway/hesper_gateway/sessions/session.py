@@ -11,7 +11,8 @@ that the meter is free for its next client. All of it runs inside a turn of the 
 
 The meter's own counter is also read before the first association of a run, because a gateway with
 a new database does not know how far its predecessor had counted. There is never a third attempt:
-a meter that refuses credentials is left alone until its back-off is over.
+a meter that refuses credentials is left alone until its back-off is over, and shown them seldom
+after that (see `lockout`).
 """
 
 import asyncio
@@ -24,7 +25,14 @@ from hesper_dlms.axdr import Data
 from hesper_dlms.errors import DecodeError, InvocationCounterError, LocalError, ServiceError
 
 from hesper_gateway.config import MeterConfig
-from hesper_gateway.errors import CommandExpired, MeterFailed, MeterRefused, WrongMeter
+from hesper_gateway.errors import (
+    CommandExpired,
+    CredentialsRefused,
+    MeterFailed,
+    MeterRefused,
+    NoCounter,
+    WrongMeter,
+)
 from hesper_gateway.lines.channel import Channel
 from hesper_gateway.lines.line import Line
 from hesper_gateway.meter_keys import MeterKeys
@@ -216,6 +224,22 @@ class MeterSession:
             await channel.release(broken)
 
     async def _associate(self, role: Role) -> tuple[Channel, Association]:
+        """Open channel and association, unless that risks that the meter locks itself."""
+        if role == "public":
+            return await self._open(role)
+        guard, meter = self._common.guard, self.meter.id
+        guard.check(meter, self._keys)
+        try:
+            opened = await self._open(role)
+        except NoCounter:
+            raise
+        except CredentialsRefused:
+            await guard.refused(meter, self._keys)
+            raise
+        await guard.accepted(meter, self._keys)
+        return opened
+
+    async def _open(self, role: Role) -> tuple[Channel, Association]:
         """Open channel and association, after a refused counter once more."""
         ciphered = association_of(self.template, role).ciphered
         if ciphered and not self._counter_checked:
