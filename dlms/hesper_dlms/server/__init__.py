@@ -6,13 +6,12 @@ link that clients come over.
 
 from hesper_dlms.server.connection import (
     HdlcMultidrop,
-    HdlcServerLink,
     ServerConnection,
     WrapperConnection,
-    WrapperServerLink,
     WrapperShared,
 )
 from hesper_dlms.server.datagrams import WrapperDatagrams
+from hesper_dlms.server.links import HdlcServerLink, WrapperServerLink
 from hesper_dlms.server.model import ClientRole, CosemServer, LogicalServer, ShortNamed
 
 __all__ = [
