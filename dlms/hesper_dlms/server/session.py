@@ -291,8 +291,8 @@ class Session:
         except SecurityError:
             self._reset()
             return reply.answer(apdu.ActionResult.READ_WRITE_DENIED)
-        self.state = State.ASSOCIATED
         proof = self._handshake.prove(self._server.next_counter)
+        self.state = State.ASSOCIATED
         return reply.answer(axdr.encode(axdr.octet_string(proof)))
 
 

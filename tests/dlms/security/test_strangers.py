@@ -278,3 +278,13 @@ def test_a_challenge_that_is_a_request(bench: Any, security: Any) -> None:
             replace(keys.meter, policy=AUTHENTICATED), bench.METER_TITLE, bench.CLIENT_TITLE
         )
         assert meter.open(forged).apdu != request
+
+
+def test_a_meter_that_cannot_prove_itself_is_not_associated(bench: Any, security: Any) -> None:
+    pair = security.Pair(bench, security.Keys(0), GMAC)
+    pair.server.sent_counter = 1 << 32
+    with pytest.raises(AssociationRejected):
+        pair.run(pair.client.connect())
+    get = apdu.GetRequestNormal(0xC1, bench.ENERGY).to_octets()
+    answer = apdu.parse(pair.answer(wrap(1, 1, get))[8:])
+    assert isinstance(answer, apdu.ExceptionResponse)
