@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from hesper_dlms import obis
 from hesper_dlms.apdu import Conformance, CosemAttribute, EntrySelector, RangeSelector
-from hesper_dlms.association import Authentication, Referencing
+from hesper_dlms.association import Referencing
 from hesper_dlms.client.profiles import PROFILE_GENERIC, read_shape
 from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import DecodeError, ServiceError
@@ -21,6 +21,7 @@ from hesper_gateway.desk.association import Desk, desk
 from hesper_gateway.desk.credentials import is_ciphered, security_of
 from hesper_gateway.desk.meter import BUFFER, Listed, read_objects
 from hesper_gateway.desk.options import Connection
+from hesper_gateway.sessions.settings import AUTHENTICATION
 
 _DATA, _REGISTER, _CLOCK, _DISCONNECT_CONTROL = 1, 3, 8, 70
 _SNAPSHOT_MOST = 40
@@ -28,15 +29,7 @@ _WITH_LIST_MOST = 16
 _ELECTRICITY = 1
 _INSTANTANEOUS, _TOTAL = 7, 8
 
-_MECHANISMS = {
-    Authentication.NONE: "none",
-    Authentication.LOW: "low",
-    Authentication.HIGH_MD5: "high-md5",
-    Authentication.HIGH_SHA1: "high-sha1",
-    Authentication.HIGH_GMAC: "high-gmac",
-    Authentication.HIGH_SHA256: "high-sha256",
-    Authentication.HIGH_ECDSA: "high-ecdsa",
-}
+_NAMES = {mechanism: name for name, mechanism in AUTHENTICATION.items()}
 
 
 class _Wanted(NamedTuple):
@@ -116,7 +109,7 @@ def _associations(connection: Connection) -> dict[str, Any]:
     """Return the client of the connection for both roles: nothing else was tried."""
     own = {
         "client_address": connection.client,
-        "authentication": _MECHANISMS[connection.mechanism],
+        "authentication": _NAMES[connection.mechanism],
         "ciphered": security_of(connection) is not None and is_ciphered(connection),
     }
     return {"reading": own, "management": own}

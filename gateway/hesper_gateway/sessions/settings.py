@@ -37,7 +37,7 @@ PUSH_SUITE = 0
 _KEY_OCTETS = {0: 16, 1: 16, 2: 32}
 _HIGHEST_ADDRESS = 0x3FFF
 
-_AUTHENTICATION = {
+AUTHENTICATION = {
     "none": Authentication.NONE,
     "low": Authentication.LOW,
     "high-md5": Authentication.HIGH_MD5,
@@ -151,7 +151,7 @@ def _association_settings(
     return AssociationSettings(
         client_address=wanted.client_address,
         server_address=_address(meter, template, "server") or 0,
-        authentication=_AUTHENTICATION[wanted.authentication],
+        authentication=AUTHENTICATION[wanted.authentication],
         password=_password(meter, wanted, credentials.keys),
         system_title=credentials.client_system_title,
         security=_security(meter, template, wanted, credentials.keys),
