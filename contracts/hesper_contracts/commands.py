@@ -20,6 +20,7 @@ CommandKind = Literal[
     "read.registers",
     "read.profile",
     "read.event_log",
+    "clock.sync",
 ]
 Counter = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 

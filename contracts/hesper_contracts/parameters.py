@@ -15,6 +15,7 @@ _OCTET = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
 LogicalName = Annotated[str, msgspec.Meta(pattern=rf"^{_OCTET}(\.{_OCTET}){{5}}$")]
 EventLogName = Literal["standard", "fraud", "disconnector", "power_quality", "communication"]
 REGISTERS_MAX = 64
+STEP_MAX_S = 86_400
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,12 +52,19 @@ class ReadEventLog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         _check_range(self.since, self.until)
 
 
-Parameters = Nothing | ReadRegisters | ReadProfile | ReadEventLog
+class SyncClock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Set the clock; how large a step may be, in seconds."""
+
+    max_step_s: Annotated[int, msgspec.Meta(ge=1, le=STEP_MAX_S)] = 60
+
+
+Parameters = Nothing | ReadRegisters | ReadProfile | ReadEventLog | SyncClock
 
 _OF_KIND: dict[CommandKind, type[Parameters]] = {
     "read.registers": ReadRegisters,
     "read.profile": ReadProfile,
     "read.event_log": ReadEventLog,
+    "clock.sync": SyncClock,
 }
 
 

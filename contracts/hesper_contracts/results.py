@@ -41,6 +41,7 @@ class Findings(
     Attributes:
         logical_device_name: What the meter answered.
         clock: Its clock as it was found.
+        clock_after: The clock as it was left.
         row_count: Rows of a profile that were read and stored in the gateway's outbox.
         event_count: Events of a log, likewise.
         first_at: The oldest of them, by the meter.
@@ -50,6 +51,7 @@ class Findings(
 
     logical_device_name: str = ""
     clock: ClockReading | None = None
+    clock_after: ClockReading | None = None
     row_count: int = 0
     event_count: int = 0
     first_at: UtcTime | None = None

@@ -27,7 +27,7 @@ from hesper_gateway.commands import Executor, Mandate, Records
 from hesper_gateway.config import GatewayConfig, MeterConfig
 from hesper_gateway.counters import Counters
 from hesper_gateway.database import DATABASE_NAME, Database
-from hesper_gateway.errands import MeterErrands, Stores
+from hesper_gateway.errands import ClockSetter, MeterErrands, Stores
 from hesper_gateway.gathering import Gathering
 from hesper_gateway.line_costs import LineCosts, prices_of
 from hesper_gateway.lines.building import Lines
@@ -194,7 +194,11 @@ def build_executor(config: GatewayConfig, core: Core, field: Field) -> Executor:
         mandate,
         Records(core.database, core.outbox),
         core.time_proof,
-        MeterErrands(field.sessions, Stores(core.gathering, core.outbox)),
+        MeterErrands(
+            field.sessions,
+            Stores(core.gathering, core.outbox),
+            ClockSetter(core.outbox, core.time_proof.offset_ms),
+        ),
         lambda code, text: core.alarms.tell(code, text, "critical"),
     )
 

@@ -13,6 +13,7 @@
           │           └── NoCounter      there is no counter to use; nothing was sent
           ├── MeterDistrusted  what came does not parse or does not authenticate
           ├── WrongMeter       another meter answers at this address; nothing was written
+          ├── WriteUncertain   something else was written and was not read back
           └── RelayUncertain   the relay was asked to move, its state was not read back
 """
 
@@ -121,6 +122,12 @@ class WrongMeter(MeterFailed):
         super().__init__(f"expected logical device name {expected!r}, found {found!r}")
         self.expected = expected
         self.found = found
+
+
+class WriteUncertain(MeterFailed):
+    """Something was written and could not be read back; read it before anything."""
+
+    hop = Hop.TIMEOUT
 
 
 class RelayUncertain(MeterFailed):

@@ -7,7 +7,7 @@ read in time (unknown). What only reads may be done again after a restart.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -22,6 +22,8 @@ from hesper_gateway.sessions.relay import Permit, RelayAction, RelayMove, RelayS
 
 log = logging.getLogger(__name__)
 
+_WRITING = frozenset({"clock.sync"})
+_STATES: dict[bool | None, State] = {True: "confirmed", False: "failed", None: "unknown"}
 READ_AGAIN_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _ACTIONS = {
     "relay.disconnect": RelayAction.DISCONNECT,
@@ -60,9 +62,12 @@ class Relays(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a command other than a relay's went, and what it brought."""
+    """How a command other than a relay's went, and what it brought.
 
-    done: bool
+    ``done`` is None when nobody knows whether what was written has taken effect.
+    """
+
+    done: bool | None
     detail: str = ""
     registers: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     findings: Findings | None = None
@@ -78,6 +83,12 @@ class Meters(Relays, Protocol):
         """Carries out a command other than a relay's.
 
         Raises CommandExpired by ``permit``, MeterFailed when nothing was done.
+        """
+
+    async def check(self, command: Command) -> Report:
+        """Reads whether such a command that writes has taken effect; writes nothing.
+
+        Raises MeterFailed.
         """
 
 
@@ -125,6 +136,8 @@ async def resume(command: Command, meters: Meters, permit: Permit, patience: Pat
     """Ends a command that a restart has found *executing*; moves no relay."""
     if is_for_relay(command):
         return await read_back(command, meters, patience)
+    if command.kind in _WRITING:
+        return await _outcome(meters.check(command))
     return await _run(command, meters, permit)
 
 
@@ -134,13 +147,17 @@ def is_for_relay(command: Command) -> bool:
 
 
 async def _run(command: Command, meters: Meters, permit: Permit) -> Outcome:
+    return await _outcome(meters.run(command, permit))
+
+
+async def _outcome(errand: Awaitable[Report]) -> Outcome:
     try:
-        report = await meters.run(command, permit)
+        report = await errand
     except CommandExpired as late:
         return Outcome("expired", str(late))
     except MeterFailed as error:
         return Outcome("failed", str(error))
-    state: State = "confirmed" if report.done else "failed"
+    state = _STATES[report.done]
     return Outcome(state, report.detail, registers=report.registers, findings=report.findings)
 
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from hesper_contracts import parameters
 from hesper_contracts.commands import Command
 from hesper_contracts.frame import Refused
-from hesper_contracts.parameters import ReadEventLog, ReadProfile, ReadRegisters
+from hesper_contracts.parameters import ReadEventLog, ReadProfile, ReadRegisters, SyncClock
 
 from hesper_gateway.errands import reading
+from hesper_gateway.errands.clock import ClockSetter
 from hesper_gateway.errands.reading import Stores
 from hesper_gateway.execution import Report
 from hesper_gateway.meter_relays import MeterRelays
@@ -20,11 +21,15 @@ class MeterErrands(MeterRelays):
     Args:
         sessions: By meter id.
         stores: Where what was read goes.
+        clocks: Sets clocks.
     """
 
-    def __init__(self, sessions: Mapping[str, MeterSession], stores: Stores) -> None:
+    def __init__(
+        self, sessions: Mapping[str, MeterSession], stores: Stores, clocks: ClockSetter
+    ) -> None:
         super().__init__(sessions)
         self._stores = stores
+        self._clocks = clocks
 
     def objection(self, command: Command) -> str | None:
         """Return why this command can never be carried out at its meter; None when it can."""
@@ -54,5 +59,16 @@ class MeterErrands(MeterRelays):
                 return await reading.profile(session, wanted, permit, self._stores)
             case ReadEventLog() as wanted:
                 return await reading.event_log(session, wanted, permit, self._stores)
+            case SyncClock() as wanted:
+                name, max_step_s = command.logical_device_name, wanted.max_step_s
+                return await self._clocks.set(session, name, max_step_s, permit)
             case _:
                 return await reading.ping(session, permit)
+
+    async def check(self, command: Command) -> Report:
+        """Read whether a clock stands right after a restart; it is not set again.
+
+        Raises:
+            MeterFailed: nobody knows, told by hop.
+        """
+        return await self._clocks.look(self._session(command.meter), "the gateway was restarted")

@@ -75,6 +75,11 @@ class Association:
         with classed():
             return await self._drive(self._client.get_many(list(attributes)))
 
+    async def set(self, attribute: CosemAttribute, data: Data) -> None:
+        """Write one attribute."""
+        with classed():
+            await self._drive(self._client.set(attribute, data))
+
     async def action(self, method: CosemMethod, data: Data) -> Data | None:
         """Invoke a method and return what it returns."""
         with classed():

@@ -126,6 +126,24 @@ class MeterSession:
                 now=self._common.now,
             )
 
+    @asynccontextmanager
+    async def writing(self, expected_ldn: str | None) -> AsyncIterator[Reading]:
+        """Open the association that may write, to the meter of that name and no other.
+
+        Args:
+            expected_ldn: The logical device name that the command names; it must be that of
+                gateway.toml and that of the meter.
+
+        Raises:
+            WrongMeter: another meter answers, or no name is known.
+            MeterFailed: told by hop.
+        """
+        if self.meter.logical_device_name is not None:
+            check_name(expected_ldn, self.meter.logical_device_name)
+        async with self.reading("management") as reading:
+            check_name(expected_ldn, reading.identity.logical_device_name)
+            yield reading
+
     async def greet_publicly(self) -> tuple[str, MeterTime | None]:
         """Return what the meter tells the client that needs no secret: its name and its time.
 
@@ -172,10 +190,7 @@ class MeterSession:
             MeterFailed: stopped before the method was sent; nothing was written.
         """
         where, now = self._relay_name(), self._common.now
-        if self.meter.logical_device_name is not None:
-            check_name(expected_ldn, self.meter.logical_device_name)
-        async with self.reading("management") as reading:
-            check_name(expected_ldn, reading.identity.logical_device_name)
+        async with self.writing(expected_ldn) as reading:
             association = reading.association
             before = await relay.read_relay(association, where, now)
             registers = await _registers(reading)

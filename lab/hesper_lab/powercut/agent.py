@@ -58,6 +58,10 @@ class Relay:
 
     async def run(self, command: Command, _: Permit) -> Report:
         """Refuses: a relay is all there is."""
+        return await self.check(command)
+
+    async def check(self, command: Command) -> Report:
+        """Refuses likewise."""
         raise MeterFailed(f"no {command.kind} here")
 
     async def read(self, _: str) -> RelayState:

@@ -25,7 +25,7 @@ from hesper_gateway.commands import Executor, Mandate, Records
 from hesper_gateway.config import CeilingsConfig, MeterConfig, TcpLine
 from hesper_gateway.counters import Counters
 from hesper_gateway.database import Database
-from hesper_gateway.errands import MeterErrands, Stores
+from hesper_gateway.errands import ClockSetter, MeterErrands, Stores
 from hesper_gateway.gathering import Gathering
 from hesper_gateway.lines.line import Line
 from hesper_gateway.lines.tcp import TcpCarrier
@@ -161,7 +161,9 @@ class Works:
                 await asyncio.gather(*tasks, return_exceptions=True)
 
     def meters(self, session: MeterSession, proof: TimeProof) -> MeterErrands:
-        return MeterErrands({self.serial: session}, Stores(self.gathering, self.outbox))
+        stores = Stores(self.gathering, self.outbox)
+        clocks = ClockSetter(self.outbox, proof.offset_ms)
+        return MeterErrands({self.serial: session}, stores, clocks)
 
     def command(self, kind: str, counter: int = 1, **changes: Any) -> Command:
         now = datetime.fromtimestamp(self.now(), UTC)
