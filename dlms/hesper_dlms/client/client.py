@@ -29,7 +29,7 @@ from hesper_dlms.axdr import Data
 from hesper_dlms.client.access import AccessSpecification, AccessValue, access
 from hesper_dlms.client.associate import Associated, associate, released
 from hesper_dlms.client.channel import Channel, Notification
-from hesper_dlms.client.lists import batches
+from hesper_dlms.client.lists import LIST_HEAD, batches
 from hesper_dlms.client.logical_names import LogicalNameServices
 from hesper_dlms.client.settings import AssociationSettings
 from hesper_dlms.client.short_names import ShortNameServices
@@ -125,7 +125,8 @@ class Client:
             results = yield from self._long.read_list(asked)
         else:
             results = []
-            for part in self._short_parts(len(asked)):
+            sizes = [_short_size(selection) for _, selection in asked]
+            for part in self._short_parts(sizes, Conformance.BLOCK_TRANSFER_WITH_GET):
                 results += yield from self._short.read_list(asked[part])
         return [_value(result) for result in results]
 
@@ -160,7 +161,8 @@ class Client:
             codes = yield from self._long.write_list([(each, None) for each in attributes], octets)
         else:
             codes = []
-            for part in self._short_parts(len(octets)):
+            sizes = [_short_size(None) + len(each) for each in octets]
+            for part in self._short_parts(sizes, Conformance.BLOCK_TRANSFER_WITH_SET):
                 codes += yield from self._short.write_list(attributes[part], octets[part])
         return [apdu.access_error(code) if code else None for code in codes]
 
@@ -257,10 +259,13 @@ class Client:
         if self.state is not State.ASSOCIATED:
             raise LocalError("there is no association: connect first")
 
-    def _short_parts(self, count: int) -> list[slice]:
+    def _short_parts(self, sizes: list[int], blocks: Conformance) -> list[slice]:
         """Return which items of a list go into one request by short names."""
         granted = self._channel.granted & Conformance.MULTIPLE_REFERENCES
-        return batches([0] * count, 0, self._settings.with_list_limit if granted else 1)
+        most = self._settings.with_list_limit if granted else 1
+        if self._channel.blocks_for(blocks):
+            sizes = [0] * len(sizes)
+        return batches(sizes, max(self._channel.limit - LIST_HEAD, 0), most)
 
     def _require_short_names(self) -> ShortNameServices:
         self._require_association()
@@ -273,6 +278,11 @@ def _selection(selector: Selection | None) -> AccessSelection | None:
     if selector is None or isinstance(selector, AccessSelection):
         return selector
     return selector.to_selection()
+
+
+def _short_size(selection: AccessSelection | None) -> int:
+    """Return the octets of a short name in a request, or of a parameterized access."""
+    return 3 if selection is None else 4 + len(axdr.encode(selection.parameters))
 
 
 def _selected(asked: CosemAttribute | SelectorOf) -> SelectedAttribute:

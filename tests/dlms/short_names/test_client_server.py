@@ -290,3 +290,18 @@ def test_a_late_answer_is_never_taken_for_the_next_read(
         next(opposite.client.get(bench.NAME))
     opposite.run(opposite.client.connect())
     assert opposite.run(opposite.client.get(bench.ENERGY)).as_int() == 1234567
+
+
+def test_lists_shrink_to_what_fits_without_blocks(bench: Any, meter: Any) -> None:
+    blocks = apdu.Conformance.BLOCK_TRANSFER_WITH_GET | apdu.Conformance.BLOCK_TRANSFER_WITH_SET
+    settings = bench.settings(
+        2, referencing=Referencing.SHORT_NAME, conformance=apdu.SHORT_NAME_SERVICES & ~blocks
+    )
+    connection = ServerConnection(LogicalServer(meter, max_pdu=64), WrapperServerLink(1))
+    client = Client(settings.over_wrapper(), settings)
+    bench.run(client.connect(), connection.receive)
+    values = [axdr.octet_string(bytes((number,)) * 20) for number in range(5)]
+    written = bench.run(client.set_many([bench.NAME] * 5, values), connection.receive)
+    assert written == [None] * 5
+    read = bench.run(client.get_many([bench.NAME] * 30), connection.receive)
+    assert [each.as_octets() for each in read] == [bytes((4,)) * 20] * 30
