@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 from hesper_contracts.signing import Signer
 
-from hesper_gateway import site_commands, statistics, template_commands
+from hesper_gateway import site_commands, statistics, systemd, template_commands
 from hesper_gateway.cli_options import DEFAULT, AsJson, ConfigPath, give_up
 from hesper_gateway.cli_options import settings as settings_of
 from hesper_gateway.database import DATABASE_NAME, DatabaseError
@@ -52,11 +52,9 @@ def run(
     log_level: Annotated[LogLevel, typer.Option(help="How much the log says.")] = LogLevel.INFO,
 ) -> None:
     """Read meters and carry their readings up and commands down, until stopped."""
-    logging.basicConfig(
-        level=log_level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(systemd.log_format())
+    logging.basicConfig(level=log_level.upper(), handlers=[handler])
     settings = settings_of(config)
     from hesper_gateway import app as agent
 
