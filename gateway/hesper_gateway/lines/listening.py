@@ -6,6 +6,9 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from hesper_dlms.errors import DecodeError
+from hesper_dlms.wrapper import datagrams, unwrap
+
 from hesper_gateway.config import PushSerialLine, PushTcpLine, PushUdpLine
 from hesper_gateway.errors import LineDown
 from hesper_gateway.lines.channel import StreamChannel
@@ -16,6 +19,7 @@ log = logging.getLogger(__name__)
 SILENCE_S = 3600.0
 REOPEN_S = 0.5
 REOPEN_MAX_S = 30.0
+WRAPPER_VERSION = b"\x00\x01"
 DATAGRAMS_MAX = 1024
 """Wait to be taken in; further ones are lost, as on the way here."""
 
@@ -124,7 +128,7 @@ class UdpEar:
         self.port = line.port
         self.listening = asyncio.Event()
         self.lost_count = 0
-        """Datagrams that came faster than they could be taken in."""
+        """Datagrams that came faster than they could be taken in, or were cut short."""
 
     async def run(self, new_sink: Callable[[], Sink]) -> None:
         """Listen until cancelled.
@@ -136,7 +140,7 @@ class UdpEar:
         arrived: asyncio.Queue[tuple[object, bytes]] = asyncio.Queue(DATAGRAMS_MAX)
 
         def take(sender: object, datagram: bytes) -> None:
-            if arrived.full():
+            if arrived.full() or _is_cut_short(datagram):
                 self.lost_count += 1
             else:
                 arrived.put_nowait((sender, datagram))
@@ -163,6 +167,16 @@ class UdpEar:
         if len(self._sinks) > self._line.senders_max:
             self._sinks.popitem(last=False)
         return sink
+
+
+def _is_cut_short(datagram: bytes) -> bool:
+    """Whether wrapped APDUs in a datagram lack their end, for which the stream would wait."""
+    if not datagram.startswith(WRAPPER_VERSION):
+        return False
+    try:
+        return sum(len(unwrap(each).to_octets()) for each in datagrams(datagram)) != len(datagram)
+    except DecodeError:
+        return True
 
 
 class _Datagrams(asyncio.DatagramProtocol):

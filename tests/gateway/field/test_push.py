@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -11,11 +12,11 @@ from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import DataNotification
 from hesper_dlms.wrapper import wrap
 from hesper_gateway import templates
-from hesper_gateway.config import MeterConfig, PushTcpLine, ScheduleConfig
+from hesper_gateway.config import MeterConfig, PushTcpLine, PushUdpLine, ScheduleConfig
 from hesper_gateway.database import StorageFull
 from hesper_gateway.errors import ConfigError
 from hesper_gateway.gathering import Gathering
-from hesper_gateway.lines.listening import TcpEar
+from hesper_gateway.lines.listening import TcpEar, UdpEar
 from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.meter_state import MeterState
 from hesper_gateway.outbox import OutboxFull
@@ -222,6 +223,23 @@ async def test_pushes_over_tcp_wait_for_room_in_the_outbox(bench, monkeypatch):
     (section,) = bench.held.sections
     assert (section.quantities[0].scaler, section.quantities[0].unit) == (0, 30)
     assert section.rows[0].values == [[7]]
+
+
+async def test_pushes_over_udp_are_stored_and_broken_datagrams_lose_themselves_alone(bench):
+    ear = UdpEar(PushUdpLine(name="push", kind="push-udp", port=0))
+    gathering = Gathering(bench.held, window_s=0)
+    listener = PushPort("push", ear, [wrapper_meter(bench)], gathering, bench.held, bench.now)
+    whole = wrap(1, 102, notification(("1.0.1.8.0.255", axdr.double_long_unsigned(7))))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as meter:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(gathering.run()), tasks.create_task(listener.run())]
+            await ear.listening.wait()
+            for datagram in (whole, whole[:20], whole):
+                meter.sendto(datagram, ("127.0.0.1", ear.port))
+            await bench.held.until(lambda held: len(held.sections) == 2)
+            for task in running:
+                task.cancel()
+    assert [section.rows[0].values for section in bench.held.sections] == [[[7]], [[7]]]
 
 
 @pytest.mark.parametrize(

@@ -192,10 +192,10 @@ async def test_what_was_said_between_turns_answers_nothing(listening):
 async def test_a_meter_that_is_silent_too_long_is_hung_up_on_and_one_with_heartbeats_is_not(
     listening,
 ):
-    dial_in, call = await listening(idle_s=0.1, heartbeats=["fe"])
+    dial_in, call = await listening(idle_s=0.4, heartbeats=["fe"])
     caller = await call()
-    for _ in range(10):
-        await asyncio.sleep(0.03)
+    for _ in range(12):
+        await asyncio.sleep(0.05)
         await caller.say(b"\xfe")
     assert dial_in.called("M1")
     assert await caller.is_hung_up_on()
