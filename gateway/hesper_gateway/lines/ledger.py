@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from hesper_gateway.database import Database, Job, StorageFull
-from hesper_gateway.errors import LineDown
+from hesper_gateway.errors import Hop, LineDown
 
 T = TypeVar("T")
 
@@ -45,6 +45,8 @@ _SUM = (
 
 class DialLimit(LineDown):
     """No further call or message is allowed now; try again later."""
+
+    hop = Hop.MODEM
 
 
 class DialOut(StrEnum):

@@ -250,8 +250,9 @@ async def test_limits_hold_across_restarts_and_pass_with_time(
 async def test_calls_have_limits_of_their_own(modem, port_on, meter_config, ledger):
     port = port_on(calls_per_hour=1)
     await (await port.dial(meter_config(), 0)).release(broken=True)
-    with pytest.raises(DialLimit, match="1 calls in 1 h"):
+    with pytest.raises(DialLimit, match="1 calls in 1 h") as failure:
         await port.dial(meter_config(2), 0)
+    assert failure.value.hop is Hop.MODEM
     await port.send_message(meter_config(2), "WAKEUP")
     used = ledger.between(0, None)["M1"]
     assert (used.calls, used.call_s) == (1, 1)
