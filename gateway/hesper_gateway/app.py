@@ -27,7 +27,7 @@ from hesper_gateway.commands import Executor, Mandate, Records
 from hesper_gateway.config import GatewayConfig, MeterConfig
 from hesper_gateway.counters import Counters
 from hesper_gateway.database import DATABASE_NAME, Database
-from hesper_gateway.errands import ClockSetter, MeterErrands, Stores
+from hesper_gateway.errands import ClockKeeper, ClockSetter, MeterErrands, Stores
 from hesper_gateway.gathering import Gathering
 from hesper_gateway.line_costs import LineCosts, prices_of
 from hesper_gateway.lines.building import Lines
@@ -267,7 +267,11 @@ def _session(
 
 
 def _stop(config: GatewayConfig, core: Core, session: MeterSession, state: MeterState) -> Stop:
-    visitor = Visitor(session, core.gathering, core.outbox, core.outbox.progress, time.time)
+    keeper = None
+    if config.clock_sync is not None and session.meter.logical_device_name is not None:
+        setter = ClockSetter(core.outbox, core.time_proof.offset_ms)
+        keeper = ClockKeeper(session, setter, config.clock_sync, time.time)
+    visitor = Visitor(session, core.gathering, core.outbox, core.outbox.progress, time.time, keeper)
     schedule = schedule_for(session.template, config.schedule)
     plan = Plan(schedule, offset_s(session.meter.id, config.schedule.jitter_s))
     return Stop(visitor, plan, state)

@@ -292,6 +292,23 @@ class CeilingsConfig(Record):
     seconds_between: float = Field(default=10, ge=0)
 
 
+class ClockSyncConfig(Record):
+    """When meters' clocks are set without a command; without this table never."""
+
+    limit_s: float = Field(default=10, gt=2)
+    """A clock that is further off is set, …"""
+    max_step_s: float = Field(default=60, gt=2, le=86400)
+    """… unless it is further off than this."""
+    again_s: float = Field(default=86400, ge=60)
+    """How long a clock that was set is left alone."""
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> Self:
+        if self.limit_s >= self.max_step_s:
+            raise ValueError("clock_sync: limit_s must be less than max_step_s")
+        return self
+
+
 class OutboxConfig(Record):
     """How much the gateway keeps, and how much of it is under way at once."""
 
@@ -313,6 +330,7 @@ class GatewayConfig(Record):
     ceilings: CeilingsConfig = CeilingsConfig()
     outbox: OutboxConfig = OutboxConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    clock_sync: ClockSyncConfig | None = None
     modems: tuple[ModemConfig, ...] = ()
     lines: tuple[LineConfig, ...] = ()
     meters: tuple[MeterConfig, ...] = ()

@@ -52,6 +52,13 @@ class Progress(Protocol):
         """Return the mark of one meter's profile; None before the first row."""
 
 
+class Keeper(Protocol):
+    """What keeps the meter's clock right."""
+
+    async def keep(self, clock: MeterTime) -> None:
+        """Set the clock if it needs it, in a turn of its own; never fails for the meter's sake."""
+
+
 @dataclass(slots=True)
 class Visited:
     """What one visit brought; ``done`` is what need not be done again before its next time."""
@@ -77,6 +84,7 @@ class Visitor:
         outbox: Takes events.
         progress: Where the marks are.
         now: Epoch seconds, UTC.
+        keeper: Sets the clock where a policy wants that.
     """
 
     def __init__(
@@ -86,6 +94,7 @@ class Visitor:
         outbox: EventsOutbox,
         progress: Progress,
         now: Callable[[], float],
+        keeper: Keeper | None = None,
     ) -> None:
         self.session = session
         self.clock: MeterTime | None = None
@@ -93,6 +102,7 @@ class Visitor:
         self._outbox = outbox
         self._progress = progress
         self._now = now
+        self._keeper = keeper
         self._past: dict[bytes, Past] = {}
         self._refused: set[str] = set()
         self._news = News(session.meter.id, session.line.name, now)
@@ -117,6 +127,8 @@ class Visitor:
         except MeterFailed as failure:
             visited.failure = failure
         await self._store(visited)
+        if self._keeper is not None and self.clock is not None and visited.failure is None:
+            await self._keeper.keep(self.clock)
         return visited
 
     async def _store(self, visited: Visited) -> None:

@@ -1,8 +1,12 @@
-"""Clocks are set by command: never far, never over a capture, never the wrong meter's."""
+"""Clocks are set by command or policy: never far, never over a capture, never the wrong meter's."""
 
 from typing import Any
 
 import pytest
+from hesper_gateway.config import ClockSyncConfig
+from hesper_gateway.errands import ClockKeeper, ClockSetter
+from hesper_gateway.visit import Visitor, Work
+from pydantic import ValidationError
 
 
 def drift_s(works: Any) -> float:
@@ -81,3 +85,56 @@ async def test_a_clock_that_is_right_is_left_alone(works: Any) -> None:
         result = await works.result("clock.sync")
     assert result.state == "confirmed"
     assert [event for event in works.events() if event.code == "clock.set"] == []
+
+
+def visitor_of(works: Any, line: Any, offset_ms: int | None = 0, **changes: Any) -> Visitor:
+    session = works.session(line, **changes)
+    setter = ClockSetter(works.outbox, lambda: offset_ms)
+    keeper = ClockKeeper(session, setter, ClockSyncConfig(), works.now)
+    outbox = works.outbox
+    return Visitor(session, works.gathering, outbox, outbox.progress, works.now, keeper)
+
+
+async def test_a_policy_sets_a_clock_beyond_its_limit_and_then_leaves_it(works: Any) -> None:
+    works.district.set_clock(works.meter, 9)
+    async with works.working(), works.line() as line:
+        visitor = visitor_of(works, line)
+        await visitor.visit({Work.SNAPSHOT})
+        assert drift_s(works) == 9
+        works.district.set_clock(works.meter, 11)
+        await visitor.visit({Work.SNAPSHOT})
+        assert drift_s(works) == 0
+        works.district.set_clock(works.meter, 20)
+        await visitor.visit({Work.SNAPSHOT})
+        assert drift_s(works) == 20
+        works.time_s += 86400
+        await visitor.visit({Work.SNAPSHOT})
+        assert drift_s(works) == 0
+    assert len([event for event in works.events() if event.code == "clock.set"]) == 2
+
+
+@pytest.mark.parametrize(("wrong_s", "offset_ms"), [(61, 0), (30, None), (30, 1001)])
+async def test_a_policy_leaves_what_is_far_off_and_does_nothing_without_proven_time(
+    works: Any, wrong_s: int, offset_ms: int | None
+) -> None:
+    works.district.set_clock(works.meter, wrong_s)
+    async with works.working(), works.line() as line:
+        await visitor_of(works, line, offset_ms).visit({Work.SNAPSHOT})
+    assert drift_s(works) == wrong_s
+
+
+async def test_a_policy_waits_until_no_capture_is_near(works: Any) -> None:
+    works.time_s = works.START + 10
+    works.district.set_clock(works.meter, -30)
+    async with works.working(), works.line() as line:
+        visitor = visitor_of(works, line)
+        await visitor.visit({Work.SNAPSHOT})
+        assert drift_s(works) == -30
+        works.time_s += 60
+        await visitor.visit({Work.SNAPSHOT})
+    assert drift_s(works) == 0
+
+
+def test_a_policy_must_leave_room_between_limit_and_step() -> None:
+    with pytest.raises(ValidationError, match="less than max_step_s"):
+        ClockSyncConfig(limit_s=60, max_step_s=60)
