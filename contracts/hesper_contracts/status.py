@@ -39,6 +39,7 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     ``command_counter`` is the highest command counter it accepted, so that an authority restored
     from a backup can skip past it. The last will carries state, boot id and nothing newer.
+    ``failures`` counts failed attempts since the start by the hop where they stopped.
     """
 
     gateway: str
@@ -56,6 +57,7 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     outbox_percent: int = 0
     modems: tuple[ModemStatus, ...] = ()
     line_use: LineUse | None = None
+    failures: dict[str, int] = {}
 
 
 class CloudStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,8 +13,10 @@ acknowledged is on disk, and the service manager starts it again.
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 
 from hesper_contracts.frame import Kind, Refused
 from hesper_contracts.signing import Keyring
@@ -27,7 +29,12 @@ from hesper_gateway.commands import Executor, Mandate, Records
 from hesper_gateway.config import GatewayConfig, MeterConfig
 from hesper_gateway.counters import Counters
 from hesper_gateway.database import DATABASE_NAME, Database
+<<<<<<< theirs-in-tree
+from hesper_gateway.errands import ClockSetter, MeterErrands, Stores
+from hesper_gateway.errors import Hop
+=======
 from hesper_gateway.errands import ClockKeeper, ClockSetter, MeterErrands, Stores
+>>>>>>> slice-c
 from hesper_gateway.gathering import Gathering
 from hesper_gateway.line_costs import LineCosts, prices_of
 from hesper_gateway.lines.building import Lines
@@ -45,7 +52,7 @@ from hesper_gateway.secrets_files import load_password, load_signer
 from hesper_gateway.sessions import Common, MeterSession, client_system_title
 from hesper_gateway.sessions.settings import check_line, schedule_for
 from hesper_gateway.supervise import supervise
-from hesper_gateway.timeproof import TimeProof
+from hesper_gateway.timeproof import TimeProof, since_boot
 from hesper_gateway.uplink import Ears, Identity, Pace, Uplink
 from hesper_gateway.visit import Visitor
 
@@ -64,6 +71,8 @@ class Core:
     gathering: Gathering
     time_proof: TimeProof
     ledger: Ledger
+    failures: Counter[Hop] = dataclass_field(default_factory=Counter)
+    """Failed attempts since the start, by the hop where they stopped."""
 
 
 @dataclass(slots=True)
@@ -107,7 +116,11 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
     lines = build_lines(config, core.ledger)
     for modem in lines.modems.values():
         modem.on_alarm = lambda code, text: core.alarms.tell(code, text, "critical")
-    states = {meter.id: MeterState(meter.id, config.schedule, time.time) for meter in config.meters}
+    schedule, failures = config.schedule, core.failures
+    states = {
+        meter.id: MeterState(meter.id, schedule, time.time, since_boot, failures)
+        for meter in config.meters
+    }
 
     def half_used(meter: str, key_name: str, counter: int) -> None:
         text = f"{key_name} has used {counter} of 2**32 counters"
@@ -172,12 +185,13 @@ def build_uplink(config: GatewayConfig, core: Core, field: Field, executor: Exec
         field.states,
         field.lines.modems.values(),
         field.costs,
+        core.failures,
     )
     return Uplink(
         account,
         Identity(config.gateway, Topics(broker.root), keys),
         core.outbox,
-        Ears(myself.status, deliver, lambda _: core.time_proof.hurry()),
+        Ears(myself.status, deliver, lambda _: core.time_proof.hurry(), core.failures),
         Pace(window=config.outbox.batches_in_flight),
     )
 

@@ -10,22 +10,26 @@ Theory of operation
 
 A failure opens the circuit: the meter is left alone for a pause that doubles with every further
 failure up to a limit, with some randomness so that meters behind one dead router are not tried all
-together. A meter that refuses us (credentials, counters) starts at a longer pause, because some
-lock themselves after a few wrong attempts. Commands may try at any time; whatever they find counts.
+together. One visit is tried then; until it has ended there is no other. A meter that refuses us
+(credentials, counters) starts at a longer pause, because some lock themselves after a few wrong
+attempts (see `lockout`). Commands may try at any time.
+
+Pauses go by a clock that nobody sets, so that a wrong clock neither ends nor prolongs them.
 
 One log line when a meter goes and one when it is back; what happens in between is counted.
 """
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from hesper_contracts.events import Event
 
 from hesper_gateway.config import ScheduleConfig
-from hesper_gateway.errors import CredentialsRefused, MeterFailed
+from hesper_gateway.errors import CredentialsRefused, Hop, MeterFailed
 from hesper_gateway.sessions.clock import as_utc
 
 log = logging.getLogger(__name__)
@@ -36,65 +40,73 @@ JITTER = 0.25
 
 @dataclass(slots=True)
 class MeterState:
-    """What is known of one meter's reachability; times are epoch seconds.
+    """What is known of one meter's reachability.
 
-    ``reachable`` is None before the first attempt.
+    ``now`` gives epoch seconds and may jump, ``steady`` seconds that nobody sets (without one,
+    ``now`` is taken). ``reachable`` is None before the first attempt; ``failures`` counts by hop.
     """
 
     meter: str
     schedule: ScheduleConfig
     now: Callable[[], float]
+    steady: Callable[[], float] | None = None
+    failures: Counter[Hop] = field(default_factory=Counter)
     reachable: bool | None = None
     failure_count: int = 0
     last_contact_at: float | None = None
-    failing_since: float | None = None
+    """Epoch seconds."""
     hop: str = ""
     why: str = ""
-    not_before: float = 0.0
+    _failing_since: float | None = None
+    _paused_until: float | None = None
+    """By the steady clock, like the one above."""
 
     def ready_at(self) -> float:
-        """Return when the pause is over; at once where a clock that was set back prolonged it."""
-        schedule = self.schedule
-        longest_s = max(schedule.back_off_max_s, schedule.back_off_s * REFUSED_FACTOR)
-        if self.not_before > self.now() + longest_s * (1 + JITTER):
-            self.not_before = 0.0
-        return self.not_before
+        """Return when the pause is over: epoch seconds by the present clock, 0 without a pause."""
+        if self._paused_until is None:
+            return 0.0
+        return self.now() + max(0.0, self._paused_until - self._steadily())
 
     def succeeded(self) -> Event | None:
         """Count a success; return the event to tell when the meter was gone before."""
         now = self.now()
         was_gone = self.reachable is False
-        since, count = self.failing_since, self.failure_count
-        self.reachable, self.last_contact_at, self.failing_since = True, now, None
-        self.failure_count, self.not_before, self.hop, self.why = 0, 0.0, "", ""
+        since, count = self._failing_since, self.failure_count
+        self.reachable, self.last_contact_at, self._failing_since = True, now, None
+        self.failure_count, self._paused_until, self.hop, self.why = 0, None, "", ""
         if not was_gone:
             return None
         log.info("meter %s: back after %d failed attempts", self.meter, count)
-        gone_s = int(now - since) if since else 0
+        gone_s = int(self._steadily() - since) if since is not None else 0
         return self._event("meter.reachable", now, f"answers again after {gone_s} s", {})
 
     def failed(self, error: MeterFailed) -> Event | None:
         """Count a failure; return the event to tell when the meter answered before."""
-        now = self.now()
+        steady = self._steadily()
         was_gone = self.reachable is False
         self.reachable, self.hop, self.why = False, str(error.hop), str(error)
-        self.failing_since = self.failing_since or now
+        self.failures[error.hop] += 1
+        if self._failing_since is None:
+            self._failing_since = steady
         self.failure_count += 1
-        self.not_before = now + self._pause_s(isinstance(error, CredentialsRefused))
+        self._paused_until = steady + self._pause_s(isinstance(error, CredentialsRefused))
         if was_gone:
             log.debug("meter %s: %s: %s", self.meter, self.hop, error)
             return None
         log.warning("meter %s: gone at %s: %s", self.meter, self.hop, error)
-        return self._event("meter.unreachable", now, self.why, {"hop": self.hop})
+        return self._event("meter.unreachable", self.now(), self.why, {"hop": self.hop})
 
     def answered_call(self) -> None:
         """Forget the pause: the meter itself has just called."""
-        self.not_before = 0.0
+        self._paused_until = None
 
     @property
     def last_contact(self) -> datetime | None:
         """The last success as an aware UTC time."""
         return None if self.last_contact_at is None else as_utc(self.last_contact_at)
+
+    def _steadily(self) -> float:
+        return self.now() if self.steady is None else self.steady()
 
     def _pause_s(self, refused: bool) -> float:
         first_s = self.schedule.back_off_s * (REFUSED_FACTOR if refused else 1)

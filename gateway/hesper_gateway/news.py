@@ -11,6 +11,8 @@ from hesper_gateway.sessions.reading import Reading
 
 STEADY_S = 5.0
 """A clock counts as right again when it is this much inside the limit."""
+FIRST_POSSIBLE_S = 1_735_689_600
+"""2025 began. A gateway without a battery clock starts long before and cannot judge a meter's."""
 _USUAL = ("meter.identified", "clock.drift_normal")
 
 
@@ -70,6 +72,8 @@ class News:
         ]
 
     def _clock(self, reading: Reading) -> list[Event]:
+        if self._now() < FIRST_POSSIBLE_S:
+            return []
         limit_s, drift_s = reading.policy.limit_s, reading.clock.drift_s
         allowed_s = limit_s - min(STEADY_S, limit_s / 2) if self._drift_told else limit_s
         too_far = abs(drift_s) > allowed_s

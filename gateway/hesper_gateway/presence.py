@@ -13,6 +13,7 @@ from hesper_contracts.status import GatewayStatus, Presence
 from hesper_gateway import journal
 from hesper_gateway.alarms import Alarms
 from hesper_gateway.database import Database
+from hesper_gateway.errors import Hop
 from hesper_gateway.line_costs import LineCosts
 from hesper_gateway.lines.modem import ModemPort
 from hesper_gateway.meter_state import MeterState
@@ -42,6 +43,7 @@ class Self:
     meters: Mapping[str, MeterState]
     modems: Collection[ModemPort]
     costs: LineCosts
+    failures: Counter[Hop]
     boot_id: str = field(default_factory=lambda: token_hex(8))
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -63,6 +65,7 @@ class Self:
             outbox_percent=self.outbox.percent,
             modems=tuple(modem.status() for modem in self.modems),
             line_use=self.costs.today(),
+            failures={str(hop): count for hop, count in sorted(self.failures.items())},
         )
 
 

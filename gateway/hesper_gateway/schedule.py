@@ -17,6 +17,7 @@ brought is still being stored.
 """
 
 import asyncio
+import itertools
 import logging
 import zlib
 from collections.abc import Callable, Iterable
@@ -120,6 +121,9 @@ class Stop:
     plan: Plan
     state: MeterState
     visited_at: float = 0.0
+    """Epoch seconds; for the plan alone, because clocks jump."""
+    turn: int = 0
+    """Its place in the order of all visits of the round."""
     is_visited: bool = False
     """A visit is under way."""
 
@@ -158,6 +162,7 @@ class Round:
         self._outbox = outbox
         self._now = now
         self._nudged = asyncio.Event()
+        self._turns = itertools.count(1)
 
     @property
     def meters(self) -> list[str]:
@@ -186,7 +191,7 @@ class Round:
             now = self._now()
             stop = min(
                 (each for each in self._stops.values() if not each.is_visited),
-                key=lambda each: (max(each.ready_at(), now), each.visited_at),
+                key=lambda each: (max(each.ready_at(), now), each.turn),
             )
             wait_s = stop.ready_at() - now
             if wait_s > 0:
@@ -203,6 +208,7 @@ class Round:
 
     async def _visit(self, stop: Stop) -> None:
         stop.visited_at = begun_at = self._now()
+        stop.turn = next(self._turns)
         due = stop.plan.due(begun_at)
         if not due:
             return

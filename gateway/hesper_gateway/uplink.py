@@ -28,6 +28,7 @@ from hesper_contracts.topics import Address, CloudAddress, Topics
 
 from hesper_gateway import broker_link
 from hesper_gateway.database import StorageFull
+from hesper_gateway.errors import Hop
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.window import Window
 
@@ -75,11 +76,13 @@ class Ears:
         status: Returns the gateway's present status.
         deliver: Takes commands, answers and configuration.
         cloud_came: Told that a cloud role announced itself.
+        failures: Counts lost or failed connections under their hop.
     """
 
     status: Callable[[Presence], GatewayStatus]
     deliver: Deliver
     cloud_came: Callable[[CloudAddress], None] = field(default=_ignore)
+    failures: Counter[Hop] = field(default_factory=Counter)
 
 
 class Uplink:
@@ -134,6 +137,7 @@ class Uplink:
             try:
                 await self._connection()
             except* (aiomqtt.MqttError, OSError) as errors:
+                self._ears.failures[Hop.BROKER] += 1
                 if self.connected.is_set() or failures == 0:
                     log.warning("broker lost: %s", errors.exceptions[0])
             failures = 0 if self.connected.is_set() else failures + 1
