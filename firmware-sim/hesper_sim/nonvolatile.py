@@ -7,25 +7,13 @@ remember. What outlives a power cut is journalled by the district before it is e
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
+
+from hesper_dlms.classes.keys_and_images import ImageTransferStatus
 
 from hesper_sim.load import Energy
 
 AttributeKey = tuple[int, bytes, int]
 """Class, logical name, attribute."""
-
-
-class ImageStatus(IntEnum):
-    """image_transfer_status of class 18 (Blue Book, 4.4.6)."""
-
-    NOT_INITIATED = 0
-    INITIATED = 1
-    VERIFICATION_INITIATED = 2
-    VERIFICATION_SUCCESSFUL = 3
-    VERIFICATION_FAILED = 4
-    ACTIVATION_INITIATED = 5
-    ACTIVATION_SUCCESSFUL = 6
-    ACTIVATION_FAILED = 7
 
 
 @dataclass(slots=True)
@@ -35,7 +23,7 @@ class Image:
     identifier: bytes
     size: int
     block_size: int
-    status: ImageStatus = ImageStatus.INITIATED
+    status: ImageTransferStatus = ImageTransferStatus.INITIATED
     blocks: dict[int, bytes] = field(default_factory=dict, repr=False)
     due_at: float = 0.0
     """When a verification or activation that has begun is over, epoch seconds."""

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Final
 
 from hesper_dlms import obis
+from hesper_dlms.classes.keys_and_images import ImageTransferStatus as ImageStatus
 
 from hesper_sim.district import District
 from hesper_sim.journal import Record
 from hesper_sim.meter import Meter
-from hesper_sim.nonvolatile import Image, ImageStatus, Keys
+from hesper_sim.nonvolatile import Image, Keys
 
 
 def _set(district: District, meter: Meter, record: Record) -> None:
