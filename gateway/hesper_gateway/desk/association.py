@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from hesper_dlms import obis
 from hesper_dlms.apdu import CosemAttribute
-from hesper_dlms.association import Authentication
+from hesper_dlms.association import SYSTEM_TITLE_OCTETS, Authentication
 from hesper_dlms.client import AssociationSettings, Client
 from hesper_dlms.errors import (
     AssociationRejected,
@@ -29,6 +30,7 @@ from hesper_gateway.desk.ports import Port, Result, SerialPort, TcpPort, Trace, 
 _PUBLIC = 16
 _COUNTER_CLASS, _VALUE = 1, 2
 _MOST_SKIPPED = 1 << 16
+_FRAMING = re.compile("[5-8][NEO][12]")
 _DEVICE_NAME = CosemAttribute(1, obis.LOGICAL_DEVICE_NAME, 2)
 
 
@@ -55,9 +57,24 @@ def desk(connection: Connection, trace: Trace | None = None) -> Iterator[Desk]:
     Raises:
         DlmsError: Anything that goes wrong on the way.
     """
+    _check_way(connection)
     settings = _settings(connection, trace)
     with _associated(connection, settings, trace) as opened:
         yield opened
+
+
+def _check_way(connection: Connection) -> None:
+    """Raise LocalError where the options contradict each other, before anything is sent."""
+    if (connection.host is None) == (connection.serial is None):
+        raise LocalError("say where the meter is: --host ADDRESS or --serial PORT")
+    if connection.mode_e and connection.serial is None:
+        raise LocalError("mode E signs on at an optical head: --serial PORT")
+    if connection.udp and (connection.serial is not None or connection.over_hdlc):
+        raise LocalError("the wrapper alone goes over UDP: --udp with --host and without --link")
+    if not _FRAMING.fullmatch(connection.framing):
+        raise LocalError(f"{connection.framing!r} is no framing such as 8N1 or 7E1")
+    if len(hex_octets(connection.system_title, "the system title")) != SYSTEM_TITLE_OCTETS:
+        raise LocalError("a system title has 8 octets, 16 hex digits")
 
 
 def check_device_name(opened: Desk, expected: str | None) -> None:
@@ -123,11 +140,12 @@ def _read_counter(connection: Connection, trace: Trace | None) -> int:
 def _associated(
     connection: Connection, settings: AssociationSettings, trace: Trace | None
 ) -> Iterator[Desk]:
+    link = _link(connection, settings)
     port = _open(connection)
     try:
         if connection.mode_e and isinstance(port, SerialPort):
             port.sign_on(sign_on(fastest=connection.baudrate), trace)
-        opened = Desk(Client(_link(connection, settings), settings), port, trace)
+        opened = Desk(Client(link, settings), port, trace)
         try:
             opened.run(opened.client.connect())
             yield opened
@@ -151,6 +169,4 @@ def _open(connection: Connection) -> Port:
         )
     if connection.host is not None and connection.udp:
         return UdpPort(connection.host, connection.port, connection.timeout)
-    if connection.host is not None:
-        return TcpPort(connection.host, connection.port, connection.timeout)
-    raise LocalError("say where the meter is: --host ADDRESS or --serial PORT")
+    return TcpPort(str(connection.host), connection.port, connection.timeout)

@@ -107,12 +107,12 @@ class Connection:
     """Where the meter is and how to associate with it."""
 
     host: Annotated[str | None, _option("Meter's address; with --port.", _METER)] = None
-    port: Annotated[int, _option("TCP or UDP port.", _METER)] = 4059
+    port: Annotated[int, _option("TCP or UDP port.", _METER, min=1, max=65535)] = 4059
     udp: Annotated[bool, _option("The wrapper over UDP.", _METER)] = False
     serial: Annotated[
         str | None, _option("Serial port instead, e.g. /dev/ttyUSB0 (HDLC).", _METER)
     ] = None
-    baudrate: Annotated[int, _option("Speed of the serial port.", _METER)] = 9600
+    baudrate: Annotated[int, _option("Speed of the serial port.", _METER, min=50)] = 9600
     framing: Annotated[str, _option("Framing of the serial port.", _METER)] = "8N1"
     mode_e: Annotated[
         bool,
@@ -122,7 +122,10 @@ class Connection:
         Link | None, _option("Default: wrapper over TCP, hdlc over serial.", _METER)
     ] = None
     server: Annotated[
-        int, _option("Logical device address (wPort over TCP); 1 is management.", _METER)
+        int,
+        _option(
+            "Logical device address (wPort over TCP); 1 is management.", _METER, min=0, max=65535
+        ),
     ] = 1
     physical: Annotated[
         int | None,
@@ -131,10 +134,13 @@ class Connection:
     address_octets: Annotated[
         int | None, _option("HDLC server address size: 1, 2 or 4.", _METER, "--address-octets")
     ] = None
-    timeout: Annotated[float, _option("Seconds of silence before a retry.", _METER)] = 5.0
+    timeout: Annotated[float, _option("Seconds of silence before a retry.", _METER, min=0.05)] = 5.0
     trace: Annotated[bool, _option("Show every octet sent and received on stderr.", _METER)] = False
     client: Annotated[
-        int, _option("Client address: 16 public, 1 management, 2 reading.", _ASSOCIATION)
+        int,
+        _option(
+            "Client address: 16 public, 1 management, 2 reading.", _ASSOCIATION, min=1, max=65535
+        ),
     ] = 16
     authentication: Annotated[
         Mechanism,
@@ -148,7 +154,9 @@ class Connection:
     system_title: Annotated[
         str, _option("Ours, 8 octets in hex.", _ASSOCIATION, "--system-title")
     ] = "4853500000000001"
-    max_pdu: Annotated[int, _option("The largest APDU that we take, octets.", _ASSOCIATION)] = 65535
+    max_pdu: Annotated[
+        int, _option("The largest APDU that we take, octets.", _ASSOCIATION, min=12, max=65535)
+    ] = 65535
     ciphered: Annotated[
         bool | None,
         typer.Option(
@@ -158,7 +166,8 @@ class Connection:
         ),
     ] = None
     suite: Annotated[
-        int, _option("0 (AES-128), 1 (the same, P-256), 2 (AES-256, P-384).", _PROTECTION)
+        int,
+        _option("0 (AES-128), 1 (the same, P-256), 2 (AES-256, P-384).", _PROTECTION, min=0, max=2),
     ] = 0
     policy: Annotated[
         Policy, _option("What an APDU needs at least, ours and the meter's.", _PROTECTION)

@@ -60,3 +60,25 @@ def test_a_wrong_port_and_a_missing_password(command: Callable[..., Any]) -> Non
     assert bare.returncode == 2
     assert "lls needs a password" in bare.stderr
     assert command("explain", "").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--host", "127.0.0.1", "--serial", "/dev/null"], "--host ADDRESS or --serial PORT"),
+        (["--host", "127.0.0.1", "--mode-e"], "optical head"),
+        (["--host", "127.0.0.1", "--udp", "--link", "hdlc"], "UDP"),
+        (["--serial", "/dev/null", "--framing", "9"], "8N1"),
+        (["--host", "127.0.0.1", "--system-title", "00"], "8 octets"),
+        (["--host", "127.0.0.1", "--link", "hdlc", "--address-octets", "3"], "1 octet"),
+        (["--host", "127.0.0.1", "--port", "99999"], "--port"),
+        (["--host", "127.0.0.1", "--timeout", "-1"], "--timeout"),
+        (["--host", "127.0.0.1", "--client", "0"], "--client"),
+    ],
+)
+def test_options_that_contradict_each_other_reach_no_meter(
+    command: Callable[..., Any], options: list[str], said: str
+) -> None:
+    refused = command("read", *options, NAME)
+    assert refused.returncode == 2
+    assert said in refused.stderr
