@@ -14,10 +14,11 @@ from hesper_gateway import journal
 from hesper_gateway.commands import Executor, Mandate, Records
 from hesper_gateway.config import CeilingsConfig
 from hesper_gateway.counters import Counters
-from hesper_gateway.database import DATABASE_NAME, Database
+from hesper_gateway.database import DATABASE_NAME
 from hesper_gateway.errors import MeterFailed
 from hesper_gateway.execution import Patience, Report
 from hesper_gateway.outbox import Outbox
+from hesper_gateway.replacement import open_database
 from hesper_gateway.sessions.relay import Permit, RelayAction, RelayMove, RelayState
 from hesper_gateway.timeproof import TimeProof
 
@@ -82,7 +83,7 @@ class Agent:
 
     def __init__(self, folder: Path, keys: Path, moved: Callable[[str], None]) -> None:
         self._authority = Signer.load(keys / "authority.key")
-        self.database = Database(folder / DATABASE_NAME, ballast_octets=0)
+        self.database = open_database(folder / DATABASE_NAME, ballast_octets=0).database
         self.outbox = Outbox(self.database, Signer.load(keys / "gateway.key"))
         self.counters = Counters(self.database)
         authority = Keyring.of(self._authority.public_key)
