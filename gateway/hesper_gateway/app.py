@@ -29,12 +29,8 @@ from hesper_gateway.commands import Executor, Mandate, Records
 from hesper_gateway.config import GatewayConfig, MeterConfig
 from hesper_gateway.counters import Counters
 from hesper_gateway.database import DATABASE_NAME, Database
-<<<<<<< theirs-in-tree
-from hesper_gateway.errands import ClockSetter, MeterErrands, Stores
-from hesper_gateway.errors import Hop
-=======
 from hesper_gateway.errands import ClockKeeper, ClockSetter, MeterErrands, Stores
->>>>>>> slice-c
+from hesper_gateway.errors import Hop
 from hesper_gateway.gathering import Gathering
 from hesper_gateway.line_costs import LineCosts, prices_of
 from hesper_gateway.lines.building import Lines
