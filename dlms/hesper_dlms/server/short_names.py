@@ -249,7 +249,12 @@ class _Incoming:
         if len(self._whole) > MAX_VALUE or not (octets or last):
             self._expected = 1
             return DataAccessResult.LONG_SET_ABORTED
-        return bytes(self._whole) if last else None
+        if not last:
+            return None
+        whole = bytes(self._whole)
+        self._whole.clear()
+        self._expected = 1
+        return whole
 
 
 def _code(work: Callable[[], None]) -> int:

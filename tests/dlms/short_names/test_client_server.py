@@ -305,3 +305,15 @@ def test_lists_shrink_to_what_fits_without_blocks(bench: Any, meter: Any) -> Non
     assert written == [None] * 5
     read = bench.run(client.get_many([bench.NAME] * 30), connection.receive)
     assert [each.as_octets() for each in read] == [bytes((4,)) * 20] * 30
+
+
+def test_nothing_is_added_to_a_write_that_is_complete(bench: Any, meter: Any) -> None:
+    session = Session(LogicalServer(meter), 2)
+    _open(session, bench.settings(2, referencing=Referencing.SHORT_NAME))
+    written = apdu.Written((VariableName(0xFD08),), (axdr.encode(axdr.octet_string(b"a")),))
+    answers = []
+    for number, octets in ((1, written.to_octets()), (2, b"")):
+        access = apdu.WriteDataBlockAccess(last=True, number=number)
+        block = apdu.Written((access,), (axdr.encode(axdr.octet_string(octets)),))
+        answers.append(session.answer(apdu.WriteRequest(block).to_octets()))
+    assert [each.hex() for each in answers if each] == ["0d0100", "0d010113"]
