@@ -174,7 +174,7 @@ async def _move(
         return Outcome("expired", "its time was over before anything could be written")
     except GatewayError as error:
         if isinstance(error, MeterFailed) and not isinstance(error, RelayUncertain):
-            return Outcome("failed", f"nothing was written: {error}")
+            return Outcome("failed", f"nothing was written, stopped at {error.hop}: {error}")
         log.warning("command %s: %s", command.id, error)
         return await read_back(command, relays, patience)
     detail = move.refusal or ("" if move.confirmed else "the relay did not move")

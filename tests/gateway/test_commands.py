@@ -445,7 +445,7 @@ async def test_before_anything_was_written_it_failed(desk: Desk) -> None:
         desk.give(COMMAND)
         result = await desk.last()
     assert (result.state, desk.wall.moves) == ("failed", [])
-    assert result.detail.startswith("nothing was written")
+    assert result.detail.startswith("nothing was written, stopped at timeout")
 
 
 async def test_it_expires_while_the_line_is_busy(desk: Desk) -> None:
