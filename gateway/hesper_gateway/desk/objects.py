@@ -80,7 +80,10 @@ def readable(data: Data) -> str:
 
 
 def _moment(octets: bytes) -> str | None:
+    """Return the local time as the meter says it, with its deviation (minutes to UTC) if any."""
     try:
-        return CosemDateTime.from_octets(octets).local().isoformat(sep=" ")
+        said = CosemDateTime.from_octets(octets)
+        local = said.local().isoformat(sep=" ")
     except DlmsError:
         return None
+    return local if said.deviation is None else f"{local} (deviation {said.deviation})"

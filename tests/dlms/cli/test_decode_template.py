@@ -142,7 +142,7 @@ def test_a_template_of_ones_own(run: Run, tmp_path: Path) -> None:
     ("template", "told"),
     [
         ("push-nobody", "there are: dsmr-5"),
-        ("hexing-hdlc", "has no [push] part; these have: push,"),
+        ("hexing-hdlc", "has no [push] part; these have:"),
         ("./nowhere.toml", "templates that ship: dsmr-5"),
     ],
 )
