@@ -36,6 +36,8 @@ _FEWEST_TO_LEARN = 8
 SILENT_METER = "silent meter"
 GATEWAY_OFFLINE = "gateway offline"
 LINE = "line"
+LINE_HOPS = {LINE, "modem"}
+"""Where a gateway's visit stops when the way to the meter is at fault."""
 UNKNOWN = "unknown"
 
 UNREACHABLE, REACHABLE = "meter.unreachable", "meter.reachable"
@@ -227,7 +229,7 @@ class _Causes:
         if gateway is not None and gateway.state == "offline":
             return GATEWAY_OFFLINE
         if meter.id in self._stopped_at:
-            return LINE if self._stopped_at[meter.id] == LINE else SILENT_METER
+            return LINE if self._stopped_at[meter.id] in LINE_HOPS else SILENT_METER
         if not self._is_silent(meter, now):
             return UNKNOWN
         neighbours = self._behind.get(meter.gateway_id, [])
