@@ -84,6 +84,18 @@ def interoperation() -> None:
     record.write()
 
 
+@app.command()
+def wheels() -> None:
+    """Check that a gateway installs on ARM boards without compiling; asks the package index."""
+    from hesper_lab import wheels as arm
+
+    try:
+        typer.echo(arm.told())
+    except arm.Unresolved as error:
+        _screen.print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from error
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def test(context: typer.Context) -> None:
     """Run every check and test, or with arguments the tests that they name."""

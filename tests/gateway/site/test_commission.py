@@ -1,9 +1,11 @@
 """`hesper-gateway commission` beside simulated meters, as an installer runs it."""
 
 import json
+import shutil
 import sqlite3
 
 import pytest
+from hesper_contracts.signing import Signer
 
 pytestmark = pytest.mark.integration
 HOPS = [
@@ -131,3 +133,13 @@ def test_a_meter_that_is_not_in_the_file_fails_at_the_configuration(table):
     assert ended.returncode == 1
     assert "nobody" in ended.stdout
     assert "configuration" in ended.stdout
+
+
+def test_a_gateway_that_replaces_a_dead_one_goes_on_above_the_meters_own_counter(table):
+    """Same name, new key, empty state: the meter would refuse a counter that it has seen."""
+    assert table.commission("tcp")[0] == 0
+    shutil.rmtree(table.folder / "state")
+    (table.folder / "gateway.key").unlink()
+    Signer.generate().save(table.folder / "gateway.key")
+    code, steps = table.commission("tcp")
+    assert (code, steps["management association"]["outcome"]) == (0, "pass")
