@@ -47,7 +47,7 @@ class Channel:
         ready, _, _ = select.select([self._descriptor], [], [], timeout)
         return os.read(self._descriptor, 65536) if ready else b""
 
-    def run(self, exchange: Exchange[Any], timeout: float = 5.0) -> Any:
+    def run(self, exchange: Exchange[Any], timeout: float = DEADLINE_S) -> Any:
         """Drive an exchange to its result."""
         octets = next(exchange)
         try:

@@ -36,17 +36,21 @@ class Campaign:
     def read(self, number: int) -> axdr.Data:
         return self._channel.run(self._client.get(self._attribute(18, TRANSFER, number)))
 
-    def invoke(self, number: int, parameters: axdr.Data | None = None) -> None:
-        self._channel.run(self._client.action(method(number), parameters or axdr.integer(0)), 2)
+    def invoke(
+        self, number: int, parameters: axdr.Data | None = None, patience_s: float = 20
+    ) -> None:
+        action = self._client.action(method(number), parameters or axdr.integer(0))
+        self._channel.run(action, patience_s)
 
     def initiate(self, image: bytes = IMAGE, identifier: str = VERSION) -> None:
         size = axdr.double_long_unsigned(len(image))
         self.invoke(1, axdr.structure(axdr.octet_string(identifier.encode()), size))
 
-    def block(self, number: int, image: bytes = IMAGE) -> None:
+    def block(self, number: int, image: bytes = IMAGE, patience_s: float = 20) -> None:
         size = self.read(2).as_int()
         octets = image[number * size : (number + 1) * size]
-        self.invoke(2, axdr.structure(axdr.double_long_unsigned(number), axdr.octet_string(octets)))
+        parameters = axdr.structure(axdr.double_long_unsigned(number), axdr.octet_string(octets))
+        self.invoke(2, parameters, patience_s)
 
     def missing(self) -> list[int]:
         return [place for place, bit in enumerate(str(self.read(3).value)) if bit == "0"]
@@ -92,7 +96,7 @@ def test_an_image_survives_a_power_cut_and_a_kill_and_is_activated(
     with contextlib.suppress(LinkError), campaign(simulator, meter) as each:
         each.block(3)
         with pytest.raises(LinkError):
-            each.block(4)
+            each.block(4, patience_s=1)
     wait_until(lambda: not simulator.ask(op="faults")["meters"])
     simulator.stop(signal.SIGKILL)
     simulator.start()
