@@ -21,6 +21,7 @@ CommandKind = Literal[
     "read.profile",
     "read.event_log",
     "clock.sync",
+    "tariff.special_days",
 ]
 Counter = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 

@@ -3,6 +3,7 @@
 Times are those of the meter's own rows and both ends belong to the range.
 """
 
+from datetime import date
 from typing import Annotated, Literal
 
 import msgspec
@@ -16,6 +17,8 @@ LogicalName = Annotated[str, msgspec.Meta(pattern=rf"^{_OCTET}(\.{_OCTET}){{5}}$
 EventLogName = Literal["standard", "fraud", "disconnector", "power_quality", "communication"]
 REGISTERS_MAX = 64
 STEP_MAX_S = 86_400
+SPECIAL_DAYS_MAX = 128
+_LEAP_YEAR = 2024
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,13 +61,32 @@ class SyncClock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     max_step_s: Annotated[int, msgspec.Meta(ge=1, le=STEP_MAX_S)] = 60
 
 
-Parameters = Nothing | ReadRegisters | ReadProfile | ReadEventLog | SyncClock
+class SpecialDay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A date and the day profile that counts on it; without a year it comes every year."""
+
+    month: Annotated[int, msgspec.Meta(ge=1, le=12)]
+    day: Annotated[int, msgspec.Meta(ge=1, le=31)]
+    day_id: Annotated[int, msgspec.Meta(ge=0, le=255)]
+    year: Annotated[int, msgspec.Meta(ge=2000, le=2099)] | None = None
+
+    def __post_init__(self) -> None:
+        date(self.year or _LEAP_YEAR, self.month, self.day)
+
+
+class WriteSpecialDays(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole table of special days, which replaces the meter's."""
+
+    days: Annotated[tuple[SpecialDay, ...], msgspec.Meta(max_length=SPECIAL_DAYS_MAX)]
+
+
+Parameters = Nothing | ReadRegisters | ReadProfile | ReadEventLog | SyncClock | WriteSpecialDays
 
 _OF_KIND: dict[CommandKind, type[Parameters]] = {
     "read.registers": ReadRegisters,
     "read.profile": ReadProfile,
     "read.event_log": ReadEventLog,
     "clock.sync": SyncClock,
+    "tariff.special_days": WriteSpecialDays,
 }
 
 

@@ -22,7 +22,7 @@ from hesper_gateway.sessions.relay import Permit, RelayAction, RelayMove, RelayS
 
 log = logging.getLogger(__name__)
 
-_WRITING = frozenset({"clock.sync"})
+_WRITING = frozenset({"clock.sync", "tariff.special_days"})
 _STATES: dict[bool | None, State] = {True: "confirmed", False: "failed", None: "unknown"}
 READ_AGAIN_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _ACTIONS = {

@@ -5,9 +5,15 @@ from collections.abc import Mapping
 from hesper_contracts import parameters
 from hesper_contracts.commands import Command
 from hesper_contracts.frame import Refused
-from hesper_contracts.parameters import ReadEventLog, ReadProfile, ReadRegisters, SyncClock
+from hesper_contracts.parameters import (
+    ReadEventLog,
+    ReadProfile,
+    ReadRegisters,
+    SyncClock,
+    WriteSpecialDays,
+)
 
-from hesper_gateway.errands import reading
+from hesper_gateway.errands import reading, tariff
 from hesper_gateway.errands.clock import ClockSetter
 from hesper_gateway.errands.reading import Stores
 from hesper_gateway.execution import Report
@@ -62,13 +68,20 @@ class MeterErrands(MeterRelays):
             case SyncClock() as wanted:
                 name, max_step_s = command.logical_device_name, wanted.max_step_s
                 return await self._clocks.set(session, name, max_step_s, permit)
+            case WriteSpecialDays() as wanted:
+                name = command.logical_device_name
+                return await tariff.write_special_days(session, name, wanted, permit)
             case _:
                 return await reading.ping(session, permit)
 
     async def check(self, command: Command) -> Report:
-        """Read whether a clock stands right after a restart; it is not set again.
+        """Read after a restart whether what was to be written is there; it is not written again.
 
         Raises:
             MeterFailed: nobody knows, told by hop.
         """
-        return await self._clocks.look(self._session(command.meter), "the gateway was restarted")
+        session, why = self._session(command.meter), "the gateway was restarted"
+        wanted = parameters.of(command)
+        if isinstance(wanted, WriteSpecialDays):
+            return await tariff.look_at_special_days(session, wanted, why)
+        return await self._clocks.look(session, why)

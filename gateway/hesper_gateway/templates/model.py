@@ -175,6 +175,7 @@ class ObjectsTemplate(Record):
     load_profile: OptionalName = obis.parse("1.0.99.1.0.255")
     event_log: OptionalName = obis.parse("0.0.99.98.0.255")
     """The standard log."""
+    special_days: LogicalName = obis.parse("0.0.11.0.0.255")
     fraud_log: OptionalName = None
     disconnector_log: OptionalName = None
     power_quality_log: OptionalName = None
