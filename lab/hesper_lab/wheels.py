@@ -89,9 +89,8 @@ def on_armv7(python: str) -> Wheels:
 def told() -> str:
     """Return what was found, a line for each machine and Python."""
     lines = []
-    for python in PYTHONS:
-        for found in (on_arm64(python), on_armv7(python)):
-            lacks = f"; no wheel for: {', '.join(found.missing)}" if found.missing else ""
-            count = len(found.files)
-            lines.append(f"{found.machine}, Python {found.python}: {count} wheels{lacks}")
+    for found in (*map(on_arm64, PYTHONS), on_armv7(PYTHONS[0])):
+        lacks = f"; no wheel for: {', '.join(found.missing)}" if found.missing else ""
+        count = len(found.files)
+        lines.append(f"{found.machine}, Python {found.python}: {count} wheels{lacks}")
     return "\n".join(lines)

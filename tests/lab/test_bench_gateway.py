@@ -26,10 +26,11 @@ def test_the_peer_reads_the_same_rows() -> None:
 
 
 @pytest.mark.integration
-def test_rows_of_the_agent() -> None:
+def test_rows_of_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway_agent, "_RESTARTED_S", _BRIEFLY_S)
     if not shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin"):
         pytest.skip("mosquitto is not installed")
     found = {row["name"]: row for row in gateway_agent.run(3, _BRIEFLY_S)}
-    assert set(found) == {"gateway.rss_mb", "gateway.idle_cpu"}
+    assert set(found) == {"gateway.rss_mb", "gateway.rss_mb.first_reading", "gateway.idle_cpu"}
     assert found["gateway.rss_mb"]["value"] > 10
     assert found["gateway.idle_cpu"]["better"] == "lower"
