@@ -16,6 +16,7 @@ from hesper_contracts.commands import Command
 from hesper_contracts.results import CommandResult, Findings, RelayReading
 from msgspec import UNSET
 
+from hesper_gateway.database import StorageFull
 from hesper_gateway.errors import CommandExpired, GatewayError, MeterFailed, RelayUncertain
 from hesper_gateway.journal import State
 from hesper_gateway.sessions.relay import Permit, RelayAction, RelayMove, RelayState
@@ -137,7 +138,7 @@ async def resume(command: Command, meters: Meters, permit: Permit, patience: Pat
     if is_for_relay(command):
         return await read_back(command, meters, patience)
     if command.kind in _WRITING:
-        return await _outcome(meters.check(command))
+        return await _outcome(command, meters.check(command))
     return await _run(command, meters, permit)
 
 
@@ -147,16 +148,18 @@ def is_for_relay(command: Command) -> bool:
 
 
 async def _run(command: Command, meters: Meters, permit: Permit) -> Outcome:
-    return await _outcome(meters.run(command, permit))
+    return await _outcome(command, meters.run(command, permit))
 
 
-async def _outcome(errand: Awaitable[Report]) -> Outcome:
+async def _outcome(command: Command, errand: Awaitable[Report]) -> Outcome:
     try:
         report = await errand
     except CommandExpired as late:
         return Outcome("expired", str(late))
     except MeterFailed as error:
         return Outcome("failed", str(error))
+    except StorageFull as full:  # no counter could be reserved, before or after the write
+        return Outcome("unknown" if command.kind in _WRITING else "failed", str(full))
     state = _STATES[report.done]
     return Outcome(state, report.detail, registers=report.registers, findings=report.findings)
 

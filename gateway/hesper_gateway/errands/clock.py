@@ -1,11 +1,13 @@
 """Setting a meter's clock, by command or by policy: never by a gateway that is wrong itself."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from hesper_contracts.events import Event
 from hesper_contracts.results import Findings
 
+from hesper_gateway.database import StorageFull
 from hesper_gateway.errands.findings import clock_reading
 from hesper_gateway.errors import MeterFailed, WriteUncertain
 from hesper_gateway.execution import Report
@@ -15,6 +17,8 @@ from hesper_gateway.sessions import MeterSession, Permit
 from hesper_gateway.sessions.clock import as_utc
 from hesper_gateway.sessions.clock_setting import ClockSet, agrees, obstacle, set_clock
 from hesper_gateway.sessions.reading import Reading
+
+log = logging.getLogger(__name__)
 
 OWN_LIMIT_MS = 1000
 
@@ -88,7 +92,10 @@ class ClockSetter:
             text=f"the meter's clock was {before_s:+.0f} s off and was set; now {after_s:+.0f} s",
             attributes={"drift_before_s": round(before_s), "drift_after_s": round(after_s)},
         )
-        await self.outbox.append_events([event])
+        try:
+            await self.outbox.append_events([event])
+        except StorageFull as full:  # what was done to the meter is told by the result, too
+            log.warning("meter %s: %s; not told: %s", meter, event.text, full)
 
 
 async def _refusal(session: MeterSession, reading: Reading, max_step_s: float) -> str:

@@ -80,7 +80,7 @@ async def set_clock(reading: Reading) -> ClockSet:
         asked_at = reading.now()
         (told,) = await association.get_each([where])
         after = time_told(told, reading.policy, asked_at, reading.now())
-    except MeterFailed as error:
+    except (MeterFailed, ServiceError) as error:
         raise WriteUncertain(f"the clock was written, then: {error}") from error
     return ClockSet(reading.clock, after)
 

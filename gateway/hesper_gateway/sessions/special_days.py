@@ -10,6 +10,7 @@ from hesper_dlms.errors import ServiceError
 
 from hesper_gateway.errors import MeterFailed, WriteUncertain
 from hesper_gateway.sessions.association import Association
+from hesper_gateway.sessions.classing import refusal
 
 _CLASS, _ENTRIES = 11, 2
 _ANY_YEAR, _ANY = 0xFFFF, 0xFF
@@ -33,11 +34,16 @@ async def holds(association: Association, where: bytes, days: Sequence[SpecialDa
     """Return whether the meter's table is this one.
 
     Raises:
-        MeterFailed: it cannot be read.
+        MeterFailed: it cannot be read, or is not shown to this client.
     """
     attribute = CosemAttribute(_CLASS, where, _ENTRIES)
-    (told,) = await association.get_each([attribute])
-    return isinstance(told, Data) and told == encoded(days)
+    try:
+        (told,) = await association.get_each([attribute])
+        if isinstance(told, ServiceError):
+            raise told
+    except ServiceError as error:
+        raise refusal(error, "special days cannot be read") from error
+    return told == encoded(days)
 
 
 async def write(association: Association, where: bytes, days: Sequence[SpecialDay]) -> str:
