@@ -1,18 +1,24 @@
-"""What tests of several parts share: a real Mosquitto that a test starts, kills and wipes."""
+"""What tests of several parts share: a real Mosquitto that a test starts, kills and wipes, and the
+programs of gurux_dlms, each a process of its own."""
 
 import getpass
+import json
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 BROKER_DEADLINE_S = 10.0
 POLL_S = 0.02
+PEERS = Path(__file__).parent / "peers"
+PEER_LIMIT_S = 90
 
 ANONYMOUS = """\
 listener {port} 127.0.0.1
@@ -119,3 +125,33 @@ def broker_factory(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
 def broker(broker_factory: Callable[..., Broker]) -> Broker:
     """A running anonymous broker: ``broker.host``, ``broker.port``, ``broker.kill()`` …"""
     return broker_factory()
+
+
+@pytest.fixture(scope="session")
+def gurux_process() -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Runs a program of `tests/peers` to its end: `gurux_process("gurux_client", port=…)`."""
+
+    def run(program: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-W", "ignore", str(PEERS / f"{program}.py"), json.dumps(options)],
+            capture_output=True,
+            text=True,
+            timeout=PEER_LIMIT_S,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def gurux_peer(
+    gurux_process: Callable[..., "subprocess.CompletedProcess[str]"],
+) -> Callable[..., dict[str, Any]]:
+    """Runs such a program, which must succeed; returns what it printed."""
+
+    def run(program: str, **options: Any) -> dict[str, Any]:
+        done = gurux_process(program, **options)
+        assert done.returncode == 0, done.stderr[-2500:] + done.stdout[-500:]
+        return dict(json.loads(done.stdout.splitlines()[-1]))
+
+    return run

@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hesper_dlms import axdr
 from hesper_dlms.server import LogicalServer
 
-PEER = Path(__file__).parent / "peers" / "gurux_client.py"
 CLIENTS = {"none": 16, "lls": 2, "gmac": 1}
-
-
-def gurux(**options: Any) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(PEER), json.dumps(options)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-500:]
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("max_pdu", [300, 0xFFFF])
 @pytest.mark.parametrize("link", ["wrapper", "hdlc"])
 @pytest.mark.parametrize("authentication", CLIENTS)
 def test_gurux_reads_writes_and_invokes(
-    bench: Any, tcp_meter: Callable[..., Any], authentication: str, link: str, max_pdu: int
+    bench: Any,
+    tcp_meter: Callable[..., Any],
+    gurux_peer: Callable[..., dict[str, Any]],
+    authentication: str,
+    link: str,
+    max_pdu: int,
 ) -> None:
     meter = bench.Meter()
     written = bytes(range(200)) * 3
-    found = gurux(
+    found = gurux_peer(
+        "gurux_client",
         port=tcp_meter(LogicalServer(meter), link).port,
         link=link,
         client=CLIENTS[authentication],

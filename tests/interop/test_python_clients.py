@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,8 +23,6 @@ from hesper_dlms.server import LogicalServer
 sys.path.insert(0, str(Path(__file__).parent))
 from meter import CLIENT_TITLE, ENERGY, LONG, MAX_PDU, MECHANISMS, NAME, PASSWORD, InteropMeter
 
-GURUX = Path(__file__).parents[1] / "dlms" / "peers" / "gurux_client.py"
-
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
@@ -38,7 +34,11 @@ def _quiet() -> Iterator[None]:
 @pytest.mark.parametrize("link", ["wrapper", "hdlc"])
 @pytest.mark.parametrize("authentication", ["none", "lls", "gmac"])
 def test_gurux_for_python(
-    tcp_meter: Callable[..., Any], expected: Callable[..., None], authentication: str, link: str
+    tcp_meter: Callable[..., Any],
+    gurux_peer: Callable[..., dict[str, Any]],
+    expected: Callable[..., None],
+    authentication: str,
+    link: str,
 ) -> None:
     meter = InteropMeter()
     written = bytes(3000)
@@ -55,15 +55,7 @@ def test_gurux_for_python(
         "max_pdu": 1024,
         "write": written.hex(),
     }
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(GURUX), json.dumps(options)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-1000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = gurux_peer("gurux_client", **options)
     assert meter.values[NAME] == axdr.encode(axdr.octet_string(written))
     outcomes = dict.fromkeys(("associate", "set", "action", "release"), "ok")
     outcomes["get"] = "ok" if found["energy"] == 1234567 else str(found["energy"])

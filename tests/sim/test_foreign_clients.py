@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import structlog
@@ -28,7 +24,6 @@ from hesper_sim.registers import REGISTERS
 pytestmark = pytest.mark.integration
 
 SETTINGS = FleetSettings(tcp=3, shared=0, dial_in=0, rs485=0, hdlc_tcp=3, push=False)
-GURUX = Path(__file__).parent / "peers" / "gurux_reader.py"
 CLIENTS = {"none": 16, "lls": 2, "gmac": 1}
 TITLE = b"GRXGRXGR"
 PUBLIC = 7
@@ -54,7 +49,7 @@ def port_of(simulator, meter) -> int:
 
 @pytest.mark.parametrize("link", ["wrapper", "hdlc"])
 @pytest.mark.parametrize("authentication", CLIENTS)
-def test_gurux_reads_every_object(simulator, link, authentication):
+def test_gurux_reads_every_object(simulator, gurux_peer, link, authentication):
     meter = simulator.fleet.meters[list(CLIENTS).index(authentication) + 3 * (link == "hdlc")]
     options = {
         "port": port_of(simulator, meter),
@@ -68,15 +63,7 @@ def test_gurux_reads_every_object(simulator, link, authentication):
         "authentication_key": meter.authentication_key.hex(),
         "counter": int(time.time()),
     }
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(GURUX), json.dumps(options)],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-1500:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = gurux_peer("gurux_reader", **options)
     whole = len(OBJECTS) + len(REGISTERS)
     assert found["objects"] == (PUBLIC if authentication == "none" else whole)
     assert found["failed"] == SECRET

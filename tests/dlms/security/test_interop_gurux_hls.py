@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +17,6 @@ from hesper_dlms.association import Authentication
 from hesper_dlms.security import PrivateKey
 from hesper_dlms.server import ClientRole, LogicalServer
 
-PEER = Path(__file__).parents[1] / "peers" / "gurux_client.py"
 MECHANISMS = {
     "md5": Authentication.HIGH_MD5,
     "sha1": Authentication.HIGH_SHA1,
@@ -28,63 +25,61 @@ MECHANISMS = {
 }
 
 
-def gurux(**options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", str(PEER), json.dumps(options)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+Process = subprocess.CompletedProcess[str]
 
 
-def run(
-    bench: Any, security: Any, tcp_meter: Callable[..., Any], mechanism: str, **other: Any
-) -> subprocess.CompletedProcess[str]:
-    keys = security.Keys(1)
-    signing = PrivateKey.generate(1)
-    role = ClientRole(MECHANISMS[mechanism], password=security.SECRET, **other.pop("role", {}))
-    scalar = signing.loaded().private_numbers().private_value.to_bytes(32, "big")
-    settings = replace(keys.meter, peer=keys.meter.peer._replace(signing=signing.public))
+@pytest.fixture
+def gurux(
+    bench: Any,
+    security: Any,
+    tcp_meter: Callable[..., Any],
+    gurux_process: Callable[..., Process],
+) -> Callable[..., Process]:
+    """Runs it against a meter whose role takes the mechanism: `gurux("md5", password=…)`."""
 
-    class Meter(bench.Meter):  # type: ignore[misc, name-defined]
-        security = settings
-        clients: Mapping[int, ClientRole] = {1: role}
+    def run(mechanism: str, **other: Any) -> Process:
+        keys = security.Keys(1)
+        signing = PrivateKey.generate(1)
+        role = ClientRole(MECHANISMS[mechanism], password=security.SECRET, **other.pop("role", {}))
+        scalar = signing.loaded().private_numbers().private_value.to_bytes(32, "big")
+        settings = replace(keys.meter, peer=keys.meter.peer._replace(signing=signing.public))
 
-    options = {
-        "link": "wrapper",
-        "client": 1,
-        "server": 1,
-        "authentication": mechanism,
-        "password": security.SECRET.decode(),
-        "system_title": bench.CLIENT_TITLE.hex(),
-        "suite": 1,
-        "signing_key": scalar.hex(),
-        "meter_signing_key": "04" + settings.signing_key.public.octets.hex(),
-    }
-    return gurux(port=tcp_meter(LogicalServer(Meter())).port, **{**options, **other})
+        class Meter(bench.Meter):  # type: ignore[misc, name-defined]
+            security = settings
+            clients: Mapping[int, ClientRole] = {1: role}
+
+        options = {
+            "port": tcp_meter(LogicalServer(Meter())).port,
+            "link": "wrapper",
+            "client": 1,
+            "server": 1,
+            "authentication": mechanism,
+            "password": security.SECRET.decode(),
+            "system_title": bench.CLIENT_TITLE.hex(),
+            "suite": 1,
+            "signing_key": scalar.hex(),
+            "meter_signing_key": "04" + settings.signing_key.public.octets.hex(),
+        }
+        return gurux_process("gurux_client", **{**options, **other})
+
+    return run
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 def test_gurux_proves_itself_and_believes_our_proof(
-    bench: Any, security: Any, tcp_meter: Callable[..., Any], mechanism: str
+    gurux: Callable[..., Process], mechanism: str
 ) -> None:
-    done = run(bench, security, tcp_meter, mechanism, challenge=bytes(range(32)).hex())
+    done = gurux(mechanism, challenge=bytes(range(32)).hex())
     assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-500:]
     assert json.loads(done.stdout.splitlines()[-1])["energy"] == 1234567
 
 
 @pytest.mark.parametrize("mechanism", ["md5", "sha1", "sha256"])
-def test_gurux_with_a_wrong_secret(
-    bench: Any, security: Any, tcp_meter: Callable[..., Any], mechanism: str
-) -> None:
-    done = run(bench, security, tcp_meter, mechanism, password="another secret")
-    assert done.returncode != 0
+def test_gurux_with_a_wrong_secret(gurux: Callable[..., Process], mechanism: str) -> None:
+    assert gurux(mechanism, password="another secret").returncode != 0
 
 
-def test_gurux_with_the_short_challenge_that_it_sends(
-    bench: Any, security: Any, tcp_meter: Callable[..., Any]
-) -> None:
-    assert run(bench, security, tcp_meter, "ecdsa").returncode != 0
-    done = run(bench, security, tcp_meter, "ecdsa", role={"shortest_challenge": 16})
+def test_gurux_with_the_short_challenge_that_it_sends(gurux: Callable[..., Process]) -> None:
+    assert gurux("ecdsa").returncode != 0
+    done = gurux("ecdsa", role={"shortest_challenge": 16})
     assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-500:]

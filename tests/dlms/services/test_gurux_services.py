@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hesper_dlms import axdr
 from hesper_dlms.server import LogicalServer
 
-PEER = Path(__file__).parent.parent / "peers" / "gurux_services.py"
 CLIENTS = {"none": 16, "lls": 2, "gmac": 1}
 SERVICES = ("GET", "SET", "ACTION", "SELECTIVE_ACCESS", "MULTIPLE_REFERENCES")
 OWN = ("BLOCK_TRANSFER_WITH_GET_OR_READ", "BLOCK_TRANSFER_WITH_SET_OR_WRITE")
@@ -21,7 +16,9 @@ LONG = bytes(range(256)) * 20
 
 
 @pytest.fixture
-def gurux(bench: Any, tcp_meter: Callable[..., Any]) -> Callable[..., Any]:
+def gurux(
+    bench: Any, tcp_meter: Callable[..., Any], gurux_peer: Callable[..., dict[str, Any]]
+) -> Callable[..., Any]:
     def run(
         meter: Any,
         authentication: str,
@@ -45,15 +42,7 @@ def gurux(bench: Any, tcp_meter: Callable[..., Any]) -> Callable[..., Any]:
             "conformance": [*SERVICES, *more],
             **options,
         }
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", str(PEER), json.dumps(arguments)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-2500:] + done.stdout[-500:]
-        return dict(json.loads(done.stdout.splitlines()[-1]))
+        return gurux_peer("gurux_services", **arguments)
 
     return run
 

@@ -6,11 +6,7 @@ fails on a last block (`setTotalCount`). Over HDLC the long value comes in segme
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,20 +14,7 @@ from hesper_dlms import axdr
 from hesper_dlms.server import LogicalServer
 from hesper_dlms.short_names import ShortNames
 
-PEER = Path(__file__).parents[1] / "peers" / "gurux_short_names.py"
 CLIENTS = {"none": 16, "lls": 2}
-
-
-def gurux(**options: Any) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(PEER), json.dumps(options)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-500:]
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("link", ["wrapper", "hdlc"])
@@ -41,10 +24,12 @@ def test_gurux_lists_reads_writes_and_invokes(
     meter: Any,
     names: ShortNames,
     tcp_meter: Callable[..., Any],
+    gurux_peer: Callable[..., dict[str, Any]],
     authentication: str,
     link: str,
 ) -> None:
-    found = gurux(
+    found = gurux_peer(
+        "gurux_short_names",
         port=tcp_meter(LogicalServer(meter), link).port,
         link=link,
         client=CLIENTS[authentication],

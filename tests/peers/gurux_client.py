@@ -1,6 +1,7 @@
 """A gurux_dlms client in a process of its own (GPL-2.0-only): reads a meter and prints JSON.
 
-Arguments: JSON with port, link, client, server, authentication, password, keys and titles (hex).
+Argument: JSON with port, link, client, server, authentication, password, keys and titles (hex).
+The other gurux programs of this folder begin with its `Peer`.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ LEVELS = {
 
 
 class Peer:
-    def __init__(self, options: dict[str, Any]) -> None:
+    """A client on a connection of its own, by logical or by short names."""
+
+    def __init__(self, options: dict[str, Any], logical_names: bool = True) -> None:
         hdlc = options["link"] == "hdlc"
         self.socket = socket.create_connection(("127.0.0.1", options["port"]), timeout=5)
         self.client = GXDLMSSecureClient(
-            True,
+            logical_names,
             options["client"],
             GXDLMSSecureClient.getServerAddress(1, options["server"]) if hdlc else 1,
             LEVELS[options["authentication"]],
@@ -56,18 +59,23 @@ class Peer:
             ciphering.systemTitle = bytes.fromhex(options["system_title"])
             ciphering.blockCipherKey = bytes.fromhex(options["encryption_key"])
             ciphering.authenticationKey = bytes.fromhex(options["authentication_key"])
-            ciphering.invocationCounter = 10
+            ciphering.invocationCounter = options.get("counter", 10)
         self.client.maxReceivePDUSize = options.get("max_pdu", 0xFFFF)
 
     def send(self, octets: Any) -> GXReplyData:
+        reply = self.answer(octets)
+        if reply.error:
+            raise SystemExit(f"refused: {reply.error}")
+        return reply
+
+    def answer(self, octets: Any) -> GXReplyData:
+        """Send one message; return the whole reply, a refusal as well."""
         reply = GXReplyData()
         arrived = GXByteBuffer()
         self.socket.sendall(bytes(octets))
         while not self.client.getData(arrived, reply):
             arrived.set(self.socket.recv(4096))
-        if reply.error:
-            raise SystemExit(f"refused: {reply.error}")
-        while reply.isMoreData():
+        while not reply.error and reply.isMoreData():
             self.socket.sendall(bytes(self.client.receiverReady(reply)))
             while not self.client.getData(arrived, reply):
                 arrived.set(self.socket.recv(4096))
@@ -88,10 +96,20 @@ class Peer:
             reply = self.send_all(self.client.getApplicationAssociationRequest())
             self.client.parseApplicationAssociationResponse(reply.data)
 
+    def objects(self) -> Any:
+        """Return the objects that the association view names."""
+        reply = self.send(self.client.getObjectsRequest())
+        return self.client.parseObjects(reply.data, True)
+
     def read(self, item: Any, attribute: int) -> Any:
         reply = self.send_all(self.client.read(item, attribute))
         value = reply.value
         return bytes(value).hex() if isinstance(value, bytes | bytearray) else value
+
+    def disconnect(self) -> None:
+        message = self.client.disconnectRequest()
+        if message:
+            self.send(message)
 
 
 def main() -> None:
@@ -112,9 +130,7 @@ def main() -> None:
     release = peer.client.releaseRequest()
     if release:
         peer.send_all(release)
-    disconnect = peer.client.disconnectRequest()
-    if disconnect:
-        peer.send(disconnect)
+    peer.disconnect()
     json.dump(found, sys.stdout)
 
 
