@@ -106,8 +106,9 @@ class Executor:
         self._time = time_proof
         self._meters = meters
         self._alarm = alarm
-        self._incoming: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
-        self._at_once = asyncio.Semaphore(MOST_AT_ONCE)
+        self._waiting: dict[bool, asyncio.Queue[tuple[Command, bytes]]] = {
+            is_for_relay: asyncio.Queue(MOST_WAITING) for is_for_relay in (True, False)
+        }
         self._turns: defaultdict[tuple[str, bool], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._told_again: dict[str, float] = {}
         self._began: datetime | None = None
@@ -115,9 +116,17 @@ class Executor:
         self.refused: Counter[str] = Counter()
 
     def receive(self, payload: bytes) -> None:
-        """Takes an envelope as it came; returns at once. More than can wait are dropped."""
+        """Takes an envelope as it came, if it is trusted (step 1); returns at once.
+
+        More than can wait are dropped; those for relays and the others wait apart.
+        """
         try:
-            self._incoming.put_nowait(payload)
+            command = commands.from_payload(payload, self._mandate.keys, self._mandate.gateway)
+            self._waiting[execution.is_for_relay(command)].put_nowait((command, payload))
+        except Forged as forged:
+            self._distrust("gateway.command_forged", str(forged))
+        except Refused as refused:
+            self._distrust("gateway.command_refused", str(refused))
         except asyncio.QueueFull:
             self.refused["too many waiting"] += 1
 
@@ -126,22 +135,25 @@ class Executor:
         async with asyncio.TaskGroup() as tasks:
             for entry in journal.executing(self._database):
                 tasks.create_task(self._resume(entry), name=f"command-{entry.command_id}")
-            while True:
-                payload = await self._incoming.get()
-                await self._at_once.acquire()
-                work = tasks.create_task(self._handle(payload), name="command")
-                work.add_done_callback(lambda _: self._at_once.release())
+            for waiting in self._waiting.values():
+                tasks.create_task(self._take(waiting, tasks), name="commands-waiting")
 
-    async def _handle(self, payload: bytes) -> None:
-        """Trusts an envelope or does not (step 1); nothing it says can end the process."""
+    async def _take(
+        self, waiting: asyncio.Queue[tuple[Command, bytes]], tasks: asyncio.TaskGroup
+    ) -> None:
+        """Handles some at once, so that hundreds of long readings keep no relay waiting."""
+        at_once = asyncio.Semaphore(MOST_AT_ONCE)
+        while True:
+            command, payload = await waiting.get()
+            await at_once.acquire()
+            work = tasks.create_task(self._handle(command, payload), name="command")
+            work.add_done_callback(lambda _: at_once.release())
+
+    async def _handle(self, command: Command, payload: bytes) -> None:
+        """Judges a trusted envelope in its meter's turn; nothing it says can end the process."""
         try:
-            command = commands.from_payload(payload, self._mandate.keys, self._mandate.gateway)
             async with self._turn(command):
                 await self._judge(command, payload)
-        except Forged as forged:
-            self._distrust("gateway.command_forged", str(forged))
-        except Refused as refused:
-            self._distrust("gateway.command_refused", str(refused))
         except Replayed as replayed:
             self._distrust("gateway.command_replayed", str(replayed))
         except StorageFull as full:

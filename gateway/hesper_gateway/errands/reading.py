@@ -13,6 +13,7 @@ from hesper_dlms import obis
 
 from hesper_gateway.errands.findings import Tally, clock_reading
 from hesper_gateway.errands.gleaning import Gleaning
+from hesper_gateway.errors import Hop, MeterFailed
 from hesper_gateway.execution import Report
 from hesper_gateway.gathering import Find, Gathering
 from hesper_gateway.lines.line import Priority
@@ -98,8 +99,14 @@ async def profile(
 async def event_log(
     session: MeterSession, wanted: ReadEventLog, permit: Permit, stores: Stores
 ) -> Report:
-    """Read a range of an event log again and tell its events, which keep their ids."""
-    where, tally = session.template.objects.logs()[wanted.log], Tally()
+    """Read a range of an event log again and tell its events, which keep their ids.
+
+    Raises:
+        MeterFailed: the template has no such log, or no longer since the command was accepted.
+    """
+    where, tally = session.template.objects.logs().get(wanted.log), Tally()
+    if where is None:
+        raise MeterFailed(f"{session.meter.id} has no {wanted.log} log", Hop.GATEWAY)
 
     async def chunks(left: Range) -> AsyncGenerator[EventChunk, None]:
         async with session.reading() as reading:

@@ -59,3 +59,15 @@ async def test_a_log_that_is_not_there_does_not_hold_up_the_others(works: Any) -
     assert Work.EVENTS in visited.done
     assert visited.failure is None
     assert works.mark(FRAUD_LOG) == works.mark(obis.EVENT_LOG) == works.START + 61
+
+
+async def test_a_template_that_lost_its_log_does_not_hold_up_a_restart(works: Any) -> None:
+    asked = {"log": "fraud", "since": "2026-09-01T00:00:00Z", "until": "2026-09-02T00:00:00Z"}
+    works.silent = True
+    async with works.working():
+        works.give(works.command("read.event_log", parameters=asked))
+        await works.until(lambda w: w.results("c-1"))
+    works.silent = False
+    async with works.working(objects={"fraud_log": None}):
+        await works.until(lambda w: w.ended("c-1"))
+    assert works.ended("c-1").state == "failed"

@@ -143,3 +143,14 @@ async def test_a_command_whose_time_is_over_reads_nothing(works: Any) -> None:
         result = await works.result("ping", not_after=past)
     assert result.state == "expired"
     assert works.received == 0
+
+
+async def test_hundreds_of_long_readings_keep_no_relay_waiting(works: Any) -> None:
+    works.silent = True
+    asked = {"profile": "1.0.99.1.0.255", **within(works, -HOUR_S, 0)}
+    async with works.working():
+        for number in range(1, 402):
+            works.give(works.command("read.profile", number, parameters=asked))
+        works.give(works.command("relay.read", 500))
+        await works.until(lambda w: w.results("c-500"))
+    assert works.results("c-500")[0].state == "executing"
