@@ -1,18 +1,25 @@
-"""What tests of several parts share: a real Mosquitto that a test starts, kills and wipes, and the
-programs of gurux_dlms, each a process of its own."""
+"""What tests of several parts share, all of it real.
+
+A Mosquitto that a test starts, kills and wipes; our meters on loopback ports; the programs of
+gurux_dlms, each a process of its own.
+"""
 
 import getpass
 import json
 import shutil
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hesper_dlms.errors import LinkError
+from hesper_dlms.server import HdlcServerLink, LogicalServer, ServerConnection, WrapperServerLink
 
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 BROKER_DEADLINE_S = 10.0
@@ -155,3 +162,53 @@ def gurux_peer(
         return dict(json.loads(done.stdout.splitlines()[-1]))
 
     return run
+
+
+class TcpMeter:
+    """Serves one meter on a loopback port, one thread for each connection, until closed."""
+
+    def __init__(self, connection: Callable[[], ServerConnection]) -> None:
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                served = connection()
+                while octets := self.request.recv(65536):
+                    try:
+                        answer = served.receive(octets)
+                    except LinkError:
+                        return
+                    if answer:
+                        self.request.sendall(answer)
+
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def tcp_meter() -> Iterator[Callable[..., TcpMeter]]:
+    """Starts meters on loopback ports: ``tcp_meter(logical_server, link="wrapper")``."""
+    started: list[TcpMeter] = []
+
+    def start(
+        server: LogicalServer, link: str = "wrapper", physical: int | None = None
+    ) -> TcpMeter:
+        def connection() -> ServerConnection:
+            hdlc = link == "hdlc"
+            return ServerConnection(
+                server, HdlcServerLink(1, physical) if hdlc else WrapperServerLink(1)
+            )
+
+        started.append(TcpMeter(connection))
+        return started[-1]
+
+    yield start
+    for meter in started:
+        meter.close()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import socketserver
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import pytest
@@ -20,15 +18,9 @@ from hesper_dlms.apdu import (
     capture_object,
 )
 from hesper_dlms.client import AssociationSettings, Authentication, SecuritySettings
-from hesper_dlms.errors import LinkError, ServiceError
+from hesper_dlms.errors import ServiceError
 from hesper_dlms.exchange import Exchange
-from hesper_dlms.server import (
-    ClientRole,
-    HdlcServerLink,
-    LogicalServer,
-    ServerConnection,
-    WrapperServerLink,
-)
+from hesper_dlms.server import ClientRole, LogicalServer
 from hesper_gateway.desk.cli import main
 
 ENCRYPTION_KEY = bytes(range(16))
@@ -175,54 +167,6 @@ class Bench:
 def bench() -> type[Bench]:
     """The small meter and its drivers."""
     return Bench
-
-
-class TcpMeter:
-    """Serves connections of a meter on a loopback port, one thread each, until closed."""
-
-    def __init__(self, connection: Callable[[], ServerConnection]) -> None:
-        meter = self
-
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                served = connection()
-                while octets := self.request.recv(65536):
-                    try:
-                        answer = served.receive(octets)
-                    except LinkError:
-                        return
-                    if answer:
-                        self.request.sendall(meter.spoil(answer))
-
-        self.spoil: Callable[[bytes], bytes] = bytes
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-@pytest.fixture
-def tcp_meter() -> Iterator[Callable[..., TcpMeter]]:
-    """Starts meters on loopback ports: `tcp_meter(logical_server, link="wrapper")`."""
-    started: list[TcpMeter] = []
-
-    def start(server: LogicalServer, link: str = "wrapper") -> TcpMeter:
-        def connection() -> ServerConnection:
-            hdlc = link == "hdlc"
-            return ServerConnection(server, HdlcServerLink(1) if hdlc else WrapperServerLink(1))
-
-        started.append(TcpMeter(connection))
-        return started[-1]
-
-    yield start
-    for meter in started:
-        meter.close()
 
 
 class Done(NamedTuple):

@@ -1,4 +1,4 @@
-"""Foreign implementations in processes of their own, and the meter that their clients talk to."""
+"""Foreign implementations in processes of their own, and what they are expected to do."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import hashlib
 import json
 import os
 import shutil
-import socketserver
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hesper_dlms.errors import LinkError
-from hesper_dlms.server import HdlcServerLink, LogicalServer, ServerConnection, WrapperServerLink
 
 HERE = Path(__file__).parent
 SOURCES = HERE / "peers" / "java"
@@ -113,50 +110,10 @@ def java() -> Iterator[Java]:
     peers.close()
 
 
-class TcpMeter:
-    """Serves one meter on a loopback port, one thread for each connection, until closed."""
-
-    def __init__(self, connection: Callable[[], ServerConnection]) -> None:
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                served = connection()
-                while octets := self.request.recv(65536):
-                    try:
-                        answer = served.receive(octets)
-                    except LinkError:
-                        return
-                    if answer:
-                        self.request.sendall(answer)
-
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
 @pytest.fixture
-def tcp_meter() -> Iterator[Callable[..., TcpMeter]]:
-    """Starts meters on loopback ports: `tcp_meter(logical_server, link)`."""
-    started: list[TcpMeter] = []
-
-    def start(server: LogicalServer, link: str) -> TcpMeter:
-        def connection() -> ServerConnection:
-            hdlc = link == "hdlc"
-            return ServerConnection(server, HdlcServerLink(1, 17) if hdlc else WrapperServerLink(1))
-
-        started.append(TcpMeter(connection))
-        return started[-1]
-
-    yield start
-    for meter in started:
-        meter.close()
+def tcp_meter(tcp_meter: Callable[..., Any]) -> Callable[..., Any]:
+    """Starts meters as everywhere, with the physical address that the peers know."""
+    return partial(tcp_meter, physical=17)
 
 
 @pytest.fixture(scope="session")
