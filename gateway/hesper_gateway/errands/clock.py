@@ -15,12 +15,19 @@ from hesper_gateway.lines.line import Priority
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.sessions import MeterSession, Permit
 from hesper_gateway.sessions.clock import as_utc
-from hesper_gateway.sessions.clock_setting import ClockSet, agrees, obstacle, set_clock
+from hesper_gateway.sessions.clock_setting import (
+    ClockSet,
+    agrees,
+    ahead_of_utc_s,
+    obstacle,
+    set_clock,
+)
 from hesper_gateway.sessions.reading import Reading
 
 log = logging.getLogger(__name__)
 
 OWN_LIMIT_MS = 1000
+OWN_WRONG = "the gateway's own clock is not right"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +52,15 @@ class ClockSetter:
             WrongMeter: another meter answers, or no name is known; nothing was written.
             MeterFailed: nothing was written.
         """
-        offset_ms = self.offset_ms()
-        if offset_ms is None or abs(offset_ms) > OWN_LIMIT_MS:
-            return Report(done=False, detail="the gateway's own clock is not right")
+        if not self._is_right_itself():
+            return Report(done=False, detail=OWN_WRONG)
 
         async def turn() -> ClockSet:
             permit()
             async with session.writing(expected_ldn) as reading:
                 refusal = await _refusal(session, reading, max_step_s)
+                if not self._is_right_itself():  # it may have been set while the line was busy
+                    refusal = OWN_WRONG
                 if refusal or agrees(reading.clock):
                     return ClockSet(reading.clock, reading.clock, refusal)
                 permit()
@@ -75,12 +83,18 @@ class ClockSetter:
         async def turn() -> Report:
             async with session.reading() as reading:
                 findings = Findings(clock_after=clock_reading(reading.clock))
+                if not self._is_right_itself():
+                    return Report(None, f"{why}; {OWN_WRONG}", findings=findings)
                 return Report(agrees(reading.clock), f"read back: {why}", findings=findings)
 
         try:
             return await session.line.submit(turn, Priority.COMMAND)
         except MeterFailed as error:
             return Report(None, f"{why}; the clock cannot be read back: {error}")
+
+    def _is_right_itself(self) -> bool:
+        offset_ms = self.offset_ms()
+        return offset_ms is not None and abs(offset_ms) <= OWN_LIMIT_MS
 
     async def _tell(self, meter: str, found: ClockSet) -> None:
         before_s, after_s = found.before.drift_s, found.after.drift_s
@@ -101,4 +115,5 @@ class ClockSetter:
 async def _refusal(session: MeterSession, reading: Reading, max_step_s: float) -> str:
     profile = session.template.objects.load_profile
     period_s = 0 if profile is None else (await reading.shape(profile)).capture_period_s
-    return obstacle(reading.clock, reading.now(), max_step_s, period_s)
+    ahead_s = ahead_of_utc_s(reading.clock, reading.policy)
+    return obstacle(reading.clock, reading.now(), max_step_s, period_s, ahead_s)

@@ -13,7 +13,7 @@ from hesper_dlms.cosem_time import DAYLIGHT_SAVING, STATUS_NOT_SPECIFIED, CosemD
 from hesper_dlms.errors import ServiceError
 
 from hesper_gateway.errors import MeterFailed, WriteUncertain
-from hesper_gateway.sessions.clock import CLOCK_CLASS, MeterTime, as_utc, time_told
+from hesper_gateway.sessions.clock import CLOCK_CLASS, ClockPolicy, MeterTime, as_utc, time_told
 from hesper_gateway.sessions.reading import Reading
 
 SPARE_S = 5
@@ -40,7 +40,20 @@ def agrees(clock: MeterTime) -> bool:
     return not clock.quality and abs(clock.drift_s) <= TOLERANCE_S
 
 
-def obstacle(clock: MeterTime, now_s: float, max_step_s: float, period_s: int) -> str:
+def ahead_of_utc_s(clock: MeterTime, policy: ClockPolicy) -> int:
+    """Return how far the meter's local time is ahead of UTC, by itself or else by its zone.
+
+    Captures fall on whole periods of local time, which in half-hour zones are not those of UTC.
+    """
+    if clock.deviation_minutes is not None and not policy.wrong_sign:
+        return -60 * clock.deviation_minutes
+    ahead = as_utc(clock.captured_at).astimezone(policy.zone).utcoffset()
+    return 0 if ahead is None else int(ahead.total_seconds())
+
+
+def obstacle(
+    clock: MeterTime, now_s: float, max_step_s: float, period_s: int, ahead_s: int = 0
+) -> str:
     """Return why a clock may not be set now; empty when it may.
 
     Args:
@@ -48,6 +61,7 @@ def obstacle(clock: MeterTime, now_s: float, max_step_s: float, period_s: int) -
         now_s: The gateway's time, epoch s.
         max_step_s: The largest step allowed.
         period_s: Capture period of the load profile; 0 for none.
+        ahead_s: How far the meter's local time, by which it captures, is ahead of UTC.
     """
     if clock.quality:
         return "the clock does not tell a time that can be compared"
@@ -55,7 +69,7 @@ def obstacle(clock: MeterTime, now_s: float, max_step_s: float, period_s: int) -
         return f"a step of {abs(clock.drift_s):.0f} s, at most {max_step_s:g} s are allowed"
     if not period_s:
         return ""
-    first, last = sorted((now_s, now_s + clock.drift_s))
+    first, last = sorted((now_s + ahead_s, now_s + ahead_s + clock.drift_s))
     if last - first + 2 * SPARE_S >= period_s:
         return f"a step of {abs(clock.drift_s):.0f} s over captures {period_s} s apart"
     if (first - SPARE_S) // period_s != (last + SPARE_S) // period_s:

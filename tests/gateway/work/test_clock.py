@@ -1,10 +1,14 @@
 """Clocks are set by command or policy: never far, never over a capture, never the wrong meter's."""
 
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hesper_gateway.config import ClockSyncConfig
 from hesper_gateway.errands import ClockKeeper, ClockSetter
+from hesper_gateway.sessions.clock import ClockPolicy, MeterTime
+from hesper_gateway.sessions.clock_setting import ahead_of_utc_s, obstacle
 from hesper_gateway.visit import Visitor, Work
 from pydantic import ValidationError
 
@@ -138,3 +142,44 @@ async def test_a_policy_waits_until_no_capture_is_near(works: Any) -> None:
 def test_a_policy_must_leave_room_between_limit_and_step() -> None:
     with pytest.raises(ValidationError, match="less than max_step_s"):
         ClockSyncConfig(limit_s=60, max_step_s=60)
+
+
+@pytest.mark.parametrize(
+    ("zone", "deviation", "period_s", "utc", "is_near"),
+    [
+        ("Asia/Kolkata", None, 3600, (12, 30), True),
+        ("Asia/Kolkata", -330, 3600, (12, 30), True),
+        ("Asia/Kolkata", -330, 3600, (12, 0), False),
+        ("Asia/Kolkata", -330, 86400, (18, 30), True),
+        ("Europe/Vienna", None, 86400, (22, 0), True),
+        ("Europe/Vienna", -60, 86400, (23, 0), True),
+        ("Europe/Vienna", -60, 86400, (0, 0), False),
+    ],
+)
+def test_captures_fall_on_the_meters_local_time(
+    zone: str, deviation: int | None, period_s: int, utc: tuple[int, int], is_near: bool
+) -> None:
+    at = datetime(2026, 9, 21, *utc, tzinfo=UTC).timestamp() - 10
+    clock = MeterTime(int(at) + 20, 0, 0, 20.0, deviation)
+    policy = ClockPolicy(ZoneInfo(zone), wrong_sign=False, limit_s=10)
+    said = obstacle(clock, at, 60, period_s, ahead_of_utc_s(clock, policy))
+    assert said == ("a capture is too near, the clock would jump over it" if is_near else "")
+
+
+async def test_a_gateway_whose_clock_is_wrong_by_now_sets_nothing_and_judges_nothing(
+    works: Any,
+) -> None:
+    works.district.set_clock(works.meter, 30)
+    offsets = [0]
+
+    def permit() -> None:
+        offsets[0] = 5000  # the machine's clock was set while the line was busy
+
+    async with works.line() as line:
+        session = works.session(line)
+        setter = ClockSetter(works.outbox, lambda: offsets[0])
+        report = await setter.set(session, works.plan.logical_device_name, 60, permit)
+        seen = await setter.look(session, "restarted")
+    assert (report.done, report.detail) == (False, "the gateway's own clock is not right")
+    assert seen.done is None
+    assert drift_s(works) == 30
