@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from hesper_gateway.database import StorageFull
 from hesper_gateway.errands.findings import Tally
-from hesper_gateway.errors import CommandExpired, MeterFailed
+from hesper_gateway.errors import CommandExpired, MeterDistrusted, MeterFailed
 from hesper_gateway.outbox import OutboxFull
 from hesper_gateway.sessions import MeterSession, Permit
 from hesper_gateway.sessions.reading import Range
@@ -84,6 +84,8 @@ class Gleaning(Generic[P]):
             async for chunk in chunks:
                 haul.append(chunk)
                 if chunk.mark is not None and self._enough(len(haul)):
+                    if chunk.mark < left.since:  # asked again, it would send the same for ever
+                        raise MeterDistrusted("the meter sends rows from before the range")
                     return left.after(chunk.mark)
         return None
 
