@@ -4,56 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-PORTS = 11
-LIMIT_S = 60
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from simulated_fleet import LIMIT_S, SimulatedFleet, script, serve
 
 
-def script(name: str) -> str:
-    return str(Path(sys.executable).with_name(name))
-
-
-def free_block() -> int:
-    """Return the first of eleven neighbouring ports that are free now, for TCP and UDP."""
-    for first in range(21000, 60000, 97):
-        with ExitStack() as held, suppress(OSError):
-            for port in range(first, first + PORTS):
-                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                    held.enter_context(socket.socket(type=kind)).bind(("127.0.0.1", port))
-            return first
-    pytest.fail("no eleven free ports")
-
-
-class SimulatedFleet(NamedTuple):
-    """What the simulator said about itself, and its test keys."""
-
-    told: dict[str, Any]
-    keys: dict[str, Any]
-    folder: Path
-
-    def meter(self, line: str, place: int = 0) -> dict[str, Any]:
-        """Return a meter of a line with its keys."""
-        found = [each for each in self.keys["meters"] if each["line"] == line]
-        meter: dict[str, Any] = found[place]
-        return meter
+class DeskFleet(SimulatedFleet):
+    """The fleet with the options that bring `hesper-dlms` to its meters."""
 
     def way(self, line: str) -> list[str]:
         """Return the options that reach a line."""
-        reach = self.told["listeners"].get(line)
-        if reach is None:
+        if line not in self.told["listeners"]:
             return ["--serial", self.told["ports"][line], "--timeout", "2"]
-        host, port = reach.split(":")
-        return ["--host", host, "--port", port, "--timeout", "2"]
+        host, port = self.address(line)
+        return ["--host", host, "--port", str(port), "--timeout", "2"]
 
     def keys_file(self, meter: dict[str, Any], hls: bool = False) -> list[str]:
         """Return the options that bring a meter's secrets, from a file."""
@@ -81,26 +52,10 @@ class SimulatedFleet(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedFleet]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeskFleet]:
     """The simulator's own small fleet."""
-    folder = tmp_path_factory.mktemp("fleet")
-    command = [script("hesper-sim"), "serve", "--state", str(folder / "state"), "--json"]
-    with subprocess.Popen(
-        [*command, "--port", str(free_block())], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        try:
-            told = json.loads(process.stdout.readline())
-            keys = subprocess.run(
-                [script("hesper-sim"), "keys", "--state", str(folder / "state"), "--json"],
-                capture_output=True,
-                check=True,
-                timeout=LIMIT_S,
-            )
-            yield SimulatedFleet(told, json.loads(keys.stdout), folder)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(LIMIT_S)
+    with serve(DeskFleet, tmp_path_factory.mktemp("fleet"), ports_from=21000) as served:
+        yield served
 
 
 @pytest.fixture

@@ -1,49 +1,19 @@
 """A small simulated fleet as a process of its own, and `hesper-gateway` as real processes."""
 
-import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-PORTS = 11
-LIMIT_S = 60
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from simulated_fleet import LIMIT_S, SimulatedFleet, script, serve
 
 
-def script(name: str) -> str:
-    return str(Path(sys.executable).with_name(name))
-
-
-def free_block() -> int:
-    """Return the first of eleven neighbouring ports that are free now, for TCP and UDP."""
-    for first in range(33000, 60000, 97):
-        with ExitStack() as held, suppress(OSError):
-            for port in range(first, first + PORTS):
-                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                    held.enter_context(socket.socket(type=kind)).bind(("127.0.0.1", port))
-            return first
-    pytest.fail("no eleven free ports")
-
-
-class SimulatedFleet(NamedTuple):
-    """What the simulator said about itself, and its test keys."""
-
-    told: dict[str, Any]
-    keys: dict[str, Any]
-
-    def meter(self, line: str) -> dict[str, Any]:
-        return next(each for each in self.keys["meters"] if each["line"] == line)
-
-    def address(self, line: str) -> tuple[str, int]:
-        host, port = self.told["listeners"][line].split(":")
-        return host, int(port)
+class FleetToLearn(SimulatedFleet):
+    """The fleet, and what keys files must hold to learn a meter of it."""
 
     def secrets(self, line: str, client: int) -> dict[str, str]:
         """Return what a keys file must hold for one client of a line's meter."""
@@ -60,26 +30,11 @@ class SimulatedFleet(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedFleet]:
-    """The simulator's own small fleet."""
-    state = str(tmp_path_factory.mktemp("fleet") / "state")
-    command = [script("hesper-sim"), "serve", "--state", state, "--json", "--history-days", "1"]
-    with subprocess.Popen(
-        [*command, "--port", str(free_block())], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        try:
-            told = json.loads(process.stdout.readline())
-            keys = subprocess.run(
-                [script("hesper-sim"), "keys", "--state", state, "--json"],
-                capture_output=True,
-                check=True,
-                timeout=LIMIT_S,
-            )
-            yield SimulatedFleet(told, json.loads(keys.stdout))
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(LIMIT_S)
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetToLearn]:
+    """The simulator's own small fleet, with the load profile of a day."""
+    folder = tmp_path_factory.mktemp("fleet")
+    with serve(FleetToLearn, folder, "--history-days", "1", ports_from=33000) as served:
+        yield served
 
 
 @pytest.fixture
