@@ -10,7 +10,8 @@ Theory of operation
 A command ends with a final result (OK, ERROR, +CME ERROR, CONNECT, BUSY …). Between command and
 result the modem says what else happens: RING, a new registration, a message that came. Such lines
 are told from the answer by its prefix, and a registration by its form: asked for it is
-``+CREG: <n>,<stat>``, unasked ``+CREG: <stat>``. After CONNECT every octet is the meter's.
+``+CREG: <n>,<stat>``, unasked ``+CREG: <stat>``. NO CARRIER and its like end nothing but a call
+that we make: otherwise somebody else's call is over. After CONNECT every octet is the meter's.
 
 A dialogue is a generator of `Step`s: what to write and how long to wait for the end of it. It is
 sent what arrived, or nothing when the time is over; then the modem is taken to be lost, because a
@@ -27,9 +28,8 @@ T = TypeVar("T")
 
 _LONGEST_LINE = 2048
 _END_OF_TEXT = b"\x1a"
-_FINAL = re.compile(
-    r"OK|ERROR|BUSY|NO CARRIER|NO ANSWER|NO DIAL ?TONE|CONNECT.*|\+CM[ES] ERROR: ?.*"
-)
+_FINAL = re.compile(r"OK|ERROR|\+CM[ES] ERROR: ?.*")
+_END_OF_DIALLING = re.compile(r"BUSY|NO CARRIER|NO ANSWER|NO DIAL ?TONE|CONNECT.*")
 _CAUSE = re.compile(r"\+CM[ES] ERROR: ?(\d+)")
 _UNASKED_REGISTRATION = re.compile(r'\+C(?:G|E)?REG: ?(\d+)(?:,\s*"?[0-9A-Fa-f]+".*)?')
 _RING = re.compile(r"RING|\+CRING:.*")
@@ -144,7 +144,9 @@ class AtPort:
         while True:
             line = yield from self._line(step, name)
             step = WAIT_ON
-            if _FINAL.fullmatch(line):
+            if _FINAL.fullmatch(line) or (
+                name.startswith("ATD") and _END_OF_DIALLING.fullmatch(line)
+            ):
                 return line
             if self._is_answer(line, prefix):
                 if lines is not None:

@@ -99,10 +99,9 @@ class Ledger:
         now = int(self._now())
 
         def job(connection: sqlite3.Connection) -> str | None:
-            # Entries far in the future are those of a clock that was wrong then.
-            connection.execute(
-                "DELETE FROM dial_outs WHERE at NOT BETWEEN ? AND ?", (now - DAY_S, now + DAY_S)
-            )
+            connection.execute("DELETE FROM dial_outs WHERE at < ?", (now - DAY_S,))
+            # The clock was wrong then, or is now: they count as if they were made just now.
+            connection.execute("UPDATE dial_outs SET at = ? WHERE at > ?", (now, now))
             for span_s, most in ((HOUR_S, limits.per_hour), (DAY_S, limits.per_day)):
                 (count,) = connection.execute(
                     "SELECT count(*) FROM dial_outs WHERE cell = ? AND kind = ? AND at > ?",
@@ -122,9 +121,11 @@ class Ledger:
 
     def last(self, kind: DialOut, meter: str) -> float | None:
         """Return when the meter was last called or sent a message, within the last day."""
+        now = int(self._now())
         found: float | None = self._database.read(
             lambda connection: connection.execute(
-                "SELECT max(at) FROM dial_outs WHERE kind = ? AND meter = ?", (kind, meter)
+                "SELECT max(at) FROM dial_outs WHERE kind = ? AND meter = ? AND at <= ?",
+                (kind, meter, now),
             ).fetchone()[0]
         )
         return found

@@ -24,7 +24,13 @@ from hesper_contracts.status import ModemStatus
 
 from hesper_gateway.config import MeterConfig, ModemConfig
 from hesper_gateway.errors import LineDown
-from hesper_gateway.lines.at import CallFailed, Dialogue, ModemFailed, SimUnusable
+from hesper_gateway.lines.at import (
+    CallFailed,
+    Dialogue,
+    ModemFailed,
+    NotRegistered,
+    SimUnusable,
+)
 from hesper_gateway.lines.ledger import DialOut, Ledger, Limits
 from hesper_gateway.lines.modem_call import Call
 from hesper_gateway.lines.modem_dialogues import Modem, Network, Pace
@@ -238,6 +244,7 @@ class ModemPort:
             step, deadline = next(dialogue), 0.0
             while True:
                 if step.octets:
+                    port.drop_arrived()  # it answers nothing that is asked from now on
                     await port.write(step.octets, step.timeout_s)
                 if step.timeout_s:
                     deadline = loop.time() + step.timeout_s
@@ -248,7 +255,9 @@ class ModemPort:
             result: T = end.value
             return result
         except (ModemFailed, CallFailed) as error:
-            finished = type(error) is not ModemFailed  # an answer, if not the one hoped for
+            # Other answers than hoped for leave the modem as it is. One without a network may
+            # have started anew by itself, and its SIM asks for the PIN.
+            finished = type(error) not in (ModemFailed, NotRegistered)
             raise
         except LineDown as error:
             raise ModemFailed(f"modem {self.config.name}: {error}") from error

@@ -1,8 +1,8 @@
 """What we have to say to a modem: start, SIM, network, short message, call (no IO).
 
 Commands are those of 3GPP TS 27.007 (+CPIN 8.3, +CREG 7.2, +COPS 7.3, +CSQ 8.5, +CMEE 9.1), TS
-27.005 (+CMGF 3.2.3, +CMGS 3.5.1) and ITU-T V.250 (Z, E, D, H and the escape). Whatever a modem may
-lack is asked for and done without.
+27.005 (+CMGF 3.2.3, +CMGS 3.5.1) and ITU-T V.250 (Z, E, D, H, &D and the escape); &D2 because some
+modems keep a call when DTR drops. Whatever a modem may lack is asked for and done without.
 """
 
 import re
@@ -20,6 +20,8 @@ from hesper_gateway.lines.at import (
     Step,
 )
 
+_NO_TEXT = b"\x1b"
+"""Ends a short message unsent (TS 27.005, 3.5.1)."""
 _NO_SIGNAL = 99
 _SIM_BUSY = 14
 _NO_SIM = frozenset((10, 13, 15, 310))
@@ -98,19 +100,20 @@ class Modem:
         self._pace = pace
 
     def start(self, commands: tuple[str, ...]) -> Dialogue[None]:
-        """Bring the modem into a known state, also one that a crash left in a call.
+        """Bring the modem into a known state, also one that a crash left in a call or a text.
 
         Raises:
             ModemFailed: it does not answer, or refuses a command of the configuration.
         """
         if not (yield from self._answers()):
+            yield Step(_NO_TEXT, self._pace.settle_s)
             yield from self._escape()
             if not (yield from self._answers()):
                 raise ModemFailed("the modem does not answer AT")
             yield from self._command("ATH")
         for command in ("ATZ", "ATE0", "ATV1"):
             yield from self._command(command)
-        for command in ("AT+CMEE=1", "ATX4", "AT+CREG=1"):
+        for command in ("AT&D2", "AT+CMEE=1", "ATX4", "AT+CREG=1"):
             yield from self._try(command)
         for command in commands:
             yield from self._command(command)
@@ -203,7 +206,9 @@ class Modem:
         result = yield from self.port.result_of(f"ATD{number}", self._pace.call_s)
         if result.startswith("CONNECT"):
             return result.removeprefix("CONNECT").strip()
-        if result == "OK" or "ERROR" in result:
+        if result == "OK":  # not a data call, but it may be one all the same
+            raise ModemFailed(f"ATD{number}: OK and no connection")
+        if "ERROR" in result:
             raise CommandRefused(f"ATD{number}", result)
         raise CallFailed(number, result)
 

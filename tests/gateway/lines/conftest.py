@@ -55,12 +55,12 @@ class AtModem:
     hangs_up_after: int | None = None
     """Says NO CARRIER in the midst of so many octets of a call."""
     in_call: bool = False
+    texting: bool = False
 
     def __post_init__(self) -> None:
         self.link = self.folder / "modem"
         self._heard = b""
         self._echo = True
-        self._texting = False
         self._sent = 0
         self.changed = asyncio.Event()
         self.plug_in()
@@ -124,11 +124,14 @@ class AtModem:
         os.write(self._far, answer)
 
     def _obey(self) -> None:
-        while found := re.search(rb"\x1a" if self._texting else rb"\r", self._heard):
-            line = self._heard[: found.start()].decode("latin-1")
+        while found := re.search(rb"\x1a|\x1b" if self.texting else rb"\r", self._heard):
+            line = self._heard[: found.start()].decode("latin-1").removeprefix("\x1b")
             self._heard = self._heard[found.end() :]
-            if self._texting:
-                self._texting = False
+            if self.texting:
+                self.texting = False
+                if found[0] == b"\x1b":
+                    self.messages.pop()
+                    continue
                 self.messages[-1] += line
                 self.say(self.message_result)
                 continue
@@ -163,7 +166,7 @@ class AtModem:
             case "AT+COPS" if line.endswith("?"):
                 self.say('+COPS: 0,0,"Test Net",7\r\n\r\nOK')
             case "AT+CMGS":
-                self._texting = True
+                self.texting = True
                 self.messages.append(line.split('"')[1] + ": ")
                 os.write(self._far, b"\r\n> ")
             case _ if line.startswith("ATD"):

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from hesper_dlms.mode_e import MeterSignOn
+from hesper_gateway.config import DialInLine
 from hesper_gateway.errors import Hop, LineDown
 from hesper_gateway.lines.at import (
     CallFailed,
@@ -15,6 +16,7 @@ from hesper_gateway.lines.at import (
 from hesper_gateway.lines.csd import CsdCarrier
 from hesper_gateway.lines.ledger import DialLimit, Ledger
 from hesper_gateway.lines.modem_dialogues import Network, Registration
+from hesper_gateway.lines.wake_up import MessageWakeUp
 
 
 async def looked(port) -> asyncio.Task:
@@ -32,11 +34,12 @@ async def test_it_is_set_up_and_tells_network_operator_and_signal(modem, port_on
     port = port_on(commands=("AT+CBST=7,0,1",))
     await looked(port)
     assert port.network == Network(Registration.HOME, "Test Net", -77)
-    assert modem.asked[:8] == [
+    assert modem.asked[:9] == [
         "AT",
         "ATZ",
         "ATE0",
         "ATV1",
+        "AT&D2",
         "AT+CMEE=1",
         "ATX4",
         "AT+CREG=1",
@@ -44,7 +47,9 @@ async def test_it_is_set_up_and_tells_network_operator_and_signal(modem, port_on
     ]
 
 
-@pytest.mark.parametrize("chatter", ["RING", "+CREG: 2", '+CREG: 1,"00C3","1A2B"', "+CMTI: 1"])
+@pytest.mark.parametrize(
+    "chatter", ["RING", "NO CARRIER", "+CREG: 2", '+CREG: 1,"00C3","1A2B"', "+CMTI: 1"]
+)
 async def test_what_nobody_asked_for_is_no_answer(modem, port_on, chatter):
     modem.chatter = chatter
     port = port_on()
@@ -343,3 +348,63 @@ async def test_mode_e_signs_on_over_each_call(modem, port_on, meter_config):
     assert modem.sign_on.signed_on
     await channel.write(b"hdlc", 1)
     assert await channel.read(1) == b"cldh"
+
+
+async def test_what_came_while_nobody_listened_is_no_answer(modem, port_on, meter_config):
+    port = port_on()
+    await port.send_message(meter_config(1), "WAKEUP")
+    modem.say("OK")
+    modem.say("NO CARRIER")
+    await asyncio.sleep(0.01)  # the port holds it now
+    await (await port.dial(meter_config(2), 0)).release(broken=True)
+    assert not modem.in_call
+
+
+async def test_a_modem_left_in_a_text_by_a_crash_is_brought_back(modem, port_on, meter_config):
+    modem.texting = True
+    modem.messages.append("half: ")
+    await port_on().send_message(meter_config(), "WAKEUP")
+    assert modem.messages == ["+491510001: WAKEUP"]
+
+
+async def test_a_call_answered_with_ok_is_not_left_open(modem, port_on, meter_config):
+    modem.call_result = "OK"
+    port = port_on()
+    with pytest.raises(ModemFailed, match="OK and no connection"):
+        await port.dial(meter_config(), 0)
+    modem.call_result = "CONNECT"
+    await (await port.dial(meter_config(), 0)).release(broken=True)
+    assert modem.asked.count("ATZ") == 2  # closed, which drops DTR, and set up anew
+
+
+async def test_a_modem_that_started_anew_by_itself_gets_its_pin(
+    modem, port_on, pin_file, meter_config
+):
+    port = port_on(pin_file=pin_file)
+    await port.send_message(meter_config(1), "WAKEUP")
+    modem.sim, modem.registrations = "SIM PIN", [0]
+    for _ in range(2):
+        with pytest.raises(NotRegistered):
+            await port.send_message(meter_config(2), "WAKEUP")
+    assert modem.sim == "READY"
+
+
+async def test_limits_hold_when_the_clock_falls_back(modem, port_on, meter_config, wall):
+    limits = {"messages_per_hour": 2}
+    for number in (1, 2):
+        await port_on(**limits).send_message(meter_config(number), "WAKEUP")
+    wall.now = 3600
+    with pytest.raises(DialLimit, match="2 messages in 1 h"):
+        await port_on(**limits).send_message(meter_config(3), "WAKEUP")
+
+
+async def test_a_meter_is_not_woken_again_when_the_clock_falls_back(
+    modem, port_on, meter_config, ledger, wall
+):
+    line = DialInLine(name="l", kind="dial-in", port=0, wake_modem="gsm")
+    wake_up = MessageWakeUp(line, port_on(), ledger, wall)
+    await wake_up.wake(meter_config())
+    wall.now -= 7200
+    for _ in range(3):
+        await wake_up.wake(meter_config())
+    assert len(modem.messages) == 2
