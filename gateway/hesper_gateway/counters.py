@@ -3,6 +3,8 @@
 With AES-GCM a repeated counter under one key gives the key's secrets away (Green Book 9.2.3.3.7.3),
 so a counter is used only after a number above it is on disk. Reserving a thousand at a time costs
 one durable write per thousand requests; a power cut skips what was left, which meters allow.
+Meters that share a key draw from one reserve, and so does one whose id was changed: the gateway
+shows all of them the same system title, so that nothing but the counter tells their messages apart.
 
 After a lost database nobody knows how far a key was used: the meter's own counter tells only what
 reached it. Then nothing is handed out until the meter has told its counter, and a million more are
@@ -54,8 +56,7 @@ class Counter:
         self._next = self._limit = 0
         self._unknown = database.lost is not None and not self._is_reserved()
         if not self._unknown:
-            self._limit = self._reserve(RESERVED_AHEAD).result()
-            self._next = self._limit - RESERVED_AHEAD
+            self._begin(self._reserve())
 
     def __call__(self) -> int:
         """Returns a counter that was never returned before and is already covered on disk.
@@ -67,7 +68,7 @@ class Counter:
         if self._unknown:
             raise CounterUnknown(f"{self._meter}: how far {self._key_name} was used is not known")
         if self._limit - self._next < REFILL_BELOW and self._refill is None:
-            self._refill = self._reserve(RESERVED_AHEAD)
+            self._refill = self._reserve()
         if self._next >= self._limit:
             self._take_refill()
         if self._next >= LAST:
@@ -102,14 +103,14 @@ class Counter:
             self._take_refill()
             self._next = max(self._next, at_least)
             if self._next >= self._limit:
-                self._limit = self._reserve(RESERVED_AHEAD, self._next).result()
+                self._begin(self._reserve(self._next))
 
     def _start_after_loss(self, start: int) -> None:
         if start >= LAST:
             raise CounterExhausted(f"{self._meter}: no counter left under {self._key_name}")
         log.warning("%s: %s goes on at %d after a loss", self._meter, self._key_name, start)
-        self._limit = self._reserve(RESERVED_AHEAD, start).result()
-        self._next, self._unknown = start, False
+        self._begin(self._reserve(start))
+        self._unknown = False
 
     def _is_reserved(self) -> bool:
         return self._database.read(
@@ -125,17 +126,22 @@ class Counter:
     def _take_refill(self) -> None:
         refill, self._refill = self._refill, None
         if refill is not None:
-            self._limit = refill.result()
+            self._begin(refill)
 
-    def _reserve(self, count: int, start: int = FIRST) -> Future[int]:
-        """Moves the limit on disk up by a count, from ``start`` at least; gives the new limit."""
+    def _begin(self, reserved: Future[int]) -> None:
+        """Goes on with what was reserved, and with nothing between that and what was before."""
+        self._limit = reserved.result()
+        self._next = self._limit - RESERVED_AHEAD
+
+    def _reserve(self, start: int = FIRST) -> Future[int]:
+        """Moves the key's limit on disk up, from ``start`` at least; gives the new limit."""
         meter, key_name = self._meter, self._key_name
 
         def job(connection: sqlite3.Connection) -> int:
-            row = connection.execute(
-                "SELECT reserved FROM counters WHERE meter = ? AND key_name = ?", (meter, key_name)
+            (highest,) = connection.execute(
+                "SELECT max(reserved) FROM counters WHERE key_name = ?", (key_name,)
             ).fetchone()
-            limit = max(row[0] if row else FIRST, start) + count
+            limit = max(highest or FIRST, start) + RESERVED_AHEAD
             connection.execute(
                 "INSERT INTO counters VALUES (?, ?, ?) "
                 "ON CONFLICT DO UPDATE SET reserved = excluded.reserved",

@@ -40,11 +40,23 @@ def test_counts_up_across_reservations(database: Database) -> None:
     assert drawn == list(range(1, 3 * RESERVED_AHEAD + 1))
 
 
-def test_every_meter_and_key_has_its_own(database: Database) -> None:
+def test_every_key_has_its_own(database: Database) -> None:
     counters = Counters(database)
     assert counters.reserve("M1", "guek") is counters.reserve("M1", "guek")
     assert counters.reserve("M1", "guek")() == counters.reserve("M1", "dedicated")() == 1
-    assert counters.reserve("M2", "guek")() == 1
+
+
+def test_meters_that_share_a_key_never_share_a_counter(database: Database) -> None:
+    counters = Counters(database)
+    meters = [counters.reserve(meter, "guek") for meter in ("M1", "M2", "renamed")]
+    drawn: list[list[int]] = [[], [], []]
+    for turn in range(5 * RESERVED_AHEAD):
+        drawn[turn % 3].append(meters[turn % 3]())
+        if turn == RESERVED_AHEAD:
+            meters[0].advance(4321)
+    everything = [counter for each in drawn for counter in each]
+    assert len(everything) == len(set(everything))
+    assert drawn == [sorted(each) for each in drawn]
 
 
 def test_a_restart_skips_what_was_reserved(database: Database) -> None:
