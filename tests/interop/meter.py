@@ -44,6 +44,18 @@ MECHANISMS = {
 }
 """What a session authenticates with → client address and mechanism."""
 
+JAVA_SESSIONS = [
+    (peer, link, authentication, suite)
+    for peer, mechanisms in (
+        ("jdlms", ("none", "lls", "gmac")),
+        ("gurux", ("none", "lls", "md5", "sha1", "gmac", "sha256")),
+    )
+    for link in ("wrapper", "hdlc")
+    for authentication in mechanisms
+    for suite in ((0, 1, 2) if authentication == "gmac" else (0,))
+]
+"""How the Java peers are tried, as clients and as servers: peer, link, authentication, suite."""
+
 
 def keys(suite: int) -> SecuritySettings:
     """Return the meter's keys for a suite."""

@@ -13,6 +13,7 @@ from hesper_dlms.server import LogicalServer
 sys.path.insert(0, str(Path(__file__).parent))
 from meter import (
     CLIENT_TITLE,
+    JAVA_SESSIONS,
     MAX_PDU,
     MECHANISMS,
     PASSWORD,
@@ -21,19 +22,8 @@ from meter import (
     InteropMeter,
 )
 
-CASES = [
-    (peer, link, authentication, suite)
-    for peer, mechanisms in (
-        ("jdlms", ("none", "lls", "gmac")),
-        ("gurux", ("none", "lls", "md5", "sha1", "gmac", "sha256")),
-    )
-    for link in ("wrapper", "hdlc")
-    for authentication in mechanisms
-    for suite in ((0, 1, 2) if authentication == "gmac" else (0,))
-]
 
-
-@pytest.mark.parametrize(("peer", "link", "authentication", "suite"), CASES)
+@pytest.mark.parametrize(("peer", "link", "authentication", "suite"), JAVA_SESSIONS)
 def test_a_java_client(
     java: Any,
     tcp_meter: Callable[..., Any],

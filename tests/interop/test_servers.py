@@ -23,6 +23,7 @@ from meter import (
     ENERGY,
     HUGE,
     HUGE_VALUE,
+    JAVA_SESSIONS,
     LONG,
     MAX_PDU,
     MECHANISMS,
@@ -38,16 +39,6 @@ TIMEOUT_S = 5
 SILENCE_S = 0.5
 DEADLINE_S = 10
 SCALER_UNIT = ENERGY._replace(attribute_id=3)
-CASES = [
-    (peer, link, authentication, suite)
-    for peer, mechanisms in (
-        ("jdlms", ("none", "lls", "gmac")),
-        ("gurux", ("none", "lls", "md5", "sha1", "gmac", "sha256")),
-    )
-    for link in ("wrapper", "hdlc")
-    for authentication in mechanisms
-    for suite in ((0, 1, 2) if authentication == "gmac" else (0,))
-]
 Steps = list[tuple[str, Callable[[], object]]]
 
 
@@ -160,7 +151,7 @@ def outcomes_of(line: Line) -> dict[str, str]:
     return outcomes
 
 
-@pytest.mark.parametrize(("peer", "link", "authentication", "suite"), CASES)
+@pytest.mark.parametrize(("peer", "link", "authentication", "suite"), JAVA_SESSIONS)
 def test_a_java_server(
     java: Any,
     expected: Callable[..., None],
