@@ -21,8 +21,10 @@ from hesper_contracts.readings import LOAD_PROFILE
 from hesper_contracts.results import CommandResult
 from hesper_contracts.signing import Keyring, Signer
 
+sys.path.insert(0, str(Path(__file__).parent))
+from simulated_site import BIN, SimulatedSite, line_text, meter_text
+
 pytestmark = pytest.mark.integration
-BIN = Path(sys.executable).parent
 GATEWAY = "gw-test"
 CAPTURE_PERIOD_S = 2
 FLEET = """\
@@ -65,15 +67,13 @@ class Broker(Protocol):
 
 
 @dataclass
-class Site:
+class Site(SimulatedSite):
     """A folder with a fleet of meters and the gateway that reads them, each a process."""
 
-    folder: Path
     broker_port: int
     authority: Signer = field(default_factory=Signer.generate)
     ingest: Signer = field(default_factory=Signer.generate)
     meters: list[dict[str, Any]] = field(default_factory=list)
-    running: list["subprocess.Popen[str]"] = field(default_factory=list)
 
     def start_meters(self) -> None:
         fleet = self.folder / "fleet.toml"
@@ -87,7 +87,7 @@ class Site:
         )  # fmt: skip
         planned = json.loads(plan.stdout)
         self.meters = planned["meters"]
-        serving = self._start(
+        serving = self.start(
             "hesper-sim", "serve", "--json", "--fleet", fleet, "--state", self.folder / "meters",
             "--capture-period", CAPTURE_PERIOD_S, "--history-days", 0,
         )  # fmt: skip
@@ -96,7 +96,7 @@ class Site:
         self._configure(planned["lines"], ready)
 
     def start_gateway(self) -> "subprocess.Popen[str]":
-        return self._start("hesper-gateway", "run", "--config", self.folder / "gateway.toml")
+        return self.start("hesper-gateway", "run", "--config", self.folder / "gateway.toml")
 
     def gateway_status(self) -> dict[str, Any]:
         command = [BIN / "hesper-gateway", "status", "--json", "-c", self.folder / "gateway.toml"]
@@ -122,18 +122,6 @@ class Site:
         rows = [json.loads(line) for line in journal if '"latch"' in line]
         return {(row["meter"], row["captured_at"]) for row in rows if row["k"] == "latch"}
 
-    def stop(self) -> None:
-        for process in self.running:
-            process.kill()
-            process.communicate()
-
-    def _start(self, *command: object) -> "subprocess.Popen[str]":
-        words = [str(BIN / str(command[0])), *map(str, command[1:])]
-        with (self.folder / f"{command[0]}.log").open("a") as log:
-            process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log, text=True)
-        self.running.append(process)
-        return process
-
     def _configure(self, lines: list[dict[str, Any]], ready: dict[str, Any]) -> None:
         text = GATEWAY_TOML.format(
             gateway=GATEWAY,
@@ -146,43 +134,10 @@ class Site:
         if not (self.folder / "gateway.key").exists():
             Signer.generate().save(self.folder / "gateway.key")
         for line in lines:
-            text += f'[[lines]]\nname = "{line["name"]}"\n' + _line(line, ready)
+            text += line_text(line, ready)
         for meter in self.meters:
-            text += _meter(meter, self._keys_file(meter))
+            text += meter_text(self.meter_table(meter))
         (self.folder / "gateway.toml").write_text(text)
-
-    def _keys_file(self, meter: dict[str, Any]) -> str:
-        path = self.folder / f"{meter['serial']}.json"
-        path.touch(mode=0o600)
-        names = ("encryption_key", "authentication_key", "password")
-        path.write_text(json.dumps({name: meter[name] for name in names}))
-        return path.name
-
-
-def _line(line: dict[str, Any], ready: dict[str, Any]) -> str:
-    if line["access"] == "rs485":
-        path = Path(ready["ports"]["rs485"]).absolute()
-        return f'kind = "serial"\npath = "{path}"\n'
-    if line["access"] == "dial-in":
-        return f'kind = "dial-in"\nport = {line["port"]}\n'
-    host, port = ready["listeners"][line["name"]].split(":")
-    return f'kind = "tcp"\nhost = "{host}"\nport = {port}\n'
-
-
-def _meter(meter: dict[str, Any], keys_file: str) -> str:
-    template = "hesper-sim-hdlc" if meter["access"] == "rs485" else "hesper-sim"
-    lines = {
-        "id": meter["serial"],
-        "line": meter["line"],
-        "template": template,
-        "logical_device_name": meter["logical_device_name"],
-        "server_address": meter["server_address"],
-        "physical_address": meter["physical_address"],
-        "system_title": meter["system_title"],
-        "keys_file": keys_file,
-    }
-    told = [f"{name} = {json.dumps(value)}" for name, value in lines.items() if value is not None]
-    return "[[meters]]\n" + "\n".join(told) + "\n"
 
 
 @pytest.fixture

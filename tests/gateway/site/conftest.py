@@ -2,7 +2,6 @@
 
 import json
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,7 +11,9 @@ from typing import Any
 import pytest
 from hesper_contracts.signing import Signer
 
-BIN = Path(sys.executable).parent
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from simulated_site import SimulatedSite, line_text, meter_text
+
 FLEET = (
     "seed = 5\ntcp = 1\nshared = 0\ndial_in = 1\nrs485 = 1\ndial_in_port = {port}\npush = false\n"
 )
@@ -26,15 +27,13 @@ def free_port() -> int:
 
 
 @dataclass
-class Table:
+class Table(SimulatedSite):
     """The meters run; tests change what gateway.toml says of them and run the command line."""
 
-    folder: Path
     broker_port: int = field(default_factory=free_port)
     meters: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By kind of line."""
     line_texts: str = ""
-    running: list["subprocess.Popen[str]"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         Signer.generate().save(self.folder / "gateway.key")
@@ -49,7 +48,7 @@ class Table:
         assert serving.stdout is not None
         ready = json.loads(serving.stdout.readline())
         for line in planned["lines"]:
-            self.line_texts += f'[[lines]]\nname = "{line["name"]}"\n' + _line(line, ready)
+            self.line_texts += line_text(line, ready)
         self.write()
 
     def write(self, without: str = "", **changes: object) -> Path:
@@ -57,10 +56,9 @@ class Table:
         text = 'gateway = "gw-site"\nstate = "state"\n'
         text += f'[broker]\nhost = "127.0.0.1"\nport = {self.broker_port}\n' + self.line_texts
         for meter in self.meters.values():
-            table = _meter(meter, self._keys_file(meter)) | changes
+            table = self.meter_table(meter) | changes
             table.pop(without, None)
-            told = [f"{name} = {json.dumps(value)}" for name, value in table.items()]
-            text += "[[meters]]\n" + "\n".join(told) + "\n"
+            text += meter_text(table)
         path = self.folder / "gateway.toml"
         path.write_text(text)
         return path
@@ -75,52 +73,6 @@ class Table:
         assert "Traceback" not in ended.stderr, ended.stderr
         found = json.loads(ended.stdout)
         return ended.returncode, {step["hop"]: step for step in found["steps"]}
-
-    def start(self, *command: object) -> "subprocess.Popen[str]":
-        words = [str(BIN / str(command[0])), *map(str, command[1:])]
-        with (self.folder / f"{command[0]}.log").open("a") as log:
-            process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log, text=True)
-        self.running.append(process)
-        return process
-
-    def ended(self, *command: object) -> "subprocess.CompletedProcess[str]":
-        words = [str(BIN / str(command[0])), *map(str, command[1:])]
-        return subprocess.run(words, check=False, capture_output=True, text=True, timeout=60)
-
-    def stop(self) -> None:
-        for process in self.running:
-            process.kill()
-            process.communicate()
-
-    def _keys_file(self, meter: dict[str, Any]) -> str:
-        path = self.folder / f"{meter['serial']}.json"
-        path.touch(mode=0o600)
-        names = ("encryption_key", "authentication_key", "password")
-        path.write_text(json.dumps({name: meter[name] for name in names}))
-        return path.name
-
-
-def _line(line: dict[str, Any], ready: dict[str, Any]) -> str:
-    if line["access"] == "rs485":
-        return f'kind = "serial"\npath = "{Path(ready["ports"]["rs485"]).absolute()}"\n'
-    if line["access"] == "dial-in":
-        return f'kind = "dial-in"\nport = {line["port"]}\n'
-    host, port = ready["listeners"][line["name"]].split(":")
-    return f'kind = "tcp"\nhost = "{host}"\nport = {port}\n'
-
-
-def _meter(meter: dict[str, Any], keys_file: str) -> dict[str, object]:
-    table = {
-        "id": meter["serial"],
-        "line": meter["line"],
-        "template": "hesper-sim-hdlc" if meter["access"] == "rs485" else "hesper-sim",
-        "logical_device_name": meter["logical_device_name"],
-        "server_address": meter["server_address"],
-        "physical_address": meter["physical_address"],
-        "system_title": meter["system_title"],
-        "keys_file": keys_file,
-    }
-    return {name: value for name, value in table.items() if value is not None}
 
 
 @pytest.fixture
