@@ -30,7 +30,12 @@ def load_password(path: Path | None) -> str | None:
     if path is None:
         return None
     _require_private(path)
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: the text is not UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
     if not lines or not lines[0]:
         raise ConfigError(f"{path}: the password is empty")
     return lines[0]

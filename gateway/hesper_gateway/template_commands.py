@@ -87,8 +87,12 @@ def learn(
     hesper-gateway template learn --host 192.168.1.20 --client 1 --authentication gmac
     --keys-file keys.json acme.toml
     """
-    if file.suffix != ".toml" or (file.exists() and not overwrite):
-        typer.echo(f"{file}: must end in .toml and not exist (see --overwrite)", err=True)
+    if file.suffix != ".toml" or (file.exists() and not overwrite) or not file.parent.is_dir():
+        typer.echo(
+            f"{file}: must end in .toml, be in a folder that exists, and not exist itself "
+            "(see --overwrite)",
+            err=True,
+        )
         raise typer.Exit(2)
     from hesper_gateway.template_learning import learned
 

@@ -225,5 +225,5 @@ class AtPort:
 
 
 def shown(command: str) -> str:
-    """Return a command as it may stand in a log: a PIN is not shown."""
-    return re.sub(r"(AT\+CPIN=).*", r"\1…", command)
+    """Return a command as it may stand in a log: a PIN or password is not shown."""
+    return re.sub(r"(?i)(\+(?:CPIN|CLCK|CPWD)=).*", r"\1…", command)

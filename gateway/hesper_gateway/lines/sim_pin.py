@@ -5,6 +5,7 @@ restart either, until the file with the PIN has changed; one whose outcome a cra
 made once more, so that two of the three tries are spent at most.
 """
 
+import re
 from pathlib import Path
 
 from hesper_gateway.errors import ConfigError
@@ -12,6 +13,7 @@ from hesper_gateway.lines.at import SimUnusable
 from hesper_gateway.lines.ledger import Ledger
 from hesper_gateway.secrets_files import load_password
 
+_PIN = re.compile(r"[0-9]{4,8}")
 _UNKNOWN_ONCE, _UNKNOWN_TWICE, _REFUSED = "tried", "tried twice", "refused"
 
 
@@ -40,8 +42,8 @@ class SimPin:
             pin = load_password(self._path)
         except ConfigError as error:
             raise SimUnusable(str(error)) from error
-        if pin is None or not pin.isdecimal():
-            raise SimUnusable("the SIM asks for its PIN: a pin_file with digits is needed")
+        if pin is None or _PIN.fullmatch(pin) is None:
+            raise SimUnusable("the SIM asks for its PIN: a pin_file with digits is needed, 4 to 8")
         before = self._ledger.noted(self._name)
         stamp = self._stamp()
         if before in {f"{stamp} {_REFUSED}", f"{stamp} {_UNKNOWN_TWICE}"}:

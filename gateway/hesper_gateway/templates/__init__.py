@@ -106,25 +106,28 @@ def chain(folder: Traversable, name: str) -> list[tuple[str, str]]:
         parent = document.get("extends")
         if not isinstance(parent, str | None):
             raise ConfigError(f"template {wanted}: extends must be the name of one template")
-        if not isinstance(document.get("replaces", []), list):
+        replaces = document.get("replaces", [])
+        if not (isinstance(replaces, list) and all(isinstance(each, str) for each in replaces)):
             raise ConfigError(f"template {wanted}: replaces must be a list of tables")
         wanted = parent
     return found
 
 
 def _text(folder: Traversable, name: str, above: Sequence[str]) -> str:
-    file = folder.joinpath(f"{name}{_SUFFIX}")
-    if above and not file.is_file():  # a template of one's own extends one that is shipped
-        file = resources.files(__name__).joinpath(f"{name}{_SUFFIX}")
-    if "/" in name or name.startswith(".") or not file.is_file():
-        wanted_by = f", wanted by template {above[-1]}" if above else ""
-        known = ", ".join(names(folder))
-        raise ConfigError(f"no template is named {name!r}{wanted_by}; there are: {known}")
     try:
+        file = folder.joinpath(f"{name}{_SUFFIX}")
+        if above and not file.is_file():  # a template of one's own extends one that is shipped
+            file = resources.files(__name__).joinpath(f"{name}{_SUFFIX}")
+        if "/" in name or name.startswith(".") or not file.is_file():
+            wanted_by = f", wanted by template {above[-1]}" if above else ""
+            known = ", ".join(names(folder))
+            raise ConfigError(f"no template is named {name!r}{wanted_by}; there are: {known}")
         text = file.read_text(encoding="utf-8")
         tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # too long a number, too deep a list
         raise ConfigError(f"template {name}: not TOML: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"template {name}: {error.strerror}") from error
     return text
 
 

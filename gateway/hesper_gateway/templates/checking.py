@@ -49,7 +49,7 @@ def check(path: Path) -> list[Mistake]:
         return [Mistake(str(path), None, "", error.strerror or "cannot be read")]
     except UnicodeDecodeError:
         return [Mistake(str(path), None, "", "the text is not UTF-8")]
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # too long a number, too deep a list
         return [Mistake(str(path), None, "", f"no TOML: {error}")]
     try:
         sources = [_Source(*each) for each in _sources(path)]
@@ -82,7 +82,7 @@ def _mistake(item: dict[str, Any], sources: Sequence[_Source]) -> Mistake:
     place = tuple(map(str, item["loc"]))
     known = {key for source in sources for key in source.places}
     written = next((n for n in range(len(place), 0, -1) if place[:n] in known), 0)
-    if item["type"] != "missing":
+    if item["type"] not in ("missing", "extra_forbidden"):
         place = place[:written]  # what follows names a type of ours, or an item of a list
     source = next((each for each in sources if place[:written] in each.places), sources[0])
     line = line_of(source.places, place)

@@ -8,7 +8,14 @@ from hesper_contracts.parameters import EventLogName
 from hesper_dlms import obis
 from hesper_dlms.errors import DlmsError
 from hesper_dlms.units import ScalerUnit
-from pydantic import BeforeValidator, Field, InstanceOf, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    StringConstraints,
+    model_validator,
+)
 
 from hesper_gateway.config import Record
 from hesper_gateway.templates.formula import Formula
@@ -26,7 +33,20 @@ def _logical_name(value: object) -> bytes:
 Pattern = Annotated[str, StringConstraints(pattern=r"^(\d{1,3}|\*)(\.(\d{1,3}|\*)){5}$")]
 """A logical name in which ``*`` stands for any value of a group."""
 
-ObjectName = Annotated[str, StringConstraints(pattern=r"^\d{1,5}:\d{1,3}(\.\d{1,3}){5}$")]
+
+def _object_name(value: str) -> str:
+    class_id, _, logical_name = value.partition(":")
+    if int(class_id) > 0xFFFF:
+        raise ValueError(f"{class_id} is no class")
+    _logical_name(logical_name)
+    return value
+
+
+ObjectName = Annotated[
+    str,
+    StringConstraints(pattern=r"^\d{1,5}:\d{1,3}(\.\d{1,3}){5}$"),
+    AfterValidator(_object_name),
+]
 """Class and logical name, such as ``"3:1.0.1.8.0.255"``."""
 
 AuthenticationName = Literal[

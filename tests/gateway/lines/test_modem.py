@@ -408,3 +408,21 @@ async def test_a_meter_is_not_woken_again_when_the_clock_falls_back(
     for _ in range(3):
         await wake_up.wake(meter_config())
     assert len(modem.messages) == 2
+
+
+@pytest.mark.parametrize("octets", [b"12\xff4", "١٢٣٤".encode(), b"123", b'1234"', b"1234 "])
+async def test_a_file_that_holds_no_pin_is_not_tried(
+    modem, port_on, pin_file, meter_config, octets
+):
+    modem.sim = "SIM PIN"
+    pin_file.write_bytes(octets)
+    with pytest.raises(SimUnusable):
+        await port_on(pin_file=pin_file).send_message(meter_config(), "WAKEUP")
+    assert not any("CPIN=" in line for line in modem.asked)
+
+
+async def test_a_pin_among_the_commands_is_not_shown(modem, port_on, meter_config):
+    modem.answers['AT+CMEE=1;+CPIN="1234"'] = "+CME ERROR: 16"
+    with pytest.raises(CommandRefused) as failure:
+        await port_on(commands=('AT+CMEE=1;+CPIN="1234"',)).dial(meter_config(), 0)
+    assert "1234" not in str(failure.value)

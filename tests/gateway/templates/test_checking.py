@@ -78,6 +78,16 @@ def test_a_mistake_is_shown_where_it_is(mistakes: list[str], says: str) -> None:
         ('[link]\nkind = "wrapper"', ": description: is missing"),
         ('extends = "generic"\n[associations.reading]\nauthentication="high-ecdsa"', "needs secur"),
         ('extends = "generic"\nreplaces = 3', "replaces must be a list of tables"),
+        ('extends = "generic"\nreplaces = [["link"]]', "replaces must be a list of tables"),
+        (f'extends = "{"a" * 300}"', ": File name too long"),
+        (f"a = {'[' * 3000}{']' * 3000}", ": no TOML: "),
+        (f"a = {'1' * 5000}", ": no TOML: "),
+        ('extends = "generic"\n"we\\"ird" = 1', ': we"ird: no such key; there are: addresses'),
+        (
+            'extends = "generic"\n[link]\n"we\\"ird" = 1',
+            ':2: link.we"ird: no such key; there are: a',
+        ),
+        ('[referencing.base_names]\n"3:999.0.1.8.0.255" = 3', "'999.0.1.8.0.255' is no logical n"),
     ],
 )
 def test_other_mistakes(tmp_path: Path, text: str, says: str) -> None:
@@ -120,6 +130,11 @@ def test_toml_that_is_written_is_read_back() -> None:
         "a": 'quote " and ü',
         "yes": True,
         "list": [f"1.0.{n}.8.0.255" for n in range(20)],
+        "odd\x7f\n\\": "a\x7f\x00\u2028",
         "table": {"1.*.1": {"scaler": -3}, "plain": 2.5},
     }
     assert tomllib.loads(toml(document)) == document
+
+
+def test_what_is_no_text_is_written_as_text() -> None:
+    assert tomllib.loads(toml({"a": "b\udcff"})) == {"a": "b?"}
