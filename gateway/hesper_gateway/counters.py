@@ -8,7 +8,8 @@ shows all of them the same system title, so that nothing but the counter tells t
 
 After a lost database nobody knows how far a key was used: the meter's own counter tells only what
 reached it. Then nothing is handed out until the meter has told its counter, and a million more are
-skipped for what was sent and lost on the way.
+skipped for what was sent and lost on the way. The same is skipped by a new gateway that takes the
+place of another, which shows when a meter has seen more than the new database ever gave out.
 """
 
 import logging
@@ -95,6 +96,10 @@ class Counter:
             if at_least > 0:
                 self._start_after_loss(at_least + SKIPPED_AFTER_LOSS)
             return
+        if self._limit < min(at_least, SKIPPED_AFTER_LOSS):
+            # This database never gave out so high a counter: a predecessor has used the key, and
+            # not all that it sent has reached the meter. Once only, the limit is far above then.
+            at_least += SKIPPED_AFTER_LOSS
         if at_least > ALARM_FROM and at_least - self._next > MOST_SKIPPED:
             raise CounterExhausted(
                 f"{self._meter} asks to skip {at_least - self._next} counters of {self._key_name}"

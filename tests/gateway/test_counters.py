@@ -11,6 +11,7 @@ from hesper_gateway.counters import (
     LAST,
     MOST_SKIPPED,
     RESERVED_AHEAD,
+    SKIPPED_AFTER_LOSS,
     CounterExhausted,
     Counters,
 )
@@ -97,12 +98,25 @@ def test_the_last_one_is_never_used(database: Database) -> None:
 
 
 def test_skips_ahead_to_what_the_meter_expects(database: Database) -> None:
+    start_at(database, SKIPPED_AFTER_LOSS)
+    expected = SKIPPED_AFTER_LOSS + 5000
+    counter = Counters(database).reserve("M1", "guek")
+    counter.advance(expected)
+    assert counter() == expected
+    counter.advance(20)
+    assert counter() == expected + 1
+    assert Counters(database).reserve("M1", "guek")() > expected + 1
+
+
+def test_what_a_dead_gateway_sent_and_the_meter_never_got_is_skipped_once(
+    database: Database,
+) -> None:
+    Counters(database).reserve("M1", "guek")()
     counter = Counters(database).reserve("M1", "guek")
     counter.advance(5000)
-    assert counter() == 5000
-    counter.advance(20)
-    assert counter() == 5001
-    assert Counters(database).reserve("M1", "guek")() > 5001
+    assert counter() == 5000 + SKIPPED_AFTER_LOSS
+    counter.advance(9000 + SKIPPED_AFTER_LOSS)
+    assert counter() == 9000 + SKIPPED_AFTER_LOSS
 
 
 def test_one_unauthenticated_word_cannot_use_up_a_key(database: Database) -> None:
