@@ -1,0 +1,48 @@
+"""The way to the cloud in gateway.toml: the broker, whose signatures count, what is kept."""
+
+from pathlib import Path
+from typing import Self
+
+from hesper_contracts.signing import key_id
+from pydantic import Field, model_validator
+
+from hesper_gateway.config.fields import Port, PublicKey, Record, RelativePath
+
+
+class BrokerConfig(Record):
+    """The MQTT broker and this gateway's account on it."""
+
+    host: str
+    port: Port = 1883
+    username: str | None = None
+    password_file: RelativePath | None = None
+    tls_ca: RelativePath | None = None
+    """Certificate of the authority that signed the broker's; without it the link is plain."""
+    root: str = "hesper/v1"
+    keepalive_s: int = Field(default=30, ge=5)
+
+
+class KeysConfig(Record):
+    """Whose signatures count, and the key that signs this gateway's results."""
+
+    signing: RelativePath = Path("gateway.key")
+    """Ed25519 seed as 64 hex digits, readable by the gateway alone; `hesper-gateway keygen`."""
+    commands: dict[str, PublicKey] = Field(default_factory=dict)
+    """Key id → public key of the authority: commands and time answers."""
+    receipts: dict[str, PublicKey] = Field(default_factory=dict)
+    """Key id → public key of ingest: receipts."""
+
+    @model_validator(mode="after")
+    def _ids_belong_to_keys(self) -> Self:
+        for name, public_key in (*self.commands.items(), *self.receipts.items()):
+            if key_id(bytes.fromhex(public_key)) != name:
+                raise ValueError(f"{name!r} is not the id of public key {public_key}")
+        return self
+
+
+class OutboxConfig(Record):
+    """How much the gateway keeps, and how much of it is under way at once."""
+
+    quota_mb: int = Field(default=512, ge=1)
+    ballast_mb: int = Field(default=2, ge=0)
+    batches_in_flight: int = Field(default=32, ge=1, le=1000)
