@@ -1,5 +1,6 @@
 """What a meter's identity and clock give rise to: events, each told when it becomes true."""
 
+import copy
 from collections.abc import Callable
 
 from hesper_contracts.events import Event
@@ -38,6 +39,10 @@ class News:
     def never_told(self) -> bool:
         """Whether nothing was told of this meter yet."""
         return self._told is None
+
+    def copy(self) -> "News":
+        """Return it as it is now, to go back to when what is told next cannot be stored."""
+        return copy.copy(self)
 
     def of(self, reading: Reading, capture_period_s: int | None) -> list[Event]:
         """Return what is new; a capture period of None was not read this time."""
@@ -90,7 +95,7 @@ class News:
 
     def _left_out(self, reading: Reading) -> list[Event]:
         fresh = reading.left_out.keys() - self._left_out_told
-        self._left_out_told |= fresh
+        self._left_out_told = self._left_out_told | fresh
         return [left_out.event(self._meter, fresh, self._now())] if fresh else []
 
     def _unasked(self, reading: Reading) -> list[Event]:

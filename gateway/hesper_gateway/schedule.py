@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from hesper_contracts.events import Event
 
 from hesper_gateway.config import ScheduleConfig
-from hesper_gateway.database import DatabaseError
+from hesper_gateway.database import DatabaseError, StorageFull
 from hesper_gateway.meter_state import MeterState
 from hesper_gateway.outbox import OutboxFull
 from hesper_gateway.sessions.reading import SET_BACK_S
@@ -39,6 +39,7 @@ FULL_PAUSE_S = 15.0
 VISITS_AT_ONCE = 8
 """Visits of one round that read, wait for the line or are being stored."""
 LONGEST_SLEEP_S = 60.0
+UNTOLD_MAX = 1000
 FILING_S = 10.0
 """How long after a capture that was not there yet it is looked for again, at most …"""
 FILING_PART = 0.1
@@ -162,6 +163,7 @@ class Round:
         self._outbox = outbox
         self._now = now
         self._nudged = asyncio.Event()
+        self._untold: list[Event] = []
         self._turns = itertools.count(1)
 
     @property
@@ -220,8 +222,15 @@ class Round:
             await self._tell(stop.state.succeeded())
 
     async def _tell(self, event: Event | None) -> None:
-        if event is not None:
-            await self._outbox.append_events([event])
+        """Store an event, after those that a full disk had no room for."""
+        waiting, self._untold = self._untold, []
+        waiting += [event] if event is not None else []
+        try:
+            if waiting:
+                await self._outbox.append_events(waiting)
+        except StorageFull:
+            self._untold = (waiting + self._untold)[-UNTOLD_MAX:]
+            raise
 
     async def _pause(self, wait_s: float) -> None:
         self._nudged.clear()

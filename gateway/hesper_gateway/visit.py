@@ -16,6 +16,7 @@ from hesper_contracts.events import Event
 from hesper_contracts.parameters import EventLogName
 
 from hesper_gateway.config import MeterConfig
+from hesper_gateway.database import StorageFull
 from hesper_gateway.errors import CredentialsRefused, MeterFailed, MeterRefused
 from hesper_gateway.gathering import Find, Gathering
 from hesper_gateway.news import News
@@ -120,13 +121,18 @@ class Visitor:
 
         Raises:
             OutboxFull: there is no room for readings; nothing counts as done.
+            StorageFull: not even for events; the next visit tells them.
         """
-        visited = Visited()
+        visited, told_before = Visited(), self._news.copy()
         try:
             await self.session.line.submit(lambda: self._work(due, visited))
         except MeterFailed as failure:
             visited.failure = failure
-        await self._store(visited)
+        try:
+            await self._store(visited)
+        except StorageFull:
+            self._news = told_before  # so that the next visit tells it
+            raise
         if self._keeper is not None and self.clock is not None and visited.failure is None:
             await self._keeper.keep(self.clock)
         return visited
