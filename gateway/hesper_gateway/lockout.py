@@ -3,9 +3,10 @@
 Theory of operation
 -------------------
 Many meters lock a client for hours, or until somebody comes, after a few wrong passwords, failed
-authentications or counters. So at most `MOST_REFUSED` refusals are risked within `WITHIN_S`; then
-the credentials are held back until the oldest is that long ago. One success forgets them all. The
-public client, which has nothing to be refused, may always be used.
+authentications or counters. So at most `MOST_REFUSED` refusals of one client are risked within
+`WITHIN_S`; then the credentials are held back from it until the oldest is that long ago. A success
+forgets those of the same client, and of no other: that reading works says nothing of management.
+The public client, which has nothing to be refused, may always be used.
 
 Refusals are kept in the database, so that a restart does not begin a new count, under a name that
 changes with the credentials, so that a corrected keys file is tried at once. While the gateway runs
@@ -44,9 +45,19 @@ class CredentialsHeld(CredentialsRefused):
 
 def credentials_name(keys: MeterKeys) -> str:
     """Returns a name that changes with the credentials and tells nothing of them."""
-    parts = (keys.encryption_key, keys.authentication_key, keys.password)
+    parts = (
+        keys.encryption_key,
+        keys.authentication_key,
+        keys.password,
+        keys.signing_key,
+        keys.meter_signing_key,
+    )
     whole = b"".join(bytes([len(part or b"")]) + (part or b"") for part in parts)
     return hashlib.sha256(b"hesper credentials" + whole).hexdigest()[:4]
+
+
+def _whose(meter: str, keys: MeterKeys, client: int) -> tuple[str, str]:
+    return meter, f"{credentials_name(keys)}/{client}"
 
 
 def _create(connection: sqlite3.Connection) -> None:
@@ -81,13 +92,13 @@ class Lockout:
             age_s = max(0.0, now() - at)
             self._refused.setdefault((meter, credentials), []).append(steady() - age_s)
 
-    def check(self, meter: str, keys: MeterKeys) -> None:
+    def check(self, meter: str, keys: MeterKeys, client: int) -> None:
         """Passes while another refusal may be risked.
 
         Raises:
             CredentialsHeld: not now; the text says for how long.
         """
-        recent = self._recent((meter, credentials_name(keys)))
+        recent = self._recent(_whose(meter, keys, client))
         if len(recent) >= MOST_REFUSED:
             wait_s = recent[-MOST_REFUSED] + WITHIN_S - self._steady()
             raise CredentialsHeld(
@@ -95,9 +106,9 @@ class Lockout:
                 f"they are held back for {wait_s / 3600:.1f} h"
             )
 
-    async def refused(self, meter: str, keys: MeterKeys) -> None:
+    async def refused(self, meter: str, keys: MeterKeys, client: int) -> None:
         """Notes a refusal; durable on return unless the disk is full."""
-        whose, at = (meter, credentials_name(keys)), self._now()
+        whose, at = _whose(meter, keys, client), self._now()
         recent = [*self._recent(whose), self._steady()]
         self._refused[whose] = recent
         await self._write(
@@ -108,12 +119,18 @@ class Lockout:
             log.error("meter %s: %s", meter, text)
             self._alarm(meter, text)
 
-    async def accepted(self, meter: str, keys: MeterKeys) -> None:
-        """Forgets the refusals of these credentials, and of all that the meter had before."""
-        if (meter, credentials_name(keys)) not in self._refused:
+    async def accepted(self, meter: str, keys: MeterKeys, client: int) -> None:
+        """Forgets the client's refusals of these credentials, and of all that it had before."""
+        if _whose(meter, keys, client) not in self._refused:
             return
-        self._refused = {whose: at for whose, at in self._refused.items() if whose[0] != meter}
-        await self._write(lambda c: c.execute("DELETE FROM refusals WHERE meter = ?", (meter,)))
+        ending = f"/{client}"
+        self._refused = {
+            whose: at
+            for whose, at in self._refused.items()
+            if whose[0] != meter or not whose[1].endswith(ending)
+        }
+        forget = "DELETE FROM refusals WHERE meter = ? AND credentials LIKE ?"
+        await self._write(lambda c: c.execute(forget, (meter, f"%{ending}")))
 
     def _recent(self, whose: tuple[str, str]) -> list[float]:
         since = self._steady() - WITHIN_S

@@ -26,28 +26,28 @@ class InvocationCounters(Protocol):
 
 
 class CredentialsGuard(Protocol):
-    """Knows whether credentials may be shown to a meter that has refused them."""
+    """Knows whether credentials may be shown to a client of a meter that has refused them."""
 
-    def check(self, meter: str, keys: MeterKeys) -> None:
+    def check(self, meter: str, keys: MeterKeys, client: int) -> None:
         """Pass, or raise CredentialsRefused; then nothing is sent."""
 
-    async def refused(self, meter: str, keys: MeterKeys) -> None:
+    async def refused(self, meter: str, keys: MeterKeys, client: int) -> None:
         """Note a refusal."""
 
-    async def accepted(self, meter: str, keys: MeterKeys) -> None:
+    async def accepted(self, meter: str, keys: MeterKeys, client: int) -> None:
         """Note that the meter took them."""
 
 
 class Unguarded:
     """Implements `CredentialsGuard` for somebody who stands beside the meter."""
 
-    def check(self, meter: str, keys: MeterKeys) -> None:
+    def check(self, meter: str, keys: MeterKeys, client: int) -> None:
         """Pass."""
 
-    async def refused(self, meter: str, keys: MeterKeys) -> None:
+    async def refused(self, meter: str, keys: MeterKeys, client: int) -> None:
         """Forget it."""
 
-    async def accepted(self, meter: str, keys: MeterKeys) -> None:
+    async def accepted(self, meter: str, keys: MeterKeys, client: int) -> None:
         """Forget it."""
 
 

@@ -243,15 +243,16 @@ class MeterSession:
         if role == "public":
             return await self._open(role)
         guard, meter = self._common.guard, self.meter.id
-        guard.check(meter, self._keys)
+        client = association_of(self.template, role).client_address
+        guard.check(meter, self._keys, client)
         try:
             opened = await self._open(role)
         except NoCounter:
             raise
         except CredentialsRefused:
-            await guard.refused(meter, self._keys)
+            await guard.refused(meter, self._keys, client)
             raise
-        await guard.accepted(meter, self._keys)
+        await guard.accepted(meter, self._keys, client)
         return opened
 
     async def _open(self, role: Role) -> tuple[Channel, Association]:
