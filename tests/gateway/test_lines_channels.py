@@ -227,3 +227,15 @@ async def test_each_connection_to_a_push_port_is_a_stream_of_its_own():
             writer.close()
             await writer.wait_closed()
         listening.cancel()
+
+
+async def test_a_port_that_goes_while_there_is_no_room_ends_the_write(terminal):
+    channel = await SerialCarrier(SerialLine(name="s", kind="serial", path=terminal.link)).open(
+        METER, 1
+    )
+    writing = asyncio.create_task(channel.write(bytes(1 << 20), 60))
+    await asyncio.sleep(0.01)  # nobody reads: the terminal is full
+    terminal.unplug()
+    async with asyncio.timeout(2):
+        with pytest.raises(LineDown):
+            await writing

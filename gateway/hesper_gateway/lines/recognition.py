@@ -16,9 +16,11 @@ from hesper_dlms.client import AssociationSettings, Client
 from hesper_dlms.exchange import Exchange
 
 from hesper_gateway.config import MeterConfig
-from hesper_gateway.errors import LineDown
+from hesper_gateway.errors import ConfigError, LineDown
 
 _DATA_CLASS = 1
+_PADDING = b"\0 "
+"""What some meters fill a logical device name up with."""
 
 
 class KnownMeters:
@@ -26,15 +28,25 @@ class KnownMeters:
 
     Args:
         meters: Each has a system title, a logical device name, or both.
+
+    Raises:
+        ConfigError: two meters have the same one.
     """
 
     def __init__(self, meters: Iterable[MeterConfig]) -> None:
         self._ids: dict[bytes, str] = {}
         for meter in meters:
             if meter.system_title is not None:
-                self._ids[bytes.fromhex(meter.system_title)] = meter.id
+                self._learn(bytes.fromhex(meter.system_title), meter)
             if meter.logical_device_name is not None:
-                self._ids[meter.logical_device_name.encode()] = meter.id
+                self._learn(meter.logical_device_name.encode(), meter)
+
+    def _learn(self, name: bytes, meter: MeterConfig) -> None:
+        other = self._ids.setdefault(name, meter.id)
+        if other != meter.id:
+            raise ConfigError(
+                f"meters {other} and {meter.id}: on line {meter.line} both are called {name!r}"
+            )
 
     def named(self, names: Iterable[bytes]) -> str:
         """Return the id of the meter that one of the names belongs to.
@@ -78,7 +90,7 @@ def asked_name(server_address: int = 1) -> Exchange[bytes]:
     yield from client.connect()
     name = yield from client.get(CosemAttribute(_DATA_CLASS, obis.LOGICAL_DEVICE_NAME, 2))
     yield from client.release()
-    return name.as_octets()
+    return name.as_octets().strip(_PADDING)
 
 
 def _octets_of(data: Data) -> Iterator[bytes]:
@@ -86,4 +98,7 @@ def _octets_of(data: Data) -> Iterator[bytes]:
         for item in data.value:
             yield from _octets_of(item)
     elif isinstance(data.value, bytes | str):
-        yield data.as_octets().strip(b"\0 ")
+        octets = data.as_octets()
+        yield octets  # as it is: a system title may end like that too
+        if octets != octets.strip(_PADDING):
+            yield octets.strip(_PADDING)

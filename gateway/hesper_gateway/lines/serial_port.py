@@ -39,6 +39,7 @@ class SerialPort:
         self._loop = asyncio.get_running_loop()
         self._held = bytearray()
         self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
         self._echo = echo
         self._echo_due = bytearray()
         self._lost: str | None = None
@@ -72,10 +73,10 @@ class SerialPort:
         rest = memoryview(octets)
         try:
             async with asyncio.timeout(timeout_s):
-                while rest:
-                    rest = rest[self._write_some(rest) :]
-                    if rest:
-                        await self._writable()
+                while rest := rest[self._write_some(rest) :]:
+                    await self._writable()
+                    if self._lost is not None:
+                        raise LineDown(self._lost)
         except OSError as error:
             raise LineDown(f"serial port: cannot send: {error}") from error
 
@@ -170,19 +171,22 @@ class SerialPort:
             return 0
 
     async def _writable(self) -> None:
-        room = asyncio.Event()
-        self._loop.add_writer(self._descriptor, room.set)
+        self._room.clear()
+        self._loop.add_writer(self._descriptor, self._room.set)
         try:
-            await room.wait()
+            await self._room.wait()
         finally:
-            self._loop.remove_writer(self._descriptor)
+            if self._lost is None:  # else the number may be that of another file by now
+                self._loop.remove_writer(self._descriptor)
 
     def _lose(self, why: str) -> None:
         if self._lost is None:
             self._lost = why
             self._loop.remove_reader(self._descriptor)
+            self._loop.remove_writer(self._descriptor)
             self._port.close()
             self._arrived.set()
+            self._room.set()
 
 
 def _apply(port: serial.Serial, line: LineSettings) -> None:

@@ -7,10 +7,11 @@ from hesper_dlms import axdr
 from hesper_dlms.apdu import Ciphered, DataNotification
 from hesper_dlms.wrapper import wrap
 from hesper_gateway.config import DialInLine, GatewayConfig, MeterConfig
-from hesper_gateway.errors import LineDown
+from hesper_gateway.errors import ConfigError, LineDown
 from hesper_gateway.lines.dial_in import DialIn
 from hesper_gateway.lines.ledger import DialOut
 from hesper_gateway.lines.modem_dialogues import Registration
+from hesper_gateway.lines.recognition import KnownMeters, asked_name
 from hesper_gateway.lines.wake_up import MessageWakeUp
 from hesper_gateway.lines.whole_frames import WholeFrames
 from hesper_sim import in_memory
@@ -302,3 +303,37 @@ def test_what_cannot_work_is_refused_at_once(line, meter, says):
                 "meters": [{"id": "M", "line": "l", "template": "t"} | meter],
             }
         )
+
+
+@pytest.mark.parametrize("title", [b"HSP\0\0\0\0 ", b"HSP\0\0\0\1\0"])
+async def test_a_title_that_ends_like_padding_is_known(listening, title):
+    meter = METER.model_copy(update={"system_title": title.hex(), "logical_device_name": None})
+    dial_in, call = await listening([meter])
+    await call(notification(title))
+    assert await dial_in.called_ids.get() == "M1"
+
+
+async def test_a_name_that_was_asked_for_may_be_padded():
+    meter = METER.model_copy(update={"system_title": None})
+    asking = asked_name()
+    server_says = [
+        bytes.fromhex(
+            "6129a109060760857405080101a203020100a305a103020100be10040e0800065f1f0400001e1d04c80007"
+        ),
+        bytes.fromhex("c401c10009") + bytes([len(NAME) + 2]) + NAME.encode() + b"\0 ",
+        bytes.fromhex("6303800100"),
+    ]
+    name = None
+    try:
+        next(asking)
+        for said in server_says:
+            asking.send(wrap(1, 16, said))
+    except StopIteration as end:
+        name = end.value
+    assert KnownMeters([meter]).named([name]) == "M1"
+
+
+def test_two_meters_of_one_name_are_refused():
+    other = METER.model_copy(update={"id": "M2", "system_title": None})
+    with pytest.raises(ConfigError, match="M1 and M2: on line cell both are called"):
+        KnownMeters([METER, other])
