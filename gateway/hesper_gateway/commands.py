@@ -270,7 +270,11 @@ class Executor:
 
     async def _resume(self, entry: Entry) -> None:
         """After a restart in *executing*: reads back, never moves a relay again."""
-        command = jsonbody.decode(entry.command, Command)
+        try:
+            command = jsonbody.decode(entry.command, Command)
+        except Refused as refused:  # by a later release, which may come back and end it
+            self._distrust("gateway.command_refused", f"{entry.command_id} is open: {refused}")
+            return
         async with self._turn(command):
             if not execution.is_for_relay(command):
                 await self._time.wait(self._mandate.proof_wait_s)

@@ -57,6 +57,7 @@ def collect(config: GatewayConfig) -> frozenset[str]:
         found.update(re.split(r"[=,\"]+", " ".join(modem.commands))[1:])
     found.update(getattr(line, "wake_text", "") for line in config.lines)
     found.update(meter.phone for meter in config.meters if meter.phone)
+    found.update([json.dumps(text)[1:-1] for text in found])  # as findings.json spells it
     return frozenset(text for text in found if len(text) >= _LEAST)
 
 

@@ -5,7 +5,7 @@ import re
 import tarfile
 
 import pytest
-from hesper_gateway.database import SCHEMA_VERSION
+from hesper_gateway.database import DATABASE_NAME, SCHEMA_VERSION, Database
 
 pytestmark = pytest.mark.integration
 PEM = """\
@@ -71,6 +71,18 @@ def test_no_secret_is_in_the_archive_even_where_the_log_leaked_one(secret_table)
             found = re.search(rf"(?<!\w){re.escape(secret)}(?!\w)", text, re.IGNORECASE)
             assert found is None, (name, secret)
     assert "gone at line: (left out)" in texts["gateway.log"]
+
+
+def test_a_secret_that_json_spells_differently_is_left_out_too(secret_table):
+    table, _ = secret_table
+    password = 'quote"me-höflich'
+    (table.folder / "broker.password").write_text(password + "\n", encoding="utf-8")
+    Database(table.folder / "state" / DATABASE_NAME, ballast_octets=0).close()
+    log = table.folder / "agent.log"
+    log.write_text(LOG.format(meter=table.meters["tcp"]["serial"], leak=password), "utf-8")
+    texts, _ = bundle_of(table, "--log", log)
+    assert "gone at line: (left out)" in texts["findings.json"]
+    assert not any("me-h" in text for text in texts.values())
 
 
 def test_it_says_what_support_needs(table):

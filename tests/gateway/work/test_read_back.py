@@ -69,3 +69,15 @@ async def test_a_counter_that_the_full_disk_has_no_room_for_ends_the_command(
         result = await works.result("tariff.special_days", parameters={"days": []})
     assert result.state == "unknown"
     assert works.alarms == []
+
+
+async def test_an_open_command_of_a_later_release_does_not_end_the_agent(works: Any) -> None:
+    def insert(connection: Any) -> None:
+        row = ("later", 1, b"", b'{"kind": "firmware.dream"}', "executing", b"{}")
+        connection.execute("INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    await works.database.write(insert)
+    async with works.working():
+        result = await works.result("ping", 2)
+    assert result.state == "confirmed"
+    assert works.alarms == ["gateway.command_refused"]
