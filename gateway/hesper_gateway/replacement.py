@@ -10,8 +10,9 @@ look at; the two newest such folders are kept. The new database remembers that i
 - invocation counters: read from the meters and skipped far ahead, see `counters`;
 - commands: none is carried out that was issued before the journal began, see `journal`.
 
-The order of the steps stands a power cut: until the new database is committed, the file that says
-that there was one before makes the next start take it for lost.
+The order of the steps stands a power cut: what was found is written down first, so that the next
+start moves what is left, a log without its database included, and opens nothing of it. Until the
+new database is committed, the file that says that there was one before makes it taken for lost.
 """
 
 import logging
@@ -51,6 +52,9 @@ def open_database(path: Path, ballast_octets: int) -> Opened:
             return Opened(Database(path, ballast_octets))
         except DatabaseDamaged as damaged:
             reason = str(damaged)
+            mark.write_text(reason, encoding="utf-8")
+            _synchronise(mark)
+            _synchronise(path.parent)
     folder = _move_aside(path, reason)
     log.error("%s; moved aside to %s", reason, folder)
     database = Database(path, ballast_octets, lost=reason)
@@ -62,14 +66,16 @@ def _move_aside(path: Path, reason: str) -> Path:
     evidence = path.parent / EVIDENCE
     evidence.mkdir(exist_ok=True)
     earlier = sorted(evidence.iterdir(), key=_number)
+    files = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
+    if earlier and not any(file.exists() for file in files):
+        return earlier[-1]  # the power was cut before the new one was made
     for old in earlier[: 1 - KEPT]:
         shutil.rmtree(old)
     number = _number(earlier[-1]) + 1 if earlier else 1
     folder = evidence / f"{number}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     folder.mkdir()
     (folder / "reason.txt").write_text(f"{reason}\n", encoding="utf-8")
-    for suffix in ("", "-wal", "-shm"):
-        file = path.with_name(path.name + suffix)
+    for file in files:
         if file.exists():
             file.rename(folder / file.name)
     for each in (folder, evidence, path.parent):
@@ -82,8 +88,8 @@ def _number(folder: Path) -> int:
     return int(folder.name.partition("-")[0])
 
 
-def _synchronise(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _synchronise(what: Path) -> None:
+    descriptor = os.open(what, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

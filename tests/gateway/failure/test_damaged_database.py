@@ -125,6 +125,38 @@ def test_a_power_cut_between_moving_aside_and_the_new_one(tmp_path: Path) -> Non
     opened.database.close()
 
 
+class Cut(BaseException):
+    """The power goes."""
+
+
+async def test_power_cuts_while_it_is_moved_lose_no_evidence(
+    tmp_path: Path, section, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "gateway.db"
+    await filled(path, section)
+    smash(path, 0)
+    before = path.read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", _no_power)
+        with pytest.raises(Cut):
+            open_database(path, 0)
+    assert damaged_mark(path).exists()
+    for _ in range(3):
+        with monkeypatch.context() as patched:
+            patched.setattr("hesper_gateway.replacement.Database", _no_power)
+            with pytest.raises(Cut):
+                open_database(path, 0)
+    opened = open_database(path, 0)
+    assert opened.replaced
+    opened.database.close()
+    (kept,) = (tmp_path / EVIDENCE).rglob("gateway.db")
+    assert kept.read_bytes() == before
+
+
+def _no_power(*_: object, **__: object) -> Database:
+    raise Cut
+
+
 def test_counters_wait_for_the_meter_and_skip_what_may_have_been_lost(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
     database = Database(path, ballast_octets=0, lost="test")
