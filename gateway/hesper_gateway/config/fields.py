@@ -56,5 +56,9 @@ class Record(BaseModel):
     """
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, revalidate_instances="always"
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        revalidate_instances="always",
+        allow_inf_nan=False,
     )

@@ -310,7 +310,8 @@ async def test_a_title_that_ends_like_padding_is_known(listening, title):
     meter = METER.model_copy(update={"system_title": title.hex(), "logical_device_name": None})
     dial_in, call = await listening([meter])
     await call(notification(title))
-    assert await dial_in.called_ids.get() == "M1"
+    async with asyncio.timeout(5):
+        assert await dial_in.called_ids.get() == "M1"
 
 
 async def test_a_name_that_was_asked_for_may_be_padded():

@@ -77,6 +77,7 @@ def test_a_mistake_is_shown_where_it_is(mistakes: list[str], says: str) -> None:
         ("answer = ", ": no TOML: "),
         ('[link]\nkind = "wrapper"', ": description: is missing"),
         ('extends = "generic"\n[associations.reading]\nauthentication="high-ecdsa"', "needs secur"),
+        ('extends = "generic"\n[times]\nanswer_s = inf', ":3: times.answer_s: should be a finite"),
         ('extends = "generic"\nreplaces = 3', "replaces must be a list of tables"),
         ('extends = "generic"\nreplaces = [["link"]]', "replaces must be a list of tables"),
         (f'extends = "{"a" * 300}"', ": File name too long"),
