@@ -176,7 +176,13 @@ def begin_activation(district: District, meter: Meter) -> None:
         raise refused(ActionResult.OTHER_REASON)
     image.due_at = district.clock() + ACTIVATION_S
     _change(district, meter, image, ImageStatus.ACTIVATION_INITIATED)
-    district.later(ACTIVATION_S, lambda: settle(district, meter, image))
+    district.later(ACTIVATION_S, lambda: _time_is_up(district, meter, image))
+
+
+def _time_is_up(district: District, meter: Meter, image: Image) -> None:
+    # The timer may come a moment before the clock of the fleet says so.
+    image.due_at = min(image.due_at, district.clock())
+    settle(district, meter, image)
 
 
 def _bitmap(subject: Subject) -> axdr.Data:

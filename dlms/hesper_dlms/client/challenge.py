@@ -31,6 +31,8 @@ from hesper_dlms.security import (
 
 _HLS = apdu.CosemMethod(ASSOCIATION_CLASS, CURRENT_ASSOCIATION, REPLY_TO_HLS)
 _INVOKE = 0xC1
+_REQUESTS = frozenset((0x05, 0x06, 0x16, 0xC0, 0xC1, 0xC3, 0xD9))
+"""Tags of what a meter carries out: read, write, unconfirmed write, GET, SET, ACTION, ACCESS."""
 
 
 def our_challenge(settings: AssociationSettings) -> bytes:
@@ -57,7 +59,7 @@ def exchange_proofs(
     shortest = settings.shortest_challenge or shortest_challenge(settings.authentication)
     theirs = check_challenge(ours, answer.authentication_value, shortest)
     if settings.authentication is Authentication.HIGH_GMAC:
-        _refuse_apdu(theirs)
+        refuse_request(theirs)
     handshake = Handshake(
         settings.authentication,
         settings.system_title or b"",
@@ -81,17 +83,21 @@ def exchange_proofs(
     handshake.check(axdr.decode(returned).as_octets())
 
 
-def _refuse_apdu(challenge: bytes) -> None:
-    """Raise SecurityError for a challenge that is an APDU.
+def refuse_request(challenge: bytes) -> None:
+    """Raise SecurityError for a challenge that is a plain request.
 
-    GMAC's proof of it would be the tag of that APDU, authenticated and not encrypted, which a meter
-    whose policy asks for no more carries out.
+    GMAC's proof of it would be the tag of that request, authenticated and not encrypted, which a
+    meter whose policy asks for no more carries out. By chance a challenge of random octets is one
+    less than once in a million associations.
     """
     try:
-        apdu.parse(challenge)
+        content = apdu.parse(challenge)
     except DecodeError:
         return
-    raise SecurityError("the meter's challenge is an APDU that our proof would authenticate")
+    if isinstance(content, apdu.GeneralBlockTransfer):
+        refuse_request(content.octets)
+    elif challenge[0] in _REQUESTS:
+        raise SecurityError("the meter's challenge is a request that our proof would authenticate")
 
 
 def _reply_to_hls(channel: Channel, octets: bytes) -> Exchange[bytes | int | None]:

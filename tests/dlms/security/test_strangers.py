@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from hesper_dlms import apdu, axdr
 from hesper_dlms.association import Authentication
 from hesper_dlms.client import Client
+from hesper_dlms.client.challenge import refuse_request
 from hesper_dlms.errors import (
     AssociationRejected,
     LocalError,
@@ -35,6 +37,7 @@ from hesper_dlms.wrapper import wrap
 CLIENT, METER = b"CLIENT00", b"METER000"
 GMAC = ClientRole(Authentication.HIGH_GMAC)
 CIPHERED = ClientRole(Authentication.HIGH_GMAC, ciphered=True)
+RELAY_OPENS = apdu.ActionRequestNormal(0xC1, apdu.CosemMethod(70, bytes(6), 1)).to_octets()
 PUSH = apdu.DataNotification(1, b"", axdr.encode(axdr.structure(axdr.unsigned(5)))).to_octets()
 
 
@@ -256,13 +259,12 @@ def test_a_challenge_that_is_a_request(bench: Any, security: Any) -> None:
 
     A meter whose policy asks for authentication alone would carry it out.
     """
-    request = apdu.ActionRequestNormal(0xC1, apdu.CosemMethod(70, bytes(6), 1)).to_octets()
 
     class Oracle(security.Pair):  # type: ignore[misc, name-defined]
         def answer(self, octets: bytes) -> bytes:
             answered = apdu.parse(super().answer(octets)[8:])
             if isinstance(answered, apdu.Aare):
-                answered = answered._replace(authentication_value=request)
+                answered = answered._replace(authentication_value=RELAY_OPENS)
             return wrap(1, 1, answered.to_octets())
 
     keys = security.Keys(0)
@@ -273,11 +275,11 @@ def test_a_challenge_that_is_a_request(bench: Any, security: Any) -> None:
     if isinstance(asked, apdu.ActionRequestNormal):
         proof = axdr.decode(asked.parameters or b"").as_octets()
         counter = int.from_bytes(proof[1:5], "big")
-        forged = apdu.Ciphered(0xCB, proof[0], counter, request + proof[5:]).to_octets()
+        forged = apdu.Ciphered(0xCB, proof[0], counter, RELAY_OPENS + proof[5:]).to_octets()
         meter = SecurityContext(
             replace(keys.meter, policy=AUTHENTICATED), bench.METER_TITLE, bench.CLIENT_TITLE
         )
-        assert meter.open(forged).apdu != request
+        assert meter.open(forged).apdu != RELAY_OPENS
 
 
 def test_a_meter_that_cannot_prove_itself_is_not_associated(bench: Any, security: Any) -> None:
@@ -288,3 +290,13 @@ def test_a_meter_that_cannot_prove_itself_is_not_associated(bench: Any, security
     get = apdu.GetRequestNormal(0xC1, bench.ENERGY).to_octets()
     answer = apdu.parse(pair.answer(wrap(1, 1, get))[8:])
     assert isinstance(answer, apdu.ExceptionResponse)
+
+
+def test_challenges_of_random_octets_are_no_requests() -> None:
+    """One of 2000 random challenges has the form of a ciphered APDU, which no proof makes valid."""
+    octets = random.Random(20261121)
+    for _ in range(20_000):
+        refuse_request(octets.randbytes(16))
+    refuse_request(bytes.fromhex("560e93c6ae681c3f83257843e9ebd059"))
+    with pytest.raises(SecurityError, match="request"):
+        refuse_request(apdu.GeneralBlockTransfer(True, False, 1, 1, 0, RELAY_OPENS).to_octets())
