@@ -62,10 +62,9 @@ class MeterState:
     """By the steady clock, like the one above."""
 
     def ready_at(self) -> float:
-        """Return when the pause is over: epoch seconds by the present clock, 0 without a pause."""
-        if self._paused_until is None:
-            return 0.0
-        return self.now() + max(0.0, self._paused_until - self._steadily())
+        """Return when the pause will be over: epoch seconds by the present clock, else 0."""
+        rest_s = 0.0 if self._paused_until is None else self._paused_until - self._steadily()
+        return self.now() + rest_s if rest_s > 0 else 0.0
 
     def succeeded(self) -> Event | None:
         """Count a success; return the event to tell when the meter was gone before."""

@@ -57,6 +57,17 @@ def test_a_pause_lasts_as_long_as_it_should(jump_s: float) -> None:
     assert state.ready_at() <= hands.wall_s
 
 
+def test_a_pause_that_is_over_is_over_though_the_clock_goes_on_meanwhile() -> None:
+    """Whoever looked at the clock first and asked then would wait a moment more, for ever."""
+    hands = Hands()
+    state = hands.state()
+    state.failed(MeterSilent("no answer"))
+    hands.go(80)
+    looked_at = hands.wall_s
+    hands.go(1e-6)
+    assert state.ready_at() <= looked_at
+
+
 def test_how_long_a_meter_was_gone_is_told_by_the_steady_clock() -> None:
     hands = Hands()
     state = hands.state()
