@@ -13,13 +13,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hesper_sim import app, credentials, fleet, image_transfer, report, scenario
+from hesper_sim import app, credentials, fleet, report, scenario
 from hesper_sim import faults as faults_known
 from hesper_sim.district import District
 from hesper_sim.errors import SimulatorError
 from hesper_sim.fleet import Fleet
 from hesper_sim.history import History
 from hesper_sim.journal import Forgetful
+from hesper_sim.objects import image_transfer
 from hesper_sim.serving import Served
 
 cli = typer.Typer(

@@ -27,8 +27,8 @@ from hesper_sim.conductor import Conductor
 from hesper_sim.district import District
 from hesper_sim.errors import FleetError
 from hesper_sim.faults import LINE_FAULTS, Fault
+from hesper_sim.objects.switching import push_button
 from hesper_sim.serial_line import SerialLine
-from hesper_sim.switching_objects import push_button
 
 DEFAULT_SECONDS: Final = 60.0
 _LINE_LIMIT: Final = 65_536

@@ -23,11 +23,11 @@ from hesper_dlms.server import ClientRole, LogicalServer
 from hesper_dlms.short_names import ShortNames
 
 from hesper_sim import key_change, roles
-from hesper_sim.cosem_object import REGISTER, CosemObject, refused
 from hesper_sim.district import District
 from hesper_sim.faults import Fault
 from hesper_sim.meter import Meter
-from hesper_sim.objects import OBJECTS, base_names, may_change, may_read
+from hesper_sim.objects.cosem_object import REGISTER, CosemObject, refused
+from hesper_sim.objects.table import OBJECTS, base_names, may_change, may_read
 from hesper_sim.registers import REGISTERS
 from hesper_sim.roles import MANAGEMENT_CLIENT, PUBLIC_CLIENT, READING_CLIENT
 

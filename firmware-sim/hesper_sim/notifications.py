@@ -17,11 +17,11 @@ from hesper_dlms.server import HdlcServerLink, ServerConnection
 from hesper_dlms.wrapper import wrap
 
 from hesper_sim import key_change
-from hesper_sim.clock_object import meter_time, time_of
-from hesper_sim.communication_objects import PUSH_COLUMNS
 from hesper_sim.cosem import CosemMeter
 from hesper_sim.district import District
 from hesper_sim.fleet import PushLink
+from hesper_sim.objects.clock import meter_time, time_of
+from hesper_sim.objects.communication import PUSH_COLUMNS
 from hesper_sim.roles import PUSH_CLIENT, READING_CLIENT
 from hesper_sim.served import MeterServer
 

@@ -12,12 +12,12 @@ from typing import Final
 from hesper_dlms import axdr, obis
 from hesper_dlms.errors import DlmsError, ServiceError
 
-from hesper_sim import image_transfer
-from hesper_sim.cosem_object import ACTIVITY_CALENDAR, SINGLE_ACTION_SCHEDULE
 from hesper_sim.district import District
 from hesper_sim.meter import Meter
-from hesper_sim.switching_objects import DISCONNECT_SCRIPTS, run_disconnect_script, watch_limit
-from hesper_sim.tariff_objects import (
+from hesper_sim.objects import image_transfer
+from hesper_sim.objects.cosem_object import ACTIVITY_CALENDAR, SINGLE_ACTION_SCHEDULE
+from hesper_sim.objects.switching import DISCONNECT_SCRIPTS, run_disconnect_script, watch_limit
+from hesper_sim.objects.tariff import (
     CALENDAR,
     DISCONNECT_SCHEDULE,
     IMAGE_SCHEDULE,

@@ -15,7 +15,7 @@ from hesper_sim.district import District
 from hesper_sim.faults import Fault
 from hesper_sim.fleet import FleetSettings, plan
 from hesper_sim.meter import Control
-from hesper_sim.switching_objects import push_button
+from hesper_sim.objects.switching import push_button
 
 FLEET = plan(FleetSettings(tcp=2, shared=0, dial_in=0, rs485=0, push=False, zone="Europe/Berlin"))
 START = datetime(2026, 7, 15, 10, 7, 30, tzinfo=UTC)

@@ -16,7 +16,7 @@ from hesper_sim.cli import cli
 from hesper_sim.errors import FleetError
 from hesper_sim.faults import Fault
 from hesper_sim.fleet import FleetSettings, plan, starter
-from hesper_sim.image_transfer import version_of
+from hesper_sim.objects.image_transfer import version_of
 from typer.testing import CliRunner
 
 

@@ -18,7 +18,7 @@ from dlms_cosem.security import (
 )
 from hesper_dlms import axdr
 from hesper_sim.fleet import FleetSettings
-from hesper_sim.objects import OBJECTS
+from hesper_sim.objects.table import OBJECTS
 from hesper_sim.registers import REGISTERS
 
 pytestmark = pytest.mark.integration

@@ -11,8 +11,8 @@ import pytest
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import CosemMethod
 from hesper_dlms.errors import DlmsError, LinkError, ServiceError
-from hesper_sim import image_transfer
 from hesper_sim.fleet import FleetSettings
+from hesper_sim.objects import image_transfer
 
 pytestmark = pytest.mark.integration
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from hesper_dlms import axdr
-from hesper_sim.cosem_object import SPECIAL_DAYS
-from hesper_sim.tariff_objects import SPECIAL_DAYS_NAME
+from hesper_sim.objects.cosem_object import SPECIAL_DAYS
+from hesper_sim.objects.tariff import SPECIAL_DAYS_NAME
 
 DAYS = [{"month": 1, "day": 6, "day_id": 2}, {"year": 2027, "month": 4, "day": 5, "day_id": 3}]
 WRITTEN = axdr.array(

@@ -26,13 +26,20 @@ from hesper_dlms.profile import encode_buffer
 from hesper_dlms.server.selection import select_columns
 
 from hesper_sim.buffers import Row
-from hesper_sim.clock_object import rule_of
-from hesper_sim.cosem_object import DATA, PROFILE_GENERIC, REGISTER, CosemObject, Subject, computed
-from hesper_sim.cosem_object import fixed as fixed_reader
 from hesper_sim.district import PROFILE_COLUMNS
 from hesper_sim.event_codes import DISCONNECTOR, FRAUD, POWER_QUALITY, EventCode
 from hesper_sim.faults import Fault
 from hesper_sim.meter import EVENT_DEPTH
+from hesper_sim.objects.clock import rule_of
+from hesper_sim.objects.cosem_object import (
+    DATA,
+    PROFILE_GENERIC,
+    REGISTER,
+    CosemObject,
+    Subject,
+    computed,
+)
+from hesper_sim.objects.cosem_object import fixed as fixed_reader
 from hesper_sim.zones import ClockRule, time_octets, zone_by
 
 SORTED_FIFO: Final = 1

@@ -13,8 +13,8 @@ from hesper_dlms.apdu import ActionResult, DataAccessResult
 from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import DecodeError, ServiceError
 
-from hesper_sim.cosem_object import CLOCK, CosemObject, Subject, Writer, computed, refused
 from hesper_sim.faults import Fault
+from hesper_sim.objects.cosem_object import CLOCK, CosemObject, Subject, Writer, computed, refused
 from hesper_sim.zones import ClockRule, clock_status, time_octets, zone_by
 
 ZONE, STATUS, BEGIN, END, DEVIATION, ENABLED = 3, 4, 5, 6, 7, 8

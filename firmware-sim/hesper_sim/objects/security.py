@@ -9,7 +9,9 @@ from hesper_dlms.apdu import ActionResult
 from hesper_dlms.errors import DecodeError
 
 from hesper_sim import key_change
-from hesper_sim.cosem_object import (
+from hesper_sim.event_codes import EventCode
+from hesper_sim.fleet import CLIENT_TITLE
+from hesper_sim.objects.cosem_object import (
     DATA,
     SAP_ASSIGNMENT,
     SECURITY_SETUP,
@@ -20,8 +22,6 @@ from hesper_sim.cosem_object import (
     fixed,
     refused,
 )
-from hesper_sim.event_codes import EventCode
-from hesper_sim.fleet import CLIENT_TITLE
 
 _CONTEXT_PREFIX: Final = (2, 16, 756, 5, 8)
 _CONFORMANCE_BITS: Final = 24

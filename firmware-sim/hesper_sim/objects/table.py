@@ -11,23 +11,23 @@ from hesper_dlms.apdu import AccessSelection
 from hesper_dlms.association import ASSOCIATION_CLASS, Authentication
 from hesper_dlms.short_names import NamedObject, ShortNames
 
-from hesper_sim.clock_object import CLOCK_OBJECT
-from hesper_sim.communication_objects import COMMUNICATION
-from hesper_sim.cosem_object import REGISTER, CosemObject, Subject, computed
-from hesper_sim.demand_objects import DEMANDS
-from hesper_sim.identity_objects import IDENTITY
-from hesper_sim.image_transfer import IMAGES
-from hesper_sim.profiles import PROFILES
-from hesper_sim.registers import REGISTERS
-from hesper_sim.security_objects import (
+from hesper_sim.objects.clock import CLOCK_OBJECT
+from hesper_sim.objects.communication import COMMUNICATION
+from hesper_sim.objects.cosem_object import REGISTER, CosemObject, Subject, computed
+from hesper_sim.objects.demand import DEMANDS
+from hesper_sim.objects.identity import IDENTITY
+from hesper_sim.objects.image_transfer import IMAGES
+from hesper_sim.objects.profiles import PROFILES
+from hesper_sim.objects.security import (
     SECURITY,
     application_context,
     mechanism,
     partners,
     xdlms_context,
 )
-from hesper_sim.switching_objects import SWITCHING
-from hesper_sim.tariff_objects import TARIFFS
+from hesper_sim.objects.switching import SWITCHING
+from hesper_sim.objects.tariff import TARIFFS
+from hesper_sim.registers import REGISTERS
 
 _NO_ACCESS, _READ, _READ_WRITE = 0, 1, 3
 _ASSOCIATED: Final = 2

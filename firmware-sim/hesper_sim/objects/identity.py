@@ -6,9 +6,9 @@ from typing import Final
 
 from hesper_dlms import axdr, obis
 
-from hesper_sim.cosem_object import Subject, data
 from hesper_sim.faults import Fault
 from hesper_sim.meter import FIRMWARE_VERSION
+from hesper_sim.objects.cosem_object import Subject, data
 
 METER_MODEL: Final = obis.parse("0.0.96.1.1.255")
 ACTIVE_CALENDAR: Final = obis.parse("1.0.0.2.2.255")

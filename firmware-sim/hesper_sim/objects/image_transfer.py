@@ -20,7 +20,12 @@ from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import ActionResult
 from hesper_dlms.classes.keys_and_images import ImageTransferStatus as ImageStatus
 
-from hesper_sim.cosem_object import (
+from hesper_sim.district import District
+from hesper_sim.event_codes import EventCode
+from hesper_sim.faults import Fault
+from hesper_sim.meter import Meter
+from hesper_sim.nonvolatile import Image
+from hesper_sim.objects.cosem_object import (
     IMAGE_TRANSFER,
     SCRIPT_TABLE,
     CosemObject,
@@ -29,12 +34,7 @@ from hesper_sim.cosem_object import (
     encoded,
     refused,
 )
-from hesper_sim.district import District
-from hesper_sim.event_codes import EventCode
-from hesper_sim.faults import Fault
-from hesper_sim.meter import Meter
-from hesper_sim.nonvolatile import Image
-from hesper_sim.tariff_objects import IMAGE_SCRIPTS
+from hesper_sim.objects.tariff import IMAGE_SCRIPTS
 
 MAGIC: Final = b"HSPFW"
 BLOCK_SIZE: Final = 200

@@ -13,8 +13,10 @@ from typing import Final
 from hesper_dlms import axdr, obis
 from hesper_dlms.units import ScalerUnit, Unit
 
-from hesper_sim.clock_object import time_of
-from hesper_sim.cosem_object import (
+from hesper_sim.load import SLOT_S
+from hesper_sim.meter import Meter
+from hesper_sim.objects.clock import time_of
+from hesper_sim.objects.cosem_object import (
     DEMAND_REGISTER,
     EXTENDED_REGISTER,
     CosemObject,
@@ -22,8 +24,6 @@ from hesper_sim.cosem_object import (
     computed,
     fixed,
 )
-from hesper_sim.load import SLOT_S
-from hesper_sim.meter import Meter
 
 MAXIMUM_DEMAND: Final = obis.parse("1.0.1.6.0.255")
 DEMAND: Final = obis.parse("1.0.1.4.0.255")

@@ -8,8 +8,8 @@ from typing import Final
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import CLOCK_TIME, CosemAttribute
 
-from hesper_sim.clock_object import meter_time, time_of
-from hesper_sim.cosem_object import (
+from hesper_sim.objects.clock import meter_time, time_of
+from hesper_sim.objects.cosem_object import (
     AUTO_CONNECT,
     DATA,
     GPRS_SETUP,

@@ -13,7 +13,10 @@ from hesper_dlms import axdr, obis
 from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import DecodeError
 
-from hesper_sim.cosem_object import (
+from hesper_sim.district import District
+from hesper_sim.event_codes import EventCode
+from hesper_sim.meter import Meter
+from hesper_sim.objects.cosem_object import (
     ACTIVITY_CALENDAR,
     SCRIPT_TABLE,
     SINGLE_ACTION_SCHEDULE,
@@ -22,10 +25,7 @@ from hesper_sim.cosem_object import (
     Subject,
     encoded,
 )
-from hesper_sim.district import District
-from hesper_sim.event_codes import EventCode
-from hesper_sim.meter import Meter
-from hesper_sim.switching_objects import DISCONNECT_SCRIPTS
+from hesper_sim.objects.switching import DISCONNECT_SCRIPTS
 from hesper_sim.zones import NOT_SPECIFIED
 
 CALENDAR: Final = obis.parse("0.0.13.0.0.255")

@@ -12,7 +12,9 @@ from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import ActionResult, DataAccessResult
 from hesper_dlms.errors import ServiceError
 
-from hesper_sim.cosem_object import (
+from hesper_sim.district import District
+from hesper_sim.meter import Control, Meter
+from hesper_sim.objects.cosem_object import (
     DISCONNECT_CONTROL,
     LIMITER,
     REGISTER,
@@ -24,8 +26,6 @@ from hesper_sim.cosem_object import (
     encoded,
     refused,
 )
-from hesper_sim.district import District
-from hesper_sim.meter import Control, Meter
 
 REMOTE_DISCONNECT: Final = 1
 REMOTE_RECONNECT: Final = 2
