@@ -33,6 +33,7 @@ from hesper_dlms.apdu import (
 from hesper_dlms.association import MAX_VALUE
 from hesper_dlms.errors import DecodeError, ServiceError
 from hesper_dlms.server.model import CosemServer
+from hesper_dlms.server.transfer import Outgoing, Service
 from hesper_dlms.short_names import ASSOCIATION_SN, ASSOCIATION_SN_NAME, OBJECT_LIST, ShortNames
 
 _BLOCK_OVERHEAD = 9
@@ -78,7 +79,7 @@ class ShortNameServices:
         self.limit = limit
         self._conformance = conformance
         self._incoming = _Incoming()
-        self._out: _Outgoing | None = None
+        self._out: Outgoing | None = None
 
     def answer(self, request: apdu.Apdu) -> Response | Silence:
         """Return the response to a request; a confirmed-service-error for other services."""
@@ -107,7 +108,7 @@ class ShortNameServices:
             return response
         if not self._conformance & Conformance.BLOCK_TRANSFER_WITH_GET:
             return apdu.ReadResponse((DataAccessResult.OTHER_REASON,) * len(accesses))
-        self._out = _Outgoing(octets, self.limit - _BLOCK_OVERHEAD)
+        self._out = Outgoing(Service.READ, octets, self.limit - _BLOCK_OVERHEAD)
         return apdu.ReadResponse((self._next_block(0),))
 
     def _read_within_bounds(self, accesses: tuple[VariableAccess, ...]) -> Iterator[Result]:
@@ -124,7 +125,9 @@ class ShortNameServices:
         block = self._out.next_block(acknowledged)
         if block is None or block.last:
             self._out = None
-        return int(DataAccessResult.DATA_BLOCK_NUMBER_INVALID) if block is None else block
+        if block is None:
+            return int(DataAccessResult.DATA_BLOCK_NUMBER_INVALID)
+        return apdu.DataBlockResult(*block)
 
     def _read_block(self, block: apdu.ReadDataBlockAccess) -> Response:
         whole = self._incoming.add(block.number, block.last, block.octets)
@@ -206,26 +209,6 @@ class ShortNameServices:
             return error.code
         except DecodeError:
             return int(DataAccessResult.TYPE_UNMATCHED)
-
-
-class _Outgoing:
-    """A long list of results on its way out."""
-
-    __slots__ = ("_number", "_octets", "_size")
-
-    def __init__(self, octets: bytes, size: int) -> None:
-        self._octets = octets
-        self._size = max(size, 1)
-        self._number = 0
-
-    def next_block(self, acknowledged: int) -> apdu.DataBlockResult | None:
-        """Return the block behind `acknowledged`; None when that was not the last one sent."""
-        if acknowledged != self._number:
-            return None
-        begin = self._number * self._size
-        self._number += 1
-        last = begin + self._size >= len(self._octets)
-        return apdu.DataBlockResult(last, self._number, self._octets[begin : begin + self._size])
 
 
 class _Incoming:

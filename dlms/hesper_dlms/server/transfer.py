@@ -21,6 +21,8 @@ class Service(Enum):
 
     GET = auto()
     ACTION = auto()
+    READ = auto()
+    """By short names."""
 
 
 class Outgoing:
