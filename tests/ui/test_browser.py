@@ -129,6 +129,20 @@ def test_from_sign_in_to_a_confirmed_disconnect(page, chromium, server, seen):
     clean(seen)
 
 
+def test_a_link_to_where_one_is_keeps_what_is_being_typed(page, seen):
+    meters = page.get_by_role("link", name="Meters", exact=True)
+    meters.click()
+    field = page.get_by_label("Search meters")
+    field.evaluate("field => { field.first = true; }")
+    meters.click()
+    field.fill(METER)
+    settle(page)
+    expect(page.locator("[data-grid-count]")).to_have_text("1 meter")
+    assert field.evaluate("field => field.first") is True
+    assert field.input_value() == METER
+    clean(seen)
+
+
 def test_live_values_move_without_a_reload(page, seen):
     settle(page)
     stored = page.locator("[data-figure=readings_per_s].figure")

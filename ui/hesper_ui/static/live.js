@@ -161,6 +161,13 @@
   for (const type of ["click", "submit"]) document.addEventListener(type, (event) => {
     if (root.dataset.link !== "live" && event.target.closest?.("[data-acts]")) { event.preventDefault(); event.stopImmediatePropagation(); }
   }, true);
+  // Who is there already stays there: building the page anew would take away what is being typed into it.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[href]");
+    if (link?.href !== location.href || link.hash || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }, true);
   document.addEventListener("keydown", (event) => {
     if (event.key !== "/" || event.ctrlKey || event.metaKey || event.target.closest?.("input, textarea, select")) return;
     const search = document.querySelector("[data-search]");
