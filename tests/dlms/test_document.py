@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hesper_dlms.classes import REGISTRY
+from hesper_dlms.classes.registry import REGISTRY
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/dlms.md").read_text()
 METER, CLIENT, PUSH = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

@@ -1,7 +1,9 @@
 """The COSEM interface classes (IEC 62056-6-2; DLMS UA Blue Book part 2) as typed records.
 
 Each class is a NamedTuple: its fields are the attributes in their order, and their annotations tell
-how each travels. `REGISTRY` holds the descriptions, which decode and encode single attributes:
+how each travels. `registry` finds their descriptions, which decode and encode single attributes:
+
+    from hesper_dlms.classes.registry import by_name, parse_attribute
 
     clock = by_name("clock")
     begin = clock.decode("daylight_savings_begin", data)     # a CosemDateTime
@@ -16,32 +18,3 @@ A class that is not in the tables has a generic description, whose values are `a
 Is: attributes and methods of the standard, by name, with types. Is not: the behaviour of the
 objects; a meter's behaviour belongs to the meter (or its simulation).
 """
-
-from hesper_dlms.classes.description import Attribute, InterfaceClass, Method, generic
-from hesper_dlms.classes.registry import (
-    REGISTRY,
-    attribute_name,
-    by_id,
-    by_name,
-    method_name,
-    method_offset,
-    of_record,
-    parse_attribute,
-    parse_method,
-)
-
-__all__ = [
-    "REGISTRY",
-    "Attribute",
-    "InterfaceClass",
-    "Method",
-    "attribute_name",
-    "by_id",
-    "by_name",
-    "generic",
-    "method_name",
-    "method_offset",
-    "of_record",
-    "parse_attribute",
-    "parse_method",
-]

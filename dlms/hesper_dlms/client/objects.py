@@ -15,8 +15,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from hesper_dlms.apdu import CosemAttribute
 from hesper_dlms.association import ASSOCIATION_CLASS, CURRENT_ASSOCIATION
 from hesper_dlms.axdr import Data
-from hesper_dlms.classes import by_id, of_record, parse_attribute, parse_method
 from hesper_dlms.classes.access import ObjectListElement
+from hesper_dlms.classes.registry import by_id, of_record, parse_attribute, parse_method
 from hesper_dlms.client.client import Client
 from hesper_dlms.errors import DecodeError, RemoteError, ServiceError
 from hesper_dlms.exchange import Exchange

@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from hesper_dlms import apdu, classes, obis
+from hesper_dlms import apdu, obis
 from hesper_dlms.apdu import CosemAttribute, CosemMethod, ciphered
 from hesper_dlms.axdr import Data
+from hesper_dlms.classes import registry
 from hesper_dlms.errors import DlmsError, RemoteError
 from hesper_dlms.gbt import BlockAssembly
 from hesper_dlms.push import BareBody, Telegram, read_unwrapped
@@ -148,13 +149,13 @@ def _field_names(record: Any) -> tuple[str, ...]:
 
 def _target(target: CosemAttribute | CosemMethod) -> str:
     code = obis.text(target.logical_name)
-    described = classes.by_id(target.class_id).name
+    described = registry.by_id(target.class_id).name
     if isinstance(target, CosemAttribute):
         wanted = f"{target.class_id}:{code}:{target.attribute_id}"
-        name = classes.attribute_name(target.class_id, target.attribute_id)
+        name = registry.attribute_name(target.class_id, target.attribute_id)
     else:
         wanted = f"{target.class_id}:{code}:{target.method_id}"
-        name = classes.method_name(target.class_id, target.method_id)
+        name = registry.method_name(target.class_id, target.method_id)
     return f"{wanted} ({described}, {name})"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
 
-from hesper_dlms import classes, obis
+from hesper_dlms import obis
 from hesper_dlms.apdu import (
     CaptureObject,
     CosemAttribute,
@@ -15,6 +15,7 @@ from hesper_dlms.apdu import (
 )
 from hesper_dlms.association import ASSOCIATION_CLASS, CURRENT_ASSOCIATION
 from hesper_dlms.axdr import Data
+from hesper_dlms.classes import registry
 from hesper_dlms.client.profiles import (
     PROFILE_GENERIC,
     Profile,
@@ -50,7 +51,7 @@ class Listed(NamedTuple):
     @property
     def class_name(self) -> str:
         """The interface class by name."""
-        return classes.by_id(self.class_id, self.version).name
+        return registry.by_id(self.class_id, self.version).name
 
     def to_json(self) -> dict[str, object]:
         """Return the object in plain JSON."""

@@ -9,9 +9,9 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
-from hesper_dlms import classes
 from hesper_dlms.apdu import EntrySelector, RangeSelector
 from hesper_dlms.association import Referencing
+from hesper_dlms.classes import registry
 from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import LocalError, ServiceError
 from rich.console import Console
@@ -61,7 +61,7 @@ def read(
 
     Exit code: 0 all were read, 1 refused or no answer, 2 wrong usage.
     """
-    attributes = [classes.parse_attribute(each) for each in objects]
+    attributes = [registry.parse_attribute(each) for each in objects]
     wanted = _wanted(from_, to, entries)
     with desk(connection, trace_of(connection)) as opened:
         readings = desk_meter.read(opened, attributes, wanted)
@@ -98,7 +98,7 @@ def profile(
     [dim]hesper-dlms profile --host 192.168.1.20 --client 2 --authentication lls \\
     --password 12345678 1.0.99.1.0.255 --entries 1-10 --columns 3:1.0.1.8.0.255:2[/]
     """
-    chosen = [classes.parse_attribute(each) for each in (columns or "").split(",") if each]
+    chosen = [registry.parse_attribute(each) for each in (columns or "").split(",") if each]
     wanted = _wanted(from_, to, entries) or _wanted(datetime.now(UTC) - _DAY, None, None)
     with desk(connection, trace_of(connection)) as opened:
         rows = desk_meter.read_profile(opened, logical_name, wanted, chosen, _zone(zone))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from hesper_dlms import classes
 from hesper_dlms.apdu import CosemAttribute, CosemMethod
 from hesper_dlms.axdr import Data
+from hesper_dlms.classes import registry
 from hesper_dlms.errors import LocalError
 
 from hesper_gateway.desk.values import HOW, TYPES, bare_value, parse_value
@@ -80,18 +80,18 @@ def parse_write(text: str, type_name: str | None) -> Write:
         raise LocalError(
             f"{text!r} has no value: write CLASS:OBIS:ATTRIBUTE=VALUE, e.g. {_EXAMPLE}"
         )
-    attribute = classes.parse_attribute(target)
+    attribute = registry.parse_attribute(target)
     return Write(attribute, _value_for(attribute, value, type_name))
 
 
 def parse_invocation(text: str, type_name: str | None) -> Invocation:
     """Return what `CLASS:OBIS:METHOD[=VALUE]` says to invoke; integer(0) without a value."""
     target, equals, value = text.partition(_EQUALS)
-    method = classes.parse_method(target)
+    method = registry.parse_method(target)
     if equals:
         return Invocation(method, _typed(value, type_name, HOW))
     try:
-        described = classes.by_id(method.class_id).method(method.method_id)
+        described = registry.by_id(method.class_id).method(method.method_id)
     except LocalError:
         return Invocation(method, parse_value("integer:0"))
     if described.parameters is not None and described.parameters.name != "integer":
@@ -105,7 +105,7 @@ def _value_for(attribute: CosemAttribute, text: str, type_name: str | None) -> D
     if type_name is not None or _TYPED.match(text):
         return parse_value(text, type_name)
     try:
-        described = classes.by_id(attribute.class_id)
+        described = registry.by_id(attribute.class_id)
         return described.encode(attribute.attribute_id, bare_value(text))
     except (LocalError, TypeError, AttributeError) as error:
         raise LocalError(f"the type of {text!r} is not known here ({error}): {HOW}") from None

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from hesper_dlms import apdu, axdr, obis
 from hesper_dlms.apdu import CosemAttribute, CosemMethod, DataBlock
-from hesper_dlms.classes import REGISTRY
+from hesper_dlms.classes.registry import REGISTRY
 from hesper_dlms.hdlc.address import client_octets, server_octets
 from hesper_dlms.hdlc.frames import Frame
 from hesper_dlms.security import SecurityContext

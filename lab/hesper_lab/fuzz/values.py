@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from hesper_dlms import apdu, axdr
 from hesper_dlms.axdr import Tag
-from hesper_dlms.classes import REGISTRY
+from hesper_dlms.classes.registry import REGISTRY
 from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import DlmsError
 from hesper_dlms.profile import decode_buffer

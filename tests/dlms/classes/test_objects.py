@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import CosemAttribute
-from hesper_dlms.classes import by_name
 from hesper_dlms.classes.metering import Register
+from hesper_dlms.classes.registry import by_name
 from hesper_dlms.classes.scheduling import Clock
 from hesper_dlms.client import Client
 from hesper_dlms.client.objects import (

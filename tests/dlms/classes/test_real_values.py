@@ -10,10 +10,10 @@ from datetime import date, datetime
 import pytest
 from hesper_dlms import axdr, obis
 from hesper_dlms.axdr import decode, encode
-from hesper_dlms.classes import by_name
 from hesper_dlms.classes.access import ObjectListElement
 from hesper_dlms.classes.activity import Calendar, next_execution
 from hesper_dlms.classes.control import PushObject, RestrictionType
+from hesper_dlms.classes.registry import by_name
 from hesper_dlms.classes.scheduling import ActivityCalendar
 from hesper_dlms.cosem_time import CosemDate, CosemTime
 from hesper_dlms.errors import DecodeError

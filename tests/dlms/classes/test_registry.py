@@ -6,12 +6,12 @@ import pytest
 from hesper_dlms import obis
 from hesper_dlms.apdu import CosemAttribute, CosemMethod
 from hesper_dlms.axdr import unsigned
-from hesper_dlms.classes import (
+from hesper_dlms.classes.description import generic
+from hesper_dlms.classes.registry import (
     REGISTRY,
     attribute_name,
     by_id,
     by_name,
-    generic,
     method_name,
     method_offset,
     parse_attribute,

@@ -6,8 +6,9 @@ import pytest
 from hesper_dlms import axdr
 from hesper_dlms.apdu import CaptureObject
 from hesper_dlms.axdr import Data, Tag
-from hesper_dlms.classes import REGISTRY, InterfaceClass
 from hesper_dlms.classes import kinds as k
+from hesper_dlms.classes.description import InterfaceClass
+from hesper_dlms.classes.registry import REGISTRY
 from hesper_dlms.classes.structure import Converted, Either, StructureOf, fields_of
 from hesper_dlms.cosem_time import CosemDate, CosemDateTime, CosemTime
 from hesper_dlms.errors import DecodeError, LocalError

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import AccessSelection, CosemAttribute, CosemMethod
-from hesper_dlms.classes import REGISTRY, InterfaceClass
+from hesper_dlms.classes.description import InterfaceClass
+from hesper_dlms.classes.registry import REGISTRY
 from hesper_dlms.errors import DecodeError, ServiceError
 from hesper_dlms.method_offsets import first_method
 from hesper_dlms.short_names import (
