@@ -7,39 +7,32 @@ Written by the main process (ingest, jobs, web). The authority reads it, settles
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    ForeignKey,
-    Index,
-    LargeBinary,
-    MetaData,
-    String,
-    Text,
-    UniqueConstraint,
-)
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
-from hesper_cloud.db.columns import UtcTime
+from hesper_cloud.db.base import NAMING, RegistryBase
+from hesper_cloud.db.upkeep import Backfill, Backup, ExportRun, MeterProfile, ServiceLevelDay
 
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-class RegistryBase(DeclarativeBase):
-    """Declares the tables of the registry database."""
-
-    metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads a plain dict from the class
-        datetime: UtcTime,
-        dict[str, Any]: JSON,
-        bytes: LargeBinary,
-    }
+__all__ = [
+    "NAMING",
+    "Alert",
+    "Backfill",
+    "Backup",
+    "BatchSeen",
+    "DeadLetter",
+    "Event",
+    "ExportRun",
+    "Gap",
+    "Gateway",
+    "LoginFailure",
+    "Meter",
+    "MeterProfile",
+    "RegistryBase",
+    "Request",
+    "Result",
+    "ServiceLevelDay",
+    "WebSession",
+]
 
 
 class Gateway(RegistryBase):
@@ -139,9 +132,14 @@ class Gap(RegistryBase):
     to_at: Mapped[datetime]  # last missing capture
     expected_count: Mapped[int]
     cause: Mapped[str]
-    state: Mapped[str] = mapped_column(default="open")  # open | closed
+    state: Mapped[str] = mapped_column(default="open")  # open | requested | closed | given_up
     noticed_at: Mapped[datetime]
-    closed_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]  # closed or given up
+    backfill_id: Mapped[int | None] = mapped_column(index=True)  # the last that was asked for
+    tries: Mapped[int] = mapped_column(default=0, server_default="0")
+    next_try_at: Mapped[datetime | None]
+    reason: Mapped[str | None] = mapped_column(Text)  # why it was given up, or the last try failed
+    proof: Mapped[dict[str, Any] | None]  # what shows that it is closed or will stay open
 
 
 class DeadLetter(RegistryBase):
