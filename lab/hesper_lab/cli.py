@@ -1,6 +1,8 @@
 """What ``./hesper`` runs once the environment is there."""
 
+import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,6 +61,35 @@ def bench(
     from hesper_lab.bench import report
 
     report.run(name, as_json=json_)
+
+
+@app.command()
+def soak(
+    minutes: Annotated[float, typer.Option(min=3, help="How long meters latch.")] = 60.0,
+    json_: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    store: Annotated[str, typer.Option(help="duckdb or influx.")] = "duckdb",
+    install: Annotated[bool, typer.Option(help="May install a missing broker or store.")] = True,
+    state: Annotated[Path | None, typer.Option(help="Where the state lives.")] = None,
+) -> None:
+    """Run 100 meters on mixed lines through one gateway under a scenario of faults.
+
+    Every reading is accounted for; the gateway's memory and processor time are told. Exit code 0:
+    every promise held, 1: one failed, 3: the system could not run.
+    """
+    from hesper_lab.soak import report, run
+
+    kind = _store(store)
+    folder = state or HOME / f"soak-{kind}"
+    forget(folder)
+    tell = partial(_screen.print, style="dim")
+    soaked = run.run(folder, minutes, tell, store=kind, install=install)
+    if json_:
+        typer.echo(json.dumps(soaked.to_json(), indent=1))
+    else:
+        report.show(soaked, Console())
+    for reason in soaked.reasons:
+        _screen.print(f"failed: {reason}", style="red", markup=False)
+    raise typer.Exit(1 if soaked.reasons else 0)
 
 
 @app.command()

@@ -68,14 +68,15 @@ def enter(site: Site, settings: Settings, fleet: Fleet, public_keys: dict[str, s
             )
         for gateway, public_key in public_keys.items():
             provision.add_gateway(databases, gateway, public_key)
-        commission(databases, [*_papers(site, fleet), *_push_papers()])
+        pushed = _push_papers() if site.wishes.pushes else ()
+        commission(databases, [*_papers(site, fleet), *pushed])
     finally:
         databases.close()
 
 
-def broker_passwords() -> dict[str, str]:
-    """Return a fresh password for every account on the broker."""
-    names = (*gateway_files.GATEWAYS, *ACCOUNTS.values())
+def broker_passwords(site: Site) -> dict[str, str]:
+    """Return a fresh password for every account on a site's broker."""
+    names = (*gateway_files.gateways(site.wishes), *ACCOUNTS.values())
     return {name: secrets.token_urlsafe(24) for name in names}
 
 
@@ -87,7 +88,7 @@ def _papers(site: Site, fleet: Fleet) -> Iterator[MeterPaper]:
     for index, meter in enumerate(fleet.meters):
         yield MeterPaper(
             id=meter.serial,
-            gateway=gateway_files.gateway_of(meter),
+            gateway=gateway_files.gateway_of(site.wishes, meter),
             logical_device_name=meter.logical_device_name,
             customer=f"{_FIRST[index % len(_FIRST)]} {_LAST[index % len(_LAST)]}",
             address=f"{_STREETS[index % len(_STREETS)]} {index + 1}",

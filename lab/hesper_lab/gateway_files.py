@@ -12,14 +12,9 @@ from hesper_sim.capture import Capture
 from hesper_sim.fleet import Access, Fleet, MeterPlan
 
 from hesper_lab import private_file, toml_text
-from hesper_lab.site import Site
+from hesper_lab.site import Site, Wishes
 
 LAN, RS485, PUSH = "gw-lan", "gw-rs485", "gw-push"
-GATEWAYS = (LAN, RS485, PUSH)
-_ACCESS = {
-    LAN: (Access.TCP, Access.SHARED, Access.DIAL_IN),
-    RS485: (Access.RS485,),
-}
 _PUSH_TEMPLATES = {
     "iskra-am550": "push-iskra-am550",
     "landisgyr-e360": "push-landisgyr-e360",
@@ -43,15 +38,25 @@ class Trust:
     receipts: tuple[str, str]
 
 
-def gateway_of(meter: MeterPlan) -> str:
-    """Return which gateway reads a simulated meter."""
-    return next(name for name, kinds in _ACCESS.items() if meter.access in kinds)
+def gateways(wishes: Wishes) -> dict[str, tuple[Access, ...]]:
+    """Return a site's gateways, each with the ways on which it reads simulated meters."""
+    network = (Access.TCP, Access.SHARED, Access.DIAL_IN)
+    if wishes.one_gateway:
+        readers: dict[str, tuple[Access, ...]] = {LAN: (*network, Access.RS485)}
+    else:
+        readers = {LAN: network, RS485: (Access.RS485,)}
+    return readers | ({PUSH: ()} if wishes.pushes else {})
+
+
+def gateway_of(wishes: Wishes, meter: MeterPlan) -> str:
+    """Return which gateway of a site reads a simulated meter."""
+    return next(name for name, ways in gateways(wishes).items() if meter.access in ways)
 
 
 def write(site: Site, fleet: Fleet, trust: Trust, passwords: dict[str, str]) -> dict[str, str]:
     """Write every gateway's folder; return the public keys (hex) by gateway."""
     public_keys = {}
-    for name in GATEWAYS:
+    for name in gateways(site.wishes):
         folder = site.gateways / name
         folder.mkdir(mode=0o700, exist_ok=True)
         key = folder / "gateway.key"
@@ -80,7 +85,7 @@ def write(site: Site, fleet: Fleet, trust: Trust, passwords: dict[str, str]) -> 
             },
             "schedule": _schedule(site),
             "lines": list(_lines(site, fleet, name)),
-            "meters": list(_meters(folder, fleet, name)),
+            "meters": list(_meters(folder, site, fleet, name)),
         }
         (folder / "gateway.toml").write_text(toml_text.text(document))
         public_keys[name] = Signer.load(key).public_key.hex()
@@ -106,7 +111,7 @@ def _lines(site: Site, fleet: Fleet, gateway: str) -> Iterator[dict[str, Any]]:
             yield {"name": name, "kind": "push-serial", "path": site.sim / name}
         return
     for line in fleet.lines:
-        if line.access not in _ACCESS[gateway]:
+        if line.access not in gateways(site.wishes)[gateway]:
             continue
         if line.access is Access.RS485:
             yield {"name": line.name, "kind": "serial", "path": site.sim / line.path_name}
@@ -115,12 +120,12 @@ def _lines(site: Site, fleet: Fleet, gateway: str) -> Iterator[dict[str, Any]]:
             yield {"name": line.name, "kind": kind, "host": line.host, "port": line.port}
 
 
-def _meters(folder: Path, fleet: Fleet, gateway: str) -> Iterator[dict[str, Any]]:
+def _meters(folder: Path, site: Site, fleet: Fleet, gateway: str) -> Iterator[dict[str, Any]]:
     if gateway == PUSH:
         yield from (_push_meter(folder, each) for each in capture.load_all())
         return
     for meter in fleet.meters:
-        if gateway_of(meter) == gateway:
+        if gateway_of(site.wishes, meter) == gateway:
             yield {
                 "id": meter.serial,
                 "line": meter.line,

@@ -26,6 +26,10 @@ def fleet_of(site: Site) -> Fleet:
     return fleets.plan(
         FleetSettings(
             tcp=site.wishes.tcp_meters,
+            shared=site.wishes.shared_meters,
+            dial_in=site.wishes.dial_in_meters,
+            rs485=site.wishes.rs485_meters,
+            push=site.wishes.pushes,
             tcp_ports=tuple(site.ports.tcp),
             shared_port=site.ports.shared,
             dial_in_port=site.ports.dial_in,
@@ -47,7 +51,7 @@ class Running:
         """Write every file and record of the site; safe to repeat, with fresh broker passwords."""
         self._say("writing keys, accounts and configuration")
         site = self.site
-        passwords = cloud_files.broker_passwords()
+        passwords = cloud_files.broker_passwords(site)
         broker_files.write(site, passwords)
         (site.sim / "fleet.toml").write_text(self.fleet.settings.to_toml())
         settings = cloud_files.write(site, passwords)
@@ -127,6 +131,7 @@ class Running:
             *(_BIN / "hesper-sim", "serve", "--state", state, "--fleet", state / "fleet.toml"),
             *("--capture-period", str(wishes.capture_period_s)),
             *("--history-days", str(wishes.history_days)),
+            *(("--scenario", wishes.scenario) if wishes.scenario else ()),
         )
         wait_until(self._sim_answers, child, _READY_S, "serving")
 
@@ -143,7 +148,7 @@ class Running:
         self._add("cloud", _BIN / "hesper-cloud", "run", "-c", self._cloud_toml)
 
     def _start_gateways(self) -> None:
-        for name in gateway_files.GATEWAYS:
+        for name in gateway_files.gateways(self.site.wishes):
             config = self.site.gateways / name / "gateway.toml"
             self._add(name, _BIN / "hesper-gateway", "run", "-c", config)
 

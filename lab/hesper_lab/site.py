@@ -42,6 +42,12 @@ class Wishes:
     history_days: int = 30
     snapshot_s: int = 10
     tcp_meters: int = 24
+    shared_meters: int = 16
+    dial_in_meters: int = 12
+    rs485_meters: int = 8
+    pushes: bool = True  # replayed captures, and the gateway that hears them
+    one_gateway: bool = False  # reads every meter, whatever its line
+    scenario: str = ""  # the file of what goes wrong; none: nothing does
     console_host: str = LOOPBACK
 
 

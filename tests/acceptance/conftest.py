@@ -62,7 +62,8 @@ class System:
     def meters_of(self, gateway: str) -> list[str]:
         """The serial numbers behind one gateway."""
         meters = self.processes.fleet.meters
-        return [each.serial for each in meters if gateway_files.gateway_of(each) == gateway]
+        wishes = self.site.wishes
+        return [each.serial for each in meters if gateway_files.gateway_of(wishes, each) == gateway]
 
     def records(self, *kinds: str) -> list[dict[str, Any]]:
         """What the simulator's journal says."""
