@@ -42,6 +42,30 @@ def associate(channel: Channel) -> Exchange[Associated]:
         channel.begin_security(settings.meter_system_title)
     challenge = our_challenge(settings)
     answer = yield from channel.ask_plainly(_request(channel, challenge))
+    accepted = accept(channel, answer)
+    if settings.authentication.is_high:
+        yield from exchange_proofs(
+            channel, challenge, accepted.answer, accepted.title, accepted.peer
+        )
+    granted = accepted.granted
+    return Associated(granted.conformance, granted.max_receive_pdu_size, accepted.title)
+
+
+class Accepted(NamedTuple):
+    """An AARE after every check but that of the meter's proof."""
+
+    answer: apdu.Aare
+    title: bytes | None
+    peer: PeerKeys
+    granted: apdu.InitiateResponse
+
+
+def accept(channel: Channel, answer: apdu.Apdu) -> Accepted:
+    """Check what the meter answered to an AARQ, whoever wrote that; the channel learns its title.
+
+    Raises:
+        AssociationRejected, SecurityError, DecodeError, ServiceError: See `associate`.
+    """
     if not isinstance(answer, apdu.Aare):
         raise DecodeError(f"the meter answered an AARQ with {type(answer).__name__}")
     answer.check()
@@ -49,9 +73,7 @@ def associate(channel: Channel) -> Exchange[Associated]:
     peer = _peer_keys(channel, answer, title)
     granted = _granted(channel, answer)
     channel.meter_max_pdu = granted.max_receive_pdu_size
-    if settings.authentication.is_high:
-        yield from exchange_proofs(channel, challenge, answer, title, peer)
-    return Associated(granted.conformance, granted.max_receive_pdu_size, title)
+    return Accepted(answer, title, peer, granted)
 
 
 def released(channel: Channel) -> Exchange[apdu.Apdu]:

@@ -51,26 +51,7 @@ def exchange_proofs(
         AssociationRejected: The meter refuses our proof.
         SecurityError: The meter's challenge or its proof is missing, reflected or wrong.
     """
-    settings = channel.settings
-    if answer.mechanism not in (apdu.Mechanism.LOWEST, settings.authentication):
-        raise SecurityError("the meter answered with another mechanism (downgrade)")
-    if title is None and settings.authentication.proves_titles:
-        raise SecurityError("the meter did not give its system title")
-    shortest = settings.shortest_challenge or shortest_challenge(settings.authentication)
-    theirs = check_challenge(ours, answer.authentication_value, shortest)
-    if settings.authentication is Authentication.HIGH_GMAC:
-        refuse_request(theirs)
-    handshake = Handshake(
-        settings.authentication,
-        settings.system_title or b"",
-        title or b"",
-        ours,
-        theirs,
-        settings.password or b"",
-        settings.security,
-        peer.signing,
-        settings.hls_function,
-    )
+    handshake = handshake_of(channel.settings, ours, answer, title, peer)
     proof = axdr.encode(axdr.octet_string(handshake.prove(channel.next_counter)))
     try:
         returned = yield from _reply_to_hls(channel, proof)
@@ -81,6 +62,39 @@ def exchange_proofs(
     if not isinstance(returned, bytes):
         raise SecurityError("the meter did not prove that it has the keys")
     handshake.check(axdr.decode(returned).as_octets())
+
+
+def handshake_of(
+    settings: AssociationSettings,
+    ours: bytes,
+    answer: apdu.Aare,
+    title: bytes | None,
+    peer: PeerKeys,
+) -> Handshake:
+    """Return what proves and checks, once the meter's challenge is one that may be answered.
+
+    Raises:
+        SecurityError: It is missing, reflected, too short or a request; or another mechanism.
+    """
+    if answer.mechanism not in (apdu.Mechanism.LOWEST, settings.authentication):
+        raise SecurityError("the meter answered with another mechanism (downgrade)")
+    if title is None and settings.authentication.proves_titles:
+        raise SecurityError("the meter did not give its system title")
+    shortest = settings.shortest_challenge or shortest_challenge(settings.authentication)
+    theirs = check_challenge(ours, answer.authentication_value, shortest)
+    if settings.authentication is Authentication.HIGH_GMAC:
+        refuse_request(theirs)
+    return Handshake(
+        settings.authentication,
+        settings.system_title or b"",
+        title or b"",
+        ours,
+        theirs,
+        settings.password or b"",
+        settings.security,
+        peer.signing,
+        settings.hls_function,
+    )
 
 
 def refuse_request(challenge: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from hesper_dlms import apdu
 from hesper_dlms.apdu import Conformance, ciphered, information_report, notification
+from hesper_dlms.apdu.error import CONFIRMED_SERVICE_ERROR, EXCEPTION_RESPONSE
 from hesper_dlms.association import CIPHERING_OVERHEAD
 from hesper_dlms.client.general_blocks import GeneralBlocks
 from hesper_dlms.client.settings import AssociationSettings
@@ -146,11 +147,32 @@ class Channel:
 
     def ask_plainly(self, plain: bytes) -> Exchange[apdu.Apdu]:
         """Send an association APDU, which is never ciphered as a whole."""
+        return _refused(apdu.parse((yield from self.carry_plainly(plain))))
+
+    def carry_plainly(self, plain: bytes) -> Exchange[bytes]:
+        """Send an association APDU; return the answer as it came, no notification."""
         octets = yield from self.link.request(plain)
         while octets[:1] and octets[0] in _PLAIN_NOTIFICATIONS:
             self._notifications.append(Notification(octets, verified=False))
             octets = yield from self.link.receive()
-        return _refused(apdu.parse(octets))
+        return octets
+
+    def carry(self, protected: bytes) -> Exchange[tuple[bytes, bytes]]:
+        """Send a request that somebody else has written and protected.
+
+        Returns:
+            The answer as it came, after every check of `ask`, and the plain APDU inside it, which
+            is not taken apart.
+
+        Raises:
+            ServiceError, SecurityError, DecodeError, LinkError: See `ask`.
+        """
+        octets = yield from self._carrier.request(protected)
+        while (plain := self._set_apart(octets)) is None:
+            octets = yield from self._carrier.receive()
+        if plain[0] in (CONFIRMED_SERVICE_ERROR, EXCEPTION_RESPONSE):
+            _refused(apdu.parse(plain))
+        return octets, plain
 
     def wait(self) -> Exchange[apdu.Apdu]:
         """Return the next answer without asking: the last one belonged to an older request."""
