@@ -22,6 +22,8 @@ CommandKind = Literal[
     "read.event_log",
     "clock.sync",
     "tariff.special_days",
+    "firmware.transfer",
+    "firmware.activate",
 ]
 Counter = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
@@ -31,7 +33,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     ``counter`` is unique per gateway and grows; the gateway keeps a replay window over it.
     ``logical_device_name`` is what the meter must answer before anything is written to it.
-    ``parameters`` are what `parameters` has for the kind; relay commands take none.
+    ``parameters`` are what `parameters` has for the kind; relay commands take none. ``image_hash``
+    is the SHA-256 of the firmware image that a firmware command is about.
     """
 
     id: str

@@ -41,6 +41,7 @@ class Encoding(StrEnum):
     COLUMNS = "c"
     COLUMNS_ZSTD = "z"
     SIGNED_JSON = "s"
+    OCTETS = "o"
 
 
 LETTERS: dict[Kind, str] = {

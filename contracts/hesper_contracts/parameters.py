@@ -3,6 +3,7 @@
 Times are those of the meter's own rows and both ends belong to the range.
 """
 
+import re
 from datetime import date
 from typing import Annotated, Literal
 
@@ -10,6 +11,8 @@ import msgspec
 
 from hesper_contracts import jsonbody
 from hesper_contracts.commands import Command, CommandKind
+from hesper_contracts.firmware import HASH_PATTERN, ActivateFirmware, TransferFirmware
+from hesper_contracts.frame import Refused
 from hesper_contracts.jsonbody import UtcTime
 
 _OCTET = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
@@ -79,7 +82,16 @@ class WriteSpecialDays(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     days: Annotated[tuple[SpecialDay, ...], msgspec.Meta(max_length=SPECIAL_DAYS_MAX)]
 
 
-Parameters = Nothing | ReadRegisters | ReadProfile | ReadEventLog | SyncClock | WriteSpecialDays
+Parameters = (
+    Nothing
+    | ReadRegisters
+    | ReadProfile
+    | ReadEventLog
+    | SyncClock
+    | WriteSpecialDays
+    | TransferFirmware
+    | ActivateFirmware
+)
 
 _OF_KIND: dict[CommandKind, type[Parameters]] = {
     "read.registers": ReadRegisters,
@@ -87,6 +99,8 @@ _OF_KIND: dict[CommandKind, type[Parameters]] = {
     "read.event_log": ReadEventLog,
     "clock.sync": SyncClock,
     "tariff.special_days": WriteSpecialDays,
+    "firmware.transfer": TransferFirmware,
+    "firmware.activate": ActivateFirmware,
 }
 
 
@@ -94,8 +108,12 @@ def of(command: Command) -> Parameters:
     """Return a command's parameters, typed.
 
     Raises:
-        Refused: they are not those of the command's kind.
+        Refused: they are not those of the command's kind, or a firmware command names no image.
     """
+    if command.kind.startswith("firmware.") and not re.match(
+        HASH_PATTERN, command.image_hash or ""
+    ):
+        raise Refused(f"{command.kind} names no image by its SHA-256")
     expected = _OF_KIND.get(command.kind, Nothing)
     return jsonbody.decode(jsonbody.encode(command.parameters), expected)
 

@@ -33,6 +33,17 @@ class ClockReading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drift_ms: int
 
 
+class ImageFinding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far an image came (class 18): the meter's blocks, and how many this run has sent.
+
+    ``status`` is the meter's image_transfer_status as last read, None when it was not.
+    """
+
+    block_count: int
+    sent_count: int
+    status: int | None
+
+
 class Findings(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
@@ -47,6 +58,9 @@ class Findings(
         first_at: The oldest of them, by the meter.
         last_at: The newest of them.
         missing: Dotted logical names that the meter has no number for.
+        image: How far a firmware image came.
+        firmware: The active firmware identifier as it was found.
+        firmware_after: The same as read back after an activation.
     """
 
     logical_device_name: str = ""
@@ -57,6 +71,9 @@ class Findings(
     first_at: UtcTime | None = None
     last_at: UtcTime | None = None
     missing: tuple[str, ...] = ()
+    image: ImageFinding | None = None
+    firmware: str = ""
+    firmware_after: str = ""
 
 
 class CommandResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

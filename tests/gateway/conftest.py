@@ -14,7 +14,7 @@ from hesper_contracts import batch, receipts, requests, status
 from hesper_contracts.frame import Kind
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
 from hesper_contracts.receipts import Receipt, ReceiptList
-from hesper_contracts.requests import TimeAnswer
+from hesper_contracts.requests import TimeAnswer, TimeRequest
 from hesper_contracts.signing import Signer
 from hesper_contracts.status import CloudStatus
 from hesper_contracts.topics import Address, Topics
@@ -90,8 +90,10 @@ class Cloud:
                 await self.tell_time(address.gateway, message.payload, self.authority)
 
     async def tell_time(self, gateway: str, payload: bytes, authority: Signer) -> None:
-        nonce = requests.request_from_payload(payload, gateway).nonce
-        answer = TimeAnswer(gateway=gateway, nonce=nonce, time=datetime.now(UTC))
+        request = requests.request_from_payload(payload, gateway)
+        if not isinstance(request, TimeRequest):
+            return
+        answer = TimeAnswer(gateway=gateway, nonce=request.nonce, time=datetime.now(UTC))
         await self.send(gateway, Kind.ANSWERS, requests.answer_to_payload(answer, authority))
 
     async def give_receipt(self, gateway: str, *payloads: bytes, key: Signer | None = None) -> None:

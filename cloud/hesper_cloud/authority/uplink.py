@@ -13,7 +13,7 @@ from typing import Any
 
 from hesper_contracts import requests, status
 from hesper_contracts.frame import Kind, Refused
-from hesper_contracts.requests import TimeAnswer
+from hesper_contracts.requests import TimeAnswer, TimeRequest
 from hesper_contracts.signing import Signer
 from hesper_contracts.status import CloudStatus, Presence
 from hesper_contracts.topics import Address, Topics, share_group
@@ -122,6 +122,8 @@ class AuthorityUplink:
             request = requests.request_from_payload(bytes(message.payload), address.gateway)
         except Refused as refusal:
             _log.warning("request on %s refused: %s", message.topic, refusal)
+            return
+        if not isinstance(request, TimeRequest):
             return
         answer = TimeAnswer(gateway=request.gateway, nonce=request.nonce, time=self._clock())
         topic = self._topics.down(request.gateway, Kind.ANSWERS)

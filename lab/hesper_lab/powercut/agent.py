@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 from hesper_contracts import commands, requests
 from hesper_contracts.commands import Command
-from hesper_contracts.requests import TimeAnswer
+from hesper_contracts.requests import TimeAnswer, TimeRequest
 from hesper_contracts.signing import Keyring, Signer
 from hesper_gateway import journal
 from hesper_gateway.commands import Executor, Mandate, Records
@@ -88,8 +89,8 @@ class Agent:
         self.counters = Counters(self.database)
         authority = Keyring.of(self._authority.public_key)
         proof = TimeProof(GATEWAY, authority, monotonic=lambda: 0.0, system=lambda: NOON)
-        nonce = requests.request_from_payload(proof.ask(), GATEWAY).nonce
-        answer = TimeAnswer(gateway=GATEWAY, nonce=nonce, time=NOON)
+        asked = cast("TimeRequest", requests.request_from_payload(proof.ask(), GATEWAY))
+        answer = TimeAnswer(gateway=GATEWAY, nonce=asked.nonce, time=NOON)
         proof.accept(requests.answer_to_payload(answer, self._authority))
         ceilings = CeilingsConfig(seconds_between=0)
         patience = Patience(read_back_s=0, moves_within_s=0)
