@@ -36,6 +36,7 @@ from hesper_gateway.line_costs import LineCosts, prices_of
 from hesper_gateway.lines.building import Lines
 from hesper_gateway.lines.building import build as build_lines
 from hesper_gateway.lines.ledger import Ledger
+from hesper_gateway.lines.staying_open import StayingOpen
 from hesper_gateway.lockout import Lockout
 from hesper_gateway.meter_state import MeterState
 from hesper_gateway.outbox import Outbox
@@ -253,6 +254,8 @@ async def _run_all(core: Core, field: Field, executor: Executor, uplink: Uplink)
         tasks.create_task(core.ledger.run(), name="ledger")
         tasks.create_task(systemd.live(core.database), name="systemd")
         tasks.create_task(field.costs.run(), name="line-costs")
+        staying_open = StayingOpen(field.lines.reading)
+        tasks.create_task(staying_open.run(), name="staying-open")
         for modem in field.lines.modems.values():
             name = f"modem-{modem.config.name}"
             tasks.create_task(supervise(name, modem.run), name=name)

@@ -136,7 +136,7 @@ async def _opened_publicly(gateway: str, session: MeterSession) -> None:
     meter, template = session.meter, session.template
     title = client_system_title(gateway)
     credentials = Credentials(meter_keys.load(meter.keys_file), title, None, {})
-    channel = await session.line.carrier.open(meter, template.times.connect_s)
+    channel = await session.line.open(meter, template.times.connect_s)
     broken = True
     try:
         client = client_for(meter, template, "public", credentials)

@@ -55,10 +55,15 @@ class Lines:
             found.setdefault(line.name, (line, []))[1].append(meter_id)
         return found
 
+    @property
+    def reading(self) -> list[Line]:
+        """The lines that read, each once."""
+        return list(dict.fromkeys(self.by_meter.values()))
+
     async def aclose(self) -> None:
         """Close every channel that is still open."""
-        for line in {id(line): line for line in self.by_meter.values()}.values():
-            await line.carrier.aclose()
+        for line in self.reading:
+            await line.aclose()
         for modem in self.modems.values():
             modem.close()
 
@@ -80,7 +85,10 @@ def build(config: GatewayConfig, ledger: Ledger) -> Lines:
 def _add(lines: Lines, config: LineConfig, meters: Iterable[MeterConfig], ledger: Ledger) -> None:
     match config:
         case TcpLine() | SerialLine() | UdpLine() | CsdLine():
-            shared = Line(config.name, MeteredCarrier(_shared_carrier(lines, config), ledger))
+            carrier = MeteredCarrier(_shared_carrier(lines, config), ledger)
+            # A call costs by the minute and holds the modem, so it is not kept for a later reading.
+            may_stay_open = not isinstance(config, CsdLine)
+            shared = Line(config.name, carrier, may_stay_open=may_stay_open)
             lines.by_meter.update({meter.id: shared for meter in meters})
         case DialInLine():
             listener = DialIn(config, meters, _wake_up(lines, config, ledger))

@@ -4,6 +4,10 @@ A line is a turnstile: whoever wants to work on it waits for a turn, commands be
 else, and first come first served within a priority. The work runs in the task that asked for it,
 so a cancelled caller leaves the queue by itself and errors reach the one who can act on them.
 Bulk reads keep their turns short (one chunk of a profile), which bounds how long a command waits.
+
+A turn may leave something open on the channel, an association that the next reading of the same
+meter takes up. Whoever else opens the channel ends it first; `StayingOpen` ends what nobody takes
+up in time.
 """
 
 import asyncio
@@ -12,10 +16,11 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from enum import IntEnum
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
+from hesper_gateway.config import MeterConfig
 from hesper_gateway.errors import LineDown
-from hesper_gateway.lines.channel import Carrier
+from hesper_gateway.lines.channel import Carrier, Channel
 
 T = TypeVar("T")
 
@@ -29,6 +34,13 @@ class Priority(IntEnum):
     BULK = 10
 
 
+class Occupant(Protocol):
+    """What a turn has left open on the channel."""
+
+    async def leave(self) -> None:
+        """End it in order and give the channel back; never fails for the meter's sake."""
+
+
 class Line:
     """The queue before one physical channel.
 
@@ -36,11 +48,24 @@ class Line:
         name: As in gateway.toml; for a dial-in meter, the line's name and the meter's.
         carrier: Opens the channel for whoever has the turn.
         waiting_max: How many may wait; one more is turned away.
+        may_stay_open: Whether a turn may leave something open; not where that costs by the minute.
     """
 
-    def __init__(self, name: str, carrier: Carrier, waiting_max: int = WAITING_MAX) -> None:
+    def __init__(
+        self,
+        name: str,
+        carrier: Carrier,
+        waiting_max: int = WAITING_MAX,
+        *,
+        may_stay_open: bool = True,
+    ) -> None:
         self.name = name
         self.carrier = carrier
+        self.may_stay_open = may_stay_open
+        self.on_left_open: Callable[[], None] = _nobody_waits
+        """Told when the line is free and something on it has stayed open."""
+        self._occupant: Occupant | None = None
+        self._open_until = 0.0
         self._waiting_max = waiting_max
         self._taken = False
         self._order = itertools.count()
@@ -52,6 +77,52 @@ class Line:
         return any(
             priority is Priority.COMMAND and not turn.done() for priority, _, turn in self._waiting
         )
+
+    @property
+    def open_until(self) -> float | None:
+        """When what has stayed open on the free line is to end, by the loop's clock."""
+        return None if self._taken or self._occupant is None else self._open_until
+
+    async def open(self, meter: MeterConfig, timeout_s: float) -> Channel:
+        """Return a channel to the meter, after what had stayed open has ended.
+
+        Raises:
+            LineDown: the channel cannot be opened.
+        """
+        await self.vacate()
+        return await self.carrier.open(meter, timeout_s)
+
+    def leave_open(self, occupant: Occupant, longest_s: float) -> None:
+        """Let something stay open after this turn, for so long at most."""
+        self._occupant = occupant
+        self._open_until = asyncio.get_running_loop().time() + longest_s
+        if not self._taken:
+            self.on_left_open()
+
+    def take_up(self, wanted: Callable[[Occupant], bool]) -> Occupant | None:
+        """Return what has stayed open if it is what is wanted; the caller has to end it."""
+        occupant = self._occupant
+        if occupant is None or not wanted(occupant):
+            return None
+        self._occupant = None
+        return occupant
+
+    async def vacate(self) -> None:
+        """End what has stayed open."""
+        occupant, self._occupant = self._occupant, None
+        if occupant is not None:
+            await occupant.leave()
+
+    async def vacate_in_time(self) -> None:
+        """End what has stayed open too long; a line that is in use sees to that itself."""
+        until = self.open_until
+        if until is not None and until <= asyncio.get_running_loop().time():
+            await self.submit(self.vacate)
+
+    async def aclose(self) -> None:
+        """End what has stayed open and close the channel."""
+        await self.vacate()
+        await self.carrier.aclose()
 
     async def submit(
         self, job: Callable[[], Awaitable[T]], priority: Priority = Priority.BULK
@@ -94,3 +165,9 @@ class Line:
                 turn.set_result(None)
                 return
         self._taken = False
+        if self._occupant is not None:
+            self.on_left_open()
+
+
+def _nobody_waits() -> None:
+    """Nobody ends what stays open."""

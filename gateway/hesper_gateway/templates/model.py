@@ -162,6 +162,9 @@ class TimesTemplate(Record):
     relay_s: float = Field(default=5, gt=0)
     """How long the relay may take to move before its state is called unchanged."""
     relay_poll_s: float = Field(default=0.1, gt=0)
+    keep_open_s: float = Field(default=0, ge=0, le=3600)
+    """How long the reading association stays open for the next reading; below the inactivity
+    time-out of the meter. 0: it is released after each."""
 
 
 class LimitsTemplate(Record):

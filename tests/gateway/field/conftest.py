@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hesper_contracts.events import Event
@@ -37,7 +38,7 @@ from hesper_dlms.server import (
 )
 from hesper_dlms.units import ScalerUnit
 from hesper_gateway import templates
-from hesper_gateway.config import MeterConfig, SerialLine, TcpLine
+from hesper_gateway.config import MeterConfig, Record, SerialLine, TcpLine
 from hesper_gateway.lines.line import Line
 from hesper_gateway.lines.serial_port import SerialCarrier
 from hesper_gateway.lines.tcp import TcpCarrier
@@ -261,6 +262,14 @@ class Bench:
     held: Held = field(default_factory=Held)
     connections: int = 0
     silent: bool = False
+    released: int = 0
+    """Connections whose other side ended them in order."""
+    most_open: int = 0
+    writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    """Of the connections that are open."""
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    deaf: set[asyncio.StreamWriter] = field(default_factory=set)
+    """Of those on which nothing is answered."""
     START = START
     NAME = NAME
     SERIAL = SERIAL
@@ -270,6 +279,23 @@ class Bench:
 
     def now(self) -> float:
         return self.time_s
+
+    @property
+    def open_count(self) -> int:
+        return len(self.writers)
+
+    async def hang_up(self) -> None:
+        """End every connection from the meter's side."""
+        for writer in self.writers:
+            writer.close()
+        await self.until_all_ended()
+
+    async def until_all_ended(self) -> None:
+        """Wait until no connection is open."""
+        async with asyncio.timeout(5):
+            while self.writers:
+                self.ended.clear()
+                await self.ended.wait()
 
     def meter(self, **settings) -> tuple[BenchMeter, LogicalServer]:
         meter = BenchMeter(self.now, **settings)
@@ -284,11 +310,25 @@ class Bench:
     def common(self) -> Common:
         return Common(self.counters, client_system_title("gw-test"), self.now)
 
-    def session(self, line: Line, config: MeterConfig | None = None, **keys) -> MeterSession:
+    def session(
+        self,
+        line: Line,
+        config: MeterConfig | None = None,
+        *,
+        changed: dict[str, Any] | None = None,
+        **keys,
+    ) -> MeterSession:
+        """Return a session with a meter; `changed` says what differs in its template."""
         config = config or self.config()
         template = templates.load(config.template)
-        times = template.times.model_copy(update={"answer_s": 0.3, "relay_s": 0.2})
-        template = template.model_copy(update={"times": times})
+        changes = {"times": {"answer_s": 0.3, "relay_s": 0.2}} | (changed or {})
+        updates = {
+            table: getattr(template, table).model_copy(update=entries)
+            if isinstance(getattr(template, table), Record)
+            else entries
+            for table, entries in changes.items()
+        }
+        template = template.model_copy(update=updates)
         held = MeterKeys(**({"encryption_key": ENCRYPTION_KEY} | keys))
         if "authentication_key" not in keys:
             held = MeterKeys(held.encryption_key, AUTHENTICATION_KEY)
@@ -315,15 +355,20 @@ class Bench:
         writer: asyncio.StreamWriter,
     ) -> None:
         """Answer on one TCP connection until it ends; a silent bench answers nothing."""
+        self.writers.add(writer)
+        self.most_open = max(self.most_open, self.open_count)
         try:
             while octets := await reader.read(65536):
                 answer = connection.receive(octets)
-                if not self.silent:
+                if not self.silent and writer not in self.deaf:
                     writer.write(answer)
                     await writer.drain()
+            self.released += 1
         except (LinkError, ConnectionError):
             pass
         finally:
+            self.writers.discard(writer)
+            self.ended.set()
             writer.close()
 
     @asynccontextmanager

@@ -23,6 +23,6 @@ async def test_a_meter_with_other_keys_is_asked_three_times(bench, database: Dat
                     pass
         assert held.value.hop is Hop.ASSOCIATION
         assert bench.connections == asked
-        async with session._associated("public"):
+        async with session._opening.associated("public"):
             pass
     assert [whose for whose, _ in told] == [session.meter.id]

@@ -391,8 +391,8 @@ async def test_a_long_profile_lets_commands_and_other_meters_in(bench, field):
 
     async with bench.over_tcp(server) as line, bench.over_tcp(other_server) as second:
         shared = bench.session(line)
-        beside = bench.session(second, bench.config(id="HES2"))
-        beside.line = Line("same", second.carrier)
+        other = Line("same", second.carrier)
+        beside = bench.session(other, bench.config(id="HES2"))
         async with field.going("lan", field.stop(shared), field.stop(beside)):
             await held.until(lambda _: len(held.rows(LOAD_PROFILE)) > 0)
             await line.submit(command, Priority.COMMAND)

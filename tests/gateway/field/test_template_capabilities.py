@@ -15,15 +15,6 @@ from hesper_gateway.templates.model import ScalerUnitTemplate
 VOLTAGE = obis.parse("1.0.32.7.0.255")
 
 
-def changed(template, **tables):
-    """Return a template with some keys of its tables changed."""
-    return template.model_copy(
-        update={
-            name: getattr(template, name).model_copy(update=keys) for name, keys in tables.items()
-        }
-    )
-
-
 def served(bench, kind):
     meter = kind(bench.now)
     server = LogicalServer(meter)
@@ -42,8 +33,7 @@ async def test_a_meter_without_selective_access_sends_its_whole_buffer(bench):
     meter.capture(10, bench.START - 9000)
     mark = meter.rows[5][0]
     async with bench.over_tcp(server) as line:
-        session = bench.session(line)
-        session.template = changed(session.template, limits={"selective_access": "none"})
+        session = bench.session(line, changed={"limits": {"selective_access": "none"}})
         async with session.reading() as reading:
             shape = await reading.shape(obis.LOAD_PROFILE_1)
             past = Past(first=False, set_back_s=0)
@@ -64,8 +54,7 @@ async def test_scalers_that_the_meter_does_not_tell_come_from_the_template(bench
     _, server = served(bench, Bare)
     said = {"1.*.32.7.*.*": ScalerUnitTemplate(scaler=-1, unit=35)}
     async with bench.over_tcp(server) as line:
-        session = bench.session(line)
-        session.template = session.template.model_copy(update={"scaler_units": said})
+        session = bench.session(line, changed={"scaler_units": said})
         async with session.reading() as reading:
             found = (await reading.snapshot()).by_name()
     assert found["1.0.32.7.0.255"] == (2301, -1, 35)
@@ -75,11 +64,10 @@ async def test_scalers_that_the_meter_does_not_tell_come_from_the_template(bench
 async def test_a_counter_of_the_client_alone_is_asked_for(bench):
     meter, server = bench.meter()
     async with bench.over_tcp(server) as line:
-        session = bench.session(line)
-        own = session.template.associations.reading.model_copy(
+        own = templates.load("hesper-sim").associations.reading.model_copy(
             update={"invocation_counter": obis.parse("0.0.43.1.2.255")}
         )
-        session.template = changed(session.template, associations={"reading": own})
+        session = bench.session(line, changed={"associations": {"reading": own}})
         async with session.reading():
             pass
     assert "16:0.0.43.1.2.255:2" in meter.asked
@@ -89,26 +77,24 @@ async def test_the_address_is_a_formula_of_the_serial_number(bench):
     _, server = bench.meter()
     async with bench.over_hdlc({17: server}) as line:
         config = bench.config(id="HES00000901", template="hesper-sim-hdlc")
-        session = bench.session(line, config)
-        session.template = changed(
-            session.template, addresses={"physical": Formula("serial[-2:] + 16")}
-        )
+        formula = Formula("serial[-2:] + 16")
+        session = bench.session(line, config, changed={"addresses": {"physical": formula}})
         async with session.reading() as reading:
             assert reading.identity.logical_device_name == bench.NAME
 
 
 def test_a_formula_that_gives_no_address_is_told_before_anything_is_opened(bench):
-    config = bench.config(id="HES99999999", template="hesper-sim-hdlc")
-    session = bench.session(None, config)
-    session.template = changed(session.template, addresses={"physical": Formula("serial")})
+    serial = {"addresses": {"physical": Formula("serial")}}
+
+    def check(**settings):
+        config = bench.config(template="hesper-sim-hdlc", **settings)
+        bench.session(None, config, changed=serial).check()
+
     with pytest.raises(ConfigError, match="'serial' gives the physical address 99999999"):
-        session.check()
-    named = bench.config(id="METER", template="hesper-sim-hdlc")
-    session.meter = named
+        check(id="HES99999999")
     with pytest.raises(ConfigError, match=r"METER: physical address: .* has no digits"):
-        session.check()
-    session.meter = bench.config(id="METER", physical_address=20)
-    session.check()
+        check(id="METER")
+    check(id="METER", physical_address=20)
 
 
 def test_the_schedule_of_the_template_counts_where_gateway_toml_says_nothing():

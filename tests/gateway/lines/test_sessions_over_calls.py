@@ -82,9 +82,9 @@ async def test_a_woken_meter_that_says_nothing_is_known_and_read(
     line = DialInLine(
         name="l", kind="dial-in", port=0, ask_after_s=0.02, heartbeats=["fe"], wake_modem="gsm"
     )
-    session = session_with(meter, "hesper-sim", None)
-    dial_in = DialIn(line, [session.meter], MessageWakeUp(line, port_on(), ledger, wall))
-    session.line = Line("l", MeteredCarrier(dial_in, ledger))
+    known = session_with(meter, "hesper-sim", None).meter
+    dial_in = DialIn(line, [known], MessageWakeUp(line, port_on(), ledger, wall))
+    session = session_with(meter, "hesper-sim", MeteredCarrier(dial_in, ledger))
 
     async def wakes_and_answers() -> None:
         await modem.until(lambda modem: modem.messages)

@@ -1,0 +1,186 @@
+"""Associations that stay open between readings: what it saves, and who ends them."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+from hesper_gateway.errors import MeterFailed, WrongMeter
+from hesper_gateway.lines.line import Line
+from hesper_gateway.lines.staying_open import StayingOpen
+from hesper_gateway.sessions import RelayAction
+
+KEPT = {"times": {"answer_s": 0.3, "relay_s": 0.2, "keep_open_s": 60}}
+
+
+async def read(session):
+    async def turn():
+        async with session.reading() as reading:
+            return (await reading.snapshot()).by_name()["1.0.1.8.0.255"][0]
+
+    return await session.line.submit(turn)
+
+
+def greetings(meter):
+    return meter.asked.count("1:0.0.42.0.0.255:2")
+
+
+@asynccontextmanager
+async def watched(*lines):
+    """Run what ends associations in time."""
+    task = asyncio.create_task(StayingOpen(lines).run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_many_readings_take_one_association(bench):
+    meter, server = bench.meter()
+    async with bench.over_tcp(server) as line:
+        session = bench.session(line, changed=KEPT)
+        for value in range(5):
+            meter.registers["1.0.1.8.0.255"] = (value, 0, 30)
+            assert await read(session) == value
+        assert bench.connections == 2  # the public one for the counter, and this
+        assert greetings(meter) == 5
+        await line.aclose()
+
+
+async def test_without_the_capability_every_reading_has_its_own(bench):
+    _, server = bench.meter()
+    async with bench.over_tcp(server) as line:
+        session = bench.session(line)
+        for _ in range(3):
+            await read(session)
+    assert bench.connections == 4
+
+
+async def test_it_is_released_in_order_when_its_time_is_over(bench):
+    _, server = bench.meter()
+    short = {"times": {"answer_s": 0.3, "keep_open_s": 0.05}}
+    async with bench.over_tcp(server) as line, watched(line):
+        session = bench.session(line, changed=short)
+        await read(session)
+        assert bench.open_count == 1
+        await bench.until_all_ended()
+        assert line.open_until is None
+        assert bench.released == 2
+        await read(session)
+        await line.aclose()
+    assert bench.connections == 3
+
+
+async def test_a_meter_that_ended_it_is_associated_anew_without_a_failure(bench):
+    meter, server = bench.meter()
+    async with bench.over_tcp(server) as line:
+        session = bench.session(line, changed=KEPT)
+        await read(session)
+        before = meter.last_received()
+        await bench.hang_up()
+        assert await read(session) == 5000
+        assert bench.connections == 3
+        assert meter.last_received() > before
+        await line.aclose()
+
+
+async def test_a_meter_that_fell_silent_on_it_is_associated_anew(bench):
+    _, server = bench.meter()
+    async with bench.over_tcp(server) as line:
+        session = bench.session(line, changed=KEPT)
+        await read(session)
+        bench.deaf.update(bench.writers)
+        assert await read(session) == 5000
+        assert bench.connections == 3
+        await line.aclose()
+
+
+async def test_a_meter_that_does_not_come_back_fails_as_ever(bench):
+    _, server = bench.meter()
+    async with bench.over_tcp(server) as line:
+        session = bench.session(line, changed=KEPT)
+        await read(session)
+        bench.silent = True
+        with pytest.raises(MeterFailed):
+            await read(session)
+
+
+async def test_another_meter_of_the_line_ends_it_first(bench):
+    first, server = bench.meter()
+    second, other = bench.meter()
+    async with bench.over_hdlc({17: server, 18: other}) as line:
+        sessions = [
+            bench.session(
+                line,
+                bench.config(id=f"HES{n}", template="hesper-sim-hdlc", physical_address=n),
+                changed=KEPT,
+            )
+            for n in (17, 18)
+        ]
+        for session in sessions * 3:
+            assert await read(session) == 5000
+        assert [greetings(meter) for meter in (first, second)] == [3, 3]
+        for session in (sessions[0],) * 3:
+            await read(session)
+        associated = first.asked.count("16:0.0.43.1.0.255:2")
+        assert associated == 1
+
+
+async def test_another_client_ends_it_first(bench):
+    _, server = bench.meter()
+    async with bench.over_tcp(server) as line:
+        session = bench.session(line, changed=KEPT)
+        await read(session)
+        await session.greet_publicly()
+        assert bench.most_open == 1
+        await read(session)
+        await line.aclose()
+        await bench.until_all_ended()
+
+
+async def test_a_command_takes_it_up_and_releases_it(bench):
+    meter, server = bench.meter()
+    async with bench.over_tcp(server) as line:
+        session = bench.session(line, changed=KEPT)
+        await read(session)
+        move = await session.move_relay(RelayAction.DISCONNECT, bench.NAME, lambda: None)
+        assert move.confirmed
+        assert not meter.output
+        assert bench.connections == 2
+        await bench.until_all_ended()
+
+
+async def test_the_name_is_asked_before_every_write(bench):
+    meter, server = bench.meter()
+    async with bench.over_tcp(server) as line:
+        session = bench.session(line, changed=KEPT)
+        await read(session)
+        meter.name = "HSP0000000000001"
+        with pytest.raises(WrongMeter):
+            await session.move_relay(RelayAction.DISCONNECT, bench.NAME, lambda: None)
+        assert meter.output
+        await bench.until_all_ended()
+
+
+async def test_a_line_that_costs_by_the_minute_keeps_nothing(bench):
+    _, server = bench.meter()
+    async with bench.over_tcp(server) as line:
+        call = Line("csd", line.carrier, may_stay_open=False)
+        session = bench.session(call, changed=KEPT)
+        await read(session)
+        await read(session)
+    assert bench.connections == 3
+
+
+async def test_no_counter_is_refused_however_it_ended(bench):
+    """The meter refuses a counter that is not higher; then its own would be asked for again."""
+    meter, server = bench.meter()
+    async with bench.over_tcp(server) as line:
+        session = bench.session(line, changed=KEPT)
+        for hung_up in (False, True, False, True, False):
+            await read(session)
+            if hung_up:
+                await bench.hang_up()
+        await line.aclose()
+    assert meter.asked.count("16:0.0.43.1.0.255:2") == 1
+    assert greetings(meter) == 5
