@@ -15,6 +15,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from hesper_cloud.thresholds import Validation
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -120,6 +122,7 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     ingest: IngestSettings = IngestSettings()
     rules: RuleSettings = RuleSettings()
+    validation: Validation = Validation()
     authority: AuthoritySettings = AuthoritySettings()
 
     @classmethod

@@ -11,6 +11,14 @@ from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstr
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hesper_cloud.db.base import NAMING, RegistryBase
+from hesper_cloud.db.energy import (
+    DirtyDay,
+    Element,
+    ElementMeter,
+    OutsidePoint,
+    OutsideSeries,
+    Substitute,
+)
 from hesper_cloud.db.upkeep import Backfill, Backup, ExportRun, MeterProfile, ServiceLevelDay
 
 __all__ = [
@@ -20,6 +28,9 @@ __all__ = [
     "Backup",
     "BatchSeen",
     "DeadLetter",
+    "DirtyDay",
+    "Element",
+    "ElementMeter",
     "Event",
     "ExportRun",
     "Gap",
@@ -27,10 +38,13 @@ __all__ = [
     "LoginFailure",
     "Meter",
     "MeterProfile",
+    "OutsidePoint",
+    "OutsideSeries",
     "RegistryBase",
     "Request",
     "Result",
     "ServiceLevelDay",
+    "Substitute",
     "WebSession",
 ]
 

@@ -1,0 +1,162 @@
+"""A sheet: some meters × the captures that one local day should have, a grid per quantity.
+
+Column 0 is the capture at which the day begins, the last one that at which it ends, so that a day
+of n intervals has n + 1 columns; a day has 92, 96 or 100 quarters of an hour, as its zone has it.
+A reading falls into the column that its capture time is nearest to; of several the nearest counts.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from hesper_cloud.stores.port import Flags, Integers, Quantity
+
+_ENERGY_UNITS = frozenset({30, 31, 32})  # Wh, VAh, varh
+_LARGEST = 2**53
+
+
+class Columns(Protocol):
+    """Stored rows as the store gives them out."""
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]: ...
+    @property
+    def meters(self) -> tuple[str, ...]: ...
+    @property
+    def meter_index(self) -> Integers: ...
+    @property
+    def captured_at(self) -> Integers: ...
+    @property
+    def quality(self) -> Integers: ...
+    @property
+    def values(self) -> Integers: ...
+    @property
+    def missing(self) -> Any: ...
+
+
+@dataclass(slots=True, eq=False)
+class Grid:
+    """One quantity: ``values`` where ``known``, and how many readings fell into each place."""
+
+    quantity: Quantity
+    values: Integers
+    known: Flags
+    copies: Integers
+
+    @property
+    def is_register(self) -> bool:
+        """Says whether it is an energy register that only grows (OBIS value group D = 8)."""
+        groups = self.quantity.logical_name.split(".")
+        return self.quantity.unit in _ENERGY_UNITS and groups[0] == "1" and groups[3] == "8"
+
+    @property
+    def is_interval(self) -> bool:
+        """Says whether it is the energy of one interval (D = 29, time integral 5)."""
+        groups = self.quantity.logical_name.split(".")
+        return self.quantity.unit in _ENERGY_UNITS and groups[0] == "1" and groups[3] == "29"
+
+    def steps(self, amount: int) -> int:
+        """Returns an amount in the quantity's unit as an integer of its scaler."""
+        scaler = self.quantity.scaler
+        return int(amount * 10**-scaler if scaler <= 0 else amount // 10**scaler)
+
+
+@dataclass(slots=True, eq=False)
+class Sheet:
+    """What is stored of some meters for one span of captures.
+
+    Attributes:
+        meters: One row each.
+        period_s: Seconds from capture to capture.
+        times: When each column is due, epoch seconds.
+        captured_at: What the meters' clocks said; meaningless where nothing is `present`.
+        quality: The stored flags.
+        present: Where any reading is.
+        grids: By logical name.
+    """
+
+    meters: tuple[str, ...]
+    period_s: int
+    times: Integers
+    captured_at: Integers
+    quality: Integers
+    present: Flags
+    grids: dict[str, Grid]
+
+
+def lay_out(
+    parts: Iterable[Columns], meters: Sequence[str], start: int, end: int, period_s: int
+) -> Sheet:
+    """Returns the sheet of some meters from a capture to another; other meters' rows are left out.
+
+    Of a quantity with several units the first counts; several scalers are brought to the finest.
+    """
+    times = np.arange(start, end + 1, period_s, dtype=np.int64)
+    shape = (len(meters), len(times))
+    sheet = Sheet(
+        tuple(meters),
+        period_s,
+        times,
+        np.zeros(shape, np.int64),
+        np.zeros(shape, np.int64),
+        np.zeros(shape, bool),
+        {},
+    )
+    places = {meter: row for row, meter in enumerate(meters)}
+    for part in parts:
+        _lay(sheet, part, places)
+    return sheet
+
+
+def _lay(sheet: Sheet, part: Columns, places: dict[str, int]) -> None:
+    period_s, times = sheet.period_s, sheet.times
+    of_meter = np.array([places.get(meter, -1) for meter in part.meters], dtype=np.int64)
+    row = of_meter[part.meter_index]
+    column = (part.captured_at - times[0] + period_s // 2) // period_s
+    off_by = np.abs(part.captured_at - times[0] - column * period_s)
+    inside = np.flatnonzero((row >= 0) & (column >= 0) & (column < len(times)))
+    inside = inside[np.argsort(-off_by[inside], kind="stable")]  # the nearest is written last
+    at = (row[inside], column[inside])
+    sheet.captured_at[at] = part.captured_at[inside]
+    sheet.quality[at] |= part.quality[inside].astype(np.int64)
+    sheet.present[at] = True
+    for place, quantity in enumerate(part.quantities):
+        grid = _grid(sheet, quantity)
+        if grid is not None:
+            missing = None if part.missing is None else part.missing[place][inside]
+            _fill(grid, quantity, part.values[place][inside], missing, at)
+
+
+def _grid(sheet: Sheet, quantity: Quantity) -> Grid | None:
+    grid = sheet.grids.get(quantity.logical_name)
+    if grid is None:
+        shape = sheet.present.shape
+        grid = Grid(
+            quantity, np.zeros(shape, np.int64), np.zeros(shape, bool), np.zeros(shape, np.int16)
+        )
+        sheet.grids[quantity.logical_name] = grid
+    return grid if grid.quantity.unit == quantity.unit else None
+
+
+def _fill(
+    grid: Grid,
+    quantity: Quantity,
+    values: Integers,
+    missing: Flags | None,
+    at: tuple[Integers, Integers],
+) -> None:
+    coarser = grid.quantity.scaler - quantity.scaler
+    if coarser > 0:
+        grid.values *= 10**coarser
+        grid.quantity = quantity
+    values = values.astype(np.int64)
+    factor = 10 ** max(-coarser, 0)
+    there = np.abs(values // 2) < _LARGEST // factor
+    if missing is not None:
+        there &= ~missing
+    at = (at[0][there], at[1][there])
+    grid.values[at] = values[there] * factor
+    grid.known[at] = True
+    np.add.at(grid.copies, at, 1)
