@@ -52,15 +52,20 @@ def demo(
     show.run(folder / kind, Wishes(store=kind, console_host=listen), _screen, install=install)
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(
+    context: typer.Context,
     name: str,
     json_: Annotated[bool, typer.Option("--json", help="Rows as JSON on stdout.")] = False,
 ) -> None:
-    """Measure, side by side with peers where there are any. NAME is dlms, gateway or sim."""
+    """Measure, side by side with peers where there are any.
+
+    NAME is api, dlms, gateway, ingest, sim or store. Some have options of their own: ask them,
+    `./hesper bench ingest -h`.
+    """
     from hesper_lab.bench import report
 
-    report.run(name, as_json=json_)
+    report.run(name, context.args, as_json=json_)
 
 
 @app.command()

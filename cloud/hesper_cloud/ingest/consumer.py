@@ -82,6 +82,7 @@ class Consumer:
         self._started_at = datetime.now(UTC)
         self._generation = 0
         self._pending: set[int] = set()
+        self._receiving_cpu_s = 0.0
         self._client = self._make_client()
 
     def _make_client(self) -> mqtt.Client:
@@ -204,6 +205,7 @@ class Consumer:
             self.acknowledge(delivery)
             return
         metrics.MESSAGES.labels(address.kind).inc()
+        self._count_cpu()
         if received.qos == 0 and self.messages.qsize() >= self._connection.receive_maximum:
             return  # … and at QoS 0, where the broker keeps no count, by this
         self.messages.put(
@@ -217,6 +219,11 @@ class Consumer:
                 self._clock(),
             )
         )
+
+    def _count_cpu(self) -> None:
+        now = time.thread_time()
+        metrics.STAGE_CPU.labels("receive").inc(max(0.0, now - self._receiving_cpu_s))
+        self._receiving_cpu_s = now
 
 
 def _topic_of(received: mqtt.MQTTMessage) -> str:

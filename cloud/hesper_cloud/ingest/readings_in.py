@@ -25,6 +25,7 @@ from hesper_cloud.ingest.decode import Decoded, decode, identify
 from hesper_cloud.ingest.message import Message, Settled
 from hesper_cloud.ingest.out_of_time import without_rows_out_of_time
 from hesper_cloud.ingest.persist import until_stored
+from hesper_cloud.ingest.stages import stage
 from hesper_cloud.ingest.validate import judged
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.stores.port import CommittedRows, Group, ReadingStore, StoreRefused, Written
@@ -70,8 +71,10 @@ class ReadingsIn:
     def store(self, messages: Sequence[Message]) -> tuple[list[Settled], "Aftermath"]:
         """Stores a group durably; returns what receipts to give, and what to tell afterwards."""
         settled: list[Settled] = []
-        decoded = [each for message in messages for each in self._decoded(message, settled)]
-        fresh = self._unknown(decoded, settled)
+        with stage("decode"):
+            decoded = [each for message in messages for each in self._decoded(message, settled)]
+        with stage("recognise"):
+            fresh = self._unknown(decoded, settled)
         aftermath = Aftermath(self.followers)
         if fresh:
             self._write(fresh, settled, aftermath)
@@ -137,14 +140,16 @@ class ReadingsIn:
     ) -> None:
         now_ms = time.time_ns() // 1_000_000
         blocks, gateways = [], []
-        for each in fresh:
-            for block in each.blocks:
-                kept = without_rows_out_of_time(block, each.message, self._dead_letters)
-                blocks.append(judged(kept, self._latest, now_ms // 1000))
-                gateways.append(each.message.gateway)
+        with stage("validate"):
+            for each in fresh:
+                for block in each.blocks:
+                    kept = without_rows_out_of_time(block, each.message, self._dead_letters)
+                    blocks.append(judged(kept, self._latest, now_ms // 1000))
+                    gateways.append(each.message.gateway)
         batches = {each.batch: each.digest for each in fresh if each.batch is not None}
         group = Group(batches, blocks, now_ms)
-        written = until_stored(lambda: self._store.write(group), self._stop)
+        with stage("store"):
+            written = until_stored(lambda: self._store.write(group), self._stop)
         settled += [
             Settled(each.batch, each.digest, "stored", "", each.message.arrived)
             for each in fresh

@@ -33,6 +33,7 @@ from hesper_cloud.ingest.receipts import Receipts
 from hesper_cloud.ingest.registry_in import RegistryIn
 from hesper_cloud.ingest.relay_states import RelayStates
 from hesper_cloud.ingest.results_in import ResultRows
+from hesper_cloud.ingest.stages import stage
 from hesper_cloud.ingest.status_in import StatusIn
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.rules.alerts import Alerts
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 
 _RATE_WINDOW_S = 10.0
 _STOP_S = 15.0
+_REGISTRY_TICK_S = 0.1
 
 
 class Rate:
@@ -153,11 +155,17 @@ class Ingest:
             raise
         self.consumer.start()
         writer = asyncio.create_task(asyncio.to_thread(self._work), name="ingest writer")
+        registry = asyncio.create_task(
+            asyncio.to_thread(self._keep_registry), name="ingest registry"
+        )
         try:
-            await asyncio.shield(writer)
+            await asyncio.wait(
+                {asyncio.shield(writer), asyncio.shield(registry)},
+                return_when=asyncio.FIRST_COMPLETED,
+            )
         finally:
             self._stop.set()
-            await asyncio.wait_for(writer, _STOP_S)
+            await asyncio.wait_for(asyncio.gather(writer, registry), _STOP_S)
             await asyncio.to_thread(self.consumer.stop)
 
     def _load_latest(self) -> None:
@@ -171,8 +179,13 @@ class Ingest:
                     self._settle(group)
                 except Stopped:
                     break
-            self._contacts.flush()
-            self._relays.flush()
+
+    def _keep_registry(self) -> None:
+        """Writes contacts and relay states until told to stop, on a thread of its own."""
+        while not self._stop.wait(_REGISTRY_TICK_S):
+            with stage("registry"):
+                self._contacts.flush()
+                self._relays.flush()
         self._contacts.flush(at_once=True)
 
     def _settle(self, group: Sequence[Message]) -> None:
@@ -205,11 +218,14 @@ class Ingest:
             settled += self._intakes.events.store(events)
         if results := by_kind.get(Kind.RESULTS):
             settled += self._intakes.results.store(results)
-        self._receipts.give(settled)
-        for message in group:
-            self.consumer.acknowledge(message.delivery)
+        with stage("receipts"):
+            self._receipts.give(settled)
+        with stage("acknowledge"):
+            for message in group:
+                self.consumer.acknowledge(message.delivery)
         try:
-            aftermath.tell()
+            with stage("rules and latest values"):
+                aftermath.tell()
         except SQLAlchemyError as error:
             log.warning("rules could not write their alerts: %s", error)
 

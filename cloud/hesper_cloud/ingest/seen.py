@@ -1,5 +1,6 @@
 """Batch ids of kinds that live in the registry database, in the same transaction as their rows."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,12 +25,23 @@ def remember(session: Session, batch: BatchId, digest: str, stored_at: datetime)
 
 def insert_new(session: Session, model: type[RegistryBase], values: dict[str, Any]) -> bool:
     """Inserts one row unless its key is there; says whether it was inserted."""
+    key = model.__table__.primary_key
+    inserted = session.execute(_insert(session, model).values(values).returning(*key))
+    return inserted.first() is not None
+
+
+def insert_several(
+    session: Session, model: type[RegistryBase], rows: Sequence[dict[str, Any]]
+) -> None:
+    """Inserts rows whose keys are not there; all name the same columns."""
+    if rows:
+        session.connection().execute(_insert(session, model), rows)
+
+
+def _insert(session: Session, model: type[RegistryBase]) -> sqlite.Insert | postgresql.Insert:
     table = model.__table__
     if not isinstance(table, Table):
         raise TypeError(f"{model.__name__} is mapped to no table")
-    dialect = session.get_bind().dialect.name
-    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-    result = session.execute(
-        insert.values(values).on_conflict_do_nothing().returning(*table.primary_key)
-    )
-    return result.first() is not None
+    if session.get_bind().dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()

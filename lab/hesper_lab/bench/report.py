@@ -2,8 +2,8 @@
 
 import importlib
 import json
-from collections.abc import Callable
-from typing import Final, cast
+from collections.abc import Sequence
+from typing import Final
 
 import typer
 from rich.console import Console
@@ -11,17 +11,25 @@ from rich.table import Table
 
 from hesper_lab.bench.rows import Row
 
-NAMES: Final = ("dlms", "gateway", "sim")
+NAMES: Final = ("api", "dlms", "gateway", "ingest", "sim", "store")
 _SIGNS: Final = {"higher": "≥", "lower": "≤"}
 _WHOLE_FROM: Final = 100
 
 
-def run(name: str, *, as_json: bool) -> None:
-    """Run the benchmark and print its rows: JSON on stdout, or a table."""
+def run(name: str, arguments: Sequence[str] = (), *, as_json: bool) -> None:
+    """Run the benchmark and print its rows: JSON on stdout, or a table.
+
+    A module with options of its own has `options`, which takes them apart for its `run`.
+    """
     if name not in NAMES:
         raise typer.BadParameter(f"{name!r}; there is: {', '.join(NAMES)}", param_hint="NAME")
     module = importlib.import_module(f"hesper_lab.bench.{name}")
-    rows = cast("Callable[[], list[Row]]", module.run)()
+    if hasattr(module, "options"):
+        rows: list[Row] = module.run(module.options(arguments))
+    elif arguments:
+        raise typer.BadParameter(f"{name} has no options", param_hint=" ".join(arguments))
+    else:
+        rows = module.run()
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
     else:

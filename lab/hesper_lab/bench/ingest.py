@@ -1,0 +1,106 @@
+"""From publish to durable store with a signed receipt: rates, delays, and where the time goes.
+
+Everything is real and on one machine: Mosquitto with the repository's configuration, the head end
+with rules and jobs, the store, and gateways that verify every receipt (`ingest_load`). Gateways
+cost two cores nothing in the field, but here they do: the table of shares says how much.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from hesper_lab.bench import ingest_influx
+from hesper_lab.bench.ingest_batches import ROWS
+from hesper_lab.bench.ingest_run import Load, Measured, measure
+from hesper_lab.bench.rows import Row, row
+
+SOAK_S: Final = 600.0
+PACED_READINGS_PER_S: Final = 400_000.0
+_SMALL_WINDOW: Final = 32
+_SINGLE_WINDOW: Final = 64
+
+
+def options(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="hesper bench ingest", description=__doc__)
+    parser.add_argument(
+        "--seconds", type=float, default=Load.seconds, help="how long each row runs"
+    )
+    parser.add_argument("--shape", type=int, choices=(500, 100, 1), help="meters a batch; one row")
+    parser.add_argument("--store", choices=("duckdb", "influx"), default="duckdb")
+    parser.add_argument("--rate", type=float, help="readings a second; else as fast as it goes")
+    parser.add_argument("--meters", type=int, default=Load.meters, help="distinct meters")
+    parser.add_argument("--gateways", type=int, default=Load.gateways, help="connections")
+    parser.add_argument("--json-form", action="store_true", help="batches in the plain JSON form")
+    parser.add_argument("--tls", action="store_true", help="TLS between all and the broker")
+    parser.add_argument("--soak", action="store_true", help="ten minutes at 400 000 a second")
+    parser.add_argument(
+        "--full", action="store_true", help="1 000 000 meters, 1000 gateways, TLS; one row"
+    )
+    return parser.parse_args(arguments)
+
+
+def run(asked: argparse.Namespace) -> list[Row]:
+    """Measure every row, or the one that the options describe."""
+    load = Load(
+        seconds=asked.seconds,
+        meters=asked.meters,
+        gateways=asked.gateways,
+        per_second=asked.rate,
+        json=asked.json_form,
+        tls=asked.tls,
+    )
+    if asked.full:
+        whole = replace(load, shape=500, meters=1_000_000, gateways=1000, window=4, tls=True)
+        return _rows("ingest.full", measure(whole))
+    if asked.soak:
+        paced = replace(load, seconds=SOAK_S, per_second=PACED_READINGS_PER_S)
+        return _rows("ingest.soak", measure(paced))
+    if asked.shape is not None:
+        one = replace(load, shape=asked.shape)
+        return _rows(f"ingest.{asked.store}.{asked.shape}x{ROWS}", measure(one, asked.store))
+    return _every_row(load)
+
+
+def _every_row(load: Load) -> list[Row]:
+    large, small = measure(load), measure(replace(load, shape=100, window=_SMALL_WINDOW))
+    single = measure(replace(load, shape=1, window=_SINGLE_WINDOW))
+    json_form = measure(replace(load, shape=100, json=True))
+    paced = measure(replace(load, per_second=PACED_READINGS_PER_S))
+    return [
+        row("ingest.columnar.duckdb", large.per_second, "readings/s", 1_000_000.0),
+        row("ingest.columnar.duckdb.100x6", small.per_second, "readings/s", 600_000.0),
+        row("ingest.single.duckdb", single.per_second, "readings/s", 40_000.0),
+        row("ingest.json.duckdb", json_form.per_second, "readings/s", 300_000.0),
+        row("ingest.p99_ms", paced.p99_ms, "ms", 250.0),
+        *ingest_influx.run(replace(load, shape=100)),
+        row("wire.bytes", small.octets / small.readings, "B/reading", 12.0),
+        row("wire.bytes.single", single.octets / single.readings, "B/reading", 25.0),
+        row("disk.bytes", large.stored_octets / large.readings, "B/reading"),
+        *_share_rows(large),
+    ]
+
+
+def _rows(name: str, measured: Measured) -> list[Row]:
+    return [
+        row(name, measured.per_second, "readings/s"),
+        row(f"{name}.p99_ms", measured.p99_ms, "ms"),
+        row(f"{name}.wire.bytes", measured.octets / measured.readings, "B/reading"),
+        row(f"{name}.disk.bytes", measured.stored_octets / measured.readings, "B/reading"),
+        row(f"{name}.rss_mb.half_way", measured.rss_mb[0], "MB"),
+        row(f"{name}.rss_mb.end", measured.rss_mb[1], "MB"),
+        *_share_rows(measured),
+    ]
+
+
+def _share_rows(measured: Measured) -> list[Row]:
+    """Return each stage's CPU seconds for a million readings, and its share of all."""
+    total = sum(measured.shares.values())
+    millions = measured.readings / 1e6
+    return [
+        row(f"cpu: {name} ({seconds / total:.0%})", seconds / millions, "s/million")
+        for name, seconds in measured.shares.items()
+    ]

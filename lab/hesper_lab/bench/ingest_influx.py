@@ -1,0 +1,88 @@
+"""Ingest into InfluxDB, beside what the same server takes of line protocol that is ready-made.
+
+The ready-made lines are those that the adapter writes, kept in memory and posted to a database of
+their own by one connection, one body after the other: nothing but the server works. The ratio of
+the two rates is what broker, decoding, rules and receipts leave of it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import httpx
+import numpy as np
+from hesper_cloud.stores.influx_lines import reading_lines
+from hesper_cloud.stores.port import Quantity
+from hesper_cloud.stores.rows import Rows
+from hesper_contracts import batch, columns
+from hesper_contracts.readings_json import logical_name_text
+
+from hesper_lab.bench import head_end
+from hesper_lab.bench.ingest_batches import ROWS, Columns
+from hesper_lab.bench.ingest_run import Load, measure
+from hesper_lab.bench.rows import Row, row
+
+TARGET: Final = 0.9
+_BATCHES: Final = 40
+_METERS: Final = 100
+_ANSWERS_WITHIN_S: Final = 60.0
+_EPOCH: Final = "00" * 8
+
+
+def run(load: Load) -> list[Row]:
+    """Measure both, each for the load's seconds."""
+    ours = measure(load, "influx").per_second
+    alone = ready_made(load.seconds)
+    return [
+        row("ingest.columnar.influx", ours, "readings/s", peer=("its own lines", alone)),
+        row("ingest.columnar.influx.ratio", ours / alone, "× lines alone/s", TARGET),
+    ]
+
+
+def ready_made(seconds: float) -> float:
+    """Return how many readings a second the server takes as lines that are ready."""
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name,
+        head_end.running(Path(name) / "site", "influx", ["gw-0"]) as running,
+    ):
+        running.children["cloud"].stop()
+        return _posted(f"http://127.0.0.1:{running.site.ports.influx}", seconds)
+
+
+def _posted(url: str, seconds: float) -> float:
+    turns = iter(range(1 << 30))
+    with httpx.Client(base_url=url, timeout=_ANSWERS_WITHIN_S) as client:
+        client.post("/query", params={"q": 'CREATE DATABASE "lines"'}).raise_for_status()
+        count, spent_s = 0, 0.0
+        while spent_s < seconds:
+            body = b"\n".join(_lines(next(turns)))
+            begun = time.monotonic()
+            answer = client.post("/write", params={"db": "lines", "precision": "s"}, content=body)
+            spent_s += time.monotonic() - begun
+            answer.raise_for_status()
+            count += _BATCHES * _METERS * ROWS
+    return count / spent_s
+
+
+def _lines(turn: int) -> Iterator[bytes]:
+    """Yield the lines of a group of batches, as the adapter writes them."""
+    moulds = Columns(_METERS, int(time.time()) - 3000)
+    for place in range(_BATCHES):
+        meters = range(place * _METERS, (place + 1) * _METERS)
+        sealed = batch.open_(moulds.payload(_EPOCH, place, meters, turn))
+        for section in columns.decode(sealed.body, sealed.header.encoding):
+            quantities = tuple(
+                Quantity(logical_name_text(each.logical_name), each.scaler, each.unit)
+                for each in section.quantities
+            )
+            rows = Rows(
+                logical_name_text(section.profile), quantities, section.meter_index,
+                section.captured_at, section.clock_status, section.quality,
+                np.full(len(section), section.received_at), section.values, section.nulls, (), (),
+            )  # fmt: skip
+            for line in reading_lines(rows, section.meters, turn):
+                yield line.encode()

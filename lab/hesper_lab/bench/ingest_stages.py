@@ -1,0 +1,28 @@
+"""Where CPU time goes between broker and receipt: by process, and by stage inside the head end."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hesper_lab.bench.head_end import HeadEnd
+from hesper_lab.bench.sim import cpu_s
+
+_STAGE: Final = "hesper_ingest_stage_cpu_seconds_total{"
+_REST: Final = "head end: store's threads, jobs, web"
+
+
+def spent(head_end: HeadEnd) -> dict[str, float]:
+    """Return CPU seconds so far, kernel included; together they are all of the machine's share."""
+    stages = {
+        f"head end: {name.removeprefix(_STAGE).removesuffix('}')}": value
+        for name, value in head_end.metrics().items()
+        if name.startswith(_STAGE)
+    }
+    processes = {name: cpu_s(child.pid) for name, child in head_end.children.items()}
+    rest = processes.pop("cloud") - sum(stages.values())
+    return {**processes, **stages, _REST: rest}
+
+
+def shares(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    """Return the CPU seconds between two looks."""
+    return {name: seconds - before.get(name, 0.0) for name, seconds in after.items()}
