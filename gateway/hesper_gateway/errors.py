@@ -7,6 +7,7 @@
     ├── CommandExpired       the command's time is over; nothing was written
     └── MeterFailed(hop)       try the meter again later; ``hop`` names where it stopped
           ├── LineDown         the channel itself cannot be opened or broke
+          │     └── DialLimit  no call or message is allowed now; the meter was not tried
           ├── MeterSilent      the channel works, nothing (more) comes from the meter
           ├── MeterRefused     the meter answered no: access denied, no such object
           │     └── CredentialsRefused   password, key or counter not taken: meters lock themselves
@@ -30,6 +31,8 @@ class Hop(StrEnum):
     """The connection to the broker could not be made or broke."""
     GATEWAY = "gateway"
     """Our own mistake, or a configuration that does not fit."""
+    DIAL_LIMIT = "dial-limit"
+    """A limit on calls or messages is reached; the meter was not tried, and has not failed."""
     MODEM = "modem"
     """The modem does not answer, is not registered, or the call did not come about."""
     LINE = "line"
@@ -81,6 +84,20 @@ class LineDown(MeterFailed):
     """The channel cannot be opened, or it broke under way."""
 
     hop = Hop.LINE
+
+
+class DialLimit(LineDown):
+    """No further call or message is allowed now; the meter was not tried.
+
+    Attributes:
+        wait_s: After how long there is room again.
+    """
+
+    hop = Hop.DIAL_LIMIT
+
+    def __init__(self, text: str, wait_s: float) -> None:
+        super().__init__(text)
+        self.wait_s = wait_s
 
 
 class MeterSilent(MeterFailed):

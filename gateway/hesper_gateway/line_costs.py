@@ -16,7 +16,9 @@ from hesper_contracts.status import LineUse
 
 from hesper_gateway.config import CsdLine, DialInLine, GatewayConfig, MeterConfig, TcpLine, UdpLine
 from hesper_gateway.database import StorageFull
-from hesper_gateway.lines.ledger import DAY_S, DialLimit, Ledger, Use
+from hesper_gateway.errors import DialLimit
+from hesper_gateway.lines.dial_limits import DAY_S
+from hesper_gateway.lines.ledger import Ledger, Use
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.sessions.clock import as_utc
 

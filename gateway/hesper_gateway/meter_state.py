@@ -12,7 +12,8 @@ A failure opens the circuit: the meter is left alone for a pause that doubles wi
 failure up to a limit, with some randomness so that meters behind one dead router are not tried all
 together. One visit is tried then; until it has ended there is no other. A meter that refuses us
 (credentials, counters) starts at a longer pause, because some lock themselves after a few wrong
-attempts (see `lockout`). Commands may try at any time.
+attempts (see `lockout`). Where a limit on calls or messages forbids to try at all, the meter has
+not failed: it waits until there is room again. Commands may try at any time.
 
 Pauses go by a clock that nobody sets, so that a wrong clock neither ends nor prolongs them.
 
@@ -29,7 +30,7 @@ from datetime import datetime
 from hesper_contracts.events import Event
 
 from hesper_gateway.config import ScheduleConfig
-from hesper_gateway.errors import CredentialsRefused, Hop, MeterFailed
+from hesper_gateway.errors import CredentialsRefused, DialLimit, Hop, MeterFailed
 from hesper_gateway.sessions.clock import as_utc
 
 log = logging.getLogger(__name__)
@@ -94,6 +95,12 @@ class MeterState:
             return None
         log.warning("meter %s: gone at %s: %s", self.meter, self.hop, error)
         return self._event("meter.unreachable", self.now(), self.why, {"hop": self.hop})
+
+    def held_back(self, limit: DialLimit) -> None:
+        """Wait until calls or messages are allowed again: the meter was not tried."""
+        self.failures[limit.hop] += 1
+        self._paused_until = self._steadily() + limit.wait_s
+        log.info("meter %s: waits %.0f s: %s", self.meter, limit.wait_s, limit)
 
     def answered_call(self) -> None:
         """Forget the pause: the meter itself has just called."""

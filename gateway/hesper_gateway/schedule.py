@@ -27,6 +27,7 @@ from hesper_contracts.events import Event
 
 from hesper_gateway.config import ScheduleConfig
 from hesper_gateway.database import DatabaseError, StorageFull
+from hesper_gateway.errors import DialLimit
 from hesper_gateway.meter_state import MeterState
 from hesper_gateway.outbox import OutboxFull
 from hesper_gateway.sessions.reading import SET_BACK_S
@@ -216,7 +217,9 @@ class Round:
             return
         visited = await stop.visitor.visit(due)
         stop.plan_after(visited, due)
-        if visited.failure is not None:
+        if isinstance(visited.failure, DialLimit):
+            stop.state.held_back(visited.failure)
+        elif visited.failure is not None:
             await self._tell(stop.state.failed(visited.failure))
         else:
             await self._tell(stop.state.succeeded())

@@ -9,16 +9,21 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TypeVar
 
 from hesper_gateway.database import Database, Job, StorageFull
-from hesper_gateway.errors import Hop, LineDown
+from hesper_gateway.errors import DialLimit
+from hesper_gateway.lines.dial_limits import (
+    DAY_S,
+    DialOut,
+    Limits,
+    Reached,
+    SteadyCount,
+    reached,
+)
 
 T = TypeVar("T")
 
-HOUR_S = 3600
-DAY_S = 86400
 WRITE_EVERY_S = 300.0
 KEPT_DAYS = 400
 _LAST_DAY = 2**31
@@ -37,31 +42,11 @@ _ADD = (
     "call_s = call_s + excluded.call_s, calls = calls + excluded.calls, "
     "messages = messages + excluded.messages"
 )
+_MADE = "SELECT at FROM dial_outs WHERE cell = ? AND kind = ? AND at > ? ORDER BY at DESC LIMIT ?"
 _SUM = (
     "SELECT meter, sum(octets_sent), sum(octets_received), sum(call_s), sum(calls), sum(messages) "
     "FROM line_use WHERE day BETWEEN ? AND ? GROUP BY meter"
 )
-
-
-class DialLimit(LineDown):
-    """No further call or message is allowed now; try again later."""
-
-    hop = Hop.MODEM
-
-
-class DialOut(StrEnum):
-    """What costs money each time."""
-
-    CALL = "call"
-    MESSAGE = "message"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How many of one kind a cell bears."""
-
-    per_hour: int
-    per_day: int
 
 
 @dataclass(slots=True)
@@ -80,12 +65,19 @@ class Ledger:
 
     Args:
         database: Where it is kept; its own tables are made when they are absent.
-        now: Epoch seconds, UTC.
+        now: Epoch seconds, UTC; may jump.
+        steady: Seconds that nobody sets; without it, `now` is taken.
     """
 
-    def __init__(self, database: Database, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        now: Callable[[], float],
+        steady: Callable[[], float] | None = None,
+    ) -> None:
         self._database = database
         self._now = now
+        self._count = SteadyCount(steady or now)
         self._unwritten: dict[str, Use] = {}
         database.submit(_make_tables).result()
 
@@ -96,28 +88,17 @@ class Ledger:
             DialLimit: the cell has had its share of the hour or day, or there is no room to write
                 it down; it must not be made.
         """
-        now = int(self._now())
-
-        def job(connection: sqlite3.Connection) -> str | None:
-            connection.execute("DELETE FROM dial_outs WHERE at < ?", (now - DAY_S,))
-            # The clock was wrong then, or is now: they count as if they were made just now.
-            connection.execute("UPDATE dial_outs SET at = ? WHERE at > ?", (now, now))
-            for span_s, most in ((HOUR_S, limits.per_hour), (DAY_S, limits.per_day)):
-                (count,) = connection.execute(
-                    "SELECT count(*) FROM dial_outs WHERE cell = ? AND kind = ? AND at > ?",
-                    (cell, kind, now - span_s),
-                ).fetchone()
-                if count >= most:
-                    return f"{cell}: {most} {kind}s in {span_s // HOUR_S} h are made already"
-            connection.execute(
-                "INSERT INTO dial_outs VALUES (?, ?, ?, ?)", (cell, kind, meter, now)
-            )
-            use = Use(calls=kind is DialOut.CALL, messages=kind is DialOut.MESSAGE)
-            connection.execute(_ADD, _row(meter, now, use))
-            return None
-
-        if refused := await self._write(job):
-            raise DialLimit(refused)
+        full = self._count.take(cell, kind, limits)
+        if full is None:
+            try:
+                full = await self._write(_spending(kind, cell, meter, limits, int(self._now())))
+            except DialLimit:
+                self._count.give_back(cell, kind)
+                raise
+            if full is not None:
+                self._count.give_back(cell, kind)
+        if full is not None:
+            raise DialLimit(full.text, full.wait_s)
 
     def last(self, kind: DialOut, meter: str) -> float | None:
         """Return when the meter was last called or sent a message, within the last day."""
@@ -186,7 +167,7 @@ class Ledger:
         try:
             return await self._database.write(job)
         except StorageFull as full:
-            raise DialLimit(f"it cannot be written down: {full}") from full
+            raise DialLimit(f"it cannot be written down: {full}", WRITE_EVERY_S) from full
 
     def between(self, first: int, last: int | None) -> Mapping[str, Use]:
         """Return what each meter used on some days, counted since the epoch in UTC.
@@ -202,6 +183,28 @@ class Ledger:
             for meter, use in self._unwritten.items():
                 _add(used.setdefault(meter, Use()), use)
         return used
+
+
+def _spending(
+    kind: DialOut, cell: str, meter: str, limits: Limits, now: int
+) -> Job[Reached | None]:
+    """Return the job that writes one call or message down, or returns the limit it meets."""
+
+    def job(connection: sqlite3.Connection) -> Reached | None:
+        connection.execute("DELETE FROM dial_outs WHERE at < ?", (now - DAY_S,))
+        # The clock was wrong then, or is now: they count as if they were made just now.
+        connection.execute("UPDATE dial_outs SET at = ? WHERE at > ?", (now, now))
+        for span_s, most in limits.spans:
+            made = connection.execute(_MADE, (cell, kind, now - span_s, most)).fetchall()
+            if len(made) >= most:
+                wait_s = made[-1][0] + span_s - now if made else span_s
+                return reached(cell, kind, span_s, most, wait_s)
+        connection.execute("INSERT INTO dial_outs VALUES (?, ?, ?, ?)", (cell, kind, meter, now))
+        use = Use(calls=kind is DialOut.CALL, messages=kind is DialOut.MESSAGE)
+        connection.execute(_ADD, _row(meter, now, use))
+        return None
+
+    return job
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:

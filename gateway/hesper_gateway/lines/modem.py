@@ -31,7 +31,8 @@ from hesper_gateway.lines.at import (
     NotRegistered,
     SimUnusable,
 )
-from hesper_gateway.lines.ledger import DialOut, Ledger, Limits
+from hesper_gateway.lines.dial_limits import DialOut, Limits
+from hesper_gateway.lines.ledger import Ledger
 from hesper_gateway.lines.modem_call import Call
 from hesper_gateway.lines.modem_dialogues import Modem, Network, Pace
 from hesper_gateway.lines.serial_port import SerialPort, open_port

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from hesper_gateway.config import DialInLine, MeterConfig
-from hesper_gateway.lines.ledger import DialOut, Ledger
+from hesper_gateway.lines.dial_limits import DialOut
+from hesper_gateway.lines.ledger import Ledger
 from hesper_gateway.lines.modem import ModemPort
 
 

@@ -38,12 +38,16 @@ from hesper_dlms.server import (
 )
 from hesper_dlms.units import ScalerUnit
 from hesper_gateway import templates
-from hesper_gateway.config import MeterConfig, Record, SerialLine, TcpLine
+from hesper_gateway.config import MeterConfig, Record, ScheduleConfig, SerialLine, TcpLine
+from hesper_gateway.gathering import Gathering
 from hesper_gateway.lines.line import Line
 from hesper_gateway.lines.serial_port import SerialCarrier
 from hesper_gateway.lines.tcp import TcpCarrier
 from hesper_gateway.meter_keys import MeterKeys
+from hesper_gateway.meter_state import MeterState
+from hesper_gateway.schedule import Plan, Round, Stop
 from hesper_gateway.sessions import Common, MeterSession, client_system_title
+from hesper_gateway.visit import Visitor
 
 ENCRYPTION_KEY = bytes(range(16))
 AUTHENTICATION_KEY = bytes(range(0xD0, 0xE0))
@@ -404,3 +408,40 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+class Field:
+    """A round over real lines, with everything that runs beside it."""
+
+    def __init__(self, bench, schedule: ScheduleConfig) -> None:
+        self.bench = bench
+        self.schedule = schedule
+        self.gathering = Gathering(bench.held, window_s=0.005)
+
+    def stop(self, session) -> Stop:
+        bench = self.bench
+        visitor = Visitor(session, self.gathering, bench.held, bench.held, bench.now)
+        state = MeterState(session.meter.id, self.schedule, bench.now)
+        return Stop(visitor, Plan(self.schedule, 0.0), state)
+
+    @asynccontextmanager
+    async def going(self, name: str, *stops: Stop, beside=()):
+        round_ = Round(name, stops, self.bench.held, self.bench.now)
+        tasks = [asyncio.create_task(job) for job in (round_.run(), self.gathering.run(), *beside)]
+        try:
+            yield round_
+        finally:
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(isinstance(each, asyncio.CancelledError) for each in ended), ended
+
+    def later(self, round_: Round, seconds: float) -> None:
+        """Let time pass and wake the round, as its own sleep would."""
+        self.bench.time_s += seconds
+        round_._nudged.set()
+
+
+@pytest.fixture
+def field(bench) -> Field:
+    return Field(bench, ScheduleConfig(back_off_s=5, snapshot_s=60))

@@ -9,7 +9,7 @@ from hesper_dlms.wrapper import wrap
 from hesper_gateway.config import DialInLine, GatewayConfig, MeterConfig
 from hesper_gateway.errors import ConfigError, LineDown
 from hesper_gateway.lines.dial_in import DialIn
-from hesper_gateway.lines.ledger import DialOut
+from hesper_gateway.lines.dial_limits import DialOut
 from hesper_gateway.lines.modem_dialogues import Registration
 from hesper_gateway.lines.recognition import KnownMeters, asked_name
 from hesper_gateway.lines.wake_up import MessageWakeUp

@@ -7,7 +7,8 @@ import pytest
 from hesper_contracts.status import LineUse, ModemStatus
 from hesper_gateway.config import GatewayConfig, MeterConfig, TcpLine
 from hesper_gateway.line_costs import LineCosts, Prices, prices_of
-from hesper_gateway.lines.ledger import DAY_S, Ledger, Use
+from hesper_gateway.lines.dial_limits import DAY_S
+from hesper_gateway.lines.ledger import Ledger, Use
 from hesper_gateway.lines.metered import MeteredCarrier
 from hesper_gateway.lines.tcp import TcpCarrier
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from hesper_dlms.mode_e import MeterSignOn
 from hesper_gateway.config import DialInLine
-from hesper_gateway.errors import Hop, LineDown
+from hesper_gateway.errors import DialLimit, Hop, LineDown
 from hesper_gateway.lines.at import (
     CallFailed,
     CommandRefused,
@@ -14,7 +14,7 @@ from hesper_gateway.lines.at import (
     SimUnusable,
 )
 from hesper_gateway.lines.csd import CsdCarrier
-from hesper_gateway.lines.ledger import DialLimit, Ledger
+from hesper_gateway.lines.ledger import Ledger
 from hesper_gateway.lines.modem_dialogues import Network, Registration
 from hesper_gateway.lines.wake_up import MessageWakeUp
 
@@ -257,7 +257,7 @@ async def test_calls_have_limits_of_their_own(modem, port_on, meter_config, ledg
     await (await port.dial(meter_config(), 0)).release(broken=True)
     with pytest.raises(DialLimit, match="1 calls in 1 h") as failure:
         await port.dial(meter_config(2), 0)
-    assert failure.value.hop is Hop.MODEM
+    assert (failure.value.hop, failure.value.wait_s) == (Hop.DIAL_LIMIT, 3600)
     await port.send_message(meter_config(2), "WAKEUP")
     used = ledger.between(0, None)["M1"]
     assert (used.calls, used.call_s) == (1, 1)

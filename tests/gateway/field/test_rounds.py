@@ -1,11 +1,7 @@
-"""When meters are visited, and what a round of visits brings home."""
+"""What a round of visits brings home."""
 
 import asyncio
 import contextlib
-import itertools
-import logging
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import pytest
 from hesper_contracts.readings import LOAD_PROFILE, REGISTER_SNAPSHOT, encode
@@ -13,257 +9,13 @@ from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import DataNotification
 from hesper_dlms.server import ServerConnection, WrapperServerLink
 from hesper_dlms.wrapper import wrap
-from hesper_gateway.config import DialInLine, ScheduleConfig
+from hesper_gateway.config import DialInLine
 from hesper_gateway.database import DatabaseError
-from hesper_gateway.errors import CredentialsRefused, MeterSilent
-from hesper_gateway.gathering import Find, Gathering
+from hesper_gateway.errors import DialLimit
 from hesper_gateway.lines.dial_in import DialIn
 from hesper_gateway.lines.line import Line, Priority
-from hesper_gateway.meter_state import MeterState
 from hesper_gateway.outbox import OutboxFull
-from hesper_gateway.schedule import Plan, Round, Stop, offset_s
-from hesper_gateway.sessions.windows import OPEN_END_S, Stretch, Windows, stretch
-from hesper_gateway.visit import Visitor, Work
-
-NOON = 1_790_000_100.0
-
-
-# --- the plan, pure
-
-
-def test_everything_is_due_at_the_start_and_then_at_its_ticks():
-    plan = Plan(ScheduleConfig(snapshot_s=60, events_s=300), offset_s=2.0, period_s=900)
-    assert plan.due(NOON) == set(Work)
-    for work in Work:
-        plan.done(work, NOON)
-    assert plan.due(NOON + 1) == set()
-    assert plan.next_at() == NOON + 2
-    for work in Work:
-        plan.done(work, NOON + 2)
-    assert plan.due(NOON + 61) == set()
-    assert plan.due(NOON + 62) == {Work.SNAPSHOT}
-    assert plan.due(NOON + 302) == {Work.SNAPSHOT, Work.EVENTS}
-    assert plan.due(NOON + 902) == set(Work)
-
-
-def test_a_missed_tick_stays_due_until_it_is_done():
-    plan = Plan(ScheduleConfig(snapshot_s=60), offset_s=0)
-    plan.done(Work.SNAPSHOT, NOON)
-    for later_s in (60, 600, 86400):
-        assert Work.SNAPSHOT in plan.due(NOON + later_s)
-    plan.done(Work.SNAPSHOT, NOON + 86400)
-    assert Work.SNAPSHOT not in plan.due(NOON + 86401)
-
-
-def test_a_capture_during_a_visit_is_due_at_once_after_it():
-    plan = Plan(ScheduleConfig(profile_s=5), offset_s=0)
-    plan.done(Work.PROFILE, 1000.0)
-    assert Work.PROFILE in plan.due(1005.5)
-
-
-def test_the_profile_follows_the_period_that_the_meter_states():
-    plan = Plan(ScheduleConfig(), offset_s=0)
-    plan.period_s = 1800
-    assert plan.interval_s(Work.PROFILE) == 1800
-    assert Plan(ScheduleConfig(profile_s=60), 0, 1800).interval_s(Work.PROFILE) == 60
-
-
-def test_captures_are_fetched_by_the_clock_that_made_them():
-    plan = Plan(ScheduleConfig(), offset_s=2.0, period_s=900, drift_s=-40.0)
-    plan.done(Work.PROFILE, NOON + 2)  # the meter's clock still says 38 s before noon
-    assert plan._due_at[Work.PROFILE] == NOON + 42
-    plan.done(Work.PROFILE, NOON + 42)
-    assert plan._due_at[Work.PROFILE] == NOON + 942
-    assert Work.PROFILE not in plan.due(NOON + 941)
-
-
-def test_a_capture_that_was_not_filed_yet_is_looked_for_once_more_soon():
-    plan = Plan(ScheduleConfig(), offset_s=0, period_s=900)
-    for _ in range(2):
-        plan.done(Work.PROFILE, NOON)
-        plan.captured(newest=int(NOON) - 900, present=int(NOON), begun_at=NOON)
-        assert plan._due_at[Work.PROFILE] == NOON + 10
-        plan.done(Work.PROFILE, NOON + 10)
-        plan.captured(newest=int(NOON) - 900, present=int(NOON) + 10, begun_at=NOON + 10)
-        assert plan._due_at[Work.PROFILE] == NOON + 900
-    plan.captured(newest=int(NOON), present=int(NOON) + 11, begun_at=NOON + 11)
-    assert plan._due_at[Work.PROFILE] == NOON + 900
-
-
-def test_a_gateway_clock_that_was_set_back_does_not_stop_the_reading():
-    plan = Plan(ScheduleConfig(), offset_s=0)
-    for work in Work:
-        plan.done(work, NOON)
-    assert plan.due(NOON - 10 * 86400) == set(Work)
-
-
-def test_meters_are_spread_over_the_jitter_the_same_way_every_time():
-    offsets = [offset_s(f"HES{n}", 5) for n in range(200)]
-    assert offsets == [offset_s(f"HES{n}", 5) for n in range(200)]
-    assert min(offsets) < 1 < 4 < max(offsets) <= 5
-
-
-# --- windows, pure
-
-
-def walk(wanted: Stretch, window_s: int, row_count: int, rows_in) -> list[tuple[int, int]]:
-    windows, seen = Windows(wanted, window_s, row_count), []
-    for start, end in windows:
-        seen.append((start, end))
-        windows.took(rows_in(start, end))
-    return seen
-
-
-def test_windows_cover_the_stretch_without_gap_or_overlap():
-    wanted = stretch(None, 1_000_000, 400_000, 0)
-    seen = walk(wanted, 10_000, 100, lambda start, end: 80)
-    assert seen[0][0] == 400_000
-    assert seen[-1][1] == 1_000_000 + OPEN_END_S
-    assert all(before[1] + 1 == after[0] for before, after in itertools.pairwise(seen))
-    assert all(end - start == 9_999 for start, end in seen[:-1])
-
-
-def test_empty_years_cost_a_handful_of_windows():
-    wanted = stretch(None, 1_790_000_000, 946_684_800, 0)
-    assert len(walk(wanted, 500 * 900, 500, lambda start, end: 0)) < 50
-
-
-def test_a_full_window_makes_the_next_one_shorter():
-    wanted = Stretch(0, 100_000, 100_000)
-    seen = walk(wanted, 10_000, 100, lambda start, end: 1000)
-    assert seen[1][1] - seen[1][0] == 4_999
-
-
-@pytest.mark.parametrize(
-    ("mark", "back_s", "start"),
-    [(None, 0, 500), (9_000, 0, 9_001), (9_000, 600, 8_401), (10_050, 0, 10_051), (99_999, 0, 500)],
-)
-def test_where_a_reading_begins(mark, back_s, start):
-    assert stretch(mark, 10_000, 500, back_s).start == start
-
-
-def test_rows_of_the_future_do_not_carry_the_mark():
-    wanted = stretch(None, 10_000, 500, 0)
-    assert wanted.mark([9_000, 9_900, 99_000]) == 9_900
-    assert wanted.mark([99_000]) is None
-
-
-# --- reachability
-
-
-@dataclass
-class Hands:
-    time_s: float = NOON
-
-    def now(self) -> float:
-        return self.time_s
-
-
-def test_a_meter_that_goes_is_told_once_and_once_when_it_is_back(caplog):
-    caplog.set_level(logging.INFO)
-    clock = Hands()
-    state = MeterState("HES1", ScheduleConfig(back_off_s=5, back_off_max_s=60), clock.now)
-    assert state.succeeded() is None
-    pauses = []
-    events = []
-    for _ in range(8):
-        events.append(state.failed(MeterSilent("no answer")))
-        pauses.append(state.ready_at() - clock.time_s)
-        assert state.ready_at() > clock.time_s
-        clock.time_s = state.ready_at()
-        assert state.ready_at() <= clock.time_s
-    assert [event is not None for event in events] == [True] + [False] * 7
-    assert events[0].code == "meter.unreachable"
-    assert events[0].attributes["hop"] == "timeout"
-    assert pauses[0] <= 5 * 1.25
-    assert 60 <= max(pauses) <= 60 * 1.25
-    assert pauses[:4] == sorted(pauses[:4])
-    back = state.succeeded()
-    assert back is not None
-    assert back.code == "meter.reachable"
-    assert state.ready_at() <= clock.time_s
-    assert len(caplog.records) == 2
-
-
-def test_refused_credentials_are_left_alone_for_longer():
-    state = MeterState("HES1", ScheduleConfig(back_off_s=5), Hands().now)
-    state.failed(CredentialsRefused("association rejected"))
-    assert state.ready_at() - NOON >= 30
-
-
-# --- gathering
-
-
-async def test_what_several_visits_find_shares_sections_and_marks_follow_rows(bench):
-    held = bench.held
-    gathering = Gathering(held, window_s=0.01)
-    running = asyncio.create_task(gathering.run())
-    snapshots = []
-    for number in range(3):
-        _, server = bench.meter()
-        async with bench.over_tcp(server) as line, bench.session(line).reading() as reading:
-            section = (await reading.snapshot()).section(f"HES{number}", bench.now())
-            snapshots.append(gathering.append([Find(section, 100 + number)]))
-    await asyncio.gather(*snapshots)
-    running.cancel()
-    (section,) = held.sections
-    assert [rows.meter for rows in section.rows] == ["HES0", "HES1", "HES2"]
-    assert held.marks == {(f"HES{n}", REGISTER_SNAPSHOT): 100 + n for n in range(3)}
-
-
-async def test_a_full_outbox_is_told_to_everyone_who_waits(bench):
-    gathering = Gathering(bench.held, window_s=0)
-    running = asyncio.create_task(gathering.run())
-    bench.held.full = OutboxFull("no room")
-    _, server = bench.meter()
-    async with bench.over_tcp(server) as line, bench.session(line).reading() as reading:
-        section = (await reading.snapshot()).section("HES1", bench.now())
-    with pytest.raises(OutboxFull):
-        await gathering.append([Find(section)])
-    bench.held.full = None
-    await gathering.append([Find(section)])
-    running.cancel()
-    assert len(bench.held.sections) == 1
-
-
-# --- rounds
-
-
-class Field:
-    """A round over real lines, with everything that runs beside it."""
-
-    def __init__(self, bench, schedule: ScheduleConfig) -> None:
-        self.bench = bench
-        self.schedule = schedule
-        self.gathering = Gathering(bench.held, window_s=0.005)
-
-    def stop(self, session) -> Stop:
-        bench = self.bench
-        visitor = Visitor(session, self.gathering, bench.held, bench.held, bench.now)
-        state = MeterState(session.meter.id, self.schedule, bench.now)
-        return Stop(visitor, Plan(self.schedule, 0.0), state)
-
-    @asynccontextmanager
-    async def going(self, name: str, *stops: Stop, beside=()):
-        round_ = Round(name, stops, self.bench.held, self.bench.now)
-        tasks = [asyncio.create_task(job) for job in (round_.run(), self.gathering.run(), *beside)]
-        try:
-            yield round_
-        finally:
-            for task in tasks:
-                task.cancel()
-            ended = await asyncio.gather(*tasks, return_exceptions=True)
-            assert all(isinstance(each, asyncio.CancelledError) for each in ended), ended
-
-    def later(self, round_: Round, seconds: float) -> None:
-        """Let time pass and wake the round, as its own sleep would."""
-        self.bench.time_s += seconds
-        round_._nudged.set()
-
-
-@pytest.fixture
-def field(bench) -> Field:
-    return Field(bench, ScheduleConfig(back_off_s=5, snapshot_s=60))
+from hesper_gateway.schedule import Round
 
 
 async def test_a_round_brings_the_buffer_then_what_is_new(bench, field):
@@ -532,3 +284,35 @@ async def test_a_visit_before_the_capture_was_filed_is_repeated_soon(bench, fiel
             field.later(round_, 11)
             await held.until(lambda _: len(held.rows(LOAD_PROFILE)) > 3)
     assert held.rows(LOAD_PROFILE)[-1][0] == bench.START
+
+
+class Limited:
+    """A carrier whose cell has had its calls at first."""
+
+    def __init__(self, carrier, limit: DialLimit) -> None:
+        self.carrier = carrier
+        self.limit: DialLimit | None = limit
+        self.refused = asyncio.Event()
+
+    async def open(self, meter, timeout_s):
+        if self.limit is not None:
+            self.refused.set()
+            raise self.limit
+        return await self.carrier.open(meter, timeout_s)
+
+
+async def test_a_meter_whose_cell_has_had_its_calls_is_read_when_there_is_room(bench, field):
+    _, server = bench.meter()
+    held = bench.held
+    async with bench.over_tcp(server) as lan:
+        carrier = Limited(lan.carrier, DialLimit("north: 1 calls in 1 h are made already", 900))
+        stop = field.stop(bench.session(Line("csd", carrier)))
+        async with field.going("csd", stop) as round_:
+            await carrier.refused.wait()
+            carrier.limit = None
+            field.later(round_, 899)
+            assert not held.rows(REGISTER_SNAPSHOT)
+            field.later(round_, 2)
+            await held.until(lambda _: held.rows(REGISTER_SNAPSHOT))
+    assert not [event for event in held.events if event.code.startswith("meter.unreachable")]
+    assert stop.state.failure_count == 0
