@@ -25,7 +25,7 @@ from hesper_cloud.stores.influx_server import InfluxV1, refusal
 from hesper_cloud.stores.influx_v2 import InfluxV2
 from hesper_cloud.stores.opening import influx_server, open_store
 from hesper_cloud.stores.port import Quantity, StoreRefused, StoreUnavailable
-from hesper_cloud.stores.rows import Rows
+from hesper_cloud.stores.rows import Rows, Stamp
 from hesper_contracts.batch import BatchId
 
 T0 = 1_790_000_100
@@ -43,24 +43,26 @@ def rows(missing: bool) -> Rows:
 
 
 def test_rows_as_lines() -> None:
-    first, second = reading_lines(rows(missing=False), ["M 1", "a,b"], 7)
+    first, second = reading_lines(rows(missing=False), ["M 1", "a,b"], Stamp(7, 3))
     assert first == (
         "readings,clock_status=0,meter=M\\ 1,profile=1.0.99.1.0.255 1.0.1.8.0.255=10i,"
-        f"1.0.32.7.0.255=2300i,layout={LAYOUT}i,stored_at_ms=7i,quality=0i,"
+        f"1.0.32.7.0.255=2300i,layout={LAYOUT}i,stored_at_ms=7i,commit=3i,quality=0i,"
         f"received_at={T0 + 1}i {T0}"
     )
     assert second == (
         "readings,clock_status=128,meter=a\\,b,profile=1.0.99.1.0.255 1.0.1.8.0.255=11i,"
-        f"1.0.32.7.0.255=-5i,layout={LAYOUT}i,stored_at_ms=7i,quality=4i,"
+        f"1.0.32.7.0.255=-5i,layout={LAYOUT}i,stored_at_ms=7i,commit=3i,quality=4i,"
         f"received_at={T0 + 901}i {T0 + 900}"
     )
-    second = list(reading_lines(rows(missing=True), ["M1", "M2"], 7))[1]
+    second = list(reading_lines(rows(missing=True), ["M1", "M2"], Stamp(7, 3)))[1]
     assert "1.0.1.8.0.255=" not in second
     assert "1.0.32.7.0.255=-5i" in second
 
 
 def test_a_revision_has_the_same_name_whenever_it_is_written() -> None:
-    early, late = (next(reading_lines(rows(missing=False), ["M 1", "b"], at)) for at in (7, 8))
+    early, late = (
+        next(reading_lines(rows(missing=False), ["M 1", "b"], Stamp(at, at))) for at in (7, 8)
+    )
     assert as_revision(early).split(" 1.0.1.8")[0] == as_revision(late).split(" 1.0.1.8")[0]
     assert as_revision(early).startswith("revisions,clock_status=0,meter=M\\ 1,profile=")
     assert flag_line(early, 129) == (

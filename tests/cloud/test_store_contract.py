@@ -43,7 +43,7 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenS
         if request.param == "duckdb":
             return DuckDbStore(tmp_path / "readings.duckdb")
         server = InfluxV1(request.getfixturevalue("influx_url"), database)
-        return InfluxStore(server, sole_writer=request.param == "influx")
+        return InfluxStore(server, sole_writer=request.param == "influx", feed_behind_s=0)
 
     yield open_again
     for store in opened:
@@ -272,3 +272,79 @@ def test_random_overlaps_leave_each_identity_once(store: ReadingStore) -> None:
     rows = exported(store)
     assert len(rows) == len({row[:2] for row in rows})
     assert all(value == (at - T0) // 900 * 3 + int(meter[1:]) for meter, at, value, _ in rows)
+
+
+def told(store: ReadingStore, cursor: str, limit: int) -> tuple[list[tuple[int, int | None]], str]:
+    page = store.changes(cursor, limit)
+    return [(r.captured_at - T0, r.values[0].value) for r in page.readings], page.cursor
+
+
+def test_changes_come_in_the_order_of_commits(open_store: OpenStore) -> None:
+    store = open_store()
+    put(store, block({"M1": [(T0, 1), (T0 + 2700, 4)]}))
+    put(store, block({"M1": [(T0 + 900, 2), (T0 + 1800, 3)]}), sequence=2, at_ms=T0 * 1000 + 1)
+    rows, cursor = told(store, "", 3)
+    assert rows == [(0, 1), (2700, 4), (900, 2)]
+    rows, cursor = told(store, cursor, 3)
+    assert rows == [(1800, 3)]
+    assert told(store, cursor, 3)[0] == []
+    put(store, block({"M1": [(T0, 1), (T0 + 900, 7)]}), sequence=3, at_ms=T0 * 1000 + 2)
+    store = open_store()
+    put(store, block({"M1": [(T0 - 900, 0)]}), sequence=4, at_ms=T0 * 1000 + 3)
+    rows, cursor = told(store, cursor, 10)
+    assert rows == [(900, 7), (-900, 0)]  # a conflicting version, then a late reading
+    with pytest.raises(ValueError):
+        store.changes("yesterday", 1)
+
+
+def test_rows_come_as_columns_by_meter_and_time_whatever_their_layout(store: ReadingStore) -> None:
+    put(store, block({"M2": [(T0 + 900, 5), (T0, 4)], "M1": [(T0 + 900, None)]}))
+    put(store, block({"M1": [(T0, 2301)], "M3": [(T0, 9)]}, VOLTAGE), sequence=2)
+    put(store, block({"M1": [(T0, 6)]}), sequence=3)  # in conflict: not a first version
+    (part,) = store.rows(PROFILE, T0, T0 + 901, ["M1", "M2", "nobody"])
+    assert [each.logical_name for each in part.quantities] == ["1.0.1.8.0.255", "1.0.32.7.0.255"]
+    assert (part.captured_at - T0).tolist() == [0, 900, 0, 900]
+    rows = [
+        [part.meters[key], *np.where(gone, None, values).tolist()]
+        for key, gone, values in zip(
+            part.meter_index, part.missing.T, part.values.T.astype(object), strict=True
+        )
+    ]
+    assert sorted(rows, key=str) == [
+        ["M1", None, 2301], ["M1", None, None], ["M2", 4, None], ["M2", 5, None]
+    ]  # fmt: skip
+    assert part.received_at.tolist() == [T0 + 10] * 4
+    assert sorted((part.quality & Quality.CONFLICTING).tolist())[-2:] == [0, Quality.CONFLICTING]
+    assert sum(each.row_count for each in store.rows(PROFILE, T0, T0 + 901)) == 5
+    assert list(store.rows("9.9.9.9.9.9", T0, T0 + 9)) == []
+
+
+def test_an_area_is_summed_by_naming_its_meters(store: ReadingStore) -> None:
+    start = T0 - T0 % 3600
+    rows = {m: [(start + 900 * k, 100 * k * n) for k in range(9)] for n, m in ((1, "A"), (2, "B"))}
+    put(store, block(rows))
+    span = (start, start + 3600, 3600)
+    assert store.fleet_series(PROFILE, "1.0.1.8.0.255", *span, ["B", "nobody"]).values == [600]
+    assert store.fleet_increase(PROFILE, "1.0.1.8.0.255", *span, ["A"]).values == [400]
+    assert store.fleet_series(PROFILE, "1.0.1.8.0.255", *span, []).times == []
+
+
+def test_what_is_older_than_it_may_be_goes(store: ReadingStore) -> None:
+    assert store.extent() is None
+    put(store, block({"M1": [(T0, 1), (T0 + 900, 2)]}))
+    put(store, block({"M1": [(T0, 3)]}), sequence=2, at_ms=T0 * 1000 + 1)
+    extent = store.extent()
+    assert extent is not None
+    assert (extent[0] <= T0, extent[1] > T0 + 900) == (True, True)
+    store.expire(T0 + 900)
+    assert exported(store) == [("M1", T0 + 900, 2, 0)]
+
+
+def test_one_customers_readings_can_be_removed(store: ReadingStore) -> None:
+    odd = "M'1\\"
+    put(store, block({odd: [(T0, 1)], "M2": [(T0, 2)]}))
+    put(store, block({odd: [(T0, 5)]}), sequence=2, at_ms=T0 * 1000 + 1)
+    store.erase(odd)
+    store.erase("nobody")
+    assert exported(store) == [("M2", T0, 2, 0)]
+    assert counts(put(store, block({odd: [(T0, 1)]}), sequence=3)) == (1, 0, 0)

@@ -7,7 +7,7 @@ from hesper_cloud.stores.duckdb_schema import OWN_COLUMNS
 from hesper_cloud.stores.rows import Rows
 
 
-def to_arrow(rows: Rows, profile: int, layout: int, stored_at_ms: int) -> pa.Table:
+def to_arrow(rows: Rows, profile: int, layout: int, stored_at_ms: int, commit: int) -> pa.Table:
     """Returns rows in the column order of the readings table."""
     count = rows.row_count
     columns = {
@@ -23,6 +23,7 @@ def to_arrow(rows: Rows, profile: int, layout: int, stored_at_ms: int) -> pa.Tab
     for place in range(OWN_COLUMNS):
         columns[f"v{place}"] = _values(rows, place)
     columns["more"] = _more(rows)
+    columns["commit_number"] = pa.array(np.full(count, commit, dtype=np.int64))
     return pa.table(columns)
 
 

@@ -18,12 +18,26 @@ OWN_COLUMNS = 8
 _VALUES = ", ".join(f"v{place} BIGINT" for place in range(OWN_COLUMNS))
 _ROW = (
     "meter INTEGER, profile INTEGER, captured_at BIGINT, clock_status UTINYINT, quality INTEGER, "
-    f"layout INTEGER, received_at BIGINT, stored_at_ms BIGINT, {_VALUES}, more BIGINT[]"
+    f"layout INTEGER, received_at BIGINT, stored_at_ms BIGINT, {_VALUES}, more BIGINT[], "
+    "commit_number BIGINT DEFAULT 0"
 )
 _BATCH = "gateway VARCHAR, epoch VARCHAR, sequence BIGINT, digest VARCHAR, stored_at BIGINT"
+COLUMNS = (
+    *("meter", "profile", "captured_at", "clock_status", "quality", "layout", "received_at"),
+    *("stored_at_ms", *(f"v{place}" for place in range(OWN_COLUMNS)), "more", "commit_number"),
+)
+COLUMN_LIST = ", ".join(COLUMNS)
+_SEALED = (
+    "name VARCHAR, first_day INTEGER, last_day INTEGER, row_count BIGINT, octets BIGINT, "
+    "sha256 VARCHAR, last_commit BIGINT, aside VARCHAR"
+)
 _TABLES = (
     f"CREATE TABLE IF NOT EXISTS readings ({_ROW})",
     f"CREATE TABLE IF NOT EXISTS revisions ({_ROW})",
+    f"CREATE TABLE IF NOT EXISTS newest ({_ROW})",  # of sealed days, per meter, profile, layout
+    "CREATE TABLE IF NOT EXISTS marks (profile INTEGER, meter INTEGER, mark BIGINT)",  # of them too
+    f"CREATE TABLE IF NOT EXISTS sealed ({_SEALED})",
+    "CREATE TABLE IF NOT EXISTS commit_floor (number BIGINT)",
     f"CREATE TABLE IF NOT EXISTS batches ({_BATCH})",
     "CREATE TABLE IF NOT EXISTS meters (key INTEGER, id VARCHAR)",
     "CREATE TABLE IF NOT EXISTS profiles (key INTEGER, logical_name VARCHAR)",
@@ -36,9 +50,25 @@ ISLANDS = """
     GROUP BY gateway, epoch, island"""
 
 
+_USED_LAYOUTS = (
+    "SELECT DISTINCT profile, layout FROM readings"
+    " UNION SELECT DISTINCT profile, layout FROM newest"
+)
+_LATER_COLUMNS = tuple(
+    f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS commit_number BIGINT DEFAULT 0"
+    for table in ("readings", "revisions")
+)
+NEWEST_COMMIT = """
+    SELECT max(number) FROM (
+        SELECT max(commit_number) AS number FROM readings
+        UNION ALL SELECT max(commit_number) FROM revisions
+        UNION ALL SELECT max(last_commit) FROM sealed
+        UNION ALL SELECT max(number) FROM commit_floor)"""
+
+
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Creates what is missing; DuckDB complains of a file whose readings have other columns."""
-    for statement in (*_TABLES, "SELECT stored_at_ms FROM readings LIMIT 0"):
+    for statement in (*_TABLES, *_LATER_COLUMNS, "SELECT stored_at_ms FROM readings LIMIT 0"):
         connection.execute(statement)
 
 
@@ -57,6 +87,21 @@ class Catalogue:
         self.meter_names = list(self._meters)
         self.profile_names = list(self._profiles)
         self.layouts = list(self._layouts)
+        self._layouts_of: dict[int, set[int]] = {}
+        for profile, layout in connection.execute(_USED_LAYOUTS).fetchall():
+            self.uses(profile, layout)
+
+    def uses(self, profile: int, layout: int) -> None:
+        """Notes that rows of a profile have a layout."""
+        self._layouts_of.setdefault(profile, set()).add(layout)
+
+    def quantities_of(self, profile: int) -> dict[Quantity, dict[int, str]]:
+        """Returns each quantity of a profile with the SQL expression of it by layout key."""
+        found: dict[Quantity, dict[int, str]] = {}
+        for key in sorted(self._layouts_of.get(profile, ())):
+            for place, quantity in enumerate(self.layouts[key]):
+                found.setdefault(quantity, {}).setdefault(key, column(place))
+        return {quantity: found[quantity] for quantity in sorted(found)}
 
     def meter_keys(self, meters: Sequence[str]) -> Integers:
         """Returns the keys of meters, writing those that are new."""

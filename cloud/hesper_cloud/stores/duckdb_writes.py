@@ -10,11 +10,12 @@ import pyarrow as pa
 from hesper_contracts.batch import BatchId
 from hesper_contracts.quality import Quality
 
+from hesper_cloud.stores.duckdb_file import DuckDbFile
 from hesper_cloud.stores.duckdb_rows import to_arrow
-from hesper_cloud.stores.duckdb_schema import OWN_COLUMNS, Catalogue
-from hesper_cloud.stores.high_water import HighWater
+from hesper_cloud.stores.duckdb_schema import COLUMN_LIST, OWN_COLUMNS
+from hesper_cloud.stores.duckdb_snapshot import stored
 from hesper_cloud.stores.port import Flags, Integers, Quantity
-from hesper_cloud.stores.rows import Rows, first_of_identity
+from hesper_cloud.stores.rows import Rows, Stamp, first_of_identity
 
 _CONTENT = ("layout", *(f"v{place}" for place in range(OWN_COLUMNS)), "more")
 _SAME = " AND ".join(f"incoming.{name} IS NOT DISTINCT FROM stored.{name}" for name in _CONTENT)
@@ -28,8 +29,8 @@ _IDENTITY = ("meter", "profile", "captured_at", "clock_status")
 _MET = " AND ".join(f"incoming.{name} = stored.{name}" for name in _IDENTITY)
 _PAIRS = f"""
     FROM incoming JOIN (
-        SELECT * FROM readings WHERE captured_at BETWEEN $first AND $last
-        UNION ALL SELECT * FROM revisions WHERE captured_at BETWEEN $first AND $last
+        FROM {{stored}}
+        UNION ALL SELECT {COLUMN_LIST} FROM revisions WHERE captured_at BETWEEN $first AND $last
     ) AS stored ON {_MET}"""  # noqa: S608 - our own column names
 _COMPARE = f"SELECT position, bool_or({_SAME}) AS same {_PAIRS} GROUP BY position"
 _CONTENTS = f"SELECT position, {_content('incoming')}, {_content('stored')} {_PAIRS}"
@@ -42,17 +43,12 @@ _FLAG = f"""
 class GroupWriter:
     """Writes one group inside a transaction that the caller begins and ends."""
 
-    def __init__(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        catalogue: Catalogue,
-        high_water: HighWater,
-        stored_at_ms: int,
-    ) -> None:
-        self._connection = connection
-        self._catalogue = catalogue
-        self._high_water = high_water
-        self._stored_at_ms = stored_at_ms
+    def __init__(self, file: DuckDbFile, stamp: Stamp) -> None:
+        self._file = file
+        self._connection = file.connection
+        self._catalogue = file.catalogue
+        self._high_water = file.high_water
+        self._stamp = stamp
 
     def batches(self, fresh: Mapping[BatchId, str]) -> None:
         """Inserts batch ids with their digests."""
@@ -67,7 +63,9 @@ class GroupWriter:
                     "epoch": epochs,
                     "sequence": pa.array(sequences, pa.int64()),
                     "digest": list(fresh.values()),
-                    "stored_at": pa.array([self._stored_at_ms // 1000] * len(fresh), pa.int64()),
+                    "stored_at": pa.array(
+                        [self._stamp.stored_at_ms // 1000] * len(fresh), pa.int64()
+                    ),
                 }
             ),
         )
@@ -89,7 +87,8 @@ class GroupWriter:
         tables, accepted, conflicting = [], [], 0
         for part, key, first in zip(parts, keys, firsts, strict=True):
             layout = self._catalogue.layout_key(part.quantities)
-            table = to_arrow(part, key, layout, self._stored_at_ms)
+            self._catalogue.uses(key, layout)
+            table = to_arrow(part, key, layout, *self._stamp)
             suspect = first & self._high_water.at_or_below(key, part.meter, part.captured_at)
             met, differing = self._compare(table, suspect)
             new = first & ~met
@@ -102,19 +101,43 @@ class GroupWriter:
         return accepted, conflicting
 
     def _compare(self, table: pa.Table, mask: Flags) -> tuple[Flags, Flags]:
-        """Compares rows with what is stored; returns masks: identity met, and all met differ."""
+        """Compares rows with what is stored; returns masks: identity met, and all met differ.
+
+        Rows of sealed days are compared apart: the others need no look into files.
+        """
         met, differing = np.zeros(len(mask), dtype=bool), np.zeros(len(mask), dtype=bool)
         if not mask.any():
             return met, differing
-        positions = np.flatnonzero(mask)
-        rows = table.take(pa.array(positions)).append_column("position", pa.array(positions))
-        with self._incoming(rows):
-            found = self._connection.execute(_COMPARE, _range(rows)).fetchnumpy()
-        met[found["position"]] = True
-        differing[found["position"]] = ~np.asarray(found["same"], dtype=bool)
-        if differing.any():
-            differing[self._alike(table, np.flatnonzero(differing))] = False
+        sealed = self._of_sealed_days(table.column("captured_at").to_numpy())
+        for positions in (np.flatnonzero(mask & ~sealed), np.flatnonzero(mask & sealed)):
+            if len(positions):
+                with self._asked(_COMPARE, table, positions) as answer:
+                    found = answer.fetchnumpy()
+                at, same = found["position"], np.asarray(found["same"], dtype=bool)
+                met[at] = True
+                differing[at] = ~same
+                if not same.all():
+                    differing[self._alike(table, at[~same])] = False
         return met, differing
+
+    def _of_sealed_days(self, captured_at: Integers) -> Flags:
+        found = np.zeros(len(captured_at), dtype=bool)
+        for file in self._file.sealed:
+            found |= (captured_at >= file.start) & (captured_at < file.end)
+        return found
+
+    @contextmanager
+    def _asked(
+        self, query: str, table: pa.Table, positions: Integers
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Asks about rows at positions of a table, against all that is stored of their range."""
+        rows = table.take(pa.array(positions)).append_column("position", pa.array(positions))
+        first, last = _range(rows).values()
+        files = [each for each in self._file.sealed if each.start <= last and first < each.end]
+        self._file.folder.check(files)
+        source = stored(self._connection, self._file.folder.path, files, (first, last + 1))
+        with self._incoming(rows):
+            yield self._connection.execute(query.format(stored=source), _range(rows))
 
     def _alike(self, table: pa.Table, positions: Integers) -> list[int]:
         """Returns those rows that say what a stored row says, with other empty columns.
@@ -122,9 +145,8 @@ class GroupWriter:
         Which columns of a profile are empty throughout, and left out, depends on how a gateway
         happened to cut it into chunks.
         """
-        rows = table.take(pa.array(positions)).append_column("position", pa.array(positions))
-        with self._incoming(rows):
-            pairs = self._connection.execute(_CONTENTS, _range(rows)).fetchall()
+        with self._asked(_CONTENTS, table, positions) as answer:
+            pairs = answer.fetchall()
         width = len(_CONTENT)
         return [
             position

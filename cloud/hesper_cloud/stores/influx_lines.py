@@ -3,7 +3,7 @@ r"""Readings as line protocol, built as bytes.
 ::
 
     readings,clock_status=0,meter=HES1,profile=1.0.99.1.0.255 1.0.1.8.0.255=10i,…,layout=…i,
-        quality=0i,received_at=…i,stored_at_ms=…i 1790000100
+        quality=0i,received_at=…i,stored_at_ms=…i,commit=…i 1790000100
 
 Tags are the identity, the timestamp (seconds) is ``captured_at``; equal points overwrite each
 other. Fields are integers named by logical name (a name that a row has twice gets ``#2``), and
@@ -20,9 +20,10 @@ from itertools import repeat
 from hesper_contracts.batch import BatchId
 
 from hesper_cloud.stores.port import Quantity
-from hesper_cloud.stores.rows import Rows
+from hesper_cloud.stores.rows import Rows, Stamp
 
 READINGS, REVISIONS, LAYOUTS, BATCHES = "readings", "revisions", "layouts", "batches"
+INTENTS, COMMITS = "intents", "commits"
 _ESCAPED = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ "})
 
 
@@ -70,17 +71,20 @@ def batch_lines(batches: Mapping[BatchId, str], stored_at: int) -> str:
     )
 
 
-def reading_lines(rows: Rows, meters: Sequence[str], stored_at_ms: int) -> Iterator[str]:
+def reading_lines(rows: Rows, meters: Sequence[str], stamp: Stamp) -> Iterator[str]:
     """Yields one line per row.
 
     Args:
         rows: What to write.
         meters: Meter names by the keys that the rows use.
-        stored_at_ms: Epoch milliseconds.
+        stamp: When it is stored, and by which commit.
     """
     series = _series(rows, meters)
     names = fields_of(rows.quantities)
-    tail = f"layout={layout_id(rows.quantities)}i,stored_at_ms={stored_at_ms}i"
+    tail = (
+        f"layout={layout_id(rows.quantities)}i,stored_at_ms={stamp.stored_at_ms}i,"
+        f"commit={stamp.commit_number}i"
+    )
     columns = zip(rows.quality.tolist(), rows.received_at.tolist(), strict=True)
     times = rows.captured_at.tolist()
     if rows.missing is None:
@@ -119,7 +123,7 @@ def as_revision(line: str) -> str:
     content = ",".join(
         field
         for field in fields.split(",")
-        if not field.startswith(("quality=", "received_at=", "stored_at_ms="))
+        if not field.startswith(("quality=", "received_at=", "stored_at_ms=", "commit="))
     )
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     return f"{REVISIONS}{series.removeprefix(READINGS)},revision={digest} {fields} {at}"

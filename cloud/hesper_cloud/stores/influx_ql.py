@@ -1,5 +1,7 @@
 """InfluxQL statements, built in one place: text that comes from outside goes through `quoted`."""
 
+from collections.abc import Sequence
+
 from hesper_cloud.stores.influx_lines import tag
 
 Range = tuple[int, int]
@@ -26,6 +28,11 @@ def field(logical_name: str) -> str:
 def within(span: Range) -> str:
     """Returns the condition for a half-open range of time."""
     return f"time >= {span[0]}s AND time < {span[1]}s"
+
+
+def of_meters(meters: Sequence[str]) -> str:
+    """Returns the condition for one of some meters."""
+    return "(" + " OR ".join(f"meter = {quoted(meter)}" for meter in meters) + ")"
 
 
 def of_meter(meter: str, profile: str | None, span: Range) -> str:

@@ -1,28 +1,33 @@
 """InfluxQL queries of the store, and points turned into readings."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hesper_cloud.stores import curves
 from hesper_cloud.stores.influx_layouts import Layouts
 from hesper_cloud.stores.influx_lines import READINGS, REVISIONS, fields_of, untagged
-from hesper_cloud.stores.influx_ql import Range, field, of_meter, quoted, select, within
+from hesper_cloud.stores.influx_ql import Range, field, of_meter, of_meters, quoted, select, within
 from hesper_cloud.stores.influx_server import InfluxServer, Table
 from hesper_cloud.stores.port import FleetSeries, Integers, Reading, ReadValue, Series
 
-_TAGS = "meter, profile, clock_status"
+TAGS = "meter, profile, clock_status"
 _LOOK_BACK_S = 86_400
 
 
 def versions(server: InfluxServer, layouts: Layouts, where: str) -> Iterator[Reading]:
     """Yields readings and their revisions; `where` is the condition, without the word."""
-    for table in server.query(select("*", READINGS, where, _TAGS)):
+    for table in server.query(select("*", READINGS, where, TAGS)):
         yield from readings_of(table, layouts)
+    yield from revisions(server, layouts, where)
+
+
+def revisions(server: InfluxServer, layouts: Layouts, where: str) -> Iterator[Reading]:
+    """Yields revisions, numbered in the order in which they were stored."""
     revised: dict[tuple[str, str, int, int], list[Reading]] = {}
-    for table in server.query(select("*", REVISIONS, where, f"{_TAGS}, revision")):
+    for table in server.query(select("*", REVISIONS, where, f"{TAGS}, revision")):
         for reading in readings_of(table, layouts):
             key = (reading.meter, reading.profile, reading.captured_at, reading.clock_status)
             revised.setdefault(key, []).append(reading)
@@ -62,7 +67,7 @@ def latest(server: InfluxServer, layouts: Layouts, now: int) -> Iterator[Reading
     if len(layouts.known) > 1:
         conditions += [f"time <= {now}s AND layout = {name}" for name in layouts.known]
     for condition in conditions:
-        query = select("*", READINGS, condition, f"{_TAGS} ORDER BY time DESC LIMIT 1")
+        query = select("*", READINGS, condition, f"{TAGS} ORDER BY time DESC LIMIT 1")
         for table in server.query(query):
             yield from readings_of(table, layouts)
 
@@ -89,37 +94,49 @@ def series(
     return curves.joined(ordered, step_s)
 
 
-def fleet_series(
-    server: InfluxServer, layouts: Layouts, curve: tuple[str, str], span: Range, step_s: int
-) -> FleetSeries:
+class SumOf(NamedTuple):
+    """What is summed: a quantity of a profile, over which meters (None: all), in which steps."""
+
+    profile: str
+    logical_name: str
+    step_s: int
+    meters: Sequence[str] | None = None
+
+    def where(self, span: Range) -> str:
+        """Returns the condition for its points, but for the layout."""
+        chosen = "" if self.meters is None else f"{of_meters(self.meters)} AND "
+        return f"{chosen}profile = {quoted(self.profile)} AND layout = $layout AND {within(span)}"
+
+
+def fleet_series(server: InfluxServer, layouts: Layouts, asked: SumOf, span: Range) -> FleetSeries:
     """Sums each meter's last value in each step."""
-    where = f"profile = {quoted(curve[0])} AND layout = $layout AND {within(span)}"
+    where, step_s = asked.where(span), asked.step_s
     step = f"time({step_s}s)"
-    last = select(f"last({field(curve[1])}) AS part", READINGS, where, f"{step}, meter")
+    last = select(f"last({field(asked.logical_name)}) AS part", READINGS, where, f"{step}, meter")
     query = select("sum(part), count(part)", f"({last})", within(span), step)
-    return _summed(server, layouts, curve[1], query, (span[0], 0))
+    return _summed(server, layouts, asked, query, (span[0], 0))
 
 
 def fleet_increase(
-    server: InfluxServer, layouts: Layouts, curve: tuple[str, str], span: Range, step_s: int
+    server: InfluxServer, layouts: Layouts, asked: SumOf, span: Range
 ) -> FleetSeries:
     """Sums growth between captures; a capture at a step's end belongs to that step."""
     seen = within((span[0] + 1 - _LOOK_BACK_S, span[1] + 1))
-    where = f"profile = {quoted(curve[0])} AND layout = $layout AND {seen}"
-    step = f"time({step_s}s, 1s)"
-    difference = f"non_negative_difference({field(curve[1])}) AS growth"
+    where = asked.where((span[0] + 1 - _LOOK_BACK_S, span[1] + 1))
+    step = f"time({asked.step_s}s, 1s)"
+    difference = f"non_negative_difference({field(asked.logical_name)}) AS growth"
     growth = select(difference, READINGS, where, "meter")
     parts = select("sum(growth) AS part", f"({growth})", seen, f"{step}, meter")
     query = select("sum(part), count(part)", f"({parts})", seen, step)
-    return _summed(server, layouts, curve[1], query, (span[0], 1))
+    return _summed(server, layouts, asked, query, (span[0], 1))
 
 
 def _summed(
-    server: InfluxServer, layouts: Layouts, logical_name: str, query: str, since: tuple[int, int]
+    server: InfluxServer, layouts: Layouts, asked: SumOf, query: str, since: tuple[int, int]
 ) -> FleetSeries:
     """Adds up the steps of all layouts from a start on; steps begin a shift of seconds late."""
-    sources = layouts.having(logical_name)
-    if not sources:
+    sources = layouts.having(asked.logical_name)
+    if not sources or asked.meters == []:
         return FleetSeries([], [], [], 0, 0)
     unit = list(sources.values())[-1].unit
     sources = {name: quantity for name, quantity in sources.items() if quantity.unit == unit}

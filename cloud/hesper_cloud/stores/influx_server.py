@@ -14,6 +14,7 @@ from hesper_cloud.stores.port import StoreRefused, StoreUnavailable
 
 Precision = Literal["s", "ns"]
 TIMEOUT_S = 30.0
+LEDGER = "-ledger"
 _CHUNK_ROWS = 10_000
 _BAD_REQUEST, _TOO_LARGE, _UNPROCESSABLE = 400, 413, 422
 _LIMITS = ("limit exceeded", "max-values-per-tag", "max-series", "timeout", "retention policy")
@@ -30,8 +31,16 @@ class Table(NamedTuple):
 class InfluxServer(Protocol):
     """What the store asks of a server."""
 
-    def prepare(self) -> None:
-        """Makes the database if it is missing."""
+    def prepare(self, keep_days: int = 0) -> None:
+        """Makes the database if it is missing; points are kept for some days, 0: for ever."""
+        ...
+
+    def ledger(self) -> "InfluxServer":
+        """Returns the database beside this one for what is kept for ever: batch ids, layouts."""
+        ...
+
+    def delete(self, measurement: str, meter: str | None = None, before: int | None = None) -> None:
+        """Removes points of one meter (as a tag value) or of all, captured before an instant."""
         ...
 
     def write(self, lines: bytes, precision: Precision) -> None:
@@ -54,13 +63,36 @@ class InfluxV1:
         self, url: str, database: str, username: str | None = None, password: str | None = None
     ) -> None:
         auth = (username, password or "") if username else None
+        self._account = (username, password)
+        self._url = url
         self._database = database
         self._http = httpx.Client(base_url=url, auth=auth, timeout=TIMEOUT_S)
 
-    def prepare(self) -> None:
-        """Makes the database if it is missing."""
-        statement = f'CREATE DATABASE "{self._database}"'
-        self._checked(self._send("POST", "/query", params={"q": statement}))
+    def ledger(self) -> "InfluxV1":
+        """Returns the database beside this one, on the same server."""
+        return InfluxV1(self._url, self._database + LEDGER, *self._account)
+
+    def prepare(self, keep_days: int = 0) -> None:
+        """Makes the database if it is missing; an existing retention is changed where asked."""
+        name = f'"{self._database}"'
+        self._command(f"CREATE DATABASE {name}")
+        if keep_days:
+            self._command(f'ALTER RETENTION POLICY "autogen" ON {name} DURATION {keep_days:d}d')
+
+    def delete(self, measurement: str, meter: str | None = None, before: int | None = None) -> None:
+        """Removes points by InfluxQL."""
+        conditions = [] if meter is None else [f"meter = '{escaped(meter)}'"]
+        conditions += [] if before is None else [f"time < {before:d}s"]
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        self._command(f'DELETE FROM "{measurement}"{where}')  # noqa: S608 - InfluxQL, escaped above
+
+    def _command(self, influxql: str) -> None:
+        params = {"db": self._database, "q": influxql}
+        response = self._send("POST", "/query", params=params)
+        self._checked(response)
+        for result in response.json().get("results", ()):
+            if "error" in result:
+                raise StoreUnavailable(f"InfluxDB: {result['error']}")
 
     def write(self, lines: bytes, precision: Precision) -> None:
         """Writes line protocol; InfluxDB 1.x answers after its log is on disk."""
@@ -89,6 +121,11 @@ class InfluxV1:
     def _checked(response: httpx.Response) -> None:
         if not response.is_success:
             raise refusal(response.status_code, response.text)
+
+
+def escaped(text: str) -> str:
+    """Returns text for between the quotation marks of an InfluxQL string."""
+    return text.replace("\\", "\\\\").replace("'", "\\'").replace('"', '\\"')
 
 
 def tables(http: httpx.Client, params: dict[str, str | int]) -> Iterator[Table]:

@@ -4,6 +4,7 @@ Lines go out as ready bytes, synchronously: the batching writer of the client hi
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -13,14 +14,25 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
-from hesper_cloud.stores.influx_server import TIMEOUT_S, Precision, Table, refusal, tables
-from hesper_cloud.stores.port import StoreUnavailable
+from hesper_cloud.stores.influx_server import (
+    LEDGER,
+    TIMEOUT_S,
+    Precision,
+    Table,
+    escaped,
+    refusal,
+    tables,
+)
+from hesper_cloud.stores.port import LATEST, StoreUnavailable
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class InfluxV2:
     """InfluxDB 2.x; the bucket's name serves as the database's name for InfluxQL."""
 
     def __init__(self, url: str, bucket: str, organisation: str, token: str) -> None:
+        self._url, self._token = url, token
         self._bucket = bucket
         self._organisation = organisation
         self._client: Any = InfluxDBClient(  # the library has no types
@@ -31,14 +43,38 @@ class InfluxV2:
             base_url=url, headers={"Authorization": f"Token {token}"}, timeout=TIMEOUT_S
         )
 
-    def prepare(self) -> None:
-        """Makes the bucket if it is missing."""
+    def ledger(self) -> "InfluxV2":
+        """Returns the bucket beside this one, on the same server."""
+        return InfluxV2(self._url, self._bucket + LEDGER, self._organisation, self._token)
+
+    def prepare(self, keep_days: int = 0) -> None:
+        """Makes the bucket if it is missing; an existing retention is changed where asked."""
+        rules = [{"type": "expire", "everySeconds": keep_days * 86_400}] if keep_days else []
         try:
             buckets = self._client.buckets_api()
-            if not buckets.find_buckets(name=self._bucket).buckets:
-                buckets.create_bucket(bucket_name=self._bucket, org=self._organisation)
+            found = buckets.find_buckets(name=self._bucket).buckets
+            if not found:
+                buckets.create_bucket(
+                    bucket_name=self._bucket, org=self._organisation, retention_rules=rules
+                )
+            elif rules:
+                found[0].retention_rules = rules
+                buckets.update_bucket(found[0])
         except (ApiException, InfluxDBError, HTTPError) as error:
             raise StoreUnavailable(f"InfluxDB bucket {self._bucket!r}: {error}") from error
+
+    def delete(self, measurement: str, meter: str | None = None, before: int | None = None) -> None:
+        """Removes points through the delete interface; InfluxQL has no DELETE in 2.x."""
+        predicate = f'_measurement="{measurement}"'
+        if meter is not None:
+            predicate += f' AND meter="{escaped(meter)}"'
+        stop = datetime.fromtimestamp(LATEST if before is None else before, UTC)
+        try:
+            self._client.delete_api().delete(
+                _EPOCH, stop, predicate, bucket=self._bucket, org=self._organisation
+            )
+        except (ApiException, InfluxDBError, HTTPError) as error:
+            raise StoreUnavailable(f"InfluxDB does not delete: {error}") from error
 
     def write(self, lines: bytes, precision: Precision) -> None:
         """Writes line protocol; the server answers after its log is on disk."""

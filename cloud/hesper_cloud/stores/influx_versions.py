@@ -7,7 +7,7 @@ import numpy as np
 
 from hesper_cloud.stores import influx_reads as reads
 from hesper_cloud.stores.influx_layouts import Layouts
-from hesper_cloud.stores.influx_ql import quoted, within
+from hesper_cloud.stores.influx_ql import of_meters, quoted, within
 from hesper_cloud.stores.influx_server import InfluxServer
 from hesper_cloud.stores.port import Flags, Quantity, Reading
 from hesper_cloud.stores.rows import Rows
@@ -44,8 +44,7 @@ class Versions:
         span = within((int(captured.min()), int(captured.max()) + 1))
         for start in range(0, len(names), _METERS_PER_QUERY):
             chunk = names[start : start + _METERS_PER_QUERY]
-            chosen = " OR ".join(f"meter = {quoted(name)}" for name in chunk)
-            where = f"({chosen}) AND profile = {quoted(part.profile)} AND {span}"
+            where = f"{of_meters(chunk)} AND profile = {quoted(part.profile)} AND {span}"
             for reading in reads.versions(server, layouts, where):
                 self._add(reading)
 

@@ -16,19 +16,27 @@ All calls block; async callers run them in a thread. Every method may be called 
 `write` from one thread at a time.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 from hesper_contracts.batch import BatchId
 
-Integers = npt.NDArray[np.integer[Any]]
-Flags = npt.NDArray[np.bool_]
-
-EARLIEST = 0
-LATEST = 9_223_372_036  # 2262-04-11, the last second that 64-bit nanoseconds hold
+from hesper_cloud.stores.records import EARLIEST as EARLIEST
+from hesper_cloud.stores.records import LATEST as LATEST
+from hesper_cloud.stores.records import Block as Block
+from hesper_cloud.stores.records import Changes as Changes
+from hesper_cloud.stores.records import CommittedRows as CommittedRows
+from hesper_cloud.stores.records import Fault as Fault
+from hesper_cloud.stores.records import Flags as Flags
+from hesper_cloud.stores.records import FleetSeries as FleetSeries
+from hesper_cloud.stores.records import Group as Group
+from hesper_cloud.stores.records import Integers as Integers
+from hesper_cloud.stores.records import Quantity as Quantity
+from hesper_cloud.stores.records import Reading as Reading
+from hesper_cloud.stores.records import ReadingColumns as ReadingColumns
+from hesper_cloud.stores.records import ReadValue as ReadValue
+from hesper_cloud.stores.records import Series as Series
+from hesper_cloud.stores.records import Written as Written
 
 
 class StoreError(Exception):
@@ -41,135 +49,6 @@ class StoreUnavailable(StoreError):
 
 class StoreRefused(StoreError):
     """The store will never take this group: set the offending batch aside as a dead letter."""
-
-
-class Quantity(NamedTuple):
-    """What a column holds: logical name as text, decimal scaler, unit of the Blue Book table."""
-
-    logical_name: str
-    scaler: int
-    unit: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Block:
-    """Rows of one profile with the same quantities, as columns.
-
-    Attributes:
-        profile: Logical name of the profile.
-        quantities: What the columns hold, sorted.
-        meters: The meters that `meter_index` points to.
-        meter_index: For each row its position in `meters`.
-        captured_at: For each row the meter's capture time, epoch seconds.
-        clock_status: For each row the meter's clock status (Blue Book 4.1.6.1), 0 to 255.
-        quality: For each row the flags of `hesper_contracts.quality`.
-        received_at: When the gateway received the rows, epoch seconds.
-        values: One row per quantity, one column per reading; meaningless where `missing`.
-        missing: Same shape as `values`, or None when every value is there.
-    """
-
-    profile: str
-    quantities: tuple[Quantity, ...]
-    meters: tuple[str, ...]
-    meter_index: Integers
-    captured_at: Integers
-    clock_status: Integers
-    quality: Integers
-    received_at: int
-    values: Integers
-    missing: Flags | None
-
-    @property
-    def row_count(self) -> int:
-        """The number of readings."""
-        return len(self.captured_at)
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Batches that are stored in one go: their ids with digests, and their blocks."""
-
-    batches: Mapping[BatchId, str]
-    blocks: Sequence[Block]
-    stored_at_ms: int
-
-    @property
-    def stored_at(self) -> int:
-        """When it is stored, in whole seconds."""
-        return self.stored_at_ms // 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What became of a group's rows, after they were made durable.
-
-    Attributes:
-        new: Rows inserted.
-        duplicate: Rows that were there already, with the same values.
-        conflicting: Rows kept as revisions of a stored row with other values.
-        accepted: For each block of the group the mask of its new rows.
-    """
-
-    new: int
-    duplicate: int
-    conflicting: int
-    accepted: tuple[Flags, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CommittedRows:
-    """One block after its commit: who sent it, which rows are new, when it was stored."""
-
-    gateway: str
-    block: Block
-    accepted: Flags
-    stored_at: int
-
-
-class ReadValue(NamedTuple):
-    """One value of a stored reading."""
-
-    logical_name: str
-    value: int | None
-    scaler: int
-    unit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One stored reading; `revision` is 0, or 1 and up for conflicting versions."""
-
-    meter: str
-    profile: str
-    captured_at: int
-    clock_status: int
-    quality: int
-    received_at: int
-    stored_at_ms: int
-    values: tuple[ReadValue, ...]
-    revision: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One quantity of one meter over time; lists of equal length, ascending in time."""
-
-    times: list[int]
-    values: list[int | None]
-    quality: list[int]
-    scaler: int
-    unit: int
-
-
-@dataclass(frozen=True, slots=True)
-class FleetSeries:
-    """One quantity summed over meters per step; `meters` counts those that took part."""
-
-    times: list[int]
-    values: list[int]
-    meters: list[int]
-    scaler: int
-    unit: int
 
 
 class ReadingStore(Protocol):
@@ -201,13 +80,28 @@ class ReadingStore(Protocol):
         ...
 
     def fleet_series(
-        self, profile: str, logical_name: str, start: int, end: int, step_s: int
+        self,
+        profile: str,
+        logical_name: str,
+        start: int,
+        end: int,
+        step_s: int,
+        meters: Sequence[str] | None = None,
     ) -> FleetSeries:
-        """Sums the last value of each meter in each step (for powers and registers)."""
+        """Sums the last value of each meter in each step (for powers and registers).
+
+        ``meters`` are those of an area, a feeder, a transformer; None: the whole fleet.
+        """
         ...
 
     def fleet_increase(
-        self, profile: str, logical_name: str, start: int, end: int, step_s: int
+        self,
+        profile: str,
+        logical_name: str,
+        start: int,
+        end: int,
+        step_s: int,
+        meters: Sequence[str] | None = None,
     ) -> FleetSeries:
         """Sums how much each meter's register grew from capture to capture, per step.
 
@@ -225,6 +119,47 @@ class ReadingStore(Protocol):
 
     def export(self, start: int, end: int) -> Iterator[Reading]:
         """Yields every reading captured in the range, revisions included, in no fixed order."""
+        ...
+
+    def rows(
+        self, profile: str, start: int, end: int, meters: Sequence[str] | None = None
+    ) -> Iterator[ReadingColumns]:
+        """Streams first versions of one profile as columns, meter by meter, ascending in time.
+
+        Meters come in the store's own order, each once; one may go on in the next part. Every part
+        has the same quantities. None: every meter.
+        """
+        ...
+
+    def changes(self, cursor: str, limit: int) -> Changes:
+        """Returns what was stored after a cursor, in the order of the commits.
+
+        Late readings and conflicting versions come when they were committed, whatever time they
+        were captured at. The empty cursor starts at the oldest commit; a page may be empty, its
+        cursor is good for asking again. A cursor belongs to the store that gave it.
+
+        Raises:
+            ValueError: the cursor is not one of this store.
+        """
+        ...
+
+    def extent(self) -> tuple[int, int] | None:
+        """Returns the range of capture times that holds every reading; None when there is none."""
+        ...
+
+    def expire(self, before: int) -> int | None:
+        """Removes readings captured before an instant, revisions too; returns how many went.
+
+        None where the server does not count what it removes.
+        """
+        ...
+
+    def erase(self, meter: str) -> int | None:
+        """Removes one meter's readings, as a customer may ask; returns how many, where known."""
+        ...
+
+    def maintain(self, now: int) -> list[Fault]:
+        """Does what this store does from time to time; returns what is wrong with it at present."""
         ...
 
     def latest_rows(self) -> Iterator[tuple[Block, Integers]]:

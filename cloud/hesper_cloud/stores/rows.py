@@ -7,12 +7,20 @@ an identity within the group.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from hesper_cloud.stores.port import Block, Flags, Integers, Quantity
 
 Keys = Callable[[Sequence[str]], Integers]
+
+
+class Stamp(NamedTuple):
+    """What all rows of one commit share."""
+
+    stored_at_ms: int
+    commit_number: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)

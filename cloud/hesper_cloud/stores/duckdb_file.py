@@ -1,0 +1,152 @@
+"""The embedded store's file: its one writing connection, what is remembered of it, snapshots."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import numpy as np
+
+from hesper_cloud.stores.duckdb_schema import ISLANDS, NEWEST_COMMIT, Catalogue, create_tables
+from hesper_cloud.stores.duckdb_sealed import Damaged, Folder, SealedFile
+from hesper_cloud.stores.duckdb_snapshot import Snapshot, manifest
+from hesper_cloud.stores.high_water import HighWater
+from hesper_cloud.stores.port import StoreUnavailable
+from hesper_cloud.stores.sequences import StoredSequences
+
+log = logging.getLogger(__name__)
+
+_MARKS = """
+    SELECT profile, meter, max(mark) AS mark FROM (
+        SELECT profile, meter, max(captured_at) AS mark FROM readings GROUP BY ALL
+        UNION ALL SELECT * FROM marks) GROUP BY ALL"""
+
+
+class DuckDbFile:
+    """One database file with its folder of sealed days.
+
+    Attributes:
+        lock: Held by whoever writes.
+        commit_number: Number of the newest commit of readings.
+        sealed: The sealed files that count, for the writer; readers have their snapshot's.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lock = threading.RLock()
+        self.folder = Folder(path.with_suffix(".sealed"))
+        self._open()
+
+    def _open(self) -> None:
+        try:
+            self.connection = duckdb.connect(str(self.path))
+            self.connection.execute("SET parquet_metadata_cache = true")
+            create_tables(self.connection)
+            self.learn()
+            self.folder.clear_up(self._all_sealed())
+            for damage in self.folder.check_lengths(self.sealed):
+                self.set_aside(damage)
+        except (duckdb.Error, OSError) as error:
+            raise StoreUnavailable(f"{self.path}: {error}") from error
+        self._sound = True
+
+    def learn(self) -> None:
+        """Reads keys, marks, stored batch ids and sealed files from the file."""
+        self.catalogue = Catalogue(self.connection)
+        self.stored = StoredSequences(self.connection.execute(ISLANDS).fetchall())
+        self.commit_number = self.connection.execute(NEWEST_COMMIT).fetchall()[0][0] or 0
+        self.sealed = manifest(self.connection)
+        self.high_water = HighWater()
+        marks = self.connection.execute(_MARKS).fetchnumpy()
+        for profile in np.unique(marks["profile"]):
+            of_profile = marks["profile"] == profile
+            self.high_water.raise_to(
+                int(profile), marks["meter"][of_profile], marks["mark"][of_profile]
+            )
+
+    def _all_sealed(self) -> list[SealedFile]:
+        return [SealedFile(*row) for row in self.connection.execute("FROM sealed").fetchall()]
+
+    def faults(self) -> list[SealedFile]:
+        """Returns the files that were set aside."""
+        with self.cursor() as cursor:
+            rows = cursor.execute("SELECT * FROM sealed WHERE aside IS NOT NULL").fetchall()
+        return [SealedFile(*row) for row in rows]
+
+    def set_aside(self, damage: Damaged) -> None:
+        """Takes a damaged file out of what is read; its rows may come again from the meters."""
+        with self.lock:
+            if damage.name not in {file.name for file in self.sealed}:
+                return
+            log.critical("sealed readings %s; set aside", damage)
+            with self.transaction():
+                self.connection.execute(
+                    "UPDATE sealed SET aside = ? WHERE name = ?", [damage.why, damage.name]
+                )
+            self.sealed = manifest(self.connection)
+            self.folder.set_aside(damage.name)
+
+    @contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Commits at the end; whatever goes wrong leaves no transaction behind."""
+        with self.lock:
+            if not self._sound:
+                self.connection.close()
+                self._open()
+            committed = False
+            self.connection.begin()
+            try:
+                yield self.connection
+                self.connection.commit()
+                committed = True
+            finally:
+                if not committed:
+                    self._roll_back()
+
+    def _roll_back(self) -> None:
+        """Rolls back; where even that fails, the file is opened anew before the next write."""
+        try:
+            self.connection.rollback()
+            self.learn()
+        except duckdb.Error as error:
+            log.warning("%s has to be opened anew: %s", self.path, error)
+            self._sound = False
+
+    @contextmanager
+    def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yields a cursor for one reader."""
+        try:
+            cursor = self.connection.cursor()
+            try:
+                yield cursor
+            finally:
+                cursor.close()
+        except duckdb.Error as error:
+            raise StoreUnavailable(str(error)) from error
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """Yields a consistent view; a damaged file that is met is set aside.
+
+        Raises:
+            StoreUnavailable: the view cannot be had now; asking again may give it.
+        """
+        try:
+            with self.folder.reading(), self.cursor() as cursor:
+                cursor.begin()
+                view = Snapshot(cursor, self.catalogue, self.folder)
+                try:
+                    yield view
+                except duckdb.Error:
+                    self.folder.check(view.used, anew=True)
+                    raise
+        except Damaged as damage:
+            self.set_aside(damage)
+            raise StoreUnavailable(str(damage)) from damage
+
+    def close(self) -> None:
+        """Writes the log into the file and closes it."""
+        with self.lock:
+            self.connection.close()

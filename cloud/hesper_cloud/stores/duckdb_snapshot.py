@@ -1,0 +1,97 @@
+"""One consistent view of the embedded store: the table and the sealed files that belong to it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from hesper_contracts.quality import Quality
+
+from hesper_cloud.stores.duckdb_schema import COLUMN_LIST, COLUMNS, Catalogue
+from hesper_cloud.stores.duckdb_sealed import Folder, SealedFile
+
+Range = tuple[int, int]
+Row = tuple[Any, ...]
+
+IDENTITY = "meter, profile, captured_at, clock_status"
+_MANIFEST = "SELECT * FROM sealed WHERE aside IS NULL ORDER BY first_day"
+
+
+def manifest(connection: duckdb.DuckDBPyConnection) -> list[SealedFile]:
+    """Returns the sealed files that count, as the connection's transaction sees them."""
+    return [SealedFile(*row) for row in connection.execute(_MANIFEST).fetchall()]
+
+
+def stored(
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    files: Sequence[SealedFile],
+    span: Range,
+) -> str:
+    """Returns the SQL of all first versions of a range, from the table and from sealed files.
+
+    A sealed row cannot be flagged in its place: that it has revisions is said by their table.
+    """
+    where = f"captured_at >= {span[0]:d} AND captured_at < {span[1]:d}"
+    table = f"SELECT {COLUMN_LIST} FROM readings WHERE {where}"  # noqa: S608 - our own columns
+    if not files:
+        return f"({table})"
+    revised = f"SELECT ({IDENTITY}) FROM revisions WHERE {where}"  # noqa: S608 - our own columns
+    columns = list(COLUMNS)
+    if connection.execute(f"{revised} LIMIT 1").fetchall():
+        flagged = (
+            f"CASE WHEN ({IDENTITY}) IN ({revised}) THEN {int(Quality.CONFLICTING)} ELSE 0 END"
+        )
+        columns[columns.index("quality")] = f"(quality | {flagged})::INTEGER AS quality"
+    sealed = f"SELECT {', '.join(columns)} FROM {_parquet(folder, files)} WHERE {where}"  # noqa: S608 - our own columns
+    return f"({table} UNION ALL {sealed})"
+
+
+def _parquet(folder: Path, files: Sequence[SealedFile]) -> str:
+    paths = ", ".join("'" + str(folder / file.name).replace("'", "''") + "'" for file in files)
+    return f"read_parquet([{paths}])"
+
+
+class Snapshot:
+    """A cursor in a transaction of its own, with the sealed files that it sees."""
+
+    def __init__(
+        self, cursor: duckdb.DuckDBPyConnection, catalogue: Catalogue, folder: Folder
+    ) -> None:
+        self.cursor = cursor
+        self.catalogue = catalogue
+        self.used: list[SealedFile] = []
+        self._folder = folder
+        self._files = manifest(cursor)
+
+    def files(self, span: Range, after_commit: int = -1) -> list[SealedFile]:
+        """Returns sealed files that may hold rows of a range, checked.
+
+        Raises:
+            Damaged: one of them must be set aside first.
+        """
+        found = [
+            file
+            for file in self._files
+            if file.start < span[1] and span[0] < file.end and file.last_commit >= after_commit
+        ]
+        self.used = found
+        self._folder.check(found)
+        return found
+
+    def stored(self, span: Range, after_commit: int = -1) -> str:
+        """Returns the SQL of all first versions of a range."""
+        return stored(self.cursor, self._folder.path, self.files(span, after_commit), span)
+
+    def sealed(self, files: Sequence[SealedFile]) -> str:
+        """Returns the SQL of all rows of some sealed files, checked.
+
+        Raises:
+            Damaged: one of them must be set aside first.
+        """
+        self._folder.check(files)
+        return f"SELECT {COLUMN_LIST} FROM {_parquet(self._folder.path, files)}"  # noqa: S608 - our own columns
+
+    def extents(self) -> list[Range]:
+        """Returns the ranges of all sealed files."""
+        return [(file.start, file.end) for file in self._files]

@@ -1,0 +1,149 @@
+"""The order of commits in InfluxDB, and the change feed that follows it.
+
+Theory of operation. Points carry the number of their commit. Before a group's points are written,
+an intent with the number and the ranges it covers goes into the ledger; after them the commit, with
+the same content. The feed walks over commits and asks for the points of each range that carry the
+number. A writer that was killed in between leaves an intent without commit; the next start turns it
+into a commit, for its points may be stored, and sent again they would count as known. A reading is
+told at least once, in the order in which commits ended. With several writers the feed keeps some
+seconds behind, so that a commit that ended earlier cannot appear later.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from hesper_cloud.stores import influx_reads as reads
+from hesper_cloud.stores.influx_layouts import Layouts
+from hesper_cloud.stores.influx_lines import COMMITS, INTENTS, READINGS
+from hesper_cloud.stores.influx_ql import quoted, select, within
+from hesper_cloud.stores.influx_server import InfluxServer
+from hesper_cloud.stores.port import Changes, Reading
+from hesper_cloud.stores.rows import Rows
+
+_COMMITS_PER_QUERY = 200
+
+Span = tuple[str, int, int]  # profile, first capture, end
+
+
+class Commit(NamedTuple):
+    """One commit: its number, when it was stored, and the ranges in which its points lie."""
+
+    number: int
+    stored_at_ms: int
+    spans: tuple[Span, ...]
+
+    def line(self, measurement: str, writer: str, position: int) -> bytes:
+        """Returns the commit as a point whose time in nanoseconds is its position."""
+        spans = json.dumps(self.spans, separators=(",", ":")).replace('"', '\\"')
+        fields = f'number={self.number}i,stored_at_ms={self.stored_at_ms}i,spans="{spans}"'
+        return f"{measurement},writer={writer} {fields} {position}".encode()
+
+
+class Commits:
+    """Gives numbers to commits and remembers which of them ended."""
+
+    def __init__(self, ledger: InfluxServer, *, sole_writer: bool, behind_s: float) -> None:
+        self._ledger = ledger
+        self._behind_ns = int(behind_s * 10**9)
+        self._sole_writer = sole_writer
+        self._writer = "sole" if sole_writer else secrets.token_hex(4)
+        self._newest = 0
+
+    def load(self) -> None:
+        """Learns the newest number, and ends what a killed writer began."""
+        ended: dict[str, int] = {}
+        for writer, position, commit in self._last(COMMITS):
+            ended[writer] = commit.number
+            self._newest = max(self._newest, commit.number, position)
+        for writer, position, commit in self._last(INTENTS):
+            self._newest = max(self._newest, position)
+            if ended.get(writer, 0) < commit.number and self._may_end(writer, position):
+                self._end(commit, writer)
+
+    def _may_end(self, writer: str, position: int) -> bool:
+        return writer == self._writer or position < time.time_ns() - self._behind_ns
+
+    def _last(self, measurement: str) -> Iterator[tuple[str, int, Commit]]:
+        fields = "number, stored_at_ms, spans"
+        query = select(fields, measurement, "", "writer ORDER BY time DESC LIMIT 1")
+        for table in self._ledger.query(query, "ns"):
+            yield table.tags["writer"], table.rows[0][0], _commit(table.rows[0][1:])
+
+    def _next(self) -> int:
+        self._newest = max(self._newest + 1, 0 if self._sole_writer else time.time_ns())
+        return self._newest
+
+    def begin(self, parts: Sequence[Rows], stored_at_ms: int) -> Commit:
+        """Makes durable that points of a group are about to be written."""
+        spans = tuple(
+            (part.profile, int(part.captured_at.min()), int(part.captured_at.max()) + 1)
+            for part in parts
+        )
+        commit = Commit(self._next(), stored_at_ms, spans)
+        self._ledger.write(commit.line(INTENTS, self._writer, commit.number), "ns")
+        return commit
+
+    def end(self, commit: Commit) -> None:
+        """Makes durable that a group's points are written."""
+        self._end(commit, self._writer)
+
+    def _end(self, commit: Commit, writer: str) -> None:
+        position = commit.number if self._sole_writer else self._next()
+        self._ledger.write(commit.line(COMMITS, writer, position), "ns")
+
+    def after(self, position: int) -> Iterator[tuple[int, Commit]]:
+        """Yields commits from a position on, in order."""
+        until = "" if self._sole_writer else f" AND time < {time.time_ns() - self._behind_ns}"
+        where = f"time >= {position}{until} LIMIT {_COMMITS_PER_QUERY}"
+        query = select("number, stored_at_ms, spans", COMMITS, where)
+        for table in self._ledger.query(query, "ns"):
+            for row in table.rows:
+                yield row[0], _commit(row[1:])
+
+
+def _commit(row: Sequence[object]) -> Commit:
+    number, stored_at_ms, spans = row
+    return Commit(
+        int(str(number)), int(str(stored_at_ms)), tuple(map(tuple, json.loads(str(spans))))
+    )
+
+
+def changes(
+    server: InfluxServer, layouts: Layouts, commits: Commits, cursor: str, limit: int
+) -> Changes:
+    """Returns a page of readings in the order of their commits."""
+    position, offset = map(int, cursor.split(".")) if cursor else (0, 0)
+    page: list[Reading] = []
+    for at, commit in commits.after(position):
+        rows = sorted(_of(server, layouts, commit), key=_identity)
+        start = offset if at == position else 0
+        taken = rows[start : start + limit - len(page)]
+        page += taken
+        if len(page) >= limit:
+            return Changes(page, f"{at}.{start + len(taken)}")
+        position, offset = at + 1, 0
+    return Changes(page, f"{position}.{offset}")
+
+
+def _identity(reading: Reading) -> tuple[str, str, int, int, int]:
+    return (
+        reading.meter,
+        reading.profile,
+        reading.captured_at,
+        reading.clock_status,
+        reading.revision,
+    )
+
+
+def _of(server: InfluxServer, layouts: Layouts, commit: Commit) -> Iterator[Reading]:
+    for profile, first, end in dict.fromkeys(commit.spans):
+        where = f"profile = {quoted(profile)} AND {within((first, end))}"
+        own = f"{where} AND commit = {commit.number}"
+        for table in server.query(select("*", READINGS, own, reads.TAGS)):
+            yield from reads.readings_of(table, layouts)
+        for reading in reads.revisions(server, layouts, where):
+            if reading.stored_at_ms == commit.stored_at_ms:
+                yield reading
