@@ -29,6 +29,7 @@ from hesper_gateway.commands import Executor, Mandate, Records
 from hesper_gateway.config import GatewayConfig, MeterConfig
 from hesper_gateway.counters import Counters
 from hesper_gateway.database import DATABASE_NAME, Database
+from hesper_gateway.engines.gurux import Gurux
 from hesper_gateway.errands import ClockKeeper, ClockSetter, MeterErrands, Stores
 from hesper_gateway.errors import Hop
 from hesper_gateway.gathering import Gathering
@@ -84,6 +85,12 @@ class Field:
     round_of: Mapping[str, Round]
     """By meter id."""
     ports: list[PushPort]
+    other_engine: Gurux
+
+    async def aclose(self) -> None:
+        """Close the lines, and end what was started to read meters."""
+        await self.lines.aclose()
+        await self.other_engine.aclose()
 
 
 def build_core(config: GatewayConfig, database: Database) -> Core:
@@ -130,7 +137,8 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
 
     guard = Lockout(core.database, held)
     title = client_system_title(config.gateway)
-    common = Common(counters, title, time.time, guard=guard)
+    other_engine = Gurux()
+    common = Common(counters, title, time.time, guard=guard, other_engine=other_engine)
     sessions = {
         meter.id: _session(config, meter, lines, common)
         for meter in config.meters
@@ -144,7 +152,7 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
     ports = [_push_port(config, core, lines, states, name) for name in lines.ears]
     prices = {meter.id: prices_of(config, meter) for meter in config.meters}
     costs = LineCosts(prices, core.ledger, core.outbox, time.time)
-    return Field(lines, costs, sessions, states, rounds, round_of, ports)
+    return Field(lines, costs, sessions, states, rounds, round_of, ports, other_engine)
 
 
 def build_uplink(config: GatewayConfig, core: Core, field: Field, executor: Executor) -> Uplink:
@@ -235,7 +243,7 @@ async def run(config: GatewayConfig) -> None:
         try:
             await _run_all(core, field, executor, uplink)
         finally:
-            await field.lines.aclose()
+            await field.aclose()
             await core.ledger.write()
     finally:
         database.close()

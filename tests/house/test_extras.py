@@ -29,6 +29,7 @@ EXCEPT = {
     "hesper_lab.screenshots": "drives a browser: extra dev",
     "hesper_lab.bench": "measures beside its peers: extra dev",
     "hesper_lab.fuzz.worker": "run by atheris: extra dev",
+    "hesper_gateway.engines.gurux_worker": "a program of its own, asked over pipes: extra gurux",
 }
 SCRIPTS = {
     "hesper-dlms": "explain",

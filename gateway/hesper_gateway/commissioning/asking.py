@@ -12,7 +12,7 @@ from hesper_gateway import meter_keys
 from hesper_gateway.commissioning.steps import ADVICE, Hop, Steps
 from hesper_gateway.errors import MeterFailed, WrongMeter
 from hesper_gateway.sessions import MeterSession, client_system_title, relay
-from hesper_gateway.sessions.association import Association
+from hesper_gateway.sessions.association import OwnAssociation
 from hesper_gateway.sessions.clock import MeterTime
 from hesper_gateway.sessions.reading import Reading
 from hesper_gateway.sessions.settings import Credentials, client_for
@@ -140,7 +140,7 @@ async def _opened_publicly(gateway: str, session: MeterSession) -> None:
     broken = True
     try:
         client = client_for(meter, template, "public", credentials)
-        association = Association(client, channel, template.times)
+        association = OwnAssociation(client, channel, template.times)
         await association.connect()
         with suppress(MeterFailed):
             await association.release()

@@ -116,15 +116,17 @@ class _Walk:
                 raise self._steps.failed(hop, str(error), advice) from error
             kind, template = self._config.lines[0].kind, self._meter.template
             found = f"line {self._meter.line} ({kind}), template {template}"
+            session = field.sessions.get(self._meter.id)
+            if session is not None:
+                found += f", engine {session.template.engine}"
             self._steps.passed(Hop.CONFIGURATION, found)
             try:
-                session = field.sessions.get(self._meter.id)
                 if session is None:
                     await self._hear(core, field)
                 else:
                     await self._ask(session, field)
             finally:
-                await field.lines.aclose()
+                await field.aclose()
 
     async def _ask(self, session: MeterSession, field: app.Field) -> None:
         listeners = list(field.lines.listeners.values())

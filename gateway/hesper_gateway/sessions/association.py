@@ -6,7 +6,7 @@ the object may be missing.
 """
 
 from collections.abc import Generator, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from hesper_dlms.apdu import CosemAttribute, CosemMethod, EntrySelector, RangeSelector
 from hesper_dlms.axdr import Data
@@ -22,16 +22,11 @@ T = TypeVar("T")
 RELEASE_S = 2.0
 
 
-class Association:
-    """An open association; every call waits at most as long as the template allows.
+class Association(Protocol):
+    """An association; every call waits at most as long as the template allows.
 
     All calls raise `MeterFailed`, and `ServiceError` where the meter declines.
     """
-
-    def __init__(self, client: Client, channel: Channel, times: TimesTemplate) -> None:
-        self._client = client
-        self._channel = channel
-        self._times = times
 
     async def connect(self) -> None:
         """Open link and association.
@@ -39,11 +34,46 @@ class Association:
         Raises:
             InvocationCounterError: the meter wants a higher counter; read it and try once more.
         """
+
+    async def release(self) -> None:
+        """Close association and link in order, so that the next client finds the meter free."""
+
+    def unasked_count(self) -> int:
+        """Return how many notifications the meter has sent meanwhile, and forget them."""
+
+    async def get(self, attribute: CosemAttribute) -> Data:
+        """Return the value of one attribute."""
+
+    async def get_octets(
+        self, attribute: CosemAttribute, selector: RangeSelector | EntrySelector | None = None
+    ) -> bytes:
+        """Return the encoded value of one attribute, as it came."""
+
+    async def get_each(self, attributes: Sequence[CosemAttribute]) -> list[Data | ServiceError]:
+        """Return the value of every attribute in order, or why the meter declines it."""
+
+    async def set(self, attribute: CosemAttribute, data: Data) -> None:
+        """Write one attribute."""
+
+    async def action(self, method: CosemMethod, data: Data) -> Data | None:
+        """Invoke a method and return what it returns."""
+
+
+class OwnAssociation:
+    """Implements `Association` on our own stack."""
+
+    def __init__(self, client: Client, channel: Channel, times: TimesTemplate) -> None:
+        self._client = client
+        self._channel = channel
+        self._times = times
+
+    async def connect(self) -> None:
+        """Open link and association; see `Association`."""
         with associating():
             await self._drive(self._client.connect())
 
     async def release(self) -> None:
-        """Close association and link in order, so that the next client finds the meter free."""
+        """Close association and link in order."""
         with classed():
             await drive(
                 self._channel,

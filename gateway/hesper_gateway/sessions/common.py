@@ -4,8 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from hesper_dlms.client import AssociationSettings
+from hesper_dlms.exchange import ClientLink
+
+from hesper_gateway.config import MeterConfig
+from hesper_gateway.lines.channel import Channel
 from hesper_gateway.meter_keys import MeterKeys
+from hesper_gateway.sessions.association import Association
 from hesper_gateway.sessions.quantities import QuantityCache
+from hesper_gateway.templates.model import MeterTemplate, TimesTemplate
 
 
 class InvocationCounter(Protocol):
@@ -51,6 +58,23 @@ class Unguarded:
         """Forget it."""
 
 
+class OtherEngine(Protocol):
+    """Reads meters whose template names another engine than our own stack."""
+
+    def check(self, meter: MeterConfig, template: MeterTemplate) -> None:
+        """Raise ConfigError where the engine of the template cannot be used for the meter."""
+
+    def association(
+        self,
+        name: str,
+        link: ClientLink,
+        settings: AssociationSettings,
+        channel: Channel,
+        times: TimesTemplate,
+    ) -> Association:
+        """Return an association that is not open yet; ``name`` tells it from all others."""
+
+
 @dataclass(slots=True)
 class Common:
     """Counters, the gateway's name towards meters, its clock, and what was learned of registers."""
@@ -61,3 +85,4 @@ class Common:
     """Epoch seconds, UTC."""
     cache: QuantityCache = field(default_factory=QuantityCache)
     guard: CredentialsGuard = field(default_factory=Unguarded)
+    other_engine: OtherEngine | None = None

@@ -37,6 +37,7 @@ from hesper_dlms.errors import (
 from hesper_gateway.config import MeterConfig
 from hesper_gateway.errors import (
     CommandExpired,
+    ConfigError,
     CredentialsRefused,
     MeterFailed,
     MeterRefused,
@@ -46,9 +47,9 @@ from hesper_gateway.errors import (
 from hesper_gateway.lines.channel import Channel
 from hesper_gateway.lines.line import Line, Occupant
 from hesper_gateway.meter_keys import MeterKeys
-from hesper_gateway.sessions.association import Association
+from hesper_gateway.sessions.association import Association, OwnAssociation
 from hesper_gateway.sessions.classing import refusal
-from hesper_gateway.sessions.common import Common, InvocationCounter
+from hesper_gateway.sessions.common import Common, InvocationCounter, OtherEngine
 from hesper_gateway.sessions.greeting import Greeting, ask_greeting
 from hesper_gateway.sessions.identity import DATA_CLASS
 from hesper_gateway.sessions.settings import (
@@ -57,6 +58,7 @@ from hesper_gateway.sessions.settings import (
     association_of,
     client_for,
     key_name,
+    link_for,
 )
 from hesper_gateway.templates.model import AssociationTemplate, MeterTemplate
 
@@ -123,6 +125,8 @@ class Opening:
             ConfigError: no associations in the template, or a secret is missing.
         """
         never = Credentials(self._keys, self._common.client_system_title, _no_counter, {})
+        if self._template.engine != "hesper":
+            self._other_engine().check(self._meter, self._template)
         for role in ("public", "reading", "management"):
             client_for(self._meter, self._template, role, never)
 
@@ -227,8 +231,7 @@ class Opening:
     async def _attempt(self, role: Role) -> Opened:
         times = self._template.times
         channel = await self._line.open(self._meter, times.connect_s)
-        client = client_for(self._meter, self._template, role, await self._credentials())
-        association = Association(client, channel, times)
+        association = self._association(role, await self._credentials(), channel)
         connected = False
         try:
             await association.connect()
@@ -237,6 +240,22 @@ class Opening:
             if not connected:
                 await channel.release(broken=True)
         return Opened(association, channel, association_of(self._template, role), self._keys)
+
+    def _association(self, role: Role, credentials: Credentials, channel: Channel) -> Association:
+        """Return the association that the template's engine opens."""
+        template, times = self._template, self._template.times
+        if template.engine == "hesper":
+            client = client_for(self._meter, template, role, credentials)
+            return OwnAssociation(client, channel, times)
+        link, settings = link_for(self._meter, template, role, credentials)
+        name = f"{self._meter.id} {role}"
+        return self._other_engine().association(name, link, settings, channel, times)
+
+    def _other_engine(self) -> OtherEngine:
+        found, template = self._common.other_engine, self._template
+        if found is None:
+            raise ConfigError(f"template {template.name}: engine {template.engine} is not for here")
+        return found
 
     async def _skip_ahead(self, role: Role, expected: int | None) -> None:
         """Move our invocation counter beyond what the meter has seen.

@@ -112,8 +112,11 @@ class MeterSession:
 
         Raises:
             WrongMeter: another meter answers, or no name is known.
+            MeterRefused: the template's engine only reads.
             MeterFailed: told by hop.
         """
+        if self.template.engine != "hesper":
+            raise MeterRefused(f"engine {self.template.engine} only reads; nothing was written")
         if self.meter.logical_device_name is not None:
             check_name(expected_ldn, self.meter.logical_device_name)
         async with self.reading("management") as reading:

@@ -11,6 +11,7 @@ from hesper_dlms.apdu import LOGICAL_NAME_SERVICES, Conformance
 from hesper_dlms.association import Authentication, Referencing
 from hesper_dlms.client import AssociationSettings, Client
 from hesper_dlms.errors import LocalError
+from hesper_dlms.exchange import ClientLink
 from hesper_dlms.security import (
     AUTHENTICATED,
     AUTHENTICATED_ENCRYPTION,
@@ -122,7 +123,18 @@ def schedule_for(template: MeterTemplate, schedule: ScheduleConfig) -> ScheduleC
 def client_for(
     meter: MeterConfig, template: MeterTemplate, role: Role, credentials: Credentials
 ) -> Client:
-    """Return a client for one association with the meter.
+    """Return a client of our own stack for one association with the meter.
+
+    Raises:
+        ConfigError: a key or password that the role needs is not configured.
+    """
+    return Client(*link_for(meter, template, role, credentials))
+
+
+def link_for(
+    meter: MeterConfig, template: MeterTemplate, role: Role, credentials: Credentials
+) -> tuple[ClientLink, AssociationSettings]:
+    """Return the link to the meter and everything about one association over it.
 
     Raises:
         ConfigError: a key or password that the role needs is not configured.
@@ -135,10 +147,8 @@ def client_for(
     link = template.link
     if link.kind == "hdlc":
         physical = _address(meter, template, "physical")
-        return Client(
-            settings.over_hdlc(physical, link.address_octets, link.max_information), settings
-        )
-    return Client(settings.over_wrapper(), settings)
+        return settings.over_hdlc(physical, link.address_octets, link.max_information), settings
+    return settings.over_wrapper(), settings
 
 
 def _association_settings(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hesper_gateway import statistics
+from hesper_gateway import statistics, templates
 from hesper_gateway.config import GatewayConfig, load
 from hesper_gateway.database import DATABASE_NAME
 from hesper_gateway.errors import ConfigError
@@ -114,10 +114,23 @@ def _database(config: GatewayConfig, log: str) -> Findings:
         return {"database": f"cannot be read: {error}"}
     last = _last_words(log, [meter.id for meter in config.meters])
     found["meters"] = {
-        meter.id: {"line": meter.line, **known.get(meter.id, {}), "last_log": last[meter.id]}
+        meter.id: {
+            "line": meter.line,
+            "engine": _engine(config, meter.template),
+            **known.get(meter.id, {}),
+            "last_log": last[meter.id],
+        }
         for meter in config.meters
     }
     return found
+
+
+def _engine(config: GatewayConfig, template: str) -> str:
+    """Return who reads meters of a template."""
+    try:
+        return templates.load_own(config.templates, template).engine
+    except ConfigError:
+        return "unknown: its template does not load"
 
 
 def _last_words(log: str, meters: list[str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ _PACKAGES = (
     "hesper",
     "aiomqtt",
     "cryptography",
+    "gurux-dlms",
     "msgspec",
     "paho-mqtt",
     "pydantic",

@@ -295,6 +295,8 @@ class MeterTemplate(Record):
     description: str
     verified: Literal["captured", "simulated", "unverified"]
     """What the facts rest on: captures of real meters, our simulator, or documents alone."""
+    engine: Literal["hesper", "gurux"] = "hesper"
+    """Who writes and reads the APDUs: our own stack, or gurux_dlms, which only reads."""
     link: LinkTemplate
     addresses: AddressesTemplate = AddressesTemplate()
     associations: AssociationsTemplate | None = None
@@ -325,3 +327,30 @@ class MeterTemplate(Record):
             if used and used.authentication == "high-ecdsa" and self.security.suite == 0:
                 raise ValueError(f"associations.{role}: high-ecdsa needs security.suite 1 or 2")
         return self
+
+    @model_validator(mode="after")
+    def _engine_can(self) -> Self:
+        if self.engine == "gurux":
+            cannot = [name for name, asked in _beyond_gurux(self).items() if asked]
+            if cannot:
+                raise ValueError(f'engine = "gurux" cannot do this: {", ".join(cannot)}')
+        return self
+
+
+def _beyond_gurux(template: MeterTemplate) -> dict[str, bool]:
+    """Return what our checks of that engine do not cover, and whether a template asks for it."""
+    roles = template.associations.model_dump().values() if template.associations else ()
+    security = template.security
+    return {
+        "push alone (no [associations])": template.associations is None,
+        f"link.kind {template.link.kind!r}": template.link.kind not in ("wrapper", "hdlc"),
+        "short names": template.referencing.names == "short-name",
+        "general block transfer": template.limits.general_blocks,
+        "security.suite other than 0": security.suite != 0,
+        "security.policy other than authenticated-encrypted": (
+            security.policy != "authenticated-encrypted"
+        ),
+        "security.general": security.general,
+        "security.dedicated_key": security.dedicated_key,
+        "high-ecdsa": any(role["authentication"] == "high-ecdsa" for role in roles),
+    }
