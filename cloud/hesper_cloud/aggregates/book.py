@@ -1,0 +1,160 @@
+"""The energy book: aggregates, scores and verdicts per meter and local day, in one DuckDB file.
+
+Theory of operation. Everything here is computed from readings and substitutes, and is replaced a
+meter's day at a time, in one transaction, whenever either of them changed. A day holds the buckets
+of half an hour (of the capture period where that is longer) of each quantity as lists; hours, days
+and months are added up from them, so that all agree. Whoever opens the same path in this process
+shares the file.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from hesper_cloud.stores.port import StoreUnavailable
+
+Row = tuple[Any, ...]
+
+DAYS = pa.schema(
+    [
+        ("meter", pa.string()),
+        ("logical_name", pa.string()),
+        ("day", pa.date32()),
+        ("starts_at", pa.int64()),
+        ("scaler", pa.int8()),
+        ("unit", pa.uint8()),
+        ("step_s", pa.int32()),
+        ("sums", pa.list_(pa.int64())),
+        ("counts", pa.list_(pa.int16())),
+        ("estimated", pa.list_(pa.int16())),
+        ("opening", pa.int64()),
+        ("closing", pa.int64()),
+        ("demand_15", pa.int64()),
+        ("demand_15_at", pa.int64()),
+        ("demand_30", pa.int64()),
+        ("demand_30_at", pa.int64()),
+    ]
+)
+SCORES = pa.schema(
+    [
+        ("meter", pa.string()),
+        ("day", pa.date32()),
+        ("starts_at", pa.int64()),
+        ("expected", pa.int32()),
+        ("stored", pa.int32()),
+        ("doubted", pa.int32()),
+        ("estimated", pa.int32()),
+        ("edited", pa.int32()),
+        ("score", pa.int8()),
+    ]
+)
+VERDICTS = pa.schema(
+    [
+        ("meter", pa.string()),
+        ("day", pa.date32()),
+        ("logical_name", pa.string()),
+        ("check_name", pa.string()),
+        ("from_at", pa.int64()),
+        ("to_at", pa.int64()),
+        ("captures", pa.int32()),
+    ]
+)
+_TABLES = {"days": DAYS, "scores": SCORES, "verdicts": VERDICTS}
+_SQL_TYPES = {
+    pa.string(): "VARCHAR",
+    pa.date32(): "DATE",
+    pa.int64(): "BIGINT",
+    pa.int32(): "INTEGER",
+    pa.int16(): "SMALLINT",
+    pa.int8(): "TINYINT",
+    pa.uint8(): "UTINYINT",
+    pa.list_(pa.int64()): "BIGINT[]",
+    pa.list_(pa.int16()): "SMALLINT[]",
+}
+
+
+class EnergyBook:
+    """Aggregates, scores and verdicts; every method may be called from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()  # one writer
+        try:
+            self._connection = duckdb.connect(str(path))
+            for name, schema in _TABLES.items():
+                columns = ", ".join(f"{field.name} {_SQL_TYPES[field.type]}" for field in schema)
+                self._connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
+        except duckdb.Error as error:
+            raise StoreUnavailable(f"{path}: {error}") from error
+
+    def close(self) -> None:
+        """Writes the log into the file and closes it, if nobody else has it open."""
+        with self._lock:
+            self._connection.close()
+
+    def replace(self, worked: pa.Table, written: dict[str, pa.Table]) -> None:
+        """Puts new rows in the place of all that is there for some meters' days.
+
+        Args:
+            worked: The days that were worked on: columns ``meter`` and ``day``.
+            written: By table, its new rows.
+        """
+        if not worked.num_rows:
+            return
+        with self._lock, self._cursor() as cursor:
+            cursor.register("worked", worked)
+            cursor.begin()
+            try:
+                for name in _TABLES:
+                    self._replace(cursor, name, written.get(name))
+                cursor.commit()
+            except duckdb.Error:
+                cursor.rollback()
+                raise
+
+    @staticmethod
+    def _replace(cursor: duckdb.DuckDBPyConnection, name: str, rows: pa.Table | None) -> None:
+        cursor.execute(
+            f"DELETE FROM {name} WHERE day BETWEEN (SELECT min(day) FROM worked)"  # noqa: S608 - ours
+            " AND (SELECT max(day) FROM worked) AND (meter, day) IN (SELECT meter, day FROM worked)"
+        )
+        if rows is not None and rows.num_rows:
+            cursor.register("fresh", rows)
+            cursor.execute(f"INSERT INTO {name} SELECT * FROM fresh ORDER BY meter, day")  # noqa: S608
+            cursor.unregister("fresh")
+
+    def rows(self, query: str, **names: Any) -> list[Row]:
+        """Returns what a query finds; names are its parameters."""
+        with self._cursor() as cursor:
+            return cursor.execute(query, names).fetchall()
+
+    def columns(self, query: str, **names: Any) -> dict[str, Any]:
+        """Returns what a query finds as numpy columns."""
+        with self._cursor() as cursor:
+            found: dict[str, Any] = cursor.execute(query, names).fetchnumpy()
+            return found
+
+    def expire(self, before: date) -> int:
+        """Removes the days before a day; returns how many rows of scores went."""
+        with self._lock, self._cursor() as cursor:
+            went = cursor.execute("DELETE FROM scores WHERE day < ?", [before]).fetchone()
+            for name in ("days", "verdicts"):
+                cursor.execute(f"DELETE FROM {name} WHERE day < ?", [before])  # noqa: S608 - ours
+            return int(went[0]) if went else 0
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        try:
+            cursor = self._connection.cursor()
+            try:
+                yield cursor
+            finally:
+                cursor.close()
+        except duckdb.Error as error:
+            raise StoreUnavailable(f"{self._path}: {error}") from error

@@ -1,0 +1,108 @@
+"""Which days of which meters have to be validated and summed again.
+
+Ingest marks the UTC day of every new row; an edit or a new estimate marks its own. Marks are
+written at most once a second, so that readings do not pay for them. What a killed process had not
+written is found by `hesper_cloud.aggregates.reconcile`, which compares counts with the store.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import numpy as np
+from sqlalchemy import Engine, delete, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from hesper_cloud import quantities
+from hesper_cloud.db.energy import DirtyDay
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.upserts import upsert
+from hesper_cloud.stores.port import CommittedRows
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 1.0
+DAY_S = 86_400
+
+
+class Mark(NamedTuple):
+    """One marked day as it was taken; a later mark of the same day is another one."""
+
+    meter: str
+    day: int
+    marked_at: datetime
+
+
+def mark(session: Session, days: Iterable[tuple[str, int]], at: datetime) -> None:
+    """Marks UTC days (since 1970-01-01) of meters, within the caller's transaction."""
+    rows = [{"meter": meter, "day": day, "marked_at": at} for meter, day in sorted(set(days))]
+    upsert(session, DirtyDay, rows, ["marked_at"])
+
+
+def taken(engine: Engine, limit: int) -> list[Mark]:
+    """Returns the marks that have waited longest."""
+    query = select(DirtyDay).order_by(DirtyDay.marked_at, DirtyDay.meter).limit(limit)
+    with reading(engine) as session:
+        return [Mark(row.meter, row.day, row.marked_at) for row in session.scalars(query)]
+
+
+def settled(session: Session, marks: Iterable[Mark]) -> None:
+    """Removes marks, unless their days were marked again since they were taken."""
+    for each in marks:
+        session.execute(
+            delete(DirtyDay).where(
+                DirtyDay.meter == each.meter,
+                DirtyDay.day == each.day,
+                DirtyDay.marked_at == each.marked_at,
+            )
+        )
+
+
+class DirtyDays:
+    """Follows committed rows; `flush` writes the marks."""
+
+    def __init__(self, engine: Engine, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._engine = engine
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._marks: dict[int, set[str]] = {}
+        self._flushed_at = 0.0
+
+    def rows_committed(self, rows: CommittedRows) -> None:
+        """Notes the days of a block's new rows."""
+        block, accepted = rows.block, rows.accepted
+        if block.profile != quantities.LOAD_PROFILE or not accepted.any():
+            return
+        days = block.captured_at[accepted] // DAY_S
+        first, last = int(days.min()), int(days.max())
+        with self._lock:
+            if first == last and bool(accepted.all()):
+                self._marks.setdefault(first, set()).update(block.meters)
+                return
+            index = block.meter_index[accepted]
+            for day in np.unique(days):
+                names = (block.meters[place] for place in np.unique(index[days == day]))
+                self._marks.setdefault(int(day), set()).update(names)
+
+    def flush(self, *, at_once: bool = False) -> None:
+        """Writes marks if a second has passed since the last time."""
+        if not at_once and self._monotonic() - self._flushed_at < EVERY_S:
+            return
+        self._flushed_at = self._monotonic()
+        with self._lock:
+            marks, self._marks = self._marks, {}
+        if not marks:
+            return
+        try:
+            with writing(self._engine) as session:
+                pairs = ((meter, day) for day, meters in marks.items() for meter in meters)
+                mark(session, pairs, datetime.now(UTC))
+        except SQLAlchemyError as error:
+            log.warning("days to validate not written, again soon: %s", error)
+            with self._lock:
+                for day, meters in marks.items():
+                    self._marks.setdefault(day, set()).update(meters)

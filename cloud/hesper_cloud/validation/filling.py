@@ -1,0 +1,89 @@
+"""Brings the estimates of one meter's register up to date with what is stored now.
+
+Gaps are looked for around a span, far enough to see both ends of the longest one that is
+estimated, and each gap is filled as a whole: the result depends on stored values and edits alone,
+whatever day it was asked for.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.orm import Session
+
+from hesper_cloud.db.energy import Substitute
+from hesper_cloud.stores.port import Quantity, ReadingStore, Series
+from hesper_cloud.thresholds import Validation
+from hesper_cloud.validation import estimate, substitutes
+from hesper_cloud.validation.codes import EDIT
+from hesper_cloud.validation.substitutes import Curve
+
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Captures from ``start`` to ``end``, both included, due every ``period_s``, in a zone."""
+
+    start: int
+    end: int
+    period_s: int
+    zone: ZoneInfo
+
+
+def refill(
+    session: Session, store: ReadingStore, curve: Curve, span: Span, validation: Validation
+) -> set[int]:
+    """Renews the estimates that touch a span; returns the capture times that changed."""
+    far_s = validation.estimation.up_to_days * _DAY_S
+    back_s = far_s + (validation.estimation.reference_weeks + 1) * 7 * _DAY_S
+    first, last = span.start - back_s, span.end + far_s
+    found = store.series(curve.meter, curve.profile, curve.logical_name, first, last + 1, None)
+    held = [
+        row
+        for row in substitutes.current(session, [curve.meter], curve.profile, first, last)
+        if row.logical_name == curve.logical_name
+    ]
+    known = _known(found, [row for row in held if row.method == EDIT])
+    times, values = list(known), list(known.values())
+    growth = {
+        at: values[place] - values[place - 1]
+        for place, (before_at, at) in enumerate(pairwise(times), start=1)
+        if abs(at - before_at - span.period_s) * 2 < span.period_s
+    }
+    touched = [
+        gap
+        for gap in estimate.gaps(times, values, span.period_s)
+        if gap.after_at > span.start and gap.before_at < span.end
+    ]
+    rules = (validation.estimation, validation.holidays)
+    wanted = [
+        each
+        for gap in touched
+        for each in estimate.fill(gap, span.period_s, growth, span.zone, rules)
+        if each.captured_at not in known
+    ]
+    lowest = min([span.start, *(gap.before_at for gap in touched)])
+    highest = max([span.end, *(gap.after_at for gap in touched)])
+    before = [
+        row
+        for row in held
+        if row.method != EDIT and lowest <= row.captured_at.timestamp() <= highest
+    ]
+    quantity = Quantity(curve.logical_name, found.scaler, found.unit)
+    now = datetime.now(UTC)
+    return substitutes.renew_estimates(session, curve, quantity, wanted, before, now)
+
+
+def _known(found: Series, edits: list[Substitute]) -> dict[int, int]:
+    """Returns values by capture time, ascending; an edit counts before what is stored."""
+    known: dict[int, int] = {}
+    for at, value in zip(found.times, found.values, strict=True):
+        if value is not None:
+            known.setdefault(at, value)
+    for row in edits:
+        if row.unit == found.unit and row.scaler >= found.scaler:
+            at = int(row.captured_at.timestamp())
+            known[at] = row.value * 10 ** (row.scaler - found.scaler)
+    return dict(sorted(known.items()))

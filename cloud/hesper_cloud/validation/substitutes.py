@@ -1,0 +1,158 @@
+"""Estimates and edits beside the raw values: versioned, never overwritten, only withdrawn."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud.db.energy import Substitute
+from hesper_cloud.stores.port import Quantity
+from hesper_cloud.validation.codes import EDIT
+from hesper_cloud.validation.estimate import Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One quantity of one profile of one meter."""
+
+    meter: str
+    profile: str
+    logical_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What a person puts in the place of a value, and why; the key makes a repeat harmless."""
+
+    curve: Curve
+    captured_at: datetime
+    value: int
+    scaler: int
+    unit: int
+    reason: str
+    idempotency_key: str
+
+
+def current(
+    session: Session, meters: Sequence[str], profile: str, start: int, end: int
+) -> list[Substitute]:
+    """Returns what holds now for captures with ``start <= t <= end``; epoch seconds."""
+    query = select(Substitute).where(
+        Substitute.meter.in_(meters),
+        Substitute.profile == profile,
+        Substitute.captured_at >= _utc(start),
+        Substitute.captured_at <= _utc(end),
+        Substitute.withdrawn_at.is_(None),
+    )
+    return list(session.scalars(query.order_by(Substitute.meter, Substitute.captured_at)))
+
+
+def renew_estimates(
+    session: Session,
+    curve: Curve,
+    quantity: Quantity,
+    wanted: Iterable[Estimate],
+    before: Iterable[Substitute],
+    at: datetime,
+) -> set[int]:
+    """Makes the estimates of a range what they should be; returns the capture times that changed.
+
+    Args:
+        session: The caller's transaction.
+        curve: Whose estimates.
+        quantity: In what the values are given.
+        wanted: What should hold.
+        before: What holds, edits left aside.
+        at: When this is.
+    """
+    due = {each.captured_at: each for each in wanted}
+    changed = set()
+    for row in before:
+        moment = int(row.captured_at.timestamp())
+        new = due.get(moment)
+        if new and (new.value, new.method, quantity.scaler) == (row.value, row.method, row.scaler):
+            del due[moment]
+            continue
+        row.withdrawn_at = at
+        changed.add(moment)
+    session.flush()
+    for moment, each in due.items():
+        version = _next_version(session, curve, _utc(moment))
+        session.add(
+            Substitute(
+                meter=curve.meter,
+                profile=curve.profile,
+                logical_name=curve.logical_name,
+                captured_at=_utc(moment),
+                version=version,
+                method=each.method,
+                value=each.value,
+                scaler=quantity.scaler,
+                unit=quantity.unit,
+                made_at=at,
+            )
+        )
+    return changed | due.keys()
+
+
+def edited(session: Session, edit: Edit, who: str, at: datetime) -> Substitute:
+    """Puts an edit in place, withdraws what held before; a repeated key returns the first one."""
+    repeated = by_key(session, who, edit.idempotency_key)
+    if repeated is not None:
+        return repeated
+    curve = edit.curve
+    for row in _of(session, curve, edit.captured_at):
+        row.withdrawn_at, row.withdrawn_by = at, who
+    new = Substitute(
+        meter=curve.meter,
+        profile=curve.profile,
+        logical_name=curve.logical_name,
+        captured_at=edit.captured_at,
+        version=_next_version(session, curve, edit.captured_at),
+        method=EDIT,
+        value=edit.value,
+        scaler=edit.scaler,
+        unit=edit.unit,
+        made_at=at,
+        made_by=who,
+        reason=edit.reason,
+        idempotency_key=edit.idempotency_key,
+    )
+    session.add(new)
+    session.flush()
+    return new
+
+
+def by_key(session: Session, who: str, key: str) -> Substitute | None:
+    """Returns the edit that a person made under a key."""
+    query = select(Substitute).where(Substitute.made_by == who, Substitute.idempotency_key == key)
+    return session.scalars(query).one_or_none()
+
+
+def _of(session: Session, curve: Curve, at: datetime) -> list[Substitute]:
+    query = select(Substitute).where(
+        Substitute.meter == curve.meter,
+        Substitute.profile == curve.profile,
+        Substitute.logical_name == curve.logical_name,
+        Substitute.captured_at == at,
+        Substitute.withdrawn_at.is_(None),
+    )
+    return list(session.scalars(query))
+
+
+def _next_version(session: Session, curve: Curve, at: datetime) -> int:
+    newest = session.scalar(
+        select(func.max(Substitute.version)).where(
+            Substitute.meter == curve.meter,
+            Substitute.profile == curve.profile,
+            Substitute.logical_name == curve.logical_name,
+            Substitute.captured_at == at,
+        )
+    )
+    return (newest or 0) + 1
+
+
+def _utc(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

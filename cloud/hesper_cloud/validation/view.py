@@ -1,0 +1,97 @@
+"""The validated view of a curve: raw values, estimates and edits in one, each with its quality."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from hesper_cloud.db.energy import Substitute
+from hesper_cloud.stores.port import Series
+from hesper_cloud.validation import codes
+from hesper_cloud.validation.codes import EDIT, Grade
+
+Source = Literal["raw", "estimate", "edit"]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRun:
+    """Captures from one to another, both included, that failed a check."""
+
+    check: str
+    from_at: int
+    to_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatedValue:
+    """One value of the view.
+
+    Attributes:
+        captured_at: Epoch seconds.
+        value: Integer, in the scaler of the view.
+        source: Where it comes from.
+        grade: Green Button's QualityOfReading.
+        codes: Reading quality types of IEC 61968-9.
+        raw: What the meter said, where something else stands in its place.
+    """
+
+    captured_at: int
+    value: int
+    source: Source
+    grade: Grade
+    codes: tuple[str, ...]
+    raw: int | None = None
+
+
+def merged(
+    found: Series, held: Iterable[Substitute], failed: Sequence[FailedRun], judged: Sequence[int]
+) -> list[ValidatedValue]:
+    """Returns the view, ascending in time.
+
+    Args:
+        found: What is stored.
+        held: Substitutes of the same quantity that hold now.
+        failed: Where checks failed, of the quantity or of whole readings.
+        judged: First and last capture time that the checks have seen; empty: none yet.
+    """
+    scaler = found.scaler
+    instead = {
+        int(row.captured_at.timestamp()): row
+        for row in held
+        if not found.times or (row.unit == found.unit and row.scaler >= scaler)
+    }
+    view: dict[int, ValidatedValue] = {}
+    for at, value, quality in zip(found.times, found.values, found.quality, strict=True):
+        if value is not None and at not in view:
+            view[at] = _stored(at, value, quality, failed, judged)
+    for at, row in instead.items():
+        if row.method == EDIT or at not in view:
+            view[at] = _substitute(at, row, scaler if found.times else row.scaler, view)
+    return [view[at] for at in sorted(view)]
+
+
+def _stored(
+    at: int, value: int, quality: int, failed: Sequence[FailedRun], judged: Sequence[int]
+) -> ValidatedValue:
+    checks = tuple(dict.fromkeys(run.check for run in failed if run.from_at <= at <= run.to_at))
+    found = (*(codes.BY_NAME[name].code for name in checks), *codes.of_flags(quality))
+    if codes.is_doubted(quality, checks):
+        grade = Grade.QUESTIONABLE
+    elif judged and judged[0] <= at <= judged[-1]:
+        grade, found = Grade.VALIDATED, (codes.VALIDATED, *found)
+    else:
+        grade, found = Grade.RAW, (codes.VALID_RAW, *found)
+    return ValidatedValue(at, value, "raw", grade, tuple(dict.fromkeys(found)))
+
+
+def _substitute(
+    at: int, row: Substitute, scaler: int, view: Mapping[int, ValidatedValue]
+) -> ValidatedValue:
+    is_edit = row.method == EDIT
+    return ValidatedValue(
+        at,
+        row.value * 10 ** (row.scaler - scaler),
+        "edit" if is_edit else "estimate",
+        codes.GRADES[row.method],
+        (codes.EDITED if is_edit else codes.ESTIMATED,),
+        view[at].value if at in view else None,
+    )

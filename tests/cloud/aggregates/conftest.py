@@ -1,0 +1,101 @@
+"""A plant: registry, store and energy book on disk, readings as one likes, a clock that stands."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hesper_cloud.aggregates.book import EnergyBook
+from hesper_cloud.aggregates.work import Work
+from hesper_cloud.db import migrate
+from hesper_cloud.db.engines import open_engine, writing
+from hesper_cloud.db.registry import Meter
+from hesper_cloud.settings import Settings
+from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.port import Block, CommittedRows, Group, Quantity
+from hesper_cloud.thresholds import Validation
+from hesper_cloud.validation.dirty import DirtyDays
+from hesper_contracts.batch import BatchId
+
+BERLIN = ZoneInfo("Europe/Berlin")
+PROFILE = "1.0.99.1.0.255"
+ENERGY = Quantity("1.0.1.8.0.255", 0, 30)
+EXPORT = Quantity("1.0.2.8.0.255", 0, 30)
+VOLTAGE = Quantity("1.0.32.7.0.255", -1, 35)
+QUARTER = 900
+
+
+class Plant:
+    ENERGY, EXPORT, VOLTAGE = ENERGY, EXPORT, VOLTAGE
+
+    @staticmethod
+    def at(text: str) -> int:
+        """Epoch seconds of a wall clock in Berlin."""
+        return int(datetime.fromisoformat(text).replace(tzinfo=BERLIN).timestamp())
+
+    @staticmethod
+    def register(start: int, end: int, step: int = 25, first: int = 10_000) -> dict[int, int]:
+        """A register that rises evenly, captured every quarter of an hour, both ends included."""
+        times = range(start, end + 1, QUARTER)
+        return {time: first + step * place for place, time in enumerate(times)}
+
+    def __init__(self, folder: Path) -> None:
+        self.now = datetime(2026, 12, 1, tzinfo=UTC)
+        self.settings = Settings(
+            state=folder, validation=Validation(zone="Europe/Berlin", holidays=frozenset())
+        )
+        self.engine = open_engine(self.settings.database.url)
+        migrate.upgrade(self.engine, "registry")
+        self.store = DuckDbStore(self.settings.readings_file)
+        self.book = EnergyBook(self.settings.energy_file)
+        self.dirty = DirtyDays(self.engine)
+        self.work = Work(self.engine, self.store, self.book, self.settings, lambda: self.now)
+        self._sequence = 0
+
+    def add_meter(self, meter: str, **fields: object) -> None:
+        with writing(self.engine) as session:
+            session.add(Meter(id=meter, first_seen_at=self.now, capture_period_s=900, **fields))
+
+    def put(
+        self, meter: str, values: Mapping[int, int | None], quantity: Quantity = ENERGY
+    ) -> None:
+        """Stores readings as ingest does, their days marked, and nothing computed yet."""
+        times = sorted(values)
+        row = [values[time] for time in times]
+        block = Block(
+            profile=PROFILE,
+            quantities=(quantity,),
+            meters=(meter,),
+            meter_index=np.zeros(len(times), np.int64),
+            captured_at=np.array(times, np.int64),
+            clock_status=np.zeros(len(times), np.int64),
+            quality=np.zeros(len(times), np.int64),
+            received_at=int(self.now.timestamp()),
+            values=np.array([[value or 0 for value in row]], np.int64),
+            missing=np.array([[value is None for value in row]]),
+        )
+        self._sequence += 1
+        batch = BatchId("gw-1", "ab" * 8, self._sequence)
+        stored_at = int(self.now.timestamp())
+        written = self.store.write(Group({batch: "00" * 32}, [block], stored_at * 1000))
+        self.dirty.rows_committed(CommittedRows("gw-1", block, written.accepted[0], stored_at))
+        self.dirty.flush(at_once=True)
+
+    def settle(self) -> None:
+        """Works until nothing is marked."""
+        while self.work.turn():
+            pass
+
+    def close(self) -> None:
+        self.store.close()
+        self.book.close()
+        self.engine.dispose()
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Iterator[Plant]:
+    made = Plant(tmp_path)
+    yield made
+    made.close()

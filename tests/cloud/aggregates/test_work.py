@@ -1,0 +1,170 @@
+"""From stored readings to days of energy, scores, verdicts and estimates."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from hesper_cloud.db.energy import DirtyDay, Substitute
+from hesper_cloud.db.engines import reading
+from sqlalchemy import select
+
+QUARTER = 900
+SUMS = "SELECT day, list_sum(sums), list_sum(counts), list_sum(estimated), len(sums) FROM days"
+
+
+def days(plant: Any, meter: str = "M1", name: str = "1.0.1.8.0.255") -> dict[date, tuple[int, ...]]:
+    query = f"{SUMS} WHERE meter = $meter AND logical_name = $name ORDER BY day"
+    return {row[0]: row[1:] for row in plant.book.rows(query, meter=meter, name=name)}
+
+
+def scores(plant: Any, meter: str = "M1") -> dict[date, tuple[int, ...]]:
+    query = "SELECT day, score, expected, stored, estimated FROM scores WHERE meter = $meter"
+    return {row[0]: row[1:] for row in plant.book.rows(query, meter=meter)}
+
+
+def verdicts(plant: Any, check: str) -> list[tuple[Any, ...]]:
+    query = "SELECT meter, logical_name, from_at, to_at, captures FROM verdicts"
+    where = "check_name = $check AND day = DATE '2026-06-01'"
+    return plant.book.rows(f"{query} WHERE {where} ORDER BY ALL", check=check)
+
+
+def estimates(plant: Any) -> list[Substitute]:
+    query = select(Substitute).where(Substitute.withdrawn_at.is_(None))
+    with reading(plant.engine) as session:
+        return list(session.scalars(query.order_by(Substitute.captured_at)))
+
+
+@pytest.mark.parametrize(
+    ("day", "intervals", "half_hours"),
+    [("2026-03-29", 92, 46), ("2026-10-25", 100, 50), ("2026-06-01", 96, 48)],
+)
+def test_a_day_has_23_24_or_25_hours_as_the_zone_has_it(plant, day, intervals, half_hours):
+    start, following = plant.at(day), date.fromordinal(date.fromisoformat(day).toordinal() + 1)
+    plant.put("M1", plant.register(start, plant.at(following.isoformat())))
+    plant.settle()
+    found = days(plant)[date.fromisoformat(day)]
+    assert found == (25 * intervals, intervals, 0, half_hours)
+    assert scores(plant)[date.fromisoformat(day)] == (100, intervals, intervals, 0)
+    assert plant.work.turn() == 0
+
+
+def test_late_readings_change_the_days_they_belong_to(plant):
+    start, end = plant.at("2026-06-01"), plant.at("2026-06-02")
+    rows = plant.register(start, end)
+    late = {time: rows.pop(time) for time in list(rows)[40:43]}
+    plant.put("M1", rows)
+    plant.settle()
+    day = date(2026, 6, 1)
+    assert days(plant)[day] == (2400, 96, 4, 48)  # four intervals rest on three estimates
+    assert scores(plant)[day] == (98, 96, 93, 3)
+    assert [row.method for row in estimates(plant)] == ["linear"] * 3
+    assert verdicts(plant, "missing") == [("M1", "", min(late), max(late), 3)]
+    plant.put("M1", late)
+    plant.settle()
+    assert days(plant)[day] == (2400, 96, 0, 48)
+    assert scores(plant)[day] == (100, 96, 96, 0)
+    assert estimates(plant) == []
+    assert verdicts(plant, "missing") == []
+
+
+def test_a_gap_over_several_days_takes_its_shape_from_the_weeks_before(plant):
+    start, end = plant.at("2026-05-01"), plant.at("2026-06-12")
+    values, rows = 0, {}
+    for time in range(start, end + 1, QUARTER):
+        values += 100 if (time - start) % 86_400 >= 43_200 else 10  # afternoons take more
+        rows[time] = values
+    first, last = plant.at("2026-06-08T06:00"), plant.at("2026-06-10T18:00")
+    plant.put("M1", {time: value for time, value in rows.items() if not first < time < last})
+    plant.settle()
+    filled = estimates(plant)
+    assert {row.method for row in filled} == {"reference day"}
+    assert [row.value for row in filled] == [
+        rows[int(row.captured_at.timestamp())] for row in filled
+    ]
+    whole = 48 * 100 + 48 * 10
+    assert [days(plant)[date(2026, 6, day)][0] for day in (8, 9, 10)] == [whole] * 3
+    assert scores(plant)[date(2026, 6, 9)] == (50, 96, 0, 96)
+
+
+def test_late_data_in_the_middle_renews_the_estimates_of_the_days_around_it(plant):
+    rows = plant.register(plant.at("2026-06-01"), plant.at("2026-06-08"))
+    middle = plant.at("2026-06-04T12:00")
+    gap = {t: v for t, v in rows.items() if plant.at("2026-06-02") < t < plant.at("2026-06-07")}
+    plant.put("M1", {time: value for time, value in rows.items() if time not in gap})
+    plant.settle()
+    before = {row.captured_at: row.value for row in estimates(plant)}
+    plant.put("M1", {middle: gap[middle] - 3000})  # less was used at first than it had seemed
+    plant.settle()
+    after = {row.captured_at: row.value for row in estimates(plant)}
+    assert len(after) == len(before) - 1
+    assert days(plant)[date(2026, 6, 2)][0] < days(plant)[date(2026, 6, 5)][0]
+    total = sum(days(plant)[date(2026, 6, day)][0] for day in range(1, 8))
+    assert total == rows[plant.at("2026-06-08")] - rows[plant.at("2026-06-01")]
+    with reading(plant.engine) as session:
+        kept = session.scalars(select(Substitute).where(Substitute.withdrawn_at.isnot(None))).all()
+    assert len(kept) > len(before) // 2  # what held before is kept as a version
+
+
+def test_raw_values_are_never_touched(plant):
+    rows = plant.register(plant.at("2026-06-01"), plant.at("2026-06-02"))
+    rows.pop(plant.at("2026-06-01T10:00"))
+    plant.put("M1", rows)
+    raw = list(plant.store.export(0, 2**33))
+    plant.settle()
+    assert list(plant.store.export(0, 2**33)) == raw
+
+
+def test_today_is_judged_up_to_what_is_due(plant):
+    plant.now = datetime(2026, 6, 1, 10, 7, tzinfo=UTC)
+    start = plant.at("2026-06-01")
+    plant.put("M1", plant.register(start, plant.at("2026-06-01T12:00")))
+    plant.settle()
+    assert scores(plant)[date(2026, 6, 1)][:3] == (100, 47, 47)  # until 11:45, one period ago
+    assert date(2026, 6, 2) not in scores(plant)
+
+
+def test_measured_values_have_mean_and_verdicts(plant):
+    start = plant.at("2026-06-01")
+    volts = {start + QUARTER * place: 2300 + place % 7 for place in range(97)}
+    volts[start + QUARTER * 50] = 1900
+    plant.put("M1", volts, plant.VOLTAGE)
+    plant.settle()
+    total = sum(value for time, value in volts.items() if time > start)
+    assert days(plant, name="1.0.32.7.0.255")[date(2026, 6, 1)] == (total, 96, 0, 48)
+    sag = start + QUARTER * 50
+    assert verdicts(plant, "voltage") == [("M1", "1.0.32.7.0.255", sag, sag, 1)]
+
+
+def test_a_rollover_is_counted_across_the_end_of_the_register(plant):
+    start = plant.at("2026-06-01")
+    rows = plant.register(start, plant.at("2026-06-02"), first=99_000)
+    plant.put("M1", {time: value % 100_000 for time, value in rows.items()})
+    plant.settle()
+    assert days(plant)[date(2026, 6, 1)] == (2400, 96, 0, 48)
+    assert len(verdicts(plant, "rollover")) == 1
+    assert verdicts(plant, "reverse") == []
+
+
+def test_demand_is_the_highest_quarter_and_half_hour(plant):
+    start = plant.at("2026-06-01")
+    rows = plant.register(start, plant.at("2026-06-02"))
+    peak = start + QUARTER * 30
+    plant.put("M1", {time: value + (500 if time >= peak else 0) for time, value in rows.items()})
+    plant.settle()
+    found = plant.book.rows("SELECT demand_15, demand_15_at, demand_30, demand_30_at FROM days")
+    assert found == [(525 * 4, peak, 550 * 2, peak)]
+
+
+def test_a_mark_that_is_set_while_its_day_is_worked_on_stays(plant):
+    plant.put("M1", plant.register(plant.at("2026-06-01"), plant.at("2026-06-02")))
+    replace = plant.book.replace
+
+    def replace_then_mark(*written: Any) -> None:
+        replace(*written)
+        plant.put("M1", {plant.at("2026-06-01T12:07"): 1})
+        plant.book.replace = replace
+
+    plant.book.replace = replace_then_mark
+    plant.work.turn()
+    with reading(plant.engine) as session:
+        assert len(session.scalars(select(DirtyDay)).all()) == 1
