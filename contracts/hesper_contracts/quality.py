@@ -20,3 +20,4 @@ class Quality(IntFlag):
     REPORTED_INVALID = 0x100
     ESTIMATED = 0x200
     EDITED = 0x400
+    FOREIGN_GATEWAY = 0x800

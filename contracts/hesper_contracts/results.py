@@ -33,15 +33,15 @@ class ClockReading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drift_ms: int
 
 
-class ImageFinding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How far an image came (class 18): the meter's blocks, and how many this run has sent.
+class ImageFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How far an image is at its meter: image_transfer_status as last read (class 18).
 
-    ``status`` is the meter's image_transfer_status as last read, None when it was not.
+    ``block_count`` counts the meter's blocks of the whole image, ``sent_count`` what this run sent.
     """
 
-    block_count: int
-    sent_count: int
-    status: int | None
+    status: int
+    block_count: int = 0
+    sent_count: int = 0
 
 
 class Findings(

@@ -32,6 +32,7 @@ from hesper_gateway.database import DATABASE_NAME, Database
 from hesper_gateway.engines.gurux import Gurux
 from hesper_gateway.errands import ClockKeeper, ClockSetter, MeterErrands, Stores
 from hesper_gateway.errors import Hop
+from hesper_gateway.firmware import Downloads, Firmware, ImageStore, Limits, Means, TransferRecords
 from hesper_gateway.gathering import Gathering
 from hesper_gateway.line_costs import LineCosts, prices_of
 from hesper_gateway.lines.building import Lines
@@ -57,6 +58,7 @@ from hesper_gateway.visit import Visitor
 log = logging.getLogger(__name__)
 
 _MEGABYTE = 1024 * 1024
+IMAGES_FOLDER = "images"
 
 
 @dataclass(slots=True)
@@ -155,7 +157,18 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
     return Field(lines, costs, sessions, states, rounds, round_of, ports, other_engine)
 
 
-def build_uplink(config: GatewayConfig, core: Core, field: Field, executor: Executor) -> Uplink:
+def build_downloads(config: GatewayConfig, core: Core) -> Downloads:
+    """Returns what fetches firmware images once there is an uplink."""
+    limits = Limits(config.firmware.octets_per_s, config.firmware.blocks_in_flight)
+    store = ImageStore(config.state / IMAGES_FOLDER, config.firmware.quota_mb * _MEGABYTE)
+    return Downloads(
+        config.gateway, store, limits, lambda code, text: core.alarms.tell(code, text, "critical")
+    )
+
+
+def build_uplink(
+    config: GatewayConfig, core: Core, field: Field, executor: Executor, downloads: Downloads
+) -> Uplink:
     """Returns the uplink with everyone who listens to it.
 
     Raises:
@@ -169,6 +182,8 @@ def build_uplink(config: GatewayConfig, core: Core, field: Field, executor: Exec
                 executor.receive(payload)
             case Kind.ANSWERS:
                 core.time_proof.accept(payload)
+            case Kind.BLOCKS:
+                downloads.receive(payload)
             case _:
                 raise Refused(f"{kind} are not for this release")
 
@@ -192,16 +207,20 @@ def build_uplink(config: GatewayConfig, core: Core, field: Field, executor: Exec
         field.costs,
         core.failures,
     )
-    return Uplink(
+    uplink = Uplink(
         account,
         Identity(config.gateway, Topics(broker.root), keys),
         core.outbox,
         Ears(myself.status, deliver, lambda _: core.time_proof.hurry(), core.failures),
         Pace(window=config.outbox.batches_in_flight),
     )
+    downloads.publish, downloads.connected = uplink.publish, uplink.connected
+    return uplink
 
 
-def build_executor(config: GatewayConfig, core: Core, field: Field) -> Executor:
+def build_executor(
+    config: GatewayConfig, core: Core, field: Field, downloads: Downloads
+) -> Executor:
     """Returns what carries out commands, for meters that are asked and whose name is known."""
     names = {
         meter.id: meter.logical_device_name
@@ -217,6 +236,14 @@ def build_executor(config: GatewayConfig, core: Core, field: Field) -> Executor:
             field.sessions,
             Stores(core.gathering, core.outbox),
             ClockSetter(core.outbox, core.time_proof.offset_ms),
+            Firmware(
+                Means(
+                    downloads,
+                    TransferRecords(core.database),
+                    core.time_proof.now,
+                    config.firmware.slice_s,
+                )
+            ),
         ),
         lambda code, text: core.alarms.tell(code, text, "critical"),
     )
@@ -235,8 +262,9 @@ async def run(config: GatewayConfig) -> None:
     try:
         core = build_core(config, database)
         field = build_field(config, core)
-        executor = build_executor(config, core, field)
-        uplink = build_uplink(config, core, field, executor)
+        downloads = build_downloads(config, core)
+        executor = build_executor(config, core, field, downloads)
+        uplink = build_uplink(config, core, field, executor, downloads)
         core.alarms.tell("gateway.started", f"{len(field.states)} meters configured", "info")
         if opened.replaced:
             core.alarms.tell("gateway.database_replaced", opened.replaced, "critical")

@@ -16,7 +16,8 @@ An envelope is judged strictly in this order, and whatever fails moves no relay:
 Step 5 and the entry *executing* are one durable transaction (see `journal`). Then the relay is
 moved once and read back (see `execution`), and the result is journalled and signed in one
 transaction. What a restart finds in *executing* is read back and never moved again. Commands for
-one meter are taken one after another, those that may take long apart from the relay's.
+one meter are taken one after another, those that may take long apart from the relay's, and those
+for firmware, which may take days, apart from both.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ from hesper_gateway import execution, journal
 from hesper_gateway.config import CeilingsConfig
 from hesper_gateway.database import Database, Job, StorageFull
 from hesper_gateway.errors import CommandExpired
-from hesper_gateway.execution import Meters, Outcome, Patience
+from hesper_gateway.execution import Lane, Meters, Outcome, Patience
 from hesper_gateway.journal import CeilingReached, Entry, Replayed, TooSoon
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.timeproof import TimeProof
@@ -106,10 +107,10 @@ class Executor:
         self._time = time_proof
         self._meters = meters
         self._alarm = alarm
-        self._waiting: dict[bool, asyncio.Queue[tuple[Command, bytes]]] = {
-            is_for_relay: asyncio.Queue(MOST_WAITING) for is_for_relay in (True, False)
+        self._waiting: dict[Lane, asyncio.Queue[tuple[Command, bytes]]] = {
+            lane: asyncio.Queue(MOST_WAITING) for lane in Lane
         }
-        self._turns: defaultdict[tuple[str, bool], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns: defaultdict[tuple[str, Lane], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._told_again: dict[str, float] = {}
         self._began: datetime | None = None
         self._has_begun = False
@@ -118,11 +119,11 @@ class Executor:
     def receive(self, payload: bytes) -> None:
         """Takes an envelope as it came, if it is trusted (step 1); returns at once.
 
-        More than can wait are dropped; those for relays and the others wait apart.
+        More than can wait are dropped; each lane waits apart.
         """
         try:
             command = commands.from_payload(payload, self._mandate.keys, self._mandate.gateway)
-            self._waiting[execution.is_for_relay(command)].put_nowait((command, payload))
+            self._waiting[execution.lane_of(command)].put_nowait((command, payload))
         except Forged as forged:
             self._distrust("gateway.command_forged", str(forged))
         except Refused as refused:
@@ -177,7 +178,7 @@ class Executor:
         await self._settle(command, outcome)
 
     def _turn(self, command: Command) -> asyncio.Lock:
-        return self._turns[command.meter, execution.is_for_relay(command)]
+        return self._turns[command.meter, execution.lane_of(command)]
 
     async def _admit(self, command: Command, digest: bytes) -> Outcome | None:
         """Takes the steps 3 to 5; returns an objection, or None once *executing* is durable."""
@@ -276,12 +277,17 @@ class Executor:
             self._distrust("gateway.command_refused", f"{entry.command_id} is open: {refused}")
             return
         async with self._turn(command):
-            if not execution.is_for_relay(command):
-                await self._time.wait(self._mandate.proof_wait_s)
+            await self._wait_for_time(execution.lane_of(command))
             outcome = await execution.resume(
                 command, self._meters, lambda: self._permit(command), self._mandate.patience
             )
             await self._settle(command, outcome)
+
+    async def _wait_for_time(self, lane: Lane) -> None:
+        """Waits for a proof of time; for firmware however long, what has begun is to go on."""
+        if lane is not Lane.RELAY:
+            is_patient = lane is Lane.FIRMWARE
+            await self._time.wait(None if is_patient else self._mandate.proof_wait_s)
 
     async def _tell_again(self, known: Entry, digest: bytes) -> None:
         """Answers a repeated envelope with what the journal says, at most every ten seconds."""

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
 from typing import Protocol
 
 from hesper_contracts.commands import Command
@@ -30,6 +31,14 @@ _ACTIONS = {
     "relay.disconnect": RelayAction.DISCONNECT,
     "relay.reconnect": RelayAction.RECONNECT,
 }
+
+
+class Lane(Enum):
+    """Commands for one meter go one after another within a lane; what takes long has its own."""
+
+    RELAY = auto()
+    ERRAND = auto()
+    FIRMWARE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +154,13 @@ async def resume(command: Command, meters: Meters, permit: Permit, patience: Pat
 def is_for_relay(command: Command) -> bool:
     """Returns whether a command is about a relay: moved at most once, then only read."""
     return command.kind.startswith("relay.")
+
+
+def lane_of(command: Command) -> Lane:
+    """Returns the lane of a command."""
+    if command.kind.startswith("firmware."):
+        return Lane.FIRMWARE
+    return Lane.RELAY if is_for_relay(command) else Lane.ERRAND
 
 
 async def _run(command: Command, meters: Meters, permit: Permit) -> Outcome:

@@ -86,8 +86,8 @@ class TimeProof:
         """Returns the earlier of proven time and the machine's clock: no one hand speeds it up."""
         return min(self.now() or self._system(), self._system())
 
-    async def wait(self, timeout_s: float) -> datetime | None:
-        """Returns the proven time, waiting a moment for the first proof; None without one."""
+    async def wait(self, timeout_s: float | None) -> datetime | None:
+        """Returns the proven time, waiting so long for the first proof; None without one."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._proven.wait()

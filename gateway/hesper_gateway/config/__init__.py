@@ -24,7 +24,7 @@ from hesper_gateway.config.meters import (
     MeterConfig,
     ScheduleConfig,
 )
-from hesper_gateway.config.uplink import BrokerConfig, KeysConfig, OutboxConfig
+from hesper_gateway.config.uplink import BrokerConfig, FirmwareConfig, KeysConfig, OutboxConfig
 
 __all__ = [
     "BrokerConfig",
@@ -32,6 +32,7 @@ __all__ = [
     "ClockSyncConfig",
     "CsdLine",
     "DialInLine",
+    "FirmwareConfig",
     "GatewayConfig",
     "KeysConfig",
     "LineConfig",

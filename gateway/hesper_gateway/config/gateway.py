@@ -15,7 +15,7 @@ from hesper_gateway.config.meters import (
     MeterConfig,
     ScheduleConfig,
 )
-from hesper_gateway.config.uplink import BrokerConfig, KeysConfig, OutboxConfig
+from hesper_gateway.config.uplink import BrokerConfig, FirmwareConfig, KeysConfig, OutboxConfig
 from hesper_gateway.errors import ConfigError
 
 
@@ -31,6 +31,7 @@ class GatewayConfig(Record):
     keys: KeysConfig = KeysConfig()
     ceilings: CeilingsConfig = CeilingsConfig()
     outbox: OutboxConfig = OutboxConfig()
+    firmware: FirmwareConfig = FirmwareConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     clock_sync: ClockSyncConfig | None = None
     modems: tuple[ModemConfig, ...] = ()

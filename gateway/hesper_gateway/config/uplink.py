@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Self
 
+from hesper_contracts.requests import MOST_BLOCKS
 from hesper_contracts.signing import key_id
 from pydantic import Field, model_validator
 
@@ -46,3 +47,16 @@ class OutboxConfig(Record):
     quota_mb: int = Field(default=512, ge=1)
     ballast_mb: int = Field(default=2, ge=0)
     batches_in_flight: int = Field(default=32, ge=1, le=1000)
+
+
+class FirmwareConfig(Record):
+    """How much of disk, uplink and lines firmware images may take."""
+
+    quota_mb: int = Field(default=16, ge=1)
+    """All images together, on disk."""
+    octets_per_s: int = Field(default=50_000, ge=100)
+    """What is asked for of images over the broker, all meters together, on average."""
+    blocks_in_flight: int = Field(default=8, ge=1, le=MOST_BLOCKS)
+    """Blocks of 16 KiB that are asked for and have not come."""
+    slice_s: float = Field(default=20, gt=0, le=600)
+    """How long blocks go to a meter before other work has its line."""

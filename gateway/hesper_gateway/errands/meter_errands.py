@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from hesper_contracts import parameters
 from hesper_contracts.commands import Command
+from hesper_contracts.firmware import ActivateFirmware, TransferFirmware
 from hesper_contracts.frame import Refused
 from hesper_contracts.parameters import (
     ReadEventLog,
@@ -17,6 +18,7 @@ from hesper_gateway.errands import reading, tariff
 from hesper_gateway.errands.clock import ClockSetter
 from hesper_gateway.errands.reading import Stores
 from hesper_gateway.execution import Report
+from hesper_gateway.firmware import Firmware
 from hesper_gateway.meter_relays import MeterRelays
 from hesper_gateway.sessions import MeterSession, Permit
 
@@ -28,18 +30,25 @@ class MeterErrands(MeterRelays):
         sessions: By meter id.
         stores: Where what was read goes.
         clocks: Sets clocks.
+        firmware: Brings and activates images.
     """
 
     def __init__(
-        self, sessions: Mapping[str, MeterSession], stores: Stores, clocks: ClockSetter
+        self,
+        sessions: Mapping[str, MeterSession],
+        stores: Stores,
+        clocks: ClockSetter,
+        firmware: Firmware,
     ) -> None:
         super().__init__(sessions)
         self._stores = stores
         self._clocks = clocks
+        self._firmware = firmware
 
     def objection(self, command: Command) -> str | None:
         """Return why this command can never be carried out at its meter; None when it can."""
-        objects = self._session(command.meter).template.objects
+        session = self._session(command.meter)
+        objects = session.template.objects
         if command.kind.startswith("relay.") and objects.disconnect_control is None:
             return f"{command.meter} has no relay"
         try:
@@ -48,6 +57,8 @@ class MeterErrands(MeterRelays):
             return str(refused)
         if isinstance(wanted, ReadEventLog) and wanted.log not in objects.logs():
             return f"{command.meter} has no {wanted.log} log"
+        if isinstance(wanted, TransferFirmware | ActivateFirmware):
+            return self._firmware.objection(session, command, wanted)
         return None
 
     async def run(self, command: Command, permit: Permit) -> Report:
@@ -71,6 +82,8 @@ class MeterErrands(MeterRelays):
             case WriteSpecialDays() as wanted:
                 name = command.logical_device_name
                 return await tariff.write_special_days(session, name, wanted, permit)
+            case TransferFirmware() | ActivateFirmware() as wanted:
+                return await self._firmware.run(session, command, wanted, permit)
             case _:
                 return await reading.ping(session, permit)
 

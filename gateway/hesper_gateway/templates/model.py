@@ -162,6 +162,10 @@ class TimesTemplate(Record):
     relay_s: float = Field(default=5, gt=0)
     """How long the relay may take to move before its state is called unchanged."""
     relay_poll_s: float = Field(default=0.1, gt=0)
+    verification_s: float = Field(default=600, gt=0)
+    """How long the meter may be busy with an image before it is called stuck."""
+    activation_s: float = Field(default=900, gt=0)
+    """How long it may take to answer with its new firmware after it was asked to activate it."""
     keep_open_s: float = Field(default=0, ge=0, le=3600)
     """How long the reading association stays open for the next reading; below the inactivity
     time-out of the meter. 0: it is released after each."""
@@ -204,6 +208,7 @@ class ObjectsTemplate(Record):
     power_quality_log: OptionalName = None
     communication_log: OptionalName = None
     disconnect_control: OptionalName = obis.parse("0.0.96.3.10.255")
+    image_transfer: OptionalName = obis.IMAGE_TRANSFER
 
     def logs(self) -> dict[EventLogName, bytes]:
         """Return the event logs of this kind of meter; last the standard one, it may hold all."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hesper_contracts import columns, commands, events, requests, results
+from hesper_contracts import blocks, columns, commands, events, requests, results
 from hesper_contracts.batch import open_ as open_batch
 from hesper_contracts.commands import Command
 from hesper_contracts.events import Event
 from hesper_contracts.frame import Kind
-from hesper_contracts.requests import TimeAnswer
+from hesper_contracts.requests import BlocksRequest, TimeAnswer
 from hesper_contracts.results import CommandResult
 from hesper_contracts.signing import Keyring, Signer
 from hesper_dlms.errors import LinkError
@@ -26,6 +26,14 @@ from hesper_gateway.config import CeilingsConfig, MeterConfig, TcpLine
 from hesper_gateway.counters import Counters
 from hesper_gateway.database import Database
 from hesper_gateway.errands import ClockSetter, MeterErrands, Stores
+from hesper_gateway.firmware import (
+    Downloads,
+    Firmware,
+    ImageStore,
+    Limits,
+    Means,
+    TransferRecords,
+)
 from hesper_gateway.gathering import Gathering
 from hesper_gateway.lines.line import Line
 from hesper_gateway.lines.tcp import TcpCarrier
@@ -34,9 +42,10 @@ from hesper_gateway.outbox import Outbox
 from hesper_gateway.sessions import Common, MeterSession, client_system_title
 from hesper_gateway.timeproof import TimeProof
 from hesper_sim.district import District
+from hesper_sim.faults import Fault
 from hesper_sim.fleet import FleetSettings, plan
 from hesper_sim.history import History
-from hesper_sim.journal import Forgetful
+from hesper_sim.journal import Record
 from hesper_sim.served import MeterServer
 
 GATEWAY = "gw-1"
@@ -59,13 +68,22 @@ class Works:
     """How many messages the meter still answers."""
     clock: Callable[[], float] | None = None
     """Counts instead of ``time_s``."""
+    tick_s: float = 0.0
+    """How far ``time_s`` goes on with every message that the meter gets."""
     received: int = 0
+    written: list[dict[str, Any]] = field(default_factory=list)
+    """What the meter has written into its journal."""
+    images: dict[str, bytes] = field(default_factory=dict)
+    """Firmware images by SHA-256, for whoever asks for blocks."""
+    asked_for: list[BlocksRequest] = field(default_factory=list)
+    quota_octets: int = 1024 * 1024
+    slice_s: float = 20.0
     port: int = 0
     START = START
 
     def __post_init__(self) -> None:
         history = History(int(self.now()), 900, 2 * 86400)
-        self.district = District(plan(FLEET), history, Forgetful(), self.now)
+        self.district = District(plan(FLEET), history, self, self.now)
         (self.meter,) = self.district.meters.values()
         self.plan = self.meter.plan
         self.simulated = MeterServer(self.district, self.meter)
@@ -73,6 +91,12 @@ class Works:
         self.database = Database(self.folder / "gateway.db", ballast_octets=4096)
         self.outbox = Outbox(self.database, self.key)
         self.gathering = Gathering(self.outbox, window_s=0.0)
+
+    def append(self, records: Iterable[Record]) -> None:
+        self.written += records
+
+    def close(self) -> None:
+        """The meter's journal has no file."""
 
     def now(self) -> float:
         return self.time_s if self.clock is None else self.clock()
@@ -119,7 +143,13 @@ class Works:
             try:
                 while octets := await reader.read(65536):
                     self.received += 1
+                    self.time_s += self.tick_s
+                    boots = self.meter.boots
+                    if Fault.OUTAGE in self.meter.faults:
+                        break
                     sent = connection.receive(octets)
+                    if self.meter.boots != boots:
+                        break
                     if not self.silent and self.received != self.silent_after:
                         writer.write(sent)
                         await writer.drain()
@@ -163,7 +193,27 @@ class Works:
     def meters(self, session: MeterSession, proof: TimeProof) -> MeterErrands:
         stores = Stores(self.gathering, self.outbox)
         clocks = ClockSetter(self.outbox, proof.offset_ms)
-        return MeterErrands({self.serial: session}, stores, clocks)
+        return MeterErrands({self.serial: session}, stores, clocks, self.firmware(proof))
+
+    def firmware(self, proof: TimeProof) -> Firmware:
+        """Carries out firmware commands; whoever asks for blocks of `images` gets them at once."""
+        store = ImageStore(self.folder / "images", self.quota_octets, left_free_octets=0)
+        downloads = Downloads(
+            GATEWAY, store, Limits(10**9, 2, (0.05,)), lambda code, _: self.alarms.append(code)
+        )
+
+        async def answer(_: Kind, payload: bytes) -> bool:
+            request = requests.request_from_payload(payload, GATEWAY)
+            assert isinstance(request, BlocksRequest)
+            self.asked_for.append(request)
+            for block in blocks.answers(request, self.images.get(request.image_hash, b"")):
+                downloads.receive(block)
+            return True
+
+        downloads.publish = answer
+        downloads.connected.set()
+        records = TransferRecords(self.database)
+        return Firmware(Means(downloads, records, proof.now, self.slice_s, (0.01,), (0.01,)))
 
     def command(self, kind: str, counter: int = 1, **changes: Any) -> Command:
         now = datetime.fromtimestamp(self.now(), UTC)

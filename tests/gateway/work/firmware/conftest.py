@@ -1,0 +1,88 @@
+"""A firmware image, the commands for it, and what the meter has written down of it."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hesper_contracts.results import CommandResult
+from hesper_sim.objects import image_transfer
+
+VERSION = "HSP-FW 1.5.0"
+IMAGE = image_transfer.build(VERSION, 50_000)
+BLOCK_COUNT = 250
+
+
+@dataclass
+class Campaign:
+    """One image for the meter of `works`."""
+
+    works: Any
+    octets: bytes = IMAGE
+    version: str = VERSION
+
+    @property
+    def image_hash(self) -> str:
+        return hashlib.sha256(self.octets).hexdigest()
+
+    def offer(self) -> None:
+        """Let the cloud have the image."""
+        self.works.images[self.image_hash] = self.octets
+
+    def not_after(self, seconds: float = 3600) -> str:
+        moment = datetime.fromtimestamp(self.works.now(), UTC) + timedelta(seconds=seconds)
+        return moment.isoformat()
+
+    def transfer(self, counter: int = 1, **changes: Any) -> Any:
+        """The command that brings the image."""
+        parameters = {
+            "identifier": self.version,
+            "size": len(self.octets),
+            "not_after": self.not_after(),
+        }
+        return self._command("firmware.transfer", counter, parameters, changes)
+
+    def activation(self, counter: int = 2, **changes: Any) -> Any:
+        """The command that activates it."""
+        parameters = {"version": self.version, "not_after": self.not_after()}
+        return self._command("firmware.activate", counter, parameters, changes)
+
+    def _command(
+        self, kind: str, counter: int, parameters: dict[str, Any], changes: dict[str, Any]
+    ) -> Any:
+        now = datetime.fromtimestamp(self.works.now(), UTC)
+        until = now + timedelta(seconds=changes.pop("lasts_s", 3600))
+        return self.works.command(
+            kind,
+            counter,
+            parameters=parameters | changes,
+            image_hash=self.image_hash,
+            not_after=until,
+        )
+
+    async def end_of(self, command: Any) -> CommandResult:
+        """Give a command and return how it ended."""
+        self.works.give(command)
+        await self.works.until(lambda w: w.ended(command.id))
+        ended: CommandResult = self.works.ended(command.id)
+        return ended
+
+    def steps(self, step: str) -> list[dict[str, Any]]:
+        """What the meter has written down of its image."""
+        return [
+            each for each in self.works.written if each["k"] == "image" and each["step"] == step
+        ]
+
+    def blocks_kept(self) -> list[int]:
+        """The numbers of the blocks that the meter kept, in order."""
+        return [each["number"] for each in self.steps("block")]
+
+
+@pytest.fixture
+def campaign(works: Any) -> Campaign:
+    """Simulated time goes on with every message."""
+    works.tick_s = 0.01
+    campaign = Campaign(works)
+    campaign.offer()
+    return campaign
