@@ -1,5 +1,6 @@
 """A readings message becomes blocks, or is refused with a reason."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -49,6 +50,18 @@ def decode(message: Message) -> Decoded:
     sections = columns.decode(sealed.body, sealed.header.encoding)
     blocks = tuple(block_of(section, received_at) for section in sections)
     return Decoded(message, identity, digest, blocks)
+
+
+def decode_all(messages: Sequence[Message]) -> list[Decoded | Refused]:
+    """Takes messages apart; a refusal stands in the place of what could not be."""
+    return [_attempt(message) for message in messages]
+
+
+def _attempt(message: Message) -> Decoded | Refused:
+    try:
+        return decode(message)
+    except Refused as refusal:
+        return refusal
 
 
 def _from_json(message: Message, digest: str) -> Decoded:

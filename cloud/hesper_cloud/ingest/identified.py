@@ -1,12 +1,16 @@
 """What a meter tells of itself (event ``meter.identified``) enters the registry."""
 
+import re
+
 from hesper_contracts.events import Event
 from sqlalchemy.orm import Session
 
-from hesper_cloud.db.registry import Meter
+from hesper_cloud.db.registry import Meter, MeterProfile
 from hesper_cloud.ingest.contacts import ensure_meter
+from hesper_cloud.quantities import LOAD_PROFILE
 
 CODE = "meter.identified"
+_LOGICAL_NAME = re.compile(r"\d{1,3}(\.\d{1,3}){5}")
 _TEXTS = ("logical_device_name", "model", "firmware", "template")
 _MAX_TEXT = 200
 _MAX_PERIOD_S = 86_400 * 31
@@ -28,6 +32,7 @@ def event_stored(session: Session, gateway: str, event: Event) -> None:
     period = event.attributes.get("capture_period_s")
     if isinstance(period, int) and 0 < period <= _MAX_PERIOD_S:
         row.capture_period_s = period
+        _announce(session, row.id, event, period)
 
 
 def _may_set(row: Meter, name: str) -> bool:
@@ -37,3 +42,19 @@ def _may_set(row: Meter, name: str) -> bool:
         or row.logical_device_name is None
         or row.state != "commissioned"
     )
+
+
+def _announce(session: Session, meter: str, event: Event, period_s: int) -> None:
+    """Puts on record which profile the meter captures how often; what is missing counts from then.
+
+    Under another period than before, earlier captures are not judged any more.
+    """
+    told = event.attributes.get("load_profile")
+    profile = told if isinstance(told, str) and _LOGICAL_NAME.fullmatch(told) else LOAD_PROFILE
+    known = session.get(MeterProfile, (meter, profile))
+    if known is None:
+        known = MeterProfile(meter=meter, profile=profile, expected_from=event.occurred_at)
+        session.add(known)
+    elif known.capture_period_s not in {None, period_s}:
+        known.period_since = event.occurred_at
+    known.capture_period_s, known.source = period_s, "announced"

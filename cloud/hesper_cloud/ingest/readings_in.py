@@ -7,13 +7,14 @@ Per group of messages:
    With another digest it is a dead letter and an alarm, and gets no receipt.
 3. The rest is validated and written in one transaction with its batch ids. If the store refuses the
    group, batches are written one by one, so that only the offending one is rejected.
-4. Followers (rules, latest values) see what was committed, and only that.
+4. Judges (rules, latest values) and followers see what was committed, and only that.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from hesper_contracts.batch import BatchId, digest
@@ -21,14 +22,23 @@ from hesper_contracts.frame import Refused
 
 from hesper_cloud import metrics
 from hesper_cloud.ingest.dead_letters import DeadLetters
-from hesper_cloud.ingest.decode import Decoded, decode, identify
+from hesper_cloud.ingest.decode import Decoded, identify
+from hesper_cloud.ingest.joining import Joined, joined
 from hesper_cloud.ingest.message import Message, Settled
 from hesper_cloud.ingest.out_of_time import without_rows_out_of_time
+from hesper_cloud.ingest.owners import Owners
 from hesper_cloud.ingest.persist import until_stored
 from hesper_cloud.ingest.stages import stage
 from hesper_cloud.ingest.validate import judged
 from hesper_cloud.latest import LatestValues
-from hesper_cloud.stores.port import CommittedRows, Group, ReadingStore, StoreRefused, Written
+from hesper_cloud.stores.port import (
+    Block,
+    CommittedRows,
+    Group,
+    ReadingStore,
+    StoreRefused,
+    Written,
+)
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +47,7 @@ class Committed(Protocol):
     """What is told about rows after their commit."""
 
     def rows_committed(self, rows: CommittedRows) -> None:
-        """Takes one block of a batch with the mask of its new rows, which may be none."""
+        """Takes one block with the mask of its new rows, which may be none."""
         ...
 
 
@@ -58,34 +68,43 @@ class ReadingsIn:
         latest: LatestValues,
         dead_letters: DeadLetters,
         alarms: Alarms,
+        owners: Owners,
         stop: threading.Event,
     ) -> None:
+        """Prepares; `judges` are told of a group's joined blocks, `followers` of every batch's.
+
+        A joined block is of several gateways, so judges hear of none.
+        """
         self._store = store
         self._latest = latest
         self._dead_letters = dead_letters
         self._alarms = alarms
+        self._owners = owners
         self._stop = stop
+        self.judges: list[Committed] = []
         self.followers: list[Committed] = []
         self.stored_readings = 0
 
-    def store(self, messages: Sequence[Message]) -> tuple[list[Settled], "Aftermath"]:
-        """Stores a group durably; returns what receipts to give, and what to tell afterwards."""
+    def store(
+        self, messages: Sequence[Message], attempts: Sequence[Decoded | Refused]
+    ) -> tuple[list[Settled], "Aftermath"]:
+        """Stores a group durably; returns what receipts to give, and what to tell afterwards.
+
+        `attempts` is what `decode_all` made of the messages.
+        """
         settled: list[Settled] = []
-        with stage("decode"):
-            decoded = [each for message in messages for each in self._decoded(message, settled)]
+        decoded = []
+        for message, found in zip(messages, attempts, strict=True):
+            if isinstance(found, Refused):
+                self._reject(message, str(found), settled)
+            else:
+                decoded.append(found)
         with stage("recognise"):
             fresh = self._unknown(decoded, settled)
-        aftermath = Aftermath(self.followers)
+        aftermath = Aftermath(self.judges, self.followers)
         if fresh:
             self._write(fresh, settled, aftermath)
         return settled, aftermath
-
-    def _decoded(self, message: Message, settled: list[Settled]) -> list[Decoded]:
-        try:
-            return [decode(message)]
-        except Refused as error:
-            self._reject(message, str(error), settled)
-            return []
 
     def _reject(self, message: Message, reason: str, settled: list[Settled]) -> None:
         self._dead_letters.add(message.topic, message.payload, reason)
@@ -139,13 +158,12 @@ class ReadingsIn:
         self, fresh: Sequence[Decoded], settled: list[Settled], aftermath: "Aftermath"
     ) -> None:
         now_ms = time.time_ns() // 1_000_000
-        blocks, gateways = [], []
         with stage("validate"):
-            for each in fresh:
-                for block in each.blocks:
-                    kept = without_rows_out_of_time(block, each.message, self._dead_letters)
-                    blocks.append(judged(kept, self._latest, now_ms // 1000))
-                    gateways.append(each.message.gateway)
+            blocks = [
+                self._prepared(block, each.message) for each in fresh for block in each.blocks
+            ]
+            gateways = [each.message.gateway for each in fresh for _ in each.blocks]
+            together = [self._judged(each, blocks, now_ms // 1000) for each in joined(blocks)]
         batches = {each.batch: each.digest for each in fresh if each.batch is not None}
         group = Group(batches, blocks, now_ms)
         with stage("store"):
@@ -156,7 +174,19 @@ class ReadingsIn:
             if each.batch is not None
         ]
         self._count(written)
-        aftermath.add(gateways, group, written)
+        aftermath.add(Commit(gateways, group, written, together))
+
+    def _prepared(self, block: Block, message: Message) -> Block:
+        kept = without_rows_out_of_time(block, message, self._dead_letters)
+        foreign = until_stored(lambda: self._owners.flags(message.gateway, kept), self._stop)
+        return kept if foreign is None else replace(kept, quality=kept.quality | foreign)
+
+    def _judged(self, whole: Joined, blocks: list[Block], now: int) -> Joined:
+        """Judges a joined block, and hands its verdict on to the blocks it was made of."""
+        found = replace(whole, block=judged(whole.block, self._latest, now))
+        for place, quality in found.pieces(found.block.quality):
+            blocks[place] = replace(blocks[place], quality=quality)
+        return found
 
     def _count(self, written: Written) -> None:
         self.stored_readings += written.new
@@ -166,24 +196,43 @@ class ReadingsIn:
         metrics.GROUP_READINGS.observe(written.new + written.duplicate + written.conflicting)
 
 
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One committed group; `gateways` names the sender of each of its blocks."""
+
+    gateways: list[str]
+    group: Group
+    written: Written
+    together: list[Joined]
+
+
 class Aftermath:
-    """What followers are told once receipts are on their way."""
+    """What judges and followers are told once receipts are on their way."""
 
-    def __init__(self, followers: Sequence[Committed]) -> None:
+    def __init__(self, judges: Sequence[Committed], followers: Sequence[Committed]) -> None:
+        self._judges = judges
         self._followers = followers
-        self._writes: list[tuple[list[str], Group, Written]] = []
+        self._commits: list[Commit] = []
 
-    def add(self, gateways: list[str], group: Group, written: Written) -> None:
-        """Adds one committed group; `gateways` names the sender of each block."""
-        self._writes.append((gateways, group, written))
+    def add(self, commit: Commit) -> None:
+        """Adds one committed group."""
+        self._commits.append(commit)
 
     def tell(self) -> None:
-        """Tells every follower about every block that has rows: a repeated one is contact too."""
-        for gateways, group, written in self._writes:
-            for gateway, block, accepted in zip(
-                gateways, group.blocks, written.accepted, strict=True
-            ):
-                if len(accepted):
-                    rows = CommittedRows(gateway, block, accepted, group.stored_at)
-                    for follower in self._followers:
-                        follower.rows_committed(rows)
+        """Tells of every block that has rows: a repeated one is contact too."""
+        for commit in self._commits:
+            for each in commit.together:
+                new = each.together(commit.written.accepted)
+                rows = CommittedRows("", each.block, new, commit.group.stored_at)
+                for judge in self._judges:
+                    judge.rows_committed(rows)
+            self._tell_followers(commit)
+
+    def _tell_followers(self, commit: Commit) -> None:
+        for gateway, block, accepted in zip(
+            commit.gateways, commit.group.blocks, commit.written.accepted, strict=True
+        ):
+            if len(accepted):
+                rows = CommittedRows(gateway, block, accepted, commit.group.stored_at)
+                for follower in self._followers:
+                    follower.rows_committed(rows)

@@ -1,16 +1,19 @@
 """Ingest as a service: a consumer thread, a writer thread, and what ties them together.
 
-The consumer's thread only receives. The writer's thread takes a group of messages at a time, makes
-it durable, hands the receipts out, gives the messages back to the broker, and only then tells the
-followers: rules first (they compare with the value before), then latest values and contacts.
+The consumer's thread only receives. A second one gathers a group of messages and decodes it while
+the writer's thread makes the group before durable, hands the receipts out, gives the messages back
+to the broker, and only then tells the rules (they compare with the value before), the latest values
+and the contacts. A fourth thread writes contacts and relay states into the registry.
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
 
@@ -24,9 +27,11 @@ from hesper_cloud.ingest import identified
 from hesper_cloud.ingest.consumer import Connection, Consumer
 from hesper_cloud.ingest.contacts import Contacts
 from hesper_cloud.ingest.dead_letters import DeadLetters
+from hesper_cloud.ingest.decode import Decoded, decode_all
 from hesper_cloud.ingest.events_in import EventRows
 from hesper_cloud.ingest.grouping import Grouping
 from hesper_cloud.ingest.message import Message, Settled
+from hesper_cloud.ingest.owners import Owners
 from hesper_cloud.ingest.persist import Stopped, until_stored
 from hesper_cloud.ingest.readings_in import Aftermath, ReadingsIn
 from hesper_cloud.ingest.receipts import Receipts
@@ -103,7 +108,7 @@ class Intakes:
         tamper = TamperRule(alerts)
         event_rows = EventRows((identified.event_stored, tamper.event_stored))
         return cls(
-            ReadingsIn(store, latest, dead_letters, alerts, stop),
+            ReadingsIn(store, latest, dead_letters, alerts, Owners(engine, alerts), stop),
             RegistryIn(engine, event_rows, dead_letters, alerts, stop),
             RegistryIn(engine, ResultRows(), dead_letters, alerts, stop),
             StatusIn(engine),
@@ -132,14 +137,13 @@ class Ingest:
         self._relays = RelayStates(engine)
         self._intakes = Intakes.build(store, engine, latest, self.dead_letters, self._stop)
         alerts = Alerts(engine)
-        self._intakes.readings.followers += [
+        self._intakes.readings.judges += [
             VoltageRule(alerts, settings.rules),
             ReverseEnergyRule(alerts, latest),  # before the cache: compares with the value before
             CacheFeed(latest),
-            self._contacts,
-            self._relays,
             self.rate,
         ]
+        self._intakes.readings.followers += [self._contacts, self._relays]
         self._grouping = Grouping(
             self.consumer.messages,
             settings.ingest.group_max_messages,
@@ -159,10 +163,7 @@ class Ingest:
             asyncio.to_thread(self._keep_registry), name="ingest registry"
         )
         try:
-            await asyncio.wait(
-                {asyncio.shield(writer), asyncio.shield(registry)},
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            await asyncio.wait({writer, registry}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._stop.set()
             await asyncio.wait_for(asyncio.gather(writer, registry), _STOP_S)
@@ -172,13 +173,25 @@ class Ingest:
         self._latest.load(self._store)
 
     def _work(self) -> None:
-        while not self._stop.is_set():
-            group = self._grouping.next_group()
-            if group:
+        with ThreadPoolExecutor(1, "ingest decode") as ahead:
+            coming = ahead.submit(self._next_group)
+            while not self._stop.is_set():
+                group, decoded = coming.result()
+                coming = ahead.submit(self._next_group)
                 try:
-                    self._settle(group)
+                    self._settle(group, decoded)
                 except Stopped:
                     break
+
+    def _next_group(self) -> tuple[list[Message], list[Decoded | Refused] | None]:
+        """Returns a group with its readings taken apart; None where that failed unforeseen.
+
+        Then each message is tried again by itself, and only the one at fault is set aside.
+        """
+        group = self._grouping.next_group()
+        with stage("decode"), contextlib.suppress(Exception):
+            return group, decode_all(_readings(group))
+        return group, None
 
     def _keep_registry(self) -> None:
         """Writes contacts and relay states until told to stop, on a thread of its own."""
@@ -188,10 +201,12 @@ class Ingest:
                 self._relays.flush()
         self._contacts.flush(at_once=True)
 
-    def _settle(self, group: Sequence[Message]) -> None:
+    def _settle(
+        self, group: Sequence[Message], decoded: list[Decoded | Refused] | None = None
+    ) -> None:
         """Settles a group; one message that nobody foresaw must not hold up the others."""
         try:
-            self._take(group)
+            self._take(group, decode_all(_readings(group)) if decoded is None else decoded)
         except Stopped:
             raise
         except Exception as error:
@@ -204,16 +219,16 @@ class Ingest:
             self.dead_letters.add(group[0].topic, group[0].payload, reason)
             self.consumer.acknowledge(group[0].delivery)
 
-    def _take(self, group: Sequence[Message]) -> None:
+    def _take(self, group: Sequence[Message], decoded: list[Decoded | Refused]) -> None:
         by_kind: dict[Kind, list[Message]] = {}
         for message in group:
             by_kind.setdefault(message.kind, []).append(message)
         for message in by_kind.get(Kind.STATUS, ()):
             self._take_status(message)
         settled: list[Settled] = []
-        aftermath = Aftermath(())
+        aftermath = Aftermath((), ())
         if readings := by_kind.get(Kind.READINGS):
-            settled, aftermath = self._intakes.readings.store(readings)
+            settled, aftermath = self._intakes.readings.store(readings, decoded)
         if events := by_kind.get(Kind.EVENTS):
             settled += self._intakes.events.store(events)
         if results := by_kind.get(Kind.RESULTS):
@@ -234,6 +249,10 @@ class Ingest:
             until_stored(lambda: self._intakes.status.take(message), self._stop)
         except Refused as error:
             self.dead_letters.add(message.topic, message.payload, str(error))
+
+
+def _readings(group: Sequence[Message]) -> list[Message]:
+    return [message for message in group if message.kind is Kind.READINGS]
 
 
 def connection(settings: Settings) -> Connection:

@@ -17,6 +17,7 @@ from hesper_cloud.db.registry import Gateway
 from hesper_cloud.ingest.message import Message
 
 _MAX_COUNT = 2**63 - 1
+_MOST_HOPS = 32
 
 
 class StatusIn:
@@ -80,3 +81,9 @@ def _update(row: Gateway, found: GatewayStatus) -> None:
     row.command_counter = max(row.command_counter or 0, found.command_counter)
     row.clock_offset_ms = found.clock_offset_ms
     row.outbox_percent = found.outbox_percent
+    row.attributes = {**(row.attributes or {}), "failures": _bounded(found.failures)}
+
+
+def _bounded(failures: dict[str, int]) -> dict[str, int]:
+    """Returns failed attempts by hop; a gateway has no more hops than this."""
+    return dict(sorted(failures.items())[:_MOST_HOPS])

@@ -1,0 +1,86 @@
+"""Which gateway a meter belongs to, and what becomes of its readings from another one.
+
+The broker lets a gateway write below its own name alone, but the meters in a batch are whatever it
+says. So rows of a meter that the registry puts behind another gateway are stored with the flag
+`Quality.FOREIGN_GATEWAY`, and an alert is raised: a meter that was moved without telling the head
+end looks the same as a gateway that plants readings. A meter that nobody commissioned belongs to
+the gateway that brought it first. Who moves a meter commissions it anew behind the other gateway:
+the next readings from there clear the alert. Another one goes a day after it was acknowledged.
+"""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from hesper_contracts.quality import Quality
+from sqlalchemy import Engine, select
+
+from hesper_cloud.db.engines import reading
+from hesper_cloud.db.registry import Meter
+from hesper_cloud.rules.alerts import Alerts, Subject
+from hesper_cloud.rules.tamper import AREA
+from hesper_cloud.stores.port import Block, Integers
+
+RULE = f"{AREA}foreign_gateway"
+_LOOK_AGAIN_S = 5.0
+
+
+class Owners:
+    """The registry's word on whose meters are whose, in memory; asked again in doubt.
+
+    `flags` belongs to one thread.
+    """
+
+    def __init__(
+        self, engine: Engine, alerts: Alerts, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._engine = engine
+        self._alerts = alerts
+        self._monotonic = monotonic
+        self._asked_at: dict[str, float] = {}
+        with reading(engine) as session:
+            rows = session.execute(select(Meter.id, Meter.gateway_id)).all()
+        self._of = {meter: owner for meter, owner in rows if owner is not None}
+        self._told = dict.fromkeys(alerts.open_meters(RULE), "")
+
+    def flags(self, gateway: str, block: Block) -> Integers | None:
+        """Returns what to add to each row's quality; None where every meter is the gateway's."""
+        owners = set(map(self._of.get, block.meters))
+        if owners <= {gateway} and not self._told:
+            return None
+        for meter in block.meters:
+            self._of.setdefault(meter, gateway)
+        self._ask_again([meter for meter in block.meters if self._of[meter] != gateway])
+        foreign = np.array([self._of[meter] != gateway for meter in block.meters], dtype=bool)
+        for meter, is_foreign in zip(block.meters, foreign, strict=True):
+            if is_foreign:
+                self._tell(meter, gateway)
+            elif self._told.get(meter) in {"", gateway}:
+                self._take_back(meter, gateway)
+        if not foreign.any():
+            return None
+        marks: Integers = foreign[block.meter_index] * np.int64(Quality.FOREIGN_GATEWAY)
+        return marks
+
+    def _ask_again(self, meters: list[str]) -> None:
+        """Asks the registry, where somebody may have moved a meter since."""
+        now = self._monotonic()
+        due = [m for m in meters if now - self._asked_at.get(m, -_LOOK_AGAIN_S) >= _LOOK_AGAIN_S]
+        self._asked_at.update(dict.fromkeys(due, now))
+        if due:
+            query = select(Meter.id, Meter.gateway_id).where(Meter.id.in_(due))
+            with reading(self._engine) as session:
+                rows = session.execute(query).all()
+            self._of.update({meter: owner for meter, owner in rows if owner is not None})
+
+    def _tell(self, meter: str, gateway: str) -> None:
+        if meter not in self._told:
+            self._told[meter] = gateway
+            text = f"Gateway {gateway} sends readings of meter {meter}, which is behind "
+            subject = Subject(RULE, meter=meter, gateway=gateway)
+            self._alerts.raise_(subject, "critical", f"{text}{self._of[meter]}: moved, or planted.")
+
+    def _take_back(self, meter: str, gateway: str) -> None:
+        """Clears the alert of a meter that was moved to the gateway it was told about."""
+        del self._told[meter]
+        self._alerts.clear(Subject(RULE, meter=meter, gateway=gateway))
