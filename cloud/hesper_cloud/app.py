@@ -87,9 +87,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await server.is_up.wait()
             roles = [
                 group.create_task(head_end.ingest.run(), name="ingest"),
-                group.create_task(
-                    jobs.run(settings, head_end.store, head_end.registry), name="jobs"
-                ),
+                group.create_task(jobs.run(head_end.services.sources), name="jobs"),
                 group.create_task(head_end.services.live.run(), name="live"),
             ]
             await _either(stop, web)

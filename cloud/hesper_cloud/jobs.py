@@ -8,31 +8,23 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from hesper_cloud.gaps import GapLedger
+from hesper_cloud.gaps import Backfills, GapLedger
 from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.rules.silence import SilenceRule
 from hesper_cloud.rules.tamper import clear_acknowledged
-from hesper_cloud.settings import Settings
-from hesper_cloud.stores.port import ReadingStore, StoreError
+from hesper_cloud.services.sources import Sources
+from hesper_cloud.stores.port import StoreError
 
 log = logging.getLogger(__name__)
-
-Clock = Callable[[], datetime]
 
 SILENCE_EVERY_S = 2.0
 GAPS_EVERY_S = 5.0
 MINUTE_S = 60.0
 _TICK_S = 0.5
-
-
-def utc_now() -> datetime:
-    """Returns the machine's time, aware UTC."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +51,40 @@ class Schedule:
         return due
 
 
-def jobs(settings: Settings, store: ReadingStore, engine: Engine, clock: Clock) -> list[Job]:
+def jobs(sources: Sources) -> list[Job]:
     """Returns the jobs of this process."""
+    settings, engine, clock = sources.settings, sources.registry, sources.clock
     alerts = Alerts(engine)
     silence = SilenceRule(engine, alerts, settings.rules, clock)
-    ledger = GapLedger(engine, store, settings.rules, clock)
     return [
         Job("silence", SILENCE_EVERY_S, silence.check),
-        Job("gaps", GAPS_EVERY_S, ledger.check),
+        Job("gaps", GAPS_EVERY_S, _gap_keeping(sources)),
         Job("acknowledged tamper alerts", MINUTE_S, lambda: clear_acknowledged(engine, clock())),
         Job("metrics", SILENCE_EVERY_S, alerts.measure),
     ]
 
 
-async def run(
-    settings: Settings, store: ReadingStore, engine: Engine, clock: Clock = utc_now
-) -> None:
+def _gap_keeping(sources: Sources) -> Callable[[], None]:
+    """Returns the job that finds gaps and then asks for them."""
+    settings, clock = sources.settings, sources.clock
+    ledger = GapLedger(
+        sources.registry, sources.store, settings.rules, clock, sources.latest.profiles
+    )
+    engines = (sources.registry, sources.authority)
+    backfills = Backfills(engines, sources.store, settings.backfill, clock)
+
+    def check_and_ask() -> None:
+        ledger.check()
+        backfills.turn()
+
+    return check_and_ask
+
+
+async def run(sources: Sources) -> None:
     """Runs the jobs until cancelled."""
-    schedule = Schedule(jobs(settings, store, engine, clock), clock())
+    schedule = Schedule(jobs(sources), sources.clock())
     while True:
-        for job in schedule.due(clock()):
+        for job in schedule.due(sources.clock()):
             await asyncio.to_thread(perform, job)
         await asyncio.sleep(_TICK_S)
 

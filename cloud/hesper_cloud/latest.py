@@ -135,6 +135,11 @@ class LatestValues:
             self._version += 1
             table.take(block, mask, stored_at, self._version)
 
+    def profiles(self) -> frozenset[str]:
+        """Returns the profiles of which rows are stored."""
+        with self._lock:
+            return frozenset(profile for profile, _ in self._tables)
+
     def of(self, meter: str) -> list[LatestValue]:
         """Returns the newest value of each quantity of one meter, by logical name."""
         newest: dict[str, tuple[int, LatestValue]] = {}

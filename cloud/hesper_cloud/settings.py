@@ -15,6 +15,12 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from hesper_cloud.job_settings import (
+    BackfillSettings,
+    BackupSettings,
+    ExportSettings,
+    ServiceLevelSettings,
+)
 from hesper_cloud.thresholds import Validation
 
 
@@ -124,6 +130,10 @@ class Settings(BaseSettings):
     rules: RuleSettings = RuleSettings()
     validation: Validation = Validation()
     authority: AuthoritySettings = AuthoritySettings()
+    backfill: BackfillSettings = BackfillSettings()
+    service_levels: ServiceLevelSettings = ServiceLevelSettings()
+    exports: ExportSettings = ExportSettings()
+    backup: BackupSettings = BackupSettings()
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -166,8 +176,13 @@ class Settings(BaseSettings):
         """The file of the embedded store."""
         return self.state / "readings.duckdb"
 
+    @property
+    def energy_file(self) -> Path:
+        """The file of aggregates, scores and verdicts."""
+        return self.state / "energy.duckdb"
 
-_PATHS = frozenset({"state", "password_file", "token_file", "tls_ca"})
+
+_PATHS = frozenset({"state", "folder", "password_file", "token_file", "tls_ca"})
 
 
 def _rooted(values: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 
 from hesper_contracts.events import Event
+from hesper_dlms import obis
 
 from hesper_gateway.sessions import left_out
 from hesper_gateway.sessions.clock import as_utc
@@ -60,6 +61,7 @@ class News:
             if known == identity and period_s in (None, known_period_s):
                 return []
         self._told = (identity, period_s)
+        profile = reading.template.objects.load_profile
         return [
             self._event(
                 "meter.identified",
@@ -70,6 +72,7 @@ class News:
                     "firmware": identity.firmware,
                     "model": identity.model,
                     "template": reading.template.name,
+                    "load_profile": None if profile is None else obis.text(profile),
                     "capture_period_s": period_s,
                     "line": self._line,
                 },

@@ -176,4 +176,4 @@ def test_what_the_gateway_says_of_its_visits_is_the_cause(ledger: Ledger) -> Non
     ledger.capture("M1", 2, 3, 4)
     assert ledger.check(5)[0][3:] == ("closed", "line")
     told("meter.unreachable", 6, "association")
-    assert ledger.check(7)[1][3:] == ("open", "silent meter")
+    assert ledger.check(7)[1][3:] == ("open", "association")

@@ -1,4 +1,4 @@
-"""What an operator watches: overview, gateways, alerts, gaps, events, dead letters, audit."""
+"""What an operator watches: overview, gateways, alerts, events, dead letters, audit."""
 
 from typing import Annotated
 
@@ -16,7 +16,6 @@ from hesper_cloud.services.records import (
     DeadLetterRow,
     EventRow,
     FleetLoad,
-    GapRow,
     GatewayRow,
     Overview,
     Page,
@@ -79,12 +78,6 @@ async def alerts(
 async def acknowledge(actor: Who, services: Have, alert_id: int, body: Acknowledgement) -> Response:
     """Marks an alert as seen."""
     return answer(await services.alerts.acknowledge(actor, alert_id, body.note))
-
-
-@router.get("/gaps", response_model=list[GapRow])
-async def gaps(actor: Who, services: Have, limit: Limit = 200) -> Response:
-    """Lists the open gaps of all meters."""
-    return answer(await services.meters.open_gaps(actor, limit))
 
 
 @router.get("/events", response_model=list[EventRow])

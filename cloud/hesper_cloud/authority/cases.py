@@ -1,6 +1,5 @@
 """How each kind of request is decided; every handler checks first and writes last."""
 
-import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -9,8 +8,9 @@ from sqlalchemy import select
 from hesper_cloud import audit
 from hesper_cloud.accounts.roles import Permission, Role, grants
 from hesper_cloud.authority import facts, life, rules
+from hesper_cloud.authority.backfill import request_backfill
 from hesper_cloud.authority.case import Case, Outcome, check_password
-from hesper_cloud.authority.facts import MeterFacts
+from hesper_cloud.authority.drafting import draft, queue
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import CommandRecord
 
@@ -29,13 +29,13 @@ def request_command(case: Case) -> Outcome:
     meter = case.meter(meter_id)
     rules.check_sendable(case.session, case.policy, kind, meter, case.now)
     rules.check_requestable(case.session, case.policy, kind, meter, case.now)
-    command = _draft(case, kind, meter)
+    command = draft(case, kind, meter, asked.text("reason").strip())
     if kind in case.policy.four_eyes:
         until = case.now + timedelta(seconds=case.policy.approval_window_s)
         step = case.step("awaiting_approval", "a second person must approve")
         life.move(case.session, command, step, case.now, not_after=until)
     else:
-        _queue(case, command, case.step("queued", ""))
+        queue(case, command, "", case.policy.expiry_s)
     return {"command": command.id}
 
 
@@ -50,7 +50,7 @@ def approve_command(case: Case) -> Outcome:
         case.session, case.policy, command.kind, case.meter(command.meter), case.now
     )
     command.approver = user.username
-    _queue(case, command, case.step("queued", "approved"))
+    queue(case, command, "approved", case.policy.expiry_s)
     return {"command": command.id}
 
 
@@ -130,6 +130,7 @@ def note(case: Case) -> Outcome:
 
 
 HANDLERS: dict[str, Callable[[Case], Outcome]] = {
+    "backfill.request": request_backfill,
     "command.request": request_command,
     "command.approve": approve_command,
     "command.reject": reject_command,
@@ -138,30 +139,6 @@ HANDLERS: dict[str, Callable[[Case], Outcome]] = {
     "kill_switch.lift": lift_kill_switch,
     "audit.note": note,
 }
-
-
-def _draft(case: Case, kind: str, meter: MeterFacts) -> CommandRecord:
-    command = CommandRecord(
-        id=str(uuid.uuid4()),
-        kind=kind,
-        meter=meter.id,
-        gateway=meter.gateway,
-        state="draft",
-        requester=case.asked.requested_by,
-        reason=case.asked.text("reason").strip(),
-        created_at=case.now,
-        updated_at=case.now,
-        relay_before=meter.relay_output,
-    )
-    subject = f"{kind} {meter.id} {command.id}"
-    case.note("command.draft", subject, "", "draft", command.reason)
-    case.session.add(command)
-    return command
-
-
-def _queue(case: Case, command: CommandRecord, step: life.Move) -> None:
-    until = case.now + timedelta(seconds=case.policy.expiry_s)
-    life.move(case.session, command, step, case.now, queued_at=case.now, not_after=until)
 
 
 def _named(case: Case) -> CommandRecord:

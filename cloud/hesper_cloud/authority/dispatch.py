@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud.authority import facts, life, rules
 from hesper_cloud.authority.facts import MeterFacts
-from hesper_cloud.authority.policy import DISCONNECT, READ, Policy
+from hesper_cloud.authority.policy import DISCONNECT, READ, READ_PROFILE, Policy
 from hesper_cloud.db.authority import BudgetUse, CommandRecord, GatewayCounter
 from hesper_cloud.db.engines import reading, writing
 
@@ -47,8 +47,12 @@ class Dispatcher:
         self._signer = signer
 
     def sign_queued(self, now: datetime) -> list[Outgoing]:
-        """Signs every queued command whose turn it is: disconnects last, else oldest first."""
-        turns = (CommandRecord.kind == DISCONNECT, CommandRecord.queued_at)
+        """Signs every queued command whose turn it is: what a person waits for, oldest first.
+
+        Disconnects follow, and last what the gap ledger asks for.
+        """
+        kind = CommandRecord.kind
+        turns = (kind == READ_PROFILE, kind == DISCONNECT, CommandRecord.queued_at)
         query = select(CommandRecord.id).where(CommandRecord.state == "queued")
         with reading(self._authority) as session:
             waiting = session.scalars(query.order_by(*turns).limit(_AT_ONCE)).all()
@@ -134,6 +138,7 @@ class Dispatcher:
             requester=command.requester,
             approver=command.approver,
             reason=command.reason,
+            parameters=command.parameters,
         )
         if command.kind == DISCONNECT:
             session.add(BudgetUse(command_id=command.id, at=now, gateway=command.gateway))
@@ -193,6 +198,6 @@ def _closing_step(command: CommandRecord, now: datetime, grace: timedelta) -> li
         return life.Move("expired", SELF, "its turn did not come in time")
     if command.state not in life.AT_GATEWAY or now < last + grace:
         return None
-    if command.kind == READ and life.may_move(command, "expired"):
+    if command.kind in {READ, READ_PROFILE} and life.may_move(command, "expired"):
         return life.Move("expired", SELF, "the gateway did not answer")
     return life.Move("unknown", SELF, "no answer from the gateway; do not assume")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud.authority.policy import Policy
+from hesper_cloud.authority.policy import JOBS, READ_PROFILE, Policy
 from hesper_cloud.db.authority import (
     BudgetUse,
     CommandRecord,
@@ -136,8 +136,15 @@ def spaced(session: Session, policy: Policy, now: datetime) -> bool:
 
 
 def open_command(session: Session, meter: str, states: frozenset[str]) -> CommandRecord | None:
-    """Returns a command for this meter that is in one of ``states``."""
+    """Returns a relay command for this meter that is in one of ``states``."""
     query = select(CommandRecord).where(
-        CommandRecord.meter == meter, CommandRecord.state.in_(states)
+        CommandRecord.meter == meter,
+        CommandRecord.state.in_(states),
+        CommandRecord.kind.startswith("relay."),
     )
     return session.scalars(query.limit(1)).first()
+
+
+def is_backfill(command: CommandRecord) -> bool:
+    """Says whether the gap ledger asked for a command, which stands behind no person's account."""
+    return (command.kind, command.requester) == (READ_PROFILE, JOBS)

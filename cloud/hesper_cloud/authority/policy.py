@@ -13,6 +13,9 @@ Kind = Literal["relay.disconnect", "relay.reconnect", "relay.read"]
 DISCONNECT: Kind = "relay.disconnect"
 RECONNECT: Kind = "relay.reconnect"
 READ: Kind = "relay.read"
+READ_PROFILE = "read.profile"
+JOBS = "system:jobs"
+"""In whose name the gap ledger asks; no account can be called so."""
 
 
 class _Document(BaseModel):
@@ -29,6 +32,16 @@ class DisconnectBudget(_Document):
     seconds_between: float = Field(default=10.0, ge=0)
 
 
+class BackfillLimits(_Document):
+    """How much may be read again without a person, whatever the rows that ask for it say."""
+
+    gateway_in_flight: int = Field(default=8, ge=0)
+    gateway_per_hour: int = Field(default=240, ge=0)
+    meter_per_hour: int = Field(default=12, ge=0)
+    range_days: int = Field(default=40, ge=1, le=366)
+    expiry_s: int = Field(default=900, ge=60, le=3_600)
+
+
 class Policy(_Document):
     """One policy document; the defaults are the policy named ``default``."""
 
@@ -40,6 +53,7 @@ class Policy(_Document):
     request_max_age_s: int = Field(default=30, ge=1, le=300)
     kill_switch_stops: frozenset[Kind] = frozenset({DISCONNECT, RECONNECT})
     disconnects: DisconnectBudget = DisconnectBudget()
+    backfills: BackfillLimits = BackfillLimits()
 
 
 POLICIES: dict[str, Policy] = {

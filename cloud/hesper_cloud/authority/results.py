@@ -60,7 +60,9 @@ class ResultDesk:
         """Settles unknown commands by a relay reading taken after their last moment."""
         with reading(self._authority) as session:
             unknown = session.scalars(
-                select(CommandRecord).where(CommandRecord.state == "unknown")
+                select(CommandRecord).where(
+                    CommandRecord.state == "unknown", CommandRecord.kind.startswith("relay.")
+                )
             ).all()
         settled = 0
         for command in unknown:
@@ -142,7 +144,7 @@ def _subject(session: Session, result: CommandResult) -> CommandRecord:
 
 def _meaning(command: CommandRecord, result: CommandResult) -> tuple[str, str]:
     """Returns the state that a result leads to, and the words for it."""
-    if result.state != "confirmed":
+    if result.state != "confirmed" or not command.kind.startswith("relay."):
         return result.state, result.detail[:_DETAIL_LIMIT]
     if result.relay_after is None:
         return "unknown", "the gateway says done but shows no relay reading"

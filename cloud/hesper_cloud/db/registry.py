@@ -22,6 +22,7 @@ from hesper_cloud.db.energy import (
 from hesper_cloud.db.upkeep import Backfill, Backup, ExportRun, MeterProfile, ServiceLevelDay
 
 __all__ = [
+    "LIVE_GAPS",
     "NAMING",
     "Alert",
     "Backfill",
@@ -154,6 +155,10 @@ class Gap(RegistryBase):
     next_try_at: Mapped[datetime | None]
     reason: Mapped[str | None] = mapped_column(Text)  # why it was given up, or the last try failed
     proof: Mapped[dict[str, Any] | None]  # what shows that it is closed or will stay open
+
+
+LIVE_GAPS = ("open", "requested")
+"""States of gaps whose captures may still come."""
 
 
 class DeadLetter(RegistryBase):

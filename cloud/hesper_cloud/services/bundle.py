@@ -11,6 +11,7 @@ from hesper_cloud.services.alerts import Alerts
 from hesper_cloud.services.audit import Audit
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.commands import Commands
+from hesper_cloud.services.gaps import Gaps
 from hesper_cloud.services.gateways import Gateways
 from hesper_cloud.services.live import Live
 from hesper_cloud.services.meters import Meters
@@ -27,6 +28,7 @@ class Services:
     meters: Meters
     readings: Readings
     gateways: Gateways
+    gaps: Gaps
     alerts: Alerts
     commands: Commands
     overview: OverviewService
@@ -51,6 +53,7 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
         meters=Meters(sources),
         readings=Readings(sources),
         gateways=Gateways(sources),
+        gaps=Gaps(sources),
         alerts=Alerts(sources, link),
         commands=Commands(sources, link),
         overview=overview,

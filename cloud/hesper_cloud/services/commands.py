@@ -6,6 +6,7 @@ import uuid
 from sqlalchemy import Select, select
 
 from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.authority.policy import READ_PROFILE
 from hesper_cloud.db.authority import CommandRecord, KillSwitch
 from hesper_cloud.db.engines import reading
 from hesper_cloud.services.authority_link import AuthorityLink
@@ -86,6 +87,7 @@ class Commands:
         """Returns commands newest first; ``state`` may be ``open`` for all that may change."""
         require(actor, Permission.READ)
         query = select(CommandRecord).order_by(CommandRecord.created_at.desc())
+        query = query.where(CommandRecord.kind != READ_PROFILE)
         if state == "open":
             query = query.where(CommandRecord.state.in_(OPEN_COMMAND_STATES))
         elif state:

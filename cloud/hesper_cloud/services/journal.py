@@ -22,6 +22,10 @@ def gaps(registry: Engine, query: Select[Gap]) -> list[GapRow]:
                 state=gap.state,
                 noticed_at=gap.noticed_at,
                 closed_at=gap.closed_at,
+                tries=gap.tries,
+                next_try_at=gap.next_try_at,
+                reason=gap.reason,
+                proof=gap.proof,
             )
             for gap in session.scalars(query)
         ]

@@ -15,6 +15,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud.accounts.roles import Actor, Permission, Role
+from hesper_cloud.authority.policy import READ_PROFILE
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Alert
@@ -116,7 +117,8 @@ class Live:
         ]
 
     def _commands(self, since: datetime) -> list[object]:
-        query = select(CommandRecord).where(CommandRecord.updated_at >= since).limit(_MAX_ROWS)
+        changed = (CommandRecord.updated_at >= since) & (CommandRecord.kind != READ_PROFILE)
+        query = select(CommandRecord).where(changed).limit(_MAX_ROWS)
         with reading(self._sources.authority) as session:
             return [command_row(record) for record in session.scalars(query)]
 

@@ -10,7 +10,7 @@ from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.authority import facts, life, rules
 from hesper_cloud.authority.policy import DISCONNECT, RECONNECT
 from hesper_cloud.db.engines import reading
-from hesper_cloud.db.registry import Event, Gap, Gateway, Meter
+from hesper_cloud.db.registry import LIVE_GAPS, Event, Gap, Gateway, Meter
 from hesper_cloud.services import journal, meter_list
 from hesper_cloud.services.commands import command_row
 from hesper_cloud.services.errors import NotFound
@@ -111,9 +111,9 @@ class Meters:
         )
 
     async def open_gaps(self, actor: Actor, limit: int = 200) -> list[GapRow]:
-        """Returns the open gaps of all meters, newest first."""
+        """Returns the gaps of all meters that may still be filled, newest first."""
         require(actor, Permission.READ)
-        query = select(Gap).where(Gap.state == "open").order_by(Gap.from_at.desc())
+        query = select(Gap).where(Gap.state.in_(LIVE_GAPS)).order_by(Gap.from_at.desc())
         return await asyncio.to_thread(
             journal.gaps, self._sources.registry, query.limit(min(limit, _MAX_ROWS))
         )

@@ -15,9 +15,10 @@ from sqlalchemy import func, select
 from hesper_cloud import quantities
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.authority import facts, life
+from hesper_cloud.authority.policy import READ_PROFILE
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading
-from hesper_cloud.db.registry import Alert, DeadLetter, Gap, Gateway, Meter
+from hesper_cloud.db.registry import LIVE_GAPS, Alert, DeadLetter, Gap, Gateway, Meter
 from hesper_cloud.services import completeness
 from hesper_cloud.services.attention import needs_attention
 from hesper_cloud.services.presence import online_clause
@@ -93,7 +94,7 @@ class OverviewService:
             meters = select(func.count()).select_from(Meter)
             meters_total = session.scalar(meters) or 0
             meters_online = session.scalar(meters.where(online)) or 0
-            gaps_open = session.scalar(select(func.count()).where(Gap.state == "open")) or 0
+            gaps_open = session.scalar(select(func.count()).where(Gap.state.in_(LIVE_GAPS))) or 0
             open_alerts = select(func.count(), func.min(Alert.raised_at)).where(
                 Alert.state != "cleared"
             )
@@ -129,7 +130,8 @@ class OverviewService:
         )
 
     def _command_figures(self) -> tuple[int, int, bool]:
-        states = select(CommandRecord.state, func.count()).where(CommandRecord.state.in_(life.OPEN))
+        is_open = CommandRecord.state.in_(life.OPEN) & (CommandRecord.kind != READ_PROFILE)
+        states = select(CommandRecord.state, func.count()).where(is_open)
         states = states.group_by(CommandRecord.state)
         with reading(self._sources.authority) as session:
             counts = {state: int(count) for state, count in session.execute(states)}

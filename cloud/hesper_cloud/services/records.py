@@ -166,9 +166,52 @@ class GapRow:
     to_at: datetime
     expected_count: int
     cause: str
-    state: str  # open | closed
+    state: str  # open | requested | closed | given_up
     noticed_at: datetime
-    closed_at: datetime | None
+    closed_at: datetime | None  # closed or given up
+    tries: int = 0  # that failed
+    next_try_at: datetime | None = None
+    reason: str | None = None
+    proof: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GapFilter:
+    """Which gaps."""
+
+    state: str | None = None  # None: open and requested
+    meter: str | None = None
+    profile: str | None = None
+    cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillRow:
+    """One range that a gateway was asked to read again, both ends included."""
+
+    id: int
+    gateway: str
+    meter: str
+    profile: str
+    from_at: datetime
+    to_at: datetime
+    missing_count: int
+    state: str  # asked | sent | read | done | failed
+    command_id: str | None
+    row_count: int | None  # that the gateway read
+    reason: str | None
+    asked_at: datetime
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileRow:
+    """One profile that a meter is expected to capture."""
+
+    profile: str
+    capture_period_s: int | None
+    expected_from: datetime
+    source: str  # announced | learned
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,42 @@
+"""What shows that a gap is closed: the rows that are stored now, counted, dated and hashed."""
+
+import hashlib
+import json
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from hesper_cloud.db.registry import Backfill, Gap
+from hesper_cloud.stores.port import Integers, ReadingStore
+
+MOST_ROWS = 3000
+
+
+class Proofs:
+    """Makes proofs; rows that were asked for are read and hashed, others counted."""
+
+    def __init__(self, store: ReadingStore) -> None:
+        self._store = store
+
+    def of(self, session: Session, gap: Gap, times: Integers) -> dict[str, Any]:
+        """Returns the proof of one gap whose captures are all among ``times``."""
+        first, last = int(gap.from_at.timestamp()), int(gap.to_at.timestamp())
+        count = int(((times >= first) & (times <= last)).sum())
+        proof: dict[str, Any] = {"captures": count}
+        if gap.backfill_id is not None:
+            backfill = session.get_one(Backfill, gap.backfill_id)
+            proof |= {"backfill": backfill.id, "command": backfill.command_id}
+            proof |= self._stored(gap, first, last)
+        return proof
+
+    def _stored(self, gap: Gap, first: int, last: int) -> dict[str, Any]:
+        rows = self._store.readings(gap.meter, gap.profile, first, last + 1, MOST_ROWS)
+        told = [
+            [row.captured_at, row.clock_status, [value.value for value in row.values]]
+            for row in rows
+        ]
+        return {
+            "stored_from_ms": min((row.stored_at_ms for row in rows), default=None),
+            "stored_to_ms": max((row.stored_at_ms for row in rows), default=None),
+            "sha256": hashlib.sha256(json.dumps(told).encode()).hexdigest(),
+        }
