@@ -118,6 +118,21 @@ class DuckDbStore:
                 if not isinstance(error.__cause__, Damaged):
                     raise
 
+    def _streamed(self, question: Callable[[Snapshot], Iterator[_Answer]]) -> Iterator[_Answer]:
+        """Streams from one snapshot; asks again as `_asked` does, unless something was given."""
+        given = False
+        while True:
+            try:
+                with self._file.snapshot() as view:
+                    for part in question(view):
+                        given = True
+                        yield part
+            except StoreUnavailable as error:
+                if given or not isinstance(error.__cause__, Damaged):
+                    raise
+            else:
+                return
+
     def readings(
         self, meter: str, profile: str | None, start: int, end: int, limit: int
     ) -> list[Reading]:
@@ -167,15 +182,13 @@ class DuckDbStore:
 
     def export(self, start: int, end: int) -> Iterator[Reading]:
         """Yields all readings of a range; see the port."""
-        with self._file.snapshot() as view:
-            yield from streams.export(view, (start, end))
+        return self._streamed(lambda view: streams.export(view, (start, end)))
 
     def rows(
         self, profile: str, start: int, end: int, meters: Sequence[str] | None = None
     ) -> Iterator[ReadingColumns]:
         """Streams columns of one profile; see the port."""
-        with self._file.snapshot() as view:
-            yield from streams.rows(view, profile, (start, end), meters)
+        return self._streamed(lambda view: streams.rows(view, profile, (start, end), meters))
 
     def changes(self, cursor: str, limit: int) -> Changes:
         """Returns a page of the change feed; see the port."""
@@ -187,8 +200,7 @@ class DuckDbStore:
 
     def latest_rows(self) -> Iterator[tuple[Block, Integers]]:
         """Yields the latest row of every meter and profile; see the port."""
-        with self._file.snapshot() as view:
-            yield from reads.latest_rows(view)
+        return self._streamed(reads.latest_rows)
 
     def expire(self, before: int) -> int:
         """Removes what was captured before an instant; see the port."""

@@ -40,6 +40,7 @@ class DuckDbFile:
         self._open()
 
     def _open(self) -> None:
+        self._sound = True
         try:
             self.connection = duckdb.connect(str(self.path))
             self.connection.execute("SET parquet_metadata_cache = true")
@@ -50,7 +51,6 @@ class DuckDbFile:
                 self.set_aside(damage)
         except (duckdb.Error, OSError) as error:
             raise StoreUnavailable(f"{self.path}: {error}") from error
-        self._sound = True
 
     def learn(self) -> None:
         """Reads keys, marks, stored batch ids and sealed files from the file."""

@@ -1,0 +1,275 @@
+"""Sealed days of the embedded store: files and table are one, late data, damage, crashes."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.duckdb_sealing import Retention
+from hesper_cloud.stores.port import Block, Group, Quantity
+from hesper_contracts.batch import BatchId
+from hesper_contracts.quality import Quality
+
+PROFILE, ENERGY = "1.0.99.1.0.255", "1.0.1.8.0.255"
+DAY = 86_400
+D0 = 20_697 * DAY  # 2026-09-01
+METERS, PERIOD = 6, 3600
+EAGER = Retention(seal_rows=1)
+Found = list[tuple[str, int, int | None, int]]
+
+
+def block(days: range, add: int = 0, meters: int = METERS) -> Block:
+    """Hourly registers of some meters over days, counted from D0."""
+    times = np.arange(D0 + days.start * DAY, D0 + days.stop * DAY, PERIOD)
+    captured = np.tile(times, meters)
+    count = len(captured)
+    return Block(
+        PROFILE, (Quantity(ENERGY, 0, 30),), tuple(f"M{n}" for n in range(meters)),
+        np.repeat(np.arange(meters), len(times)), captured, np.zeros(count, np.int64),
+        np.zeros(count, np.int64), int(times[-1]) + 5, (captured // 60 + add)[None, :], None,
+    )  # fmt: skip
+
+
+def some(rows: list[tuple[int, int, int]]) -> Block:
+    """Single rows: meter, captured_at, value."""
+    meter, captured, value = map(np.array, zip(*rows, strict=True))
+    none = np.zeros(len(rows), np.int64)
+    return Block(
+        PROFILE, (Quantity(ENERGY, 0, 30),), tuple(f"M{n}" for n in range(METERS)),
+        meter, captured, none, none, D0, value[None, :], None,
+    )  # fmt: skip
+
+
+def put(
+    store: DuckDbStore, *blocks: Block, sequence: int = 1, at: int = D0
+) -> tuple[int, int, int]:
+    batch = BatchId("gw-1", "00112233445566ff", sequence)
+    written = store.write(Group({batch: "ab" * 32}, blocks, at * 1000))
+    return written.new, written.duplicate, written.conflicting
+
+
+def found(store: DuckDbStore) -> Found:
+    rows = store.export(0, 2**33)
+    return sorted((r.meter, r.captured_at, r.values[0].value, r.revision) for r in rows)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name[:21] for path in (folder / "readings.sealed").glob("*.parquet"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[DuckDbStore]:
+    made = DuckDbStore(tmp_path / "readings.duckdb", EAGER)
+    yield made
+    made.close()
+
+
+def answers(store: DuckDbStore) -> list[object]:
+    """Everything that the port answers, to be compared before and after."""
+    end = D0 + 40 * DAY
+    rows = [
+        (p.meters[key], int(at), int(value))
+        for p in store.rows(PROFILE, 0, end)
+        for key, at, value in zip(p.meter_index, p.captured_at, p.values[0], strict=True)
+    ]
+    latest = sorted(
+        (b.meters[b.meter_index[n]], int(b.captured_at[n]), int(b.values[0][n]))
+        for b, _ in store.latest_rows()
+        for n in range(b.row_count)
+    )
+    return [
+        found(store), rows, latest, store.series("M1", PROFILE, ENERGY, D0, end, None),
+        store.fleet_series(PROFILE, ENERGY, D0, end, DAY),
+        store.fleet_increase(PROFILE, ENERGY, D0, end, DAY),
+        {m: t.tolist() for m, t in store.captured(PROFILE, D0, end).items()},
+        store.captured_times("M2", PROFILE, D0, end).tolist(),
+        store.readings("M3", None, D0, end, 50), store.changes("", 500),
+    ]  # fmt: skip
+
+
+def test_sealing_and_merging_change_no_answer(tmp_path: Path, store: DuckDbStore) -> None:
+    put(store, block(range(3)))
+    before = answers(store)
+    assert store.maintain(D0 + 3 * DAY) == []
+    assert [name[:11] for name in files(tmp_path)] == ["2026-09-01-", "2026-09-02-"]
+    assert answers(store) == before
+    put(store, block(range(3, 30)), sequence=2)
+    before = answers(store)
+    store.maintain(D0 + 36 * DAY)
+    (merged,) = files(tmp_path)
+    assert merged == "2026-09-01_2026-09-30"
+    assert answers(store) == before
+    store.close()
+    again = DuckDbStore(tmp_path / "readings.duckdb", EAGER)
+    assert answers(again) == before
+    assert put(again, block(range(30)), sequence=3) == (0, 30 * 24 * METERS, 0)
+    assert found(again) == before[0]
+    again.close()
+
+
+def test_late_and_corrected_rows_of_a_sealed_day_are_taken_once(
+    tmp_path: Path, store: DuckDbStore
+) -> None:
+    holes = block(range(1))
+    kept = np.arange(holes.row_count) % 5 != 0
+    early = some(
+        [(int(m), int(t), int(v)) for m, t, v, k in zip(
+            holes.meter_index, holes.captured_at, holes.values[0], kept, strict=True) if k]
+    )  # fmt: skip
+    put(store, early)
+    store.maintain(D0 + 3 * DAY)
+    late = int((~kept).sum())
+    assert put(store, holes, sequence=2, at=D0 + 3 * DAY) == (late, int(kept.sum()), 0)
+    assert put(store, holes, sequence=3, at=D0 + 3 * DAY) == (0, holes.row_count, 0)
+    assert put(store, some([(1, D0 + PERIOD, 7)]), sequence=4, at=D0 + 3 * DAY) == (0, 0, 1)
+    before = answers(store)
+    assert store.readings("M1", None, D0, D0 + 2 * PERIOD, 2)[0].quality & Quality.CONFLICTING
+    store.maintain(D0 + 3 * DAY + 60)  # the late rows have not rested yet
+    assert before == answers(store)
+    store.maintain(D0 + 5 * DAY)
+    assert len(files(tmp_path)) == 1
+    assert answers(store) == before
+    assert put(store, holes, sequence=5, at=D0 + 6 * DAY) == (0, holes.row_count, 0)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("damage", ["bit", "cut", "gone"])
+def test_a_damaged_file_is_set_aside_named_and_its_days_taken_again(
+    tmp_path: Path, store: DuckDbStore, damage: str, restarted: bool
+) -> None:
+    put(store, block(range(3)))
+    store.maintain(D0 + 5 * DAY)
+    folder = tmp_path / "readings.sealed"
+    path = min(folder.glob("*.parquet"))
+    octets = bytearray(path.read_bytes())
+    octets[len(octets) // 3] ^= 4
+    if restarted:
+        store.close()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(octets if damage == "bit" else octets[:-9])
+    if restarted:
+        store = DuckDbStore(tmp_path / "readings.duckdb", EAGER)
+    assert len(found(store)) == 2 * 24 * METERS if damage != "bit" or restarted else True
+    assert len(store.series("M1", PROFILE, ENERGY, 0, 2**33, None).times) == 48
+    (fault,) = store.maintain(D0 + 5 * DAY + 1)
+    assert (fault.name, fault.start, fault.end) == (path.name, D0, D0 + DAY)
+    assert (damage == "gone") != (folder / "aside" / path.name).exists()
+    assert put(store, block(range(3)), sequence=2) == (24 * METERS, 48 * METERS, 0)
+    assert len(found(store)) == 72 * METERS
+    store.close()
+
+
+def test_a_write_that_meets_a_damaged_file_goes_on_without_it(
+    tmp_path: Path, store: DuckDbStore
+) -> None:
+    put(store, block(range(2)))
+    store.maintain(D0 + 5 * DAY)
+    min((tmp_path / "readings.sealed").glob("*.parquet")).write_bytes(b"PAR1")
+    assert put(store, block(range(2)), sequence=2) == (24 * METERS, 24 * METERS, 0)
+
+
+def test_a_meter_is_erased_from_sealed_days_and_old_days_go(
+    tmp_path: Path, store: DuckDbStore
+) -> None:
+    put(store, block(range(4)))
+    put(store, some([(1, D0 + PERIOD, 7)]), sequence=2)
+    store.maintain(D0 + 4 * DAY)
+    assert store.erase("M1") == 4 * 24 + 1
+    assert {row[0] for row in found(store)} == {"M0", "M2", "M3", "M4", "M5"}
+    cut = D0 + DAY + 5 * PERIOD
+    assert store.expire(cut) == 29 * (METERS - 1)
+    assert min(row[1] for row in found(store)) == cut
+    store.close()
+    again = DuckDbStore(tmp_path / "readings.duckdb", EAGER)
+    assert len(found(again)) == (96 - 29) * (METERS - 1)
+    assert not (tmp_path / "readings.sealed" / "x").exists()
+    again.close()
+
+
+def test_readers_keep_the_files_that_they_read(tmp_path: Path, store: DuckDbStore) -> None:
+    put(store, block(range(1)))
+    store.maintain(D0 + 3 * DAY)
+    rows = store.export(0, 2**33)
+    first = next(rows)
+    put(store, some([(0, D0 + 1, 1)]), sequence=2)
+    store.maintain(D0 + 9 * DAY)
+    assert len(list((tmp_path / "readings.sealed").glob("*.parquet"))) == 2
+    assert len([first, *rows]) == 24 * METERS
+    store.maintain(D0 + 9 * DAY)
+    assert len(list((tmp_path / "readings.sealed").glob("*.parquet"))) == 1
+    assert len(found(store)) == 24 * METERS + 1
+
+
+FORKS = """
+import os, signal, sys
+from pathlib import Path
+from hesper_cloud.stores import duckdb_sealed
+from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.duckdb_sealing import Retention
+
+def deadly(function):
+    def stepping(*arguments, **named):
+        answer = function(*arguments, **named)
+        steps[0] += 1
+        if steps[0] == wanted:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+    return stepping
+
+class Connection:
+    def __init__(self, real):
+        self._real = real
+
+    def __getattr__(self, name):
+        found = getattr(self._real, name)
+        return deadly(found) if name in {"execute", "commit", "begin"} else found
+
+for line in sys.stdin:
+    wanted, steps = int(line), [0]
+    if not (child := os.fork()):
+        store = DuckDbStore(Path(sys.argv[1]), Retention(seal_rows=1))
+        for owner, name in (
+            (duckdb_sealed, "_digest"), (duckdb_sealed, "_sync"), (Path, "rename"),
+            (Path, "unlink"), (duckdb_sealed.Folder, "supersede"),
+        ):
+            setattr(owner, name, deadly(getattr(owner, name)))
+        store._file.connection = Connection(store._file.connection)
+        store.maintain(int(sys.argv[2]))
+        os._exit(0)
+    print(os.WIFSIGNALED(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.mark.integration
+def test_killed_at_any_step_sealing_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """SIGKILL after every step of a turn: seal a day, fold late rows in, merge a month."""
+    path = tmp_path / "readings.duckdb"
+    store = DuckDbStore(path, EAGER)
+    put(store, block(range(2)))
+    store.maintain(D0 + 3 * DAY)
+    put(store, some([(0, D0 + 1, 1), (2, D0 + DAY + 1, 2)]), sequence=2)
+    put(store, block(range(2, 3)), sequence=3)
+    before = found(store)
+    store.close()
+    arguments = [sys.executable, "-c", FORKS, path, str(D0 + 40 * DAY)]
+    with subprocess.Popen(
+        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as forks:
+        assert forks.stdin is not None
+        assert forks.stdout is not None
+        step, killed = 0, True
+        while killed:
+            step += 1
+            print(step, file=forks.stdin, flush=True)
+            killed = forks.stdout.readline() == "True\n"
+            store = DuckDbStore(path, EAGER)
+            assert found(store) == before, step
+            store.close()
+        forks.stdin.close()
+    assert step > 10
+    assert files(tmp_path) == ["2026-09-01_2026-09-03"]
