@@ -38,8 +38,10 @@ class Channel:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self.requests = 0
 
     def write(self, octets: bytes) -> None:
+        self.requests += 1
         while octets:
             octets = octets[os.write(self._descriptor, octets) :]
 

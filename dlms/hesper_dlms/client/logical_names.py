@@ -7,6 +7,7 @@ A list goes with-list where the meter granted multiple references, in requests o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from hesper_dlms.apdu import (
     AccessSelection,
@@ -18,6 +19,7 @@ from hesper_dlms.apdu import (
     SelectedAttribute,
 )
 from hesper_dlms.apdu.descriptors import write_selection
+from hesper_dlms.apdu.error import SERVICE_NOT_SUPPORTED
 from hesper_dlms.client import action, get, set  # noqa: A004 - the service's name
 from hesper_dlms.client.channel import Channel
 from hesper_dlms.client.lists import LIST_HEAD, batches
@@ -25,6 +27,8 @@ from hesper_dlms.errors import ServiceError
 from hesper_dlms.exchange import Exchange
 
 _NAME = 9
+_UNSUPPORTED: Final = ("exception-response", SERVICE_NOT_SUPPORTED)
+"""How some meters answer a list although they granted multiple references."""
 
 
 class LogicalNameServices:
@@ -53,8 +57,18 @@ class LogicalNameServices:
             if len(some) == 1:
                 results.append((yield from get.read(self._channel, *some[0])))
             else:
-                results += yield from get.read_list(self._channel, some)
+                results += yield from self._read_together(some)
         return results
+
+    def _read_together(self, some: Sequence[SelectedAttribute]) -> Exchange[Sequence[Result]]:
+        """Read a list in one request, or one by one from now on if the meter knows no lists."""
+        try:
+            return (yield from get.read_list(self._channel, some))
+        except ServiceError as error:
+            if (error.kind, error.code) != _UNSUPPORTED:
+                raise
+        self._with_list_limit = 1
+        return (yield from self.read_list(some))
 
     def write(
         self, attribute: CosemAttribute, octets: bytes, selection: AccessSelection | None = None
