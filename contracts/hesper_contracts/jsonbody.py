@@ -28,22 +28,22 @@ def decode(octets: bytes, type_: type[_T]) -> _T:
         record = msgspec.json.decode(octets, type=type_)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(f"{type_.__name__}: {error}") from None
-    _check_years(record)
+    check_years(record)
     return record
 
 
-def _check_years(value: object) -> None:
-    """Refuses times at the ends of the calendar, which cannot be moved to UTC."""
+def check_years(value: object) -> None:
+    """Refuse times at the ends of the calendar, which cannot be moved to UTC, wherever they are."""
     if isinstance(value, datetime):
         if value.year not in _YEARS:
             raise Refused(f"the year {value.year} is none that a clock shows")
     elif isinstance(value, msgspec.Struct):
-        _check_years([getattr(value, name) for name in value.__struct_fields__])
+        check_years([getattr(value, name) for name in value.__struct_fields__])
     elif isinstance(value, Mapping):
-        _check_years(value.values())
+        check_years(value.values())
     elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
         for each in value:
-            _check_years(each)
+            check_years(each)
 
 
 class _Addressed(Protocol):

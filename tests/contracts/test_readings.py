@@ -1,10 +1,11 @@
 """The readings batch: byte-exact vectors, round trips, sizes, and refusal of anything else."""
 
 import random
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from hesper_contracts import batch, columns, readings_json
+from hesper_contracts import batch, columns, json_columns, readings_json
 from hesper_contracts.frame import Encoding, Kind, Refused
 from hesper_contracts.readings import (
     LOAD_PROFILE,
@@ -20,6 +21,7 @@ ENERGY = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
 VOLTAGE = Quantity(bytes((1, 0, 32, 7, 0, 255)), -1, 35)
 ODD = Quantity(bytes((7, 0, 3, 1, 0, 255)), -2, 13)
 MIDNIGHT = 1_790_000_100 // 900 * 900
+CAPTURED = int(datetime(2026, 9, 21, 14, tzinfo=UTC).timestamp())
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
 
 
@@ -171,10 +173,31 @@ def test_json_form_gives_the_same_columns() -> None:
       {"meter":"M2","captured_at":"2026-09-21T14:00:00Z","values":{"1.0.1.8.0.255":[null,0,30]}}]}"""
     parsed = readings_json.parse(payload)
     assert parsed.received_at is not None
-    (section,) = readings_json.sections(parsed, parsed.received_at)
-    (found,) = columns.from_sections([section])
-    assert rows_of_columns(found) == rows_of(section)
-    assert [row[4] for row in rows_of(section)] == [(990,), (1000,), (None,)]
+    (found,) = json_columns.sections(parsed, parsed.received_at)
+    assert rows_of_columns(found) == [
+        ("M1", CAPTURED - 900, 0, 0, (990,)),
+        ("M1", CAPTURED, 0, 0, (1000,)),
+        ("M2", CAPTURED, 0, 0, (None,)),
+    ]
+    assert (found.profile, found.received_at) == (LOAD_PROFILE, CAPTURED + 900)
+    assert found.quantities == (ENERGY,)
+
+
+def test_json_readings_of_several_kinds_are_several_sections() -> None:
+    payload = b"""{"kind":"readings","version":1,"readings":[
+      {"meter":"M1","captured_at":"2026-09-21T14:00:00Z","values":{"1.0.1.8.0.255":[1,0,30]}},
+      {"meter":"M1","captured_at":"2026-09-21T14:00:00Z","profile":"1.0.99.2.0.255",
+       "clock_status":128,"quality":4,"values":{"1.0.1.8.0.255":[2,0,30]}},
+      {"meter":"M1","captured_at":"2026-09-21T14:00:00Z","values":{"1.0.1.8.0.255":[3,1,30]}}]}"""
+    parsed = readings_json.parse(payload)
+    found = json_columns.sections(parsed, parsed.readings[0].captured_at)
+    assert [rows_of_columns(section)[0][2:] for section in found] == [
+        (0, 0, (1,)),
+        (128, 4, (2,)),
+        (0, 0, (3,)),
+    ]
+    assert [section.quantities[0].scaler for section in found] == [0, 0, 1]
+    assert found[1].profile == bytes((1, 0, 99, 2, 0, 255))
 
 
 @pytest.mark.parametrize(
@@ -215,7 +238,7 @@ def test_json_values_that_cannot_be(meter: str, name: str, value: str, reason: s
     payload = f'{{"kind":"readings","version":1,"readings":[{reading}]}}'.encode()
     parsed = readings_json.parse(payload)
     with pytest.raises(Refused, match=reason):
-        readings_json.sections(parsed, parsed.readings[0].captured_at)
+        json_columns.sections(parsed, parsed.readings[0].captured_at)
 
 
 VECTOR = (

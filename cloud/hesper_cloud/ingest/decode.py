@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from hesper_contracts import batch, columns, readings_json
+from hesper_contracts import batch, columns, json_columns, readings_json
 from hesper_contracts.batch import BatchId
 from hesper_contracts.frame import Encoding, Kind, Refused, expect
 
@@ -69,7 +69,7 @@ def _from_json(message: Message, digest: str) -> Decoded:
         raise Refused(f"at most {batch.MAX_PAYLOAD} octets are accepted")
     parsed = readings_json.parse(message.payload)
     now = datetime.fromtimestamp(message.received_at, UTC)
-    sections = columns.from_sections(readings_json.sections(parsed, now))
+    sections = json_columns.sections(parsed, now)
     blocks = tuple(block_of(section, int(message.received_at)) for section in sections)
     return Decoded(message, _named(message, parsed), digest, blocks)
 

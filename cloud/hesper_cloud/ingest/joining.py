@@ -9,9 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from hesper_cloud.stores.port import Block, Flags
+from hesper_cloud.stores.port import Block, Flags, Integers
 
 _TOGETHER_S = 300
 
@@ -24,9 +23,7 @@ class Joined:
     places: tuple[int, ...]
     lengths: tuple[int, ...]
 
-    def pieces(
-        self, column: npt.NDArray[np.generic]
-    ) -> Iterator[tuple[int, npt.NDArray[np.generic]]]:
+    def pieces(self, column: Integers) -> Iterator[tuple[int, Integers]]:
         """Yields each block's place and its part of a column."""
         start = 0
         for place, length in zip(self.places, self.lengths, strict=True):
