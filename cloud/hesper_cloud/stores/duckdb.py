@@ -19,11 +19,11 @@ from hesper_contracts.batch import BatchId
 
 from hesper_cloud.stores import duckdb_reads as reads
 from hesper_cloud.stores import duckdb_streams as streams
-from hesper_cloud.stores import duckdb_sums as sums
 from hesper_cloud.stores.duckdb_file import DuckDbFile
 from hesper_cloud.stores.duckdb_sealed import Damaged
 from hesper_cloud.stores.duckdb_sealing import Retention, Sealing
 from hesper_cloud.stores.duckdb_snapshot import Snapshot
+from hesper_cloud.stores.duckdb_sums import SumOf, Sums
 from hesper_cloud.stores.duckdb_writes import GroupWriter
 from hesper_cloud.stores.port import (
     Block,
@@ -51,6 +51,7 @@ class DuckDbStore:
     def __init__(self, path: Path, retention: Retention | None = None) -> None:
         self._file = DuckDbFile(path)
         self._sealing = Sealing(self._file, retention or Retention())
+        self._sums = Sums()
 
     def close(self) -> None:
         """Writes the log into the file and closes it."""
@@ -156,8 +157,8 @@ class DuckDbStore:
         meters: Sequence[str] | None = None,
     ) -> FleetSeries:
         """Sums last values per step; see the port."""
-        asked = sums.SumOf(profile, logical_name, step_s, meters)
-        return self._asked(lambda view: sums.levels(view, asked, (start, end)))
+        asked = SumOf(profile, logical_name, step_s, meters)
+        return self._asked(lambda view: self._sums.levels(view, asked, (start, end)))
 
     def fleet_increase(
         self,
@@ -169,8 +170,8 @@ class DuckDbStore:
         meters: Sequence[str] | None = None,
     ) -> FleetSeries:
         """Sums growth per step; see the port."""
-        asked = sums.SumOf(profile, logical_name, step_s, meters)
-        return self._asked(lambda view: sums.growth(view, asked, (start, end)))
+        asked = SumOf(profile, logical_name, step_s, meters)
+        return self._asked(lambda view: self._sums.growth(view, asked, (start, end)))
 
     def captured(self, profile: str, start: int, end: int) -> dict[str, Integers]:
         """Returns each meter's capture times; see the port."""

@@ -28,7 +28,7 @@ from hesper_cloud.stores.duckdb_snapshot import Snapshot, manifest
 from hesper_cloud.stores.port import Fault, StoreUnavailable
 
 _TURN_S = 5.0  # a turn begins no further file after this
-_ROW_GROUP = 40_960
+_FORM = "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2"
 _MONTH_RESTS_S = 3 * DAY_S  # a month is merged when nothing of it was sealed lately
 _NEWEST = f"""
     SELECT {COLUMN_LIST} FROM (FROM newest UNION ALL FROM ({{rows}}))
@@ -236,7 +236,7 @@ def _write_sorted(
     written = view.cursor.execute(
         f"COPY (SELECT {COLUMN_LIST} FROM ({rows}) WHERE {keep}"  # noqa: S608 - our own columns
         f" ORDER BY meter, profile, captured_at, clock_status) TO '{_escaped(passing)}'"
-        f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
+        f" ({_FORM})"
     ).fetchall()[0][0]
     if not written:
         passing.unlink()

@@ -8,7 +8,7 @@ import duckdb
 from hesper_contracts.quality import Quality
 
 from hesper_cloud.stores.duckdb_schema import COLUMN_LIST, COLUMNS, Catalogue
-from hesper_cloud.stores.duckdb_sealed import Folder, SealedFile
+from hesper_cloud.stores.duckdb_sealed import DAY_S, Folder, SealedFile
 
 Range = tuple[int, int]
 Row = tuple[Any, ...]
@@ -91,6 +91,13 @@ class Snapshot:
         """
         self._folder.check(files)
         return f"SELECT {COLUMN_LIST} FROM {_parquet(self._folder.path, files)}"  # noqa: S608 - our own columns
+
+    def days_in_table(self, span: Range) -> set[int]:
+        """Returns the days of a range that have rows in the table; they count from 1970-01-01."""
+        days = "SELECT DISTINCT captured_at // ? FROM readings"
+        within = "WHERE captured_at >= ? AND captured_at < ?"
+        rows = self.cursor.execute(f"{days} {within}", [DAY_S, *span]).fetchall()
+        return {day for (day,) in rows}
 
     def extents(self) -> list[Range]:
         """Returns the ranges of all sealed files."""

@@ -1,14 +1,21 @@
-"""Sums over meters in the embedded store: the whole fleet, or those of an area or feeder."""
+"""Sums over meters in the embedded store: the whole fleet, or those of an area or feeder.
 
-from collections.abc import Sequence
+Theory of operation. Sealed days do not change, so the fleet's sums over each sealed file are
+computed once and remembered, as long as the same files cover what the sum has seen and the table
+holds no late row of those days. What is asked for again costs the days that are not sealed yet.
+"""
+
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from hesper_cloud.stores.duckdb_reads import case_of, listed
 from hesper_cloud.stores.duckdb_schema import Catalogue
+from hesper_cloud.stores.duckdb_sealed import DAY_S
 from hesper_cloud.stores.duckdb_snapshot import Range, Snapshot
 from hesper_cloud.stores.port import FleetSeries, Quantity
 
-_LOOK_BACK_S = 86_400  # how far before the range a previous register value is sought
+_LOOK_BACK_S = DAY_S  # how far before the range a previous register value is sought
+_REMEMBERED = 5_000
 _LEVELS = """
     SELECT captured_at - captured_at % $step AS step, meter, arg_max(value, captured_at) AS part
     FROM curve WHERE value IS NOT NULL AND captured_at >= $start AND captured_at < $end
@@ -20,6 +27,8 @@ _GROWTH = """
         FROM curve WHERE value IS NOT NULL)
     WHERE growth >= 0 AND ended >= $start AND ended < $end GROUP BY ALL"""
 
+Step = tuple[int, int, int]  # start, sum, meters
+
 
 class SumOf(NamedTuple):
     """What is summed: a quantity of a profile, over which meters (None: all), in which steps."""
@@ -30,38 +39,97 @@ class SumOf(NamedTuple):
     meters: Sequence[str] | None = None
 
 
-def levels(view: Snapshot, asked: SumOf, span: Range) -> FleetSeries:
-    """Sums each meter's last value in each step."""
-    return _summed(view, asked, span, (_LEVELS, span))
+class _Query(NamedTuple):
+    """A sum as SQL: the parts per meter, how far it sees around a range, the curve's condition."""
+
+    parts: str
+    before_s: int
+    after_s: int
+    value: str
+    condition: str
+
+    def seen(self, span: Range) -> Range:
+        return span[0] - self.before_s, span[1] + self.after_s
 
 
-def growth(view: Snapshot, asked: SumOf, span: Range) -> FleetSeries:
-    """Sums growth between captures; a capture at a step's end belongs to that step."""
-    return _summed(view, asked, span, (_GROWTH, (span[0] - _LOOK_BACK_S, span[1] + 1)))
+class Sums:
+    """Sums over meters; remembers those of sealed files."""
+
+    def __init__(self) -> None:
+        self._remembered: dict[object, list[Step]] = {}
+
+    def levels(self, view: Snapshot, asked: SumOf, span: Range) -> FleetSeries:
+        """Sums each meter's last value in each step."""
+        return self._summed(view, asked, span, (_LEVELS, 0, 0))
+
+    def growth(self, view: Snapshot, asked: SumOf, span: Range) -> FleetSeries:
+        """Sums growth between captures; a capture at a step's end belongs to that step."""
+        return self._summed(view, asked, span, (_GROWTH, _LOOK_BACK_S, 1))
+
+    def _summed(
+        self, view: Snapshot, asked: SumOf, span: Range, form: tuple[str, int, int]
+    ) -> FleetSeries:
+        profile = view.catalogue.known_profile(asked.profile)
+        sources = view.catalogue.columns_of(asked.logical_name)
+        chosen = _meters(view.catalogue, asked.meters)
+        if profile is None or not sources or chosen == "":
+            return FleetSeries([], [], [], 0, 0)
+        unit = sources[max(sources)][1].unit
+        sources = {key: found for key, found in sources.items() if found[1].unit == unit}
+        scaler = min(found[1].scaler for found in sources.values())
+        condition = f"profile = {profile:d} AND layout IN ({listed(sources)}) {chosen or ''}"
+        query = _Query(*form, _scaled(sources, scaler), condition)
+        found = dict[int, tuple[int, int]]()
+        for piece, sealed in _pieces(view, asked, span, query):
+            ask = self._once if sealed else _ask
+            found.update((step, (total, count)) for step, total, count in
+                         ask(view, query, piece, asked.step_s))  # fmt: skip
+        steps = [(at, *found[at]) for at in sorted(found)]
+        times, values, meters = map(list, zip(*steps, strict=True)) if steps else ([], [], [])
+        return FleetSeries(times, values, meters, scaler, unit)
+
+    def _once(self, view: Snapshot, query: _Query, span: Range, step_s: int) -> list[Step]:
+        """Answers for a sealed range, from memory where the same files cover it."""
+        files = tuple(file.name for file in view.files(query.seen(span)))
+        key = (query, span, step_s, files)
+        if key not in self._remembered:
+            while len(self._remembered) >= _REMEMBERED:
+                self._remembered.pop(next(iter(self._remembered)), None)
+            self._remembered[key] = _ask(view, query, span, step_s)
+        return self._remembered[key]
 
 
-def _summed(view: Snapshot, asked: SumOf, span: Range, query: tuple[str, Range]) -> FleetSeries:
-    profile = view.catalogue.known_profile(asked.profile)
-    sources = view.catalogue.columns_of(asked.logical_name)
-    chosen = _meters(view.catalogue, asked.meters)
-    if profile is None or not sources or chosen == "":
-        return FleetSeries([], [], [], 0, 0)
-    newest = sources[max(sources)][1]
-    sources = {key: found for key, found in sources.items() if found[1].unit == newest.unit}
-    scaler = min(found[1].scaler for found in sources.values())
-    per_meter, seen = query
+def _pieces(
+    view: Snapshot, asked: SumOf, span: Range, query: _Query
+) -> Iterator[tuple[Range, bool]]:
+    """Cuts a range where sealed files begin and end; says which pieces are sealed for good."""
+    at = span[0]
+    if asked.meters is None and DAY_S % asked.step_s == 0:
+        touched = view.days_in_table(query.seen(span))
+        for start, end in view.extents():
+            if start < at or end > span[1]:
+                continue
+            if start > at:
+                yield (at, start), False
+            first, last = query.seen((start, end))
+            days = range(first // DAY_S, (last - 1) // DAY_S + 1)
+            yield (start, end), touched.isdisjoint(days)
+            at = end
+    if at < span[1]:
+        yield (at, span[1]), False
+
+
+def _ask(view: Snapshot, query: _Query, span: Range, step_s: int) -> list[Step]:
     rows = view.cursor.execute(
         f"""
         WITH curve AS (
-            SELECT meter, captured_at, clock_status, {_scaled(sources, scaler)} AS value
-            FROM {view.stored(seen)}
-            WHERE profile = {profile:d} AND layout IN ({listed(sources)}) {chosen or ""})
-        SELECT step, sum(part)::HUGEINT, count(DISTINCT meter) FROM ({per_meter})
+            SELECT meter, captured_at, clock_status, {query.value} AS value
+            FROM {view.stored(query.seen(span))} WHERE {query.condition})
+        SELECT step, sum(part)::HUGEINT, count(*) FROM ({query.parts})
         GROUP BY step ORDER BY step""",  # noqa: S608 - keys and column names are ours
-        {"start": span[0], "end": span[1], "step": asked.step_s},
+        {"start": span[0], "end": span[1], "step": step_s},
     ).fetchall()
-    times, values, meters = zip(*rows, strict=True) if rows else ((), (), ())
-    return FleetSeries(list(times), list(map(int, values)), list(meters), scaler, newest.unit)
+    return [(step, int(total), count) for step, total, count in rows]
 
 
 def _scaled(sources: dict[int, tuple[str, Quantity]], scaler: int) -> str:
