@@ -44,12 +44,7 @@ class Report:
         account = self.account
         return {
             "setup_s": round(self.setup_s, 1),
-            "latched": account.latched,
-            "stored": account.stored,
-            "lost": account.lost,
-            "duplicated": account.duplicated,
-            "altered": account.altered,
-            "phantom": account.phantom,
+            **account.counts(),
             "latch_to_store_p99_ms": self.latch_to_store_p99_ms,
             "relay_confirmed_ms": self.relay_confirmed_ms,
             "captured_values_expected": account.captured_values_expected,

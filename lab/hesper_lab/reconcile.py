@@ -32,6 +32,11 @@ class Account:
     captured_values_matched: int = 0
     examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
+    def counts(self) -> dict[str, int]:
+        """Return the counts of readings by name."""
+        names = ("latched", "stored", "lost", "duplicated", "altered", "phantom")
+        return {name: getattr(self, name) for name in names}
+
     @property
     def is_clean(self) -> bool:
         """Return whether every promise about readings held."""

@@ -57,16 +57,10 @@ class Soaked:
         """Return the fields that machines read."""
         warm = self.warm
         quarter = max(1, len(warm) // 4)
-        account = self.account
         return {
             "minutes": round(self.minutes, 1),
             "meters": self.meters,
-            "latched": account.latched,
-            "stored": account.stored,
-            "lost": account.lost,
-            "duplicated": account.duplicated,
-            "altered": account.altered,
-            "phantom": account.phantom,
+            **self.account.counts(),
             "drained_s": round(self.drained_s, 1),
             "failures": self.failures,
             "rss_mb_warm": _middle(warm[:quarter], "rss_mb"),
@@ -89,7 +83,14 @@ def run(
 ) -> Soaked:
     """Run a soak in a folder of its own, which must be empty or absent."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    wishes = Wishes(
+    site = Site.open(folder, wishes(folder, minutes, store))
+    with running(site, say, install=install) as system:
+        return _observe(system, minutes, say)
+
+
+def wishes(folder: Path, minutes: float, store: StoreKind) -> Wishes:
+    """Return what a soak wants of its site; write the scenario into its folder."""
+    return Wishes(
         store=store,
         capture_period_s=CAPTURE_PERIOD_S,
         history_days=0,
@@ -101,8 +102,6 @@ def run(
         dial_in_meters=24,
         rs485_meters=12,
     )
-    with running(Site.open(folder, wishes), say, install=install) as system:
-        return _observe(system, minutes, say)
 
 
 def _observe(system: Running, minutes: float, say: Say) -> Soaked:
