@@ -10,11 +10,11 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
-from hesper_contracts import batch, receipts, requests, status
+from hesper_contracts import batch, blocks, receipts, requests, status
 from hesper_contracts.frame import Kind
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
 from hesper_contracts.receipts import Receipt, ReceiptList
-from hesper_contracts.requests import TimeAnswer, TimeRequest
+from hesper_contracts.requests import BlocksRequest, TimeAnswer, TimeRequest
 from hesper_contracts.signing import Signer
 from hesper_contracts.status import CloudStatus
 from hesper_contracts.topics import Address, Topics
@@ -66,6 +66,10 @@ class Cloud:
     """Gives a receipt for every batch at once."""
     authority: Signer | None = None
     """Answers requests for the time with this key."""
+    images: dict[str, bytes] = field(default_factory=dict)
+    """Answers requests for blocks of these, by SHA-256."""
+    blocks_left: int = 10**6
+    """How many blocks it still sends."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def of(self, kind: Kind) -> list[bytes]:
@@ -86,15 +90,20 @@ class Cloud:
             self.changed.set()
             if self.generous and address.kind in {Kind.READINGS, Kind.EVENTS, Kind.RESULTS}:
                 await self.give_receipt(address.gateway, message.payload)
-            if self.authority is not None and address.kind is Kind.REQUESTS:
-                await self.tell_time(address.gateway, message.payload, self.authority)
+            if address.kind is Kind.REQUESTS:
+                await self.answer(address.gateway, message.payload)
 
-    async def tell_time(self, gateway: str, payload: bytes, authority: Signer) -> None:
-        request = requests.request_from_payload(payload, gateway)
-        if not isinstance(request, TimeRequest):
-            return
-        answer = TimeAnswer(gateway=gateway, nonce=request.nonce, time=datetime.now(UTC))
-        await self.send(gateway, Kind.ANSWERS, requests.answer_to_payload(answer, authority))
+    async def answer(self, gateway: str, payload: bytes) -> None:
+        match requests.request_from_payload(payload, gateway):
+            case TimeRequest(nonce=nonce) if self.authority is not None:
+                told = TimeAnswer(gateway=gateway, nonce=nonce, time=datetime.now(UTC))
+                signed = requests.answer_to_payload(told, self.authority)
+                await self.send(gateway, Kind.ANSWERS, signed)
+            case BlocksRequest() as asked if asked.image_hash in self.images:
+                for block in blocks.answers(asked, self.images[asked.image_hash]):
+                    if self.blocks_left:
+                        self.blocks_left -= 1
+                        await self.send(gateway, Kind.BLOCKS, block)
 
     async def give_receipt(self, gateway: str, *payloads: bytes, key: Signer | None = None) -> None:
         opened = [batch.open_(payload) for payload in payloads]

@@ -1,6 +1,7 @@
 """A simulated meter on a real socket, the gateway's session with it, and an executor."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -22,7 +23,7 @@ from hesper_dlms.errors import LinkError
 from hesper_dlms.server import ServerConnection, WrapperServerLink
 from hesper_gateway import templates
 from hesper_gateway.commands import Executor, Mandate, Records
-from hesper_gateway.config import CeilingsConfig, MeterConfig, TcpLine
+from hesper_gateway.config import CeilingsConfig, GatewayConfig, MeterConfig, TcpLine
 from hesper_gateway.counters import Counters
 from hesper_gateway.database import Database
 from hesper_gateway.errands import ClockSetter, MeterErrands, Stores
@@ -93,6 +94,12 @@ class Works:
         self.gathering = Gathering(self.outbox, window_s=0.0)
 
     def append(self, records: Iterable[Record]) -> None:
+        self._heard = asyncio.Event()
+
+    async def heard(self) -> None:
+        """Wait for the next message that the meter takes."""
+        self._heard.clear()
+        await self._heard.wait()
         self.written += records
 
     def close(self) -> None:
@@ -117,16 +124,37 @@ class Works:
 
     def session(
         self,
+    def whole(self, broker_port: int, ingest: Signer, **tables: Any) -> GatewayConfig:
+        """The whole gateway as configured, with the meter on its line."""
+        keys, signing = self.folder / "meter.json", self.folder / "gateway.key"
+        if not signing.exists():
+            self.key.save(signing)
+            keys.touch(mode=0o600)
+            secrets = ("encryption_key", "authentication_key")
+            keys.write_text(json.dumps({name: getattr(self.plan, name).hex() for name in secrets}))
+        known = {each.key_id: each.public_key.hex() for each in (self.authority, ingest)}
+        named = {
+            "gateway": GATEWAY,
+            "state": self.folder / "state",
+            "broker": {"host": "127.0.0.1", "port": broker_port},
+            "keys": {"signing": signing, "commands": known, "receipts": known},
+            "lines": [{"name": "test", "kind": "tcp", "host": "127.0.0.1", "port": self.port}],
+            "meters": [self.config(keys_file=keys).model_dump(exclude_none=True)],
+        }
+        return GatewayConfig.model_validate(named | tables)
+
         line: Line,
         limits: Mapping[str, Any] | None = None,
         objects: Mapping[str, Any] | None = None,
         **changes: Any,
     ) -> MeterSession:
-        """The session of the meter; ``limits`` and ``objects`` change its template."""
+        times: Mapping[str, Any] | None = None,
+        """The session of the meter; ``limits``, ``objects``, ``times`` change its template."""
         config = self.config(**changes)
         template = templates.load(config.template)
         changed = {
-            "times": template.times.model_copy(update={"answer_s": 0.5, "relay_s": 0.2}),
+            "times": template.times.model_copy(update=quick),
+        quick = {"answer_s": 0.5, "relay_s": 0.2} | dict(times or {})
             "limits": template.limits.model_copy(update=dict(limits or {})),
             "objects": template.objects.model_copy(update=dict(objects or {})),
         }
@@ -150,6 +178,7 @@ class Works:
                     sent = connection.receive(octets)
                     if self.meter.boots != boots:
                         break
+                    self._heard.set()
                     if not self.silent and self.received != self.silent_after:
                         writer.write(sent)
                         await writer.drain()

@@ -1,8 +1,6 @@
 """A command that reads, from the authority's broker to a meter and back, by the whole agent."""
 
 import asyncio
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,40 +8,15 @@ from hesper_contracts import commands, results
 from hesper_contracts.frame import Kind
 from hesper_contracts.signing import Keyring, Signer
 from hesper_gateway import app
-from hesper_gateway.config import GatewayConfig
 
 pytestmark = pytest.mark.integration
-
-
-def configured(works: Any, folder: Path, broker_port: int, ingest: Signer) -> Any:
-    works.key.save(folder / "gateway.key")
-    keys = folder / "meter.json"
-    keys.touch(mode=0o600)
-    secrets = ("encryption_key", "authentication_key")
-    keys.write_text(json.dumps({name: getattr(works.plan, name).hex() for name in secrets}))
-    meter = works.config(keys_file=keys).model_dump(exclude_none=True)
-    authority = works.authority
-    return GatewayConfig.model_validate(
-        {
-            "gateway": "gw-1",
-            "state": folder / "state",
-            "broker": {"host": "127.0.0.1", "port": broker_port},
-            "keys": {
-                "signing": folder / "gateway.key",
-                "commands": {authority.key_id: authority.public_key.hex()},
-                "receipts": {ingest.key_id: ingest.public_key.hex()},
-            },
-            "lines": [{"name": "test", "kind": "tcp", "host": "127.0.0.1", "port": works.port}],
-            "meters": [meter],
-        }
-    )
 
 
 async def test_a_ping_comes_back_signed(works: Any, broker: Any, cloud_on: Any) -> None:
     ingest = Signer.generate()
     async with works.line(), cloud_on(broker.port, ingest) as cloud:
         cloud.generous, cloud.authority = True, works.authority
-        config = configured(works, works.folder, broker.port, ingest)
+        config = works.whole(broker.port, ingest)
         running = asyncio.create_task(app.run(config))
         try:
             await cloud.until(lambda c: c.of(Kind.REQUESTS))

@@ -1,5 +1,6 @@
 """A firmware image, the commands for it, and what the meter has written down of it."""
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,8 +11,7 @@ from hesper_contracts.results import CommandResult
 from hesper_sim.objects import image_transfer
 
 VERSION = "HSP-FW 1.5.0"
-IMAGE = image_transfer.build(VERSION, 50_000)
-BLOCK_COUNT = 250
+IMAGE = image_transfer.build(VERSION, 8_000)
 
 
 @dataclass
@@ -21,10 +21,17 @@ class Campaign:
     works: Any
     octets: bytes = IMAGE
     version: str = VERSION
+    LARGE = image_transfer.build(VERSION, 50_000)
+    """More than one block of the contract."""
 
     @property
     def image_hash(self) -> str:
         return hashlib.sha256(self.octets).hexdigest()
+
+    def slowly(self) -> None:
+        """Let the meter take a moment over an activation, and be dark when it restarts."""
+        loop = asyncio.get_running_loop()
+        self.works.district.later = lambda seconds, then: loop.call_later(seconds / 10, then)
 
     def offer(self) -> None:
         """Let the cloud have the image."""
@@ -74,9 +81,20 @@ class Campaign:
             each for each in self.works.written if each["k"] == "image" and each["step"] == step
         ]
 
+    @property
+    def status(self) -> int:
+        """The meter's image_transfer_status as it was last written down."""
+        return int(self.steps("status")[-1]["status"])
+
     def blocks_kept(self) -> list[int]:
         """The numbers of the blocks that the meter kept, in order."""
         return [each["number"] for each in self.steps("block")]
+
+    async def until_kept(self, count: int) -> None:
+        """Wait until the meter has so many blocks."""
+        async with asyncio.timeout(10):
+            while len(self.blocks_kept()) < count:
+                await self.works.heard()
 
 
 @pytest.fixture

@@ -1,8 +1,16 @@
-"""An image comes to the gateway, goes to the meter block by block, and is verified there."""
+"""An image goes to the meter block by block, whatever comes between, and is verified there."""
 
+import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
-BLOCK_COUNT = 250
+import pytest
+from hesper_contracts.frame import Kind
+from hesper_dlms import obis
+from hesper_sim.faults import Fault
+from hesper_sim.objects import image_transfer
+
+BLOCK_COUNT = 40
 
 
 async def test_an_image_is_brought_and_verified(works: Any, campaign: Any) -> None:
@@ -16,10 +24,191 @@ async def test_an_image_is_brought_and_verified(works: Any, campaign: Any) -> No
     assert len(campaign.steps("initiate")) == 1
 
 
-async def test_it_is_activated_and_read_back(works: Any, campaign: Any) -> None:
+async def test_a_gateway_that_ends_at_any_block_goes_on_there(works: Any, campaign: Any) -> None:
+    for kept in (1, 13, 27):
+        async with works.working():
+            if kept == 1:
+                works.give(campaign.transfer())
+            await campaign.until_kept(kept)
+    async with works.working():
+        await works.until(lambda w: w.ended("c-1"))
+    assert works.ended("c-1").state == "confirmed"
+    assert len(campaign.steps("initiate")) == 1
+    assert campaign.blocks_kept() == list(range(BLOCK_COUNT))
+    assert len(works.asked_for) == 1
+
+
+async def test_a_meter_without_power_keeps_what_it_has(works: Any, campaign: Any) -> None:
+    works.district.begin(works.meter, Fault.POWER_CUT, 17)
+    boots = works.meter.boots
+    async with works.working():
+        result = await campaign.end_of(campaign.transfer())
+    assert works.meter.boots == boots + 1
+    assert result.state == "confirmed"
+    assert len(campaign.steps("initiate")) == 1
+    assert campaign.blocks_kept() == list(range(BLOCK_COUNT))
+
+
+async def test_a_meter_that_is_silent_is_waited_for(works: Any, campaign: Any) -> None:
+    async with works.working():
+        works.give(campaign.transfer())
+        await campaign.until_kept(5)
+        works.silent_after = works.received + 3
+        await works.until(lambda w: w.ended("c-1"))
+    assert works.ended("c-1").state == "confirmed"
+    assert sorted(set(campaign.blocks_kept())) == list(range(BLOCK_COUNT))
+    assert len(campaign.steps("initiate")) == 1
+
+
+async def test_a_command_that_ends_before_is_carried_on_by_a_later_one(
+    works: Any, campaign: Any
+) -> None:
+    async with works.working():
+        works.give(campaign.transfer(lasts_s=60))
+        await campaign.until_kept(20)
+        works.time_s += 61
+        await works.until(lambda w: w.ended("c-1"))
+        first = works.ended("c-1")
+        second = await campaign.end_of(campaign.transfer(2))
+    assert (first.state, second.state) == ("failed", "confirmed")
+    assert "not valid after" in first.detail
+    sent = first.findings.image.sent_count, second.findings.image.sent_count
+    assert sum(sent) == BLOCK_COUNT
+    assert len(campaign.steps("initiate")) == 1
+
+
+async def test_another_image_is_begun_anew(works: Any, campaign: Any) -> None:
+    async with works.working():
+        works.give(campaign.transfer(lasts_s=60))
+        await campaign.until_kept(20)
+        works.time_s += 61
+        await works.until(lambda w: w.ended("c-1"))
+        campaign.version = "HSP-FW 1.6.0"
+        campaign.octets = image_transfer.build(campaign.version, 8_000)
+        campaign.offer()
+        result = await campaign.end_of(campaign.transfer(2))
+    assert (result.state, result.findings.image.sent_count) == ("confirmed", BLOCK_COUNT)
+    assert len(campaign.steps("initiate")) == 2
+
+
+async def test_a_meter_that_was_begun_with_by_others_is_begun_anew(
+    works: Any, campaign: Any
+) -> None:
+    """Nobody knows whose blocks it has; the meter does not say."""
     async with works.working():
         assert (await campaign.end_of(campaign.transfer())).state == "confirmed"
-        result = await campaign.end_of(campaign.activation())
+    await works.database.write(lambda c: c.execute("DELETE FROM image_transfers"))
+    async with works.working():
+        assert (await campaign.end_of(campaign.transfer(2))).state == "confirmed"
+    assert len(campaign.steps("initiate")) == 2
+
+
+async def test_an_image_that_the_meter_finds_wrong_has_failed(works: Any, campaign: Any) -> None:
+    campaign.octets = campaign.octets[:-1] + b"?"
+    campaign.offer()
+    async with works.working():
+        first = await campaign.end_of(campaign.transfer())
+        second = await campaign.end_of(campaign.transfer(2))
+    for result in (first, second):
+        assert result.state == "failed"
+        assert "found it wrong" in result.detail
+    assert len(campaign.steps("initiate")) == 2
+
+
+async def test_another_maker_s_image_has_failed(works: Any, campaign: Any) -> None:
+    campaign.octets = b"OTHERMAKER" + campaign.octets
+    campaign.offer()
+    async with works.working():
+        result = await campaign.end_of(campaign.transfer())
+    assert (result.state, result.findings.image.sent_count) == ("failed", 0)
+    assert "block 0" in result.detail
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"hardware": "HSP-9"}, "HSP-9"),
+        ({"minimum_version": "HSP-FW 1.4.10"}, "1.4.10"),
+        ({"minimum_version": "OTHER 1.0.0"}, "OTHER"),
+        ({"signature": "00"}, "another image"),
+    ],
+)
+async def test_an_image_that_is_not_for_the_meter(
+    works: Any, campaign: Any, change: dict[str, str], why: str
+) -> None:
+    async with works.working():
+        result = await campaign.end_of(campaign.transfer(**change))
+    assert result.state == "failed"
+    assert why in result.detail
+    if "signature" not in change:
+        assert not campaign.steps("initiate")
+
+
+async def test_what_the_image_asks_of_the_meter_holds(works: Any, campaign: Any) -> None:
+    model = f"Hesper HSP-3 {works.plan.kind}"
+    asked = {"hardware": model, "minimum_version": "HSP-FW 1.4", "signature": None}
+    asked["signature"] = campaign.octets[-32:].hex()
+    async with works.working():
+        result = await campaign.end_of(campaign.transfer(**asked))
     assert (result.state, result.detail) == ("confirmed", "")
-    findings = result.findings
-    assert (findings.firmware, findings.firmware_after) == ("HSP-FW 1.4.2", campaign.version)
+
+
+async def test_another_meter_gets_no_image(works: Any, campaign: Any) -> None:
+    works.district.begin(works.meter, Fault.WRONG_NAME)
+    async with works.working():
+        result = await campaign.end_of(campaign.transfer())
+    assert result.state == "failed"
+    assert not campaign.steps("initiate")
+
+
+@pytest.mark.parametrize("kind", ["transfer", "activation"])
+async def test_after_its_own_date_an_image_is_not_touched(
+    works: Any, campaign: Any, kind: str
+) -> None:
+    async with works.working():
+        result = await campaign.end_of(getattr(campaign, kind)(not_after=campaign.not_after(-1)))
+    assert result.state == "expired"
+    assert "image is not valid" in result.detail
+    assert (works.received, works.asked_for) == (0, [])
+
+
+async def test_a_meter_without_image_transfer_is_not_asked(works: Any, campaign: Any) -> None:
+    async with works.working(objects={"image_transfer": None}):
+        result = await campaign.end_of(campaign.transfer())
+    assert result.state == "rejected"
+    assert works.received == 0
+
+
+async def test_readings_and_commands_go_on_between_blocks(works: Any, campaign: Any) -> None:
+    """One line: commands have it after the block under way, readings after the slice."""
+    works.slice_s = 0.01
+    since, until = (datetime.fromtimestamp(works.START - ago, UTC).isoformat() for ago in (3600, 0))
+    asked = {"profile": "1.0.99.1.0.255", "since": since, "until": until}
+    async with works.working():
+        works.give(campaign.transfer())
+        await campaign.until_kept(3)
+        ping = works.command("ping", 2)
+        works.give(ping)
+        works.give(works.command("read.profile", 3, parameters=asked))
+        await works.until(lambda w: w.ended("c-2") and w.ended("c-3"))
+        under_way = len(campaign.blocks_kept())
+        await works.until(lambda w: w.ended("c-1"))
+    assert [works.ended(f"c-{n}").state for n in (1, 2, 3)] == ["confirmed"] * 3
+    assert under_way < BLOCK_COUNT
+    assert works.captured_at(obis.LOAD_PROFILE_1)
+    assert len(works.sent(Kind.READINGS)) >= 1
+
+
+async def test_a_relay_does_not_wait_for_blocks(works: Any, campaign: Any) -> None:
+    campaign.octets = campaign.LARGE
+    campaign.offer()
+    async with works.working():
+        works.give(campaign.transfer())
+        await campaign.until_kept(3)
+        works.give(works.command("relay.disconnect", 2, approver="bob"))
+        async with asyncio.timeout(5):
+            while works.meter.output:
+                await works.heard()
+        assert len(campaign.blocks_kept()) < 200
+        await works.until(lambda w: w.ended("c-1") and w.ended("c-2"))
+    assert works.ended("c-2").state == "confirmed"
