@@ -92,14 +92,14 @@ class Works:
         self.database = Database(self.folder / "gateway.db", ballast_octets=4096)
         self.outbox = Outbox(self.database, self.key)
         self.gathering = Gathering(self.outbox, window_s=0.0)
-
-    def append(self, records: Iterable[Record]) -> None:
         self._heard = asyncio.Event()
 
     async def heard(self) -> None:
         """Wait for the next message that the meter takes."""
         self._heard.clear()
         await self._heard.wait()
+
+    def append(self, records: Iterable[Record]) -> None:
         self.written += records
 
     def close(self) -> None:
@@ -122,8 +122,6 @@ class Works:
         }
         return MeterConfig(**(named | changes))
 
-    def session(
-        self,
     def whole(self, broker_port: int, ingest: Signer, **tables: Any) -> GatewayConfig:
         """The whole gateway as configured, with the meter on its line."""
         keys, signing = self.folder / "meter.json", self.folder / "gateway.key"
@@ -143,18 +141,20 @@ class Works:
         }
         return GatewayConfig.model_validate(named | tables)
 
+    def session(
+        self,
         line: Line,
         limits: Mapping[str, Any] | None = None,
         objects: Mapping[str, Any] | None = None,
+        times: Mapping[str, Any] | None = None,
         **changes: Any,
     ) -> MeterSession:
-        times: Mapping[str, Any] | None = None,
         """The session of the meter; ``limits``, ``objects``, ``times`` change its template."""
         config = self.config(**changes)
         template = templates.load(config.template)
+        quick = {"answer_s": 0.5, "relay_s": 0.2} | dict(times or {})
         changed = {
             "times": template.times.model_copy(update=quick),
-        quick = {"answer_s": 0.5, "relay_s": 0.2} | dict(times or {})
             "limits": template.limits.model_copy(update=dict(limits or {})),
             "objects": template.objects.model_copy(update=dict(objects or {})),
         }
@@ -176,9 +176,9 @@ class Works:
                     if Fault.OUTAGE in self.meter.faults:
                         break
                     sent = connection.receive(octets)
+                    self._heard.set()
                     if self.meter.boots != boots:
                         break
-                    self._heard.set()
                     if not self.silent and self.received != self.silent_after:
                         writer.write(sent)
                         await writer.drain()
