@@ -27,6 +27,7 @@ class Kind(StrEnum):
     STATUS = "status"
     REQUESTS = "requests"
     RECEIPTS = "receipts"
+    AGAIN = "again"
     COMMANDS = "commands"
     CONFIG = "config"
     BLOCKS = "blocks"
@@ -51,10 +52,12 @@ LETTERS: dict[Kind, str] = {
     Kind.STATUS: "S",
     Kind.REQUESTS: "Q",
     Kind.RECEIPTS: "K",
+    Kind.AGAIN: "G",
     Kind.COMMANDS: "C",
     Kind.CONFIG: "F",
     Kind.BLOCKS: "B",
     Kind.ANSWERS: "A",
+    Kind.TUNNEL: "T",
 }
 _KINDS = {letter: kind for kind, letter in LETTERS.items()}
 

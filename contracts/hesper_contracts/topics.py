@@ -13,7 +13,15 @@ _GATEWAY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 METER = re.compile(r"[!-~]{1,32}")
 UP = frozenset({Kind.READINGS, Kind.EVENTS, Kind.RESULTS, Kind.STATUS, Kind.REQUESTS, Kind.TUNNEL})
 DOWN = frozenset(
-    {Kind.RECEIPTS, Kind.COMMANDS, Kind.CONFIG, Kind.BLOCKS, Kind.ANSWERS, Kind.TUNNEL}
+    {
+        Kind.RECEIPTS,
+        Kind.AGAIN,
+        Kind.COMMANDS,
+        Kind.CONFIG,
+        Kind.BLOCKS,
+        Kind.ANSWERS,
+        Kind.TUNNEL,
+    }
 )
 
 

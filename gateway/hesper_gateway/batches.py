@@ -105,6 +105,21 @@ def release(connection: sqlite3.Connection, receipt: Receipt) -> int | None:
     return len(row[0])
 
 
+def take_back(connection: sqlite3.Connection, from_sequence: int) -> tuple[int, int]:
+    """Puts released batches that are still held back into the backlog; returns count and octets.
+
+    Those that the cloud refused for good stay set aside.
+    """
+    before = backlog(connection)
+    connection.execute(
+        "DELETE FROM released WHERE verdict = 'stored' AND sequence >= ? "
+        "AND sequence IN (SELECT sequence FROM batches)",
+        (from_sequence,),
+    )
+    after = backlog(connection)
+    return after[0] - before[0], after[1] - before[1]
+
+
 def backlog(connection: sqlite3.Connection) -> tuple[int, int]:
     """Returns count and octets of the unreceipted batches."""
     row: tuple[int, int] = connection.execute(

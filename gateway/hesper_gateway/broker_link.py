@@ -125,16 +125,16 @@ async def subscribe(client: aiomqtt.Client, *filters: str) -> None:
 
 
 async def publish(
-    client: aiomqtt.Client, topic: str, payload: bytes, *, retain: bool = False
+    client: aiomqtt.Client, topic: str, payload: bytes, *, retain: bool = False, qos: int = QOS
 ) -> None:
-    """Publishes with QoS 1 and waits for the PUBACK.
+    """Publishes, with QoS 1 until the PUBACK has come.
 
     Raises:
         TimeoutError: the broker does not acknowledge.
         aiomqtt.MqttError: the connection broke.
     """
     async with asyncio.timeout(TIMEOUT_S):
-        await client.publish(topic, payload, qos=QOS, retain=retain, timeout=math.inf)
+        await client.publish(topic, payload, qos=qos, retain=retain, timeout=math.inf)
 
 
 def _tls(authority: Path | None) -> ssl.SSLContext | None:

@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from hesper_contracts import batch, events, readings, results
+from hesper_contracts.again import SendAgain
 from hesper_contracts.frame import Kind
 from hesper_contracts.receipts import ReceiptList
 from hesper_contracts.signing import Signer
@@ -287,3 +288,24 @@ class Outbox:
                     self.rejected_batches += 1
                     log.error("batch %d rejected: %s", receipt.sequence, receipt.reason)
         return released
+
+    async def take_back(self, wish: SendAgain) -> int:
+        """Puts receipted batches that are still held back into the backlog. Idempotent.
+
+        Args:
+            wish: Verified. Another epoch's takes nothing back.
+
+        Returns:
+            How many batches wait again.
+        """
+        if wish.epoch not in {None, self.epoch}:
+            log.warning("asked for batches of outbox epoch %s, not %s", wish.epoch, self.epoch)
+            return 0
+        count, octets = await self._database.write(
+            lambda connection: batches.take_back(connection, wish.from_sequence)
+        )
+        self.backlog_batches += count
+        self.backlog_octets += octets
+        self._urgent = self._database.read(batches.pending_others)
+        self._floor = min(self._floor, wish.from_sequence)
+        return count

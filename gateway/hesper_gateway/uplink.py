@@ -6,7 +6,8 @@ One connection at a time; when it breaks it is made again with growing, jittered
 On each connection three tasks run: *send* publishes what the window says is due, *receive* sorts
 what comes down, *announce* keeps the retained status fresh (the broker's last will says offline).
 A fourth task outlives connections: it applies receipts. PUBACKs only pace the sending; a batch
-leaves the outbox by a receipt whose signature holds and by nothing else.
+leaves the outbox by a receipt whose signature holds and by nothing else. A cloud that was restored
+asks for receipted batches again, signed likewise; what is still held goes back into the backlog.
 
 Whatever cannot be understood is counted and dropped. Nothing that arrives can end the process.
 """
@@ -19,7 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import aiomqtt
-from hesper_contracts import receipts, status
+from hesper_contracts import again, receipts, status
+from hesper_contracts.again import SendAgain
 from hesper_contracts.frame import Kind, Refused
 from hesper_contracts.receipts import ReceiptList
 from hesper_contracts.signing import Keyring
@@ -108,7 +110,9 @@ class Uplink:
         self._pace = pace or Pace()
         self._window = Window(outbox, self._pace.window)
         self._changed = asyncio.Event()
-        self._receipts: asyncio.Queue[ReceiptList] = asyncio.Queue(MOST_RECEIPTS_WAITING)
+        self._receipts: asyncio.Queue[ReceiptList | SendAgain] = asyncio.Queue(
+            MOST_RECEIPTS_WAITING
+        )
         self._client: aiomqtt.Client | None = None
         self.connected = asyncio.Event()
         self.dropped: Counter[str] = Counter()
@@ -120,16 +124,20 @@ class Uplink:
             tasks.create_task(self._apply_receipts(), name="uplink-receipts")
             tasks.create_task(self._stay_connected(), name="uplink-connection")
 
-    async def publish(self, kind: Kind, payload: bytes) -> bool:
+    async def publish(self, kind: Kind, payload: bytes, qos: int = broker_link.QOS) -> bool:
         """Publishes something that is not worth keeping; returns whether the broker took it."""
         client, topic = self._client, self._topic(kind)
         if client is None:
             return False
         try:
-            await broker_link.publish(client, topic, payload)
+            await broker_link.publish(client, topic, payload, qos=qos)
         except (aiomqtt.MqttError, TimeoutError):
             return False
         return True
+
+    async def tell(self, kind: Kind, payload: bytes) -> bool:
+        """Publishes something that is no use late (QoS 0); returns whether there was a broker."""
+        return await self.publish(kind, payload, qos=0)
 
     async def _stay_connected(self) -> None:
         failures = 0
@@ -213,10 +221,11 @@ class Uplink:
                 self._window.wake()
                 self._changed.set()
                 self._ears.cloud_came(address)
-        elif address.kind is Kind.RECEIPTS:
+        elif address.kind in {Kind.RECEIPTS, Kind.AGAIN}:
             keys, gateway = self._identity.receipt_keys, self._identity.gateway
+            read = receipts if address.kind is Kind.RECEIPTS else again
             try:
-                self._receipts.put_nowait(receipts.from_payload(payload, keys, gateway))
+                self._receipts.put_nowait(read.from_payload(payload, keys, gateway))
             except asyncio.QueueFull:
                 raise Refused("receipts faster than the disk; they come again") from None
         else:
@@ -226,10 +235,20 @@ class Uplink:
         while True:
             told = await self._receipts.get()
             try:
-                self._window.released(await self._outbox.release(told))
+                if isinstance(told, SendAgain):
+                    await self._take_back(told)
+                else:
+                    self._window.released(await self._outbox.release(told))
             except StorageFull as full:
                 log.warning("receipts not applied, they come again: %s", full)
             self._changed.set()
+
+    async def _take_back(self, wish: SendAgain) -> None:
+        count = await self._outbox.take_back(wish)
+        self._window.taken_back(wish.from_sequence)
+        log.warning(
+            "the cloud asked for batches from %d on: %d go again", wish.from_sequence, count
+        )
 
     async def _announce(self, client: aiomqtt.Client) -> None:
         while True:

@@ -66,7 +66,7 @@ class Window:
             self._urgent.setdefault(sequence, _Flight(now, -GRACE_S))
         room = self._size - len(self._readings)
         for sequence in self._backlog.readings_after(self._newest, room) if room > 0 else ():
-            self._readings[sequence] = _Flight(now, -GRACE_S)
+            self._readings.setdefault(sequence, _Flight(now, -GRACE_S))
             self._newest = sequence
         return [
             sequence
@@ -92,6 +92,10 @@ class Window:
         for sequence in sequences:
             self._urgent.pop(sequence, None)
             self._readings.pop(sequence, None)
+
+    def taken_back(self, from_sequence: int) -> None:
+        """Looks again for readings to send, from a sequence on: they are in the backlog again."""
+        self._newest = min(self._newest, from_sequence - 1)
 
     def wake(self) -> None:
         """Makes everything under way due, save what was published within the last second."""

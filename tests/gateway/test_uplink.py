@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 import aiomqtt
 import pytest
-from hesper_contracts import batch, receipts, status
+from hesper_contracts import again, batch, receipts, status
+from hesper_contracts.again import SendAgain
 from hesper_contracts.events import Event
 from hesper_contracts.frame import Kind
 from hesper_contracts.readings import Section
@@ -135,6 +136,24 @@ async def test_forged_and_foreign_receipts_release_nothing(
         assert outbox.readings_after(-1, 9) == [sequence]
         await cloud.give_receipt(GATEWAY, stored.payload)
         await drained(outbox)
+
+
+async def test_a_restored_cloud_is_given_again_what_it_asks_for(
+    broker: Broker, outbox: Outbox, cloud_on: CloudOn, section: MakeSection
+) -> None:
+    for number in range(3):
+        await outbox.append_readings([section(f"M{number}", 900)])
+    async with cloud_on(broker.port, INGEST) as cloud, uplink_on(broker.port, outbox) as uplink:
+        cloud.generous = True
+        await drained(outbox)
+        sent = cloud.of(Kind.READINGS)
+        wish = SendAgain(GATEWAY, outbox.epoch, batch.open_(sent[1]).sequence)
+        await cloud.send(GATEWAY, Kind.AGAIN, again.to_payload(wish, Signer.generate()))
+        await eventually(lambda: uplink.dropped["Forged"])
+        await cloud.send(GATEWAY, Kind.AGAIN, again.to_payload(wish, INGEST))
+        await cloud.until(lambda c: len(c.of(Kind.READINGS)) == 5)
+        await drained(outbox)
+        assert cloud.of(Kind.READINGS)[3:] == sent[1:]
 
 
 async def test_a_killed_and_wiped_broker_loses_nothing(
