@@ -48,6 +48,8 @@ class BrokerSettings(_Section):
     tls_ca: Path | None = None
     ingest: BrokerAccount | None = None
     authority: BrokerAccount | None = None
+    tunnel: BrokerAccount | None = None
+    """Of `hesper-cloud tunnel`, which people run."""
 
 
 class InfluxSettings(_Section):
@@ -61,11 +63,21 @@ class InfluxSettings(_Section):
     token_file: Path | None = None
 
 
+class RetentionSettings(_Section):
+    """How long the store keeps what; days."""
+
+    raw_days: int = Field(default=0, ge=0)  # readings as they came; 0: for ever
+    batch_days: int = Field(default=400, ge=1)  # ids of stored batches (DuckDB)
+
+
 class StoreSettings(_Section):
     """Where readings live."""
 
     kind: Literal["duckdb", "influx"] = "duckdb"
     influx: InfluxSettings = InfluxSettings()
+    sole_writer: bool = True  # no other consumer writes this InfluxDB database
+    seal_after_h: int = Field(default=24, ge=1)  # a day's age before it becomes a sorted file
+    retention: RetentionSettings = RetentionSettings()
 
 
 class DatabaseSettings(_Section):

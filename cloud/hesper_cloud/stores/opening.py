@@ -3,7 +3,9 @@
 Each adapter is imported only where it is wanted: its client takes up to a second to load.
 """
 
-from hesper_cloud.settings import InfluxSettings, Settings
+from pathlib import Path
+
+from hesper_cloud.settings import InfluxSettings, Settings, StoreSettings
 from hesper_cloud.stores.influx_server import InfluxServer, InfluxV1
 from hesper_cloud.stores.port import ReadingStore
 
@@ -16,13 +18,44 @@ def open_store(settings: Settings) -> ReadingStore:
             when it is used.
     """
     if settings.store.kind == "duckdb":
-        from hesper_cloud.stores.duckdb import DuckDbStore
-
-        settings.readings_file.parent.mkdir(parents=True, exist_ok=True)
-        return DuckDbStore(settings.readings_file)
+        return open_file(settings.readings_file, settings.store)
     from hesper_cloud.stores.influx import InfluxStore
 
-    return InfluxStore(influx_server(settings.store.influx))
+    return InfluxStore(
+        influx_server(settings.store.influx),
+        sole_writer=settings.store.sole_writer,
+        keep_days=settings.store.retention.raw_days,
+    )
+
+
+def open_file(path: Path, settings: StoreSettings) -> ReadingStore:
+    """Opens the embedded store in a file, which is made if it is missing."""
+    from hesper_cloud.stores.duckdb import DuckDbStore
+    from hesper_cloud.stores.duckdb_sealing import Retention
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = settings.retention
+    retention = Retention(
+        seal_after_s=settings.seal_after_h * 3600,
+        raw_days=kept.raw_days,
+        batch_days=kept.batch_days,
+    )
+    return DuckDbStore(path, retention)
+
+
+def open_named(place: str) -> ReadingStore:
+    """Opens the store that a person names: a ``.duckdb`` file, a ``cloud.toml``, or a URL.
+
+    A URL is that of an InfluxDB 1.x database without accounts, ``http://host:8086/hesper``.
+    """
+    if place.startswith(("http://", "https://")):
+        from hesper_cloud.stores.influx import InfluxStore
+
+        url, _, database = place.rpartition("/")
+        return InfluxStore(InfluxV1(url, database))
+    if place.endswith(".toml"):
+        return open_store(Settings.load(Path(place)))
+    return open_file(Path(place), StoreSettings())
 
 
 def influx_server(settings: InfluxSettings) -> InfluxServer:
@@ -36,3 +69,18 @@ def influx_server(settings: InfluxSettings) -> InfluxServer:
     if settings.password_file is not None:
         password = settings.password_file.read_text(encoding="utf-8").strip()
     return InfluxV1(settings.url, settings.database, settings.username, password)
+
+
+def initialise(settings: Settings) -> str:
+    """Makes what the store that the settings name needs; returns a line about it."""
+    store = open_store(settings)
+    try:
+        store.extent()  # an InfluxDB is spoken to, and prepared, when it is first used
+    finally:
+        store.close()
+    days = settings.store.retention.raw_days
+    kept = f"kept for {days} days" if days else "kept for ever"
+    if settings.store.kind == "duckdb":
+        return f"{settings.readings_file} is ready, readings are {kept}"
+    influx = settings.store.influx
+    return f"{influx.database} on {influx.url} is ready, readings are {kept}"

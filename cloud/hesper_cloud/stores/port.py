@@ -21,6 +21,9 @@ from typing import Protocol
 
 from hesper_contracts.batch import BatchId
 
+from hesper_cloud.stores.errors import StoreError as StoreError
+from hesper_cloud.stores.errors import StoreRefused as StoreRefused
+from hesper_cloud.stores.errors import StoreUnavailable as StoreUnavailable
 from hesper_cloud.stores.records import EARLIEST as EARLIEST
 from hesper_cloud.stores.records import LATEST as LATEST
 from hesper_cloud.stores.records import Block as Block
@@ -37,18 +40,6 @@ from hesper_cloud.stores.records import ReadingColumns as ReadingColumns
 from hesper_cloud.stores.records import ReadValue as ReadValue
 from hesper_cloud.stores.records import Series as Series
 from hesper_cloud.stores.records import Written as Written
-
-
-class StoreError(Exception):
-    """The store did not take or give what was asked."""
-
-
-class StoreUnavailable(StoreError):
-    """The store cannot be reached or is out of room: keep the data and try again."""
-
-
-class StoreRefused(StoreError):
-    """The store will never take this group: set the offending batch aside as a dead letter."""
 
 
 class ReadingStore(Protocol):
