@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from hesper_cloud import audit as audit_log
 from hesper_cloud import keys, provision
 from hesper_cloud.authority import process as authority_process
+from hesper_cloud.backup import commands as backup_commands
 from hesper_cloud.commissioning import MeterPaper, commission, read_papers
 from hesper_cloud.db.engines import open_engine, reading
 from hesper_cloud.provision import Databases, ProvisioningError
@@ -33,6 +34,7 @@ for name, part in (
     ("key", key),
 ):
     app.add_typer(part, name=name)
+backup_commands.add_to(app)
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from hesper_cloud.backup.keeping import BackupKeeping
 from hesper_cloud.gaps import Backfills, GapLedger
 from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.rules.silence import SilenceRule
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 SILENCE_EVERY_S = 2.0
 GAPS_EVERY_S = 5.0
+BACKUPS_EVERY_S = 5.0
 MINUTE_S = 60.0
 _TICK_S = 0.5
 
@@ -80,9 +82,21 @@ def _gap_keeping(sources: Sources) -> Callable[[], None]:
     return check_and_ask
 
 
+def slow_jobs(sources: Sources) -> list[Job]:
+    """Returns jobs that may take minutes; they have a thread of their own."""
+    keeping = BackupKeeping(sources.settings, sources.store, sources.registry, sources.clock)
+    return [Job("backups", BACKUPS_EVERY_S, keeping.turn)]
+
+
 async def run(sources: Sources) -> None:
     """Runs the jobs until cancelled."""
-    schedule = Schedule(jobs(sources), sources.clock())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_keep(jobs(sources), sources), name="quick jobs")
+        group.create_task(_keep(slow_jobs(sources), sources), name="slow jobs")
+
+
+async def _keep(listed: list[Job], sources: Sources) -> None:
+    schedule = Schedule(listed, sources.clock())
     while True:
         for job in schedule.due(sources.clock()):
             await asyncio.to_thread(perform, job)

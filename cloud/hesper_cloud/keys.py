@@ -60,6 +60,12 @@ def token_secret(folder: Path) -> bytes:
     return bytes.fromhex((folder / "tokens.key").read_text(encoding="ascii").strip())
 
 
+def public_ids(folder: Path) -> dict[str, str]:
+    """Returns the ids of the signing keys that are in the folder, by name."""
+    paths = {name: folder / f"{name}.key" for name in ("commands", "receipts")}
+    return {name: Signer.load(path).key_id for name, path in paths.items() if path.exists()}
+
+
 def _write_private(path: Path, octets: bytes) -> None:
     path.touch(mode=0o600, exist_ok=False)
     path.write_text(octets.hex() + "\n", encoding="ascii")

@@ -81,15 +81,17 @@ class ExportRun(RegistryBase):
 
 
 class Backup(RegistryBase):
-    """One backup that was made, and whether it could be restored."""
+    """One backup that is asked for or made, and whether it could be restored."""
 
     __tablename__ = "backups"
     __table_args__ = (Index(None, "made_at"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[str]  # asked | made | failed
     folder: Mapped[str] = mapped_column(Text)
     made_at: Mapped[datetime]
     octets: Mapped[int] = mapped_column(BigInteger)
     contents: Mapped[dict[str, Any]] = mapped_column(JSON)  # counts and digests by part
     rehearsed_at: Mapped[datetime | None]
     rehearsal: Mapped[str | None] = mapped_column(Text)  # "restored", or what went wrong
+    reason: Mapped[str | None] = mapped_column(Text)  # why it failed

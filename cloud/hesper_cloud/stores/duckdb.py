@@ -17,6 +17,7 @@ import duckdb
 import pyarrow as pa
 from hesper_contracts.batch import BatchId
 
+from hesper_cloud.stores import duckdb_backup
 from hesper_cloud.stores import duckdb_reads as reads
 from hesper_cloud.stores import duckdb_streams as streams
 from hesper_cloud.stores.duckdb_file import DuckDbFile
@@ -56,6 +57,10 @@ class DuckDbStore:
     def close(self) -> None:
         """Writes the log into the file and closes it."""
         self._file.close()
+
+    def copy_to(self, folder: Path) -> duckdb_backup.Parts:
+        """Copies the whole store into a folder, for a backup, while others read and write."""
+        return duckdb_backup.copy_to(self._file, folder)
 
     def write(self, group: Group) -> Written:
         """Stores a group in one transaction; see the port."""

@@ -99,12 +99,14 @@ def _create_backups() -> None:
     op.create_table(
         "backups",
         sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
         sa.Column("folder", sa.Text(), nullable=False),
         sa.Column("made_at", UtcTime(), nullable=False),
         sa.Column("octets", sa.BigInteger(), nullable=False),
         sa.Column("contents", sa.JSON(), nullable=False),
         sa.Column("rehearsed_at", UtcTime(), nullable=True),
         sa.Column("rehearsal", sa.Text(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_backups")),
     )
     op.create_index("ix_backups_made_at", "backups", ["made_at"])

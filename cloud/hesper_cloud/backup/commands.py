@@ -1,0 +1,101 @@
+"""``hesper-cloud backup``, ``restore`` and ``backups``."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import Engine, select
+
+from hesper_cloud.backup.keeping import BackupKeeping, rehearse
+from hesper_cloud.backup.making import make
+from hesper_cloud.backup.manifest import BackupError
+from hesper_cloud.backup.restoring import restore
+from hesper_cloud.db.engines import reading
+from hesper_cloud.db.registry import Backup
+from hesper_cloud.provision import Databases, ProvisioningError
+from hesper_cloud.settings import Settings
+from hesper_cloud.stores.opening import open_store
+from hesper_cloud.stores.port import StoreUnavailable
+
+Config = Annotated[
+    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
+]
+DEFAULT = Path("cloud.toml")
+_PATIENCE_S = 3600.0
+_LOOK_EVERY_S = 0.5
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the commands to the command line."""
+    app.command("backup")(backup)
+    app.command("restore")(restore_)
+    app.command("rehearse")(rehearse_)
+
+
+def backup(folder: Path, config: Config = DEFAULT) -> None:
+    """Makes a backup below FOLDER; a head end that runs is asked to make it."""
+    settings = Settings.load(config)
+    databases = Databases.open(settings)
+    try:
+        target = _made_here(settings, folder.resolve())
+        if target is None:
+            target = _made_there(settings, databases.registry, folder.resolve())
+    except BackupError as error:
+        raise ProvisioningError(str(error)) from error
+    finally:
+        databases.close()
+    typer.echo(f"backed up into {target}")
+    typer.echo(f"keys are not in it: keep {settings.keys} in another place")
+
+
+def restore_(backup: Path, config: Config = DEFAULT) -> None:
+    """Restores the folder BACKUP into the empty state folder that cloud.toml names."""
+    try:
+        restored = restore(backup, Settings.load(config), _say)
+    except BackupError as error:
+        raise ProvisioningError(str(error)) from error
+    typer.echo(f"restored {restored.manifest.row_count()} rows of {restored.manifest.made_at}")
+    for wanted in restored.wanted:
+        typer.echo(f"still wanted: {wanted}")
+
+
+def rehearse_(backup: Path) -> None:
+    """Restores the folder BACKUP into a scratch folder and compares; exits with 1 if it fails."""
+    outcome = rehearse(backup.resolve())
+    typer.echo(outcome)
+    if outcome != "restored":
+        raise typer.Exit(1)
+
+
+def _made_here(settings: Settings, folder: Path) -> Path | None:
+    """Makes it in this process; None when another holds the embedded store."""
+    try:
+        store = open_store(settings)
+    except StoreUnavailable:
+        return None
+    try:
+        return make(settings, store, folder, datetime.now(UTC), _say)[0]
+    finally:
+        store.close()
+
+
+def _made_there(settings: Settings, registry: Engine, folder: Path) -> Path:
+    keeping = BackupKeeping(settings, None, registry, lambda: datetime.now(UTC))
+    backup_id, deadline = keeping.ask(folder), time.monotonic() + _PATIENCE_S
+    _say("the head end runs and was asked …")
+    query = select(Backup).where(Backup.id == backup_id)
+    while time.monotonic() < deadline:
+        with reading(registry) as session:
+            row = session.scalars(query).one()
+        if row.state == "made":
+            return Path(row.folder)
+        if row.state == "failed":
+            raise BackupError(row.reason or "it failed")
+        time.sleep(_LOOK_EVERY_S)
+    raise BackupError("the head end has not made it within an hour")
+
+
+def _say(what: str) -> None:
+    typer.echo(what, err=True)

@@ -1,0 +1,143 @@
+"""Backups on a schedule: made, rehearsed, aged out, and alarmed when they are too old.
+
+The command line cannot open the embedded store while the head end runs; it leaves a row that asks
+for a backup, and this makes it.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud.backup.making import make
+from hesper_cloud.backup.manifest import BackupError, Manifest, files_of
+from hesper_cloud.backup.restoring import restore
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import Backup
+from hesper_cloud.rules.alerts import Alerts, Subject
+from hesper_cloud.settings import Settings
+
+AGE, REHEARSAL = Subject("backup-age"), Subject("backup-rehearsal")
+RESTORED = "restored"
+_TRY_AGAIN = timedelta(minutes=15)
+
+
+class BackupKeeping:
+    """Implements the schedule of `BackupSettings`; `turn` blocks as long as a backup takes."""
+
+    def __init__(
+        self, settings: Settings, store: object, registry: Engine, clock: Callable[[], datetime]
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._registry = registry
+        self._clock = clock
+        self._alerts = Alerts(registry)
+
+    def turn(self) -> None:
+        """Makes what is asked for or due, rehearses, lets old ones go, and judges the age."""
+        for backup_id, folder in self._asked():
+            self._make(backup_id, Path(folder))
+        wanted = self._settings.backup
+        if wanted.folder is None:
+            return
+        if self._is_due(timedelta(hours=wanted.every_hours)):
+            self._make(self.ask(wanted.folder), wanted.folder)
+        self._rehearse(timedelta(hours=wanted.rehearse_every_hours))
+        self._let_go(wanted.folder, wanted.keep)
+        self._judge_age(timedelta(hours=wanted.alarm_after_hours))
+
+    def ask(self, folder: Path) -> int:
+        """Writes down that a backup is wanted; returns the row's id."""
+        with writing(self._registry) as session:
+            row = Backup(state="asked", folder=str(folder), made_at=self._clock(), octets=0)
+            row.contents = {}
+            session.add(row)
+        return row.id
+
+    def _asked(self) -> list[tuple[int, str]]:
+        query = select(Backup.id, Backup.folder).where(Backup.state == "asked")
+        with reading(self._registry) as session:
+            return [(row.id, row.folder) for row in session.execute(query)]
+
+    def _make(self, backup_id: int, parent: Path) -> None:
+        try:
+            folder, manifest = make(self._settings, self._store, parent, self._clock())
+        except BackupError as error:
+            with writing(self._registry) as session:
+                row = session.get_one(Backup, backup_id)
+                row.state, row.reason = "failed", str(error)
+            return
+        with writing(self._registry) as session:
+            row = session.get_one(Backup, backup_id)
+            row.state, row.folder, row.contents = "made", str(folder), manifest.contents
+            row.octets = sum(path.stat().st_size for path in files_of(folder))
+            row.made_at = datetime.fromisoformat(manifest.made_at)
+
+    def _is_due(self, every: timedelta) -> bool:
+        with reading(self._registry) as session:
+            made, failed = _newest(session, "made"), _newest(session, "failed")
+        now = self._clock()
+        lately = failed is not None and now - failed.made_at < _TRY_AGAIN
+        return (made is None or now - made.made_at >= every) and not lately
+
+    def _rehearse(self, every: timedelta) -> None:
+        now = self._clock()
+        with reading(self._registry) as session:
+            newest = _newest(session, "made")
+            query = select(Backup.rehearsed_at).order_by(Backup.rehearsed_at.desc())
+            last = session.scalars(query.where(Backup.rehearsed_at.is_not(None))).first()
+        if newest is None or newest.rehearsed_at is not None:
+            return
+        if last is not None and now - last < every:
+            return
+        outcome = rehearse(Path(newest.folder))
+        with writing(self._registry) as session:
+            row = session.get_one(Backup, newest.id)
+            row.rehearsed_at, row.rehearsal = now, outcome
+        if outcome == RESTORED:
+            self._alerts.clear(REHEARSAL, at=now)
+        else:
+            text = f"The backup {newest.folder} cannot be restored: {outcome}"
+            self._alerts.raise_(REHEARSAL, "critical", text, at=now)
+
+    def _let_go(self, parent: Path, keep: int) -> None:
+        query = select(Backup).where(Backup.state == "made").order_by(Backup.made_at.desc())
+        with writing(self._registry) as session:
+            mine = [row for row in session.scalars(query) if Path(row.folder).parent == parent]
+            for row in mine[keep:]:
+                shutil.rmtree(row.folder, ignore_errors=True)
+                session.delete(row)
+
+    def _judge_age(self, limit: timedelta) -> None:
+        now = self._clock()
+        with reading(self._registry) as session:
+            made, failed = _newest(session, "made"), _newest(session, "failed")
+            first = session.scalars(select(Backup.made_at).order_by(Backup.made_at)).first()
+        since = made.made_at if made else first
+        if since is None or now - since <= limit:
+            self._alerts.clear(AGE, at=now)
+            return
+        why = f" The last try failed: {failed.reason}" if failed else ""
+        text = f"There is no backup since {since:%F %T} UTC.{why}"
+        self._alerts.raise_(AGE, "critical", text, at=now)
+
+
+def rehearse(backup: Path) -> str:
+    """Restores a backup into a folder that is removed afterwards; says what came of it."""
+    try:
+        manifest = Manifest.read(backup)
+        with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=backup.parent) as scratch:
+            restore(backup, Settings(state=Path(scratch) / "state"))
+    except (BackupError, OSError) as error:
+        return str(error)
+    return RESTORED if manifest.row_count() else "it is empty"
+
+
+def _newest(session: Session, state: str) -> Backup | None:
+    query = select(Backup).where(Backup.state == state).order_by(Backup.made_at.desc())
+    return session.scalars(query.limit(1)).first()

@@ -1,0 +1,78 @@
+"""Makes one backup: copies into a passing folder, which gets its name when it is complete."""
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from hesper_cloud import keys
+from hesper_cloud.backup import databases
+from hesper_cloud.backup.manifest import BackupError, Manifest, digest, files_of
+from hesper_cloud.settings import Settings
+from hesper_cloud.stores.port import StoreError
+
+READINGS = "readings"
+_PARTIAL = ".partial"
+Say = Callable[[str], None]
+
+
+class CopiesItself(Protocol):
+    """A store that can be copied while it runs."""
+
+    def copy_to(self, folder: Path) -> dict[str, dict[str, int | str]]:
+        """Copies everything into a folder; returns count and digest by table."""
+        ...
+
+
+def make(
+    settings: Settings, store: object, parent: Path, now: datetime, say: Say = lambda _: None
+) -> tuple[Path, Manifest]:
+    """Makes a backup in a new folder under ``parent``; returns the folder and what it holds.
+
+    Raises:
+        BackupError: something could not be copied; nothing is left behind.
+    """
+    stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    target = parent / f"hesper-{stamp}"
+    passing = target.with_suffix(_PARTIAL)
+    try:
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.rmtree(passing, ignore_errors=True)
+        passing.mkdir(mode=0o700)
+        manifest = _copied(settings, store, passing, now, say)
+        passing.rename(target)
+    except (OSError, StoreError) as error:
+        shutil.rmtree(passing, ignore_errors=True)
+        raise BackupError(f"no backup in {target}: {error}") from error
+    return target, manifest
+
+
+def _copied(settings: Settings, store: object, folder: Path, now: datetime, say: Say) -> Manifest:
+    contents: dict[str, dict[str, dict[str, Any]]] = {}
+    elsewhere: dict[str, str] = {}
+    urls = {"authority": settings.database.authority_url, "registry": settings.database.url}
+    for part, url in urls.items():
+        say(f"{part} …")
+        source = databases.file_of(url)
+        if source is None:
+            elsewhere[part] = "another server holds it: use its own tools, for example pg_dump"
+        else:
+            contents[part] = databases.copy(source, folder / f"{part}.db")
+    say("readings …")
+    copies_itself = getattr(store, "copy_to", None)
+    if copies_itself is None:
+        elsewhere[READINGS] = "InfluxDB holds them: use its own tools, influxd backup"
+    else:
+        contents[READINGS] = copies_itself(folder / READINGS)
+    manifest = Manifest(
+        made_at=now.astimezone(UTC).isoformat(),
+        version=version("hesper"),
+        files={str(path.relative_to(folder)): digest(path) for path in files_of(folder)},
+        contents=contents,
+        keys=keys.public_ids(settings.keys),
+        elsewhere=elsewhere,
+    )
+    manifest.write(folder)
+    return manifest

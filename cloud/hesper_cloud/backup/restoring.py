@@ -1,0 +1,80 @@
+"""Restores a backup into an empty state folder, and says whether all of it came back."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from hesper_cloud import keys
+from hesper_cloud.backup import databases
+from hesper_cloud.backup.making import READINGS, Say
+from hesper_cloud.backup.manifest import BackupError, Manifest
+from hesper_cloud.settings import Settings
+from hesper_cloud.stores.port import StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was restored, and what a person has still to bring."""
+
+    manifest: Manifest
+    wanted: tuple[str, ...]
+
+
+def restore(backup: Path, settings: Settings, say: Say = lambda _: None) -> Restored:
+    """Restores databases and readings where the settings want them.
+
+    Raises:
+        BackupError: the backup is damaged, something is there already, or what was restored is not
+            what was backed up.
+    """
+    manifest = Manifest.read(backup)
+    say("checking the backup …")
+    manifest.check(backup)
+    targets = {
+        "authority": databases.file_of(settings.database.authority_url),
+        "registry": databases.file_of(settings.database.url),
+    }
+    _refuse_to_overwrite([*targets.values(), settings.readings_file])
+    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        for part, target in targets.items():
+            if part in manifest.contents and target is not None:
+                say(f"{part} …")
+                shutil.copy2(backup / f"{part}.db", target)
+                target.chmod(0o600)
+                _compare(manifest, part, databases.measured(target))
+        if READINGS in manifest.contents:
+            _restore_readings(backup, settings, manifest, say)
+    except (OSError, StoreError) as error:
+        raise BackupError(f"not restored: {error}") from error
+    return Restored(manifest, tuple(_wanted(manifest, settings)))
+
+
+def _restore_readings(backup: Path, settings: Settings, manifest: Manifest, say: Say) -> None:
+    from hesper_cloud.stores import duckdb_backup  # DuckDB is heavy, and only wanted here
+
+    say("readings …")
+    parts = duckdb_backup.build(backup / READINGS, settings.readings_file)
+    _compare(manifest, READINGS, parts)
+
+
+def _refuse_to_overwrite(targets: list[Path | None]) -> None:
+    for target in targets:
+        if target is not None and target.exists():
+            raise BackupError(f"{target} is there already; restore into an empty folder")
+
+
+def _compare(manifest: Manifest, part: str, found: object) -> None:
+    if found != manifest.contents[part]:
+        raise BackupError(f"{part}: what was restored is not what was backed up")
+
+
+def _wanted(manifest: Manifest, settings: Settings) -> list[str]:
+    """Returns what a person has to bring before the head end may be started."""
+    there = keys.public_ids(settings.keys)
+    missing = [
+        f"{settings.keys / name}.key with the id {key_id}"
+        for name, key_id in manifest.keys.items()
+        if there.get(name) != key_id
+    ]
+    return missing + [f"{part}: {how}" for part, how in manifest.elsewhere.items()]

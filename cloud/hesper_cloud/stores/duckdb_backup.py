@@ -1,0 +1,75 @@
+"""Copies the embedded store while it is written to, and builds one anew from a copy.
+
+A copy is taken from one snapshot: the tables as Parquet, the sealed files as they are. Each part
+carries its row count and a digest that does not depend on the order of the rows.
+"""
+
+import shutil
+from pathlib import Path
+
+import duckdb
+
+from hesper_cloud.stores.duckdb_file import DuckDbFile
+from hesper_cloud.stores.duckdb_schema import NEWEST_COMMIT, create_tables
+from hesper_cloud.stores.duckdb_snapshot import manifest
+from hesper_cloud.stores.port import StoreUnavailable
+
+TABLES = (
+    *("readings", "revisions", "newest", "marks", "sealed", "commit_floor"),
+    *("batches", "meters", "profiles", "layouts"),
+)
+SEALED = "sealed"
+_SKIPPED_COMMITS = 1_000_000_000
+"""A store that was restored numbers its commits from here on: cursors that were given out for
+commits that the backup does not hold never come to mean others."""
+
+Parts = dict[str, dict[str, int | str]]
+
+
+def copy_to(file: DuckDbFile, folder: Path) -> Parts:
+    """Copies the store into an empty folder; returns row count and digest of each table.
+
+    Raises:
+        StoreUnavailable: the store cannot be read, or the folder not be written.
+    """
+    parts: Parts = {}
+    try:
+        (folder / SEALED).mkdir(parents=True)
+        with file.snapshot() as view:
+            for table in TABLES:
+                parts[table] = _measured(view.cursor, table)
+                target = str(folder / f"{table}.parquet").replace("'", "''")
+                view.cursor.execute(
+                    f"COPY (SELECT * FROM {table}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"  # noqa: S608 - our own table names
+                )
+            for sealed in manifest(view.cursor):
+                shutil.copy2(file.folder.path / sealed.name, folder / SEALED / sealed.name)
+    except OSError as error:
+        raise StoreUnavailable(str(error)) from error
+    return parts
+
+
+def build(folder: Path, path: Path) -> Parts:
+    """Builds a store at ``path``, which must not exist; returns what it holds, for comparison."""
+    connection = duckdb.connect(str(path))
+    try:
+        create_tables(connection)
+        for table in TABLES:
+            source = str(folder / f"{table}.parquet").replace("'", "''")
+            rows = f"SELECT * FROM read_parquet('{source}')"  # noqa: S608 - a path of ours
+            connection.execute(f"INSERT INTO {table} BY NAME {rows}")
+        parts = {table: _measured(connection, table) for table in TABLES}
+        newest = connection.execute(NEWEST_COMMIT).fetchall()[0][0] or 0
+        connection.execute("INSERT INTO commit_floor VALUES (?)", [newest + _SKIPPED_COMMITS])
+    except duckdb.Error as error:
+        raise StoreUnavailable(f"{folder}: {error}") from error
+    finally:
+        connection.close()
+    shutil.copytree(folder / SEALED, path.with_suffix(".sealed"), dirs_exist_ok=True)
+    return parts
+
+
+def _measured(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, int | str]:
+    query = f"SELECT count(*), bit_xor(md5_number(t::VARCHAR))::VARCHAR FROM {table} AS t"  # noqa: S608 - our own table names
+    count, digest = connection.execute(query).fetchall()[0]
+    return {"rows": int(count), "digest": digest or ""}

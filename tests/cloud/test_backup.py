@@ -1,0 +1,261 @@
+"""A backup of a running head end comes back in full, or says what is wrong with it."""
+
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hesper_cloud import audit
+from hesper_cloud.backup import BackupError, make, restore
+from hesper_cloud.backup.keeping import BackupKeeping, rehearse
+from hesper_cloud.cli import app
+from hesper_cloud.db.engines import open_engine, reading
+from hesper_cloud.db.registry import Alert, Backup
+from hesper_cloud.job_settings import BackupSettings
+from hesper_cloud.settings import Settings
+from hesper_cloud.stores.blocks import block_of
+from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.duckdb_sealing import Retention
+from hesper_cloud.stores.port import LATEST, Group
+from hesper_contracts import columns
+from hesper_contracts.batch import BatchId
+from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
+from sqlalchemy import select
+from typer.testing import CliRunner
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+T0 = int(NOW.timestamp()) - 40 * 86_400
+ENERGY = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
+
+
+def batch(number: int) -> BatchId:
+    return BatchId("gw-1", "ab" * 8, number)
+
+
+def group(number: int, count: int = 100) -> Group:
+    """One batch of readings of its own hours; the first value of each batch differs."""
+    at = [T0 + 900 * (number * count + n) for n in range(count)]
+    rows = MeterRows(f"M{number % 3}", at, [0] * count, [0] * count, [list(at)])
+    section = Section(LOAD_PROFILE, at[-1], (ENERGY,), [rows])
+    block = block_of(columns.from_sections([section])[0])
+    return Group({batch(number): f"{number:064x}"}, [block], at[-1] * 1000)
+
+
+def everything(store: DuckDbStore) -> list[Any]:
+    return sorted(store.export(0, LATEST), key=lambda row: (row.meter, row.captured_at))
+
+
+@pytest.fixture
+def store(head_end: Any) -> Iterator[DuckDbStore]:
+    made = DuckDbStore(head_end.settings.readings_file, Retention(seal_rows=1))
+    for number in range(12):
+        made.write(group(number))
+    yield made
+    made.close()
+
+
+def restored_into(backup: Path, folder: Path) -> Settings:
+    settings = Settings(state=folder)
+    restore(backup, settings)
+    return settings
+
+
+def test_all_comes_back_into_an_empty_folder(
+    head_end: Any, store: DuckDbStore, tmp_path: Path
+) -> None:
+    command = head_end.ask_disconnect().outcome["command"]
+    store._sealing.maintain(int(NOW.timestamp()))
+    folder, manifest = make(head_end.settings, store, tmp_path / "backups", NOW)
+    assert folder.name == "hesper-20260601T120000Z"
+    assert manifest.contents["readings"]["batches"]["rows"] == 12
+    assert list((folder / "readings" / "sealed").iterdir()), "sealed days are part of it"
+    settings = restored_into(folder, tmp_path / "new")
+    again = DuckDbStore(settings.readings_file)
+    assert everything(again) == everything(store)
+    assert again.known([batch(number) for number in range(12)]) == {
+        batch(number): f"{number:064x}" for number in range(12)
+    }
+    again.close()
+    authority = open_engine(settings.database.authority_url, read_only=True)
+    with reading(authority) as session:
+        assert audit.verify(session).intact
+    authority.dispose()
+    with sqlite3.connect(settings.state / "authority.db") as database:
+        assert database.execute("SELECT id FROM commands").fetchall() == [(command,)]
+
+
+def test_it_is_taken_while_readings_come_in_and_holds_whole_groups(
+    head_end: Any, store: DuckDbStore, tmp_path: Path
+) -> None:
+    stop, written = threading.Event(), threading.Event()
+
+    def write_on() -> None:
+        number = 12
+        while not stop.is_set():
+            store.write(group(number))
+            written.set()
+            number += 1
+
+    writer = threading.Thread(target=write_on)
+    writer.start()
+    assert written.wait(10)
+    folder, manifest = make(head_end.settings, store, tmp_path / "backups", NOW)
+    stop.set()
+    writer.join()
+    again = DuckDbStore(restored_into(folder, tmp_path / "new").readings_file)
+    batches = manifest.contents["readings"]["batches"]["rows"]
+    assert batches >= 13
+    assert len(everything(again)) == batches * 100
+    again.close()
+
+
+def test_after_a_restore_a_batch_that_came_later_is_new_and_an_older_one_is_known(
+    head_end: Any, store: DuckDbStore, tmp_path: Path
+) -> None:
+    folder, _ = make(head_end.settings, store, tmp_path / "backups", NOW)
+    store.write(group(12))
+    cursor = store.changes("", 10_000).cursor
+    again = DuckDbStore(restored_into(folder, tmp_path / "new").readings_file)
+    assert again.write(group(11)).new == 0
+    assert again.write(group(12)).new == 100
+    assert len(again.changes(cursor, 10_000).readings) == 100, "no cursor skips what came again"
+    again.close()
+
+
+def test_keys_are_not_in_it_and_a_restore_says_which_are_wanted(
+    head_end: Any, store: DuckDbStore, tmp_path: Path
+) -> None:
+    folder, manifest = make(head_end.settings, store, tmp_path / "backups", NOW)
+    secrets = [path.read_bytes().strip() for path in head_end.settings.keys.glob("*.key")]
+    octets = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert not any(secret in octets for secret in secrets)
+    assert folder.stat().st_mode & 0o077 == 0
+    settings = Settings(state=tmp_path / "new")
+    wanted = restore(folder, settings).wanted
+    assert len(wanted) == 2
+    assert manifest.keys["commands"] in wanted[0]
+    shutil.rmtree(tmp_path / "new")
+    shutil.copytree(head_end.settings.keys, settings.keys)
+    assert restore(folder, settings).wanted == ()
+
+
+@pytest.mark.parametrize("name", ["authority.db", "registry.db", "readings/batches.parquet"])
+def test_damage_is_noticed_before_anything_is_restored(
+    head_end: Any, store: DuckDbStore, tmp_path: Path, name: str
+) -> None:
+    folder, _ = make(head_end.settings, store, tmp_path / "backups", NOW)
+    path = folder / name
+    octets = bytearray(path.read_bytes())
+    octets[len(octets) // 2] ^= 1
+    path.write_bytes(octets)
+    with pytest.raises(BackupError, match="damaged"):
+        restored_into(folder, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_nothing_is_overwritten(head_end: Any, store: DuckDbStore, tmp_path: Path) -> None:
+    folder, _ = make(head_end.settings, store, tmp_path / "backups", NOW)
+    with pytest.raises(BackupError, match="empty folder"):
+        restore(folder, head_end.settings)
+
+
+def test_a_backup_that_cannot_be_finished_leaves_nothing(head_end: Any, tmp_path: Path) -> None:
+    (tmp_path / "backups").write_text("in the way")
+    with pytest.raises(BackupError):
+        make(head_end.settings, None, tmp_path / "backups", NOW)
+    with pytest.raises(BackupError, match="no backup"):
+        restored_into(tmp_path, tmp_path / "new")
+
+
+class Kept:
+    """Backups by schedule over a head end on disk."""
+
+    def __init__(self, head_end: Any, store: DuckDbStore, folder: Path) -> None:
+        limits = BackupSettings(folder=folder, keep=2, alarm_after_hours=30)
+        self.settings = head_end.settings.model_copy(update={"backup": limits})
+        self.registry, self.clock, self.folder = head_end.databases.registry, head_end.clock, folder
+        self.keeping = BackupKeeping(self.settings, store, self.registry, self.clock)
+
+    def turn(self, hours: float = 0) -> None:
+        self.clock.advance(hours * 3600)
+        self.keeping.turn()
+
+    def rows(self) -> list[Backup]:
+        with reading(self.registry) as session:
+            return list(session.scalars(select(Backup).order_by(Backup.id)))
+
+    def alarms(self) -> set[str]:
+        with reading(self.registry) as session:
+            return set(session.scalars(select(Alert.rule).where(Alert.state != "cleared")))
+
+
+@pytest.fixture
+def kept(head_end: Any, store: DuckDbStore, tmp_path: Path) -> Kept:
+    return Kept(head_end, store, tmp_path / "backups")
+
+
+def test_backups_are_made_on_schedule_rehearsed_and_let_go(kept: Kept) -> None:
+    kept.turn()
+    kept.turn(23)
+    (first,) = kept.rows()
+    assert (first.state, first.rehearsal, first.octets > 0) == ("made", "restored", True)
+    kept.turn(2)
+    kept.turn(25)
+    assert [row.state for row in kept.rows()] == ["made", "made"]
+    assert sorted(path.name for path in kept.folder.iterdir()) == [
+        Path(row.folder).name for row in kept.rows()
+    ]
+    assert kept.alarms() == set()
+
+
+def test_an_old_backup_is_alarmed_and_a_new_one_clears_it(kept: Kept) -> None:
+    kept.turn()
+    shutil.move(kept.folder, kept.folder.with_name("away"))
+    kept.folder.write_text("in the way")
+    kept.turn(31)
+    assert kept.alarms() == {"backup-age"}
+    assert kept.rows()[-1].state == "failed"
+    kept.folder.unlink()
+    kept.turn(1)
+    assert kept.alarms() == set()
+
+
+def test_a_backup_that_cannot_be_restored_is_alarmed(kept: Kept) -> None:
+    kept.turn()
+    kept.turn(25)
+    newest = Path(kept.rows()[-1].folder)
+    (newest / "registry.db").write_bytes(b"")
+    kept.turn(23)
+    kept.clock.advance(200 * 3600)
+    kept.keeping._rehearse(timedelta(hours=1))
+    assert kept.alarms() == {"backup-rehearsal"}
+    assert "damaged" in str(kept.rows()[-1].rehearsal)
+
+
+def test_the_head_end_makes_what_the_command_line_asks_for(kept: Kept, tmp_path: Path) -> None:
+    backup_id = kept.keeping.ask(tmp_path / "by hand")
+    kept.turn()
+    row = next(row for row in kept.rows() if row.id == backup_id)
+    assert (row.state, Path(row.folder).parent) == ("made", tmp_path / "by hand")
+    assert rehearse(Path(row.folder)) == "restored"
+
+
+def test_by_command_line(head_end: Any, store: DuckDbStore, tmp_path: Path) -> None:
+    store.close()
+    config, fresh = tmp_path / "cloud.toml", tmp_path / "fresh.toml"
+    config.write_text(f'state = "{head_end.settings.state}"\n')
+    fresh.write_text('state = "fresh"\n')
+    run = CliRunner().invoke
+    made = run(app, ["backup", str(tmp_path / "out"), "-c", str(config)])
+    assert made.exit_code == 0, made.output
+    (folder,) = (tmp_path / "out").iterdir()
+    assert str(folder) in made.output
+    assert run(app, ["rehearse", str(folder)]).exit_code == 0
+    restored = run(app, ["restore", str(folder), "-c", str(fresh)])
+    assert restored.exit_code == 0, restored.output
+    assert "still wanted" in restored.output
+    assert run(app, ["restore", str(folder), "-c", str(fresh)]).exit_code != 0
