@@ -25,6 +25,7 @@ from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine
 from hesper_cloud.ingest.run import Ingest
 from hesper_cloud.latest import LatestValues
+from hesper_cloud.outside_in import OutsideIn
 from hesper_cloud.services.bundle import Services, assemble
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.settings import Settings
@@ -45,6 +46,7 @@ class HeadEnd:
     registry: Engine
     store: ReadingStore
     ingest: Ingest
+    outside: OutsideIn
     services: Services
 
 
@@ -64,7 +66,9 @@ def bootstrap(settings: Settings) -> Iterator[HeadEnd]:
         ingest = Ingest(settings, store, registry, signer, latest)
         sources = Sources(settings, registry, authority, store, latest, now_utc)
         services = assemble(sources, ingest.rate.per_second)
-        yield HeadEnd(settings, registry, store, ingest, services)
+        stack.callback(services.energy.close)
+        outside = OutsideIn(settings, registry, now_utc)
+        yield HeadEnd(settings, registry, store, ingest, outside, services)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -89,6 +93,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 group.create_task(head_end.ingest.run(), name="ingest"),
                 group.create_task(jobs.run(head_end.services.sources), name="jobs"),
                 group.create_task(head_end.services.live.run(), name="live"),
+                group.create_task(head_end.outside.run(), name="series from outside"),
             ]
             await _either(stop, web)
             server.should_exit = True

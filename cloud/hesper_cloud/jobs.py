@@ -12,6 +12,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from hesper_cloud.aggregates.book import EnergyBook
+from hesper_cloud.aggregates.reconcile import Reconciliation
+from hesper_cloud.aggregates.work import Work
 from hesper_cloud.backup.keeping import BackupKeeping
 from hesper_cloud.gaps import Backfills, GapLedger
 from hesper_cloud.rules.alerts import Alerts
@@ -25,7 +28,10 @@ log = logging.getLogger(__name__)
 SILENCE_EVERY_S = 2.0
 GAPS_EVERY_S = 5.0
 BACKUPS_EVERY_S = 5.0
+VALIDATION_EVERY_S = 10.0
 MINUTE_S = 60.0
+HOUR_S = 3600.0
+_DAYS_PER_YEAR = 366
 _TICK_S = 0.5
 
 
@@ -35,7 +41,7 @@ class Job:
 
     name: str
     every_s: float
-    action: Callable[[], None]
+    action: Callable[[], object]
 
 
 class Schedule:
@@ -88,11 +94,33 @@ def slow_jobs(sources: Sources) -> list[Job]:
     return [Job("backups", BACKUPS_EVERY_S, keeping.turn)]
 
 
+def energy_jobs(sources: Sources, book: EnergyBook) -> list[Job]:
+    """Returns the jobs that validate readings and keep the energy book."""
+    settings, clock = sources.settings, sources.clock
+    kept = timedelta(days=_DAYS_PER_YEAR * settings.validation.aggregates_years)
+    work = Work(sources.registry, sources.store, book, settings, clock)
+    reconciliation = Reconciliation(sources.registry, sources.store, book, settings, clock)
+    return [
+        Job("validation", VALIDATION_EVERY_S, work.turn),
+        Job("reconciliation", MINUTE_S, reconciliation.turn),
+        Job("retention of aggregates", HOUR_S, lambda: book.expire((clock() - kept).date())),
+    ]
+
+
 async def run(sources: Sources) -> None:
     """Runs the jobs until cancelled."""
     async with asyncio.TaskGroup() as group:
+        group.create_task(_keep_energy_book(sources), name="energy book")
         group.create_task(_keep(jobs(sources), sources), name="quick jobs")
         group.create_task(_keep(slow_jobs(sources), sources), name="slow jobs")
+
+
+async def _keep_energy_book(sources: Sources) -> None:
+    book = await asyncio.to_thread(EnergyBook, sources.settings.energy_file)
+    try:
+        await _keep(energy_jobs(sources, book), sources)
+    finally:
+        book.close()
 
 
 async def _keep(listed: list[Job], sources: Sources) -> None:

@@ -21,6 +21,8 @@ class Permission(StrEnum):
     REQUEST_COMMAND = "request commands"
     ENGAGE_KILL_SWITCH = "engage the kill switch"
     APPROVE_COMMAND = "approve commands"
+    BRING_SERIES = "bring series"
+    EDIT_READINGS = "edit readings"
     READ_AUDIT = "read the audit log"
     ADMINISTER = "administer"
 
@@ -31,6 +33,8 @@ _GRANTED_FROM = {
     Permission.REQUEST_COMMAND: Role.OPERATOR,
     Permission.ENGAGE_KILL_SWITCH: Role.OPERATOR,
     Permission.APPROVE_COMMAND: Role.APPROVER,
+    Permission.BRING_SERIES: Role.OPERATOR,
+    Permission.EDIT_READINGS: Role.APPROVER,
     Permission.READ_AUDIT: Role.APPROVER,
     Permission.ADMINISTER: Role.ADMIN,
 }

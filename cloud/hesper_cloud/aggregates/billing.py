@@ -91,8 +91,8 @@ def bill(
     difference = None
     if advance is not None and total is not None:
         finest = min(start.scaler, end.scaler)
-        difference = advance * 10 ** max(finest - scaler, 0)
-        difference -= intervals * 10 ** max(scaler - finest, 0)
+        common = min(finest, scaler)
+        difference = advance * _power(finest - common) - intervals * _power(scaler - common)
     return Bill(
         meter,
         logical_name,
@@ -114,7 +114,11 @@ def _difference(end: RegisterRead, start: RegisterRead) -> int | None:
     if end.value is None or start.value is None:
         return None
     finest = min(end.scaler, start.scaler)
-    return end.value * 10 ** (end.scaler - finest) - start.value * 10 ** (start.scaler - finest)
+    return end.value * _power(end.scaler - finest) - start.value * _power(start.scaler - finest)
+
+
+def _power(steps: int) -> int:
+    return int(10**steps)
 
 
 def _read(

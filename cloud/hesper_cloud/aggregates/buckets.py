@@ -72,7 +72,7 @@ def read(
         if its_unit != unit:
             continue
         factor = 10 ** (its_scaler - scaler)
-        stop = calendar.midnight(day + timedelta(days=1), zone)
+        stop = calendar.day_end(day, zone)
         found += [
             Bucket(
                 starts_at + place * step_s,
@@ -112,6 +112,6 @@ def _range(bucket: Bucket, step: Step, zone: ZoneInfo) -> tuple[int, int]:
         hour = begins + (bucket.starts_at - begins) // _HOUR_S * _HOUR_S
         return hour, hour + _HOUR_S
     if step == "day":
-        return begins, calendar.midnight(day + timedelta(days=1), zone)
+        return begins, calendar.day_end(day, zone)
     month: date = day.replace(day=1)
     return calendar.midnight(month, zone), calendar.midnight(calendar.month_after(month), zone)

@@ -10,6 +10,11 @@ def midnight(day: date, zone: ZoneInfo) -> int:
     return int(datetime.combine(day, time(), zone).astimezone(UTC).timestamp())
 
 
+def day_end(day: date, zone: ZoneInfo) -> int:
+    """Returns when a local day ends and the next begins, epoch seconds."""
+    return midnight(day + timedelta(days=1), zone)
+
+
 def day_of(at: int, zone: ZoneInfo) -> date:
     """Returns the local day of an instant."""
     return datetime.fromtimestamp(at, zone).date()

@@ -10,7 +10,7 @@ was killed is done again, with the same result.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -49,11 +49,15 @@ class Sitting:
 
 @dataclass(slots=True, eq=False)
 class Overlaid:
-    """A sheet with its substitutes laid over: where they are, by logical name."""
+    """A sheet with its substitutes laid over: where they are, by logical name.
+
+    `outdated` names rows and quantities with an estimate where the value itself has come.
+    """
 
     sheet: Sheet
     estimated: dict[str, Flags]
     edited: dict[str, Flags]
+    outdated: set[tuple[int, str]]
 
 
 class Work:
@@ -137,7 +141,7 @@ class Work:
         """Returns the sheet of one sitting up to now; None where nothing of the day is due yet."""
         now = int(self._clock().timestamp())
         start = calendar.midnight(sitting.day, sitting.zone)
-        end = calendar.midnight(sitting.day + timedelta(days=1), sitting.zone)
+        end = calendar.day_end(sitting.day, sitting.zone)
         grace_s = max(_SHORTEST_GRACE_S, sitting.period_s)
         end = min(end, now - grace_s - (now - grace_s - start) % sitting.period_s)
         if end <= start:
@@ -168,7 +172,7 @@ def _sittings(
 
 
 def _overlay(sheet: Sheet, held: Iterable[Substitute]) -> Overlaid:
-    laid = Overlaid(sheet, {}, {})
+    laid = Overlaid(sheet, {}, {}, set())
     rows = {meter: row for row, meter in enumerate(sheet.meters)}
     for each in held:
         grid = sheet.grids.get(each.logical_name)
@@ -180,6 +184,7 @@ def _overlay(sheet: Sheet, held: Iterable[Substitute]) -> Overlaid:
             continue
         place = (rows[each.meter], offset // sheet.period_s)
         if each.method != EDIT and grid.known[place]:
+            laid.outdated.add((rows[each.meter], each.logical_name))
             continue
         grid.values[place], grid.known[place] = each.value * 10**finer, True
         marks = laid.edited if each.method == EDIT else laid.estimated
@@ -208,5 +213,7 @@ def _wanting(laid: Overlaid) -> Iterator[tuple[int, Curve]]:
             continue
         estimated = laid.estimated.get(name)
         asking = ~grid.known if estimated is None else ~grid.known | estimated
-        for row in np.flatnonzero(asking.any(axis=1)):
-            yield int(row), Curve(sheet.meters[row], quantities.LOAD_PROFILE, name)
+        asking_rows = set(np.flatnonzero(asking.any(axis=1)).tolist())
+        asking_rows |= {row for row, outdated in laid.outdated if outdated == name}
+        for row in sorted(asking_rows):
+            yield row, Curve(sheet.meters[row], quantities.LOAD_PROFILE, name)

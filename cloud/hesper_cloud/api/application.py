@@ -4,7 +4,18 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
 
-from hesper_cloud.api import auth, commands, gaps, health, live, meters, operations, problems
+from hesper_cloud.api import (
+    auth,
+    commands,
+    energy,
+    gaps,
+    health,
+    live,
+    meters,
+    operations,
+    problems,
+    validated,
+)
 from hesper_cloud.services.bundle import Services
 from hesper_cloud.services.errors import NotFound
 from hesper_cloud.settings import Settings
@@ -30,7 +41,7 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     app.state.services = services
     problems.install(app)
     rest = APIRouter(prefix=PREFIX)
-    for part in (auth, meters, gaps, commands, operations, live):
+    for part in (auth, validated, meters, energy, gaps, commands, operations, live):
         rest.include_router(part.router)
     rest.add_api_route("/{unknown:path}", _nothing_here, methods=METHODS, include_in_schema=False)
     app.include_router(rest)

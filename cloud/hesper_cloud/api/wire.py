@@ -24,6 +24,11 @@ def answer(record: object, status: int = 200) -> Response:
     return Response(encode(record), status_code=status, media_type="application/json")
 
 
+def instant(epoch_s: int) -> datetime:
+    """Returns epoch seconds as the aware UTC time that answers show."""
+    return datetime.fromtimestamp(epoch_s, UTC)
+
+
 def reading(row: Reading) -> dict[str, Any]:
     """Returns a stored reading as the export shows it: raw integers by logical name."""
     return {

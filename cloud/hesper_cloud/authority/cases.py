@@ -14,7 +14,12 @@ from hesper_cloud.authority.drafting import draft, queue
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import CommandRecord
 
-NOTED = frozenset({"login", "login.refused", "alert.acknowledge"})
+NOTED = frozenset(
+    {
+        *("login", "login.refused", "alert.acknowledge"),
+        *("reading.edit", "reading.edit.withdraw", "topology.set", "series.bring"),
+    }
+)
 """What the web process may note; it cannot write of commands."""
 
 

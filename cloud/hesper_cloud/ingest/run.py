@@ -47,6 +47,7 @@ from hesper_cloud.rules.tamper import TamperRule
 from hesper_cloud.rules.voltage import VoltageRule
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import CommittedRows, ReadingStore
+from hesper_cloud.validation.dirty import DirtyDays
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +136,7 @@ class Ingest:
         self._receipts = Receipts(signer, self.consumer.publish)
         self._contacts = Contacts(engine)
         self._relays = RelayStates(engine)
+        self._dirty = DirtyDays(engine)
         self._intakes = Intakes.build(store, engine, latest, self.dead_letters, self._stop)
         alerts = Alerts(engine)
         self._intakes.readings.judges += [
@@ -143,7 +145,7 @@ class Ingest:
             CacheFeed(latest),
             self.rate,
         ]
-        self._intakes.readings.followers += [self._contacts, self._relays]
+        self._intakes.readings.followers += [self._contacts, self._relays, self._dirty]
         self._grouping = Grouping(
             self.consumer.messages,
             settings.ingest.group_max_messages,
@@ -199,7 +201,9 @@ class Ingest:
             with stage("registry"):
                 self._contacts.flush()
                 self._relays.flush()
+                self._dirty.flush()
         self._contacts.flush(at_once=True)
+        self._dirty.flush(at_once=True)
 
     def _settle(
         self, group: Sequence[Message], decoded: list[Decoded | Refused] | None = None

@@ -6,11 +6,14 @@ from datetime import datetime, timedelta
 
 from hesper_cloud import keys
 from hesper_cloud.accounts.tokens import MachineTokens
+from hesper_cloud.aggregates.book import EnergyBook
+from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.services.accounts import Accounts
 from hesper_cloud.services.alerts import Alerts
 from hesper_cloud.services.audit import Audit
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.commands import Commands
+from hesper_cloud.services.energy import Energy
 from hesper_cloud.services.gaps import Gaps
 from hesper_cloud.services.gateways import Gateways
 from hesper_cloud.services.live import Live
@@ -18,6 +21,7 @@ from hesper_cloud.services.meters import Meters
 from hesper_cloud.services.overview import OverviewService
 from hesper_cloud.services.readings import Readings
 from hesper_cloud.services.sources import Sources
+from hesper_cloud.services.validated import Validated
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class Services:
     overview: OverviewService
     live: Live
     audit: Audit
+    validated: Validated
+    energy: Energy
     sources: Sources
 
     def server_time(self) -> datetime:
@@ -48,6 +54,7 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
     lifetime = timedelta(minutes=settings.web.token_minutes)
     machine = MachineTokens(keys.token_secret(settings.keys), lifetime)
     overview = OverviewService(sources, readings_per_s)
+    shelf = Shelf(sources.registry, sources.store, EnergyBook(settings.energy_file))
     return Services(
         accounts=Accounts(sources, link, machine),
         meters=Meters(sources),
@@ -59,5 +66,7 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
         overview=overview,
         live=Live(sources, overview),
         audit=Audit(sources),
+        validated=Validated(sources, shelf, link),
+        energy=Energy(sources, shelf, link),
         sources=sources,
     )

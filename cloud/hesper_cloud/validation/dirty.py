@@ -1,8 +1,8 @@
 """Which days of which meters have to be validated and summed again.
 
-Ingest marks the UTC day of every new row; an edit or a new estimate marks its own. Marks are
-written at most once a second, so that readings do not pay for them. What a killed process had not
-written is found by `hesper_cloud.aggregates.reconcile`, which compares counts with the store.
+Ingest marks the UTC day of every new row; an edit marks its own. Marks are written at most every
+five seconds, so that readings do not pay for them. What a killed process had not written is found
+by `hesper_cloud.aggregates.reconcile`, which compares counts with the store.
 """
 
 import logging
@@ -25,7 +25,7 @@ from hesper_cloud.stores.port import CommittedRows
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 1.0
+EVERY_S = 5.0
 DAY_S = 86_400
 
 
@@ -89,7 +89,7 @@ class DirtyDays:
                 self._marks.setdefault(int(day), set()).update(names)
 
     def flush(self, *, at_once: bool = False) -> None:
-        """Writes marks if a second has passed since the last time."""
+        """Writes marks if some seconds have passed since the last time."""
         if not at_once and self._monotonic() - self._flushed_at < EVERY_S:
             return
         self._flushed_at = self._monotonic()

@@ -1,0 +1,84 @@
+"""Finds days whose energy book does not say what the store holds, and marks them.
+
+Marks may be lost with a killed process, readings may be erased or restored, and a meter that was
+silent for a whole day marks nothing. So after every start the last weeks are compared, a day per
+turn, newest first, and from then on each day that has ended.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from sqlalchemy import Engine
+
+from hesper_cloud import quantities
+from hesper_cloud.aggregates import calendar
+from hesper_cloud.aggregates.book import EnergyBook
+from hesper_cloud.aggregates.roster import members
+from hesper_cloud.db.engines import writing
+from hesper_cloud.settings import Settings
+from hesper_cloud.stores.port import ReadingStore
+from hesper_cloud.validation import dirty
+
+DAYS_BACK = 35
+_DAY_S = 86_400
+_KNOWN = "SELECT meter, stored FROM scores WHERE starts_at = $start"
+
+
+class Reconciliation:
+    """Compares one day per `turn`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: ReadingStore,
+        book: EnergyBook,
+        settings: Settings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._book = book
+        self._settings = settings
+        self._clock = clock
+        self._newest = self._yesterday()
+        self._waiting = list(range(self._newest - DAYS_BACK + 1, self._newest + 1))
+
+    def turn(self) -> int:
+        """Compares the next day; returns how many marks it set."""
+        yesterday = self._yesterday()
+        self._waiting += range(self._newest + 1, yesterday + 1)
+        self._newest = max(self._newest, yesterday)
+        if not self._waiting:
+            return 0
+        day = self._waiting.pop()
+        marks = [mark for zone in self._zones() for mark in self._differing(day, zone)]
+        with writing(self._engine) as session:
+            dirty.mark(session, marks, self._clock())
+        return len(marks)
+
+    def _yesterday(self) -> int:
+        return int(self._clock().timestamp()) // _DAY_S - 1
+
+    def _zones(self) -> list[ZoneInfo]:
+        validation = self._settings.validation
+        names = {validation.zone, *validation.area_zones.values()}
+        return [ZoneInfo(name) for name in sorted(names)]
+
+    def _differing(self, number: int, zone: ZoneInfo) -> Iterator[tuple[str, int]]:
+        """Yields the meters of a zone whose local day holds another number of captures."""
+        date = datetime.fromtimestamp(number * _DAY_S, UTC).date()
+        start, end = calendar.midnight(date, zone), calendar.day_end(date, zone)
+        if end + _DAY_S // 24 > self._clock().timestamp():
+            return
+        captured = self._store.captured(quantities.LOAD_PROFILE, start + 1, end + 1)
+        known: dict[str, int] = dict(self._book.rows(_KNOWN, start=start))
+        for meter, member in members(self._engine, self._settings).items():
+            if member.zone.key != zone.key or member.expected_from >= end:
+                continue
+            times = captured.get(meter, np.empty(0, np.int64))
+            slots = np.unique((times - start + member.period_s // 2) // member.period_s)
+            if len(slots) != known.get(meter, -1):
+                yield meter, start // _DAY_S
+                yield meter, (end - 1) // _DAY_S

@@ -1,0 +1,180 @@
+"""The grid as far as energy is balanced: areas, feeders, transformers and the meters at them.
+
+A CSV file has one line per element or meter, in any order:
+
+    kind,id,name,parent,role,from,to
+    area,north,North,,,,
+    transformer,tr-7,Mill lane,north,,,
+    meter,HES12642984,,tr-7,customer,2026-01-01T00:00:00+01:00,
+    meter,HES12642000,,tr-7,inflow,2026-01-01T00:00:00+01:00,2026-06-01T00:00:00+02:00
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple, get_args
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud.db.energy import Element, ElementMeter
+
+ElementKind = Literal["area", "feeder", "transformer"]
+Role = Literal["inflow", "customer"]
+METER = "meter"
+COLUMNS = ("kind", "id", "name", "parent", "role", "from", "to")
+_ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
+_DEEPEST = 32
+
+
+class TopologyError(ValueError):
+    """The table contradicts itself; the text says where."""
+
+
+class Part(NamedTuple):
+    """One element."""
+
+    id: str
+    kind: str
+    name: str
+    parent: str | None
+
+
+class Place(NamedTuple):
+    """One meter at one element from one instant to another."""
+
+    meter: str
+    element: str
+    role: str
+    from_at: datetime
+    to_at: datetime | None
+
+    def holds(self, start: datetime, end: datetime) -> bool:
+        """Says whether the meter stands there during a whole range."""
+        return self.from_at <= start and (self.to_at is None or end <= self.to_at)
+
+
+class Topology(NamedTuple):
+    """Elements and places."""
+
+    parts: tuple[Part, ...]
+    places: tuple[Place, ...]
+
+    def below(self, element: str) -> set[str]:
+        """Returns an element and all that hang below it."""
+        found, waiting = {element}, [element]
+        while waiting:
+            parent = waiting.pop()
+            children = [part.id for part in self.parts if part.parent == parent]
+            waiting += [child for child in children if child not in found]
+            found.update(children)
+        return found
+
+
+def parse(text: str) -> Topology:
+    """Returns the topology of a CSV file.
+
+    Raises:
+        TopologyError: a line is wrong, or the whole contradicts itself.
+    """
+    rows = csv.DictReader(io.StringIO(text))
+    if rows.fieldnames is None or not {"kind", "id"} <= set(rows.fieldnames):
+        raise TopologyError(f"the first line names the columns: {','.join(COLUMNS)}")
+    parts, places = [], []
+    for number, row in enumerate(rows, start=2):
+        kind, name = (row.get("kind") or "").strip(), (row.get("id") or "").strip()
+        parent = (row.get("parent") or "").strip() or None
+        if not name:
+            raise TopologyError(f"line {number}: no id")
+        if kind == METER:
+            places.append(_place(row, name, parent, number))
+        elif kind in get_args(ElementKind):
+            parts.append(Part(name, kind, (row.get("name") or "").strip() or name, parent))
+        else:
+            raise TopologyError(f"line {number}: {kind!r} is neither an element's kind nor a meter")
+    topology = Topology(tuple(parts), tuple(places))
+    check(topology)
+    return topology
+
+
+def _place(row: dict[str, str], meter: str, element: str | None, number: int) -> Place:
+    role = (row.get("role") or "").strip()
+    if element is None or role not in get_args(Role):
+        raise TopologyError(f"line {number}: a meter has a parent and a role, inflow or customer")
+    try:
+        start, end = (_instant(row.get(name) or "") for name in ("from", "to"))
+    except ValueError as error:
+        raise TopologyError(f"line {number}: {error}") from None
+    return Place(meter, element, role, start or _ALWAYS, end)
+
+
+def _instant(text: str) -> datetime | None:
+    if not text.strip():
+        return None
+    at = datetime.fromisoformat(text.strip())
+    if at.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return at.astimezone(UTC)
+
+
+def check(topology: Topology) -> None:
+    """Checks that names are unique, parents exist, nothing hangs below itself, no meter twice.
+
+    Raises:
+        TopologyError: what is wrong.
+    """
+    parents = {part.id: part.parent for part in topology.parts}
+    if len(parents) < len(topology.parts):
+        raise TopologyError("an element is named twice")
+    for named in (*(part.parent for part in topology.parts), *(p.element for p in topology.places)):
+        if named is not None and named not in parents:
+            raise TopologyError(f"there is no element {named!r}")
+    for start in parents:
+        above, depth = parents[start], 0
+        while above is not None:
+            depth += 1
+            if depth > _DEEPEST:
+                raise TopologyError(f"{start!r} hangs below itself, or deeper than {_DEEPEST}")
+            above = parents[above]
+    _check_overlaps(topology.places)
+
+
+def _check_overlaps(places: Iterable[Place]) -> None:
+    """A customer's meter counts in one place at a time, an inflow meter once per element."""
+    held: dict[tuple[str, str], list[Place]] = {}
+    for place in sorted(places, key=lambda each: each.from_at):
+        key = (place.meter, place.element if place.role == "inflow" else "")
+        for before in held.setdefault(key, []):
+            if before.to_at is None or place.from_at < before.to_at:
+                raise TopologyError(f"meter {place.meter!r} counts twice from {place.from_at}")
+        held[key].append(place)
+
+
+def store(session: Session, topology: Topology) -> None:
+    """Puts a topology in the place of the one before."""
+    session.execute(delete(ElementMeter))
+    session.execute(delete(Element))
+    session.add_all(Element(**part._asdict()) for part in topology.parts)
+    session.add_all(ElementMeter(**place._asdict()) for place in topology.places)
+
+
+def load(session: Session) -> Topology:
+    """Returns the topology that is stored."""
+    parts = session.scalars(select(Element).order_by(Element.id))
+    places = session.scalars(select(ElementMeter).order_by(ElementMeter.meter))
+    return Topology(
+        tuple(Part(row.id, row.kind, row.name, row.parent) for row in parts),
+        tuple(Place(row.meter, row.element, row.role, row.from_at, row.to_at) for row in places),
+    )
+
+
+def lines(topology: Topology) -> Iterator[Sequence[str]]:
+    """Yields the rows of a CSV file that `parse` takes back, the header first."""
+    yield COLUMNS
+    for part in topology.parts:
+        yield (part.kind, part.id, part.name, part.parent or "", "", "", "")
+    for place in topology.places:
+        to_at = place.to_at.isoformat() if place.to_at else ""
+        start = place.from_at.isoformat()
+        yield (METER, place.meter, "", place.element, place.role, start, to_at)

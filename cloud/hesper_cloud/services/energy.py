@@ -1,0 +1,232 @@
+"""Energy over time: aggregates, bills, balances, the topology and series from outside."""
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+
+from hesper_cloud import quantities
+from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.aggregates import balance, billing, buckets, calendar, outside, topology
+from hesper_cloud.aggregates.balance import Balance
+from hesper_cloud.aggregates.billing import Bill
+from hesper_cloud.aggregates.buckets import Bucket, Step
+from hesper_cloud.aggregates.curves import Shelf
+from hesper_cloud.aggregates.outside import SeriesBatch, SeriesRefused
+from hesper_cloud.aggregates.topology import Topology, TopologyError
+from hesper_cloud.db.energy import OutsideSeries
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import Meter
+from hesper_cloud.services.authority_link import AuthorityLink
+from hesper_cloud.services.errors import Invalid, NotFound
+from hesper_cloud.services.sources import Sources, epoch, require
+
+BalanceStep = Literal["hour", "day", "month", "whole"]
+MAX_BUCKETS = 20_000
+_HOUR_S = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRow:
+    """One series from outside."""
+
+    name: str
+    scaler: int
+    unit: int
+    symbol: str
+    source: str
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Buckets, and beside each the mean of a series from outside; None where there is none."""
+
+    buckets: list[Bucket]
+    series: SeriesRow | None
+    means: list[int | None]
+
+
+class Energy:
+    """What the energy book holds, and what belongs beside it."""
+
+    def __init__(self, sources: Sources, shelf: Shelf, link: AuthorityLink) -> None:
+        self._sources = sources
+        self._shelf = shelf
+        self._link = link
+
+    def close(self) -> None:
+        """Releases the energy book."""
+        self._shelf.book.close()
+
+    async def aggregates(
+        self,
+        actor: Actor,
+        curve: tuple[str, str],
+        start: datetime,
+        end: datetime,
+        step: Step,
+        series: str | None = None,
+    ) -> Joined:
+        """Returns sums, counts and means of a meter's quantity, beside a series where one is asked.
+
+        Raises:
+            NotFound: there is no such series.
+            Invalid: more buckets than one answer holds.
+        """
+        require(actor, Permission.READ)
+        if step in ("half-hour", "hour") and (end - start) > timedelta(hours=MAX_BUCKETS / 2):
+            raise Invalid(f"ask for at most {MAX_BUCKETS} buckets at a time")
+        return await asyncio.to_thread(
+            self._aggregates, curve, (epoch(start), epoch(end)), step, series
+        )
+
+    def _aggregates(
+        self, curve: tuple[str, str], span: tuple[int, int], step: Step, series: str | None
+    ) -> Joined:
+        zone = self._zone(curve[0])
+        found = buckets.read(self._shelf.book, curve, span[0], span[1], step, zone)
+        if series is None:
+            return Joined(found, None, [])
+        with reading(self._sources.registry) as session:
+            row = session.get(OutsideSeries, series)
+            if row is None:
+                raise NotFound(f"there is no series {series!r}")
+            until = found[-1].ends_at if found else span[1]
+            values = outside.points(session, series, span[0], until)
+        return Joined(found, _series_row(row), outside.joined(found, values))
+
+    async def bill(
+        self, actor: Actor, curve: tuple[str, str], month: date, *, with_estimates: bool
+    ) -> Bill:
+        """Returns a month's billing reads of one register, reconciled with its intervals."""
+        require(actor, Permission.READ)
+
+        def found() -> Bill:
+            zone = self._zone(curve[0])
+            return billing.bill(self._shelf, curve, month, zone, with_estimates=with_estimates)
+
+        return await asyncio.to_thread(found)
+
+    async def balances(
+        self, actor: Actor, element: str, start: datetime, end: datetime, step: BalanceStep
+    ) -> list[Balance]:
+        """Returns what flowed into an element, what its customers took, and the losses.
+
+        Raises:
+            NotFound: there is no such element.
+            Invalid: the range is empty or holds too many steps.
+        """
+        require(actor, Permission.READ)
+        known = await self.topology(actor)
+        if element not in {part.id for part in known.parts}:
+            raise NotFound(f"there is no element {element!r}")
+        zone = self._sources.settings.validation.zone_of(element)
+        edges = _edges(epoch(start), epoch(end), step, zone)
+        return await asyncio.to_thread(
+            balance.balances, self._shelf.book, known, element, edges, zone
+        )
+
+    async def topology(self, actor: Actor) -> Topology:
+        """Returns the grid as it is known."""
+        require(actor, Permission.READ)
+
+        def load() -> Topology:
+            with reading(self._sources.registry) as session:
+                return topology.load(session)
+
+        return await asyncio.to_thread(load)
+
+    async def set_topology(self, actor: Actor, text: str) -> Topology:
+        """Puts a CSV file in the place of the topology; audited before it counts.
+
+        Raises:
+            Invalid: the file contradicts itself.
+        """
+        require(actor, Permission.ADMINISTER)
+        try:
+            new = topology.parse(text)
+        except TopologyError as error:
+            raise Invalid(str(error)) from None
+        after = f"{len(new.parts)} elements, {len(new.places)} meters"
+        await self._note(actor, "topology.set", "topology", after)
+
+        def store() -> None:
+            with writing(self._sources.registry) as session:
+                topology.store(session, new)
+
+        await asyncio.to_thread(store)
+        return new
+
+    async def bring_series(self, actor: Actor, batch: SeriesBatch) -> int:
+        """Stores points of a series; returns how many. Audited before they count.
+
+        Raises:
+            Invalid: the series is known in another unit.
+        """
+        require(actor, Permission.BRING_SERIES)
+        await self._note(actor, "series.bring", batch.series, f"{len(batch.points)} points")
+
+        def store() -> None:
+            with writing(self._sources.registry) as session:
+                outside.store(session, batch, actor.username, self._sources.clock())
+
+        try:
+            await asyncio.to_thread(store)
+        except SeriesRefused as error:
+            raise Invalid(str(error)) from None
+        return len(batch.points)
+
+    async def series(self, actor: Actor) -> list[SeriesRow]:
+        """Returns the series that are known."""
+        require(actor, Permission.READ)
+
+        def load() -> list[SeriesRow]:
+            with reading(self._sources.registry) as session:
+                rows = session.scalars(select(OutsideSeries).order_by(OutsideSeries.name))
+                return [_series_row(row) for row in rows]
+
+        return await asyncio.to_thread(load)
+
+    async def _note(self, actor: Actor, action: str, subject: str, after: str) -> None:
+        payload = {"action": action, "subject": subject, "after": after}
+        await self._link.ask(actor, "audit.note", payload, f"{action}-{uuid.uuid4().hex}")
+
+    def _zone(self, meter: str) -> ZoneInfo:
+        """Returns the zone of a meter's days.
+
+        Raises:
+            NotFound: there is no such meter.
+        """
+        with reading(self._sources.registry) as session:
+            row = session.get(Meter, meter)
+            if row is None:
+                raise NotFound(f"there is no meter {meter}")
+            return self._sources.settings.validation.zone_of(row.area)
+
+
+def _series_row(row: OutsideSeries) -> SeriesRow:
+    symbol = quantities.symbol(row.unit)
+    return SeriesRow(row.name, row.scaler, row.unit, symbol, row.source, row.updated_at)
+
+
+def _edges(start: int, end: int, step: BalanceStep, zone: ZoneInfo) -> list[int]:
+    """Returns where the steps of a range begin, and its end."""
+    if end <= start:
+        raise Invalid("the range is empty")
+    if step == "whole":
+        return [start, end]
+    if step == "hour":
+        edges = list(range(start, end, _HOUR_S))
+    else:
+        days = calendar.days(calendar.day_of(start, zone), calendar.day_of(end - 1, zone))
+        chosen = (day for day in days if step == "day" or day.day == 1)
+        begins = (calendar.midnight(day, zone) for day in chosen)
+        edges = [start, *(at for at in begins if start < at < end)]
+    if len(edges) > MAX_BUCKETS:
+        raise Invalid(f"ask for at most {MAX_BUCKETS} steps at a time")
+    return [*edges, end]

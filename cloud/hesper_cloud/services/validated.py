@@ -1,0 +1,263 @@
+"""Readings as they count: the validated view, its quality by day, and edits by people."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hesper_cloud import quantities
+from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.aggregates.curves import Shelf, ValidatedCurve, validated
+from hesper_cloud.db.energy import Substitute
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import Meter
+from hesper_cloud.services.authority_link import AuthorityLink
+from hesper_cloud.services.errors import Invalid, NotFound, Refused
+from hesper_cloud.services.sources import Sources, epoch, require
+from hesper_cloud.validation import dirty, substitutes
+from hesper_cloud.validation.codes import EDIT
+from hesper_cloud.validation.substitutes import Curve, Edit
+
+T = TypeVar("T")
+
+MAX_ROWS = 10_000
+_LARGEST = 2**63 - 1
+_SCORES = """
+    SELECT meter, day, score, expected, stored, doubted, estimated, edited FROM scores
+    WHERE {where} ORDER BY {order} LIMIT $limit"""
+_VERDICTS = """
+    SELECT check_name, logical_name, from_at, to_at, captures FROM verdicts
+    WHERE meter = $meter AND from_at < $end AND to_at >= $start
+    ORDER BY from_at, check_name, logical_name LIMIT $limit"""
+
+
+@dataclass(frozen=True, slots=True)
+class DayQuality:
+    """How good one local day of one meter is: 0 to 100, and the captures that it rests on."""
+
+    meter: str
+    day: date
+    score: int
+    expected: int
+    stored: int
+    doubted: int
+    estimated: int
+    edited: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCheck:
+    """A run of captures that failed a check; epoch seconds, both ends included."""
+
+    check: str
+    logical_name: str
+    from_at: int
+    to_at: int
+    captures: int
+
+
+@dataclass(frozen=True, slots=True)
+class EditRow:
+    """One substitute: an estimate, or an edit with who made it and why."""
+
+    id: int
+    meter: str
+    profile: str
+    logical_name: str
+    captured_at: datetime
+    version: int
+    method: str
+    value: int
+    scaler: int
+    unit: int
+    made_at: datetime
+    made_by: str | None
+    reason: str | None
+    withdrawn_at: datetime | None
+    withdrawn_by: str | None
+
+
+EditRows = list[EditRow]
+
+
+class Validated:
+    """The validated view of readings."""
+
+    def __init__(self, sources: Sources, shelf: Shelf, link: AuthorityLink) -> None:
+        self._sources = sources
+        self._shelf = shelf
+        self._link = link
+
+    async def readings(
+        self,
+        actor: Actor,
+        meter: str,
+        logical_name: str,
+        start: datetime,
+        end: datetime,
+        profile: str = quantities.LOAD_PROFILE,
+    ) -> ValidatedCurve:
+        """Returns a curve: raw values, estimates and edits, each with its quality codes."""
+        require(actor, Permission.READ)
+        curve = Curve(meter, profile, logical_name)
+        return await asyncio.to_thread(validated, self._shelf, curve, epoch(start), epoch(end))
+
+    async def quality(self, actor: Actor, meter: str, first: date, last: date) -> list[DayQuality]:
+        """Returns the quality of a meter's days, both ends included."""
+        require(actor, Permission.READ)
+        query = _SCORES.format(where="meter = $meter AND day BETWEEN $first AND $last", order="day")
+        return await self._scores(query, meter=meter, first=first, last=last, limit=MAX_ROWS)
+
+    async def worst(self, actor: Actor, day: date, limit: int) -> list[DayQuality]:
+        """Returns the meters with the worst quality of a day, worst first."""
+        require(actor, Permission.READ)
+        query = _SCORES.format(where="day = $day", order="score, meter")
+        return await self._scores(query, day=day, limit=min(limit, MAX_ROWS))
+
+    async def failed_checks(
+        self, actor: Actor, meter: str, start: datetime, end: datetime
+    ) -> list[FailedCheck]:
+        """Returns where a meter's readings failed a check."""
+        require(actor, Permission.READ)
+        names = {"meter": meter, "start": epoch(start), "end": epoch(end), "limit": MAX_ROWS}
+        rows = await asyncio.to_thread(self._shelf.book.rows, _VERDICTS, **names)
+        return [FailedCheck(*row) for row in rows]
+
+    async def edits(
+        self, actor: Actor, meter: str, start: datetime, end: datetime, *, history: bool = False
+    ) -> EditRows:
+        """Returns estimates and edits of a range, oldest first; ``history`` adds withdrawn ones."""
+        require(actor, Permission.READ)
+        query = select(Substitute).where(
+            Substitute.meter == meter,
+            Substitute.captured_at >= start,
+            Substitute.captured_at < end,
+        )
+        if not history:
+            query = query.where(Substitute.withdrawn_at.is_(None))
+        query = query.order_by(Substitute.captured_at, Substitute.version).limit(MAX_ROWS)
+
+        def found() -> EditRows:
+            with reading(self._sources.registry) as session:
+                return [_row(each) for each in session.scalars(query)]
+
+        return await asyncio.to_thread(found)
+
+    async def edit(self, actor: Actor, edit: Edit) -> EditRow:
+        """Puts a value in the place of what is stored or missing; audited before it counts.
+
+        The raw value stays. The same key again returns the same edit.
+
+        Raises:
+            Invalid: without a reason, not of an integer, or a key that served another edit.
+            NotFound: there is no such meter.
+        """
+        require(actor, Permission.EDIT_READINGS)
+        if not edit.reason.strip():
+            raise Invalid("an edit has a reason")
+        if abs(edit.value) > _LARGEST or not 0 <= edit.unit <= 255 or abs(edit.scaler) > 18:
+            raise Invalid("value, scaler or unit is out of range")
+        before = await asyncio.to_thread(self._before, actor, edit)
+        if isinstance(before, EditRow):
+            return before
+        curve = edit.curve
+        payload = {
+            "action": "reading.edit",
+            "subject": f"{curve.meter} {curve.logical_name} {edit.captured_at.isoformat()}",
+            "before": before,
+            "after": f"{edit.value}e{edit.scaler}",
+            "why": edit.reason,
+        }
+        await self._link.ask(actor, "audit.note", payload, f"edit-{edit.idempotency_key}"[:128])
+        return await self._changed(
+            lambda session, at: substitutes.edited(session, edit, actor.username, at)
+        )
+
+    async def withdraw(self, actor: Actor, edit_id: int, reason: str, key: str) -> EditRow:
+        """Takes an edit back; what is stored counts again. Audited before it takes effect.
+
+        Raises:
+            NotFound: there is no such edit.
+            Refused: it is withdrawn already, or an estimate, which the cloud renews itself.
+        """
+        require(actor, Permission.EDIT_READINGS)
+        row = await asyncio.to_thread(self._one, edit_id)
+        if row.method != EDIT:
+            raise Refused("this is an estimate: edit the value instead")
+        if row.withdrawn_at is not None:
+            raise Refused("the edit is withdrawn already")
+        payload = {
+            "action": "reading.edit.withdraw",
+            "subject": f"{row.meter} {row.logical_name} {row.captured_at.isoformat()}",
+            "before": f"{row.value}e{row.scaler}",
+            "why": reason,
+        }
+        await self._link.ask(actor, "audit.note", payload, f"withdraw-{key}"[:128])
+
+        def take_back(session: Session, at: datetime) -> Substitute:
+            held = session.get_one(Substitute, edit_id)
+            if held.withdrawn_at is None:
+                held.withdrawn_at, held.withdrawn_by = at, actor.username
+            return held
+
+        return await self._changed(take_back)
+
+    async def _changed(self, change: Callable[[Session, datetime], Substitute]) -> EditRow:
+        """Makes a change and marks its day in the same transaction."""
+
+        def commit() -> EditRow:
+            at = self._sources.clock()
+            with writing(self._sources.registry) as session:
+                row = change(session, at)
+                dirty.mark(session, [(row.meter, epoch(row.captured_at) // dirty.DAY_S)], at)
+                return _row(row)
+
+        return await asyncio.to_thread(commit)
+
+    def _before(self, actor: Actor, edit: Edit) -> "EditRow | str | None":
+        """Returns the edit that this key made already, or what counts so far, as text."""
+        curve, at = edit.curve, epoch(edit.captured_at)
+        with reading(self._sources.registry) as session:
+            if session.get(Meter, curve.meter) is None:
+                raise NotFound(f"there is no meter {curve.meter}")
+            known = substitutes.by_key(session, actor.username, edit.idempotency_key)
+            if known is not None:
+                if not _is_same(known, edit):
+                    raise Invalid("this idempotency key was used for another edit")
+                return _row(known)
+        found = validated(self._shelf, curve, at, at + 1)
+        return f"{found.values[0].value}e{found.scaler}" if found.values else None
+
+    def _one(self, edit_id: int) -> EditRow:
+        with reading(self._sources.registry) as session:
+            row = session.get(Substitute, edit_id)
+            if row is None:
+                raise NotFound(f"there is no edit {edit_id}")
+            return _row(row)
+
+    async def _scores(self, query: str, **names: object) -> list[DayQuality]:
+        rows = await asyncio.to_thread(lambda: self._shelf.book.rows(query, **names))
+        return [DayQuality(*row) for row in rows]
+
+
+def _is_same(row: Substitute, edit: Edit) -> bool:
+    told = (row.meter, row.profile, row.logical_name, row.captured_at, row.value, row.scaler)
+    curve = edit.curve
+    return told == (
+        curve.meter,
+        curve.profile,
+        curve.logical_name,
+        edit.captured_at,
+        edit.value,
+        edit.scaler,
+    )
+
+
+def _row(row: Substitute) -> EditRow:
+    return EditRow(
+        **{name: getattr(row, name) for name in EditRow.__dataclass_fields__},
+    )
