@@ -22,7 +22,13 @@ from hesper_lab import system
 from hesper_lab.site import PACKAGES, ROOT
 
 BIN = Path(sys.executable).parent
-PROGRAMS = (system.MOSQUITTO, system.INFLUXD, system.CHROMIUM)
+PROGRAMS = (
+    system.MOSQUITTO,
+    system.INFLUXD,
+    system.POSTGRES,
+    system.VICTORIA_METRICS,
+    system.CHROMIUM,
+)
 QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("format", ("ruff", "format", "--check", ".")),
     ("lint", ("ruff", "check", ".")),

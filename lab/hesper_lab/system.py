@@ -42,18 +42,24 @@ class Wanted:
 MOSQUITTO = Wanted("mosquitto", "mosquitto", "mosquitto", "mosquitto", "mosquitto")
 INFLUXD = Wanted("influxd", "influxdb", "influxdb", "influxdb", "influxdb@1")
 CHROMIUM = Wanted("chromium", "chromium", "chromium", "chromium", "chromium")
+POSTGRES = Wanted("postgres", "postgresql", "postgresql-server", "postgresql", "postgresql")
+VICTORIA_METRICS = Wanted(
+    "victoria-metrics", "victoria-metrics", "victoria-metrics", "victoriametrics", "victoriametrics"
+)
+_DEBIAN_POSTGRES = "usr/lib/postgresql/*/bin"  # every version has a folder of its own
 
 
 def find(name: str, unpacked: Path | None = None) -> Program | None:
     """Return a program of the system, or one that was unpacked into our own folder before."""
-    folders = os.pathsep.join((os.environ.get("PATH", ""), *_SYSTEM_FOLDERS))
+    versioned = sorted(map(str, Path("/").glob(_DEBIAN_POSTGRES)), reverse=True)
+    folders = os.pathsep.join((os.environ.get("PATH", ""), *_SYSTEM_FOLDERS, *versioned))
     path = shutil.which(name, path=folders)
     if path:
         return Program(Path(path), {})
     if unpacked is None or not unpacked.exists():
         return None
-    places = (unpacked / "usr/sbin" / name, unpacked / "usr/bin" / name)
-    found = next((place for place in places if place.exists()), None)
+    places = (unpacked / "usr/sbin", unpacked / "usr/bin", *unpacked.glob(_DEBIAN_POSTGRES))
+    found = next((place / name for place in places if (place / name).exists()), None)
     if found is None:
         return None
     libraries = {str(path.parent) for path in unpacked.glob("usr/lib/**/*.so*")}

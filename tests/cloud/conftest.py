@@ -1,8 +1,12 @@
 """A head end on disk for tests: both databases, keys, three people, one gateway, two meters."""
 
+import os
+import pwd
 import shutil
+import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import uuid
@@ -28,7 +32,8 @@ from hesper_contracts import commands, results
 from hesper_contracts.commands import Command
 from hesper_contracts.results import CommandResult, RelayReading, ResultState
 from hesper_contracts.signing import Keyring, Signer
-from sqlalchemy import select
+from hesper_lab import system
+from sqlalchemy import create_engine, select, text
 
 INFLUXD = shutil.which("influxd") or "/usr/bin/influxd"
 INFLUX_START_S = 30.0
@@ -93,8 +98,8 @@ class Outbox:
 class HeadEnd:
     """The databases of one head end with its authority, driven turn by turn."""
 
-    def __init__(self, folder: Path, gateway: Signer, clock: Clock) -> None:
-        self.settings = Settings(state=folder)
+    def __init__(self, settings: Settings, gateway: Signer, clock: Clock) -> None:
+        self.settings = settings
         self.databases = provision.Databases.open(self.settings)
         self.gateway = gateway
         self.clock = clock
@@ -210,6 +215,11 @@ class HeadEnd:
 
 
 @pytest.fixture(scope="session")
+def head_end_class() -> type[HeadEnd]:
+    return HeadEnd
+
+
+@pytest.fixture(scope="session")
 def gateway_signer() -> Signer:
     return Signer.generate()
 
@@ -254,7 +264,7 @@ def head_end_factory(
     def make() -> HeadEnd:
         folder = tmp_path / "state"
         shutil.copytree(prepared_state, folder)
-        made.append(HeadEnd(folder, gateway_signer, clock))
+        made.append(HeadEnd(Settings(state=folder), gateway_signer, clock))
         return made[-1]
 
     yield make
@@ -286,6 +296,58 @@ def influx_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield url
     server.kill()
     server.wait()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A real PostgreSQL on a free port, without any database of ours; the start of its URLs."""
+    found = system.find("postgres")
+    if found is None:
+        pytest.skip("postgres is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="hesper-postgres-"))
+    account: dict[str, Any] = {}
+    if os.geteuid() == 0:  # PostgreSQL does not run as root
+        nobody = pwd.getpwnam("nobody")
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    account |= {"cwd": folder, "env": {**os.environ, **found.environment}}
+    (port,) = free_ports(1)
+    make = [found.path.parent / "initdb", "-D", folder / "data", "-U", "hesper", "-A", "trust"]
+    with (folder / "log").open("wb") as log:
+        subprocess.run([*make, "-E", "UTF8", "--no-locale"], check=True, stdout=log, **account)
+        run = [found.path, "-D", folder / "data", "-p", str(port), "-k", folder]
+        server = subprocess.Popen(
+            [*run, "-h", "127.0.0.1", "-c", "fsync=off"], stdout=log, stderr=log, **account
+        )
+    deadline = time.monotonic() + INFLUX_START_S
+    while not listens(port):
+        assert server.poll() is None, (folder / "log").read_text()
+        assert time.monotonic() < deadline, "postgres does not listen"
+        time.sleep(0.05)
+    yield f"postgresql+psycopg://hesper@127.0.0.1:{port}"
+    server.send_signal(signal.SIGINT)  # a fast shutdown
+    server.wait()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str) -> Callable[[], str]:
+    """Makes an empty database each time it is called; returns its URL."""
+
+    def make() -> str:
+        name = f"test_{uuid.uuid4().hex[:8]}"
+        engine = create_engine(f"{postgres_url}/postgres", isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        return f"{postgres_url}/{name}"
+
+    return make
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_ports(count: int) -> list[int]:

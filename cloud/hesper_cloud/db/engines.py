@@ -3,18 +3,21 @@
 SQLite connections run in WAL with ``synchronous=FULL`` (a row that was answered for survives a
 power cut), a busy timeout and foreign keys. Transactions begin explicitly: `reading` takes a
 snapshot, `writing` takes the write lock at once, so that a read that turns into a write never
-fails half-way because another process wrote in between.
+fails half-way because another process wrote in between. PostgreSQL promises the same: `reading` is
+REPEATABLE READ, and `writing` first takes an advisory lock that all of Hesper's writers of one
+database share, so that two authorities decide one after the other.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.orm import Session
 
 BUSY_TIMEOUT_MS = 10_000
 _BEGIN = "hesper_begin"
+_WRITE_LOCK = 0x48455350  # of pg_advisory_xact_lock; each database has its own
 
 
 def open_engine(url: str, *, read_only: bool = False) -> Engine:
@@ -64,6 +67,8 @@ def _sqlite_url(url: str, *, read_only: bool) -> str:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Session]:
     """Yields a session on one consistent snapshot; nothing is written."""
+    if engine.dialect.name == "postgresql":
+        engine = engine.execution_options(isolation_level="REPEATABLE READ")
     with Session(engine, expire_on_commit=False) as session:
         yield session
 
@@ -73,6 +78,8 @@ def writing(engine: Engine) -> Iterator[Session]:
     """Yields a session that holds the write lock; commits at the end, rolls back on an error."""
     with engine.connect().execution_options(**{_BEGIN: "IMMEDIATE"}) as connection:
         with Session(connection, expire_on_commit=False) as session, session.begin():
+            if engine.dialect.name == "postgresql":
+                session.execute(select(func.pg_advisory_xact_lock(_WRITE_LOCK)))
             yield session
         if connection.in_transaction():
             connection.commit()

@@ -1,0 +1,156 @@
+"""Relational data on a real PostgreSQL: the same migrations, the same promises."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from hesper_cloud import audit, provision
+from hesper_cloud.authority.core import Authority
+from hesper_cloud.commissioning import MeterPaper, commission
+from hesper_cloud.db import authority, migrate, registry
+from hesper_cloud.db.engines import open_engine, reading, writing
+from hesper_cloud.db.registry import Gateway, Meter, Request
+from hesper_cloud.settings import DatabaseSettings, Settings
+from sqlalchemy import inspect, select
+from sqlalchemy.exc import InternalError
+
+pytestmark = pytest.mark.integration
+Databases = Callable[[], str]
+GATEWAY = "gw-1"
+AT = datetime(2026, 3, 29, 0, 59, 59, 123456, tzinfo=UTC)
+
+
+@pytest.fixture
+def head_end(
+    postgres_database: Databases,
+    tmp_path: Path,
+    gateway_signer: Any,
+    clock: Any,
+    head_end_class: Any,
+) -> Iterator[Any]:
+    urls = DatabaseSettings(url=postgres_database(), authority_url=postgres_database())
+    settings = Settings(state=tmp_path / "state", database=urls)
+    provision.initialise(settings, "default")
+    databases = provision.Databases.open(settings)
+    for name, role in (("ann", "operator"), ("ben", "approver")):
+        provision.add_user(databases.authority, name, role, "second-pair-of-eyes")
+    provision.add_gateway(databases, GATEWAY, gateway_signer.public_key.hex())
+    papers = [
+        MeterPaper(id=f"HES1264298{n}", gateway=GATEWAY, logical_device_name=f"HSP001264298{n}000")
+        for n in range(10)
+    ]
+    commission(databases, papers)
+    with writing(databases.registry) as session:
+        for meter in session.scalars(select(Meter)):
+            meter.relay_output, meter.relay_confirmed_at = True, clock.now
+    databases.close()
+    made = head_end_class(settings, gateway_signer, clock)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("database", "metadata"),
+    [
+        ("registry", registry.RegistryBase.metadata),
+        ("authority", authority.AuthorityBase.metadata),
+    ],
+)
+def test_the_same_migrations_go_forward_and_back(
+    postgres_database: Databases, database: Any, metadata: Any
+) -> None:
+    engine = open_engine(postgres_database())
+    migrate.upgrade(engine, database)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    with engine.begin() as connection:
+        command.downgrade(migrate.history(database, connection), "base")
+    assert set(inspect(engine).get_table_names()) == {"alembic_version"}
+    migrate.upgrade(engine, database)
+    engine.dispose()
+
+
+def test_times_come_back_and_a_reader_keeps_its_snapshot(postgres_database: Databases) -> None:
+    engine = open_engine(postgres_database())
+    migrate.upgrade(engine, "registry")
+    with writing(engine) as session:
+        session.add(registry.Meter(id="HES1", first_seen_at=AT))
+    with reading(engine) as reader:
+        assert reader.scalars(select(registry.Meter.first_seen_at)).one() == AT
+        with writing(engine) as session:
+            session.add(registry.Meter(id="HES2", first_seen_at=AT))
+        assert len(reader.scalars(select(registry.Meter.id)).all()) == 1
+    engine.dispose()
+
+
+def test_a_read_only_engine_does_not_write(postgres_database: Databases) -> None:
+    url = postgres_database()
+    writer, reader = open_engine(url), open_engine(url, read_only=True)
+    migrate.upgrade(writer, "authority")
+    with pytest.raises(InternalError, match="read-only"), writing(reader) as session:
+        session.add(authority.Cursor(name="results", position=3))
+    writer.dispose()
+    reader.dispose()
+
+
+def test_a_command_lives_its_life(head_end: Any) -> None:
+    asked = head_end.ask_disconnect(meter="HES12642980").outcome["command"]
+    assert head_end.approve(asked, password="second-pair-of-eyes").state == "done"
+    (envelope,) = head_end.published()
+    head_end.answer(envelope, "confirmed", output=False)
+    assert head_end.command(asked).state == "confirmed"
+    with reading(head_end.databases.authority) as session:
+        assert audit.verify(session).intact
+
+
+def test_two_authorities_settle_every_request_once(head_end: Any) -> None:
+    """Ten meters are to be reconnected, each asked for twice, while two authorities turn."""
+    with writing(head_end.databases.registry) as session:
+        for meter in session.scalars(select(Meter)):
+            meter.relay_output = False
+        for n in range(20):
+            payload = {
+                "action": "reconnect", "meter": f"HES1264298{n % 10}", "reason": "paid",
+                "serial_tail": "",
+            }  # fmt: skip
+            session.add(
+                Request(
+                    kind="command.request", requested_by="ann", payload=payload,
+                    idempotency_key=f"key-{n}", created_at=head_end.clock.now,
+                )
+            )  # fmt: skip
+    authorities = [head_end.start_authority(), head_end.start_authority()]
+    ready = threading.Barrier(2)
+    failures: list[BaseException] = []
+
+    def turn(each: Authority) -> None:
+        ready.wait()
+        try:
+            for _ in range(12):
+                each.turn()
+        except BaseException as error:  # noqa: BLE001 - told by the test's thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=turn, args=(each,)) for each in authorities]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    commands = head_end.commands()
+    assert sorted(each.meter for each in commands) == [f"HES1264298{n}" for n in range(10)]
+    assert sorted(each.counter for each in commands) == list(range(1, 11))
+    with reading(head_end.databases.registry) as session:
+        states = [each.state for each in session.scalars(select(Request))]
+        assert sorted(states) == ["done"] * 10 + ["refused"] * 10
+        assert session.get_one(Gateway, GATEWAY).id == GATEWAY
+    with reading(head_end.databases.authority) as session:
+        assert audit.verify(session).intact
+    assert len({each.id for each in head_end.published()}) == 10
