@@ -19,6 +19,8 @@ from hesper_cloud.commissioning import MeterPaper, commission, read_papers
 from hesper_cloud.db.engines import open_engine, reading
 from hesper_cloud.provision import Databases, ProvisioningError
 from hesper_cloud.settings import Settings
+from hesper_cloud.store_commands import store
+from hesper_cloud.stores.errors import StoreError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 user = typer.Typer(no_args_is_help=True, help="Accounts of people and programs.")
@@ -32,6 +34,7 @@ for name, part in (
     ("meter", meter),
     ("audit", audit),
     ("key", key),
+    ("store", store),
 ):
     app.add_typer(part, name=name)
 backup_commands.add_to(app)
@@ -167,6 +170,37 @@ def key_show(which: Literal["commands", "receipts"], config: Config = DEFAULT) -
     typer.echo(f"{signer.key_id} {signer.public_key.hex()}")
 
 
+@app.command()
+def tunnel(
+    command_id: str,
+    gateway_id: Annotated[str, typer.Option("--gateway", help="Where the meter's line is.")],
+    listen: Annotated[
+        str, typer.Option(help="host:port for the vendor's program; loopback unless you mean it.")
+    ] = "127.0.0.1:4059",
+    wait_s: Annotated[float, typer.Option("--wait", min=1, help="For the gateway, s.")] = 120,
+    config: Config = DEFAULT,
+) -> None:
+    """Leads a local TCP port through the broker to the meter of an approved tunnel.open."""
+    from hesper_cloud import tunnel as tool  # needs the broker alone
+
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit():
+        raise typer.BadParameter("is to be host:port", param_hint="--listen")
+    broker = Settings.load(config).broker
+    try:
+        reason = asyncio.run(
+            tool.serve(
+                broker, tool.Wanted(gateway_id, command_id, host, int(port), wait_s), typer.echo
+            )
+        )
+    except (tool.NoTunnel, OSError) as error:
+        typer.echo(f"no tunnel: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    typer.echo(f"the tunnel is closed: {reason}")
+
+
 def _log_to_stderr() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -179,7 +213,7 @@ def main() -> None:
     """Runs the command line; what a person can mend is said in one line."""
     try:
         app()
-    except (ProvisioningError, OSError) as error:
+    except (ProvisioningError, StoreError, OSError) as error:
         typer.echo(f"hesper-cloud: {error}", err=True)
         sys.exit(2)
     except OperationalError as error:

@@ -6,7 +6,7 @@ thread. A job whose database or store is unavailable is tried again at its next 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,6 +19,7 @@ from hesper_cloud.backup.keeping import BackupKeeping
 from hesper_cloud.gaps import Backfills, GapLedger
 from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.rules.silence import SilenceRule
+from hesper_cloud.rules.store_faults import tend
 from hesper_cloud.rules.tamper import clear_acknowledged
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.port import StoreError
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 SILENCE_EVERY_S = 2.0
 GAPS_EVERY_S = 5.0
 BACKUPS_EVERY_S = 5.0
+SENDING_AGAIN_EVERY_S = 5.0
 VALIDATION_EVERY_S = 10.0
 MINUTE_S = 60.0
 HOUR_S = 3600.0
@@ -91,7 +93,11 @@ def _gap_keeping(sources: Sources) -> Callable[[], None]:
 def slow_jobs(sources: Sources) -> list[Job]:
     """Returns jobs that may take minutes; they have a thread of their own."""
     keeping = BackupKeeping(sources.settings, sources.store, sources.registry, sources.clock)
-    return [Job("backups", BACKUPS_EVERY_S, keeping.turn)]
+    alerts = Alerts(sources.registry)
+    return [
+        Job("backups", BACKUPS_EVERY_S, keeping.turn),
+        Job("store", MINUTE_S, lambda: tend(sources.store, alerts, sources.clock())),
+    ]
 
 
 def energy_jobs(sources: Sources, book: EnergyBook) -> list[Job]:
@@ -107,11 +113,11 @@ def energy_jobs(sources: Sources, book: EnergyBook) -> list[Job]:
     ]
 
 
-async def run(sources: Sources) -> None:
-    """Runs the jobs until cancelled."""
+async def run(sources: Sources, more: Sequence[Job] = ()) -> None:
+    """Runs the jobs, and those that need more than the sources, until cancelled."""
     async with asyncio.TaskGroup() as group:
         group.create_task(_keep_energy_book(sources), name="energy book")
-        group.create_task(_keep(jobs(sources), sources), name="quick jobs")
+        group.create_task(_keep([*jobs(sources), *more], sources), name="quick jobs")
         group.create_task(_keep(slow_jobs(sources), sources), name="slow jobs")
 
 
