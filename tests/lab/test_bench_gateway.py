@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from hesper_lab.bench import gateway_agent, gateway_cycles, peers
+from hesper_lab.bench import gateway_agent, gateway_cycles, gateway_images, peers
 
 _BRIEFLY_S = 0.05
 NOBODY: tuple[peers.Peer, ...] = ()
@@ -24,6 +24,15 @@ def test_the_peer_reads_the_same_rows() -> None:
     pytest.importorskip("gurux_dlms")
     *rows, _ = gateway_cycles.run(_BRIEFLY_S)
     assert [row["peer"] for row in rows] == [peer.name for peer in gateway_cycles.PEERS]
+
+
+@pytest.mark.integration
+def test_an_image_reaches_the_meter_over_both_kinds_of_line() -> None:
+    """It ends with an error where the meter has not verified it."""
+    tcp, serial = gateway_images.run(8192)
+    assert (tcp["name"], serial["name"]) == ("gateway.image.tcp", "gateway.image.serial_9600")
+    assert tcp["value"] > 0
+    assert 300 < serial["value"] < 960
 
 
 @pytest.mark.integration
