@@ -24,6 +24,7 @@ CommandKind = Literal[
     "tariff.special_days",
     "firmware.transfer",
     "firmware.activate",
+    "tunnel.open",
 ]
 Counter = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 

@@ -14,6 +14,7 @@ from hesper_contracts.commands import Command, CommandKind
 from hesper_contracts.firmware import HASH_PATTERN, ActivateFirmware, TransferFirmware
 from hesper_contracts.frame import Refused
 from hesper_contracts.jsonbody import UtcTime
+from hesper_contracts.tunnel import OpenTunnel
 
 _OCTET = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
 LogicalName = Annotated[str, msgspec.Meta(pattern=rf"^{_OCTET}(\.{_OCTET}){{5}}$")]
@@ -91,6 +92,7 @@ Parameters = (
     | WriteSpecialDays
     | TransferFirmware
     | ActivateFirmware
+    | OpenTunnel
 )
 
 _OF_KIND: dict[CommandKind, type[Parameters]] = {
@@ -101,6 +103,7 @@ _OF_KIND: dict[CommandKind, type[Parameters]] = {
     "tariff.special_days": WriteSpecialDays,
     "firmware.transfer": TransferFirmware,
     "firmware.activate": ActivateFirmware,
+    "tunnel.open": OpenTunnel,
 }
 
 

@@ -44,6 +44,14 @@ class ImageFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     sent_count: int = 0
 
 
+class TunnelFinding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What went through a transparent tunnel, in octets, and what ended it."""
+
+    octets_up: int
+    octets_down: int
+    ended_by: str
+
+
 class Findings(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
@@ -61,6 +69,7 @@ class Findings(
         image: How far a firmware image came.
         firmware: The active firmware identifier as it was found.
         firmware_after: The same as read back after an activation.
+        tunnel: What went through a tunnel.
     """
 
     logical_device_name: str = ""
@@ -74,6 +83,7 @@ class Findings(
     image: ImageFinding | None = None
     firmware: str = ""
     firmware_after: str = ""
+    tunnel: TunnelFinding | None = None
 
 
 class CommandResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -52,6 +52,7 @@ from hesper_gateway.sessions import Common, MeterSession, client_system_title
 from hesper_gateway.sessions.settings import check_line, schedule_for
 from hesper_gateway.supervise import supervise
 from hesper_gateway.timeproof import TimeProof, since_boot
+from hesper_gateway.tunnel import TunnelErrand, Tunnels
 from hesper_gateway.uplink import Ears, Identity, Pace, Uplink
 from hesper_gateway.visit import Visitor
 
@@ -95,6 +96,19 @@ class Field:
         await self.other_engine.aclose()
 
 
+@dataclass(slots=True)
+class Down:
+    """Who waits for what comes down beside commands and answers."""
+
+    downloads: Downloads
+    tunnels: Tunnels
+
+    def begin(self, uplink: Uplink) -> None:
+        """Let both ask through the uplink."""
+        self.downloads.publish, self.downloads.connected = uplink.publish, uplink.connected
+        self.tunnels.publish, self.tunnels.connected = uplink.tell, uplink.connected
+
+
 def build_core(config: GatewayConfig, database: Database) -> Core:
     """Returns the parts around the database.
 
@@ -109,7 +123,7 @@ def build_core(config: GatewayConfig, database: Database) -> Core:
         Alarms(outbox),
         Gathering(outbox),
         TimeProof(config.gateway, _keyring(config.keys.commands)),
-        Ledger(database, time.time),
+        Ledger(database, time.time, since_boot),
     )
 
 
@@ -167,7 +181,7 @@ def build_downloads(config: GatewayConfig, core: Core) -> Downloads:
 
 
 def build_uplink(
-    config: GatewayConfig, core: Core, field: Field, executor: Executor, downloads: Downloads
+    config: GatewayConfig, core: Core, field: Field, executor: Executor, down: Down
 ) -> Uplink:
     """Returns the uplink with everyone who listens to it.
 
@@ -183,7 +197,9 @@ def build_uplink(
             case Kind.ANSWERS:
                 core.time_proof.accept(payload)
             case Kind.BLOCKS:
-                downloads.receive(payload)
+                down.downloads.receive(payload)
+            case Kind.TUNNEL:
+                down.tunnels.receive(payload)
             case _:
                 raise Refused(f"{kind} are not for this release")
 
@@ -214,13 +230,11 @@ def build_uplink(
         Ears(myself.status, deliver, lambda _: core.time_proof.hurry(), core.failures),
         Pace(window=config.outbox.batches_in_flight),
     )
-    downloads.publish, downloads.connected = uplink.publish, uplink.connected
+    down.begin(uplink)
     return uplink
 
 
-def build_executor(
-    config: GatewayConfig, core: Core, field: Field, downloads: Downloads
-) -> Executor:
+def build_executor(config: GatewayConfig, core: Core, field: Field, down: Down) -> Executor:
     """Returns what carries out commands, for meters that are asked and whose name is known."""
     names = {
         meter.id: meter.logical_device_name
@@ -238,11 +252,15 @@ def build_executor(
             ClockSetter(core.outbox, core.time_proof.offset_ms),
             Firmware(
                 Means(
-                    downloads,
+                    down.downloads,
                     TransferRecords(core.database),
                     core.time_proof.now,
                     config.firmware.slice_s,
                 )
+            ),
+            TunnelErrand(
+                down.tunnels,
+                lambda code, text, meter: core.alarms.tell(code, text, "critical", meter),
             ),
         ),
         lambda code, text: core.alarms.tell(code, text, "critical"),
@@ -262,9 +280,9 @@ async def run(config: GatewayConfig) -> None:
     try:
         core = build_core(config, database)
         field = build_field(config, core)
-        downloads = build_downloads(config, core)
-        executor = build_executor(config, core, field, downloads)
-        uplink = build_uplink(config, core, field, executor, downloads)
+        down = Down(build_downloads(config, core), Tunnels())
+        executor = build_executor(config, core, field, down)
+        uplink = build_uplink(config, core, field, executor, down)
         core.alarms.tell("gateway.started", f"{len(field.states)} meters configured", "info")
         if opened.replaced:
             core.alarms.tell("gateway.database_replaced", opened.replaced, "critical")

@@ -24,7 +24,7 @@ from hesper_gateway.sessions.relay import Permit, RelayAction, RelayMove, RelayS
 
 log = logging.getLogger(__name__)
 
-_WRITING = frozenset({"clock.sync", "tariff.special_days"})
+_WRITING = frozenset({"clock.sync", "tariff.special_days", "tunnel.open"})
 _STATES: dict[bool | None, State] = {True: "confirmed", False: "failed", None: "unknown"}
 READ_AGAIN_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _ACTIONS = {
@@ -74,13 +74,16 @@ class Relays(Protocol):
 class Report:
     """How a command other than a relay's went, and what it brought.
 
-    ``done`` is None when nobody knows whether what was written has taken effect.
+    ``done`` is None when nobody knows whether what was written has taken effect. ``before`` and
+    ``after`` are where the relay stood, for a kind that could have moved it.
     """
 
     done: bool | None
     detail: str = ""
     registers: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     findings: Findings | None = None
+    before: RelayState | None = None
+    after: RelayState | None = None
 
 
 class Meters(Relays, Protocol):
@@ -177,7 +180,9 @@ async def _outcome(command: Command, errand: Awaitable[Report]) -> Outcome:
     except StorageFull as full:  # no counter could be reserved, before or after the write
         return Outcome("unknown" if command.kind in _WRITING else "failed", str(full))
     state = _STATES[report.done]
-    return Outcome(state, report.detail, registers=report.registers, findings=report.findings)
+    return Outcome(
+        state, report.detail, report.before, report.after, report.registers, report.findings
+    )
 
 
 async def _move(

@@ -31,6 +31,8 @@ from hesper_gateway.replay import WIDTH, ReplayWindow
 State = Literal["executing", "confirmed", "failed", "rejected", "expired", "unknown"]
 HOUR_S = 3600
 DAY_S = 86400
+_CUTTING = frozenset({"relay.disconnect", "tunnel.open"})
+"""Kinds that count against the ceilings: through a tunnel somebody else can cut a supply."""
 
 
 class Replayed(JobRefused):
@@ -120,7 +122,7 @@ def accept(
         TooSoon: the same command is welcome a little later.
     """
     _mark(connection, command.counter)
-    if command.kind == "relay.disconnect":
+    if command.kind in _CUTTING:
         _count_cut(connection, command.counter, ceilings, now_s)
     _insert(connection, command, entry)
 

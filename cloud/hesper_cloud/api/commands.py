@@ -4,6 +4,7 @@ import uuid
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
+from hesper_contracts.tunnel import DURATION_MAX_S, OCTETS_MAX
 from pydantic import BaseModel, Field, SecretStr
 
 from hesper_cloud.api.who import Have, Who
@@ -22,6 +23,17 @@ class RelayRequest(BaseModel):
     action: RelayAction
     reason: str = Field(default="", max_length=500)
     serial_tail: str = ""
+
+
+class TunnelRequest(BaseModel):
+    """Which meter's line is to be reached, for how long, and how much may go through it."""
+
+    meter: str
+    reason: str = Field(default="", max_length=500)
+    serial_tail: str = ""
+    duration_s: int = Field(ge=1, le=DURATION_MAX_S)
+    octets_max: int = Field(default=1024 * 1024, ge=1, le=OCTETS_MAX)
+    idle_s: int = Field(default=60, ge=1, le=DURATION_MAX_S)
 
 
 class Approval(BaseModel):
@@ -53,6 +65,20 @@ async def request(
         raise Invalid("send an Idempotency-Key header, so that a repeat makes no second command")
     command = await services.commands.request_relay(
         actor, body.meter, body.action, body.reason, body.serial_tail, idempotency_key
+    )
+    return answer(command, 201)
+
+
+@router.post("/tunnels", response_model=CommandRow, status_code=201)
+async def request_tunnel(
+    actor: Who, services: Have, body: TunnelRequest, idempotency_key: IdempotencyKey = ""
+) -> Response:
+    """Asks for a transparent tunnel, which a second person approves like a disconnect."""
+    if not idempotency_key:
+        raise Invalid("send an Idempotency-Key header, so that a repeat makes no second tunnel")
+    limits = body.model_dump(include={"duration_s", "octets_max", "idle_s"})
+    command = await services.commands.request_tunnel(
+        actor, body.meter, limits, body.reason, body.serial_tail, idempotency_key
     )
     return answer(command, 201)
 

@@ -1,16 +1,15 @@
 """How each kind of request is decided; every handler checks first and writes last."""
 
 from collections.abc import Callable
-from datetime import timedelta
 
 from sqlalchemy import select
 
 from hesper_cloud import audit
 from hesper_cloud.accounts.roles import Permission, Role, grants
-from hesper_cloud.authority import facts, life, rules
+from hesper_cloud.authority import facts, life, rules, tunnels
 from hesper_cloud.authority.backfill import request_backfill
 from hesper_cloud.authority.case import Case, Outcome, check_password
-from hesper_cloud.authority.drafting import draft, queue
+from hesper_cloud.authority.drafting import await_second, draft, queue
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import CommandRecord
 
@@ -35,10 +34,8 @@ def request_command(case: Case) -> Outcome:
     rules.check_sendable(case.session, case.policy, kind, meter, case.now)
     rules.check_requestable(case.session, case.policy, kind, meter, case.now)
     command = draft(case, kind, meter, asked.text("reason").strip())
-    if kind in case.policy.four_eyes:
-        until = case.now + timedelta(seconds=case.policy.approval_window_s)
-        step = case.step("awaiting_approval", "a second person must approve")
-        life.move(case.session, command, step, case.now, not_after=until)
+    if kind in case.policy.approved_by_two:
+        await_second(case, command)
     else:
         queue(case, command, "", case.policy.expiry_s)
     return {"command": command.id}
@@ -55,7 +52,7 @@ def approve_command(case: Case) -> Outcome:
         case.session, case.policy, command.kind, case.meter(command.meter), case.now
     )
     command.approver = user.username
-    queue(case, command, "approved", case.policy.expiry_s)
+    queue(case, command, "approved", tunnels.expiry_s(case.policy, command.kind))
     return {"command": command.id}
 
 
@@ -96,7 +93,7 @@ def engage_kill_switch(case: Case) -> Outcome:
     switch.set_by, switch.set_at = case.asked.requested_by, case.now
     waiting = select(CommandRecord).where(
         CommandRecord.state.in_(("awaiting_approval", "queued")),
-        CommandRecord.kind.in_(case.policy.kill_switch_stops),
+        CommandRecord.kind.in_(case.policy.stopped),
     )
     for command in case.session.scalars(waiting).all():
         step = case.step("cancelled", "the kill switch was engaged")
@@ -137,6 +134,7 @@ def note(case: Case) -> Outcome:
 HANDLERS: dict[str, Callable[[Case], Outcome]] = {
     "backfill.request": request_backfill,
     "command.request": request_command,
+    "tunnel.request": tunnels.request_tunnel,
     "command.approve": approve_command,
     "command.reject": reject_command,
     "command.cancel": cancel_command,

@@ -16,9 +16,9 @@ from hesper_contracts.signing import Signer
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud.authority import facts, life, rules
+from hesper_cloud.authority import facts, life, rules, tunnels
 from hesper_cloud.authority.facts import MeterFacts
-from hesper_cloud.authority.policy import DISCONNECT, READ, READ_PROFILE, Policy
+from hesper_cloud.authority.policy import CUTTING, READ, READ_PROFILE, Policy
 from hesper_cloud.db.authority import BudgetUse, CommandRecord, GatewayCounter
 from hesper_cloud.db.engines import reading, writing
 
@@ -52,7 +52,7 @@ class Dispatcher:
         Disconnects follow, and last what the gap ledger asks for.
         """
         kind = CommandRecord.kind
-        turns = (kind == READ_PROFILE, kind == DISCONNECT, CommandRecord.queued_at)
+        turns = (kind == READ_PROFILE, kind.in_(CUTTING), CommandRecord.queued_at)
         query = select(CommandRecord.id).where(CommandRecord.state == "queued")
         with reading(self._authority) as session:
             waiting = session.scalars(query.order_by(*turns).limit(_AT_ONCE)).all()
@@ -66,7 +66,7 @@ class Dispatcher:
         )
         with reading(self._authority) as session:
             if facts.kill_switch_engaged(session):
-                stopped = facts.active_policy(session).kill_switch_stops
+                stopped = facts.active_policy(session).stopped
                 query = query.where(CommandRecord.kind.not_in(stopped))
             return [_outgoing(command) for command in session.scalars(query)]
 
@@ -95,7 +95,7 @@ class Dispatcher:
             if command.state != "queued" or (command.not_after or now) <= now:
                 return None
             policy = facts.active_policy(session)
-            if command.kind == DISCONNECT and not facts.spaced(session, policy, now):
+            if command.kind in CUTTING and not facts.spaced(session, policy, now):
                 return None
             try:
                 rules.check_people(session, policy, command)
@@ -140,7 +140,7 @@ class Dispatcher:
             reason=command.reason,
             parameters=command.parameters,
         )
-        if command.kind == DISCONNECT:
+        if command.kind in CUTTING:
             session.add(BudgetUse(command_id=command.id, at=now, gateway=command.gateway))
         life.move(
             session,
@@ -196,7 +196,7 @@ def _closing_step(command: CommandRecord, now: datetime, grace: timedelta) -> li
         return life.Move("expired", SELF, "nobody approved it in time")
     if command.state == "queued":
         return life.Move("expired", SELF, "its turn did not come in time")
-    if command.state not in life.AT_GATEWAY or now < last + grace:
+    if command.state not in life.AT_GATEWAY or now < last + grace + tunnels.lasts(command):
         return None
     if command.kind in {READ, READ_PROFILE} and life.may_move(command, "expired"):
         return life.Move("expired", SELF, "the gateway did not answer")

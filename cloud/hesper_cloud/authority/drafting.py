@@ -33,6 +33,13 @@ def draft(
     return command
 
 
+def await_second(case: Case, command: CommandRecord) -> None:
+    """Lets a command wait for a second person's approval."""
+    until = case.now + timedelta(seconds=case.policy.approval_window_s)
+    step = case.step("awaiting_approval", "a second person must approve")
+    life.move(case.session, command, step, case.now, not_after=until)
+
+
 def queue(case: Case, command: CommandRecord, why: str, expiry_s: int) -> None:
     """Sends a command to the queue; ``expiry_s`` later no gateway acts on it any more."""
     until = case.now + timedelta(seconds=expiry_s)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud.authority.policy import JOBS, READ_PROFILE, Policy
+from hesper_cloud.authority.policy import JOBS, READ_PROFILE, TUNNEL, Policy
 from hesper_cloud.db.authority import (
     BudgetUse,
     CommandRecord,
@@ -135,12 +135,15 @@ def spaced(session: Session, policy: Policy, now: datetime) -> bool:
     return last is None or now - last >= timedelta(seconds=policy.disconnects.seconds_between)
 
 
-def open_command(session: Session, meter: str, states: frozenset[str]) -> CommandRecord | None:
-    """Returns a relay command for this meter that is in one of ``states``."""
+def open_command(
+    session: Session, meter: str, states: frozenset[str], tunnel_states: frozenset[str]
+) -> CommandRecord | None:
+    """Returns a relay command for this meter in one of ``states``, or a tunnel in one of its."""
+    kind, state = CommandRecord.kind, CommandRecord.state
     query = select(CommandRecord).where(
         CommandRecord.meter == meter,
-        CommandRecord.state.in_(states),
-        CommandRecord.kind.startswith("relay."),
+        (kind.startswith("relay.") & state.in_(states))
+        | ((kind == TUNNEL) & state.in_(tunnel_states)),
     )
     return session.scalars(query.limit(1)).first()
 

@@ -13,6 +13,9 @@ Kind = Literal["relay.disconnect", "relay.reconnect", "relay.read"]
 DISCONNECT: Kind = "relay.disconnect"
 RECONNECT: Kind = "relay.reconnect"
 READ: Kind = "relay.read"
+TUNNEL = "tunnel.open"
+CUTTING = frozenset({DISCONNECT, TUNNEL})
+"""Kinds that count against the disconnect budget: through a tunnel a tool can cut a supply."""
 READ_PROFILE = "read.profile"
 JOBS = "system:jobs"
 """In whose name the gap ledger asks; no account can be called so."""
@@ -54,6 +57,16 @@ class Policy(_Document):
     kill_switch_stops: frozenset[Kind] = frozenset({DISCONNECT, RECONNECT})
     disconnects: DisconnectBudget = DisconnectBudget()
     backfills: BackfillLimits = BackfillLimits()
+
+    @property
+    def approved_by_two(self) -> frozenset[str]:
+        """The kinds that a second person approves; of tunnels no document says otherwise."""
+        return self.four_eyes | {TUNNEL}
+
+    @property
+    def stopped(self) -> frozenset[str]:
+        """The kinds that the kill switch stops; of tunnels no document says otherwise."""
+        return self.kill_switch_stops | {TUNNEL}
 
 
 POLICIES: dict[str, Policy] = {

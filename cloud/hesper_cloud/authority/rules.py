@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud.accounts.roles import Permission, Role, grants
 from hesper_cloud.authority import facts, life
 from hesper_cloud.authority.facts import MeterFacts
-from hesper_cloud.authority.policy import DISCONNECT, READ, Policy
+from hesper_cloud.authority.policy import CUTTING, DISCONNECT, READ, Policy
 from hesper_cloud.db.authority import CommandRecord, User
 
 SERIAL_TAIL = 4
@@ -52,9 +52,9 @@ def check_sendable(
     """
     if meter.gateway is None or facts.gateway_key(session, meter.gateway) is None:
         raise Denied(f"gateway {meter.gateway} has no public key here: its results prove nothing")
-    if kind in policy.kill_switch_stops and facts.kill_switch_engaged(session):
+    if kind in policy.stopped and facts.kill_switch_engaged(session):
         raise Denied("the kill switch is engaged")
-    if kind != DISCONNECT:
+    if kind not in CUTTING:
         return
     cause = facts.protection(session, meter)
     if cause:
@@ -74,8 +74,8 @@ def check_requestable(
     """
     if kind == READ:
         return
-    blocking = life.OPEN if kind == DISCONNECT else life.PENDING
-    pending = facts.open_command(session, meter.id, blocking)
+    blocking = life.OPEN if kind in CUTTING else life.PENDING
+    pending = facts.open_command(session, meter.id, blocking, life.PENDING)
     if pending is not None:
         raise Denied(f"another command for this meter is {pending.state.replace('_', ' ')}")
     if kind != DISCONNECT:
@@ -96,7 +96,7 @@ def check_people(session: Session, policy: Policy, command: CommandRecord) -> No
     if facts.is_backfill(command):
         return
     require_user(session, command.requester, Permission.REQUEST_COMMAND)
-    if command.kind not in policy.four_eyes:
+    if command.kind not in policy.approved_by_two:
         return
     if command.approver is None or command.approver == command.requester:
         raise Denied("a second person must approve")
@@ -113,5 +113,5 @@ def check_words(kind: str, meter: str, reason: str, serial_tail: str) -> None:
         return
     if len(reason.strip()) < 3:
         raise Denied("a reason is required")
-    if kind == DISCONNECT and serial_tail != meter[-SERIAL_TAIL:]:
+    if kind in CUTTING and serial_tail != meter[-SERIAL_TAIL:]:
         raise Denied(f"the last {SERIAL_TAIL} characters of the serial number do not match")

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Mapping
 
 from sqlalchemy import Select, select
 
@@ -47,6 +48,25 @@ class Commands:
         require(actor, Permission.REQUEST_COMMAND)
         payload = {"meter": meter, "action": action, "reason": reason, "serial_tail": serial_tail}
         outcome = await self._link.ask(actor, "command.request", payload, idempotency_key)
+        return await self.get(actor, outcome["command"])
+
+    async def request_tunnel(
+        self,
+        actor: Actor,
+        meter: str,
+        limits: Mapping[str, int],
+        reason: str,
+        serial_tail: str,
+        idempotency_key: str,
+    ) -> CommandRow:
+        """Asks for a transparent tunnel to a meter's line; ``limits`` as in `OpenTunnel`.
+
+        Raises:
+            Refused, Unavailable, Invalid: as `AuthorityLink.ask` says.
+        """
+        require(actor, Permission.REQUEST_COMMAND)
+        payload = {"meter": meter, "reason": reason, "serial_tail": serial_tail, **limits}
+        outcome = await self._link.ask(actor, "tunnel.request", payload, idempotency_key)
         return await self.get(actor, outcome["command"])
 
     async def approve(

@@ -161,7 +161,7 @@ class Meters:
         meter = facts.meter_facts(self._sources.registry, meter_id)
         blocked: dict[str, str | None] = {}
         with reading(self._sources.authority) as session:
-            pending = facts.open_command(session, meter_id, life.OPEN)
+            pending = facts.open_command(session, meter_id, life.OPEN, life.PENDING)
             policy = facts.active_policy(session)
             for kind in (DISCONNECT, RECONNECT):
                 try:

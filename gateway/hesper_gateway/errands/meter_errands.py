@@ -13,6 +13,7 @@ from hesper_contracts.parameters import (
     SyncClock,
     WriteSpecialDays,
 )
+from hesper_contracts.tunnel import OpenTunnel
 
 from hesper_gateway.errands import reading, tariff
 from hesper_gateway.errands.clock import ClockSetter
@@ -21,6 +22,7 @@ from hesper_gateway.execution import Report
 from hesper_gateway.firmware import Firmware
 from hesper_gateway.meter_relays import MeterRelays
 from hesper_gateway.sessions import MeterSession, Permit
+from hesper_gateway.tunnel import TunnelErrand
 
 
 class MeterErrands(MeterRelays):
@@ -31,6 +33,7 @@ class MeterErrands(MeterRelays):
         stores: Where what was read goes.
         clocks: Sets clocks.
         firmware: Brings and activates images.
+        tunnel: Opens tunnels.
     """
 
     def __init__(
@@ -39,11 +42,13 @@ class MeterErrands(MeterRelays):
         stores: Stores,
         clocks: ClockSetter,
         firmware: Firmware,
+        tunnel: TunnelErrand,
     ) -> None:
         super().__init__(sessions)
         self._stores = stores
         self._clocks = clocks
         self._firmware = firmware
+        self._tunnel = tunnel
 
     def objection(self, command: Command) -> str | None:
         """Return why this command can never be carried out at its meter; None when it can."""
@@ -84,6 +89,9 @@ class MeterErrands(MeterRelays):
                 return await tariff.write_special_days(session, name, wanted, permit)
             case TransferFirmware() | ActivateFirmware() as wanted:
                 return await self._firmware.run(session, command, wanted, permit)
+            case OpenTunnel() as wanted:
+                beside = self._beside(session)
+                return await self._tunnel.run(session, beside, command, wanted, permit)
             case _:
                 return await reading.ping(session, permit)
 
@@ -95,6 +103,13 @@ class MeterErrands(MeterRelays):
         """
         session, why = self._session(command.meter), "the gateway was restarted"
         wanted = parameters.of(command)
+        if isinstance(wanted, OpenTunnel):
+            return await self._tunnel.look_after_restart(session)
         if isinstance(wanted, WriteSpecialDays):
             return await tariff.look_at_special_days(session, wanted, why)
         return await self._clocks.look(session, why)
+
+    def _beside(self, session: MeterSession) -> list[MeterSession]:
+        """Return the other meters on a meter's line."""
+        known = self._sessions.values()
+        return [each for each in known if each.line is session.line and each is not session]

@@ -42,6 +42,7 @@ from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.sessions import Common, MeterSession, client_system_title
 from hesper_gateway.timeproof import TimeProof
+from hesper_gateway.tunnel import TunnelErrand, Tunnels
 from hesper_sim.district import District
 from hesper_sim.faults import Fault
 from hesper_sim.fleet import FleetSettings, plan
@@ -79,10 +80,12 @@ class Works:
     asked_for: list[BlocksRequest] = field(default_factory=list)
     quota_octets: int = 1024 * 1024
     slice_s: float = 20.0
+    ceilings: CeilingsConfig = field(default_factory=lambda: CeilingsConfig(seconds_between=0))
     port: int = 0
     START = START
 
     def __post_init__(self) -> None:
+        self.tunnels = Tunnels()
         history = History(int(self.now()), 900, 2 * 86400)
         self.district = District(plan(FLEET), history, self, self.now)
         (self.meter,) = self.district.meters.values()
@@ -204,7 +207,7 @@ class Works:
         names = {self.serial: self.plan.logical_device_name}
         async with self.line() as line:
             executor = Executor(
-                Mandate(GATEWAY, keys, CeilingsConfig(seconds_between=0), names),
+                Mandate(GATEWAY, keys, self.ceilings, names),
                 Records(self.database, self.outbox),
                 proof,
                 self.meters(self.session(line, **changes), proof),
@@ -222,7 +225,9 @@ class Works:
     def meters(self, session: MeterSession, proof: TimeProof) -> MeterErrands:
         stores = Stores(self.gathering, self.outbox)
         clocks = ClockSetter(self.outbox, proof.offset_ms)
-        return MeterErrands({self.serial: session}, stores, clocks, self.firmware(proof))
+        self.sessions = {self.serial: session}
+        tunnel = TunnelErrand(self.tunnels, lambda code, *_: self.alarms.append(code), (0.0,))
+        return MeterErrands(self.sessions, stores, clocks, self.firmware(proof), tunnel)
 
     def firmware(self, proof: TimeProof) -> Firmware:
         """Carries out firmware commands; whoever asks for blocks of `images` gets them at once."""

@@ -1,0 +1,6 @@
+"""A transparent tunnel: a vendor's tool reaches a meter's line, for a while and under orders."""
+
+from hesper_gateway.tunnel.errand import TunnelErrand
+from hesper_gateway.tunnel.mail import Tunnels
+
+__all__ = ["TunnelErrand", "Tunnels"]

@@ -1,0 +1,193 @@
+"""Carrying out ``tunnel.open``: the line is taken, relays are read, the tunnel is open, and again.
+
+Theory of operation
+-------------------
+::
+
+    turn of the line → name and relay read → wait for the tool → line open → bridge
+                     → line closed → relay read → compare → result
+
+Through a tunnel a tool can do what the meter allows it, so it counts as a disconnect (see
+`journal`), and where a relay stands is read by us before and after. Meters that share the line are
+in reach of the tool, too; their relays are looked at likewise. A relay that moved is an alarm. All
+of it is one turn of the line: nobody else asks meters there meanwhile, and what is due is done
+afterwards.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from hesper_contracts.commands import Command
+from hesper_contracts.results import Findings, TunnelFinding
+from hesper_contracts.tunnel import OpenTunnel, session_of
+
+from hesper_gateway.errors import MeterFailed
+from hesper_gateway.execution import Report
+from hesper_gateway.lines.line import Priority
+from hesper_gateway.sessions import MeterSession, Permit, RelayState
+from hesper_gateway.tunnel.bridge import Bridge, Passage
+from hesper_gateway.tunnel.mail import Mail, Tunnels
+
+log = logging.getLogger(__name__)
+
+READ_AGAIN_S = (1.0, 5.0, 15.0)
+"""Pauses before the relay is asked again: a meter may still hold the tool's association."""
+
+Alarm = Callable[[str, str, str], None]
+"""Takes an event code, a text and a meter."""
+
+
+class TunnelErrand:
+    """Opens tunnels.
+
+    Args:
+        tunnels: Messages to and from the tools.
+        alarm: Told when a relay moved, or cannot be read afterwards.
+        read_again_s: Pauses between attempts to read the relay afterwards.
+    """
+
+    def __init__(
+        self, tunnels: Tunnels, alarm: Alarm, read_again_s: Sequence[float] = READ_AGAIN_S
+    ) -> None:
+        self._tunnels = tunnels
+        self._alarm = alarm
+        self._read_again_s = read_again_s
+
+    async def run(
+        self,
+        session: MeterSession,
+        neighbours: Sequence[MeterSession],
+        command: Command,
+        wanted: OpenTunnel,
+        permit: Permit,
+    ) -> Report:
+        """Open the tunnel and return what went through it.
+
+        Raises:
+            CommandExpired: by ``permit``; nothing was opened.
+            MeterFailed: the meter or its relay cannot be read; nothing was opened.
+        """
+
+        async def turn() -> Report:
+            permit()
+            before = await look(session)
+            beside = [(each, await _look_if_possible(each)) for each in neighbours]
+            permit()
+            passage = await self._pass(session, command.id, wanted)
+            await self._compare_others(beside)
+            return await self._report(session, before, passage)
+
+        return await session.line.submit(turn, Priority.COMMAND)
+
+    async def look_after_restart(self, session: MeterSession) -> Report:
+        """Return how a tunnel ended that the gateway did not live to see the end of.
+
+        Raises:
+            MeterFailed: the relay cannot be read.
+        """
+        state = await session.line.submit(lambda: look(session), Priority.COMMAND)
+        return Report(False, "the gateway was restarted, which ended the tunnel", after=state)
+
+    async def _pass(self, session: MeterSession, command_id: str, wanted: OpenTunnel) -> Passage:
+        until = asyncio.get_running_loop().time() + wanted.duration_s
+        with self._tunnels.opened(session_of(command_id)) as mail:
+            passage = await self._wait_and_bridge(session, mail, wanted, until)
+            await mail.close(passage.ended_by)
+        log.info(
+            "tunnel %s to %s: %d octets up, %d down, ended: %s",
+            command_id,
+            session.meter.id,
+            *passage,
+        )
+        return passage
+
+    @staticmethod
+    async def _wait_and_bridge(
+        session: MeterSession, mail: Mail, wanted: OpenTunnel, until: float
+    ) -> Passage:
+        try:
+            async with asyncio.timeout(min(wanted.idle_s, wanted.duration_s)):
+                await mail.greeted.wait()
+        except TimeoutError:
+            return Passage(0, 0, "no tool came")
+        try:
+            channel = await session.line.open(session.meter, session.template.times.connect_s)
+        except MeterFailed as error:
+            return Passage(0, 0, str(error))
+        try:
+            if not await mail.greet():
+                return Passage(0, 0, "the broker was lost")
+            return await Bridge(channel, mail, wanted, until).run()
+        finally:
+            await channel.release(broken=True)
+
+    async def _report(
+        self, session: MeterSession, before: RelayState | None, passage: Passage
+    ) -> Report:
+        told = TunnelFinding(
+            octets_up=passage.octets_up,
+            octets_down=passage.octets_down,
+            ended_by=passage.ended_by,
+        )
+        findings = Findings(tunnel=told)
+        try:
+            after = await self._look_again(session)
+        except MeterFailed as error:
+            text = f"the relay cannot be read after the tunnel: {error}"
+            self._alarm("tunnel.relay_unknown", text, session.meter.id)
+            return Report(None, text, findings=findings, before=before)
+        moved = self._compare(session, before, after)
+        detail = f"{passage.ended_by}; the relay moved" if moved else passage.ended_by
+        return Report(True, detail, findings=findings, before=before, after=after)
+
+    async def _look_again(self, session: MeterSession) -> RelayState | None:
+        for pause_s in self._read_again_s:
+            try:
+                return await look(session)
+            except MeterFailed as error:
+                log.info("%s after a tunnel: %s", session.meter.id, error)
+            await asyncio.sleep(pause_s)
+        return await look(session)
+
+    async def _compare_others(
+        self, beside: Sequence[tuple[MeterSession, RelayState | None]]
+    ) -> None:
+        for session, before in beside:
+            self._compare(session, before, await _look_if_possible(session))
+
+    def _compare(
+        self, session: MeterSession, before: RelayState | None, after: RelayState | None
+    ) -> bool:
+        """Return whether the relay stands elsewhere than before; then it is an alarm."""
+        if before is None or after is None:
+            return False
+        moved = (before.output, before.control) != (after.output, after.control)
+        if moved:
+            text = f"during a tunnel the relay went from {_said(before)} to {_said(after)}"
+            self._alarm("tunnel.relay_moved", text, session.meter.id)
+        return moved
+
+
+async def look(session: MeterSession) -> RelayState | None:
+    """Return where the relay stands, None where there is none; the meter has said its name.
+
+    Raises:
+        MeterFailed: told by hop; `WrongMeter` when another meter answers here.
+    """
+    if session.template.objects.disconnect_control is not None:
+        return await session.read_relay()
+    async with session.reading():
+        return None
+
+
+async def _look_if_possible(session: MeterSession) -> RelayState | None:
+    try:
+        return await look(session)
+    except MeterFailed as error:
+        log.info("%s beside a tunnel: %s", session.meter.id, error)
+        return None
+
+
+def _said(state: RelayState) -> str:
+    return f"{'connected' if state.output else 'disconnected'} (control state {state.control})"
