@@ -28,6 +28,7 @@ from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, Request, Result
 from hesper_cloud.settings import Settings
+from hesper_cloud.stores.influx_v2 import InfluxV2
 from hesper_contracts import commands, results
 from hesper_contracts.commands import Command
 from hesper_contracts.results import CommandResult, RelayReading, ResultState
@@ -296,6 +297,48 @@ def influx_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield url
     server.kill()
     server.wait()
+
+
+@pytest.fixture(scope="session")
+def free_port() -> int:
+    return free_ports(1)[0]
+
+
+@pytest.fixture(scope="session")
+def influx2_access() -> Iterator[tuple[str, str, str]]:
+    """Address, organisation and token of an InfluxDB 2.x or 3.x."""
+    url = os.environ.get("HESPER_TEST_INFLUX_URL")
+    if url:
+        names = ("HESPER_TEST_INFLUX_ORG", "HESPER_TEST_INFLUX_TOKEN")
+        yield url, os.environ.get(names[0], "hesper"), os.environ[names[1]]
+        return
+    if not Path("/var/run/docker.sock").exists():
+        pytest.skip("no Docker engine, and HESPER_TEST_INFLUX_URL names no InfluxDB 2.x")
+    from testcontainers.core.container import DockerContainer
+
+    token, setup = uuid.uuid4().hex, "DOCKER_INFLUXDB_INIT_"
+    container = DockerContainer("influxdb:2.7").with_exposed_ports(8086)
+    for name, value in {
+        "MODE": "setup", "USERNAME": "hesper", "PASSWORD": uuid.uuid4().hex, "ORG": "hesper",
+        "BUCKET": "first", "ADMIN_TOKEN": token,
+    }.items():  # fmt: skip
+        container = container.with_env(setup + name, value)
+    with container as running:
+        url = f"http://{running.get_container_host_ip()}:{running.get_exposed_port(8086)}"
+        deadline = time.monotonic() + INFLUX_START_S
+        while not answers(url):
+            assert time.monotonic() < deadline, "InfluxDB 2.x does not answer"
+            time.sleep(0.1)
+        yield url, "hesper", token
+
+
+@pytest.fixture
+def influx2_server(influx2_access: tuple[str, str, str]) -> Iterator[InfluxV2]:
+    """A bucket of its own on an InfluxDB 2.x."""
+    url, organisation, token = influx2_access
+    server = InfluxV2(url, f"test-{uuid.uuid4().hex[:8]}", organisation, token)
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """What every store promises, held against each adapter; InfluxDB is a real server."""
 
+import os
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.influx import InfluxStore
 from hesper_cloud.stores.influx_server import InfluxV1
+from hesper_cloud.stores.influx_v2 import InfluxV2
 from hesper_cloud.stores.port import Block, Group, Reading, ReadingStore, Written
 from hesper_contracts import columns
 from hesper_contracts.batch import BatchId
@@ -27,7 +29,12 @@ Rows = dict[str, list[tuple[int, int | None]]]  # meter → (captured_at, energy
 OpenStore = Callable[[], ReadingStore]
 
 
-@pytest.fixture(params=["duckdb", "influx", "influx-shared"])
+STORES = ["duckdb", "influx", "influx-shared"]
+if os.environ.get("HESPER_TEST_INFLUX_URL") or Path("/var/run/docker.sock").exists():
+    STORES.append("influx-2")  # InfluxDB 2.x or 3.x
+
+
+@pytest.fixture(params=STORES)
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
     """Opens the same store, anew each time; what was opened is closed at the end."""
     opened: list[ReadingStore] = []
@@ -42,6 +49,9 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenS
     def make() -> ReadingStore:
         if request.param == "duckdb":
             return DuckDbStore(tmp_path / "readings.duckdb")
+        if request.param == "influx-2":
+            url, organisation, token = request.getfixturevalue("influx2_access")
+            return InfluxStore(InfluxV2(url, database, organisation, token), feed_behind_s=0)
         server = InfluxV1(request.getfixturevalue("influx_url"), database)
         return InfluxStore(server, sole_writer=request.param == "influx", feed_behind_s=0)
 
