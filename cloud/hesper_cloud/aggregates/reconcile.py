@@ -23,7 +23,7 @@ from hesper_cloud.validation import dirty
 
 DAYS_BACK = 35
 _DAY_S = 86_400
-_KNOWN = "SELECT meter, stored FROM scores WHERE starts_at = $start"
+_KNOWN = "SELECT meter, stored, expected FROM scores WHERE starts_at = $start"
 
 
 class Reconciliation:
@@ -73,12 +73,14 @@ class Reconciliation:
         if end + _DAY_S // 24 > self._clock().timestamp():
             return
         captured = self._store.captured(quantities.LOAD_PROFILE, start + 1, end + 1)
-        known: dict[str, int] = dict(self._book.rows(_KNOWN, start=start))
+        known = {row[0]: row[1:] for row in self._book.rows(_KNOWN, start=start)}
         for meter, member in members(self._engine, self._settings).items():
             if member.zone.key != zone.key or member.expected_from >= end:
                 continue
             times = captured.get(meter, np.empty(0, np.int64))
             slots = np.unique((times - start + member.period_s // 2) // member.period_s)
-            if len(slots) != known.get(meter, -1):
+            due = (end - max(start, member.expected_from)) // member.period_s
+            stored, expected = known.get(meter, (-1, 0))
+            if len(slots) != stored or expected < due:
                 yield meter, start // _DAY_S
                 yield meter, (end - 1) // _DAY_S

@@ -61,20 +61,24 @@ class Plant:
     def put(
         self, meter: str, values: Mapping[int, int | None], quantity: Quantity = ENERGY
     ) -> None:
+        """Stores readings of one quantity."""
+        self.put_all(meter, {quantity: values})
+
+    def put_all(self, meter: str, curves: Mapping[Quantity, Mapping[int, int | None]]) -> None:
         """Stores readings as ingest does, their days marked, and nothing computed yet."""
-        times = sorted(values)
-        row = [values[time] for time in times]
+        times = sorted(set().union(*curves.values()))
+        rows = [[curves[each].get(time) for time in times] for each in sorted(curves)]
         block = Block(
             profile=PROFILE,
-            quantities=(quantity,),
+            quantities=tuple(sorted(curves)),
             meters=(meter,),
             meter_index=np.zeros(len(times), np.int64),
             captured_at=np.array(times, np.int64),
             clock_status=np.zeros(len(times), np.int64),
             quality=np.zeros(len(times), np.int64),
             received_at=int(self.now.timestamp()),
-            values=np.array([[value or 0 for value in row]], np.int64),
-            missing=np.array([[value is None for value in row]]),
+            values=np.array([[value or 0 for value in row] for row in rows], np.int64),
+            missing=np.array([[value is None for value in row] for row in rows]),
         )
         self._sequence += 1
         batch = BatchId("gw-1", "ab" * 8, self._sequence)

@@ -1,0 +1,193 @@
+"""Aggregates, bills and balances as they are read, across changes of the clock."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hesper_cloud.aggregates import balance, billing, buckets, topology
+from hesper_cloud.aggregates.curves import Shelf, validated
+from hesper_cloud.aggregates.reconcile import Reconciliation
+from hesper_cloud.db.energy import DirtyDay
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.validation import dirty, substitutes
+from hesper_cloud.validation.codes import Grade
+from hesper_cloud.validation.substitutes import Curve, Edit
+from sqlalchemy import delete
+
+PROFILE, IMPORT, EXPORT = "1.0.99.1.0.255", "1.0.1.8.0.255", "1.0.2.8.0.255"
+QUARTER = 900
+
+
+def read(plant: Any, step: Any, start: str, end: str) -> list[buckets.Bucket]:
+    zone = plant.settings.validation.zone_of(None)
+    return buckets.read(plant.book, ("M1", IMPORT), plant.at(start), plant.at(end), step, zone)
+
+
+def shelf(plant: Any) -> Shelf:
+    return Shelf(plant.engine, plant.store, plant.book)
+
+
+def test_hours_days_and_months_agree_across_the_change_of_the_clock(plant):
+    plant.put("M1", plant.register(plant.at("2026-10-01"), plant.at("2026-11-02")))
+    plant.settle()
+    halves = read(plant, "half-hour", "2026-10-25", "2026-10-26")
+    hours = read(plant, "hour", "2026-10-25", "2026-10-26")
+    assert (len(halves), len(hours)) == (50, 25)
+    assert {bucket.sum for bucket in hours} == {100}
+    assert {bucket.ends_at - bucket.starts_at for bucket in hours} == {3600}
+    day = read(plant, "day", "2026-10-25", "2026-10-26")
+    assert [(each.sum, each.count, each.mean) for each in day] == [(2500, 100, 25)]
+    months = read(plant, "month", "2026-10-01", "2026-11-01")
+    assert [(each.starts_at, each.ends_at) for each in months] == [
+        (plant.at("2026-10-01"), plant.at("2026-11-01"))
+    ]
+    assert months[0].sum == 25 * (31 * 96 + 4)
+    assert months[0].sum == sum(b.sum for b in read(plant, "day", "2026-10-01", "2026-11-01"))
+
+
+def test_a_bill_holds_the_exact_registers_and_reconciles(plant):
+    rows = plant.register(plant.at("2026-03-01"), plant.at("2026-04-01T06:00"))
+    gap = plant.at("2026-03-20T10:00"), plant.at("2026-03-20T13:00")
+    plant.put("M1", {time: v for time, v in rows.items() if not gap[0] < time < gap[1]})
+    plant.settle()
+    zone = plant.settings.validation.zone_of(None)
+    found = billing.bill(shelf(plant), ("M1", IMPORT), date(2026, 3, 15), zone)
+    assert found.start.value == rows[plant.at("2026-03-01")]
+    assert found.end.value == rows[plant.at("2026-04-01")]
+    intervals = 31 * 96 - 4
+    assert (found.advance, found.intervals, found.difference) == (25 * intervals,) * 2 + (0,)
+    assert (found.start.estimated, found.estimated_count) == (False, 12)
+    assert [(each.window_s, each.power) for each in found.demand] == [(900, 100), (1800, 100)]
+
+
+def test_a_billing_read_is_never_interpolated_unless_asked_and_marked(plant):
+    rows = plant.register(plant.at("2026-03-30"), plant.at("2026-04-03"))
+    rows.pop(plant.at("2026-04-01"))
+    plant.put("M1", rows)
+    plant.settle()
+    zone, curve = plant.settings.validation.zone_of(None), ("M1", IMPORT)
+    exact = billing.bill(shelf(plant), curve, date(2026, 4, 1), zone)
+    assert (exact.start.value, exact.advance, exact.difference) == (None, None, None)
+    marked = billing.bill(shelf(plant), curve, date(2026, 4, 1), zone, with_estimates=True)
+    assert marked.start.value == rows[plant.at("2026-03-31T23:45")] + 25
+    assert marked.start.estimated
+
+
+def test_an_edit_counts_before_the_raw_value_and_says_so(plant):
+    start = plant.at("2026-06-01")
+    plant.put("M1", plant.register(start, plant.at("2026-06-02")) | {start + QUARTER * 8: 5})
+    plant.settle()
+    at, curve = start + QUARTER * 8, Curve("M1", PROFILE, IMPORT)
+    view = validated(shelf(plant), curve, at, at + 1).values[0]
+    assert (view.value, view.grade, view.codes) == (5, Grade.QUESTIONABLE, ("2.3.4",))
+    edit = Edit(curve, datetime.fromtimestamp(at, UTC), 10_200, 0, 30, "display was read", "k1")
+    with writing(plant.engine) as session:
+        first = substitutes.edited(session, edit, "ben", plant.now)
+        assert substitutes.edited(session, edit, "ben", plant.now).id == first.id
+        dirty.mark(session, [("M1", at // 86_400)], plant.now)
+    plant.settle()
+    view = validated(shelf(plant), curve, at, at + 1).values[0]
+    assert (view.value, view.raw, view.source, view.grade) == (
+        10_200, 5, "edit", Grade.MANUALLY_EDITED
+    )  # fmt: skip
+    assert read(plant, "day", "2026-06-01", "2026-06-02")[0].sum == 2400
+
+
+def test_what_is_judged_and_good_is_validated(plant):
+    start = plant.at("2026-06-01")
+    plant.put("M1", plant.register(start, plant.at("2026-06-02")))
+    curve = Curve("M1", PROFILE, IMPORT)
+    assert validated(shelf(plant), curve, start + 1, start + 901).values[0].grade == Grade.RAW
+    plant.settle()
+    view = validated(shelf(plant), curve, start + 1, start + 901).values[0]
+    assert (view.grade, view.codes) == (Grade.VALIDATED, ("2.0.1",))
+
+
+def test_lost_marks_and_silent_days_are_found_by_counting(plant):
+    plant.add_meter("M1")
+    plant.add_meter("M2")
+    plant.now = datetime(2026, 6, 3, 9, tzinfo=UTC)
+    reconciliation = Reconciliation(
+        plant.engine, plant.store, plant.book, plant.settings, lambda: plant.now
+    )
+    plant.put("M1", plant.register(plant.at("2026-06-01"), plant.at("2026-06-03")))
+    with writing(plant.engine) as session:
+        session.execute(delete(DirtyDay))  # killed before they were written
+    assert reconciliation.turn() > 0
+    plant.settle()
+    query = "SELECT meter, score FROM scores WHERE day = DATE '2026-06-02' ORDER BY meter"
+    assert plant.book.rows(query) == [("M1", 100), ("M2", 0)]
+    while reconciliation._waiting:
+        reconciliation.turn()
+    plant.settle()
+    with reading(plant.engine) as session:
+        assert session.query(DirtyDay).count() == 0
+    plant.now += timedelta(days=1)
+    assert reconciliation.turn() > 0  # the day that has ended since
+
+
+def test_retention_takes_whole_days(plant):
+    plant.put("M1", plant.register(plant.at("2026-06-01"), plant.at("2026-06-04")))
+    plant.settle()
+    plant.book.expire(date(2026, 6, 2))
+    assert [b.sum for b in read(plant, "day", "2026-05-01", "2026-07-01")] == [2400, 2400]
+
+
+GRID = """\
+kind,id,name,parent,role,from,to
+area,north,North,,,,
+transformer,tr-7,Mill lane,north,,,
+meter,SUM,,tr-7,inflow,,
+meter,A,,tr-7,customer,2026-01-01T00:00:00+01:00,2026-06-02T00:00:00+02:00
+meter,B,,tr-7,customer,,
+meter,A2,,tr-7,customer,2026-06-02T00:00:00+02:00,
+"""
+
+
+def test_losses_are_what_flowed_in_and_nobody_took(plant):
+    start, end = plant.at("2026-06-01"), plant.at("2026-06-03")
+    plant.put("SUM", plant.register(start, end, 110))
+    plant.put("A", plant.register(start, end, 60))
+    plant.put("A2", plant.register(start, end, 20))
+    feeds_in = {plant.ENERGY: plant.register(start, end, 50)}
+    plant.put_all("B", feeds_in | {plant.EXPORT: plant.register(start, end, 10)})
+    plant.settle()
+    grid = topology.parse(GRID)
+    zone = plant.settings.validation.zone_of(None)
+    edges = [start, plant.at("2026-06-02"), end]
+    first, second = balance.balances(plant.book, grid, "tr-7", edges, zone)
+    assert (first.inflow_mwh, first.customers_mwh) == (10_560_000, 9_600_000)
+    assert (first.losses_percent, first.meters, first.reporting) == (9.091, 3, 3)
+    assert second.customers_mwh == 96 * (20 + 50 - 10) * 1000  # A2 stands where A stood
+    north = balance.balances(plant.book, grid, "north", edges, zone)
+    assert [each.customers_mwh for each in north] == [first.customers_mwh, second.customers_mwh]
+    assert north[0].losses_percent is None  # nothing measures what flows into the area
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a,b\n", "first line"),
+        ("kind,id\nfoo,x\n", "line 2"),
+        ("kind,id,parent\narea,a,b\narea,b,a\n", "below itself"),
+        ("kind,id,parent\narea,a,nowhere\n", "no element"),
+        ("kind,id,parent,role\narea,a,,\nmeter,M,a,guest\n", "role"),
+        (GRID + "meter,B,,north,customer,,\n", "counts twice"),
+        (GRID + "meter,C,,north,customer,2026-01-01T00:00:00,\n", "time zone"),
+    ],
+)
+def test_a_topology_that_contradicts_itself_is_refused(text: str, told: str):
+    with pytest.raises(topology.TopologyError, match=told):
+        topology.parse(text)
+
+
+def test_a_topology_comes_back_as_it_went_in(plant):
+    grid = topology.parse(GRID)
+    with writing(plant.engine) as session:
+        topology.store(session, grid)
+        topology.store(session, grid)
+    with reading(plant.engine) as session:
+        found = topology.load(session)
+    assert (set(found.parts), set(found.places)) == (set(grid.parts), set(grid.places))
+    text = "\n".join(",".join(line) for line in topology.lines(found))
+    assert set(topology.parse(text).places) == set(grid.places)
