@@ -21,9 +21,11 @@ from sqlalchemy import Engine
 
 from hesper_cloud import jobs, keys
 from hesper_cloud.api.application import create_app
+from hesper_cloud.backup.sending_again import SendingAgain
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine
 from hesper_cloud.ingest.run import Ingest
+from hesper_cloud.jobs import SENDING_AGAIN_EVERY_S, Job
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.outside_in import OutsideIn
 from hesper_cloud.services.bundle import Services, assemble
@@ -48,6 +50,7 @@ class HeadEnd:
     ingest: Ingest
     outside: OutsideIn
     services: Services
+    sending_again: SendingAgain
 
 
 @contextmanager
@@ -68,7 +71,8 @@ def bootstrap(settings: Settings) -> Iterator[HeadEnd]:
         services = assemble(sources, ingest.rate.per_second)
         stack.callback(services.energy.close)
         outside = OutsideIn(settings, registry, now_utc)
-        yield HeadEnd(settings, registry, store, ingest, outside, services)
+        asking = SendingAgain(settings.state, registry, signer, ingest.consumer.publish, now_utc)
+        yield HeadEnd(settings, registry, store, ingest, outside, services, asking)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -91,7 +95,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await server.is_up.wait()
             roles = [
                 group.create_task(head_end.ingest.run(), name="ingest"),
-                group.create_task(jobs.run(head_end.services.sources), name="jobs"),
+                group.create_task(
+                    jobs.run(head_end.services.sources, _jobs_of(head_end)), name="jobs"
+                ),
                 group.create_task(head_end.services.live.run(), name="live"),
                 group.create_task(head_end.outside.run(), name="series from outside"),
             ]
@@ -100,6 +106,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await web
             for role in roles:
                 role.cancel()
+
+
+def _jobs_of(head_end: HeadEnd) -> list[Job]:
+    """Returns the jobs that publish as ingest does."""
+    return [Job("sending again", SENDING_AGAIN_EVERY_S, head_end.sending_again.turn)]
 
 
 async def _either(stop: asyncio.Event, web: "asyncio.Task[None]") -> None:

@@ -12,18 +12,22 @@ import pytest
 from hesper_cloud import audit
 from hesper_cloud.backup import BackupError, make, restore
 from hesper_cloud.backup.keeping import BackupKeeping, rehearse
+from hesper_cloud.backup.sending_again import SendingAgain
 from hesper_cloud.cli import app
-from hesper_cloud.db.engines import open_engine, reading
-from hesper_cloud.db.registry import Alert, Backup
+from hesper_cloud.db.engines import open_engine, reading, writing
+from hesper_cloud.db.registry import Alert, Backup, BatchSeen, Gateway
 from hesper_cloud.job_settings import BackupSettings
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.duckdb_sealing import Retention
 from hesper_cloud.stores.port import LATEST, Group
-from hesper_contracts import columns
+from hesper_contracts import again, columns
+from hesper_contracts.again import SendAgain
 from hesper_contracts.batch import BatchId
+from hesper_contracts.frame import Kind
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
+from hesper_contracts.signing import Keyring, Signer
 from sqlalchemy import select
 from typer.testing import CliRunner
 
@@ -259,3 +263,45 @@ def test_by_command_line(head_end: Any, store: DuckDbStore, tmp_path: Path) -> N
     assert restored.exit_code == 0, restored.output
     assert "still wanted" in restored.output
     assert run(app, ["restore", str(folder), "-c", str(fresh)]).exit_code != 0
+
+
+def test_after_a_restore_gateways_are_asked_for_what_came_since(
+    head_end: Any, store: DuckDbStore, tmp_path: Path
+) -> None:
+    with writing(head_end.databases.registry) as session:
+        session.add(BatchSeen(**batch(1500)._asdict(), digest="00", stored_at=NOW))
+        session.add(Gateway(id="gw-3", state="unknown", first_seen_at=NOW, attributes={}))
+    store.write(group(2000))
+    folder, _ = make(head_end.settings, store, tmp_path / "backups", NOW)
+    settings = restored_into(folder, tmp_path / "new")
+    registry, signer = open_engine(settings.database.url), Signer.generate()
+    sent: list[SendAgain] = []
+
+    def publish(gateway: str, kind: Kind, payload: bytes) -> None:
+        assert kind is Kind.AGAIN
+        sent.append(again.from_payload(payload, Keyring.of(signer.public_key), gateway))
+
+    asking = SendingAgain(settings.state, registry, signer, publish, head_end.clock)
+    head_end.clock.now = datetime.now(UTC)
+    asking.turn()
+    assert sent == [], "nobody has been heard from yet"
+    with writing(registry) as session:
+        for name in ("gw-1", "gw-3"):
+            gateway = session.get_one(Gateway, name)
+            gateway.state, gateway.last_seen_at = "online", head_end.clock.now
+    asking.turn()
+    assert sent == [SendAgain("gw-1", "ab" * 8, 500), SendAgain("gw-3", None, 0)]
+    asking.turn()
+    with writing(registry) as session:
+        younger = BatchId("gw-1", "cd" * 8, 4)
+        session.add(BatchSeen(**younger._asdict(), digest="00", stored_at=NOW))
+    asking.turn()
+    assert sent[2:] == [SendAgain("gw-1", "cd" * 8, 0)], "an outbox younger than the backup"
+    head_end.clock.advance(3600)
+    asking.turn()
+    asking.turn()
+    assert len(sent) == 6
+    head_end.clock.advance(15 * 86_400)
+    asking.turn()
+    assert not (settings.state / "restored.json").exists()
+    registry.dispose()

@@ -2,12 +2,15 @@
 
 import shutil
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from hesper_cloud import keys
 from hesper_cloud.backup import databases
 from hesper_cloud.backup.making import READINGS, Say
 from hesper_cloud.backup.manifest import BackupError, Manifest
+from hesper_cloud.backup.sending_again import Positions, leave_note, positions_in
+from hesper_cloud.db.engines import open_engine
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import StoreError
 
@@ -45,6 +48,7 @@ def restore(backup: Path, settings: Settings, say: Say = lambda _: None) -> Rest
                 _compare(manifest, part, databases.measured(target))
         if READINGS in manifest.contents:
             _restore_readings(backup, settings, manifest, say)
+        _leave_note(settings, targets["registry"])
     except (OSError, StoreError) as error:
         raise BackupError(f"not restored: {error}") from error
     return Restored(manifest, tuple(_wanted(manifest, settings)))
@@ -56,6 +60,21 @@ def _restore_readings(backup: Path, settings: Settings, manifest: Manifest, say:
     say("readings …")
     parts = duckdb_backup.build(backup / READINGS, settings.readings_file)
     _compare(manifest, READINGS, parts)
+
+
+def _leave_note(settings: Settings, registry: Path | None) -> None:
+    """Leaves word for the head end's next start: which batches to ask gateways for again."""
+    from hesper_cloud.stores import duckdb_backup
+
+    readings: Positions = {}
+    if settings.readings_file.exists():
+        readings = duckdb_backup.newest_batches(settings.readings_file)
+    positions: Positions = {}
+    if registry is not None and registry.exists():
+        engine = open_engine(settings.database.url, read_only=True)
+        positions = positions_in(engine, readings)
+        engine.dispose()
+    leave_note(settings.state, positions, datetime.now(UTC))
 
 
 def _refuse_to_overwrite(targets: list[Path | None]) -> None:

@@ -69,6 +69,19 @@ def build(folder: Path, path: Path) -> Parts:
     return parts
 
 
+def newest_batches(path: Path) -> dict[str, dict[str, int]]:
+    """Returns the newest stored sequence of each outbox: gateway → epoch → sequence."""
+    connection = duckdb.connect(str(path), read_only=True)
+    try:
+        query = "SELECT gateway, epoch, max(sequence) FROM batches GROUP BY ALL"
+        found: dict[str, dict[str, int]] = {}
+        for gateway, epoch, newest in connection.execute(query).fetchall():
+            found.setdefault(gateway, {})[epoch] = newest
+        return found
+    finally:
+        connection.close()
+
+
 def _measured(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, int | str]:
     query = f"SELECT count(*), bit_xor(md5_number(t::VARCHAR))::VARCHAR FROM {table} AS t"  # noqa: S608 - our own table names
     count, digest = connection.execute(query).fetchall()[0]
