@@ -178,16 +178,19 @@ async def test_a_lost_receipt_is_given_again_and_nothing_is_stored_twice(
     assert len(head.stored()) == 1
 
 
-async def test_a_known_sequence_with_other_content_alarms_and_gets_no_receipt(
+async def test_a_known_sequence_with_other_content_alarms_and_is_answered_as_set_aside(
     head: Head, gateway: GatewayEnd
 ) -> None:
     t = now()
     async with head.running():
         gateway.publish(Kind.READINGS, sealed(1, {"M1": [(t, 10)]}))
         await gateway.receipt()
-        gateway.publish(Kind.READINGS, sealed(1, {"M1": [(t, 99)]}))
+        other = sealed(1, {"M1": [(t, 99)]})
+        gateway.publish(Kind.READINGS, other)
+        answer = await gateway.receipt()
+        assert (answer.digest, answer.verdict) == (batch.digest(other), "rejected")
         gateway.publish(Kind.READINGS, sealed(2, {"M1": [(t + 1, 11)]}))
-        assert (await gateway.receipt()).sequence == 2
+        assert (await gateway.receipt()).verdict == "stored"
         assert gateway.receipts.empty()
         await head.until(lambda: bool(head.rows(registry.Alert)))
     (letter,) = head.rows(registry.DeadLetter)

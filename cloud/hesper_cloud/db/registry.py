@@ -22,6 +22,7 @@ from hesper_cloud.db.energy import (
 from hesper_cloud.db.upkeep import Backfill, Backup, ExportRun, MeterProfile, ServiceLevelDay
 
 __all__ = [
+    "AgainAsk",
     "LIVE_GAPS",
     "NAMING",
     "Alert",
@@ -172,6 +173,20 @@ class DeadLetter(RegistryBase):
     payload: Mapped[bytes]
     received_at: Mapped[datetime] = mapped_column(index=True)
     digest: Mapped[str]  # SHA-256 of the payload, hex
+    replay_asked_at: Mapped[datetime | None]
+    replayed_at: Mapped[datetime | None]
+
+
+class AgainAsk(RegistryBase):
+    """Receipted batches that a gateway is asked for again; an empty epoch is its present one."""
+
+    __tablename__ = "again_asks"
+
+    gateway: Mapped[str] = mapped_column(String(63), primary_key=True)
+    epoch: Mapped[str] = mapped_column(String(16), primary_key=True)
+    from_sequence: Mapped[int] = mapped_column(BigInteger)
+    asked_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
 
 
 class BatchSeen(RegistryBase):

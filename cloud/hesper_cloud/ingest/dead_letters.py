@@ -1,7 +1,7 @@
 """Messages that could not be understood: kept with the reason, counted, bounded.
 
 The same octets sent again on the same topic are counted and kept once. Only so many are kept, the
-newest; of a large payload only the beginning, with the digest of the whole.
+newest, and of their payloads only so many octets; each has the digest of the whole.
 """
 
 import hashlib
@@ -10,8 +10,10 @@ import threading
 from collections import OrderedDict
 from datetime import UTC, datetime
 
+from hesper_contracts.batch import MAX_PAYLOAD
 from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from hesper_cloud import metrics
 from hesper_cloud.db.engines import writing
@@ -19,22 +21,28 @@ from hesper_cloud.db.registry import DeadLetter
 
 log = logging.getLogger(__name__)
 
-KEPT_OCTETS = 64 * 1024
+KEPT_OCTETS = MAX_PAYLOAD
 KEPT_LETTERS = 10_000
+KEPT_IN_ALL = 256 * 1024 * 1024
 _REMEMBERED = 10_000
 _MAX_TEXT = 500
 _PRUNE_EVERY = 500
+_PRUNE_OCTETS = 16 * 1024 * 1024
 
 
 class DeadLetters:
     """Keeps dead letters in the registry database; may be used from any thread."""
 
-    def __init__(self, engine: Engine, kept: int = KEPT_LETTERS) -> None:
+    def __init__(
+        self, engine: Engine, kept: int = KEPT_LETTERS, kept_octets: int = KEPT_IN_ALL
+    ) -> None:
         self._engine = engine
         self._kept = kept
+        self._kept_octets = kept_octets
         self._lock = threading.Lock()
         self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._since_prune = 0
+        self._octets_since_prune = 0
 
     def add(self, topic: str, payload: bytes, reason: str) -> None:
         """Keeps one message that nothing else will be done with."""
@@ -70,9 +78,20 @@ class DeadLetters:
                     digest=digest,
                 )
             )
+            session.flush()
             self._since_prune += 1
-            if self._since_prune >= _PRUNE_EVERY or self._kept < _PRUNE_EVERY:
-                self._since_prune = 0
-                newest = select(func.max(DeadLetter.id)).scalar_subquery()
-                session.flush()
-                session.execute(delete(DeadLetter).where(DeadLetter.id <= newest - self._kept))
+            self._octets_since_prune += len(payload)
+            many = self._since_prune >= min(_PRUNE_EVERY, self._kept)
+            if many or self._octets_since_prune >= _PRUNE_OCTETS:
+                self._since_prune = self._octets_since_prune = 0
+                self._prune(session)
+
+    def _prune(self, session: Session) -> None:
+        newest = select(func.max(DeadLetter.id)).scalar_subquery()
+        session.execute(delete(DeadLetter).where(DeadLetter.id <= newest - self._kept))
+        size = func.length(DeadLetter.payload)
+        sums = select(
+            DeadLetter.id, func.sum(size).over(order_by=DeadLetter.id.desc()).label("octets")
+        ).subquery()
+        beyond = select(sums.c.id).where(sums.c.octets > self._kept_octets)
+        session.execute(delete(DeadLetter).where(DeadLetter.id.in_(beyond)))

@@ -8,7 +8,7 @@ from hesper_contracts import batch, columns, json_columns, readings_json
 from hesper_contracts.batch import BatchId
 from hesper_contracts.frame import Encoding, Kind, Refused, expect
 
-from hesper_cloud.ingest.message import Message, batch_id
+from hesper_cloud.ingest.message import Message, Settled, batch_id
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.port import Block
 
@@ -32,6 +32,15 @@ def identify(message: Message) -> BatchId | None:
         return batch_id(message.gateway, sealed.epoch, sealed.sequence)
     except Refused:
         return None
+
+
+def rejected(message: Message, reason: str) -> list[Settled]:
+    """Returns the answer that a message is set aside; nothing where it names no batch."""
+    found = identify(message)
+    if found is None:
+        return []
+    sha256 = batch.digest(message.payload)
+    return [Settled(found, sha256, "rejected", reason[:200], message.arrived)]
 
 
 def decode(message: Message) -> Decoded:

@@ -4,7 +4,8 @@ Per group of messages:
 
 1. What cannot be decoded is a dead letter, receipted as rejected if it names its batch.
 2. A batch that is stored already, with the same digest, gets its receipt again and nothing else.
-   With another digest it is a dead letter and an alarm, and gets no receipt.
+   With another digest it is a dead letter and an alarm, and is answered as rejected: so it does not
+   fill its gateway's window for ever, but is set aside there, and can be replayed here.
 3. The rest is validated and written in one transaction with its batch ids. If the store refuses the
    group, batches are written one by one, so that only the offending one is rejected.
 4. Judges (rules, latest values) and followers see what was committed, and only that.
@@ -17,12 +18,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from hesper_contracts.batch import BatchId, digest
+from hesper_contracts.batch import BatchId
 from hesper_contracts.frame import Refused
 
 from hesper_cloud import metrics
 from hesper_cloud.ingest.dead_letters import DeadLetters
-from hesper_cloud.ingest.decode import Decoded, identify
+from hesper_cloud.ingest.decode import Decoded, rejected
 from hesper_cloud.ingest.joining import Joined, joined
 from hesper_cloud.ingest.message import Message, Settled
 from hesper_cloud.ingest.out_of_time import without_rows_out_of_time
@@ -106,12 +107,19 @@ class ReadingsIn:
             self._write(fresh, settled, aftermath)
         return settled, aftermath
 
+    def store_rows(self, decoded: Decoded) -> None:
+        """Stores one message by itself and tells of it.
+
+        Raises:
+            StoreRefused: the store can never hold it.
+        """
+        aftermath = Aftermath(self.judges, self.followers)
+        self._write_together([decoded], [], aftermath)
+        aftermath.tell()
+
     def _reject(self, message: Message, reason: str, settled: list[Settled]) -> None:
         self._dead_letters.add(message.topic, message.payload, reason)
-        batch = identify(message)
-        if batch is not None:
-            found = digest(message.payload)
-            settled.append(Settled(batch, found, "rejected", reason[:200], message.arrived))
+        settled += rejected(message, reason)
 
     def _unknown(self, decoded: Sequence[Decoded], settled: list[Settled]) -> list[Decoded]:
         """Returns what is not stored yet, each batch once; settles or sets aside the rest."""
@@ -125,11 +133,16 @@ class ReadingsIn:
             elif each.batch in known:
                 self._again(each, known[each.batch], settled)
             elif each.batch in in_group:
-                self._again(each, in_group[each.batch], [])
+                self._twice(each, in_group[each.batch], settled)
             else:
                 in_group[each.batch] = each.digest
                 fresh.append(each)
         return fresh
+
+    def _twice(self, each: Decoded, first_digest: str, settled: list[Settled]) -> None:
+        """Settles a batch that came twice in a group; the first is not stored yet."""
+        if each.digest != first_digest:
+            self._again(each, first_digest, settled)
 
     def _again(self, each: Decoded, stored_digest: str, settled: list[Settled]) -> None:
         batch = each.batch
@@ -139,7 +152,7 @@ class ReadingsIn:
             settled.append(Settled(batch, each.digest, "stored", "", each.message.arrived))
             return
         reason = f"batch {batch.epoch}/{batch.sequence} is stored with another digest"
-        self._dead_letters.add(each.message.topic, each.message.payload, reason)
+        self._reject(each.message, reason, settled)
         self._alarms.digest_mismatch(batch)
 
     def _write(

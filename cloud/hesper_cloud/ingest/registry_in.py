@@ -2,7 +2,7 @@
 
 All batches of a group share one transaction; each is decoded, looked up among the stored ids, and
 written with its id. What cannot be decoded is a dead letter and rejected; a known sequence with
-another digest is a dead letter and an alarm, without a receipt.
+another digest is a dead letter and an alarm, and rejected, too.
 """
 
 import threading
@@ -96,6 +96,7 @@ class RegistryIn(Generic[T]):
             reason = f"batch {batch.epoch}/{batch.sequence} is stored with another digest"
             self._dead_letters.add(message.topic, message.payload, reason)
             self._alarms.digest_mismatch(batch)
+            settled.append(_settled(message, batch, reason))
         return settled
 
 

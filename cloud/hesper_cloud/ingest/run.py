@@ -10,110 +10,40 @@ import asyncio
 import contextlib
 import logging
 import threading
-import time
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Self
 
-from hesper_contracts.events import EventList
 from hesper_contracts.frame import Kind, Refused
 from hesper_contracts.signing import Signer
+from hesper_contracts.topics import Topics
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from hesper_cloud.ingest import identified
 from hesper_cloud.ingest.consumer import Connection, Consumer
 from hesper_cloud.ingest.contacts import Contacts
 from hesper_cloud.ingest.dead_letters import DeadLetters
-from hesper_cloud.ingest.decode import Decoded, decode_all
-from hesper_cloud.ingest.events_in import EventRows
+from hesper_cloud.ingest.decode import Decoded, decode_all, rejected
 from hesper_cloud.ingest.grouping import Grouping
+from hesper_cloud.ingest.intakes import CacheFeed, Intakes, Rate
 from hesper_cloud.ingest.message import Message, Settled
-from hesper_cloud.ingest.owners import Owners
 from hesper_cloud.ingest.persist import Stopped, until_stored
-from hesper_cloud.ingest.readings_in import Aftermath, ReadingsIn
+from hesper_cloud.ingest.readings_in import Aftermath
 from hesper_cloud.ingest.receipts import Receipts
-from hesper_cloud.ingest.registry_in import RegistryIn
 from hesper_cloud.ingest.relay_states import RelayStates
-from hesper_cloud.ingest.results_in import ResultRows
+from hesper_cloud.ingest.send_again import SendsAgain
 from hesper_cloud.ingest.stages import stage
-from hesper_cloud.ingest.status_in import StatusIn
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.rules.reverse_energy import ReverseEnergyRule
-from hesper_cloud.rules.tamper import TamperRule
 from hesper_cloud.rules.voltage import VoltageRule
 from hesper_cloud.settings import Settings
-from hesper_cloud.stores.port import CommittedRows, ReadingStore
+from hesper_cloud.stores.port import ReadingStore
 from hesper_cloud.validation.dirty import DirtyDays
 
 log = logging.getLogger(__name__)
 
-_RATE_WINDOW_S = 10.0
 _STOP_S = 15.0
 _REGISTRY_TICK_S = 0.1
-
-
-class Rate:
-    """Readings per second over the last seconds."""
-
-    def __init__(self) -> None:
-        self._counts: deque[tuple[float, int]] = deque()
-
-    def rows_committed(self, rows: CommittedRows) -> None:
-        """Counts new rows."""
-        now = time.monotonic()
-        self._counts.append((now, int(rows.accepted.sum())))
-        while self._counts[0][0] < now - _RATE_WINDOW_S:
-            self._counts.popleft()
-
-    def per_second(self) -> float:
-        """Returns the mean over the window; may be asked from any thread."""
-        oldest = time.monotonic() - _RATE_WINDOW_S
-        return sum(count for at, count in tuple(self._counts) if at >= oldest) / _RATE_WINDOW_S
-
-
-class CacheFeed:
-    """Feeds the latest-value cache."""
-
-    def __init__(self, latest: LatestValues) -> None:
-        self._latest = latest
-
-    def rows_committed(self, rows: CommittedRows) -> None:
-        """Takes new rows."""
-        self._latest.take(rows.block, rows.accepted, rows.stored_at)
-
-
-@dataclass(frozen=True, slots=True)
-class Intakes:
-    """Who takes which kind of message."""
-
-    readings: ReadingsIn
-    events: RegistryIn[EventList]
-    results: RegistryIn[str]
-    status: StatusIn
-
-    @classmethod
-    def build(
-        cls,
-        store: ReadingStore,
-        engine: Engine,
-        latest: LatestValues,
-        dead_letters: DeadLetters,
-        stop: threading.Event,
-    ) -> Self:
-        """Builds all of them."""
-        alerts = Alerts(engine)
-        tamper = TamperRule(alerts)
-        event_rows = EventRows((identified.event_stored, tamper.event_stored))
-        return cls(
-            ReadingsIn(store, latest, dead_letters, alerts, Owners(engine, alerts), stop),
-            RegistryIn(engine, event_rows, dead_letters, alerts, stop),
-            RegistryIn(engine, ResultRows(), dead_letters, alerts, stop),
-            StatusIn(engine),
-        )
 
 
 class Ingest:
@@ -137,7 +67,9 @@ class Ingest:
         self._contacts = Contacts(engine)
         self._relays = RelayStates(engine)
         self._dirty = DirtyDays(engine)
-        self._intakes = Intakes.build(store, engine, latest, self.dead_letters, self._stop)
+        self._sends_again = SendsAgain(engine, signer, self.consumer.publish)
+        topics = Topics(settings.broker.root)
+        self._intakes = Intakes.build(store, engine, latest, self.dead_letters, self._stop, topics)
         alerts = Alerts(engine)
         self._intakes.readings.judges += [
             VoltageRule(alerts, settings.rules),
@@ -182,8 +114,15 @@ class Ingest:
                 coming = ahead.submit(self._next_group)
                 try:
                     self._settle(group, decoded)
+                    self._replay()
                 except Stopped:
                     break
+
+    def _replay(self) -> None:
+        try:
+            self._intakes.replays.turn()
+        except SQLAlchemyError as error:
+            log.warning("dead letters are not tried again now: %s", error)
 
     def _next_group(self) -> tuple[list[Message], list[Decoded | Refused] | None]:
         """Returns a group with its readings taken apart; None where that failed unforeseen.
@@ -201,9 +140,17 @@ class Ingest:
             with stage("registry"):
                 self._contacts.flush()
                 self._relays.flush()
+                self._send_again()
                 self._dirty.flush()
         self._contacts.flush(at_once=True)
         self._dirty.flush(at_once=True)
+
+    def _send_again(self) -> None:
+        if self.consumer.announced.is_set():
+            try:
+                self._sends_again.flush()
+            except SQLAlchemyError as error:
+                log.warning("batches are not asked for again now: %s", error)
 
     def _settle(
         self, group: Sequence[Message], decoded: list[Decoded | Refused] | None = None
@@ -221,6 +168,7 @@ class Ingest:
             log.exception("message on %s could not be settled", group[0].topic)
             reason = f"unforeseen {type(error).__name__}: {error}"
             self.dead_letters.add(group[0].topic, group[0].payload, reason)
+            self._receipts.give(rejected(group[0], reason))
             self.consumer.acknowledge(group[0].delivery)
 
     def _take(self, group: Sequence[Message], decoded: list[Decoded | Refused]) -> None:

@@ -1,0 +1,91 @@
+"""Who takes which kind of message, and what follows committed rows within this process."""
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Self
+
+from hesper_contracts.events import EventList
+from hesper_contracts.topics import Topics
+from sqlalchemy import Engine
+
+from hesper_cloud.ingest import identified
+from hesper_cloud.ingest.dead_letters import DeadLetters
+from hesper_cloud.ingest.events_in import EventRows
+from hesper_cloud.ingest.owners import Owners
+from hesper_cloud.ingest.readings_in import ReadingsIn
+from hesper_cloud.ingest.registry_in import RegistryIn
+from hesper_cloud.ingest.replay import Replays
+from hesper_cloud.ingest.results_in import ResultRows
+from hesper_cloud.ingest.status_in import StatusIn
+from hesper_cloud.latest import LatestValues
+from hesper_cloud.rules.alerts import Alerts
+from hesper_cloud.rules.tamper import TamperRule
+from hesper_cloud.stores.port import CommittedRows, ReadingStore
+
+_RATE_WINDOW_S = 10.0
+
+
+class Rate:
+    """Readings per second over the last seconds."""
+
+    def __init__(self) -> None:
+        self._counts: deque[tuple[float, int]] = deque()
+
+    def rows_committed(self, rows: CommittedRows) -> None:
+        """Counts new rows."""
+        now = time.monotonic()
+        self._counts.append((now, int(rows.accepted.sum())))
+        while self._counts[0][0] < now - _RATE_WINDOW_S:
+            self._counts.popleft()
+
+    def per_second(self) -> float:
+        """Returns the mean over the window; may be asked from any thread."""
+        oldest = time.monotonic() - _RATE_WINDOW_S
+        return sum(count for at, count in tuple(self._counts) if at >= oldest) / _RATE_WINDOW_S
+
+
+class CacheFeed:
+    """Feeds the latest-value cache."""
+
+    def __init__(self, latest: LatestValues) -> None:
+        self._latest = latest
+
+    def rows_committed(self, rows: CommittedRows) -> None:
+        """Takes new rows."""
+        self._latest.take(rows.block, rows.accepted, rows.stored_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Intakes:
+    """Who takes which kind of message."""
+
+    readings: ReadingsIn
+    events: RegistryIn[EventList]
+    results: RegistryIn[str]
+    status: StatusIn
+    replays: Replays
+
+    @classmethod
+    def build(
+        cls,
+        store: ReadingStore,
+        engine: Engine,
+        latest: LatestValues,
+        dead_letters: DeadLetters,
+        stop: threading.Event,
+        topics: Topics,
+    ) -> Self:
+        """Builds all of them."""
+        alerts = Alerts(engine)
+        tamper = TamperRule(alerts)
+        event_rows = EventRows((identified.event_stored, tamper.event_stored))
+        readings = ReadingsIn(store, latest, dead_letters, alerts, Owners(engine, alerts), stop)
+        return cls(
+            readings,
+            RegistryIn(engine, event_rows, dead_letters, alerts, stop),
+            RegistryIn(engine, ResultRows(), dead_letters, alerts, stop),
+            StatusIn(engine),
+            Replays(engine, topics, readings, event_rows),
+        )

@@ -1,0 +1,207 @@
+"""What ingest doubts or sets aside: foreign gateways, dead letters tried again, batches asked for
+again. Without a broker: messages go in by hand.
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hesper_cloud.db import migrate, registry
+from hesper_cloud.db.engines import open_engine, reading, writing
+from hesper_cloud.ingest import dead_letters, owners, send_again
+from hesper_cloud.ingest.dead_letters import DeadLetters
+from hesper_cloud.ingest.decode import decode_all
+from hesper_cloud.ingest.intakes import Intakes
+from hesper_cloud.ingest.message import Delivery, Message, Settled
+from hesper_cloud.ingest.send_again import SendsAgain
+from hesper_cloud.latest import LatestValues
+from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_contracts import again, batch, events, readings
+from hesper_contracts.again import SendAgain
+from hesper_contracts.events import Event, EventList
+from hesper_contracts.frame import Kind
+from hesper_contracts.quality import Quality
+from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
+from hesper_contracts.signing import Keyring, Signer
+from hesper_contracts.topics import Topics
+from sqlalchemy import Engine, select, update
+
+EPOCH = "00112233445566ff"
+ENERGY = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
+TOPICS = Topics()
+T0 = int(time.time()) - 900
+
+
+def sealed(sequence: int, meter: str = "M1", at: int = T0, value: int = 10) -> bytes:
+    rows = MeterRows(meter, [at], [0], [0], [[value]])
+    encoding, body = readings.encode([Section(LOAD_PROFILE, at, (ENERGY,), [rows])])
+    return batch.seal(Kind.READINGS, encoding, EPOCH, sequence, body)
+
+
+def message(payload: bytes, gateway: str = "gw-1", kind: Kind = Kind.READINGS) -> Message:
+    topic = TOPICS.up(gateway, kind)
+    return Message(topic, gateway, kind, payload, Delivery(1, 1, 1), 0.0, time.time())
+
+
+class Clock:
+    """A monotonic clock that moves when it is told to."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Bench:
+    """The intakes of an ingest on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.engine: Engine = open_engine(f"sqlite:///{folder / 'hesper.db'}")
+        migrate.upgrade(self.engine, "registry")
+        self.store = DuckDbStore(folder / "readings.duckdb")
+        self.letters = DeadLetters(self.engine)
+        self.restart()
+
+    def restart(self) -> None:
+        stop = threading.Event()
+        latest = LatestValues()
+        self.intakes = Intakes.build(self.store, self.engine, latest, self.letters, stop, TOPICS)
+
+    def take(self, payload: bytes, gateway: str = "gw-1") -> list[Settled]:
+        arrived = [message(payload, gateway)]
+        settled, aftermath = self.intakes.readings.store(arrived, decode_all(arrived))
+        aftermath.tell()
+        return settled
+
+    def quality(self, meter: str) -> list[int]:
+        found = self.store.readings(meter, None, 0, T0 + 10**6, 100)
+        return [each.quality for each in sorted(found, key=lambda each: each.captured_at)]
+
+    def rows(self, model: type) -> Sequence:
+        with reading(self.engine) as session:
+            return session.scalars(select(model).order_by(model.id)).all()
+
+    def meter_of(self, meter: str, gateway: str) -> None:
+        """Puts a meter behind a gateway, as commissioning does."""
+        with writing(self.engine) as session:
+            for each in ("gw-1", "gw-2"):
+                if session.get(registry.Gateway, each) is None:
+                    session.add(registry.Gateway(id=each, attributes={}))
+            session.flush()
+            now = datetime.now(UTC)
+            row = registry.Meter(id=meter, state="commissioned", first_seen_at=now)
+            row.gateway_id = gateway
+            session.merge(row)
+
+    def ask_replay(self) -> None:
+        now = datetime.now(UTC)
+        with writing(self.engine) as session:
+            session.execute(update(registry.DeadLetter).values(replay_asked_at=now))
+        self.intakes.replays.turn()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.store.close()
+    made.engine.dispose()
+
+
+def test_readings_through_a_foreign_gateway_are_stored_marked_and_told(bench: Bench) -> None:
+    bench.meter_of("M1", "gw-1")
+    bench.restart()
+    assert bench.take(sealed(1))[0].verdict == "stored"
+    assert bench.take(sealed(1, at=T0 + 1), "gw-2")[0].verdict == "stored"
+    bench.take(sealed(2, at=T0 + 2), "gw-2")
+    assert bench.quality("M1") == [0, Quality.FOREIGN_GATEWAY, Quality.FOREIGN_GATEWAY]
+    (alert,) = bench.rows(registry.Alert)
+    assert (alert.rule, alert.meter, alert.gateway) == (owners.RULE, "M1", "gw-2")
+    assert alert.state == "new"
+
+
+def test_a_meter_that_was_moved_is_believed_and_its_alert_clears(bench: Bench) -> None:
+    bench.meter_of("M1", "gw-1")
+    bench.restart()
+    bench.take(sealed(1), "gw-2")
+    bench.meter_of("M1", "gw-2")
+    bench.restart()
+    bench.take(sealed(2, at=T0 + 1), "gw-2")
+    assert bench.quality("M1") == [Quality.FOREIGN_GATEWAY, 0]
+    assert bench.rows(registry.Alert)[0].state == "cleared"
+
+
+def test_a_move_is_noticed_without_a_restart_once_it_is_looked_up_again(bench: Bench) -> None:
+    clock = Clock()
+    bench.meter_of("M1", "gw-1")
+    readings_in = bench.intakes.readings
+    readings_in._owners = owners.Owners(bench.engine, readings_in._alarms, clock)
+    bench.take(sealed(1), "gw-2")
+    bench.meter_of("M1", "gw-2")
+    bench.take(sealed(2, at=T0 + 1), "gw-2")
+    clock.now += 60
+    bench.take(sealed(3, at=T0 + 2), "gw-2")
+    foreign = int(Quality.FOREIGN_GATEWAY)
+    assert bench.quality("M1") == [foreign, foreign, 0]
+
+
+def test_a_meter_nobody_commissioned_belongs_to_who_brings_it_first(bench: Bench) -> None:
+    bench.take(sealed(1), "gw-2")
+    bench.take(sealed(1, at=T0 + 1), "gw-1")
+    assert bench.quality("M1") == [0, Quality.FOREIGN_GATEWAY]
+
+
+def test_a_dead_letter_is_tried_again_and_stays_with_its_outcome(bench: Bench) -> None:
+    bench.take(sealed(1, value=10))
+    assert bench.take(sealed(1, value=11, at=T0 + 5))[0].verdict == "rejected"
+    bench.take(b"{")
+    bench.ask_replay()
+    mended, hopeless = bench.rows(registry.DeadLetter)
+    assert (mended.replayed_at is not None, mended.replay_asked_at) == (True, None)
+    assert (hopeless.replayed_at, hopeless.replay_asked_at) == (None, None)
+    assert hopeless.reason.startswith("again: ")
+    assert len(bench.quality("M1")) == 2
+    bench.intakes.replays._due_at = 0.0
+    bench.ask_replay()
+    assert len(bench.quality("M1")) == 2  # repeated, and no news
+
+
+def test_dead_events_are_tried_again_and_results_are_not(bench: Bench) -> None:
+    now = datetime.now(UTC)
+    told = EventList((Event(id="e1", code="gateway.x", occurred_at=now),))
+    payload = events.to_payload(told, EPOCH, 9)
+    bench.letters.add(TOPICS.up("gw-1", Kind.EVENTS), payload, "a code that was unknown")
+    bench.letters.add(TOPICS.up("gw-1", Kind.RESULTS), b"HX1s", "not signed")
+    bench.ask_replay()
+    done, left = bench.rows(registry.DeadLetter)
+    assert done.replayed_at is not None
+    assert "not tried again" in left.reason
+    assert [row.id for row in bench.rows(registry.Event)] == ["e1"]
+
+
+def test_dead_letters_are_bounded_in_octets(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead_letters, "_PRUNE_OCTETS", 1)
+    letters = DeadLetters(bench.engine, kept=100, kept_octets=250)
+    for number in range(5):
+        letters.add("x", bytes([number]) * 100, "because")
+    assert [row.payload[0] for row in bench.rows(registry.DeadLetter)] == [3, 4]
+
+
+def test_a_wish_for_batches_leaves_signed_and_once(bench: Bench) -> None:
+    signer = Signer.generate()
+    left: list[tuple[str, Kind, bytes]] = []
+    sends = SendsAgain(bench.engine, signer, lambda *what: left.append(what), Clock())
+    with writing(bench.engine) as session:
+        send_again.ask(session, "gw-1", EPOCH, 7)
+        send_again.ask(session, "gw-2", send_again.PRESENT_EPOCH, 0)
+    sends.flush()
+    SendsAgain(bench.engine, signer, lambda *what: left.append(what), Clock()).flush()
+    keys = Keyring.of(signer.public_key)
+    assert [kind for _, kind, _ in left] == [Kind.AGAIN, Kind.AGAIN]
+    assert [again.from_payload(payload, keys, gateway) for gateway, _, payload in left] == [
+        SendAgain("gw-1", EPOCH, 7),
+        SendAgain("gw-2", None, 0),
+    ]
