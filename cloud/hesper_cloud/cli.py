@@ -12,7 +12,7 @@ import typer
 from sqlalchemy.exc import OperationalError
 
 from hesper_cloud import audit as audit_log
-from hesper_cloud import keys, provision
+from hesper_cloud import ingest_commands, keys, provision
 from hesper_cloud.authority import process as authority_process
 from hesper_cloud.backup import commands as backup_commands
 from hesper_cloud.commissioning import MeterPaper, commission, read_papers
@@ -37,6 +37,8 @@ for name, part in (
     ("store", store),
 ):
     app.add_typer(part, name=name)
+app.add_typer(ingest_commands.letters, name="dead-letters")
+gateway.command("send-again")(ingest_commands.send_again)
 backup_commands.add_to(app)
 
 Config = Annotated[
@@ -196,8 +198,6 @@ def tunnel(
     except (tool.NoTunnel, OSError) as error:
         typer.echo(f"no tunnel: {error}", err=True)
         raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
     typer.echo(f"the tunnel is closed: {reason}")
 
 
