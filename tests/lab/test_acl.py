@@ -7,8 +7,9 @@ import pytest
 
 pytestmark = pytest.mark.integration
 ROOT = "hesper/v1"
-UP = ("readings", "events", "results", "status", "requests")
-DOWN = ("receipts", "commands", "answers", "config", "blocks")
+UP = ("readings", "events", "results", "status", "requests", "tunnel")
+DOWN = ("receipts", "commands", "answers", "config", "blocks", "tunnel")
+SERIES = f"{ROOT}/series/series.weather"
 INGEST, AUTHORITY = f"{ROOT}/cloud/ingest/main/status", f"{ROOT}/cloud/authority/main/status"
 
 MAY_PUBLISH = {
@@ -21,17 +22,23 @@ MAY_PUBLISH = {
         for kind in ("commands", "answers")
     }
     | {AUTHORITY},
+    "hes.tunnel": {f"{ROOT}/{gateway}/down/tunnel" for gateway in ("gw-a", "gw-b")},
+    "series.weather": {SERIES},
 }
 EVERY_TOPIC = sorted(
     {f"{ROOT}/{gateway}/up/{kind}" for gateway in ("gw-a", "gw-b") for kind in UP}
     | {f"{ROOT}/{gateway}/down/{kind}" for gateway in ("gw-a", "gw-b") for kind in DOWN}
     | {INGEST, AUTHORITY, f"{ROOT}/gw-a/up/readings/deeper", f"{ROOT}/gw-a", "elsewhere/gw-a/up/x"}
+    | {SERIES, f"{ROOT}/series/gw-a", f"{ROOT}/series/gw-b"}
 )
 MAY_HEAR: dict[str, Callable[[str], bool]] = {
     "gw-a": lambda topic: topic.startswith(f"{ROOT}/gw-a/down/"),
     "gw-b": lambda topic: topic.startswith(f"{ROOT}/gw-b/down/"),
-    "hes.ingest": lambda topic: "/up/" in topic and not topic.endswith("/requests"),
+    "hes.ingest": lambda topic: (
+        ("/up/" in topic and not topic.endswith(("/requests", "/tunnel"))) or topic == SERIES
+    ),
     "hes.authority": lambda topic: topic.endswith(("/up/requests", "/up/status")),
+    "hes.tunnel": lambda topic: topic.endswith("/up/tunnel"),
 }
 FOR_ALL = {INGEST, AUTHORITY}
 Connected = Callable[[str], Any]

@@ -1,0 +1,249 @@
+"""Validated readings, edits, bills, balances and series over HTTP, with roles and audit."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from hesper_cloud.aggregates.book import EnergyBook
+from hesper_cloud.aggregates.work import Work
+from hesper_cloud.api.application import create_app
+from hesper_cloud.app import now_utc
+from hesper_cloud.db.engines import open_engine, reading, writing
+from hesper_cloud.db.registry import Request
+from hesper_cloud.latest import LatestValues
+from hesper_cloud.services.bundle import Services, assemble
+from hesper_cloud.services.sources import Sources
+from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.port import Block, Group, Quantity
+from hesper_cloud.validation import dirty
+from hesper_contracts.batch import BatchId
+
+METER, ENERGY, PROFILE = "HES12642984", "1.0.1.8.0.255", "1.0.99.1.0.255"
+PASSWORDS = {
+    "vic": "viewing-only-1",
+    "ann": "asking-politely-1",
+    "ben": "second-pair-of-eyes",
+    "cleo": "keeper-of-the-house",
+}
+DAY = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp())
+AT = "2026-06-01T06:00:00+00:00"
+SPAN = {"from": "2026-06-01T00:00:00Z", "to": "2026-06-02T00:00:00Z"}
+EDIT = {
+    "meter": METER,
+    "logical_name": ENERGY,
+    "captured_at": AT,
+    "value": 10_601,
+    "unit": 30,
+    "reason": "read from the display",
+}
+GRID = f"""kind,id,name,parent,role,from,to
+transformer,tr-7,Mill lane,,,,
+meter,{METER},,tr-7,inflow,,
+"""
+
+
+def a_day_with_a_gap() -> Block:
+    times = np.array([t for t in range(DAY, DAY + 86_401, 900) if not 0 < t - DAY - 7200 < 3600])
+    return Block(
+        profile=PROFILE,
+        quantities=(Quantity(ENERGY, 0, 30),),
+        meters=(METER,),
+        meter_index=np.zeros(len(times), dtype=np.int64),
+        captured_at=times,
+        clock_status=np.zeros(len(times), dtype=np.int64),
+        quality=np.zeros(len(times), dtype=np.int64),
+        received_at=DAY + 86_400,
+        values=(10_000 + (times - DAY) // 36)[np.newaxis],
+        missing=None,
+    )
+
+
+class Working:
+    """Works off what is marked, as the job does."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._book = EnergyBook(sources.settings.energy_file)
+        registry, clock = sources.registry, sources.clock
+        self.work = Work(registry, sources.store, self._book, sources.settings, clock)
+
+    def close(self) -> None:
+        self._book.close()
+
+
+@pytest.fixture
+def services(head_end) -> Iterator[Services]:
+    head_end.authority._clock = now_utc
+    store = DuckDbStore(head_end.settings.readings_file)
+    store.write(Group({BatchId("gw-1", "ab" * 8, 1): "00" * 32}, [a_day_with_a_gap()], DAY * 1000))
+    registry = head_end.databases.registry
+    with writing(registry) as session:
+        dirty.mark(session, [(METER, DAY // 86_400)], now_utc())
+    read_only = open_engine(head_end.settings.database.authority_url, read_only=True)
+    sources = Sources(head_end.settings, registry, read_only, store, LatestValues(), now_utc)
+    made = assemble(sources, lambda: 0.0)
+    yield made
+    made.energy.close()
+    store.close()
+    read_only.dispose()
+
+
+@pytest.fixture
+def working(services) -> Iterator[Working]:
+    made = Working(services.sources)
+    made.work.turn()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def client(services, head_end) -> AsyncIterator[httpx.AsyncClient]:
+    async def decide() -> None:
+        while True:
+            await asyncio.to_thread(head_end.authority.turn)
+            await asyncio.sleep(0.01)
+
+    app = create_app(services, services.sources.settings)
+    deciding = asyncio.create_task(decide())
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://hesper.test/api/v1"
+    ) as made:
+        yield made
+    deciding.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await deciding
+
+
+async def bearer(client: httpx.AsyncClient, who: str) -> dict[str, str]:
+    body = {"username": who, "password": PASSWORDS[who]}
+    answer = await client.post("/auth/login", json=body)
+    client.cookies.clear()
+    return {"Authorization": f"Bearer {answer.json()['token']}"}
+
+
+async def get(client: httpx.AsyncClient, who: dict[str, str], path: str, **query: Any) -> Any:
+    answer = await client.get(path, headers=who, params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_the_view_marks_estimates_and_tells_quality(client, working):
+    vic = await bearer(client, "vic")
+    view = await get(client, vic, "/readings/validated", meter=METER, logical_name=ENERGY, **SPAN)
+    assert (len(view["values"]), view["scaler"], view["unit"]) == (96, 0, 30)
+    estimates = [each for each in view["values"] if each["source"] == "estimate"]
+    assert [each["value"] for each in estimates] == [10_225, 10_250, 10_275]
+    assert {(each["grade"], *each["codes"]) for each in estimates} == {(9, "2.8.0")}
+    assert view["values"][0]["grade"] == 17  # the capture that ends the day before
+    assert (view["values"][50]["grade"], view["values"][50]["codes"]) == (17, ["2.0.1"])
+    day = {"from": "2026-06-01", "to": "2026-06-01"}
+    quality = (await get(client, vic, f"/meters/{METER}/quality", **day))[0]
+    assert (quality["score"], quality["expected"], quality["estimated"]) == (98, 96, 3)
+    assert (await get(client, vic, "/quality", day="2026-06-01"))[0]["meter"] == METER
+    checks = await get(client, vic, f"/meters/{METER}/checks", **SPAN)
+    assert [(each["check"], each["captures"]) for each in checks] == [("missing", 3)]
+
+
+async def test_an_edit_is_audited_first_counts_once_and_is_taken_back(client, working, head_end):
+    ben = await bearer(client, "ben")
+    key = {"Idempotency-Key": "edit-1"}
+    answers = [await client.post("/readings/edits", json=EDIT, headers=ben | key) for _ in "ab"]
+    assert [each.status_code for each in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+    with reading(head_end.databases.registry) as session:
+        noted = [row for row in session.query(Request) if row.kind == "audit.note"]
+    assert [row.payload["action"] for row in noted][-1] == "reading.edit"
+    audited = (await get(client, ben, "/audit", subject=ENERGY))["rows"]
+    assert [(row["action"], row["before"], row["after"], row["why"]) for row in audited] == [
+        ("reading.edit", "10600e0", "10601e0", "read from the display")
+    ]
+    working.work.turn()
+    one = {"meter": METER, "logical_name": ENERGY, "from": AT, "to": "2026-06-01T06:00:01Z"}
+    value = (await get(client, ben, "/readings/validated", **one))["values"][0]
+    assert (value["value"], value["raw"], value["grade"]) == (10_601, 10_600, 7)
+    path = f"/readings/edits/{answers[0].json()['id']}/withdraw"
+    back = await client.post(path, json={"reason": "misread"}, headers=ben | key)
+    assert back.json()["withdrawn_by"] == "ben"
+    again = await client.post(path, json={"reason": "misread"}, headers=ben | key)
+    assert again.status_code == 409
+    assert (await get(client, ben, "/readings/validated", **one))["values"][0]["value"] == 10_600
+    kept = await get(client, ben, "/readings/edits", meter=METER, history=True, **SPAN)
+    assert "edit" in [row["method"] for row in kept]
+
+
+async def test_edits_ask_for_a_role_a_reason_a_key_and_a_meter(client):
+    ann, ben = await bearer(client, "ann"), await bearer(client, "ben")
+    key = {"Idempotency-Key": "k"}
+
+    async def status(who: dict[str, str], **changes: Any) -> int:
+        answer = await client.post("/readings/edits", json=EDIT | changes, headers=who)
+        return answer.status_code
+
+    assert await status(ann | key) == 403
+    assert await status(ben) == 400
+    assert await status(ben | key, reason="") == 422
+    assert await status(ben | key, reason="   ") == 400
+    assert await status(ben | key, meter="HES0") == 404
+    assert await status(ben | key, value=2**70) == 400
+    assert await status(ben | key) == 201
+    assert await status(ben | key, value=7) == 400  # the key served another edit
+
+
+async def test_without_an_authority_no_edit_counts(client, working, head_end, monkeypatch):
+    from datetime import timedelta
+
+    ben = await bearer(client, "ben")
+    monkeypatch.setattr("hesper_cloud.services.authority_link.WAIT", timedelta(seconds=0.05))
+    monkeypatch.setattr(head_end.authority, "turn", lambda: None)
+    headers = ben | {"Idempotency-Key": "k"}
+    answer = await client.post("/readings/edits", json=EDIT, headers=headers)
+    assert answer.status_code == 503
+    edits = await get(client, ben, "/readings/edits", meter=METER, **SPAN)
+    assert "edit" not in [row["method"] for row in edits]
+
+
+async def test_aggregates_stand_beside_a_series_from_outside(client, working):
+    ann = await bearer(client, "ann")
+    csv = "at,value\n2026-06-01T00:30:00Z,17.5\n2026-06-01T00:45:00Z,18.0\n"
+    posted = await client.post(
+        "/series/temperature",
+        content=csv,
+        params={"scaler": -1, "unit": 9},
+        headers=ann | {"Content-Type": "text/csv"},
+    )
+    assert posted.json() == {"points": 2}
+    found = await get(
+        client, ann, f"/meters/{METER}/aggregates",
+        logical_name=ENERGY, step="hour", series="temperature", **SPAN,
+    )  # fmt: skip
+    rows = found["rows"]
+    assert (len(rows), rows[0]["sum"], rows[0]["series_mean"]) == (24, 100, 178)
+    assert (rows[2]["estimated"], rows[1]["series_mean"]) == (4, None)
+    assert found["series"]["symbol"] == "°C"
+    wrong = await client.post("/series/temperature", content="{}", headers=ann)
+    assert wrong.status_code == 400
+    vic = await bearer(client, "vic")
+    body = {"series": "t", "points": []}
+    assert (await client.post("/series/t", json=body, headers=vic)).status_code == 403
+    assert [row["name"] for row in await get(client, vic, "/series")] == ["temperature"]
+
+
+async def test_bill_topology_and_balance(client, working):
+    cleo, ann = await bearer(client, "cleo"), await bearer(client, "ann")
+    bill = await get(client, ann, f"/meters/{METER}/bill", month="2026-06-15")
+    assert (bill["start"]["value"], bill["end"]["value"]) == (10_000, None)
+    assert (bill["intervals"], bill["estimated_count"], bill["symbol"]) == (2400, 4, "Wh")
+    assert bill["demand"][0]["power"] == 100
+    assert (await client.put("/topology", content=GRID, headers=ann)).status_code == 403
+    assert (await client.put("/topology", content="x", headers=cleo)).status_code == 400
+    put = await client.put("/topology", content=GRID, headers=cleo)
+    assert put.json() == {"elements": 1, "meters": 1}
+    assert (await client.get("/topology", headers=ann)).text.startswith("kind,id,name")
+    found = await get(client, ann, "/elements/tr-7/balance", **SPAN)
+    assert [(row["inflow_mwh"], row["losses_percent"]) for row in found] == [(2_400_000, 100.0)]
+    missing = await client.get("/elements/x/balance", params=SPAN, headers=ann)
+    assert missing.status_code == 404
