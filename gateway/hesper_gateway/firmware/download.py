@@ -14,7 +14,8 @@ blocks: all is thrown away, a person is told, and it is tried once more.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from hesper_contracts import blocks, requests
@@ -109,7 +110,7 @@ class Downloads:
             NoRoom: there is no room for it.
             ImageUnusable: what comes is not what was signed.
         """
-        async with self._one_at_a_time[wanted.image_hash]:
+        async with self._turn(wanted.image_hash, permit):
             if await asyncio.to_thread(self.store.is_whole, wanted):
                 return
             for _ in range(ATTEMPTS):
@@ -119,6 +120,23 @@ class Downloads:
                     return
                 self._alarm("gateway.image_altered", f"not the octets of {wanted.image_hash}")
             raise ImageUnusable(f"what came is not the image {wanted.image_hash[:16]}")
+
+    @asynccontextmanager
+    async def _turn(self, image_hash: str, permit: Permit) -> AsyncIterator[None]:
+        """Wait until nobody else fetches this image, as long as ``permit`` allows it."""
+        lock, patience_s = self._one_at_a_time[image_hash], self._limits.ask_again_s[-1]
+        while True:
+            permit()
+            try:
+                async with asyncio.timeout(patience_s):
+                    await lock.acquire()
+                    break
+            except TimeoutError:
+                continue
+        try:
+            yield
+        finally:
+            lock.release()
 
     async def _download(self, wanted: Wanted, permit: Permit) -> None:
         """Append all blocks that are not here yet."""

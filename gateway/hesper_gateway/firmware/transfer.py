@@ -28,8 +28,10 @@ from hesper_contracts.firmware import TransferFirmware
 from hesper_contracts.results import Findings, ImageFinding
 from hesper_dlms.classes.keys_and_images import ImageTransferStatus as Status
 
-from hesper_gateway.errors import CommandExpired, Hop, MeterFailed, MeterRefused, WrongMeter
+from hesper_gateway.database import StorageFull
+from hesper_gateway.errors import CommandExpired, MeterFailed, MeterRefused, WrongMeter
 from hesper_gateway.execution import Report
+from hesper_gateway.firmware.fitting import check_fits
 from hesper_gateway.firmware.images import ImageUnusable, Wanted
 from hesper_gateway.firmware.order import (
     Means,
@@ -40,7 +42,6 @@ from hesper_gateway.firmware.order import (
     note,
 )
 from hesper_gateway.firmware.records import Step
-from hesper_gateway.firmware.versions import at_least
 from hesper_gateway.sessions.image_transfer import ImageTransfer
 from hesper_gateway.sessions.reading import Reading
 
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 MOST_BEGINNINGS = 3
 _FINAL = (MeterRefused, WrongMeter, ImageUnusable)
 _BEGUN = {Step.SENDING, Step.VERIFYING}
+_SENT = {*_BEGUN, Step.VERIFIED, Step.ACTIVATING}
 
 
 class Act(Enum):
@@ -69,10 +71,7 @@ def decide(step: Step | None, status: Status) -> Act:
         return Act.SEND
     if step in _BEGUN and status is Status.VERIFICATION_INITIATED:
         return Act.WAIT
-    if (
-        step in {*_BEGUN, Step.VERIFIED, Step.ACTIVATING}
-        and status is Status.VERIFICATION_SUCCESSFUL
-    ):
+    if step in _SENT and status is Status.VERIFICATION_SUCCESSFUL:
         return Act.COMPARE
     if step is Step.VERIFYING and status is Status.VERIFICATION_FAILED:
         return Act.FAIL
@@ -126,10 +125,11 @@ class Transfer:
                 failures = 0
             except _FINAL:
                 raise
-            except MeterFailed as error:
+            except (MeterFailed, StorageFull) as error:
                 log.info("meter %s: the image waits: %s", self._order.meter, error)
                 pause_s = pauses_s[min(failures, len(pauses_s) - 1)]
                 failures += 1
+                self._looks = 0
 
     async def _turn(self) -> float | None:
         """Go on at the meter; return after how long there is more to do, None at the end."""
@@ -144,19 +144,9 @@ class Transfer:
 
     async def _check(self, reading: Reading, meter: ImageTransfer) -> None:
         """Raise MeterRefused for an image that is not for this meter as it is."""
-        identity, image = await identity_now(reading), self._image
+        identity = await identity_now(reading)
         self._firmware = identity.firmware
-        if image.hardware is not None and image.hardware != identity.model:
-            raise MeterRefused(
-                f"the image is for {image.hardware!r}, the meter is {identity.model!r}",
-                Hop.GATEWAY,
-            )
-        minimum = image.minimum_version
-        if minimum is not None and not at_least(identity.firmware, minimum):
-            raise MeterRefused(
-                f"the image needs {minimum!r} or later, the meter has {identity.firmware!r}",
-                Hop.GATEWAY,
-            )
+        check_fits(self._image, identity)
         if not await meter.is_enabled():
             raise MeterRefused("image transfer is switched off at the meter")
         self._fits = True

@@ -25,6 +25,7 @@ class Cloud:
         self.alarms: list[str] = []
         self.lost: set[int] = set()
         self.altered = False
+        self.was_asked = asyncio.Event()
         self.store = ImageStore(folder / "images", quota_octets, left_free_octets=0)
         self.downloads = Downloads(
             "gw-1",
@@ -38,6 +39,7 @@ class Cloud:
     async def answer(self, kind: Kind, payload: bytes) -> bool:
         request = requests.request_from_payload(payload, "gw-1")
         self.asked.append((request.first, request.count))
+        self.was_asked.set()
         for block in reversed(blocks.answers(request, IMAGE)):
             number = blocks.from_payload(block).number
             if number in self.lost:
@@ -127,6 +129,22 @@ async def test_a_command_whose_time_is_over_ends_and_keeps_what_came(tmp_path: P
     with pytest.raises(CommandExpired):
         await cloud.downloads.fetch(WANTED, permit)
     assert cloud.store.begin(WANTED) == 1
+
+
+async def test_who_waits_for_another_s_download_ends_in_time_too(tmp_path: Path) -> None:
+    cloud = Cloud(tmp_path)
+    cloud.lost = set(range(1000))
+
+    def expired() -> None:
+        raise CommandExpired("over")
+
+    fetching = asyncio.create_task(cloud.downloads.fetch(WANTED, lambda: None))
+    async with asyncio.timeout(5):
+        await cloud.was_asked.wait()
+        permits = iter([lambda: None, expired])
+        with pytest.raises(CommandExpired):
+            await cloud.downloads.fetch(WANTED, lambda: next(permits)())
+        assert await asyncio.wait_for(fetching, 5) is None
 
 
 async def test_old_images_make_room_and_those_in_use_do_not(tmp_path: Path) -> None:

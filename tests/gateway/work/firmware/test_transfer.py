@@ -6,9 +6,15 @@ from typing import Any
 
 import pytest
 from hesper_contracts.frame import Kind
-from hesper_dlms import obis
+from hesper_dlms import axdr, obis
+from hesper_dlms.classes.keys_and_images import ImageTransferStatus as Status
+from hesper_gateway.counters import Counter
+from hesper_gateway.database import StorageFull
+from hesper_gateway.firmware.records import Step
+from hesper_gateway.firmware.transfer import Act, decide
 from hesper_sim.faults import Fault
 from hesper_sim.objects import image_transfer
+from hesper_sim.objects.cosem_object import IMAGE_TRANSFER
 
 BLOCK_COUNT = 40
 
@@ -75,6 +81,58 @@ async def test_a_command_that_ends_before_is_carried_on_by_a_later_one(
     sent = first.findings.image.sent_count, second.findings.image.sent_count
     assert sum(sent) == BLOCK_COUNT
     assert len(campaign.steps("initiate")) == 1
+
+
+async def test_a_full_disk_is_waited_for(
+    works: Any, campaign: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = iter([True] * 3)
+    use = Counter.__call__
+
+    def counted(self: Counter) -> int:
+        if len(campaign.blocks_kept()) == 7 and next(full, False):
+            raise StorageFull("no room")
+        return use(self)
+
+    monkeypatch.setattr(Counter, "__call__", counted)
+    async with works.working():
+        result = await campaign.end_of(campaign.transfer())
+    assert result.state == "confirmed"
+    assert campaign.blocks_kept() == list(range(BLOCK_COUNT))
+
+
+async def test_a_transfer_that_is_switched_off_at_the_meter_is_left_so(
+    works: Any, campaign: Any
+) -> None:
+    switched_off = (IMAGE_TRANSFER, obis.IMAGE_TRANSFER, 5)
+    works.district.write(works.meter, switched_off, axdr.encode(axdr.boolean(False)))
+    async with works.working():
+        result = await campaign.end_of(campaign.transfer())
+    assert (result.state, campaign.steps("initiate")) == ("failed", [])
+    assert "switched off" in result.detail
+
+
+@pytest.mark.parametrize(
+    ("step", "status", "act"),
+    [
+        (None, Status.NOT_INITIATED, Act.BEGIN),
+        (None, Status.INITIATED, Act.BEGIN),
+        (Step.BEGINNING, Status.INITIATED, Act.BEGIN),
+        (Step.SENDING, Status.INITIATED, Act.SEND),
+        (Step.SENDING, Status.NOT_INITIATED, Act.BEGIN),
+        (Step.VERIFYING, Status.VERIFICATION_INITIATED, Act.WAIT),
+        (Step.VERIFYING, Status.VERIFICATION_SUCCESSFUL, Act.COMPARE),
+        (Step.VERIFYING, Status.VERIFICATION_FAILED, Act.FAIL),
+        (Step.REFUSED, Status.VERIFICATION_FAILED, Act.BEGIN),
+        (Step.VERIFIED, Status.VERIFICATION_SUCCESSFUL, Act.COMPARE),
+        (Step.ACTIVATED, Status.ACTIVATION_SUCCESSFUL, Act.BEGIN),
+        (Step.VERIFIED, Status.ACTIVATION_INITIATED, Act.FAIL),
+    ],
+)
+def test_what_is_known_and_what_the_meter_says_decide(
+    step: Step | None, status: Status, act: Act
+) -> None:
+    assert decide(step, status) is act
 
 
 async def test_another_image_is_begun_anew(works: Any, campaign: Any) -> None:
@@ -182,6 +240,8 @@ async def test_a_meter_without_image_transfer_is_not_asked(works: Any, campaign:
 async def test_readings_and_commands_go_on_between_blocks(works: Any, campaign: Any) -> None:
     """One line: commands have it after the block under way, readings after the slice."""
     works.slice_s = 0.01
+    campaign.octets = campaign.LARGE
+    campaign.offer()
     since, until = (datetime.fromtimestamp(works.START - ago, UTC).isoformat() for ago in (3600, 0))
     asked = {"profile": "1.0.99.1.0.255", "since": since, "until": until}
     async with works.working():
@@ -194,7 +254,7 @@ async def test_readings_and_commands_go_on_between_blocks(works: Any, campaign: 
         under_way = len(campaign.blocks_kept())
         await works.until(lambda w: w.ended("c-1"))
     assert [works.ended(f"c-{n}").state for n in (1, 2, 3)] == ["confirmed"] * 3
-    assert under_way < BLOCK_COUNT
+    assert under_way < len(campaign.blocks_kept()) == 250
     assert works.captured_at(obis.LOAD_PROFILE_1)
     assert len(works.sent(Kind.READINGS)) >= 1
 
