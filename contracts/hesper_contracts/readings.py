@@ -96,10 +96,10 @@ class MeterRows:
     """
 
     meter: str
-    captured_at: list[int]
-    clock_status: list[int]
-    quality: list[int]
-    values: list[list[int | None]]
+    captured_at: Sequence[int]
+    clock_status: Sequence[int]
+    quality: Sequence[int]
+    values: Sequence[Sequence[int | None]]
 
 
 @dataclass(frozen=True, slots=True)

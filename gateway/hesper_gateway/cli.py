@@ -18,7 +18,13 @@ from typing import Annotated
 import typer
 from hesper_contracts.signing import Signer
 
-from hesper_gateway import site_commands, statistics, systemd, template_commands
+from hesper_gateway import (
+    discovery_commands,
+    site_commands,
+    statistics,
+    systemd,
+    template_commands,
+)
 from hesper_gateway.cli_options import DEFAULT, AsJson, ConfigPath, give_up
 from hesper_gateway.cli_options import settings as settings_of
 from hesper_gateway.database import DATABASE_NAME, DatabaseError
@@ -35,6 +41,7 @@ app = typer.Typer(
 
 app.command()(site_commands.commission)
 app.command()(site_commands.support_bundle)
+app.command()(discovery_commands.discover)
 app.add_typer(template_commands.app, name="template")
 
 

@@ -25,8 +25,9 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -175,6 +176,24 @@ def _classed(path: Path, error: sqlite3.DatabaseError) -> DatabaseError:
     return (DatabaseDamaged if damaged else DatabaseError)(f"{path}: {error}")
 
 
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keeps every agent of this database, and its lines, out while the context lasts.
+
+    Raises:
+        DatabaseInUse: an agent is running.
+    """
+    if not path.parent.is_dir():  # no agent has ever run
+        yield
+        return
+    with _locked(_lock_path(path)):
+        yield
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
 def _locked(path: Path) -> BinaryIO:
     """Returns an open file that keeps a second agent out; a killed one leaves no lock behind."""
     file = path.open("ab")
@@ -221,7 +240,7 @@ class Database:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.ballast = Ballast(path.with_name(path.name + ".ballast"), ballast_octets)
-        self._lock_file = _locked(path.with_name(path.name + ".lock"))
+        self._lock_file = _locked(_lock_path(path))
         try:
             self._writer, self._reader = _open_pair(path, lost)
         except DatabaseDamaged:

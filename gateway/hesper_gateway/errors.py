@@ -4,6 +4,7 @@
 
     GatewayError
     ├── ConfigError          a person must correct a file; the text says which and how
+    ├── LineInUse            somebody else has the line; nothing was sent
     ├── CommandExpired       the command's time is over; nothing was written
     └── MeterFailed(hop)       try the meter again later; ``hop`` names where it stopped
           ├── LineDown         the channel itself cannot be opened or broke
@@ -63,6 +64,10 @@ class GatewayError(Exception):
 
 class ConfigError(GatewayError):
     """A file written by a person does not fit; the message says where and what is expected."""
+
+
+class LineInUse(GatewayError):
+    """Somebody else has the line, or talks on it; nothing was sent."""
 
 
 class CommandExpired(GatewayError):

@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from hesper_gateway.cli_options import DEFAULT, AsJson, ConfigPath, give_up
 from hesper_gateway.errors import ConfigError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from hesper_gateway.commissioning import Step
 
 MeterId = Annotated[str, typer.Argument(metavar="METER", help="Its id in gateway.toml.")]
@@ -36,6 +34,9 @@ def commission(
 
     Writes nothing to the meter and works without the broker. The agent must not be running.
     """
+    from rich.console import Console  # not loaded by the agent
+    from rich.live import Live
+
     from hesper_gateway.commissioning import Outcome, Step, walk
 
     steps: list[Step] = []
@@ -82,7 +83,10 @@ def support_bundle(
         typer.echo(f"{bundle.summary}\n{bundle.path}")
 
 
-def _table(meter: str, steps: "list[Step]") -> Table:
+def _table(meter: str, steps: "list[Step]") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table("hop", "outcome", "found", title=f"meter {meter}", title_justify="left")
     for step in steps:
         found = Text(step.found)

@@ -198,7 +198,7 @@ class Visitor:
             count = 0
             async with aclosing(chunks):
                 async for chunk in chunks:
-                    visited.finds.append(Find(chunk.section, chunk.mark))
+                    visited.finds.append(Find.packed(chunk.section, chunk.mark))
                     count += 1
                     if chunk.mark is not None and self._long_enough(count):
                         return

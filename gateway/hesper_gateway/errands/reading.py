@@ -89,7 +89,7 @@ async def profile(
                 yield chunk
 
     async def store(haul: list[Chunk]) -> None:
-        await stores.gathering.append([Find(chunk.section) for chunk in haul])
+        await stores.gathering.append([Find.packed(chunk.section) for chunk in haul])
 
     gleaning = Gleaning(session, chunks, store, tally)
     stopped = await gleaning.run(Range.between(wanted.since, wanted.until), permit)

@@ -256,6 +256,8 @@ class SerialCarrier:
     def __init__(self, line: SerialLine) -> None:
         self._line = line
         self._port: SerialPort | None = None
+        self.signed_on: Identification | None = None
+        """What the meter said of itself at the last sign-on by mode E."""
 
     async def open(self, meter: MeterConfig, timeout_s: float) -> _Lease:
         """Return the port, opened if need be, and signed on where the line asks for mode E.
@@ -274,9 +276,16 @@ class SerialCarrier:
         if self._line.mode_e:
             own = meter.mode_e_address
             address = self._line.mode_e_address if own is None else own
+            self.signed_on = None
             found = await self._port.sign_on(sign_on(address, fastest=self._line.baudrate))
+            self.signed_on = found
             log.debug("%s: signed on to %s %s", meter.id, found.manufacturer, found.text)
         return _Lease(self._port)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the port is there, whoever answers on it."""
+        return self._port is not None and not self._port.lost
 
     async def aclose(self) -> None:
         """Close the port."""

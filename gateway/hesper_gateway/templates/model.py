@@ -203,6 +203,13 @@ class ObjectsTemplate(Record):
     event_log: OptionalName = obis.parse("0.0.99.98.0.255")
     """The standard log."""
     special_days: LogicalName = obis.parse("0.0.11.0.0.255")
+    activity_calendar: LogicalName = obis.parse("0.0.13.0.0.255")
+    tariff_scripts: LogicalName = obis.parse("0.0.10.0.100.255")
+    limiter: LogicalName = obis.parse("0.0.17.0.0.255")
+    disconnect_scripts: LogicalName = obis.parse("0.0.10.0.106.255")
+    """Script 1 disconnects, script 2 reconnects."""
+    security_setup: LogicalName = obis.parse("0.0.43.0.0.255")
+    """Of the association that changes keys."""
     fraud_log: OptionalName = None
     disconnector_log: OptionalName = None
     power_quality_log: OptionalName = None
@@ -302,6 +309,8 @@ class MeterTemplate(Record):
     """What the facts rest on: captures of real meters, our simulator, or documents alone."""
     engine: Literal["hesper", "gurux"] = "hesper"
     """Who writes and reads the APDUs: our own stack, or gurux_dlms, which only reads."""
+    recognised_by: tuple[str, ...] = ()
+    """How logical device names of such meters begin: the maker's three letters (FLAG), or more."""
     link: LinkTemplate
     addresses: AddressesTemplate = AddressesTemplate()
     associations: AssociationsTemplate | None = None
