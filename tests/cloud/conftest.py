@@ -278,25 +278,51 @@ def head_end(head_end_factory: Callable[[], HeadEnd]) -> HeadEnd:
     return head_end_factory()
 
 
+class Influxd:
+    """A real InfluxDB 1.x on free ports, which can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        if not Path(INFLUXD).exists():
+            pytest.skip("influxd is not installed")
+        http, rpc = free_ports(2)
+        self._log = folder / "log"
+        self._config = folder / "influxdb.conf"
+        self._config.write_text(INFLUX_CONFIG.format(folder=folder, http=http, rpc=rpc))
+        self.url = f"http://127.0.0.1:{http}"
+
+    def start(self) -> "Influxd":
+        with self._log.open("ab") as log:
+            self._server = subprocess.Popen(
+                [INFLUXD, "-config", str(self._config)], stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + INFLUX_START_S
+        while not answers(self.url):
+            assert self._server.poll() is None, self._log.read_text()
+            assert time.monotonic() < deadline, "influxd does not answer"
+            time.sleep(0.05)
+        return self
+
+    def kill(self) -> None:
+        self._server.kill()
+        self._server.wait()
+
+
 @pytest.fixture(scope="session")
 def influx_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real InfluxDB 1.x on free ports; its address."""
-    if not Path(INFLUXD).exists():
-        pytest.skip("influxd is not installed")
-    folder = tmp_path_factory.mktemp("influxd")
-    http, rpc = free_ports(2)
-    config = folder / "influxdb.conf"
-    config.write_text(INFLUX_CONFIG.format(folder=folder, http=http, rpc=rpc))
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen([INFLUXD, "-config", str(config)], stdout=log, stderr=log)
-    url, deadline = f"http://127.0.0.1:{http}", time.monotonic() + INFLUX_START_S
-    while not answers(url):
-        assert server.poll() is None, (folder / "log").read_text()
-        assert time.monotonic() < deadline, "influxd does not answer"
-        time.sleep(0.05)
-    yield url
+    """The address of an InfluxDB 1.x that all tests share."""
+    server = Influxd(tmp_path_factory.mktemp("influxd")).start()
+    yield server.url
     server.kill()
-    server.wait()
+
+
+@pytest.fixture
+def influxd(tmp_path: Path) -> Iterator[Influxd]:
+    """An InfluxDB 1.x of one test's own."""
+    folder = tmp_path / "influxd"
+    folder.mkdir()
+    server = Influxd(folder).start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture(scope="session")

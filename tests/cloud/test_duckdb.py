@@ -1,8 +1,10 @@
 """What the embedded store promises beyond the contract: crashes, failed writes, disk form."""
 
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.duckdb import DuckDbStore
-from hesper_cloud.stores.port import Block, Group, StoreRefused
+from hesper_cloud.stores.port import Block, Group, StoreRefused, StoreUnavailable
 from hesper_cloud.stores.sequences import StoredSequences
 from hesper_contracts import columns, readings
 from hesper_contracts.batch import BatchId
@@ -116,3 +118,42 @@ def test_readers_are_not_disturbed_by_a_writer(store: DuckDbStore) -> None:
     store.write(Group({}, [block({f"M{n}": [(T0 + 900, n)] for n in range(50)})], T0))
     assert 1 + len(list(rows)) == 50
     assert first.captured_at == T0
+
+
+@contextmanager
+def room_for(octets: int) -> Iterator[None]:
+    """Lets no file of this process grow beyond a size, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def written_until_full(store: DuckDbStore, groups: list[Group]) -> int:
+    for count, group in enumerate(groups):
+        try:
+            store.write(group)
+        except StoreUnavailable:
+            return count
+    return len(groups)
+
+
+def test_a_full_disk_loses_nothing_and_is_over_when_there_is_room(
+    store: DuckDbStore, tmp_path: Path
+) -> None:
+    batches = [BatchId("gw-1", EPOCH, n) for n in range(200)]
+    blocks = [block({f"M{n}": [(T0 + 900 * k, k * n) for k in range(300)]}) for n in range(200)]
+    groups = [Group({batch: "x"}, [each], T0) for batch, each in zip(batches, blocks, strict=True)]
+    with room_for(400_000):
+        stored = written_until_full(store, groups)
+    assert 0 < stored < 199
+    assert set(store.known(batches)) == set(batches[:stored])
+    assert [store.write(group).new for group in groups[stored:]] == [300] * (200 - stored)
+    with room_for(4096), pytest.raises(StoreUnavailable):
+        store.maintain(T0 + 10**7)
+    assert list((tmp_path / "readings.sealed").iterdir()) == []
+    store.maintain(T0 + 10**7)
+    rows = [(r.meter, r.captured_at) for r in store.export(0, 2**33)]
+    assert len(rows) == len(set(rows)) == 200 * 300

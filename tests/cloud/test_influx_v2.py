@@ -1,16 +1,15 @@
 """The 2.x interface against real servers: VictoriaMetrics for writes, InfluxDB 2.x if there is one.
 
 VictoriaMetrics speaks ``/api/v2/write``. It acknowledges before its disk has the points, so it is
-no store for receipts, and nothing but the writer is tried on it. The contract suite runs on an InfluxDB
-2.x or 3.x that the environment names (``HESPER_TEST_INFLUX_URL``, ``…_TOKEN``, ``…_ORG``) or that a
-Docker engine runs (`test_store_contract`).
+no store for receipts, and nothing but the writer is tried on it. The contract suite runs on an
+InfluxDB 2.x or 3.x that the environment names (``HESPER_TEST_INFLUX_URL``, ``…_TOKEN``,
+``…_ORG``) or that a Docker engine runs (`test_store_contract`).
 """
 
 import json
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import numpy as np

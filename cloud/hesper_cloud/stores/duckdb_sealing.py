@@ -186,12 +186,15 @@ class Sealing:
         span = f"captured_at >= {first_day * DAY_S} AND captured_at < {(days[1] + 1) * DAY_S}"
         moving = f"{span} AND commit_number <= {commit}"
         passing = self._file.folder.passing_name(*days)
-        with self._file.snapshot() as view:
-            written, summary = _write_sorted(view, files, moving, (keep, passing))
         made = None
-        if written:
-            name, octets, digest = self._file.folder.keep(passing)
-            made = SealedFile(name, *days, written, octets, digest, commit)
+        try:
+            with self._file.snapshot() as view:
+                written, summary = _write_sorted(view, files, moving, (keep, passing))
+            if written:
+                name, octets, digest = self._file.folder.keep(passing)
+                made = SealedFile(name, *days, written, octets, digest, commit)
+        finally:
+            passing.unlink(missing_ok=True)  # there still when it is empty, or the disk is full
         return self._name(made, files, moving, summary)
 
     def _name(
@@ -238,8 +241,6 @@ def _write_sorted(
         f" ORDER BY meter, profile, captured_at, clock_status) TO '{_escaped(passing)}'"
         f" ({_FORM})"
     ).fetchall()[0][0]
-    if not written:
-        passing.unlink()
     summary = {
         table: view.cursor.sql(query.format(rows=hot)).to_arrow_table()
         for table, query in (("newest", _NEWEST), ("marks", _MARKS))
