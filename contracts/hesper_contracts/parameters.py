@@ -10,10 +10,13 @@ from typing import Annotated, Literal
 import msgspec
 
 from hesper_contracts import jsonbody
+from hesper_contracts.calendars import WriteCalendar
 from hesper_contracts.commands import Command, CommandKind
 from hesper_contracts.firmware import HASH_PATTERN, ActivateFirmware, TransferFirmware
 from hesper_contracts.frame import Refused
 from hesper_contracts.jsonbody import UtcTime
+from hesper_contracts.limits import WriteLimiter
+from hesper_contracts.new_keys import BOX_MAX
 from hesper_contracts.tunnel import OpenTunnel
 
 _OCTET = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
@@ -83,6 +86,12 @@ class WriteSpecialDays(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     days: Annotated[tuple[SpecialDay, ...], msgspec.Meta(max_length=SPECIAL_DAYS_MAX)]
 
 
+class ChangeKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """New keys, sealed for this gateway and this command (see `new_keys`); base64 in JSON."""
+
+    sealed: Annotated[bytes, msgspec.Meta(min_length=1, max_length=BOX_MAX)]
+
+
 Parameters = (
     Nothing
     | ReadRegisters
@@ -90,6 +99,9 @@ Parameters = (
     | ReadEventLog
     | SyncClock
     | WriteSpecialDays
+    | WriteCalendar
+    | WriteLimiter
+    | ChangeKeys
     | TransferFirmware
     | ActivateFirmware
     | OpenTunnel
@@ -101,6 +113,9 @@ _OF_KIND: dict[CommandKind, type[Parameters]] = {
     "read.event_log": ReadEventLog,
     "clock.sync": SyncClock,
     "tariff.special_days": WriteSpecialDays,
+    "tariff.calendar": WriteCalendar,
+    "limiter.write": WriteLimiter,
+    "keys.change": ChangeKeys,
     "firmware.transfer": TransferFirmware,
     "firmware.activate": ActivateFirmware,
     "tunnel.open": OpenTunnel,

@@ -14,6 +14,11 @@ ResultState = Literal[
 ]
 
 
+KeysAtMeter = Literal["old", "new", "either"]
+"""``new``: proven by an association, the old ones are dropped; ``old``: it has kept the old ones;
+``either``: not known yet, the gateway keeps both and tries both."""
+
+
 class RelayReading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A relay as its meter reports it (IEC 62056-6-2, class 70, attributes 2 and 3).
 
@@ -69,6 +74,7 @@ class Findings(
         image: How far a firmware image came.
         firmware: The active firmware identifier as it was found.
         firmware_after: The same as read back after an activation.
+        keys: Which keys the meter has after a change of keys.
         tunnel: What went through a tunnel.
     """
 
@@ -83,6 +89,7 @@ class Findings(
     image: ImageFinding | None = None
     firmware: str = ""
     firmware_after: str = ""
+    keys: KeysAtMeter | None = None
     tunnel: TunnelFinding | None = None
 
 

@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from hesper_contracts.frame import Refused
+from hesper_contracts.new_keys import Opener
 
 _DOMAIN = b"hesper/v1 signed\x00"
 _SIGNATURE_LENGTH = 64
@@ -53,6 +54,10 @@ class Signer:
         """Write the key file, readable by its owner alone; an existing file is never replaced."""
         path.touch(mode=0o600, exist_ok=False)
         path.write_text(self._private_key.private_bytes_raw().hex() + "\n", encoding="ascii")
+
+    def opener(self) -> Opener:
+        """Return what opens boxes of keys that are sealed with our public key."""
+        return Opener(self._private_key.private_bytes_raw())
 
     def sign(self, prefix: bytes, body: bytes) -> bytes:
         """Return prefix and signed section, ready to publish."""

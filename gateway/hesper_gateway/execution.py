@@ -2,7 +2,8 @@
 
 When the outcome of a move is not known, the relay is only read from then on: it stands where it
 should (confirmed), it still does not when it has had the time to move (failed), or it cannot be
-read in time (unknown). What only reads may be done again after a restart.
+read in time (unknown). What only reads may be done again after a restart, and so may firmware's
+kinds, which go on from what the meter says.
 """
 
 import asyncio
@@ -24,7 +25,16 @@ from hesper_gateway.sessions.relay import Permit, RelayAction, RelayMove, RelayS
 
 log = logging.getLogger(__name__)
 
-_WRITING = frozenset({"clock.sync", "tariff.special_days", "tunnel.open"})
+_WRITING = frozenset(
+    {
+        "clock.sync",
+        "keys.change",
+        "limiter.write",
+        "tariff.calendar",
+        "tariff.special_days",
+        "tunnel.open",
+    }
+)
 _STATES: dict[bool | None, State] = {True: "confirmed", False: "failed", None: "unknown"}
 READ_AGAIN_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _ACTIONS = {

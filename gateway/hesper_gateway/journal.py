@@ -31,8 +31,9 @@ from hesper_gateway.replay import WIDTH, ReplayWindow
 State = Literal["executing", "confirmed", "failed", "rejected", "expired", "unknown"]
 HOUR_S = 3600
 DAY_S = 86400
-_CUTTING = frozenset({"relay.disconnect", "tunnel.open"})
-"""Kinds that count against the ceilings: through a tunnel somebody else can cut a supply."""
+_CUTTING = frozenset({"limiter.write", "relay.disconnect", "tunnel.open"})
+"""Kinds that count against the ceilings: through a tunnel somebody else can cut a supply, and a
+limiter cuts it by itself."""
 
 
 class Replayed(JobRefused):

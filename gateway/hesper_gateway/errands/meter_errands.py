@@ -6,12 +6,12 @@ from hesper_contracts import parameters
 from hesper_contracts.commands import Command
 from hesper_contracts.firmware import ActivateFirmware, TransferFirmware
 from hesper_contracts.frame import Refused
+from hesper_contracts.limits import WriteLimiter
 from hesper_contracts.parameters import (
     ReadEventLog,
     ReadProfile,
     ReadRegisters,
     SyncClock,
-    WriteSpecialDays,
 )
 from hesper_contracts.tunnel import OpenTunnel
 
@@ -62,6 +62,8 @@ class MeterErrands(MeterRelays):
             return str(refused)
         if isinstance(wanted, ReadEventLog) and wanted.log not in objects.logs():
             return f"{command.meter} has no {wanted.log} log"
+        if isinstance(wanted, WriteLimiter) and command.approver in (None, command.requester):
+            return "a limiter can cut a supply: a second person must approve it"
         if isinstance(wanted, TransferFirmware | ActivateFirmware):
             return self._firmware.objection(session, command, wanted)
         return None
@@ -74,22 +76,23 @@ class MeterErrands(MeterRelays):
             MeterFailed: nothing was done, told by hop.
         """
         session = self._session(command.meter)
-        match parameters.of(command):
-            case ReadRegisters() as wanted:
+        wanted = parameters.of(command)
+        writing = tariff.writing(session, wanted)
+        if writing is not None:
+            return await writing.run(session, command.logical_device_name, permit)
+        match wanted:
+            case ReadRegisters():
                 return await reading.registers(session, wanted, permit)
-            case ReadProfile() as wanted:
+            case ReadProfile():
                 return await reading.profile(session, wanted, permit, self._stores)
-            case ReadEventLog() as wanted:
+            case ReadEventLog():
                 return await reading.event_log(session, wanted, permit, self._stores)
-            case SyncClock() as wanted:
+            case SyncClock():
                 name, max_step_s = command.logical_device_name, wanted.max_step_s
                 return await self._clocks.set(session, name, max_step_s, permit)
-            case WriteSpecialDays() as wanted:
-                name = command.logical_device_name
-                return await tariff.write_special_days(session, name, wanted, permit)
-            case TransferFirmware() | ActivateFirmware() as wanted:
+            case TransferFirmware() | ActivateFirmware():
                 return await self._firmware.run(session, command, wanted, permit)
-            case OpenTunnel() as wanted:
+            case OpenTunnel():
                 beside = self._beside(session)
                 return await self._tunnel.run(session, beside, command, wanted, permit)
             case _:
@@ -105,8 +108,9 @@ class MeterErrands(MeterRelays):
         wanted = parameters.of(command)
         if isinstance(wanted, OpenTunnel):
             return await self._tunnel.look_after_restart(session)
-        if isinstance(wanted, WriteSpecialDays):
-            return await tariff.look_at_special_days(session, wanted, why)
+        writing = tariff.writing(session, wanted)
+        if writing is not None:
+            return await writing.check(session, why)
         return await self._clocks.look(session, why)
 
     def _beside(self, session: MeterSession) -> list[MeterSession]:
