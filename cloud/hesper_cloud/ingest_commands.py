@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 from hesper_contracts.frame import Refused
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
@@ -65,7 +65,7 @@ def replay(
     config: Config = DEFAULT,
 ) -> None:
     """Has the running head end try letters again: rows that are stored already are no news."""
-    chosen = [DeadLetter.id.in_(numbers or ())]
+    chosen: list[ColumnElement[bool]] = [DeadLetter.id.in_(numbers or ())]
     if topic:
         chosen.append(DeadLetter.topic.contains(topic, autoescape=True))
     waiting = update(DeadLetter).where(or_(*chosen), DeadLetter.replayed_at.is_(None))

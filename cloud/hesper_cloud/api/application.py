@@ -8,6 +8,7 @@ from hesper_cloud.api import (
     auth,
     commands,
     energy,
+    exports,
     gaps,
     health,
     live,
@@ -16,11 +17,13 @@ from hesper_cloud.api import (
     problems,
     validated,
 )
+from hesper_cloud.api.page_cache import PageCache
 from hesper_cloud.services.bundle import Services
 from hesper_cloud.services.errors import NotFound
 from hesper_cloud.settings import Settings
 
 PREFIX = "/api/v1"
+CACHED = ("/alerts", "/gateways", "/gaps", "/meters", "/overview")
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -39,9 +42,10 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
+    app.add_middleware(PageCache, paths=[PREFIX + path for path in CACHED])
     problems.install(app)
     rest = APIRouter(prefix=PREFIX)
-    for part in (auth, validated, meters, energy, gaps, commands, operations, live):
+    for part in (auth, validated, meters, energy, exports, gaps, commands, operations, live):
         rest.include_router(part.router)
     rest.add_api_route("/{unknown:path}", _nothing_here, methods=METHODS, include_in_schema=False)
     app.include_router(rest)

@@ -1,0 +1,52 @@
+"""The change feed, and readings in the formats of other systems."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime
+
+from hesper_cloud import quantities
+from hesper_cloud.api.who import Have, Who
+from hesper_cloud.api.wire import answer, reading
+from hesper_cloud.exports.formats import FORMATS, FormatName
+from hesper_cloud.exports.running import Wanted, name_of
+from hesper_cloud.services.exports import MOST_CHANGES
+from hesper_cloud.services.sources import epoch
+
+router = APIRouter(tags=["exports"])
+From = Annotated[AwareDatetime, Query(alias="from", description="Start, included (RFC 3339)")]
+To = Annotated[AwareDatetime, Query(alias="to", description="End, excluded (RFC 3339)")]
+
+
+@router.get("/readings/changes")
+async def changes(
+    actor: Who,
+    services: Have,
+    cursor: str = "",
+    limit: Annotated[int, Query(ge=1, le=MOST_CHANGES)] = 1000,
+) -> Response:
+    """Lists readings in the order they were stored, after ``cursor``; ask again with the next."""
+    found = await services.exports.changes(actor, cursor, limit)
+    return answer({"rows": [reading(row) for row in found.readings], "cursor": found.cursor})
+
+
+@router.get("/exports/readings")
+async def export(
+    actor: Who,
+    services: Have,
+    start: From,
+    end: To,
+    format: FormatName = "csv",  # noqa: A002 - its name in the address
+    profile: str = quantities.LOAD_PROFILE,
+    meter: str | None = None,
+) -> StreamingResponse:
+    """Streams readings of one profile as CSV, Parquet, Green Button or IEC 61968-9."""
+    meters = None if meter is None else [meter]
+    wanted = Wanted(format, profile, epoch(start), epoch(end), meters)
+    named = {"Content-Disposition": f'attachment; filename="{name_of(wanted)}"'}
+    return StreamingResponse(
+        services.exports.octets(actor, wanted),
+        media_type=FORMATS[format].media_type,
+        headers=named,
+    )
