@@ -17,6 +17,7 @@ from hesper_cloud.authority import process as authority_process
 from hesper_cloud.backup import commands as backup_commands
 from hesper_cloud.commissioning import MeterPaper, commission, read_papers
 from hesper_cloud.db.engines import open_engine, reading
+from hesper_cloud.exports import commands as export_commands
 from hesper_cloud.provision import Databases, ProvisioningError
 from hesper_cloud.settings import Settings
 from hesper_cloud.store_commands import store
@@ -40,6 +41,7 @@ for name, part in (
 app.add_typer(ingest_commands.letters, name="dead-letters")
 gateway.command("send-again")(ingest_commands.send_again)
 backup_commands.add_to(app)
+export_commands.add_to(app)
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -56,6 +57,8 @@ async def serve(broker: BrokerSettings, wanted: Wanted, tell: Callable[[str], No
         OSError: the port or the broker cannot be had.
     """
     end = ToolEnd(broker, wanted)
+    for each in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(each, end.stop)
     async with end.connected():
         server = await asyncio.start_server(end.lead, wanted.host, wanted.port)
         async with server:
@@ -84,6 +87,7 @@ class ToolEnd:
         self._subscribed = asyncio.Event()
         self._greeted = asyncio.Event()
         self._sent = self._received = 0
+        self._closed_there = False
         self._program: asyncio.StreamWriter | None = None
         self.closed: asyncio.Future[str] = self._loop.create_future()
         """Why it is over; NoTunnel when it did not end in order."""
@@ -97,8 +101,10 @@ class ToolEnd:
         try:
             yield
         finally:
-            if not self.closed.done() or self.closed.exception() is not None:
+            if not self._closed_there:
                 self._send(Type.CLOSE, content=b"the tool has ended")
+            if self.closed.done():
+                self.closed.exception()  # seen, even where nobody waits for it
             self._client.disconnect()
             await asyncio.to_thread(self._client.loop_stop)
 
@@ -136,6 +142,11 @@ class ToolEnd:
             self._program = None
             writer.close()
 
+    def stop(self) -> None:
+        """End the tunnel in order: a person has had enough."""
+        if not self.closed.done():
+            self.closed.set_result("by the one who used it")
+
     async def _until(self, event: asyncio.Event) -> None:
         """Wait for an event, or raise what has ended the tunnel before."""
         waiting = asyncio.ensure_future(event.wait())
@@ -163,6 +174,7 @@ class ToolEnd:
             case Type.HELLO:
                 self._greeted.set()
             case Type.CLOSE:
+                self._closed_there = True
                 self.closed.set_result(message.content.decode("utf-8", "replace"))
             case Type.DATA if message.sequence != self._received + 1:
                 self._fail(f"message {self._received + 1} of the meter was lost")

@@ -15,7 +15,7 @@ from hesper_lab import gateway_files, private_file, toml_text
 from hesper_lab.gateway_files import Trust
 from hesper_lab.site import Site
 
-ACCOUNTS = {"ingest": "hes.ingest", "authority": "hes.authority"}
+ACCOUNTS = {"ingest": "hes.ingest", "authority": "hes.authority", "tunnel": "hes.tunnel"}
 _FIRST = ("Lena", "Jonas", "Amina", "Pavel", "Mirela", "Tomás", "Ingrid", "Kofi", "Yara", "Émile")
 _LAST = ("Mwangi", "Weber", "Novak", "Silva", "Okafor", "Lindqvist", "Rossi", "Haddad", "Kovač")
 _STREETS = ("Seestrasse", "Mill Lane", "Rua Verde", "Lindenweg", "Harbour Road", "Via Nuova")

@@ -62,6 +62,14 @@ class Rest:
         answer = self._client.post("/commands", json=body, headers=key).raise_for_status()
         return str(answer.json()["id"])
 
+    def request_tunnel(self, meter: str, duration_s: int, reason: str) -> str:
+        """Ask for a transparent tunnel; return the command's id."""
+        body = {"meter": meter, "duration_s": duration_s, "reason": reason}
+        body["serial_tail"] = meter[-4:]
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        answer = self._client.post("/tunnels", json=body, headers=key).raise_for_status()
+        return str(answer.json()["id"])
+
     def approve(self, command: str) -> None:
         """Approve a command with this account's password."""
         body = {"password": self._password}
