@@ -1,7 +1,9 @@
 """Points of one quantity, brought to one scaler and thinned to steps."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from hesper_cloud.stores.port import Quantity, Series
 
@@ -13,6 +15,20 @@ class Point(NamedTuple):
     value: int | None
     quality: int
     quantity: Quantity
+
+
+def of_one_quantity(columns: Mapping[str, Any], quantity: Quantity, step_s: int | None) -> Series:
+    """Returns columns as a series: ``captured_at``, ``value`` (masked where missing), ``quality``.
+
+    The same as `joined` for points that all have one quantity, in a fraction of the time.
+    """
+    times, values, quality = (columns[name] for name in ("captured_at", "value", "quality"))
+    if step_s:
+        starts = times - times % step_s
+        last = np.ones(len(starts), dtype=bool)
+        last[:-1] = starts[1:] != starts[:-1]
+        times, values, quality = starts[last], values[last], quality[last]
+    return Series(times.tolist(), values.tolist(), quality.tolist(), quantity.scaler, quantity.unit)
 
 
 def joined(points: Sequence[Point], step_s: int | None) -> Series:

@@ -99,13 +99,18 @@ def series(
     if meter is None or profile is None or not sources:
         return Series([], [], [], 0, 0)
     query = f"""
-        SELECT captured_at, {case_of(sources)}, quality, layout FROM {view.stored(span)}
-        WHERE meter = $meter AND profile = $profile
-          AND captured_at >= $start AND captured_at < $end AND layout IN ({listed(sources)})
+        SELECT captured_at, {case_of(sources)} AS value, quality, layout FROM {view.stored(span)}
+        WHERE meter = $meter AND profile = $profile AND layout IN ({listed(sources)})
         ORDER BY captured_at, clock_status"""  # noqa: S608 - layout keys and column names are ours
-    names = {"meter": meter, "profile": profile, "start": span[0], "end": span[1]}
-    rows = view.cursor.execute(query, names).fetchall()
-    points = [curves.Point(row[0], row[1], row[2], sources[row[3]][1]) for row in rows]
+    found = view.cursor.execute(query, {"meter": meter, "profile": profile}).fetchnumpy()
+    used = {sources[key][1] for key in np.unique(found["layout"]).tolist()}
+    if len(used) == 1:
+        return curves.of_one_quantity(found, used.pop(), step_s)
+    names = ("captured_at", "value", "quality", "layout")
+    rows = zip(*(found[name].tolist() for name in names), strict=True)
+    points = [
+        curves.Point(at, value, quality, sources[layout][1]) for at, value, quality, layout in rows
+    ]
     return curves.joined(points, step_s)
 
 
