@@ -14,6 +14,7 @@ from hesper_cloud.services.audit import Audit
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.commands import Commands
 from hesper_cloud.services.energy import Energy
+from hesper_cloud.services.exports import Exports
 from hesper_cloud.services.gaps import Gaps
 from hesper_cloud.services.gateways import Gateways
 from hesper_cloud.services.live import Live
@@ -40,6 +41,7 @@ class Services:
     audit: Audit
     validated: Validated
     energy: Energy
+    exports: Exports
     sources: Sources
 
     def server_time(self) -> datetime:
@@ -68,5 +70,6 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
         audit=Audit(sources),
         validated=Validated(sources, shelf, link),
         energy=Energy(sources, shelf, link),
+        exports=Exports(sources),
         sources=sources,
     )

@@ -1,0 +1,102 @@
+"""``hesper-cloud export``: from this machine's store, or by REST from a head end that runs."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+
+from hesper_cloud.exports.formats import FORMATS, FormatName
+from hesper_cloud.exports.numbers import rfc3339
+from hesper_cloud.exports.running import Wanted, export, name_of
+from hesper_cloud.exports.targets import TargetError, put
+from hesper_cloud.quantities import LOAD_PROFILE
+from hesper_cloud.settings import Settings
+from hesper_cloud.stores.opening import open_store
+from hesper_cloud.stores.port import StoreError
+
+Config = Annotated[
+    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
+]
+_PATIENCE_S = 600.0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command to the command line."""
+    app.command("export")(export_)
+
+
+def export_(
+    format: Annotated[str, typer.Argument(help="csv, parquet, espi or iec61968.")],  # noqa: A002
+    target: Annotated[str, typer.Argument(help="A folder, or an address such as s3://…")],
+    start: Annotated[datetime, typer.Option("--from", help="UTC, included.")],
+    end: Annotated[datetime, typer.Option("--to", help="UTC, excluded.")],
+    profile: str = LOAD_PROFILE,
+    meter: Annotated[list[str] | None, typer.Option(help="One or more; all without it.")] = None,
+    url: Annotated[str | None, typer.Option(help="A head end that runs.")] = None,
+    token_file: Annotated[Path | None, typer.Option(help="With --url: a bearer token.")] = None,
+    config: Config = Path("cloud.toml"),
+) -> None:
+    """Exports readings below TARGET."""
+    wanted = Wanted(_format(format), profile, _epoch(start), _epoch(end), meter or None)
+    try:
+        if url is None:
+            _from_store(wanted, target, config)
+        else:
+            _from_rest(wanted, target, url, token_file)
+    except (StoreError, TargetError, httpx.HTTPError) as error:
+        typer.echo(f"hesper-cloud: {error}; while the head end runs, use --url", err=True)
+        raise typer.Exit(1) from None
+
+
+def _from_store(wanted: Wanted, target: str, config: Path) -> None:
+    store = open_store(Settings.load(config))
+    try:
+        done = export(store, wanted, target, _told)
+    finally:
+        store.close()
+    typer.echo(f"{done.readings} readings, {done.files} files, {done.octets} octets in {target}")
+
+
+def _from_rest(wanted: Wanted, target: str, url: str, token_file: Path | None) -> None:
+    asked = {
+        "format": wanted.format,
+        "profile": wanted.profile,
+        "from": rfc3339(wanted.start),
+        "to": rfc3339(wanted.end),
+    }
+    if wanted.meters:
+        asked["meter"] = wanted.meters[0]
+    token = token_file.read_text("utf-8").strip() if token_file else ""
+    where = f"{url.rstrip('/')}/api/v1/exports/readings"
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    with httpx.stream("GET", where, params=asked, headers=headers, timeout=_PATIENCE_S) as answer:
+        answer.raise_for_status()
+        octets = put(f"{target.rstrip('/')}/{name_of(wanted)}", _watched(answer.iter_bytes()))
+    typer.echo(f"{octets} octets in {target}")
+
+
+def _watched(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    count = 0
+    for piece in pieces:
+        yield piece
+        count += len(piece)
+        typer.echo(f"\r{count} octets", err=True, nl=False)
+    typer.echo("", err=True)
+
+
+def _told(readings: int) -> None:
+    typer.echo(f"\r{readings} readings", err=True, nl=False)
+
+
+def _format(name: str) -> FormatName:
+    for known in FORMATS:
+        if name == known:
+            return known
+    raise typer.BadParameter(f"is one of {', '.join(FORMATS)}", param_hint="FORMAT")
+
+
+def _epoch(at: datetime) -> int:
+    return int(at.replace(tzinfo=UTC).timestamp())

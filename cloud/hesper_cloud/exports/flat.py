@@ -1,0 +1,69 @@
+"""CSV (RFC 4180): one line per reading, a column per quantity, exact decimal values.
+
+A quantity's column is named by logical name and unit (``1.0.1.8.0.255 Wh``); what is missing is
+empty. Times are RFC 3339 in UTC.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+
+from hesper_cloud.exports.numbers import exact, rfc3339
+from hesper_cloud.quantities import symbol
+from hesper_cloud.stores.port import Quantity, ReadingColumns
+
+_OWN = ("meter", "profile", "captured_at", "clock_status", "quality", "received_at", "stored_at")
+_LINES_AT_ONCE = 2000
+
+
+def write(parts: Iterable[ReadingColumns]) -> Iterator[bytes]:
+    """Yields the file in parts of some thousand lines; the header even when there is no reading."""
+    text, quantities = io.StringIO(), None
+    writer = csv.writer(text)
+    for part in parts:
+        if quantities is None:
+            quantities = part.quantities
+            writer.writerow([*_OWN, *map(_title, quantities)])
+        for count, line in enumerate(_lines(part), 1):
+            writer.writerow(line)
+            if count % _LINES_AT_ONCE == 0:
+                yield _taken(text)
+        yield _taken(text)
+    if quantities is None:
+        writer.writerow(_OWN)
+        yield _taken(text)
+
+
+def _title(quantity: Quantity) -> str:
+    return f"{quantity.logical_name} {symbol(quantity.unit)}".strip()
+
+
+def _lines(part: ReadingColumns) -> Iterator[list[object]]:
+    names = [part.meters[place] for place in part.meter_index]
+    columns = [
+        [
+            "" if gone else exact(value, quantity.scaler)
+            for value, gone in zip(row, holes, strict=True)
+        ]
+        for quantity, row, holes in zip(
+            part.quantities, part.values.tolist(), part.missing.tolist(), strict=True
+        )
+    ]
+    for place, values in enumerate(zip(*columns, strict=True)):
+        yield [
+            names[place],
+            part.profile,
+            rfc3339(int(part.captured_at[place])),
+            int(part.clock_status[place]),
+            int(part.quality[place]),
+            rfc3339(int(part.received_at[place])),
+            rfc3339(int(part.stored_at_ms[place]) // 1000),
+            *values,
+        ]
+
+
+def _taken(text: io.StringIO) -> bytes:
+    octets = text.getvalue().encode()
+    text.seek(0)
+    text.truncate()
+    return octets

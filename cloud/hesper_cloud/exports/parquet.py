@@ -1,0 +1,86 @@
+"""Parquet: one row per reading, integers as stored; scaler and unit in each column's metadata.
+
+Columns: meter and profile (dictionary), ``captured_at``, ``received_at`` and ``stored_at`` as UTC
+timestamps, clock status, quality, and one 64-bit integer per quantity under its logical name. The physical value is ``value * 10**scaler`` in ``unit``.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hesper_cloud.stores.port import Integers, ReadingColumns
+
+COMPRESSION = "zstd"
+
+
+class _Sink:
+    """A file that only grows; what was written is taken away piece by piece."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._pieces: list[bytes] = []
+        self._position = 0
+
+    def write(self, octets: Any) -> int:
+        self._pieces.append(bytes(octets))
+        self._position += len(octets)
+        return len(octets)
+
+    def tell(self) -> int:
+        return self._position
+
+    def flush(self) -> None:
+        """There is nothing to flush."""
+
+    def close(self) -> None:
+        self.closed = True
+
+    def taken(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
+
+def write(parts: Iterable[ReadingColumns]) -> Iterator[bytes]:
+    """Yields one Parquet file, a row group per part; nothing when there is no reading."""
+    sink, writer = _Sink(), None
+    for part in parts:
+        table = table_of(part)
+        if writer is None:
+            writer = pq.ParquetWriter(sink, table.schema, compression=COMPRESSION)
+        writer.write_table(table)
+        yield sink.taken()
+    if writer is not None:
+        writer.close()
+        yield sink.taken()
+
+
+def table_of(part: ReadingColumns) -> pa.Table:
+    """Returns the readings of one part as an Arrow table."""
+    count = part.row_count
+    columns: dict[str, Any] = {
+        "meter": _named(part.meter_index, part.meters),
+        "profile": _named(np.zeros(count, np.int64), (part.profile,)),
+        "captured_at": _instants(part.captured_at * 1000),
+        "clock_status": pa.array(part.clock_status.astype(np.uint8)),
+        "quality": pa.array(part.quality.astype(np.int32)),
+        "received_at": _instants(part.received_at * 1000),
+        "stored_at": _instants(part.stored_at_ms),
+    }
+    fields = [pa.field(name, column.type) for name, column in columns.items()]
+    arrays = list(columns.values())
+    for quantity, values, missing in zip(part.quantities, part.values, part.missing, strict=True):
+        told = {"scaler": str(quantity.scaler), "unit": str(quantity.unit)}
+        fields.append(pa.field(quantity.logical_name, pa.int64(), metadata=told))
+        arrays.append(pa.array(values.astype(np.int64), mask=missing))
+    return pa.table(arrays, schema=pa.schema(fields))
+
+
+def _named(index: Integers, names: tuple[str, ...]) -> Any:
+    return pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32)), pa.array(names))
+
+
+def _instants(milliseconds: Integers) -> Any:
+    return pa.array(milliseconds.astype(np.int64)).cast(pa.timestamp("ms", tz="UTC"))

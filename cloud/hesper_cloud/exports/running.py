@@ -1,0 +1,108 @@
+"""One export from a store to a target: a file, or for Parquet a folder partitioned by day."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from hesper_cloud.exports.formats import FORMATS, FormatName, counted
+from hesper_cloud.exports.numbers import rfc3339
+from hesper_cloud.exports.targets import put, remove
+from hesper_cloud.stores.port import ReadingColumns, ReadingStore
+
+_DAY_S = 86_400
+Told = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which readings: ``start <= captured_at < end``, epoch seconds; no meters: every one."""
+
+    format: FormatName
+    profile: str
+    start: int
+    end: int
+    meters: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What left the house."""
+
+    readings: int
+    octets: int
+    files: int
+
+
+def octets_of(store: ReadingStore, wanted: Wanted, told: Told = lambda _: None) -> Iterator[bytes]:
+    """Yields an export as one stream of octets."""
+    return FORMATS[wanted.format].write(counted(_rows(store, wanted), told))
+
+
+def export(
+    store: ReadingStore, wanted: Wanted, target: str, told: Told = lambda _: None
+) -> Exported:
+    """Writes an export below ``target``; the same export again replaces its files.
+
+    Parquet goes into ``profile=…/day=YYYY-MM-DD/readings.parquet``, days in UTC; a day without
+    readings has no file. Other formats are one file per export.
+
+    Raises:
+        TargetError: the target cannot be written.
+        StoreError: the store cannot be read.
+    """
+    if wanted.format == "parquet":
+        return _by_day(store, wanted, target, told)
+    count = 0
+
+    def tell(total: int) -> None:
+        nonlocal count
+        count = total
+        told(total)
+
+    octets = put(f"{target.rstrip('/')}/{name_of(wanted)}", octets_of(store, wanted, tell))
+    return Exported(count, octets, 1)
+
+
+def name_of(wanted: Wanted) -> str:
+    """Returns the name of a file that holds the whole export."""
+    start, end = (rfc3339(at).replace(":", "") for at in (wanted.start, wanted.end))
+    return f"readings-{wanted.profile}-{start}-{end}.{FORMATS[wanted.format].suffix}"
+
+
+def _by_day(store: ReadingStore, wanted: Wanted, target: str, told: Told) -> Exported:
+    count = octets = files = 0
+    day = wanted.start // _DAY_S * _DAY_S
+    while day < wanted.end:
+        part = Wanted(
+            wanted.format,
+            wanted.profile,
+            max(day, wanted.start),
+            min(day + _DAY_S, wanted.end),
+            wanted.meters,
+        )
+        folder = f"{target.rstrip('/')}/profile={wanted.profile}/day={rfc3339(day)[:10]}"
+        before = count
+
+        def tell(total: int, before: int = before) -> None:
+            nonlocal count
+            count = before + total
+            told(count)
+
+        pieces = octets_of(store, part, tell)
+        first = next(pieces, None)
+        name = f"{folder}/readings.parquet"
+        if first is None:
+            remove(name)
+        else:
+            octets += put(name, _chained(first, pieces))
+            files += 1
+        day += _DAY_S
+    return Exported(count, octets, files)
+
+
+def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+def _rows(store: ReadingStore, wanted: Wanted) -> Iterator[ReadingColumns]:
+    return store.rows(wanted.profile, wanted.start, wanted.end, wanted.meters)

@@ -1,0 +1,38 @@
+"""Readings for other systems: the change feed, and exports in their formats."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.exports.running import Wanted, octets_of
+from hesper_cloud.services.errors import Invalid
+from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.stores.port import Changes
+
+MOST_CHANGES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Exports:
+    """What leaves the house by REST."""
+
+    sources: Sources
+
+    async def changes(self, actor: Actor, cursor: str, limit: int) -> Changes:
+        """Returns what was stored after a cursor, corrections and late readings included.
+
+        Raises:
+            Invalid: the cursor is none of this store.
+        """
+        require(actor, Permission.READ)
+        wanted = min(max(1, limit), MOST_CHANGES)
+        try:
+            return await asyncio.to_thread(self.sources.store.changes, cursor, wanted)
+        except ValueError as error:
+            raise Invalid(f"the cursor is not one of this store: {error}") from None
+
+    def octets(self, actor: Actor, wanted: Wanted) -> Iterator[bytes]:
+        """Yields an export part by part; blocks, use a thread."""
+        require(actor, Permission.READ)
+        return octets_of(self.sources.store, wanted)

@@ -1,0 +1,297 @@
+"""What leaves the house: the change feed, CSV, Parquet, Green Button, IEC 61968-9."""
+
+import csv
+import io
+import xml.etree.ElementTree as ET
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hesper_cloud.app import create_app
+from hesper_cloud.cli import app
+from hesper_cloud.exports import cim, espi, targets
+from hesper_cloud.exports.formats import FORMATS, FormatName
+from hesper_cloud.exports.numbers import exact
+from hesper_cloud.exports.reading_types import reading_type
+from hesper_cloud.exports.running import Wanted, export, octets_of
+from hesper_cloud.latest import LatestValues
+from hesper_cloud.services.bundle import assemble
+from hesper_cloud.services.sources import Sources
+from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.port import Block, Group, Quantity
+from hesper_contracts.quality import Quality
+from typer.testing import CliRunner
+
+PROFILE, ENERGY, POWER, VOLTAGE = (
+    "1.0.99.1.0.255", "1.0.1.8.0.255", "1.0.1.7.0.255", "1.0.32.7.0.255",
+)  # fmt: skip
+T0 = int(datetime(2026, 6, 1, 22, tzinfo=UTC).timestamp())
+COUNT = 16
+ALL = Wanted("csv", PROFILE, T0 - 86_400, T0 + 86_400)
+ATOM, ESPI = f"{{{espi.ATOM}}}", f"{{{espi.ESPI}}}"
+CIM, MESSAGE = f"{{{cim.READINGS}}}", f"{{{cim.MESSAGE}}}"
+
+# The order of elements: espi.xsd of NAESB REQ.21 (ESPI 1.1), MeterReadings.xsd of IEC 61968-9.
+ORDER = {
+    f"{ATOM}entry": ["id", "link", "title", "content", "published", "updated"],
+    f"{ESPI}ReadingType": [
+        "accumulationBehaviour", "commodity", "consumptionTier", "currency", "dataQualifier",
+        "defaultQuality", "flowDirection", "intervalLength", "kind", "phase",
+        "powerOfTenMultiplier", "timeAttribute", "tou", "uom",
+    ],
+    f"{ESPI}IntervalBlock": ["interval", "IntervalReading"],
+    f"{ESPI}interval": ["duration", "start"],
+    f"{ESPI}timePeriod": ["duration", "start"],
+    f"{ESPI}IntervalReading": ["cost", "ReadingQuality", "timePeriod", "value"],
+    f"{ESPI}UsagePoint": ["roleFlags", "ServiceCategory", "status"],
+    f"{MESSAGE}EventMessage": ["Header", "Payload"],
+    f"{MESSAGE}Header": [
+        "Verb", "Noun", "Revision", "ReplayDetection", "Context", "Timestamp", "Source",
+        "AsyncReplyFlag", "ReplyAddress", "AckRequired", "User", "MessageID", "CorrelationID",
+    ],
+    f"{CIM}MeterReadings": ["EndDeviceEventType", "MeterReading", "ReadingQualityType"],
+    f"{CIM}MeterReading": [
+        "isCoincidentTrigger", "EndDeviceEvents", "IntervalBlocks", "Meter", "Readings",
+        "UsagePoint", "valuesInterval",
+    ],
+    f"{CIM}IntervalBlocks": ["IntervalReadings", "ReadingType"],
+    f"{CIM}IntervalReadings": [
+        "reportedDateTime", "source", "timeStamp", "value", "ReadingQualities", "timePeriod",
+    ],
+    f"{CIM}Meter": ["mRID", "amrSystem", "Names"],
+}  # fmt: skip
+
+
+def block(meter: str, first: int = 0, count: int = COUNT, by: int = 0, quality: int = 0) -> Block:
+    at = T0 + 900 * np.arange(first, first + count, dtype=np.int64)
+    energy = 10_000 + 250 * np.arange(first, first + count, dtype=np.int64) + by
+    values = np.stack([np.full(count, 1000), energy, np.full(count, 2301)]).astype(np.int64)
+    missing = np.zeros(values.shape, dtype=bool)
+    missing[2, 1] = True
+    return Block(
+        profile=PROFILE,
+        quantities=(Quantity(POWER, 0, 27), Quantity(ENERGY, 1, 30), Quantity(VOLTAGE, -1, 35)),
+        meters=(meter,),
+        meter_index=np.zeros(count, dtype=np.int64),
+        captured_at=at,
+        clock_status=np.zeros(count, dtype=np.int64),
+        quality=np.full(count, quality, dtype=np.int64),
+        received_at=int(at[-1]) + 5,
+        values=values,
+        missing=missing,
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[DuckDbStore]:
+    made = DuckDbStore(tmp_path / "readings.duckdb")
+    blocks = [block("M1"), block("M2", quality=int(Quality.OUT_OF_RANGE))]
+    made.write(Group({}, blocks, (T0 + 90_000) * 1000))
+    yield made
+    made.close()
+
+
+def whole(store: DuckDbStore, name: FormatName) -> bytes:
+    return b"".join(octets_of(store, Wanted(name, PROFILE, ALL.start, ALL.end)))
+
+
+def test_csv_has_exact_numbers_and_holes(store: DuckDbStore) -> None:
+    rows = list(csv.DictReader(io.StringIO(whole(store, "csv").decode())))
+    assert len(rows) == 2 * COUNT
+    first = next(row for row in rows if row["meter"] == "M1")
+    assert (first["captured_at"], first[f"{ENERGY} Wh"]) == ("2026-06-01T22:00:00Z", "100000")
+    assert first[f"{VOLTAGE} V"] == "230.1"
+    assert [row[f"{VOLTAGE} V"] for row in rows].count("") == 2
+    assert {row["quality"] for row in rows if row["meter"] == "M2"} == {"16"}
+
+
+def test_numbers_are_exact() -> None:
+    assert [exact(7, 2), exact(-5, -3), exact(12_345, -2), exact(0, -1)] == [
+        "700", "-0.005", "123.45", "0.0",
+    ]  # fmt: skip
+
+
+def test_parquet_is_partitioned_by_day_and_read_by_others(
+    store: DuckDbStore, tmp_path: Path
+) -> None:
+    target = tmp_path / "lake"
+    told: list[int] = []
+    done = export(store, Wanted("parquet", PROFILE, ALL.start, ALL.end), str(target), told.append)
+    days = sorted(path.parent.name for path in target.rglob("*.parquet"))
+    assert days == ["day=2026-06-01", "day=2026-06-02"]
+    assert (done.readings, done.files, told[-1]) == (2 * COUNT, 2, 2 * COUNT)
+    table = pq.read_table(target)
+    assert table.num_rows == 2 * COUNT
+    assert table.schema.field(ENERGY).metadata == {b"scaler": b"1", b"unit": b"30"}
+    assert table.column(VOLTAGE).null_count == 2
+    assert str(table.schema.field("captured_at").type) == "timestamp[ms, tz=UTC]"
+
+
+def test_an_export_again_replaces_what_is_there(store: DuckDbStore, tmp_path: Path) -> None:
+    for _ in range(2):
+        export(store, Wanted("parquet", PROFILE, ALL.start, ALL.end), str(tmp_path / "lake"))
+    assert pq.read_table(tmp_path / "lake").num_rows == 2 * COUNT
+    for _ in range(2):
+        export(store, ALL, "memory://out")
+    files = targets._opened("memory://out")[0].ls("/out")
+    assert [Path(each["name"]).name for each in files] == [
+        "readings-1.0.99.1.0.255-2026-05-31T220000Z-2026-06-02T220000Z.csv"
+    ]
+
+
+def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"half"
+        raise OSError("the line went")
+
+    with pytest.raises(targets.TargetError, match="the line went"):
+        targets.put(str(tmp_path / "out.csv"), pieces())
+    assert not (tmp_path / "out.csv").exists()
+
+
+def in_order(element: ET.Element) -> None:
+    known = ORDER.get(element.tag)
+    if known is not None:
+        places = [known.index(child.tag.rpartition("}")[2]) for child in element]
+        assert places == sorted(places), element.tag
+    for child in element:
+        in_order(child)
+
+
+def test_green_button_stands_in_the_order_of_the_schema(store: DuckDbStore) -> None:
+    feed = ET.fromstring(whole(store, "espi"))
+    assert feed.tag == f"{ATOM}feed"
+    in_order(feed)
+    assert len(feed.findall(f".//{ESPI}UsagePoint")) == 2
+    kinds = [
+        {child.tag.rpartition("}")[2]: child.text for child in each}
+        for each in feed.findall(f".//{ESPI}ReadingType")
+    ]
+    energy = next(kind for kind in kinds if kind["uom"] == "72")
+    assert energy == {
+        "accumulationBehaviour": "4", "commodity": "1", "flowDirection": "1",
+        "intervalLength": "900", "kind": "12", "phase": "0", "powerOfTenMultiplier": "1",
+        "uom": "72",
+    }  # fmt: skip
+    ids = [each.text for each in feed.findall(f"{ATOM}entry/{ATOM}id")]
+    assert len(set(ids)) == len(ids)
+
+
+def test_green_button_energy_is_the_advance_per_interval(store: DuckDbStore) -> None:
+    feed = ET.fromstring(whole(store, "espi"))
+    entries = feed.findall(f"{ATOM}entry")
+    blocks = [
+        each.find(f".//{ESPI}IntervalBlock")
+        for each in entries
+        if f"M1/MeterReading/{ENERGY}/IntervalBlock" in str(each.find(f"{ATOM}link").get("href"))  # type: ignore[union-attr]
+    ]
+    readings = [each for found in blocks for each in found.findall(f"{ESPI}IntervalReading")]  # type: ignore[union-attr]
+    assert len(readings) == COUNT - 1
+    assert {each.findtext(f"{ESPI}value") for each in readings} == {"250"}
+    assert {each.findtext(f"{ESPI}timePeriod/{ESPI}duration") for each in readings} == {"900"}
+    assert readings[0].findtext(f"{ESPI}timePeriod/{ESPI}start") == str(T0)
+
+
+def test_a_meter_reading_stands_in_the_order_of_the_schema(store: DuckDbStore) -> None:
+    message = ET.fromstring(whole(store, "iec61968"))
+    assert message.tag == f"{MESSAGE}EventMessage"
+    in_order(message)
+    assert message.findtext(f"{MESSAGE}Header/{MESSAGE}Verb") == "created"
+    meters = [each.findtext(f"{CIM}Meter/{CIM}mRID") for each in message.iter(f"{CIM}MeterReading")]
+    assert sorted(set(meters)) == ["M1", "M2"]
+    kinds = {each.get("ref") for each in message.iter(f"{CIM}ReadingType")}
+    assert "0.0.2.1.1.1.12.0.0.0.0.0.0.0.0.0.72.0" in kinds
+    codes = {each.get("ref") for each in message.iter(f"{CIM}ReadingQualityType")}
+    assert codes == {"1.0.0", "2.5.256"}
+    values = {each.text for each in message.iter(f"{CIM}value")}
+    assert {"100000", "230.1"} <= values
+
+
+def test_reading_types_say_phase_and_direction() -> None:
+    kind = reading_type(Quantity("1.0.52.7.0.255", -1, 35), 900, delta=False)
+    assert kind.mrid() == "0.0.0.12.0.1.54.0.0.0.0.0.0.0.64.-1.29.0"
+    fed = reading_type(Quantity("1.0.2.8.0.255", 0, 30), 1800, delta=True)
+    assert (fed.flow, fed.mrid()) == (19, "0.0.5.4.19.1.12.0.0.0.0.0.0.0.0.0.72.0")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_export_of_nothing_is_well_formed(store: DuckDbStore, name: FormatName) -> None:
+    octets = b"".join(octets_of(store, Wanted(name, PROFILE, 0, 10)))
+    if name in {"espi", "iec61968"}:
+        ET.fromstring(octets)
+    elif name == "parquet":
+        assert octets == b""
+    else:
+        assert octets.startswith(b"meter,profile,")
+
+
+@pytest.fixture
+async def client(head_end: Any, store: DuckDbStore) -> AsyncIterator[httpx.AsyncClient]:
+    databases = head_end.databases
+    sources = Sources(
+        head_end.settings, databases.registry, databases.authority, store, LatestValues(),
+        lambda: datetime.now(UTC),
+    )  # fmt: skip
+    services = assemble(sources, lambda: 0.0)
+    transport = httpx.ASGITransport(create_app(services, head_end.settings))
+    async with httpx.AsyncClient(transport=transport, base_url="http://hesper.test") as client:
+        body = {"username": "vic", "password": "viewing-only-1"}
+        token = (await client.post("/api/v1/auth/login", json=body)).json()["token"]
+        client.cookies.clear()
+        client.headers["Authorization"] = f"Bearer {token}"
+        yield client
+    services.energy.close()
+
+
+async def test_the_change_feed_gives_late_and_conflicting_readings(
+    client: httpx.AsyncClient, store: DuckDbStore
+) -> None:
+    path = "/api/v1/readings/changes"
+    first = (await client.get(path, params={"limit": 20})).json()
+    rest = (await client.get(path, params={"cursor": first["cursor"]})).json()
+    assert len(first["rows"]) + len(rest["rows"]) == 2 * COUNT
+    assert (await client.get(path, params={"cursor": rest["cursor"]})).json()["rows"] == []
+    store.write(Group({}, [block("M1", first=-40, count=2)], (T0 + 95_000) * 1000))
+    store.write(Group({}, [block("M2", count=2, by=7)], (T0 + 96_000) * 1000))
+    news = (await client.get(path, params={"cursor": rest["cursor"]})).json()["rows"]
+    assert [(row["meter"], row["revision"] > 0) for row in news] == [
+        ("M1", False), ("M1", False), ("M2", True), ("M2", True),
+    ]  # fmt: skip
+    assert (await client.get(path, params={"cursor": "nonsense"})).status_code == 400
+
+
+async def test_exports_by_rest(client: httpx.AsyncClient, store: DuckDbStore) -> None:
+    asked = {"from": "2026-06-01T00:00:00Z", "to": "2026-06-03T00:00:00Z", "meter": "M1"}
+    for name in FORMATS:
+        answer = await client.get("/api/v1/exports/readings", params=asked | {"format": name})
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == FORMATS[name].media_type
+        assert FORMATS[name].suffix in answer.headers["content-disposition"]
+        assert b"M2" not in answer.content
+    table = pq.read_table(io.BytesIO((await client.get(
+        "/api/v1/exports/readings", params=asked | {"format": "parquet"})).content))  # fmt: skip
+    assert table.num_rows == COUNT
+    client.headers.pop("Authorization")
+    assert (await client.get("/api/v1/exports/readings", params=asked)).status_code == 401
+
+
+def test_exports_by_command_line(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    store = DuckDbStore(state / "readings.duckdb")
+    store.write(Group({}, [block("M1")], (T0 + 90_000) * 1000))
+    store.close()
+    (tmp_path / "cloud.toml").write_text('state = "state"\n')
+    arguments = ["--from", "2026-06-01", "--to", "2026-06-03", "-c", str(tmp_path / "cloud.toml")]
+    done = CliRunner().invoke(app, ["export", "csv", str(tmp_path / "out"), *arguments])
+    assert done.exit_code == 0, done.output
+    assert "16 readings, 1 files" in done.output
+    (file,) = (tmp_path / "out").iterdir()
+    assert len(file.read_text().splitlines()) == COUNT + 1
+    wrong = CliRunner().invoke(app, ["export", "pdf", str(tmp_path / "out"), *arguments])
+    assert wrong.exit_code == 2
