@@ -63,6 +63,10 @@ class Alarms:
             )
         )
 
+    def critical(self, code: str, text: str) -> None:
+        """Notes what a person must look at soon."""
+        self.tell(code, text, "critical")
+
     async def run(self) -> None:
         """Stores alarms as they come; runs for ever."""
         while True:

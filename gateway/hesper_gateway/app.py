@@ -32,7 +32,7 @@ from hesper_gateway.database import DATABASE_NAME, Database
 from hesper_gateway.engines.gurux import Gurux
 from hesper_gateway.errands import ClockKeeper, ClockSetter, MeterErrands, Stores
 from hesper_gateway.errors import Hop
-from hesper_gateway.firmware import Downloads, Firmware, ImageStore, Limits, Means, TransferRecords
+from hesper_gateway.firmware import Downloads, build_downloads, build_firmware
 from hesper_gateway.gathering import Gathering
 from hesper_gateway.line_costs import LineCosts, prices_of
 from hesper_gateway.lines.building import Lines
@@ -59,7 +59,6 @@ from hesper_gateway.visit import Visitor
 log = logging.getLogger(__name__)
 
 _MEGABYTE = 1024 * 1024
-IMAGES_FOLDER = "images"
 
 
 @dataclass(slots=True)
@@ -135,7 +134,7 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
     """
     lines = build_lines(config, core.ledger)
     for modem in lines.modems.values():
-        modem.on_alarm = lambda code, text: core.alarms.tell(code, text, "critical")
+        modem.on_alarm = core.alarms.critical
     schedule, failures = config.schedule, core.failures
     states = {
         meter.id: MeterState(meter.id, schedule, time.time, since_boot, failures)
@@ -169,15 +168,6 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
     prices = {meter.id: prices_of(config, meter) for meter in config.meters}
     costs = LineCosts(prices, core.ledger, core.outbox, time.time)
     return Field(lines, costs, sessions, states, rounds, round_of, ports, other_engine)
-
-
-def build_downloads(config: GatewayConfig, core: Core) -> Downloads:
-    """Returns what fetches firmware images once there is an uplink."""
-    limits = Limits(config.firmware.octets_per_s, config.firmware.blocks_in_flight)
-    store = ImageStore(config.state / IMAGES_FOLDER, config.firmware.quota_mb * _MEGABYTE)
-    return Downloads(
-        config.gateway, store, limits, lambda code, text: core.alarms.tell(code, text, "critical")
-    )
 
 
 def build_uplink(
@@ -250,20 +240,13 @@ def build_executor(config: GatewayConfig, core: Core, field: Field, down: Down) 
             field.sessions,
             Stores(core.gathering, core.outbox),
             ClockSetter(core.outbox, core.time_proof.offset_ms),
-            Firmware(
-                Means(
-                    down.downloads,
-                    TransferRecords(core.database),
-                    core.time_proof.now,
-                    config.firmware.slice_s,
-                )
-            ),
+            build_firmware(config, down.downloads, core.database, core.time_proof.now),
             TunnelErrand(
                 down.tunnels,
                 lambda code, text, meter: core.alarms.tell(code, text, "critical", meter),
             ),
         ),
-        lambda code, text: core.alarms.tell(code, text, "critical"),
+        core.alarms.critical,
     )
 
 
@@ -280,7 +263,7 @@ async def run(config: GatewayConfig) -> None:
     try:
         core = build_core(config, database)
         field = build_field(config, core)
-        down = Down(build_downloads(config, core), Tunnels())
+        down = Down(build_downloads(config, core.alarms.critical), Tunnels())
         executor = build_executor(config, core, field, down)
         uplink = build_uplink(config, core, field, executor, down)
         core.alarms.tell("gateway.started", f"{len(field.states)} meters configured", "info")

@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 NOT_BROUGHT = "this gateway has brought no such image to the meter, or it is not verified there"
 LONGEST_WAIT_S = 30.0
 _READY = {Step.VERIFIED, Step.ACTIVATING, Step.ACTIVATED}
+_FINAL = (MeterRefused, WrongMeter, StorageFull)
+"""What ends it, as long as the meter has not been asked."""
 _NOT_YET = {Status.VERIFICATION_SUCCESSFUL, Status.ACTIVATION_INITIATED}
 
 
@@ -106,8 +108,6 @@ class Activation:
                 )
                 if done is not None:
                     return await self._ended(record, done=done)
-            except WrongMeter:
-                raise
             except (MeterFailed, StorageFull) as error:
                 self._pass_over(error)
             polls_s = self._means.polls_s
@@ -117,9 +117,8 @@ class Activation:
 
     def _pass_over(self, error: Exception) -> None:
         """Let what went wrong while a meter restarts be; raise what will not get better."""
-        if self._asked_at is None and isinstance(error, MeterRefused | StorageFull):
-            raise error
-        if isinstance(error, _ForGood):
+        before_asking = self._asked_at is None
+        if isinstance(error, _ForGood) or (before_asking and isinstance(error, _FINAL)):
             raise error
         self._last = None
         log.info("meter %s: its new firmware is not read yet: %s", self._order.meter, error)
@@ -166,8 +165,9 @@ class Activation:
     def _overdue(self) -> Report:
         if self._last is None:
             return self._report(done=None, detail="the meter has not answered since it was asked")
-        told = f"{self._last.firmware!r}, {self._last.status.name.lower()}"
-        return self._report(done=False, detail=f"the meter still says {told}")
+        status, told = self._last.status, f"{self._last.firmware!r}"
+        done = None if status is Status.ACTIVATION_INITIATED else False
+        return self._report(done=done, detail=f"the meter still says {told}, {status.name.lower()}")
 
     def _report(self, *, done: bool | None, detail: str) -> Report:
         last = self._last

@@ -72,6 +72,7 @@ class Works:
     """Counts instead of ``time_s``."""
     tick_s: float = 0.0
     """How far ``time_s`` goes on with every message that the meter gets."""
+    answers_after_s: float = 0.0
     received: int = 0
     written: list[dict[str, Any]] = field(default_factory=list)
     """What the meter has written into its journal."""
@@ -182,6 +183,7 @@ class Works:
                     self._heard.set()
                     if self.meter.boots != boots:
                         break
+                    await asyncio.sleep(self.answers_after_s)
                     if not self.silent and self.received != self.silent_after:
                         writer.write(sent)
                         await writer.drain()
