@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from hesper_cloud import jobs, keys
-from hesper_cloud.api.application import create_app
+from hesper_cloud.api.application import create_app, with_memory
 from hesper_cloud.backup.sending_again import SendingAgain
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine
@@ -82,7 +83,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         mount_consoles(app, head_end.services)
         server = _Server(
             uvicorn.Config(
-                app,
+                with_memory(app),
                 host=settings.web.host,
                 port=settings.web.port,
                 log_config=None,
@@ -142,6 +143,16 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Returns the event loop to run on: uvloop's, where it can be installed."""
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 def mount_consoles(app: FastAPI, services: Services) -> None:

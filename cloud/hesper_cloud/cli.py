@@ -72,7 +72,8 @@ def run(config: Config = DEFAULT) -> None:
             loop.add_signal_handler(each, stop.set)
         await head_end.run(settings, stop)
 
-    asyncio.run(until_told())
+    with asyncio.Runner(loop_factory=head_end.loop_factory()) as runner:
+        runner.run(until_told())
 
 
 @app.command()

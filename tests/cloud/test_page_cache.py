@@ -30,8 +30,7 @@ class Served:
         inner.get("/page")(self.page)
         inner.get("/other")(self.page)
         inner.post("/change")(self.page)
-        inner.add_middleware(PageCache, paths=["/page"], kept_s=0.5, monotonic=lambda: self.now)
-        self.app = inner
+        self.app = PageCache(inner, ["/page"], 0.5, lambda: self.now)
 
     async def page(self, request: Request) -> dict[str, object]:
         self.asked += 1

@@ -42,7 +42,6 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
-    app.add_middleware(PageCache, paths=[PREFIX + path for path in CACHED])
     problems.install(app)
     rest = APIRouter(prefix=PREFIX)
     for part in (auth, validated, meters, energy, exports, gaps, commands, operations, live):
@@ -51,6 +50,14 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     app.include_router(rest)
     app.include_router(health.router)
     return app
+
+
+def with_memory(app: FastAPI) -> PageCache:
+    """Returns the application behind its memory of pages, as a server should run it.
+
+    In front of everything, also of what a console puts around the application.
+    """
+    return PageCache(app, [PREFIX + path for path in CACHED])
 
 
 async def _nothing_here(unknown: str) -> None:

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from fastapi import FastAPI
 from fastapi.requests import HTTPConnection
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from hesper_cloud.api.who import actor_of
 from hesper_cloud.services.errors import ServiceError
@@ -42,11 +43,11 @@ class _Page:
 
 
 class PageCache:
-    """ASGI middleware that answers repeated questions for some paths."""
+    """An application in front of another: answers repeated questions for some paths."""
 
     def __init__(
         self,
-        app: ASGIApp,
+        app: FastAPI,
         paths: Iterable[str],
         kept_s: float = KEPT_S,
         monotonic: Callable[[], float] = time.monotonic,
@@ -63,6 +64,7 @@ class PageCache:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif scope["method"] == "GET" and scope["path"] in self._paths:
+            scope["app"] = self._app  # the routes' own way to their services
             await self._answer(scope, receive, send)
         else:
             await self._app(scope, receive, send)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -77,7 +78,8 @@ class _Mould:
 
     def __init__(self, meters: int, chance: random.Random) -> None:
         rows = [_rows(number, chance) for number in range(meters)]
-        rows[0].values[:_REGISTERS] = [[low + i for i in range(ROWS)] for low in _LOWEST_WH]
+        lowest = [[low + row for row in range(ROWS)] for low in _LOWEST_WH]
+        rows[0] = replace(rows[0], values=[*lowest, *rows[0].values[_REGISTERS:]])
         encoding, body = readings.encode([Section(LOAD_PROFILE, _TIME + 60, QUANTITIES, rows)])
         rest = body
         if encoding is Encoding.COLUMNS_ZSTD:

@@ -17,7 +17,7 @@ import httpx
 import numpy as np
 from hesper_cloud.stores.influx_lines import reading_lines
 from hesper_cloud.stores.port import Quantity
-from hesper_cloud.stores.rows import Rows
+from hesper_cloud.stores.rows import Rows, Stamp
 from hesper_contracts import batch, columns
 from hesper_contracts.readings_json import logical_name_text
 
@@ -84,5 +84,5 @@ def _lines(turn: int) -> Iterator[bytes]:
                 section.captured_at, section.clock_status, section.quality,
                 np.full(len(section), section.received_at), section.values, section.nulls, (), (),
             )  # fmt: skip
-            for line in reading_lines(rows, section.meters, turn):
+            for line in reading_lines(rows, section.meters, Stamp(turn, turn)):
                 yield line.encode()

@@ -60,7 +60,8 @@ def measure(load: Load, store: StoreKind = "duckdb") -> Measured:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name) / "site"
         with running(folder, store, names, tls=load.tls) as head_end:
-            answer, shares, rss_mb = _driven(head_end, load, names)
+            answer, shares, rss_mb = drive(head_end, load, names)
+            check(head_end, answer)
         stored = head_end.stored_octets()
     delays = sorted(answer["delays_s"])
     return Measured(
@@ -74,7 +75,7 @@ def measure(load: Load, store: StoreKind = "duckdb") -> Measured:
     )
 
 
-def _driven(
+def drive(
     head_end: HeadEnd, load: Load, names: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, float], tuple[float, float]]:
     """Let the gateways publish; return their answer, CPU seconds, and memory half-way and last."""
@@ -108,11 +109,10 @@ def _driven(
             shares["gateways (benchmark)"] = answer["cpu_s"] - own_before_s
         finally:
             gateways.kill()
-    _check(head_end, answer)
     return answer, shares, (half_way_mb, rss_mb_of(pid))
 
 
-def _check(head_end: HeadEnd, answer: dict[str, Any]) -> None:
+def check(head_end: HeadEnd, answer: dict[str, Any]) -> None:
     """Raise ValueError unless every reading was stored as a new one."""
     stored = head_end.metrics().get("hesper_ingest_readings_total{new}", 0.0)
     if stored != answer["readings"]:
