@@ -1,6 +1,8 @@
 """InfluxDB beyond the contract: line protocol, errors, the 2.x interface."""
 
+import secrets
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,7 +26,7 @@ from hesper_cloud.stores.influx_ql import quoted
 from hesper_cloud.stores.influx_server import InfluxV1, refusal
 from hesper_cloud.stores.influx_v2 import InfluxV2
 from hesper_cloud.stores.opening import influx_server, open_store
-from hesper_cloud.stores.port import Quantity, StoreRefused, StoreUnavailable
+from hesper_cloud.stores.port import Block, Group, Quantity, StoreRefused, StoreUnavailable
 from hesper_cloud.stores.rows import Rows, Stamp
 from hesper_contracts.batch import BatchId
 
@@ -178,4 +180,22 @@ def test_the_settings_choose_the_server(tmp_path: Path) -> None:
     second.close()
     store = open_store(Settings(state=tmp_path, store=StoreSettings(kind="influx")))
     assert isinstance(store, InfluxStore)
+    store.close()
+
+
+@pytest.mark.integration
+def test_what_is_older_than_the_retention_does_not_hold_up_the_rest(influx_url: str) -> None:
+    now = int(time.time())
+    store = InfluxStore(InfluxV1(influx_url, f"kept-{secrets.token_hex(4)}"), keep_days=30)
+    captured = np.array([now - 90 * 86_400, now - 86_400])
+    none = np.zeros(2, np.int64)
+    block = Block(
+        "1.0.99.1.0.255", QUANTITIES[:1], ("M1",), none, captured, none, none, now,
+        np.array([[1, 2]]), None,
+    )  # fmt: skip
+    batch = BatchId("gw-1", "00" * 8, 1)
+    written = store.write(Group({batch: "ab"}, [block], now * 1000))
+    assert (written.new, written.accepted[0].tolist()) == (1, [False, True])
+    assert [each.captured_at for each in store.export(0, now)] == [now - 86_400]
+    assert store.known([batch]) == {batch: "ab"}
     store.close()

@@ -3,15 +3,22 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hesper_cloud.db import migrate
+from hesper_cloud.db.engines import open_engine, reading
+from hesper_cloud.db.registry import Alert
+from hesper_cloud.rules.alerts import Alerts
+from hesper_cloud.rules.store_faults import tend
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.duckdb_sealing import Retention
 from hesper_cloud.stores.port import Block, Group, Quantity
 from hesper_contracts.batch import BatchId
 from hesper_contracts.quality import Quality
+from sqlalchemy import select
 
 PROFILE, ENERGY = "1.0.99.1.0.255", "1.0.1.8.0.255"
 DAY = 86_400
@@ -189,6 +196,34 @@ def test_a_meter_is_erased_from_sealed_days_and_old_days_go(
     assert len(found(again)) == (96 - 29) * (METERS - 1)
     assert not (tmp_path / "readings.sealed" / "x").exists()
     again.close()
+
+
+def test_days_beyond_the_retention_go_by_themselves(tmp_path: Path) -> None:
+    keeping = Retention(seal_rows=1, raw_days=3, batch_days=3)
+    store = DuckDbStore(tmp_path / "readings.duckdb", keeping)
+    put(store, block(range(6)))
+    store.maintain(D0 + 7 * DAY)
+    assert min(row[1] for row in found(store)) == D0 + 4 * DAY
+    assert len(found(store)) == 2 * 24 * METERS
+    assert store.known([BatchId("gw-1", "00112233445566ff", 1)]) == {}
+    assert put(store, some([(1, D0 + 5 * DAY, 0)]), at=D0 + 7 * DAY)[0] == 0
+    store.close()
+
+
+def test_damage_is_an_alert_that_names_file_and_days(tmp_path: Path, store: DuckDbStore) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'hesper.db'}")
+    migrate.upgrade(engine, "registry")
+    put(store, block(range(2)))
+    store.maintain(D0 + 5 * DAY)
+    path = min((tmp_path / "readings.sealed").glob("*.parquet"))
+    path.write_bytes(path.read_bytes()[:-1])
+    for hours in (1, 2):
+        tend(store, Alerts(engine), datetime.fromtimestamp(D0 + 5 * DAY + hours * 3600, UTC))
+    with reading(engine) as session:
+        (alert,) = session.scalars(select(Alert))
+        assert (alert.severity, path.name in alert.text) == ("critical", True)
+        assert "2026-09-01 to 2026-09-01" in alert.text
+    engine.dispose()
 
 
 def test_readers_keep_the_files_that_they_read(tmp_path: Path, store: DuckDbStore) -> None:

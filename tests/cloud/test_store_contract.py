@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -358,3 +359,26 @@ def test_one_customers_readings_can_be_removed(store: ReadingStore) -> None:
     store.erase("nobody")
     assert exported(store) == [("M2", T0, 2, 0)]
     assert counts(put(store, block({odd: [(T0, 1)]}), sequence=3)) == (1, 0, 0)
+
+
+def test_reads_go_on_while_groups_are_written(store: ReadingStore) -> None:
+    """Nothing is seen twice, or less than before, whoever reads in between."""
+    put(store, block({"M1": [(T0, 0)]}), sequence=0)
+    done = threading.Event()
+    seen: list[list[int]] = []
+
+    def read() -> None:
+        while not done.is_set():
+            seen.append(store.captured_times("M1", PROFILE, T0, T0 + 10**6).tolist())
+            store.series("M1", PROFILE, "1.0.1.8.0.255", T0, T0 + 10**6, 3600)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for n in range(1, 20):
+        put(store, block({f"M{m}": [(T0 + 900 * n, n)] for m in range(20)}), sequence=n)
+    done.set()
+    reader.join()
+    every = [T0 + 900 * n for n in range(20)]
+    assert all(times == every[: len(times)] for times in seen)
+    assert [len(times) for times in seen] == sorted(len(times) for times in seen)
+    assert store.captured_times("M1", PROFILE, T0, T0 + 10**6).tolist() == every

@@ -86,7 +86,9 @@ class Sealing:
         return [_fault(file) for file in self._file.faults()]
 
     def _check_some(self, now: int, deadline: float) -> None:
-        """Compares every sealed file with its digest, once a day."""
+        """Looks for every sealed file, and compares it with its digest once a day."""
+        for damage in self._file.folder.check_lengths(self._file.sealed):
+            self._file.set_aside(damage)
         online = {file.name: file for file in self._file.sealed}
         if self._checked_day != now // DAY_S:
             self._checked_day, self._unchecked = now // DAY_S, list(online)

@@ -10,6 +10,7 @@ rows are not written again, differing ones become revisions. The marks are this 
 hold while it is the only writer of its database; with ``sole_writer=False`` every row is compared.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -52,7 +53,10 @@ from hesper_cloud.stores.port import (
 )
 from hesper_cloud.stores.rows import Rows, Stamp, first_of_identity, merge, spread
 
+log = logging.getLogger(__name__)
+
 _LINES_PER_WRITE = 20_000
+_DAY_S, _MARGIN_S = 86_400, 3600
 _CONFLICTING = int(Quality.CONFLICTING)
 
 
@@ -122,7 +126,7 @@ class InfluxStore:
         with self._lock:
             self.prepare()
             parts = merge(group.blocks, self._meter_keys)
-            found = self._sort_out(parts)
+            found = self._kept(parts, self._sort_out(parts), group.stored_at)
             if self._in_doubt:
                 self._commits.load()  # ends the commit of a write that failed half-way
             self._in_doubt = True
@@ -163,6 +167,19 @@ class InfluxStore:
         return [
             versions.sort_out(part, suspect) for part, suspect in zip(parts, suspects, strict=True)
         ]
+
+    def _kept(self, parts: Sequence[Rows], found: list[Sorted], stored_at: int) -> list[Sorted]:
+        """Leaves out what the server's retention would refuse, and with it the whole write."""
+        if not self._keep_days:
+            return found
+        horizon = stored_at - self._keep_days * _DAY_S + _MARGIN_S
+        kept = [
+            each.where(part.captured_at >= horizon) for part, each in zip(parts, found, strict=True)
+        ]
+        lost = sum(int(a.new.sum() - b.new.sum()) for a, b in zip(found, kept, strict=True))
+        if lost:
+            log.warning("%d readings are older than the %d days kept", lost, self._keep_days)
+        return kept
 
     def _suspect(self, part: Rows, profile_key: int) -> Flags:
         if not self._sole_writer:

@@ -26,6 +26,12 @@ class Sorted:
     new: Flags
     conflicts: dict[int, int]
 
+    def where(self, mask: Flags) -> "Sorted":
+        """Returns only what concerns the rows of a mask."""
+        return Sorted(
+            self.new & mask, {row: quality for row, quality in self.conflicts.items() if mask[row]}
+        )
+
 
 class Versions:
     """The contents known under each identity, the first one first."""
