@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from functools import partial
 
 from hesper_contracts.frame import Kind, Refused
 from hesper_contracts.signing import Keyring
@@ -27,13 +28,15 @@ from hesper_gateway.alarms import Alarms
 from hesper_gateway.broker_link import Account
 from hesper_gateway.commands import Executor, Mandate, Records
 from hesper_gateway.config import GatewayConfig, MeterConfig
+from hesper_gateway.config.metrics import MetricsConfig
 from hesper_gateway.counters import Counters
 from hesper_gateway.database import DATABASE_NAME, Database
 from hesper_gateway.engines.gurux import Gurux
-from hesper_gateway.errands import ClockKeeper, ClockSetter, MeterErrands, Stores
+from hesper_gateway.errands import ClockKeeper, ClockSetter, KeyChanger, MeterErrands, Stores
 from hesper_gateway.errors import Hop
 from hesper_gateway.firmware import Downloads, build_downloads, build_firmware
 from hesper_gateway.gathering import Gathering
+from hesper_gateway.key_store import KEYS_FOLDER, KeyStore
 from hesper_gateway.line_costs import LineCosts, prices_of
 from hesper_gateway.lines.building import Lines
 from hesper_gateway.lines.building import build as build_lines
@@ -153,7 +156,16 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
     guard = Lockout(core.database, held)
     title = client_system_title(config.gateway)
     other_engine = Gurux()
-    common = Common(counters, title, time.time, guard=guard, other_engine=other_engine)
+
+    def settled(meter: str, command_id: str, is_new: bool) -> None:
+        code, text = ("changed", "its new") if is_new else ("kept", "its old")
+        text = f"the meter opens with {text} keys (command {command_id})"
+        core.alarms.tell(f"meter.keys_{code}", text, "info", meter)
+
+    key_store = KeyStore(config.state / KEYS_FOLDER, settled)
+    common = Common(
+        counters, title, time.time, guard=guard, key_store=key_store, other_engine=other_engine
+    )
     sessions = {
         meter.id: _session(config, meter, lines, common)
         for meter in config.meters
@@ -170,8 +182,22 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
     return Field(lines, costs, sessions, states, rounds, round_of, ports, other_engine)
 
 
+def build_self(config: GatewayConfig, core: Core, field: Field) -> Self:
+    """Returns what tells how the gateway is."""
+    return Self(
+        config.gateway,
+        core.database,
+        core.outbox,
+        core.time_proof,
+        field.states,
+        field.lines.modems.values(),
+        field.costs,
+        core.failures,
+    )
+
+
 def build_uplink(
-    config: GatewayConfig, core: Core, field: Field, executor: Executor, down: Down
+    config: GatewayConfig, core: Core, myself: Self, executor: Executor, down: Down
 ) -> Uplink:
     """Returns the uplink with everyone who listens to it.
 
@@ -203,16 +229,6 @@ def build_uplink(
         broker.keepalive_s,
     )
     keys = _keyring(config.keys.receipts)
-    myself = Self(
-        config.gateway,
-        core.database,
-        core.outbox,
-        core.time_proof,
-        field.states,
-        field.lines.modems.values(),
-        field.costs,
-        core.failures,
-    )
     uplink = Uplink(
         account,
         Identity(config.gateway, Topics(broker.root), keys),
@@ -245,6 +261,7 @@ def build_executor(config: GatewayConfig, core: Core, field: Field, down: Down) 
                 down.tunnels,
                 lambda code, text, meter: core.alarms.tell(code, text, "critical", meter),
             ),
+            KeyChanger(load_signer(config.keys.signing).opener()),
         ),
         core.alarms.critical,
     )
@@ -265,12 +282,15 @@ async def run(config: GatewayConfig) -> None:
         field = build_field(config, core)
         down = Down(build_downloads(config, core.alarms.critical), Tunnels())
         executor = build_executor(config, core, field, down)
-        uplink = build_uplink(config, core, field, executor, down)
+        myself = build_self(config, core, field)
+        uplink = build_uplink(config, core, myself, executor, down)
         core.alarms.tell("gateway.started", f"{len(field.states)} meters configured", "info")
         if opened.replaced:
             core.alarms.tell("gateway.database_replaced", opened.replaced, "critical")
         try:
-            await _run_all(core, field, executor, uplink)
+            async with asyncio.TaskGroup() as tasks:
+                _start(tasks, core, field, executor, uplink)
+                _answer_scrapes(tasks, config.metrics, myself)
         finally:
             await field.aclose()
             await core.ledger.write()
@@ -278,31 +298,41 @@ async def run(config: GatewayConfig) -> None:
         database.close()
 
 
-async def _run_all(core: Core, field: Field, executor: Executor, uplink: Uplink) -> None:
+def _start(
+    tasks: asyncio.TaskGroup, core: Core, field: Field, executor: Executor, uplink: Uplink
+) -> None:
     proof = core.time_proof
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(core.gathering.run(), name="gathering")
-        tasks.create_task(core.alarms.run(), name="alarms")
-        tasks.create_task(uplink.run(), name="uplink")
-        tasks.create_task(executor.run(), name="commands")
-        tasks.create_task(proof.run(uplink.publish, uplink.connected), name="time-proof")
-        watch = Watch(core.outbox, core.database, uplink, core.alarms)
-        tasks.create_task(watch.run(), name="watch")
-        tasks.create_task(core.ledger.run(), name="ledger")
-        tasks.create_task(systemd.live(core.database), name="systemd")
-        tasks.create_task(field.costs.run(), name="line-costs")
-        staying_open = StayingOpen(field.lines.reading)
-        tasks.create_task(staying_open.run(), name="staying-open")
-        for modem in field.lines.modems.values():
-            name = f"modem-{modem.config.name}"
-            tasks.create_task(supervise(name, modem.run), name=name)
-        for round_ in field.rounds:
-            tasks.create_task(supervise(round_.name, round_.run), name=f"line-{round_.name}")
-        for port in field.ports:
-            tasks.create_task(supervise(port.name, port.run), name=f"push-{port.name}")
-        for name, listener in field.lines.listeners.items():
-            listener.on_call = lambda meter: field.round_of[meter].nudge(meter)
-            tasks.create_task(supervise(name, listener.run), name=f"listener-{name}")
+    tasks.create_task(core.gathering.run(), name="gathering")
+    tasks.create_task(core.alarms.run(), name="alarms")
+    tasks.create_task(uplink.run(), name="uplink")
+    tasks.create_task(executor.run(), name="commands")
+    tasks.create_task(proof.run(uplink.publish, uplink.connected), name="time-proof")
+    watch = Watch(core.outbox, core.database, uplink, core.alarms)
+    tasks.create_task(watch.run(), name="watch")
+    tasks.create_task(core.ledger.run(), name="ledger")
+    tasks.create_task(systemd.live(core.database), name="systemd")
+    tasks.create_task(field.costs.run(), name="line-costs")
+    staying_open = StayingOpen(field.lines.reading)
+    tasks.create_task(staying_open.run(), name="staying-open")
+    for modem in field.lines.modems.values():
+        name = f"modem-{modem.config.name}"
+        tasks.create_task(supervise(name, modem.run), name=name)
+    for round_ in field.rounds:
+        tasks.create_task(supervise(round_.name, round_.run), name=f"line-{round_.name}")
+    for port in field.ports:
+        tasks.create_task(supervise(port.name, port.run), name=f"push-{port.name}")
+    for name, listener in field.lines.listeners.items():
+        listener.on_call = lambda meter: field.round_of[meter].nudge(meter)
+        tasks.create_task(supervise(name, listener.run), name=f"listener-{name}")
+
+
+def _answer_scrapes(tasks: asyncio.TaskGroup, config: MetricsConfig | None, myself: Self) -> None:
+    if config is None:
+        return
+    from hesper_gateway import metrics  # its library is not loaded where nobody scrapes
+
+    serve = partial(metrics.serve, config, partial(myself.status, "online"))
+    tasks.create_task(supervise("metrics", serve), name="metrics")
 
 
 def _session(

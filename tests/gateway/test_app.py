@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -48,6 +49,8 @@ commands = {{ "{authority.key_id}" = "{authority_public}" }}
 receipts = {{ "{ingest.key_id}" = "{ingest_public}" }}
 [ceilings]
 seconds_between = 0
+[metrics]
+port = {metrics_port}
 [schedule]
 profile_s = 2
 snapshot_s = 2
@@ -71,6 +74,7 @@ class Site(SimulatedSite):
     """A folder with a fleet of meters and the gateway that reads them, each a process."""
 
     broker_port: int
+    metrics_port: int
     authority: Signer = field(default_factory=Signer.generate)
     ingest: Signer = field(default_factory=Signer.generate)
     meters: list[dict[str, Any]] = field(default_factory=list)
@@ -104,6 +108,11 @@ class Site(SimulatedSite):
         found: dict[str, Any] = json.loads(shown.stdout)
         return found
 
+    def metrics(self) -> list[str]:
+        address = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            return answer.read().decode().splitlines()
+
     def ask_meters(self, **request: Any) -> dict[str, Any]:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(self.folder / "meters" / "control.sock"))
@@ -126,6 +135,7 @@ class Site(SimulatedSite):
         text = GATEWAY_TOML.format(
             gateway=GATEWAY,
             broker_port=self.broker_port,
+            metrics_port=self.metrics_port,
             authority=self.authority,
             authority_public=self.authority.public_key.hex(),
             ingest=self.ingest,
@@ -141,8 +151,8 @@ class Site(SimulatedSite):
 
 
 @pytest.fixture
-def site(tmp_path: Path, broker: Broker) -> Iterator[Site]:
-    site = Site(tmp_path, broker.port)
+def site(tmp_path: Path, broker: Broker, unused_tcp_port: int) -> Iterator[Site]:
+    site = Site(tmp_path, broker.port, unused_tcp_port)
     site.start_meters()
     yield site
     site.stop()
@@ -220,6 +230,7 @@ async def test_every_kind_of_line_is_read_and_receipts_empty_the_outbox(
         await cloud.until(lambda c: {meter for meter, _ in stored(c)} == everyone, 30)
         await cloud.until(lambda c: told(c, "gateway.started"), 5)
         assert {event.meter for event in told(cloud, "meter.identified")} == everyone
+        assert f"hesper_gateway_meters {len(everyone)}.0" in await asyncio.to_thread(site.metrics)
         assert resident_mb(gateway) <= 80
         site.ask_meters(op="stop_latching")
         latched = site.latched()

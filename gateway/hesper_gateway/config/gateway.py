@@ -15,6 +15,7 @@ from hesper_gateway.config.meters import (
     MeterConfig,
     ScheduleConfig,
 )
+from hesper_gateway.config.metrics import MetricsConfig
 from hesper_gateway.config.uplink import BrokerConfig, FirmwareConfig, KeysConfig, OutboxConfig
 from hesper_gateway.errors import ConfigError
 
@@ -34,6 +35,8 @@ class GatewayConfig(Record):
     firmware: FirmwareConfig = FirmwareConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     clock_sync: ClockSyncConfig | None = None
+    metrics: MetricsConfig | None = None
+    """Without it nothing listens."""
     modems: tuple[ModemConfig, ...] = ()
     lines: tuple[LineConfig, ...] = ()
     meters: tuple[MeterConfig, ...] = ()
