@@ -1,11 +1,14 @@
 """Work on a schedule: silence, the gap ledger, alerts that age, metrics.
 
 `Schedule` is pure, with the clock given to it; `run` drives it in the process, each job in a
-thread. A job whose database or store is unavailable is tried again at its next turn.
+thread. A job whose database or store is unavailable is tried again at its next turn. In a large
+fleet a job takes long: then its turns come so seldom that it takes a fifth of the time at most,
+because ingest and web share the interpreter with it.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +24,7 @@ from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.rules.silence import SilenceRule
 from hesper_cloud.rules.store_faults import tend
 from hesper_cloud.rules.tamper import clear_acknowledged
+from hesper_cloud.service_levels.keeping import ServiceLevels
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.port import StoreError
 
@@ -32,9 +36,11 @@ BACKUPS_EVERY_S = 5.0
 SENDING_AGAIN_EVERY_S = 5.0
 VALIDATION_EVERY_S = 10.0
 MINUTE_S = 60.0
+SERVICE_LEVELS_EVERY_S = 300.0
 HOUR_S = 3600.0
 _DAYS_PER_YEAR = 366
 _TICK_S = 0.5
+_PAUSE_FOR_WORK = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,11 @@ class Schedule:
         for job in due:
             self._next_at[job.name] = now + timedelta(seconds=job.every_s)
         return due
+
+    def took(self, job: Job, now: datetime, spent_s: float) -> None:
+        """Puts a job's next turn off as far as its last one was long."""
+        pause = timedelta(seconds=_PAUSE_FOR_WORK * spent_s)
+        self._next_at[job.name] = max(self._next_at[job.name], now + pause)
 
 
 def jobs(sources: Sources) -> list[Job]:
@@ -94,8 +105,12 @@ def slow_jobs(sources: Sources) -> list[Job]:
     """Returns jobs that may take minutes; they have a thread of their own."""
     keeping = BackupKeeping(sources.settings, sources.store, sources.registry, sources.clock)
     alerts = Alerts(sources.registry)
+    levels = ServiceLevels(
+        sources.registry, sources.store, sources.settings.service_levels, sources.clock
+    )
     return [
         Job("backups", BACKUPS_EVERY_S, keeping.turn),
+        Job("service levels", SERVICE_LEVELS_EVERY_S, levels.turn),
         Job("store", MINUTE_S, lambda: tend(sources.store, alerts, sources.clock())),
     ]
 
@@ -133,7 +148,9 @@ async def _keep(listed: list[Job], sources: Sources) -> None:
     schedule = Schedule(listed, sources.clock())
     while True:
         for job in schedule.due(sources.clock()):
+            begun = time.monotonic()
             await asyncio.to_thread(perform, job)
+            schedule.took(job, sources.clock(), time.monotonic() - begun)
         await asyncio.sleep(_TICK_S)
 
 

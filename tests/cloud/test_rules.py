@@ -206,3 +206,12 @@ def test_the_schedule_follows_its_clock_and_survives_an_absent_store() -> None:
     perform(job)
     assert schedule.due(NOON + timedelta(seconds=4)) == []
     assert schedule.due(NOON + timedelta(seconds=6)) == [job]
+
+
+def test_a_job_that_takes_long_comes_less_often() -> None:
+    job = Job("long", 2.0, lambda: None)
+    schedule = Schedule([job], NOON)
+    assert schedule.due(NOON) == [job]
+    schedule.took(job, NOON + timedelta(seconds=10), 10.0)
+    assert schedule.due(NOON + timedelta(seconds=49)) == []
+    assert schedule.due(NOON + timedelta(seconds=50)) == [job]

@@ -6,13 +6,15 @@ count: before this process began to watch, or while its gateway was offline. Whe
 a gateway goes offline, the alerts of the meters behind it give way to the gateway's.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud.db.engines import writing
+from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Gateway, Meter
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.settings import RuleSettings
@@ -22,6 +24,21 @@ GATEWAY_RULE = "gateway-offline"
 OFFLINE = "offline"
 _SHORTEST_S = 60.0
 _PERIOD_UNKNOWN = timedelta(days=1)
+
+
+_METERS = select(
+    Meter.id, Meter.gateway_id, Meter.capture_period_s, Meter.last_contact_at, Meter.first_seen_at
+)
+
+
+class _Heard(NamedTuple):
+    """What the rule must know of a meter."""
+
+    id: str
+    gateway_id: str | None
+    capture_period_s: int | None
+    last_contact_at: datetime | None
+    first_seen_at: datetime
 
 
 class SilenceRule:
@@ -42,25 +59,21 @@ class SilenceRule:
     def check(self) -> None:
         """Raises and clears alerts by what the registry says now."""
         now = self._clock()
+        with reading(self._engine) as session:
+            meters = [_Heard(*row) for row in session.execute(_METERS)]
         with writing(self._engine) as session:
-            gateways = session.scalars(select(Gateway)).all()
-            meters = session.scalars(select(Meter)).all()
-            self._gateways(session, gateways, meters, now)
-            for meter in meters:
-                self._meter(session, meter, now)
+            self._gateways(session, Counter(meter.gateway_id for meter in meters), now)
+        telling = [meter for meter in meters if self._is_news(meter, now)]
+        if telling:
+            with writing(self._engine) as session:
+                for meter in telling:
+                    self._tell(session, meter, now)
 
-    def _gateways(
-        self,
-        session: Session,
-        gateways: Sequence[Gateway],
-        meters: Sequence[Meter],
-        now: datetime,
-    ) -> None:
-        for gateway in gateways:
+    def _gateways(self, session: Session, behind: Mapping[str | None, int], now: datetime) -> None:
+        for gateway in session.scalars(select(Gateway)).all():
             subject = Subject(GATEWAY_RULE, gateway=gateway.id)
             if gateway.state == OFFLINE:
-                behind = sum(meter.gateway_id == gateway.id for meter in meters)
-                text = f"Gateway {gateway.id} is offline; {behind} meters behind it."
+                text = f"Gateway {gateway.id} is offline; {behind[gateway.id]} meters behind it."
                 self._alerts.raise_(subject, "critical", text, at=now, session=session)
                 self._offline.add(gateway.id)
                 continue
@@ -69,27 +82,32 @@ class SilenceRule:
                 self._back_since[gateway.id] = now
             self._alerts.clear(subject, at=now, session=session)
 
-    def _meter(self, session: Session, meter: Meter, now: datetime) -> None:
-        subject = Subject(METER_RULE, meter=meter.id)
-        if meter.gateway_id in self._offline:
-            if meter.id in self._raised:
-                self._alerts.clear(subject, at=now, session=session)
-                self._raised.discard(meter.id)
-            return
+    def _is_news(self, meter: _Heard, now: datetime) -> bool:
+        """Says whether a meter's alert has to be raised or cleared."""
+        told = meter.id in self._raised
+        if meter.gateway_id in self._offline or self._is_heard(meter, now):
+            return told
         allowed = patience(self._settings, meter.capture_period_s)
+        return not told and self._waited(meter, now) > allowed
+
+    def _is_heard(self, meter: _Heard, now: datetime) -> bool:
         heard_at = meter.last_contact_at
-        is_heard = heard_at is not None and now - heard_at <= allowed
-        if is_heard and meter.id in self._raised:
+        allowed = patience(self._settings, meter.capture_period_s)
+        return heard_at is not None and now - heard_at <= allowed
+
+    def _tell(self, session: Session, meter: _Heard, now: datetime) -> None:
+        subject = Subject(METER_RULE, meter=meter.id)
+        if meter.id in self._raised:
             self._alerts.clear(subject, at=now, session=session)
             self._raised.discard(meter.id)
-        elif not is_heard and meter.id not in self._raised and self._waited(meter, now) > allowed:
-            since = "never heard from" if heard_at is None else f"silent since {heard_at:%F %T} UTC"
-            self._alerts.raise_(
-                subject, "warning", f"Meter {meter.id} is {since}.", at=now, session=session
-            )
-            self._raised.add(meter.id)
+            return
+        heard_at = meter.last_contact_at
+        since = "never heard from" if heard_at is None else f"silent since {heard_at:%F %T} UTC"
+        text = f"Meter {meter.id} is {since}."
+        self._alerts.raise_(subject, "warning", text, at=now, session=session)
+        self._raised.add(meter.id)
 
-    def _waited(self, meter: Meter, now: datetime) -> timedelta:
+    def _waited(self, meter: _Heard, now: datetime) -> timedelta:
         since = max(
             meter.last_contact_at or meter.first_seen_at,
             self._watching_since,
