@@ -13,7 +13,7 @@ NOBODY: tuple[peers.Peer, ...] = ()
 
 def test_a_cycle_reads_a_whole_day() -> None:
     """It ends with an error where the day has not its 96 rows."""
-    row, reused = gateway_cycles.run(_BRIEFLY_S, NOBODY)
+    row, reused, *_ = gateway_cycles.run(_BRIEFLY_S, NOBODY)
     assert (row["name"], row["unit"], row["better"]) == ("gateway.cycles", "cycles/s", "higher")
     assert (reused["name"], reused["peer_value"]) == ("gateway.cycles.reused", row["value"])
     assert row["value"] > 0
@@ -22,8 +22,9 @@ def test_a_cycle_reads_a_whole_day() -> None:
 def test_the_peer_reads_the_same_rows() -> None:
     """Its process ends with an error where a row is another one."""
     pytest.importorskip("gurux_dlms")
-    *rows, _ = gateway_cycles.run(_BRIEFLY_S)
+    *rows, _, engine = gateway_cycles.run(_BRIEFLY_S)
     assert [row["peer"] for row in rows] == [peer.name for peer in gateway_cycles.PEERS]
+    assert (engine["name"], engine["peer"]) == ("gateway.cycles.engine_gurux", "our own stack")
 
 
 @pytest.mark.integration

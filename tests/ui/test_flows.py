@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -213,6 +214,24 @@ async def test_a_request_is_approved_by_another_person_and_confirmed(console):
         await asking.open(f"/meters/{METER}")
         await asking.should_see("confirmed by read-back", retries=20)
         await asking.should_see("Reconnect supply…", retries=20)
+
+
+async def test_who_approves_a_tunnel_is_told_what_may_come_of_it(console):
+    async with console.person("operator") as asking, console.person("approver") as other:
+        await open_dialog(asking)
+        await fill_in(asking, "Customer moved out", TAIL)
+        await press(asking, "Request disconnect")
+        await until(lambda: bool(console.services.fleet.commands))
+        commands = console.services.fleet.commands
+        ((command_id, command),) = commands.items()
+        commands[command_id] = replace(command, kind="tunnel.open")
+        await other.open("/commands")
+        await other.should_see("Approve…", retries=20)
+        await press(other, "Approve…")
+        words = f"Approve: open a tunnel for a vendor's program to {METER}?"
+        await other.should_see(words, retries=20)
+        await other.should_see("also cut the supply", retries=20)
+        await other.should_see("Approve tunnel", retries=20)
 
 
 async def test_nobody_approves_what_they_asked_for(console):

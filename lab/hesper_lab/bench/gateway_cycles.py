@@ -4,14 +4,17 @@ One cycle is a visit with nothing left out: a TCP connection, an association wit
 and name, what the load profile captures, its last day (96 rows, ciphered), both states of the
 relay, release. CPU time of the reading process alone, kernel included; the meter has its own. The
 same with `keep_open_s` in the template: one association for all, each still asks clock and name.
+And with `engine = "gurux"`, whose process counts as well.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +23,8 @@ from hesper_gateway import templates
 from hesper_gateway.config import MeterConfig, TcpLine
 from hesper_gateway.counters import Counters
 from hesper_gateway.database import Database
+from hesper_gateway.engines.gurux import Gurux
+from hesper_gateway.engines.process import Engine
 from hesper_gateway.lines.line import Line
 from hesper_gateway.lines.tcp import TcpCarrier
 from hesper_gateway.meter_keys import MeterKeys
@@ -56,13 +61,18 @@ def run(seconds: float, against: tuple[peers.Peer, ...] = PEERS) -> list[Row]:
         reused, same = asyncio.run(_ours(there, end, seconds, keep_open_s=KEPT_S))
         if same != day:
             raise ValueError("an association that stays open reads another day")
+        by_engine = asyncio.run(_by_engine(there, end, seconds, day))
         task = _task(meter, host, int(port), end, day, seconds)
         found = [(peer.name, peer.measure(task)) for peer in against]
     beside = [(name, measured.value) for name, measured in found if measured is not None]
     without = ("the same without reuse", ours)
     rows = [row("gateway.cycles", ours, "cycles/s", peer=peer) for peer in beside]
     rows = rows or [row("gateway.cycles", ours, "cycles/s")]
-    return [*rows, row("gateway.cycles.reused", reused, "cycles/s", peer=without)]
+    rows.append(row("gateway.cycles.reused", reused, "cycles/s", peer=without))
+    if by_engine is not None:
+        own = ("our own stack", ours)
+        rows.append(row("gateway.cycles.engine_gurux", by_engine, "cycles/s", peer=own))
+    return rows
 
 
 def _task(
@@ -106,7 +116,35 @@ async def _ours(there: _There, end: int, seconds: float, keep_open_s: float) -> 
         database.close()
 
 
-def _session(there: _There, database: Database, keep_open_s: float) -> MeterSession:
+async def _by_engine(there: _There, end: int, seconds: float, day: Day) -> float | None:
+    """Return what ``engine = "gurux"`` does, the engine's process counted too; None without it."""
+    if find_spec("gurux_dlms") is None:
+        return None
+    database, engine = Database(there.folder / "gateway.db", 0), Engine()
+    session = _session(there, database, 0, Gurux(engine))
+
+    def spent_s() -> float:
+        return time.process_time() + _spent_s(engine.process_id)
+
+    try:
+        if await _cycle(session, end) != day:
+            raise ValueError("the engine reads another day")
+        return await _per_second(lambda: _cycle(session, end), seconds, spent_s)
+    finally:
+        await engine.aclose()
+        await session.line.aclose()
+        database.close()
+
+
+def _spent_s(process_id: int | None) -> float:
+    """Return a process's CPU time, in s; see proc_pid_stat(5) for the fields."""
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _session(
+    there: _There, database: Database, keep_open_s: float, engine: Gurux | None = None
+) -> MeterSession:
     meter = there.meter
     config = MeterConfig(
         id=meter.serial,
@@ -120,8 +158,11 @@ def _session(there: _There, database: Database, keep_open_s: float) -> MeterSess
     keys = MeterKeys(meter.encryption_key, meter.authentication_key)
     template = templates.load("hesper-sim")
     times = template.times.model_copy(update={"keep_open_s": keep_open_s})
-    template = template.model_copy(update={"times": times})
-    common = Common(Counters(database), client_system_title("gw-bench"), time.time)
+    name = "hesper" if engine is None else "gurux"
+    template = template.model_copy(update={"times": times, "engine": name})
+    common = Common(
+        Counters(database), client_system_title("gw-bench"), time.time, other_engine=engine
+    )
     return MeterSession(config, template, keys, Line("bench", TcpCarrier(line)), common)
 
 
@@ -138,13 +179,17 @@ async def _cycle(session: MeterSession, end: int) -> Day:
     return times, last
 
 
-async def _per_second(once: Callable[[], Awaitable[object]], seconds: float) -> float:
+async def _per_second(
+    once: Callable[[], Awaitable[object]],
+    seconds: float,
+    spent_s: Callable[[], float] = time.process_time,
+) -> float:
     """Return how many a second of CPU time are done, the best of some stretches."""
     best = 0.0
     for _ in range(STRETCHES):
-        count, begun = 0, time.process_time()
-        while (spent_s := time.process_time() - begun) < seconds / STRETCHES:
+        count, begun = 0, spent_s()
+        while (taken_s := spent_s() - begun) < seconds / STRETCHES:
             await once()
             count += 1
-        best = max(best, count / spent_s)
+        best = max(best, count / taken_s)
     return best

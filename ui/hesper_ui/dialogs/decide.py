@@ -13,15 +13,21 @@ from hesper_ui.views.looks import command_kind, relay_state
 
 Done = Callable[[], Awaitable[None]]
 
+_TUNNEL = (
+    "A vendor's program will reach this meter and all others on its line, for 15 minutes at most. "
+    "It can do whatever a meter allows it, also cut the supply. It counts as a disconnect; where "
+    "the relays stand is read before and after."
+)
+
 
 def approve(
     desk: Desk, command: CommandRow, detail: MeterDetail, host: ui.element, done: Done
 ) -> None:
     """Opens the approval of one command."""
-    cutting = command.kind == "relay.disconnect"
-    verb: RelayAction = "disconnect" if cutting else "reconnect"
+    verb, consequence = _what_follows(command)
+    cutting = command.kind != "relay.reconnect"
     with sheet(host, f"Approve: {command_kind(command.kind).lower()} to {command.meter}?") as page:
-        Text(relay.words(verb, command.meter, second_person=True).consequence, "p")
+        Text(consequence, "p")
         _facts(command, detail)
         password = entry(
             "Your password (required)", lambda: page.allow(bool(password.value)), password=True
@@ -35,6 +41,14 @@ def approve(
 
         page.buttons("Not now", f"Approve {verb}", "danger" if cutting else "primary", send)
         page.allow(False)
+
+
+def _what_follows(command: CommandRow) -> tuple[str, str]:
+    """Returns what is approved, in one word, and what may come of it."""
+    if command.kind == "tunnel.open":
+        return "tunnel", _TUNNEL
+    verb: RelayAction = "disconnect" if command.kind == "relay.disconnect" else "reconnect"
+    return verb, relay.words(verb, command.meter, second_person=True).consequence
 
 
 def reject(desk: Desk, command: CommandRow, host: ui.element, done: Done) -> None:

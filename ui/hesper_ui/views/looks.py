@@ -40,6 +40,7 @@ COMMAND_KINDS = {
     "relay.disconnect": "Disconnect supply",
     "relay.reconnect": "Reconnect supply",
     "relay.read": "Read relay state",
+    "tunnel.open": "Open a tunnel for a vendor's program",
 }
 
 # The way of a relay command, for the row of steps; a state maps to how far it came.
