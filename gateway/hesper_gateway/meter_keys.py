@@ -10,6 +10,7 @@ from hesper_gateway.errors import ConfigError
 _OCTETS = {
     "encryption_key": (16, 32),
     "authentication_key": (16, 32),
+    "master_key": (16, 32),
     "signing_key": (32, 48),
     "meter_signing_key": (64, 96),
 }
@@ -21,6 +22,7 @@ class MeterKeys:
     """The secrets of one meter; never shown.
 
     encryption_key, authentication_key: global unicast, 32 octets in suite 2.
+    master_key: under which new keys travel to the meter.
     password: the secret of LLS, and of HLS with MD5, SHA-1 or SHA-256.
     signing_key: our private key (P-256, P-384 in suite 2), for HLS with ECDSA.
     meter_signing_key: the meter's public key.
@@ -31,6 +33,7 @@ class MeterKeys:
     password: bytes | None = field(default=None, repr=False)
     signing_key: bytes | None = field(default=None, repr=False)
     meter_signing_key: bytes | None = field(default=None, repr=False)
+    master_key: bytes | None = field(default=None, repr=False)
 
 
 def load(path: Path | None) -> MeterKeys:

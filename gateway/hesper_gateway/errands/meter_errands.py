@@ -8,6 +8,7 @@ from hesper_contracts.firmware import ActivateFirmware, TransferFirmware
 from hesper_contracts.frame import Refused
 from hesper_contracts.limits import WriteLimiter
 from hesper_contracts.parameters import (
+    ChangeKeys,
     ReadEventLog,
     ReadProfile,
     ReadRegisters,
@@ -17,6 +18,7 @@ from hesper_contracts.tunnel import OpenTunnel
 
 from hesper_gateway.errands import reading, tariff
 from hesper_gateway.errands.clock import ClockSetter
+from hesper_gateway.errands.key_change import KeyChanger
 from hesper_gateway.errands.reading import Stores
 from hesper_gateway.execution import Report
 from hesper_gateway.firmware import Firmware
@@ -34,6 +36,7 @@ class MeterErrands(MeterRelays):
         clocks: Sets clocks.
         firmware: Brings and activates images.
         tunnel: Opens tunnels.
+        keys: Changes keys.
     """
 
     def __init__(
@@ -43,12 +46,14 @@ class MeterErrands(MeterRelays):
         clocks: ClockSetter,
         firmware: Firmware,
         tunnel: TunnelErrand,
+        keys: KeyChanger,
     ) -> None:
         super().__init__(sessions)
         self._stores = stores
         self._clocks = clocks
         self._firmware = firmware
         self._tunnel = tunnel
+        self._keys = keys
 
     def objection(self, command: Command) -> str | None:
         """Return why this command can never be carried out at its meter; None when it can."""
@@ -66,6 +71,8 @@ class MeterErrands(MeterRelays):
             return "a limiter can cut a supply: a second person must approve it"
         if isinstance(wanted, TransferFirmware | ActivateFirmware):
             return self._firmware.objection(session, command, wanted)
+        if isinstance(wanted, ChangeKeys):
+            return self._keys.objection(session, command, wanted)
         return None
 
     async def run(self, command: Command, permit: Permit) -> Report:
@@ -92,6 +99,8 @@ class MeterErrands(MeterRelays):
                 return await self._clocks.set(session, name, max_step_s, permit)
             case TransferFirmware() | ActivateFirmware():
                 return await self._firmware.run(session, command, wanted, permit)
+            case ChangeKeys():
+                return await self._keys.run(session, command, wanted, permit)
             case OpenTunnel():
                 beside = self._beside(session)
                 return await self._tunnel.run(session, beside, command, wanted, permit)
@@ -108,6 +117,8 @@ class MeterErrands(MeterRelays):
         wanted = parameters.of(command)
         if isinstance(wanted, OpenTunnel):
             return await self._tunnel.look_after_restart(session)
+        if isinstance(wanted, ChangeKeys):
+            return await self._keys.check(session, command, why)
         writing = tariff.writing(session, wanted)
         if writing is not None:
             return await writing.check(session, why)

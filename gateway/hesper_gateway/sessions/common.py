@@ -8,6 +8,7 @@ from hesper_dlms.client import AssociationSettings
 from hesper_dlms.exchange import ClientLink
 
 from hesper_gateway.config import MeterConfig
+from hesper_gateway.key_store import KeyStore
 from hesper_gateway.lines.channel import Channel
 from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.sessions.association import Association
@@ -85,4 +86,5 @@ class Common:
     """Epoch seconds, UTC."""
     cache: QuantityCache = field(default_factory=QuantityCache)
     guard: CredentialsGuard = field(default_factory=Unguarded)
+    key_store: KeyStore = field(default_factory=KeyStore)
     other_engine: OtherEngine | None = None

@@ -22,7 +22,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hesper_dlms.apdu import CosemAttribute
 from hesper_dlms.axdr import Data
@@ -39,11 +39,13 @@ from hesper_gateway.errors import (
     CommandExpired,
     ConfigError,
     CredentialsRefused,
+    LineDown,
     MeterFailed,
     MeterRefused,
     NoCounter,
     WrongMeter,
 )
+from hesper_gateway.key_store import Pending
 from hesper_gateway.lines.channel import Channel
 from hesper_gateway.lines.line import Line, Occupant
 from hesper_gateway.meter_keys import MeterKeys
@@ -59,6 +61,7 @@ from hesper_gateway.sessions.settings import (
     client_for,
     key_name,
     link_for,
+    proves_keys,
 )
 from hesper_gateway.templates.model import AssociationTemplate, MeterTemplate
 
@@ -90,8 +93,20 @@ class Opened:
         return True
 
 
+@dataclass(slots=True)
+class _Use:
+    """How far one encryption key was used; every key begins a count of its own."""
+
+    counter: InvocationCounter | None = None
+    counter_checked: bool = False
+    received: dict[bytes, int] = field(default_factory=dict)
+
+
 class Opening:
     """Opens the associations with one meter.
+
+    Attributes:
+        held: Its keys, and those it may have since a change began.
 
     Args:
         meter: From gateway.toml.
@@ -111,12 +126,11 @@ class Opening:
     ) -> None:
         self._meter = meter
         self._template = template
-        self._keys = keys
+        self.held = common.key_store.held(meter.id, keys)
+        self._keys = self.held.current
         self._line = line
         self._common = common
-        self._received_counters: dict[bytes, int] = {}
-        self._counter: InvocationCounter | None = None
-        self._counter_checked = False
+        self._uses: dict[str, _Use] = {}
 
     def check(self) -> None:
         """Refuse a configuration that can never work, before anything is opened.
@@ -143,7 +157,7 @@ class Opening:
             yield opened
             broken, left_open = False, self._leave_open(opened, role)
         except InvocationCounterError as error:
-            self._counter_checked = False
+            self._use.counter_checked = False
             raise refusal(error) from error
         except ServiceError as error:
             broken = False
@@ -178,7 +192,7 @@ class Opening:
             opened.greeting = greeting
         except (MeterFailed, DlmsError) as error:
             log.debug("%s: its association is over: %s", self._meter.id, error)
-            self._counter_checked &= not isinstance(error, InvocationCounterError)
+            self._use.counter_checked &= not isinstance(error, InvocationCounterError)
         finally:
             if not answered:
                 await opened.channel.release(broken=True)
@@ -194,13 +208,39 @@ class Opening:
         return True
 
     async def _associate(self, role: Role) -> Opened:
-        """Open channel and association, unless that risks that the meter locks itself.
+        """Open channel and association with the keys that the meter has.
 
         Raises:
             MeterFailed: told by hop.
         """
         if role == "public":
             return await self._open(role)
+        pending = self.held.pending
+        if pending is not None and proves_keys(association_of(self._template, role)):
+            return await self._settle(role, pending)
+        self._keys = self.held.current
+        return await self._authenticate(role)
+
+    async def _settle(self, role: Role, pending: Pending) -> Opened:
+        """Open with the keys that the meter may have taken, else with those before (`key_store`).
+
+        Raises:
+            MeterFailed: neither opens it, or it cannot be reached; both are kept.
+        """
+        self._keys = pending.keys
+        try:
+            opened, settle = await self._authenticate(role), self.held.take
+        except LineDown:
+            raise
+        except MeterFailed as error:
+            log.info("%s: not with its new keys, trying the old ones: %s", self._meter.id, error)
+            self._keys = self.held.current
+            opened, settle = await self._authenticate(role), self.held.drop
+        await settle()
+        return opened
+
+    async def _authenticate(self, role: Role) -> Opened:
+        """Open with the keys in use, unless that risks that the meter locks itself."""
         guard, meter = self._common.guard, self._meter.id
         client = association_of(self._template, role).client_address
         guard.check(meter, self._keys, client)
@@ -217,7 +257,7 @@ class Opening:
     async def _open(self, role: Role) -> Opened:
         """Open channel and association, after a refused counter once more."""
         ciphered = association_of(self._template, role).ciphered
-        if ciphered and not self._counter_checked:
+        if ciphered and not self._use.counter_checked:
             await self._skip_ahead(role, None)
         try:
             return await self._attempt(role)
@@ -265,9 +305,9 @@ class Opening:
         """
         seen = await self._counter_seen(role)
         at_least = max(0 if seen is None else seen + 1, expected or 0)
-        if self._counter is not None:
-            self._counter.advance(at_least)
-        self._counter_checked = True
+        if self._use.counter is not None:
+            self._use.counter.advance(at_least)
+        self._use.counter_checked = True
 
     async def _counter_seen(self, role: Role) -> int | None:
         """Return the meter's own counter; None when it does not tell it to the public client."""
@@ -282,14 +322,17 @@ class Opening:
             return None
 
     async def _credentials(self) -> Credentials:
-        if self._counter is None and self._keys.encryption_key is not None:
+        use = self._use
+        if use.counter is None and self._keys.encryption_key is not None:
             # Reserving waits for the disk; many meters begin at once and share that wait.
-            self._counter = await asyncio.to_thread(
+            use.counter = await asyncio.to_thread(
                 self._common.counters.reserve, self._meter.id, key_name(self._keys)
             )
-        return Credentials(
-            self._keys, self._common.client_system_title, self._counter, self._received_counters
-        )
+        return Credentials(self._keys, self._common.client_system_title, use.counter, use.received)
+
+    @property
+    def _use(self) -> _Use:
+        return self._uses.setdefault(key_name(self._keys), _Use())
 
 
 def _no_counter() -> int:

@@ -24,6 +24,7 @@ from hesper_dlms.errors import ServiceError
 
 from hesper_gateway.config import MeterConfig
 from hesper_gateway.errors import MeterRefused
+from hesper_gateway.key_store import HeldKeys
 from hesper_gateway.lines.line import Line
 from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.sessions import relay
@@ -35,7 +36,7 @@ from hesper_gateway.sessions.identity import Identity, check_name, name_told, re
 from hesper_gateway.sessions.opening import Opening
 from hesper_gateway.sessions.reading import Reading
 from hesper_gateway.sessions.relay import Permit, RelayAction, RelayMove, RelayState
-from hesper_gateway.sessions.settings import Role
+from hesper_gateway.sessions.settings import Role, association_of, proves_keys
 from hesper_gateway.templates.model import MeterTemplate
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,16 @@ class MeterSession:
         self._common = common
         self._policy = ClockPolicy.of(template.clock, meter.zone)
         self._opening = Opening(meter, template, keys, line, common)
+
+    @property
+    def keys(self) -> HeldKeys:
+        """The meter's keys, and those it may have since a change began."""
+        return self._opening.held
+
+    @property
+    def proves_keys(self) -> bool:
+        """Whether nobody opens the management association without the meter's keys."""
+        return proves_keys(association_of(self.template, "management"))
 
     def check(self) -> None:
         """Refuse a configuration that can never work, before anything is opened.

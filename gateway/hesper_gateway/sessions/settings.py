@@ -94,6 +94,11 @@ def association_of(template: MeterTemplate, role: Role) -> AssociationTemplate:
     return found
 
 
+def proves_keys(association: AssociationTemplate) -> bool:
+    """Return whether only the meter's symmetric keys open an association."""
+    return association.ciphered or association.authentication == "high-gmac"
+
+
 def check_line(meter: MeterConfig, template: MeterTemplate, line: LineConfig) -> None:
     """Refuse a line that cannot reach meters of this kind.
 
@@ -228,7 +233,7 @@ def _security(
 ) -> SecuritySettings | None:
     """Return keys and policy; None where neither mechanism nor ciphering needs any."""
     signs = wanted.authentication == "high-ecdsa"
-    counts = wanted.ciphered or wanted.authentication == "high-gmac"
+    counts = proves_keys(wanted)
     if not counts and not signs:
         return None
     said, octets = template.security, _KEY_OCTETS[template.security.suite]

@@ -26,7 +26,7 @@ from hesper_gateway.commands import Executor, Mandate, Records
 from hesper_gateway.config import CeilingsConfig, GatewayConfig, MeterConfig, TcpLine
 from hesper_gateway.counters import Counters
 from hesper_gateway.database import Database
-from hesper_gateway.errands import ClockSetter, MeterErrands, Stores
+from hesper_gateway.errands import ClockSetter, KeyChanger, MeterErrands, Stores
 from hesper_gateway.firmware import (
     Downloads,
     Firmware,
@@ -36,6 +36,7 @@ from hesper_gateway.firmware import (
     TransferRecords,
 )
 from hesper_gateway.gathering import Gathering
+from hesper_gateway.key_store import KeyStore
 from hesper_gateway.lines.line import Line
 from hesper_gateway.lines.tcp import TcpCarrier
 from hesper_gateway.meter_keys import MeterKeys
@@ -43,6 +44,7 @@ from hesper_gateway.outbox import Outbox
 from hesper_gateway.sessions import Common, MeterSession, client_system_title
 from hesper_gateway.timeproof import TimeProof
 from hesper_gateway.tunnel import TunnelErrand, Tunnels
+from hesper_sim import secrets
 from hesper_sim.district import District
 from hesper_sim.faults import Fault
 from hesper_sim.fleet import FleetSettings, plan
@@ -74,6 +76,8 @@ class Works:
     """How far ``time_s`` goes on with every message that the meter gets."""
     answers_after_s: float = 0.0
     received: int = 0
+    settled: list[tuple[str, str, bool]] = field(default_factory=list)
+    """Changes of keys of which it became known how they ended."""
     written: list[dict[str, Any]] = field(default_factory=list)
     """What the meter has written into its journal."""
     images: dict[str, bytes] = field(default_factory=dict)
@@ -132,8 +136,8 @@ class Works:
         if not signing.exists():
             self.key.save(signing)
             keys.touch(mode=0o600)
-            secrets = ("encryption_key", "authentication_key")
-            keys.write_text(json.dumps({name: getattr(self.plan, name).hex() for name in secrets}))
+            names = ("encryption_key", "authentication_key", "master_key")
+            keys.write_text(json.dumps({name: getattr(self.keys, name).hex() for name in names}))
         known = {each.key_id: each.public_key.hex() for each in (self.authority, ingest)}
         named = {
             "gateway": GATEWAY,
@@ -162,9 +166,20 @@ class Works:
             "limits": template.limits.model_copy(update=dict(limits or {})),
             "objects": template.objects.model_copy(update=dict(objects or {})),
         }
-        keys = MeterKeys(self.plan.encryption_key, self.plan.authentication_key)
-        common = Common(Counters(self.database), client_system_title(GATEWAY), self.now)
-        return MeterSession(config, template.model_copy(update=changed), keys, line, common)
+        common = Common(
+            Counters(self.database),
+            client_system_title(GATEWAY),
+            self.now,
+            key_store=KeyStore(self.folder / "keys", lambda *told: self.settled.append(told)),
+        )
+        return MeterSession(config, template.model_copy(update=changed), self.keys, line, common)
+
+    @property
+    def keys(self) -> MeterKeys:
+        """What the meter's keys file holds, whatever its keys are now."""
+        master = secrets.symmetric(FLEET.seed, self.serial, "master key", self.plan.suite)
+        plan = self.plan
+        return MeterKeys(plan.encryption_key, plan.authentication_key, master_key=master)
 
     @asynccontextmanager
     async def line(self) -> AsyncIterator[Line]:
@@ -229,7 +244,8 @@ class Works:
         clocks = ClockSetter(self.outbox, proof.offset_ms)
         self.sessions = {self.serial: session}
         tunnel = TunnelErrand(self.tunnels, lambda code, *_: self.alarms.append(code), (0.0,))
-        return MeterErrands(self.sessions, stores, clocks, self.firmware(proof), tunnel)
+        keys = KeyChanger(self.key.opener(), (0.0, 0.0))
+        return MeterErrands(self.sessions, stores, clocks, self.firmware(proof), tunnel, keys)
 
     def firmware(self, proof: TimeProof) -> Firmware:
         """Carries out firmware commands; whoever asks for blocks of `images` gets them at once."""
