@@ -15,6 +15,7 @@ from hesper_cloud.api import (
     meters,
     operations,
     problems,
+    service_levels,
     validated,
 )
 from hesper_cloud.api.page_cache import PageCache
@@ -44,7 +45,18 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     app.state.services = services
     problems.install(app)
     rest = APIRouter(prefix=PREFIX)
-    for part in (auth, validated, meters, energy, exports, gaps, commands, operations, live):
+    for part in (
+        auth,
+        validated,
+        meters,
+        energy,
+        exports,
+        gaps,
+        service_levels,
+        commands,
+        operations,
+        live,
+    ):
         rest.include_router(part.router)
     rest.add_api_route("/{unknown:path}", _nothing_here, methods=METHODS, include_in_schema=False)
     app.include_router(rest)

@@ -21,6 +21,7 @@ from hesper_cloud.services.live import Live
 from hesper_cloud.services.meters import Meters
 from hesper_cloud.services.overview import OverviewService
 from hesper_cloud.services.readings import Readings
+from hesper_cloud.services.service_levels import Levels
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.services.validated import Validated
 
@@ -42,6 +43,7 @@ class Services:
     validated: Validated
     energy: Energy
     exports: Exports
+    service_levels: Levels
     sources: Sources
 
     def server_time(self) -> datetime:
@@ -71,5 +73,6 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
         validated=Validated(sources, shelf, link),
         energy=Energy(sources, shelf, link),
         exports=Exports(sources),
+        service_levels=Levels(sources),
         sources=sources,
     )

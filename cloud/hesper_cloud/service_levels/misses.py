@@ -1,0 +1,86 @@
+"""From a percentage to the meters: who missed a level on a day, why, and at which hop."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hesper_cloud.db.registry import Event, Gap, Meter
+from hesper_cloud.gaps.causes import UNREACHABLE
+from hesper_cloud.job_settings import ServiceLevel
+from hesper_cloud.service_levels.counting import MeterDay, meter_days
+from hesper_cloud.service_levels.keeping import deadline_of
+from hesper_cloud.stores.port import ReadingStore
+
+LATE = "late"
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """One meter that missed a level on a day.
+
+    ``cause`` is the gap ledger's, or ``late`` where all was stored after the deadline; ``hop`` is
+    where the gateway's visits stopped on that day, if it told.
+    """
+
+    meter: str
+    gateway: str | None
+    due: int
+    met: int
+    cause: str
+    hop: str | None
+
+
+def misses(
+    session: Session, store: ReadingStore, level: ServiceLevel, day: datetime, now: datetime
+) -> list[Miss]:
+    """Returns the meters that missed a level on a day, worst first."""
+    deadline, seconds = int(deadline_of(level, day).timestamp()), int(now.timestamp())
+    days = meter_days(session, store, level.profile, int(day.timestamp()), seconds)
+    short = [each for each in days if each.met(deadline) < each.due]
+    causes, hops = _causes(session, level.profile, day), _hops(session, day)
+    gateways = _gateways(session, short)
+    found = [
+        Miss(
+            each.meter,
+            gateways.get(each.meter),
+            each.due,
+            each.met(deadline),
+            causes.get(each.meter, LATE if each.stored_at.all() else "unknown"),
+            hops.get(each.meter),
+        )
+        for each in short
+    ]
+    return sorted(found, key=lambda miss: (miss.met / miss.due, miss.meter))
+
+
+def _causes(session: Session, profile: str, day: datetime) -> dict[str, str]:
+    """Returns the cause of each meter's longest gap that touches a day."""
+    query = select(Gap).where(Gap.profile == profile, Gap.from_at < day + _DAY, Gap.to_at >= day)
+    rows = session.scalars(query.order_by(Gap.expected_count))
+    return {gap.meter: gap.cause for gap in rows}
+
+
+def _hops(session: Session, day: datetime) -> dict[str, str]:
+    query = select(Event).where(
+        Event.code == UNREACHABLE, Event.occurred_at >= day, Event.occurred_at < day + _DAY
+    )
+    return {
+        event.meter: str(event.attributes.get("hop"))
+        for event in session.scalars(query.order_by(Event.occurred_at))
+        if event.meter is not None
+    }
+
+
+def _gateways(session: Session, short: Iterable[MeterDay]) -> dict[str, str | None]:
+    wanted = {each.meter for each in short}
+    rows = session.execute(select(Meter.id, Meter.gateway_id))
+    return {meter: gateway for meter, gateway in rows if meter in wanted}
+
+
+def day_of(at: datetime) -> datetime:
+    """Returns the day (UTC) of an instant, as its first moment."""
+    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,0 +1,105 @@
+"""Service levels as operators and contract partners see them."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from sqlalchemy import select
+
+from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.db.engines import reading
+from hesper_cloud.db.registry import ServiceLevelDay
+from hesper_cloud.job_settings import ServiceLevel
+from hesper_cloud.service_levels.keeping import deadline_of
+from hesper_cloud.service_levels.misses import Miss, misses
+from hesper_cloud.services.errors import Invalid, NotFound
+from hesper_cloud.services.sources import Sources, require
+
+_MOST_DAYS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class LevelDay:
+    """What one level reached on one day (UTC); ``final`` when its deadline has passed."""
+
+    level: str
+    kind: str  # captures | days | messages
+    day: date
+    due: int
+    met: int
+    percent: float | None
+    target_percent: float
+    reached: bool | None
+    final: bool
+    computed_at: datetime
+
+
+class Levels:
+    """Reads the figures, and counts the misses of a day anew when it is asked for them."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._levels = {level.name: level for level in sources.settings.service_levels.levels}
+
+    async def days(
+        self, actor: Actor, name: str | None, first: date | None, last: date | None
+    ) -> list[LevelDay]:
+        """Returns figures by day, newest first; by default of the last week and of all levels."""
+        require(actor, Permission.READ)
+        if name is not None:
+            self._level(name)
+        today = self._sources.clock().date()
+        start, end = first or today - timedelta(days=7), last or today
+        if not 0 <= (end - start).days <= _MOST_DAYS:
+            raise Invalid(f"a range of 0 to {_MOST_DAYS} days")
+        return await asyncio.to_thread(self._days, name, _midnight(start), _midnight(end))
+
+    async def misses(self, actor: Actor, name: str, day: date) -> list[Miss]:
+        """Returns the meters that missed a level on a day, with cause and hop, worst first."""
+        require(actor, Permission.READ)
+        level = self._level(name)
+        if level.kind == "messages":
+            raise Invalid("messages are not counted by meter; see the dead letters")
+
+        def count() -> list[Miss]:
+            with reading(self._sources.registry) as session:
+                return misses(
+                    session, self._sources.store, level, _midnight(day), self._sources.clock()
+                )
+
+        return await asyncio.to_thread(count)
+
+    def _level(self, name: str) -> ServiceLevel:
+        if name not in self._levels:
+            raise NotFound(f"there is no service level {name}")
+        return self._levels[name]
+
+    def _days(self, name: str | None, start: datetime, end: datetime) -> list[LevelDay]:
+        query = select(ServiceLevelDay).where(
+            ServiceLevelDay.day >= start, ServiceLevelDay.day <= end
+        )
+        if name is not None:
+            query = query.where(ServiceLevelDay.level == name)
+        ordered = query.order_by(ServiceLevelDay.day.desc(), ServiceLevelDay.level)
+        with reading(self._sources.registry) as session:
+            return [self._row(row) for row in session.scalars(ordered) if row.level in self._levels]
+
+    def _row(self, row: ServiceLevelDay) -> LevelDay:
+        level = self._levels[row.level]
+        percent = 100.0 * row.met_count / row.due_count if row.due_count else None
+        return LevelDay(
+            level=row.level,
+            kind=level.kind,
+            day=row.day.date(),
+            due=row.due_count,
+            met=row.met_count,
+            percent=percent,
+            target_percent=level.target_percent,
+            reached=None if percent is None else percent >= level.target_percent,
+            final=self._sources.clock() >= deadline_of(level, row.day),
+            computed_at=row.computed_at,
+        )
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
