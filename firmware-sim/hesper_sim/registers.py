@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from math import isqrt
 from typing import Final, NamedTuple
 
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import CosemAttribute
 from hesper_dlms.units import ScalerUnit, Unit
 
+from hesper_sim.grid import phase_shares
 from hesper_sim.meter import Meter
 
 Value = Callable[[Meter, int], int]
@@ -63,6 +65,70 @@ def _tariff(place: int, tariff: int) -> Register:
 
 _FIRST_TARIFF_PERCENT: Final = 62
 
+
+def of_phase(phase: int, quantity: int, kind: int = 7, part: int = 0) -> bytes:
+    """Return the logical name of a quantity of one phase (IEC 62056-6-1, table of group C).
+
+    Args:
+        phase: 0 to 2.
+        quantity: Group C of the whole meter's, as 1 for active power imported; phase one is 20
+            on.
+        kind: Group D: 7 instantaneous, 8 since the beginning.
+        part: Group E: 0 the whole, 124 total harmonic distortion.
+    """
+    return bytes((1, 0, quantity + 20 * (phase + 1), kind, part, 255))
+
+
+def _share(meter: Meter, phase: int, total: int) -> int:
+    """Return the part of a meter's total that one phase has; the third has what is left."""
+    shares = phase_shares(meter.plan.place)
+    parts = [total * share // 100 for share in shares[:2]]
+    return (*parts, total - sum(parts))[phase]
+
+
+def _phase_registers(phase: int) -> dict[bytes, Register]:
+    """Return what a meter measures of one phase beside its voltage and current."""
+    return {
+        of_phase(phase, 1): _wide(
+            0, Unit.WATT, lambda meter, at: _share(meter, phase, meter.power_w(at).active_import)
+        ),
+        of_phase(phase, 3): _wide(
+            0, Unit.VAR, lambda meter, at: _share(meter, phase, meter.power_w(at).reactive)
+        ),
+        of_phase(phase, 1, 8): _wide(
+            0, Unit.WATT_HOUR, lambda meter, at: _share(meter, phase, meter.import_wh(at))
+        ),
+        of_phase(phase, 13): _narrow(
+            -3, Unit.COUNT, lambda meter, at: meter.measure(at).power_factor_permille
+        ),
+        of_phase(phase, 12, 7, _DISTORTION): _narrow(
+            -1, Unit.PERCENT, lambda meter, at: _voltage_distortion(meter, at, phase)
+        ),
+        of_phase(phase, 11, 7, _DISTORTION): _narrow(
+            -1, Unit.PERCENT, lambda meter, at: _current_distortion(meter, at, phase)
+        ),
+    }
+
+
+def _voltage_distortion(meter: Meter, at: int, phase: int) -> int:
+    """Return total harmonic distortion, tenths of a percent: the further off 230 V, the more."""
+    return 14 + abs(2300 - meter.voltages_dv(at)[phase]) // 10
+
+
+def _current_distortion(meter: Meter, at: int, phase: int) -> int:
+    """Return the same of the current: small loads are mostly electronics."""
+    return 40 + 16_000 // (100 + meter.measure(at).currents_ca[phase])
+
+
+def _neutral_current(meter: Meter, at: int) -> int:
+    """Return what three currents 120° apart leave, without their phase angles."""
+    first, second, third = meter.measure(at).currents_ca
+    return isqrt(first**2 + second**2 + third**2 - first * second - second * third - third * first)
+
+
+_DISTORTION: Final = 124
+_NEUTRAL_CURRENT: Final = obis.parse("1.0.91.7.0.255")
+
 REGISTERS: Final[dict[bytes, Register]] = {
     obis.ACTIVE_ENERGY_IMPORT: _wide(0, Unit.WATT_HOUR, lambda meter, at: meter.import_wh(at)),
     obis.ACTIVE_ENERGY_EXPORT: _wide(
@@ -99,6 +165,10 @@ REGISTERS: Final[dict[bytes, Register]] = {
         -3, Unit.COUNT, lambda meter, at: meter.measure(at).power_factor_permille
     ),
     obis.FREQUENCY: _narrow(-2, Unit.HERTZ, lambda meter, at: meter.measure(at).frequency_chz),
+    **_phase_registers(0),
+    **_phase_registers(1),
+    **_phase_registers(2),
+    _NEUTRAL_CURRENT: _narrow(-2, Unit.AMPERE, _neutral_current),
 }
 """Every register by logical name."""
 

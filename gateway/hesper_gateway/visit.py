@@ -14,6 +14,7 @@ from typing import Protocol
 
 from hesper_contracts.events import Event
 from hesper_contracts.parameters import EventLogName
+from hesper_dlms import obis
 
 from hesper_gateway.config import MeterConfig
 from hesper_gateway.database import StorageFull
@@ -21,6 +22,7 @@ from hesper_gateway.errors import CredentialsRefused, MeterFailed, MeterRefused
 from hesper_gateway.gathering import Find, Gathering
 from hesper_gateway.news import News
 from hesper_gateway.sessions.clock import MeterTime
+from hesper_gateway.sessions.profile import Shape
 from hesper_gateway.sessions.reading import SET_BACK_S, Past, Reading
 from hesper_gateway.sessions.session import MeterSession
 
@@ -35,6 +37,7 @@ class Work(StrEnum):
     PROFILE = "profile"
     SNAPSHOT = "snapshot"
     EVENTS = "events"
+    """Event logs, and the profiles beside the load profile."""
 
 
 class EventsOutbox(Protocol):
@@ -142,8 +145,9 @@ class Visitor:
         if visited.events or marks:
             await self._outbox.append_events(visited.events, marks)
         await self._gathering.append(visited.finds)
-        if Work.PROFILE in visited.done and self._load_profile is not None:
-            visited.newest_capture = self._mark(self._load_profile)
+        load_profile = self.session.template.objects.load_profile
+        if Work.PROFILE in visited.done and load_profile is not None:
+            visited.newest_capture = self._mark(load_profile)
         if visited.failure is None:
             # The marks themselves have gone back by now, so the overlap is not owed any more.
             for where in visited.advanced:
@@ -160,7 +164,7 @@ class Visitor:
                 with self._declined("profile", visited, Work.PROFILE):
                     await self._profile(reading, visited)
             visited.events += self._news.of(reading, visited.capture_period_s)
-            if Work.EVENTS in due:
+            if Work.EVENTS in due and await self._further(reading, visited):
                 await self._events(reading, visited)
 
     @contextmanager
@@ -189,20 +193,35 @@ class Visitor:
         visited.done.add(Work.SNAPSHOT)
 
     async def _profile(self, reading: Reading, visited: Visited) -> None:
-        where = self._load_profile
+        where = self.session.template.objects.load_profile
         if where is not None:
             shape = await reading.shape(where)
             visited.capture_period_s = shape.capture_period_s
-            chunks = reading.profile(shape, self._mark(where), self._past_of(where))
-            visited.advanced.append(where)
-            count = 0
-            async with aclosing(chunks):
-                async for chunk in chunks:
-                    visited.finds.append(Find.packed(chunk.section, chunk.mark))
-                    count += 1
-                    if chunk.mark is not None and self._long_enough(count):
-                        return
+            if not await self._rows(reading, shape, visited):
+                return
         visited.done.add(Work.PROFILE)
+
+    async def _rows(self, reading: Reading, shape: Shape, visited: Visited) -> bool:
+        """Read what a profile has captured since its mark; False when it was left off before."""
+        where = shape.profile
+        chunks = reading.profile(shape, self._mark(where), self._past_of(where))
+        visited.advanced.append(where)
+        count = 0
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                visited.finds.append(Find.packed(chunk.section, chunk.mark))
+                count += 1
+                if chunk.mark is not None and self._long_enough(count):
+                    return False
+        return True
+
+    async def _further(self, reading: Reading, visited: Visited) -> bool:
+        """Read every other profile; one that the meter declines does not hold up the others."""
+        for where in self.session.template.objects.further_profiles:
+            with self._declined(f"profile {obis.text(where)}", visited):
+                if not await self._rows(reading, await reading.shape(where), visited):
+                    return False
+        return True
 
     async def _events(self, reading: Reading, visited: Visited) -> None:
         """Read every event log; one that the meter declines does not hold up the others."""
@@ -240,7 +259,3 @@ class Visitor:
 
     def _long_enough(self, chunk_count: int) -> bool:
         return chunk_count >= CHUNKS_PER_VISIT or self.session.line.command_waiting
-
-    @property
-    def _load_profile(self) -> bytes | None:
-        return self.session.template.objects.load_profile

@@ -5,7 +5,13 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from hesper_lab.bench import gateway_agent, gateway_cycles, gateway_images, peers
+from hesper_lab.bench import (
+    gateway_agent,
+    gateway_cycles,
+    gateway_images,
+    gateway_often,
+    peers,
+)
 
 _BRIEFLY_S = 0.05
 NOBODY: tuple[peers.Peer, ...] = ()
@@ -43,5 +49,22 @@ def test_rows_of_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("mosquitto is not installed")
     found = {row["name"]: row for row in gateway_agent.run(3, _BRIEFLY_S)}
     assert set(found) == {"gateway.rss_mb", "gateway.rss_mb.first_reading", "gateway.idle_cpu"}
-    assert found["gateway.rss_mb"]["value"] > 10
+    assert found["gateway.rss_mb"]["value"] > 5
     assert found["gateway.idle_cpu"]["better"] == "lower"
+
+
+@pytest.mark.integration
+def test_every_tick_of_34_values_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends with an error where a row has not all of them."""
+    monkeypatch.setattr(gateway_often, "EVERY_S", 1)
+    monkeypatch.setattr(gateway_often, "_SETTLE_S", 1)
+    if not shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin"):
+        pytest.skip("mosquitto is not installed")
+    found = {row["name"]: row["value"] for row in gateway_often.run(2, 3.0)}
+    assert found["gateway.34x34.rss_mb_end"] > 10
+    assert found["gateway.34x34.missed"] <= 2
+
+
+def test_a_gap_is_a_missed_tick() -> None:
+    assert gateway_often.missed_between([100, 110, 121, 130]) == 0
+    assert gateway_often.missed_between([100, 110, 130, 170]) == 4

@@ -18,7 +18,7 @@ from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import DecodeError, ServiceError
 from hesper_dlms.profile import BufferRules, ProfileColumns, decode_buffer
 
-from hesper_gateway.errors import MeterDistrusted
+from hesper_gateway.errors import MeterDistrusted, MeterRefused
 from hesper_gateway.sessions.association import Association
 from hesper_gateway.sessions.classing import refusal
 from hesper_gateway.sessions.clock import CLOCK_CLASS, ClockPolicy, as_utc, quality_of
@@ -30,6 +30,8 @@ from hesper_gateway.templates.model import LimitsTemplate
 log = logging.getLogger(__name__)
 
 PROFILE_CLASS = 7
+BILLING_DATE = obis.parse("0.0.0.1.2.255")
+"""What billing profiles capture in place of the clock (IEC 62056-6-1, 7.5.2; IS 15959)."""
 _BUFFER, _CAPTURE_OBJECTS, _CAPTURE_PERIOD, _SORT_METHOD = 2, 3, 4, 5
 _LONGEST_PERIOD_S = 366 * 86400
 _UNTIMED_WINDOW_S = 30 * 86400
@@ -46,15 +48,11 @@ class Shape:
 
     @property
     def clock_column(self) -> int | None:
-        """Where the clock is captured; None when it is not."""
-        return next(
-            (
-                index
-                for index, column in enumerate(self.columns)
-                if column.class_id == CLOCK_CLASS and column.attribute_id == 2
-            ),
-            None,
-        )
+        """Where the clock, or else the billing date, is captured; None when neither is."""
+        values = [(at, each) for at, each in enumerate(self.columns) if each.attribute_id == 2]
+        clocks = [at for at, each in values if each.class_id == CLOCK_CLASS]
+        dates = [at for at, each in values if each.logical_name == BILLING_DATE]
+        return next(iter(clocks + dates), None)
 
     @property
     def valued(self) -> list[tuple[int, CosemAttribute]]:
@@ -94,7 +92,7 @@ async def read_shape(association: Association, profile: bytes) -> Shape:
         raise MeterDistrusted(f"a capture period of {period_s} s")
     shape = Shape(profile, columns, period_s, _is_newest_first(order))
     if shape.clock_column is None:
-        raise MeterDistrusted("the profile captures no clock")
+        raise MeterRefused("the profile captures no clock")
     return shape
 
 

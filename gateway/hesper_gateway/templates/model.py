@@ -200,6 +200,9 @@ class ObjectsTemplate(Record):
     model: OptionalName = None
     invocation_counter: LogicalName = obis.parse("0.0.43.1.0.255")
     load_profile: OptionalName = obis.parse("1.0.99.1.0.255")
+    further_profiles: tuple[LogicalName, ...] = ()
+    """Profiles beside the load profile, as of daily or billing values; read as often as the logs,
+    each from a mark of its own."""
     event_log: OptionalName = obis.parse("0.0.99.98.0.255")
     """The standard log."""
     special_days: LogicalName = obis.parse("0.0.11.0.0.255")
