@@ -18,6 +18,7 @@ from hesper_cloud.stores.sequences import StoredSequences
 
 log = logging.getLogger(__name__)
 
+_LOG_MIB = 256  # with DuckDB's own 16 every second group of batches rewrites parts of the file
 _MARKS = """
     SELECT profile, meter, max(mark) AS mark FROM (
         SELECT profile, meter, max(captured_at) AS mark FROM readings GROUP BY ALL
@@ -44,6 +45,7 @@ class DuckDbFile:
         try:
             self.connection = duckdb.connect(str(self.path))
             self.connection.execute("SET parquet_metadata_cache = true")
+            self.connection.execute(f"SET checkpoint_threshold = '{_LOG_MIB:d}MiB'")
             create_tables(self.connection)
             self.learn()
             self.folder.clear_up(self._all_sealed())
