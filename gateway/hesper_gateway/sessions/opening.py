@@ -52,8 +52,9 @@ from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.sessions.association import Association, OwnAssociation
 from hesper_gateway.sessions.classing import refusal
 from hesper_gateway.sessions.common import Common, InvocationCounter, OtherEngine
-from hesper_gateway.sessions.greeting import Greeting, ask_greeting
+from hesper_gateway.sessions.greeting import ask_greeting
 from hesper_gateway.sessions.identity import DATA_CLASS
+from hesper_gateway.sessions.opened import Opened
 from hesper_gateway.sessions.settings import (
     Credentials,
     Role,
@@ -63,34 +64,9 @@ from hesper_gateway.sessions.settings import (
     link_for,
     proves_keys,
 )
-from hesper_gateway.templates.model import AssociationTemplate, MeterTemplate
+from hesper_gateway.templates.model import MeterTemplate
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Opened:
-    """An association on its channel."""
-
-    association: Association
-    channel: Channel
-    own: AssociationTemplate
-    """How it was opened, …"""
-    keys: MeterKeys
-    """… and with what."""
-    greeting: Greeting | None = None
-    """What the meter said when it was taken up; None for one that is new."""
-
-    async def leave(self) -> None:
-        """Release it in order and give the channel back."""
-        await self.channel.release(broken=not await self._released())
-
-    async def _released(self) -> bool:
-        try:
-            await self.association.release()
-        except (MeterFailed, ServiceError):
-            return False
-        return True
 
 
 @dataclass(slots=True)
@@ -177,7 +153,10 @@ class Opening:
 
         def fits(occupant: Occupant) -> bool:
             return (
-                isinstance(occupant, Opened) and occupant.keys is self._keys and occupant.own == own
+                isinstance(occupant, Opened)
+                and occupant.meter == self._meter.id
+                and occupant.keys is self._keys
+                and occupant.own == own
             )
 
         opened = self._line.take_up(fits)
@@ -279,7 +258,8 @@ class Opening:
         finally:
             if not connected:
                 await channel.release(broken=True)
-        return Opened(association, channel, association_of(self._template, role), self._keys)
+        own = association_of(self._template, role)
+        return Opened(association, channel, self._meter.id, own, self._keys)
 
     def _association(self, role: Role, credentials: Credentials, channel: Channel) -> Association:
         """Return the association that the template's engine opens."""

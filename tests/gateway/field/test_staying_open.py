@@ -4,10 +4,17 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from hesper_dlms import axdr
+from hesper_dlms.apdu import DataNotification
+from hesper_dlms.server import ServerConnection, WrapperServerLink
+from hesper_dlms.wrapper import wrap
+from hesper_gateway.config import DialInLine
 from hesper_gateway.errors import MeterFailed, WrongMeter
+from hesper_gateway.lines.dial_in import DialIn
 from hesper_gateway.lines.line import Line
 from hesper_gateway.lines.staying_open import StayingOpen
-from hesper_gateway.sessions import RelayAction
+from hesper_gateway.meter_keys import MeterKeys
+from hesper_gateway.sessions import MeterSession, RelayAction
 
 KEPT = {"times": {"answer_s": 0.3, "relay_s": 0.2, "keep_open_s": 60}}
 
@@ -33,6 +40,12 @@ async def watched(*lines):
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def data_notification(title):
+    """Return what a meter says when it calls: its system title."""
+    body = axdr.structure(axdr.octet_string(title), axdr.octet_string(b"HSP0112642984000"))
+    return wrap(1, 102, DataNotification(1, b"", axdr.encode(body)).to_octets())
 
 
 async def test_many_readings_take_one_association(bench):
@@ -124,6 +137,51 @@ async def test_another_meter_of_the_line_ends_it_first(bench):
             await read(session)
         associated = first.asked.count("16:0.0.43.1.0.255:2")
         assert associated == 1
+
+
+async def test_meters_with_the_same_keys_are_not_taken_for_each_other(bench):
+    meters, keys = {}, MeterKeys(bytes(range(16)), bytes(range(0xD0, 0xE0)))
+    for physical, value in ((17, 1700), (18, 1800)):
+        meter, server = bench.meter()
+        meter.registers["1.0.1.8.0.255"] = (value, 0, 30)
+        meters[physical] = server
+    async with bench.over_hdlc(meters) as line:
+        sessions = []
+        for physical in meters:
+            config = bench.config(
+                id=f"HES{physical}", template="hesper-sim-hdlc", physical_address=physical
+            )
+            template = bench.session(line, config, changed=KEPT).template
+            sessions.append(MeterSession(config, template, keys, line, bench.common()))
+        assert [await read(session) for session in sessions * 2] == [1700, 1800, 1700, 1800]
+
+
+async def test_a_meter_that_calls_again_is_read_on_its_new_call(bench):
+    _, server = bench.meter()
+    config = bench.config(system_title=bench.TITLE.hex())
+    listener = DialIn(DialInLine(name="cell", kind="dial-in", port=0), [config])
+    line = Line("cell/1", listener)
+    session = bench.session(line, config, changed=KEPT)
+    title = data_notification(bench.TITLE)
+
+    async def call():
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(title)
+        link = ServerConnection(server, WrapperServerLink(1))
+        await bench.serve(link, reader, writer)
+
+    async with asyncio.TaskGroup() as tasks:
+        listening = tasks.create_task(listener.run())
+        await listener.listening.wait()
+        first = tasks.create_task(call())
+        assert await read(session) == 5000
+        assert await read(session) == 5000
+        bench.deaf.update(bench.writers)  # the old call is dead, and nobody has noticed
+        second = tasks.create_task(call())
+        assert await read(session) == 5000
+        await line.aclose()
+        for task in (listening, first, second):
+            task.cancel()
 
 
 async def test_another_client_ends_it_first(bench):
