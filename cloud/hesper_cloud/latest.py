@@ -42,6 +42,20 @@ class Total(NamedTuple):
     meters: int
 
 
+class Newest(NamedTuple):
+    """The newest value of one quantity of every meter that has one, as columns.
+
+    ``values[i] * 10**scalers[i]`` in ``units[i]`` is what ``meters[i]`` captured at
+    ``captured_at[i]``.
+    """
+
+    meters: list[str]
+    values: Integers
+    scalers: Integers
+    units: Integers
+    captured_at: Integers
+
+
 class _Table:
     """Latest rows of one profile and one set of quantities."""
 
@@ -158,6 +172,37 @@ class LatestValues:
     def value(self, meter: str, logical_name: str) -> LatestValue | None:
         """Returns the newest value of one quantity of one meter."""
         return next((each for each in self.of(meter) if each.logical_name == logical_name), None)
+
+    def newest(self, logical_name: str) -> Newest:
+        """Returns one quantity of all meters at once; a meter stands there once."""
+        with self._lock:
+            parts = [
+                (table, names.index(logical_name))
+                for table in self._tables.values()
+                if logical_name in (names := [each.logical_name for each in table.quantities])
+            ]
+            rows = [np.flatnonzero((t.rank != _NEVER) & ~t.missing[place]) for t, place in parts]
+            meters = [
+                table.names[i] for (table, _), of in zip(parts, rows, strict=True) for i in of
+            ]
+            columns = [
+                np.stack(
+                    [
+                        table.rank[of],
+                        table.values[place, of],
+                        np.full(len(of), table.quantities[place].scaler),
+                        np.full(len(of), table.quantities[place].unit),
+                        table.captured_at[of],
+                    ]
+                )
+                for (table, place), of in zip(parts, rows, strict=True)
+            ]
+        whole = np.concatenate([np.empty((5, 0), np.int64), *columns], axis=1)
+        if len(parts) > 1:  # a meter may stand in several tables: its last captured row counts
+            order = np.argsort(whole[0], kind="stable")
+            kept = sorted({meters[place]: place for place in order}.values())
+            meters, whole = [meters[place] for place in kept], whole[:, kept]
+        return Newest(meters, *whole[1:])
 
     def changed_since(self, version: int) -> tuple[int, set[str]]:
         """Returns the present version and the meters that changed after an earlier one."""

@@ -124,3 +124,17 @@ def test_it_is_rebuilt_from_the_store(tmp_path: Path) -> None:
     for meter in ("A", "B"):
         assert rebuilt.of(meter) == live.of(meter)
     store.close()
+
+
+def test_one_quantity_of_all_meters_at_once() -> None:
+    latest = LatestValues()
+    assert latest.newest(POWER_NAME).meters == []
+    take(latest, block({"A": [(T0, 5)], "B": [(T0, 7)], "C": [(T0, None)]}, POWER))
+    take(latest, block({"B": [(T0 + 60, 2)], "A": [(T0 - 60, 9)]}, KILO))
+    found = latest.newest(POWER_NAME)
+    rows = zip(found.meters, found.values, found.scalers, found.captured_at, strict=True)
+    assert sorted((m, int(v), int(s), int(t)) for m, v, s, t in rows) == [
+        ("A", 5, 0, T0),
+        ("B", 2, 3, T0 + 60),
+    ]
+    assert set(found.units) == {27}

@@ -40,6 +40,7 @@ def _table(rows: list[Row]) -> Table:
     table = Table("what", "value", "unit", "target", "peer", "its value", "times better")
     for name in ("value", "target", "its value", "times better"):
         next(column for column in table.columns if column.header == name).justify = "right"
+    table.columns[0].no_wrap = True
     for row in rows:
         wanted = "" if row["target"] is None else f"{_SIGNS[row['better']]} {_cell(row['target'])}"
         peer = (row["peer"], row["peer_value"], row["ratio"])
