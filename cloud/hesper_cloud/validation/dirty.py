@@ -8,12 +8,12 @@ by `hesper_cloud.aggregates.reconcile`, which compares counts with the store.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Engine, bindparam, delete, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -50,16 +50,16 @@ def taken(engine: Engine, limit: int) -> list[Mark]:
         return [Mark(row.meter, row.day, row.marked_at) for row in session.scalars(query)]
 
 
-def settled(session: Session, marks: Iterable[Mark]) -> None:
+def settled(session: Session, marks: Sequence[Mark]) -> None:
     """Removes marks, unless their days were marked again since they were taken."""
-    for each in marks:
-        session.execute(
-            delete(DirtyDay).where(
-                DirtyDay.meter == each.meter,
-                DirtyDay.day == each.day,
-                DirtyDay.marked_at == each.marked_at,
-            )
-        )
+    session.connection().execute(
+        delete(DirtyDay).where(
+            DirtyDay.meter == bindparam("of_meter"),
+            DirtyDay.day == bindparam("of_day"),
+            DirtyDay.marked_at == bindparam("at"),
+        ),
+        [{"of_meter": each.meter, "of_day": each.day, "at": each.marked_at} for each in marks],
+    )
 
 
 class DirtyDays:

@@ -5,6 +5,7 @@ estimated, and each gap is filled as a whole: the result depends on stored value
 whatever day it was asked for.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -32,19 +33,32 @@ class Span:
     zone: ZoneInfo
 
 
-def refill(
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is known of a register around a span: stored values, and the substitutes that hold."""
+
+    found: Series
+    held: Sequence[Substitute]
+
+
+def far(
     session: Session, store: ReadingStore, curve: Curve, span: Span, validation: Validation
-) -> set[int]:
-    """Renews the estimates that touch a span; returns the capture times that changed."""
+) -> Surroundings:
+    """Returns enough to see both ends of the longest gap that is estimated, and its references."""
     far_s = validation.estimation.up_to_days * _DAY_S
     back_s = far_s + (validation.estimation.reference_weeks + 1) * 7 * _DAY_S
     first, last = span.start - back_s, span.end + far_s
     found = store.series(curve.meter, curve.profile, curve.logical_name, first, last + 1, None)
-    held = [
-        row
-        for row in substitutes.current(session, [curve.meter], curve.profile, first, last)
-        if row.logical_name == curve.logical_name
-    ]
+    rows = substitutes.current(session, [curve.meter], curve.profile, first, last)
+    held = [row for row in rows if row.logical_name == curve.logical_name]
+    return Surroundings(found, held)
+
+
+def refill(
+    session: Session, around: Surroundings, curve: Curve, span: Span, validation: Validation
+) -> set[int]:
+    """Renews the estimates that touch a span; returns the capture times that changed."""
+    found, held = around.found, around.held
     known = _known(found, [row for row in held if row.method == EDIT])
     times, values = list(known), list(known.values())
     growth = {

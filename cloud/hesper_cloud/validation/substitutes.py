@@ -75,7 +75,7 @@ def renew_estimates(
         if new and (new.value, new.method, quantity.scaler) == (row.value, row.method, row.scaler):
             del due[moment]
             continue
-        row.withdrawn_at = at
+        session.merge(row).withdrawn_at = at
         changed.add(moment)
     session.flush()
     for moment, each in due.items():

@@ -1,0 +1,119 @@
+"""Estimates and edits laid over a sheet, so that checks and sums see what counts."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hesper_cloud import quantities
+from hesper_cloud.db.energy import Substitute
+from hesper_cloud.stores.port import Flags, Quantity, Series
+from hesper_cloud.validation import runs
+from hesper_cloud.validation.codes import EDIT
+from hesper_cloud.validation.filling import Surroundings
+from hesper_cloud.validation.sheet import Grid, Sheet
+from hesper_cloud.validation.substitutes import Curve
+
+_Place = tuple[int, int]
+
+
+@dataclass(slots=True, eq=False)
+class Overlaid:
+    """A sheet with its substitutes laid over.
+
+    Attributes:
+        sheet: Raw values, and over them what stands in for them.
+        due: Which captures are expected; meters × captures.
+        held: The substitutes, by meter and logical name.
+        estimated: Where estimates are, by logical name.
+        edited: Where edits are, by logical name.
+        outdated: Rows and quantities with an estimate where the value itself has come.
+    """
+
+    sheet: Sheet
+    due: Flags
+    held: dict[tuple[str, str], list[Substitute]] = field(default_factory=dict)
+    estimated: dict[str, Flags] = field(default_factory=dict)
+    edited: dict[str, Flags] = field(default_factory=dict)
+    outdated: set[tuple[int, str]] = field(default_factory=set)
+
+    def wanting(self) -> Iterator[tuple[int, Curve]]:
+        """Yields the registers with something missing, or with estimates that may not hold."""
+        for name, grid in self.sheet.grids.items():
+            if not grid.is_register:
+                continue
+            asking = ~grid.known & self.due
+            if name in self.estimated:
+                asking |= self.estimated[name]
+            rows = set(np.flatnonzero(asking.any(axis=1)).tolist())
+            rows |= {row for row, outdated in self.outdated if outdated == name}
+            for row in sorted(rows):
+                yield row, Curve(self.sheet.meters[row], quantities.LOAD_PROFILE, name)
+
+    def surroundings(self, row: int, curve: Curve, longest_s: int) -> Surroundings | None:
+        """Returns what estimates of a register need, if the sheet holds it.
+
+        It does where both its ends are known and no gap in it is longer than is interpolated.
+        """
+        grid, period_s = self.sheet.grids[curve.logical_name], self.sheet.period_s
+        known = grid.known[row]
+        if curve.logical_name in self.estimated:
+            known = known & ~self.estimated[curve.logical_name][row]
+        _, begins, ends = runs.edges(~known[np.newaxis])
+        bounded = bool(known[0] and known[-1])
+        if not bounded or any((ends - begins + 1) * period_s > longest_s):
+            return None
+        times = self.sheet.times[known].tolist()
+        values: list[int | None] = grid.values[row][known].tolist()
+        quantity = grid.quantity
+        found = Series(times, values, [0] * len(times), quantity.scaler, quantity.unit)
+        return Surroundings(found, self.held.get((curve.meter, curve.logical_name), []))
+
+
+def overlay(sheet: Sheet, due: Flags, held: Iterable[Substitute]) -> Overlaid:
+    """Lays substitutes over a sheet; an estimate gives way to a value that is stored."""
+    laid = Overlaid(sheet, due)
+    rows = {meter: row for row, meter in enumerate(sheet.meters)}
+    for each in held:
+        laid.held.setdefault((each.meter, each.logical_name), []).append(each)
+        grid = sheet.grids.get(each.logical_name) or _empty_grid(sheet, each)
+        column = _column(sheet, grid, each)
+        if column is not None:
+            _lay(laid, grid, each, (rows[each.meter], column))
+    return laid
+
+
+def _column(sheet: Sheet, grid: Grid, each: Substitute) -> int | None:
+    """Returns where a substitute belongs; None if it does not fit the sheet."""
+    offset = int(each.captured_at.timestamp()) - int(sheet.times[0])
+    fits = each.unit == grid.quantity.unit and each.scaler >= grid.quantity.scaler
+    return offset // sheet.period_s if fits and offset % sheet.period_s == 0 else None
+
+
+def _lay(laid: Overlaid, grid: Grid, each: Substitute, place: _Place) -> None:
+    is_edit = each.method == EDIT
+    if not is_edit and grid.known[place]:
+        laid.outdated.add((place[0], each.logical_name))
+        return
+    grid.values[place] = each.value * 10 ** (each.scaler - grid.quantity.scaler)
+    grid.known[place] = True
+    marks = laid.edited if is_edit else laid.estimated
+    marks.setdefault(each.logical_name, np.zeros(grid.known.shape, bool))[place] = True
+
+
+def _empty_grid(sheet: Sheet, like: Substitute) -> Grid:
+    shape = sheet.present.shape
+    grid = Grid(
+        Quantity(like.logical_name, like.scaler, like.unit),
+        np.zeros(shape, np.int64),
+        np.zeros(shape, bool),
+        np.zeros(shape, np.int16),
+    )
+    sheet.grids[like.logical_name] = grid
+    return grid
+
+
+def due_captures(sheet: Sheet, expected_from: Sequence[int]) -> Flags:
+    """Returns which captures are expected of each meter of a sheet."""
+    due: Flags = np.array(expected_from, dtype=np.int64)[:, np.newaxis] <= sheet.times
+    return due
