@@ -19,8 +19,9 @@ from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.reconcile import Reconciliation
 from hesper_cloud.aggregates.work import Work
 from hesper_cloud.backup.keeping import BackupKeeping
+from hesper_cloud.exports.scheduled import ScheduledExports
 from hesper_cloud.gaps import Backfills, GapLedger
-from hesper_cloud.rules.alerts import Alerts
+from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.rules.silence import SilenceRule
 from hesper_cloud.rules.store_faults import tend
 from hesper_cloud.rules.tamper import clear_acknowledged
@@ -111,8 +112,22 @@ def slow_jobs(sources: Sources) -> list[Job]:
     return [
         Job("backups", BACKUPS_EVERY_S, keeping.turn),
         Job("service levels", SERVICE_LEVELS_EVERY_S, levels.turn),
+        Job("exports", MINUTE_S, _exports(sources, alerts).turn),
         Job("store", MINUTE_S, lambda: tend(sources.store, alerts, sources.clock())),
     ]
+
+
+def _exports(sources: Sources, alerts: Alerts) -> ScheduledExports:
+    def alarm(name: str, reason: str | None) -> None:
+        subject = Subject(f"export-{name}")
+        if reason is None:
+            alerts.clear(subject, at=sources.clock())
+        else:
+            text = f"The export {name} fails: {reason}"
+            alerts.raise_(subject, "warning", text, at=sources.clock())
+
+    wanted = sources.settings.exports.scheduled
+    return ScheduledExports(sources.registry, sources.store, wanted, sources.clock, alarm)
 
 
 def energy_jobs(sources: Sources, book: EnergyBook) -> list[Job]:

@@ -11,7 +11,7 @@ from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer, reading
 from hesper_cloud.exports.formats import FORMATS, FormatName
 from hesper_cloud.exports.running import Wanted, name_of
-from hesper_cloud.services.exports import MOST_CHANGES
+from hesper_cloud.services.exports import MOST_CHANGES, ExportRunRow
 from hesper_cloud.services.sources import epoch
 
 router = APIRouter(tags=["exports"])
@@ -50,3 +50,11 @@ async def export(
         media_type=FORMATS[format].media_type,
         headers=named,
     )
+
+
+@router.get("/exports/runs", response_model=list[ExportRunRow])
+async def runs(
+    actor: Who, services: Have, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+) -> Response:
+    """Lists the newest runs of scheduled exports."""
+    return answer(await services.exports.runs(actor, limit))

@@ -1,7 +1,8 @@
 """Parquet: one row per reading, integers as stored; scaler and unit in each column's metadata.
 
 Columns: meter and profile (dictionary), ``captured_at``, ``received_at`` and ``stored_at`` as UTC
-timestamps, clock status, quality, and one 64-bit integer per quantity under its logical name. The physical value is ``value * 10**scaler`` in ``unit``.
+timestamps, clock status, quality, and one 64-bit integer per quantity under its logical name. The
+physical value is ``value * 10**scaler`` in ``unit``.
 """
 
 from collections.abc import Iterable, Iterator

@@ -2,15 +2,34 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import datetime
 
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.exports.running import Wanted, octets_of
+from hesper_cloud.exports.scheduled import runs
 from hesper_cloud.services.errors import Invalid
 from hesper_cloud.services.sources import Sources, require
 from hesper_cloud.stores.port import Changes
 
 MOST_CHANGES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRunRow:
+    """One run of a scheduled export: readings with ``from_at <= captured < to_at``."""
+
+    id: int
+    name: str
+    from_at: datetime
+    to_at: datetime
+    state: str  # running | done | failed
+    tries: int
+    row_count: int | None
+    target: str
+    reason: str | None
+    finished_at: datetime | None
+    next_try_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +50,13 @@ class Exports:
             return await asyncio.to_thread(self.sources.store.changes, cursor, wanted)
         except ValueError as error:
             raise Invalid(f"the cursor is not one of this store: {error}") from None
+
+    async def runs(self, actor: Actor, limit: int) -> list[ExportRunRow]:
+        """Returns the newest runs of scheduled exports."""
+        require(actor, Permission.READ)
+        found = await asyncio.to_thread(runs, self.sources.registry, limit)
+        names = [field.name for field in fields(ExportRunRow)]
+        return [ExportRunRow(**{name: getattr(run, name) for name in names}) for run in found]
 
     def octets(self, actor: Actor, wanted: Wanted) -> Iterator[bytes]:
         """Yields an export part by part; blocks, use a thread."""

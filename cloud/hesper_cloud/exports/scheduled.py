@@ -1,0 +1,106 @@
+"""Exports by schedule: one window of readings after another, failed ones tried again.
+
+Windows are aligned to the epoch and follow each other without a hole: the next begins where the
+last one ended, also when the head end was down in between. A window is exported some hours after
+its end, when late readings have come; what comes later still is in the change feed.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Engine, select
+
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import ExportRun
+from hesper_cloud.exports.running import Wanted, export
+from hesper_cloud.exports.targets import TargetError
+from hesper_cloud.job_settings import ScheduledExport
+from hesper_cloud.stores.port import ReadingStore, StoreError
+
+Alarm = Callable[[str, str | None], None]
+"""Told the name of an export and why it fails; None when it works again."""
+
+
+class ScheduledExports:
+    """Runs what is due; `turn` blocks as long as the exports take."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: ReadingStore,
+        exports: tuple[ScheduledExport, ...],
+        clock: Callable[[], datetime],
+        alarm: Alarm,
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._exports = exports
+        self._clock = clock
+        self._alarm = alarm
+
+    def turn(self) -> None:
+        """Runs one window of every export that is due."""
+        for wanted in self._exports:
+            run_id = self._due(wanted)
+            if run_id is not None:
+                self._run(wanted, run_id)
+
+    def _due(self, wanted: ScheduledExport) -> int | None:
+        """Returns the row of a run that is to be made now, new or tried again."""
+        now, every = self._clock(), timedelta(hours=wanted.every_hours)
+        query = select(ExportRun).where(ExportRun.name == wanted.name)
+        with writing(self._engine) as session:
+            last = session.scalars(query.order_by(ExportRun.to_at.desc()).limit(1)).first()
+            if last is not None and last.state == "running":
+                last.state, last.reason = "failed", "the head end was stopped"
+                last.next_try_at = now
+            if last is not None and last.state == "failed" and last.tries < wanted.tries:
+                waits = last.next_try_at is not None and last.next_try_at > now
+                return None if waits else last.id
+            start = last.to_at if last else _first_start(now, wanted, every)
+            if now < start + every + timedelta(hours=wanted.delay_hours):
+                return None
+            run = ExportRun(name=wanted.name, from_at=start, to_at=start + every, tries=0)
+            run.state, run.started_at, run.target = "running", now, wanted.target
+            session.add(run)
+            session.flush()
+            return run.id
+
+    def _run(self, wanted: ScheduledExport, run_id: int) -> None:
+        with writing(self._engine) as session:
+            run = session.get_one(ExportRun, run_id)
+            run.state, run.tries, run.started_at = "running", run.tries + 1, self._clock()
+            start, end = int(run.from_at.timestamp()), int(run.to_at.timestamp())
+        reason, count = None, 0
+        try:
+            done = export(
+                self._store, Wanted(wanted.format, wanted.profile, start, end), wanted.target
+            )
+            count = done.readings
+        except (StoreError, TargetError) as error:
+            reason = str(error)
+        self._settle(wanted, run_id, count, reason)
+        self._alarm(wanted.name, reason)
+
+    def _settle(self, wanted: ScheduledExport, run_id: int, count: int, reason: str | None) -> None:
+        now = self._clock()
+        with writing(self._engine) as session:
+            run = session.get_one(ExportRun, run_id)
+            run.state = "done" if reason is None else "failed"
+            run.finished_at, run.row_count, run.reason = now, count, reason
+            pause_s = wanted.retry_s * 2 ** min(run.tries - 1, 10)
+            run.next_try_at = None if reason is None else now + timedelta(seconds=pause_s)
+
+
+def runs(engine: Engine, limit: int) -> list[ExportRun]:
+    """Returns the newest runs of all exports."""
+    with reading(engine) as session:
+        query = select(ExportRun).order_by(ExportRun.id.desc()).limit(limit)
+        return list(session.scalars(query))
+
+
+def _first_start(now: datetime, wanted: ScheduledExport, every: timedelta) -> datetime:
+    """Returns the start of the newest window that is over and whose delay has passed."""
+    seconds = int(every.total_seconds())
+    ended = int((now - timedelta(hours=wanted.delay_hours)).timestamp()) // seconds * seconds
+    return datetime.fromtimestamp(ended - seconds, UTC)

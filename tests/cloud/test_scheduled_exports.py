@@ -1,0 +1,84 @@
+"""Scheduled exports: window after window without a hole, tried again when they fail."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import ExportRun
+from hesper_cloud.exports.scheduled import ScheduledExports, runs
+from hesper_cloud.job_settings import ScheduledExport
+from hesper_cloud.stores.duckdb import DuckDbStore
+from sqlalchemy import select
+
+START = datetime(2026, 6, 2, 7, tzinfo=UTC)
+
+
+class Scheduled:
+    """One daily export into a folder."""
+
+    def __init__(self, head_end: Any, folder: Path) -> None:
+        self.registry, self.clock, self.target = head_end.databases.registry, head_end.clock, folder
+        self.store = DuckDbStore(folder.parent / "readings.duckdb")
+        self.wanted = ScheduledExport(
+            name="daily", format="csv", target=str(folder), delay_hours=6, tries=3, retry_s=100
+        )
+        self.clock.now = START
+        self.alarms: list[str | None] = []
+        self.start()
+
+    def start(self) -> None:
+        """As after a restart of the head end."""
+        self.exports = ScheduledExports(
+            self.registry, self.store, (self.wanted,), self.clock,
+            lambda name, reason: self.alarms.append(reason),
+        )  # fmt: skip
+
+    def turn(self, **later: float) -> list[tuple[str, str, int]]:
+        self.clock.now += timedelta(**later)
+        self.exports.turn()
+        with reading(self.registry) as session:
+            found = session.scalars(select(ExportRun).order_by(ExportRun.id))
+            return [(f"{run.from_at:%d}", run.state, run.tries) for run in found]
+
+
+@pytest.fixture
+def scheduled(head_end: Any, tmp_path: Path) -> Iterator[Scheduled]:
+    made = Scheduled(head_end, tmp_path / "out")
+    yield made
+    made.store.close()
+
+
+def test_windows_follow_each_other(scheduled: Scheduled) -> None:
+    assert scheduled.turn() == [("01", "done", 1)]
+    assert scheduled.turn(hours=22) == [("01", "done", 1)], "the delay has not passed"
+    assert scheduled.turn(hours=1)[1:] == [("02", "done", 1)]
+    assert scheduled.turn(days=2)[2:] == [("03", "done", 1)]
+    assert scheduled.turn(minutes=1)[3:] == [("04", "done", 1)], "what was missed is caught up"
+    assert len(list(scheduled.target.iterdir())) == 4
+
+
+def test_a_failure_is_tried_again_later_and_then_left(scheduled: Scheduled) -> None:
+    scheduled.target.write_text("in the way")
+    assert scheduled.turn() == [("01", "failed", 1)]
+    assert scheduled.turn(seconds=99) == [("01", "failed", 1)]
+    assert scheduled.turn(seconds=2) == [("01", "failed", 2)]
+    assert scheduled.turn(seconds=199) == [("01", "failed", 2)]
+    assert scheduled.turn(seconds=2) == [("01", "failed", 3)]
+    assert "out" in str(scheduled.alarms[-1])
+    assert scheduled.turn(hours=10) == [("01", "failed", 3)]
+    scheduled.target.unlink()
+    assert scheduled.turn(hours=14)[1:] == [("02", "done", 1)]
+    assert scheduled.alarms[-1] is None
+
+
+def test_a_run_that_was_cut_off_is_made_again(scheduled: Scheduled) -> None:
+    assert scheduled.turn() == [("01", "done", 1)]
+    with writing(scheduled.registry) as session:
+        session.scalars(select(ExportRun)).one().state = "running"  # as SIGKILL leaves it
+    scheduled.start()
+    assert scheduled.turn() == [("01", "done", 2)]
+    (run,) = runs(scheduled.registry, 10)
+    assert run.reason is None
