@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from hesper_dlms import obis
+from hesper_dlms.classes.control import ControlState
 
 from hesper_sim.errors import FleetError
 from hesper_sim.event_codes import FRAUD, EventCode
@@ -20,7 +21,7 @@ from hesper_sim.grid import Feeder
 from hesper_sim.history import History
 from hesper_sim.journal import Record, Recorder
 from hesper_sim.load import LoadModel
-from hesper_sim.meter import Control, Flow, Meter
+from hesper_sim.meter import Flow, Meter
 from hesper_sim.nonvolatile import AttributeKey, Keys, Remembered
 from hesper_sim.zones import ClockRule, clock_status, rule_of
 
@@ -121,16 +122,17 @@ class District:
         at = self.clock()
         output = meter.output if rejected or welded else connect
         result = "rejected" if rejected else "welded" if welded else "moved"
+        control = ControlState.CONNECTED if connect else ControlState.DISCONNECTED
         record = _relay_record(meter, int(at * 1000), output, cause, result)
         if not rejected:
-            record["control"] = int(Control.CONNECTED if connect else Control.DISCONNECTED)
+            record["control"] = int(control)
         self._journal.append([record, *self._flow_records(meter, int(at), output)])
         meter.invocations += 1
         if rejected:
             self.log_event([meter], EventCode.DISCONNECTOR_FAILURE)
             return False
         meter.output = output
-        meter.control = Control.CONNECTED if connect else Control.DISCONNECTED
+        meter.control = control
         self._settle_flow(meter, int(at))
         self.log_event([meter], _MOVED[cause in ("manual", "limiter"), connect])
         return True
@@ -138,10 +140,10 @@ class District:
     def make_ready(self, meter: Meter) -> None:
         """Let a disconnected meter wait for the button that reconnects it; the relay stays."""
         record = _relay_record(meter, int(self.clock() * 1000), meter.output, "remote", "ready")
-        record["control"] = int(Control.READY_FOR_RECONNECTION)
+        record["control"] = int(ControlState.READY_FOR_RECONNECTION)
         self._journal.append([record])
         meter.invocations += 1
-        meter.control = Control.READY_FOR_RECONNECTION
+        meter.control = ControlState.READY_FOR_RECONNECTION
 
     def set_clock(self, meter: Meter, drift_s: int) -> None:
         """Set how far a meter's clock is ahead of true time; the event log says so."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hesper_dlms import obis
+from hesper_dlms.classes.control import ControlState
 
 from hesper_sim import recall
 from hesper_sim.district import PROFILE_COLUMNS, Clock, District
@@ -22,7 +23,7 @@ from hesper_sim.fleet import Fleet
 from hesper_sim.history import History
 from hesper_sim.journal import Journal, Record
 from hesper_sim.load import Energy
-from hesper_sim.meter import Control, Flow
+from hesper_sim.meter import Flow
 
 JOURNAL_NAME = "journal.jsonl"
 _DAY_S = 86_400
@@ -105,7 +106,7 @@ def _replay(district: District, record: Record) -> int:
         meter.restore_flow(Flow(record["flow"]), at, Energy(*record["joules"]))
     elif kind == "relay":
         meter.output = record["output"]
-        meter.control = Control(record.get("control", meter.control))
+        meter.control = ControlState(record.get("control", meter.control))
         meter.invocations = record["invocation"]
         return at // 1000
     elif kind in recall.KINDS:

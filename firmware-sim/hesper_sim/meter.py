@@ -10,9 +10,11 @@ between was latched and is never computed again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
+
+from hesper_dlms.classes.control import ControlState
 
 from hesper_sim.buffers import RowBuffer
 from hesper_sim.faults import Fault
@@ -37,14 +39,6 @@ class Flow(StrEnum):
     NORMAL = "normal"
     CUT = "cut"
     REVERSED = "reversed"
-
-
-class Control(IntEnum):
-    """`control_state` of class 70 (Blue Book, disconnect control)."""
-
-    DISCONNECTED = 0
-    CONNECTED = 1
-    READY_FOR_RECONNECTION = 2
 
 
 class Measured(NamedTuple):
@@ -94,7 +88,7 @@ class Meter:
         self.marked_at = 0
         self.joules = _NOT_MARKED
         self.output = True
-        self.control = Control.CONNECTED
+        self.control = ControlState.CONNECTED
         self.invocations = 0
         self.counter_reserved = 1
         self.drift_s = 0

@@ -34,7 +34,7 @@ def test_keys_are_read_and_never_shown(tmp_path):
         (f'{{"encryption_key": "{KEY}"}}', 0o644, "chmod 600"),
         ('{"encryption_key": "0011"}', 0o600, "encryption_key must be 16 or 32 octets"),
         ('{"encryption_key": "zz"}', 0o600, "encryption_key must be 16 or 32 octets"),
-        ('{"master_key": null}', 0o600, "unknown key 'master_key'"),
+        ('{"mater_key": null}', 0o600, "unknown key 'mater_key'"),
         ('{"password": 5}', 0o600, "password must be text"),
         ("[]", 0o600, "expected one JSON object"),
         ("{", 0o600, "not JSON"),
@@ -67,6 +67,19 @@ def test_an_absent_keys_file_is_named(tmp_path):
 def test_values_that_cannot_be_are_refused(model, fields):
     with pytest.raises(ValidationError):
         model(**fields)
+
+
+@pytest.mark.parametrize("command", ['AT+CPIN="4711"', "AT+CMEE=1;+cpin = 4711"])
+def test_a_pin_among_a_modems_commands_is_refused_and_not_repeated(tmp_path, command):
+    path = tmp_path / "gateway.toml"
+    path.write_text(
+        f"[[modems]]\nname = 'm'\npath = '/dev/ttyS0'\ncommands = ['AT&F', '{command}']\n"
+    )
+    with pytest.raises(
+        ConfigError, match=r"modems\.0\.commands\.1: a PIN comes in pin_file"
+    ) as found:
+        load(path)
+    assert "4711" not in str(found.value)
 
 
 def test_paths_nobody_wrote_lie_beside_the_file_too(tmp_path):

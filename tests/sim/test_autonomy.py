@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import CosemAttribute, CosemMethod
+from hesper_dlms.classes.control import ControlState
 from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import ServiceError
 from hesper_sim import memory, schedule
@@ -14,7 +15,6 @@ from hesper_sim.cosem import CosemMeter
 from hesper_sim.district import District
 from hesper_sim.faults import Fault
 from hesper_sim.fleet import FleetSettings, plan
-from hesper_sim.meter import Control
 from hesper_sim.objects.switching import push_button
 
 FLEET = plan(FleetSettings(tcp=2, shared=0, dial_in=0, rs485=0, push=False, zone="Europe/Berlin"))
@@ -77,15 +77,15 @@ def test_control_modes(world, mode):
             world.act(70, RELAY, 1)
         return
     world.act(70, RELAY, 1)
-    assert world.meter.control is Control.DISCONNECTED
+    assert world.meter.control is ControlState.DISCONNECTED
     world.act(70, RELAY, 2)
     if mode in (2, 4):
-        assert world.meter.control is Control.CONNECTED
+        assert world.meter.control is ControlState.CONNECTED
     else:
-        assert world.meter.control is Control.READY_FOR_RECONNECTION
+        assert world.meter.control is ControlState.READY_FOR_RECONNECTION
         assert world.get(70, RELAY, 2).value is False
         world.restart()
-        assert world.meter.control is Control.READY_FOR_RECONNECTION
+        assert world.meter.control is ControlState.READY_FOR_RECONNECTION
         assert push_button(world.district, world.meter)
         assert world.get(70, RELAY, 2).value is True
     assert push_button(world.district, world.meter) is (mode in (1, 2, 5))

@@ -10,10 +10,11 @@ from typing import Final, NamedTuple
 
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import ActionResult, DataAccessResult
+from hesper_dlms.classes.control import ControlState
 from hesper_dlms.errors import ServiceError
 
 from hesper_sim.district import District
-from hesper_sim.meter import Control, Meter
+from hesper_sim.meter import Meter
 from hesper_sim.objects.cosem_object import (
     DISCONNECT_CONTROL,
     LIMITER,
@@ -77,7 +78,7 @@ def _reconnect(subject: Subject, _parameters: bytes | None) -> None:
     mode = mode_of(subject.district, subject.meter)
     if not mode.reconnect:
         raise refused(ActionResult.READ_WRITE_DENIED)
-    if mode.needs_hand and subject.meter.control is not Control.CONNECTED:
+    if mode.needs_hand and subject.meter.control is not ControlState.CONNECTED:
         subject.district.make_ready(subject.meter)
     elif not subject.district.move_relay(subject.meter, True):
         raise refused(ActionResult.TEMPORARY_FAILURE)
@@ -95,9 +96,9 @@ def _set_mode(subject: Subject, octets: bytes) -> None:
 def push_button(district: District, meter: Meter) -> bool:
     """Press the button at the meter; returns whether the relay moved."""
     mode = mode_of(district, meter)
-    if meter.control is Control.READY_FOR_RECONNECTION:
+    if meter.control is ControlState.READY_FOR_RECONNECTION:
         return district.move_relay(meter, True, "manual")
-    if meter.control is Control.CONNECTED and mode.manual_disconnect:
+    if meter.control is ControlState.CONNECTED and mode.manual_disconnect:
         return district.move_relay(meter, False, "manual")
     return False
 

@@ -1,5 +1,6 @@
 """What values in gateway.toml look like, and the base of its tables."""
 
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -28,13 +29,21 @@ def _no_beginning_of_an_apdu(heartbeat: str) -> str:
     return heartbeat
 
 
+def _without_a_pin(command: str) -> str:
+    if re.search(r"\+CPIN2?\s*=", command, re.IGNORECASE):
+        raise ValueError("a PIN comes in pin_file: it is tried once there, and never shown")
+    return command
+
+
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
     folder = (info.context or {}).get("folder")
     return path if folder is None else Path(folder) / path
 
 
 Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{3,20}$")]
-AtCommand = Annotated[str, StringConstraints(pattern=r"^AT[ -~]{1,80}$")]
+AtCommand = Annotated[
+    str, StringConstraints(pattern=r"^AT[ -~]{1,80}$"), AfterValidator(_without_a_pin)
+]
 WakeText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 .,:;/=#*+-]{1,160}$")]
 Price = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
 """In one currency throughout; written as text, as in ``"0.07"``."""

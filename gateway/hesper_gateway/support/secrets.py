@@ -14,6 +14,7 @@ from typing import Any
 
 from hesper_gateway.config import GatewayConfig
 from hesper_gateway.errors import ConfigError
+from hesper_gateway.key_store import KEYS_FOLDER
 
 LEFT_OUT = "(left out)"
 _FIELDS = {"wake_text", "phone"}
@@ -35,6 +36,8 @@ def files(config: GatewayConfig) -> Iterator[tuple[str, Path]]:
     for meter in config.meters:
         if meter.keys_file is not None:
             yield f"keys of meter {meter.id}", meter.keys_file
+    for path in sorted((config.state / KEYS_FOLDER).glob("*")):
+        yield f"changed keys {path.stem}", path
 
 
 def collect(config: GatewayConfig) -> frozenset[str]:
@@ -90,8 +93,16 @@ def _texts(text: str) -> Iterator[str]:
     except ValueError:
         document = None
     if isinstance(document, dict):
-        yield from (value for value in document.values() if isinstance(value, str))
+        yield from _values(document)
         return
     for line in text.splitlines():
         if not line.startswith("-----"):
             yield line.strip()
+
+
+def _values(document: dict[str, Any]) -> Iterator[str]:
+    for value in document.values():
+        if isinstance(value, dict):
+            yield from _values(value)
+        elif isinstance(value, str):
+            yield value

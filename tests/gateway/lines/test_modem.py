@@ -421,8 +421,8 @@ async def test_a_file_that_holds_no_pin_is_not_tried(
     assert not any("CPIN=" in line for line in modem.asked)
 
 
-async def test_a_pin_among_the_commands_is_not_shown(modem, port_on, meter_config):
-    modem.answers['AT+CMEE=1;+CPIN="1234"'] = "+CME ERROR: 16"
+async def test_a_password_among_the_commands_is_not_shown(modem, port_on, meter_config):
+    modem.answers['AT+CMEE=1;+CLCK="SC",0,"1234"'] = "+CME ERROR: 16"
     with pytest.raises(CommandRefused) as failure:
-        await port_on(commands=('AT+CMEE=1;+CPIN="1234"',)).dial(meter_config(), 0)
+        await port_on(commands=('AT+CMEE=1;+CLCK="SC",0,"1234"',)).dial(meter_config(), 0)
     assert "1234" not in str(failure.value)

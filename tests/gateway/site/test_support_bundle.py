@@ -16,6 +16,7 @@ c29tZXRoaW5nc2VjcmV0
 """
 PASSWORD = "correct-horse-battery"
 PIN = "7391"
+CHANGED, PENDING = "5ec1" * 8, "5ec2" * 8
 LOG = "2026-11-21T05:00:00 host hesper-gateway: WARNING meter {meter}: gone at line: {leak}\n"
 
 
@@ -31,10 +32,22 @@ def secret_table(table):
     )
     text += '[[modems]]\nname = "m"\npath = "/dev/modem"\npin_file = "sim.pin"\n'
     path.write_text(text + 'commands = ["AT+CGAUTH=1,1,hush-hush"]\n')
+    changed = table.folder / "state" / "keys" / "HES1.json"
+    changed.parent.mkdir(parents=True)
+    keys = {"keys": {"encryption_key": CHANGED}, "pending": {"encryption_key": PENDING}}
+    changed.write_text(json.dumps(keys))
     for each in table.folder.iterdir():
         if each.is_file():
             each.chmod(0o600)
-    secrets = [PASSWORD, PIN, "hush-hush", "+441632960961", *PEM.splitlines()[1:3]]
+    secrets = [
+        PASSWORD,
+        CHANGED,
+        PENDING,
+        PIN,
+        "hush-hush",
+        "+441632960961",
+        *PEM.splitlines()[1:3],
+    ]
     secrets.append((table.folder / "gateway.key").read_text().strip())
     for meter in table.meters.values():
         names = ("encryption_key", "authentication_key", "password")
