@@ -114,6 +114,23 @@ def _jobs_of(head_end: HeadEnd) -> list[Job]:
     return [Job("sending again", SENDING_AGAIN_EVERY_S, head_end.sending_again.turn)]
 
 
+async def run_ingest(settings: Settings, stop: asyncio.Event) -> None:
+    """Runs ingest alone until ``stop`` is set or it fails."""
+    with ExitStack() as stack:
+        registry = open_engine(settings.database.url)
+        stack.callback(registry.dispose)
+        migrate.upgrade(registry, "registry")
+        store = open_store(settings)
+        stack.callback(store.close)
+        signer = keys.receipt_signer(settings.keys)
+        ingest = Ingest(settings, store, registry, signer, LatestValues())
+        role = asyncio.create_task(ingest.run(), name="ingest")
+        await _either(stop, role)
+        role.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await role
+
+
 async def _either(stop: asyncio.Event, web: "asyncio.Task[None]") -> None:
     """Waits for the wish to stop or for the end of the web server."""
     wish = asyncio.ensure_future(stop.wait())

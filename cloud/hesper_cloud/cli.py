@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -47,6 +48,7 @@ Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
 ]
 DEFAULT = Path("cloud.toml")
+Role = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
 
 @app.command()
@@ -62,15 +64,31 @@ def run(config: Config = DEFAULT) -> None:
     """Runs ingest, jobs and web until it is told to stop."""
     from hesper_cloud import app as head_end  # heavy: the authority starts without web and store
 
+    _run_until_told(head_end.run, Settings.load(config))
+
+
+@app.command()
+def ingest(config: Config = DEFAULT) -> None:
+    """Runs ingest alone: one more consumer beside `run`, where the store serves several.
+
+    Needs an ingest.instance of its own, InfluxDB, and a registry that both reach.
+    """
+    from hesper_cloud import app as head_end
+
+    _run_until_told(head_end.run_ingest, Settings.load(config))
+
+
+def _run_until_told(role: Role, settings: Settings) -> None:
+    from hesper_cloud import app as head_end
+
     _log_to_stderr()
-    settings = Settings.load(config)
 
     async def until_told() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for each in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(each, stop.set)
-        await head_end.run(settings, stop)
+        await role(settings, stop)
 
     with asyncio.Runner(loop_factory=head_end.loop_factory()) as runner:
         runner.run(until_told())

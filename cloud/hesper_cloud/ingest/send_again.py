@@ -1,8 +1,8 @@
-"""Asks gateways for receipted batches again, after the head end was restored from a backup.
+"""Asks gateways for receipted batches again, when an operator says so.
 
-Whoever restores calls `ask` for each outbox that the restored store knows, with the first sequence
-that it misses; ingest signs the wishes and publishes them once it is connected. The broker keeps
-them for gateways that are away.
+After a restore the head end asks by itself (`hesper_cloud.backup.sending_again`); this is for what
+else may have been lost. Wishes wait in the registry; ingest signs and publishes them once it is
+connected. The broker keeps them for gateways that are away.
 """
 
 import time

@@ -1,0 +1,127 @@
+"""Two consumers of one shared subscription on InfluxDB: one is killed, and nothing is missed."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hesper_cloud import keys, provision
+from hesper_cloud.settings import Settings
+from hesper_cloud.stores.opening import open_store
+from hesper_contracts import batch, readings, receipts, status
+from hesper_contracts.frame import Kind
+from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
+from hesper_contracts.signing import Keyring
+from hesper_contracts.topics import Topics
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+pytestmark = pytest.mark.integration
+
+TOPICS = Topics()
+EPOCH = "00112233445566ff"
+ENERGY = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
+BATCHES, METERS = 60, 20
+DEADLINE_S = 40.0
+START = "from hesper_cloud.cli import main; main()"
+
+
+def sealed(sequence: int) -> bytes:
+    at = int(time.time()) // 900 * 900 - 86_400 + sequence
+    rows = [MeterRows(f"M{n}", [at], [0], [0], [[1000 + sequence]]) for n in range(METERS)]
+    encoding, body = readings.encode([Section(LOAD_PROFILE, at, (ENERGY,), rows)])
+    return batch.seal(Kind.READINGS, encoding, EPOCH, sequence, body)
+
+
+class Fleet:
+    """A gateway that sends until everything is receipted, and hears which consumers there are."""
+
+    def __init__(self, port: int, receipt_key: bytes) -> None:
+        self._keys = Keyring.of(receipt_key)
+        self.payloads = {sequence: sealed(sequence) for sequence in range(BATCHES)}
+        self.receipted: set[int] = set()
+        self.online: set[str] = set()
+        self.changed = threading.Condition()
+        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        self.client.on_message = self._on_message
+        self.client.connect("127.0.0.1", port)
+        self.client.subscribe([(TOPICS.every_down("gw-1"), 1), (TOPICS.every_cloud_status(), 1)])
+        self.client.loop_start()
+
+    def _on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
+        payload = bytes(message.payload)
+        with self.changed:
+            if message.topic.endswith("/status"):
+                found = status.cloud_from_payload(payload)
+                (self.online.add if found.state == "online" else self.online.discard)(
+                    found.instance
+                )
+            else:
+                for receipt in receipts.from_payload(payload, self._keys, "gw-1").receipts:
+                    assert receipt.verdict == "stored"
+                    assert receipt.digest == batch.digest(self.payloads[receipt.sequence])
+                    self.receipted.add(receipt.sequence)
+            self.changed.notify_all()
+
+    def send(self, sequences: Iterator[int] | set[int] | range) -> None:
+        for sequence in sequences:
+            topic = TOPICS.up("gw-1", Kind.READINGS)
+            self.client.publish(topic, self.payloads[sequence], qos=1)
+
+    def wait_for(self, condition: Any) -> None:
+        with self.changed:
+            assert self.changed.wait_for(condition, DEADLINE_S), (self.online, self.receipted)
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@contextmanager
+def consumer(config: Path, instance: str) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {**os.environ, "HESPER_INGEST__INSTANCE": instance}
+    command = [sys.executable, "-c", START, "ingest", "-c", str(config)]
+    with (config.parent / f"{instance}.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stderr=log)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_two_consumers_share_the_work_and_one_may_die(
+    broker: Any, influx_url: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "cloud.toml"
+    config.write_text(
+        f'[broker]\nport = {broker.port}\n[store]\nkind = "influx"\n'
+        f'[store.influx]\nurl = "{influx_url}"\ndatabase = "shared"\n'
+    )
+    settings = Settings.load(config)
+    provision.initialise(settings, None)
+    fleet = Fleet(broker.port, keys.receipt_signer(settings.keys).public_key)
+    with ExitStack() as stack:
+        stack.callback(fleet.close)
+        first = stack.enter_context(consumer(config, "first"))
+        stack.enter_context(consumer(config, "second"))
+        fleet.wait_for(lambda: fleet.online == {"first", "second"})
+        fleet.send(range(BATCHES // 2))
+        fleet.wait_for(lambda: fleet.receipted)
+        fleet.send(range(BATCHES // 2, BATCHES))
+        first.kill()
+        fleet.wait_for(lambda: fleet.online == {"second"})  # its last will
+        fleet.send(set(range(BATCHES)) - fleet.receipted)
+        fleet.wait_for(lambda: len(fleet.receipted) == BATCHES)
+    store = open_store(settings)
+    rows = list(store.export(0, int(time.time())))
+    store.close()
+    assert len(rows) == BATCHES * METERS
+    assert len({(row.meter, row.captured_at) for row in rows}) == len(rows)
+    assert {row.revision for row in rows} == {0}
