@@ -1,5 +1,6 @@
 """A plant: registry, store and energy book on disk, readings as one likes, a clock that stands."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +48,6 @@ class Plant:
             state=folder, validation=Validation(zone="Europe/Berlin", holidays=frozenset())
         )
         self.engine = open_engine(self.settings.database.url)
-        migrate.upgrade(self.engine, "registry")
         self.store = DuckDbStore(self.settings.readings_file)
         self.book = EnergyBook(self.settings.energy_file)
         self.dirty = DirtyDays(self.engine)
@@ -98,8 +98,19 @@ class Plant:
         self.engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry with its tables, made once and copied."""
+    path = tmp_path_factory.mktemp("migrated") / "hesper.db"
+    engine = open_engine(f"sqlite:///{path}")
+    migrate.upgrade(engine, "registry")
+    engine.dispose()
+    return path
+
+
 @pytest.fixture
-def plant(tmp_path: Path) -> Iterator[Plant]:
+def plant(tmp_path: Path, migrated: Path) -> Iterator[Plant]:
+    shutil.copy(migrated, tmp_path / "hesper.db")
     made = Plant(tmp_path)
     yield made
     made.close()
