@@ -13,6 +13,7 @@ from hesper_dlms.apdu import CosemAttribute, CosemMethod, EntrySelector, RangeSe
 from hesper_dlms.association import Authentication
 from hesper_dlms.axdr import Data
 from hesper_dlms.client import AssociationSettings
+from hesper_dlms.client.challenge import our_challenge
 from hesper_dlms.errors import LocalError, ServiceError
 from hesper_dlms.exchange import ClientLink
 
@@ -55,14 +56,15 @@ class EngineAssociation:
         self._engine = engine
         self._session = session
         self._settings = settings
-        self._guard = Guard(link, settings)
+        self._challenge = our_challenge(settings)
+        self._guard = Guard(link, settings, self._challenge)
         self._channel = channel
         self._times = times
 
     async def connect(self) -> None:
         """Open link and association; see `Association.connect`."""
         with associating():
-            await self._ask("open", **terms_of(self._settings))
+            await self._ask("open", **terms_of(self._settings, self._challenge))
             counter = self._counter()
             aarq = await self._apdu("aarq", counter=counter)
             aare = await self._drive(self._guard.associate(aarq, counter))

@@ -17,7 +17,7 @@ does the engine see it.
 from contextlib import suppress
 
 from hesper_dlms import apdu, axdr
-from hesper_dlms.apdu import CosemMethod
+from hesper_dlms.apdu import CosemMethod, aare
 from hesper_dlms.association import ASSOCIATION_CLASS, CURRENT_ASSOCIATION, REPLY_TO_HLS
 from hesper_dlms.client import AssociationSettings
 from hesper_dlms.client.associate import Accepted, accept
@@ -45,11 +45,13 @@ class Guard:
     Args:
         link: The way to the meter.
         settings: What was agreed; the engine was told the same.
+        challenge: Ours, for HLS; it must be fresh, so no engine chooses it.
     """
 
-    def __init__(self, link: ClientLink, settings: AssociationSettings) -> None:
+    def __init__(self, link: ClientLink, settings: AssociationSettings, challenge: bytes) -> None:
         self._channel = Channel(link, settings)
         self._settings = settings
+        self._challenge = challenge
         self._ear: SecurityContext | None = None
         self._handshake: Handshake | None = None
 
@@ -59,7 +61,7 @@ class Guard:
         Raises:
             AssociationRejected, SecurityError, DecodeError, ServiceError: As our own client's.
         """
-        ours = self._leaving_aarq(aarq, counter)
+        self._check_aarq(aarq, counter)
         yield from self._channel.link.connect()
         octets = yield from self._channel.carry_plainly(aarq)
         answer = apdu.parse(octets)
@@ -67,12 +69,12 @@ class Guard:
             raise answer.error()
         accepted = accept(self._channel, answer)
         if self._settings.authentication.is_high:
-            self._handshake = self._hands(ours, accepted)
+            self._handshake = self._hands(accepted)
         return octets
 
-    def _hands(self, ours: bytes, accepted: Accepted) -> Handshake:
+    def _hands(self, accepted: Accepted) -> Handshake:
         answer, title, peer = accepted.answer, accepted.title, accepted.peer
-        return handshake_of(self._settings, ours, answer, title, peer)
+        return handshake_of(self._settings, self._challenge, answer, title, peer)
 
     def prove(
         self, request: bytes, proof_counter: int | None, counter: int | None
@@ -85,7 +87,7 @@ class Guard:
         """
         if self._handshake is None:
             raise LocalError("the engine proves itself before it was challenged")
-        asked = apdu.parse(self._leaving(request, counter))
+        asked = _parsed(self._leaving(request, counter))
         if not isinstance(asked, apdu.ActionRequestNormal) or asked.method != _HLS:
             raise LocalError("the engine wrote another request than reply_to_HLS")
         if proof_counter is not None:
@@ -95,7 +97,7 @@ class Guard:
         if not isinstance(answer, apdu.ActionResponseNormal):
             raise DecodeError(f"the meter answered reply_to_HLS with {type(answer).__name__}")
         if answer.result != apdu.ActionResult.SUCCESS:
-            raise AssociationRejected(1, 13)
+            raise AssociationRejected(aare.REJECTED_PERMANENT, aare.AUTHENTICATION_FAILURE)
         if not isinstance(answer.returned, bytes):
             raise SecurityError("the meter did not prove that it has the keys")
         self._handshake.check(axdr.decode(answer.returned).as_octets())
@@ -120,14 +122,17 @@ class Guard:
         """Return how many notifications the meter has sent meanwhile, and forget them."""
         return len(self._channel.take_notifications())
 
-    def _leaving_aarq(self, octets: bytes, counter: int | None) -> bytes:
-        """Return the challenge, or what stands in its place, of an AARQ that may leave."""
+    def _check_aarq(self, octets: bytes, counter: int | None) -> None:
+        """Refuse an AARQ that asks for something else than the engine was told to."""
         settings, request = self._settings, _parsed(octets)
         if not isinstance(request, apdu.Aarq):
             raise LocalError("the engine wrote another APDU than an AARQ")
         ciphered = settings.security is not None and settings.ciphered
         if request.ciphered != ciphered or request.mechanism != settings.authentication:
             raise LocalError("the engine asked for another association than it was told")
+        expected = self._challenge if settings.authentication.is_high else settings.password
+        if request.authentication_value not in (None, expected):
+            raise LocalError("the engine chose a challenge or password of its own")
         if ciphered:
             if settings.security is None or request.system_title != settings.system_title:
                 raise LocalError("the engine gave another system title than ours")
@@ -136,7 +141,6 @@ class Guard:
                 settings.security, bytes(_TITLE_OCTETS), settings.system_title
             )
             self._leaving(request.user_information, counter)
-        return request.authentication_value or b""
 
     def _leaving(self, octets: bytes, counter: int | None) -> bytes:
         """Return the plain APDU of one that may leave: as the meter would hear it."""

@@ -6,7 +6,6 @@ from hesper_dlms.security import AUTHENTICATED_ENCRYPTION
 
 from hesper_gateway.engines.pipe import Message
 
-CHALLENGE_OCTETS = 16
 MECHANISMS = {
     Authentication.NONE: "none",
     Authentication.LOW: "low",
@@ -17,8 +16,13 @@ MECHANISMS = {
 }
 
 
-def terms_of(settings: AssociationSettings) -> Message:
-    """Return the settings as they cross; the keys go to the engine's process and nowhere else."""
+def terms_of(settings: AssociationSettings, challenge: bytes) -> Message:
+    """Return the settings as they cross; the keys go to the engine's process and nowhere else.
+
+    Args:
+        settings: What was agreed.
+        challenge: Ours, for HLS; empty without.
+    """
     security = settings.security
     named = security is not None or settings.authentication.proves_titles
     return {
@@ -31,7 +35,7 @@ def terms_of(settings: AssociationSettings) -> Message:
         "authentication_key": _hex(security.authentication_key) if security is not None else None,
         "policy": AUTHENTICATED_ENCRYPTION if security is not None and settings.ciphered else 0,
         "max_pdu": settings.max_pdu,
-        "challenge_octets": settings.challenge_octets or CHALLENGE_OCTETS,
+        "challenge": challenge.hex(),
     }
 
 

@@ -44,7 +44,7 @@ class _Trial:
         )
         self._ask_engine = ask
         self._meter = SecurityContext(keys, _METERS, _OURS)
-        self._guard = Guard(WrapperLink(1, 1), self._settings)
+        self._guard = Guard(WrapperLink(1, 1), self._settings, b"")
         self._counter = 0
 
     def _next(self) -> int:
@@ -55,7 +55,7 @@ class _Trial:
         return await self._ask_engine({"session": _SESSION, "do": do, **said})
 
     async def associate(self) -> None:
-        await self._ask("open", **terms_of(self._settings))
+        await self._ask("open", **terms_of(self._settings, b""))
         counter = self._next()
         aarq = await self._apdu("aarq", counter=counter)
         granted = apdu.InitiateResponse(Conformance.GET | Conformance.SELECTIVE_ACCESS, 1024)

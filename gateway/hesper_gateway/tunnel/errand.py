@@ -111,6 +111,8 @@ class TunnelErrand:
                 await mail.greeted.wait()
         except TimeoutError:
             return Passage(0, 0, "no tool came")
+        if mail.over.done():
+            return Passage(0, 0, mail.over.result())
         try:
             channel = await session.line.open(session.meter, session.template.times.connect_s)
         except MeterFailed as error:

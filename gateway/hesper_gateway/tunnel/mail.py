@@ -69,7 +69,7 @@ class Mail:
         self._received = 0
         self._sent = 0
         self.greeted = asyncio.Event()
-        """The tool is there."""
+        """The tool is there, or will not come."""
         self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Why no more can come."""
 
@@ -84,20 +84,24 @@ class Mail:
             return
         match message.type:
             case Type.HELLO if self._received:
-                self.over.set_result("a second tool came")
+                self._end("a second tool came")
             case Type.HELLO:
                 self.greeted.set()
             case Type.CLOSE:
                 reason = message.content[:100].decode("utf-8", "replace")
-                self.over.set_result(f"closed by the tool: {reason}")
+                self._end(f"closed by the tool: {reason}")
             case Type.DATA if message.sequence != self._received + 1:
                 text = f"message {self._received + 1} from the tool was lost"
-                self.over.set_result(f"{text}, {message.sequence} came")
+                self._end(f"{text}, {message.sequence} came")
             case Type.DATA if self._waiting.full():
-                self.over.set_result("the tool sends faster than the line takes")
+                self._end("the tool sends faster than the line takes")
             case Type.DATA:
                 self._received += 1
                 self._waiting.put_nowait(message.content)
+
+    def _end(self, reason: str) -> None:
+        self.over.set_result(reason)
+        self.greeted.set()  # nobody is to wait for it any more
 
     async def next(self) -> bytes:
         """Return the next octets for the line."""

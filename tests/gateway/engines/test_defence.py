@@ -30,6 +30,13 @@ def changed(self, asked):
 session.Session.get = changed
 """
 
+OWN_CHALLENGE = """
+begin = session.Session.__init__
+def changed(self, terms):
+    begin(self, terms | ({"challenge": "00" * 16} if terms["challenge"] else {}))
+session.Session.__init__ = changed
+"""
+
 
 def changed_engine(does: str, **limits) -> Engine:
     """An engine whose process does something else when it is to read a register."""
@@ -137,7 +144,7 @@ async def test_noise_never_reaches_the_engine(site):
     ],
 )
 async def test_an_engine_that_misbehaves_costs_a_reading_and_no_more(site, does, told):
-    site.engine = changed_engine(does, call_s=0.3)
+    site.engine = changed_engine(does, call_s=1.5)
     try:
         async with site.line() as line:
             session = site.session(line, site.template("high-gmac", "wrapper"))
@@ -187,6 +194,18 @@ async def test_an_engine_that_fails_its_trial_is_never_used(change, told, caplog
                 await engine.ask({"session": "s", "do": "open"})
             assert engine.process_id is None
     assert len(caplog.records) == 1
+
+
+async def test_an_engine_chooses_no_challenge_of_its_own(site):
+    site.engine = Engine(("-I", "-c", RUN.format(change=OWN_CHALLENGE)))
+    try:
+        async with site.line() as line:
+            session = site.session(line, site.template("high-md5", "wrapper"))
+            with pytest.raises(MeterFailed, match="a challenge or password of its own"):
+                async with session.reading():
+                    pass
+    finally:
+        await site.engine.aclose()
 
 
 async def test_an_engine_that_does_not_start_is_given_up_in_time():

@@ -217,12 +217,29 @@ async def test_without_a_tool_no_line_is_opened(works):
 
 
 @pytest.mark.integration
+async def test_a_tool_that_gives_up_before_the_line_is_open_opens_none(works):
+    async with works.working():
+        tool = Tool(works)
+        before = works.received
+        works.give(works.command("tunnel.open", parameters=OPEN))
+        await works.until(lambda w: w.results("c-1"))
+        async with asyncio.timeout(5):
+            while not tool.closed.done():  # dropped until the tunnel waits for its tool
+                tool.say(Type.CLOSE, content=b"never mind")
+                await asyncio.sleep(0.01)
+        told, result = await ended(works, tool)
+    assert works.received > before
+    assert told == "closed by the tool: never mind"
+    assert result.findings.tunnel.octets_up == 0
+
+
+@pytest.mark.integration
 async def test_nobody_else_has_the_line_meanwhile(works):
     async with opened(works) as tool:
         (session,) = works.sessions.values()
         waiting = asyncio.create_task(session.line.submit(session.read_relay, Priority.COMMAND))
         async with asyncio.timeout(5):
-            while not session.line.command_waiting:
+            while not session.line.command_waiting:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0)
         vendor = client(works, ciphered=False)
         await tool.run(vendor.connect())

@@ -4,7 +4,6 @@ It sees no link and no line: gurux's PDU interface is used, so every message is 
 invocation counter is set before each request to the one that the message names.
 """
 
-import secrets
 from typing import Any
 
 from gurux_dlms import GXByteBuffer, GXReplyData
@@ -43,8 +42,8 @@ class Session:
         self._client.proposedConformance &= ~_NOT_WANTED
         self._reply = GXReplyData()
         self._protect(terms)
-        if terms["authentication"].startswith("high"):
-            self._client.ctoSChallenge = secrets.token_bytes(terms["challenge_octets"])
+        if terms["challenge"]:
+            self._client.ctoSChallenge = bytes.fromhex(terms["challenge"])
 
     def _protect(self, terms: Message) -> None:
         ciphering = self._client.ciphering
