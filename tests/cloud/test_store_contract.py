@@ -218,6 +218,9 @@ def test_a_snapshot_of_twenty_registers_keeps_them_all(store: ReadingStore) -> N
     assert len(reading.values) == 20
     assert {v.logical_name: v.value for v in reading.values}["1.0.20.7.0.255"] == 190
     assert store.series("M1", PROFILE, "1.0.20.7.0.255", T0, T0 + 99, None).values == [19, 190]
+    ((latest, _),) = store.latest_rows()
+    names = [quantity.logical_name for quantity in latest.quantities]
+    assert dict(zip(names, latest.values[:, 0], strict=True))["1.0.20.7.0.255"] == 190
 
 
 def test_series_gives_one_curve_in_one_scaler_and_thins_to_steps(store: ReadingStore) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 
 import duckdb
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from hesper_cloud.stores import curves
-from hesper_cloud.stores.blocks import blocks_of
 from hesper_cloud.stores.duckdb_schema import COLUMN_LIST, OWN_COLUMNS, Catalogue
 from hesper_cloud.stores.duckdb_snapshot import IDENTITY, Range, Row, Snapshot
 from hesper_cloud.stores.port import (
@@ -29,8 +30,7 @@ VERSIONS = f"""
 _LATEST = f"""
     SELECT {COLUMN_LIST} FROM (FROM readings UNION ALL FROM newest)
     QUALIFY row_number() OVER (PARTITION BY meter, profile, layout
-        ORDER BY least(captured_at, received_at) DESC, captured_at DESC) = 1
-    ORDER BY layout, profile, received_at"""  # noqa: S608 - built from our own column names
+        ORDER BY least(captured_at, received_at) DESC, captured_at DESC) = 1"""  # noqa: S608 - built from our own column names
 
 
 def readings(
@@ -162,6 +162,41 @@ def captured_times(view: Snapshot, source: tuple[str, str], span: Range) -> Inte
 
 
 def latest_rows(view: Snapshot) -> Iterator[tuple[Block, Integers]]:
-    """Yields the newest row of every meter, profile and layout."""
-    rows = fetched(view.cursor.execute(_LATEST))
-    return blocks_of(reading_of(view.catalogue, (*row, 0)) for row in rows)
+    """Yields the newest row of every meter, profile and layout, as few blocks as there can be."""
+    table = view.cursor.sql(_LATEST).to_arrow_table()
+    columns = {name: table.column(name).to_numpy() for name in ("layout", "profile", "received_at")}
+    ahead = np.where(  # a block has one time of receipt: only of rows ahead of it does it matter
+        table.column("captured_at").to_numpy() > columns["received_at"], columns["received_at"], -1
+    )
+    kinds = np.stack([columns["layout"], columns["profile"], ahead])
+    for kind in np.unique(kinds, axis=1).T:
+        rows = table.filter(pa.array((kinds == kind[:, None]).all(axis=0)))
+        yield (
+            _latest_block(view.catalogue, rows, kind),
+            rows.column("stored_at_ms").to_numpy() // 1000,
+        )
+
+
+def _latest_block(catalogue: Catalogue, rows: pa.Table, kind: Integers) -> Block:
+    quantities = catalogue.layouts[kind[0]]
+    columns = [
+        rows.column(f"v{place}")
+        if place < OWN_COLUMNS
+        else pc.list_element(rows.column("more"), place - OWN_COLUMNS)
+        for place in range(len(quantities))
+    ]
+    shape = (len(quantities), rows.num_rows)
+    missing = np.array([column.is_null().to_numpy() for column in columns], bool).reshape(shape)
+    values = [column.fill_null(0).to_numpy() for column in columns]
+    return Block(
+        profile=catalogue.profile_names[kind[1]],
+        quantities=quantities,
+        meters=tuple(catalogue.meter_names[key] for key in rows.column("meter").to_pylist()),
+        meter_index=np.arange(rows.num_rows),
+        captured_at=rows.column("captured_at").to_numpy(),
+        clock_status=rows.column("clock_status").to_numpy(),
+        quality=rows.column("quality").to_numpy(),
+        received_at=int(rows.column("received_at").to_numpy().max()),
+        values=np.array(values, dtype=np.int64).reshape(shape),
+        missing=missing if missing.any() else None,
+    )

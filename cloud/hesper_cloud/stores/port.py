@@ -156,7 +156,8 @@ class ReadingStore(Protocol):
     def latest_rows(self) -> Iterator[tuple[Block, Integers]]:
         """Yields the latest row of every meter, profile and set of quantities, with its stored_at.
 
-        A row that claims to be captured after it was received counts as captured at its receipt.
+        A row that claims to be captured after it was received counts as captured at its receipt;
+        of the others a block's ``received_at`` may be a later one than their own.
         """
         ...
 
