@@ -182,11 +182,17 @@ def held(path: Path) -> Iterator[None]:
 
     Raises:
         DatabaseInUse: an agent is running.
+        DatabaseError: that cannot be known, as its files belong to another account.
     """
-    if not path.parent.is_dir():  # no agent has ever run
+    lock = _lock_path(path)
+    try:
+        known = _locked(lock) if lock.exists() else None
+    except OSError as error:
+        raise DatabaseError(f"{lock}: {error.strerror}") from error
+    if known is None:  # no agent has ever run; the lock is its account's to make
         yield
         return
-    with _locked(_lock_path(path)):
+    with known:
         yield
 
 

@@ -13,7 +13,7 @@ import typer
 from hesper_gateway.cli_options import DEFAULT, AsJson, ConfigPath, give_up
 from hesper_gateway.cli_options import settings as settings_of
 from hesper_gateway.config import GatewayConfig, LineConfig
-from hesper_gateway.database import DatabaseInUse
+from hesper_gateway.database import DatabaseError, DatabaseInUse
 from hesper_gateway.errors import ConfigError, LineDown, LineInUse
 
 _HIGHEST = 0x3FFF
@@ -97,7 +97,7 @@ def discover(
     except DatabaseInUse:
         advice = "stop it first: sudo systemctl stop hesper-gateway; start it afterwards"
         give_up(LineInUse(f"the agent runs and holds line {line}; nothing was sent; {advice}"), 3)
-    except (LineInUse, LineDown) as error:
+    except (DatabaseError, LineInUse, LineDown) as error:
         give_up(error, 3)
     report.show(settings, here, found, output, as_json)
     raise typer.Exit(0 if found else 1)

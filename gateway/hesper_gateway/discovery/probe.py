@@ -66,13 +66,11 @@ def probe(place: Place) -> Exchange[Answer | None]:
     )
     try:
         yield from client.connect()
-        found = yield from _asked(client)
-        yield from client.release()
     except NoAnswer as error:
         return None if place.link == "wrapper" else Answer(refused=str(error))
     except RemoteError as error:
         return Answer(refused=str(error))
-    return found
+    return (yield from _asked(client))
 
 
 def _is_connected(place: Place) -> Exchange[bool]:
@@ -91,8 +89,15 @@ def _is_connected(place: Place) -> Exchange[bool]:
 
 
 def _asked(client: Client) -> Exchange[Answer]:
-    name, saps, serial_number, firmware = yield from _each(client)
-    return Answer(_text(name), _text(serial_number), _text(firmware), _devices(saps))
+    """Ask who it is and release it, however that goes."""
+    try:
+        name, saps, serial_number, firmware = yield from _each(client)
+        answer = Answer(_text(name), _text(serial_number), _text(firmware), _devices(saps))
+    except RemoteError as error:
+        answer = Answer(refused=str(error))
+    with suppress(RemoteError):
+        yield from client.release()
+    return answer
 
 
 def _each(client: Client) -> Exchange[list[Data | ServiceError]]:

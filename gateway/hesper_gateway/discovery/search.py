@@ -166,8 +166,7 @@ def _tells_of(found: Found, place: Place) -> bool:
         return False
     if known.server == place.server:
         return True
-    listed = {device.server for device in found.answer.logical_devices}
-    return bool(listed) and known.link == place.link and place.physical is not None
+    return bool(found.answer.logical_devices) and place.physical is not None
 
 
 async def _listen(channel: Channel, line: str) -> None:

@@ -8,6 +8,7 @@ import tty
 import pytest
 from hesper_gateway import templates
 from hesper_gateway.config import MeterConfig, SerialLine, TcpLine
+from hesper_gateway.database import Database, DatabaseError, DatabaseInUse, held
 from hesper_gateway.discovery import Found, Place, Search, Wanted
 from hesper_gateway.discovery.places import LISTEN_S, SIGN_ON_S, Setting
 from hesper_gateway.discovery.probe import Answer
@@ -123,3 +124,17 @@ def test_a_meter_is_known_by_its_place_or_its_name():
     assert configured_as(found("HSP1", Place("hdlc", 1, 18)), BUS, [meter]) == "M1"
     assert configured_as(found("HSP2", Place("hdlc", 1, 18)), BUS, [meter]) is None
     assert configured_as(found(), LAN, [meter]) is None
+
+
+def test_only_an_agent_that_was_there_is_kept_out(tmp_path):
+    """A lock made by an installer's account would keep the agent itself out."""
+    path = tmp_path / "state" / "gateway.db"
+    with held(path):
+        assert not path.parent.exists()
+    Database(path, 0).close()
+    with held(path), pytest.raises(DatabaseInUse):
+        Database(path, 0)
+    (path.parent / "gateway.db.lock").unlink()
+    (path.parent / "gateway.db.lock").mkdir()
+    with pytest.raises(DatabaseError, match=r"gateway\.db\.lock"), held(path):
+        pass
