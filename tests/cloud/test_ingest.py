@@ -3,6 +3,8 @@
 import asyncio
 import json
 import queue
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -251,6 +253,23 @@ async def test_third_party_json_is_taken_and_receipted_if_it_names_a_batch(
         gateway.publish(Kind.READINGS, payload)
         assert await gateway.receipt() == Receipt(3, batch.digest(payload), "stored", "")
     assert len(head.stored()) == 1
+
+
+async def test_mosquitto_pub_can_bring_readings(head: Head, broker: Any) -> None:
+    program = shutil.which("mosquitto_pub")
+    if program is None:
+        pytest.skip("mosquitto_pub is not installed")
+    at = datetime.fromtimestamp(now(), UTC).isoformat()
+    values = '"values":{"1.0.2.8.0.255":[5,0,30]}'
+    body = f'{{"meter":"PV01","captured_at":"{at}",{values}}}'
+    text = f'{{"kind":"readings","version":1,"readings":[{body}]}}'
+    topic = TOPICS.up("roof-1", Kind.READINGS)
+    command = [program, "-V", "mqttv5", "-q", "1", "-p", str(broker.port), "-t", topic, "-m", text]
+    async with head.running():
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        await head.until(lambda: len(head.stored()) == 1)
+    assert [(meter, value) for meter, _, value in head.stored()] == [("PV01", 5)]
 
 
 async def test_events_are_stored_once_and_tamper_raises_and_clears(
