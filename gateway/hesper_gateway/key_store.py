@@ -10,9 +10,10 @@ A change of keys has two phases, and each step is one file that takes another's 
 
 `begin` comes before the meter is told anything. From then on either set may be the meter's, and
 whoever opens an association tries the pending one first and then the other. What opens it is what
-the meter has: an association proves both sides' keys. A message with the old key that was still
-under way cannot change that later, because its invocation counter is older than the one that the
-meter has accepted since.
+the meter has, once it has said its name: an association proves both sides' keys, and another meter
+at the address may share the old ones. A message with the old key that was still under way cannot
+change that later, because its invocation counter is older than the one that the meter has accepted
+since.
 
 Files lie in the gateway's state, since it may not write beside gateway.toml. They name the keys of
 the keys file that they stand instead of; when a person puts other keys there, those count again.
@@ -74,8 +75,10 @@ class HeldKeys:
         """Make new keys durable beside the current ones; the meter must not know them yet.
 
         Raises:
-            MeterFailed: they cannot be stored; nothing may be sent.
+            MeterFailed: they cannot be stored, or an earlier change is open; nothing may be sent.
         """
+        if self.pending is not None:
+            raise MeterFailed("an earlier change of its keys is not settled", Hop.GATEWAY)
         said = {name: getattr(new, name) for name in _NAMES}
         given = {name: key for name, key in said.items() if key is not None}
         pending = Pending(command_id, replace(self.current, **given))

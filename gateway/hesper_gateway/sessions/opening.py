@@ -147,6 +147,16 @@ class Opening:
             elif not left_open:
                 await opened.leave()
 
+    async def settle(self, opened: Opened) -> None:
+        """Keep the keys that have opened the meter, which has said its name, and drop the others.
+
+        Does nothing where no change of keys is open, or the association is older or no proof.
+        """
+        pending = self.held.pending
+        if pending is None or opened.greeting is not None or not proves_keys(opened.own):
+            return
+        await (self.held.take() if opened.keys is pending.keys else self.held.drop())
+
     async def _take_up(self, role: Role) -> Opened | None:
         """Return the association that has stayed open, if it fits and the meter still answers."""
         own = association_of(self._template, role)
@@ -196,27 +206,25 @@ class Opening:
             return await self._open(role)
         pending = self.held.pending
         if pending is not None and proves_keys(association_of(self._template, role)):
-            return await self._settle(role, pending)
+            return await self._try_both(role, pending)
         self._keys = self.held.current
         return await self._authenticate(role)
 
-    async def _settle(self, role: Role, pending: Pending) -> Opened:
+    async def _try_both(self, role: Role, pending: Pending) -> Opened:
         """Open with the keys that the meter may have taken, else with those before (`key_store`).
 
         Raises:
-            MeterFailed: neither opens it, or it cannot be reached; both are kept.
+            MeterFailed: neither opens it, or it cannot be reached.
         """
         self._keys = pending.keys
         try:
-            opened, settle = await self._authenticate(role), self.held.take
+            return await self._authenticate(role)
         except LineDown:
             raise
         except MeterFailed as error:
             log.info("%s: not with its new keys, trying the old ones: %s", self._meter.id, error)
-            self._keys = self.held.current
-            opened, settle = await self._authenticate(role), self.held.drop
-        await settle()
-        return opened
+        self._keys = self.held.current
+        return await self._authenticate(role)
 
     async def _authenticate(self, role: Role) -> Opened:
         """Open with the keys in use, unless that risks that the meter locks itself."""

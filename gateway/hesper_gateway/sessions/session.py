@@ -100,6 +100,7 @@ class MeterSession:
             clock, name = self._time_told(greeting), name_told(greeting.name)
             if self.meter.logical_device_name is not None:
                 check_name(self.meter.logical_device_name, name)
+                await self._opening.settle(opened)
             if self.identity is None or self.identity.logical_device_name != name:
                 self.identity = await read_identity(association, self.template.objects, name)
             yield Reading(

@@ -11,6 +11,7 @@ import pytest
 from hesper_contracts import new_keys
 from hesper_contracts.new_keys import NewKeys, Recipient
 from hesper_contracts.signing import Signer
+from hesper_gateway.errors import MeterFailed
 from hesper_gateway.key_store import KeyStore
 from hesper_sim import key_change
 from hesper_sim.nonvolatile import Keys
@@ -145,6 +146,35 @@ async def test_a_meter_that_is_gone_settles_itself_when_it_is_back(
         assert (await works.result("relay.read", 2)).state == "confirmed"
     assert works.settled == [(works.serial, "c-1", True)]
     assert "pending" not in stored(works)
+
+
+async def test_another_meter_that_shares_the_old_keys_settles_nothing(
+    works: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The address leads to another meter meanwhile: the new keys must not be forgotten."""
+    take = served_key_change.take
+
+    def take_and_fall_silent(*given: Any) -> None:
+        take(*given)
+        works.silent = True
+
+    monkeypatch.setattr(served_key_change, "take", take_and_fall_silent)
+    async with works.working():
+        await change(works)
+    works.silent = False
+    works.district.change_keys(works.meter, Keys())
+    async with works.working(logical_device_name="HSP0000000000000"):
+        assert (await works.result("relay.read", 2)).state == "failed"
+    assert "pending" in stored(works)
+    assert works.settled == []
+
+
+async def test_a_change_that_is_open_is_not_overwritten(works: Any) -> None:
+    held = KeyStore(works.folder / "keys").held(works.serial, works.keys)
+    await held.begin("c-1", NEW)
+    with pytest.raises(MeterFailed, match="is not settled"):
+        await held.begin("c-2", NewKeys(encryption_key=bytes(16)))
+    assert stored(works)["pending"]["encryption_key"] == "a1" * 16
 
 
 async def test_another_meter_gets_no_keys(works: Any) -> None:
