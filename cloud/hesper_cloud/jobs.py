@@ -19,6 +19,7 @@ from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.reconcile import Reconciliation
 from hesper_cloud.aggregates.work import Work
 from hesper_cloud.backup.keeping import BackupKeeping
+from hesper_cloud.exports.republish import Republish
 from hesper_cloud.exports.scheduled import ScheduledExports
 from hesper_cloud.gaps import Backfills, GapLedger
 from hesper_cloud.rules.alerts import Alerts, Subject
@@ -36,6 +37,7 @@ GAPS_EVERY_S = 5.0
 BACKUPS_EVERY_S = 5.0
 SENDING_AGAIN_EVERY_S = 5.0
 VALIDATION_EVERY_S = 10.0
+REPUBLISH_EVERY_S = 2.0
 MINUTE_S = 60.0
 SERVICE_LEVELS_EVERY_S = 300.0
 HOUR_S = 3600.0
@@ -104,15 +106,20 @@ def _gap_keeping(sources: Sources) -> Callable[[], None]:
 
 def slow_jobs(sources: Sources) -> list[Job]:
     """Returns jobs that may take minutes; they have a thread of their own."""
-    keeping = BackupKeeping(sources.settings, sources.store, sources.registry, sources.clock)
+    settings = sources.settings
+    keeping = BackupKeeping(settings, sources.store, sources.registry, sources.clock)
     alerts = Alerts(sources.registry)
     levels = ServiceLevels(
         sources.registry, sources.store, sources.settings.service_levels, sources.clock
+    )
+    republish = Republish(
+        settings.broker, settings.exports.republish, sources.store, settings.state
     )
     return [
         Job("backups", BACKUPS_EVERY_S, keeping.turn),
         Job("service levels", SERVICE_LEVELS_EVERY_S, levels.turn),
         Job("exports", MINUTE_S, _exports(sources, alerts).turn),
+        Job("republish", REPUBLISH_EVERY_S, republish.turn),
         Job("store", MINUTE_S, lambda: tend(sources.store, alerts, sources.clock())),
     ]
 

@@ -48,6 +48,7 @@ class BrokerSettings(_Section):
     tls_ca: Path | None = None
     ingest: BrokerAccount | None = None
     authority: BrokerAccount | None = None
+    republish: BrokerAccount | None = None
     tunnel: BrokerAccount | None = None
     """Of `hesper-cloud tunnel`, which people run."""
 
