@@ -123,6 +123,10 @@ class Asking:
         self._steps.passed(Hop.RELAY, f"{text} (control state {state.control})")
 
     async def _management(self) -> None:
+        engine = self._session.template.engine
+        if engine != "hesper":
+            self._steps.left_out(Hop.MANAGEMENT, f"engine {engine} only reads: no commands")
+            return
         try:
             async with self._session.reading("management"):
                 pass

@@ -50,6 +50,20 @@ def test_a_good_meter_passes_offline_and_says_that_the_broker_was_not_checked(ta
     assert code == 0
 
 
+def test_a_meter_of_the_compatibility_engine_passes_and_the_engine_is_named(table):
+    pytest.importorskip("gurux_dlms")
+    (table.folder / "templates").mkdir()
+    (table.folder / "templates" / "by-gurux.toml").write_text(
+        'extends = "hesper-sim"\ndescription = "the same by gurux"\nengine = "gurux"\n'
+    )
+    table.write(template="by-gurux")
+    code, steps = table.commission("tcp")
+    assert code == 0, steps
+    assert steps["configuration"]["found"].endswith("template by-gurux, engine gurux")
+    assert "supply connected" in steps["relay state"]["found"]
+    assert "only reads" in steps["management association"]["found"]
+
+
 def test_counters_come_from_the_reserve_and_none_comes_twice(table):
     table.commission("tcp")
     before = reserved(table, "tcp")

@@ -110,6 +110,7 @@ def test_it_says_what_support_needs(table):
     assert found["clock"]["synchronised"] in {"yes", "no", "unknown"}
     serial = table.meters["tcp"]["serial"]
     assert found["meters"][serial]["counter_reserved"] > 1
+    assert found["meters"][serial]["engine"] == "hesper"
     assert found["configuration"]["meters"][0]["id"] in shown
     assert str(table.folder) in shown
     assert texts["summary.txt"] in shown
