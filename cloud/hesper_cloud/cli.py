@@ -48,6 +48,8 @@ Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
 ]
 DEFAULT = Path("cloud.toml")
+_SWITCH_S = 0.001
+"""With Python's own 5 ms, ingest waits that long at every hash and commit while a job reckons."""
 Role = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
 
@@ -82,6 +84,7 @@ def _run_until_told(role: Role, settings: Settings) -> None:
     from hesper_cloud import app as head_end
 
     _log_to_stderr()
+    sys.setswitchinterval(_SWITCH_S)
 
     async def until_told() -> None:
         stop = asyncio.Event()
