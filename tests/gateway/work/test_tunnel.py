@@ -207,6 +207,21 @@ async def test_a_lost_broker_ends_the_tunnel(works):
 
 
 @pytest.mark.integration
+async def test_a_restart_ends_the_tunnel_and_reads_the_relay(works):
+    async with opened(works) as tool:
+        await tool.write(b"\x00\x01")
+    tool.greeted.clear()
+    async with works.working():
+        await works.until(lambda w: w.ended("c-1"))
+        tool.say(Type.HELLO)
+    result = works.ended("c-1")
+    assert result.state == "failed"
+    assert "the gateway was restarted" in result.detail
+    assert result.relay_after.output
+    assert not tool.greeted.is_set()
+
+
+@pytest.mark.integration
 async def test_without_a_tool_no_line_is_opened(works):
     async with works.working():
         Tool(works)
