@@ -16,9 +16,10 @@ from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import Group
-from hesper_contracts import columns
+from hesper_contracts import columns, parameters
 from hesper_contracts.batch import BatchId
 from hesper_contracts.commands import Command
+from hesper_contracts.parameters import ReadProfile
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
 from hesper_contracts.results import Findings
 from sqlalchemy import select
@@ -111,7 +112,7 @@ def test_a_gap_is_asked_for_and_closes_with_proof(field: Field) -> None:
     command = field.command()
     assert (command.kind, command.meter, command.requester) == ("read.profile", METER, JOBS)
     assert (command.approver, command.logical_device_name) == (None, "HSP0012642984000")
-    assert set(command.parameters) == {"profile", "since", "until"}
+    assert isinstance(parameters.of(command), ReadProfile), "what the gateway makes of it"
     assert command.parameters["profile"] == PROFILE
     assert datetime.fromisoformat(command.parameters["since"]) == field.gaps()[0].from_at
     assert datetime.fromisoformat(command.parameters["until"]) == field.gaps()[0].to_at

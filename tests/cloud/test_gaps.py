@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
-from hesper_cloud.db.registry import Event, Gap, Gateway, Meter
+from hesper_cloud.db.registry import Event, Gap, Gateway, Meter, MeterProfile
 from hesper_cloud.gaps import GapLedger, Run, learned_period, missing_runs
+from hesper_cloud.ingest.identified import event_stored
 from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import Group
 from hesper_contracts import columns
+from hesper_contracts import events as contract_events
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
 from sqlalchemy import Engine, select
 
@@ -177,3 +179,80 @@ def test_what_the_gateway_says_of_its_visits_is_the_cause(ledger: Ledger) -> Non
     assert ledger.check(5)[0][3:] == ("closed", "line")
     told("meter.unreachable", 6, "association")
     assert ledger.check(7)[1][3:] == ("open", "association")
+
+
+DAILY = "1.0.99.2.0.255"
+
+
+def identified(ledger: Ledger, period: int, **attributes: object) -> None:
+    """Tells as a gateway does which profile the meter captures, and how often."""
+    event = contract_events.Event(
+        id=f"M1/{period}", code="meter.identified", meter="M1",
+        occurred_at=datetime.fromtimestamp(T0 + P * period, UTC),
+        attributes={"capture_period_s": P, **attributes},
+    )  # fmt: skip
+    with writing(ledger.engine) as session:
+        event_stored(session, "gw-1", event)
+
+
+def test_an_announced_profile_of_which_nothing_ever_came_is_missing(ledger: Ledger) -> None:
+    identified(ledger, 0, load_profile=DAILY, capture_period_s=2 * P)
+    ledger.capture("M2", *range(10))
+    found = [row for row in ledger.check(9) if row[0] == "M1"]
+    assert [row[3:] for row in found] == [("open", "silent meter")]
+    with reading(ledger.engine) as session:
+        gap = session.scalars(select(Gap).where(Gap.meter == "M1")).one()
+    assert (gap.profile, gap.expected_count) == (DAILY, 4)
+
+
+def test_every_profile_that_is_stored_is_watched_once_its_period_is_known(ledger: Ledger) -> None:
+    ledger.ledger = GapLedger(
+        ledger.engine, ledger.store, RuleSettings(), ledger.clock,
+        lambda: {DAILY, "0.0.21.0.1.255"},
+    )  # fmt: skip
+    at = [T0 + 2 * P * n for n in range(12) if n != 10]
+    for profile in (bytes((1, 0, 99, 2, 0, 255)), bytes((0, 0, 21, 0, 1, 255))):
+        rows = MeterRows("M1", at, [0] * len(at), [0] * len(at), [list(at)])
+        section = Section(profile, at[-1], (ENERGY,), [rows])
+        ledger.store.write(Group({}, [block_of(columns.from_sections([section])[0])], at[-1]))
+    ledger.check(24)
+    with reading(ledger.engine) as session:
+        gaps = session.scalars(select(Gap)).all()
+        known = session.scalars(select(MeterProfile)).all()
+    assert [(gap.profile, int(gap.from_at.timestamp())) for gap in gaps] == [(DAILY, T0 + 20 * P)]
+    assert [(row.profile, row.capture_period_s, row.source) for row in known] == [
+        (DAILY, 2 * P, "learned")
+    ]
+
+
+def test_under_a_new_period_the_time_before_is_not_judged_any_more(ledger: Ledger) -> None:
+    identified(ledger, 0)
+    ledger.capture("M1", 0, 4, 8)
+    assert [row[1:3] for row in ledger.check(9.5)] == [(1, 3), (5, 7)]
+    identified(ledger, 8, capture_period_s=4 * P)
+    ledger.capture("M1", 12, 16)
+    with reading(ledger.engine) as session:
+        row = session.get_one(MeterProfile, ("M1", "1.0.99.1.0.255"))
+    assert (row.capture_period_s, row.period_since) == (
+        4 * P, datetime.fromtimestamp(T0 + 8 * P, UTC),
+    )  # fmt: skip
+    assert len(ledger.check(20)) == 2
+
+
+def test_when_every_gateway_is_gone_it_is_the_broker(ledger: Ledger) -> None:
+    with writing(ledger.engine) as session:
+        session.add(Gateway(id="gw-2", state="offline", attributes={}))
+        session.get_one(Gateway, "gw-1").state = "offline"
+        session.flush()
+        session.get_one(Meter, "M2").gateway_id = "gw-2"
+    ledger.capture("M1", 0)
+    assert ledger.check(5)[0][3:] == ("open", "broker")
+
+
+def test_readings_that_wait_for_a_receipt_are_not_the_meters_fault(ledger: Ledger) -> None:
+    with writing(ledger.engine) as session:
+        gateway = session.get_one(Gateway, "gw-1")
+        gateway.backlog, gateway.last_seen_at = 9, datetime.fromtimestamp(T0 + 5 * P, UTC)
+        gateway.oldest_unreceipted_at = datetime.fromtimestamp(T0, UTC)
+    ledger.capture("M1", 0)
+    assert ledger.check(5)[0][3:] == ("open", "broker")
