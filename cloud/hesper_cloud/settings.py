@@ -103,7 +103,8 @@ class IngestSettings(_Section):
     """How the consumer groups messages and what it accepts."""
 
     instance: str = "main"
-    group_max_messages: int = 200
+    group_max_messages: int = 1000
+    group_max_octets: int = 4 * 1024 * 1024
     group_linger_ms: int = 20
     max_payload_octets: int = 4 * 1024 * 1024
 

@@ -82,6 +82,7 @@ class Ingest:
             self.consumer.messages,
             settings.ingest.group_max_messages,
             settings.ingest.group_linger_ms / 1000,
+            settings.ingest.group_max_octets,
         )
 
     async def run(self) -> None:
