@@ -11,10 +11,9 @@ from hesper_dlms.errors import ServiceError
 from hesper_gateway.counters import Counter
 from hesper_gateway.database import StorageFull
 from hesper_gateway.errors import MeterRefused, WriteUncertain
-from hesper_gateway.sessions import special_days
+from hesper_gateway.sessions import settings_written, special_days
 
-DAYS = [SpecialDay(month=1, day=6, day_id=2)]
-NAME = bytes((0, 0, 11, 0, 0, 255))
+TABLE = [special_days.table(bytes((0, 0, 11, 0, 0, 255)), [SpecialDay(month=1, day=6, day_id=2)])]
 
 
 class WriteOnly:
@@ -37,10 +36,10 @@ class WriteOnly:
 async def test_a_table_that_is_not_shown_is_unknown(breaks: bool) -> None:
     meter: Any = WriteOnly(breaks=breaks)
     with pytest.raises(WriteUncertain):
-        await special_days.write(meter, NAME, DAYS)
+        await settings_written.write(meter, TABLE)
     assert len(meter.written) == 1
     with pytest.raises(MeterRefused):
-        await special_days.holds(meter, NAME, DAYS)
+        await settings_written.differing(meter, TABLE)
 
 
 async def test_a_full_disk_after_a_clock_was_set_leaves_no_command_open(
