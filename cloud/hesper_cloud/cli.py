@@ -13,7 +13,7 @@ import typer
 from sqlalchemy.exc import OperationalError
 
 from hesper_cloud import audit as audit_log
-from hesper_cloud import ingest_commands, keys, provision
+from hesper_cloud import energy_commands, ingest_commands, keys, provision
 from hesper_cloud.authority import process as authority_process
 from hesper_cloud.backup import commands as backup_commands
 from hesper_cloud.commissioning import MeterPaper, commission, read_papers
@@ -39,6 +39,7 @@ for name, part in (
     ("store", store),
 ):
     app.add_typer(part, name=name)
+app.add_typer(energy_commands.energy, name="energy")
 app.add_typer(ingest_commands.letters, name="dead-letters")
 gateway.command("send-again")(ingest_commands.send_again)
 backup_commands.add_to(app)

@@ -1,0 +1,53 @@
+"""``hesper-cloud energy``: have days validated and summed again."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import select
+
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import Meter
+from hesper_cloud.provision import Databases
+from hesper_cloud.settings import Settings
+
+energy = typer.Typer(no_args_is_help=True, help="Validation and the energy book.")
+Config = Annotated[
+    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
+]
+_DAY_S = 86_400
+Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"])]
+
+
+@energy.callback()
+def main() -> None:
+    """Validation and the energy book."""
+
+
+@energy.command("again")
+def again(
+    first: Day,
+    last: Day,
+    meter: Annotated[list[str] | None, typer.Option(help="All meters without it.")] = None,
+    config: Config = Path("cloud.toml"),
+) -> None:
+    """Has UTC days validated and summed again, both included; the running head end does it.
+
+    For changed thresholds, or when energy.duckdb was lost.
+    """
+    from hesper_cloud.validation import dirty  # heavy: the authority starts without numpy
+
+    databases = Databases.open(Settings.load(config))
+    days = range(_number(first), _number(last) + 1)
+    with reading(databases.registry) as session:
+        meters = meter or list(session.scalars(select(Meter.id)))
+    for day in days:
+        with writing(databases.registry) as session:
+            dirty.mark(session, ((each, day) for each in meters), datetime.now(UTC))
+    databases.close()
+    typer.echo(f"{len(days)} days of {len(meters)} meters are marked")
+
+
+def _number(day: datetime) -> int:
+    return int(day.replace(tzinfo=UTC).timestamp()) // _DAY_S
