@@ -78,7 +78,7 @@ def _concatenate(blocks: Sequence[Block], sources: tuple[int, ...], meter_keys: 
     return Rows(
         blocks[0].profile,
         blocks[0].quantities,
-        np.concatenate([meter_keys(block.meters)[block.meter_index] for block in blocks]),
+        _meters(blocks, meter_keys),
         np.concatenate([block.captured_at for block in blocks]),
         np.concatenate([block.clock_status for block in blocks]),
         np.concatenate([block.quality for block in blocks]),
@@ -87,6 +87,15 @@ def _concatenate(blocks: Sequence[Block], sources: tuple[int, ...], meter_keys: 
         _missing(blocks),
         sources,
         lengths,
+    )
+
+
+def _meters(blocks: Sequence[Block], meter_keys: Keys) -> Integers:
+    """Returns the key of each row's meter, asked for once: new meters enter the store together."""
+    keys = meter_keys([meter for block in blocks for meter in block.meters])
+    firsts = np.cumsum([0, *(len(block.meters) for block in blocks[:-1])])
+    return np.concatenate(
+        [keys[first + block.meter_index] for first, block in zip(firsts, blocks, strict=True)]
     )
 
 
