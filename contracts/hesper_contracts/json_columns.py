@@ -1,4 +1,4 @@
-"""The plain JSON form of a readings batch as numpy columns (for the cloud, as `columns` is).
+"""The plain JSON form of a batch as numpy columns, for the cloud (gateways never import this).
 
 What is the same for many readings is looked at once: the set of quantities with their scalers and
 units, the meter's name, the moment. What is left for each reading is to sort it into its table.
