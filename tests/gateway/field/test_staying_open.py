@@ -9,12 +9,14 @@ from hesper_dlms.apdu import DataNotification
 from hesper_dlms.server import ServerConnection, WrapperServerLink
 from hesper_dlms.wrapper import wrap
 from hesper_gateway.config import DialInLine
+from hesper_gateway.database import StorageFull
 from hesper_gateway.errors import MeterFailed, WrongMeter
 from hesper_gateway.lines.dial_in import DialIn
 from hesper_gateway.lines.line import Line
 from hesper_gateway.lines.staying_open import StayingOpen
 from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.sessions import MeterSession, RelayAction
+from hesper_gateway.sessions.opened import Opened
 
 KEPT = {"times": {"answer_s": 0.3, "relay_s": 0.2, "keep_open_s": 60}}
 
@@ -242,3 +244,47 @@ async def test_no_counter_is_refused_however_it_ended(bench):
         await line.aclose()
     assert meter.asked.count("16:0.0.43.1.0.255:2") == 1
     assert greetings(meter) == 5
+
+
+class Kept:
+    """The line and the association of something that stayed open; its release fails or hangs."""
+
+    def __init__(self, error=None):
+        self.given_back = []
+        self.asked = asyncio.Event()
+        self._error = error
+
+    async def release(self, broken=None):
+        if broken is not None:
+            self.given_back.append(broken)
+            return
+        self.asked.set()
+        if self._error is None:
+            await asyncio.get_running_loop().create_future()
+        raise self._error
+
+
+def kept_open(line, kept):
+    line.leave_open(Opened(kept, kept, "HES1", None, MeterKeys()), 0.0)
+
+
+async def test_a_release_that_cannot_be_counted_gives_the_channel_back_and_ends_nothing():
+    """Its request wants an invocation counter, which no full disk lets us reserve."""
+    lines = [Line(name, None) for name in ("bus", "cell")]
+    kepts = [Kept(StorageFull("the disk is full")), Kept(MeterFailed("silent"))]
+    async with watched(*lines), asyncio.timeout(5):
+        for line, kept in zip(lines, kepts, strict=True):
+            kept_open(line, kept)
+            await kept.asked.wait()
+            await line.submit(line.vacate)
+    assert [kept.given_back for kept in kepts] == [[True], [True]]
+
+
+async def test_whoever_is_cancelled_while_it_is_released_gives_the_channel_back():
+    line, kept = Line("bus", None), Kept()
+    kept_open(line, kept)
+    leaving = asyncio.create_task(line.submit(line.vacate))
+    await kept.asked.wait()
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    assert kept.given_back == [True]
