@@ -7,7 +7,7 @@ Theory of operation
     open with the old keys, name compared
       │ store the new ones beside the old            durable; killed here: the old ones open
       │ key_transfer under the master key            killed here: either may open
-      │    └ declined → drop the new ones            durable
+      │    └ declined: no proof of anything          nor is any other answer
     open with the new keys ──else──→ with the old ones
       │                                  └ drop the new ones                       durable
       └ the new ones are the keys, the old ones are gone                           durable
@@ -88,18 +88,13 @@ class KeyChanger:
                     raise MeterFailed("there is no master key", Hop.GATEWAY)
                 permit()
                 await held.begin(command.id, new)
-                refusal = await key_change.transfer(reading.association, where, master, new)
-            if refusal:
-                await held.drop()
-            return refusal
+                return await key_change.transfer(reading.association, where, master, new)
 
         try:
             refusal = await session.line.submit(turn, Priority.COMMAND)
         except WriteUncertain as uncertain:
             return await self.check(session, command, str(uncertain))
-        if refusal:
-            return _report(False, refusal, "old")
-        return await self.check(session, command, "")
+        return await self.check(session, command, refusal)
 
     async def check(self, session: MeterSession, command: Command, why: str) -> Report:
         """Find out which keys the meter has, by associations with the new ones and the old ones."""

@@ -11,6 +11,7 @@ import pytest
 from hesper_contracts import new_keys
 from hesper_contracts.new_keys import NewKeys, Recipient
 from hesper_contracts.signing import Signer
+from hesper_dlms.errors import ServiceError
 from hesper_gateway.errors import MeterFailed
 from hesper_gateway.key_store import KeyStore
 from hesper_sim import key_change
@@ -115,6 +116,25 @@ async def test_a_meter_that_declines_keeps_its_keys(works: Any) -> None:
     assert result.detail.startswith("the meter declines the new keys")
     assert "pending" not in stored(works)
     assert works.settled == [(works.serial, "c-1", False)]
+
+
+async def test_a_meter_that_says_no_and_has_taken_them_is_not_lost(
+    works: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its word settles nothing, nor does somebody's who answers in its place."""
+    take = served_key_change.take
+
+    def take_and_decline(*given: Any) -> None:
+        take(*given)
+        raise ServiceError(250)
+
+    monkeypatch.setattr(served_key_change, "take", take_and_decline)
+    async with works.working():
+        result = await change(works)
+        assert (await works.result("relay.read", 2)).state == "confirmed"
+    assert is_new(works)
+    assert (result.state, result.findings.keys) == ("confirmed", "new")
+    assert result.detail.startswith("the meter declines the new keys")
 
 
 @pytest.mark.parametrize("lost", range(3, 17, 2))
