@@ -41,7 +41,8 @@ log = logging.getLogger(__name__)
 
 NOT_BROUGHT = "this gateway has brought no such image to the meter, or it is not verified there"
 LONGEST_WAIT_S = 30.0
-_READY = {Step.VERIFIED, Step.ACTIVATING, Step.ACTIVATED}
+_ASKED = {Step.ACTIVATING, Step.ACTIVATED}
+_READY = {Step.VERIFIED, *_ASKED}
 _FINAL = (MeterRefused, WrongMeter, StorageFull)
 """What ends it, as long as the meter has not been asked."""
 _NOT_YET = {Status.VERIFICATION_SUCCESSFUL, Status.ACTIVATION_INITIATED}
@@ -74,11 +75,16 @@ class Activation:
             MeterFailed: likewise.
         """
         record = self._means.records.find(self._order.meter, self._order.image_hash)
+        was_asked = record is not None and record.step in _ASKED
+        try:
+            await self._wait_for_its_time()
+        except CommandExpired:
+            if not was_asked:  # else it is too late to ask, and not to see what the meter has done
+                raise
         if record is None or record.step not in _READY:
             return Report(done=False, detail=NOT_BROUGHT)
-        if record.step is not Step.VERIFIED:
+        if was_asked:
             self._asked_at = asyncio.get_running_loop().time()
-        await self._wait_for_its_time()
         try:
             return await self._visit_until_known(record)
         except CommandExpired as late:
@@ -88,8 +94,10 @@ class Activation:
 
     async def _wait_for_its_time(self) -> None:
         at = self._order.wanted.at
-        while at is not None:
+        while True:
             self._order.permit()
+            if at is None:
+                return
             now = self._means.now()
             left_s = LONGEST_WAIT_S if now is None else (at - now).total_seconds()
             if left_s <= 0:

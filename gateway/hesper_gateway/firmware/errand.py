@@ -49,7 +49,6 @@ class Firmware:
         """
         name, image_hash = command.logical_device_name, command.image_hash or ""
         permit = both(permit, wanted.not_after, self._means.now)
-        permit()
         if isinstance(wanted, TransferFirmware):
             bringing = Order(session, name, image_hash, wanted, permit)
             return await Transfer(self._means, bringing).run()

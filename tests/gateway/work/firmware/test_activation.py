@@ -129,6 +129,41 @@ async def test_a_gateway_that_ends_while_the_meter_restarts_reads_it_back(
     assert begun(campaign) == 1
 
 
+@pytest.mark.parametrize("parameters", [{}, {"at": 0}])
+async def test_a_gateway_that_is_back_too_late_tells_what_the_meter_has_done(
+    works: Any, campaign: Any, parameters: dict[str, float]
+) -> None:
+    """It was asked in time: an order that is over is no reason to say that nothing was done."""
+    said = {name: at(works, seconds) for name, seconds in parameters.items()}
+    async with works.working():
+        campaign.slowly()
+        await brought(campaign)
+        works.give(campaign.activation(**said))
+        async with asyncio.timeout(5):
+            while not begun(campaign):
+                await works.heard()
+    works.time_s += 7200
+    async with works.working():
+        await works.until(lambda w: w.ended("c-2"))
+    assert works.ended("c-2").state == "confirmed"
+    assert begun(campaign) == 1
+
+
+async def test_a_gateway_that_is_back_too_late_asks_for_nothing(
+    works: Any, campaign: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("hesper_gateway.firmware.activation.LONGEST_WAIT_S", 0.01)
+    async with works.working():
+        await brought(campaign)
+        works.give(campaign.activation(at=at(works, 600)))
+        await works.until(lambda w: w.results("c-2"))
+    works.time_s += 7200
+    async with works.working():
+        await works.until(lambda w: w.ended("c-2"))
+    assert works.ended("c-2").state == "expired"
+    assert begun(campaign) == 0
+
+
 async def test_an_activation_that_the_meter_cannot_do_has_failed(works: Any, campaign: Any) -> None:
     async with works.working():
         await brought(campaign)
