@@ -132,6 +132,20 @@ def test_a_gap_is_asked_for_and_closes_with_proof(field: Field) -> None:
     assert gap.proof["stored_from_ms"] <= gap.proof["stored_to_ms"]
 
 
+def test_the_proof_names_the_command_even_if_rows_come_at_once(field: Field) -> None:
+    field.clock.advance(6 * P)
+    field.capture(0, 1, 5)
+    field.ledger.check()
+    field.backfills.turn()
+    field.head_end.authority.turn()
+    field.capture(2, 3, 4)
+    field.ledger.check()
+    (gap,) = field.gaps()
+    assert gap.state == "closed"
+    assert gap.proof is not None
+    assert gap.proof["command"] == field.command().id
+
+
 def test_what_the_meter_does_not_have_is_given_up_with_proof(field: Field) -> None:
     with_a_gap(field)
     field.capture(3)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from hesper_cloud.db.registry import Backfill, Gap
+from hesper_cloud.db.registry import Backfill, Gap, Request
 from hesper_cloud.stores.port import Integers, ReadingStore
 
 MOST_ROWS = 3000
@@ -25,7 +25,7 @@ class Proofs:
         proof: dict[str, Any] = {"captures": count}
         if gap.backfill_id is not None:
             backfill = session.get_one(Backfill, gap.backfill_id)
-            proof |= {"backfill": backfill.id, "command": backfill.command_id}
+            proof |= {"backfill": backfill.id, "command": _command(session, backfill)}
             proof |= self._stored(gap, first, last)
         return proof
 
@@ -40,3 +40,12 @@ class Proofs:
             "stored_to_ms": max((row.stored_at_ms for row in rows), default=None),
             "sha256": hashlib.sha256(json.dumps(told).encode()).hexdigest(),
         }
+
+
+def _command(session: Session, backfill: Backfill) -> str | None:
+    """Returns the command; rows may be stored before the authority's answer was taken over."""
+    if backfill.command_id is not None:
+        return backfill.command_id
+    request = session.get(Request, backfill.request_id)
+    command = (request.outcome or {}).get("command") if request else None
+    return None if command is None else str(command)
