@@ -13,7 +13,7 @@ import typer
 from sqlalchemy.exc import OperationalError
 
 from hesper_cloud import audit as audit_log
-from hesper_cloud import energy_commands, ingest_commands, keys, provision
+from hesper_cloud import energy_commands, enrolment_commands, ingest_commands, keys, provision
 from hesper_cloud.authority import process as authority_process
 from hesper_cloud.backup import commands as backup_commands
 from hesper_cloud.commissioning import MeterPaper, commission, read_papers
@@ -42,6 +42,8 @@ for name, part in (
 app.add_typer(energy_commands.energy, name="energy")
 app.add_typer(ingest_commands.letters, name="dead-letters")
 gateway.command("send-again")(ingest_commands.send_again)
+for command in (enrolment_commands.keep, enrolment_commands.token, enrolment_commands.account):
+    gateway.command()(command)
 backup_commands.add_to(app)
 export_commands.add_to(app)
 

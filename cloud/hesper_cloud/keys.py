@@ -1,4 +1,4 @@
-"""The cloud's key files: made once by ``hesper-cloud init``, each readable by its owner alone.
+"""The cloud's key files: made once, each readable by its owner alone.
 
 ==================  =====================================================  =================
 file                what it is                                             who reads it
@@ -8,6 +8,7 @@ file                what it is                                             who r
 ``requests.pub``    its public half                                        web
 ``receipts.key``    Ed25519, signs receipts                                ingest
 ``tokens.key``      32 random octets, HMAC of machine tokens (JWT)         web
+``vault.key``       32 random octets, wraps the keys of what is kept       authority
 ==================  =====================================================  =================
 """
 
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hesper_contracts.signing import Signer
 
 from hesper_cloud.sealing import Opener, Sealer
+from hesper_cloud.vault import KEY_OCTETS, Vault
 
 
 def create(folder: Path) -> None:
@@ -53,6 +55,17 @@ def request_opener(folder: Path) -> Opener:
 def request_sealer(folder: Path) -> Sealer:
     """Loads the public key to which passwords are sealed."""
     return Sealer.load(folder / "requests.pub")
+
+
+def vault(folder: Path) -> Vault:
+    """Loads the master key of what is kept locked, which is made at first use.
+
+    Only the authority and its operator may. Without the file nothing that is kept opens again.
+    """
+    path = folder / "vault.key"
+    if not path.exists():
+        _write_private(path, secrets.token_bytes(KEY_OCTETS))
+    return Vault(bytes.fromhex(path.read_text(encoding="ascii").strip()))
 
 
 def token_secret(folder: Path) -> bytes:

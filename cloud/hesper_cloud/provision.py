@@ -91,7 +91,7 @@ def activate_policy(authority: Engine, name: str, document: dict[str, Any]) -> N
         active = session.scalars(select(PolicyRow).where(PolicyRow.active)).first()
         if active and (active.name, active.document) == (name, document):
             return
-        _note(session, "policy.activate", name, active.name if active else None, str(document))
+        note(session, "policy.activate", name, active.name if active else None, str(document))
         session.execute(update(PolicyRow).values(active=False))
         session.merge(PolicyRow(name=name, document=document, active=True))
 
@@ -112,7 +112,7 @@ def add_user(authority: Engine, username: str, role: str, password: str) -> None
         raise ProvisioningError(str(error)) from None
     with writing(authority) as session:
         user = session.get(User, username)
-        _note(session, "user.set", username, user.role if user else None, role)
+        note(session, "user.set", username, user.role if user else None, role)
         if user is None:
             user = User(username=username, created_at=_now(), token_version=0)
             session.add(user)
@@ -130,7 +130,7 @@ def disable_user(authority: Engine, username: str) -> None:
         user = session.get(User, username)
         if user is None:
             raise ProvisioningError(f"there is no account {username!r}")
-        _note(session, "user.disable", username, user.role, "disabled")
+        note(session, "user.disable", username, user.role, "disabled")
         user.disabled = True
         user.token_version += 1
 
@@ -151,7 +151,7 @@ def add_gateway(databases: Databases, gateway: str, public_key: str) -> None:
     with writing(databases.authority) as session:
         before = session.get(GatewayKey, gateway)
         if before is None or before.public_key != key:
-            _note(session, "gateway.key", gateway, before.public_key if before else None, key)
+            note(session, "gateway.key", gateway, before.public_key if before else None, key)
             session.merge(GatewayKey(gateway=gateway, public_key=key, added_at=_now()))
     with writing(databases.registry) as session:
         row = session.get(Gateway, gateway)
@@ -167,11 +167,11 @@ def protect_meters(authority: Engine, meters: dict[str, str]) -> None:
         for meter, cause in meters.items():
             known = session.get(Protection, meter)
             if known is None or known.cause != cause:
-                _note(session, "meter.protect", meter, known.cause if known else None, cause)
+                note(session, "meter.protect", meter, known.cause if known else None, cause)
                 session.merge(Protection(meter=meter, cause=cause, added_at=_now()))
 
 
-def _note(session: Session, action: str, subject: str, before: str | None, after: str) -> None:
+def note(session: Session, action: str, subject: str, before: str | None, after: str) -> None:
     actor = f"operator:{getpass.getuser()}"
     audit.append(session, _now(), audit.Entry(actor, action, subject, before, after))
 

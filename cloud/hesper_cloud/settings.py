@@ -128,6 +128,13 @@ class AuthoritySettings(_Section):
     poll_ms: int = Field(default=10, ge=1, le=50)
 
 
+class EnrolmentSettings(_Section):
+    """How the broker learns of a gateway's new password; without a file a person tells it."""
+
+    password_file: Path | None = None  # Mosquitto's, which the authority may write
+    reload: tuple[str, ...] = ()  # a program and its words, without a shell
+
+
 class Settings(BaseSettings):
     """Everything the cloud's processes are told from outside."""
 
@@ -144,6 +151,7 @@ class Settings(BaseSettings):
     rules: RuleSettings = RuleSettings()
     validation: Validation = Validation()
     authority: AuthoritySettings = AuthoritySettings()
+    enrolment: EnrolmentSettings = EnrolmentSettings()
     backfill: BackfillSettings = BackfillSettings()
     service_levels: ServiceLevelSettings = ServiceLevelSettings()
     exports: ExportSettings = ExportSettings()

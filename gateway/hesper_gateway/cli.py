@@ -20,6 +20,7 @@ from hesper_contracts.signing import Signer
 
 from hesper_gateway import (
     discovery_commands,
+    enrolment_commands,
     site_commands,
     statistics,
     systemd,
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 
 
+app.command()(enrolment_commands.enroll)
 app.command()(site_commands.commission)
 app.command()(site_commands.support_bundle)
 app.command()(discovery_commands.discover)

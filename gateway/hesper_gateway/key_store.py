@@ -23,7 +23,6 @@ import asyncio
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,6 +32,7 @@ from hesper_contracts.new_keys import NewKeys
 
 from hesper_gateway.errors import ConfigError, Hop, MeterFailed
 from hesper_gateway.meter_keys import MeterKeys
+from hesper_gateway.secrets_files import put
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class HeldKeys:
         if pending is not None:
             document["pending"] = _as_hex(pending.keys)
             document["pending_of"] = pending.command_id
-        _replace(self._path, json.dumps(document).encode())
+        put(self._path, json.dumps(document).encode())
 
 
 class KeyStore:
@@ -186,20 +186,3 @@ def _as_hex(keys: MeterKeys) -> dict[str, str]:
 def _fingerprint(keys: MeterKeys) -> str:
     text = json.dumps(_as_hex(keys), sort_keys=True).encode()
     return hashlib.sha256(b"hesper keys file" + text).hexdigest()[:16]
-
-
-def _replace(path: Path, octets: bytes) -> None:
-    """Put a file in the place of another, durably and as one step."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = path.with_suffix(".new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(octets)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

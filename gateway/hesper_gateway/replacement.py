@@ -13,6 +13,9 @@ look at; the two newest such folders are kept. The new database remembers that i
 The order of the steps stands a power cut: what was found is written down first, so that the next
 start moves what is left, a log without its database included, and opens nothing of it. Until the
 new database is committed, the file that says that there was one before makes it taken for lost.
+
+A gateway that takes the place of another device begins in the same way: its predecessor's database
+is as lost as a damaged one.
 """
 
 import logging
@@ -52,14 +55,42 @@ def open_database(path: Path, ballast_octets: int) -> Opened:
             return Opened(Database(path, ballast_octets))
         except DatabaseDamaged as damaged:
             reason = str(damaged)
-            mark.write_text(reason, encoding="utf-8")
-            _synchronise(mark)
-            _synchronise(path.parent)
+            _write_mark(path, reason)
     folder = _move_aside(path, reason)
     log.error("%s; moved aside to %s", reason, folder)
     database = Database(path, ballast_octets, lost=reason)
     mark.unlink(missing_ok=True)
     return Opened(database, f"{reason}; moved aside to {folder}")
+
+
+def succeed(path: Path, ballast_octets: int, reason: str) -> None:
+    """Makes a database that remembers a predecessor which another device had.
+
+    What lies there, a copy of the predecessor's own perhaps, is moved aside, for its counters are
+    behind the meters'. Where it was made for the same reason already, nothing is done.
+
+    Raises:
+        DatabaseError: of another release, in use, or the folder cannot be written.
+    """
+    if path.exists() and not damaged_mark(path).exists():
+        try:
+            found = Database(path, ballast_octets)
+        except DatabaseDamaged:
+            log.warning("%s: what lies there is damaged as well", path)
+        else:
+            found.close()
+            if found.lost == reason:
+                return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_mark(path, reason)
+    open_database(path, ballast_octets).database.close()
+
+
+def _write_mark(path: Path, reason: str) -> None:
+    mark = damaged_mark(path)
+    mark.write_text(reason, encoding="utf-8")
+    _synchronise(mark)
+    _synchronise(path.parent)
 
 
 def _move_aside(path: Path, reason: str) -> Path:

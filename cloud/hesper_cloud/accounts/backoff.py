@@ -39,6 +39,11 @@ def subjects_of(account: str, address: str, *, at_home: bool) -> list[Subject]:
     return subjects if at_home else [*subjects, Subject(f"account {account}", _FREE_OF_MANY)]
 
 
+def enrolment_subjects(address: str) -> list[Subject]:
+    """Returns what a device that shows a token counts against; tokens cannot be guessed."""
+    return [Subject(f"enrolment from {address}", _FREE_OF_PERSON)]
+
+
 def wait_s(session: Session, subjects: Iterable[Subject], now: datetime) -> float:
     """Returns how many seconds the next try must still wait, 0 if none."""
     waits = [0.0]

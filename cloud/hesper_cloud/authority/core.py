@@ -10,8 +10,10 @@ from typing import Protocol
 from hesper_contracts.signing import Signer
 from sqlalchemy import Engine
 
+from hesper_cloud.authority import cases
 from hesper_cloud.authority.desk import Desk
 from hesper_cloud.authority.dispatch import Dispatcher, Outgoing
+from hesper_cloud.authority.enrolment import EnrolmentDesk
 from hesper_cloud.authority.results import ResultDesk
 from hesper_cloud.sealing import Opener
 
@@ -36,10 +38,13 @@ class Authority:
         opener: Opener,
         outlet: Outlet,
         clock: Callable[[], datetime],
+        enrolment: EnrolmentDesk | None = None,
     ) -> None:
         """Takes the engines of registry and authority, in this order."""
         registry, authority = engines
-        self._desk = Desk(registry, authority, opener)
+        self._enrolment, self._database = enrolment, authority
+        handlers = cases.HANDLERS | ({"gateway.enrol": enrolment.enrol} if enrolment else {})
+        self._desk = Desk(registry, authority, opener, handlers)
         self._results = ResultDesk(registry, authority)
         self._dispatcher = Dispatcher(registry, authority, signer)
         self._outlet = outlet
@@ -50,6 +55,8 @@ class Authority:
         """Does all that is to be done now; what it signs is durable before it is published."""
         now = self._clock()
         self._desk.settle_new(now)
+        if self._enrolment is not None:
+            self._enrolment.accounts.settle(self._database)
         for outgoing in self._dispatcher.sign_queued(now):
             self._publish(outgoing, now)
         self._results.take_new(now)

@@ -5,7 +5,7 @@ idempotency key, and copied to the registry afterwards. A crash in between, a re
 again, or a row that someone copied all end in the same outcome and no second effect.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
 from hesper_cloud.authority import cases, facts
-from hesper_cloud.authority.case import WRONG_PASSWORD, Asked, Case, WrongPassword
+from hesper_cloud.authority.case import WRONG_PASSWORD, Asked, Case, Outcome, WrongPassword
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import SettledRequest
 from hesper_cloud.db.engines import reading, writing
@@ -28,10 +28,17 @@ _CLOCK_TOLERANCE = timedelta(seconds=5)
 class Desk:
     """Takes new requests from the registry and settles them one after the other."""
 
-    def __init__(self, registry: Engine, authority: Engine, opener: Opener) -> None:
+    def __init__(
+        self,
+        registry: Engine,
+        authority: Engine,
+        opener: Opener,
+        handlers: Mapping[str, Callable[[Case], Outcome]] = cases.HANDLERS,
+    ) -> None:
         self._registry = registry
         self._authority = authority
         self._opener = opener
+        self._handlers = handlers
 
     def settle_new(self, now: datetime) -> int:
         """Settles what is new, oldest first; returns how many."""
@@ -79,7 +86,7 @@ class Desk:
         try:
             policy = facts.active_policy(session)
             self._check_age(asked, now, timedelta(seconds=policy.request_max_age_s))
-            handler = cases.HANDLERS.get(asked.kind)
+            handler = self._handlers.get(asked.kind)
             if handler is None:
                 raise Denied(f"there is no request of kind {asked.kind!r}")
             case = Case(asked, session, self._registry, policy, self._opener, now)

@@ -13,7 +13,9 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import OperationalError
 
 from hesper_cloud import keys
+from hesper_cloud.authority.broker_accounts import BrokerAccounts
 from hesper_cloud.authority.core import Authority
+from hesper_cloud.authority.enrolment import EnrolmentDesk
 from hesper_cloud.authority.uplink import AuthorityUplink
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine
@@ -39,7 +41,10 @@ def run(settings: Settings, stop: threading.Event) -> None:
         migrate.upgrade(engines[1], "authority")
         watch = stack.enter_context(closing(Watch(settings.database.url)))
         opener = keys.request_opener(settings.keys)
-        authority = Authority(engines, signer, opener, uplink, now_utc)
+        enrolment = EnrolmentDesk(
+            signer, keys.vault(settings.keys), BrokerAccounts(settings.enrolment)
+        )
+        authority = Authority(engines, signer, opener, uplink, now_utc, enrolment)
         uplink.start()
         stack.callback(uplink.stop)
         _log.info("the authority decides; command key %s", signer.key_id)

@@ -147,6 +147,41 @@ class GatewayKey(AuthorityBase):
     added_at: Mapped[datetime]
 
 
+class KeptConfiguration(AuthorityBase):
+    """One version of a gateway's configuration, locked; `hesper_cloud.vault` says how."""
+
+    __tablename__ = "kept_configurations"
+
+    gateway: Mapped[str] = mapped_column(String(63), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kept_at: Mapped[datetime]
+    wrapped_key: Mapped[bytes]
+    box: Mapped[bytes]
+
+
+class EnrolmentToken(AuthorityBase):
+    """A right to bear a gateway's name, once; of the secret only its SHA-256, hex."""
+
+    __tablename__ = "enrolment_tokens"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    gateway: Mapped[str] = mapped_column(String(63), index=True)
+    made_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_by: Mapped[str | None]  # SHA-256 of the ask that used it, hex
+    answer: Mapped[bytes | None]  # signed; its secrets are sealed to the device
+
+
+class BrokerAccount(AuthorityBase):
+    """A gateway's account on the broker, as the broker's password file has it or will have it."""
+
+    __tablename__ = "broker_accounts"
+
+    gateway: Mapped[str] = mapped_column(String(63), primary_key=True)
+    password_hash: Mapped[str]  # as Mosquitto writes it
+    is_written: Mapped[bool]
+
+
 class Protection(AuthorityBase):
     """One meter whose supply is never cut, with the cause."""
 

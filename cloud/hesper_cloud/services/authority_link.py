@@ -30,18 +30,20 @@ class AuthorityLink:
         self._sealer = sealer
 
     async def ask(
-        self, actor: Actor, kind: str, payload: dict[str, Any], key: str, password: str = ""
+        self, actor: Actor | str, kind: str, payload: dict[str, Any], key: str, password: str = ""
     ) -> dict[str, Any]:
         """Asks and returns the outcome; the same key again returns the same outcome.
 
-        A password is sealed to the authority and bound to this request's subject.
+        A password, or a token, is sealed to the authority and bound to this request's subject.
+        A name in the place of an actor is one that no account can have.
 
         Raises:
             Refused: the authority says no, with its reason.
             Unavailable: it did not answer in time; the request was taken back.
             Invalid: the key was used for another request.
         """
-        request_id = await asyncio.to_thread(self._insert, actor, kind, payload, key, password)
+        name = actor if isinstance(actor, str) else actor.username
+        request_id = await asyncio.to_thread(self._insert, name, kind, payload, key, password)
         deadline = asyncio.get_running_loop().time() + WAIT.total_seconds()
         state, outcome = await asyncio.to_thread(self._outcome, request_id)
         while state == "new":
@@ -65,14 +67,12 @@ class AuthorityLink:
             session.add(self._row(actor_name, "audit.note", payload, key))
 
     def _insert(
-        self, actor: Actor, kind: str, payload: dict[str, Any], key: str, password: str
+        self, username: str, kind: str, payload: dict[str, Any], key: str, password: str
     ) -> int:
-        row = self._row(actor.username, kind, payload, key)
+        row = self._row(username, kind, payload, key)
         if password:
-            subject = str(payload.get("command", "kill switch"))
-            row.sealed = self._sealer.seal(
-                password, seal_context(kind, actor.username, key, subject)
-            )
+            subject = str(payload.get("command") or payload.get("gateway") or "kill switch")
+            row.sealed = self._sealer.seal(password, seal_context(kind, username, key, subject))
         try:
             with writing(self._registry) as session:
                 session.add(row)

@@ -14,6 +14,7 @@ from hesper_cloud.services.audit import Audit
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.commands import Commands
 from hesper_cloud.services.energy import Energy
+from hesper_cloud.services.enrolments import Enrolments
 from hesper_cloud.services.exports import Exports
 from hesper_cloud.services.gaps import Gaps
 from hesper_cloud.services.gateways import Gateways
@@ -44,6 +45,7 @@ class Services:
     energy: Energy
     exports: Exports
     service_levels: Levels
+    enrolments: Enrolments
     sources: Sources
 
     def server_time(self) -> datetime:
@@ -74,5 +76,6 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
         energy=Energy(sources, shelf, link),
         exports=Exports(sources),
         service_levels=Levels(sources),
+        enrolments=Enrolments(sources, link),
         sources=sources,
     )

@@ -92,8 +92,12 @@ def _refuse_doubles(what: str, names: list[str]) -> None:
         raise ValueError(f"{what} used twice: {', '.join(doubled)}")
 
 
-def load(path: Path) -> GatewayConfig:
+def load(path: Path, folder: Path | None = None) -> GatewayConfig:
     """Read gateway.toml.
+
+    Args:
+        path: The file.
+        folder: Where it will lie, if elsewhere: what other files' names are relative to.
 
     Raises:
         ConfigError: the file is absent, not TOML, or does not fit; every place is listed.
@@ -104,8 +108,9 @@ def load(path: Path) -> GatewayConfig:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
+    context = {"folder": (folder or path.parent).absolute()}
     try:
-        return GatewayConfig.model_validate(document, context={"folder": path.parent.absolute()})
+        return GatewayConfig.model_validate(document, context=context)
     except ValidationError as error:
         raise ConfigError(complaint(str(path), error)) from error
 

@@ -1,0 +1,100 @@
+"""Gateways' accounts on the broker: a new password is what shuts a replaced gateway out.
+
+Theory of operation. An enrolment commits the hash of the new password together with its audit row
+and the gateway's key; only then is the hash written into Mosquitto's password file and the broker
+told to read it. A row says whether that is done, so that a crash in between, a full disk or a
+broker that is away only put it off to a later turn. The hash is one-way and may be shown.
+"""
+
+import base64
+import hashlib
+import logging
+import os
+import secrets
+import subprocess
+from pathlib import Path
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud.db.authority import BrokerAccount
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.settings import EnrolmentSettings
+
+_log = logging.getLogger(__name__)
+_ITERATIONS = 101  # mosquitto_passwd's own; our passwords have 256 random bits
+_SALT_OCTETS = 12
+_RELOAD_S = 10
+
+
+class BrokerAccounts:
+    """Writes what enrolments decided into the broker's password file."""
+
+    def __init__(self, settings: EnrolmentSettings) -> None:
+        self._settings = settings
+        self._complained = False
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether the head end tells the broker by itself."""
+        return self._settings.password_file is not None
+
+    def settle(self, authority: Engine) -> int:
+        """Writes the accounts that the broker does not know yet; returns how many."""
+        file = self._settings.password_file
+        if file is None:
+            return 0
+        with reading(authority) as session:
+            waiting = _waiting(session)
+        if not waiting:
+            return 0
+        try:
+            write_accounts(file, waiting)
+            if self._settings.reload:
+                subprocess.run(self._settings.reload, check=True, timeout=_RELOAD_S)
+        except (OSError, subprocess.SubprocessError) as error:
+            if not self._complained:
+                _log.error("the broker was not told of a new password: %s; trying again", error)
+            self._complained = True
+            return 0
+        self._complained = False
+        with writing(authority) as session:
+            for account in session.scalars(select(BrokerAccount)):
+                if waiting.get(account.gateway) == account.password_hash:
+                    account.is_written = True
+        _log.info("the broker knows the new password of %s", ", ".join(sorted(waiting)))
+        return len(waiting)
+
+
+def password_hash(password: str) -> str:
+    """Returns what mosquitto_passwd would: salted PBKDF2 with SHA-512 (RFC 8018)."""
+    salt = secrets.token_bytes(_SALT_OCTETS)
+    key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _ITERATIONS)
+    return f"$7${_ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}"
+
+
+def write_accounts(file: Path, accounts: dict[str, str]) -> None:
+    """Puts accounts (name → hash) into a password file, in the place of those of their names.
+
+    The file is replaced as one step and keeps owner and mode; it must exist.
+    """
+    before = file.stat()
+    lines = file.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if line.partition(":")[0] not in accounts]
+    text = "".join(f"{line}\n" for line in (*kept, *map(":".join, sorted(accounts.items()))))
+    beside = file.with_name(f"{file.name}.new")
+    beside.unlink(missing_ok=True)
+    beside.touch(mode=0o600, exist_ok=False)
+    with beside.open("wb") as new:
+        new.write(text.encode())
+        os.fchmod(new.fileno(), before.st_mode & 0o777)
+        if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+            os.fchown(new.fileno(), before.st_uid, before.st_gid)
+        new.flush()
+        os.fsync(new.fileno())
+    beside.replace(file)
+
+
+def _waiting(session: Session) -> dict[str, str]:
+    query = select(BrokerAccount).where(BrokerAccount.is_written.is_(False))
+    return {row.gateway: row.password_hash for row in session.scalars(query)}

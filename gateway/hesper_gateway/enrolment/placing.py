@@ -1,0 +1,88 @@
+"""The configuration that came: laid out, checked as the agent would, and put in place."""
+
+import shutil
+from pathlib import Path
+
+from hesper_contracts.enrolment import CONFIGURATION, Answer, Configuration, Secrets, Token
+
+from hesper_gateway import meter_keys, replacement, templates
+from hesper_gateway.config import GatewayConfig, load
+from hesper_gateway.database import DATABASE_NAME
+from hesper_gateway.enrolment.device import STAGE, Device
+from hesper_gateway.errors import ConfigError
+from hesper_gateway.secrets_files import put
+
+_FILES = "files"
+
+
+def is_whole(folder: Path, stage: Path) -> bool:
+    """Say whether all is in place and only the stage is left to go.
+
+    Raises:
+        ConfigError: a gateway lives here that this enrolment did not bring.
+    """
+    there, brought = folder / CONFIGURATION, stage / _FILES / CONFIGURATION
+    if not there.exists():
+        return False
+    if brought.exists() and brought.read_bytes() == there.read_bytes():
+        return True
+    raise ConfigError(
+        f"{there} is there already; stop the agent and move it away, or name another --folder"
+    )
+
+
+def lay_out(stage: Path, configuration: Configuration) -> None:
+    """Write what came into the stage, in the place of what an earlier attempt left there."""
+    files = stage / _FILES
+    if files.exists():
+        shutil.rmtree(files)
+    for file in configuration.files:
+        put(files / file.name, file.octets)
+
+
+def check(stage: Path, token: Token) -> None:
+    """Check what was laid out as the agent would at its start.
+
+    Raises:
+        ConfigError: the agent would not start with it, or not as the gateway that was asked for.
+    """
+    files = stage / _FILES
+    settings = load(files / CONFIGURATION)
+    if settings.gateway != token.gateway:
+        raise ConfigError(f"the configuration is of {settings.gateway}, not of {token.gateway}")
+    if not any(token.is_of(bytes.fromhex(key)) for key in settings.keys.commands.values()):
+        raise ConfigError("the configuration does not trust the head end that sent it")
+    for made_here in (settings.keys.signing, settings.broker.password_file):
+        if made_here is None or not made_here.is_relative_to(files):
+            raise ConfigError(f"{made_here}: key and password must lie beside {CONFIGURATION}")
+    for meter in settings.meters:
+        meter_keys.load(meter.keys_file)
+        templates.load_own(settings.templates, meter.template)
+
+
+def put_in_place(folder: Path, device: Device, answer: Answer, secrets: Secrets) -> int:
+    """Put everything where the agent looks for it, gateway.toml last; return how many meters.
+
+    Raises:
+        OSError: the folder cannot be written.
+        DatabaseError: an agent runs here, or its folder cannot be written.
+    """
+    files = folder / STAGE / _FILES
+    settings = load(files / CONFIGURATION, folder)
+    for file in secrets.configuration.files:
+        if file.name != CONFIGURATION:
+            put(folder / file.name, file.octets)
+    put(settings.keys.signing, device.signing_file.read_bytes())
+    if settings.broker.password_file is not None:
+        put(settings.broker.password_file, f"{secrets.broker_password}\n".encode())
+    if answer.replaces:
+        _succeed(settings, answer)
+    put(folder / CONFIGURATION, (files / CONFIGURATION).read_bytes())
+    return len(settings.meters)
+
+
+def _succeed(settings: GatewayConfig, answer: Answer) -> None:
+    """Make the state that remembers a predecessor, so that counters are read from the meters."""
+    reason = f"takes the place of another device, enrolment {answer.ask.hex()[:16]}"
+    ballast_octets = settings.outbox.ballast_mb << 20
+    replacement.succeed(settings.state / DATABASE_NAME, ballast_octets, reason)

@@ -1,0 +1,60 @@
+"""`hesper-gateway enroll`: a new device takes a gateway's name.
+
+Exit codes: 0 enrolled, 1 the head end said no or did not answer, 2 something here is wrong.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hesper_gateway.cli_options import give_up
+from hesper_gateway.database import DatabaseError
+from hesper_gateway.errors import ConfigError
+
+FOLDER = Path("/etc/hesper")
+
+
+def enroll(
+    head_end: Annotated[
+        str, typer.Option("--head-end", metavar="URL", help="The head end's web side, https://….")
+    ],
+    token: Annotated[
+        str, typer.Option("--token", help="From hesper-cloud gateway token; - reads it from stdin.")
+    ],
+    folder: Annotated[
+        Path, typer.Option("--folder", help="Where gateway.toml shall lie.", file_okay=False)
+    ] = FOLDER,
+    ca: Annotated[
+        Path | None,
+        typer.Option("--ca", help="Certificates to trust instead of the system's.", dir_okay=False),
+    ] = None,
+) -> None:
+    """Enrol this device: its key is made here, its configuration comes from the head end.
+
+    Run it as the agent's account, with the agent stopped. It may be repeated with the same token.
+    """
+    from hesper_gateway import enrolment  # TLS is not loaded by the agent
+
+    words = sys.stdin.readline() if token == "-" else token  # noqa: S105 - the sign for stdin
+    try:
+        found = enrolment.enrol(head_end, words, folder, ca)
+    except ConfigError as error:
+        give_up(error, 2)
+    except (enrolment.EnrolmentFailed, DatabaseError) as error:
+        give_up(error, 1)
+    if found is None:
+        typer.echo("everything was in place already")
+        return
+    typer.echo(
+        f"this device is {found.gateway}: configuration {found.version}, {found.meter_count} meters"
+    )
+    if found.replaces:
+        typer.echo("it takes the place of another: counters and buffers are read from the meters")
+    if not found.broker_knows:
+        typer.echo(
+            "the broker does not know the new password yet; at the head end, put the line of\n"
+            f"  hesper-cloud gateway account {found.gateway}\n"
+            "into the broker's password file in the place of the old one, and reload the broker"
+        )
