@@ -10,6 +10,9 @@ ready to activate, is activated. It waits for its time; then each turn looks fir
     any, with the new version  confirmed: the active firmware identifier has been read back
     else                       once asked, look again, for as long as the template allows
 
+The first turn comes as a command does, for the sake of its time; all later ones let everybody else
+go first, or meters that do not answer would have the line to themselves.
+
 So a request that was lost is made again only when the meter says that it has not begun, and after a
 power cut of gateway or meter the errand goes on from what the meter says.
 """
@@ -111,15 +114,14 @@ class Activation:
             if self._asked_at is None:
                 self._order.permit()
             try:
-                done = await self._order.session.line.submit(
-                    lambda: self._turn(record), Priority.COMMAND
-                )
+                priority = Priority.IMAGE if attempt else Priority.COMMAND
+                done = await self._order.session.line.submit(lambda: self._turn(record), priority)
                 if done is not None:
                     return await self._ended(record, done=done)
             except (MeterFailed, StorageFull) as error:
                 self._pass_over(error)
-            polls_s = self._means.polls_s
-            await asyncio.sleep(polls_s[min(attempt, len(polls_s) - 1)])
+            pauses_s = self._means.pauses_s if self._asked_at is None else self._means.polls_s
+            await asyncio.sleep(pauses_s[min(attempt, len(pauses_s) - 1)])
             attempt += 1
         return self._overdue()
 

@@ -42,6 +42,7 @@ from hesper_gateway.firmware.order import (
     note,
 )
 from hesper_gateway.firmware.records import Step
+from hesper_gateway.lines.line import Priority
 from hesper_gateway.sessions.image_transfer import ImageTransfer
 from hesper_gateway.sessions.reading import Reading
 
@@ -121,7 +122,7 @@ class Transfer:
             await asyncio.sleep(pause_s)
             self._order.permit()
             try:
-                pause_s = await self._order.session.line.submit(self._turn)
+                pause_s = await self._order.session.line.submit(self._turn, Priority.IMAGE)
                 failures = 0
             except _FINAL:
                 raise

@@ -32,6 +32,8 @@ class Priority(IntEnum):
 
     COMMAND = 0
     BULK = 10
+    IMAGE = 20
+    """Blocks of firmware: of many meters at once, and each turn is a long one."""
 
 
 class Occupant(Protocol):

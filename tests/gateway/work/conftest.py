@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hesper_contracts import blocks, columns, commands, events, requests, results
@@ -37,7 +37,7 @@ from hesper_gateway.firmware import (
 )
 from hesper_gateway.gathering import Gathering
 from hesper_gateway.key_store import KeyStore
-from hesper_gateway.lines.line import Line
+from hesper_gateway.lines.line import Line, Priority
 from hesper_gateway.lines.tcp import TcpCarrier
 from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.outbox import Outbox
@@ -51,6 +51,8 @@ from hesper_sim.fleet import FleetSettings, plan
 from hesper_sim.history import History
 from hesper_sim.journal import Record
 from hesper_sim.served import MeterServer
+
+T = TypeVar("T")
 
 GATEWAY = "gw-1"
 START = 1_790_000_100
@@ -305,6 +307,31 @@ class Works:
                 self.outbox.appended = landed.set
                 if not condition(self):
                     await landed.wait()
+
+    async def around(self, line: Line, look: Callable[[], T]) -> tuple[T, T]:
+        """Hold the line until other work waits for it, then a reading; look at both moments."""
+        held, free = asyncio.Event(), asyncio.Event()
+
+        async def hold() -> T:
+            held.set()
+            await free.wait()
+            return look()
+
+        async def read() -> T:
+            return look()
+
+        async def until_waiting(count: int) -> None:
+            while len(line._waiting) < count:  # it has no event for that
+                await asyncio.sleep(0.001)
+
+        async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+            holding = tasks.create_task(line.submit(hold, Priority.COMMAND))
+            await held.wait()
+            await until_waiting(1)
+            reading = tasks.create_task(line.submit(read))
+            await until_waiting(2)
+            free.set()
+        return holding.result(), reading.result()
 
     def results(self, command_id: str) -> list[CommandResult]:
         """What was told of a command, in order."""

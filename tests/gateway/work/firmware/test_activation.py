@@ -164,6 +164,21 @@ async def test_a_gateway_that_is_back_too_late_asks_for_nothing(
     assert begun(campaign) == 0
 
 
+async def test_a_meter_that_does_not_answer_holds_up_no_readings(works: Any, campaign: Any) -> None:
+    """It is asked for as long as the order lasts; readings of other meters go first."""
+    async with works.working():
+        await brought(campaign)
+        (session,) = works.sessions.values()
+        works.district.begin(works.meter, Fault.OUTAGE)
+        before = works.received
+        works.give(campaign.activation())
+        async with asyncio.timeout(5):
+            while works.received == before:
+                await asyncio.sleep(0.001)
+        asked, still = await works.around(session.line, lambda: works.received)
+    assert asked == still
+
+
 async def test_an_activation_that_the_meter_cannot_do_has_failed(works: Any, campaign: Any) -> None:
     async with works.working():
         await brought(campaign)

@@ -260,6 +260,17 @@ async def test_readings_and_commands_go_on_between_blocks(works: Any, campaign: 
     assert len(works.sent(Kind.READINGS)) >= 1
 
 
+async def test_a_reading_goes_before_every_image_that_waits(works: Any, campaign: Any) -> None:
+    """Many meters of a line may be given an image at once; their slices would add up."""
+    async with works.working():
+        (session,) = works.sessions.values()
+        works.give(campaign.transfer())
+        begun = await works.around(session.line, lambda: len(campaign.steps("initiate")))
+        await works.until(lambda w: w.ended("c-1"))
+    assert begun == (0, 0)
+    assert works.ended("c-1").state == "confirmed"
+
+
 async def test_a_relay_does_not_wait_for_blocks(works: Any, campaign: Any) -> None:
     works.answers_after_s = 0.02
     campaign.octets = image_transfer.build(campaign.version, 12_000)
