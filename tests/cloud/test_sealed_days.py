@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +15,9 @@ from hesper_cloud.db.registry import Alert
 from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.rules.store_faults import tend
 from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.duckdb_rewriting import Rewriting
 from hesper_cloud.stores.duckdb_sealing import Retention
-from hesper_cloud.stores.port import Block, Group, Quantity
+from hesper_cloud.stores.port import Block, Group, Quantity, StoreUnavailable
 from hesper_contracts.batch import BatchId
 from hesper_contracts.quality import Quality
 from sqlalchemy import select
@@ -208,6 +210,38 @@ def test_days_beyond_the_retention_go_by_themselves(tmp_path: Path) -> None:
     assert store.known([BatchId("gw-1", "00112233445566ff", 1)]) == {}
     assert put(store, some([(1, D0 + 5 * DAY, 0)]), at=D0 + 7 * DAY)[0] == 0
     store.close()
+
+
+def test_rows_that_come_again_while_their_day_is_being_sealed_are_not_doubled(
+    store: DuckDbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, block(range(1)))
+    before = found(store)
+    again = threading.Thread(target=put, args=(store, block(range(1))), kwargs={"sequence": 2})
+    named_anew = Rewriting._named_anew
+
+    def met(self: Rewriting, replaced: object) -> None:
+        again.start()
+        again.join(0.05)  # it has to wait; if it does not, it is through by now
+        named_anew(self, replaced)
+
+    monkeypatch.setattr(Rewriting, "_named_anew", met)
+    store.maintain(D0 + 3 * DAY)
+    again.join(5)
+    assert found(store) == before
+
+
+def test_sealed_days_are_not_removed_because_their_database_went(
+    tmp_path: Path, store: DuckDbStore
+) -> None:
+    put(store, block(range(2)))
+    store.maintain(D0 + 3 * DAY)
+    store.close()
+    for path in tmp_path.glob("readings.duckdb*"):
+        path.unlink()
+    with pytest.raises(StoreUnavailable, match="older than its sealed days"):
+        DuckDbStore(tmp_path / "readings.duckdb", EAGER)
+    assert len(files(tmp_path)) == 2
 
 
 def test_damage_is_an_alert_that_names_file_and_days(tmp_path: Path, store: DuckDbStore) -> None:

@@ -48,6 +48,7 @@ class DuckDbFile:
             self.connection.execute(f"SET checkpoint_threshold = '{_LOG_MIB:d}MiB'")
             create_tables(self.connection)
             self.learn()
+            self._check_age()
             self.folder.clear_up(self._all_sealed())
             for damage in self.folder.check_lengths(self.sealed):
                 self.set_aside(damage)
@@ -67,6 +68,22 @@ class DuckDbFile:
             self.high_water.raise_to(
                 int(profile), marks["meter"][of_profile], marks["mark"][of_profile]
             )
+
+    def _check_age(self) -> None:
+        """Refuses a database that is older than its folder, whose files would seem leftovers."""
+        for path in self.folder.unnamed(self._all_sealed()):
+            try:
+                query = "SELECT max(commit_number) FROM read_parquet(?)"
+                newest = self.connection.execute(query, [str(path)]).fetchall()[0][0]
+            except duckdb.Error as error:
+                log.warning("leftover %s cannot be read and is removed: %s", path.name, error)
+                continue
+            if (newest or 0) > self.commit_number:
+                self.connection.close()
+                raise StoreUnavailable(
+                    f"{self.path} is older than its sealed days: it does not know {path.name};"
+                    " restore both together, or move the folder away"
+                )
 
     def _all_sealed(self) -> list[SealedFile]:
         return [SealedFile(*row) for row in self.connection.execute("FROM sealed").fetchall()]

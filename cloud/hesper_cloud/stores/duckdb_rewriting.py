@@ -55,9 +55,10 @@ class Rewriting:
     def drop(self, files: Sequence[SealedFile]) -> int:
         """Removes whole files; returns how many rows were in them."""
         if files:
-            with self._file.transaction() as connection:
-                self._forget(connection, files)
-            self._named_anew(files)
+            with self._file.lock:  # no write between a commit and what the writer knows of it
+                with self._file.transaction() as connection:
+                    self._forget(connection, files)
+                self._named_anew(files)
         return sum(file.row_count for file in files)
 
     def rewrite(self, files: Sequence[SealedFile], days: tuple[int, int], keep: str = _ALL) -> int:
@@ -82,7 +83,10 @@ class Rewriting:
                 made = SealedFile(name, *days, written, octets, digest, commit)
         finally:
             passing.unlink(missing_ok=True)  # there still when it is empty, or the disk is full
-        return self._name(made, files, moving, summary, complete=keep == _ALL)
+        with self._file.lock:  # no write between a commit and what the writer knows of it
+            left_out = self._name(made, files, moving, summary, complete=keep == _ALL)
+            self._named_anew(files)
+        return left_out
 
     def _name(
         self,
@@ -108,7 +112,6 @@ class Rewriting:
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own tables
                 connection.execute(f"INSERT INTO {table} FROM summary")
                 connection.unregister("summary")
-        self._named_anew(replaced)
         return left_out
 
     def _forget(self, connection: duckdb.DuckDBPyConnection, files: Sequence[SealedFile]) -> None:
@@ -117,8 +120,7 @@ class Rewriting:
             connection.execute("DELETE FROM sealed WHERE name = ?", [file.name])
 
     def _named_anew(self, replaced: Sequence[SealedFile]) -> None:
-        with self._file.lock:
-            self._file.sealed = manifest(self._file.connection)
+        self._file.sealed = manifest(self._file.connection)
         self._file.folder.supersede(file.name for file in replaced)
 
 

@@ -68,6 +68,11 @@ class Folder:
         self._clock = 0
         self._superseded: list[tuple[int, str]] = []
 
+    def unnamed(self, files: Iterable[SealedFile]) -> list[Path]:
+        """Returns finished files that no transaction names."""
+        known = {file.name for file in files}
+        return [path for path in self.path.glob(f"*{_SUFFIX}") if path.name not in known]
+
     def clear_up(self, files: Iterable[SealedFile]) -> None:
         """Removes what no transaction names, and finishes setting aside."""
         self.path.mkdir(parents=True, exist_ok=True)
