@@ -321,7 +321,7 @@ class Works:
             return look()
 
         async def until_waiting(count: int) -> None:
-            while len(line._waiting) < count:  # it has no event for that
+            while len(line._waiting) < count:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.001)
 
         async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
