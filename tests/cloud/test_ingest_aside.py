@@ -154,6 +154,28 @@ def test_a_meter_nobody_commissioned_belongs_to_who_brings_it_first(bench: Bench
     assert bench.quality("M1") == [0, Quality.FOREIGN_GATEWAY]
 
 
+def test_a_batch_of_very_many_foreign_meters_is_looked_up_in_parts(bench: Bench) -> None:
+    readings_in = bench.intakes.readings
+    names = [f"M{number}" for number in range(260_000)]
+    readings_in._owners._of.update(dict.fromkeys(names, "gw-1"))
+    readings_in._owners._ask_again(names)
+
+
+def test_a_letter_that_fails_unforeseen_on_its_replay_stays_and_ends_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.letters.add(TOPICS.up("gw-1", Kind.READINGS), sealed(1), "unforeseen ValueError: x")
+
+    def failing(_: object) -> None:
+        raise ValueError("still not foreseen")
+
+    monkeypatch.setattr(bench.intakes.readings, "store_rows", failing)
+    bench.ask_replay()
+    (letter,) = bench.rows(registry.DeadLetter)
+    assert (letter.replayed_at, letter.replay_asked_at) == (None, None)
+    assert letter.reason == "again: unforeseen ValueError: still not foreseen"
+
+
 def test_a_dead_letter_is_tried_again_and_stays_with_its_outcome(bench: Bench) -> None:
     bench.take(sealed(1, value=10))
     assert bench.take(sealed(1, value=11, at=T0 + 5))[0].verdict == "rejected"

@@ -5,6 +5,7 @@ import random
 import time
 from contextlib import suppress
 
+import pytest
 from hesper_cloud.ingest.decode import decode, identify
 from hesper_cloud.ingest.events_in import EventRows
 from hesper_cloud.ingest.grouping import Grouping
@@ -45,6 +46,14 @@ def test_a_whole_batch_decodes_with_sorted_quantities() -> None:
     assert block.values[:, 0].tolist() == [5, 2300]
     assert block.missing is not None
     assert block.missing.tolist() == [[False, False], [False, True]]
+
+
+@pytest.mark.parametrize(("claimed", "kept"), [(-60, -60), (200, 200), (86_400, 0)])
+def test_nothing_was_received_after_it_came_here(claimed: int, kept: int) -> None:
+    rows = [MeterRows("M1", [NOW], [0], [0], [[5], [2300]])]
+    encoding, body = readings.encode([Section(LOAD_PROFILE, NOW + claimed, QUANTITIES, rows)])
+    (block,) = decode(message(batch.seal(Kind.READINGS, encoding, EPOCH, 8, body))).blocks
+    assert block.received_at == NOW + kept
 
 
 def test_changed_octets_give_blocks_or_a_reason() -> None:

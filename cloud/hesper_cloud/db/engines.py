@@ -8,7 +8,7 @@ REPEATABLE READ, and `writing` first takes an advisory lock that all of Hesper's
 database share, so that two authorities decide one after the other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, make_url,
 from sqlalchemy.orm import Session
 
 BUSY_TIMEOUT_MS = 10_000
+PER_QUERY = 5_000  # SQLite takes 32 766 parameters in a statement, PostgreSQL 65 535
 _BEGIN = "hesper_begin"
 _WRITE_LOCK = 0x48455350  # of pg_advisory_xact_lock; each database has its own
 
@@ -83,3 +84,9 @@ def writing(engine: Engine) -> Iterator[Session]:
             yield session
         if connection.in_transaction():
             connection.commit()
+
+
+def batched(names: Sequence[str], size: int = PER_QUERY) -> Iterator[Sequence[str]]:
+    """Yields names, as many at a time as a query may ask for."""
+    for start in range(0, len(names), size):
+        yield names[start : start + size]

@@ -15,7 +15,7 @@ import numpy as np
 from hesper_contracts.quality import Quality
 from sqlalchemy import Engine, select
 
-from hesper_cloud.db.engines import reading
+from hesper_cloud.db.engines import batched, reading
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.rules.tamper import AREA
@@ -67,11 +67,13 @@ class Owners:
         now = self._monotonic()
         due = [m for m in meters if now - self._asked_at.get(m, -_LOOK_AGAIN_S) >= _LOOK_AGAIN_S]
         self._asked_at.update(dict.fromkeys(due, now))
-        if due:
-            query = select(Meter.id, Meter.gateway_id).where(Meter.id.in_(due))
-            with reading(self._engine) as session:
+        if not due:
+            return
+        with reading(self._engine) as session:
+            for some in batched(due):
+                query = select(Meter.id, Meter.gateway_id).where(Meter.id.in_(some))
                 rows = session.execute(query).all()
-            self._of.update({meter: owner for meter, owner in rows if owner is not None})
+                self._of.update({meter: owner for meter, owner in rows if owner is not None})
 
     def _tell(self, meter: str, gateway: str) -> None:
         if meter not in self._told:

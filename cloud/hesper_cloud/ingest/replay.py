@@ -6,6 +6,7 @@ hides anything. No receipt is given: the gateway had its answer. The letter stay
 its replay or with the new reason.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,14 +16,18 @@ from hesper_contracts.batch import digest
 from hesper_contracts.frame import Kind, Refused
 from hesper_contracts.topics import Address, Topics
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import DeadLetter
 from hesper_cloud.ingest.decode import decode
 from hesper_cloud.ingest.events_in import EventRows
 from hesper_cloud.ingest.message import Delivery, Message
+from hesper_cloud.ingest.persist import Stopped
 from hesper_cloud.ingest.readings_in import ReadingsIn
 from hesper_cloud.stores.port import StoreRefused
+
+log = logging.getLogger(__name__)
 
 EVERY_S = 1.0
 _AT_ONCE = 20
@@ -64,6 +69,11 @@ class Replays:
             self._store(self._message(letter))
         except (Refused, StoreRefused) as refusal:
             return str(refusal)
+        except (Stopped, SQLAlchemyError):
+            raise
+        except Exception as error:  # what set the letter aside may be a fault of ours, not mended
+            log.exception("dead letter %d could not be tried again", letter.id)
+            return f"unforeseen {type(error).__name__}: {error}"
         return ""
 
     def _message(self, letter: DeadLetter) -> Message:

@@ -8,7 +8,9 @@ from hesper_contracts import readings as contract
 from hesper_contracts.columns import SectionColumns
 from hesper_contracts.readings_json import logical_name_text
 
-from hesper_cloud.stores.port import EARLIEST, LATEST, Block, Integers, Quantity, Reading
+from hesper_cloud.stores.port import EARLIEST, Block, Integers, Quantity, Reading
+
+_CLOCKS_DIFFER_S = 300
 
 
 @lru_cache(maxsize=4096)
@@ -33,12 +35,13 @@ def block_of(section: SectionColumns, received_at: int | None = None) -> Block:
 
     Args:
         section: What a batch held.
-        received_at: Taken instead of the section's own time where that is no time a store holds.
+        received_at: When it came here, taken instead of the section's own time where that is no
+            time a store holds, or one still to come: latest values rank by it.
     """
     order, quantities = _sorted(section.quantities)
     in_order = order == tuple(range(len(order)))
     claimed = section.received_at
-    if received_at is not None and not EARLIEST <= claimed <= LATEST:
+    if received_at is not None and not EARLIEST <= claimed <= received_at + _CLOCKS_DIFFER_S:
         claimed = received_at
     nulls = section.nulls
     return Block(
