@@ -43,6 +43,7 @@ from hesper_gateway.lines.building import build as build_lines
 from hesper_gateway.lines.ledger import Ledger
 from hesper_gateway.lines.staying_open import StayingOpen
 from hesper_gateway.lockout import Lockout
+from hesper_gateway.meter_relays import in_reach
 from hesper_gateway.meter_state import MeterState
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.presence import Self, Watch
@@ -247,7 +248,8 @@ def build_executor(config: GatewayConfig, core: Core, field: Field, down: Down) 
         for meter in config.meters
         if meter.logical_device_name is not None and meter.id in field.sessions
     }
-    mandate = Mandate(config.gateway, _keyring(config.keys.commands), config.ceilings, names)
+    keys, reach = _keyring(config.keys.commands), in_reach(field.sessions)
+    mandate = Mandate(config.gateway, keys, config.ceilings, names, reach)
     return Executor(
         mandate,
         Records(core.database, core.outbox),

@@ -66,6 +66,7 @@ class Mandate:
         keys: The authority's keys.
         ceilings: This gateway's own limits.
         names: Logical device name by meter id; only meters with one can be commanded.
+        in_reach: By meter id, how many supplies can be cut through its line; 1 for what is absent.
         proof_wait_s: How long a command may wait for the first proof of time.
         patience: How long an open outcome is inquired.
     """
@@ -74,6 +75,7 @@ class Mandate:
     keys: Keyring
     ceilings: CeilingsConfig
     names: Mapping[str, str]
+    in_reach: Mapping[str, int] = field(default_factory=dict)
     proof_wait_s: float = PROOF_WAIT_S
     patience: Patience = field(default_factory=Patience)
 
@@ -226,9 +228,10 @@ class Executor:
     async def _accept(self, command: Command, digest: bytes) -> None:
         """Takes step 5. Raises Replayed, CeilingReached or TooSoon."""
         ceilings, now_s = self._mandate.ceilings, self._time.earliest().timestamp()
+        in_reach = self._mandate.in_reach.get(command.meter, 1)
 
         def accept(entry: Entry) -> Job[None]:
-            return lambda c: journal.accept(c, command, entry, ceilings, now_s)
+            return lambda c: journal.accept(c, command, entry, ceilings, now_s, in_reach)
 
         await self._record(command, digest, Outcome("executing"), accept)
 

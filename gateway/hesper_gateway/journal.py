@@ -34,6 +34,8 @@ DAY_S = 86400
 _CUTTING = frozenset({"limiter.write", "relay.disconnect", "tunnel.open"})
 """Kinds that count against the ceilings: through a tunnel somebody else can cut a supply, and a
 limiter cuts it by itself."""
+_WHOLE_LINE = frozenset({"tunnel.open"})
+"""Of these, kinds that reach every meter of a line, so that each counts."""
 
 
 class Replayed(JobRefused):
@@ -114,8 +116,17 @@ def accept(
     entry: Entry,
     ceilings: CeilingsConfig,
     now_s: float,
+    in_reach: int = 1,
 ) -> None:
     """Marks counter, disconnect and *executing*.
+
+    Args:
+        connection: In the transaction that stores the result.
+        command: What was signed.
+        entry: Its entry.
+        ceilings: This gateway's own limits.
+        now_s: The gateway's earliest possible time, epoch s.
+        in_reach: How many supplies could be cut through the command's line.
 
     Raises:
         Replayed: the counter is not fresh.
@@ -124,7 +135,8 @@ def accept(
     """
     _mark(connection, command.counter)
     if command.kind in _CUTTING:
-        _count_cut(connection, command.counter, ceilings, now_s)
+        count = in_reach if command.kind in _WHOLE_LINE else 1
+        _count_cuts(connection, count, ceilings, now_s)
     _insert(connection, command, entry)
 
 
@@ -162,20 +174,23 @@ def _mark(connection: sqlite3.Connection, counter: int) -> None:
     )
 
 
-def _count_cut(
-    connection: sqlite3.Connection, counter: int, ceilings: CeilingsConfig, now_s: float
+def _count_cuts(
+    connection: sqlite3.Connection, count: int, ceilings: CeilingsConfig, now_s: float
 ) -> None:
     connection.execute("DELETE FROM cuts WHERE at < ?", (now_s - DAY_S,))
     hour, day, last = connection.execute(
         "SELECT count(*) FILTER (WHERE at > ?), count(*), max(at) FROM cuts", (now_s - HOUR_S,)
     ).fetchone()
-    if hour >= ceilings.disconnects_per_hour:
-        raise CeilingReached(f"{hour} disconnects within the hour, at most that many here")
-    if day >= ceilings.disconnects_per_day:
-        raise CeilingReached(f"{day} disconnects within the day, at most that many here")
+    for made, most, span in (
+        (hour, ceilings.disconnects_per_hour, "hour"),
+        (day, ceilings.disconnects_per_day, "day"),
+    ):
+        if made + count > most:
+            more = "" if count == 1 else f" and {count} supplies on the line"
+            raise CeilingReached(f"{made} disconnects within the {span}{more}, at most {most} here")
     if last is not None and now_s - last < ceilings.seconds_between:
         raise TooSoon(ceilings.seconds_between - (now_s - last))
-    connection.execute("INSERT INTO cuts VALUES (?, ?)", (counter, now_s))
+    connection.executemany("INSERT INTO cuts (at) VALUES (?)", [(now_s,)] * count)
 
 
 def _insert(connection: sqlite3.Connection, command: Command, entry: Entry) -> None:

@@ -1,11 +1,22 @@
 """The relays of this gateway's meters: each in a turn of its line, before all bulk reading."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 from hesper_gateway.errors import Hop, MeterFailed
 from hesper_gateway.lines.line import Priority
 from hesper_gateway.sessions.relay import Permit, RelayAction, RelayMove, RelayState
 from hesper_gateway.sessions.session import MeterSession
+
+
+def in_reach(sessions: Mapping[str, MeterSession]) -> Mapping[str, int]:
+    """Return by meter id how many supplies can be cut through its line, 1 at least."""
+    relays = Counter(
+        session.line
+        for session in sessions.values()
+        if session.template.objects.disconnect_control is not None
+    )
+    return {meter: max(1, relays[session.line]) for meter, session in sessions.items()}
 
 
 class MeterRelays:

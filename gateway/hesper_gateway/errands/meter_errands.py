@@ -67,8 +67,9 @@ class MeterErrands(MeterRelays):
             return str(refused)
         if isinstance(wanted, ReadEventLog) and wanted.log not in objects.logs():
             return f"{command.meter} has no {wanted.log} log"
-        if isinstance(wanted, WriteLimiter) and command.approver in (None, command.requester):
-            return "a limiter can cut a supply: a second person must approve it"
+        needs_two = isinstance(wanted, WriteLimiter | OpenTunnel)
+        if needs_two and command.approver in (None, command.requester):
+            return f"{command.kind} can cut a supply: a second person must approve it"
         if isinstance(wanted, TransferFirmware | ActivateFirmware):
             return self._firmware.objection(session, command, wanted)
         if isinstance(wanted, ChangeKeys):

@@ -7,11 +7,10 @@ Theory of operation
     turn of the line → name and relay read → wait for the tool → line open → bridge
                      → line closed → relay read → compare → result
 
-Through a tunnel a tool can do what the meter allows it, so it counts as a disconnect (see
-`journal`), and where a relay stands is read by us before and after. Meters that share the line are
-in reach of the tool, too; their relays are looked at likewise. A relay that moved is an alarm. All
-of it is one turn of the line: nobody else asks meters there meanwhile, and what is due is done
-afterwards.
+Through a tunnel a tool can do what the meters of the line allow it, the others no less than the one
+that was named. So it counts as a disconnect of each (see `journal`), and where their relays stand is
+read by us before and after. A relay that moved, or cannot be read any more, is an alarm. All of it
+is one turn of the line: nobody else asks meters there meanwhile, and what is due is done afterwards.
 """
 
 import asyncio
@@ -156,7 +155,11 @@ class TunnelErrand:
         self, beside: Sequence[tuple[MeterSession, RelayState | None]]
     ) -> None:
         for session, before in beside:
-            self._compare(session, before, await _look_if_possible(session))
+            after = await _look_if_possible(session)
+            if before is not None and after is None:
+                text = "the relay cannot be read after a tunnel to its line"
+                self._alarm("tunnel.relay_unknown", text, session.meter.id)
+            self._compare(session, before, after)
 
     def _compare(
         self, session: MeterSession, before: RelayState | None, after: RelayState | None

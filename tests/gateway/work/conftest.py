@@ -88,6 +88,8 @@ class Works:
     quota_octets: int = 1024 * 1024
     slice_s: float = 20.0
     ceilings: CeilingsConfig = field(default_factory=lambda: CeilingsConfig(seconds_between=0))
+    in_reach: dict[str, int] = field(default_factory=dict)
+    """How many supplies a tunnel to a meter reaches, where more than one."""
     port: int = 0
     START = START
 
@@ -226,7 +228,7 @@ class Works:
         names = {self.serial: self.plan.logical_device_name}
         async with self.line() as line:
             executor = Executor(
-                Mandate(GATEWAY, keys, self.ceilings, names),
+                Mandate(GATEWAY, keys, self.ceilings, names, self.in_reach),
                 Records(self.database, self.outbox),
                 proof,
                 self.meters(self.session(line, **changes), proof),

@@ -66,7 +66,7 @@ async def test_it_counts_against_the_ceiling_of_disconnects(works: Any) -> None:
         assert works.received == received
         cut = await works.result("relay.disconnect", 7)
     assert (result.state, cut.state) == ("rejected", "rejected")
-    assert result.detail == "gateway ceiling: 5 disconnects within the hour, at most that many here"
+    assert result.detail == "gateway ceiling: 5 disconnects within the hour, at most 5 here"
 
 
 async def test_a_restart_looks_and_does_not_write_again(works: Any) -> None:

@@ -14,7 +14,8 @@ from hesper_dlms.axdr import integer
 from hesper_dlms.client import AssociationSettings, Client, SecuritySettings
 from hesper_gateway.config import CeilingsConfig
 from hesper_gateway.lines.channel import drive
-from hesper_gateway.lines.line import Priority
+from hesper_gateway.lines.line import Line, Priority
+from hesper_gateway.meter_relays import in_reach
 
 ENERGY = CosemAttribute(3, obis.ACTIVE_ENERGY_IMPORT, 2)
 OPEN = {"duration_s": 60, "octets_max": 100_000, "idle_s": 30}
@@ -226,7 +227,7 @@ async def test_without_a_tool_no_line_is_opened(works):
     async with works.working():
         Tool(works)
         limits = OPEN | {"idle_s": 1}
-        result = await works.result("tunnel.open", parameters=limits)
+        result = await works.result("tunnel.open", parameters=limits, approver="ben")
     assert result.state == "confirmed"
     assert result.findings.tunnel.ended_by == "no tool came"
 
@@ -236,7 +237,7 @@ async def test_a_tool_that_gives_up_before_the_line_is_open_opens_none(works):
     async with works.working():
         tool = Tool(works)
         before = works.received
-        works.give(works.command("tunnel.open", parameters=OPEN))
+        works.give(works.command("tunnel.open", parameters=OPEN, approver="ben"))
         await works.until(lambda w: w.results("c-1"))
         async with asyncio.timeout(5):
             while not tool.closed.done():  # dropped until the tunnel waits for its tool
@@ -268,7 +269,7 @@ async def test_a_meter_that_cannot_be_read_gets_no_tunnel(works):
     works.silent = True
     async with works.working():
         tool = Tool(works)
-        result = await works.result("tunnel.open", parameters=OPEN)
+        result = await works.result("tunnel.open", parameters=OPEN, approver="ben")
     assert result.state == "failed"
     assert not tool.greeted.is_set()
     assert not tool.closed.done()
@@ -290,11 +291,11 @@ async def test_tunnels_count_against_the_gateways_own_ceilings(works):
     works.ceilings = CeilingsConfig(disconnects_per_hour=1, seconds_between=0)
     async with works.working():
         tool = Tool(works)
-        works.give(works.command("tunnel.open", 1, parameters=OPEN))
+        works.give(works.command("tunnel.open", 1, parameters=OPEN, approver="ben"))
         await tool.greet()
         tool.say(Type.CLOSE)
         await ended(works, tool)
-        again = await works.result("tunnel.open", 2, parameters=OPEN)
+        again = await works.result("tunnel.open", 2, parameters=OPEN, approver="ben")
         cut = await works.result("relay.disconnect", 3)
     assert [again.state, cut.state] == ["rejected", "rejected"]
     assert "gateway ceiling" in again.detail
@@ -312,3 +313,58 @@ async def test_a_message_of_no_open_tunnel_is_dropped(works):
     async with works.working():
         Tool(works).say(Type.DATA, 1, b"x")
     assert works.tunnels.dropped == 1
+
+
+@pytest.mark.parametrize("approver", [None, "ann"])
+async def test_one_person_alone_opens_none(works, approver):
+    async with works.working():
+        result = await works.result("tunnel.open", parameters=OPEN, approver=approver)
+    assert result.state == "rejected"
+    assert "a second person must approve it" in result.detail
+    assert works.received == 0
+
+
+async def test_every_supply_on_the_line_counts(works):
+    works.ceilings = CeilingsConfig(disconnects_per_hour=3, seconds_between=0)
+    works.in_reach = {works.serial: 4}
+    async with works.working():
+        many = await works.result("tunnel.open", 1, parameters=OPEN, approver="ben")
+    works.in_reach = {works.serial: 3}
+    async with works.working():
+        tool = Tool(works, "c-2")
+        works.give(works.command("tunnel.open", 2, parameters=OPEN, approver="ben"))
+        await tool.greet()
+        tool.say(Type.CLOSE)
+        await works.until(lambda w: w.ended("c-2"))
+        cut = await works.result("relay.disconnect", 3)
+    assert "0 disconnects within the hour and 4 supplies on the line, at most 3" in many.detail
+    assert [many.state, works.ended("c-2").state, cut.state] == [
+        "rejected",
+        "confirmed",
+        "rejected",
+    ]
+
+
+def test_supplies_are_counted_by_line(works):
+    bus, other = Line("bus", None), Line("other", None)
+    unswitched = {"disconnect_control": None}
+    sessions = {
+        "M1": works.session(bus),
+        "M2": works.session(bus),
+        "M3": works.session(bus, objects=unswitched),
+        "M4": works.session(other, objects=unswitched),
+    }
+    assert in_reach(sessions) == {"M1": 2, "M2": 2, "M3": 2, "M4": 1}
+
+
+@pytest.mark.integration
+async def test_a_neighbour_that_is_silent_afterwards_is_an_alarm(works):
+    async with works.working():
+        works.sessions["M2"] = works.session(works.sessions[works.serial].line, id="M2")
+        tool = Tool(works)
+        works.give(works.command("tunnel.open", parameters=OPEN, approver="ben"))
+        await tool.greet()
+        works.silent = True
+        tool.say(Type.CLOSE)
+        await ended(works, tool)
+    assert works.alarms == ["tunnel.relay_unknown", "tunnel.relay_unknown"]
