@@ -6,10 +6,12 @@ the meters, through the gap ledger. To ask twice, or for batches that are stored
 traffic and nothing else: the store takes the second copy as no news.
 """
 
+from typing import Annotated
+
 import msgspec
 
 from hesper_contracts import jsonbody
-from hesper_contracts.frame import HEADER_LENGTH, Encoding, Kind, Refused, expect, header
+from hesper_contracts.frame import HEADER_LENGTH, Encoding, Kind, expect, header
 from hesper_contracts.signing import Keyring, Signer
 
 
@@ -18,7 +20,7 @@ class SendAgain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     gateway: str
     epoch: str | None
-    from_sequence: int
+    from_sequence: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 def to_payload(wish: SendAgain, signer: Signer) -> bytes:
@@ -30,12 +32,9 @@ def from_payload(payload: bytes, keys: Keyring, gateway: str) -> SendAgain:
     """Return the wish of a payload meant for this gateway.
 
     Raises:
-        Refused: another kind or version, for another gateway, or from a sequence below zero.
+        Refused: another kind or version, for another gateway, or from a sequence that none has.
         Forged: not signed by a trusted ingest key.
     """
     expect(payload, Kind.AGAIN, Encoding.SIGNED_JSON)
     body = keys.verify(payload[:HEADER_LENGTH], payload[HEADER_LENGTH:])
-    wish = jsonbody.addressed_to(jsonbody.decode(body, SendAgain), gateway)
-    if wish.from_sequence < 0:
-        raise Refused(f"there is no sequence {wish.from_sequence}")
-    return wish
+    return jsonbody.addressed_to(jsonbody.decode(body, SendAgain), gateway)

@@ -4,7 +4,7 @@ What the meter declines is a `MeterRefused`, but for the temporary-failure with 
 it is busy, as with a verification or activation that takes its time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -61,7 +61,7 @@ class ImageTransfer:
         """Return image_transfer_status."""
         return await self._read(_STATUS, lambda told: ImageTransferStatus(told.as_int()))
 
-    async def missing(self, block_count: int) -> list[int]:
+    async def missing(self, block_count: int) -> Sequence[int]:
         """Return the numbers of the blocks that the meter does not have, ascending.
 
         Of a meter whose image_transferred_blocks_status does not fit, these are all from
@@ -72,7 +72,7 @@ class ImageTransfer:
             return []
         bits = await self._read(_BLOCKS, lambda told: str(told.value))
         if len(bits) < block_count or bits[first] != "0":
-            return list(range(first, block_count))
+            return range(first, block_count)
         return [number for number in range(first, block_count) if bits[number] == "0"]
 
     async def ready(self) -> list[ReadyImage]:

@@ -7,10 +7,11 @@ Theory of operation
     turn of the line → name and relay read → wait for the tool → line open → bridge
                      → line closed → relay read → compare → result
 
-Through a tunnel a tool can do what the meters of the line allow it, the others no less than the one
-that was named. So it counts as a disconnect of each (see `journal`), and where their relays stand is
-read by us before and after. A relay that moved, or cannot be read any more, is an alarm. All of it
-is one turn of the line: nobody else asks meters there meanwhile, and what is due is done afterwards.
+Through a tunnel a tool can do what the meters of the line allow it, the others no less than the
+one that was named. So it counts as a disconnect of each (see `journal`), and where their relays
+stand is read by us before and after. A relay that moved, or cannot be read any more, is an alarm.
+All of it is one turn of the line: nobody else asks meters there meanwhile, and what is due is done
+afterwards.
 """
 
 import asyncio

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from hesper_contracts.frame import Kind
 from hesper_dlms import axdr, obis
+from hesper_dlms.apdu import CosemAttribute
 from hesper_dlms.classes.keys_and_images import ImageTransferStatus as Status
 from hesper_gateway.counters import Counter
 from hesper_gateway.database import StorageFull
 from hesper_gateway.firmware.records import Step
 from hesper_gateway.firmware.transfer import Act, decide
+from hesper_gateway.sessions.image_transfer import ImageTransfer
 from hesper_sim.faults import Fault
 from hesper_sim.objects import image_transfer
 from hesper_sim.objects.cosem_object import IMAGE_TRANSFER
@@ -258,6 +260,18 @@ async def test_readings_and_commands_go_on_between_blocks(works: Any, campaign: 
     assert under_way < len(campaign.blocks_kept()) == 60
     assert works.captured_at(obis.LOAD_PROFILE_1)
     assert len(works.sent(Kind.READINGS)) >= 1
+
+
+class Told:
+    """The association of a meter with tiny blocks that tells nothing of those it has."""
+
+    async def get(self, attribute: CosemAttribute) -> axdr.Data:
+        return axdr.double_long_unsigned(0)
+
+
+async def test_no_meter_s_word_on_its_blocks_fills_the_memory() -> None:
+    missing = await ImageTransfer(Told(), bytes(6)).missing(2**40)  # type: ignore[arg-type]
+    assert (len(missing), missing[0], missing[-1]) == (2**40, 0, 2**40 - 1)
 
 
 async def test_a_reading_goes_before_every_image_that_waits(works: Any, campaign: Any) -> None:
