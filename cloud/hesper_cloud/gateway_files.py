@@ -98,6 +98,7 @@ def _templates(path: Path, document: dict[str, Any]) -> Iterator[str]:
 
 
 def _read(path: Path, name: str) -> bytes:
+    _below(path, "a file that it names", name)
     try:
         return (path.parent / name).read_bytes()
     except OSError as error:

@@ -20,9 +20,11 @@ from typing import Any
 import httpx
 import pytest
 from hesper_cloud import keys, provision
+from hesper_cloud.authority.broker_accounts import BrokerAccounts
 from hesper_cloud.authority.case import seal_context
 from hesper_cloud.authority.core import Authority
 from hesper_cloud.authority.dispatch import Outgoing
+from hesper_cloud.authority.enrolment import EnrolmentDesk
 from hesper_cloud.commissioning import MeterPaper, commission
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading, writing
@@ -118,18 +120,23 @@ class HeadEnd:
             keys.request_opener(folder),
             self.outbox,
             self.clock,
+            EnrolmentDesk(
+                keys.command_signer(folder),
+                keys.vault(folder),
+                BrokerAccounts(self.settings.enrolment),
+            ),
         )
         return self.authority
 
-    def ask(self, who: str, kind: str, key: str = "", **payload: Any) -> Request:
+    def ask(self, who: str, request: str, key: str = "", **payload: Any) -> Request:
         """Writes a request as the web process does, lets the authority turn, returns the row."""
         password = payload.pop("password", None)
         key = key or uuid.uuid4().hex
-        subject = str(payload.get("command", "kill switch"))
-        sealed = password and self.sealer.seal(password, seal_context(kind, who, key, subject))
+        subject = str(payload.get("command") or payload.get("gateway") or "kill switch")
+        sealed = password and self.sealer.seal(password, seal_context(request, who, key, subject))
         with writing(self.databases.registry) as session:
             row = Request(
-                kind=kind,
+                kind=request,
                 requested_by=who,
                 payload=payload,
                 sealed=sealed,
