@@ -4,14 +4,15 @@ Times are those of the meter's own rows and both ends belong to the range.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from hesper_contracts import jsonbody
 from hesper_contracts.calendars import WriteCalendar
-from hesper_contracts.commands import Command, CommandKind
+from hesper_contracts.commands import Command
 from hesper_contracts.firmware import HASH_PATTERN, ActivateFirmware, TransferFirmware
 from hesper_contracts.frame import Refused
 from hesper_contracts.jsonbody import UtcTime
@@ -107,7 +108,7 @@ Parameters = (
     | OpenTunnel
 )
 
-_OF_KIND: dict[CommandKind, type[Parameters]] = {
+_OF_KIND: dict[str, type[Parameters]] = {
     "read.registers": ReadRegisters,
     "read.profile": ReadProfile,
     "read.event_log": ReadEventLog,
@@ -132,8 +133,16 @@ def of(command: Command) -> Parameters:
         HASH_PATTERN, command.image_hash or ""
     ):
         raise Refused(f"{command.kind} names no image by its SHA-256")
-    expected = _OF_KIND.get(command.kind, Nothing)
-    return jsonbody.decode(jsonbody.encode(command.parameters), expected)
+    return for_kind(command.kind, command.parameters)
+
+
+def for_kind(kind: str, given: Mapping[str, Any]) -> Parameters:
+    """Return what is given to a command of this kind, typed.
+
+    Raises:
+        Refused: they are not the parameters of this kind.
+    """
+    return jsonbody.decode(jsonbody.encode(given), _OF_KIND.get(kind, Nothing))
 
 
 def _check_range(since: UtcTime, until: UtcTime) -> None:

@@ -116,7 +116,7 @@ def test_a_protection_set_after_approval_still_holds(head_end):
         ({"serial_tail": "0000"}, "last 4"),
         ({"reason": "  "}, "reason"),
         ({"meter": "HES99999999"}, "last 4"),
-        ({"action": "explode"}, "no action"),
+        ({"action": "explode"}, "no command"),
         ({"meter": None}, "names no meter"),
     ],
 )

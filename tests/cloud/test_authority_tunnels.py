@@ -14,13 +14,16 @@ METER, PROTECTED = "HES12642984", "HES12642985"
 
 def ask_tunnel(head_end, who="ann", **changes):
     meter = changes.get("meter", METER)
+    limits = {"duration_s": 600}
+    limits |= {name: changes.pop(name) for name in ("duration_s", "octets_max") if name in changes}
     named = {
+        "kind": "tunnel.open",
         "meter": meter,
         "reason": "the vendor looks at the clock",
         "serial_tail": meter[-4:],
-        "duration_s": 600,
+        "parameters": limits,
     }
-    return head_end.ask(who, "tunnel.request", **(named | changes))
+    return head_end.ask(who, "command.request", **(named | changes))
 
 
 def refused(row) -> str:
@@ -108,10 +111,10 @@ def test_a_tunnel_has_its_time_before_it_is_called_unknown(head_end, clock):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"duration_s": 901}, "no limits of a tunnel"),
-        ({"duration_s": "600"}, "no limits of a tunnel"),
-        ({"duration_s": None}, "no limits of a tunnel"),
-        ({"octets_max": 0}, "no limits of a tunnel"),
+        ({"duration_s": 901}, "tunnel.open does not take"),
+        ({"duration_s": "600"}, "tunnel.open does not take"),
+        ({"duration_s": None}, "tunnel.open does not take"),
+        ({"octets_max": 0}, "tunnel.open does not take"),
         ({"serial_tail": "0000"}, "last 4"),
         ({"reason": ""}, "a reason is required"),
         ({"who": "vic"}, "viewer may not"),

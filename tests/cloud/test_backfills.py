@@ -277,9 +277,9 @@ def ask(head_end: Any, who: str = JOBS, **changes: str) -> tuple[str, str]:
     ("changes", "why"),
     [
         ({"who": "ann"}, "only the gap ledger"),
-        ({"profile": "1.0.99"}, "no range of a profile"),
-        ({"since": "yesterday"}, "no range of a profile"),
-        ({"since": "2026-06-01T11:30:00+00:00"}, "no range of a profile"),
+        ({"profile": "1.0.99"}, "read.profile does not take"),
+        ({"since": "yesterday"}, "read.profile does not take"),
+        ({"since": "2026-06-01T11:30:00+00:00"}, "read.profile does not take"),
         ({"until": "2026-06-02T12:00:00+00:00"}, "in the future"),
         ({"since": "2026-01-01T00:00:00+00:00"}, "more than 40 days"),
         ({"meter": "HES999"}, "there is no meter"),

@@ -1,16 +1,16 @@
-"""Relay commands and the kill switch."""
+"""Commands to meters and the kill switch."""
 
 import uuid
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from hesper_contracts.tunnel import DURATION_MAX_S, OCTETS_MAX
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, SecretStr, Tag
 
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
 from hesper_cloud.services.errors import Invalid
-from hesper_cloud.services.records import CommandRow, KillSwitchState, RelayAction
+from hesper_cloud.services.records import CommandRow, CommandWish, KillSwitchState, RelayAction
 
 router = APIRouter(tags=["commands"])
 IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", max_length=128)]
@@ -23,6 +23,33 @@ class RelayRequest(BaseModel):
     action: RelayAction
     reason: str = Field(default="", max_length=500)
     serial_tail: str = ""
+
+
+class KindRequest(BaseModel):
+    """A command by its kind and the parameters that the MQTT contract has for it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: str = Field(max_length=64)
+    meter: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    reason: str = Field(default="", max_length=500)
+    serial_tail: str = ""
+
+    def wish(self) -> CommandWish:
+        """Returns it as services take it."""
+        return CommandWish(self.kind, self.meter, self.parameters, self.reason, self.serial_tail)
+
+
+def _form(body: Any) -> str:
+    """Tells the two forms of a request apart."""
+    return "relay" if not isinstance(body, dict) or "action" in body else "kind"
+
+
+CommandRequest = Annotated[
+    Annotated[RelayRequest, Tag("relay")] | Annotated[KindRequest, Tag("kind")],
+    Discriminator(_form),
+]
 
 
 class TunnelRequest(BaseModel):
@@ -58,11 +85,13 @@ class KillSwitchSetting(BaseModel):
 
 @router.post("/commands", response_model=CommandRow, status_code=201)
 async def request(
-    actor: Who, services: Have, body: RelayRequest, idempotency_key: IdempotencyKey = ""
+    actor: Who, services: Have, body: CommandRequest, idempotency_key: IdempotencyKey = ""
 ) -> Response:
-    """Asks for a relay command; the same ``Idempotency-Key`` never makes a second one."""
+    """Asks for a command; the same ``Idempotency-Key`` never makes a second one."""
     if not idempotency_key:
         raise Invalid("send an Idempotency-Key header, so that a repeat makes no second command")
+    if isinstance(body, KindRequest):
+        return answer(await services.commands.request(actor, body.wish(), idempotency_key), 201)
     command = await services.commands.request_relay(
         actor, body.meter, body.action, body.reason, body.serial_tail, idempotency_key
     )
@@ -77,10 +106,8 @@ async def request_tunnel(
     if not idempotency_key:
         raise Invalid("send an Idempotency-Key header, so that a repeat makes no second tunnel")
     limits = body.model_dump(include={"duration_s", "octets_max", "idle_s"})
-    command = await services.commands.request_tunnel(
-        actor, body.meter, limits, body.reason, body.serial_tail, idempotency_key
-    )
-    return answer(command, 201)
+    wish = CommandWish("tunnel.open", body.meter, limits, body.reason, body.serial_tail)
+    return answer(await services.commands.request(actor, wish, idempotency_key), 201)
 
 
 @router.get("/commands", response_model=list[CommandRow])

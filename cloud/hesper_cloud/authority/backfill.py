@@ -7,9 +7,6 @@ meter and behind a gateway is counted in the authority's own database. Reading i
 
 from datetime import datetime, timedelta
 
-from hesper_contracts import jsonbody
-from hesper_contracts.frame import Refused
-from hesper_contracts.parameters import ReadProfile
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -17,11 +14,11 @@ from hesper_cloud.authority import life, rules
 from hesper_cloud.authority.case import Case, Outcome
 from hesper_cloud.authority.drafting import draft, queue
 from hesper_cloud.authority.facts import MeterFacts
-from hesper_cloud.authority.policy import JOBS, READ_PROFILE, BackfillLimits
+from hesper_cloud.authority.kinds import READ_PROFILE
+from hesper_cloud.authority.policy import JOBS, BackfillLimits
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import CommandRecord
 
-_CLOCK_TOLERANCE = timedelta(seconds=5)
 _HOUR = timedelta(hours=1)
 
 
@@ -30,31 +27,16 @@ def request_backfill(case: Case) -> Outcome:
     asked = case.asked
     if asked.requested_by != JOBS:
         raise Denied("only the gap ledger asks for a backfill")
-    parameters = {name: asked.text(name) for name in ("profile", "since", "until")}
+    given = {name: asked.text(name) for name in ("profile", "since", "until")}
     limits = case.policy.backfills
-    check_range(parameters, limits, case.now)
+    wanted, parameters = rules.check_parameters(READ_PROFILE, given)
+    rules.check_range(wanted, limits, case.now)
     meter = case.meter(asked.text("meter"))
     rules.check_sendable(case.session, case.policy, READ_PROFILE, meter, case.now)
     check_rate(case.session, limits, meter, case.now)
     command = draft(case, READ_PROFILE, meter, "captures are missing", parameters)
     queue(case, command, "", limits.expiry_s)
     return {"command": command.id}
-
-
-def check_range(parameters: dict[str, str], limits: BackfillLimits, now: datetime) -> None:
-    """Checks that the parameters are those of the contract and ask for no more than is allowed.
-
-    Raises:
-        Denied: they are not, or the range is too long or lies in the future.
-    """
-    try:
-        wanted = jsonbody.decode(jsonbody.encode(parameters), ReadProfile)
-    except Refused as refusal:
-        raise Denied(f"no range of a profile: {refusal}") from None
-    if wanted.until > now + _CLOCK_TOLERANCE:
-        raise Denied("the range ends in the future")
-    if wanted.until - wanted.since > timedelta(days=limits.range_days):
-        raise Denied(f"a range of more than {limits.range_days} days")
 
 
 def check_rate(session: Session, limits: BackfillLimits, meter: MeterFacts, now: datetime) -> None:
@@ -74,6 +56,6 @@ def check_rate(session: Session, limits: BackfillLimits, meter: MeterFacts, now:
     )
     for limit, which, text in checks:
         query = select(func.count()).select_from(CommandRecord)
-        count = session.scalar(query.where(CommandRecord.kind == READ_PROFILE, which)) or 0
+        count = session.scalar(query.where(CommandRecord.requester == JOBS, which)) or 0
         if count >= limit:
             raise Denied(f"the limit of {limit} backfills {text} is reached")

@@ -57,6 +57,17 @@ class Asked:
             raise Denied(f"the {name.replace('_', ' ')} is too long or holds control characters")
         return value
 
+    def mapping(self, name: str) -> dict[str, Any]:
+        """Returns a JSON object of the payload, empty where it is absent.
+
+        Raises:
+            Denied: it is something else.
+        """
+        value = self.payload.get(name, {})
+        if not isinstance(value, dict):
+            raise Denied(f"the {name} are no JSON object")
+        return value
+
 
 @dataclass(frozen=True, slots=True)
 class Case:

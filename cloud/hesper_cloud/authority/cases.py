@@ -6,10 +6,11 @@ from sqlalchemy import select
 
 from hesper_cloud import audit
 from hesper_cloud.accounts.roles import Permission, Role, grants
-from hesper_cloud.authority import facts, life, rules, tunnels
+from hesper_cloud.authority import facts, life, rules
 from hesper_cloud.authority.backfill import request_backfill
-from hesper_cloud.authority.case import Case, Outcome, check_password
+from hesper_cloud.authority.case import Asked, Case, Outcome, check_password
 from hesper_cloud.authority.drafting import await_second, draft, queue
+from hesper_cloud.authority.kinds import KINDS
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import CommandRecord
 
@@ -25,19 +26,19 @@ NOTED = frozenset(
 def request_command(case: Case) -> Outcome:
     """Turns a wish into a command that waits for approval or goes to the queue."""
     asked = case.asked
-    kind, meter_id = f"relay.{asked.text('action')}", asked.text("meter")
-    if kind not in ("relay.disconnect", "relay.reconnect", "relay.read"):
-        raise Denied(f"there is no action {asked.text('action')!r}")
+    kind, meter_id = _kind_asked(asked), asked.text("meter")
+    wanted, parameters = rules.check_parameters(kind, asked.mapping("parameters"))
+    rules.check_range(wanted, case.policy.backfills, case.now)
     rules.require_user(case.session, asked.requested_by, Permission.REQUEST_COMMAND)
     rules.check_words(kind, meter_id, asked.text("reason"), asked.text("serial_tail"))
     meter = case.meter(meter_id)
     rules.check_sendable(case.session, case.policy, kind, meter, case.now)
     rules.check_requestable(case.session, case.policy, kind, meter, case.now)
-    command = draft(case, kind, meter, asked.text("reason").strip())
+    command = draft(case, kind, meter, asked.text("reason").strip(), parameters)
     if kind in case.policy.approved_by_two:
         await_second(case, command)
     else:
-        queue(case, command, "", case.policy.expiry_s)
+        queue(case, command, "", _begin_s(case, kind))
     return {"command": command.id}
 
 
@@ -52,7 +53,7 @@ def approve_command(case: Case) -> Outcome:
         case.session, case.policy, command.kind, case.meter(command.meter), case.now
     )
     command.approver = user.username
-    queue(case, command, "approved", tunnels.expiry_s(case.policy, command.kind))
+    queue(case, command, "approved", _begin_s(case, command.kind))
     return {"command": command.id}
 
 
@@ -134,7 +135,6 @@ def note(case: Case) -> Outcome:
 HANDLERS: dict[str, Callable[[Case], Outcome]] = {
     "backfill.request": request_backfill,
     "command.request": request_command,
-    "tunnel.request": tunnels.request_tunnel,
     "command.approve": approve_command,
     "command.reject": reject_command,
     "command.cancel": cancel_command,
@@ -142,6 +142,16 @@ HANDLERS: dict[str, Callable[[Case], Outcome]] = {
     "kill_switch.lift": lift_kill_switch,
     "audit.note": note,
 }
+
+
+def _kind_asked(asked: Asked) -> str:
+    """Returns the kind by its name, or by the short word for a relay's."""
+    return f"relay.{asked.text('action')}" if "action" in asked.payload else asked.text("kind")
+
+
+def _begin_s(case: Case, kind: str) -> int:
+    """Returns for how long a gateway may begin a command of this kind once it is queued."""
+    return max(case.policy.expiry_s, KINDS[kind].begin_s)
 
 
 def _named(case: Case) -> CommandRecord:

@@ -16,9 +16,10 @@ from hesper_contracts.signing import Signer
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud.authority import facts, life, rules, tunnels
+from hesper_cloud.authority import facts, life, rules
 from hesper_cloud.authority.facts import MeterFacts
-from hesper_cloud.authority.policy import CUTTING, READ, READ_PROFILE, Policy
+from hesper_cloud.authority.kinds import CUTTING, KINDS
+from hesper_cloud.authority.policy import JOBS, Policy
 from hesper_cloud.db.authority import BudgetUse, CommandRecord, GatewayCounter
 from hesper_cloud.db.engines import reading, writing
 
@@ -51,8 +52,8 @@ class Dispatcher:
 
         Disconnects follow, and last what the gap ledger asks for.
         """
-        kind = CommandRecord.kind
-        turns = (kind == READ_PROFILE, kind.in_(CUTTING), CommandRecord.queued_at)
+        last = (CommandRecord.requester == JOBS, CommandRecord.kind.in_(CUTTING))
+        turns = (*last, CommandRecord.queued_at)
         query = select(CommandRecord.id).where(CommandRecord.state == "queued")
         with reading(self._authority) as session:
             waiting = session.scalars(query.order_by(*turns).limit(_AT_ONCE)).all()
@@ -196,8 +197,19 @@ def _closing_step(command: CommandRecord, now: datetime, grace: timedelta) -> li
         return life.Move("expired", SELF, "nobody approved it in time")
     if command.state == "queued":
         return life.Move("expired", SELF, "its turn did not come in time")
-    if command.state not in life.AT_GATEWAY or now < last + grace + tunnels.lasts(command):
+    if command.state not in life.AT_GATEWAY or now < last + grace + _lasts(command):
         return None
-    if command.kind in {READ, READ_PROFILE} and life.may_move(command, "expired"):
+    if KINDS[command.kind].reads and life.may_move(command, "expired"):
         return life.Move("expired", SELF, "the gateway did not answer")
     return life.Move("unknown", SELF, "no answer from the gateway; do not assume")
+
+
+def _lasts(command: CommandRecord) -> timedelta:
+    """Returns how long a command may take after its last moment, beside the policy's grace.
+
+    The expiry of what the gap ledger asks for has room for that already.
+    """
+    if facts.is_backfill(command):
+        return timedelta(0)
+    seconds = KINDS[command.kind].takes_s + command.parameters.get("duration_s", 0)
+    return timedelta(seconds=seconds)

@@ -1,5 +1,6 @@
 """A wish becomes a command: drafted, and queued for signing."""
 
+import json
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -28,7 +29,8 @@ def draft(
         relay_before=meter.relay_output,
     )
     subject = f"{kind} {meter.id} {command.id}"
-    case.note("command.draft", subject, "", "draft", command.reason)
+    told = f"draft with {json.dumps(parameters, sort_keys=True)}" if parameters else "draft"
+    case.note("command.draft", subject, "", told, command.reason)
     case.session.add(command)
     return command
 

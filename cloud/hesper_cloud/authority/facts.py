@@ -1,12 +1,14 @@
 """What the authority reads before it decides: accounts, switch, policy, budgets, one meter."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, or_, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud.authority.policy import JOBS, READ_PROFILE, TUNNEL, Policy
+from hesper_cloud.authority.kinds import READ_PROFILE
+from hesper_cloud.authority.policy import JOBS, Policy
 from hesper_cloud.db.authority import (
     BudgetUse,
     CommandRecord,
@@ -136,14 +138,18 @@ def spaced(session: Session, policy: Policy, now: datetime) -> bool:
 
 
 def open_command(
-    session: Session, meter: str, states: frozenset[str], tunnel_states: frozenset[str]
+    session: Session, meter: str, states: Mapping[str, frozenset[str]]
 ) -> CommandRecord | None:
-    """Returns a relay command for this meter in one of ``states``, or a tunnel in one of its."""
-    kind, state = CommandRecord.kind, CommandRecord.state
+    """Returns a person's command for this meter of one of these kinds, in one of its states."""
     query = select(CommandRecord).where(
         CommandRecord.meter == meter,
-        (kind.startswith("relay.") & state.in_(states))
-        | ((kind == TUNNEL) & state.in_(tunnel_states)),
+        CommandRecord.requester != JOBS,
+        or_(
+            *(
+                (CommandRecord.kind == kind) & CommandRecord.state.in_(those)
+                for kind, those in states.items()
+            )
+        ),
     )
     return session.scalars(query.limit(1)).first()
 

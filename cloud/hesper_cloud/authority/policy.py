@@ -5,18 +5,17 @@ disconnects may leave and how long things stay valid. Nothing in it switches off
 protected supplies, the budgets or the audit.
 """
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field
 
-Kind = Literal["relay.disconnect", "relay.reconnect", "relay.read"]
-DISCONNECT: Kind = "relay.disconnect"
-RECONNECT: Kind = "relay.reconnect"
-READ: Kind = "relay.read"
-TUNNEL = "tunnel.open"
-CUTTING = frozenset({DISCONNECT, TUNNEL})
-"""Kinds that count against the disconnect budget: through a tunnel a tool can cut a supply."""
-READ_PROFILE = "read.profile"
+from hesper_cloud.authority.kinds import (
+    BEYOND_POLICY,
+    CALENDAR,
+    DISCONNECT,
+    RECONNECT,
+    WRITING,
+    Kind,
+)
+
 JOBS = "system:jobs"
 """In whose name the gap ledger asks; no account can be called so."""
 
@@ -48,7 +47,7 @@ class BackfillLimits(_Document):
 class Policy(_Document):
     """One policy document; the defaults are the policy named ``default``."""
 
-    four_eyes: frozenset[Kind] = frozenset({DISCONNECT})
+    four_eyes: frozenset[Kind] = frozenset({DISCONNECT, CALENDAR})
     approval_window_s: int = Field(default=900, ge=10, le=86_400)
     expiry_s: int = Field(default=60, ge=5, le=3_600)  # from queueing to the gateway's last moment
     settle_grace_s: int = Field(default=30, ge=0, le=600)  # for a result that is on its way
@@ -59,21 +58,21 @@ class Policy(_Document):
     backfills: BackfillLimits = BackfillLimits()
 
     @property
-    def approved_by_two(self) -> frozenset[str]:
-        """The kinds that a second person approves; of tunnels no document says otherwise."""
-        return self.four_eyes | {TUNNEL}
+    def approved_by_two(self) -> frozenset[Kind]:
+        """The kinds that a second person approves; of some no document says otherwise."""
+        return self.four_eyes | BEYOND_POLICY
 
     @property
-    def stopped(self) -> frozenset[str]:
-        """The kinds that the kill switch stops; of tunnels no document says otherwise."""
-        return self.kill_switch_stops | {TUNNEL}
+    def stopped(self) -> frozenset[Kind]:
+        """The kinds that the kill switch stops; of some no document says otherwise."""
+        return self.kill_switch_stops | BEYOND_POLICY
 
 
 POLICIES: dict[str, Policy] = {
     "default": Policy(),
-    # Nobody switches a supply on alone either: whoever takes over the web process can ask in the
-    # name of an operator, and a supply switched on can hurt who works on it.
-    "strict": Policy(four_eyes=frozenset({DISCONNECT, RECONNECT})),
+    # Nobody switches a supply on or writes to a meter alone either: whoever takes over the web
+    # process can ask in the name of an operator, and a supply switched on can hurt who works on it.
+    "strict": Policy(four_eyes=WRITING),
     # The same rules as the default with room for an afternoon of trying things on simulated meters.
     "demo": Policy(
         disconnects=DisconnectBudget(

@@ -2,7 +2,7 @@
 
 A result counts when its signature holds under the key that this authority has on record for the
 gateway whose topic it came on, and when it speaks of a command that was sent to that gateway for
-that meter. "Confirmed" also needs the relay reading that shows it. Everything else is marked
+that meter. "Confirmed" also needs what `evidence` asks of the kind. Everything else is marked
 unverified and audited, and changes nothing.
 """
 
@@ -17,8 +17,8 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
-from hesper_cloud.authority import facts, life
-from hesper_cloud.authority.policy import READ, RECONNECT
+from hesper_cloud.authority import evidence, facts, life
+from hesper_cloud.authority.kinds import READ, READING, RECONNECT
 from hesper_cloud.db.authority import CommandRecord, Cursor
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, Result
@@ -26,7 +26,7 @@ from hesper_cloud.db.registry import Meter, Result
 _CURSOR = "results"
 _AT_ONCE = 500
 _DETAIL_LIMIT = 500
-_READY_FOR_RECONNECTION = 2
+_DONE = {True: "read", False: "read back"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class ResultDesk:
                 continue
             if command.not_after is None or meter.relay_confirmed_at <= command.not_after:
                 continue
-            reached = _reached(command.kind, meter.relay_output, meter.relay_control)
+            reached = evidence.reached(command.kind, meter.relay_output, meter.relay_control)
             self._settle_unknown(command.id, meter.relay_output, reached, now)
             settled += 1
         return settled
@@ -120,7 +120,10 @@ def _take(session: Session, row: _Arrived, now: datetime) -> CommandResult | Non
         after = result.relay_after.output if result.relay_after else command.relay_after
         before = result.relay_before.output if result.relay_before else command.relay_before
         step = life.Move(state, f"gateway {row.gateway}", why)
-        life.move(session, command, step, now, relay_before=before, relay_after=after)
+        found = evidence.kept(result) or command.findings
+        life.move(
+            session, command, step, now, relay_before=before, relay_after=after, findings=found
+        )
     return result
 
 
@@ -144,27 +147,16 @@ def _subject(session: Session, result: CommandResult) -> CommandRecord:
 
 def _meaning(command: CommandRecord, result: CommandResult) -> tuple[str, str]:
     """Returns the state that a result leads to, and the words for it."""
-    if result.state != "confirmed" or not command.kind.startswith("relay."):
+    if result.state != "confirmed":
         return result.state, result.detail[:_DETAIL_LIMIT]
-    if result.relay_after is None:
-        return "unknown", "the gateway says done but shows no relay reading"
+    lacking = evidence.lacking(command, result)
+    if lacking:
+        is_settled = command.kind in READING - {READ}
+        return "failed" if is_settled else "unknown", f"the gateway says done but {lacking}"
     seen = result.relay_after
-    if not _reached(command.kind, seen.output, seen.control_state):
-        return "unknown", "the gateway says done but the relay reading does not show it"
-    if command.kind == RECONNECT and not result.relay_after.output:
+    if command.kind == RECONNECT and seen is not None and not seen.output:
         return "confirmed", "ready for reconnection: a person must press the meter's button"
-    return "confirmed", result.detail[:_DETAIL_LIMIT] or "read back"
-
-
-def _reached(kind: str, output: bool, control: int | None) -> bool:
-    """Says whether a relay that was read stands as a command of this kind wanted.
-
-    A meter that waits for its customer's push of a button (control state 2, ready for
-    reconnection) has done what a reconnect asks of it.
-    """
-    if kind == RECONNECT:
-        return output or control == _READY_FOR_RECONNECTION
-    return kind == READ or not output
+    return "confirmed", result.detail[:_DETAIL_LIMIT] or _DONE[command.kind in READING]
 
 
 def _cursor(session: Session) -> Cursor:

@@ -4,17 +4,23 @@ They run when a command is requested, again when it is approved and again before
 was true at the request may not be true an hour later.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
+from hesper_contracts.frame import Refused
+from hesper_contracts.parameters import Parameters, ReadEventLog, ReadProfile
 from sqlalchemy.orm import Session
 
 from hesper_cloud.accounts.roles import Permission, Role, grants
-from hesper_cloud.authority import facts, life
+from hesper_cloud.authority import facts, kinds, life
 from hesper_cloud.authority.facts import MeterFacts
-from hesper_cloud.authority.policy import CUTTING, DISCONNECT, READ, Policy
+from hesper_cloud.authority.kinds import CUTTING, KINDS, MOVING, READ, READING
+from hesper_cloud.authority.policy import BackfillLimits, Policy
 from hesper_cloud.db.authority import CommandRecord, User
 
 SERIAL_TAIL = 4
+_CLOCK_TOLERANCE = timedelta(seconds=5)
 
 
 class Denied(Exception):
@@ -74,11 +80,10 @@ def check_requestable(
     """
     if kind == READ:
         return
-    blocking = life.OPEN if kind in CUTTING else life.PENDING
-    pending = facts.open_command(session, meter.id, blocking, life.PENDING)
+    pending = facts.open_command(session, meter.id, _excluding(kind))
     if pending is not None:
         raise Denied(f"another command for this meter is {pending.state.replace('_', ' ')}")
-    if kind != DISCONNECT:
+    if not KINDS[kind].on_known_relay:
         return
     confirmed_at = meter.relay_confirmed_at
     limit = timedelta(seconds=policy.relay_state_max_age_s)
@@ -103,15 +108,56 @@ def check_people(session: Session, policy: Policy, command: CommandRecord) -> No
     require_user(session, command.approver, Permission.APPROVE_COMMAND)
 
 
+def check_parameters(kind: str, given: Mapping[str, Any]) -> tuple[Parameters, dict[str, Any]]:
+    """Returns what a command is told, typed and as it is kept.
+
+    Raises:
+        Denied: the kind is not issued, or does not take these.
+    """
+    try:
+        return kinds.checked(kind, given)
+    except Refused as refusal:
+        raise Denied(str(refusal)) from None
+
+
+def check_range(wanted: Parameters, limits: BackfillLimits, now: datetime) -> None:
+    """Checks that what is read again has happened, and is not more than a meter should bear.
+
+    Raises:
+        Denied: the range is too long or lies in the future.
+    """
+    if not isinstance(wanted, ReadProfile | ReadEventLog):
+        return
+    if wanted.until > now + _CLOCK_TOLERANCE:
+        raise Denied("the range ends in the future")
+    if wanted.until - wanted.since > timedelta(days=limits.range_days):
+        raise Denied(f"a range of more than {limits.range_days} days")
+
+
 def check_words(kind: str, meter: str, reason: str, serial_tail: str) -> None:
     """Checks what the requester typed.
 
     Raises:
         Denied: no reason, or the wrong last digits of the serial number.
     """
-    if kind == READ:
+    if kind in READING:
         return
     if len(reason.strip()) < 3:
         raise Denied("a reason is required")
     if kind in CUTTING and serial_tail != meter[-SERIAL_TAIL:]:
         raise Denied(f"the last {SERIAL_TAIL} characters of the serial number do not match")
+
+
+def near_supply(relay_states: frozenset[str]) -> dict[str, frozenset[str]]:
+    """Returns the kinds that may move a supply with the states in which one counts.
+
+    What is unknown of a relay is settled by reading it; of the others nothing is waited for.
+    """
+    return {kind: relay_states if kind.startswith("relay.") else life.PENDING for kind in MOVING}
+
+
+def _excluding(kind: str) -> dict[str, frozenset[str]]:
+    """Returns which commands for a meter stand in the way of another of this kind."""
+    if kind not in MOVING:
+        return {kind: life.PENDING}
+    return near_supply(life.OPEN if kind in CUTTING else life.PENDING)

@@ -98,6 +98,7 @@ class CommandRecord(AuthorityBase):
     detail: Mapped[str | None] = mapped_column(Text)
     relay_before: Mapped[bool | None]
     relay_after: Mapped[bool | None]
+    findings: Mapped[dict[str, Any] | None]  # of the last result that had any
 
 
 class AuditRow(AuthorityBase):

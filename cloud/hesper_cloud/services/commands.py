@@ -1,20 +1,23 @@
-"""Relay commands: asked for here, decided by the authority alone."""
+"""Commands to meters: asked for here, decided by the authority alone."""
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from dataclasses import asdict
 
+from hesper_contracts.frame import Refused as WrongParameters
 from sqlalchemy import Select, select
 
 from hesper_cloud.accounts.roles import Actor, Permission
-from hesper_cloud.authority.policy import READ_PROFILE
+from hesper_cloud.authority import kinds
+from hesper_cloud.authority.policy import JOBS
 from hesper_cloud.db.authority import CommandRecord, KillSwitch
 from hesper_cloud.db.engines import reading
 from hesper_cloud.services.authority_link import AuthorityLink
-from hesper_cloud.services.errors import NotFound
+from hesper_cloud.services.errors import Invalid, NotFound
 from hesper_cloud.services.records import (
     OPEN_COMMAND_STATES,
     CommandRow,
+    CommandWish,
     KillSwitchState,
     RelayAction,
 )
@@ -50,23 +53,20 @@ class Commands:
         outcome = await self._link.ask(actor, "command.request", payload, idempotency_key)
         return await self.get(actor, outcome["command"])
 
-    async def request_tunnel(
-        self,
-        actor: Actor,
-        meter: str,
-        limits: Mapping[str, int],
-        reason: str,
-        serial_tail: str,
-        idempotency_key: str,
-    ) -> CommandRow:
-        """Asks for a transparent tunnel to a meter's line; ``limits`` as in `OpenTunnel`.
+    async def request(self, actor: Actor, wish: CommandWish, idempotency_key: str) -> CommandRow:
+        """Asks for a command of any kind; the same key makes one command.
 
         Raises:
-            Refused, Unavailable, Invalid: as `AuthorityLink.ask` says.
+            Refused, Unavailable, Invalid: as `AuthorityLink.ask` says; Invalid also for a kind that
+                is not issued and for parameters that it does not take.
         """
         require(actor, Permission.REQUEST_COMMAND)
-        payload = {"meter": meter, "reason": reason, "serial_tail": serial_tail, **limits}
-        outcome = await self._link.ask(actor, "tunnel.request", payload, idempotency_key)
+        try:
+            _, parameters = kinds.checked(wish.kind, wish.parameters)
+        except WrongParameters as refusal:
+            raise Invalid(str(refusal)) from None
+        payload = asdict(wish) | {"parameters": parameters}
+        outcome = await self._link.ask(actor, "command.request", payload, idempotency_key)
         return await self.get(actor, outcome["command"])
 
     async def approve(
@@ -107,7 +107,7 @@ class Commands:
         """Returns commands newest first; ``state`` may be ``open`` for all that may change."""
         require(actor, Permission.READ)
         query = select(CommandRecord).order_by(CommandRecord.created_at.desc())
-        query = query.where(CommandRecord.kind != READ_PROFILE)
+        query = query.where(CommandRecord.requester != JOBS)
         if state == "open":
             query = query.where(CommandRecord.state.in_(OPEN_COMMAND_STATES))
         elif state:
@@ -177,4 +177,6 @@ def command_row(record: CommandRecord) -> CommandRow:
         detail=record.detail,
         relay_before=record.relay_before,
         relay_after=record.relay_after,
+        parameters=record.parameters,
+        findings=record.findings,
     )

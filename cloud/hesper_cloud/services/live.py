@@ -15,7 +15,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud.accounts.roles import Actor, Permission, Role
-from hesper_cloud.authority.policy import READ_PROFILE
+from hesper_cloud.authority.policy import JOBS
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Alert
@@ -117,7 +117,7 @@ class Live:
         ]
 
     def _commands(self, since: datetime) -> list[object]:
-        changed = (CommandRecord.updated_at >= since) & (CommandRecord.kind != READ_PROFILE)
+        changed = (CommandRecord.updated_at >= since) & (CommandRecord.requester != JOBS)
         query = select(CommandRecord).where(changed).limit(_MAX_ROWS)
         with reading(self._sources.authority) as session:
             return [command_row(record) for record in session.scalars(query)]

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from hesper_cloud import quantities
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.authority import facts, life, rules
-from hesper_cloud.authority.policy import DISCONNECT, RECONNECT
+from hesper_cloud.authority.kinds import DISCONNECT, RECONNECT
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import LIVE_GAPS, Event, Gap, Gateway, Meter
 from hesper_cloud.services import journal, meter_list
@@ -161,7 +161,7 @@ class Meters:
         meter = facts.meter_facts(self._sources.registry, meter_id)
         blocked: dict[str, str | None] = {}
         with reading(self._sources.authority) as session:
-            pending = facts.open_command(session, meter_id, life.OPEN, life.PENDING)
+            pending = facts.open_command(session, meter_id, rules.near_supply(life.OPEN))
             policy = facts.active_policy(session)
             for kind in (DISCONNECT, RECONNECT):
                 try:

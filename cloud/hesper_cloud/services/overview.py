@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from hesper_cloud import quantities
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.authority import facts, life
-from hesper_cloud.authority.policy import READ_PROFILE
+from hesper_cloud.authority.policy import JOBS
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import LIVE_GAPS, Alert, DeadLetter, Gap, Gateway, Meter
@@ -130,7 +130,7 @@ class OverviewService:
         )
 
     def _command_figures(self) -> tuple[int, int, bool]:
-        is_open = CommandRecord.state.in_(life.OPEN) & (CommandRecord.kind != READ_PROFILE)
+        is_open = CommandRecord.state.in_(life.OPEN) & (CommandRecord.requester != JOBS)
         states = select(CommandRecord.state, func.count()).where(is_open)
         states = states.group_by(CommandRecord.state)
         with reading(self._sources.authority) as session:

@@ -81,11 +81,29 @@ class MeterRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandWish:
+    """What somebody asks of a meter; ``parameters`` as the MQTT contract has them for the kind.
+
+    ``serial_tail``, the last four characters of the serial number, is asked of kinds that can cut a
+    supply.
+    """
+
+    kind: str
+    meter: str
+    parameters: dict[str, Any]
+    reason: str
+    serial_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CommandRow:
-    """One command as it stands."""
+    """One command as it stands.
+
+    ``findings`` are the signed result's, with ``registers`` by logical name: value, scaler, unit.
+    """
 
     id: str
-    kind: str  # relay.disconnect | relay.reconnect | relay.read
+    kind: str  # as in the MQTT contract
     meter: str
     gateway: str
     state: str
@@ -100,6 +118,8 @@ class CommandRow:
     detail: str | None
     relay_before: bool | None
     relay_after: bool | None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    findings: dict[str, Any] | None = None
 
     @property
     def is_open(self) -> bool:

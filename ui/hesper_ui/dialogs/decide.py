@@ -8,7 +8,7 @@ from hesper_ui.desk import Desk
 from hesper_ui.dialogs.sheet import entry, sheet
 from hesper_ui.elements import Text, ago, box
 from hesper_ui.services import CommandRow, MeterDetail, RelayAction
-from hesper_ui.views import relay
+from hesper_ui.views import findings, relay
 from hesper_ui.views.looks import command_kind, relay_state
 
 Done = Callable[[], Awaitable[None]]
@@ -18,6 +18,28 @@ _TUNNEL = (
     "It can do whatever a meter allows it, also cut the supply. It counts as a disconnect; where "
     "the relays stand is read before and after."
 )
+_LIMITER = (
+    "From now on the meter may cut this supply by itself, when it takes more than the threshold. "
+    "It counts as a disconnect."
+)
+_CALENDAR = (
+    "The whole calendar of this meter is replaced: from then on it counts energy by these times. "
+    "What was written is read back and compared before it counts."
+)
+_OTHERS = {
+    "tunnel.open": ("tunnel", _TUNNEL),
+    "limiter.write": ("limiter", _LIMITER),
+    "tariff.calendar": ("calendar", _CALENDAR),
+    "tariff.special_days": (
+        "special days",
+        "All special days of this meter are replaced, and read back.",
+    ),
+    "clock.sync": (
+        "clock",
+        "The clock of this meter is set, within one capture period, and read back.",
+    ),
+}
+_CUTTING = {"relay.disconnect", "tunnel.open", "limiter.write"}
 
 
 def approve(
@@ -25,7 +47,7 @@ def approve(
 ) -> None:
     """Opens the approval of one command."""
     verb, consequence = _what_follows(command)
-    cutting = command.kind != "relay.reconnect"
+    cutting = command.kind in _CUTTING
     with sheet(host, f"Approve: {command_kind(command.kind).lower()} to {command.meter}?") as page:
         Text(consequence, "p")
         _facts(command, detail)
@@ -45,8 +67,8 @@ def approve(
 
 def _what_follows(command: CommandRow) -> tuple[str, str]:
     """Returns what is approved, in one word, and what may come of it."""
-    if command.kind == "tunnel.open":
-        return "tunnel", _TUNNEL
+    if command.kind in _OTHERS:
+        return _OTHERS[command.kind]
     verb: RelayAction = "disconnect" if command.kind == "relay.disconnect" else "reconnect"
     return verb, relay.words(verb, command.meter, second_person=True).consequence
 
@@ -72,6 +94,7 @@ def _facts(command: CommandRow, detail: MeterDetail) -> None:
         rows = [
             ("Asked by", command.requester),
             ("Reason", command.reason),
+            *((name.capitalize(), text) for name, text in findings.told(command.parameters)),
             *relay.facts(detail),
         ]
         for name, text in rows:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from hesper_ui.services import CommandRow, GatewayRow, MeterRow
+from hesper_ui.views.findings import found
 
 RELAY_STALE_AFTER = timedelta(hours=24)
 
@@ -40,6 +41,14 @@ COMMAND_KINDS = {
     "relay.disconnect": "Disconnect supply",
     "relay.reconnect": "Reconnect supply",
     "relay.read": "Read relay state",
+    "ping": "Ask whether the meter answers",
+    "read.registers": "Read registers",
+    "read.profile": "Read a profile again",
+    "read.event_log": "Read an event log again",
+    "clock.sync": "Set the clock",
+    "tariff.special_days": "Replace the special days",
+    "tariff.calendar": "Replace the tariff calendar",
+    "limiter.write": "Change the limiter",
     "tunnel.open": "Open a tunnel for a vendor's program",
 }
 
@@ -80,7 +89,7 @@ def steps_reached(state: str) -> int | None:
 def evidence(command: CommandRow) -> str:
     """Says what the meter showed and how long that took; else what the authority noted."""
     if command.state != "confirmed" or command.relay_after is None:
-        return command.detail or ""
+        return "; ".join([*([command.detail] if command.detail else []), *found(command.findings)])
     shown = f"relay read {'connected' if command.relay_after else 'disconnected'}"
     if command.queued_at is not None:
         took = (command.updated_at - command.queued_at).total_seconds()

@@ -1,0 +1,91 @@
+"""What a result that says "confirmed" must show, by kind of command.
+
+A gateway's signature says who claims it; the claim counts when what was read agrees with what was
+asked. Of tables and limiters the gateway reads back more than a result can carry: there its
+signed word is all there is.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from hesper_contracts import jsonbody
+from hesper_contracts.results import CommandResult, Findings
+
+from hesper_cloud.authority.kinds import READ, READ_PROFILE, RECONNECT
+from hesper_cloud.db.authority import CommandRecord
+
+CLOCK_RIGHT_MS = 2_000
+"""How far off a clock may be when it is read back after it was set."""
+_READY_FOR_RECONNECTION = 2
+
+
+def reached(kind: str, output: bool, control: int | None) -> bool:
+    """Says whether a relay that was read stands as a command of this kind wanted.
+
+    A meter that waits for its customer's push of a button (control state 2, ready for
+    reconnection) has done what a reconnect asks of it.
+    """
+    if kind == RECONNECT:
+        return output or control == _READY_FOR_RECONNECTION
+    return kind == READ or not output
+
+
+def lacking(command: CommandRecord, result: CommandResult) -> str | None:
+    """Says what a result that claims success fails to show; None when it shows all of it."""
+    check = _relay if command.kind.startswith("relay.") else _CHECKS.get(command.kind)
+    return check(command, result) if check else None
+
+
+def kept(result: CommandResult) -> dict[str, Any] | None:
+    """Returns what is kept of a result beside the relay, as JSON; None when it found nothing."""
+    found = _findings(result)
+    told = msgspec.json.decode(jsonbody.encode(found)) if found else {}
+    if result.registers:
+        told["registers"] = {
+            name: {"value": value, "scaler": scaler, "unit": unit}
+            for name, (value, scaler, unit) in result.registers.items()
+        }
+    return told or None
+
+
+def _findings(result: CommandResult) -> Findings | None:
+    return None if isinstance(result.findings, msgspec.UnsetType) else result.findings
+
+
+def _relay(command: CommandRecord, result: CommandResult) -> str | None:
+    seen = result.relay_after
+    if seen is None:
+        return "shows no relay reading"
+    if not reached(command.kind, seen.output, seen.control_state):
+        return "the relay reading does not show it"
+    return None
+
+
+def _something(_: CommandRecord, result: CommandResult) -> str | None:
+    return "shows nothing that was found" if _findings(result) is None else None
+
+
+def _registers(command: CommandRecord, result: CommandResult) -> str | None:
+    found = _findings(result)
+    told = {*result.registers, *(found.missing if found else ())}
+    silent = set(command.parameters["logical_names"]) - told
+    return f"says nothing of {', '.join(sorted(silent))}" if silent else None
+
+
+def _clock(_: CommandRecord, result: CommandResult) -> str | None:
+    found = _findings(result)
+    if found is None or found.clock_after is None:
+        return "shows no clock that was read back"
+    if abs(found.clock_after.drift_ms) > CLOCK_RIGHT_MS:
+        return f"the clock that was read back is {found.clock_after.drift_ms} ms off"
+    return None
+
+
+_CHECKS: dict[str, Callable[[CommandRecord, CommandResult], str | None]] = {
+    "ping": _something,
+    "read.registers": _registers,
+    READ_PROFILE: _something,
+    "read.event_log": _something,
+    "clock.sync": _clock,
+}

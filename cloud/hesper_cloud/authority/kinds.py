@@ -1,0 +1,115 @@
+"""The kinds of command that can be asked for, and what the authority must know of each.
+
+One path leads from a wish to a signed command for all of them; where kinds differ, this table says
+how. A kind that is not in it is not issued, whatever gateways could carry out.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from hesper_contracts import jsonbody, parameters
+from hesper_contracts.frame import Refused
+
+Kind = Literal[
+    "relay.disconnect",
+    "relay.reconnect",
+    "relay.read",
+    "ping",
+    "read.registers",
+    "read.profile",
+    "read.event_log",
+    "clock.sync",
+    "tariff.special_days",
+    "tariff.calendar",
+    "limiter.write",
+    "tunnel.open",
+]
+DISCONNECT: Kind = "relay.disconnect"
+RECONNECT: Kind = "relay.reconnect"
+READ: Kind = "relay.read"
+READ_PROFILE: Kind = "read.profile"
+CALENDAR: Kind = "tariff.calendar"
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """How one kind differs from the others.
+
+    Attributes:
+        reads: It changes nothing at the meter: no reason is asked for, and what was not answered
+            is over, not unknown.
+        moves: It may move the supply, so it excludes others that do on the same meter.
+        cuts: It can cut the supply: charged to the disconnect budget when it is signed, never
+            sent to a protected supply, and the end of the serial number is typed.
+        beyond_policy: No policy document lets one person do it, or the kill switch pass it.
+        on_known_relay: The relay must have been read not long ago.
+        begin_s: For how long a gateway may begin it once it is queued, if the policy says less.
+        takes_s: How long it may take after that, beside the policy's grace.
+    """
+
+    reads: bool = False
+    moves: bool = False
+    cuts: bool = False
+    beyond_policy: bool = False
+    on_known_relay: bool = False
+    begin_s: int = 0
+    takes_s: int = 0
+
+
+_LOOK = Traits(reads=True, begin_s=120)
+_LONG_LOOK = Traits(reads=True, begin_s=300, takes_s=900)  # a profile over a slow line
+_WRITE = Traits(begin_s=300, takes_s=300)
+
+KINDS: Mapping[str, Traits] = {
+    DISCONNECT: Traits(moves=True, cuts=True, on_known_relay=True),
+    RECONNECT: Traits(moves=True),
+    READ: Traits(reads=True, moves=True),
+    "ping": _LOOK,
+    "read.registers": _LOOK,
+    READ_PROFILE: _LONG_LOOK,
+    "read.event_log": _LONG_LOOK,
+    "clock.sync": Traits(begin_s=120, takes_s=60),
+    "tariff.special_days": _WRITE,
+    CALENDAR: _WRITE,
+    # A threshold or an action can cut a supply by and by, when nobody looks any more.
+    "limiter.write": Traits(
+        moves=True, cuts=True, beyond_policy=True, on_known_relay=True, takes_s=60
+    ),
+    # Through a tunnel a tool can do what the meter lets it; on a long line many relays are read
+    # before it opens, and again after it.
+    "tunnel.open": Traits(moves=True, cuts=True, beyond_policy=True, begin_s=300, takes_s=120),
+}
+
+_REFUSED = {
+    "keys.change": "keys of meters cannot be changed from here yet",
+    "firmware.transfer": "firmware cannot be brought to meters from here yet",
+    "firmware.activate": "firmware cannot be activated from here yet",
+}
+
+
+def _those(trait: str) -> frozenset[Kind]:
+    return frozenset(kind for kind in get_args(Kind) if getattr(KINDS[kind], trait))
+
+
+READING = _those("reads")
+WRITING = frozenset(get_args(Kind)) - READING
+MOVING = _those("moves")
+CUTTING = _those("cuts")
+BEYOND_POLICY = _those("beyond_policy")
+
+
+def checked(kind: str, given: Mapping[str, Any]) -> tuple[parameters.Parameters, dict[str, Any]]:
+    """Returns the parameters of a kind, typed, and as the JSON in which they are kept and signed.
+
+    Raises:
+        Refused: the kind is not issued, or these are not its parameters.
+    """
+    if kind not in KINDS:
+        raise Refused(_REFUSED.get(kind, f"there is no command {kind!r}"))
+    try:
+        typed = parameters.for_kind(kind, given)
+    except Refused as refusal:
+        raise Refused(f"{kind} does not take these parameters: {refusal}") from None
+    return typed, json.loads(jsonbody.encode(typed))

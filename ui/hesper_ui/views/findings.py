@@ -1,0 +1,78 @@
+"""What a command was told and what it has found, in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hesper_ui.views.wording import plural, scaled
+
+_REGISTERS_SHOWN = 3
+
+
+def told(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Returns the parameters of a command as names and values, whole lists and tables included."""
+    return [
+        (name.removesuffix("_s").replace("_", " "), _value(name, value))
+        for name, value in parameters.items()
+        if value is not None
+    ]
+
+
+def found(findings: Mapping[str, Any] | None) -> list[str]:
+    """Returns what a result says of what was found, the most telling first."""
+    if not findings:
+        return []
+    return [
+        *_counts(findings),
+        *_registers(findings),
+        *_name(findings),
+        *_clock(findings),
+        *_missing(findings),
+    ]
+
+
+def _value(name: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{part}: {_value(part, each)}" for part, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(
+            f"({_value(name, each)})" if isinstance(each, Mapping) else str(each) for each in value
+        )
+    return f"{value} s" if name.endswith("_s") else str(value)
+
+
+def _name(findings: Mapping[str, Any]) -> list[str]:
+    name = findings.get("logical_device_name")
+    return [f"the meter calls itself {name}"] if name else []
+
+
+def _counts(findings: Mapping[str, Any]) -> list[str]:
+    words = [
+        plural(findings[key], word)
+        for key, word in (("row_count", "row"), ("event_count", "event"))
+        if key in findings
+    ]
+    return [f"{word} read" for word in words]
+
+
+def _registers(findings: Mapping[str, Any]) -> list[str]:
+    registers: Mapping[str, Any] = findings.get("registers", {})
+    shown = [
+        f"{name} = {scaled(each['value'], each['scaler'])}"
+        for name, each in list(registers.items())[:_REGISTERS_SHOWN]
+    ]
+    more = len(registers) - len(shown)
+    return [*shown, f"{more} more"] if more else shown
+
+
+def _clock(findings: Mapping[str, Any]) -> list[str]:
+    parts = (("clock", "clock"), ("clock_after", "clock afterwards"))
+    return [
+        f"{words} {findings[key]['drift_ms'] / 1000:+.1f} s"
+        for key, words in parts
+        if findings.get(key)
+    ]
+
+
+def _missing(findings: Mapping[str, Any]) -> list[str]:
+    missing = findings.get("missing")
+    return [f"the meter has no {', '.join(missing)}"] if missing else []
