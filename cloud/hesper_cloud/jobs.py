@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud.aggregates.book import EnergyBook
+from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.aggregates.reconcile import Reconciliation
 from hesper_cloud.aggregates.work import Work
 from hesper_cloud.backup.keeping import BackupKeeping
@@ -104,7 +105,7 @@ def _gap_keeping(sources: Sources) -> Callable[[], None]:
     return check_and_ask
 
 
-def slow_jobs(sources: Sources) -> list[Job]:
+def slow_jobs(sources: Sources, book: EnergyBook) -> list[Job]:
     """Returns jobs that may take minutes; they have a thread of their own."""
     settings = sources.settings
     keeping = BackupKeeping(settings, sources.store, sources.registry, sources.clock)
@@ -118,13 +119,13 @@ def slow_jobs(sources: Sources) -> list[Job]:
     return [
         Job("backups", BACKUPS_EVERY_S, keeping.turn),
         Job("service levels", SERVICE_LEVELS_EVERY_S, levels.turn),
-        Job("exports", MINUTE_S, _exports(sources, alerts).turn),
+        Job("exports", MINUTE_S, _exports(sources, book, alerts).turn),
         Job("republish", REPUBLISH_EVERY_S, republish.turn),
         Job("store", MINUTE_S, lambda: tend(sources.store, alerts, sources.clock())),
     ]
 
 
-def _exports(sources: Sources, alerts: Alerts) -> ScheduledExports:
+def _exports(sources: Sources, book: EnergyBook, alerts: Alerts) -> ScheduledExports:
     def alarm(name: str, reason: str | None) -> None:
         subject = Subject(f"export-{name}")
         if reason is None:
@@ -134,7 +135,8 @@ def _exports(sources: Sources, alerts: Alerts) -> ScheduledExports:
             alerts.raise_(subject, "warning", text, at=sources.clock())
 
     wanted = sources.settings.exports.scheduled
-    return ScheduledExports(sources.registry, sources.store, wanted, sources.clock, alarm)
+    shelf = Shelf(sources.registry, sources.store, book)
+    return ScheduledExports(sources.registry, shelf, wanted, sources.clock, alarm)
 
 
 def energy_jobs(sources: Sources, book: EnergyBook) -> list[Job]:
@@ -152,16 +154,12 @@ def energy_jobs(sources: Sources, book: EnergyBook) -> list[Job]:
 
 async def run(sources: Sources, more: Sequence[Job] = ()) -> None:
     """Runs the jobs, and those that need more than the sources, until cancelled."""
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_keep_energy_book(sources), name="energy book")
-        group.create_task(_keep([*jobs(sources), *more], sources), name="quick jobs")
-        group.create_task(_keep(slow_jobs(sources), sources), name="slow jobs")
-
-
-async def _keep_energy_book(sources: Sources) -> None:
     book = await asyncio.to_thread(EnergyBook, sources.settings.energy_file)
     try:
-        await _keep(energy_jobs(sources, book), sources)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_keep(energy_jobs(sources, book), sources), name="energy book")
+            group.create_task(_keep([*jobs(sources), *more], sources), name="quick jobs")
+            group.create_task(_keep(slow_jobs(sources, book), sources), name="slow jobs")
     finally:
         book.close()
 

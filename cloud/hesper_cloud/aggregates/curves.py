@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.db.engines import reading
+from hesper_cloud.quantities import LOAD_PROFILE
 from hesper_cloud.stores.port import ReadingStore
 from hesper_cloud.validation import substitutes
 from hesper_cloud.validation.substitutes import Curve
@@ -48,11 +49,11 @@ def validated(shelf: Shelf, curve: Curve, start: int, end: int) -> ValidatedCurv
             if row.logical_name == curve.logical_name
         ]
     names = {"meter": curve.meter, "start": start, "end": end}
-    failed = [
-        FailedRun(*row)
-        for row in shelf.book.rows(_FAILED, logical_name=curve.logical_name, **names)
-    ]
-    judged = [each for each in shelf.book.rows(_JUDGED, **names)[0] if each is not None]
+    failed, judged = list[FailedRun](), list[int]()
+    if curve.profile == LOAD_PROFILE:  # the only one that checks see
+        rows = shelf.book.rows(_FAILED, logical_name=curve.logical_name, **names)
+        failed = [FailedRun(*row) for row in rows]
+        judged = [each for each in shelf.book.rows(_JUDGED, **names)[0] if each is not None]
     values = merged(found, held, failed, judged)
     if not found.times and held:
         return ValidatedCurve(values, held[0].scaler, held[0].unit)

@@ -40,10 +40,14 @@ async def export(
     format: FormatName = "csv",  # noqa: A002 - its name in the address
     profile: str = quantities.LOAD_PROFILE,
     meter: str | None = None,
+    validated: bool = False,
 ) -> StreamingResponse:
-    """Streams readings of one profile as CSV, Parquet, Green Button or IEC 61968-9."""
+    """Streams readings of one profile as CSV, Parquet, Green Button or IEC 61968-9.
+
+    ``validated`` gives them as they count, edits and estimates in place, each with its quality.
+    """
     meters = None if meter is None else [meter]
-    wanted = Wanted(format, profile, epoch(start), epoch(end), meters)
+    wanted = Wanted(format, profile, epoch(start), epoch(end), meters, validated)
     named = {"Content-Disposition": f'attachment; filename="{name_of(wanted)}"'}
     return StreamingResponse(
         services.exports.octets(actor, wanted),

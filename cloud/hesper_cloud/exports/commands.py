@@ -1,6 +1,7 @@
 """``hesper-cloud export``: from this machine's store, or by REST from a head end that runs."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,9 @@ from typing import Annotated
 import httpx
 import typer
 
+from hesper_cloud.aggregates.book import EnergyBook
+from hesper_cloud.aggregates.curves import Shelf
+from hesper_cloud.db.engines import open_engine
 from hesper_cloud.exports.formats import FORMATS, FormatName
 from hesper_cloud.exports.numbers import rfc3339
 from hesper_cloud.exports.running import Wanted, export, name_of
@@ -15,7 +19,7 @@ from hesper_cloud.exports.targets import TargetError, put
 from hesper_cloud.quantities import LOAD_PROFILE
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.opening import open_store
-from hesper_cloud.stores.port import StoreError
+from hesper_cloud.stores.port import ReadingStore, StoreError
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
@@ -37,10 +41,14 @@ def export_(
     meter: Annotated[list[str] | None, typer.Option(help="One or more; all without it.")] = None,
     url: Annotated[str | None, typer.Option(help="A head end that runs.")] = None,
     token_file: Annotated[Path | None, typer.Option(help="With --url: a bearer token.")] = None,
+    validated: Annotated[
+        bool, typer.Option("--validated", help="As they count: with edits and estimates.")
+    ] = False,
     config: Config = Path("cloud.toml"),
 ) -> None:
     """Exports readings below TARGET."""
-    wanted = Wanted(_format(format), profile, _epoch(start), _epoch(end), meter or None)
+    span = (_epoch(start), _epoch(end))
+    wanted = Wanted(_format(format), profile, *span, meter or None, validated)
     try:
         if url is None:
             _from_store(wanted, target, config)
@@ -52,11 +60,18 @@ def export_(
 
 
 def _from_store(wanted: Wanted, target: str, config: Path) -> None:
-    store = open_store(Settings.load(config))
-    try:
-        done = export(store, wanted, target, _told)
-    finally:
-        store.close()
+    settings = Settings.load(config)
+    with ExitStack() as opened:
+        store = open_store(settings)
+        opened.callback(store.close)
+        source: ReadingStore | Shelf = store
+        if wanted.validated:
+            engine = open_engine(settings.database.url, read_only=True)
+            opened.callback(engine.dispose)
+            book = EnergyBook(settings.energy_file)
+            opened.callback(book.close)
+            source = Shelf(engine, store, book)
+        done = export(source, wanted, target, _told)
     typer.echo(f"{done.readings} readings, {done.files} files, {done.octets} octets in {target}")
 
 
@@ -67,6 +82,8 @@ def _from_rest(wanted: Wanted, target: str, url: str, token_file: Path | None) -
         "from": rfc3339(wanted.start),
         "to": rfc3339(wanted.end),
     }
+    if wanted.validated:
+        asked["validated"] = "true"
     if wanted.meters:
         asked["meter"] = wanted.meters[0]
     token = token_file.read_text("utf-8").strip() if token_file else ""

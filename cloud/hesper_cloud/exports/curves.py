@@ -1,45 +1,90 @@
-"""Cuts columns into the curves of single meters, for formats that go meter by meter."""
+"""Curves of single meters, for formats that go quantity by quantity, each value with its quality.
+
+They are cut from columns as they were stored, or taken from the validated view, in which edits and
+estimates stand in the place of what is doubted or missing.
+"""
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from hesper_contracts.quality import Quality
 
-from hesper_cloud.stores.port import Flags, Integers, Quantity, ReadingColumns
+from hesper_cloud.aggregates.curves import Shelf
+from hesper_cloud.aggregates.views import Range, views
+from hesper_cloud.stores.port import Quantity, ReadingColumns
+from hesper_cloud.validation.codes import VALID_RAW, Grade, of_flags
+
+_MARKS = (
+    (Quality.EDITED, Grade.MANUALLY_EDITED),
+    (Quality.ESTIMATED, Grade.ESTIMATED_LINEAR),
+)
 
 
-class MeterPart(NamedTuple):
-    """Readings of one meter in one part, ascending in time; one row of values per quantity."""
+class Value(NamedTuple):
+    """One value, integer in its curve's scaler, with Green Button's grade and IEC 61968-9's codes.
+
+    ``source`` is raw, estimate or edit; ``raw`` what the meter said, where another value counts.
+    """
+
+    captured_at: int
+    value: int
+    grade: Grade
+    codes: tuple[str, ...]
+    source: str = "raw"
+    raw: int | None = None
+
+
+class Curve(NamedTuple):
+    """Values of one quantity of one meter, ascending in time; it may go on in another piece."""
 
     meter: str
-    quantities: tuple[Quantity, ...]
-    captured_at: Integers
-    quality: Integers
-    values: Integers
-    missing: Flags
+    profile: str
+    quantity: Quantity
+    values: list[Value]
 
 
-def meter_parts(parts: Iterable[ReadingColumns]) -> Iterator[MeterPart]:
-    """Yields one piece per meter and part; a meter may go on in the next part."""
+def stored_curves(parts: Iterable[ReadingColumns]) -> Iterator[Curve]:
+    """Yields one curve per part, meter and quantity that has values."""
     for part in parts:
-        index = np.asarray(part.meter_index)
-        edges = np.flatnonzero(np.diff(index)) + 1
-        for start, end in zip([0, *edges], [*edges, len(index)], strict=True):
-            if end > start:
-                yield MeterPart(
-                    part.meters[index[start]],
-                    part.quantities,
-                    part.captured_at[start:end],
-                    part.quality[start:end],
-                    part.values[:, start:end],
-                    part.missing[:, start:end],
-                )
+        for meter, rows in part.by_meter():
+            times, flags = part.captured_at[rows].tolist(), part.quality[rows].tolist()
+            for place, quantity in enumerate(part.quantities):
+                columns = (part.values[place, rows].tolist(), part.missing[place, rows].tolist())
+                values = [
+                    Value(at, value, *_told(quality))
+                    for at, quality, value, gone in zip(times, flags, *columns, strict=True)
+                    if not gone
+                ]
+                if values:
+                    yield Curve(meter, part.profile, quantity, values)
 
 
-def period_of(captured_at: Integers) -> int:
+def validated_curves(shelf: Shelf, span: Range, meters: list[str] | None) -> Iterator[Curve]:
+    """Yields one curve per meter and quantity, as it counts."""
+    for view in views(shelf, span, meters):
+        values = [
+            Value(each.captured_at, each.value, each.grade, each.codes, each.source, each.raw)
+            for each in view.values
+        ]
+        yield Curve(view.meter, span.profile, view.quantity, values)
+
+
+def period_of(values: list[Value]) -> int:
     """Returns the commonest distance between captures; 900 where there is only one."""
-    distances = np.diff(captured_at)
+    distances = np.diff([each.captured_at for each in values])
     if not len(distances):
         return 900
     found, counts = np.unique(distances, return_counts=True)
     return int(found[counts.argmax()])
+
+
+@lru_cache(maxsize=4096)
+def _told(quality: int) -> tuple[Grade, tuple[str, ...]]:
+    """Returns grade and codes of a stored value by its flags."""
+    codes = of_flags(quality) or (VALID_RAW,)
+    for flag, grade in _MARKS:
+        if quality & flag:
+            return grade, codes
+    return (Grade.QUESTIONABLE if quality else Grade.RAW), codes

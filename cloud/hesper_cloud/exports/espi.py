@@ -9,26 +9,26 @@ epoch seconds (TimeType), and quality is QualityOfReading (`hesper_cloud.validat
 
 import uuid
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape
 
-from hesper_contracts.quality import Quality
-
-from hesper_cloud.exports.curves import MeterPart, meter_parts, period_of
+from hesper_cloud.exports.curves import Curve, period_of
 from hesper_cloud.exports.reading_types import ReadingType, is_energy, reading_type
-from hesper_cloud.stores.port import Quantity, ReadingColumns
-from hesper_cloud.validation.codes import Grade
 
 ATOM, ESPI = "http://www.w3.org/2005/Atom", "http://naesb.org/espi"
-_MARKS = (
-    (Quality.EDITED, Grade.MANUALLY_EDITED),
-    (Quality.ESTIMATED, Grade.ESTIMATED_LINEAR),
-)
 _ROOT = uuid.uuid5(uuid.NAMESPACE_URL, ESPI)
-_Last = dict[int, tuple[int, int]]
 
 
-def write(parts: Iterable[ReadingColumns]) -> Iterator[bytes]:
+@dataclass(slots=True)
+class _Told:
+    """What was said of one quantity so far: its blocks, and the reading that came last."""
+
+    blocks: int = 0
+    last: tuple[int, int] | None = None
+
+
+def write(curves: Iterable[Curve]) -> Iterator[bytes]:
     """Yields the feed; every entry's id follows from what it names, so a repeat is no news."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     yield (
@@ -36,32 +36,33 @@ def write(parts: Iterable[ReadingColumns]) -> Iterator[bytes]:
         f"<id>urn:uuid:{uuid.uuid4()}</id>\n<title>Green Button usage feed</title>\n"
         f"<updated>{now}</updated>\n"
     ).encode()
-    meter, last, block = "", dict[int, tuple[int, int]](), 0
-    for part in meter_parts(parts):
-        if part.meter != meter:
-            meter, last, block = part.meter, {}, 0
-            yield _meter_entries(part, now).encode()
-        block += 1
-        yield _blocks(part, last, block, now).encode()
+    meter, told = "", dict[str, _Told]()
+    for curve in curves:
+        if curve.meter != meter:
+            meter, told = curve.meter, {}
+            yield _usage_point(meter, now).encode()
+        name = curve.quantity.logical_name
+        if name not in told:
+            told[name] = _Told()
+            yield _meter_reading(curve, now).encode()
+        yield _block(curve, told[name], now).encode()
     yield b"</feed>\n"
 
 
-def _meter_entries(part: MeterPart, now: str) -> str:
-    path = f"UsagePoint/{part.meter}"
+def _usage_point(meter: str, now: str) -> str:
     point = (
         f'<UsagePoint xmlns="{ESPI}"><ServiceCategory><kind>0</kind></ServiceCategory></UsagePoint>'
     )
-    entries = [_entry(path, "UsagePoint", part.meter, point, now)]
-    period_s = period_of(part.captured_at)
-    for quantity in part.quantities:
-        reading = f"{path}/MeterReading/{quantity.logical_name}"
-        kind = reading_type(quantity, period_s, delta=True)
-        related = f"{reading}/ReadingType"
-        empty = f'<MeterReading xmlns="{ESPI}"/>'
-        up = f"{path}/MeterReading"
-        entries.append(_entry(reading, up, quantity.logical_name, empty, now, related))
-        entries.append(_entry(related, "ReadingType", kind.mrid(), _type(kind), now))
-    return "".join(entries)
+    return _entry(f"UsagePoint/{meter}", "UsagePoint", meter, point, now)
+
+
+def _meter_reading(curve: Curve, now: str) -> str:
+    name, up = curve.quantity.logical_name, f"UsagePoint/{curve.meter}/MeterReading"
+    kind = reading_type(curve.quantity, period_of(curve.values), delta=True)
+    related = f"{up}/{name}/ReadingType"
+    empty = f'<MeterReading xmlns="{ESPI}"/>'
+    entry = _entry(f"{up}/{name}", up, name, empty, now, related)
+    return entry + _entry(related, "ReadingType", kind.mrid(), _type(kind), now)
 
 
 def _type(kind: ReadingType) -> str:
@@ -79,47 +80,31 @@ def _type(kind: ReadingType) -> str:
     return f'<ReadingType xmlns="{ESPI}">{inner}</ReadingType>'
 
 
-def _blocks(part: MeterPart, last: _Last, number: int, now: str) -> str:
-    entries = []
-    for place, quantity in enumerate(part.quantities):
-        readings = list(_readings(part, place, quantity, last))
-        if not readings:
-            continue
-        parent = f"UsagePoint/{part.meter}/MeterReading/{quantity.logical_name}/IntervalBlock"
-        start, (final, length, *_) = readings[0][0], readings[-1]
-        inner = "".join(map(_reading, readings))
-        block = (
-            f'<IntervalBlock xmlns="{ESPI}"><interval><duration>{final + length - start}</duration>'
-            f"<start>{start}</start></interval>{inner}</IntervalBlock>"
-        )
-        entries.append(_entry(f"{parent}/{number}", parent, "", block, now))
-    return "".join(entries)
+def _block(curve: Curve, told: _Told, now: str) -> str:
+    readings = list(_readings(curve, told))
+    if not readings:
+        return ""
+    told.blocks += 1
+    parent = f"UsagePoint/{curve.meter}/MeterReading/{curve.quantity.logical_name}/IntervalBlock"
+    start, (final, length, *_) = readings[0][0], readings[-1]
+    inner = "".join(map(_reading, readings))
+    block = (
+        f'<IntervalBlock xmlns="{ESPI}"><interval><duration>{final + length - start}</duration>'
+        f"<start>{start}</start></interval>{inner}</IntervalBlock>"
+    )
+    return _entry(f"{parent}/{told.blocks}", parent, "", block, now)
 
 
-def _readings(
-    part: MeterPart, place: int, quantity: Quantity, last: _Last
-) -> Iterator[tuple[int, int, int, int]]:
+def _readings(curve: Curve, told: _Told) -> Iterator[tuple[int, int, int, int]]:
     """Yields start, duration, value and quality of one quantity's intervals."""
-    as_delta = is_energy(quantity)
-    columns = (part.captured_at, part.values[place], part.quality, part.missing[place])
-    for at, value, quality, gone in zip(*(column.tolist() for column in columns), strict=True):
-        if gone:
-            continue
-        grade = _grade(quality)
+    as_delta = is_energy(curve.quantity)
+    for at, value, grade, *_ in curve.values:
         if not as_delta:
             yield at, 0, value, grade
             continue
-        before = last.get(place)
-        last[place] = (at, value)
+        before, told.last = told.last, (at, value)
         if before is not None and value >= before[1]:
             yield before[0], at - before[0], value - before[1], grade
-
-
-def _grade(quality: int) -> int:
-    for flag, grade in _MARKS:
-        if quality & flag:
-            return grade
-    return Grade.QUESTIONABLE if quality else Grade.RAW
 
 
 def _reading(told: tuple[int, int, int, int]) -> str:

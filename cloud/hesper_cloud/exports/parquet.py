@@ -46,9 +46,13 @@ class _Sink:
 
 def write(parts: Iterable[ReadingColumns]) -> Iterator[bytes]:
     """Yields one Parquet file, a row group per part; nothing when there is no reading."""
+    yield from written(map(table_of, parts))
+
+
+def written(tables: Iterable[pa.Table]) -> Iterator[bytes]:
+    """Yields one Parquet file, a row group per table; nothing when there is none."""
     sink, writer = _Sink(), None
-    for part in parts:
-        table = table_of(part)
+    for table in tables:
         if writer is None:
             writer = pq.ParquetWriter(sink, table.schema, compression=COMPRESSION)
         writer.write_table(table)

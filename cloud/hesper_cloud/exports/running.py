@@ -3,24 +3,32 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from hesper_cloud.exports.formats import FORMATS, FormatName, counted
+from hesper_cloud.aggregates.curves import Shelf
+from hesper_cloud.aggregates.views import Range
+from hesper_cloud.exports.curves import validated_curves
+from hesper_cloud.exports.formats import FORMATS, FormatName, counted, counted_values
 from hesper_cloud.exports.numbers import rfc3339
 from hesper_cloud.exports.targets import put, remove
 from hesper_cloud.stores.port import ReadingColumns, ReadingStore
 
 _DAY_S = 86_400
 Told = Callable[[int], None]
+Source = ReadingStore | Shelf
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which readings: ``start <= captured_at < end``, epoch seconds; no meters: every one."""
+    """Which readings: ``start <= captured_at < end``, epoch seconds; no meters: every one.
+
+    Of validated ones every value counts by itself, edits and estimates included.
+    """
 
     format: FormatName
     profile: str
     start: int
     end: int
     meters: Sequence[str] | None = None
+    validated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +40,31 @@ class Exported:
     files: int
 
 
-def octets_of(store: ReadingStore, wanted: Wanted, told: Told = lambda _: None) -> Iterator[bytes]:
-    """Yields an export as one stream of octets."""
-    return FORMATS[wanted.format].write(counted(_rows(store, wanted), told))
+def octets_of(source: Source, wanted: Wanted, told: Told = lambda _: None) -> Iterator[bytes]:
+    """Yields an export as one stream of octets; validated readings come from a shelf alone."""
+    form = FORMATS[wanted.format]
+    if not wanted.validated:
+        store = source.store if isinstance(source, Shelf) else source
+        return form.write(counted(_rows(store, wanted), told))
+    if not isinstance(source, Shelf):
+        raise TypeError("validated readings need registry and energy book beside the store")
+    span = Range(wanted.profile, wanted.start, wanted.end)
+    meters = None if wanted.meters is None else list(wanted.meters)
+    return form.write_validated(counted_values(validated_curves(source, span, meters), told))
 
 
-def export(
-    store: ReadingStore, wanted: Wanted, target: str, told: Told = lambda _: None
-) -> Exported:
+def export(source: Source, wanted: Wanted, target: str, told: Told = lambda _: None) -> Exported:
     """Writes an export below ``target``; the same export again replaces its files.
 
-    Parquet goes into ``profile=…/day=YYYY-MM-DD/readings.parquet``, days in UTC; a day without
-    readings has no file. Other formats are one file per export.
+    Parquet goes into ``profile=…/day=YYYY-MM-DD/readings.parquet`` (``validated.parquet``), days in
+    UTC; a day without readings has no file. Other formats are one file per export.
 
     Raises:
         TargetError: the target cannot be written.
         StoreError: the store cannot be read.
     """
     if wanted.format == "parquet":
-        return _by_day(store, wanted, target, told)
+        return _by_day(source, wanted, target, told)
     count = 0
 
     def tell(total: int) -> None:
@@ -58,17 +72,18 @@ def export(
         count = total
         told(total)
 
-    octets = put(f"{target.rstrip('/')}/{name_of(wanted)}", octets_of(store, wanted, tell))
+    octets = put(f"{target.rstrip('/')}/{name_of(wanted)}", octets_of(source, wanted, tell))
     return Exported(count, octets, 1)
 
 
 def name_of(wanted: Wanted) -> str:
     """Returns the name of a file that holds the whole export."""
     start, end = (rfc3339(at).replace(":", "") for at in (wanted.start, wanted.end))
-    return f"readings-{wanted.profile}-{start}-{end}.{FORMATS[wanted.format].suffix}"
+    kind = "validated" if wanted.validated else "readings"
+    return f"{kind}-{wanted.profile}-{start}-{end}.{FORMATS[wanted.format].suffix}"
 
 
-def _by_day(store: ReadingStore, wanted: Wanted, target: str, told: Told) -> Exported:
+def _by_day(source: Source, wanted: Wanted, target: str, told: Told) -> Exported:
     count = octets = files = 0
     day = wanted.start // _DAY_S * _DAY_S
     while day < wanted.end:
@@ -78,6 +93,7 @@ def _by_day(store: ReadingStore, wanted: Wanted, target: str, told: Told) -> Exp
             max(day, wanted.start),
             min(day + _DAY_S, wanted.end),
             wanted.meters,
+            wanted.validated,
         )
         folder = f"{target.rstrip('/')}/profile={wanted.profile}/day={rfc3339(day)[:10]}"
         before = count
@@ -87,9 +103,9 @@ def _by_day(store: ReadingStore, wanted: Wanted, target: str, told: Told) -> Exp
             count = before + total
             told(count)
 
-        pieces = octets_of(store, part, tell)
+        pieces = octets_of(source, part, tell)
         first = next(pieces, None)
-        name = f"{folder}/readings.parquet"
+        name = f"{folder}/{'validated' if wanted.validated else 'readings'}.parquet"
         if first is None:
             remove(name)
         else:

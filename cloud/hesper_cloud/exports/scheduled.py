@@ -12,10 +12,10 @@ from sqlalchemy import Engine, select
 
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import ExportRun
-from hesper_cloud.exports.running import Wanted, export
+from hesper_cloud.exports.running import Source, Wanted, export
 from hesper_cloud.exports.targets import TargetError
 from hesper_cloud.job_settings import ScheduledExport
-from hesper_cloud.stores.port import ReadingStore, StoreError
+from hesper_cloud.stores.port import StoreError
 
 Alarm = Callable[[str, str | None], None]
 """Told the name of an export and why it fails; None when it works again."""
@@ -27,13 +27,13 @@ class ScheduledExports:
     def __init__(
         self,
         engine: Engine,
-        store: ReadingStore,
+        source: Source,
         exports: tuple[ScheduledExport, ...],
         clock: Callable[[], datetime],
         alarm: Alarm,
     ) -> None:
         self._engine = engine
-        self._store = store
+        self._source = source
         self._exports = exports
         self._clock = clock
         self._alarm = alarm
@@ -73,10 +73,8 @@ class ScheduledExports:
             start, end = int(run.from_at.timestamp()), int(run.to_at.timestamp())
         reason, count = None, 0
         try:
-            done = export(
-                self._store, Wanted(wanted.format, wanted.profile, start, end), wanted.target
-            )
-            count = done.readings
+            readings = Wanted(wanted.format, wanted.profile, start, end, validated=wanted.validated)
+            count = export(self._source, readings, wanted.target).readings
         except (StoreError, TargetError) as error:
             reason = str(error)
         self._settle(wanted, run_id, count, reason)

@@ -72,11 +72,7 @@ def _arrivals(
     times: dict[str, list[Integers]] = defaultdict(list)
     stored: dict[str, list[Integers]] = defaultdict(list)
     for part in store.rows(profile, day, day + DAY_S):
-        index = np.asarray(part.meter_index)
-        edges = np.flatnonzero(np.diff(index)) + 1
-        for start, end in zip([0, *edges], [*edges, len(index)], strict=True):
-            if end > start:
-                meter = part.meters[index[start]]
-                times[meter].append(np.asarray(part.captured_at[start:end], dtype=np.int64))
-                stored[meter].append(np.asarray(part.stored_at_ms[start:end], np.int64) // 1000)
+        for meter, rows in part.by_meter():
+            times[meter].append(np.asarray(part.captured_at[rows], dtype=np.int64))
+            stored[meter].append(np.asarray(part.stored_at_ms[rows], np.int64) // 1000)
     return {meter: (np.concatenate(times[meter]), np.concatenate(stored[meter])) for meter in times}

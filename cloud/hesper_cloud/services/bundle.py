@@ -74,7 +74,7 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
         audit=Audit(sources),
         validated=Validated(sources, shelf, link),
         energy=Energy(sources, shelf, link),
-        exports=Exports(sources),
+        exports=Exports(sources, shelf),
         service_levels=Levels(sources),
         enrolments=Enrolments(sources, link),
         sources=sources,

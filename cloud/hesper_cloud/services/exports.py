@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 
 from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.exports.running import Wanted, octets_of
 from hesper_cloud.exports.scheduled import runs
 from hesper_cloud.services.errors import Invalid
@@ -37,6 +38,7 @@ class Exports:
     """What leaves the house by REST."""
 
     sources: Sources
+    shelf: Shelf
 
     async def changes(self, actor: Actor, cursor: str, limit: int) -> Changes:
         """Returns what was stored after a cursor, corrections and late readings included.
@@ -61,4 +63,4 @@ class Exports:
     def octets(self, actor: Actor, wanted: Wanted) -> Iterator[bytes]:
         """Yields an export part by part; blocks, use a thread."""
         require(actor, Permission.READ)
-        return octets_of(self.sources.store, wanted)
+        return octets_of(self.shelf, wanted)

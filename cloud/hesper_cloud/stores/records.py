@@ -5,7 +5,7 @@ Every instant is an integer: seconds since 1970-01-01 UTC, milliseconds where th
 ``unit`` (Blue Book table).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -183,6 +183,14 @@ class ReadingColumns:
     def row_count(self) -> int:
         """The number of readings."""
         return len(self.captured_at)
+
+    def by_meter(self) -> Iterator[tuple[str, slice]]:
+        """Yields each meter with the place of its readings."""
+        index = np.asarray(self.meter_index)
+        edges = (np.flatnonzero(np.diff(index)) + 1).tolist()
+        for start, end in zip([0, *edges], [*edges, len(index)], strict=True):
+            if end > start:
+                yield self.meters[index[start]], slice(start, end)
 
 
 @dataclass(frozen=True, slots=True)
