@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -39,7 +40,7 @@ def search(
         def tell(done: int, found: Found | None) -> None:
             progress.update(task, completed=done)
             if found is not None:
-                progress.console.print(f"{found.place}: {found.answer.name or 'answers'}")
+                progress.console.print(f"{found.place}: {_shown(found.answer.name) or 'answers'}")
 
         search = Search(line, wanted, tell)
         progress.update(task, total=search.total)
@@ -135,9 +136,14 @@ def _table(
         answer = each.answer
         table.add_row(
             str(each.place),
-            answer.name or each.identification or f"({answer.refused or 'tells no name'})",
-            answer.serial_number,
+            _shown(answer.name or each.identification or f"({answer.refused or 'tells no name'})"),
+            _shown(answer.serial_number),
             fitting(each, known),
             ids[each.place] or "new",
         )
     return table
+
+
+def _shown(said: str) -> str:
+    """Return what somebody on a line said of itself as a terminal may get it."""
+    return escape("".join(each if each.isprintable() else "?" for each in said))
