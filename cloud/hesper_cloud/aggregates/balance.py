@@ -91,7 +91,7 @@ def _balance(places: Sequence[Place], found: dict[str, Integers], start: int, en
     within = np.flatnonzero((found["at"] >= start) & (found["at"] < end) & (found["known"] > 0))
     meters = found["meter"][within]
     sign = np.where(found["logical_name"][within] == IMPORT, 1, -1)
-    energy = sign * found["energy"][within] * _to_mwh(found["scaler"][within])
+    energy = sign * _in_mwh(found["energy"][within], found["scaler"][within])
     flows_in = np.isin(meters, sorted(inflow)) if inflow else np.zeros(len(meters), bool)
     takes = np.isin(meters, sorted(customers)) if customers else np.zeros(len(meters), bool)
     counted = flows_in | takes
@@ -106,8 +106,9 @@ def _balance(places: Sequence[Place], found: dict[str, Integers], start: int, en
     )
 
 
-def _to_mwh(scalers: Integers) -> Integers:
-    """Returns the factor from steps of a scaler to thousandths of a watt-hour."""
-    exponents = np.maximum(scalers.astype(np.int64) - WH_SCALER, 0)
-    factors: Integers = np.power(10, exponents)
-    return factors
+def _in_mwh(energies: Integers, scalers: Integers) -> Integers:
+    """Returns steps of a scaler as thousandths of a watt-hour, rounded down."""
+    exponents = scalers.astype(np.int64) - WH_SCALER
+    coarser, finer = np.power(10, np.maximum(exponents, 0)), np.power(10, np.maximum(-exponents, 0))
+    found: Integers = energies * coarser // finer
+    return found

@@ -14,13 +14,22 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    ValidationError,
+    field_validator,
+)
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.aggregates.buckets import Bucket
 from hesper_cloud.db.energy import OutsidePoint, OutsideSeries
 from hesper_cloud.db.upserts import upsert
+from hesper_cloud.stores.port import EARLIEST, LATEST
 
 MAX_POINTS = 100_000
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
@@ -41,7 +50,7 @@ class SeriesBatch(BaseModel):
     series: str
     scaler: int = Field(default=0, ge=-18, le=18)
     unit: int = Field(default=255, ge=0, le=255)
-    points: list[tuple[AwareDatetime, int]] = Field(max_length=MAX_POINTS)
+    points: list[tuple[AwareDatetime, StrictInt]] = Field(max_length=MAX_POINTS)
 
     @field_validator("series")
     @classmethod
@@ -52,9 +61,11 @@ class SeriesBatch(BaseModel):
 
     @field_validator("points")
     @classmethod
-    def _fit_in_64_bits(cls, points: list[tuple[datetime, int]]) -> list[tuple[datetime, int]]:
+    def _can_be_stored(cls, points: list[tuple[datetime, int]]) -> list[tuple[datetime, int]]:
         if any(abs(value) > _LARGEST for _, value in points):
             raise ValueError("a value does not fit into 64 bits")
+        if not all(EARLIEST <= moment.timestamp() <= LATEST for moment, _ in points):
+            raise ValueError("a time is outside 1970 to 2262")
         return points
 
 

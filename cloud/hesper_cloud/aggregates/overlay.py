@@ -11,7 +11,7 @@ from hesper_cloud.stores.port import Flags, Quantity, Series
 from hesper_cloud.validation import runs
 from hesper_cloud.validation.codes import EDIT
 from hesper_cloud.validation.filling import Surroundings
-from hesper_cloud.validation.sheet import Grid, Sheet
+from hesper_cloud.validation.sheet import SCALERS, Grid, Sheet, is_summable
 from hesper_cloud.validation.substitutes import Curve
 
 _Place = tuple[int, int]
@@ -75,6 +75,8 @@ def overlay(sheet: Sheet, due: Flags, held: Iterable[Substitute]) -> Overlaid:
     laid = Overlaid(sheet, due)
     rows = {meter: row for row, meter in enumerate(sheet.meters)}
     for each in held:
+        if each.scaler not in SCALERS:
+            continue
         laid.held.setdefault((each.meter, each.logical_name), []).append(each)
         grid = sheet.grids.get(each.logical_name) or _empty_grid(sheet, each)
         column = _column(sheet, grid, each)
@@ -86,7 +88,8 @@ def overlay(sheet: Sheet, due: Flags, held: Iterable[Substitute]) -> Overlaid:
 def _column(sheet: Sheet, grid: Grid, each: Substitute) -> int | None:
     """Returns where a substitute belongs; None if it does not fit the sheet."""
     offset = int(each.captured_at.timestamp()) - int(sheet.times[0])
-    fits = each.unit == grid.quantity.unit and each.scaler >= grid.quantity.scaler
+    finer = each.scaler - grid.quantity.scaler
+    fits = each.unit == grid.quantity.unit and finer >= 0 and is_summable(each.value * 10**finer)
     return offset // sheet.period_s if fits and offset % sheet.period_s == 0 else None
 
 

@@ -48,7 +48,7 @@ def days(sheet: Sheet, estimated: Mapping[str, Flags], day: date, limits: Thresh
 def _quantity(
     sheet: Sheet, grid: Grid, estimated: Flags | None, day: date, limits: Thresholds
 ) -> pa.Table:
-    found = totals.amounts(grid, estimated, limits.rollover_from_percent)
+    found = totals.amounts(grid, estimated, limits, sheet.period_s)
     buckets = totals.buckets(found, sheet.period_s)
     chosen = np.flatnonzero(found.known.any(axis=1))
     count = len(chosen)

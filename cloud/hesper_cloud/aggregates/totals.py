@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hesper_cloud.stores.port import Flags, Integers
+from hesper_cloud.thresholds import Thresholds
 from hesper_cloud.validation.judge import advance
 from hesper_cloud.validation.sheet import Grid
 
@@ -47,13 +48,13 @@ class Demand:
     known: Flags
 
 
-def amounts(grid: Grid, estimated: Flags | None, rollover_from_percent: int) -> Amounts:
+def amounts(grid: Grid, estimated: Flags | None, limits: Thresholds, period_s: int) -> Amounts:
     """Returns what each interval of a grid adds."""
     marks = np.zeros(grid.known.shape, bool) if estimated is None else estimated
     if not grid.is_register:
         known = grid.known[:, 1:]
         return Amounts(np.where(known, grid.values[:, 1:], 0), known, marks[:, 1:] & known)
-    moved = advance(grid, rollover_from_percent)
+    moved = advance(grid, limits, period_s)
     known = moved.known & (moved.growth >= 0)
     either = (marks[:, 1:] | marks[:, :-1]) & known
     return Amounts(np.where(known, moved.growth, 0), known, either)

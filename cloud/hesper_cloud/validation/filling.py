@@ -18,6 +18,7 @@ from hesper_cloud.stores.port import Quantity, ReadingStore, Series
 from hesper_cloud.thresholds import Validation
 from hesper_cloud.validation import estimate, substitutes
 from hesper_cloud.validation.codes import EDIT
+from hesper_cloud.validation.sheet import is_summable
 from hesper_cloud.validation.substitutes import Curve
 
 _DAY_S = 86_400
@@ -94,10 +95,12 @@ def _known(found: Series, edits: list[Substitute]) -> dict[int, int]:
     """Returns values by capture time, ascending; an edit counts before what is stored."""
     known: dict[int, int] = {}
     for at, value in zip(found.times, found.values, strict=True):
-        if value is not None:
+        if value is not None and is_summable(value):
             known.setdefault(at, value)
     for row in edits:
         if row.unit == found.unit and row.scaler >= found.scaler:
             at = int(row.captured_at.timestamp())
-            known[at] = row.value * 10 ** (row.scaler - found.scaler)
+            value = row.value * 10 ** (row.scaler - found.scaler)
+            if is_summable(value):
+                known[at] = value
     return dict(sorted(known.items()))

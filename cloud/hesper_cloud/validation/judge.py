@@ -36,13 +36,23 @@ class Advance:
     rolled: Flags
 
 
-def advance(grid: Grid, from_percent: int) -> Advance:
-    """Returns how a register advanced from capture to capture."""
+def advance(grid: Grid, limits: Thresholds, period_s: int) -> Advance:
+    """Returns how a register advanced from capture to capture.
+
+    One that would have grown more than any load can make it has not passed its last digit: it
+    fell, as where a meter was exchanged.
+    """
     before, after = grid.values[:, :-1], grid.values[:, 1:]
     known = grid.known[:, :-1] & grid.known[:, 1:]
-    passed = checks.rollovers(before, after, known, from_percent)
+    passed = checks.rollovers(before, after, known, limits.rollover_from_percent)
+    passed[after - before + passed > highest_growth(grid, limits, period_s)] = 0
     growth = np.where(known, after - before + passed, 0)
     return Advance(growth, known, passed > 0)
+
+
+def highest_growth(grid: Grid, limits: Thresholds, period_s: int) -> int:
+    """Returns how far a register can advance in one interval, in its steps."""
+    return grid.steps(limits.highest_load_w) * period_s // 3600
 
 
 def judge(sheet: Sheet, limits: Thresholds) -> list[Verdict]:
@@ -73,8 +83,8 @@ def _of_readings(sheet: Sheet, limits: Thresholds) -> list[Verdict]:
 
 def _of_register(sheet: Sheet, grid: Grid, limits: Thresholds) -> list[Verdict]:
     name = grid.quantity.logical_name
-    moved = advance(grid, limits.rollover_from_percent)
-    highest = grid.steps(limits.highest_load_w) * sheet.period_s // 3600
+    moved = advance(grid, limits, sheet.period_s)
+    highest = highest_growth(grid, limits, sheet.period_s)
     least = grid.steps(limits.spike_least_wh)
     fell = checks.reversed_energy(moved.growth, moved.known, 0)
     grew = moved.known & ~fell

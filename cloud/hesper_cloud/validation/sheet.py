@@ -14,6 +14,8 @@ import numpy as np
 from hesper_cloud.stores.port import Flags, Integers, Quantity
 
 _ENERGY_UNITS = frozenset({30, 31, 32})  # Wh, VAh, varh
+SCALERS = range(-6, 10)
+"""Of other quantities nothing is laid out: one wrong scaler must not push out what others say."""
 _LARGEST = 2**53
 
 
@@ -129,7 +131,14 @@ def _lay(sheet: Sheet, part: Columns, places: dict[str, int]) -> None:
             _fill(grid, quantity, part.values[place][inside], missing, at)
 
 
+def is_summable(value: int) -> bool:
+    """Says whether a day of such values can be added up in 64 bits."""
+    return abs(value) // 2 < _LARGEST
+
+
 def _grid(sheet: Sheet, quantity: Quantity) -> Grid | None:
+    if quantity.scaler not in SCALERS:
+        return None
     grid = sheet.grids.get(quantity.logical_name)
     if grid is None:
         shape = sheet.present.shape
@@ -149,7 +158,8 @@ def _fill(
 ) -> None:
     coarser = grid.quantity.scaler - quantity.scaler
     if coarser > 0:
-        grid.values *= 10**coarser
+        grid.known &= np.abs(grid.values // 2) < _LARGEST // 10**coarser
+        grid.values = np.where(grid.known, grid.values, 0) * 10**coarser
         grid.quantity = quantity
     values = values.astype(np.int64)
     factor = 10 ** max(-coarser, 0)

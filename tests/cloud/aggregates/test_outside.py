@@ -62,6 +62,9 @@ def test_a_csv_that_is_wrong_is_refused(text: str, told: str):
         b"[]",
         b'{"series": "a b", "points": []}',
         b'{"series": "t", "points": [["2026-09-21T14:00:00Z", 1.5]]}',
+        b'{"series": "t", "points": [["2026-09-21T14:00:00Z", true]]}',
+        b'{"series": "t", "points": [["0001-01-01T00:00:00+14:00", 1]]}',
+        b'{"series": "t", "points": [["9999-12-31T23:59:59-14:00", 1]]}',
         b'{"series": "t", "points": [], "version": 2}',
     ],
 )

@@ -9,6 +9,7 @@ from hesper_cloud.aggregates.curves import Shelf, validated
 from hesper_cloud.aggregates.reconcile import Reconciliation
 from hesper_cloud.db.energy import DirtyDay
 from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.stores.port import Quantity
 from hesper_cloud.validation import dirty, substitutes
 from hesper_cloud.validation.codes import Grade
 from hesper_cloud.validation.substitutes import Curve, Edit
@@ -162,6 +163,18 @@ def test_losses_are_what_flowed_in_and_nobody_took(plant):
     north = balance.balances(plant.book, grid, "north", edges, zone)
     assert [each.customers_mwh for each in north] == [first.customers_mwh, second.customers_mwh]
     assert north[0].losses_percent is None  # nothing measures what flows into the area
+
+
+@pytest.mark.parametrize("scaler", [-5, -3, 0, 3])
+def test_energy_is_balanced_whatever_its_scaler(plant, scaler):
+    start, end = plant.at("2026-06-01"), plant.at("2026-06-02")
+    step = 10 ** max(-scaler, 0)
+    registers = plant.register(start, end, step, step)
+    plant.put("SUM", registers, Quantity("1.0.1.8.0.255", scaler, 30))
+    plant.settle()
+    zone = plant.settings.validation.zone_of(None)
+    (found,) = balance.balances(plant.book, topology.parse(GRID), "tr-7", [start, end], zone)
+    assert found.inflow_mwh == 96 * 1000 * 10 ** max(scaler, 0)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 from hesper_cloud.db.energy import DirtyDay, Substitute
-from hesper_cloud.db.engines import reading
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.stores.port import Quantity
+from hesper_cloud.validation import substitutes
+from hesper_cloud.validation.substitutes import Curve, Edit
 from sqlalchemy import select
 
 QUARTER = 900
@@ -143,6 +146,46 @@ def test_a_rollover_is_counted_across_the_end_of_the_register(plant):
     assert days(plant)[date(2026, 6, 1)] == (2400, 96, 0, 48)
     assert len(verdicts(plant, "rollover")) == 1
     assert verdicts(plant, "reverse") == []
+
+
+def test_an_exchanged_meter_is_no_rollover(plant):
+    """A register that ends at 950 000 Wh and begins anew at 0 has not passed its last digit."""
+    start = plant.at("2026-06-01")
+    rows = plant.register(start, plant.at("2026-06-02"), first=950_000)
+    exchanged = start + QUARTER * 50
+    plant.put("M1", {at: v if at < exchanged else v - 951_250 for at, v in rows.items()})
+    plant.settle()
+    assert days(plant)[date(2026, 6, 1)][:2] == (2400 - 25, 95)
+    assert verdicts(plant, "rollover") == []
+    (reverse,) = verdicts(plant, "reverse")
+    assert reverse[2] == exchanged
+
+
+@pytest.mark.parametrize("scaler", [-128, -30, -7, 19, 127])
+def test_a_scaler_that_no_register_has_costs_nobody_else_a_day(plant, scaler):
+    start, end = plant.at("2026-06-01"), plant.at("2026-06-02")
+    odd = Quantity("1.0.1.8.0.255", scaler, 30)
+    for meter, quantity in (("M0", odd), ("M1", plant.ENERGY), ("M2", odd)):
+        plant.put(meter, plant.register(start, end), quantity)
+    plant.settle()
+    assert days(plant)[date(2026, 6, 1)] == (2400, 96, 0, 48)
+    assert days(plant, "M0") == days(plant, "M2") == {}
+
+
+def test_values_at_the_end_of_64_bits_are_summed_by_nobody_and_stop_nobody(plant):
+    start, end = plant.at("2026-06-01"), plant.at("2026-06-02")
+    largest = {start: 2**62, end: 2**63 - 1}
+    plant.put("M0", largest, Quantity("1.0.1.8.0.255", 9, 30))
+    plant.put("M0", {start + QUARTER: 2**63 - 1}, Quantity("1.0.1.8.0.255", -6, 30))
+    plant.put("M1", plant.register(start, end))
+    with writing(plant.engine) as session:
+        edit = Edit(
+            Curve("M1", "1.0.99.1.0.255", "1.0.1.8.0.255"),
+            datetime.fromtimestamp(start + QUARTER, UTC), 2**62, 9, 30, "typed", "k",
+        )  # fmt: skip
+        substitutes.edited(session, edit, "ada", plant.now)
+    plant.settle()
+    assert days(plant)[date(2026, 6, 1)] == (2400 * 10**6, 96, 0, 48)  # in the finer steps
 
 
 def test_demand_is_the_highest_quarter_and_half_hour(plant):
