@@ -5,7 +5,8 @@ It only reads. Whoever wants to write finds the same refusal before anything is 
 """
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn, TypeVar
 
 from hesper_dlms import apdu, axdr
@@ -127,7 +128,7 @@ class EngineAssociation:
             octets = await self._drive(self._guard.get(request, counter))
             answer = await self._ask("answer", apdu=octets.hex())
             if "refused" in answer:
-                raise apdu.access_error(int(answer["refused"]))
+                raise apdu.access_error(_number(answer["refused"]))
             if "value" in answer:
                 return _octets(answer["value"])
             counter = self._counter()
@@ -189,8 +190,19 @@ class EngineAssociation:
 
 
 def _octets(said: object) -> bytes:
-    try:
+    with _as_agreed():
         return bytes.fromhex(str(said))
+
+
+def _number(said: object) -> int:
+    with _as_agreed():
+        return int(str(said))
+
+
+@contextmanager
+def _as_agreed() -> Iterator[None]:
+    try:
+        yield
     except ValueError as error:
         raise EngineFailed("engine gurux: it answered something else") from error
 

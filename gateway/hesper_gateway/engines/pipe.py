@@ -44,7 +44,10 @@ def length_of(head: bytes) -> int:
 
 def decode(body: bytes) -> Message:
     """Return a message; ValueError when it is none."""
-    message = json.loads(body)
+    try:
+        message = json.loads(body)
+    except RecursionError:
+        raise ValueError("a message is not nested like that") from None
     if not isinstance(message, dict):
         raise ValueError("a message is an object")  # noqa: TRY004 - a value of the wire, not ours
     return message

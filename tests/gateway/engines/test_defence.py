@@ -30,6 +30,13 @@ def changed(self, asked):
 session.Session.get = changed
 """
 
+REFUSES = """
+answer = session.Session.answer
+def changed(self, asked):
+    return answer(self, asked) if asked["session"] == "trial" else {"refused": "why"}
+session.Session.answer = changed
+"""
+
 OWN_CHALLENGE = """
 begin = session.Session.__init__
 def changed(self, terms):
@@ -135,6 +142,7 @@ async def test_noise_never_reaches_the_engine(site):
         ("while True: pass", "no answer within"),
         ("import os; os._exit(3)", "broke down"),
         ("import os; os.write(4, b'garbage of some length') and os._exit(0)", "broke down"),
+        ("import os; os.write(4, bytes((0, 0, 195, 80)) + b'[' * 50000)", "broke down"),
         ("return {'apdu': 'no hex'}", "something else"),
         ("return {}", "something else"),
         ("return {'failed': 'so'}", "so"),
@@ -194,6 +202,18 @@ async def test_an_engine_that_fails_its_trial_is_never_used(change, told, caplog
                 await engine.ask({"session": "s", "do": "open"})
             assert engine.process_id is None
     assert len(caplog.records) == 1
+
+
+async def test_a_refusal_that_is_no_number_is_the_engines_failure(site):
+    site.engine = Engine(("-I", "-c", RUN.format(change=REFUSES)))
+    try:
+        async with site.line() as line:
+            session = site.session(line, site.template("low", "wrapper"))
+            with pytest.raises(EngineFailed, match="something else"):
+                async with session.reading():
+                    pass
+    finally:
+        await site.engine.aclose()
 
 
 async def test_an_engine_chooses_no_challenge_of_its_own(site):
