@@ -249,6 +249,15 @@ def test_when_every_gateway_is_gone_it_is_the_broker(ledger: Ledger) -> None:
     assert ledger.check(5)[0][3:] == ("open", "broker")
 
 
+def test_without_an_event_the_counted_failures_are_the_cause(ledger: Ledger) -> None:
+    with writing(ledger.engine) as session:
+        counts = {"association": 40, "timeout": 3, "=no hop": 999}
+        session.get_one(Gateway, "gw-1").attributes = {"failures": counts}
+    ledger.capture("M1", 0)
+    ledger.capture("M2", *range(9))
+    assert ledger.check(9) == [("M1", 1, 8, "open", "association")]
+
+
 def test_readings_that_wait_for_a_receipt_are_not_the_meters_fault(ledger: Ledger) -> None:
     with writing(ledger.engine) as session:
         gateway = session.get_one(Gateway, "gw-1")

@@ -12,7 +12,7 @@ import pytest
 from hesper_cloud import metrics
 from hesper_cloud.app import create_app
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import Event, Gap, MeterProfile, ServiceLevelDay
+from hesper_cloud.db.registry import Event, Gap, Gateway, MeterProfile, ServiceLevelDay
 from hesper_cloud.job_settings import ServiceLevel, ServiceLevelSettings
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.service_levels.keeping import ServiceLevels
@@ -196,6 +196,27 @@ async def test_from_a_percentage_to_the_meter_its_cause_and_its_hop(
     assert by_meter.text.splitlines()[1] == f"{OTHER},gw-1,24,20,line,modem"
     assert (await client.get(f"{path}/nothing")).status_code == 404
     assert (await client.get(path)).status_code == 200
+
+
+async def test_where_no_event_says_it_the_hop_is_where_most_attempts_failed(
+    client: httpx.AsyncClient, fleet: Fleet
+) -> None:
+    fleet.store_at(24, METER, *range(24))
+    fleet.store_at(24, OTHER, *range(20))
+    with writing(fleet.registry) as session:
+        counts = {"timeout": 2, "modem": 9, "=cmd|' /C calc'!A0": 99}
+        session.get_one(Gateway, "gw-1").attributes = {"failures": counts}
+        session.add(
+            Event(
+                id="e2", meter=OTHER, gateway="gw-1", code="meter.unreachable", severity="warning",
+                occurred_at=DAY + timedelta(hours=21), stored_at=DAY, text="",
+                attributes={"hop": "=1+1"},
+            )
+        )  # fmt: skip
+    fleet.turn(33)
+    asked = {"day": "2026-06-01"}
+    missed = (await client.get("/api/v1/service-levels/days-8h/misses", params=asked)).json()
+    assert [(each["meter"], each["hop"]) for each in missed] == [(OTHER, "modem")]
 
 
 async def test_what_came_too_late_is_told_from_what_is_missing(

@@ -1,8 +1,8 @@
 """Why captures are missing, as far as gateways and registry tell.
 
 A gateway says at which hop its visits to a meter stop (event ``meter.unreachable``); its retained
-status says whether it is there, and how long readings wait in its outbox. What it does not say is
-concluded from who is silent beside whom.
+status says whether it is there, how long readings wait in its outbox, and how many attempts failed
+at which hop. What it does not say is concluded from who is silent beside whom.
 """
 
 from collections.abc import Iterable
@@ -72,6 +72,9 @@ class Causes:
             return BROKER
         if not self._is_silent(meter):
             return UNKNOWN
+        failing = OF_HOP.get(failing_hop(gateway) or "", SILENT_METER)
+        if failing != SILENT_METER:
+            return failing
         neighbours = self._behind.get(meter.gateway_id, [])
         if len(neighbours) > 1 and all(map(self._is_silent, neighbours)):
             return LINE
@@ -86,6 +89,13 @@ class Causes:
         heard_at = meter.last_contact_at
         allowed = patience(self._settings, meter.capture_period_s)
         return heard_at is None or self._now - heard_at > allowed
+
+
+def failing_hop(gateway: Gateway | None) -> str | None:
+    """Returns the hop at which most of a gateway's attempts have failed since its start."""
+    counts = (gateway.attributes or {}).get("failures", {}) if gateway else {}
+    known = {hop: count for hop, count in counts.items() if hop in OF_HOP and count > 0}
+    return max(known, key=lambda hop: (known[hop], hop), default=None)
 
 
 def _waits_for_receipts(gateway: Gateway, first_missing_at: datetime) -> bool:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hesper_cloud.db.registry import Event, Gap, Meter
-from hesper_cloud.gaps.causes import UNREACHABLE
+from hesper_cloud.db.registry import Event, Gap, Gateway, Meter
+from hesper_cloud.gaps.causes import OF_HOP, UNKNOWN, UNREACHABLE, failing_hop
 from hesper_cloud.job_settings import ServiceLevel
 from hesper_cloud.service_levels.counting import MeterDay, meter_days
 from hesper_cloud.service_levels.keeping import deadline_of
@@ -23,7 +23,8 @@ class Miss:
     """One meter that missed a level on a day.
 
     ``cause`` is the gap ledger's, or ``late`` where all was stored after the deadline; ``hop`` is
-    where the gateway's visits stopped on that day, if it told.
+    where the gateway's visits to the meter stopped on that day, or, while something is missing,
+    where most of the gateway's attempts have failed; None where it has told neither.
     """
 
     meter: str
@@ -43,17 +44,19 @@ def misses(
     short = [each for each in days if each.met(deadline) < each.due]
     causes, hops = _causes(session, level.profile, day), _hops(session, day)
     gateways = _gateways(session, short)
-    found = [
-        Miss(
-            each.meter,
-            gateways.get(each.meter),
-            each.due,
-            each.met(deadline),
-            causes.get(each.meter, LATE if each.stored_at.all() else "unknown"),
-            hops.get(each.meter),
+    found = []
+    for each in short:
+        gateway, is_late = gateways.get(each.meter), bool(each.stored_at.all())
+        found.append(
+            Miss(
+                each.meter,
+                gateway.id if gateway else None,
+                each.due,
+                each.met(deadline),
+                causes.get(each.meter, LATE if is_late else UNKNOWN),
+                hops.get(each.meter) or (None if is_late else failing_hop(gateway)),
+            )
         )
-        for each in short
-    ]
     return sorted(found, key=lambda miss: (miss.met / miss.due, miss.meter))
 
 
@@ -69,15 +72,15 @@ def _hops(session: Session, day: datetime) -> dict[str, str]:
         Event.code == UNREACHABLE, Event.occurred_at >= day, Event.occurred_at < day + _DAY
     )
     return {
-        event.meter: str(event.attributes.get("hop"))
+        event.meter: str(event.attributes["hop"])
         for event in session.scalars(query.order_by(Event.occurred_at))
-        if event.meter is not None
+        if event.meter is not None and event.attributes.get("hop") in OF_HOP
     }
 
 
-def _gateways(session: Session, short: Iterable[MeterDay]) -> dict[str, str | None]:
+def _gateways(session: Session, short: Iterable[MeterDay]) -> dict[str, Gateway]:
     wanted = {each.meter for each in short}
-    rows = session.execute(select(Meter.id, Meter.gateway_id))
+    rows = session.execute(select(Meter.id, Gateway).join(Gateway, Gateway.id == Meter.gateway_id))
     return {meter: gateway for meter, gateway in rows if meter in wanted}
 
 
