@@ -276,15 +276,14 @@ class Executor:
         """After a restart in *executing*: reads back, never moves a relay again."""
         try:
             command = jsonbody.decode(entry.command, Command)
+            async with self._turn(command):
+                await self._wait_for_time(execution.lane_of(command))
+                outcome = await execution.resume(
+                    command, self._meters, lambda: self._permit(command), self._mandate.patience
+                )
+                await self._settle(command, outcome)
         except Refused as refused:  # by a later release, which may come back and end it
             self._distrust("gateway.command_refused", f"{entry.command_id} is open: {refused}")
-            return
-        async with self._turn(command):
-            await self._wait_for_time(execution.lane_of(command))
-            outcome = await execution.resume(
-                command, self._meters, lambda: self._permit(command), self._mandate.patience
-            )
-            await self._settle(command, outcome)
 
     async def _wait_for_time(self, lane: Lane) -> None:
         """Waits for a proof of time; for firmware however long, what has begun is to go on."""

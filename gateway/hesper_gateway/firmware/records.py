@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from hesper_contracts import jsonbody
 from hesper_contracts.firmware import TransferFirmware
+from hesper_contracts.frame import Refused
 
 from hesper_gateway.database import Database
 
@@ -61,7 +62,7 @@ class TransferRecords:
         database.submit(_make_table).result()
 
     def find(self, meter: str, image_hash: str) -> Record | None:
-        """Return the record of a meter if it is about this image."""
+        """Return the record of a meter if it is about this image, and of a release like ours."""
         row = self._database.read(
             lambda connection: connection.execute(
                 "SELECT image, step FROM image_transfers WHERE meter = ? AND image_hash = ?",
@@ -70,7 +71,10 @@ class TransferRecords:
         )
         if row is None:
             return None
-        return Record(image_hash, jsonbody.decode(row[0], TransferFirmware), Step(row[1]))
+        try:
+            return Record(image_hash, jsonbody.decode(row[0], TransferFirmware), Step(row[1]))
+        except (Refused, ValueError):
+            return None
 
     async def put(self, meter: str, record: Record) -> None:
         """Write down what is known of a meter from now on; durable on return.

@@ -262,6 +262,36 @@ async def test_readings_and_commands_go_on_between_blocks(works: Any, campaign: 
     assert len(works.sent(Kind.READINGS)) >= 1
 
 
+async def test_an_order_of_a_later_release_waits_for_that_release(
+    works: Any, campaign: Any
+) -> None:
+    """Its journal says what this release has no word for; it goes on with everything else."""
+    async with works.working():
+        works.give(campaign.transfer())
+        await campaign.until_kept(2)
+
+    def later(connection: Any) -> None:
+        rewritten = "json_set(CAST(command AS TEXT), '$.parameters.colour', 'red')"
+        connection.execute(f"UPDATE commands SET command = CAST({rewritten} AS BLOB)")
+
+    await works.database.write(later)
+    async with works.working():
+        assert (await works.result("ping", 2)).state == "confirmed"
+        assert works.alarms == ["gateway.command_refused"]
+    assert works.ended("c-1") is None
+
+
+@pytest.mark.parametrize("column", ["image = '{}'", "step = 'polished'"])
+async def test_a_record_of_a_later_release_counts_as_none(
+    works: Any, campaign: Any, column: str
+) -> None:
+    async with works.working():
+        await campaign.end_of(campaign.transfer())
+        await works.database.write(lambda c: c.execute(f"UPDATE image_transfers SET {column}"))
+        assert (await campaign.end_of(campaign.transfer(2))).state == "confirmed"
+    assert len(campaign.steps("initiate")) == 2
+
+
 class Told:
     """The association of a meter with tiny blocks that tells nothing of those it has."""
 
