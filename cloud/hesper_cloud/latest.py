@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hesper_cloud.stores.port import Block, Flags, Integers, Quantity, ReadingStore
+from hesper_cloud.stores.port import SCALERS, Block, Flags, Integers, Quantity, ReadingStore
 
 _FIRST_ROWS = 64
 _NEVER = np.iinfo(np.int64).min
@@ -175,6 +175,11 @@ class LatestValues:
 
     def newest(self, logical_name: str) -> Newest:
         """Returns one quantity of all meters at once; a meter stands there once."""
+        meters, whole = self._newest(logical_name)
+        return Newest(meters, *whole[1:])
+
+    def _newest(self, logical_name: str) -> tuple[list[str], Integers]:
+        """Returns meters, and as rows: rank, value, scaler, unit and capture time of each."""
         with self._lock:
             parts = [
                 (table, names.index(logical_name))
@@ -202,7 +207,7 @@ class LatestValues:
             order = np.argsort(whole[0], kind="stable")
             kept = sorted({meters[place]: place for place in order}.values())
             meters, whole = [meters[place] for place in kept], whole[:, kept]
-        return Newest(meters, *whole[1:])
+        return meters, whole
 
     def changed_since(self, version: int) -> tuple[int, set[str]]:
         """Returns the present version and the meters that changed after an earlier one."""
@@ -219,8 +224,10 @@ class LatestValues:
         found: dict[str, int] = {}
         with self._lock:
             for table in self._tables.values():
-                for meter, row in table.rows.items():
-                    found[meter] = max(found.get(meter, 0), int(table.rank[row]))
+                ranks = table.rank[: len(table.names)].tolist()
+                for meter, rank in zip(table.names, ranks, strict=True):
+                    if rank != _NEVER:  # judged, and then refused by the store
+                        found[meter] = max(found.get(meter, 0), rank)
         return found
 
     def previous(self, block: Block) -> tuple[Integers, Integers, Flags] | None:
@@ -239,36 +246,22 @@ class LatestValues:
     def total(self, logical_name: str, since: int) -> Total | None:
         """Sums a quantity over meters whose newest value was captured at or after ``since``.
 
-        Only the unit that most recent tables agree on is summed; None when no meter has it.
+        Only the unit that most of them have is summed, and only scalers that meters have; None
+        when no meter takes part.
         """
-        parts: dict[str, tuple[int, LatestValue]] = {}
-        with self._lock:
-            for table in self._tables.values():
-                self._collect(table, logical_name, since, parts)
-        if not parts:
+        _, (rank, values, scalers, units, _) = self._newest(logical_name)
+        usual = (rank >= since) & np.isin(scalers, SCALERS)
+        if not usual.any():
             return None
-        scaler = min(each.scaler for _, each in parts.values())
-        unit = next(iter(parts.values()))[1].unit
-        values = [
-            (each.value or 0) * 10 ** (each.scaler - scaler)
-            for _, each in parts.values()
-            if each.unit == unit
-        ]
-        return Total(sum(values), scaler, unit, len(values))
-
-    @staticmethod
-    def _collect(
-        table: _Table, logical_name: str, since: int, parts: dict[str, tuple[int, LatestValue]]
-    ) -> None:
-        names = [quantity.logical_name for quantity in table.quantities]
-        if logical_name not in names:
-            return
-        place = names.index(logical_name)
-        recent = np.flatnonzero((table.rank >= since) & ~table.missing[place])
-        for row in recent:
-            meter, rank = table.names[row], int(table.rank[row])
-            if meter not in parts or parts[meter][0] <= rank:
-                parts[meter] = (rank, table.value(int(row), place))
+        known, counts = np.unique(units[usual], return_counts=True)
+        unit = int(known[counts.argmax()])
+        chosen = usual & (units == unit)
+        scaler = int(scalers[chosen].min())
+        value = sum(
+            sum(values[chosen & (scalers == each)].tolist()) * 10 ** (int(each) - scaler)
+            for each in np.unique(scalers[chosen])
+        )
+        return Total(value, scaler, unit, int(chosen.sum()))
 
 
 def present(block: Block, place: int) -> Flags:

@@ -84,6 +84,18 @@ def test_totals_bring_scalers_together_and_leave_out_old_values() -> None:
     assert latest.total("1.0.99.7.0.255", 0) is None
 
 
+def test_one_odd_meter_changes_no_total_and_a_refused_one_was_never_seen() -> None:
+    latest = LatestValues()
+    take(latest, block({"odd": [(T0, 9)]}, Quantity(POWER.logical_name, 0, 35)))
+    take(latest, block({"A": [(T0, 1500)], "B": [(T0, 20)]}, POWER))
+    take(latest, block({"finer": [(T0, 9)]}, Quantity(POWER.logical_name, -100, 27)))
+    total = latest.total(POWER_NAME, 0)
+    assert total is not None
+    assert (total.value, total.scaler, total.unit, total.meters) == (1520, 0, 27, 2)
+    latest.previous(block({"refused": [(T0, 1)]}, POWER))
+    assert "refused" not in latest.last_captured()
+
+
 def test_changes_are_told_by_version() -> None:
     latest = LatestValues()
     take(latest, block({"A": [(T0, 1)], "B": [(T0, 1)]}))

@@ -246,6 +246,16 @@ def test_fleet_sums(store: ReadingStore) -> None:
     assert (growth.times, growth.values) == ([start, start + 3600], [1200, 1200])
 
 
+def test_one_odd_meter_changes_nobody_elses_sum(store: ReadingStore) -> None:
+    start = T0 - T0 % 3600
+    put(store, block({"A": [(start, 100)], "B": [(start, 200)]}))
+    for number, (scaler, unit) in enumerate(((-100, 30), (120, 30), (0, 35))):
+        odd = Quantity(ENERGY.logical_name, scaler, unit)
+        put(store, block({f"odd{number}": [(start, 7)]}, odd), sequence=number + 2)
+    found = store.fleet_series(PROFILE, "1.0.1.8.0.255", start, start + 3600, 3600)
+    assert (found.values, found.meters, found.scaler, found.unit) == ([300], [2], 0, 30)
+
+
 def test_capture_times_feed_the_gap_ledger(store: ReadingStore) -> None:
     put(store, block({"M1": [(T0, 1), (T0 + 900, 2)], "M2": [(T0 + 900, 3)]}))
     found = store.captured(PROFILE, T0, T0 + 901)

@@ -1,11 +1,14 @@
 """Points of one quantity, brought to one scaler and thinned to steps."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from hesper_cloud.stores.port import Quantity, Series
+from hesper_cloud.stores.port import SCALERS, Quantity, Series
+
+_Key = TypeVar("_Key")
 
 
 class Point(NamedTuple):
@@ -15,6 +18,19 @@ class Point(NamedTuple):
     value: int | None
     quality: int
     quantity: Quantity
+
+
+def summed_together(sources: Mapping[_Key, Quantity]) -> dict[_Key, Quantity]:
+    """Returns those layouts of a fleet whose values are added up: in the unit that most have.
+
+    So a meter with another unit, or a scaler that no meter has, changes nobody else's sum.
+    """
+    usual = {key: each for key, each in sources.items() if each.scaler in SCALERS}
+    units = Counter(each.unit for each in usual.values())
+    if not units:
+        return {}
+    unit = units.most_common(1)[0][0]
+    return {key: each for key, each in usual.items() if each.unit == unit}
 
 
 def of_one_quantity(columns: Mapping[str, Any], quantity: Quantity, step_s: int | None) -> Series:

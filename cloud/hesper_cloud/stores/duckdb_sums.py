@@ -8,6 +8,7 @@ holds no late row of those days. What is asked for again costs the days that are
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from hesper_cloud.stores import curves
 from hesper_cloud.stores.duckdb_reads import case_of, listed
 from hesper_cloud.stores.duckdb_schema import Catalogue
 from hesper_cloud.stores.duckdb_sealed import DAY_S
@@ -70,12 +71,13 @@ class Sums:
         self, view: Snapshot, asked: SumOf, span: Range, form: tuple[str, int, int]
     ) -> FleetSeries:
         profile = view.catalogue.known_profile(asked.profile)
-        sources = view.catalogue.columns_of(asked.logical_name)
+        columns = view.catalogue.columns_of(asked.logical_name)
+        summed = curves.summed_together({key: found[1] for key, found in columns.items()})
+        sources = {key: columns[key] for key in summed}
         chosen = _meters(view.catalogue, asked.meters)
         if profile is None or not sources or chosen == "":
             return FleetSeries([], [], [], 0, 0)
-        unit = sources[max(sources)][1].unit
-        sources = {key: found for key, found in sources.items() if found[1].unit == unit}
+        unit = next(iter(summed.values())).unit
         scaler = min(found[1].scaler for found in sources.values())
         condition = f"profile = {profile:d} AND layout IN ({listed(sources)}) {chosen or ''}"
         query = _Query(*form, _scaled(sources, scaler), condition)

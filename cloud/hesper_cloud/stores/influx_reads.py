@@ -135,11 +135,10 @@ def _summed(
     server: InfluxServer, layouts: Layouts, asked: SumOf, query: str, since: tuple[int, int]
 ) -> FleetSeries:
     """Adds up the steps of all layouts from a start on; steps begin a shift of seconds late."""
-    sources = layouts.having(asked.logical_name)
+    sources = curves.summed_together(layouts.having(asked.logical_name))
     if not sources or asked.meters == []:
         return FleetSeries([], [], [], 0, 0)
-    unit = list(sources.values())[-1].unit
-    sources = {name: quantity for name, quantity in sources.items() if quantity.unit == unit}
+    unit = next(iter(sources.values())).unit
     scaler = min(quantity.scaler for quantity in sources.values())
     steps: dict[int, tuple[int, int]] = {}
     for name, quantity in sources.items():

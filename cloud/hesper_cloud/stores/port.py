@@ -26,6 +26,7 @@ from hesper_cloud.stores.errors import StoreRefused as StoreRefused
 from hesper_cloud.stores.errors import StoreUnavailable as StoreUnavailable
 from hesper_cloud.stores.records import EARLIEST as EARLIEST
 from hesper_cloud.stores.records import LATEST as LATEST
+from hesper_cloud.stores.records import SCALERS as SCALERS
 from hesper_cloud.stores.records import Block as Block
 from hesper_cloud.stores.records import Changes as Changes
 from hesper_cloud.stores.records import CommittedRows as CommittedRows

@@ -19,6 +19,9 @@ Flags = npt.NDArray[np.bool_]
 EARLIEST = 0
 LATEST = 9_223_372_036  # 2262-04-11, the last second that 64-bit nanoseconds hold
 
+SCALERS = range(-6, 10)
+"""Of these quantities sums are made: one wrong scaler must not push out what others say."""
+
 
 class Quantity(NamedTuple):
     """What a column holds: logical name as text, decimal scaler, unit of the Blue Book table."""

@@ -11,11 +11,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from hesper_cloud.stores.port import SCALERS as SCALERS
 from hesper_cloud.stores.port import Flags, Integers, Quantity
 
 _ENERGY_UNITS = frozenset({30, 31, 32})  # Wh, VAh, varh
-SCALERS = range(-6, 10)
-"""Of other quantities nothing is laid out: one wrong scaler must not push out what others say."""
 _LARGEST = 2**53
 
 
