@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -58,6 +58,13 @@ class Rest:
     def request_relay(self, meter: str, action: str, reason: str) -> str:
         """Ask for a relay command; return its id."""
         body = {"meter": meter, "action": action, "reason": reason, "serial_tail": meter[-4:]}
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        answer = self._client.post("/commands", json=body, headers=key).raise_for_status()
+        return str(answer.json()["id"])
+
+    def request(self, kind: str, meter: str, parameters: Mapping[str, Any], reason: str) -> str:
+        """Ask for a command by its kind; return its id."""
+        body = {"kind": kind, "meter": meter, "parameters": dict(parameters), "reason": reason}
         key = {"Idempotency-Key": uuid.uuid4().hex}
         answer = self._client.post("/commands", json=body, headers=key).raise_for_status()
         return str(answer.json()["id"])

@@ -141,7 +141,7 @@ class System:
             seconds,
         )
         row = self.operator.get(f"/commands/{command}")
-        if row["state"] == "confirmed":
+        if row["state"] == "confirmed" and row["kind"].startswith("relay."):
             self.confirmed.append((row["meter"], row["kind"].removeprefix("relay.")))
         return str(row["state"])
 

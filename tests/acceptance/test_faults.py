@@ -18,6 +18,8 @@ LAN, RS485 = "gw-lan", "gw-rs485"
 SLOW_PATIENCE_S = 100.0
 UNDATED_QUIET_S = (1.0, 5.0)
 LOAD_PROFILE = "1.0.99.1.0.255"
+ACTIVE_ENERGY = "1.0.1.8.0.255"
+CLOCK_RIGHT_MS = 2_000
 IMPATIENT = "[backfill]\nafter_s = 0\nsettle_s = 1\n[rules]\ngap_grace_s = 3"
 
 
@@ -77,6 +79,24 @@ def test_killed_authority_commands_again(hesper: Any) -> None:
     for action in ("disconnect", "reconnect"):
         assert hesper.outcome(hesper.ask(meter, action)) == "confirmed"
     assert hesper.movements(meter)[-2:] == [False, True]
+
+
+def test_registers_are_read_and_a_clock_is_set_on_request(hesper: Any) -> None:
+    meter = hesper.meters_of(LAN)[2]
+    names = [ACTIVE_ENERGY, "1.0.200.8.0.255"]
+    for kind, parameters in (
+        ("read.registers", {"logical_names": names}),
+        ("clock.sync", {"max_step_s": 30}),
+    ):
+        command = hesper.operator.request(kind, meter, parameters, "a complaint")
+        assert hesper.outcome(command) == "confirmed"
+        row = hesper.operator.get(f"/commands/{command}")
+        assert (row["kind"], row["parameters"], row["approver"]) == (kind, parameters, None)
+        if kind == "read.registers":
+            assert row["findings"]["registers"][ACTIVE_ENERGY]["value"] > 0
+            assert row["findings"]["missing"] == names[1:]
+        else:
+            assert abs(row["findings"]["clock_after"]["drift_ms"]) <= CLOCK_RIGHT_MS
 
 
 def test_command_in_flight_before_the_write_never_acts(hesper: Any) -> None:

@@ -13,14 +13,16 @@ import pytest
 from hesper_cloud.app import create_app
 from hesper_cloud.authority.process import loop, now_utc
 from hesper_cloud.db.engines import open_engine, writing
-from hesper_cloud.db.registry import Alert, Event, Gap, Meter
+from hesper_cloud.db.registry import Alert, Event, Gap, Meter, Result
 from hesper_cloud.db.watch import Watch
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.services.bundle import Services, assemble
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import Block, Group, Quantity
+from hesper_contracts import results
 from hesper_contracts.batch import BatchId
+from hesper_contracts.results import CommandResult, Findings
 
 METER, PROTECTED, GATEWAY = "HES12642984", "HES12642985", "gw-1"
 LOAD_PROFILE, ENERGY, POWER = "1.0.99.1.0.255", "1.0.1.8.0.255", "1.0.1.7.0.255"
@@ -29,6 +31,13 @@ PASSWORDS = {
     "ann": "asking-politely-1",
     "ben": "second-pair-of-eyes",
     "cleo": "keeper-of-the-house",
+}
+CALENDAR = {
+    "name": "2027",
+    "seasons": [{"name": "S", "month": 1, "day": 1, "week": "W"}],
+    "weeks": [{"name": "W", "day_ids": [1] * 7}],
+    "days": [{"day_id": 1, "switches": [{"at": "06:00:00", "script": 1}]}],
+    "activate_at": None,
 }
 BASE = int(datetime.now(UTC).timestamp()) // 900 * 900
 
@@ -279,6 +288,93 @@ async def test_request_approve_and_send(client, deciding, head_end):
     assert await asyncio.to_thread(head_end.outbox.arrived.wait, 5)
     assert head_end.published()[0].id == command["id"]
     assert (await get(client, ben, "/audit/verify"))["intact"] is True
+
+
+async def wish(client: httpx.AsyncClient, who: dict[str, str], key: str, **body: Any) -> Any:
+    headers = who | {"Idempotency-Key": key}
+    return await client.post("/api/v1/commands", json={"meter": METER} | body, headers=headers)
+
+
+async def test_who_may_ask_for_which_kind_and_who_must_agree(client, deciding):
+    span = {"since": SPAN["from"], "until": SPAN["from"]}
+    takes = {
+        "ping": {},
+        "read.registers": {"logical_names": [ENERGY]},
+        "read.profile": {"profile": LOAD_PROFILE} | span,
+        "read.event_log": {"log": "fraud"} | span,
+        "clock.sync": {},
+        "tariff.special_days": {"days": []},
+        "tariff.calendar": CALENDAR,
+        "limiter.write": {"threshold_normal": 5_000},
+    }
+    by_two = {"tariff.calendar", "limiter.write"}
+    people = {name: await bearer(client, name) for name in ("vic", "ann", "ben")}
+    for kind, parameters in takes.items():
+        body = {"kind": kind, "parameters": parameters, "reason": "as agreed"}
+        body["serial_tail"] = METER[-4:]
+        assert (await wish(client, people["vic"], kind, **body)).status_code == 403
+        answer = await wish(client, people["ann"], kind, **body)
+        assert answer.status_code == 201, answer.text
+        row = answer.json()
+        assert (row["kind"], row["requester"]) == (kind, "ann")
+        assert (row["state"] == "awaiting_approval") == (kind in by_two)
+        path, secret = f"/api/v1/commands/{row['id']}/approve", {"password": PASSWORDS["ann"]}
+        assert (await client.post(path, json=secret, headers=people["ann"])).status_code == 403
+        secret = {"password": PASSWORDS["ben"]}
+        approved = await client.post(path, json=secret, headers=people["ben"])
+        assert approved.status_code == (200 if kind in by_two else 409)
+        other = body | {"meter": PROTECTED, "serial_tail": PROTECTED[-4:]}
+        refused = kind == "limiter.write"
+        answer = await wish(client, people["ben"], kind, **other)
+        assert (answer.status_code, "life support" in answer.text) == (
+            409 if refused else 201,
+            refused,
+        )
+
+
+async def test_a_kind_is_held_to_its_contract_at_the_door(client, deciding):
+    ann = await bearer(client, "ann")
+    refusals = (
+        ({"kind": "ping", "parameters": {"twice": 1}}, 400, "does not take"),
+        ({"kind": "clock.sync", "parameters": {"max_step_s": 0}}, 400, "does not take"),
+        ({"kind": "keys.change", "parameters": {}}, 400, "keys of meters cannot be changed"),
+        ({"kind": "relay.explode"}, 400, "there is no command"),
+        ({"kind": "clock.sync", "reason": ""}, 409, "a reason is required"),
+        ({"kind": "ping", "approver": "ben"}, 422, "approver"),
+    )
+    for number, (body, status, words) in enumerate(refusals):
+        answer = await wish(client, ann, f"k{number}", **body)
+        assert (answer.status_code, words in answer.text) == (status, True), answer.text
+    assert await get(client, ann, "/commands") == []
+
+
+async def test_what_was_found_is_shown_and_a_repeat_is_the_same_command(client, deciding, head_end):
+    ann = await bearer(client, "ann")
+    body = {"kind": "read.registers", "parameters": {"logical_names": [ENERGY]}}
+    first, again = [await wish(client, ann, "one", **body) for _ in range(2)]
+    assert (first.status_code, first.json()["id"]) == (201, again.json()["id"])
+    assert (await wish(client, ann, "one", kind="ping")).status_code == 400
+    assert await asyncio.to_thread(head_end.outbox.arrived.wait, 5)
+    (order,) = head_end.published()
+    result = CommandResult(
+        command_id=order.id,
+        gateway=GATEWAY,
+        meter=METER,
+        state="confirmed",
+        at=now_utc(),
+        registers={ENERGY: (5_000, 0, 30)},
+        findings=Findings(),
+    )
+    payload = results.to_payload(result, head_end.gateway, "ab" * 8, 1)
+    with writing(head_end.databases.registry) as session:
+        row = {"command_id": order.id, "gateway": GATEWAY, "payload": payload}
+        session.add(Result(**row, received_at=now_utc()))
+    async with asyncio.timeout(5):
+        row = await get(client, ann, f"/commands/{order.id}")
+        while row["state"] != "confirmed":
+            row = await get(client, ann, f"/commands/{order.id}")
+    assert row["parameters"] == body["parameters"]
+    assert row["findings"] == {"registers": {ENERGY: {"value": 5_000, "scaler": 0, "unit": 30}}}
 
 
 async def test_roles_are_held_at_the_door(client, deciding):

@@ -149,6 +149,16 @@ def test_a_limiter_passes_every_rule_of_a_disconnect(head_end, clock):
     assert "kill switch" in refused(wish(head_end, "limiter.write"))
 
 
+@pytest.mark.parametrize("kind", TAKES)
+def test_the_kill_switch_stops_all_that_writes_and_lets_people_look(head_end, kind):
+    head_end.ask("ben", "kill_switch.engage", reason="strange")
+    row = wish(head_end, kind)
+    if kind == "ping" or kind.startswith("read."):
+        assert head_end.command(row.outcome["command"]).state == "sent"
+    else:
+        assert "kill switch" in refused(row)
+
+
 def test_a_limiter_and_a_disconnect_exclude_each_other(head_end):
     command = wish(head_end, "limiter.write").outcome["command"]
     assert "another command for this meter" in refused(head_end.ask_disconnect())

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 from console_double.fleet import Fleet
+from hesper_cloud.authority.kinds import Kind
 from hesper_contracts.quality import Quality
 from hesper_ui.services import (
     AttentionRow,
@@ -19,6 +21,7 @@ from hesper_ui.views import (
     attention_words,
     charts,
     doubts,
+    findings,
     gateway_words,
     load_profile,
     looks,
@@ -274,3 +277,39 @@ def test_a_confirmed_command_says_what_the_meter_showed():
     assert looks.evidence(command) == "relay read disconnected, 1.4 s after approval"
     failed = replace(command, state="failed", detail="the meter refused")
     assert looks.evidence(failed) == "the meter refused"
+
+
+def test_what_a_command_was_told_and_has_found_is_said_in_words():
+    """Parameters are shown in full to whoever approves; findings to whoever asked."""
+    told = findings.told(
+        {
+            "threshold_normal": 5000,
+            "threshold_emergency": None,
+            "min_over_threshold_s": 30,
+            "actions": {"over": "disconnect", "under": "nothing"},
+            "days": [{"day_id": 1, "switches": [{"at": "06:00:00", "script": 1}]}],
+        }
+    )
+    assert told == [
+        ("threshold normal", "5000"),
+        ("min over threshold", "30 s"),
+        ("actions", "over: disconnect under: nothing"),
+        ("days", "(day_id: 1 switches: (at: 06:00:00 script: 1))"),
+    ]
+    clock = {"meter_time": "2026-06-01T12:00:00Z", "drift_ms": 4_200}
+    registers = {f"1.0.{n}.8.0.255": {"value": n, "scaler": -1, "unit": 30} for n in range(1, 6)}
+    found = {"registers": registers, "clock": clock, "missing": ["1.0.9.8.0.255"]}
+    assert findings.found(found) == [
+        "1.0.1.8.0.255 = 0.1",
+        "1.0.2.8.0.255 = 0.2",
+        "1.0.3.8.0.255 = 0.3",
+        "2 more",
+        "clock +4.2 s",
+        "the meter has no 1.0.9.8.0.255",
+    ]
+    assert findings.found({"row_count": 1}) == ["1 row read"]
+    assert findings.found(None) == []
+
+
+def test_every_kind_of_command_has_words():
+    assert set(looks.COMMAND_KINDS) == set(get_args(Kind))

@@ -43,7 +43,7 @@ class Traits:
         moves: It may move the supply, so it excludes others that do on the same meter.
         cuts: It can cut the supply: charged to the disconnect budget when it is signed, never
             sent to a protected supply, and the end of the serial number is typed.
-        beyond_policy: No policy document lets one person do it, or the kill switch pass it.
+        always_two: No policy document lets one person do it.
         on_known_relay: The relay must have been read not long ago.
         begin_s: For how long a gateway may begin it once it is queued, if the policy says less.
         takes_s: How long it may take after that, beside the policy's grace.
@@ -52,7 +52,7 @@ class Traits:
     reads: bool = False
     moves: bool = False
     cuts: bool = False
-    beyond_policy: bool = False
+    always_two: bool = False
     on_known_relay: bool = False
     begin_s: int = 0
     takes_s: int = 0
@@ -75,11 +75,11 @@ KINDS: Mapping[str, Traits] = {
     CALENDAR: _WRITE,
     # A threshold or an action can cut a supply by and by, when nobody looks any more.
     "limiter.write": Traits(
-        moves=True, cuts=True, beyond_policy=True, on_known_relay=True, takes_s=60
+        moves=True, cuts=True, always_two=True, on_known_relay=True, takes_s=60
     ),
     # Through a tunnel a tool can do what the meter lets it; on a long line many relays are read
     # before it opens, and again after it.
-    "tunnel.open": Traits(moves=True, cuts=True, beyond_policy=True, begin_s=300, takes_s=120),
+    "tunnel.open": Traits(moves=True, cuts=True, always_two=True, begin_s=300, takes_s=120),
 }
 
 _REFUSED = {
@@ -97,7 +97,7 @@ READING = _those("reads")
 WRITING = frozenset(get_args(Kind)) - READING
 MOVING = _those("moves")
 CUTTING = _those("cuts")
-BEYOND_POLICY = _those("beyond_policy")
+ALWAYS_TWO = _those("always_two")
 
 
 def checked(kind: str, given: Mapping[str, Any]) -> tuple[parameters.Parameters, dict[str, Any]]:

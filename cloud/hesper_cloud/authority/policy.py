@@ -8,7 +8,7 @@ protected supplies, the budgets or the audit.
 from pydantic import BaseModel, ConfigDict, Field
 
 from hesper_cloud.authority.kinds import (
-    BEYOND_POLICY,
+    ALWAYS_TWO,
     CALENDAR,
     DISCONNECT,
     RECONNECT,
@@ -60,12 +60,12 @@ class Policy(_Document):
     @property
     def approved_by_two(self) -> frozenset[Kind]:
         """The kinds that a second person approves; of some no document says otherwise."""
-        return self.four_eyes | BEYOND_POLICY
+        return self.four_eyes | ALWAYS_TWO
 
     @property
     def stopped(self) -> frozenset[Kind]:
-        """The kinds that the kill switch stops; of some no document says otherwise."""
-        return self.kill_switch_stops | BEYOND_POLICY
+        """The kinds that the kill switch stops: all that writes, relays as the document says."""
+        return self.kill_switch_stops | (WRITING - {DISCONNECT, RECONNECT})
 
 
 POLICIES: dict[str, Policy] = {

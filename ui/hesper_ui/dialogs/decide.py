@@ -111,7 +111,7 @@ def engage_kill_switch(desk: Desk, host: ui.element, done: Done) -> None:
     """Opens the switch that stops every command; one person and a reason are enough."""
     with sheet(host, "Stop all commands?") as page:
         text = (
-            "No command leaves until an approver releases the switch; "
+            "No command leaves, but those that only read, until an approver releases the switch; "
             "what is already at a gateway still comes to its end."
         )
         Text(text, "p")

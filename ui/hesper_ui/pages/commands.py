@@ -82,7 +82,7 @@ class _Switch:
         with box("div", "notice critical", role="alert"):
             mark("critical")
             with box("div", "grow"):
-                Text("The kill switch is engaged: no command leaves.", "strong")
+                Text("The kill switch is engaged: commands may only read.", "strong")
                 with box("div", "meta"):
                     Text(f"by {state.set_by or 'unknown'}: {state.reason or 'no reason given'} · ")
                     ago(state.set_at)

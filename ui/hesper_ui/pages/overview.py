@@ -57,7 +57,7 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
 
 def _draw_figures(figures: Overview) -> None:
     if figures.kill_switch:
-        states.notice("critical", "The kill switch is engaged: no command leaves.", "critical")
+        states.notice("critical", "The kill switch is engaged: commands may only read.", "critical")
     with box("div", "tiles"):
         for tile in tiles(figures):
             _draw_tile(tile)

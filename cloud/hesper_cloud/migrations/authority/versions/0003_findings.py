@@ -11,6 +11,7 @@ branch_labels = None
 depends_on = None
 
 _CALENDAR = "tariff.calendar"
+_BEFORE = frozenset({"relay.disconnect", "relay.reconnect", "relay.read"})
 _policies = sa.table("policies", sa.column("name", sa.String), sa.column("document", sa.JSON))
 
 
@@ -20,7 +21,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    _change_policies(lambda kinds: sorted({*kinds} - {_CALENDAR}))
+    _change_policies(lambda kinds: sorted(_BEFORE.intersection(kinds)))
     op.drop_column("commands", "findings")
 
 
