@@ -72,6 +72,9 @@ def succeed(path: Path, ballast_octets: int, reason: str) -> None:
     Raises:
         DatabaseError: of another release, in use, or the folder cannot be written.
     """
+    if not any(file.exists() for file in (*_files(path), damaged_mark(path))):
+        Database(path, ballast_octets, lost=reason).close()
+        return
     if path.exists() and not damaged_mark(path).exists():
         try:
             found = Database(path, ballast_octets)
@@ -81,7 +84,6 @@ def succeed(path: Path, ballast_octets: int, reason: str) -> None:
             found.close()
             if found.lost == reason:
                 return
-    path.parent.mkdir(parents=True, exist_ok=True)
     _write_mark(path, reason)
     open_database(path, ballast_octets).database.close()
 
@@ -97,7 +99,7 @@ def _move_aside(path: Path, reason: str) -> Path:
     evidence = path.parent / EVIDENCE
     evidence.mkdir(exist_ok=True)
     earlier = sorted(evidence.iterdir(), key=_number)
-    files = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
+    files = _files(path)
     if earlier and not any(file.exists() for file in files):
         return earlier[-1]  # the power was cut before the new one was made
     for old in earlier[: 1 - KEPT]:
@@ -112,6 +114,10 @@ def _move_aside(path: Path, reason: str) -> Path:
     for each in (folder, evidence, path.parent):
         _synchronise(each)
     return folder
+
+
+def _files(path: Path) -> list[Path]:
+    return [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
 
 
 def _number(folder: Path) -> int:

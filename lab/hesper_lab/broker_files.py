@@ -1,13 +1,11 @@
 """The broker's files for a site, made from the ones in ``mosquitto/``."""
 
-import base64
-import hashlib
 import os
+
+from hesper_cloud.authority.broker_accounts import password_hash
 
 from hesper_lab import private_file
 from hesper_lab.site import ROOT, Site
-
-_ITERATIONS = 101
 
 
 def write(site: Site, passwords: dict[str, str]) -> None:
@@ -31,10 +29,3 @@ def write(site: Site, passwords: dict[str, str]) -> None:
     private_file.write(folder / "acl", (ROOT / "mosquitto/acl").read_text())
     accounts = (f"{name}:{password_hash(password)}\n" for name, password in passwords.items())
     private_file.write(folder / "passwords", "".join(accounts))
-
-
-def password_hash(password: str) -> str:
-    """Return what mosquitto_passwd would: salted PBKDF2 with SHA-512."""
-    salt = os.urandom(12)
-    key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _ITERATIONS)
-    return f"$7${_ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}"
