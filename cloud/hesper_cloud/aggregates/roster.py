@@ -1,6 +1,7 @@
 """What aggregation has to know of meters: zone, capture period, type, since when they count."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -8,12 +9,11 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import quantities
-from hesper_cloud.db.engines import reading
+from hesper_cloud.db.engines import PER_QUERY, batched, reading
 from hesper_cloud.db.registry import Meter, MeterProfile
 from hesper_cloud.settings import Settings
 
 _SHORTEST_PERIOD_S, _DAY_S = 60, 86_400
-_PER_QUERY = 5_000
 
 
 class Member(NamedTuple):
@@ -30,39 +30,50 @@ def members(
     engine: Engine, settings: Settings, meters: Collection[str] | None = None
 ) -> dict[str, Member]:
     """Returns some meters, or all that the registry knows; unknown ones get the defaults."""
+    parts = [None] if meters is None else batched(sorted(meters))
+    found: dict[str, Member] = {}
     with reading(engine) as session:
-        found = _known(session, settings, meters)
+        for part in parts:
+            found.update(_known(session, settings, part))
     for meter in meters or ():
         if meter not in found:
-            zone = settings.validation.zone_of(None)
-            found[meter] = Member(meter, zone, settings.rules.default_capture_period_s, None, 0)
+            found[meter] = _member(settings, (meter, None, None), None, None)
     return found
 
 
 def _known(
-    session: Session, settings: Settings, meters: Collection[str] | None
-) -> dict[str, Member]:
-    profiles = {
-        row.meter: row
-        for row in session.scalars(
-            select(MeterProfile).where(MeterProfile.profile == quantities.LOAD_PROFILE)
-        )
-        if meters is None or row.meter in meters
-    }
-    found = {}
-    for meter in session.scalars(select(Meter).execution_options(yield_per=_PER_QUERY)):
-        if meters is not None and meter.id not in meters:
-            continue
-        profile = profiles.get(meter.id)
-        period_s = (profile and profile.capture_period_s) or meter.capture_period_s
-        found[meter.id] = Member(
-            meter.id,
-            settings.validation.zone_of(meter.area),
-            _sound(period_s or settings.rules.default_capture_period_s),
-            meter.template or meter.model,
-            int(profile.expected_from.timestamp()) if profile else 0,
-        )
-    return found
+    session: Session, settings: Settings, meters: Sequence[str] | None
+) -> Iterator[tuple[str, Member]]:
+    its_profile = (MeterProfile.meter == Meter.id) & (
+        MeterProfile.profile == quantities.LOAD_PROFILE
+    )
+    query = select(
+        *(Meter.id, Meter.area, Meter.template, Meter.model, Meter.capture_period_s),
+        *(MeterProfile.capture_period_s, MeterProfile.expected_from),
+    ).outerjoin(MeterProfile, its_profile)
+    if meters is not None:
+        query = query.where(Meter.id.in_(meters))
+    for meter, area, template, model, own_s, told_s, expected_from in session.execute(
+        query.execution_options(yield_per=PER_QUERY)
+    ):
+        known = (meter, area, template or model)
+        yield meter, _member(settings, known, told_s or own_s, expected_from)
+
+
+def _member(
+    settings: Settings,
+    known: tuple[str, str | None, str | None],
+    period_s: int | None,
+    expected_from: datetime | None,
+) -> Member:
+    meter, area, meter_type = known
+    return Member(
+        meter,
+        settings.validation.zone_of(area),
+        _sound(period_s or settings.rules.default_capture_period_s),
+        meter_type,
+        int(expected_from.timestamp()) if expected_from else 0,
+    )
 
 
 def _sound(period_s: int) -> int:

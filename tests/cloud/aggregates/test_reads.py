@@ -7,13 +7,15 @@ import pytest
 from hesper_cloud.aggregates import balance, billing, buckets, topology
 from hesper_cloud.aggregates.curves import Shelf, validated
 from hesper_cloud.aggregates.reconcile import Reconciliation
+from hesper_cloud.aggregates.roster import members
 from hesper_cloud.db.energy import DirtyDay
 from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import MeterProfile
 from hesper_cloud.stores.port import Quantity
 from hesper_cloud.validation import dirty, substitutes
 from hesper_cloud.validation.codes import Grade
 from hesper_cloud.validation.substitutes import Curve, Edit
-from sqlalchemy import delete
+from sqlalchemy import delete, event
 
 PROFILE, IMPORT, EXPORT = "1.0.99.1.0.255", "1.0.1.8.0.255", "1.0.2.8.0.255"
 QUARTER = 900
@@ -125,6 +127,30 @@ def test_lost_marks_and_silent_days_are_found_by_counting(plant):
         assert session.query(DirtyDay).count() == 0
     plant.now += timedelta(days=1)
     assert reconciliation.turn() > 0  # the day that has ended since
+
+
+def test_few_meters_are_asked_for_by_name_however_large_the_fleet(plant):
+    for number in range(30):
+        plant.add_meter(f"M{number}", model="old")
+    with writing(plant.engine) as session:
+        told = {
+            "meter": "M1",
+            "profile": "1.0.99.1.0.255",
+            "capture_period_s": 1800,
+            "source": "announced",
+        }
+        session.add(MeterProfile(**told, expected_from=plant.now))
+    asked: list[str] = []
+    event.listen(plant.engine, "before_cursor_execute", lambda *told: asked.append(told[2].lower()))
+    found = members(plant.engine, plant.settings, {"M1", "M2", "nobody"})
+    assert all(" in (" in each for each in asked if "from meters" in each)
+    assert {name: each.period_s for name, each in found.items()} == {
+        "M1": 1800,
+        "M2": 900,
+        "nobody": plant.settings.rules.default_capture_period_s,
+    }
+    assert (found["M1"].expected_from, found["M2"].meter_type) == (plant.now.timestamp(), "old")
+    assert len(members(plant.engine, plant.settings)) == 30
 
 
 def test_retention_takes_whole_days(plant):
