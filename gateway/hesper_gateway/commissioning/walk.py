@@ -25,7 +25,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from hesper_gateway import app
+from hesper_gateway import building
 from hesper_gateway.broker_link import Account, BrokerRefused, BrokerUnreachable, reach
 from hesper_gateway.commissioning.asking import Asking
 from hesper_gateway.commissioning.steps import Hop, NotPassed, Steps, Tell
@@ -109,8 +109,8 @@ class _Walk:
         """Make them all, or raise `NotPassed` after the one that failed."""
         async with _state(self._config, self._steps) as database:
             try:
-                core = app.build_core(self._config, database)
-                field = app.build_field(self._config, core)
+                core = building.build_core(self._config, database)
+                field = building.build_field(self._config, core)
             except ConfigError as error:
                 hop, advice = Hop.CONFIGURATION, "Correct the file that it names."
                 raise self._steps.failed(hop, str(error), advice) from error
@@ -128,7 +128,7 @@ class _Walk:
             finally:
                 await field.aclose()
 
-    async def _ask(self, session: MeterSession, field: app.Field) -> None:
+    async def _ask(self, session: MeterSession, field: building.Field) -> None:
         listeners = list(field.lines.listeners.values())
         helpers = [each.run() for each in listeners]
         helpers += [each.run() for each in field.lines.modems.values()]
@@ -150,7 +150,7 @@ class _Walk:
         except LineDown as error:
             raise self._steps.failed(Hop.LINE, str(error)) from error
 
-    async def _hear(self, core: app.Core, field: app.Field) -> None:
+    async def _hear(self, core: building.Core, field: building.Field) -> None:
         """Wait for one push of this meter; it is kept for the cloud."""
         (port,), state = field.ports, field.states[self._meter.id]
         async with _beside([core.gathering.run(), port.run()]) as failed:
