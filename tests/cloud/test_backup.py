@@ -1,15 +1,20 @@
 """A backup of a running head end comes back in full, or says what is wrong with it."""
 
+import os
+import resource
 import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hesper_cloud import audit
+from hesper_cloud.aggregates.book import SCORES, EnergyBook
 from hesper_cloud.backup import BackupError, make, restore
 from hesper_cloud.backup.keeping import BackupKeeping, rehearse
 from hesper_cloud.backup.sending_again import SendingAgain
@@ -21,7 +26,7 @@ from hesper_cloud.settings import Settings
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.duckdb_sealing import Retention
-from hesper_cloud.stores.port import LATEST, Group
+from hesper_cloud.stores.port import LATEST, Group, StoreUnavailable
 from hesper_contracts import again, columns
 from hesper_contracts.again import SendAgain
 from hesper_contracts.batch import BatchId
@@ -173,6 +178,126 @@ def test_a_backup_that_cannot_be_finished_leaves_nothing(head_end: Any, tmp_path
         make(head_end.settings, None, tmp_path / "backups", NOW)
     with pytest.raises(BackupError, match="no backup"):
         restored_into(tmp_path, tmp_path / "new")
+
+
+@contextmanager
+def no_file_over(octets: int) -> Iterator[None]:
+    """A disk that is full for every file longer than this."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(
+    head_end: Any, store: DuckDbStore, tmp_path: Path
+) -> None:
+    backups = tmp_path / "backups"
+    with no_file_over(4096), pytest.raises(BackupError):
+        make(head_end.settings, store, backups, NOW)
+    assert list(backups.iterdir()) == []
+    with no_file_over(100), pytest.raises(StoreUnavailable):
+        store.copy_to(tmp_path / "copy")
+
+
+def test_a_rehearsal_does_not_fill_the_disk(
+    head_end: Any, store: DuckDbStore, tmp_path: Path
+) -> None:
+    folder, _ = make(head_end.settings, store, tmp_path / "backups", NOW)
+    with (folder / "registry.db").open("ab") as file:
+        file.truncate(2**42)  # without blocks: nothing is written
+    assert "are free" in rehearse(folder)
+
+
+def test_what_a_killed_backup_left_goes_with_the_next(
+    head_end: Any, store: DuckDbStore, tmp_path: Path
+) -> None:
+    for name in ("hesper-20250101T000000Z.partial", "rehearsal-abc"):
+        (tmp_path / "backups" / name).mkdir(parents=True)
+    folder, _ = make(head_end.settings, store, tmp_path / "backups", NOW)
+    assert rehearse(folder) == "restored"
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_a_damaged_sealed_file_is_not_backed_up(
+    head_end: Any, store: DuckDbStore, tmp_path: Path
+) -> None:
+    store._sealing.maintain(int(NOW.timestamp()))
+    sealed = min(head_end.settings.readings_file.with_suffix(".sealed").glob("*.parquet"))
+    octets = bytearray(sealed.read_bytes())
+    octets[len(octets) // 2] ^= 1
+    before = sealed.stat()
+    sealed.write_bytes(octets)
+    os.utime(sealed, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(BackupError, match=sealed.name):
+        make(head_end.settings, store, tmp_path / "backups", NOW)
+    folder, _ = make(head_end.settings, store, tmp_path / "backups", NOW)
+    assert not (folder / "readings" / "sealed" / sealed.name).exists(), "it was set aside"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hesper.db-wal",
+        "authority.db-journal",
+        "readings.duckdb.wal",
+        "energy.duckdb",
+        "readings.sealed",
+    ],
+)
+def test_remains_of_other_databases_are_not_joined_with_it(
+    head_end: Any, store: DuckDbStore, tmp_path: Path, name: str
+) -> None:
+    folder, _ = make(head_end.settings, store, tmp_path / "backups", NOW)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / name).write_bytes(b"of another time")
+    with pytest.raises(BackupError, match=name):
+        restored_into(folder, tmp_path / "new")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [name]
+
+
+def test_a_restore_that_fails_leaves_nothing_to_start_with(
+    head_end: Any, store: DuckDbStore, tmp_path: Path
+) -> None:
+    folder, manifest = make(head_end.settings, store, tmp_path / "backups", NOW)
+    manifest.contents["readings"]["readings"]["rows"] += 1
+    manifest.write(folder)
+    with pytest.raises(BackupError, match="not what was backed up"):
+        restored_into(folder, tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/hostname"])
+def test_a_manifest_names_nothing_outside_of_its_folder(
+    head_end: Any, store: DuckDbStore, tmp_path: Path, name: str
+) -> None:
+    folder, manifest = make(head_end.settings, store, tmp_path / "backups", NOW)
+    manifest.files[name] = "00" * 32
+    manifest.write(folder)
+    with pytest.raises(BackupError, match="outside"):
+        restored_into(folder, tmp_path / "new")
+    del manifest.files[name]
+    manifest.write(folder)
+    (folder / "readings" / "sealed" / "more.parquet").write_bytes(b"")
+    with pytest.raises(BackupError, match="not in its manifest"):
+        restored_into(folder, tmp_path / "new")
+
+
+def test_the_energy_book_is_part_of_it(head_end: Any, store: DuckDbStore, tmp_path: Path) -> None:
+    day = date(2026, 5, 1)
+    rows = {"meter": ["M1"], "day": [day], "starts_at": [T0], "score": [97]}
+    rows |= {name: [1] for name in ("expected", "stored", "doubted", "estimated", "edited")}
+    score = pa.table(rows).select(SCORES.names).cast(SCORES)
+    with closing(EnergyBook(head_end.settings.energy_file)) as book:
+        book.replace(pa.table({"meter": ["M1"], "day": [day]}), {"scores": score})
+        folder, manifest = make(head_end.settings, store, tmp_path / "backups", NOW)
+        there = book.rows("FROM scores")
+    assert manifest.contents["energy"]["scores"]["rows"] == 1
+    settings = restored_into(folder, tmp_path / "new")
+    with closing(EnergyBook(settings.energy_file)) as again:
+        assert again.rows("FROM scores") == there
 
 
 class Kept:

@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from hesper_cloud.stores import duckdb_backup
 from hesper_cloud.stores.port import StoreUnavailable
 
 Row = tuple[Any, ...]
@@ -139,6 +140,18 @@ class EnergyBook:
         with self._cursor() as cursor:
             found: dict[str, Any] = cursor.execute(query, names).fetchnumpy()
             return found
+
+    def copy_to(self, folder: Path) -> duckdb_backup.Parts:
+        """Copies the book into a new folder, for a backup, while others read and write."""
+        folder.mkdir(parents=True)
+        with self._cursor() as cursor:
+            cursor.begin()
+            return duckdb_backup.copy_tables(cursor, _TABLES, folder)
+
+    def fill_from(self, folder: Path) -> duckdb_backup.Parts:
+        """Fills an empty book from such a folder; returns what it holds, for comparison."""
+        with self._lock, self._cursor() as cursor:
+            return duckdb_backup.fill_tables(cursor, _TABLES, folder)
 
     def expire(self, before: date) -> int:
         """Removes the days before a day; returns how many rows of scores went."""

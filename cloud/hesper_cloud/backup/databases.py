@@ -10,8 +10,6 @@ from sqlalchemy import make_url
 
 from hesper_cloud.backup.manifest import BackupError
 
-_PAGES = 4096  # per step; other writers get their turn in between
-
 
 def file_of(url: str) -> Path | None:
     """Returns the file of a SQLite database; None when another server holds it."""
@@ -32,7 +30,9 @@ def copy(source: Path, target: Path) -> dict[str, dict[str, Any]]:
             closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as live,
             closing(sqlite3.connect(target)) as made,
         ):
-            live.backup(made, pages=_PAGES)
+            live.backup(
+                made
+            )  # in one step, which waits for nobody (WAL); more begin anew at a write
             made.execute("PRAGMA journal_mode=DELETE")
         target.chmod(0o600)
         return measured(target)

@@ -24,6 +24,8 @@ from hesper_cloud.settings import Settings
 AGE, REHEARSAL = Subject("backup-age"), Subject("backup-rehearsal")
 RESTORED = "restored"
 _TRY_AGAIN = timedelta(minutes=15)
+_SCRATCH = "rehearsal-"
+_ROOM = 4  # tables unpack to more than their copies; what was restored is then compared
 
 
 class BackupKeeping:
@@ -129,13 +131,24 @@ class BackupKeeping:
 
 def rehearse(backup: Path) -> str:
     """Restores a backup into a folder that is removed afterwards; says what came of it."""
+    for left in backup.parent.glob(f"{_SCRATCH}*"):  # by one that was killed
+        shutil.rmtree(left, ignore_errors=True)
     try:
         manifest = Manifest.read(backup)
-        with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=backup.parent) as scratch:
+        _check_room(backup)
+        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=backup.parent) as scratch:
             restore(backup, Settings(state=Path(scratch) / "state"))
     except (BackupError, OSError) as error:
         return str(error)
     return RESTORED if manifest.row_count() else "it is empty"
+
+
+def _check_room(backup: Path) -> None:
+    """Raises BackupError when a rehearsal could fill the disk that backups are on."""
+    needed = _ROOM * sum(path.stat().st_size for path in files_of(backup))
+    free = shutil.disk_usage(backup.parent).free
+    if free < needed:
+        raise BackupError(f"a rehearsal needs {needed} octets beside it, {free} are free")
 
 
 def _newest(session: Session, state: str) -> Backup | None:

@@ -2,18 +2,20 @@
 
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
 from hesper_cloud import keys
+from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.backup import databases
 from hesper_cloud.backup.manifest import BackupError, Manifest, digest, files_of
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import StoreError
 
-READINGS = "readings"
+READINGS, ENERGY = "readings", "energy"
 _PARTIAL = ".partial"
 Say = Callable[[str], None]
 
@@ -39,11 +41,12 @@ def make(
     passing = target.with_suffix(_PARTIAL)
     try:
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.rmtree(passing, ignore_errors=True)
+        for left in parent.glob(f"hesper-*{_PARTIAL}"):  # by one that was killed
+            shutil.rmtree(left, ignore_errors=True)
         passing.mkdir(mode=0o700)
         manifest = _copied(settings, store, passing, now, say)
         passing.rename(target)
-    except (OSError, StoreError) as error:
+    except (BackupError, OSError, StoreError) as error:
         shutil.rmtree(passing, ignore_errors=True)
         raise BackupError(f"no backup in {target}: {error}") from error
     return target, manifest
@@ -66,6 +69,10 @@ def _copied(settings: Settings, store: object, folder: Path, now: datetime, say:
         elsewhere[READINGS] = "InfluxDB holds them: use its own tools, influxd backup"
     else:
         contents[READINGS] = copies_itself(folder / READINGS)
+    if settings.energy_file.exists():
+        say("energy book …")
+        with closing(EnergyBook(settings.energy_file)) as book:
+            contents[ENERGY] = book.copy_to(folder / ENERGY)
     manifest = Manifest(
         made_at=now.astimezone(UTC).isoformat(),
         version=version("hesper"),

@@ -62,10 +62,15 @@ class Manifest:
         """Compares every file with its SHA-256.
 
         Raises:
-            BackupError: a file is missing or was changed.
+            BackupError: a file is missing, was changed or was added.
         """
+        added = {str(path.relative_to(folder)) for path in files_of(folder)} - self.files.keys()
+        if added:
+            raise BackupError(f"{folder / min(added)} is not in its manifest")
         for name, wanted in self.files.items():
             path = folder / name
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise BackupError(f"{path} is outside of the backup")
             if not path.is_file():
                 raise BackupError(f"{path} is missing from the backup")
             if digest(path) != wanted:

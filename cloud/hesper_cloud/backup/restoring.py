@@ -1,13 +1,15 @@
 """Restores a backup into an empty state folder, and says whether all of it came back."""
 
 import shutil
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from hesper_cloud import keys
+from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.backup import databases
-from hesper_cloud.backup.making import READINGS, Say
+from hesper_cloud.backup.making import ENERGY, READINGS, Say
 from hesper_cloud.backup.manifest import BackupError, Manifest
 from hesper_cloud.backup.sending_again import Positions, leave_note, positions_in
 from hesper_cloud.db.engines import open_engine
@@ -37,7 +39,9 @@ def restore(backup: Path, settings: Settings, say: Say = lambda _: None) -> Rest
         "authority": databases.file_of(settings.database.authority_url),
         "registry": databases.file_of(settings.database.url),
     }
-    _refuse_to_overwrite([*targets.values(), settings.readings_file])
+    places = [*targets.values(), settings.readings_file, settings.energy_file]
+    files = [place for place in places if place is not None]
+    _refuse_to_overwrite([*files, settings.readings_file.with_suffix(".sealed")])
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         for part, target in targets.items():
@@ -48,8 +52,13 @@ def restore(backup: Path, settings: Settings, say: Say = lambda _: None) -> Rest
                 _compare(manifest, part, databases.measured(target))
         if READINGS in manifest.contents:
             _restore_readings(backup, settings, manifest, say)
+        if ENERGY in manifest.contents:
+            say("energy book …")
+            with closing(EnergyBook(settings.energy_file)) as book:
+                _compare(manifest, ENERGY, book.fill_from(backup / ENERGY))
         _leave_note(settings, targets["registry"])
-    except (OSError, StoreError) as error:
+    except (BackupError, OSError, StoreError) as error:
+        _remove(files, settings)
         raise BackupError(f"not restored: {error}") from error
     return Restored(manifest, tuple(_wanted(manifest, settings)))
 
@@ -77,10 +86,26 @@ def _leave_note(settings: Settings, registry: Path | None) -> None:
     leave_note(settings.state, positions, datetime.now(UTC))
 
 
-def _refuse_to_overwrite(targets: list[Path | None]) -> None:
+def _refuse_to_overwrite(targets: list[Path]) -> None:
+    """Refuses also beside a log that was left alone: it would be played into what is restored."""
     for target in targets:
-        if target is not None and target.exists():
-            raise BackupError(f"{target} is there already; restore into an empty folder")
+        for remains in (target, *_logs_of(target)):
+            if remains.exists():
+                raise BackupError(f"{remains} is there already; restore into an empty folder")
+
+
+def _remove(targets: list[Path], settings: Settings) -> None:
+    """Removes what a restore has made so far: nobody shall start with a part of it."""
+    for target in targets:
+        for made in (target, *_logs_of(target)):
+            made.unlink(missing_ok=True)
+    shutil.rmtree(settings.readings_file.with_suffix(".sealed"), ignore_errors=True)
+
+
+def _logs_of(target: Path) -> list[Path]:
+    """Returns where SQLite and DuckDB keep what is not yet in their file."""
+    endings = ("-wal", "-shm", "-journal", ".wal")
+    return [target.with_name(target.name + ending) for ending in endings]
 
 
 def _compare(manifest: Manifest, part: str, found: object) -> None:

@@ -5,6 +5,7 @@ carries its row count and a digest that does not depend on the order of the rows
 """
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
@@ -32,20 +33,42 @@ def copy_to(file: DuckDbFile, folder: Path) -> Parts:
     Raises:
         StoreUnavailable: the store cannot be read, or the folder not be written.
     """
-    parts: Parts = {}
     try:
         (folder / SEALED).mkdir(parents=True)
         with file.snapshot() as view:
-            for table in TABLES:
-                parts[table] = _measured(view.cursor, table)
-                target = str(folder / f"{table}.parquet").replace("'", "''")
-                view.cursor.execute(
-                    f"COPY (SELECT * FROM {table}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"  # noqa: S608 - our own table names
-                )
+            parts = copy_tables(view.cursor, TABLES, folder)
             for sealed in manifest(view.cursor):
+                file.folder.check([sealed], anew=True)  # a damaged file is no backup of its days
                 shutil.copy2(file.folder.path / sealed.name, folder / SEALED / sealed.name)
-    except OSError as error:
+    except (duckdb.Error, OSError) as error:
         raise StoreUnavailable(str(error)) from error
+    return parts
+
+
+def copy_tables(
+    connection: duckdb.DuckDBPyConnection, tables: Iterable[str], folder: Path
+) -> Parts:
+    """Copies tables, as the connection's transaction sees them, into Parquet files."""
+    parts: Parts = {}
+    for table in tables:
+        parts[table] = _measured(connection, table)
+        target = str(folder / f"{table}.parquet").replace("'", "''")
+        connection.execute(
+            f"COPY (SELECT * FROM {table}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"  # noqa: S608 - our own table names
+        )
+    return parts
+
+
+def fill_tables(
+    connection: duckdb.DuckDBPyConnection, tables: Iterable[str], folder: Path
+) -> Parts:
+    """Fills empty tables from their Parquet files; returns what they hold, for comparison."""
+    parts: Parts = {}
+    for table in tables:
+        source = str(folder / f"{table}.parquet").replace("'", "''")
+        rows = f"SELECT * FROM read_parquet('{source}')"  # noqa: S608 - a path of ours
+        connection.execute(f"INSERT INTO {table} BY NAME {rows}")
+        parts[table] = _measured(connection, table)
     return parts
 
 
@@ -54,11 +77,7 @@ def build(folder: Path, path: Path) -> Parts:
     connection = duckdb.connect(str(path))
     try:
         create_tables(connection)
-        for table in TABLES:
-            source = str(folder / f"{table}.parquet").replace("'", "''")
-            rows = f"SELECT * FROM read_parquet('{source}')"  # noqa: S608 - a path of ours
-            connection.execute(f"INSERT INTO {table} BY NAME {rows}")
-        parts = {table: _measured(connection, table) for table in TABLES}
+        parts = fill_tables(connection, TABLES, folder)
         newest = connection.execute(NEWEST_COMMIT).fetchall()[0][0] or 0
         connection.execute("INSERT INTO commit_floor VALUES (?)", [newest + _SKIPPED_COMMITS])
     except duckdb.Error as error:
@@ -78,6 +97,8 @@ def newest_batches(path: Path) -> dict[str, dict[str, int]]:
         for gateway, epoch, newest in connection.execute(query).fetchall():
             found.setdefault(gateway, {})[epoch] = newest
         return found
+    except duckdb.Error as error:
+        raise StoreUnavailable(f"{path}: {error}") from error
     finally:
         connection.close()
 
