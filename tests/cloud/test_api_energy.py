@@ -189,6 +189,9 @@ async def test_edits_ask_for_a_role_a_reason_a_key_and_a_meter(client):
     assert await status(ben | key, reason="   ") == 400
     assert await status(ben | key, meter="HES0") == 404
     assert await status(ben | key, value=2**70) == 400
+    assert await status(ben | key, scaler=-18) == 400
+    for year in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        assert await status(ben | key, captured_at=year) == 400
     assert await status(ben | key) == 201
     assert await status(ben | key, value=7) == 400  # the key served another edit
 

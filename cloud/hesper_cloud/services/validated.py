@@ -18,6 +18,7 @@ from hesper_cloud.db.registry import Meter
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound, Refused
 from hesper_cloud.services.sources import Sources, epoch, require
+from hesper_cloud.stores.port import EARLIEST, LATEST, SCALERS
 from hesper_cloud.validation import dirty, substitutes
 from hesper_cloud.validation.codes import EDIT
 from hesper_cloud.validation.substitutes import Curve, Edit
@@ -159,8 +160,10 @@ class Validated:
         require(actor, Permission.EDIT_READINGS)
         if not edit.reason.strip():
             raise Invalid("an edit has a reason")
-        if abs(edit.value) > _LARGEST or not 0 <= edit.unit <= 255 or abs(edit.scaler) > 18:
+        if abs(edit.value) > _LARGEST or not 0 <= edit.unit <= 255 or edit.scaler not in SCALERS:
             raise Invalid("value, scaler or unit is out of range")
+        if not EARLIEST <= edit.captured_at.timestamp() <= LATEST:
+            raise Invalid("no reading is captured outside 1970 to 2262")
         before = await asyncio.to_thread(self._before, actor, edit)
         if isinstance(before, EditRow):
             return before
