@@ -2,6 +2,7 @@
 
 import base64
 import stat
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,8 +37,11 @@ from hesper_cloud.vault import Locked, Vault, VaultBroken
 from hesper_contracts import enrolment
 from hesper_contracts.enrolment import Ask, Token
 from hesper_contracts.signing import Signer
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import inspect, select
 
+DEADLINE_S = 20.0
 GATEWAY, METER_KEY = "gw-1", "00112233445566778899aabbccddeeff"
 TOML = """\
 gateway = "{gateway}"
@@ -409,3 +413,27 @@ async def test_over_http_a_stranger_learns_nothing(kept, services):
             answer = await client.post("/api/v1/enrolment", json=body)
             assert answer.status_code == status, answer.text
             assert token.text not in answer.text
+
+
+@pytest.mark.integration
+def test_a_connection_with_the_old_password_is_ended(kept, tmp_path, broker_factory):
+    file = tmp_path / "passwords"
+    file.write_text(f"{GATEWAY}:{password_hash('old')}\n")
+    broker = broker_factory(
+        f"listener {{port}} 127.0.0.1\nallow_anonymous false\npassword_file {file}\n"
+    )
+    connected, ended = threading.Event(), threading.Event()
+    old = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    old.username_pw_set(GATEWAY, "old")
+    old.on_connect = lambda *_: connected.set()
+    old.on_disconnect = lambda *_: ended.set()
+    old.connect(broker.host, broker.port)
+    old.loop_start()
+    assert connected.wait(DEADLINE_S)
+    enrol(kept, Device.born(), make_token(kept))
+    reload = ("kill", "-HUP", str(broker._process.pid))
+    told = BrokerAccounts(EnrolmentSettings(password_file=file, reload=reload))
+    assert told.settle(kept.databases.authority) == 1
+    assert ended.wait(DEADLINE_S)
+    old.disconnect()
+    old.loop_stop()
