@@ -1,5 +1,6 @@
 """From gateway.toml to lines: which meter waits in which queue, and what must run for it."""
 
+import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -61,9 +62,10 @@ class Lines:
         return list(dict.fromkeys(self.by_meter.values()))
 
     async def aclose(self) -> None:
-        """Close every channel that is still open."""
-        for line in self.reading:
-            await line.aclose()
+        """Close every channel that is still open, all at once: a silent meter takes seconds."""
+        async with asyncio.TaskGroup() as tasks:
+            for line in self.reading:
+                tasks.create_task(line.aclose(), name=f"{line.name}-close")
         for modem in self.modems.values():
             modem.close()
 

@@ -11,6 +11,7 @@ from hesper_dlms.wrapper import wrap
 from hesper_gateway.config import DialInLine
 from hesper_gateway.database import StorageFull
 from hesper_gateway.errors import MeterFailed, WrongMeter
+from hesper_gateway.lines.building import Lines
 from hesper_gateway.lines.dial_in import DialIn
 from hesper_gateway.lines.line import Line
 from hesper_gateway.lines.staying_open import StayingOpen
@@ -288,3 +289,31 @@ async def test_whoever_is_cancelled_while_it_is_released_gives_the_channel_back(
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
     assert kept.given_back == [True]
+
+
+async def test_a_gateway_that_stops_waits_for_all_silent_meters_at_once():
+    """One after the other, a hundred of them would take longer than a service manager waits."""
+    both = asyncio.Event()
+    asked = []
+
+    class Silent(Kept):
+        async def release(self, broken=None):
+            if broken is None:
+                asked.append(self)
+                if len(asked) == 2:
+                    both.set()
+                await both.wait()
+                raise MeterFailed("silent")
+            self.given_back.append(broken)
+
+    class Carrier:
+        async def aclose(self):
+            """There is nothing to close."""
+
+    lines = [Line(name, Carrier()) for name in ("one", "two")]
+    kepts = [Silent(), Silent()]
+    for line, kept in zip(lines, kepts, strict=True):
+        kept_open(line, kept)
+    async with asyncio.timeout(5):
+        await Lines(by_meter=dict(zip(("M1", "M2"), lines, strict=True))).aclose()
+    assert [kept.given_back for kept in kepts] == [[True], [True]]
