@@ -26,7 +26,6 @@ from hesper_cloud.db.registry import Meter, Result
 _CURSOR = "results"
 _AT_ONCE = 500
 _DETAIL_LIMIT = 500
-_DONE = {True: "read", False: "read back"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +148,15 @@ def _meaning(command: CommandRecord, result: CommandResult) -> tuple[str, str]:
     """Returns the state that a result leads to, and the words for it."""
     if result.state != "confirmed":
         return result.state, result.detail[:_DETAIL_LIMIT]
+    only_read = command.kind in READING - {READ}
     lacking = evidence.lacking(command, result)
     if lacking:
-        is_settled = command.kind in READING - {READ}
-        return "failed" if is_settled else "unknown", f"the gateway says done but {lacking}"
+        return "failed" if only_read else "unknown", f"the gateway says done but {lacking}"
     seen = result.relay_after
     if command.kind == RECONNECT and seen is not None and not seen.output:
         return "confirmed", "ready for reconnection: a person must press the meter's button"
-    return "confirmed", result.detail[:_DETAIL_LIMIT] or _DONE[command.kind in READING]
+    done = "read" if only_read else "read back"
+    return "confirmed", result.detail[:_DETAIL_LIMIT] or done
 
 
 def _cursor(session: Session) -> Cursor:
