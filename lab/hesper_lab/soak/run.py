@@ -105,17 +105,15 @@ def wishes(folder: Path, minutes: float, store: StoreKind) -> Wishes:
 
 
 def _observe(system: Running, minutes: float, say: Say) -> Soaked:
-    operator = Rest(system.site.url, system.site.account("operator"))
     gauge = Gauge(system.children[LAN].pid)
     try:
         _let_work(system, minutes * 60, gauge, say)
         failures = _failures(system.site)
         system.ask_sim({"op": "stop_latching"})
         say("latching stopped; draining")
-        account, drained_s = _drain(system, operator)
+        account, drained_s = _drain(system)
     finally:
         samples = gauge.stop()
-        operator.close()
     return Soaked(
         minutes,
         len(system.fleet.meters),
@@ -136,14 +134,18 @@ def _let_work(system: Running, seconds: float, gauge: Gauge, say: Say) -> None:
         say(f"{max(left, 0) / 60:5.1f} min left; the gateway holds {now.rss_mb} MB")
 
 
-def _drain(system: Running, operator: Rest) -> tuple[Account, float]:
+def _drain(system: Running) -> tuple[Account, float]:
     began = time.monotonic()
-    while True:
-        account = account_of(system, operator)
-        passed = time.monotonic() - began
-        if account.is_clean or passed > _DRAIN_S:
-            return account, passed
-        time.sleep(1)
+    operator = Rest(system.site.url, system.site.account("operator"))
+    try:
+        while True:
+            account = account_of(system, operator)
+            passed = time.monotonic() - began
+            if account.is_clean or passed > _DRAIN_S:
+                return account, passed
+            time.sleep(1)
+    finally:
+        operator.close()
 
 
 def _scenario(folder: Path, minutes: float) -> Path:
