@@ -67,10 +67,10 @@ def logical_name(text: str) -> bytes:
         Refused: not six numbers of 0 to 255 with dots between.
     """
     try:
-        octets = bytes(int(part) for part in text.split("."))
+        octets = bytes(map(int, text.split(".")))
     except ValueError:
         octets = b""
-    if len(octets) != 6:
+    if len(octets) != 6 or logical_name_text(octets) != text:  # each has one spelling
         raise Refused(f"{text!r} is no logical name: six numbers of 0 to 255 with dots between")
     return octets
 

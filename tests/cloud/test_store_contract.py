@@ -298,6 +298,14 @@ def test_random_overlaps_leave_each_identity_once(store: ReadingStore) -> None:
     assert all(value == (at - T0) // 900 * 3 + int(meter[1:]) for meter, at, value, _ in rows)
 
 
+@pytest.mark.parametrize(
+    "cursor", ["x", "1", "-1.0", " 1.0", "9" * 50 + ".0", "9" * 50 + ".0.0.0.0.0", "1.2.3.4.5.6.7"]
+)
+def test_what_is_no_cursor_is_refused(store: ReadingStore, cursor: str) -> None:
+    with pytest.raises(ValueError, match="no cursor"):
+        store.changes(cursor, 3)
+
+
 def told(store: ReadingStore, cursor: str, limit: int) -> tuple[list[tuple[int, int | None]], str]:
     page = store.changes(cursor, limit)
     return [(r.captured_at - T0, r.values[0].value) for r in page.readings], page.cursor

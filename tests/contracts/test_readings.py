@@ -226,6 +226,8 @@ def test_json_mistakes_are_named(payload: bytes, reason: str) -> None:
     [
         ("", "1.0.1.8.0.255", "[1,0,30]", "cannot name a meter"),
         ("M", "1.0.1.8.0", "[1,0,30]", "no logical name"),
+        ("M", "01.0.1.8.0.255", "[1,0,30]", "no logical name"),
+        ("M", "1_0.0.1.8.0.255", "[1,0,30]", "no logical name"),
         ("M", "1.0.1.8.0.255", "[9223372036854775808,0,30]", "outside signed 64 bit"),
         ("M", "1.0.1.8.0.255", "[1,200,30]", "signed octet"),
         ("M", "1.0.1.8.0.255", "[1,0,300]", "between 0 and 255"),

@@ -1,5 +1,6 @@
 """Readings of the embedded store in bulk: exports, columns in order, the change feed."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -21,6 +22,7 @@ _ROWS_PER_PART = 100_000
 _ALWAYS = (-(2**62), 2**62)
 _ORDER = "commit_number, meter, profile, captured_at, clock_status, revision"
 _FIELDS = 6  # of a cursor
+_CURSOR = re.compile(rf"[0-9]{{1,19}}(\.[0-9]{{1,19}}){{{_FIELDS - 1}}}")
 _PLAIN = ("captured_at", "clock_status", "quality", "received_at", "stored_at_ms")
 
 
@@ -94,10 +96,9 @@ def changes(view: Snapshot, cursor: str, limit: int) -> Changes:
 def _parsed(cursor: str) -> tuple[int, ...]:
     if not cursor:
         return (-1,) * _FIELDS
-    fields = tuple(map(int, cursor.split(".")))
-    if len(fields) != _FIELDS:
-        raise ValueError(f"{cursor!r} is no cursor of this store")
-    return fields
+    if not _CURSOR.fullmatch(cursor):
+        raise ValueError(f"{cursor[:200]!r} is no cursor of this store")
+    return tuple(map(int, cursor.split(".")))
 
 
 def extent(view: Snapshot) -> tuple[int, int] | None:

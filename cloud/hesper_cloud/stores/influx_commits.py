@@ -10,6 +10,7 @@ seconds behind, so that a commit that ended earlier cannot appear later.
 """
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from hesper_cloud.stores.port import Changes, Reading
 from hesper_cloud.stores.rows import Rows
 
 _COMMITS_PER_QUERY = 200
+_CURSOR = re.compile(r"[0-9]{1,19}\.[0-9]{1,18}")
 
 Span = tuple[str, int, int]  # profile, first capture, end
 
@@ -115,6 +117,8 @@ def changes(
     server: InfluxServer, layouts: Layouts, commits: Commits, cursor: str, limit: int
 ) -> Changes:
     """Returns a page of readings in the order of their commits."""
+    if not _CURSOR.fullmatch(cursor or "0.0"):
+        raise ValueError(f"{cursor[:200]!r} is no cursor of this store")
     position, offset = map(int, cursor.split(".")) if cursor else (0, 0)
     page: list[Reading] = []
     for at, commit in commits.after(position):
