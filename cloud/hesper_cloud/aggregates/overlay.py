@@ -8,11 +8,10 @@ import numpy as np
 from hesper_cloud import quantities
 from hesper_cloud.db.energy import Substitute
 from hesper_cloud.stores.port import Flags, Quantity, Series
-from hesper_cloud.validation import runs
 from hesper_cloud.validation.codes import EDIT
-from hesper_cloud.validation.filling import Surroundings
 from hesper_cloud.validation.sheet import SCALERS, Grid, Sheet, is_summable
 from hesper_cloud.validation.substitutes import Curve
+from hesper_cloud.validation.surroundings import Surroundings
 
 _Place = tuple[int, int]
 
@@ -37,12 +36,16 @@ class Overlaid:
     edited: dict[str, Flags] = field(default_factory=dict)
     outdated: set[tuple[int, str]] = field(default_factory=set)
 
-    def wanting(self) -> Iterator[tuple[int, Curve]]:
-        """Yields the registers with something missing, or with estimates that may not hold."""
+    def wanting(self, silent_after: Flags) -> Iterator[tuple[int, Curve]]:
+        """Yields the registers with something missing, or with estimates that may not hold.
+
+        What a meter lacks after its last value is no gap yet where it is silent ever after.
+        """
         for name, grid in self.sheet.grids.items():
             if not grid.is_register:
                 continue
-            asking = ~grid.known & self.due
+            followed = np.logical_or.accumulate(grid.known[:, ::-1], axis=1)[:, ::-1]
+            asking = ~grid.known & self.due & (followed | ~silent_after[:, np.newaxis])
             if name in self.estimated:
                 asking |= self.estimated[name]
             rows = set(np.flatnonzero(asking.any(axis=1)).tolist())
@@ -50,21 +53,26 @@ class Overlaid:
             for row in sorted(rows):
                 yield row, Curve(self.sheet.meters[row], quantities.LOAD_PROFILE, name)
 
-    def surroundings(self, row: int, curve: Curve, longest_s: int) -> Surroundings | None:
+    def surroundings(
+        self, row: int, curve: Curve, longest_s: int, *, silent_after: bool
+    ) -> Surroundings | None:
         """Returns what estimates of a register need, if the sheet holds it.
 
-        It does where both its ends are known and no gap in it is longer than is interpolated.
+        It does where both its ends are known, or no value comes after them, and no gap in it is
+        longer than is interpolated.
         """
         grid, period_s = self.sheet.grids[curve.logical_name], self.sheet.period_s
         known = grid.known[row]
         if curve.logical_name in self.estimated:
             known = known & ~self.estimated[curve.logical_name][row]
-        _, begins, ends = runs.edges(~known[np.newaxis])
-        bounded = bool(known[0] and known[-1])
-        if not bounded or any((ends - begins + 1) * period_s > longest_s):
+        places = np.flatnonzero(known)
+        begins = bool(known[0]) or (silent_after and not len(places))
+        if not begins or not (known[-1] or silent_after):
             return None
-        times = self.sheet.times[known].tolist()
-        values: list[int | None] = grid.values[row][known].tolist()
+        if np.diff(places).max(initial=0) * period_s > longest_s:
+            return None
+        times = self.sheet.times[places].tolist()
+        values: list[int | None] = grid.values[row][places].tolist()
         quantity = grid.quantity
         found = Series(times, values, [0] * len(times), quantity.scaler, quantity.unit)
         return Surroundings(found, self.held.get((curve.meter, curve.logical_name), []))

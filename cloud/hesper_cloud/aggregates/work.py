@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+import numpy as np
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -25,10 +26,11 @@ from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import ReadingStore
 from hesper_cloud.validation import dirty, substitutes
-from hesper_cloud.validation.filling import Span, far, refill
+from hesper_cloud.validation.filling import refill
 from hesper_cloud.validation.judge import judge
 from hesper_cloud.validation.sheet import lay_out
 from hesper_cloud.validation.substitutes import Curve
+from hesper_cloud.validation.surroundings import Span, Surroundings, far, silent_after
 
 MARKS_PER_TURN = 20_000
 _METERS_PER_SHEET = 2_000
@@ -101,24 +103,35 @@ class Work:
 
     def _renewed(self, sitting: Sitting, laid: Overlaid) -> set[tuple[str, date]]:
         """Renews estimates where captures are missing; returns the days that this changed."""
+        validation, times = self._settings.validation, laid.sheet.times
+        span = Span(int(times[0]), int(times[-1]), sitting.period_s, sitting.zone)
         with writing(self._engine) as session:
             return {
                 (curve.meter, day)
-                for row, curve in laid.wanting()
-                for at in self._refilled(session, laid, row, curve, sitting)
+                for curve, around in self._surroundings(session, sitting, laid, span)
+                for at in refill(session, around, curve, span, validation)
                 for day in calendar.touched_days(at, at, sitting.zone)
             }
 
-    def _refilled(
-        self, session: Session, laid: Overlaid, row: int, curve: Curve, sitting: Sitting
-    ) -> set[int]:
-        """Renews a register's estimates, out of the sheet alone where that says enough."""
-        validation, times = self._settings.validation, laid.sheet.times
-        span = Span(int(times[0]), int(times[-1]), sitting.period_s, sitting.zone)
-        around = laid.surroundings(row, curve, validation.estimation.interpolate_up_to_s)
-        if around is None:
-            around = far(session, self._store, curve, span, validation)
-        return refill(session, around, curve, span, validation)
+    def _surroundings(
+        self, session: Session, sitting: Sitting, laid: Overlaid, span: Span
+    ) -> Iterator[tuple[Curve, Surroundings]]:
+        """Yields the registers to renew, and what that needs: the sheet's where it is enough."""
+        rules, meters = self._settings.validation.estimation, laid.sheet.meters
+        silent: set[str] = set()
+        if span.end < calendar.day_end(sitting.day, sitting.zone):
+            silent = silent_after(session, self._store, meters, span, rules)
+        is_silent = np.array([meter in silent for meter in meters], dtype=bool)
+        others = []
+        for row, curve in list(laid.wanting(is_silent)):
+            around = laid.surroundings(
+                row, curve, rules.interpolate_up_to_s, silent_after=curve.meter in silent
+            )
+            if around is None:
+                others.append(curve)
+            else:
+                yield curve, around
+        yield from far(session, self._store, others, span, rules)
 
     def _write(self, sitting: Sitting, laid: Overlaid) -> None:
         """Judges and sums a sheet, and puts its rows into the book."""

@@ -5,54 +5,19 @@ estimated, and each gap is filled as a whole: the result depends on stored value
 whatever day it was asked for.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
-from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.energy import Substitute
-from hesper_cloud.stores.port import Quantity, ReadingStore, Series
+from hesper_cloud.stores.port import Quantity, Series
 from hesper_cloud.thresholds import Validation
 from hesper_cloud.validation import estimate, substitutes
 from hesper_cloud.validation.codes import EDIT
 from hesper_cloud.validation.sheet import is_summable
 from hesper_cloud.validation.substitutes import Curve
-
-_DAY_S = 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Captures from ``start`` to ``end``, both included, due every ``period_s``, in a zone."""
-
-    start: int
-    end: int
-    period_s: int
-    zone: ZoneInfo
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What is known of a register around a span: stored values, and the substitutes that hold."""
-
-    found: Series
-    held: Sequence[Substitute]
-
-
-def far(
-    session: Session, store: ReadingStore, curve: Curve, span: Span, validation: Validation
-) -> Surroundings:
-    """Returns enough to see both ends of the longest gap that is estimated, and its references."""
-    far_s = validation.estimation.up_to_days * _DAY_S
-    back_s = far_s + (validation.estimation.reference_weeks + 1) * 7 * _DAY_S
-    first, last = span.start - back_s, span.end + far_s
-    found = store.series(curve.meter, curve.profile, curve.logical_name, first, last + 1, None)
-    rows = substitutes.current(session, [curve.meter], curve.profile, first, last)
-    held = [row for row in rows if row.logical_name == curve.logical_name]
-    return Surroundings(found, held)
+from hesper_cloud.validation.surroundings import Span, Surroundings
 
 
 def refill(

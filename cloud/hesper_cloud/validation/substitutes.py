@@ -1,6 +1,6 @@
 """Estimates and edits beside the raw values: versioned, never overwritten, only withdrawn."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -78,22 +78,22 @@ def renew_estimates(
         session.merge(row).withdrawn_at = at
         changed.add(moment)
     session.flush()
-    for moment, each in due.items():
-        version = _next_version(session, curve, _utc(moment))
-        session.add(
-            Substitute(
-                meter=curve.meter,
-                profile=curve.profile,
-                logical_name=curve.logical_name,
-                captured_at=_utc(moment),
-                version=version,
-                method=each.method,
-                value=each.value,
-                scaler=quantity.scaler,
-                unit=quantity.unit,
-                made_at=at,
-            )
+    versions = _newest_versions(session, curve, due)
+    session.add_all(
+        Substitute(
+            meter=curve.meter,
+            profile=curve.profile,
+            logical_name=curve.logical_name,
+            captured_at=_utc(moment),
+            version=versions.get(moment, 0) + 1,
+            method=each.method,
+            value=each.value,
+            scaler=quantity.scaler,
+            unit=quantity.unit,
+            made_at=at,
         )
+        for moment, each in due.items()
+    )
     return changed | due.keys()
 
 
@@ -105,12 +105,13 @@ def edited(session: Session, edit: Edit, who: str, at: datetime) -> Substitute:
     curve = edit.curve
     for row in _of(session, curve, edit.captured_at):
         row.withdrawn_at, row.withdrawn_by = at, who
+    versions = _newest_versions(session, curve, [int(edit.captured_at.timestamp())])
     new = Substitute(
         meter=curve.meter,
         profile=curve.profile,
         logical_name=curve.logical_name,
         captured_at=edit.captured_at,
-        version=_next_version(session, curve, edit.captured_at),
+        version=versions.get(int(edit.captured_at.timestamp()), 0) + 1,
         method=EDIT,
         value=edit.value,
         scaler=edit.scaler,
@@ -142,16 +143,19 @@ def _of(session: Session, curve: Curve, at: datetime) -> list[Substitute]:
     return list(session.scalars(query))
 
 
-def _next_version(session: Session, curve: Curve, at: datetime) -> int:
-    newest = session.scalar(
-        select(func.max(Substitute.version)).where(
-            Substitute.meter == curve.meter,
-            Substitute.profile == curve.profile,
-            Substitute.logical_name == curve.logical_name,
-            Substitute.captured_at == at,
-        )
+def _newest_versions(session: Session, curve: Curve, moments: Collection[int]) -> dict[int, int]:
+    """Returns the newest version by capture time, of all substitutes that a curve ever had."""
+    if not moments:
+        return {}
+    query = select(Substitute.captured_at, func.max(Substitute.version)).where(
+        Substitute.meter == curve.meter,
+        Substitute.profile == curve.profile,
+        Substitute.logical_name == curve.logical_name,
+        Substitute.captured_at >= _utc(min(moments)),
+        Substitute.captured_at <= _utc(max(moments)),
     )
-    return (newest or 0) + 1
+    rows = session.execute(query.group_by(Substitute.captured_at))
+    return {int(at.timestamp()): version for at, version in rows}
 
 
 def _utc(seconds: int) -> datetime:

@@ -4,11 +4,13 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from hesper_cloud.aggregates import work
 from hesper_cloud.db.energy import DirtyDay, Substitute
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.stores.port import Quantity
 from hesper_cloud.validation import substitutes
 from hesper_cloud.validation.substitutes import Curve, Edit
+from hesper_cloud.validation.surroundings import far
 from sqlalchemy import select
 
 QUARTER = 900
@@ -68,6 +70,30 @@ def test_late_readings_change_the_days_they_belong_to(plant):
     assert scores(plant)[day] == (100, 96, 96, 0)
     assert estimates(plant) == []
     assert verdicts(plant, "missing") == []
+
+
+def test_a_meter_that_is_silent_is_sought_far_away_only_when_it_answers_again(plant, monkeypatch):
+    start, silent = plant.at("2026-06-01"), plant.at("2026-06-01T10:00")
+    rows, sought = plant.register(start, plant.at("2026-06-01T15:00")), []
+
+    def counted(*asked: Any) -> Any:
+        sought.extend(curve.meter for curve in asked[2] if asked[3].start == start)
+        return far(*asked)
+
+    monkeypatch.setattr(work, "far", counted)
+    plant.now = datetime.fromtimestamp(plant.at("2026-06-01T14:00"), UTC)
+    plant.put("M1", {time: rows[time] for time in rows if time <= silent})
+    plant.settle()
+    assert scores(plant)[date(2026, 6, 1)][1:] == (55, 40, 0)
+    assert estimates(plant) == []
+    assert sought == []
+    plant.now = datetime.fromtimestamp(plant.at("2026-06-01T15:15"), UTC)
+    plant.put("M1", {time: rows[time] for time in rows if time >= plant.at("2026-06-01T13:00")})
+    plant.settle()
+    assert [row.value for row in estimates(plant)] == [
+        rows[time] for time in rows if silent < time < plant.at("2026-06-01T13:00")
+    ]
+    assert set(sought) == {"M1"}
 
 
 def test_a_gap_over_several_days_takes_its_shape_from_the_weeks_before(plant):
