@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 from hesper_cloud.db import migrate
@@ -14,9 +15,11 @@ from hesper_cloud.db.engines import open_engine, reading
 from hesper_cloud.db.registry import Alert
 from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.rules.store_faults import tend
+from hesper_cloud.stores import duckdb_file
 from hesper_cloud.stores.duckdb import DuckDbStore
-from hesper_cloud.stores.duckdb_rewriting import Rewriting
+from hesper_cloud.stores.duckdb_sealed import SealedFile
 from hesper_cloud.stores.duckdb_sealing import Retention
+from hesper_cloud.stores.duckdb_snapshot import manifest
 from hesper_cloud.stores.port import Block, Group, Quantity, StoreUnavailable
 from hesper_contracts.batch import BatchId
 from hesper_contracts.quality import Quality
@@ -218,17 +221,28 @@ def test_rows_that_come_again_while_their_day_is_being_sealed_are_not_doubled(
     put(store, block(range(1)))
     before = found(store)
     again = threading.Thread(target=put, args=(store, block(range(1))), kwargs={"sequence": 2})
-    named_anew = Rewriting._named_anew
 
-    def met(self: Rewriting, replaced: object) -> None:
-        again.start()
-        again.join(0.05)  # it has to wait; if it does not, it is through by now
-        named_anew(self, replaced)
+    def met(connection: duckdb.DuckDBPyConnection) -> list[SealedFile]:
+        if threading.current_thread() is threading.main_thread() and not again.ident:
+            again.start()
+            again.join(0.05)  # it has to wait; if it does not, it is through by now
+        return manifest(connection)
 
-    monkeypatch.setattr(Rewriting, "_named_anew", met)
+    monkeypatch.setattr(duckdb_file, "manifest", met)
     store.maintain(D0 + 3 * DAY)
     again.join(5)
     assert found(store) == before
+
+
+def test_a_reader_does_not_miss_a_day_that_is_sealed_while_it_reads(store: DuckDbStore) -> None:
+    put(store, block(range(2)))
+    before = store.series("M0", PROFILE, ENERGY, D0, D0 + 4 * DAY, None)
+    with store._file.snapshot(glance=True) as view:
+        store.maintain(D0 + 4 * DAY)
+        assert not store._file.confirms(view)
+    with store._file.snapshot(glance=True) as view:
+        assert store._file.confirms(view)
+    assert store.series("M0", PROFILE, ENERGY, D0, D0 + 4 * DAY, None) == before
 
 
 def test_sealed_days_are_not_removed_because_their_database_went(

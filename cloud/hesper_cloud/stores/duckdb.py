@@ -115,11 +115,15 @@ class DuckDbStore:
         return found
 
     def _asked(self, question: Callable[[Snapshot], _Answer]) -> _Answer:
-        """Answers from one snapshot; asks again when a damaged file was set aside meanwhile."""
+        """Answers from one snapshot; asks again when sealed files came or went meanwhile."""
+        glance = True
         while True:
             try:
-                with self._file.snapshot() as view:
-                    return question(view)
+                with self._file.snapshot(glance=glance) as view:
+                    answer = question(view)
+                if self._file.confirms(view):
+                    return answer
+                glance = False
             except StoreUnavailable as error:
                 if not isinstance(error.__cause__, Damaged):
                     raise

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,7 +32,10 @@ class DuckDbFile:
         lock: Held by whoever writes.
         commit_number: Number of the newest commit of readings.
         sealed: The sealed files that count, for the writer; readers have their snapshot's.
+        listed: The same for a glance of a reader; None while a transaction is changing them.
     """
+
+    listed: Sequence[SealedFile] | None = None
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -60,7 +63,7 @@ class DuckDbFile:
         self.catalogue = Catalogue(self.connection)
         self.stored = StoredSequences(self.connection.execute(ISLANDS).fetchall())
         self.commit_number = self.connection.execute(NEWEST_COMMIT).fetchall()[0][0] or 0
-        self.sealed = manifest(self.connection)
+        self.sealed = self.listed = manifest(self.connection)
         self.high_water = HighWater()
         marks = self.connection.execute(_MARKS).fetchnumpy()
         for profile in np.unique(marks["profile"]):
@@ -100,11 +103,10 @@ class DuckDbFile:
             if damage.name not in {file.name for file in self.sealed}:
                 return
             log.critical("sealed readings %s; set aside", damage)
-            with self.transaction():
-                self.connection.execute(
+            with self.naming() as connection:
+                connection.execute(
                     "UPDATE sealed SET aside = ? WHERE name = ?", [damage.why, damage.name]
                 )
-            self.sealed = manifest(self.connection)
             self.folder.set_aside(damage.name)
 
     @contextmanager
@@ -123,6 +125,19 @@ class DuckDbFile:
             finally:
                 if not committed:
                     self._roll_back()
+
+    @contextmanager
+    def naming(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Is a transaction after which other sealed files count."""
+        with self.lock:  # no write between a commit and what the writer knows of it
+            self.listed = None
+            with self.transaction() as connection:
+                yield connection
+            self.sealed = self.listed = manifest(self.connection)
+
+    def confirms(self, view: Snapshot) -> bool:
+        """Says whether a view saw the sealed files that belong to its rows."""
+        return not view.is_glance or view.listed is self.listed
 
     def _roll_back(self) -> None:
         """Rolls back; where even that fails, the file is opened anew before the next write."""
@@ -146,8 +161,10 @@ class DuckDbFile:
             raise StoreUnavailable(str(error)) from error
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
+    def snapshot(self, *, glance: bool = False) -> Iterator[Snapshot]:
         """Yields a consistent view; a damaged file that is met is set aside.
+
+        A glance spares the question which files count, and has to be confirmed at the end.
 
         Raises:
             StoreUnavailable: the view cannot be had now; asking again may give it.
@@ -155,7 +172,8 @@ class DuckDbFile:
         try:
             with self.folder.reading(), self.cursor() as cursor:
                 cursor.begin()
-                view = Snapshot(cursor, self.catalogue, self.folder)
+                files = self.listed if glance else None
+                view = Snapshot(cursor, self.catalogue, self.folder, files)
                 try:
                     yield view
                 except duckdb.Error:

@@ -99,10 +99,12 @@ def series(
     if meter is None or profile is None or not sources:
         return Series([], [], [], 0, 0)
     query = f"""
-        SELECT captured_at, {case_of(sources)} AS value, quality, layout FROM {view.stored(span)}
-        WHERE meter = $meter AND profile = $profile AND layout IN ({listed(sources)})
-        ORDER BY captured_at, clock_status"""  # noqa: S608 - layout keys and column names are ours
+        SELECT captured_at, clock_status, {case_of(sources)} AS value, quality, layout
+        FROM {view.stored(span)}
+        WHERE meter = $meter AND profile = $profile AND layout IN ({listed(sources)})"""  # noqa: S608 - layout keys and column names are ours
     found = view.cursor.execute(query, {"meter": meter, "profile": profile}).fetchnumpy()
+    order = np.lexsort((found["clock_status"], found["captured_at"]))
+    found = {name: column[order] for name, column in found.items()}
     used = {sources[key][1] for key in np.unique(found["layout"]).tolist()}
     if len(used) == 1:
         return curves.of_one_quantity(found, used.pop(), step_s)
@@ -115,8 +117,9 @@ def series(
 
 
 def case_of(sources: dict[int, tuple[str, Quantity]]) -> str:
-    """Returns the SQL of one quantity whose column depends on the layout."""
-    return by_layout({key: place for key, (place, _) in sources.items()})
+    """Returns the SQL of one quantity in rows whose layout is among the sources."""
+    places = {key: place for key, (place, _) in sources.items()}
+    return places[min(places)] if len(set(places.values())) == 1 else by_layout(places)
 
 
 def by_layout(places: dict[int, str]) -> str:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from hesper_cloud.stores.duckdb_file import DuckDbFile
 from hesper_cloud.stores.duckdb_schema import COLUMN_LIST, NEWEST_COMMIT
 from hesper_cloud.stores.duckdb_sealed import DAY_S, SealedFile
-from hesper_cloud.stores.duckdb_snapshot import Snapshot, manifest
+from hesper_cloud.stores.duckdb_snapshot import Snapshot
 from hesper_cloud.stores.errors import StoreUnavailable
 
 _FORM = "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2"
@@ -55,10 +55,9 @@ class Rewriting:
     def drop(self, files: Sequence[SealedFile]) -> int:
         """Removes whole files; returns how many rows were in them."""
         if files:
-            with self._file.lock:  # no write between a commit and what the writer knows of it
-                with self._file.transaction() as connection:
-                    self._forget(connection, files)
-                self._named_anew(files)
+            with self._file.naming() as connection:
+                self._forget(connection, files)
+            self._file.folder.supersede(file.name for file in files)
         return sum(file.row_count for file in files)
 
     def rewrite(self, files: Sequence[SealedFile], days: tuple[int, int], keep: str = _ALL) -> int:
@@ -83,9 +82,8 @@ class Rewriting:
                 made = SealedFile(name, *days, written, octets, digest, commit)
         finally:
             passing.unlink(missing_ok=True)  # there still when it is empty, or the disk is full
-        with self._file.lock:  # no write between a commit and what the writer knows of it
-            left_out = self._name(made, files, moving, summary, complete=keep == _ALL)
-            self._named_anew(files)
+        left_out = self._name(made, files, moving, summary, complete=keep == _ALL)
+        self._file.folder.supersede(file.name for file in files)
         return left_out
 
     def _name(
@@ -98,7 +96,7 @@ class Rewriting:
         complete: bool,
     ) -> int:
         """Names a new file in place of others and of the table's rows, in one transaction."""
-        with self._file.transaction() as connection:
+        with self._file.naming() as connection:
             moved = connection.execute(f"DELETE FROM readings WHERE {moving}").fetchall()[0][0]  # noqa: S608 - integers of ours
             before = moved + sum(file.row_count for file in replaced)
             left_out = int(before) - (0 if made is None else made.row_count)
@@ -118,10 +116,6 @@ class Rewriting:
         _raise_floor(connection)
         for file in files:
             connection.execute("DELETE FROM sealed WHERE name = ?", [file.name])
-
-    def _named_anew(self, replaced: Sequence[SealedFile]) -> None:
-        self._file.sealed = manifest(self._file.connection)
-        self._file.folder.supersede(file.name for file in replaced)
 
 
 def _raise_floor(connection: duckdb.DuckDBPyConnection) -> None:

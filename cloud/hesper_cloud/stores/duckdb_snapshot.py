@@ -53,16 +53,26 @@ def _parquet(folder: Path, files: Sequence[SealedFile]) -> str:
 
 
 class Snapshot:
-    """A cursor in a transaction of its own, with the sealed files that it sees."""
+    """A cursor in a transaction of its own, with the sealed files that it sees.
+
+    At a glance (`is_glance`) the files are those that counted just before: the answer is good if
+    none was named or replaced until it was there, which `DuckDbFile.confirms` says.
+    """
 
     def __init__(
-        self, cursor: duckdb.DuckDBPyConnection, catalogue: Catalogue, folder: Folder
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        catalogue: Catalogue,
+        folder: Folder,
+        files: Sequence[SealedFile] | None = None,
     ) -> None:
+        """Takes the files from the cursor's transaction, unless the caller knows them."""
         self.cursor = cursor
         self.catalogue = catalogue
         self.used: list[SealedFile] = []
         self._folder = folder
-        self._files = manifest(cursor)
+        self.listed = manifest(cursor) if files is None else files
+        self.is_glance = files is not None
 
     def files(self, span: Range, after_commit: int = -1) -> list[SealedFile]:
         """Returns sealed files that may hold rows of a range, checked.
@@ -72,7 +82,7 @@ class Snapshot:
         """
         found = [
             file
-            for file in self._files
+            for file in self.listed
             if file.start < span[1] and span[0] < file.end and file.last_commit >= after_commit
         ]
         self.used = found
@@ -101,4 +111,4 @@ class Snapshot:
 
     def extents(self) -> list[Range]:
         """Returns the ranges of all sealed files."""
-        return [(file.start, file.end) for file in self._files]
+        return [(file.start, file.end) for file in self.listed]
