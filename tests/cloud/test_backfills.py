@@ -233,6 +233,31 @@ def test_a_gateway_is_asked_for_no_more_at_once_than_it_may_be(field: Field) -> 
     assert [backfill.meter for backfill in field.asked()] == [METER, OTHER]
 
 
+def test_the_gaps_of_one_gateway_never_hide_those_of_another(field: Field) -> None:
+    """The first is full; its thousands of gaps stand before the only one of the second."""
+    field.clock.advance(6 * P)
+    with writing(field.registry) as session:
+        session.add(Gateway(id="gw-2", state="online", attributes={}, public_key="00" * 32))
+        session.flush()
+        kept = {"first_seen_at": field.clock.now, "last_contact_at": field.clock.now}
+        kept |= {"logical_device_name": "HSP0000000000000"}
+        for meter, gateway in (("A1", GATEWAY), ("A2", GATEWAY), ("Z1", "gw-2")):
+            session.add(Meter(id=meter, gateway_id=gateway, **kept))
+        at = field.clock.now - timedelta(days=60)
+        for meter, count in (("A1", 1500), ("A2", 2600), ("Z1", 1)):
+            for number in range(count):
+                when = at + number * timedelta(minutes=30)
+                session.add(
+                    Gap(
+                        meter=meter, profile=PROFILE, from_at=when, to_at=when, expected_count=1,
+                        cause="unknown", state="open", tries=0, noticed_at=at,
+                    )
+                )  # fmt: skip
+    field.backfills.turn()
+    field.backfills.turn()
+    assert sorted(backfill.meter for backfill in field.asked()) == ["A1", "Z1"]
+
+
 def test_when_the_authority_is_away_the_request_is_taken_back(field: Field) -> None:
     field.clock.advance(6 * P)
     field.capture(0, 1, 5)

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -15,7 +15,7 @@ from hesper_cloud.job_settings import BackfillSettings
 
 ACTIVE = ("asked", "sent", "read")
 """States of backfills that are under way."""
-_AT_ONCE = 2000
+_OF_A_GATEWAY = 100
 _HOUR = timedelta(hours=1)
 _TOGETHER = timedelta(days=1)
 """Gaps this close together are asked for in one range: rows in between come again for nothing."""
@@ -38,7 +38,9 @@ class Asking:
         busy = Counter(backfill.gateway for backfill in active)
         busy_meters = {backfill.meter for backfill in active}
         lately = Counter(_asked_since(session, now - _HOUR))
-        for meter, gaps in _by_meter(session, now):
+        everyone = set(busy) | set(lately)
+        full = {gateway for gateway in everyone if self._is_full(gateway, busy, lately)}
+        for meter, gaps in _by_meter(session, now, full):
             gateway = str(meter.gateway_id)
             due = [gap for gap in gaps if self._is_due(gap, meter, now)]
             if not due or meter.id in busy_meters or self._is_full(gateway, busy, lately):
@@ -118,17 +120,32 @@ def _asked_since(session: Session, since: datetime) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in rows}
 
 
-def _by_meter(session: Session, now: datetime) -> Iterator[tuple[Meter, Iterable[Gap]]]:
-    """Yields commissioned meters behind gateways that are there, with their open gaps in order."""
-    query = (
-        select(Gap, Meter)
+def _by_meter(
+    session: Session, now: datetime, full: Collection[str]
+) -> Iterator[tuple[Meter, Iterable[Gap]]]:
+    """Yields commissioned meters behind gateways that are there, with their open gaps in order.
+
+    Some of each gateway, so that one with very many gaps never hides those of another.
+    """
+    under_way = select(Backfill.meter).where(Backfill.state.in_(ACTIVE))
+    order = (Gap.meter, Gap.profile, Gap.from_at)
+    place = func.row_number().over(partition_by=Meter.gateway_id, order_by=order)
+    waiting = (
+        select(Gap.id, place.label("place"))
         .join(Meter, Meter.id == Gap.meter)
         .join(Gateway, Gateway.id == Meter.gateway_id)
         .where(Gap.state == "open", Gateway.state == "online", Gateway.public_key.is_not(None))
         .where(Meter.logical_device_name.is_not(None), Meter.last_contact_at > Gap.to_at)
         .where(Gap.next_try_at.is_(None) | (Gap.next_try_at <= now))
-        .order_by(Gap.meter, Gap.profile, Gap.from_at)
-        .limit(_AT_ONCE)
+        .where(Gateway.id.not_in(full), Gap.meter.not_in(under_way))
+        .subquery()
+    )
+    query = (
+        select(Gap, Meter)
+        .join(waiting, waiting.c.id == Gap.id)
+        .join(Meter, Meter.id == Gap.meter)
+        .where(waiting.c.place <= _OF_A_GATEWAY)
+        .order_by(*order)
     )
     rows = session.execute(query).all()
     for _, pairs in groupby(rows, key=lambda row: row[1].id):

@@ -96,11 +96,11 @@ def newest_batches(path: Path) -> dict[str, dict[str, int]]:
         found: dict[str, dict[str, int]] = {}
         for gateway, epoch, newest in connection.execute(query).fetchall():
             found.setdefault(gateway, {})[epoch] = newest
-        return found
     except duckdb.Error as error:
         raise StoreUnavailable(f"{path}: {error}") from error
     finally:
         connection.close()
+    return found
 
 
 def _measured(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, int | str]:
