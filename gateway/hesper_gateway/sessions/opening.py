@@ -18,11 +18,9 @@ is used twice either way.
 An association that may write is released at once.
 """
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 from hesper_dlms.apdu import CosemAttribute
 from hesper_dlms.axdr import Data
@@ -51,31 +49,22 @@ from hesper_gateway.lines.line import Line, Occupant
 from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.sessions.association import Association, OwnAssociation
 from hesper_gateway.sessions.classing import refusal
-from hesper_gateway.sessions.common import Common, InvocationCounter, OtherEngine
+from hesper_gateway.sessions.common import Common, OtherEngine
 from hesper_gateway.sessions.greeting import ask_greeting
 from hesper_gateway.sessions.identity import DATA_CLASS
+from hesper_gateway.sessions.key_uses import KeyUse, KeyUses
 from hesper_gateway.sessions.opened import Opened
 from hesper_gateway.sessions.settings import (
     Credentials,
     Role,
     association_of,
     client_for,
-    key_name,
     link_for,
     proves_keys,
 )
 from hesper_gateway.templates.model import MeterTemplate
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Use:
-    """How far one encryption key was used; every key begins a count of its own."""
-
-    counter: InvocationCounter | None = None
-    counter_checked: bool = False
-    received: dict[bytes, int] = field(default_factory=dict)
 
 
 class Opening:
@@ -106,7 +95,7 @@ class Opening:
         self._keys = self.held.current
         self._line = line
         self._common = common
-        self._uses: dict[str, _Use] = {}
+        self._uses = KeyUses(meter.id, common)
 
     def check(self) -> None:
         """Refuse a configuration that can never work, before anything is opened.
@@ -258,9 +247,10 @@ class Opening:
     async def _attempt(self, role: Role) -> Opened:
         times = self._template.times
         channel = await self._line.open(self._meter, times.connect_s)
-        association = self._association(role, await self._credentials(), channel)
         connected = False
         try:
+            credentials = await self._uses.credentials(self._keys)
+            association = self._association(role, credentials, channel)
             await association.connect()
             connected = True
         finally:
@@ -309,18 +299,9 @@ class Opening:
             log.debug("%s: its invocation counter is not public: %s", self._meter.id, error)
             return None
 
-    async def _credentials(self) -> Credentials:
-        use = self._use
-        if use.counter is None and self._keys.encryption_key is not None:
-            # Reserving waits for the disk; many meters begin at once and share that wait.
-            use.counter = await asyncio.to_thread(
-                self._common.counters.reserve, self._meter.id, key_name(self._keys)
-            )
-        return Credentials(self._keys, self._common.client_system_title, use.counter, use.received)
-
     @property
-    def _use(self) -> _Use:
-        return self._uses.setdefault(key_name(self._keys), _Use())
+    def _use(self) -> KeyUse:
+        return self._uses.of(self._keys)
 
 
 def _no_counter() -> int:

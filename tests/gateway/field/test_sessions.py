@@ -3,6 +3,7 @@
 import pytest
 from hesper_contracts.readings import REGISTER_SNAPSHOT
 from hesper_dlms import obis
+from hesper_gateway.database import StorageFull
 from hesper_gateway.errors import (
     CommandExpired,
     Hop,
@@ -306,3 +307,19 @@ async def test_a_meter_that_falls_silent_after_the_method_leaves_it_uncertain(be
             await bench.session(line).move_relay(RelayAction.DISCONNECT, bench.NAME, granted)
     assert not meter.output
     assert len([each for each in meter.asked if "method" in each]) == 1
+
+
+async def test_a_counter_that_cannot_be_reserved_leaves_no_connection_open(bench):
+    _, server = bench.meter()
+
+    class Full:
+        def reserve(self, meter, key_name):
+            raise StorageFull("the disk is full")
+
+    async with bench.over_tcp(server) as line:
+        bench.counters = Full()
+        session = bench.session(line)
+        with pytest.raises(StorageFull):
+            async with session.reading():
+                pass
+        await bench.until_all_ended()
