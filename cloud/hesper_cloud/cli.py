@@ -51,7 +51,7 @@ Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
 ]
 DEFAULT = Path("cloud.toml")
-_SWITCH_S = 0.001
+_SWITCH_S = 0.0001
 """With Python's own 5 ms, ingest waits that long at every hash and commit while a job reckons."""
 Role = Callable[[Settings, asyncio.Event], Awaitable[None]]
 

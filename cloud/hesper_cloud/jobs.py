@@ -2,7 +2,7 @@
 
 `Schedule` is pure, with the clock given to it; `run` drives it in the process, each job in a
 thread. A job whose database or store is unavailable is tried again at its next turn. In a large
-fleet a job takes long: then its turns come so seldom that it takes a fifth of the time at most,
+fleet a job takes long: then its turns come so seldom that it takes a tenth of the time at most,
 because ingest and web share the interpreter with it.
 """
 
@@ -44,7 +44,7 @@ SERVICE_LEVELS_EVERY_S = 300.0
 HOUR_S = 3600.0
 _DAYS_PER_YEAR = 366
 _TICK_S = 0.5
-_PAUSE_FOR_WORK = 4
+_PAUSE_FOR_WORK = 9
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ class _Table:
         self.quantities = quantities
         self.rows: dict[str, int] = {}
         self.names: list[str] = []
+        self._asked: tuple[Sequence[str], Integers] = ((), np.empty(0, dtype=np.int64))
         self.rank = np.full(_FIRST_ROWS, _NEVER, dtype=np.int64)
         self.captured_at = np.zeros(_FIRST_ROWS, dtype=np.int64)
         self.stored_at = np.zeros(_FIRST_ROWS, dtype=np.int64)
@@ -73,14 +74,22 @@ class _Table:
         self.missing = np.ones((len(quantities), _FIRST_ROWS), dtype=bool)
 
     def rows_of(self, meters: Sequence[str]) -> Integers:
-        """Returns the rows of meters, adding those that are new."""
-        for meter in meters:
-            if meter not in self.rows:
-                self.rows[meter] = len(self.names)
-                self.names.append(meter)
+        """Returns the rows of meters, adding those that are new.
+
+        A group's meters are asked for by validation, rules and cache: one after the other.
+        """
+        if meters is self._asked[0]:
+            return self._asked[1]
+        fresh = [meter for meter in dict.fromkeys(meters) if meter not in self.rows]
+        self.rows.update(
+            zip(fresh, range(len(self.names), len(self.names) + len(fresh)), strict=True)
+        )
+        self.names += fresh
         while len(self.names) > len(self.rank):
             self._grow()
-        return np.fromiter(map(self.rows.__getitem__, meters), np.int64, len(meters))
+        rows = np.fromiter(map(self.rows.__getitem__, meters), np.int64, len(meters))
+        self._asked = meters, rows
+        return rows
 
     def _grow(self) -> None:
         more = len(self.rank)

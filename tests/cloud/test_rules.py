@@ -213,5 +213,5 @@ def test_a_job_that_takes_long_comes_less_often() -> None:
     schedule = Schedule([job], NOON)
     assert schedule.due(NOON) == [job]
     schedule.took(job, NOON + timedelta(seconds=10), 10.0)
-    assert schedule.due(NOON + timedelta(seconds=49)) == []
-    assert schedule.due(NOON + timedelta(seconds=50)) == [job]
+    assert schedule.due(NOON + timedelta(seconds=99)) == []
+    assert schedule.due(NOON + timedelta(seconds=100)) == [job]

@@ -55,6 +55,8 @@ class Causes:
         self._stopped_at = _stopped_at(session, now)
         self._settings = settings
         self._now = now
+        self._allowed: dict[int | None, timedelta] = {}
+        self._silent_lines: dict[str | None, bool] = {}
         self._behind: dict[str | None, list[Meter]] = {}
         for meter in meters:
             self._behind.setdefault(meter.gateway_id, []).append(meter)
@@ -75,20 +77,28 @@ class Causes:
         failing = OF_HOP.get(failing_hop(gateway) or "", SILENT_METER)
         if failing != SILENT_METER:
             return failing
-        neighbours = self._behind.get(meter.gateway_id, [])
-        if len(neighbours) > 1 and all(map(self._is_silent, neighbours)):
-            return LINE
-        return SILENT_METER
+        return LINE if self._is_line_silent(meter.gateway_id) else SILENT_METER
 
     def gateway_is_online(self, meter: Meter) -> bool:
         """Says whether a meter's gateway can be asked for anything."""
         gateway = self._gateways.get(meter.gateway_id or "")
         return gateway is not None and gateway.state == "online"
 
+    def _is_line_silent(self, gateway: str | None) -> bool:
+        """Says whether every one of several meters behind a gateway is silent; judged once."""
+        if gateway not in self._silent_lines:
+            neighbours = self._behind.get(gateway, [])
+            silent = len(neighbours) > 1 and all(map(self._is_silent, neighbours))
+            self._silent_lines[gateway] = silent
+        return self._silent_lines[gateway]
+
     def _is_silent(self, meter: Meter) -> bool:
-        heard_at = meter.last_contact_at
-        allowed = patience(self._settings, meter.capture_period_s)
-        return heard_at is None or self._now - heard_at > allowed
+        heard_at, period_s = meter.last_contact_at, meter.capture_period_s
+        if heard_at is None:
+            return True
+        if period_s not in self._allowed:
+            self._allowed[period_s] = patience(self._settings, period_s)
+        return self._now - heard_at > self._allowed[period_s]
 
 
 def failing_hop(gateway: Gateway | None) -> str | None:

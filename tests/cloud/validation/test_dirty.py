@@ -82,6 +82,18 @@ def test_flushes_wait_and_a_failed_one_is_made_up_for(engine):
     assert marked(engine) == {("A", 0)}
 
 
+def test_what_takes_long_to_write_is_written_seldom(engine):
+    seconds = iter((0.0, 0.0, 2.0, 39.0, 40.0, 41.0))  # made, begun, ended; begun; begun, ended
+    days = DirtyDays(engine, lambda: next(seconds))
+    days.rows_committed(committed([0, 0], [0, 1], [True, False]))
+    days.flush()
+    days.rows_committed(committed([0, 0], [0, 1], [False, True]))
+    days.flush()
+    assert marked(engine) == {("A", 0)}
+    days.flush()
+    assert marked(engine) == {("A", 0), ("B", 0)}
+
+
 def test_a_mark_that_came_again_is_not_settled(engine):
     first, later = (datetime(2026, 6, 1, hour, tzinfo=UTC) for hour in (1, 2))
     with writing(engine) as session:
