@@ -280,6 +280,42 @@ async def test_exports_by_rest(client: httpx.AsyncClient, store: DuckDbStore) ->
     assert (await client.get("/api/v1/exports/readings", params=asked)).status_code == 401
 
 
+async def test_a_name_is_neither_a_header_nor_a_formula_nor_markup(
+    client: httpx.AsyncClient, store: DuckDbStore
+) -> None:
+    names = ("=cmd|'/C calc'!A0", '</mRID><a b="&', "@SUM(1)")
+    for name in names:
+        store.write(Group({}, [block(name, count=2)], (T0 + 90_000) * 1000))
+    asked = {"from": "2026-06-01T00:00:00Z", "to": "2026-06-03T00:00:00Z"}
+    path = "/api/v1/exports/readings"
+    answer = await client.get(path, params=asked | {"format": "csv"})
+    told = {row["meter"] for row in csv.DictReader(io.StringIO(answer.text))}
+    assert told == {"M1", "M2", f"'{names[0]}", names[1], f"'{names[2]}"}
+    for form in ("espi", "iec61968"):
+        ET.fromstring((await client.get(path, params=asked | {"format": form})).content)
+    for profile in ('1.0.99.1.0.255"\r\nX: y', "../../etc", "ü"):
+        answer = await client.get(path, params=asked | {"profile": profile})
+        assert answer.status_code == 422
+
+
+NEW_ROUTES = (
+    "gaps", "backfills", "meters/M1/profiles", "service-levels", "service-levels/daily-8h",
+    "service-levels/daily-8h/misses?day=2026-06-01", "exports/runs", "readings/changes",
+    "exports/readings?from=2026-06-01T00:00:00Z&to=2026-06-03T00:00:00Z",
+    "exports/readings?validated=true&from=2026-06-01T00:00:00Z&to=2026-06-03T00:00:00Z",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("route", NEW_ROUTES)
+async def test_every_route_wants_somebody_who_may_read(
+    client: httpx.AsyncClient, route: str
+) -> None:
+    assert (await client.get(f"/api/v1/{route}")).status_code == 200, "a viewer reads"
+    assert (await client.post(f"/api/v1/{route}")).status_code in {404, 405}, "nobody writes"
+    client.headers.pop("Authorization")
+    assert (await client.get(f"/api/v1/{route}")).status_code == 401
+
+
 def test_exports_by_command_line(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir()

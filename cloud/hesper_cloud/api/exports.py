@@ -17,6 +17,7 @@ from hesper_cloud.services.sources import epoch
 router = APIRouter(tags=["exports"])
 From = Annotated[AwareDatetime, Query(alias="from", description="Start, included (RFC 3339)")]
 To = Annotated[AwareDatetime, Query(alias="to", description="End, excluded (RFC 3339)")]
+Profile = Annotated[str, Query(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){5}$")]
 
 
 @router.get("/readings/changes")
@@ -38,7 +39,7 @@ async def export(
     start: From,
     end: To,
     format: FormatName = "csv",  # noqa: A002 - its name in the address
-    profile: str = quantities.LOAD_PROFILE,
+    profile: Profile = quantities.LOAD_PROFILE,
     meter: str | None = None,
     validated: bool = False,
 ) -> StreamingResponse:

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Response
 
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
+from hesper_cloud.exports.numbers import cell
 from hesper_cloud.service_levels.misses import Miss
 from hesper_cloud.services.service_levels import LevelDay
 
@@ -65,5 +66,7 @@ def _answer(
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow([field.name for field in fields(kind)])
-    writer.writerows(astuple(row) for row in rows)
+    writer.writerows(
+        [cell(each) if isinstance(each, str) else each for each in astuple(row)] for row in rows
+    )
     return Response(text.getvalue(), media_type="text/csv; charset=utf-8")

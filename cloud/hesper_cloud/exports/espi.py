@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 from hesper_cloud.exports.curves import Curve, period_of
 from hesper_cloud.exports.reading_types import ReadingType, is_energy, reading_type
@@ -117,9 +117,9 @@ def _reading(told: tuple[int, int, int, int]) -> str:
 
 
 def _entry(path: str, up: str, title: str, content: str, now: str, related: str = "") -> str:
-    links = f'<link rel="self" href="{escape(path)}"/><link rel="up" href="{escape(up)}"/>'
+    links = f'<link rel="self" href={quoteattr(path)}/><link rel="up" href={quoteattr(up)}/>'
     if related:
-        links += f'<link rel="related" href="{escape(related)}"/>'
+        links += f'<link rel="related" href={quoteattr(related)}/>'
     return (
         f"<entry><id>urn:uuid:{uuid.uuid5(_ROOT, path)}</id>{links}<title>{escape(title)}</title>"
         f"<content>{content}</content><published>{now}</published><updated>{now}</updated></entry>\n"

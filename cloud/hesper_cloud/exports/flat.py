@@ -1,14 +1,14 @@
 """CSV (RFC 4180): one line per reading, a column per quantity, exact decimal values.
 
 A quantity's column is named by logical name and unit (``1.0.1.8.0.255 Wh``); what is missing is
-empty. Times are RFC 3339 in UTC.
+empty. Times are RFC 3339 in UTC. A meter that is named like a formula has an apostrophe before it.
 """
 
 import csv
 import io
 from collections.abc import Iterable, Iterator
 
-from hesper_cloud.exports.numbers import exact, rfc3339
+from hesper_cloud.exports.numbers import cell, exact, rfc3339
 from hesper_cloud.quantities import symbol
 from hesper_cloud.stores.port import Quantity, ReadingColumns
 
@@ -39,7 +39,8 @@ def _title(quantity: Quantity) -> str:
 
 
 def _lines(part: ReadingColumns) -> Iterator[list[object]]:
-    names = [part.meters[place] for place in part.meter_index]
+    named = [cell(meter) for meter in part.meters]
+    names = [named[place] for place in part.meter_index]
     columns = [
         [
             "" if gone else exact(value, quantity.scaler)

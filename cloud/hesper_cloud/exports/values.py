@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from hesper_cloud.exports.curves import Curve
-from hesper_cloud.exports.numbers import exact, rfc3339
+from hesper_cloud.exports.numbers import cell, exact, rfc3339
 from hesper_cloud.exports.parquet import written
 from hesper_cloud.quantities import symbol
 
@@ -54,7 +54,7 @@ def _lines(curve: Curve) -> Iterator[tuple[object, ...]]:
     name, scaler, unit = curve.quantity
     for each in curve.values:
         yield (
-            *(curve.meter, curve.profile, name, rfc3339(each.captured_at)),
+            *(cell(curve.meter), curve.profile, name, rfc3339(each.captured_at)),
             *(exact(each.value, scaler), symbol(unit), each.source, int(each.grade)),
             " ".join(each.codes),
             "" if each.raw is None else exact(each.raw, scaler),
