@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -15,8 +16,9 @@ from hesper_cloud.db.engines import open_engine, reading
 from hesper_cloud.db.registry import Alert
 from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.rules.store_faults import tend
-from hesper_cloud.stores import duckdb_file
+from hesper_cloud.stores import duckdb_file, duckdb_sums
 from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.duckdb_rewriting import Rewriting
 from hesper_cloud.stores.duckdb_sealed import SealedFile
 from hesper_cloud.stores.duckdb_sealing import Retention
 from hesper_cloud.stores.duckdb_snapshot import manifest
@@ -243,6 +245,36 @@ def test_a_reader_does_not_miss_a_day_that_is_sealed_while_it_reads(store: DuckD
     with store._file.snapshot(glance=True) as view:
         assert store._file.confirms(view)
     assert store.series("M0", PROFILE, ENERGY, D0, D0 + 4 * DAY, None) == before
+
+
+def test_late_rows_of_several_days_are_folded_into_their_month_at_once(
+    store: DuckDbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, block(range(30)))
+    store.maintain(D0 + 36 * DAY)
+    put(store, some([(0, D0 + day * DAY + 1, day) for day in (1, 2, 3)]), sequence=2)
+    before, made, rewrite = found(store), [], Rewriting.rewrite
+
+    def counted(*told: Any) -> int:
+        made.append(told)
+        return rewrite(*told)
+
+    monkeypatch.setattr(Rewriting, "rewrite", counted)
+    store.maintain(D0 + 40 * DAY)
+    assert len(made) == 1
+    assert found(store) == before
+
+
+def test_remembered_sums_are_bounded_by_their_steps(
+    store: DuckDbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duckdb_sums, "_REMEMBERED_STEPS", 50)
+    put(store, block(range(3)))
+    store.maintain(D0 + 5 * DAY)
+    for step_s in (3600, 7200, 1800, 900, 600, 3600):
+        sums = store.fleet_series(PROFILE, ENERGY, D0, D0 + 3 * DAY, step_s)
+        assert len(sums.times) == 3 * DAY // max(step_s, PERIOD)
+        assert sum(map(len, store._sums._remembered.values())) <= 50
 
 
 def test_sealed_days_are_not_removed_because_their_database_went(

@@ -86,14 +86,18 @@ class Sealing:
         stored_before_ms = (now - self._retention.seal_after_s) * 1000
         with self._file.cursor() as cursor:
             waiting = cursor.execute(_WAITING, [over]).fetchall()
+        sealed_to = -1
         for day, count, oldest_ms in waiting:
+            if day <= sealed_to:  # its rows went with those of an earlier day of its file
+                continue
             covering = [
                 each for each in self._file.sealed if each.first_day <= day <= each.last_day
             ]
             due = oldest_ms < stored_before_ms if covering else count >= self._retention.seal_rows
             if due and time.monotonic() < deadline:
-                first = covering[0].first_day if covering else day
-                self._files.rewrite(covering, (first, covering[0].last_day if covering else day))
+                days = (covering[0].first_day, covering[0].last_day) if covering else (day, day)
+                self._files.rewrite(covering, days)
+                sealed_to = days[1]
 
     def _merge_months(self, now: int, deadline: float) -> None:
         months: dict[str, list[SealedFile]] = {}

@@ -5,6 +5,7 @@ computed once and remembered, as long as the same files cover what the sum has s
 holds no late row of those days. What is asked for again costs the days that are not sealed yet.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from hesper_cloud.stores.duckdb_snapshot import Range, Snapshot
 from hesper_cloud.stores.port import FleetSeries, Quantity
 
 _LOOK_BACK_S = DAY_S  # how far before the range a previous register value is sought
-_REMEMBERED = 5_000
+_REMEMBERED_STEPS = 500_000  # about 60 MB
 _LEVELS = """
     SELECT captured_at - captured_at % $step AS step, meter, arg_max(value, captured_at) AS part
     FROM curve WHERE value IS NOT NULL AND captured_at >= $start AND captured_at < $end
@@ -57,7 +58,9 @@ class Sums:
     """Sums over meters; remembers those of sealed files."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._remembered: dict[object, list[Step]] = {}
+        self._step_count = 0
 
     def levels(self, view: Snapshot, asked: SumOf, span: Range) -> FleetSeries:
         """Sums each meter's last value in each step."""
@@ -94,11 +97,17 @@ class Sums:
         """Answers for a sealed range, from memory where the same files cover it."""
         files = tuple(file.name for file in view.files(query.seen(span)))
         key = (query, span, step_s, files)
-        if key not in self._remembered:
-            while len(self._remembered) >= _REMEMBERED:
-                self._remembered.pop(next(iter(self._remembered)), None)
-            self._remembered[key] = _ask(view, query, span, step_s)
-        return self._remembered[key]
+        with self._lock:
+            known = self._remembered.get(key)
+        if known is not None:
+            return known
+        found = _ask(view, query, span, step_s)
+        with self._lock:
+            self._step_count += len(found) - len(self._remembered.pop(key, ()))
+            self._remembered[key] = found
+            while self._step_count > _REMEMBERED_STEPS:
+                self._step_count -= len(self._remembered.pop(next(iter(self._remembered))))
+        return found
 
 
 def _pieces(
