@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import subprocess
+import time
 from pathlib import Path
 
 from sqlalchemy import Engine, select
@@ -25,6 +26,7 @@ _log = logging.getLogger(__name__)
 _ITERATIONS = 101  # mosquitto_passwd's own; our passwords have 256 random bits
 _SALT_OCTETS = 12
 _RELOAD_S = 10
+_RELOAD_AGAIN_S = 60
 
 
 class BrokerAccounts:
@@ -33,6 +35,7 @@ class BrokerAccounts:
     def __init__(self, settings: EnrolmentSettings) -> None:
         self._settings = settings
         self._complained = False
+        self._not_before = 0.0
 
     @property
     def is_automatic(self) -> bool:
@@ -42,28 +45,33 @@ class BrokerAccounts:
     def settle(self, authority: Engine) -> int:
         """Writes the accounts that the broker does not know yet; returns how many."""
         file = self._settings.password_file
-        if file is None:
+        if file is None or time.monotonic() < self._not_before:
             return 0
         with reading(authority) as session:
             waiting = _waiting(session)
-        if not waiting:
+        if not waiting or not self._tell(file, waiting):
             return 0
-        try:
-            write_accounts(file, waiting)
-            if self._settings.reload:
-                subprocess.run(self._settings.reload, check=True, timeout=_RELOAD_S)
-        except (OSError, subprocess.SubprocessError) as error:
-            if not self._complained:
-                _log.error("the broker was not told of a new password: %s; trying again", error)
-            self._complained = True
-            return 0
-        self._complained = False
         with writing(authority) as session:
             for account in session.scalars(select(BrokerAccount)):
                 if waiting.get(account.gateway) == account.password_hash:
                     account.is_written = True
         _log.info("the broker knows the new password of %s", ", ".join(sorted(waiting)))
         return len(waiting)
+
+    def _tell(self, file: Path, waiting: dict[str, str]) -> bool:
+        try:
+            write_accounts(file, waiting)
+            if self._settings.reload:
+                subprocess.run(self._settings.reload, check=True, timeout=_RELOAD_S)
+        except (OSError, subprocess.SubprocessError) as error:
+            if isinstance(error, subprocess.SubprocessError):
+                self._not_before = time.monotonic() + _RELOAD_AGAIN_S  # commands wait behind it
+            if not self._complained:
+                _log.error("the broker was not told of a new password: %s; trying again", error)
+            self._complained = True
+            return False
+        self._complained = False
+        return True
 
 
 def password_hash(password: str) -> str:
@@ -76,7 +84,7 @@ def password_hash(password: str) -> str:
 def write_accounts(file: Path, accounts: dict[str, str]) -> None:
     """Puts accounts (name → hash) into a password file, in the place of those of their names.
 
-    The file is replaced as one step and keeps owner and mode; it must exist.
+    The file is replaced durably, as one step, and keeps owner and mode; it must exist.
     """
     before = file.stat()
     lines = file.read_text(encoding="utf-8").splitlines()
@@ -93,6 +101,11 @@ def write_accounts(file: Path, accounts: dict[str, str]) -> None:
         new.flush()
         os.fsync(new.fileno())
     beside.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _waiting(session: Session) -> dict[str, str]:

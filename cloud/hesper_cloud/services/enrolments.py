@@ -19,7 +19,6 @@ from hesper_cloud.services.sources import Sources
 
 WHO = "device enrolling"
 """In the audit log; no account's name holds a space."""
-_ASK_LIMIT = 400
 
 
 class Enrolments:
@@ -40,7 +39,7 @@ class Enrolments:
         """
         await asyncio.to_thread(self._count, source)
         try:
-            gateway = enrolment.read_ask(ask[:_ASK_LIMIT]).gateway
+            gateway = enrolment.read_ask(ask).gateway
             enrolment.Token.from_text(token)
         except NotThat as refusal:
             raise Invalid(str(refusal)) from None
