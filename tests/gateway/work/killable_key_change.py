@@ -19,7 +19,7 @@ from hesper_contracts import commands, requests
 from hesper_contracts.commands import Command
 from hesper_contracts.requests import TimeAnswer
 from hesper_contracts.signing import Keyring, Signer
-from hesper_gateway import journal, key_store, meter_keys, templates
+from hesper_gateway import journal, meter_keys, templates
 from hesper_gateway.commands import Executor, Mandate, Records
 from hesper_gateway.config import CeilingsConfig, MeterConfig, TcpLine
 from hesper_gateway.counters import Counter, Counters
@@ -74,7 +74,7 @@ def stopping_at(stop: str) -> None:
     for name in ("begin", "take", "drop"):
         setattr(HeldKeys, name, around(name, getattr(HeldKeys, name)))
     key_change.transfer = around("transfer", key_change.transfer)  # type: ignore[assignment]
-    key_store.os.fsync = torn  # type: ignore[attr-defined]
+    os.fsync = torn  # type: ignore[assignment]
 
 
 class Witnessed(Counters):
