@@ -22,9 +22,9 @@ from hesper_cloud.db.energy import (
 from hesper_cloud.db.upkeep import Backfill, Backup, ExportRun, MeterProfile, ServiceLevelDay
 
 __all__ = [
-    "AgainAsk",
     "LIVE_GAPS",
     "NAMING",
+    "AgainAsk",
     "Alert",
     "Backfill",
     "Backup",
