@@ -171,9 +171,19 @@ def protect_meters(authority: Engine, meters: dict[str, str]) -> None:
                 session.merge(Protection(meter=meter, cause=cause, added_at=_now()))
 
 
-def note(session: Session, action: str, subject: str, before: str | None, after: str) -> None:
+def note(
+    session: Session,
+    action: str,
+    subject: str,
+    before: str | None,
+    after: str,
+    why: str | None = None,
+) -> int:
+    """Leaves a row in the audit log, in the operator's name; returns its number."""
     actor = f"operator:{getpass.getuser()}"
-    audit.append(session, _now(), audit.Entry(actor, action, subject, before, after))
+    return audit.append(
+        session, _now(), audit.Entry(actor, action, subject, before, after, why)
+    ).sequence
 
 
 def _now() -> datetime:
