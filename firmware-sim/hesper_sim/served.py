@@ -160,18 +160,18 @@ class MeterEnd:
         if Fault.NOISE in faults:
             answer = _noise(self._meter.serial, int(faults[Fault.NOISE]), answer) + answer
         if Fault.SLOW_OCTETS in faults:
-            self._trickle(answer, faults.get(Fault.SLOW, 0.0), faults[Fault.SLOW_OCTETS] / 1000)
+            first_s, between_s = faults.get(Fault.SLOW, 0.0), faults[Fault.SLOW_OCTETS] / 1000
+            asyncio.get_running_loop().call_later(first_s, self._trickle, answer, between_s)
         elif Fault.SLOW in faults:
             asyncio.get_running_loop().call_later(faults[Fault.SLOW], self._send_if_up, answer)
         else:
             self._send(answer)
 
-    def _trickle(self, answer: bytes, first_s: float, between_s: float) -> None:
-        loop = asyncio.get_running_loop()
-        for place in range(len(answer)):
-            loop.call_later(
-                first_s + place * between_s, self._send_if_up, answer[place : place + 1]
-            )
+    def _trickle(self, left: bytes, between_s: float) -> None:
+        # One timer after another: uvloop may fire a timer before what was to be called at once.
+        self._send_if_up(left[:1])
+        if len(left) > 1:
+            asyncio.get_running_loop().call_later(between_s, self._trickle, left[1:], between_s)
 
     def _send_if_up(self, octets: bytes) -> None:
         if self._meter.boots == self._boot:

@@ -35,6 +35,8 @@ QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("types", ("mypy",)),
     ("import contracts", ("lint-imports",)),
 )
+# Most tests wait for other processes most of the time; the tests of one file stay together.
+SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
 _TAIL_OCTETS = 8192
 _CHUNK_OCTETS = 65536
 
@@ -136,7 +138,7 @@ def _tests(
     colour = ["--color=yes"] if sys.stdout.isatty() else []
     with TemporaryFile() as aside:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *colour, *arguments],
+            [sys.executable, "-m", "pytest", *colour, *(arguments or SIDE_BY_SIDE)],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -103,8 +104,11 @@ def _text(value: object) -> str:
 def java() -> Iterator[Java]:
     """The Java peers, built on first use and kept in the user's cache."""
     folder = java_folder()
-    if not (folder / "classes" / "Peers.class").exists():
-        build_java(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:  # tests may run side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "classes" / "Peers.class").exists():
+            build_java(folder)
     peers = Java(folder)
     yield peers
     peers.close()
