@@ -6,7 +6,7 @@ turn, newest first, and from then on each day that has ended.
 """
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -23,6 +23,7 @@ from hesper_cloud.validation import dirty
 
 DAYS_BACK = 35
 _DAY_S = 86_400
+_SETTLED_S = 3600
 _KNOWN = "SELECT meter, stored, expected FROM scores WHERE starts_at = $start"
 
 
@@ -42,14 +43,14 @@ class Reconciliation:
         self._book = book
         self._settings = settings
         self._clock = clock
-        self._newest = self._yesterday()
+        self._newest = self._newest_over()
         self._waiting = list(range(self._newest - DAYS_BACK + 1, self._newest + 1))
 
     def turn(self) -> int:
         """Compares the next day; returns how many marks it set."""
-        yesterday = self._yesterday()
-        self._waiting += range(self._newest + 1, yesterday + 1)
-        self._newest = max(self._newest, yesterday)
+        over = self._newest_over()
+        self._waiting += range(self._newest + 1, over + 1)
+        self._newest = max(self._newest, over)
         if not self._waiting:
             return 0
         day = self._waiting.pop()
@@ -58,8 +59,13 @@ class Reconciliation:
             dirty.mark(session, marks, self._clock())
         return len(marks)
 
-    def _yesterday(self) -> int:
-        return int(self._clock().timestamp()) // _DAY_S - 1
+    def _newest_over(self) -> int:
+        """Returns the newest day that has been over for an hour in every zone."""
+        now = self._clock().timestamp()
+        day = int(now) // _DAY_S
+        while any(_end(day, zone) + _SETTLED_S > now for zone in self._zones()):
+            day -= 1
+        return day
 
     def _zones(self) -> list[ZoneInfo]:
         validation = self._settings.validation
@@ -68,10 +74,7 @@ class Reconciliation:
 
     def _differing(self, number: int, zone: ZoneInfo) -> Iterator[tuple[str, int]]:
         """Yields the meters of a zone whose local day holds another number of captures."""
-        date = datetime.fromtimestamp(number * _DAY_S, UTC).date()
-        start, end = calendar.midnight(date, zone), calendar.day_end(date, zone)
-        if end + _DAY_S // 24 > self._clock().timestamp():
-            return
+        start, end = calendar.midnight(_date(number), zone), _end(number, zone)
         captured = self._store.captured(quantities.LOAD_PROFILE, start + 1, end + 1)
         known = {row[0]: row[1:] for row in self._book.rows(_KNOWN, start=start)}
         for meter, member in members(self._engine, self._settings).items():
@@ -84,3 +87,11 @@ class Reconciliation:
             if len(slots) != stored or expected < due:
                 yield meter, start // _DAY_S
                 yield meter, (end - 1) // _DAY_S
+
+
+def _date(number: int) -> date:
+    return datetime.fromtimestamp(number * _DAY_S, UTC).date()
+
+
+def _end(number: int, zone: ZoneInfo) -> int:
+    return calendar.day_end(_date(number), zone)

@@ -129,6 +129,20 @@ def test_lost_marks_and_silent_days_are_found_by_counting(plant):
     assert reconciliation.turn() > 0  # the day that has ended since
 
 
+def test_a_day_is_compared_once_it_is_over_where_the_meters_are(plant):
+    validation = plant.settings.validation.model_copy(update={"zone": "America/New_York"})
+    west = plant.settings.model_copy(update={"validation": validation})
+    plant.add_meter("M1")
+    plant.now = datetime(2026, 6, 3, 9, tzinfo=UTC)
+    reconciliation = Reconciliation(plant.engine, plant.store, plant.book, west, lambda: plant.now)
+    while reconciliation._waiting:
+        reconciliation.turn()
+    plant.now = datetime(2026, 6, 4, 0, 30, tzinfo=UTC)  # half past eight in the evening there
+    assert reconciliation.turn() == 0
+    plant.now = datetime(2026, 6, 4, 5, 30, tzinfo=UTC)
+    assert reconciliation.turn() > 0
+
+
 def test_few_meters_are_asked_for_by_name_however_large_the_fleet(plant):
     for number in range(30):
         plant.add_meter(f"M{number}", model="old")
