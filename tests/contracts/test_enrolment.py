@@ -62,6 +62,8 @@ def test_the_longest_name_still_fits_into_a_request() -> None:
 @pytest.mark.parametrize(
     "text", ["", "hesper1", TOKEN.text[:-1], TOKEN.text[3:], TOKEN.text.replace(".", "!"),
              TOKEN.text.replace("gw-7", "cloud"), TOKEN.text + ".x", TOKEN.text + "é"],
+    ids=["nothing", "version", "without its end", "without its start", "other dots",
+         "another name", "one part more", "a foreign letter"],
 )  # fmt: skip
 def test_a_token_that_was_not_copied_whole_is_none(text: str) -> None:
     with pytest.raises(Refused, match="no token"):

@@ -235,7 +235,7 @@ def test_an_answer_that_was_given_to_another_device_is_not_taken(
     ("old", "new", "complaint"),
     [
         ('gateway = "gw-7"', 'gateway = "gw-8"', "not of gw-7"),
-        (COMMANDS.key_id, "0" * 16, "is not the id"),
+        pytest.param(COMMANDS.key_id, "0" * 16, "is not the id", id="key id"),
         ("commands =", "receipts =", "does not trust"),
         ('"broker.password"', '"/tmp/broker.password"', "beside"),
         ('template = "own"', 'template = "unknown"', "unknown"),
