@@ -35,8 +35,8 @@ QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("types", ("mypy",)),
     ("import contracts", ("lint-imports",)),
 )
-# Most tests wait for other processes most of the time; the tests of one file stay together.
-SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
+# Most tests wait for other processes most of the time; see tests/conftest.py for who stays together.
+SIDE_BY_SIDE = ("--numprocesses=2", "--dist=loadgroup")
 _TAIL_OCTETS = 8192
 _CHUNK_OCTETS = 65536
 
