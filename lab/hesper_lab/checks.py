@@ -35,7 +35,7 @@ QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("types", ("mypy",)),
     ("import contracts", ("lint-imports",)),
 )
-# Most tests wait for other processes most of the time; see tests/conftest.py for who stays together.
+# Most tests wait for processes most of the time; tests/conftest.py says which stay together.
 SIDE_BY_SIDE = ("--numprocesses=2", "--dist=loadgroup")
 _TAIL_OCTETS = 8192
 _CHUNK_OCTETS = 65536
