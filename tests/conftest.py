@@ -38,6 +38,7 @@ max_inflight_messages 200
 """
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side, a file stays together, and so does all that runs a head end.
 
