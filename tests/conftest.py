@@ -24,9 +24,7 @@ from hesper_dlms.server import HdlcServerLink, LogicalServer, ServerConnection, 
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 BROKER_DEADLINE_S = 10.0
 POLL_S = 0.02
-TESTS = Path(__file__).parent
-PEERS = TESTS / "peers"
-HEAD_ENDS = {"acceptance", "cloud", "deploy", "lab", "ui"}
+PEERS = Path(__file__).parent / "peers"
 PEER_LIMIT_S = 90
 
 ANONYMOUS = """\
@@ -36,18 +34,6 @@ set_tcp_nodelay true
 max_queued_messages 0
 max_inflight_messages 200
 """
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side, a file stays together, and so does all that runs a head end.
-
-    Head ends prefer the ports that people know, so two at once would meet on them.
-    """
-    for item in items:
-        part = item.path.relative_to(TESTS).parts[0]
-        group = "head ends" if part in HEAD_ENDS else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def free_port() -> int:

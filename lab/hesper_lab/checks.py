@@ -35,8 +35,6 @@ QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("types", ("mypy",)),
     ("import contracts", ("lint-imports",)),
 )
-# Most tests wait for processes most of the time; tests/conftest.py says which stay together.
-SIDE_BY_SIDE = ("--numprocesses=2", "--dist=loadgroup")
 _TAIL_OCTETS = 8192
 _CHUNK_OCTETS = 65536
 
@@ -138,7 +136,7 @@ def _tests(
     colour = ["--color=yes"] if sys.stdout.isatty() else []
     with TemporaryFile() as aside:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *colour, *(arguments or SIDE_BY_SIDE)],
+            [sys.executable, "-m", "pytest", *colour, *arguments],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
