@@ -18,7 +18,6 @@ from hesper_cloud.authority import process as authority_process
 from hesper_cloud.backup import commands as backup_commands
 from hesper_cloud.commissioning import MeterPaper, commission, read_papers
 from hesper_cloud.db.engines import open_engine, reading
-from hesper_cloud.erasure.commands import erase
 from hesper_cloud.exports import commands as export_commands
 from hesper_cloud.provision import Databases, ProvisioningError
 from hesper_cloud.settings import Settings
@@ -42,7 +41,6 @@ for name, part in (
     app.add_typer(part, name=name)
 app.add_typer(energy_commands.energy, name="energy")
 app.add_typer(ingest_commands.letters, name="dead-letters")
-meter.command("erase")(erase)
 gateway.command("send-again")(ingest_commands.send_again)
 for command in (enrolment_commands.keep, enrolment_commands.token, enrolment_commands.account):
     gateway.command()(command)

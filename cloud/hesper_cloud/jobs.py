@@ -20,7 +20,6 @@ from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.aggregates.reconcile import Reconciliation
 from hesper_cloud.aggregates.work import Work
 from hesper_cloud.backup.keeping import BackupKeeping
-from hesper_cloud.erasure.carrying_out import Erasures
 from hesper_cloud.exports.republish import Republish
 from hesper_cloud.exports.scheduled import ScheduledExports
 from hesper_cloud.gaps import Backfills, GapLedger
@@ -37,7 +36,6 @@ log = logging.getLogger(__name__)
 SILENCE_EVERY_S = 2.0
 GAPS_EVERY_S = 5.0
 BACKUPS_EVERY_S = 5.0
-ERASURES_EVERY_S = 5.0
 SENDING_AGAIN_EVERY_S = 5.0
 VALIDATION_EVERY_S = 10.0
 REPUBLISH_EVERY_S = 2.0
@@ -157,14 +155,10 @@ def energy_jobs(sources: Sources, book: EnergyBook) -> list[Job]:
 async def run(sources: Sources, more: Sequence[Job] = ()) -> None:
     """Runs the jobs, and those that need more than the sources, until cancelled."""
     book = await asyncio.to_thread(EnergyBook, sources.settings.energy_file)
-    erasures = Erasures(sources, book)
-    begin = Job("erasures", ERASURES_EVERY_S, erasures.begin)
-    finish = Job("erasures, second pass", ERASURES_EVERY_S, erasures.finish)
     try:
         async with asyncio.TaskGroup() as group:
-            of_energy = [finish, *energy_jobs(sources, book)]
-            group.create_task(_keep(of_energy, sources), name="energy book")
-            group.create_task(_keep([begin, *jobs(sources), *more], sources), name="quick jobs")
+            group.create_task(_keep(energy_jobs(sources, book), sources), name="energy book")
+            group.create_task(_keep([*jobs(sources), *more], sources), name="quick jobs")
             group.create_task(_keep(slow_jobs(sources, book), sources), name="slow jobs")
     finally:
         book.close()

@@ -171,19 +171,9 @@ def protect_meters(authority: Engine, meters: dict[str, str]) -> None:
                 session.merge(Protection(meter=meter, cause=cause, added_at=_now()))
 
 
-def note(
-    session: Session,
-    action: str,
-    subject: str,
-    before: str | None,
-    after: str,
-    why: str | None = None,
-) -> int:
-    """Leaves a row in the audit log, in the operator's name; returns its number."""
+def note(session: Session, action: str, subject: str, before: str | None, after: str) -> None:
     actor = f"operator:{getpass.getuser()}"
-    return audit.append(
-        session, _now(), audit.Entry(actor, action, subject, before, after, why)
-    ).sequence
+    audit.append(session, _now(), audit.Entry(actor, action, subject, before, after))
 
 
 def _now() -> datetime:
