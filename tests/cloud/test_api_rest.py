@@ -39,11 +39,10 @@ CALENDAR = {
     "days": [{"day_id": 1, "switches": [{"at": "06:00:00", "script": 1}]}],
     "activate_at": None,
 }
-BASE = int(datetime.now(UTC).timestamp()) // 900 * 900
 
 
-def readings_block(count: int = 96) -> Block:
-    times = np.arange(BASE - 900 * (count - 1), BASE + 1, 900, dtype=np.int64)
+def readings_block(last: int, count: int = 96) -> Block:
+    times = np.arange(last - 900 * (count - 1), last + 1, 900, dtype=np.int64)
     energy = 1_000_000 + 125 * np.arange(count, dtype=np.int64)
     power = np.full(count, 500, dtype=np.int64)
     return Block(
@@ -54,21 +53,35 @@ def readings_block(count: int = 96) -> Block:
         captured_at=times,
         clock_status=np.zeros(count, dtype=np.int64),
         quality=np.zeros(count, dtype=np.int64),
-        received_at=BASE,
+        received_at=last,
         values=np.stack([power, energy]),
         missing=None,
     )
 
 
 @pytest.fixture
-def services(head_end) -> Iterator[Services]:
+def last() -> int:
+    """The newest capture time: of this test's own moment, for what is old is no load any more."""
+    return int(datetime.now(UTC).timestamp()) // 900 * 900
+
+
+@pytest.fixture
+def span(last) -> dict[str, str]:
+    return {
+        "from": datetime.fromtimestamp(last - 86_400, UTC).isoformat(),
+        "to": datetime.fromtimestamp(last + 900, UTC).isoformat(),
+    }
+
+
+@pytest.fixture
+def services(head_end, last) -> Iterator[Services]:
     head_end.clock.now = now_utc()
     with writing(head_end.databases.registry) as session:
         meter = session.get_one(Meter, METER)
         meter.relay_confirmed_at = meter.last_contact_at = now_utc()
     store, latest = DuckDbStore(head_end.settings.readings_file), LatestValues()
     store.write(
-        Group({BatchId(GATEWAY, "ab" * 8, 1): "00" * 32}, [readings_block()], BASE * 1000 + 7)
+        Group({BatchId(GATEWAY, "ab" * 8, 1): "00" * 32}, [readings_block(last)], last * 1000 + 7)
     )
     latest.load(store)
     read_only = open_engine(head_end.settings.database.authority_url, read_only=True)
@@ -133,15 +146,9 @@ async def ask(client: httpx.AsyncClient, who: dict[str, str], key: str, **change
     return await client.post("/api/v1/commands", json=body | changes, headers=headers)
 
 
-SPAN = {
-    "from": datetime.fromtimestamp(BASE - 86_400, UTC).isoformat(),
-    "to": datetime.fromtimestamp(BASE + 900, UTC).isoformat(),
-}
-
-
-async def test_nothing_without_a_login(client):
+async def test_nothing_without_a_login(client, span):
     for path in ("/meters", f"/meters/{METER}", "/overview", "/audit", "/readings/export"):
-        answer = await client.get(f"/api/v1{path}", params=SPAN)
+        answer = await client.get(f"/api/v1{path}", params=span)
         assert answer.status_code == 401
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["title"] == "Unauthorized"
@@ -166,7 +173,7 @@ async def test_meters_are_found_filtered_and_paged(client):
     ).status_code == 422
 
 
-async def test_one_meter_with_latest_values_series_gaps_and_events(client, services):
+async def test_one_meter_with_latest_values_series_gaps_and_events(client, services, span, last):
     with writing(services.sources.registry) as session:
         at = now_utc()
         session.add(
@@ -203,9 +210,9 @@ async def test_one_meter_with_latest_values_series_gaps_and_events(client, servi
         each["logical_name"]: each for each in await get(client, who, f"/meters/{METER}/latest")
     }
     assert (latest[ENERGY]["value"], latest[ENERGY]["symbol"]) == (1_000_000 + 125 * 95, "Wh")
-    series = await get(client, who, f"/meters/{METER}/series", logical_name=ENERGY, **SPAN)
-    assert (series["values"][-1], series["times"][-1]) == (latest[ENERGY]["value"], BASE)
-    gaps = await get(client, who, f"/meters/{METER}/gaps", **SPAN | {"to": now_utc().isoformat()})
+    series = await get(client, who, f"/meters/{METER}/series", logical_name=ENERGY, **span)
+    assert (series["values"][-1], series["times"][-1]) == (latest[ENERGY]["value"], last)
+    gaps = await get(client, who, f"/meters/{METER}/gaps", **span | {"to": now_utc().isoformat()})
     assert [gap["cause"] for gap in gaps] == ["meter silent"]
     assert (await get(client, who, "/gaps"))[0]["meter"] == METER
     assert (await get(client, who, f"/meters/{METER}/events"))[0]["code"] == "44"
@@ -213,11 +220,11 @@ async def test_one_meter_with_latest_values_series_gaps_and_events(client, servi
     assert missing.status_code == 404
 
 
-async def test_the_export_holds_every_integer(client):
+async def test_the_export_holds_every_integer(client, span, last):
     who = await bearer(client, "vic")
-    text = (await client.get("/api/v1/readings/export", params=SPAN, headers=who)).text
+    text = (await client.get("/api/v1/readings/export", params=span, headers=who)).text
     rows = [json.loads(line) for line in text.splitlines()]
-    block = readings_block()
+    block = readings_block(last)
     found = sorted(
         (
             int(datetime.fromisoformat(row["captured_at"]).timestamp()),
@@ -236,10 +243,9 @@ async def test_the_export_holds_every_integer(client):
     )
 
 
-async def test_pages_of_readings_meet_without_loss(client):
+async def test_pages_of_readings_meet_without_loss(client, span):
     who = await bearer(client, "vic")
     seen: list[str] = []
-    span = dict(SPAN)
     while True:
         page = await get(client, who, "/readings", meter=METER, limit=7, **span)
         seen += [row["captured_at"] for row in page["rows"]]
@@ -295,13 +301,13 @@ async def wish(client: httpx.AsyncClient, who: dict[str, str], key: str, **body:
     return await client.post("/api/v1/commands", json={"meter": METER} | body, headers=headers)
 
 
-async def test_who_may_ask_for_which_kind_and_who_must_agree(client, deciding):
-    span = {"since": SPAN["from"], "until": SPAN["from"]}
+async def test_who_may_ask_for_which_kind_and_who_must_agree(client, deciding, span):
+    since = {"since": span["from"], "until": span["from"]}
     takes = {
         "ping": {},
         "read.registers": {"logical_names": [ENERGY]},
-        "read.profile": {"profile": LOAD_PROFILE} | span,
-        "read.event_log": {"log": "fraud"} | span,
+        "read.profile": {"profile": LOAD_PROFILE} | since,
+        "read.event_log": {"log": "fraud"} | since,
         "clock.sync": {},
         "tariff.special_days": {"days": []},
         "tariff.calendar": CALENDAR,
@@ -437,7 +443,7 @@ async def test_a_cookie_needs_our_own_origin_to_change_things(client, deciding):
     assert (await client.get("/api/v1/auth/me")).status_code == 401
 
 
-async def test_bad_bodies_are_problems(client):
+async def test_bad_bodies_are_problems(client, span):
     who = await bearer(client, "ann")
     no_key = await client.post(
         "/api/v1/commands", json={"meter": METER, "action": "disconnect"}, headers=who
@@ -447,7 +453,7 @@ async def test_bad_bodies_are_problems(client):
     garbage = await client.post("/api/v1/auth/login", content=b"\xff{")
     assert garbage.status_code == 422
     assert (await client.get("/api/v1/nowhere", headers=who)).status_code == 404
-    naive = SPAN | {"from": "2026-01-01T00:00:00"}
+    naive = span | {"from": "2026-01-01T00:00:00"}
     answer = await client.get(f"/api/v1/meters/{METER}/gaps", params=naive, headers=who)
     assert answer.status_code == 422
 
