@@ -35,6 +35,7 @@ QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("types", ("mypy",)),
     ("import contracts", ("lint-imports",)),
 )
+_MOST_WORKERS = 4  # each starts brokers, databases and browsers of its own
 _TAIL_OCTETS = 8192
 _CHUNK_OCTETS = 65536
 
@@ -134,9 +135,10 @@ def _tests(
     """Run pytest; return its closing line if anything was printed after it."""
     started = time.monotonic()
     colour = ["--color=yes"] if sys.stdout.isatty() else []
+    manner = [] if arguments else _side_by_side()
     with TemporaryFile() as aside:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *colour, *arguments],
+            [sys.executable, "-m", "pytest", *colour, *manner, *arguments],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
@@ -151,6 +153,11 @@ def _tests(
         progress.fail("tests", f"exit {status}, {time.monotonic() - started:.0f} s")
     lines = [line for line in tail.decode(errors="replace").splitlines() if line.strip()]
     return lines[-1] if lines and (said or progress.failed) else None
+
+
+def _side_by_side() -> list[str]:
+    """Return pytest's options for one worker per core; the tests of one file stay together."""
+    return ["-n", str(min(os.cpu_count() or 1, _MOST_WORKERS)), "--dist", "loadfile"]
 
 
 def _pass_on(process: subprocess.Popen[bytes]) -> bytes:

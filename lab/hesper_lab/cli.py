@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
 )
+CONSOLE_PORT = 18080  # what the documents name; another when it is taken
 _screen = Console(stderr=True)
 
 
@@ -49,7 +50,8 @@ def demo(
     if reset:
         for each in STORES:
             forget(folder / each)
-    show.run(folder / kind, Wishes(store=kind, console_host=listen), _screen, install=install)
+    wishes = Wishes(store=kind, console_host=listen, console_port=CONSOLE_PORT)
+    show.run(folder / kind, wishes, _screen, install=install)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -11,7 +11,7 @@ import secrets
 import shutil
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from hesper_lab import private_file
 from hesper_lab.processes import free_port
@@ -49,6 +49,7 @@ class Wishes:
     one_gateway: bool = False  # reads every meter, whatever its line
     scenario: str = ""  # the file of what goes wrong; none: nothing does
     console_host: str = LOOPBACK
+    console_port: int | None = None  # the one to prefer; none: whichever is free
 
 
 @dataclass(slots=True)
@@ -64,9 +65,10 @@ class Ports:
     tcp: list[int]
 
     @classmethod
-    def choose(cls, wanted: "Ports | None", tcp_meters: int) -> "Ports":
+    def choose(cls, wanted: "Ports | None", wishes: Wishes) -> "Ports":
         """Return free ports, those of last time where they are still free."""
-        before = asdict(wanted) if wanted else {}
+        first = {"web": wishes.console_port, "tcp": [None] * wishes.tcp_meters}
+        before: dict[str, Any] = asdict(wanted) if wanted else first
         names = ("broker", "web", "dial_in", "shared", "influx", "influx_rpc")
         taken: set[int] = set()
 
@@ -77,9 +79,8 @@ class Ports:
             taken.add(chosen)
             return chosen
 
-        single = {name: one(before.get(name, 18080 if name == "web" else None)) for name in names}
-        tcp_before = before.get("tcp", [None] * tcp_meters)
-        return cls(**single, tcp=[one(port) for port in tcp_before])
+        single = {name: one(before.get(name)) for name in names}
+        return cls(**single, tcp=[one(port) for port in before["tcp"]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Site:
         known = json.loads(file.read_text()) if file.exists() else None
         if known:
             wishes = replace(Wishes(**known["wishes"]), console_host=wishes.console_host)
-        ports = Ports.choose(Ports(**known["ports"]) if known else None, wishes.tcp_meters)
+        ports = Ports.choose(Ports(**known["ports"]) if known else None, wishes)
         accounts = known["accounts"] if known else _first_accounts()
         site = cls(
             folder, wishes, ports, tuple(Account(**each) for each in accounts), known is None, lock

@@ -36,6 +36,19 @@ def test_a_port_that_was_taken_meanwhile_is_chosen_anew(tmp_path: Path) -> None:
     assert replace(again.ports, broker=first.ports.broker) == first.ports
 
 
+def test_the_console_is_where_it_was_wished_when_that_is_free(tmp_path: Path) -> None:
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", 0))
+        squatter.listen()
+        wished = squatter.getsockname()[1]
+        elsewhere = Site.open(tmp_path / "one", replace(SMALL, console_port=wished))
+    there = Site.open(tmp_path / "two", replace(SMALL, console_port=wished))
+    for site in (elsewhere, there):
+        site.lock.close()
+    assert elsewhere.ports.web != wished
+    assert there.ports.web == wished
+
+
 def test_all_ports_differ(tmp_path: Path) -> None:
     site = Site.open(tmp_path, Wishes())
     site.lock.close()
