@@ -15,6 +15,7 @@ from hesper_contracts.signing import Keyring, Signer
 CommandKind = Literal[
     "relay.disconnect",
     "relay.reconnect",
+    "relay.arm",
     "relay.read",
     "ping",
     "read.registers",
@@ -28,12 +29,17 @@ CommandKind = Literal[
     "firmware.transfer",
     "firmware.activate",
     "tunnel.open",
+    "gateway.restart",
+    "gateway.configure",
+    "gateway.update",
 ]
 Counter = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One instruction for one meter behind one gateway, valid in a window of time.
+
+    What is for the gateway itself names no meter: ``meter`` is empty, there is no device name.
 
     ``counter`` is unique per gateway and grows; the gateway keeps a replay window over it.
     ``logical_device_name`` is what the meter must answer before anything is written to it.
@@ -55,6 +61,15 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reason: str
     parameters: dict[str, Any] = {}
     image_hash: str | None = None
+
+    def __post_init__(self) -> None:
+        if is_for_gateway(self.kind) is not (self.meter == ""):
+            raise ValueError(f"{self.kind} is for a {'gateway' if self.meter else 'meter'}")
+
+
+def is_for_gateway(kind: str) -> bool:
+    """Return whether a kind of command is for a gateway itself, so that it names no meter."""
+    return kind.startswith("gateway.")
 
 
 def to_payload(command: Command, signer: Signer) -> bytes:

@@ -26,6 +26,7 @@ EventLogName = Literal["standard", "fraud", "disconnector", "power_quality", "co
 REGISTERS_MAX = 64
 STEP_MAX_S = 86_400
 SPECIAL_DAYS_MAX = 128
+CONFIGURATION_MAX = 256 * 1024
 _LEAP_YEAR = 2024
 
 
@@ -93,6 +94,12 @@ class ChangeKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     sealed: Annotated[bytes, msgspec.Meta(min_length=1, max_length=BOX_MAX)]
 
 
+class ConfigureGateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole text of gateway.toml, which replaces the gateway's."""
+
+    toml: Annotated[str, msgspec.Meta(min_length=1, max_length=CONFIGURATION_MAX)]
+
+
 Parameters = (
     Nothing
     | ReadRegisters
@@ -106,6 +113,7 @@ Parameters = (
     | TransferFirmware
     | ActivateFirmware
     | OpenTunnel
+    | ConfigureGateway
 )
 
 _OF_KIND: dict[str, type[Parameters]] = {
@@ -120,6 +128,7 @@ _OF_KIND: dict[str, type[Parameters]] = {
     "firmware.transfer": TransferFirmware,
     "firmware.activate": ActivateFirmware,
     "tunnel.open": OpenTunnel,
+    "gateway.configure": ConfigureGateway,
 }
 
 

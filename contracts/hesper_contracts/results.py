@@ -76,6 +76,8 @@ class Findings(
         firmware_after: The same as read back after an activation.
         keys: Which keys the meter has after a change of keys.
         tunnel: What went through a tunnel.
+        started_at: When the gateway's program began, told after a restart.
+        configuration: SHA-256 (hex) of the gateway.toml that is in force.
     """
 
     logical_device_name: str = ""
@@ -91,6 +93,8 @@ class Findings(
     firmware_after: str = ""
     keys: KeysAtMeter | None = None
     tunnel: TunnelFinding | None = None
+    started_at: UtcTime | None = None
+    configuration: str = ""
 
 
 class CommandResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

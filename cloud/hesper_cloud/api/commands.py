@@ -26,19 +26,30 @@ class RelayRequest(BaseModel):
 
 
 class KindRequest(BaseModel):
-    """A command by its kind and the parameters that the MQTT contract has for it."""
+    """A command by its kind and the parameters that the MQTT contract has for it.
+
+    A kind that is for a gateway itself names the gateway, every other kind a meter.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     kind: str = Field(max_length=64)
-    meter: str
+    meter: str = ""
+    gateway: str = ""
     parameters: dict[str, Any] = Field(default_factory=dict)
     reason: str = Field(default="", max_length=500)
     serial_tail: str = ""
 
     def wish(self) -> CommandWish:
         """Returns it as services take it."""
-        return CommandWish(self.kind, self.meter, self.parameters, self.reason, self.serial_tail)
+        return CommandWish(
+            kind=self.kind,
+            meter=self.meter,
+            gateway=self.gateway,
+            parameters=self.parameters,
+            reason=self.reason,
+            serial_tail=self.serial_tail,
+        )
 
 
 def _form(body: Any) -> str:

@@ -17,6 +17,7 @@ from hesper_cloud import audit
 from hesper_cloud.accounts.passwords import verify_password
 from hesper_cloud.authority import facts, life, rules
 from hesper_cloud.authority.facts import MeterFacts
+from hesper_cloud.authority.kinds import KINDS
 from hesper_cloud.authority.policy import Policy
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import AuditRow, User
@@ -83,6 +84,12 @@ class Case:
     def meter(self, meter_id: str) -> MeterFacts:
         """Returns the meter's facts or refuses."""
         return rules.require_meter(facts.meter_facts(self.registry, meter_id), meter_id)
+
+    def addressee(self, kind: str) -> MeterFacts:
+        """Returns the meter, or the gateway itself, that a command is asked for, or refuses."""
+        named = "gateway" if KINDS[kind].at_gateway else "meter"
+        whom = {"meter": "", "gateway": "", named: self.asked.text(named)}
+        return rules.require_addressee(self.registry, kind, **whom)
 
     def step(self, to: str, why: str) -> life.Move:
         """Returns a transition made by the one who asked."""

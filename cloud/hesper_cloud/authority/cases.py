@@ -26,12 +26,13 @@ NOTED = frozenset(
 def request_command(case: Case) -> Outcome:
     """Turns a wish into a command that waits for approval or goes to the queue."""
     asked = case.asked
-    kind, meter_id = _kind_asked(asked), asked.text("meter")
+    kind = _kind_asked(asked)
     wanted, parameters = rules.check_parameters(kind, asked.mapping("parameters"))
     rules.check_range(wanted, case.policy.backfills, case.now)
     rules.require_user(case.session, asked.requested_by, Permission.REQUEST_COMMAND)
-    rules.check_words(kind, meter_id, asked.text("reason"), asked.text("serial_tail"))
-    meter = case.meter(meter_id)
+    named = asked.text("meter") if not KINDS[kind].at_gateway else ""
+    rules.check_words(kind, named, asked.text("reason"), asked.text("serial_tail"))
+    meter = case.addressee(kind)
     rules.check_sendable(case.session, case.policy, kind, meter, case.now)
     rules.check_requestable(case.session, case.policy, kind, meter, case.now)
     command = draft(case, kind, meter, asked.text("reason").strip(), parameters)
@@ -49,9 +50,8 @@ def approve_command(case: Case) -> Outcome:
     if user.username == command.requester:
         raise Denied("the one who asked cannot approve")
     check_password(case, user, command.id)
-    rules.check_sendable(
-        case.session, case.policy, command.kind, case.meter(command.meter), case.now
-    )
+    meter = rules.require_addressee(case.registry, command.kind, command.meter, command.gateway)
+    rules.check_sendable(case.session, case.policy, command.kind, meter, case.now)
     command.approver = user.username
     queue(case, command, "approved", _begin_s(case, command.kind))
     return {"command": command.id}

@@ -110,8 +110,8 @@ class Dispatcher:
     def _checked_meter(
         self, session: Session, policy: Policy, command: CommandRecord, now: datetime
     ) -> MeterFacts:
-        found = facts.meter_facts(self._registry, command.meter)
-        meter = rules.require_meter(found, command.meter)
+        named = (command.kind, command.meter, command.gateway)
+        meter = rules.require_addressee(self._registry, *named)
         if meter.gateway != command.gateway:
             raise rules.Denied(f"the meter has moved from {command.gateway} to {meter.gateway}")
         rules.check_sendable(session, policy, command.kind, meter, now)

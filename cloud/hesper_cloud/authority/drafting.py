@@ -1,5 +1,6 @@
 """A wish becomes a command: drafted, and queued for signing."""
 
+import hashlib
 import json
 import uuid
 from datetime import timedelta
@@ -9,6 +10,8 @@ from hesper_cloud.authority import life
 from hesper_cloud.authority.case import Case
 from hesper_cloud.authority.facts import MeterFacts
 from hesper_cloud.db.authority import CommandRecord
+
+_LONG = 2_000
 
 
 def draft(
@@ -28,11 +31,21 @@ def draft(
         updated_at=case.now,
         relay_before=meter.relay_output,
     )
-    subject = f"{kind} {meter.id} {command.id}"
-    told = f"draft with {json.dumps(parameters, sort_keys=True)}" if parameters else "draft"
-    case.note("command.draft", subject, "", told, command.reason)
+    told = f"draft with {_in_brief(parameters)}" if parameters else "draft"
+    case.note("command.draft", life.subject(command), "", told, command.reason)
     case.session.add(command)
     return command
+
+
+def _in_brief(parameters: dict[str, Any]) -> str:
+    """Returns parameters as the audit log has them: of what is long, its SHA-256."""
+    brief = {
+        name: f"sha256 {hashlib.sha256(value.encode()).hexdigest()}"
+        if isinstance(value, str) and len(value) > _LONG
+        else value
+        for name, value in parameters.items()
+    }
+    return json.dumps(brief, sort_keys=True)
 
 
 def await_second(case: Case, command: CommandRecord) -> None:

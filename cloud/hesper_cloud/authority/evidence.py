@@ -5,19 +5,29 @@ asked. Of tables and limiters the gateway reads back more than a result can carr
 signed word is all there is.
 """
 
+import hashlib
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 from hesper_contracts import jsonbody
 from hesper_contracts.results import CommandResult, Findings
 
-from hesper_cloud.authority.kinds import READ, READ_PROFILE, RECONNECT
+from hesper_cloud.authority.kinds import (
+    ARM,
+    CONFIGURE,
+    READ,
+    READ_PROFILE,
+    RECONNECT,
+    RESTART,
+)
 from hesper_cloud.db.authority import CommandRecord
 
 CLOCK_RIGHT_MS = 2_000
 """How far off a clock may be when it is read back after it was set."""
 _READY_FOR_RECONNECTION = 2
+_CLOCK_TOLERANCE = timedelta(seconds=5)
 
 
 def reached(kind: str, output: bool, control: int | None) -> bool:
@@ -26,7 +36,7 @@ def reached(kind: str, output: bool, control: int | None) -> bool:
     A meter that waits for its customer's push of a button (control state 2, ready for
     reconnection) has done what a reconnect asks of it.
     """
-    if kind == RECONNECT:
+    if kind in (RECONNECT, ARM):
         return output or control == _READY_FOR_RECONNECTION
     return kind == READ or not output
 
@@ -82,10 +92,29 @@ def _clock(_: CommandRecord, result: CommandResult) -> str | None:
     return None
 
 
+def _restart(command: CommandRecord, result: CommandResult) -> str | None:
+    found = _findings(result)
+    if found is None or found.started_at is None:
+        return "shows no start"
+    if command.sent_at is not None and found.started_at < command.sent_at - _CLOCK_TOLERANCE:
+        return "its program has run since before the command"
+    return None
+
+
+def _configuration(command: CommandRecord, result: CommandResult) -> str | None:
+    found = _findings(result)
+    wanted = hashlib.sha256(command.parameters["toml"].encode()).hexdigest()
+    if found is None or found.configuration != wanted:
+        return "another configuration is in force"
+    return None
+
+
 _CHECKS: dict[str, Callable[[CommandRecord, CommandResult], str | None]] = {
     "ping": _something,
     "read.registers": _registers,
     READ_PROFILE: _something,
     "read.event_log": _something,
     "clock.sync": _clock,
+    RESTART: _restart,
+    CONFIGURE: _configuration,
 }

@@ -31,7 +31,7 @@ class NoPolicy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class MeterFacts:
-    """One meter as the registry knows it."""
+    """One meter as the registry knows it; a gateway itself has no ``id`` here."""
 
     id: str
     gateway: str | None
@@ -59,6 +59,24 @@ def meter_facts(registry: Engine, meter_id: str) -> MeterFacts | None:
             relay_control=meter.relay_control,
             relay_confirmed_at=meter.relay_confirmed_at,
             reported_counter=(gateway.command_counter or 0) if gateway else 0,
+        )
+
+
+def gateway_facts(registry: Engine, gateway: str) -> MeterFacts | None:
+    """Reads what a command for a gateway itself needs; None when the registry has no such one."""
+    with reading(registry) as session:
+        row = session.get(Gateway, gateway)
+        if row is None:
+            return None
+        return MeterFacts(
+            id="",
+            gateway=row.id,
+            logical_device_name=None,
+            life_support=False,
+            relay_output=None,
+            relay_control=None,
+            relay_confirmed_at=None,
+            reported_counter=row.command_counter or 0,
         )
 
 
@@ -138,11 +156,17 @@ def spaced(session: Session, policy: Policy, now: datetime) -> bool:
 
 
 def open_command(
-    session: Session, meter: str, states: Mapping[str, frozenset[str]]
+    session: Session,
+    meter: str,
+    states: Mapping[str, frozenset[str]],
+    gateway: str | None = None,
 ) -> CommandRecord | None:
-    """Returns a person's command for this meter of one of these kinds, in one of its states."""
+    """Returns a person's command of one of these kinds, in one of its states.
+
+    Where ``meter`` is empty, those for ``gateway`` itself are meant.
+    """
     query = select(CommandRecord).where(
-        CommandRecord.meter == meter,
+        CommandRecord.meter == meter if meter else CommandRecord.gateway == gateway,
         CommandRecord.requester != JOBS,
         or_(
             *(

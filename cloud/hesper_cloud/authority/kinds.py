@@ -15,6 +15,7 @@ from hesper_contracts.frame import Refused
 Kind = Literal[
     "relay.disconnect",
     "relay.reconnect",
+    "relay.arm",
     "relay.read",
     "ping",
     "read.registers",
@@ -25,12 +26,17 @@ Kind = Literal[
     "tariff.calendar",
     "limiter.write",
     "tunnel.open",
+    "gateway.restart",
+    "gateway.configure",
 ]
 DISCONNECT: Kind = "relay.disconnect"
 RECONNECT: Kind = "relay.reconnect"
+ARM: Kind = "relay.arm"
 READ: Kind = "relay.read"
 READ_PROFILE: Kind = "read.profile"
 CALENDAR: Kind = "tariff.calendar"
+RESTART: Kind = "gateway.restart"
+CONFIGURE: Kind = "gateway.configure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class Traits:
         cuts: It can cut the supply: charged to the disconnect budget when it is signed, never
             sent to a protected supply, and the end of the serial number is typed.
         always_two: No policy document lets one person do it.
+        at_gateway: It is for a gateway itself and names no meter.
         on_known_relay: The relay must have been read not long ago.
         begin_s: For how long a gateway may begin it once it is queued, if the policy says less.
         takes_s: How long it may take after that, beside the policy's grace.
@@ -53,6 +60,7 @@ class Traits:
     moves: bool = False
     cuts: bool = False
     always_two: bool = False
+    at_gateway: bool = False
     on_known_relay: bool = False
     begin_s: int = 0
     takes_s: int = 0
@@ -65,6 +73,7 @@ _WRITE = Traits(begin_s=300, takes_s=300)
 KINDS: Mapping[str, Traits] = {
     DISCONNECT: Traits(moves=True, cuts=True, on_known_relay=True),
     RECONNECT: Traits(moves=True),
+    ARM: Traits(moves=True),
     READ: Traits(reads=True, moves=True),
     "ping": _LOOK,
     "read.registers": _LOOK,
@@ -80,12 +89,16 @@ KINDS: Mapping[str, Traits] = {
     # Through a tunnel a tool can do what the meter lets it; on a long line many relays are read
     # before it opens, and again after it.
     "tunnel.open": Traits(moves=True, cuts=True, always_two=True, begin_s=300, takes_s=120),
+    RESTART: Traits(at_gateway=True, begin_s=120, takes_s=300),
+    # A configuration says which broker and which meters; the gateway tries it before it keeps it.
+    CONFIGURE: Traits(at_gateway=True, always_two=True, begin_s=300, takes_s=900),
 }
 
 _REFUSED = {
     "keys.change": "keys of meters cannot be changed from here yet",
     "firmware.transfer": "firmware cannot be brought to meters from here yet",
     "firmware.activate": "firmware cannot be activated from here yet",
+    "gateway.update": "gateways cannot be updated from here yet",
 }
 
 
@@ -98,6 +111,7 @@ WRITING = frozenset(get_args(Kind)) - READING
 MOVING = _those("moves")
 CUTTING = _those("cuts")
 ALWAYS_TWO = _those("always_two")
+AT_GATEWAY = _those("at_gateway")
 
 
 def checked(kind: str, given: Mapping[str, Any]) -> tuple[parameters.Parameters, dict[str, Any]]:

@@ -54,6 +54,11 @@ class Move:
     why: str
 
 
+def subject(command: CommandRecord) -> str:
+    """Returns how a command is called in the audit log."""
+    return f"{command.kind} {command.meter or command.gateway} {command.id}"
+
+
 def may_move(command: CommandRecord, to: str) -> bool:
     """Says whether the table allows the transition."""
     return to in NEXT[command.state]
@@ -72,7 +77,7 @@ def move(
     entry = audit.Entry(
         actor=step.actor,
         action=f"command.{step.to}",
-        subject=f"{command.kind} {command.meter} {command.id}",
+        subject=subject(command),
         before=command.state,
         after=step.to,
         why=step.why,

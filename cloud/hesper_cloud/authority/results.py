@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
 from hesper_cloud.authority import evidence, facts, life
-from hesper_cloud.authority.kinds import READ, READING, RECONNECT
+from hesper_cloud.authority.kinds import ARM, READ, READING, RECONNECT
 from hesper_cloud.db.authority import CommandRecord, Cursor
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, Result
@@ -153,7 +153,7 @@ def _meaning(command: CommandRecord, result: CommandResult) -> tuple[str, str]:
     if lacking:
         return "failed" if only_read else "unknown", f"the gateway says done but {lacking}"
     seen = result.relay_after
-    if command.kind == RECONNECT and seen is not None and not seen.output:
+    if command.kind in (RECONNECT, ARM) and seen is not None and not seen.output:
         return "confirmed", "ready for reconnection: a person must press the meter's button"
     done = "read" if only_read else "read back"
     return "confirmed", result.detail[:_DETAIL_LIMIT] or done

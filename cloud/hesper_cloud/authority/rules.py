@@ -10,12 +10,13 @@ from typing import Any
 
 from hesper_contracts.frame import Refused
 from hesper_contracts.parameters import Parameters, ReadEventLog, ReadProfile
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from hesper_cloud.accounts.roles import Permission, Role, grants
 from hesper_cloud.authority import facts, kinds, life
 from hesper_cloud.authority.facts import MeterFacts
-from hesper_cloud.authority.kinds import CUTTING, KINDS, MOVING, READ, READING
+from hesper_cloud.authority.kinds import AT_GATEWAY, CUTTING, KINDS, MOVING, READ, READING
 from hesper_cloud.authority.policy import BackfillLimits, Policy
 from hesper_cloud.db.authority import CommandRecord, User
 
@@ -46,6 +47,20 @@ def require_meter(meter: MeterFacts | None, meter_id: str) -> MeterFacts:
             f"meter {meter_id} is not commissioned: its gateway and logical device name are needed"
         )
     return meter
+
+
+def require_addressee(registry: Engine, kind: str, meter: str, gateway: str) -> MeterFacts:
+    """Returns the meter that a command of this kind is for, or the gateway itself.
+
+    Raises:
+        Denied: it is not there, or cannot be commanded.
+    """
+    if not KINDS[kind].at_gateway:
+        return require_meter(facts.meter_facts(registry, meter), meter)
+    found = facts.gateway_facts(registry, gateway)
+    if found is None:
+        raise Denied(f"there is no gateway {gateway!r}")
+    return found
 
 
 def check_sendable(
@@ -80,9 +95,10 @@ def check_requestable(
     """
     if kind == READ:
         return
-    pending = facts.open_command(session, meter.id, _excluding(kind))
+    pending = facts.open_command(session, meter.id, _excluding(kind), meter.gateway)
     if pending is not None:
-        raise Denied(f"another command for this meter is {pending.state.replace('_', ' ')}")
+        whom = "this meter" if meter.id else meter.gateway
+        raise Denied(f"another command for {whom} is {pending.state.replace('_', ' ')}")
     if not KINDS[kind].on_known_relay:
         return
     confirmed_at = meter.relay_confirmed_at
@@ -157,7 +173,9 @@ def near_supply(relay_states: frozenset[str]) -> dict[str, frozenset[str]]:
 
 
 def _excluding(kind: str) -> dict[str, frozenset[str]]:
-    """Returns which commands for a meter stand in the way of another of this kind."""
+    """Returns which commands for a meter, or a gateway, stand in the way of one of this kind."""
+    if kind in AT_GATEWAY:
+        return dict.fromkeys(AT_GATEWAY, life.PENDING)
     if kind not in MOVING:
         return {kind: life.PENDING}
     return near_supply(life.OPEN if kind in CUTTING else life.PENDING)

@@ -11,7 +11,7 @@ from hesper_cloud.accounts.roles import Actor
 
 T = TypeVar("T")
 
-RelayAction = Literal["disconnect", "reconnect", "read"]
+RelayAction = Literal["disconnect", "reconnect", "arm", "read"]
 MeterSort = Literal["id", "customer", "address", "area", "gateway", "last_contact_at", "relay"]
 MeterState = Literal["online", "silent", "discovered", "commissioned"]
 RelayFilter = Literal["connected", "disconnected", "unknown"]
@@ -82,10 +82,10 @@ class MeterRow:
 
 @dataclass(frozen=True, slots=True)
 class CommandWish:
-    """What somebody asks of a meter; ``parameters`` as the MQTT contract has them for the kind.
+    """What somebody asks of a meter, or of a gateway itself, which then is named in its place.
 
-    ``serial_tail``, the last four characters of the serial number, is asked of kinds that can cut a
-    supply.
+    ``parameters`` are as the MQTT contract has them for the kind. ``serial_tail``, the last four
+    characters of the serial number, is asked of kinds that can cut a supply.
     """
 
     kind: str
@@ -93,6 +93,7 @@ class CommandWish:
     parameters: dict[str, Any]
     reason: str
     serial_tail: str = ""
+    gateway: str = ""
 
 
 @dataclass(frozen=True, slots=True)
