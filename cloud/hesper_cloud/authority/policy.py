@@ -44,6 +44,16 @@ class BackfillLimits(_Document):
     expiry_s: int = Field(default=900, ge=60, le=3_600)
 
 
+class BatchLimits(_Document):
+    """How large a batch may be, and how one leaves."""
+
+    rows: int = Field(default=100_000, ge=1, le=1_000_000)
+    disconnects: int = Field(default=50, ge=1)  # leave under one decision; the rest is quarantined
+    approval_window_s: int = Field(default=86_400, ge=10, le=604_800)
+    least_finished: int = Field(default=10, ge=1)  # before a share of failures means anything
+    area_reconnects_per_minute: int = Field(default=10, ge=1)  # against cold-load pick-up
+
+
 class Policy(_Document):
     """One policy document; the defaults are the policy named ``default``."""
 
@@ -56,6 +66,7 @@ class Policy(_Document):
     kill_switch_stops: frozenset[Kind] = frozenset({DISCONNECT, RECONNECT})
     disconnects: DisconnectBudget = DisconnectBudget()
     backfills: BackfillLimits = BackfillLimits()
+    batches: BatchLimits = BatchLimits()
 
     @property
     def approved_by_two(self) -> frozenset[Kind]:

@@ -6,31 +6,31 @@ Every other process opens this database read-only.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Index,
-    LargeBinary,
-    MetaData,
-    String,
-    Text,
-    UniqueConstraint,
-)
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
-from hesper_cloud.db.columns import UtcTime
-from hesper_cloud.db.registry import NAMING
+from hesper_cloud.db.authority_base import AuthorityBase
+from hesper_cloud.db.batches import Batch, BatchRow
 
-
-class AuthorityBase(DeclarativeBase):
-    """Declares the tables of the authority's database."""
-
-    metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads a plain dict from the class
-        datetime: UtcTime,
-        dict[str, Any]: JSON,
-        bytes: LargeBinary,
-    }
+__all__ = [
+    "AuditRow",
+    "AuthorityBase",
+    "Batch",
+    "BatchRow",
+    "BrokerAccount",
+    "BudgetUse",
+    "CommandRecord",
+    "Cursor",
+    "EnrolmentToken",
+    "GatewayCounter",
+    "GatewayKey",
+    "KeptConfiguration",
+    "KillSwitch",
+    "PolicyRow",
+    "Protection",
+    "SettledRequest",
+    "User",
+]
 
 
 class User(AuthorityBase):
@@ -99,6 +99,7 @@ class CommandRecord(AuthorityBase):
     relay_before: Mapped[bool | None]
     relay_after: Mapped[bool | None]
     findings: Mapped[dict[str, Any] | None]  # of the last result that had any
+    batch: Mapped[str | None] = mapped_column(String(36))  # whose row it carries out
 
 
 class AuditRow(AuthorityBase):

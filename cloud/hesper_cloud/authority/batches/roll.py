@@ -1,0 +1,135 @@
+"""The roll of a batch: what the authority knows of many meters at once, and who takes no part.
+
+The same rules as for a single command, asked of tables instead of one meter at a time. They decide
+only who is frozen into the list; each command is checked by `rules` again when it is signed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, or_, select
+
+from hesper_cloud.authority import rules
+from hesper_cloud.authority.batches.frozen import Frozen
+from hesper_cloud.authority.case import Case
+from hesper_cloud.authority.facts import MeterFacts
+from hesper_cloud.authority.kinds import CUTTING, DISCONNECT, KINDS, READ, RECONNECT
+from hesper_cloud.authority.many import many_meters
+from hesper_cloud.authority.policy import JOBS
+from hesper_cloud.db.authority import CommandRecord, GatewayKey, Protection
+from hesper_cloud.db.engines import batched, reading
+from hesper_cloud.db.registry import Element, ElementMeter, Meter
+
+_FINEST_FIRST = {"transformer": 0, "feeder": 1, "area": 2}
+_WISHED = {DISCONNECT: False, RECONNECT: True}
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the authority's own database says of those on the roll."""
+
+    gateways: frozenset[str]
+    protected: dict[str, str]
+    pending: dict[str, str]  # what a command in the way is called by: meter → state
+
+
+def called(case: Case, kind: str, names: Sequence[str]) -> list[Frozen]:
+    """Returns the rows of a batch, in the order of its list, with the causes of exclusion."""
+    if KINDS[kind].at_gateway:
+        return _gateways(case, kind, names)
+    found = many_meters(case.registry, names)
+    areas = _areas(case, names) if kind == RECONNECT else {}
+    known = _known(case, kind, names)
+    return [
+        (
+            position,
+            name,
+            meter.gateway if (meter := found.get(name)) else None,
+            areas.get(name),
+            _cause(case, kind, meter, known),
+        )
+        for position, name in enumerate(names)
+    ]
+
+
+def _cause(case: Case, kind: str, meter: MeterFacts | None, known: _Known) -> str | None:
+    if meter is None:
+        return "unknown meter"
+    if meter.gateway is None or meter.logical_device_name is None:
+        return "not commissioned"
+    if meter.gateway not in known.gateways:
+        return "gateway not enrolled"
+    if kind in CUTTING and (meter.id in known.protected or meter.life_support):
+        return f"protected: {known.protected.get(meter.id, 'life support')}"
+    if meter.id in known.pending:
+        return f"another command is {known.pending[meter.id].replace('_', ' ')}"
+    oldest = case.now - timedelta(seconds=case.policy.relay_state_max_age_s)
+    read_at = meter.relay_confirmed_at
+    is_fresh = read_at is not None and read_at >= oldest
+    if KINDS[kind].on_known_relay and not is_fresh:
+        return "relay state too old"
+    if is_fresh and kind in _WISHED and meter.relay_output is _WISHED[kind]:
+        return "relay already as wished"
+    return None
+
+
+def _gateways(case: Case, kind: str, names: Sequence[str]) -> list[Frozen]:
+    known = _known(case, kind, ())
+    pending = select(CommandRecord.gateway).where(_in_the_way(kind))
+    busy = frozenset(case.session.scalars(pending))
+    rows: list[Frozen] = []
+    for position, name in enumerate(names):
+        cause = "another command is open" if name in busy else None
+        if name not in known.gateways:
+            cause = "gateway not enrolled"
+        rows.append((position, "", name, None, cause))
+    return rows
+
+
+def _known(case: Case, kind: str, names: Sequence[str]) -> _Known:
+    session = case.session
+    pending: dict[str, str] = {}
+    for some in batched(names) if kind != READ else ():
+        query = select(CommandRecord.meter, CommandRecord.state).where(
+            CommandRecord.meter.in_(some), _in_the_way(kind)
+        )
+        pending.update(session.execute(query).tuples())
+    protected = select(Protection.meter, Protection.cause)
+    return _Known(
+        gateways=frozenset(session.scalars(select(GatewayKey.gateway))),
+        protected=dict(session.execute(protected).tuples()) if kind in CUTTING else {},
+        pending=pending,
+    )
+
+
+def _in_the_way(kind: str) -> ColumnElement[bool]:
+    states = rules.excluding(kind)
+    return (CommandRecord.requester != JOBS) & or_(
+        *(
+            (CommandRecord.kind == one) & CommandRecord.state.in_(those)
+            for one, those in states.items()
+        )
+    )
+
+
+def _areas(case: Case, names: Sequence[str]) -> dict[str, str]:
+    """Returns each meter's finest known part of the grid, else the area that its paper names."""
+    areas: dict[str, str] = {}
+    with reading(case.registry) as session:
+        kinds = dict(session.execute(select(Element.id, Element.kind)).tuples())
+        for some in batched(names):
+            papers = select(Meter.id, Meter.area).where(Meter.id.in_(some), Meter.area.is_not(None))
+            areas.update((name, area or "") for name, area in session.execute(papers).tuples())
+            fed = select(ElementMeter.meter, ElementMeter.element).where(
+                ElementMeter.meter.in_(some),
+                ElementMeter.role == "customer",
+                ElementMeter.from_at <= case.now,
+                ElementMeter.to_at.is_(None) | (ElementMeter.to_at > case.now),
+            )
+            coarse_first = sorted(
+                session.execute(fed).tuples(),
+                key=lambda pair: -_FINEST_FIRST.get(kinds.get(pair[1], ""), 3),
+            )
+            areas.update(coarse_first)
+    return {meter: area[:64] for meter, area in areas.items()}
