@@ -28,10 +28,19 @@ from hesper_gateway.errands import ClockSetter, KeyChanger, MeterErrands, Stores
 from hesper_gateway.firmware import Downloads, build_downloads, build_firmware
 from hesper_gateway.lines.staying_open import StayingOpen
 from hesper_gateway.meter_relays import in_reach
+from hesper_gateway.own import (
+    ConfigurationFile,
+    Configurator,
+    Everything,
+    OwnErrands,
+    Restarter,
+    Trial,
+)
 from hesper_gateway.presence import Self, Watch
 from hesper_gateway.replacement import open_database
 from hesper_gateway.secrets_files import load_password, load_signer
 from hesper_gateway.supervise import supervise
+from hesper_gateway.timeproof import since_boot
 from hesper_gateway.tunnel import TunnelErrand, Tunnels
 from hesper_gateway.uplink import Ears, Identity, Pace, Uplink
 
@@ -109,7 +118,19 @@ def build_uplink(
     return uplink
 
 
-def build_executor(config: GatewayConfig, core: Core, field: Field, down: Down) -> Executor:
+def build_own(config: GatewayConfig, core: Core, trial: Trial | None) -> OwnErrands:
+    """Returns what commands can have the gateway do to itself."""
+    return OwnErrands(
+        {
+            "gateway.restart": Restarter(core.time_proof.now, since_boot()),
+            "gateway.configure": Configurator(config, trial),
+        }
+    )
+
+
+def build_executor(
+    config: GatewayConfig, core: Core, field: Field, down: Down, own: OwnErrands
+) -> Executor:
     """Returns what carries out commands, for meters that are asked and whose name is known."""
     names = {
         meter.id: meter.logical_device_name
@@ -118,29 +139,35 @@ def build_executor(config: GatewayConfig, core: Core, field: Field, down: Down) 
     }
     keys, reach = keyring(config.keys.commands), in_reach(field.sessions)
     mandate = Mandate(config.gateway, keys, config.ceilings, names, reach)
+    meters = MeterErrands(
+        field.sessions,
+        Stores(core.gathering, core.outbox),
+        ClockSetter(core.outbox, core.time_proof.offset_ms),
+        build_firmware(config, down.downloads, core.database, core.time_proof.now),
+        TunnelErrand(
+            down.tunnels,
+            lambda code, text, meter: core.alarms.tell(code, text, "critical", meter),
+        ),
+        KeyChanger(load_signer(config.keys.signing).opener()),
+    )
     return Executor(
         mandate,
         Records(core.database, core.outbox),
         core.time_proof,
-        MeterErrands(
-            field.sessions,
-            Stores(core.gathering, core.outbox),
-            ClockSetter(core.outbox, core.time_proof.offset_ms),
-            build_firmware(config, down.downloads, core.database, core.time_proof.now),
-            TunnelErrand(
-                down.tunnels,
-                lambda code, text, meter: core.alarms.tell(code, text, "critical", meter),
-            ),
-            KeyChanger(load_signer(config.keys.signing).opener()),
-        ),
+        Everything(meters, own),
         core.alarms.critical,
     )
 
 
-async def run(config: GatewayConfig) -> None:
+async def run(config: GatewayConfig, file: ConfigurationFile | None = None) -> None:
     """Runs the gateway until cancelled, then leaves the broker in order.
 
+    Args:
+        config: What to run with.
+        file: Where that was read, if a command may replace it.
+
     Raises:
+        RestartWanted: in a group; a command or a configuration's trial asks for another start.
         ConfigError: the configuration can never work.
         DatabaseError: the database cannot be used.
     """
@@ -151,7 +178,9 @@ async def run(config: GatewayConfig) -> None:
         core = build_core(config, database)
         field = build_field(config, core)
         down = Down(build_downloads(config, core.alarms.critical), Tunnels())
-        executor = build_executor(config, core, field, down)
+        trial = Trial(file) if file is not None else None
+        own = build_own(config, core, trial)
+        executor = build_executor(config, core, field, down, own)
         myself = build_self(config, core, field)
         uplink = build_uplink(config, core, myself, executor, down)
         core.alarms.tell("gateway.started", f"{len(field.states)} meters configured", "info")
@@ -160,6 +189,8 @@ async def run(config: GatewayConfig) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 _start(tasks, core, field, executor, uplink)
+                if trial is not None:
+                    tasks.create_task(trial.run(uplink.connected), name="configuration-trial")
                 _answer_scrapes(tasks, config.metrics, myself)
         finally:
             await field.aclose()

@@ -21,6 +21,7 @@ from hesper_contracts.signing import Signer
 from hesper_gateway import (
     discovery_commands,
     enrolment_commands,
+    own,
     site_commands,
     statistics,
     systemd,
@@ -64,15 +65,24 @@ def run(
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(systemd.log_format())
     logging.basicConfig(level=log_level.upper(), handlers=[handler])
-    settings = settings_of(config)
+    file = own.ConfigurationFile(config)
+    try:
+        settings = file.begin()
+    except ConfigError as error:
+        give_up(error, 2)
     from hesper_gateway import app as agent
 
     try:
-        asyncio.run(_until_stopped(agent.run(settings)))
+        again = asyncio.run(_until_stopped(agent.run(settings, file)))
     except ConfigError as error:
-        give_up(error, 2)
+        if not file.is_on_trial:
+            give_up(error, 2)
+        file.fall_back(str(error))
+        own.start_again()
     except DatabaseError as error:
         give_up(error, 1)
+    if again:
+        own.start_again()
 
 
 @app.command()
@@ -105,13 +115,19 @@ def keygen(path: Annotated[Path, typer.Argument(help="The key file to make.")]) 
     typer.echo(json.dumps({"key_id": signer.key_id, "public_key": signer.public_key.hex()}))
 
 
-async def _until_stopped(agent: Coroutine[None, None, None]) -> None:
+async def _until_stopped(agent: Coroutine[None, None, None]) -> bool:
+    """Runs the agent; returns whether it asks to be started again."""
+    again = False
     running = asyncio.create_task(agent, name="gateway")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)
     with suppress(asyncio.CancelledError):
-        await running
+        try:
+            await running
+        except* own.RestartWanted:
+            again = True
+    return again
 
 
 def main() -> None:

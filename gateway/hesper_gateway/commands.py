@@ -8,8 +8,8 @@ An envelope is judged strictly in this order, and whatever fails moves no relay:
 2. a command id that the journal knows gets its journalled result again, and nothing else happens.
 3. time proven since the start, within ``not_before`` … ``not_after``, and issued after the journal
    began.
-4. a meter of this gateway with the logical device name that the command names, parameters that
-   fit the kind, and what the kind needs at the meter.
+4. a meter of this gateway with the logical device name that the command names, or this gateway
+   itself; parameters that fit the kind, and what the kind needs there.
 5. counter fresh in the replay window, and below this gateway's own ceilings on disconnects. One
    that comes too soon after the last waits, while its time lasts, and takes steps 3 to 5 again.
 
@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from hesper_contracts import commands, jsonbody
-from hesper_contracts.commands import Command
+from hesper_contracts.commands import Command, is_for_gateway
 from hesper_contracts.frame import Refused
 from hesper_contracts.results import CommandResult
 from hesper_contracts.signing import Forged, Keyring
@@ -173,7 +173,7 @@ class Executor:
         if objection is not None:
             await self._refuse(command, digest, objection)
             return
-        name, patience = self._mandate.names[command.meter], self._mandate.patience
+        name, patience = self._name(command) or "", self._mandate.patience
         outcome = await execution.act(
             command, name, self._meters, lambda: self._permit(command), patience
         )
@@ -217,13 +217,17 @@ class Executor:
             return Outcome("expired", f"not valid after {command.not_after.isoformat()}")
         if self._began is not None and command.issued_at < self._began:
             return Outcome("rejected", "issued before this gateway's journal began; issue it anew")
-        name = self._mandate.names.get(command.meter)
+        name = self._name(command)
         if name is None:
             return Outcome("rejected", f"{command.meter} cannot be commanded at this gateway")
-        if command.logical_device_name != name:
+        if (command.logical_device_name or "") != name:
             return Outcome("rejected", f"{command.meter} has another device name at this gateway")
         never = self._meters.objection(command)
         return Outcome("rejected", never) if never is not None else None
+
+    def _name(self, command: Command) -> str | None:
+        """Returns the device name that a command must have; empty for the gateway itself."""
+        return "" if is_for_gateway(command.kind) else self._mandate.names.get(command.meter)
 
     async def _accept(self, command: Command, digest: bytes) -> None:
         """Takes step 5. Raises Replayed, CeilingReached or TooSoon."""
@@ -269,7 +273,8 @@ class Executor:
                 self._alarm("gateway.storage_full", f"command {command.id} cannot be journalled")
                 await asyncio.sleep(STORE_AGAIN_S)
             else:
-                log.info("command %s for %s: %s", command.id, command.meter, outcome.state)
+                whom = command.meter or "the gateway"
+                log.info("command %s for %s: %s", command.id, whom, outcome.state)
                 return
 
     async def _resume(self, entry: Entry) -> None:

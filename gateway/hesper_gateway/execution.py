@@ -3,7 +3,8 @@
 When the outcome of a move is not known, the relay is only read from then on: it stands where it
 should (confirmed), it still does not when it has had the time to move (failed), or it cannot be
 read in time (unknown). What only reads may be done again after a restart, and so may firmware's
-kinds, which go on from what the meter says.
+kinds, which go on from what the meter says. What is for the gateway itself may ask for a restart;
+how that ended is told after it.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Protocol
 
-from hesper_contracts.commands import Command
+from hesper_contracts.commands import Command, is_for_gateway
 from hesper_contracts.results import CommandResult, Findings, RelayReading
 from msgspec import UNSET
 
@@ -40,6 +41,7 @@ READ_AGAIN_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _ACTIONS = {
     "relay.disconnect": RelayAction.DISCONNECT,
     "relay.reconnect": RelayAction.RECONNECT,
+    "relay.arm": RelayAction.ARM,
 }
 
 
@@ -159,7 +161,7 @@ async def resume(command: Command, meters: Meters, permit: Permit, patience: Pat
     """Ends a command that a restart has found *executing*; moves no relay."""
     if is_for_relay(command):
         return await read_back(command, meters, patience)
-    if command.kind in _WRITING:
+    if command.kind in _WRITING or is_for_gateway(command.kind):
         return await _outcome(command, meters.check(command))
     return await _run(command, meters, permit)
 

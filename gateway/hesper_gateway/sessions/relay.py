@@ -16,14 +16,15 @@ from hesper_dlms import axdr
 from hesper_dlms.apdu import CosemAttribute, CosemMethod
 from hesper_dlms.errors import DecodeError, ServiceError
 
-from hesper_gateway.errors import MeterDistrusted, MeterFailed, RelayUncertain
+from hesper_gateway.errors import MeterDistrusted, MeterFailed, MeterRefused, RelayUncertain
 from hesper_gateway.sessions.association import Association
 from hesper_gateway.sessions.classing import refusal
 from hesper_gateway.sessions.clock import as_utc
 from hesper_gateway.templates.model import TimesTemplate
 
 _CLASS = 70
-_OUTPUT_STATE, _CONTROL_STATE = 2, 3
+_OUTPUT_STATE, _CONTROL_STATE, _CONTROL_MODE = 2, 3, 4
+_WAITS_FOR_BUTTON = frozenset({1, 3, 5, 6})
 READY_FOR_RECONNECTION = 2
 
 
@@ -36,6 +37,8 @@ class RelayAction(StrEnum):
 
     DISCONNECT = "disconnect"
     RECONNECT = "reconnect"
+    ARM = "arm"
+    """Reconnect where the control mode leaves the last step to a button at the meter."""
 
     @property
     def method_id(self) -> int:
@@ -109,6 +112,31 @@ async def read_relay(
         except DecodeError as error:
             raise MeterDistrusted(f"relay state: {error}") from error
     return RelayState(bool(numbers[0]), numbers[1], as_utc(now()))
+
+
+async def require_armable(
+    association: Association, logical_name: bytes, before: RelayState
+) -> None:
+    """Check that a remote_reconnect will wait for the button (IEC 62056-6-2, control modes).
+
+    In the modes 1, 3, 5 and 6 it leads to ready-for-reconnection, in 2 and 4 it connects at once.
+
+    Raises:
+        MeterRefused: nothing was written: it is connected, or would be without anybody there.
+        MeterFailed: the mode cannot be read.
+    """
+    if before.output:
+        raise MeterRefused("the supply is connected already")
+    where = CosemAttribute(_CLASS, logical_name, _CONTROL_MODE)
+    [value] = await association.get_each([where])
+    if isinstance(value, ServiceError):
+        raise refusal(value, "the control mode cannot be read") from value
+    try:
+        mode = value.as_int()
+    except DecodeError as error:
+        raise MeterDistrusted(f"control mode: {error}") from error
+    if mode not in _WAITS_FOR_BUTTON:
+        raise MeterRefused(f"in control mode {mode} no button is waited for; use reconnect")
 
 
 async def invoke(association: Association, logical_name: bytes, action: RelayAction) -> str:

@@ -184,6 +184,8 @@ class MeterSession:
         async with self.writing(expected_ldn) as reading:
             association = reading.association
             before = await relay.read_relay(association, where, now)
+            if action is RelayAction.ARM:
+                await relay.require_armable(association, where, before)
             registers = await _registers(reading)
             permit()
             refusal = await relay.invoke(association, where, action)

@@ -1,0 +1,154 @@
+"""A new gateway.toml on trial: kept once the broker was reached with it, else the old one returns.
+
+Theory of operation
+-------------------
+::
+
+    old ──try_out──→ trial (starts counted) ──keep──→ new
+                          └── fall_back: no broker in time, no start, too many starts ──→ old
+
+Beside gateway.toml lie ``gateway.toml.before``, the old one while the new one is tried, and
+``gateway.toml.trial``, which says for which command, what its SHA-256 is, how often the program
+has begun with it, and why it was given up. Every file is put in place as one durable step, in an
+order in which a power cut between any two leads to the old file or to the trial, never to neither.
+"""
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from hesper_gateway.config import GatewayConfig, load
+from hesper_gateway.errors import ConfigError
+from hesper_gateway.own.restart import RestartWanted
+from hesper_gateway.secrets_files import put
+
+MOST_STARTS = 3
+WITHIN_S = 120.0
+
+
+class _Note(msgspec.Struct, frozen=True, kw_only=True):
+    command: str
+    digest: str
+    starts: int = 0
+    given_up: str = ""
+
+
+class ConfigurationFile:
+    """gateway.toml, and what lies beside it while another is tried.
+
+    Args:
+        path: The file that the program was started with.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self._before = self.path.with_name(path.name + ".before")
+        self._note_file = self.path.with_name(path.name + ".trial")
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the file as it is, hex."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether the file in place still has to prove itself."""
+        note = self._note()
+        return note is not None and not note.given_up
+
+    def try_out(self, text: str, command: str) -> None:
+        """Put another file in place, on trial; the next start decides.
+
+        Raises:
+            OSError: the folder cannot be written; the old file is in place.
+        """
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        put(self._before, self.path.read_bytes())
+        self._write(_Note(command=command, digest=digest))
+        put(self.path, text.encode())
+
+    def begin(self) -> GatewayConfig:
+        """Return the configuration for this start, falling back if the trial is over.
+
+        Raises:
+            ConfigError: the file that holds cannot be used.
+        """
+        note = self._note()
+        if note is None:
+            return load(self.path)
+        if note.given_up:
+            self._put_back()
+        elif self.digest() != note.digest:
+            self.fall_back("it was not put in place whole, or replaced by hand")
+        elif note.starts >= MOST_STARTS:
+            self.fall_back(f"the broker was not reached in {MOST_STARTS} starts")
+        else:
+            self._write(msgspec.structs.replace(note, starts=note.starts + 1))
+            try:
+                return load(self.path)
+            except ConfigError as error:
+                self.fall_back(str(error))
+        return load(self.path)
+
+    def keep(self) -> None:
+        """End the trial: the new file stays."""
+        self._note_file.unlink(missing_ok=True)
+        self._before.unlink(missing_ok=True)
+
+    def fall_back(self, why: str) -> None:
+        """End the trial: the old file is put back, and the reason noted for the command."""
+        note = self._note()
+        if note is not None and not note.given_up:
+            self._write(msgspec.structs.replace(note, given_up=why))
+            self._put_back()
+
+    def given_up(self, command: str) -> str | None:
+        """Return why what a command brought was given up; None if it was not."""
+        note = self._note()
+        return note.given_up if note is not None and note.command == command else None
+
+    def _put_back(self) -> None:
+        """Put the old file back, unless somebody put a third one in place meanwhile."""
+        note = self._note()
+        if self._before.exists() and note is not None and self.digest() == note.digest:
+            self._before.replace(self.path)
+
+    def _note(self) -> _Note | None:
+        try:
+            return msgspec.json.decode(self._note_file.read_bytes(), type=_Note)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def _write(self, note: _Note) -> None:
+        put(self._note_file, msgspec.json.encode(note))
+
+
+class Trial:
+    """Waits for the broker while a new file is on trial; `run` it as a task.
+
+    Attributes:
+        settled: Set as soon as the file in place is the one that stays.
+    """
+
+    def __init__(self, file: ConfigurationFile, within_s: float = WITHIN_S) -> None:
+        self.file = file
+        self.settled = asyncio.Event()
+        self._within_s = within_s
+
+    async def run(self, connected: asyncio.Event) -> None:
+        """Keep the file once the broker has us.
+
+        Raises:
+            RestartWanted: it did not come to that; the old file is back.
+        """
+        if self.file.is_on_trial:
+            try:
+                async with asyncio.timeout(self._within_s):
+                    await connected.wait()
+            except TimeoutError:
+                why = f"the broker was not reached within {self._within_s:.0f} s"
+                self.file.fall_back(why)
+                raise RestartWanted(why) from None
+            self.file.keep()
+        self.settled.set()
