@@ -170,6 +170,7 @@ class EnrolmentToken(AuthorityBase):
     gateway: Mapped[str] = mapped_column(String(63), index=True)
     made_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    serial: Mapped[str | None] = mapped_column(String(64))  # of the one device that may use it
     used_by: Mapped[str | None]  # SHA-256 of the ask that used it, hex
     answer: Mapped[bytes | None]  # signed; its secrets are sealed to the device
 
@@ -180,8 +181,58 @@ class BrokerAccount(AuthorityBase):
     __tablename__ = "broker_accounts"
 
     gateway: Mapped[str] = mapped_column(String(63), primary_key=True)
-    password_hash: Mapped[str]  # as Mosquitto writes it
+    password_hash: Mapped[str]  # as Mosquitto writes it; empty: there is to be none
     is_written: Mapped[bool]
+
+
+class Certificate(AuthorityBase):
+    """One certificate that the authority issued, or an external one that it was given."""
+
+    __tablename__ = "certificates"
+
+    serial: Mapped[str] = mapped_column(String(40), primary_key=True)  # hex
+    name: Mapped[str] = mapped_column(String(64), index=True)  # its common name
+    kind: Mapped[str] = mapped_column(String(16))  # gateway | server
+    public_key: Mapped[str] = mapped_column(String(64), index=True)  # SHA-256 of it, hex
+    issued_at: Mapped[datetime]
+    not_after: Mapped[datetime]
+    octets: Mapped[bytes]  # DER
+    revoked_at: Mapped[datetime | None] = mapped_column(index=True)
+    revoked_why: Mapped[str | None] = mapped_column(Text)
+
+
+class CertificateRequest(AuthorityBase):
+    """What a gateway asked to have signed by an external authority, until it is."""
+
+    __tablename__ = "certificate_requests"
+
+    gateway: Mapped[str] = mapped_column(String(63), primary_key=True)
+    octets: Mapped[bytes]  # PKCS#10, DER
+    asked_at: Mapped[datetime]
+
+
+class RevocationList(AuthorityBase):
+    """The one list of certificates that do not count, as the broker has it or will have it."""
+
+    __tablename__ = "revocation_lists"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int]
+    made_at: Mapped[datetime]
+    is_stale: Mapped[bool]
+    is_written: Mapped[bool]
+    octets: Mapped[bytes]  # PEM
+
+
+class ShutOut(AuthorityBase):
+    """A gateway that may not come to the broker any more, until it enrols anew."""
+
+    __tablename__ = "shut_out"
+
+    gateway: Mapped[str] = mapped_column(String(63), primary_key=True)
+    at: Mapped[datetime]
+    by: Mapped[str]
+    why: Mapped[str] = mapped_column(Text)
 
 
 class Protection(AuthorityBase):
