@@ -31,3 +31,21 @@ def upsert(
         ),
         rows,
     )
+
+
+def insert_several(
+    session: Session, model: type[RegistryBase], rows: Sequence[dict[str, Any]]
+) -> None:
+    """Inserts rows whose keys are not there; all name the same columns."""
+    if rows:
+        session.connection().execute(inserting(session, model), rows)
+
+
+def inserting(session: Session, model: type[RegistryBase]) -> sqlite.Insert | postgresql.Insert:
+    """Returns an INSERT that passes over rows whose key is there."""
+    table = model.__table__
+    if not isinstance(table, Table):
+        raise TypeError(f"{model.__name__} is mapped to no table")
+    if session.get_bind().dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()

@@ -19,7 +19,8 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Gateway, Meter, RegistryBase
-from hesper_cloud.ingest.seen import insert_new, insert_several
+from hesper_cloud.db.upserts import insert_several
+from hesper_cloud.ingest.seen import insert_new
 from hesper_cloud.stores.port import CommittedRows
 
 log = logging.getLogger(__name__)

@@ -1,15 +1,13 @@
 """Batch ids of kinds that live in the registry database, in the same transaction as their rows."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from hesper_contracts.batch import BatchId
-from sqlalchemy import Table
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.registry import BatchSeen, RegistryBase
+from hesper_cloud.db.upserts import inserting
 
 
 def stored_digest(session: Session, batch: BatchId) -> str | None:
@@ -26,22 +24,5 @@ def remember(session: Session, batch: BatchId, digest: str, stored_at: datetime)
 def insert_new(session: Session, model: type[RegistryBase], values: dict[str, Any]) -> bool:
     """Inserts one row unless its key is there; says whether it was inserted."""
     key = model.__table__.primary_key
-    inserted = session.execute(_insert(session, model).values(values).returning(*key))
+    inserted = session.execute(inserting(session, model).values(values).returning(*key))
     return inserted.first() is not None
-
-
-def insert_several(
-    session: Session, model: type[RegistryBase], rows: Sequence[dict[str, Any]]
-) -> None:
-    """Inserts rows whose keys are not there; all name the same columns."""
-    if rows:
-        session.connection().execute(_insert(session, model), rows)
-
-
-def _insert(session: Session, model: type[RegistryBase]) -> sqlite.Insert | postgresql.Insert:
-    table = model.__table__
-    if not isinstance(table, Table):
-        raise TypeError(f"{model.__name__} is mapped to no table")
-    if session.get_bind().dialect.name == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return sqlite.insert(table).on_conflict_do_nothing()
