@@ -1,6 +1,7 @@
 """The gap ledger: every missing capture is known, has a cause, and closes itself."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from hesper_cloud.stores.port import Group
 from hesper_contracts import columns
 from hesper_contracts import events as contract_events
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, event, select
 
 P = 900
 T0 = 1_790_000_100
@@ -265,3 +266,85 @@ def test_readings_that_wait_for_a_receipt_are_not_the_meters_fault(ledger: Ledge
         gateway.oldest_unreceipted_at = datetime.fromtimestamp(T0, UTC)
     ledger.capture("M1", 0)
     assert ledger.check(5)[0][3:] == ("open", "broker")
+
+
+@contextmanager
+def written(engine: Engine) -> Iterator[list[tuple[str, int]]]:
+    """Collects what is written: the statement's first words, and for how many rows."""
+    found: list[tuple[str, int]] = []
+
+    def note(_c: object, _u: object, sql: str, told: object, _x: object, many: bool) -> None:
+        words = sql.split()
+        if words[0] in {"INSERT", "UPDATE", "DELETE", "BEGIN"} and words[-1] != "DEFERRED":
+            found.append(
+                (" ".join(words[: 3 if words[0] != "UPDATE" else 2]), len(told) if many else 1)
+            )
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield found
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def a_fleet(ledger: Ledger, count: int) -> list[str]:
+    """Meters with a gap each, beside M1 and M2: one that is known to be the line's, one unknown."""
+    names = [f"M{each}" for each in range(1, count + 1)]
+    with writing(ledger.engine) as session:
+        session.add(Gateway(id="gw-2", state="offline", attributes={}))
+        session.flush()
+        for each in names[2:]:
+            session.add(
+                Meter(id=each, gateway_id="gw-2", first_seen_at=ledger.clock(), capture_period_s=P)
+            )
+    for each in names:
+        ledger.capture(each, 0, 1, 4, 5, 8)
+    return names
+
+
+def test_a_look_at_a_fleet_that_has_not_changed_writes_nothing(ledger: Ledger) -> None:
+    names = a_fleet(ledger, 12)
+    first = ledger.check(9.5)
+    assert len(first) == 2 * len(names)
+    with writing(ledger.engine) as session:
+        session.scalars(select(Gap).where(Gap.meter == "M3")).first().state = "given_up"
+    with written(ledger.engine) as found:
+        ledger.check(9.6)
+        ledger.check(9.9)
+    assert found == []
+
+
+def test_of_a_fleet_only_what_has_changed_is_written(ledger: Ledger) -> None:
+    a_fleet(ledger, 12)
+    ledger.check(9.5)
+    ledger.capture("M7", 3)
+    ledger.capture("M9", 6, 7)
+    with written(ledger.engine) as found:
+        after = ledger.check(9.6)
+    assert found == [("BEGIN IMMEDIATE", 1), ("UPDATE gaps", 1), ("UPDATE gaps", 1)]
+    assert [row[1:4] for row in after if row[0] == "M7"] == [(2, 2, "open"), (6, 7, "open")]
+    assert [row[1:4] for row in after if row[0] == "M9"] == [(2, 3, "open"), (6, 7, "closed")]
+
+
+def test_every_gap_that_grows_is_written_at_once(ledger: Ledger) -> None:
+    names = a_fleet(ledger, 12)
+    ledger.check(10.5)
+    with written(ledger.engine) as found:
+        after = ledger.check(12.5)
+    others = 2 * 2  # of M1 and M2: nothing was known of their cause, by now they are silent
+    assert found == [("BEGIN IMMEDIATE", 1), ("UPDATE gaps", len(names) + others)]
+    assert {row[2] for row in after if row[1] == 9} == {11}
+
+
+def test_captures_from_before_the_first_move_what_is_expected(ledger: Ledger) -> None:
+    with writing(ledger.engine) as session:
+        session.get_one(Meter, "M1").capture_period_s = None
+    ledger.capture("M1", *range(20, 31))
+    assert ledger.check(31) == []
+    ledger.capture("M1", 17)
+    assert [row[1:3] for row in ledger.check(31)] == [(18, 19)]
+    with reading(ledger.engine) as session:
+        row = session.get_one(MeterProfile, ("M1", "1.0.99.1.0.255"))
+        period_s = session.get_one(Meter, "M1").capture_period_s
+    assert (row.expected_from, row.source) == (
+        datetime.fromtimestamp(T0 + 17 * P, UTC), "learned",
+    )  # fmt: skip
+    assert (row.capture_period_s, period_s) == (P, P)

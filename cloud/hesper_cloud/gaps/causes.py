@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hesper_cloud.db.registry import Event, Gateway, Meter
+from hesper_cloud.db.registry import Event, Gateway
+from hesper_cloud.gaps.meters import FleetMeter
 from hesper_cloud.rules.silence import patience
 from hesper_cloud.settings import RuleSettings
 
@@ -49,7 +50,7 @@ class Causes:
     """What is known of gateways and meters at one moment."""
 
     def __init__(
-        self, session: Session, meters: Iterable[Meter], settings: RuleSettings, now: datetime
+        self, session: Session, meters: Iterable[FleetMeter], settings: RuleSettings, now: datetime
     ) -> None:
         self._gateways = {row.id: row for row in session.scalars(select(Gateway))}
         self._stopped_at = _stopped_at(session, now)
@@ -57,13 +58,13 @@ class Causes:
         self._now = now
         self._allowed: dict[int | None, timedelta] = {}
         self._silent_lines: dict[str | None, bool] = {}
-        self._behind: dict[str | None, list[Meter]] = {}
+        self._behind: dict[str | None, list[FleetMeter]] = {}
         for meter in meters:
             self._behind.setdefault(meter.gateway_id, []).append(meter)
         states = [self._gateways[each].state for each in self._behind if each in self._gateways]
         self._all_offline = len(states) > 1 and set(states) == {"offline"}
 
-    def of(self, meter: Meter, first_missing_at: datetime) -> str:
+    def of(self, meter: FleetMeter, first_missing_at: datetime) -> str:
         """Returns the cause to write beside captures that are missing now."""
         gateway = self._gateways.get(meter.gateway_id or "")
         if gateway is not None and gateway.state == "offline":
@@ -79,11 +80,6 @@ class Causes:
             return failing
         return LINE if self._is_line_silent(meter.gateway_id) else SILENT_METER
 
-    def gateway_is_online(self, meter: Meter) -> bool:
-        """Says whether a meter's gateway can be asked for anything."""
-        gateway = self._gateways.get(meter.gateway_id or "")
-        return gateway is not None and gateway.state == "online"
-
     def _is_line_silent(self, gateway: str | None) -> bool:
         """Says whether every one of several meters behind a gateway is silent; judged once."""
         if gateway not in self._silent_lines:
@@ -92,7 +88,7 @@ class Causes:
             self._silent_lines[gateway] = silent
         return self._silent_lines[gateway]
 
-    def _is_silent(self, meter: Meter) -> bool:
+    def _is_silent(self, meter: FleetMeter) -> bool:
         heard_at, period_s = meter.last_contact_at, meter.capture_period_s
         if heard_at is None:
             return True

@@ -5,13 +5,15 @@ Other profiles become known when their rows are stored, and are watched once the
 told from the distances between captures; snapshots and pushes have no buffer to be asked again.
 """
 
-from datetime import UTC, datetime
+from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud.db.registry import Meter, MeterProfile
-from hesper_cloud.gaps.runs import Grid, learned_period, phase_of
+from hesper_cloud.db.registry import MeterProfile
+from hesper_cloud.gaps.learned import LEARNED, Learned
+from hesper_cloud.gaps.meters import FleetMeter
+from hesper_cloud.gaps.runs import Due, learned_period
 from hesper_cloud.quantities import LOAD_PROFILE, REGISTER_SNAPSHOT
 from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.port import Integers
@@ -20,27 +22,36 @@ PUSH = "0.7.25.9.0.255"
 UNBUFFERED = frozenset({REGISTER_SNAPSHOT, PUSH})
 """Profiles that no meter keeps: what is missing of them cannot be asked for."""
 LONGEST_LEARNED_S = 86_400
-_LEARNED = "learned"
 _MIN_GRACE_S = 30
 
 
+def longest_period_s(session: Session, profile: str, settings: RuleSettings) -> int:
+    """Returns the longest period in use."""
+    query = select(func.max(MeterProfile.capture_period_s)).where(MeterProfile.profile == profile)
+    return session.scalar(query) or settings.default_capture_period_s
+
+
+@dataclass(slots=True)
+class _Expected:
+    """A row of the profile, times in epoch seconds."""
+
+    expected_from: int
+    period_since: int | None
+    period_s: int | None
+    is_learned: bool
+
+
 class Expectations:
-    """The rows of one profile, by meter; those that are new join the session."""
+    """The rows of one profile, by meter; what captures tell beyond them is put in `learned`."""
 
     def __init__(self, session: Session, profile: str, settings: RuleSettings) -> None:
-        self._session = session
-        self._profile = profile
+        self._is_main = profile == LOAD_PROFILE
         self._settings = settings
-        query = select(MeterProfile).where(MeterProfile.profile == profile)
-        self._rows = {row.meter: row for row in session.scalars(query)}
+        self._rows = _rows(session, profile)
+        self.learned = Learned(profile)
 
-    def longest_period_s(self) -> int:
-        """Returns the longest period in use."""
-        periods = [row.capture_period_s for row in self._rows.values() if row.capture_period_s]
-        return max(periods, default=self._settings.default_capture_period_s)
-
-    def grid(self, meter: Meter, times: Integers, start: int, now: int) -> Grid | None:
-        """Returns the slots due from ``start`` until a time of grace before ``now``.
+    def due(self, meter: FleetMeter, times: Integers, start: int, now: int) -> Due | None:
+        """Returns what is due from ``start`` until a time of grace before ``now``.
 
         None while nobody knows that, or how often, the meter captures this profile.
         """
@@ -50,36 +61,46 @@ class Expectations:
         period_s = self._period_s(row, meter, times)
         if period_s is None:
             return None
-        since = int(max(row.expected_from, row.period_since or row.expected_from).timestamp())
-        phase = phase_of(times, period_s) if len(times) else since % period_s
-        if not len(times) and row.source != _LEARNED:
-            phase = 0
+        since = max(row.expected_from, row.period_since or row.expected_from)
+        phase = since % period_s if row.is_learned else 0
         grace_s = self._settings.gap_grace_s or max(_MIN_GRACE_S, period_s)
-        return Grid.over(max(start, since), now - grace_s, period_s, phase)
+        return Due(max(start, since), now - grace_s, period_s, phase)
 
-    def _row(self, meter: Meter, times: Integers) -> MeterProfile | None:
+    def _row(self, meter: FleetMeter, times: Integers) -> _Expected | None:
         row = self._rows.get(meter.id)
         if not len(times):
             return row
-        first_at = datetime.fromtimestamp(int(times[0]), UTC)
+        first = int(times[0])
         if row is None:
-            row = MeterProfile(
-                meter=meter.id, profile=self._profile, expected_from=first_at, source=_LEARNED
-            )
-            self._rows[meter.id] = row
-            self._session.add(row)
-        row.expected_from = min(row.expected_from, first_at)
+            row = self._rows[meter.id] = _Expected(first, None, None, is_learned=True)
+            self.learned.new[meter.id] = first
+        elif first < row.expected_from:
+            row.expected_from = self.learned.earlier[meter.id] = first
         return row
 
-    def _period_s(self, row: MeterProfile, meter: Meter, times: Integers) -> int | None:
-        is_main = self._profile == LOAD_PROFILE
-        if is_main and row.source == _LEARNED and meter.capture_period_s:
-            row.capture_period_s = meter.capture_period_s
-        if row.capture_period_s is None:
-            learned = learned_period(times)
-            if learned is None or not 0 < learned <= LONGEST_LEARNED_S:
-                return self._settings.default_capture_period_s if is_main else None
-            row.capture_period_s = learned
-            if is_main:
-                meter.capture_period_s = learned
-        return row.capture_period_s
+    def _period_s(self, row: _Expected, meter: FleetMeter, times: Integers) -> int | None:
+        told = meter.capture_period_s
+        if self._is_main and row.is_learned and told and told != row.period_s:
+            row.period_s = self.learned.periods[meter.id] = told
+        if row.period_s is None:
+            period_s = learned_period(times)
+            if period_s is None or not 0 < period_s <= LONGEST_LEARNED_S:
+                return self._settings.default_capture_period_s if self._is_main else None
+            row.period_s = self.learned.periods[meter.id] = period_s
+        return row.period_s
+
+
+def _rows(session: Session, profile: str) -> dict[str, _Expected]:
+    columns = (MeterProfile.meter, MeterProfile.expected_from, MeterProfile.period_since)
+    query = select(*columns, MeterProfile.capture_period_s, MeterProfile.source)
+    return {
+        meter: _Expected(
+            int(expected_from.timestamp()),
+            None if since is None else int(since.timestamp()),
+            period_s,
+            source == LEARNED,
+        )
+        for meter, expected_from, since, period_s, source in session.execute(
+            query.where(MeterProfile.profile == profile)
+        )
+    }

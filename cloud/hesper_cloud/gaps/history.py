@@ -6,7 +6,7 @@ They are read again when the meter has been heard from, and every ten minutes.
 from datetime import datetime
 from typing import NamedTuple
 
-from hesper_cloud.db.registry import Meter
+from hesper_cloud.gaps.meters import FleetMeter
 from hesper_cloud.stores.port import Integers, ReadingStore
 
 _READ_AGAIN_S = 600
@@ -26,7 +26,7 @@ class History:
         self._store = store
         self._known: dict[tuple[str, str], _Known] = {}
 
-    def of(self, meter: Meter, profile: str, start: int, end: int) -> Integers:
+    def of(self, meter: FleetMeter, profile: str, start: int, end: int) -> Integers:
         """Returns the capture times with ``start <= capture < end``, ascending."""
         key = (meter.id, profile)
         known = self._known.get(key)

@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from hesper_cloud.db.registry import Backfill, Gap, Request
+from hesper_cloud.db.registry import Backfill, Request
+from hesper_cloud.gaps.rows import GapRow
 from hesper_cloud.stores.port import Integers, ReadingStore
 
 MOST_ROWS = 3000
@@ -18,19 +19,18 @@ class Proofs:
     def __init__(self, store: ReadingStore) -> None:
         self._store = store
 
-    def of(self, session: Session, gap: Gap, times: Integers) -> dict[str, Any]:
+    def of(self, session: Session, gap: GapRow, times: Integers) -> dict[str, Any]:
         """Returns the proof of one gap whose captures are all among ``times``."""
-        first, last = int(gap.from_at.timestamp()), int(gap.to_at.timestamp())
-        count = int(((times >= first) & (times <= last)).sum())
+        count = int(((times >= gap.first) & (times <= gap.last)).sum())
         proof: dict[str, Any] = {"captures": count}
         if gap.backfill_id is not None:
             backfill = session.get_one(Backfill, gap.backfill_id)
             proof |= {"backfill": backfill.id, "command": _command(session, backfill)}
-            proof |= self._stored(gap, first, last)
+            proof |= self._stored(gap)
         return proof
 
-    def _stored(self, gap: Gap, first: int, last: int) -> dict[str, Any]:
-        rows = self._store.readings(gap.meter, gap.profile, first, last + 1, MOST_ROWS)
+    def _stored(self, gap: GapRow) -> dict[str, Any]:
+        rows = self._store.readings(gap.meter, gap.profile, gap.first, gap.last + 1, MOST_ROWS)
         told = [
             [row.captured_at, row.clock_status, [value.value for value in row.values]]
             for row in rows

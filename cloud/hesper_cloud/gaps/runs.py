@@ -18,6 +18,18 @@ class Run(NamedTuple):
     length: int
 
 
+class Due(NamedTuple):
+    """When one profile of one meter is due: every period, from ``start`` to ``end``, both included.
+
+    The phase is that of a meter nothing has come from: captures tell their own.
+    """
+
+    start: int
+    end: int
+    period_s: int
+    phase: int
+
+
 class Grid(NamedTuple):
     """Slots of one profile: slot ``n`` is captured at ``(first + n) * period_s + phase``."""
 

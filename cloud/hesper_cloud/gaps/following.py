@@ -1,0 +1,53 @@
+"""Rows follow the runs of missing captures that they stand for as these grow, shrink or split."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from hesper_cloud.gaps.causes import UNKNOWN
+from hesper_cloud.gaps.rows import GapRow
+from hesper_cloud.gaps.runs import Run
+
+
+class Followed(NamedTuple):
+    """Rows that are new, that were moved, and that no run is left of."""
+
+    fresh: list[GapRow]
+    moved: list[GapRow]
+    ended: list[GapRow]
+
+
+def follow(rows: Iterable[GapRow], runs: Sequence[Run], new: GapRow) -> Followed:
+    """Moves rows to the runs they touch.
+
+    Args:
+        rows: One meter's rows, oldest first; those that are moved change in place.
+        runs: What is missing now, oldest first.
+        new: What a row is like that no other comes before; its cause replaces unknown ones.
+    """
+    waiting = list(rows)
+    before = [(row.id, row.first, row.last) for row in waiting]
+    fresh: list[GapRow] = []
+    moved: list[GapRow] = []
+    for run in runs:
+        kept = next(
+            (row for row in waiting if row.first <= run.last and row.last >= run.first), None
+        )
+        if kept is not None:
+            waiting.remove(kept)
+            if _moved(kept, run, new.cause):
+                moved.append(kept)
+            continue
+        origin = next(
+            (was for was, first, last in before if first <= run.first and run.last <= last), None
+        )
+        fresh.append(replace(new, first=run.first, last=run.last, count=run.length, origin=origin))
+    return Followed(fresh, moved, waiting)
+
+
+def _moved(row: GapRow, run: Run, cause: str) -> bool:
+    """Moves a row; says whether that changed anything."""
+    was = (row.first, row.last, row.count, row.cause)
+    row.first, row.last, row.count = run
+    row.cause = cause if row.cause == UNKNOWN else row.cause
+    return was != (row.first, row.last, row.count, row.cause)
