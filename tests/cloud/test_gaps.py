@@ -1,6 +1,6 @@
 """The gap ledger: every missing capture is known, has a cause, and closes itself."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,8 +49,8 @@ def test_the_period_is_learned_from_what_is_captured() -> None:
 class Ledger:
     """A ledger over a real store and registry, with a clock that is set by hand."""
 
-    def __init__(self, folder: Path) -> None:
-        self.engine: Engine = open_engine(f"sqlite:///{folder / 'hesper.db'}")
+    def __init__(self, folder: Path, url: str = "") -> None:
+        self.engine: Engine = open_engine(url or f"sqlite:///{folder / 'hesper.db'}")
         migrate.upgrade(self.engine, "registry")
         self.store = DuckDbStore(folder / "readings.duckdb")
         self.now = T0
@@ -348,3 +348,16 @@ def test_captures_from_before_the_first_move_what_is_expected(ledger: Ledger) ->
         datetime.fromtimestamp(T0 + 17 * P, UTC), "learned",
     )  # fmt: skip
     assert (row.capture_period_s, period_s) == (P, P)
+
+
+def test_the_ledger_on_postgresql(tmp_path: Path, postgres_database: Callable[[], str]) -> None:
+    ledger = Ledger(tmp_path, postgres_database())
+    ledger.capture("M1", *range(2, 10), 13)
+    assert ledger.check(14.5) == [("M1", 10, 12, "open", "unknown")]
+    ledger.capture("M1", 0, 11)
+    found = [row[:4] for row in ledger.check(14.6)]
+    assert found == [("M1", 10, 10, "open"), ("M1", 1, 1, "open"), ("M1", 12, 12, "open")]
+    ledger.capture("M1", 1, 10, 12)
+    assert {row[3] for row in ledger.check(14.7)} == {"closed"}
+    ledger.store.close()
+    ledger.engine.dispose()
