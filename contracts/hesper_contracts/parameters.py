@@ -13,10 +13,11 @@ import msgspec
 from hesper_contracts import jsonbody
 from hesper_contracts.calendars import WriteCalendar
 from hesper_contracts.commands import Command
-from hesper_contracts.firmware import HASH_PATTERN, ActivateFirmware, TransferFirmware
+from hesper_contracts.firmware import ActivateFirmware, TransferFirmware, UpdateGateway
 from hesper_contracts.frame import Refused
 from hesper_contracts.jsonbody import UtcTime
 from hesper_contracts.limits import WriteLimiter
+from hesper_contracts.manifest import HASH_PATTERN
 from hesper_contracts.new_keys import BOX_MAX
 from hesper_contracts.tunnel import OpenTunnel
 
@@ -114,6 +115,7 @@ Parameters = (
     | ActivateFirmware
     | OpenTunnel
     | ConfigureGateway
+    | UpdateGateway
 )
 
 _OF_KIND: dict[str, type[Parameters]] = {
@@ -129,6 +131,7 @@ _OF_KIND: dict[str, type[Parameters]] = {
     "firmware.activate": ActivateFirmware,
     "tunnel.open": OpenTunnel,
     "gateway.configure": ConfigureGateway,
+    "gateway.update": UpdateGateway,
 }
 
 
@@ -138,11 +141,14 @@ def of(command: Command) -> Parameters:
     Raises:
         Refused: they are not those of the command's kind, or a firmware command names no image.
     """
-    if command.kind.startswith("firmware.") and not re.match(
-        HASH_PATTERN, command.image_hash or ""
-    ):
+    if is_about_image(command.kind) and not re.match(HASH_PATTERN, command.image_hash or ""):
         raise Refused(f"{command.kind} names no image by its SHA-256")
     return for_kind(command.kind, command.parameters)
+
+
+def is_about_image(kind: str) -> bool:
+    """Return whether commands of this kind are bound to an image by its SHA-256."""
+    return kind.startswith("firmware.") or kind == "gateway.update"
 
 
 def for_kind(kind: str, given: Mapping[str, Any]) -> Parameters:

@@ -10,9 +10,9 @@ from typing import Annotated
 import msgspec
 
 from hesper_contracts import jsonbody
-from hesper_contracts.firmware import ImageHash
 from hesper_contracts.frame import HEADER_LENGTH, Encoding, Kind, expect, header
 from hesper_contracts.jsonbody import UtcTime
+from hesper_contracts.manifest import ImageHash
 from hesper_contracts.signing import Keyring, Signer
 
 MOST_BLOCKS = 64

@@ -32,10 +32,13 @@ class KeysConfig(Record):
     """Key id → public key of the authority: commands and time answers."""
     receipts: dict[str, PublicKey] = Field(default_factory=dict)
     """Key id → public key of ingest: receipts."""
+    releases: dict[str, PublicKey] = Field(default_factory=dict)
+    """Key id → public key of those who release firmware; two of them sign an image's manifest."""
 
     @model_validator(mode="after")
     def _ids_belong_to_keys(self) -> Self:
-        for name, public_key in (*self.commands.items(), *self.receipts.items()):
+        tables = (self.commands, self.receipts, self.releases)
+        for name, public_key in (pair for table in tables for pair in table.items()):
             if key_id(bytes.fromhex(public_key)) != name:
                 raise ValueError(f"{name!r} is not the id of public key {public_key}")
         return self

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from hesper_contracts.signing import Keyring
+
 from hesper_gateway.config import GatewayConfig
 from hesper_gateway.database import Database
 from hesper_gateway.firmware.download import Alarm, Downloads, Limits
@@ -31,4 +33,5 @@ def build_firmware(
 ) -> Firmware:
     """Return what carries out firmware commands; `now` is the proven time."""
     records = TransferRecords(database)
-    return Firmware(Means(downloads, records, now, config.firmware.slice_s))
+    known = {name: bytes.fromhex(key) for name, key in config.keys.releases.items()}
+    return Firmware(Means(downloads, records, now, config.firmware.slice_s), Keyring(known))

@@ -1,7 +1,10 @@
 """The firmware commands of one gateway: which can be carried out, and by whom."""
 
+from hesper_contracts import firmware
 from hesper_contracts.commands import Command
 from hesper_contracts.firmware import ActivateFirmware, TransferFirmware
+from hesper_contracts.frame import Refused
+from hesper_contracts.signing import Keyring
 
 from hesper_gateway.execution import Report
 from hesper_gateway.firmware.activation import Activation
@@ -15,10 +18,12 @@ class Firmware:
 
     Args:
         means: What they work with.
+        release_keys: Two of them must have signed an image's manifest.
     """
 
-    def __init__(self, means: Means) -> None:
+    def __init__(self, means: Means, release_keys: Keyring) -> None:
         self._means = means
+        self._release_keys = release_keys
 
     def objection(
         self, session: MeterSession, command: Command, wanted: TransferFirmware | ActivateFirmware
@@ -26,6 +31,10 @@ class Firmware:
         """Return why a command can never be carried out; None when it can."""
         if session.template.objects.image_transfer is None:
             return f"{command.meter} takes no firmware images"
+        try:
+            firmware.check(wanted, command.image_hash, self._release_keys)
+        except Refused as refusal:
+            return str(refusal)
         quota = self._means.downloads.store.quota_octets
         match wanted:
             case TransferFirmware(size=size) if size > quota:

@@ -68,6 +68,10 @@ class Works:
     time_s: float = START + 60
     authority: Signer = field(default_factory=Signer.generate)
     key: Signer = field(default_factory=Signer.generate)
+    releases: tuple[Signer, Signer] = field(
+        default_factory=lambda: (Signer.generate(), Signer.generate())
+    )
+    """Those who sign manifests of images."""
     alarms: list[str] = field(default_factory=list)
     silent: bool = False
     silent_after: int | None = None
@@ -147,7 +151,12 @@ class Works:
             "gateway": GATEWAY,
             "state": self.folder / "state",
             "broker": {"host": "127.0.0.1", "port": broker_port},
-            "keys": {"signing": signing, "commands": known, "receipts": known},
+            "keys": {
+                "signing": signing,
+                "commands": known,
+                "receipts": known,
+                "releases": {each.key_id: each.public_key.hex() for each in self.releases},
+            },
             "lines": [{"name": "test", "kind": "tcp", "host": "127.0.0.1", "port": self.port}],
             "meters": [self.config(keys_file=keys).model_dump(exclude_none=True)],
         }
@@ -269,7 +278,8 @@ class Works:
         downloads.publish = answer
         downloads.connected.set()
         records = TransferRecords(self.database)
-        return Firmware(Means(downloads, records, proof.now, self.slice_s, (0.01,), (0.01,)))
+        means = Means(downloads, records, proof.now, self.slice_s, (0.01,), (0.01,))
+        return Firmware(means, Keyring.of(*(each.public_key for each in self.releases)))
 
     def command(self, kind: str, counter: int = 1, **changes: Any) -> Command:
         now = datetime.fromtimestamp(self.now(), UTC)

@@ -2,11 +2,14 @@
 
 import asyncio
 import hashlib
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hesper_contracts import jsonbody, manifest
+from hesper_contracts.manifest import Manifest
 from hesper_contracts.results import CommandResult
 from hesper_sim.objects import image_transfer
 
@@ -55,15 +58,40 @@ class Campaign:
         parameters = {"version": self.version, "not_after": self.not_after()}
         return self._command("firmware.activate", counter, parameters, changes)
 
+    def said(self, told: dict[str, Any], otherwise: dict[str, Any]) -> Manifest:
+        """The manifest that fits what a command is told."""
+        named = {
+            "type": "meter",
+            "hardware": told.get("hardware", "any"),
+            "version": told.get("version", self.version),
+            "identifier": told.get("identifier"),
+            "image_hash": self.image_hash,
+            "size": told.get("size", len(self.octets)),
+            "not_after": datetime.fromisoformat(told["not_after"]),
+            "minimum_version": told.get("minimum_version"),
+            "signature": told.get("signature"),
+        }
+        return Manifest(**(named | otherwise))
+
+    def sealed(self, said: Manifest, by: Any) -> dict[str, Any]:
+        """The manifest's document with these people's seals, as JSON has it."""
+        document = manifest.unsigned(said)
+        for signer in by:
+            document = manifest.sign(document, signer)
+        told: dict[str, Any] = json.loads(jsonbody.encode(document))
+        return told
+
     def _command(
         self, kind: str, counter: int, parameters: dict[str, Any], changes: dict[str, Any]
     ) -> Any:
         now = datetime.fromtimestamp(self.works.now(), UTC)
+        sealed_by = changes.pop("sealed_by", self.works.releases)
+        said = self.said(parameters | changes, changes.pop("said", {}))
         until = now + timedelta(seconds=changes.pop("lasts_s", 3600))
         return self.works.command(
             kind,
             counter,
-            parameters=parameters | changes,
+            parameters=parameters | changes | {"manifest": self.sealed(said, sealed_by)},
             image_hash=self.image_hash,
             not_after=until,
         )

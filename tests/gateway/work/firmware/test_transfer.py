@@ -330,3 +330,35 @@ async def test_a_relay_does_not_wait_for_blocks(works: Any, campaign: Any) -> No
         works.answers_after_s = 0.0
         await works.until(lambda w: w.ended("c-1") and w.ended("c-2"))
     assert works.ended("c-2").state == "confirmed"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"sealed_by": ()}, "needs 2 release keys"),
+        ({"said": {"size": 1}}, "something else"),
+        ({"said": {"image_hash": "ab" * 32}}, "another image"),
+        ({"said": {"type": "gateway"}}, "for a gateway"),
+    ],
+)
+async def test_what_two_release_keys_have_not_signed_is_never_asked_for(
+    works: Any, campaign: Any, changes: dict[str, Any], reason: str
+) -> None:
+    async with works.working():
+        result = await campaign.end_of(campaign.transfer(**changes))
+    assert (result.state, works.asked_for) == ("rejected", [])
+    assert reason in result.detail
+
+
+async def test_one_release_key_is_not_enough(works: Any, campaign: Any) -> None:
+    async with works.working():
+        result = await campaign.end_of(campaign.transfer(sealed_by=works.releases[:1]))
+    assert (result.state, works.asked_for) == ("rejected", [])
+    assert works.releases[0].key_id in result.detail
+
+
+async def test_what_the_meter_runs_already_is_not_brought(works: Any, campaign: Any) -> None:
+    async with works.working():
+        result = await campaign.end_of(campaign.transfer(said={"version": "HSP-FW 1.4.2"}))
+    assert (result.state, campaign.steps("initiate")) == ("failed", [])
+    assert "already" in result.detail
