@@ -42,7 +42,7 @@ class BatchRow(AuthorityBase):
     """One meter of a batch: position, meter, gateway, area and exclusion are frozen."""
 
     __tablename__ = "batch_rows"
-    __table_args__ = (Index(None, "batch", "state", "position"), UniqueConstraint("command"))
+    __table_args__ = (Index(None, "state", "batch", "position"), UniqueConstraint("command"))
 
     batch: Mapped[str] = mapped_column(ForeignKey("batches.id"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -53,5 +53,6 @@ class BatchRow(AuthorityBase):
     state: Mapped[str]
     detail: Mapped[str | None] = mapped_column(Text)
     command: Mapped[str | None] = mapped_column(String(36))  # the last that it became
+    released_at: Mapped[datetime | None]
     tries: Mapped[int] = mapped_column(default=0)
     updated_at: Mapped[datetime]

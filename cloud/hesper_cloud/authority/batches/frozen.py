@@ -13,6 +13,7 @@ from hesper_cloud.db.authority import AuditRow
 from hesper_cloud.db.batches import Batch, BatchRow
 
 _DOMAIN = b"hesper batch v1\x00"
+OTHER_ROWS = "its terms or rows are not those that were frozen"
 Frozen = tuple[int, str, str | None, str | None, str | None]
 
 
@@ -28,22 +29,28 @@ def digest(batch: Batch, rows: Iterable[Frozen]) -> str:
     return hashed.hexdigest()
 
 
-def edited(session: Session, batch: Batch) -> str | None:
-    """Says what is no longer as it was approved, read from the database anew; None if all is."""
+def rows_digest(session: Session, batch: Batch) -> str:
+    """Returns the digest of a batch as it is stored now, read from the database anew."""
     query = select(
         BatchRow.position, BatchRow.meter, BatchRow.gateway, BatchRow.area, BatchRow.excluded
     ).where(BatchRow.batch == batch.id)
-    rows = session.execute(query.order_by(BatchRow.position)).tuples()
-    if digest(batch, rows) != batch.digest:
-        return "its terms or rows are not those that were frozen"
-    approved = session.scalars(
-        select(AuditRow.after).where(
-            AuditRow.subject == f"batch {batch.id}",
-            AuditRow.action.in_([f"batch.{state}" for state in MOVING]),
-        )
-    ).first()
-    if approved is None or not approved.endswith(batch.digest):
+    return digest(batch, session.execute(query.order_by(BatchRow.position)).tuples())
+
+
+def edited(session: Session, batch: Batch) -> str | None:
+    """Says what is not as it was approved, by the rows and the audit log; None if all is."""
+    if rows_digest(session, batch) != batch.digest:
+        return OTHER_ROWS
+    approval = select(AuditRow.actor, AuditRow.after).where(
+        AuditRow.subject == f"batch {batch.id}",
+        AuditRow.before == "awaiting_approval",
+        AuditRow.action.in_([f"batch.{state}" for state in MOVING]),
+    )
+    approved = session.execute(approval).first()
+    if approved is None or not str(approved.after).endswith(f" {batch.digest}"):
         return "the audit log knows no approval of its hash"
+    if approved.actor != batch.approver:
+        return "the audit log knows another approver"
     return None
 
 

@@ -12,7 +12,7 @@ _HELD = frozenset({"paused", "stopped", "quarantined"})
 _MOVING = frozenset({"canary", "running"})
 _END = frozenset({"aborted", "tampered"})
 NEXT: dict[str, frozenset[str]] = {
-    "awaiting_approval": frozenset({"canary", "running", "rejected", "expired", "tampered"}),
+    "awaiting_approval": _MOVING | _END | {"rejected", "expired"},
     "canary": frozenset({"running", "done"}) | _HELD | _END,
     "running": frozenset({"canary", "done"}) | _HELD | _END,
     "paused": _MOVING | _END,
@@ -31,6 +31,9 @@ FAILED = frozenset({"failed", "rejected", "expired", "unknown"})
 """Rows that count against the share at which a batch stops by itself."""
 FINISHED = FAILED | {"confirmed", "cancelled"}
 RETRIED = frozenset({"failed", "rejected", "expired", "cancelled"})
+UNSETTLED = frozenset({"released", "unknown"})
+"""Rows that follow their command, wherever the batch stands."""
+LEFT = FINISHED | UNSETTLED
 
 
 def move(session: Session, batch: Batch, step: Move, at: datetime) -> None:

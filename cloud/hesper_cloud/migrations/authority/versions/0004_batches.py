@@ -49,6 +49,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.Column("command", sa.String(36), nullable=True),
+        sa.Column("released_at", UtcTime(), nullable=True),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("updated_at", UtcTime(), nullable=False),
         sa.ForeignKeyConstraint(["batch"], ["batches.id"], name=op.f("fk_batch_rows_batch")),
@@ -56,7 +57,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("command", name=op.f("uq_batch_rows_command")),
     )
     op.create_index(
-        op.f("ix_batch_rows_batch_state_position"), "batch_rows", ["batch", "state", "position"]
+        op.f("ix_batch_rows_state_batch_position"), "batch_rows", ["state", "batch", "position"]
     )
     op.add_column("commands", sa.Column("batch", sa.String(36), nullable=True))
 

@@ -1,0 +1,178 @@
+"""Lets the rows of approved batches go: canary, waves, rate, and the stop by itself.
+
+Each turn is one transaction. A row becomes a queued command in the same transaction in which it
+stops waiting; the dispatcher signs it like any other.
+"""
+
+import random
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine, Select, exists, or_, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud import audit
+from hesper_cloud.authority import facts, life
+from hesper_cloud.authority.batches import choosing, frozen
+from hesper_cloud.authority.batches.recalling import recall
+from hesper_cloud.authority.batches.states import FINISHED, MOVING, UNSETTLED, move
+from hesper_cloud.authority.batches.tally import Tally, failed_share, follow_commands, tally
+from hesper_cloud.authority.kinds import KINDS
+from hesper_cloud.authority.policy import Policy
+from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.db.batches import Batch, BatchRow
+from hesper_cloud.db.engines import reading, writing
+
+SELF = "authority"
+_BEAT = timedelta(seconds=0.5)
+_RANDOM = random.SystemRandom()
+
+
+class BatchDesk:
+    """Moves every approved batch on by one step."""
+
+    def __init__(self, authority: Engine) -> None:
+        self._authority = authority
+
+    def turn(self, now: datetime) -> None:
+        """Settles rows, stops or ends batches, and releases the rows whose turn it is."""
+        if not self._has_work(now):
+            return
+        with writing(self._authority) as session:
+            follow_commands(session, now)
+            policy = facts.active_policy(session)
+            for batch in session.scalars(_expired(now)):
+                step = life.Move("expired", SELF, "nobody approved it in time")
+                move(session, batch, step, now)
+            for batch in session.scalars(select(Batch).where(Batch.state.in_(MOVING))):
+                advance(session, policy, batch, now)
+
+    def is_moving(self) -> bool:
+        """Says whether a batch is under way, so that time alone matters."""
+        with reading(self._authority) as session:
+            moving = select(exists().where(Batch.state.in_(MOVING)))
+            return bool(session.scalar(moving))
+
+    def _has_work(self, now: datetime) -> bool:
+        unsettled = exists().where(
+            BatchRow.state.in_(UNSETTLED),
+            BatchRow.command == CommandRecord.id,
+            CommandRecord.state.in_(FINISHED),
+            CommandRecord.state != BatchRow.state,
+        )
+        due = or_(Batch.next_release_at.is_(None), Batch.next_release_at <= now)
+        moving = exists().where(Batch.state.in_(MOVING), due)
+        with reading(self._authority) as session:
+            late = select(_expired(now).exists())
+            return bool(session.scalar(select(unsettled | moving)) or session.scalar(late))
+
+
+def advance(session: Session, policy: Policy, batch: Batch, now: datetime) -> None:
+    """Moves one batch that is under way: to its end, to a stop, or by some rows."""
+    counted = tally(session, batch.id)
+    stop = _why_stop(policy, batch, counted)
+    if stop is not None:
+        move(session, batch, life.Move("stopped", SELF, stop), now)
+        recall(session, batch, "waiting", now)
+        return
+    if not counted.waiting and not counted.under_way:
+        move(session, batch, life.Move("done", SELF, _in_words(counted)), now)
+        return
+    if batch.state == "canary" and choosing.canary_is_over(session, batch):
+        why = f"of {batch.canary} rows that went first, no more failed than it bears"
+        move(session, batch, life.Move("running", SELF, why), now)
+    _release(session, policy, batch, counted, now)
+
+
+def _why_stop(policy: Policy, batch: Batch, counted: Tally) -> str | None:
+    failed, finished = failed_share(batch, counted)
+    enough = batch.state == "canary" and not counted.under_way
+    if not finished or (finished < policy.batches.least_finished and not enough):
+        return None
+    if failed * 100 > batch.stop_percent * finished:
+        return f"{failed} of {finished} rows failed, more than {batch.stop_percent} %"
+    return None
+
+
+def _release(session: Session, policy: Policy, batch: Batch, counted: Tally, now: datetime) -> None:
+    if batch.next_release_at is not None and now < batch.next_release_at:
+        return
+    if batch.kind in policy.stopped and facts.kill_switch_engaged(session):
+        return
+    if counted.waiting and counted.left >= batch.allowance:
+        why = f"{counted.left} have left; the other {counted.waiting} wait for a decision"
+        move(session, batch, life.Move("quarantined", SELF, why), now)
+        return
+    room = min(
+        batch.wave_size - counted.under_way, batch.allowance - counted.left, _due(batch, now)
+    )
+    rows = choosing.next_rows(session, policy, batch, room, now) if room > 0 else ()
+    if not rows:
+        return
+    edited = frozen.edited(session, batch)
+    if edited is not None:
+        stop_tampered(session, batch, edited, now)
+        return
+    for row in rows:
+        _let_go(session, policy, batch, row, now)
+    _take_rate(batch, len(rows), now)
+
+
+def stop_tampered(session: Session, batch: Batch, why: str, now: datetime) -> None:
+    """Ends a batch that is not what was approved; what has not been signed never leaves."""
+    move(session, batch, life.Move("tampered", SELF, why), now)
+    recall(session, batch, "withdrawn", now)
+
+
+def _let_go(session: Session, policy: Policy, batch: Batch, row: BatchRow, now: datetime) -> None:
+    """Turns a row into a queued command in the names of those who asked and approved."""
+    row.tries += 1
+    command = CommandRecord(
+        id=str(uuid.uuid5(uuid.UUID(batch.id), f"{row.position}/{row.tries}")),
+        kind=batch.kind,
+        meter=row.meter,
+        gateway=row.gateway,
+        parameters=batch.parameters,
+        state="draft",
+        requester=batch.requester,
+        approver=batch.approver,
+        reason=batch.reason,
+        created_at=now,
+        updated_at=now,
+        batch=batch.id,
+    )
+    told = f"draft: row {row.position + 1} of batch {batch.id}"
+    entry = audit.Entry(
+        batch.requester, "command.draft", life.subject(command), "", told, batch.reason
+    )
+    audit.append(session, now, entry)
+    session.add(command)
+    expiry_s = max(policy.expiry_s, KINDS[batch.kind].begin_s)
+    step = life.Move("queued", batch.approver or SELF, f"approved with batch {batch.id}")
+    until = now + timedelta(seconds=expiry_s)
+    life.move(session, command, step, now, queued_at=now, not_after=until)
+    row.state, row.command, row.detail = "released", command.id, None
+    row.released_at = row.updated_at = batch.updated_at = now
+
+
+def _due(batch: Batch, now: datetime) -> int:
+    """Returns how many rows the rate lets go now; time that was missed is not made up for."""
+    since = _BEAT if batch.next_release_at is None else now - batch.next_release_at
+    lately = min(since, 2 * _BEAT) / timedelta(hours=1)
+    return 1 + int(lately * batch.per_hour)
+
+
+def _take_rate(batch: Batch, count: int, now: datetime) -> None:
+    """Puts the next release off by about what the rate says, never by exactly that."""
+    distance = timedelta(hours=1) / batch.per_hour * _RANDOM.uniform(0.5, 1.5)
+    batch.next_release_at = now + (max(_BEAT, distance) if count > 1 else distance)
+
+
+def _expired(now: datetime) -> Select[Batch]:
+    return select(Batch).where(Batch.state == "awaiting_approval", Batch.approve_until <= now)
+
+
+def _in_words(counted: Tally) -> str:
+    states: Sequence[tuple[str, int]] = sorted(counted.by_state.items())
+    return ", ".join(f"{count} {state}" for state, count in states)
