@@ -8,11 +8,17 @@ file                what it is                                             who r
 ``requests.pub``    its public half                                        web
 ``receipts.key``    Ed25519, signs receipts                                ingest
 ``tokens.key``      32 random octets, HMAC of machine tokens (JWT)         web
-``vault.key``       32 random octets, wraps the keys of what is kept       authority
+``vault.key``       32 random octets a line, wraps what is kept (`vault`)  authority
 ==================  =====================================================  =================
+
+Where systemd hands a file of the same name over as a credential (``LoadCredential=``), that one is
+taken, and none need lie in the folder.
 """
 
+import contextlib
+import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -39,7 +45,7 @@ def create(folder: Path) -> None:
 
 def command_signer(folder: Path) -> Signer:
     """Loads the key that signs commands; only the authority may."""
-    return Signer.load(folder / "commands.key")
+    return Signer.load(located(folder, "commands.key"))
 
 
 def receipt_signer(folder: Path) -> Signer:
@@ -49,7 +55,7 @@ def receipt_signer(folder: Path) -> Signer:
 
 def request_opener(folder: Path) -> Opener:
     """Loads the key that opens sealed passwords; only the authority may."""
-    return Opener.load(folder / "requests.key")
+    return Opener.load(located(folder, "requests.key"))
 
 
 def request_sealer(folder: Path) -> Sealer:
@@ -62,10 +68,44 @@ def vault(folder: Path) -> Vault:
 
     Only the authority and its operator may. Without the file nothing that is kept opens again.
     """
-    path = folder / "vault.key"
+    path = located(folder, "vault.key")
     if not path.exists():
-        _write_private(path, secrets.token_bytes(KEY_OCTETS))
-    return Vault(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+        with contextlib.suppress(FileExistsError):  # another process was a moment earlier
+            write_masters(path, [secrets.token_bytes(KEY_OCTETS)], is_new=True)
+    return Vault.of_file(path)
+
+
+def write_masters(path: Path, masters: Sequence[bytes], *, is_new: bool = False) -> None:
+    """Puts a file of master keys in place, whole and durable, or not at all.
+
+    Raises:
+        FileExistsError: it is to be new and is there.
+    """
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.writelines(f"{master.hex()}\n" for master in masters)
+            file.flush()
+            os.fsync(file.fileno())
+        if is_new:
+            os.link(beside, path)
+        else:
+            beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def located(folder: Path, name: str) -> Path:
+    """Returns where a private key file is: a credential of the service, or in the folder."""
+    handed = os.environ.get("CREDENTIALS_DIRECTORY")
+    credential = Path(handed) / name if handed else None
+    return credential if credential is not None and credential.exists() else folder / name
 
 
 def token_secret(folder: Path) -> bytes:

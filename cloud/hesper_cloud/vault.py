@@ -5,10 +5,17 @@ encrypted in the same way under the master key (envelope encryption, NIST SP 800
 Both authenticate the context, so that a row moved to another gateway or version does not open. A
 database, or a backup of it, is of no use without the master key's file. Octets of a box: nonce
 (12), ciphertext with its tag (16).
+
+The file has one master key a line. The first locks; the others, there while a rotation is under
+way, open what it has not reached yet. It is read at each use, so a process that runs follows a
+rotation without being told.
 """
 
+import hashlib
 import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -30,19 +37,39 @@ class Locked:
 
 
 class Vault:
-    """Locks and unlocks with the master key, which it never shows."""
+    """Locks and unlocks with master keys, which it never shows."""
 
-    def __init__(self, master_key: bytes) -> None:
-        if len(master_key) != KEY_OCTETS:
-            raise ValueError(f"a master key has {KEY_OCTETS} octets")
-        self._master = AESGCM(master_key)
+    def __init__(self, masters: Callable[[], Sequence[bytes]]) -> None:
+        """Takes what reads the master keys, the one that locks first; it is asked at each use."""
+        self._masters = masters
+
+    @classmethod
+    def of(cls, *masters: bytes) -> "Vault":
+        """Returns the vault of these master keys."""
+        checked = _checked(masters)
+        return cls(lambda: checked)
+
+    @classmethod
+    def of_file(cls, path: Path) -> "Vault":
+        """Returns the vault of a file of master keys, 64 hex digits a line.
+
+        Raises:
+            VaultBroken: there is none, or it holds something else.
+        """
+        read_masters(path)
+        return cls(lambda: read_masters(path))
+
+    @property
+    def master(self) -> str:
+        """The name of the master key that locks now."""
+        return name_of(self._masters()[0])
 
     def lock(self, secret: bytes, context: str) -> Locked:
         """Returns a secret locked under a data key of its own, good only for ``context``."""
-        data_key, bound = AESGCM.generate_key(bit_length=256), context.encode()
+        data_key = AESGCM.generate_key(bit_length=256)
         return Locked(
-            _encrypted(self._master, data_key, b"key " + bound),
-            _encrypted(AESGCM(data_key), secret, b"secret " + bound),
+            self._wrapped(data_key, context),
+            _encrypted(AESGCM(data_key), secret, b"secret " + context.encode()),
         )
 
     def unlock(self, locked: Locked, context: str) -> bytes:
@@ -51,12 +78,57 @@ class Vault:
         Raises:
             VaultBroken: another master key, another context, or octets changed.
         """
-        bound = context.encode()
-        try:
-            data_key = _decrypted(self._master, locked.wrapped_key, b"key " + bound)
-            return _decrypted(AESGCM(data_key), locked.box, b"secret " + bound)
-        except (InvalidTag, ValueError):
-            raise VaultBroken("what is kept does not open with this master key") from None
+        for master in self._masters():
+            data_key = _opened(master, locked.wrapped_key, b"key " + context.encode())
+            secret = data_key and _opened(data_key, locked.box, b"secret " + context.encode())
+            if secret is not None:
+                return secret
+        raise VaultBroken("what is kept does not open with this master key")
+
+    def rewrapped(self, locked: Locked, context: str) -> Locked | None:
+        """Returns the same under the master key that locks now; None when it is already.
+
+        Raises:
+            VaultBroken: no master key opens it.
+        """
+        newest, *older = self._masters()
+        bound = b"key " + context.encode()
+        if _opened(newest, locked.wrapped_key, bound) is not None:
+            return None
+        for master in older:
+            data_key = _opened(master, locked.wrapped_key, bound)
+            if data_key is not None:
+                return Locked(self._wrapped(data_key, context), locked.box)
+        raise VaultBroken("what is kept opens with none of the master keys")
+
+    def _wrapped(self, data_key: bytes, context: str) -> bytes:
+        return _encrypted(AESGCM(self._masters()[0]), data_key, b"key " + context.encode())
+
+
+def read_masters(path: Path) -> tuple[bytes, ...]:
+    """Returns the master keys of a file, the one that locks first.
+
+    Raises:
+        VaultBroken: there is none, or it holds something else; the text repeats nothing of it.
+    """
+    try:
+        lines = path.read_text(encoding="ascii").split()
+        return _checked(tuple(bytes.fromhex(line) for line in lines))
+    except OSError as error:
+        raise VaultBroken(f"{path}: {error.strerror}") from None
+    except ValueError:
+        raise VaultBroken(f"{path}: expected {KEY_OCTETS} octets in hex, a key a line") from None
+
+
+def name_of(master_key: bytes) -> str:
+    """Returns the name of a master key, which tells nothing of it."""
+    return hashlib.sha256(b"hesper master key\x00" + master_key).hexdigest()[:16]
+
+
+def _checked(masters: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    if not masters or any(len(each) != KEY_OCTETS for each in masters):
+        raise ValueError(f"a master key has {KEY_OCTETS} octets")
+    return masters
 
 
 def _encrypted(cipher: AESGCM, octets: bytes, bound: bytes) -> bytes:
@@ -64,5 +136,8 @@ def _encrypted(cipher: AESGCM, octets: bytes, bound: bytes) -> bytes:
     return nonce + cipher.encrypt(nonce, octets, bound)
 
 
-def _decrypted(cipher: AESGCM, box: bytes, bound: bytes) -> bytes:
-    return cipher.decrypt(box[:_NONCE_OCTETS], box[_NONCE_OCTETS:], bound)
+def _opened(key: bytes, box: bytes, bound: bytes) -> bytes | None:
+    try:
+        return AESGCM(key).decrypt(box[:_NONCE_OCTETS], box[_NONCE_OCTETS:], bound)
+    except (InvalidTag, ValueError):
+        return None

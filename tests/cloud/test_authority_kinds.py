@@ -112,7 +112,7 @@ def test_parameters_of_the_contract_and_no_others(head_end, kind, given):
 @pytest.mark.parametrize(
     ("kind", "given", "words"),
     [
-        ("keys.change", {"sealed": "AAAA"}, "keys of meters cannot be changed from here yet"),
+        ("keys.change", {"sealed": "AAAA"}, "keys.change does not take these parameters"),
         ("firmware.transfer", {}, "firmware cannot be brought"),
         ("firmware.activate", {}, "firmware cannot be activated"),
         ("relay.explode", {}, "there is no command 'relay.explode'"),

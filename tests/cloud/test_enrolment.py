@@ -274,12 +274,12 @@ def test_what_is_kept_is_locked_and_versions_stay(kept, tmp_path):
 
 
 def test_what_is_kept_opens_in_its_place_with_its_master_key_alone():
-    vault = Vault(bytes(32))
+    vault = Vault.of(bytes(32))
     locked = vault.lock(b"secret", "here")
     assert vault.unlock(locked, "here") == b"secret"
     altered = Locked(locked.wrapped_key, locked.box[:-1] + bytes([locked.box[-1] ^ 1]))
     for other, what, where in (
-        (Vault(b"k" * 32), locked, "here"),
+        (Vault.of(b"k" * 32), locked, "here"),
         (vault, locked, "there"),
         (vault, altered, "here"),
         (vault, Locked(b"", b""), "here"),

@@ -11,10 +11,14 @@ from hesper_contracts.signing import Signer
 from sqlalchemy import Engine
 
 from hesper_cloud.authority import cases
+from hesper_cloud.authority.batches.releasing import BatchDesk
 from hesper_cloud.authority.desk import Desk
-from hesper_cloud.authority.dispatch import Dispatcher, Outgoing
+from hesper_cloud.authority.dispatch import Dispatcher, Making, Outgoing
 from hesper_cloud.authority.enrolment import EnrolmentDesk
+from hesper_cloud.authority.key_changes import KeyDesk
+from hesper_cloud.authority.kinds import CHANGE_KEYS
 from hesper_cloud.authority.results import ResultDesk
+from hesper_cloud.meter_keys.custody import Custody
 from hesper_cloud.sealing import Opener
 
 RESEND_AFTER_S = 5.0
@@ -45,8 +49,12 @@ class Authority:
         self._enrolment, self._database = enrolment, authority
         handlers = cases.HANDLERS | ({"gateway.enrol": enrolment.enrol} if enrolment else {})
         self._desk = Desk(registry, authority, opener, handlers)
-        self._results = ResultDesk(registry, authority)
-        self._dispatcher = Dispatcher(registry, authority, signer)
+        key_desk = KeyDesk(Custody(enrolment.vault)) if enrolment else None
+        makings: dict[str, Making] = {CHANGE_KEYS: key_desk.parameters} if key_desk else {}
+        heed = key_desk.settle if key_desk else None
+        self._results = ResultDesk(registry, authority, heed)
+        self._dispatcher = Dispatcher(registry, authority, signer, makings)
+        self._batches = BatchDesk(authority)
         self._outlet = outlet
         self._clock = clock
         self._published_at: dict[str, datetime] = {}
@@ -56,7 +64,8 @@ class Authority:
         now = self._clock()
         self._desk.settle_new(now)
         if self._enrolment is not None:
-            self._enrolment.accounts.settle(self._database)
+            self._enrolment.settle(self._database, now)
+        self._batches.turn(now)
         for outgoing in self._dispatcher.sign_queued(now):
             self._publish(outgoing, now)
         self._results.take_new(now)
@@ -65,8 +74,8 @@ class Authority:
         self._publish_again(now)
 
     def is_waiting(self) -> bool:
-        """Says whether a queued command waits for its turn, so that time alone matters."""
-        return self._dispatcher.has_queued()
+        """Says whether a command or a batch waits for its turn, so that time alone matters."""
+        return self._dispatcher.has_queued() or self._batches.is_moving()
 
     def _publish_again(self, now: datetime) -> None:
         unanswered = self._dispatcher.unanswered(now)

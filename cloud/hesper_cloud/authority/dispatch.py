@@ -7,9 +7,10 @@ from its journal). After the command's last moment no gateway acts on it; then t
 awaited a little longer, and after that the state is ``unknown`` until the relay has been read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from hesper_contracts import commands
 from hesper_contracts.signing import Signer
@@ -28,6 +29,9 @@ _CLOCK_TOLERANCE = timedelta(seconds=5)
 _AT_ONCE = 200
 _MOST_SKIPPED = 2**32
 
+Making = Callable[[Session, CommandRecord, datetime], dict[str, Any]]
+"""Makes what a command carries in the place of what was asked for, as a part of its signing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -39,13 +43,28 @@ class Outgoing:
     not_after: datetime
 
 
+class _Order(NamedTuple):
+    """What an envelope gets at its signing."""
+
+    counter: int
+    parameters: dict[str, Any]
+
+
 class Dispatcher:
     """Moves commands from the queue to the broker and past their expiry."""
 
-    def __init__(self, registry: Engine, authority: Engine, signer: Signer) -> None:
+    def __init__(
+        self,
+        registry: Engine,
+        authority: Engine,
+        signer: Signer,
+        makings: Mapping[str, Making] | None = None,
+    ) -> None:
+        """Takes the databases, the key, and by kind what is made only when it is signed."""
         self._registry = registry
         self._authority = authority
         self._signer = signer
+        self._makings = makings or {}
 
     def sign_queued(self, now: datetime) -> list[Outgoing]:
         """Signs every queued command whose turn it is: what a person waits for, oldest first.
@@ -102,10 +121,15 @@ class Dispatcher:
                 rules.check_people(session, policy, command)
                 meter = self._checked_meter(session, policy, command, now)
                 counter = _next_counter(session, command.gateway, meter.reported_counter)
+                order = _Order(counter, self._carried(session, command, now))
             except rules.Denied as refusal:
                 life.move(session, command, life.Move("rejected", SELF, str(refusal)), now)
                 return None
-            return self._send(session, command, meter, counter, now)
+            return self._send(session, command, meter, order, now)
+
+    def _carried(self, session: Session, command: CommandRecord, now: datetime) -> dict[str, Any]:
+        making = self._makings.get(command.kind)
+        return making(session, command, now) if making else command.parameters
 
     def _checked_meter(
         self, session: Session, policy: Policy, command: CommandRecord, now: datetime
@@ -122,7 +146,7 @@ class Dispatcher:
         session: Session,
         command: CommandRecord,
         meter: MeterFacts,
-        counter: int,
+        order: _Order,
         now: datetime,
     ) -> Outgoing:
         not_after = command.not_after or now
@@ -132,23 +156,23 @@ class Dispatcher:
             gateway=command.gateway,
             meter=command.meter,
             logical_device_name=meter.logical_device_name,
-            counter=counter,
+            counter=order.counter,
             issued_at=now,
             not_before=now - _CLOCK_TOLERANCE,
             not_after=not_after,
             requester=command.requester,
             approver=command.approver,
             reason=command.reason,
-            parameters=command.parameters,
+            parameters=order.parameters,
         )
         if command.kind in CUTTING:
             session.add(BudgetUse(command_id=command.id, at=now, gateway=command.gateway))
         life.move(
             session,
             command,
-            life.Move("sent", SELF, f"signed with counter {counter}"),
+            life.Move("sent", SELF, f"signed with counter {order.counter}"),
             now,
-            counter=counter,
+            counter=order.counter,
             sent_at=now,
             not_before=envelope.not_before,
             envelope=commands.to_payload(envelope, self._signer),

@@ -16,6 +16,7 @@ from hesper_contracts.results import CommandResult, Findings
 
 from hesper_cloud.authority.kinds import (
     ARM,
+    CHANGE_KEYS,
     CONFIGURE,
     READ,
     READ_PROFILE,
@@ -109,12 +110,19 @@ def _configuration(command: CommandRecord, result: CommandResult) -> str | None:
     return None
 
 
+def _keys(_: CommandRecord, result: CommandResult) -> str | None:
+    found = _findings(result)
+    proven = found is not None and found.keys == "new"
+    return None if proven else "does not say that the meter opens with its new keys"
+
+
 _CHECKS: dict[str, Callable[[CommandRecord, CommandResult], str | None]] = {
     "ping": _something,
     "read.registers": _registers,
     READ_PROFILE: _something,
     "read.event_log": _something,
     "clock.sync": _clock,
+    CHANGE_KEYS: _keys,
     RESTART: _restart,
     CONFIGURE: _configuration,
 }

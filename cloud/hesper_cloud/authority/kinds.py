@@ -12,6 +12,8 @@ from typing import Any, Literal, get_args
 from hesper_contracts import jsonbody, parameters
 from hesper_contracts.frame import Refused
 
+from hesper_cloud.meter_keys.key_set import RenewKeys
+
 Kind = Literal[
     "relay.disconnect",
     "relay.reconnect",
@@ -25,6 +27,7 @@ Kind = Literal[
     "tariff.special_days",
     "tariff.calendar",
     "limiter.write",
+    "keys.change",
     "tunnel.open",
     "gateway.restart",
     "gateway.configure",
@@ -35,6 +38,7 @@ ARM: Kind = "relay.arm"
 READ: Kind = "relay.read"
 READ_PROFILE: Kind = "read.profile"
 CALENDAR: Kind = "tariff.calendar"
+CHANGE_KEYS: Kind = "keys.change"
 RESTART: Kind = "gateway.restart"
 CONFIGURE: Kind = "gateway.configure"
 
@@ -86,6 +90,8 @@ KINDS: Mapping[str, Traits] = {
     "limiter.write": Traits(
         moves=True, cuts=True, always_two=True, on_known_relay=True, takes_s=60
     ),
+    # Whoever has a meter's keys can do with it what its gateway can.
+    CHANGE_KEYS: Traits(always_two=True, begin_s=300, takes_s=300),
     # Through a tunnel a tool can do what the meter lets it; on a long line many relays are read
     # before it opens, and again after it.
     "tunnel.open": Traits(moves=True, cuts=True, always_two=True, begin_s=300, takes_s=120),
@@ -95,7 +101,6 @@ KINDS: Mapping[str, Traits] = {
 }
 
 _REFUSED = {
-    "keys.change": "keys of meters cannot be changed from here yet",
     "firmware.transfer": "firmware cannot be brought to meters from here yet",
     "firmware.activate": "firmware cannot be activated from here yet",
     "gateway.update": "gateways cannot be updated from here yet",
@@ -114,7 +119,11 @@ ALWAYS_TWO = _those("always_two")
 AT_GATEWAY = _those("at_gateway")
 
 
-def checked(kind: str, given: Mapping[str, Any]) -> tuple[parameters.Parameters, dict[str, Any]]:
+Wanted = parameters.Parameters | RenewKeys
+"""What a command is told; of new keys nobody says more than which."""
+
+
+def checked(kind: str, given: Mapping[str, Any]) -> tuple[Wanted, dict[str, Any]]:
     """Returns the parameters of a kind, typed, and as the JSON in which they are kept and signed.
 
     Raises:
@@ -123,7 +132,11 @@ def checked(kind: str, given: Mapping[str, Any]) -> tuple[parameters.Parameters,
     if kind not in KINDS:
         raise Refused(_REFUSED.get(kind, f"there is no command {kind!r}"))
     try:
-        typed = parameters.for_kind(kind, given)
+        typed: Wanted
+        if kind == CHANGE_KEYS:
+            typed = jsonbody.decode(jsonbody.encode(given), RenewKeys)
+        else:
+            typed = parameters.for_kind(kind, given)
     except Refused as refusal:
         raise Refused(f"{kind} does not take these parameters: {refusal}") from None
     return typed, json.loads(jsonbody.encode(typed))

@@ -6,6 +6,7 @@ that meter. "Confirmed" also needs what `evidence` asks of the kind. Everything 
 unverified and audited, and changes nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,6 +28,9 @@ _CURSOR = "results"
 _AT_ONCE = 500
 _DETAIL_LIMIT = 500
 
+Heed = Callable[[Session, CommandRecord, CommandResult, datetime], None]
+"""Draws further conclusions from a result that is believed, in the same transaction."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Arrived:
@@ -39,9 +43,11 @@ class _Arrived:
 class ResultDesk:
     """Reads new rows of ``results`` in order, each exactly once."""
 
-    def __init__(self, registry: Engine, authority: Engine) -> None:
+    def __init__(self, registry: Engine, authority: Engine, heed: Heed | None = None) -> None:
+        """Takes the databases, and who else heeds results that are believed."""
         self._registry = registry
         self._authority = authority
+        self._heed = heed
 
     def take_new(self, now: datetime) -> int:
         """Takes what is new; returns how many rows."""
@@ -49,7 +55,7 @@ class ResultDesk:
         verdicts: dict[int, CommandResult | None] = {}
         for row in arrived:
             with writing(self._authority) as session:
-                verdicts[row.id] = _take(session, row, now)
+                verdicts[row.id] = _take(session, row, now, self._heed)
                 _cursor(session).position = row.id
         if verdicts:
             self._mark(verdicts, now)
@@ -105,7 +111,9 @@ class ResultDesk:
                     _show_relay(session, result, now)
 
 
-def _take(session: Session, row: _Arrived, now: datetime) -> CommandResult | None:
+def _take(
+    session: Session, row: _Arrived, now: datetime, heed: Heed | None
+) -> CommandResult | None:
     """Judges one row; returns the result when it is to be believed."""
     try:
         result = _verified(session, row)
@@ -114,6 +122,8 @@ def _take(session: Session, row: _Arrived, now: datetime) -> CommandResult | Non
         entry = audit.Entry(row.gateway, "result.refused", f"result {row.id}", why=str(refusal))
         audit.append(session, now, entry)
         return None
+    if heed is not None:
+        heed(session, command, result, now)
     state, why = _meaning(command, result)
     if life.may_move(command, state):
         after = result.relay_after.output if result.relay_after else command.relay_after

@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hesper_contracts.frame import Refused
-from hesper_contracts.parameters import Parameters, ReadEventLog, ReadProfile
+from hesper_contracts.parameters import ReadEventLog, ReadProfile
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from hesper_cloud.accounts.roles import Permission, Role, grants
 from hesper_cloud.authority import facts, kinds, life
 from hesper_cloud.authority.facts import MeterFacts
-from hesper_cloud.authority.kinds import AT_GATEWAY, CUTTING, KINDS, MOVING, READ, READING
+from hesper_cloud.authority.kinds import AT_GATEWAY, CUTTING, KINDS, MOVING, READ, READING, Wanted
 from hesper_cloud.authority.policy import BackfillLimits, Policy
 from hesper_cloud.db.authority import CommandRecord, User
 
@@ -95,7 +95,7 @@ def check_requestable(
     """
     if kind == READ:
         return
-    pending = facts.open_command(session, meter.id, _excluding(kind), meter.gateway)
+    pending = facts.open_command(session, meter.id, excluding(kind), meter.gateway)
     if pending is not None:
         whom = "this meter" if meter.id else meter.gateway
         raise Denied(f"another command for {whom} is {pending.state.replace('_', ' ')}")
@@ -124,7 +124,7 @@ def check_people(session: Session, policy: Policy, command: CommandRecord) -> No
     require_user(session, command.approver, Permission.APPROVE_COMMAND)
 
 
-def check_parameters(kind: str, given: Mapping[str, Any]) -> tuple[Parameters, dict[str, Any]]:
+def check_parameters(kind: str, given: Mapping[str, Any]) -> tuple[Wanted, dict[str, Any]]:
     """Returns what a command is told, typed and as it is kept.
 
     Raises:
@@ -136,7 +136,7 @@ def check_parameters(kind: str, given: Mapping[str, Any]) -> tuple[Parameters, d
         raise Denied(str(refusal)) from None
 
 
-def check_range(wanted: Parameters, limits: BackfillLimits, now: datetime) -> None:
+def check_range(wanted: Wanted, limits: BackfillLimits, now: datetime) -> None:
     """Checks that what is read again has happened, and is not more than a meter should bear.
 
     Raises:
@@ -172,7 +172,7 @@ def near_supply(relay_states: frozenset[str]) -> dict[str, frozenset[str]]:
     return {kind: relay_states if kind.startswith("relay.") else life.PENDING for kind in MOVING}
 
 
-def _excluding(kind: str) -> dict[str, frozenset[str]]:
+def excluding(kind: str) -> dict[str, frozenset[str]]:
     """Returns which commands for a meter, or a gateway, stand in the way of one of this kind."""
     if kind in AT_GATEWAY:
         return dict.fromkeys(AT_GATEWAY, life.PENDING)

@@ -11,8 +11,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from hesper_cloud.db.authority_base import AuthorityBase
 from hesper_cloud.db.batches import Batch, BatchRow
+from hesper_cloud.db.meter_keys import KeyChange, MeterKeyRow
 
 __all__ = [
+    "AuditCheckpoint",
     "AuditRow",
     "AuthorityBase",
     "Batch",
@@ -25,7 +27,9 @@ __all__ = [
     "GatewayCounter",
     "GatewayKey",
     "KeptConfiguration",
+    "KeyChange",
     "KillSwitch",
+    "MeterKeyRow",
     "PolicyRow",
     "Protection",
     "SettledRequest",
@@ -117,6 +121,17 @@ class AuditRow(AuthorityBase):
     why: Mapped[str | None] = mapped_column(Text)
     previous_hash: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64))
+
+
+class AuditCheckpoint(AuthorityBase):
+    """One signed word on the chain's head, as gateways keep it; see `hesper_cloud.audit`."""
+
+    __tablename__ = "audit_checkpoints"
+
+    sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    head: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]
+    payload: Mapped[bytes]
 
 
 class BudgetUse(AuthorityBase):
