@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 from hesper_cloud.stores.duckdb_schema import ISLANDS, NEWEST_COMMIT, Catalogue, create_tables
 from hesper_cloud.stores.duckdb_sealed import Damaged, Folder, SealedFile
@@ -176,9 +177,9 @@ class DuckDbFile:
                 view = Snapshot(cursor, self.catalogue, self.folder, files)
                 try:
                     yield view
-                except duckdb.Error:
+                except (duckdb.Error, pa.ArrowException, OSError) as error:
                     self.folder.check(view.used, anew=True)
-                    raise
+                    raise StoreUnavailable(str(error)) from error
         except Damaged as damage:
             self.set_aside(damage)
             raise StoreUnavailable(str(damage)) from damage

@@ -21,6 +21,7 @@ from hesper_cloud.stores.port import (
 
 _FETCH = 10_000
 _FIRST_VALUE = 8  # columns before v0
+_OF_CURVE = ("meter", "profile", "captured_at", "clock_status", "quality", "layout")
 NUMBERED = f"""
     SELECT {COLUMN_LIST}, row_number() OVER
         (PARTITION BY {IDENTITY} ORDER BY stored_at_ms, rowid) AS revision FROM revisions"""  # noqa: S608 - built from our own column names
@@ -49,7 +50,7 @@ def readings(
     if profile is not None:
         where += f" AND profile = {profile:d}"
     query = (
-        VERSIONS.format(stored=view.stored(span), where=where)
+        VERSIONS.format(stored=view.of_meter(meter, span), where=where)
         + " ORDER BY captured_at DESC, revision LIMIT $limit"
     )
     names = {"meter": meter, "start": span[0], "end": span[1], "limit": limit}
@@ -98,9 +99,10 @@ def series(
     sources = view.catalogue.columns_of(curve[2])
     if meter is None or profile is None or not sources:
         return Series([], [], [], 0, 0)
+    columns = [*_OF_CURVE, *sorted({place.partition("[")[0] for place, _ in sources.values()})]
     query = f"""
         SELECT captured_at, clock_status, {case_of(sources)} AS value, quality, layout
-        FROM {view.stored(span)}
+        FROM {view.of_meter(meter, span, columns)}
         WHERE meter = $meter AND profile = $profile AND layout IN ({listed(sources)})"""  # noqa: S608 - layout keys and column names are ours
     found = view.cursor.execute(query, {"meter": meter, "profile": profile}).fetchnumpy()
     order = np.lexsort((found["clock_status"], found["captured_at"]))
@@ -157,7 +159,7 @@ def captured_times(view: Snapshot, source: tuple[str, str], span: Range) -> Inte
     if meter is None or profile is None:
         return np.empty(0, dtype=np.int64)
     found = view.cursor.execute(
-        f"""SELECT DISTINCT captured_at FROM {view.stored(span)}
+        f"""SELECT DISTINCT captured_at FROM {view.of_meter(meter, span, _OF_CURVE)}
             WHERE meter = $meter AND profile = $profile ORDER BY captured_at""",  # noqa: S608 - our own columns
         {"meter": meter, "profile": profile},
     ).fetchnumpy()

@@ -18,6 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from hesper_cloud.stores.duckdb_file import DuckDbFile
+from hesper_cloud.stores.duckdb_row_groups import DAY_ROWS, MONTH_ROWS
 from hesper_cloud.stores.duckdb_schema import COLUMN_LIST, NEWEST_COMMIT
 from hesper_cloud.stores.duckdb_sealed import DAY_S, SealedFile
 from hesper_cloud.stores.duckdb_snapshot import Snapshot
@@ -76,7 +77,9 @@ class Rewriting:
         made = None
         try:
             with self._file.snapshot() as view:
-                written, summary = _write_sorted(view, files, moving, (keep, passing))
+                written, summary = _write_sorted(
+                    view, files, moving, (keep, passing), _group_rows(days)
+                )
             if written:
                 name, octets, digest = self._file.folder.keep(passing)
                 made = SealedFile(name, *days, written, octets, digest, commit)
@@ -126,7 +129,11 @@ def _raise_floor(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _write_sorted(
-    view: Snapshot, files: Sequence[SealedFile], moving: str, target: tuple[str, Path]
+    view: Snapshot,
+    files: Sequence[SealedFile],
+    moving: str,
+    target: tuple[str, Path],
+    group_rows: int,
 ) -> tuple[int, dict[str, pa.Table]]:
     """Writes the rows of files and table, sorted; returns their count and what start must know."""
     hot = f"SELECT {COLUMN_LIST} FROM readings WHERE {moving}"  # noqa: S608 - our own columns
@@ -135,13 +142,17 @@ def _write_sorted(
     written = view.cursor.execute(
         f"COPY (SELECT {COLUMN_LIST} FROM ({rows}) WHERE {keep}"  # noqa: S608 - our own columns
         f" ORDER BY meter, profile, captured_at, clock_status) TO '{_escaped(passing)}'"
-        f" ({_FORM})"
+        f" ({_FORM}, ROW_GROUP_SIZE {group_rows:d})"
     ).fetchall()[0][0]
     summary = {
         table: view.cursor.sql(query.format(rows=hot)).to_arrow_table()
         for table, query in (("newest", _NEWEST), ("marks", _MARKS))
     }
     return int(written), summary
+
+
+def _group_rows(days: tuple[int, int]) -> int:
+    return MONTH_ROWS if days[1] > days[0] else DAY_ROWS
 
 
 def _escaped(path: Path) -> str:

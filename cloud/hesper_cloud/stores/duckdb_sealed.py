@@ -19,6 +19,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from hesper_cloud.stores.duckdb_row_groups import RowGroups
+
 DAY_S = 86_400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SUFFIX = ".parquet"
@@ -61,6 +63,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.row_groups = RowGroups(path)
         self._aside = path / "aside"
         self._lock = threading.Lock()
         self._sound: dict[str, tuple[int, int]] = {}  # name → time and length when it was sound
@@ -111,6 +114,7 @@ class Folder:
             gone = [name for at, name in self._superseded if at < oldest]
             self._superseded = [each for each in self._superseded if each[0] >= oldest]
         for name in gone:
+            self.row_groups.forget(name)
             (self.path / name).unlink(missing_ok=True)
 
     def passing_name(self, first_day: int, last_day: int) -> Path:
@@ -170,6 +174,7 @@ class Folder:
 
     def set_aside(self, name: str) -> None:
         """Moves a damaged file out of the way, as evidence."""
+        self.row_groups.forget(name)
         self._aside.mkdir(exist_ok=True)
         if (self.path / name).exists():
             (self.path / name).rename(self._aside / name)

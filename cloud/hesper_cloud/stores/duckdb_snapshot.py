@@ -14,6 +14,7 @@ Range = tuple[int, int]
 Row = tuple[Any, ...]
 
 IDENTITY = "meter, profile, captured_at, clock_status"
+_OF_METER = "rows_of_one_meter"
 _MANIFEST = "SELECT * FROM sealed WHERE aside IS NULL ORDER BY first_day"
 
 
@@ -24,30 +25,39 @@ def manifest(connection: duckdb.DuckDBPyConnection) -> list[SealedFile]:
 
 def stored(
     connection: duckdb.DuckDBPyConnection,
-    folder: Path,
-    files: Sequence[SealedFile],
+    sealed_rows: str | None,
     span: Range,
+    names: Sequence[str] = COLUMNS,
 ) -> str:
     """Returns the SQL of all first versions of a range, from the table and from sealed files.
 
     A sealed row cannot be flagged in its place: that it has revisions is said by their table.
+
+    Args:
+        connection: Where it will be asked.
+        sealed_rows: What the sealed rows are selected from; None where there are none.
+        span: The range, epoch seconds.
+        names: The columns wanted, the identity's and the quality among them.
     """
     where = f"captured_at >= {span[0]:d} AND captured_at < {span[1]:d}"
-    table = f"SELECT {COLUMN_LIST} FROM readings WHERE {where}"  # noqa: S608 - our own columns
-    if not files:
+    table = f"SELECT {', '.join(names)} FROM readings WHERE {where}"  # noqa: S608 - our own columns
+    if sealed_rows is None:
         return f"({table})"
     revised = f"SELECT ({IDENTITY}) FROM revisions WHERE {where}"  # noqa: S608 - our own columns
-    columns = list(COLUMNS)
+    columns = list(names)
     if connection.execute(f"{revised} LIMIT 1").fetchall():
         flagged = (
             f"CASE WHEN ({IDENTITY}) IN ({revised}) THEN {int(Quality.CONFLICTING)} ELSE 0 END"
         )
         columns[columns.index("quality")] = f"(quality | {flagged})::INTEGER AS quality"
-    sealed = f"SELECT {', '.join(columns)} FROM {_parquet(folder, files)} WHERE {where}"  # noqa: S608 - our own columns
+    sealed = f"SELECT {', '.join(columns)} FROM {sealed_rows} WHERE {where}"  # noqa: S608 - our own columns
     return f"({table} UNION ALL {sealed})"
 
 
-def _parquet(folder: Path, files: Sequence[SealedFile]) -> str:
+def parquet(folder: Path, files: Sequence[SealedFile]) -> str | None:
+    """Returns what the rows of sealed files are selected from; None without files."""
+    if not files:
+        return None
     paths = ", ".join("'" + str(folder / file.name).replace("'", "''") + "'" for file in files)
     return f"read_parquet([{paths}])"
 
@@ -91,7 +101,15 @@ class Snapshot:
 
     def stored(self, span: Range, after_commit: int = -1) -> str:
         """Returns the SQL of all first versions of a range."""
-        return stored(self.cursor, self._folder.path, self.files(span, after_commit), span)
+        return stored(self.cursor, parquet(self._folder.path, self.files(span, after_commit)), span)
+
+    def of_meter(self, meter: int, span: Range, columns: Sequence[str] = COLUMNS) -> str:
+        """Returns the SQL of one meter's first versions of a range, and of others in the table."""
+        names = [file.name for file in self.files(span)]
+        rows = self._folder.row_groups.rows_of(names, meter, columns)
+        if rows is not None:
+            self.cursor.register(_OF_METER, rows)
+        return stored(self.cursor, None if rows is None else _OF_METER, span, columns)
 
     def sealed(self, files: Sequence[SealedFile]) -> str:
         """Returns the SQL of all rows of some sealed files, checked.
@@ -100,7 +118,7 @@ class Snapshot:
             Damaged: one of them must be set aside first.
         """
         self._folder.check(files)
-        return f"SELECT {COLUMN_LIST} FROM {_parquet(self._folder.path, files)}"  # noqa: S608 - our own columns
+        return f"SELECT {COLUMN_LIST} FROM {parquet(self._folder.path, files)}"  # noqa: S608 - our own columns
 
     def days_in_table(self, span: Range) -> set[int]:
         """Returns the days of a range that have rows in the table; they count from 1970-01-01."""

@@ -13,7 +13,7 @@ from hesper_contracts.quality import Quality
 from hesper_cloud.stores.duckdb_file import DuckDbFile
 from hesper_cloud.stores.duckdb_rows import to_arrow
 from hesper_cloud.stores.duckdb_schema import COLUMN_LIST, OWN_COLUMNS
-from hesper_cloud.stores.duckdb_snapshot import stored
+from hesper_cloud.stores.duckdb_snapshot import parquet, stored
 from hesper_cloud.stores.port import Flags, Integers, Quantity
 from hesper_cloud.stores.rows import Rows, Stamp, first_of_identity
 
@@ -135,7 +135,8 @@ class GroupWriter:
         first, last = _range(rows).values()
         files = [each for each in self._file.sealed if each.start <= last and first < each.end]
         self._file.folder.check(files)
-        source = stored(self._connection, self._file.folder.path, files, (first, last + 1))
+        sealed = parquet(self._file.folder.path, files)
+        source = stored(self._connection, sealed, (first, last + 1))
         with self._incoming(rows):
             yield self._connection.execute(query.format(stored=source), _range(rows))
 
