@@ -21,7 +21,7 @@ import httpx
 import pytest
 from hesper_cloud import keys, provision
 from hesper_cloud.authority.broker_accounts import BrokerAccounts
-from hesper_cloud.authority.case import seal_context
+from hesper_cloud.authority.case import seal_context, sealed_subject
 from hesper_cloud.authority.core import Authority
 from hesper_cloud.authority.dispatch import Outgoing
 from hesper_cloud.authority.enrolment import EnrolmentDesk
@@ -132,8 +132,8 @@ class HeadEnd:
         """Writes a request as the web process does, lets the authority turn, returns the row."""
         password = payload.pop("password", None)
         key = key or uuid.uuid4().hex
-        subject = str(payload.get("command") or payload.get("gateway") or "kill switch")
-        sealed = password and self.sealer.seal(password, seal_context(request, who, key, subject))
+        context = seal_context(request, who, key, sealed_subject(payload))
+        sealed = password and self.sealer.seal(password, context)
         with writing(self.databases.registry) as session:
             row = Request(
                 kind=request,

@@ -6,6 +6,7 @@ opens the sealed password and checks it itself.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -45,8 +46,8 @@ class Asked:
     sealed: bytes | None
     created_at: datetime
 
-    def text(self, name: str) -> str:
-        """Returns a text of the payload.
+    def text(self, name: str, most: int = _TEXT_LIMIT) -> str:
+        """Returns a text of the payload, of so many characters at most.
 
         Raises:
             Denied: it is missing, too long or not a plain text.
@@ -54,7 +55,7 @@ class Asked:
         value = self.payload.get(name)
         if not isinstance(value, str):
             raise Denied(f"the request names no {name.replace('_', ' ')}")
-        if len(value) > _TEXT_LIMIT or not value.isprintable():
+        if len(value) > most or not value.isprintable():
             raise Denied(f"the {name.replace('_', ' ')} is too long or holds control characters")
         return value
 
@@ -102,6 +103,13 @@ class Case:
 
 
 Outcome = dict[str, Any]
+
+
+def sealed_subject(payload: Mapping[str, Any]) -> str:
+    """Returns what a password that comes with these words is given for."""
+    if "batch" in payload:
+        return f"{payload['batch']} {payload.get('digest')}"
+    return str(payload.get("command") or payload.get("gateway") or "kill switch")
 
 
 def seal_context(kind: str, username: str, idempotency_key: str, subject: str) -> str:

@@ -8,6 +8,7 @@ from hesper_cloud import audit
 from hesper_cloud.accounts.roles import Permission, Role, grants
 from hesper_cloud.authority import facts, life, rules
 from hesper_cloud.authority.backfill import request_backfill
+from hesper_cloud.authority.batches import cases as batch_cases
 from hesper_cloud.authority.case import Asked, Case, Outcome, check_password
 from hesper_cloud.authority.drafting import await_second, draft, queue
 from hesper_cloud.authority.kinds import KINDS
@@ -16,7 +17,7 @@ from hesper_cloud.db.authority import CommandRecord
 
 NOTED = frozenset(
     {
-        *("login", "login.refused", "alert.acknowledge"),
+        *("login", "login.refused", "alert.acknowledge", "image.announce", "image.add"),
         *("reading.edit", "reading.edit.withdraw", "topology.set", "series.bring"),
     }
 )
@@ -141,6 +142,7 @@ HANDLERS: dict[str, Callable[[Case], Outcome]] = {
     "kill_switch.engage": engage_kill_switch,
     "kill_switch.lift": lift_kill_switch,
     "audit.note": note,
+    **batch_cases.HANDLERS,
 }
 
 

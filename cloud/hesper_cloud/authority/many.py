@@ -24,6 +24,6 @@ def many_meters(registry: Engine, names: Sequence[str]) -> dict[str, MeterFacts]
     found: dict[str, MeterFacts] = {}
     with reading(registry) as session:
         for some in batched(names):
-            rows = session.execute(query.where(Meter.id.in_(some))).tuples()
+            rows = session.execute(query.where(Meter.id.in_(some)))
             found.update((row[0], MeterFacts(*row)) for row in rows)
     return found

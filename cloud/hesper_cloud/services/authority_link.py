@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from hesper_cloud.accounts.roles import Actor
-from hesper_cloud.authority.case import seal_context
+from hesper_cloud.authority.case import seal_context, sealed_subject
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Request
 from hesper_cloud.sealing import Sealer
@@ -71,8 +71,8 @@ class AuthorityLink:
     ) -> int:
         row = self._row(username, kind, payload, key)
         if password:
-            subject = str(payload.get("command") or payload.get("gateway") or "kill switch")
-            row.sealed = self._sealer.seal(password, seal_context(kind, username, key, subject))
+            context = seal_context(kind, username, key, sealed_subject(payload))
+            row.sealed = self._sealer.seal(password, context)
         try:
             with writing(self._registry) as session:
                 session.add(row)

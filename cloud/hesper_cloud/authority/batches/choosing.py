@@ -79,7 +79,7 @@ def _staggered(
         .group_by(BatchRow.area)
     )
     most = policy.batches.area_reconnects_per_minute
-    used = Counter(dict(session.execute(lately).tuples()))
+    used: Counter[str | None] = Counter(dict(session.execute(lately).all()))
     full = [area for area, count in used.items() if count >= most]
     somewhere_else = or_(BatchRow.area.is_(None), BatchRow.area.not_in(full))
     query = select(BatchRow).where(waiting, somewhere_else).order_by(BatchRow.position)

@@ -34,7 +34,7 @@ def rows_digest(session: Session, batch: Batch) -> str:
     query = select(
         BatchRow.position, BatchRow.meter, BatchRow.gateway, BatchRow.area, BatchRow.excluded
     ).where(BatchRow.batch == batch.id)
-    return digest(batch, session.execute(query.order_by(BatchRow.position)).tuples())
+    return digest(batch, session.execute(query.order_by(BatchRow.position)))
 
 
 def edited(session: Session, batch: Batch) -> str | None:

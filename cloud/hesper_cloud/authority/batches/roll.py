@@ -94,11 +94,11 @@ def _known(case: Case, kind: str, names: Sequence[str]) -> _Known:
         query = select(CommandRecord.meter, CommandRecord.state).where(
             CommandRecord.meter.in_(some), _in_the_way(kind)
         )
-        pending.update(session.execute(query).tuples())
+        pending.update(session.execute(query))
     protected = select(Protection.meter, Protection.cause)
     return _Known(
         gateways=frozenset(session.scalars(select(GatewayKey.gateway))),
-        protected=dict(session.execute(protected).tuples()) if kind in CUTTING else {},
+        protected=dict(session.execute(protected).all()) if kind in CUTTING else {},
         pending=pending,
     )
 
@@ -117,10 +117,10 @@ def _areas(case: Case, names: Sequence[str]) -> dict[str, str]:
     """Returns each meter's finest known part of the grid, else the area that its paper names."""
     areas: dict[str, str] = {}
     with reading(case.registry) as session:
-        kinds = dict(session.execute(select(Element.id, Element.kind)).tuples())
+        kinds = dict(session.execute(select(Element.id, Element.kind)).all())
         for some in batched(names):
             papers = select(Meter.id, Meter.area).where(Meter.id.in_(some), Meter.area.is_not(None))
-            areas.update((name, area or "") for name, area in session.execute(papers).tuples())
+            areas.update((name, area or "") for name, area in session.execute(papers))
             fed = select(ElementMeter.meter, ElementMeter.element).where(
                 ElementMeter.meter.in_(some),
                 ElementMeter.role == "customer",
@@ -128,7 +128,7 @@ def _areas(case: Case, names: Sequence[str]) -> dict[str, str]:
                 ElementMeter.to_at.is_(None) | (ElementMeter.to_at > case.now),
             )
             coarse_first = sorted(
-                session.execute(fed).tuples(),
+                session.execute(fed),
                 key=lambda pair: -_FINEST_FIRST.get(kinds.get(pair[1], ""), 3),
             )
             areas.update(coarse_first)

@@ -50,7 +50,7 @@ class Tally:
 def tally(session: Session, batch_id: str) -> Tally:
     """Counts the rows of a batch."""
     query = select(BatchRow.state, func.count()).where(BatchRow.batch == batch_id)
-    return Tally(dict(session.execute(query.group_by(BatchRow.state)).tuples()))
+    return Tally(dict(session.execute(query.group_by(BatchRow.state)).all()))
 
 
 def follow_commands(session: Session, now: datetime) -> None:
