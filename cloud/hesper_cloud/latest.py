@@ -100,8 +100,11 @@ class _Table:
         self.values = np.hstack([self.values, np.zeros((width, more), np.int64)])
         self.missing = np.hstack([self.missing, np.ones((width, more), bool)])
 
-    def take(self, block: Block, mask: Flags, stored_at: Integers, version: int) -> None:
-        """Puts in place the newest of a block's rows per meter, where newer than what is there."""
+    def take(self, block: Block, mask: Flags, stored_at: Integers, version: int) -> dict[str, int]:
+        """Puts in place the newest of a block's rows per meter, where newer than what is there.
+
+        Returns the first capture, epoch seconds, of each meter that had no row.
+        """
         rows = self.rows_of(block.meters)[block.meter_index]
         rank = np.minimum(block.captured_at, block.received_at)
         order = np.lexsort((block.captured_at, rank, rows))
@@ -109,6 +112,7 @@ class _Table:
         last = np.ones(len(order), dtype=bool)
         last[:-1] = rows[order[1:]] != rows[order[:-1]]
         chosen = order[last]
+        firsts = self._firsts(block, rows, order, last)
         chosen = chosen[rank[chosen] >= self.rank[rows[chosen]]]
         target = rows[chosen]
         self.rank[target] = rank[chosen]
@@ -118,6 +122,15 @@ class _Table:
         self.version[target] = version
         self.values[:, target] = block.values[:, chosen]
         self.missing[:, target] = False if block.missing is None else block.missing[:, chosen]
+        return firsts
+
+    def _firsts(self, block: Block, rows: Integers, order: Integers, last: Flags) -> dict[str, int]:
+        if not len(order):
+            return {}
+        begins = order[np.roll(last, 1)]  # the last one's successor is another meter's first
+        fresh = begins[self.rank[rows[begins]] == _NEVER]
+        meters = (block.meters[place] for place in block.meter_index[fresh].tolist())
+        return dict(zip(meters, block.captured_at[fresh].tolist(), strict=True))
 
     def value(self, row: int, place: int) -> LatestValue:
         """Returns one quantity of one row."""
@@ -147,16 +160,19 @@ class LatestValues:
         for block, stored_at in store.latest_rows():
             self._take(block, np.ones(block.row_count, dtype=bool), stored_at)
 
-    def take(self, block: Block, accepted: Flags, stored_at: int) -> None:
-        """Takes the accepted rows of a block that was committed."""
-        self._take(block, accepted, np.full(block.row_count, stored_at, dtype=np.int64))
+    def take(self, block: Block, accepted: Flags, stored_at: int) -> dict[str, int]:
+        """Takes the accepted rows of a block that was committed.
 
-    def _take(self, block: Block, mask: Flags, stored_at: Integers) -> None:
+        Returns the first capture, epoch seconds, of each meter of which nothing was known.
+        """
+        return self._take(block, accepted, np.full(block.row_count, stored_at, dtype=np.int64))
+
+    def _take(self, block: Block, mask: Flags, stored_at: Integers) -> dict[str, int]:
         key = (block.profile, block.quantities)
         with self._lock:
             table = self._tables.setdefault(key, _Table(*key))
             self._version += 1
-            table.take(block, mask, stored_at, self._version)
+            return table.take(block, mask, stored_at, self._version)
 
     def profiles(self) -> frozenset[str]:
         """Returns the profiles of which rows are stored."""

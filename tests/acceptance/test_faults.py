@@ -2,21 +2,73 @@
 
 SIGKILL, one after another: broker, head end, authority, two gateways with commands in flight, the
 simulator, and once more the broker, whose stored state is wiped. The push gateway is left alone: a
-push that nobody listens to is not repeated, so it could not be expected in the store.
+push that nobody listens to is not repeated, so it could not be expected in the store. Before all
+that the store itself loses rows, which nobody but the gap ledger can bring back.
 """
 
+import math
 import shutil
 import time
+from datetime import datetime
 from typing import Any
 
 import pytest
+from hesper_cloud.stores.duckdb import DuckDbStore
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 LAN, RS485 = "gw-lan", "gw-rs485"
 SLOW_PATIENCE_S = 100.0
 UNDATED_QUIET_S = (1.0, 5.0)
+LOAD_PROFILE = "1.0.99.1.0.255"
 ACTIVE_ENERGY = "1.0.1.8.0.255"
 CLOCK_RIGHT_MS = 2_000
+IMPATIENT = "[backfill]\nafter_s = 0\nsettle_s = 1\n[rules]\ngap_grace_s = 3"
+
+
+def captured(hesper: Any, meter: str) -> set[int]:
+    """When a meter's stored load profile was captured."""
+    rows = hesper.operator.export()
+    return {row.captured_at for row in rows if (row.meter, row.profile) == (meter, LOAD_PROFILE)}
+
+
+def expected_from(hesper: Any, meter: str) -> float:
+    """Since when captures of a meter's load profile are missed if they are not there."""
+    rows = hesper.operator.get(f"/meters/{meter}/profiles")
+    since = next((row["expected_from"] for row in rows if row["profile"] == LOAD_PROFILE), None)
+    return math.inf if since is None else datetime.fromisoformat(since).timestamp()
+
+
+def test_rows_that_the_store_lost_come_again_from_the_meter(hesper: Any) -> None:
+    """They were receipted, and the gateway's mark is past them: nobody sends them by himself.
+
+    Since when captures are expected is on record once ingest has stored some, and not only once
+    the gap ledger has looked.
+    """
+    meter, toml = hesper.meters_of(LAN)[3], hesper.site.cloud / "cloud.toml"
+    patient = toml.read_text()
+    lost = captured(hesper, meter)
+    hesper.eventually(lambda: expected_from(hesper, meter) <= min(lost), "ingest notes the first")
+    hesper.processes.children["cloud"].kill()
+    store = DuckDbStore(hesper.site.cloud / "state" / "readings.duckdb")
+    assert store.erase(meter) >= len(lost) > 0
+    store.close()
+    toml.write_text(patient.replace("[rules]", IMPATIENT))
+    hesper.processes.restart("cloud")
+    hesper.wait_until_well()
+    toml.write_text(patient)
+    hesper.eventually(lambda: captured(hesper, meter) >= lost, "the rows are stored again")
+    wanted = {"meter": meter, "profile": LOAD_PROFILE, "state": "closed"}
+    gap = hesper.eventually(
+        lambda: next(
+            (each for each in hesper.operator.get("/gaps", **wanted) if "command" in each["proof"]),
+            None,
+        ),
+        "the gap closes by what was asked for",
+    )
+    assert gap["proof"]["captures"] == gap["expected_count"] > 0
+    assert len(gap["proof"]["sha256"]) == 64
+    command = hesper.operator.get(f"/commands/{gap['proof']['command']}")
+    assert (command["kind"], command["state"]) == ("read.profile", "confirmed")
 
 
 def test_killed_broker(hesper: Any) -> None:

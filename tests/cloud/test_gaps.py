@@ -11,11 +11,14 @@ from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Event, Gap, Gateway, Meter, MeterProfile
 from hesper_cloud.gaps import GapLedger, Run, learned_period, missing_runs
+from hesper_cloud.ingest.beginnings import Beginnings
 from hesper_cloud.ingest.identified import event_stored
+from hesper_cloud.ingest.intakes import CacheFeed
+from hesper_cloud.latest import LatestValues
 from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.duckdb import DuckDbStore
-from hesper_cloud.stores.port import Group
+from hesper_cloud.stores.port import Block, CommittedRows, Group
 from hesper_contracts import columns
 from hesper_contracts import events as contract_events
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
@@ -69,13 +72,15 @@ class Ledger:
     def clock(self) -> datetime:
         return datetime.fromtimestamp(self.now, UTC)
 
-    def capture(self, meter: str, *periods: int) -> None:
+    def capture(self, meter: str, *periods: int) -> Block:
         at = [T0 + P * n for n in periods]
         rows = MeterRows(meter, at, [0] * len(at), [0] * len(at), [list(at)])
         section = Section(LOAD_PROFILE, at[-1], (ENERGY,), [rows])
-        self.store.write(Group({}, [block_of(columns.from_sections([section])[0])], at[-1]))
+        block = block_of(columns.from_sections([section])[0])
+        self.store.write(Group({}, [block], at[-1]))
         with writing(self.engine) as session:
             session.get_one(Meter, meter).last_contact_at = datetime.fromtimestamp(at[-1], UTC)
+        return block
 
     def check(self, period: float) -> list[tuple[str, int, int, str, str]]:
         self.now = int(T0 + P * period)
@@ -361,3 +366,29 @@ def test_the_ledger_on_postgresql(tmp_path: Path, postgres_database: Callable[[]
     assert {row[3] for row in ledger.check(14.7)} == {"closed"}
     ledger.store.close()
     ledger.engine.dispose()
+
+
+def test_rows_lost_before_the_ledgers_first_look_are_missing(ledger: Ledger) -> None:
+    """They were stored before the meter was announced, and nothing of them is left but a record."""
+    beginnings, feed = following(ledger)
+    stored = ledger.capture("M1", 0, 1, 2)
+    feed.rows_committed(CommittedRows("gw-1", stored, np.ones(3, dtype=bool), T0 + 2 * P))
+    beginnings.flush(at_once=True)
+    identified(ledger, 2, load_profile="1.0.99.1.0.255")
+    ledger.store.erase("M1")
+    ledger.capture("M1", 3, 4)
+    assert ledger.check(5)[0][:4] == ("M1", 0, 2, "open")
+
+
+def test_what_an_unset_clock_captured_says_nothing_of_when_captures_began(ledger: Ledger) -> None:
+    beginnings, feed = following(ledger)
+    stored = ledger.capture("M1", -200_000, -199_999)
+    feed.rows_committed(CommittedRows("gw-1", stored, np.ones(2, dtype=bool), T0))
+    beginnings.flush(at_once=True)
+    with reading(ledger.engine) as session:
+        assert session.scalars(select(MeterProfile)).all() == []
+
+
+def following(ledger: Ledger) -> tuple[Beginnings, CacheFeed]:
+    beginnings = Beginnings(ledger.engine, monotonic=lambda: 0.0)
+    return beginnings, CacheFeed(LatestValues(), beginnings)

@@ -54,6 +54,14 @@ def test_the_newest_accepted_row_of_each_meter_is_kept() -> None:
     assert latest.of("nobody") == []
 
 
+def test_the_first_capture_of_a_meter_that_was_not_there_is_told_once() -> None:
+    latest, yes = LatestValues(), np.ones(3, dtype=bool)
+    both = block({"A": [(T0, 1), (T0 + 900, 2)], "B": [(T0 + 300, 7)]})
+    assert latest.take(both, np.array([False, False, False]), T0) == {}
+    assert latest.take(both, np.array([False, True, True]), T0) == {"A": T0 + 900, "B": T0 + 300}
+    assert latest.take(both, yes, T0) == {}
+
+
 def test_the_newest_profile_answers_for_a_quantity_and_a_null_is_none() -> None:
     latest = LatestValues()
     take(latest, block({"A": [(T0 + 60, 5)]}, profile=REGISTER_SNAPSHOT))

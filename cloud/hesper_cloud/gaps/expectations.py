@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from hesper_cloud.db.beginnings import LEARNED
 from hesper_cloud.db.registry import MeterProfile
-from hesper_cloud.gaps.learned import LEARNED, Learned
+from hesper_cloud.gaps.learned import Learned
 from hesper_cloud.gaps.meters import FleetMeter
 from hesper_cloud.gaps.runs import Due, learned_period
 from hesper_cloud.quantities import LOAD_PROFILE, REGISTER_SNAPSHOT

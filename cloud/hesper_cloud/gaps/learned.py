@@ -4,30 +4,19 @@ What a gateway has announced in the meantime is never overwritten by what was le
 """
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 from sqlalchemy import Engine, bindparam, or_, update
 from sqlalchemy.orm import Session
 
+from hesper_cloud.db import beginnings
+from hesper_cloud.db.beginnings import LEARNED
 from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import Meter, MeterProfile
-from hesper_cloud.db.upserts import insert_several
 from hesper_cloud.gaps.rows import PER_TRANSACTION
 from hesper_cloud.quantities import LOAD_PROFILE
 
-LEARNED = "learned"
-
-_SINCE = (
-    update(MeterProfile)
-    .where(
-        MeterProfile.meter == bindparam("of"),
-        MeterProfile.profile == bindparam("its"),
-        MeterProfile.expected_from > bindparam("first_at"),
-    )
-    .values(expected_from=bindparam("first_at"))
-)
 _EVERY = (
     update(MeterProfile)
     .where(
@@ -63,13 +52,10 @@ class Learned:
             _in_parts(engine, items, written)
 
     def _insert(self, session: Session, part: list[tuple[str, int]]) -> None:
-        same = {"profile": self._profile, "source": LEARNED}
-        rows = [{"meter": meter, "expected_from": _utc(first), **same} for meter, first in part]
-        insert_several(session, MeterProfile, rows)
+        beginnings.add(session, self._profile, dict(part))
 
     def _set_since(self, session: Session, part: list[tuple[str, int]]) -> None:
-        rows = [{**self._of(meter), "first_at": _utc(first)} for meter, first in part]
-        session.connection().execute(_SINCE, rows)
+        beginnings.move_back(session, self._profile, dict(part))
 
     def _set_period(self, session: Session, part: list[tuple[str, int]]) -> None:
         rows = [{**self._of(meter), "period_s": period_s} for meter, period_s in part]
@@ -91,7 +77,3 @@ def _in_parts(
     while part := list(islice(remaining, PER_TRANSACTION)):
         with writing(engine) as session:
             written(session, part)
-
-
-def _utc(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud.db.registry import Meter, MeterProfile
 from hesper_cloud.ingest.contacts import ensure_meter
+from hesper_cloud.ingest.seen import insert_new
 from hesper_cloud.quantities import LOAD_PROFILE
 
 CODE = "meter.identified"
@@ -51,10 +52,11 @@ def _announce(session: Session, meter: str, event: Event, period_s: int) -> None
     """
     told = event.attributes.get("load_profile")
     profile = told if isinstance(told, str) and _LOGICAL_NAME.fullmatch(told) else LOAD_PROFILE
-    known = session.get(MeterProfile, (meter, profile))
-    if known is None:
-        known = MeterProfile(meter=meter, profile=profile, expected_from=event.occurred_at)
-        session.add(known)
-    elif known.capture_period_s not in {None, period_s}:
+    key = {"meter": meter, "profile": profile}
+    insert_new(
+        session, MeterProfile, {**key, "expected_from": event.occurred_at, "source": "announced"}
+    )
+    known = session.get_one(MeterProfile, key)
+    if known.capture_period_s not in {None, period_s}:
         known.period_since = event.occurred_at
     known.capture_period_s, known.source = period_s, "announced"

@@ -11,6 +11,7 @@ from hesper_contracts.topics import Topics
 from sqlalchemy import Engine
 
 from hesper_cloud.ingest import identified
+from hesper_cloud.ingest.beginnings import Beginnings
 from hesper_cloud.ingest.dead_letters import DeadLetters
 from hesper_cloud.ingest.events_in import EventRows
 from hesper_cloud.ingest.owners import Owners
@@ -47,14 +48,16 @@ class Rate:
 
 
 class CacheFeed:
-    """Feeds the latest-value cache."""
+    """Feeds the latest-value cache, and passes on which meters were new to it."""
 
-    def __init__(self, latest: LatestValues) -> None:
+    def __init__(self, latest: LatestValues, beginnings: Beginnings) -> None:
         self._latest = latest
+        self._beginnings = beginnings
 
     def rows_committed(self, rows: CommittedRows) -> None:
         """Takes new rows."""
-        self._latest.take(rows.block, rows.accepted, rows.stored_at)
+        firsts = self._latest.take(rows.block, rows.accepted, rows.stored_at)
+        self._beginnings.note(rows.block.profile, firsts, rows.stored_at)
 
 
 @dataclass(frozen=True, slots=True)

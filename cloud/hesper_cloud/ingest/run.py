@@ -19,6 +19,7 @@ from hesper_contracts.topics import Topics
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from hesper_cloud.ingest.beginnings import Beginnings
 from hesper_cloud.ingest.consumer import Connection, Consumer
 from hesper_cloud.ingest.contacts import Contacts
 from hesper_cloud.ingest.dead_letters import DeadLetters
@@ -65,6 +66,7 @@ class Ingest:
         self.consumer = Consumer(connection(settings), self.dead_letters.add)
         self._receipts = Receipts(signer, self.consumer.publish)
         self._contacts = Contacts(engine)
+        self._beginnings = Beginnings(engine)
         self._relays = RelayStates(engine)
         self._dirty = DirtyDays(engine)
         self._sends_again = SendsAgain(engine, signer, self.consumer.publish)
@@ -74,7 +76,7 @@ class Ingest:
         self._intakes.readings.judges += [
             VoltageRule(alerts, settings.rules),
             ReverseEnergyRule(alerts, latest),  # before the cache: compares with the value before
-            CacheFeed(latest),
+            CacheFeed(latest, self._beginnings),
             self.rate,
         ]
         self._intakes.readings.followers += [self._contacts, self._relays, self._dirty]
@@ -140,10 +142,12 @@ class Ingest:
         while not self._stop.wait(_REGISTRY_TICK_S):
             with stage("registry"):
                 self._contacts.flush()
+                self._beginnings.flush()
                 self._relays.flush()
                 self._send_again()
                 self._dirty.flush()
         self._contacts.flush(at_once=True)
+        self._beginnings.flush(at_once=True)
         self._dirty.flush(at_once=True)
 
     def _send_again(self) -> None:

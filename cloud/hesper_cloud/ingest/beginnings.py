@@ -1,0 +1,84 @@
+"""The first capture of each meter's profile goes on record as soon as it is stored.
+
+The gap ledger looks every few seconds, in a large fleet every few minutes. Were it alone to say
+since when captures are expected, then rows that are stored, receipted and lost before its next look
+would be missed by nobody. Written by a thread of its own, a thousand meters at a time, so seldom
+that it takes a twentieth of the time.
+"""
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from itertools import islice
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from hesper_cloud.db import beginnings
+from hesper_cloud.db.engines import writing
+from hesper_cloud.gaps.expectations import UNBUFFERED
+from hesper_cloud.gaps.ledger import FAR_BACK_S
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 1.0
+AT_ONCE = 1000
+_SHARE = 20
+
+
+class Beginnings:
+    """Is told of meters' first rows; `flush` writes them."""
+
+    def __init__(self, engine: Engine, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._engine = engine
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._firsts: dict[str, dict[str, int]] = defaultdict(dict)  # profile → meter → epoch s
+        self._due_at = monotonic()
+
+    def note(self, profile: str, firsts: Mapping[str, int], stored_at: int) -> None:
+        """Takes the first captures, epoch seconds, of meters that had none of this profile.
+
+        From a clock that is far behind or ahead nothing is concluded.
+        """
+        if profile in UNBUFFERED:
+            return
+        believed = {
+            meter: first for meter, first in firsts.items() if abs(stored_at - first) <= FAR_BACK_S
+        }
+        self._keep(profile, believed)
+
+    def _keep(self, profile: str, firsts: Mapping[str, int]) -> None:
+        with self._lock:
+            noted = self._firsts[profile]
+            for meter, first in firsts.items():
+                noted[meter] = min(first, noted.get(meter, first))
+
+    def flush(self, *, at_once: bool = False) -> None:
+        """Writes some if it is time, or all that there are."""
+        begun = self._monotonic()
+        if not at_once and begun < self._due_at:
+            return
+        for profile in tuple(self._firsts):
+            while self._write_some(profile) and at_once:
+                pass
+        self._due_at = begun + max(EVERY_S, _SHARE * (self._monotonic() - begun))
+
+    def _write_some(self, profile: str) -> bool:
+        """Returns whether some were written; what cannot be written now is kept."""
+        with self._lock:
+            noted = self._firsts[profile]
+            part = {meter: noted.pop(meter) for meter in tuple(islice(noted, AT_ONCE))}
+        if not part:
+            return False
+        try:
+            with writing(self._engine) as session:
+                beginnings.add(session, profile, part)
+                beginnings.move_back(session, profile, part)
+        except SQLAlchemyError as error:
+            log.warning("first captures not written, again soon: %s", error)
+            self._keep(profile, part)
+            return False
+        return True
