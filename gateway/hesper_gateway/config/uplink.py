@@ -21,6 +21,8 @@ class BrokerConfig(Record):
     """Certificate of the authority that signed the broker's; without it the link is plain."""
     root: str = "hesper/v1"
     keepalive_s: int = Field(default=30, ge=5)
+    trial_s: float = Field(default=120, ge=1, le=3600)
+    """How long the broker may take to be reached with a new gateway.toml before the old returns."""
 
 
 class KeysConfig(Record):

@@ -25,7 +25,6 @@ from hesper_gateway.own.restart import RestartWanted
 from hesper_gateway.secrets_files import put
 
 MOST_STARTS = 3
-WITHIN_S = 120.0
 
 
 class _Note(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +130,7 @@ class Trial:
         settled: Set as soon as the file in place is the one that stays.
     """
 
-    def __init__(self, file: ConfigurationFile, within_s: float = WITHIN_S) -> None:
+    def __init__(self, file: ConfigurationFile, within_s: float) -> None:
         self.file = file
         self.settled = asyncio.Event()
         self._within_s = within_s
