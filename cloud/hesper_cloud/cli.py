@@ -16,6 +16,7 @@ from hesper_cloud import audit as audit_log
 from hesper_cloud import energy_commands, enrolment_commands, ingest_commands, keys, provision
 from hesper_cloud.authority import process as authority_process
 from hesper_cloud.backup import commands as backup_commands
+from hesper_cloud.certificate_commands import ca, gateway_certificate, gateway_revoke
 from hesper_cloud.commissioning import MeterPaper, commission, read_papers
 from hesper_cloud.db.engines import open_engine, reading
 from hesper_cloud.exports import commands as export_commands
@@ -44,6 +45,9 @@ app.add_typer(ingest_commands.letters, name="dead-letters")
 gateway.command("send-again")(ingest_commands.send_again)
 for command in (enrolment_commands.keep, enrolment_commands.token, enrolment_commands.account):
     gateway.command()(command)
+gateway.command("revoke")(gateway_revoke)
+gateway.command("certificate")(gateway_certificate)
+app.add_typer(ca, name="ca")
 backup_commands.add_to(app)
 export_commands.add_to(app)
 

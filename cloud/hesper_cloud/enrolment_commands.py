@@ -30,12 +30,15 @@ def keep(
 def token(
     gateway_id: str,
     hours: Annotated[int, typer.Option(help="For how long it is good.")] = 24,
+    serial: Annotated[
+        str | None, typer.Option(help="Of the one device that may use it, as on its label.")
+    ] = None,
     config: Config = DEFAULT,
 ) -> None:
     """Makes a token with which one device, once, takes this gateway's name."""
     settings = Settings.load(config)
-    databases = Databases.open(settings)
-    typer.echo(keeping.make_token(settings, databases, gateway_id, hours, datetime.now(UTC)))
+    databases, now = Databases.open(settings), datetime.now(UTC)
+    typer.echo(keeping.make_token(settings, databases, gateway_id, hours, now, serial))
 
 
 def account(gateway_id: str, config: Config = DEFAULT) -> None:

@@ -62,9 +62,16 @@ def keep(settings: Settings, databases: Databases, gateway: str, path: Path, now
 
 
 def make_token(
-    settings: Settings, databases: Databases, gateway: str, hours: int, now: datetime
+    settings: Settings,
+    databases: Databases,
+    gateway: str,
+    hours: int,
+    now: datetime,
+    serial: str | None = None,
 ) -> str:
     """Makes a token; earlier ones for this name that nobody has used end. Only its hash is kept.
+
+    With a ``serial`` the token serves the device of this serial number alone.
 
     Raises:
         ProvisioningError: no such span, or nothing is kept that a device could be given.
@@ -80,11 +87,16 @@ def make_token(
             raise ProvisioningError(
                 f"nothing is kept for {gateway}; first: hesper-cloud gateway keep {gateway} FILE"
             )
-        note(session, "gateway.token", gateway, None, f"good until {expires_at.isoformat()}")
+        whose = f" for the device {serial}" if serial else ""
+        note(session, "gateway.token", gateway, None, f"good until {expires_at.isoformat()}{whose}")
         unused = (EnrolmentToken.gateway == gateway) & EnrolmentToken.used_by.is_(None)
         session.execute(delete(EnrolmentToken).where(unused))
         row = EnrolmentToken(
-            digest=token.digest.hex(), gateway=gateway, made_at=now, expires_at=expires_at
+            digest=token.digest.hex(),
+            gateway=gateway,
+            made_at=now,
+            expires_at=expires_at,
+            serial=serial,
         )
         session.add(row)
     return token.text
@@ -98,7 +110,7 @@ def account_line(databases: Databases, gateway: str) -> str:
     """
     with reading(databases.authority) as session:
         row = session.get(BrokerAccount, gateway)
-    if row is None:
+    if row is None or not row.password_hash:
         raise ProvisioningError(f"no device has enrolled as {gateway}")
     return f"{row.gateway}:{row.password_hash}"
 

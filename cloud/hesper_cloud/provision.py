@@ -172,8 +172,12 @@ def protect_meters(authority: Engine, meters: dict[str, str]) -> None:
 
 
 def note(session: Session, action: str, subject: str, before: str | None, after: str) -> None:
-    actor = f"operator:{getpass.getuser()}"
-    audit.append(session, _now(), audit.Entry(actor, action, subject, before, after))
+    audit.append(session, _now(), audit.Entry(operator(), action, subject, before, after))
+
+
+def operator() -> str:
+    """Returns the operator's name in the audit log."""
+    return f"operator:{getpass.getuser()}"
 
 
 def _now() -> datetime:

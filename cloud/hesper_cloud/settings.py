@@ -135,6 +135,15 @@ class EnrolmentSettings(_Section):
     reload: tuple[str, ...] = ()  # a program and its words, without a shell
 
 
+class CertificateSettings(_Section):
+    """Certificates by which gateways come to the broker, and how the broker learns which ended."""
+
+    life_s: int = Field(default=30 * 86400, ge=10)  # of a gateway's certificate
+    list_file: Path | None = None  # the broker's `crlfile`, which the authority may write
+    list_url: str = ""  # where brokers fetch that list, if they do; goes into certificates
+    external: bool = False  # another authority signs; people carry requests there
+
+
 class Settings(BaseSettings):
     """Everything the cloud's processes are told from outside."""
 
@@ -152,6 +161,7 @@ class Settings(BaseSettings):
     validation: Validation = Validation()
     authority: AuthoritySettings = AuthoritySettings()
     enrolment: EnrolmentSettings = EnrolmentSettings()
+    certificates: CertificateSettings = CertificateSettings()
     backfill: BackfillSettings = BackfillSettings()
     service_levels: ServiceLevelSettings = ServiceLevelSettings()
     exports: ExportSettings = ExportSettings()
@@ -204,7 +214,7 @@ class Settings(BaseSettings):
         return self.state / "energy.duckdb"
 
 
-_PATHS = frozenset({"state", "folder", "password_file", "token_file", "tls_ca"})
+_PATHS = frozenset({"state", "folder", "password_file", "token_file", "tls_ca", "list_file"})
 
 
 def _rooted(values: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -22,6 +22,10 @@ and the broker's password, is a box that only the X25519 key opens:
 
 Both signatures are those of `signing`, with a prefix of their own in the place of the header of a
 payload, which no payload begins with.
+
+An ask may carry a certificate signing request (PKCS#10, RFC 2986) for a third key, with which the
+device will show itself to the broker, and the device's serial number; the answer then carries the
+certificate with its chain. Fields that are not used do not travel, so either side may be older.
 """
 
 import base64
@@ -50,6 +54,7 @@ _BOX = b"hesper/v1 enrolment box\x00"
 _TOKEN = "hesper1"  # noqa: S105 - the first word of every token
 _PUBLIC_OCTETS = 32
 _NONCE = bytes(12)
+_MOST_REQUEST_OCTETS, _MOST_SERIAL = 2048, 64
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){0,4}")
 
 
@@ -100,7 +105,9 @@ class Token(msgspec.Struct, frozen=True):
         return secrets.compare_digest(hashlib.sha256(command_key).digest(), self.fingerprint)
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Ask(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """What a device asks for. Octets are base64 in JSON."""
 
     gateway: str
@@ -109,9 +116,17 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Ed25519, public: results will be signed with it."""
     sealing_key: bytes
     """X25519, public: the answer is sealed to it."""
+    serial: str = ""
+    """The device's own serial number, as it says itself; a token may be bound to one."""
+    certificate_request: bytes = b""
+    """PKCS#10, DER, for the broker; empty where no certificate is wanted."""
 
     def __post_init__(self) -> None:
         gateway_id(self.gateway)
+        if len(self.certificate_request) > _MOST_REQUEST_OCTETS:
+            raise ValueError(f"a certificate request has {_MOST_REQUEST_OCTETS} octets at most")
+        if len(self.serial) > _MOST_SERIAL or not self.serial.isprintable():
+            raise ValueError(f"a serial number has {_MOST_SERIAL} printable characters at most")
         lengths = {len(self.token_digest), len(self.signing_key), len(self.sealing_key)}
         if lengths != {_PUBLIC_OCTETS}:
             raise ValueError("the keys and the digest have 32 octets each")
@@ -152,7 +167,9 @@ class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return "Secrets(…)"
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Answer(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """What the head end answers.
 
     Attributes:
@@ -162,6 +179,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         replaces: Another device bore this name before.
         broker_knows: The broker's password file is written by the head end; else by a person.
         box: `Secrets`, sealed.
+        certificate: For the key of the certificate request, PEM, its chain behind it; or empty.
     """
 
     ask: bytes
@@ -170,6 +188,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     replaces: bool
     broker_knows: bool
     box: bytes
+    certificate: bytes = b""
 
 
 def sign_ask(ask: Ask, device: Signer) -> bytes:

@@ -15,7 +15,7 @@ class AskToEnrol(BaseModel):
     """A token, and the ask that the device signed (base64); `docs/mqtt-api.md` has both forms."""
 
     token: Annotated[SecretStr, Field(max_length=200)]
-    ask: Annotated[Base64Bytes, Field(max_length=400)]
+    ask: Annotated[Base64Bytes, Field(max_length=4000)]
 
 
 @router.post("", response_class=Response, responses={200: {"content": {_OCTETS: {}}}})

@@ -9,7 +9,6 @@ broker that is away only put it off to a later turn. The hash is one-way and may
 import base64
 import hashlib
 import logging
-import os
 import secrets
 import subprocess
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from hesper_cloud.authority import broker_files
 from hesper_cloud.db.authority import BrokerAccount
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.settings import EnrolmentSettings
@@ -25,7 +25,6 @@ from hesper_cloud.settings import EnrolmentSettings
 _log = logging.getLogger(__name__)
 _ITERATIONS = 101  # mosquitto_passwd's own; our passwords have 256 random bits
 _SALT_OCTETS = 12
-_RELOAD_S = 10
 _RELOAD_AGAIN_S = 60
 
 
@@ -55,14 +54,13 @@ class BrokerAccounts:
             for account in session.scalars(select(BrokerAccount)):
                 if waiting.get(account.gateway) == account.password_hash:
                     account.is_written = True
-        _log.info("the broker knows the new password of %s", ", ".join(sorted(waiting)))
+        _log.info("the broker knows what became of the passwords of %s", ", ".join(sorted(waiting)))
         return len(waiting)
 
     def _tell(self, file: Path, waiting: dict[str, str]) -> bool:
         try:
             write_accounts(file, waiting)
-            if self._settings.reload:
-                subprocess.run(self._settings.reload, check=True, timeout=_RELOAD_S)
+            broker_files.reload(self._settings.reload)
         except (OSError, subprocess.SubprocessError) as error:
             if isinstance(error, subprocess.SubprocessError):
                 self._not_before = time.monotonic() + _RELOAD_AGAIN_S  # commands wait behind it
@@ -84,28 +82,13 @@ def password_hash(password: str) -> str:
 def write_accounts(file: Path, accounts: dict[str, str]) -> None:
     """Puts accounts (name → hash) into a password file, in the place of those of their names.
 
-    The file is replaced durably, as one step, and keeps owner and mode; it must exist.
+    An account without a hash goes. The file is replaced durably, as one step, and keeps owner and
+    mode; it must exist.
     """
-    before = file.stat()
     lines = file.read_text(encoding="utf-8").splitlines()
     kept = [line for line in lines if line.partition(":")[0] not in accounts]
-    text = "".join(f"{line}\n" for line in (*kept, *map(":".join, sorted(accounts.items()))))
-    beside = file.with_name(f"{file.name}.new")
-    beside.unlink(missing_ok=True)
-    beside.touch(mode=0o600, exist_ok=False)
-    with beside.open("wb") as new:
-        new.write(text.encode())
-        os.fchmod(new.fileno(), before.st_mode & 0o777)
-        if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
-            os.fchown(new.fileno(), before.st_uid, before.st_gid)
-        new.flush()
-        os.fsync(new.fileno())
-    beside.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    new = [f"{name}:{hashed}" for name, hashed in sorted(accounts.items()) if hashed]
+    broker_files.replace(file, "".join(f"{line}\n" for line in (*kept, *new)).encode())
 
 
 def _waiting(session: Session) -> dict[str, str]:

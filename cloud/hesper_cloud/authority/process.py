@@ -10,13 +10,19 @@ import time
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 
+from hesper_contracts.signing import Signer
 from sqlalchemy.exc import OperationalError
 
 from hesper_cloud import keys
 from hesper_cloud.authority.broker_accounts import BrokerAccounts
 from hesper_cloud.authority.core import Authority
-from hesper_cloud.authority.enrolment import EnrolmentDesk
+from hesper_cloud.authority.enrolment import Certificates, EnrolmentDesk
+from hesper_cloud.authority.evictions import Evictions
+from hesper_cloud.authority.renewals import RenewalDesk
+from hesper_cloud.authority.revocations import Revocations
 from hesper_cloud.authority.uplink import AuthorityUplink
+from hesper_cloud.ca import custody
+from hesper_cloud.ca.issuing import Issuing
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine
 from hesper_cloud.db.watch import Watch
@@ -42,13 +48,28 @@ def run(settings: Settings, stop: threading.Event) -> None:
         watch = stack.enter_context(closing(Watch(settings.database.url)))
         opener = keys.request_opener(settings.keys)
         enrolment = EnrolmentDesk(
-            signer, keys.vault(settings.keys), BrokerAccounts(settings.enrolment)
+            signer,
+            keys.vault(settings.keys),
+            BrokerAccounts(settings.enrolment),
+            _certificates(settings, signer, uplink),
         )
         authority = Authority(engines, signer, opener, uplink, now_utc, enrolment)
         uplink.start()
         stack.callback(uplink.stop)
         _log.info("the authority decides; command key %s", signer.key_id)
         loop(authority, watch, settings.authority.poll_ms / 1000, stop)
+
+
+def _certificates(settings: Settings, signer: Signer, uplink: AuthorityUplink) -> Certificates:
+    issuing = Issuing(
+        custody.load(settings.keys), custody.load_chain(settings.keys), settings.certificates
+    )
+    renewals = RenewalDesk(issuing, signer, uplink.answer)
+    uplink.on_renewal = renewals.take
+    evictions = Evictions(settings.broker)
+    return Certificates(
+        issuing, renewals, Revocations(issuing, settings.enrolment.reload, evictions)
+    )
 
 
 def loop(authority: Authority, watch: Watch, poll_s: float, stop: threading.Event) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from hesper_contracts import requests, status
+from hesper_contracts import certificates, requests, status
 from hesper_contracts.frame import Kind, Refused
 from hesper_contracts.requests import TimeAnswer, TimeRequest
 from hesper_contracts.signing import Signer
@@ -49,6 +49,8 @@ class AuthorityUplink:
         self._instance = instance
         self._started_at = clock()
         self._client = self._make_client()
+        self.on_renewal: Callable[[str, bytes], None] = lambda _gateway, _payload: None
+        """Takes signed requests for certificates, on paho's thread; returns at once."""
 
     def start(self) -> None:
         """Connects in the background and stays connected until `stop`."""
@@ -82,6 +84,10 @@ class AuthorityUplink:
         topic = self._topics.down(outgoing.gateway, Kind.COMMANDS)
         sent = self._client.publish(topic, outgoing.payload, qos=1, properties=properties)
         return sent.rc == mqtt.MQTT_ERR_SUCCESS
+
+    def answer(self, gateway: str, payload: bytes) -> None:
+        """Publishes a signed answer; one that is lost is asked for again."""
+        self._client.publish(self._topics.down(gateway, Kind.ANSWERS), payload, qos=1)
 
     def _make_client(self) -> mqtt.Client:
         client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
@@ -118,6 +124,9 @@ class AuthorityUplink:
         try:
             address = self._topics.parse(message.topic)
             if not isinstance(address, Address):
+                return
+            if certificates.is_request(bytes(message.payload)):
+                self.on_renewal(address.gateway, bytes(message.payload))
                 return
             request = requests.request_from_payload(bytes(message.payload), address.gateway)
         except Refused as refusal:

@@ -52,6 +52,8 @@ class Enrolments:
             await asyncio.to_thread(self._forgive, source)
             raise
         await asyncio.to_thread(self._forgive, source)
+        if waits := outcome.get("waits"):
+            raise Refused(str(waits))
         return await asyncio.to_thread(self._answer, str(outcome["token"]))
 
     def _count(self, source: str) -> None:
