@@ -25,6 +25,8 @@ from hesper_cloud.api.application import create_app, with_memory
 from hesper_cloud.backup.sending_again import SendingAgain
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine
+from hesper_cloud.images.serving import BlockServer
+from hesper_cloud.images.shelf import shelf_of
 from hesper_cloud.ingest.run import Ingest
 from hesper_cloud.jobs import SENDING_AGAIN_EVERY_S, Job
 from hesper_cloud.latest import LatestValues
@@ -52,6 +54,7 @@ class HeadEnd:
     outside: OutsideIn
     services: Services
     sending_again: SendingAgain
+    blocks: BlockServer | None  # where images can be released at all
 
 
 @contextmanager
@@ -73,7 +76,8 @@ def bootstrap(settings: Settings) -> Iterator[HeadEnd]:
         stack.callback(services.energy.close)
         outside = OutsideIn(settings, registry, now_utc)
         asking = SendingAgain(settings.state, registry, signer, ingest.consumer.publish, now_utc)
-        yield HeadEnd(settings, registry, store, ingest, outside, services, asking)
+        blocks = BlockServer(settings, shelf_of(settings)) if settings.firmware.is_used else None
+        yield HeadEnd(settings, registry, store, ingest, outside, services, asking, blocks)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -102,6 +106,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 group.create_task(head_end.services.live.run(), name="live"),
                 group.create_task(head_end.outside.run(), name="series from outside"),
             ]
+            if head_end.blocks is not None:
+                roles.append(group.create_task(head_end.blocks.run(), name="image blocks"))
             await _either(stop, web)
             server.should_exit = True
             await web

@@ -12,13 +12,20 @@ from typing import Annotated, Literal
 import typer
 from sqlalchemy.exc import OperationalError
 
-from hesper_cloud import audit as audit_log
-from hesper_cloud import energy_commands, enrolment_commands, ingest_commands, keys, provision
+from hesper_cloud import (
+    energy_commands,
+    enrolment_commands,
+    image_commands,
+    ingest_commands,
+    keys,
+    provision,
+)
+from hesper_cloud.audit.testimony import NoTestimony
+from hesper_cloud.audit_commands import audit
 from hesper_cloud.authority import process as authority_process
 from hesper_cloud.backup import commands as backup_commands
 from hesper_cloud.certificate_commands import ca, gateway_certificate, gateway_revoke
 from hesper_cloud.commissioning import MeterPaper, commission, read_papers
-from hesper_cloud.db.engines import open_engine, reading
 from hesper_cloud.exports import commands as export_commands
 from hesper_cloud.provision import Databases, ProvisioningError
 from hesper_cloud.settings import Settings
@@ -29,7 +36,6 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 user = typer.Typer(no_args_is_help=True, help="Accounts of people and programs.")
 gateway = typer.Typer(no_args_is_help=True, help="Gateways and their public keys.")
 meter = typer.Typer(no_args_is_help=True, help="Commissioning of meters.")
-audit = typer.Typer(no_args_is_help=True, help="The tamper-evident audit log.")
 key = typer.Typer(no_args_is_help=True, help="The cloud's public keys.")
 for name, part in (
     ("user", user),
@@ -42,6 +48,7 @@ for name, part in (
     app.add_typer(part, name=name)
 app.add_typer(energy_commands.energy, name="energy")
 app.add_typer(ingest_commands.letters, name="dead-letters")
+app.add_typer(image_commands.image, name="image")
 gateway.command("send-again")(ingest_commands.send_again)
 for command in (enrolment_commands.keep, enrolment_commands.token, enrolment_commands.account):
     gateway.command()(command)
@@ -182,18 +189,6 @@ def meter_import(file: Path, config: Config = DEFAULT) -> None:
     typer.echo(f"{count} meters are commissioned")
 
 
-@audit.command("verify")
-def audit_verify(config: Config = DEFAULT) -> None:
-    """Checks the whole chain; exits with 1 when it is broken."""
-    engine = open_engine(Settings.load(config).database.authority_url, read_only=True)
-    with reading(engine) as session:
-        verdict = audit_log.verify(session)
-    typer.echo(f"{'intact' if verdict.intact else 'BROKEN'}: {verdict.text}")
-    typer.echo(f"head {verdict.head}")
-    if not verdict.intact:
-        raise typer.Exit(1)
-
-
 @key.command("show")
 def key_show(which: Literal["commands", "receipts"], config: Config = DEFAULT) -> None:
     """Prints key id and public key, as gateways need them."""
@@ -244,7 +239,7 @@ def main() -> None:
     """Runs the command line; what a person can mend is said in one line."""
     try:
         app()
-    except (ProvisioningError, StoreError, OSError) as error:
+    except (ProvisioningError, NoTestimony, StoreError, OSError) as error:
         typer.echo(f"hesper-cloud: {error}", err=True)
         sys.exit(2)
     except OperationalError as error:

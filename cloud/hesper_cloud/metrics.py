@@ -23,5 +23,8 @@ RECEIPT_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
 )
 CONNECTED = Gauge("hesper_ingest_connected", "1 while the consumer is connected to the broker.")
+IMAGE_REQUESTS = Counter("hesper_image_requests", "Requests of gateways for image blocks.")
+IMAGE_BLOCKS = Counter("hesper_image_blocks", "Image blocks handed out.")
+IMAGE_REFUSALS = Counter("hesper_image_refusals", "Requests for blocks that were not answered.")
 OPEN_GAPS = Gauge("hesper_gaps_open", "Gaps in the ledger that are not filled.")
 OPEN_ALERTS = Gauge("hesper_alerts_open", "Alerts that are not cleared.", ["severity"])

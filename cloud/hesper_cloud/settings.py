@@ -8,6 +8,8 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from hesper_contracts.manifest import SEALS_NEEDED
+from hesper_contracts.signing import key_id
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -49,6 +51,7 @@ class BrokerSettings(_Section):
     ingest: BrokerAccount | None = None
     authority: BrokerAccount | None = None
     republish: BrokerAccount | None = None
+    images: BrokerAccount | None = None
     tunnel: BrokerAccount | None = None
     """Of `hesper-cloud tunnel`, which people run."""
 
@@ -126,6 +129,7 @@ class AuthoritySettings(_Section):
 
     instance: str = "main"
     poll_ms: int = Field(default=10, ge=1, le=50)
+    checkpoint_every_s: int = Field(default=600, ge=1)  # of the audit log, told to the gateways
 
 
 class EnrolmentSettings(_Section):
@@ -142,6 +146,28 @@ class CertificateSettings(_Section):
     list_file: Path | None = None  # the broker's `crlfile`, which the authority may write
     list_url: str = ""  # where brokers fetch that list, if they do; goes into certificates
     external: bool = False  # another authority signs; people carry requests there
+
+
+class FirmwareSettings(_Section):
+    """Whose signatures under an image's manifest count, and how fast images leave."""
+
+    release_keys: dict[str, str] = Field(default_factory=dict)  # key id → public key, hex
+    gateway_octets_per_s: int = Field(default=50_000, ge=100)
+    cell_octets_per_s: int = Field(default=200_000, ge=100)  # all gateways of one radio cell
+    cells: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # cell → its gateways
+    left_free_mb: int = Field(default=256, ge=0)  # of the disk
+
+    @model_validator(mode="after")
+    def _ids_belong_to_keys(self) -> Self:
+        for name, public_key in self.release_keys.items():
+            if key_id(bytes.fromhex(public_key)) != name:
+                raise ValueError(f"{name!r} is not the id of public key {public_key}")
+        return self
+
+    @property
+    def is_used(self) -> bool:
+        """Whether any image can be released here."""
+        return len(self.release_keys) >= SEALS_NEEDED
 
 
 class Settings(BaseSettings):
@@ -162,6 +188,7 @@ class Settings(BaseSettings):
     authority: AuthoritySettings = AuthoritySettings()
     enrolment: EnrolmentSettings = EnrolmentSettings()
     certificates: CertificateSettings = CertificateSettings()
+    firmware: FirmwareSettings = FirmwareSettings()
     backfill: BackfillSettings = BackfillSettings()
     service_levels: ServiceLevelSettings = ServiceLevelSettings()
     exports: ExportSettings = ExportSettings()
@@ -202,6 +229,11 @@ class Settings(BaseSettings):
     def keys(self) -> Path:
         """The folder of key files, readable by the service's account alone."""
         return self.state / "keys"
+
+    @property
+    def images(self) -> Path:
+        """The folder of firmware images."""
+        return self.state / "images"
 
     @property
     def readings_file(self) -> Path:

@@ -15,7 +15,15 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 DEADLINE_S = 10.0
-ACCOUNTS = ("gw-a", "gw-b", "hes.ingest", "hes.authority", "hes.tunnel", "series.weather")
+ACCOUNTS = (
+    "gw-a",
+    "gw-b",
+    "hes.ingest",
+    "hes.authority",
+    "hes.images",
+    "hes.tunnel",
+    "series.weather",
+)
 
 
 class Client:

@@ -22,6 +22,7 @@ MAY_PUBLISH = {
         for kind in ("commands", "answers")
     }
     | {AUTHORITY},
+    "hes.images": {f"{ROOT}/{gateway}/down/blocks" for gateway in ("gw-a", "gw-b")},
     "hes.tunnel": {f"{ROOT}/{gateway}/down/tunnel" for gateway in ("gw-a", "gw-b")},
     "series.weather": {SERIES},
 }
@@ -38,6 +39,7 @@ MAY_HEAR: dict[str, Callable[[str], bool]] = {
         ("/up/" in topic and not topic.endswith(("/requests", "/tunnel"))) or topic == SERIES
     ),
     "hes.authority": lambda topic: topic.endswith(("/up/requests", "/up/status")),
+    "hes.images": lambda topic: topic.endswith("/up/requests"),
     "hes.tunnel": lambda topic: topic.endswith("/up/tunnel"),
 }
 FOR_ALL = {INGEST, AUTHORITY}

@@ -1,0 +1,141 @@
+"""The connection to the broker over which image blocks leave, with an account of its own.
+
+The account reads requests and writes blocks, nothing else. Requests are shared among instances; the
+session ends with the connection, because a gateway asks again for what did not come. Blocks expire
+on the way: a gateway that is away would find them all at once when it is back.
+"""
+
+import asyncio
+import logging
+import ssl
+from typing import Any
+
+from hesper_contracts import requests
+from hesper_contracts.frame import Kind, Refused
+from hesper_contracts.requests import BlocksRequest
+from hesper_contracts.topics import Address, Topics, share_group
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from hesper_cloud import metrics
+from hesper_cloud.images.handing import Handing
+from hesper_cloud.images.pacing import Pacing
+from hesper_cloud.images.shelf import Shelf
+from hesper_cloud.settings import FirmwareSettings, Settings
+
+log = logging.getLogger(__name__)
+
+ROLE = "images"
+_KEEPALIVE_S = 30
+_RECONNECT_S = (1, 10)
+_BLOCK_LIVES_S = 60
+_MOST_QUEUED = 256
+"""Blocks that paho holds for the broker, 4 MiB."""
+
+
+class BlockServer:
+    """Answers the gateways' requests for blocks; `run` is its whole life."""
+
+    def __init__(self, settings: Settings, shelf: Shelf) -> None:
+        self._broker = settings.broker
+        self._topics = Topics(settings.broker.root)
+        self._handing = Handing(shelf, pacing(settings.firmware), self._publish)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._client = self._make_client()
+        self.subscribed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        self._client.connect_async(
+            self._broker.host,
+            self._broker.port,
+            _KEEPALIVE_S,
+            clean_start=True,
+            properties=_properties(PacketTypes.CONNECT, SessionExpiryInterval=0),
+        )
+        self._client.loop_start()
+        try:
+            await self._handing.run()
+        finally:
+            self._client.disconnect()
+            await asyncio.to_thread(self._client.loop_stop)
+
+    def _publish(self, gateway: str, payload: bytes) -> bool:
+        """Publish a block; False while there is no connection, or too much waits for it."""
+        if not self._client.is_connected():
+            return False
+        sent = self._client.publish(
+            self._topics.down(gateway, Kind.BLOCKS),
+            payload,
+            qos=1,
+            properties=_properties(PacketTypes.PUBLISH, MessageExpiryInterval=_BLOCK_LIVES_S),
+        )
+        return sent.rc == mqtt.MQTT_ERR_SUCCESS
+
+    def _make_client(self) -> mqtt.Client:
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        account = self._broker.images
+        if account is not None:
+            client.username_pw_set(account.username, account.password())
+        if self._broker.tls_ca is not None:
+            context = ssl.create_default_context(cafile=str(self._broker.tls_ca))
+            client.tls_set_context(context)
+        client.reconnect_delay_set(*_RECONNECT_S)
+        client.max_queued_messages_set(_MOST_QUEUED)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        return client
+
+    def _on_connect(
+        self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if reason.is_failure:
+            log.error("the broker refuses the connection for images: %s", reason)
+            return
+        account = self._broker.images
+        group = share_group(ROLE, account.password() if account else None)
+        client.subscribe(self._topics.shared(group, Kind.REQUESTS), qos=1)
+
+    def _on_subscribe(
+        self, _client: mqtt.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _props: Any
+    ) -> None:
+        for reason in reasons:
+            if reason.is_failure:
+                log.error("the broker refuses the subscription to requests: %s", reason)
+        self._later(self.subscribed.set)
+
+    def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        try:
+            address = self._topics.parse(message.topic)
+            if not isinstance(address, Address):
+                return
+            request = requests.request_from_payload(bytes(message.payload), address.gateway)
+        except Refused as refusal:
+            metrics.IMAGE_REFUSALS.inc()
+            log.warning("request on %s refused: %s", message.topic, refusal)
+            return
+        if isinstance(request, BlocksRequest):
+            self._later(self._handing.take, request)
+
+    def _later(self, call: Any, *arguments: Any) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+
+def pacing(settings: FirmwareSettings) -> Pacing:
+    """Returns the limits under which images leave."""
+    cell_of = {gateway: cell for cell, gateways in settings.cells.items() for gateway in gateways}
+    return Pacing(settings.gateway_octets_per_s, settings.cell_octets_per_s, cell_of)
+
+
+def _properties(packet: int, **values: int) -> Properties:
+    make: Any = Properties  # paho ships this class untyped
+    properties: Properties = make(packet)
+    for name, value in values.items():
+        setattr(properties, name, value)
+    return properties
