@@ -46,6 +46,13 @@ def page(sources: Sources, query: MeterQuery) -> Page[MeterRow]:
     return Page(tuple(rows), total, query.offset)
 
 
+def ids(sources: Sources, query: MeterQuery) -> Sequence[str]:
+    """Returns the ids of all meters that match, in their order, whatever page is asked for."""
+    with reading(sources.registry) as session:
+        terms = _terms(session, query, sources.settings.rules, sources.clock())
+        return session.scalars(select(Meter.id).where(*terms).order_by(Meter.id)).all()
+
+
 def row(meter: Meter, rules: RuleSettings, now: datetime, severity: str | None) -> MeterRow:
     """Returns a stored meter as the record that services give out."""
     return MeterRow(

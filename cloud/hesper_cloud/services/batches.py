@@ -1,0 +1,173 @@
+"""Batches of commands: asked for and decided here in people's names, by the authority alone."""
+
+import asyncio
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields
+
+from hesper_contracts.frame import Refused as WrongParameters
+from sqlalchemy import Select, func, select
+
+from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.authority import kinds
+from hesper_cloud.db.authority import Batch, BatchRow
+from hesper_cloud.db.engines import reading
+from hesper_cloud.exports.numbers import cell
+from hesper_cloud.services import meter_list
+from hesper_cloud.services.authority_link import AuthorityLink
+from hesper_cloud.services.batch_records import (
+    BatchOrder,
+    BatchRowView,
+    BatchVerb,
+    BatchView,
+    Decision,
+)
+from hesper_cloud.services.errors import Invalid, NotFound
+from hesper_cloud.services.records import Page
+from hesper_cloud.services.sources import Sources, require
+
+BatchViews = list[BatchView]
+RowViews = list[BatchRowView]
+_MAX_ROWS = 1_000
+_LINES_AT_ONCE = 2_000
+_TITLES = [field.name for field in fields(BatchRowView)]
+_PERMISSIONS: dict[BatchVerb, Permission] = {
+    "pause": Permission.REQUEST_COMMAND,
+    "abort": Permission.REQUEST_COMMAND,
+}
+_TERMS = ("canary", "wave_size", "per_hour", "stop_percent")
+
+
+class Batches:
+    """Every call checks the role first; the authority checks all of it again."""
+
+    def __init__(self, sources: Sources, link: AuthorityLink) -> None:
+        self._sources = sources
+        self._link = link
+
+    async def propose(self, actor: Actor, order: BatchOrder, idempotency_key: str) -> BatchView:
+        """Asks for a batch, which the authority freezes; the same key makes one batch.
+
+        Raises:
+            Refused, Unavailable, Invalid: as `AuthorityLink.ask` says; Invalid also for a kind that
+                is not issued and for parameters that it does not take.
+        """
+        require(actor, Permission.REQUEST_COMMAND)
+        try:
+            _, parameters = kinds.checked(order.kind, order.parameters)
+        except WrongParameters as refusal:
+            raise Invalid(str(refusal)) from None
+        if bool(order.meters) == (order.query is not None):
+            raise Invalid("name the meters, or a query that finds them")
+        meters: Sequence[str] = order.meters
+        if order.query is not None:
+            meters = await asyncio.to_thread(meter_list.ids, self._sources, order.query)
+        payload = {
+            "kind": order.kind,
+            "meters": list(meters),
+            "reason": order.reason,
+            "parameters": parameters,
+            **{name: getattr(order, name) for name in _TERMS},
+        }
+        outcome = await self._link.ask(actor, "batch.propose", payload, idempotency_key)
+        return await self.get(actor, outcome["batch"])
+
+    async def decide(
+        self, actor: Actor, batch_id: str, decision: Decision, idempotency_key: str
+    ) -> BatchView:
+        """Carries one decision to the authority; see `Decision` for what it must bring."""
+        require(actor, _PERMISSIONS.get(decision.verb, Permission.APPROVE_COMMAND))
+        payload = {"batch": batch_id, "reason": decision.reason, "digest": decision.digest}
+        kind = f"batch.{decision.verb}"
+        await self._link.ask(actor, kind, payload, idempotency_key, decision.password)
+        return await self.get(actor, batch_id)
+
+    async def list(self, actor: Actor, state: str | None = None, limit: int = 100) -> BatchViews:
+        """Returns batches, newest first."""
+        require(actor, Permission.READ)
+        query = select(Batch).order_by(Batch.proposed_at.desc())
+        if state:
+            query = query.where(Batch.state == state)
+        return await asyncio.to_thread(self._views, query.limit(min(limit, _MAX_ROWS)))
+
+    async def get(self, actor: Actor, batch_id: str) -> BatchView:
+        """Returns one batch.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        require(actor, Permission.READ)
+        found = await asyncio.to_thread(self._views, select(Batch).where(Batch.id == batch_id))
+        if not found:
+            raise NotFound(f"there is no batch {batch_id}")
+        return found[0]
+
+    async def rows(
+        self,
+        actor: Actor,
+        batch_id: str,
+        state: str | None = None,
+        offset: int = 0,
+        limit: int = 100,
+    ) -> Page[BatchRowView]:
+        """Returns one page of a batch's rows, in the order of its list."""
+        batch = await self.get(actor, batch_id)
+        total = sum(count for of, count in batch.counts.items() if state in (None, of))
+        rows = await asyncio.to_thread(self._rows, batch_id, state, offset, min(limit, _MAX_ROWS))
+        return Page(tuple(rows), total, offset)
+
+    async def csv(self, actor: Actor, batch_id: str) -> Iterator[bytes]:
+        """Returns a batch's rows as CSV (RFC 4180), some thousand lines at a time.
+
+        Nothing in it is a formula to a spreadsheet.
+        """
+        await self.get(actor, batch_id)
+        return self._lines(batch_id)
+
+    def _lines(self, batch_id: str) -> Iterator[bytes]:
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(_TITLES)
+        position = 0
+        while rows := self._rows(batch_id, None, position, _LINES_AT_ONCE):
+            position = rows[-1].position + 1
+            writer.writerows(map(_line, rows))
+            yield text.getvalue().encode()
+            text.seek(0)
+            text.truncate()
+        yield text.getvalue().encode()
+
+    def _rows(self, batch_id: str, state: str | None, offset: int, limit: int) -> RowViews:
+        query = select(BatchRow).where(BatchRow.batch == batch_id).order_by(BatchRow.position)
+        if state:
+            query = query.where(BatchRow.state == state)
+        with reading(self._sources.authority) as session:
+            rows = session.scalars(query.offset(offset).limit(limit))
+            return [BatchRowView(**{name: getattr(row, name) for name in _TITLES}) for row in rows]
+
+    def _views(self, query: Select[Batch]) -> BatchViews:
+        with reading(self._sources.authority) as session:
+            batches = session.scalars(query).all()
+            counted = (
+                select(BatchRow.batch, BatchRow.state, func.count())
+                .where(BatchRow.batch.in_([batch.id for batch in batches]))
+                .group_by(BatchRow.batch, BatchRow.state)
+            )
+            counts: dict[str, dict[str, int]] = {}
+            for batch_id, state, count in session.execute(counted):
+                counts.setdefault(batch_id, {})[state] = count
+            return [_view(batch, counts.get(batch.id, {})) for batch in batches]
+
+
+def _view(batch: Batch, counts: dict[str, int]) -> BatchView:
+    names = (field.name for field in fields(BatchView) if field.name != "counts")
+    return BatchView(**{name: getattr(batch, name) for name in names}, counts=counts)
+
+
+def _line(row: BatchRowView) -> list[object]:
+    told = asdict(row)
+    for name in ("released_at", "updated_at"):
+        at = told[name]
+        told[name] = at.isoformat(timespec="milliseconds") if at else ""
+    return [cell(value) if isinstance(value, str) else value for value in told.values()]
