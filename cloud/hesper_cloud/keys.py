@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hesper_contracts.signing import Signer
 
 from hesper_cloud.sealing import Opener, Sealer
+from hesper_cloud.settings import Settings
 from hesper_cloud.vault import KEY_OCTETS, Vault
 
 
@@ -46,6 +47,11 @@ def create(folder: Path) -> None:
 def command_signer(folder: Path) -> Signer:
     """Loads the key that signs commands; only the authority may."""
     return Signer.load(located(folder, "commands.key"))
+
+
+def command_public_key(settings: Settings) -> bytes:
+    """Returns the public half of the key that signs commands."""
+    return command_signer(settings.keys).public_key
 
 
 def receipt_signer(folder: Path) -> Signer:

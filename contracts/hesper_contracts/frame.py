@@ -33,6 +33,7 @@ class Kind(StrEnum):
     BLOCKS = "blocks"
     ANSWERS = "answers"
     TUNNEL = "tunnel"
+    WITNESS = "witness"
 
 
 class Encoding(StrEnum):
@@ -58,6 +59,7 @@ LETTERS: dict[Kind, str] = {
     Kind.BLOCKS: "B",
     Kind.ANSWERS: "A",
     Kind.TUNNEL: "T",
+    Kind.WITNESS: "W",
 }
 _KINDS = {letter: kind for kind, letter in LETTERS.items()}
 

@@ -11,7 +11,17 @@ ROOT = "hesper/v1"
 CLOUD = "cloud"
 _GATEWAY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 METER = re.compile(r"[!-~]{1,32}")
-UP = frozenset({Kind.READINGS, Kind.EVENTS, Kind.RESULTS, Kind.STATUS, Kind.REQUESTS, Kind.TUNNEL})
+UP = frozenset(
+    {
+        Kind.READINGS,
+        Kind.EVENTS,
+        Kind.RESULTS,
+        Kind.STATUS,
+        Kind.REQUESTS,
+        Kind.TUNNEL,
+        Kind.WITNESS,
+    }
+)
 DOWN = frozenset(
     {
         Kind.RECEIPTS,
@@ -21,6 +31,7 @@ DOWN = frozenset(
         Kind.BLOCKS,
         Kind.ANSWERS,
         Kind.TUNNEL,
+        Kind.WITNESS,
     }
 )
 
@@ -104,6 +115,10 @@ class Topics:
     def every_status(self) -> str:
         """Return the filter of all gateways' retained status, subscribed unshared."""
         return f"{self.root}/+/up/{Kind.STATUS}"
+
+    def every_witness(self) -> str:
+        """Return the filter of what all gateways hold of the audit log."""
+        return f"{self.root}/+/up/{Kind.WITNESS}"
 
     def cloud_status(self, role: str, instance: str) -> str:
         """Return the retained status topic of one instance of a cloud role."""

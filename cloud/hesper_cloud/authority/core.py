@@ -10,6 +10,7 @@ from typing import Protocol
 from hesper_contracts.signing import Signer
 from sqlalchemy import Engine
 
+from hesper_cloud.audit.checkpoints import Checkpoints
 from hesper_cloud.authority import cases
 from hesper_cloud.authority.batches.releasing import BatchDesk
 from hesper_cloud.authority.desk import Desk
@@ -58,6 +59,8 @@ class Authority:
         self._outlet = outlet
         self._clock = clock
         self._published_at: dict[str, datetime] = {}
+        self.checkpoints: Checkpoints | None = None
+        """Writes and tells checkpoints of the audit log, where it is told how."""
 
     def turn(self) -> None:
         """Does all that is to be done now; what it signs is durable before it is published."""
@@ -72,6 +75,8 @@ class Authority:
         self._dispatcher.close_overdue(now)
         self._results.reconcile(now)
         self._publish_again(now)
+        if self.checkpoints is not None:
+            self.checkpoints.turn(now)
 
     def is_waiting(self) -> bool:
         """Says whether a command or a batch waits for its turn, so that time alone matters."""

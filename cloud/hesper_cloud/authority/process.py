@@ -14,6 +14,7 @@ from hesper_contracts.signing import Signer
 from sqlalchemy.exc import OperationalError
 
 from hesper_cloud import keys
+from hesper_cloud.audit.checkpoints import Checkpoints
 from hesper_cloud.authority.broker_accounts import BrokerAccounts
 from hesper_cloud.authority.core import Authority
 from hesper_cloud.authority.enrolment import Certificates, EnrolmentDesk
@@ -56,6 +57,9 @@ def run(settings: Settings, stop: threading.Event) -> None:
         authority = Authority(engines, signer, opener, uplink, now_utc, enrolment)
         uplink.start()
         stack.callback(uplink.stop)
+        every_s = settings.authority.checkpoint_every_s
+        authority.checkpoints = Checkpoints(engines[1], signer, uplink, every_s)
+        stack.callback(lambda: _last_checkpoint(authority.checkpoints))
         _log.info("the authority decides; command key %s", signer.key_id)
         loop(authority, watch, settings.authority.poll_ms / 1000, stop)
 
@@ -70,6 +74,14 @@ def _certificates(settings: Settings, signer: Signer, uplink: AuthorityUplink) -
     return Certificates(
         issuing, renewals, Revocations(issuing, settings.enrolment.reload, evictions)
     )
+
+
+def _last_checkpoint(checkpoints: Checkpoints | None) -> None:
+    try:
+        if checkpoints is not None:
+            checkpoints.close(now_utc())
+    except OperationalError as error:
+        _log.warning("no last checkpoint of the audit log: %s", error.orig)
 
 
 def loop(authority: Authority, watch: Watch, poll_s: float, stop: threading.Event) -> None:

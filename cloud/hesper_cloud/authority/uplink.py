@@ -49,6 +49,7 @@ class AuthorityUplink:
         self._instance = instance
         self._started_at = clock()
         self._client = self._make_client()
+        self._connections = 0
         self.on_renewal: Callable[[str, bytes], None] = lambda _gateway, _payload: None
         """Takes signed requests for certificates, on paho's thread; returns at once."""
 
@@ -85,6 +86,17 @@ class AuthorityUplink:
         sent = self._client.publish(topic, outgoing.payload, qos=1, properties=properties)
         return sent.rc == mqtt.MQTT_ERR_SUCCESS
 
+    @property
+    def connection(self) -> int:
+        """The number of the present connection; 0 while there is none."""
+        return self._connections if self._client.is_connected() else 0
+
+    def publish_witness(self, gateway: str, payload: bytes) -> bool:
+        """Publishes a checkpoint of the audit log for a gateway, retained."""
+        topic = self._topics.down(gateway, Kind.WITNESS)
+        sent = self._client.publish(topic, payload, qos=1, retain=True)
+        return sent.rc == mqtt.MQTT_ERR_SUCCESS
+
     def answer(self, gateway: str, payload: bytes) -> None:
         """Publishes a signed answer; one that is lost is asked for again."""
         self._client.publish(self._topics.down(gateway, Kind.ANSWERS), payload, qos=1)
@@ -115,6 +127,7 @@ class AuthorityUplink:
         if reason.is_failure:
             _log.warning("the broker refuses the authority: %s", reason)
             return
+        self._connections += 1
         account = self._settings.authority
         group = share_group(ROLE, account.password() if account else None)
         client.subscribe(self._topics.shared(group, Kind.REQUESTS), qos=1)

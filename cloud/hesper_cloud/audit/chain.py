@@ -3,8 +3,8 @@
 Theory of operation. Row *n* carries the hash of row *n − 1*; its own hash is SHA-256 over a domain
 prefix and the JSON array of its fields and that previous hash. Row 1 follows 64 zeros. Rows are
 appended in the transaction that makes the change they speak of, before the change itself, so a
-change without its row cannot exist. Cutting off the newest rows cannot be seen from the chain
-alone: `Verdict.head` is what an operator writes down elsewhere and compares.
+change without its row cannot exist. That the newest rows were cut off cannot be seen from the
+chain alone; `checkpoints` are for that.
 """
 
 import hashlib
@@ -31,17 +31,6 @@ class Entry:
     before: str | None = None
     after: str | None = None
     why: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a check of the chain found; ``head`` names the newest row that fits."""
-
-    intact: bool
-    rows: int
-    broken_at: int | None
-    head: str
-    text: str
 
 
 def append(session: Session, at: datetime, entry: Entry) -> AuditRow:
@@ -80,27 +69,3 @@ def row_hash(row: AuditRow) -> str:
     ]
     octets = json.dumps(fields, ensure_ascii=True, separators=(",", ":")).encode("ascii")
     return hashlib.sha256(_DOMAIN + octets).hexdigest()
-
-
-def verify(session: Session) -> Verdict:
-    """Walks the whole chain and stops at the first row that does not fit."""
-    previous, count = GENESIS, 0
-    for row in session.scalars(
-        select(AuditRow).order_by(AuditRow.sequence).execution_options(yield_per=1000)
-    ):
-        reason = _misfit(row, count + 1, previous)
-        if reason:
-            text = f"row {row.sequence}: {reason}"
-            return Verdict(False, count, row.sequence, f"{count}:{previous}", text)
-        previous, count = row.hash, count + 1
-    return Verdict(True, count, None, f"{count}:{previous}", f"{count} rows, each fits the next")
-
-
-def _misfit(row: AuditRow, sequence: int, previous: str) -> str | None:
-    if row.sequence != sequence:
-        return f"row {sequence} is missing"
-    if row.previous_hash != previous:
-        return "it does not follow the row before it"
-    if row.hash != row_hash(row):
-        return "its content was changed"
-    return None
