@@ -101,7 +101,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             roles = [
                 group.create_task(head_end.ingest.run(), name="ingest"),
                 group.create_task(
-                    jobs.run(head_end.services.sources, _jobs_of(head_end)), name="jobs"
+                    jobs.run(
+                        head_end.services.sources,
+                        head_end.ingest.occupation.share,
+                        _jobs_of(head_end),
+                    ),
+                    name="jobs",
                 ),
                 group.create_task(head_end.services.live.run(), name="live"),
                 group.create_task(head_end.outside.run(), name="series from outside"),

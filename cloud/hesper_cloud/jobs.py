@@ -3,7 +3,8 @@
 `Schedule` is pure, with the clock given to it; `run` drives it in the process, each job in a
 thread. A job whose database or store is unavailable is tried again at its next turn. In a large
 fleet a job takes long: then its turns come so seldom that it takes a tenth of the time at most,
-because ingest and web share the interpreter with it.
+because ingest and web share the interpreter with it. It is a tenth of the time that ingest leaves:
+while a backlog drains, and what is missing is on its way anyway, a job gets a fiftieth.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from hesper_cloud.backup.keeping import BackupKeeping
 from hesper_cloud.exports.republish import Republish
 from hesper_cloud.exports.scheduled import ScheduledExports
 from hesper_cloud.gaps import Backfills, GapLedger
+from hesper_cloud.ingest.stages import stage
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.rules.silence import SilenceRule
 from hesper_cloud.rules.store_faults import tend
@@ -44,7 +46,9 @@ SERVICE_LEVELS_EVERY_S = 300.0
 HOUR_S = 3600.0
 _DAYS_PER_YEAR = 366
 _TICK_S = 0.5
-_PAUSE_FOR_WORK = 9
+_SHARE = 0.1
+_SHARE_UNDER_LOAD = 0.02
+_LONGEST_WAIT_FOR_INGEST_S = HOUR_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,24 @@ class Schedule:
             self._next_at[job.name] = now + timedelta(seconds=job.every_s)
         return due
 
-    def took(self, job: Job, now: datetime, spent_s: float) -> None:
-        """Puts a job's next turn off as far as its last one was long."""
-        pause = timedelta(seconds=_PAUSE_FOR_WORK * spent_s)
+    def took(self, job: Job, now: datetime, spent_s: float, busy: float = 0.0) -> None:
+        """Puts a job's next turn off as far as its last one was long.
+
+        Args:
+            job: What took its turn.
+            now: When that ended.
+            spent_s: How long it was.
+            busy: The share of its time, 0 to 1, that ingest works.
+        """
+        usual_s = _pause_s(spent_s, _SHARE)
+        wanted_s = _pause_s(spent_s, max(_SHARE_UNDER_LOAD, _SHARE * (1 - busy)))
+        pause = timedelta(seconds=max(usual_s, min(wanted_s, _LONGEST_WAIT_FOR_INGEST_S)))
         self._next_at[job.name] = max(self._next_at[job.name], now + pause)
+
+
+def _pause_s(spent_s: float, share: float) -> float:
+    """Returns the pause after which a job has taken a share of the time."""
+    return spent_s * (1 / share - 1)
 
 
 def jobs(sources: Sources) -> list[Job]:
@@ -152,31 +170,40 @@ def energy_jobs(sources: Sources, book: EnergyBook) -> list[Job]:
     ]
 
 
-async def run(sources: Sources, more: Sequence[Job] = ()) -> None:
-    """Runs the jobs, and those that need more than the sources, until cancelled."""
+async def run(sources: Sources, busy: Callable[[], float], more: Sequence[Job] = ()) -> None:
+    """Runs the jobs, and those that need more than the sources, until cancelled.
+
+    ``busy`` tells the share of its time that ingest works, 0 to 1.
+    """
     book = await asyncio.to_thread(EnergyBook, sources.settings.energy_file)
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(_keep(energy_jobs(sources, book), sources), name="energy book")
-            group.create_task(_keep([*jobs(sources), *more], sources), name="quick jobs")
-            group.create_task(_keep(slow_jobs(sources, book), sources), name="slow jobs")
+            for name, listed in {
+                "energy book": energy_jobs(sources, book),
+                "quick jobs": [*jobs(sources), *more],
+                "slow jobs": slow_jobs(sources, book),
+            }.items():
+                group.create_task(_keep(listed, sources.clock, busy), name=name)
     finally:
         book.close()
 
 
-async def _keep(listed: list[Job], sources: Sources) -> None:
-    schedule = Schedule(listed, sources.clock())
+async def _keep(
+    listed: list[Job], clock: Callable[[], datetime], busy: Callable[[], float]
+) -> None:
+    schedule = Schedule(listed, clock())
     while True:
-        for job in schedule.due(sources.clock()):
+        for job in schedule.due(clock()):
             begun = time.monotonic()
             await asyncio.to_thread(perform, job)
-            schedule.took(job, sources.clock(), time.monotonic() - begun)
+            schedule.took(job, clock(), time.monotonic() - begun, busy())
         await asyncio.sleep(_TICK_S)
 
 
 def perform(job: Job) -> None:
     """Performs one job; what is unavailable now is tried again at the job's next turn."""
     try:
-        job.action()
+        with stage(f"job {job.name}"):
+            job.action()
     except (SQLAlchemyError, StoreError) as error:
         log.warning("job %r put off: %s", job.name, error)

@@ -10,7 +10,9 @@ DEAD_LETTERS = Counter("hesper_ingest_dead_letters", "Messages set aside.", ["ki
 RECEIPTS = Counter("hesper_ingest_receipts", "Receipts given.", ["verdict"])
 RETRIES = Counter("hesper_ingest_store_retries", "Groups that the store did not take at once.")
 STAGE_CPU = Counter(
-    "hesper_ingest_stage_cpu_seconds", "CPU time of ingest's own threads, by stage.", ["stage"]
+    "hesper_ingest_stage_cpu_seconds",
+    "CPU time of ingest's and the jobs' threads, by stage.",
+    ["stage"],
 )
 GROUP_READINGS = Histogram(
     "hesper_ingest_group_readings",

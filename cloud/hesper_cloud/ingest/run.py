@@ -27,6 +27,7 @@ from hesper_cloud.ingest.decode import Decoded, decode_all, rejected
 from hesper_cloud.ingest.grouping import Grouping
 from hesper_cloud.ingest.intakes import CacheFeed, Intakes, Rate
 from hesper_cloud.ingest.message import Message, Settled
+from hesper_cloud.ingest.occupation import Occupation
 from hesper_cloud.ingest.persist import Stopped, until_stored
 from hesper_cloud.ingest.readings_in import Aftermath
 from hesper_cloud.ingest.receipts import Receipts
@@ -63,6 +64,7 @@ class Ingest:
         self._stop = threading.Event()
         self.dead_letters = DeadLetters(engine)
         self.rate = Rate()
+        self.occupation = Occupation()
         self.consumer = Consumer(connection(settings), self.dead_letters.add)
         self._receipts = Receipts(signer, self.consumer.publish)
         self._contacts = Contacts(engine)
@@ -116,7 +118,8 @@ class Ingest:
                 group, decoded = coming.result()
                 coming = ahead.submit(self._next_group)
                 try:
-                    self._settle(group, decoded)
+                    with self.occupation.working():
+                        self._settle(group, decoded)
                     self._replay()
                 except Stopped:
                     break

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Final
 
 from hesper_lab.bench.head_end import HeadEnd
 from hesper_lab.bench.sim import cpu_s
 
 _STAGE: Final = "hesper_ingest_stage_cpu_seconds_total{"
-_REST: Final = "head end: store's threads, jobs, web"
+_JOBS: Final = "jobs that ended"
+_REST: Final = "head end: store's threads, web, jobs under way"
 
 
 def spent(head_end: HeadEnd) -> dict[str, float]:
     """Return CPU seconds so far, kernel included; together they are all of the machine's share."""
-    stages = {
-        f"head end: {name.removeprefix(_STAGE).removesuffix('}')}": value
-        for name, value in head_end.metrics().items()
-        if name.startswith(_STAGE)
-    }
+    stages: defaultdict[str, float] = defaultdict(float)
+    for name, value in head_end.metrics().items():
+        if name.startswith(_STAGE):
+            stage = name.removeprefix(_STAGE).removesuffix("}")
+            stages[f"head end: {_JOBS if stage.startswith('job ') else stage}"] += value
     processes = {name: cpu_s(child.pid) for name, child in head_end.children.items()}
     rest = processes.pop("cloud") - sum(stages.values())
     return {**processes, **stages, _REST: rest}
