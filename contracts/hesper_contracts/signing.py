@@ -103,5 +103,17 @@ class Keyring:
         return body
 
 
+def body_of(section: bytes) -> bytes:
+    """Return the body of a signed section that was verified before; checks nothing.
+
+    Raises:
+        Forged: a section cut off.
+    """
+    body_start = 1 + (section[0] if section else 0) + _SIGNATURE_LENGTH
+    if len(section) < body_start:
+        raise Forged("signed section cut off")
+    return section[body_start:]
+
+
 def _message(prefix: bytes, name: bytes, body: bytes) -> bytes:
     return _DOMAIN + prefix + bytes([len(name)]) + name + body

@@ -13,7 +13,9 @@ acknowledged is on disk, and the service manager starts it again.
 import asyncio
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
+from hesper_contracts import certificates
 from hesper_contracts.frame import Kind, Refused
 from hesper_contracts.topics import Topics
 
@@ -40,9 +42,14 @@ from hesper_gateway.presence import Self, Watch
 from hesper_gateway.replacement import open_database
 from hesper_gateway.secrets_files import load_password, load_signer
 from hesper_gateway.supervise import supervise
-from hesper_gateway.timeproof import since_boot
+from hesper_gateway.timeproof import TimeProof, since_boot
 from hesper_gateway.tunnel import TunnelErrand, Tunnels
 from hesper_gateway.uplink import Ears, Identity, Pace, Uplink
+from hesper_gateway.witness import FILE_NAME as WITNESS_FILE
+from hesper_gateway.witness import Witness
+
+if TYPE_CHECKING:
+    from hesper_gateway.certificate import Renewal
 
 _MEGABYTE = 1024 * 1024
 
@@ -53,14 +60,49 @@ class Down:
 
     downloads: Downloads
     tunnels: Tunnels
+    witness: Witness
+    renewal: "Renewal | None" = None
+    """Of the certificate, where the broker knows us by one."""
 
     def begin(self, uplink: Uplink) -> None:
-        """Let both ask through the uplink."""
+        """Let them ask through the uplink."""
         self.downloads.publish, self.downloads.connected = uplink.publish, uplink.connected
         self.tunnels.publish, self.tunnels.connected = uplink.tell, uplink.connected
+        if self.renewal is not None:
+            self.renewal.leave = uplink.leave
+
+    def answer(self, payload: bytes, proof: TimeProof) -> None:
+        """Give an answer to who asked: for the time, or for a certificate."""
+        if self.renewal is not None and certificates.is_answer(payload):
+            self.renewal.accept(payload)
+        else:
+            proof.accept(payload)
 
 
-def build_self(config: GatewayConfig, core: Core, field: Field) -> Self:
+def build_witness(config: GatewayConfig, core: Core) -> Witness:
+    """Returns what keeps checkpoints of the head end's audit log."""
+    path, keys = config.state / WITNESS_FILE, keyring(config.keys.commands)
+    return Witness(config.gateway, path, keys, core.alarms.critical)
+
+
+def build_renewal(config: GatewayConfig, core: Core) -> "Renewal | None":
+    """Returns what keeps the certificate for the broker fresh, where there is one.
+
+    Raises:
+        ConfigError: the certificate's file cannot be used.
+    """
+    if config.broker.certificate is None:
+        return None
+    from hesper_gateway import certificate  # X.509 is not loaded where nobody shows any
+
+    myself = certificate.Self(
+        config.gateway, load_signer(config.keys.signing), keyring(config.keys.commands)
+    )
+    holding = certificate.Holding(config.broker.certificate)
+    return certificate.Renewal(holding, myself, core.time_proof.now, core.alarms.critical)
+
+
+def build_self(config: GatewayConfig, core: Core, field: Field, down: Down) -> Self:
     """Returns what tells how the gateway is."""
     return Self(
         config.gateway,
@@ -71,6 +113,7 @@ def build_self(config: GatewayConfig, core: Core, field: Field) -> Self:
         field.lines.modems.values(),
         field.costs,
         core.failures,
+        down.renewal.expires_at if down.renewal is not None else None,
     )
 
 
@@ -89,11 +132,13 @@ def build_uplink(
             case Kind.COMMANDS:
                 executor.receive(payload)
             case Kind.ANSWERS:
-                core.time_proof.accept(payload)
+                down.answer(payload, core.time_proof)
             case Kind.BLOCKS:
                 down.downloads.receive(payload)
             case Kind.TUNNEL:
                 down.tunnels.receive(payload)
+            case Kind.WITNESS:
+                down.witness.receive(payload)
             case _:
                 raise Refused(f"{kind} are not for this release")
 
@@ -105,6 +150,7 @@ def build_uplink(
         load_password(broker.password_file),
         broker.tls_ca,
         broker.keepalive_s,
+        down.renewal.holding if down.renewal is not None else None,
     )
     keys = keyring(config.keys.receipts)
     uplink = Uplink(
@@ -177,11 +223,12 @@ async def run(config: GatewayConfig, file: ConfigurationFile | None = None) -> N
     try:
         core = build_core(config, database)
         field = build_field(config, core)
-        down = Down(build_downloads(config, core.alarms.critical), Tunnels())
+        downloads = build_downloads(config, core.alarms.critical)
+        down = Down(downloads, Tunnels(), build_witness(config, core), build_renewal(config, core))
         trial = Trial(file, config.broker.trial_s) if file is not None else None
         own = build_own(config, core, trial)
         executor = build_executor(config, core, field, down, own)
-        myself = build_self(config, core, field)
+        myself = build_self(config, core, field, down)
         uplink = build_uplink(config, core, myself, executor, down)
         core.alarms.tell("gateway.started", f"{len(field.states)} meters configured", "info")
         if opened.replaced:
@@ -189,6 +236,10 @@ async def run(config: GatewayConfig, file: ConfigurationFile | None = None) -> N
         try:
             async with asyncio.TaskGroup() as tasks:
                 _start(tasks, core, field, executor, uplink)
+                tasks.create_task(down.witness.run(uplink.publish_retained), name="witness")
+                if down.renewal is not None:
+                    renewing = down.renewal.run(uplink.publish, uplink.connected)
+                    tasks.create_task(renewing, name="certificate")
                 if trial is not None:
                     tasks.create_task(trial.run(uplink.connected), name="configuration-trial")
                 _answer_scrapes(tasks, config.metrics, myself)

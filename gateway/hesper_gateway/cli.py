@@ -44,6 +44,7 @@ app = typer.Typer(
 app.command()(enrolment_commands.enroll)
 app.command()(site_commands.commission)
 app.command()(site_commands.support_bundle)
+app.command()(site_commands.witness)
 app.command()(discovery_commands.discover)
 app.add_typer(template_commands.app, name="template")
 

@@ -4,6 +4,7 @@ Exit codes of commission: 0 every hop that could be checked passed, 1 one failed
 """
 
 import asyncio
+import base64
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hesper_gateway.cli_options import DEFAULT, AsJson, ConfigPath, give_up
+from hesper_gateway.cli_options import DEFAULT, AsJson, ConfigPath, give_up, settings
 from hesper_gateway.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,6 +56,17 @@ def commission(
         found = {"meter": meter, "passed": passed, "steps": [asdict(step) for step in steps]}
         typer.echo(json.dumps(found))
     raise typer.Exit(0 if passed else 1)
+
+
+def witness(config: ConfigPath = DEFAULT) -> None:
+    """Print what this gateway holds of the head end's audit log, a checkpoint a line.
+
+    `hesper-cloud audit verify --witness FILE` compares it; no broker need be trusted for that.
+    """
+    from hesper_gateway.witness import FILE_NAME, held_in
+
+    for payload in held_in(settings(config).state / FILE_NAME):
+        typer.echo(base64.b64encode(payload).decode("ascii"))
 
 
 def support_bundle(

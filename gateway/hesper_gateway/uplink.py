@@ -87,6 +87,10 @@ class Ears:
     failures: Counter[Hop] = field(default_factory=Counter)
 
 
+class _MadeAnew(Exception):
+    """The connection is left on purpose, to be made again at once."""
+
+
 class Uplink:
     """The gateway's one connection to the cloud; `run` it as a task.
 
@@ -108,6 +112,7 @@ class Uplink:
         self._outbox = outbox
         self._ears = ears
         self._pace = pace or Pace()
+        self._leaving = asyncio.Event()
         self._window = Window(outbox, self._pace.window)
         self._changed = asyncio.Event()
         self._receipts: asyncio.Queue[ReceiptList | SendAgain] = asyncio.Queue(
@@ -124,16 +129,26 @@ class Uplink:
             tasks.create_task(self._apply_receipts(), name="uplink-receipts")
             tasks.create_task(self._stay_connected(), name="uplink-connection")
 
-    async def publish(self, kind: Kind, payload: bytes, qos: int = broker_link.QOS) -> bool:
+    def leave(self) -> None:
+        """Leaves the broker and comes again at once; what is under way goes again."""
+        self._leaving.set()
+
+    async def publish(
+        self, kind: Kind, payload: bytes, qos: int = broker_link.QOS, *, retain: bool = False
+    ) -> bool:
         """Publishes something that is not worth keeping; returns whether the broker took it."""
         client, topic = self._client, self._topic(kind)
         if client is None:
             return False
         try:
-            await broker_link.publish(client, topic, payload, qos=qos)
+            await broker_link.publish(client, topic, payload, qos=qos, retain=retain)
         except (aiomqtt.MqttError, TimeoutError):
             return False
         return True
+
+    async def publish_retained(self, kind: Kind, payload: bytes) -> bool:
+        """Publishes what whoever comes later is to find, too."""
+        return await self.publish(kind, payload, retain=True)
 
     async def tell(self, kind: Kind, payload: bytes) -> bool:
         """Publishes something that is no use late (QoS 0); returns whether there was a broker."""
@@ -144,10 +159,12 @@ class Uplink:
         while True:
             try:
                 await self._connection()
+            except* _MadeAnew:
+                log.info("the connection is made anew")
             except* (aiomqtt.MqttError, OSError) as errors:
                 self._ears.failures[Hop.BROKER] += 1
                 if self.connected.is_set() or failures == 0:
-                    log.warning("broker lost: %s", errors.exceptions[0])
+                    log.warning("broker lost: %s", broker_link.reason(errors.exceptions[0]))
             failures = 0 if self.connected.is_set() else failures + 1
             self.connected.clear()
             self._client = None
@@ -164,11 +181,14 @@ class Uplink:
         will = aiomqtt.Will(
             self._topic(Kind.STATUS), self._status("offline"), broker_link.QOS, retain=True
         )
+        self._leaving.clear()
         async with broker_link.client(self._account, will) as client:
             topics = self._identity.topics
             down = topics.every_down(self._identity.gateway)
             await broker_link.subscribe(client, down, topics.every_cloud_status())
             await self._tell_status(client, "online")
+            if self._account.shown is not None:
+                self._account.shown.taken()
             self._client = client
             self._window.wake()
             self.connected.set()
@@ -178,6 +198,7 @@ class Uplink:
                     tasks.create_task(self._receive(client), name="uplink-receive")
                     tasks.create_task(self._send(client), name="uplink-send")
                     tasks.create_task(self._announce(client), name="uplink-announce")
+                    tasks.create_task(self._leave_when_told(), name="uplink-leave")
             except asyncio.CancelledError:
                 await self._farewell(client)
                 raise
@@ -254,6 +275,10 @@ class Uplink:
         while True:
             await asyncio.sleep(self._pace.status_every_s)
             await self._tell_status(client, "online")
+
+    async def _leave_when_told(self) -> None:
+        await self._leaving.wait()
+        raise _MadeAnew
 
     async def _tell_status(self, client: aiomqtt.Client, presence: Presence) -> None:
         topic = self._topic(Kind.STATUS)
