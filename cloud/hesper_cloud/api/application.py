@@ -6,10 +6,12 @@ from fastapi import APIRouter, FastAPI
 
 from hesper_cloud.api import (
     auth,
+    batches,
     commands,
     energy,
     enrolment,
     exports,
+    firmware,
     gaps,
     health,
     live,
@@ -53,9 +55,11 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
         energy,
         enrolment,
         exports,
+        firmware,
         gaps,
         service_levels,
         commands,
+        batches,
         operations,
         live,
     ):

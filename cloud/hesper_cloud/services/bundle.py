@@ -12,12 +12,14 @@ from hesper_cloud.services.accounts import Accounts
 from hesper_cloud.services.alerts import Alerts
 from hesper_cloud.services.audit import Audit
 from hesper_cloud.services.authority_link import AuthorityLink
+from hesper_cloud.services.batches import Batches
 from hesper_cloud.services.commands import Commands
 from hesper_cloud.services.energy import Energy
 from hesper_cloud.services.enrolments import Enrolments
 from hesper_cloud.services.exports import Exports
 from hesper_cloud.services.gaps import Gaps
 from hesper_cloud.services.gateways import Gateways
+from hesper_cloud.services.images import Images
 from hesper_cloud.services.live import Live
 from hesper_cloud.services.meters import Meters
 from hesper_cloud.services.overview import OverviewService
@@ -38,6 +40,7 @@ class Services:
     gaps: Gaps
     alerts: Alerts
     commands: Commands
+    batches: Batches
     overview: OverviewService
     live: Live
     audit: Audit
@@ -46,6 +49,7 @@ class Services:
     exports: Exports
     service_levels: Levels
     enrolments: Enrolments
+    images: Images
     sources: Sources
 
     def server_time(self) -> datetime:
@@ -69,6 +73,7 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
         gaps=Gaps(sources),
         alerts=Alerts(sources, link),
         commands=Commands(sources, link),
+        batches=Batches(sources, link),
         overview=overview,
         live=Live(sources, overview),
         audit=Audit(sources),
@@ -77,5 +82,6 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
         exports=Exports(sources, shelf),
         service_levels=Levels(sources),
         enrolments=Enrolments(sources, link),
+        images=Images(sources, link),
         sources=sources,
     )

@@ -1,0 +1,40 @@
+"""Firmware images: first the manifest that two release keys have signed, then the octets."""
+
+from fastapi import APIRouter, Request, Response
+from hesper_contracts import jsonbody
+from hesper_contracts.frame import Refused
+from hesper_contracts.manifest import SignedManifest
+
+from hesper_cloud.api.who import Have, Who
+from hesper_cloud.api.wire import answer
+from hesper_cloud.services.errors import Invalid
+
+router = APIRouter(prefix="/firmware", tags=["firmware"])
+_DOCUMENT_MAX = 64 * 1024
+
+
+@router.get("/images")
+async def images(actor: Who, services: Have) -> Response:
+    """Lists the images that are kept."""
+    return answer(await services.images.all(actor))
+
+
+@router.post("/images", status_code=201)
+async def announce(actor: Who, services: Have, request: Request) -> Response:
+    """Takes a manifest as `hesper-cloud image sign` writes it; the octets may follow."""
+    body = b""
+    async for some in request.stream():
+        body += some
+        if len(body) > _DOCUMENT_MAX:
+            raise Invalid("that is no manifest: it is far too long")
+    try:
+        document = jsonbody.decode(body, SignedManifest)
+    except Refused as refusal:
+        raise Invalid(f"that is no manifest: {refusal}") from None
+    return answer(await services.images.announce(actor, document), 201)
+
+
+@router.put("/images/{image_hash}")
+async def fill(actor: Who, services: Have, image_hash: str, request: Request) -> Response:
+    """Takes the octets of an image; kept only if they are what the manifest says."""
+    return answer(await services.images.fill(actor, image_hash, request.stream()))

@@ -1,0 +1,94 @@
+"""Firmware images: their manifests and octets come here, and what is kept is shown."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from hesper_contracts.manifest import SignedManifest
+
+from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.images.shelf import Filling, Kept, NotKept, shelf_of
+from hesper_cloud.services.authority_link import AuthorityLink
+from hesper_cloud.services.errors import Invalid
+from hesper_cloud.services.firmware_records import ImageRow
+from hesper_cloud.services.sources import Sources, require
+
+
+class Images:
+    """Every call checks the role first; what counts is the two release keys' signatures."""
+
+    def __init__(self, sources: Sources, link: AuthorityLink) -> None:
+        self._shelf = shelf_of(sources.settings)
+        self._clock = sources.clock
+        self._link = link
+
+    async def all(self, actor: Actor) -> list[ImageRow]:
+        """Returns what is kept, by SHA-256."""
+        require(actor, Permission.READ)
+        kept = await asyncio.to_thread(self._shelf.all)
+        return [image_row(each, self._clock()) for each in kept]
+
+    async def announce(self, actor: Actor, document: SignedManifest) -> ImageRow:
+        """Takes the manifest of an image whose octets are to follow; safe to repeat.
+
+        Raises:
+            Invalid: two release keys have not signed it, or there is no room.
+            Unavailable: the authority does not answer, so nothing could be audited.
+        """
+        require(actor, Permission.REQUEST_COMMAND)
+        try:
+            kept = await asyncio.to_thread(self._shelf.announce, document, self._clock())
+        except NotKept as refusal:
+            raise Invalid(str(refusal)) from None
+        await self._note(actor, "image.announce", kept)
+        return image_row(kept, self._clock())
+
+    async def fill(self, actor: Actor, image_hash: str, octets: AsyncIterator[bytes]) -> ImageRow:
+        """Takes the octets of an announced image; kept only if they are the manifest's.
+
+        Raises:
+            Invalid: no manifest has come, other octets, more or fewer, or no room.
+        """
+        require(actor, Permission.REQUEST_COMMAND)
+        try:
+            filling = await asyncio.to_thread(self._shelf.filling, image_hash)
+            kept = await _filled(filling, octets)
+        except NotKept as refusal:
+            raise Invalid(str(refusal)) from None
+        await self._note(actor, "image.add", kept)
+        return image_row(kept, self._clock())
+
+    async def _note(self, actor: Actor, action: str, kept: Kept) -> None:
+        said = kept.said
+        payload = {
+            "action": action,
+            "subject": f"image {said.image_hash}",
+            "after": f"{said.type} {said.hardware} {said.version}, {said.size} octets",
+        }
+        await self._link.ask(actor, "audit.note", payload, f"image-{uuid.uuid4().hex}")
+
+
+async def _filled(filling: Filling, octets: AsyncIterator[bytes]) -> Kept:
+    try:
+        async for some in octets:
+            await asyncio.to_thread(filling.write, some)
+        return await asyncio.to_thread(filling.finish)
+    finally:
+        await asyncio.to_thread(filling.abandon)
+
+
+def image_row(kept: Kept, now: datetime) -> ImageRow:
+    """Returns a kept image as services give it out."""
+    said = kept.said
+    return ImageRow(
+        image_hash=said.image_hash,
+        type=said.type,
+        hardware=said.hardware,
+        version=said.version,
+        minimum_version=said.minimum_version,
+        size=said.size,
+        not_after=said.not_after,
+        is_whole=kept.is_whole,
+        is_expired=now > said.not_after,
+    )
