@@ -5,10 +5,15 @@ disconnects may leave and how long things stay valid. Nothing in it switches off
 protected supplies, the budgets or the audit.
 """
 
-from pydantic import BaseModel, ConfigDict, Field
+from datetime import datetime
+from typing import Self
 
+from pydantic import Field, model_validator
+
+from hesper_cloud.authority.hours import EVER, Document, Hours, Maintenance, Weather
 from hesper_cloud.authority.kinds import (
     ALWAYS_TWO,
+    AT_GATEWAY,
     CALENDAR,
     DISCONNECT,
     RECONNECT,
@@ -20,11 +25,7 @@ JOBS = "system:jobs"
 """In whose name the gap ledger asks; no account can be called so."""
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DisconnectBudget(_Document):
+class DisconnectBudget(Document):
     """How many supplies may be cut, counted from the moment a command is signed."""
 
     per_hour: int = Field(default=50, ge=0)
@@ -32,9 +33,33 @@ class DisconnectBudget(_Document):
     gateway_per_hour: int = Field(default=5, ge=0)
     gateway_per_day: int = Field(default=20, ge=0)
     seconds_between: float = Field(default=10.0, ge=0)
+    quarantine_above: int = Field(default=25, ge=0)
+    """Of those queued within an hour, more than so many are held for a decision of two."""
+    quarantine_s: int = Field(default=14_400, ge=60, le=86_400)
+    """For how long they are held before they expire."""
+    alarm_requests: int = Field(default=10, ge=1)
+    """So many requests of one account within ``alarm_within_s`` are a critical alert."""
+    alarm_within_s: int = Field(default=600, ge=10, le=86_400)
 
 
-class BackfillLimits(_Document):
+class BreakGlassTerms(Document):
+    """What one person alone may do in an emergency, and who looks at it afterwards."""
+
+    kinds: frozenset[Kind] = frozenset({DISCONNECT, RECONNECT})
+    per_day: int = Field(default=3, ge=0)
+    """Of one account, within 24 hours; 0 switches it off."""
+    needs_factor: bool = True
+    review_s: int = Field(default=86_400, ge=60, le=14 * 86_400)
+
+    @model_validator(mode="after")
+    def _only_what_one_may(self) -> Self:
+        never = self.kinds & (ALWAYS_TWO | AT_GATEWAY)
+        if never:
+            raise ValueError(f"never by one person: {', '.join(sorted(never))}")
+        return self
+
+
+class BackfillLimits(Document):
     """How much may be read again without a person, whatever the rows that ask for it say."""
 
     gateway_in_flight: int = Field(default=8, ge=0)
@@ -44,7 +69,7 @@ class BackfillLimits(_Document):
     expiry_s: int = Field(default=900, ge=60, le=3_600)
 
 
-class BatchLimits(_Document):
+class BatchLimits(Document):
     """How large a batch may be, and how one leaves."""
 
     rows: int = Field(default=100_000, ge=1, le=1_000_000)
@@ -54,7 +79,7 @@ class BatchLimits(_Document):
     area_reconnects_per_minute: int = Field(default=10, ge=1)  # against cold-load pick-up
 
 
-class Policy(_Document):
+class Policy(Document):
     """One policy document; the defaults are the policy named ``default``."""
 
     four_eyes: frozenset[Kind] = frozenset({DISCONNECT, CALENDAR})
@@ -64,7 +89,13 @@ class Policy(_Document):
     relay_state_max_age_s: int = Field(default=86_400, ge=60)
     request_max_age_s: int = Field(default=30, ge=1, le=300)
     kill_switch_stops: frozenset[Kind] = frozenset({DISCONNECT, RECONNECT})
+    kill_switch_lift_s: int = Field(default=900, ge=10, le=86_400)  # for the second to confirm
     disconnects: DisconnectBudget = DisconnectBudget()
+    gateway_reconnects_per_minute: int = Field(default=30, ge=1)  # against cold-load pick-up
+    hours: Hours = Hours()
+    weather: Weather | None = None
+    maintenance: tuple[Maintenance, ...] = ()
+    break_glass: BreakGlassTerms = BreakGlassTerms()
     backfills: BackfillLimits = BackfillLimits()
     batches: BatchLimits = BatchLimits()
 
@@ -77,6 +108,11 @@ class Policy(_Document):
     def stopped(self) -> frozenset[Kind]:
         """The kinds that the kill switch stops: all that writes, relays as the document says."""
         return self.kill_switch_stops | (WRITING - {DISCONNECT, RECONNECT})
+
+    def maintained(self, gateway: str | None, now: datetime) -> str | None:
+        """Returns the name of the work that is going on at a gateway, or None."""
+        names = (each.name for each in self.maintenance if each.holds(gateway, now))
+        return next(names, None)
 
 
 POLICIES: dict[str, Policy] = {
@@ -92,6 +128,9 @@ POLICIES: dict[str, Policy] = {
             gateway_per_hour=200,
             gateway_per_day=2_000,
             seconds_between=0.2,
-        )
+            quarantine_above=500,
+            alarm_requests=50,
+        ),
+        hours=EVER,
     ),
 }

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from hesper_cloud.db.authority_base import AuthorityBase
 from hesper_cloud.db.batches import Batch, BatchRow
+from hesper_cloud.db.decisions import BreakGlass, Release, SecondFactor
 from hesper_cloud.db.meter_keys import KeyChange, MeterKeyRow
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "AuthorityBase",
     "Batch",
     "BatchRow",
+    "BreakGlass",
     "BrokerAccount",
     "BudgetUse",
     "CommandRecord",
@@ -32,6 +34,8 @@ __all__ = [
     "MeterKeyRow",
     "PolicyRow",
     "Protection",
+    "Release",
+    "SecondFactor",
     "SettledRequest",
     "User",
 ]
@@ -70,6 +74,8 @@ class KillSwitch(AuthorityBase):
     set_by: Mapped[str | None]
     set_at: Mapped[datetime | None]
     reason: Mapped[str | None] = mapped_column(Text)
+    lift_asked_by: Mapped[str | None]  # the first of the two who lift it
+    lift_asked_at: Mapped[datetime | None]
 
 
 class CommandRecord(AuthorityBase):
