@@ -1,4 +1,4 @@
-"""Second factors, releases from quarantine, break-glass, and a second person for the kill switch."""
+"""Second factors, releases from quarantine, break-glass, and two who lift the kill switch."""
 
 import sqlalchemy as sa
 from alembic import op
