@@ -40,6 +40,7 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     ``command_counter`` is the highest command counter it accepted, so that an authority restored
     from a backup can skip past it. The last will carries state, boot id and nothing newer.
     ``failures`` counts failed attempts since the start by the hop where they stopped.
+    ``certificate_expires_at`` is of the certificate that it shows the broker; None without one.
     """
 
     gateway: str
@@ -58,6 +59,7 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     modems: tuple[ModemStatus, ...] = ()
     line_use: LineUse | None = None
     failures: dict[str, int] = {}
+    certificate_expires_at: UtcTime | None = None
 
 
 class CloudStatus(msgspec.Struct, frozen=True, kw_only=True):

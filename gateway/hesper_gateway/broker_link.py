@@ -13,7 +13,9 @@ import math
 import socket
 import ssl
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
@@ -28,6 +30,19 @@ SESSION_EXPIRY_S = 24 * 3600
 LARGEST_PACKET = 1024 * 1024
 MOST_QUEUED_INCOMING = 1000
 TIMEOUT_S = 10.0
+_NOT_NOW = frozenset({9, 10})  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+
+
+class Shown(Protocol):
+    """Key and certificate in one file; which one, is asked for each connection."""
+
+    def choose(self) -> Path:
+        """Return the file for the connection that is about to be made."""
+        ...
+
+    def taken(self) -> None:
+        """Note that the broker took it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +56,12 @@ class Account:
     password: str | None = field(default=None, repr=False)
     tls_ca: Path | None = None
     keepalive_s: int = 30
+    shown: Shown | None = None
+    """The certificate by which the broker knows us."""
 
 
 def client(account: Account, will: aiomqtt.Will) -> aiomqtt.Client:
     """Returns a client for one connection; entering it connects."""
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.SessionExpiryInterval = SESSION_EXPIRY_S
-    properties.MaximumPacketSize = LARGEST_PACKET
     paho_log = logging.getLogger("hesper_gateway.mqtt")
     paho_log.setLevel(logging.ERROR)
     made = aiomqtt.Client(
@@ -58,14 +72,14 @@ def client(account: Account, will: aiomqtt.Will) -> aiomqtt.Client:
         identifier=account.client_id,
         protocol=aiomqtt.ProtocolVersion.V5,
         clean_start=False,
-        properties=properties,
+        properties=_session(),
         will=will,
         keepalive=account.keepalive_s,
         timeout=TIMEOUT_S,
         max_queued_incoming_messages=MOST_QUEUED_INCOMING,
         max_inflight_messages=100,
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-        tls_context=_tls(account.tls_ca),
+        tls_context=_tls(account),
         logger=paho_log,
     )
     made.pending_calls_threshold = 1000
@@ -81,7 +95,10 @@ class BrokerUnreachable(GatewayError):
 
 
 async def reach(account: Account) -> None:
-    """Connects and leaves again; leaves no session behind.
+    """Connects and leaves again; leaves no session behind, and none that was there is lost.
+
+    A certificate's name is the client identifier as well, so that visit is the gateway's own: an
+    agent that is connected is put off for a moment and comes back into its session.
 
     Raises:
         BrokerRefused: a person must correct account, password or certificate.
@@ -95,9 +112,10 @@ async def reach(account: Account) -> None:
             password=account.password,
             identifier=account.client_id,
             protocol=aiomqtt.ProtocolVersion.V5,
-            clean_start=True,
+            clean_start=account.shown is None,
+            properties=None if account.shown is None else _session(),
             timeout=TIMEOUT_S,
-            tls_context=_tls(account.tls_ca),
+            tls_context=_tls(account),
             logger=logging.getLogger("hesper_gateway.mqtt"),
         )
         async with visitor:
@@ -106,7 +124,7 @@ async def reach(account: Account) -> None:
         raise BrokerRefused(str(error)) from error
     except (aiomqtt.MqttError, OSError) as error:
         if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
-            raise BrokerRefused(f"TLS: {error}") from error
+            raise BrokerRefused(f"TLS: {reason(error)}") from error
         raise BrokerUnreachable(str(error)) from error
 
 
@@ -137,5 +155,30 @@ async def publish(
         await client.publish(topic, payload, qos=qos, retain=retain, timeout=math.inf)
 
 
-def _tls(authority: Path | None) -> ssl.SSLContext | None:
-    return None if authority is None else ssl.create_default_context(cafile=str(authority))
+def _session() -> Properties:
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = SESSION_EXPIRY_S
+    properties.MaximumPacketSize = LARGEST_PACKET
+    return properties
+
+
+def reason(error: BaseException) -> str:
+    """Returns what an error means for a person; where the clock may be wrong, that is said."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError) and cause.verify_code in _NOT_NOW:
+            return (
+                f"{cause.verify_message}; this device's clock says {datetime.now(UTC):%F %R} UTC: "
+                "if that is wrong, set it (timedatectl)"
+            )
+        cause = cause.__cause__ or cause.__context__
+    return str(error)
+
+
+def _tls(account: Account) -> ssl.SSLContext | None:
+    if account.tls_ca is None:
+        return None
+    context = ssl.create_default_context(cafile=str(account.tls_ca))
+    if account.shown is not None:
+        context.load_cert_chain(account.shown.choose())
+    return context

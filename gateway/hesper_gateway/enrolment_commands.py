@@ -30,16 +30,24 @@ def enroll(
         Path | None,
         typer.Option("--ca", help="Certificates to trust instead of the system's.", dir_okay=False),
     ] = None,
+    serial: Annotated[
+        str | None, typer.Option(help="This device's serial number, where it cannot be read.")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option(help="Only certificate and password, for a gateway that lives here.")
+    ] = False,
 ) -> None:
-    """Enrol this device: its key is made here, its configuration comes from the head end.
+    """Enrol this device: its keys are made here, its configuration comes from the head end.
 
     Run it as the agent's account, with the agent stopped. It may be repeated with the same token.
     """
     from hesper_gateway import enrolment  # TLS is not loaded by the agent
 
     words = sys.stdin.readline() if token == "-" else token  # noqa: S105 - the sign for stdin
+    where, number = enrolment.HeadEnd(head_end, ca), serial or enrolment.serial_number()
+    run = enrolment.enrol_again if again else enrolment.enrol
     try:
-        found = enrolment.enrol(head_end, words, folder, ca)
+        found = run(where, words, folder, number)
     except ConfigError as error:
         give_up(error, 2)
     except (enrolment.EnrolmentFailed, DatabaseError) as error:

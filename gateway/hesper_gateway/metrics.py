@@ -74,6 +74,9 @@ def metrics_of(status: GatewayStatus) -> Iterator[Metric]:
     if status.clock_offset_ms is not None:
         offset_s = status.clock_offset_ms / 1000
         yield _gauge("clock_offset_seconds", "The gateway's clock against signed time.", offset_s)
+    if (ends := status.certificate_expires_at) is not None:
+        left_s = (ends - status.sent_at).total_seconds()
+        yield _gauge("certificate_expires_seconds", "Until the certificate ends.", left_s)
     failures = CounterMetricFamily(
         "hesper_gateway_failures", "Failed attempts by the hop where they stopped.", labels=["hop"]
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -44,6 +44,7 @@ class Self:
     modems: Collection[ModemPort]
     costs: LineCosts
     failures: Counter[Hop]
+    certificate_expires_at: Callable[[], datetime] | None = None
     boot_id: str = field(default_factory=lambda: token_hex(8))
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -65,6 +66,9 @@ class Self:
             outbox_percent=self.outbox.percent,
             modems=tuple(modem.status() for modem in self.modems),
             line_use=self.costs.today(),
+            certificate_expires_at=(
+                self.certificate_expires_at() if self.certificate_expires_at else None
+            ),
             failures={str(hop): count for hop, count in sorted(self.failures.items())},
         )
 

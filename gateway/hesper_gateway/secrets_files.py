@@ -15,7 +15,7 @@ def load_signer(path: Path) -> Signer:
     Raises:
         ConfigError: absent, open to others, or no key.
     """
-    _require_private(path)
+    require_private(path)
     try:
         return Signer.load(path)
     except ValueError as error:
@@ -30,7 +30,7 @@ def load_password(path: Path | None) -> str | None:
     """
     if path is None:
         return None
-    _require_private(path)
+    require_private(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
@@ -59,7 +59,12 @@ def put(path: Path, octets: bytes) -> None:
         os.close(folder)
 
 
-def _require_private(path: Path) -> None:
+def require_private(path: Path) -> None:
+    """Insists that a file is there and nobody else may read it.
+
+    Raises:
+        ConfigError: it is not, or others may.
+    """
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError as error:

@@ -27,6 +27,7 @@ from typing import Any
 
 from hesper_gateway import building
 from hesper_gateway.broker_link import Account, BrokerRefused, BrokerUnreachable, reach
+from hesper_gateway.certificate import Holding
 from hesper_gateway.commissioning.asking import Asking
 from hesper_gateway.commissioning.steps import Hop, NotPassed, Steps, Tell
 from hesper_gateway.config import GatewayConfig, load
@@ -201,12 +202,19 @@ async def _ask_broker(config: GatewayConfig, steps: Steps) -> None:
     broker = config.broker
     try:
         password = load_password(broker.password_file)
+        shown = Holding(broker.certificate) if broker.certificate is not None else None
     except ConfigError as error:
         steps.failed(Hop.BROKER, str(error))
         return
-    name = f"{config.gateway}-commission"
     account = Account(
-        broker.host, broker.port, name, broker.username, password, broker.tls_ca, broker.keepalive_s
+        broker.host,
+        broker.port,
+        f"{config.gateway}-commission" if shown is None else config.gateway,
+        broker.username,
+        password,
+        broker.tls_ca,
+        broker.keepalive_s,
+        shown,
     )
     try:
         await reach(account)

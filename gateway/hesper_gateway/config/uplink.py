@@ -19,10 +19,18 @@ class BrokerConfig(Record):
     password_file: RelativePath | None = None
     tls_ca: RelativePath | None = None
     """Certificate of the authority that signed the broker's; without it the link is plain."""
+    certificate: RelativePath | None = None
+    """Key and certificate by which the broker knows us, one file; `enroll` makes it."""
     root: str = "hesper/v1"
     keepalive_s: int = Field(default=30, ge=5)
     trial_s: float = Field(default=120, ge=1, le=3600)
     """How long the broker may take to be reached with a new gateway.toml before the old returns."""
+
+    @model_validator(mode="after")
+    def _certificate_goes_with_tls(self) -> Self:
+        if self.certificate is not None and self.tls_ca is None:
+            raise ValueError("certificate: it is shown over TLS alone; name tls_ca, too")
+        return self
 
 
 class KeysConfig(Record):

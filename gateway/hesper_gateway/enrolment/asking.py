@@ -12,6 +12,7 @@ import ssl
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from hesper_gateway.broker_link import reason
 from hesper_gateway.errors import ConfigError, GatewayError
 
 ADDRESS = "/api/v1/enrolment"
@@ -48,7 +49,8 @@ def post(head_end: str, token: str, ask: bytes, authority: Path | None = None) -
         finally:
             connection.close()
     except (OSError, http.client.HTTPException) as error:
-        raise EnrolmentFailed(f"{head_end}: {error or type(error).__name__}; try again") from error
+        why = reason(error) or type(error).__name__
+        raise EnrolmentFailed(f"{head_end}: {why}; try again") from error
     if response.status != http.client.OK:
         raise EnrolmentFailed(f"{head_end} says: {_reason(response.status, octets)}")
     return octets

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hesper_contracts import enrolment
-from hesper_contracts.enrolment import Answer, Secrets, Token
+from hesper_contracts.enrolment import CONFIGURATION, Answer, Secrets, Token
 from hesper_contracts.frame import Refused
 
+from hesper_gateway.config import load
 from hesper_gateway.enrolment import placing
 from hesper_gateway.enrolment.asking import EnrolmentFailed, post
 from hesper_gateway.enrolment.device import STAGE, Device, born
@@ -33,16 +34,27 @@ class Enrolled:
     meter_count: int
 
 
-def enrol(
-    head_end: str, token_text: str, folder: Path, authority: Path | None = None
-) -> Enrolled | None:
+@dataclass(frozen=True, slots=True)
+class HeadEnd:
+    """Where to enrol.
+
+    Attributes:
+        url: The address of its web side.
+        authority: Certificates to trust instead of the system's.
+    """
+
+    url: str
+    authority: Path | None = None
+
+
+def enrol(head_end: HeadEnd, token_text: str, folder: Path, serial: str = "") -> Enrolled | None:
     """Enrol this device; safe to repeat with the same token after a cut at any step.
 
     Args:
-        head_end: The address of its web side.
+        head_end: Where.
         token_text: As it was handed over.
         folder: Where gateway.toml shall lie.
-        authority: Certificates to trust instead of the system's.
+        serial: The device's own serial number.
 
     Returns:
         What it has become; None where all was in place already and only tidying was left.
@@ -57,17 +69,12 @@ def enrol(
     if placing.is_whole(folder, stage):
         shutil.rmtree(stage)
         return None
-    try:
-        token = Token.from_text(token_text)
-    except Refused as refusal:
-        raise ConfigError(str(refusal)) from None
-    device = born(stage)
-    section = enrolment.sign_ask(device.ask(token), device.signer)
-    octets = post(head_end, token.text, section, authority)
-    answer, secrets = _opened(octets, token, device, enrolment.digest_of(section))
+    token = _token(token_text)
+    device = born(stage, token.gateway, serial)
+    answer, secrets = _asked(head_end, token, device)
     try:
         placing.lay_out(stage, secrets.configuration)
-        placing.check(stage, token)
+        placing.check(stage, token, device, answer)
         meter_count = placing.put_in_place(folder, device, answer, secrets)
         shutil.rmtree(stage)
     except OSError as error:
@@ -75,6 +82,42 @@ def enrol(
     return Enrolled(
         answer.gateway, answer.version, answer.replaces, answer.broker_knows, meter_count
     )
+
+
+def enrol_again(head_end: HeadEnd, token_text: str, folder: Path, serial: str = "") -> Enrolled:
+    """Let an enrolled device that the broker does not know any more have what it comes in with.
+
+    Its own key, configuration and everything that waits in its outbox stay; certificate and
+    password are new. Arguments and errors are those of `enrol`; a ConfigError also where the
+    device bears another name, or no gateway lives here.
+    """
+    folder = folder.absolute()
+    stage, settings = folder / STAGE, load(folder / CONFIGURATION)
+    token = _token(token_text)
+    if token.gateway != settings.gateway:
+        raise ConfigError(f"the token is for {token.gateway}; this device is {settings.gateway}")
+    device = born(stage, token.gateway, serial, settings.keys.signing)
+    answer, secrets = _asked(head_end, token, device)
+    try:
+        placing.put_for_broker(settings, device, answer, secrets)
+        shutil.rmtree(stage)
+    except OSError as error:
+        raise ConfigError(f"{error.filename or folder}: {error.strerror}") from error
+    meter_count = len(settings.meters)
+    return Enrolled(answer.gateway, answer.version, False, answer.broker_knows, meter_count)
+
+
+def _token(text: str) -> Token:
+    try:
+        return Token.from_text(text)
+    except Refused as refusal:
+        raise ConfigError(str(refusal)) from None
+
+
+def _asked(head_end: HeadEnd, token: Token, device: Device) -> tuple[Answer, Secrets]:
+    section = enrolment.sign_ask(device.ask(token), device.signer)
+    octets = post(head_end.url, token.text, section, head_end.authority)
+    return _opened(octets, token, device, enrolment.digest_of(section))
 
 
 def _opened(octets: bytes, token: Token, device: Device, ask: bytes) -> tuple[Answer, Secrets]:

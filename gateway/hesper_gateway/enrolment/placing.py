@@ -1,11 +1,12 @@
 """The configuration that came: laid out, checked as the agent would, and put in place."""
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 from hesper_contracts.enrolment import CONFIGURATION, Answer, Configuration, Secrets, Token
 
-from hesper_gateway import meter_keys, replacement, templates
+from hesper_gateway import certificate, meter_keys, replacement, templates
 from hesper_gateway.config import GatewayConfig, load
 from hesper_gateway.database import DATABASE_NAME
 from hesper_gateway.enrolment.device import STAGE, Device
@@ -40,8 +41,8 @@ def lay_out(stage: Path, configuration: Configuration) -> None:
         put(files / file.name, file.octets)
 
 
-def check(stage: Path, token: Token) -> None:
-    """Check what was laid out as the agent would at its start.
+def check(stage: Path, token: Token, device: Device, answer: Answer) -> None:
+    """Check what was laid out as the agent would at its start, and the certificate with it.
 
     Raises:
         ConfigError: the agent would not start with it, or not as the gateway that was asked for.
@@ -52,9 +53,13 @@ def check(stage: Path, token: Token) -> None:
         raise ConfigError(f"the configuration is of {settings.gateway}, not of {token.gateway}")
     if not any(token.is_of(bytes.fromhex(key)) for key in settings.keys.commands.values()):
         raise ConfigError("the configuration does not trust the head end that sent it")
-    for made_here in (settings.keys.signing, settings.broker.password_file):
-        if made_here is None or not made_here.is_relative_to(files):
+    broker = settings.broker
+    if broker.password_file is None and broker.certificate is None:
+        raise ConfigError("[broker] names neither password_file nor certificate")
+    for made_here in (settings.keys.signing, broker.password_file, broker.certificate):
+        if made_here is not None and not made_here.is_relative_to(files):
             raise ConfigError(f"{made_here}: key and password must lie beside {CONFIGURATION}")
+    fitting_certificate(settings, device, answer)
     for meter in settings.meters:
         meter_keys.load(meter.keys_file)
         templates.load_own(settings.templates, meter.template)
@@ -73,12 +78,47 @@ def put_in_place(folder: Path, device: Device, answer: Answer, secrets: Secrets)
         if file.name != CONFIGURATION:
             put(folder / file.name, file.octets)
     put(settings.keys.signing, device.signing_file.read_bytes())
-    if settings.broker.password_file is not None:
-        put(settings.broker.password_file, f"{secrets.broker_password}\n".encode())
+    put_for_broker(settings, device, answer, secrets)
     if answer.replaces:
         _succeed(settings, answer)
     put(folder / CONFIGURATION, (files / CONFIGURATION).read_bytes())
     return len(settings.meters)
+
+
+def fitting_certificate(settings: GatewayConfig, device: Device, answer: Answer) -> bytes | None:
+    """Return key and certificate for the broker, one file; None where none is used.
+
+    Raises:
+        ConfigError: none came, or it is not for this key, this name and this day.
+    """
+    if settings.broker.certificate is None:
+        return None
+    if not answer.certificate:
+        raise ConfigError(
+            "[broker] names a certificate and the head end signs none; there: hesper-cloud ca init"
+        )
+    try:
+        pem = certificate.wear(device.wanted, answer.certificate)
+    except (ValueError, IndexError) as error:
+        raise ConfigError(f"the certificate for the broker does not fit: {error}") from None
+    certificate.fitted(pem, settings.gateway, datetime.now(UTC))
+    return pem
+
+
+def put_for_broker(
+    settings: GatewayConfig, device: Device, answer: Answer, secrets: Secrets
+) -> None:
+    """Put in place what the broker knows us by: a password, a certificate, or both.
+
+    Raises:
+        OSError: the folder cannot be written.
+        ConfigError: no certificate that fits.
+    """
+    broker, pem = settings.broker, fitting_certificate(settings, device, answer)
+    if broker.password_file is not None:
+        put(broker.password_file, f"{secrets.broker_password}\n".encode())
+    if broker.certificate is not None and pem is not None:
+        put(broker.certificate, pem)
 
 
 def _succeed(settings: GatewayConfig, answer: Answer) -> None:

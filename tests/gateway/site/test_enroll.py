@@ -21,6 +21,7 @@ from hesper_gateway import cli
 from hesper_gateway.config import load
 from hesper_gateway.database import Database
 from hesper_gateway.enrolment import STAGE, EnrolmentFailed, enrol, placing
+from hesper_gateway.enrolment import HeadEnd as At
 from hesper_gateway.errors import ConfigError
 from hesper_lab.bench import certificates
 from typer.testing import CliRunner
@@ -138,7 +139,7 @@ def test_the_first_of_its_name_begins_without_a_predecessor(
     head_end: HeadEnd, token: str, tmp_path: Path
 ) -> None:
     head_end.replaces = False
-    assert enrol(head_end.url, token, tmp_path) is not None
+    assert enrol(At(head_end.url), token, tmp_path) is not None
     assert not (tmp_path / "state").exists()
 
 
@@ -147,7 +148,7 @@ def test_a_copy_of_the_old_database_is_moved_aside(
 ) -> None:
     (tmp_path / "state").mkdir()
     Database(tmp_path / "state" / "gateway.db", 0).close()
-    enrol(head_end.url, token, tmp_path)
+    enrol(At(head_end.url), token, tmp_path)
     assert "takes the place" in (lost(tmp_path) or "")
     assert list((tmp_path / "state" / "damaged").rglob("gateway.db"))
 
@@ -175,11 +176,11 @@ def test_a_cut_at_any_step_is_gone_over_again(
         for name in real:
             patched.setattr(placing, name, cut(name))
         try:
-            enrol(head_end.url, token, tmp_path)
+            enrol(At(head_end.url), token, tmp_path)
             assert step == 8, "every step of the way was cut"
         except PowerCut:
             assert not (tmp_path / "gateway.toml").exists()
-            assert enrol(head_end.url, token, tmp_path) is not None
+            assert enrol(At(head_end.url), token, tmp_path) is not None
     keys = {ask.signing_key for ask in head_end.asks}
     assert keys == {Signer.load(tmp_path / "gateway.key").public_key}
     assert len({enrolment.jsonbody.encode(ask) for ask in head_end.asks}) == 1
@@ -197,11 +198,11 @@ def test_a_cut_after_the_last_step_leaves_only_tidying(
     with monkeypatch.context() as patched:
         patched.setattr("hesper_gateway.enrolment.enrolling.shutil.rmtree", cut)
         with pytest.raises(PowerCut):
-            enrol(head_end.url, token, tmp_path)
-    assert enrol(head_end.url, token, tmp_path) is None
+            enrol(At(head_end.url), token, tmp_path)
+    assert enrol(At(head_end.url), token, tmp_path) is None
     assert (len(head_end.asks), (tmp_path / STAGE).exists()) == (1, False)
     with pytest.raises(ConfigError, match="there already"):
-        enrol(head_end.url, token, tmp_path)
+        enrol(At(head_end.url), token, tmp_path)
 
 
 def nothing_is_in_place(folder: Path) -> bool:
@@ -211,7 +212,7 @@ def nothing_is_in_place(folder: Path) -> bool:
 def test_another_head_end_is_not_believed(head_end: HeadEnd, token: str, tmp_path: Path) -> None:
     head_end.signer = Signer.generate()
     with pytest.raises(EnrolmentFailed, match="another head end"):
-        enrol(head_end.url, token, tmp_path)
+        enrol(At(head_end.url), token, tmp_path)
     assert nothing_is_in_place(tmp_path)
 
 
@@ -227,7 +228,7 @@ def test_an_answer_that_was_given_to_another_device_is_not_taken(
     )  # fmt: skip
     head_end.replayed = head_end.answer(other)
     with pytest.raises(EnrolmentFailed, match="something else"):
-        enrol(head_end.url, token, tmp_path)
+        enrol(At(head_end.url), token, tmp_path)
     assert nothing_is_in_place(tmp_path)
 
 
@@ -247,24 +248,24 @@ def test_what_the_agent_would_not_start_with_is_not_put_in_place(
 ) -> None:
     head_end.toml = TOML.replace(old, new)
     with pytest.raises(ConfigError, match=complaint):
-        enrol(head_end.url, token, tmp_path)
+        enrol(At(head_end.url), token, tmp_path)
     assert nothing_is_in_place(tmp_path)
 
 
 def test_what_the_head_end_says_is_said(head_end: HeadEnd, token: str, tmp_path: Path) -> None:
     head_end.status, head_end.body = 409, b'{"detail": "the token is used"}'
     with pytest.raises(EnrolmentFailed, match="the token is used"):
-        enrol(head_end.url, token, tmp_path)
+        enrol(At(head_end.url), token, tmp_path)
     head_end.status, head_end.body = 307, b"{"
     with pytest.raises(EnrolmentFailed, match="HTTP 307"):  # no redirect is followed
-        enrol(head_end.url, token, tmp_path)
+        enrol(At(head_end.url), token, tmp_path)
     head_end.status, head_end.body = 200, b"x" * 200
     with pytest.raises(EnrolmentFailed, match="does not hold"):
-        enrol(head_end.url, token, tmp_path)
+        enrol(At(head_end.url), token, tmp_path)
     nobody = Token.make("gw-7", COMMANDS.public_key).text
     head_end.server.server_close()
     with pytest.raises(EnrolmentFailed, match="try again"):
-        enrol("http://127.0.0.1:9", nobody, tmp_path)
+        enrol(At("http://127.0.0.1:9"), nobody, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +274,7 @@ def test_what_the_head_end_says_is_said(head_end: HeadEnd, token: str, tmp_path:
 )
 def test_the_token_does_not_leave_in_the_clear(url: str, token: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
-        enrol(url, token, tmp_path)
+        enrol(At(url), token, tmp_path)
 
 
 def test_tls_is_verified(head_end: HeadEnd, token: str, tmp_path: Path) -> None:
@@ -283,9 +284,9 @@ def test_tls_is_verified(head_end: HeadEnd, token: str, tmp_path: Path) -> None:
     head_end.server.socket = context.wrap_socket(head_end.server.socket, server_side=True)
     url = head_end.url.replace("http:", "https:")
     with pytest.raises(EnrolmentFailed, match="CERTIFICATE_VERIFY_FAILED"):
-        enrol(url, token, tmp_path / "device")
+        enrol(At(url), token, tmp_path / "device")
     assert head_end.asks == []
-    assert enrol(url, token, tmp_path / "device", certificate) is not None
+    assert enrol(At(url, certificate), token, tmp_path / "device") is not None
     (tmp_path / "empty.pem").write_text("no certificates")
     with pytest.raises(ConfigError, match="no certificates"):
-        enrol(url, token, tmp_path / "other", tmp_path / "empty.pem")
+        enrol(At(url, tmp_path / "empty.pem"), token, tmp_path / "other")
