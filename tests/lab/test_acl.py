@@ -7,8 +7,8 @@ import pytest
 
 pytestmark = pytest.mark.integration
 ROOT = "hesper/v1"
-UP = ("readings", "events", "results", "status", "requests", "tunnel")
-DOWN = ("receipts", "commands", "answers", "config", "blocks", "tunnel")
+UP = ("readings", "events", "results", "status", "requests", "tunnel", "witness")
+DOWN = ("receipts", "commands", "answers", "config", "blocks", "tunnel", "witness")
 SERIES = f"{ROOT}/series/series.weather"
 INGEST, AUTHORITY = f"{ROOT}/cloud/ingest/main/status", f"{ROOT}/cloud/authority/main/status"
 
@@ -19,7 +19,7 @@ MAY_PUBLISH = {
     "hes.authority": {
         f"{ROOT}/{gateway}/down/{kind}"
         for gateway in ("gw-a", "gw-b")
-        for kind in ("commands", "answers")
+        for kind in ("commands", "answers", "witness")
     }
     | {AUTHORITY},
     "hes.images": {f"{ROOT}/{gateway}/down/blocks" for gateway in ("gw-a", "gw-b")},
@@ -36,9 +36,10 @@ MAY_HEAR: dict[str, Callable[[str], bool]] = {
     "gw-a": lambda topic: topic.startswith(f"{ROOT}/gw-a/down/"),
     "gw-b": lambda topic: topic.startswith(f"{ROOT}/gw-b/down/"),
     "hes.ingest": lambda topic: (
-        ("/up/" in topic and not topic.endswith(("/requests", "/tunnel"))) or topic == SERIES
+        ("/up/" in topic and not topic.endswith(("/requests", "/tunnel", "/witness")))
+        or topic == SERIES
     ),
-    "hes.authority": lambda topic: topic.endswith(("/up/requests", "/up/status")),
+    "hes.authority": lambda topic: topic.endswith(("/up/requests", "/up/status", "/up/witness")),
     "hes.images": lambda topic: topic.endswith("/up/requests"),
     "hes.tunnel": lambda topic: topic.endswith("/up/tunnel"),
 }

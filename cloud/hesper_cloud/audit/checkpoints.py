@@ -16,7 +16,7 @@ from sqlalchemy import Engine, select
 from hesper_cloud.db.authority import AuditCheckpoint, AuditRow, GatewayKey
 from hesper_cloud.db.engines import reading, writing
 
-_LOOK_FOR_NEW_S = 30.0
+_LOOK_FOR_NEW_S = 5.0
 
 
 class WitnessOutlet(Protocol):
