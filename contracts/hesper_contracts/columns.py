@@ -9,6 +9,7 @@ import zstandard
 
 from hesper_contracts.frame import Encoding, Refused
 from hesper_contracts.readings import NULLS, PROFILES, QUANTITIES, SCALED, Quantity, Section
+from hesper_contracts.short_sections import short_section
 from hesper_contracts.streams import LOW, Cursor
 from hesper_contracts.topics import METER, meter_id
 
@@ -49,11 +50,13 @@ def decode(body: bytes, encoding: Encoding) -> list[SectionColumns]:
     Raises:
         Refused: octets that are no such body, or more than a batch may hold.
     """
-    cursor = Cursor(_plain(body, encoding))
+    plain = _plain(body, encoding)
+    cursor = Cursor(plain)
     cells = 0
     sections = []
     for _ in range(cursor.uvarint()):
-        section, used = _section(cursor, MAX_CELLS - cells)
+        left = MAX_CELLS - cells
+        section, used = _short(plain, cursor, left) or _section(cursor, left)
         cells += used
         sections.append(section)
     if cursor.offset != len(cursor.view):
@@ -73,6 +76,34 @@ def _plain(body: bytes, encoding: Encoding) -> bytes:
         return _decompressor.decompress(body, max_output_size=size)
     except zstandard.ZstdError as error:
         raise Refused(f"compressed body does not open: {error}") from None
+
+
+def _short(plain: bytes, cursor: Cursor, cells_left: int) -> tuple[SectionColumns, int] | None:
+    """Return a section of a few rows; None, with the cursor where it was, for any other."""
+    found = short_section(plain, cursor.offset)
+    if found is None:
+        return None
+    short, end = found
+    cells = len(short.captured_at) * (len(short.quantities) + 3)
+    if cells > cells_left:
+        return None
+    try:
+        section = SectionColumns(
+            short.profile,
+            short.received_at,
+            short.quantities,
+            short.meters,
+            np.repeat(np.arange(len(short.meters), dtype=np.int32), short.counts),
+            np.array(short.captured_at, np.int64),
+            np.array(short.clock_status, np.uint8),
+            np.array(short.quality, np.uint16),
+            np.array(short.values, np.int64),
+            None,
+        )
+    except OverflowError:
+        return None
+    cursor.take(end - cursor.offset)
+    return section, cells
 
 
 def _section(cursor: Cursor, cells_left: int) -> tuple[SectionColumns, int]:

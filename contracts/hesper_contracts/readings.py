@@ -24,6 +24,7 @@ The encoder is plain Python, so that a gateway needs no numpy; ``columns`` decod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 import zstandard
 
@@ -78,8 +79,7 @@ _PROFILE_CODES = {name: code for code, name in enumerate(PROFILES) if code}
 _QUANTITY_CODES = {pair: code for code, pair in enumerate(QUANTITIES) if code}
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(NamedTuple):
     """What a column holds: 6-octet logical name, scaler (power of ten), unit (Blue Book code)."""
 
     logical_name: bytes
