@@ -26,6 +26,7 @@ from hesper_cloud.authority import process as authority_process
 from hesper_cloud.backup import commands as backup_commands
 from hesper_cloud.certificate_commands import ca, gateway_certificate, gateway_revoke
 from hesper_cloud.commissioning import MeterPaper, commission, read_papers
+from hesper_cloud.erasure.commands import erase
 from hesper_cloud.exports import commands as export_commands
 from hesper_cloud.provision import Databases, ProvisioningError
 from hesper_cloud.settings import Settings
@@ -49,6 +50,7 @@ for name, part in (
 app.add_typer(energy_commands.energy, name="energy")
 app.add_typer(ingest_commands.letters, name="dead-letters")
 app.add_typer(image_commands.image, name="image")
+meter.command("erase")(erase)
 gateway.command("send-again")(ingest_commands.send_again)
 for command in (enrolment_commands.keep, enrolment_commands.token, enrolment_commands.account):
     gateway.command()(command)

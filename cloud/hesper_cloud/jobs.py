@@ -21,6 +21,7 @@ from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.aggregates.reconcile import Reconciliation
 from hesper_cloud.aggregates.work import Work
 from hesper_cloud.backup.keeping import BackupKeeping
+from hesper_cloud.erasure.carrying_out import Erasures
 from hesper_cloud.exports.republish import Republish
 from hesper_cloud.exports.scheduled import ScheduledExports
 from hesper_cloud.gaps import Backfills, GapLedger
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 SILENCE_EVERY_S = 2.0
 GAPS_EVERY_S = 5.0
 BACKUPS_EVERY_S = 5.0
+ERASURES_EVERY_S = 5.0
 SENDING_AGAIN_EVERY_S = 5.0
 VALIDATION_EVERY_S = 10.0
 REPUBLISH_EVERY_S = 2.0
@@ -176,11 +178,14 @@ async def run(sources: Sources, busy: Callable[[], float], more: Sequence[Job] =
     ``busy`` tells the share of its time that ingest works, 0 to 1.
     """
     book = await asyncio.to_thread(EnergyBook, sources.settings.energy_file)
+    erasures = Erasures(sources, book)
+    begin = Job("erasures", ERASURES_EVERY_S, erasures.begin)
+    finish = Job("erasures, second pass", ERASURES_EVERY_S, erasures.finish)
     try:
         async with asyncio.TaskGroup() as group:
             for name, listed in {
-                "energy book": energy_jobs(sources, book),
-                "quick jobs": [*jobs(sources), *more],
+                "energy book": [finish, *energy_jobs(sources, book)],
+                "quick jobs": [begin, *jobs(sources), *more],
                 "slow jobs": slow_jobs(sources, book),
             }.items():
                 group.create_task(_keep(listed, sources.clock, busy), name=name)

@@ -132,6 +132,13 @@ class _Table:
         meters = (block.meters[place] for place in block.meter_index[fresh].tolist())
         return dict(zip(meters, block.captured_at[fresh].tolist(), strict=True))
 
+    def forget(self, row: int) -> None:
+        """Empties one row, as if nothing had come for it yet."""
+        self.rank[row] = _NEVER
+        for column in (self.captured_at, self.stored_at, self.quality):
+            column[row] = 0
+        self.values[:, row], self.missing[:, row] = 0, True
+
     def value(self, row: int, place: int) -> LatestValue:
         """Returns one quantity of one row."""
         quantity = self.quantities[place]
@@ -173,6 +180,13 @@ class LatestValues:
             table = self._tables.setdefault(key, _Table(*key))
             self._version += 1
             return table.take(block, mask, stored_at, self._version)
+
+    def forget(self, meter: str) -> None:
+        """Forgets one meter's values: its readings were erased."""
+        with self._lock:
+            for table in self._tables.values():
+                if meter in table.rows:
+                    table.forget(table.rows[meter])
 
     def profiles(self) -> frozenset[str]:
         """Returns the profiles of which rows are stored."""

@@ -171,8 +171,18 @@ def protect_meters(authority: Engine, meters: dict[str, str]) -> None:
                 session.merge(Protection(meter=meter, cause=cause, added_at=_now()))
 
 
-def note(session: Session, action: str, subject: str, before: str | None, after: str) -> None:
-    audit.append(session, _now(), audit.Entry(operator(), action, subject, before, after))
+def note(
+    session: Session,
+    action: str,
+    subject: str,
+    before: str | None,
+    after: str,
+    why: str | None = None,
+) -> int:
+    """Leaves a row in the audit log, in the operator's name; returns its number."""
+    return audit.append(
+        session, _now(), audit.Entry(operator(), action, subject, before, after, why)
+    ).sequence
 
 
 def operator() -> str:

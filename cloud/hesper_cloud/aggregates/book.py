@@ -161,6 +161,17 @@ class EnergyBook:
                 cursor.execute(f"DELETE FROM {name} WHERE day < ?", [before])  # noqa: S608 - ours
             return int(went[0]) if went else 0
 
+    def erase(self, meter: str) -> int:
+        """Removes all that is there for one meter, in one transaction; returns how many rows."""
+        went = 0
+        with self._lock, self._cursor() as cursor:
+            cursor.begin()
+            for name in _TABLES:
+                query = f"DELETE FROM {name} WHERE meter = ?"  # noqa: S608 - our own tables
+                went += cursor.execute(query, [meter]).fetchall()[0][0]
+            cursor.commit()
+        return went
+
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
         try:

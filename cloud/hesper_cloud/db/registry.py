@@ -19,7 +19,14 @@ from hesper_cloud.db.energy import (
     OutsideSeries,
     Substitute,
 )
-from hesper_cloud.db.upkeep import Backfill, Backup, ExportRun, MeterProfile, ServiceLevelDay
+from hesper_cloud.db.upkeep import (
+    Backfill,
+    Backup,
+    Erasure,
+    ExportRun,
+    MeterProfile,
+    ServiceLevelDay,
+)
 
 __all__ = [
     "LIVE_GAPS",
@@ -33,6 +40,7 @@ __all__ = [
     "DirtyDay",
     "Element",
     "ElementMeter",
+    "Erasure",
     "Event",
     "ExportRun",
     "Gap",

@@ -1,4 +1,4 @@
-"""Tables of the jobs: what is expected of meters, what was asked for again, exports, backups."""
+"""Tables of the jobs: what is expected of meters, backfills, exports, erasures, backups."""
 
 from datetime import datetime
 from typing import Any
@@ -95,3 +95,19 @@ class Backup(RegistryBase):
     rehearsed_at: Mapped[datetime | None]
     rehearsal: Mapped[str | None] = mapped_column(Text)  # "restored", or what went wrong
     reason: Mapped[str | None] = mapped_column(Text)  # why it failed
+
+
+class Erasure(RegistryBase):
+    """One order to erase what is stored of a meter; it stands until it is carried out in full."""
+
+    __tablename__ = "erasures"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    meter: Mapped[str] = mapped_column(String(32))
+    reason: Mapped[str] = mapped_column(Text)
+    forget_customer: Mapped[bool]  # of the meter's own row: name and address too
+    audit_row: Mapped[int]  # of the newest order; written before this row
+    ordered_at: Mapped[datetime]
+    passes: Mapped[int] = mapped_column(default=0)  # complete ones
+    removed: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # count by kind
+    finished_at: Mapped[datetime | None] = mapped_column(index=True)

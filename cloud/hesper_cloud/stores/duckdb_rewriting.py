@@ -53,6 +53,13 @@ class Rewriting:
             connection.execute(f"DELETE FROM newest WHERE {condition}", [value])  # noqa: S608 - our own condition
         return gone
 
+    def holds(self, file: SealedFile, meter: int) -> bool:
+        """Says whether a sealed file has rows of a meter, named by its key."""
+        with self._file.snapshot() as view:
+            view.used = [file]  # checked anew, and set aside, where it cannot be read
+            query = f"SELECT 1 FROM ({view.sealed([file])}) WHERE meter = ? LIMIT 1"  # noqa: S608 - our own
+            return bool(view.cursor.execute(query, [meter]).fetchall())
+
     def drop(self, files: Sequence[SealedFile]) -> int:
         """Removes whole files; returns how many rows were in them."""
         if files:

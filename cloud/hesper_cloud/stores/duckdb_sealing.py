@@ -132,17 +132,30 @@ class Sealing:
             return gone + self._files.delete("captured_at < ?", before)
 
     def erase(self, meter: str) -> int:
-        """Removes one meter's readings, in the table and in every sealed file."""
+        """Removes one meter's readings, in the table and in every sealed file that has some.
+
+        Killed in between it leaves whole files; done again it goes on with those that are left.
+
+        Raises:
+            StoreUnavailable: a file is damaged (it is set aside then), or the disk is full.
+        """
         key = self._file.catalogue.known_meter(meter)
         if key is None:
             return 0
-        with self._turn:
-            gone = self._files.delete("meter = ?", key)
-            for file in list(self._file.sealed):
-                gone += self._files.rewrite(
-                    [file], (file.first_day, file.last_day), f"meter <> {key:d}"
-                )
-            return gone
+        try:
+            with self._turn:
+                return self._erase(key)
+        except (duckdb.Error, OSError) as error:
+            raise StoreUnavailable(str(error)) from error
+
+    def _erase(self, key: int) -> int:
+        gone = self._files.delete("meter = ?", key)
+        for file in list(self._file.sealed):
+            if self._files.holds(file, key):
+                days = file.first_day, file.last_day
+                gone += self._files.rewrite([file], days, f"meter <> {key:d}")
+        self._file.folder.remove_superseded()
+        return gone
 
 
 def _fault(file: SealedFile) -> Fault:
