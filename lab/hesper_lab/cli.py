@@ -62,7 +62,7 @@ def bench(
 ) -> None:
     """Measure, side by side with peers where there are any.
 
-    NAME is api, dlms, gateway, ingest, sim or store. Some have options of their own: ask them,
+    NAME is api, commands, dlms, gateway, ingest, sim or store. Some have options of their own: ask them,
     `./hesper bench ingest -h`.
     """
     from hesper_lab.bench import report

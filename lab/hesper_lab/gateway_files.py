@@ -134,10 +134,14 @@ def _meters(folder: Path, site: Site, fleet: Fleet, gateway: str) -> Iterator[di
                 "server_address": meter.server_address,
                 "physical_address": meter.physical_address,
                 "system_title": meter.system_title.hex(),
-                "keys_file": _keys_file(
-                    folder, meter.serial, meter.encryption_key.hex(), meter.authentication_key.hex()
-                ),
+                "keys_file": keys_file(folder, meter),
             }
+
+
+def keys_file(folder: Path, meter: MeterPlan) -> str:
+    """Write a simulated meter's keys below a gateway's folder; return where, relative to it."""
+    encryption, authentication = meter.encryption_key.hex(), meter.authentication_key.hex()
+    return _keys_file(folder, meter.serial, encryption, authentication)
 
 
 def _push_meter(folder: Path, each: Capture) -> dict[str, Any]:

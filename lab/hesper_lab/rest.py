@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -81,6 +81,21 @@ class Rest:
         """Approve a command with this account's password."""
         body = {"password": self._password}
         self._client.post(f"/commands/{command}/approve", json=body).raise_for_status()
+
+    def propose_batch(
+        self, kind: str, meters: Sequence[str], reason: str, terms: Mapping[str, int]
+    ) -> dict[str, Any]:
+        """Propose a batch of one kind of command; return it as it was frozen."""
+        body = {"kind": kind, "meters": list(meters), "reason": reason, **terms}
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        answer = self._client.post("/batches", json=body, headers=key).raise_for_status()
+        batch: dict[str, Any] = answer.json()
+        return batch
+
+    def approve_batch(self, batch: str, digest: str) -> None:
+        """Approve a batch's hash with this account's password."""
+        body = {"password": self._password, "digest": digest}
+        self._client.post(f"/batches/{batch}/approve", json=body).raise_for_status()
 
     def command_state(self, command: str) -> str:
         """Return the state of a command."""

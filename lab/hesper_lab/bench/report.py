@@ -11,7 +11,7 @@ from rich.table import Table
 
 from hesper_lab.bench.rows import Row
 
-NAMES: Final = ("api", "dlms", "gateway", "ingest", "sim", "store")
+NAMES: Final = ("api", "commands", "dlms", "gateway", "ingest", "sim", "store")
 _SIGNS: Final = {"higher": "≥", "lower": "≤"}
 _WHOLE_FROM: Final = 100
 

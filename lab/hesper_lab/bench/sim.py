@@ -78,12 +78,14 @@ def measure(meters: int, seconds: float) -> list[Row]:
 
 
 @contextmanager
-def serving(settings: fleet.FleetSettings, folder: Path) -> Iterator[dict[str, Any]]:
+def serving(
+    settings: fleet.FleetSettings, folder: Path, history_days: int = _HISTORY_DAYS
+) -> Iterator[dict[str, Any]]:
     """Serve the fleet in a process of its own; yields its ready line."""
     path = folder / "fleet.toml"
     path.write_text(settings.to_toml(), encoding="utf-8")
     command = [sys.executable, "-m", "hesper_sim", "serve", "--json", "--fleet", str(path)]
-    options = ["--state", str(folder / "state"), "--history-days", str(_HISTORY_DAYS)]
+    options = ["--state", str(folder / "state"), "--history-days", str(history_days)]
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
         try:
             yield json.loads(_line(process.stdout))
