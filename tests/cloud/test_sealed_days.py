@@ -369,7 +369,8 @@ def test_killed_at_any_step_sealing_loses_and_doubles_nothing(tmp_path: Path) ->
     store.maintain(D0 + 3 * DAY)
     put(store, some([(0, D0 + 1, 1), (2, D0 + DAY + 1, 2)]), sequence=2)
     put(store, block(range(2, 3)), sequence=3)
-    before = found(store)
+    span = (D0, D0 + 4 * DAY, DAY)
+    before, sums = found(store), store.fleet_increase(PROFILE, ENERGY, *span)
     store.close()
     arguments = [sys.executable, "-c", FORKS, path, str(D0 + 40 * DAY)]
     with subprocess.Popen(
@@ -384,6 +385,7 @@ def test_killed_at_any_step_sealing_loses_and_doubles_nothing(tmp_path: Path) ->
             killed = forks.stdout.readline() == "True\n"
             store = DuckDbStore(path, EAGER)
             assert found(store) == before, step
+            assert store.fleet_increase(PROFILE, ENERGY, *span) == sums, step
             store.close()
         forks.stdin.close()
     assert step > 10

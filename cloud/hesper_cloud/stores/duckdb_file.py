@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from hesper_cloud.stores import duckdb_day_sums as day_sums
 from hesper_cloud.stores.duckdb_schema import ISLANDS, NEWEST_COMMIT, Catalogue, create_tables
 from hesper_cloud.stores.duckdb_sealed import Damaged, Folder, SealedFile
 from hesper_cloud.stores.duckdb_snapshot import Snapshot, manifest
@@ -101,13 +102,15 @@ class DuckDbFile:
     def set_aside(self, damage: Damaged) -> None:
         """Takes a damaged file out of what is read; its rows may come again from the meters."""
         with self.lock:
-            if damage.name not in {file.name for file in self.sealed}:
+            found = [file for file in self.sealed if file.name == damage.name]
+            if not found:
                 return
             log.critical("sealed readings %s; set aside", damage)
             with self.naming() as connection:
                 connection.execute(
                     "UPDATE sealed SET aside = ? WHERE name = ?", [damage.why, damage.name]
                 )
+                day_sums.forget(connection, (found[0].start, found[0].end))
             self.folder.set_aside(damage.name)
 
     @contextmanager

@@ -17,6 +17,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from hesper_cloud.stores import duckdb_day_sums as day_sums
 from hesper_cloud.stores.duckdb_file import DuckDbFile
 from hesper_cloud.stores.duckdb_row_groups import DAY_ROWS, MONTH_ROWS
 from hesper_cloud.stores.duckdb_schema import COLUMN_LIST, NEWEST_COMMIT
@@ -65,6 +66,7 @@ class Rewriting:
         if files:
             with self._file.naming() as connection:
                 self._forget(connection, files)
+                day_sums.forget(connection, _days_of(files))
             self._file.folder.supersede(file.name for file in files)
         return sum(file.row_count for file in files)
 
@@ -113,6 +115,10 @@ class Rewriting:
             if complete and left_out:
                 raise StoreUnavailable(f"a sealed file would lack {left_out} of {before} rows")
             self._forget(connection, replaced)
+            if moved or left_out:
+                day_sums.forget(
+                    connection, _days_of(replaced if made is None else [*replaced, made])
+                )
             if made is not None:
                 connection.execute("INSERT INTO sealed VALUES (?, ?, ?, ?, ?, ?, ?, ?)", made)
             for table, rows in summary.items():
@@ -156,6 +162,10 @@ def _write_sorted(
         for table, query in (("newest", _NEWEST), ("marks", _MARKS))
     }
     return int(written), summary
+
+
+def _days_of(files: Sequence[SealedFile]) -> tuple[int, int]:
+    return min(file.start for file in files), max(file.end for file in files)
 
 
 def _group_rows(days: tuple[int, int]) -> int:

@@ -31,12 +31,17 @@ _SEALED = (
     "name VARCHAR, first_day INTEGER, last_day INTEGER, row_count BIGINT, octets BIGINT, "
     "sha256 VARCHAR, last_commit BIGINT, aside VARCHAR"
 )
+_DAY_SUMS = (
+    "day INTEGER, growth BOOLEAN, step_s INTEGER, profile INTEGER, logical_name VARCHAR, "
+    "scaler INTEGER, unit INTEGER, step_start BIGINT, total HUGEINT, meters BIGINT"
+)
 _TABLES = (
     f"CREATE TABLE IF NOT EXISTS readings ({_ROW})",
     f"CREATE TABLE IF NOT EXISTS revisions ({_ROW})",
     f"CREATE TABLE IF NOT EXISTS newest ({_ROW})",  # of sealed days, per meter, profile, layout
     "CREATE TABLE IF NOT EXISTS marks (profile INTEGER, meter INTEGER, mark BIGINT)",  # of them too
     f"CREATE TABLE IF NOT EXISTS sealed ({_SEALED})",
+    f"CREATE TABLE IF NOT EXISTS day_sums ({_DAY_SUMS})",
     "CREATE TABLE IF NOT EXISTS commit_floor (number BIGINT)",
     f"CREATE TABLE IF NOT EXISTS batches ({_BATCH})",
     "CREATE TABLE IF NOT EXISTS meters (key INTEGER, id VARCHAR)",

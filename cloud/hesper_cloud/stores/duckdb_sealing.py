@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import duckdb
 
+from hesper_cloud.stores import duckdb_summing
 from hesper_cloud.stores.duckdb_file import DuckDbFile
 from hesper_cloud.stores.duckdb_rewriting import Rewriting
 from hesper_cloud.stores.duckdb_sealed import DAY_S, Damaged, SealedFile
@@ -59,6 +60,7 @@ class Sealing:
                 self._check_some(now, deadline)
                 self._seal(now, deadline)
                 self._merge_months(now, deadline)
+                duckdb_summing.keep(self._file, deadline)
                 if self._let_go_day != now // DAY_S:
                     self._let_go(now)
                     self._let_go_day = now // DAY_S

@@ -99,9 +99,10 @@ class Snapshot:
         self._folder.check(found)
         return found
 
-    def stored(self, span: Range, after_commit: int = -1) -> str:
+    def stored(self, span: Range, after_commit: int = -1, columns: Sequence[str] = COLUMNS) -> str:
         """Returns the SQL of all first versions of a range."""
-        return stored(self.cursor, parquet(self._folder.path, self.files(span, after_commit)), span)
+        files = parquet(self._folder.path, self.files(span, after_commit))
+        return stored(self.cursor, files, span, columns)
 
     def of_meter(self, meter: int, span: Range, columns: Sequence[str] = COLUMNS) -> str:
         """Returns the SQL of one meter's first versions of a range, and of others in the table."""

@@ -1,22 +1,26 @@
 """Sums over meters in the embedded store: the whole fleet, or those of an area or feeder.
 
-Theory of operation. Sealed days do not change, so the fleet's sums over each sealed file are
-computed once and remembered, as long as the same files cover what the sum has seen and the table
-holds no late row of those days. What is asked for again costs the days that are not sealed yet.
+Theory of operation. Sealed days do not change, so the fleet's sums over each of them are kept in
+the database for the usual steps (`duckdb_day_sums`). At other steps the sums over each sealed file
+are computed once and remembered, as long as the same files cover what the sum has seen. Either
+holds while the table has no late row of those days; the rest costs a look at every row.
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from hesper_cloud.stores import curves
+from hesper_cloud.stores import duckdb_day_sums as day_sums
+from hesper_cloud.stores.duckdb_day_sums import Kept, Wanted
 from hesper_cloud.stores.duckdb_reads import case_of, listed
 from hesper_cloud.stores.duckdb_schema import Catalogue
 from hesper_cloud.stores.duckdb_sealed import DAY_S
 from hesper_cloud.stores.duckdb_snapshot import Range, Snapshot
+from hesper_cloud.stores.duckdb_summing import LOOK_BACK_S, days_seen
 from hesper_cloud.stores.port import FleetSeries, Quantity
+from hesper_cloud.stores.stepped_sums import STEPS
 
-_LOOK_BACK_S = DAY_S  # how far before the range a previous register value is sought
 _REMEMBERED_STEPS = 500_000  # about 60 MB
 _LEVELS = """
     SELECT captured_at - captured_at % $step AS step, meter, arg_max(value, captured_at) AS part
@@ -50,6 +54,10 @@ class _Query(NamedTuple):
     value: str
     condition: str
 
+    @property
+    def growth(self) -> bool:
+        return bool(self.before_s)
+
     def seen(self, span: Range) -> Range:
         return span[0] - self.before_s, span[1] + self.after_s
 
@@ -68,7 +76,7 @@ class Sums:
 
     def growth(self, view: Snapshot, asked: SumOf, span: Range) -> FleetSeries:
         """Sums growth between captures; a capture at a step's end belongs to that step."""
-        return self._summed(view, asked, span, (_GROWTH, _LOOK_BACK_S, 1))
+        return self._summed(view, asked, span, (_GROWTH, LOOK_BACK_S, 1))
 
     def _summed(
         self, view: Snapshot, asked: SumOf, span: Range, form: tuple[str, int, int]
@@ -84,8 +92,13 @@ class Sums:
         scaler = min(found[1].scaler for found in sources.values())
         condition = f"profile = {profile:d} AND layout IN ({listed(sources)}) {chosen or ''}"
         query = _Query(*form, _scaled(sources, scaler), condition)
-        found = dict[int, tuple[int, int]]()
-        for piece, sealed in _pieces(view, asked, span, query):
+        wanted = Wanted(query.growth, asked.step_s, profile, asked.logical_name, unit)
+        days, sums = _kept(view, wanted, span) if asked.meters is None else (set[int](), [])
+        found = _together(sums, scaler)
+        pieces = (
+            each for rest in _without(span, days) for each in _pieces(view, asked, rest, query)
+        )
+        for piece, sealed in pieces:
             ask = self._once if sealed else _ask
             found.update((step, (total, count)) for step, total, count in
                          ask(view, query, piece, asked.step_s))  # fmt: skip
@@ -108,6 +121,43 @@ class Sums:
             while self._step_count > _REMEMBERED_STEPS:
                 self._step_count -= len(self._remembered.pop(next(iter(self._remembered))))
         return found
+
+
+def _kept(view: Snapshot, wanted: Wanted, span: Range) -> tuple[set[int], list[Kept]]:
+    """Returns the days of a range that are answered by kept sums, and the sums."""
+    days = range(-(-span[0] // DAY_S), span[1] // DAY_S)
+    sealed = {day for start, end in view.extents() for day in range(start // DAY_S, end // DAY_S)}
+    if wanted.step_s not in STEPS or sealed.isdisjoint(days):
+        return set(), []
+    kept, sums = day_sums.kept(view.cursor, wanted, days)
+    touched = view.days_in_table((span[0] - DAY_S, span[1] + DAY_S))
+    kept = {
+        day for day in kept & sealed if touched.isdisjoint(days_seen(day, growth=wanted.growth))
+    }
+    return kept, [each for each in sums if each.day in kept]
+
+
+def _together(sums: Iterable[Kept], scaler: int) -> dict[int, tuple[int, int]]:
+    """Adds up the sums of meters with different scalers; returns total and meters by step."""
+    found = dict[int, tuple[int, int]]()
+    for each in sums:
+        total, meters = found.get(each.at, (0, 0))
+        found[each.at] = (
+            total + each.total * 10 ** (each.scaler - scaler),
+            meters + each.meters,
+        )
+    return found
+
+
+def _without(span: Range, days: set[int]) -> Iterator[Range]:
+    """Yields what is left of a range without some whole days of it."""
+    at = span[0]
+    for day in sorted(days):
+        if at < day * DAY_S:
+            yield at, day * DAY_S
+        at = (day + 1) * DAY_S
+    if at < span[1]:
+        yield at, span[1]
 
 
 def _pieces(

@@ -9,8 +9,10 @@ not as many points as were written ends the run.
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +46,8 @@ _QUANTITIES: Final = (
 )
 _ROWS_AT_ONCE: Final = 200_000
 _ASKED: Final = 25
+_PER_S: Final = 100_000.0  # readings that come in while a day is asked for
+_SHORT_TURN_S: Final = 4.0  # the embedded store ends a turn after five seconds
 _LISTENS_WITHIN_S: Final = 30.0
 
 
@@ -76,11 +80,22 @@ def _measured(kind: StoreKind, meters: int, asked: argparse.Namespace) -> list[R
         begun = time.monotonic()
         count = _fill(store, meters, asked.days, asked.years, end)
         spent_s = time.monotonic() - begun
-        store.maintain(end + 2 * _DAY_S)
+        tended_s = _tend(store, end + 2 * _DAY_S)
         return [
             row(f"store.fill.{kind}", count / spent_s, "readings/s"),
+            row(f"store.tend_s.{kind}", tended_s, "s"),
             *_questions(store, kind, meters, asked, end),
         ]
+
+
+def _tend(store: ReadingStore, now: int) -> float:
+    """Do all upkeep that is due; return how long it took."""
+    begun = turn_begun = time.monotonic()
+    store.maintain(now)
+    while time.monotonic() - turn_begun > _SHORT_TURN_S:  # a full turn may have left something
+        turn_begun = time.monotonic()
+        store.maintain(now)
+    return time.monotonic() - begun
 
 
 def _questions(
@@ -94,9 +109,12 @@ def _questions(
     month = (end - asked.days * _DAY_S, end)
     per_year = min(_YEAR_DAYS, asked.years * _YEAR_DAYS) * _PER_DAY
 
-    def day(turn: int) -> int:
+    def day(turn: int, until: int = end) -> int:
         meter = name_of(turn * 397 % meters)
-        return len(store.series(meter, _PROFILE, _ENERGY, end - _DAY_S, end, None).times)
+        return len(store.series(meter, _PROFILE, _ENERGY, until - _DAY_S, until, None).times)
+
+    def sealed(turn: int) -> int:
+        return day(turn, end - _DAY_S // 2)
 
     def year(_: int) -> int:
         return len(store.series(_LONG, _PROFILE, _ENERGY, *last_year, None).times)
@@ -107,25 +125,54 @@ def _questions(
     def newest(_: int) -> int:
         return len(latest.newest(_ENERGY).meters)
 
-    return [
+    first_fleet_ms = _ms(fleet, asked.days, 1)
+    rows = [
         row(f"store.latest_ms.{kind}", _ms(newest, meters + 1), "ms", 5.0),
         row(f"store.day_ms.{kind}", _ms(day, _PER_DAY), "ms", 5.0),
+        row(f"store.day_ms.sealed.{kind}", _ms(sealed, _PER_DAY), "ms", 5.0),
         row(f"store.year_ms.{kind}", _ms(year, per_year), "ms", 20.0),
         row(f"store.fleet_ms.{kind}", _ms(fleet, asked.days), "ms", 150.0),
+        row(f"store.fleet_ms.first.{kind}", first_fleet_ms, "ms", 150.0),
         row(f"store.load_latest_s.{kind}", loaded_s, "s"),
     ]
+    with _ingesting(store, meters, end):
+        rows.append(row(f"store.day_ms.ingesting.{kind}", _ms(day, _PER_DAY), "ms", 5.0))
+    return rows
 
 
-def _ms(ask: Callable[[int], int], expected: int) -> float:
-    """Return the median of several askings after one, each with as much as was expected."""
+@contextmanager
+def _ingesting(store: ReadingStore, meters: int, end: int) -> Iterator[None]:
+    """Write beside, a quarter hour of the fleet after the other, as many as `_PER_S` asks for."""
+    stop = threading.Event()
+    names = tuple(map(name_of, range(meters)))
+
+    def write() -> None:
+        for quarter in itertools.count():
+            begun = time.monotonic()
+            start = end + quarter * PERIOD_S
+            store.write(Group({}, [_block(names, start, 1)], (start + PERIOD_S) * 1000))
+            if stop.wait(max(0.0, meters / _PER_S - (time.monotonic() - begun))):
+                return
+
+    beside = threading.Thread(target=write)
+    beside.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        beside.join()
+
+
+def _ms(ask: Callable[[int], int], expected: int, times: int = _ASKED) -> float:
+    """Return the median of several askings, but the first, each with as much as was expected."""
     delays = []
-    for turn in range(_ASKED):
+    for turn in range(times):
         begun = time.perf_counter()
         found = ask(turn)
         delays.append(time.perf_counter() - begun)
         if found != expected:
             raise ValueError(f"{found} came back where {expected} were written")
-    return 1e3 * statistics.median(delays[1:])
+    return 1e3 * statistics.median(delays[1:] or delays)
 
 
 def _fill(store: ReadingStore, meters: int, days: int, years: int, end: int) -> int:
