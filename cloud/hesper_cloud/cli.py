@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from hesper_contracts.signing import key_id
 from sqlalchemy.exc import OperationalError
 
 from hesper_cloud import (
@@ -28,6 +29,7 @@ from hesper_cloud.certificate_commands import ca, gateway_certificate, gateway_r
 from hesper_cloud.commissioning import MeterPaper, commission, read_papers
 from hesper_cloud.erasure.commands import erase
 from hesper_cloud.exports import commands as export_commands
+from hesper_cloud.hsm import SigningUnavailable
 from hesper_cloud.provision import Databases, ProvisioningError
 from hesper_cloud.settings import Settings
 from hesper_cloud.store_commands import store
@@ -194,10 +196,19 @@ def meter_import(file: Path, config: Config = DEFAULT) -> None:
 @key.command("show")
 def key_show(which: Literal["commands", "receipts"], config: Config = DEFAULT) -> None:
     """Prints key id and public key, as gateways need them."""
-    folder = Settings.load(config).keys
-    load = keys.command_signer if which == "commands" else keys.receipt_signer
-    signer = load(folder)
-    typer.echo(f"{signer.key_id} {signer.public_key.hex()}")
+    settings = Settings.load(config)
+    if which == "commands":
+        public = keys.command_public_key(settings)
+    else:
+        public = keys.receipt_signer(settings.keys).public_key
+    typer.echo(f"{key_id(public)} {public.hex()}")
+
+
+@key.command("make-in-token")
+def key_make_in_token(config: Config = DEFAULT) -> None:
+    """Makes the command key in the token that [hsm] names; prints key id and public key."""
+    public = keys.make_in_token(Settings.load(config))
+    typer.echo(f"{key_id(public)} {public.hex()}")
 
 
 @app.command()
@@ -241,7 +252,7 @@ def main() -> None:
     """Runs the command line; what a person can mend is said in one line."""
     try:
         app()
-    except (ProvisioningError, NoTestimony, StoreError, OSError) as error:
+    except (ProvisioningError, NoTestimony, SigningUnavailable, StoreError, OSError) as error:
         typer.echo(f"hesper-cloud: {error}", err=True)
         sys.exit(2)
     except OperationalError as error:

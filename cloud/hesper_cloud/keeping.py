@@ -10,6 +10,7 @@ from pathlib import Path
 from hesper_contracts import jsonbody
 from hesper_contracts.enrolment import Token
 from hesper_contracts.frame import Refused
+from hesper_contracts.signing import key_id
 from hesper_contracts.topics import gateway_id
 from sqlalchemy import delete, func, select
 
@@ -31,11 +32,11 @@ def keep(settings: Settings, databases: Databases, gateway: str, path: Path, now
         ProvisioningError: it does not fit, or names files that are not there.
     """
     _check_name(gateway)
-    signers = {
-        "commands": keys.command_signer(settings.keys),
-        "receipts": keys.receipt_signer(settings.keys),
+    public_keys = {
+        "commands": keys.command_public_key(settings),
+        "receipts": keys.receipt_signer(settings.keys).public_key,
     }
-    trusted = {name: {each.key_id: each.public_key.hex()} for name, each in signers.items()}
+    trusted = {name: {key_id(each): each.hex()} for name, each in public_keys.items()}
     try:
         found = gateway_files.collect(path, gateway, trusted)
     except FilesError as error:
@@ -79,7 +80,7 @@ def make_token(
     _check_name(gateway)
     if not 1 <= hours <= MOST_HOURS:
         raise ProvisioningError(f"a token is good for 1 to {MOST_HOURS} hours")
-    token = Token.make(gateway, keys.command_signer(settings.keys).public_key)
+    token = Token.make(gateway, keys.command_public_key(settings))
     expires_at = now + timedelta(hours=hours)
     with writing(databases.authority) as session:
         kept = KeptConfiguration.gateway == gateway

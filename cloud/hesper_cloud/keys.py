@@ -4,6 +4,7 @@
 file                what it is                                             who reads it
 ==================  =====================================================  =================
 ``commands.key``    Ed25519, signs commands and time answers               authority
+``commands.pub``    its public half, where the key itself is in a token      everyone
 ``requests.key``    X25519, opens passwords sealed in requests             authority
 ``requests.pub``    its public half                                        web
 ``receipts.key``    Ed25519, signs receipts                                ingest
@@ -24,15 +25,23 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hesper_contracts.signing import Signer
 
+from hesper_cloud import hsm
 from hesper_cloud.sealing import Opener, Sealer
 from hesper_cloud.settings import Settings
 from hesper_cloud.vault import KEY_OCTETS, Vault
 
+COMMAND_PUBLIC = "commands.pub"
 
-def create(folder: Path) -> None:
-    """Makes the key files that are missing; an existing key is never replaced."""
+
+def create(folder: Path, signing: Sequence[str] = ("commands", "receipts")) -> None:
+    """Makes the key files that are missing; an existing key is never replaced.
+
+    Args:
+        folder: Where they lie.
+        signing: Those of the signing keys that are files.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name in ("commands", "receipts"):
+    for name in signing:
         path = folder / f"{name}.key"
         if not path.exists():
             Signer.generate().save(path)
@@ -49,9 +58,38 @@ def command_signer(folder: Path) -> Signer:
     return Signer.load(located(folder, "commands.key"))
 
 
+def authority_signer(settings: Settings) -> Signer:
+    """Returns what signs commands, from a file or in a token; only the authority may.
+
+    Raises:
+        SigningUnavailable: the token does not open.
+    """
+    found = settings.hsm
+    if found is None:
+        return command_signer(settings.keys)
+    return Signer(hsm.TokenKey(found, lambda: hsm.pin_of(found.pin_file)))
+
+
 def command_public_key(settings: Settings) -> bytes:
-    """Returns the public half of the key that signs commands."""
-    return command_signer(settings.keys).public_key
+    """Returns the public half of the key that signs commands; asks no token for it."""
+    if settings.hsm is None:
+        return command_signer(settings.keys).public_key
+    text = (settings.keys / COMMAND_PUBLIC).read_text(encoding="ascii")
+    return bytes.fromhex(text.strip())
+
+
+def make_in_token(settings: Settings) -> bytes:
+    """Makes the command key in its token and notes the public half beside the key files.
+
+    Raises:
+        SigningUnavailable: no token is set, it has the key already, or it cannot.
+    """
+    if settings.hsm is None:
+        raise hsm.SigningUnavailable("[hsm] in cloud.toml names no token")
+    public = hsm.make_key(settings.hsm, hsm.pin_of(settings.hsm.pin_file))
+    settings.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (settings.keys / COMMAND_PUBLIC).write_text(public.hex() + "\n", encoding="ascii")
+    return public
 
 
 def receipt_signer(folder: Path) -> Signer:

@@ -68,7 +68,8 @@ def initialise(settings: Settings, policy: str | None = None) -> str:
     """
     if policy not in {None, *POLICIES}:
         raise ProvisioningError(f"there is no policy {policy!r}; known: {', '.join(POLICIES)}")
-    keys.create(settings.keys)
+    signing = ("commands", "receipts") if settings.hsm is None else ("receipts",)
+    keys.create(settings.keys, signing)
     databases = Databases.open(settings)
     try:
         name = policy or _active_policy(databases.authority)

@@ -132,6 +132,15 @@ class AuthoritySettings(_Section):
     checkpoint_every_s: int = Field(default=600, ge=1)  # of the audit log, told to the gateways
 
 
+class HsmSettings(_Section):
+    """A token that holds the command key, reached over PKCS#11."""
+
+    module: Path  # the token's library, such as /usr/lib/softhsm/libsofthsm2.so
+    token: str  # its label
+    label: str = "hesper-commands"  # of the key
+    pin_file: Path
+
+
 class EnrolmentSettings(_Section):
     """How the broker learns of a gateway's new password; without a file a person tells it."""
 
@@ -187,6 +196,7 @@ class Settings(BaseSettings):
     validation: Validation = Validation()
     authority: AuthoritySettings = AuthoritySettings()
     enrolment: EnrolmentSettings = EnrolmentSettings()
+    hsm: HsmSettings | None = None  # without it the command key is a file
     certificates: CertificateSettings = CertificateSettings()
     firmware: FirmwareSettings = FirmwareSettings()
     backfill: BackfillSettings = BackfillSettings()
@@ -246,7 +256,9 @@ class Settings(BaseSettings):
         return self.state / "energy.duckdb"
 
 
-_PATHS = frozenset({"state", "folder", "password_file", "token_file", "tls_ca", "list_file"})
+_PATHS = frozenset(
+    {"state", "folder", "password_file", "token_file", "tls_ca", "list_file", "module", "pin_file"}
+)
 
 
 def _rooted(values: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -28,6 +28,7 @@ PROGRAMS = (
     system.POSTGRES,
     system.VICTORIA_METRICS,
     system.CHROMIUM,
+    system.SOFTHSM,
 )
 QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("format", ("ruff", "format", "--check", ".")),

@@ -46,6 +46,7 @@ POSTGRES = Wanted("postgres", "postgresql", "postgresql-server", "postgresql", "
 VICTORIA_METRICS = Wanted(
     "victoria-metrics", "victoria-metrics", "victoria-metrics", "victoriametrics", "victoriametrics"
 )
+SOFTHSM = Wanted("softhsm2-util", "softhsm2", "softhsm", "softhsm", "softhsm")
 _DEBIAN_POSTGRES = "usr/lib/postgresql/*/bin"  # every version has a folder of its own
 
 
@@ -83,6 +84,14 @@ def require(wanted: Wanted, packages: Path, say: Say, *, install: bool = True) -
     if found is None:
         raise Missing(f"{wanted.name} is needed. Type:\n  {_command_to_type(wanted)}")
     return found
+
+
+def softhsm_module(program: Program) -> Path | None:
+    """Return the PKCS#11 library beside SoftHSM's program; its folder differs by distribution."""
+    usr = program.path.parent.parent
+    places = ("lib/softhsm", "lib/*/softhsm", "lib64/pkcs11", "lib64/softhsm", "lib/pkcs11")
+    found = (path for place in places for path in usr.glob(f"{place}/libsofthsm2.so"))
+    return next(found, None)
 
 
 def _privilege() -> list[str] | None:

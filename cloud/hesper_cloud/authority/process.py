@@ -19,6 +19,7 @@ from hesper_cloud.authority.broker_accounts import BrokerAccounts
 from hesper_cloud.authority.core import Authority
 from hesper_cloud.authority.enrolment import Certificates, EnrolmentDesk
 from hesper_cloud.authority.evictions import Evictions
+from hesper_cloud.authority.firmware import FirmwareDesk
 from hesper_cloud.authority.renewals import RenewalDesk
 from hesper_cloud.authority.revocations import Revocations
 from hesper_cloud.authority.uplink import AuthorityUplink
@@ -27,6 +28,8 @@ from hesper_cloud.ca.issuing import Issuing
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine
 from hesper_cloud.db.watch import Watch
+from hesper_cloud.hsm import SigningUnavailable
+from hesper_cloud.images.shelf import shelf_of
 from hesper_cloud.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -36,7 +39,7 @@ _WAITING_TURN_S = 0.05
 
 def run(settings: Settings, stop: threading.Event) -> None:
     """Runs the authority until ``stop`` is set; ends with the error when it cannot decide."""
-    signer = keys.command_signer(settings.keys)
+    signer = keys.authority_signer(settings)
     uplink = AuthorityUplink(settings.broker, settings.authority.instance, signer, now_utc)
     with ExitStack() as stack:
         engines = (
@@ -55,6 +58,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
             _certificates(settings, signer, uplink),
         )
         authority = Authority(engines, signer, opener, uplink, now_utc, enrolment)
+        authority.release(FirmwareDesk(shelf_of(settings)))
         uplink.start()
         stack.callback(uplink.stop)
         every_s = settings.authority.checkpoint_every_s
@@ -80,8 +84,8 @@ def _last_checkpoint(checkpoints: Checkpoints | None) -> None:
     try:
         if checkpoints is not None:
             checkpoints.close(now_utc())
-    except OperationalError as error:
-        _log.warning("no last checkpoint of the audit log: %s", error.orig)
+    except (OperationalError, SigningUnavailable) as error:
+        _log.warning("no last checkpoint of the audit log: %s", error)
 
 
 def loop(authority: Authority, watch: Watch, poll_s: float, stop: threading.Event) -> None:
@@ -103,6 +107,9 @@ def _turn(authority: Authority) -> float:
         return _WAITING_TURN_S if authority.is_waiting() else _IDLE_TURN_S
     except OperationalError as error:
         _log.warning("turn put off: %s", error.orig)
+        return _IDLE_TURN_S
+    except SigningUnavailable as reason:
+        _log.error("nothing can be signed, turn put off: %s", reason)
         return _IDLE_TURN_S
 
 

@@ -23,6 +23,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from hesper_cloud.authority.dispatch import Outgoing
+from hesper_cloud.hsm import SigningUnavailable
 from hesper_cloud.settings import BrokerSettings
 
 ROLE = "authority"
@@ -149,7 +150,10 @@ class AuthorityUplink:
             return
         answer = TimeAnswer(gateway=request.gateway, nonce=request.nonce, time=self._clock())
         topic = self._topics.down(request.gateway, Kind.ANSWERS)
-        client.publish(topic, requests.answer_to_payload(answer, self._signer), qos=1)
+        try:
+            client.publish(topic, requests.answer_to_payload(answer, self._signer), qos=1)
+        except SigningUnavailable as reason:
+            _log.error("the time cannot be signed: %s", reason)
 
 
 def _properties(packet: int, **values: int) -> Properties:

@@ -121,8 +121,9 @@ def to_keys_file(current: KeySet, pending: tuple[str, KeySet] | None = None) -> 
     document: dict[str, object] = _as_hex(current)
     if pending is not None:
         command_id, keys = pending
-        changed = {name: text for name, text in _as_hex(keys).items() if name in CHANGEABLE}
-        document["pending"] = {"command": command_id, **changed}
+        proposed: dict[str, object] = {"command": command_id}
+        proposed |= {name: text for name, text in _as_hex(keys).items() if name in CHANGEABLE}
+        document["pending"] = proposed
     return json.dumps(document, indent=1).encode()
 
 
