@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from hesper_contracts import jsonbody
+from hesper_contracts import firmware, jsonbody
 from hesper_contracts.calendars import WriteCalendar
 from hesper_contracts.commands import Command
 from hesper_contracts.firmware import ActivateFirmware, TransferFirmware, UpdateGateway
@@ -158,6 +158,15 @@ def for_kind(kind: str, given: Mapping[str, Any]) -> Parameters:
         Refused: they are not the parameters of this kind.
     """
     return jsonbody.decode(jsonbody.encode(given), _OF_KIND.get(kind, Nothing))
+
+
+def image_of(kind: str, given: Mapping[str, Any]) -> str | None:
+    """Return the SHA-256 of the image that these parameters are about; None for no image.
+
+    Raises:
+        Refused: they should be about one, and name none.
+    """
+    return firmware.image_of(for_kind(kind, given)) if is_about_image(kind) else None
 
 
 def _check_range(since: UtcTime, until: UtcTime) -> None:

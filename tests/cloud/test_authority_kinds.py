@@ -113,8 +113,8 @@ def test_parameters_of_the_contract_and_no_others(head_end, kind, given):
     ("kind", "given", "words"),
     [
         ("keys.change", {"sealed": "AAAA"}, "keys.change does not take these parameters"),
-        ("firmware.transfer", {}, "firmware cannot be brought"),
-        ("firmware.activate", {}, "firmware cannot be activated"),
+        ("firmware.transfer", {}, "firmware.transfer does not take these parameters"),
+        ("firmware.activate", {"image": "x"}, "does not take these parameters"),
         ("relay.explode", {}, "there is no command 'relay.explode'"),
         ("ping", ["a list"], "no JSON object"),
         ("read.profile", TAKES["read.profile"] | {"until": "2026-06-02T00:00:00Z"}, "the future"),

@@ -16,6 +16,7 @@ from hesper_cloud.authority.batches.releasing import BatchDesk
 from hesper_cloud.authority.desk import Desk
 from hesper_cloud.authority.dispatch import Dispatcher, Making, Outgoing
 from hesper_cloud.authority.enrolment import EnrolmentDesk
+from hesper_cloud.authority.firmware import FirmwareDesk
 from hesper_cloud.authority.key_changes import KeyDesk
 from hesper_cloud.authority.kinds import CHANGE_KEYS
 from hesper_cloud.authority.results import ResultDesk
@@ -48,19 +49,25 @@ class Authority:
         """Takes the engines of registry and authority, in this order."""
         registry, authority = engines
         self._enrolment, self._database = enrolment, authority
-        handlers = cases.HANDLERS | ({"gateway.enrol": enrolment.enrol} if enrolment else {})
-        self._desk = Desk(registry, authority, opener, handlers)
+        enrolling = {"gateway.enrol": enrolment.enrol} if enrolment else {}
+        self._handlers = cases.HANDLERS | enrolling
+        self._desk = Desk(registry, authority, opener, self._handlers)
         key_desk = KeyDesk(Custody(enrolment.vault)) if enrolment else None
-        makings: dict[str, Making] = {CHANGE_KEYS: key_desk.parameters} if key_desk else {}
+        self._makings: dict[str, Making] = {CHANGE_KEYS: key_desk.parameters} if key_desk else {}
         heed = key_desk.settle if key_desk else None
         self._results = ResultDesk(registry, authority, heed)
-        self._dispatcher = Dispatcher(registry, authority, signer, makings)
+        self._dispatcher = Dispatcher(registry, authority, signer, self._makings)
         self._batches = BatchDesk(authority)
         self._outlet = outlet
         self._clock = clock
         self._published_at: dict[str, datetime] = {}
         self.checkpoints: Checkpoints | None = None
         """Writes and tells checkpoints of the audit log, where it is told how."""
+
+    def release(self, firmware: FirmwareDesk) -> None:
+        """Lets images be brought: takes what is asked about them, and makes their commands."""
+        self._handlers.update(firmware.handlers)
+        self._makings.update(firmware.makings)
 
     def turn(self) -> None:
         """Does all that is to be done now; what it signs is durable before it is published."""

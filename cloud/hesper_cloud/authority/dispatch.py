@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from hesper_contracts import commands
+from hesper_contracts import commands, parameters
 from hesper_contracts.signing import Signer
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -164,6 +164,7 @@ class Dispatcher:
             approver=command.approver,
             reason=command.reason,
             parameters=order.parameters,
+            image_hash=parameters.image_of(command.kind, order.parameters),
         )
         if command.kind in CUTTING:
             session.add(BudgetUse(command_id=command.id, at=now, gateway=command.gateway))

@@ -15,6 +15,7 @@ from hesper_contracts import jsonbody
 from hesper_contracts.results import CommandResult, Findings
 
 from hesper_cloud.authority.kinds import (
+    ACTIVATE,
     ARM,
     CHANGE_KEYS,
     CONFIGURE,
@@ -22,12 +23,16 @@ from hesper_cloud.authority.kinds import (
     READ_PROFILE,
     RECONNECT,
     RESTART,
+    TRANSFER,
+    UPDATE,
 )
 from hesper_cloud.db.authority import CommandRecord
 
 CLOCK_RIGHT_MS = 2_000
 """How far off a clock may be when it is read back after it was set."""
 _READY_FOR_RECONNECTION = 2
+_VERIFIED = 3
+"""image_transfer_status, class 18: verification successful."""
 _CLOCK_TOLERANCE = timedelta(seconds=5)
 
 
@@ -116,6 +121,18 @@ def _keys(_: CommandRecord, result: CommandResult) -> str | None:
     return None if proven else "does not say that the meter opens with its new keys"
 
 
+def _image_verified(_: CommandRecord, result: CommandResult) -> str | None:
+    found = _findings(result)
+    verified = found is not None and found.image is not None and found.image.status == _VERIFIED
+    return None if verified else "does not show that the meter has verified the image"
+
+
+def _version(command: CommandRecord, result: CommandResult) -> str | None:
+    found = _findings(result)
+    wanted, read = command.parameters["version"], found.firmware_after if found else ""
+    return None if read == wanted else f"the version that was read back is {read!r}"
+
+
 _CHECKS: dict[str, Callable[[CommandRecord, CommandResult], str | None]] = {
     "ping": _something,
     "read.registers": _registers,
@@ -123,6 +140,9 @@ _CHECKS: dict[str, Callable[[CommandRecord, CommandResult], str | None]] = {
     "read.event_log": _something,
     "clock.sync": _clock,
     CHANGE_KEYS: _keys,
+    TRANSFER: _image_verified,
+    ACTIVATE: _version,
+    UPDATE: _version,
     RESTART: _restart,
     CONFIGURE: _configuration,
 }

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from hesper_contracts import jsonbody, parameters
 from hesper_contracts.frame import Refused
 
+from hesper_cloud.images.wish import ImageWish
 from hesper_cloud.meter_keys.key_set import RenewKeys
 
 Kind = Literal[
@@ -28,9 +29,12 @@ Kind = Literal[
     "tariff.calendar",
     "limiter.write",
     "keys.change",
+    "firmware.transfer",
+    "firmware.activate",
     "tunnel.open",
     "gateway.restart",
     "gateway.configure",
+    "gateway.update",
 ]
 DISCONNECT: Kind = "relay.disconnect"
 RECONNECT: Kind = "relay.reconnect"
@@ -39,6 +43,9 @@ READ: Kind = "relay.read"
 READ_PROFILE: Kind = "read.profile"
 CALENDAR: Kind = "tariff.calendar"
 CHANGE_KEYS: Kind = "keys.change"
+TRANSFER: Kind = "firmware.transfer"
+ACTIVATE: Kind = "firmware.activate"
+UPDATE: Kind = "gateway.update"
 RESTART: Kind = "gateway.restart"
 CONFIGURE: Kind = "gateway.configure"
 
@@ -56,6 +63,7 @@ class Traits:
         always_two: No policy document lets one person do it.
         at_gateway: It is for a gateway itself and names no meter.
         on_known_relay: The relay must have been read not long ago.
+        within_window: It must begin before its batch's window closes, not only leave by then.
         begin_s: For how long a gateway may begin it once it is queued, if the policy says less.
         takes_s: How long it may take after that, beside the policy's grace.
     """
@@ -66,6 +74,7 @@ class Traits:
     always_two: bool = False
     at_gateway: bool = False
     on_known_relay: bool = False
+    within_window: bool = False
     begin_s: int = 0
     takes_s: int = 0
 
@@ -92,18 +101,18 @@ KINDS: Mapping[str, Traits] = {
     ),
     # Whoever has a meter's keys can do with it what its gateway can.
     CHANGE_KEYS: Traits(always_two=True, begin_s=300, takes_s=300),
+    # An image travels for as long as a slow line needs, and a command takes it up where it stands.
+    TRANSFER: Traits(always_two=True, begin_s=3 * 86_400, takes_s=600),
+    ACTIVATE: Traits(always_two=True, within_window=True, begin_s=3_600, takes_s=3_600),
+    UPDATE: Traits(
+        at_gateway=True, always_two=True, within_window=True, begin_s=86_400, takes_s=3_600
+    ),
     # Through a tunnel a tool can do what the meter lets it; on a long line many relays are read
     # before it opens, and again after it.
     "tunnel.open": Traits(moves=True, cuts=True, always_two=True, begin_s=300, takes_s=120),
     RESTART: Traits(at_gateway=True, begin_s=120, takes_s=300),
     # A configuration says which broker and which meters; the gateway tries it before it keeps it.
     CONFIGURE: Traits(at_gateway=True, always_two=True, begin_s=300, takes_s=900),
-}
-
-_REFUSED = {
-    "firmware.transfer": "firmware cannot be brought to meters from here yet",
-    "firmware.activate": "firmware cannot be activated from here yet",
-    "gateway.update": "gateways cannot be updated from here yet",
 }
 
 
@@ -119,8 +128,8 @@ ALWAYS_TWO = _those("always_two")
 AT_GATEWAY = _those("at_gateway")
 
 
-Wanted = parameters.Parameters | RenewKeys
-"""What a command is told; of new keys nobody says more than which."""
+Wanted = parameters.Parameters | RenewKeys | ImageWish
+"""What a command is told; of new keys nobody says more than which, of an image its hash."""
 
 
 def checked(kind: str, given: Mapping[str, Any]) -> tuple[Wanted, dict[str, Any]]:
@@ -130,11 +139,13 @@ def checked(kind: str, given: Mapping[str, Any]) -> tuple[Wanted, dict[str, Any]
         Refused: the kind is not issued, or these are not its parameters.
     """
     if kind not in KINDS:
-        raise Refused(_REFUSED.get(kind, f"there is no command {kind!r}"))
+        raise Refused(f"there is no command {kind!r}")
     try:
         typed: Wanted
         if kind == CHANGE_KEYS:
             typed = jsonbody.decode(jsonbody.encode(given), RenewKeys)
+        elif parameters.is_about_image(kind):
+            typed = jsonbody.decode(jsonbody.encode(given), ImageWish)
         else:
             typed = parameters.for_kind(kind, given)
     except Refused as refusal:

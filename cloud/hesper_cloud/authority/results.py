@@ -14,6 +14,7 @@ from hesper_contracts import results
 from hesper_contracts.frame import Refused
 from hesper_contracts.results import CommandResult
 from hesper_contracts.signing import Keyring
+from msgspec import UnsetType
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
@@ -101,7 +102,7 @@ class ResultDesk:
             ]
 
     def _mark(self, verdicts: dict[int, CommandResult | None], now: datetime) -> None:
-        """Marks the rows and shows proven relay states in the registry."""
+        """Marks the rows, and shows proven relay states and firmware in the registry."""
         with writing(self._registry) as session:
             for row_id, result in verdicts.items():
                 row = session.get(Result, row_id)
@@ -109,6 +110,7 @@ class ResultDesk:
                     row.verified = result is not None
                 if result is not None:
                     _show_relay(session, result, now)
+                    _show_firmware(session, result)
 
 
 def _take(
@@ -175,6 +177,14 @@ def _cursor(session: Session) -> Cursor:
         row = Cursor(name=_CURSOR, position=0)
         session.add(row)
     return row
+
+
+def _show_firmware(session: Session, result: CommandResult) -> None:
+    """Shows the version that was read back after an activation."""
+    found = None if isinstance(result.findings, UnsetType) else result.findings
+    meter = session.get(Meter, result.meter) if found and found.firmware_after else None
+    if found is not None and meter is not None:
+        meter.firmware = found.firmware_after
 
 
 def _show_relay(session: Session, result: CommandResult, now: datetime) -> None:

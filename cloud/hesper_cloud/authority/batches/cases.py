@@ -13,7 +13,7 @@ from hesper_cloud.authority.batches.releasing import stop_tampered
 from hesper_cloud.authority.batches.states import HELD, MOVING, NEXT, RETRIED, move
 from hesper_cloud.authority.batches.tally import follow_commands, forgive, tally
 from hesper_cloud.authority.batches.wish import BatchWish, Terms
-from hesper_cloud.authority.case import Case, Outcome, check_password
+from hesper_cloud.authority.case import Asked, Case, Outcome, check_password
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.batches import Batch, BatchRow
 
@@ -26,7 +26,6 @@ def request_batch(case: Case) -> Outcome:
     meters = asked.payload.get("meters")
     if not isinstance(meters, list) or not all(isinstance(one, str) for one in meters):
         raise Denied("the request has no list of meters")
-    given = {name: asked.payload[name] for name in _TERMS if name in asked.payload}
     batch = propose(
         case,
         BatchWish(
@@ -34,10 +33,15 @@ def request_batch(case: Case) -> Outcome:
             meters=tuple(meters),
             reason=asked.text("reason"),
             parameters=asked.mapping("parameters"),
-            terms=Terms(**given),
+            terms=terms_of(asked),
         ),
     )
     return {"batch": batch.id, "digest": batch.digest}
+
+
+def terms_of(asked: Asked) -> Terms:
+    """Returns the terms that a request names; `propose` checks them."""
+    return Terms(**{name: asked.payload[name] for name in _TERMS if name in asked.payload})
 
 
 def approve_batch(case: Case) -> Outcome:

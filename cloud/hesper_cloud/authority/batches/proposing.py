@@ -49,7 +49,7 @@ def propose(case: Case, wish: BatchWish) -> Batch:
         approve_until=case.now + timedelta(seconds=case.policy.batches.approval_window_s),
         allowance=0,
     )
-    rows = roll.called(case, wish.kind, wish.meters)
+    rows = _called(case, wish)
     batch.digest = frozen.digest(batch, rows)
     batch.allowance = case.policy.batches.disconnects if wish.kind in CUTTING else len(rows)
     left_out = sum(row[-1] is not None for row in rows)
@@ -59,6 +59,14 @@ def propose(case: Case, wish: BatchWish) -> Batch:
     case.session.flush()
     _store(case, batch, rows)
     return batch
+
+
+def _called(case: Case, wish: BatchWish) -> list[frozen.Frozen]:
+    """Returns the rows of a wish; what rules one out counts beside what the roll knows."""
+    return [
+        (position, meter, gateway, area, excluded or wish.unfit.get(meter or gateway or ""))
+        for position, meter, gateway, area, excluded in roll.called(case, wish.kind, wish.meters)
+    ]
 
 
 def _check_meters(case: Case, wish: BatchWish) -> None:

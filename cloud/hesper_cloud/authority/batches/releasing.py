@@ -23,6 +23,7 @@ from hesper_cloud.authority.policy import Policy
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.batches import Batch, BatchRow
 from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.images import wish
 
 SELF = "authority"
 _BEAT = timedelta(seconds=0.5)
@@ -100,6 +101,8 @@ def _release(session: Session, policy: Policy, batch: Batch, counted: Tally, now
         return
     if batch.kind in policy.stopped and facts.kill_switch_engaged(session):
         return
+    if wish.open_until(batch.parameters, now) is None:
+        return
     if counted.waiting and counted.left >= batch.allowance:
         why = f"{counted.left} have left; the other {counted.waiting} wait for a decision"
         move(session, batch, life.Move("quarantined", SELF, why), now)
@@ -151,6 +154,8 @@ def _let_go(session: Session, policy: Policy, batch: Batch, row: BatchRow, now: 
     expiry_s = max(policy.expiry_s, KINDS[batch.kind].begin_s)
     step = life.Move("queued", batch.approver or SELF, f"approved with batch {batch.id}")
     until = now + timedelta(seconds=expiry_s)
+    if KINDS[batch.kind].within_window:
+        until = min(until, wish.open_until(batch.parameters, now) or until)
     life.move(session, command, step, now, queued_at=now, not_after=until)
     row.state, row.command, row.detail = "released", command.id, None
     row.released_at = row.updated_at = batch.updated_at = now

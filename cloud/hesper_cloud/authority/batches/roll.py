@@ -94,7 +94,7 @@ def _known(case: Case, kind: str, names: Sequence[str]) -> _Known:
         query = select(CommandRecord.meter, CommandRecord.state).where(
             CommandRecord.meter.in_(some), _in_the_way(kind)
         )
-        pending.update(session.execute(query))
+        pending.update(session.execute(query).all())
     protected = select(Protection.meter, Protection.cause)
     return _Known(
         gateways=frozenset(session.scalars(select(GatewayKey.gateway))),

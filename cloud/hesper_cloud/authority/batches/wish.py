@@ -49,3 +49,5 @@ class BatchWish:
     reason: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     terms: Terms = Terms()
+    unfit: Mapping[str, str] = field(default_factory=dict)
+    """What is known to rule some of them out, by meter or gateway."""
