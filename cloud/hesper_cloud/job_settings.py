@@ -73,8 +73,13 @@ class ScheduledExport(_Section):
 class RepublishSettings(_Section):
     """What is republished on MQTT; nothing unless told."""
 
-    enabled: bool = False
+    enabled: bool = False  # readings as they were stored
+    validated: bool = False  # days as they count, with estimates and edits
+    aggregates: tuple[Literal["half-hour", "hour", "day"], ...] = ()  # of days
     quantities: tuple[str, ...] = ()  # logical names; none: every one
+    settle_s: int = Field(default=60, ge=0)  # a day that is worked on again and again waits
+    days_per_turn: int = Field(default=100, ge=1, le=5000)  # of meters; turns are 2 s apart or more
+    backlog_days: int = Field(default=35, ge=1)  # what was worked on before is not published
 
 
 class ExportSettings(_Section):

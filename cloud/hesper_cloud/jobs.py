@@ -22,7 +22,9 @@ from hesper_cloud.aggregates.reconcile import Reconciliation
 from hesper_cloud.aggregates.work import Work
 from hesper_cloud.backup.keeping import BackupKeeping
 from hesper_cloud.erasure.carrying_out import Erasures
+from hesper_cloud.exports.outlet import Outlet
 from hesper_cloud.exports.republish import Republish
+from hesper_cloud.exports.republish_days import RepublishDays
 from hesper_cloud.exports.scheduled import ScheduledExports
 from hesper_cloud.gaps import Backfills, GapLedger
 from hesper_cloud.ingest.stages import stage
@@ -133,19 +135,20 @@ def slow_jobs(sources: Sources, book: EnergyBook) -> list[Job]:
     levels = ServiceLevels(
         sources.registry, sources.store, sources.settings.service_levels, sources.clock
     )
-    republish = Republish(
-        settings.broker, settings.exports.republish, sources.store, settings.state
-    )
+    outlet, shelf = Outlet(settings.broker), Shelf(sources.registry, sources.store, book)
+    republish = Republish(outlet, settings.exports.republish, sources.store, settings.state)
+    republish_days = RepublishDays(outlet, settings, shelf, sources.clock)
     return [
         Job("backups", BACKUPS_EVERY_S, keeping.turn),
         Job("service levels", SERVICE_LEVELS_EVERY_S, levels.turn),
-        Job("exports", MINUTE_S, _exports(sources, book, alerts).turn),
+        Job("exports", MINUTE_S, _exports(sources, shelf, alerts).turn),
         Job("republish", REPUBLISH_EVERY_S, republish.turn),
+        Job("republish days", REPUBLISH_EVERY_S, republish_days.turn),
         Job("store", MINUTE_S, lambda: tend(sources.store, alerts, sources.clock())),
     ]
 
 
-def _exports(sources: Sources, book: EnergyBook, alerts: Alerts) -> ScheduledExports:
+def _exports(sources: Sources, shelf: Shelf, alerts: Alerts) -> ScheduledExports:
     def alarm(name: str, reason: str | None) -> None:
         subject = Subject(f"export-{name}")
         if reason is None:
@@ -155,7 +158,6 @@ def _exports(sources: Sources, book: EnergyBook, alerts: Alerts) -> ScheduledExp
             alerts.raise_(subject, "warning", text, at=sources.clock())
 
     wanted = sources.settings.exports.scheduled
-    shelf = Shelf(sources.registry, sources.store, book)
     return ScheduledExports(sources.registry, shelf, wanted, sources.clock, alarm)
 
 

@@ -1,7 +1,9 @@
 """A head end on disk for tests: both databases, keys, three people, one gateway, two meters."""
 
+import json
 import os
 import pwd
+import queue
 import shutil
 import signal
 import socket
@@ -29,17 +31,22 @@ from hesper_cloud.commissioning import MeterPaper, commission
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, Request, Result
-from hesper_cloud.settings import Settings
+from hesper_cloud.exports.outlet import Outlet
+from hesper_cloud.settings import BrokerAccount, BrokerSettings, Settings
 from hesper_cloud.stores.influx_v2 import InfluxV2
 from hesper_contracts import commands, results
 from hesper_contracts.commands import Command
 from hesper_contracts.results import CommandResult, RelayReading, ResultState
 from hesper_contracts.signing import Keyring, Signer
 from hesper_lab import system
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import create_engine, select, text
 
 INFLUXD = shutil.which("influxd") or "/usr/bin/influxd"
 INFLUX_START_S = 30.0
+MQTT_S = 10.0
+ACL = Path(__file__).parents[2] / "mosquitto" / "acl"
 INFLUX_CONFIG = """
 reporting-disabled = true
 bind-address = "127.0.0.1:{rpc}"
@@ -439,3 +446,83 @@ def answers(url: str) -> bool:
         return httpx.get(f"{url}/ping").is_success
     except httpx.TransportError:
         return False
+
+
+@pytest.fixture
+def outward_mosquitto(tmp_path: Path, broker_factory: Callable[..., Any]) -> Any:
+    """A Mosquitto with the real access file, for what goes out of the house."""
+    passwords = tmp_path / "passwords"
+    accounts = ("hes.republish", "out.mdm", "out.billing", "gw-1")
+    passwords.write_text("".join(f"{name}:secret\n" for name in accounts))
+    passwords.chmod(0o600)
+    subprocess.run(["mosquitto_passwd", "-U", str(passwords)], check=True)
+    return broker_factory(
+        "listener {port} 127.0.0.1\nallow_anonymous false\n"
+        f"password_file {passwords}\nacl_file {ACL}\n"
+    )
+
+
+@pytest.fixture
+def outward_broker(tmp_path: Path, outward_mosquitto: Any) -> BrokerSettings:
+    """How the head end reaches it."""
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    account = BrokerAccount(username="hes.republish", password_file=secret)
+    return BrokerSettings(port=outward_mosquitto.port, republish=account)
+
+
+@pytest.fixture
+def connected_outlet(outward_broker: BrokerSettings) -> Iterator[Callable[[], Outlet]]:
+    """Makes connections of the head end to it, each as after a start of the process."""
+    made: list[Outlet] = []
+
+    def make() -> Outlet:
+        made.append(Outlet(outward_broker))
+        deadline = time.monotonic() + MQTT_S
+        while not made[-1].is_connected():
+            assert time.monotonic() < deadline, "the broker does not answer"
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+class MqttReader:
+    """Another system, subscribed to everything that leaves the house."""
+
+    def __init__(self, port: int, username: str) -> None:
+        self.messages: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
+        subscribed = threading.Event()
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        self._client.username_pw_set(username, "secret")
+        self._client.on_connect = lambda client, *_: client.subscribe("hesper/v1/cloud/out/#", 1)
+        self._client.on_subscribe = lambda *_: subscribed.set()
+        self._client.on_message = lambda _client, _data, told: self.messages.put(
+            (told.topic, json.loads(told.payload))
+        )
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        assert subscribed.wait(MQTT_S)
+
+    def next(self) -> tuple[str, dict[str, Any]]:
+        """Returns the next message: its topic, and what it says."""
+        return self.messages.get(timeout=MQTT_S)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+def mqtt_reader(outward_broker: BrokerSettings) -> Iterator[Callable[[str], MqttReader]]:
+    """Makes readers by their account: `mqtt_reader("out.mdm")`."""
+    made: list[MqttReader] = []
+
+    def make(username: str) -> MqttReader:
+        made.append(MqttReader(outward_broker.port, username))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()

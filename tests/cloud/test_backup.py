@@ -291,7 +291,7 @@ def test_the_energy_book_is_part_of_it(head_end: Any, store: DuckDbStore, tmp_pa
     rows |= {name: [1] for name in ("expected", "stored", "doubted", "estimated", "edited")}
     score = pa.table(rows).select(SCORES.names).cast(SCORES)
     with closing(EnergyBook(head_end.settings.energy_file)) as book:
-        book.replace(pa.table({"meter": ["M1"], "day": [day]}), {"scores": score})
+        book.replace(pa.table({"meter": ["M1"], "day": [day]}), {"scores": score}, NOW)
         folder, manifest = make(head_end.settings, store, tmp_path / "backups", NOW)
         there = book.rows("FROM scores")
     assert manifest.contents["energy"]["scores"]["rows"] == 1

@@ -5,14 +5,18 @@ meter's day at a time, in one transaction, whenever either of them changed. A da
 of half an hour (of the capture period where that is longer) of each quantity as lists; hours, days
 and months are added up from them, so that all agree. Whoever opens the same path in this process
 shares the file.
+
+With its rows each day gets a number, higher than any that was given before: the microsecond at
+which it was worked on, or the next one free. Who follows the numbers misses no day, and a book that
+was lost and computed again goes on above the old numbers.
 """
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -66,7 +70,12 @@ VERDICTS = pa.schema(
         ("captures", pa.int32()),
     ]
 )
-_TABLES = {"days": DAYS, "scores": SCORES, "verdicts": VERDICTS}
+WORKINGS = pa.schema([("meter", pa.string()), ("day", pa.date32()), ("number", pa.int64())])
+_TABLES = {"days": DAYS, "scores": SCORES, "verdicts": VERDICTS, "workings": WORKINGS}
+_WORKINGS = """
+    SELECT meter, day, number FROM workings WHERE number > $after AND number <= $until
+    ORDER BY number LIMIT $limit"""
+_COPY = "workings.parquet"  # older backups have none
 _SQL_TYPES = {
     pa.string(): "VARCHAR",
     pa.date32(): "DATE",
@@ -78,6 +87,19 @@ _SQL_TYPES = {
     pa.list_(pa.int64()): "BIGINT[]",
     pa.list_(pa.int16()): "SMALLINT[]",
 }
+
+
+class Working(NamedTuple):
+    """A meter's day as it was worked on last; a higher number is a newer version of the day."""
+
+    meter: str
+    day: date
+    number: int
+
+
+def number_at(moment: datetime) -> int:
+    """Returns the lowest number of a day that is worked on at a moment: microseconds."""
+    return int(moment.timestamp()) * 1_000_000 + moment.microsecond
 
 
 class EnergyBook:
@@ -99,12 +121,13 @@ class EnergyBook:
         with self._lock:
             self._connection.close()
 
-    def replace(self, worked: pa.Table, written: dict[str, pa.Table]) -> None:
+    def replace(self, worked: pa.Table, written: dict[str, pa.Table], at: datetime) -> None:
         """Puts new rows in the place of all that is there for some meters' days.
 
         Args:
             worked: The days that were worked on: columns ``meter`` and ``day``.
             written: By table, its new rows.
+            at: Now.
         """
         if not worked.num_rows:
             return
@@ -112,8 +135,9 @@ class EnergyBook:
             cursor.register("worked", worked)
             cursor.begin()
             try:
+                fresh = written | {"workings": _numbered(cursor, worked, at)}
                 for name in _TABLES:
-                    self._replace(cursor, name, written.get(name))
+                    self._replace(cursor, name, fresh.get(name))
                 cursor.commit()
             except duckdb.Error:
                 cursor.rollback()
@@ -135,6 +159,12 @@ class EnergyBook:
         with self._cursor() as cursor:
             return cursor.execute(query, names).fetchall()
 
+    def workings(self, after: int, until: int, limit: int) -> list[Working]:
+        """Returns days whose number is in ``after < number <= until``, lowest first."""
+        return [
+            Working(*row) for row in self.rows(_WORKINGS, after=after, until=until, limit=limit)
+        ]
+
     def columns(self, query: str, **names: Any) -> dict[str, Any]:
         """Returns what a query finds as numpy columns."""
         with self._cursor() as cursor:
@@ -150,14 +180,15 @@ class EnergyBook:
 
     def fill_from(self, folder: Path) -> duckdb_backup.Parts:
         """Fills an empty book from such a folder; returns what it holds, for comparison."""
+        tables = [name for name in _TABLES if name != "workings" or (folder / _COPY).exists()]
         with self._lock, self._cursor() as cursor:
-            return duckdb_backup.fill_tables(cursor, _TABLES, folder)
+            return duckdb_backup.fill_tables(cursor, tables, folder)
 
     def expire(self, before: date) -> int:
         """Removes the days before a day; returns how many rows of scores went."""
         with self._lock, self._cursor() as cursor:
             went = cursor.execute("DELETE FROM scores WHERE day < ?", [before]).fetchone()
-            for name in ("days", "verdicts"):
+            for name in ("days", "verdicts", "workings"):
                 cursor.execute(f"DELETE FROM {name} WHERE day < ?", [before])  # noqa: S608 - ours
             return int(went[0]) if went else 0
 
@@ -182,3 +213,10 @@ class EnergyBook:
                 cursor.close()
         except duckdb.Error as error:
             raise StoreUnavailable(f"{self._path}: {error}") from error
+
+
+def _numbered(cursor: duckdb.DuckDBPyConnection, worked: pa.Table, at: datetime) -> pa.Table:
+    newest = cursor.execute("SELECT coalesce(max(number), 0) FROM workings").fetchall()[0][0]
+    first = max(newest + 1, number_at(at))
+    numbers = pa.array(range(first, first + worked.num_rows), pa.int64())
+    return worked.select(["meter", "day"]).append_column("number", numbers)

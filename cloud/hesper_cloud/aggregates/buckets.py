@@ -4,7 +4,7 @@ All are added up from the same buckets of the energy book, so that a month is th
 and a day the sum of its hours, across every change of the clock.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
@@ -12,7 +12,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from hesper_cloud.aggregates import calendar
-from hesper_cloud.aggregates.book import EnergyBook
+from hesper_cloud.aggregates.book import EnergyBook, Row
 
 Step = Literal["half-hour", "hour", "day", "month"]
 _HOUR_S = 3600
@@ -64,6 +64,17 @@ def read(
         first = first.replace(day=1)
         last = calendar.month_after(last) - timedelta(days=1)
     rows = book.rows(_DAYS, meter=curve[0], logical_name=curve[1], first=first, last=last)
+    return [each for each in added_up(rows, step, zone) if start <= each.starts_at < end]
+
+
+def added_up(rows: Sequence[Row], step: Step, zone: ZoneInfo) -> list[Bucket]:
+    """Returns the buckets of one curve's days, ascending; those without a value are left out.
+
+    Args:
+        rows: Of each day ``day, starts_at, step_s, sums, counts, estimated, scaler, unit``.
+        step: How long a bucket is.
+        zone: The zone of the days.
+    """
     if not rows:
         return []
     scaler, unit = min(row[6] for row in rows), rows[-1][7]
@@ -86,8 +97,7 @@ def read(
             for place in range(len(sums))
             if counts[place]
         ]
-    joined = found if step == "half-hour" else list(_joined(found, step, zone))
-    return [each for each in joined if start <= each.starts_at < end]
+    return found if step == "half-hour" else list(_joined(found, step, zone))
 
 
 def _joined(found: Iterable[Bucket], step: Step, zone: ZoneInfo) -> Iterator[Bucket]:

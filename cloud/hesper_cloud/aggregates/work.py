@@ -142,7 +142,8 @@ class Work:
             "scores": pages.scores(laid, verdicts, laid.due, sitting.day),
             "verdicts": pages.verdicts(laid.sheet, verdicts, laid.due, sitting.day),
         }
-        self._book.replace(pages.worked(laid.sheet.meters, sitting.day), written)
+        worked = pages.worked(laid.sheet.meters, sitting.day)
+        self._book.replace(worked, written, self._clock())
 
     def _overlaid(self, sitting: Sitting, meters: Sequence[Member]) -> Overlaid | None:
         """Returns the sheet of one sitting up to now; None where nothing of the day is due yet."""
