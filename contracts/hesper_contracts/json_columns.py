@@ -1,26 +1,34 @@
 """The plain JSON form of a batch as numpy columns, for the cloud (gateways never import this).
 
 What is the same for many readings is looked at once: the set of quantities with their scalers and
-units, the meter's name, the moment. What is left for each reading is to sort it into its table.
+units, the meter's name, the moment. What is left for each reading is to sort it into its table; in
+a batch whose readings are all alike (`json_alike`) there is one.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 
+from hesper_contracts import json_alike, readings_json
 from hesper_contracts.columns import Int64s, SectionColumns
 from hesper_contracts.frame import Refused
-from hesper_contracts.jsonbody import check_years
+from hesper_contracts.json_alike import Alike, Reading
+from hesper_contracts.jsonbody import UtcTime, check_years
 from hesper_contracts.readings import LOAD_PROFILE, Quantity
-from hesper_contracts.readings_json import JsonReading, JsonReadings, logical_name
+from hesper_contracts.readings_json import JsonBatch, JsonReading, JsonReadings, logical_name
 from hesper_contracts.topics import meter_id
 
 _INT64 = range(-(1 << 63), 1 << 63)
 _Numbers = tuple[int, ...]
 _Key = tuple[str | None, tuple[str, ...], _Numbers, _Numbers]
 _Values = tuple[int | None, ...]
+_Columns = tuple[Int64s, npt.NDArray[np.bool_] | None]
+_Described = JsonReading | Reading
 
 
 class _Rows:
@@ -29,6 +37,52 @@ class _Rows:
     def __init__(self) -> None:
         self.readings: list[JsonReading] = []
         self.values: list[_Values] = []
+
+
+class Opened(NamedTuple):
+    """A JSON batch taken apart: the identity that it names, and its sections."""
+
+    batch: JsonBatch | None
+    sections: list[SectionColumns]
+
+
+def open_(payload: bytes, received_at: datetime) -> Opened:
+    """Take a JSON batch apart; it was received at a time, unless it says another.
+
+    Raises:
+        Refused: not JSON, a field wrong, or a logical name, meter, time or number that is none.
+    """
+    alike = json_alike.parse(payload)
+    section = None if alike is None else _one_section(alike, received_at)
+    if alike is not None and section is not None:
+        return Opened(alike.batch, [section])
+    parsed = readings_json.parse(payload)
+    return Opened(parsed.batch, sections(parsed, received_at))
+
+
+def _one_section(alike: Alike, received_at: datetime) -> SectionColumns | None:
+    """Return the only section of a batch; None where scalers, units or profiles differ."""
+    try:
+        flat = np.fromiter(alike.numbers, np.int64, 3 * len(alike.names) * len(alike.readings))
+    except OverflowError:
+        return None
+    numbers = flat.reshape(len(alike.readings), len(alike.names), 3)
+    scalers_units = numbers[:, :, 1:]
+    profiles = {reading.profile for reading in alike.readings}
+    if len(profiles) > 1 or (scalers_units != scalers_units[0]).any():
+        return None
+    scalers, units = scalers_units[0].T.tolist()
+    key = (profiles.pop(), alike.names, tuple(scalers), tuple(units))
+    received = int((alike.received_at or received_at).timestamp())
+    times = [reading.captured_at for reading in alike.readings]
+    try:
+        moments = {text: msgspec.convert(text, UtcTime) for text in set(times)}
+    except msgspec.ValidationError:
+        return None
+    seconds = _seconds(moments.values())
+    epochs = {text: seconds[moment] for text, moment in moments.items()}
+    captured_at = np.array([epochs[text] for text in times], np.int64)
+    return _section(key, alike.readings, captured_at, (numbers[:, :, 0].T, None), received)
 
 
 def sections(batch: JsonReadings, received_at: datetime) -> list[SectionColumns]:
@@ -46,26 +100,38 @@ def sections(batch: JsonReadings, received_at: datetime) -> list[SectionColumns]
         rows = found[reading.profile, tuple(reading.values), scalers, units]
         rows.readings.append(reading)
         rows.values.append(values)
-    seconds = _seconds(batch.readings)
-    return [_section(key, rows, received, seconds) for key, rows in found.items()]
+    seconds = _seconds({reading.captured_at for reading in batch.readings})
+    return [
+        _section(
+            key,
+            rows.readings,
+            np.array([seconds[reading.captured_at] for reading in rows.readings], np.int64),
+            _columns(rows.values),
+            received,
+        )
+        for key, rows in found.items()
+    ]
 
 
-def _seconds(readings: Sequence[JsonReading]) -> dict[datetime, int]:
-    """Return the epoch seconds of every moment that readings name."""
-    moments = {reading.captured_at for reading in readings}
+def _seconds(moments: Collection[datetime]) -> dict[datetime, int]:
+    """Return the epoch seconds of moments."""
     check_years(moments)
     return {moment: int(moment.timestamp()) for moment in moments}
 
 
-def _section(key: _Key, rows: _Rows, received: int, seconds: dict[datetime, int]) -> SectionColumns:
+def _section(
+    key: _Key,
+    readings: Sequence[_Described],
+    captured_at: Int64s,
+    columns: _Columns,
+    received: int,
+) -> SectionColumns:
     profile, names, scalers, units = key
-    numbers: dict[str, int] = {}
-    for reading in rows.readings:
-        numbers.setdefault(reading.meter, len(numbers))
-    meter = np.array([numbers[reading.meter] for reading in rows.readings], np.int32)
-    captured_at = np.array([seconds[reading.captured_at] for reading in rows.readings], np.int64)
+    meters = [reading.meter for reading in readings]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(meters))}
+    meter = np.array([numbers[name] for name in meters], np.int32)
     order = np.lexsort((captured_at, meter))
-    values, nulls = _columns(rows.values)
+    values, nulls = columns
     return SectionColumns(
         LOAD_PROFILE if profile is None else logical_name(profile),
         received,
@@ -73,16 +139,14 @@ def _section(key: _Key, rows: _Rows, received: int, seconds: dict[datetime, int]
         tuple(map(meter_id, numbers)),
         meter[order],
         captured_at[order],
-        _small([reading.clock_status for reading in rows.readings], 0xFF)[order].astype(np.uint8),
-        _small([reading.quality for reading in rows.readings], 0xFFFF)[order].astype(np.uint16),
+        _small([reading.clock_status for reading in readings], 0xFF)[order].astype(np.uint8),
+        _small([reading.quality for reading in readings], 0xFFFF)[order].astype(np.uint16),
         np.ascontiguousarray(values[:, order]),
         None if nulls is None else np.ascontiguousarray(nulls[:, order]),
     )
 
 
-def _columns(
-    rows: list[_Values],
-) -> tuple[Int64s, np.ndarray[tuple[int, ...], np.dtype[np.bool_]] | None]:
+def _columns(rows: list[_Values]) -> _Columns:
     """Return values by quantity and row, and the mask of those that are missing."""
     try:
         return np.array(rows, np.int64).T, None

@@ -27,7 +27,7 @@ def identify(message: Message) -> BatchId | None:
     """Returns the identity of a batch if its payload gives one, whatever the body holds."""
     try:
         if message.payload[:1] == readings_json.FIRST_OCTET:
-            return _named(message, readings_json.parse(message.payload))
+            return _named(message, readings_json.parse(message.payload).batch)
         sealed = batch.open_(message.payload)
         return batch_id(message.gateway, sealed.epoch, sealed.sequence)
     except Refused:
@@ -76,14 +76,10 @@ def _attempt(message: Message) -> Decoded | Refused:
 def _from_json(message: Message, digest: str) -> Decoded:
     if len(message.payload) > batch.MAX_PAYLOAD:
         raise Refused(f"at most {batch.MAX_PAYLOAD} octets are accepted")
-    parsed = readings_json.parse(message.payload)
-    now = datetime.fromtimestamp(message.received_at, UTC)
-    sections = json_columns.sections(parsed, now)
-    blocks = tuple(block_of(section, int(message.received_at)) for section in sections)
-    return Decoded(message, _named(message, parsed), digest, blocks)
+    opened = json_columns.open_(message.payload, datetime.fromtimestamp(message.received_at, UTC))
+    blocks = tuple(block_of(section, int(message.received_at)) for section in opened.sections)
+    return Decoded(message, _named(message, opened.batch), digest, blocks)
 
 
-def _named(message: Message, parsed: readings_json.JsonReadings) -> BatchId | None:
-    if parsed.batch is None:
-        return None
-    return batch_id(message.gateway, parsed.batch.epoch, parsed.batch.sequence)
+def _named(message: Message, named: readings_json.JsonBatch | None) -> BatchId | None:
+    return None if named is None else batch_id(message.gateway, named.epoch, named.sequence)
