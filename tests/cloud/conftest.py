@@ -1,4 +1,4 @@
-"""A head end on disk for tests: both databases, keys, three people, one gateway, two meters."""
+"""A head end on disk for tests: both databases, keys, five people, one gateway, two meters."""
 
 import json
 import os
@@ -70,8 +70,9 @@ PASSWORDS = {
     "ann": "asking-politely-1",
     "ben": "second-pair-of-eyes",
     "cleo": "keeper-of-the-house",
+    "dora": "third-pair-of-eyes",
 }
-ROLES = {"vic": "viewer", "ann": "operator", "ben": "approver", "cleo": "admin"}
+ROLES = {"vic": "viewer", "ann": "operator", "ben": "approver", "cleo": "admin", "dora": "approver"}
 GATEWAY = "gw-1"
 METER = "HES12642984"
 PROTECTED = "HES12642985"

@@ -248,7 +248,7 @@ def test_approved_in_bulk_still_leaves_one_by_one_within_the_budget(head_end, cl
     assert states == ["sent", "sent", "sent", "rejected", "rejected"]
 
 
-def test_one_engages_the_kill_switch_and_another_lifts_it(head_end):
+def test_one_engages_the_kill_switch_and_two_others_lift_it(head_end):
     waiting = head_end.ask_disconnect().outcome["command"]
     assert head_end.ask("ben", "kill_switch.engage", reason="strange cuts").state == "done"
     assert head_end.command(waiting).state == "cancelled"
@@ -259,7 +259,14 @@ def test_one_engages_the_kill_switch_and_another_lifts_it(head_end):
     wrong = {"reason": "checked", "password": "wrong-password"}
     assert "does not fit" in reason(head_end.ask("cleo", "kill_switch.lift", **wrong))
     right = {"reason": "checked", "password": "keeper-of-the-house"}
-    assert head_end.ask("cleo", "kill_switch.lift", **right).state == "done"
+    first = head_end.ask("cleo", "kill_switch.lift", **right)
+    assert first.outcome == {"engaged": True, "lift_asked_by": "cleo"}
+    assert "another approver must confirm" in reason(
+        head_end.ask("cleo", "kill_switch.lift", **right)
+    )
+    assert "kill switch" in reason(head_end.ask_reconnect())
+    second = right | {"password": "third-pair-of-eyes"}
+    assert head_end.ask("dora", "kill_switch.lift", **second).outcome == {"engaged": False}
     assert head_end.ask_reconnect().state == "done"
 
 

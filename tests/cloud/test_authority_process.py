@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hesper_cloud import keys
+from hesper_cloud import keys, provision
 from hesper_cloud.authority.case import seal_context
+from hesper_cloud.authority.hours import EVER
+from hesper_cloud.authority.policy import Policy
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, Request, Result
@@ -150,6 +152,8 @@ class Running:
 def running(head_end, broker, tmp_path) -> Iterator[Running]:
     with writing(head_end.databases.registry) as session:
         session.get_one(Meter, METER).relay_confirmed_at = datetime.now(UTC)
+    at_any_hour = Policy(hours=EVER).model_dump(mode="json")
+    provision.activate_policy(head_end.databases.authority, "at any hour", at_any_hour)
     running = Running(head_end, broker, tmp_path)
     yield running
     running.gateway.stop()

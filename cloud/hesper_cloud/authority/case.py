@@ -15,16 +15,19 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
+from hesper_cloud.accounts.factors import Proof
 from hesper_cloud.accounts.passwords import verify_password
-from hesper_cloud.authority import facts, life, rules
+from hesper_cloud.authority import facts, life, rules, second_factor
 from hesper_cloud.authority.facts import MeterFacts
 from hesper_cloud.authority.kinds import KINDS
 from hesper_cloud.authority.policy import Policy
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import AuditRow, User
 from hesper_cloud.sealing import Opener, SealBroken
+from hesper_cloud.vault import Vault
 
 WRONG_PASSWORD = "password.refused"  # noqa: S105 - the name of an audit action
+_DOES_NOT_FIT = "the password or the code does not fit, or the code was used before"
 _TRIES = 5
 _TEXT_LIMIT = 500
 _TRIES_WINDOW = timedelta(minutes=15)
@@ -81,6 +84,7 @@ class Case:
     policy: Policy
     opener: Opener
     now: datetime
+    vault: Vault | None = None
 
     def meter(self, meter_id: str) -> MeterFacts:
         """Returns the meter's facts or refuses."""
@@ -109,7 +113,8 @@ def sealed_subject(payload: Mapping[str, Any]) -> str:
     """Returns what a password that comes with these words is given for."""
     if "batch" in payload:
         return f"{payload['batch']} {payload.get('digest')}"
-    return str(payload.get("command") or payload.get("gateway") or "kill switch")
+    named = (payload.get(name) for name in ("command", "gateway", "meter", "account"))
+    return str(next(filter(None, named), "kill switch"))
 
 
 def seal_context(kind: str, username: str, idempotency_key: str, subject: str) -> str:
@@ -118,11 +123,35 @@ def seal_context(kind: str, username: str, idempotency_key: str, subject: str) -
 
 
 def check_password(case: Case, user: User, subject: str) -> None:
-    """Opens and checks the sealed password of a request.
+    """Opens and checks the sealed password of a request, with a code if the account has a factor.
 
     Raises:
         Denied: none came, or the account has failed too often lately.
         WrongPassword: it does not fit.
+    """
+    check_proof(case, user, Proof.from_text(sealed_text(case, subject)))
+
+
+def sealed_text(case: Case, subject: str) -> str:
+    """Opens what was sealed to the authority with this request, about this subject.
+
+    Raises:
+        Denied: nothing was, or it belongs to another request.
+    """
+    asked = case.asked
+    context = seal_context(asked.kind, asked.requested_by, asked.idempotency_key, subject)
+    try:
+        return case.opener.open(asked.sealed or b"", context)
+    except SealBroken as error:
+        raise Denied(str(error)) from None
+
+
+def check_proof(case: Case, user: User, proof: Proof) -> None:
+    """Checks what a person gave to prove who they are; a code that fits is used up.
+
+    Raises:
+        Denied: the account has failed too often lately.
+        WrongPassword: password or code do not fit.
     """
     recent = select(func.count()).where(
         AuditRow.subject == user.username,
@@ -131,11 +160,10 @@ def check_password(case: Case, user: User, subject: str) -> None:
     )
     if (case.session.scalar(recent) or 0) >= _TRIES:
         raise Denied("too many wrong passwords; wait a quarter of an hour")
-    asked = case.asked
-    context = seal_context(asked.kind, asked.requested_by, asked.idempotency_key, subject)
-    try:
-        password = case.opener.open(asked.sealed or b"", context)
-    except SealBroken as error:
-        raise Denied(str(error)) from None
-    if not verify_password(password, user.password_hash):
-        raise WrongPassword("the password does not fit")
+    factor = second_factor.of(case.session, user.username)
+    if not verify_password(proof.password, user.password_hash):
+        raise WrongPassword("the password does not fit" if factor is None else _DOES_NOT_FIT)
+    if factor is None:
+        return
+    if not second_factor.take(case.session, case.vault, factor, proof.code, case.now):
+        raise WrongPassword(_DOES_NOT_FIT)

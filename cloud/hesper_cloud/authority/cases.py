@@ -2,18 +2,25 @@
 
 from collections.abc import Callable
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from hesper_cloud import audit
 from hesper_cloud.accounts.roles import Permission, Role, grants
-from hesper_cloud.authority import facts, life, rules
+from hesper_cloud.authority import emergency, life, people, rules, switch
 from hesper_cloud.authority.backfill import request_backfill
 from hesper_cloud.authority.batches import cases as batch_cases
 from hesper_cloud.authority.case import Asked, Case, Outcome, check_password
-from hesper_cloud.authority.drafting import await_second, draft, queue
+from hesper_cloud.authority.drafting import (
+    await_second,
+    draft,
+    last_moment,
+    queue,
+    send_to_queue,
+)
 from hesper_cloud.authority.kinds import KINDS
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.db.decisions import Release
 
 NOTED = frozenset(
     {
@@ -81,41 +88,27 @@ def cancel_command(case: Case) -> Outcome:
     return {"command": command.id}
 
 
-def engage_kill_switch(case: Case) -> Outcome:
-    """Stops every relay command; what has not left is cancelled. One person suffices."""
-    rules.require_user(case.session, case.asked.requested_by, Permission.ENGAGE_KILL_SWITCH)
-    reason = case.asked.text("reason").strip()
-    if not reason:
-        raise Denied("a reason is required")
-    switch = facts.kill_switch(case.session)
-    if switch.engaged:
-        return {"engaged": True}
-    case.note("kill_switch.engage", "kill switch", "off", "engaged", reason)
-    switch.engaged, switch.reason = True, reason
-    switch.set_by, switch.set_at = case.asked.requested_by, case.now
-    waiting = select(CommandRecord).where(
-        CommandRecord.state.in_(("awaiting_approval", "queued")),
-        CommandRecord.kind.in_(case.policy.stopped),
-    )
-    for command in case.session.scalars(waiting).all():
-        step = case.step("cancelled", "the kill switch was engaged")
-        life.move(case.session, command, step, case.now)
-    return {"engaged": True}
-
-
-def lift_kill_switch(case: Case) -> Outcome:
-    """Lifts the kill switch: another approver than the one who set it, by password."""
-    switch = facts.kill_switch(case.session)
-    if not switch.engaged:
-        return {"engaged": False}
+def release_command(case: Case) -> Outcome:
+    """Lets a quarantined command go once two approvers, each by password, have said so."""
+    command = _named(case)
+    if command.state != "quarantined":
+        raise Denied(f"the command is {command.state.replace('_', ' ')}")
     user = rules.require_user(case.session, case.asked.requested_by, Permission.APPROVE_COMMAND)
-    if user.username == switch.set_by:
-        raise Denied("the one who engaged the kill switch cannot lift it")
-    check_password(case, user, "kill switch")
-    why = f"{case.asked.text('reason').strip()} (set by {switch.set_by})"
-    case.note("kill_switch.lift", "kill switch", "engaged", "off", why)
-    switch.engaged = False
-    return {"engaged": False}
+    if user.username == command.requester:
+        raise Denied("the one who asked cannot release it")
+    released = set(case.session.scalars(select(Release.username).where(_of(command))))
+    if user.username in released:
+        raise Denied("another approver must release it, too")
+    check_password(case, user, command.id)
+    case.note("command.release", life.subject(command), "quarantined", "", "")
+    case.session.add(Release(command=command.id, username=user.username, at=case.now))
+    if not _second_of(case, released):
+        return {"command": command.id, "state": "quarantined"}
+    meter = rules.require_addressee(case.registry, command.kind, command.meter, command.gateway)
+    rules.check_sendable(case.session, case.policy, command.kind, meter, case.now)
+    until = last_moment(case, command.kind, command.gateway, _begin_s(case, command.kind))
+    send_to_queue(case, command, f"released by {user.username} and another", until)
+    return {"command": command.id, "state": "queued"}
 
 
 def note(case: Case) -> Outcome:
@@ -139,8 +132,13 @@ HANDLERS: dict[str, Callable[[Case], Outcome]] = {
     "command.approve": approve_command,
     "command.reject": reject_command,
     "command.cancel": cancel_command,
-    "kill_switch.engage": engage_kill_switch,
-    "kill_switch.lift": lift_kill_switch,
+    "command.release": release_command,
+    "command.break_glass": emergency.break_glass,
+    "break_glass.review": emergency.review,
+    "kill_switch.engage": switch.engage,
+    "kill_switch.lift": switch.lift,
+    people.CHECK_LOGIN: people.check_login,
+    people.ENROL: people.enrol,
     "audit.note": note,
     **batch_cases.HANDLERS,
 }
@@ -154,6 +152,21 @@ def _kind_asked(asked: Asked) -> str:
 def _begin_s(case: Case, kind: str) -> int:
     """Returns for how long a gateway may begin a command of this kind once it is queued."""
     return max(case.policy.expiry_s, KINDS[kind].begin_s)
+
+
+def _of(command: CommandRecord) -> ColumnElement[bool]:
+    return Release.command == command.id
+
+
+def _second_of(case: Case, released: set[str]) -> bool:
+    """Says whether one of those who have said yes before still may."""
+    for username in released:
+        try:
+            rules.require_user(case.session, username, Permission.APPROVE_COMMAND)
+        except Denied:
+            continue
+        return True
+    return False
 
 
 def _named(case: Case) -> CommandRecord:

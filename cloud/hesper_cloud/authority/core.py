@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from hesper_cloud.audit.checkpoints import Checkpoints
 from hesper_cloud.authority import cases
+from hesper_cloud.authority.alarms import Alarms
 from hesper_cloud.authority.batches.releasing import BatchDesk
 from hesper_cloud.authority.desk import Desk
 from hesper_cloud.authority.dispatch import Dispatcher, Making, Outgoing
@@ -51,13 +52,15 @@ class Authority:
         self._enrolment, self._database = enrolment, authority
         enrolling = {"gateway.enrol": enrolment.enrol} if enrolment else {}
         self._handlers = cases.HANDLERS | enrolling
-        self._desk = Desk(registry, authority, opener, self._handlers)
+        vault = enrolment.vault if enrolment else None
+        self._desk = Desk(registry, authority, opener, self._handlers, vault)
         key_desk = KeyDesk(Custody(enrolment.vault)) if enrolment else None
         self._makings: dict[str, Making] = {CHANGE_KEYS: key_desk.parameters} if key_desk else {}
         heed = key_desk.settle if key_desk else None
         self._results = ResultDesk(registry, authority, heed)
         self._dispatcher = Dispatcher(registry, authority, signer, self._makings)
         self._batches = BatchDesk(authority)
+        self._alarms = Alarms(registry, authority)
         self._outlet = outlet
         self._clock = clock
         self._published_at: dict[str, datetime] = {}
@@ -75,6 +78,7 @@ class Authority:
         self._desk.settle_new(now)
         if self._enrolment is not None:
             self._enrolment.settle(self._database, now)
+        self._alarms.turn(now)
         self._batches.turn(now)
         for outgoing in self._dispatcher.sign_queued(now):
             self._publish(outgoing, now)

@@ -20,6 +20,7 @@ from hesper_cloud.db.authority import SettledRequest
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Request
 from hesper_cloud.sealing import Opener
+from hesper_cloud.vault import Vault
 
 _AT_ONCE = 100
 _CLOCK_TOLERANCE = timedelta(seconds=5)
@@ -34,11 +35,13 @@ class Desk:
         authority: Engine,
         opener: Opener,
         handlers: Mapping[str, Callable[[Case], Outcome]] = cases.HANDLERS,
+        vault: Vault | None = None,
     ) -> None:
         self._registry = registry
         self._authority = authority
         self._opener = opener
         self._handlers = handlers
+        self._vault = vault
 
     def settle_new(self, now: datetime) -> int:
         """Settles what is new, oldest first; returns how many."""
@@ -89,7 +92,7 @@ class Desk:
             handler = self._handlers.get(asked.kind)
             if handler is None:
                 raise Denied(f"there is no request of kind {asked.kind!r}")
-            case = Case(asked, session, self._registry, policy, self._opener, now)
+            case = Case(asked, session, self._registry, policy, self._opener, now, self._vault)
             return "done", handler(case)
         except (Denied, facts.NoPolicy) as refusal:
             wrong_password = isinstance(refusal, WrongPassword)

@@ -17,9 +17,11 @@ from hesper_contracts.signing import Signer
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud.authority import facts, life, rules
+from hesper_cloud.authority import facts, life, rules, timing, together
+from hesper_cloud.authority.batches.sealing import BatchSeals
 from hesper_cloud.authority.facts import MeterFacts
 from hesper_cloud.authority.kinds import CUTTING, KINDS
+from hesper_cloud.authority.many import many_meters
 from hesper_cloud.authority.policy import JOBS, Policy
 from hesper_cloud.db.authority import BudgetUse, CommandRecord, GatewayCounter
 from hesper_cloud.db.engines import reading, writing
@@ -27,6 +29,7 @@ from hesper_cloud.db.engines import reading, writing
 SELF = "authority"
 _CLOCK_TOLERANCE = timedelta(seconds=5)
 _AT_ONCE = 200
+_WAITS = "waits: "
 _MOST_SKIPPED = 2**32
 
 Making = Callable[[Session, CommandRecord, datetime], dict[str, Any]]
@@ -48,6 +51,15 @@ class _Order(NamedTuple):
 
     counter: int
     parameters: dict[str, Any]
+
+
+class _Signing(NamedTuple):
+    """What is the same for all commands that are signed in one transaction."""
+
+    session: Session
+    policy: Policy
+    meters: Mapping[str, MeterFacts]
+    seals: BatchSeals
 
 
 class Dispatcher:
@@ -72,11 +84,24 @@ class Dispatcher:
         Disconnects follow, and last what the gap ledger asks for.
         """
         last = (CommandRecord.requester == JOBS, CommandRecord.kind.in_(CUTTING))
-        turns = (*last, CommandRecord.queued_at)
+        turns = (*last, CommandRecord.batch.is_not(None), CommandRecord.queued_at)
         query = select(CommandRecord.id).where(CommandRecord.state == "queued")
         with reading(self._authority) as session:
             waiting = session.scalars(query.order_by(*turns).limit(_AT_ONCE)).all()
-        signed = (self._sign_one(command_id, now) for command_id in waiting)
+        return self._sign(waiting, now) if waiting else []
+
+    def _sign(self, ids: Sequence[str], now: datetime) -> list[Outgoing]:
+        """Signs those whose turn it is; all of them are one transaction."""
+        with writing(self._authority) as session:
+            known = together.commands(session, ids)
+            several = [known[command_id] for command_id in ids if command_id in known]
+            held = together.around(session, several)
+            meters = many_meters(self._registry, [command.meter for command in several])
+            about = _Signing(
+                session, facts.active_policy(session), meters, BatchSeals(session, several, now)
+            )
+            signed = [self._sign_one(about, command, now) for command in several]
+            del held
         return [outgoing for outgoing in signed if outgoing is not None]
 
     def unanswered(self, now: datetime) -> list[Outgoing]:
@@ -109,36 +134,43 @@ class Dispatcher:
         with reading(self._authority) as session:
             return session.scalar(query) is not None
 
-    def _sign_one(self, command_id: str, now: datetime) -> Outgoing | None:
-        with writing(self._authority) as session:
-            command = session.get_one(CommandRecord, command_id)
-            if command.state != "queued" or (command.not_after or now) <= now:
+    def _sign_one(self, about: _Signing, command: CommandRecord, now: datetime) -> Outgoing | None:
+        session, policy = about.session, about.policy
+        if command.state != "queued" or (command.not_after or now) <= now:
+            return None
+        if command.kind in CUTTING and not facts.spaced(session, policy, now):
+            return None
+        try:
+            about.seals.check(command)
+            rules.check_people(session, policy, command)
+            waits = timing.waits(session, self._registry, policy, command, now)
+            if waits is not None:
+                command.detail = f"{_WAITS}{waits}"
                 return None
-            policy = facts.active_policy(session)
-            if command.kind in CUTTING and not facts.spaced(session, policy, now):
-                return None
-            try:
-                rules.check_people(session, policy, command)
-                meter = self._checked_meter(session, policy, command, now)
-                counter = _next_counter(session, command.gateway, meter.reported_counter)
-                order = _Order(counter, self._carried(session, command, now))
-            except rules.Denied as refusal:
+            meter = self._checked_meter(about, command, now)
+            counter = _next_counter(session, command.gateway, meter.reported_counter)
+            order = _Order(counter, self._carried(session, command, now))
+        except rules.Denied as refusal:
+            if command.state == "queued":  # else its batch was stopped, and it with it
                 life.move(session, command, life.Move("rejected", SELF, str(refusal)), now)
-                return None
-            return self._send(session, command, meter, order, now)
+            return None
+        return self._send(session, command, meter, order, now)
 
     def _carried(self, session: Session, command: CommandRecord, now: datetime) -> dict[str, Any]:
         making = self._makings.get(command.kind)
         return making(session, command, now) if making else command.parameters
 
-    def _checked_meter(
-        self, session: Session, policy: Policy, command: CommandRecord, now: datetime
-    ) -> MeterFacts:
+    def _checked_meter(self, about: _Signing, command: CommandRecord, now: datetime) -> MeterFacts:
         named = (command.kind, command.meter, command.gateway)
-        meter = rules.require_addressee(self._registry, *named)
+        known = about.meters.get(command.meter)
+        meter = (
+            rules.require_meter(known, command.meter)
+            if known
+            else rules.require_addressee(self._registry, *named)
+        )
         if meter.gateway != command.gateway:
             raise rules.Denied(f"the meter has moved from {command.gateway} to {meter.gateway}")
-        rules.check_sendable(session, policy, command.kind, meter, now)
+        rules.check_sendable(about.session, about.policy, command.kind, meter, now)
         return meter
 
     def _send(
@@ -205,7 +237,7 @@ def _next_counter(session: Session, gateway: str, reported: int) -> int:
 
 
 def _overdue(session: Session, now: datetime, grace: timedelta) -> Sequence[str]:
-    waiting = CommandRecord.state.in_(("awaiting_approval", "queued"))
+    waiting = CommandRecord.state.in_(("awaiting_approval", "quarantined", "queued"))
     at_gateway = CommandRecord.state.in_(life.AT_GATEWAY)
     query = select(CommandRecord.id).where(
         (waiting & (CommandRecord.not_after <= now))
@@ -220,8 +252,12 @@ def _closing_step(command: CommandRecord, now: datetime, grace: timedelta) -> li
         return None
     if command.state == "awaiting_approval":
         return life.Move("expired", SELF, "nobody approved it in time")
+    if command.state == "quarantined":
+        return life.Move("expired", SELF, "nobody released it in time")
     if command.state == "queued":
-        return life.Move("expired", SELF, "its turn did not come in time")
+        held = command.detail or ""
+        why = f"; it {held}" if held.startswith(_WAITS) else ""
+        return life.Move("expired", SELF, f"its turn did not come in time{why}")
     if command.state not in life.AT_GATEWAY or now < last + grace + _lasts(command):
         return None
     if KINDS[command.kind].reads and life.may_move(command, "expired"):

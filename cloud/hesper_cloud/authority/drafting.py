@@ -3,12 +3,13 @@
 import hashlib
 import json
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from hesper_cloud.authority import life
+from hesper_cloud.authority import facts, life, timing
 from hesper_cloud.authority.case import Case
 from hesper_cloud.authority.facts import MeterFacts
+from hesper_cloud.authority.kinds import CUTTING
 from hesper_cloud.db.authority import CommandRecord
 
 _LONG = 2_000
@@ -56,7 +57,40 @@ def await_second(case: Case, command: CommandRecord) -> None:
 
 
 def queue(case: Case, command: CommandRecord, why: str, expiry_s: int) -> None:
-    """Sends a command to the queue; ``expiry_s`` later no gateway acts on it any more."""
-    until = case.now + timedelta(seconds=expiry_s)
+    """Sends a command to the queue, or keeps it in quarantine where too many are on their way.
+
+    ``expiry_s`` after its time has come no gateway acts on it any more.
+
+    Raises:
+        Denied: its time does not come while it may wait.
+    """
+    until = last_moment(case, command.kind, command.gateway, expiry_s)
+    limits = case.policy.disconnects
+    if command.kind in CUTTING and (
+        facts.queued_lately(case.session, case.now) >= limits.quarantine_above
+    ):
+        held = case.now + timedelta(seconds=limits.quarantine_s)
+        words = f"more than {limits.quarantine_above} an hour; two approvers must release it"
+        step = case.step("quarantined", words)
+        life.move(case.session, command, step, case.now, not_after=held)
+        return
+    send_to_queue(case, command, why, until)
+
+
+def last_moment(case: Case, kind: str, gateway: str, expiry_s: int) -> datetime:
+    """Returns until when a command that is queued now may begin.
+
+    Raises:
+        Denied: it cuts a supply and the hours for that do not come while it may wait.
+    """
+    expiry = timedelta(seconds=expiry_s)
+    if kind not in CUTTING:
+        return case.now + expiry
+    patience = max(expiry, timedelta(seconds=case.policy.hours.wait_s))
+    return timing.opening(case.registry, case.policy, gateway, case.now, patience) + expiry
+
+
+def send_to_queue(case: Case, command: CommandRecord, why: str, until: datetime) -> None:
+    """Sends a command to the queue; after ``until`` no gateway acts on it any more."""
     step = case.step("queued", why)
     life.move(case.session, command, step, case.now, queued_at=case.now, not_after=until)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine, func, or_, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud.authority.kinds import READ_PROFILE
+from hesper_cloud.authority.kinds import CUTTING, READ_PROFILE
 from hesper_cloud.authority.policy import JOBS, Policy
 from hesper_cloud.db.authority import (
     BudgetUse,
@@ -18,6 +18,7 @@ from hesper_cloud.db.authority import (
     Protection,
     User,
 )
+from hesper_cloud.db.decisions import BreakGlass
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Gateway, Meter
 
@@ -147,6 +148,21 @@ def budget_exhausted(session: Session, policy: Policy, gateway: str, now: dateti
         if (session.scalar(used) or 0) >= limit:
             return f"the budget of {limit} disconnects {text} is used up"
     return None
+
+
+def queued_lately(session: Session, now: datetime) -> int:
+    """Returns how many commands that can cut a supply were queued within the hour."""
+    query = select(func.count()).where(
+        CommandRecord.kind.in_(CUTTING),
+        CommandRecord.queued_at > now - _HOUR,
+        CommandRecord.state.not_in(("cancelled", "rejected", "expired")),
+    )
+    return session.scalar(query) or 0
+
+
+def broke_glass(session: Session, command: str) -> bool:
+    """Says whether one person alone let a command go, in an emergency."""
+    return session.get(BreakGlass, command) is not None
 
 
 def spaced(session: Session, policy: Policy, now: datetime) -> bool:

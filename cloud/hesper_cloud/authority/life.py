@@ -6,9 +6,11 @@ Theory of operation::
                   │                 │        └──────────┴──────────────┴──────→ failed, rejected,
                   └─ rejected, expired, cancelled                               expired, unknown
 
-Confirmed, failed, rejected, expired and cancelled are terminal. Unknown means that the gateway did
-not answer in time: it is left by a late signed result, or by reading the relay. `move` writes the
-audit row first and the new state after it, in one transaction.
+Quarantined, between approval and queue, is what would be more disconnects than the policy lets go
+without the word of two more people; it ends as what awaits approval does. Confirmed, failed,
+rejected, expired and cancelled are terminal. Unknown means that the gateway did not answer in time:
+it is left by a late signed result, or by reading the relay. `move` writes the audit row first and
+the new state after it, in one transaction.
 """
 
 from dataclasses import dataclass
@@ -22,8 +24,9 @@ from hesper_cloud.db.authority import CommandRecord
 
 _OUTCOMES = frozenset({"confirmed", "failed", "rejected", "expired", "unknown"})
 NEXT: dict[str, frozenset[str]] = {
-    "draft": frozenset({"awaiting_approval", "queued"}),
-    "awaiting_approval": frozenset({"queued", "rejected", "expired", "cancelled"}),
+    "draft": frozenset({"awaiting_approval", "quarantined", "queued"}),
+    "awaiting_approval": frozenset({"quarantined", "queued", "rejected", "expired", "cancelled"}),
+    "quarantined": frozenset({"queued", "rejected", "expired", "cancelled"}),
     "queued": frozenset({"sent", "rejected", "expired", "cancelled"}),
     "sent": frozenset({"acknowledged", "executing"}) | _OUTCOMES,
     "acknowledged": frozenset({"executing"}) | _OUTCOMES,

@@ -1,0 +1,149 @@
+"""What the authority itself calls people for: an account that asks too often, unreviewed use.
+
+An alert is a row of the registry, as every rule's. Whoever can write the registry can take it away
+again, so each is audited first, where nobody can.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine, Select, func, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud import audit
+from hesper_cloud.authority import facts
+from hesper_cloud.authority.kinds import CUTTING
+from hesper_cloud.authority.policy import JOBS, Policy
+from hesper_cloud.db.authority import AuditRow, CommandRecord
+from hesper_cloud.db.batches import Batch, BatchRow
+from hesper_cloud.db.decisions import BreakGlass
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import Alert
+
+SELF = "authority"
+RATE = "disconnect-rate"
+USED = "break-glass"
+OVERDUE = "break-glass-unreviewed"
+_ASKED = ("command.request", "command.break_glass", "batch.propose")
+_LOOK_EVERY = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """An alert that has to be open now; the rule names its subject, too."""
+
+    rule: str
+    text: str
+
+
+class Alarms:
+    """Looks every few seconds; raises each alert once and clears it when its cause is over."""
+
+    def __init__(self, registry: Engine, authority: Engine) -> None:
+        self._registry = registry
+        self._authority = authority
+        self._looked_at: datetime | None = None
+        self._open: frozenset[str] | None = None
+
+    def turn(self, now: datetime) -> None:
+        """Brings the alerts of this authority up to date."""
+        if self._looked_at is not None and abs(now - self._looked_at) < _LOOK_EVERY:
+            return
+        self._looked_at = now
+        with reading(self._authority) as session:
+            due = _due(session, facts.active_policy(session), now)
+        rules = frozenset(each.rule for each in due)
+        if rules == self._open:
+            return
+        with reading(self._registry) as session:
+            known = frozenset(session.scalars(_of_authority()))
+        new = [each for each in due if each.rule not in known]
+        self._audit(new, now)
+        self._write(new, known - rules, now)
+        self._open = rules
+
+    def _audit(self, new: list[_Due], now: datetime) -> None:
+        if new:
+            with writing(self._authority) as session:
+                for each in new:
+                    entry = audit.Entry(SELF, "alarm", each.rule, why=each.text)
+                    audit.append(session, now, entry)
+
+    def _write(self, new: list[_Due], over: frozenset[str], now: datetime) -> None:
+        with writing(self._registry) as session:
+            for each in new:
+                session.add(
+                    Alert(
+                        rule=each.rule,
+                        severity="critical",
+                        state="new",
+                        raised_at=now,
+                        text=each.text,
+                    )
+                )
+            cleared = select(Alert).where(Alert.rule.in_(over), Alert.state != "cleared")
+            for alert in session.scalars(cleared):
+                alert.state, alert.cleared_at = "cleared", now
+
+
+def _of_authority() -> Select[str]:
+    ours = Alert.rule.startswith(f"{RATE}/") | Alert.rule.startswith(USED)
+    return select(Alert.rule).where(ours, Alert.state != "cleared")
+
+
+def _due(session: Session, policy: Policy, now: datetime) -> list[_Due]:
+    return [*_too_often(session, policy, now), *_unreviewed(session, now)]
+
+
+def _too_often(session: Session, policy: Policy, now: datetime) -> list[_Due]:
+    """Returns an alert for every account that asks for more disconnects than anybody should."""
+    limits = policy.disconnects
+    since = now - timedelta(seconds=limits.alarm_within_s)
+    return [
+        _Due(
+            f"{RATE}/{account}",
+            f"{account} has asked for {count} disconnects within {limits.alarm_within_s} s.",
+        )
+        for account, count in sorted(_asked(session, since).items())
+        if count >= limits.alarm_requests
+    ]
+
+
+def _asked(session: Session, since: datetime) -> Counter[str]:
+    """Returns by account how many disconnects were asked for, refused ones and batches too."""
+    singles = select(CommandRecord.requester, func.count()).where(
+        CommandRecord.kind.in_(CUTTING),
+        CommandRecord.created_at > since,
+        CommandRecord.batch.is_(None),
+        CommandRecord.requester != JOBS,
+    )
+    refused = select(AuditRow.actor, func.count()).where(
+        AuditRow.at > since, AuditRow.action == "request.refused", AuditRow.after.in_(_ASKED)
+    )
+    rows = (
+        select(Batch.requester, func.count())
+        .join(BatchRow, BatchRow.batch == Batch.id)
+        .where(Batch.kind.in_(CUTTING), Batch.proposed_at > since)
+    )
+    found: Counter[str] = Counter()
+    for query, account in (
+        (singles, CommandRecord.requester),
+        (refused, AuditRow.actor),
+        (rows, Batch.requester),
+    ):
+        for name, count in session.execute(query.group_by(account)):
+            found[name] += count
+    return found
+
+
+def _unreviewed(session: Session, now: datetime) -> list[_Due]:
+    query = select(BreakGlass).where(BreakGlass.reviewed_at.is_(None)).order_by(BreakGlass.at)
+    due = []
+    for use in session.scalars(query):
+        text = f"{use.username} alone let command {use.command} go: {use.reason}."
+        due.append(_Due(f"{USED}/{use.command}", f"{text} Another person must review it."))
+        if now >= use.review_until:
+            text = f"Nobody has reviewed command {use.command}, which {use.username} let go alone."
+            due.append(_Due(f"{OVERDUE}/{use.command}", text))
+    return due

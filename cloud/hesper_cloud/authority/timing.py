@@ -1,0 +1,99 @@
+"""Whether now is the time: hours and weather for what cuts, a pace for what switches on."""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud.authority import facts
+from hesper_cloud.authority.hours import Weather
+from hesper_cloud.authority.kinds import CUTTING, RECONNECT
+from hesper_cloud.authority.policy import Policy
+from hesper_cloud.authority.rules import Denied
+from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.db.energy import OutsidePoint, OutsideSeries
+from hesper_cloud.db.engines import reading
+
+_CELSIUS = 9  # unit of the Blue Book
+_MINUTE = timedelta(minutes=1)
+
+
+def opening(
+    registry: Engine, policy: Policy, gateway: str, now: datetime, patience: timedelta
+) -> datetime:
+    """Returns from when on a supply may be cut, ``now`` if at once.
+
+    Raises:
+        Denied: the hours do not come within ``patience``, or the weather forbids it now.
+    """
+    opens = policy.hours.opens_at(gateway, now)
+    if opens is None or opens > now + patience:
+        raise Denied(_not_at_this_time(policy, gateway, opens))
+    objection = weather_objection(registry, policy.weather, gateway, now)
+    if objection is not None:
+        raise Denied(f"no supply is cut now: {objection}")
+    return opens
+
+
+def waits(
+    session: Session, registry: Engine, policy: Policy, command: CommandRecord, now: datetime
+) -> str | None:
+    """Says why a queued command does not leave yet, or None.
+
+    Raises:
+        Denied: it cannot leave in its time.
+    """
+    if command.kind == RECONNECT:
+        return _pace(session, policy, command.gateway, now)
+    if command.kind not in CUTTING or facts.broke_glass(session, command.id):
+        return None
+    opens = policy.hours.opens_at(command.gateway, now)
+    if opens is None or (command.not_after is not None and opens >= command.not_after):
+        raise Denied(_not_at_this_time(policy, command.gateway, opens))
+    if opens > now:
+        return f"for its hours, {opens:%F %R} UTC"
+    return weather_objection(registry, policy.weather, command.gateway, now)
+
+
+def weather_objection(
+    registry: Engine, weather: Weather | None, gateway: str, now: datetime
+) -> str | None:
+    """Returns why the weather forbids to cut a supply behind a gateway, or None."""
+    if weather is None:
+        return None
+    name = weather.gateway_series.get(gateway, weather.series)
+    since = now - timedelta(seconds=weather.max_age_s)
+    until = now + timedelta(seconds=weather.ahead_s)
+    query = select(OutsidePoint.at, OutsidePoint.value).where(
+        OutsidePoint.series == name, OutsidePoint.at >= since, OutsidePoint.at <= until
+    )
+    with reading(registry) as session:
+        series = session.get(OutsideSeries, name)
+        if series is None or series.unit != _CELSIUS:
+            return weather.objection((), now)
+        found = session.execute(query).all()
+    factor: float = 10.0**series.scaler
+    return weather.objection([(at, value * factor) for at, value in found], now)
+
+
+def _pace(session: Session, policy: Policy, gateway: str, now: datetime) -> str | None:
+    """Holds reconnects apart: a street that is switched on at once draws more than it did."""
+    lately = select(func.count()).where(
+        CommandRecord.kind == RECONNECT,
+        CommandRecord.gateway == gateway,
+        CommandRecord.sent_at > now - _MINUTE,
+    )
+    most = policy.gateway_reconnects_per_minute
+    if (session.scalar(lately) or 0) < most:
+        return None
+    return f"no more than {most} supplies a minute are switched on behind {gateway}"
+
+
+def _not_at_this_time(policy: Policy, gateway: str, opens: datetime | None) -> str:
+    hours = policy.hours
+    if opens is None:
+        return "no supply is cut: the policy names no hours for it"
+    zone = hours.gateway_zones.get(gateway, hours.zone)
+    there = opens.astimezone(ZoneInfo(zone))
+    return f"no supply is cut at this hour; the next time is {there:%F %R} ({zone})"
