@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud.db.authority import AuditRow
 
 GENESIS = "0" * 64
+_NEWEST = "newest audit row"
 _DOMAIN = b"hesper audit v1\x00"
 
 
@@ -34,8 +35,11 @@ class Entry:
 
 
 def append(session: Session, at: datetime, entry: Entry) -> AuditRow:
-    """Adds the next row of the chain; the caller holds the database's write lock."""
-    last = session.scalars(select(AuditRow).order_by(AuditRow.sequence.desc()).limit(1)).first()
+    """Adds the next row of the chain; the caller holds the database's write lock.
+
+    The newest row is read once in a transaction; nobody else can add one meanwhile.
+    """
+    last = _newest(session)
     row = AuditRow(
         sequence=last.sequence + 1 if last else 1,
         at=at,
@@ -50,8 +54,17 @@ def append(session: Session, at: datetime, entry: Entry) -> AuditRow:
     )
     row.hash = row_hash(row)
     session.add(row)
-    session.flush()
+    session.info[_NEWEST] = (session.get_transaction(), row)
     return row
+
+
+def _newest(session: Session) -> AuditRow | None:
+    transaction, row = session.info.get(_NEWEST, (None, None))
+    if transaction is not None and transaction is session.get_transaction():
+        newest: AuditRow | None = row
+        return newest
+    query = select(AuditRow).order_by(AuditRow.sequence.desc()).limit(1)
+    return session.scalars(query).first()
 
 
 def row_hash(row: AuditRow) -> str:

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
-from hesper_cloud.authority import evidence, facts, life
+from hesper_cloud.authority import evidence, facts, life, together
 from hesper_cloud.authority.kinds import ARM, READ, READING, RECONNECT
 from hesper_cloud.db.authority import CommandRecord, Cursor
 from hesper_cloud.db.engines import reading, writing
@@ -36,6 +36,7 @@ Heed = Callable[[Session, CommandRecord, CommandResult, datetime], None]
 @dataclass(frozen=True, slots=True)
 class _Arrived:
     id: int
+    command_id: str  # as ingest noted it: good enough to look ahead with
     gateway: str
     payload: bytes
     received_at: datetime
@@ -54,11 +55,14 @@ class ResultDesk:
         """Takes what is new; returns how many rows."""
         arrived = self._new_rows()
         verdicts: dict[int, CommandResult | None] = {}
-        for row in arrived:
+        if arrived:
             with writing(self._authority) as session:
-                verdicts[row.id] = _take(session, row, now, self._heed)
-                _cursor(session).position = row.id
-        if verdicts:
+                known = together.commands(session, [row.command_id for row in arrived])
+                held = together.around(session, list(known.values()))
+                for row in arrived:
+                    verdicts[row.id] = _take(session, row, now, self._heed)
+                _cursor(session).position = arrived[-1].id
+                del known, held
             self._mark(verdicts, now)
         return len(verdicts)
 
@@ -97,13 +101,15 @@ class ResultDesk:
         query = select(Result).where(Result.id > position).order_by(Result.id).limit(_AT_ONCE)
         with reading(self._registry) as session:
             return [
-                _Arrived(row.id, row.gateway, row.payload, row.received_at)
+                _Arrived(row.id, row.command_id, row.gateway, row.payload, row.received_at)
                 for row in session.scalars(query)
             ]
 
     def _mark(self, verdicts: dict[int, CommandResult | None], now: datetime) -> None:
         """Marks the rows, and shows proven relay states and firmware in the registry."""
+        meters = [result.meter for result in verdicts.values() if result is not None]
         with writing(self._registry) as session:
+            held = together.shown(session, list(verdicts), meters)
             for row_id, result in verdicts.items():
                 row = session.get(Result, row_id)
                 if row is not None:
@@ -111,6 +117,7 @@ class ResultDesk:
                 if result is not None:
                     _show_relay(session, result, now)
                     _show_firmware(session, result)
+            del held
 
 
 def _take(

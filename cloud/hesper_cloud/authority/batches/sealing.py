@@ -1,0 +1,65 @@
+"""The last look at a batch, when one of its commands is about to be signed."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hesper_cloud.authority.batches import frozen
+from hesper_cloud.authority.batches.releasing import stop_tampered
+from hesper_cloud.authority.batches.states import MOVING
+from hesper_cloud.authority.rules import Denied
+from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.db.batches import Batch, BatchRow
+
+
+class BatchSeals:
+    """Checks the commands of batches within one transaction; each batch is hashed once in it."""
+
+    def __init__(self, session: Session, several: Sequence[CommandRecord], now: datetime) -> None:
+        """Takes the transaction and the commands that are to be signed in it."""
+        self._session = session
+        self._now = now
+        self._batches: dict[str, Batch] = {}
+        ids = [command.id for command in several if command.batch is not None]
+        rows = session.scalars(select(BatchRow).where(BatchRow.command.in_(ids))) if ids else ()
+        self._rows = {row.command: row for row in rows}
+
+    def check(self, command: CommandRecord) -> None:
+        """Checks that a command is what its batch was approved for; single ones always are.
+
+        Raises:
+            Denied: it is not; the batch, found edited, is stopped for good.
+        """
+        if command.batch is None:
+            return
+        batch = self._batches.get(command.batch) or self._looked_at(command.batch)
+        if batch is None or batch.state not in MOVING:
+            raise Denied(f"its batch is {batch.state if batch else 'gone'}")
+        if not self._is_of(command, batch):
+            why = f"command {command.id} is not that of any of its rows"
+            stop_tampered(self._session, batch, why, self._now)
+            raise Denied("it is not what its batch was approved for")
+
+    def _looked_at(self, batch_id: str) -> Batch | None:
+        batch = self._session.get(Batch, batch_id)
+        if batch is None:
+            return None
+        self._batches[batch_id] = batch
+        edited = frozen.edited(self._session, batch) if batch.state in MOVING else None
+        if edited is not None:
+            stop_tampered(self._session, batch, edited, self._now)
+        return batch
+
+    def _is_of(self, command: CommandRecord, batch: Batch) -> bool:
+        row = self._rows.get(command.id)
+        if row is None or row.excluded is not None:
+            return False
+        told = (command.kind, command.parameters, command.requester, command.approver)
+        approved = (batch.kind, batch.parameters, batch.requester, batch.approver)
+        return told == approved and (row.batch, row.meter, row.gateway) == (
+            batch.id,
+            command.meter,
+            command.gateway,
+        )
