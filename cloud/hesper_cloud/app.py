@@ -15,6 +15,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
+from importlib.util import find_spec
+from typing import Literal
 
 import uvicorn
 from fastapi import FastAPI
@@ -22,6 +24,7 @@ from sqlalchemy import Engine
 
 from hesper_cloud import jobs, keys
 from hesper_cloud.api.application import create_app, with_memory
+from hesper_cloud.api.page_cache import PageCache
 from hesper_cloud.backup.sending_again import SendingAgain
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine
@@ -85,9 +88,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     with bootstrap(settings) as head_end:
         app = create_app(head_end.services, settings)
         mount_consoles(app, head_end.services)
+        memory = with_memory(app)
         server = _Server(
             uvicorn.Config(
-                with_memory(app),
+                memory,
+                http=_protocol(memory),
                 host=settings.web.host,
                 port=settings.web.port,
                 log_config=None,
@@ -123,6 +128,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 def _jobs_of(head_end: HeadEnd) -> list[Job]:
     """Returns the jobs that publish as ingest does."""
     return [Job("sending again", SENDING_AGAIN_EVERY_S, head_end.sending_again.turn)]
+
+
+def _protocol(memory: PageCache) -> "type[asyncio.Protocol] | Literal['auto']":
+    """Returns how HTTP is spoken: with the short cut to pages, where httptools is there."""
+    if find_spec("httptools") is None:
+        return "auto"
+    from hesper_cloud.api.page_protocol import answering_from
+
+    return answering_from(memory)
 
 
 async def run_ingest(settings: Settings, stop: asyncio.Event) -> None:

@@ -4,17 +4,23 @@ Stands before the routes and remembers what they answered to the same question b
 credentials, for a moment no longer than a console's frame. Who asks is checked at every request,
 as ever; whatever changes something through this process empties the memory, so that nobody misses
 their own change.
+
+A request that came before octet for octet is answered without being parsed again (`repeated`, which
+`page_protocol` asks): a program that asks for a page says the same words each time.
 """
 
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
 
 from fastapi import FastAPI
 from fastapi.requests import HTTPConnection
 from starlette.types import Message, Receive, Scope, Send
 
-from hesper_cloud.api.who import actor_of
+from hesper_cloud.api.who import actor_of, token_of
+from hesper_cloud.services.bundle import Services
 from hesper_cloud.services.errors import ServiceError
 
 KEPT_S = 0.5
@@ -23,9 +29,20 @@ _LARGEST = 1024 * 1024
 _OK = 200
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _Question = tuple[str, bytes, bytes, bytes]
+WORDS = "hesper.words"
+"""Extension of the scope: the octets of the request, where they came in one piece."""
+_MEANINGFUL = frozenset({b"connection", b"expect", b"upgrade", b"content-length", b"te",
+                            b"transfer-encoding"})  # fmt: skip
 
 
-@dataclass(slots=True)
+class _Known(NamedTuple):
+    """What a request's octets ask, and by which token."""
+
+    question: _Question
+    token: str
+
+
+@dataclass
 class _Page:
     """One answer as it goes out, whole or not at all."""
 
@@ -40,6 +57,12 @@ class _Page:
             and not self.body.get("more_body", False)
             and 0 < len(self.body.get("body", b"")) <= _LARGEST
         )
+
+    @cached_property
+    def octets(self) -> bytes:
+        """The answer as it goes over a connection that stays open, but for the server's headers."""
+        lines = [b"%s: %s\r\n" % header for header in self.start["headers"]]
+        return b"".join([*lines, b"\r\n", self.body["body"]])
 
 
 class PageCache:
@@ -57,7 +80,27 @@ class PageCache:
         self._kept_s = kept_s
         self._monotonic = monotonic
         self._pages: dict[_Question, _Page] = {}
+        self._known: dict[bytes, _Known] = {}
         self._changes = 0
+
+    def repeated(self, words: bytes) -> bytes | None:
+        """Returns the answer to a request that came before with the same octets, all of it.
+
+        Without status line and server's headers. None where a page is not there or not fresh, or
+        whoever asks has to be looked up again: then the usual way knows.
+        """
+        known = self._known.get(words)
+        page = None if known is None else self._fresh(known.question)
+        if known is None or page is None:
+            return None
+        services: Services = self._app.state.services
+        return page.octets if services.accounts.lately_known(known.token) else None
+
+    def _fresh(self, question: _Question) -> _Page | None:
+        page = self._pages.get(question)
+        if page is None or self._monotonic() - page.made_at >= self._kept_s:
+            return None
+        return page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers from memory where it can, else asks the routes."""
@@ -74,13 +117,13 @@ class PageCache:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         question = _question(scope)
-        page = self._pages.get(question)
-        fresh = page is not None and self._monotonic() - page.made_at < self._kept_s
-        if page is None or not fresh or not await _is_welcome(scope):
+        page = self._fresh(question)
+        if page is None or not await _is_welcome(scope):
             changes = self._changes
             page = await self._made(scope, receive, send)
             if page.is_whole and changes == self._changes:
                 self._keep(question, page)
+                self._learn(scope, question)
             return
         await send(page.start)
         await send(page.body)
@@ -102,6 +145,17 @@ class PageCache:
         if len(self._pages) >= _MOST_PAGES:
             self._pages.clear()
         self._pages[question] = page
+
+    def _learn(self, scope: Scope, question: _Question) -> None:
+        """Remembers a request's octets, unless they say more than what is asked and by whom."""
+        words = scope.get("extensions", {}).get(WORDS)
+        if not words or scope["http_version"] != "1.1":
+            return
+        if not _MEANINGFUL.isdisjoint(name for name, _ in scope["headers"]):
+            return
+        if len(self._known) >= _MOST_PAGES:
+            self._known.clear()
+        self._known[words["octets"]] = _Known(question, token_of(HTTPConnection(scope)))
 
 
 async def _is_welcome(scope: Scope) -> bool:

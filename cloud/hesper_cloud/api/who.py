@@ -31,14 +31,17 @@ async def actor_of(connection: HTTPConnection) -> Actor:
         NotAuthenticated: no token, or one that is not good any more.
         NotPermitted: the cookie came along on another site's request.
     """
-    token = bearer(connection)
-    if not token:
-        token = connection.cookies.get(COOKIE, "")
-        if connection.scope.get("method", "WEBSOCKET") not in _SAFE:
-            check_origin(connection)
+    token = token_of(connection)
+    if not bearer(connection) and connection.scope.get("method", "WEBSOCKET") not in _SAFE:
+        check_origin(connection)
     if not token:
         raise NotAuthenticated("log in, or send a bearer token")
     return await services_of(connection).accounts.actor_of(token)
+
+
+def token_of(connection: HTTPConnection) -> str:
+    """Returns the token by which a connection speaks, either kind, or nothing."""
+    return bearer(connection) or connection.cookies.get(COOKIE, "")
 
 
 def bearer(connection: HTTPConnection) -> str:
