@@ -1,13 +1,16 @@
 """Rows that are inserted or brought up to date, by the key that they share, on either database."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Table, literal
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.base import RegistryBase
+from hesper_cloud.db.listed import listed
+
+Insert = sqlite.Insert | postgresql.Insert
 
 
 def upsert(
@@ -17,19 +20,40 @@ def upsert(
     changed: Sequence[str],
 ) -> None:
     """Inserts rows; where one of the same primary key is there, sets its ``changed`` columns."""
+    if rows:
+        insert = _insert(session, model)
+        session.connection().execute(_updating(insert, model, changed), rows)
+
+
+def upsert_each(
+    session: Session,
+    model: type[RegistryBase],
+    names: tuple[str, Collection[str]],
+    same: Mapping[str, Any],
+    changed: Sequence[str],
+) -> None:
+    """Inserts a row for each name, alike in the rest; of rows that are there, as `upsert` does.
+
+    Args:
+        session: In a writing transaction.
+        model: The table.
+        names: A text column of it, and its values.
+        same: The other columns.
+        changed: Which columns to set where a row of the same primary key is there.
+    """
+    column, values = names
     table = model.__table__
-    if not isinstance(table, Table):
-        raise TypeError(f"{model.__name__} is mapped to no table")
-    if not rows:
-        return
-    is_postgresql = session.get_bind().dialect.name == "postgresql"
-    insert = (postgresql.insert if is_postgresql else sqlite.insert)(table)
-    session.connection().execute(
-        insert.on_conflict_do_update(
-            index_elements=list(table.primary_key.columns),
-            set_={name: insert.excluded[name] for name in changed},
-        ),
-        rows,
+    source = listed(session, values).add_columns(
+        *(literal(value, table.c[name].type) for name, value in same.items())
+    )
+    insert = _insert(session, model).from_select([column, *same], source)
+    session.connection().execute(_updating(insert, model, changed))
+
+
+def _updating(insert: Insert, model: type[RegistryBase], changed: Sequence[str]) -> Insert:
+    return insert.on_conflict_do_update(
+        index_elements=list(model.__table__.primary_key),
+        set_={name: insert.excluded[name] for name in changed},
     )
 
 
@@ -41,11 +65,15 @@ def insert_several(
         session.connection().execute(inserting(session, model), rows)
 
 
-def inserting(session: Session, model: type[RegistryBase]) -> sqlite.Insert | postgresql.Insert:
+def inserting(session: Session, model: type[RegistryBase]) -> Insert:
     """Returns an INSERT that passes over rows whose key is there."""
+    return _insert(session, model).on_conflict_do_nothing()
+
+
+def _insert(session: Session, model: type[RegistryBase]) -> Insert:
     table = model.__table__
     if not isinstance(table, Table):
         raise TypeError(f"{model.__name__} is mapped to no table")
     if session.get_bind().dialect.name == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return sqlite.insert(table).on_conflict_do_nothing()
+        return postgresql.insert(table)
+    return sqlite.insert(table)

@@ -11,13 +11,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import Engine, bindparam, or_, select, update
+from sqlalchemy import Engine, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.listed import listed
 from hesper_cloud.db.registry import Gateway, Meter, RegistryBase
 from hesper_cloud.db.upserts import insert_several
 from hesper_cloud.ingest.seen import insert_new
@@ -95,8 +97,8 @@ class Contacts:
             if meter not in self._known
         ]
         insert_several(session, Meter, fresh)
-        for meters in heard.values():
-            _set_later(session, Meter, "last_contact_at", meters.items())
+        everyone = chain.from_iterable(meters.items() for meters in heard.values())
+        _set_later(session, Meter, "last_contact_at", everyone)
 
 
 def _set_later(
@@ -104,13 +106,17 @@ def _set_later(
 ) -> None:
     """Moves a time of several rows forward, never back."""
     table = model.__table__
-    later = or_(table.c[column].is_(None), table.c[column] < bindparam("at"))
-    session.connection().execute(
-        update(table)  # type: ignore[arg-type]
-        .where(table.c.id == bindparam("of"), later)
-        .values({column: bindparam("at")}),
-        [{"of": name, "at": _utc(at)} for name, at in times],
-    )
+    by_time: dict[int, list[str]] = {}
+    for name, seconds in times:
+        by_time.setdefault(seconds, []).append(name)
+    for seconds, names in by_time.items():
+        at = _utc(seconds)
+        later = or_(table.c[column].is_(None), table.c[column] < at)
+        session.connection().execute(
+            update(table)  # type: ignore[arg-type]
+            .where(table.c.id.in_(listed(session, names)), later)
+            .values({column: at})
+        )
 
 
 def ensure_gateway(session: Session, gateway: str) -> None:

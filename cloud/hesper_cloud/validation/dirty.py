@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud import quantities
 from hesper_cloud.db.energy import DirtyDay
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.upserts import upsert
+from hesper_cloud.db.upserts import upsert_each
 from hesper_cloud.stores.port import CommittedRows
 
 log = logging.getLogger(__name__)
@@ -41,8 +41,12 @@ class Mark(NamedTuple):
 
 def mark(session: Session, days: Iterable[tuple[str, int]], at: datetime) -> None:
     """Marks UTC days (since 1970-01-01) of meters, within the caller's transaction."""
-    rows = [{"meter": meter, "day": day, "marked_at": at} for meter, day in sorted(set(days))]
-    upsert(session, DirtyDay, rows, ["marked_at"])
+    by_day: dict[int, set[str]] = {}
+    for meter, day in days:
+        by_day.setdefault(day, set()).add(meter)
+    for day, meters in by_day.items():
+        same = {"day": day, "marked_at": at}
+        upsert_each(session, DirtyDay, ("meter", meters), same, ["marked_at"])
 
 
 def taken(engine: Engine, limit: int) -> list[Mark]:

@@ -1,0 +1,83 @@
+"""Times of contact and marks of days are written by the thousand, on either database."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hesper_cloud.db import migrate
+from hesper_cloud.db.energy import DirtyDay
+from hesper_cloud.db.engines import open_engine, reading, writing
+from hesper_cloud.db.registry import Gateway, Meter
+from hesper_cloud.ingest.contacts import Contacts
+from hesper_cloud.stores.port import Block, CommittedRows, Quantity
+from hesper_cloud.validation import dirty
+from sqlalchemy import Engine, select
+
+T0 = 1_790_000_100
+METERS = ("M1", 'quo"te', "back\\slash", "M4")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    url = f"sqlite:///{tmp_path / 'hesper.db'}"
+    if request.param == "postgresql":
+        make: Callable[[], str] = request.getfixturevalue("postgres_database")
+        url = make()
+    made = open_engine(url)
+    migrate.upgrade(made, "registry")
+    yield made
+    made.dispose()
+
+
+def heard(gateway: str, received_at: int, meters: tuple[str, ...] = METERS) -> CommittedRows:
+    count = len(meters)
+    block = Block(
+        profile="1.0.99.1.0.255",
+        quantities=(Quantity("1.0.1.8.0.255", 0, 30),),
+        meters=meters,
+        meter_index=np.arange(count),
+        captured_at=np.full(count, received_at),
+        clock_status=np.zeros(count, np.int64),
+        quality=np.zeros(count, np.int64),
+        received_at=received_at,
+        values=np.zeros((1, count), np.int64),
+        missing=None,
+    )
+    return CommittedRows(gateway, block, np.ones(count, bool), T0 + 1000)
+
+
+def contacts_of(engine: Engine) -> dict[str, int]:
+    with reading(engine) as session:
+        rows = session.execute(select(Meter.id, Meter.last_contact_at)).all()
+    return {meter: int(at.timestamp()) for meter, at in rows if at is not None}
+
+
+def test_contact_moves_forward_and_never_back(engine: Engine) -> None:
+    contacts = Contacts(engine)
+    contacts.rows_committed(heard("gw-1", T0 + 60))
+    contacts.rows_committed(heard("gw-2", T0 + 90, METERS[:2]))
+    contacts.flush(at_once=True)
+    later, earlier = T0 + 90, T0 + 60
+    assert contacts_of(engine) == dict(zip(METERS, (later, later, earlier, earlier), strict=True))
+    contacts.rows_committed(heard("gw-1", T0 + 70))
+    contacts.flush(at_once=True)
+    between = T0 + 70
+    assert contacts_of(engine) == dict(zip(METERS, (later, later, between, between), strict=True))
+    with reading(engine) as session:
+        seen = session.get_one(Gateway, "gw-2").last_seen_at
+    assert seen == datetime.fromtimestamp(T0 + 1000, UTC)
+
+
+def test_marks_of_several_days_are_each_there_once_with_their_last_time(engine: Engine) -> None:
+    first, later = (datetime(2026, 6, 1, hour, tzinfo=UTC) for hour in (1, 2))
+    days = [(meter, day) for meter in METERS for day in (1, 2)]
+    with writing(engine) as session:
+        dirty.mark(session, [*days, *days], first)
+        dirty.mark(session, [("M1", 2)], later)
+    with reading(engine) as session:
+        rows = session.execute(select(DirtyDay.meter, DirtyDay.day, DirtyDay.marked_at)).all()
+    expected = {(*each, first) for each in days} - {("M1", 2, first)} | {("M1", 2, later)}
+    assert len(rows) == len(days)
+    assert {tuple(row) for row in rows} == expected
