@@ -19,7 +19,9 @@ from hesper_cloud.authority.enrolment import vault_context
 from hesper_cloud.db.authority import BrokerAccount, EnrolmentToken, KeptConfiguration
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.gateway_files import FilesError
-from hesper_cloud.provision import Databases, ProvisioningError, note
+from hesper_cloud.meter_keys import handing
+from hesper_cloud.meter_keys.custody import Custody, NoKeys, Origin
+from hesper_cloud.provision import Databases, ProvisioningError, note, operator
 from hesper_cloud.settings import Settings
 
 MOST_HOURS = 24 * 30
@@ -42,6 +44,7 @@ def keep(settings: Settings, databases: Databases, gateway: str, path: Path, now
     except FilesError as error:
         raise ProvisioningError(str(error)) from None
     vault = keys.vault(settings.keys)
+    origin = Origin(operator(), f"configuration of {gateway}", now)
     with writing(databases.authority) as session:
         newest = select(func.max(KeptConfiguration.version)).where(
             KeptConfiguration.gateway == gateway
@@ -49,6 +52,10 @@ def keep(settings: Settings, databases: Databases, gateway: str, path: Path, now
         before = session.scalar(newest) or 0
         version = before + 1
         note(session, "gateway.keep", gateway, f"version {before}", f"version {version}")
+        try:
+            found = handing.take_out(session, Custody(vault), found, origin)
+        except NoKeys as reason:
+            raise ProvisioningError(f"{path}: {reason}") from None
         locked = vault.lock(jsonbody.encode(found), vault_context(gateway, version))
         session.add(
             KeptConfiguration(

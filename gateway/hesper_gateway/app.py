@@ -44,6 +44,8 @@ from hesper_gateway.secrets_files import load_password, load_signer
 from hesper_gateway.supervise import supervise
 from hesper_gateway.timeproof import TimeProof, since_boot
 from hesper_gateway.tunnel import TunnelErrand, Tunnels
+from hesper_gateway.update.building import build_trial, build_updater, proofs_of
+from hesper_gateway.update.errand import Updater
 from hesper_gateway.uplink import Ears, Identity, Pace, Uplink
 from hesper_gateway.witness import FILE_NAME as WITNESS_FILE
 from hesper_gateway.witness import Witness
@@ -164,10 +166,13 @@ def build_uplink(
     return uplink
 
 
-def build_own(config: GatewayConfig, core: Core, trial: Trial | None) -> OwnErrands:
+def build_own(
+    config: GatewayConfig, core: Core, trial: Trial | None, updater: Updater
+) -> OwnErrands:
     """Returns what commands can have the gateway do to itself."""
     return OwnErrands(
         {
+            "gateway.update": updater,
             "gateway.restart": Restarter(core.time_proof.now, since_boot()),
             "gateway.configure": Configurator(config, trial),
         }
@@ -226,7 +231,9 @@ async def run(config: GatewayConfig, file: ConfigurationFile | None = None) -> N
         downloads = build_downloads(config, core.alarms.critical)
         down = Down(downloads, Tunnels(), build_witness(config, core), build_renewal(config, core))
         trial = Trial(file, config.broker.trial_s) if file is not None else None
-        own = build_own(config, core, trial)
+        update_trial = build_trial()
+        updater = build_updater(config, downloads, update_trial, core.time_proof.now)
+        own = build_own(config, core, trial, updater)
         executor = build_executor(config, core, field, down, own)
         myself = build_self(config, core, field, down)
         uplink = build_uplink(config, core, myself, executor, down)
@@ -242,6 +249,8 @@ async def run(config: GatewayConfig, file: ConfigurationFile | None = None) -> N
                     tasks.create_task(renewing, name="certificate")
                 if trial is not None:
                     tasks.create_task(trial.run(uplink.connected), name="configuration-trial")
+                proven = update_trial.run(proofs_of(core, field, uplink))
+                tasks.create_task(proven, name="update-trial")
                 _answer_scrapes(tasks, config.metrics, myself)
         finally:
             await field.aclose()
@@ -256,6 +265,7 @@ def _start(
     proof = core.time_proof
     tasks.create_task(core.gathering.run(), name="gathering")
     tasks.create_task(core.alarms.run(), name="alarms")
+    tasks.create_task(core.key_news.run(), name="key-news")
     tasks.create_task(uplink.run(), name="uplink")
     tasks.create_task(executor.run(), name="commands")
     tasks.create_task(proof.run(uplink.publish, uplink.connected), name="time-proof")

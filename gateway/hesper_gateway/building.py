@@ -20,6 +20,7 @@ from hesper_gateway.engines.gurux import Gurux
 from hesper_gateway.errands import ClockKeeper, ClockSetter
 from hesper_gateway.errors import Hop
 from hesper_gateway.gathering import Gathering
+from hesper_gateway.key_news import KeyNews
 from hesper_gateway.key_store import KEYS_FOLDER, KeyStore
 from hesper_gateway.line_costs import LineCosts, prices_of
 from hesper_gateway.lines.building import Lines
@@ -50,6 +51,7 @@ class Core:
     gathering: Gathering
     time_proof: TimeProof
     ledger: Ledger
+    key_news: KeyNews
     failures: Counter[Hop] = dataclass_field(default_factory=Counter)
     """Failed attempts since the start, by the hop where they stopped."""
 
@@ -82,13 +84,15 @@ def build_core(config: GatewayConfig, database: Database) -> Core:
     """
     signer = load_signer(config.keys.signing)
     outbox = Outbox(database, signer, config.outbox.quota_mb * _MEGABYTE)
+    alarms = Alarms(outbox)
     return Core(
         database,
         outbox,
-        Alarms(outbox),
+        alarms,
         Gathering(outbox),
         TimeProof(config.gateway, keyring(config.keys.commands)),
         Ledger(database, time.time, since_boot),
+        KeyNews(config.gateway, database, outbox, alarms),
     )
 
 
@@ -126,7 +130,7 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
 
 
 def _common(config: GatewayConfig, core: Core, other_engine: Gurux) -> Common:
-    """Returns what all sessions share; what happens to counters and keys becomes events."""
+    """Returns what all sessions share; what happens to counters becomes events."""
     alarms = core.alarms
 
     def half_used(meter: str, key_name: str, counter: int) -> None:
@@ -136,17 +140,12 @@ def _common(config: GatewayConfig, core: Core, other_engine: Gurux) -> Common:
     def held(meter: str, text: str) -> None:
         alarms.tell("meter.credentials_held", text, "warning", meter)
 
-    def settled(meter: str, command_id: str, is_new: bool) -> None:
-        code, text = ("changed", "its new") if is_new else ("kept", "its old")
-        text = f"the meter opens with {text} keys (command {command_id})"
-        alarms.tell(f"meter.keys_{code}", text, "info", meter)
-
     return Common(
         Counters(core.database, half_used),
         client_system_title(config.gateway),
         time.time,
         guard=Lockout(core.database, held),
-        key_store=KeyStore(config.state / KEYS_FOLDER, settled),
+        key_store=KeyStore(config.state / KEYS_FOLDER, core.key_news.settled),
         other_engine=other_engine,
     )
 

@@ -17,15 +17,17 @@ since.
 
 Files lie in the gateway's state, since it may not write beside gateway.toml. They name the keys of
 the keys file that they stand instead of; when a person puts other keys there, those count again.
+A keys file that came with an enrolment may hold a change that the gateway before had left open.
 """
 
 import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from hesper_contracts.new_keys import NewKeys
@@ -38,7 +40,7 @@ log = logging.getLogger(__name__)
 
 KEYS_FOLDER = "keys"
 """In the gateway's state."""
-_NAMES = ("encryption_key", "authentication_key", "master_key")
+NAMES = ("encryption_key", "authentication_key", "master_key")
 
 Settled = Callable[[str, str, bool], None]
 """Takes meter, command id, and whether the meter has the new keys."""
@@ -79,7 +81,7 @@ class HeldKeys:
         """
         if self.pending is not None:
             raise MeterFailed("an earlier change of its keys is not settled", Hop.GATEWAY)
-        said = {name: getattr(new, name) for name in _NAMES}
+        said = {name: getattr(new, name) for name in NAMES}
         given = {name: key for name, key in said.items() if key is not None}
         pending = Pending(command_id, replace(self.current, **given))
         try:
@@ -145,10 +147,14 @@ class KeyStore:
         Raises:
             ConfigError: what was stored cannot be read now.
         """
+        proposed, given = given.proposed, replace(given, proposed=None)
         if self._folder is None:
             return HeldKeys(meter, given)
         path = self._folder / f"{quote(meter, safe='')}.json"
         found = HeldKeys(meter, given, None, "", path, given, self._settled)
+        if proposed is not None:
+            command_id, keys = proposed
+            found.pending = Pending(command_id, _taken(given, keys))
         try:
             document = json.loads(path.read_text(encoding="ascii"))
             _take_document(found, document, given)
@@ -163,10 +169,12 @@ class KeyStore:
 
 
 def _take_document(found: HeldKeys, document: dict[str, object], given: MeterKeys) -> None:
-    pending = document.get("pending")
+    pending, is_same = document.get("pending"), document["instead_of"] == _fingerprint(given)
     if isinstance(pending, dict):
         found.pending = Pending(str(document["pending_of"]), _with(given, pending))
-    if document["instead_of"] == _fingerprint(given):
+    elif is_same:  # what was proposed in the keys file is settled
+        found.pending = None
+    if is_same:
         keys = document["keys"]
         found.current = _with(given, keys if isinstance(keys, dict) else {})
         found.changed_by = str(document["changed_by"])
@@ -175,11 +183,15 @@ def _take_document(found: HeldKeys, document: dict[str, object], given: MeterKey
 
 
 def _with(given: MeterKeys, keys: dict[str, str]) -> MeterKeys:
-    return replace(given, **{name: bytes.fromhex(keys[name]) for name in _NAMES if name in keys})
+    return _taken(given, {name: bytes.fromhex(keys[name]) for name in NAMES if name in keys})
+
+
+def _taken(keys: MeterKeys, others: Mapping[str, Any]) -> MeterKeys:
+    return replace(keys, **dict(others))
 
 
 def _as_hex(keys: MeterKeys) -> dict[str, str]:
-    found = {name: getattr(keys, name) for name in _NAMES}
+    found = {name: getattr(keys, name) for name in NAMES}
     return {name: key.hex() for name, key in found.items() if key is not None}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,8 @@ _OCTETS = {
     "meter_signing_key": (64, 96),
 }
 """Name in the file → how many octets; a public key is x and y of its point."""
+_PENDING = "pending"
+_CHANGED = ("encryption_key", "authentication_key", "master_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,8 @@ class MeterKeys:
 
     encryption_key, authentication_key: global unicast, 32 octets in suite 2.
     master_key: under which new keys travel to the meter.
+    proposed: what a change of keys that is open may have brought, when a gateway takes another's
+        place: the command, and those keys by name.
     password: the secret of LLS, and of HLS with MD5, SHA-1 or SHA-256.
     signing_key: our private key (P-256, P-384 in suite 2), for HLS with ECDSA.
     meter_signing_key: the meter's public key.
@@ -34,6 +39,7 @@ class MeterKeys:
     signing_key: bytes | None = field(default=None, repr=False)
     meter_signing_key: bytes | None = field(default=None, repr=False)
     master_key: bytes | None = field(default=None, repr=False)
+    proposed: tuple[str, Mapping[str, bytes]] | None = field(default=None, repr=False)
 
 
 def load(path: Path | None) -> MeterKeys:
@@ -55,7 +61,7 @@ def load(path: Path | None) -> MeterKeys:
         raise ConfigError(f"{path}: others may read it; run: chmod 600 {path}")
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: expected one JSON object")
-    unknown = sorted(set(document) - {*_OCTETS, "password"})
+    unknown = sorted(set(document) - {*_OCTETS, "password", _PENDING})
     if unknown:
         raise ConfigError(f"{path}: unknown key {unknown[0]!r}")
     password = document.get("password")
@@ -63,8 +69,20 @@ def load(path: Path | None) -> MeterKeys:
         raise ConfigError(f"{path}: password must be text")
     return MeterKeys(
         password=None if password is None else password.encode(),
+        proposed=_proposed(path, document.get(_PENDING)),
         **{name: _key(path, document, name) for name in _OCTETS},
     )
+
+
+def _proposed(path: Path, document: object) -> tuple[str, dict[str, bytes]] | None:
+    if document is None:
+        return None
+    if not isinstance(document, dict) or not isinstance(document.get("command"), str):
+        raise ConfigError(f"{path}: pending needs the command that brought it")
+    if set(document) - {"command", *_CHANGED}:
+        raise ConfigError(f"{path}: pending holds {', '.join(_CHANGED)} and nothing else")
+    keys = {name: _key(path, document, name) for name in _CHANGED}
+    return document["command"], {name: key for name, key in keys.items() if key is not None}
 
 
 def _key(path: Path, document: dict[str, object], name: str) -> bytes | None:

@@ -156,8 +156,9 @@ def test_a_device_gets_its_configuration_and_is_on_record(kept):
     assert METER_KEY in files["meters/M1.json"].decode()
     assert (answer.replaces, answer.version, answer.broker_knows) == (True, 1, False)
     assert key_on_record(kept) == device.signer.public_key.hex()
-    assert actions(kept)[-5:] == [
-        "gateway.keep", "gateway.token", "gateway.enrol", "gateway.key", "gateway.broker_password",
+    assert actions(kept)[-6:] == [
+        "gateway.keep", "keys.put",
+        "gateway.token", "gateway.enrol", "gateway.key", "gateway.broker_password",
     ]  # fmt: skip
     assert keeping.account_line(kept.databases, GATEWAY).startswith(f"{GATEWAY}:$7$")
 

@@ -48,6 +48,8 @@ from hesper_cloud.db.authority import (
 )
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Gateway
+from hesper_cloud.meter_keys import handing
+from hesper_cloud.meter_keys.custody import Custody
 from hesper_cloud.sealing import SealBroken
 from hesper_cloud.vault import Locked, Vault, VaultBroken
 
@@ -154,9 +156,10 @@ class EnrolmentDesk:
             octets = self.vault.unlock(
                 Locked(row.wrapped_key, row.box), vault_context(gateway, row.version)
             )
+            kept = jsonbody.decode(octets, Configuration)
+            return row.version, handing.put_in(case.session, Custody(self.vault), kept)
         except VaultBroken as error:
             raise Denied(str(error)) from None
-        return row.version, jsonbody.decode(octets, Configuration)
 
 
 def vault_context(gateway: str, version: int) -> str:

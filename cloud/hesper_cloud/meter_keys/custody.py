@@ -57,11 +57,11 @@ class Custody:
         Raises:
             NoKeys: a change of this meter's keys is under way.
         """
-        if _row(session, meter, "pending") is not None:
-            raise NoKeys(f"a change of the keys of {meter} is under way")
         before = _row(session, meter, "current")
         if before is not None and self._opened(before) == keys:
             return False
+        if _row(session, meter, "pending") is not None:
+            raise NoKeys(f"a change of the keys of {meter} is under way")
         version = _next_version(session, meter)
         _note(session, origin, "keys.put", meter, before.version if before else None, version)
         self._retire(session, meter, origin.at)
@@ -77,6 +77,12 @@ class Custody:
         """
         row = _row(session, meter, "current")
         return self._opened(row) if row else None
+
+    def was_changed(self, session: Session, meter: str) -> bool:
+        """Says whether a command has brought the current keys."""
+        row = _row(session, meter, "current")
+        carried = row and session.scalars(_carried(meter, row.version).limit(1)).first()
+        return carried is not None
 
     def pending(self, session: Session, meter: str) -> tuple[str, KeySet] | None:
         """Returns the keys that a meter may have, with a command that carried them."""

@@ -15,6 +15,9 @@ Theory of operation
 Which keys open the meter settles it, in whichever association that comes about: of this command, of
 the next start, or of a reading that is due, see `key_store` and `sessions.opening`. Until then both
 are kept. The new keys are in the command sealed and in the key store; nowhere else.
+
+A command that brings what the meter has already is confirmed by that association alone: the head
+end sends the same keys again when it has not heard how an earlier command ended.
 """
 
 import asyncio
@@ -28,7 +31,9 @@ from hesper_contracts.results import Findings, KeysAtMeter
 
 from hesper_gateway.errors import Hop, MeterFailed, WriteUncertain
 from hesper_gateway.execution import Report
+from hesper_gateway.key_store import NAMES
 from hesper_gateway.lines.line import Priority
+from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.sessions import MeterSession, Permit, key_change
 
 AGAIN_S = (0.0, 2.0, 10.0)
@@ -61,8 +66,6 @@ class KeyChanger:
             return "its present authentication key is not known"
         for name in ("encryption_key", "authentication_key"):
             key = getattr(new, name)
-            if key is not None and key == getattr(now, name):
-                return f"the new {name} is the one in use"
             if key is not None and len(key) != len(now.encryption_key):
                 return f"the new {name} is not as long as the present one"
         return None
@@ -78,11 +81,16 @@ class KeyChanger:
             MeterFailed: nothing was written.
         """
         new, held = self._opened(command, wanted), session.keys
+        is_there = False
         where = session.template.objects.security_setup
 
         async def turn() -> str:
+            nonlocal is_there
             permit()
             async with session.writing(command.logical_device_name) as reading:
+                is_there = _has(held.current, new)
+                if is_there:
+                    return ""
                 master = held.current.master_key
                 if master is None:  # a change before this one was settled just now
                     raise MeterFailed("there is no master key", Hop.GATEWAY)
@@ -94,6 +102,8 @@ class KeyChanger:
             refusal = await session.line.submit(turn, Priority.COMMAND)
         except WriteUncertain as uncertain:
             return await self.check(session, command, str(uncertain))
+        if is_there:
+            return _report(True, "the meter had these keys already", "new")
         return await self.check(session, command, refusal)
 
     async def check(self, session: MeterSession, command: Command, why: str) -> Report:
@@ -113,6 +123,12 @@ class KeyChanger:
     def _opened(self, command: Command, wanted: ChangeKeys) -> NewKeys:
         recipient = Recipient(command.gateway, command.meter, command.id)
         return self.opener.open(wanted.sealed, recipient)
+
+
+def _has(current: MeterKeys, new: NewKeys) -> bool:
+    """Say whether all that is new is there: an earlier command brought it."""
+    given = {name: getattr(new, name) for name in NAMES}
+    return all(key in (None, getattr(current, name)) for name, key in given.items())
 
 
 async def _associated(session: MeterSession) -> str:

@@ -225,11 +225,12 @@ async def test_keys_sealed_for_another_gateways_key_are_rejected(works: Any) -> 
     assert (result.state, works.received) == ("rejected", 0)
 
 
-async def test_the_keys_in_use_are_no_new_ones(works: Any) -> None:
+async def test_keys_that_the_meter_has_already_are_proven_and_not_sent(works: Any) -> None:
     async with works.working():
         result = await change(works, NewKeys(encryption_key=works.plan.encryption_key))
-    assert result.detail == "the new encryption_key is the one in use"
-    assert works.received == 0
+    assert (result.state, result.findings.keys) == ("confirmed", "new")
+    assert result.detail == "the meter had these keys already"
+    assert not (works.folder / "keys").exists()
 
 
 async def test_a_full_disk_stops_it_before_the_meter_is_told(works: Any) -> None:
