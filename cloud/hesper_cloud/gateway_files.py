@@ -61,7 +61,13 @@ def _check_broker(path: Path, document: dict[str, Any], gateway: str) -> None:
         raise FilesError(f"{path}: [broker] needs a host")
     if broker.get("username") != gateway:
         raise FilesError(f'{path}: [broker] username must be "{gateway}"')
-    _below(path, "[broker] password_file", broker.get("password_file"))
+    ways = [name for name in ("password_file", "certificate") if name in broker]
+    if not ways:
+        raise FilesError(f"{path}: [broker] needs a password_file, a certificate, or both")
+    for name in ways:
+        _below(path, f"[broker] {name}", broker[name])
+    if "certificate" in broker and "tls_ca" not in broker:
+        raise FilesError(f"{path}: [broker] certificate is shown over TLS alone; name tls_ca, too")
 
 
 def _check_keys(path: Path, document: dict[str, Any], trusted: dict[str, dict[str, str]]) -> None:

@@ -104,14 +104,17 @@ def current_list(session: Session, issuing_: Issuing, now: datetime) -> Revocati
         return row
     if issuing_.issuer is None:
         raise CertificateRefused("there is no authority here that could sign a list")
-    if row is None:
-        row = RevocationList(id=_ONLY, number=0)
-        session.add(row)
-    number = row.number + 1
+    number = row.number + 1 if row else 1
     made = issuing_.issuer.revocation_list(issuing.revoked(session, now), number, now)
-    row.number, row.octets, row.made_at = number, custody.list_pem(made), now
-    row.is_stale = row.is_written = False
-    return row
+    new = RevocationList(
+        id=_ONLY,
+        number=number,
+        made_at=now,
+        is_stale=False,
+        is_written=False,
+        octets=custody.list_pem(made),
+    )
+    return session.merge(new)
 
 
 def to_evict(session: Session, now: datetime) -> list[str]:

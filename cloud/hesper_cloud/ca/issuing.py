@@ -24,7 +24,7 @@ from hesper_cloud.db.authority import Certificate, CertificateRequest, Revocatio
 from hesper_cloud.settings import CertificateSettings
 
 GATEWAY, SERVER = "gateway", "server"
-_A_DAY, _MOST_A_DAY = timedelta(days=1), 20
+_A_DAY, _MOST_A_DAY = timedelta(days=1), 30
 
 
 @dataclass(frozen=True, slots=True)
