@@ -26,7 +26,7 @@ from hesper_cloud.settings import Settings
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.duckdb_sealing import Retention
-from hesper_cloud.stores.port import LATEST, Group, StoreUnavailable
+from hesper_cloud.stores.port import LATEST, Group, StartAgain, StoreUnavailable
 from hesper_contracts import again, columns
 from hesper_contracts.again import SendAgain
 from hesper_contracts.batch import BatchId
@@ -127,11 +127,46 @@ def test_after_a_restore_a_batch_that_came_later_is_new_and_an_older_one_is_know
 ) -> None:
     folder, _ = make(head_end.settings, store, tmp_path / "backups", NOW)
     store.write(group(12))
-    cursor = store.changes("", 10_000).cursor
+    held, cursor = store.changes("", 1200).cursor, store.changes("", 10_000).cursor
     again = DuckDbStore(restored_into(folder, tmp_path / "new").readings_file)
     assert again.write(group(11)).new == 0
     assert again.write(group(12)).new == 100
-    assert len(again.changes(cursor, 10_000).readings) == 100, "no cursor skips what came again"
+    assert len(again.changes(held, 10_000).readings) == 100, "the backup holds all it speaks of"
+    with pytest.raises(StartAgain) as told:
+        again.changes(cursor, 10_000)
+    assert len(again.changes(told.value.cursor, 10_000).readings) == 100, "what came again"
+    again.close()
+
+
+def test_a_cursor_of_a_store_that_was_restored_and_lost_skips_nothing_of_the_next(
+    head_end: Any, store: DuckDbStore, tmp_path: Path
+) -> None:
+    """Both number their commits alike; the reader of the first has seen one more."""
+    folder, _ = make(head_end.settings, store, tmp_path / "backups", NOW)
+    first, second = (
+        DuckDbStore(restored_into(folder, tmp_path / name).readings_file) for name in ("1", "2")
+    )
+    first.write(group(12))
+    first.write(group(13))
+    cursor = first.changes("", 10_000).cursor
+    second.write(group(20))
+    with pytest.raises(StartAgain) as told:
+        second.changes(cursor, 10_000)
+    page = second.changes(told.value.cursor, 10_000).readings
+    assert [row.captured_at for row in page] == [T0 + 900 * (2000 + n) for n in range(100)]
+    first.close()
+    second.close()
+
+
+def test_a_backup_of_before_there_were_epochs_is_restored(
+    head_end: Any, store: DuckDbStore, tmp_path: Path
+) -> None:
+    folder, manifest = make(head_end.settings, store, tmp_path / "backups", NOW)
+    (folder / "readings" / "lineage.parquet").unlink()
+    del manifest.files["readings/lineage.parquet"], manifest.contents["readings"]["lineage"]
+    manifest.write(folder)
+    again = DuckDbStore(restored_into(folder, tmp_path / "new").readings_file)
+    assert again.changes("3.0.0.0.0.0", 10).readings, "cursors of that time are good"
     again.close()
 
 

@@ -263,6 +263,8 @@ async def test_the_change_feed_gives_late_and_conflicting_readings(
         ("M1", False), ("M1", False), ("M2", True), ("M2", True),
     ]  # fmt: skip
     assert (await client.get(path, params={"cursor": "nonsense"})).status_code == 400
+    gone = await client.get(path, params={"cursor": "00000000-3.0.0.0.0.0"})
+    assert (gone.status_code, gone.json()["start_again_from"]) == (410, "")
 
 
 async def test_exports_by_rest(client: httpx.AsyncClient, store: DuckDbStore) -> None:

@@ -17,16 +17,19 @@ _STATUS: dict[type[Exception], HTTPStatus] = {
     errors.NotPermitted: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Invalid: HTTPStatus.BAD_REQUEST,
+    errors.Gone: HTTPStatus.GONE,
     errors.Refused: HTTPStatus.CONFLICT,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 
-def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """Returns one problem document."""
+def problem(
+    status: int, detail: str, headers: dict[str, str] | None = None, **more: str
+) -> Response:
+    """Returns one problem document, with members of its own."""
     title = HTTPStatus(status).phrase
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
     media_type = "application/problem+json"
     return Response(encode(body), status_code=status, media_type=media_type, headers=headers)
 
@@ -47,7 +50,8 @@ async def _service_problem(_request: Request, error: Exception) -> Response:
         headers["Retry-After"] = str(math.ceil(error.retry_after_s))
     elif status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    return problem(status, str(error), headers)
+    more = {"start_again_from": error.start_again_from} if isinstance(error, errors.Gone) else {}
+    return problem(status, str(error), headers, **more)
 
 
 async def _invalid_request(_request: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ corrections included, with the quality codes of its flags and whether they put i
 may lose what it acknowledged; who must not miss anything asks the feed.
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from hesper_cloud.exports.numbers import exact, rfc3339
 from hesper_cloud.exports.outlet import Cursor, Message, Outlet
 from hesper_cloud.job_settings import RepublishSettings
 from hesper_cloud.quantities import symbol
-from hesper_cloud.stores.port import Reading, ReadingStore
+from hesper_cloud.stores.port import Reading, ReadingStore, StartAgain
 from hesper_cloud.validation.codes import VALID_RAW, is_doubted, of_flags
+
+log = logging.getLogger(__name__)
 
 _PAGE = 500
 _PAGES_AT_ONCE = 20
@@ -40,7 +43,12 @@ class Republish:
             if not self._outlet.is_connected():
                 return
             cursor = self._cursor.read()
-            page = self._store.changes(cursor, _PAGE)
+            try:
+                page = self._store.changes(cursor, _PAGE)
+            except StartAgain as error:  # the store was restored; what came again goes out again
+                log.warning("readings are republished again: %s", error)
+                self._cursor.move(error.cursor)
+                continue
             if not self._outlet.publish(self._messages(page.readings)):
                 return
             if page.cursor != cursor:

@@ -6,6 +6,7 @@ ServiceError
 ├── NotPermitted      this role may not; nothing to retry
 ├── NotFound          no such thing
 ├── Invalid           the question itself is wrong; say which part
+├── Gone              what it asks about was replaced; ``start_again_from`` says where to go on
 ├── Refused           policy or state forbids it; show the reason
 └── Unavailable       a part that is needed does not answer; try again later
 """
@@ -37,6 +38,14 @@ class NotFound(ServiceError):
 
 class Invalid(ServiceError):
     """The request makes no sense as it stands."""
+
+
+class Gone(ServiceError):
+    """A place in the change feed of a store that was replaced."""
+
+    def __init__(self, reason: str, start_again_from: str) -> None:
+        super().__init__(reason)
+        self.start_again_from = start_again_from
 
 
 class Refused(ServiceError):

@@ -9,9 +9,9 @@ from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.exports.running import Wanted, octets_of
 from hesper_cloud.exports.scheduled import runs
-from hesper_cloud.services.errors import Invalid
+from hesper_cloud.services.errors import Gone, Invalid
 from hesper_cloud.services.sources import Sources, require
-from hesper_cloud.stores.port import Changes
+from hesper_cloud.stores.port import Changes, StartAgain
 
 MOST_CHANGES = 10_000
 
@@ -44,12 +44,15 @@ class Exports:
         """Returns what was stored after a cursor, corrections and late readings included.
 
         Raises:
+            Gone: it is of a store that was replaced; the error says where to start again.
             Invalid: the cursor is none of this store.
         """
         require(actor, Permission.READ)
         wanted = min(max(1, limit), MOST_CHANGES)
         try:
             return await asyncio.to_thread(self.sources.store.changes, cursor, wanted)
+        except StartAgain as error:
+            raise Gone(str(error), error.cursor) from None
         except ValueError as error:
             raise Invalid(f"the cursor is not one of this store: {error}") from None
 

@@ -202,7 +202,10 @@ class DuckDbStore:
 
     def changes(self, cursor: str, limit: int) -> Changes:
         """Returns a page of the change feed; see the port."""
-        return self._asked(lambda view: streams.changes(view, cursor, limit))
+        lineage = self._file.lineage
+        own = lineage.own(cursor)
+        page = self._asked(lambda view: streams.changes(view, own, limit))
+        return Changes(page.readings, lineage.marked(page.cursor))
 
     def extent(self) -> tuple[int, int] | None:
         """Returns the range that holds every reading; see the port."""

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import duckdb
 
+from hesper_cloud.stores import duckdb_lineage
 from hesper_cloud.stores.duckdb_file import DuckDbFile
 from hesper_cloud.stores.duckdb_schema import NEWEST_COMMIT, create_tables
 from hesper_cloud.stores.duckdb_snapshot import manifest
 from hesper_cloud.stores.port import StoreUnavailable
 
 TABLES = (
-    *("readings", "revisions", "newest", "marks", "sealed", "commit_floor"),
+    *("readings", "revisions", "newest", "marks", "sealed", "commit_floor", duckdb_lineage.TABLE),
     *("batches", "meters", "profiles", "layouts"),
 )
 SEALED = "sealed"
 _SKIPPED_COMMITS = 1_000_000_000
-"""A store that was restored numbers its commits from here on: cursors that were given out for
-commits that the backup does not hold never come to mean others."""
+"""A store that was restored numbers its commits from here on, so that none is like another."""
 
 Parts = dict[str, dict[str, int | str]]
 
@@ -52,7 +52,7 @@ def copy_tables(
     parts: Parts = {}
     for table in tables:
         parts[table] = _measured(connection, table)
-        target = str(folder / f"{table}.parquet").replace("'", "''")
+        target = str(_parquet(folder, table)).replace("'", "''")
         connection.execute(
             f"COPY (SELECT * FROM {table}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"  # noqa: S608 - our own table names
         )
@@ -65,7 +65,7 @@ def fill_tables(
     """Fills empty tables from their Parquet files; returns what they hold, for comparison."""
     parts: Parts = {}
     for table in tables:
-        source = str(folder / f"{table}.parquet").replace("'", "''")
+        source = str(_parquet(folder, table)).replace("'", "''")
         rows = f"SELECT * FROM read_parquet('{source}')"  # noqa: S608 - a path of ours
         connection.execute(f"INSERT INTO {table} BY NAME {rows}")
         parts[table] = _measured(connection, table)
@@ -77,9 +77,11 @@ def build(folder: Path, path: Path) -> Parts:
     connection = duckdb.connect(str(path))
     try:
         create_tables(connection)
-        parts = fill_tables(connection, TABLES, folder)
+        without = () if _parquet(folder, duckdb_lineage.TABLE).exists() else (duckdb_lineage.TABLE,)
+        parts = fill_tables(connection, [each for each in TABLES if each not in without], folder)
         newest = connection.execute(NEWEST_COMMIT).fetchall()[0][0] or 0
         connection.execute("INSERT INTO commit_floor VALUES (?)", [newest + _SKIPPED_COMMITS])
+        duckdb_lineage.begin_anew(connection, newest)
     except duckdb.Error as error:
         raise StoreUnavailable(f"{folder}: {error}") from error
     finally:
@@ -101,6 +103,10 @@ def newest_batches(path: Path) -> dict[str, dict[str, int]]:
     finally:
         connection.close()
     return found
+
+
+def _parquet(folder: Path, table: str) -> Path:
+    return folder / f"{table}.parquet"
 
 
 def _measured(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, int | str]:

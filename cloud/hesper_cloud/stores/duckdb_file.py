@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from hesper_cloud.stores import duckdb_day_sums as day_sums
+from hesper_cloud.stores import duckdb_lineage
 from hesper_cloud.stores.duckdb_schema import ISLANDS, NEWEST_COMMIT, Catalogue, create_tables
 from hesper_cloud.stores.duckdb_sealed import Damaged, Folder, SealedFile
 from hesper_cloud.stores.duckdb_snapshot import Snapshot, manifest
@@ -33,6 +34,7 @@ class DuckDbFile:
     Attributes:
         lock: Held by whoever writes.
         commit_number: Number of the newest commit of readings.
+        lineage: What cursors of the change feed mean in this store.
         sealed: The sealed files that count, for the writer; readers have their snapshot's.
         listed: The same for a glance of a reader; None while a transaction is changing them.
     """
@@ -63,6 +65,7 @@ class DuckDbFile:
     def learn(self) -> None:
         """Reads keys, marks, stored batch ids and sealed files from the file."""
         self.catalogue = Catalogue(self.connection)
+        self.lineage = duckdb_lineage.learn(self.connection)
         self.stored = StoredSequences(self.connection.execute(ISLANDS).fetchall())
         self.commit_number = self.connection.execute(NEWEST_COMMIT).fetchall()[0][0] or 0
         self.sealed = self.listed = manifest(self.connection)

@@ -43,6 +43,7 @@ _TABLES = (
     f"CREATE TABLE IF NOT EXISTS sealed ({_SEALED})",
     f"CREATE TABLE IF NOT EXISTS day_sums ({_DAY_SUMS})",
     "CREATE TABLE IF NOT EXISTS commit_floor (number BIGINT)",
+    "CREATE TABLE IF NOT EXISTS lineage (epoch VARCHAR, until BIGINT)",
     f"CREATE TABLE IF NOT EXISTS batches ({_BATCH})",
     "CREATE TABLE IF NOT EXISTS meters (key INTEGER, id VARCHAR)",
     "CREATE TABLE IF NOT EXISTS profiles (key INTEGER, logical_name VARCHAR)",

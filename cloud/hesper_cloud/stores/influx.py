@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from hesper_contracts.batch import BatchId
 
+from hesper_cloud.stores import influx_lineage
 from hesper_cloud.stores import influx_reads as reads
 from hesper_cloud.stores import influx_streams as streams
 from hesper_cloud.stores.blocks import blocks_of
@@ -86,6 +87,7 @@ class InfluxStore:
             self._server.prepare(self._keep_days)
             self._ledger.prepare()
             self._layouts.load()
+            self._lineage = influx_lineage.learn(self._ledger)
             self._writer.learn()
             self._prepared = True
 
@@ -172,7 +174,9 @@ class InfluxStore:
     def changes(self, cursor: str, limit: int) -> Changes:
         """Returns a page of the change feed; see the port."""
         self.prepare()
-        return changes(self._server, self._layouts, self._commits, cursor, limit)
+        own = self._lineage.own(cursor)
+        page = changes(self._server, self._layouts, self._commits, own, limit)
+        return Changes(page.readings, self._lineage.marked(page.cursor))
 
     def extent(self) -> tuple[int, int] | None:
         """Returns the range that holds every reading; see the port."""

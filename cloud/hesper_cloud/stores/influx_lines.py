@@ -23,7 +23,7 @@ from hesper_cloud.stores.port import Quantity
 from hesper_cloud.stores.rows import Rows, Stamp
 
 READINGS, REVISIONS, LAYOUTS, BATCHES = "readings", "revisions", "layouts", "batches"
-INTENTS, COMMITS = "intents", "commits"
+INTENTS, COMMITS, EPOCHS = "intents", "commits", "epochs"
 _ESCAPED = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ "})
 
 

@@ -24,6 +24,7 @@ from hesper_contracts.batch import BatchId
 from hesper_cloud.stores.errors import StoreError as StoreError
 from hesper_cloud.stores.errors import StoreRefused as StoreRefused
 from hesper_cloud.stores.errors import StoreUnavailable as StoreUnavailable
+from hesper_cloud.stores.lineage import StartAgain as StartAgain
 from hesper_cloud.stores.records import EARLIEST as EARLIEST
 from hesper_cloud.stores.records import LATEST as LATEST
 from hesper_cloud.stores.records import SCALERS as SCALERS
@@ -128,9 +129,11 @@ class ReadingStore(Protocol):
 
         Late readings and conflicting versions come when they were committed, whatever time they
         were captured at. The empty cursor starts at the oldest commit; a page may be empty, its
-        cursor is good for asking again. A cursor belongs to the store that gave it.
+        cursor is good for asking again. A cursor belongs to the store that gave it, and to
+        those restored from backups that hold all it speaks of (`hesper_cloud.stores.lineage`).
 
         Raises:
+            StartAgain: the cursor is of a store that was replaced; the error says where to go on.
             ValueError: the cursor is not one of this store.
         """
         ...
