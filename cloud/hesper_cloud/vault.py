@@ -30,10 +30,12 @@ class VaultBroken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """What a database may hold: the wrapped data key, and what it locks."""
+    """What a database may hold: the wrapped data key, what it locks, and by which master key."""
 
     wrapped_key: bytes
     box: bytes
+    master: str = ""
+    """The name of the master key, where it was just locked."""
 
 
 class Vault:
@@ -67,10 +69,8 @@ class Vault:
     def lock(self, secret: bytes, context: str) -> Locked:
         """Returns a secret locked under a data key of its own, good only for ``context``."""
         data_key = AESGCM.generate_key(bit_length=256)
-        return Locked(
-            self._wrapped(data_key, context),
-            _encrypted(AESGCM(data_key), secret, b"secret " + context.encode()),
-        )
+        box = _encrypted(AESGCM(data_key), secret, b"secret " + context.encode())
+        return _wrapped(self._masters()[0], data_key, box, context)
 
     def unlock(self, locked: Locked, context: str) -> bytes:
         """Returns the secret.
@@ -98,11 +98,8 @@ class Vault:
         for master in older:
             data_key = _opened(master, locked.wrapped_key, bound)
             if data_key is not None:
-                return Locked(self._wrapped(data_key, context), locked.box)
+                return _wrapped(newest, data_key, locked.box, context)
         raise VaultBroken("what is kept opens with none of the master keys")
-
-    def _wrapped(self, data_key: bytes, context: str) -> bytes:
-        return _encrypted(AESGCM(self._masters()[0]), data_key, b"key " + context.encode())
 
 
 def read_masters(path: Path) -> tuple[bytes, ...]:
@@ -123,6 +120,11 @@ def read_masters(path: Path) -> tuple[bytes, ...]:
 def name_of(master_key: bytes) -> str:
     """Returns the name of a master key, which tells nothing of it."""
     return hashlib.sha256(b"hesper master key\x00" + master_key).hexdigest()[:16]
+
+
+def _wrapped(master: bytes, data_key: bytes, box: bytes, context: str) -> Locked:
+    wrapped_key = _encrypted(AESGCM(master), data_key, b"key " + context.encode())
+    return Locked(wrapped_key, box, name_of(master))
 
 
 def _checked(masters: tuple[bytes, ...]) -> tuple[bytes, ...]:

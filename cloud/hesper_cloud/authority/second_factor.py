@@ -46,7 +46,7 @@ def take(
 
 def put(session: Session, vault: Vault, enrolled: factors.Enrolled, now: datetime) -> None:
     """Stores an account's factor in the place of an older one; auditing it is the caller's."""
-    locked = vault.lock(enrolled.secret.encode("ascii"), _context(enrolled.username))
+    locked = vault.lock(enrolled.secret.encode("ascii"), vault_context(enrolled.username))
     session.merge(
         SecondFactor(
             username=enrolled.username,
@@ -61,11 +61,11 @@ def put(session: Session, vault: Vault, enrolled: factors.Enrolled, now: datetim
 
 def relock(vault: Vault, factor: SecondFactor) -> None:
     """Locks a secret with the master key that locks now."""
-    locked = vault.lock(_secret(vault, factor).encode("ascii"), _context(factor.username))
+    locked = vault.lock(_secret(vault, factor).encode("ascii"), vault_context(factor.username))
     factor.wrapped_key, factor.box = locked.wrapped_key, locked.box
 
 
-def _context(username: str) -> str:
+def vault_context(username: str) -> str:
     return f"second factor of {username}"
 
 
@@ -74,6 +74,6 @@ def _secret(vault: Vault | None, factor: SecondFactor) -> str:
         raise Denied("second factors cannot be opened here")
     locked = Locked(factor.wrapped_key, factor.box)
     try:
-        return vault.unlock(locked, _context(factor.username)).decode("ascii")
+        return vault.unlock(locked, vault_context(factor.username)).decode("ascii")
     except VaultBroken:
         raise Denied("the second factor cannot be opened: another master key") from None

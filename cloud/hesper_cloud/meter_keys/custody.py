@@ -173,7 +173,7 @@ class Custody:
             origin=origin.source,
             holds=" ".join(keys.names),
             made_at=origin.at,
-            master=self._vault.master,
+            master=locked.master,
             wrapped_key=locked.wrapped_key,
             box=locked.box,
         )
