@@ -19,7 +19,6 @@ from rich.console import Console
 
 from hesper_lab.bench.commands_site import CommandSite, Say, running
 from hesper_lab.bench.rows import Row, row
-from hesper_lab.bench.sim import cpu_s
 
 METERS: Final = 40_000
 GATEWAYS: Final = 4
@@ -31,7 +30,7 @@ _UNDER_WAY_A_GATEWAY: Final = 400
 _PER_HOUR: Final = 10_000_000
 _GIVE_UP_S: Final = 1_200.0
 _ENDED: Final = ("failed", "rejected", "expired", "unknown")
-_LOOK_S: Final = 0.5
+_LOOK_S: Final = 1.0
 _LOOK_CLOSELY_S: Final = 0.005
 
 
@@ -51,17 +50,15 @@ def run(asked: argparse.Namespace) -> list[Row]:
         say(f"{asked.singles} single commands, one after the other")
         singles = sorted(_single_ms(site, number) for number in range(asked.singles))
         say(f"a batch of {asked.meters} meters")
-        spent = {name: cpu_s(child.pid) for name, child in site.head_end.children.items()}
+        before = site.cpu_s()
         seconds = _mass_s(site, say)
-        shares = {
-            name: cpu_s(child.pid) - spent[name] for name, child in site.head_end.children.items()
-        }
+        spent = {name: after - before[name] for name, after in site.cpu_s().items()}
     return [
         row("commands.mass_s", seconds, "s", TARGET_MASS_S if asked.meters == METERS else None),
         row("commands.mass_per_s", asked.meters / seconds, "commands/s"),
         row("commands.single_p99_ms", _p99(singles), "ms", TARGET_SINGLE_P99_MS),
         row("commands.single_median_ms", statistics.median(singles), "ms"),
-        *(row(f"commands.cpu_s.{name}", used, "s") for name, used in shares.items()),
+        *(row(f"commands.cpu_s.{name}", used, "s") for name, used in spent.items()),
     ]
 
 

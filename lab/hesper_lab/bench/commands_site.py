@@ -26,7 +26,7 @@ from hesper_sim.fleet import Fleet, MeterPlan
 from hesper_lab import cloud_files, gateway_files, private_file, toml_text
 from hesper_lab.bench import head_end
 from hesper_lab.bench.head_end import HeadEnd
-from hesper_lab.bench.sim import serving
+from hesper_lab.bench.sim import cpu_s, serving
 from hesper_lab.gateway_files import Trust
 from hesper_lab.processes import Child, wait_until
 from hesper_lab.rest import Rest
@@ -53,6 +53,12 @@ class CommandSite:
     meters: tuple[str, ...]  # behind gateway after gateway in turn
     asks: Rest
     approves: Rest
+    simulator: int  # its process
+
+    def cpu_s(self) -> dict[str, float]:
+        """Return what every process has spent of a processor so far, by its name."""
+        pids = {name: child.pid for name, child in self.head_end.children.items()}
+        return {name: cpu_s(pid) for name, pid in (pids | {"sim": self.simulator}).items()}
 
 
 @contextmanager
@@ -80,9 +86,11 @@ def running(meters: int, gateways: int, say: Say) -> Iterator[CommandSite]:
         asks, approves = (Rest(running_.site.url, account) for account in _ACCOUNTS)
         stack.callback(asks.close)
         stack.callback(approves.close)
-        wait_until(lambda: _online(asks) == gateways, authority, _UP_WITHIN_S, "gateways online")
+        wait_until(lambda: _all_online(running_, asks, names), authority, _UP_WITHIN_S, "gateways")
         shared = tuple(meter.serial for meter in plan.meters[1:])
-        yield CommandSite(running_, names, plan.meters[0].serial, shared, asks, approves)
+        yield CommandSite(
+            running_, names, plan.meters[0].serial, shared, asks, approves, int(ready["pid"])
+        )
 
 
 def _behind(plan: Fleet, names: tuple[str, ...]) -> dict[str, list[MeterPlan]]:
@@ -185,5 +193,8 @@ def _start(running_: HeadEnd, name: str, program: str, verb: str, config: Path) 
     return child
 
 
-def _online(rest: Rest) -> int:
-    return sum(gateway["state"] == "online" for gateway in rest.get("/gateways"))
+def _all_online(running_: HeadEnd, rest: Rest, names: tuple[str, ...]) -> bool:
+    for child in running_.children.values():
+        child.check()
+    online = {row["id"] for row in rest.get("/gateways") if row["state"] == "online"}
+    return online.issuperset(names)
