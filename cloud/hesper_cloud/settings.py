@@ -99,6 +99,8 @@ class WebSettings(_Section):
     secure_cookies: bool = False  # set where TLS ends in front of Hesper
     allowed_origins: tuple[str, ...] = ()  # beside the host that the request names
     session_hours: int = 12
+    disconnects_per_hour: int = Field(default=1_000_000, ge=0)  # beside the policy; lowest holds
+    disconnects_per_day: int = Field(default=1_000_000, ge=0)
     token_minutes: int = 60
 
 

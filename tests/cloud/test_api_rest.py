@@ -10,7 +10,10 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from hesper_cloud import provision
 from hesper_cloud.app import create_app
+from hesper_cloud.authority.hours import EVER
+from hesper_cloud.authority.policy import Policy
 from hesper_cloud.authority.process import loop, now_utc
 from hesper_cloud.db.engines import open_engine, writing
 from hesper_cloud.db.registry import Alert, Event, Gap, Meter, Result
@@ -76,6 +79,8 @@ def span(last) -> dict[str, str]:
 @pytest.fixture
 def services(head_end, last) -> Iterator[Services]:
     head_end.clock.now = now_utc()
+    at_any_hour = Policy(hours=EVER).model_dump(mode="json")
+    provision.activate_policy(head_end.databases.authority, "at any hour", at_any_hour)
     with writing(head_end.databases.registry) as session:
         meter = session.get_one(Meter, METER)
         meter.relay_confirmed_at = meter.last_contact_at = now_utc()

@@ -12,10 +12,11 @@ router = APIRouter(prefix="/auth", tags=["auth"])
 
 
 class Credentials(BaseModel):
-    """Name and password."""
+    """Name and password; a code, too, where the account has a second factor."""
 
     username: str
     password: SecretStr
+    code: SecretStr = SecretStr("")
 
 
 class LoggedIn(BaseModel):
@@ -41,7 +42,8 @@ async def login(request: Request, credentials: Credentials, services: Have) -> R
     check_origin(request)
     source = request.client.host if request.client else "unknown"
     password = credentials.password.get_secret_value()
-    session = await services.accounts.login(credentials.username, password, source)
+    code = credentials.code.get_secret_value()
+    session = await services.accounts.login(credentials.username, password, source, code)
     response = answer(
         {
             "username": session.actor.username,

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
+from hesper_cloud.api.proven import Proven
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
 from hesper_cloud.services.batch_records import (
@@ -57,14 +58,13 @@ class BatchRequest(BaseModel):
         return BatchOrder(**told | {"meters": tuple(self.meters), "query": query})
 
 
-class DecisionBody(BaseModel):
+class DecisionBody(Proven):
     """Why; and to let a batch go on, the hash that was shown with the own password."""
 
     model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(default="", max_length=500)
     digest: str = Field(default="", max_length=64)
-    password: SecretStr = SecretStr("")
 
 
 @router.post("", response_model=BatchView, status_code=201)
@@ -125,7 +125,7 @@ async def decide(
     idempotency_key: IdempotencyKey = "",
 ) -> Response:
     """Approves, rejects, pauses, resumes, aborts, retries what failed, or lets more leave."""
-    password = body.password.get_secret_value()
+    password = body.proof.to_text()
     decision = Decision(verb, body.reason, body.digest, password)
     key = idempotency_key or uuid.uuid4().hex
     return answer(await services.batches.decide(actor, batch_id, decision, key))

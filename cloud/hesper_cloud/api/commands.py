@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from hesper_contracts.tunnel import DURATION_MAX_S, OCTETS_MAX
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, SecretStr, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from hesper_cloud.api.proven import Proven
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
 from hesper_cloud.services.errors import Invalid
@@ -74,10 +75,8 @@ class TunnelRequest(BaseModel):
     idle_s: int = Field(default=60, ge=1, le=DURATION_MAX_S)
 
 
-class Approval(BaseModel):
-    """The approver's own password, again."""
-
-    password: SecretStr
+class Approval(Proven):
+    """The approver's own password again, and the code where there is a second factor."""
 
 
 class Rejection(BaseModel):
@@ -86,12 +85,11 @@ class Rejection(BaseModel):
     reason: str = Field(default="", max_length=500)
 
 
-class KillSwitchSetting(BaseModel):
-    """Engaging asks for a reason; lifting for another approver's password too."""
+class KillSwitchSetting(Proven):
+    """Engaging asks for a reason; lifting for two other approvers' passwords too."""
 
     engaged: bool
     reason: str = Field(min_length=1, max_length=500)
-    password: SecretStr = SecretStr("")
 
 
 @router.post("/commands", response_model=CommandRow, status_code=201)
@@ -148,7 +146,7 @@ async def approve(
     idempotency_key: IdempotencyKey = "",
 ) -> Response:
     """Approves a waiting command."""
-    key, password = idempotency_key or uuid.uuid4().hex, body.password.get_secret_value()
+    key, password = idempotency_key or uuid.uuid4().hex, body.proof.to_text()
     return answer(await services.commands.approve(actor, command_id, password, key))
 
 
@@ -173,7 +171,7 @@ async def kill_switch(actor: Who, services: Have) -> Response:
 @router.put("/kill-switch", response_model=KillSwitchState)
 async def set_kill_switch(actor: Who, services: Have, body: KillSwitchSetting) -> Response:
     """Engages or lifts the kill switch."""
-    password = body.password.get_secret_value()
+    password = body.proof.to_text()
     return answer(
         await services.commands.set_kill_switch(actor, body.engaged, body.reason, password)
     )

@@ -2,20 +2,23 @@
 
 import asyncio
 import time
+import uuid
 from datetime import timedelta
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session as DatabaseSession
 
 from hesper_cloud.accounts import backoff, tokens
+from hesper_cloud.accounts.factors import Proof
 from hesper_cloud.accounts.passwords import verify_password
 from hesper_cloud.accounts.roles import Actor, Role
 from hesper_cloud.accounts.tokens import Claim, MachineTokens, TokenRefused
+from hesper_cloud.authority import people, second_factor
 from hesper_cloud.db.authority import User
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import WebSession
 from hesper_cloud.services.authority_link import AuthorityLink
-from hesper_cloud.services.errors import LoginRefused, NotAuthenticated
+from hesper_cloud.services.errors import CodeNeeded, LoginRefused, NotAuthenticated, Refused
 from hesper_cloud.services.records import Session
 from hesper_cloud.services.sources import Sources
 
@@ -23,6 +26,7 @@ _RECHECK_S = 1.0
 _CACHE_LIMIT = 10_000
 _NAME_LIMIT = 64
 _PASSWORD_LIMIT = 1024
+_CODE_LIMIT = 64
 
 
 class Accounts:
@@ -35,14 +39,20 @@ class Accounts:
         self._lifetime = timedelta(hours=sources.settings.web.session_hours)
         self._known: dict[str, tuple[float, Actor]] = {}
 
-    async def login(self, username: str, password: str, source: str) -> Session:
+    async def login(self, username: str, password: str, source: str, code: str = "") -> Session:
         """Opens a session and signs a token. ``source`` is the caller's network address.
 
         Raises:
             LoginRefused: wrong name or password, or too many tries; it says how long to wait.
+            CodeNeeded: the account has a second factor and no code came.
+            Unavailable: the authority, which alone can check the code, does not answer.
         """
         name = "".join(filter(str.isprintable, username.strip()))[:_NAME_LIMIT]
-        return await asyncio.to_thread(self._login, name, password[:_PASSWORD_LIMIT], source)
+        proof = Proof(password[:_PASSWORD_LIMIT], code.strip()[:_CODE_LIMIT])
+        user = await asyncio.to_thread(self._check, name, proof.password, source)
+        if await asyncio.to_thread(self._has_factor, user.username):
+            await self._check_code(user.username, proof)
+        return await asyncio.to_thread(self._admit, user, source)
 
     async def actor_of(self, token: str) -> Actor:
         """Returns whom a token speaks for, either kind.
@@ -75,8 +85,21 @@ class Accounts:
         self._known.pop(token, None)
         await asyncio.to_thread(self._end, token)
 
-    def _login(self, username: str, password: str, source: str) -> Session:
-        user = self._check(username, password, source)
+    async def _check_code(self, username: str, proof: Proof) -> None:
+        if not proof.code:
+            raise CodeNeeded("the code of your second factor, please")
+        payload, key = {"account": username}, uuid.uuid4().hex
+        try:
+            await self._link.ask(username, people.CHECK_LOGIN, payload, key, proof.to_text())
+        except Refused as refusal:
+            raise LoginRefused(str(refusal)) from None
+
+    def _has_factor(self, username: str) -> bool:
+        with reading(self._sources.authority) as session:
+            return second_factor.of(session, username) is not None
+
+    def _admit(self, user: User, source: str) -> Session:
+        self._link.leave_note(user.username, "login", f"from {source}", None)
         token, now = tokens.new_token(), self._sources.clock()
         row = WebSession(
             token_digest=tokens.digest(token),
@@ -115,7 +138,6 @@ class Accounts:
             raise LoginRefused("name or password is wrong", wait_s)
         with writing(self._sources.registry) as session:
             backoff.forgive(session, subjects)
-        self._link.leave_note(user.username, "login", f"from {source}", None)
         return user
 
     def _has_session(self, session: DatabaseSession, username: str, source: str) -> bool:

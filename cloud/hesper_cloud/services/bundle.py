@@ -14,6 +14,7 @@ from hesper_cloud.services.audit import Audit
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.batches import Batches
 from hesper_cloud.services.commands import Commands
+from hesper_cloud.services.decisions import Decisions
 from hesper_cloud.services.energy import Energy
 from hesper_cloud.services.enrolments import Enrolments
 from hesper_cloud.services.exports import Exports
@@ -49,6 +50,7 @@ class Services:
     exports: Exports
     service_levels: Levels
     enrolments: Enrolments
+    decisions: Decisions
     images: Images
     sources: Sources
 
@@ -82,6 +84,7 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
         exports=Exports(sources, shelf),
         service_levels=Levels(sources),
         enrolments=Enrolments(sources, link),
+        decisions=Decisions(sources, link),
         images=Images(sources, link),
         sources=sources,
     )

@@ -12,8 +12,9 @@ from hesper_cloud.authority import kinds
 from hesper_cloud.authority.policy import JOBS
 from hesper_cloud.db.authority import CommandRecord, KillSwitch
 from hesper_cloud.db.engines import reading
+from hesper_cloud.services import ceilings
 from hesper_cloud.services.authority_link import AuthorityLink
-from hesper_cloud.services.errors import Invalid, NotFound
+from hesper_cloud.services.errors import Invalid, NotFound, Refused
 from hesper_cloud.services.records import (
     OPEN_COMMAND_STATES,
     CommandRow,
@@ -31,6 +32,7 @@ class Commands:
     """Every call checks the role first; the authority checks all of it again."""
 
     def __init__(self, sources: Sources, link: AuthorityLink) -> None:
+        self._sources = sources
         self._authority = sources.authority
         self._link = link
 
@@ -49,6 +51,7 @@ class Commands:
             Refused, Unavailable, Invalid: as `AuthorityLink.ask` says.
         """
         require(actor, Permission.REQUEST_COMMAND)
+        await self._check_budget(actor, f"relay.{action}", meter)
         payload = {"meter": meter, "action": action, "reason": reason, "serial_tail": serial_tail}
         outcome = await self._link.ask(actor, "command.request", payload, idempotency_key)
         return await self.get(actor, outcome["command"])
@@ -65,14 +68,24 @@ class Commands:
             _, parameters = kinds.checked(wish.kind, wish.parameters)
         except WrongParameters as refusal:
             raise Invalid(str(refusal)) from None
+        await self._check_budget(actor, wish.kind, wish.meter)
         payload = asdict(wish) | {"parameters": parameters}
         outcome = await self._link.ask(actor, "command.request", payload, idempotency_key)
         return await self.get(actor, outcome["command"])
 
+    async def _check_budget(self, actor: Actor, kind: str, meter: str) -> None:
+        """Refuses here what no budget has room for, and notes it."""
+        try:
+            await asyncio.to_thread(ceilings.check, self._sources, kind)
+        except Refused as refusal:
+            note = (actor.username, "disconnect.refused", meter, str(refusal))
+            await asyncio.to_thread(self._link.leave_note, *note)
+            raise
+
     async def approve(
         self, actor: Actor, command_id: str, password: str, idempotency_key: str = ""
     ) -> CommandRow:
-        """Approves a waiting command with the approver's own password."""
+        """Approves a waiting command; ``password`` is the approver's `Proof` as text."""
         require(actor, Permission.APPROVE_COMMAND)
         payload = {"command": command_id}
         await self._link.ask(
@@ -137,7 +150,7 @@ class Commands:
     async def set_kill_switch(
         self, actor: Actor, on: bool, reason: str, password: str, idempotency_key: str = ""
     ) -> KillSwitchState:
-        """Engages it (one person, no password) or lifts it (another approver, by password)."""
+        """Engages it (one person, no password) or lifts it (two other approvers, by password)."""
         require(actor, Permission.ENGAGE_KILL_SWITCH if on else Permission.APPROVE_COMMAND)
         kind = "kill_switch.engage" if on else "kill_switch.lift"
         secret = "" if on else password
@@ -155,7 +168,7 @@ class Commands:
             row = session.get(KillSwitch, 1)
         if row is None:
             return KillSwitchState(False, None, None, None)
-        return KillSwitchState(row.engaged, row.set_by, row.set_at, row.reason)
+        return KillSwitchState(row.engaged, row.set_by, row.set_at, row.reason, row.lift_asked_by)
 
 
 def command_row(record: CommandRecord) -> CommandRow:

@@ -2,6 +2,7 @@
 
 ServiceError
 ├── LoginRefused      show the reason; wait ``retry_after_s`` before the next try
+│   └── CodeNeeded    ask for the code of the second factor
 ├── NotAuthenticated  log in again
 ├── NotPermitted      this role may not; nothing to retry
 ├── NotFound          no such thing
@@ -22,6 +23,10 @@ class LoginRefused(ServiceError):
     def __init__(self, reason: str, retry_after_s: float = 0.0) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
+
+
+class CodeNeeded(LoginRefused):
+    """The password fits; the account has a second factor, and its code is missing."""
 
 
 class NotAuthenticated(ServiceError):

@@ -18,6 +18,7 @@ RelayFilter = Literal["connected", "disconnected", "unknown"]
 OPEN_COMMAND_STATES = (
     "draft",
     "awaiting_approval",
+    "quarantined",
     "queued",
     "sent",
     "acknowledged",
@@ -307,6 +308,31 @@ class KillSwitchState:
     set_by: str | None
     set_at: datetime | None
     reason: str | None
+    lift_asked_by: str | None = None  # the first of two who lift it, while that holds
+
+
+@dataclass(frozen=True, slots=True)
+class BreakGlassRow:
+    """One command that a person alone let go, and what another said of it afterwards."""
+
+    command: str
+    username: str
+    reason: str
+    at: datetime
+    review_until: datetime
+    reviewed_by: str | None
+    reviewed_at: datetime | None
+    verdict: str | None
+    review: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewFactor:
+    """A second factor to be shown once: its secret, the text for a QR code, recovery codes."""
+
+    secret: str = field(repr=False)
+    uri: str = field(repr=False)
+    recovery_codes: list[str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
