@@ -21,7 +21,7 @@ Value = tuple[int, int, int]  # meter, captured_at, value
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[DuckDbStore]:
-    made = DuckDbStore(tmp_path / "readings.duckdb", Retention(seal_rows=1))
+    made = DuckDbStore(tmp_path / "readings.duckdb", Retention(seal_rows=1, turn_s=600))
     yield made
     made.close()
 
@@ -101,7 +101,7 @@ def test_a_restart_still_has_them(store: DuckDbStore, tmp_path: Path, asked: lis
     before = sums(store)
     store.maintain(D0 + 8 * DAY)
     store.close()
-    again = DuckDbStore(tmp_path / "readings.duckdb", Retention(seal_rows=1))
+    again = DuckDbStore(tmp_path / "readings.duckdb", Retention(seal_rows=1, turn_s=600))
     asked.clear()
     again.fleet_series(PROFILE, ENERGY, D0, D0 + DAYS * DAY, DAY)
     assert asked == []

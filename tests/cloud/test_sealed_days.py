@@ -31,7 +31,7 @@ PROFILE, ENERGY = "1.0.99.1.0.255", "1.0.1.8.0.255"
 DAY = 86_400
 D0 = 20_697 * DAY  # 2026-09-01
 METERS, PERIOD = 6, 3600
-EAGER = Retention(seal_rows=1)
+EAGER = Retention(seal_rows=1, turn_s=600)
 Found = list[tuple[str, int, int | None, int]]
 
 
@@ -206,7 +206,7 @@ def test_a_meter_is_erased_from_sealed_days_and_old_days_go(
 
 
 def test_days_beyond_the_retention_go_by_themselves(tmp_path: Path) -> None:
-    keeping = Retention(seal_rows=1, raw_days=3, batch_days=3)
+    keeping = Retention(seal_rows=1, raw_days=3, batch_days=3, turn_s=600)
     store = DuckDbStore(tmp_path / "readings.duckdb", keeping)
     put(store, block(range(6)))
     store.maintain(D0 + 7 * DAY)
@@ -347,7 +347,7 @@ class Connection:
 for line in sys.stdin:
     wanted, steps = int(line), [0]
     if not (child := os.fork()):
-        store = DuckDbStore(Path(sys.argv[1]), Retention(seal_rows=1))
+        store = DuckDbStore(Path(sys.argv[1]), Retention(seal_rows=1, turn_s=600))
         for owner, name in (
             (duckdb_sealed, "_digest"), (duckdb_sealed, "_sync"), (Path, "rename"),
             (Path, "unlink"), (duckdb_sealed.Folder, "supersede"),

@@ -19,7 +19,7 @@ HOUR = 3600
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[DuckDbStore]:
-    made = DuckDbStore(tmp_path / "readings.duckdb", Retention(seal_rows=1))
+    made = DuckDbStore(tmp_path / "readings.duckdb", Retention(seal_rows=1, turn_s=600))
     yield made
     made.close()
 

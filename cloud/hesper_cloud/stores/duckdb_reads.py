@@ -25,9 +25,10 @@ _OF_CURVE = ("meter", "profile", "captured_at", "clock_status", "quality", "layo
 NUMBERED = f"""
     SELECT {COLUMN_LIST}, row_number() OVER
         (PARTITION BY {IDENTITY} ORDER BY stored_at_ms, rowid) AS revision FROM revisions"""  # noqa: S608 - built from our own column names
+_FIRST = f"SELECT {COLUMN_LIST}, 0 AS revision FROM {{stored}} WHERE {{where}}"  # noqa: S608 - built from our own column names
 VERSIONS = f"""
-    SELECT {COLUMN_LIST}, 0 AS revision FROM {{stored}} WHERE {{where}}
-    UNION ALL FROM ({NUMBERED} WHERE {{where}})"""  # noqa: S608 - built from our own column names
+    {_FIRST}
+    UNION ALL FROM ({NUMBERED} WHERE {{where}})"""
 _LATEST = f"""
     SELECT {COLUMN_LIST} FROM (FROM readings UNION ALL FROM newest)
     QUALIFY row_number() OVER (PARTITION BY meter, profile, layout
@@ -49,8 +50,10 @@ def readings(
     where = "meter = $meter AND captured_at >= $start AND captured_at < $end"
     if profile is not None:
         where += f" AND profile = {profile:d}"
+    revised = view.cursor.execute("SELECT 1 FROM revisions WHERE meter = ? LIMIT 1", [meter])
+    versions = VERSIONS if revised.fetchall() else _FIRST
     query = (
-        VERSIONS.format(stored=view.of_meter(meter, span), where=where)
+        versions.format(stored=view.of_meter(meter, span), where=where)
         + " ORDER BY captured_at DESC, revision LIMIT $limit"
     )
     names = {"meter": meter, "start": span[0], "end": span[1], "limit": limit}

@@ -17,7 +17,6 @@ from hesper_cloud.stores.duckdb_rewriting import Rewriting
 from hesper_cloud.stores.duckdb_sealed import DAY_S, Damaged, SealedFile
 from hesper_cloud.stores.port import Fault, StoreUnavailable
 
-_TURN_S = 5.0  # a turn begins no further file after this
 _MONTH_RESTS_S = 3 * DAY_S  # a month is merged when nothing of it was sealed lately
 _WAITING = f"""
     SELECT captured_at // {DAY_S} AS day, count(*), min(stored_at_ms) FROM readings
@@ -33,12 +32,14 @@ class Retention:
         seal_rows: A day with fewer rows stays in the table.
         raw_days: Days that readings are kept; 0: for ever.
         batch_days: Days that ids of stored batches are kept.
+        turn_s: A turn of upkeep begins nothing further after this.
     """
 
     seal_after_s: int = DAY_S
     seal_rows: int = 500
     raw_days: int = 0
     batch_days: int = 400
+    turn_s: float = 5.0
 
 
 class Sealing:
@@ -54,7 +55,7 @@ class Sealing:
 
     def maintain(self, now: int) -> list[Fault]:
         """Does what is due, for some seconds; returns which files are set aside."""
-        deadline = time.monotonic() + _TURN_S
+        deadline = time.monotonic() + self._retention.turn_s
         with self._turn:
             try:
                 self._check_some(now, deadline)
