@@ -26,6 +26,7 @@ from hesper_gateway import (
     statistics,
     systemd,
     template_commands,
+    update_commands,
 )
 from hesper_gateway.cli_options import DEFAULT, AsJson, ConfigPath, give_up
 from hesper_gateway.cli_options import settings as settings_of
@@ -42,6 +43,8 @@ app = typer.Typer(
 
 
 app.command()(enrolment_commands.enroll)
+app.command()(update_commands.launch)
+app.command("versions")(update_commands.show)
 app.command()(site_commands.commission)
 app.command()(site_commands.support_bundle)
 app.command()(site_commands.witness)

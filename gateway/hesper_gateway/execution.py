@@ -15,6 +15,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Protocol
 
+from hesper_contracts import parameters
 from hesper_contracts.commands import Command, is_for_gateway
 from hesper_contracts.results import CommandResult, Findings, RelayReading
 from msgspec import UNSET
@@ -161,7 +162,8 @@ async def resume(command: Command, meters: Meters, permit: Permit, patience: Pat
     """Ends a command that a restart has found *executing*; moves no relay."""
     if is_for_relay(command):
         return await read_back(command, meters, patience)
-    if command.kind in _WRITING or is_for_gateway(command.kind):
+    is_final = is_for_gateway(command.kind) and not parameters.is_about_image(command.kind)
+    if command.kind in _WRITING or is_final:
         return await _outcome(command, meters.check(command))
     return await _run(command, meters, permit)
 
@@ -173,7 +175,7 @@ def is_for_relay(command: Command) -> bool:
 
 def lane_of(command: Command) -> Lane:
     """Returns the lane of a command."""
-    if command.kind.startswith("firmware."):
+    if parameters.is_about_image(command.kind):
         return Lane.FIRMWARE
     return Lane.RELAY if is_for_relay(command) else Lane.ERRAND
 

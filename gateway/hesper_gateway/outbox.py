@@ -67,6 +67,7 @@ class Outbox:
         progress: How far the meters' profiles were read.
         backlog_batches: Unreceipted batches.
         backlog_octets: Their octets.
+        released_count: Batches that were receipted since this process began.
         rejected_batches: Set aside by this process because the cloud refused them for good.
         appended: Called after each append; the uplink sets it.
     """
@@ -84,6 +85,7 @@ class Outbox:
         self._clock = clock
         self.progress = marks.Progress(database)
         self.rejected_batches = 0
+        self.released_count = 0
         self.appended: Callable[[], None] = _nobody
         self.epoch = database.submit(batches.epoch).result()
         self.backlog_batches, self.backlog_octets = database.read(batches.backlog)
@@ -235,7 +237,9 @@ class Outbox:
 
     def urgent(self) -> list[int]:
         """Returns the sequences that must not wait behind readings: results, then events."""
-        return sorted(self._urgent, key=lambda s: (self._urgent[s] is not Kind.RESULTS, s))
+        waiting = self._urgent.items()
+        results = sorted(sequence for sequence, kind in waiting if kind is Kind.RESULTS)
+        return results + sorted(sequence for sequence, kind in waiting if kind is not Kind.RESULTS)
 
     def readings_after(self, sequence: int, limit: int) -> list[int]:
         """Returns the next unreceipted batches of readings above a sequence, oldest first.
@@ -284,6 +288,7 @@ class Outbox:
                 self.backlog_octets -= octets
                 self._urgent.pop(receipt.sequence, None)
                 released.append(receipt.sequence)
+                self.released_count += 1
                 if receipt.verdict == "rejected":
                     self.rejected_batches += 1
                     log.error("batch %d rejected: %s", receipt.sequence, receipt.reason)

@@ -1,11 +1,11 @@
 """Files with secrets: written at one stroke; a person's mistakes are told, the secrets never."""
 
-import os
 import stat
 from pathlib import Path
 
 from hesper_contracts.signing import Signer
 
+from hesper_gateway.durable import put as put
 from hesper_gateway.errors import ConfigError
 
 
@@ -40,23 +40,6 @@ def load_password(path: Path | None) -> str | None:
     if not lines or not lines[0]:
         raise ConfigError(f"{path}: the password is empty")
     return lines[0]
-
-
-def put(path: Path, octets: bytes) -> None:
-    """Puts a file in the place of another, durably and as one step; nobody else may read it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(octets)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def require_private(path: Path) -> None:

@@ -86,7 +86,7 @@ class ImageStore:
         Raises:
             ImageUnusable: it is, and has not the size that was signed with it.
         """
-        path = self._path(wanted)
+        path = self.path_of(wanted)
         with _card():
             if not path.exists():
                 return False
@@ -106,7 +106,7 @@ class ImageStore:
             ImageUnusable: the card does not give it back.
         """
         try:
-            with self._path(wanted).open("rb") as file:
+            with self.path_of(wanted).open("rb") as file:
                 file.seek(offset)
                 return file.read(length)
         except OSError as error:
@@ -147,7 +147,7 @@ class ImageStore:
             if _digest(part) != wanted.image_hash:
                 part.unlink()
                 return False
-            part.replace(self._path(wanted))
+            part.replace(self.path_of(wanted))
             _sync_folder(self._folder)
         return True
 
@@ -173,7 +173,8 @@ class ImageStore:
             return "the disk is too full"
         return ""
 
-    def _path(self, wanted: Wanted) -> Path:
+    def path_of(self, wanted: Wanted) -> Path:
+        """Return where an image lies, once it is whole."""
         return self._folder / f"{wanted.image_hash}.image"
 
     def _part(self, wanted: Wanted) -> Path:

@@ -15,6 +15,7 @@ from hesper_contracts.commands import Command
 from hesper_contracts.results import Findings
 
 from hesper_gateway.execution import Report
+from hesper_gateway.launched import AGAIN, SLOT_VARIABLE
 from hesper_gateway.sessions.relay import Permit
 from hesper_gateway.timeproof import since_boot
 
@@ -24,7 +25,9 @@ class RestartWanted(Exception):
 
 
 def start_again() -> NoReturn:
-    """Begin this program anew with the same words, in the same process."""
+    """Begin this program anew with the same words: by the launcher, or in the same process."""
+    if SLOT_VARIABLE in os.environ:
+        sys.exit(AGAIN)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell wanted
 
 
