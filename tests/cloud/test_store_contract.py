@@ -329,6 +329,22 @@ def test_changes_come_in_the_order_of_commits(open_store: OpenStore) -> None:
         store.changes("yesterday", 1)
 
 
+def test_conflicts_of_one_millisecond_are_told_once_each_wherever_a_page_ends(
+    store: ReadingStore,
+) -> None:
+    put(store, block({"M1": [(T0, 1), (T0 + 900, 2), (T0 + 1800, 3)]}))
+    _, cursor = told(store, "", 10)
+    put(store, block({"M1": [(T0 + 900, 5), (T0 + 1800, 6)]}), sequence=2)
+    first, cursor = told(store, cursor, 1)
+    put(store, block({"M1": [(T0, 4), (T0 + 900, 7)]}), sequence=3)  # in the same millisecond
+    assert first == [(900, 5)]
+    rest = []
+    while (page := told(store, cursor, 1))[0]:
+        rest += page[0]
+        cursor = page[1]
+    assert rest == [(1800, 6), (0, 4), (900, 7)]
+
+
 def test_rows_come_as_columns_by_meter_and_time_whatever_their_layout(store: ReadingStore) -> None:
     put(store, block({"M2": [(T0 + 900, 5), (T0, 4)], "M1": [(T0 + 900, None)]}))
     put(store, block({"M1": [(T0, 2301)], "M3": [(T0, 9)]}, VOLTAGE), sequence=2)

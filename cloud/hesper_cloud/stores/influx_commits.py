@@ -148,6 +148,6 @@ def _of(server: InfluxServer, layouts: Layouts, commit: Commit) -> Iterator[Read
         own = f"{where} AND commit = {commit.number}"
         for table in server.query(select("*", READINGS, own, reads.TAGS)):
             yield from reads.readings_of(table, layouts)
-        for reading in reads.revisions(server, layouts, where):
-            if reading.stored_at_ms == commit.stored_at_ms:
+        for number, reading in reads.revisions_by_commit(server, layouts, where):
+            if number == commit.number:
                 yield reading

@@ -26,14 +26,24 @@ def versions(server: InfluxServer, layouts: Layouts, where: str) -> Iterator[Rea
 
 def revisions(server: InfluxServer, layouts: Layouts, where: str) -> Iterator[Reading]:
     """Yields revisions, numbered in the order in which they were stored."""
-    revised: dict[tuple[str, str, int, int], list[Reading]] = {}
+    return (reading for _, reading in revisions_by_commit(server, layouts, where))
+
+
+def revisions_by_commit(
+    server: InfluxServer, layouts: Layouts, where: str
+) -> Iterator[tuple[int, Reading]]:
+    """Yields revisions as `revisions` does, each with the number of its commit."""
+    revised: dict[tuple[str, str, int, int], list[tuple[int, Reading]]] = {}
     for table in server.query(select("*", REVISIONS, where, f"{TAGS}, revision")):
-        for reading in readings_of(table, layouts):
+        place = table.columns.index("commit")
+        numbers = (row[place] for row in table.rows)
+        for number, reading in zip(numbers, readings_of(table, layouts), strict=True):
             key = (reading.meter, reading.profile, reading.captured_at, reading.clock_status)
-            revised.setdefault(key, []).append(reading)
+            revised.setdefault(key, []).append((number, reading))
     for listed in revised.values():
-        listed.sort(key=lambda reading: reading.stored_at_ms)
-        yield from (replace(reading, revision=n) for n, reading in enumerate(listed, start=1))
+        listed.sort(key=lambda each: (each[1].stored_at_ms, each[0]))
+        for n, (number, reading) in enumerate(listed, start=1):
+            yield number, replace(reading, revision=n)
 
 
 def readings_of(table: Table, layouts: Layouts) -> Iterator[Reading]:
