@@ -18,7 +18,9 @@ from hesper_cloud import (
     enrolment_commands,
     image_commands,
     ingest_commands,
+    key_commands,
     keys,
+    policy_commands,
     provision,
 )
 from hesper_cloud.audit.testimony import NoTestimony
@@ -50,8 +52,11 @@ for name, part in (
 ):
     app.add_typer(part, name=name)
 app.add_typer(energy_commands.energy, name="energy")
+app.add_typer(key_commands.keys, name="keys")
 app.add_typer(ingest_commands.letters, name="dead-letters")
 app.add_typer(image_commands.image, name="image")
+app.add_typer(policy_commands.policy, name="policy")
+user.command("factor")(policy_commands.user_factor)
 meter.command("erase")(erase)
 gateway.command("send-again")(ingest_commands.send_again)
 for command in (enrolment_commands.keep, enrolment_commands.token, enrolment_commands.account):

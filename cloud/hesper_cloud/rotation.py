@@ -19,6 +19,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,8 @@ def rotate(authority: Engine, path: Path, now: datetime, *, is_ours: bool = True
             masters = _begin(authority, path, masters[0], now, is_ours)
         vault = Vault.of_file(path)
         rows = sum(_rewrap(authority, vault, shelf) for shelf in SHELVES)
-        rows += _finish(authority, vault, lambda: is_ours and keys.write_masters(path, masters[:1]))
+        let_go = partial(keys.write_masters, path, masters[:1]) if is_ours else None
+        rows += _finish(authority, vault, let_go)
         with writing(authority) as session:
             _note(session, now, f"{rows} rows wrapped anew", vault.master)
     except VaultBroken as error:
@@ -122,14 +124,15 @@ def _rewrap(authority: Engine, vault: Vault, shelf: Shelf) -> int:
         last = found[-1]
 
 
-def _finish(authority: Engine, vault: Vault, let_go: Callable[[], object]) -> int:
+def _finish(authority: Engine, vault: Vault, let_go: Callable[[], None] | None) -> int:
     """Wraps what came meanwhile; lets the old key go when nothing has, while nobody can write."""
     count = 0
     while True:
         with writing(authority) as session:
             rest = sum(_rewrap_rest(session, vault, shelf) for shelf in SHELVES)
             if not rest:
-                let_go()
+                if let_go is not None:
+                    let_go()
                 return count
         count += rest
 
