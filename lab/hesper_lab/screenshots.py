@@ -35,6 +35,8 @@ PLACES = {
     "gaps": "/gaps",
     "gateways": "/gateways",
     "alerts": "/alerts",
+    "events": "/events",
+    "service-levels": "/service-levels",
     "commands": "/commands",
 }
 PATIENCE_MS = 15_000

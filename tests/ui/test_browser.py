@@ -22,7 +22,11 @@ pytestmark = [
 METER = "HES12643021"
 START_S = 30.0
 SILENT_MS = 2000  # two seconds after the server dies nothing may say "live"
-PAGES = ("/", "/gaps", "/meters", f"/meters/{METER}", "/alerts", "/gateways", "/commands")
+LEVEL = "/service-levels/daily profiles within 8 h?day=2026-11-20"
+PAGES = (
+    *("/", "/gaps", "/meters", f"/meters/{METER}", "/alerts", "/gateways", "/commands"),
+    *("/events", "/service-levels", LEVEL),
+)
 
 
 class Server:

@@ -281,7 +281,7 @@ async def test_the_kill_switch_is_engaged_with_a_reason(console):
 async def test_texts_of_meters_and_customers_are_never_markup(console):
     meter = list(console.services.fleet.meters)[5]
     async with console.person("operator") as user:
-        for path in ("/alerts", f"/meters/{meter}"):
+        for path in ("/alerts", f"/meters/{meter}", "/events"):
             client = await user.open(path)
             await user.should_see("window.pwned", retries=20)
             for element in client.elements.values():
@@ -293,3 +293,48 @@ async def test_the_navigation_follows_the_page(console):
         client = await user.open("/gateways")
         current = [e for e in client.elements.values() if e.props.get("aria-current") == "page"]
         assert [element.props["href"] for element in current] == ["/gateways"]
+
+
+async def test_events_are_filtered_and_can_be_held(console):
+    async with console.person("vera") as user:
+        await user.open("/events?severity=warning")
+        await user.should_see("Voltage sag L2, 202.4 V for 1.8 s", retries=20)
+        assert "Power down" not in texts(user)
+        await press(user, "Hold")
+        await user.should_see("Go on", retries=20)
+        await user.open("/events?severity=invented")
+        await user.should_see("There is no such filter.", retries=20)
+
+
+async def test_the_audit_log_is_paged_searched_and_checked(console):
+    async with console.person("approver") as user:
+        await user.open("/audit?offset=200")
+        await user.should_see("201 to 230 of 230 entries", retries=20)
+        await press(user, "Check the whole chain")
+        await user.should_see("All 230 rows fit.", retries=20)
+        await user.open("/audit?subject=000000e6")
+        await user.should_see("1 to 1 of 1 entry", retries=20)
+        client = await user.open("/audit")
+        await user.should_see("window.pwned", retries=20)
+        for element in client.elements.values():
+            assert SCRIPT not in str(element.props.get("innerHTML", ""))
+
+
+async def test_the_audit_log_is_for_those_who_may_read_it(console):
+    async with console.person("operator") as user:
+        client = await user.open("/audit")
+        await user.should_see("Not open to your role", retries=20)
+        targets = {element.props.get("href") for element in client.elements.values()}
+        assert "/audit" not in targets
+
+
+async def test_a_service_level_leads_to_who_missed_it(console):
+    async with console.person("vera") as user:
+        await user.open("/service-levels")
+        await user.should_see("97.0 %", retries=20)
+        assert {"missed", "reached", "not over yet"} <= set(texts(user).splitlines())
+        await user.open("/service-levels/daily profiles within 8 h?day=2026-11-20")
+        await user.should_see("3 meters missed it on 2026-11-20.", retries=20)
+        assert "the meter did not answer" in texts(user)
+        await user.open("/service-levels/messages?day=yesterday")
+        await user.should_see("A day is written like 2026-11-21.", retries=20)

@@ -14,8 +14,19 @@ from hesper_ui import drawings, endpoints, login
 from hesper_ui.assets import Assets
 from hesper_ui.desk import COOKIE, Desk
 from hesper_ui.guard import Admits, Guard
-from hesper_ui.pages import alerts, commands, gaps, gateways, meter, meters, overview
-from hesper_ui.services import NotAuthenticated, Services
+from hesper_ui.pages import (
+    alerts,
+    audit,
+    commands,
+    events,
+    gaps,
+    gateways,
+    meter,
+    meters,
+    overview,
+    service_levels,
+)
+from hesper_ui.services import NotAuthenticated, Permission, Services
 from hesper_ui.shell import Place, frame
 
 PLACES = [
@@ -24,7 +35,10 @@ PLACES = [
     Place("/meters/{meter}", "Meter", meter.build),
     Place("/gateways", "Gateways", gateways.build, drawings.GATEWAYS),
     Place("/alerts", "Alerts", alerts.build, drawings.ALERTS, "critical_alerts", "", "critical"),
+    Place("/events", "Events", events.build, drawings.EVENTS),
     Place("/gaps", "Gaps", gaps.build, drawings.GAPS, "gaps_open", "neutral", "open"),
+    Place("/service-levels", "Service levels", service_levels.build, drawings.LEVELS),
+    Place("/service-levels/{level}", "Service level", service_levels.build_day),
     Place(
         "/commands",
         "Commands",
@@ -34,6 +48,7 @@ PLACES = [
         "neutral",
         "awaiting approval",
     ),
+    Place("/audit", "Audit", audit.build, drawings.AUDIT, needs=Permission.READ_AUDIT),
 ]
 RECONNECT_S = 45.0
 

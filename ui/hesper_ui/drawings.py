@@ -32,6 +32,9 @@ ALERTS = _drawing('<path d="M6 16.5V11a6 6 0 0 1 12 0v5.5l1.5 1.5h-15zM10 20.5h4
 GAPS = _drawing(
     '<path d="M3.5 19.5h17M5.5 16v-6M9.5 16V6M18.5 16V8M13 5v11" stroke-dasharray="none"/>'
 )
+EVENTS = _drawing('<path d="M4 6.5h.01M4 12h.01M4 17.5h.01M8.5 6.5h11.5M8.5 12h11.5M8.5 17.5h7"/>')
+LEVELS = _drawing('<path d="M4 17.5a8 8 0 1 1 16 0M12 17.5l4-6.5"/>')
+AUDIT = _drawing('<path d="M6 3.5h9l3.5 3.5v13.5H6zM9 11l2 2 4-4M9 17h6"/>')
 COMMANDS = _drawing('<path d="M12 3.5v8M7.2 6.4a7.5 7.5 0 1 0 9.6 0"/>')
 SLIDERS = _drawing(
     '<circle cx="12" cy="12" r="8"/><path d="M12 4v16a8 8 0 0 0 0-16z" fill="currentColor"/>'

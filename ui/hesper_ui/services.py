@@ -6,10 +6,11 @@ Every call takes the `Actor` and checks the permission itself; a page only decid
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from hesper_cloud.accounts.roles import Actor, Permission, Role
+from hesper_cloud.service_levels.misses import Miss
 from hesper_cloud.services.errors import (
     Invalid,
     LoginRefused,
@@ -24,6 +25,8 @@ from hesper_cloud.services.records import (
     OPEN_COMMAND_STATES,
     AlertRow,
     AttentionRow,
+    AuditEntry,
+    AuditVerdict,
     CommandRow,
     CompletenessHour,
     EventRow,
@@ -41,6 +44,7 @@ from hesper_cloud.services.records import (
     Series,
     Session,
 )
+from hesper_cloud.services.service_levels import LevelDay
 from hesper_cloud.settings import WebSettings
 
 __all__ = [
@@ -50,6 +54,9 @@ __all__ = [
     "AlertRow",
     "Alerts",
     "AttentionRow",
+    "Audit",
+    "AuditEntry",
+    "AuditVerdict",
     "CommandRow",
     "Commands",
     "CompletenessHour",
@@ -61,11 +68,14 @@ __all__ = [
     "Invalid",
     "KillSwitchState",
     "LatestValue",
+    "LevelDay",
+    "Levels",
     "LoginRefused",
     "MeterDetail",
     "MeterQuery",
     "MeterRow",
     "Meters",
+    "Miss",
     "NotAuthenticated",
     "NotFound",
     "NotPermitted",
@@ -113,7 +123,9 @@ class Meters(Protocol):
         self, actor: Actor, meter: str, start: datetime, end: datetime, /
     ) -> Sequence[GapRow]: ...
     async def open_gaps(self, actor: Actor, limit: int, /) -> Sequence[GapRow]: ...
-    async def events(self, actor: Actor, meter: str, limit: int, /) -> Sequence[EventRow]: ...
+    async def events(
+        self, actor: Actor, meter: str | None, limit: int, severity: str | None = None, /
+    ) -> Sequence[EventRow]: ...
 
 
 class Gateways(Protocol):
@@ -162,6 +174,24 @@ class Commands(Protocol):
     ) -> KillSwitchState: ...
 
 
+class Audit(Protocol):
+    """The log of decisions and changes, for those who may read it."""
+
+    async def page(
+        self, actor: Actor, offset: int, limit: int, subject: str, /
+    ) -> Page[AuditEntry]: ...
+    async def verify(self, actor: Actor, /) -> AuditVerdict: ...
+
+
+class Levels(Protocol):
+    """Service levels by day, and the meters that missed one."""
+
+    async def days(
+        self, actor: Actor, name: str | None, first: date | None, last: date | None, /
+    ) -> Sequence[LevelDay]: ...
+    async def misses(self, actor: Actor, name: str, day: date, /) -> Sequence[Miss]: ...
+
+
 class Overviews(Protocol):
     """The figures and curves of the first page."""
 
@@ -200,6 +230,10 @@ class Services(Protocol):
     def commands(self) -> Commands: ...
     @property
     def overview(self) -> Overviews: ...
+    @property
+    def audit(self) -> Audit: ...
+    @property
+    def service_levels(self) -> Levels: ...
     @property
     def sources(self) -> Sources: ...
 

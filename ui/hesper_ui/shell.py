@@ -9,7 +9,7 @@ from nicegui.page_arguments import PageArguments
 from hesper_ui import drawings, states
 from hesper_ui.desk import Desk
 from hesper_ui.elements import Text, box, drawing, mark
-from hesper_ui.services import Actor, NotAuthenticated, NotFound, ServiceError
+from hesper_ui.services import Actor, NotAuthenticated, NotFound, Permission, ServiceError
 
 _SIGN_IN_AGAIN = (
     "location.assign('/login?next=' + encodeURIComponent(location.pathname + location.search))"
@@ -29,6 +29,7 @@ class Place:
     figure: str | None = None  # a live figure shown beside the name
     tone: str = ""
     said: str = ""  # what the figure counts, for who cannot see its place
+    needs: Permission = Permission.READ  # without it the navigation leaves the place out
 
 
 def frame(desk: Desk, actor: Actor, places: list[Place]) -> None:
@@ -39,7 +40,7 @@ def frame(desk: Desk, actor: Actor, places: list[Place]) -> None:
         with box("div", "lost-bar", aria_hidden="true") as bar:
             mark("offline")
             Text("No live data. What you see may be old; commands are held until it is back.")
-        navigation, links = _navigation(places)
+        navigation, links = _navigation([place for place in places if actor.may(place.needs)])
     navigation.move(target_index=0)
     bar.move(target_index=0)
     head.move(target_index=0)

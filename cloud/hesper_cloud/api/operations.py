@@ -82,10 +82,14 @@ async def acknowledge(actor: Who, services: Have, alert_id: int, body: Acknowled
 
 @router.get("/events", response_model=list[EventRow])
 async def events(
-    actor: Who, services: Have, meter: str | None = None, limit: Limit = 100
+    actor: Who,
+    services: Have,
+    meter: str | None = None,
+    severity: str | None = None,
+    limit: Limit = 100,
 ) -> Response:
-    """Lists the newest events."""
-    return answer(await services.meters.events(actor, meter, limit))
+    """Lists the newest events, of one meter or severity if one is named."""
+    return answer(await services.meters.events(actor, meter, limit, severity))
 
 
 @router.get("/dead-letters", response_model=list[DeadLetterRow])

@@ -119,13 +119,19 @@ class Meters:
         )
 
     async def events(
-        self, actor: Actor, meter_id: str | None = None, limit: int = 100
+        self,
+        actor: Actor,
+        meter_id: str | None = None,
+        limit: int = 100,
+        severity: str | None = None,
     ) -> list[EventRow]:
-        """Returns the newest events of one meter, or of all."""
+        """Returns the newest events of one meter or of all, of one severity or of any."""
         require(actor, Permission.READ)
         query = select(Event).order_by(Event.occurred_at.desc()).limit(min(limit, _MAX_ROWS))
         if meter_id is not None:
             query = query.where(Event.meter == meter_id)
+        if severity is not None:
+            query = query.where(Event.severity == severity)
         return await asyncio.to_thread(journal.events, self._sources.registry, query)
 
     def _detail(self, meter_id: str) -> MeterDetail:

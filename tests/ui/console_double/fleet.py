@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from hesper_cloud.services.records import (
     AlertRow,
+    AuditEntry,
     CommandRow,
     EventRow,
     GapRow,
@@ -16,6 +17,7 @@ from hesper_cloud.services.records import (
     MeterRow,
     Series,
 )
+from hesper_cloud.services.service_levels import LevelDay
 
 PROFILE, SNAPSHOT = "1.0.99.1.0.255", "0.0.21.0.1.255"
 ENERGY = "1.0.1.8.0.255"
@@ -294,6 +296,43 @@ class Fleet:
         return [
             gap(1, 92, 16, "meter did not answer", "open"),
             gap(2, 20, 4, "gateway offline", "closed"),
+        ]
+
+    def audit(self) -> list[AuditEntry]:
+        """Returns 230 entries, newest first; the newest tells of a text that a meter supplied."""
+        return [
+            AuditEntry(
+                sequence=number,
+                at=self.now - timedelta(minutes=230 - number),
+                actor="operator" if number % 3 else "authority",
+                action="command.sent" if number % 2 else "command.queued",
+                subject=f"relay.read {list(self.meters)[number % 8]} {number:08x}",
+                before="queued" if number % 2 else None,
+                after="sent" if number % 2 else "queued",
+                why=SCRIPT if number == 230 else None,
+                hash=f"{number:064x}",
+            )
+            for number in range(230, 0, -1)
+        ]
+
+    def levels(self) -> list[LevelDay]:
+        """Returns a week of two levels: one always reached, one missed once and running today."""
+        return [
+            LevelDay(
+                level=level,
+                kind=kind,
+                day=(self.now - timedelta(days=ago)).date(),
+                due=5760,
+                met=met,
+                percent=100 * met / 5760,
+                target_percent=98.0,
+                reached=met >= 0.98 * 5760,
+                final=ago > 0,
+                computed_at=self.now - timedelta(minutes=3),
+            )
+            for level, kind in (("daily profiles within 8 h", "captures"), ("messages", "messages"))
+            for ago in range(7)
+            for met in [{0: 2400, 3: 5590}.get(ago, 5760) if kind == "captures" else 5760]
         ]
 
     def series(self, meter: str, start: datetime, end: datetime, step_s: int | None) -> Series:

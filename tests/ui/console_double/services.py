@@ -5,10 +5,11 @@ import secrets
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
 from hesper_cloud.accounts.roles import Actor, Permission, Role
+from hesper_cloud.service_levels.misses import Miss
 from hesper_cloud.services.errors import (
     Invalid,
     LoginRefused,
@@ -21,6 +22,8 @@ from hesper_cloud.services.errors import (
 from hesper_cloud.services.records import (
     AlertRow,
     AttentionRow,
+    AuditEntry,
+    AuditVerdict,
     CommandRow,
     CompletenessHour,
     EventRow,
@@ -38,6 +41,7 @@ from hesper_cloud.services.records import (
     Series,
     Session,
 )
+from hesper_cloud.services.service_levels import LevelDay
 from hesper_cloud.settings import WebSettings
 
 from console_double.fleet import Fleet, kilowatts
@@ -71,6 +75,8 @@ class DoubleServices:
         self.alerts = _Alerts(self)
         self.commands = _Commands(self)
         self.overview = _Overview(self)
+        self.audit = _Audit(self)
+        self.service_levels = _Levels(self)
 
     def check(self, actor: Actor, permission: Permission) -> Fleet:
         if self.down:
@@ -157,8 +163,14 @@ class _Meters(_Service):
         gaps = [gap for meter in list(fleet.meters)[:8] for gap in fleet.gaps(meter, fleet.now)]
         return [gap for gap in gaps if gap.state == "open"][:limit]
 
-    async def events(self, actor: Actor, meter: str, limit: int) -> Sequence[EventRow]:
-        return self._all.check(actor, Permission.READ).events(meter)[:limit]
+    async def events(
+        self, actor: Actor, meter: str | None, limit: int, severity: str | None = None
+    ) -> Sequence[EventRow]:
+        fleet = self._all.check(actor, Permission.READ)
+        meters = list(fleet.meters)[:8] if meter is None else [meter]
+        rows = [row for each in meters for row in fleet.events(each)]
+        rows.sort(key=lambda row: row.occurred_at, reverse=True)
+        return [row for row in rows if severity in (None, row.severity)][:limit]
 
 
 class _Gateways(_Service):
@@ -310,6 +322,33 @@ class _Commands(_Service):
         self.switch = KillSwitchState(on, actor.username, datetime.now(UTC), reason)
         self._all.changes["commands"] += 1
         return self.switch
+
+
+class _Audit(_Service):
+    async def page(self, actor: Actor, offset: int, limit: int, subject: str) -> Page[AuditEntry]:
+        rows = self._all.check(actor, Permission.READ_AUDIT).audit()
+        rows = [row for row in rows if subject in row.subject]
+        return Page(tuple(rows[offset : offset + limit]), len(rows), offset)
+
+    async def verify(self, actor: Actor) -> AuditVerdict:
+        rows = self._all.check(actor, Permission.READ_AUDIT).audit()
+        return AuditVerdict(True, len(rows), None, f"all {len(rows)} rows fit")
+
+
+class _Levels(_Service):
+    async def days(
+        self, actor: Actor, name: str | None, first: date | None, last: date | None
+    ) -> Sequence[LevelDay]:
+        return self._all.check(actor, Permission.READ).levels()
+
+    async def misses(self, actor: Actor, name: str, day: date) -> Sequence[Miss]:
+        fleet = self._all.check(actor, Permission.READ)
+        if name not in {row.level for row in fleet.levels()}:
+            raise NotFound(f"There is no service level {name}.")
+        return [
+            Miss(meter, row.gateway, 96, 80, "silent meter", "line")
+            for meter, row in list(fleet.meters.items())[:3]
+        ]
 
 
 class _Overview(_Service):

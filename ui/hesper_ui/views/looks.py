@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from hesper_ui.services import CommandRow, GatewayRow, MeterRow
+from hesper_ui.services import CommandRow, GatewayRow, LevelDay, MeterRow
 from hesper_ui.views.findings import found
 
 RELAY_STALE_AFTER = timedelta(hours=24)
@@ -118,6 +118,16 @@ def relay_state(row: MeterRow, now: datetime | None = None) -> Look:
     if confirmed is None or (now or datetime.now(UTC)) - confirmed > RELAY_STALE_AFTER:
         return Look("unknown", f"{word}, stale")
     return Look("normal" if row.relay_output else "open", word)
+
+
+def level_state(row: LevelDay) -> Look:
+    """Returns whether a service level was reached, and whether that can still change."""
+    if row.reached is None:
+        return Look("info", "nothing was due")
+    word = ("reached" if row.reached else "missed") if row.final else "not over yet"
+    if row.reached:
+        return Look("normal", word)
+    return Look("warning" if row.final else "working", word)
 
 
 def gateway_state(row: GatewayRow) -> Look:
