@@ -59,12 +59,6 @@ def put(session: Session, vault: Vault, enrolled: factors.Enrolled, now: datetim
     )
 
 
-def relock(vault: Vault, factor: SecondFactor) -> None:
-    """Locks a secret with the master key that locks now."""
-    locked = vault.lock(_secret(vault, factor).encode("ascii"), vault_context(factor.username))
-    factor.wrapped_key, factor.box = locked.wrapped_key, locked.box
-
-
 def vault_context(username: str) -> str:
     return f"second factor of {username}"
 
