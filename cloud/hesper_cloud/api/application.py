@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 from hesper_cloud.api import (
     auth,
     batches,
+    campaigns,
     commands,
     decisions,
     energy,
@@ -57,6 +58,7 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
         enrolment,
         exports,
         firmware,
+        campaigns,
         gaps,
         service_levels,
         commands,

@@ -13,6 +13,7 @@ from hesper_cloud.services.alerts import Alerts
 from hesper_cloud.services.audit import Audit
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.batches import Batches
+from hesper_cloud.services.campaigns import Campaigns
 from hesper_cloud.services.commands import Commands
 from hesper_cloud.services.decisions import Decisions
 from hesper_cloud.services.energy import Energy
@@ -52,6 +53,7 @@ class Services:
     enrolments: Enrolments
     decisions: Decisions
     images: Images
+    campaigns: Campaigns
     sources: Sources
 
     def server_time(self) -> datetime:
@@ -86,5 +88,6 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
         enrolments=Enrolments(sources, link),
         decisions=Decisions(sources, link),
         images=Images(sources, link),
+        campaigns=Campaigns(sources, link, Batches(sources, link)),
         sources=sources,
     )

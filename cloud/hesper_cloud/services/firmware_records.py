@@ -1,7 +1,11 @@
 """What the firmware services return: frozen records, times aware UTC."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
+
+from hesper_cloud.services.batch_records import BatchView
+from hesper_cloud.services.records import MeterQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +21,49 @@ class ImageRow:
     not_after: datetime
     is_whole: bool
     is_expired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignOrder:
+    """An image for meters or gateways: a list, or all meters that a query finds, in order of id.
+
+    ``parameters`` are those of `hesper_cloud.images.wish.ImageWish`; the terms are a batch's.
+    """
+
+    parameters: dict[str, Any]
+    reason: str
+    names: tuple[str, ...] = ()
+    query: MeterQuery | None = None
+    terms: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """How many rows of a campaign have come how far; each step counts those of the next too.
+
+    Attributes:
+        targeted: Rows that take part.
+        excluded: Rows that do not.
+        downloaded: Their gateway has the image.
+        verified: The meter has verified it; a gateway's own has been tried.
+        activated: The meter says that it has activated it.
+        confirmed: The version that was read back is the manifest's.
+        failed: Rows that ended otherwise.
+    """
+
+    targeted: int = 0
+    excluded: int = 0
+    downloaded: int = 0
+    verified: int = 0
+    activated: int = 0
+    confirmed: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignView:
+    """A campaign: the batch that brings the image, those that activate it, and its funnel."""
+
+    batch: BatchView
+    activations: tuple[BatchView, ...]
+    funnel: Funnel

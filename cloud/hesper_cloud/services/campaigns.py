@@ -1,0 +1,170 @@
+"""Firmware campaigns: an image brought by one approved batch, activated by another."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+
+from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.authority.batches.states import FAILED
+from hesper_cloud.authority.kinds import ACTIVATE, TRANSFER, UPDATE
+from hesper_cloud.db.authority import Batch, BatchRow, CommandRecord
+from hesper_cloud.db.engines import reading
+from hesper_cloud.services import meter_list
+from hesper_cloud.services.authority_link import AuthorityLink
+from hesper_cloud.services.batch_records import BatchView, Decision
+from hesper_cloud.services.batches import Batches
+from hesper_cloud.services.errors import Invalid, NotFound
+from hesper_cloud.services.firmware_records import CampaignOrder, CampaignView, Funnel
+from hesper_cloud.services.sources import Sources, require
+
+_BRINGING = (TRANSFER, UPDATE)
+_ACTIVATED = 6
+"""image_transfer_status, class 18: activation successful."""
+
+
+class Campaigns:
+    """Every call checks the role first; the authority checks all of it again."""
+
+    def __init__(self, sources: Sources, link: AuthorityLink, batches: Batches) -> None:
+        self._sources = sources
+        self._link = link
+        self._batches = batches
+
+    async def propose(self, actor: Actor, order: CampaignOrder, key: str) -> CampaignView:
+        """Asks for a campaign, which the authority freezes; the same key makes one.
+
+        Raises:
+            Refused, Unavailable, Invalid: as `AuthorityLink.ask` says.
+        """
+        require(actor, Permission.REQUEST_COMMAND)
+        if bool(order.names) == (order.query is not None):
+            raise Invalid("name the meters or gateways, or a query that finds meters")
+        names: Sequence[str] = order.names
+        if order.query is not None:
+            names = await asyncio.to_thread(meter_list.ids, self._sources, order.query)
+        payload = {
+            "wish": order.parameters,
+            "meters": list(names),
+            "reason": order.reason,
+            **order.terms,
+        }
+        outcome = await self._link.ask(actor, "firmware.campaign", payload, key)
+        return await self.get(actor, outcome["batch"])
+
+    async def activate(
+        self, actor: Actor, campaign: str, order: CampaignOrder, key: str
+    ) -> BatchView:
+        """Asks for the activation at the meters that have verified the image."""
+        require(actor, Permission.REQUEST_COMMAND)
+        payload = {
+            "campaign": campaign,
+            "wish": order.parameters,
+            "reason": order.reason,
+            **order.terms,
+        }
+        outcome = await self._link.ask(actor, "firmware.activation", payload, key)
+        return await self._batches.get(actor, outcome["batch"])
+
+    async def decide(self, actor: Actor, batch: str, decision: Decision, key: str) -> BatchView:
+        """Carries a decision about a campaign, or about its activation, to the authority."""
+        await self._known(actor, batch, (*_BRINGING, ACTIVATE))
+        return await self._batches.decide(actor, batch, decision, key)
+
+    async def all(self, actor: Actor, limit: int = 100) -> list[CampaignView]:
+        """Returns campaigns, newest first."""
+        require(actor, Permission.READ)
+        query = select(Batch.id).where(Batch.kind.in_(_BRINGING))
+        newest = query.order_by(Batch.proposed_at.desc()).limit(min(limit, 100))
+        with reading(self._sources.authority) as session:
+            found = session.scalars(newest).all()
+        return [await self.get(actor, each) for each in found]
+
+    async def get(self, actor: Actor, campaign: str) -> CampaignView:
+        """Returns a campaign with its funnel.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        batch = await self._known(actor, campaign, _BRINGING)
+        activations = await asyncio.to_thread(self._activations, batch)
+        return CampaignView(
+            batch,
+            tuple([await self._batches.get(actor, each) for each in activations]),
+            await asyncio.to_thread(self._funnel, batch, activations),
+        )
+
+    async def _known(self, actor: Actor, batch_id: str, kinds: Sequence[str]) -> BatchView:
+        batch = await self._batches.get(actor, batch_id)
+        if batch.kind not in kinds:
+            raise NotFound(f"there is no campaign {batch_id}")
+        return batch
+
+    def _activations(self, campaign: BatchView) -> list[str]:
+        """Returns the batches that activate what a campaign has brought, oldest first."""
+        query = select(Batch.id, Batch.parameters).where(
+            Batch.kind == ACTIVATE, Batch.proposed_at >= campaign.proposed_at
+        )
+        with reading(self._sources.authority) as session:
+            found = session.execute(query.order_by(Batch.proposed_at)).all()
+        image = campaign.parameters["image"]
+        return [batch_id for batch_id, given in found if given.get("image") == image]
+
+    def _funnel(self, campaign: BatchView, activations: list[str]) -> Funnel:
+        brought = self._rows([campaign.id])
+        activated = {row.meter: row for row in self._rows(activations) if row.meter}
+        counts = dict.fromkeys(Funnel.__dataclass_fields__, 0)
+        for row in brought:
+            for step in _steps(row, activated.get(row.meter)):
+                counts[step] += 1
+        return Funnel(**counts)
+
+    def _rows(self, batches: list[str]) -> list["_Found"]:
+        """Returns how far the rows of batches have come, those that changed last at the end."""
+        query = (
+            select(BatchRow.meter, BatchRow.state, CommandRecord.findings)
+            .outerjoin(CommandRecord, CommandRecord.id == BatchRow.command)
+            .where(BatchRow.batch.in_(batches))
+            .order_by(BatchRow.updated_at)
+        )
+        with reading(self._sources.authority) as session:
+            return [_Found(*row) for row in session.execute(query)]
+
+
+class _Found(NamedTuple):
+    """One row: of a gateway's own update the meter is empty."""
+
+    meter: str
+    state: str
+    findings: dict[str, Any] | None
+
+
+def _steps(brought: _Found, activation: _Found | None) -> list[str]:
+    """Returns the steps of the funnel that a row has taken."""
+    if brought.state == "excluded":
+        return ["excluded"]
+    steps = ["targeted"]
+    ended = activation or brought
+    is_verified = brought.state == "confirmed"
+    is_confirmed = ended.state == "confirmed" and _says(ended, "firmware_after")
+    if is_verified or _says(brought, "image"):
+        steps.append("downloaded")
+    if is_verified:
+        steps.append("verified")
+    if is_confirmed or _image_status(activation) == _ACTIVATED:
+        steps.append("activated")
+    if is_confirmed:
+        steps.append("confirmed")
+    if ended.state in FAILED:
+        steps.append("failed")
+    return steps
+
+
+def _says(row: _Found, name: str) -> bool:
+    return bool((row.findings or {}).get(name))
+
+
+def _image_status(row: _Found | None) -> object:
+    image = (row.findings or {}).get("image") if row is not None else None
+    return image.get("status") if isinstance(image, dict) else None
