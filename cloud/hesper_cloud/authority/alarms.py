@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, Select, func, select
+from sqlalchemy import Engine, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
@@ -25,7 +25,9 @@ SELF = "authority"
 RATE = "disconnect-rate"
 USED = "break-glass"
 OVERDUE = "break-glass-unreviewed"
+BATCH = "batch"
 _ASKED = ("command.request", "command.break_glass", "batch.propose")
+_TOLD_FOR = timedelta(days=7)
 _LOOK_EVERY = timedelta(seconds=5)
 
 
@@ -88,12 +90,12 @@ class Alarms:
 
 
 def _of_authority() -> Select[str]:
-    ours = Alert.rule.startswith(f"{RATE}/") | Alert.rule.startswith(USED)
+    ours = or_(*(Alert.rule.startswith(name) for name in (f"{RATE}/", USED, f"{BATCH}/")))
     return select(Alert.rule).where(ours, Alert.state != "cleared")
 
 
 def _due(session: Session, policy: Policy, now: datetime) -> list[_Due]:
-    return [*_too_often(session, policy, now), *_unreviewed(session, now)]
+    return [*_too_often(session, policy, now), *_unreviewed(session, now), *_batches(session, now)]
 
 
 def _too_often(session: Session, policy: Policy, now: datetime) -> list[_Due]:
@@ -147,3 +149,14 @@ def _unreviewed(session: Session, now: datetime) -> list[_Due]:
             text = f"Nobody has reviewed command {use.command}, which {use.username} let go alone."
             due.append(_Due(f"{OVERDUE}/{use.command}", text))
     return due
+
+
+def _batches(session: Session, now: datetime) -> list[_Due]:
+    """Returns an alert for every batch that stopped by itself, or was edited, within a week."""
+    query = select(Batch).where(
+        Batch.state.in_(("stopped", "tampered")), Batch.updated_at > now - _TOLD_FOR
+    )
+    return [
+        _Due(f"{BATCH}/{batch.id}", f"Batch of {batch.kind} is {batch.state}: {batch.detail}.")
+        for batch in session.scalars(query.order_by(Batch.id))
+    ]

@@ -4,8 +4,8 @@ Everything here is synchronous and runs on one thread, so two decisions never ra
 """
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import Protocol
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, Protocol
 
 from hesper_contracts.signing import Signer
 from sqlalchemy import Engine
@@ -25,6 +25,15 @@ from hesper_cloud.meter_keys.custody import Custody
 from hesper_cloud.sealing import Opener
 
 RESEND_AFTER_S = 5.0
+_RESEND_AT_LAST_S = 40.0
+_LOOK_AGAIN = timedelta(seconds=0.5)
+
+
+class _Published(NamedTuple):
+    """When a command goes again, and after how long that is."""
+
+    again_at: datetime
+    after_s: float
 
 
 class Outlet(Protocol):
@@ -63,7 +72,8 @@ class Authority:
         self._alarms = Alarms(registry, authority)
         self._outlet = outlet
         self._clock = clock
-        self._published_at: dict[str, datetime] = {}
+        self._look_again_at = datetime.min.replace(tzinfo=UTC)
+        self._published: dict[str, _Published] = {}
         self.checkpoints: Checkpoints | None = None
         """Writes and tells checkpoints of the audit log, where it is told how."""
 
@@ -94,15 +104,24 @@ class Authority:
         return self._dispatcher.has_queued() or self._batches.is_moving()
 
     def _publish_again(self, now: datetime) -> None:
+        """Publishes again what nobody has answered, at growing distances."""
+        if now < self._look_again_at:
+            return
+        self._look_again_at = now + _LOOK_AGAIN
         unanswered = self._dispatcher.unanswered(now)
         for outgoing in unanswered:
-            last = self._published_at.get(outgoing.command_id)
-            if last is None or (now - last).total_seconds() >= RESEND_AFTER_S:
+            last = self._published.get(outgoing.command_id)
+            if last is None or now >= last.again_at:
                 self._publish(outgoing, now)
         living = {outgoing.command_id for outgoing in unanswered}
-        for command_id in self._published_at.keys() - living:
-            del self._published_at[command_id]
+        for command_id in self._published.keys() - living:
+            del self._published[command_id]
 
     def _publish(self, outgoing: Outgoing, now: datetime) -> None:
         if self._outlet.publish(outgoing, now):
-            self._published_at[outgoing.command_id] = now
+            before = self._published.get(outgoing.command_id)
+            after_s = min(2 * before.after_s, _RESEND_AT_LAST_S) if before else RESEND_AFTER_S
+            again_at = now + timedelta(seconds=after_s)
+            self._published[outgoing.command_id] = _Published(again_at, after_s)
+        else:
+            self._look_again_at = now

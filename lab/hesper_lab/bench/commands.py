@@ -25,7 +25,7 @@ GATEWAYS: Final = 4
 SINGLES: Final = 200
 TARGET_MASS_S: Final = 300.0
 TARGET_SINGLE_P99_MS: Final = 500.0
-_UNDER_WAY_A_GATEWAY: Final = 400
+_UNDER_WAY_A_GATEWAY: Final = 200
 """A gateway keeps 1000 waiting and has a replay window of 1024."""
 _PER_HOUR: Final = 10_000_000
 _GIVE_UP_S: Final = 1_200.0

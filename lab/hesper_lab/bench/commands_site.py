@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -28,14 +29,17 @@ from hesper_lab.bench import head_end
 from hesper_lab.bench.head_end import HeadEnd
 from hesper_lab.bench.sim import cpu_s, serving
 from hesper_lab.gateway_files import Trust
-from hesper_lab.processes import Child, wait_until
+from hesper_lab.processes import Child, Died
 from hesper_lab.rest import Rest
 from hesper_lab.site import Account
 
 _BIN: Final = Path(sys.executable).parent
+_TEMPLATE: Final = "hesper-sim-relay"
+_NONE: Final = "none"
 _LINES_A_GATEWAY: Final = 8
 _UP_WITHIN_S: Final = 180.0
-_NEVER_S: Final = 86_400.0
+_DAY_S: Final = 86_400.0
+_GREETED_PER_S: Final = 20
 _ACCOUNTS: Final = (
     Account("asks", "operator", "asking-for-a-benchmark"),
     Account("approves", "approver", "approving-for-a-benchmark"),
@@ -79,14 +83,14 @@ def running(meters: int, gateways: int, say: Say) -> Iterator[CommandSite]:
         behind = _behind(plan, names)
         say(f"entering {meters + 1} meters and starting {gateways} gateways")
         _enter(running_, behind)
-        authority = _start(running_, "authority", "hesper-cloud", "authority", _toml(running_))
+        _start(running_, "authority", "hesper-cloud", "authority", _toml(running_))
         for name in names:
             config = _configure(running_, name, behind[name], ready["listeners"])
             _start(running_, name, "hesper-gateway", "run", config)
         asks, approves = (Rest(running_.site.url, account) for account in _ACCOUNTS)
         stack.callback(asks.close)
         stack.callback(approves.close)
-        wait_until(lambda: _all_online(running_, asks, names), authority, _UP_WITHIN_S, "gateways")
+        _await_first_visits(running_, asks, meters + 1, say)
         shared = tuple(meter.serial for meter in plan.meters[1:])
         yield CommandSite(
             running_, names, plan.meters[0].serial, shared, asks, approves, int(ready["pid"])
@@ -148,7 +152,7 @@ def _configure(
         {
             "id": meter.serial,
             "line": meter.line,
-            "template": "hesper-sim",
+            "template": _TEMPLATE,
             "logical_device_name": meter.logical_device_name,
             "server_address": meter.server_address,
             "system_title": meter.system_title.hex(),
@@ -156,6 +160,8 @@ def _configure(
         }
         for meter in meters
     ]
+    (folder / "templates").mkdir()
+    (folder / "templates" / f"{_TEMPLATE}.toml").write_text(toml_text.text(_template()))
     path = folder / "gateway.toml"
     path.write_text(toml_text.text(document))
     return path
@@ -176,7 +182,19 @@ def _document(name: str, trust: Trust, port: int) -> dict[str, Any]:
             "commands": dict([trust.commands]),
             "receipts": dict([trust.receipts]),
         },
-        "schedule": {"profile_s": _NEVER_S, "snapshot_s": _NEVER_S, "events_s": _NEVER_S},
+        "schedule": {"profile_s": _DAY_S, "snapshot_s": _DAY_S, "events_s": _DAY_S},
+    }
+
+
+def _template() -> dict[str, Any]:
+    """Return a kind of meter of which nothing but the relay is read: that is what is measured."""
+    logs = ("fraud_log", "disconnector_log", "power_quality_log", "event_log")
+    return {
+        "extends": "hesper-sim",
+        "description": "the simulated meter without profiles and logs",
+        "verified": "simulated",
+        "objects": dict.fromkeys((*logs, "load_profile"), _NONE),
+        "snapshot": {"registers": []},
     }
 
 
@@ -193,8 +211,15 @@ def _start(running_: HeadEnd, name: str, program: str, verb: str, config: Path) 
     return child
 
 
-def _all_online(running_: HeadEnd, rest: Rest, names: tuple[str, ...]) -> bool:
-    for child in running_.children.values():
-        child.check()
-    online = {row["id"] for row in rest.get("/gateways") if row["state"] == "online"}
-    return online.issuperset(names)
+def _await_first_visits(running_: HeadEnd, rest: Rest, meters: int, say: Say) -> None:
+    """Wait until every meter was greeted once, as a gateway that has started does."""
+    told, deadline = 0, time.monotonic() + _UP_WITHIN_S + meters / _GREETED_PER_S
+    while (reached := sum(row["meters_reachable"] or 0 for row in rest.get("/gateways"))) < meters:
+        for child in running_.children.values():
+            child.check()
+        if time.monotonic() > deadline:
+            raise Died(f"{meters - reached} of {meters} meters were not reached in time")
+        if reached - told > meters / 4:
+            told = reached
+            say(f"{reached} meters greeted")
+        time.sleep(1)
