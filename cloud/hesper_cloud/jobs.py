@@ -20,7 +20,9 @@ from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.aggregates.reconcile import Reconciliation
 from hesper_cloud.aggregates.work import Work
+from hesper_cloud.authority import facts
 from hesper_cloud.backup.keeping import BackupKeeping
+from hesper_cloud.db.engines import reading
 from hesper_cloud.erasure.carrying_out import Erasures
 from hesper_cloud.exports.outlet import Outlet
 from hesper_cloud.exports.republish import Republish
@@ -29,7 +31,7 @@ from hesper_cloud.exports.scheduled import ScheduledExports
 from hesper_cloud.gaps import Backfills, GapLedger
 from hesper_cloud.ingest.stages import stage
 from hesper_cloud.rules.alerts import Alerts, Subject
-from hesper_cloud.rules.silence import SilenceRule
+from hesper_cloud.rules.silence import SilenceRule, Works, nobody_works
 from hesper_cloud.rules.store_faults import tend
 from hesper_cloud.rules.tamper import clear_acknowledged
 from hesper_cloud.service_levels.keeping import ServiceLevels
@@ -102,13 +104,27 @@ def jobs(sources: Sources) -> list[Job]:
     """Returns the jobs of this process."""
     settings, engine, clock = sources.settings, sources.registry, sources.clock
     alerts = Alerts(engine)
-    silence = SilenceRule(engine, alerts, settings.rules, clock)
+    silence = SilenceRule(engine, alerts, settings.rules, clock, _works(sources))
     return [
         Job("silence", SILENCE_EVERY_S, silence.check),
         Job("gaps", GAPS_EVERY_S, _gap_keeping(sources)),
         Job("acknowledged tamper alerts", MINUTE_S, lambda: clear_acknowledged(engine, clock())),
         Job("metrics", SILENCE_EVERY_S, alerts.measure),
     ]
+
+
+def _works(sources: Sources) -> Works:
+    """Returns what says by the policy where people work."""
+
+    def at(now: datetime) -> Callable[[str | None], bool]:
+        with reading(sources.authority) as session:
+            try:
+                policy = facts.active_policy(session)
+            except facts.NoPolicy:
+                return nobody_works(now)
+        return lambda gateway: policy.maintained(gateway, now) is not None
+
+    return at
 
 
 def _gap_keeping(sources: Sources) -> Callable[[], None]:

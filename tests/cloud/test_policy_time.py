@@ -220,3 +220,20 @@ def test_maintenance_is_a_time_and_a_place():
     assert everywhere.maintained("gw-2", begin) == "substation"
     with pytest.raises(ValidationError):
         Maintenance(name="never", begin=begin, end=begin)
+
+
+def test_a_batch_waits_while_people_work(head_end, clock):
+    work = Maintenance(
+        name="substation", begin=clock.now, end=clock.now + timedelta(minutes=5), gateways={GATEWAY}
+    )
+    use(head_end, maintenance=(work,))
+    asked = head_end.ask("ann", "batch.propose", kind="ping", meters=[METER], reason="are they up")
+    batch, digest = asked.outcome["batch"], asked.outcome["digest"]
+    said = {"batch": batch, "digest": digest, "password": "second-pair-of-eyes"}
+    assert head_end.ask("ben", "batch.approve", **said).state == "done"
+    clock.now = work.end - timedelta(seconds=1)
+    head_end.authority.turn()
+    assert head_end.commands() == []
+    clock.now = work.end
+    head_end.authority.turn()
+    assert [each.kind for each in head_end.commands()] == ["ping"]

@@ -160,6 +160,30 @@ def test_one_gateway_down_is_one_alert(engine: Engine) -> None:
     assert check(572)[2:] == [("silent-meter", "cleared")]
 
 
+def test_silence_where_people_work_is_told_when_it_outlasts_the_work(engine: Engine) -> None:
+    with writing(engine) as session:
+        session.add(Gateway(id="gw-1", first_seen_at=NOON, state="offline"))
+        session.add(Gateway(id="gw-2", first_seen_at=NOON, state="online"))
+        for meter, gateway in (("M1", "gw-1"), ("M2", "gw-2")):
+            session.add(
+                Meter(id=meter, gateway_id=gateway, first_seen_at=NOON, last_contact_at=NOON)
+            )
+    clock, over = [NOON], NOON + timedelta(days=2)
+    rule = SilenceRule(
+        engine,
+        Alerts(engine),
+        RuleSettings(silent_after_s=60),
+        lambda: clock[0],
+        lambda now: lambda gateway: now < over and gateway in {"gw-1", "gw-2"},
+    )
+    clock[0] = over - timedelta(seconds=1)
+    rule.check()
+    assert alerts(engine) == []
+    clock[0] = over
+    rule.check()
+    assert sorted(alerts(engine)) == [("gateway-offline", "new"), ("silent-meter", "new")]
+
+
 def test_a_restart_gives_meters_their_time(engine: Engine) -> None:
     with writing(engine) as session:
         session.add(Meter(id="M1", first_seen_at=NOON, last_contact_at=NOON, capture_period_s=900))

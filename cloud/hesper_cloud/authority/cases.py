@@ -24,7 +24,8 @@ from hesper_cloud.db.decisions import Release
 
 NOTED = frozenset(
     {
-        *("login", "login.refused", "alert.acknowledge", "image.announce", "image.add", "disconnect.refused"),
+        *("login", "login.refused", "alert.acknowledge", "image.announce", "image.add"),
+        "disconnect.refused",
         *("reading.edit", "reading.edit.withdraw", "topology.set", "series.bring"),
     }
 )

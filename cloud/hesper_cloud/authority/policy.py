@@ -114,6 +114,11 @@ class Policy(Document):
         names = (each.name for each in self.maintenance if each.holds(gateway, now))
         return next(names, None)
 
+    def gateways_held(self, now: datetime) -> frozenset[str] | None:
+        """Returns the gateways at which work is going on; None for all of them."""
+        works = [each.gateways for each in self.maintenance if each.begin <= now < each.end]
+        return None if frozenset() in works else frozenset().union(*works)
+
 
 POLICIES: dict[str, Policy] = {
     "default": Policy(),

@@ -2,7 +2,8 @@
 
 A meter is silent when nothing came from it for a few capture periods, or for a day while nobody
 knows its period: one that pushes at a pace of its own. Time in which it could not be heard does not
-count: before this process began to watch, or while its gateway was offline. When
+count: before this process began to watch, or while its gateway was offline. Where people work (the
+policy's maintenance), silence is told only if it lasts longer than the work. When
 a gateway goes offline, the alerts of the meters behind it give way to the gateway's.
 """
 
@@ -31,6 +32,15 @@ _METERS = select(
 )
 
 
+Works = Callable[[datetime], Callable[[str | None], bool]]
+"""At a moment: says of a gateway whether people work there."""
+
+
+def nobody_works(_: datetime) -> Callable[[str | None], bool]:
+    """Says of every gateway that nobody works there."""
+    return lambda _: False
+
+
 class _Heard(NamedTuple):
     """What the rule must know of a meter."""
 
@@ -45,9 +55,17 @@ class SilenceRule:
     """Judges all meters and gateways each time it is asked."""
 
     def __init__(
-        self, engine: Engine, alerts: Alerts, settings: RuleSettings, clock: Callable[[], datetime]
+        self,
+        engine: Engine,
+        alerts: Alerts,
+        settings: RuleSettings,
+        clock: Callable[[], datetime],
+        works: Works = nobody_works,
     ) -> None:
+        """Takes also what says at which gateways people work: what is silent there is no news."""
         self._engine = engine
+        self._works = works
+        self._is_worked_at = works(clock())
         self._alerts = alerts
         self._settings = settings
         self._clock = clock
@@ -59,6 +77,7 @@ class SilenceRule:
     def check(self) -> None:
         """Raises and clears alerts by what the registry says now."""
         now = self._clock()
+        self._is_worked_at = self._works(now)
         with reading(self._engine) as session:
             meters = [_Heard(*row) for row in session.execute(_METERS)]
         with writing(self._engine) as session:
@@ -74,7 +93,8 @@ class SilenceRule:
             subject = Subject(GATEWAY_RULE, gateway=gateway.id)
             if gateway.state == OFFLINE:
                 text = f"Gateway {gateway.id} is offline; {behind[gateway.id]} meters behind it."
-                self._alerts.raise_(subject, "critical", text, at=now, session=session)
+                if not self._is_worked_at(gateway.id):
+                    self._alerts.raise_(subject, "critical", text, at=now, session=session)
                 self._offline.add(gateway.id)
                 continue
             if gateway.id in self._offline:
@@ -87,6 +107,8 @@ class SilenceRule:
         told = meter.id in self._raised
         if meter.gateway_id in self._offline or self._is_heard(meter, now):
             return told
+        if self._is_worked_at(meter.gateway_id):
+            return False
         allowed = patience(self._settings, meter.capture_period_s)
         return not told and self._waited(meter, now) > allowed
 

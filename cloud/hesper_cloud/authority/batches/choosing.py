@@ -3,14 +3,16 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, exists, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Engine, exists, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from hesper_cloud.authority import facts
+from hesper_cloud.authority import facts, timing
 from hesper_cloud.authority.batches.states import FINISHED
 from hesper_cloud.authority.kinds import CUTTING, RECONNECT
 from hesper_cloud.authority.policy import Policy
+from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.batches import Batch, BatchRow
 
@@ -23,19 +25,32 @@ def canary_is_over(session: Session, batch: Batch) -> bool:
     return all(state in FINISHED for state in session.scalars(states.limit(batch.canary)))
 
 
-def next_rows(
-    session: Session, policy: Policy, batch: Batch, room: int, now: datetime
-) -> Sequence[BatchRow]:
+class Held(NamedTuple):
+    """What waiting rows are held back by: the registry knows the weather, the policy the rest."""
+
+    session: Session
+    registry: Engine
+    policy: Policy
+    now: datetime
+
+
+def next_rows(held: Held, batch: Batch, room: int) -> Sequence[BatchRow]:
     """Returns at most ``room`` waiting rows that may go now, in the order of the list."""
+    session = held.session
     waiting = (BatchRow.batch == batch.id) & (BatchRow.state == "waiting")
+    held = policy.gateways_held(now)
+    if held is None:
+        return ()
+    if held:
+        waiting &= or_(BatchRow.gateway.is_(None), BatchRow.gateway.not_in(held))
     if batch.state == "canary":
         first = select(BatchRow.position).where(_takes_part(batch)).order_by(BatchRow.position)
         waiting &= BatchRow.position.in_(session.scalars(first.limit(batch.canary)).all())
     if batch.kind in CUTTING:
-        waiting &= _within_budgets(session, policy, waiting, now)
+        waiting &= _within_budgets(held, waiting)
         room = 1
     if batch.kind == RECONNECT:
-        return _staggered(session, policy, waiting, room, now)
+        return _staggered(held, waiting, room)
     query = select(BatchRow).where(waiting).order_by(BatchRow.position)
     return session.scalars(query.limit(room)).all()
 
@@ -44,48 +59,68 @@ def _takes_part(batch: Batch) -> ColumnElement[bool]:
     return (BatchRow.batch == batch.id) & BatchRow.excluded.is_(None)
 
 
-def _within_budgets(
-    session: Session, policy: Policy, waiting: ColumnElement[bool], now: datetime
-) -> ColumnElement[bool]:
-    """Returns which rows a budget has room for, once no other disconnect is in their way.
+def _within_budgets(held: Held, waiting: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Returns which rows hours, weather and budgets have room for, with no other in their way.
 
-    Rows whose budget is used up stay where they are and cost nothing.
+    Rows that must wait stay where they are and cost nothing.
     """
+    session, policy, now = held.session, held.policy, held.now
     queued = exists().where(CommandRecord.state == "queued", CommandRecord.kind.in_(CUTTING))
     if session.scalar(select(queued)) or not facts.spaced(session, policy, now):
         return BatchRow.gateway.in_(())
-    gateways = session.scalars(select(BatchRow.gateway).where(waiting).distinct())
-    roomy = [
-        gateway
-        for gateway in gateways
-        if gateway and facts.budget_exhausted(session, policy, gateway, now) is None
-    ]
-    return BatchRow.gateway.in_(roomy)
+    gateways = session.scalars(select(BatchRow.gateway).where(waiting).distinct()).all()
+    return BatchRow.gateway.in_([name for name in gateways if name and _has_room(held, name)])
 
 
-def _staggered(
-    session: Session, policy: Policy, waiting: ColumnElement[bool], room: int, now: datetime
-) -> Sequence[BatchRow]:
-    """Returns rows of areas in which not too many were switched on within the last minute."""
-    lately = (
-        select(BatchRow.area, func.count())
-        .join(Batch, Batch.id == BatchRow.batch)
-        .where(
-            Batch.kind == RECONNECT,
-            Batch.updated_at > now - _MINUTE,
-            BatchRow.released_at > now - _MINUTE,
-            BatchRow.area.is_not(None),
-        )
-        .group_by(BatchRow.area)
-    )
-    most = policy.batches.area_reconnects_per_minute
-    used: Counter[str | None] = Counter(dict(session.execute(lately).all()))
-    full = [area for area, count in used.items() if count >= most]
-    somewhere_else = or_(BatchRow.area.is_(None), BatchRow.area.not_in(full))
-    query = select(BatchRow).where(waiting, somewhere_else).order_by(BatchRow.position)
+def _has_room(held: Held, gateway: str) -> bool:
+    try:
+        timing.opening(held.registry, held.policy, gateway, held.now, timedelta(0))
+    except Denied:
+        return False
+    return facts.budget_exhausted(held.session, held.policy, gateway, held.now) is None
+
+
+def _staggered(held: Held, waiting: ColumnElement[bool], room: int) -> Sequence[BatchRow]:
+    """Returns rows where not too many were switched on within the last minute.
+
+    An area is what is fed together; behind a gateway the policy has a pace, too.
+    """
+    areas = _Pace(held, BatchRow.area, held.policy.batches.area_reconnects_per_minute)
+    gateways = _Pace(held, BatchRow.gateway, held.policy.gateway_reconnects_per_minute)
+    query = select(BatchRow).where(waiting, areas.elsewhere(), gateways.elsewhere())
     chosen: list[BatchRow] = []
-    for row in session.scalars(query.limit(room)):
-        if row.area is None or used[row.area] < most:
-            used[row.area] += 1
+    for row in held.session.scalars(query.order_by(BatchRow.position).limit(room)):
+        if areas.has_room(row.area) and gateways.has_room(row.gateway):
+            areas.used[row.area] += 1
+            gateways.used[row.gateway] += 1
             chosen.append(row)
     return chosen
+
+
+class _Pace:
+    """How many rows of reconnect batches left within the last minute, by area or by gateway."""
+
+    def __init__(self, held: Held, column: InstrumentedAttribute[str | None], most: int) -> None:
+        since = held.now - _MINUTE
+        lately = (
+            select(column, func.count())
+            .join(Batch, Batch.id == BatchRow.batch)
+            .where(
+                Batch.kind == RECONNECT,
+                Batch.updated_at > since,
+                BatchRow.released_at > since,
+                column.is_not(None),
+            )
+            .group_by(column)
+        )
+        self._column, self._most = column, most
+        self.used: Counter[str | None] = Counter(dict(held.session.execute(lately).all()))
+
+    def has_room(self, name: str | None) -> bool:
+        """Says whether another may leave there; where nothing is known the rate alone counts."""
+        return name is None or self.used[name] < self._most
+
+    def elsewhere(self) -> ColumnElement[bool]:
+        """Returns which rows are where there is room."""
+        full = [name for name in self.used if not self.has_room(name)]
+        return or_(self._column.is_(None), self._column.not_in(full))
