@@ -54,6 +54,7 @@ class BackupSettings(_Section):
     keep: int = Field(default=7, ge=1)
     alarm_after_hours: float = Field(default=48, gt=0)
     rehearse_every_hours: float = Field(default=168, gt=0)
+    influx_readings: bool = True  # row by row; a large InfluxDB is better served by its own tools
 
 
 class ScheduledExport(_Section):

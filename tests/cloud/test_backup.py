@@ -16,7 +16,7 @@ import pytest
 from hesper_cloud import audit
 from hesper_cloud.aggregates.book import SCORES, EnergyBook
 from hesper_cloud.backup import BackupError, make, restore
-from hesper_cloud.backup.keeping import BackupKeeping, rehearse
+from hesper_cloud.backup.keeping import BackupKeeping, ask, rehearse
 from hesper_cloud.backup.sending_again import SendingAgain
 from hesper_cloud.cli import app
 from hesper_cloud.db.engines import open_engine, reading, writing
@@ -401,7 +401,7 @@ def test_a_backup_that_cannot_be_restored_is_alarmed(kept: Kept) -> None:
 
 
 def test_the_head_end_makes_what_the_command_line_asks_for(kept: Kept, tmp_path: Path) -> None:
-    backup_id = kept.keeping.ask(tmp_path / "by hand")
+    backup_id = ask(kept.registry, tmp_path / "by hand", kept.clock())
     kept.turn()
     row = next(row for row in kept.rows() if row.id == backup_id)
     assert (row.state, Path(row.folder).parent) == ("made", tmp_path / "by hand")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine, select
 
-from hesper_cloud.backup.keeping import BackupKeeping, rehearse
+from hesper_cloud.backup.keeping import ask, rehearse
 from hesper_cloud.backup.making import make
 from hesper_cloud.backup.manifest import BackupError
 from hesper_cloud.backup.restoring import restore
@@ -21,6 +21,10 @@ from hesper_cloud.stores.port import StoreUnavailable
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
+]
+Optionally = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml."),
 ]
 DEFAULT = Path("cloud.toml")
 _PATIENCE_S = 3600.0
@@ -41,7 +45,7 @@ def backup(folder: Path, config: Config = DEFAULT) -> None:
     try:
         target = _made_here(settings, folder.resolve())
         if target is None:
-            target = _made_there(settings, databases.registry, folder.resolve())
+            target = _made_there(databases.registry, folder.resolve())
     except BackupError as error:
         raise ProvisioningError(str(error)) from error
     finally:
@@ -61,9 +65,12 @@ def restore_(backup: Path, config: Config = DEFAULT) -> None:
         typer.echo(f"still wanted: {wanted}")
 
 
-def rehearse_(backup: Path) -> None:
-    """Restores the folder BACKUP into a scratch folder and compares; exits with 1 if it fails."""
-    outcome = rehearse(backup.resolve())
+def rehearse_(backup: Path, config: Optionally = None) -> None:
+    """Restores the folder BACKUP into a scratch folder and compares; exits with 1 if it fails.
+
+    One of PostgreSQL needs --config: a scratch database is made on that server and dropped.
+    """
+    outcome = rehearse(backup.resolve(), None if config is None else Settings.load(config))
     typer.echo(outcome)
     if outcome != "restored":
         raise typer.Exit(1)
@@ -81,9 +88,8 @@ def _made_here(settings: Settings, folder: Path) -> Path | None:
         store.close()
 
 
-def _made_there(settings: Settings, registry: Engine, folder: Path) -> Path:
-    keeping = BackupKeeping(settings, None, registry, lambda: datetime.now(UTC))
-    backup_id, deadline = keeping.ask(folder), time.monotonic() + _PATIENCE_S
+def _made_there(registry: Engine, folder: Path) -> Path:
+    backup_id, deadline = ask(registry, folder, datetime.now(UTC)), time.monotonic() + _PATIENCE_S
     _say("the head end runs and was asked …")
     query = select(Backup).where(Backup.id == backup_id)
     while time.monotonic() < deadline:

@@ -6,20 +6,23 @@ for a backup, and this makes it.
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from hesper_cloud.backup import postgres
 from hesper_cloud.backup.making import make
 from hesper_cloud.backup.manifest import BackupError, Manifest, files_of
 from hesper_cloud.backup.restoring import restore
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Backup
 from hesper_cloud.rules.alerts import Alerts, Subject
-from hesper_cloud.settings import Settings
+from hesper_cloud.settings import DatabaseSettings, Settings, StoreSettings
+from hesper_cloud.stores.port import ReadingStore
 
 AGE, REHEARSAL = Subject("backup-age"), Subject("backup-rehearsal")
 RESTORED = "restored"
@@ -32,7 +35,11 @@ class BackupKeeping:
     """Implements the schedule of `BackupSettings`; `turn` blocks as long as a backup takes."""
 
     def __init__(
-        self, settings: Settings, store: object, registry: Engine, clock: Callable[[], datetime]
+        self,
+        settings: Settings,
+        store: ReadingStore,
+        registry: Engine,
+        clock: Callable[[], datetime],
     ) -> None:
         self._settings = settings
         self._store = store
@@ -48,18 +55,10 @@ class BackupKeeping:
         if wanted.folder is None:
             return
         if self._is_due(timedelta(hours=wanted.every_hours)):
-            self._make(self.ask(wanted.folder), wanted.folder)
+            self._make(ask(self._registry, wanted.folder, self._clock()), wanted.folder)
         self._rehearse(timedelta(hours=wanted.rehearse_every_hours))
         self._let_go(wanted.folder, wanted.keep)
         self._judge_age(timedelta(hours=wanted.alarm_after_hours))
-
-    def ask(self, folder: Path) -> int:
-        """Writes down that a backup is wanted; returns the row's id."""
-        with writing(self._registry) as session:
-            row = Backup(state="asked", folder=str(folder), made_at=self._clock(), octets=0)
-            row.contents = {}
-            session.add(row)
-        return row.id
 
     def _asked(self) -> list[tuple[int, str]]:
         query = select(Backup.id, Backup.folder).where(Backup.state == "asked")
@@ -97,7 +96,7 @@ class BackupKeeping:
             return
         if last is not None and now - last < every:
             return
-        outcome = rehearse(Path(newest.folder))
+        outcome = rehearse(Path(newest.folder), self._settings)
         with writing(self._registry) as session:
             row = session.get_one(Backup, newest.id)
             row.rehearsed_at, row.rehearsal = now, outcome
@@ -129,18 +128,55 @@ class BackupKeeping:
         self._alerts.raise_(AGE, "critical", text, at=now)
 
 
-def rehearse(backup: Path) -> str:
-    """Restores a backup into a folder that is removed afterwards; says what came of it."""
+def ask(registry: Engine, folder: Path, now: datetime) -> int:
+    """Writes down that a backup is wanted; returns the row's id."""
+    with writing(registry) as session:
+        row = Backup(state="asked", folder=str(folder), made_at=now, octets=0, contents={})
+        session.add(row)
+    return row.id
+
+
+def rehearse(backup: Path, settings: Settings | None = None) -> str:
+    """Restores a backup into places that are removed afterwards; says what came of it.
+
+    Args:
+        backup: Its folder.
+        settings: Say which PostgreSQL is asked for scratch databases, where it is from one.
+    """
     for left in backup.parent.glob(f"{_SCRATCH}*"):  # by one that was killed
         shutil.rmtree(left, ignore_errors=True)
     try:
         manifest = Manifest.read(backup)
         _check_room(backup)
         with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=backup.parent) as scratch:
-            restore(backup, Settings(state=Path(scratch) / "state"))
+            state = Path(scratch) / "state"
+            with _scratch_databases(manifest, state, settings) as databases:
+                plain = Settings(state=state)
+                update = {"database": databases, "store": StoreSettings()}
+                restore(backup, plain.model_copy(update=update))
     except (BackupError, OSError) as error:
         return str(error)
     return RESTORED if manifest.row_count() else "it is empty"
+
+
+@contextmanager
+def _scratch_databases(
+    manifest: Manifest, state: Path, settings: Settings | None
+) -> Iterator[DatabaseSettings]:
+    """Yields URLs of the kind that the backup's databases are of, beside those in use."""
+    urls = {"authority": f"sqlite:///{state / 'authority.db'}"}
+    urls["registry"] = f"sqlite:///{state / 'hesper.db'}"
+    with ExitStack() as stack:
+        for part in urls:
+            if f"{part}{postgres.ENDING}" not in manifest.files:
+                continue
+            if settings is None:
+                raise BackupError("it is of PostgreSQL: say --config, whose server is asked")
+            own = settings.database
+            url = own.authority_url if part == "authority" else own.url
+            beside = postgres.PostgresDatabase(url).scratch()
+            urls[part] = stack.enter_context(beside)
+        yield DatabaseSettings(url=urls["registry"], authority_url=urls["authority"])
 
 
 def _check_room(backup: Path) -> None:

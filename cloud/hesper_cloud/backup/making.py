@@ -6,30 +6,22 @@ from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
 
 from hesper_cloud import keys
 from hesper_cloud.aggregates.book import EnergyBook
-from hesper_cloud.backup import databases
-from hesper_cloud.backup.manifest import BackupError, Manifest, digest, files_of
+from hesper_cloud.backup import readings
+from hesper_cloud.backup.databases import database
+from hesper_cloud.backup.manifest import BackupError, Manifest, Tables, digest, files_of
 from hesper_cloud.settings import Settings
-from hesper_cloud.stores.port import StoreError
+from hesper_cloud.stores.port import ReadingStore, StoreError
 
-READINGS, ENERGY = "readings", "energy"
+READINGS, ENERGY = readings.PART, "energy"
 _PARTIAL = ".partial"
 Say = Callable[[str], None]
 
 
-class CopiesItself(Protocol):
-    """A store that can be copied while it runs."""
-
-    def copy_to(self, folder: Path) -> dict[str, dict[str, int | str]]:
-        """Copies everything into a folder; returns count and digest by table."""
-        ...
-
-
 def make(
-    settings: Settings, store: object, parent: Path, now: datetime, say: Say = lambda _: None
+    settings: Settings, store: ReadingStore, parent: Path, now: datetime, say: Say = lambda _: None
 ) -> tuple[Path, Manifest]:
     """Makes a backup in a new folder under ``parent``; returns the folder and what it holds.
 
@@ -52,23 +44,21 @@ def make(
     return target, manifest
 
 
-def _copied(settings: Settings, store: object, folder: Path, now: datetime, say: Say) -> Manifest:
-    contents: dict[str, dict[str, dict[str, Any]]] = {}
+def _copied(
+    settings: Settings, store: ReadingStore, folder: Path, now: datetime, say: Say
+) -> Manifest:
+    contents: dict[str, Tables] = {}
     elsewhere: dict[str, str] = {}
     urls = {"authority": settings.database.authority_url, "registry": settings.database.url}
     for part, url in urls.items():
         say(f"{part} …")
-        source = databases.file_of(url)
-        if source is None:
-            elsewhere[part] = "another server holds it: use its own tools, for example pg_dump"
-        else:
-            contents[part] = databases.copy(source, folder / f"{part}.db")
-    say("readings …")
-    copies_itself = getattr(store, "copy_to", None)
-    if copies_itself is None:
-        elsewhere[READINGS] = "InfluxDB holds them: use its own tools, influxd backup"
+        source = database(url)
+        contents[part] = source.copy(folder / f"{part}{source.ending}")
+    if settings.store.kind == "duckdb" or settings.backup.influx_readings:
+        say("readings …")
+        contents[READINGS] = readings.copy(store, folder / READINGS)
     else:
-        contents[READINGS] = copies_itself(folder / READINGS)
+        elsewhere[READINGS] = "InfluxDB holds them: use its own tools, influxd backup"
     if settings.energy_file.exists():
         say("energy book …")
         with closing(EnergyBook(settings.energy_file)) as book:

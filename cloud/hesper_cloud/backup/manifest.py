@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+Tables = dict[str, dict[str, Any]]
+"""Of each table its row count and digest."""
+
 FORMAT = 1
 NAME = "manifest.json"
 _CHUNK = 1 << 20
@@ -32,7 +35,7 @@ class Manifest:
     made_at: str
     version: str
     files: dict[str, str]
-    contents: dict[str, dict[str, dict[str, Any]]]
+    contents: dict[str, Tables]
     keys: dict[str, str]
     elsewhere: dict[str, str]
     format: int = FORMAT

@@ -102,6 +102,11 @@ class InfluxStore:
         self.prepare()
         return self._batches.known(batches)
 
+    def is_new(self) -> bool:
+        """Says whether nothing was ever stored here: no reading, and no commit in the ledger."""
+        self.prepare()
+        return self._commits.newest == 0 and self.extent() is None
+
     def readings(
         self, meter: str, profile: str | None, start: int, end: int, limit: int
     ) -> list[Reading]:

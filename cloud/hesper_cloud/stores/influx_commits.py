@@ -45,23 +45,27 @@ class Commit(NamedTuple):
 
 
 class Commits:
-    """Gives numbers to commits and remembers which of them ended."""
+    """Gives numbers to commits and remembers which of them ended.
+
+    Attributes:
+        newest: The highest number that was given; 0: none ever.
+    """
 
     def __init__(self, ledger: InfluxServer, *, sole_writer: bool, behind_s: float) -> None:
         self._ledger = ledger
         self._behind_ns = int(behind_s * 10**9)
         self._sole_writer = sole_writer
         self._writer = "sole" if sole_writer else secrets.token_hex(4)
-        self._newest = 0
+        self.newest = 0
 
     def load(self) -> None:
         """Learns the newest number, and ends what a killed writer began."""
         ended: dict[str, int] = {}
         for writer, position, commit in self._last(COMMITS):
             ended[writer] = commit.number
-            self._newest = max(self._newest, commit.number, position)
+            self.newest = max(self.newest, commit.number, position)
         for writer, position, commit in self._last(INTENTS):
-            self._newest = max(self._newest, position)
+            self.newest = max(self.newest, position)
             if ended.get(writer, 0) < commit.number and self._may_end(writer, position):
                 self._end(commit, writer)
 
@@ -75,8 +79,8 @@ class Commits:
             yield table.tags["writer"], table.rows[0][0], _commit(table.rows[0][1:])
 
     def _next(self) -> int:
-        self._newest = max(self._newest + 1, 0 if self._sole_writer else time.time_ns())
-        return self._newest
+        self.newest = max(self.newest + 1, 0 if self._sole_writer else time.time_ns())
+        return self.newest
 
     def begin(self, parts: Sequence[Rows], stored_at_ms: int) -> Commit:
         """Makes durable that points of a group are about to be written."""
