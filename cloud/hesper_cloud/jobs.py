@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.aggregates.reconcile import Reconciliation
-from hesper_cloud.aggregates.work import Work
+from hesper_cloud.aggregates.work import MARKS_PER_TURN, Work
 from hesper_cloud.authority import facts
 from hesper_cloud.backup.keeping import BackupKeeping
 from hesper_cloud.db.engines import reading
@@ -52,6 +52,7 @@ SERVICE_LEVELS_EVERY_S = 300.0
 HOUR_S = 3600.0
 _DAYS_PER_YEAR = 366
 _TICK_S = 0.5
+_FEWEST_MARKS = 2_000
 _SHARE = 0.1
 _SHARE_UNDER_LOAD = 0.02
 _LONGEST_WAIT_FOR_INGEST_S = HOUR_S
@@ -177,17 +178,25 @@ def _exports(sources: Sources, shelf: Shelf, alerts: Alerts) -> ScheduledExports
     return ScheduledExports(sources.registry, shelf, wanted, sources.clock, alarm)
 
 
-def energy_jobs(sources: Sources, book: EnergyBook) -> list[Job]:
-    """Returns the jobs that validate readings and keep the energy book."""
+def energy_jobs(sources: Sources, book: EnergyBook, busy: Callable[[], float]) -> list[Job]:
+    """Returns the jobs that validate readings and keep the energy book.
+
+    Validation takes its marks in smaller portions the busier ingest is, so that it never works for
+    seconds beside it.
+    """
     settings, clock = sources.settings, sources.clock
     kept = timedelta(days=_DAYS_PER_YEAR * settings.validation.aggregates_years)
     work = Work(sources.registry, sources.store, book, settings, clock)
     reconciliation = Reconciliation(sources.registry, sources.store, book, settings, clock)
     return [
-        Job("validation", VALIDATION_EVERY_S, work.turn),
+        Job("validation", VALIDATION_EVERY_S, lambda: work.turn(_marks(busy()))),
         Job("reconciliation", MINUTE_S, reconciliation.turn),
         Job("retention of aggregates", HOUR_S, lambda: book.expire((clock() - kept).date())),
     ]
+
+
+def _marks(busy: float) -> int:
+    return max(_FEWEST_MARKS, int(MARKS_PER_TURN * (1 - busy)))
 
 
 async def run(sources: Sources, busy: Callable[[], float], more: Sequence[Job] = ()) -> None:
@@ -202,7 +211,7 @@ async def run(sources: Sources, busy: Callable[[], float], more: Sequence[Job] =
     try:
         async with asyncio.TaskGroup() as group:
             for name, listed in {
-                "energy book": [finish, *energy_jobs(sources, book)],
+                "energy book": [finish, *energy_jobs(sources, book, busy)],
                 "quick jobs": [begin, *jobs(sources), *more],
                 "slow jobs": slow_jobs(sources, book),
             }.items():
