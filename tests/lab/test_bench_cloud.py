@@ -10,9 +10,9 @@ from hesper_cloud.ingest.decode import decode
 from hesper_cloud.ingest.message import Delivery, Message
 from hesper_contracts.frame import Kind
 from hesper_lab import system
-from hesper_lab.bench import ingest, ingest_run, report, store
+from hesper_lab.bench import ingest, ingest_outage, ingest_run, report, store
 from hesper_lab.bench.ingest_batches import ROWS, Columns, Json, name_of
-from hesper_lab.bench.ingest_run import Load
+from hesper_lab.bench.ingest_run import Load, Moment
 from hesper_lab.site import PACKAGES
 
 EPOCH = "00112233445566ff"
@@ -56,6 +56,8 @@ def test_ingest_counts_every_reading_and_its_share_of_the_work(*, other: bool) -
     assert {"broker", "gateways (benchmark)", "head end: store"} <= set(found.shares)
     names = {row["name"] for row in ingest._rows("one", found)}
     assert {"one", "one.p99_ms", "one.wire.bytes", "one.disk.bytes"} <= names
+    assert found.moments[-1].receipted == found.readings
+    assert found.rss_mb(1.0) == found.moments[-1].rss_mb > 0
 
 
 def test_the_store_is_filled_and_asked(
@@ -67,6 +69,22 @@ def test_the_store_is_filled_and_asked(
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert {"store.latest_ms.duckdb", "store.year_ms.duckdb", "store.fleet_ms.duckdb"} <= set(rows)
     assert all(row["unit"] in {"ms", "s", "readings/s"} for row in rows.values())
+
+
+def test_an_outage_is_told_by_what_was_held_and_how_it_drained() -> None:
+    outage = ingest_outage.Outage(begins_s=5.0, ends_s=10.0)
+    moments = [
+        Moment(9.0, 900.0, 500.0, 1.0),
+        Moment(10.0, 1000.0, 500.0, 1.0),  # the store is up again
+        Moment(11.0, 1100.0, 800.0, 1.0),
+        Moment(12.0, 1200.0, 1100.0, 1.0),  # no more than a second's readings wait
+        Moment(13.0, 1300.0, 1300.0, 1.0),
+    ]
+    found = {row["name"]: row["value"] for row in ingest_outage.rows(outage, moments, 100.0)}
+    assert found["ingest.outage.seconds"] == 5.0
+    assert found["ingest.outage.held"] == 500.0
+    assert found["ingest.outage.drain_s"] == 2.0
+    assert found["ingest.outage.drain"] == 3.0
 
 
 def test_options_are_for_those_that_have_them() -> None:

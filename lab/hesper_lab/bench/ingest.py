@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from hesper_lab.bench import ingest_influx
+from hesper_lab.bench import ingest_influx, ingest_outage
 from hesper_lab.bench.ingest_batches import ROWS
 from hesper_lab.bench.ingest_run import Load, Measured, measure
 from hesper_lab.bench.rows import Row, row
@@ -36,7 +36,15 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--gateways", type=int, default=Load.gateways, help="connections")
     parser.add_argument("--json-form", action="store_true", help="batches in the plain JSON form")
     parser.add_argument("--tls", action="store_true", help="TLS between all and the broker")
-    parser.add_argument("--soak", action="store_true", help="ten minutes at 400 000 a second")
+    parser.add_argument(
+        "--soak", action="store_true", help="ten minutes at 400 000 a second, or at --rate"
+    )
+    parser.add_argument(
+        "--influx", action="store_true", help="InfluxDB beside its own line protocol; two rows"
+    )
+    parser.add_argument(
+        "--outage", type=float, metavar="SECONDS", help="InfluxDB killed for so long; its rows"
+    )
     parser.add_argument(
         "--full", action="store_true", help="1 000 000 meters, 1000 gateways, TLS; one row"
     )
@@ -57,8 +65,14 @@ def run(asked: argparse.Namespace) -> list[Row]:
         whole = replace(load, shape=500, meters=1_000_000, gateways=1000, window=4, tls=True)
         return _rows("ingest.full", measure(whole))
     if asked.soak:
-        paced = replace(load, seconds=SOAK_S, per_second=PACED_READINGS_PER_S)
+        paced = replace(load, seconds=SOAK_S, per_second=asked.rate or PACED_READINGS_PER_S)
         return _rows("ingest.soak", measure(paced))
+    if asked.influx:
+        return ingest_influx.run(replace(load, shape=asked.shape or 100))
+    if asked.outage is not None:
+        rate = asked.rate or ingest_outage.READINGS_PER_S
+        held = replace(load, shape=asked.shape or 100, per_second=rate)
+        return ingest_outage.run(held, asked.outage)
     if asked.shape is not None:
         one = replace(load, shape=asked.shape)
         return _rows(f"ingest.{asked.store}.{asked.shape}x{ROWS}", measure(one, asked.store))
@@ -90,8 +104,10 @@ def _rows(name: str, measured: Measured) -> list[Row]:
         row(f"{name}.p99_ms", measured.p99_ms, "ms"),
         row(f"{name}.wire.bytes", measured.octets / measured.readings, "B/reading"),
         row(f"{name}.disk.bytes", measured.stored_octets / measured.readings, "B/reading"),
-        row(f"{name}.rss_mb.half_way", measured.rss_mb[0], "MB"),
-        row(f"{name}.rss_mb.end", measured.rss_mb[1], "MB"),
+        *(
+            row(f"{name}.rss_mb.{text}", measured.rss_mb(part), "MB")
+            for text, part in (("quarter", 0.25), ("half_way", 0.5), ("end", 1.0))
+        ),
         *_share_rows(measured),
     ]
 

@@ -3,8 +3,9 @@
 Each gateway has a connection, an account and an outbox epoch of its own and keeps as many batches
 under way as its window allows; the next leaves when a receipt has come whose signature holds and
 whose digest is the batch's own. All connections are served by one thread (paho without threads),
-so that a thousand gateways cost what their messages cost. The task comes as one line of JSON on
-stdin; the answer goes to stdout, one line when all are connected, one at the end.
+so that a thousand gateways cost what their messages cost. With a pace, what is due and finds no
+room in the window waits, as it would in an outbox. The task comes as one line of JSON on stdin; the
+answer goes to stdout, a line when all are connected, one each second, one at the end.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from hesper_lab.bench.ingest_batches import ROWS, Batches, Columns, Json
 _KEEPALIVE_S: Final = 3600
 _CONNECTED_WITHIN_S: Final = 120.0
 _LAST_RECEIPTS_WITHIN_S: Final = 120.0
+_TOLD_EVERY_S: Final = 1.0
 _TOPICS: Final = Topics()
 
 
@@ -117,6 +119,7 @@ class Fleet:
 
     def __init__(self, task: dict[str, Any]) -> None:
         self.tally = Tally()
+        self._begun = self._told_at = 0.0
         self._selector = selectors.DefaultSelector()
         shape = int(task["shape"])
         behind = int(task["meters"]) // len(task["passwords"]) // shape * shape
@@ -157,19 +160,31 @@ class Fleet:
             self.serve(0.1)
 
     def run(self, batches: Batches, seconds: float, per_second: float | None) -> float:
-        """Publish for so many seconds, at most so many batches each; return when it ended."""
-        begun = time.monotonic()
+        """Publish for so many seconds, at most so many batches each; return how long it took."""
+        begun = self._begun = self._told_at = time.monotonic()
         turn = 0
         while (now := time.monotonic()) - begun < seconds:
             allowed = None if per_second is None else (now - begun) * per_second
             turn = self._publish_round(batches, allowed, turn)
             self.serve(0.0005 if per_second is not None else 0.002)
+            self._tell(allowed)
         ended = time.monotonic()
         while any(gateway.waiting for gateway in self.gateways):
             if time.monotonic() > ended + _LAST_RECEIPTS_WITHIN_S:
                 raise TimeoutError("batches without a receipt are left")
             self.serve(0.1)
+            self._tell(None)
         return time.monotonic() - begun
+
+    def _tell(self, due: float | None) -> None:
+        """Say each second how far it is; what is due is what was published, without a pace."""
+        now = time.monotonic()
+        if now < self._told_at + _TOLD_EVERY_S:
+            return
+        self._told_at = now
+        receipted, published = self.tally.receipted, self.tally.batches
+        told = {"seconds": now - self._begun, "receipted": receipted}
+        _say({**told, "due": published if due is None else due})
 
     def _publish_round(self, batches: Batches, allowed: float | None, turn: int) -> int:
         """Let every gateway with room publish once, beginning where the last round stopped."""
@@ -203,7 +218,9 @@ def main() -> None:
     tally = fleet.tally
     _say(
         {
-            "batches": tally.batches,
+            "seconds": wall_s,
+            "due": tally.batches,
+            "receipted": tally.receipted,
             "readings": tally.receipted * int(task["shape"]) * ROWS,
             "octets": tally.octets,
             "wall_s": wall_s,
