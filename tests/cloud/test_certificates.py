@@ -1,37 +1,36 @@
-"""Certificates: who is given one, who is not, and what a real broker makes of each that was tried."""
+"""Certificates: who is given one, who is not, and what a broker makes of each that was tried."""
 
 import socket
 import ssl
 import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
-from hesper_cloud import audit, certificates, keeping
-from hesper_cloud.authority.enrolment import NO_TOKEN, Certificates, EnrolmentDesk
+from hesper_cloud import audit, certificates
 from hesper_cloud.authority.evictions import Evictions
 from hesper_cloud.authority.renewals import RenewalDesk
 from hesper_cloud.authority.revocations import Revocations, to_evict
-from hesper_cloud.ca import custody, issuing, profile
+from hesper_cloud.ca import custody, profile
 from hesper_cloud.ca.issuing import Asking, Issuing
 from hesper_cloud.ca.profile import CertificateRefused, Issuer
 from hesper_cloud.certificates import Desk
-from hesper_cloud.db.authority import AuditRow, BrokerAccount, Certificate, GatewayKey, ShutOut
+from hesper_cloud.db.authority import AuditRow, BrokerAccount, GatewayKey, ShutOut
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.provision import ProvisioningError
-from hesper_cloud.settings import BrokerSettings, CertificateSettings, EnrolmentSettings
+from hesper_cloud.settings import BrokerSettings, CertificateSettings
 from hesper_contracts import certificates as renewal
 from hesper_contracts.certificates import RenewalRequest
-from hesper_contracts.signing import Keyring, Signer
+from hesper_contracts.signing import Signer
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import select
@@ -65,9 +64,7 @@ def desk(head_end: Any) -> Desk:
 
 def give(desk: Desk, asked: bytes, gateway: str = GATEWAY, **settings: Any) -> bytes | None:
     keys = desk.settings.keys
-    made = Issuing(
-        custody.load(keys), custody.load_chain(keys), CertificateSettings(**settings)
-    )
+    made = Issuing(custody.load(keys), custody.load_chain(keys), CertificateSettings(**settings))
     with writing(desk.databases.authority) as session:
         return made.give(session, Asking(gateway, asked, "test", "SN-1"), desk.now)
 
@@ -184,9 +181,7 @@ def test_the_keys_of_authority_and_servers_are_for_their_owner_alone(
         certificates.begin(desk, "again", below_root=False)
 
 
-def test_an_external_authority_signs_what_people_carry_to_it(
-    head_end: Any, tmp_path: Path
-) -> None:
+def test_an_external_authority_signs_what_people_carry_to_it(head_end: Any, tmp_path: Path) -> None:
     desk = Desk(head_end.settings, head_end.databases, head_end.clock.now)
     with pytest.raises(ProvisioningError, match="waits for no"):
         certificates.request_of(desk, GATEWAY)
@@ -212,3 +207,330 @@ def test_an_external_authority_signs_what_people_carry_to_it(
     file.write_bytes(custody.pem(good))
     assert certificates.install_for(desk, GATEWAY, file) == desk.now + MONTH
     assert give(desk, asked, external=True) == custody.pem(good)
+
+
+class Renewing:
+    """The desk that renews, and what it answers."""
+
+    def __init__(self, head_end: Any, desk: Desk) -> None:
+        self.head_end, self.desk, self.answers = head_end, desk, []
+        keys = desk.settings.keys
+        chain = custody.load_chain(keys)
+        made = Issuing(custody.load(keys), chain, CertificateSettings())
+        signer = Signer.load(keys / "commands.key")
+        self.renewals = RenewalDesk(made, signer, lambda *told: self.answers.append(told))
+        self.revocations = Revocations(made, (), lambda _: None)
+
+    def ask(self, signer: Signer, request: RenewalRequest, sender: str = GATEWAY) -> Any:
+        """What comes back of a request, an answer that was checked as the gateway checks it."""
+        self.answers.clear()
+        self.renewals.take(sender, renewal.request_to_payload(request, signer))
+        self.renewals.settle(self.desk.databases.authority, self.head_end.clock.now)
+        if not self.answers:
+            return None
+        ((gateway, payload),) = self.answers
+        assert gateway == sender
+        return renewal.answer_from_payload(payload, self.head_end.command_keys, sender)
+
+
+@pytest.fixture
+def renewing(head_end: Any, desk: Desk) -> Renewing:
+    return Renewing(head_end, desk)
+
+
+def test_a_renewal_needs_the_key_on_record(renewing: Renewing) -> None:
+    gateway, desk = renewing.head_end.gateway, renewing.desk
+    asked = RenewalRequest(GATEWAY, request(GATEWAY))
+    answer = renewing.ask(gateway, asked)
+    assert answer.request == asked.digest
+    assert leaf(answer.certificate).subject == profile.common_name(GATEWAY)
+    assert renewing.ask(gateway, asked) == answer  # the answer was lost
+    stolen = RenewalRequest(GATEWAY, request(OTHER))
+    for signer, what, sender in (
+        (Signer.generate(), asked, GATEWAY),
+        (gateway, RenewalRequest(OTHER, request(OTHER)), GATEWAY),
+        (gateway, RenewalRequest(OTHER, request(OTHER)), OTHER),
+        (gateway, stolen, GATEWAY),
+    ):
+        assert renewing.ask(signer, what, sender) is None
+    assert actions(desk).count("certificate.issue") == 1
+    assert actions(desk).count("certificate.refused") == 2  # of each gateway, in ten minutes
+    certificates.shut_out(desk, GATEWAY, "stolen")
+    assert renewing.ask(gateway, RenewalRequest(GATEWAY, request(GATEWAY))) is None
+
+
+def test_requests_and_answers_are_told_from_those_for_the_time(renewing: Renewing) -> None:
+    signer = Signer.generate()
+    asked = renewal.request_to_payload(RenewalRequest(GATEWAY, b"x"), signer)
+    assert renewal.is_request(asked)
+    assert not renewal.is_request(b'HQ1j{"ask":"time"}')
+    answer = renewal.RenewalAnswer(GATEWAY, "00", b"x")
+    assert renewal.is_answer(renewal.answer_to_payload(answer, signer))
+    for other in (b"", b"HA1s", b"HA1s\xff", signer.sign(b"HA1s", b'{"answer":"time"}')):
+        assert not renewal.is_answer(other)
+
+
+def test_shutting_out_ends_everything_that_a_gateway_has(renewing: Renewing) -> None:
+    desk = renewing.desk
+    give(desk, request(GATEWAY))
+    give(desk, request(OTHER), OTHER)
+    assert certificates.shut_out(desk, GATEWAY, "stolen") == 1
+    assert [row.name for row in certificates.show(desk)] == [OTHER]
+    with reading(desk.databases.authority) as session:
+        assert session.get(GatewayKey, GATEWAY) is None
+        assert session.get_one(BrokerAccount, GATEWAY).password_hash == ""
+        assert session.get_one(ShutOut, GATEWAY).why == "stolen"
+        assert to_evict(session, desk.now) == [GATEWAY]
+        assert to_evict(session, desk.now + timedelta(minutes=5)) == []
+    with pytest.raises(ProvisioningError, match="reason"):
+        certificates.shut_out(desk, GATEWAY, " ")
+    (row,) = certificates.show(desk)
+    assert certificates.revoke(desk, row.serial.upper(), "lost") == OTHER
+    with pytest.raises(ProvisioningError, match="no certificate"):
+        certificates.revoke(desk, row.serial, "lost")
+    assert actions(desk)[-3:] == ["gateway.revoke", "certificate.revoke", "certificate.revoke"]
+
+
+def numbers(file: Path) -> tuple[int, int]:
+    """The number of a revocation list, and how many certificates it names."""
+    found = x509.load_pem_x509_crl(file.read_bytes())
+    number = found.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    return number, len(list(found))
+
+
+def test_the_list_is_signed_anew_when_it_must_be(desk: Desk, tmp_path: Path) -> None:
+    file, told, keys = tmp_path / "revoked.pem", tmp_path / "told", desk.settings.keys
+    made = Issuing(
+        custody.load(keys), custody.load_chain(keys), CertificateSettings(list_file=file)
+    )
+    revocations = Revocations(made, ("touch", str(told)), lambda _: None)
+    authority = desk.databases.authority
+    revocations.settle(authority, desk.now)
+    assert (numbers(file), told.exists()) == ((1, 0), True)
+    revocations.settle(authority, desk.now)
+    assert numbers(file) == (1, 0)
+    give(desk, request(GATEWAY))
+    certificates.shut_out(desk, GATEWAY, "stolen")
+    revocations.settle(authority, desk.now)
+    assert numbers(file) == (2, 1)
+    revocations.settle(authority, desk.now + timedelta(days=1))
+    assert numbers(file) == (3, 1)
+    revocations.settle(authority, desk.now + timedelta(days=31))  # over by itself
+    assert numbers(file) == (4, 0)
+    file.unlink()
+    file.mkdir()
+    certificates.shut_out(desk, OTHER, "no certificate: the list stays")
+    revocations.settle(authority, desk.now + timedelta(days=40))  # cannot be written: put off
+
+
+LISTENERS = """\
+allow_anonymous false
+password_file {folder}/passwords
+acl_file {folder}/acl
+listener {{port}} 127.0.0.1
+listener {secure} 127.0.0.1
+cafile {folder}/ca.pem
+certfile {folder}/localhost.pem
+keyfile {folder}/localhost.key
+crlfile {folder}/revoked.pem
+require_certificate true
+use_identity_as_username true
+use_username_as_clientid true
+tls_version tlsv1.2
+"""
+
+
+def until(condition: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not in time"
+        time.sleep(POLL_S)
+
+
+class Guarded:
+    """A broker that lets gateways in by certificate alone, and the head end that signs them."""
+
+    def __init__(self, desk: Desk, folder: Path, make_broker: Callable[..., Any]) -> None:
+        self.desk = Desk(desk.settings, desk.databases, datetime.now(UTC))
+        self.folder, self.opened = folder, ExitStack()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        (folder / "acl").write_text("user hes.authority\npattern readwrite hesper/v1/%u/#\n")
+        (folder / "passwords").write_text("hes.authority:authority\n")
+        subprocess.run(["mosquitto_passwd", "-U", folder / "passwords"], check=True)
+        (folder / "password").write_text("authority")
+        (folder / "ca.pem").write_bytes(custody.pem(*custody.load_chain(desk.settings.keys)))
+        certificates.server(self.desk, ["localhost"], folder)
+        self.issuer = custody.load(desk.settings.keys)
+        assert self.issuer is not None
+        (folder / "revoked.pem").write_bytes(certificates.write_list(self.desk))
+        self.broker = make_broker(LISTENERS.format(folder=folder, secure=self.port))
+        account = {"username": "hes.authority", "password_file": folder / "password"}
+        broker = BrokerSettings.model_validate({"port": self.broker.port, "authority": account})
+        reload = ("kill", "-HUP", str(self.broker._process.pid))
+        settings = CertificateSettings(list_file=folder / "revoked.pem")
+        chain = custody.load_chain(desk.settings.keys)
+        self.revocations = Revocations(
+            Issuing(self.issuer, chain, settings), reload, Evictions(broker)
+        )
+
+    def given(self, gateway: str) -> Path:
+        """Key and certificate of a gateway, one file."""
+        key = profile.fresh_key()
+        pem = give(self.desk, request(gateway, key), gateway)
+        assert pem is not None
+        return self.file(gateway, key, pem)
+
+    def file(self, name: str, key: Any, pem: bytes) -> Path:
+        path = self.folder / f"{name}-{profile.fresh_key().private_numbers().private_value:x}.pem"
+        path.write_bytes(custody.private_pem(key) + pem)
+        return path
+
+    def context(self, shown: Path | None) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=str(self.folder / "ca.pem"))
+        if shown is not None:
+            context.load_cert_chain(shown)
+        return context
+
+    def client(self, shown: Path | None, client_id: str = "") -> mqtt.Client:
+        """Somebody who tries to come in, and stays as long as the broker lets it."""
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id, protocol=mqtt.MQTTv5)
+        client.tls_set_context(self.context(shown))
+        client.connect("localhost", self.port)
+        client.loop_start()
+        return client
+
+    def lets_in(self, shown: Path | None) -> bool:
+        """Whether the broker lets somebody in; what it logs says when it has decided."""
+        log = self.broker.log_path
+        before = len(log.read_text())
+        decided: list[bool] = []
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        client.tls_set_context(self.context(shown))
+        client.on_connect = lambda *told: decided.append(not told[3].is_failure)
+        try:
+            client.connect("localhost", self.port)
+        except OSError:
+            return False
+        client.loop_start()
+        until(lambda: decided or "OpenSSL Error" in log.read_text()[before:], "decided")
+        client.disconnect()
+        client.loop_stop()
+        return decided == [True]
+
+    def settle(self) -> None:
+        self.revocations.settle(self.desk.databases.authority, self.desk.now)
+
+    def revoke(self, gateway: str) -> None:
+        certificates.shut_out(self.desk, gateway, "stolen")
+        self.settle()
+
+
+@pytest.fixture
+def guarded(desk: Desk, tmp_path: Path, broker_factory: Callable[..., Any]) -> Iterator[Guarded]:
+    guarded = Guarded(desk, tmp_path, broker_factory)
+    with guarded.opened:
+        yield guarded
+
+
+def made_by(guarded: Guarded, issuer: Issuer, life: tuple[datetime, datetime]) -> Path:
+    key = profile.fresh_key()
+    made = issuer.for_gateway(key.public_key(), GATEWAY, "", life)
+    return guarded.file("tried", key, custody.pem(made))
+
+
+def test_the_broker_lets_in_who_was_signed_for_and_nobody_else(guarded: Guarded) -> None:
+    now = guarded.desk.now
+    assert guarded.issuer is not None
+    assert guarded.lets_in(guarded.given(GATEWAY))
+    assert not guarded.lets_in(None)
+    stranger = profile.fresh_key()
+    same_name = profile.authority_certificate(stranger, "Hesper", now)
+    assert not guarded.lets_in(made_by(guarded, Issuer(same_name, stranger), (now, now + MONTH)))
+    own = profile.authority_certificate(stranger, GATEWAY, now)
+    assert not guarded.lets_in(guarded.file("self-made", stranger, custody.pem(own)))
+    assert not guarded.lets_in(made_by(guarded, guarded.issuer, (now - MONTH, now - MONTH / 2)))
+    assert not guarded.lets_in(made_by(guarded, guarded.issuer, (now + MONTH, now + 2 * MONTH)))
+    server = guarded.folder / "both.pem"
+    parts = [(guarded.folder / f"localhost.{end}").read_bytes() for end in ("key", "pem")]
+    server.write_bytes(b"".join(parts))
+    assert not guarded.lets_in(server)
+    key = profile.fresh_key()  # a gateway's certificate signs for nobody
+    below = give(guarded.desk, request(GATEWAY, key))
+    assert below is not None
+    life = now, now + MONTH
+    forged = Issuer(leaf(below), key).for_gateway(stranger.public_key(), OTHER, "", life)
+    assert not guarded.lets_in(guarded.file("below", stranger, custody.pem(forged) + below))
+
+
+def test_who_is_revoked_is_out_at_once_and_the_others_stay(guarded: Guarded) -> None:
+    shown = {gateway: guarded.given(gateway) for gateway in (GATEWAY, OTHER)}
+    thief, other = (guarded.client(shown[each], "any name") for each in (GATEWAY, OTHER))
+    until(lambda: thief.is_connected() and other.is_connected(), "both are in")
+    cut: list[Any] = []
+    other.on_disconnect = lambda *told: cut.append(told)
+    began = time.monotonic()
+    guarded.revoke(GATEWAY)
+    until(lambda: not guarded.settle() and not thief.is_connected(), "the live session ends")
+    assert time.monotonic() - began < PATIENCE_S
+    assert not guarded.lets_in(shown[GATEWAY])
+    assert (cut, other.is_connected()) == ([], True)
+    for client in (thief, other):
+        client.disconnect()
+        client.loop_stop()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_what_was_shaken_before_a_revocation_serves_nobody(
+    guarded: Guarded, version: ssl.TLSVersion
+) -> None:
+    shown = guarded.given(GATEWAY)
+    context = guarded.context(shown)
+    context.minimum_version = context.maximum_version = version
+    resumable = said(guarded, context)
+    assert resumable.recv(100)[:1] == CONNACK
+    session = resumable.session
+    waiting = shaken(guarded, context)
+    guarded.revoke(GATEWAY)
+    until(lambda: not guarded.lets_in(shown), "the list is read")
+    try:
+        again = said(guarded, context, session)
+        assert again.recv(100)[:1] != CONNACK, "a resumed session came in"
+    except OSError:
+        pass
+    waiting.sendall(CONNECT)  # the certificate was good when hands were shaken
+    until(lambda: not guarded.settle() and is_closed(waiting), "who waited is thrown out as well")
+
+
+CONNECT, CONNACK = bytes.fromhex("100d00044d5154540502003c000000"), b"\x20"
+
+
+def shaken(
+    guarded: Guarded, context: ssl.SSLContext, session: ssl.SSLSession | None = None
+) -> ssl.SSLSocket:
+    """A connection on which hands are shaken and nothing is said yet."""
+    plain = guarded.opened.enter_context(
+        socket.create_connection(("localhost", guarded.port), PATIENCE_S)
+    )
+    made = context.wrap_socket(plain, server_hostname="localhost", session=session)
+    return guarded.opened.enter_context(made)
+
+
+def said(
+    guarded: Guarded, context: ssl.SSLContext, session: ssl.SSLSession | None = None
+) -> ssl.SSLSocket:
+    """Such a connection that has said who it is."""
+    connection = shaken(guarded, context, session)
+    connection.sendall(CONNECT)
+    return connection
+
+
+def is_closed(connection: ssl.SSLSocket) -> bool:
+    connection.settimeout(POLL_S)
+    try:
+        return connection.recv(100) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True

@@ -73,7 +73,12 @@ def test_only_the_head_end_reaches_the_store(compose):
 
 def test_what_faces_the_web_holds_no_command_key(compose, root):
     volumes = compose["services"]["cloud"]["volumes"]
-    for secret in ("state/keys/commands.key", "state/keys/requests.key", "authority.password"):
+    for secret in (
+        "state/keys/commands.key",
+        "state/keys/requests.key",
+        "state/keys/ca.key",
+        "authority.password",
+    ):
         assert f"/dev/null:/var/lib/hesper/{secret}:ro" in volumes
     keys = (root / "cloud/hesper_cloud/keys.py").read_text()
     assert "commands.key" in keys

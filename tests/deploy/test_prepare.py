@@ -10,6 +10,7 @@ import re
 import runpy
 import shutil
 import socket
+import ssl
 import stat
 import subprocess
 import time
@@ -67,6 +68,15 @@ def ask(url: str, token: str | None = None, body: dict[str, str] | None = None) 
         return None
 
 
+def refuses(door: ssl.SSLSocket) -> bool:
+    """Whether a broker ends the connection of somebody who shows no certificate."""
+    try:
+        door.sendall(bytes.fromhex("100d00044d5154540502003c000000"))
+        return door.recv(100) == b""
+    except OSError:
+        return True
+
+
 def test_secrets_are_for_their_owner_alone(site):
     for path in site.rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
@@ -91,12 +101,15 @@ def test_the_prepared_site_runs(site, root, programs, tmp_path):
     mosquitto = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
     if not Path(mosquitto).exists():
         pytest.skip("mosquitto is not installed")
-    broker_port, web_port = free_port(), free_port()
-    conf = tmp_path / "mosquitto.conf"
+    broker_port, secure_port, web_port = free_port(), free_port(), free_port()
+    conf, files = tmp_path / "mosquitto.conf", site / "broker"
+    text = (root / "mosquitto/mosquitto.conf").read_text()
+    text += (root / "mosquitto/gateways.conf").read_text()
     conf.write_text(
-        re.sub(r"^listener .*", f"listener {broker_port} 127.0.0.1\nuser root",
-               (root / "mosquitto/mosquitto.conf").read_text(), flags=re.MULTILINE)
-        .replace("/mosquitto/config/passwords", str(site / "broker/passwords"))
+        re.sub(r"^listener 1883.*", f"listener {broker_port} 127.0.0.1\nuser root", text,
+               flags=re.MULTILINE)
+        .replace("listener 8883", f"listener {secure_port} 127.0.0.1")
+        .replace("/mosquitto/site", str(files))
         .replace("/mosquitto/config/acl", str(root / "mosquitto/acl"))
         .replace("/mosquitto/data", str(site / "broker/data"))
     )  # fmt: skip
@@ -110,6 +123,8 @@ def test_the_prepared_site_runs(site, root, programs, tmp_path):
         "HESPER_STORE__KIND": "duckdb",
         "HESPER_WEB__HOST": "127.0.0.1",
         "HESPER_WEB__PORT": str(web_port),
+        "HESPER_ENROLMENT__PASSWORD_FILE": str(files / "passwords"),
+        "HESPER_CERTIFICATES__LIST_FILE": str(files / "revoked.pem"),
     }
     cloud_toml = site / "cloud/cloud.toml"
     processes: dict[Path, subprocess.Popen[bytes]] = {}
@@ -119,7 +134,9 @@ def test_the_prepared_site_runs(site, root, programs, tmp_path):
             log = tmp_path / name
             processes[log] = stack.enter_context(running(log, *command, **settings))
 
-        start("broker", mosquitto, "-c", conf)
+        settings["MOSQUITTO"] = mosquitto
+        watched = [files / name for name in ("passwords", "revoked.pem", "broker.pem")]
+        start("broker", root / "deploy/broker", conf, *watched)
         start("cloud", programs / "hesper-cloud", "run", "--config", cloud_toml)
         start("authority", programs / "hesper-cloud", "authority", "--config", cloud_toml)
         start("gateway", programs / "hesper-gateway", "run", "--config", gateway)
@@ -135,3 +152,11 @@ def test_the_prepared_site_runs(site, root, programs, tmp_path):
         connected = runpy.run_path(str(root / "deploy/connected.py"))["is_connected"]
         assert connected(broker_port)
         assert not connected(free_port())
+        without = ssl.create_default_context(cafile=str(files / "ca.pem"))
+        plain = stack.enter_context(socket.create_connection(("127.0.0.1", secure_port), 20))
+        with without.wrap_socket(plain, server_hostname="broker") as door:
+            assert refuses(door)
+        said = tmp_path / "broker"
+        before = said.read_text().count("ACL pattern")
+        (files / "revoked.pem").write_bytes((files / "revoked.pem").read_bytes() + b"\n")
+        until(lambda: said.read_text().count("ACL pattern") > before, "reload", processes)

@@ -5,18 +5,19 @@ import subprocess
 from pathlib import Path
 
 _RELOAD_S = 10
-_PUBLIC = 0o644
+_AS_EVER = 0o666
 
 
 def replace(file: Path, octets: bytes) -> None:
-    """Puts octets in a file's place; it keeps owner and mode, a new one may be read by all."""
+    """Puts octets in a file's place; it keeps owner and mode, a new one has the usual mode."""
     before = file.stat() if file.exists() else None
     beside = file.with_name(f"{file.name}.new")
     beside.unlink(missing_ok=True)
-    beside.touch(mode=0o600, exist_ok=False)
+    beside.touch(mode=0o600 if before else _AS_EVER, exist_ok=False)
     with beside.open("wb") as new:
         new.write(octets)
-        os.fchmod(new.fileno(), before.st_mode & 0o777 if before else _PUBLIC)
+        if before:
+            os.fchmod(new.fileno(), before.st_mode & 0o777)
         if before and (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
             os.fchown(new.fileno(), before.st_uid, before.st_gid)
         new.flush()
