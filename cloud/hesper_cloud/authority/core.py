@@ -68,7 +68,7 @@ class Authority:
         heed = key_desk.settle if key_desk else None
         self._results = ResultDesk(registry, authority, heed)
         self._dispatcher = Dispatcher(registry, authority, signer, self._makings)
-        self._batches = BatchDesk(authority)
+        self._batches = BatchDesk(registry, authority)
         self._alarms = Alarms(registry, authority)
         self._outlet = outlet
         self._clock = clock

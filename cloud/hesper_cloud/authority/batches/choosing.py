@@ -38,11 +38,11 @@ def next_rows(held: Held, batch: Batch, room: int) -> Sequence[BatchRow]:
     """Returns at most ``room`` waiting rows that may go now, in the order of the list."""
     session = held.session
     waiting = (BatchRow.batch == batch.id) & (BatchRow.state == "waiting")
-    held = policy.gateways_held(now)
-    if held is None:
+    at_work = held.policy.gateways_held(held.now)
+    if at_work is None:
         return ()
-    if held:
-        waiting &= or_(BatchRow.gateway.is_(None), BatchRow.gateway.not_in(held))
+    if at_work:
+        waiting &= or_(BatchRow.gateway.is_(None), BatchRow.gateway.not_in(at_work))
     if batch.state == "canary":
         first = select(BatchRow.position).where(_takes_part(batch)).order_by(BatchRow.position)
         waiting &= BatchRow.position.in_(session.scalars(first.limit(batch.canary)).all())

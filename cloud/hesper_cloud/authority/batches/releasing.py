@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud import audit
 from hesper_cloud.authority import facts, life
 from hesper_cloud.authority.batches import choosing, frozen
+from hesper_cloud.authority.batches.choosing import Held
 from hesper_cloud.authority.batches.recalling import recall
 from hesper_cloud.authority.batches.states import FINISHED, MOVING, UNSETTLED, move
 from hesper_cloud.authority.batches.tally import Tally, failed_share, follow_commands, tally
@@ -33,7 +34,8 @@ _RANDOM = random.SystemRandom()
 class BatchDesk:
     """Moves every approved batch on by one step."""
 
-    def __init__(self, authority: Engine) -> None:
+    def __init__(self, registry: Engine, authority: Engine) -> None:
+        self._registry = registry
         self._authority = authority
 
     def turn(self, now: datetime) -> None:
@@ -42,12 +44,12 @@ class BatchDesk:
             return
         with writing(self._authority) as session:
             follow_commands(session, now)
-            policy = facts.active_policy(session)
-            for batch in session.scalars(_expired(now)):
+            held = Held(session, self._registry, facts.active_policy(session), now)
+            for batch in session.scalars(_expired(now)).all():
                 step = life.Move("expired", SELF, "nobody approved it in time")
                 move(session, batch, step, now)
-            for batch in session.scalars(select(Batch).where(Batch.state.in_(MOVING))):
-                advance(session, policy, batch, now)
+            for batch in session.scalars(select(Batch).where(Batch.state.in_(MOVING))).all():
+                advance(held, batch)
 
     def is_moving(self) -> bool:
         """Says whether a batch is under way, so that time alone matters."""
@@ -69,10 +71,13 @@ class BatchDesk:
             return bool(session.scalar(select(unsettled | moving)) or session.scalar(late))
 
 
-def advance(session: Session, policy: Policy, batch: Batch, now: datetime) -> None:
+def advance(held: Held, batch: Batch) -> None:
     """Moves one batch that is under way: to its end, to a stop, or by some rows."""
+    session, now = held.session, held.now
     counted = tally(session, batch.id)
-    stop = _why_stop(policy, batch, counted)
+    first_are_over = batch.state == "canary" and choosing.canary_is_over(session, batch)
+    least = 1 if first_are_over else held.policy.batches.least_finished
+    stop = _why_stop(batch, counted, least)
     if stop is not None:
         move(session, batch, life.Move("stopped", SELF, stop), now)
         recall(session, batch, "waiting", now)
@@ -80,28 +85,22 @@ def advance(session: Session, policy: Policy, batch: Batch, now: datetime) -> No
     if not counted.waiting and not counted.under_way:
         move(session, batch, life.Move("done", SELF, _in_words(counted)), now)
         return
-    if batch.state == "canary" and choosing.canary_is_over(session, batch):
+    if first_are_over:
         why = f"of {batch.canary} rows that went first, no more failed than it bears"
         move(session, batch, life.Move("running", SELF, why), now)
-    _release(session, policy, batch, counted, now)
+    _release(held, batch, counted)
 
 
-def _why_stop(policy: Policy, batch: Batch, counted: Tally) -> str | None:
+def _why_stop(batch: Batch, counted: Tally, least: int) -> str | None:
     failed, finished = failed_share(batch, counted)
-    enough = batch.state == "canary" and not counted.under_way
-    if not finished or (finished < policy.batches.least_finished and not enough):
+    if finished < least or failed * 100 <= batch.stop_percent * finished:
         return None
-    if failed * 100 > batch.stop_percent * finished:
-        return f"{failed} of {finished} rows failed, more than {batch.stop_percent} %"
-    return None
+    return f"{failed} of {finished} rows failed, more than {batch.stop_percent} %"
 
 
-def _release(session: Session, policy: Policy, batch: Batch, counted: Tally, now: datetime) -> None:
-    if batch.next_release_at is not None and now < batch.next_release_at:
-        return
-    if batch.kind in policy.stopped and facts.kill_switch_engaged(session):
-        return
-    if wish.open_until(batch.parameters, now) is None:
+def _release(held: Held, batch: Batch, counted: Tally) -> None:
+    session, policy, now = held.session, held.policy, held.now
+    if _must_wait(held, batch):
         return
     if counted.waiting and counted.left >= batch.allowance:
         why = f"{counted.left} have left; the other {counted.waiting} wait for a decision"
@@ -110,7 +109,7 @@ def _release(session: Session, policy: Policy, batch: Batch, counted: Tally, now
     room = min(
         batch.wave_size - counted.under_way, batch.allowance - counted.left, _due(batch, now)
     )
-    rows = choosing.next_rows(session, policy, batch, room, now) if room > 0 else ()
+    rows = choosing.next_rows(held, batch, room) if room > 0 else ()
     if not rows:
         return
     edited = frozen.edited(session, batch)
@@ -120,6 +119,15 @@ def _release(session: Session, policy: Policy, batch: Batch, counted: Tally, now
     for row in rows:
         _let_go(session, policy, batch, row, now)
     _take_rate(batch, len(rows), now)
+
+
+def _must_wait(held: Held, batch: Batch) -> bool:
+    """Says whether rate, kill switch or the batch's own window hold it now."""
+    if batch.next_release_at is not None and held.now < batch.next_release_at:
+        return True
+    if batch.kind in held.policy.stopped and facts.kill_switch_engaged(held.session):
+        return True
+    return wish.open_until(batch.parameters, held.now) is None
 
 
 def stop_tampered(session: Session, batch: Batch, why: str, now: datetime) -> None:
