@@ -148,6 +148,26 @@ async def test_the_view_marks_estimates_and_tells_quality(client, working):
     assert [(each["check"], each["captures"]) for each in checks] == [("missing", 3)]
 
 
+async def test_voltages_are_assessed_by_the_week(client, services):
+    times = np.arange(DAY + 900, DAY + 7 * 86_400 + 1, 900)  # 2026-06-01 is a Monday
+    none = np.zeros(len(times), dtype=np.int64)
+    low = np.where(np.arange(len(times)) < 34, 2069, 2300)[np.newaxis]
+    voltage = (Quantity("1.0.32.7.0.255", -1, 35),)
+    block = Block(PROFILE, voltage, (METER,), none, times, none + 1, none, DAY, low, None)
+    services.sources.store.write(Group({}, [block], DAY * 1000))
+    vic = await bearer(client, "vic")
+    path = f"/meters/{METER}/voltage-weeks"
+    (week,) = await get(client, vic, path, **{"from": "2026-06-03", "to": "2026-06-03"})
+    assert (week["week"], week["logical_name"]) == ("2026-06-01", "1.0.32.7.0.255")
+    assert (week["due"], week["within"], week["verdict"]) == (672, 638, "missed")
+    for days in (
+        {"from": "2026-06-03", "to": "2026-06-02"},
+        {"from": "2000-01-01", "to": "2026-06-02"},
+        {"from": "9999-12-31", "to": "9999-12-31"},
+    ):
+        assert (await client.get(path, headers=vic, params=days)).status_code == 400
+
+
 async def test_an_edit_is_audited_first_counts_once_and_is_taken_back(client, working, head_end):
     ben = await bearer(client, "ben")
     key = {"Idempotency-Key": "edit-1"}

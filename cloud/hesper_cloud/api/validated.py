@@ -1,5 +1,6 @@
 """Validated readings, their quality, and edits."""
 
+from dataclasses import asdict
 from datetime import date
 from typing import Annotated
 
@@ -76,6 +77,24 @@ async def quality(
 ) -> Response:
     """Shows how good each local day of a meter is, from 0 to 100."""
     return answer(await services.validated.quality(actor, meter_id, first, last))
+
+
+@router.get("/meters/{meter_id}/voltage-weeks")
+async def voltage_weeks(
+    actor: Who,
+    services: Have,
+    meter_id: str,
+    first: Annotated[date, Query(alias="from")],
+    last: Annotated[date, Query(alias="to", description="Included")],
+) -> Response:
+    """Assesses a meter's voltages by the local week, Monday to Sunday, after EN 50160."""
+    found = await services.validated.voltage_weeks(actor, meter_id, first, last)
+    return answer(
+        [
+            {"week": each.monday, "logical_name": each.logical_name} | asdict(each.assessment)
+            for each in found
+        ]
+    )
 
 
 @router.get("/quality", response_model=list[DayQuality])

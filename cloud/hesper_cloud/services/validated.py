@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TypeVar
 
 from sqlalchemy import select
@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 from hesper_cloud import quantities
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.aggregates.curves import Shelf, ValidatedCurve, validated
+from hesper_cloud.aggregates.roster import members
+from hesper_cloud.aggregates.voltage import VoltageWeek, weeks
 from hesper_cloud.db.energy import Substitute
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter
@@ -26,6 +28,8 @@ from hesper_cloud.validation.substitutes import Curve, Edit
 T = TypeVar("T")
 
 MAX_ROWS = 10_000
+_MOST_DAYS = timedelta(days=371)
+_FIRST_YEAR, _LAST_YEAR = 1971, 2261  # whole weeks of whatever zone
 _LARGEST = 2**63 - 1
 _SCORES = """
     SELECT meter, day, score, expected, stored, doubted, estimated, edited FROM scores
@@ -127,6 +131,28 @@ class Validated:
         names = {"meter": meter, "start": epoch(start), "end": epoch(end), "limit": MAX_ROWS}
         rows = await asyncio.to_thread(self._shelf.book.rows, _VERDICTS, **names)
         return [FailedCheck(*row) for row in rows]
+
+    async def voltage_weeks(
+        self, actor: Actor, meter: str, first: date, last: date
+    ) -> list[VoltageWeek]:
+        """Returns the meter's voltages by the week, after EN 50160, both ends included.
+
+        Raises:
+            Invalid: the days are in no order, too many, or such as no reading is captured on.
+        """
+        require(actor, Permission.READ)
+        if not timedelta(0) <= last - first <= _MOST_DAYS:
+            raise Invalid(f"ask for up to {_MOST_DAYS.days} days, the first one first")
+        if not _FIRST_YEAR <= first.year <= last.year <= _LAST_YEAR:
+            raise Invalid("no reading is captured outside 1970 to 2262")
+
+        def found() -> list[VoltageWeek]:
+            settings = self._sources.settings
+            member = members(self._sources.registry, settings, [meter])[meter]
+            limits = settings.validation.of(member.meter_type)
+            return list(weeks(self._sources.store, member, limits, first, last))
+
+        return await asyncio.to_thread(found)
 
     async def edits(
         self, actor: Actor, meter: str, start: datetime, end: datetime, *, history: bool = False

@@ -15,7 +15,7 @@ POWER, POWER_FACTOR = "1.0.1.7.0.255", "1.0.13.7.0.255"
 VOLTAGES = ("1.0.32.7.0.255", "1.0.52.7.0.255", "1.0.72.7.0.255")
 CURRENTS = ("1.0.31.7.0.255", "1.0.51.7.0.255", "1.0.71.7.0.255")
 EVERY_QUANTITY = ""
-_NOT_CONNECTED_V = 10
+NOT_CONNECTED_V = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,21 +123,25 @@ def _of_voltage(name: str, grid: Grid, limits: Thresholds) -> list[Verdict]:
     beyond = checks.outside_range(grid.values, grid.known, 0, grid.steps(limits.highest_voltage_v))
     known = grid.known & ~beyond
     if name != VOLTAGES[0]:  # a second or third phase near zero is one that the meter has not
-        known &= grid.values >= grid.steps(_NOT_CONNECTED_V)
-    percent = grid.steps(limits.nominal_voltage_v)
-    band = (
-        -(-percent * (100 - limits.voltage_lowest_percent) // 100),
-        -(-percent * (100 - limits.voltage_tolerance_percent) // 100),
-        percent * (100 + limits.voltage_tolerance_percent) // 100,
-    )
+        known &= grid.values >= grid.steps(NOT_CONNECTED_V)
+    band = voltage_band(grid.steps(limits.nominal_voltage_v), limits)
     out = checks.voltage_out_of_band(grid.values, known, band, limits.voltage_share_percent)
     return [Verdict("range", name, beyond), Verdict("voltage", name, out)]
+
+
+def voltage_band(nominal: int, limits: Thresholds) -> tuple[int, int, int]:
+    """Returns the lowest voltage ever, the lower and the upper end, in the nominal one's steps."""
+    return (
+        -(-nominal * (100 - limits.voltage_lowest_percent) // 100),
+        -(-nominal * (100 - limits.voltage_tolerance_percent) // 100),
+        nominal * (100 + limits.voltage_tolerance_percent) // 100,
+    )
 
 
 def _of_phases(sheet: Sheet, limits: Thresholds) -> list[Verdict]:
     found = []
     for names, percent, least in (
-        (VOLTAGES, limits.imbalance_voltage_percent, _NOT_CONNECTED_V),
+        (VOLTAGES, limits.imbalance_voltage_percent, NOT_CONNECTED_V),
         (CURRENTS, limits.imbalance_current_percent, limits.imbalance_least_a),
     ):
         grids = [sheet.grids[name] for name in names if name in sheet.grids]
@@ -146,7 +150,7 @@ def _of_phases(sheet: Sheet, limits: Thresholds) -> list[Verdict]:
         known = np.logical_and.reduce([grid.known for grid in grids])
         phases = np.stack([grid.values for grid in grids])
         if names is VOLTAGES:
-            known &= (phases >= grids[0].steps(_NOT_CONNECTED_V)).all(axis=0)
+            known &= (phases >= grids[0].steps(NOT_CONNECTED_V)).all(axis=0)
         failed = checks.imbalanced(phases, known, percent, grids[0].steps(least))
         found += [Verdict("imbalance", name, failed) for name in names]
     return found
