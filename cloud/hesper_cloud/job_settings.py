@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from hesper_cloud.zones import existing_zone
 
 
 class _Section(BaseModel):
@@ -30,13 +32,14 @@ class ServiceLevel(_Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
     kind: Literal["captures", "days", "messages"]
     target_percent: float = Field(gt=0, le=100)
-    within_hours: float = Field(default=24, gt=0)  # after the end of the capture's day (UTC)
+    within_hours: float = Field(default=24, gt=0)  # after the end of the capture's day
     profile: str = "1.0.99.1.0.255"
 
 
 class ServiceLevelSettings(_Section):
     """What was promised, and over how many days it is kept true."""
 
+    zone: str = "UTC"  # in which days begin
     look_back_days: int = Field(default=3, ge=1, le=35)
     levels: tuple[ServiceLevel, ...] = (
         ServiceLevel(name="daily-8h", kind="days", target_percent=98, within_hours=8),
@@ -44,6 +47,11 @@ class ServiceLevelSettings(_Section):
         ServiceLevel(name="scheduled-reads", kind="captures", target_percent=99),
         ServiceLevel(name="messages", kind="messages", target_percent=99.9),
     )
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_exists(cls, name: str) -> str:
+        return existing_zone(name)
 
 
 class BackupSettings(_Section):

@@ -13,9 +13,11 @@ model, wildcards allowed) changes those that it names:
 from datetime import date
 from fnmatch import fnmatchcase
 from typing import Any, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from hesper_cloud.zones import existing_zone
 
 
 class _Section(BaseModel):
@@ -71,11 +73,7 @@ class Validation(_Section):
     @field_validator("zone")
     @classmethod
     def _zone_exists(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"there is no time zone {name!r}") from error
-        return name
+        return existing_zone(name)
 
     @model_validator(mode="after")
     def _areas_and_types_are_sound(self) -> Self:

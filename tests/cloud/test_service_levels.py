@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from hesper_cloud import metrics
+from hesper_cloud.accounts.roles import Actor, Role
 from hesper_cloud.app import create_app
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Event, Gap, Gateway, MeterProfile, ServiceLevelDay
@@ -47,12 +48,14 @@ LEVELS = ServiceLevelSettings(
 class Fleet:
     """Two meters that owe 24 captures a day each."""
 
-    def __init__(self, head_end: Any, folder: Path) -> None:
+    def __init__(
+        self, head_end: Any, folder: Path, settings: ServiceLevelSettings = LEVELS
+    ) -> None:
         self.registry, self.clock = head_end.databases.registry, head_end.clock
-        changed = {"service_levels": LEVELS, "web": WebSettings(token_minutes=9999)}
+        changed = {"service_levels": settings, "web": WebSettings(token_minutes=9999)}
         self.settings = head_end.settings.model_copy(update=changed)
         self.store = DuckDbStore(folder / "readings.duckdb")
-        self.levels = ServiceLevels(self.registry, self.store, LEVELS, self.clock)
+        self.levels = ServiceLevels(self.registry, self.store, settings, self.clock)
         self.clock.now = DAY
         with writing(self.registry) as session:
             for meter in (METER, OTHER):
@@ -228,3 +231,63 @@ async def test_what_came_too_late_is_told_from_what_is_missing(
     asked = {"day": "2026-06-01"}
     missed = (await client.get("/api/v1/service-levels/days-8h/misses", params=asked)).json()
     assert [(each["meter"], each["cause"]) for each in missed] == [(METER, "late")]
+
+
+BERLIN = LEVELS.model_copy(update={"zone": "Europe/Berlin"})
+
+
+@pytest.mark.parametrize(
+    ("midnight", "hours"),
+    [
+        (datetime(2026, 3, 28, 23, tzinfo=UTC), 23),
+        (datetime(2026, 6, 1, 22, tzinfo=UTC), 24),
+        (datetime(2026, 10, 24, 22, tzinfo=UTC), 25),
+    ],
+)
+async def test_days_begin_in_the_zone_that_was_promised_for(
+    head_end: Any, tmp_path: Path, midnight: datetime, hours: int
+) -> None:
+    fleet = Fleet(head_end, tmp_path, BERLIN)
+    with writing(fleet.registry) as session:
+        for profile in session.scalars(select(MeterProfile)):
+            profile.expected_from = midnight - timedelta(hours=1)
+    first = (int(midnight.timestamp()) - DAY_S) // P
+    fleet.store_at(first + hours, METER, *range(first - 1, first + hours))
+    fleet.store_at(first + hours + 8.1, OTHER, *range(first - 1, first + hours))
+    fleet.turn(first + hours + 9)
+    with reading(fleet.registry) as session:
+        row = session.get_one(ServiceLevelDay, ("reads-8h", midnight))
+        assert (row.due_count, row.met_count) == (2 * hours, hours), "8 h from the day's own end"
+    services = assemble(fleet.sources, lambda: 0.0)
+    day = (midnight + timedelta(hours=2)).date()
+    actor = Actor("vic", Role.VIEWER)
+    (told,) = await services.service_levels.days(actor, "days-8h", day, day)
+    assert (told.day, told.due, told.met, told.final) == (day, 2, 1, True)
+    (miss,) = await services.service_levels.misses(actor, "days-8h", day)
+    assert (miss.meter, miss.due, miss.cause) == (OTHER, hours, "late")
+    services.energy.close()
+    fleet.store.close()
+
+
+async def test_days_that_were_counted_in_another_zone_are_not_listed(
+    head_end: Any, tmp_path: Path
+) -> None:
+    fleet = Fleet(head_end, tmp_path, BERLIN)
+    with writing(fleet.registry) as session:
+        for begun in (DAY, DAY - timedelta(hours=2)):
+            session.add(
+                ServiceLevelDay(
+                    level="days-8h", day=begun, due_count=1, met_count=1, computed_at=begun
+                )
+            )
+    services = assemble(fleet.sources, lambda: 0.0)
+    actor = Actor("vic", Role.VIEWER)
+    listed = await services.service_levels.days(actor, None, DAY.date(), DAY.date())
+    assert [each.day for each in listed] == [DAY.date()]
+    services.energy.close()
+    fleet.store.close()
+
+
+def test_a_zone_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValidationError, match="no time zone"):
+        ServiceLevelSettings(zone="Mars/Olympus")

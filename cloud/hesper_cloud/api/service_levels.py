@@ -16,8 +16,8 @@ from hesper_cloud.service_levels.misses import Miss
 from hesper_cloud.services.service_levels import LevelDay
 
 router = APIRouter(tags=["service levels"], prefix="/service-levels")
-First = Annotated[date | None, Query(alias="from", description="First day (UTC), included")]
-Last = Annotated[date | None, Query(alias="to", description="Last day (UTC), included")]
+First = Annotated[date | None, Query(alias="from", description="First day, included")]
+Last = Annotated[date | None, Query(alias="to", description="Last day, included")]
 Format = Literal["json", "csv"]
 
 

@@ -49,12 +49,12 @@ class Backfill(RegistryBase):
 
 
 class ServiceLevelDay(RegistryBase):
-    """What one service level reached on one day of captures (UTC)."""
+    """What one service level reached on one day of captures, in the configured zone."""
 
     __tablename__ = "service_level_days"
 
     level: Mapped[str] = mapped_column(String(64), primary_key=True)
-    day: Mapped[datetime] = mapped_column(primary_key=True)  # 00:00 UTC
+    day: Mapped[datetime] = mapped_column(primary_key=True)  # when it begins
     due_count: Mapped[int] = mapped_column(BigInteger)
     met_count: Mapped[int] = mapped_column(BigInteger)
     computed_at: Mapped[datetime]

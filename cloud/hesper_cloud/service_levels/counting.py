@@ -12,7 +12,6 @@ from hesper_cloud.db.registry import MeterProfile
 from hesper_cloud.gaps.runs import Grid, phase_of
 from hesper_cloud.stores.port import Integers, ReadingStore
 
-DAY_S = 86_400
 _NONE: Integers = np.zeros(0, dtype=np.int64)
 
 
@@ -30,7 +29,7 @@ class MeterDay:
 
 
 def meter_days(
-    session: Session, store: ReadingStore, profile: str, day: int, now: int
+    session: Session, store: ReadingStore, profile: str, span: tuple[int, int], now: int
 ) -> Iterator[MeterDay]:
     """Yields every meter that owes captures of a day so far.
 
@@ -38,10 +37,10 @@ def meter_days(
         session: On the registry.
         store: Where readings are.
         profile: Logical name.
-        day: Its first second, epoch.
+        span: When the day begins and ends, epoch seconds.
         now: Epoch seconds; a capture is due one period after it was latched.
     """
-    arrived = _arrivals(store, profile, day)
+    arrived = _arrivals(store, profile, span)
     query = select(MeterProfile).where(MeterProfile.profile == profile)
     for row in session.scalars(query.order_by(MeterProfile.meter)):
         if not row.capture_period_s:
@@ -50,8 +49,8 @@ def meter_days(
         since = int(max(row.expected_from, row.period_since or row.expected_from).timestamp())
         period_s = row.capture_period_s
         phase = phase_of(times, period_s) if len(times) else since % period_s
-        end = min(day + DAY_S - 1, now - period_s)
-        grid = Grid.over(max(day, since), end, period_s, phase)
+        end = min(span[1] - 1, now - period_s)
+        grid = Grid.over(max(span[0], since), end, period_s, phase)
         if grid.slots:
             yield MeterDay(row.meter, grid.slots, _first_stored(grid, times, stored_at))
 
@@ -66,12 +65,12 @@ def _first_stored(grid: Grid, times: Integers, stored_at: Integers) -> Integers:
 
 
 def _arrivals(
-    store: ReadingStore, profile: str, day: int
+    store: ReadingStore, profile: str, span: tuple[int, int]
 ) -> Mapping[str, tuple[Integers, Integers]]:
     """Returns each meter's capture times with the times at which they were stored."""
     times: dict[str, list[Integers]] = defaultdict(list)
     stored: dict[str, list[Integers]] = defaultdict(list)
-    for part in store.rows(profile, day, day + DAY_S):
+    for part in store.rows(profile, *span):
         for meter, rows in part.by_meter():
             times[meter].append(np.asarray(part.captured_at[rows], dtype=np.int64))
             stored[meter].append(np.asarray(part.stored_at_ms[rows], np.int64) // 1000)

@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -11,15 +12,16 @@ from hesper_cloud import metrics
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import ServiceLevelDay
 from hesper_cloud.job_settings import ServiceLevel, ServiceLevelSettings
-from hesper_cloud.service_levels.counting import DAY_S, MeterDay, meter_days
+from hesper_cloud.service_levels.counting import MeterDay, meter_days
+from hesper_cloud.service_levels.days import Day
 from hesper_cloud.stores.port import ReadingStore
 
 _DAY = timedelta(days=1)
 
 
-def deadline_of(level: ServiceLevel, day: datetime) -> datetime:
+def deadline_of(level: ServiceLevel, day: Day) -> datetime:
     """Returns until when what is due on a day may be stored."""
-    return day + _DAY + timedelta(hours=level.within_hours)
+    return day.end + timedelta(hours=level.within_hours)
 
 
 class ServiceLevels:
@@ -35,18 +37,19 @@ class ServiceLevels:
         self._engine = engine
         self._store = store
         self._settings = settings
+        self._zone = ZoneInfo(settings.zone)
         self._clock = clock
         self._messages = _Messages()
 
     def turn(self) -> None:
         """Computes the days that may still change, and counts the messages since the last turn."""
         now = self._clock()
-        today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        today = Day.at(now, self._zone)
         for past in range(self._settings.look_back_days, -1, -1):
-            self._compute(today - past * _DAY, now)
+            self._compute(Day.of(today.date - past * _DAY, self._zone), now)
         self._count_messages(today, now)
 
-    def _compute(self, day: datetime, now: datetime) -> None:
+    def _compute(self, day: Day, now: datetime) -> None:
         with reading(self._engine) as session:
             levels: dict[str, list[ServiceLevel]] = defaultdict(list)
             for level in self._settings.levels:
@@ -54,27 +57,27 @@ class ServiceLevels:
                     levels[level.profile].append(level)
             figures: dict[str, tuple[int, int]] = {}
             for profile, wanted in levels.items():
-                start, seconds = int(day.timestamp()), int(now.timestamp())
-                days = list(meter_days(session, self._store, profile, start, seconds))
+                seconds = int(now.timestamp())
+                days = list(meter_days(session, self._store, profile, day.span, seconds))
                 figures |= {level.name: _figure(level, day, days) for level in wanted}
         with writing(self._engine) as session:
             for name, (due, met) in figures.items():
                 session.merge(
                     ServiceLevelDay(
-                        level=name, day=day, due_count=due, met_count=met, computed_at=now
+                        level=name, day=day.start, due_count=due, met_count=met, computed_at=now
                     )
                 )
 
-    def _count_messages(self, today: datetime, now: datetime) -> None:
+    def _count_messages(self, today: Day, now: datetime) -> None:
         stored, refused = self._messages.since_last()
         names = [level.name for level in self._settings.levels if level.kind == "messages"]
         if not (stored or refused):
             return
         with writing(self._engine) as session:
             for name in names:
-                row = session.get(ServiceLevelDay, (name, today))
+                row = session.get(ServiceLevelDay, (name, today.start))
                 if row is None:
-                    row = ServiceLevelDay(level=name, day=today, due_count=0, met_count=0)
+                    row = ServiceLevelDay(level=name, day=today.start, due_count=0, met_count=0)
                     session.add(row)
                 row.due_count += stored + refused
                 row.met_count += stored
@@ -103,7 +106,7 @@ class _Messages:
         }
 
 
-def _figure(level: ServiceLevel, day: datetime, days: list[MeterDay]) -> tuple[int, int]:
+def _figure(level: ServiceLevel, day: Day, days: list[MeterDay]) -> tuple[int, int]:
     deadline = int(deadline_of(level, day).timestamp())
     met = [each.met(deadline) for each in days]
     if level.kind == "captures":
@@ -111,7 +114,7 @@ def _figure(level: ServiceLevel, day: datetime, days: list[MeterDay]) -> tuple[i
     return len(days), sum(count == each.due for count, each in zip(met, days, strict=True))
 
 
-def _is_final(session: Session, level: ServiceLevel, day: datetime) -> bool:
-    row = session.get(ServiceLevelDay, (level.name, day))
-    grace = timedelta(seconds=DAY_S)  # what was stored in time may have been erased or revised
+def _is_final(session: Session, level: ServiceLevel, day: Day) -> bool:
+    row = session.get(ServiceLevelDay, (level.name, day.start))
+    grace = _DAY  # what was stored in time may have been erased or revised
     return row is not None and row.computed_at >= deadline_of(level, day) + grace

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,11 +11,11 @@ from hesper_cloud.db.registry import Event, Gap, Gateway, Meter
 from hesper_cloud.gaps.causes import OF_HOP, UNKNOWN, UNREACHABLE, failing_hop
 from hesper_cloud.job_settings import ServiceLevel
 from hesper_cloud.service_levels.counting import MeterDay, meter_days
+from hesper_cloud.service_levels.days import Day
 from hesper_cloud.service_levels.keeping import deadline_of
 from hesper_cloud.stores.port import ReadingStore
 
 LATE = "late"
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class Miss:
 
 
 def misses(
-    session: Session, store: ReadingStore, level: ServiceLevel, day: datetime, now: datetime
+    session: Session, store: ReadingStore, level: ServiceLevel, day: Day, now: datetime
 ) -> list[Miss]:
     """Returns the meters that missed a level on a day, worst first."""
     deadline, seconds = int(deadline_of(level, day).timestamp()), int(now.timestamp())
-    days = meter_days(session, store, level.profile, int(day.timestamp()), seconds)
+    days = meter_days(session, store, level.profile, day.span, seconds)
     short = [each for each in days if each.met(deadline) < each.due]
     causes, hops = _causes(session, level.profile, day), _hops(session, day)
     gateways = _gateways(session, short)
@@ -60,16 +60,16 @@ def misses(
     return sorted(found, key=lambda miss: (miss.met / miss.due, miss.meter))
 
 
-def _causes(session: Session, profile: str, day: datetime) -> dict[str, str]:
+def _causes(session: Session, profile: str, day: Day) -> dict[str, str]:
     """Returns the cause of each meter's longest gap that touches a day."""
-    query = select(Gap).where(Gap.profile == profile, Gap.from_at < day + _DAY, Gap.to_at >= day)
+    query = select(Gap).where(Gap.profile == profile, Gap.from_at < day.end, Gap.to_at >= day.start)
     rows = session.scalars(query.order_by(Gap.expected_count))
     return {gap.meter: gap.cause for gap in rows}
 
 
-def _hops(session: Session, day: datetime) -> dict[str, str]:
+def _hops(session: Session, day: Day) -> dict[str, str]:
     query = select(Event).where(
-        Event.code == UNREACHABLE, Event.occurred_at >= day, Event.occurred_at < day + _DAY
+        Event.code == UNREACHABLE, Event.occurred_at >= day.start, Event.occurred_at < day.end
     )
     return {
         event.meter: str(event.attributes["hop"])
@@ -82,8 +82,3 @@ def _gateways(session: Session, short: Iterable[MeterDay]) -> dict[str, Gateway]
     wanted = {each.meter for each in short}
     rows = session.execute(select(Meter.id, Gateway).join(Gateway, Gateway.id == Meter.gateway_id))
     return {meter: gateway for meter, gateway in rows if meter in wanted}
-
-
-def day_of(at: datetime) -> datetime:
-    """Returns the day (UTC) of an instant, as its first moment."""
-    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -2,7 +2,8 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
@@ -10,6 +11,7 @@ from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import ServiceLevelDay
 from hesper_cloud.job_settings import ServiceLevel
+from hesper_cloud.service_levels.days import Day
 from hesper_cloud.service_levels.keeping import deadline_of
 from hesper_cloud.service_levels.misses import Miss, misses
 from hesper_cloud.services.errors import Invalid, NotFound
@@ -20,7 +22,7 @@ _MOST_DAYS = 400
 
 @dataclass(frozen=True, slots=True)
 class LevelDay:
-    """What one level reached on one day (UTC); ``final`` when its deadline has passed."""
+    """What one level reached on one day; ``final`` when its deadline has passed."""
 
     level: str
     kind: str  # captures | days | messages
@@ -39,6 +41,7 @@ class Levels:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
+        self._zone = ZoneInfo(sources.settings.service_levels.zone)
         self._levels = {level.name: level for level in sources.settings.service_levels.levels}
 
     async def days(
@@ -48,11 +51,11 @@ class Levels:
         require(actor, Permission.READ)
         if name is not None:
             self._level(name)
-        today = self._sources.clock().date()
+        today = Day.at(self._sources.clock(), self._zone).date
         start, end = first or today - timedelta(days=7), last or today
         if not 0 <= (end - start).days <= _MOST_DAYS:
             raise Invalid(f"a range of 0 to {_MOST_DAYS} days")
-        return await asyncio.to_thread(self._days, name, _midnight(start), _midnight(end))
+        return await asyncio.to_thread(self._days, name, start, end)
 
     async def misses(self, actor: Actor, name: str, day: date) -> list[Miss]:
         """Returns the meters that missed a level on a day, with cause and hop, worst first."""
@@ -63,9 +66,8 @@ class Levels:
 
         def count() -> list[Miss]:
             with reading(self._sources.registry) as session:
-                return misses(
-                    session, self._sources.store, level, _midnight(day), self._sources.clock()
-                )
+                of = Day.of(day, self._zone)
+                return misses(session, self._sources.store, level, of, self._sources.clock())
 
         return await asyncio.to_thread(count)
 
@@ -74,7 +76,9 @@ class Levels:
             raise NotFound(f"there is no service level {name}")
         return self._levels[name]
 
-    def _days(self, name: str | None, start: datetime, end: datetime) -> list[LevelDay]:
+    def _days(self, name: str | None, first: date, last: date) -> list[LevelDay]:
+        """Reads figures; days that were counted in another zone, before a change, are left out."""
+        start, end = Day.of(first, self._zone).start, Day.of(last, self._zone).start
         query = select(ServiceLevelDay).where(
             ServiceLevelDay.day >= start, ServiceLevelDay.day <= end
         )
@@ -82,24 +86,25 @@ class Levels:
             query = query.where(ServiceLevelDay.level == name)
         ordered = query.order_by(ServiceLevelDay.day.desc(), ServiceLevelDay.level)
         with reading(self._sources.registry) as session:
-            return [self._row(row) for row in session.scalars(ordered) if row.level in self._levels]
+            rows = [(row, Day.at(row.day, self._zone)) for row in session.scalars(ordered)]
+        return [
+            self._row(row, day)
+            for row, day in rows
+            if row.level in self._levels and row.day == day.start
+        ]
 
-    def _row(self, row: ServiceLevelDay) -> LevelDay:
+    def _row(self, row: ServiceLevelDay, day: Day) -> LevelDay:
         level = self._levels[row.level]
         percent = 100.0 * row.met_count / row.due_count if row.due_count else None
         return LevelDay(
             level=row.level,
             kind=level.kind,
-            day=row.day.date(),
+            day=day.date,
             due=row.due_count,
             met=row.met_count,
             percent=percent,
             target_percent=level.target_percent,
             reached=None if percent is None else percent >= level.target_percent,
-            final=self._sources.clock() >= deadline_of(level, row.day),
+            final=self._sources.clock() >= deadline_of(level, day),
             computed_at=row.computed_at,
         )
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
