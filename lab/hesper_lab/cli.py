@@ -100,6 +100,30 @@ def soak(
 
 
 @app.command()
+def drill(
+    json_: Annotated[bool, typer.Option("--json", help="The record as JSON on stdout.")] = False,
+    install: Annotated[bool, typer.Option(help="May install a missing broker.")] = True,
+    state: Annotated[Path | None, typer.Option(help="Where the state lives.")] = None,
+) -> None:
+    """Let an insider with two people's passwords try to cut every supply of a site of its own.
+
+    Exit code 0: no more than the budget was cut and an alarm came within 60 s, 1: not so.
+    """
+    from hesper_lab import drill as insider
+
+    folder = state or HOME / "drill"
+    forget(folder)
+    record = insider.run(folder, partial(_screen.print, style="dim"), install=install)
+    if json_:
+        typer.echo(insider.print_json(record))
+    else:
+        insider.show(record, Console())
+    for reason in record.reasons:
+        _screen.print(f"failed: {reason}", style="red", markup=False)
+    raise typer.Exit(1 if record.reasons else 0)
+
+
+@app.command()
 def fuzz(
     name: Annotated[str, typer.Argument(help="A target; without one the list of them.")] = "",
     minutes: Annotated[float, typer.Option(min=0, help="How long.")] = 1.0,

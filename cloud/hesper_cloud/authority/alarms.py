@@ -25,6 +25,8 @@ SELF = "authority"
 RATE = "disconnect-rate"
 USED = "break-glass"
 OVERDUE = "break-glass-unreviewed"
+NOTED_REFUSAL = "disconnect.refused"
+"""As the web process notes what it refused by itself."""
 BATCH = "batch"
 _ASKED = ("command.request", "command.break_glass", "batch.propose")
 _TOLD_FOR = timedelta(days=7)
@@ -121,7 +123,9 @@ def _asked(session: Session, since: datetime) -> Counter[str]:
         CommandRecord.requester != JOBS,
     )
     refused = select(AuditRow.actor, func.count()).where(
-        AuditRow.at > since, AuditRow.action == "request.refused", AuditRow.after.in_(_ASKED)
+        AuditRow.at > since,
+        ((AuditRow.action == "request.refused") & AuditRow.after.in_(_ASKED))
+        | (AuditRow.action == NOTED_REFUSAL),
     )
     rows = (
         select(Batch.requester, func.count())
