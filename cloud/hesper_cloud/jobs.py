@@ -31,6 +31,7 @@ from hesper_cloud.exports.scheduled import ScheduledExports
 from hesper_cloud.gaps import Backfills, GapLedger
 from hesper_cloud.ingest.stages import stage
 from hesper_cloud.rules.alerts import Alerts, Subject
+from hesper_cloud.rules.certificates import CertificateRule
 from hesper_cloud.rules.silence import SilenceRule, Works, nobody_works
 from hesper_cloud.rules.store_faults import tend
 from hesper_cloud.rules.tamper import clear_acknowledged
@@ -105,11 +106,13 @@ def jobs(sources: Sources) -> list[Job]:
     """Returns the jobs of this process."""
     settings, engine, clock = sources.settings, sources.registry, sources.clock
     alerts = Alerts(engine)
+    certificates = CertificateRule(settings, sources.authority, alerts, clock)
     silence = SilenceRule(engine, alerts, settings.rules, clock, _works(sources))
     return [
         Job("silence", SILENCE_EVERY_S, silence.check),
         Job("gaps", GAPS_EVERY_S, _gap_keeping(sources)),
         Job("acknowledged tamper alerts", MINUTE_S, lambda: clear_acknowledged(engine, clock())),
+        Job("certificates", MINUTE_S, certificates.check),
         Job("metrics", SILENCE_EVERY_S, alerts.measure),
     ]
 

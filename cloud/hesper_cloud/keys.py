@@ -10,6 +10,7 @@ file                what it is                                             who r
 ``receipts.key``    Ed25519, signs receipts                                ingest
 ``tokens.key``      32 random octets, HMAC of machine tokens (JWT)         web
 ``vault.key``       32 random octets a line, wraps what is kept (`vault`)  authority
+``ca.key``          ECDSA P-256, signs certificates (`ca.custody`)         authority
 ==================  =====================================================  =================
 
 Where systemd hands a file of the same name over as a credential (``LoadCredential=``), that one is

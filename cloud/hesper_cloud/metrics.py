@@ -28,5 +28,10 @@ CONNECTED = Gauge("hesper_ingest_connected", "1 while the consumer is connected 
 IMAGE_REQUESTS = Counter("hesper_image_requests", "Requests of gateways for image blocks.")
 IMAGE_BLOCKS = Counter("hesper_image_blocks", "Image blocks handed out.")
 IMAGE_REFUSALS = Counter("hesper_image_refusals", "Requests for blocks that were not answered.")
+CERTIFICATE_EXPIRES = Gauge(
+    "hesper_certificate_expires_seconds",
+    "Until the first certificate of a kind ends that counts: gateway, server, authority.",
+    ["kind"],
+)
 OPEN_GAPS = Gauge("hesper_gaps_open", "Gaps in the ledger that are not filled.")
 OPEN_ALERTS = Gauge("hesper_alerts_open", "Alerts that are not cleared.", ["severity"])

@@ -26,13 +26,17 @@ from hesper_cloud.ca.profile import CertificateRefused, Issuer
 from hesper_cloud.certificates import Desk
 from hesper_cloud.db.authority import AuditRow, BrokerAccount, GatewayKey, ShutOut
 from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import Alert
 from hesper_cloud.provision import ProvisioningError
+from hesper_cloud.rules.alerts import Alerts
+from hesper_cloud.rules.certificates import CertificateRule
 from hesper_cloud.settings import BrokerSettings, CertificateSettings
 from hesper_contracts import certificates as renewal
 from hesper_contracts.certificates import RenewalRequest
 from hesper_contracts.signing import Signer
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from prometheus_client import REGISTRY
 from sqlalchemy import select
 
 GATEWAY, OTHER = "gw-1", "gw-2"
@@ -321,6 +325,32 @@ def test_the_list_is_signed_anew_when_it_must_be(desk: Desk, tmp_path: Path) -> 
     file.mkdir()
     certificates.shut_out(desk, OTHER, "no certificate: the list stays")
     revocations.settle(authority, desk.now + timedelta(days=40))  # cannot be written: put off
+
+
+def test_an_alert_says_whose_renewal_fails(desk: Desk, head_end: Any) -> None:
+    clock, registry = head_end.clock, desk.databases.registry
+    rule = CertificateRule(desk.settings, desk.databases.authority, Alerts(registry), clock)
+
+    def told() -> dict[tuple[str, str | None], str]:
+        rule.check()
+        with reading(registry) as session:
+            rows = session.scalars(select(Alert).where(Alert.state != "cleared"))
+            return {(row.rule, row.gateway): row.severity for row in rows}
+
+    give(desk, request(GATEWAY))
+    give(desk, request(OTHER), OTHER)
+    assert told() == {}
+    clock.advance(26 * 86400)
+    renewed = Desk(desk.settings, desk.databases, clock.now)
+    give(renewed, request(OTHER), OTHER)
+    assert told() == {("certificate-renewal", GATEWAY): "warning"}
+    left_s = REGISTRY.get_sample_value("hesper_certificate_expires_seconds", {"kind": "gateway"})
+    assert left_s == 4 * 86400
+    give(renewed, request(GATEWAY))
+    assert told() == {}
+    clock.advance(40 * 86400)
+    certificates.shut_out(Desk(desk.settings, desk.databases, clock.now), OTHER, "gone for good")
+    assert told() == {("certificate-renewal", GATEWAY): "critical"}
 
 
 LISTENERS = """\

@@ -1,0 +1,97 @@
+"""Certificates that are about to end, told to people and to Prometheus.
+
+A gateway renews its certificate after two thirds of its life; one that has not after five sixths
+has failed for days. Servers' certificates, and the authority's own, are renewed by people.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine, func, select
+
+from hesper_cloud import metrics
+from hesper_cloud.ca import custody
+from hesper_cloud.ca.issuing import GATEWAY, SERVER
+from hesper_cloud.db.authority import Certificate, ShutOut
+from hesper_cloud.db.engines import reading
+from hesper_cloud.rules.alerts import Alerts, Subject
+from hesper_cloud.settings import Settings
+
+_AUTHORITY = "authority"
+_LAST_PART = 6
+_FOR_PEOPLE = {SERVER: timedelta(days=30), _AUTHORITY: timedelta(days=180)}
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The certificate of one name that ends last."""
+
+    kind: str
+    name: str
+    began: datetime
+    ends: datetime
+
+    @property
+    def subject(self) -> Subject:
+        """What an alert would be about."""
+        if self.kind == GATEWAY:
+            return Subject("certificate-renewal", gateway=self.name)
+        return Subject(f"certificate-ends/{self.kind}/{self.name}")
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether a person must know."""
+        if self.kind == GATEWAY:
+            return now >= self.ends - (self.ends - self.began) / _LAST_PART
+        return now >= self.ends - _FOR_PEOPLE[self.kind]
+
+
+class CertificateRule:
+    """Looks at every certificate that counts."""
+
+    def __init__(
+        self, settings: Settings, authority: Engine, alerts: Alerts, clock: Callable[[], datetime]
+    ) -> None:
+        self._settings = settings
+        self._authority = authority
+        self._alerts = alerts
+        self._clock = clock
+        self._raised: set[Subject] | None = None  # unknown after a start
+
+    def check(self) -> None:
+        """Raises an alert for each that is late, clears those that were, sets the metric."""
+        now, found = self._clock(), self._found()
+        late = {each.subject: each for each in found if each.is_late(now)}
+        for subject, each in late.items():
+            severity, verb = ("critical", "ended") if now >= each.ends else ("warning", "ends")
+            text = f"The certificate of {each.name} {verb} at {each.ends:%F %R} UTC"
+            text += " and was not renewed." if each.kind == GATEWAY else "."
+            self._alerts.raise_(subject, severity, text, at=now)
+        known = {each.subject for each in found} if self._raised is None else self._raised
+        for subject in known - late.keys():
+            self._alerts.clear(subject, at=now)
+        self._raised = set(late)
+        for kind in {each.kind for each in found}:
+            first = min(each.ends for each in found if each.kind == kind)
+            metrics.CERTIFICATE_EXPIRES.labels(kind).set((first - now).total_seconds())
+
+    def _found(self) -> list[Newest]:
+        shut_out = select(ShutOut.gateway)
+        query = (
+            select(
+                Certificate.kind,
+                Certificate.name,
+                func.max(Certificate.issued_at, type_=Certificate.issued_at.type),
+                func.max(Certificate.not_after, type_=Certificate.not_after.type),
+            )
+            .where(Certificate.revoked_at.is_(None), Certificate.name.not_in(shut_out))
+            .group_by(Certificate.kind, Certificate.name)
+        )
+        with reading(self._authority) as session:
+            found = [Newest(*row) for row in session.execute(query)]
+        for own in custody.load_chain(self._settings.keys)[:1]:
+            name = own.subject.rfc4514_string()
+            found.append(
+                Newest(_AUTHORITY, name, own.not_valid_before_utc, own.not_valid_after_utc)
+            )
+        return found
