@@ -12,7 +12,6 @@ so that there are never two.
 """
 
 import argparse
-import ctypes
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -132,8 +132,12 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
 
 
 def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    """Have the kernel end this process with its parent; a service manager does so by itself."""
+    with suppress(ImportError, MemoryError, OSError):  # not everywhere, not under every seccomp
+        import ctypes
+
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main() -> None:
