@@ -8,18 +8,22 @@ from typing import Any
 
 import pytest
 from hesper_cloud import keys, rotation
+from hesper_cloud.authority import second_factor
 from hesper_cloud.authority.enrolment import vault_context
-from hesper_cloud.db.authority import AuditRow, KeptConfiguration, MeterKeyRow
-from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db import migrate
+from hesper_cloud.db.authority import AuditRow, KeptConfiguration, MeterKeyRow, SecondFactor
+from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.meter_keys.custody import Custody, Origin
 from hesper_cloud.meter_keys.key_set import KeySet
 from hesper_cloud.provision import ProvisioningError
 from hesper_cloud.vault import Locked, Vault, VaultBroken, read_masters
-from sqlalchemy import func, select
+from sqlalchemy import Engine, func, select
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 ORIGIN = Origin("operator:test", "a test", NOW)
 METERS = [f"M{number}" for number in range(12)]
+PEOPLE = [f"p{number}" for number in range(7)]
+ROWS = len(METERS) + len(PEOPLE) + 1
 
 
 def keys_of(meter: str) -> KeySet:
@@ -27,16 +31,28 @@ def keys_of(meter: str) -> KeySet:
 
 
 class Keeper:
-    """A head end with keys of meters and a configuration, all under one master key."""
+    """Keys of meters, a configuration and second factors, all under one master key."""
 
-    def __init__(self, head_end: Any) -> None:
-        self.engine = head_end.databases.authority
-        self.path: Path = head_end.settings.keys / "vault.key"
-        self.vault = keys.vault(head_end.settings.keys)
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self.engine = engine
+        self.path = folder / "vault.key"
+        self.vault = keys.vault(folder)
         self.custody = Custody(self.vault)
         with writing(self.engine) as session:
             for meter in METERS:
                 self.custody.put(session, meter, keys_of(meter), ORIGIN)
+            for name in PEOPLE:
+                locked = self.vault.lock(name.encode(), second_factor.vault_context(name))
+                session.add(
+                    SecondFactor(
+                        username=name,
+                        wrapped_key=locked.wrapped_key,
+                        box=locked.box,
+                        last_step=0,
+                        recovery=[],
+                        enrolled_at=NOW,
+                    )
+                )
             locked = self.vault.lock(b"configuration", vault_context("gw-1", 1))
             session.add(
                 KeptConfiguration(
@@ -58,6 +74,10 @@ class Keeper:
             kept = (vault or self.vault).unlock(
                 Locked(row.wrapped_key, row.box), vault_context("gw-1", 1)
             )
+            for name in PEOPLE:
+                factor = session.get_one(SecondFactor, name)
+                locked = Locked(factor.wrapped_key, factor.box)
+                (vault or self.vault).unlock(locked, second_factor.vault_context(name))
             return kept == b"configuration" and all(
                 custody.current(session, meter) == keys_of(meter) for meter in METERS
             )
@@ -70,13 +90,28 @@ class Keeper:
 @pytest.fixture
 def keeper(head_end, monkeypatch):
     monkeypatch.setattr(rotation, "AT_ONCE", 5)
-    return Keeper(head_end)
+    return Keeper(head_end.databases.authority, head_end.settings.keys)
+
+
+@pytest.mark.integration
+def test_on_postgresql_as_well(postgres_database, tmp_path, monkeypatch):
+    monkeypatch.setattr(rotation, "AT_ONCE", 5)
+    engine = open_engine(postgres_database())
+    migrate.upgrade(engine, "authority")
+    keeper = Keeper(engine, tmp_path)
+    with writing(engine) as session:
+        keeper.custody.begin(session, "c-1", "M3", ["encryption_key"], ORIGIN)
+        keeper.custody.settle(session, "c-1", True, ORIGIN)
+        keeper.custody.put(session, "M3", keys_of("M3"), ORIGIN)
+    assert keeper.rotate().rows == ROWS + 1  # the past set as well
+    assert keeper.opens()
+    engine.dispose()
 
 
 def test_everything_comes_under_the_new_key_and_the_old_one_opens_nothing(keeper):
     (old,) = read_masters(keeper.path)
     done = keeper.rotate()
-    assert (done.rows, done.is_finished) == (len(METERS) + 1, True)
+    assert (done.rows, done.is_finished) == (ROWS, True)
     (new,) = read_masters(keeper.path)
     assert new != old
     assert keeper.opens()
@@ -91,7 +126,7 @@ class Killed(BaseException):
     """As if the process had ended here."""
 
 
-@pytest.mark.parametrize("at", range(8))
+@pytest.mark.parametrize("at", range(10))
 def test_killed_between_any_two_writes_everything_opens_and_the_next_run_ends_it(
     keeper, monkeypatch, at
 ):
