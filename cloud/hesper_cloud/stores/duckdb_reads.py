@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hesper_cloud.stores import curves
-from hesper_cloud.stores.duckdb_schema import COLUMN_LIST, OWN_COLUMNS, Catalogue
+from hesper_cloud.stores.duckdb_schema import COLUMN_LIST, COLUMNS, OWN_COLUMNS, Catalogue
 from hesper_cloud.stores.duckdb_snapshot import IDENTITY, Range, Row, Snapshot
 from hesper_cloud.stores.port import (
     Block,
@@ -25,9 +25,9 @@ _OF_CURVE = ("meter", "profile", "captured_at", "clock_status", "quality", "layo
 NUMBERED = f"""
     SELECT {COLUMN_LIST}, row_number() OVER
         (PARTITION BY {IDENTITY} ORDER BY stored_at_ms, rowid) AS revision FROM revisions"""  # noqa: S608 - built from our own column names
-_FIRST = f"SELECT {COLUMN_LIST}, 0 AS revision FROM {{stored}} WHERE {{where}}"  # noqa: S608 - built from our own column names
+_FIRST = "SELECT {columns}, 0 AS revision FROM {stored} WHERE {where}"
 VERSIONS = f"""
-    {_FIRST}
+    {_FIRST.replace("{columns}", COLUMN_LIST)}
     UNION ALL FROM ({NUMBERED} WHERE {{where}})"""
 _LATEST = f"""
     SELECT {COLUMN_LIST} FROM (FROM readings UNION ALL FROM newest)
@@ -50,14 +50,31 @@ def readings(
     where = "meter = $meter AND captured_at >= $start AND captured_at < $end"
     if profile is not None:
         where += f" AND profile = {profile:d}"
-    revised = view.cursor.execute("SELECT 1 FROM revisions WHERE meter = ? LIMIT 1", [meter])
-    versions = VERSIONS if revised.fetchall() else _FIRST
-    query = (
-        versions.format(stored=view.of_meter(meter, span), where=where)
-        + " ORDER BY captured_at DESC, revision LIMIT $limit"
-    )
+    versions = _versions_of(view, meter, span).format(where=where)
+    query = versions + " ORDER BY captured_at DESC, revision LIMIT $limit"
     names = {"meter": meter, "start": span[0], "end": span[1], "limit": limit}
     return [reading_of(view.catalogue, row) for row in view.cursor.execute(query, names).fetchall()]
+
+
+def _versions_of(view: Snapshot, meter: int, span: Range) -> str:
+    """Returns the SQL of a meter's versions but for their condition, ``{where}``.
+
+    Revisions, and columns that no layout fills, cost as much as the others: only where there are.
+    """
+    revised = view.cursor.execute("SELECT 1 FROM revisions WHERE meter = ? LIMIT 1", [meter])
+    if revised.fetchall():
+        return VERSIONS.format(stored=view.of_meter(meter, span), where="{where}")
+    used = _used_columns(view.catalogue)
+    shown = ", ".join(each if each in used else f"NULL AS {each}" for each in COLUMNS)
+    stored = view.of_meter(meter, span, used)
+    return _FIRST.format(columns=shown, stored=stored, where="{where}")
+
+
+def _used_columns(catalogue: Catalogue) -> list[str]:
+    """Returns the columns that make a reading and that some layout fills."""
+    width = max(map(len, catalogue.layouts), default=0)
+    values = COLUMNS[_FIRST_VALUE : _FIRST_VALUE + min(width, OWN_COLUMNS)]
+    return [*COLUMNS[:_FIRST_VALUE], *values, *(["more"] if width > OWN_COLUMNS else [])]
 
 
 def fetched(result: duckdb.DuckDBPyConnection) -> Iterator[Row]:
