@@ -19,8 +19,8 @@ from hesper_lab.bench.rows import Row, row
 
 SOAK_S: Final = 600.0
 PACED_READINGS_PER_S: Final = 400_000.0
-_SMALL_WINDOW: Final = 32
-_SINGLE_WINDOW: Final = 64
+_WINDOWS: Final = {500: Load.window, 100: 32, 1: 128}
+"""Batches under way of each gateway, by meters a batch."""
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -74,14 +74,14 @@ def run(asked: argparse.Namespace) -> list[Row]:
         held = replace(load, shape=asked.shape or 100, per_second=rate)
         return ingest_outage.run(held, asked.outage)
     if asked.shape is not None:
-        one = replace(load, shape=asked.shape)
+        one = replace(load, shape=asked.shape, window=_WINDOWS[asked.shape])
         return _rows(f"ingest.{asked.store}.{asked.shape}x{ROWS}", measure(one, asked.store))
     return _every_row(load)
 
 
 def _every_row(load: Load) -> list[Row]:
-    large, small = measure(load), measure(replace(load, shape=100, window=_SMALL_WINDOW))
-    single = measure(replace(load, shape=1, window=_SINGLE_WINDOW))
+    large, small = measure(load), measure(replace(load, shape=100, window=_WINDOWS[100]))
+    single = measure(replace(load, shape=1, window=_WINDOWS[1]))
     json_form = measure(replace(load, shape=100, json=True))
     paced = measure(replace(load, per_second=PACED_READINGS_PER_S))
     return [
