@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from hesper_contracts.events import Severity
 from sqlalchemy import Engine, func, select
 
 from hesper_cloud import metrics
@@ -63,7 +64,8 @@ class CertificateRule:
         now, found = self._clock(), self._found()
         late = {each.subject: each for each in found if each.is_late(now)}
         for subject, each in late.items():
-            severity, verb = ("critical", "ended") if now >= each.ends else ("warning", "ends")
+            severity: Severity = "critical" if now >= each.ends else "warning"
+            verb = "ended" if now >= each.ends else "ends"
             text = f"The certificate of {each.name} {verb} at {each.ends:%F %R} UTC"
             text += " and was not renewed." if each.kind == GATEWAY else "."
             self._alerts.raise_(subject, severity, text, at=now)
