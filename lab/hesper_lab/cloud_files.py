@@ -15,7 +15,13 @@ from hesper_lab import gateway_files, private_file, toml_text
 from hesper_lab.gateway_files import Trust
 from hesper_lab.site import Site
 
-ACCOUNTS = {"ingest": "hes.ingest", "authority": "hes.authority", "tunnel": "hes.tunnel"}
+ACCOUNTS = {
+    "ingest": "hes.ingest",
+    "authority": "hes.authority",
+    "images": "hes.images",
+    "tunnel": "hes.tunnel",
+}
+RELEASE_KEYS = ("first.key", "second.key")
 _FIRST = ("Lena", "Jonas", "Amina", "Pavel", "Mirela", "Tomás", "Ingrid", "Kofi", "Yara", "Émile")
 _LAST = ("Mwangi", "Weber", "Novak", "Silva", "Okafor", "Lindqvist", "Rossi", "Haddad", "Kovač")
 _STREETS = ("Seestrasse", "Mill Lane", "Rua Verde", "Lindenweg", "Harbour Road", "Via Nuova")
@@ -42,6 +48,10 @@ def write(site: Site, passwords: dict[str, str]) -> Settings:
             "kind": site.wishes.store,
             "influx": {"url": f"http://127.0.0.1:{site.ports.influx}", "database": "hesper"},
         },
+        "firmware": {
+            "release_keys": dict(_named(each) for each in release_signers(site)),
+            "left_free_mb": 16,
+        },
         "web": {"host": site.wishes.console_host, "port": site.ports.web},
         "rules": {"default_capture_period_s": period, "silent_after_s": max(60, period // 10)},
     }
@@ -55,7 +65,17 @@ def initialise(settings: Settings) -> Trust:
     provision.initialise(settings, "demo")
     commands = keys.command_signer(settings.keys)
     receipts = keys.receipt_signer(settings.keys)
-    return Trust(_named(commands), _named(receipts))
+    return Trust(_named(commands), _named(receipts), settings.firmware.release_keys)
+
+
+def release_signers(site: Site) -> list[Signer]:
+    """Return the two people who release firmware for a site; their keys are made at first use."""
+    folder = site.cloud / "releases"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for name in RELEASE_KEYS:
+        if not (folder / name).exists():
+            Signer.generate().save(folder / name)
+    return [Signer.load(folder / name) for name in RELEASE_KEYS]
 
 
 def enter(site: Site, settings: Settings, fleet: Fleet, public_keys: dict[str, str]) -> None:

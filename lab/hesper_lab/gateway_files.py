@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class Trust:
 
     commands: tuple[str, str]
     receipts: tuple[str, str]
+    releases: dict[str, str] = field(default_factory=dict)
 
 
 def gateways(wishes: Wishes) -> dict[str, tuple[Access, ...]]:
@@ -76,6 +77,7 @@ def write(site: Site, fleet: Fleet, trust: Trust, passwords: dict[str, str]) -> 
                 "signing": "gateway.key",
                 "commands": dict([trust.commands]),
                 "receipts": dict([trust.receipts]),
+                "releases": trust.releases,
             },
             # The simulated homes of a demo may be cut more often than real ones.
             "ceilings": {

@@ -97,6 +97,26 @@ class Rest:
         body = {"password": self._password, "digest": digest}
         self._client.post(f"/batches/{batch}/approve", json=body).raise_for_status()
 
+    def bring_image(self, document: bytes, octets: bytes, image_hash: str) -> None:
+        """Bring a signed manifest, and then the octets that it is about."""
+        self._client.post("/firmware/images", content=document).raise_for_status()
+        path = f"/firmware/images/{image_hash}"
+        self._client.put(path, content=octets).raise_for_status()
+
+    def propose_campaign(self, wish: Mapping[str, Any], activates: str = "") -> dict[str, Any]:
+        """Propose a campaign, or what activates the image of one; return what was answered."""
+        path = f"/firmware/campaigns/{activates}/activation" if activates else "/firmware/campaigns"
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        answer = self._client.post(path, json=dict(wish), headers=key).raise_for_status()
+        told: dict[str, Any] = answer.json()
+        return told
+
+    def decide_campaign(self, batch: Mapping[str, Any], verb: str) -> None:
+        """Decide about a campaign or an activation, with this account's password."""
+        body = {"password": self._password, "digest": batch["digest"]}
+        path = f"/firmware/campaigns/{batch['id']}/{verb}"
+        self._client.post(path, json=body).raise_for_status()
+
     def command_state(self, command: str) -> str:
         """Return the state of a command."""
         return str(self.get(f"/commands/{command}")["state"])

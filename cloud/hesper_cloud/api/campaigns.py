@@ -42,14 +42,16 @@ class _Terms(BaseModel):
     per_hour: int = 3_600
     stop_percent: int = 10
 
-    def order(self, **changes: Any) -> CampaignOrder:
-        """Returns it as services take it."""
-        wish = {"image": self.image, "version": self.version}
-        also = {"window": self.window.model_dump()} if self.window else {}
+    def order(self, at: str | None = None, **targets: Any) -> CampaignOrder:
+        """Returns it as services take it; ``targets`` are their names or their query."""
+        wish: dict[str, Any] = {"image": self.image, "version": self.version}
+        if self.window:
+            wish["window"] = self.window.model_dump()
+        if at:
+            wish["at"] = at
         names = ("canary", "wave_size", "per_hour", "stop_percent")
         terms = {name: getattr(self, name) for name in names}
-        at = {"at": changes.pop("at")} if changes.get("at") else {}
-        return CampaignOrder(wish | also | at, self.reason, terms=terms, **changes)
+        return CampaignOrder(wish, self.reason, terms=terms, **targets)
 
 
 class CampaignRequest(_Terms):

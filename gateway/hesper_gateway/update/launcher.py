@@ -74,9 +74,9 @@ class Launcher:
         )
         while (code := _waited(self._child)) is None:
             if on_trial and time.monotonic() > ends_at and self._is_on_trial(slot):
-                log.error("%s has not proven itself in %.0f s", slot, self.trial_s)
-                self.slots.give_up(f"it did not prove itself within {self.trial_s:.0f} s")
                 _end(self._child)
+                if self._is_on_trial(slot):  # it may have proven itself in its last moment
+                    self.slots.give_up(f"it did not prove itself within {self.trial_s:.0f} s")
                 return AGAIN
         return code
 
