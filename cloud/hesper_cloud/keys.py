@@ -121,7 +121,7 @@ def vault(folder: Path) -> Vault:
 
 
 def write_masters(path: Path, masters: Sequence[bytes], *, is_new: bool = False) -> None:
-    """Puts a file of master keys in place, whole and durable, or not at all.
+    """Puts a file of master keys in place, whole and durable, or not at all; its owner stays.
 
     Raises:
         FileExistsError: it is to be new and is there.
@@ -132,7 +132,10 @@ def write_masters(path: Path, masters: Sequence[bytes], *, is_new: bool = False)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.writelines(f"{master.hex()}\n" for master in masters)
             file.flush()
-            os.fsync(file.fileno())
+            if not is_new:
+                before = path.stat()
+                os.fchown(descriptor, before.st_uid, before.st_gid)
+            os.fsync(descriptor)
         if is_new:
             os.link(beside, path)
         else:
