@@ -1,0 +1,124 @@
+"""Batches over REST: roles, the way of a batch, rows and CSV, on a deciding authority."""
+
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from hesper_cloud.app import create_app
+from hesper_cloud.db.engines import open_engine
+from hesper_cloud.latest import LatestValues
+from hesper_cloud.services.bundle import assemble
+from hesper_cloud.services.sources import Sources
+from hesper_cloud.stores.duckdb import DuckDbStore
+
+FORMULA = "=HYPERLINK(1)"
+PASSWORDS = {
+    "vic": "viewing-only-1",
+    "ann": "asking-politely-1",
+    "ben": "second-pair-of-eyes",
+}
+
+
+@pytest.fixture
+def deciding(town) -> Iterator[None]:
+    """Lets the authority take turns on a thread, as its process does."""
+    stop = threading.Event()
+
+    def turns() -> None:
+        while not stop.wait(0.005):
+            town.head_end.authority.turn()
+
+    thread = threading.Thread(target=turns)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
+
+
+@pytest.fixture
+async def client(town, deciding) -> AsyncIterator[httpx.AsyncClient]:
+    settings, databases = town.head_end.settings, town.head_end.databases
+    store = DuckDbStore(settings.readings_file)
+    read_only = open_engine(settings.database.authority_url, read_only=True)
+    sources = Sources(
+        settings, databases.registry, read_only, store, LatestValues(), lambda: town.clock.now
+    )
+    app = create_app(assemble(sources, lambda: 0.0), settings)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://hesper.test") as client:
+        yield client
+    store.close()
+    read_only.dispose()
+
+
+class Person:
+    """One account's way to the batches."""
+
+    def __init__(self, client: httpx.AsyncClient, token: str) -> None:
+        self._client = client
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    async def post(self, path: str, body: Any, key: str = "") -> httpx.Response:
+        headers = self._headers | ({"Idempotency-Key": key} if key else {})
+        return await self._client.post(f"/api/v1/batches{path}", json=body, headers=headers)
+
+    async def get(self, path: str, **query: Any) -> httpx.Response:
+        path = f"/api/v1/batches{path}"
+        return await self._client.get(path, params=query, headers=self._headers)
+
+
+@pytest.fixture
+async def people(client) -> dict[str, Person]:
+    found = {}
+    for name, password in PASSWORDS.items():
+        body = {"username": name, "password": password}
+        answer = await client.post("/api/v1/auth/login", json=body)
+        client.cookies.clear()
+        found[name] = Person(client, answer.json()["token"])
+    return found
+
+
+async def test_a_batch_by_rest_from_proposal_to_its_rows(people, town):
+    vic, ann, ben = people["vic"], people["ann"], people["ben"]
+    body = {"kind": "ping", "reason": "are they there", "meters": [*town.meters[:3], FORMULA]}
+    assert (await vic.post("", body, "k")).status_code == 403
+    assert (await ann.post("", body)).status_code == 400
+    assert (await ann.post("", body | {"query": {}}, "both")).status_code == 400
+    first = await ann.post("", body, "k")
+    assert first.status_code == 201, first.text
+    again = await ann.post("", body, "k")
+    batch = first.json()
+    assert again.json()["id"] == batch["id"]
+    assert batch["counts"] == {"waiting": 3, "excluded": 1}
+
+    of = f"/{batch['id']}"
+    approval = {"digest": batch["digest"], "password": PASSWORDS["ben"]}
+    assert (await ann.post(f"{of}/approve", approval)).status_code == 403
+    wrong = await ben.post(f"{of}/approve", approval | {"digest": "0" * 64})
+    assert (wrong.status_code, "not the hash" in wrong.text) == (409, True)
+    approved = await ben.post(f"{of}/approve", approval)
+    assert (approved.status_code, approved.json()["approver"]) == (200, "ben")
+    assert (await vic.post(f"{of}/pause", {})).status_code == 403
+    assert (await ann.post(f"{of}/explode", {})).status_code == 422
+    paused = await ann.post(f"{of}/pause", {"reason": "a storm"})
+    assert (paused.json()["state"], paused.json()["detail"]) == ("paused", "a storm")
+
+    assert [one["id"] for one in (await vic.get("")).json()] == [batch["id"]]
+    assert (await vic.get("", state="done")).json() == []
+    page = (await vic.get(f"{of}/rows", offset=2, limit=1)).json()
+    assert (page["total"], page["rows"][0]["meter"]) == (4, town.meters[2])
+    excluded = (await vic.get(f"{of}/rows", state="excluded")).json()
+    assert (excluded["total"], excluded["rows"][0]["excluded"]) == (1, "unknown meter")
+    lines = (await vic.get(f"{of}/rows.csv")).text.splitlines()
+    assert lines[0].startswith("position,meter,gateway,area,state,excluded")
+    assert len(lines) == 5
+    assert lines[4].startswith(f"3,'{FORMULA},")
+    assert (await vic.get("/none")).status_code == 404
+
+
+async def test_a_query_finds_the_meters(people, town):
+    body = {"kind": "relay.read", "reason": "a look", "query": {"search": "HES2000"}}
+    batch = (await people["ann"].post("", body, "k")).json()
+    assert batch["counts"] == {"waiting": len(town.meters)}
