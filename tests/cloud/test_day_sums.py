@@ -144,6 +144,23 @@ def test_late_rows_corrections_merging_and_erasure_keep_them_true(store: DuckDbS
     assert sums(store) == expired
 
 
+def test_a_late_row_that_comes_while_a_day_is_summed_up_is_in_no_kept_sum(
+    store: DuckDbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, fleet(range(3), random.Random(6)))
+    waiting = duckdb_summing._waiting
+    monkeypatch.setattr(duckdb_summing, "_waiting", lambda _: [])
+    store.maintain(D0 + 8 * DAY)
+    found = waiting(store._file)
+    put(store, [(7, D0 + 450, 1)], at=D0 + 8 * DAY)
+    monkeypatch.setattr(duckdb_summing, "_waiting", lambda _: found)
+    store.maintain(D0 + 8 * DAY)
+    kept = store._file.connection.execute("SELECT DISTINCT day, growth FROM day_sums").fetchall()
+    assert (D0 // DAY, False) not in kept
+    assert (D0 // DAY + 1, True) not in kept
+    assert (D0 // DAY + 1, False) in kept
+
+
 def test_sums_go_with_a_damaged_file(store: DuckDbStore, tmp_path: Path) -> None:
     put(store, fleet(range(3), random.Random(4)))
     store.maintain(D0 + 8 * DAY)

@@ -30,10 +30,18 @@ def keep(file: DuckDbFile, deadline: float) -> None:
         if time.monotonic() >= deadline:
             return
         with file.snapshot() as view:
+            if _is_touched(view, day, growth=growth):  # since it was found waiting
+                continue
             sums = list(_sums_of(view, day, growth=growth))
         with file.transaction() as connection:
             if file.sealed == view.listed:  # else a file went aside meanwhile
                 day_sums.insert(connection, day, sums, growth=growth)
+
+
+def _is_touched(view: Snapshot, day: int, *, growth: bool) -> bool:
+    """Says whether the table has rows that would have a part in a day's sums."""
+    days = days_seen(day, growth=growth)
+    return bool(view.days_in_table((days.start * DAY_S, days.stop * DAY_S)))
 
 
 def _waiting(file: DuckDbFile) -> list[tuple[int, bool]]:
