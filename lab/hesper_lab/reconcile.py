@@ -106,11 +106,15 @@ def _settle_undated(
     found: Mapping[Identity, list[StoredRow]],
     expected: Mapping[Identity, Mapping[str, int]],
 ) -> None:
-    """A push without a time is stored at its arrival; each sending may explain one row."""
+    """A push without a time is stored at its arrival; each sending may explain one row.
+
+    Oldest rows and sendings first, in whatever order the export gave them: a row that took the
+    sending of the one before it would leave that one without any.
+    """
     sendings: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for record in undated:
+    for record in sorted(undated, key=lambda each: each["sent_at"]):
         sendings[record["meter"], record["profile"]].append(record)
-    for identity, rows in found.items():
+    for identity, rows in sorted(found.items(), key=lambda each: each[0][2]):
         if identity in expected:
             continue
         candidates = sendings[identity[0], identity[1]]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 from hesper_contracts.topics import Topics
 from hesper_lab import gateway_files, system
@@ -119,12 +120,21 @@ class System:
         A fault that is named begins between request and approval, when the meter's line is idle.
         """
         self.wait_until_commandable(meter)
-        command = self.operator.request_relay(meter, action, "acceptance test")
+        command = str(eventually(lambda: self._requested(meter, action), "the authority answers"))
         if but_first:
             self.fault(meter, but_first)
         if self.operator.command_state(command) == "awaiting_approval":
             self.approver.approve(command)
         return command
+
+    def _requested(self, meter: str, action: str) -> str | None:
+        """Requests a relay command; None while the authority, just started, does not answer."""
+        try:
+            return self.operator.request_relay(meter, action, "acceptance test")
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                raise
+            return None
 
     def wait_until_commandable(self, meter: str) -> None:
         """Returns once the head end knows where a meter's relay stands."""

@@ -107,6 +107,12 @@ def test_an_undated_push_explains_one_row_about_its_time() -> None:
     assert wrong(reconcile([], known + sent, other)) == {"lost": 1, "phantom": 1}
 
 
+def test_undated_pushes_explain_their_rows_in_whatever_order_an_export_is() -> None:
+    sent = [push(None, sent_at=NOON + 10 * n) for n in range(4)]
+    rows = [row(each, captured_at=each["sent_at"]) for each in sent]
+    assert wrong(reconcile(LATCHED, sent, [*STORED, *rows[::-1]])) == {}
+
+
 def test_an_undated_push_that_came_twice_at_one_time_is_a_duplicate() -> None:
     sent = push(None)
     assert wrong(reconcile([], [sent], [row(sent), row(sent)])) == {"duplicated": 1}
