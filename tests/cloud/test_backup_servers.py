@@ -17,7 +17,13 @@ from hesper_cloud.backup.postgres import PostgresDatabase
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Gateway, Meter
 from hesper_cloud.job_settings import BackupSettings
-from hesper_cloud.settings import DatabaseSettings, InfluxSettings, Settings, StoreSettings
+from hesper_cloud.settings import (
+    DatabaseSettings,
+    InfluxSettings,
+    RetentionSettings,
+    Settings,
+    StoreSettings,
+)
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.copying import content_of
 from hesper_cloud.stores.duckdb import DuckDbStore
@@ -146,6 +152,29 @@ def test_the_missing_program_is_named(
     assert list((tmp_path / "backups").iterdir()) == []
 
 
+def test_a_server_that_is_gone_is_told_without_the_password(free_port: int, tmp_path: Path) -> None:
+    url = f"postgresql+psycopg://hesper:open-sesame@127.0.0.1:{free_port}/hesper"
+    with pytest.raises(BackupError, match="connection") as told:
+        PostgresDatabase(url).copy(tmp_path / "registry.dump")
+    assert "open-sesame" not in str(told.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_programs_get_the_password_by_their_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "pg_restore"
+    program.write_text('#!/bin/sh\necho "$PGPASSWORD has $*" >&2\nexit 1\n')
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    url = "postgresql+psycopg://hesper:open-sesame@127.0.0.1:1/hesper?sslmode=require"
+    with pytest.raises(BackupError, match="open-sesame has") as told:
+        PostgresDatabase(url).restore(tmp_path / "registry.dump")
+    arguments = str(told.value).partition("open-sesame has")[2]
+    assert "postgresql://hesper@127.0.0.1:1/hesper?sslmode=require" in arguments
+    assert "open-sesame" not in arguments
+
+
 def test_a_backup_goes_back_into_the_kind_of_database_that_it_is_of(
     backup: Path, tmp_path: Path
 ) -> None:
@@ -163,19 +192,20 @@ def group(number: int, value: int = 0, count: int = 100) -> Group:
 
 
 @pytest.fixture
-def on_influx(head_end: Any, influx_url: str) -> Callable[[], Settings]:
+def on_influx(head_end: Any, influx_url: str) -> Callable[..., Settings]:
     """Settings with an empty InfluxDB database of their own."""
 
-    def make_settings() -> Settings:
+    def make_settings(keep_days: int = 0) -> Settings:
         influx = InfluxSettings(url=influx_url, database=f"backup-{uuid.uuid4().hex[:8]}")
-        store = StoreSettings(kind="influx", influx=influx)
+        kept = RetentionSettings(raw_days=keep_days)
+        store = StoreSettings(kind="influx", influx=influx, retention=kept)
         return Settings.model_validate(head_end.settings.model_copy(update={"store": store}))
 
     return make_settings
 
 
 @pytest.fixture
-def filled(on_influx: Callable[[], Settings]) -> Iterator[tuple[Settings, ReadingStore]]:
+def filled(on_influx: Callable[..., Settings]) -> Iterator[tuple[Settings, ReadingStore]]:
     """Readings with a conflicting version, on InfluxDB."""
     settings = on_influx()
     with closing(open_store(settings)) as store:
@@ -185,8 +215,12 @@ def filled(on_influx: Callable[[], Settings]) -> Iterator[tuple[Settings, Readin
         yield settings, store
 
 
+def moved(settings: Settings, state: Path) -> Settings:
+    return settings.model_copy(update={"state": state, "database": Settings(state=state).database})
+
+
 def test_readings_of_influxdb_come_back_into_either_store(
-    filled: tuple[Settings, ReadingStore], on_influx: Callable[[], Settings], tmp_path: Path
+    filled: tuple[Settings, ReadingStore], on_influx: Callable[..., Settings], tmp_path: Path
 ) -> None:
     settings, store = filled
     folder, manifest = make(settings, store, tmp_path / "backups", NOW)
@@ -199,8 +233,10 @@ def test_readings_of_influxdb_come_back_into_either_store(
     assert (held.readings, held.revisions) == (906, 6)
     cursor = store.changes("", 10).cursor
     embedded = Settings(state=tmp_path / "embedded")
-    new = on_influx().model_copy(update={"state": tmp_path / "new"})
-    new = new.model_copy(update={"database": Settings(state=tmp_path / "new").database})
+    new, short = (moved(on_influx(days), tmp_path / f"new-{days}") for days in (0, 30))
+    restore(folder, short)
+    with closing(open_store(short)) as again:
+        assert again.extent() is None, "older than it is kept there"
     for target in (embedded, new):
         restore(folder, target)
         with closing(open_store(target)) as again:

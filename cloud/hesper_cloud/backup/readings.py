@@ -8,6 +8,7 @@ the restore, and a batch that is sent again is found equal, row by row.
 """
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,8 +17,9 @@ from typing import Protocol, runtime_checkable
 from hesper_cloud.backup.manifest import BackupError, Tables
 from hesper_cloud.settings import Settings, StoreSettings
 from hesper_cloud.stores import copying
+from hesper_cloud.stores.copying import DAY_S
 from hesper_cloud.stores.opening import open_file, open_store
-from hesper_cloud.stores.port import ReadingStore
+from hesper_cloud.stores.port import ReadingStore, StoreError
 
 PART = "readings"
 _BETWEEN = "between"
@@ -62,17 +64,25 @@ def copy(store: ReadingStore, folder: Path) -> Tables:
 def refuse_to_overwrite(settings: Settings) -> None:
     """Raises BackupError where readings, or remains of them, are there already."""
     if settings.store.kind != "duckdb":
-        with closing(open_store(settings)) as store:
-            if isinstance(store, KnowsWhetherNew) and not store.is_new():
-                name = settings.store.influx.database
-                raise BackupError(
-                    f"{name} or {name}-ledger on {settings.store.influx.url} is not empty:"
-                    " drop both, or name others"
-                )
+        _refuse_a_used_one(settings)
         return
     for remains in _files(settings):
         if remains.exists():
             raise BackupError(f"{remains} is there already; restore into an empty folder")
+
+
+def _refuse_a_used_one(settings: Settings) -> None:
+    influx = settings.store.influx
+    try:
+        with closing(open_store(settings)) as store:
+            used = isinstance(store, KnowsWhetherNew) and not store.is_new()
+    except StoreError as error:
+        raise BackupError(f"{influx.url}: {error}") from error
+    if used:
+        name = influx.database
+        raise BackupError(
+            f"{name} or {name}-ledger on {influx.url} is not empty: drop both, or name others"
+        )
 
 
 def restore(folder: Path, settings: Settings) -> Tables:
@@ -92,6 +102,8 @@ def restore(folder: Path, settings: Settings) -> Tables:
             closing(open_file(path, StoreSettings())) as between,
             closing(open_store(settings)) as target,
         ):
+            if keep_days := settings.store.retention.raw_days:  # the server refuses older ones
+                between.expire(int(time.time()) - (keep_days - 1) * DAY_S)
             _pass_on(between, target, place)
         return parts
 

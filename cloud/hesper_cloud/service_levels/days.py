@@ -10,7 +10,7 @@ from hesper_cloud.aggregates import calendar
 class Day(NamedTuple):
     """One local day; 23 or 25 hours long where the clock changes. Instants are aware UTC."""
 
-    date: date
+    on: date
     start: datetime
     end: datetime
 

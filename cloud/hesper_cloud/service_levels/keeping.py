@@ -46,7 +46,7 @@ class ServiceLevels:
         now = self._clock()
         today = Day.at(now, self._zone)
         for past in range(self._settings.look_back_days, -1, -1):
-            self._compute(Day.of(today.date - past * _DAY, self._zone), now)
+            self._compute(Day.of(today.on - past * _DAY, self._zone), now)
         self._count_messages(today, now)
 
     def _compute(self, day: Day, now: datetime) -> None:

@@ -51,7 +51,7 @@ class Levels:
         require(actor, Permission.READ)
         if name is not None:
             self._level(name)
-        today = Day.at(self._sources.clock(), self._zone).date
+        today = Day.at(self._sources.clock(), self._zone).on
         start, end = first or today - timedelta(days=7), last or today
         if not 0 <= (end - start).days <= _MOST_DAYS:
             raise Invalid(f"a range of 0 to {_MOST_DAYS} days")
@@ -99,7 +99,7 @@ class Levels:
         return LevelDay(
             level=row.level,
             kind=level.kind,
-            day=day.date,
+            day=day.on,
             due=row.due_count,
             met=row.met_count,
             percent=percent,
