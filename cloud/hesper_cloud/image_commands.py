@@ -15,7 +15,8 @@ from hesper_contracts.frame import Refused
 from hesper_contracts.manifest import ANY, Manifest, SignedManifest
 from hesper_contracts.signing import Signer
 
-from hesper_cloud.images.shelf import Kept, NotKept, Shelf, digest, shelf_of
+from hesper_cloud.images.filling import Kept, NotKept, digest
+from hesper_cloud.images.shelf import Shelf, shelf_of
 from hesper_cloud.settings import Settings
 
 image = typer.Typer(no_args_is_help=True, help="Firmware images and their manifests.")

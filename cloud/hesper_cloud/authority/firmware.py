@@ -33,7 +33,8 @@ from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.batches import Batch, BatchRow
 from hesper_cloud.db.engines import batched, reading
 from hesper_cloud.db.registry import Gateway, Meter
-from hesper_cloud.images.shelf import Kept, NotKept, Shelf
+from hesper_cloud.images.filling import Kept, NotKept
+from hesper_cloud.images.shelf import Shelf
 from hesper_cloud.images.wish import ImageWish, wish_of
 
 _TYPES: dict[str, str] = {TRANSFER: "meter", ACTIVATE: "meter", UPDATE: "gateway"}

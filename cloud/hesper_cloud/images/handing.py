@@ -17,8 +17,9 @@ from hesper_contracts.blocks import BLOCK_OCTETS, ImageBlock
 from hesper_contracts.requests import BlocksRequest
 
 from hesper_cloud import metrics
+from hesper_cloud.images.filling import NotKept
 from hesper_cloud.images.pacing import Pacing
-from hesper_cloud.images.shelf import NotKept, Shelf
+from hesper_cloud.images.shelf import Shelf
 
 log = logging.getLogger(__name__)
 

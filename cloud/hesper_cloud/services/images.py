@@ -8,7 +8,8 @@ from datetime import datetime
 from hesper_contracts.manifest import SignedManifest
 
 from hesper_cloud.accounts.roles import Actor, Permission
-from hesper_cloud.images.shelf import Filling, Kept, NotKept, shelf_of
+from hesper_cloud.images.filling import Filling, Kept, NotKept
+from hesper_cloud.images.shelf import shelf_of
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid
 from hesper_cloud.services.firmware_records import ImageRow

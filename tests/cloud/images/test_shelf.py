@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hesper_cloud.images.shelf import NotKept
+from hesper_cloud.images.filling import NotKept
 from hesper_contracts import jsonbody
 from hesper_contracts.signing import Signer
 
