@@ -81,8 +81,13 @@ def gateway_revoke(
     config: Config = DEFAULT,
 ) -> None:
     """Shuts a gateway out within a minute: certificates, password, key and tokens end."""
-    count = certificates.shut_out(_desk(config), gateway_id, reason)
+    desk = _desk(config)
+    count = certificates.shut_out(desk, gateway_id, reason)
     typer.echo(f"{gateway_id} is shut out; {count} certificates are revoked")
+    if desk.settings.enrolment.password_file is None:
+        typer.echo("take its line, if it has one, out of the broker's password file, and reload")
+    if count and desk.settings.certificates.list_file is None:
+        typer.echo("give the broker the new list: hesper-cloud ca crl")
 
 
 def gateway_certificate(

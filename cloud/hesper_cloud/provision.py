@@ -19,7 +19,7 @@ from hesper_cloud.accounts.passwords import hash_password
 from hesper_cloud.accounts.roles import Role
 from hesper_cloud.authority.policy import POLICIES
 from hesper_cloud.db import migrate
-from hesper_cloud.db.authority import GatewayKey, PolicyRow, Protection, User
+from hesper_cloud.db.authority import GatewayKey, PolicyRow, Protection, ShutOut, User
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Gateway
 from hesper_cloud.settings import Settings
@@ -154,6 +154,8 @@ def add_gateway(databases: Databases, gateway: str, public_key: str) -> None:
         if before is None or before.public_key != key:
             note(session, "gateway.key", gateway, before.public_key if before else None, key)
             session.merge(GatewayKey(gateway=gateway, public_key=key, added_at=_now()))
+        if (out := session.get(ShutOut, gateway)) is not None:
+            session.delete(out)
     with writing(databases.registry) as session:
         row = session.get(Gateway, gateway)
         if row is None:

@@ -55,9 +55,10 @@ def enroll(
     if found is None:
         typer.echo("everything was in place already")
         return
-    typer.echo(
-        f"this device is {found.gateway}: configuration {found.version}, {found.meter_count} meters"
-    )
+    brought = "what the broker knows it by is new"
+    if not again:
+        brought = f"configuration {found.version}, {found.meter_count} meters"
+    typer.echo(f"this device is {found.gateway}: {brought}")
     if found.replaces:
         typer.echo("it takes the place of another: counters and buffers are read from the meters")
     if not found.broker_knows:

@@ -119,8 +119,13 @@ def current_list(session: Session, issuing_: Issuing, now: datetime) -> Revocati
 
 def to_evict(session: Session, now: datetime) -> list[str]:
     """Returns whose sessions end now: shut out, or replaced by another device, a moment ago."""
-    out = select(ShutOut.gateway).where(ShutOut.at > now - SHUT_OUT_FOR)
-    replaced = select(Certificate.name).where(
-        (Certificate.revoked_at > now - REPLACED_FOR) & (Certificate.kind == issuing.GATEWAY)
+    of_gateways = Certificate.kind == issuing.GATEWAY
+    good = Certificate.revoked_at.is_(None) & (Certificate.not_after > now)
+    may_come = select(Certificate.name).where(of_gateways & good)
+    ended = select(Certificate.name).where(of_gateways)
+    queries = (
+        select(ShutOut.gateway).where(ShutOut.at > now - SHUT_OUT_FOR),
+        ended.where(Certificate.revoked_at > now - REPLACED_FOR),
+        ended.where(Certificate.revoked_at > now - SHUT_OUT_FOR, Certificate.name.not_in(may_come)),
     )
-    return sorted({*session.scalars(out), *session.scalars(replaced)})
+    return sorted({name for query in queries for name in session.scalars(query)})

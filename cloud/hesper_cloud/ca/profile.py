@@ -64,7 +64,7 @@ def requested_key(request: bytes, name: str) -> ec.EllipticCurvePublicKey:
         read = x509.load_der_x509_csr(request)
         holds, key = read.is_signature_valid, read.public_key()
         names = [each.value for each in read.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise CertificateRefused("that is no certificate request") from None
     if not holds:
         raise CertificateRefused("the request is not signed with the key that it shows")

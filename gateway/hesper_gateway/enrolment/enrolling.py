@@ -1,14 +1,14 @@
 """The enrolment from end to end, in the order that stands a power cut."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hesper_contracts import enrolment
 from hesper_contracts.enrolment import CONFIGURATION, Answer, Secrets, Token
 from hesper_contracts.frame import Refused
 
-from hesper_gateway.config import load
+from hesper_gateway.config import GatewayConfig, load
 from hesper_gateway.enrolment import placing
 from hesper_gateway.enrolment.asking import EnrolmentFailed, post
 from hesper_gateway.enrolment.device import STAGE, Device, born
@@ -23,7 +23,7 @@ class Enrolled:
         gateway: Its name.
         version: Of its configuration.
         replaces: It takes the place of another device.
-        broker_knows: The head end has told the broker its password.
+        broker_knows: The head end has told the broker its password, or there is none.
         meter_count: Meters in its configuration.
     """
 
@@ -75,13 +75,11 @@ def enrol(head_end: HeadEnd, token_text: str, folder: Path, serial: str = "") ->
     try:
         placing.lay_out(stage, secrets.configuration)
         placing.check(stage, token, device, answer)
-        meter_count = placing.put_in_place(folder, device, answer, secrets)
+        settings = placing.put_in_place(folder, device, answer, secrets)
         shutil.rmtree(stage)
     except OSError as error:
         raise ConfigError(f"{error.filename or folder}: {error.strerror}") from error
-    return Enrolled(
-        answer.gateway, answer.version, answer.replaces, answer.broker_knows, meter_count
-    )
+    return _enrolled(answer, settings)
 
 
 def enrol_again(head_end: HeadEnd, token_text: str, folder: Path, serial: str = "") -> Enrolled:
@@ -103,8 +101,17 @@ def enrol_again(head_end: HeadEnd, token_text: str, folder: Path, serial: str = 
         shutil.rmtree(stage)
     except OSError as error:
         raise ConfigError(f"{error.filename or folder}: {error.strerror}") from error
-    meter_count = len(settings.meters)
-    return Enrolled(answer.gateway, answer.version, False, answer.broker_knows, meter_count)
+    return replace(_enrolled(answer, settings), replaces=False)
+
+
+def _enrolled(answer: Answer, settings: GatewayConfig) -> Enrolled:
+    return Enrolled(
+        gateway=answer.gateway,
+        version=answer.version,
+        replaces=answer.replaces,
+        broker_knows=answer.broker_knows or settings.broker.password_file is None,
+        meter_count=len(settings.meters),
+    )
 
 
 def _token(text: str) -> Token:

@@ -65,8 +65,8 @@ def check(stage: Path, token: Token, device: Device, answer: Answer) -> None:
         templates.load_own(settings.templates, meter.template)
 
 
-def put_in_place(folder: Path, device: Device, answer: Answer, secrets: Secrets) -> int:
-    """Put everything where the agent looks for it, gateway.toml last; return how many meters.
+def put_in_place(folder: Path, device: Device, answer: Answer, secrets: Secrets) -> GatewayConfig:
+    """Put everything where the agent looks for it, gateway.toml last; return what it will read.
 
     Raises:
         OSError: the folder cannot be written.
@@ -82,7 +82,7 @@ def put_in_place(folder: Path, device: Device, answer: Answer, secrets: Secrets)
     if answer.replaces:
         _succeed(settings, answer)
     put(folder / CONFIGURATION, (files / CONFIGURATION).read_bytes())
-    return len(settings.meters)
+    return settings
 
 
 def fitting_certificate(settings: GatewayConfig, device: Device, answer: Answer) -> bytes | None:

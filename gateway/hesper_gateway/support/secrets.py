@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from hesper_gateway.certificate.holding import SUCCESSOR
 from hesper_gateway.config import GatewayConfig
 from hesper_gateway.errors import ConfigError
 from hesper_gateway.key_store import KEYS_FOLDER
@@ -30,6 +31,9 @@ def files(config: GatewayConfig) -> Iterator[tuple[str, Path]]:
         yield "broker password", config.broker.password_file
     if config.broker.tls_ca is not None:
         yield "broker certificate", config.broker.tls_ca
+    if (own := config.broker.certificate) is not None:
+        yield "own key and certificate", own
+        yield "their successors", own.with_name(own.name + SUCCESSOR)
     for modem in config.modems:
         if modem.pin_file is not None:
             yield f"PIN of modem {modem.name}", modem.pin_file

@@ -8,7 +8,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from hesper_cloud import certificates
+from hesper_cloud import certificates, provision
+from hesper_cloud.authority.broker_accounts import BrokerAccounts
 from hesper_cloud.authority.renewals import RenewalDesk
 from hesper_cloud.authority.revocations import Revocations, to_evict
 from hesper_cloud.ca import custody, profile
@@ -21,7 +22,7 @@ from hesper_cloud.db.registry import Alert
 from hesper_cloud.provision import ProvisioningError
 from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.rules.certificates import CertificateRule
-from hesper_cloud.settings import CertificateSettings
+from hesper_cloud.settings import CertificateSettings, EnrolmentSettings
 from hesper_contracts import certificates as renewal
 from hesper_contracts.certificates import RenewalRequest
 from hesper_contracts.signing import Signer
@@ -225,7 +226,9 @@ def test_requests_and_answers_are_told_from_those_for_the_time(renewing: Renewin
         assert not renewal.is_answer(other)
 
 
-def test_shutting_out_ends_everything_that_a_gateway_has(renewing: Renewing) -> None:
+def test_shutting_out_ends_everything_that_a_gateway_has(
+    renewing: Renewing, tmp_path: Path
+) -> None:
     desk = renewing.desk
     give(desk, request(GATEWAY))
     give(desk, request(OTHER), OTHER)
@@ -239,11 +242,21 @@ def test_shutting_out_ends_everything_that_a_gateway_has(renewing: Renewing) -> 
         assert to_evict(session, desk.now + timedelta(minutes=5)) == []
     with pytest.raises(ProvisioningError, match="reason"):
         certificates.shut_out(desk, GATEWAY, " ")
+    file = tmp_path / "passwords"
+    file.write_text(f"hes.ingest:x\n{GATEWAY}:y\n")
+    accounts = BrokerAccounts(EnrolmentSettings(password_file=file))
+    assert accounts.settle(desk.databases.authority) == 1
+    assert file.read_text() == "hes.ingest:x\n"
     (row,) = certificates.show(desk)
     assert certificates.revoke(desk, row.serial.upper(), "lost") == OTHER
     with pytest.raises(ProvisioningError, match="no certificate"):
         certificates.revoke(desk, row.serial, "lost")
-    assert actions(desk)[-3:] == ["gateway.revoke", "certificate.revoke", "certificate.revoke"]
+    with reading(desk.databases.authority) as session:
+        assert to_evict(session, desk.now + timedelta(minutes=2)) == [GATEWAY, OTHER]
+    provision.add_gateway(desk.databases, GATEWAY, Signer.generate().public_key.hex())
+    with reading(desk.databases.authority) as session:
+        assert session.get(ShutOut, GATEWAY) is None
+    assert actions(desk)[-4:-1] == ["gateway.revoke", "certificate.revoke", "certificate.revoke"]
 
 
 def numbers(file: Path) -> tuple[int, int]:

@@ -14,6 +14,7 @@ MIIBszCCAVmgAwIBAgIUQm9n
 c29tZXRoaW5nc2VjcmV0
 -----END CERTIFICATE-----
 """
+OWN, NEXT = (PEM.replace("MII", begin) for begin in ("OWN", "NXT"))
 PASSWORD = "correct-horse-battery"
 PIN = "7391"
 CHANGED, PENDING = "5ec1" * 8, "5ec2" * 8
@@ -24,11 +25,14 @@ LOG = "2026-11-21T05:00:00 host hesper-gateway: WARNING meter {meter}: gone at l
 def secret_table(table):
     """A gateway.toml with every kind of secret that it can lead to; returned with them."""
     (table.folder / "broker.password").write_text(PASSWORD + "\n")
-    (table.folder / "ca.pem").write_text(PEM)
+    for name, text in (("ca.pem", PEM), ("broker.pem", OWN), ("broker.pem.next", NEXT)):
+        (table.folder / name).write_text(text)
     (table.folder / "sim.pin").write_text(PIN + "\n")
     path = table.write(phone="+441632960961")
     text = path.read_text().replace(
-        "[broker]\n", '[broker]\npassword_file = "broker.password"\ntls_ca = "ca.pem"\n'
+        "[broker]\n",
+        '[broker]\npassword_file = "broker.password"\ntls_ca = "ca.pem"\n'
+        'certificate = "broker.pem"\n',
     )
     text += '[[modems]]\nname = "m"\npath = "/dev/modem"\npin_file = "sim.pin"\n'
     path.write_text(text + 'commands = ["AT+CGAUTH=1,1,hush-hush"]\n')
@@ -47,6 +51,8 @@ def secret_table(table):
         "hush-hush",
         "+441632960961",
         *PEM.splitlines()[1:3],
+        *OWN.splitlines()[1:2],
+        *NEXT.splitlines()[1:2],
     ]
     secrets.append((table.folder / "gateway.key").read_text().strip())
     for meter in table.meters.values():
