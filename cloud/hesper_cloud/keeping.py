@@ -39,6 +39,8 @@ def keep(settings: Settings, databases: Databases, gateway: str, path: Path, now
         "receipts": keys.receipt_signer(settings.keys).public_key,
     }
     trusted = {name: {key_id(each): each.hex()} for name, each in public_keys.items()}
+    if settings.firmware.is_used:
+        trusted["releases"] = settings.firmware.release_keys
     try:
         found = gateway_files.collect(path, gateway, trusted)
     except FilesError as error:

@@ -20,7 +20,6 @@ from hesper_cloud.authority.core import Authority
 from hesper_cloud.authority.enrolment import Certificates, EnrolmentDesk
 from hesper_cloud.authority.evictions import Evictions
 from hesper_cloud.authority.firmware import FirmwareDesk
-from hesper_cloud.authority.firmware import FirmwareDesk
 from hesper_cloud.authority.renewals import RenewalDesk
 from hesper_cloud.authority.revocations import Revocations
 from hesper_cloud.authority.uplink import AuthorityUplink
@@ -30,7 +29,6 @@ from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine
 from hesper_cloud.db.watch import Watch
 from hesper_cloud.hsm import SigningUnavailable
-from hesper_cloud.images.shelf import shelf_of
 from hesper_cloud.images.shelf import shelf_of
 from hesper_cloud.settings import Settings
 
@@ -60,7 +58,6 @@ def run(settings: Settings, stop: threading.Event) -> None:
             _certificates(settings, signer, uplink),
         )
         authority = Authority(engines, signer, opener, uplink, now_utc, enrolment)
-        authority.release(FirmwareDesk(shelf_of(settings)))
         authority.release(FirmwareDesk(shelf_of(settings)))
         uplink.start()
         stack.callback(uplink.stop)

@@ -29,6 +29,7 @@ from hesper_cloud.settings import BrokerSettings
 ROLE = "authority"
 _log = logging.getLogger(__name__)
 _KEEPALIVE_S = 15
+_COPY_LIVES_S = 120
 _RECONNECT_S = (1, 8)
 
 
@@ -78,11 +79,16 @@ class AuthorityUplink:
         self._client.loop_stop()
 
     def publish(self, outgoing: Outgoing, now: datetime) -> bool:
-        """Publishes one signed command that expires on the way at its last moment."""
+        """Publishes one signed command that expires on the way at its last moment.
+
+        One that is valid for days, as a transfer of firmware is, expires sooner and is published
+        again, or its copies would pile up for a gateway that is away.
+        """
         if not self._client.is_connected():
             return False
         left_s = math.ceil((outgoing.not_after - now).total_seconds())
-        properties = _properties(PacketTypes.PUBLISH, MessageExpiryInterval=max(1, left_s))
+        expiry_s = min(max(1, left_s), _COPY_LIVES_S)
+        properties = _properties(PacketTypes.PUBLISH, MessageExpiryInterval=expiry_s)
         topic = self._topics.down(outgoing.gateway, Kind.COMMANDS)
         sent = self._client.publish(topic, outgoing.payload, qos=1, properties=properties)
         return sent.rc == mqtt.MQTT_ERR_SUCCESS
