@@ -17,6 +17,7 @@ from hesper_cloud.services.errors import Invalid, Refused, Unavailable
 from hesper_cloud.services.sources import Sources
 
 WAIT = timedelta(seconds=5)
+_LONGER = {"batch.propose": timedelta(seconds=60)}  # tens of thousands of meters are looked up
 _POLL_S = 0.004
 _IN_HAND_S = 0.5  # what the authority had in hand when it was taken back is settled by then
 
@@ -44,7 +45,8 @@ class AuthorityLink:
         """
         name = actor if isinstance(actor, str) else actor.username
         request_id = await asyncio.to_thread(self._insert, name, kind, payload, key, password)
-        deadline = asyncio.get_running_loop().time() + WAIT.total_seconds()
+        wait_s = _LONGER.get(kind, WAIT).total_seconds()
+        deadline = asyncio.get_running_loop().time() + wait_s
         state, outcome = await asyncio.to_thread(self._outcome, request_id)
         while state == "new":
             pause_s = _POLL_S

@@ -31,8 +31,8 @@ class BatchOrder:
 class Decision:
     """What a person decides about a batch.
 
-    ``digest`` is the hash that they were shown; with the password it is asked of all that lets a
-    batch go on.
+    ``digest`` is the hash that they were shown; with ``password``, their `Proof` as text, it is
+    asked of all that lets a batch go on.
     """
 
     verb: BatchVerb

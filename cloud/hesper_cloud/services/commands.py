@@ -117,10 +117,15 @@ class Commands:
         meter: str | None = None,
         limit: int = 100,
     ) -> CommandRows:
-        """Returns commands newest first; ``state`` may be ``open`` for all that may change."""
+        """Returns commands newest first; ``state`` may be ``open`` for all that may change.
+
+        Those of batches are in the lists of their meters alone, where they do not hide the others.
+        """
         require(actor, Permission.READ)
         query = select(CommandRecord).order_by(CommandRecord.created_at.desc())
         query = query.where(CommandRecord.requester != JOBS)
+        if not meter:
+            query = query.where(CommandRecord.batch.is_(None))
         if state == "open":
             query = query.where(CommandRecord.state.in_(OPEN_COMMAND_STATES))
         elif state:
