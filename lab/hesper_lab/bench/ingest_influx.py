@@ -28,7 +28,7 @@ from hesper_lab.bench.ingest_batches import ROWS, Columns
 from hesper_lab.bench.ingest_run import Load, measure
 from hesper_lab.bench.rows import Row, row
 
-TARGET: Final = 0.9
+TARGET: Final = 90.0
 _BATCHES: Final = 40
 _METERS: Final = 100
 _ANSWERS_WITHIN_S: Final = 60.0
@@ -41,7 +41,7 @@ def run(load: Load) -> list[Row]:
     alone = ready_made(load)
     return [
         row("ingest.columnar.influx", ours, "readings/s", peer=("its own lines", alone)),
-        row("ingest.columnar.influx.ratio", ours / alone, "× lines alone/s", TARGET),
+        row("ingest.columnar.influx.ratio", 100 * ours / alone, "% of lines alone/s", TARGET),
     ]
 
 
