@@ -36,6 +36,7 @@ from hesper_cloud.provision import Databases, ProvisioningError
 from hesper_cloud.settings import Settings
 from hesper_cloud.store_commands import store
 from hesper_cloud.stores.errors import StoreError
+from hesper_cloud.vault import VaultBroken
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 user = typer.Typer(no_args_is_help=True, help="Accounts of people and programs.")
@@ -73,6 +74,7 @@ Config = Annotated[
 DEFAULT = Path("cloud.toml")
 _SWITCH_S = 0.0001
 """With Python's own 5 ms, ingest waits that long at every hash and commit while a job reckons."""
+_TOLD = (ProvisioningError, NoTestimony, SigningUnavailable, StoreError, VaultBroken, OSError)
 Role = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
 
@@ -257,7 +259,7 @@ def main() -> None:
     """Runs the command line; what a person can mend is said in one line."""
     try:
         app()
-    except (ProvisioningError, NoTestimony, SigningUnavailable, StoreError, OSError) as error:
+    except _TOLD as error:
         typer.echo(f"hesper-cloud: {error}", err=True)
         sys.exit(2)
     except OperationalError as error:

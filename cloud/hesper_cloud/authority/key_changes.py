@@ -73,7 +73,7 @@ class KeyDesk:
         """Says whether nothing was written for this command and no other may have brought them."""
         if told is not None:
             return False
-        others = self._custody.is_carried_by_others(session, command.id)
+        others = self._custody.others_carrying(session, command.id)
         found = (session.get(CommandRecord, each) for each in others)
         return not any(each is not None and each.state in life.OPEN for each in found)
 

@@ -146,7 +146,7 @@ class Custody:
         row.settled_at = origin.at
         session.flush()
 
-    def is_carried_by_others(self, session: Session, command_id: str) -> list[str]:
+    def others_carrying(self, session: Session, command_id: str) -> list[str]:
         """Returns the other commands that carried the same set of keys."""
         change = session.get(KeyChange, command_id)
         if change is None:

@@ -315,6 +315,11 @@ def test_on_the_command_line_all_of_a_file_is_brought_or_nothing(head_end, tmp_p
     assert "right.csv" in shown
     rotated = run("rotate-master")
     assert "2 rows are under master key" in rotated.stdout, rotated.stderr
-    told = refused.stdout + refused.stderr + shown + rotated.stdout
+    vault = head_end.settings.keys / "vault.key"
+    vault.write_text("00" * 32)
+    wrong_master = run("import", right)
+    assert wrong_master.returncode == 2
+    assert "does not open with this master key" in wrong_master.stderr
+    told = refused.stdout + refused.stderr + shown + rotated.stdout + wrong_master.stderr
     assert not [key for key in (EK, AK, MK, "oops") if key in told]
-    assert stat.S_IMODE((head_end.settings.keys / "vault.key").stat().st_mode) == 0o600
+    assert stat.S_IMODE(vault.stat().st_mode) == 0o600
