@@ -89,7 +89,7 @@ def audited(town: Town, action: str) -> list[str]:
     return [subject for (subject,) in rows]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_gateway_enrols_delivers_renews_and_is_shut_out(town: CertificateTown) -> None:
     town.begin()
     token = town.tell("gateway", "token", STOLEN, "--serial", SERIAL).strip()

@@ -48,6 +48,7 @@ def taken_off_the_lines(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.timeout(400)
 def test_a_dead_device_is_replaced_and_shut_out(town: Town) -> None:
     town.start_meters()
     town.start_head_end()
