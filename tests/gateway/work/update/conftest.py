@@ -29,7 +29,7 @@ from hesper_gateway.update.slots import Slots, State
 from hesper_lab import toml_text
 
 VERSION = "9.9.9"
-WITHIN_S = 60
+WITHIN_S = 120
 PACKAGES = (hesper_contracts, hesper_dlms, hesper_gateway)
 
 
@@ -86,7 +86,7 @@ class Updated:
     port: int
     cloud: Any
     ingest: Signer
-    trial_s: float = 60
+    trial_s: float = 240
     octets: bytes = field(default_factory=bundle)
     _process: "subprocess.Popen[bytes] | None" = None
 

@@ -6,7 +6,7 @@ import pytest
 from hesper_contracts.frame import Kind
 from hesper_gateway.presence import installed_version
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
 OLD = installed_version()
 BROKEN = "raise RuntimeError('this version is broken')\n"
@@ -39,18 +39,18 @@ async def test_one_that_does_not_start_is_left(updated: Any, make_bundle: Any) -
 
 async def test_one_that_does_not_reach_the_broker_is_left(updated: Any, make_bundle: Any) -> None:
     updated.octets = make_bundle(broker_link=("        account.port,", "        1,"))
-    updated.trial_s = 4
+    updated.trial_s = 3
     updated.launch()
     await updated.started()
     await updated.order()
     result = await updated.ended()
     assert result.state == "failed"
-    assert "did not prove itself within 4 s" in result.detail
+    assert "did not prove itself within 3 s" in result.detail
     assert (updated.version(), updated.state.current) == (OLD, "")
 
 
 async def test_one_that_reads_no_meter_is_left(updated: Any) -> None:
-    updated.trial_s = 4
+    updated.trial_s = 3
     updated.launch()
     await updated.started()
     updated.works.silent = True
@@ -60,7 +60,7 @@ async def test_one_that_reads_no_meter_is_left(updated: Any) -> None:
 
 
 async def test_one_that_gets_no_receipt_is_left(updated: Any) -> None:
-    updated.trial_s = 4
+    updated.trial_s = 3
     updated.launch()
     await updated.started()
     updated.cloud.generous = False
