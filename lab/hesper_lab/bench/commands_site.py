@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hesper_cloud import provision
+from hesper_cloud.authority.policy import POLICIES
 from hesper_cloud.commissioning import MeterPaper, commission
 from hesper_cloud.provision import Databases
 from hesper_cloud.settings import Settings
@@ -35,6 +36,8 @@ from hesper_lab.site import Account
 
 _BIN: Final = Path(sys.executable).parent
 _TEMPLATE: Final = "hesper-sim-relay"
+_AT_WILL: Final = 1_000
+"""Supplies a minute that may be switched on behind a gateway: one is, again and again."""
 _NONE: Final = "none"
 _LINES_A_GATEWAY: Final = 8
 _UP_WITHIN_S: Final = 180.0
@@ -118,6 +121,9 @@ def _enter(running_: HeadEnd, behind: dict[str, list[MeterPlan]]) -> None:
             provision.add_user(
                 databases.authority, account.username, account.role, account.password
             )
+        policy = POLICIES["demo"].model_copy(update={"gateway_reconnects_per_minute": _AT_WILL})
+        document = policy.model_dump(mode="json")
+        provision.activate_policy(databases.authority, "benchmark", document)
         for name, meters in behind.items():
             folder = running_.site.gateways / name
             folder.mkdir(mode=0o700)
