@@ -85,10 +85,11 @@ def running(meters: int, gateways: int, say: Say) -> Iterator[CommandSite]:
         running_ = stack.enter_context(head_end.running(folder / "site", "duckdb", names))
         behind = _behind(plan, names)
         say(f"entering {meters + 1} meters and starting {gateways} gateways")
+        trust = cloud_files.initialise(Settings.load(_toml(running_)))
         _enter(running_, behind)
         _start(running_, "authority", "hesper-cloud", "authority", _toml(running_))
         for name in names:
-            config = _configure(running_, name, behind[name], ready["listeners"])
+            config = _configure(running_, name, behind[name], ready["listeners"], trust)
             _start(running_, name, "hesper-gateway", "run", config)
         asks, approves = (Rest(running_.site.url, account) for account in _ACCOUNTS)
         stack.callback(asks.close)
@@ -145,12 +146,15 @@ def _paper(gateway: str, meter: MeterPlan) -> MeterPaper:
 
 
 def _configure(
-    running_: HeadEnd, name: str, meters: list[MeterPlan], listeners: dict[str, str]
+    running_: HeadEnd,
+    name: str,
+    meters: list[MeterPlan],
+    listeners: dict[str, str],
+    trust: Trust,
 ) -> Path:
     site = running_.site
     folder = site.gateways / name
     private_file.write(folder / "broker.password", running_.passwords[name])
-    trust = cloud_files.initialise(Settings.load(_toml(running_)))
     document = _document(name, trust, site.ports.broker)
     lines = dict.fromkeys(meter.line for meter in meters)
     document["lines"] = [_line(line, listeners[line]) for line in lines]
