@@ -19,7 +19,7 @@ from hesper_contracts.jsonbody import UtcTime, check_years
 from hesper_contracts.readings_json import JsonBatch
 
 _LOOK_AT = 4096
-_NAME = re.compile(rb'"([^"\\]{1,32})"\s*:\s*\[\s*-?\d')
+_NAME = re.compile(rb'"([^"\\\x00-\x1f]{1,32})"\s*:\s*\[\s*-?\d')
 _Value = tuple[int, int, int]
 _STRICT: dict[str, Any] = {"frozen": True, "forbid_unknown_fields": True, "gc": False}
 

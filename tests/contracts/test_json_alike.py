@@ -131,3 +131,10 @@ def test_another_order_of_the_same_names_changes_no_reading() -> None:
 )
 def test_others_are_left_alone(payload: bytes) -> None:
     assert json_alike.parse(payload) is None
+
+
+@pytest.mark.parametrize("octet", [b"\x00", b"\n", b"\x1f", b"\x7f", b"\xff"])
+def test_octets_that_no_name_may_hold_are_refused_as_ever(octet: bytes) -> None:
+    payload = batch_of(reading()).replace(NAMES[0].encode(), b"1.0" + octet + b".8.0.255")
+    assert isinstance(opened(payload), str)
+    assert opened(payload) == one_by_one(payload)
