@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from fastapi import FastAPI, Request
+from hesper_cloud.api import page_cache
 from hesper_cloud.api.page_cache import PageCache
 from hesper_cloud.services.errors import NotAuthenticated
 
@@ -92,3 +93,19 @@ async def test_who_is_not_welcome_any_more_is_sent_to_the_routes(
     assert await asked(client) == 1
     served.accounts.good = False
     assert await asked(client) == 2
+
+
+async def test_large_pages_are_let_go_before_they_fill_the_memory(
+    served: Served, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    length = len((await client.get("/page")).content)
+    monkeypatch.setattr(page_cache, "_MOST_OCTETS", 3 * length)
+    for n in range(20):  # whoever may log in chooses how many questions there are
+        await client.get(f"/page?n={n}")
+        served.now += 0.01
+    assert sum(page.length for page in served.app._pages.values()) <= 3 * length
+    assert await asked(client, "/page?n=19") == await asked(client, "/page?n=19") == 21
+    served.now += 1.0
+    await asked(client, "/page?n=19")
+    held = sum(page.length for page in served.app._pages.values())
+    assert served.app._octet_count == held, "a page that is made anew counts once"

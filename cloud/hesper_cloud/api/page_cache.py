@@ -26,6 +26,7 @@ from hesper_cloud.services.errors import ServiceError
 KEPT_S = 0.5
 _MOST_PAGES = 2_000
 _LARGEST = 1024 * 1024
+_MOST_OCTETS = 32 * 1024 * 1024  # of bodies; a page that went out for octets lies there twice
 _OK = 200
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _Question = tuple[str, bytes, bytes, bytes]
@@ -58,6 +59,10 @@ class _Page:
             and 0 < len(self.body.get("body", b"")) <= _LARGEST
         )
 
+    @property
+    def length(self) -> int:
+        return len(self.body["body"])
+
     @cached_property
     def octets(self) -> bytes:
         """The answer as it goes over a connection that stays open, but for the server's headers."""
@@ -80,6 +85,7 @@ class PageCache:
         self._kept_s = kept_s
         self._monotonic = monotonic
         self._pages: dict[_Question, _Page] = {}
+        self._octet_count = 0
         self._known: dict[bytes, _Known] = {}
         self._changes = 0
 
@@ -112,7 +118,7 @@ class PageCache:
         else:
             await self._app(scope, receive, send)
             if scope["method"] not in _SAFE:
-                self._pages.clear()
+                self._empty()
                 self._changes += 1
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -142,9 +148,16 @@ class PageCache:
         return page
 
     def _keep(self, question: _Question, page: _Page) -> None:
-        if len(self._pages) >= _MOST_PAGES:
-            self._pages.clear()
+        before = self._pages.pop(question, None)
+        self._octet_count += page.length - (0 if before is None else before.length)
+        if len(self._pages) >= _MOST_PAGES or self._octet_count > _MOST_OCTETS:
+            self._empty()
+            self._octet_count = page.length
         self._pages[question] = page
+
+    def _empty(self) -> None:
+        self._pages.clear()
+        self._octet_count = 0
 
     def _learn(self, scope: Scope, question: _Question) -> None:
         """Remembers a request's octets, unless they say more than what is asked and by whom."""
