@@ -5,9 +5,11 @@ disks, not against an enemy; still nothing is written outside of the slot. Scrip
 wheels are left out: the launcher starts the package, not a script.
 """
 
+import lzma
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +19,16 @@ _WHEELS_MAX = 100
 _FILES_MAX = 50_000
 _OCTETS_MAX = 512 * 1024 * 1024
 _LIBRARIES = ("purelib", "platlib")
+_BROKEN = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""What `zipfile` raises for archives that were put together wrongly."""
 
 
 class BundleUnusable(Exception):
@@ -42,7 +54,7 @@ def unpack(archive: Path, folder: Path, version: str) -> None:
                     shutil.copyfileobj(source, copy)
                 _unpack_wheel(wheel, folder)
         wheel.unlink()
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+    except _BROKEN as error:
         raise BundleUnusable(f"it is not a bundle of wheels: {error}") from None
     if not (folder / f"hesper-{version}.dist-info").is_dir():
         raise BundleUnusable(f"hesper {version} is not in it")

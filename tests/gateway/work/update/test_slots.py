@@ -114,6 +114,20 @@ def test_what_is_no_archive(tmp_path: Path) -> None:
         bundle.unpack(tmp_path / "x.zip", tmp_path, "2")
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_what_was_packed_wrongly(tmp_path: Path, method: int) -> None:
+    """Two people may sign such a one; it must not end the gateway again and again."""
+    path, slot = tmp_path / "x.zip", tmp_path / "slot"
+    slot.mkdir()
+    with zipfile.ZipFile(path, "w", method) as whole:
+        whole.writestr("w-1-py3-none-any.whl", b"".join(b"%d" % n for n in range(2000)))
+    octets = bytearray(path.read_bytes())
+    octets[70:200] = bytes(byte ^ 0xFF for byte in octets[70:200])
+    path.write_bytes(octets)
+    with pytest.raises((BundleUnusable, OSError)):
+        bundle.unpack(path, slot, "2")
+
+
 @pytest.mark.parametrize("text", ["", 'state = "elsewhere"', "no toml", "state = 5"])
 def test_versions_lie_beside_the_database(tmp_path: Path, text: str) -> None:
     config = tmp_path / "gateway.toml"
