@@ -18,6 +18,7 @@ Every key is ECDSA on P-256, which every TLS library of the last ten years has. 
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,8 @@ SERVER_LIFE = timedelta(days=397)
 LIST_LIFE = timedelta(days=30)
 _EARLIER = 720
 _CURVE = ec.SECP256R1
+_PRINTABLE = re.compile(r"[A-Za-z0-9 '()+,./:=?-]+")
+"""A PrintableString (X.680, 41.4): a subject's serialNumber must be one (X.520, 6.2.9)."""
 
 
 class CertificateRefused(ValueError):
@@ -123,12 +126,12 @@ class Issuer:
         Args:
             key: Its public key.
             gateway: Its name, which becomes its account on the broker.
-            serial: Of the device.
+            serial: Of the device; one that a certificate cannot hold stays out of it.
             life: Now, and its last moment.
             list_url: Where brokers find the revocation list, if they fetch it (EMQX does).
         """
         attributes = [x509.NameAttribute(NameOID.COMMON_NAME, gateway)]
-        if serial:
+        if _PRINTABLE.fullmatch(serial):
             attributes.append(x509.NameAttribute(NameOID.SERIAL_NUMBER, serial))
         uri = x509.UniformResourceIdentifier(f"urn:hesper:gateway:{gateway}")
         builder = self._leaf(key, x509.Name(attributes), life, [uri])

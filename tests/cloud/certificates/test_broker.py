@@ -6,7 +6,8 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -234,3 +235,12 @@ def is_closed(connection: ssl.SSLSocket) -> bool:
         return False
     except OSError:
         return True
+
+
+def test_a_newer_list_counts_also_when_the_clock_was_set_back(guarded: Guarded) -> None:
+    for gateway in (GATEWAY, OTHER):
+        shown = guarded.given(gateway)
+        assert guarded.lets_in(shown)
+        guarded.desk = replace(guarded.desk, now=guarded.desk.now - timedelta(seconds=5))
+        guarded.revoke(gateway)
+        until(lambda shown=shown: not guarded.lets_in(shown), "the newest list counts")

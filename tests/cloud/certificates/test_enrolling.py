@@ -172,3 +172,12 @@ def test_with_an_external_authority_the_token_waits(head_end: Any, tmp_path: Pat
     certificates.install_for(desk, GATEWAY, tmp_path / "back.pem")
     row, answer = enrolling.ask(token, device)
     assert (row.state, answer.certificate) == ("done", custody.pem(made))
+
+
+@pytest.mark.parametrize("serial", ["VMware_56 4d", "sériel", "日" * 64])
+def test_a_serial_number_that_no_certificate_can_hold_stays_out_of_it(
+    enrolling: Enrolling, serial: str
+) -> None:
+    row, answer = enrolling.ask(enrolling.token(serial), Device.born(), serial)
+    assert row.state == "done"
+    assert leaf(answer.certificate).subject == profile.common_name(GATEWAY)
