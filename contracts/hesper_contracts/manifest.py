@@ -19,7 +19,7 @@ import msgspec
 from hesper_contracts import jsonbody
 from hesper_contracts.frame import Refused
 from hesper_contracts.jsonbody import UtcTime
-from hesper_contracts.signing import Forged, Keyring, Signer
+from hesper_contracts.signing import SIGNATURE_LENGTH, Forged, Keyring, Signer
 
 IMAGE_OCTETS_MAX = 64 * 1024 * 1024
 HASH_PATTERN = r"^[0-9a-f]{64}\Z"
@@ -120,6 +120,8 @@ def sealed_by(document: SignedManifest, keys: Keyring) -> frozenset[str]:
 def _holding(document: SignedManifest, keys: Keyring) -> Iterable[str]:
     body = document.manifest.encode()
     for seal in document.seals:
+        if len(seal) != 1 + seal[0] + SIGNATURE_LENGTH:  # else it would seal a part of the text
+            continue
         try:
             keys.verify(_PREFIX, seal + body)
         except Forged:

@@ -16,7 +16,7 @@ from hesper_contracts.frame import Refused
 from hesper_contracts.new_keys import Opener
 
 _DOMAIN = b"hesper/v1 signed\x00"
-_SIGNATURE_LENGTH = 64
+SIGNATURE_LENGTH = 64
 
 
 class Forged(Refused):
@@ -88,14 +88,14 @@ class Keyring:
         Raises:
             Forged: unknown key id, wrong signature, or a section cut off.
         """
-        body_start = 1 + (section[0] if section else 0) + _SIGNATURE_LENGTH
+        body_start = 1 + (section[0] if section else 0) + SIGNATURE_LENGTH
         if len(section) < body_start:
             raise Forged("signed section cut off")
-        name = section[1 : body_start - _SIGNATURE_LENGTH]
+        name = section[1 : body_start - SIGNATURE_LENGTH]
         key = self._keys.get(name.decode("ascii", "replace"))
         if key is None:
             raise Forged(f"signed by unknown key {name[:32]!r}")
-        signature, body = section[body_start - _SIGNATURE_LENGTH : body_start], section[body_start:]
+        signature, body = section[body_start - SIGNATURE_LENGTH : body_start], section[body_start:]
         try:
             key.verify(signature, _message(prefix, name, body))
         except InvalidSignature:
@@ -109,7 +109,7 @@ def body_of(section: bytes) -> bytes:
     Raises:
         Forged: a section cut off.
     """
-    body_start = 1 + (section[0] if section else 0) + _SIGNATURE_LENGTH
+    body_start = 1 + (section[0] if section else 0) + SIGNATURE_LENGTH
     if len(section) < body_start:
         raise Forged("signed section cut off")
     return section[body_start:]

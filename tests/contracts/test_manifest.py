@@ -67,6 +67,16 @@ def test_an_altered_one_does_not_count(alter: Any) -> None:
         manifest.read(alter(sealed(SAID, ANN, BOB)), KEYS)
 
 
+def test_a_seal_over_more_than_the_text_does_not_count() -> None:
+    text = manifest.unsigned(SAID).manifest
+    document = SignedManifest(" " + text)
+    for signer in (ANN, BOB):
+        document = manifest.sign(document, signer)
+    assert manifest.read(document, KEYS) == SAID
+    with pytest.raises(Forged):
+        manifest.read(SignedManifest(text, tuple(seal + b" " for seal in document.seals)), KEYS)
+
+
 def test_two_signatures_under_nonsense_make_no_manifest() -> None:
     document = SignedManifest("{}")
     for signer in (ANN, BOB):
