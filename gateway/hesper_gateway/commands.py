@@ -159,6 +159,8 @@ class Executor:
                 await self._judge(command, payload)
         except Replayed as replayed:
             self._distrust("gateway.command_replayed", str(replayed))
+        except Refused as refused:  # its result was journalled by a later release
+            self._distrust("gateway.command_refused", f"{command.id} was taken before: {refused}")
         except StorageFull as full:
             self._distrust("gateway.command_dropped", f"nothing can be journalled: {full}")
 

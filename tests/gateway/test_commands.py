@@ -293,6 +293,22 @@ async def test_a_repeated_envelope_gets_the_journalled_result(desk: Desk) -> Non
     assert len(desk.wall.moves) == 1
 
 
+async def test_a_result_that_a_later_release_journalled_ends_nothing(desk: Desk) -> None:
+    """The release before is back after a trial, and the authority asks again."""
+    async with desk.working():
+        desk.prove()
+        desk.give(COMMAND)
+        await desk.last()
+        later = "UPDATE commands SET result = json_set(CAST(result AS TEXT), '$.later', 1)"
+        await desk.database.write(lambda c: c.execute(later).rowcount)
+        desk.give(COMMAND)
+        await desk.distrusted()
+        desk.give(changed(id="c-2", kind="relay.read", counter=2))
+        assert (await desk.last()).command_id == "c-2"
+    assert desk.alarms == ["gateway.command_refused"]
+    assert len(desk.wall.moves) == 1
+
+
 async def test_a_used_counter_or_id_never_acts_again(desk: Desk) -> None:
     async with desk.working():
         desk.prove()
