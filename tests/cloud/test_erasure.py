@@ -32,6 +32,7 @@ from hesper_cloud.erasure import ordering
 from hesper_cloud.erasure.carrying_out import Erasures
 from hesper_cloud.erasure.commands import told
 from hesper_cloud.gaps import GapLedger
+from hesper_cloud.ingest.beginnings import Beginnings
 from hesper_cloud.ingest.dead_letters import DeadLetters
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.provision import ProvisioningError
@@ -206,6 +207,26 @@ def test_what_is_erased_is_not_expected_any_more_and_a_second_order_finds_nothin
         forgotten, other = session.get_one(Meter, GONE), session.get_one(Meter, OTHER)
         assert (forgotten.customer, forgotten.gateway_id) == (None, "gw-1")
         assert other.customer == "Ada Byron"
+
+
+def test_a_late_row_from_before_makes_nobody_ask_for_those_that_were_erased(
+    head_end: Any,
+) -> None:
+    """It was in a gateway's outbox, or in a backfill that was under way."""
+    fill(head_end)
+    erase(head_end)
+    registry = head_end.databases.registry
+    store = DuckDbStore(head_end.settings.readings_file)
+    late = block_of(columns.from_sections([section(GONE, first=FIRST + 7, count=1)])[0])
+    store.write(Group({}, [late], FIRST * 1000))
+    beginnings = Beginnings(registry)
+    beginnings.note(PROFILE, {GONE: FIRST + 7}, int(NOW.timestamp()))
+    beginnings.flush(at_once=True)
+    GapLedger(registry, store, RuleSettings(), lambda: datetime.now(UTC)).check()
+    store.close()
+    with reading(registry) as session:
+        assert GONE not in session.scalars(select(Gap.meter)).all()
+        assert session.get_one(MeterProfile, (GONE, PROFILE)).expected_from >= NOW
 
 
 def audited(head_end: Any) -> list[tuple[str, str | None]]:

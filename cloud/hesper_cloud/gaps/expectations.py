@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud.db.beginnings import LEARNED
+from hesper_cloud.db.beginnings import LEARNED, erased
 from hesper_cloud.db.registry import MeterProfile
 from hesper_cloud.gaps.learned import Learned
 from hesper_cloud.gaps.meters import FleetMeter
@@ -49,6 +49,7 @@ class Expectations:
         self._is_main = profile == LOAD_PROFILE
         self._settings = settings
         self._rows = _rows(session, profile)
+        self._erased = {meter: int(at.timestamp()) for meter, at in erased(session).items()}
         self.learned = Learned(profile)
 
     def due(self, meter: FleetMeter, times: Integers, start: int, now: int) -> Due | None:
@@ -71,7 +72,7 @@ class Expectations:
         row = self._rows.get(meter.id)
         if not len(times):
             return row
-        first = int(times[0])
+        first = max(int(times[0]), self._erased.get(meter.id, 0))
         if row is None:
             row = self._rows[meter.id] = _Expected(first, None, None, is_learned=True)
             self.learned.new[meter.id] = first
