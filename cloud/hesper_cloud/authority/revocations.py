@@ -9,7 +9,9 @@ client identifier itself, which ends that session (MQTT 5, 3.1.4), at once and a
 the broker lets anybody hold a connection without a CONNECT. The listener for gateways makes the
 certificate's name the client identifier (`use_username_as_clientid`), so there is no other session.
 
-A list is signed anew every day as well, for brokers do not believe lists beyond their time.
+A list is signed anew every day as well, for brokers do not believe lists beyond their time, and at
+once when the clock turns out to have been ahead, for they believe none that is of the future. What
+the broker's present list names stays named: a database that was put back has forgotten it.
 """
 
 import logging
@@ -24,7 +26,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud.authority import broker_files
 from hesper_cloud.ca import custody, issuing
 from hesper_cloud.ca.issuing import Issuing
-from hesper_cloud.ca.profile import CertificateRefused
+from hesper_cloud.ca.profile import CertificateRefused, Revoked
 from hesper_cloud.db.authority import Certificate, RevocationList, ShutOut
 from hesper_cloud.db.engines import reading, writing
 
@@ -65,8 +67,7 @@ class Revocations:
             return
         with reading(authority) as session:
             row = session.get(RevocationList, _ONLY)
-            is_due = row is None or row.is_stale or now - row.made_at >= _ANEW
-            if not is_due and (file is None or (row and row.is_written)):
+            if not _is_due(row, now) and (file is None or (row and row.is_written)):
                 return
         with writing(authority) as session:
             row = current_list(session, self._issuing, now)
@@ -100,12 +101,15 @@ def current_list(session: Session, issuing_: Issuing, now: datetime) -> Revocati
         CertificateRefused: there is no authority of our own.
     """
     row = session.get(RevocationList, _ONLY)
-    if row is not None and not row.is_stale and now - row.made_at < _ANEW:
+    if row is not None and not _is_due(row, now):
         return row
     if issuing_.issuer is None:
         raise CertificateRefused("there is no authority here that could sign a list")
-    number = row.number + 1 if row else 1
-    made = issuing_.issuer.revocation_list(issuing.revoked(session, now), number, now)
+    named = {each.serial: each for each in issuing.revoked(session, now)}
+    told, known = _told(issuing_)
+    named |= {each.serial: each for each in issuing.not_over(session, known, now)}
+    number = max(row.number if row else 0, told) + 1
+    made = issuing_.issuer.revocation_list(named.values(), number, now)
     new = RevocationList(
         id=_ONLY,
         number=number,
@@ -117,6 +121,21 @@ def current_list(session: Session, issuing_: Issuing, now: datetime) -> Revocati
     return session.merge(new)
 
 
+def _is_due(row: RevocationList | None, now: datetime) -> bool:
+    return row is None or row.is_stale or not row.made_at <= now < row.made_at + _ANEW
+
+
+def _told(issuing_: Issuing) -> tuple[int, list[Revoked]]:
+    """Returns number and lines of the list that the broker has, if it is one of ours."""
+    file, issuer = issuing_.settings.list_file, issuing_.issuer
+    if file is None or issuer is None:
+        return 0, []
+    try:
+        return custody.read_list(file.read_bytes(), issuer)
+    except (OSError, CertificateRefused):
+        return 0, []
+
+
 def to_evict(session: Session, now: datetime) -> list[str]:
     """Returns whose sessions end now: shut out, or replaced by another device, a moment ago."""
     of_gateways = Certificate.kind == issuing.GATEWAY
@@ -124,8 +143,11 @@ def to_evict(session: Session, now: datetime) -> list[str]:
     may_come = select(Certificate.name).where(of_gateways & good)
     ended = select(Certificate.name).where(of_gateways)
     queries = (
-        select(ShutOut.gateway).where(ShutOut.at > now - SHUT_OUT_FOR),
-        ended.where(Certificate.revoked_at > now - REPLACED_FOR),
-        ended.where(Certificate.revoked_at > now - SHUT_OUT_FOR, Certificate.name.not_in(may_come)),
+        select(ShutOut.gateway).where(ShutOut.at.between(now - SHUT_OUT_FOR, now)),
+        ended.where(Certificate.revoked_at.between(now - REPLACED_FOR, now)),
+        ended.where(
+            Certificate.revoked_at.between(now - SHUT_OUT_FOR, now),
+            Certificate.name.not_in(may_come),
+        ),
     )
     return sorted({name for query in queries for name in session.scalars(query)})

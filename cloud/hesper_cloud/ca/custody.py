@@ -9,13 +9,13 @@ import os
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from hesper_cloud.ca import profile
-from hesper_cloud.ca.profile import CertificateRefused, Issuer
+from hesper_cloud.ca.profile import CertificateRefused, Issuer, Revoked
 
 KEY, CERTIFICATES = "ca.key", "ca.pem"
 
@@ -82,6 +82,23 @@ def pem(*certificates: x509.Certificate) -> bytes:
 def list_pem(revocations: x509.CertificateRevocationList) -> bytes:
     """Returns a revocation list as text."""
     return revocations.public_bytes(Encoding.PEM)
+
+
+def read_list(octets: bytes, issuer: Issuer) -> tuple[int, list[Revoked]]:
+    """Returns number and lines of a revocation list that this authority has signed.
+
+    Raises:
+        CertificateRefused: it is none, or of another authority.
+    """
+    try:
+        found = x509.load_pem_x509_crl(octets)
+        number = found.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+        is_ours = found.is_signature_valid(issuer.public_key)
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound):
+        raise CertificateRefused("that is no revocation list") from None
+    if not is_ours:
+        raise CertificateRefused("the revocation list is of another authority")
+    return number, [Revoked(each.serial_number, each.revocation_date_utc) for each in found]
 
 
 def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

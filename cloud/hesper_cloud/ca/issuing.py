@@ -64,8 +64,8 @@ class Issuing:
         """
         key = profile.requested_key(asking.request, asking.gateway)
         known = _of_key(session, key)
-        if known is not None:
-            return self._again(known, asking.gateway, now)
+        if known is not None and (again := self._again(known, asking.gateway, now)):
+            return again
         if self.issuer is None:
             _keep(session, asking, now)
             return None
@@ -78,11 +78,14 @@ class Issuing:
         record(session, made, GATEWAY, asking.actor, now)
         return custody.pem(made, *self.chain[:-1])
 
-    def _again(self, known: Certificate, gateway: str, now: datetime) -> bytes:
+    def _again(self, known: Certificate, gateway: str, now: datetime) -> bytes | None:
+        """Returns what this key was given; None where a clock that was ahead has dated it."""
         if known.name != gateway or known.kind != GATEWAY:
             raise CertificateRefused("the key of the request belongs to somebody else")
         if known.revoked_at is not None or known.not_after <= now:
             raise CertificateRefused("the certificate of this key is over; make a new key")
+        if known.issued_at > now:
+            return None
         return custody.pem(x509.load_der_x509_certificate(known.octets), *self.chain[:-1])
 
 
@@ -159,6 +162,16 @@ def revoked(session: Session, now: datetime) -> list[Revoked]:
     return [Revoked(int(row.serial, 16), row.revoked_at or now) for row in rows]
 
 
+def not_over(session: Session, named: Sequence[Revoked], now: datetime) -> list[Revoked]:
+    """Returns those that a list must go on naming, whatever is on record of them here."""
+    found = []
+    for each in named:
+        row = session.get(Certificate, f"{each.serial:x}")
+        if now < (row.not_after if row else each.at + profile.SERVER_LIFE):
+            found.append(each)
+    return found
+
+
 def public_key_digest(key: object) -> str:
     """Returns the SHA-256 of a public key as certificates carry it (SubjectPublicKeyInfo), hex.
 
@@ -189,8 +202,8 @@ def serial_of(chain: bytes) -> str:
 
 
 def _of_key(session: Session, key: ec.EllipticCurvePublicKey) -> Certificate | None:
-    query = select(Certificate).where(Certificate.public_key == public_key_digest(key)).limit(1)
-    return session.scalars(query).first()
+    query = select(Certificate).where(Certificate.public_key == public_key_digest(key))
+    return session.scalars(query.order_by(Certificate.issued_at).limit(1)).first()
 
 
 def _count_since(session: Session, name: str, since: datetime) -> int:

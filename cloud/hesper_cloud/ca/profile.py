@@ -113,6 +113,11 @@ class Issuer:
     def __repr__(self) -> str:
         return f"Issuer({self.certificate.subject.rfc4514_string()!r})"
 
+    @property
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """What its signatures are checked with."""
+        return self._key.public_key()
+
     def for_gateway(
         self,
         key: ec.EllipticCurvePublicKey,
@@ -201,7 +206,7 @@ class Issuer:
         )
 
     def _key_identifier(self) -> x509.AuthorityKeyIdentifier:
-        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.public_key)
 
 
 _SCOPE = x509.IssuingDistributionPoint(

@@ -16,8 +16,14 @@ from hesper_cloud.ca import custody, profile
 from hesper_cloud.ca.issuing import Issuing
 from hesper_cloud.ca.profile import CertificateRefused, Issuer
 from hesper_cloud.certificates import Desk
-from hesper_cloud.db.authority import BrokerAccount, GatewayKey, ShutOut
-from hesper_cloud.db.engines import reading
+from hesper_cloud.db.authority import (
+    BrokerAccount,
+    Certificate,
+    GatewayKey,
+    RevocationList,
+    ShutOut,
+)
+from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Alert
 from hesper_cloud.provision import ProvisioningError
 from hesper_cloud.rules.alerts import Alerts
@@ -28,7 +34,7 @@ from hesper_contracts.certificates import RenewalRequest
 from hesper_contracts.signing import Signer
 from prometheus_client import REGISTRY
 from signing import GATEWAY, MONTH, OTHER, actions, give, leaf, request
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 
 
 def test_a_certificate_says_who_may_come_and_nothing_more(desk: Desk) -> None:
@@ -289,6 +295,60 @@ def test_the_list_is_signed_anew_when_it_must_be(desk: Desk, tmp_path: Path) -> 
     file.mkdir()
     certificates.shut_out(desk, OTHER, "no certificate: the list stays")
     revocations.settle(authority, desk.now + timedelta(days=40))  # cannot be written: put off
+
+
+def test_a_clock_that_was_far_ahead_leaves_nothing_behind(
+    renewing: Renewing, tmp_path: Path
+) -> None:
+    desk, file = renewing.desk, tmp_path / "revoked.pem"
+    keys, authority = desk.settings.keys, desk.databases.authority
+    chain, settings = custody.load_chain(keys), CertificateSettings(list_file=file)
+    revocations = Revocations(Issuing(custody.load(keys), chain, settings), (), lambda _: None)
+    ahead = Desk(desk.settings, desk.databases, desk.now + timedelta(days=2000))
+    asked = request(GATEWAY)
+    give(ahead, asked)
+    give(ahead, request(OTHER), OTHER)
+    certificates.shut_out(ahead, OTHER, "stolen")
+    revocations.settle(authority, ahead.now)
+    assert x509.load_pem_x509_crl(file.read_bytes()).last_update_utc > desk.now
+    revocations.settle(authority, desk.now)
+    found = x509.load_pem_x509_crl(file.read_bytes())
+    assert found.last_update_utc < desk.now  # or no gateway is let in for 2000 days
+    assert len(list(found)) == 1
+    with reading(authority) as session:
+        assert to_evict(session, desk.now) == []
+    again = give(desk, asked)
+    assert again is not None
+    assert leaf(again).not_valid_before_utc < desk.now
+
+
+def test_an_old_database_that_was_put_back_lets_nobody_in_again(desk: Desk, tmp_path: Path) -> None:
+    file, authority = tmp_path / "revoked.pem", desk.databases.authority
+    keys = desk.settings.keys
+    chain, settings = custody.load_chain(keys), CertificateSettings(list_file=file)
+    revocations = Revocations(Issuing(custody.load(keys), chain, settings), (), lambda _: None)
+    give(desk, request(GATEWAY))
+    revocations.settle(authority, desk.now)
+    with reading(authority) as session:
+        before = session.get_one(RevocationList, 1)
+    give(desk, request(OTHER), OTHER)
+    for gateway in (GATEWAY, OTHER):
+        certificates.shut_out(desk, gateway, "stolen")
+        revocations.settle(authority, desk.now)
+    assert numbers(file) == (3, 2)
+    with writing(authority) as session:  # as it was when only the first was issued
+        session.execute(delete(Certificate).where(Certificate.name == OTHER))
+        session.execute(update(Certificate).values(revoked_at=None))
+        session.merge(before)
+    for days, wanted in ((1, (4, 2)), (31, (5, 1)), (400, (6, 0))):
+        revocations.settle(authority, desk.now + timedelta(days=days))
+        assert numbers(file) == wanted
+    stranger = profile.fresh_key()
+    theirs = Issuer(profile.authority_certificate(stranger, "Hesper", desk.now), stranger)
+    forged = theirs.revocation_list([profile.Revoked(7, desk.now)], 99, desk.now)
+    file.write_bytes(custody.list_pem(forged))
+    revocations.settle(authority, desk.now + timedelta(days=401))
+    assert numbers(file) == (7, 0)
 
 
 def test_an_alert_says_whose_renewal_fails(desk: Desk, head_end: Any) -> None:
