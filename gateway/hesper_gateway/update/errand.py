@@ -141,6 +141,8 @@ class Updater:
             return f"the image is for {said.hardware!r}, this gateway is {machine!r}"
         if said.version == installed:
             return f"this gateway runs {installed!r} already"
+        if at_least(said.version, installed) is False:
+            return f"the image is older than {installed!r}, which this gateway runs"
         minimum = said.minimum_version
         if minimum is not None and not at_least(installed, minimum):
             return f"the image needs {minimum!r} or later, this gateway has {installed!r}"

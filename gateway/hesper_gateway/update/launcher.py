@@ -72,6 +72,8 @@ class Launcher:
             env=self._environment(slot),
             preexec_fn=_die_with_parent,
         )
+        if self._is_stopped:  # told so before there was anybody to pass it on to
+            self._child.terminate()
         while (code := _waited(self._child)) is None:
             if on_trial and time.monotonic() > ends_at and self._is_on_trial(slot):
                 _end(self._child)

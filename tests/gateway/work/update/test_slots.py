@@ -1,6 +1,10 @@
 """Which version counts, whatever is cut short; and what a bundle may hold."""
 
 import io
+import os
+import signal
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -126,6 +130,29 @@ def test_what_was_packed_wrongly(tmp_path: Path, method: int) -> None:
     path.write_bytes(octets)
     with pytest.raises((BundleUnusable, OSError)):
         bundle.unpack(path, slot, "2")
+
+
+TOLD_TO_STOP = """
+import os, signal, sys
+from pathlib import Path
+from hesper_gateway.update.launcher import Launcher
+from hesper_gateway.update.slots import Slots
+
+class Early(Slots):
+    def begin(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super().begin()
+
+folder = Path(sys.argv[1])
+print(Launcher(Early(folder), ("run", "--config", str(folder / "fifo"))).run())
+"""
+
+
+def test_a_launcher_that_is_stopped_before_it_has_started_anything_stops(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")  # who reads it waits for ever
+    words = [sys.executable, "-c", TOLD_TO_STOP, str(tmp_path)]
+    ended = subprocess.run(words, capture_output=True, timeout=60, check=True, text=True)
+    assert ended.stdout.strip() == str(-signal.SIGTERM)
 
 
 @pytest.mark.parametrize("text", ["", 'state = "elsewhere"', "no toml", "state = 5"])

@@ -98,6 +98,7 @@ async def test_what_is_not_taken(updated: Any) -> None:
         ({"said": {"hardware": "z80"}}, "this gateway is"),
         ({"said": {"version": OLD}}, "already"),
         ({"said": {"minimum_version": "9.0"}}, "or later"),
+        ({"said": {"version": "0.0.9"}}, "older than"),
         ({"image_hash": "ab" * 32}, "another image"),
         ({"approver": None}, "a second person"),
     ]
