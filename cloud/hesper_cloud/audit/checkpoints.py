@@ -50,7 +50,7 @@ class Checkpoints:
 
     def turn(self, now: datetime) -> None:
         """Writes one if it is time and rows have come, and tells whom it was not told yet."""
-        if self._written_at is None or now - self._written_at >= self._every:
+        if self._written_at is None or abs(now - self._written_at) >= self._every:
             self.write(now)
         self._tell(now)
 
@@ -85,7 +85,7 @@ class Checkpoints:
         if connection != self._connection:
             self._connection, self._told, self._looked_at = connection, set(), None
         is_known = self._looked_at is not None and (
-            now - self._looked_at < timedelta(seconds=_LOOK_FOR_NEW_S)
+            abs(now - self._looked_at) < timedelta(seconds=_LOOK_FOR_NEW_S)
         )
         if self._newest is None or not connection or is_known:
             return

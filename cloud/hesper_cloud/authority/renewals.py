@@ -2,7 +2,8 @@
 
 A request is believed if it is signed with the Ed25519 key that the gateway enrolled with: the
 broker's word for who published it is not needed, and a stolen certificate alone gets no other. What
-is refused is audited, of each gateway one in ten minutes, and answered with silence.
+is refused is audited, of each gateway one in ten minutes, and answered with silence; names that
+nobody was given, which whoever holds the broker can invent without end, leave no row.
 """
 
 import logging
@@ -74,7 +75,9 @@ class RenewalDesk:
 
     def _note(self, session: Session, gateway: str, why: str, now: datetime) -> None:
         last = self._noted.get(gateway)
-        if last is not None and now - last < _QUIET:
+        if last is not None and abs(now - last) < _QUIET:
+            return
+        if not any(session.get(each, gateway) for each in (GatewayKey, ShutOut)):
             return
         self._noted[gateway] = now
         _log.warning("a certificate for %s is refused: %s", gateway, why)

@@ -243,3 +243,15 @@ def test_a_file_of_checkpoints_is_read_and_nonsense_in_it_is_refused(log, tmp_pa
     path.write_text("no base64!")
     with pytest.raises(NoTestimony):
         testimony.from_file(path)
+
+
+def test_a_clock_that_was_ahead_stops_no_checkpoints(log: Log) -> None:
+    log.now += timedelta(days=4000)
+    log.grow(1)
+    log.now = NOW + timedelta(days=1)
+    before = len(log.air.held["gw-1"])
+    log.add_gateway("gw-2")
+    log.grow(1)
+    log.desk.turn(log.now)
+    assert len(log.air.held["gw-1"]) > before
+    assert "gw-2" in log.air.held
