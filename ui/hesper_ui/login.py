@@ -12,7 +12,14 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from hesper_ui.assets import Assets
 from hesper_ui.desk import COOKIE
 from hesper_ui.drawings import STAR
-from hesper_ui.services import LoginRefused, NotAuthenticated, ServiceError, Services, Session
+from hesper_ui.services import (
+    CodeNeeded,
+    LoginRefused,
+    NotAuthenticated,
+    ServiceError,
+    Services,
+    Session,
+)
 from hesper_ui.views.wording import sentence
 
 _MAX_FORM = 4096
@@ -26,9 +33,13 @@ _PAGE = """<!doctype html>
  autocomplete="username" autocapitalize="none" spellcheck="false"{focus_name}></label>
 <label>Password<input class="native" name="password" type="password" required maxlength="256"
  autocomplete="current-password"{focus_password}></label>
-<input type="hidden" name="next" value="{next}">
+{code}<input type="hidden" name="next" value="{next}">
 <button class="btn primary" type="submit">Sign in</button>
 </form></main></body></html>"""
+
+_CODE = """<label>Code of your second factor<input class="native" name="code" required
+ maxlength="64" autocomplete="one-time-code" inputmode="text" spellcheck="false"></label>
+"""
 
 
 def local_path(target: str) -> str:
@@ -37,7 +48,9 @@ def local_path(target: str) -> str:
     return target if plain and target.isprintable() else "/"
 
 
-def _page(head: str, target: str, username: str = "", complaint: str = "") -> str:
+def _page(
+    head: str, target: str, username: str = "", complaint: str = "", *, with_code: bool = False
+) -> str:
     notice = ""
     if complaint:
         notice = (
@@ -48,6 +61,7 @@ def _page(head: str, target: str, username: str = "", complaint: str = "") -> st
         head=head,
         star=STAR,
         complaint=notice,
+        code=_CODE if with_code else "",
         username=escape(username, quote=True),
         next=escape(target, quote=True),
         focus_name="" if username else " autofocus",
@@ -94,9 +108,12 @@ def router(services: Services, assets: Assets) -> APIRouter:
         username, target = form.get("username", "").strip(), local_path(form.get("next", "/"))
         source = request.client.host if request.client else "unknown"
         try:
-            session = await services.accounts.login(username, form.get("password", ""), source)
+            session = await services.accounts.login(
+                username, form.get("password", ""), source, form.get("code", "")
+            )
         except LoginRefused as refusal:
-            page = _page(head, target, username, sentence(str(refusal)))
+            needed = isinstance(refusal, CodeNeeded) or "code" in form
+            page = _page(head, target, username, sentence(str(refusal)), with_code=needed)
             return HTMLResponse(page, 401, headers={"Cache-Control": "no-store"})
         except ServiceError as trouble:
             page = _page(head, target, username, sentence(str(trouble)))

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Protocol
 
+from hesper_cloud.accounts.factors import Proof
 from hesper_cloud.accounts.roles import Actor, Permission, Role
 from hesper_cloud.service_levels.misses import Miss
 from hesper_cloud.services.errors import (
+    CodeNeeded,
     Invalid,
     LoginRefused,
     NotAuthenticated,
@@ -57,6 +59,7 @@ __all__ = [
     "Audit",
     "AuditEntry",
     "AuditVerdict",
+    "CodeNeeded",
     "CommandRow",
     "Commands",
     "CompletenessHour",
@@ -83,6 +86,7 @@ __all__ = [
     "Overviews",
     "Page",
     "Permission",
+    "Proof",
     "Refused",
     "RelayAction",
     "Role",
@@ -98,7 +102,9 @@ __all__ = [
 class Accounts(Protocol):
     """Logins and what they stand for."""
 
-    async def login(self, username: str, password: str, source: str, /) -> Session: ...
+    async def login(
+        self, username: str, password: str, source: str, code: str = "", /
+    ) -> Session: ...
     async def actor_of(self, token: str, /) -> Actor: ...
     async def logout(self, token: str, /) -> None: ...
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from hesper_cloud.accounts.roles import Actor, Permission, Role
 from hesper_cloud.service_levels.misses import Miss
 from hesper_cloud.services.errors import (
+    CodeNeeded,
     Invalid,
     LoginRefused,
     NotAuthenticated,
@@ -91,7 +92,9 @@ class _Service:
 
 
 class _Accounts(_Service):
-    async def login(self, username: str, password: str, source: str) -> Session:
+    async def login(self, username: str, password: str, source: str, code: str = "") -> Session:
+        if username == "coded" and not code:
+            raise CodeNeeded("The code of your second factor, please.")
         if password != PASSWORD or username not in self._all.users:
             raise LoginRefused("Wrong user name or password.")
         actor = Actor(username, self._all.users[username])

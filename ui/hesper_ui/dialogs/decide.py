@@ -7,7 +7,7 @@ from nicegui import ui
 from hesper_ui.desk import Desk
 from hesper_ui.dialogs.sheet import entry, sheet
 from hesper_ui.elements import Text, ago, box
-from hesper_ui.services import CommandRow, MeterDetail, RelayAction
+from hesper_ui.services import CommandRow, MeterDetail, Proof, RelayAction
 from hesper_ui.views import findings, relay
 from hesper_ui.views.looks import command_kind, relay_state
 
@@ -26,6 +26,10 @@ _CALENDAR = (
     "The whole calendar of this meter is replaced: from then on it counts energy by these times. "
     "What was written is read back and compared before it counts."
 )
+_GATEWAY = (
+    "The gateway begins anew, and its meters are not read meanwhile. A new configuration stays "
+    "only if the broker is reached with it."
+)
 _OTHERS = {
     "tunnel.open": ("tunnel", _TUNNEL),
     "limiter.write": ("limiter", _LIMITER),
@@ -43,21 +47,23 @@ _CUTTING = {"relay.disconnect", "tunnel.open", "limiter.write"}
 
 
 def approve(
-    desk: Desk, command: CommandRow, detail: MeterDetail, host: ui.element, done: Done
+    desk: Desk, command: CommandRow, detail: MeterDetail | None, host: ui.element, done: Done
 ) -> None:
-    """Opens the approval of one command."""
+    """Opens the approval of one command; one for a gateway itself has no meter's detail."""
     verb, consequence = _what_follows(command)
     cutting = command.kind in _CUTTING
-    with sheet(host, f"Approve: {command_kind(command.kind).lower()} to {command.meter}?") as page:
+    whom = command.meter or command.gateway
+    with sheet(host, f"Approve: {command_kind(command.kind).lower()} to {whom}?") as page:
         Text(consequence, "p")
         _facts(command, detail)
         password = entry(
             "Your password (required)", lambda: page.allow(bool(password.value)), password=True
         ).mark("approval-password")
+        code = _code()
 
         async def send() -> None:
             actor = await desk.actor()
-            await desk.services.commands.approve(actor, command.id, str(password.value))
+            await desk.services.commands.approve(actor, command.id, _proof(password, code))
             ui.notify(f"Approved; the {verb} is on its way.")
             await done()
 
@@ -69,14 +75,16 @@ def _what_follows(command: CommandRow) -> tuple[str, str]:
     """Returns what is approved, in one word, and what may come of it."""
     if command.kind in _OTHERS:
         return _OTHERS[command.kind]
+    if not command.meter:
+        return "change", _GATEWAY
     verb: RelayAction = "disconnect" if command.kind == "relay.disconnect" else "reconnect"
     return verb, relay.words(verb, command.meter, second_person=True).consequence
 
 
 def reject(desk: Desk, command: CommandRow, host: ui.element, done: Done) -> None:
     """Opens the rejection of one command."""
-    with sheet(host, f"Reject the request for {command.meter}?") as page:
-        Text("The relay stays as it is. The requester sees your reason.", "p")
+    with sheet(host, f"Reject the request for {command.meter or command.gateway}?") as page:
+        Text("Everything stays as it is. The requester sees your reason.", "p")
         reason = entry("Reason (required)", lambda: page.allow(bool(str(reason.value).strip())))
 
         async def send() -> None:
@@ -89,17 +97,28 @@ def reject(desk: Desk, command: CommandRow, host: ui.element, done: Done) -> Non
         page.allow(False)
 
 
-def _facts(command: CommandRow, detail: MeterDetail) -> None:
+def _code() -> ui.input:
+    """The code beside the password, for accounts that have a second factor."""
+    return entry("Code of your second factor, if you have one", lambda: None)
+
+
+def _proof(password: ui.input, code: ui.input) -> str:
+    return Proof(str(password.value), str(code.value or "").strip()).to_text()
+
+
+def _facts(command: CommandRow, detail: MeterDetail | None) -> None:
     with box("dl", "facts"):
         rows = [
             ("Asked by", command.requester),
             ("Reason", command.reason),
             *((name.capitalize(), text) for name, text in findings.told(command.parameters)),
-            *relay.facts(detail),
+            *(relay.facts(detail) if detail else ()),
         ]
         for name, text in rows:
             Text(name, "dt")
             Text(text, "dd")
+        if detail is None:
+            return
         Text("Relay", "dt")
         with box("dd"):
             Text(relay_state(detail.row).word)
@@ -128,20 +147,27 @@ def engage_kill_switch(desk: Desk, host: ui.element, done: Done) -> None:
 
 
 def release_kill_switch(desk: Desk, host: ui.element, done: Done) -> None:
-    """Opens the release of the switch: an approver, a reason, and the password again."""
+    """Opens the release of the switch: two approvers, each with a reason and the password."""
     with sheet(host, "Let commands leave again?") as page:
-        Text("Approved commands leave again. Expired ones stay expired.", "p")
+        text = (
+            "Two approvers, neither of whom set the switch, must say so: the second one's word "
+            "releases it. Expired commands stay expired."
+        )
+        Text(text, "p")
 
         def check() -> None:
             page.allow(bool(str(reason.value).strip()) and bool(password.value))
 
         reason = entry("Reason (required)", check)
         password = entry("Your password (required)", check, password=True)
+        code = _code()
 
         async def send() -> None:
-            await desk.services.commands.set_kill_switch(
-                await desk.actor(), False, str(reason.value).strip(), str(password.value)
+            after = await desk.services.commands.set_kill_switch(
+                await desk.actor(), False, str(reason.value).strip(), _proof(password, code)
             )
+            if after.engaged:
+                ui.notify("Asked for; another approver must release it, too.")
             await done()
 
         page.buttons("Not now", "Release the switch", "primary", send)

@@ -117,7 +117,10 @@ class _Inbox:
             with box("div"):
                 with box("div", "what"):
                     Text(f"{command_kind(row.kind)} to ")
-                    link(row.meter, f"/meters/{row.meter}")
+                    if row.meter:
+                        link(row.meter, f"/meters/{row.meter}")
+                    else:
+                        Text(row.gateway)
                 Text(f"asked by {row.requester}: {row.reason}", "div", "meta")
                 with box("div", "meta"):
                     ago(row.created_at)
@@ -126,7 +129,9 @@ class _Inbox:
 
     def _actions(self, row: CommandRow, done: decide.Done) -> None:
         async def approve() -> None:
-            detail = await self.desk.services.meters.get(await self.desk.actor(), row.meter)
+            actor = await self.desk.actor()
+            meters = self.desk.services.meters
+            detail = await meters.get(actor, row.meter) if row.meter else None
             decide.approve(self.desk, row, detail, self.host, done)
 
         async def withdraw() -> None:

@@ -25,6 +25,7 @@ SEVERITIES = {
 COMMAND_STATES = {
     "draft": Look("working", "draft"),
     "awaiting_approval": Look("warning", "awaiting approval"),
+    "quarantined": Look("warning", "held for two more people"),
     "queued": Look("working", "queued"),
     "sent": Look("working", "sent, waiting for the gateway"),
     "acknowledged": Look("working", "acknowledged by the gateway"),
@@ -40,6 +41,7 @@ COMMAND_STATES = {
 COMMAND_KINDS = {
     "relay.disconnect": "Disconnect supply",
     "relay.reconnect": "Reconnect supply",
+    "relay.arm": "Make ready for the button",
     "relay.read": "Read relay state",
     "ping": "Ask whether the meter answers",
     "read.registers": "Read registers",
@@ -50,6 +52,12 @@ COMMAND_KINDS = {
     "tariff.calendar": "Replace the tariff calendar",
     "limiter.write": "Change the limiter",
     "tunnel.open": "Open a tunnel for a vendor's program",
+    "keys.change": "Change the meter's keys",
+    "firmware.transfer": "Bring a firmware image to the meter",
+    "firmware.activate": "Activate a firmware image",
+    "gateway.restart": "Restart the gateway",
+    "gateway.update": "Update the gateway",
+    "gateway.configure": "Replace the gateway's configuration",
 }
 
 # The way of a relay command, for the row of steps; a state maps to how far it came.
@@ -58,6 +66,7 @@ STEPS = ("requested", APPROVED, "sent", "acknowledged", "confirmed by read-back"
 _REACHED = {
     "draft": 0,
     "awaiting_approval": 1,
+    "quarantined": 2,
     "queued": 2,
     "sent": 3,
     "acknowledged": 4,
