@@ -81,6 +81,18 @@ async def test_other_questions_paths_and_people_get_their_own(client: httpx.Asyn
     assert await asked(client) == 1
 
 
+async def test_who_sends_two_credentials_gets_the_page_of_neither(
+    client: httpx.AsyncClient,
+) -> None:
+    """The routes go by the first; a page kept under the last one's name would be another's."""
+    both = [("authorization", "Bearer one"), ("authorization", "Bearer two")]
+    request = client.build_request("GET", "/page")
+    request.headers = httpx.Headers(both)
+    assert (await client.send(request)).json()["by"] == "Bearer one"
+    answer = await client.get("/page", headers={"authorization": "Bearer two"})
+    assert answer.json()["by"] == "Bearer two"
+
+
 async def test_a_change_empties_the_memory(client: httpx.AsyncClient) -> None:
     assert await asked(client) == 1
     await client.post("/change")

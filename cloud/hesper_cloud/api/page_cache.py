@@ -181,10 +181,10 @@ async def _is_welcome(scope: Scope) -> bool:
 
 
 def _question(scope: Scope) -> _Question:
-    authorization = cookie = b""
+    """Returns what is asked with all credentials, however often a header comes."""
+    said: dict[bytes, list[bytes]] = {b"authorization": [], b"cookie": []}
     for name, value in scope["headers"]:
-        if name == b"authorization":
-            authorization = value
-        elif name == b"cookie":
-            cookie = value
+        if name in said:
+            said[name].append(value)
+    authorization, cookie = map(b"\n".join, said.values())
     return scope["path"], scope["query_string"], authorization, cookie
