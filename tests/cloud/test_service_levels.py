@@ -269,6 +269,16 @@ async def test_days_begin_in_the_zone_that_was_promised_for(
     fleet.store.close()
 
 
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01", "1969-12-31"])
+async def test_a_day_at_the_end_of_the_calendar_is_refused(
+    client: httpx.AsyncClient, day: str
+) -> None:
+    address = "/api/v1/service-levels"
+    missed = await client.get(f"{address}/days-8h/misses", params={"day": day})
+    listed = await client.get(address, params={"from": day, "to": day})
+    assert (missed.status_code, listed.status_code) == (400, 400)
+
+
 async def test_days_that_were_counted_in_another_zone_are_not_listed(
     head_end: Any, tmp_path: Path
 ) -> None:

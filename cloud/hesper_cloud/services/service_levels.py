@@ -18,6 +18,7 @@ from hesper_cloud.services.errors import Invalid, NotFound
 from hesper_cloud.services.sources import Sources, require
 
 _MOST_DAYS = 400
+_YEARS = range(1970, 9999)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,14 @@ class Levels:
         start, end = first or today - timedelta(days=7), last or today
         if not 0 <= (end - start).days <= _MOST_DAYS:
             raise Invalid(f"a range of 0 to {_MOST_DAYS} days")
+        _check_years(start, end)
         return await asyncio.to_thread(self._days, name, start, end)
 
     async def misses(self, actor: Actor, name: str, day: date) -> list[Miss]:
         """Returns the meters that missed a level on a day, with cause and hop, worst first."""
         require(actor, Permission.READ)
         level = self._level(name)
+        _check_years(day)
         if level.kind == "messages":
             raise Invalid("messages are not counted by meter; see the dead letters")
 
@@ -108,3 +111,9 @@ class Levels:
             final=self._sources.clock() >= deadline_of(level, day),
             computed_at=row.computed_at,
         )
+
+
+def _check_years(*days: date) -> None:
+    """Refuses days at the ends of the calendar, whose neighbours have no name."""
+    if any(day.year not in _YEARS for day in days):
+        raise Invalid(f"a day of the years {_YEARS.start} to {_YEARS.stop - 1}")
