@@ -63,7 +63,7 @@ def test_a_restart_that_shows_no_new_start_is_not_believed(head_end, clock, show
         ({"gateway": "gw-none"}, "there is no gateway"),
         ({"gateway": None}, "names no gateway"),
         ({"reason": ""}, "reason is required"),
-        ({"kind": "gateway.update"}, "cannot be updated from here yet"),
+        ({"kind": "gateway.dance"}, "there is no command"),
     ],
 )
 def test_what_does_not_add_up_is_refused(head_end, changes, words):
