@@ -15,8 +15,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
-from importlib.util import find_spec
-from typing import Literal
 
 import uvicorn
 from fastapi import FastAPI
@@ -24,7 +22,7 @@ from sqlalchemy import Engine
 
 from hesper_cloud import jobs, keys
 from hesper_cloud.api.application import create_app, with_memory
-from hesper_cloud.api.page_cache import PageCache
+from hesper_cloud.api.page_protocol import answering_from
 from hesper_cloud.backup.sending_again import SendingAgain
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine
@@ -92,7 +90,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         server = _Server(
             uvicorn.Config(
                 memory,
-                http=_protocol(memory),
+                http=answering_from(memory),
                 host=settings.web.host,
                 port=settings.web.port,
                 log_config=None,
@@ -128,15 +126,6 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 def _jobs_of(head_end: HeadEnd) -> list[Job]:
     """Returns the jobs that publish as ingest does."""
     return [Job("sending again", SENDING_AGAIN_EVERY_S, head_end.sending_again.turn)]
-
-
-def _protocol(memory: PageCache) -> "type[asyncio.Protocol] | Literal['auto']":
-    """Returns how HTTP is spoken: with the short cut to pages, where httptools is there."""
-    if find_spec("httptools") is None:
-        return "auto"
-    from hesper_cloud.api.page_protocol import answering_from
-
-    return answering_from(memory)
 
 
 async def run_ingest(settings: Settings, stop: asyncio.Event) -> None:

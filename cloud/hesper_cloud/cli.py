@@ -75,6 +75,7 @@ DEFAULT = Path("cloud.toml")
 _SWITCH_S = 0.0001
 """With Python's own 5 ms, ingest waits that long at every hash and commit while a job reckons."""
 _TOLD = (ProvisioningError, NoTestimony, SigningUnavailable, StoreError, VaultBroken, OSError)
+_NO_INIT = "; was `hesper-cloud init` run?"
 Role = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
 
@@ -259,9 +260,13 @@ def main() -> None:
     """Runs the command line; what a person can mend is said in one line."""
     try:
         app()
+    except FileNotFoundError as error:
+        hint = _NO_INIT if str(error.filename).endswith(".key") else ""
+        typer.echo(f"hesper-cloud: there is no {error.filename}{hint}", err=True)
+        sys.exit(2)
     except _TOLD as error:
         typer.echo(f"hesper-cloud: {error}", err=True)
         sys.exit(2)
     except OperationalError as error:
-        typer.echo(f"hesper-cloud: database: {error.orig}; was `hesper-cloud init` run?", err=True)
+        typer.echo(f"hesper-cloud: database: {error.orig}{_NO_INIT}", err=True)
         sys.exit(2)

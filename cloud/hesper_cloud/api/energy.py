@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from hesper_cloud import quantities
+from hesper_cloud.accounts.roles import Permission
 from hesper_cloud.aggregates import outside, topology
 from hesper_cloud.aggregates.billing import RegisterRead
 from hesper_cloud.aggregates.buckets import Step
@@ -17,6 +18,7 @@ from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer, instant
 from hesper_cloud.services.energy import BalanceStep, SeriesRow
 from hesper_cloud.services.errors import Invalid
+from hesper_cloud.services.sources import require
 
 router = APIRouter(tags=["energy"])
 _MOST_OCTETS = 16 * 1024 * 1024
@@ -135,6 +137,7 @@ async def bring_series(
     actor: Who, services: Have, name: str, request: Request, scaler: int = 0, unit: int = 255
 ) -> Response:
     """Takes points of a series, as JSON, or as CSV with the columns ``at`` and ``value``."""
+    require(actor, Permission.BRING_SERIES)
     text = await _text(request)
     try:
         if request.headers.get("content-type", "").partition(";")[0] == _CSV:

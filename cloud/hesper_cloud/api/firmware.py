@@ -5,9 +5,11 @@ from hesper_contracts import jsonbody
 from hesper_contracts.frame import Refused
 from hesper_contracts.manifest import SignedManifest
 
+from hesper_cloud.accounts.roles import Permission
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
 from hesper_cloud.services.errors import Invalid
+from hesper_cloud.services.sources import require
 
 router = APIRouter(prefix="/firmware", tags=["firmware"])
 _DOCUMENT_MAX = 64 * 1024
@@ -22,6 +24,7 @@ async def images(actor: Who, services: Have) -> Response:
 @router.post("/images", status_code=201)
 async def announce(actor: Who, services: Have, request: Request) -> Response:
     """Takes a manifest as `hesper-cloud image sign` writes it; the octets may follow."""
+    require(actor, Permission.REQUEST_COMMAND)
     body = b""
     async for some in request.stream():
         body += some

@@ -77,11 +77,19 @@ class Batches:
         self, actor: Actor, batch_id: str, decision: Decision, idempotency_key: str
     ) -> BatchView:
         """Carries one decision to the authority; see `Decision` for what it must bring."""
-        require(actor, _PERMISSIONS.get(decision.verb, Permission.APPROVE_COMMAND))
+        self.check_may_decide(actor, decision.verb)
         payload = {"batch": batch_id, "reason": decision.reason, "digest": decision.digest}
         kind = f"batch.{decision.verb}"
         await self._link.ask(actor, kind, payload, idempotency_key, decision.password)
         return await self.get(actor, batch_id)
+
+    def check_may_decide(self, actor: Actor, verb: BatchVerb) -> None:
+        """Checks the role alone, for who looks at a batch before it carries a decision.
+
+        Raises:
+            NotPermitted: the role does not decide so.
+        """
+        require(actor, _PERMISSIONS.get(verb, Permission.APPROVE_COMMAND))
 
     async def list(self, actor: Actor, state: str | None = None, limit: int = 100) -> BatchViews:
         """Returns batches, newest first."""

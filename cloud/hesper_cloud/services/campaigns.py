@@ -69,6 +69,7 @@ class Campaigns:
 
     async def decide(self, actor: Actor, batch: str, decision: Decision, key: str) -> BatchView:
         """Carries a decision about a campaign, or about its activation, to the authority."""
+        self._batches.check_may_decide(actor, decision.verb)
         await self._known(actor, batch, (*_BRINGING, ACTIVATE))
         return await self._batches.decide(actor, batch, decision, key)
 

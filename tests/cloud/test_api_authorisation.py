@@ -1,0 +1,256 @@
+"""Who may call what: every route of the API, tried by everybody.
+
+The routes, their parameters and their bodies come from the API's own description; what the table
+below adds is one decision for each route. A route that is not in it fails, so nobody can forget.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from hesper_cloud.app import create_app
+from hesper_cloud.authority.process import now_utc
+from hesper_cloud.db.engines import open_engine
+from hesper_cloud.latest import LatestValues
+from hesper_cloud.services.bundle import assemble
+from hesper_cloud.services.sources import Sources
+from hesper_cloud.stores.duckdb import DuckDbStore
+
+PREFIX = "/api/v1"
+PEOPLE = {
+    "vic": ("viewer", "viewing-only-1"),
+    "ann": ("operator", "asking-politely-1"),
+    "ben": ("approver", "second-pair-of-eyes"),
+    "cleo": ("admin", "keeper-of-the-house"),
+}
+ORDER = [role for role, _ in PEOPLE.values()]
+# The weakest role that may; "anyone" with an account, "open" without one.
+TABLE = {
+    "POST /auth/login": "open",
+    "POST /auth/logout": "open",
+    "POST /enrolment": "open",  # a token of its own
+    "GET /auth/me": "anyone",
+    "GET /auth/factor": "anyone",
+    "PUT /auth/factor": "anyone",
+    "POST /auth/factor/new": "anyone",
+    "PUT /topology": "admin",
+    "POST /series/{name}": "operator",
+    "POST /commands": "operator",
+    "POST /commands/{command_id}/cancel": "operator",
+    "POST /tunnels": "operator",
+    "POST /break-glass": "operator",
+    "POST /firmware/images": "operator",
+    "PUT /firmware/images/{image_hash}": "operator",
+    "POST /firmware/campaigns": "operator",
+    "POST /firmware/campaigns/{campaign}/activation": "operator",
+    "POST /batches": "operator",
+    "PUT /kill-switch": "operator",
+    "POST /alerts/{alert_id}/acknowledge": "operator",
+    "POST /readings/edits": "approver",
+    "POST /readings/edits/{edit_id}/withdraw": "approver",
+    "POST /commands/{command_id}/approve": "approver",
+    "POST /commands/{command_id}/reject": "approver",
+    "POST /commands/{command_id}/release": "approver",
+    "POST /break-glass/{command_id}/review": "approver",
+    "POST /batches/{batch_id}/{verb}": "approver",
+    "POST /firmware/campaigns/{batch}/{verb}": "approver",
+    "GET /audit": "approver",
+    "GET /audit/verify": "approver",
+} | dict.fromkeys(
+    [
+        "GET /readings/validated",
+        "GET /meters/{meter_id}/quality",
+        "GET /meters/{meter_id}/voltage-weeks",
+        "GET /quality",
+        "GET /meters/{meter_id}/checks",
+        "GET /readings/edits",
+        "GET /meters",
+        "GET /meters/{meter_id}",
+        "GET /meters/{meter_id}/latest",
+        "GET /meters/{meter_id}/series",
+        "GET /meters/{meter_id}/gaps",
+        "GET /meters/{meter_id}/events",
+        "GET /readings",
+        "GET /readings/export",
+        "GET /meters/{meter_id}/aggregates",
+        "GET /meters/{meter_id}/bill",
+        "GET /elements/{element_id}/balance",
+        "GET /topology",
+        "GET /series",
+        "GET /readings/changes",
+        "GET /exports/readings",
+        "GET /exports/runs",
+        "GET /firmware/images",
+        "GET /firmware/campaigns",
+        "GET /firmware/campaigns/{campaign}",
+        "GET /gaps",
+        "GET /backfills",
+        "GET /meters/{meter}/profiles",
+        "GET /service-levels",
+        "GET /service-levels/{level}",
+        "GET /service-levels/{level}/misses",
+        "GET /commands",
+        "GET /commands/{command_id}",
+        "GET /kill-switch",
+        "GET /break-glass",
+        "GET /policy",
+        "GET /batches",
+        "GET /batches/{batch_id}",
+        "GET /batches/{batch_id}/rows",
+        "GET /batches/{batch_id}/rows.csv",
+        "GET /overview",
+        "GET /overview/load",
+        "GET /overview/completeness",
+        "GET /overview/attention",
+        "GET /gateways",
+        "GET /alerts",
+        "GET /events",
+        "GET /dead-letters",
+    ],
+    "viewer",
+)
+WORTH = {  # what a parameter of a name or format must look like to come past the door
+    **dict.fromkeys(("from", "since"), "2026-11-19T00:00:00Z"),
+    **dict.fromkeys(("to", "until"), "2026-11-20T00:00:00Z"),
+    "date-time": "2026-11-19T00:00:00Z",
+    "date": "2026-11-19",
+    "month": "2026-10-01",
+    "verb": "approve",
+    "image_hash": "ab" * 32,
+    "engaged": True,
+}
+
+
+@pytest.fixture
+def app(head_end, monkeypatch) -> Iterator[Any]:
+    """The application on an empty store, whose authority is away: it refuses by itself or not."""
+    monkeypatch.setattr("hesper_cloud.services.authority_link.WAIT", timedelta(0))
+    monkeypatch.setattr("hesper_cloud.services.authority_link._IN_HAND_S", 0.0)
+    monkeypatch.setattr("hesper_cloud.services.authority_link._LONGER", {})
+    settings, registry = head_end.settings, head_end.databases.registry
+    store = DuckDbStore(settings.readings_file)
+    read_only = open_engine(settings.database.authority_url, read_only=True)
+    sources = Sources(settings, registry, read_only, store, LatestValues(), now_utc)
+    yield create_app(assemble(sources, lambda: 0.0), settings)
+    store.close()
+    read_only.dispose()
+
+
+@pytest.fixture
+async def client(app) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://hesper.test") as client:
+        yield client
+
+
+class Call:
+    """One route, with parameters and a body that its description allows."""
+
+    def __init__(self, document: dict[str, Any], path: str, method: str) -> None:
+        self._schemas = document["components"]["schemas"]
+        route = document["paths"][path][method]
+        self.method, self.path = method, path
+        self.query: dict[str, Any] = {}
+        self.headers = {"Idempotency-Key": f"{method} {path}"}
+        for parameter in route.get("parameters", ()):
+            worth = self._example(parameter["schema"], parameter["name"])
+            if parameter["in"] == "path":
+                self.path = self.path.replace(f"{{{parameter['name']}}}", str(worth))
+            elif parameter["in"] == "query" and parameter.get("required"):
+                self.query[parameter["name"]] = worth
+        content = route.get("requestBody", {}).get("content", {})
+        schema = content.get("application/json", {}).get("schema")
+        self.body = self._example(schema, "") if schema else None
+
+    async def status(self, client: httpx.AsyncClient, token: str = "") -> int:
+        """Makes the call and returns the status of its answer."""
+        client.cookies.clear()
+        headers = self.headers | ({"Authorization": f"Bearer {token}"} if token else {})
+        sent = {"json": self.body} if self.body is not None else {}
+        answer = await client.request(
+            self.method, self.path, params=self.query, headers=headers, **sent
+        )
+        return answer.status_code
+
+    def _example(self, schema: dict[str, Any], name: str) -> Any:
+        if "$ref" in schema:
+            return self._example(self._schemas[schema["$ref"].rsplit("/", 1)[-1]], name)
+        for choice in ("anyOf", "oneOf", "allOf"):
+            if choice in schema:
+                return self._example(schema[choice][0], name)
+        if "enum" in schema or "const" in schema:
+            return WORTH[name] if WORTH.get(name) in schema.get("enum", ()) else _first(schema)
+        worth = WORTH.get(name, WORTH.get(schema.get("format", "")))
+        return worth if worth is not None else self._of_type(schema)
+
+    def _of_type(self, schema: dict[str, Any]) -> Any:
+        match schema.get("type"):
+            case "object":
+                wanted = schema.get("required", ())
+                return {name: self._example(schema["properties"][name], name) for name in wanted}
+            case "array":
+                return [self._example(schema["items"], "")] * schema.get("minItems", 0)
+            case "integer" | "number":
+                return schema.get("minimum", 1)
+            case "boolean":
+                return False
+            case _:
+                return "x" * max(1, schema.get("minLength", 1))
+
+
+def _first(schema: dict[str, Any]) -> Any:
+    return schema["const"] if "const" in schema else schema["enum"][0]
+
+
+def routes(document: dict[str, Any]) -> Iterator[tuple[str, Call]]:
+    for path, methods in document["paths"].items():
+        if path.startswith(PREFIX):
+            for method in methods:
+                name = f"{method.upper()} {path.removeprefix(PREFIX)}"
+                yield name, Call(document, path, method)
+
+
+async def tokens_of(client: httpx.AsyncClient) -> dict[str, str]:
+    tokens = {}
+    for username, (role, password) in PEOPLE.items():
+        body = {"username": username, "password": password}
+        answer = await client.post(f"{PREFIX}/auth/login", json=body)
+        tokens[role] = answer.json()["token"]
+    client.cookies.clear()
+    return tokens
+
+
+async def test_every_route_is_in_the_table_and_nothing_else(app):
+    assert {name for name, _ in routes(app.openapi())} == set(TABLE)
+
+
+async def test_nobody_without_an_account_gets_past_the_door(app, client):
+    found = {}
+    for name, call in routes(app.openapi()):
+        if TABLE[name] != "open":
+            found[name] = await call.status(client)
+    assert {name: status for name, status in found.items() if status != 401} == {}
+
+
+@pytest.mark.parametrize("role", ORDER[:-1])
+async def test_a_role_is_refused_what_it_may_not(app, client, role):
+    token = (await tokens_of(client))[role]
+    found = {}
+    for name, call in routes(app.openapi()):
+        needs = TABLE[name]
+        if needs in ORDER and ORDER.index(role) < ORDER.index(needs):
+            found[name] = await call.status(client, token)
+    assert {name: status for name, status in found.items() if status != 403} == {}
+
+
+async def test_a_role_gets_past_the_door_where_it_may(app, client):
+    tokens = await tokens_of(client)
+    found = {}
+    for name, call in routes(app.openapi()):
+        if TABLE[name] != "open":
+            weakest = "viewer" if TABLE[name] == "anyone" else TABLE[name]
+            found[name] = await call.status(client, tokens[weakest])
+    refused = {name: status for name, status in found.items() if status in (401, 403, 422, 500)}
+    assert refused == {}
