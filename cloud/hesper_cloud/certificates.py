@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from hesper_contracts import durable
 from hesper_contracts.frame import Refused
 from hesper_contracts.topics import gateway_id
 from sqlalchemy import delete, select
@@ -109,10 +110,7 @@ def server(desk: Desk, names: Sequence[str], folder: Path) -> Path:
     with writing(desk.databases.authority) as session:
         issuing.record(session, made, issuing.SERVER, operator(), desk.now)
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f"{names[0]}.key.new"
-    beside.unlink(missing_ok=True)
-    custody.write_private(beside, custody.private_pem(key))
-    beside.replace(folder / f"{names[0]}.key")
+    durable.put(folder / f"{names[0]}.key", custody.private_pem(key))
     path = folder / f"{names[0]}.pem"
     broker_files.replace(path, custody.pem(made, *desk.issuing().chain[:-1]))
     return path

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from hesper_contracts import durable
 from hesper_contracts.signing import Signer
 
 from hesper_cloud import hsm
@@ -51,7 +52,7 @@ def create(folder: Path, signing: Sequence[str] = ("commands", "receipts")) -> N
     if not (folder / "requests.key").exists():
         _write_private(folder / "requests.key", X25519PrivateKey.generate().private_bytes_raw())
     public = Opener.load(folder / "requests.key").public_key
-    (folder / "requests.pub").write_text(public.hex() + "\n", encoding="ascii")
+    _write_public(folder / "requests.pub", public)
 
 
 def command_signer(folder: Path) -> Signer:
@@ -89,7 +90,7 @@ def make_in_token(settings: Settings) -> bytes:
         raise hsm.SigningUnavailable("[hsm] in cloud.toml names no token")
     public = hsm.make_key(settings.hsm, hsm.pin_of(settings.hsm.pin_file))
     settings.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (settings.keys / COMMAND_PUBLIC).write_text(public.hex() + "\n", encoding="ascii")
+    _write_public(settings.keys / COMMAND_PUBLIC, public)
     return public
 
 
@@ -116,30 +117,22 @@ def vault(folder: Path) -> Vault:
     path = located(folder, "vault.key")
     if not path.exists():
         with contextlib.suppress(FileExistsError):  # another process was a moment earlier
-            write_masters(path, [secrets.token_bytes(KEY_OCTETS)], is_new=True)
+            _write_private(path, secrets.token_bytes(KEY_OCTETS))
     return Vault.of_file(path)
 
 
-def write_masters(path: Path, masters: Sequence[bytes], *, is_new: bool = False) -> None:
-    """Puts a file of master keys in place, whole and durable, or not at all; its owner stays.
-
-    Raises:
-        FileExistsError: it is to be new and is there.
-    """
+def write_masters(path: Path, masters: Sequence[bytes]) -> None:
+    """Puts master keys in the place of those in a file, durably, as one step; its owner stays."""
     beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.writelines(f"{master.hex()}\n" for master in masters)
             file.flush()
-            if not is_new:
-                before = path.stat()
-                os.fchown(descriptor, before.st_uid, before.st_gid)
+            before = path.stat()
+            os.fchown(descriptor, before.st_uid, before.st_gid)
             os.fsync(descriptor)
-        if is_new:
-            os.link(beside, path)
-        else:
-            beside.replace(path)
+        beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
@@ -167,6 +160,9 @@ def public_ids(folder: Path) -> dict[str, str]:
     return {name: Signer.load(path).key_id for name, path in paths.items() if path.exists()}
 
 
+def _write_public(path: Path, octets: bytes) -> None:
+    durable.put(path, f"{octets.hex()}\n".encode("ascii"), 0o644)
+
+
 def _write_private(path: Path, octets: bytes) -> None:
-    path.touch(mode=0o600, exist_ok=False)
-    path.write_text(octets.hex() + "\n", encoding="ascii")
+    durable.write_new(path, f"{octets.hex()}\n".encode("ascii"))

@@ -12,6 +12,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from hesper_contracts import durable
 from hesper_contracts.frame import Refused
 from hesper_contracts.new_keys import Opener
 
@@ -52,8 +53,7 @@ class Signer:
 
     def save(self, path: Path) -> None:
         """Write the key file, readable by its owner alone; an existing file is never replaced."""
-        path.touch(mode=0o600, exist_ok=False)
-        path.write_text(self._private_key.private_bytes_raw().hex() + "\n", encoding="ascii")
+        durable.write_new(path, f"{self._private_key.private_bytes_raw().hex()}\n".encode("ascii"))
 
     def opener(self) -> Opener:
         """Return what opens boxes of keys that are sealed with our public key."""

@@ -5,7 +5,6 @@ key never leaves this folder; with a root elsewhere only a signing request does.
 there is no authority yet, and gateways come by password.
 """
 
-import os
 from pathlib import Path
 
 from cryptography import x509
@@ -13,6 +12,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from hesper_contracts import durable
 
 from hesper_cloud.ca import profile
 from hesper_cloud.ca.profile import CertificateRefused, Issuer, Revoked
@@ -44,7 +44,7 @@ def load_chain(folder: Path) -> tuple[x509.Certificate, ...]:
 def create(folder: Path) -> ec.EllipticCurvePrivateKey:
     """Returns the authority's key, made where there is none."""
     if not (folder / KEY).exists():
-        write_private(folder / KEY, private_pem(profile.fresh_key()))
+        durable.write_new(folder / KEY, private_pem(profile.fresh_key()))
     return _load_key(folder)
 
 
@@ -71,7 +71,7 @@ def install(folder: Path, chain: tuple[x509.Certificate, ...]) -> None:
                 f"{each.subject.rfc4514_string()} is not signed by the next certificate; "
                 "put the issuing one first and the root last"
             ) from None
-    (folder / CERTIFICATES).write_bytes(pem(*chain))
+    durable.put(folder / CERTIFICATES, pem(*chain), 0o644)
 
 
 def pem(*certificates: x509.Certificate) -> bytes:
@@ -105,15 +105,6 @@ def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     """Returns a private key as text (PKCS#8), unencrypted: its file's mode protects it."""
     none = serialization.NoEncryption()
     return key.private_bytes(Encoding.PEM, serialization.PrivateFormat.PKCS8, none)
-
-
-def write_private(path: Path, octets: bytes) -> None:
-    """Writes a file that its owner alone may read; an existing one is never replaced."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(octets)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _load_key(folder: Path) -> ec.EllipticCurvePrivateKey:

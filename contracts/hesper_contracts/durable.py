@@ -1,0 +1,46 @@
+"""Small files that are there as a whole or not at all, whatever happens to the power."""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write_new(path: Path, octets: bytes) -> None:
+    """Make a file that its owner alone may read; one that is there is never replaced.
+
+    Raises:
+        FileExistsError: it is there; where several make it at once, one does not get this.
+    """
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
+    try:
+        _write(beside, octets, 0o600)
+        os.link(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    _keep_names(path.parent)
+
+
+def put(path: Path, octets: bytes, mode: int = 0o600) -> None:
+    """Put a file in the place of another as one step; there is one writer."""
+    beside = path.with_name(f"{path.name}.new")
+    beside.unlink(missing_ok=True)
+    _write(beside, octets, mode)
+    beside.replace(path)
+    _keep_names(path.parent)
+
+
+def _write(path: Path, octets: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(octets)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _keep_names(folder: Path) -> None:
+    """Make the names in a folder durable: a file's own synchronisation does not."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
