@@ -1,6 +1,9 @@
 """What is due and what is stored are compared in columns, with what one meter's grid would say."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import pytest
 from hesper_cloud.gaps import fleet
 from hesper_cloud.gaps.fleet import Case
 from hesper_cloud.gaps.meters import FleetMeter
@@ -73,6 +76,26 @@ def test_rows_from_before_what_is_judged_are_left_alone() -> None:
     before = GapRow(0, case.meter.id, "profile", T0 - 9000, T0 - 8000, 2, "line")
     known = case._replace(rows=[before, *rows_of(case)])
     assert list(fleet.findings([known])) == []
+
+
+def test_meters_that_capture_often_are_looked_at_a_few_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    doubtful = [case._replace(doubtful=True) for case in cases(300)]
+    usual = [(each.grid, each.runs) for each in fleet.findings(doubtful)]
+    together: list[int] = []
+    of = fleet._Grids.of
+
+    def noted(some: Sequence[Case]) -> fleet._Grids:
+        grids = of(some)
+        together.append(int(grids.slots.sum()))
+        return grids
+
+    monkeypatch.setattr(fleet, "SLOTS_AT_ONCE", 100)
+    monkeypatch.setattr(fleet._Grids, "of", noted)
+    assert [(each.grid, each.runs) for each in fleet.findings(doubtful)] == usual
+    assert len(together) > 50
+    assert max(together) <= 100
 
 
 def test_no_meters_and_meters_of_which_nothing_came() -> None:

@@ -16,6 +16,8 @@ from hesper_cloud.gaps.runs import Due, Grid, Run, phase_of
 from hesper_cloud.stores.port import Flags, Integers
 
 AT_ONCE = 1000
+SLOTS_AT_ONCE = 16_000_000
+"""An octet each, some ten at the height: meters that capture every second come a few at a time."""
 
 
 class Case(NamedTuple):
@@ -74,8 +76,21 @@ class _Grids(NamedTuple):
 
 def findings(cases: Sequence[Case]) -> Iterator[Finding]:
     """Yields the meters whose rows are not what is missing, and the doubtful ones."""
-    for start in range(0, len(cases), AT_ONCE):
-        yield from _findings(cases[start : start + AT_ONCE])
+    for part in _parts(cases):
+        yield from _findings(part)
+
+
+def _parts(cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
+    """Yields cases whose slots are looked at together."""
+    begin = slots = 0
+    for place, (_, _, due, *_) in enumerate(cases):
+        own = max(0, due.end - due.start) // due.period_s + 1
+        slots += own
+        if place > begin and (place - begin == AT_ONCE or slots > SLOTS_AT_ONCE):
+            yield cases[begin:place]
+            begin, slots = place, own
+    if cases:
+        yield cases[begin:]
 
 
 def _findings(cases: Sequence[Case]) -> Iterator[Finding]:
