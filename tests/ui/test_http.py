@@ -171,3 +171,12 @@ async def test_our_files_are_kept_by_browsers_under_their_digest(browser):
     assert answer.status_code == 200
     assert "immutable" in answer.headers["cache-control"]
     assert "http" not in re.sub(r"/\*.*?\*/", "", answer.text, flags=re.DOTALL)
+
+
+async def test_who_has_a_second_factor_is_asked_for_its_code(browser, services):
+    assert 'name="code"' not in (await browser.get("/login")).text
+    asked = await sign_in(browser, "coded")
+    assert asked.status_code == 401
+    assert 'name="code"' in asked.text
+    assert 'value="coded"' in asked.text
+    assert "code of your second factor" in asked.text.lower()

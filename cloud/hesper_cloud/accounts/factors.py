@@ -102,9 +102,7 @@ def step_of(secret: str, code: str, now: datetime, last_step: int) -> int | None
 def new_recovery_codes() -> list[str]:
     """Returns fresh recovery codes, to be shown once."""
     return [
-        "-".join(
-            "".join(secrets.choice(_ALPHABET) for _ in range(_GROUP)) for _ in range(_GROUPS)
-        )
+        "-".join("".join(secrets.choice(_ALPHABET) for _ in range(_GROUP)) for _ in range(_GROUPS))
         for _ in range(RECOVERY_CODES)
     ]
 
