@@ -34,6 +34,10 @@ class SigningUnavailable(Exception):
     """The token does not sign now, or cannot at all; the text says why, and holds no PIN."""
 
 
+class KeyIsThere(SigningUnavailable):
+    """The token has a key of this label; none is made beside it."""
+
+
 class TokenKey(Ed25519PrivateKey):
     """A private key that lives in a token."""
 
@@ -139,7 +143,8 @@ def make_key(settings: HsmSettings, pin: str) -> bytes:
     """Makes the key pair in the token, never to be extracted; returns the public half.
 
     Raises:
-        SigningUnavailable: a key of this label is there, or the token cannot.
+        KeyIsThere: a key of this label is.
+        SigningUnavailable: the token cannot.
     """
     try:
         from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, PKCS11Error
@@ -149,7 +154,7 @@ def make_key(settings: HsmSettings, pin: str) -> bytes:
         with _token(settings, afresh=False).open(rw=True, user_pin=pin) as session:
             named = {Attribute.LABEL: settings.label, Attribute.CLASS: ObjectClass.PRIVATE_KEY}
             if list(session.get_objects(named)):
-                raise SigningUnavailable(f"the token has a key {settings.label!r} already")
+                raise KeyIsThere(f"the token has a key {settings.label!r} already")
             domain = session.create_domain_parameters(
                 KeyType.EC_EDWARDS, {Attribute.EC_PARAMS: _EDWARDS25519}, local=True
             )

@@ -83,14 +83,22 @@ def command_public_key(settings: Settings) -> bytes:
 def make_in_token(settings: Settings) -> bytes:
     """Makes the command key in its token and notes the public half beside the key files.
 
+    A key that is there is taken where no public half is noted: this was cut off, or a disk lost.
+
     Raises:
         SigningUnavailable: no token is set, it has the key already, or it cannot.
     """
     if settings.hsm is None:
         raise hsm.SigningUnavailable("[hsm] in cloud.toml names no token")
-    public = hsm.make_key(settings.hsm, hsm.pin_of(settings.hsm.pin_file))
+    noted = settings.keys / COMMAND_PUBLIC
+    try:
+        public = hsm.make_key(settings.hsm, hsm.pin_of(settings.hsm.pin_file))
+    except hsm.KeyIsThere:
+        if noted.exists():
+            raise
+        public = authority_signer(settings).public_key
     settings.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write_public(settings.keys / COMMAND_PUBLIC, public)
+    _write_public(noted, public)
     return public
 
 
