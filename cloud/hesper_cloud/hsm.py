@@ -173,6 +173,17 @@ def make_key(settings: HsmSettings, pin: str) -> bytes:
         raise SigningUnavailable(_told(error)) from None
 
 
+def public_half(settings: HsmSettings, pin: str) -> bytes:
+    """Returns the public half of the key that the token has.
+
+    Raises:
+        SigningUnavailable: the token has none, or does not open.
+    """
+    key = TokenKey(settings, lambda: pin)
+    key.close()
+    return key.public_key().public_bytes_raw()
+
+
 def _token(settings: HsmSettings, *, afresh: bool) -> Any:
     import pkcs11
 

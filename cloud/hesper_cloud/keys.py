@@ -96,7 +96,7 @@ def make_in_token(settings: Settings) -> bytes:
     except hsm.KeyIsThere:
         if noted.exists():
             raise
-        public = authority_signer(settings).public_key
+        public = hsm.public_half(settings.hsm, hsm.pin_of(settings.hsm.pin_file))
     settings.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write_public(noted, public)
     return public

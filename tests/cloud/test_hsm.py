@@ -165,15 +165,14 @@ def test_a_head_end_with_a_token_has_no_command_key_on_its_disk(module, pin_file
     found = HsmSettings(module=module, token=TOKENS[1], pin_file=pin_file)
     settings = Settings(state=tmp_path / "state", hsm=found)
     public = keys.make_in_token(settings)
-    provision.initialise(settings, "default")
-    assert keys.command_public_key(settings) == public
-    assert keys.authority_signer(settings).public_key == public
-    assert not (settings.keys / "commands.key").exists()
     with pytest.raises(SigningUnavailable, match="already"):
         keys.make_in_token(settings)
     (settings.keys / "commands.pub").unlink()  # cut off before it was noted
     assert keys.make_in_token(settings) == public
+    provision.initialise(settings, "default")
     assert keys.command_public_key(settings) == public
+    assert keys.authority_signer(settings).public_key == public
+    assert not (settings.keys / "commands.key").exists()
 
 
 def test_the_authority_signs_commands_with_it(token, head_end):
