@@ -174,7 +174,7 @@ def build_own(
         {
             "gateway.update": updater,
             "gateway.restart": Restarter(core.time_proof.now, since_boot()),
-            "gateway.configure": Configurator(config, trial),
+            "gateway.configure": Configurator(config, trial, updater.hindrance),
         }
     )
 
@@ -248,7 +248,9 @@ async def run(config: GatewayConfig, file: ConfigurationFile | None = None) -> N
                     renewing = down.renewal.run(uplink.publish, uplink.connected)
                     tasks.create_task(renewing, name="certificate")
                 if trial is not None:
-                    tasks.create_task(trial.run(uplink.connected), name="configuration-trial")
+                    tasks.create_task(
+                        trial.run(partial(core.time_proof.wait, None)), name="configuration-trial"
+                    )
                 proven = update_trial.run(proofs_of(core, field, uplink))
                 tasks.create_task(proven, name="update-trial")
                 _answer_scrapes(tasks, config.metrics, myself)

@@ -1,6 +1,8 @@
 """What a gateway does to itself on the authority's word, as the process that runs in the field."""
 
+import errno
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -28,6 +30,7 @@ state = "state"
 [broker]
 host = "127.0.0.1"
 port = {port}
+root = "{root}"
 trial_s = {trial_s}
 [keys]
 signing = "gateway.key"
@@ -58,7 +61,7 @@ class Site(SimulatedSite):
         return self.folder / "gateway.toml"
 
     def toml(self, **changes: Any) -> str:
-        told = {"port": self.port, "trial_s": 60, "ceiling": 5} | changes
+        told = {"port": self.port, "root": "hesper/v1", "trial_s": 60, "ceiling": 5} | changes
         return TOML.format(
             key=self.authority,
             public=self.authority.public_key.hex(),
@@ -153,7 +156,21 @@ async def test_a_configuration_that_does_not_reach_the_broker_is_given_up(
         site.start_gateway()
         envelope = site.configure(port=unused_tcp_port, trial_s=1)
         result = await ended(site, cloud, envelope, "failed")
-    assert "the old configuration is back: the broker was not reached" in result.detail
+    assert "the old configuration is back: the head end did not answer" in result.detail
+    assert site.file.read_text() == old
+
+
+async def test_a_broker_where_no_head_end_answers_is_not_enough(
+    site: Site, cloud_on: CloudOn
+) -> None:
+    """A mistake in the root, or a stranger's broker: the gateway would never be heard again."""
+    old = site.file.read_text()
+    async with cloud_on(site.port, site.ingest) as cloud:
+        cloud.generous, cloud.authority = True, site.authority
+        site.start_gateway()
+        envelope = site.configure(root="nobody/v1", trial_s=3)
+        result = await ended(site, cloud, envelope, "failed")
+    assert "the head end did not answer within 3 s" in result.detail
     assert site.file.read_text() == old
 
 
@@ -214,7 +231,7 @@ class TestConfigurationFile:
             assert file.is_on_trial
         assert file.begin().broker.trial_s == 60
         assert (site.file.read_text(), file.is_on_trial) == (old, False)
-        assert "not reached in 3 starts" in (file.given_up("c-1") or "")
+        assert "did not answer in 3 starts" in (file.given_up("c-1") or "")
         assert file.given_up("c-2") is None
 
     def test_a_file_that_cannot_be_read_falls_back_at_once(
@@ -250,11 +267,46 @@ class TestConfigurationFile:
         assert after.begin().broker.trial_s == (7 if steps == 3 else 60)
         assert after.is_on_trial is (steps == 3)
 
+    def test_a_full_disk_leaves_the_old_file(
+        self, site: Site, file: ConfigurationFile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from hesper_gateway.own import trial
+
+        put = trial.put
+        file.try_out(site.toml(trial_s=7), "c-1")
+        monkeypatch.setattr(trial, "put", _no_space)
+        assert file.begin().broker.trial_s == 60
+        assert not file.is_on_trial
+        assert file.given_up("c-1")
+        assert file.begin().broker.trial_s == 60
+        monkeypatch.setattr(trial, "put", put)
+        assert file.begin().broker.trial_s == 60
+        assert file.given_up("c-1")
+
+    def test_what_did_not_fit_on_the_disk_was_never_tried(
+        self, site: Site, file: ConfigurationFile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from hesper_gateway.own import trial
+
+        put = trial.put
+
+        def full_at_last(path: Path, octets: bytes) -> None:
+            (put if path != site.file else _no_space)(path, octets)
+
+        monkeypatch.setattr(trial, "put", full_at_last)
+        with pytest.raises(OSError, match="No space"):
+            file.try_out(site.toml(trial_s=7), "c-1")
+        assert [each.name for each in site.folder.glob("gateway.toml*")] == ["gateway.toml"]
+
     def test_a_hand_at_the_gateway_wins(self, site: Site, file: ConfigurationFile) -> None:
         file.try_out(site.toml(trial_s=7), "c-1")
         site.file.write_text(site.toml(trial_s=9))
         assert file.begin().broker.trial_s == 9
         assert not file.is_on_trial
+
+
+def _no_space(_path: Path, _octets: bytes) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class PowerCutError(Exception):

@@ -24,7 +24,7 @@ class BrokerConfig(Record):
     root: str = "hesper/v1"
     keepalive_s: int = Field(default=30, ge=5)
     trial_s: float = Field(default=120, ge=1, le=3600)
-    """How long the broker may take to be reached with a new gateway.toml before the old returns."""
+    """How long the head end may take to answer with a new gateway.toml before the old returns."""
 
     @model_validator(mode="after")
     def _certificate_goes_with_tls(self) -> Self:

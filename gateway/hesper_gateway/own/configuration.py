@@ -4,6 +4,7 @@ Whoever can sign commands must not be able to widen what this gateway allows: it
 its state and its ceilings are changed at the gateway alone. Ceilings may come down.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,11 +29,18 @@ class Configurator:
     Args:
         current: What this program runs with.
         trial: Of the file it was started with; None where it was started without one.
+        hindrance: Returns why no file can be taken now; None for nothing.
     """
 
-    def __init__(self, current: GatewayConfig, trial: Trial | None) -> None:
+    def __init__(
+        self,
+        current: GatewayConfig,
+        trial: Trial | None,
+        hindrance: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._current = current
         self._trial = trial
+        self._hindrance = hindrance
 
     def objection(self, command: Command) -> str | None:
         """Return why this file can never be taken; None when it can."""
@@ -55,6 +63,8 @@ class Configurator:
         if self._trial is None:
             return Report(False, "this gateway was not started from a file")
         permit()
+        if hindrance := self._hindrance():
+            return Report(False, hindrance)
         try:
             self._trial.file.try_out(_wanted(command), command.id)
         except OSError as error:
@@ -71,7 +81,7 @@ class Configurator:
         why = file.given_up(command.id)
         if why is not None:
             return Report(False, f"the old configuration is back: {why}", findings=findings)
-        return Report(True, "in force, the broker was reached with it", findings=findings)
+        return Report(True, "in force, the head end has answered with it", findings=findings)
 
     def _check(self, text: str, file: ConfigurationFile) -> None:
         """Check the text as a start would, and that it changes nothing that is not its to change.

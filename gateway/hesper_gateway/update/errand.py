@@ -37,6 +37,8 @@ from hesper_gateway.update import bundle
 from hesper_gateway.update.slots import Ended
 from hesper_gateway.update.trial import UpdateTrial
 
+HINDRANCE = "this version is on trial, and the one before it may not understand; repeat it later"
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -78,6 +80,10 @@ class Updater:
         except Refused as refusal:
             return str(refusal)
         return self._unfit(said)
+
+    def hindrance(self) -> str | None:
+        """Return why nothing may change now that only a version on trial may understand."""
+        return HINDRANCE if self._trial.is_on_trial else None
 
     async def run(self, command: Command, permit: Permit) -> Report:
         """Go on from where the update stands.

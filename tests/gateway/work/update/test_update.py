@@ -71,6 +71,25 @@ async def test_one_that_gets_no_receipt_is_left(updated: Any) -> None:
     assert (await updated.ended()).state == "failed"
 
 
+async def test_no_configuration_is_taken_that_the_version_before_may_not_understand(
+    updated: Any,
+) -> None:
+    updated.launch()
+    await updated.started()
+    updated.cloud.generous = False
+    await updated.order()
+    await updated.until(lambda: updated.state.trial is not None)
+    await updated.cloud.until(lambda c: updated.version() == "9.9.9", 120)
+    old = updated.config.read_text()
+    configure = {"kind": "gateway.configure", "parameters": {"toml": f"{old}\n"}}
+    await updated.order(id="c-2", counter=2, image_hash=None, **configure)
+    result = await updated.ended("c-2")
+    assert (result.state, updated.config.read_text()) == ("failed", old)
+    assert "this version is on trial" in result.detail
+    updated.cloud.generous = True
+    assert (await updated.ended()).state == "confirmed"
+
+
 async def test_power_cut_in_mid_download_and_on_trial(updated: Any) -> None:
     updated.cloud.blocks_left = 5
     updated.launch()
