@@ -21,6 +21,9 @@ STEP_S = 30
 RECOVERY_CODES = 10
 SECRET_LENGTH = 32
 """Base32 digits of a secret: 160 bits (RFC 4226, 4)."""
+_BASE32_BLOCK = 8
+_WHOLE_OCTETS = (0, 2, 4, 5, 7)
+"""Base32 digits in the last block (RFC 4648, 6)."""
 _ISSUER = "Hesper"
 _DRIFT_STEPS = 1
 _GROUP = 4
@@ -47,7 +50,7 @@ class Proof:
         """Returns what was sealed."""
         try:
             both = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return cls(text)
         if isinstance(both, dict) and both.keys() == {"password", "code"}:
             return cls(str(both["password"]), str(both["code"]))
@@ -70,8 +73,12 @@ def new_secret() -> str:
 
 
 def is_secret(text: str) -> bool:
-    """Says whether a text is a secret in base32 of 160 bits or more."""
-    return len(text) >= SECRET_LENGTH and re.fullmatch("[A-Z2-7]+", text) is not None
+    """Says whether a text is a secret in base32 of 160 bits or more, in whole octets."""
+    return (
+        len(text) >= SECRET_LENGTH
+        and len(text) % _BASE32_BLOCK in _WHOLE_OCTETS
+        and re.fullmatch("[A-Z2-7]+", text) is not None
+    )
 
 
 def uri(secret: str, username: str) -> str:

@@ -5,11 +5,13 @@ idempotency key, and copied to the registry afterwards. A crash in between, a re
 again, or a row that someone copied all end in the same outcome and no second effect.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
@@ -22,8 +24,17 @@ from hesper_cloud.db.registry import Request
 from hesper_cloud.sealing import Opener
 from hesper_cloud.vault import Vault
 
+MALFORMED = (
+    *(ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError),
+    DataError,
+)
+"""What a row that no program of ours wrote may provoke, past all that is checked."""
+_log = logging.getLogger(__name__)
 _AT_ONCE = 100
 _CLOCK_TOLERANCE = timedelta(seconds=5)
+
+_Settled = tuple[str, dict[str, Any]]
+_Decide = Callable[[Session, Asked, datetime], _Settled]
 
 
 class Desk:
@@ -67,13 +78,21 @@ class Desk:
                 for row in session.scalars(query)
             ]
 
-    def _settle(self, asked: Asked, now: datetime) -> tuple[str, dict[str, Any]]:
+    def _settle(self, asked: Asked, now: datetime) -> _Settled:
+        """Settles one request; one that cannot be read is refused and keeps no other waiting."""
+        try:
+            return self._remembered(asked, now, self._decide)
+        except MALFORMED as error:
+            _log.error("request %d cannot be read: %s", asked.id, type(error).__name__)
+            return self._remembered(asked, now, _refuse_unread)
+
+    def _remembered(self, asked: Asked, now: datetime, decide: _Decide) -> _Settled:
         with writing(self._authority) as session:
             key = (asked.requested_by, asked.idempotency_key)
             known = session.get(SettledRequest, key)
             if known is not None:
                 return known.state, known.outcome
-            state, outcome = self._decide(session, asked, now)
+            state, outcome = decide(session, asked, now)
             session.add(
                 SettledRequest(
                     requested_by=asked.requested_by,
@@ -85,7 +104,7 @@ class Desk:
             )
             return state, outcome
 
-    def _decide(self, session: Session, asked: Asked, now: datetime) -> tuple[str, dict[str, Any]]:
+    def _decide(self, session: Session, asked: Asked, now: datetime) -> _Settled:
         try:
             policy = facts.active_policy(session)
             self._check_age(asked, now, timedelta(seconds=policy.request_max_age_s))
@@ -95,16 +114,7 @@ class Desk:
             case = Case(asked, session, self._registry, policy, self._opener, now, self._vault)
             return "done", handler(case)
         except (Denied, facts.NoPolicy) as refusal:
-            wrong_password = isinstance(refusal, WrongPassword)
-            entry = audit.Entry(
-                actor=asked.requested_by,
-                action=WRONG_PASSWORD if wrong_password else "request.refused",
-                subject=asked.requested_by if wrong_password else _subject(asked),
-                after=asked.kind,
-                why=str(refusal),
-            )
-            audit.append(session, now, entry)
-            return "refused", {"reason": str(refusal)}
+            return _refuse(session, asked, now, refusal)
 
     @staticmethod
     def _check_age(asked: Asked, now: datetime, limit: timedelta) -> None:
@@ -121,6 +131,23 @@ class Desk:
                 row = session.get(Request, request_id)
                 if row is not None:
                     row.state, row.outcome, row.sealed, row.settled_at = state, outcome, None, now
+
+
+def _refuse(session: Session, asked: Asked, now: datetime, refusal: Exception) -> _Settled:
+    wrong_password = isinstance(refusal, WrongPassword)
+    entry = audit.Entry(
+        actor=asked.requested_by,
+        action=WRONG_PASSWORD if wrong_password else "request.refused",
+        subject=asked.requested_by if wrong_password else _subject(asked),
+        after=asked.kind,
+        why=str(refusal),
+    )
+    audit.append(session, now, entry)
+    return "refused", {"reason": str(refusal)}
+
+
+def _refuse_unread(session: Session, asked: Asked, now: datetime) -> _Settled:
+    return _refuse(session, asked, now, Denied("the request cannot be read"))
 
 
 def _subject(asked: Asked) -> str:

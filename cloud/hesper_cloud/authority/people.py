@@ -56,7 +56,7 @@ def _given(text: str) -> dict[str, str]:
     names = {"password", "code", "secret", "first", "recovery"}
     try:
         given = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict) or given.keys() != names:
         raise Denied("what was sealed is no enrolment")
