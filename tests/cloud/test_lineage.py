@@ -28,6 +28,10 @@ AFTER_30 = [Epoch("aaaaaaaa", 10), Epoch("bbbbbbbb", 30), Epoch("dddddddd")]
         (AFTER_30, "35.0", AFTER_10_TWICE, "again aaaaaaaa_10_cccccccc-10.end"),
         (AFTER_30, "35.0", FIRST, "again aaaaaaaa-10.end"),
         (AFTER_30, "35.0", AFTER_10, "again aaaaaaaa_10_bbbbbbbb-30.end"),
+        (AFTER_30, "30.2", AFTER_10, "30.2"),
+        (AFTER_30, "25.0", AFTER_10, "25.0"),  # a slow reader: starting after 30 would lose some
+        (AFTER_30, "7.0", FIRST, "7.0"),
+        (AFTER_30, "7.0", AFTER_10_TWICE, "7.0"),
         ([born()], "3.0", AFTER_10, "again "),
     ],
 )

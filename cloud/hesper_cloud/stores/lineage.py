@@ -81,14 +81,23 @@ class Lineage:
         return cursor if dash else given
 
     def _shared(self, theirs: Sequence[Epoch], position: int) -> int | None:
-        """Returns the newest commit that both stores have, -1 for none; None: all up to there."""
+        """Returns the newest commit that both stores have, -1 for none.
+
+        None: there are others, but none up to the cursor's position.
+        """
+        newest = self._newest_of_both(theirs)
+        return None if newest is None or position <= newest else newest
+
+    def _newest_of_both(self, theirs: Sequence[Epoch]) -> int | None:
+        """Returns the newest commit that both stores have, -1 for none; None: they are the same."""
         if theirs[0].name != self.epochs[0].name:
             return -1
         for place, (our, their) in enumerate(zip(self.epochs, theirs, strict=False)):
-            if their.until is None:
-                return None if our.until is None or position <= our.until else our.until
+            if their.until is None or our.until is None:
+                ends = [each.until for each in (our, their) if each.until is not None]
+                return ends[0] if ends else None
             if our != their:
-                return their.until if our.until is None else min(our.until, their.until)
+                return min(our.until, their.until)
             if self.epochs[place + 1].name != theirs[place + 1].name:
                 return our.until
         raise AssertionError("the last epoch of either goes on")
