@@ -70,6 +70,9 @@ def initialise(settings: Settings, policy: str | None = None) -> str:
         raise ProvisioningError(f"there is no policy {policy!r}; known: {', '.join(POLICIES)}")
     signing = ("commands", "receipts") if settings.hsm is None else ("receipts",)
     keys.create(settings.keys, signing)
+    keys.vault(
+        settings.keys
+    )  # so that it is there to be hidden from the process that faces the web
     databases = Databases.open(settings)
     try:
         name = policy or _active_policy(databases.authority)

@@ -438,3 +438,7 @@ def test_a_connection_with_the_old_password_is_ended(kept, tmp_path, broker_fact
     assert ended.wait(DEADLINE_S)
     old.disconnect()
     old.loop_stop()
+
+
+def test_init_makes_the_master_key_so_that_it_can_be_hidden_from_the_web(head_end: Any) -> None:
+    assert stat.S_IMODE((head_end.settings.keys / "vault.key").stat().st_mode) == 0o600

@@ -77,6 +77,7 @@ def test_what_faces_the_web_holds_no_command_key(compose, root):
         "state/keys/commands.key",
         "state/keys/requests.key",
         "state/keys/ca.key",
+        "state/keys/vault.key",
         "authority.password",
     ):
         assert f"/dev/null:/var/lib/hesper/{secret}:ro" in volumes
