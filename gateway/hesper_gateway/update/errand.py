@@ -5,8 +5,8 @@ Theory of operation
 The command is run again after every restart, and looks first at what `slots` says of it::
 
     nothing             → fetch the image, unpack it, put it on trial, restart
-    on trial, not here  → restart: the launcher starts what is on trial
     on trial, here      → wait until it has proven itself (else the launcher ends this program)
+    on trial, not here  → the launcher could not count its start: give it up
     ended               → tell: it stayed, or the version before is back and why
 """
 
@@ -34,9 +34,10 @@ from hesper_gateway.own import RestartWanted
 from hesper_gateway.presence import installed_version
 from hesper_gateway.sessions.relay import Permit
 from hesper_gateway.update import bundle
-from hesper_gateway.update.slots import Ended
+from hesper_gateway.update.slots import Ended, Slots
 from hesper_gateway.update.trial import UpdateTrial
 
+STORE_AGAIN_S = 5.0
 HINDRANCE = "this version is on trial, and the one before it may not understand; repeat it later"
 
 
@@ -96,12 +97,11 @@ class Updater:
         slots = self._trial.slots
         if slots is None:
             return Report(False, "this gateway was not started by `hesper-gateway launch`")
-        state = slots.state()
-        if state.trial is not None and state.trial.command == command.id:
-            if not self._trial.is_on_trial:
-                raise RestartWanted(f"command {command.id} brought a version that is to be tried")
+        if self._trial.is_on_trial:  # for whichever command: what runs is not overwritten
             await self._trial.settled.wait()
-            state = slots.state()
+        elif slots.state().trial is not None:
+            await _given_up(slots)
+        state = slots.state()
         if state.last is not None and state.last.command == command.id:
             return _ended(state.last)
         return await self._bring(command, permit)
@@ -157,6 +157,17 @@ class Updater:
         if not self._terms.meter_count:
             return "this gateway reads no meter, so no version could prove itself"
         return None
+
+
+async def _given_up(slots: Slots) -> None:
+    """Give up what the launcher did not start, as soon as the disk takes that."""
+    while True:
+        try:
+            await asyncio.to_thread(slots.give_up, "its start could not be counted on the disk")
+        except OSError:
+            await asyncio.sleep(STORE_AGAIN_S)
+        else:
+            return
 
 
 def _ended(ended: Ended) -> Report:

@@ -15,6 +15,7 @@ leaves the old version, or a trial that still has to prove itself, and the slot 
 version is never written to.
 """
 
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,8 @@ from pathlib import Path
 import msgspec
 
 from hesper_gateway.durable import put
+
+log = logging.getLogger(__name__)
 
 INSTALLED = ""
 """The slot of the installation itself."""
@@ -79,15 +82,22 @@ class Slots:
         return self.folder / slot
 
     def begin(self) -> str:
-        """Return the slot to start; counts the start of one on trial, or gives it up."""
+        """Return the slot to start; counts the start of one on trial, or gives it up.
+
+        What cannot be counted, because the disk is full, is not tried.
+        """
         state = self.state()
         if state.trial is None:
             return state.current
-        if state.trial.starts >= MOST_STARTS:
-            self.give_up(f"it did not prove itself in {MOST_STARTS} starts")
+        try:
+            if state.trial.starts >= MOST_STARTS:
+                self.give_up(f"it did not prove itself in {MOST_STARTS} starts")
+                return state.current
+            counted = msgspec.structs.replace(state.trial, starts=state.trial.starts + 1)
+            self._write(msgspec.structs.replace(state, trial=counted))
+        except OSError:
+            log.exception("the version on trial is not started")
             return state.current
-        counted = msgspec.structs.replace(state.trial, starts=state.trial.starts + 1)
-        self._write(msgspec.structs.replace(state, trial=counted))
         return counted.slot
 
     def try_out(self, version: str, command: str, unpack: Callable[[Path], None]) -> None:

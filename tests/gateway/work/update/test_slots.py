@@ -1,5 +1,7 @@
 """Which version counts, whatever is cut short; and what a bundle may hold."""
 
+import asyncio
+import errno
 import io
 import os
 import signal
@@ -7,13 +9,16 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hesper_gateway.update import bundle
 from hesper_gateway.update.bundle import BundleUnusable
+from hesper_gateway.update.errand import Updater
 from hesper_gateway.update.launcher import folder_of
 from hesper_gateway.update.slots import MOST_STARTS, Slots
+from hesper_gateway.update.trial import UpdateTrial
 
 
 def fill(folder: Path) -> None:
@@ -50,6 +55,50 @@ def test_starts_are_counted_on_disk(tmp_path: Path) -> None:
         ""
     ] * 2
     assert Slots(tmp_path).state().trial is None
+
+
+def test_what_cannot_be_counted_is_not_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried(tmp_path)
+
+    def full(_path: Path, _octets: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("hesper_gateway.update.slots.put", full)
+    assert [Slots(tmp_path).begin() for _ in range(MOST_STARTS + 1)] == [""] * (MOST_STARTS + 1)
+
+
+def updater(slots: Slots, slot: str) -> tuple[Updater, UpdateTrial]:
+    """Of the program that runs from a slot; it has neither downloads nor terms."""
+    trial = UpdateTrial(slots, slot)
+    nothing: Any = None
+    return Updater(nothing, trial, nothing), trial
+
+
+def update(command_id: str) -> Any:
+    return SimpleNamespace(id=command_id, kind="gateway.update")
+
+
+async def test_what_the_launcher_did_not_start_is_told(tmp_path: Path) -> None:
+    slots = tried(tmp_path)
+    report = await updater(slots, "")[0].run(update("c-1"), lambda: None)
+    assert (report.done, slots.state().trial) == (False, None)
+    assert "could not be counted" in report.detail
+
+
+async def test_another_command_waits_for_a_trial_and_overwrites_nothing(tmp_path: Path) -> None:
+    slots = tried(tmp_path)
+    slots.begin()
+    mine, trial = updater(slots, "a")
+    waiting = asyncio.create_task(mine.run(update("c-2"), lambda: None))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    slots.give_up("no broker")
+    slots.try_out("3", "c-2", fill)
+    slots.commit()
+    trial.settled.set()
+    assert (await waiting).done
 
 
 def test_what_was_cut_while_it_was_unpacked_is_never_started(tmp_path: Path) -> None:
