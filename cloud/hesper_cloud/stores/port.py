@@ -98,7 +98,9 @@ class ReadingStore(Protocol):
     ) -> FleetSeries:
         """Sums how much each meter's register grew from capture to capture, per step.
 
-        Energy in Wh over a step, times 3600 / ``step_s``, is the mean power in W.
+        Energy in Wh over a step, times 3600 / ``step_s``, is the mean power in W. What grew while
+        a meter was silent for longer than a day may be in no step: a capture is compared with one
+        of the day before at the earliest where its day is sealed, or first in the range.
         """
         ...
 
