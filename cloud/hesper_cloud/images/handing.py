@@ -4,8 +4,9 @@ Theory of operation. A gateway asks for a run of blocks and asks again for what 
 each gateway only the newest run of each image is kept, and one block is under way for it at a time,
 when its gateway's and its cell's turn has come: however often it asks, nothing piles up, and a
 block that the broker cannot take now is dropped. The same run asked for again while it is being
-answered changes nothing. Octets are read from disk block by block; an image that is no longer what
-its name says is not handed out, though nobody relies on that: the gateway counts the SHA-256.
+answered changes nothing. Asking for what is not there costs the asker as much time as a block.
+Octets are read from disk block by block; an image that is no longer what its name says is not
+handed out, though nobody relies on that: the gateway counts the SHA-256.
 """
 
 import asyncio
@@ -79,15 +80,17 @@ class Handing:
         """Send a run of blocks, or the rest of it until another is asked for."""
         try:
             size = await asyncio.to_thread(self._size, request.image_hash)
-            for number in range(
-                request.first, min(request.first + request.count, blocks.count(size))
-            ):
+            numbers = range(request.first, min(request.first + request.count, blocks.count(size)))
+            if not numbers:
+                raise NotKept(f"image {request.image_hash} has no block {request.first}")
+            for number in numbers:
                 if self._wanted[request.gateway].get(request.image_hash) != request:
                     return
                 await self._send(request, number)
         except NotKept as missing:
             metrics.IMAGE_REFUSALS.inc()
             log.warning("%s asks for blocks in vain: %s", request.gateway, missing)
+            await self._turn_of(request.gateway, BLOCK_OCTETS)
 
     def _size(self, image_hash: str) -> int:
         kept = self._shelf.find(image_hash)
@@ -100,9 +103,12 @@ class Handing:
     async def _send(self, request: BlocksRequest, number: int) -> None:
         offset = number * BLOCK_OCTETS
         octets = await asyncio.to_thread(self._shelf.read, request.image_hash, offset, BLOCK_OCTETS)
-        clock = asyncio.get_running_loop().time
-        due = self._pacing.take(request.gateway, len(octets), clock())
-        await asyncio.sleep(due - clock())
+        await self._turn_of(request.gateway, len(octets))
         payload = blocks.to_payload(ImageBlock(request.image_hash, number, octets))
         if self._publish(request.gateway, payload):
             metrics.IMAGE_BLOCKS.inc()
+
+    async def _turn_of(self, gateway: str, octets: int) -> None:
+        clock = asyncio.get_running_loop().time
+        due = self._pacing.take(gateway, octets, clock())
+        await asyncio.sleep(due - clock())

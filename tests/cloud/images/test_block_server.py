@@ -79,6 +79,21 @@ async def test_what_is_not_there_or_not_whole_any_more_is_not_handed_out(release
     assert sent == []
 
 
+async def test_asking_in_vain_is_no_faster_than_blocks_are(release: Any) -> None:
+    """Neither disk nor log are a stolen gateway's to fill."""
+    sent: list[Any] = []
+    asked, others = 0, ("ab" * 32, release.image_hash)
+    async with handing(release, sent, Pacing(BLOCK_OCTETS, BLOCK_OCTETS)) as made:
+        ends_at = asyncio.get_running_loop().time() + 0.5
+        while asyncio.get_running_loop().time() < ends_at:
+            if not made._wanted:
+                made.take(BlocksRequest("gw-1", others[asked % 2], 2**32 - 1, 64))
+                asked += 1
+            await asyncio.sleep(0.005)
+    assert sent == []
+    assert asked <= 2
+
+
 def test_a_cell_shares_its_rate_and_others_have_their_own() -> None:
     cells = {"berlin-1": ("gw-1", "gw-2")}
     limits = pacing(
