@@ -169,7 +169,8 @@ class Downloads:
                 await self.publish(Kind.REQUESTS, requests.request_to_payload(request))
                 while len(came) < count:
                     block = await self._arrived[wanted.image_hash].get()
-                    if first <= block.number < first + count and _fits(block, wanted):
+                    is_new = first <= block.number < first + count and block.number not in came
+                    if is_new and _fits(block, wanted):
                         came[block.number] = block.octets
                         silence.reschedule(clock() + pause_s)
         except TimeoutError:

@@ -131,6 +131,29 @@ async def test_a_command_whose_time_is_over_ends_and_keeps_what_came(tmp_path: P
     assert cloud.store.begin(WANTED) == 1
 
 
+async def test_a_broker_that_repeats_one_block_for_ever_holds_no_command(tmp_path: Path) -> None:
+    cloud = Cloud(tmp_path)
+    cloud.lost = {0}
+    again = blocks.answers(requests.BlocksRequest("gw-1", WANTED.image_hash, 1, 1), IMAGE)[0]
+
+    async def repeat() -> None:
+        while True:
+            cloud.downloads.receive(again)
+            await asyncio.sleep(0.002)
+
+    def permit() -> None:
+        if cloud.asked:
+            raise CommandExpired("over")
+
+    repeating = asyncio.create_task(repeat())
+    try:
+        async with asyncio.timeout(5):
+            with pytest.raises(CommandExpired):
+                await cloud.downloads.fetch(WANTED, permit)
+    finally:
+        repeating.cancel()
+
+
 async def test_who_waits_for_another_s_download_ends_in_time_too(tmp_path: Path) -> None:
     cloud = Cloud(tmp_path)
     cloud.lost = set(range(1000))
