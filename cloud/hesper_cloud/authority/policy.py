@@ -75,6 +75,7 @@ class BatchLimits(Document):
     rows: int = Field(default=100_000, ge=1, le=1_000_000)
     disconnects: int = Field(default=50, ge=1)  # leave under one decision; the rest is quarantined
     approval_window_s: int = Field(default=86_400, ge=10, le=604_800)
+    cuts_for_s: int = Field(default=259_200, ge=60, le=1_209_600)  # after its approval
     least_finished: int = Field(default=10, ge=1)  # before a share of failures means anything
     area_reconnects_per_minute: int = Field(default=10, ge=1)  # against cold-load pick-up
 

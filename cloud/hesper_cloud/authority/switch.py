@@ -1,7 +1,8 @@
 """The kill switch: one person sets it, two others lift it.
 
 The first lift only asks; it holds for as long as the policy says. The second, by another account,
-confirms it. Neither may be the one who set it, and each gives the password again.
+confirms it. Neither may be the one who set it, and each gives the password again. Batches that move
+supplies are paused, or they would go on by themselves when it is lifted to make good what they did.
 """
 
 from datetime import timedelta
@@ -10,9 +11,12 @@ from sqlalchemy import select
 
 from hesper_cloud.accounts.roles import Permission
 from hesper_cloud.authority import facts, life, rules
+from hesper_cloud.authority.batches import states
+from hesper_cloud.authority.batches.recalling import recall
 from hesper_cloud.authority.case import Case, Outcome, check_password
+from hesper_cloud.authority.kinds import MOVING
 from hesper_cloud.authority.rules import Denied
-from hesper_cloud.db.authority import CommandRecord, KillSwitch
+from hesper_cloud.db.authority import Batch, CommandRecord, KillSwitch
 
 _SUBJECT = "kill switch"
 _NOT_SIGNED = ("awaiting_approval", "quarantined", "queued")
@@ -31,6 +35,7 @@ def engage(case: Case) -> Outcome:
     switch.engaged, switch.reason = True, reason
     switch.set_by, switch.set_at = case.asked.requested_by, case.now
     switch.lift_asked_by = switch.lift_asked_at = None
+    _pause_batches(case)
     waiting = select(CommandRecord).where(
         CommandRecord.state.in_(_NOT_SIGNED), CommandRecord.kind.in_(case.policy.stopped)
     )
@@ -38,6 +43,17 @@ def engage(case: Case) -> Outcome:
         step = case.step("cancelled", "the kill switch was engaged")
         life.move(case.session, command, step, case.now)
     return {"engaged": True}
+
+
+def _pause_batches(case: Case) -> None:
+    moving = select(Batch).where(
+        Batch.state.in_(states.MOVING), Batch.kind.in_(case.policy.stopped & MOVING)
+    )
+    for batch in case.session.scalars(moving).all():
+        states.move(
+            case.session, batch, case.step("paused", "the kill switch was engaged"), case.now
+        )
+        recall(case.session, batch, "waiting", case.now)
 
 
 def lift(case: Case) -> Outcome:

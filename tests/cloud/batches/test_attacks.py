@@ -155,3 +155,51 @@ def test_whoever_loses_the_right_meanwhile_stops_what_has_not_left(town):
     town.turn(10, times=2)
     assert town.states(batch) == {"confirmed": 2, "rejected": 10}
     assert town.batch(batch).state == "stopped"
+
+
+CUTS = {"kind": "relay.disconnect", "canary": 0}
+
+
+def gone(town) -> int:
+    """Returns to how many meters a command has been published."""
+    return len({one.meter for one in town.head_end.published()})
+
+
+def test_no_batch_goes_on_cutting_by_itself_when_the_kill_switch_is_lifted(town, refused):
+    batch = town.approved(**CUTS)
+    waiting = town.propose(**CUTS, meters=[ELSEWHERE])
+    town.turn()
+    left = gone(town)
+    town.head_end.ask("ann", "kill_switch.engage", reason="it is the wrong list")
+    assert town.batch(batch).state == "paused"
+    assert "kill switch" in refused(town.decide(batch, "resume"))
+    assert "kill switch" in refused(town.decide(waiting))
+    for who, password in (("ben", "second-pair-of-eyes"), ("dora", "third-pair-of-eyes")):
+        town.head_end.ask(who, "kill_switch.lift", reason="reconnect them", password=password)
+    town.turn(11, times=5)
+    assert gone(town) == left
+    assert town.decide(batch, "resume").state == "done"
+    assert gone(town) == left + 1
+
+
+def test_an_approval_to_cut_does_not_hold_for_ever(town, refused):
+    town.policy(relay_state_max_age_s=10**6, batches={"cuts_for_s": 3_600})
+    running, held = town.approved(**CUTS), town.approved(**CUTS, meters=[ELSEWHERE])
+    town.decide(held, "pause", "ann")
+    town.turn(3_601)
+    assert (town.batch(running).state, town.states(running)["withdrawn"]) == ("aborted", 11)
+    assert "too old" in refused(town.decide(held, "resume"))
+    left = gone(town)
+    town.turn(11, times=3)
+    assert gone(town) == left
+
+
+def test_many_small_batches_cut_no_more_than_one_large_may(town):
+    limits = {"per_hour": 50, "gateway_per_hour": 50, "seconds_between": 0, "quarantine_above": 4}
+    town.policy(disconnects=limits)
+    for start in range(0, 12, 2):
+        town.approved(**CUTS, meters=town.meters[start : start + 2])
+    for _ in range(10):
+        town.turn(5)
+        town.answer_all(output=False)
+    assert gone(town) == 4

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from sqlalchemy import select, update
 
 from hesper_cloud.accounts.roles import Permission
-from hesper_cloud.authority import rules
+from hesper_cloud.authority import facts, rules
 from hesper_cloud.authority.batches import frozen
 from hesper_cloud.authority.batches.proposing import propose
 from hesper_cloud.authority.batches.recalling import recall
-from hesper_cloud.authority.batches.releasing import stop_tampered
+from hesper_cloud.authority.batches.releasing import LAPSED, has_lapsed, stop_tampered
 from hesper_cloud.authority.batches.states import HELD, MOVING, NEXT, RETRIED, move
 from hesper_cloud.authority.batches.tally import follow_commands, forgive, tally
 from hesper_cloud.authority.batches.wish import BatchWish, Terms
@@ -133,6 +133,8 @@ HANDLERS: dict[str, Callable[[Case], Outcome]] = {
 
 def _go_on(case: Case, batch: Batch, why: str) -> Outcome:
     """Lets a batch that was held move again, as long as it is what was approved."""
+    if has_lapsed(case.policy, batch, case.now):
+        raise Denied(LAPSED)
     _second_person(case, batch)
     edited = frozen.edited(case.session, batch)
     if edited is not None:
@@ -149,6 +151,8 @@ def _second_person(case: Case, batch: Batch) -> str:
     user = rules.require_user(case.session, case.asked.requested_by, Permission.APPROVE_COMMAND)
     if user.username == batch.requester:
         raise Denied("the one who asked cannot approve")
+    if batch.kind in case.policy.stopped and facts.kill_switch_engaged(case.session):
+        raise Denied("the kill switch is engaged")
     check_password(case, user, f"{batch.id} {batch.digest}")
     return user.username
 

@@ -62,9 +62,12 @@ def _takes_part(batch: Batch) -> ColumnElement[bool]:
 def _within_budgets(held: Held, waiting: ColumnElement[bool]) -> ColumnElement[bool]:
     """Returns which rows hours, weather and budgets have room for, with no other in their way.
 
-    Rows that must wait stay where they are and cost nothing.
+    Rows that must wait stay where they are and cost nothing. However many batches there are, they
+    let no more go in an hour than what single commands are quarantined above.
     """
     session, policy, now = held.session, held.policy, held.now
+    if facts.queued_lately(session, now) >= policy.disconnects.quarantine_above:
+        return BatchRow.gateway.in_(())
     queued = exists().where(CommandRecord.state == "queued", CommandRecord.kind.in_(CUTTING))
     if session.scalar(select(queued)) or not facts.spaced(session, policy, now):
         return BatchRow.gateway.in_(())

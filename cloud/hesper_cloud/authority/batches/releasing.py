@@ -19,7 +19,7 @@ from hesper_cloud.authority.batches.choosing import Held
 from hesper_cloud.authority.batches.recalling import recall
 from hesper_cloud.authority.batches.states import FINISHED, MOVING, UNSETTLED, move
 from hesper_cloud.authority.batches.tally import Tally, failed_share, follow_commands, tally
-from hesper_cloud.authority.kinds import KINDS
+from hesper_cloud.authority.kinds import CUTTING, KINDS
 from hesper_cloud.authority.policy import Policy
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.batches import Batch, BatchRow
@@ -27,6 +27,7 @@ from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.images import wish
 
 SELF = "authority"
+LAPSED = "its approval is too old to cut a supply; propose it anew"
 _BEAT = timedelta(seconds=0.5)
 _RANDOM = random.SystemRandom()
 
@@ -74,6 +75,10 @@ class BatchDesk:
 def advance(held: Held, batch: Batch) -> None:
     """Moves one batch that is under way: to its end, to a stop, or by some rows."""
     session, now = held.session, held.now
+    if has_lapsed(held.policy, batch, now):
+        move(session, batch, life.Move("aborted", SELF, LAPSED), now)
+        recall(session, batch, "withdrawn", now)
+        return
     counted = tally(session, batch.id)
     first_are_over = batch.state == "canary" and choosing.canary_is_over(session, batch)
     least = 1 if first_are_over else held.policy.batches.least_finished
@@ -89,6 +94,13 @@ def advance(held: Held, batch: Batch) -> None:
         why = f"of {batch.canary} rows that went first, no more failed than it bears"
         move(session, batch, life.Move("running", SELF, why), now)
     _release(held, batch, counted)
+
+
+def has_lapsed(policy: Policy, batch: Batch, now: datetime) -> bool:
+    """Says whether a batch that cuts supplies was approved too long ago to go on."""
+    if batch.kind not in CUTTING or batch.approved_at is None:
+        return False
+    return now - batch.approved_at > timedelta(seconds=policy.batches.cuts_for_s)
 
 
 def _why_stop(batch: Batch, counted: Tally, least: int) -> str | None:
