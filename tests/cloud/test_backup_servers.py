@@ -33,7 +33,7 @@ from hesper_contracts import columns
 from hesper_contracts.batch import BatchId
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
 from hesper_lab import system
-from sqlalchemy import create_engine, inspect, select, text
+from sqlalchemy import create_engine, inspect, make_url, select, text
 
 pytestmark = pytest.mark.integration
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -101,6 +101,27 @@ def test_postgresql_comes_back_row_by_row(
     authority.dispose()
     with pytest.raises(BackupError, match="empty"):
         restore(backup, new.model_copy(update={"state": tmp_path / "newer"}))
+
+
+def test_what_a_killed_rehearsal_left_is_dropped_before_the_next(
+    postgres_database: Databases,
+) -> None:
+    url, other = postgres_database(), postgres_database()
+    server = create_engine(url, isolation_level="AUTOCOMMIT")
+    with PostgresDatabase(url).scratch() as left:
+        name = make_url(left).database
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+
+        def names() -> set[str]:
+            query = text("SELECT datname FROM pg_database WHERE datname LIKE 'hesper_rehearsal%'")
+            return set(connection.execute(query).scalars())
+
+        with PostgresDatabase(other).scratch():
+            assert name in names(), "that of another database is left alone"
+        with PostgresDatabase(url).scratch():
+            assert name not in names()
+    server.dispose()
 
 
 def test_what_is_written_meanwhile_is_in_the_dump_and_its_digests_or_in_neither(

@@ -22,6 +22,9 @@ from hesper_cloud.backup.manifest import BackupError, Tables
 
 ENDING = ".dump"
 _SCRATCH = "hesper_rehearsal_"
+_LEFT = """
+    SELECT datname FROM pg_database WHERE starts_with(datname, :own)
+        AND datname NOT IN (SELECT datname FROM pg_stat_activity WHERE datname IS NOT NULL)"""
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename"
 
 
@@ -75,12 +78,17 @@ class PostgresDatabase:
     def scratch(self) -> Iterator[str]:
         """Yields the URL of an empty database beside this one, which is dropped afterwards.
 
+        One that a killed rehearsal left, full of people's data, is dropped before.
+
         Raises:
             BackupError: the account may not make one.
         """
-        name = _SCRATCH + secrets.token_hex(4)
+        own = f"{_SCRATCH}{hashlib.sha256(str(self._url.database).encode()).hexdigest()[:8]}_"
+        name = own + secrets.token_hex(4)
         try:
             with self._connection("AUTOCOMMIT") as connection:
+                for left in connection.execute(text(_LEFT), {"own": own}).scalars().all():
+                    connection.execute(text(f"DROP DATABASE IF EXISTS {_quoted(left)}"))
                 connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
         except BackupError as error:
             raise BackupError(
