@@ -60,7 +60,7 @@ class Witness:
         self._path = path
         self._keys = keys
         self._alarm = alarm
-        self._held = held_in(path)
+        self._held = _held_or_nothing(path)
         self._waiting: asyncio.Queue[tuple[Checkpoint, bytes]] = asyncio.Queue(MOST_WAITING)
 
     def receive(self, payload: bytes) -> None:
@@ -116,6 +116,15 @@ class Witness:
         else:
             return
         self._alarm("gateway.audit_contradicted", f"{text}: run hesper-cloud audit verify")
+
+
+def _held_or_nothing(path: Path) -> list[bytes]:
+    """Returns what a file holds; one that a card does not give back keeps no gateway from work."""
+    try:
+        return held_in(path)
+    except OSError as error:
+        log.warning("%s cannot be read: %s", path, error.strerror)
+        return []
 
 
 def held_in(path: Path) -> list[bytes]:

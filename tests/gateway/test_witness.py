@@ -110,6 +110,16 @@ async def test_a_line_that_a_power_cut_left_half_costs_that_line_alone(tmp_path,
     assert [each.sequence for each in told if each.sequence != 9] == [5, 12]
 
 
+async def test_a_file_that_cannot_be_read_keeps_no_gateway_from_starting(tmp_path):
+    (tmp_path / "witness").mkdir()
+    async with at_work(tmp_path / "witness") as site:
+        site.witness.receive(checkpoint(5))
+        async with asyncio.timeout(60):
+            while not site.alarms:  # noqa: ASYNC110 - the alarm is a plain call
+                await asyncio.sleep(0.01)
+        assert [code for code, _ in site.alarms] == ["gateway.witness_full"]
+
+
 async def test_it_stays_small_and_what_is_long_ago_stays_witnessed(tmp_path):
     path = tmp_path / "witness"
     path.write_bytes(
