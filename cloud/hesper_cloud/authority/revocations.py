@@ -6,7 +6,8 @@ read its files: from then on nobody comes in with an ended certificate. Measured
 reads the list anew on SIGHUP, but looks at nobody who is in already, and somebody may have shaken
 hands before and not said who they are yet. So the authority comes under the shut-out gateway's
 client identifier itself, which ends that session (MQTT 5, 3.1.4), at once and again for as long as
-the broker lets anybody hold a connection without a CONNECT. The listener for gateways makes the
+the broker lets anybody hold a connection without a CONNECT, counted from when it has the list: who
+was revoked while authority or broker stood still is ended then. The listener for gateways makes the
 certificate's name the client identifier (`use_username_as_clientid`), so there is no other session.
 
 A list is signed anew every day as well, for brokers do not believe lists beyond their time, and at
@@ -49,6 +50,7 @@ class Revocations:
         self._reload = reload
         self._evict = evict
         self._not_before = self._evicted_at = -_RELOAD_AGAIN_S
+        self._all_until = -_RELOAD_AGAIN_S
         self._complained = False
 
     def settle(self, authority: Engine, now: datetime) -> None:
@@ -57,7 +59,7 @@ class Revocations:
         if time.monotonic() - self._evicted_at >= EVICT_EVERY_S:
             self._evicted_at = time.monotonic()
             with reading(authority) as session:
-                names = to_evict(session, now)
+                names = to_evict(session, now, every=time.monotonic() < self._all_until)
             if names:
                 self._evict(names)
 
@@ -74,6 +76,7 @@ class Revocations:
             octets, number = row.octets, row.number
         if file is None:
             return
+        self._all_until = time.monotonic() + _RELOAD_AGAIN_S + SHUT_OUT_FOR.total_seconds()
         try:
             broker_files.replace(file, octets)
             broker_files.reload(self._reload)
@@ -136,18 +139,20 @@ def _told(issuing_: Issuing) -> tuple[int, list[Revoked]]:
         return 0, []
 
 
-def to_evict(session: Session, now: datetime) -> list[str]:
-    """Returns whose sessions end now: shut out, or replaced by another device, a moment ago."""
+def to_evict(session: Session, now: datetime, *, every: bool = False) -> list[str]:
+    """Returns whose sessions end now: shut out, or replaced by another device, a moment ago.
+
+    With ``every``, whoever the list names and nobody has signed for since, however long ago.
+    """
     of_gateways = Certificate.kind == issuing.GATEWAY
     good = Certificate.revoked_at.is_(None) & (Certificate.not_after > now)
+    lately = Certificate.revoked_at.between(now - SHUT_OUT_FOR, now)
+    listed = Certificate.revoked_at.is_not(None) & (Certificate.not_after > now)
     may_come = select(Certificate.name).where(of_gateways & good)
     ended = select(Certificate.name).where(of_gateways)
     queries = (
         select(ShutOut.gateway).where(ShutOut.at.between(now - SHUT_OUT_FOR, now)),
         ended.where(Certificate.revoked_at.between(now - REPLACED_FOR, now)),
-        ended.where(
-            Certificate.revoked_at.between(now - SHUT_OUT_FOR, now),
-            Certificate.name.not_in(may_come),
-        ),
+        ended.where(listed if every else lately, Certificate.name.not_in(may_come)),
     )
     return sorted({name for query in queries for name in session.scalars(query)})

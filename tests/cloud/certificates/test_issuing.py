@@ -325,6 +325,28 @@ def test_a_clock_that_was_far_ahead_leaves_nothing_behind(
     assert leaf(again).not_valid_before_utc < desk.now
 
 
+def test_whoever_came_in_before_the_broker_had_the_list_is_ended_after_it(
+    desk: Desk, tmp_path: Path
+) -> None:
+    file, authority = tmp_path / "away" / "revoked.pem", desk.databases.authority
+    keys, ended = desk.settings.keys, []
+    made = Issuing(
+        custody.load(keys), custody.load_chain(keys), CertificateSettings(list_file=file)
+    )
+    for gateway in (GATEWAY, OTHER):
+        give(desk, request(gateway), gateway)
+    certificates.shut_out(desk, GATEWAY, "stolen, while the authority stood still")
+    later = desk.now + timedelta(hours=1)
+    Revocations(made, (), ended.append).settle(authority, later)  # the folder is not there
+    assert ended == [[GATEWAY]]
+    file.parent.mkdir()
+    Revocations(made, (), ended.append).settle(authority, later)
+    assert numbers(file) == (2, 1)
+    assert ended == [[GATEWAY]] * 2
+    Revocations(made, (), ended.append).settle(authority, later)  # the broker has had it
+    assert ended == [[GATEWAY]] * 2
+
+
 def test_an_old_database_that_was_put_back_lets_nobody_in_again(desk: Desk, tmp_path: Path) -> None:
     file, authority = tmp_path / "revoked.pem", desk.databases.authority
     keys = desk.settings.keys
