@@ -56,7 +56,8 @@ def unpack(archive: Path, folder: Path, version: str) -> None:
         wheel.unlink()
     except _BROKEN as error:
         raise BundleUnusable(f"it is not a bundle of wheels: {error}") from None
-    if not (folder / f"hesper-{version}.dist-info").is_dir():
+    there = (folder / f"hesper-{version}.dist-info", folder / "hesper_gateway")
+    if not all(each.is_dir() for each in there):  # else the installation would go by its name
         raise BundleUnusable(f"hesper {version} is not in it")
     os.sync()
 

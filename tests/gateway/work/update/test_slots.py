@@ -149,6 +149,7 @@ def test_wheels_lie_side_by_side(tmp_path: Path) -> None:
     [
         ((), "2", "1 to 100 wheels"),
         ((OURS,), "3", "hesper 3 is not in it"),
+        (({"hesper-2.dist-info/METADATA": ""},), "2", "hesper 2 is not in it"),
         ((OURS, {"../outside.py": ""}), "2", "names"),
         ((OURS, {"/etc/passwd": ""}), "2", "names"),
     ],
