@@ -90,14 +90,20 @@ class Authority:
             self._enrolment.settle(self._database, now)
         self._alarms.turn(now)
         self._batches.turn(now)
-        for outgoing in self._dispatcher.sign_queued(now):
-            self._publish(outgoing, now)
+        try:
+            for outgoing in self._dispatcher.sign_queued(now):
+                self._publish(outgoing, now)
+        finally:  # where nothing can be signed, what has been is followed all the same
+            self._follow(now)
+        if self.checkpoints is not None:
+            self.checkpoints.turn(now)
+
+    def _follow(self, now: datetime) -> None:
+        """Takes results, closes what ran out of time, and publishes again."""
         self._results.take_new(now)
         self._dispatcher.close_overdue(now)
         self._results.reconcile(now)
         self._publish_again(now)
-        if self.checkpoints is not None:
-            self.checkpoints.turn(now)
 
     def is_waiting(self) -> bool:
         """Says whether a command or a batch waits for its turn, so that time alone matters."""

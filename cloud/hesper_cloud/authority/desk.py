@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Engine, select
-from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
 from hesper_cloud.authority import cases, facts
 from hesper_cloud.authority.case import WRONG_PASSWORD, Asked, Case, Outcome, WrongPassword
+from hesper_cloud.authority.malformed import MALFORMED
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import SettledRequest
 from hesper_cloud.db.engines import reading, writing
@@ -24,11 +24,6 @@ from hesper_cloud.db.registry import Request
 from hesper_cloud.sealing import Opener
 from hesper_cloud.vault import Vault
 
-MALFORMED = (
-    *(ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError),
-    DataError,
-)
-"""What a row that no program of ours wrote may provoke, past all that is checked."""
 _log = logging.getLogger(__name__)
 _AT_ONCE = 100
 _CLOCK_TOLERANCE = timedelta(seconds=5)

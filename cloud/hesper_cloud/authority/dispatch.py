@@ -7,6 +7,7 @@ from its journal). After the command's last moment no gateway acts on it; then t
 awaited a little longer, and after that the state is ``unknown`` until the relay has been read.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,17 +20,19 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud.authority import facts, life, rules, timing, together
 from hesper_cloud.authority.batches.sealing import BatchSeals
+from hesper_cloud.authority.closing import WAITS, closing_step, overdue_commands
 from hesper_cloud.authority.facts import MeterFacts
-from hesper_cloud.authority.kinds import CUTTING, KINDS
+from hesper_cloud.authority.kinds import CUTTING
+from hesper_cloud.authority.malformed import MALFORMED
 from hesper_cloud.authority.many import many_meters
 from hesper_cloud.authority.policy import JOBS, Policy
 from hesper_cloud.db.authority import BudgetUse, CommandRecord, GatewayCounter
 from hesper_cloud.db.engines import reading, writing
 
 SELF = "authority"
+_log = logging.getLogger(__name__)
 _CLOCK_TOLERANCE = timedelta(seconds=5)
 _AT_ONCE = 200
-_WAITS = "waits: "
 _MOST_SKIPPED = 2**32
 
 Making = Callable[[Session, CommandRecord, datetime], dict[str, Any]]
@@ -77,6 +80,7 @@ class Dispatcher:
         self._authority = authority
         self._signer = signer
         self._makings = makings or {}
+        self._passed = 0  # of the queue: the first of it all wait for their time
 
     def sign_queued(self, now: datetime) -> list[Outgoing]:
         """Signs every queued command whose turn it is: what a person waits for, oldest first.
@@ -85,10 +89,30 @@ class Dispatcher:
         """
         last = (CommandRecord.requester == JOBS, CommandRecord.kind.in_(CUTTING))
         turns = (*last, CommandRecord.batch.is_not(None), CommandRecord.queued_at)
-        query = select(CommandRecord.id).where(CommandRecord.state == "queued")
+        query = select(CommandRecord.id).where(CommandRecord.state == "queued").order_by(*turns)
         with reading(self._authority) as session:
-            waiting = session.scalars(query.order_by(*turns).limit(_AT_ONCE)).all()
-        return self._sign(waiting, now) if waiting else []
+            waiting = session.scalars(query.offset(self._passed).limit(_AT_ONCE)).all()
+        signed = self._sign_many(waiting, now) if waiting else []
+        stuck = len(waiting) == _AT_ONCE and not signed
+        self._passed = self._passed + _AT_ONCE if stuck else 0
+        return signed
+
+    def _sign_many(self, ids: Sequence[str], now: datetime) -> list[Outgoing]:
+        """Signs at once; where one of them is malformed each for itself, and that one never."""
+        try:
+            return self._sign(ids, now)
+        except MALFORMED as error:
+            if len(ids) == 1:
+                _log.error("command %s cannot be signed: %s", ids[0], type(error).__name__)
+                self._turn_down(ids[0], now)
+                return []
+        return [outgoing for one in ids for outgoing in self._sign_many([one], now)]
+
+    def _turn_down(self, command_id: str, now: datetime) -> None:
+        with writing(self._authority) as session:
+            command = session.get_one(CommandRecord, command_id)
+            why = "it cannot be signed as it is stored"
+            life.move(session, command, life.Move("rejected", SELF, why), now)
 
     def _sign(self, ids: Sequence[str], now: datetime) -> list[Outgoing]:
         """Signs those whose turn it is; all of them are one transaction."""
@@ -119,11 +143,11 @@ class Dispatcher:
         """Expires what was never sent and declares unknown what was not answered."""
         with reading(self._authority) as session:
             grace = timedelta(seconds=facts.active_policy(session).settle_grace_s)
-            overdue = _overdue(session, now, grace)
+            overdue = overdue_commands(session, now, grace)
         for command_id in overdue:
             with writing(self._authority) as session:
                 command = session.get_one(CommandRecord, command_id)
-                step = _closing_step(command, now, grace)
+                step = closing_step(command, now, grace)
                 if step is not None:
                     life.move(session, command, step, now)
         return len(overdue)
@@ -145,7 +169,7 @@ class Dispatcher:
             rules.check_people(session, policy, command)
             waits = timing.waits(session, self._registry, policy, command, now)
             if waits is not None:
-                command.detail = f"{_WAITS}{waits}"
+                command.detail = f"{WAITS}{waits}"
                 return None
             meter = self._checked_meter(about, command, now)
             counter = _next_counter(session, command.gateway, meter.reported_counter)
@@ -234,43 +258,3 @@ def _next_counter(session: Session, gateway: str, reported: int) -> int:
     counter = max(row.next, reported + 1)
     row.next = counter + 1
     return counter
-
-
-def _overdue(session: Session, now: datetime, grace: timedelta) -> Sequence[str]:
-    waiting = CommandRecord.state.in_(("awaiting_approval", "quarantined", "queued"))
-    at_gateway = CommandRecord.state.in_(life.AT_GATEWAY)
-    query = select(CommandRecord.id).where(
-        (waiting & (CommandRecord.not_after <= now))
-        | (at_gateway & (CommandRecord.not_after <= now - grace))
-    )
-    return session.scalars(query).all()
-
-
-def _closing_step(command: CommandRecord, now: datetime, grace: timedelta) -> life.Move | None:
-    last = command.not_after
-    if last is None or now < last:
-        return None
-    if command.state == "awaiting_approval":
-        return life.Move("expired", SELF, "nobody approved it in time")
-    if command.state == "quarantined":
-        return life.Move("expired", SELF, "nobody released it in time")
-    if command.state == "queued":
-        held = command.detail or ""
-        why = f"; it {held}" if held.startswith(_WAITS) else ""
-        return life.Move("expired", SELF, f"its turn did not come in time{why}")
-    if command.state not in life.AT_GATEWAY or now < last + grace + _lasts(command):
-        return None
-    if KINDS[command.kind].reads and life.may_move(command, "expired"):
-        return life.Move("expired", SELF, "the gateway did not answer")
-    return life.Move("unknown", SELF, "no answer from the gateway; do not assume")
-
-
-def _lasts(command: CommandRecord) -> timedelta:
-    """Returns how long a command may take after its last moment, beside the policy's grace.
-
-    The expiry of what the gap ledger asks for has room for that already.
-    """
-    if facts.is_backfill(command):
-        return timedelta(0)
-    seconds = KINDS[command.kind].takes_s + command.parameters.get("duration_s", 0)
-    return timedelta(seconds=seconds)
