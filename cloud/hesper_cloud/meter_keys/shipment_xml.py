@@ -35,7 +35,7 @@ class _Reader:
     begun_at: int = 0
     path: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
-    fields: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, set[str]] = field(default_factory=dict)
     is_inside: bool = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -84,17 +84,20 @@ class _Reader:
             self._note(f"{place}[@{name.rpartition(':')[2]}={value}]", text)
 
     def _note(self, place: str, text: str) -> None:
-        if len(self.fields) >= _MOST_FIELDS:
+        texts = self.fields.setdefault(folded(place), set())
+        texts.add(text)
+        if len(self.fields) > _MOST_FIELDS:
             raise _Refused(f"a meter has more than {_MOST_FIELDS} fields")
-        self.fields.setdefault(folded(place), text)
 
     def _finish(self) -> None:
         values = {}
         for column in COLUMNS:
             names = self.layout.names(column)
-            found = [self.fields[name] for name in _places(names) if name in self.fields]
+            found = {text for name in _places(names) for text in self.fields.get(name, ())}
+            if len(found) > 1:
+                raise _Refused(f"a meter has its {column} twice, and not the same")
             if found:
-                values[column] = found[0]
+                values[column] = found.pop()
         self.rows.append(Row(self.line, values))
         self.is_inside = False
 

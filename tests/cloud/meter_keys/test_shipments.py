@@ -159,6 +159,11 @@ WRONG = {
     ),
     "an unknown entity": (XML.replace("M1", "&other;"), "no XML"),
     "not closed": (XML[:-5], "no XML"),
+    "two keys": (XML.replace("<serial>", f"<guek>{AK}</guek><serial>"), "encryption_key twice"),
+    "one key twice": (
+        XML.replace("<serial>", f"<encryption_key>{AK}</encryption_key><serial>"),
+        "encryption_key twice",
+    ),
     "no such meter": ("<shipment><device/></shipment>", "does the layout fit?"),
     "too deep": ("<a>" * 40 + "</a>" * 40, "deep"),
     "too long": (XML.replace(EK, "a1" * 5000), "characters"),
