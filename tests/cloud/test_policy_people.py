@@ -8,12 +8,14 @@ import pytest
 from hesper_cloud import provision
 from hesper_cloud.accounts import factors
 from hesper_cloud.accounts.factors import Proof
+from hesper_cloud.authority.case import seal_context, sealed_subject
+from hesper_cloud.authority.hours import Hours
 from hesper_cloud.authority.policy import BreakGlassTerms, DisconnectBudget, Policy
 from hesper_cloud.commissioning import MeterPaper, commission
 from hesper_cloud.db.authority import AuditRow
 from hesper_cloud.db.decisions import BreakGlass, SecondFactor
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import Alert
+from hesper_cloud.db.registry import Alert, Request
 from pydantic import ValidationError
 from sqlalchemy import select
 
@@ -403,3 +405,48 @@ class TestRate:
         clock.advance(5)
         head_end.authority.turn()
         assert alerts(head_end) == {"disconnect-rate/ann": "critical"}
+
+
+class TestRefusalsLeaveNothing:
+    """A refusal that comes late leaves neither half a command nor half a decision."""
+
+    def test_no_draft_that_blocks_the_meter(self, head_end):
+        use(head_end, hours=Hours(weekdays=frozenset()), four_eyes=frozenset())
+        assert "no supply is cut" in refusal(head_end.ask_disconnect())
+        assert head_end.commands() == []
+
+    def test_no_approver_of_what_was_not_approved(self, head_end):
+        command = head_end.ask_disconnect().outcome["command"]
+        use(head_end, hours=Hours(weekdays=frozenset()))
+        assert "no supply is cut" in refusal(head_end.approve(command))
+        assert head_end.command(command).approver is None
+
+    def test_no_word_for_a_release_that_was_refused(self, head_end):
+        use(head_end, disconnects=DisconnectBudget(quarantine_above=0))
+        command = head_end.ask_disconnect().outcome["command"]
+        head_end.approve(command)
+        word = {"command": command, "password": PASSWORDS["ben"]}
+        use(head_end, hours=Hours(weekdays=frozenset()))
+        assert "no supply is cut" in refusal(head_end.ask("ben", "command.release", **word))
+        use(head_end)
+        released = head_end.ask("ben", "command.release", **word).outcome
+        assert released == {"command": command, "state": "quarantined"}
+
+
+def test_a_password_to_reconnect_alone_disconnects_nothing(head_end):
+    use(head_end, break_glass=BreakGlassTerms(needs_factor=False))
+    words = {"meter": METER, "reason": "house on fire", "serial_tail": METER[-4:]}
+    given_for = sealed_subject({"kind": "relay.reconnect", **words})
+    context = seal_context("command.break_glass", "ann", "one-key", given_for)
+    with writing(head_end.databases.registry) as session:
+        row = Request(
+            kind="command.break_glass",
+            requested_by="ann",
+            payload={"kind": "relay.disconnect", **words},
+            sealed=head_end.sealer.seal(PASSWORDS["ann"], context),
+            idempotency_key="one-key",
+            created_at=head_end.clock.now,
+        )
+        session.add(row)
+    head_end.authority.turn()
+    assert head_end.commands() == []

@@ -113,8 +113,15 @@ def sealed_subject(payload: Mapping[str, Any]) -> str:
     """Returns what a password that comes with these words is given for."""
     if "batch" in payload:
         return f"{payload['batch']} {payload.get('digest')}"
+    if "kind" in payload:
+        return command_subject(payload["kind"], payload.get("meter"))
     named = (payload.get(name) for name in ("command", "gateway", "meter", "account"))
     return str(next(filter(None, named), "kill switch"))
+
+
+def command_subject(kind: object, meter: object) -> str:
+    """Returns what a password is given for that lets a command go alone."""
+    return f"{kind} {meter}"
 
 
 def seal_context(kind: str, username: str, idempotency_key: str, subject: str) -> str:

@@ -44,8 +44,11 @@ def request_command(case: Case) -> Outcome:
     meter = case.addressee(kind)
     rules.check_sendable(case.session, case.policy, kind, meter, case.now)
     rules.check_requestable(case.session, case.policy, kind, meter, case.now)
+    by_two = kind in case.policy.approved_by_two
+    if not by_two:
+        last_moment(case, kind, meter.gateway or "", _begin_s(case, kind))
     command = draft(case, kind, meter, asked.text("reason").strip(), parameters)
-    if kind in case.policy.approved_by_two:
+    if by_two:
         await_second(case, command)
     else:
         queue(case, command, "", _begin_s(case, kind))
@@ -61,8 +64,8 @@ def approve_command(case: Case) -> Outcome:
     check_password(case, user, command.id)
     meter = rules.require_addressee(case.registry, command.kind, command.meter, command.gateway)
     rules.check_sendable(case.session, case.policy, command.kind, meter, case.now)
-    command.approver = user.username
     queue(case, command, "approved", _begin_s(case, command.kind))
+    command.approver = user.username
     return {"command": command.id}
 
 
@@ -101,13 +104,13 @@ def release_command(case: Case) -> Outcome:
     if user.username in released:
         raise Denied("another approver must release it, too")
     check_password(case, user, command.id)
+    meter = rules.require_addressee(case.registry, command.kind, command.meter, command.gateway)
+    rules.check_sendable(case.session, case.policy, command.kind, meter, case.now)
+    until = last_moment(case, command.kind, command.gateway, _begin_s(case, command.kind))
     case.note("command.release", life.subject(command), "quarantined", "", "")
     case.session.add(Release(command=command.id, username=user.username, at=case.now))
     if not _second_of(case, released):
         return {"command": command.id, "state": "quarantined"}
-    meter = rules.require_addressee(case.registry, command.kind, command.meter, command.gateway)
-    rules.check_sendable(case.session, case.policy, command.kind, meter, case.now)
-    until = last_moment(case, command.kind, command.gateway, _begin_s(case, command.kind))
     send_to_queue(case, command, f"released by {user.username} and another", until)
     return {"command": command.id, "state": "queued"}
 

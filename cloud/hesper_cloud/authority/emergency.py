@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from hesper_cloud.accounts.roles import Permission
 from hesper_cloud.authority import rules, second_factor
-from hesper_cloud.authority.case import Case, Outcome, check_password
+from hesper_cloud.authority.case import Case, Outcome, check_password, command_subject
 from hesper_cloud.authority.drafting import draft, send_to_queue
 from hesper_cloud.authority.kinds import KINDS
 from hesper_cloud.authority.rules import Denied
@@ -32,7 +32,7 @@ def break_glass(case: Case) -> Outcome:
     rules.check_words(kind, meter_id, reason, asked.text("serial_tail"))
     if not reason:
         raise Denied("a reason is required")
-    check_password(case, user, meter_id)
+    check_password(case, user, command_subject(kind, meter_id))
     meter = case.addressee(kind)
     rules.check_sendable(case.session, case.policy, kind, meter, case.now)
     command = draft(case, kind, meter, reason, parameters)
