@@ -14,7 +14,12 @@ TOML = 'gateway = "gw-1"\n' + "# many meters\n" * 300
 
 
 def ask_restart(head_end, **changes):
-    payload = {"kind": "gateway.restart", "gateway": GATEWAY, "reason": "stuck line", "serial_tail": ""} | changes
+    payload = {
+        "kind": "gateway.restart",
+        "gateway": GATEWAY,
+        "reason": "stuck line",
+        "serial_tail": "",
+    } | changes
     return head_end.ask("ann", "command.request", **payload)
 
 
