@@ -27,6 +27,7 @@ from hesper_cloud.authority.case import seal_context, sealed_subject
 from hesper_cloud.authority.core import Authority
 from hesper_cloud.authority.dispatch import Outgoing
 from hesper_cloud.authority.enrolment import EnrolmentDesk
+from hesper_cloud.authority.process import loop
 from hesper_cloud.commissioning import MeterPaper, commission
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading, writing
@@ -291,6 +292,23 @@ def head_end_factory(
 @pytest.fixture
 def head_end(head_end_factory: Callable[[], HeadEnd]) -> HeadEnd:
     return head_end_factory()
+
+
+@pytest.fixture
+def deciding(head_end: HeadEnd) -> Iterator[None]:
+    """The authority's own loop on a thread, as its process runs it."""
+    stop = threading.Event()
+
+    def run() -> None:
+        watch = Watch(head_end.settings.database.url)
+        loop(head_end.authority, watch, 0.005, stop)
+        watch.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
 
 
 class Influxd:

@@ -1,8 +1,7 @@
 """REST of what people decide, over the real application and the authority's own loop."""
 
-import threading
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,10 +12,8 @@ from hesper_cloud import provision
 from hesper_cloud.app import create_app
 from hesper_cloud.authority.hours import EVER
 from hesper_cloud.authority.policy import DisconnectBudget, Policy
-from hesper_cloud.authority.process import loop
 from hesper_cloud.db.engines import open_engine, writing
 from hesper_cloud.db.registry import Meter
-from hesper_cloud.db.watch import Watch
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.services.bundle import assemble
 from hesper_cloud.services.sources import Sources
@@ -35,23 +32,6 @@ PREFIX = "http://hesper.test/api/v1"
 def use(head_end: Any, **changes: Any) -> None:
     document = Policy(hours=EVER, **changes).model_dump(mode="json")
     provision.activate_policy(head_end.databases.authority, "test", document)
-
-
-@pytest.fixture
-def deciding(head_end) -> Iterator[None]:
-    """The authority's own loop on a thread, as its process runs it."""
-    stop = threading.Event()
-
-    def run() -> None:
-        watch = Watch(head_end.settings.database.url)
-        loop(head_end.authority, watch, 0.005, stop)
-        watch.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
 
 
 @pytest.fixture

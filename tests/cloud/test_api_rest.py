@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,10 +13,9 @@ from hesper_cloud import provision
 from hesper_cloud.app import create_app
 from hesper_cloud.authority.hours import EVER
 from hesper_cloud.authority.policy import Policy
-from hesper_cloud.authority.process import loop, now_utc
+from hesper_cloud.authority.process import now_utc
 from hesper_cloud.db.engines import open_engine, writing
 from hesper_cloud.db.registry import Alert, Event, Gap, Meter, Result
-from hesper_cloud.db.watch import Watch
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.services.bundle import Services, assemble
 from hesper_cloud.services.sources import Sources
@@ -96,26 +94,6 @@ def services(head_end, last) -> Iterator[Services]:
     yield assemble(sources, lambda: 12.5)
     store.close()
     read_only.dispose()
-
-
-@pytest.fixture
-def deciding(head_end, monkeypatch) -> Iterator[None]:
-    """The authority's own loop on a thread, as its process runs it."""
-    head_end.authority._clock = now_utc
-    stop, watch = threading.Event(), Watch(head_end.settings.database.url)
-    watch._connection.close()
-    watch = None
-
-    def run() -> None:
-        mine = Watch(head_end.settings.database.url)
-        loop(head_end.authority, mine, 0.005, stop)
-        mine.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
 
 
 @pytest.fixture
