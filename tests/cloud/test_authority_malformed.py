@@ -124,3 +124,11 @@ def test_two_hundred_that_wait_for_their_time_starve_nobody(head_end, clock):
     for _ in range(2):
         head_end.authority.turn()
     assert head_end.command("read.profile-0").state == "sent"
+
+
+def test_what_a_gateway_says_is_kept_without_control_characters(head_end):
+    asked = head_end.ask_disconnect().outcome["command"]
+    head_end.approve(asked)
+    head_end.answer(head_end.published()[0], "failed", detail="no\0 \x1b[2Jline")
+    head_end.authority.turn()
+    assert head_end.command(asked).detail == "no [2Jline"

@@ -166,7 +166,7 @@ def _subject(session: Session, result: CommandResult) -> CommandRecord:
 def _meaning(command: CommandRecord, result: CommandResult) -> tuple[str, str]:
     """Returns the state that a result leads to, and the words for it."""
     if result.state != "confirmed":
-        return result.state, result.detail[:_DETAIL_LIMIT]
+        return result.state, _plain(result.detail)
     only_read = command.kind in READING - {READ}
     lacking = evidence.lacking(command, result)
     if lacking:
@@ -175,7 +175,12 @@ def _meaning(command: CommandRecord, result: CommandResult) -> tuple[str, str]:
     if command.kind in (RECONNECT, ARM) and seen is not None and not seen.output:
         return "confirmed", "ready for reconnection: a person must press the meter's button"
     done = "read" if only_read else "read back"
-    return "confirmed", result.detail[:_DETAIL_LIMIT] or done
+    return "confirmed", _plain(result.detail) or done
+
+
+def _plain(text: str) -> str:
+    """Returns a gateway's words without control characters: PostgreSQL takes no NUL."""
+    return "".join(filter(str.isprintable, text))[:_DETAIL_LIMIT]
 
 
 def _cursor(session: Session) -> Cursor:
@@ -191,7 +196,7 @@ def _show_firmware(session: Session, result: CommandResult) -> None:
     found = None if isinstance(result.findings, UnsetType) else result.findings
     meter = session.get(Meter, result.meter) if found and found.firmware_after else None
     if found is not None and meter is not None:
-        meter.firmware = found.firmware_after
+        meter.firmware = _plain(found.firmware_after)
 
 
 def _show_relay(session: Session, result: CommandResult, now: datetime) -> None:
