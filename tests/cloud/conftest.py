@@ -32,6 +32,7 @@ from hesper_cloud.commissioning import MeterPaper, commission
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, Request, Result
+from hesper_cloud.db.watch import Watch
 from hesper_cloud.exports.outlet import Outlet
 from hesper_cloud.settings import BrokerAccount, BrokerSettings, Settings
 from hesper_cloud.stores.influx_v2 import InfluxV2
