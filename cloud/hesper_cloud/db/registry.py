@@ -10,6 +10,16 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from hesper_cloud.db.assets import (
+    Area,
+    AssetChange,
+    Customer,
+    MeterExchange,
+    MeterModel,
+    RegisterRead,
+    Sim,
+    Tariff,
+)
 from hesper_cloud.db.base import NAMING, RegistryBase
 from hesper_cloud.db.energy import (
     DirtyDay,
@@ -19,6 +29,9 @@ from hesper_cloud.db.energy import (
     OutsideSeries,
     Substitute,
 )
+from hesper_cloud.db.imports import ImportFile, ImportReject
+from hesper_cloud.db.long_jobs import LongJob, ScheduledRun
+from hesper_cloud.db.reports import Report, ReportSchedule
 from hesper_cloud.db.upkeep import (
     Backfill,
     Backup,
@@ -33,9 +46,12 @@ __all__ = [
     "NAMING",
     "AgainAsk",
     "Alert",
+    "Area",
+    "AssetChange",
     "Backfill",
     "Backup",
     "BatchSeen",
+    "Customer",
     "DeadLetter",
     "DirtyDay",
     "Element",
@@ -45,16 +61,27 @@ __all__ = [
     "ExportRun",
     "Gap",
     "Gateway",
+    "ImportFile",
+    "ImportReject",
     "LoginFailure",
+    "LongJob",
     "Meter",
+    "MeterExchange",
+    "MeterModel",
     "MeterProfile",
     "OutsidePoint",
     "OutsideSeries",
+    "RegisterRead",
     "RegistryBase",
+    "Report",
+    "ReportSchedule",
     "Request",
     "Result",
+    "ScheduledRun",
     "ServiceLevelDay",
+    "Sim",
     "Substitute",
+    "Tariff",
     "WebSession",
 ]
 
@@ -80,10 +107,17 @@ class Gateway(RegistryBase):
     clock_offset_ms: Mapped[int | None]
     command_counter: Mapped[int | None] = mapped_column(BigInteger)  # highest it accepted
     attributes: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    life: Mapped[str] = mapped_column(String(16), default="installed", server_default="installed")
+    address: Mapped[str | None] = mapped_column(Text)
+    area: Mapped[str | None] = mapped_column(String(64))
+    latitude: Mapped[float | None]  # degrees north, WGS 84
+    longitude: Mapped[float | None]  # degrees east
+    revision: Mapped[int] = mapped_column(default=1, server_default="1")  # of what people keep
+    deleted_at: Mapped[datetime | None]
 
 
 class Meter(RegistryBase):
-    """One meter, discovered by its readings or commissioned by a person."""
+    """One meter, planned by a person or discovered by its readings."""
 
     __tablename__ = "meters"
 
@@ -104,6 +138,19 @@ class Meter(RegistryBase):
     relay_control: Mapped[int | None]  # class 70, attribute 3
     relay_confirmed_at: Mapped[datetime | None]
     capture_period_s: Mapped[int | None]
+    life: Mapped[str] = mapped_column(  # planned | stock | installed | commissioned | removed
+        String(16), default="installed", server_default="installed"
+    )
+    brand: Mapped[str | None] = mapped_column(String(64))
+    meter_type: Mapped[str | None] = mapped_column(String(64))
+    ip_address: Mapped[str | None] = mapped_column(String(45))
+    port: Mapped[int | None]
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"), index=True)
+    sim_id: Mapped[int | None] = mapped_column(ForeignKey("sims.id"), index=True)
+    latitude: Mapped[float | None]  # degrees north, WGS 84
+    longitude: Mapped[float | None]  # degrees east
+    version: Mapped[int] = mapped_column(default=1, server_default="1")  # of what people keep
+    deleted_at: Mapped[datetime | None]
 
 
 class Event(RegistryBase):
