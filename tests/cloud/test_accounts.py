@@ -9,7 +9,7 @@ import jwt
 import pytest
 from hesper_cloud import keys, provision
 from hesper_cloud.accounts import backoff, passwords
-from hesper_cloud.accounts.roles import Actor, Permission, Role
+from hesper_cloud.accounts.roles import LADDER, Actor, Permission, Role, granted
 from hesper_cloud.accounts.tokens import Claim, MachineTokens, TokenRefused
 from hesper_cloud.db.authority import User
 from hesper_cloud.db.engines import open_engine, writing
@@ -40,11 +40,36 @@ def services(head_end) -> Iterator[Services]:
 def test_roles_grow():
     allowed = [
         {permission for permission in Permission if Actor("x", role).may(permission)}
-        for role in Role
+        for role in LADDER
     ]
     assert allowed[0] == {Permission.READ}
     assert all(weaker < stronger for weaker, stronger in pairwise(allowed))
     assert allowed[-1] == set(Permission)
+
+
+def test_an_auditor_reads_and_changes_nothing():
+    reading = {Permission.READ, Permission.READ_AUDIT, Permission.READ_ACCOUNTS}
+    assert granted(Role.AUDITOR) == reading
+
+
+def test_a_machine_decides_nothing_and_its_token_bounds_it():
+    assert not granted(Role.SERVICE) & {
+        Permission.APPROVE_COMMAND,
+        Permission.EDIT_READINGS,
+        Permission.ADMINISTER,
+        Permission.READ_ACCOUNTS,
+    }
+    of_scope = Actor("feeder", Role.SERVICE, scopes=frozenset({Permission.BRING_READINGS}))
+    assert of_scope.may(Permission.BRING_READINGS)
+    assert not of_scope.may(Permission.READ)
+    too_much = Actor("feeder", Role.SERVICE, scopes=frozenset({Permission.ADMINISTER}))
+    assert not too_much.may(Permission.ADMINISTER)
+
+
+def test_an_actor_of_areas_sees_them_and_nothing_that_is_nowhere():
+    actor = Actor("nora", Role.OPERATOR, areas=("north",))
+    assert [actor.sees(area) for area in ("north", "south", None)] == [True, False, False]
+    assert Actor("ann", Role.OPERATOR).sees(None)
 
 
 def test_passwords():

@@ -1,0 +1,110 @@
+"""What an actor of some areas sees: meters there, gateways with a meter there, and what is of them.
+
+An actor without areas (None) sees everything, and nothing here costs anything then. Whoever lists
+rows narrows the query (`narrowed`); whoever is given a meter's name asks `require_meter` before
+anything else, and the answer for a meter elsewhere is the one for a meter that does not exist. What
+cannot be divided by area (the audit log, dead letters, figures of the whole fleet) asks
+`require_everywhere`.
+"""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Engine, Select, and_, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from hesper_cloud.accounts.roles import Actor
+from hesper_cloud.db.engines import batched, reading
+from hesper_cloud.db.registry import Meter
+from hesper_cloud.services.errors import NotFound, NotPermitted
+
+S = TypeVar("S", bound=Select[*tuple[Any, ...]])
+_Column = InstrumentedAttribute[Any]
+
+
+def narrowed(
+    query: S, actor: Actor, meter: _Column = Meter.id, gateway: _Column | None = None
+) -> S:
+    """Returns a query of the registry for those of its rows that the actor may see.
+
+    Args:
+        query: Any select over tables of ``hesper.db``.
+        actor: Who asks.
+        meter: The column that names the row's meter; by default the query is over meters.
+        gateway: The column of its gateway, which counts where a row names no meter.
+    """
+    seen = clause(actor, meter, gateway)
+    return query if seen is None else query.where(seen)
+
+
+def clause(
+    actor: Actor, meter: _Column = Meter.id, gateway: _Column | None = None
+) -> ColumnElement[bool] | None:
+    """Returns what `narrowed` adds, None where the actor sees everything."""
+    if actor.areas is None:
+        return None
+    if meter is Meter.id:
+        return Meter.area.in_(actor.areas)
+    own = meter.in_(select(Meter.id).where(Meter.area.in_(actor.areas)))
+    if gateway is None:
+        return own
+    return or_(own, and_(meter.is_(None), gateway_clause(actor, gateway)))
+
+
+def gateway_clause(actor: Actor, gateway: _Column) -> ColumnElement[bool]:
+    """Returns the condition that a gateway has a meter in the actor's areas."""
+    if actor.areas is None:
+        return gateway.is_not(None)
+    return gateway.in_(select(Meter.gateway_id).where(Meter.area.in_(actor.areas)))
+
+
+def seen_meters(registry: Engine, actor: Actor, meters: Iterable[str]) -> set[str]:
+    """Returns those of some meters that the actor sees."""
+    wanted = set(meters)
+    if actor.areas is None:
+        return wanted
+    with reading(registry) as session:
+        return {
+            found
+            for names in batched(sorted(wanted))
+            for found in session.scalars(
+                select(Meter.id).where(Meter.id.in_(names), Meter.area.in_(actor.areas))
+            )
+        }
+
+
+def meters_of(registry: Engine, actor: Actor) -> list[str] | None:
+    """Returns every meter of the actor's areas; None where it sees all."""
+    if actor.areas is None:
+        return None
+    with reading(registry) as session:
+        return list(session.scalars(narrowed(select(Meter.id), actor)))
+
+
+def gateways_of(registry: Engine, actor: Actor) -> set[str] | None:
+    """Returns every gateway with a meter in the actor's areas; None where it sees all."""
+    if actor.areas is None:
+        return None
+    with reading(registry) as session:
+        query = narrowed(select(Meter.gateway_id).distinct(), actor)
+        return {gateway for gateway in session.scalars(query) if gateway}
+
+
+def require_meter(registry: Engine, actor: Actor, meter: str) -> None:
+    """Checks that a meter is the actor's to see; one who sees all may name whatever they like.
+
+    Raises:
+        NotFound: it is elsewhere, or does not exist.
+    """
+    if actor.areas is not None and not seen_meters(registry, actor, [meter]):
+        raise NotFound(f"there is no meter {meter}")
+
+
+def require_everywhere(actor: Actor, what: str) -> None:
+    """Checks that the actor sees every area.
+
+    Raises:
+        NotPermitted: it does not, and ``what`` cannot be divided.
+    """
+    if actor.areas is not None:
+        raise NotPermitted(f"{what} cannot be divided by area; your account is for some areas")
