@@ -7,7 +7,7 @@ Written by the main process (ingest, jobs, web). The authority reads it, settles
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Double, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hesper_cloud.db.assets import (
@@ -110,8 +110,8 @@ class Gateway(RegistryBase):
     life: Mapped[str] = mapped_column(String(16), default="installed", server_default="installed")
     address: Mapped[str | None] = mapped_column(Text)
     area: Mapped[str | None] = mapped_column(String(64))
-    latitude: Mapped[float | None]  # degrees north, WGS 84
-    longitude: Mapped[float | None]  # degrees east
+    latitude: Mapped[float | None] = mapped_column(Double)  # degrees north, WGS 84
+    longitude: Mapped[float | None] = mapped_column(Double)  # degrees east
     revision: Mapped[int] = mapped_column(default=1, server_default="1")  # of what people keep
     deleted_at: Mapped[datetime | None]
 
@@ -147,8 +147,8 @@ class Meter(RegistryBase):
     port: Mapped[int | None]
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"), index=True)
     sim_id: Mapped[int | None] = mapped_column(ForeignKey("sims.id"), index=True)
-    latitude: Mapped[float | None]  # degrees north, WGS 84
-    longitude: Mapped[float | None]  # degrees east
+    latitude: Mapped[float | None] = mapped_column(Double)  # degrees north, WGS 84
+    longitude: Mapped[float | None] = mapped_column(Double)  # degrees east
     version: Mapped[int] = mapped_column(default=1, server_default="1")  # of what people keep
     deleted_at: Mapped[datetime | None]
 
