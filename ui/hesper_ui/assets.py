@@ -1,13 +1,18 @@
 """The console's own files: font, styles and scripts, served under a name with their digest."""
 
 import hashlib
+import json
+import re
 import secrets
+from functools import cache
 from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
+
+from hesper_ui.tongues import Tongue
 
 FOLDER = Path(__file__).parent / "static"
 
@@ -19,6 +24,15 @@ def digest() -> str:
         sum_.update(path.name.encode())
         sum_.update(path.read_bytes())
     return sum_.hexdigest()[:12]
+
+
+@cache
+def words_of_scripts() -> tuple[str, ...]:
+    """Returns the texts that our scripts say, in English: ``hesperSay("…")``."""
+    said = re.compile(r'hesperSay\("([^"]+)"')
+    return tuple(
+        sorted({text for path in FOLDER.glob("*.js") for text in said.findall(path.read_text())})
+    )
 
 
 class _KeptFiles(StaticFiles):
@@ -40,11 +54,15 @@ class Assets:
         """Serves the files from ``app``, outside the console's own mount."""
         app.mount(self.path, _KeptFiles(directory=FOLDER), name="console-assets")
 
-    def head(self, *scripts: str) -> str:
-        """Returns the head lines: icon, styles, theme before the first paint, ``scripts``."""
+    def head(self, *scripts: str, tongue: Tongue) -> str:
+        """Returns the head lines: words, icon, styles, theme before the first paint, scripts."""
+        words = json.dumps({text: tongue.word(text) for text in words_of_scripts()})
+        data = words.replace("<", "\\u003c")  # nothing in it may end the element
         font = f"{self.path}/inter-latin-wght-normal.woff2"
         lines = [
             f'<meta name="hesper-run" content="{self.run}">',
+            f'<meta name="hesper-language" content="{tongue.tag}">',
+            f'<script type="application/json" id="hesper-words">{data}</script>',
             f'<link rel="icon" href="{self.path}/star.svg" type="image/svg+xml">',
             f'<link rel="preload" href="{font}" as="font" type="font/woff2" crossorigin>',
             f'<link rel="stylesheet" href="{self.path}/console.css">',

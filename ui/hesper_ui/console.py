@@ -10,46 +10,13 @@ from fastapi import FastAPI, Request
 from nicegui import ui
 from starlette.responses import Response
 
-from hesper_ui import drawings, endpoints, login
+from hesper_ui import endpoints, login, places, words
 from hesper_ui.assets import Assets
 from hesper_ui.desk import COOKIE, Desk
 from hesper_ui.guard import Admits, Guard
-from hesper_ui.pages import (
-    alerts,
-    audit,
-    commands,
-    events,
-    gaps,
-    gateways,
-    meter,
-    meters,
-    overview,
-    service_levels,
-)
-from hesper_ui.services import NotAuthenticated, Permission, Services
-from hesper_ui.shell import Place, frame
+from hesper_ui.services import NotAuthenticated, Services
+from hesper_ui.shell import frame
 
-PLACES = [
-    Place("/", "Overview", overview.build, drawings.OVERVIEW),
-    Place("/meters", "Meters", meters.build, drawings.METERS),
-    Place("/meters/{meter}", "Meter", meter.build),
-    Place("/gateways", "Gateways", gateways.build, drawings.GATEWAYS),
-    Place("/alerts", "Alerts", alerts.build, drawings.ALERTS, "critical_alerts", "", "critical"),
-    Place("/events", "Events", events.build, drawings.EVENTS),
-    Place("/gaps", "Gaps", gaps.build, drawings.GAPS, "gaps_open", "neutral", "open"),
-    Place("/service-levels", "Service levels", service_levels.build, drawings.LEVELS),
-    Place("/service-levels/{level}", "Service level", service_levels.build_day),
-    Place(
-        "/commands",
-        "Commands",
-        commands.build,
-        drawings.COMMANDS,
-        "commands_awaiting_approval",
-        "neutral",
-        "awaiting approval",
-    ),
-    Place("/audit", "Audit", audit.build, drawings.AUDIT, needs=Permission.READ_AUDIT),
-]
 RECONNECT_S = 45.0
 
 
@@ -61,7 +28,7 @@ def mount(app: FastAPI, services: Services) -> None:
     app.include_router(endpoints.router(services))
     origins = services.sources.settings.web.allowed_origins
     app.add_middleware(Guard, admits=_admits(services), allowed_origins=origins)
-    head = assets.head("live.js", "grid.js")
+    all_places = places.declared()
 
     async def page(request: Request) -> Response | None:
         desk = Desk(services, request.cookies.get(COOKIE, ""))
@@ -70,11 +37,11 @@ def mount(app: FastAPI, services: Services) -> None:
             actor = await desk.actor()
         except NotAuthenticated:
             return login.to_login(path)
-        ui.add_head_html(head)
-        frame(desk, actor, PLACES)
+        ui.add_head_html(assets.head("live.js", "grid.js", tongue=words.current()))
+        frame(desk, actor, all_places)
         return None
 
-    for place in PLACES:
+    for place in all_places:
         ui.page(place.path, title="Hesper", dark=None, language="en-US")(page)
     ui.run_with(
         app,

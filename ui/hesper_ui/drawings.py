@@ -39,4 +39,5 @@ COMMANDS = _drawing('<path d="M12 3.5v8M7.2 6.4a7.5 7.5 0 1 0 9.6 0"/>')
 SLIDERS = _drawing(
     '<circle cx="12" cy="12" r="8"/><path d="M12 4v16a8 8 0 0 0 0-16z" fill="currentColor"/>'
 )
+MORE = _drawing('<path d="M4 6.5h16M4 12h16M4 17.5h16"/>')
 ARROW_DOWN = "M7 10l5 5 5-5z"

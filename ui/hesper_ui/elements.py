@@ -14,6 +14,7 @@ from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
 from hesper_ui.views.wording import age_text, epoch_ms
+from hesper_ui.words import say
 
 Cell = str | Callable[[], object]
 
@@ -56,7 +57,7 @@ def marked(kind: str, word: str) -> ui.element:
     """Draws a shape and its word."""
     with box("span", "marked") as element:
         mark(kind)
-        Text(word)
+        Text(say(word))
     return element
 
 
@@ -68,14 +69,15 @@ def link(text: str, target: str, classes: str = "") -> Text:
 def ago(at: datetime | None, suffix: str = " ago", never: str = "never") -> Text:
     """Shows an age that the browser keeps counting."""
     if at is None:
-        return Text(never, classes="meta")
+        return Text(say(never), classes="meta")
     seconds = (datetime.now(UTC) - at).total_seconds()
+    pattern = say("{age} ago") if suffix else "{age}"
     return Text(
-        age_text(seconds) + suffix,
+        pattern.format(age=age_text(seconds)),
         "time",
         "nowrap",
         data_age=str(epoch_ms(at)),
-        data_suffix=suffix,
+        data_bare=not suffix,
         datetime=at.isoformat(),
         title=at.isoformat(sep=" ", timespec="seconds"),
     )
@@ -106,7 +108,7 @@ def button(
     **attributes: Any,
 ) -> Text:
     """Makes a button; one that acts on the field is held while the data on the page is not live."""
-    element = Text(text, "button", f"btn {kind}".strip(), type="button", **attributes)
+    element = Text(say(text), "button", f"btn {kind}".strip(), type="button", **attributes)
     if acts:
         element.props["data-acts"] = ""
     if on_click is not None:
@@ -127,13 +129,13 @@ def block(element: ui.element, blocked: bool) -> None:
 @contextmanager
 def panel(title: str, note: str = "", classes: str = "", level: str = "h2") -> Any:
     """Opens a titled region; yields the place at the right of its title for tools."""
-    region = box("section", f"panel {classes}".strip(), aria_label=title)
+    region = box("section", f"panel {classes}".strip(), aria_label=say(title))
     with region:
         with box("div", "panel-head"):
-            Text(title, level)
+            Text(say(title), level)
             with box("div", "tools") as tools:
                 if note:
-                    Text(note, classes="meta")
+                    Text(say(note), classes="meta")
         yield tools
 
 
@@ -173,10 +175,10 @@ def grouped_table(
     """Draws a table whose rows stand in groups of (name, note, rows)."""
     classes = "rows folding" if columns.folding else "rows"
     with box("div", "table-wrap") as wrap, box("table", classes):
-        Text(title, "caption", "visually-hidden")
+        Text(say(title), "caption", "visually-hidden")
         with box("thead"), box("tr"):
             for index, header in enumerate(columns.headers):
-                Text(header, "th", columns.classes(index), scope="col")
+                Text(say(header), "th", columns.classes(index), scope="col")
         for name, note, rows in groups:
             with box("tbody"):
                 if name:
@@ -195,6 +197,6 @@ def _group_row(name: str, note: str, width: int) -> None:
 def _row(columns: Columns, cells: Sequence[Cell]) -> None:
     with box("tr"):
         for index, cell in enumerate(cells):
-            label = columns.headers[index] or None if index else None
+            label = say(columns.headers[index]) or None if index else None
             with box("td", columns.classes(index), data_label=label):
                 put(cell)

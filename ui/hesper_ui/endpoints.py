@@ -12,7 +12,9 @@ from hesper_ui.services import (
     ServiceError,
     Services,
 )
+from hesper_ui.tongues import wanted_by
 from hesper_ui.views import meter_list
+from hesper_ui.words import speaking
 
 _STATUS: dict[type[ServiceError], int] = {
     NotAuthenticated: 401,
@@ -38,7 +40,8 @@ def router(services: Services) -> APIRouter:
             )
         except ServiceError as refusal:
             return _refused(refusal)
-        rows = [meter_list.row(meter) for meter in page.rows]
+        with speaking(wanted_by(request)):
+            rows = [meter_list.row(meter) for meter in page.rows]
         return JSONResponse(
             {"rows": rows, "total": page.total}, headers={"Cache-Control": "no-store"}
         )

@@ -20,24 +20,26 @@ from hesper_ui.services import (
     Services,
     Session,
 )
+from hesper_ui.tongues import wanted_by
 from hesper_ui.views.wording import sentence
+from hesper_ui.words import current, say, speaking
 
 _MAX_FORM = 4096
 _PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Sign in · Hesper</title>
+<html lang="{language}"><head><meta charset="utf-8"><title>{sign_in} · Hesper</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">{head}</head>
 <body><main class="sign-in"><form method="post" action="/login" aria-labelledby="title">
 <div class="brand">{star}<h1 id="title">Hesper</h1></div>
-<p class="meta">Sign in to the operator console.</p>{complaint}
-<label>User name<input class="native" name="username" value="{username}" required maxlength="64"
+<p class="meta">{invitation}</p>{complaint}
+<label>{name}<input class="native" name="username" value="{username}" required maxlength="64"
  autocomplete="username" autocapitalize="none" spellcheck="false"{focus_name}></label>
-<label>Password<input class="native" name="password" type="password" required maxlength="256"
+<label>{password}<input class="native" name="password" type="password" required maxlength="256"
  autocomplete="current-password"{focus_password}></label>
 {code}<input type="hidden" name="next" value="{next}">
-<button class="btn primary" type="submit">Sign in</button>
+<button class="btn primary" type="submit">{sign_in}</button>
 </form></main></body></html>"""
 
-_CODE = """<label>Code of your second factor<input class="native" name="code" required
+_CODE = """<label>{label}<input class="native" name="code" required
  maxlength="64" autocomplete="one-time-code" inputmode="text" spellcheck="false"></label>
 """
 
@@ -49,7 +51,7 @@ def local_path(target: str) -> str:
 
 
 def _page(
-    head: str, target: str, username: str = "", complaint: str = "", *, with_code: bool = False
+    assets: Assets, target: str, username: str = "", complaint: str = "", *, with_code: bool = False
 ) -> str:
     notice = ""
     if complaint:
@@ -58,10 +60,15 @@ def _page(
             f' aria-hidden="true"></span><span>{escape(complaint)}</span></div>'
         )
     return _PAGE.format(
-        head=head,
+        head=assets.head(tongue=current()),
         star=STAR,
         complaint=notice,
-        code=_CODE if with_code else "",
+        code=_CODE.format(label=say("Code of your second factor")) if with_code else "",
+        language=current().language,
+        sign_in=say("Sign in"),
+        invitation=say("Sign in to the operator console."),
+        name=say("User name"),
+        password=say("Password"),
         username=escape(username, quote=True),
         next=escape(target, quote=True),
         focus_name="" if username else " autofocus",
@@ -94,14 +101,23 @@ def _signed_in(session: Session, target: str, secure: bool) -> Response:
     return response
 
 
+def _refused(
+    assets: Assets, refusal: ServiceError, target: str, username: str, *, coded: bool
+) -> Response:
+    needed = isinstance(refusal, CodeNeeded) or (coded and isinstance(refusal, LoginRefused))
+    page = _page(assets, target, username, sentence(str(refusal)), with_code=needed)
+    status = 401 if isinstance(refusal, LoginRefused) else 503
+    return HTMLResponse(page, status, headers={"Cache-Control": "no-store"})
+
+
 def router(services: Services, assets: Assets) -> APIRouter:
     """Returns the routes /login, /logout and /console/session."""
     routes = APIRouter(include_in_schema=False)
-    head = assets.head()
 
     async def show(request: Request) -> Response:
         target = local_path(request.query_params.get("next", "/"))
-        return HTMLResponse(_page(head, target), headers={"Cache-Control": "no-store"})
+        with speaking(wanted_by(request)):
+            return HTMLResponse(_page(assets, target), headers={"Cache-Control": "no-store"})
 
     async def enter(request: Request) -> Response:
         form = await _form(request)
@@ -111,13 +127,9 @@ def router(services: Services, assets: Assets) -> APIRouter:
             session = await services.accounts.login(
                 username, form.get("password", ""), source, form.get("code", "")
             )
-        except LoginRefused as refusal:
-            needed = isinstance(refusal, CodeNeeded) or "code" in form
-            page = _page(head, target, username, sentence(str(refusal)), with_code=needed)
-            return HTMLResponse(page, 401, headers={"Cache-Control": "no-store"})
-        except ServiceError as trouble:
-            page = _page(head, target, username, sentence(str(trouble)))
-            return HTMLResponse(page, 503, headers={"Cache-Control": "no-store"})
+        except ServiceError as refusal:
+            with speaking(wanted_by(request)):
+                return _refused(assets, refusal, target, username, coded="code" in form)
         secure = services.sources.settings.web.secure_cookies or request.url.scheme == "https"
         return _signed_in(session, target, secure)
 

@@ -1,51 +1,38 @@
 """The frame around every page: header, navigation, and the place where pages are shown."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
-from hesper_ui import drawings, states
+from hesper_ui import drawings, navigation, states, tongues
 from hesper_ui.desk import Desk
 from hesper_ui.elements import Text, box, drawing, mark
-from hesper_ui.services import Actor, NotAuthenticated, NotFound, Permission, ServiceError
+from hesper_ui.places import Place
+from hesper_ui.services import Actor, NotAuthenticated, NotFound, ServiceError
+from hesper_ui.words import current, later, say
 
 _SIGN_IN_AGAIN = (
     "location.assign('/login?next=' + encodeURIComponent(location.pathname + location.search))"
 )
 _FOCUS_TITLE = "document.querySelector('.page h1')?.focus({preventScroll: true})"
-Build = Callable[[Desk, Actor, PageArguments], Awaitable[None]]
+_THEMES = {"system": later("System"), "light": later("Light"), "dark": later("Dark")}
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One page of the console."""
-
-    path: str
-    title: str
-    build: Build
-    icon: str | None = None  # places with an icon are in the navigation
-    figure: str | None = None  # a live figure shown beside the name
-    tone: str = ""
-    said: str = ""  # what the figure counts, for who cannot see its place
-    needs: Permission = Permission.READ  # without it the navigation leaves the place out
-
-
-def frame(desk: Desk, actor: Actor, places: list[Place]) -> None:
+def frame(desk: Desk, actor: Actor, places: Sequence[Place]) -> None:
     """Builds header and navigation, and shows the place that the address names."""
     client = ui.context.client
     with client.layout:
         head = _header(actor)
         with box("div", "lost-bar", aria_hidden="true") as bar:
             mark("offline")
-            Text("No live data. What you see may be old; commands are held until it is back.")
-        navigation, links = _navigation([place for place in places if actor.may(place.needs)])
-    navigation.move(target_index=0)
+            Text(say("No live data. What you see may be old; commands are held until it is back."))
+        side, links = navigation.draw([place for place in places if actor.may(place.needs)])
+    side.move(target_index=0)
     bar.move(target_index=0)
     head.move(target_index=0)
-    _highlight(links, client.sub_pages_router.current_path)
-    client.sub_pages_router.on_path_changed(lambda path: _highlight(links, path))
+    navigation.highlight(links, client.sub_pages_router.current_path)
+    client.sub_pages_router.on_path_changed(lambda path: navigation.highlight(links, path))
     ui.on_exception(_tell_of_a_fault)
     _Places({place.path: _shown(desk, place) for place in places})
 
@@ -55,28 +42,28 @@ class _Places(ui.sub_pages):
 
     def _render_404(self) -> None:
         with box("div", "page"):
-            Text("No such page", "h1", tabindex="-1")
-            states.refused(NotFound("There is no page at this address."), lambda: None)
+            Text(say("No such page"), "h1", tabindex="-1")
+            states.refused(NotFound(say("There is no page at this address.")), lambda: None)
 
 
 def _tell_of_a_fault() -> None:
     """Says that something of ours broke; NiceGUI has logged it with its trace."""
-    ui.notify("Something went wrong here. It is logged; please load the page again.")
+    ui.notify(say("Something went wrong here. It is logged; please load the page again."))
 
 
 def _header(actor: Actor) -> ui.element:
     with box("header", "frame-head") as head:
-        Text("Skip to the content", "a", "skip", href="#content")
-        with box("a", "brand", href="/", aria_label="Hesper, overview"):
+        Text(say("Skip to the content"), "a", "skip", href="#content")
+        with box("a", "brand", href="/", aria_label=say("Hesper, overview")):
             drawing(drawings.STAR)
             Text("Hesper")
         box("div", "space")
         with box("span", "link-state"):
             mark("unknown")
-            Text("connecting", "b")
+            Text(say("connecting"), "b")
             Text("", classes="detail wide-only")
         Text("", classes="visually-hidden", data_link_said=True, role="status")
-        Text("", classes="meta wide-only", data_clock=True, aria_label="Server time")
+        Text("", classes="meta wide-only", data_clock=True, aria_label=say("Server time"))
         _account(actor)
     return head
 
@@ -84,56 +71,32 @@ def _header(actor: Actor) -> ui.element:
 def _account(actor: Actor) -> None:
     with box("details", "menu"):
         named = actor.username == actor.role.value
-        Text(actor.username if named else f"{actor.username} · {actor.role.value}", "summary")
+        role = say(actor.role.value)
+        Text(actor.username if named else f"{actor.username} · {role}", "summary")
         with box("div", "menu-body"):
-            Text("Appearance", classes="meta")
-            with box("div", "choices", role="group", aria_label="Appearance"):
-                for theme in ("system", "light", "dark"):
-                    Text(
-                        theme.capitalize(),
-                        "button",
-                        "choice",
-                        type="button",
-                        data_theme_choice=theme,
-                        aria_pressed="false",
-                    )
+            _choices("Appearance", _THEMES, data="theme")
+            _choices("Language", _languages(), data="language", chosen=current().language)
             with box("form", method="post", action="/logout"):
-                Text("Sign out", "button", "btn", type="submit").style("width: 100%")
+                Text(say("Sign out"), "button", "btn", type="submit").style("width: 100%")
 
 
-def _navigation(places: list[Place]) -> tuple[ui.element, dict[str, ui.element]]:
-    links: dict[str, ui.element] = {}
-    with box("nav", "frame-nav", aria_label="Main") as navigation, box("ul"):
-        for place in places:
-            if place.icon is None:
-                continue
-            with box("li"), box("a", "nav-link", href=place.path, title=place.title) as anchor:
-                drawing(place.icon)
-                Text(place.title, classes="nav-text")
-                if place.figure:
-                    classes = f"count {place.tone}".strip()
-                    with box("span", "counted"):
-                        Text("", classes=classes, data_figure=place.figure, data_live=True)
-                        Text(place.said, classes="visually-hidden")
-            links[place.path] = anchor
-    return navigation, links
+def _choices(label: str, choices: Mapping[str, str], data: str, chosen: str = "") -> None:
+    """Draws what is chosen in the browser alone: theme.js keeps it in a cookie."""
+    Text(say(label), classes="meta")
+    with box("div", "choices", role="group", aria_label=say(label)):
+        for value, name in choices.items():
+            pressed = "true" if value == chosen else "false"
+            choice = Text(say(name), "button", "choice", type="button", aria_pressed=pressed)
+            choice.props[f"data-{data}-choice"] = value
 
 
-def _highlight(links: dict[str, ui.element], current: str) -> None:
-    """Marks the place one is at; a page below it counts."""
-    path = current.partition("?")[0].rstrip("/") or "/"
-    for target, anchor in links.items():
-        here = path == target or (target != "/" and path.startswith(f"{target}/"))
-        if here:
-            anchor.props["aria-current"] = "page"
-        else:
-            anchor.props.pop("aria-current", None)
-        anchor.update()
+def _languages() -> dict[str, str]:
+    return {each: tongues.tongue(each).name for each in tongues.languages()}
 
 
 def _shown(desk: Desk, place: Place) -> Callable[[PageArguments], Awaitable[None]]:
     async def show(args: PageArguments) -> None:
-        ui.page_title(f"{place.title} · Hesper")
+        ui.page_title(f"{say(place.title)} · Hesper")
         with box("div", "page", id="content"):
             body = box("div").style("display: contents")
         client = ui.context.client

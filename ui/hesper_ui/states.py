@@ -6,11 +6,12 @@ from typing import Any
 from hesper_ui.elements import Text, box, button, link, mark
 from hesper_ui.services import NotAuthenticated, NotFound, NotPermitted, ServiceError
 from hesper_ui.views.wording import sentence
+from hesper_ui.words import say
 
 
 def loading(heights: tuple[int, ...] = (28, 112, 280)) -> None:
     """Draws the bones of a page while its content is fetched."""
-    Text("Loading…", classes="visually-hidden", role="status")
+    Text(say("Loading…"), classes="visually-hidden", role="status")
     for height in heights:
         box("div", "bone", aria_hidden="true").style(f"height: {height}px")
 
@@ -18,8 +19,8 @@ def loading(heights: tuple[int, ...] = (28, 112, 280)) -> None:
 def empty(title: str, text: str) -> None:
     """Says that there is nothing here, and what would change that."""
     with box("div", "state"):
-        Text(title, "strong")
-        Text(text, "p")
+        Text(say(title), "strong")
+        Text(say(text), "p")
 
 
 def first_run() -> None:
@@ -53,16 +54,19 @@ def refused(refusal: ServiceError, again: Callable[[], Any]) -> None:
     elif isinstance(refusal, NotFound):
         title, text = "Nothing here under this name", sentence(str(refusal))
     elif isinstance(refusal, NotAuthenticated):
-        title, text = "Your session has ended", "Sign in again to go on."
+        title, text = "Your session has ended", say("Sign in again to go on.")
     else:
         title, text = "This page could not be loaded", sentence(str(refusal))
+    title = say(title)
     with box("section", "panel", aria_label=title), box("div", "state", role="alert"):
         Text(title, "strong")
         Text(text, "p")
         if isinstance(refusal, NotAuthenticated):
-            Text("Sign in", "a", "btn primary", href="/login", target="_top", onclick=_TO_LOGIN)
+            Text(
+                say("Sign in"), "a", "btn primary", href="/login", target="_top", onclick=_TO_LOGIN
+            )
         elif isinstance(refusal, NotPermitted | NotFound):
-            link("Go to the overview", "/")
+            link(say("Go to the overview"), "/")
         else:
             button("Try again", again)
 

@@ -11,6 +11,7 @@ from hesper_ui import drawings
 from hesper_ui.elements import Text, block, box, button
 from hesper_ui.services import ServiceError, Unavailable
 from hesper_ui.views.wording import sentence
+from hesper_ui.words import say
 
 
 @dataclass(slots=True)
@@ -48,7 +49,7 @@ class Sheet:
         except ServiceError as refusal:
             self._sent = False
             self.allow(True)
-            again = " You may try again." if isinstance(refusal, Unavailable) else ""
+            again = " " + say("You may try again.") if isinstance(refusal, Unavailable) else ""
             if self.complaint is not None:
                 self.complaint.text = sentence(str(refusal)) + again
             return
@@ -58,6 +59,7 @@ class Sheet:
 @contextmanager
 def sheet(host: ui.element, title: str) -> Any:
     """Opens a dialog; it belongs to ``host``, and is gone once it is closed."""
+    title = say(title)
     with host:
         dialog = ui.dialog()
     dialog.props["aria-label"] = title
@@ -70,13 +72,14 @@ def sheet(host: ui.element, title: str) -> Any:
 
 def choice(label: str, options: list[str], on_change: Callable[[], object]) -> ui.select:
     """A choice of one from a few."""
-    select = ui.select(options, label=label, on_change=on_change)
+    said = {option: say(option) for option in options}
+    select = ui.select(said, label=say(label), on_change=on_change)
     return select.props(f'outlined dense dropdown-icon="{drawings.ARROW_DOWN}" options-dense')
 
 
 def entry(label: str, on_change: Callable[[], object], *, password: bool = False) -> ui.input:
     """One line of text, kept out of the browser's memory of forms unless it is a password."""
-    line = ui.input(label, password=password, on_change=on_change)
+    line = ui.input(say(label), password=password, on_change=on_change)
     complete = "current-password" if password else "off"
     return line.props(f"outlined dense autocomplete={complete} maxlength=200")
 

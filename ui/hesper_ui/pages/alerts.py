@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
-from hesper_ui import states
+from hesper_ui import drawings, states
 from hesper_ui.desk import Desk
 from hesper_ui.dialogs import decide
 from hesper_ui.elements import (
@@ -22,6 +22,7 @@ from hesper_ui.elements import (
     panel,
 )
 from hesper_ui.part import Part, look_every, watch
+from hesper_ui.places import WATCH, Place
 from hesper_ui.services import Actor, AlertRow, Invalid, Permission
 from hesper_ui.views import attention_words
 from hesper_ui.views.looks import severity
@@ -138,3 +139,17 @@ def _state_words(row: AlertRow) -> str:
         note = f": {row.note}" if row.note else ""
         return f"acknowledged by {row.acknowledged_by}{note}"
     return row.state
+
+
+PLACES = [
+    Place(
+        "/alerts",
+        "Alerts",
+        build,
+        drawings.ALERTS,
+        figure="critical_alerts",
+        said="critical",
+        group=WATCH,
+        rank=50,
+    )
+]

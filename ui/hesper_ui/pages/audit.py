@@ -5,10 +5,11 @@ from urllib.parse import urlencode
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
-from hesper_ui import states
+from hesper_ui import drawings, states
 from hesper_ui.desk import Desk
 from hesper_ui.elements import Cell, Columns, Text, block, box, button, moment, panel, table
-from hesper_ui.services import Actor, AuditEntry, Invalid, Page, ServiceError
+from hesper_ui.places import Place
+from hesper_ui.services import Actor, AuditEntry, Invalid, Page, Permission, ServiceError
 from hesper_ui.views.wording import MISSING, grouped, plural, sentence
 
 PER_PAGE = 100
@@ -113,3 +114,6 @@ def _cells(row: AuditEntry) -> list[Cell]:
         row.after or MISSING,
         row.why or MISSING,
     ]
+
+
+PLACES = [Place("/audit", "Audit", build, drawings.AUDIT, needs=Permission.READ_AUDIT, rank=90)]

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
-from hesper_ui import states
+from hesper_ui import drawings, states
 from hesper_ui.desk import Desk
 from hesper_ui.dialogs import decide
 from hesper_ui.dialogs.sheet import attempted
 from hesper_ui.elements import Text, ago, block, box, button, link, mark, panel
 from hesper_ui.pages import timeline
 from hesper_ui.part import Part, look_every, watch
+from hesper_ui.places import ACT, Place
 from hesper_ui.services import Actor, CommandRow, KillSwitchState, Permission
 from hesper_ui.views.looks import command_kind
 from hesper_ui.views.wording import plural
@@ -148,3 +149,18 @@ class _Inbox:
                 approval.props["title"] = "Another person must approve what you asked for."
             else:
                 button("Reject…", lambda: decide.reject(self.desk, row, self.host, done), "small")
+
+
+PLACES = [
+    Place(
+        "/commands",
+        "Commands",
+        build,
+        drawings.COMMANDS,
+        figure="commands_awaiting_approval",
+        tone="neutral",
+        said="awaiting approval",
+        group=ACT,
+        rank=10,
+    )
+]

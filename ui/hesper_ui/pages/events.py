@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from nicegui.page_arguments import PageArguments
 
-from hesper_ui import states
+from hesper_ui import drawings, states
 from hesper_ui.desk import Desk
 from hesper_ui.elements import (
     Cell,
@@ -21,6 +21,7 @@ from hesper_ui.elements import (
     table,
 )
 from hesper_ui.part import Part, look_every
+from hesper_ui.places import WATCH, Place
 from hesper_ui.services import Actor, EventRow, Invalid
 from hesper_ui.views.looks import SEVERITIES, severity
 from hesper_ui.views.wording import capital
@@ -114,3 +115,6 @@ def _cells(row: EventRow) -> list[Cell]:
         where,
         lambda: ago(row.stored_at),
     ]
+
+
+PLACES = [Place("/events", "Events", build, drawings.EVENTS, group=WATCH, rank=60)]

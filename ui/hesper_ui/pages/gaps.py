@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from nicegui.page_arguments import PageArguments
 
-from hesper_ui import states
+from hesper_ui import drawings, states
 from hesper_ui.desk import Desk
 from hesper_ui.elements import Cell, Columns, Text, ago, box, link, marked, moment, panel, table
 from hesper_ui.part import Part, look_every
+from hesper_ui.places import QUALITY, Place
 from hesper_ui.services import Actor, GapRow
 from hesper_ui.views import doubts
 from hesper_ui.views.wording import plural
@@ -49,3 +50,18 @@ def _cells(row: GapRow) -> list[Cell]:
         lambda: marked("offline", doubts.cause(row.cause)),
         lambda: ago(row.noticed_at),
     ]
+
+
+PLACES = [
+    Place(
+        "/gaps",
+        "Gaps",
+        build,
+        drawings.GAPS,
+        figure="gaps_open",
+        tone="neutral",
+        said="open",
+        group=QUALITY,
+        rank=10,
+    )
+]

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from nicegui.page_arguments import PageArguments
 
-from hesper_ui import states
+from hesper_ui import drawings, states
 from hesper_ui.desk import Desk
 from hesper_ui.elements import Cell, Columns, Text, ago, box, link, marked, moment, panel, table
 from hesper_ui.part import Part, look_every
+from hesper_ui.places import WATCH, Place
 from hesper_ui.services import Actor, GatewayRow
 from hesper_ui.views import gateway_words
 from hesper_ui.views.looks import gateway_state
@@ -68,3 +69,6 @@ def _cells(row: GatewayRow) -> list[Cell]:
         lambda: marked(*gateway_words.clock(row)),
         row.version or "–",
     ]
+
+
+PLACES = [Place("/gateways", "Gateways", build, drawings.GATEWAYS, group=WATCH, rank=40)]

@@ -11,6 +11,7 @@ from hesper_ui.elements import box, panel
 from hesper_ui.pages import meter_head, meter_lists, timeline
 from hesper_ui.pages.meter_load import LoadPanel
 from hesper_ui.part import Part, look_every, watch
+from hesper_ui.places import Place
 from hesper_ui.services import Actor, AlertRow, MeterDetail
 
 COMMANDS = 20
@@ -83,3 +84,6 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
 def _gap_window() -> tuple[datetime, datetime]:
     now = datetime.now(UTC)
     return now - timedelta(days=GAP_DAYS), now
+
+
+PLACES = [Place("/meters/{meter}", "Meter", build)]

@@ -5,8 +5,10 @@ from urllib.parse import urlencode
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
+from hesper_ui import drawings
 from hesper_ui.desk import Desk
 from hesper_ui.elements import Text, box, button
+from hesper_ui.places import WATCH, Place
 from hesper_ui.services import Actor
 from hesper_ui.views.meter_list import VIEWS, query
 
@@ -74,3 +76,6 @@ def _chips(parameters: dict[str, str]) -> None:
 def _address(view: str, gateway: str | None) -> str:
     asked = {name: value for name, value in (("view", view), ("gateway", gateway)) if value}
     return f"/meters?{urlencode(asked)}" if asked else "/meters"
+
+
+PLACES = [Place("/meters", "Meters", build, drawings.METERS, group=WATCH, rank=30)]

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
-from hesper_ui import states
+from hesper_ui import drawings, states
 from hesper_ui.desk import Desk
 from hesper_ui.elements import Text, ago, box, link, mark, panel
 from hesper_ui.part import Part, look_every, watch
+from hesper_ui.places import WATCH, Place
 from hesper_ui.services import Actor, AttentionRow, CompletenessHour, FleetLoad, Overview
 from hesper_ui.views import attention_words, charts
 from hesper_ui.views.looks import severity
@@ -118,3 +119,6 @@ def _draw_hours(hours: Sequence[CompletenessHour], target: float) -> None:
     said = f"{stored} of {due} due captures are stored over {len(hours)} hours."
     chart = ui.echart(charts.completeness(hours, target, said), renderer="svg")
     chart.classes("chart-small")
+
+
+PLACES = [Place("/", "Overview", build, drawings.OVERVIEW, group=WATCH, rank=10)]

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from nicegui.page_arguments import PageArguments
 
-from hesper_ui import states
+from hesper_ui import drawings, states
 from hesper_ui.desk import Desk
 from hesper_ui.elements import (
     Cell,
@@ -22,6 +22,7 @@ from hesper_ui.elements import (
     table,
 )
 from hesper_ui.part import Part, look_every
+from hesper_ui.places import QUALITY, Place
 from hesper_ui.services import Actor, Invalid, LevelDay, Miss
 from hesper_ui.views import doubts
 from hesper_ui.views.looks import level_state
@@ -114,3 +115,9 @@ def _miss(each: Miss) -> list[Cell]:
         doubts.cause(each.cause),
         each.hop or MISSING,
     ]
+
+
+PLACES = [
+    Place("/service-levels", "Service levels", build, drawings.LEVELS, group=QUALITY, rank=30),
+    Place("/service-levels/{level}", "Service level", build_day),
+]

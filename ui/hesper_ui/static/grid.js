@@ -33,8 +33,8 @@
     return box;
   };
   const ago = (epoch) => {
-    if (epoch === null) return node("span", "missing", "never");
-    const element = node("span", "", `${window.hesperLive.age(window.hesperLive.now() - epoch)} ago`);
+    if (epoch === null) return node("span", "missing", hesperSay("never"));
+    const element = node("span", "", hesperSay("{age} ago", { age: window.hesperLive.age(window.hesperLive.now() - epoch) }));
     element.dataset.age = epoch;
     return element;
   };
@@ -49,24 +49,25 @@
   };
   const counted = (total) => {
     const place = document.querySelector("[data-grid-count]");
-    if (place) place.textContent = `${total.toLocaleString("en-GB")} ${total === 1 ? "meter" : "meters"}`;
-    told("empty", total === 0 ? "No meter matches. Clear the search or choose another view." : "");
+    const count = total.toLocaleString(document.documentElement.lang);
+    if (place) place.textContent = total === 1 ? hesperSay("1 meter") : hesperSay("{count} meters", { count });
+    told("empty", total === 0 ? hesperSay("No meter matches. Clear the search or choose another view.") : "");
   };
-  const failed = () => told("error", "The list could not be loaded. It will be tried again by itself.");
+  const failed = () => told("error", hesperSay("The list could not be loaded. It will be tried again by itself."));
   const plain = { valueFormatter: ({ value }) => value || "–", cellClassRules: { missing: ({ value }) => !value } };
   const drawn = (draw) => ({ cellRenderer: ({ data }) => (data ? draw(data) : node("span", "missing", "…")) });
 
   const fixed = (width) => ({ width, minWidth: width, sortable: false });
   const columns = [
-    { colId: "id", headerName: "Serial", width: 168, minWidth: 168, pinned: "left", ...drawn(link) },
-    { colId: "state", headerName: "Status", ...fixed(114), ...drawn((row) => marked(row.state.mark, row.state.word)) },
-    { colId: "relay", headerName: "Relay", width: 130, minWidth: 126, ...drawn((row) => marked(row.relay.mark, row.relay.word)) },
-    { colId: "customer", field: "customer", headerName: "Customer", minWidth: 128, flex: 1, tooltipField: "customer", ...plain },
-    { colId: "address", field: "address", headerName: "Address", minWidth: 128, flex: 1, tooltipField: "address", ...plain },
-    { colId: "gateway", field: "gateway", headerName: "Gateway", width: 86, minWidth: 84, ...plain },
-    { colId: "model", field: "model", headerName: "Model", minWidth: 194, flex: 0.6, tooltipField: "model", sortable: false, ...plain },
-    { colId: "firmware", field: "firmware", headerName: "Firmware", ...fixed(112), ...plain },
-    { colId: "last_contact", headerName: "Last contact", width: 110, minWidth: 110, ...drawn((row) => ago(row.last_contact)) },
+    { colId: "id", headerName: hesperSay("Serial"), width: 168, minWidth: 168, pinned: "left", ...drawn(link) },
+    { colId: "state", headerName: hesperSay("Status"), ...fixed(114), ...drawn((row) => marked(row.state.mark, row.state.word)) },
+    { colId: "relay", headerName: hesperSay("Relay"), width: 130, minWidth: 126, ...drawn((row) => marked(row.relay.mark, row.relay.word)) },
+    { colId: "customer", field: "customer", headerName: hesperSay("Customer"), minWidth: 128, flex: 1, tooltipField: "customer", ...plain },
+    { colId: "address", field: "address", headerName: hesperSay("Address"), minWidth: 128, flex: 1, tooltipField: "address", ...plain },
+    { colId: "gateway", field: "gateway", headerName: hesperSay("Gateway"), width: 86, minWidth: 84, ...plain },
+    { colId: "model", field: "model", headerName: hesperSay("Model"), minWidth: 194, flex: 0.6, tooltipField: "model", sortable: false, ...plain },
+    { colId: "firmware", field: "firmware", headerName: hesperSay("Firmware"), ...fixed(112), ...plain },
+    { colId: "last_contact", headerName: hesperSay("Last contact"), width: 110, minWidth: 110, ...drawn((row) => ago(row.last_contact)) },
   ];
 
   const source = {

@@ -5,12 +5,13 @@
 // Texts from the server only ever become text nodes.
 (() => {
   const STALE_MS = 1800, DIM_MS = 3000, TICK_MS = 200;
-  const root = document.documentElement;
+  const root = document.documentElement, tag = root.lang;
+  const comma = (1.5).toLocaleString(tag).charAt(1);
   const run = document.querySelector("meta[name=hesper-run]")?.content;
   let trusted = true, wasLive = false, shown = 0, socket = null, arrived = null, serverTime = 0, clockOffset = 0, retry = 500, opened = false;
 
-  const grouped = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
-  const rounded = (value, digits) => value.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const grouped = new Intl.NumberFormat(tag, { maximumFractionDigits: 0 });
+  const rounded = (value, digits) => value.toLocaleString(tag, { minimumFractionDigits: digits, maximumFractionDigits: digits });
   const significant = (value) => rounded(value, Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2);
   const power = (watt) => {
     const [divisor, unit] = Math.abs(watt) >= 1e6 ? [1e6, "MW"] : Math.abs(watt) >= 1e3 ? [1e3, "kW"] : [1, "W"];
@@ -27,18 +28,18 @@
     const digits = String(value), minus = digits.startsWith("-") ? "−" : "", bare = digits.replace("-", "");
     if (scaler >= 0) return minus + grouped.format(BigInt(bare) * 10n ** BigInt(scaler));
     const padded = bare.padStart(1 - scaler, "0"), cut = padded.length + scaler;
-    return `${minus}${grouped.format(BigInt(padded.slice(0, cut)))}.${padded.slice(cut)}`;
+    return `${minus}${grouped.format(BigInt(padded.slice(0, cut)))}${comma}${padded.slice(cut)}`;
   };
   const age = (ms) => {
     const s = Math.max(0, Math.round(ms / 1000));
     if (s < 60) return `${s} s`;
     if (s < 3600) return `${Math.floor(s / 60)} min`;
     if (s < 172800) return `${Math.floor(s / 3600)} h`;
-    return `${Math.floor(s / 86400)} days`;
+    return hesperSay("{count} days", { count: Math.floor(s / 86400) });
   };
   const local = {
-    time: new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" }),
-    date: new Intl.DateTimeFormat("en-GB", { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit" }),
+    time: new Intl.DateTimeFormat(tag, { hour: "2-digit", minute: "2-digit", second: "2-digit" }),
+    date: new Intl.DateTimeFormat(tag, { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit" }),
   };
   const say = (element, text) => { if (element && element.textContent !== text) element.textContent = text; };
   const each = (selector, act) => document.querySelectorAll(selector).forEach(act);
@@ -141,17 +142,20 @@
     const word = document.querySelector(".link-state b"), detail = document.querySelector(".link-state .detail");
     const mark = document.querySelector(".link-state .mark");
     if (word) {
-      say(word, live ? "live" : root.dataset.link === "lost" ? "no data" : "connecting");
-      say(detail, live ? "data age < 2 s" : Number.isFinite(since) ? `for ${age(since)}` : "");
+      say(word, live ? hesperSay("live") : root.dataset.link === "lost" ? hesperSay("no data") : hesperSay("connecting"));
+      say(detail, live ? hesperSay("data age < 2 s") : Number.isFinite(since) ? hesperSay("for {age}", { age: age(since) }) : "");
       mark.className = `mark mark-${live ? "normal" : root.dataset.link === "lost" ? "offline" : "unknown"}`;
     }
     if (before !== root.dataset.link)
-      say(document.querySelector("[data-link-said]"), live ? "Live data" : "No live data: values may be old, commands are held");
+      say(document.querySelector("[data-link-said]"), live ? hesperSay("Live data") : hesperSay("No live data: values may be old, commands are held"));
     hold(live);
     const now = Date.now() + clockOffset;
     if (Math.floor(now / 1000) === shown) return;
     shown = Math.floor(now / 1000);
-    each("[data-age]", (element) => say(element, `${age(now - Number(element.dataset.age))}${element.dataset.suffix ?? " ago"}`));
+    each("[data-age]", (element) => {
+      const shown = age(now - Number(element.dataset.age));
+      say(element, "bare" in element.dataset ? shown : hesperSay("{age} ago", { age: shown }));
+    });
     each("[data-at]", (element) => say(element, local[element.dataset.style || "time"].format(Number(element.dataset.at))));
     say(document.querySelector("[data-clock]"), local.time.format(now));
     window.hesperTheme?.show();
@@ -189,6 +193,13 @@
   });
   document.addEventListener("click", (event) => {
     each("details.menu[open]", (menu) => { if (!menu.contains(event.target)) menu.open = false; });
+  });
+  // On a phone the bar's last button opens all places over the page; whatever is chosen closes them.
+  document.addEventListener("click", (event) => {
+    const nav = document.querySelector(".frame-nav"), more = event.target.closest?.("[data-nav-more]");
+    if (!nav || (!more && !("open" in nav.dataset))) return;
+    nav.toggleAttribute("data-open", more ? !("open" in nav.dataset) : false);
+    nav.querySelector("[data-nav-more]")?.setAttribute("aria-expanded", String("open" in nav.dataset));
   });
   document.addEventListener("visibilitychange", tick);
   setInterval(tick, TICK_MS);

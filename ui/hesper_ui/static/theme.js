@@ -1,5 +1,15 @@
 // Runs before the first paint: the chosen theme (dark, light or system) is on <html> before anything is drawn.
 (() => {
+  // The page's language and the words of our scripts, in that language, stand in its head.
+  const words = JSON.parse(document.getElementById("hesper-words")?.textContent || "{}");
+  document.documentElement.lang = document.querySelector("meta[name=hesper-language]")?.content || "en-GB";
+  window.hesperSay = (english, values) => (words[english] || english).replace(/\{(\w+)\}/g, (_, name) => values?.[name] ?? "");
+  document.addEventListener("click", (event) => {
+    const language = event.target.closest?.("[data-language-choice]")?.dataset.languageChoice;
+    if (!language) return;
+    document.cookie = `hesper_language=${language}; path=/; max-age=31536000; samesite=strict`;
+    location.reload();
+  });
   const chosen = () => (document.cookie.match(/(?:^|; )hesper_theme=(dark|light)/) || [])[1] || "system";
   const paint = (theme) => {
     if (theme === "system") delete document.documentElement.dataset.theme;

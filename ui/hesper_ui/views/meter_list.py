@@ -6,6 +6,7 @@ from typing import Any, Literal, cast, get_args
 from hesper_ui.services import Invalid, MeterQuery, MeterRow
 from hesper_ui.views.looks import Look, meter_state, relay_state
 from hesper_ui.views.wording import epoch_ms
+from hesper_ui.words import say
 
 MAX_ROWS = 200
 VIEWS = {
@@ -52,7 +53,7 @@ def query(parameters: Mapping[str, str]) -> MeterQuery:
 
 
 def _worn(look: Look) -> dict[str, str]:
-    return {"mark": look.mark, "word": look.word}
+    return {"mark": look.mark, "word": say(look.word)}
 
 
 def row(meter: MeterRow) -> dict[str, Any]:

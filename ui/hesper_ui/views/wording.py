@@ -1,6 +1,11 @@
-"""How numbers, ages and scaled integers are written, the same way as in the browser's live.js."""
+"""How numbers, ages and scaled integers are written, the same way as in the browser's live.js.
+
+Decimal and thousands separators are those of the language that the page speaks.
+"""
 
 from datetime import datetime
+
+from hesper_ui.words import current, noun, say
 
 MISSING = "–"
 MINUS = "−"
@@ -13,7 +18,14 @@ def epoch_ms(at: datetime) -> int:
 
 def grouped(value: int) -> str:
     """Writes an integer with thousands separated."""
-    return f"{value:,}".replace("-", MINUS)
+    return f"{value:,}".replace("-", MINUS).replace(",", current().group)
+
+
+def decimal(value: float, digits: int) -> str:
+    """Writes a number with ``digits`` behind the separator."""
+    tongue = current()
+    signs = {",": tongue.group, ".": tongue.decimal, "-": MINUS}
+    return "".join(signs.get(sign, sign) for sign in f"{value:,.{digits}f}")
 
 
 def scaled(value: int | None, scaler: int) -> str:
@@ -24,7 +36,7 @@ def scaled(value: int | None, scaler: int) -> str:
     if scaler >= 0:
         return sign + grouped(abs(value) * 10**scaler)
     padded = digits.rjust(1 - scaler, "0")
-    return f"{sign}{grouped(int(padded[:scaler]))}.{padded[scaler:]}"
+    return f"{sign}{grouped(int(padded[:scaler]))}{current().decimal}{padded[scaler:]}"
 
 
 def age_text(seconds: float) -> str:
@@ -36,13 +48,13 @@ def age_text(seconds: float) -> str:
         return f"{whole // 60} min"
     if whole < 172_800:
         return f"{whole // 3600} h"
-    return f"{whole // 86_400} days"
+    return say("{count} days", count=whole // 86_400)
 
 
 def significant(value: float) -> str:
     """Writes about three significant digits."""
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    return f"{value:,.{digits}f}".replace("-", MINUS)
+    return decimal(value, digits)
 
 
 def power(watt: int | None) -> tuple[str, str]:
@@ -62,12 +74,12 @@ def percent(value: float | None) -> str:
         return MISSING
     if value == 0 or value >= 99.995:
         return f"{value:.0f}"
-    return f"{min(value, 99.9):.1f}"
+    return decimal(min(value, 99.9), 1)
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:
     """Writes a count with its noun."""
-    return f"{grouped(count)} {one if count == 1 else many or one + 's'}"
+    return f"{grouped(count)} {noun(count, one, many or one + 's')}"
 
 
 def capital(text: str) -> str:
@@ -78,5 +90,5 @@ def capital(text: str) -> str:
 
 def sentence(text: str) -> str:
     """Writes what a service said as a sentence: a capital first, a full stop last."""
-    text = capital(text)
+    text = capital(say(text))
     return text if not text or text[-1] in ".!?…" else f"{text}."
