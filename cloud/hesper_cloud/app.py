@@ -29,7 +29,7 @@ from hesper_cloud.db.engines import open_engine
 from hesper_cloud.images.serving import BlockServer
 from hesper_cloud.images.shelf import shelf_of
 from hesper_cloud.ingest.run import Ingest
-from hesper_cloud.jobs import SENDING_AGAIN_EVERY_S, Job
+from hesper_cloud.jobs import SENDING_AGAIN_EVERY_S
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.outside_in import OutsideIn
 from hesper_cloud.services.bundle import Services, assemble
@@ -37,6 +37,7 @@ from hesper_cloud.services.sources import Sources
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.opening import open_store
 from hesper_cloud.stores.port import ReadingStore
+from hesper_cloud.turns import Job
 
 __all__ = ["bootstrap", "create_app", "run"]
 _log = logging.getLogger(__name__)

@@ -1,20 +1,9 @@
-"""Work on a schedule: silence, the gap ledger, alerts that age, metrics.
-
-`Schedule` is pure, with the clock given to it; `run` drives it in the process, each job in a
-thread. A job whose database or store is unavailable is tried again at its next turn. In a large
-fleet a job takes long: then its turns come so seldom that it takes a tenth of the time at most,
-because ingest and web share the interpreter with it. It is a tenth of the time that ingest leaves:
-while a backlog drains, and what is missing is on its way anyway, a job gets a fiftieth.
-"""
+"""The work of the jobs role: what is done on a schedule (`turns`), and long jobs (`long_jobs`)."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.curves import Shelf
@@ -29,7 +18,8 @@ from hesper_cloud.exports.republish import Republish
 from hesper_cloud.exports.republish_days import RepublishDays
 from hesper_cloud.exports.scheduled import ScheduledExports
 from hesper_cloud.gaps import Backfills, GapLedger
-from hesper_cloud.ingest.stages import stage
+from hesper_cloud.long_jobs.running import Runner
+from hesper_cloud.long_jobs.scheduled import ScheduledRuns
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.rules.certificates import CertificateRule
 from hesper_cloud.rules.silence import SilenceRule, Works, nobody_works
@@ -37,9 +27,7 @@ from hesper_cloud.rules.store_faults import tend
 from hesper_cloud.rules.tamper import clear_acknowledged
 from hesper_cloud.service_levels.keeping import ServiceLevels
 from hesper_cloud.services.sources import Sources
-from hesper_cloud.stores.port import StoreError
-
-log = logging.getLogger(__name__)
+from hesper_cloud.turns import HOUR_S, MINUTE_S, Job, keep_turns, perform
 
 SILENCE_EVERY_S = 2.0
 GAPS_EVERY_S = 5.0
@@ -48,58 +36,13 @@ ERASURES_EVERY_S = 5.0
 SENDING_AGAIN_EVERY_S = 5.0
 VALIDATION_EVERY_S = 10.0
 REPUBLISH_EVERY_S = 2.0
-MINUTE_S = 60.0
 SERVICE_LEVELS_EVERY_S = 300.0
-HOUR_S = 3600.0
 _DAYS_PER_YEAR = 366
-_TICK_S = 0.5
 _FEWEST_MARKS = 2_000
-_SHARE = 0.1
-_SHARE_UNDER_LOAD = 0.02
-_LONGEST_WAIT_FOR_INGEST_S = HOUR_S
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Something done every so often; `action` blocks."""
-
-    name: str
-    every_s: float
-    action: Callable[[], object]
-
-
-class Schedule:
-    """Says which jobs are due."""
-
-    def __init__(self, jobs: list[Job], now: datetime) -> None:
-        self._jobs = jobs
-        self._next_at = {job.name: now for job in jobs}
-
-    def due(self, now: datetime) -> list[Job]:
-        """Returns the jobs whose time has come, and plans their next turn."""
-        due = [job for job in self._jobs if self._next_at[job.name] <= now]
-        for job in due:
-            self._next_at[job.name] = now + timedelta(seconds=job.every_s)
-        return due
-
-    def took(self, job: Job, now: datetime, spent_s: float, busy: float = 0.0) -> None:
-        """Puts a job's next turn off as far as its last one was long.
-
-        Args:
-            job: What took its turn.
-            now: When that ended.
-            spent_s: How long it was.
-            busy: The share of its time, 0 to 1, that ingest works.
-        """
-        usual_s = _pause_s(spent_s, _SHARE)
-        wanted_s = _pause_s(spent_s, max(_SHARE_UNDER_LOAD, _SHARE * (1 - busy)))
-        pause = timedelta(seconds=max(usual_s, min(wanted_s, _LONGEST_WAIT_FOR_INGEST_S)))
-        self._next_at[job.name] = max(self._next_at[job.name], now + pause)
-
-
-def _pause_s(spent_s: float, share: float) -> float:
-    """Returns the pause after which a job has taken a share of the time."""
-    return spent_s * (1 / share - 1)
+_KEEP_RUNS_EVERY_S = 5.0
+_IDLE_S = 0.5
+_PAUSE_SHARE = 0.25
+_LEAST_PAUSE_S = 0.01
 
 
 def jobs(sources: Sources) -> list[Job]:
@@ -208,37 +151,48 @@ async def run(sources: Sources, busy: Callable[[], float], more: Sequence[Job] =
     ``busy`` tells the share of its time that ingest works, 0 to 1.
     """
     book = await asyncio.to_thread(EnergyBook, sources.settings.energy_file)
-    erasures = Erasures(sources, book)
-    begin = Job("erasures", ERASURES_EVERY_S, erasures.begin)
-    finish = Job("erasures, second pass", ERASURES_EVERY_S, erasures.finish)
+    runs = ScheduledRuns(sources.registry, sources.clock)
+    runner = Runner(sources.registry, [], sources.clock)
+    lists = _lists(sources, book, busy, more)
+    await asyncio.to_thread(
+        runs.forget_others, [job.name for jobs in lists.values() for job in jobs]
+    )
     try:
         async with asyncio.TaskGroup() as group:
-            for name, listed in {
-                "energy book": [finish, *energy_jobs(sources, book, busy)],
-                "quick jobs": [begin, *jobs(sources), *more],
-                "slow jobs": slow_jobs(sources, book),
-            }.items():
-                group.create_task(_keep(listed, sources.clock, busy), name=name)
+            for name, listed in lists.items():
+                group.create_task(keep_turns(listed, runs, sources.clock, busy), name=name)
+            group.create_task(_keep_runs(runs), name="runs of jobs")
+            group.create_task(_work_long(runner, busy), name="long jobs")
     finally:
         book.close()
 
 
-async def _keep(
-    listed: list[Job], clock: Callable[[], datetime], busy: Callable[[], float]
-) -> None:
-    schedule = Schedule(listed, clock())
+def _lists(
+    sources: Sources, book: EnergyBook, busy: Callable[[], float], more: Sequence[Job]
+) -> dict[str, list[Job]]:
+    """Returns all scheduled jobs by the thread that they share."""
+    erasures = Erasures(sources, book)
+    begin = Job("erasures", ERASURES_EVERY_S, erasures.begin)
+    finish = Job("erasures, second pass", ERASURES_EVERY_S, erasures.finish)
+    return {
+        "energy book": [finish, *energy_jobs(sources, book, busy)],
+        "quick jobs": [begin, *jobs(sources), *more],
+        "slow jobs": slow_jobs(sources, book),
+    }
+
+
+async def _keep_runs(runs: ScheduledRuns) -> None:
+    keeping = Job("runs of jobs", _KEEP_RUNS_EVERY_S, runs.keep)
     while True:
-        for job in schedule.due(clock()):
-            begun = time.monotonic()
-            await asyncio.to_thread(perform, job)
-            schedule.took(job, clock(), time.monotonic() - begun, busy())
-        await asyncio.sleep(_TICK_S)
+        await asyncio.sleep(keeping.every_s)
+        await asyncio.to_thread(perform, keeping)
 
 
-def perform(job: Job) -> None:
-    """Performs one job; what is unavailable now is tried again at the job's next turn."""
-    try:
-        with stage(f"job {job.name}"):
-            job.action()
-    except (SQLAlchemyError, StoreError) as error:
-        log.warning("job %r put off: %s", job.name, error)
+async def _work_long(runner: Runner, busy: Callable[[], float]) -> None:
+    """Works long jobs, and gives way to ingest: the busier it is, the longer the pauses."""
+    while True:
+        begun = time.monotonic()
+        moved = await asyncio.to_thread(runner.turn)
+        spent_s = time.monotonic() - begun
+        pause_s = max(_LEAST_PAUSE_S, spent_s * max(_PAUSE_SHARE, busy()))
+        await asyncio.sleep(pause_s if moved else _IDLE_S)

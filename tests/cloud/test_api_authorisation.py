@@ -108,6 +108,9 @@ TABLE = {
         "GET /alerts",
         "GET /events",
         "GET /dead-letters",
+        "GET /jobs",
+        "GET /jobs/{job_id}",
+        "POST /jobs/{job_id}/cancel",
     ],
     "viewer",
 )

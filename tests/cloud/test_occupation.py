@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from hesper_cloud.ingest.occupation import Occupation
-from hesper_cloud.jobs import HOUR_S, Job, Schedule
+from hesper_cloud.turns import HOUR_S, Job, Schedule
 
 NOON = datetime.fromtimestamp(1_790_000_100, UTC)
 

@@ -10,7 +10,6 @@ from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Alert, Gateway, Meter
 from hesper_cloud.ingest.validate import judged
-from hesper_cloud.jobs import Job, Schedule, perform
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.rules.reverse_energy import ReverseEnergyRule
@@ -20,6 +19,7 @@ from hesper_cloud.rules.voltage import VoltageRule
 from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.port import Block, CommittedRows, StoreUnavailable
+from hesper_cloud.turns import Job, Schedule, perform
 from hesper_contracts import columns
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
 from sqlalchemy import Engine, select

@@ -22,6 +22,7 @@ from hesper_cloud.services.exports import Exports
 from hesper_cloud.services.gaps import Gaps
 from hesper_cloud.services.gateways import Gateways
 from hesper_cloud.services.images import Images
+from hesper_cloud.services.jobs import Jobs
 from hesper_cloud.services.live import Live
 from hesper_cloud.services.meters import Meters
 from hesper_cloud.services.overview import OverviewService
@@ -54,6 +55,7 @@ class Services:
     decisions: Decisions
     images: Images
     campaigns: Campaigns
+    jobs: Jobs
     sources: Sources
 
     def server_time(self) -> datetime:
@@ -89,5 +91,6 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
         decisions=Decisions(sources, link),
         images=Images(sources, link),
         campaigns=Campaigns(sources, link, Batches(sources, link)),
+        jobs=Jobs(sources, link),
         sources=sources,
     )

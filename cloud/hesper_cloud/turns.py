@@ -1,0 +1,116 @@
+"""Work on a schedule, turn by turn.
+
+`Schedule` is pure, with the clock given to it; `keep_turns` drives it in the process, each job in a
+thread. A job whose database or store is unavailable is tried again at its next turn. In a large
+fleet a job takes long: then its turns come so seldom that it takes a tenth of the time at most,
+because ingest and web share the interpreter with it. It is a tenth of the time that ingest leaves:
+while a backlog drains, and what is missing is on its way anyway, a job gets a fiftieth. A job that
+comes once in hours keeps its distance over a restart.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from hesper_cloud.ingest.stages import stage
+from hesper_cloud.long_jobs.scheduled import ScheduledRuns
+from hesper_cloud.stores.port import StoreError
+
+log = logging.getLogger(__name__)
+
+MINUTE_S = 60.0
+HOUR_S = 3600.0
+DAY_S = 86_400.0
+_TICK_S = 0.5
+_SHARE = 0.1
+_SHARE_UNDER_LOAD = 0.02
+_LONGEST_WAIT_FOR_INGEST_S = HOUR_S
+_SELDOM_S = 2 * HOUR_S
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something done every so often; `action` blocks."""
+
+    name: str
+    every_s: float
+    action: Callable[[], object]
+
+
+class Schedule:
+    """Says which jobs are due."""
+
+    def __init__(
+        self, jobs: Sequence[Job], now: datetime, last: Mapping[str, datetime] | None = None
+    ) -> None:
+        """Plans the first turns: at once, but a seldom job not too soon after its ``last``."""
+        self._jobs = jobs
+        self._next_at = {job.name: now for job in jobs}
+        for job in jobs:
+            if job.every_s >= _SELDOM_S and last and job.name in last:
+                self._next_at[job.name] = last[job.name] + timedelta(seconds=job.every_s)
+
+    def due(self, now: datetime) -> list[Job]:
+        """Returns the jobs whose time has come, and plans their next turn."""
+        due = [job for job in self._jobs if self._next_at[job.name] <= now]
+        for job in due:
+            self._next_at[job.name] = now + timedelta(seconds=job.every_s)
+        return due
+
+    def took(self, job: Job, now: datetime, spent_s: float, busy: float = 0.0) -> None:
+        """Puts a job's next turn off as far as its last one was long.
+
+        Args:
+            job: What took its turn.
+            now: When that ended.
+            spent_s: How long it was.
+            busy: The share of its time, 0 to 1, that ingest works.
+        """
+        usual_s = _pause_s(spent_s, _SHARE)
+        wanted_s = _pause_s(spent_s, max(_SHARE_UNDER_LOAD, _SHARE * (1 - busy)))
+        pause = timedelta(seconds=max(usual_s, min(wanted_s, _LONGEST_WAIT_FOR_INGEST_S)))
+        self._next_at[job.name] = max(self._next_at[job.name], now + pause)
+
+    def next_at(self, job: Job) -> datetime:
+        """Returns when a job's next turn is."""
+        return self._next_at[job.name]
+
+
+def _pause_s(spent_s: float, share: float) -> float:
+    """Returns the pause after which a job has taken a share of the time."""
+    return spent_s * (1 / share - 1)
+
+
+async def keep_turns(
+    listed: Sequence[Job],
+    runs: ScheduledRuns,
+    clock: Callable[[], datetime],
+    busy: Callable[[], float],
+) -> None:
+    """Gives each of some jobs its turns, one after the other, until cancelled."""
+    schedule = Schedule(listed, clock(), await asyncio.to_thread(runs.last_begun))
+    while True:
+        for job in schedule.due(clock()):
+            runs.began(job.name, job.every_s)
+            begun = time.monotonic()
+            problem = await asyncio.to_thread(perform, job)
+            spent_s = time.monotonic() - begun
+            schedule.took(job, clock(), spent_s, busy())
+            runs.ended(job.name, spent_s, problem, schedule.next_at(job))
+        await asyncio.sleep(_TICK_S)
+
+
+def perform(job: Job) -> str | None:
+    """Performs one job; what is unavailable now is told, and tried again at its next turn."""
+    try:
+        with stage(f"job {job.name}"):
+            job.action()
+    except (SQLAlchemyError, StoreError) as error:
+        log.warning("job %r put off: %s", job.name, error)
+        return f"put off: {error}"
+    return None
