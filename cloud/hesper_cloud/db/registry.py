@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Double, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from hesper_cloud.db.alerting import Alert, AlertChange, AlertNote, AlertSelection
 from hesper_cloud.db.assets import (
     Area,
     AssetChange,
@@ -21,6 +22,13 @@ from hesper_cloud.db.assets import (
     Tariff,
 )
 from hesper_cloud.db.base import NAMING, RegistryBase
+from hesper_cloud.db.delivery import (
+    Delivery,
+    DeliveryAttempt,
+    DeliveryCursor,
+    DeliveryRoute,
+    DeliveryTarget,
+)
 from hesper_cloud.db.energy import (
     DirtyDay,
     Element,
@@ -46,6 +54,9 @@ __all__ = [
     "NAMING",
     "AgainAsk",
     "Alert",
+    "AlertChange",
+    "AlertNote",
+    "AlertSelection",
     "Area",
     "AssetChange",
     "Backfill",
@@ -53,6 +64,11 @@ __all__ = [
     "BatchSeen",
     "Customer",
     "DeadLetter",
+    "Delivery",
+    "DeliveryAttempt",
+    "DeliveryCursor",
+    "DeliveryRoute",
+    "DeliveryTarget",
     "DirtyDay",
     "Element",
     "ElementMeter",
@@ -168,26 +184,6 @@ class Event(RegistryBase):
     stored_at: Mapped[datetime]
     text: Mapped[str] = mapped_column(Text)
     attributes: Mapped[dict[str, Any]] = mapped_column(default=dict)
-
-
-class Alert(RegistryBase):
-    """One alert from the moment a rule raises it until the rule clears it."""
-
-    __tablename__ = "alerts"
-    __table_args__ = (Index(None, "state", "severity"), Index(None, "rule", "meter", "state"))
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    rule: Mapped[str]
-    meter: Mapped[str | None] = mapped_column(index=True)
-    gateway: Mapped[str | None]
-    severity: Mapped[str]  # info | warning | critical
-    state: Mapped[str] = mapped_column(default="new")  # new | acknowledged | cleared
-    raised_at: Mapped[datetime]
-    cleared_at: Mapped[datetime | None]
-    acknowledged_by: Mapped[str | None]
-    acknowledged_at: Mapped[datetime | None]
-    note: Mapped[str | None] = mapped_column(Text)
-    text: Mapped[str] = mapped_column(Text)
 
 
 class Gap(RegistryBase):
