@@ -1,30 +1,11 @@
-"""What the console asks of the cloud; no other module of the console imports it.
-
-The records are the cloud's own. The ports below are the part of its services that the pages use,
-declared here so that a double for tests and the real ones are checked against the same words.
-Every call takes the `Actor` and checks the permission itself; a page only decides what to offer.
-"""
+"""What the pages ask of the cloud to watch a fleet and to move one relay."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from hesper_cloud.accounts.factors import Proof
-from hesper_cloud.accounts.roles import Actor, Permission, Role
-from hesper_cloud.service_levels.misses import Miss
-from hesper_cloud.services.errors import (
-    CodeNeeded,
-    Invalid,
-    LoginRefused,
-    NotAuthenticated,
-    NotFound,
-    NotPermitted,
-    Refused,
-    ServiceError,
-    Unavailable,
-)
-from hesper_cloud.services.records import (
-    OPEN_COMMAND_STATES,
+from hesper_ui.services.records import (
+    Actor,
     AlertRow,
     AttentionRow,
     AuditEntry,
@@ -37,66 +18,18 @@ from hesper_cloud.services.records import (
     GatewayRow,
     KillSwitchState,
     LatestValue,
+    LevelDay,
     MeterDetail,
     MeterQuery,
     MeterRow,
+    Miss,
     Overview,
     Page,
     RelayAction,
     Series,
     Session,
+    WebSettings,
 )
-from hesper_cloud.services.service_levels import LevelDay
-from hesper_cloud.settings import WebSettings
-
-__all__ = [
-    "OPEN_COMMAND_STATES",
-    "Accounts",
-    "Actor",
-    "AlertRow",
-    "Alerts",
-    "AttentionRow",
-    "Audit",
-    "AuditEntry",
-    "AuditVerdict",
-    "CodeNeeded",
-    "CommandRow",
-    "Commands",
-    "CompletenessHour",
-    "EventRow",
-    "FleetLoad",
-    "GapRow",
-    "GatewayRow",
-    "Gateways",
-    "Invalid",
-    "KillSwitchState",
-    "LatestValue",
-    "LevelDay",
-    "Levels",
-    "LoginRefused",
-    "MeterDetail",
-    "MeterQuery",
-    "MeterRow",
-    "Meters",
-    "Miss",
-    "NotAuthenticated",
-    "NotFound",
-    "NotPermitted",
-    "Overview",
-    "Overviews",
-    "Page",
-    "Permission",
-    "Proof",
-    "Refused",
-    "RelayAction",
-    "Role",
-    "Series",
-    "ServiceError",
-    "Services",
-    "Session",
-    "Unavailable",
-    "WebSettings",
-]
 
 
 class Accounts(Protocol):
@@ -212,41 +145,3 @@ class Settings(Protocol):
 
     @property
     def web(self) -> WebSettings: ...
-
-
-class Sources(Protocol):
-    """Where the settings are found."""
-
-    @property
-    def settings(self) -> Settings: ...
-
-
-class Services(Protocol):
-    """All of it, as one page receives it."""
-
-    @property
-    def accounts(self) -> Accounts: ...
-    @property
-    def meters(self) -> Meters: ...
-    @property
-    def gateways(self) -> Gateways: ...
-    @property
-    def alerts(self) -> Alerts: ...
-    @property
-    def commands(self) -> Commands: ...
-    @property
-    def overview(self) -> Overviews: ...
-    @property
-    def audit(self) -> Audit: ...
-    @property
-    def service_levels(self) -> Levels: ...
-    @property
-    def sources(self) -> Sources: ...
-
-
-if TYPE_CHECKING:
-    from hesper_cloud.services.bundle import Services as _CloudServices
-
-    def _fits(services: _CloudServices) -> Services:
-        """The type checker proves here that the cloud's services are what the pages expect."""
-        return services
