@@ -40,6 +40,14 @@ from hesper_cloud.db.energy import (
 from hesper_cloud.db.imports import ImportFile, ImportReject
 from hesper_cloud.db.long_jobs import LongJob, ScheduledRun
 from hesper_cloud.db.reports import Report, ReportSchedule
+from hesper_cloud.db.rules import (
+    Outage,
+    PowerLoss,
+    Rule,
+    RuleMemory,
+    RuleTrial,
+    RuleVersion,
+)
 from hesper_cloud.db.upkeep import (
     Backfill,
     Backup,
@@ -85,14 +93,20 @@ __all__ = [
     "MeterExchange",
     "MeterModel",
     "MeterProfile",
+    "Outage",
     "OutsidePoint",
     "OutsideSeries",
+    "PowerLoss",
     "RegisterRead",
     "RegistryBase",
     "Report",
     "ReportSchedule",
     "Request",
     "Result",
+    "Rule",
+    "RuleMemory",
+    "RuleTrial",
+    "RuleVersion",
     "ScheduledRun",
     "ServiceLevelDay",
     "Sim",
@@ -173,7 +187,7 @@ class Event(RegistryBase):
     """One event of a meter or a gateway; its id comes from the gateway."""
 
     __tablename__ = "events"
-    __table_args__ = (Index(None, "meter", "occurred_at"),)
+    __table_args__ = (Index(None, "meter", "occurred_at"), Index(None, "code", "occurred_at"))
 
     id: Mapped[str] = mapped_column(String(128), primary_key=True)
     meter: Mapped[str | None]
