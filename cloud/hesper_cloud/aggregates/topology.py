@@ -12,6 +12,7 @@ A CSV file has one line per element or meter, in any order:
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, get_args
 
@@ -70,6 +71,18 @@ class Topology(NamedTuple):
             waiting += [child for child in children if child not in found]
             found.update(children)
         return found
+
+    def leading_to(self, meters: AbstractSet[str]) -> "Topology":
+        """Returns what is left with some meters alone: their places and all above them."""
+        places = tuple(place for place in self.places if place.meter in meters)
+        parents = {part.id: part.parent for part in self.parts}
+        wanted: set[str] = set()
+        for place in places:
+            element: str | None = place.element
+            while element is not None and element not in wanted:
+                wanted.add(element)
+                element = parents.get(element)
+        return Topology(tuple(part for part in self.parts if part.id in wanted), places)
 
 
 def parse(text: str) -> Topology:

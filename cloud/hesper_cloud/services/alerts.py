@@ -11,6 +11,7 @@ from hesper_cloud.db.registry import Alert
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import NotFound, Refused
 from hesper_cloud.services.records import AlertRow
+from hesper_cloud.services.scope import narrowed
 from hesper_cloud.services.sources import Sources, require
 
 SEVERITIES = ("critical", "warning", "info")
@@ -36,7 +37,8 @@ class Alerts:
         """Returns alerts, worst and newest first; ``state`` may be ``open``."""
         require(actor, Permission.READ)
         rank = case({name: place for place, name in enumerate(SEVERITIES)}, value=Alert.severity)
-        query = select(Alert).order_by(rank, Alert.raised_at.desc())
+        query = narrowed(select(Alert), actor, Alert.meter, Alert.gateway)
+        query = query.order_by(rank, Alert.raised_at.desc())
         if state == "open":
             query = query.where(Alert.state != "cleared")
         elif state:
@@ -55,7 +57,7 @@ class Alerts:
             Refused: it is acknowledged or cleared already.
         """
         require(actor, Permission.ACKNOWLEDGE_ALERT)
-        found = await asyncio.to_thread(self._rows, _one(alert_id))
+        found = await asyncio.to_thread(self._rows, _one(actor, alert_id))
         if not found:
             raise NotFound(f"there is no alert {alert_id}")
         alert = found[0]
@@ -70,7 +72,7 @@ class Alerts:
         }
         await self._link.ask(actor, "audit.note", payload, f"ack-{alert_id}-{uuid.uuid4().hex}")
         await asyncio.to_thread(self._mark, actor, alert_id, note)
-        return (await asyncio.to_thread(self._rows, _one(alert_id)))[0]
+        return (await asyncio.to_thread(self._rows, _one(actor, alert_id)))[0]
 
     def _mark(self, actor: Actor, alert_id: int, note: str) -> None:
         with writing(self._sources.registry) as session:
@@ -85,8 +87,9 @@ class Alerts:
             return [alert_row(alert) for alert in session.scalars(query)]
 
 
-def _one(alert_id: int) -> Select[Alert]:
-    return select(Alert).where(Alert.id == alert_id)
+def _one(actor: Actor, alert_id: int) -> Select[Alert]:
+    query = select(Alert).where(Alert.id == alert_id)
+    return narrowed(query, actor, Alert.meter, Alert.gateway)
 
 
 def alert_row(alert: Alert) -> AlertRow:

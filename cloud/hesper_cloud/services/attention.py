@@ -5,25 +5,28 @@ from datetime import datetime
 
 from sqlalchemy import select
 
+from hesper_cloud.accounts.roles import Actor
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Alert
 from hesper_cloud.services.alerts import SEVERITIES
 from hesper_cloud.services.records import AttentionRow
+from hesper_cloud.services.scope import narrowed, seen_meters
 from hesper_cloud.services.sources import Sources
 
 _SUBJECTS = 5
 
 
-def needs_attention(sources: Sources, limit: int) -> list[AttentionRow]:
-    """Returns the groups, worst first and oldest first within."""
-    groups = [*_alerts(sources), *_approvals(sources)]
+def needs_attention(sources: Sources, actor: Actor, limit: int) -> list[AttentionRow]:
+    """Returns the groups that the actor sees, worst first and oldest first within."""
+    groups = [*_alerts(sources, actor), *_approvals(sources, actor)]
     groups.sort(key=lambda row: (SEVERITIES.index(row.severity), row.oldest_at))
     return groups[:limit]
 
 
-def _alerts(sources: Sources) -> list[AttentionRow]:
-    query = select(Alert).where(Alert.state != "cleared", Alert.severity != "info")
+def _alerts(sources: Sources, actor: Actor) -> list[AttentionRow]:
+    query = narrowed(select(Alert), actor, Alert.meter, Alert.gateway)
+    query = query.where(Alert.state != "cleared", Alert.severity != "info")
     with reading(sources.registry) as session:
         alerts = session.scalars(query.order_by(Alert.raised_at)).all()
     groups: dict[tuple[str, str], list[Alert]] = {}
@@ -40,11 +43,12 @@ def _alerts(sources: Sources) -> list[AttentionRow]:
     ]
 
 
-def _approvals(sources: Sources) -> list[AttentionRow]:
+def _approvals(sources: Sources, actor: Actor) -> list[AttentionRow]:
     query = select(CommandRecord).where(CommandRecord.state == "awaiting_approval")
     with reading(sources.authority) as session:
         waiting = session.scalars(query.order_by(CommandRecord.created_at)).all()
-    members = [(command.created_at, command.meter) for command in waiting]
+    seen = seen_meters(sources.registry, actor, [command.meter for command in waiting])
+    members = [(command.created_at, command.meter) for command in waiting if command.meter in seen]
     text = f"{len(members)} command(s) wait for approval"
     return [_group("approval", "warning", text, members)] if members else []
 

@@ -9,6 +9,7 @@ from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.db.authority import AuditRow
 from hesper_cloud.db.engines import reading
 from hesper_cloud.services.records import AuditEntry, AuditVerdict, Page
+from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import Sources, require
 
 
@@ -23,11 +24,13 @@ class Audit:
     ) -> Page[AuditEntry]:
         """Returns rows newest first, those whose subject contains ``subject``."""
         require(actor, Permission.READ_AUDIT)
+        require_everywhere(actor, "the audit log")
         return await asyncio.to_thread(self._page, offset, limit, subject)
 
     async def verify(self, actor: Actor) -> AuditVerdict:
         """Walks the whole chain."""
         require(actor, Permission.READ_AUDIT)
+        require_everywhere(actor, "the audit log")
         return await asyncio.to_thread(self._verify)
 
     def _page(self, offset: int, limit: int, subject: str) -> Page[AuditEntry]:

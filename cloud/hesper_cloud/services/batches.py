@@ -25,6 +25,7 @@ from hesper_cloud.services.batch_records import (
 )
 from hesper_cloud.services.errors import Invalid, NotFound
 from hesper_cloud.services.records import Page
+from hesper_cloud.services.scope import check_meters, seen_meters
 from hesper_cloud.services.sources import Sources, require
 
 BatchViews = list[BatchView]
@@ -62,7 +63,8 @@ class Batches:
             raise Invalid("name the meters, or a query that finds them")
         meters: Sequence[str] = order.meters
         if order.query is not None:
-            meters = await asyncio.to_thread(meter_list.ids, self._sources, order.query)
+            meters = await asyncio.to_thread(meter_list.ids, self._sources, actor, order.query)
+        await check_meters(self._sources.registry, actor, meters)
         payload = {
             "kind": order.kind,
             "meters": list(meters),
@@ -78,6 +80,7 @@ class Batches:
     ) -> BatchView:
         """Carries one decision to the authority; see `Decision` for what it must bring."""
         self.check_may_decide(actor, decision.verb)
+        await self.get(actor, batch_id)
         payload = {"batch": batch_id, "reason": decision.reason, "digest": decision.digest}
         kind = f"batch.{decision.verb}"
         await self._link.ask(actor, kind, payload, idempotency_key, decision.password)
@@ -97,7 +100,9 @@ class Batches:
         query = select(Batch).order_by(Batch.proposed_at.desc())
         if state:
             query = query.where(Batch.state == state)
-        return await asyncio.to_thread(self._views, query.limit(min(limit, _MAX_ROWS)))
+        views = await asyncio.to_thread(self._views, query.limit(min(limit, _MAX_ROWS)))
+        seen = set(await self.seen(actor, [view.id for view in views]))
+        return [view for view in views if view.id in seen]
 
     async def get(self, actor: Actor, batch_id: str) -> BatchView:
         """Returns one batch.
@@ -109,7 +114,21 @@ class Batches:
         found = await asyncio.to_thread(self._views, select(Batch).where(Batch.id == batch_id))
         if not found:
             raise NotFound(f"there is no batch {batch_id}")
+        await self.check_seen(actor, batch_id)
         return found[0]
+
+    async def seen(self, actor: Actor, batch_ids: Sequence[str]) -> Sequence[str]:
+        """Returns those of some batches that the actor sees."""
+        return [each for each in batch_ids if await asyncio.to_thread(self._sees, actor, each)]
+
+    async def check_seen(self, actor: Actor, batch_id: str) -> None:
+        """Checks that a batch is the actor's to see.
+
+        Raises:
+            NotFound: it reaches beyond the actor's areas.
+        """
+        if not await self.seen(actor, [batch_id]):
+            raise NotFound(f"there is no batch {batch_id}")
 
     async def rows(
         self,
@@ -153,6 +172,15 @@ class Batches:
         with reading(self._sources.authority) as session:
             rows = session.scalars(query.offset(offset).limit(limit))
             return [BatchRowView(**{name: getattr(row, name) for name in _TITLES}) for row in rows]
+
+    def _sees(self, actor: Actor, batch_id: str) -> bool:
+        """Says whether all of a batch's meters are the actor's to see, and none is a gateway."""
+        if actor.areas is None:
+            return True
+        with reading(self._sources.authority) as session:
+            query = select(BatchRow.meter).where(BatchRow.batch == batch_id)
+            meters = set(session.scalars(query))
+        return seen_meters(self._sources.registry, actor, meters) == meters
 
     def _views(self, query: Select[Batch]) -> BatchViews:
         with reading(self._sources.authority) as session:

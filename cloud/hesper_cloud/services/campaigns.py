@@ -17,6 +17,7 @@ from hesper_cloud.services.batch_records import BatchView, Decision
 from hesper_cloud.services.batches import Batches
 from hesper_cloud.services.errors import Invalid, NotFound
 from hesper_cloud.services.firmware_records import CampaignOrder, CampaignView, Funnel
+from hesper_cloud.services.scope import check_meters
 from hesper_cloud.services.sources import Sources, require
 
 _BRINGING = (TRANSFER, UPDATE)
@@ -43,7 +44,8 @@ class Campaigns:
             raise Invalid("name the meters or gateways, or a query that finds meters")
         names: Sequence[str] = order.names
         if order.query is not None:
-            names = await asyncio.to_thread(meter_list.ids, self._sources, order.query)
+            names = await asyncio.to_thread(meter_list.ids, self._sources, actor, order.query)
+        await check_meters(self._sources.registry, actor, names)
         payload = {
             "wish": order.parameters,
             "meters": list(names),
@@ -58,6 +60,7 @@ class Campaigns:
     ) -> BatchView:
         """Asks for the activation at the meters that have verified the image."""
         require(actor, Permission.REQUEST_COMMAND)
+        await self._batches.check_seen(actor, campaign)
         payload = {
             "campaign": campaign,
             "wish": order.parameters,
@@ -80,7 +83,8 @@ class Campaigns:
         newest = query.order_by(Batch.proposed_at.desc()).limit(min(limit, 100))
         with reading(self._sources.authority) as session:
             found = session.scalars(newest).all()
-        return [await self.get(actor, each) for each in found]
+        seen = await self._batches.seen(actor, found)
+        return [await self.get(actor, each) for each in seen]
 
     async def get(self, actor: Actor, campaign: str) -> CampaignView:
         """Returns a campaign with its funnel.
@@ -90,6 +94,7 @@ class Campaigns:
         """
         batch = await self._known(actor, campaign, _BRINGING)
         activations = await asyncio.to_thread(self._activations, batch)
+        activations = await self._batches.seen(actor, activations)
         return CampaignView(
             batch,
             tuple([await self._batches.get(actor, each) for each in activations]),
@@ -102,7 +107,7 @@ class Campaigns:
             raise NotFound(f"there is no campaign {batch_id}")
         return batch
 
-    def _activations(self, campaign: BatchView) -> list[str]:
+    def _activations(self, campaign: BatchView) -> Sequence[str]:
         """Returns the batches that activate what a campaign has brought, oldest first."""
         query = select(Batch.id, Batch.parameters).where(
             Batch.kind == ACTIVATE, Batch.proposed_at >= campaign.proposed_at
@@ -112,7 +117,7 @@ class Campaigns:
         image = campaign.parameters["image"]
         return [batch_id for batch_id, given in found if given.get("image") == image]
 
-    def _funnel(self, campaign: BatchView, activations: list[str]) -> Funnel:
+    def _funnel(self, campaign: BatchView, activations: Sequence[str]) -> Funnel:
         brought = self._rows([campaign.id])
         activated = {row.meter: row for row in self._rows(activations) if row.meter}
         counts = dict.fromkeys(Funnel.__dataclass_fields__, 0)
@@ -121,7 +126,7 @@ class Campaigns:
                 counts[step] += 1
         return Funnel(**counts)
 
-    def _rows(self, batches: list[str]) -> list["_Found"]:
+    def _rows(self, batches: Sequence[str]) -> list["_Found"]:
         """Returns how far the rows of batches have come, those that changed last at the end."""
         query = (
             select(BatchRow.meter, BatchRow.state, CommandRecord.findings)

@@ -22,6 +22,7 @@ from hesper_cloud.services.records import (
     KillSwitchState,
     RelayAction,
 )
+from hesper_cloud.services.scope import check_addressee, check_meter, seen_rows
 from hesper_cloud.services.sources import Sources, require
 
 CommandRows = list[CommandRow]
@@ -51,6 +52,7 @@ class Commands:
             Refused, Unavailable, Invalid: as `AuthorityLink.ask` says.
         """
         require(actor, Permission.REQUEST_COMMAND)
+        await check_meter(self._sources.registry, actor, meter)
         await self._check_budget(actor, f"relay.{action}", meter)
         payload = {"meter": meter, "action": action, "reason": reason, "serial_tail": serial_tail}
         outcome = await self._link.ask(actor, "command.request", payload, idempotency_key)
@@ -68,6 +70,7 @@ class Commands:
             _, parameters = kinds.checked(wish.kind, wish.parameters)
         except WrongParameters as refusal:
             raise Invalid(str(refusal)) from None
+        await check_addressee(self._sources.registry, actor, wish.meter)
         await self._check_budget(actor, wish.kind, wish.meter)
         payload = asdict(wish) | {"parameters": parameters}
         outcome = await self._link.ask(actor, "command.request", payload, idempotency_key)
@@ -87,6 +90,7 @@ class Commands:
     ) -> CommandRow:
         """Approves a waiting command; ``password`` is the approver's `Proof` as text."""
         require(actor, Permission.APPROVE_COMMAND)
+        await self.get(actor, command_id)
         payload = {"command": command_id}
         await self._link.ask(
             actor, "command.approve", payload, idempotency_key or uuid.uuid4().hex, password
@@ -98,6 +102,7 @@ class Commands:
     ) -> CommandRow:
         """Turns a waiting command down."""
         require(actor, Permission.APPROVE_COMMAND)
+        await self.get(actor, command_id)
         payload = {"command": command_id, "reason": reason}
         await self._link.ask(actor, "command.reject", payload, idempotency_key or uuid.uuid4().hex)
         return await self.get(actor, command_id)
@@ -105,6 +110,7 @@ class Commands:
     async def cancel(self, actor: Actor, command_id: str, idempotency_key: str = "") -> CommandRow:
         """Takes back a command that has not been signed."""
         require(actor, Permission.REQUEST_COMMAND)
+        await self.get(actor, command_id)
         await self._link.ask(
             actor, "command.cancel", {"command": command_id}, idempotency_key or uuid.uuid4().hex
         )
@@ -132,7 +138,7 @@ class Commands:
             query = query.where(CommandRecord.state == state)
         if meter:
             query = query.where(CommandRecord.meter == meter)
-        return await asyncio.to_thread(self._rows, query.limit(min(limit, _MAX_ROWS)))
+        return await asyncio.to_thread(self._seen, actor, query, min(limit, _MAX_ROWS))
 
     async def get(self, actor: Actor, command_id: str) -> CommandRow:
         """Returns one command.
@@ -142,7 +148,7 @@ class Commands:
         """
         require(actor, Permission.READ)
         query = select(CommandRecord).where(CommandRecord.id == command_id)
-        rows = await asyncio.to_thread(self._rows, query)
+        rows = await asyncio.to_thread(self._seen, actor, query, 1)
         if not rows:
             raise NotFound(f"there is no command {command_id}")
         return rows[0]
@@ -163,6 +169,12 @@ class Commands:
             actor, kind, {"reason": reason}, idempotency_key or uuid.uuid4().hex, secret
         )
         return await self.kill_switch(actor)
+
+    def _seen(self, actor: Actor, query: Select[CommandRecord], limit: int) -> CommandRows:
+        def page(offset: int, count: int) -> CommandRows:
+            return self._rows(query.offset(offset).limit(count))
+
+        return seen_rows(self._sources.registry, actor, page, limit)
 
     def _rows(self, query: Select[CommandRecord]) -> CommandRows:
         with reading(self._authority) as session:

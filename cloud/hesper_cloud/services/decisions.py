@@ -13,11 +13,13 @@ from hesper_cloud.accounts import factors
 from hesper_cloud.accounts.factors import Proof
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.authority import facts, kinds, people, second_factor
+from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.decisions import BreakGlass
 from hesper_cloud.db.engines import reading
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid
 from hesper_cloud.services.records import BreakGlassRow, CommandWish, NewFactor
+from hesper_cloud.services.scope import check_addressee, seen_meters
 from hesper_cloud.services.sources import Sources, require
 
 _MAX_ROWS = 1000
@@ -28,11 +30,13 @@ class Decisions:
 
     def __init__(self, sources: Sources, link: AuthorityLink) -> None:
         self._authority = sources.authority
+        self._registry = sources.registry
         self._link = link
 
     async def release(self, actor: Actor, command: str, proof: Proof) -> str:
         """Says yes to a quarantined command; returns its state: the second yes lets it go."""
         require(actor, Permission.APPROVE_COMMAND)
+        await self._check_command(actor, command)
         outcome = await self._ask(actor, "command.release", {"command": command}, proof)
         return str(outcome["state"])
 
@@ -49,6 +53,7 @@ class Decisions:
             _, parameters = kinds.checked(wish.kind, wish.parameters)
         except WrongParameters as refusal:
             raise Invalid(str(refusal)) from None
+        await check_addressee(self._registry, actor, wish.meter)
         payload = asdict(wish) | {"parameters": parameters}
         outcome = await self._link.ask(
             actor, "command.break_glass", payload, idempotency_key, proof.to_text()
@@ -58,13 +63,14 @@ class Decisions:
     async def broken(self, actor: Actor, *, unreviewed: bool = False) -> list[BreakGlassRow]:
         """Returns every use of break-glass, newest first."""
         require(actor, Permission.READ)
-        return await asyncio.to_thread(self._broken, unreviewed)
+        return await asyncio.to_thread(self._broken, actor, unreviewed)
 
     async def review(
         self, actor: Actor, command: str, verdict: str, reason: str, proof: Proof
     ) -> None:
         """Signs what somebody else's use of break-glass was: ``justified`` or ``misused``."""
         require(actor, Permission.APPROVE_COMMAND)
+        await self._check_command(actor, command)
         payload = {"command": command, "verdict": verdict, "reason": reason}
         await self._ask(actor, "break_glass.review", payload, proof)
 
@@ -105,6 +111,16 @@ class Decisions:
     ) -> dict[str, Any]:
         return await self._link.ask(actor, kind, payload, uuid.uuid4().hex, proof.to_text())
 
+    async def _check_command(self, actor: Actor, command: str) -> None:
+        if actor.areas is not None:
+            meter = await asyncio.to_thread(self._meter_of, command)
+            await check_addressee(self._registry, actor, meter)
+
+    def _meter_of(self, command: str) -> str:
+        with reading(self._authority) as session:
+            record = session.get(CommandRecord, command)
+        return record.meter if record else ""
+
     def _has_factor(self, username: str) -> bool:
         with reading(self._authority) as session:
             return second_factor.of(session, username) is not None
@@ -113,22 +129,28 @@ class Decisions:
         with reading(self._authority) as session:
             return facts.active_policy(session).model_dump(mode="json")
 
-    def _broken(self, unreviewed: bool) -> list[BreakGlassRow]:
-        query = select(BreakGlass).order_by(BreakGlass.at.desc()).limit(_MAX_ROWS)
+    def _broken(self, actor: Actor, unreviewed: bool) -> list[BreakGlassRow]:
+        query = select(BreakGlass, CommandRecord.meter).outerjoin(
+            CommandRecord, CommandRecord.id == BreakGlass.command
+        )
+        query = query.order_by(BreakGlass.at.desc()).limit(_MAX_ROWS)
         if unreviewed:
             query = query.where(BreakGlass.reviewed_at.is_(None))
         with reading(self._authority) as session:
-            return [
-                BreakGlassRow(
-                    command=use.command,
-                    username=use.username,
-                    reason=use.reason,
-                    at=use.at,
-                    review_until=use.review_until,
-                    reviewed_by=use.reviewed_by,
-                    reviewed_at=use.reviewed_at,
-                    verdict=use.verdict,
-                    review=use.review,
-                )
-                for use in session.scalars(query)
-            ]
+            found = [(use, meter or "") for use, meter in session.execute(query)]
+        seen = seen_meters(self._registry, actor, [meter for _, meter in found])
+        return [
+            BreakGlassRow(
+                command=use.command,
+                username=use.username,
+                reason=use.reason,
+                at=use.at,
+                review_until=use.review_until,
+                reviewed_by=use.reviewed_by,
+                reviewed_at=use.reviewed_at,
+                verdict=use.verdict,
+                review=use.review,
+            )
+            for use, meter in found
+            if meter in seen
+        ]

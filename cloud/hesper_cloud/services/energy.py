@@ -23,6 +23,7 @@ from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound
+from hesper_cloud.services.scope import check_meter, seen_meters
 from hesper_cloud.services.sources import Sources, epoch, require
 
 BalanceStep = Literal["hour", "day", "month", "whole"]
@@ -81,6 +82,7 @@ class Energy:
         require(actor, Permission.READ)
         if step in ("half-hour", "hour") and (end - start) > timedelta(hours=MAX_BUCKETS / 2):
             raise Invalid(f"ask for at most {MAX_BUCKETS} buckets at a time")
+        await check_meter(self._sources.registry, actor, curve[0])
         return await asyncio.to_thread(
             self._aggregates, curve, (epoch(start), epoch(end)), step, series
         )
@@ -105,6 +107,7 @@ class Energy:
     ) -> Bill:
         """Returns a month's billing reads of one register, reconciled with its intervals."""
         require(actor, Permission.READ)
+        await check_meter(self._sources.registry, actor, curve[0])
 
         def found() -> Bill:
             zone = self._zone(curve[0])
@@ -122,8 +125,12 @@ class Energy:
             Invalid: the range is empty or holds too many steps.
         """
         require(actor, Permission.READ)
-        known = await self.topology(actor)
+        known = await asyncio.to_thread(self._known)
         if element not in {part.id for part in known.parts}:
+            raise NotFound(f"there is no element {element!r}")
+        below = known.below(element)
+        meters = {place.meter for place in known.places if place.element in below}
+        if await asyncio.to_thread(seen_meters, self._sources.registry, actor, meters) != meters:
             raise NotFound(f"there is no element {element!r}")
         zone = self._sources.settings.validation.zone_of(element)
         edges = _edges(epoch(start), epoch(end), step, zone)
@@ -132,14 +139,18 @@ class Energy:
         )
 
     async def topology(self, actor: Actor) -> Topology:
-        """Returns the grid as it is known."""
+        """Returns the grid as it is known: of some areas, what leads to their meters."""
         require(actor, Permission.READ)
+        known = await asyncio.to_thread(self._known)
+        if actor.areas is None:
+            return known
+        meters = {place.meter for place in known.places}
+        seen = await asyncio.to_thread(seen_meters, self._sources.registry, actor, meters)
+        return known.leading_to(seen)
 
-        def load() -> Topology:
-            with reading(self._sources.registry) as session:
-                return topology.load(session)
-
-        return await asyncio.to_thread(load)
+    def _known(self) -> Topology:
+        with reading(self._sources.registry) as session:
+            return topology.load(session)
 
     async def set_topology(self, actor: Actor, text: str) -> Topology:
         """Puts a CSV file in the place of the topology; audited before it counts.

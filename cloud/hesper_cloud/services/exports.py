@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
 from hesper_cloud.accounts.roles import Actor, Permission
@@ -10,6 +10,7 @@ from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.exports.running import Wanted, octets_of
 from hesper_cloud.exports.scheduled import runs
 from hesper_cloud.services.errors import Gone, Invalid
+from hesper_cloud.services.scope import meters_of, require_everywhere, seen_meters
 from hesper_cloud.services.sources import Sources, require
 from hesper_cloud.stores.port import Changes, StartAgain
 
@@ -50,15 +51,23 @@ class Exports:
         require(actor, Permission.READ)
         wanted = min(max(1, limit), MOST_CHANGES)
         try:
-            return await asyncio.to_thread(self.sources.store.changes, cursor, wanted)
+            found = await asyncio.to_thread(self.sources.store.changes, cursor, wanted)
         except StartAgain as error:
             raise Gone(str(error), error.cursor) from None
         except ValueError as error:
             raise Invalid(f"the cursor is not one of this store: {error}") from None
+        return await asyncio.to_thread(self._seen, actor, found)
+
+    def _seen(self, actor: Actor, found: Changes) -> Changes:
+        """Leaves out what the actor does not see; the cursor goes on all the same."""
+        meters = {row.meter for row in found.readings}
+        seen = seen_meters(self.sources.registry, actor, meters)
+        return replace(found, readings=[row for row in found.readings if row.meter in seen])
 
     async def runs(self, actor: Actor, limit: int) -> list[ExportRunRow]:
         """Returns the newest runs of scheduled exports."""
         require(actor, Permission.READ)
+        require_everywhere(actor, "the list of scheduled exports")
         found = await asyncio.to_thread(runs, self.sources.registry, limit)
         names = [field.name for field in fields(ExportRunRow)]
         return [ExportRunRow(**{name: getattr(run, name) for name in names}) for run in found]
@@ -66,4 +75,8 @@ class Exports:
     def octets(self, actor: Actor, wanted: Wanted) -> Iterator[bytes]:
         """Yields an export part by part; blocks, use a thread."""
         require(actor, Permission.READ)
+        own = meters_of(self.sources.registry, actor)
+        if own is not None:
+            named = own if wanted.meters is None else sorted({*own} & {*wanted.meters})
+            wanted = replace(wanted, meters=named)
         return octets_of(self.shelf, wanted)

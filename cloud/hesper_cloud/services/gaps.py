@@ -10,6 +10,7 @@ from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import LIVE_GAPS, Backfill, Gap, MeterProfile
 from hesper_cloud.services import journal
 from hesper_cloud.services.records import BackfillRow, GapFilter, GapRow, ProfileRow
+from hesper_cloud.services.scope import narrowed
 from hesper_cloud.services.sources import Sources, require
 
 _MAX_ROWS = 10_000
@@ -25,7 +26,8 @@ class Gaps:
         """Returns gaps, newest first; without a state those that may still be filled."""
         require(actor, Permission.READ)
         states = (wanted.state,) if wanted.state else LIVE_GAPS
-        query = select(Gap).where(Gap.state.in_(states)).order_by(Gap.from_at.desc())
+        query = narrowed(select(Gap), actor, Gap.meter).where(Gap.state.in_(states))
+        query = query.order_by(Gap.from_at.desc())
         if wanted.meter:
             query = query.where(Gap.meter == wanted.meter)
         if wanted.profile:
@@ -40,7 +42,8 @@ class Gaps:
     ) -> list[BackfillRow]:
         """Returns what was asked for again, newest first."""
         require(actor, Permission.READ)
-        query = select(Backfill).order_by(Backfill.id.desc()).limit(min(limit, _MAX_ROWS))
+        query = narrowed(select(Backfill), actor, Backfill.meter)
+        query = query.order_by(Backfill.id.desc()).limit(min(limit, _MAX_ROWS))
         if meter:
             query = query.where(Backfill.meter == meter)
 
@@ -53,7 +56,8 @@ class Gaps:
     async def profiles(self, actor: Actor, meter: str) -> list[ProfileRow]:
         """Returns which profiles a meter is expected to capture, and since when."""
         require(actor, Permission.READ)
-        query = select(MeterProfile).where(MeterProfile.meter == meter)
+        query = narrowed(select(MeterProfile), actor, MeterProfile.meter)
+        query = query.where(MeterProfile.meter == meter)
 
         def rows() -> list[ProfileRow]:
             with reading(self._registry) as session:

@@ -8,6 +8,7 @@ from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import DeadLetter, Gateway, Meter
 from hesper_cloud.services.records import DeadLetterRow, GatewayRow
+from hesper_cloud.services.scope import gateway_terms, narrowed, require_everywhere
 from hesper_cloud.services.sources import Sources, require
 
 GatewayRows = list[GatewayRow]
@@ -23,18 +24,21 @@ class Gateways:
     async def list(self, actor: Actor) -> GatewayRows:
         """Returns all gateways by name."""
         require(actor, Permission.READ)
-        return await asyncio.to_thread(self._rows)
+        return await asyncio.to_thread(self._rows, actor)
 
     async def dead_letters(self, actor: Actor, limit: int = 100) -> DeadLetterRows:
         """Returns the newest dead letters."""
         require(actor, Permission.READ)
+        require_everywhere(actor, "the list of dead letters")
         return await asyncio.to_thread(self._dead_letters, limit)
 
-    def _rows(self) -> GatewayRows:
-        counts = select(Meter.gateway_id, func.count()).group_by(Meter.gateway_id)
+    def _rows(self, actor: Actor) -> GatewayRows:
+        counts = narrowed(select(Meter.gateway_id, func.count()), actor)
+        counts = counts.group_by(Meter.gateway_id)
+        own = select(Gateway).where(*gateway_terms(actor, Gateway.id))
         with reading(self._registry) as session:
             registered = {gateway: int(count) for gateway, count in session.execute(counts)}
-            gateways = session.scalars(select(Gateway).order_by(Gateway.id)).all()
+            gateways = session.scalars(own.order_by(Gateway.id)).all()
         return [_row(gateway, registered.get(gateway.id, 0)) for gateway in gateways]
 
     def _dead_letters(self, limit: int) -> DeadLetterRows:

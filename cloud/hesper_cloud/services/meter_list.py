@@ -6,8 +6,10 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, UnaryExpression, func, not_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from hesper_cloud.accounts.roles import Actor
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Alert, Meter
+from hesper_cloud.services import scope
 from hesper_cloud.services.alerts import SEVERITIES
 from hesper_cloud.services.presence import is_online, online_clause
 from hesper_cloud.services.records import MeterQuery, MeterRow, Page
@@ -26,13 +28,13 @@ _SORTS: dict[str, InstrumentedAttribute[object]] = {
 }
 
 
-def page(sources: Sources, query: MeterQuery) -> Page[MeterRow]:
-    """Returns one page of the meters that match."""
+def page(sources: Sources, actor: Actor, query: MeterQuery) -> Page[MeterRow]:
+    """Returns one page of the meters that match and that the actor sees."""
     now, rules = sources.clock(), sources.settings.rules
     column = _SORTS.get(query.sort, _SORTS["id"])
     order: UnaryExpression[object] = column.desc() if query.descending else column.asc()
     with reading(sources.registry) as session:
-        terms = _terms(session, query, rules, now)
+        terms = [*_terms(session, query, rules, now), *scope.terms(actor)]
         total = session.scalar(select(func.count()).select_from(Meter).where(*terms)) or 0
         meters = session.scalars(
             select(Meter)
@@ -46,10 +48,11 @@ def page(sources: Sources, query: MeterQuery) -> Page[MeterRow]:
     return Page(tuple(rows), total, query.offset)
 
 
-def ids(sources: Sources, query: MeterQuery) -> Sequence[str]:
-    """Returns the ids of all meters that match, in their order, whatever page is asked for."""
+def ids(sources: Sources, actor: Actor, query: MeterQuery) -> Sequence[str]:
+    """Returns the ids of all meters that match and that the actor sees, whatever page is asked."""
     with reading(sources.registry) as session:
         terms = _terms(session, query, sources.settings.rules, sources.clock())
+        terms += scope.terms(actor)
         return session.scalars(select(Meter.id).where(*terms).order_by(Meter.id)).all()
 
 

@@ -25,6 +25,7 @@ from hesper_cloud.services.records import (
     Page,
     Series,
 )
+from hesper_cloud.services.scope import check_meter, narrowed
 from hesper_cloud.services.sources import Sources, epoch, instant, require
 
 _MAX_ROWS = 1000
@@ -39,7 +40,7 @@ class Meters:
     async def page(self, actor: Actor, query: MeterQuery) -> Page[MeterRow]:
         """Returns one page of the meters that match."""
         require(actor, Permission.READ)
-        return await asyncio.to_thread(meter_list.page, self._sources, query)
+        return await asyncio.to_thread(meter_list.page, self._sources, actor, query)
 
     async def get(self, actor: Actor, meter_id: str) -> MeterDetail:
         """Returns one meter.
@@ -48,11 +49,13 @@ class Meters:
             NotFound: there is none with this serial number.
         """
         require(actor, Permission.READ)
+        await check_meter(self._sources.registry, actor, meter_id)
         return await asyncio.to_thread(self._detail, meter_id)
 
     async def latest(self, actor: Actor, meter_id: str) -> list[LatestValue]:
-        """Returns the newest value of each quantity, by logical name; never waits."""
+        """Returns the newest value of each quantity, by logical name."""
         require(actor, Permission.READ)
+        await check_meter(self._sources.registry, actor, meter_id)
         return [
             LatestValue(
                 profile=each.profile,
@@ -81,6 +84,7 @@ class Meters:
     ) -> Series:
         """Returns one curve of one profile; with ``step_s`` the last value of each step."""
         require(actor, Permission.READ)
+        await check_meter(self._sources.registry, actor, meter_id)
         found = await asyncio.to_thread(
             self._sources.store.series,
             meter_id,
@@ -105,6 +109,7 @@ class Meters:
     ) -> list[GapRow]:
         """Returns the gaps that touch a range, open and closed, oldest first."""
         require(actor, Permission.READ)
+        await check_meter(self._sources.registry, actor, meter_id)
         query = select(Gap).where(Gap.meter == meter_id, Gap.from_at < end, Gap.to_at >= start)
         return await asyncio.to_thread(
             journal.gaps, self._sources.registry, query.order_by(Gap.from_at)
@@ -113,7 +118,8 @@ class Meters:
     async def open_gaps(self, actor: Actor, limit: int = 200) -> list[GapRow]:
         """Returns the gaps of all meters that may still be filled, newest first."""
         require(actor, Permission.READ)
-        query = select(Gap).where(Gap.state.in_(LIVE_GAPS)).order_by(Gap.from_at.desc())
+        query = narrowed(select(Gap), actor, Gap.meter)
+        query = query.where(Gap.state.in_(LIVE_GAPS)).order_by(Gap.from_at.desc())
         return await asyncio.to_thread(
             journal.gaps, self._sources.registry, query.limit(min(limit, _MAX_ROWS))
         )
@@ -127,7 +133,8 @@ class Meters:
     ) -> list[EventRow]:
         """Returns the newest events of one meter or of all, of one severity or of any."""
         require(actor, Permission.READ)
-        query = select(Event).order_by(Event.occurred_at.desc()).limit(min(limit, _MAX_ROWS))
+        query = narrowed(select(Event), actor, Event.meter, Event.gateway)
+        query = query.order_by(Event.occurred_at.desc()).limit(min(limit, _MAX_ROWS))
         if meter_id is not None:
             query = query.where(Event.meter == meter_id)
         if severity is not None:

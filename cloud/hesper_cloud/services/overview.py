@@ -5,15 +5,16 @@ What costs a scan of the store is computed at most every half minute and shared 
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from sqlalchemy import func, select
 
 from hesper_cloud import quantities
-from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.accounts.roles import Actor, Permission, Role
 from hesper_cloud.authority import facts, life
 from hesper_cloud.authority.policy import JOBS
 from hesper_cloud.db.authority import CommandRecord
@@ -23,6 +24,7 @@ from hesper_cloud.services import completeness
 from hesper_cloud.services.attention import needs_attention
 from hesper_cloud.services.presence import online_clause
 from hesper_cloud.services.records import AttentionRow, CompletenessHour, FleetLoad, Overview
+from hesper_cloud.services.scope import gateway_terms, narrowed, seen_meters
 from hesper_cloud.services.sources import Sources, instant, require
 
 T = TypeVar("T")
@@ -31,6 +33,9 @@ _DAY_S = 86_400
 _STEP_S = 900
 _KEEP_S = 30.0
 _LOAD_FRESH_S = 900
+_MOST_KEPT = 100
+Areas = tuple[str, ...] | None
+_NOBODY = Actor("overview", Role.VIEWER)
 
 
 @dataclass
@@ -51,32 +56,46 @@ class _Kept(Generic[T]):
             return self.value
 
 
+class _OfAreas(NamedTuple):
+    """What is kept for those who see the same areas."""
+
+    figures: _Kept[Overview]
+    ledger: _Kept[completeness.Ledger]
+
+
 class OverviewService:
     """Answers from what was computed a moment ago."""
 
     def __init__(self, sources: Sources, readings_per_s: Callable[[], float]) -> None:
         self._sources = sources
         self._readings_per_s = readings_per_s
-        self._figures = _Kept(self._compute_figures, 0.5)
         self._load = _Kept(self._compute_load, _KEEP_S)
-        self._ledger = _Kept(self._compute_ledger, _KEEP_S)
+        self._kept: dict[Areas, _OfAreas] = {}
 
     async def figures(self, actor: Actor) -> Overview:
         """Returns the figures, at most half a second old."""
         require(actor, Permission.READ)
-        await self._ledger.get()
+        kept = self._of(actor)
+        await kept.ledger.get()
         await self._load.get()
-        return await self._figures.get()
+        return await kept.figures.get()
 
     async def load_24h(self, actor: Actor) -> FleetLoad:
-        """Returns the fleet's mean power over the last 24 h and the 24 h before."""
+        """Returns the fleet's mean power over the last 24 h and the 24 h before.
+
+        It is not divided by area: who sees some areas alone is told no values.
+        """
         require(actor, Permission.READ)
-        return await self._load.get()
+        load = await self._load.get()
+        if actor.areas is None:
+            return load
+        nothing: list[int | None] = [None] * len(load.times)
+        return FleetLoad(load.times, nothing, nothing)
 
     async def completeness_by_hour(self, actor: Actor) -> list[CompletenessHour]:
         """Returns due and stored captures of the last 24 hours, oldest first."""
         require(actor, Permission.READ)
-        ledger = await self._ledger.get()
+        ledger = await self._of(actor).ledger.get()
         return [
             CompletenessHour(instant(int(hour)), int(due), int(stored))
             for hour, due, stored in zip(ledger.hours, ledger.due, ledger.stored, strict=True)
@@ -85,34 +104,52 @@ class OverviewService:
     async def needs_attention(self, actor: Actor, limit: int = 7) -> list[AttentionRow]:
         """Returns what wants a person, grouped by cause, worst first."""
         require(actor, Permission.READ)
-        return await asyncio.to_thread(needs_attention, self._sources, limit)
+        return await asyncio.to_thread(needs_attention, self._sources, actor, limit)
 
-    def _compute_figures(self) -> Overview:
+    def _of(self, actor: Actor) -> "_OfAreas":
+        """Returns what is kept for those who see the same areas."""
+        kept = self._kept.get(actor.areas)
+        if kept is None:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            of_areas = replace(_NOBODY, areas=actor.areas)
+            kept = _OfAreas(
+                _Kept(lambda: self._compute_figures(of_areas), 0.5),
+                _Kept(lambda: self._compute_ledger(of_areas), _KEEP_S),
+            )
+            self._kept[actor.areas] = kept
+        return kept
+
+    def _compute_figures(self, actor: Actor) -> Overview:
         sources, now = self._sources, self._sources.clock()
         with reading(sources.registry) as session:
             online = online_clause(session, sources.settings.rules, now)
-            meters = select(func.count()).select_from(Meter)
+            meters = narrowed(select(func.count()).select_from(Meter), actor)
             meters_total = session.scalar(meters) or 0
             meters_online = session.scalar(meters.where(online)) or 0
-            gaps_open = session.scalar(select(func.count()).where(Gap.state.in_(LIVE_GAPS))) or 0
+            gaps = narrowed(select(func.count()).select_from(Gap), actor, Gap.meter)
+            gaps_open = session.scalar(gaps.where(Gap.state.in_(LIVE_GAPS))) or 0
             open_alerts = select(func.count(), func.min(Alert.raised_at)).where(
                 Alert.state != "cleared"
             )
+            open_alerts = narrowed(open_alerts, actor, Alert.meter, Alert.gateway)
             alerts_open, _ = session.execute(open_alerts).one()
             critical, oldest = session.execute(
                 open_alerts.where(Alert.severity == "critical")
             ).one()
             gateways = select(func.count()).select_from(Gateway)
+            gateways = gateways.where(*gateway_terms(actor, Gateway.id))
             gateways_total = session.scalar(gateways) or 0
             gateways_online = session.scalar(gateways.where(Gateway.state == "online")) or 0
             dead_letters = session.scalar(select(func.count()).select_from(DeadLetter)) or 0
-        in_flight, awaiting, engaged = self._command_figures()
-        load, yesterday = self._load_figures(now)
+        in_flight, awaiting, engaged = self._command_figures(actor)
+        load, yesterday = self._load_figures(now) if actor.areas is None else (None, None)
+        ledger = self._of(actor).ledger.value
         return Overview(
             at=now,
             meters_total=meters_total,
             meters_online=meters_online,
-            reads_complete_pct=self._ledger.value.percent() if self._ledger.value else None,
+            reads_complete_pct=ledger.percent() if ledger else None,
             reads_target_pct=READS_TARGET_PCT,
             gaps_open=gaps_open,
             alerts_open=alerts_open,
@@ -125,17 +162,22 @@ class OverviewService:
             commands_awaiting_approval=awaiting,
             gateways_total=gateways_total,
             gateways_online=gateways_online,
-            dead_letters=dead_letters,
+            dead_letters=dead_letters if actor.areas is None else 0,
             kill_switch=engaged,
         )
 
-    def _command_figures(self) -> tuple[int, int, bool]:
+    def _command_figures(self, actor: Actor) -> tuple[int, int, bool]:
         is_open = CommandRecord.state.in_(life.OPEN) & (CommandRecord.requester != JOBS)
         states = select(CommandRecord.state, func.count()).where(is_open)
         states = states.group_by(CommandRecord.state)
         with reading(self._sources.authority) as session:
             counts = {state: int(count) for state, count in session.execute(states)}
             engaged = facts.kill_switch_engaged(session)
+            if actor.areas is not None:
+                found = select(CommandRecord.meter, CommandRecord.state).where(is_open)
+                pairs = [(meter, state) for meter, state in session.execute(found)]
+                seen = seen_meters(self._sources.registry, actor, [meter for meter, _ in pairs])
+                counts = dict(Counter(state for meter, state in pairs if meter in seen))
         awaiting = counts.pop("awaiting_approval", 0)
         return sum(counts.values()), awaiting, engaged
 
@@ -163,11 +205,12 @@ class OverviewService:
             yesterday=[watts.get(at - _DAY_S) for at in times],
         )
 
-    def _compute_ledger(self) -> completeness.Ledger:
+    def _compute_ledger(self, actor: Actor) -> completeness.Ledger:
         sources, now = self._sources, int(self._sources.clock().timestamp())
         query = select(Meter.id, Meter.first_seen_at, Meter.capture_period_s).where(
             Meter.state == "commissioned"
         )
+        query = narrowed(query, actor)
         with reading(sources.registry) as session:
             owing = {
                 meter: completeness.Due(int(since.timestamp()), period_s)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.services.scope import check_meter, meters_of
 from hesper_cloud.services.sources import Sources, epoch, require
 from hesper_cloud.stores.port import Reading
 
@@ -16,6 +17,7 @@ class Readings:
 
     def __init__(self, sources: Sources) -> None:
         self._store = sources.store
+        self._registry = sources.registry
 
     async def page(
         self,
@@ -32,6 +34,7 @@ class Readings:
         capture times, so that no row falls between pages.
         """
         require(actor, Permission.READ)
+        await check_meter(self._registry, actor, meter)
         limit = min(max(1, limit), MAX_ROWS)
         rows = await asyncio.to_thread(
             self._store.readings, meter, profile, epoch(start), epoch(end), limit
@@ -47,5 +50,11 @@ class Readings:
     ) -> Iterator[Reading]:
         """Yields every reading captured in a range, of one meter or all; blocks, use a thread."""
         require(actor, Permission.READ)
+        own = meters_of(self._registry, actor)
+        seen = None if own is None else frozenset(own)
         rows = self._store.export(epoch(start), epoch(end))
-        return (row for row in rows if meter is None or row.meter == meter)
+        return (
+            row
+            for row in rows
+            if (meter is None or row.meter == meter) and (seen is None or row.meter in seen)
+        )

@@ -15,6 +15,7 @@ from hesper_cloud.service_levels.days import Day
 from hesper_cloud.service_levels.keeping import deadline_of
 from hesper_cloud.service_levels.misses import Miss, misses
 from hesper_cloud.services.errors import Invalid, NotFound
+from hesper_cloud.services.scope import require_everywhere, seen_meters
 from hesper_cloud.services.sources import Sources, require
 
 _MOST_DAYS = 400
@@ -50,6 +51,7 @@ class Levels:
     ) -> list[LevelDay]:
         """Returns figures by day, newest first; by default of the last week and of all levels."""
         require(actor, Permission.READ)
+        require_everywhere(actor, "a level of the whole fleet")
         if name is not None:
             self._level(name)
         today = Day.at(self._sources.clock(), self._zone).on
@@ -72,7 +74,10 @@ class Levels:
                 of = Day.of(day, self._zone)
                 return misses(session, self._sources.store, level, of, self._sources.clock())
 
-        return await asyncio.to_thread(count)
+        found = await asyncio.to_thread(count)
+        meters = [miss.meter for miss in found]
+        seen = await asyncio.to_thread(seen_meters, self._sources.registry, actor, meters)
+        return [miss for miss in found if miss.meter in seen]
 
     def _level(self, name: str) -> ServiceLevel:
         if name not in self._levels:

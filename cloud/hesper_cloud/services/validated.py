@@ -19,6 +19,7 @@ from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound, Refused
+from hesper_cloud.services.scope import check_meter, meters_of
 from hesper_cloud.services.sources import Sources, epoch, require
 from hesper_cloud.stores.port import EARLIEST, LATEST, SCALERS
 from hesper_cloud.validation import dirty, substitutes
@@ -108,26 +109,32 @@ class Validated:
     ) -> ValidatedCurve:
         """Returns a curve: raw values, estimates and edits, each with its quality codes."""
         require(actor, Permission.READ)
+        await check_meter(self._sources.registry, actor, meter)
         curve = Curve(meter, profile, logical_name)
         return await asyncio.to_thread(validated, self._shelf, curve, epoch(start), epoch(end))
 
     async def quality(self, actor: Actor, meter: str, first: date, last: date) -> list[DayQuality]:
         """Returns the quality of a meter's days, both ends included."""
         require(actor, Permission.READ)
+        await check_meter(self._sources.registry, actor, meter)
         query = _SCORES.format(where="meter = $meter AND day BETWEEN $first AND $last", order="day")
         return await self._scores(query, meter=meter, first=first, last=last, limit=MAX_ROWS)
 
     async def worst(self, actor: Actor, day: date, limit: int) -> list[DayQuality]:
         """Returns the meters with the worst quality of a day, worst first."""
         require(actor, Permission.READ)
-        query = _SCORES.format(where="day = $day", order="score, meter")
-        return await self._scores(query, day=day, limit=min(limit, MAX_ROWS))
+        own = await asyncio.to_thread(meters_of, self._sources.registry, actor)
+        where, names = "day = $day", {"day": day, "limit": min(limit, MAX_ROWS)}
+        if own is not None:
+            where, names = f"{where} AND list_contains($own, meter)", names | {"own": own}
+        return await self._scores(_SCORES.format(where=where, order="score, meter"), **names)
 
     async def failed_checks(
         self, actor: Actor, meter: str, start: datetime, end: datetime
     ) -> list[FailedCheck]:
         """Returns where a meter's readings failed a check."""
         require(actor, Permission.READ)
+        await check_meter(self._sources.registry, actor, meter)
         names = {"meter": meter, "start": epoch(start), "end": epoch(end), "limit": MAX_ROWS}
         rows = await asyncio.to_thread(self._shelf.book.rows, _VERDICTS, **names)
         return [FailedCheck(*row) for row in rows]
@@ -145,6 +152,7 @@ class Validated:
             raise Invalid(f"ask for up to {_MOST_DAYS.days} days, the first one first")
         if not _FIRST_YEAR <= first.year <= last.year <= _LAST_YEAR:
             raise Invalid("no reading is captured outside 1970 to 2262")
+        await check_meter(self._sources.registry, actor, meter)
 
         def found() -> list[VoltageWeek]:
             settings = self._sources.settings
@@ -159,6 +167,7 @@ class Validated:
     ) -> EditRows:
         """Returns estimates and edits of a range, oldest first; ``history`` adds withdrawn ones."""
         require(actor, Permission.READ)
+        await check_meter(self._sources.registry, actor, meter)
         query = select(Substitute).where(
             Substitute.meter == meter,
             Substitute.captured_at >= start,
@@ -190,6 +199,7 @@ class Validated:
             raise Invalid("value, scaler or unit is out of range")
         if not EARLIEST <= edit.captured_at.timestamp() <= LATEST:
             raise Invalid("no reading is captured outside 1970 to 2262")
+        await check_meter(self._sources.registry, actor, edit.curve.meter)
         before = await asyncio.to_thread(self._before, actor, edit)
         if isinstance(before, EditRow):
             return before
@@ -215,6 +225,7 @@ class Validated:
         """
         require(actor, Permission.EDIT_READINGS)
         row = await asyncio.to_thread(self._one, edit_id)
+        await check_meter(self._sources.registry, actor, row.meter)
         if row.method != EDIT:
             raise Refused("this is an estimate: edit the value instead")
         if row.withdrawn_at is not None:
