@@ -5,6 +5,11 @@ from prometheus_client import Counter, Gauge, Histogram
 MESSAGES = Counter("hesper_ingest_messages", "Messages taken from the broker.", ["kind"])
 READINGS = Counter("hesper_ingest_readings", "Readings by what became of them.", ["outcome"])
 EVENTS = Counter("hesper_ingest_events", "Events stored for the first time.")
+EVENTS_BY_GROUP = Counter(
+    "hesper_ingest_events_by_group",
+    "The same by group of the catalogue; unknown: the catalogue has no such code.",
+    ["group"],
+)
 RESULTS = Counter("hesper_ingest_results", "Command results stored for the first time.")
 DEAD_LETTERS = Counter("hesper_ingest_dead_letters", "Messages set aside.", ["kind"])
 RECEIPTS = Counter("hesper_ingest_receipts", "Receipts given.", ["verdict"])

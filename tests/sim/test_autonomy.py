@@ -132,7 +132,7 @@ def test_the_passive_calendar_takes_over_at_its_time(world):
     assert world.get(20, CALENDAR, 2).as_octets() == b"HSP-DAY-NIGHT"
     world.pass_s(700)
     assert world.get(20, CALENDAR, 2).as_octets() == b"WINTER"
-    assert world.codes()[-1] == 10
+    assert world.codes()[-1] == 9
     world.restart()
     assert world.get(20, CALENDAR, 2).as_octets() == b"WINTER"
 

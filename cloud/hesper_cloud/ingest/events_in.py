@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud import metrics
 from hesper_cloud.db import registry
+from hesper_cloud.events.catalogue import group_of
 from hesper_cloud.ingest.message import Message
 from hesper_cloud.ingest.seen import insert_new
 
@@ -57,5 +58,6 @@ class EventRows:
             }
             if insert_new(session, registry.Event, row):
                 metrics.EVENTS.inc()
+                metrics.EVENTS_BY_GROUP.labels(group_of(event.code)).inc()
                 for told in self._followers:
                     told(session, message.gateway, event)

@@ -1,0 +1,1 @@
+"""Events: one catalogue of what meters and gateways tell."""

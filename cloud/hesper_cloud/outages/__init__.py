@@ -1,0 +1,1 @@
+"""Outages: power-loss events become one outage with its extent."""
