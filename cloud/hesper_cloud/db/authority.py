@@ -9,12 +9,14 @@ from typing import Any
 from sqlalchemy import BigInteger, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from hesper_cloud.db.api_tokens import NOTHING_AS_NULL, ApiToken
 from hesper_cloud.db.authority_base import AuthorityBase
 from hesper_cloud.db.batches import Batch, BatchRow
 from hesper_cloud.db.decisions import BreakGlass, Release, SecondFactor
 from hesper_cloud.db.meter_keys import KeyChange, MeterKeyRow
 
 __all__ = [
+    "ApiToken",
     "AuditCheckpoint",
     "AuditRow",
     "AuthorityBase",
@@ -47,11 +49,18 @@ class User(AuthorityBase):
     __tablename__ = "users"
 
     username: Mapped[str] = mapped_column(String(64), primary_key=True)
-    role: Mapped[str]  # viewer | operator | approver | admin
-    password_hash: Mapped[str]  # argon2id
+    role: Mapped[str]  # viewer | operator | approver | admin | auditor | service
+    password_hash: Mapped[str]  # argon2id; empty: no password opens it
     disabled: Mapped[bool] = mapped_column(default=False)
     token_version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime]
+    email: Mapped[str | None] = mapped_column(String(254))
+    areas: Mapped[list[str] | None] = mapped_column(NOTHING_AS_NULL)  # null: everywhere
+    scopes: Mapped[list[str] | None] = mapped_column(NOTHING_AS_NULL)  # of a service alone
+    external_id: Mapped[str | None] = mapped_column(String(512), unique=True)  # issuer and subject
+    origin: Mapped[str] = mapped_column(  # local: an admin made it | login: its first log-in did
+        String(16), default="local", server_default="local"
+    )
 
 
 class PolicyRow(AuthorityBase):

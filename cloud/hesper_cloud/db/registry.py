@@ -29,6 +29,7 @@ from hesper_cloud.db.delivery import (
     DeliveryRoute,
     DeliveryTarget,
 )
+from hesper_cloud.db.doors import LoginFailure, TokenUse, WebSession
 from hesper_cloud.db.energy import (
     DirtyDay,
     Element,
@@ -112,6 +113,7 @@ __all__ = [
     "Sim",
     "Substitute",
     "Tariff",
+    "TokenUse",
     "WebSession",
 ]
 
@@ -298,26 +300,3 @@ class Request(RegistryBase):
     state: Mapped[str] = mapped_column(default="new")  # new | done | refused | withdrawn
     outcome: Mapped[dict[str, Any] | None]
     settled_at: Mapped[datetime | None]
-
-
-class WebSession(RegistryBase):
-    """One browser session; the token itself is never stored."""
-
-    __tablename__ = "sessions"
-
-    token_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
-    username: Mapped[str] = mapped_column(index=True)
-    token_version: Mapped[int]
-    created_at: Mapped[datetime]
-    expires_at: Mapped[datetime] = mapped_column(index=True)
-    source: Mapped[str]
-
-
-class LoginFailure(RegistryBase):
-    """Failed logins of one account or one address, for the growing back-off."""
-
-    __tablename__ = "login_failures"
-
-    subject: Mapped[str] = mapped_column(String(200), primary_key=True)
-    failures: Mapped[int]
-    last_at: Mapped[datetime]

@@ -16,7 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from hesper_cloud.accounts.roles import Actor
 from hesper_cloud.db.engines import batched, reading
-from hesper_cloud.db.registry import Meter
+from hesper_cloud.db.registry import Gateway, Meter
 from hesper_cloud.services.errors import NotFound, NotPermitted
 
 
@@ -66,10 +66,12 @@ def terms(actor: Actor) -> list[ColumnElement[bool]]:
 
 
 def gateway_terms(actor: Actor, gateway: _Column) -> list[ColumnElement[bool]]:
-    """Returns the condition that a gateway has a meter in the actor's areas, as terms."""
+    """Returns the condition that a gateway is, or has a meter, in the actor's areas, as terms."""
     if actor.areas is None:
         return []
-    return [gateway.in_(select(Meter.gateway_id).where(Meter.area.in_(actor.areas)))]
+    behind = gateway.in_(select(Meter.gateway_id).where(Meter.area.in_(actor.areas)))
+    there = gateway.in_(select(Gateway.id).where(Gateway.area.in_(actor.areas)))
+    return [or_(there, behind)]
 
 
 def seen_meters(registry: Engine, actor: Actor, meters: Iterable[str]) -> set[str]:
@@ -96,12 +98,11 @@ def meters_of(registry: Engine, actor: Actor) -> list[str] | None:
 
 
 def gateways_of(registry: Engine, actor: Actor) -> set[str] | None:
-    """Returns every gateway with a meter in the actor's areas; None where it sees all."""
+    """Returns every gateway that the actor sees; None where it sees all."""
     if actor.areas is None:
         return None
     with reading(registry) as session:
-        query = narrowed(select(Meter.gateway_id).distinct(), actor)
-        return {gateway for gateway in session.scalars(query) if gateway}
+        return set(session.scalars(select(Gateway.id).where(*gateway_terms(actor, Gateway.id))))
 
 
 def require_meter(registry: Engine, actor: Actor, meter: str) -> None:
