@@ -38,6 +38,7 @@ from hesper_cloud.db.energy import (
     OutsideSeries,
     Substitute,
 )
+from hesper_cloud.db.idempotency import IdempotentAnswer
 from hesper_cloud.db.imports import ImportFile, ImportReject
 from hesper_cloud.db.long_jobs import LongJob, ScheduledRun
 from hesper_cloud.db.reports import Report, ReportSchedule
@@ -86,6 +87,7 @@ __all__ = [
     "ExportRun",
     "Gap",
     "Gateway",
+    "IdempotentAnswer",
     "ImportFile",
     "ImportReject",
     "LoginFailure",

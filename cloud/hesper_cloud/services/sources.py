@@ -1,13 +1,14 @@
 """Where the services read from; made once by the bootstrap and shared by all of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.latest import LatestValues
+from hesper_cloud.live.hub import Hub
 from hesper_cloud.services.errors import NotPermitted
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import ReadingStore
@@ -15,7 +16,10 @@ from hesper_cloud.stores.port import ReadingStore
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Databases, store, latest values and clock; ``authority`` is open read-only."""
+    """Databases, store, latest values and clock; ``authority`` is open read-only.
+
+    ``live`` tells those who listen: `Hub.publish` may be called from any thread.
+    """
 
     settings: Settings
     registry: Engine
@@ -23,6 +27,7 @@ class Sources:
     store: ReadingStore
     latest: LatestValues
     clock: Callable[[], datetime]
+    live: Hub = field(default_factory=Hub)
 
 
 def require(actor: Actor, permission: Permission) -> None:

@@ -1,0 +1,1 @@
+"""What happens now, handed to those who are in its room."""
