@@ -41,6 +41,7 @@ from hesper_cloud.db.energy import (
 from hesper_cloud.db.idempotency import IdempotentAnswer
 from hesper_cloud.db.imports import ImportFile, ImportReject
 from hesper_cloud.db.long_jobs import LongJob, ScheduledRun
+from hesper_cloud.db.privacy import DataAccess
 from hesper_cloud.db.reports import Report, ReportSchedule
 from hesper_cloud.db.rules import (
     Outage,
@@ -73,6 +74,7 @@ __all__ = [
     "Backup",
     "BatchSeen",
     "Customer",
+    "DataAccess",
     "DeadLetter",
     "Delivery",
     "DeliveryAttempt",
