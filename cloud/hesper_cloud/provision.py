@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud import audit, keys
 from hesper_cloud.accounts.passwords import hash_password
 from hesper_cloud.accounts.roles import Role
+from hesper_cloud.accounts.terms import check_username, role_named
 from hesper_cloud.authority.policy import POLICIES
 from hesper_cloud.db import migrate
 from hesper_cloud.db.authority import GatewayKey, PolicyRow, Protection, ShutOut, User
@@ -24,7 +25,6 @@ from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Gateway
 from hesper_cloud.settings import Settings
 
-_USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -106,21 +106,24 @@ def add_user(authority: Engine, username: str, role: str, password: str) -> None
     Raises:
         ProvisioningError: name, role or password do not do.
     """
-    if not _USERNAME.fullmatch(username):
-        raise ProvisioningError(f"{username!r} cannot name an account: use a-z, 0-9, '.', '_', '-'")
-    if role not in set(Role):
-        raise ProvisioningError(f"there is no role {role!r}; known: {', '.join(Role)}")
     try:
+        check_username(username)
+        if role_named(role) is Role.SERVICE:
+            raise ProvisioningError("a service has no password: an admin makes it, and its tokens")
         password_hash = hash_password(password)
     except ValueError as error:
         raise ProvisioningError(str(error)) from None
     with writing(authority) as session:
         user = session.get(User, username)
+        if user is not None and role != Role.ADMIN:
+            _require_admin_beside(session, user)
         note(session, "user.set", username, user.role if user else None, role)
         if user is None:
             user = User(username=username, created_at=_now(), token_version=0)
             session.add(user)
         user.role, user.password_hash, user.disabled = role, password_hash, False
+        user.scopes = None
+        user.areas = None if role == Role.ADMIN else user.areas
         user.token_version += 1
 
 
@@ -134,9 +137,23 @@ def disable_user(authority: Engine, username: str) -> None:
         user = session.get(User, username)
         if user is None:
             raise ProvisioningError(f"there is no account {username!r}")
+        _require_admin_beside(session, user)
         note(session, "user.disable", username, user.role, "disabled")
         user.disabled = True
         user.token_version += 1
+
+
+def _require_admin_beside(session: Session, user: User) -> None:
+    """Refuses to take away the last admin.
+
+    Raises:
+        ProvisioningError: this account is the only one.
+    """
+    others = select(User.username).where(
+        User.role == Role.ADMIN, User.disabled.is_(False), User.username != user.username
+    )
+    if user.role == Role.ADMIN and not user.disabled and not session.scalar(others.limit(1)):
+        raise ProvisioningError(f"{user.username} is the last admin; make another one first")
 
 
 def add_gateway(databases: Databases, gateway: str, public_key: str) -> None:

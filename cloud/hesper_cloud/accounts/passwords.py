@@ -32,9 +32,9 @@ def hash_password(password: str) -> str:
 
 
 def verify_password(password: str, password_hash: str | None) -> bool:
-    """Says whether the password fits; takes as long for an account that does not exist."""
+    """Says whether the password fits; takes as long for an account without one."""
     fits = _hasher().verify(password, password_hash or _decoy())
-    return fits and password_hash is not None
+    return fits and bool(password_hash)
 
 
 def generate_password() -> str:

@@ -1,8 +1,10 @@
-"""Tokens: an opaque one for browsers, a signed one (JWT, RFC 7519) for machines.
+"""Tokens: an opaque one for browsers, a signed one (JWT, RFC 7519) for machines, and API tokens.
 
 The opaque token is 32 random octets; the database keeps its SHA-256. The signed one carries name
 and token version and is good for minutes; both end when the account is disabled or its version
-grows, because the account is looked up again at every use (at most a second late).
+grows, because the account is looked up again at every use (at most a second late). An API token is
+32 random octets behind a word that tells it apart, also to those who look for leaked secrets; its
+id is the beginning of its digest.
 """
 
 import hashlib
@@ -14,6 +16,8 @@ import jwt
 
 _ALGORITHM = "HS256"
 _ISSUER = "hesper"
+API_PREFIX = "hesper_"
+TOKEN_ID_LENGTH = 16
 
 
 class TokenRefused(Exception):
@@ -31,6 +35,16 @@ class Claim:
 def new_token() -> str:
     """Returns a fresh opaque token."""
     return secrets.token_urlsafe(32)
+
+
+def new_api_token() -> str:
+    """Returns a fresh API token."""
+    return API_PREFIX + secrets.token_urlsafe(32)
+
+
+def is_api_token(token: str) -> bool:
+    """Says whether a token has the form of an API token."""
+    return token.startswith(API_PREFIX)
 
 
 def digest(token: str) -> str:

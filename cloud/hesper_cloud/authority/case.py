@@ -26,6 +26,7 @@ from hesper_cloud.db.authority import AuditRow, User
 from hesper_cloud.sealing import Opener, SealBroken
 from hesper_cloud.vault import Vault
 
+UNLOCKED = "user.unlock"
 WRONG_PASSWORD = "password.refused"  # noqa: S105 - the name of an audit action
 _DOES_NOT_FIT = "the password or the code does not fit, or the code was used before"
 _TRIES = 5
@@ -111,6 +112,8 @@ Outcome = dict[str, Any]
 
 def sealed_subject(payload: Mapping[str, Any]) -> str:
     """Returns what a password that comes with these words is given for."""
+    if "change" in payload:
+        return f"{payload.get('account')} {json.dumps(payload['change'], sort_keys=True)}"
     if "batch" in payload:
         return f"{payload['batch']} {payload.get('digest')}"
     if "kind" in payload:
@@ -153,6 +156,21 @@ def sealed_text(case: Case, subject: str) -> str:
         raise Denied(str(error)) from None
 
 
+def sealed_fields(case: Case, subject: str, names: frozenset[str]) -> dict[str, str]:
+    """Opens a JSON object of texts that was sealed to the authority with this request.
+
+    Raises:
+        Denied: it is none, or has other fields.
+    """
+    try:
+        given = json.loads(sealed_text(case, subject))
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict) or given.keys() != names:
+        raise Denied("what was sealed is not what this request needs")
+    return {name: str(value) for name, value in given.items()}
+
+
 def check_proof(case: Case, user: User, proof: Proof) -> None:
     """Checks what a person gave to prove who they are; a code that fits is used up.
 
@@ -160,10 +178,13 @@ def check_proof(case: Case, user: User, proof: Proof) -> None:
         Denied: the account has failed too often lately.
         WrongPassword: password or code do not fit.
     """
+    of_user = AuditRow.subject == user.username
+    unlocked = select(func.max(AuditRow.at)).where(of_user, AuditRow.action == UNLOCKED)
+    since = case.now - _TRIES_WINDOW
     recent = select(func.count()).where(
-        AuditRow.subject == user.username,
+        of_user,
         AuditRow.action == WRONG_PASSWORD,
-        AuditRow.at > case.now - _TRIES_WINDOW,
+        AuditRow.at > max(since, case.session.scalar(unlocked) or since),
     )
     if (case.session.scalar(recent) or 0) >= _TRIES:
         raise Denied("too many wrong passwords; wait a quarter of an hour")

@@ -6,7 +6,16 @@ from sqlalchemy import ColumnElement, select
 
 from hesper_cloud import audit
 from hesper_cloud.accounts.roles import Permission, Role, grants
-from hesper_cloud.authority import emergency, life, people, rules, switch
+from hesper_cloud.authority import (
+    api_tokens,
+    emergency,
+    life,
+    members,
+    people,
+    protecting,
+    rules,
+    switch,
+)
 from hesper_cloud.authority.backfill import request_backfill
 from hesper_cloud.authority.batches import cases as batch_cases
 from hesper_cloud.authority.case import Asked, Case, Outcome, check_password
@@ -27,6 +36,8 @@ NOTED = frozenset(
         *("login", "login.refused", "alert.acknowledge", "image.announce", "image.add"),
         "disconnect.refused",
         *("reading.edit", "reading.edit.withdraw", "topology.set", "series.bring"),
+        *("asset.create", "asset.update", "asset.delete", "asset.restore"),
+        *("meter.install", "meter.commission", "meter.exchange", "meter.remove"),
     }
 )
 """What the web process may note; it cannot write of commands."""
@@ -38,10 +49,11 @@ def request_command(case: Case) -> Outcome:
     kind = _kind_asked(asked)
     wanted, parameters = rules.check_parameters(kind, asked.mapping("parameters"))
     rules.check_range(wanted, case.policy.backfills, case.now)
-    rules.require_user(case.session, asked.requested_by, Permission.REQUEST_COMMAND)
+    user = rules.require_user(case.session, asked.requested_by, Permission.REQUEST_COMMAND)
     named = asked.text("meter") if not KINDS[kind].at_gateway else ""
     rules.check_words(kind, named, asked.text("reason"), asked.text("serial_tail"))
     meter = case.addressee(kind)
+    rules.check_area(case.registry, user, meter)
     rules.check_sendable(case.session, case.policy, kind, meter, case.now)
     rules.check_requestable(case.session, case.policy, kind, meter, case.now)
     by_two = kind in case.policy.approved_by_two
@@ -61,8 +73,9 @@ def approve_command(case: Case) -> Outcome:
     user = rules.require_user(case.session, case.asked.requested_by, Permission.APPROVE_COMMAND)
     if user.username == command.requester:
         raise Denied("the one who asked cannot approve")
-    check_password(case, user, command.id)
     meter = rules.require_addressee(case.registry, command.kind, command.meter, command.gateway)
+    rules.check_area(case.registry, user, meter)
+    check_password(case, user, command.id)
     rules.check_sendable(case.session, case.policy, command.kind, meter, case.now)
     queue(case, command, "approved", _begin_s(case, command.kind))
     command.approver = user.username
@@ -144,6 +157,9 @@ HANDLERS: dict[str, Callable[[Case], Outcome]] = {
     people.CHECK_LOGIN: people.check_login,
     people.ENROL: people.enrol,
     "audit.note": note,
+    protecting.PROTECT: protecting.protect,
+    **members.HANDLERS,
+    **api_tokens.HANDLERS,
     **batch_cases.HANDLERS,
 }
 

@@ -34,6 +34,7 @@ def break_glass(case: Case) -> Outcome:
         raise Denied("a reason is required")
     check_password(case, user, command_subject(kind, meter_id))
     meter = case.addressee(kind)
+    rules.check_area(case.registry, user, meter)
     rules.check_sendable(case.session, case.policy, kind, meter, case.now)
     command = draft(case, kind, meter, reason, parameters)
     case.note("break_glass", command.id, "", f"{kind} {meter_id} by one person alone", reason)
@@ -78,10 +79,21 @@ def _check_allowed(case: Case, kind: str, user: User) -> None:
     terms = case.policy.break_glass
     if kind not in terms.kinds:
         raise Denied(f"the policy lets nobody do {kind} alone")
-    if terms.needs_factor and second_factor.of(case.session, user.username) is None:
-        raise Denied("without a second factor nobody breaks the glass")
+    if terms.needs_factor:
+        _check_factor(case, user)
     lately = select(func.count()).where(
         BreakGlass.username == user.username, BreakGlass.at > case.now - _DAY
     )
     if (case.session.scalar(lately) or 0) >= terms.per_day:
         raise Denied(f"{terms.per_day} a day for one account are used up")
+
+
+def _check_factor(case: Case, user: User) -> None:
+    """Checks that there is a factor, and that it was not enrolled for this very purpose."""
+    factor = second_factor.of(case.session, user.username)
+    if factor is None:
+        raise Denied("without a second factor nobody breaks the glass")
+    counts_from = factor.enrolled_at + timedelta(seconds=case.policy.break_glass.factor_age_s)
+    if case.now < counts_from:
+        at = counts_from.isoformat(timespec="minutes")
+        raise Denied(f"the second factor is too new to break the glass; it may from {at}")

@@ -42,6 +42,7 @@ class MeterFacts:
     relay_control: int | None
     relay_confirmed_at: datetime | None
     reported_counter: int  # highest command counter its gateway says it accepted
+    area: str | None = None
 
 
 def meter_facts(registry: Engine, meter_id: str) -> MeterFacts | None:
@@ -60,6 +61,7 @@ def meter_facts(registry: Engine, meter_id: str) -> MeterFacts | None:
             relay_control=meter.relay_control,
             relay_confirmed_at=meter.relay_confirmed_at,
             reported_counter=(gateway.command_counter or 0) if gateway else 0,
+            area=meter.area,
         )
 
 

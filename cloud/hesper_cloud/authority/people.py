@@ -4,12 +4,10 @@ A secret is made where the person sees it, comes sealed together with the passwo
 code that it made, and counts from then on.
 """
 
-import json
-
 from hesper_cloud.accounts import factors
 from hesper_cloud.accounts.factors import Enrolled, Proof
-from hesper_cloud.authority import facts, second_factor
-from hesper_cloud.authority.case import Case, Outcome, check_proof, sealed_text
+from hesper_cloud.authority import rules, second_factor
+from hesper_cloud.authority.case import Case, Outcome, check_proof, sealed_fields, sealed_text
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import User
 
@@ -31,7 +29,7 @@ def enrol(case: Case) -> Outcome:
     first code and the recovery codes.
     """
     user = _self(case)
-    given = _given(sealed_text(case, user.username))
+    given = _given(case, user.username)
     check_proof(case, user, Proof(given["password"], given["code"]))
     if case.vault is None:
         raise Denied("second factors cannot be kept here")
@@ -46,20 +44,12 @@ def enrol(case: Case) -> Outcome:
 
 
 def _self(case: Case) -> User:
-    user = facts.active_user(case.session, case.asked.requested_by)
-    if user is None:
-        raise Denied("there is no such account")
-    return user
+    return rules.require_account(case.session, case.asked.requested_by)
 
 
-def _given(text: str) -> dict[str, str]:
-    names = {"password", "code", "secret", "first", "recovery"}
-    try:
-        given = json.loads(text)
-    except (ValueError, RecursionError):
-        given = None
-    if not isinstance(given, dict) or given.keys() != names:
-        raise Denied("what was sealed is no enrolment")
-    if not factors.is_secret(str(given["secret"])):
+def _given(case: Case, username: str) -> dict[str, str]:
+    names = frozenset({"password", "code", "secret", "first", "recovery"})
+    given = sealed_fields(case, username, names)
+    if not factors.is_secret(given["secret"]):
         raise Denied("the secret is too short, or not base32")
-    return {name: str(value) for name, value in given.items()}
+    return given

@@ -49,6 +49,8 @@ class BreakGlassTerms(Document):
     per_day: int = Field(default=3, ge=0)
     """Of one account, within 24 hours; 0 switches it off."""
     needs_factor: bool = True
+    factor_age_s: int = Field(default=86_400, ge=0, le=30 * 86_400)
+    """How long a factor has been enrolled before it counts: none is made for the purpose."""
     review_s: int = Field(default=86_400, ge=60, le=14 * 86_400)
 
     @model_validator(mode="after")

@@ -13,12 +13,14 @@ from hesper_contracts.parameters import ReadEventLog, ReadProfile
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from hesper_cloud.accounts import areas
 from hesper_cloud.accounts.roles import Permission, Role, grants
 from hesper_cloud.authority import facts, kinds, life
 from hesper_cloud.authority.facts import MeterFacts
 from hesper_cloud.authority.kinds import AT_GATEWAY, CUTTING, KINDS, MOVING, READ, READING, Wanted
 from hesper_cloud.authority.policy import BackfillLimits, Policy
 from hesper_cloud.db.authority import CommandRecord, User
+from hesper_cloud.db.engines import reading
 
 SERIAL_TAIL = 4
 _CLOCK_TOLERANCE = timedelta(seconds=5)
@@ -30,12 +32,39 @@ class Denied(Exception):
 
 def require_user(session: Session, username: str, permission: Permission) -> User:
     """Returns an active account that holds ``permission``, by this database's word alone."""
+    user = require_account(session, username)
+    if not holds(user, permission):
+        raise Denied(f"the role {user.role} may not {permission.value}")
+    return user
+
+
+def require_account(session: Session, username: str) -> User:
+    """Returns an account that exists and is not disabled."""
     user = facts.active_user(session, username)
     if user is None:
         raise Denied(f"account {username!r} does not exist or is disabled")
-    if not grants(Role(user.role), permission):
-        raise Denied(f"the role {user.role} may not {permission.value}")
     return user
+
+
+def holds(user: User, permission: Permission) -> bool:
+    """Says whether an account may: by its role, and a service by its scopes as well."""
+    in_scope = user.scopes is None or permission in user.scopes
+    return in_scope and grants(Role(user.role), permission)
+
+
+def check_area(registry: Engine, user: User, meter: MeterFacts) -> None:
+    """Checks that a meter lies where an account of some areas sees.
+
+    Raises:
+        Denied: it lies elsewhere, or this is a gateway, which serves many areas.
+    """
+    if user.areas is None:
+        return
+    if not meter.id:
+        raise Denied("an account of some areas tells gateways nothing")
+    with reading(registry) as session:
+        if meter.area not in areas.within(session, user.areas):
+            raise Denied(f"there is no meter {meter.id!r}")
 
 
 def require_meter(meter: MeterFacts | None, meter_id: str) -> MeterFacts:
