@@ -14,6 +14,7 @@ from hesper_ui import endpoints, login, places, words
 from hesper_ui.assets import Assets
 from hesper_ui.desk import COOKIE, Desk
 from hesper_ui.guard import Admits, Guard
+from hesper_ui.selections import Selections
 from hesper_ui.services import NotAuthenticated, Services
 from hesper_ui.shell import frame
 
@@ -24,14 +25,15 @@ def mount(app: FastAPI, services: Services) -> None:
     """Adds the console to ``app``; call it after all other routes, before the server starts."""
     assets = Assets()
     assets.serve(app)
+    selections = Selections()
     app.include_router(login.router(services, assets))
-    app.include_router(endpoints.router(services))
+    app.include_router(endpoints.router(services, selections))
     origins = services.sources.settings.web.allowed_origins
     app.add_middleware(Guard, admits=_admits(services), allowed_origins=origins)
     all_places = places.declared()
 
     async def page(request: Request) -> Response | None:
-        desk = Desk(services, request.cookies.get(COOKIE, ""))
+        desk = Desk(services, request.cookies.get(COOKIE, ""), selections)
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         try:
             actor = await desk.actor()

@@ -6,6 +6,7 @@ open. So a page never keeps an actor: it asks the desk, and the desk asks the ac
 
 from dataclasses import dataclass, field
 
+from hesper_ui.selections import Selections
 from hesper_ui.services import Actor, Services
 
 COOKIE = "hesper_session"
@@ -17,6 +18,7 @@ class Desk:
 
     services: Services
     token: str = field(repr=False)
+    selections: Selections = field(default_factory=Selections)
 
     async def actor(self) -> Actor:
         """Returns who is at the desk now; raises NotAuthenticated when the session is over."""

@@ -39,5 +39,17 @@ COMMANDS = _drawing('<path d="M12 3.5v8M7.2 6.4a7.5 7.5 0 1 0 9.6 0"/>')
 SLIDERS = _drawing(
     '<circle cx="12" cy="12" r="8"/><path d="M12 4v16a8 8 0 0 0 0-16z" fill="currentColor"/>'
 )
+BATCHES = _drawing('<path d="M4 7l8-3.5L20 7l-8 3.5zM4 12l8 3.5 8-3.5M4 16.5L12 20l8-3.5"/>')
+FIRMWARE = _drawing(
+    '<rect x="4" y="4" width="16" height="16" rx="2"/><path d="M12 8v7M9 12.5l3 3 3-3"/>'
+)
+MAP = _drawing(
+    '<path d="M3.5 6.5l5.5-2.5 6 2.5 5.5-2.5v13.5L15 20l-6-2.5-5.5 2.5zM9 4v13.5M15 6.5V20"/>'
+)
+RIDDLE = _drawing('<path d="M4 5h16l-6 7.5V19l-4 1.5v-8z"/>')
+COG = _drawing(
+    '<circle cx="12" cy="12" r="3"/><path d="M12 3.5v2.2M12 18.3v2.2M3.5 12h2.2M18.3 12h2.2'
+    'M6 6l1.6 1.6M16.4 16.4L18 18M18 6l-1.6 1.6M7.6 16.4L6 18"/>'
+)
 MORE = _drawing('<path d="M4 6.5h16M4 12h16M4 17.5h16"/>')
 ARROW_DOWN = "M7 10l5 5 5-5z"

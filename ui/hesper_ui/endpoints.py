@@ -1,9 +1,14 @@
-"""The JSON that the grid's script reads; same cookie, same permissions as the pages."""
+"""What the islands of JavaScript ask for; same cookie, same permissions as the pages."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from hesper_ui.desk import COOKIE, Desk
+from hesper_ui.selections import MOST_NAMED, Selections
 from hesper_ui.services import (
     Invalid,
     NotAuthenticated,
@@ -14,7 +19,7 @@ from hesper_ui.services import (
 )
 from hesper_ui.tongues import wanted_by
 from hesper_ui.views import meter_list
-from hesper_ui.words import speaking
+from hesper_ui.words import say, speaking
 
 _STATUS: dict[type[ServiceError], int] = {
     NotAuthenticated: 401,
@@ -22,29 +27,80 @@ _STATUS: dict[type[ServiceError], int] = {
     NotFound: 404,
     Invalid: 422,
 }
+_MOST_OCTETS = 1_000_000
+Answering = Callable[[Request, Desk], Awaitable[Response]]
 
 
-def _refused(refusal: ServiceError) -> Response:
-    return JSONResponse({"error": str(refusal)}, _STATUS.get(type(refusal), 503))
-
-
-def router(services: Services) -> APIRouter:
+def router(services: Services, selections: Selections) -> APIRouter:
     """Returns the routes below /console that islands read."""
     routes = APIRouter(include_in_schema=False)
-
-    async def meters(request: Request) -> Response:
-        desk = Desk(services, request.cookies.get(COOKIE, ""))
-        try:
-            page = await services.meters.page(
-                await desk.actor(), meter_list.query(request.query_params)
-            )
-        except ServiceError as refusal:
-            return _refused(refusal)
-        with speaking(wanted_by(request)):
-            rows = [meter_list.row(meter) for meter in page.rows]
-        return JSONResponse(
-            {"rows": rows, "total": page.total}, headers={"Cache-Control": "no-store"}
-        )
-
-    routes.add_api_route("/console/meters", meters, methods=["GET"])
+    for path, answer, method in (
+        ("/console/meters", _meters, "GET"),
+        ("/console/selections", _select, "POST"),
+        ("/console/batches/{batch}.csv", _batch_rows, "GET"),
+    ):
+        routes.add_api_route(path, _asked(services, selections, answer), methods=[method])
     return routes
+
+
+def _asked(
+    services: Services, selections: Selections, answer: Answering
+) -> Callable[[Request], Awaitable[Response]]:
+    async def asked(request: Request) -> Response:
+        desk = Desk(services, request.cookies.get(COOKIE, ""), selections)
+        with speaking(wanted_by(request)):
+            try:
+                return await answer(request, desk)
+            except ServiceError as refusal:
+                return JSONResponse({"error": str(refusal)}, _STATUS.get(type(refusal), 503))
+
+    return asked
+
+
+async def _meters(request: Request, desk: Desk) -> Response:
+    page = await desk.services.meters.page(
+        await desk.actor(), meter_list.query(request.query_params)
+    )
+    rows = [meter_list.row(meter) for meter in page.rows]
+    return JSONResponse({"rows": rows, "total": page.total}, headers={"Cache-Control": "no-store"})
+
+
+async def _select(request: Request, desk: Desk) -> Response:
+    """Keeps a selection: ``ids``, or ``filter`` for all that the list's filter finds."""
+    actor = await desk.actor()
+    asked = await _body(request)
+    ids = asked.get("ids")
+    if ids is not None:
+        if not isinstance(ids, list) or not ids or not all(isinstance(one, str) for one in ids):
+            raise Invalid(say("Name at least one meter."))
+        named = tuple(dict.fromkeys(ids))[:MOST_NAMED]
+        kept = desk.selections.keep(actor.username, len(named), ids=named)
+    else:
+        wanted = asked.get("filter")
+        told = wanted if isinstance(wanted, dict) else {}
+        query = meter_list.query({str(name): str(value) for name, value in told.items()})
+        total = (await desk.services.meters.page(actor, query)).total
+        kept = desk.selections.keep(actor.username, total, query=query)
+    return JSONResponse({"id": kept.id, "total": kept.total})
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    octets = b""
+    async for chunk in request.stream():
+        octets += chunk
+        if len(octets) > _MOST_OCTETS:
+            raise Invalid(say("This selection is too long: use the filters of the list."))
+    try:
+        body = json.loads(octets)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise Invalid("a selection is a JSON object")
+    return body
+
+
+async def _batch_rows(request: Request, desk: Desk) -> Response:
+    batch = request.path_params["batch"]
+    lines = await desk.services.batches.csv(await desk.actor(), batch)
+    named = {"Content-Disposition": f'attachment; filename="batch-{batch[:8]}.csv"'}
+    return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=named)

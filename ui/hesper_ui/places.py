@@ -36,9 +36,9 @@ class Place:
     rank: int = 50  # within its group, the smallest first
 
     @property
-    def order(self) -> tuple[int, int, str]:
-        """Where it stands in the navigation."""
-        return GROUPS.index(self.group), self.rank, self.title
+    def order(self) -> tuple[bool, int, int, str]:
+        """Where it stands in the navigation; addresses with a name in them are tried last."""
+        return "{" in self.path, GROUPS.index(self.group), self.rank, self.title
 
 
 def declared() -> list[Place]:

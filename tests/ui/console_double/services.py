@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
+from hesper_cloud.accounts.factors import Proof
 from hesper_cloud.accounts.roles import Actor, Permission, Role
 from hesper_cloud.service_levels.misses import Miss
 from hesper_cloud.services.errors import (
@@ -26,6 +27,7 @@ from hesper_cloud.services.records import (
     AuditEntry,
     AuditVerdict,
     CommandRow,
+    CommandWish,
     CompletenessHour,
     EventRow,
     FleetLoad,
@@ -45,9 +47,9 @@ from hesper_cloud.services.records import (
 from hesper_cloud.services.service_levels import LevelDay
 from hesper_cloud.settings import WebSettings
 
+from console_double import acting
+from console_double.acting import CODED, PASSWORD, proven
 from console_double.fleet import Fleet, kilowatts
-
-PASSWORD = "correct horse battery staple"
 
 
 def need(actor: Actor, permission: Permission) -> None:
@@ -66,6 +68,7 @@ class DoubleServices:
             "vera": Role.VIEWER,
             "operator": Role.OPERATOR,
             "approver": Role.APPROVER,
+            CODED: Role.APPROVER,
             "admin": Role.ADMIN,
         }
         self.changes = Counter[str]()
@@ -78,6 +81,11 @@ class DoubleServices:
         self.overview = _Overview(self)
         self.audit = _Audit(self)
         self.service_levels = _Levels(self)
+        self.batches = acting.Batches(self)
+        self.campaigns = acting.Campaigns(self)
+        self.images = acting.Images(self)
+        self.decisions = acting.Decisions(self)
+        self.validated = acting.Validated(self)
 
     def check(self, actor: Actor, permission: Permission) -> Fleet:
         if self.down:
@@ -93,7 +101,7 @@ class _Service:
 
 class _Accounts(_Service):
     async def login(self, username: str, password: str, source: str, code: str = "") -> Session:
-        if username == "coded" and not code:
+        if username == CODED and not code:
             raise CodeNeeded("The code of your second factor, please.")
         if password != PASSWORD or username not in self._all.users:
             raise LoginRefused("Wrong user name or password.")
@@ -260,6 +268,38 @@ class _Commands(_Service):
             return self._sent_off(self._store(command, state="queued", not_after=now))
         return self._store(command)
 
+    async def request(self, actor: Actor, wish: CommandWish, idempotency_key: str) -> CommandRow:
+        fleet = self._all.check(actor, Permission.REQUEST_COMMAND)
+        if idempotency_key in self.keys:
+            return fleet.commands[self.keys[idempotency_key]]
+        now = datetime.now(UTC)
+        row = fleet.meters[wish.meter]
+        command = CommandRow(
+            id=secrets.token_hex(8),
+            kind=wish.kind,
+            meter=wish.meter,
+            gateway=row.gateway or "",
+            state="queued",
+            requester=actor.username,
+            approver=None,
+            reason=wish.reason,
+            created_at=now,
+            queued_at=now,
+            sent_at=None,
+            not_after=now + timedelta(minutes=15),
+            updated_at=now,
+            detail=None,
+            relay_before=row.relay_output,
+            relay_after=None,
+            parameters=wish.parameters,
+        )
+        self.keys[idempotency_key] = command.id
+        self._store(command)
+        return self.send_off(command.id) if wish.kind == "ping" else command
+
+    def send_off(self, command: str) -> CommandRow:
+        return self._sent_off(self._store(self._all.fleet.commands[command], state="queued"))
+
     def _sent_off(self, command: CommandRow) -> CommandRow:
         walk = asyncio.get_running_loop().create_task(self._walk(command.id))
         self.walks.add(walk)
@@ -275,8 +315,7 @@ class _Commands(_Service):
     async def approve(self, actor: Actor, command: str, password: str) -> CommandRow:
         fleet = self._all.check(actor, Permission.APPROVE_COMMAND)
         row = fleet.commands[command]
-        if password != PASSWORD:
-            raise LoginRefused("The password is not right.")
+        proven(actor, Proof.from_text(password))
         if row.requester == actor.username:
             raise Refused("Another person must approve this.")
         return self._sent_off(self._store(row, state="queued", approver=actor.username))
@@ -320,8 +359,8 @@ class _Commands(_Service):
         self, actor: Actor, on: bool, reason: str, password: str
     ) -> KillSwitchState:
         self._all.check(actor, Permission.ENGAGE_KILL_SWITCH if on else Permission.APPROVE_COMMAND)
-        if not on and password != PASSWORD:
-            raise LoginRefused("The password is not right.")
+        if not on:
+            proven(actor, Proof.from_text(password))
         self.switch = KillSwitchState(on, actor.username, datetime.now(UTC), reason)
         self._all.changes["commands"] += 1
         return self.switch

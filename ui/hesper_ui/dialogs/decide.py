@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 
 from hesper_ui.desk import Desk
+from hesper_ui.dialogs.proving import Proving, is_coded
 from hesper_ui.dialogs.sheet import entry, sheet
 from hesper_ui.elements import Text, ago, box
-from hesper_ui.services import CommandRow, MeterDetail, Proof, RelayAction
+from hesper_ui.services import CommandRow, MeterDetail, RelayAction
 from hesper_ui.views import findings, relay
 from hesper_ui.views.looks import command_kind, relay_state
 
@@ -46,24 +47,22 @@ _OTHERS = {
 _CUTTING = {"relay.disconnect", "tunnel.open", "limiter.write"}
 
 
-def approve(
+async def approve(
     desk: Desk, command: CommandRow, detail: MeterDetail | None, host: ui.element, done: Done
 ) -> None:
     """Opens the approval of one command; one for a gateway itself has no meter's detail."""
+    coded = await is_coded(desk)
     verb, consequence = _what_follows(command)
     cutting = command.kind in _CUTTING
     whom = command.meter or command.gateway
     with sheet(host, f"Approve: {command_kind(command.kind).lower()} to {whom}?") as page:
         Text(consequence, "p")
         _facts(command, detail)
-        password = entry(
-            "Your password (required)", lambda: page.allow(bool(password.value)), password=True
-        ).mark("approval-password")
-        code = _code()
+        proving = Proving(coded, lambda: page.allow(proving.complete))
 
         async def send() -> None:
             actor = await desk.actor()
-            await desk.services.commands.approve(actor, command.id, _proof(password, code))
+            await desk.services.commands.approve(actor, command.id, proving.proof().to_text())
             ui.notify(f"Approved; the {verb} is on its way.")
             await done()
 
@@ -95,15 +94,6 @@ def reject(desk: Desk, command: CommandRow, host: ui.element, done: Done) -> Non
 
         page.buttons("Not now", "Reject request", "danger", send)
         page.allow(False)
-
-
-def _code() -> ui.input:
-    """The code beside the password, for accounts that have a second factor."""
-    return entry("Code of your second factor, if you have one", lambda: None)
-
-
-def _proof(password: ui.input, code: ui.input) -> str:
-    return Proof(str(password.value), str(code.value or "").strip()).to_text()
 
 
 def _facts(command: CommandRow, detail: MeterDetail | None) -> None:
@@ -146,8 +136,9 @@ def engage_kill_switch(desk: Desk, host: ui.element, done: Done) -> None:
         page.allow(False)
 
 
-def release_kill_switch(desk: Desk, host: ui.element, done: Done) -> None:
+async def release_kill_switch(desk: Desk, host: ui.element, done: Done) -> None:
     """Opens the release of the switch: two approvers, each with a reason and the password."""
+    coded = await is_coded(desk)
     with sheet(host, "Let commands leave again?") as page:
         text = (
             "Two approvers, neither of whom set the switch, must say so: the second one's word "
@@ -156,15 +147,14 @@ def release_kill_switch(desk: Desk, host: ui.element, done: Done) -> None:
         Text(text, "p")
 
         def check() -> None:
-            page.allow(bool(str(reason.value).strip()) and bool(password.value))
+            page.allow(bool(str(reason.value).strip()) and proving.complete)
 
         reason = entry("Reason (required)", check)
-        password = entry("Your password (required)", check, password=True)
-        code = _code()
+        proving = Proving(coded, check)
 
         async def send() -> None:
             after = await desk.services.commands.set_kill_switch(
-                await desk.actor(), False, str(reason.value).strip(), _proof(password, code)
+                await desk.actor(), False, str(reason.value).strip(), proving.proof().to_text()
             )
             if after.engaged:
                 ui.notify("Asked for; another approver must release it, too.")

@@ -1,6 +1,6 @@
 """The sheet that every dialog is written on."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,9 +70,14 @@ def sheet(host: ui.element, title: str) -> Any:
     dialog.open()
 
 
-def choice(label: str, options: list[str], on_change: Callable[[], object]) -> ui.select:
-    """A choice of one from a few."""
-    said = {option: say(option) for option in options}
+def choice(
+    label: str,
+    options: Sequence[str],
+    on_change: Callable[[], object],
+    names: Mapping[str, str] | None = None,
+) -> ui.select:
+    """A choice of one from a few; ``names`` are what is shown for them, in English."""
+    said = {option: say((names or {}).get(option, option)) for option in options}
     select = ui.select(said, label=say(label), on_change=on_change)
     return select.props(f'outlined dense dropdown-icon="{drawings.ARROW_DOWN}" options-dense')
 

@@ -8,17 +8,20 @@ from nicegui.page_arguments import PageArguments
 
 from hesper_ui import drawings, states
 from hesper_ui.desk import Desk
-from hesper_ui.dialogs import decide
+from hesper_ui.dialogs import decide, emergency
+from hesper_ui.dialogs.proving import is_coded
 from hesper_ui.dialogs.sheet import attempted
 from hesper_ui.elements import Text, ago, block, box, button, link, mark, panel
-from hesper_ui.pages import timeline
+from hesper_ui.pages import emergencies, timeline
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import ACT, Place
 from hesper_ui.services import Actor, CommandRow, KillSwitchState, Permission
-from hesper_ui.views.looks import command_kind
+from hesper_ui.views.looks import command_kind, command_state
 from hesper_ui.views.wording import plural
+from hesper_ui.words import say
 
 MOST = 100
+_FOR_PEOPLE = frozenset({"awaiting_approval", "quarantined"})
 
 
 async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
@@ -34,8 +37,8 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
         return await desk.services.commands.list(asking, None, None, MOST)
 
     def draw(rows: Sequence[CommandRow]) -> None:
-        waiting = [row for row in rows if row.state == "awaiting_approval"]
-        moving = [row for row in rows if row.is_open and row.state != "awaiting_approval"]
+        waiting = [row for row in rows if row.state in _FOR_PEOPLE]
+        moving = [row for row in rows if row.is_open and row.state not in _FOR_PEOPLE]
         ended = [row for row in rows if not row.is_open]
         with box("div", "page").style("padding: 0"):
             with panel("Awaiting approval", plural(len(waiting), "request")):
@@ -49,9 +52,16 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
         desk, desk.services.commands.kill_switch, lambda state: switch.draw(state, kill.refresh)
     )
     queue = Part(desk, load, draw)
+    used = Part(
+        desk,
+        desk.services.decisions.broken,
+        lambda uses: emergencies.draw(desk, actor, uses, host, used.refresh),
+    )
     await kill.refresh()
     await queue.show()
+    await used.refresh()
     watch("commands", queue.refresh)
+    watch("alerts commands", used.refresh)
     look_every(10.0, queue.refresh)
     look_every(10.0, kill.refresh)
 
@@ -122,18 +132,25 @@ class _Inbox:
                         link(row.meter, f"/meters/{row.meter}")
                     else:
                         Text(row.gateway)
-                Text(f"asked by {row.requester}: {row.reason}", "div", "meta")
+                if row.state == "quarantined":
+                    Text(say(command_state(row.state).word), "div", "meta")
+                asked = say("asked by {who}: {why}", who=row.requester, why=row.reason)
+                Text(asked, "div", "meta")
                 with box("div", "meta"):
                     ago(row.created_at)
             with box("div", "chips"):
                 self._actions(row, done)
 
     def _actions(self, row: CommandRow, done: decide.Done) -> None:
+        if row.state == "quarantined":
+            self._release(row, done)
+            return
+
         async def approve() -> None:
             actor = await self.desk.actor()
             meters = self.desk.services.meters
             detail = await meters.get(actor, row.meter) if row.meter else None
-            decide.approve(self.desk, row, detail, self.host, done)
+            await decide.approve(self.desk, row, detail, self.host, done)
 
         async def withdraw() -> None:
             await self.desk.services.commands.cancel(await self.desk.actor(), row.id)
@@ -146,9 +163,17 @@ class _Inbox:
             approval = button("Approve…", attempted(approve), "small", acts=True)
             block(approval, own)
             if own:
-                approval.props["title"] = "Another person must approve what you asked for."
+                approval.props["title"] = say("Another person must approve what you asked for.")
             else:
                 button("Reject…", lambda: decide.reject(self.desk, row, self.host, done), "small")
+
+    def _release(self, row: CommandRow, done: decide.Done) -> None:
+        async def release() -> None:
+            coded = await is_coded(self.desk)
+            emergency.release(self.desk, row, coded, self.host, done)
+
+        if self.actor.may(Permission.APPROVE_COMMAND):
+            button("Release…", attempted(release), "small", acts=True)
 
 
 PLACES = [

@@ -7,19 +7,34 @@ from nicegui import ui
 
 from hesper_ui import states
 from hesper_ui.desk import Desk
+from hesper_ui.dialogs import emergency
+from hesper_ui.dialogs.proving import is_coded
 from hesper_ui.dialogs.relay import RelayDialog
 from hesper_ui.dialogs.sheet import attempted
 from hesper_ui.elements import Text, ago, block, box, button, link, mark
 from hesper_ui.pages import timeline
-from hesper_ui.services import Actor, AlertRow, CommandRow, MeterDetail, Permission, RelayAction
-from hesper_ui.views import relay
+from hesper_ui.services import (
+    Actor,
+    AlertRow,
+    CommandRow,
+    CommandWish,
+    MeterDetail,
+    Permission,
+    RelayAction,
+)
+from hesper_ui.views import batches, relay
 from hesper_ui.views.looks import command_kind, command_state, meter_state, relay_state, severity
 from hesper_ui.views.wording import power, sentence
+from hesper_ui.words import later, say
 
 Done = Callable[[], Awaitable[None]]
 _LABELS: dict[RelayAction, tuple[str, str]] = {
     "disconnect": ("Disconnect supply…", "danger"),
     "reconnect": ("Reconnect supply…", ""),
+}
+_GLASS: dict[RelayAction, str] = {
+    "disconnect": later("Emergency: disconnect…"),
+    "reconnect": later("Emergency: reconnect…"),
 }
 
 
@@ -42,6 +57,7 @@ def draw(
                 _read_now(desk, detail, done)
                 for action in relay.offered(detail):
                     _action(desk, detail, action, dialogs, done)
+                _more(desk, detail, dialogs, done)
             else:
                 Text(f"Your role ({actor.role.value}) may look, not command.", "p", "meta")
     if row.life_support:
@@ -119,6 +135,37 @@ def _action(
         title=why_not,
     ).mark(f"ask-{action}")
     block(control, why_not is not None)
+
+
+def _more(desk: Desk, detail: MeterDetail, dialogs: ui.element, done: Done) -> None:
+    """Offers what is rarely needed: asking whether it answers, its registers, the emergency."""
+
+    def asks(kind: str, parameters: dict[str, object]) -> Callable[[], Awaitable[None]]:
+        key = str(uuid.uuid4())
+
+        async def ask() -> None:
+            wish = CommandWish(kind, detail.row.id, parameters, "")
+            await desk.services.commands.request(await desk.actor(), wish, key)
+            await done()
+
+        return attempted(ask)
+
+    def breaks(action: RelayAction) -> Callable[[], Awaitable[None]]:
+        async def ask() -> None:
+            coded = await is_coded(desk)
+            emergency.break_glass(desk, detail, action, coded, dialogs, done)
+
+        return attempted(ask)
+
+    with box("details", "menu"):
+        Text(say("More"), "summary", "btn")
+        with box("div", "menu-body"):
+            button("Ping", asks("ping", {}), "quiet", acts=True).mark("ask-ping")
+            registers = dict(batches.PARAMETERS["read.registers"])
+            button("Read registers", asks("read.registers", registers), "quiet", acts=True)
+            for action in relay.offered(detail):
+                label = _GLASS[action]
+                button(label, breaks(action), "quiet danger", acts=True).mark(f"glass-{action}")
 
 
 def _why_not(detail: MeterDetail) -> None:

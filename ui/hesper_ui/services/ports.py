@@ -11,6 +11,7 @@ from hesper_ui.services.records import (
     AuditEntry,
     AuditVerdict,
     CommandRow,
+    CommandWish,
     CompletenessHour,
     EventRow,
     FleetLoad,
@@ -100,6 +101,9 @@ class Commands(Protocol):
         serial_tail: str,
         idempotency_key: str,
         /,
+    ) -> CommandRow: ...
+    async def request(
+        self, actor: Actor, wish: CommandWish, idempotency_key: str, /
     ) -> CommandRow: ...
     async def approve(self, actor: Actor, command: str, password: str, /) -> CommandRow: ...
     async def reject(self, actor: Actor, command: str, reason: str, /) -> CommandRow: ...

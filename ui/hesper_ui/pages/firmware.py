@@ -1,0 +1,104 @@
+"""Firmware: images that two people have signed, and the campaigns that bring them."""
+
+from collections.abc import Sequence
+
+from nicegui.page_arguments import PageArguments
+
+from hesper_ui import drawings, states
+from hesper_ui.desk import Desk
+from hesper_ui.elements import Cell, Columns, Text, ago, box, link, marked, moment, panel, table
+from hesper_ui.part import Part, look_every, watch
+from hesper_ui.places import ACT, Place
+from hesper_ui.services import Actor, CampaignView, ImageRow, Permission
+from hesper_ui.views import batches, firmware
+from hesper_ui.views.wording import MISSING, grouped
+from hesper_ui.words import say
+
+MOST = 50
+IMAGES = Columns(
+    ("Version", "For", "Hardware", "From version", "Size", "State", "Good until", "SHA-256"),
+    numbers=frozenset({4}),
+    wide_only=frozenset({7}),
+)
+CAMPAIGNS = Columns(
+    (
+        "Campaign",
+        "State",
+        "Targeted",
+        "Downloaded",
+        "Verified",
+        "Activated",
+        "Confirmed",
+        "Failed",
+        "Proposed",
+    ),
+    numbers=frozenset({2, 3, 4, 5, 6, 7}),
+)
+_Found = tuple[Sequence[CampaignView], Sequence[ImageRow]]
+
+
+async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
+    """Builds both lists."""
+    with box("div", "page-head"):
+        with box("div", "titles"):
+            Text(say("Firmware"), "h1", tabindex="-1")
+            words = "An image is brought by one approved list, and activated by another."
+            Text(say(words), "p", "meta")
+        if actor.may(Permission.REQUEST_COMMAND):
+            link(say("New campaign…"), "/firmware/new", "btn primary")
+
+    async def load(asking: Actor) -> _Found:
+        services = desk.services
+        return await services.campaigns.all(asking, MOST), await services.images.all(asking)
+
+    part = Part(desk, load, _draw)
+    await part.show()
+    watch("commands", part.refresh)
+    look_every(10.0, part.refresh)
+
+
+def _draw(found: _Found) -> None:
+    campaigns, images = found
+    with box("div", "stack"):
+        with panel("Campaigns", "newest first" if campaigns else ""):
+            if campaigns:
+                table("Campaigns", CAMPAIGNS, [_campaign(each) for each in campaigns])
+            else:
+                states.empty("No campaign yet", "Choose an image and the meters that get it.")
+        with panel("Images"):
+            if images:
+                table("Images", IMAGES, [_image(each) for each in images])
+            else:
+                states.empty(
+                    "No image yet",
+                    "Sign a manifest with two release keys and send it with its octets by REST: "
+                    "POST /api/v1/firmware/images.",
+                )
+
+
+def _campaign(each: CampaignView) -> list[Cell]:
+    funnel = each.funnel
+    counts = [funnel.targeted, funnel.downloaded, funnel.verified, funnel.activated]
+    version = str(each.batch.parameters.get("version", MISSING))
+    return [
+        lambda: link(version, f"/firmware/{each.batch.id}"),
+        lambda: marked(*batches.state(each.batch)),
+        *(grouped(count) for count in (*counts, funnel.confirmed, funnel.failed)),
+        lambda: ago(each.batch.proposed_at),
+    ]
+
+
+def _image(row: ImageRow) -> list[Cell]:
+    return [
+        row.version,
+        say(firmware.TYPES[row.type]),
+        row.hardware,
+        row.minimum_version or say("any"),
+        say("{count} kB", count=grouped(-(-row.size // 1000))),
+        lambda: marked(*firmware.image_state(row)),
+        lambda: moment(row.not_after, "date"),
+        lambda: Text(row.image_hash, classes="hash short"),
+    ]
+
+
+PLACES = [Place("/firmware", "Firmware", build, drawings.FIRMWARE, group=ACT, rank=30)]
