@@ -1,0 +1,150 @@
+"""What one field may hold. Each check takes a value and returns it as it is kept, or raises.
+
+Texts lose blanks at their ends, and an empty one is none. Control characters are refused: they
+belong in no name, and would break the lines of whoever exports or logs it.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Collection
+from datetime import date
+from typing import Any
+
+Check = Callable[[Any], Any]
+
+
+class NotTaken(ValueError):
+    """A field does not take this value; the text says what it takes."""
+
+
+_DIGITS = re.compile(r"[0-9]+")
+_MSISDN = re.compile(r"\+?[0-9]{5,15}")
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
+_CHECK_DIGIT_BASE = 10
+_LARGEST = 2**31 - 1
+
+
+def text(longest: int) -> Check:
+    """Returns a check for a text of so many characters at most."""
+
+    def check(value: Any) -> str | None:
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise NotTaken("is a text")
+        kept = value.strip()
+        if len(kept) > longest:
+            raise NotTaken(f"has at most {longest} characters")
+        if any(not letter.isprintable() for letter in kept):
+            raise NotTaken("holds a line break or a control character")
+        return kept or None
+
+    return check
+
+
+def matching(pattern: re.Pattern[str], what: str, longest: int = 254) -> Check:
+    """Returns a check for a text of a form; ``what`` says which."""
+    as_text = text(longest)
+
+    def check(value: Any) -> str | None:
+        kept: str | None = as_text(value)
+        if kept is not None and not pattern.fullmatch(kept):
+            raise NotTaken(f"{kept!r} is not {what}")
+        return kept
+
+    return check
+
+
+def choice(values: Collection[str]) -> Check:
+    """Returns a check for one of a few words."""
+
+    def check(value: Any) -> str:
+        if value not in values:
+            raise NotTaken(f"is one of {', '.join(values)}")
+        return str(value)
+
+    return check
+
+
+def between(lowest: float, highest: float) -> Check:
+    """Returns a check for a number, both ends included."""
+
+    def check(value: Any) -> float | None:
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise NotTaken("is a number")
+        if not lowest <= value <= highest:
+            raise NotTaken(f"is between {lowest:g} and {highest:g}")
+        return value
+
+    return check
+
+
+def whole(lowest: int, highest: int = _LARGEST) -> Check:
+    """Returns a check for a whole number, both ends included."""
+    in_range = between(lowest, highest)
+
+    def check(value: Any) -> int | None:
+        if isinstance(value, float):
+            raise NotTaken("is a whole number")
+        kept: int | None = in_range(value)
+        return kept
+
+    return check
+
+
+def day(value: Any) -> date | None:
+    """Takes a day, as such or in ISO 8601."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value.strip())
+        except ValueError:
+            raise NotTaken(f"{value!r} is not a day as 2026-03-31") from None
+    if not isinstance(value, date):
+        raise NotTaken("is a day")
+    return value
+
+
+def address(value: Any) -> str | None:
+    """Takes an IP address, version 4 or 6."""
+    kept: str | None = text(45)(value)
+    if kept is None:
+        return None
+    try:
+        return str(ipaddress.ip_address(kept))
+    except ValueError:
+        raise NotTaken(f"{kept!r} is not an IP address") from None
+
+
+def iccid(value: Any) -> str | None:
+    """Takes the number that is printed on a SIM card (ITU-T E.118): 18 to 20 digits, 89 first.
+
+    The last of 19 or 20 digits is a check digit by Luhn's formula; cards of 20 digits whose last
+    one is none are in use, so that only 19 are checked by it.
+    """
+    kept: str | None = text(22)(value)
+    if kept is None:
+        return None
+    kept = kept.replace(" ", "").upper().removesuffix("F")
+    if not _DIGITS.fullmatch(kept) or not kept.startswith("89") or not 18 <= len(kept) <= 20:
+        raise NotTaken(f"{kept!r} is not an ICCID: 18 to 20 digits that begin with 89")
+    if len(kept) == 19 and _luhn(kept) % _CHECK_DIGIT_BASE:
+        raise NotTaken(f"{kept!r} is misspelt: its check digit does not fit")
+    return kept
+
+
+def _luhn(digits: str) -> int:
+    """Returns the sum of Luhn's formula (ISO/IEC 7812-1, annex B)."""
+    doubled = [int(digit) * 2 for digit in digits[-2::-2]]
+    return sum(map(int, digits[-1::-2])) + sum(n // 10 + n % 10 for n in doubled)
+
+
+imsi = matching(re.compile(r"[0-9]{14,15}"), "an IMSI: 14 or 15 digits")
+msisdn = matching(_MSISDN, "an MSISDN: 5 to 15 digits, perhaps with + before them")
+email = matching(_EMAIL, "an e-mail address")
+latitude = between(-90, 90)
+longitude = between(-180, 180)
+port = whole(1, 65535)

@@ -1,0 +1,102 @@
+"""The history of assets: who changed which field from what to what, in the change's transaction."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from hesper_cloud.db.assets import AssetChange
+from hesper_cloud.db.base import RegistryBase
+
+ERASED = "(erased)"
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who changes something, when, and why."""
+
+    who: str
+    at: datetime
+    reason: str | None = None
+
+
+def snapshot(row: RegistryBase, fields: Iterable[str]) -> dict[str, Any]:
+    """Returns fields of a row as they are kept in the history: plain JSON."""
+    return {name: _plain(getattr(row, name)) for name in fields}
+
+
+def record(
+    session: Session,
+    by: By,
+    what: tuple[str, str],
+    action: str,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+) -> AssetChange | None:
+    """Puts a change on record; returns None where nothing changed.
+
+    Args:
+        session: The transaction that makes the change.
+        by: Who makes it.
+        what: Kind and id of the asset.
+        action: What is done with it, in a word.
+        before: Fields as they were.
+        after: Fields as they are now; equal ones are left out of both.
+    """
+    changed = [name for name in after if before.get(name) != after[name]]
+    if not changed and action == "update":
+        return None
+    kind, asset = what
+    row = AssetChange(
+        kind=kind,
+        asset=asset,
+        at=by.at,
+        who=by.who,
+        action=action,
+        before={name: before[name] for name in changed if before.get(name) is not None},
+        after={name: after[name] for name in changed},
+        reason=by.reason,
+    )
+    session.add(row)
+    return row
+
+
+def changes(
+    session: Session, kind: str, asset: str, before: int | None, limit: int
+) -> Sequence[AssetChange]:
+    """Returns the changes of one asset, newest first, those with a smaller number where asked."""
+    query = select(AssetChange).where(AssetChange.kind == kind, AssetChange.asset == asset)
+    if before is not None:
+        query = query.where(AssetChange.id < before)
+    return session.scalars(query.order_by(AssetChange.id.desc()).limit(limit)).all()
+
+
+def forget(session: Session, kind: str, asset: str, fields: Iterable[str]) -> int:
+    """Takes the values of fields out of an asset's history; returns from how many changes.
+
+    That a field was changed, when and by whom stays on record.
+    """
+    names = set(fields)
+    touched = 0
+    query = select(AssetChange).where(AssetChange.kind == kind, AssetChange.asset == asset)
+    for row in session.scalars(query).all():
+        kept = [_without(document, names) for document in (row.before, row.after)]
+        if kept != [row.before, row.after]:
+            values = {"before": kept[0], "after": kept[1], "reason": None}
+            session.execute(update(AssetChange).where(AssetChange.id == row.id).values(values))
+            touched += 1
+    return touched
+
+
+def _without(document: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    return {
+        name: ERASED if name in names and value is not None else value
+        for name, value in document.items()
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date | datetime) else value
