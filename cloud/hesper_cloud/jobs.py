@@ -9,6 +9,7 @@ from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.aggregates.reconcile import Reconciliation
 from hesper_cloud.aggregates.work import MARKS_PER_TURN, Work
+from hesper_cloud.alerting.keeping import AlertKeeping
 from hesper_cloud.authority import facts
 from hesper_cloud.backup.keeping import BackupKeeping
 from hesper_cloud.db.engines import reading
@@ -27,7 +28,7 @@ from hesper_cloud.rules.store_faults import tend
 from hesper_cloud.rules.tamper import clear_acknowledged
 from hesper_cloud.service_levels.keeping import ServiceLevels
 from hesper_cloud.services.sources import Sources
-from hesper_cloud.turns import HOUR_S, MINUTE_S, Job, keep_turns, perform
+from hesper_cloud.turns import DAY_S, HOUR_S, MINUTE_S, Job, keep_turns, perform
 
 SILENCE_EVERY_S = 2.0
 GAPS_EVERY_S = 5.0
@@ -48,7 +49,8 @@ _LEAST_PAUSE_S = 0.01
 def jobs(sources: Sources) -> list[Job]:
     """Returns the jobs of this process."""
     settings, engine, clock = sources.settings, sources.registry, sources.clock
-    alerts = Alerts(engine)
+    alerts = Alerts(engine, clock)
+    alert_keeping = AlertKeeping(engine, settings.alerts, clock)
     certificates = CertificateRule(settings, sources.authority, alerts, clock)
     silence = SilenceRule(engine, alerts, settings.rules, clock, _works(sources))
     return [
@@ -56,7 +58,8 @@ def jobs(sources: Sources) -> list[Job]:
         Job("gaps", GAPS_EVERY_S, _gap_keeping(sources)),
         Job("acknowledged tamper alerts", MINUTE_S, lambda: clear_acknowledged(engine, clock())),
         Job("certificates", MINUTE_S, certificates.check),
-        Job("metrics", SILENCE_EVERY_S, alerts.measure),
+        Job("alerts", SILENCE_EVERY_S, alert_keeping.turn),
+        Job("clean-up of alerts", DAY_S, alert_keeping.forget),
     ]
 
 

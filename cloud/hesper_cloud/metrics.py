@@ -40,3 +40,14 @@ CERTIFICATE_EXPIRES = Gauge(
 )
 OPEN_GAPS = Gauge("hesper_gaps_open", "Gaps in the ledger that are not filled.")
 OPEN_ALERTS = Gauge("hesper_alerts_open", "Alerts that are not cleared.", ["severity"])
+HIDDEN_ALERTS = Gauge("hesper_alerts_hidden", "Open alerts that gave way to a greater one.")
+NEW_ALERTS = Gauge("hesper_alerts_new_per_10_min", "Alerts raised in the last ten minutes.")
+DELIVERIES = Counter(
+    "hesper_deliveries", "Attempts to deliver a message about alerts.", ["kind", "outcome"]
+)
+DELIVERIES_WAITING = Gauge(
+    "hesper_deliveries_waiting", "Messages about alerts that are not delivered yet.", ["kind"]
+)
+DELIVERY_OLDEST = Gauge(
+    "hesper_delivery_oldest_seconds", "How long the oldest message that is due has waited."
+)

@@ -17,11 +17,18 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from hesper_cloud.alert_settings import AlertSettings, DeliverySettings
 from hesper_cloud.job_settings import (
     BackfillSettings,
     BackupSettings,
     ExportSettings,
     ServiceLevelSettings,
+)
+from hesper_cloud.observing_settings import (
+    ErrorTrackingSettings,
+    LogSettings,
+    PrivacySettings,
+    TracingSettings,
 )
 from hesper_cloud.thresholds import Validation
 
@@ -52,6 +59,7 @@ class BrokerSettings(_Section):
     authority: BrokerAccount | None = None
     republish: BrokerAccount | None = None
     images: BrokerAccount | None = None
+    alerts: BrokerAccount | None = None
     tunnel: BrokerAccount | None = None
     """Of `hesper-cloud tunnel`, which people run."""
 
@@ -195,6 +203,8 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     ingest: IngestSettings = IngestSettings()
     rules: RuleSettings = RuleSettings()
+    alerts: AlertSettings = AlertSettings()
+    delivery: DeliverySettings = DeliverySettings()
     validation: Validation = Validation()
     authority: AuthoritySettings = AuthoritySettings()
     enrolment: EnrolmentSettings = EnrolmentSettings()
@@ -205,6 +215,10 @@ class Settings(BaseSettings):
     service_levels: ServiceLevelSettings = ServiceLevelSettings()
     exports: ExportSettings = ExportSettings()
     backup: BackupSettings = BackupSettings()
+    log: LogSettings = LogSettings()
+    errors: ErrorTrackingSettings = ErrorTrackingSettings()
+    tracing: TracingSettings = TracingSettings()
+    privacy: PrivacySettings = PrivacySettings()
 
     @classmethod
     def load(cls, path: Path) -> Self:

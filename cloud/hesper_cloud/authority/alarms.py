@@ -12,6 +12,7 @@ from sqlalchemy import Engine, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
+from hesper_cloud.alerting.raising import Subject, Telling, clear_all, raise_all
 from hesper_cloud.authority import facts
 from hesper_cloud.authority.kinds import CUTTING
 from hesper_cloud.authority.policy import JOBS, Policy
@@ -75,20 +76,10 @@ class Alarms:
                     audit.append(session, now, entry)
 
     def _write(self, new: list[_Due], over: frozenset[str], now: datetime) -> None:
+        told = [Telling(Subject(each.rule), "critical", each.text, now) for each in new]
         with writing(self._registry) as session:
-            for each in new:
-                session.add(
-                    Alert(
-                        rule=each.rule,
-                        severity="critical",
-                        state="new",
-                        raised_at=now,
-                        text=each.text,
-                    )
-                )
-            cleared = select(Alert).where(Alert.rule.in_(over), Alert.state != "cleared")
-            for alert in session.scalars(cleared):
-                alert.state, alert.cleared_at = "cleared", now
+            raise_all(session, told, now)
+            clear_all(session, [(Subject(rule), now) for rule in sorted(over)], now)
 
 
 def _of_authority() -> Select[str]:

@@ -1,29 +1,29 @@
-"""Alerts: at most one open per rule and subject, raised and cleared by rules."""
+"""The door through which rules raise and clear alerts: at most one open per subject.
 
+What is told here is written with its history (`hesper_cloud.alerting`); what hangs together is
+gathered afterwards. A rule that has many things to say says them at once (`raise_all`,
+`clear_all`, or `Gathered` where both come in turns): any number is a few statements and one commit.
+"""
+
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from hesper_contracts.batch import BatchId
 from hesper_contracts.events import Severity
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud import metrics
+from hesper_cloud.alerting import raising
+from hesper_cloud.alerting.raising import Subject, Telling
+from hesper_cloud.db.alerting import CLEARED, Alert
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import Alert
 
-CLEARED = "cleared"
-_SEVERITIES = ("info", "warning", "critical")
+__all__ = ["CLEARED", "Alerts", "Gathered", "Subject", "Telling"]
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What an alert is about: a rule, and the meter or gateway."""
-
-    rule: str
-    meter: str | None = None
-    gateway: str | None = None
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Alerts:
@@ -32,8 +32,9 @@ class Alerts:
     Calls inside a transaction pass its session; others get a transaction of their own.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], datetime] = _now) -> None:
         self._engine = engine
+        self._clock = clock
 
     def raise_(
         self,
@@ -45,34 +46,30 @@ class Alerts:
         session: Session | None = None,
     ) -> bool:
         """Raises an alert unless one is open for the subject; says whether it is new."""
+        telling = Telling(subject, severity, text, at or self._clock())
+        return bool(self.raise_all([telling], session))
+
+    def raise_all(self, told: Sequence[Telling], session: Session | None = None) -> int:
+        """Raises what has no open alert yet; returns how many are new."""
+        if not told:
+            return 0
         with self._transaction(session) as used:
-            if _open(used, subject) is not None:
-                return False
-            used.add(
-                Alert(
-                    rule=subject.rule,
-                    meter=subject.meter,
-                    gateway=subject.gateway,
-                    severity=severity,
-                    state="new",
-                    raised_at=at or datetime.now(UTC),
-                    text=text,
-                )
-            )
-            used.flush()
-            return True
+            return len(raising.raise_all(used, told, self._clock()))
 
     def clear(
         self, subject: Subject, *, at: datetime | None = None, session: Session | None = None
     ) -> bool:
         """Clears the subject's open alert; says whether there was one."""
+        return bool(self.clear_all([(subject, at or self._clock())], session))
+
+    def clear_all(
+        self, over: Sequence[tuple[Subject, datetime]], session: Session | None = None
+    ) -> int:
+        """Clears the open alerts of subjects, each at its moment; returns how many there were."""
+        if not over:
+            return 0
         with self._transaction(session) as used:
-            found = _open(used, subject)
-            if found is None:
-                return False
-            found.state, found.cleared_at = CLEARED, at or datetime.now(UTC)
-            used.flush()
-            return True
+            return len(raising.clear_all(used, over, self._clock()))
 
     def open_meters(self, rule: str) -> set[str]:
         """Returns the meters for which a rule's alert is open."""
@@ -89,27 +86,41 @@ class Alerts:
             "content: its outbox is damaged or somebody forges its batches.",
         )
 
-    def measure(self) -> None:
-        """Brings the metric of open alerts up to date."""
-        query = select(Alert.severity, func.count()).where(Alert.state != CLEARED)
-        with reading(self._engine) as session:
-            rows = session.execute(query.group_by(Alert.severity)).all()
-        counts = {row[0]: int(row[1]) for row in rows}
-        for severity in _SEVERITIES:
-            metrics.OPEN_ALERTS.labels(severity).set(counts.get(severity, 0))
+    def settle(self, told: Sequence[Telling], over: Sequence[tuple[Subject, datetime]]) -> None:
+        """Raises, then clears, in one transaction."""
+        if told or over:
+            with self._transaction(None) as used:
+                self.raise_all(told, used)
+                self.clear_all(over, used)
 
     def _transaction(self, session: Session | None) -> AbstractContextManager[Session]:
         return writing(self._engine) if session is None else nullcontext(session)
 
 
-def _open(session: Session, subject: Subject) -> Alert | None:
-    return session.scalars(
-        select(Alert).where(
-            Alert.rule == subject.rule,
-            Alert.meter.is_(None) if subject.meter is None else Alert.meter == subject.meter,
-            Alert.gateway.is_(None)
-            if subject.gateway is None
-            else Alert.gateway == subject.gateway,
-            Alert.state != CLEARED,
-        )
-    ).first()
+class Gathered:
+    """What a rule finds in one block of readings, written together by `flush`.
+
+    What is raised after it was cleared in the same block is a new alert, so what came before is
+    written first.
+    """
+
+    def __init__(self, alerts: Alerts) -> None:
+        self._alerts = alerts
+        self._told: dict[Subject, Telling] = {}
+        self._over: dict[Subject, datetime] = {}
+
+    def raise_(self, telling: Telling) -> None:
+        """Notes what is to be raised."""
+        if telling.subject in self._over:
+            self.flush()
+        self._told[telling.subject] = telling
+
+    def clear(self, subject: Subject, at: datetime) -> None:
+        """Notes what is to be cleared."""
+        self._over[subject] = at
+
+    def flush(self) -> None:
+        """Writes what was noted."""
+        told, over = list(self._told.values()), list(self._over.items())
+        self._told, self._over = {}, {}
+        self._alerts.settle(told, over)

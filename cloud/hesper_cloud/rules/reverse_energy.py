@@ -13,7 +13,7 @@ import numpy as np
 from hesper_contracts.quality import Quality
 
 from hesper_cloud.latest import LatestValues, value_before
-from hesper_cloud.rules.alerts import Alerts, Subject
+from hesper_cloud.rules.alerts import Alerts, Gathered, Subject, Telling
 from hesper_cloud.rules.voltage import RECENT_S
 from hesper_cloud.stores.port import Block, CommittedRows, Flags
 
@@ -46,9 +46,15 @@ class ReverseEnergyRule:
         if EXPORT in names:
             backwards |= self._exports(block, names.index(IMPORT), names.index(EXPORT))
         open_ = np.array([meter in self._last_reverse for meter in block.meters], dtype=bool)
-        for row in np.flatnonzero(recent & (backwards | open_[block.meter_index])):
+        telling = np.flatnonzero(recent & (backwards | open_[block.meter_index]))
+        if not telling.size:
+            return
+        gathered, last_reverse = Gathered(self._alerts), dict(self._last_reverse)
+        for row in telling:
             meter, at = block.meters[block.meter_index[row]], int(block.captured_at[row])
-            self._judge(meter, at, backwards=bool(backwards[row]))
+            _judge(gathered, last_reverse, (meter, at), backwards=bool(backwards[row]))
+        gathered.flush()
+        self._last_reverse = last_reverse  # now that it is written
 
     def _exports(self, block: Block, import_: int, export: int) -> Flags:
         before, known = value_before(block, export, self._latest.previous(block))
@@ -60,13 +66,17 @@ class ReverseEnergyRule:
         grew: Flags = known & (block.values[export] > before) & ~feeds_in
         return grew
 
-    def _judge(self, meter: str, at: int, *, backwards: bool) -> None:
-        subject, when = Subject(RULE, meter=meter), datetime.fromtimestamp(at, UTC)
-        if backwards:
-            if meter not in self._last_reverse:
-                text = "Energy runs backwards: wrong wiring or tampering."
-                self._alerts.raise_(subject, "critical", text, at=when)
-            self._last_reverse[meter] = max(at, self._last_reverse.get(meter, 0))
-        elif meter in self._last_reverse and at - self._last_reverse[meter] >= CALM_S:
-            self._alerts.clear(subject, at=when)
-            del self._last_reverse[meter]
+
+def _judge(
+    gathered: Gathered, last_reverse: dict[str, int], seen: tuple[str, int], *, backwards: bool
+) -> None:
+    meter, at = seen
+    subject, when = Subject(RULE, meter=meter), datetime.fromtimestamp(at, UTC)
+    if backwards:
+        if meter not in last_reverse:
+            text = "Energy runs backwards: wrong wiring or tampering."
+            gathered.raise_(Telling(subject, "critical", text, when))
+        last_reverse[meter] = max(at, last_reverse.get(meter, 0))
+    elif meter in last_reverse and at - last_reverse[meter] >= CALM_S:
+        gathered.clear(subject, when)
+        del last_reverse[meter]

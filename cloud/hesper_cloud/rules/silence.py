@@ -3,8 +3,9 @@
 A meter is silent when nothing came from it for a few capture periods, or for a day while nobody
 knows its period: one that pushes at a pace of its own. Time in which it could not be heard does not
 count: before this process began to watch, or while its gateway was offline. Where people work (the
-policy's maintenance), silence is told only if it lasts longer than the work. When
-a gateway goes offline, the alerts of the meters behind it give way to the gateway's.
+policy's maintenance), silence is told only if it lasts longer than the work. The silence of a meter
+is a symptom: it gives way to the alert of its gateway, or of an element of the grid, while that is
+open (`hesper_cloud.alerting.children`).
 """
 
 from collections import Counter
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Gateway, Meter
-from hesper_cloud.rules.alerts import Alerts, Subject
+from hesper_cloud.rules.alerts import Alerts, Subject, Telling
 from hesper_cloud.settings import RuleSettings
 
 METER_RULE = "silent-meter"
@@ -84,30 +85,32 @@ class SilenceRule:
             self._gateways(session, Counter(meter.gateway_id for meter in meters), now)
         telling = [meter for meter in meters if self._is_news(meter, now)]
         if telling:
-            with writing(self._engine) as session:
-                for meter in telling:
-                    self._tell(session, meter, now)
+            self._tell(telling, now)
 
     def _gateways(self, session: Session, behind: Mapping[str | None, int], now: datetime) -> None:
+        told: list[Telling] = []
+        over: list[tuple[Subject, datetime]] = []
         for gateway in session.scalars(select(Gateway)).all():
             subject = Subject(GATEWAY_RULE, gateway=gateway.id)
             if gateway.state == OFFLINE:
                 text = f"Gateway {gateway.id} is offline; {behind[gateway.id]} meters behind it."
                 if not self._is_worked_at(gateway.id):
-                    self._alerts.raise_(subject, "critical", text, at=now, session=session)
+                    told.append(Telling(subject, "critical", text, now))
                 self._offline.add(gateway.id)
                 continue
             if gateway.id in self._offline:
                 self._offline.discard(gateway.id)
                 self._back_since[gateway.id] = now
-            self._alerts.clear(subject, at=now, session=session)
+            over.append((subject, now))
+        self._alerts.raise_all(told, session)
+        self._alerts.clear_all(over, session)
 
     def _is_news(self, meter: _Heard, now: datetime) -> bool:
         """Says whether a meter's alert has to be raised or cleared."""
         told = meter.id in self._raised
-        if meter.gateway_id in self._offline or self._is_heard(meter, now):
+        if self._is_heard(meter, now):
             return told
-        if self._is_worked_at(meter.gateway_id):
+        if meter.gateway_id in self._offline or self._is_worked_at(meter.gateway_id):
             return False
         allowed = patience(self._settings, meter.capture_period_s)
         return not told and self._waited(meter, now) > allowed
@@ -117,17 +120,14 @@ class SilenceRule:
         allowed = patience(self._settings, meter.capture_period_s)
         return heard_at is not None and now - heard_at <= allowed
 
-    def _tell(self, session: Session, meter: _Heard, now: datetime) -> None:
-        subject = Subject(METER_RULE, meter=meter.id)
-        if meter.id in self._raised:
-            self._alerts.clear(subject, at=now, session=session)
-            self._raised.discard(meter.id)
-            return
-        heard_at = meter.last_contact_at
-        since = "never heard from" if heard_at is None else f"silent since {heard_at:%F %T} UTC"
-        text = f"Meter {meter.id} is {since}."
-        self._alerts.raise_(subject, "warning", text, at=now, session=session)
-        self._raised.add(meter.id)
+    def _tell(self, telling: list[_Heard], now: datetime) -> None:
+        """Raises and clears in one transaction, however many meters it is about."""
+        over = {meter.id for meter in telling} & self._raised
+        told = [_silent(meter, now) for meter in telling if meter.id not in over]
+        cleared = [(Subject(METER_RULE, meter=meter), now) for meter in sorted(over)]
+        self._alerts.settle(told, cleared)
+        self._raised.difference_update(over)
+        self._raised.update(each.subject.meter or "" for each in told)
 
     def _waited(self, meter: _Heard, now: datetime) -> timedelta:
         since = max(
@@ -136,6 +136,13 @@ class SilenceRule:
             self._back_since.get(meter.gateway_id or "", self._watching_since),
         )
         return now - since
+
+
+def _silent(meter: _Heard, now: datetime) -> Telling:
+    heard_at = meter.last_contact_at
+    since = "never heard from" if heard_at is None else f"silent since {heard_at:%F %T} UTC"
+    subject, text = Subject(METER_RULE, meter=meter.id), f"Meter {meter.id} is {since}."
+    return Telling(subject, "warning", text, now, symptom=True)
 
 
 def patience(settings: RuleSettings, capture_period_s: int | None) -> timedelta:

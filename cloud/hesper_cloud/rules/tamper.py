@@ -8,12 +8,13 @@ until a person has acknowledged it and it is a day old.
 from datetime import datetime, timedelta
 
 from hesper_contracts.events import Event
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
+from hesper_cloud.alerting.changes import Step, note
+from hesper_cloud.db.alerting import ACKNOWLEDGED, CLEARED, Alert
 from hesper_cloud.db.engines import writing
-from hesper_cloud.db.registry import Alert
-from hesper_cloud.rules.alerts import CLEARED, Alerts, Subject
+from hesper_cloud.rules.alerts import Alerts, Subject
 
 AREA = "tamper."
 ENDINGS = ("_closed", "_restored", "_ended", "_cleared", "_normal")
@@ -45,11 +46,13 @@ class TamperRule:
 
 def clear_acknowledged(engine: Engine, now: datetime) -> None:
     """Clears tamper alerts that a person acknowledged and that are a day old."""
-    query = select(Alert).where(
+    due = (
         Alert.rule.startswith(AREA),
-        Alert.state == "acknowledged",
+        Alert.state == ACKNOWLEDGED,
         Alert.acknowledged_at < now - KEPT_AFTER_ACKNOWLEDGEMENT,
     )
     with writing(engine) as session:
-        for alert in session.scalars(query):
-            alert.state, alert.cleared_at = CLEARED, now
+        ids = session.scalars(select(Alert.id).where(*due)).all()
+        gone = {"state": CLEARED, "cleared_at": now, "changed_at": now}
+        session.execute(update(Alert).where(*due).values(gone))
+        note(session, ids, Step.CLEARED, now)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import numpy as np
 from hesper_contracts.quality import Quality
 
-from hesper_cloud.rules.alerts import Alerts, Subject
+from hesper_cloud.rules.alerts import Alerts, Gathered, Subject, Telling
 from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.port import Block, CommittedRows, Flags, Quantity
 
@@ -56,8 +56,14 @@ class VoltageRule:
         watched = self._raised | touched
         watching = np.array([meter in watched for meter in block.meters], dtype=bool)
         telling = recent & measured & (outside | calm) & watching[block.meter_index]
+        gathered, raised = Gathered(self._alerts), set(self._raised)
         for row in np.flatnonzero(telling):
-            self._judge(block, int(row), places, outside=bool(outside[row]))
+            if outside[row]:
+                self._outside(block, int(row), places, (gathered, raised))
+            else:
+                self._inside(block, int(row), (gathered, raised))
+        gathered.flush()
+        self._raised = raised  # now that it is written
 
     def _phase(self, block: Block, place: int) -> tuple[Flags, Flags, Flags]:
         """Returns, by row: the phase counts, it is outside the band, it is well inside."""
@@ -80,19 +86,31 @@ class VoltageRule:
             _in_steps(nominal * (100 + tolerance), quantity),
         )
 
-    def _judge(self, block: Block, row: int, places: list[int], *, outside: bool) -> None:
-        meter = block.meters[block.meter_index[row]]
-        at = datetime.fromtimestamp(int(block.captured_at[row]), UTC)
-        subject = Subject(RULE, meter=meter)
-        if outside and meter not in self._raised:
-            shown = ", ".join(_shown(block, row, place) for place in places)
-            limit = self._settings.voltage_tolerance_percent
-            text = f"Voltage outside {self._settings.nominal_voltage_v} V ± {limit} %: {shown}."
-            self._alerts.raise_(subject, "warning", text, at=at)
-            self._raised.add(meter)
-        elif not outside and meter in self._raised:
-            self._alerts.clear(subject, at=at)
-            self._raised.discard(meter)
+    def _outside(
+        self, block: Block, row: int, places: list[int], found: tuple[Gathered, set[str]]
+    ) -> None:
+        gathered, raised = found
+        meter, at = _which(block, row)
+        if meter in raised:
+            return
+        shown = ", ".join(_shown(block, row, place) for place in places)
+        limit = self._settings.voltage_tolerance_percent
+        text = f"Voltage outside {self._settings.nominal_voltage_v} V ± {limit} %: {shown}."
+        gathered.raise_(Telling(Subject(RULE, meter=meter), "warning", text, at))
+        raised.add(meter)
+
+    def _inside(self, block: Block, row: int, found: tuple[Gathered, set[str]]) -> None:
+        gathered, raised = found
+        meter, at = _which(block, row)
+        if meter in raised:
+            gathered.clear(Subject(RULE, meter=meter), at)
+            raised.discard(meter)
+
+
+def _which(block: Block, row: int) -> tuple[str, datetime]:
+    """Returns the meter of a row and its moment."""
+    at = datetime.fromtimestamp(int(block.captured_at[row]), UTC)
+    return block.meters[block.meter_index[row]], at
 
 
 def _in_steps(hundredths_v: int, quantity: Quantity) -> int:

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from hesper_cloud.accounts.roles import Actor
+from hesper_cloud.alerting.children import is_shown
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Alert
@@ -26,7 +27,7 @@ def needs_attention(sources: Sources, actor: Actor, limit: int) -> list[Attentio
 
 def _alerts(sources: Sources, actor: Actor) -> list[AttentionRow]:
     query = narrowed(select(Alert), actor, Alert.meter, Alert.gateway)
-    query = query.where(Alert.state != "cleared", Alert.severity != "info")
+    query = query.where(is_shown(), Alert.severity != "info")
     with reading(sources.registry) as session:
         alerts = session.scalars(query.order_by(Alert.raised_at)).all()
     groups: dict[tuple[str, str], list[Alert]] = {}

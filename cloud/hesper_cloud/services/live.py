@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import orjson
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud.accounts.roles import Actor, Permission, Role
@@ -123,9 +123,7 @@ class Live:
             return [command_row(record) for record in session.scalars(query)]
 
     def _alerts(self, since: datetime) -> list[object]:
-        changed = or_(
-            Alert.raised_at >= since, Alert.cleared_at >= since, Alert.acknowledged_at >= since
-        )
+        changed = (Alert.changed_at >= since) & Alert.suppressed.is_(False)
         with reading(self._sources.registry) as session:
             rows = session.scalars(select(Alert).where(changed).limit(_MAX_ROWS))
             return [alert_row(alert) for alert in rows]

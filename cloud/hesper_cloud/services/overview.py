@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 
 from hesper_cloud import quantities
 from hesper_cloud.accounts.roles import Actor, Permission, Role
+from hesper_cloud.alerting.children import is_shown
 from hesper_cloud.authority import facts, life
 from hesper_cloud.authority.policy import JOBS
 from hesper_cloud.db.authority import CommandRecord
@@ -129,9 +130,7 @@ class OverviewService:
             meters_online = session.scalar(meters.where(online)) or 0
             gaps = narrowed(select(func.count()).select_from(Gap), actor, Gap.meter)
             gaps_open = session.scalar(gaps.where(Gap.state.in_(LIVE_GAPS))) or 0
-            open_alerts = select(func.count(), func.min(Alert.raised_at)).where(
-                Alert.state != "cleared"
-            )
+            open_alerts = select(func.count(), func.min(Alert.raised_at)).where(is_shown())
             open_alerts = narrowed(open_alerts, actor, Alert.meter, Alert.gateway)
             alerts_open, _ = session.execute(open_alerts).one()
             critical, oldest = session.execute(
