@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, UnaryExpression, func, not_, or_, select
+from sqlalchemy import UnaryExpression, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from hesper_cloud.accounts.roles import Actor
@@ -11,7 +11,8 @@ from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Alert, Meter
 from hesper_cloud.services import scope
 from hesper_cloud.services.alerts import SEVERITIES
-from hesper_cloud.services.presence import is_online, online_clause
+from hesper_cloud.services.meter_filter import terms
+from hesper_cloud.services.presence import is_online
 from hesper_cloud.services.records import MeterQuery, MeterRow, Page
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.settings import RuleSettings
@@ -34,11 +35,11 @@ def page(sources: Sources, actor: Actor, query: MeterQuery) -> Page[MeterRow]:
     column = _SORTS.get(query.sort, _SORTS["id"])
     order: UnaryExpression[object] = column.desc() if query.descending else column.asc()
     with reading(sources.registry) as session:
-        terms = [*_terms(session, query, rules, now), *scope.terms(actor)]
-        total = session.scalar(select(func.count()).select_from(Meter).where(*terms)) or 0
+        wanted = [*terms(session, query, rules, now), *scope.terms(actor)]
+        total = session.scalar(select(func.count()).select_from(Meter).where(*wanted)) or 0
         meters = session.scalars(
             select(Meter)
-            .where(*terms)
+            .where(*wanted)
             .order_by(order.nulls_last(), Meter.id)
             .offset(max(0, query.offset))
             .limit(min(max(1, query.limit), _MAX_ROWS))
@@ -51,9 +52,9 @@ def page(sources: Sources, actor: Actor, query: MeterQuery) -> Page[MeterRow]:
 def ids(sources: Sources, actor: Actor, query: MeterQuery) -> Sequence[str]:
     """Returns the ids of all meters that match and that the actor sees, whatever page is asked."""
     with reading(sources.registry) as session:
-        terms = _terms(session, query, sources.settings.rules, sources.clock())
-        terms += scope.terms(actor)
-        return session.scalars(select(Meter.id).where(*terms).order_by(Meter.id)).all()
+        wanted = terms(session, query, sources.settings.rules, sources.clock())
+        wanted += scope.terms(actor)
+        return session.scalars(select(Meter.id).where(*wanted).order_by(Meter.id)).all()
 
 
 def row(meter: Meter, rules: RuleSettings, now: datetime, severity: str | None) -> MeterRow:
@@ -88,24 +89,3 @@ def severities(session: Session, meters: Sequence[str]) -> dict[str, str]:
         ):
             worst[meter] = severity
     return worst
-
-
-def _terms(
-    session: Session, query: MeterQuery, rules: RuleSettings, now: datetime
-) -> list[ColumnElement[bool]]:
-    terms: list[ColumnElement[bool]] = []
-    for word in query.search.split():
-        columns = (Meter.id, Meter.customer, Meter.address, Meter.area)
-        terms.append(or_(*(column.icontains(word, autoescape=True) for column in columns)))
-    if query.state in ("discovered", "commissioned"):
-        terms.append(Meter.state == query.state)
-    elif query.state is not None:
-        online = online_clause(session, rules, now)
-        silent = or_(not_(online), Meter.last_contact_at.is_(None))
-        terms.append(online if query.state == "online" else silent)
-    if query.relay is not None:
-        wanted = {"connected": True, "disconnected": False}.get(query.relay)
-        terms.append(Meter.relay_output.is_(wanted))
-    if query.gateway is not None:
-        terms.append(Meter.gateway_id == query.gateway)
-    return terms

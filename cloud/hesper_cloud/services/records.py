@@ -39,6 +39,24 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Visit:
+    """Where a login comes from, and by what: ``password`` or ``oidc``."""
+
+    source: str
+    agent: str = ""
+    method: str = "password"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedToken:
+    """A signed token (JWT) and whom it speaks for."""
+
+    actor: Actor
+    token: str = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """One page of a list; ``total`` counts all rows that match."""
 
@@ -55,6 +73,11 @@ class MeterQuery:
     state: MeterState | None = None
     relay: RelayFilter | None = None
     gateway: str | None = None
+    model: str | None = None
+    area: str | None = None
+    firmware: str | None = None
+    silent_for_h: int | None = None
+    old_firmware: bool = False  # of which the fleet has a later one for the same model
     sort: MeterSort = "id"
     descending: bool = False
     offset: int = 0
