@@ -113,6 +113,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                     name="jobs",
                 ),
                 group.create_task(head_end.services.live.run(), name="live"),
+                group.create_task(head_end.services.accounts.run(), name="accounts"),
                 group.create_task(head_end.outside.run(), name="series from outside"),
             ]
             if head_end.blocks is not None:

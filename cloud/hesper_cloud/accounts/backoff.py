@@ -66,6 +66,18 @@ def count_failure(session: Session, subjects: Iterable[Subject], now: datetime) 
         row.failures, row.last_at = min(row.failures + 1, _MOST_COUNTED), now
 
 
+def forget_account(session: Session, account: str) -> None:
+    """Forgets all that is counted against an account, from wherever; addresses keep theirs."""
+    from_somewhere = LoginFailure.subject.startswith(f"account {account} from ", autoescape=True)
+    anywhere = LoginFailure.subject == f"account {account}"
+    session.execute(delete(LoginFailure).where(from_somewhere | anywhere))
+
+
+def is_locked(session: Session, account: str, now: datetime) -> bool:
+    """Says whether strangers must wait before they try this account."""
+    return wait_s(session, [Subject(f"account {account}", _FREE_OF_MANY)], now) > 0
+
+
 def forgive(session: Session, subjects: Iterable[Subject]) -> None:
     """Takes a try that succeeded back; what was counted against the person is forgotten."""
     for name, free in subjects:

@@ -86,13 +86,15 @@ class Actor:
     """The person or machine on whose behalf a service acts.
 
     ``areas`` are those whose meters it sees, None for all of them, unknown places included;
-    ``scopes`` are what its token was made for, None for all that the role holds.
+    ``scopes`` are what its token was made for, None for all that the role holds. ``door`` is where
+    it came in (``rest``, ``console``, ``live``, ``report``), for the log of who looked at what.
     """
 
     username: str
     role: Role
     areas: tuple[str, ...] | None = None
     scopes: frozenset[Permission] | None = None
+    door: str = "rest"
 
     def may(self, permission: Permission) -> bool:
         """Says whether this actor holds ``permission``: pages hide by it, services refuse."""

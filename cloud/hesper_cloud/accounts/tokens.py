@@ -26,10 +26,14 @@ class TokenRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Whom a token speaks for; good while the account's version is this one."""
+    """Whom a token speaks for; good while the account's version is this one.
+
+    One that was made of an API token names it, and is good while that one is.
+    """
 
     username: str
     version: int
+    token_id: str | None = None
 
 
 def new_token() -> str:
@@ -66,13 +70,15 @@ class MachineTokens:
 
     def issue(self, claim: Claim, now: datetime) -> str:
         """Returns a token for the account, good for the lifetime."""
-        body = {
+        body: dict[str, object] = {
             "iss": _ISSUER,
             "sub": claim.username,
             "ver": claim.version,
             "iat": int(now.timestamp()),
             "exp": int((now + self.lifetime).timestamp()),
         }
+        if claim.token_id is not None:
+            body["jti"] = claim.token_id
         return jwt.encode(body, self._secret, algorithm=_ALGORITHM)
 
     def check(self, token: str, now: datetime) -> Claim:
@@ -94,7 +100,7 @@ class MachineTokens:
                 },
             )
             expired = now.timestamp() >= float(body["exp"])
-            claim = Claim(str(body["sub"]), int(body["ver"]))
+            claim = Claim(str(body["sub"]), int(body["ver"]), body.get("jti"))
         except (jwt.InvalidTokenError, KeyError, ValueError, TypeError) as error:
             raise TokenRefused("the token is not one of ours") from error
         if expired:

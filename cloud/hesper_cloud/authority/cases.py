@@ -33,7 +33,8 @@ from hesper_cloud.db.decisions import Release
 
 NOTED = frozenset(
     {
-        *("login", "login.refused", "alert.acknowledge", "image.announce", "image.add"),
+        *("login", "login.refused", "session.end"),
+        *("alert.acknowledge", "image.announce", "image.add"),
         "disconnect.refused",
         *("reading.edit", "reading.edit.withdraw", "topology.set", "series.bring"),
         *("asset.create", "asset.update", "asset.delete", "asset.restore"),

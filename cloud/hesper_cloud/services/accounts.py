@@ -1,32 +1,37 @@
-"""Login, sessions and tokens; accounts themselves belong to the authority's database."""
+"""Login and sessions; accounts themselves belong to the authority's database."""
 
 import asyncio
+import contextlib
 import time
 import uuid
 from datetime import timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session as DatabaseSession
 
 from hesper_cloud.accounts import backoff, tokens
 from hesper_cloud.accounts.factors import Proof
 from hesper_cloud.accounts.passwords import verify_password
-from hesper_cloud.accounts.roles import Actor, Role
-from hesper_cloud.accounts.tokens import Claim, MachineTokens, TokenRefused
+from hesper_cloud.accounts.roles import Actor
+from hesper_cloud.accounts.tokens import Claim, MachineTokens
 from hesper_cloud.authority import people, second_factor
-from hesper_cloud.db.authority import User
+from hesper_cloud.db.authority import ApiToken, User
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import WebSession
+from hesper_cloud.db.watch import Watch
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import CodeNeeded, LoginRefused, NotAuthenticated, Refused
-from hesper_cloud.services.records import Session
+from hesper_cloud.services.identities import Identities
+from hesper_cloud.services.records import Session, SignedToken, Visit
 from hesper_cloud.services.sources import Sources
 
 _RECHECK_S = 1.0
+_LOOK_S = 0.05
 _CACHE_LIMIT = 10_000
 _NAME_LIMIT = 64
 _PASSWORD_LIMIT = 1024
 _CODE_LIMIT = 64
+_AGENT_LIMIT = 200
 
 
 class Accounts:
@@ -36,10 +41,14 @@ class Accounts:
         self._sources = sources
         self._link = link
         self._machine = machine
+        self._identities = Identities(sources, machine)
         self._lifetime = timedelta(hours=sources.settings.web.session_hours)
         self._known: dict[str, tuple[float, Actor]] = {}
+        self._changed = asyncio.Event()
 
-    async def login(self, username: str, password: str, source: str, code: str = "") -> Session:
+    async def login(
+        self, username: str, password: str, source: str, code: str = "", agent: str = ""
+    ) -> Session:
         """Opens a session and signs a token. ``source`` is the caller's network address.
 
         Raises:
@@ -52,10 +61,34 @@ class Accounts:
         user = await asyncio.to_thread(self._check, name, proof.password, source)
         if await asyncio.to_thread(self._has_factor, user.username):
             await self._check_code(user.username, proof)
-        return await asyncio.to_thread(self._admit, user, source)
+        visit = Visit(source, agent[:_AGENT_LIMIT], "password")
+        return await asyncio.to_thread(self._admit, user, visit)
 
-    async def actor_of(self, token: str) -> Actor:
-        """Returns whom a token speaks for, either kind.
+    async def admit(self, username: str, visit: Visit) -> Session:
+        """Opens a session for somebody who has proved elsewhere who they are.
+
+        Raises:
+            LoginRefused: the account is disabled.
+        """
+        user = await asyncio.to_thread(self._identities.user, username)
+        if user is None:
+            raise LoginRefused("the account is disabled")
+        return await asyncio.to_thread(self._admit, user, visit)
+
+    async def signed(self, token: str) -> SignedToken:
+        """Returns a signed token, good for minutes, for an API token that is good now.
+
+        Raises:
+            NotAuthenticated: it is none, expired or revoked.
+        """
+        actor = await self.actor_of(token)
+        token_id = await asyncio.to_thread(self._identities.api_token, token)
+        now = self._sources.clock()
+        signed = self._machine.issue(Claim(actor.username, 0, token_id), now)
+        return SignedToken(actor, signed, now + self._machine.lifetime)
+
+    async def actor_of(self, token: str, source: str = "") -> Actor:
+        """Returns whom a token speaks for, of whichever kind.
 
         Raises:
             NotAuthenticated: log in again.
@@ -64,7 +97,7 @@ class Accounts:
         if known is not None:
             return known
         try:
-            actor = await asyncio.to_thread(self._actor_of, token)
+            actor = await asyncio.to_thread(self._identities.actor_of, token, source)
         except NotAuthenticated:
             self._known.pop(token, None)
             raise
@@ -80,10 +113,46 @@ class Accounts:
             return known[1]
         return None
 
+    async def until_ended(self, token: str) -> str:
+        """Waits until a token speaks for nobody, or for somebody who may something else.
+
+        Returns why. Every open socket waits for this beside its work. A change of an account is
+        seen at once, everything else at the next look, a second later.
+        """
+        try:
+            first = await self.actor_of(token)
+            while await self.actor_of(token) == first:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), _RECHECK_S)
+        except NotAuthenticated as over:
+            return str(over)
+        return "the account was changed"
+
+    def forget(self) -> None:
+        """Has everybody looked up again, and wakes those who wait for an end."""
+        self._known.clear()
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def run(self) -> None:
+        """Follows the authority's accounts, so that what it ends is ended at once."""
+        watch = Watch(self._sources.settings.database.authority_url)
+        before: object = None
+        try:
+            while True:
+                if watch.changed():
+                    after = await asyncio.to_thread(self._accounts)
+                    if after != before:
+                        self.forget()
+                    before = after
+                await asyncio.sleep(_LOOK_S)
+        finally:
+            watch.close()
+
     async def logout(self, token: str) -> None:
-        """Ends a browser session; pages that are open lose it within a second."""
-        self._known.pop(token, None)
+        """Ends a browser session, and every page that is open in it."""
         await asyncio.to_thread(self._end, token)
+        self.forget()
 
     async def _check_code(self, username: str, proof: Proof) -> None:
         if not proof.code:
@@ -94,12 +163,21 @@ class Accounts:
         except Refused as refusal:
             raise LoginRefused(str(refusal)) from None
 
+    def _accounts(self) -> object:
+        """Returns what tells whether any account or token has changed."""
+        users = select(User.username, User.token_version, User.disabled, User.role, User.areas)
+        revoked = select(func.count()).where(ApiToken.revoked_at.is_not(None))
+        with reading(self._sources.authority) as session:
+            found = [tuple(row) for row in session.execute(users.order_by(User.username))]
+            return found, session.scalar(revoked)
+
     def _has_factor(self, username: str) -> bool:
         with reading(self._sources.authority) as session:
             return second_factor.of(session, username) is not None
 
-    def _admit(self, user: User, source: str) -> Session:
-        self._link.leave_note(user.username, "login", f"from {source}", None)
+    def _admit(self, user: User, visit: Visit) -> Session:
+        why = None if visit.method == "password" else visit.method
+        self._link.leave_note(user.username, "login", f"from {visit.source}", why)
         token, now = tokens.new_token(), self._sources.clock()
         row = WebSession(
             token_digest=tokens.digest(token),
@@ -107,14 +185,16 @@ class Accounts:
             token_version=user.token_version,
             created_at=now,
             expires_at=now + self._lifetime,
-            source=source,
+            source=visit.source,
+            agent=visit.agent or None,
+            method=visit.method,
         )
         with writing(self._sources.registry) as session:
             session.execute(delete(WebSession).where(WebSession.expires_at <= now))
             session.add(row)
         return Session(
             token=token,
-            actor=Actor(user.username, Role(user.role)),
+            actor=self._identities.actor(user),
             expires_at=row.expires_at,
             signed=self._machine.issue(Claim(user.username, user.token_version), now),
             signed_expires_at=now + self._machine.lifetime,
@@ -130,7 +210,7 @@ class Accounts:
                 backoff.count_failure(session, subjects, now)
         if wait_s > 0:
             raise LoginRefused("too many failed logins; wait before the next", wait_s)
-        user = self._user(username)
+        user = self._identities.user(username)
         if not verify_password(password, user.password_hash if user else None) or user is None:
             with reading(self._sources.registry) as session:
                 wait_s = backoff.wait_s(session, subjects, now)
@@ -147,31 +227,6 @@ class Accounts:
             WebSession.expires_at > self._sources.clock(),
         )
         return session.scalar(query.limit(1)) is not None
-
-    def _actor_of(self, token: str) -> Actor:
-        claim = self._signed_claim(token) if tokens.is_signed(token) else self._stored_claim(token)
-        user = self._user(claim.username)
-        if user is None or user.token_version != claim.version:
-            raise NotAuthenticated("the account was changed or disabled; log in again")
-        return Actor(user.username, Role(user.role))
-
-    def _signed_claim(self, token: str) -> Claim:
-        try:
-            return self._machine.check(token, self._sources.clock())
-        except TokenRefused as refusal:
-            raise NotAuthenticated(str(refusal)) from None
-
-    def _stored_claim(self, token: str) -> Claim:
-        with reading(self._sources.registry) as session:
-            row = session.get(WebSession, tokens.digest(token))
-        if row is None or row.expires_at <= self._sources.clock():
-            raise NotAuthenticated("the session has ended; log in again")
-        return Claim(row.username, row.token_version)
-
-    def _user(self, username: str) -> User | None:
-        with reading(self._sources.authority) as session:
-            user = session.get(User, username)
-        return user if user and not user.disabled else None
 
     def _end(self, token: str) -> None:
         with writing(self._sources.registry) as session:

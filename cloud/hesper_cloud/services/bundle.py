@@ -10,6 +10,7 @@ from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.services.accounts import Accounts
 from hesper_cloud.services.alerts import Alerts
+from hesper_cloud.services.api_tokens import ApiTokens
 from hesper_cloud.services.audit import Audit
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.batches import Batches
@@ -21,13 +22,16 @@ from hesper_cloud.services.enrolments import Enrolments
 from hesper_cloud.services.exports import Exports
 from hesper_cloud.services.gaps import Gaps
 from hesper_cloud.services.gateways import Gateways
+from hesper_cloud.services.idempotency import Idempotency
 from hesper_cloud.services.images import Images
 from hesper_cloud.services.jobs import Jobs
 from hesper_cloud.services.live import Live
+from hesper_cloud.services.members import Members
 from hesper_cloud.services.meters import Meters
 from hesper_cloud.services.overview import OverviewService
 from hesper_cloud.services.readings import Readings
 from hesper_cloud.services.service_levels import Levels
+from hesper_cloud.services.sessions import Sessions
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.services.validated import Validated
 
@@ -55,6 +59,10 @@ class Services:
     decisions: Decisions
     images: Images
     campaigns: Campaigns
+    members: Members
+    sessions: Sessions
+    api_tokens: ApiTokens
+    idempotency: Idempotency
     jobs: Jobs
     sources: Sources
 
@@ -68,11 +76,16 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
     settings = sources.settings
     link = AuthorityLink(sources, keys.request_sealer(settings.keys))
     lifetime = timedelta(minutes=settings.web.token_minutes)
-    machine = MachineTokens(keys.token_secret(settings.keys), lifetime)
+    secret = keys.token_secret(settings.keys)
+    machine = MachineTokens(secret, lifetime)
+    accounts = Accounts(sources, link, machine)
     overview = OverviewService(sources, readings_per_s)
     shelf = Shelf(sources.registry, sources.store, EnergyBook(settings.energy_file))
     return Services(
-        accounts=Accounts(sources, link, machine),
+        accounts=accounts,
+        members=Members(sources, link, accounts),
+        sessions=Sessions(sources, link, accounts),
+        api_tokens=ApiTokens(sources, link, accounts),
         meters=Meters(sources),
         readings=Readings(sources),
         gateways=Gateways(sources),
@@ -92,5 +105,6 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
         images=Images(sources, link),
         campaigns=Campaigns(sources, link, Batches(sources, link)),
         jobs=Jobs(sources, link),
+        idempotency=Idempotency(sources, secret),
         sources=sources,
     )
