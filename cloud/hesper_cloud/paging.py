@@ -136,7 +136,7 @@ def cut(rows: Iterable[Any], key: str, asked: Asked) -> tuple[list[Any], str | N
 
 
 def _without_ranks(row: Sequence[Any]) -> Any:
-    return row[0] if len(row) == 3 else tuple(row[:-2])  # noqa: PLR2004 - itself and two ranks
+    return row[0] if len(row) == 3 else tuple(row[:-2])
 
 
 def _sealed(asked: Asked, order: str, values: Values) -> str:
@@ -166,7 +166,7 @@ def _opened(asked: Asked, order: str, types: tuple[type[Any], type[Any]]) -> Val
         raise wrong from None
     if hashlib.blake2b(octets[4:], digest_size=4).digest() != octets[:4]:
         raise wrong
-    if not isinstance(said, list) or len(said) != 4:  # noqa: PLR2004 - as `_sealed` writes it
+    if not isinstance(said, list) or len(said) != 4:
         raise wrong
     if said[:2] != [order, asked.filters]:
         raise BadPage("this cursor belongs to another order or other filters; begin again")

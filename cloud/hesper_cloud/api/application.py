@@ -2,20 +2,23 @@
 
 from importlib.metadata import version
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, HTTPException, Request
 
 from hesper_cloud.api import (
+    access_log,
     auth,
     batches,
     campaigns,
     commands,
     decisions,
+    description,
     energy,
     enrolment,
     exports,
     firmware,
     gaps,
     health,
+    imports,
     jobs,
     live,
     meters,
@@ -24,13 +27,18 @@ from hesper_cloud.api import (
     service_levels,
     validated,
 )
+from hesper_cloud.api.deprecation import Deprecations
+from hesper_cloud.api.description import PREFIX
+from hesper_cloud.api.idempotency import IdempotentPosts
 from hesper_cloud.api.page_cache import PageCache
+from hesper_cloud.api.representation import Representation
+from hesper_cloud.api.request_ids import RequestIds
 from hesper_cloud.services.bundle import Services
 from hesper_cloud.services.errors import NotFound
 from hesper_cloud.settings import Settings
 
-PREFIX = "/api/v1"
 CACHED = ("/alerts", "/gateways", "/gaps", "/meters", "/overview")
+NO_ACCOUNT_YET = ("/auth/login", "/enrolment")
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -54,6 +62,7 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     for part in (
         auth,
         validated,
+        imports,
         meters,
         energy,
         enrolment,
@@ -67,13 +76,24 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
         decisions,
         batches,
         operations,
+        access_log,
         live,
     ):
         rest.include_router(part.router)
     rest.add_api_route("/{unknown:path}", _nothing_here, methods=METHODS, include_in_schema=False)
     app.include_router(rest)
     app.include_router(health.router)
+    description.install(app, NO_ACCOUNT_YET)
+    _put_platform_before(app)
     return app
+
+
+def _put_platform_before(app: FastAPI) -> None:
+    """Puts what every route shares in front of them; what is added last is outermost."""
+    app.add_middleware(Deprecations)
+    app.add_middleware(IdempotentPosts, prefix=PREFIX, apart=NO_ACCOUNT_YET)
+    app.add_middleware(Representation, prefix=PREFIX)
+    app.add_middleware(RequestIds)
 
 
 def with_memory(app: FastAPI) -> PageCache:
@@ -84,6 +104,12 @@ def with_memory(app: FastAPI) -> PageCache:
     return PageCache(app, [PREFIX + path for path in CACHED])
 
 
-async def _nothing_here(unknown: str) -> None:
-    """Answers unknown addresses itself, so that the console's pages are never an API's answer."""
+async def _nothing_here(request: Request, unknown: str) -> None:
+    """Answers unknown addresses itself, so that the console's pages are never an API's answer.
+
+    Where the address is known and the method is not, it says which methods are (RFC 9110, 15.5.6).
+    """
+    known = description.methods_of(request.app.openapi(), request.url.path)
+    if known:
+        raise HTTPException(405, f"{request.method} is not for this", {"Allow": ", ".join(known)})
     raise NotFound(f"there is no {PREFIX}/{unknown}")

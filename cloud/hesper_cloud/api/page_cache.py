@@ -6,7 +6,9 @@ as ever; whatever changes something through this process empties the memory, so 
 their own change.
 
 A request that came before octet for octet is answered without being parsed again (`repeated`, which
-`page_protocol` asks): a program that asks for a page says the same words each time.
+`page_protocol` asks): a program that asks for a page says the same words each time. Who has a page
+already (``If-None-Match``) is told so from memory too. A page that goes out again has no request
+id: that one belongs to who asked first.
 """
 
 import time
@@ -17,8 +19,10 @@ from typing import NamedTuple
 
 from fastapi import FastAPI
 from fastapi.requests import HTTPConnection
+from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
+from hesper_cloud.api import representation, request_ids
 from hesper_cloud.api.who import actor_of, token_of
 from hesper_cloud.services.bundle import Services
 from hesper_cloud.services.errors import ServiceError
@@ -29,11 +33,14 @@ _LARGEST = 1024 * 1024
 _MOST_OCTETS = 32 * 1024 * 1024  # of bodies; a page that went out for octets lies there twice
 _OK = 200
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_Question = tuple[str, bytes, bytes, bytes]
+_SHAPING = (b"authorization", b"cookie", b"accept-encoding", b"origin")
+_CONDITION = b"if-none-match"
+_REQUEST_ID = request_ids.HEADER.lower().encode()
+_Question = tuple[str, bytes, tuple[bytes, ...]]
 WORDS = "hesper.words"
 """Extension of the scope: the octets of the request, where they came in one piece."""
 _MEANINGFUL = frozenset({b"connection", b"expect", b"upgrade", b"content-length", b"te",
-                            b"transfer-encoding"})  # fmt: skip
+                            b"transfer-encoding", _CONDITION, _REQUEST_ID})  # fmt: skip
 
 
 class _Known(NamedTuple):
@@ -131,20 +138,32 @@ class PageCache:
                 self._keep(question, page)
                 self._learn(scope, question)
             return
-        await send(page.start)
-        await send(page.body)
+        await _deliver(page, scope, send)
 
     async def _made(self, scope: Scope, receive: Receive, send: Send) -> _Page:
+        """Has a page made, whoever has it already or not, and sends it as far as it is missing."""
         page = _Page(self._monotonic())
+        begun = False
 
         async def keep_and_send(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
                 page.start = message
-            elif message["type"] == "http.response.body":
+                return
+            if message["type"] == "http.response.body":
                 page.body = {"more_body": True} if page.body else message
-            await send(message)
+            if page.is_whole and not begun:
+                await _deliver(page, scope, send)
+            elif begun:
+                await send(message)
+            else:
+                await send(page.start)
+                await send(message)
+            begun = True
 
-        await self._app(scope, receive, keep_and_send)
+        asked = [each for each in scope["headers"] if each[0] != _CONDITION]
+        await self._app({**scope, "headers": asked}, receive, keep_and_send)
+        page.start = {**page.start, "headers": _without_id(page.start.get("headers", ()))}
         return page
 
     def _keep(self, question: _Question, page: _Page) -> None:
@@ -180,11 +199,25 @@ async def _is_welcome(scope: Scope) -> bool:
     return True
 
 
+async def _deliver(page: _Page, scope: Scope, send: Send) -> None:
+    """Sends a whole page, or says that the caller has it."""
+    start = page.start
+    if representation.is_known(Headers(scope=scope).get("if-none-match"), Headers(scope=start)):
+        await send(representation.not_modified(start))
+        await send({"type": "http.response.body", "body": b""})
+        return
+    await send(start)
+    await send(page.body)
+
+
+def _without_id(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [each for each in headers if each[0].lower() != _REQUEST_ID]
+
+
 def _question(scope: Scope) -> _Question:
-    """Returns what is asked with all credentials, however often a header comes."""
-    said: dict[bytes, list[bytes]] = {b"authorization": [], b"cookie": []}
+    """Returns what is asked, with all that shapes the answer, however often a header comes."""
+    said: dict[bytes, list[bytes]] = {name: [] for name in _SHAPING}
     for name, value in scope["headers"]:
         if name in said:
             said[name].append(value)
-    authorization, cookie = map(b"\n".join, said.values())
-    return scope["path"], scope["query_string"], authorization, cookie
+    return scope["path"], scope["query_string"], tuple(map(b"\n".join, said.values()))

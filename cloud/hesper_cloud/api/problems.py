@@ -1,5 +1,6 @@
-"""Errors as ``application/problem+json`` (RFC 9457)."""
+"""Errors as ``application/problem+json`` (RFC 9457), every one of them with its request's id."""
 
+import logging
 import math
 from http import HTTPStatus
 
@@ -7,17 +8,24 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from hesper_cloud.api import request_ids
 from hesper_cloud.api.wire import encode
+from hesper_cloud.paging import BadPage
 from hesper_cloud.services import errors
 from hesper_cloud.stores.port import StoreError
 
+_MOST_PLACES = 20
+_LONGEST_PART = 64
+_log = logging.getLogger(__name__)
 _STATUS: dict[type[Exception], HTTPStatus] = {
     errors.LoginRefused: HTTPStatus.UNAUTHORIZED,
     errors.NotAuthenticated: HTTPStatus.UNAUTHORIZED,
     errors.NotPermitted: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Invalid: HTTPStatus.BAD_REQUEST,
+    BadPage: HTTPStatus.BAD_REQUEST,
     errors.Gone: HTTPStatus.GONE,
+    errors.Stale: HTTPStatus.PRECONDITION_FAILED,
     errors.Refused: HTTPStatus.CONFLICT,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -25,11 +33,13 @@ _STATUS: dict[type[Exception], HTTPStatus] = {
 
 
 def problem(
-    status: int, detail: str, headers: dict[str, str] | None = None, **more: str
+    status: int, detail: str, headers: dict[str, str] | None = None, **more: object
 ) -> Response:
     """Returns one problem document, with members of its own."""
     title = HTTPStatus(status).phrase
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    if request_id := request_ids.current():
+        body["request_id"] = request_id
     media_type = "application/problem+json"
     return Response(encode(body), status_code=status, media_type=media_type, headers=headers)
 
@@ -40,6 +50,7 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, _service_problem)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(Exception, _unforeseen)
 
 
 async def _service_problem(_request: Request, error: Exception) -> Response:
@@ -55,15 +66,27 @@ async def _service_problem(_request: Request, error: Exception) -> Response:
 
 
 async def _invalid_request(_request: Request, error: Exception) -> Response:
+    """Names each place that is wrong, and never repeats what stood there: it may be a secret."""
     if not isinstance(error, RequestValidationError):
         raise error
-    places = (
-        f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors()
-    )
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(places))
+    places = [
+        {"at": ".".join(str(part)[:_LONGEST_PART] for part in each["loc"]), "detail": each["msg"]}
+        for each in error.errors()[:_MOST_PLACES]
+    ]
+    detail = "; ".join(f"{each['at']}: {each['detail']}" for each in places)
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=places)
 
 
 async def _http_problem(_request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     return problem(error.status_code, str(error.detail), dict(error.headers or {}))
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    """Answers for a mistake of ours; what it was stands in the log, under the request's id."""
+    request_id = request_ids.of(request.scope)
+    _log.error("request %s ended in %s, which the server tells of", request_id, type(error))
+    told = "this is a mistake in Hesper; the log has it under the request's id"
+    headers = {request_ids.HEADER: request_id}
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, told, headers, request_id=request_id)

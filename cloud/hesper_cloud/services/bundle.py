@@ -8,6 +8,7 @@ from hesper_cloud import keys
 from hesper_cloud.accounts.tokens import MachineTokens
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.curves import Shelf
+from hesper_cloud.services.access_log import AccessLog
 from hesper_cloud.services.accounts import Accounts
 from hesper_cloud.services.alerts import Alerts
 from hesper_cloud.services.api_tokens import ApiTokens
@@ -24,6 +25,7 @@ from hesper_cloud.services.gaps import Gaps
 from hesper_cloud.services.gateways import Gateways
 from hesper_cloud.services.idempotency import Idempotency
 from hesper_cloud.services.images import Images
+from hesper_cloud.services.imports import Imports
 from hesper_cloud.services.jobs import Jobs
 from hesper_cloud.services.live import Live
 from hesper_cloud.services.members import Members
@@ -51,6 +53,7 @@ class Services:
     overview: OverviewService
     live: Live
     audit: Audit
+    access_log: AccessLog
     validated: Validated
     energy: Energy
     exports: Exports
@@ -64,6 +67,7 @@ class Services:
     api_tokens: ApiTokens
     idempotency: Idempotency
     jobs: Jobs
+    imports: Imports
     sources: Sources
 
     def server_time(self) -> datetime:
@@ -96,6 +100,7 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
         overview=overview,
         live=Live(sources, overview),
         audit=Audit(sources),
+        access_log=AccessLog(sources),
         validated=Validated(sources, shelf, link),
         energy=Energy(sources, shelf, link),
         exports=Exports(sources, shelf),
@@ -105,6 +110,7 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
         images=Images(sources, link),
         campaigns=Campaigns(sources, link, Batches(sources, link)),
         jobs=Jobs(sources, link),
+        imports=Imports(sources, link),
         idempotency=Idempotency(sources, secret),
         sources=sources,
     )

@@ -8,6 +8,7 @@ ServiceError
 ├── NotFound          no such thing
 ├── Invalid           the question itself is wrong; say which part
 ├── Gone              what it asks about was replaced; ``start_again_from`` says where to go on
+├── Stale             somebody else changed it in between; fetch it again and decide anew
 ├── Refused           policy or state forbids it; show the reason
 └── Unavailable       a part that is needed does not answer; try again later
 """
@@ -51,6 +52,10 @@ class Gone(ServiceError):
     def __init__(self, reason: str, start_again_from: str) -> None:
         super().__init__(reason)
         self.start_again_from = start_again_from
+
+
+class Stale(ServiceError):
+    """The caller's `If-Match` names a version that is not the present one."""
 
 
 class Refused(ServiceError):

@@ -1,0 +1,102 @@
+"""Answers by idempotency key: a request that is repeated is not carried out again.
+
+A key belongs to an account. The first request under it claims it; its answer is kept for a day, and
+a repeat gets that answer. Another request under the same key is an error of the caller's, and a
+repeat that comes while the first is being carried out is told to come again. Of a request nothing
+is kept but an HMAC of it, because it may hold a password.
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, delete, update
+
+from hesper_cloud.accounts.roles import Actor
+from hesper_cloud.db.engines import writing
+from hesper_cloud.db.registry import IdempotentAnswer
+from hesper_cloud.services.errors import Invalid
+from hesper_cloud.services.sources import Sources
+
+KEPT = timedelta(hours=24)
+LONGEST_KEY = 128
+_GIVEN_UP = timedelta(minutes=10)  # what a process that was killed had begun
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was answered; ``body`` is None where it was for one pair of eyes or too long to keep."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes | None
+
+
+class KeyInUse(Exception):
+    """The first request under this key is still being carried out."""
+
+
+class OtherRequest(Exception):
+    """This key was used for another request."""
+
+
+class Idempotency:
+    """Keeps answers in the registry database; every call is one short transaction."""
+
+    def __init__(self, sources: Sources, secret: bytes) -> None:
+        self._registry = sources.registry
+        self._clock = sources.clock
+        self._secret = hashlib.blake2b(b"idempotent requests", key=secret[:64]).digest()
+
+    def digest(self, actor: Actor, *parts: bytes) -> str:
+        """Returns what is kept of a request: who asks with what rights, and for what."""
+        rights = repr((actor.areas, sorted(actor.scopes) if actor.scopes is not None else None))
+        told = hmac.new(self._secret, digestmod=hashlib.sha256)
+        for part in (rights.encode(), *parts):
+            told.update(len(part).to_bytes(8, "big"))
+            told.update(part)
+        return told.hexdigest()
+
+    def claim(self, actor: Actor, key: str, digest: str) -> Kept | None:
+        """Claims a key for a request; returns the answer if there is one already.
+
+        Raises:
+            Invalid: it is no key.
+            KeyInUse: come again.
+            OtherRequest: the key belongs to another request.
+        """
+        if not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
+            raise Invalid(f"an Idempotency-Key has 1 to {LONGEST_KEY} printable ASCII characters")
+        now = self._clock()
+        with writing(self._registry) as session:
+            old = IdempotentAnswer.created_at < now - KEPT
+            session.execute(delete(IdempotentAnswer).where(old))
+            row = session.get(IdempotentAnswer, (actor.username, key))
+            if row is None:
+                names = {"owner": actor.username, "key": key}
+                session.add(IdempotentAnswer(**names, request=digest, created_at=now))
+                return None
+            if not hmac.compare_digest(row.request, digest):
+                raise OtherRequest
+            if row.status is None:
+                if row.created_at > now - _GIVEN_UP:
+                    raise KeyInUse
+                row.created_at = now
+                return None
+            return Kept(row.status, row.headers, row.body)
+
+    def keep(self, actor: Actor, key: str, answer: Kept) -> None:
+        """Keeps the answer to the request that claimed a key."""
+        values = {"status": answer.status, "headers": answer.headers, "body": answer.body}
+        with writing(self._registry) as session:
+            session.execute(update(IdempotentAnswer).where(*_of(actor, key)).values(**values))
+
+    def release(self, actor: Actor, key: str) -> None:
+        """Gives a key back: its request came to nothing."""
+        with writing(self._registry) as session:
+            session.execute(delete(IdempotentAnswer).where(*_of(actor, key)))
+
+
+def _of(actor: Actor, key: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return IdempotentAnswer.owner == actor.username, IdempotentAnswer.key == key
