@@ -25,6 +25,8 @@ from hesper_cloud.api import (
     operations,
     problems,
     service_levels,
+    tokens,
+    users,
     validated,
 )
 from hesper_cloud.api.deprecation import Deprecations
@@ -61,6 +63,8 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     rest = APIRouter(prefix=PREFIX)
     for part in (
         auth,
+        users,
+        tokens,
         validated,
         imports,
         meters,

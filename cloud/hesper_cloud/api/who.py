@@ -1,7 +1,8 @@
 """Who is asking: a bearer token, or the session cookie together with an origin that is ours."""
 
-from collections.abc import Iterable
-from typing import Annotated
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import Depends
@@ -12,6 +13,7 @@ from hesper_cloud.services.bundle import Services
 from hesper_cloud.services.errors import NotAuthenticated, NotPermitted
 
 COOKIE = "hesper_session"
+COOKIE_OF_HOST = "__Host-hesper_session"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -36,12 +38,48 @@ async def actor_of(connection: HTTPConnection) -> Actor:
         check_origin(connection)
     if not token:
         raise NotAuthenticated("log in, or send a bearer token")
-    return await services_of(connection).accounts.actor_of(token)
+    return await services_of(connection).accounts.actor_of(token, source_of(connection))
+
+
+async def while_session_lasts(connection: HTTPConnection, work: Coroutine[Any, Any, None]) -> None:
+    """Does the work of an open socket until it is done or the session is over.
+
+    Raises:
+        NotAuthenticated: the session ended, or the account was changed.
+    """
+    accounts = services_of(connection).accounts
+    task = asyncio.ensure_future(work)
+    over = asyncio.ensure_future(accounts.until_ended(token_of(connection)))
+    try:
+        await asyncio.wait({task, over}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise NotAuthenticated(over.result())
+        task.result()
+    finally:
+        for each in (task, over):
+            each.cancel()
+        await asyncio.gather(task, over, return_exceptions=True)
+
+
+def source_of(connection: HTTPConnection) -> str:
+    """Returns the network address of whoever asks."""
+    return connection.client.host if connection.client else "unknown"
+
+
+def is_secure(connection: HTTPConnection) -> bool:
+    """Says whether a connection is encrypted where the browser is, here or by a proxy."""
+    settings = services_of(connection).sources.settings.web
+    return settings.secure_cookies or connection.url.scheme in ("https", "wss")
+
+
+def cookie_name(secure: bool) -> str:
+    """Returns the session cookie's name: with the prefix that binds it to this host, if it can."""
+    return COOKIE_OF_HOST if secure else COOKIE
 
 
 def token_of(connection: HTTPConnection) -> str:
     """Returns the token by which a connection speaks, either kind, or nothing."""
-    return bearer(connection) or connection.cookies.get(COOKIE, "")
+    return bearer(connection) or connection.cookies.get(cookie_name(is_secure(connection)), "")
 
 
 def bearer(connection: HTTPConnection) -> str:
