@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from hesper_ui import endpoints, login
 from hesper_ui.assets import Assets
 from hesper_ui.guard import Guard
+from hesper_ui.selections import Selections
 
 BASE = "http://hesper.test"
 
@@ -24,7 +25,7 @@ def app(services: DoubleServices) -> FastAPI:
     app, assets = FastAPI(), Assets()
     assets.serve(app)
     app.include_router(login.router(services, assets))
-    app.include_router(endpoints.router(services))
+    app.include_router(endpoints.router(services, Selections()))
     app.add_middleware(Guard, admits=never)
     return app
 

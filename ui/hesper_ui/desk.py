@@ -4,7 +4,7 @@ An open page outlives a logout, a disabled account and a changed role, because i
 open. So a page never keeps an actor: it asks the desk, and the desk asks the accounts service.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hesper_ui.selections import Selections
 from hesper_ui.services import Actor, Services
@@ -22,4 +22,4 @@ class Desk:
 
     async def actor(self) -> Actor:
         """Returns who is at the desk now; raises NotAuthenticated when the session is over."""
-        return await self.services.accounts.actor_of(self.token)
+        return replace(await self.services.accounts.actor_of(self.token), door="console")

@@ -11,6 +11,7 @@ from hesper_ui.desk import COOKIE, Desk
 from hesper_ui.selections import MOST_NAMED, Selections
 from hesper_ui.services import (
     Invalid,
+    MeterQuery,
     NotAuthenticated,
     NotFound,
     NotPermitted,
@@ -18,7 +19,7 @@ from hesper_ui.services import (
     Services,
 )
 from hesper_ui.tongues import wanted_by
-from hesper_ui.views import meter_list
+from hesper_ui.views import meter_csv, meter_list
 from hesper_ui.words import say, speaking
 
 _STATUS: dict[type[ServiceError], int] = {
@@ -37,6 +38,7 @@ def router(services: Services, selections: Selections) -> APIRouter:
     for path, answer, method in (
         ("/console/meters", _meters, "GET"),
         ("/console/selections", _select, "POST"),
+        ("/console/selections/{selection}.csv", _selected_rows, "GET"),
         ("/console/batches/{batch}.csv", _batch_rows, "GET"),
     ):
         routes.add_api_route(path, _asked(services, selections, answer), methods=[method])
@@ -97,6 +99,16 @@ async def _body(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Invalid("a selection is a JSON object")
     return body
+
+
+async def _selected_rows(request: Request, desk: Desk) -> Response:
+    """Streams the meters of a selection as CSV; refused before the first line or not at all."""
+    actor = await desk.actor()
+    kept = desk.selections.get(actor.username, request.path_params["selection"])
+    await desk.services.meters.page(actor, MeterQuery(limit=1))
+    lines = meter_csv.lines(desk.services.meters, actor, kept)
+    named = {"Content-Disposition": 'attachment; filename="meters.csv"'}
+    return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=named)
 
 
 async def _batch_rows(request: Request, desk: Desk) -> Response:

@@ -137,8 +137,14 @@ class _Meters(_Service):
             rows = [r for r in rows if states[query.state](r)]
         if query.relay:
             rows = [r for r in rows if r.relay_output is relays[query.relay]]
-        if query.gateway:
-            rows = [r for r in rows if r.gateway == query.gateway]
+        for name in ("gateway", "model", "area", "firmware"):
+            if wanted := getattr(query, name):
+                rows = [r for r in rows if getattr(r, name) == wanted]
+        if query.silent_for_h is not None:
+            since = datetime.now(UTC) - timedelta(hours=query.silent_for_h)
+            rows = [r for r in rows if r.last_contact_at is None or r.last_contact_at < since]
+        if query.old_firmware:
+            rows = [r for r in rows if r.firmware == "2.3.9"]
         name = {"relay": "relay_output"}.get(query.sort, query.sort)
         rows.sort(key=lambda r: str(getattr(r, name) or ""), reverse=query.descending)
         part = rows[query.offset : query.offset + query.limit]

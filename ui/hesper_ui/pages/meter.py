@@ -7,12 +7,13 @@ from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
 from hesper_ui.desk import Desk
-from hesper_ui.elements import box, panel
+from hesper_ui.elements import box, link, panel
 from hesper_ui.pages import meter_head, meter_lists, timeline
 from hesper_ui.pages.meter_load import LoadPanel
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import Place
 from hesper_ui.services import Actor, AlertRow, MeterDetail
+from hesper_ui.words import say
 
 COMMANDS = 20
 EVENTS = 8
@@ -52,7 +53,7 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
                     lambda asking: services.commands.list(asking, None, meter, COMMANDS),
                     timeline.draw,
                 )
-            with panel("Events", f"the latest {EVENTS}"):
+            with panel("Events", say("the latest {count}", count=EVENTS)):
                 events = Part(
                     desk,
                     lambda asking: services.meters.events(asking, meter, EVENTS),
@@ -60,7 +61,9 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
                 )
             with panel("Supply"):
                 meter_lists.particulars(detail)
-            with panel("Missing intervals", f"last {GAP_DAYS} days"):
+            with panel("Missing intervals", say("last {days} days", days=GAP_DAYS)) as tools:
+                with tools:
+                    link(say("Readings quality"), f"/quality/{meter}", "meta")
                 gaps = Part(
                     desk,
                     lambda asking: services.meters.gaps(asking, meter, *_gap_window()),

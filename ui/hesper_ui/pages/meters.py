@@ -1,24 +1,40 @@
-"""Meters: the whole fleet, searched, sorted and filtered by the server."""
+"""Meters: the whole fleet, searched, sorted, filtered and selected from by the server.
 
+What is shown is all in the address, so that a list can be sent to a colleague. A selection, some
+rows or all that match, is held on the server; commands, campaigns and exports name it.
+"""
+
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
-from hesper_ui import drawings
+from hesper_ui import drawings, states
 from hesper_ui.desk import Desk
 from hesper_ui.elements import Text, box, button
 from hesper_ui.places import WATCH, Place
-from hesper_ui.services import Actor
-from hesper_ui.views.meter_list import VIEWS, query
+from hesper_ui.services import Actor, Permission
+from hesper_ui.views.meter_list import FILTERS, VIEWS, query
+from hesper_ui.views.wording import plural
+from hesper_ui.words import later, say
 
 _GRID = {
-    ":columnDefs": "hesperGrid.columns",
+    ":columnDefs": "hesperGrid.columns()",
     ":datasource": "hesperGrid.source",
     ":onGridReady": "hesperGrid.ready",
     ":onRowClicked": "hesperGrid.clicked",
     ":onCellKeyDown": "hesperGrid.pressed",
+    ":onSelectionChanged": "hesperGrid.chosen",
+    ":getRowId": "({ data }) => data.id",
     "rowModelType": "infinite",
+    "rowSelection": {
+        "mode": "multiRow",
+        "checkboxes": True,
+        "headerCheckbox": False,
+        "enableClickSelection": False,
+    },
+    "selectionColumnDef": {"width": 44, "minWidth": 44, "pinned": "left"},
     "cacheBlockSize": 100,
     "maxBlocksInCache": 20,
     "infiniteInitialRowCount": 1,
@@ -28,6 +44,11 @@ _GRID = {
     "tooltipShowDelay": 400,
     "overlayNoRowsTemplate": "<span></span>",
 }
+_ACTIONS = (
+    (later("Read relays…"), "/batches/new?kind=relay.read"),
+    (later("Command…"), "/batches/new"),
+    (later("Firmware campaign…"), "/firmware/new"),
+)
 
 
 async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
@@ -37,45 +58,83 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     total = (await desk.services.meters.page(actor, asked)).total
     with box("div", "page-head"):
         with box("div", "titles"):
-            Text("Meters", "h1", tabindex="-1")
-            Text(f"{total:,} meters", "p", "meta", data_grid_count=True, role="status")
+            Text(say("Meters"), "h1", tabindex="-1")
+            Text(plural(total, "meter"), "p", "meta", data_grid_count=True, role="status")
+        _tools(parameters, asked.search)
+    if not total and not parameters:
+        states.first_run()
+        return
+    _chips(parameters)
+    _selection(actor)
+    box("div", "notice", data_grid_state=True, hidden=True, role="status")
+    with box("div", "grid-host"):
+        grid = ui.aggrid(dict(_GRID), auto_size_columns=False)
+        grid.props["aria-label"] = say("Meters")
+    box("div", "cards", data_cards=True)
+    with box("div", "phone-only"):
+        button("Show more", data_cards_more=True, hidden=True).style("width: 100%")
+
+
+def _tools(parameters: Mapping[str, str], search: str) -> None:
+    with box("div", "grid-tools"):
         Text(
             "",
             "input",
             "native search",
             type="search",
             data_search=True,
-            value=asked.search,
-            placeholder="Serial, customer or address  ( / )",
-            aria_label="Search meters",
+            value=search,
+            placeholder=say("Serial, customer or address  ( / )"),
+            aria_label=say("Search meters"),
             maxlength="100",
         )
-    _chips(parameters)
-    with box("div", "notice", data_grid_state=True, hidden=True, role="status"):
-        pass
-    with box("div", "grid-host"):
-        grid = ui.aggrid(dict(_GRID), auto_size_columns=False)
-        grid.props["aria-label"] = "Meters"
-    box("div", "cards", data_cards=True)
-    with box("div", "phone-only"):
-        button("Show more", data_cards_more=True, hidden=True).style("width: 100%")
+        with box("details", "menu"):
+            Text(say("Filter"), "summary", "btn")
+            with box("form", "menu-body", data_filters=True):
+                for name, words in FILTERS.items():
+                    with box("label"):
+                        Text(say(words), classes="meta")
+                        value = parameters.get(name, "")
+                        Text("", "input", "native", name=name, value=value, maxlength="100")
+                Text(say("Apply"), "button", "btn primary", type="submit")
+        with box("details", "menu wide-only"):
+            Text(say("Columns"), "summary", "btn")
+            box("div", "menu-body", data_columns=True)
 
 
-def _chips(parameters: dict[str, str]) -> None:
-    current, gateway = parameters.get("view", ""), parameters.get("gateway")
-    with box("nav", "chips", aria_label="Saved views"):
+def _chips(parameters: Mapping[str, str]) -> None:
+    current = parameters.get("view", "")
+    kept = {name: parameters[name] for name in FILTERS if parameters.get(name)}
+    with box("nav", "chips", aria_label=say("Saved views")):
         for view, name in VIEWS.items():
             here = "true" if view == current else None
-            Text(name, "a", "chip", href=_address(view, gateway), aria_current=here)
-        if gateway:
-            with box("a", "chip", href=_address(current, None), aria_current="true"):
-                Text(f"Gateway {gateway}")
-                Text("×", aria_label="remove this filter")
+            Text(say(name), "a", "chip", href=_address({"view": view} | kept), aria_current=here)
+        for name, value in kept.items():
+            rest = {other: text for other, text in kept.items() if other != name}
+            target = _address({"view": current} | rest)
+            with box("a", "chip", href=target, aria_current="true"):
+                Text(f"{say(FILTERS[name])}: {value}")
+                Text("×", aria_label=say("remove this filter"))
+        box("span", "contents", data_views=True)
+        button("Save view…", kind="quiet small", data_view_save=True)
 
 
-def _address(view: str, gateway: str | None) -> str:
-    asked = {name: value for name, value in (("view", view), ("gateway", gateway)) if value}
-    return f"/meters?{urlencode(asked)}" if asked else "/meters"
+def _address(asked: Mapping[str, str]) -> str:
+    named = {name: value for name, value in asked.items() if value}
+    return f"/meters?{urlencode(named)}" if named else "/meters"
+
+
+def _selection(actor: Actor) -> None:
+    """Draws what can be done with a selection; grid.js shows it once there is one."""
+    with box("div", "selection", data_selection=True, hidden=True, role="status"):
+        Text("", "strong", data_selected=True)
+        button("", kind="quiet small", data_select_all=True)
+        box("span", "grow")
+        if actor.may(Permission.REQUEST_COMMAND):
+            for words, target in _ACTIONS:
+                button(words, kind="small", acts=True, data_with_selection=target)
+        button("Export CSV", kind="small", data_export=True)
+        button("Clear", kind="quiet small", data_select_none=True)
 
 
 PLACES = [Place("/meters", "Meters", build, drawings.METERS, group=WATCH, rank=30)]

@@ -28,6 +28,7 @@ from hesper_ui.services.ports import (
 from hesper_ui.services.records import (
     AT_GATEWAY,
     CUTTING,
+    LOAD_PROFILE,
     OPEN_COMMAND_STATES,
     READING,
     Actor,
@@ -83,11 +84,13 @@ from hesper_ui.services.records import (
     Session,
     Unavailable,
     WebSettings,
+    cell,
 )
 
 __all__ = [
     "AT_GATEWAY",
     "CUTTING",
+    "LOAD_PROFILE",
     "OPEN_COMMAND_STATES",
     "READING",
     "Accounts",
@@ -159,6 +162,7 @@ __all__ = [
     "Unavailable",
     "Validated",
     "WebSettings",
+    "cell",
 ]
 
 

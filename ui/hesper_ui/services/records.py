@@ -3,6 +3,8 @@
 from hesper_cloud.accounts.factors import Proof
 from hesper_cloud.accounts.roles import Actor, Permission, Role
 from hesper_cloud.authority.kinds import AT_GATEWAY, CUTTING, READING
+from hesper_cloud.csv_lines import cell
+from hesper_cloud.quantities import LOAD_PROFILE
 from hesper_cloud.service_levels.misses import Miss
 from hesper_cloud.services.batch_records import (
     BatchOrder,
@@ -62,6 +64,7 @@ from hesper_cloud.validation.substitutes import Curve, Edit
 __all__ = [
     "AT_GATEWAY",
     "CUTTING",
+    "LOAD_PROFILE",
     "OPEN_COMMAND_STATES",
     "READING",
     "Actor",
@@ -117,4 +120,5 @@ __all__ = [
     "Session",
     "Unavailable",
     "WebSettings",
+    "cell",
 ]

@@ -1,11 +1,11 @@
 // The meters grid: AG Grid's infinite rows on a desk, cards on a phone, both from one JSON endpoint.
 (() => {
   const BLOCK = 100, CARDS = 30;
-  let api = null, generation = 0, shown = "";
+  let api = null, generation = 0, shown = "", matching = 0, all = false;
 
   const filters = () => {
     const url = new URLSearchParams(location.search), asked = new URLSearchParams();
-    for (const name of ["view", "state", "relay", "gateway", "q"]) if (url.get(name)) asked.set(name, url.get(name));
+    for (const name of ["view", "gateway", "model", "area", "firmware", "q"]) if (url.get(name)) asked.set(name, url.get(name));
     return asked;
   };
   async function rows(offset, limit, sort) {
@@ -49,6 +49,7 @@
   };
   const counted = (total) => {
     const place = document.querySelector("[data-grid-count]");
+    matching = total;
     const count = total.toLocaleString(document.documentElement.lang);
     if (place) place.textContent = total === 1 ? hesperSay("1 meter") : hesperSay("{count} meters", { count });
     told("empty", total === 0 ? hesperSay("No meter matches. Clear the search or choose another view.") : "");
@@ -58,17 +59,118 @@
   const drawn = (draw) => ({ cellRenderer: ({ data }) => (data ? draw(data) : node("span", "missing", "…")) });
 
   const fixed = (width) => ({ width, minWidth: width, sortable: false });
-  const columns = [
-    { colId: "id", headerName: hesperSay("Serial"), width: 168, minWidth: 168, pinned: "left", ...drawn(link) },
+  const COLUMNS = () => [
+    { colId: "id", headerName: hesperSay("Serial"), width: 168, minWidth: 168, pinned: "left", lockVisible: true, ...drawn(link) },
     { colId: "state", headerName: hesperSay("Status"), ...fixed(114), ...drawn((row) => marked(row.state.mark, row.state.word)) },
     { colId: "relay", headerName: hesperSay("Relay"), width: 130, minWidth: 126, ...drawn((row) => marked(row.relay.mark, row.relay.word)) },
     { colId: "customer", field: "customer", headerName: hesperSay("Customer"), minWidth: 128, flex: 1, tooltipField: "customer", ...plain },
     { colId: "address", field: "address", headerName: hesperSay("Address"), minWidth: 128, flex: 1, tooltipField: "address", ...plain },
-    { colId: "gateway", field: "gateway", headerName: hesperSay("Gateway"), width: 86, minWidth: 84, ...plain },
-    { colId: "model", field: "model", headerName: hesperSay("Model"), minWidth: 194, flex: 0.6, tooltipField: "model", sortable: false, ...plain },
+    { colId: "area", field: "area", headerName: hesperSay("Area"), width: 100, minWidth: 84, hide: true, ...plain },
+    { colId: "gateway", field: "gateway", headerName: hesperSay("Gateway"), width: 96, minWidth: 84, ...plain },
+    { colId: "model", field: "model", headerName: hesperSay("Model"), minWidth: 180, flex: 0.6, tooltipField: "model", sortable: false, ...plain },
     { colId: "firmware", field: "firmware", headerName: hesperSay("Firmware"), ...fixed(112), ...plain },
-    { colId: "last_contact", headerName: hesperSay("Last contact"), width: 110, minWidth: 110, ...drawn((row) => ago(row.last_contact)) },
+    { colId: "life_support", field: "life_support", headerName: hesperSay("Life support"), ...fixed(116), hide: true, ...plain },
+    { colId: "last_contact", headerName: hesperSay("Last contact"), width: 126, minWidth: 110, ...drawn((row) => ago(row.last_contact)) },
   ];
+  // Which columns a person wants is kept in their browser.
+  const KEPT = "hesper_columns";
+  const remembered = (name) => { try { return JSON.parse(localStorage.getItem(name)) || null; } catch { return null; } };
+  const remember = (name, value) => { try { localStorage.setItem(name, JSON.stringify(value)); } catch { /* a private window keeps nothing */ } };
+  function columns() {
+    const wanted = remembered(KEPT);
+    const found = COLUMNS().map((column) => (wanted && !column.lockVisible ? { ...column, hide: !wanted.includes(column.colId) } : column));
+    chooser(found);
+    return found;
+  }
+  function chooser(found) {
+    const place = document.querySelector("[data-columns]");
+    if (!place) return;
+    place.replaceChildren(...found.filter((column) => !column.lockVisible).map((column) => {
+      const label = node("label", "check"), tick = node("input");
+      tick.type = "checkbox";
+      tick.checked = !column.hide;
+      tick.addEventListener("change", () => {
+        api?.setColumnsVisible([column.colId], tick.checked);
+        remember(KEPT, api.getColumns().filter((each) => each.isVisible()).map((each) => each.getColId()));
+      });
+      label.append(tick, column.headerName);
+      return label;
+    }));
+  }
+
+  // A selection is some rows, or all that match; the server holds it and answers with its name.
+  const held = () => (all ? { filter: Object.fromEntries(filters()) } : { ids: (api?.getSelectedRows() || []).map((row) => row.id) });
+  async function hold() {
+    const answer = await fetch("/console/selections", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(held()) });
+    if (!answer.ok) throw new Error((await answer.json()).error);
+    return (await answer.json()).id;
+  }
+  function selection() {
+    const bar = document.querySelector("[data-selection]"), count = all ? matching : api?.getSelectedRows().length || 0;
+    if (!bar) return;
+    bar.hidden = !count;
+    const said = (number) => number.toLocaleString(document.documentElement.lang);
+    bar.querySelector("[data-selected]").textContent = hesperSay("{count} selected", { count: said(count) });
+    const every = bar.querySelector("[data-select-all]");
+    every.textContent = hesperSay("Select all {count} matching", { count: said(matching) });
+    every.hidden = all || count >= matching;
+  }
+  const none = () => { all = false; api?.deselectAll(); selection(); };
+  document.addEventListener("click", async (event) => {
+    const at = (name) => event.target.closest?.(`[${name}]`);
+    if (at("data-select-all")) { all = true; selection(); }
+    if (at("data-select-none")) none();
+    const act = at("data-with-selection"), csv = at("data-export");
+    if (!act && !csv) return;
+    try {
+      const id = await hold();
+      if (csv) location.assign(`/console/selections/${id}.csv`);
+      else {
+        const target = new URL(act.dataset.withSelection, location.href);
+        target.searchParams.set("selection", id);
+        window.emitEvent("sub_pages_navigate", target.pathname + target.search);
+      }
+    } catch (failure) { told("error", String(failure.message)); }
+  });
+
+  // Filters become part of the address; views that a person has named are kept in their browser.
+  const VIEWS = "hesper_views";
+  document.addEventListener("submit", (event) => {
+    const form = event.target.closest?.("[data-filters]");
+    if (!form) return;
+    event.preventDefault();
+    const url = new URL(location.href);
+    for (const [name, value] of new FormData(form)) value.trim() ? url.searchParams.set(name, value.trim()) : url.searchParams.delete(name);
+    window.emitEvent("sub_pages_navigate", url.pathname + url.search);
+  });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest?.("[data-view-drop]")) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      const name = event.target.closest("[data-view-drop]").dataset.viewDrop;
+      remember(VIEWS, (remembered(VIEWS) || []).filter((view) => view.name !== name));
+      views();
+      return;
+    }
+    if (!event.target.closest?.("[data-view-save]")) return;
+    const name = prompt(hesperSay("Name of this view"))?.trim().slice(0, 40);
+    if (!name) return;
+    remember(VIEWS, [...(remembered(VIEWS) || []).filter((view) => view.name !== name), { name, search: location.search }].slice(-12));
+    views();
+  }, true);
+  function views() {
+    const place = document.querySelector("[data-views]");
+    place?.replaceChildren(...(remembered(VIEWS) || []).map((view) => {
+      const chip = node("a", "chip", view.name), cross = node("span", "", "×");
+      chip.href = `/meters${view.search}`;
+      if (view.search === location.search) chip.setAttribute("aria-current", "true");
+      cross.dataset.viewDrop = view.name;
+      cross.setAttribute("role", "button");
+      cross.setAttribute("aria-label", hesperSay("forget this view"));
+      chip.append(cross);
+      return chip;
+    }));
+  }
 
   const source = {
     rowCount: undefined,
@@ -131,8 +233,9 @@
   window.hesperGrid = {
     columns, source, block: BLOCK,
     // Who types before the grid is there has searched all the same.
-    ready(params) { api = params.api; if (phone.matches) cards(false); search(); },
+    chosen() { all = false; selection(); },
+    ready(params) { api = params.api; all = false; views(); if (phone.matches) cards(false); search(); },
     pressed(params) { if (params.event.key === "Enter" && params.data) open(params.data.id); },
-    clicked(params) { if (params.data && !params.event.target.closest("a")) open(params.data.id); },
+    clicked(params) { if (params.data && !params.event.target.closest("a, input, .ag-selection-checkbox")) open(params.data.id); },
   };
 })();

@@ -6,45 +6,61 @@ from typing import Any, Literal, cast, get_args
 from hesper_ui.services import Invalid, MeterQuery, MeterRow
 from hesper_ui.views.looks import Look, meter_state, relay_state
 from hesper_ui.views.wording import epoch_ms
-from hesper_ui.words import say
+from hesper_ui.words import later, say
 
 MAX_ROWS = 200
 VIEWS = {
-    "": "All",
-    "online": "Online",
-    "silent": "Silent",
-    "disconnected": "Supply off",
-    "unknown": "Relay unknown",
-    "discovered": "Discovered",
+    "": later("All"),
+    "online": later("Online"),
+    "silent": later("Silent"),
+    "silent-day": later("Silent > 24 h"),
+    "disconnected": later("Relay open"),
+    "unknown": later("Relay unknown"),
+    "old-firmware": later("Old firmware"),
+    "discovered": later("Discovered"),
 }
+FILTERS = {
+    "gateway": later("Gateway"),
+    "model": later("Model"),
+    "area": later("Area"),
+    "firmware": later("Firmware"),
+}
+"""What else the address may ask for, each equal to what a meter says of itself."""
+SILENT_DAY_H = 24
 _SORTS = {
     "id": "id",
     "customer": "customer",
     "address": "address",
+    "area": "area",
     "gateway": "gateway",
     "relay": "relay",
     "last_contact": "last_contact_at",
 }
 State = Literal["online", "silent", "discovered"]
 Relay = Literal["disconnected", "unknown"]
-Sort = Literal["id", "customer", "address", "gateway", "last_contact_at", "relay"]
+Sort = Literal["id", "customer", "address", "area", "gateway", "last_contact_at", "relay"]
 
 
 def query(parameters: Mapping[str, str]) -> MeterQuery:
     """Reads the grid's question from URL parameters; raises Invalid for what makes no sense."""
     view = parameters.get("view", "")
     if view not in VIEWS:
-        raise Invalid(f"There is no view called {view!r}.")
+        raise Invalid(say("There is no view called {view}.", view=view))
     try:
         offset = max(0, int(parameters.get("offset", "0")))
         limit = min(MAX_ROWS, max(1, int(parameters.get("limit", "100"))))
     except ValueError as error:
-        raise Invalid("offset and limit are whole numbers.") from error
+        raise Invalid(say("offset and limit are whole numbers.")) from error
     return MeterQuery(
         search=parameters.get("q", "").strip()[:100],
         state=cast("State", view) if view in get_args(State) else None,
         relay=cast("Relay", view) if view in get_args(Relay) else None,
+        silent_for_h=SILENT_DAY_H if view == "silent-day" else None,
+        old_firmware=view == "old-firmware",
         gateway=parameters.get("gateway") or None,
+        model=parameters.get("model") or None,
+        area=parameters.get("area") or None,
+        firmware=parameters.get("firmware") or None,
         sort=cast("Sort", _SORTS.get(parameters.get("sort", "id"), "id")),
         descending=parameters.get("descending") == "true",
         offset=offset,
@@ -64,6 +80,8 @@ def row(meter: MeterRow) -> dict[str, Any]:
         "relay": _worn(relay_state(meter)),
         "customer": meter.customer,
         "address": meter.address,
+        "area": meter.area,
+        "life_support": say("yes") if meter.life_support else "",
         "gateway": meter.gateway,
         "model": meter.model,
         "firmware": meter.firmware,
