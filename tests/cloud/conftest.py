@@ -1,4 +1,4 @@
-"""A head end on disk for tests: both databases, keys, five people, one gateway, two meters."""
+"""A head end on disk for tests: both databases, keys, six people, one gateway, two meters."""
 
 import json
 import os
@@ -73,8 +73,16 @@ PASSWORDS = {
     "ben": "second-pair-of-eyes",
     "cleo": "keeper-of-the-house",
     "dora": "third-pair-of-eyes",
+    "otto": "reading-every-line",
 }
-ROLES = {"vic": "viewer", "ann": "operator", "ben": "approver", "cleo": "admin", "dora": "approver"}
+ROLES = {
+    "vic": "viewer",
+    "ann": "operator",
+    "ben": "approver",
+    "cleo": "admin",
+    "dora": "approver",
+    "otto": "auditor",
+}
 GATEWAY = "gw-1"
 METER = "HES12642984"
 PROTECTED = "HES12642985"

@@ -4,15 +4,18 @@ The routes, their parameters and their bodies come from the API's own descriptio
 below adds is one decision for each route. A route that is not in it fails, so nobody can forget.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
+from hesper_cloud.accounts import tokens
+from hesper_cloud.accounts.roles import Permission, Role, granted
 from hesper_cloud.app import create_app
 from hesper_cloud.authority.process import now_utc
-from hesper_cloud.db.engines import open_engine
+from hesper_cloud.db.authority import ApiToken, User
+from hesper_cloud.db.engines import open_engine, writing
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.services.bundle import assemble
 from hesper_cloud.services.sources import Sources
@@ -35,6 +38,21 @@ TABLE = {
     "GET /auth/factor": "anyone",
     "PUT /auth/factor": "anyone",
     "POST /auth/factor/new": "anyone",
+    "PUT /auth/password": "anyone",
+    "GET /auth/account": "anyone",
+    "GET /tokens": "anyone",
+    "POST /tokens": "anyone",
+    "DELETE /tokens/{token_id}": "anyone",
+    "GET /sessions": "anyone",
+    "DELETE /sessions/{session_id}": "anyone",
+    "POST /auth/token": "anyone",  # of an API token
+    "GET /users": "admin",
+    "GET /users/{username}": "admin",
+    "POST /users": "admin",
+    "PATCH /users/{username}": "admin",
+    "POST /users/{username}/password": "admin",
+    "POST /users/{username}/unlock": "admin",
+    "POST /users/{username}/factor/drop": "admin",
     "PUT /topology": "admin",
     "POST /series/{name}": "operator",
     "POST /commands": "operator",
@@ -114,6 +132,9 @@ TABLE = {
     ],
     "viewer",
 )
+CHANGES_NOTHING = {"open", "anyone"}  # besides reading, an auditor keeps their own account
+NOT_FOR_MACHINES = {"PUT /kill-switch"}
+"""Of what operators may: a service may it not, whatever its scopes."""
 WORTH = {  # what a parameter of a name or format must look like to come past the door
     **dict.fromkeys(("from", "since"), "2026-11-19T00:00:00Z"),
     **dict.fromkeys(("to", "until"), "2026-11-20T00:00:00Z"),
@@ -139,6 +160,42 @@ def app(head_end, monkeypatch) -> Iterator[Any]:
     yield create_app(assemble(sources, lambda: 0.0), settings)
     store.close()
     read_only.dispose()
+
+
+@pytest.fixture
+def machine(head_end) -> Callable[..., str]:
+    """Makes an API token of a service with scopes, as the authority keeps it."""
+
+    def make(*scopes: Permission) -> str:
+        secret = tokens.new_api_token()
+        names = sorted(scopes)
+        digest = tokens.digest(secret)
+        now = now_utc()
+        with writing(head_end.databases.authority) as session:
+            session.merge(
+                User(
+                    username="feeder",
+                    role="service",
+                    password_hash="",
+                    created_at=now,
+                    scopes=sorted(granted(Role.SERVICE)),
+                )
+            )
+            session.add(
+                ApiToken(
+                    id=digest[:16],
+                    digest=digest,
+                    username="feeder",
+                    name="to try",
+                    scopes=names,
+                    created_at=now,
+                    created_by="cleo",
+                    expires_at=now + timedelta(days=1),
+                )
+            )
+        return secret
+
+    return make
 
 
 @pytest.fixture
@@ -257,3 +314,40 @@ async def test_a_role_gets_past_the_door_where_it_may(app, client):
             found[name] = await call.status(client, tokens[weakest])
     refused = {name: status for name, status in found.items() if status in (401, 403, 422, 500)}
     assert refused == {}
+
+
+async def statuses(app, client, token: str) -> dict[str, int]:
+    return {
+        name: await call.status(client, token)
+        for name, call in routes(app.openapi())
+        if TABLE[name] != "open"
+    }
+
+
+def wrong_for(found: dict[str, int], allowed: set[str]) -> dict[str, int]:
+    """What was refused though it is allowed, or came past the door though it is not."""
+    return {
+        name: status
+        for name, status in found.items()
+        if (status in (401, 403, 422, 500)) == (name in allowed)
+    }
+
+
+async def test_an_auditor_reads_everything_and_changes_nothing(app, client):
+    body = {"username": "otto", "password": "reading-every-line"}
+    token = (await client.post(f"{PREFIX}/auth/login", json=body)).json()["token"]
+    found = await statuses(app, client, token)
+    allowed = {name for name in found if name.startswith("GET ") or TABLE[name] in CHANGES_NOTHING}
+    assert wrong_for(found, allowed) == {}
+
+
+async def test_a_service_may_what_its_scopes_name_and_no_more(app, client, machine):
+    found = await statuses(app, client, machine(*granted(Role.SERVICE)))
+    of_role = {name for name in found if TABLE[name] in {"anyone", "viewer", "operator"}}
+    assert wrong_for(found, of_role - NOT_FOR_MACHINES) == {}
+    found = await statuses(app, client, machine(Permission.READ))
+    of_scope = {name for name in found if TABLE[name] in {"anyone", "viewer"}}
+    assert wrong_for(found, of_scope) == {}
+    found = await statuses(app, client, machine(Permission.BRING_SERIES))
+    may = {name for name in found if TABLE[name] == "anyone"} | {"POST /series/{name}"}
+    assert wrong_for(found, may) == {}

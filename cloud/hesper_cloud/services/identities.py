@@ -10,7 +10,7 @@ from hesper_cloud.accounts.tokens import Claim, MachineTokens, TokenRefused
 from hesper_cloud.db.authority import ApiToken, User
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import TokenUse, WebSession
-from hesper_cloud.services.errors import NotAuthenticated
+from hesper_cloud.services.errors import Invalid, NotAuthenticated
 from hesper_cloud.services.sources import Sources
 
 _NOTED_EVERY = timedelta(minutes=1)
@@ -45,10 +45,11 @@ class Identities:
         """Returns the id of an API token that is good now.
 
         Raises:
-            NotAuthenticated: it is none.
+            Invalid: it is none.
+            NotAuthenticated: it is not good any more.
         """
         if not tokens.is_api_token(token):
-            raise NotAuthenticated("send an API token")
+            raise Invalid("send an API token; a browser or a person has no need of another")
         return self._token(ApiToken.digest == tokens.digest(token)).id
 
     def user(self, username: str) -> User | None:
