@@ -30,7 +30,7 @@ def mount(app: FastAPI, services: Services) -> None:
     app.include_router(endpoints.router(services, selections))
     origins = services.sources.settings.web.allowed_origins
     app.add_middleware(Guard, admits=_admits(services), allowed_origins=origins)
-    all_places = places.declared()
+    app.state.hesper_places = all_places = places.declared()
 
     async def page(request: Request) -> Response | None:
         desk = Desk(services, request.cookies.get(COOKIE, ""), selections)
@@ -39,7 +39,7 @@ def mount(app: FastAPI, services: Services) -> None:
             actor = await desk.actor()
         except NotAuthenticated:
             return login.to_login(path)
-        ui.add_head_html(assets.head("live.js", "grid.js", tongue=words.current()))
+        ui.add_head_html(assets.head("live.js", "grid.js", "palette.js", tongue=words.current()))
         frame(desk, actor, all_places)
         return None
 

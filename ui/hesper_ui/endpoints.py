@@ -19,7 +19,7 @@ from hesper_ui.services import (
     Services,
 )
 from hesper_ui.tongues import wanted_by
-from hesper_ui.views import meter_csv, meter_list
+from hesper_ui.views import finding, meter_csv, meter_list
 from hesper_ui.words import say, speaking
 
 _STATUS: dict[type[ServiceError], int] = {
@@ -37,6 +37,7 @@ def router(services: Services, selections: Selections) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     for path, answer, method in (
         ("/console/meters", _meters, "GET"),
+        ("/console/search", _search, "GET"),
         ("/console/selections", _select, "POST"),
         ("/console/selections/{selection}.csv", _selected_rows, "GET"),
         ("/console/batches/{batch}.csv", _batch_rows, "GET"),
@@ -65,6 +66,17 @@ async def _meters(request: Request, desk: Desk) -> Response:
     )
     rows = [meter_list.row(meter) for meter in page.rows]
     return JSONResponse({"rows": rows, "total": page.total}, headers={"Cache-Control": "no-store"})
+
+
+async def _search(request: Request, desk: Desk) -> Response:
+    """Answers the palette: pages, meters, gateways."""
+    actor, text = await desk.actor(), request.query_params.get("q", "").strip()[:100]
+    found = finding.pages(request.app.state.hesper_places, actor, text)
+    if text:
+        asked = MeterQuery(search=text, limit=finding.MOST)
+        found += finding.meters((await desk.services.meters.page(actor, asked)).rows)
+        found += finding.gateways(await desk.services.gateways.list(actor), text)[: finding.MOST]
+    return JSONResponse({"found": found}, headers={"Cache-Control": "no-store"})
 
 
 async def _select(request: Request, desk: Desk) -> Response:

@@ -37,7 +37,7 @@ def _link(place: Place) -> ui.element:
     in_the_bar = place.path in _IN_THE_BAR
     with (
         box("li", "in-the-bar" if in_the_bar else ""),
-        box("a", "nav-link", href=place.path, title=title) as anchor,
+        box("a", "nav-link", href=place.path, title=title, data_key=place.key or None) as anchor,
     ):
         drawing(place.icon or "")
         Text(title, classes="nav-text")

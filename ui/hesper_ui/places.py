@@ -34,6 +34,7 @@ class Place:
     needs: Permission = Permission.READ  # without it the navigation leaves the place out
     group: str = KEEP
     rank: int = 50  # within its group, the smallest first
+    key: str = ""  # pressed after g, it leads here
 
     @property
     def order(self) -> tuple[bool, int, int, str]:

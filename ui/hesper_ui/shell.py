@@ -58,6 +58,10 @@ def _header(actor: Actor) -> ui.element:
             drawing(drawings.STAR)
             Text("Hesper")
         box("div", "space")
+        with box("button", "seek", type="button", data_palette=True):
+            drawing(drawings.SEEK)
+            Text(say("Go to"))
+            Text("Ctrl K", "kbd", "wide-only")
         with box("span", "link-state"):
             mark("unknown")
             Text(say("connecting"), "b")
@@ -76,6 +80,9 @@ def _account(actor: Actor) -> None:
         with box("div", "menu-body"):
             _choices("Appearance", _THEMES, data="theme")
             _choices("Language", _languages(), data="language", chosen=current().language)
+            Text(say("Time zone"), "label", "meta", for_="zone")
+            box("select", "native", id="zone", data_zone=True)
+            Text(say("Shortcuts"), "button", "btn quiet", type="button", data_help=True)
             with box("form", method="post", action="/logout"):
                 Text(say("Sign out"), "button", "btn", type="submit").style("width: 100%")
 

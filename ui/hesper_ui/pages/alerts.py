@@ -151,5 +151,6 @@ PLACES = [
         said="critical",
         group=WATCH,
         rank=50,
+        key="a",
     )
 ]

@@ -116,4 +116,6 @@ def _cells(row: AuditEntry) -> list[Cell]:
     ]
 
 
-PLACES = [Place("/audit", "Audit", build, drawings.AUDIT, needs=Permission.READ_AUDIT, rank=90)]
+PLACES = [
+    Place("/audit", "Audit", build, drawings.AUDIT, needs=Permission.READ_AUDIT, rank=90, key="u")
+]

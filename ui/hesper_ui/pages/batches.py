@@ -77,4 +77,4 @@ def bar(batch: BatchView) -> None:
             box("span", f"part part-{part.state}").style(f"width: {part.percent:.2f}%")
 
 
-PLACES = [Place("/batches", "Batches", build, drawings.BATCHES, group=ACT, rank=20)]
+PLACES = [Place("/batches", "Batches", build, drawings.BATCHES, group=ACT, rank=20, key="b")]

@@ -187,5 +187,6 @@ PLACES = [
         said="awaiting approval",
         group=ACT,
         rank=10,
+        key="c",
     )
 ]

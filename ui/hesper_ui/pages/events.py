@@ -117,4 +117,4 @@ def _cells(row: EventRow) -> list[Cell]:
     ]
 
 
-PLACES = [Place("/events", "Events", build, drawings.EVENTS, group=WATCH, rank=60)]
+PLACES = [Place("/events", "Events", build, drawings.EVENTS, group=WATCH, rank=60, key="e")]

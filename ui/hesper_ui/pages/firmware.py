@@ -101,4 +101,4 @@ def _image(row: ImageRow) -> list[Cell]:
     ]
 
 
-PLACES = [Place("/firmware", "Firmware", build, drawings.FIRMWARE, group=ACT, rank=30)]
+PLACES = [Place("/firmware", "Firmware", build, drawings.FIRMWARE, group=ACT, rank=30, key="f")]

@@ -63,5 +63,6 @@ PLACES = [
         said="open",
         group=QUALITY,
         rank=10,
+        key="l",
     )
 ]

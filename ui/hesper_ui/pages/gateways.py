@@ -71,4 +71,4 @@ def _cells(row: GatewayRow) -> list[Cell]:
     ]
 
 
-PLACES = [Place("/gateways", "Gateways", build, drawings.GATEWAYS, group=WATCH, rank=40)]
+PLACES = [Place("/gateways", "Gateways", build, drawings.GATEWAYS, group=WATCH, rank=40, key="w")]

@@ -137,4 +137,4 @@ def _selection(actor: Actor) -> None:
         button("Clear", kind="quiet small", data_select_none=True)
 
 
-PLACES = [Place("/meters", "Meters", build, drawings.METERS, group=WATCH, rank=30)]
+PLACES = [Place("/meters", "Meters", build, drawings.METERS, group=WATCH, rank=30, key="m")]

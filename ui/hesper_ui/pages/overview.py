@@ -121,4 +121,4 @@ def _draw_hours(hours: Sequence[CompletenessHour], target: float) -> None:
     chart.classes("chart-small")
 
 
-PLACES = [Place("/", "Overview", build, drawings.OVERVIEW, group=WATCH, rank=10)]
+PLACES = [Place("/", "Overview", build, drawings.OVERVIEW, group=WATCH, rank=10, key="o")]

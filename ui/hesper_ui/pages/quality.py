@@ -205,6 +205,6 @@ def _edited(
 
 
 PLACES = [
-    Place("/quality", "Readings quality", build, drawings.RIDDLE, group=QUALITY, rank=20),
+    Place("/quality", "Readings quality", build, drawings.RIDDLE, group=QUALITY, rank=20, key="q"),
     Place("/quality/{meter}", "Readings quality", build_meter),
 ]

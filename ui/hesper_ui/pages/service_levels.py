@@ -118,6 +118,8 @@ def _miss(each: Miss) -> list[Cell]:
 
 
 PLACES = [
-    Place("/service-levels", "Service levels", build, drawings.LEVELS, group=QUALITY, rank=30),
+    Place(
+        "/service-levels", "Service levels", build, drawings.LEVELS, group=QUALITY, rank=30, key="s"
+    ),
     Place("/service-levels/{level}", "Service level", build_day),
 ]

@@ -37,10 +37,61 @@
     if (s < 172800) return `${Math.floor(s / 3600)} h`;
     return hesperSay("{count} days", { count: Math.floor(s / 86400) });
   };
-  const local = {
-    time: new Intl.DateTimeFormat(tag, { hour: "2-digit", minute: "2-digit", second: "2-digit" }),
-    date: new Intl.DateTimeFormat(tag, { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit" }),
+  // The operator's time zone: the browser's own, or the one chosen in the menu.
+  let zone, local;
+  const chosenZone = () => { try { return localStorage.getItem("hesper_zone") || ""; } catch { return ""; } };
+  function tell_time() {
+    zone = chosenZone() || undefined;
+    const format = (options) => { try { return new Intl.DateTimeFormat(tag, { ...options, timeZone: zone }); } catch { return new Intl.DateTimeFormat(tag, options); } };
+    local = {
+      time: format({ hour: "2-digit", minute: "2-digit", second: "2-digit" }),
+      date: format({ day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit" }),
+      hour: format({ hour: "2-digit", minute: "2-digit" }),
+      day: format({ day: "numeric", month: "short" }),
+    };
+  }
+  tell_time();
+  // A chart's axis says the day at midnight and the hour between, in the operator's zone.
+  const axis = (at) => {
+    const hour = local.hour.format(at);
+    return /^(00|24)\D00$/.test(hour) ? local.day.format(at) : hour;
   };
+  const moment = (at) => local.date.format(at);
+  const number = (value) => (value === null || value === undefined ? "–" : Number(value).toLocaleString(tag, { maximumFractionDigits: 3 }));
+  const hour = (at) => local.hour.format(Number(at));
+  // What is under the pointer of a chart, as elements: nothing in it is read as markup.
+  function pointed(points, unit) {
+    const box = document.createElement("div"), line = (text) => { const row = document.createElement("div"); row.textContent = text; return row; };
+    const at = Number(points[0]?.axisValue);
+    box.append(line(Number.isFinite(at) ? moment(at) : ""));
+    for (const point of points) {
+      const value = Array.isArray(point.value) ? point.value[1] : point.value;
+      box.append(line(`${point.seriesName}: ${value === null || value === undefined ? "–" : `${number(value)} ${unit}`}`));
+    }
+    return box;
+  }
+  document.addEventListener("focusin", (event) => {
+    const choice = event.target.closest?.("[data-zone]");
+    if (!choice || choice.options.length > 1) return;
+    fillZones(choice, Intl.supportedValuesOf("timeZone"));
+  });
+  function fillZones(choice, zones) {
+    const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    choice.replaceChildren(...["", ...new Set(["UTC", ...zones])].map((name) => {
+      const option = document.createElement("option");
+      option.value = name;
+      option.textContent = name || hesperSay("as this browser ({zone})", { zone: own });
+      option.selected = name === chosenZone();
+      return option;
+    }));
+  }
+  document.addEventListener("change", (event) => {
+    const choice = event.target.closest?.("[data-zone]");
+    if (!choice) return;
+    try { localStorage.setItem("hesper_zone", choice.value); } catch { /* a private window keeps nothing */ }
+    location.reload();
+  });
+
   const say = (element, text) => { if (element && element.textContent !== text) element.textContent = text; };
   const each = (selector, act) => document.querySelectorAll(selector).forEach(act);
 
@@ -159,6 +210,7 @@
     each("[data-at]", (element) => say(element, local[element.dataset.style || "time"].format(Number(element.dataset.at))));
     say(document.querySelector("[data-clock]"), local.time.format(now));
     window.hesperTheme?.show();
+    each("[data-zone]", (choice) => { if (!choice.options.length) fillZones(choice, chosenZone() ? [chosenZone()] : []); });
   }
 
   // Between two ticks a click must not slip through on a page that has gone stale.
@@ -177,17 +229,19 @@
     const search = document.querySelector("[data-search]");
     if (search) { event.preventDefault(); search.focus(); }
   });
-  // Lists with data-keys are walked with j and k; a presses the row's button, Enter follows its link.
+  // Lists with data-keys are walked with j and k; x marks a row, a and s press its buttons, Enter follows its link.
   function walk(key) {
     const rows = [...document.querySelectorAll("[data-keys] tbody tr")].filter((row) => row.querySelector("td"));
     const at = rows.findIndex((row) => row.contains(document.activeElement));
-    if (key === "a") { rows[at]?.querySelector("button")?.click(); return; }
+    if (key === "a") { (rows[at]?.querySelector("[data-key-a]") || rows[at]?.querySelector("button"))?.click(); return; }
+    if (key === "s") { rows[at]?.querySelector("[data-key-s]")?.click(); return; }
+    if (key === "x") { rows[at]?.querySelector("input[type=checkbox]")?.click(); return; }
     const next = rows[Math.min(rows.length - 1, Math.max(0, at + (key === "j" ? 1 : -1)))];
     next?.querySelector("a")?.focus();
     next?.scrollIntoView({ block: "nearest" });
   }
   document.addEventListener("keydown", (event) => {
-    if (!"jka".includes(event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!"jkaxs".includes(event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest?.("input, textarea, select, .q-dialog") || !document.querySelector("[data-keys]")) return;
     walk(event.key);
   });
@@ -204,5 +258,5 @@
   document.addEventListener("visibilitychange", tick);
   setInterval(tick, TICK_MS);
   connect();
-  window.hesperLive = { age, now: () => Date.now() + clockOffset };
+  window.hesperLive = { age, axis, hour, moment, number, pointed, now: () => Date.now() + clockOffset };
 })();

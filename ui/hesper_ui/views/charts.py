@@ -7,6 +7,8 @@ from typing import Any
 
 from hesper_ui.services import CompletenessHour, FleetLoad
 from hesper_ui.views.load_profile import LoadProfile
+from hesper_ui.views.wording import epoch_ms
+from hesper_ui.words import say
 
 ACCENT, GREY, LINE, GRID = (
     "var(--accent)",
@@ -15,7 +17,6 @@ ACCENT, GREY, LINE, GRID = (
     "var(--chart-grid)",
 )
 TEXT, SECONDARY, STALE = "var(--text)", "var(--secondary)", "var(--stale-wash)"
-_TIMES = {"month": "{d} {MMM}", "day": "{d} {MMM}", "hour": "{HH}:{mm}"}
 FONT = '"Inter Variable", system-ui, sans-serif'
 
 
@@ -31,12 +32,13 @@ def _time_axis(start: int, end: int) -> dict[str, Any]:
         "axisLine": {"lineStyle": {"color": LINE}},
         "axisTick": {"show": False},
         "splitLine": {"show": False},
-        "axisLabel": _label() | {"formatter": _TIMES},
+        "axisLabel": _label() | {":formatter": "(at) => hesperLive.axis(at)"},
     }
 
 
 def _value_axis(unit: str = "") -> dict[str, Any]:
-    label = _label() | ({":formatter": f"(v) => v + ' {unit}'"} if unit else {})
+    ending = f" {unit}" if unit else ""
+    label = _label() | {":formatter": f"(v) => hesperLive.number(v) + '{ending}'"}
     return {
         "type": "value",
         "splitNumber": 4,
@@ -57,8 +59,8 @@ def _frame(unit: str, said: str) -> dict[str, Any]:
             "backgroundColor": "var(--raised)",
             "borderColor": "var(--line-strong)",
             "textStyle": {"color": TEXT, "fontSize": 13, "fontFamily": FONT},
+            ":formatter": f"(points) => hesperLive.pointed(points, '{unit}')",
             "axisPointer": {"type": "line", "lineStyle": {"color": LINE}},
-            ":valueFormatter": f"(v) => v == null ? '–' : v + ' {unit}'",
         },
     }
 
@@ -79,7 +81,7 @@ def _curve(name: str, points: Sequence[Sequence[float | None]], color: str) -> d
 
 def load_profile(profile: LoadProfile, said: str) -> dict[str, Any]:
     """Draws a load profile, mean power per interval, with a violet band for each gap."""
-    curve = _curve("Mean power", [[at * 1000, kw] for at, kw in profile.points], ACCENT)
+    curve = _curve(say("Mean power"), [[at * 1000, kw] for at, kw in profile.points], ACCENT)
     curve["step"] = "end" if len(profile.points) <= 200 else False
     curve["markArea"] = {
         "silent": True,
@@ -106,13 +108,13 @@ def fleet_load(load: FleetLoad, said: str) -> dict[str, Any]:
             for at, value in zip(load.times, values, strict=True)
         ]
 
-    yesterday = _curve("Yesterday", points(load.yesterday), GREY)
+    yesterday = _curve(say("Yesterday"), points(load.yesterday), GREY)
     yesterday["lineStyle"]["type"] = "dashed"
     ends = (load.times[0], load.times[-1]) if load.times else (0, 1)
     return _frame(unit, said) | {
         "xAxis": _time_axis(*ends),
         "yAxis": _value_axis(unit),
-        "series": [yesterday, _curve("Last 24 h", points(load.today), ACCENT)],
+        "series": [yesterday, _curve(say("Last 24 h"), points(load.today), ACCENT)],
     }
 
 
@@ -134,15 +136,15 @@ def completeness(hours: Sequence[CompletenessHour], target: float, said: str) ->
     return _frame("%", said) | {
         "xAxis": {
             "type": "category",
-            "data": [hour.hour.strftime("%H") for hour in hours],
+            "data": [str(epoch_ms(hour.hour)) for hour in hours],
             "axisLine": {"lineStyle": {"color": LINE}},
             "axisTick": {"show": False},
-            "axisLabel": _label(),
+            "axisLabel": _label() | {":formatter": "(at) => hesperLive.hour(at)"},
         },
         "yAxis": axis,
         "series": [
             {
-                "name": "Stored",
+                "name": say("Stored"),
                 "type": "bar",
                 "data": bars,
                 "barCategoryGap": "35%",

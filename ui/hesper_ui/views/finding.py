@@ -1,0 +1,60 @@
+"""What the command palette finds: places of the console first, then what the fleet holds."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+from hesper_ui.places import Place
+from hesper_ui.services import Actor, GatewayRow, MeterRow
+from hesper_ui.views.looks import gateway_state, meter_state
+from hesper_ui.words import say
+
+MOST = 8
+
+
+class Found(TypedDict):
+    """One line of the palette."""
+
+    title: str
+    note: str
+    address: str
+
+
+def pages(places: Sequence[Place], actor: Actor, text: str) -> list[Found]:
+    """Returns the places whose name holds the text; all of them while there is none."""
+    wanted = text.casefold()
+    return [
+        Found(title=say(place.title), note=say("page"), address=place.path)
+        for place in places
+        if place.icon and actor.may(place.needs)
+        if wanted in say(place.title).casefold() or wanted in place.title.casefold()
+    ]
+
+
+def meters(rows: Sequence[MeterRow]) -> list[Found]:
+    """Returns lines for meters."""
+    return [
+        Found(
+            title=row.id,
+            note=" · ".join(part for part in (_state(row), row.customer, row.address) if part),
+            address=f"/meters/{row.id}",
+        )
+        for row in rows
+    ]
+
+
+def _state(row: MeterRow) -> str:
+    return say(meter_state(row).word)
+
+
+def gateways(rows: Sequence[GatewayRow], text: str) -> list[Found]:
+    """Returns lines for the gateways whose name holds the text."""
+    wanted = text.casefold()
+    return [
+        Found(
+            title=row.id,
+            note=f"{say('gateway')} · {say(gateway_state(row).word)}",
+            address=f"/meters?gateway={row.id}",
+        )
+        for row in rows
+        if wanted in row.id.casefold()
+    ]
