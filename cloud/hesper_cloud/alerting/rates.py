@@ -6,10 +6,10 @@ is told once however long it lasts.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.alerting import raising
@@ -38,8 +38,20 @@ def recent(session: Session, now: datetime) -> list[tuple[str, int]]:
     return sorted(found, key=lambda each: (-each[1], each[0]))
 
 
-def by_window(session: Session, now: datetime, windows: int) -> Sequence[int]:
-    """Returns the new alerts of so many spans of ten minutes, the newest last."""
+Narrow = Callable[[Select[datetime]], Select[datetime]]
+
+
+def by_window(
+    session: Session, now: datetime, windows: int, narrow: Narrow = lambda query: query
+) -> Sequence[int]:
+    """Returns the new alerts of so many spans of ten minutes, the newest last.
+
+    Args:
+        session: To read in.
+        now: The end of the last span.
+        windows: How many spans.
+        narrow: Leaves those alerts that count for who asks.
+    """
     since = now - windows * WINDOW
     query = (
         select(AlertChange.at)
@@ -50,7 +62,9 @@ def by_window(session: Session, now: datetime, windows: int) -> Sequence[int]:
             Alert.suppressed.is_(False),
         )
     )
-    counts = Counter(min(windows - 1, (at - since) // WINDOW) for at in session.scalars(query))
+    counts = Counter(
+        min(windows - 1, (at - since) // WINDOW) for at in session.scalars(narrow(query))
+    )
     return [counts[window] for window in range(windows)]
 
 

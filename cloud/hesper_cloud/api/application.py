@@ -6,6 +6,7 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request
 
 from hesper_cloud.api import (
     access_log,
+    alerts,
     auth,
     batches,
     campaigns,
@@ -63,6 +64,7 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     rest = APIRouter(prefix=PREFIX)
     for part in (
         auth,
+        alerts,
         users,
         tokens,
         validated,

@@ -1,14 +1,12 @@
-"""What an operator watches: overview, gateways, alerts, events, dead letters, audit."""
+"""What an operator watches: overview, gateways, events, dead letters, audit."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, Field
 
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
 from hesper_cloud.services.records import (
-    AlertRow,
     AttentionRow,
     AuditEntry,
     AuditVerdict,
@@ -23,12 +21,6 @@ from hesper_cloud.services.records import (
 
 router = APIRouter(tags=["operations"])
 Limit = Annotated[int, Query(ge=1, le=1000)]
-
-
-class Acknowledgement(BaseModel):
-    """What the person who has seen it notes."""
-
-    note: str = Field(default="", max_length=500)
 
 
 @router.get("/overview", response_model=Overview)
@@ -59,25 +51,6 @@ async def attention(actor: Who, services: Have) -> Response:
 async def gateways(actor: Who, services: Have) -> Response:
     """Lists gateways."""
     return answer(await services.gateways.list(actor))
-
-
-@router.get("/alerts", response_model=list[AlertRow])
-async def alerts(
-    actor: Who,
-    services: Have,
-    state: str | None = None,
-    severity: str | None = None,
-    meter: str | None = None,
-    limit: Limit = 200,
-) -> Response:
-    """Lists alerts, worst and newest first; ``state=open`` for all that are not cleared."""
-    return answer(await services.alerts.list(actor, state, severity, limit, meter))
-
-
-@router.post("/alerts/{alert_id}/acknowledge", response_model=AlertRow)
-async def acknowledge(actor: Who, services: Have, alert_id: int, body: Acknowledgement) -> Response:
-    """Marks an alert as seen."""
-    return answer(await services.alerts.acknowledge(actor, alert_id, body.note))
 
 
 @router.get("/events", response_model=list[EventRow])

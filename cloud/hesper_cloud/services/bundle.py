@@ -10,6 +10,7 @@ from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.services.access_log import AccessLog
 from hesper_cloud.services.accounts import Accounts
+from hesper_cloud.services.alert_selections import AlertSelections
 from hesper_cloud.services.alerts import Alerts
 from hesper_cloud.services.api_tokens import ApiTokens
 from hesper_cloud.services.audit import Audit
@@ -48,6 +49,7 @@ class Services:
     gateways: Gateways
     gaps: Gaps
     alerts: Alerts
+    alert_selections: AlertSelections
     commands: Commands
     batches: Batches
     overview: OverviewService
@@ -85,6 +87,7 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
     accounts = Accounts(sources, link, machine)
     overview = OverviewService(sources, readings_per_s)
     shelf = Shelf(sources.registry, sources.store, EnergyBook(settings.energy_file))
+    alerts = Alerts(sources, link)
     return Services(
         accounts=accounts,
         members=Members(sources, link, accounts),
@@ -94,7 +97,8 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
         readings=Readings(sources),
         gateways=Gateways(sources),
         gaps=Gaps(sources),
-        alerts=Alerts(sources, link),
+        alerts=alerts,
+        alert_selections=AlertSelections(sources, alerts),
         commands=Commands(sources, link),
         batches=Batches(sources, link),
         overview=overview,

@@ -20,8 +20,9 @@ from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Alert
 from hesper_cloud.db.watch import Watch
-from hesper_cloud.services.alerts import alert_row
+from hesper_cloud.services.alert_records import alert_row
 from hesper_cloud.services.commands import command_row
+from hesper_cloud.services.looking import looked_at_all
 from hesper_cloud.services.overview import OverviewService
 from hesper_cloud.services.sources import Sources, require
 from hesper_cloud.stores.port import StoreError
@@ -50,6 +51,7 @@ class Live:
     async def subscribe(self, actor: Actor) -> AsyncIterator[bytes]:
         """Yields frames as JSON octets, newest first seen; never the same frame twice."""
         require(actor, Permission.READ)
+        looked_at_all(self._sources, actor, "live values")
         self._listeners += 1
         try:
             if self._frame:

@@ -295,20 +295,34 @@ class GatewayRow:
 
 @dataclass(frozen=True, slots=True)
 class AlertRow:
-    """One alert."""
+    """One alert. ``suppressed`` ones gave way to their parent; ``extent`` tells what a storm is."""
 
     id: int
     rule: str
     meter: str | None
     gateway: str | None
     severity: str
-    state: str  # new | acknowledged | cleared
+    state: str  # new | acknowledged | shelved | cleared
     raised_at: datetime
     cleared_at: datetime | None
     acknowledged_by: str | None
     acknowledged_at: datetime | None
-    note: str | None
+    note: str | None  # of the acknowledgement
     text: str
+    element: str | None = None
+    area: str | None = None
+    group: str | None = None  # the root cause; what shares it hangs together
+    parent: int | None = None
+    suppressed: bool = False
+    priority: int = 0
+    affected_count: int = 1  # customers
+    count: int = 1  # how often it was told
+    last_seen_at: datetime | None = None
+    shelved_until: datetime | None = None
+    shelved_by: str | None = None
+    shelved_reason: str | None = None
+    assigned_to: str | None = None
+    extent: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
