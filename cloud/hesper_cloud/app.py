@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from hesper_cloud import jobs, keys
+from hesper_cloud.access_log import AccessLogKeeping
 from hesper_cloud.api.application import create_app, with_memory
 from hesper_cloud.api.page_protocol import answering_from
 from hesper_cloud.backup.sending_again import SendingAgain
@@ -113,6 +114,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                     name="jobs",
                 ),
                 group.create_task(head_end.services.live.run(), name="live"),
+                group.create_task(_looks_of(head_end).run(), name="access log"),
                 group.create_task(head_end.services.accounts.run(), name="accounts"),
                 group.create_task(head_end.outside.run(), name="series from outside"),
             ]
@@ -128,6 +130,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 def _jobs_of(head_end: HeadEnd) -> list[Job]:
     """Returns the jobs that publish as ingest does."""
     return [Job("sending again", SENDING_AGAIN_EVERY_S, head_end.sending_again.turn)]
+
+
+def _looks_of(head_end: HeadEnd) -> AccessLogKeeping:
+    """Returns what writes down who looked at whose data."""
+    return AccessLogKeeping(head_end.registry, head_end.services.sources.looks)
 
 
 async def run_ingest(settings: Settings, stop: asyncio.Event) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from hesper_cloud.access_log import AccessLogKeeping
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.aggregates.reconcile import Reconciliation
@@ -27,12 +28,14 @@ from hesper_cloud.rules.silence import SilenceRule, Works, nobody_works
 from hesper_cloud.rules.store_faults import tend
 from hesper_cloud.rules.tamper import clear_acknowledged
 from hesper_cloud.service_levels.keeping import ServiceLevels
+from hesper_cloud.services.fleet_figures import FleetFigures
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.turns import DAY_S, HOUR_S, MINUTE_S, Job, keep_turns, perform
 
 SILENCE_EVERY_S = 2.0
 GAPS_EVERY_S = 5.0
 BACKUPS_EVERY_S = 5.0
+FIGURES_EVERY_S = 15.0
 ERASURES_EVERY_S = 5.0
 SENDING_AGAIN_EVERY_S = 5.0
 VALIDATION_EVERY_S = 10.0
@@ -52,12 +55,14 @@ def jobs(sources: Sources) -> list[Job]:
     alerts = Alerts(engine, clock)
     alert_keeping = AlertKeeping(engine, settings.alerts, clock)
     certificates = CertificateRule(settings, sources.authority, alerts, clock)
+    figures = FleetFigures(sources)
     silence = SilenceRule(engine, alerts, settings.rules, clock, _works(sources))
     return [
         Job("silence", SILENCE_EVERY_S, silence.check),
         Job("gaps", GAPS_EVERY_S, _gap_keeping(sources)),
         Job("acknowledged tamper alerts", MINUTE_S, lambda: clear_acknowledged(engine, clock())),
         Job("certificates", MINUTE_S, certificates.check),
+        Job("figures of the fleet", FIGURES_EVERY_S, figures.turn),
         Job("alerts", SILENCE_EVERY_S, alert_keeping.turn),
         Job("clean-up of alerts", DAY_S, alert_keeping.forget),
     ]
@@ -110,8 +115,17 @@ def slow_jobs(sources: Sources, book: EnergyBook) -> list[Job]:
         Job("exports", MINUTE_S, _exports(sources, shelf, alerts).turn),
         Job("republish", REPUBLISH_EVERY_S, republish.turn),
         Job("republish days", REPUBLISH_EVERY_S, republish_days.turn),
+        Job("reads of a day", FIGURES_EVERY_S, FleetFigures(sources).count_reads),
+        Job("clean-up of looks at data", DAY_S, _forget_looks(sources)),
         Job("store", MINUTE_S, lambda: tend(sources.store, alerts, sources.clock())),
     ]
+
+
+def _forget_looks(sources: Sources) -> Callable[[], object]:
+    """Returns the job that forgets who looked at data long ago."""
+    keeping = AccessLogKeeping(sources.registry, sources.looks)
+    days = sources.settings.privacy.access_log_days
+    return lambda: keeping.forget(sources.clock() - timedelta(days=days))
 
 
 def _exports(sources: Sources, shelf: Shelf, alerts: Alerts) -> ScheduledExports:

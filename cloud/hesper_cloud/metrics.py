@@ -1,7 +1,16 @@
-"""Prometheus metrics of the cloud's ingest side, served by ``/metrics``."""
+"""Prometheus metrics of the head end, served by ``/metrics``.
+
+Labels say stage, area, quantity, operation, state, cause and the like, never an id: of meters,
+gateways, commands and people there is no end, and who may scrape need not know them. Names that
+come from outside (areas, quantities) are bounded by `bounded`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
+T = TypeVar("T", bound=Any)
 MESSAGES = Counter("hesper_ingest_messages", "Messages taken from the broker.", ["kind"])
 READINGS = Counter("hesper_ingest_readings", "Readings by what became of them.", ["outcome"])
 EVENTS = Counter("hesper_ingest_events", "Events stored for the first time.")
@@ -27,8 +36,46 @@ GROUP_READINGS = Histogram(
 RECEIPT_SECONDS = Histogram(
     "hesper_ingest_receipt_seconds",
     "From a message's arrival to its receipt.",
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
 )
+STAGE_SECONDS = Histogram(
+    "hesper_stage_seconds",
+    "How long a turn of each stage of ingest and of each job takes.",
+    ["stage"],
+    buckets=(0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 60),
+)
+VALUES = Counter("hesper_store_values", "Values of new readings, by quantity.", ["quantity"])
+DOUBTED = Counter(
+    "hesper_readings_doubted", "New readings with a quality flag, by flag.", ["quality"]
+)
+WAITING = Gauge("hesper_ingest_waiting_messages", "Messages received and not yet taken up.")
+ERRORS = Counter(
+    "hesper_errors", "What went wrong, by operation and cause.", ["operation", "cause"]
+)
+JOB_RUNS = Counter("hesper_job_runs", "Turns of the jobs on a schedule.", ["job", "outcome"])
+JOB_ENDED = Gauge("hesper_job_ended_timestamp_seconds", "When a job last ended well.", ["job"])
+REQUESTS = Counter("hesper_http_requests", "Requests by route.", ["operation", "code"])
+REQUEST_SECONDS = Histogram(
+    "hesper_http_seconds",
+    "How long answers take to begin, by route.",
+    ["operation"],
+    buckets=(0.005, 0.025, 0.1, 0.5, 1, 5, 30),
+)
+METERS = Gauge("hesper_meters", "Commissioned meters.", ["area", "state"])
+READS_DUE = Gauge("hesper_reads_due", "Captures of the last 24 hours that were due.", ["area"])
+READS_STORED = Gauge("hesper_reads_stored", "Of these, how many are stored.", ["area"])
+GATEWAYS = Gauge("hesper_gateways", "Gateways.", ["state"])
+GATEWAY_FAILURES = Gauge(
+    "hesper_gateway_failures_since_start", "Failed attempts of all gateways.", ["hop"]
+)
+BACKLOG = Gauge("hesper_backlog_batches", "Batches that wait at the gateways for a receipt.")
+BACKLOG_AGE = Gauge("hesper_backlog_oldest_seconds", "Age of the oldest of them.")
+COMMANDS = Gauge("hesper_commands", "Commands of the last seven days.", ["state"])
+LONG_JOBS = Gauge("hesper_long_jobs", "Long jobs.", ["state"])
+LETTERS = Gauge("hesper_dead_letters_kept", "Messages that were set aside and are kept.")
+DISK_FREE = Gauge("hesper_disk_free_bytes", "Room on the disk of each place.", ["place"])
+DISK_SIZE = Gauge("hesper_disk_size_bytes", "Size of the disk of each place.", ["place"])
+LOOKS = Counter("hesper_data_accesses", "Looks at interval data.", ["door", "operation"])
 CONNECTED = Gauge("hesper_ingest_connected", "1 while the consumer is connected to the broker.")
 IMAGE_REQUESTS = Counter("hesper_image_requests", "Requests of gateways for image blocks.")
 IMAGE_BLOCKS = Counter("hesper_image_blocks", "Image blocks handed out.")
@@ -51,3 +98,20 @@ DELIVERIES_WAITING = Gauge(
 DELIVERY_OLDEST = Gauge(
     "hesper_delivery_oldest_seconds", "How long the oldest message that is due has waited."
 )
+
+OTHER = "other"
+
+
+def bounded(counts: Mapping[str, T], most: int, add: Callable[[T, T], T]) -> dict[str, T]:
+    """Returns the largest of some counts by name; the rest are one, named `other`.
+
+    Args:
+        counts: By a name that comes from outside.
+        most: How many names a label may have.
+        add: Adds two counts.
+    """
+    largest = sorted(counts, key=lambda name: counts[name], reverse=True)
+    kept = {name: counts[name] for name in largest[:most]}
+    for name in largest[most:]:
+        kept[OTHER] = add(kept[OTHER], counts[name]) if OTHER in kept else counts[name]
+    return kept

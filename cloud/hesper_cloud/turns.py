@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from hesper_cloud import metrics
 from hesper_cloud.ingest.stages import stage
 from hesper_cloud.long_jobs.scheduled import ScheduledRuns
 from hesper_cloud.stores.port import StoreError
@@ -111,6 +112,10 @@ def perform(job: Job) -> str | None:
         with stage(f"job {job.name}"):
             job.action()
     except (SQLAlchemyError, StoreError) as error:
+        metrics.JOB_RUNS.labels(job.name, "put off").inc()
+        metrics.ERRORS.labels(f"job {job.name}", type(error).__name__).inc()
         log.warning("job %r put off: %s", job.name, error)
         return f"put off: {error}"
+    metrics.JOB_RUNS.labels(job.name, "done").inc()
+    metrics.JOB_ENDED.labels(job.name).set_to_current_time()
     return None

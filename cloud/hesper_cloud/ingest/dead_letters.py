@@ -11,6 +11,7 @@ from collections import OrderedDict
 from datetime import UTC, datetime
 
 from hesper_contracts.batch import MAX_PAYLOAD
+from hesper_contracts.frame import Kind
 from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 KEPT_OCTETS = MAX_PAYLOAD
 KEPT_LETTERS = 10_000
 KEPT_IN_ALL = 256 * 1024 * 1024
+_KINDS = frozenset(kind.value for kind in Kind)
 _REMEMBERED = 10_000
 _MAX_TEXT = 500
 _PRUNE_EVERY = 500
@@ -46,8 +48,8 @@ class DeadLetters:
 
     def add(self, topic: str, payload: bytes, reason: str) -> None:
         """Keeps one message that nothing else will be done with."""
-        kind = topic.rsplit("/", 1)[-1] if "/up/" in topic else "other"
-        metrics.DEAD_LETTERS.labels(kind[:20]).inc()
+        kind = topic.rsplit("/", 1)[-1] if "/up/" in topic else metrics.OTHER
+        metrics.DEAD_LETTERS.labels(kind if kind in _KINDS else metrics.OTHER).inc()
         digest = hashlib.sha256(payload).hexdigest()
         with self._lock:
             if self._is_repeated((topic, digest)):

@@ -33,6 +33,7 @@ def until_stored(action: Callable[[], _T], stop: threading.Event) -> _T:
             return action()
         except (StoreUnavailable, OperationalError, InterfaceError) as error:
             metrics.RETRIES.inc()
+            metrics.ERRORS.labels("store", type(error).__name__).inc()
             log.warning("not stored, again in %.1f s: %s", delay_s, error)
         if stop.wait(delay_s):
             raise Stopped

@@ -29,6 +29,7 @@ from hesper_cloud.ingest.message import Message, Settled
 from hesper_cloud.ingest.out_of_time import without_rows_out_of_time
 from hesper_cloud.ingest.owners import Owners
 from hesper_cloud.ingest.persist import until_stored
+from hesper_cloud.ingest.quantity_counts import count_values
 from hesper_cloud.ingest.stages import stage
 from hesper_cloud.ingest.validate import judged
 from hesper_cloud.latest import LatestValues
@@ -187,6 +188,7 @@ class ReadingsIn:
             if each.batch is not None
         ]
         self._count(written)
+        count_values(together, written)
         aftermath.add(Commit(gateways, group, written, together))
 
     def _prepared(self, block: Block, message: Message) -> Block:

@@ -23,6 +23,7 @@ from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound
+from hesper_cloud.services.looking import looked_at
 from hesper_cloud.services.scope import check_meter, seen_meters
 from hesper_cloud.services.sources import Sources, epoch, require
 
@@ -83,9 +84,9 @@ class Energy:
         if step in ("half-hour", "hour") and (end - start) > timedelta(hours=MAX_BUCKETS / 2):
             raise Invalid(f"ask for at most {MAX_BUCKETS} buckets at a time")
         await check_meter(self._sources.registry, actor, curve[0])
-        return await asyncio.to_thread(
-            self._aggregates, curve, (epoch(start), epoch(end)), step, series
-        )
+        span = (epoch(start), epoch(end))
+        looked_at(self._sources, actor, "aggregates", curve[0], span)
+        return await asyncio.to_thread(self._aggregates, curve, span, step, series)
 
     def _aggregates(
         self, curve: tuple[str, str], span: tuple[int, int], step: Step, series: str | None
@@ -108,6 +109,7 @@ class Energy:
         """Returns a month's billing reads of one register, reconciled with its intervals."""
         require(actor, Permission.READ)
         await check_meter(self._sources.registry, actor, curve[0])
+        looked_at(self._sources, actor, "bill", curve[0])
 
         def found() -> Bill:
             zone = self._zone(curve[0])

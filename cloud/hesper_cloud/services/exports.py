@@ -10,6 +10,7 @@ from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.exports.running import Wanted, octets_of
 from hesper_cloud.exports.scheduled import runs
 from hesper_cloud.services.errors import Gone, Invalid
+from hesper_cloud.services.looking import looked_at, looked_at_all
 from hesper_cloud.services.scope import meters_of, require_everywhere, seen_meters
 from hesper_cloud.services.sources import Sources, require
 from hesper_cloud.stores.port import Changes, StartAgain
@@ -49,6 +50,7 @@ class Exports:
             Invalid: the cursor is none of this store.
         """
         require(actor, Permission.READ)
+        looked_at_all(self.sources, actor, "changes")
         wanted = min(max(1, limit), MOST_CHANGES)
         try:
             found = await asyncio.to_thread(self.sources.store.changes, cursor, wanted)
@@ -79,4 +81,13 @@ class Exports:
         if own is not None:
             named = own if wanted.meters is None else sorted({*own} & {*wanted.meters})
             wanted = replace(wanted, meters=named)
+        self._note(actor, wanted)
         return octets_of(self.shelf, wanted)
+
+    def _note(self, actor: Actor, wanted: Wanted) -> None:
+        span = (wanted.start, wanted.end)
+        if wanted.meters is None or (actor.areas is not None and len(wanted.meters) > 1):
+            looked_at_all(self.sources, actor, "export", span)
+            return
+        for meter in wanted.meters:
+            looked_at(self.sources, actor, "export", meter, span)

@@ -14,6 +14,7 @@ from hesper_cloud.db.registry import LIVE_GAPS, Event, Gap, Gateway, Meter
 from hesper_cloud.services import journal, meter_list
 from hesper_cloud.services.commands import command_row
 from hesper_cloud.services.errors import NotFound
+from hesper_cloud.services.looking import looked_at
 from hesper_cloud.services.records import (
     CommandRow,
     EventRow,
@@ -56,6 +57,7 @@ class Meters:
         """Returns the newest value of each quantity, by logical name."""
         require(actor, Permission.READ)
         await check_meter(self._sources.registry, actor, meter_id)
+        looked_at(self._sources, actor, "latest", meter_id)
         return [
             LatestValue(
                 profile=each.profile,
@@ -85,14 +87,10 @@ class Meters:
         """Returns one curve of one profile; with ``step_s`` the last value of each step."""
         require(actor, Permission.READ)
         await check_meter(self._sources.registry, actor, meter_id)
+        span = (epoch(start), epoch(end))
+        looked_at(self._sources, actor, "series", meter_id, span)
         found = await asyncio.to_thread(
-            self._sources.store.series,
-            meter_id,
-            profile,
-            logical_name,
-            epoch(start),
-            epoch(end),
-            step_s,
+            self._sources.store.series, meter_id, profile, logical_name, *span, step_s
         )
         return Series(
             logical_name=logical_name,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.services.looking import looked_at, looked_at_all
 from hesper_cloud.services.scope import check_meter, meters_of
 from hesper_cloud.services.sources import Sources, epoch, require
 from hesper_cloud.stores.port import Reading
@@ -16,6 +17,7 @@ class Readings:
     """Reads the store row by row."""
 
     def __init__(self, sources: Sources) -> None:
+        self._sources = sources
         self._store = sources.store
         self._registry = sources.registry
 
@@ -35,6 +37,7 @@ class Readings:
         """
         require(actor, Permission.READ)
         await check_meter(self._registry, actor, meter)
+        looked_at(self._sources, actor, "readings", meter, (epoch(start), epoch(end)))
         limit = min(max(1, limit), MAX_ROWS)
         rows = await asyncio.to_thread(
             self._store.readings, meter, profile, epoch(start), epoch(end), limit
@@ -52,7 +55,12 @@ class Readings:
         require(actor, Permission.READ)
         own = meters_of(self._registry, actor)
         seen = None if own is None else frozenset(own)
-        rows = self._store.export(epoch(start), epoch(end))
+        span = (epoch(start), epoch(end))
+        if meter is None:
+            looked_at_all(self._sources, actor, "export", span)
+        else:
+            looked_at(self._sources, actor, "export", meter, span)
+        rows = self._store.export(*span)
         return (
             row
             for row in rows

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
+from hesper_cloud.access_log import Looks
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.live.hub import Hub
@@ -18,7 +19,8 @@ from hesper_cloud.stores.port import ReadingStore
 class Sources:
     """Databases, store, latest values and clock; ``authority`` is open read-only.
 
-    ``live`` tells those who listen: `Hub.publish` may be called from any thread.
+    ``live`` tells those who listen: `Hub.publish` may be called from any thread. ``looks`` are
+    those at interval data; whoever shows some notes it first (`services.looking`).
     """
 
     settings: Settings
@@ -28,6 +30,7 @@ class Sources:
     latest: LatestValues
     clock: Callable[[], datetime]
     live: Hub = field(default_factory=Hub)
+    looks: Looks = field(default_factory=Looks)
 
 
 def require(actor: Actor, permission: Permission) -> None:

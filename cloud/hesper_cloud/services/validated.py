@@ -19,6 +19,7 @@ from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound, Refused
+from hesper_cloud.services.looking import looked_at
 from hesper_cloud.services.scope import check_meter, meters_of
 from hesper_cloud.services.sources import Sources, epoch, require
 from hesper_cloud.stores.port import EARLIEST, LATEST, SCALERS
@@ -110,8 +111,9 @@ class Validated:
         """Returns a curve: raw values, estimates and edits, each with its quality codes."""
         require(actor, Permission.READ)
         await check_meter(self._sources.registry, actor, meter)
-        curve = Curve(meter, profile, logical_name)
-        return await asyncio.to_thread(validated, self._shelf, curve, epoch(start), epoch(end))
+        curve, span = Curve(meter, profile, logical_name), (epoch(start), epoch(end))
+        looked_at(self._sources, actor, "validated", meter, span)
+        return await asyncio.to_thread(validated, self._shelf, curve, *span)
 
     async def quality(self, actor: Actor, meter: str, first: date, last: date) -> list[DayQuality]:
         """Returns the quality of a meter's days, both ends included."""
@@ -153,6 +155,7 @@ class Validated:
         if not _FIRST_YEAR <= first.year <= last.year <= _LAST_YEAR:
             raise Invalid("no reading is captured outside 1970 to 2262")
         await check_meter(self._sources.registry, actor, meter)
+        looked_at(self._sources, actor, "voltage weeks", meter)
 
         def found() -> list[VoltageWeek]:
             settings = self._sources.settings
@@ -168,6 +171,7 @@ class Validated:
         """Returns estimates and edits of a range, oldest first; ``history`` adds withdrawn ones."""
         require(actor, Permission.READ)
         await check_meter(self._sources.registry, actor, meter)
+        looked_at(self._sources, actor, "edits", meter, (epoch(start), epoch(end)))
         query = select(Substitute).where(
             Substitute.meter == meter,
             Substitute.captured_at >= start,

@@ -1,0 +1,1 @@
+"""One person's data: given out, and erased, by command."""
