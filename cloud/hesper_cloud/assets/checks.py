@@ -142,6 +142,7 @@ def _luhn(digits: str) -> int:
     return sum(map(int, digits[-1::-2])) + sum(n // 10 + n % 10 for n in doubled)
 
 
+key = matching(re.compile(r"[^/\\]+"), "a name that an address can hold: no slashes", 64)
 imsi = matching(re.compile(r"[0-9]{14,15}"), "an IMSI: 14 or 15 digits")
 msisdn = matching(_MSISDN, "an MSISDN: 5 to 15 digits, perhaps with + before them")
 email = matching(_EMAIL, "an e-mail address")

@@ -12,6 +12,7 @@ from hesper_cloud.db.assets import AssetChange
 from hesper_cloud.db.base import RegistryBase
 
 ERASED = "(erased)"
+_PENDING = "asset changes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,13 @@ def record(
         reason=by.reason,
     )
     session.add(row)
+    session.info.setdefault(_PENDING, []).append(row)
     return row
+
+
+def pending(session: Session) -> list[AssetChange]:
+    """Returns the changes that this transaction has put on record."""
+    return list(session.info.get(_PENDING, ()))
 
 
 def changes(

@@ -84,6 +84,18 @@ serial = _named_by(meter_id)
 gateway_name = _named_by(gateway_id)
 """Checks for the names of meters and gateways, as they stand in topics."""
 
+
+def _signed_by(_: Any) -> Any:
+    raise NotTaken(
+        "commands are signed by it; it changes by commissioning alone (hesper-cloud meter add), "
+        "and a protection is added by protecting the meter"
+    )
+
+
+_SIGNED_BY: Mapping[str, Check] = dict.fromkeys(
+    ("gateway", "gateway_id", "logical_device_name", "life_support"), _signed_by
+)
+
 CUSTOMER = Kind(
     name="customer",
     model=Customer,
@@ -145,6 +157,7 @@ METER = Kind(
         "customer_id": checks.whole(1),
         "sim_id": checks.whole(1),
         **_PLACE,
+        **_SIGNED_BY,
     },
     required=("id",),
     unique=(("id",),),
@@ -166,7 +179,7 @@ AREA = Kind(
     model=Area,
     key="name",
     fields={
-        "name": _NAME,
+        "name": checks.key,
         "parent": _NAME,
         "latitude": checks.latitude,
         "longitude": checks.longitude,
@@ -187,7 +200,7 @@ TARIFF = Kind(
     name="tariff",
     model=Tariff,
     key="name",
-    fields={"name": _NAME, "description": checks.text(500)},
+    fields={"name": checks.key, "description": checks.text(500)},
     required=("name",),
     unique=(("name",),),
 )
@@ -196,7 +209,7 @@ ELEMENT = Kind(
     model=Element,
     key="id",
     fields={
-        "id": _NAME,
+        "id": checks.key,
         "kind": checks.choice(("area", "feeder", "transformer")),
         "name": checks.text(200),
         "parent": _NAME,

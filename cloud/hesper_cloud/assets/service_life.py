@@ -51,7 +51,7 @@ def install(
     Args:
         session: In a writing transaction.
         meter: Planned, in stock, or removed from elsewhere.
-        gateway: Behind which it is; None leaves that to the first gateway that hears it.
+        gateway: Behind which it is; None leaves that as entered, or to the first that hears it.
         values: Address, area, coordinates, customer and SIM card, where they are told now.
         by: Who installs it.
 
@@ -66,7 +66,7 @@ def install(
         raise Forbidden(f"meter {meter.id} is {meter.life} already")
     kept = keeping.checked(session, METER, values)
     links = {name: kept.pop(name) for name in linked_fields(METER) if name in kept}
-    kept |= {"life": "installed", "gateway_id": _gateway(session, gateway)}
+    kept |= {"life": "installed", "gateway_id": _gateway(session, gateway) or meter.gateway_id}
     if meter.last_contact_at is None:
         kept["first_seen_at"] = by.at  # its silence counts from now on
     keeping.alter(session, METER, meter, kept, by, "install")
@@ -80,8 +80,10 @@ def _gateway(session: Session, gateway: str | None) -> str | None:
     return gateway
 
 
-def commission(session: Session, meter: Meter, first: Register, by: By) -> None:
-    """Takes a meter into service with its first read.
+def commission(
+    session: Session, meter: Meter, first: Register, by: By, *, life_support: bool = False
+) -> None:
+    """Takes a meter into service with its first read; ``life_support`` is only ever added.
 
     Raises:
         Forbidden: it is not installed, or behind no gateway.
@@ -90,7 +92,8 @@ def commission(session: Session, meter: Meter, first: Register, by: By) -> None:
     if meter.gateway_id is None:
         raise Forbidden(f"meter {meter.id} is behind no gateway yet: none has heard it")
     put_read(session, meter.id, "first", first, by)
-    kept = {"life": "commissioned", "state": "commissioned"}
+    kept: dict[str, Any] = {"life": "commissioned", "state": "commissioned"}
+    kept |= {"life_support": True} if life_support else {}
     keeping.alter(session, METER, meter, kept, by, "commission")
 
 

@@ -13,6 +13,7 @@ from hesper_cloud.services.accounts import Accounts
 from hesper_cloud.services.alert_selections import AlertSelections
 from hesper_cloud.services.alerts import Alerts
 from hesper_cloud.services.api_tokens import ApiTokens
+from hesper_cloud.services.assets import Assets
 from hesper_cloud.services.audit import Audit
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.batches import Batches
@@ -30,6 +31,7 @@ from hesper_cloud.services.imports import Imports
 from hesper_cloud.services.jobs import Jobs
 from hesper_cloud.services.live import Live
 from hesper_cloud.services.members import Members
+from hesper_cloud.services.meter_life import MeterLife
 from hesper_cloud.services.meters import Meters
 from hesper_cloud.services.overview import OverviewService
 from hesper_cloud.services.readings import Readings
@@ -45,6 +47,8 @@ class Services:
 
     accounts: Accounts
     meters: Meters
+    meter_life: MeterLife
+    assets: Assets
     readings: Readings
     gateways: Gateways
     gaps: Gaps
@@ -94,6 +98,8 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
         sessions=Sessions(sources, link, accounts),
         api_tokens=ApiTokens(sources, link, accounts),
         meters=Meters(sources),
+        meter_life=MeterLife(sources, link),
+        assets=Assets(sources, link),
         readings=Readings(sources),
         gateways=Gateways(sources),
         gaps=Gaps(sources),

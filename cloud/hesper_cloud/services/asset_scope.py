@@ -1,0 +1,92 @@
+"""Which assets an actor of some areas sees: those there, and SIM cards that are in nothing.
+
+Lists that hold for the whole company, models and tariffs, everybody sees.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.assets.kinds import CUSTOMER, GATEWAY, METER, SIM, Kind
+from hesper_cloud.db.assets import Area, Customer, Sim
+from hesper_cloud.db.registry import Gateway, Meter
+from hesper_cloud.services.errors import NotFound, NotPermitted
+from hesper_cloud.services.scope import require_everywhere
+from hesper_cloud.services.sources import require
+
+_KEPT_BY_OPERATORS = (CUSTOMER.name, SIM.name, METER.name, GATEWAY.name)
+
+
+def clause(actor: Actor, kind: Kind) -> ColumnElement[bool] | None:
+    """Returns the condition that the actor sees a row, None where it sees all."""
+    if actor.areas is None:
+        return None
+    there = Meter.area.in_(actor.areas)
+    if kind.name == "customer":
+        served = select(Meter.customer_id).where(there, Meter.customer_id.is_not(None))
+        return or_(Customer.area.in_(actor.areas), Customer.id.in_(served))
+    if kind.name == "sim":
+        held = Sim.meter.in_(select(Meter.id).where(there))
+        return or_(held, Sim.gateway.in_(_gateways(actor)), and_(_loose(Sim.meter, Sim.gateway)))
+    if kind.name == "meter":
+        return there
+    if kind.name == "gateway":
+        return Gateway.id.in_(_gateways(actor))
+    if kind.name == "area":
+        return Area.name.in_(actor.areas)
+    return None
+
+
+def _loose(*columns: Any) -> ColumnElement[bool]:
+    return and_(*(column.is_(None) for column in columns))
+
+
+def _gateways(actor: Actor) -> Any:
+    areas = actor.areas or ()
+    behind = select(Meter.gateway_id).where(Meter.area.in_(areas), Meter.gateway_id.is_not(None))
+    return select(Gateway.id).where(or_(Gateway.area.in_(areas), Gateway.id.in_(behind)))
+
+
+def sees(session: Session, actor: Actor, kind: Kind, key: Any) -> bool:
+    """Says whether the actor sees one asset; of one that does not exist, whether it sees all."""
+    seen = clause(actor, kind)
+    if seen is None:
+        return True
+    column = getattr(kind.model, kind.key)
+    return session.scalar(select(column).where(column == key, seen)) is not None
+
+
+def require_seen(session: Session, actor: Actor, kind: Kind, key: Any) -> None:
+    """Checks that an asset is the actor's to see.
+
+    Raises:
+        NotFound: it is elsewhere, or does not exist.
+    """
+    if not sees(session, actor, kind, key):
+        raise NotFound(f"there is no {kind.name} {key}")
+
+
+def require_still_seen(session: Session, actor: Actor, kind: Kind, key: Any) -> None:
+    """Checks that a change leaves an asset where the actor may keep it.
+
+    Raises:
+        NotPermitted: it would be outside the actor's areas.
+    """
+    if not sees(session, actor, kind, key):
+        areas = ", ".join(actor.areas or ())
+        raise NotPermitted(f"this {kind.name} would not be in your areas: {areas}")
+
+
+def require_keeper(actor: Actor, kind: Kind) -> None:
+    """Checks that the actor may change assets of a kind.
+
+    Raises:
+        NotPermitted: the role or its areas do not allow it.
+    """
+    if kind.name in _KEPT_BY_OPERATORS:
+        require(actor, Permission.EDIT_ASSETS)
+        return
+    require(actor, Permission.ADMINISTER)
+    require_everywhere(actor, f"a list of {kind.name}s")
