@@ -25,6 +25,7 @@ from hesper_cloud.services.enrolments import Enrolments
 from hesper_cloud.services.exports import Exports
 from hesper_cloud.services.gaps import Gaps
 from hesper_cloud.services.gateways import Gateways
+from hesper_cloud.services.geography import Geography
 from hesper_cloud.services.idempotency import Idempotency
 from hesper_cloud.services.images import Images
 from hesper_cloud.services.imports import Imports
@@ -68,6 +69,7 @@ class Services:
     decisions: Decisions
     images: Images
     campaigns: Campaigns
+    geography: Geography
     members: Members
     sessions: Sessions
     api_tokens: ApiTokens
@@ -118,6 +120,7 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
         enrolments=Enrolments(sources, link),
         decisions=Decisions(sources, link),
         images=Images(sources, link),
+        geography=Geography(sources),
         campaigns=Campaigns(sources, link, Batches(sources, link)),
         jobs=Jobs(sources, link),
         imports=Imports(sources, link),

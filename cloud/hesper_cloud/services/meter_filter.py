@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from hesper_contracts.versions import at_least
-from sqlalchemy import ColumnElement, and_, false, not_, or_, select
+from sqlalchemy import ColumnElement, and_, false, not_, or_, select, true
 from sqlalchemy.orm import Session
 
+from hesper_cloud.assets.lives import in_service
+from hesper_cloud.db.energy import Element, ElementMeter
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.services.presence import online_clause
 from hesper_cloud.services.records import MeterQuery
@@ -18,12 +20,23 @@ Terms = list[ColumnElement[bool]]
 def terms(session: Session, query: MeterQuery, rules: RuleSettings, now: datetime) -> Terms:
     """Returns the terms that all meters of a question meet; what is not asked adds none."""
     return [
+        _life(query),
         *_search(query),
         *_presence(session, query, rules, now),
         *_relay(query),
         *_equal(query),
+        *_within(query),
+        *([_at(query.feeder)] if query.feeder else []),
         *([_old(session)] if query.old_firmware else []),
     ]
+
+
+def _life(query: MeterQuery) -> ColumnElement[bool]:
+    """Returns the term for where meters are in their lives: in service, unless another is asked."""
+    if query.life is None:
+        return in_service()
+    asked = true() if query.life == "any" else Meter.life == query.life
+    return and_(asked, Meter.deleted_at.is_(None))
 
 
 def _search(query: MeterQuery) -> Terms:
@@ -63,6 +76,25 @@ def _equal(query: MeterQuery) -> Terms:
         (Meter.firmware, query.firmware),
     )
     return [column == wanted for column, wanted in asked if wanted is not None]
+
+
+def _within(query: MeterQuery) -> Terms:
+    if query.box is None:
+        return []
+    south, west, north, east = query.box
+    return [Meter.latitude.between(south, north), Meter.longitude.between(west, east)]
+
+
+def _at(element: str) -> ColumnElement[bool]:
+    """Returns the term for meters that hang at an element of the grid now, or at one below it."""
+    below = select(Element.id).where(Element.id == element).cte("below", recursive=True)
+    below = below.union(select(Element.id).join(below, Element.parent == below.c.id))
+    hanging = select(ElementMeter.meter).where(
+        ElementMeter.element.in_(select(below.c.id)),
+        ElementMeter.role == "customer",
+        ElementMeter.to_at.is_(None),
+    )
+    return Meter.id.in_(hanging)
 
 
 def _old(session: Session) -> ColumnElement[bool]:

@@ -8,12 +8,14 @@ from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from hesper_cloud.accounts.roles import Actor
+from hesper_cloud.services.asset_records import MeterCard
 
 T = TypeVar("T")
 
 RelayAction = Literal["disconnect", "reconnect", "arm", "read"]
 MeterSort = Literal["id", "customer", "address", "area", "gateway", "last_contact_at", "relay"]
 MeterState = Literal["online", "silent", "discovered", "commissioned"]
+LifeFilter = Literal["planned", "stock", "installed", "commissioned", "removed", "any"]
 RelayFilter = Literal["connected", "disconnected", "unknown"]
 OPEN_COMMAND_STATES = (
     "draft",
@@ -71,12 +73,15 @@ class MeterQuery:
 
     search: str = ""  # in serial, customer, address, area
     state: MeterState | None = None
+    life: LifeFilter | None = None  # None: installed or commissioned
     relay: RelayFilter | None = None
     gateway: str | None = None
     model: str | None = None
     area: str | None = None
     firmware: str | None = None
     silent_for_h: int | None = None
+    feeder: str | None = None  # or another element of the grid, and all below it
+    box: tuple[float, float, float, float] | None = None  # south, west, north, east; degrees
     old_firmware: bool = False  # of which the fleet has a later one for the same model
     sort: MeterSort = "id"
     descending: bool = False
@@ -169,6 +174,7 @@ class MeterDetail:
     disconnect_blocked: str | None  # why the button is disabled, or None
     reconnect_blocked: str | None
     second_person: tuple[str, ...]  # the kinds of command that another person must approve
+    card: MeterCard | None = None  # what people keep of it
 
 
 @dataclass(frozen=True, slots=True)
