@@ -75,7 +75,7 @@ def bootstrap(settings: Settings) -> Iterator[HeadEnd]:
         signer = keys.receipt_signer(settings.keys)
         ingest = Ingest(settings, store, registry, signer, latest)
         sources = Sources(settings, registry, authority, store, latest, now_utc)
-        services = assemble(sources, ingest.rate.per_second)
+        services = assemble(sources, ingest.rate.per_second, ingest.door)
         stack.callback(services.energy.close)
         outside = OutsideIn(settings, registry, now_utc)
         asking = SendingAgain(settings.state, registry, signer, ingest.consumer.publish, now_utc)

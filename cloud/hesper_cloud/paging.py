@@ -85,14 +85,14 @@ class Orders:
         name, descending, order = self._wanted(asked.sort)
         query = query.add_columns(order.column, self.unique.column)
         if asked.cursor:
-            values = _opened(asked, name, (order.type, self.unique.type))
+            values = opened(asked, name, (order.type, self.unique.type))
             query = query.where(self._after(order, descending, values))
         ranks = [order.column, self.unique.column]
         columns = [each.desc() if descending else each.asc() for each in ranks]
         query = query.order_by(columns[0].nulls_last(), columns[1]).limit(asked.rows + 1)
         rows = session.execute(query).all()
         last = rows[asked.rows - 1] if len(rows) > asked.rows else None
-        following = None if last is None else _sealed(asked, name, (last[-2], last[-1]))
+        following = None if last is None else sealed(asked, name, (last[-2], last[-1]))
         return [_without_ranks(row) for row in rows[: asked.rows]], following
 
     def _wanted(self, sort: str) -> tuple[str, bool, Order]:
@@ -124,7 +124,7 @@ def cut(rows: Iterable[Any], key: str, asked: Asked) -> tuple[list[Any], str | N
     descending = asked.sort.startswith("-")
     in_order = sorted(rows, key=lambda row: str(getattr(row, key)), reverse=descending)
     if asked.cursor:
-        seen, _ = _opened(asked, asked.sort or key, (str, str))
+        seen, _ = opened(asked, asked.sort or key, (str, str))
         in_order = [
             row
             for row in in_order
@@ -132,14 +132,15 @@ def cut(rows: Iterable[Any], key: str, asked: Asked) -> tuple[list[Any], str | N
         ]
     page, more = in_order[: asked.rows], len(in_order) > asked.rows
     last = getattr(page[-1], key) if more else ""
-    return page, (_sealed(asked, asked.sort or key, (last, last)) if more else None)
+    return page, (sealed(asked, asked.sort or key, (last, last)) if more else None)
 
 
 def _without_ranks(row: Sequence[Any]) -> Any:
     return row[0] if len(row) == 3 else tuple(row[:-2])
 
 
-def _sealed(asked: Asked, order: str, values: Values) -> str:
+def sealed(asked: Asked, order: str, values: Values) -> str:
+    """Returns the cursor of the page that begins after these values."""
     said = [order, asked.filters, *(_plain(value) for value in values)]
     octets = orjson.dumps(said)
     check = hashlib.blake2b(octets, digest_size=4).digest()
@@ -150,7 +151,7 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _opened(asked: Asked, order: str, types: tuple[type[Any], type[Any]]) -> Values:
+def opened(asked: Asked, order: str, types: tuple[type[Any], type[Any]]) -> Values:
     """Returns a cursor's values, each of its type.
 
     Raises:

@@ -26,6 +26,8 @@ _STATUS: dict[type[Exception], HTTPStatus] = {
     BadPage: HTTPStatus.BAD_REQUEST,
     errors.Gone: HTTPStatus.GONE,
     errors.Stale: HTTPStatus.PRECONDITION_FAILED,
+    errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.Busy: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Refused: HTTPStatus.CONFLICT,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -56,7 +58,7 @@ def install(app: FastAPI) -> None:
 async def _service_problem(_request: Request, error: Exception) -> Response:
     status = next(code for kind, code in _STATUS.items() if isinstance(error, kind))
     headers = {}
-    if isinstance(error, errors.LoginRefused) and error.retry_after_s > 0:
+    if isinstance(error, errors.LoginRefused | errors.Busy) and error.retry_after_s > 0:
         status = HTTPStatus.TOO_MANY_REQUESTS
         headers["Retry-After"] = str(math.ceil(error.retry_after_s))
     elif status == HTTPStatus.UNAUTHORIZED:

@@ -31,7 +31,7 @@ def identify(message: Message) -> BatchId | None:
         sealed = batch.open_(message.payload)
         return batch_id(message.gateway, sealed.epoch, sealed.sequence)
     except Refused:
-        return None
+        return message.unnamed
 
 
 def rejected(message: Message, reason: str) -> list[Settled]:
@@ -82,4 +82,6 @@ def _from_json(message: Message, digest: str) -> Decoded:
 
 
 def _named(message: Message, named: readings_json.JsonBatch | None) -> BatchId | None:
-    return None if named is None else batch_id(message.gateway, named.epoch, named.sequence)
+    if named is None:
+        return message.unnamed
+    return batch_id(message.gateway, named.epoch, named.sequence)

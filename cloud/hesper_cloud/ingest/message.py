@@ -18,7 +18,10 @@ class Delivery(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message as it arrived; `arrived` is monotonic seconds, `received_at` epoch seconds."""
+    """One message as it arrived; `arrived` is monotonic seconds, `received_at` epoch seconds.
+
+    ``unnamed`` is its batch's identity where the payload names none; the broker's have no such.
+    """
 
     topic: str
     gateway: str
@@ -27,6 +30,7 @@ class Message:
     delivery: Delivery
     arrived: float
     received_at: float
+    unnamed: BatchId | None = None
 
 
 @dataclass(frozen=True, slots=True)

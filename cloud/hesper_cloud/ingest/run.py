@@ -24,6 +24,7 @@ from hesper_cloud.ingest.consumer import Connection, Consumer
 from hesper_cloud.ingest.contacts import Contacts
 from hesper_cloud.ingest.dead_letters import DeadLetters
 from hesper_cloud.ingest.decode import Decoded, decode_all, rejected
+from hesper_cloud.ingest.door import Door
 from hesper_cloud.ingest.grouping import Grouping
 from hesper_cloud.ingest.intakes import CacheFeed, Intakes, Rate
 from hesper_cloud.ingest.message import Message, Settled
@@ -35,7 +36,10 @@ from hesper_cloud.ingest.relay_states import RelayStates
 from hesper_cloud.ingest.send_again import SendsAgain
 from hesper_cloud.ingest.stages import stage
 from hesper_cloud.latest import LatestValues
+from hesper_cloud.outages.losses import Losses
 from hesper_cloud.rules.alerts import Alerts
+from hesper_cloud.rules.built_in import VoltageBand
+from hesper_cloud.rules.engine import RuleEngine
 from hesper_cloud.rules.reverse_energy import ReverseEnergyRule
 from hesper_cloud.rules.voltage import VoltageRule
 from hesper_cloud.settings import Settings
@@ -73,11 +77,16 @@ class Ingest:
         self._dirty = DirtyDays(engine)
         self._sends_again = SendsAgain(engine, signer, self.consumer.publish)
         topics = Topics(settings.broker.root)
+        self.door = Door(self.consumer.messages, topics)
         self._intakes = Intakes.build(store, engine, latest, self.dead_letters, self._stop, topics)
         alerts = Alerts(engine)
+        band = VoltageBand(settings.rules)
+        self._rules = RuleEngine(engine, alerts, latest, tuned=(band,))
+        self._intakes.event_followers += [self._rules.event_stored, Losses().event_stored]
         self._intakes.readings.judges += [
-            VoltageRule(alerts, settings.rules),
+            VoltageRule(alerts, band),
             ReverseEnergyRule(alerts, latest),  # before the cache: compares with the value before
+            self._rules,  # so do these
             CacheFeed(latest, self._beginnings),
             self.rate,
         ]
@@ -149,6 +158,7 @@ class Ingest:
                 self._relays.flush()
                 self._send_again()
                 self._dirty.flush()
+                self._rules.refresh()
         self._contacts.flush(at_once=True)
         self._beginnings.flush(at_once=True)
         self._dirty.flush(at_once=True)
@@ -176,7 +186,7 @@ class Ingest:
             log.exception("message on %s could not be settled", group[0].topic)
             reason = f"unforeseen {type(error).__name__}: {error}"
             self.dead_letters.add(group[0].topic, group[0].payload, reason)
-            self._receipts.give(rejected(group[0], reason))
+            self._receipts.give(self.door.told(rejected(group[0], reason)))
             self.consumer.acknowledge(group[0].delivery)
 
     def _take(self, group: Sequence[Message], decoded: list[Decoded | Refused]) -> None:
@@ -194,7 +204,7 @@ class Ingest:
         if results := by_kind.get(Kind.RESULTS):
             settled += self._intakes.results.store(results)
         with stage("receipts"):
-            self._receipts.give(settled)
+            self._receipts.give(self.door.told(settled))
         with stage("acknowledge"):
             for message in group:
                 self.consumer.acknowledge(message.delivery)

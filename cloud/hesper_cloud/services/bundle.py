@@ -19,6 +19,7 @@ from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.batches import Batches
 from hesper_cloud.services.campaigns import Campaigns
 from hesper_cloud.services.commands import Commands
+from hesper_cloud.services.data_ingestion import DataIngestion, ReadingsDoor
 from hesper_cloud.services.decisions import Decisions
 from hesper_cloud.services.energy import Energy
 from hesper_cloud.services.enrolments import Enrolments
@@ -74,6 +75,7 @@ class Services:
     sessions: Sessions
     api_tokens: ApiTokens
     idempotency: Idempotency
+    data_ingestion: DataIngestion
     jobs: Jobs
     imports: Imports
     sources: Sources
@@ -83,8 +85,13 @@ class Services:
         return self.sources.clock()
 
 
-def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
-    """Makes the services from their sources; reads the web process's keys."""
+def assemble(
+    sources: Sources, readings_per_s: Callable[[], float], door: ReadingsDoor | None = None
+) -> Services:
+    """Makes the services from their sources; reads the web process's keys.
+
+    ``door`` is where ingest takes batches in; None where it runs elsewhere.
+    """
     settings = sources.settings
     link = AuthorityLink(sources, keys.request_sealer(settings.keys))
     lifetime = timedelta(minutes=settings.web.token_minutes)
@@ -125,5 +132,6 @@ def assemble(sources: Sources, readings_per_s: Callable[[], float]) -> Services:
         jobs=Jobs(sources, link),
         imports=Imports(sources, link),
         idempotency=Idempotency(sources, secret),
+        data_ingestion=DataIngestion(sources, door),
         sources=sources,
     )

@@ -9,6 +9,8 @@ ServiceError
 ├── Invalid           the question itself is wrong; say which part
 ├── Gone              what it asks about was replaced; ``start_again_from`` says where to go on
 ├── Stale             somebody else changed it in between; fetch it again and decide anew
+├── TooLarge          send less at once
+├── Busy              wait ``retry_after_s`` and send it again
 ├── Refused           policy or state forbids it; show the reason
 └── Unavailable       a part that is needed does not answer; try again later
 """
@@ -56,6 +58,18 @@ class Gone(ServiceError):
 
 class Stale(ServiceError):
     """The caller's `If-Match` names a version that is not the present one."""
+
+
+class TooLarge(ServiceError):
+    """More at once than is taken."""
+
+
+class Busy(ServiceError):
+    """This caller asks too much, or too many ask at once."""
+
+    def __init__(self, reason: str, retry_after_s: float) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
 
 
 class Refused(ServiceError):
