@@ -7,6 +7,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel, Field
 
 from hesper_cloud import quantities
+from hesper_cloud.api.versions import versioned
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer, lines, reading
 from hesper_cloud.services.readings import MAX_ROWS
@@ -14,6 +15,7 @@ from hesper_cloud.services.records import (
     EventRow,
     GapRow,
     LatestValue,
+    LifeFilter,
     MeterDetail,
     MeterQuery,
     MeterRow,
@@ -34,6 +36,9 @@ class MeterFilter(BaseModel):
 
     search: str = ""
     state: MeterState | None = None
+    life: LifeFilter | None = Field(
+        default=None, description="In service, unless another part of their lives is asked"
+    )
     relay: RelayFilter | None = None
     gateway: str | None = None
     sort: MeterSort = "id"
@@ -51,7 +56,9 @@ async def page(actor: Who, services: Have, asked: Annotated[MeterFilter, Query()
 @router.get("/meters/{meter_id}", response_model=MeterDetail)
 async def detail(actor: Who, services: Have, meter_id: str) -> Response:
     """Shows one meter."""
-    return answer(await services.meters.get(actor, meter_id))
+    found = await services.meters.get(actor, meter_id)
+    response = answer(found)
+    return response if found.card is None else versioned(response, found.card.version)
 
 
 @router.get("/meters/{meter_id}/latest", response_model=list[LatestValue])

@@ -6,9 +6,12 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.registry import Meter
 
-_COLUMNS = select(Meter.id, Meter.gateway_id, Meter.last_contact_at, Meter.capture_period_s)
+_COLUMNS = select(Meter.id, Meter.gateway_id, Meter.last_contact_at, Meter.capture_period_s).where(
+    in_service()
+)
 
 
 class FleetMeter(NamedTuple):
@@ -21,5 +24,5 @@ class FleetMeter(NamedTuple):
 
 
 def fleet(session: Session) -> list[FleetMeter]:
-    """Returns every meter."""
+    """Returns every meter in service."""
     return [FleetMeter(*row) for row in session.execute(_COLUMNS)]

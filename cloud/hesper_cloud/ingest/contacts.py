@@ -2,7 +2,8 @@
 
 Kept in memory and written by a thread of its own, so that readings do not wait for it: at most
 once a second, and in a large fleet so seldom that writing takes a twentieth of the time. A meter
-that nobody commissioned appears as discovered, behind the gateway that brought it.
+that nobody commissioned appears as discovered, behind the gateway that brought it; one that was
+planned or in stock is installed from then on.
 """
 
 import logging
@@ -18,6 +19,8 @@ from sqlalchemy import Engine, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from hesper_cloud.assets.arrivals import meters_heard
+from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.listed import listed
 from hesper_cloud.db.registry import Gateway, Meter, RegistryBase
@@ -43,7 +46,7 @@ class Contacts:
         self._gateways: dict[str, int] = {}
         self._due_at = monotonic()
         with reading(engine) as session:
-            self._known = set(session.scalars(select(Meter.id)))
+            self._known = set(session.scalars(select(Meter.id).where(in_service())))
 
     def rows_committed(self, rows: CommittedRows) -> None:
         """Notes contact with the meters of a block, at the time the gateway received it."""
@@ -97,6 +100,11 @@ class Contacts:
             if meter not in self._known
         ]
         insert_several(session, Meter, fresh)
+        arrived: dict[str, list[str]] = defaultdict(list)
+        for row in fresh:
+            arrived[row["gateway_id"]].append(row["id"])
+        for gateway, meters in arrived.items():
+            meters_heard(session, gateway, meters, datetime.now(UTC))
         everyone = chain.from_iterable(meters.items() for meters in heard.values())
         _set_later(session, Meter, "last_contact_at", everyone)
 

@@ -5,6 +5,7 @@ import re
 from hesper_contracts.events import Event
 from sqlalchemy.orm import Session
 
+from hesper_cloud.assets.arrivals import meters_heard
 from hesper_cloud.db.registry import Meter, MeterProfile
 from hesper_cloud.ingest.contacts import ensure_meter
 from hesper_cloud.ingest.seen import insert_new
@@ -22,8 +23,9 @@ def event_stored(session: Session, gateway: str, event: Event) -> None:
     if event.code != CODE or event.meter is None:
         return
     ensure_meter(session, event.meter, gateway, event.occurred_at)
+    meters_heard(session, gateway, [event.meter], event.occurred_at)
     row = session.get(Meter, event.meter)
-    if row is None or row.gateway_id not in {None, gateway}:
+    if row is None or row.gateway_id not in {None, gateway} or row.life == "removed":
         return
     row.gateway_id = gateway
     for name in _TEXTS:

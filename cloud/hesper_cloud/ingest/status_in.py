@@ -12,6 +12,7 @@ from hesper_contracts.status import GatewayStatus
 from hesper_contracts.topics import gateway_id
 from sqlalchemy import Engine
 
+from hesper_cloud.assets.arrivals import gateway_heard
 from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import Gateway
 from hesper_cloud.ingest.message import Message
@@ -55,6 +56,8 @@ class StatusIn:
                 session.add(row)
             if not _is_outlived(row, found):
                 _update(row, found)
+                if found.state == "online":
+                    gateway_heard(session, row, datetime.now(UTC))
 
 
 def _is_outlived(row: Gateway, found: GatewayStatus) -> bool:

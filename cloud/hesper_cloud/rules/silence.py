@@ -16,6 +16,7 @@ from typing import NamedTuple
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from hesper_cloud.assets.lives import IN_SERVICE, in_service
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Gateway, Meter
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
@@ -30,7 +31,7 @@ _PERIOD_UNKNOWN = timedelta(days=1)
 
 _METERS = select(
     Meter.id, Meter.gateway_id, Meter.capture_period_s, Meter.last_contact_at, Meter.first_seen_at
-)
+).where(in_service())
 
 
 Works = Callable[[datetime], Callable[[str | None], bool]]
@@ -84,15 +85,17 @@ class SilenceRule:
         with writing(self._engine) as session:
             self._gateways(session, Counter(meter.gateway_id for meter in meters), now)
         telling = [meter for meter in meters if self._is_news(meter, now)]
-        if telling:
-            self._tell(telling, now)
+        gone = self._raised.difference(meter.id for meter in meters)  # out of service
+        if telling or gone:
+            self._tell(telling, gone, now)
 
     def _gateways(self, session: Session, behind: Mapping[str | None, int], now: datetime) -> None:
         told: list[Telling] = []
         over: list[tuple[Subject, datetime]] = []
         for gateway in session.scalars(select(Gateway)).all():
             subject = Subject(GATEWAY_RULE, gateway=gateway.id)
-            if gateway.state == OFFLINE:
+            expected = gateway.life in IN_SERVICE and gateway.deleted_at is None
+            if gateway.state == OFFLINE and expected:
                 text = f"Gateway {gateway.id} is offline; {behind[gateway.id]} meters behind it."
                 if not self._is_worked_at(gateway.id):
                     told.append(Telling(subject, "critical", text, now))
@@ -120,9 +123,9 @@ class SilenceRule:
         allowed = patience(self._settings, meter.capture_period_s)
         return heard_at is not None and now - heard_at <= allowed
 
-    def _tell(self, telling: list[_Heard], now: datetime) -> None:
+    def _tell(self, telling: list[_Heard], gone: set[str], now: datetime) -> None:
         """Raises and clears in one transaction, however many meters it is about."""
-        over = {meter.id for meter in telling} & self._raised
+        over = {meter.id for meter in telling} & self._raised | gone
         told = [_silent(meter, now) for meter in telling if meter.id not in over]
         cleared = [(Subject(METER_RULE, meter=meter), now) for meter in sorted(over)]
         self._alerts.settle(told, cleared)

@@ -231,6 +231,4 @@ def _reason(text: str) -> str:
 
 def _card(session: Session, row: Meter) -> MeterCard:
     session.flush()
-    card: Any = asset_rows.records(session, METER.name, [row])[0]
-    found: MeterCard = card
-    return found
+    return asset_rows.meter_cards(session, [row])[0]

@@ -74,6 +74,7 @@ def row(meter: Meter, rules: RuleSettings, now: datetime, severity: str | None) 
         relay_output=meter.relay_output,
         relay_confirmed_at=meter.relay_confirmed_at,
         severity=severity,
+        life=meter.life,
     )
 
 

@@ -11,7 +11,7 @@ from hesper_cloud.authority import facts, life, rules
 from hesper_cloud.authority.kinds import DISCONNECT, RECONNECT
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import LIVE_GAPS, Event, Gap, Gateway, Meter
-from hesper_cloud.services import journal, meter_list
+from hesper_cloud.services import asset_rows, journal, meter_list
 from hesper_cloud.services.commands import command_row
 from hesper_cloud.services.errors import NotFound
 from hesper_cloud.services.looking import looked_at
@@ -143,8 +143,9 @@ class Meters:
         now = self._sources.clock()
         with reading(self._sources.registry) as session:
             meter = session.get(Meter, meter_id)
-            if meter is None:
+            if meter is None or meter.deleted_at is not None:
                 raise NotFound(f"there is no meter {meter_id}")
+            card = asset_rows.meter_cards(session, [meter])[0]
             gateway = session.get(Gateway, meter.gateway_id) if meter.gateway_id else None
             severity = meter_list.severities(session, [meter_id]).get(meter_id)
         pending, blocked, second_person = self._command_view(meter_id, now)
@@ -163,6 +164,7 @@ class Meters:
             disconnect_blocked=blocked[DISCONNECT],
             reconnect_blocked=blocked[RECONNECT],
             second_person=second_person,
+            card=card,
         )
 
     def _command_view(

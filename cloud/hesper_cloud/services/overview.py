@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from hesper_cloud import quantities
 from hesper_cloud.accounts.roles import Actor, Permission, Role
 from hesper_cloud.alerting.children import is_shown
+from hesper_cloud.assets.lives import in_service
 from hesper_cloud.authority import facts, life
 from hesper_cloud.authority.policy import JOBS
 from hesper_cloud.db.authority import CommandRecord
@@ -125,7 +126,7 @@ class OverviewService:
         sources, now = self._sources, self._sources.clock()
         with reading(sources.registry) as session:
             online = online_clause(session, sources.settings.rules, now)
-            meters = narrowed(select(func.count()).select_from(Meter), actor)
+            meters = narrowed(select(func.count()).select_from(Meter), actor).where(in_service())
             meters_total = session.scalar(meters) or 0
             meters_online = session.scalar(meters.where(online)) or 0
             gaps = narrowed(select(func.count()).select_from(Gap), actor, Gap.meter)
@@ -136,7 +137,7 @@ class OverviewService:
             critical, oldest = session.execute(
                 open_alerts.where(Alert.severity == "critical")
             ).one()
-            gateways = select(func.count()).select_from(Gateway)
+            gateways = select(func.count()).select_from(Gateway).where(in_service(Gateway))
             gateways = gateways.where(*gateway_terms(actor, Gateway.id))
             gateways_total = session.scalar(gateways) or 0
             gateways_online = session.scalar(gateways.where(Gateway.state == "online")) or 0

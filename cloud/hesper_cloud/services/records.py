@@ -107,6 +107,7 @@ class MeterRow:
     relay_output: bool | None
     relay_confirmed_at: datetime | None
     severity: str | None  # worst open alert: info | warning | critical
+    life: str = "installed"  # planned | stock | installed | commissioned | removed
 
 
 @dataclass(frozen=True, slots=True)
