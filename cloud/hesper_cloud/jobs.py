@@ -22,8 +22,12 @@ from hesper_cloud.exports.scheduled import ScheduledExports
 from hesper_cloud.gaps import Backfills, GapLedger
 from hesper_cloud.long_jobs.running import Runner
 from hesper_cloud.long_jobs.scheduled import ScheduledRuns
+from hesper_cloud.outages.keeping import OutageKeeping
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.rules.certificates import CertificateRule
+from hesper_cloud.rules.inactive import InactiveUse
+from hesper_cloud.rules.reconnected import ReconnectedCheck
+from hesper_cloud.rules.rounds import Rounds
 from hesper_cloud.rules.silence import SilenceRule, Works, nobody_works
 from hesper_cloud.rules.store_faults import tend
 from hesper_cloud.rules.tamper import clear_acknowledged
@@ -41,6 +45,8 @@ SENDING_AGAIN_EVERY_S = 5.0
 VALIDATION_EVERY_S = 10.0
 REPUBLISH_EVERY_S = 2.0
 SERVICE_LEVELS_EVERY_S = 300.0
+OUTAGES_EVERY_S = 2.0
+RULES_EVERY_S = 300.0
 _DAYS_PER_YEAR = 366
 _FEWEST_MARKS = 2_000
 _KEEP_RUNS_EVERY_S = 5.0
@@ -63,9 +69,30 @@ def jobs(sources: Sources) -> list[Job]:
         Job("acknowledged tamper alerts", MINUTE_S, lambda: clear_acknowledged(engine, clock())),
         Job("certificates", MINUTE_S, certificates.check),
         Job("figures of the fleet", FIGURES_EVERY_S, figures.turn),
+        Job("outages", OUTAGES_EVERY_S, _outages(sources, alerts).turn),
         Job("alerts", SILENCE_EVERY_S, alert_keeping.turn),
         Job("clean-up of alerts", DAY_S, alert_keeping.forget),
     ]
+
+
+def _outages(sources: Sources, alerts: Alerts) -> OutageKeeping:
+    return OutageKeeping(sources.registry, alerts, sources.latest, sources.clock)
+
+
+def _rules(sources: Sources, alerts: Alerts) -> Callable[[], None]:
+    """Returns the job that looks at the rules that need history."""
+    engine, latest, clock = sources.registry, sources.latest, sources.clock
+    turns = (
+        Rounds(engine, alerts, latest, clock).turn,
+        ReconnectedCheck(engine, sources.authority, alerts, clock).turn,
+        InactiveUse(engine, alerts, latest, clock).turn,
+    )
+
+    def look_at_all() -> None:
+        for turn in turns:
+            turn()
+
+    return look_at_all
 
 
 def _works(sources: Sources) -> Works:
@@ -111,6 +138,7 @@ def slow_jobs(sources: Sources, book: EnergyBook) -> list[Job]:
     republish_days = RepublishDays(outlet, settings, shelf, sources.clock)
     return [
         Job("backups", BACKUPS_EVERY_S, keeping.turn),
+        Job("rules", RULES_EVERY_S, _rules(sources, alerts)),
         Job("service levels", SERVICE_LEVELS_EVERY_S, levels.turn),
         Job("exports", MINUTE_S, _exports(sources, shelf, alerts).turn),
         Job("republish", REPUBLISH_EVERY_S, republish.turn),

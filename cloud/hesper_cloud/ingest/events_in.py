@@ -1,6 +1,6 @@
 """Events batches become rows of the events table; an event id is stored once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from hesper_contracts import events
@@ -27,8 +27,8 @@ class EventRows:
     that what they conclude is committed with it.
     """
 
-    def __init__(self, followers: tuple[Told, ...] = ()) -> None:
-        self._followers = followers
+    def __init__(self, followers: Iterable[Told] = ()) -> None:
+        self.followers = list(followers)
 
     def decode(self, message: Message) -> events.EventList:
         """Takes a payload apart; raises Refused."""
@@ -59,5 +59,5 @@ class EventRows:
             if insert_new(session, registry.Event, row):
                 metrics.EVENTS.inc()
                 metrics.EVENTS_BY_GROUP.labels(group_of(event.code)).inc()
-                for told in self._followers:
+                for told in self.followers:
                     told(session, message.gateway, event)

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from hesper_cloud.ingest import identified
 from hesper_cloud.ingest.beginnings import Beginnings
 from hesper_cloud.ingest.dead_letters import DeadLetters
-from hesper_cloud.ingest.events_in import EventRows
+from hesper_cloud.ingest.events_in import EventRows, Told
 from hesper_cloud.ingest.owners import Owners
 from hesper_cloud.ingest.readings_in import ReadingsIn
 from hesper_cloud.ingest.registry_in import RegistryIn
@@ -69,6 +69,7 @@ class Intakes:
     results: RegistryIn[str]
     status: StatusIn
     replays: Replays
+    event_followers: list[Told]
 
     @classmethod
     def build(
@@ -91,4 +92,5 @@ class Intakes:
             RegistryIn(engine, ResultRows(), dead_letters, alerts, stop),
             StatusIn(engine),
             Replays(engine, topics, readings, event_rows),
+            event_rows.followers,
         )

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.quantities import REGISTER_SNAPSHOT, RELAY
+from hesper_cloud.rules import reconnected
 from hesper_cloud.services.sources import instant
 from hesper_cloud.stores.port import CommittedRows
 
@@ -62,6 +63,8 @@ class RelayStates:
             return
         try:
             with writing(self._engine) as session:
+                closed = {m: instant(s.read_at) for m, s in states.items() if s.output}
+                reconnected.suspect(session, closed)
                 for meter, state in states.items():
                     _show(session, meter, state)
         except SQLAlchemyError as error:

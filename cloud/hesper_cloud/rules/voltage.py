@@ -13,6 +13,7 @@ import numpy as np
 from hesper_contracts.quality import Quality
 
 from hesper_cloud.rules.alerts import Alerts, Gathered, Subject, Telling
+from hesper_cloud.rules.built_in import VoltageBand
 from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.port import Block, CommittedRows, Flags, Quantity
 
@@ -29,7 +30,10 @@ class VoltageRule:
     """Follows committed rows."""
 
     def __init__(
-        self, alerts: Alerts, settings: RuleSettings, clock: Callable[[], float] = time.time
+        self,
+        alerts: Alerts,
+        settings: RuleSettings | VoltageBand,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._alerts = alerts
         self._settings = settings
@@ -40,6 +44,9 @@ class VoltageRule:
         """Judges the new rows of a block."""
         block, accepted = rows.block, rows.accepted
         places = [p for p, q in enumerate(block.quantities) if q.logical_name in _PHASES]
+        if isinstance(self._settings, VoltageBand) and not self._settings.is_on:
+            self._raised.clear()
+            return
         if not places:
             return
         outside = np.zeros(block.row_count, dtype=bool)

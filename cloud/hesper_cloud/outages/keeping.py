@@ -1,0 +1,223 @@
+"""Outages are opened, grow, merge and end, by the losses that there are."""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+
+from hesper_contracts.events import Severity
+from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
+
+from hesper_cloud.alerting import grid
+from hesper_cloud.alerting.grid import AREA, GATEWAY, Grid
+from hesper_cloud.db.engines import batched, reading, writing
+from hesper_cloud.db.rules import Outage, PowerLoss
+from hesper_cloud.latest import LatestValues
+from hesper_cloud.outages import customers
+from hesper_cloud.outages.extent import METER, Extent, Loss, clusters, extents
+from hesper_cloud.outages.losses import read_again, told_before
+from hesper_cloud.rules.alerts import Alerts, Subject, Telling
+
+RULE = "outage"
+OPEN, RESTORED, MERGED = "open", "restored", "merged"
+CALM_FOR = timedelta(seconds=5)
+"""While losses are still coming in nothing is opened …"""
+AT_THE_LATEST = timedelta(seconds=60)
+"""… but not for longer than this."""
+_MANY = 50
+
+
+class OutageKeeping:
+    """Puts losses together each time it is asked."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        alerts: Alerts,
+        latest: LatestValues,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._engine = engine
+        self._alerts = alerts
+        self._latest = latest
+        self._clock = clock
+        self._coming: tuple[int, datetime, datetime] | None = None  # newest, since, first
+
+    def turn(self) -> None:
+        """Looks at every loss that is not settled."""
+        now = self._clock()
+        with reading(self._engine) as session:
+            losses = _unsettled(session)
+        if not losses:
+            self._coming = None
+            return
+        with writing(self._engine) as session:
+            told_before(session)
+            if any(loss.back_at is None for loss in losses):
+                captured = self._latest.last_captured()
+                read_again(session, captured)
+            else:
+                captured = {}
+            losses = _unsettled(session)
+            if self._is_calm([loss for loss in losses if loss.outage is None], now):
+                self._gather(session, losses, now)
+            self._follow(session, captured, now)
+
+    def _is_calm(self, fresh: Sequence[Loss], now: datetime) -> bool:
+        """Says whether no more losses come in, or have for too long to wait for their end."""
+        if not fresh:
+            self._coming = None
+            return False
+        newest = max(loss.id for loss in fresh)
+        if self._coming is None or self._coming[0] != newest:
+            first = now if self._coming is None else self._coming[2]
+            self._coming = (newest, now, first)
+        _, since, first = self._coming
+        return now - since >= CALM_FOR or now - first >= AT_THE_LATEST
+
+    def _gather(self, session: Session, losses: Sequence[Loss], now: datetime) -> None:
+        where = grid.load(session, [loss.meter for loss in losses], now)
+        for cluster in clusters(losses):
+            if any(loss.outage is None for loss in cluster):
+                for extent in extents(where, cluster):
+                    self._place(session, extent, where, now)
+
+    def _place(self, session: Session, extent: Extent, where: Grid, now: datetime) -> None:
+        """Gives an extent its outage: one that is open there, or a new one that takes others in."""
+        if all(loss.outage is not None for loss in extent.losses):
+            return
+        before = {loss.outage for loss in extent.losses if loss.outage is not None}
+        own = _own(session, extent, before) or _above(session, extent, where)
+        if own is None:
+            own = _opened(session, extent, where, now)
+        _join(session, own.id, [loss.id for loss in extent.losses])
+        for number in before - {own.id}:
+            self._merge(session, session.get_one(Outage, number), own, now)
+        own.began_at = min(own.began_at, *(loss.lost_at for loss in extent.losses))
+
+    def _merge(self, session: Session, smaller: Outage, larger: Outage, now: datetime) -> None:
+        session.execute(
+            update(PowerLoss).where(PowerLoss.outage == smaller.id).values(outage=larger.id)
+        )
+        larger.began_at = min(larger.began_at, smaller.began_at)
+        smaller.state, smaller.merged_into, smaller.updated_at = MERGED, larger.id, now
+        self._alerts.clear(subject_of(smaller), at=now, session=session)
+
+    def _follow(self, session: Session, captured: dict[str, int], now: datetime) -> None:
+        """Counts who is back, and tells of outages that began or ended."""
+        session.flush()
+        told: list[Telling] = []
+        over: list[tuple[Subject, datetime]] = []
+        for outage in session.scalars(select(Outage).where(Outage.state == OPEN)).all():
+            losses = _of(session, outage.id)
+            outage.lost_count = len({loss.meter for loss in losses})
+            back = [loss.back_at for loss in losses if loss.back_at is not None]
+            outage.back_count = len({loss.meter for loss in losses if loss.back_at is not None})
+            outage.customer_count = customers.estimated(session, outage, losses, captured)
+            outage.updated_at = now
+            if len(back) == len(losses):
+                outage.state, outage.restored_at = RESTORED, max(back)
+                _settle(session, outage.id)
+                over.append((subject_of(outage), max(back)))
+            else:
+                told.append(telling_of(outage))
+        still = {telling.subject for telling in told}
+        self._alerts.clear_all([each for each in over if each[0] not in still], session)
+        self._alerts.raise_all(told, session)
+
+
+def subject_of(outage: Outage) -> Subject:
+    """Returns what the alert of an outage is about."""
+    if outage.kind == METER:
+        return Subject(RULE, meter=outage.place)
+    if outage.kind == GATEWAY:
+        return Subject(RULE, gateway=outage.place)
+    if outage.kind == AREA and outage.area == outage.place:
+        return Subject(f"{RULE}/{outage.place}")
+    return Subject(RULE, element=outage.place)
+
+
+def telling_of(outage: Outage) -> Telling:
+    """Returns what an outage's alert says."""
+    severity: Severity = "warning" if outage.lost_count > 1 else "info"
+    if outage.customer_count >= _MANY:
+        severity = "critical"
+    whose = outage.name if outage.kind == METER else f"{outage.kind} {outage.name}"
+    text = (
+        f"No power at {whose} since {outage.began_at:%F %R} UTC: {outage.lost_count} meters told, "
+        f"about {outage.customer_count} customers."
+    )
+    return Telling(
+        subject_of(outage),
+        severity,
+        text,
+        outage.began_at,
+        affected_count=outage.customer_count,
+    )
+
+
+def _unsettled(session: Session) -> list[Loss]:
+    query = select(
+        PowerLoss.id, PowerLoss.meter, PowerLoss.lost_at, PowerLoss.back_at, PowerLoss.outage
+    ).where(PowerLoss.settled.is_(False))
+    return [Loss(*row) for row in session.execute(query).tuples()]
+
+
+def _of(session: Session, outage: int) -> list[Loss]:
+    query = select(
+        PowerLoss.id, PowerLoss.meter, PowerLoss.lost_at, PowerLoss.back_at, PowerLoss.outage
+    ).where(PowerLoss.outage == outage)
+    return [Loss(*row) for row in session.execute(query).tuples()]
+
+
+def _own(session: Session, extent: Extent, before: Collection[int]) -> Outage | None:
+    """Returns the open outage of an extent's part, if it is one of these losses' own."""
+    query = select(Outage).where(
+        Outage.kind == extent.part.kind, Outage.place == extent.part.id, Outage.state == OPEN
+    )
+    found = session.scalars(query.order_by(Outage.id)).first()
+    if found is None or found.id in before:
+        return found
+    first = min(loss.lost_at for loss in extent.losses)
+    return found if first >= found.began_at else None
+
+
+def _above(session: Session, extent: Extent, where: Grid) -> Outage | None:
+    """Returns the open outage of a larger part on which an extent hangs, if it began before."""
+    first = min(loss.lost_at for loss in extent.losses)
+    element = extent.part.id if extent.part.element else where.element_of.get(extent.part.id, "")
+    query = select(Outage).where(
+        Outage.place.in_(list(where.chain(element))),
+        Outage.state == OPEN,
+        Outage.began_at <= first,
+        Outage.kind.not_in((METER, GATEWAY)),
+    )
+    return session.scalars(query.order_by(Outage.id)).first()
+
+
+def _opened(session: Session, extent: Extent, where: Grid, now: datetime) -> Outage:
+    areas = {where.area_of.get(loss.meter) for loss in extent.losses}
+    outage = Outage(
+        kind=extent.part.kind,
+        place=extent.part.id,
+        name=extent.part.name,
+        area=areas.pop() if len(areas) == 1 else None,
+        state=OPEN,
+        began_at=min(loss.lost_at for loss in extent.losses),
+        noticed_at=now,
+        lost_count=len(extent.losses),
+        back_count=0,
+        customer_count=len(extent.losses),
+        updated_at=now,
+    )
+    session.add(outage)
+    session.flush()
+    return outage
+
+
+def _join(session: Session, outage: int, losses: Sequence[int]) -> None:
+    for ids in batched(losses):
+        session.execute(update(PowerLoss).where(PowerLoss.id.in_(ids)).values(outage=outage))
+
+
+def _settle(session: Session, outage: int) -> None:
+    session.execute(update(PowerLoss).where(PowerLoss.outage == outage).values(settled=True))

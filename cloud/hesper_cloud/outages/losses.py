@@ -1,0 +1,99 @@
+"""Power-loss events become losses of single meters, inside the transaction that stores them."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from hesper_contracts.events import Event
+from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from hesper_cloud.db import registry
+from hesper_cloud.db.rules import PowerLoss
+
+LOST = frozenset({"power.down", "power.last_gasp"})
+BACK = frozenset({"power.up"})
+SAME = timedelta(seconds=120)
+"""A last gasp and the log's own entry of one loss are not further apart."""
+COUNTS_FOR = timedelta(days=7)
+SETTLES = timedelta(seconds=60)
+"""A reading captured so long after a loss proves that there is power again."""
+BY_EVENT, BY_READING = "event", "reading"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Losses:
+    """Follows new events."""
+
+    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
+        self._clock = clock
+
+    def event_stored(self, session: Session, gateway: str, event: Event) -> None:
+        """Opens a loss, or ends one; what is older than a week is history that nobody waits for."""
+        del gateway
+        if event.meter is None or event.occurred_at < self._clock() - COUNTS_FOR:
+            return
+        if event.code in LOST:
+            _lost(session, event.meter, event.occurred_at)
+        elif event.code in BACK:
+            _back(session, event.meter, event.occurred_at)
+
+
+def _lost(session: Session, meter: str, at: datetime) -> None:
+    near = select(PowerLoss.id).where(
+        PowerLoss.meter == meter,
+        PowerLoss.lost_at.between(at - SAME, at + SAME),
+        or_(PowerLoss.back_at.is_(None), PowerLoss.back_at > at),
+    )
+    if session.scalars(near).first() is not None:
+        return
+    session.execute(insert(PowerLoss).values(meter=meter, lost_at=at, settled=False))
+
+
+def told_before(session: Session) -> None:
+    """Ends losses whose end was told before they were: events come in any order."""
+    told, loss = registry.Event, PowerLoss
+    ended = (
+        select(loss.id, func.min(told.occurred_at, type_=told.occurred_at.type))
+        .join(told, (told.meter == loss.meter) & (told.occurred_at >= loss.lost_at))
+        .where(loss.outage.is_(None), loss.back_at.is_(None), told.code.in_(BACK))
+        .group_by(loss.id)
+    )
+    for number, at in session.execute(ended).tuples().all():
+        gone = {"back_at": at, "proof": BY_EVENT}
+        session.execute(update(loss).where(loss.id == number).values(gone))
+
+
+def _back(session: Session, meter: str, at: datetime) -> None:
+    """Ends the losses before; the meter's own word is more exact than a reading's time."""
+    session.execute(
+        update(PowerLoss)
+        .where(
+            PowerLoss.meter == meter,
+            PowerLoss.lost_at <= at,
+            or_(
+                PowerLoss.back_at.is_(None),
+                (PowerLoss.proof == BY_READING) & (PowerLoss.back_at > at),
+            ),
+        )
+        .values(back_at=at, proof=BY_EVENT)
+    )
+
+
+def read_again(session: Session, captured_at: Mapping[str, int]) -> int:
+    """Ends losses of meters that captured something since; returns how many.
+
+    Args:
+        session: In a writing transaction.
+        captured_at: When each meter captured its newest reading, epoch seconds.
+    """
+    ended = 0
+    for loss in session.scalars(select(PowerLoss).where(PowerLoss.back_at.is_(None))):
+        read = captured_at.get(loss.meter)
+        if read is not None and read >= (loss.lost_at + SETTLES).timestamp():
+            loss.back_at, loss.proof = datetime.fromtimestamp(read, UTC), BY_READING
+            ended += 1
+    session.flush()
+    return ended

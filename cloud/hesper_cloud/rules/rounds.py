@@ -1,0 +1,212 @@
+"""Rules that need history: absence, figures over places, events that time ends; every five minutes.
+
+What a round finds is compared with what the rule remembers in the database, so it does not matter
+which process runs it or when the last one was.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+
+import numpy as np
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud import quantities
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import Event, Meter
+from hesper_cloud.latest import LatestValues
+from hesper_cloud.rules import book, scopes
+from hesper_cloud.rules.alerts import Alerts
+from hesper_cloud.rules.book import Running, utc
+from hesper_cloud.rules.definition import Absence, Aggregate, EventCount, EventSequence
+from hesper_cloud.rules.happenings import looked_at_again
+from hesper_cloud.rules.levels import Mark, moved, step
+from hesper_cloud.rules.verdicts import Finding, write
+from hesper_cloud.rules.wording import plain
+
+log = logging.getLogger(__name__)
+PER_TRANSACTION = 2_000
+
+
+class Figure:
+    """What a place shows: a number, and how many meters it is of."""
+
+    __slots__ = ("group", "meters", "value")
+
+    def __init__(self, group: scopes.Group, value: Decimal | None, meters: int) -> None:
+        self.group, self.value, self.meters = group, value, meters
+
+
+class Rounds:
+    """Goes through the rules that readings and events by themselves do not settle."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        alerts: Alerts,
+        latest: LatestValues,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._engine = engine
+        self._alerts = alerts
+        self._latest = latest
+        self._clock = clock
+
+    def turn(self) -> None:
+        """Looks at every such rule once."""
+        with reading(self._engine) as session:
+            rules = book.load(session)
+        now = int(self._clock().timestamp())
+        for rule in rules:
+            match rule.definition.condition:
+                case Absence():
+                    self._absence(rule, rule.definition.condition, now)
+                case Aggregate():
+                    self._aggregate(rule, rule.definition.condition, now)
+                case EventCount() | EventSequence():
+                    self._events(rule, now)
+                case _:
+                    continue
+
+    def _absence(self, rule: Running, condition: Absence, now: int) -> None:
+        with reading(self._engine) as session:
+            heard = _heard(session, self._latest, condition)
+        findings = []
+        for meter, at in heard.items():
+            if not rule.is_for(meter):
+                continue
+            before = rule.marks.get(meter)
+            absent = now - at >= condition.after_s
+            after = Mark(at, True) if absent else None
+            if absent and before is not None and before.raised:
+                continue
+            moment = at + condition.after_s if absent else max(at, before.since if before else at)
+            change = moved(meter, moment, before, after)
+            if change is not None:
+                findings.append(Finding(change, {"since": f"{utc(at):%F %T} UTC"}))
+        self._write(rule, findings)
+
+    def _aggregate(self, rule: Running, condition: Aggregate, now: int) -> None:
+        of = rule.members if rule.members is None else frozenset(rule.members)
+        with reading(self._engine) as session:
+            groups = scopes.groups(session, condition.over, of)
+            figures = (
+                _with_events(session, condition, groups, now)
+                if condition.function == "events"
+                else _of_values(self._latest, condition, groups, now)
+            )
+        findings = []
+        for figure in figures:
+            found = judged(condition, figure, rule.marks, now)
+            if found is not None:
+                findings.append(found)
+        self._write(rule, findings)
+
+    def _events(self, rule: Running, now: int) -> None:
+        """Looks again at the meters that the rule remembers: time may have ended or begun it."""
+        meters = sorted(rule.marks)
+        for start in range(0, len(meters), PER_TRANSACTION):
+            with writing(self._engine) as session:
+                for meter in meters[start : start + PER_TRANSACTION]:
+                    looked_at_again(session, self._alerts, rule, meter, (now, now))
+
+    def _write(self, rule: Running, findings: list[Finding]) -> None:
+        for start in range(0, len(findings), PER_TRANSACTION):
+            with writing(self._engine) as session:
+                write(session, self._alerts, rule, findings[start : start + PER_TRANSACTION])
+
+
+def judged(
+    condition: Aggregate, figure: Figure, marks: Mapping[str, Mark], now: int
+) -> Finding | None:
+    """Returns what a place's figure changes; a place without any value changes nothing."""
+    if figure.value is None:
+        return None
+    value, limit, margin = figure.value, condition.limit, condition.hysteresis
+    above = condition.direction == "above"
+    beyond = value > limit if above else value < limit
+    calm = value <= limit - margin if above else value >= limit + margin
+    before = marks.get(figure.group.id)
+    after = step(before, now, condition.hold_s, beyond=beyond, calm=calm)
+    change = moved(figure.group.id, now, before, after)
+    if change is None:
+        return None
+    facts: dict[str, object] = {
+        "place": figure.group.name,
+        "limit": plain(limit),
+        "count": figure.meters,
+    }
+    shown = change._replace(value=float(value))
+    return Finding(shown, facts, condition.over, len(figure.group.meters))
+
+
+def _heard(session: Session, latest: LatestValues, condition: Absence) -> dict[str, int]:
+    """Returns when each meter was last heard of, in the sense of a condition."""
+    if condition.codes:
+        newest = (
+            select(Event.meter, func.max(Event.occurred_at, type_=Event.occurred_at.type))
+            .where(Event.code.in_(condition.codes), Event.meter.is_not(None))
+            .group_by(Event.meter)
+        )
+        told = {m: int(at.timestamp()) for m, at in session.execute(newest) if m is not None}
+        return {m: told.get(m, at) for m, at in _since_known(session).items()}
+    if condition.logical_name is None:
+        contacts = select(Meter.id, Meter.last_contact_at).where(Meter.last_contact_at.is_not(None))
+        return {m: int(at.timestamp()) for m, at in session.execute(contacts).tuples() if at}
+    found = latest.newest(condition.logical_name)
+    return dict(zip(found.meters, found.captured_at.tolist(), strict=True))
+
+
+def _since_known(session: Session) -> dict[str, int]:
+    known = select(Meter.id, Meter.first_seen_at).where(Meter.deleted_at.is_(None))
+    return {meter: int(at.timestamp()) for meter, at in session.execute(known).tuples()}
+
+
+def _of_values(
+    latest: LatestValues, condition: Aggregate, groups: Iterable[scopes.Group], now: int
+) -> list[Figure]:
+    found = latest.newest(condition.logical_name or "")
+    recent = np.asarray(found.captured_at) >= now - condition.within_s
+    values = {
+        found.meters[row]: Decimal(int(found.values[row])).scaleb(int(found.scalers[row]))
+        for row in np.flatnonzero(recent).tolist()
+    }
+    figures = []
+    for group in groups:
+        those = [values[meter] for meter in group.meters if meter in values]
+        figures.append(Figure(group, combined(condition.function, those), len(those)))
+    return figures
+
+
+def combined(function: str, values: list[Decimal]) -> Decimal | None:
+    """Returns the figure of some meters' values; None where there is none to speak of."""
+    if function == "count":
+        return Decimal(len(values))
+    if not values:
+        return None
+    total = sum(values, Decimal(0))
+    return total if function == "sum" else total / len(values)
+
+
+def _with_events(
+    session: Session, condition: Aggregate, groups: Iterable[scopes.Group], now: int
+) -> list[Figure]:
+    query = select(Event.meter).where(
+        Event.code.in_(condition.codes),
+        Event.occurred_at >= utc(now - condition.within_s),
+        Event.occurred_at <= utc(now),
+    )
+    told = set(session.scalars(query.distinct()))
+    return [
+        Figure(group, Decimal(len(those)), len(those))
+        for group in groups
+        for those in [group.meters & told]
+    ]
+
+
+def unit_of(latest: LatestValues, logical_name: str) -> str:
+    """Returns how a quantity's unit is written, empty while none of it was seen."""
+    units = latest.newest(logical_name).units
+    return quantities.symbol(int(units[0])) if len(units) else ""
