@@ -7,10 +7,17 @@ from pathlib import Path
 import msgspec
 from hesper_contracts.topics import gateway_id, meter_id
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from hesper_cloud.assets import history
+from hesper_cloud.assets.history import By
+from hesper_cloud.assets.kinds import METER
 from hesper_cloud.db.engines import writing
-from hesper_cloud.db.registry import Gateway, Meter
-from hesper_cloud.provision import Databases, ProvisioningError, protect_meters
+from hesper_cloud.db.registry import Area, Gateway, Meter
+from hesper_cloud.provision import Databases, ProvisioningError, operator, protect_meters
+
+_NAMES = frozenset({"id", "gateway"})
+_IN_SERVICE = {"state": "commissioned", "life": "commissioned", "deleted_at": None}
 
 
 class MeterPaper(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,19 +70,31 @@ def commission(databases: Databases, papers: Sequence[MeterPaper]) -> int:
         known = set(session.scalars(select(Gateway.id)))
         for gateway in {paper.gateway for paper in papers} - known:
             session.add(Gateway(id=gateway, first_seen_at=now))
+        named = {paper.area for paper in papers if paper.area}
+        for area in named - set(session.scalars(select(Area.name))):
+            session.add(Area(name=area))
         session.flush()
+        by = By(operator(), now)
         for paper in papers:
             meter = session.get(Meter, paper.id)
             if meter is None:
                 meter = Meter(id=paper.id, first_seen_at=now)
                 session.add(meter)
-            _enter(meter, paper)
+            _enter(session, meter, paper, by)
     return len(papers)
 
 
-def _enter(meter: Meter, paper: MeterPaper) -> None:
-    meter.gateway_id, meter.state = paper.gateway, "commissioned"
-    for name in paper.__struct_fields__:
-        value = getattr(paper, name)
-        if name not in ("id", "gateway") and value is not None:
-            setattr(meter, name, value)
+def _enter(session: Session, meter: Meter, paper: MeterPaper, by: By) -> None:
+    """Sets what the paper says; what changes is put on record."""
+    told = {name: getattr(paper, name) for name in paper.__struct_fields__}
+    values = {name: told[name] for name in told.keys() - _NAMES if told[name] is not None}
+    values |= {"gateway_id": paper.gateway, **_IN_SERVICE}
+    if meter.customer_id is not None:
+        values.pop("customer", None)  # the name of the customer that is on record
+    before = history.snapshot(meter, values)
+    for name, value in values.items():
+        setattr(meter, name, value)
+    after = history.snapshot(meter, values)
+    if before != after:
+        history.record(session, by, (METER.name, meter.id), "commission", before, after)
+        meter.version = (meter.version or 0) + 1

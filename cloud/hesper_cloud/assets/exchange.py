@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.assets import keeping, lives
@@ -96,9 +96,15 @@ def _places(session: Session, old: str, new: str, at: datetime) -> list[ElementM
     ]
 
 
+def took_part(meter: str) -> ColumnElement[bool]:
+    """Returns the condition that a meter was exchanged for another, or the other way round."""
+    return (MeterExchange.old_meter == meter) | (MeterExchange.new_meter == meter)
+
+
 def exchanges(session: Session, meter: str) -> list[MeterExchange]:
     """Returns the exchanges that a meter took part in, newest first."""
-    mine = (MeterExchange.old_meter == meter) | (MeterExchange.new_meter == meter)
     return list(
-        session.scalars(select(MeterExchange).where(mine).order_by(MeterExchange.id.desc()))
+        session.scalars(
+            select(MeterExchange).where(took_part(meter)).order_by(MeterExchange.id.desc())
+        )
     )

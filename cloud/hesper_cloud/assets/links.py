@@ -7,7 +7,7 @@ histories say so.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.assets import history
@@ -58,6 +58,12 @@ def serve(session: Session, meter: Meter, customer_id: int | None, by: By) -> No
             meter.area = meter.area or customer.area
 
     _recorded(session, meter, ("customer_id", "customer", "address", "area"), set_them, by)
+
+
+def rename_customer(session: Session, customer: Customer) -> None:
+    """Shows a customer's new name at the meters that serve it."""
+    served = update(Meter).where(Meter.customer_id == customer.id)
+    session.execute(served.values(customer=customer.name))
 
 
 def fit_meter(session: Session, meter: Meter, sim_id: int | None, by: By) -> None:

@@ -21,6 +21,8 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.aggregates.book import EnergyBook
+from hesper_cloud.assets.exchange import took_part
+from hesper_cloud.assets.forgetting import forget_household
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import (
     Alert,
@@ -30,8 +32,9 @@ from hesper_cloud.db.registry import (
     Erasure,
     Event,
     Gap,
-    Meter,
+    MeterExchange,
     MeterProfile,
+    RegisterRead,
     Substitute,
 )
 from hesper_cloud.erasure.letters import Letters, letters_of
@@ -41,12 +44,13 @@ from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import EARLIEST, LATEST
 
 PASSES = 2
-_KINDS: dict[str, type[Substitute | Gap | Backfill | DirtyDay | Event]] = {
+_KINDS: dict[str, type[Substitute | Gap | Backfill | DirtyDay | Event | RegisterRead]] = {
     "edits and estimates": Substitute,
     "gaps": Gap,
     "backfills": Backfill,
     "marked days": DirtyDay,
     "events": Event,
+    "register reads": RegisterRead,
 }
 Counts = dict[str, Any]
 
@@ -90,7 +94,8 @@ class Erasures:
             order.removed |= told
             order.passes += 1
             if order.forget_customer:
-                _forget_customer(session, meter)
+                stays = forget_household(session, meter, sources.clock())
+                order.removed |= {"customer kept": [stays]} if stays is not None else {}
             if order.passes == PASSES:
                 order.finished_at = sources.clock()
 
@@ -121,6 +126,7 @@ def _erase_rows(session: Session, meter: str, letters: Letters, now: datetime) -
     }
     ended = delete(Alert).where(Alert.meter == meter, Alert.state == CLEARED)
     counts["cleared alerts"] = _removed(session, ended)
+    counts["exchanges"] = _removed(session, delete(MeterExchange).where(took_part(meter)))
     counts["dead letters"] = _removed(
         session, delete(DeadLetter).where(DeadLetter.id.in_(letters.own))
     )
@@ -131,11 +137,6 @@ def _erase_rows(session: Session, meter: str, letters: Letters, now: datetime) -
 
 def _removed(session: Session, statement: Any) -> int:
     return session.connection().execute(statement).rowcount
-
-
-def _forget_customer(session: Session, meter: str) -> None:
-    row = update(Meter).where(Meter.id == meter)
-    session.execute(row.values(customer=None, address=None))
 
 
 def _sum(before: Counts, more: Counts) -> Counts:

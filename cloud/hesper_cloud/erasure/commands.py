@@ -105,6 +105,10 @@ def told(done: Erasure) -> list[str]:
     if done.forget_customer:
         lines.append("name and address of its customer are forgotten")
     lines += [
+        f"still there: customer {number}, who has other meters"
+        for number in done.removed.get("customer kept", ())
+    ]
+    lines += [
         f"still there: dead letter {number} names it beside others, or cannot be read"
         for number in done.removed.get("naming", ())
     ]

@@ -35,7 +35,7 @@ class Gateways:
     def _rows(self, actor: Actor) -> GatewayRows:
         counts = narrowed(select(Meter.gateway_id, func.count()), actor)
         counts = counts.group_by(Meter.gateway_id)
-        own = select(Gateway).where(*gateway_terms(actor, Gateway.id))
+        own = select(Gateway).where(Gateway.deleted_at.is_(None), *gateway_terms(actor, Gateway.id))
         with reading(self._registry) as session:
             registered = {gateway: int(count) for gateway, count in session.execute(counts)}
             gateways = session.scalars(own.order_by(Gateway.id)).all()
