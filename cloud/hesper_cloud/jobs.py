@@ -13,6 +13,7 @@ from hesper_cloud.aggregates.work import MARKS_PER_TURN, Work
 from hesper_cloud.alerting.keeping import AlertKeeping
 from hesper_cloud.authority import facts
 from hesper_cloud.backup.keeping import BackupKeeping
+from hesper_cloud.cleaning import CleanUp
 from hesper_cloud.db.engines import reading
 from hesper_cloud.erasure.carrying_out import Erasures
 from hesper_cloud.exports.outlet import Outlet
@@ -20,19 +21,26 @@ from hesper_cloud.exports.republish import Republish
 from hesper_cloud.exports.republish_days import RepublishDays
 from hesper_cloud.exports.scheduled import ScheduledExports
 from hesper_cloud.gaps import Backfills, GapLedger
+from hesper_cloud.imports.applying import Applying
+from hesper_cloud.long_jobs.kinds import Kind
 from hesper_cloud.long_jobs.running import Runner
 from hesper_cloud.long_jobs.scheduled import ScheduledRuns
 from hesper_cloud.outages.keeping import OutageKeeping
+from hesper_cloud.reports.making import Making
+from hesper_cloud.reports.schedules import ScheduledReports
+from hesper_cloud.reports.tables import Shelves
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.rules.certificates import CertificateRule
 from hesper_cloud.rules.inactive import InactiveUse
 from hesper_cloud.rules.reconnected import ReconnectedCheck
 from hesper_cloud.rules.rounds import Rounds
 from hesper_cloud.rules.silence import SilenceRule, Works, nobody_works
+from hesper_cloud.rules.sim_data import SimDataRule
 from hesper_cloud.rules.store_faults import tend
 from hesper_cloud.rules.tamper import clear_acknowledged
 from hesper_cloud.service_levels.keeping import ServiceLevels
 from hesper_cloud.services.fleet_figures import FleetFigures
+from hesper_cloud.services.meter_status import MeterStatus
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.turns import DAY_S, HOUR_S, MINUTE_S, Job, keep_turns, perform
 
@@ -47,6 +55,7 @@ REPUBLISH_EVERY_S = 2.0
 SERVICE_LEVELS_EVERY_S = 300.0
 OUTAGES_EVERY_S = 2.0
 RULES_EVERY_S = 300.0
+METER_STATUS_EVERY_S = 30.0
 _DAYS_PER_YEAR = 366
 _FEWEST_MARKS = 2_000
 _KEEP_RUNS_EVERY_S = 5.0
@@ -68,10 +77,13 @@ def jobs(sources: Sources) -> list[Job]:
         Job("gaps", GAPS_EVERY_S, _gap_keeping(sources)),
         Job("acknowledged tamper alerts", MINUTE_S, lambda: clear_acknowledged(engine, clock())),
         Job("certificates", MINUTE_S, certificates.check),
+        Job("data of SIM cards", MINUTE_S, SimDataRule(engine, alerts, clock).check),
         Job("figures of the fleet", FIGURES_EVERY_S, figures.turn),
         Job("outages", OUTAGES_EVERY_S, _outages(sources, alerts).turn),
         Job("alerts", SILENCE_EVERY_S, alert_keeping.turn),
         Job("clean-up of alerts", DAY_S, alert_keeping.forget),
+        Job("meter status", METER_STATUS_EVERY_S, MeterStatus(sources).turn),
+        Job("scheduled reports", MINUTE_S, ScheduledReports(engine, clock).turn),
     ]
 
 
@@ -138,6 +150,7 @@ def slow_jobs(sources: Sources, book: EnergyBook) -> list[Job]:
     republish_days = RepublishDays(outlet, settings, shelf, sources.clock)
     return [
         Job("backups", BACKUPS_EVERY_S, keeping.turn),
+        Job("clean-up", DAY_S, CleanUp(sources.registry, settings, sources.clock).turn),
         Job("rules", RULES_EVERY_S, _rules(sources, alerts)),
         Job("service levels", SERVICE_LEVELS_EVERY_S, levels.turn),
         Job("exports", MINUTE_S, _exports(sources, shelf, alerts).turn),
@@ -190,6 +203,14 @@ def _marks(busy: float) -> int:
     return max(_FEWEST_MARKS, int(MARKS_PER_TURN * (1 - busy)))
 
 
+def long_work(sources: Sources, book: EnergyBook) -> list[Kind]:
+    """Returns the kinds of long work that this process can do."""
+    engines = (sources.registry, sources.authority)
+    shelves = Shelves(*engines, book, sources.settings, sources.clock)
+    state = sources.settings.state
+    return [Applying(sources.registry, state, sources.clock), Making(shelves, state)]
+
+
 async def run(sources: Sources, busy: Callable[[], float], more: Sequence[Job] = ()) -> None:
     """Runs the jobs, and those that need more than the sources, until cancelled.
 
@@ -197,7 +218,7 @@ async def run(sources: Sources, busy: Callable[[], float], more: Sequence[Job] =
     """
     book = await asyncio.to_thread(EnergyBook, sources.settings.energy_file)
     runs = ScheduledRuns(sources.registry, sources.clock)
-    runner = Runner(sources.registry, [], sources.clock)
+    runner = Runner(sources.registry, long_work(sources, book), sources.clock)
     lists = _lists(sources, book, busy, more)
     await asyncio.to_thread(
         runs.forget_others, [job.name for jobs in lists.values() for job in jobs]
