@@ -54,6 +54,13 @@ class ServiceLevelSettings(_Section):
         return existing_zone(name)
 
 
+class CleanUpSettings(_Section):
+    """How long what people brought or asked for is kept; days."""
+
+    import_days: int = Field(default=30, ge=1)  # files of imports, which name people
+    report_days: int = Field(default=400, ge=1)  # files of reports
+
+
 class BackupSettings(_Section):
     """Backups on a schedule; none without a folder."""
 

@@ -8,12 +8,13 @@ LOAD_PROFILE = "1.0.99.1.0.255"
 REGISTER_SNAPSHOT = "0.0.21.0.1.255"
 RELAY = "0.0.96.3.10.255"  # output_state: 1 while the supply is connected
 ACTIVE_ENERGY_IMPORT = "1.0.1.8.0.255"
+ACTIVE_ENERGY_EXPORT = "1.0.2.8.0.255"
 ACTIVE_POWER_IMPORT = "1.0.1.7.0.255"
 ACTIVE_POWER_EXPORT = "1.0.2.7.0.255"
 
 NAMES = {
     ACTIVE_ENERGY_IMPORT: "Active energy import",
-    "1.0.2.8.0.255": "Active energy export",
+    ACTIVE_ENERGY_EXPORT: "Active energy export",
     "1.0.3.8.0.255": "Reactive energy import",
     "1.0.4.8.0.255": "Reactive energy export",
     "1.0.9.8.0.255": "Apparent energy import",

@@ -32,6 +32,7 @@ class Permission(StrEnum):
     BRING_READINGS = "bring readings"
     EDIT_READINGS = "edit readings"
     EDIT_RULES = "edit rules"
+    SCHEDULE_REPORTS = "schedule reports"
     READ_AUDIT = "read the audit log"
     READ_ACCOUNTS = "read the accounts"
     ADMINISTER = "administer"
@@ -48,6 +49,7 @@ _GRANTED_FROM = {
     Permission.BRING_READINGS: Role.ADMIN,
     Permission.EDIT_READINGS: Role.APPROVER,
     Permission.EDIT_RULES: Role.APPROVER,
+    Permission.SCHEDULE_REPORTS: Role.OPERATOR,
     Permission.READ_AUDIT: Role.APPROVER,
     Permission.READ_ACCOUNTS: Role.ADMIN,
     Permission.ADMINISTER: Role.ADMIN,

@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple, get_args
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from hesper_cloud.csv_lines import plain
 from hesper_cloud.db.energy import Element, ElementMeter
 
 ElementKind = Literal["area", "feeder", "transformer"]
@@ -96,14 +97,13 @@ def parse(text: str) -> Topology:
         raise TopologyError(f"the first line names the columns: {','.join(COLUMNS)}")
     parts, places = [], []
     for number, row in enumerate(rows, start=2):
-        kind, name = (row.get("kind") or "").strip(), (row.get("id") or "").strip()
-        parent = (row.get("parent") or "").strip() or None
+        kind, name, parent = _cell(row, "kind"), _cell(row, "id"), _cell(row, "parent") or None
         if not name:
             raise TopologyError(f"line {number}: no id")
         if kind == METER:
             places.append(_place(row, name, parent, number))
         elif kind in get_args(ElementKind):
-            parts.append(Part(name, kind, (row.get("name") or "").strip() or name, parent))
+            parts.append(Part(name, kind, _cell(row, "name") or name, parent))
         else:
             raise TopologyError(f"line {number}: {kind!r} is neither an element's kind nor a meter")
     topology = Topology(tuple(parts), tuple(places))
@@ -112,20 +112,24 @@ def parse(text: str) -> Topology:
 
 
 def _place(row: dict[str, str], meter: str, element: str | None, number: int) -> Place:
-    role = (row.get("role") or "").strip()
+    role = _cell(row, "role")
     if element is None or role not in get_args(Role):
         raise TopologyError(f"line {number}: a meter has a parent and a role, inflow or customer")
     try:
-        start, end = (_instant(row.get(name) or "") for name in ("from", "to"))
+        start, end = (_instant(_cell(row, name)) for name in ("from", "to"))
     except ValueError as error:
         raise TopologyError(f"line {number}: {error}") from None
     return Place(meter, element, role, start or _ALWAYS, end)
 
 
+def _cell(row: dict[str, str], name: str) -> str:
+    return plain((row.get(name) or "").strip())
+
+
 def _instant(text: str) -> datetime | None:
-    if not text.strip():
+    if not text:
         return None
-    at = datetime.fromisoformat(text.strip())
+    at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
     return at.astimezone(UTC)

@@ -1,14 +1,12 @@
 """Aggregates, bills, balances, the topology, and series from outside."""
 
-import csv
-import io
 from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from hesper_cloud import quantities
+from hesper_cloud import csv_lines, quantities
 from hesper_cloud.accounts.roles import Permission
 from hesper_cloud.aggregates import outside, topology
 from hesper_cloud.aggregates.billing import RegisterRead
@@ -114,9 +112,7 @@ async def balance(
 async def show_topology(actor: Who, services: Have) -> Response:
     """Gives out the topology as CSV."""
     found = await services.energy.topology(actor)
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(topology.lines(found))
-    return Response(text.getvalue(), media_type=_CSV)
+    return Response(csv_lines.document(topology.lines(found)), media_type=_CSV)
 
 
 @router.put("/topology")

@@ -1,7 +1,5 @@
 """Service levels: percentages by day, and the meters behind them, as JSON or CSV."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import astuple, fields
 from datetime import date
@@ -11,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
-from hesper_cloud.exports.numbers import cell
+from hesper_cloud.csv_lines import MEDIA_TYPE, document
 from hesper_cloud.service_levels.misses import Miss
 from hesper_cloud.services.service_levels import LevelDay
 
@@ -63,10 +61,5 @@ def _answer(
 ) -> Response:
     if wanted == "json":
         return answer(list(rows))
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow([field.name for field in fields(kind)])
-    writer.writerows(
-        [cell(each) if isinstance(each, str) else each for each in astuple(row)] for row in rows
-    )
-    return Response(text.getvalue(), media_type="text/csv; charset=utf-8")
+    titles = [field.name for field in fields(kind)]
+    return Response(document([titles, *map(astuple, rows)]), media_type=MEDIA_TYPE)

@@ -4,34 +4,26 @@ A quantity's column is named by logical name and unit (``1.0.1.8.0.255 Wh``); wh
 empty. Times are RFC 3339 in UTC. A meter that is named like a formula has an apostrophe before it.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
 
-from hesper_cloud.exports.numbers import cell, exact, rfc3339
+from hesper_cloud.csv_lines import lines
+from hesper_cloud.exports.numbers import exact, rfc3339
 from hesper_cloud.quantities import symbol
 from hesper_cloud.stores.port import Quantity, ReadingColumns
 
 _OWN = ("meter", "profile", "captured_at", "clock_status", "quality", "received_at", "stored_at")
-_LINES_AT_ONCE = 2000
 
 
 def write(parts: Iterable[ReadingColumns]) -> Iterator[bytes]:
     """Yields the file in parts of some thousand lines; the header even when there is no reading."""
-    text, quantities = io.StringIO(), None
-    writer = csv.writer(text)
+    quantities = None
     for part in parts:
         if quantities is None:
             quantities = part.quantities
-            writer.writerow([*_OWN, *map(_title, quantities)])
-        for count, line in enumerate(_lines(part), 1):
-            writer.writerow(line)
-            if count % _LINES_AT_ONCE == 0:
-                yield _taken(text)
-        yield _taken(text)
+            yield from lines([[*_OWN, *map(_title, quantities)]])
+        yield from lines(_lines(part))
     if quantities is None:
-        writer.writerow(_OWN)
-        yield _taken(text)
+        yield from lines([_OWN])
 
 
 def _title(quantity: Quantity) -> str:
@@ -39,8 +31,7 @@ def _title(quantity: Quantity) -> str:
 
 
 def _lines(part: ReadingColumns) -> Iterator[list[object]]:
-    named = [cell(meter) for meter in part.meters]
-    names = [named[place] for place in part.meter_index]
+    names = [part.meters[place] for place in part.meter_index]
     columns = [
         [
             "" if gone else exact(value, quantity.scaler)
@@ -61,10 +52,3 @@ def _lines(part: ReadingColumns) -> Iterator[list[object]]:
             rfc3339(int(part.stored_at_ms[place]) // 1000),
             *values,
         ]
-
-
-def _taken(text: io.StringIO) -> bytes:
-    octets = text.getvalue().encode()
-    text.seek(0)
-    text.truncate()
-    return octets

@@ -1,4 +1,4 @@
-"""How values stand in text: exact decimals, instants in RFC 3339, names in a table's cell."""
+"""How values stand in text: exact decimals, instants in RFC 3339."""
 
 from datetime import UTC, datetime
 
@@ -15,8 +15,3 @@ def exact(value: int, scaler: int) -> str:
 def rfc3339(epoch_s: int) -> str:
     """Returns an instant with Z, whole seconds."""
     return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def cell(name: str) -> str:
-    """Returns a name that no spreadsheet takes for a formula: with an apostrophe where it would."""
-    return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name

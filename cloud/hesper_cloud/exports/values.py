@@ -4,16 +4,15 @@
 ``source`` is raw, estimate or edit, and ``raw`` what the meter said where another value counts.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
+from hesper_cloud.csv_lines import lines
 from hesper_cloud.exports.curves import Curve
-from hesper_cloud.exports.numbers import cell, exact, rfc3339
+from hesper_cloud.exports.numbers import exact, rfc3339
 from hesper_cloud.exports.parquet import written
 from hesper_cloud.quantities import symbol
 
@@ -21,7 +20,6 @@ _TITLES = (
     *("meter", "profile", "logical_name", "captured_at", "value", "unit"),
     *("source", "grade", "codes", "raw"),
 )
-_LINES_AT_ONCE = 2000
 _SCHEMA = pa.schema(
     [
         ("meter", pa.string()),
@@ -41,20 +39,14 @@ _SCHEMA = pa.schema(
 
 def csv_lines(curves: Iterable[Curve]) -> Iterator[bytes]:
     """Yields the file in parts of some thousand lines; the header even when there is no value."""
-    lines = (line for curve in curves for line in _lines(curve))
-    part: list[tuple[object, ...]] = [_TITLES]
-    while part:
-        text = io.StringIO()
-        csv.writer(text).writerows(part)
-        yield text.getvalue().encode()
-        part = list(islice(lines, _LINES_AT_ONCE))
+    yield from lines(chain([_TITLES], chain.from_iterable(map(_lines, curves))))
 
 
 def _lines(curve: Curve) -> Iterator[tuple[object, ...]]:
     name, scaler, unit = curve.quantity
     for each in curve.values:
         yield (
-            *(cell(curve.meter), curve.profile, name, rfc3339(each.captured_at)),
+            *(curve.meter, curve.profile, name, rfc3339(each.captured_at)),
             *(exact(each.value, scaler), symbol(unit), each.source, int(each.grade)),
             " ".join(each.codes),
             "" if each.raw is None else exact(each.raw, scaler),

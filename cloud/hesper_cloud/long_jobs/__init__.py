@@ -6,6 +6,8 @@ Theory of operation::
        │          ├─────→ failed       (the job says why, or a fault of ours)
        └──────────┴─────→ cancelled    (between two portions)
 
+    failed, cancelled ─→ waiting       (when somebody lets it go on)
+
 A job is a row of the registry. Its kind works it portion by portion: what can be made ready without
 the database is, outside of any lock; then the portion's effect, the job's cursor and its progress
 are written in one transaction. A process that is killed loses at most the portion in hand, whose

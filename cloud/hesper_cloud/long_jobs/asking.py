@@ -1,4 +1,4 @@
-"""Asking for long work, and calling it off."""
+"""Asking for long work, calling it off, and letting it go on."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from hesper_cloud.db.long_jobs import CANCELLED, UNENDED, LongJob
+from hesper_cloud.db.long_jobs import CANCELLED, FAILED, UNENDED, WAITING, LongJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +41,13 @@ def cancel(session: Session, job_id: int, who: str, at: datetime) -> bool:
     if row.state not in UNENDED:
         return False
     row.state, row.ended_at, row.ended_by = CANCELLED, at, who
+    return True
+
+
+def resume(session: Session, job_id: int) -> bool:
+    """Lets a job that failed or was cancelled go on where it stopped. Says no to any other."""
+    row = session.get_one(LongJob, job_id)
+    if row.state not in (FAILED, CANCELLED):
+        return False
+    row.state, row.ended_at, row.ended_by, row.problem = WAITING, None, None, None
     return True

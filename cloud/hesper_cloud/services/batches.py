@@ -1,19 +1,17 @@
 """Batches of commands: asked for and decided here in people's names, by the authority alone."""
 
 import asyncio
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 
 from hesper_contracts.frame import Refused as WrongParameters
 from sqlalchemy import Select, func, select
 
+from hesper_cloud import csv_lines
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.authority import kinds
 from hesper_cloud.db.authority import Batch, BatchRow
 from hesper_cloud.db.engines import reading
-from hesper_cloud.exports.numbers import cell
 from hesper_cloud.services import meter_list
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.batch_records import (
@@ -153,17 +151,11 @@ class Batches:
         return self._lines(batch_id)
 
     def _lines(self, batch_id: str) -> Iterator[bytes]:
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(_TITLES)
+        yield from csv_lines.lines([_TITLES])
         position = 0
         while rows := self._rows(batch_id, None, position, _LINES_AT_ONCE):
             position = rows[-1].position + 1
-            writer.writerows(map(_line, rows))
-            yield text.getvalue().encode()
-            text.seek(0)
-            text.truncate()
-        yield text.getvalue().encode()
+            yield from csv_lines.lines(map(_line, rows))
 
     def _rows(self, batch_id: str, state: str | None, offset: int, limit: int) -> RowViews:
         query = select(BatchRow).where(BatchRow.batch == batch_id).order_by(BatchRow.position)
@@ -206,4 +198,4 @@ def _line(row: BatchRowView) -> list[object]:
     for name in ("released_at", "updated_at"):
         at = told[name]
         told[name] = at.isoformat(timespec="milliseconds") if at else ""
-    return [cell(value) if isinstance(value, str) else value for value in told.values()]
+    return list(told.values())

@@ -37,6 +37,7 @@ from hesper_cloud.services.meter_life import MeterLife
 from hesper_cloud.services.meters import Meters
 from hesper_cloud.services.overview import OverviewService
 from hesper_cloud.services.readings import Readings
+from hesper_cloud.services.reports import Reports
 from hesper_cloud.services.service_levels import Levels
 from hesper_cloud.services.sessions import Sessions
 from hesper_cloud.services.sources import Sources
@@ -78,6 +79,7 @@ class Services:
     data_ingestion: DataIngestion
     jobs: Jobs
     imports: Imports
+    reports: Reports
     sources: Sources
 
     def server_time(self) -> datetime:
@@ -131,6 +133,7 @@ def assemble(
         campaigns=Campaigns(sources, link, Batches(sources, link)),
         jobs=Jobs(sources, link),
         imports=Imports(sources, link),
+        reports=Reports(sources, link),
         idempotency=Idempotency(sources, secret),
         data_ingestion=DataIngestion(sources, door),
         sources=sources,

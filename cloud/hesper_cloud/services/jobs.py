@@ -2,21 +2,25 @@
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
 
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.long_jobs import UNENDED, LongJob, ScheduledRun
+from hesper_cloud.db.long_jobs import DONE, UNENDED, LongJob, ScheduledRun
 from hesper_cloud.long_jobs import asking
+from hesper_cloud.paging import Asked, Order, Orders
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import NotFound, NotPermitted, Refused
 from hesper_cloud.services.sources import Sources, require
 
-MOST_JOBS = 1000
+NEWEST = Asked()
+_ORDERS = Orders({"id": Order(LongJob.id, int)}, Order(LongJob.id, int), "-id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +76,10 @@ class Jobs:
         self._sources = sources
         self._link = link
 
-    async def list(
-        self, actor: Actor, state: str | None = None, before: int | None = None, limit: int = 100
-    ) -> JobRows:
-        """Returns jobs, newest first; ``before`` is the number of the last one seen.
+    async def page(
+        self, actor: Actor, state: str | None = None, asked: Asked = NEWEST
+    ) -> tuple[JobRows, str | None]:
+        """Returns jobs, newest first, and the cursor of the next page.
 
         The state ``open`` means those that may still change.
         """
@@ -83,9 +87,13 @@ class Jobs:
         query = _seen(actor)
         if state is not None:
             query = query.where(LongJob.state.in_(UNENDED if state == "open" else (state,)))
-        if before is not None:
-            query = query.where(LongJob.id < before)
-        return await asyncio.to_thread(self._rows, query.limit(min(limit, MOST_JOBS)))
+
+        def load() -> tuple[JobRows, str | None]:
+            with reading(self._sources.registry) as session:
+                rows, following = _ORDERS.page(session, query, asked)
+                return [job_row(row) for row in rows], following
+
+        return await asyncio.to_thread(load)
 
     async def get(self, actor: Actor, job_id: int) -> JobRow:
         """Returns one job.
@@ -94,10 +102,16 @@ class Jobs:
             NotFound: there is none with this number, or it is not the actor's to see.
         """
         require(actor, Permission.READ)
-        rows = await asyncio.to_thread(self._rows, _seen(actor).where(LongJob.id == job_id))
-        if not rows:
-            raise NotFound(f"there is no job {job_id}")
-        return rows[0]
+        query = _seen(actor).where(LongJob.id == job_id)
+
+        def load() -> JobRow:
+            with reading(self._sources.registry) as session:
+                row = session.scalar(query)
+                if row is None:
+                    raise NotFound(f"there is no job {job_id}")
+                return job_row(row)
+
+        return await asyncio.to_thread(load)
 
     async def cancel(self, actor: Actor, job_id: int) -> JobRow:
         """Ends a job between two portions; what it did so far stays. Audited first.
@@ -106,20 +120,39 @@ class Jobs:
             NotPermitted: it is somebody else's, and the actor no administrator.
             Refused: it has ended already.
         """
+        who, at = actor.username, self._sources.clock()
+        return await self._change(
+            actor, job_id, "cancel", lambda session: asking.cancel(session, job_id, who, at)
+        )
+
+    async def resume(self, actor: Actor, job_id: int) -> JobRow:
+        """Lets a job that failed or was cancelled go on where it stopped. Audited first.
+
+        Raises:
+            NotPermitted: it is somebody else's, and the actor no administrator.
+            Refused: it is neither failed nor cancelled.
+        """
+        return await self._change(
+            actor, job_id, "resume", lambda session: asking.resume(session, job_id)
+        )
+
+    async def _change(
+        self, actor: Actor, job_id: int, verb: str, change: Callable[[Session], bool]
+    ) -> JobRow:
         job = await self.get(actor, job_id)
         if job.asked_by != actor.username and not actor.may(Permission.ADMINISTER):
-            raise NotPermitted("only who asked for a job and administrators end it")
-        if not job.is_open:
-            raise Refused(f"the job is {job.state} already")
-        payload = {"action": "job.cancel", "subject": f"job {job_id} {job.kind}"}
+            raise NotPermitted(f"who asked for a job, and administrators, may {verb} it")
+        if job.is_open is (verb == "resume") or job.state == DONE:
+            raise Refused(f"the job is {job.state}")
+        payload = {"action": f"job.{verb}", "subject": f"job {job_id} {job.kind}"}
         await self._link.ask(actor, "audit.note", payload, f"job-{job_id}-{uuid.uuid4().hex}")
 
-        def end() -> bool:
+        def commit() -> bool:
             with writing(self._sources.registry) as session:
-                return asking.cancel(session, job_id, actor.username, self._sources.clock())
+                return change(session)
 
-        if not await asyncio.to_thread(end):
-            raise Refused("the job ended meanwhile")
+        if not await asyncio.to_thread(commit):
+            raise Refused("the job moved meanwhile; look again")
         return await self.get(actor, job_id)
 
     async def scheduled(self, actor: Actor) -> ScheduledRows:
@@ -133,13 +166,9 @@ class Jobs:
 
         return await asyncio.to_thread(load)
 
-    def _rows(self, query: Select[tuple[LongJob]]) -> JobRows:
-        with reading(self._sources.registry) as session:
-            return [job_row(row) for row in session.scalars(query)]
-
 
 def _seen(actor: Actor) -> Select[tuple[LongJob]]:
-    query = select(LongJob).order_by(LongJob.id.desc())
+    query = select(LongJob)
     return query if actor.areas is None else query.where(LongJob.asked_by == actor.username)
 
 

@@ -1,0 +1,19 @@
+"""Bodies of requests that are files."""
+
+from fastapi import Request
+
+from hesper_cloud.services.errors import Invalid
+
+
+async def octets_of(request: Request, most: int) -> bytes:
+    """Returns a request's body.
+
+    Raises:
+        Invalid: it is longer than ``most``; the rest of it is not read.
+    """
+    octets = bytearray()
+    async for chunk in request.stream():
+        octets += chunk
+        if len(octets) > most:
+            raise Invalid(f"send at most {most} octets at a time")
+    return bytes(octets)

@@ -1,0 +1,101 @@
+"""The daily clean-up: what was kept for a time and is over.
+
+Files of imports and reports go after their days; the rows that tell of them stay, without the rows
+of people. What a process that was killed left half-made in those folders goes after a day.
+"""
+
+import shutil
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, Select, delete, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.long_jobs import UNENDED, LongJob
+from hesper_cloud.db.registry import ImportFile, ImportReject, Report, WebSession
+from hesper_cloud.imports.folders import Folder
+from hesper_cloud.imports.folders import ids as import_ids
+from hesper_cloud.reports.folders import SPOOL, folder_of
+from hesper_cloud.reports.folders import ids as report_ids
+from hesper_cloud.settings import Settings
+
+_HALF_MADE = timedelta(days=1)
+
+
+class CleanUp:
+    """Removes what is over; a turn that was interrupted is made good by the next."""
+
+    def __init__(self, registry: Engine, settings: Settings, clock: Callable[[], datetime]) -> None:
+        self._registry = registry
+        self._settings = settings
+        self._clock = clock
+
+    def turn(self) -> None:
+        """Cleans up once."""
+        now, kept = self._clock(), self._settings.clean_up
+        with writing(self._registry) as session:
+            session.execute(delete(WebSession).where(WebSession.expires_at <= now))
+        self._imports(now - timedelta(days=kept.import_days))
+        self._reports(now - timedelta(days=kept.report_days))
+        self._half_made(now - _HALF_MADE)
+
+    def _imports(self, before: datetime) -> None:
+        state = self._settings.state
+        query = select(ImportFile.id).where(
+            ImportFile.removed_at.is_(None), ImportFile.brought_at < before
+        )
+        for import_id in self._ids(query):
+            Folder(state, str(import_id)).remove()
+
+            def forget(session: Session, import_id: object = import_id) -> None:
+                session.get_one(ImportFile, import_id).removed_at = self._clock()
+                session.execute(delete(ImportReject).where(ImportReject.import_id == import_id))
+
+            self._write(forget)
+
+    def _reports(self, before: datetime) -> None:
+        query = select(Report.id).where(Report.removed_at.is_(None), Report.made_at < before)
+        for report_id in self._ids(query):
+            with reading(self._registry) as session:
+                job = session.get_one(Report, report_id).job_id
+            shutil.rmtree(folder_of(self._settings.state, job), ignore_errors=True)
+
+            def forget(session: Session, report_id: object = report_id) -> None:
+                session.get_one(Report, report_id).removed_at = self._clock()
+
+            self._write(forget)
+
+    def _half_made(self, before: datetime) -> None:
+        """Removes what nobody needs: dry runs and reports that never ended, spools of others."""
+        state = self._settings.state
+        with reading(self._registry) as session:
+            tried = set(session.scalars(select(ImportFile.id)))
+            reported = set(session.scalars(select(Report.job_id)))
+            working = set(session.scalars(select(LongJob.id).where(LongJob.state.in_(UNENDED))))
+        for import_id in import_ids(state):
+            folder = Folder(state, import_id).path
+            if import_id not in tried and _is_older(folder, before):
+                shutil.rmtree(folder, ignore_errors=True)
+        for job in report_ids(state):
+            folder = folder_of(state, job)
+            if job in working or not _is_older(folder, before):
+                continue
+            if job in reported:
+                (folder / SPOOL).unlink(missing_ok=True)
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _ids(self, query: Select[Any]) -> list[Any]:
+        with reading(self._registry) as session:
+            return list(session.scalars(query))
+
+    def _write(self, change: Callable[[Session], None]) -> None:
+        with writing(self._registry) as session:
+            change(session)
+
+
+def _is_older(path: Path, before: datetime) -> bool:
+    return path.exists() and path.stat().st_mtime < before.timestamp()

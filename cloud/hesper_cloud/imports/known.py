@@ -1,0 +1,178 @@
+"""What the registry knows of the things that some rows name: looked up for many rows at once."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from hesper_cloud.db.assets import Area, Customer, MeterModel, Sim, Tariff
+from hesper_cloud.db.engines import batched
+from hesper_cloud.db.registry import Gateway, Meter
+from hesper_cloud.imports.rows import Row
+
+_DISCOVERED, _INSTALLED = "discovered", "installed"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownMeter:
+    """One meter as far as an import looks at it."""
+
+    gateway: str | None
+    customer_id: int | None
+    sim_id: int | None
+    address: str | None
+    area: str | None
+    state: str
+    life: str
+    version: int
+    deleted_at: datetime | None
+
+    @property
+    def is_only_discovered(self) -> bool:
+        """Says whether the meter is known by its readings alone; then a file may complete it."""
+        untouched = self.version == 1 and self.customer_id is None
+        return untouched and (self.state, self.life) == (_DISCOVERED, _INSTALLED)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCustomer:
+    """One customer as far as an import looks at it."""
+
+    id: int
+    name: str
+    address: str | None
+    area: str | None
+    deleted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSim:
+    """One SIM card as far as an import looks at it."""
+
+    id: int
+    iccid: str
+    place: str | None  # the meter or gateway that holds it
+    state: str
+    version: int
+    deleted_at: datetime | None
+
+
+@dataclass(slots=True)
+class Known:
+    """What is known of what some rows name; by the text that names it."""
+
+    areas: set[str] = field(default_factory=set)
+    tariffs: set[str] = field(default_factory=set)
+    gateways: set[str] = field(default_factory=set)
+    meters: dict[str, KnownMeter] = field(default_factory=dict)
+    customers: dict[str, KnownCustomer] = field(default_factory=dict)
+    sims: dict[str, list[KnownSim]] = field(default_factory=dict)  # by number and by ICCID
+    imsis: set[str] = field(default_factory=set)
+    msisdns: set[str] = field(default_factory=set)
+    models: dict[tuple[str, str], tuple[str | None, str | None]] = field(default_factory=dict)
+    """By brand and model: type and template."""
+
+
+def of_customers(session: Session, rows: Sequence[Row]) -> Known:
+    """Looks up what rows of customers name."""
+    return Known(
+        areas=_names(session, Area.name, _told(rows, "area")),
+        tariffs=_names(session, Tariff.name, _told(rows, "tariffPlan")),
+        meters=_meters(session, _told(rows, "meterAssigned")),
+        customers=_customers(session, _told(rows, "accountNumber")),
+    )
+
+
+def of_meters(session: Session, rows: Sequence[Row]) -> Known:
+    """Looks up what rows of meters name."""
+    live = select(Gateway.id).where(Gateway.deleted_at.is_(None))
+    gateways = _found(session, live, Gateway.id, _told(rows, "concentratorId"))
+    return Known(
+        areas=_names(session, Area.name, _told(rows, "area")),
+        gateways={name for (name,) in gateways},
+        meters=_meters(session, _told(rows, "meterNumber")),
+        customers=_customers(session, _told(rows, "customer")),
+        sims=_sims(session, _told(rows, "simCard")),
+        models=_models(session, _told(rows, "brand")),
+    )
+
+
+def of_simcards(session: Session, rows: Sequence[Row]) -> Known:
+    """Looks up what rows of SIM cards name."""
+    return Known(
+        sims=_sims(session, _told(rows, "iccid") | _told(rows, "simNumber")),
+        imsis=_names(session, Sim.imsi, _told(rows, "imsi")),
+        msisdns=_names(session, Sim.msisdn, _told(rows, "msisdn")),
+    )
+
+
+LOOK_UP: dict[str, Callable[[Session, Sequence[Row]], Known]] = {
+    "customers": of_customers,
+    "meters": of_meters,
+    "simcards": of_simcards,
+}
+
+
+def _told(rows: Sequence[Row], column: str) -> set[str]:
+    return {value for row in rows if (value := row.values.get(column)) is not None}
+
+
+def _found(
+    session: Session, query: Select[Any], column: InstrumentedAttribute[Any], names: Iterable[str]
+) -> list[Any]:
+    return [
+        found
+        for some in batched(sorted(names))
+        for found in session.execute(query.where(column.in_(some)))
+    ]
+
+
+def _names(session: Session, column: InstrumentedAttribute[Any], names: set[str]) -> set[str]:
+    return {name for (name,) in _found(session, select(column), column, names)}
+
+
+def _meters(session: Session, names: set[str]) -> dict[str, KnownMeter]:
+    query = select(
+        Meter.id,
+        Meter.gateway_id,
+        Meter.customer_id,
+        Meter.sim_id,
+        Meter.address,
+        Meter.area,
+        Meter.state,
+        Meter.life,
+        Meter.version,
+        Meter.deleted_at,
+    )
+    return {name: KnownMeter(*rest) for name, *rest in _found(session, query, Meter.id, names)}
+
+
+def _customers(session: Session, names: set[str]) -> dict[str, KnownCustomer]:
+    account = Customer.account_number
+    query = select(
+        account, Customer.id, Customer.name, Customer.address, Customer.area, Customer.deleted_at
+    )
+    return {name: KnownCustomer(*rest) for name, *rest in _found(session, query, account, names)}
+
+
+def _sims(session: Session, names: set[str]) -> dict[str, list[KnownSim]]:
+    found: dict[str, list[KnownSim]] = {}
+    place = func.coalesce(Sim.meter, Sim.gateway)
+    for column in (Sim.number, Sim.iccid):
+        query = select(column, Sim.id, Sim.iccid, place, Sim.state, Sim.version, Sim.deleted_at)
+        for name, *rest in _found(session, query, column, names):
+            card, held = KnownSim(*rest), found.setdefault(name, [])
+            if card not in held:
+                held.append(card)
+    return found
+
+
+def _models(
+    session: Session, brands: set[str]
+) -> dict[tuple[str, str], tuple[str | None, str | None]]:
+    query = select(MeterModel.brand, MeterModel.model, MeterModel.meter_type, MeterModel.template)
+    rows = _found(session, query, MeterModel.brand, brands)
+    return {(brand, model): (kind, template) for brand, model, kind, template in rows}

@@ -1,0 +1,132 @@
+"""Making a report: one long job, part by part into the spool, then the files."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.orm import Session
+
+from hesper_cloud import csv_lines
+from hesper_cloud.db.reports import Report
+from hesper_cloud.long_jobs.kinds import Effect, JobFailed, Progress, Work
+from hesper_cloud.reports import paper
+from hesper_cloud.reports.folders import FORMATS, SPOOL, file_of, folder_of
+from hesper_cloud.reports.kinds import KINDS
+from hesper_cloud.reports.spool import append, rows_of
+from hesper_cloud.reports.tables import Period, ReportKind, Shelves
+
+KIND = "report"
+_GONE = "its rows are not there any more; ask for the report again"
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """The kind of long work that makes reports.
+
+    The job's parameters are ``report``, ``first`` and ``end`` (days, the end not included),
+    ``zone``, ``areas`` and ``area``, as `parameters_of` returns them.
+    """
+
+    shelves: Shelves
+    state: Path
+    name: str = KIND
+    lane: str = "reports"
+
+    def prepare(self, work: Work) -> Effect:
+        """Makes the next part, or the files when there is none."""
+        kind = KINDS.get(work.parameters["report"])
+        if kind is None:
+            raise JobFailed(f"this version makes no report {work.parameters['report']!r}")
+        if work.cursor.get("complete"):
+            return self._files(work, kind)
+        return self._part(work, kind)
+
+    def _part(self, work: Work, kind: ReportKind) -> Effect:
+        part = kind.part(self.shelves, period_of(work.parameters), work.cursor.get("after"))
+        spool, before = folder_of(self.state, work.id) / SPOOL, work.cursor.get("octets", 0)
+        if before and (not spool.exists() or spool.stat().st_size < before):
+            raise JobFailed(_GONE)
+        length = append(spool, before, part.rows)
+        count = work.cursor.get("rows", 0) + len(part.rows)
+        cursor = {"octets": length, "rows": count, "after": part.after}
+        cursor["complete"] = part.after is None
+        return lambda _session: Progress(count, None, cursor)
+
+    def _files(self, work: Work, kind: ReportKind) -> Effect:
+        spool, count = folder_of(self.state, work.id) / SPOOL, work.cursor["rows"]
+        if not spool.exists():
+            raise JobFailed(_GONE)
+        period, at = period_of(work.parameters), self.shelves.clock()
+        head = paper.Head(kind.title, _note(work.parameters, count, at))
+        titles = [column.title for column in kind.columns]
+        with file_of(self.state, work.id, "csv").open("wb") as file:
+            file.write("\ufeff".encode())
+            file.writelines(csv_lines.lines([titles]))
+            file.writelines(csv_lines.lines(rows_of(spool)))
+        shown = islice(rows_of(spool), paper.MOST_ROWS)
+        paper.write(file_of(self.state, work.id, "pdf"), head, kind.columns, shown)
+        files = {form: _told(file_of(self.state, work.id, form)) for form in FORMATS}
+        report = Report(
+            kind=kind.name,
+            title=kind.title,
+            from_at=period.start_at,
+            to_at=period.end_at,
+            zone=work.parameters["zone"],
+            area=work.parameters.get("area"),
+            row_count=count,
+            files=files,
+            made_by=work.asked_by,
+            made_at=at,
+            job_id=work.id,
+        )
+        return lambda session: _entered(session, report, count)
+
+
+def parameters_of(report: str, period: Period, area: str | None) -> dict[str, Any]:
+    """Returns the parameters of a job that makes a report."""
+    return {
+        "report": report,
+        "first": period.first.isoformat(),
+        "end": period.end.isoformat(),
+        "zone": period.zone.key,
+        "area": area,
+        "areas": None if period.areas is None else list(period.areas),
+    }
+
+
+def period_of(parameters: Mapping[str, Any]) -> Period:
+    """Returns the period that a job's parameters name."""
+    areas = parameters.get("areas")
+    return Period(
+        date.fromisoformat(parameters["first"]),
+        date.fromisoformat(parameters["end"]),
+        ZoneInfo(parameters["zone"]),
+        None if areas is None else tuple(areas),
+    )
+
+
+def _entered(session: Session, report: Report, count: int) -> Progress:
+    session.add(report)
+    session.flush()
+    return Progress(count, count, None, {"report": report.id})
+
+
+def _told(path: Path) -> dict[str, Any]:
+    octets = path.read_bytes()
+    return {"octets": len(octets), "sha256": hashlib.sha256(octets).hexdigest()}
+
+
+def _note(parameters: Mapping[str, Any], count: int, at: datetime) -> str:
+    zone = ZoneInfo(parameters["zone"])
+    where = parameters.get("area") or "all areas"
+    shown = f"; the first {paper.MOST_ROWS} are here, all in the CSV file"
+    return (
+        f"{parameters['first']} to {parameters['end']} (not included), {zone.key}, {where};"
+        f" {count} rows{shown if count > paper.MOST_ROWS else ''};"
+        f" made {at.astimezone(zone).isoformat(sep=' ', timespec='minutes')}"
+    )

@@ -1,0 +1,258 @@
+"""Bulk import: files are tried, applied as one job, and their rejected rows given back."""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.imports import ImportFile
+from hesper_cloud.db.long_jobs import LongJob
+from hesper_cloud.imports import applying
+from hesper_cloud.imports.folders import Folder
+from hesper_cloud.imports.problems import NotASheet
+from hesper_cloud.imports.rejected import document, reason, rejected
+from hesper_cloud.imports.trying import Brought, Trial, try_file
+from hesper_cloud.long_jobs.asking import Wish, ask
+from hesper_cloud.paging import Asked, Order, Orders
+from hesper_cloud.services.authority_link import AuthorityLink
+from hesper_cloud.services.errors import Invalid, NotFound, Refused
+from hesper_cloud.services.jobs import JobRow, job_row
+from hesper_cloud.services.sources import Sources, require
+
+LONGEST_NAME = 200
+MOST_PROBLEMS = 1000
+_ORDERS = Orders(
+    {"brought_at": Order(ImportFile.brought_at, datetime)}, Order(ImportFile.id, str), "-brought_at"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemCount:
+    """How many rows have one kind of problem."""
+
+    column: str
+    code: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImportView:
+    """One file: how it was read, what the dry run found, and the job that applies it."""
+
+    id: str
+    kind: str  # customers | meters | simcards
+    name: str
+    brought_by: str
+    brought_at: datetime
+    sha256: str
+    octets: int
+    encoding: str
+    separator: str
+    row_count: int
+    good_count: int
+    bad_count: int
+    problems: tuple[ProblemCount, ...]  # most frequent first
+    job: JobRow | None
+    removed: bool  # the clean-up took its files; the row stays
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """One refused row: its number as a spreadsheet counts, its cells, and all its problems."""
+
+    row: int
+    cells: list[str]
+    problems: list[dict[str, Any]]  # column, code, value, advice
+    reason: str
+
+
+ImportPage = tuple[list[ImportView], str | None]
+
+
+class Imports:
+    """Files of customers, meters and SIM cards; who sees some areas alone sees their own files."""
+
+    def __init__(self, sources: Sources, link: AuthorityLink) -> None:
+        self._sources = sources
+        self._link = link
+        self._one_at_a_time = asyncio.Semaphore(1)
+
+    async def try_file(self, actor: Actor, brought: Brought) -> ImportView:
+        """Tries a file: says of every row and column what is wrong. Changes no asset.
+
+        Raises:
+            Invalid: the file as a whole cannot be read; the text says what to do.
+        """
+        require(actor, Permission.EDIT_ASSETS)
+        if not 0 < len(brought.name) <= LONGEST_NAME or not brought.name.isprintable():
+            raise Invalid(f"a file's name has 1 to {LONGEST_NAME} characters")
+        import_id = secrets.token_hex(16)
+        folder = Folder(self._sources.settings.state, import_id)
+        async with self._one_at_a_time:
+            try:
+                trial = await asyncio.to_thread(
+                    try_file, self._sources.registry, folder, brought, actor.areas
+                )
+            except NotASheet as error:
+                raise Invalid(str(error)) from None
+        row = _row(import_id, actor, brought, trial, self._sources.clock())
+
+        def keep() -> None:
+            with writing(self._sources.registry) as session:
+                session.add(row)
+
+        await asyncio.to_thread(keep)
+        return _view(row, None)
+
+    async def apply(self, actor: Actor, import_id: str) -> ImportView:
+        """Applies the good rows of a file as one job. Audited before it begins.
+
+        Raises:
+            NotFound: there is no such file.
+            Refused: it is applied already, or nothing in it is good.
+        """
+        file = await self.get(actor, import_id)
+        if file.job is not None:
+            raise Refused(f"job {file.job.id} applies this file already")
+        if file.good_count == 0 or file.removed:
+            raise Refused("there is no row to apply")
+        payload = {
+            "action": "import.apply",
+            "subject": f"{file.kind} {file.name}",
+            "after": f"{file.good_count} of {file.row_count} rows, SHA-256 {file.sha256}",
+        }
+        await self._link.ask(actor, "audit.note", payload, f"import-{import_id}")
+        areas = None if actor.areas is None else list(actor.areas)
+        wish = Wish(
+            applying.KIND,
+            f"Import of {file.kind}: {file.name}",
+            actor.username,
+            {"import": import_id, "areas": areas},
+            file.good_count,
+        )
+
+        def begin() -> bool:
+            with writing(self._sources.registry) as session:
+                row = session.get_one(ImportFile, import_id)
+                if row.job_id is None:
+                    row.job_id = ask(session, wish, self._sources.clock())
+                    return True
+                return False
+
+        if not await asyncio.to_thread(begin):
+            raise Refused("a job applies this file already")
+        return await self.get(actor, import_id)
+
+    async def get(self, actor: Actor, import_id: str) -> ImportView:
+        """Returns one file.
+
+        Raises:
+            NotFound: there is none, or it is somebody else's.
+        """
+        file = await asyncio.to_thread(self._file, actor, import_id)
+        return await asyncio.to_thread(self._viewed, file)
+
+    async def page(self, actor: Actor, asked: Asked) -> ImportPage:
+        """Returns files, newest first, and the cursor of the next page."""
+        require(actor, Permission.EDIT_ASSETS)
+
+        def load() -> ImportPage:
+            with reading(self._sources.registry) as session:
+                rows, following = _ORDERS.page(session, _seen(actor), asked)
+                return [_view(row, _job(session, row)) for row in rows], following
+
+        return await asyncio.to_thread(load)
+
+    async def rejected(
+        self, actor: Actor, import_id: str, offset: int, limit: int
+    ) -> list[RejectedRow]:
+        """Returns refused rows in the order of the file, those of the job among them."""
+        file = await asyncio.to_thread(self._file, actor, import_id)
+        state, registry = self._sources.settings.state, self._sources.registry
+
+        def load() -> list[RejectedRow]:
+            end = offset + min(limit, MOST_PROBLEMS)
+            return [
+                RejectedRow(**each, reason=reason(each["problems"]))
+                for each in islice(rejected(registry, state, file), offset, end)
+            ]
+
+        return await asyncio.to_thread(load)
+
+    async def rejected_file(self, actor: Actor, import_id: str) -> tuple[str, Iterator[bytes]]:
+        """Returns the name of the rejected rows' file, and its octets part by part."""
+        file = await asyncio.to_thread(self._file, actor, import_id)
+        octets = document(self._sources.registry, self._sources.settings.state, file)
+        return f"rejected-{file.kind}-{import_id[:8]}.csv", octets
+
+    def _file(self, actor: Actor, import_id: str) -> ImportFile:
+        require(actor, Permission.EDIT_ASSETS)
+        with reading(self._sources.registry) as session:
+            row: ImportFile | None = session.scalar(_seen(actor).where(ImportFile.id == import_id))
+        if row is None:
+            raise NotFound(f"there is no import {import_id[:40]}")
+        return row
+
+    def _viewed(self, file: ImportFile) -> ImportView:
+        with reading(self._sources.registry) as session:
+            return _view(file, _job(session, file))
+
+
+def _seen(actor: Actor) -> Select[tuple[ImportFile]]:
+    query = select(ImportFile)
+    return query if actor.areas is None else query.where(ImportFile.brought_by == actor.username)
+
+
+def _job(session: Session, file: ImportFile) -> LongJob | None:
+    return None if file.job_id is None else session.get(LongJob, file.job_id)
+
+
+def _row(import_id: str, actor: Actor, brought: Brought, trial: Trial, at: datetime) -> ImportFile:
+    told = {"encoding": trial.encoding, "separator": trial.separator}
+    told |= {"dates": brought.habits.dates, "decimal": brought.habits.decimal}
+    return ImportFile(
+        id=import_id,
+        kind=brought.kind,
+        name=brought.name,
+        brought_by=actor.username,
+        brought_at=at,
+        sha256=hashlib.sha256(brought.octets).hexdigest(),
+        octets=len(brought.octets),
+        reading=told,
+        row_count=trial.row_count,
+        good_count=trial.good_count,
+        problems=dict(trial.problems.most_common()),
+    )
+
+
+def _view(file: ImportFile, job: LongJob | None) -> ImportView:
+    counts = [(*place.split(" "), count) for place, count in file.problems.items()]
+    return ImportView(
+        id=file.id,
+        kind=file.kind,
+        name=file.name,
+        brought_by=file.brought_by,
+        brought_at=file.brought_at,
+        sha256=file.sha256,
+        octets=file.octets,
+        encoding=file.reading["encoding"],
+        separator=file.reading["separator"],
+        row_count=file.row_count,
+        good_count=file.good_count,
+        bad_count=file.row_count - file.good_count,
+        problems=tuple(
+            ProblemCount(column, code, count)
+            for column, code, count in sorted(counts, key=lambda each: -each[2])
+        ),
+        job=None if job is None else job_row(job),
+        removed=file.removed_at is not None,
+    )
