@@ -61,6 +61,7 @@ class Assets:
         font = f"{self.path}/inter-latin-wght-normal.woff2"
         lines = [
             f'<meta name="hesper-run" content="{self.run}">',
+            f'<meta name="hesper-outline" content="{self.path}/outline.json">',
             f'<meta name="hesper-language" content="{tongue.tag}">',
             f'<script type="application/json" id="hesper-words">{data}</script>',
             f'<link rel="icon" href="{self.path}/star.svg" type="image/svg+xml">',

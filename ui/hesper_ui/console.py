@@ -4,13 +4,15 @@ Order matters: our plain routes (sign-in, assets, JSON for the grid) come first,
 around all of it, then NiceGUI's own application at the root for the pages themselves.
 """
 
+import logging
 import secrets
+from pathlib import Path
 
 from fastapi import FastAPI, Request
 from nicegui import ui
 from starlette.responses import Response
 
-from hesper_ui import endpoints, login, places, words
+from hesper_ui import endpoints, login, places, tiles, words
 from hesper_ui.assets import Assets
 from hesper_ui.desk import COOKIE, Desk
 from hesper_ui.guard import Admits, Guard
@@ -19,6 +21,7 @@ from hesper_ui.services import NotAuthenticated, Services
 from hesper_ui.shell import frame
 
 RECONNECT_S = 45.0
+log = logging.getLogger(__name__)
 
 
 def mount(app: FastAPI, services: Services) -> None:
@@ -26,20 +29,23 @@ def mount(app: FastAPI, services: Services) -> None:
     assets = Assets()
     assets.serve(app)
     selections = Selections()
+    own_tiles = _own_tiles(services.sources.settings.web.map_tiles)
     app.include_router(login.router(services, assets))
-    app.include_router(endpoints.router(services, selections))
+    app.include_router(endpoints.router(services, selections, own_tiles))
     origins = services.sources.settings.web.allowed_origins
     app.add_middleware(Guard, admits=_admits(services), allowed_origins=origins)
     app.state.hesper_places = all_places = places.declared()
 
     async def page(request: Request) -> Response | None:
-        desk = Desk(services, request.cookies.get(COOKIE, ""), selections)
+        desk = Desk(services, request.cookies.get(COOKIE, ""), selections, own_tiles)
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         try:
             actor = await desk.actor()
         except NotAuthenticated:
             return login.to_login(path)
-        ui.add_head_html(assets.head("live.js", "grid.js", "palette.js", tongue=words.current()))
+        ui.add_head_html(
+            assets.head("live.js", "grid.js", "palette.js", "map.js", tongue=words.current())
+        )
         frame(desk, actor, all_places)
         return None
 
@@ -57,6 +63,17 @@ def mount(app: FastAPI, services: Services) -> None:
         session_middleware_kwargs={"same_site": "strict"},
         show_welcome_message=False,
     )
+
+
+def _own_tiles(path: Path | None) -> tiles.Tiles | None:
+    """Opens the operator's tiles; a file that cannot be drawn is told of, and the outline shown."""
+    if path is None:
+        return None
+    try:
+        return tiles.opened(path)
+    except tiles.NoTiles as refusal:
+        log.warning("map tiles are left out: %s", refusal)
+        return None
 
 
 def _admits(services: Services) -> Admits:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from hesper_ui.selections import Selections
 from hesper_ui.services import Actor, Services
+from hesper_ui.tiles import Tiles
 
 COOKIE = "hesper_session"
 
@@ -19,6 +20,7 @@ class Desk:
     services: Services
     token: str = field(repr=False)
     selections: Selections = field(default_factory=Selections)
+    tiles: Tiles | None = None
 
     async def actor(self) -> Actor:
         """Returns who is at the desk now; raises NotAuthenticated when the session is over."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -18,8 +19,9 @@ from hesper_ui.services import (
     ServiceError,
     Services,
 )
+from hesper_ui.tiles import Tiles
 from hesper_ui.tongues import wanted_by
-from hesper_ui.views import finding, meter_csv, meter_list
+from hesper_ui.views import finding, mapping, meter_csv, meter_list
 from hesper_ui.words import say, speaking
 
 _STATUS: dict[type[ServiceError], int] = {
@@ -29,28 +31,31 @@ _STATUS: dict[type[ServiceError], int] = {
     Invalid: 422,
 }
 _MOST_OCTETS = 1_000_000
+_MOST_ZOOM = 22
 Answering = Callable[[Request, Desk], Awaitable[Response]]
 
 
-def router(services: Services, selections: Selections) -> APIRouter:
+def router(services: Services, selections: Selections, tiles: Tiles | None = None) -> APIRouter:
     """Returns the routes below /console that islands read."""
     routes = APIRouter(include_in_schema=False)
     for path, answer, method in (
         ("/console/meters", _meters, "GET"),
         ("/console/search", _search, "GET"),
+        ("/console/map", _map, "GET"),
+        ("/console/tiles/{zoom}/{column}/{row}", _tile, "GET"),
         ("/console/selections", _select, "POST"),
         ("/console/selections/{selection}.csv", _selected_rows, "GET"),
         ("/console/batches/{batch}.csv", _batch_rows, "GET"),
     ):
-        routes.add_api_route(path, _asked(services, selections, answer), methods=[method])
+        routes.add_api_route(
+            path, _asked(Desk(services, "", selections, tiles), answer), methods=[method]
+        )
     return routes
 
 
-def _asked(
-    services: Services, selections: Selections, answer: Answering
-) -> Callable[[Request], Awaitable[Response]]:
+def _asked(common: Desk, answer: Answering) -> Callable[[Request], Awaitable[Response]]:
     async def asked(request: Request) -> Response:
-        desk = Desk(services, request.cookies.get(COOKIE, ""), selections)
+        desk = replace(common, token=request.cookies.get(COOKIE, ""))
         with speaking(wanted_by(request)):
             try:
                 return await answer(request, desk)
@@ -77,6 +82,36 @@ async def _search(request: Request, desk: Desk) -> Response:
         found += finding.meters((await desk.services.meters.page(actor, asked)).rows)
         found += finding.gateways(await desk.services.gateways.list(actor), text)[: finding.MOST]
     return JSONResponse({"found": found}, headers={"Cache-Control": "no-store"})
+
+
+async def _map(request: Request, desk: Desk) -> Response:
+    """Answers the map: clusters and gateways, and the first meters in view."""
+    actor, services = await desk.actor(), desk.services
+    query, cell = mapping.asked(request.query_params)
+    page = await services.meters.page(actor, query)
+    found = {
+        "clusters": [
+            mapping.cluster(each) for each in await services.geography.clusters(actor, query, cell)
+        ],
+        "gateways": [mapping.spot(each) for each in await services.geography.gateways(actor)],
+        "listed": [mapping.listed(row) for row in page.rows],
+        "total": page.total,
+    }
+    return JSONResponse(found, headers={"Cache-Control": "no-store"})
+
+
+async def _tile(request: Request, desk: Desk) -> Response:
+    """Answers one tile of the operator's own file; kept by the browser for a day."""
+    await desk.actor()
+    named = [request.path_params[name] for name in ("zoom", "column", "row")]
+    if desk.tiles is None or not all(name.isdecimal() and len(name) < 9 for name in named):
+        raise NotFound("there is no such tile")
+    zoom, column, row = (int(name) for name in named)
+    found = await desk.tiles.tile(zoom, column, row) if zoom <= _MOST_ZOOM else None
+    if found is None:
+        raise NotFound("there is no such tile")
+    kept = {"Cache-Control": "private, max-age=86400"}
+    return Response(found, media_type=desk.tiles.coverage.content_type, headers=kept)
 
 
 async def _select(request: Request, desk: Desk) -> Response:

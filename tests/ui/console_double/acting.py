@@ -16,11 +16,13 @@ from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.services.batch_records import BatchOrder, BatchRowView, BatchView, Decision
 from hesper_cloud.services.errors import Invalid, LoginRefused, NotFound, Refused
 from hesper_cloud.services.firmware_records import CampaignOrder, CampaignView, Funnel, ImageRow
+from hesper_cloud.services.geography import Box, Branch, Cluster, Spot
 from hesper_cloud.services.records import BreakGlassRow, CommandWish, MeterQuery, Page
 from hesper_cloud.services.validated import DayQuality, EditRow, FailedCheck
 from hesper_cloud.validation.substitutes import Edit
 
 if TYPE_CHECKING:
+    from console_double.fleet import Fleet
     from console_double.services import DoubleServices
 
 PASSWORD = "correct horse battery staple"
@@ -390,3 +392,60 @@ class Validated:
         now = datetime.now(UTC)
         self.made[index] = replace(self.made[index], withdrawn_at=now, withdrawn_by=actor.username)
         return self.made[index]
+
+
+class Geography:
+    """Meters strewn around Berlin, two gateways, and a small grid."""
+
+    def __init__(self, all_: DoubleServices) -> None:
+        self._all = all_
+        self.placed = True
+
+    def _at(self, meter: str) -> tuple[float, float]:
+        seed = int(meter[-6:])
+        return 52.42 + seed * 7919 % 1000 / 5000, 13.2 + seed * 104_729 % 1000 / 3000
+
+    async def extent(self, actor: Actor) -> Box | None:
+        meters = self._all.check(actor, Permission.READ).meters
+        return Box(52.42, 13.2, 52.62, 13.53) if meters and self.placed else None
+
+    async def clusters(self, actor: Actor, query: MeterQuery, cell: float) -> list[Cluster]:
+        fleet = self._all.check(actor, Permission.READ)
+        south, west, north, east = query.box or (-90, -180, 90, 180)
+        cells: dict[tuple[int, int], list[str]] = {}
+        for meter in fleet.meters:
+            at = self._at(meter)
+            if south <= at[0] <= north and west <= at[1] <= east:
+                cells.setdefault((int(at[0] / cell), int(at[1] / cell)), []).append(meter)
+        return [self._cluster(fleet, meters) for meters in cells.values()]
+
+    def _cluster(self, fleet: Fleet, meters: list[str]) -> Cluster:
+        spots = [self._at(meter) for meter in meters]
+        worst = {alert.meter: alert.severity for alert in fleet.alerts}
+        ranks = Counter(worst.get(meter, "info") for meter in meters)
+        return Cluster(
+            sum(lat for lat, _ in spots) / len(spots),
+            sum(lon for _, lon in spots) / len(spots),
+            len(meters),
+            ranks["critical"],
+            ranks["warning"],
+            sum(not fleet.meters[meter].online for meter in meters),
+            meters[0] if len(meters) == 1 else None,
+        )
+
+    async def gateways(self, actor: Actor) -> list[Spot]:
+        rows = self._all.check(actor, Permission.READ).gateways
+        return [
+            Spot(row.id, row.state, 52.47 + n / 20, 13.3 + n / 12)
+            for n, row in enumerate(rows.values())
+        ]
+
+    async def branches(self, actor: Actor) -> list[Branch]:
+        count = len(self._all.check(actor, Permission.READ).meters)
+        if not count:
+            return []
+        return [
+            Branch("north", "area", "North", None, 0, 0, 0, 0),
+            Branch("f-000", "feeder", "Feeder 000", "north", count // 2, 1, 2, 4),
+            Branch("t-17", "transformer", "Transformer 17", "f-000", count // 3, 0, 0, 0),
+        ]

@@ -83,6 +83,7 @@ class DoubleServices:
         self.service_levels = _Levels(self)
         self.batches = acting.Batches(self)
         self.campaigns = acting.Campaigns(self)
+        self.geography = acting.Geography(self)
         self.images = acting.Images(self)
         self.decisions = acting.Decisions(self)
         self.validated = acting.Validated(self)

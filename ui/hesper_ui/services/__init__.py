@@ -20,6 +20,7 @@ from hesper_ui.services.ports import (
     Audit,
     Commands,
     Gateways,
+    Geography,
     Levels,
     Meters,
     Overviews,
@@ -40,9 +41,12 @@ from hesper_ui.services.records import (
     BatchRowView,
     BatchVerb,
     BatchView,
+    Box,
+    Branch,
     BreakGlassRow,
     CampaignOrder,
     CampaignView,
+    Cluster,
     CodeNeeded,
     CommandRow,
     CommandWish,
@@ -82,6 +86,7 @@ from hesper_ui.services.records import (
     Series,
     ServiceError,
     Session,
+    Spot,
     Unavailable,
     WebSettings,
     cell,
@@ -106,10 +111,13 @@ __all__ = [
     "BatchVerb",
     "BatchView",
     "Batches",
+    "Box",
+    "Branch",
     "BreakGlassRow",
     "CampaignOrder",
     "CampaignView",
     "Campaigns",
+    "Cluster",
     "CodeNeeded",
     "CommandRow",
     "CommandWish",
@@ -128,6 +136,7 @@ __all__ = [
     "GapRow",
     "GatewayRow",
     "Gateways",
+    "Geography",
     "ImageRow",
     "Images",
     "Invalid",
@@ -159,6 +168,7 @@ __all__ = [
     "Session",
     "Settings",
     "Sources",
+    "Spot",
     "Unavailable",
     "Validated",
     "WebSettings",
@@ -198,6 +208,8 @@ class Services(Protocol):
     def images(self) -> Images: ...
     @property
     def campaigns(self) -> Campaigns: ...
+    @property
+    def geography(self) -> Geography: ...
     @property
     def decisions(self) -> Decisions: ...
     @property

@@ -10,6 +10,9 @@ from hesper_ui.services.records import (
     AttentionRow,
     AuditEntry,
     AuditVerdict,
+    Box,
+    Branch,
+    Cluster,
     CommandRow,
     CommandWish,
     CompletenessHour,
@@ -29,6 +32,7 @@ from hesper_ui.services.records import (
     RelayAction,
     Series,
     Session,
+    Spot,
     WebSettings,
 )
 
@@ -133,6 +137,17 @@ class Levels(Protocol):
         self, actor: Actor, name: str | None, first: date | None, last: date | None, /
     ) -> Sequence[LevelDay]: ...
     async def misses(self, actor: Actor, name: str, day: date, /) -> Sequence[Miss]: ...
+
+
+class Geography(Protocol):
+    """Where meters and gateways are, and the grid's feeders."""
+
+    async def extent(self, actor: Actor, /) -> Box | None: ...
+    async def clusters(
+        self, actor: Actor, query: MeterQuery, cell: float, /
+    ) -> Sequence[Cluster]: ...
+    async def gateways(self, actor: Actor, /) -> Sequence[Spot]: ...
+    async def branches(self, actor: Actor, /) -> Sequence[Branch]: ...
 
 
 class Overviews(Protocol):

@@ -30,6 +30,7 @@ from hesper_cloud.services.firmware_records import (
     Funnel,
     ImageRow,
 )
+from hesper_cloud.services.geography import Box, Branch, Cluster, Spot
 from hesper_cloud.services.records import (
     OPEN_COMMAND_STATES,
     AlertRow,
@@ -76,9 +77,12 @@ __all__ = [
     "BatchRowView",
     "BatchVerb",
     "BatchView",
+    "Box",
+    "Branch",
     "BreakGlassRow",
     "CampaignOrder",
     "CampaignView",
+    "Cluster",
     "CodeNeeded",
     "CommandRow",
     "CommandWish",
@@ -118,6 +122,7 @@ __all__ = [
     "Series",
     "ServiceError",
     "Session",
+    "Spot",
     "Unavailable",
     "WebSettings",
     "cell",

@@ -5,7 +5,7 @@
 
   const filters = () => {
     const url = new URLSearchParams(location.search), asked = new URLSearchParams();
-    for (const name of ["view", "gateway", "model", "area", "firmware", "q"]) if (url.get(name)) asked.set(name, url.get(name));
+    for (const name of ["view", "gateway", "model", "area", "firmware", "feeder", "q"]) if (url.get(name)) asked.set(name, url.get(name));
     return asked;
   };
   async function rows(offset, limit, sort) {

@@ -24,6 +24,7 @@ FILTERS = {
     "model": later("Model"),
     "area": later("Area"),
     "firmware": later("Firmware"),
+    "feeder": later("Feeder"),
 }
 """What else the address may ask for, each equal to what a meter says of itself."""
 SILENT_DAY_H = 24
@@ -61,11 +62,24 @@ def query(parameters: Mapping[str, str]) -> MeterQuery:
         model=parameters.get("model") or None,
         area=parameters.get("area") or None,
         firmware=parameters.get("firmware") or None,
+        feeder=parameters.get("feeder") or None,
+        box=box(parameters.get("box", "")),
         sort=cast("Sort", _SORTS.get(parameters.get("sort", "id"), "id")),
         descending=parameters.get("descending") == "true",
         offset=offset,
         limit=limit,
     )
+
+
+def box(text: str) -> tuple[float, float, float, float] | None:
+    """Reads a part of the map, ``south,west,north,east`` in degrees; empty: everywhere."""
+    if not text:
+        return None
+    try:
+        south, west, north, east = (float(part) for part in text.split(","))
+    except ValueError:
+        raise Invalid(say("A box is four numbers: south, west, north, east.")) from None
+    return south, west, north, east
 
 
 def _worn(look: Look) -> dict[str, str]:
