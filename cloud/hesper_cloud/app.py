@@ -22,8 +22,8 @@ from sqlalchemy import Engine
 
 from hesper_cloud import jobs, keys
 from hesper_cloud.access_log import AccessLogKeeping
+from hesper_cloud.api import serving
 from hesper_cloud.api.application import create_app, with_memory
-from hesper_cloud.api.page_protocol import answering_from
 from hesper_cloud.backup.sending_again import SendingAgain
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine
@@ -43,7 +43,6 @@ from hesper_cloud.turns import Job
 __all__ = ["bootstrap", "create_app", "run"]
 _log = logging.getLogger(__name__)
 _CONSOLES = "hesper.console"
-_GOODBYE_S = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +88,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         app = create_app(head_end.services, settings)
         mount_consoles(app, head_end.services)
         memory = with_memory(app)
-        server = _Server(
-            uvicorn.Config(
-                memory,
-                http=answering_from(memory),
-                host=settings.web.host,
-                port=settings.web.port,
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=_GOODBYE_S,
-            )
-        )
+        certificate = serving.Certificate(settings.web.tls) if settings.web.tls else None
+        server = _Server(serving.configured(memory, head_end.services, certificate))
         async with asyncio.TaskGroup() as group:
             web = group.create_task(server.serve(), name="web")
             await server.is_up.wait()
@@ -118,6 +108,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 group.create_task(head_end.services.accounts.run(), name="accounts"),
                 group.create_task(head_end.outside.run(), name="series from outside"),
             ]
+            if certificate is not None:
+                roles.append(group.create_task(certificate.watch(), name="certificate"))
             if head_end.blocks is not None:
                 roles.append(group.create_task(head_end.blocks.run(), name="image blocks"))
             await _either(stop, web)

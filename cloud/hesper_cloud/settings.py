@@ -21,6 +21,7 @@ from hesper_cloud.alert_settings import AlertSettings, DeliverySettings
 from hesper_cloud.job_settings import (
     BackfillSettings,
     BackupSettings,
+    CleanUpSettings,
     ExportSettings,
     ServiceLevelSettings,
 )
@@ -31,6 +32,9 @@ from hesper_cloud.observing_settings import (
     TracingSettings,
 )
 from hesper_cloud.thresholds import Validation
+from hesper_cloud.web_settings import OidcSettings, WebSettings
+
+__all__ = ["Settings", "WebSettings"]
 
 
 class _Section(BaseModel):
@@ -97,20 +101,6 @@ class DatabaseSettings(_Section):
 
     url: str = ""
     authority_url: str = ""
-
-
-class WebSettings(_Section):
-    """The HTTP side."""
-
-    host: str = "127.0.0.1"
-    port: int = 18080
-    secure_cookies: bool = False  # set where TLS ends in front of Hesper
-    allowed_origins: tuple[str, ...] = ()  # beside the host that the request names
-    session_hours: int = 12
-    disconnects_per_hour: int = Field(default=1_000_000, ge=0)  # beside the policy; lowest holds
-    disconnects_per_day: int = Field(default=1_000_000, ge=0)
-    token_minutes: int = 60
-    map_tiles: Path | None = None  # raster tiles for the map: an .mbtiles or .pmtiles file
 
 
 class IngestSettings(_Section):
@@ -202,6 +192,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     database: DatabaseSettings = DatabaseSettings()
     web: WebSettings = WebSettings()
+    oidc: OidcSettings | None = None  # without it people log in with a password alone
     ingest: IngestSettings = IngestSettings()
     rules: RuleSettings = RuleSettings()
     alerts: AlertSettings = AlertSettings()
@@ -216,6 +207,7 @@ class Settings(BaseSettings):
     service_levels: ServiceLevelSettings = ServiceLevelSettings()
     exports: ExportSettings = ExportSettings()
     backup: BackupSettings = BackupSettings()
+    clean_up: CleanUpSettings = CleanUpSettings()
     log: LogSettings = LogSettings()
     errors: ErrorTrackingSettings = ErrorTrackingSettings()
     tracing: TracingSettings = TracingSettings()
@@ -274,7 +266,19 @@ class Settings(BaseSettings):
 
 
 _PATHS = frozenset(
-    {"state", "folder", "password_file", "token_file", "tls_ca", "list_file", "module", "pin_file"}
+    {
+        "state",
+        "folder",
+        "password_file",
+        "token_file",
+        "tls_ca",
+        "list_file",
+        "module",
+        "pin_file",
+        "certificate",
+        "key",
+        "client_secret_file",
+    }
 )
 
 

@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request
+from starlette.middleware.cors import CORSMiddleware
 
 from hesper_cloud.api import (
     access_log,
@@ -29,13 +30,16 @@ from hesper_cloud.api import (
     meters,
     operations,
     problems,
+    reports,
     service_levels,
     tokens,
     users,
     validated,
 )
+from hesper_cloud.api.body_sizes import BodySizes
 from hesper_cloud.api.deprecation import Deprecations
 from hesper_cloud.api.description import PREFIX
+from hesper_cloud.api.headers import SafeHeaders
 from hesper_cloud.api.idempotency import IdempotentPosts
 from hesper_cloud.api.page_cache import PageCache
 from hesper_cloud.api.representation import Representation
@@ -43,9 +47,12 @@ from hesper_cloud.api.request_ids import RequestIds
 from hesper_cloud.services.bundle import Services
 from hesper_cloud.services.errors import NotFound
 from hesper_cloud.settings import Settings
+from hesper_cloud.web_settings import WebSettings
 
 CACHED = ("/alerts", "/gateways", "/gaps", "/meters", "/overview")
 NO_ACCOUNT_YET = ("/auth/login", "/enrolment")
+CORS_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match")
+CORS_EXPOSED = ("ETag", "Link", "Location", "Retry-After")
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -55,7 +62,6 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     The description is at ``/api/v1/openapi.json``. There is no built-in page for it, because that
     would fetch its scripts from the internet.
     """
-    del settings
     app = FastAPI(
         title="Hesper",
         version=version("hesper"),
@@ -86,6 +92,7 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
         gaps,
         service_levels,
         jobs,
+        reports,
         commands,
         decisions,
         batches,
@@ -98,16 +105,26 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     app.include_router(rest)
     app.include_router(health.router)
     description.install(app, NO_ACCOUNT_YET)
-    _put_platform_before(app)
+    _put_platform_before(app, settings.web)
     return app
 
 
-def _put_platform_before(app: FastAPI) -> None:
+def _put_platform_before(app: FastAPI, web: WebSettings) -> None:
     """Puts what every route shares in front of them; what is added last is outermost."""
     app.add_middleware(Deprecations)
     app.add_middleware(IdempotentPosts, prefix=PREFIX, apart=NO_ACCOUNT_YET)
     app.add_middleware(Representation, prefix=PREFIX)
+    app.add_middleware(BodySizes, limits=web.limits)
     app.add_middleware(RequestIds)
+    app.add_middleware(SafeHeaders, web=web)
+    if web.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=web.cors_origins,
+            allow_methods=METHODS,
+            allow_headers=CORS_HEADERS,
+            expose_headers=CORS_EXPOSED,
+        )
 
 
 def with_memory(app: FastAPI) -> PageCache:

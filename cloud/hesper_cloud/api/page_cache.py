@@ -23,6 +23,7 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from hesper_cloud.api import representation, request_ids
+from hesper_cloud.api.limits import Limits
 from hesper_cloud.api.who import actor_of, token_of
 from hesper_cloud.services.bundle import Services
 from hesper_cloud.services.errors import ServiceError
@@ -95,6 +96,8 @@ class PageCache:
         self._octet_count = 0
         self._known: dict[bytes, _Known] = {}
         self._changes = 0
+        self.limits: Limits | None = None
+        """Of those who ask octet for octet again; of the others something in front takes care."""
 
     def repeated(self, words: bytes) -> bytes | None:
         """Returns the answer to a request that came before with the same octets, all of it.
@@ -107,7 +110,10 @@ class PageCache:
         if known is None or page is None:
             return None
         services: Services = self._app.state.services
-        return page.octets if services.accounts.lately_known(known.token) else None
+        if services.accounts.lately_known(known.token) is None:
+            return None
+        is_limited = self.limits is not None and self.limits.take(known.token) > 0
+        return None if is_limited else page.octets
 
     def _fresh(self, question: _Question) -> _Page | None:
         page = self._pages.get(question)

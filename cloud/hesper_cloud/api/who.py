@@ -66,9 +66,9 @@ def source_of(connection: HTTPConnection) -> str:
     return connection.client.host if connection.client else "unknown"
 
 
-def is_secure(connection: HTTPConnection) -> bool:
+def is_secure(connection: HTTPConnection, services: Services | None = None) -> bool:
     """Says whether a connection is encrypted where the browser is, here or by a proxy."""
-    settings = services_of(connection).sources.settings.web
+    settings = (services or services_of(connection)).sources.settings.web
     return settings.secure_cookies or connection.url.scheme in ("https", "wss")
 
 
@@ -77,9 +77,10 @@ def cookie_name(secure: bool) -> str:
     return COOKIE_OF_HOST if secure else COOKIE
 
 
-def token_of(connection: HTTPConnection) -> str:
+def token_of(connection: HTTPConnection, services: Services | None = None) -> str:
     """Returns the token by which a connection speaks, either kind, or nothing."""
-    return bearer(connection) or connection.cookies.get(cookie_name(is_secure(connection)), "")
+    name = cookie_name(is_secure(connection, services))
+    return bearer(connection) or connection.cookies.get(name, "")
 
 
 def bearer(connection: HTTPConnection) -> str:

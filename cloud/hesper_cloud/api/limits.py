@@ -1,0 +1,91 @@
+"""How often one client may ask: a token bucket each, and 429 with the time to wait.
+
+A client is the token by which it speaks, if that is good, else its network address: who sends
+another wrong token each time is still one client.
+"""
+
+import math
+import time
+from collections.abc import Callable
+
+from fastapi.requests import HTTPConnection
+from prometheus_client import Counter
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hesper_cloud.api.problems import problem
+from hesper_cloud.api.who import token_of
+from hesper_cloud.services.bundle import Services
+from hesper_cloud.web_settings import LimitSettings
+
+_MOST_CLIENTS = 20_000
+_TRY_AGAIN_LATER = 1013
+LIMITED = Counter("hesper_http_limited_total", "Requests that came too often from one client.")
+
+
+class Limits:
+    """The buckets: each holds ``burst`` tokens and gains ``per_second``."""
+
+    def __init__(
+        self, settings: LimitSettings, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._per_second = settings.per_second
+        self._burst = float(settings.burst)
+        self._monotonic = monotonic
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def take(self, client: str) -> float:
+        """Takes one token; returns 0, or how many seconds there is none."""
+        if self._per_second == 0:
+            return 0.0
+        now = self._monotonic()
+        level, at = self._buckets.get(client, (self._burst, now))
+        level = min(self._burst, level + (now - at) * self._per_second)
+        if level < 1:
+            return (1 - level) / self._per_second
+        if len(self._buckets) >= _MOST_CLIENTS and client not in self._buckets:
+            self._drop_full(now)
+        self._buckets[client] = (level - 1, now)
+        return 0.0
+
+    def _drop_full(self, now: float) -> None:
+        """Forgets those whose buckets are full again; if none is, the oldest half."""
+        full_after = self._burst / self._per_second
+        kept = {who: each for who, each in self._buckets.items() if now - each[1] < full_after}
+        if len(kept) >= _MOST_CLIENTS:
+            newest = sorted(kept.items(), key=lambda item: item[1][1])[_MOST_CLIENTS // 2 :]
+            kept = dict(newest)
+        self._buckets = kept
+
+
+class Limited:
+    """An application in front of another: those who ask too often are told when to come back."""
+
+    def __init__(self, app: ASGIApp, services: Services, limits: Limits) -> None:
+        self._app = app
+        self._services = services
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets a request pass, or answers 429; a socket is turned down before it opens."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        wait_s = self._limits.take(self.client_of(HTTPConnection(scope)))
+        if wait_s <= 0:
+            await self._app(scope, receive, send)
+            return
+        LIMITED.inc()
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER})
+            return
+        headers = {"Retry-After": str(math.ceil(wait_s))}
+        answer = problem(429, "too many requests; wait before the next", headers)
+        await answer(scope, receive, send)
+
+    def client_of(self, connection: HTTPConnection) -> str:
+        """Returns by what name a client's requests are counted."""
+        token = token_of(connection, self._services)
+        if token and self._services.accounts.lately_known(token) is not None:
+            return token
+        return connection.client.host if connection.client else ""
