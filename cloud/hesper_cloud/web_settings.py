@@ -49,6 +49,7 @@ class WebSettings(_Section):
     disconnects_per_hour: int = Field(default=1_000_000, ge=0)  # beside the policy; lowest holds
     disconnects_per_day: int = Field(default=1_000_000, ge=0)
     token_minutes: int = 60
+    map_tiles: Path | None = None  # raster tiles for the map: an .mbtiles or .pmtiles file
 
     @field_validator("behind_proxy")
     @classmethod
