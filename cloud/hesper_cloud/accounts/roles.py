@@ -32,7 +32,7 @@ class Permission(StrEnum):
     BRING_READINGS = "bring readings"
     EDIT_READINGS = "edit readings"
     EDIT_RULES = "edit rules"
-    SCHEDULE_REPORTS = "schedule reports"
+    ORDER_JOBS = "order jobs"
     READ_AUDIT = "read the audit log"
     READ_ACCOUNTS = "read the accounts"
     ADMINISTER = "administer"
@@ -49,7 +49,7 @@ _GRANTED_FROM = {
     Permission.BRING_READINGS: Role.ADMIN,
     Permission.EDIT_READINGS: Role.APPROVER,
     Permission.EDIT_RULES: Role.APPROVER,
-    Permission.SCHEDULE_REPORTS: Role.OPERATOR,
+    Permission.ORDER_JOBS: Role.OPERATOR,
     Permission.READ_AUDIT: Role.APPROVER,
     Permission.READ_ACCOUNTS: Role.ADMIN,
     Permission.ADMINISTER: Role.ADMIN,
@@ -66,6 +66,7 @@ _BESIDE = {
             Permission.BRING_SERIES,
             Permission.BRING_READINGS,
             Permission.EDIT_ASSETS,
+            Permission.ORDER_JOBS,
         }
     ),
 }

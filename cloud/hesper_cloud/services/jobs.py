@@ -139,6 +139,7 @@ class Jobs:
     async def _change(
         self, actor: Actor, job_id: int, verb: str, change: Callable[[Session], bool]
     ) -> JobRow:
+        require(actor, Permission.ORDER_JOBS)
         job = await self.get(actor, job_id)
         if job.asked_by != actor.username and not actor.may(Permission.ADMINISTER):
             raise NotPermitted(f"who asked for a job, and administrators, may {verb} it")

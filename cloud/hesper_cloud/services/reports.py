@@ -133,6 +133,7 @@ class Reports:
             Invalid: there is no such kind or zone, or the days are none.
             NotPermitted: it is not for this role, or not for these areas.
         """
+        require(actor, Permission.ORDER_JOBS)
         kind = _kind(actor, wish.kind, wish.area)
         days = (wish.last - wish.first).days
         if not 0 <= days < MOST_DAYS or not {wish.first.year, wish.last.year} <= set(_YEARS):
@@ -212,7 +213,7 @@ class Reports:
             Invalid: there is no such kind, zone or minute.
             Refused: there is a schedule of this name.
         """
-        require(actor, Permission.SCHEDULE_REPORTS)
+        require(actor, Permission.ORDER_JOBS)
         _kind(actor, wish.kind, wish.area)
         if not 0 <= wish.at_minute < MINUTES_PER_DAY:
             raise Invalid(f"a day has minutes 0 to {MINUTES_PER_DAY - 1}")
@@ -242,7 +243,7 @@ class Reports:
         Raises:
             NotFound: there is none with this number.
         """
-        require(actor, Permission.SCHEDULE_REPORTS)
+        require(actor, Permission.ORDER_JOBS)
         rows = {row.id: row for row in await self.schedules(actor)}
         if schedule_id not in rows:
             raise NotFound(f"there is no schedule {schedule_id}")
