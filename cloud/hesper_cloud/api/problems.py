@@ -55,8 +55,13 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unforeseen)
 
 
+def status_of(error: Exception) -> HTTPStatus:
+    """Returns the status that says what a service's refusal says."""
+    return next(code for kind, code in _STATUS.items() if isinstance(error, kind))
+
+
 async def _service_problem(_request: Request, error: Exception) -> Response:
-    status = next(code for kind, code in _STATUS.items() if isinstance(error, kind))
+    status = status_of(error)
     headers = {}
     if isinstance(error, errors.LoginRefused | errors.Busy) and error.retry_after_s > 0:
         status = HTTPStatus.TOO_MANY_REQUESTS

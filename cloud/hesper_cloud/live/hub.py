@@ -39,7 +39,7 @@ class Mailbox:
     def __init__(self, areas: tuple[str, ...] | None = None, most: int = MOST_WAITING) -> None:
         """Makes an empty one for a listener that sees these areas; None for all of them."""
         self.rooms: frozenset[Room] = frozenset()
-        self._areas = areas
+        self.areas = areas
         self._most = most
         self._waiting: OrderedDict[tuple[Kind, str], Happening] = OrderedDict()
         self._missed = 0
@@ -49,7 +49,7 @@ class Mailbox:
 
     def put(self, key: tuple[Kind, str], happening: Happening) -> None:
         """Takes something in, in the place of what it is newer than."""
-        if self._areas is not None and happening.place.area not in self._areas:
+        if self.areas is not None and happening.place.area not in self.areas:
             return
         with self._lock:
             first = not self._waiting
@@ -59,6 +59,11 @@ class Mailbox:
                 self._missed += 1
         if first and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._arrived.set)
+
+    def skip(self, count: int) -> None:
+        """Counts what nobody put in because there is too much of it."""
+        with self._lock:
+            self._missed += count
 
     async def fetch(self) -> tuple[list[Happening], int]:
         """Waits for something; returns all that waits, and how much was missed before it."""
@@ -105,6 +110,20 @@ class Hub:
             listeners = set[Mailbox]().union(*(self._members.get(r, ()) for r in place.rooms()))
         for mailbox in listeners:
             mailbox.put(name, happening)
+
+    def skip(self, count: int) -> None:
+        """Tells all who are in a room of more than one meter that they missed something."""
+        if not count:
+            return
+        with self._lock:
+            wide = {
+                mailbox
+                for room, members in self._members.items()
+                if room.kind != "meter"
+                for mailbox in members
+            }
+        for mailbox in wide:
+            mailbox.skip(count)
 
     def join(self, mailbox: Mailbox, room: Room) -> None:
         """Brings a listener into a room.

@@ -8,6 +8,7 @@ from hesper_cloud import keys
 from hesper_cloud.accounts.tokens import MachineTokens
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.curves import Shelf
+from hesper_cloud.services.about import About
 from hesper_cloud.services.access_log import AccessLog
 from hesper_cloud.services.accounts import Accounts
 from hesper_cloud.services.alert_selections import AlertSelections
@@ -32,6 +33,7 @@ from hesper_cloud.services.images import Images
 from hesper_cloud.services.imports import Imports
 from hesper_cloud.services.jobs import Jobs
 from hesper_cloud.services.live import Live
+from hesper_cloud.services.live_feed import LiveFeed
 from hesper_cloud.services.members import Members
 from hesper_cloud.services.meter_life import MeterLife
 from hesper_cloud.services.meters import Meters
@@ -61,6 +63,7 @@ class Services:
     batches: Batches
     overview: OverviewService
     live: Live
+    live_feed: LiveFeed
     audit: Audit
     access_log: AccessLog
     validated: Validated
@@ -71,6 +74,7 @@ class Services:
     decisions: Decisions
     images: Images
     campaigns: Campaigns
+    about: About
     geography: Geography
     members: Members
     sessions: Sessions
@@ -120,6 +124,7 @@ def assemble(
         batches=Batches(sources, link),
         overview=overview,
         live=Live(sources, overview),
+        live_feed=LiveFeed(sources),
         audit=Audit(sources),
         access_log=AccessLog(sources),
         validated=Validated(sources, shelf, link),
@@ -129,6 +134,7 @@ def assemble(
         enrolments=Enrolments(sources, link),
         decisions=Decisions(sources, link),
         images=Images(sources, link),
+        about=About(sources),
         geography=Geography(sources),
         campaigns=Campaigns(sources, link, Batches(sources, link)),
         jobs=Jobs(sources, link),

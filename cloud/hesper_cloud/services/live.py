@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import orjson
 from sqlalchemy import select
@@ -24,6 +25,7 @@ from hesper_cloud.services.alert_records import alert_row
 from hesper_cloud.services.commands import command_row
 from hesper_cloud.services.looking import looked_at_all
 from hesper_cloud.services.overview import OverviewService
+from hesper_cloud.services.scope import seen_meters
 from hesper_cloud.services.sources import Sources, require
 from hesper_cloud.stores.port import StoreError
 
@@ -55,12 +57,28 @@ class Live:
         self._listeners += 1
         try:
             if self._frame:
-                yield self._frame
+                yield await self._as_seen(actor, self._frame)
             while True:
                 await self._arrived.wait()
-                yield self._frame
+                yield await self._as_seen(actor, self._frame)
         finally:
             self._listeners -= 1
+
+    async def _as_seen(self, actor: Actor, frame: bytes) -> bytes:
+        """Returns a frame with what is in the actor's areas alone, where it has some."""
+        if actor.areas is None:
+            return frame
+        figures = await self._overview.figures(actor)
+        narrowed = await asyncio.to_thread(self._narrowed, actor, orjson.loads(frame))
+        return orjson.dumps(narrowed | {"figures": figures}, option=orjson.OPT_UTC_Z)
+
+    def _narrowed(self, actor: Actor, frame: dict[str, Any]) -> dict[str, Any]:
+        meters = {*frame["values"], *(each["meter"] for each in frame["commands"])}
+        seen = seen_meters(self._sources.registry, actor, meters)
+        values = {meter: found for meter, found in frame["values"].items() if meter in seen}
+        commands = [each for each in frame["commands"] if each["meter"] in seen]
+        alerts = [each for each in frame["alerts"] if actor.sees(each["area"])]
+        return frame | {"values": values, "commands": commands, "alerts": alerts}
 
     async def run(self) -> None:
         """Makes a frame each second, and as soon as the authority has moved something."""
