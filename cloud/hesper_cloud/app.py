@@ -32,6 +32,8 @@ from hesper_cloud.images.shelf import shelf_of
 from hesper_cloud.ingest.run import Ingest
 from hesper_cloud.jobs import SENDING_AGAIN_EVERY_S
 from hesper_cloud.latest import LatestValues
+from hesper_cloud.observing.commands import CommandTraces
+from hesper_cloud.observing.tracing import tracer_of
 from hesper_cloud.outside_in import OutsideIn
 from hesper_cloud.services.bundle import Services, assemble
 from hesper_cloud.services.sources import Sources
@@ -72,8 +74,12 @@ def bootstrap(settings: Settings) -> Iterator[HeadEnd]:
         stack.callback(store.close)
         latest = LatestValues()
         signer = keys.receipt_signer(settings.keys)
-        ingest = Ingest(settings, store, registry, signer, latest)
-        sources = Sources(settings, registry, authority, store, latest, now_utc)
+        tracer = tracer_of(settings.tracing, "head-end")
+        if tracer is not None:
+            stack.callback(tracer.close)
+        ingest = Ingest(settings, store, registry, signer, latest, tracer)
+        traces = CommandTraces(tracer)
+        sources = Sources(settings, registry, authority, store, latest, now_utc, traces=traces)
         services = assemble(sources, ingest.rate.per_second, ingest.door)
         stack.callback(services.energy.close)
         outside = OutsideIn(settings, registry, now_utc)
@@ -139,7 +145,10 @@ async def run_ingest(settings: Settings, stop: asyncio.Event) -> None:
         store = open_store(settings)
         stack.callback(store.close)
         signer = keys.receipt_signer(settings.keys)
-        ingest = Ingest(settings, store, registry, signer, LatestValues())
+        tracer = tracer_of(settings.tracing, "ingest")
+        if tracer is not None:
+            stack.callback(tracer.close)
+        ingest = Ingest(settings, store, registry, signer, LatestValues(), tracer)
         role = asyncio.create_task(ingest.run(), name="ingest")
         await _either(stop, role)
         role.cancel()

@@ -116,6 +116,28 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     findings: Findings | msgspec.UnsetType = msgspec.UNSET
 
 
+class Named(msgspec.Struct, frozen=True):
+    """What a result says it is about, whoever signed it."""
+
+    command_id: str
+    state: str = ""
+
+
+_SIGNATURE_LENGTH = 64
+
+
+def named(payload: bytes) -> Named:
+    """Return which command a result claims to be about, unverified.
+
+    Raises:
+        Refused: no results batch, or none that names a command.
+    """
+    expect(payload, Kind.RESULTS, Encoding.SIGNED_JSON)
+    section = batch.open_(payload).body
+    start = 1 + (section[0] if section else 0) + _SIGNATURE_LENGTH
+    return jsonbody.decode(section[start:], Named)
+
+
 def to_payload(result: CommandResult, signer: Signer, epoch: str, sequence: int) -> bytes:
     """Return the signed payload of a results batch, which holds one result."""
     prefix = batch.prefix(Kind.RESULTS, Encoding.SIGNED_JSON, epoch, sequence)

@@ -52,6 +52,7 @@ from hesper_gateway.witness import Witness
 
 if TYPE_CHECKING:
     from hesper_gateway.certificate import Renewal
+    from hesper_gateway.tracing import Tracing
 
 _MEGABYTE = 1024 * 1024
 
@@ -159,11 +160,26 @@ def build_uplink(
         account,
         Identity(config.gateway, Topics(broker.root), keys),
         core.outbox,
-        Ears(myself.status, deliver, lambda _: core.time_proof.hurry(), core.failures),
+        Ears(
+            myself.status,
+            deliver,
+            lambda _: core.time_proof.hurry(),
+            core.failures,
+            build_tracing(config),
+        ),
         Pace(window=config.outbox.batches_in_flight),
     )
     down.begin(uplink)
     return uplink
+
+
+def build_tracing(config: GatewayConfig) -> "Tracing | None":
+    """Returns what traces batches and commands, where that is wanted."""
+    if config.tracing is None:
+        return None
+    from hesper_gateway.tracing import Tracing  # HTTP is not loaded where nothing is told
+
+    return Tracing(config.gateway, config.tracing)
 
 
 def build_own(

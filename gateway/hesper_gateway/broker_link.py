@@ -19,6 +19,7 @@ from typing import Protocol
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
+from hesper_contracts import trace
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -143,16 +144,41 @@ async def subscribe(client: aiomqtt.Client, *filters: str) -> None:
 
 
 async def publish(
-    client: aiomqtt.Client, topic: str, payload: bytes, *, retain: bool = False, qos: int = QOS
+    client: aiomqtt.Client,
+    topic: str,
+    payload: bytes,
+    *,
+    retain: bool = False,
+    qos: int = QOS,
+    traceparent: str | None = None,
 ) -> None:
-    """Publishes, with QoS 1 until the PUBACK has come.
+    """Publishes, with QoS 1 until the PUBACK has come; with a trace context where there is one.
 
     Raises:
         TimeoutError: the broker does not acknowledge.
         aiomqtt.MqttError: the connection broke.
     """
     async with asyncio.timeout(TIMEOUT_S):
-        await client.publish(topic, payload, qos=qos, retain=retain, timeout=math.inf)
+        await client.publish(
+            topic,
+            payload,
+            qos=qos,
+            retain=retain,
+            properties=None if traceparent is None else _traced(traceparent),
+            timeout=math.inf,
+        )
+
+
+def traceparent_of(message: aiomqtt.Message) -> str:
+    """Returns the trace context that came with a message, or nothing."""
+    pairs = getattr(message.properties, "UserProperty", ())
+    return next((value for name, value in pairs if name == trace.PROPERTY), "")
+
+
+def _traced(traceparent: str) -> Properties:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.UserProperty = [(trace.PROPERTY, traceparent)]
+    return properties
 
 
 def _session() -> Properties:

@@ -18,6 +18,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import aiomqtt
 from hesper_contracts import again, receipts, status
@@ -33,6 +34,9 @@ from hesper_gateway.database import StorageFull
 from hesper_gateway.errors import Hop
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.window import Window
+
+if TYPE_CHECKING:
+    from hesper_gateway.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +79,7 @@ class Ears:
     """Who hears what besides the uplink itself.
 
     Attributes:
+        tracing: Traces batches and commands, where that is wanted.
         status: Returns the gateway's present status.
         deliver: Takes commands, answers and configuration.
         cloud_came: Told that a cloud role announced itself.
@@ -85,6 +90,7 @@ class Ears:
     deliver: Deliver
     cloud_came: Callable[[CloudAddress], None] = field(default=_ignore)
     failures: Counter[Hop] = field(default_factory=Counter)
+    tracing: "Tracing | None" = None
 
 
 class _MadeAnew(Exception):
@@ -128,6 +134,8 @@ class Uplink:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._apply_receipts(), name="uplink-receipts")
             tasks.create_task(self._stay_connected(), name="uplink-connection")
+            if self._ears.tracing is not None:
+                tasks.create_task(self._ears.tracing.run(), name="uplink-tracing")
 
     def leave(self) -> None:
         """Leaves the broker and comes again at once; what is under way goes again."""
@@ -225,12 +233,19 @@ class Uplink:
         if batch is None:
             self._window.released([sequence])
         else:
-            await broker_link.publish(client, self._topic(batch.kind), batch.payload)
+            tracing = self._ears.tracing
+            traceparent = None if tracing is None else tracing.leaving(batch)
+            await broker_link.publish(
+                client, self._topic(batch.kind), batch.payload, traceparent=traceparent
+            )
 
     async def _receive(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
             try:
-                self._sort(self._identity.topics.parse(str(message.topic)), message.payload)
+                address = self._identity.topics.parse(str(message.topic))
+                if self._ears.tracing is not None and isinstance(address, Address):
+                    self._ears.tracing.heard(broker_link.traceparent_of(message))
+                self._sort(address, message.payload)
             except Refused as refusal:
                 self._drop(str(message.topic), refusal)
 
@@ -259,7 +274,10 @@ class Uplink:
                 if isinstance(told, SendAgain):
                     await self._take_back(told)
                 else:
-                    self._window.released(await self._outbox.release(told))
+                    released = await self._outbox.release(told)
+                    self._window.released(released)
+                    if self._ears.tracing is not None:
+                        self._ears.tracing.receipted(released)
             except StorageFull as full:
                 log.warning("receipts not applied, they come again: %s", full)
             self._changed.set()

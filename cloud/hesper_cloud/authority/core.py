@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from hesper_cloud.audit.checkpoints import Checkpoints
 from hesper_cloud.authority import cases
 from hesper_cloud.authority.alarms import Alarms
+from hesper_cloud.authority.batches.frozen import Approvals
 from hesper_cloud.authority.batches.releasing import BatchDesk
 from hesper_cloud.authority.desk import Desk
 from hesper_cloud.authority.dispatch import Dispatcher, Making, Outgoing
@@ -22,6 +23,7 @@ from hesper_cloud.authority.key_changes import KeyDesk
 from hesper_cloud.authority.kinds import CHANGE_KEYS
 from hesper_cloud.authority.results import ResultDesk
 from hesper_cloud.meter_keys.custody import Custody
+from hesper_cloud.observing.commands import CommandTraces
 from hesper_cloud.sealing import Opener
 
 RESEND_AFTER_S = 5.0
@@ -67,8 +69,9 @@ class Authority:
         self._makings: dict[str, Making] = {CHANGE_KEYS: key_desk.parameters} if key_desk else {}
         heed = key_desk.settle if key_desk else None
         self._results = ResultDesk(registry, authority, heed)
-        self._dispatcher = Dispatcher(registry, authority, signer, self._makings)
-        self._batches = BatchDesk(registry, authority)
+        approvals = Approvals()
+        self._dispatcher = Dispatcher(registry, authority, signer, approvals, self._makings)
+        self._batches = BatchDesk(registry, authority, approvals)
         self._alarms = Alarms(registry, authority)
         self._outlet = outlet
         self._clock = clock
@@ -81,6 +84,10 @@ class Authority:
         """Lets images be brought: takes what is asked about them, and makes their commands."""
         self._handlers.update(firmware.handlers)
         self._makings.update(firmware.makings)
+
+    def follow(self, traces: CommandTraces) -> None:
+        """Has the traces of commands told where results settle them."""
+        self._results.traces = traces
 
     def turn(self) -> None:
         """Does all that is to be done now; what it signs is durable before it is published."""

@@ -30,6 +30,8 @@ from hesper_cloud.db.engines import open_engine
 from hesper_cloud.db.watch import Watch
 from hesper_cloud.hsm import SigningUnavailable
 from hesper_cloud.images.shelf import shelf_of
+from hesper_cloud.observing.commands import CommandTraces
+from hesper_cloud.observing.tracing import tracer_of
 from hesper_cloud.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -59,6 +61,11 @@ def run(settings: Settings, stop: threading.Event) -> None:
         )
         authority = Authority(engines, signer, opener, uplink, now_utc, enrolment)
         authority.release(FirmwareDesk(shelf_of(settings)))
+        tracer = tracer_of(settings.tracing, "authority")
+        if tracer is not None:
+            stack.callback(tracer.close)
+            uplink.traces = CommandTraces(tracer)
+            authority.follow(uplink.traces)
         uplink.start()
         stack.callback(uplink.stop)
         every_s = settings.authority.checkpoint_every_s

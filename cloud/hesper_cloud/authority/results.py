@@ -24,6 +24,7 @@ from hesper_cloud.authority.kinds import ARM, READ, READING, RECONNECT
 from hesper_cloud.db.authority import CommandRecord, Cursor
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, Result
+from hesper_cloud.observing.commands import CommandTraces
 
 _CURSOR = "results"
 _AT_ONCE = 500
@@ -50,6 +51,7 @@ class ResultDesk:
         self._registry = registry
         self._authority = authority
         self._heed = heed
+        self.traces = CommandTraces(None)
 
     def take_new(self, now: datetime) -> int:
         """Takes what is new; returns how many rows."""
@@ -64,6 +66,9 @@ class ResultDesk:
                 _cursor(session).position = arrived[-1].id
                 del known, held
             self._mark(verdicts, now)
+        for result in verdicts.values():
+            if result is not None:
+                self.traces.settled(result.command_id, result.state, int(now.timestamp() * 1e9))
         return len(verdicts)
 
     def reconcile(self, now: datetime) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from hesper_contracts import certificates, requests, status
+from hesper_contracts import certificates, requests, status, trace
 from hesper_contracts.frame import Kind, Refused
 from hesper_contracts.requests import TimeAnswer, TimeRequest
 from hesper_contracts.signing import Signer
@@ -24,6 +24,7 @@ from paho.mqtt.properties import Properties
 
 from hesper_cloud.authority.dispatch import Outgoing
 from hesper_cloud.hsm import SigningUnavailable
+from hesper_cloud.observing.commands import CommandTraces
 from hesper_cloud.settings import BrokerSettings
 
 ROLE = "authority"
@@ -54,6 +55,7 @@ class AuthorityUplink:
         self._connections = 0
         self.on_renewal: Callable[[str, bytes], None] = lambda _gateway, _payload: None
         """Takes signed requests for certificates, on paho's thread; returns at once."""
+        self.traces = CommandTraces(None)
 
     def start(self) -> None:
         """Connects in the background and stays connected until `stop`."""
@@ -89,8 +91,13 @@ class AuthorityUplink:
         left_s = math.ceil((outgoing.not_after - now).total_seconds())
         expiry_s = min(max(1, left_s), _COPY_LIVES_S)
         properties = _properties(PacketTypes.PUBLISH, MessageExpiryInterval=expiry_s)
+        traceparent = self.traces.traceparent(outgoing.command_id)
+        if traceparent is not None:
+            properties.UserProperty = [(trace.PROPERTY, traceparent)]
         topic = self._topics.down(outgoing.gateway, Kind.COMMANDS)
         sent = self._client.publish(topic, outgoing.payload, qos=1, properties=properties)
+        if sent.rc == mqtt.MQTT_ERR_SUCCESS:
+            self.traces.signed(outgoing.command_id, int(now.timestamp() * 1e9))
         return sent.rc == mqtt.MQTT_ERR_SUCCESS
 
     @property

@@ -21,10 +21,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hesper_contracts import status
+from hesper_contracts import status, trace
 from hesper_contracts.batch import MAX_PAYLOAD
 from hesper_contracts.frame import Kind, Refused
 from hesper_contracts.topics import CloudAddress, Topics, share_group
+from hesper_contracts.trace import TraceContext
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -55,6 +56,8 @@ class Connection:
     tls_ca: Path | None = None
     instance: str = "main"
     receive_maximum: int = 400
+    traced: bool = False
+    """Whether anybody wants to know the traces that messages are in."""
 
 
 class Consumer:
@@ -217,6 +220,7 @@ class Consumer:
                 delivery,
                 time.monotonic(),
                 self._clock(),
+                trace=_trace_of(received) if self._connection.traced else None,
             )
         )
 
@@ -224,6 +228,15 @@ class Consumer:
         now = time.thread_time()
         metrics.STAGE_CPU.labels("receive").inc(max(0.0, now - self._receiving_cpu_s))
         self._receiving_cpu_s = now
+
+
+def _trace_of(received: mqtt.MQTTMessage) -> TraceContext | None:
+    """Returns the trace of a message whose sender sampled it."""
+    for name, value in getattr(received.properties, "UserProperty", ()):
+        if name == trace.PROPERTY:
+            found = trace.parse(value)
+            return found if found is not None and found.sampled else None
+    return None
 
 
 def _topic_of(received: mqtt.MQTTMessage) -> str:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from hesper_contracts.batch import BatchId
 from hesper_contracts.frame import Kind, Refused
 from hesper_contracts.receipts import Verdict
+from hesper_contracts.trace import TraceContext
 
 
 class Delivery(NamedTuple):
@@ -21,6 +22,7 @@ class Message:
     """One message as it arrived; `arrived` is monotonic seconds, `received_at` epoch seconds.
 
     ``unnamed`` is its batch's identity where the payload names none; the broker's have no such.
+    ``trace`` is where its sender's trace stands, of the few that are sampled.
     """
 
     topic: str
@@ -31,6 +33,7 @@ class Message:
     arrived: float
     received_at: float
     unnamed: BatchId | None = None
+    trace: TraceContext | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from hesper_cloud.ingest.dead_letters import DeadLetters
 from hesper_cloud.ingest.message import Message, Settled, batch_id
 from hesper_cloud.ingest.persist import until_stored
 from hesper_cloud.ingest.readings_in import Alarms
-from hesper_cloud.ingest.seen import remember, stored_digest
+from hesper_cloud.ingest.seen import remember, stored_digests
 
 T = TypeVar("T")
 
@@ -82,16 +82,17 @@ class RegistryIn(Generic[T]):
         settled, contradictions = [], []
         stored_at = datetime.now(UTC)
         with writing(self._engine) as session:
+            known = stored_digests(session, [batch for _, batch, _ in ready])
             for message, batch, decoded in ready:
-                found, known = digest(message.payload), stored_digest(session, batch)
-                if known is not None and known != found:
-                    contradictions.append((message, batch))
-                    continue
-                if known is None:
+                found = digest(message.payload)
+                if batch not in known:
                     self._rows.insert(session, message, decoded, stored_at)
                     remember(session, batch, found, stored_at)
-                    session.flush()
-                settled.append(_settled(message, batch, ""))
+                    known[batch] = found
+                if known[batch] == found:
+                    settled.append(_settled(message, batch, ""))
+                else:
+                    contradictions.append((message, batch))
         for message, batch in contradictions:
             reason = f"batch {batch.epoch}/{batch.sequence} is stored with another digest"
             self._dead_letters.add(message.topic, message.payload, reason)

@@ -2,22 +2,15 @@
 
 from datetime import datetime
 
-import msgspec
-from hesper_contracts import jsonbody
-from hesper_contracts.batch import open_
-from hesper_contracts.frame import Encoding, Kind, Refused, expect
+from hesper_contracts import results
+from hesper_contracts.frame import Refused
 from sqlalchemy.orm import Session
 
 from hesper_cloud import metrics
 from hesper_cloud.db import registry
 from hesper_cloud.ingest.message import Message
 
-_SIGNATURE_LENGTH = 64
 _MAX_ID = 128
-
-
-class _Named(msgspec.Struct):
-    command_id: str
 
 
 class ResultRows:
@@ -25,10 +18,7 @@ class ResultRows:
 
     def decode(self, message: Message) -> str:
         """Returns the id of the command, unverified; raises Refused."""
-        expect(message.payload, Kind.RESULTS, Encoding.SIGNED_JSON)
-        section = open_(message.payload).body
-        body_start = 1 + (section[0] if section else 0) + _SIGNATURE_LENGTH
-        command_id = jsonbody.decode(section[body_start:], _Named).command_id
+        command_id = results.named(message.payload).command_id
         if not 0 < len(command_id) <= _MAX_ID:
             raise Refused(f"a command id has 1 to {_MAX_ID} characters")
         return command_id

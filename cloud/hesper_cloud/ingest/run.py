@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from hesper_contracts.frame import Kind, Refused
 from hesper_contracts.signing import Signer
@@ -34,7 +35,8 @@ from hesper_cloud.ingest.readings_in import Aftermath
 from hesper_cloud.ingest.receipts import Receipts
 from hesper_cloud.ingest.relay_states import RelayStates
 from hesper_cloud.ingest.send_again import SendsAgain
-from hesper_cloud.ingest.stages import stage
+from hesper_cloud.ingest.stages import recorded, stage
+from hesper_cloud.ingest.traces import IngestTraces
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.outages.losses import Losses
 from hesper_cloud.rules.alerts import Alerts
@@ -45,6 +47,9 @@ from hesper_cloud.rules.voltage import VoltageRule
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import ReadingStore
 from hesper_cloud.validation.dirty import DirtyDays
+
+if TYPE_CHECKING:
+    from hesper_cloud.observing.tracer import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +67,7 @@ class Ingest:
         engine: Engine,
         signer: Signer,
         latest: LatestValues,
+        tracer: "Tracer | None" = None,
     ) -> None:
         self._store = store
         self._latest = latest
@@ -71,6 +77,7 @@ class Ingest:
         self.occupation = Occupation()
         self.consumer = Consumer(connection(settings), self.dead_letters.add)
         self._receipts = Receipts(signer, self.consumer.publish)
+        self._traces = None if tracer is None else IngestTraces(tracer)
         self._contacts = Contacts(engine)
         self._beginnings = Beginnings(engine)
         self._relays = RelayStates(engine)
@@ -175,7 +182,7 @@ class Ingest:
     ) -> None:
         """Settles a group; one message that nobody foresaw must not hold up the others."""
         try:
-            self._take(group, decode_all(_readings(group)) if decoded is None else decoded)
+            self._take_traced(group, decode_all(_readings(group)) if decoded is None else decoded)
         except Stopped:
             raise
         except Exception as error:
@@ -189,6 +196,15 @@ class Ingest:
             self._receipts.give(self.door.told(rejected(group[0], reason)))
             self.consumer.acknowledge(group[0].delivery)
 
+    def _take_traced(self, group: Sequence[Message], decoded: list[Decoded | Refused]) -> None:
+        """Settles a group, and tells of it where one of its messages is traced."""
+        if self._traces is None or not any(message.trace for message in group):
+            self._take(group, decoded)
+            return
+        with recorded() as marks:
+            self._take(group, decoded)
+        self._traces.tell(group, marks)
+
     def _take(self, group: Sequence[Message], decoded: list[Decoded | Refused]) -> None:
         by_kind: dict[Kind, list[Message]] = {}
         for message in group:
@@ -200,9 +216,11 @@ class Ingest:
         if readings := by_kind.get(Kind.READINGS):
             settled, aftermath = self._intakes.readings.store(readings, decoded)
         if events := by_kind.get(Kind.EVENTS):
-            settled += self._intakes.events.store(events)
+            with stage("store events"):
+                settled += self._intakes.events.store(events)
         if results := by_kind.get(Kind.RESULTS):
-            settled += self._intakes.results.store(results)
+            with stage("store results"):
+                settled += self._intakes.results.store(results)
         with stage("receipts"):
             self._receipts.give(self.door.told(settled))
         with stage("acknowledge"):
@@ -237,4 +255,5 @@ def connection(settings: Settings) -> Connection:
         tls_ca=broker.tls_ca,
         instance=settings.ingest.instance,
         receive_maximum=min(2 * settings.ingest.group_max_messages, 0xFFFF),
+        traced=settings.tracing.is_on,
     )

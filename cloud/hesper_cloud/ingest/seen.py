@@ -1,19 +1,27 @@
 """Batch ids of kinds that live in the registry database, in the same transaction as their rows."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from hesper_contracts.batch import BatchId
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
+from hesper_cloud.db.engines import batched
 from hesper_cloud.db.registry import BatchSeen, RegistryBase
 from hesper_cloud.db.upserts import inserting
 
 
-def stored_digest(session: Session, batch: BatchId) -> str | None:
-    """Returns the digest under which a batch is stored, or None."""
-    row = session.get(BatchSeen, tuple(batch))
-    return None if row is None else row.digest
+def stored_digests(session: Session, batches: Sequence[BatchId]) -> dict[BatchId, str]:
+    """Returns the digests of those batches that are stored."""
+    key = (BatchSeen.gateway, BatchSeen.epoch, BatchSeen.sequence)
+    query = select(*key, BatchSeen.digest)
+    return {
+        BatchId(*identity): digest
+        for some in batched(batches)
+        for *identity, digest in session.execute(query.where(tuple_(*key).in_(some)))
+    }
 
 
 def remember(session: Session, batch: BatchId, digest: str, stored_at: datetime) -> None:

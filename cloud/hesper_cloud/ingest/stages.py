@@ -1,10 +1,26 @@
-"""How much time and CPU time each stage of ingest takes, told by the metrics."""
+"""How much time and CPU time each stage of ingest takes, told by the metrics; and when, for traces.
+
+A turn that is traced records its stages: `recorded` gives the list that they are written to.
+"""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
 
 from hesper_cloud import metrics
+
+
+class Mark(NamedTuple):
+    """One stage of a traced turn; epoch nanoseconds."""
+
+    stage: str
+    begun_ns: int
+    ended_ns: int
+
+
+_marks: ContextVar[list[Mark] | None] = ContextVar("marks", default=None)
 
 
 @contextmanager
@@ -14,5 +30,21 @@ def stage(name: str) -> Iterator[None]:
     try:
         yield
     finally:
+        spent_s = time.monotonic() - entered
         metrics.STAGE_CPU.labels(name).inc(time.thread_time() - begun)
-        metrics.STAGE_SECONDS.labels(name).observe(time.monotonic() - entered)
+        metrics.STAGE_SECONDS.labels(name).observe(spent_s)
+        marks = _marks.get()
+        if marks is not None:
+            ended_ns = time.time_ns()
+            marks.append(Mark(name, ended_ns - int(spent_s * 1e9), ended_ns))
+
+
+@contextmanager
+def recorded() -> Iterator[list[Mark]]:
+    """Yields the list to which this thread's stages are written while the context lasts."""
+    marks: list[Mark] = []
+    token = _marks.set(marks)
+    try:
+        yield marks
+    finally:
+        _marks.reset(token)

@@ -1,8 +1,10 @@
 """Commands to meters: asked for here, decided by the authority alone."""
 
 import asyncio
+import time
 import uuid
 from dataclasses import asdict
+from typing import Any
 
 from hesper_contracts.frame import Refused as WrongParameters
 from sqlalchemy import Select, select
@@ -55,8 +57,7 @@ class Commands:
         await check_meter(self._sources.registry, actor, meter)
         await self._check_budget(actor, f"relay.{action}", meter)
         payload = {"meter": meter, "action": action, "reason": reason, "serial_tail": serial_tail}
-        outcome = await self._link.ask(actor, "command.request", payload, idempotency_key)
-        return await self.get(actor, outcome["command"])
+        return await self._asked(actor, f"relay.{action}", payload, idempotency_key)
 
     async def request(self, actor: Actor, wish: CommandWish, idempotency_key: str) -> CommandRow:
         """Asks for a command of any kind; the same key makes one command.
@@ -73,7 +74,14 @@ class Commands:
         await check_addressee(self._sources.registry, actor, wish.meter)
         await self._check_budget(actor, wish.kind, wish.meter)
         payload = asdict(wish) | {"parameters": parameters}
+        return await self._asked(actor, wish.kind, payload, idempotency_key)
+
+    async def _asked(
+        self, actor: Actor, kind: str, payload: dict[str, Any], idempotency_key: str
+    ) -> CommandRow:
+        begun_ns = time.time_ns()
         outcome = await self._link.ask(actor, "command.request", payload, idempotency_key)
+        self._sources.traces.asked(outcome["command"], kind, begun_ns)
         return await self.get(actor, outcome["command"])
 
     async def _check_budget(self, actor: Actor, kind: str, meter: str) -> None:

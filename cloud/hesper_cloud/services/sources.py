@@ -10,6 +10,7 @@ from hesper_cloud.access_log import Looks
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.live.hub import Hub
+from hesper_cloud.observing.commands import CommandTraces
 from hesper_cloud.services.errors import NotPermitted
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import ReadingStore
@@ -20,7 +21,8 @@ class Sources:
     """Databases, store, latest values and clock; ``authority`` is open read-only.
 
     ``live`` tells those who listen: `Hub.publish` may be called from any thread. ``looks`` are
-    those at interval data; whoever shows some notes it first (`services.looking`).
+    those at interval data; whoever shows some notes it first (`services.looking`). ``traces`` tells
+    of commands that are asked for.
     """
 
     settings: Settings
@@ -31,6 +33,7 @@ class Sources:
     clock: Callable[[], datetime]
     live: Hub = field(default_factory=Hub)
     looks: Looks = field(default_factory=Looks)
+    traces: CommandTraces = field(default_factory=lambda: CommandTraces(None))
 
 
 def require(actor: Actor, permission: Permission) -> None:

@@ -16,6 +16,7 @@ from hesper_gateway.config.meters import (
     ScheduleConfig,
 )
 from hesper_gateway.config.metrics import MetricsConfig
+from hesper_gateway.config.tracing import TracingConfig
 from hesper_gateway.config.uplink import BrokerConfig, FirmwareConfig, KeysConfig, OutboxConfig
 from hesper_gateway.errors import ConfigError
 
@@ -37,6 +38,7 @@ class GatewayConfig(Record):
     clock_sync: ClockSyncConfig | None = None
     metrics: MetricsConfig | None = None
     """Without it nothing listens."""
+    tracing: TracingConfig | None = None
     modems: tuple[ModemConfig, ...] = ()
     lines: tuple[LineConfig, ...] = ()
     meters: tuple[MeterConfig, ...] = ()
