@@ -15,6 +15,7 @@ WORTH = {  # what a parameter of a name or format must look like to come past th
     "month": "2026-10-01",
     "verb": "approve",
     "image_hash": "ab" * 32,
+    "import_id": "ab" * 16,
     "engaged": True,
 }
 

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from hesper_lab.bench.rows import Row
 
-NAMES: Final = ("api", "commands", "dlms", "gateway", "ingest", "sim", "store")
+NAMES: Final = ("api", "commands", "dlms", "gateway", "import", "ingest", "sim", "store")
+_MODULES: Final = {"import": "imports"}  # a word of Python's own
 _SIGNS: Final = {"higher": "≥", "lower": "≤"}
 _WHOLE_FROM: Final = 100
 
@@ -23,7 +24,7 @@ def run(name: str, arguments: Sequence[str] = (), *, as_json: bool) -> None:
     """
     if name not in NAMES:
         raise typer.BadParameter(f"{name!r}; there is: {', '.join(NAMES)}", param_hint="NAME")
-    module = importlib.import_module(f"hesper_lab.bench.{name}")
+    module = importlib.import_module(f"hesper_lab.bench.{_MODULES.get(name, name)}")
     if hasattr(module, "options"):
         rows: list[Row] = module.run(module.options(arguments))
     elif arguments:
