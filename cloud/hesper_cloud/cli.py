@@ -1,7 +1,6 @@
 """The command ``hesper-cloud``: sets the head end up, runs it, and checks its books."""
 
 import asyncio
-import logging
 import signal
 import sys
 import threading
@@ -32,6 +31,8 @@ from hesper_cloud.commissioning import MeterPaper, commission, read_papers
 from hesper_cloud.erasure.commands import erase
 from hesper_cloud.exports import commands as export_commands
 from hesper_cloud.hsm import SigningUnavailable
+from hesper_cloud.observing import errors, logs
+from hesper_cloud.observing.errors import BadHook
 from hesper_cloud.provision import Databases, ProvisioningError
 from hesper_cloud.settings import Settings
 from hesper_cloud.store_commands import store
@@ -74,7 +75,15 @@ Config = Annotated[
 DEFAULT = Path("cloud.toml")
 _SWITCH_S = 0.0001
 """With Python's own 5 ms, ingest waits that long at every hash and commit while a job reckons."""
-_TOLD = (ProvisioningError, NoTestimony, SigningUnavailable, StoreError, VaultBroken, OSError)
+_TOLD = (
+    BadHook,
+    NoTestimony,
+    OSError,
+    ProvisioningError,
+    SigningUnavailable,
+    StoreError,
+    VaultBroken,
+)
 _NO_INIT = "; was `hesper-cloud init` run?"
 Role = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
@@ -108,8 +117,9 @@ def ingest(config: Config = DEFAULT) -> None:
 
 def _run_until_told(role: Role, settings: Settings) -> None:
     from hesper_cloud import app as head_end
+    from hesper_cloud.api import request_ids
 
-    _log_to_stderr()
+    _tell_of(settings, "head-end", {"request_id": request_ids.current})
     sys.setswitchinterval(_SWITCH_S)
 
     async def until_told() -> None:
@@ -126,11 +136,12 @@ def _run_until_told(role: Role, settings: Settings) -> None:
 @app.command()
 def authority(config: Config = DEFAULT) -> None:
     """Runs the authority, a process of its own, until it is told to stop."""
-    _log_to_stderr()
+    settings = Settings.load(config)
+    _tell_of(settings, "authority")
     stop = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: stop.set())
-    authority_process.run(Settings.load(config), stop)
+    authority_process.run(settings, stop)
 
 
 @user.command("add")
@@ -248,12 +259,10 @@ def tunnel(
     typer.echo(f"the tunnel is closed: {reason}")
 
 
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    for chatty in ("alembic", "uvicorn.error"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+def _tell_of(settings: Settings, role: str, words: logs.Words | None = None) -> None:
+    """Begins log and error reports, as configured."""
+    logs.begin(settings.log, words)
+    errors.begin(settings.errors, role)
 
 
 def main() -> None:

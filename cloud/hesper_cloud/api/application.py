@@ -41,6 +41,7 @@ from hesper_cloud.api.deprecation import Deprecations
 from hesper_cloud.api.description import PREFIX
 from hesper_cloud.api.headers import SafeHeaders
 from hesper_cloud.api.idempotency import IdempotentPosts
+from hesper_cloud.api.measuring import Measured
 from hesper_cloud.api.page_cache import PageCache
 from hesper_cloud.api.representation import Representation
 from hesper_cloud.api.request_ids import RequestIds
@@ -117,6 +118,7 @@ def _put_platform_before(app: FastAPI, web: WebSettings) -> None:
     app.add_middleware(BodySizes, limits=web.limits)
     app.add_middleware(RequestIds)
     app.add_middleware(SafeHeaders, web=web)
+    app.add_middleware(Measured)
     if web.cors_origins:
         app.add_middleware(
             CORSMiddleware,
