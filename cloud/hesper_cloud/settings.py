@@ -278,6 +278,7 @@ _PATHS = frozenset(
         "certificate",
         "key",
         "client_secret_file",
+        "map_tiles",
     }
 )
 

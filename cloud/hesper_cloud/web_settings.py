@@ -46,6 +46,7 @@ class WebSettings(_Section):
     cors_origins: tuple[str, ...] = ()  # whose pages may ask with a bearer token
     limits: LimitSettings = LimitSettings()
     session_hours: int = 12
+    map_tiles: Path | None = None  # raster tiles for the map: an .mbtiles or .pmtiles file
     disconnects_per_hour: int = Field(default=1_000_000, ge=0)  # beside the policy; lowest holds
     disconnects_per_day: int = Field(default=1_000_000, ge=0)
     token_minutes: int = 60

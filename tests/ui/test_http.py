@@ -9,10 +9,14 @@ from console_double.services import PASSWORD, DoubleServices
 from fastapi import FastAPI
 from hesper_ui import endpoints, login
 from hesper_ui.assets import Assets
-from hesper_ui.guard import Guard
+from hesper_ui.guard import Doors, Guard
 from hesper_ui.selections import Selections
 
 BASE = "http://hesper.test"
+
+
+async def ended(_token: str) -> str:
+    return "Nobody is signed in."
 
 
 async def never(_token: str) -> bool:
@@ -26,7 +30,7 @@ def app(services: DoubleServices) -> FastAPI:
     assets.serve(app)
     app.include_router(login.router(services, assets))
     app.include_router(endpoints.router(services, Selections()))
-    app.add_middleware(Guard, admits=never)
+    app.add_middleware(Guard, doors=Doors(never, ended))
     return app
 
 
@@ -150,8 +154,8 @@ async def test_foreign_pages_and_strangers_open_no_socket(path, origin, reached)
     headers = [(b"host", b"hesper.test")]
     if origin:
         headers.append((b"origin", origin.encode()))
-    scope = {"type": "websocket", "path": path, "headers": headers}
-    await Guard(inner, never, ["https://proxy.test"])(scope, receive, send)
+    scope = {"type": "websocket", "scheme": "ws", "path": path, "headers": headers}
+    await Guard(inner, Doors(never, ended, ["https://proxy.test"]))(scope, receive, send)
     assert bool(asked) is reached
     assert [message["code"] for message in sent] == ([] if reached else [1008])
 

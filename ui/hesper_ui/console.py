@@ -14,8 +14,8 @@ from starlette.responses import Response
 
 from hesper_ui import endpoints, login, places, tiles, words
 from hesper_ui.assets import Assets
-from hesper_ui.desk import COOKIE, Desk
-from hesper_ui.guard import Admits, Guard
+from hesper_ui.desk import Desk, session_token
+from hesper_ui.guard import Doors, Guard
 from hesper_ui.selections import Selections
 from hesper_ui.services import NotAuthenticated, Services
 from hesper_ui.shell import frame
@@ -29,15 +29,15 @@ def mount(app: FastAPI, services: Services) -> None:
     assets = Assets()
     assets.serve(app)
     selections = Selections()
-    own_tiles = _own_tiles(services.sources.settings.web.map_tiles)
+    web = services.sources.settings.web
+    own_tiles = _own_tiles(web.map_tiles)
     app.include_router(login.router(services, assets))
     app.include_router(endpoints.router(services, selections, own_tiles))
-    origins = services.sources.settings.web.allowed_origins
-    app.add_middleware(Guard, admits=_admits(services), allowed_origins=origins)
+    app.add_middleware(Guard, doors=_doors(services))
     app.state.hesper_places = all_places = places.declared()
 
     async def page(request: Request) -> Response | None:
-        desk = Desk(services, request.cookies.get(COOKIE, ""), selections, own_tiles)
+        desk = Desk(services, session_token(request, web.secure_cookies), selections, own_tiles)
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         try:
             actor = await desk.actor()
@@ -76,7 +76,7 @@ def _own_tiles(path: Path | None) -> tiles.Tiles | None:
         return None
 
 
-def _admits(services: Services) -> Admits:
+def _doors(services: Services) -> Doors:
     async def admits(token: str) -> bool:
         try:
             await services.accounts.actor_of(token)
@@ -84,4 +84,5 @@ def _admits(services: Services) -> Admits:
             return False
         return True
 
-    return admits
+    web = services.sources.settings.web
+    return Doors(admits, services.accounts.until_ended, web.allowed_origins, web.secure_cookies)

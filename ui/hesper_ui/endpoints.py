@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from hesper_ui.desk import COOKIE, Desk
+from hesper_ui.desk import Desk, session_token
 from hesper_ui.selections import MOST_NAMED, Selections
 from hesper_ui.services import (
     Invalid,
@@ -55,7 +55,8 @@ def router(services: Services, selections: Selections, tiles: Tiles | None = Non
 
 def _asked(common: Desk, answer: Answering) -> Callable[[Request], Awaitable[Response]]:
     async def asked(request: Request) -> Response:
-        desk = replace(common, token=request.cookies.get(COOKIE, ""))
+        secure_cookies = common.services.sources.settings.web.secure_cookies
+        desk = replace(common, token=session_token(request, secure_cookies))
         with speaking(wanted_by(request)):
             try:
                 return await answer(request, desk)

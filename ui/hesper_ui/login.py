@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from hesper_ui.assets import Assets
-from hesper_ui.desk import COOKIE
+from hesper_ui.desk import session_cookie, session_token
 from hesper_ui.drawings import STAR
 from hesper_ui.services import (
     CodeNeeded,
@@ -87,10 +87,11 @@ async def _form(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in fields.items()}
 
 
-def _signed_in(session: Session, target: str, secure: bool) -> Response:
+def _signed_in(session: Session, target: str, cookie: tuple[str, bool]) -> Response:
+    name, secure = cookie
     response = RedirectResponse(target, status_code=303)
     response.set_cookie(
-        COOKIE,
+        name,
         session.token,
         expires=session.expires_at,
         httponly=True,
@@ -112,7 +113,7 @@ def _refused(
 
 def router(services: Services, assets: Assets) -> APIRouter:
     """Returns the routes /login, /logout and /console/session."""
-    routes = APIRouter(include_in_schema=False)
+    routes, web = APIRouter(include_in_schema=False), services.sources.settings.web
 
     async def show(request: Request) -> Response:
         target = local_path(request.query_params.get("next", "/"))
@@ -125,25 +126,29 @@ def router(services: Services, assets: Assets) -> APIRouter:
         source = request.client.host if request.client else "unknown"
         try:
             session = await services.accounts.login(
-                username, form.get("password", ""), source, form.get("code", "")
+                username,
+                form.get("password", ""),
+                source,
+                form.get("code", ""),
+                request.headers.get("user-agent", ""),
             )
         except ServiceError as refusal:
             with speaking(wanted_by(request)):
                 return _refused(assets, refusal, target, username, coded="code" in form)
-        secure = services.sources.settings.web.secure_cookies or request.url.scheme == "https"
-        return _signed_in(session, target, secure)
+        return _signed_in(session, target, session_cookie(request, web.secure_cookies))
 
     async def leave(request: Request) -> Response:
-        token = request.cookies.get(COOKIE)
+        token = session_token(request, web.secure_cookies)
         if token:
             await services.accounts.logout(token)
         response = RedirectResponse("/login", status_code=303)
-        response.delete_cookie(COOKIE, path="/")
+        name, secure = session_cookie(request, web.secure_cookies)
+        response.delete_cookie(name, path="/", secure=secure, httponly=True, samesite="strict")
         return response
 
     async def session(request: Request) -> Response:
         try:
-            actor = await services.accounts.actor_of(request.cookies.get(COOKIE, ""))
+            actor = await services.accounts.actor_of(session_token(request, web.secure_cookies))
         except NotAuthenticated:
             return JSONResponse({"signed_in": False})
         return JSONResponse(

@@ -5,11 +5,11 @@ from datetime import datetime
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, SecretStr
 
+from hesper_cloud.accounts.cookies import cookie_name
 from hesper_cloud.api.who import (
     Have,
     Who,
     check_origin,
-    cookie_name,
     is_secure,
     source_of,
 )

@@ -8,12 +8,11 @@ from urllib.parse import urlsplit
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
+from hesper_cloud.accounts import cookies
 from hesper_cloud.accounts.roles import Actor
 from hesper_cloud.services.bundle import Services
 from hesper_cloud.services.errors import NotAuthenticated, NotPermitted
 
-COOKIE = "hesper_session"
-COOKIE_OF_HOST = "__Host-hesper_session"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -69,17 +68,12 @@ def source_of(connection: HTTPConnection) -> str:
 def is_secure(connection: HTTPConnection, services: Services | None = None) -> bool:
     """Says whether a connection is encrypted where the browser is, here or by a proxy."""
     settings = (services or services_of(connection)).sources.settings.web
-    return settings.secure_cookies or connection.url.scheme in ("https", "wss")
-
-
-def cookie_name(secure: bool) -> str:
-    """Returns the session cookie's name: with the prefix that binds it to this host, if it can."""
-    return COOKIE_OF_HOST if secure else COOKIE
+    return cookies.is_secure(connection.url.scheme, settings.secure_cookies)
 
 
 def token_of(connection: HTTPConnection, services: Services | None = None) -> str:
     """Returns the token by which a connection speaks, either kind, or nothing."""
-    name = cookie_name(is_secure(connection, services))
+    name = cookies.cookie_name(is_secure(connection, services))
     return bearer(connection) or connection.cookies.get(name, "")
 
 

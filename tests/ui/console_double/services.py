@@ -64,6 +64,7 @@ class DoubleServices:
         self.fleet = fleet or Fleet()
         self.down = False
         self.sessions: dict[str, Actor] = {}
+        self.ended = asyncio.Event()
         self.users = {
             "vera": Role.VIEWER,
             "operator": Role.OPERATOR,
@@ -84,6 +85,7 @@ class DoubleServices:
         self.batches = acting.Batches(self)
         self.campaigns = acting.Campaigns(self)
         self.geography = acting.Geography(self)
+        self.about = acting.About(self)
         self.images = acting.Images(self)
         self.decisions = acting.Decisions(self)
         self.validated = acting.Validated(self)
@@ -101,7 +103,9 @@ class _Service:
 
 
 class _Accounts(_Service):
-    async def login(self, username: str, password: str, source: str, code: str = "") -> Session:
+    async def login(
+        self, username: str, password: str, source: str, code: str = "", agent: str = ""
+    ) -> Session:
         if username == CODED and not code:
             raise CodeNeeded("The code of your second factor, please.")
         if password != PASSWORD or username not in self._all.users:
@@ -120,6 +124,13 @@ class _Accounts(_Service):
 
     async def logout(self, token: str) -> None:
         self._all.sessions.pop(token, None)
+        ended, self._all.ended = self._all.ended, asyncio.Event()
+        ended.set()
+
+    async def until_ended(self, token: str) -> str:
+        while token in self._all.sessions:
+            await self._all.ended.wait()
+        return "Sign in again."
 
 
 class _Meters(_Service):

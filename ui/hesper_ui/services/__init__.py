@@ -15,6 +15,7 @@ from hesper_ui.services.deciding import (
     Validated,
 )
 from hesper_ui.services.ports import (
+    About,
     Accounts,
     Alerts,
     Audit,
@@ -57,6 +58,7 @@ from hesper_ui.services.records import (
     Edit,
     EditRow,
     EventRow,
+    Fact,
     FailedCheck,
     FleetLoad,
     Funnel,
@@ -90,6 +92,8 @@ from hesper_ui.services.records import (
     Unavailable,
     WebSettings,
     cell,
+    cookie_name,
+    is_secure,
 )
 
 __all__ = [
@@ -98,6 +102,7 @@ __all__ = [
     "LOAD_PROFILE",
     "OPEN_COMMAND_STATES",
     "READING",
+    "About",
     "Accounts",
     "Actor",
     "AlertRow",
@@ -130,6 +135,7 @@ __all__ = [
     "Edit",
     "EditRow",
     "EventRow",
+    "Fact",
     "FailedCheck",
     "FleetLoad",
     "Funnel",
@@ -173,6 +179,8 @@ __all__ = [
     "Validated",
     "WebSettings",
     "cell",
+    "cookie_name",
+    "is_secure",
 ]
 
 
@@ -208,6 +216,8 @@ class Services(Protocol):
     def images(self) -> Images: ...
     @property
     def campaigns(self) -> Campaigns: ...
+    @property
+    def about(self) -> About: ...
     @property
     def geography(self) -> Geography: ...
     @property

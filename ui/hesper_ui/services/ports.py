@@ -17,6 +17,7 @@ from hesper_ui.services.records import (
     CommandWish,
     CompletenessHour,
     EventRow,
+    Fact,
     FleetLoad,
     GapRow,
     GatewayRow,
@@ -41,10 +42,11 @@ class Accounts(Protocol):
     """Logins and what they stand for."""
 
     async def login(
-        self, username: str, password: str, source: str, code: str = "", /
+        self, username: str, password: str, source: str, code: str = "", agent: str = "", /
     ) -> Session: ...
     async def actor_of(self, token: str, /) -> Actor: ...
     async def logout(self, token: str, /) -> None: ...
+    async def until_ended(self, token: str, /) -> str: ...
 
 
 class Meters(Protocol):
@@ -137,6 +139,12 @@ class Levels(Protocol):
         self, actor: Actor, name: str | None, first: date | None, last: date | None, /
     ) -> Sequence[LevelDay]: ...
     async def misses(self, actor: Actor, name: str, day: date, /) -> Sequence[Miss]: ...
+
+
+class About(Protocol):
+    """What runs here."""
+
+    async def facts(self, actor: Actor, /) -> Sequence[Fact]: ...
 
 
 class Geography(Protocol):

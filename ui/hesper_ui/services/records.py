@@ -1,11 +1,13 @@
 """The cloud's own records, errors and permissions, as the pages name them."""
 
+from hesper_cloud.accounts.cookies import cookie_name, is_secure
 from hesper_cloud.accounts.factors import Proof
 from hesper_cloud.accounts.roles import Actor, Permission, Role
 from hesper_cloud.authority.kinds import AT_GATEWAY, CUTTING, READING
 from hesper_cloud.csv_lines import cell
 from hesper_cloud.quantities import LOAD_PROFILE
 from hesper_cloud.service_levels.misses import Miss
+from hesper_cloud.services.about import Fact
 from hesper_cloud.services.batch_records import (
     BatchOrder,
     BatchRowView,
@@ -93,6 +95,7 @@ __all__ = [
     "Edit",
     "EditRow",
     "EventRow",
+    "Fact",
     "FailedCheck",
     "FleetLoad",
     "Funnel",
@@ -126,4 +129,6 @@ __all__ = [
     "Unavailable",
     "WebSettings",
     "cell",
+    "cookie_name",
+    "is_secure",
 ]
