@@ -1,12 +1,14 @@
 """Pages without their content: loading, empty, refused, in error."""
 
+import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from hesper_ui.elements import Text, box, button, link, mark
 from hesper_ui.services import NotAuthenticated, NotFound, NotPermitted, ServiceError
 from hesper_ui.views.wording import sentence
-from hesper_ui.words import say
+from hesper_ui.words import later, say
 
 
 def loading(heights: tuple[int, ...] = (28, 112, 280)) -> None:
@@ -23,19 +25,52 @@ def empty(title: str, text: str) -> None:
         Text(say(text), "p")
 
 
-def first_run() -> None:
-    """Says what to do while no meter has ever been heard."""
-    with box("section", "panel", aria_label="First steps"), box("div", "state"):
-        Text("No meter has reported yet", "strong")
-        Text("Three steps bring the first one here:", "p")
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """How far an empty system has come on its way to the first live meter."""
+
+    gateway_known: bool = False
+    gateway_heard: bool = False
+    meter_found: bool = False
+
+
+FIRST_STEPS = (
+    (
+        later("Let a gateway in"),
+        later(
+            "On the server: hesper-cloud gateway keep NAME gateway.toml, then hesper-cloud "
+            "gateway token NAME. On the gateway: hesper-gateway enroll with that token."
+        ),
+    ),
+    (
+        later("Hear from it"),
+        later("Start hesper-gateway; within seconds it reports itself, and the gateways list it."),
+    ),
+    (
+        later("Find the first meter"),
+        later(
+            "Name its lines in gateway.toml. A meter that answers appears here by itself, with "
+            "its first reading; import its customer and address whenever you like."
+        ),
+    ),
+)
+
+
+def first_run(steps: Steps | None = None) -> None:
+    """Says what to do while no meter has ever been heard, and what of it is done."""
+    done = dataclasses.astuple(steps or Steps())
+    with box("section", "panel", aria_label=say("First steps")), box("div", "state first-run"):
+        Text(say("No meter has reported yet"), "strong")
+        Text(say("Three steps bring the first one here:"), "p")
         with box("ol"):
-            for step in (
-                "Start a gateway with its own broker account and key.",
-                "Name its lines and meters in gateway.toml.",
-                "Wait for its first reading; the meter then appears here by itself.",
-            ):
-                with box("li"):
-                    Text(step)
+            for is_done, (title, text) in zip(done, FIRST_STEPS, strict=True):
+                with box("li", "done" if is_done else ""):
+                    mark("done" if is_done else "unknown")
+                    with box("div"):
+                        Text(say(title), "strong")
+                        if is_done:
+                            Text(f" · {say('done')}", classes="meta")
+                        Text(say(text), "p")
 
 
 def notice(kind: str, text: str, tone: str = "") -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hesper_cloud.accounts.factors import Proof
 from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.services.about import Fact
 from hesper_cloud.services.batch_records import BatchOrder, BatchRowView, BatchView, Decision
 from hesper_cloud.services.errors import Invalid, LoginRefused, NotFound, Refused
 from hesper_cloud.services.firmware_records import CampaignOrder, CampaignView, Funnel, ImageRow
@@ -449,3 +450,25 @@ class Geography:
             Branch("f-000", "feeder", "Feeder 000", "north", count // 2, 1, 2, 4),
             Branch("t-17", "transformer", "Transformer 17", "f-000", count // 3, 0, 0, 0),
         ]
+
+
+class About:
+    """An installation in which everything answers but the broker."""
+
+    def __init__(self, all_: DoubleServices) -> None:
+        self._all = all_
+
+    async def facts(self, actor: Actor) -> tuple[Fact, ...]:
+        self._all.check(actor, Permission.READ_AUDIT)
+        return (
+            Fact("runs", "version", "0.1.0"),
+            Fact("runs", "registry", "sqlite", is_well=True),
+            Fact("runs", "authority", "sqlite", is_well=True),
+            Fact("runs", "broker", "127.0.0.1:1883, TLS", is_well=False),
+            Fact("runs", "store", "duckdb"),
+            Fact("retention", "readings", "for ever"),
+            Fact("retention", "ids of batches", "400 days"),
+            Fact("web", "session", "12 h"),
+            Fact("keys", "release keys of firmware", "2"),
+            Fact("rules", "time zone of meters", "Europe/Berlin"),
+        )

@@ -32,7 +32,7 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
         )
         Text(f"{meters} · {gateways}", "p", "meta")
     if not first.meters_total:
-        states.first_run()
+        await _first_run(desk)
         return
     figures = Part(desk, services.figures, _draw_figures)
     with box("div", "grid-main"):
@@ -54,6 +54,22 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     look_every(CHART_S, load.refresh)
     look_every(CHART_S, hours.refresh)
     look_every(CHART_S, figures.refresh)
+
+
+async def _first_run(desk: Desk) -> None:
+    """Shows the three steps, and goes on by itself once the first meter is there."""
+
+    async def load(asking: Actor) -> states.Steps:
+        gateways = await desk.services.gateways.list(asking)
+        figures = await desk.services.overview.figures(asking)
+        if figures.meters_total:
+            ui.navigate.reload()
+        heard = any(row.last_seen_at is not None for row in gateways)
+        return states.Steps(bool(gateways), heard, bool(figures.meters_total))
+
+    part = Part(desk, load, states.first_run)
+    await part.refresh()
+    look_every(3.0, part.refresh)
 
 
 def _draw_figures(figures: Overview) -> None:

@@ -1,0 +1,73 @@
+"""Settings: what runs here and how it is set up; changed in files, so shown and not edited."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+from nicegui.page_arguments import PageArguments
+
+from hesper_ui import drawings
+from hesper_ui.desk import Desk
+from hesper_ui.elements import Text, box, marked, panel
+from hesper_ui.part import Part, look_every
+from hesper_ui.places import Place
+from hesper_ui.services import Actor, Fact, Permission
+from hesper_ui.words import later, say
+
+SECTIONS = {
+    "runs": later("What runs"),
+    "retention": later("How long it is kept"),
+    "web": later("Console and REST"),
+    "keys": later("Keys"),
+    "rules": later("Rules"),
+}
+
+
+async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
+    """Builds the facts by section, and the policy under which commands leave."""
+    policy = await desk.services.decisions.policy(actor)
+    with box("div", "page-head"), box("div", "titles"):
+        Text(say("Settings"), "h1", tabindex="-1")
+        words = "Changed in cloud.toml and by hesper-cloud policy; here they are shown."
+        Text(say(words), "p", "meta")
+    with box("div", "columns"):
+        with box("div", "stack"):
+            part = Part(desk, desk.services.about.facts, _draw)
+            await part.show()
+        with panel("Policy for commands", "in force now"), box("dl", "facts"):
+            for name, value in _flat(policy):
+                Text(name, "dt")
+                Text(value, "dd")
+    look_every(15.0, part.refresh)
+
+
+def _draw(facts: Sequence[Fact]) -> None:
+    with box("div", "stack"):
+        for section, rows in groupby(facts, key=lambda fact: fact.section):
+            with panel(SECTIONS.get(section, section)), box("dl", "facts"):
+                for fact in rows:
+                    Text(say(fact.name), "dt")
+                    with box("dd"):
+                        _value(fact)
+
+
+def _value(fact: Fact) -> None:
+    if fact.is_well is None:
+        Text(say(fact.value))
+        return
+    marked("normal" if fact.is_well else "critical", "answers" if fact.is_well else "is away")
+    Text(f" {fact.value}", classes="meta")
+
+
+def _flat(policy: Mapping[str, object], before: str = "") -> Iterator[tuple[str, str]]:
+    """Yields the rules of the policy, one a line, with the names that its file has."""
+    for name, value in policy.items():
+        full = f"{before}{name.replace('_', ' ')}"
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{full} · ")
+        elif isinstance(value, list):
+            yield full, ", ".join(map(str, value)) or "–"
+        else:
+            yield full, str(value)
+
+
+PLACES = [Place("/settings", "Settings", build, drawings.COG, needs=Permission.READ_AUDIT, rank=95)]
