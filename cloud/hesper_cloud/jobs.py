@@ -38,6 +38,7 @@ from hesper_cloud.rules.silence import SilenceRule, Works, nobody_works
 from hesper_cloud.rules.sim_data import SimDataRule
 from hesper_cloud.rules.store_faults import tend
 from hesper_cloud.rules.tamper import clear_acknowledged
+from hesper_cloud.rules.trials import Trials
 from hesper_cloud.service_levels.keeping import ServiceLevels
 from hesper_cloud.services.fleet_figures import FleetFigures
 from hesper_cloud.services.meter_status import MeterStatus
@@ -208,7 +209,11 @@ def long_work(sources: Sources, book: EnergyBook) -> list[Kind]:
     engines = (sources.registry, sources.authority)
     shelves = Shelves(*engines, book, sources.settings, sources.clock)
     state = sources.settings.state
-    return [Applying(sources.registry, state, sources.clock), Making(shelves, state)]
+    return [
+        Applying(sources.registry, state, sources.clock),
+        Making(shelves, state),
+        Trials(sources.registry, sources.store),
+    ]
 
 
 async def run(sources: Sources, busy: Callable[[], float], more: Sequence[Job] = ()) -> None:

@@ -1,4 +1,4 @@
-"""What an operator watches: overview, gateways, events, dead letters, audit."""
+"""What an operator watches: overview, gateways, dead letters, audit."""
 
 from typing import Annotated
 
@@ -12,7 +12,6 @@ from hesper_cloud.services.records import (
     AuditVerdict,
     CompletenessHour,
     DeadLetterRow,
-    EventRow,
     FleetLoad,
     GatewayRow,
     Overview,
@@ -51,18 +50,6 @@ async def attention(actor: Who, services: Have) -> Response:
 async def gateways(actor: Who, services: Have) -> Response:
     """Lists gateways."""
     return answer(await services.gateways.list(actor))
-
-
-@router.get("/events", response_model=list[EventRow])
-async def events(
-    actor: Who,
-    services: Have,
-    meter: str | None = None,
-    severity: str | None = None,
-    limit: Limit = 100,
-) -> Response:
-    """Lists the newest events, of one meter or severity if one is named."""
-    return answer(await services.meters.events(actor, meter, limit, severity))
 
 
 @router.get("/dead-letters", response_model=list[DeadLetterRow])

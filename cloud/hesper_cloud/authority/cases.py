@@ -39,6 +39,7 @@ NOTED = frozenset(
         *("reading.edit", "reading.edit.withdraw", "topology.set", "series.bring"),
         *("asset.create", "asset.update", "asset.delete", "asset.restore"),
         *("meter.install", "meter.commission", "meter.exchange", "meter.remove"),
+        *("rule.edit", "rule.state"),
     }
 )
 """What the web process may note; it cannot write of commands."""

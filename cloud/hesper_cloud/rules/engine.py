@@ -28,7 +28,7 @@ from hesper_cloud.rules.book import Running
 from hesper_cloud.rules.built_in import VoltageBand
 from hesper_cloud.rules.definition import EventCount, EventSequence, Rate, Threshold
 from hesper_cloud.rules.happenings import looked_at_again
-from hesper_cloud.rules.levels import Change, Mark
+from hesper_cloud.rules.levels import Change
 from hesper_cloud.rules.spans import codes_of
 from hesper_cloud.rules.verdicts import Finding, write
 from hesper_cloud.rules.wording import plain
@@ -132,7 +132,7 @@ class RuleEngine:
             log.warning("rule %s could not write what it found: %s", rule.id, error)
             return
         for change in written:
-            _keep(rule.marks, change)
+            levels.keep(rule.marks, change)
 
     def event_stored(self, session: Session, gateway: str, event: Event) -> None:
         """Looks again at every rule of events that an event of a meter concerns."""
@@ -144,10 +144,3 @@ class RuleEngine:
 
     def _now(self) -> int:
         return int(self._clock())
-
-
-def _keep(marks: dict[str, Mark], change: Change) -> None:
-    if change.mark is None:
-        marks.pop(change.subject, None)
-    else:
-        marks[change.subject] = change.mark

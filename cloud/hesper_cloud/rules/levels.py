@@ -156,8 +156,13 @@ def _walk(
         if change is None:
             continue
         changes.append(change._replace(value=float(seen.shown[row]) * seen.scale))
-        if after is None:
-            del marks[meter]
-        else:
-            marks[meter] = after
+        keep(marks, change)
     return changes
+
+
+def keep(marks: MutableMapping[str, Mark], change: Change) -> None:
+    """Brings marks up to date with a change."""
+    if change.mark is None:
+        marks.pop(change.subject, None)
+    else:
+        marks[change.subject] = change.mark

@@ -5,15 +5,12 @@ which process runs it or when the last one was.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal
 
-import numpy as np
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud import quantities
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Event, Meter
 from hesper_cloud.latest import LatestValues
@@ -21,22 +18,13 @@ from hesper_cloud.rules import book, scopes
 from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.rules.book import Running, utc
 from hesper_cloud.rules.definition import Absence, Aggregate, EventCount, EventSequence
+from hesper_cloud.rules.figures import judged, of_values, with_events
 from hesper_cloud.rules.happenings import looked_at_again
-from hesper_cloud.rules.levels import Mark, moved, step
+from hesper_cloud.rules.levels import Mark, moved
 from hesper_cloud.rules.verdicts import Finding, write
-from hesper_cloud.rules.wording import plain
 
 log = logging.getLogger(__name__)
 PER_TRANSACTION = 2_000
-
-
-class Figure:
-    """What a place shows: a number, and how many meters it is of."""
-
-    __slots__ = ("group", "meters", "value")
-
-    def __init__(self, group: scopes.Group, value: Decimal | None, meters: int) -> None:
-        self.group, self.value, self.meters = group, value, meters
 
 
 class Rounds:
@@ -93,9 +81,9 @@ class Rounds:
         with reading(self._engine) as session:
             groups = scopes.groups(session, condition.over, of)
             figures = (
-                _with_events(session, condition, groups, now)
+                with_events(session, condition, groups, now)
                 if condition.function == "events"
-                else _of_values(self._latest, condition, groups, now)
+                else of_values(self._latest, condition, groups, now)
             )
         findings = []
         for figure in figures:
@@ -118,30 +106,6 @@ class Rounds:
                 write(session, self._alerts, rule, findings[start : start + PER_TRANSACTION])
 
 
-def judged(
-    condition: Aggregate, figure: Figure, marks: Mapping[str, Mark], now: int
-) -> Finding | None:
-    """Returns what a place's figure changes; a place without any value changes nothing."""
-    if figure.value is None:
-        return None
-    value, limit, margin = figure.value, condition.limit, condition.hysteresis
-    above = condition.direction == "above"
-    beyond = value > limit if above else value < limit
-    calm = value <= limit - margin if above else value >= limit + margin
-    before = marks.get(figure.group.id)
-    after = step(before, now, condition.hold_s, beyond=beyond, calm=calm)
-    change = moved(figure.group.id, now, before, after)
-    if change is None:
-        return None
-    facts: dict[str, object] = {
-        "place": figure.group.name,
-        "limit": plain(limit),
-        "count": figure.meters,
-    }
-    shown = change._replace(value=float(value))
-    return Finding(shown, facts, condition.over, len(figure.group.meters))
-
-
 def _heard(session: Session, latest: LatestValues, condition: Absence) -> dict[str, int]:
     """Returns when each meter was last heard of, in the sense of a condition."""
     if condition.codes:
@@ -162,51 +126,3 @@ def _heard(session: Session, latest: LatestValues, condition: Absence) -> dict[s
 def _since_known(session: Session) -> dict[str, int]:
     known = select(Meter.id, Meter.first_seen_at).where(Meter.deleted_at.is_(None))
     return {meter: int(at.timestamp()) for meter, at in session.execute(known).tuples()}
-
-
-def _of_values(
-    latest: LatestValues, condition: Aggregate, groups: Iterable[scopes.Group], now: int
-) -> list[Figure]:
-    found = latest.newest(condition.logical_name or "")
-    recent = np.asarray(found.captured_at) >= now - condition.within_s
-    values = {
-        found.meters[row]: Decimal(int(found.values[row])).scaleb(int(found.scalers[row]))
-        for row in np.flatnonzero(recent).tolist()
-    }
-    figures = []
-    for group in groups:
-        those = [values[meter] for meter in group.meters if meter in values]
-        figures.append(Figure(group, combined(condition.function, those), len(those)))
-    return figures
-
-
-def combined(function: str, values: list[Decimal]) -> Decimal | None:
-    """Returns the figure of some meters' values; None where there is none to speak of."""
-    if function == "count":
-        return Decimal(len(values))
-    if not values:
-        return None
-    total = sum(values, Decimal(0))
-    return total if function == "sum" else total / len(values)
-
-
-def _with_events(
-    session: Session, condition: Aggregate, groups: Iterable[scopes.Group], now: int
-) -> list[Figure]:
-    query = select(Event.meter).where(
-        Event.code.in_(condition.codes),
-        Event.occurred_at >= utc(now - condition.within_s),
-        Event.occurred_at <= utc(now),
-    )
-    told = set(session.scalars(query.distinct()))
-    return [
-        Figure(group, Decimal(len(those)), len(those))
-        for group in groups
-        for those in [group.meters & told]
-    ]
-
-
-def unit_of(latest: LatestValues, logical_name: str) -> str:
-    """Returns how a quantity's unit is written, empty while none of it was seen."""
-    units = latest.newest(logical_name).units
-    return quantities.symbol(int(units[0])) if len(units) else ""

@@ -39,6 +39,14 @@ def members(session: Session, scope: Scope) -> frozenset[str] | None:
     return frozenset(found)
 
 
+def everyone(session: Session, scope: Scope) -> frozenset[str]:
+    """Returns the meters of a scope by name, also when it is everything."""
+    found = members(session, scope)
+    if found is None:
+        found = frozenset(row[0] for row in session.execute(_WHERE))
+    return found
+
+
 def _fits(scope: Scope, where: Where) -> bool:
     return all(
         _one_of(patterns, value)

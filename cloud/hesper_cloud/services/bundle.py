@@ -14,16 +14,19 @@ from hesper_cloud.services.accounts import Accounts
 from hesper_cloud.services.alert_selections import AlertSelections
 from hesper_cloud.services.alerts import Alerts
 from hesper_cloud.services.api_tokens import ApiTokens
+from hesper_cloud.services.approvals import Approvals
 from hesper_cloud.services.assets import Assets
 from hesper_cloud.services.audit import Audit
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.batches import Batches
 from hesper_cloud.services.campaigns import Campaigns
 from hesper_cloud.services.commands import Commands
+from hesper_cloud.services.consumption import ConsumptionOf
 from hesper_cloud.services.data_ingestion import DataIngestion, ReadingsDoor
 from hesper_cloud.services.decisions import Decisions
 from hesper_cloud.services.energy import Energy
 from hesper_cloud.services.enrolments import Enrolments
+from hesper_cloud.services.events import Events
 from hesper_cloud.services.exports import Exports
 from hesper_cloud.services.gaps import Gaps
 from hesper_cloud.services.gateways import Gateways
@@ -37,9 +40,11 @@ from hesper_cloud.services.live_feed import LiveFeed
 from hesper_cloud.services.members import Members
 from hesper_cloud.services.meter_life import MeterLife
 from hesper_cloud.services.meters import Meters
+from hesper_cloud.services.outages import Outages
 from hesper_cloud.services.overview import OverviewService
 from hesper_cloud.services.readings import Readings
 from hesper_cloud.services.reports import Reports
+from hesper_cloud.services.rules import Rules
 from hesper_cloud.services.service_levels import Levels
 from hesper_cloud.services.sessions import Sessions
 from hesper_cloud.services.sources import Sources
@@ -81,6 +86,11 @@ class Services:
     api_tokens: ApiTokens
     idempotency: Idempotency
     data_ingestion: DataIngestion
+    approvals: Approvals
+    consumption: ConsumptionOf
+    events: Events
+    rules: Rules
+    outages: Outages
     jobs: Jobs
     imports: Imports
     reports: Reports
@@ -107,6 +117,8 @@ def assemble(
     overview = OverviewService(sources, readings_per_s)
     shelf = Shelf(sources.registry, sources.store, EnergyBook(settings.energy_file))
     alerts = Alerts(sources, link)
+    commands, batches = Commands(sources, link), Batches(sources, link)
+    decisions = Decisions(sources, link)
     return Services(
         accounts=accounts,
         members=Members(sources, link, accounts),
@@ -120,8 +132,8 @@ def assemble(
         gaps=Gaps(sources),
         alerts=alerts,
         alert_selections=AlertSelections(sources, alerts),
-        commands=Commands(sources, link),
-        batches=Batches(sources, link),
+        commands=commands,
+        batches=batches,
         overview=overview,
         live=Live(sources, overview),
         live_feed=LiveFeed(sources),
@@ -132,15 +144,20 @@ def assemble(
         exports=Exports(sources, shelf),
         service_levels=Levels(sources),
         enrolments=Enrolments(sources, link),
-        decisions=Decisions(sources, link),
+        decisions=decisions,
         images=Images(sources, link),
         about=About(sources),
         geography=Geography(sources),
-        campaigns=Campaigns(sources, link, Batches(sources, link)),
+        campaigns=Campaigns(sources, link, batches),
+        events=Events(sources),
+        rules=Rules(sources, link),
+        outages=Outages(sources),
         jobs=Jobs(sources, link),
         imports=Imports(sources, link),
         reports=Reports(sources, link),
         idempotency=Idempotency(sources, secret),
         data_ingestion=DataIngestion(sources, door),
+        approvals=Approvals(commands, batches, decisions),
+        consumption=ConsumptionOf(sources, shelf),
         sources=sources,
     )

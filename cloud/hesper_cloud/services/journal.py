@@ -4,6 +4,7 @@ from sqlalchemy import Engine, Select
 
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Event, Gap
+from hesper_cloud.events.catalogue import group_of
 from hesper_cloud.services.records import EventRow, GapRow
 
 
@@ -34,17 +35,20 @@ def gaps(registry: Engine, query: Select[Gap]) -> list[GapRow]:
 def events(registry: Engine, query: Select[Event]) -> list[EventRow]:
     """Returns stored events as the records that services give out."""
     with reading(registry) as session:
-        return [
-            EventRow(
-                id=event.id,
-                meter=event.meter,
-                gateway=event.gateway,
-                code=event.code,
-                severity=event.severity,
-                occurred_at=event.occurred_at,
-                stored_at=event.stored_at,
-                text=event.text,
-                attributes=event.attributes,
-            )
-            for event in session.scalars(query)
-        ]
+        return [event_row(event) for event in session.scalars(query)]
+
+
+def event_row(event: Event) -> EventRow:
+    """Returns one stored event as the record that services give out."""
+    return EventRow(
+        id=event.id,
+        meter=event.meter,
+        gateway=event.gateway,
+        code=event.code,
+        severity=event.severity,
+        occurred_at=event.occurred_at,
+        stored_at=event.stored_at,
+        text=event.text,
+        attributes=event.attributes,
+        group=group_of(event.code),
+    )

@@ -279,6 +279,7 @@ class EventRow:
     stored_at: datetime
     text: str
     attributes: dict[str, Any]
+    group: str = "unknown"  # of the catalogue
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,225 @@
+"""A rule tried on history: what it would have told, by the same judgement as live.
+
+What a rule sees live may differ in one thing: here everything is known in order, while live late
+readings belong to history. Nothing is written.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
+
+import numpy as np
+from sqlalchemy import Engine, select
+
+from hesper_cloud.db.engines import batched, reading
+from hesper_cloud.db.registry import Event
+from hesper_cloud.quantities import LOAD_PROFILE
+from hesper_cloud.rules import levels, limits, scopes
+from hesper_cloud.rules.book import utc
+from hesper_cloud.rules.definition import (
+    Absence,
+    Aggregate,
+    Definition,
+    EventCount,
+    EventSequence,
+    Rate,
+    Reading,
+    Threshold,
+)
+from hesper_cloud.rules.figures import Figure, judged
+from hesper_cloud.rules.levels import Change, Mark
+from hesper_cloud.rules.spans import Told, codes_of, reach_s, spans
+from hesper_cloud.stores.port import Flags, Integers, ReadingStore
+
+STEP_S = 300
+
+
+class Firing(NamedTuple):
+    """One alert that would have been raised; ``cleared_at`` is None while it would be open."""
+
+    subject: str
+    raised_at: int  # epoch seconds
+    cleared_at: int | None
+    value: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a rule would have told of some meters or places."""
+
+    looked_at: int  # readings, captures, steps or events
+    firings: list[Firing]
+
+
+def subjects(registry: Engine, said: Definition) -> list[str]:
+    """Returns what a rule is tried on, in order: meters, or the places of an aggregate."""
+    condition = said.condition
+    with reading(registry) as session:
+        if isinstance(condition, Aggregate):
+            of = scopes.members(session, said.scope)
+            return [group.id for group in scopes.groups(session, condition.over, of)]
+        return sorted(scopes.everyone(session, said.scope))
+
+
+class Tryout:
+    """Tries one definition on a range of what is stored; ``[start, end)``, epoch seconds."""
+
+    def __init__(
+        self, registry: Engine, store: ReadingStore, definition: Definition, start: int, end: int
+    ) -> None:
+        self._registry = registry
+        self._store = store
+        self._said = definition
+        self._start, self._end = start, end
+
+    def on(self, subjects: Sequence[str]) -> Tried:
+        """Returns what the rule would have told of some of its subjects."""
+        match self._said.condition:
+            case Threshold() | Rate() as condition:
+                return self._readings(condition, subjects)
+            case Absence() as condition:
+                return self._absence(condition, subjects)
+            case EventCount() | EventSequence() as condition:
+                return self._events(condition, subjects)
+            case Aggregate() as condition:
+                return self._places(condition, subjects)
+            case _:
+                raise ValueError("a built-in rule cannot be tried on history")
+
+    def _readings(self, condition: Reading, meters: Sequence[str]) -> Tried:
+        marks: dict[str, Mark] = {}
+        changes: list[Change] = []
+        looked_at = 0
+        profile = condition.profile or LOAD_PROFILE
+        for part in self._store.rows(profile, self._start, self._end, meters):
+            place = limits.place_of(condition, part)
+            looked_at += part.row_count
+            if place is None:
+                continue
+            counts = part.quality & limits.UNBELIEVABLE == 0
+            seen = limits.seen(condition, part, place, counts, None)
+            found = levels.judged(part, seen, marks, condition.hold_s, None)
+            for change in found:
+                levels.keep(marks, change)
+            changes += found
+        return Tried(looked_at, firings(changes))
+
+    def _absence(self, condition: Absence, meters: Sequence[str]) -> Tried:
+        if condition.codes:
+            heard = _times(self._told(condition.codes, meters, self._start))
+        else:
+            wanted = set(meters)
+            captured = self._store.captured(LOAD_PROFILE, self._start, self._end)
+            heard = {m: times.tolist() for m, times in captured.items() if m in wanted}
+        found = []
+        for meter in meters:
+            times = [*heard.get(meter, []), self._end]
+            before = self._start
+            for at in times:
+                if at - before > condition.after_s:
+                    over = None if at == self._end else at
+                    found.append(Firing(meter, before + condition.after_s, over))
+                before = at
+        return Tried(sum(len(each) for each in heard.values()), found)
+
+    def _events(self, condition: EventCount | EventSequence, meters: Sequence[str]) -> Tried:
+        told = self._told(codes_of(condition), meters, self._start - reach_s(condition))
+        found = [
+            Firing(meter, span.start, span.end, span.count)
+            for meter in sorted(told)
+            for span in spans(condition, told[meter], self._end - 1)
+            if span.end is None or span.end >= self._start
+        ]
+        return Tried(sum(len(each) for each in told.values()), found)
+
+    def _told(
+        self, codes: Iterable[str], meters: Sequence[str], start: int
+    ) -> dict[str, list[Told]]:
+        found: dict[str, list[Told]] = defaultdict(list)
+        with reading(self._registry) as session:
+            for names in batched(meters):
+                query = select(Event.meter, Event.occurred_at, Event.code).where(
+                    Event.meter.in_(names),
+                    Event.code.in_(tuple(codes)),
+                    Event.occurred_at >= utc(start),
+                    Event.occurred_at < utc(self._end),
+                )
+                for meter, at, code in session.execute(query).tuples():
+                    found[meter or ""].append(Told(int(at.timestamp()), code))
+        return found
+
+    def _places(self, condition: Aggregate, places: Sequence[str]) -> Tried:
+        with reading(self._registry) as session:
+            of = scopes.members(session, self._said.scope)
+            groups = [
+                group for group in scopes.groups(session, condition.over, of) if group.id in places
+            ]
+        marks: dict[str, Mark] = {}
+        changes = []
+        looked_at = 0
+        for group in groups:
+            for at, value, meters in self._figures(condition, group):
+                looked_at += 1
+                found = judged(condition, Figure(group, value, meters), marks, at)
+                if found is not None:
+                    levels.keep(marks, found.change)
+                    changes.append(found.change)
+        return Tried(looked_at, firings(changes))
+
+    def _figures(
+        self, condition: Aggregate, group: scopes.Group
+    ) -> Iterable[tuple[int, Decimal | None, int]]:
+        """Yields (at, figure, meters) step by step."""
+        meters = sorted(group.meters)
+        if condition.function == "events":
+            told = self._told(condition.codes, meters, self._start - condition.within_s)
+            steps = np.arange(self._start, self._end, STEP_S)
+            counts = np.zeros(len(steps), dtype=np.int64)
+            for events in told.values():
+                counts += _within(steps, [each.at for each in events], condition.within_s)
+            for at, count in zip(steps.tolist(), counts.tolist(), strict=True):
+                yield at, Decimal(count), count
+            return
+        found = self._store.fleet_series(
+            LOAD_PROFILE, condition.logical_name or "", self._start, self._end, STEP_S, meters
+        )
+        for at, value, count in zip(found.times, found.values, found.meters, strict=True):
+            total = Decimal(value).scaleb(found.scaler)
+            figures = {"sum": total, "mean": total / max(count, 1), "count": Decimal(count)}
+            yield at, figures[condition.function], count
+
+
+def firings(changes: Iterable[Change]) -> list[Firing]:
+    """Returns alerts with their ends, in the order in which they would have been raised."""
+    found: list[Firing] = []
+    held: dict[str, int] = {}
+    for change in changes:
+        if change.told is True:
+            held[change.subject] = len(found)
+            found.append(Firing(change.subject, change.at, None, change.value))
+        elif change.told is False and change.subject in held:
+            place = held.pop(change.subject)
+            found[place] = found[place]._replace(cleared_at=change.at)
+    return found
+
+
+def _within(steps: Integers, times: Iterable[int], within_s: int) -> Flags:
+    """Returns the steps at which one of some times was not longer ago than a window."""
+    found = np.zeros(len(steps), dtype=bool)
+    for at in times:
+        first = np.searchsorted(steps, at)
+        found[first : np.searchsorted(steps, at + within_s, side="right")] = True
+    return found
+
+
+def _times(told: dict[str, list[Told]]) -> dict[str, list[int]]:
+    return {meter: sorted(each.at for each in events) for meter, events in told.items()}
+
+
+def by_bucket(found: Iterable[Firing], start: int, end: int, buckets: int) -> list[int]:
+    """Returns how many alerts would have been raised in each of equal parts of a range."""
+    times = np.array([each.raised_at for each in found if start <= each.raised_at < end])
+    counts, _ = np.histogram(times, bins=buckets, range=(start, end))
+    return [int(count) for count in counts]

@@ -1,0 +1,109 @@
+"""Rules as they are shown: rows of the database, and the ones that are code."""
+
+from collections import defaultdict
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud.db.alerting import CLEARED, Alert
+from hesper_cloud.db.rules import Rule, RuleTrial, RuleVersion
+from hesper_cloud.rules import built_in
+from hesper_cloud.rules.built_in import BuiltInRule
+from hesper_cloud.services.rule_records import RuleRow, ThresholdRow
+from hesper_cloud.settings import RuleSettings
+
+
+def rows(session: Session, settings: RuleSettings, only: str | None = None) -> list[RuleRow]:
+    """Returns all rules, those of people first; or one of them."""
+    query = (
+        select(Rule, RuleVersion.definition)
+        .join(RuleVersion, (RuleVersion.rule == Rule.id) & (RuleVersion.version == Rule.version))
+        .order_by(Rule.id)
+    )
+    if only is not None:
+        query = query.where(Rule.id == only)
+    stored = {rule.id: (rule, said) for rule, said in session.execute(query).tuples()}
+    code = built_in.rules(settings)
+    alerts, trials = _open_alerts(session), _trials(session)
+    found = [
+        _of_data(rule, said, alerts.get(rule.id, 0), trials.get((rule.id, rule.version), 0))
+        for rule, said in stored.values()
+        if rule.id not in code
+    ]
+    found += [
+        _of_code(session, each, stored.get(each.id), alerts.get(each.id, 0), settings)
+        for each in code.values()
+        if only in (None, each.id)
+    ]
+    return found
+
+
+def _of_data(rule: Rule, said: dict[str, Any], alerts: int, trials: int) -> RuleRow:
+    return RuleRow(
+        id=rule.id,
+        title=str(said.get("title", rule.id)),
+        kind=str(said.get("condition", {}).get("kind", "")),
+        state=rule.state,
+        version=rule.version,
+        severity=str(said.get("severity", "warning")),
+        text=str(said.get("text", "")),
+        built_in=False,
+        editable=True,
+        can_be_off=True,
+        set_in="",
+        thresholds=[],
+        definition=said,
+        updated_at=rule.updated_at,
+        updated_by=rule.updated_by,
+        open_alerts=alerts,
+        trial_alerts=trials,
+    )
+
+
+def _of_code(
+    session: Session,
+    code: BuiltInRule,
+    stored: tuple[Rule, dict[str, Any]] | None,
+    alerts: int,
+    settings: RuleSettings,
+) -> RuleRow:
+    wanted = built_in.settings_of(session, code.id, settings)
+    rule = None if stored is None else stored[0]
+    return RuleRow(
+        id=code.id,
+        title=code.title,
+        kind="built-in",
+        state="on" if wanted.is_on else "off",
+        version=0 if rule is None else rule.version,
+        severity=code.severity,
+        text=code.text,
+        built_in=True,
+        editable=code.is_editable,
+        can_be_off=code.can_be_off,
+        set_in=code.set_in,
+        thresholds=[
+            ThresholdRow(each.name, each.unit, wanted.thresholds[each.name], each.default)
+            for each in code.thresholds
+        ],
+        definition=None if stored is None else stored[1],
+        updated_at=None if rule is None else rule.updated_at,
+        updated_by=None if rule is None else rule.updated_by,
+        open_alerts=alerts,
+        trial_alerts=0,
+    )
+
+
+def _open_alerts(session: Session) -> dict[str, int]:
+    """Returns open alerts by rule; of tamper and the like by the word before the dot or slash."""
+    query = select(Alert.rule, func.count()).where(Alert.state != CLEARED).group_by(Alert.rule)
+    found: dict[str, int] = defaultdict(int)
+    for rule, count in session.execute(query).tuples():
+        found["tamper" if rule.startswith("tamper.") else rule.partition("/")[0]] += count
+    return found
+
+
+def _trials(session: Session) -> dict[tuple[str, int], int]:
+    query = select(RuleTrial.rule, RuleTrial.version, func.count())
+    counted = session.execute(query.group_by(RuleTrial.rule, RuleTrial.version)).tuples()
+    return {(rule, version): count for rule, version, count in counted}

@@ -1,0 +1,261 @@
+"""Rules: listed, edited as versions, switched, and tried on history before they are switched on."""
+
+import asyncio
+import json
+import re
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.rules import Rule, RuleTrial, RuleVersion
+from hesper_cloud.long_jobs.asking import Wish, ask
+from hesper_cloud.rules import built_in, editing, trials
+from hesper_cloud.rules.alerts import Alerts
+from hesper_cloud.rules.built_in import BuiltInRule
+from hesper_cloud.rules.definition import BuiltIn, Definition, State
+from hesper_cloud.services import rule_rows
+from hesper_cloud.services.authority_link import AuthorityLink
+from hesper_cloud.services.errors import Invalid, NotFound, Refused, Stale
+from hesper_cloud.services.rule_records import FiringRow, RuleRow, RuleVersionRow, TryReport
+from hesper_cloud.services.scope import require_everywhere
+from hesper_cloud.services.sources import Sources, epoch, require
+
+T = TypeVar("T")
+ID = re.compile(r"[a-z][a-z0-9-]{1,62}")
+MOST_TRIALS = 500
+LONGEST_TRY_S = 400 * 86_400
+_AUDITED = 400
+RuleRows = list[RuleRow]
+
+
+class Rules:
+    """Keeps rules in the name of actors; every change is audited first."""
+
+    def __init__(self, sources: Sources, link: AuthorityLink) -> None:
+        self._sources = sources
+        self._link = link
+        self._alerts = Alerts(sources.registry, sources.clock)
+
+    async def list(self, actor: Actor) -> RuleRows:
+        """Returns all rules: those that are data first, then those that are code."""
+        require(actor, Permission.READ)
+        return await self._read(lambda session: rule_rows.rows(session, self._settings))
+
+    async def get(self, actor: Actor, rule: str) -> RuleRow:
+        """Returns one rule.
+
+        Raises:
+            NotFound: there is none of this name.
+        """
+        require(actor, Permission.READ)
+        found = await self._read(lambda session: rule_rows.rows(session, self._settings, rule))
+        if not found:
+            raise NotFound(f"there is no rule {rule[:64]}")
+        return found[0]
+
+    async def versions(self, actor: Actor, rule: str) -> "list[RuleVersionRow]":
+        """Returns every version of a rule, newest first."""
+        await self.get(actor, rule)
+        query = (
+            select(RuleVersion).where(RuleVersion.rule == rule).order_by(RuleVersion.version.desc())
+        )
+        return await self._read(
+            lambda session: [
+                RuleVersionRow(
+                    **{name: getattr(row, name) for name in RuleVersionRow.__dataclass_fields__}
+                )
+                for row in session.scalars(query)
+            ]
+        )
+
+    async def trial_alerts(self, actor: Actor, rule: str) -> "list[FiringRow]":
+        """Returns what a rule on trial would have raised, newest first."""
+        require_everywhere(actor, "a rule's trial")
+        await self.get(actor, rule)
+        query = (
+            select(RuleTrial)
+            .where(RuleTrial.rule == rule)
+            .order_by(RuleTrial.raised_at.desc(), RuleTrial.id.desc())
+            .limit(MOST_TRIALS)
+        )
+        return await self._read(
+            lambda session: [
+                FiringRow(row.subject, row.raised_at, row.cleared_at, row.text)
+                for row in session.scalars(query)
+            ]
+        )
+
+    async def save(
+        self, actor: Actor, rule: str, said: Definition, note: str, version: int | None
+    ) -> RuleRow:
+        """Writes a rule's next version; a new rule is off, another stays in its state.
+
+        Raises:
+            Invalid: the name or what it says cannot be.
+            Refused: this rule's thresholds are set elsewhere.
+            Stale: somebody else edited it since ``version``.
+        """
+        require(actor, Permission.EDIT_RULES)
+        require_everywhere(actor, "rules")
+        code = built_in.rules(self._settings).get(rule)
+        _check_editable(rule, code, said)
+        before = await self._read(lambda session: _version(session, rule))
+        await self._note(actor, "rule.edit", rule, (f"version {before}", _shortly(said)), note)
+        by = (actor.username, self._sources.clock(), note)
+
+        def commit(session: Session) -> None:
+            if version is not None and _version(session, rule) != version:
+                raise Stale(f"rule {rule} was edited meanwhile; fetch it and decide again")
+            row = editing.save(session, self._alerts, rule, said, by)
+            if code is not None and row.version == 1:
+                row.state = "on"
+
+        await self._write(commit)
+        return await self.get(actor, rule)
+
+    async def set_state(self, actor: Actor, rule: str, state: State, note: str) -> RuleRow:
+        """Switches a rule; what it has raised is cleared, and it begins anew.
+
+        Raises:
+            Refused: this rule is always on, or cannot be tried.
+        """
+        require(actor, Permission.EDIT_RULES)
+        require_everywhere(actor, "rules")
+        before = await self.get(actor, rule)
+        if before.built_in and (state == "trial" or not before.can_be_off):
+            raise Refused(f"{before.title} is code; it is on" + ", or off" * before.can_be_off)
+        await self._note(actor, "rule.state", rule, (before.state, state), note)
+        by = (actor.username, self._sources.clock())
+
+        def commit(session: Session) -> None:
+            if session.get(Rule, rule) is None:
+                said = _as_it_is(built_in.rules(self._settings)[rule])
+                editing.save(session, self._alerts, rule, said, (*by, "as it came"))
+            editing.set_state(session, self._alerts, rule, state, by)
+
+        await self._write(commit)
+        return await self.get(actor, rule)
+
+    async def try_stored(
+        self, actor: Actor, rule: str, start: datetime, end: datetime
+    ) -> TryReport:
+        """Tries a rule as it stands on a range of history."""
+        row = await self.get(actor, rule)
+        if row.built_in or row.definition is None:
+            raise Refused(f"{row.title} is code, which cannot be tried on history")
+        return await self.try_(actor, Definition.model_validate(row.definition), start, end)
+
+    async def try_(
+        self, actor: Actor, said: Definition, start: datetime, end: datetime
+    ) -> TryReport:
+        """Tries what a rule would say on a range of history; changes nothing.
+
+        A range with much in it becomes a long job, whose number the report carries.
+
+        Raises:
+            Invalid: the range is empty or too long, or the rule is code.
+        """
+        require(actor, Permission.EDIT_RULES)
+        require_everywhere(actor, "a trial on history")
+        if isinstance(said.condition, BuiltIn):
+            raise Invalid("a rule that is code cannot be tried on history")
+        if not 0 < (end - start).total_seconds() <= LONGEST_TRY_S:
+            raise Invalid("a range of history has a beginning, an end, and 400 days at most")
+        span = (epoch(start), epoch(end))
+        sources = self._sources
+        work = await asyncio.to_thread(trials.size, sources.registry, said, span)
+        if work.is_long:
+            return await asyncio.to_thread(self._as_a_job, actor, said, span)
+        outcome = await asyncio.to_thread(trials.whole, sources.registry, sources.store, said, span)
+        return _report(outcome, span)
+
+    def _as_a_job(self, actor: Actor, said: Definition, span: tuple[int, int]) -> TryReport:
+        parameters = {
+            "definition": said.model_dump(mode="json"), "start": span[0], "end": span[1]
+        }  # fmt: skip
+        wish = Wish(trials.JOB, f"Rule on history: {said.title}", actor.username, parameters)
+        with writing(self._sources.registry) as session:
+            number = ask(session, wish, self._sources.clock())
+        return _report(trials.Outcome(), span, number)
+
+    @property
+    def _settings(self) -> built_in.RuleSettings:
+        return self._sources.settings.rules
+
+    async def _read(self, action: Callable[[Session], T]) -> T:
+        def run() -> T:
+            with reading(self._sources.registry) as session:
+                return action(session)
+
+        return await asyncio.to_thread(run)
+
+    async def _write(self, action: Callable[[Session], None]) -> None:
+        def run() -> None:
+            with writing(self._sources.registry) as session:
+                action(session)
+
+        await asyncio.to_thread(run)
+
+    async def _note(
+        self, actor: Actor, action: str, rule: str, change: tuple[str, str], why: str
+    ) -> None:
+        payload = {"action": action, "subject": f"rule {rule}"}
+        payload |= {"before": change[0], "after": change[1], "why": why or "no reason given"}
+        await self._link.ask(actor, "audit.note", payload, f"rule-{uuid.uuid4().hex}")
+
+
+def _check_editable(rule: str, code: BuiltInRule | None, said: Definition) -> None:
+    if code is None:
+        if not ID.fullmatch(rule):
+            raise Invalid("a rule's name has 2 to 63 small letters, digits and dashes")
+        if isinstance(said.condition, BuiltIn):
+            raise Invalid("only a rule that is code has a condition of kind built-in")
+        return
+    if not code.is_editable or not isinstance(said.condition, BuiltIn):
+        where = f" in {code.set_in}" if code.set_in else ""
+        raise Refused(f"{code.title} is code; its thresholds are not edited here{where}")
+    bounds = {each.name: each for each in code.thresholds}
+    for name, value in said.condition.thresholds.items():
+        if name not in bounds:
+            raise Invalid(f"{code.title} has the thresholds {', '.join(bounds)}; not {name[:64]!r}")
+        if not bounds[name].least <= value <= bounds[name].most:
+            raise Invalid(f"{name} is between {bounds[name].least} and {bounds[name].most}")
+
+
+def _as_it_is(code: BuiltInRule) -> Definition:
+    thresholds = {each.name: each.default for each in code.thresholds}
+    condition = BuiltIn(kind="built-in", thresholds=thresholds)
+    return Definition(title=code.title, severity=code.severity, condition=condition)
+
+
+def _version(session: Session, rule: str) -> int:
+    row = session.get(Rule, rule)
+    return 0 if row is None else row.version
+
+
+def _shortly(said: Definition) -> str:
+    return json.dumps(said.condition.model_dump(mode="json"))[:_AUDITED]
+
+
+def _report(outcome: trials.Outcome, span: tuple[int, int], job: int | None = None) -> TryReport:
+    return TryReport(
+        start=trials.utc(span[0]),
+        end=trials.utc(span[1]),
+        subjects=outcome.subjects,
+        looked_at=outcome.looked_at,
+        alerts=outcome.alerts,
+        alerting=outcome.alerting,
+        still_open=outcome.still_open,
+        per_bucket=outcome.per_bucket,
+        firings=[
+            FiringRow(subject, trials.utc(at), None if over is None else trials.utc(over), text)
+            for subject, at, over, text in outcome.newest
+        ],
+        job=job,
+    )
