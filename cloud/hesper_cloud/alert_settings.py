@@ -30,6 +30,7 @@ class DeliverySettings(_Section):
     retry_s: int = Field(default=15, ge=1)  # doubles with every failure
     retry_longest_s: int = Field(default=1800, ge=1)
     expire_days: int = Field(default=14, ge=1)  # what could not be delivered by then
+    console_url: str = Field(default="", max_length=200)  # named in messages
     alarm_after_failures: int = Field(default=3, ge=1)
     kept_days: int = Field(default=90, ge=1)
 

@@ -82,6 +82,7 @@ def bootstrap(settings: Settings) -> Iterator[HeadEnd]:
         sources = Sources(settings, registry, authority, store, latest, now_utc, traces=traces)
         services = assemble(sources, ingest.rate.per_second, ingest.door)
         stack.callback(services.energy.close)
+        stack.callback(services.delivery.close)
         outside = OutsideIn(settings, registry, now_utc)
         asking = SendingAgain(settings.state, registry, signer, ingest.consumer.publish, now_utc)
         blocks = BlockServer(settings, shelf_of(settings)) if settings.firmware.is_used else None

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from hesper_cloud import keys
 from hesper_cloud.access_log import AccessLogKeeping
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.curves import Shelf
@@ -15,6 +16,9 @@ from hesper_cloud.authority import facts
 from hesper_cloud.backup.keeping import BackupKeeping
 from hesper_cloud.cleaning import CleanUp
 from hesper_cloud.db.engines import reading
+from hesper_cloud.delivery.routing import Router
+from hesper_cloud.delivery.sending import Sender
+from hesper_cloud.delivery.transports import Transports
 from hesper_cloud.erasure.carrying_out import Erasures
 from hesper_cloud.exports.outlet import Outlet
 from hesper_cloud.exports.republish import Republish
@@ -47,6 +51,7 @@ from hesper_cloud.turns import DAY_S, HOUR_S, MINUTE_S, Job, keep_turns, perform
 
 SILENCE_EVERY_S = 2.0
 GAPS_EVERY_S = 5.0
+DELIVERY_EVERY_S = 2.0
 BACKUPS_EVERY_S = 5.0
 FIGURES_EVERY_S = 15.0
 ERASURES_EVERY_S = 5.0
@@ -86,6 +91,23 @@ def jobs(sources: Sources) -> list[Job]:
         Job("meter status", METER_STATUS_EVERY_S, MeterStatus(sources).turn),
         Job("scheduled reports", MINUTE_S, ScheduledReports(engine, clock).turn),
     ]
+
+
+def delivery_jobs(sources: Sources, sender: Sender) -> list[Job]:
+    """Returns the jobs that bring alerts out of the house."""
+    settings = sources.settings.delivery
+    router = Router(sources.registry, settings, sources.clock, _works(sources))
+    return [
+        Job("delivery, what goes where", DELIVERY_EVERY_S, router.turn),
+        Job("delivery", DELIVERY_EVERY_S, sender.turn),
+        Job("clean-up of deliveries", DAY_S, sender.forget),
+    ]
+
+
+def _sender(sources: Sources) -> Sender:
+    settings, clock = sources.settings, sources.clock
+    ways = Transports(settings, keys.delivery_vault(settings.keys), clock)
+    return Sender(sources.registry, settings.delivery, clock, ways)
 
 
 def _outages(sources: Sources, alerts: Alerts) -> OutageKeeping:
@@ -224,7 +246,8 @@ async def run(sources: Sources, busy: Callable[[], float], more: Sequence[Job] =
     book = await asyncio.to_thread(EnergyBook, sources.settings.energy_file)
     runs = ScheduledRuns(sources.registry, sources.clock)
     runner = Runner(sources.registry, long_work(sources, book), sources.clock)
-    lists = _lists(sources, book, busy, more)
+    sender = _sender(sources)
+    lists = _lists(sources, book, busy, more) | {"delivery": delivery_jobs(sources, sender)}
     await asyncio.to_thread(
         runs.forget_others, [job.name for jobs in lists.values() for job in jobs]
     )
@@ -235,6 +258,7 @@ async def run(sources: Sources, busy: Callable[[], float], more: Sequence[Job] =
             group.create_task(_keep_runs(runs), name="runs of jobs")
             group.create_task(_work_long(runner, busy), name="long jobs")
     finally:
+        await asyncio.to_thread(sender.close)
         book.close()
 
 

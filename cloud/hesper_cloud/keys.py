@@ -10,6 +10,7 @@ file                what it is                                             who r
 ``receipts.key``    Ed25519, signs receipts                                ingest
 ``tokens.key``      32 random octets, HMAC of machine tokens (JWT)         web
 ``vault.key``       32 random octets a line, wraps what is kept (`vault`)  authority
+``delivery.key``    likewise, wraps the secrets of delivery's targets      web, jobs
 ``ca.key``          ECDSA P-256, signs certificates (`ca.custody`)         authority
 ==================  =====================================================  =================
 
@@ -122,7 +123,16 @@ def vault(folder: Path) -> Vault:
 
     Only the authority and its operator may. Without the file nothing that is kept opens again.
     """
-    path = located(folder, "vault.key")
+    return _vault(folder, "vault.key")
+
+
+def delivery_vault(folder: Path) -> Vault:
+    """Loads the master key of the secrets of delivery's targets, which is made at first use."""
+    return _vault(folder, "delivery.key")
+
+
+def _vault(folder: Path, name: str) -> Vault:
+    path = located(folder, name)
     if not path.exists():
         with contextlib.suppress(FileExistsError):  # another process was a moment earlier
             _write_private(path, secrets.token_bytes(KEY_OCTETS))

@@ -16,6 +16,7 @@ from hesper_cloud.api import (
     company,
     data_ingestion,
     decisions,
+    delivery,
     description,
     energy,
     enrolment,
@@ -31,6 +32,7 @@ from hesper_cloud.api import (
     meter_work,
     meters,
     operations,
+    outside_login,
     problems,
     reports,
     rules,
@@ -79,6 +81,7 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     for part in (
         auth,
         alerts,
+        delivery,
         users,
         tokens,
         validated,
@@ -108,9 +111,11 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
         live,
     ):
         rest.include_router(part.router)
+    rest.include_router(campaigns.before)
     rest.add_api_route("/{unknown:path}", _nothing_here, methods=METHODS, include_in_schema=False)
     app.include_router(rest)
     app.include_router(health.router)
+    app.include_router(outside_login.router)
     description.install(app, NO_ACCOUNT_YET)
     _put_platform_before(app, settings.web)
     return app

@@ -2,8 +2,8 @@
 
 ::
 
-    change of an alert ─→ routing (which routes want it, now or later) ─→ outbox ─→ sending ─→ target
-    (AlertChange)          quiet hours, digests, maintenance             (Delivery)  one try a turn
+    change of an alert ─→ routing (which routes want it, and when) ─→ outbox ─→ sending ─→ target
+    (AlertChange)         quiet hours, digests, maintenance          (Delivery)
 
 What is to be told is in the outbox in the transaction in which the change was followed, so that a
 crash loses none; a message is tried, with growing pauses, until its target has taken it. A target

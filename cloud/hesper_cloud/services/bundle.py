@@ -24,6 +24,8 @@ from hesper_cloud.services.commands import Commands
 from hesper_cloud.services.consumption import ConsumptionOf
 from hesper_cloud.services.data_ingestion import DataIngestion, ReadingsDoor
 from hesper_cloud.services.decisions import Decisions
+from hesper_cloud.services.delivery import DeliveryDesk
+from hesper_cloud.services.delivery_log import DeliveryLog
 from hesper_cloud.services.energy import Energy
 from hesper_cloud.services.enrolments import Enrolments
 from hesper_cloud.services.events import Events
@@ -41,6 +43,7 @@ from hesper_cloud.services.members import Members
 from hesper_cloud.services.meter_life import MeterLife
 from hesper_cloud.services.meters import Meters
 from hesper_cloud.services.outages import Outages
+from hesper_cloud.services.outside_login import OutsideLogin
 from hesper_cloud.services.overview import OverviewService
 from hesper_cloud.services.readings import Readings
 from hesper_cloud.services.reports import Reports
@@ -64,6 +67,8 @@ class Services:
     gaps: Gaps
     alerts: Alerts
     alert_selections: AlertSelections
+    delivery: DeliveryDesk
+    delivery_log: DeliveryLog
     commands: Commands
     batches: Batches
     overview: OverviewService
@@ -84,6 +89,7 @@ class Services:
     members: Members
     sessions: Sessions
     api_tokens: ApiTokens
+    outside_login: OutsideLogin
     idempotency: Idempotency
     data_ingestion: DataIngestion
     approvals: Approvals
@@ -124,6 +130,7 @@ def assemble(
         members=Members(sources, link, accounts),
         sessions=Sessions(sources, link, accounts),
         api_tokens=ApiTokens(sources, link, accounts),
+        outside_login=OutsideLogin(sources, link, accounts, secret),
         meters=Meters(sources),
         meter_life=MeterLife(sources, link),
         assets=Assets(sources, link),
@@ -132,6 +139,8 @@ def assemble(
         gaps=Gaps(sources),
         alerts=alerts,
         alert_selections=AlertSelections(sources, alerts),
+        delivery=DeliveryDesk(sources, link, keys.delivery_vault(settings.keys)),
+        delivery_log=DeliveryLog(sources),
         commands=commands,
         batches=batches,
         overview=overview,

@@ -1,0 +1,46 @@
+"""Puts a message together out of the changes that it tells of."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hesper_cloud.db.alerting import Alert, AlertChange
+from hesper_cloud.db.delivery import Delivery
+from hesper_cloud.delivery.messages import Entry, Message
+
+
+def assembled(session: Session, delivery: int, console_url: str = "") -> Message | None:
+    """Returns a message as it goes out now; None when all its alerts were erased meanwhile."""
+    row = session.get_one(Delivery, delivery)
+    ids = row.entries.get("changes", [])
+    query = (
+        select(AlertChange, Alert)
+        .join(Alert, Alert.id == AlertChange.alert_id)
+        .where(AlertChange.id.in_(ids))
+        .order_by(AlertChange.id)
+    )
+    entries = tuple(_entry(change, alert) for change, alert in session.execute(query))
+    if not entries and row.kind != "test":
+        return None
+    return Message(row.message_id, row.kind, row.made_at, entries, console_url)
+
+
+def _entry(change: AlertChange, alert: Alert) -> Entry:
+    return Entry(
+        change=change.id,
+        what=change.action,
+        at=change.at,
+        alert=alert.id,
+        rule=alert.rule,
+        severity=alert.severity,
+        state=alert.state,
+        text=alert.text,
+        raised_at=alert.raised_at,
+        cleared_at=alert.cleared_at,
+        meter=alert.meter,
+        gateway=alert.gateway,
+        element=alert.element,
+        area=alert.area,
+        priority=alert.priority,
+        affected_count=alert.affected_count,
+        extent=alert.extent,
+    )
