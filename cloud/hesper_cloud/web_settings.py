@@ -3,11 +3,13 @@
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 MayGive = Literal["viewer", "operator", "approver", "auditor"]
 """Roles that a log-in elsewhere can give; admins and services are made here alone."""
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _RANK = ("viewer", "operator", "approver")
 
 
@@ -50,7 +52,6 @@ class WebSettings(_Section):
     disconnects_per_hour: int = Field(default=1_000_000, ge=0)  # beside the policy; lowest holds
     disconnects_per_day: int = Field(default=1_000_000, ge=0)
     token_minutes: int = 60
-    map_tiles: Path | None = None  # raster tiles for the map: an .mbtiles or .pmtiles file
 
     @field_validator("behind_proxy")
     @classmethod
@@ -91,8 +92,9 @@ class OidcSettings(_Section):
         for role in (*self.roles.values(), self.default_role):
             if role is not None and not self.may_give(role):
                 raise ValueError(f"role {role!r} is above highest_role {self.highest_role!r}")
-        if self.issuer.startswith("http://") and "127.0.0.1" not in self.issuer:
-            raise ValueError("an issuer is reached by https; by http on 127.0.0.1 alone")
+        parts = urlsplit(self.issuer)
+        if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+            raise ValueError("an issuer is reached by https; by http on loopback alone")
         return self
 
     def may_give(self, role: str) -> bool:

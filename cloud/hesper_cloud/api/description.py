@@ -10,9 +10,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from hesper_cloud.accounts.cookies import COOKIE
 from hesper_cloud.api.examples import Examples
 from hesper_cloud.api.idempotency import HEADER
-from hesper_cloud.api.who import COOKIE
 
 PREFIX = "/api/v1"
 _JSON = "application/json"

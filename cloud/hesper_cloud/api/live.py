@@ -11,7 +11,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect, status
 
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.api.live_rooms import LONGEST, Rooms
-from hesper_cloud.api.who import actor_of, services_of
+from hesper_cloud.api.who import actor_of, services_of, while_session_lasts
 from hesper_cloud.services.errors import ServiceError
 
 __all__ = ["LONGEST", "router"]
@@ -29,7 +29,7 @@ async def live(socket: WebSocket) -> None:
         return
     await socket.accept()
     try:
-        await _serve(socket, actor)
+        await while_session_lasts(socket, _serve(socket, actor))
     except* ServiceError as refusals:
         await _close(socket, refusals.exceptions[0])
     except* WebSocketDisconnect:
@@ -55,7 +55,6 @@ async def _send_frames(socket: WebSocket, actor: Actor) -> None:
     if not actor.may(Permission.READ):
         return  # it may still bring readings
     async for frame in services_of(socket).live.subscribe(actor):
-        await actor_of(socket)
         await socket.send_text(frame.decode("utf-8"))
 
 

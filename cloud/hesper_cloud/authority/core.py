@@ -21,6 +21,7 @@ from hesper_cloud.authority.enrolment import EnrolmentDesk
 from hesper_cloud.authority.firmware import FirmwareDesk
 from hesper_cloud.authority.key_changes import KeyDesk
 from hesper_cloud.authority.kinds import CHANGE_KEYS
+from hesper_cloud.authority.outsiders import Outsiders
 from hesper_cloud.authority.results import ResultDesk
 from hesper_cloud.meter_keys.custody import Custody
 from hesper_cloud.observing.commands import CommandTraces
@@ -84,6 +85,10 @@ class Authority:
         """Lets images be brought: takes what is asked about them, and makes their commands."""
         self._handlers.update(firmware.handlers)
         self._makings.update(firmware.makings)
+
+    def admit(self, outsiders: Outsiders) -> None:
+        """Lets people come in who prove elsewhere who they are."""
+        self._handlers.update(outsiders.handlers)
 
     def follow(self, traces: CommandTraces) -> None:
         """Has the traces of commands told where results settle them."""

@@ -20,6 +20,7 @@ from hesper_cloud.authority.core import Authority
 from hesper_cloud.authority.enrolment import Certificates, EnrolmentDesk
 from hesper_cloud.authority.evictions import Evictions
 from hesper_cloud.authority.firmware import FirmwareDesk
+from hesper_cloud.authority.outsiders import Outsiders
 from hesper_cloud.authority.renewals import RenewalDesk
 from hesper_cloud.authority.revocations import Revocations
 from hesper_cloud.authority.uplink import AuthorityUplink
@@ -61,6 +62,8 @@ def run(settings: Settings, stop: threading.Event) -> None:
         )
         authority = Authority(engines, signer, opener, uplink, now_utc, enrolment)
         authority.release(FirmwareDesk(shelf_of(settings)))
+        if settings.oidc is not None:
+            authority.admit(Outsiders(settings.oidc))
         tracer = tracer_of(settings.tracing, "authority")
         if tracer is not None:
             stack.callback(tracer.close)
