@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from hesper_contracts import commands, parameters
+from hesper_contracts import commands, parameters, trace
 from hesper_contracts.signing import Signer
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.authority import facts, life, rules, timing, together
+from hesper_cloud.authority.batches.frozen import Approvals
 from hesper_cloud.authority.batches.sealing import BatchSeals
 from hesper_cloud.authority.closing import WAITS, closing_step, overdue_commands
 from hesper_cloud.authority.facts import MeterFacts
@@ -28,6 +29,7 @@ from hesper_cloud.authority.many import many_meters
 from hesper_cloud.authority.policy import JOBS, Policy
 from hesper_cloud.db.authority import BudgetUse, CommandRecord, GatewayCounter
 from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.observing.context import within
 
 SELF = "authority"
 _log = logging.getLogger(__name__)
@@ -73,12 +75,14 @@ class Dispatcher:
         registry: Engine,
         authority: Engine,
         signer: Signer,
+        approvals: Approvals,
         makings: Mapping[str, Making] | None = None,
     ) -> None:
-        """Takes the databases, the key, and by kind what is made only when it is signed."""
+        """Takes databases, key, what is known of batches, and what is made only when signed."""
         self._registry = registry
         self._authority = authority
         self._signer = signer
+        self._approvals = approvals
         self._makings = makings or {}
         self._passed = 0  # of the queue: the first of it all wait for their time
 
@@ -103,7 +107,8 @@ class Dispatcher:
             return self._sign(ids, now)
         except MALFORMED as error:
             if len(ids) == 1:
-                _log.error("command %s cannot be signed: %s", ids[0], type(error).__name__)
+                with within(trace.of_command(ids[0])):
+                    _log.error("command %s cannot be signed: %s", ids[0], type(error).__name__)
                 self._turn_down(ids[0], now)
                 return []
         return [outgoing for one in ids for outgoing in self._sign_many([one], now)]
@@ -121,9 +126,8 @@ class Dispatcher:
             several = [known[command_id] for command_id in ids if command_id in known]
             held = together.around(session, several)
             meters = many_meters(self._registry, [command.meter for command in several])
-            about = _Signing(
-                session, facts.active_policy(session), meters, BatchSeals(session, several, now)
-            )
+            seals = BatchSeals(session, several, self._approvals, now)
+            about = _Signing(session, facts.active_policy(session), meters, seals)
             signed = [self._sign_one(about, command, now) for command in several]
             del held
         return [outgoing for outgoing in signed if outgoing is not None]

@@ -10,7 +10,7 @@ database share, so that two authorities decide one after the other.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.orm import Session
@@ -19,6 +19,8 @@ BUSY_TIMEOUT_MS = 10_000
 PER_QUERY = 5_000  # SQLite takes 32 766 parameters in a statement, PostgreSQL 65 535
 _BEGIN = "hesper_begin"
 _WRITE_LOCK = 0x48455350  # of pg_advisory_xact_lock; each database has its own
+
+T = TypeVar("T")
 
 
 def open_engine(url: str, *, read_only: bool = False) -> Engine:
@@ -86,7 +88,7 @@ def writing(engine: Engine) -> Iterator[Session]:
             connection.commit()
 
 
-def batched(names: Sequence[str], size: int = PER_QUERY) -> Iterator[Sequence[str]]:
-    """Yields names, as many at a time as a query may ask for."""
-    for start in range(0, len(names), size):
-        yield names[start : start + size]
+def batched(keys: Sequence[T], size: int = PER_QUERY) -> Iterator[Sequence[T]]:
+    """Yields keys, as many at a time as a query may ask for."""
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from hesper_cloud.db.engines import PER_QUERY, writing
+from hesper_cloud.db.engines import batched, writing
 from hesper_cloud.db.registry import LIVE_GAPS, Gap
 
 SETTLED = "given_up"
@@ -112,10 +112,9 @@ def _insert(session: Session, rows: Sequence[GapRow], now: datetime) -> None:
 
 def _inherited(session: Session, origins: Iterable[int]) -> dict[int, dict[str, Any]]:
     """Returns what rows hand on to those that split off, by their ids; read before they move."""
-    ids = sorted(origins)
     found: dict[int, dict[str, Any]] = {}
-    for start in range(0, len(ids), PER_QUERY):
-        query = select(Gap.id, *_HANDED_ON).where(Gap.id.in_(ids[start : start + PER_QUERY]))
+    for ids in batched(sorted(origins)):
+        query = select(Gap.id, *_HANDED_ON).where(Gap.id.in_(ids))
         for row in session.execute(query).mappings():
             values = dict(row)
             found[values.pop("id")] = values

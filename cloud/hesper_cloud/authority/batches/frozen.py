@@ -1,9 +1,15 @@
-"""What a batch is frozen to: one SHA-256 over its terms and its rows in order."""
+"""What a batch is frozen to: one SHA-256 over its terms and its rows in order.
+
+A hash of 40 000 rows takes as long as signing a hundred commands. So `Approvals` remembers what it
+has found to be as approved: terms and the rows at hand are compared with that every time, and the
+whole list is hashed again when ten seconds have passed.
+"""
 
 import hashlib
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,15 +21,12 @@ from hesper_cloud.db.batches import Batch, BatchRow
 _DOMAIN = b"hesper batch v1\x00"
 OTHER_ROWS = "its terms or rows are not those that were frozen"
 Frozen = tuple[int, str, str | None, str | None, str | None]
+_HASHED_AGAIN_AFTER = timedelta(seconds=10)
 
 
 def digest(batch: Batch, rows: Iterable[Frozen]) -> str:
     """Returns the SHA-256, hex, over a batch's terms and its rows as they are given."""
-    terms: list[Any] = [
-        *(batch.id, batch.kind, batch.parameters, batch.reason, batch.requester),
-        *(batch.canary, batch.wave_size, batch.per_hour, batch.stop_percent),
-    ]
-    hashed = hashlib.sha256(_DOMAIN + _line(terms))
+    hashed = hashlib.sha256(_DOMAIN + _terms(batch))
     for row in rows:
         hashed.update(_line(list(row)))
     return hashed.hexdigest()
@@ -31,16 +34,77 @@ def digest(batch: Batch, rows: Iterable[Frozen]) -> str:
 
 def rows_digest(session: Session, batch: Batch) -> str:
     """Returns the digest of a batch as it is stored now, read from the database anew."""
-    query = select(
-        BatchRow.position, BatchRow.meter, BatchRow.gateway, BatchRow.area, BatchRow.excluded
-    ).where(BatchRow.batch == batch.id)
-    return digest(batch, session.execute(query.order_by(BatchRow.position)))
+    return digest(batch, _stored(session, batch))
 
 
 def edited(session: Session, batch: Batch) -> str | None:
     """Says what is not as it was approved, by the rows and the audit log; None if all is."""
-    if rows_digest(session, batch) != batch.digest:
-        return OTHER_ROWS
+    return _edited(session, batch, _stored(session, batch))
+
+
+class _Approved(NamedTuple):
+    """One batch as it was found to be what was approved, and when."""
+
+    seal: tuple[str, bytes, str | None]
+    rows: dict[int, Frozen]
+    at: datetime
+
+    def still_holds(self, batch: Batch, rows: Iterable[BatchRow], now: datetime) -> bool:
+        """Says whether the batch and these rows are the same, and were looked at just now."""
+        lately = timedelta(0) <= now - self.at < _HASHED_AGAIN_AFTER
+        return (
+            lately
+            and self.seal == _seal(batch)
+            and all(self.rows.get(row.position) == _frozen(row) for row in rows)
+        )
+
+
+class Approvals:
+    """The batches under way that are known to be what was approved."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Approved] = {}
+
+    def edited(
+        self, session: Session, batch: Batch, rows: Iterable[BatchRow], now: datetime
+    ) -> str | None:
+        """Says what is not as it was approved, of the batch and of those of its rows."""
+        known = self._known.get(batch.id)
+        if known is not None and known.still_holds(batch, rows, now):
+            return None
+        stored = _stored(session, batch)
+        found = _edited(session, batch, stored)
+        if found is None:
+            self._known[batch.id] = _Approved(_seal(batch), {row[0]: row for row in stored}, now)
+        return found
+
+    def keep(self, batches: Iterable[str]) -> None:
+        """Forgets all batches but these."""
+        self._known = {name: self._known[name] for name in batches if name in self._known}
+
+
+def _stored(session: Session, batch: Batch) -> Sequence[Frozen]:
+    query = select(
+        BatchRow.position, BatchRow.meter, BatchRow.gateway, BatchRow.area, BatchRow.excluded
+    ).where(BatchRow.batch == batch.id)
+    rows = session.execute(query.order_by(BatchRow.position))
+    return [(place, meter, gateway, area, out) for place, meter, gateway, area, out in rows]
+
+
+def _frozen(row: BatchRow) -> Frozen:
+    return (row.position, row.meter, row.gateway, row.area, row.excluded)
+
+
+def _seal(batch: Batch) -> tuple[str, bytes, str | None]:
+    return (batch.digest, _terms(batch), batch.approver)
+
+
+def _edited(session: Session, batch: Batch, rows: Sequence[Frozen]) -> str | None:
+    return OTHER_ROWS if digest(batch, rows) != batch.digest else _unapproved(session, batch)
+
+
+def _unapproved(session: Session, batch: Batch) -> str | None:
+    """Says what the audit log tells otherwise about who approved which hash."""
     approval = select(AuditRow.actor, AuditRow.after).where(
         AuditRow.subject == f"batch {batch.id}",
         AuditRow.before == "awaiting_approval",
@@ -52,6 +116,15 @@ def edited(session: Session, batch: Batch) -> str | None:
     if approved.actor != batch.approver:
         return "the audit log knows another approver"
     return None
+
+
+def _terms(batch: Batch) -> bytes:
+    return _line(
+        [
+            *(batch.id, batch.kind, batch.parameters, batch.reason, batch.requester),
+            *(batch.canary, batch.wave_size, batch.per_hour, batch.stop_percent),
+        ]
+    )
 
 
 def _line(values: list[Any]) -> bytes:

@@ -35,9 +35,10 @@ _RANDOM = random.SystemRandom()
 class BatchDesk:
     """Moves every approved batch on by one step."""
 
-    def __init__(self, registry: Engine, authority: Engine) -> None:
+    def __init__(self, registry: Engine, authority: Engine, approvals: frozen.Approvals) -> None:
         self._registry = registry
         self._authority = authority
+        self._approvals = approvals
 
     def turn(self, now: datetime) -> None:
         """Settles rows, stops or ends batches, and releases the rows whose turn it is."""
@@ -49,8 +50,10 @@ class BatchDesk:
             for batch in session.scalars(_expired(now)).all():
                 step = life.Move("expired", SELF, "nobody approved it in time")
                 move(session, batch, step, now)
-            for batch in session.scalars(select(Batch).where(Batch.state.in_(MOVING))).all():
-                advance(held, batch)
+            moving = session.scalars(select(Batch).where(Batch.state.in_(MOVING))).all()
+            self._approvals.keep(batch.id for batch in moving)
+            for batch in moving:
+                advance(held, batch, self._approvals)
 
     def is_moving(self) -> bool:
         """Says whether a batch is under way, so that time alone matters."""
@@ -72,7 +75,7 @@ class BatchDesk:
             return bool(session.scalar(select(unsettled | moving)) or session.scalar(late))
 
 
-def advance(held: Held, batch: Batch) -> None:
+def advance(held: Held, batch: Batch, approvals: frozen.Approvals) -> None:
     """Moves one batch that is under way: to its end, to a stop, or by some rows."""
     session, now = held.session, held.now
     if has_lapsed(held.policy, batch, now):
@@ -93,7 +96,7 @@ def advance(held: Held, batch: Batch) -> None:
     if first_are_over:
         why = f"of {batch.canary} rows that went first, no more failed than it bears"
         move(session, batch, life.Move("running", SELF, why), now)
-    _release(held, batch, counted)
+    _release(held, batch, counted, approvals)
 
 
 def has_lapsed(policy: Policy, batch: Batch, now: datetime) -> bool:
@@ -110,7 +113,7 @@ def _why_stop(batch: Batch, counted: Tally, least: int) -> str | None:
     return f"{failed} of {finished} rows failed, more than {batch.stop_percent} %"
 
 
-def _release(held: Held, batch: Batch, counted: Tally) -> None:
+def _release(held: Held, batch: Batch, counted: Tally, approvals: frozen.Approvals) -> None:
     session, policy, now = held.session, held.policy, held.now
     if _must_wait(held, batch):
         return
@@ -124,7 +127,7 @@ def _release(held: Held, batch: Batch, counted: Tally) -> None:
     rows = choosing.next_rows(held, batch, room) if room > 0 else ()
     if not rows:
         return
-    edited = frozen.edited(session, batch)
+    edited = approvals.edited(session, batch, rows, now)
     if edited is not None:
         stop_tampered(session, batch, edited, now)
         return

@@ -15,11 +15,18 @@ from hesper_cloud.db.batches import Batch, BatchRow
 
 
 class BatchSeals:
-    """Checks the commands of batches within one transaction; each batch is hashed once in it."""
+    """Checks the commands of batches within one transaction."""
 
-    def __init__(self, session: Session, several: Sequence[CommandRecord], now: datetime) -> None:
-        """Takes the transaction and the commands that are to be signed in it."""
+    def __init__(
+        self,
+        session: Session,
+        several: Sequence[CommandRecord],
+        approvals: frozen.Approvals,
+        now: datetime,
+    ) -> None:
+        """Takes the transaction, the commands to be signed in it, and what is known of batches."""
         self._session = session
+        self._approvals = approvals
         self._now = now
         self._batches: dict[str, Batch] = {}
         ids = [command.id for command in several if command.batch is not None]
@@ -47,9 +54,11 @@ class BatchSeals:
         if batch is None:
             return None
         self._batches[batch_id] = batch
-        edited = frozen.edited(self._session, batch) if batch.state in MOVING else None
-        if edited is not None:
-            stop_tampered(self._session, batch, edited, self._now)
+        if batch.state in MOVING:
+            rows = [row for row in self._rows.values() if row.batch == batch_id]
+            edited = self._approvals.edited(self._session, batch, rows, self._now)
+            if edited is not None:
+                stop_tampered(self._session, batch, edited, self._now)
         return batch
 
     def _is_of(self, command: CommandRecord, batch: Batch) -> bool:
