@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import orjson
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from hesper_ui import console
-from hesper_ui.desk import COOKIE
+from hesper_ui.desk import session_token
 from hesper_ui.services import NotAuthenticated
 
 from console_double.fleet import Fleet
@@ -42,7 +42,7 @@ def create_app(services: DoubleServices) -> FastAPI:
 
     @app.websocket("/api/v1/live")
     async def live(socket: WebSocket) -> None:
-        token = socket.cookies.get(COOKIE, "")
+        token = session_token(socket, secure_cookies=False)
         await socket.accept()
         seen = Counter(services.changes)
         try:

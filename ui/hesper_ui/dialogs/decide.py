@@ -11,37 +11,38 @@ from hesper_ui.elements import Text, ago, box
 from hesper_ui.services import CommandRow, MeterDetail, RelayAction
 from hesper_ui.views import findings, relay
 from hesper_ui.views.looks import command_kind, relay_state
+from hesper_ui.words import later, say
 
 Done = Callable[[], Awaitable[None]]
 
-_TUNNEL = (
+_TUNNEL = later(
     "A vendor's program will reach this meter and all others on its line, for 15 minutes at most. "
     "It can do whatever a meter allows it, also cut the supply. It counts as a disconnect; where "
     "the relays stand is read before and after."
 )
-_LIMITER = (
+_LIMITER = later(
     "From now on the meter may cut this supply by itself, when it takes more than the threshold. "
     "It counts as a disconnect."
 )
-_CALENDAR = (
+_CALENDAR = later(
     "The whole calendar of this meter is replaced: from then on it counts energy by these times. "
     "What was written is read back and compared before it counts."
 )
-_GATEWAY = (
+_GATEWAY = later(
     "The gateway begins anew, and its meters are not read meanwhile. A new configuration stays "
     "only if the broker is reached with it."
 )
 _OTHERS = {
-    "tunnel.open": ("tunnel", _TUNNEL),
-    "limiter.write": ("limiter", _LIMITER),
-    "tariff.calendar": ("calendar", _CALENDAR),
+    "tunnel.open": (later("tunnel"), _TUNNEL),
+    "limiter.write": (later("limiter"), _LIMITER),
+    "tariff.calendar": (later("calendar"), _CALENDAR),
     "tariff.special_days": (
-        "special days",
-        "All special days of this meter are replaced, and read back.",
+        later("special days"),
+        later("All special days of this meter are replaced, and read back."),
     ),
     "clock.sync": (
-        "clock",
-        "The clock of this meter is set, within one capture period, and read back.",
+        later("clock"),
+        later("The clock of this meter is set, within one capture period, and read back."),
     ),
 }
 _CUTTING = {"relay.disconnect", "tunnel.open", "limiter.write"}
@@ -55,7 +56,10 @@ async def approve(
     verb, consequence = _what_follows(command)
     cutting = command.kind in _CUTTING
     whom = command.meter or command.gateway
-    with sheet(host, f"Approve: {command_kind(command.kind).lower()} to {whom}?") as page:
+    with sheet(
+        host,
+        say("Approve: {what} to {whom}?", what=command_kind(command.kind), whom=whom),
+    ) as page:
         Text(consequence, "p")
         _facts(command, detail)
         proving = Proving(coded, lambda: page.allow(proving.complete))
@@ -63,27 +67,33 @@ async def approve(
         async def send() -> None:
             actor = await desk.actor()
             await desk.services.commands.approve(actor, command.id, proving.proof().to_text())
-            ui.notify(f"Approved; the {verb} is on its way.")
+            ui.notify(say("Approved; the {verb} is on its way.", verb=verb))
             await done()
 
-        page.buttons("Not now", f"Approve {verb}", "danger" if cutting else "primary", send)
+        page.buttons(
+            "Not now", say("Approve {verb}", verb=verb), "danger" if cutting else "primary", send
+        )
         page.allow(False)
 
 
 def _what_follows(command: CommandRow) -> tuple[str, str]:
     """Returns what is approved, in one word, and what may come of it."""
     if command.kind in _OTHERS:
-        return _OTHERS[command.kind]
+        verb, text = _OTHERS[command.kind]
+        return say(verb), say(text)
     if not command.meter:
-        return "change", _GATEWAY
+        return say("change"), say(_GATEWAY)
     verb: RelayAction = "disconnect" if command.kind == "relay.disconnect" else "reconnect"
-    return verb, relay.words(verb, command.meter, second_person=True).consequence
+    name = say("disconnect") if verb == "disconnect" else say("reconnect")
+    return name, relay.words(verb, command.meter, second_person=True).consequence
 
 
 def reject(desk: Desk, command: CommandRow, host: ui.element, done: Done) -> None:
     """Opens the rejection of one command."""
-    with sheet(host, f"Reject the request for {command.meter or command.gateway}?") as page:
-        Text("Everything stays as it is. The requester sees your reason.", "p")
+    with sheet(
+        host, say("Reject the request for {whom}?", whom=command.meter or command.gateway)
+    ) as page:
+        Text(say("Everything stays as it is. The requester sees your reason."), "p")
         reason = entry("Reason (required)", lambda: page.allow(bool(str(reason.value).strip())))
 
         async def send() -> None:
@@ -99,8 +109,8 @@ def reject(desk: Desk, command: CommandRow, host: ui.element, done: Done) -> Non
 def _facts(command: CommandRow, detail: MeterDetail | None) -> None:
     with box("dl", "facts"):
         rows = [
-            ("Asked by", command.requester),
-            ("Reason", command.reason),
+            (say("Asked by"), command.requester),
+            (say("Reason"), command.reason),
             *((name.capitalize(), text) for name, text in findings.told(command.parameters)),
             *(relay.facts(detail) if detail else ()),
         ]
@@ -109,21 +119,21 @@ def _facts(command: CommandRow, detail: MeterDetail | None) -> None:
             Text(text, "dd")
         if detail is None:
             return
-        Text("Relay", "dt")
+        Text(say("Relay"), "dt")
         with box("dd"):
-            Text(relay_state(detail.row).word)
-            Text(" · confirmed ", classes="meta")
+            Text(say(relay_state(detail.row).word))
+            Text(say(" · confirmed "), classes="meta")
             ago(detail.row.relay_confirmed_at)
 
 
 def engage_kill_switch(desk: Desk, host: ui.element, done: Done) -> None:
     """Opens the switch that stops every command; one person and a reason are enough."""
     with sheet(host, "Stop all commands?") as page:
-        text = (
+        text = later(
             "No command leaves, but those that only read, until an approver releases the switch; "
             "what is already at a gateway still comes to its end."
         )
-        Text(text, "p")
+        Text(say(text), "p")
         reason = entry("Reason (required)", lambda: page.allow(bool(str(reason.value).strip())))
 
         async def send() -> None:
@@ -140,11 +150,11 @@ async def release_kill_switch(desk: Desk, host: ui.element, done: Done) -> None:
     """Opens the release of the switch: two approvers, each with a reason and the password."""
     coded = await is_coded(desk)
     with sheet(host, "Let commands leave again?") as page:
-        text = (
+        text = later(
             "Two approvers, neither of whom set the switch, must say so: the second one's word "
             "releases it. Expired commands stay expired."
         )
-        Text(text, "p")
+        Text(say(text), "p")
 
         def check() -> None:
             page.allow(bool(str(reason.value).strip()) and proving.complete)
@@ -157,7 +167,7 @@ async def release_kill_switch(desk: Desk, host: ui.element, done: Done) -> None:
                 await desk.actor(), False, str(reason.value).strip(), proving.proof().to_text()
             )
             if after.engaged:
-                ui.notify("Asked for; another approver must release it, too.")
+                ui.notify(say("Asked for; another approver must release it, too."))
             await done()
 
         page.buttons("Not now", "Release the switch", "primary", send)

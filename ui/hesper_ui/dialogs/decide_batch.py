@@ -109,7 +109,7 @@ def open_dialog(
 
 def _facts(batch: BatchView) -> None:
     rows = [
-        (say("Command"), say(command_kind(batch.kind))),
+        (say("Command"), command_kind(batch.kind)),
         (say("Reaches"), grouped(batches.taking_part(batch))),
         (say("Excluded"), grouped(batches.excluded(batch))),
         (say("Asked by"), batch.requester),

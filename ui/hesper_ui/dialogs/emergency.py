@@ -30,7 +30,7 @@ def release(desk: Desk, command: CommandRow, coded: bool, host: ui.element, done
         )
         with box("dl", "facts"):
             for name, text in (
-                (say("Command"), say(command_kind(command.kind))),
+                (say("Command"), command_kind(command.kind)),
                 (say("Asked by"), command.requester),
                 (say("Reason"), command.reason),
             ):

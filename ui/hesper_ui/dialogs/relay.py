@@ -11,6 +11,7 @@ from hesper_ui.elements import Text, ago, box
 from hesper_ui.services import MeterDetail, RelayAction, ServiceError, Unavailable
 from hesper_ui.views import relay
 from hesper_ui.views.looks import relay_state
+from hesper_ui.words import say
 
 
 class RelayDialog:
@@ -56,13 +57,13 @@ class RelayDialog:
                 Text(name, "dt")
                 with box("dd"):
                     Text(text)
-                    if name == "Present load" and self._detail.load_at is not None:
+                    if name == say("Present load") and self._detail.load_at is not None:
                         Text(" · ", classes="meta")
                         ago(self._detail.load_at)
-            Text("Relay", "dt")
+            Text(say("Relay"), "dt")
             with box("dd"):
-                Text(relay_state(row).word)
-                Text(" · confirmed ", classes="meta")
+                Text(say(relay_state(row).word))
+                Text(say(" · confirmed "), classes="meta")
                 ago(row.relay_confirmed_at)
 
     def _written_reason(self) -> str:

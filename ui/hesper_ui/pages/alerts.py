@@ -27,9 +27,20 @@ from hesper_ui.services import Actor, AlertRow, Invalid, Permission
 from hesper_ui.views import attention_words
 from hesper_ui.views.looks import severity
 from hesper_ui.views.wording import capital, plural
+from hesper_ui.words import later, say
 
-STATES = {"": "Open", "new": "New", "acknowledged": "Acknowledged", "cleared": "Cleared"}
-SEVERITIES = {"": "Any severity", "critical": "Critical", "warning": "Warning", "info": "Info"}
+STATES = {
+    "": later("Open"),
+    "new": later("New"),
+    "acknowledged": later("Acknowledged"),
+    "cleared": later("Cleared"),
+}
+SEVERITIES = {
+    "": later("Any severity"),
+    "critical": later("Critical"),
+    "warning": later("Warning"),
+    "info": later("Info"),
+}
 MOST = 300
 COLUMNS = Columns(("Severity", "What", "Where", "Raised", "State", "Action"))
 
@@ -41,8 +52,8 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     if state not in STATES or level not in SEVERITIES:
         raise Invalid("There is no such filter.")
     with box("div", "page-head"), box("div", "titles"):
-        Text("Alerts", "h1", tabindex="-1")
-    with box("nav", "chips", aria_label="Filters"):
+        Text(say("Alerts"), "h1", tabindex="-1")
+    with box("nav", "chips", aria_label=say("Filters")):
         for name, words in STATES.items():
             _chip(words, {"state": name, "severity": level}, name == state)
         box("span", "divider", aria_hidden="true")
@@ -65,7 +76,7 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
 def _chip(words: str, asked: dict[str, str], here: bool) -> None:
     wanted = urlencode({name: value for name, value in asked.items() if value})
     target = f"/alerts?{wanted}" if wanted else "/alerts"
-    Text(words, "a", "chip", href=target, aria_current="true" if here else None)
+    Text(say(words), "a", "chip", href=target, aria_current="true" if here else None)
 
 
 def _draw(
@@ -76,7 +87,7 @@ def _draw(
     may: bool,
 ) -> None:
     if not rows:
-        with box("section", "panel", aria_label="Alerts"):
+        with box("section", "panel", aria_label=say("Alerts")):
             states.empty("No alert here", "Alerts clear by themselves once their cause is gone.")
         return
     causes: dict[str, list[AlertRow]] = {}
@@ -93,7 +104,7 @@ def _draw(
     ]
     with panel("By cause, worst first", plural(len(rows), "alert")) as tools:
         with tools:
-            keys = "keys: j and k move, a acknowledges, Enter opens"
+            keys = say("keys: j and k move, a acknowledges, Enter opens")
             Text(keys, classes="meta wide-only")
         with box("div", data_keys=True):
             grouped_table("Alerts", COLUMNS, groups)
@@ -121,7 +132,7 @@ def _cells(
                 lambda: decide.acknowledge(desk, row.id, row.text, host, part.refresh),
                 "small",
                 acts=True,
-                aria_label=f"Acknowledge: {row.text}",
+                aria_label=say("Acknowledge: {text}", text=row.text),
             )
 
     return [
@@ -137,8 +148,8 @@ def _cells(
 def _state_words(row: AlertRow) -> str:
     if row.state == "acknowledged":
         note = f": {row.note}" if row.note else ""
-        return f"acknowledged by {row.acknowledged_by}{note}"
-    return row.state
+        return say("acknowledged by {who}", who=row.acknowledged_by) + note
+    return say(row.state)
 
 
 PLACES = [

@@ -11,6 +11,7 @@ from hesper_ui.elements import Cell, Columns, Text, block, box, button, moment, 
 from hesper_ui.places import Place
 from hesper_ui.services import Actor, AuditEntry, Invalid, Page, Permission, ServiceError
 from hesper_ui.views.wording import MISSING, grouped, plural, sentence
+from hesper_ui.words import say
 
 PER_PAGE = 100
 COLUMNS = Columns(
@@ -27,12 +28,12 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     page = await desk.services.audit.page(actor, offset, PER_PAGE, subject)
     with box("div", "page-head"):
         with box("div", "titles"):
-            Text("Audit", "h1", tabindex="-1")
-            Text(f"{grouped(page.total)} entries", "p", "meta", role="status")
+            Text(say("Audit"), "h1", tabindex="-1")
+            Text(say("{total} entries", total=grouped(page.total)), "p", "meta", role="status")
         _search(subject)
     _check(desk)
     if not page.rows:
-        with box("section", "panel", aria_label="Audit log"):
+        with box("section", "panel", aria_label=say("Audit log")):
             states.empty("No entry here", "Whatever is decided or changed is written down here.")
         return
     with panel("Newest first", _span(page)):
@@ -55,8 +56,8 @@ def _search(subject: str) -> None:
             type="search",
             name="subject",
             value=subject,
-            placeholder="Meter, command, account …",
-            aria_label="Search what entries are about",
+            placeholder=say("Meter, command, account …"),
+            aria_label=say("Search what entries are about"),
             maxlength="100",
         )
 
@@ -91,7 +92,7 @@ def _span(page: Page[AuditEntry]) -> str:
 
 
 def _pager(page: Page[AuditEntry], subject: str) -> None:
-    with box("nav", "chips", aria_label="Pages"):
+    with box("nav", "chips", aria_label=say("Pages")):
         if page.offset:
             _turn("Newer", max(0, page.offset - PER_PAGE), subject)
         if page.offset + len(page.rows) < page.total:

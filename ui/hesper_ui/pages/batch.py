@@ -114,7 +114,7 @@ def head(desk: Desk, actor: Actor, batch: BatchView, host: ui.element, done: Don
 
 def title(batch: BatchView) -> str:
     """Returns what a batch does; of firmware with the version."""
-    kind, version = say(command_kind(batch.kind)), batch.parameters.get("version")
+    kind, version = command_kind(batch.kind), batch.parameters.get("version")
     return f"{kind} · {version}" if version else kind
 
 

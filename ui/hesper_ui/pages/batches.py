@@ -56,7 +56,7 @@ def _draw(rows: Sequence[BatchView]) -> None:
 
 def _cells(row: BatchView) -> list[Cell]:
     return [
-        lambda: link(say(command_kind(row.kind)), f"/batches/{row.id}"),
+        lambda: link(command_kind(row.kind), f"/batches/{row.id}"),
         lambda: marked(*batches.state(row)),
         lambda: bar(row),
         grouped(batches.taking_part(row)),

@@ -28,8 +28,8 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     """Builds the queue of commands."""
     host = box("div", "contents")
     with box("div", "page-head"), box("div", "titles"):
-        Text("Commands", "h1", tabindex="-1")
-        Text("Nothing is called done without evidence from the meter.", "p", "meta")
+        Text(say("Commands"), "h1", tabindex="-1")
+        Text(say("Nothing is called done without evidence from the meter."), "p", "meta")
     switch = _Switch(desk, actor, host)
     inbox = _Inbox(desk, actor, host)
 
@@ -45,7 +45,7 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
                 inbox.draw(waiting, queue.refresh)
             with panel("Under way", plural(len(moving), "command")):
                 _listed(moving, "Nothing is under way", "Approved commands pass through here.")
-            with panel("Ended", f"the latest {len(ended)}" if ended else ""):
+            with panel("Ended", (say("the latest {ended}", ended=len(ended)) if ended else "")):
                 _listed(ended, "None has ended yet", "Results stay here, with their evidence.")
 
     kill = Part(
@@ -83,7 +83,7 @@ class _Switch:
         if not state.engaged:
             if self.actor.may(Permission.ENGAGE_KILL_SWITCH):
                 with box("div", "chips"):
-                    Text("Commands may leave.", classes="meta")
+                    Text(say("Commands may leave."), classes="meta")
                     button(
                         "Stop all commands…",
                         lambda: decide.engage_kill_switch(self.desk, self.host, done),
@@ -93,9 +93,15 @@ class _Switch:
         with box("div", "notice critical", role="alert"):
             mark("critical")
             with box("div", "grow"):
-                Text("The kill switch is engaged: commands may only read.", "strong")
+                Text(say("The kill switch is engaged: commands may only read."), "strong")
                 with box("div", "meta"):
-                    Text(f"by {state.set_by or 'unknown'}: {state.reason or 'no reason given'} · ")
+                    Text(
+                        say(
+                            "by {who}: {why} · ",
+                            who=state.set_by or say("unknown"),
+                            why=state.reason or say("no reason given"),
+                        )
+                    )
                     ago(state.set_at)
             if self.actor.may(Permission.APPROVE_COMMAND):
                 button(
@@ -117,7 +123,14 @@ class _Inbox:
             states.empty("Nothing to approve", "Requests of others appear here for 15 minutes.")
             return
         if not self.actor.may(Permission.APPROVE_COMMAND):
-            Text(f"Your role ({self.actor.role.value}) may look; an approver decides.", "p", "meta")
+            Text(
+                say(
+                    "Your role ({role}) may look; an approver decides.",
+                    role=say(self.actor.role.value),
+                ),
+                "p",
+                "meta",
+            )
         with box("ul", "row-list"):
             for row in rows:
                 self._row(row, done)
@@ -127,7 +140,7 @@ class _Inbox:
             mark("warning")
             with box("div"):
                 with box("div", "what"):
-                    Text(f"{command_kind(row.kind)} to ")
+                    Text(say("{kind} to ", kind=command_kind(row.kind)))
                     if row.meter:
                         link(row.meter, f"/meters/{row.meter}")
                     else:

@@ -25,6 +25,7 @@ from hesper_ui.places import WATCH, Place
 from hesper_ui.services import Actor, EventRow, Invalid
 from hesper_ui.views.looks import SEVERITIES, severity
 from hesper_ui.views.wording import capital
+from hesper_ui.words import later, say
 
 MOST = 200
 LOOK_S = 5.0
@@ -42,8 +43,8 @@ async def build(desk: Desk, _actor: Actor, args: PageArguments) -> None:
         raise Invalid("There is no such filter.")
     with box("div", "page-head"):
         with box("div", "titles"):
-            Text("Events", "h1", tabindex="-1")
-            Text("What meters and gateways noticed, as they told it.", "p", "meta")
+            Text(say("Events"), "h1", tabindex="-1")
+            Text(say("What meters and gateways noticed, as they told it."), "p", "meta")
         hold = button("Hold", aria_pressed="false")
     _chips(level, meter)
 
@@ -65,7 +66,7 @@ def _held_by(hold: Text, part: Part[Sequence[EventRow]]) -> None:
     async def toggle() -> None:
         nonlocal held
         held = not held
-        hold.text = "Go on" if held else "Hold"
+        hold.text = say("Go on") if held else say("Hold")
         hold.props["aria-pressed"] = str(held).lower()
         hold.update()
         await look()
@@ -75,14 +76,14 @@ def _held_by(hold: Text, part: Part[Sequence[EventRow]]) -> None:
 
 
 def _chips(level: str, meter: str) -> None:
-    with box("nav", "chips", aria_label="Filters"):
-        for name, words in [("", "any severity"), *SEVERITIES_BY_NAME]:
+    with box("nav", "chips", aria_label=say("Filters")):
+        for name, words in [("", later("any severity")), *SEVERITIES_BY_NAME]:
             here = "true" if name == level else None
-            Text(capital(words), "a", "chip", href=_address(name, meter), aria_current=here)
+            Text(capital(say(words)), "a", "chip", href=_address(name, meter), aria_current=here)
         if meter:
             with box("a", "chip", href=_address(level, ""), aria_current="true"):
-                Text(f"Meter {meter}")
-                Text("×", aria_label="remove this filter")
+                Text(say("Meter {meter}", meter=meter))
+                Text("×", aria_label=say("remove this filter"))
 
 
 def _address(level: str, meter: str) -> str:
@@ -92,10 +93,10 @@ def _address(level: str, meter: str) -> str:
 
 def _draw(rows: Sequence[EventRow]) -> None:
     if not rows:
-        with box("section", "panel", aria_label="Events"):
+        with box("section", "panel", aria_label=say("Events")):
             states.empty("No event here", "Event logs are read every few minutes.")
         return
-    note = f"the newest {MOST}" if len(rows) == MOST else ""
+    note = say("the newest {count}", count=MOST) if len(rows) == MOST else ""
     with panel("Newest first", note):
         table("Events", COLUMNS, [_cells(row) for row in rows])
 

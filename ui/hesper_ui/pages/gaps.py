@@ -12,6 +12,7 @@ from hesper_ui.places import QUALITY, Place
 from hesper_ui.services import Actor, GapRow
 from hesper_ui.views import doubts
 from hesper_ui.views.wording import plural
+from hesper_ui.words import say
 
 MOST = 200
 COLUMNS = Columns(("Meter", "Intervals", "From", "To", "Cause", "Noticed"), numbers=frozenset({1}))
@@ -20,8 +21,8 @@ COLUMNS = Columns(("Meter", "Intervals", "From", "To", "Cause", "Noticed"), numb
 async def build(desk: Desk, _actor: Actor, _: PageArguments) -> None:
     """Builds the list of open gaps."""
     with box("div", "page-head"), box("div", "titles"):
-        Text("Gaps", "h1", tabindex="-1")
-        Text("Load profile captures that were due and are not stored.", "p", "meta")
+        Text(say("Gaps"), "h1", tabindex="-1")
+        Text(say("Load profile captures that were due and are not stored."), "p", "meta")
 
     async def load(asking: Actor) -> Sequence[GapRow]:
         return await desk.services.meters.open_gaps(asking, MOST)
@@ -33,11 +34,13 @@ async def build(desk: Desk, _actor: Actor, _: PageArguments) -> None:
 
 def _draw(rows: Sequence[GapRow]) -> None:
     if not rows:
-        with box("section", "panel", aria_label="Gaps"):
+        with box("section", "panel", aria_label=say("Gaps")):
             states.empty("Nothing is missing", "Every capture that was due is stored.")
         return
     missing = plural(sum(row.expected_count for row in rows), "interval")
-    with panel("Open gaps, newest first", f"{missing} missing; each fills by itself"):
+    with panel(
+        "Open gaps, newest first", say("{missing} missing; each fills by itself", missing=missing)
+    ):
         table("Gaps", COLUMNS, [_cells(row) for row in rows])
 
 

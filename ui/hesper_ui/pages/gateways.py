@@ -13,6 +13,7 @@ from hesper_ui.services import Actor, GatewayRow
 from hesper_ui.views import gateway_words
 from hesper_ui.views.looks import gateway_state
 from hesper_ui.views.wording import plural
+from hesper_ui.words import say
 
 COLUMNS = Columns(
     (
@@ -34,7 +35,7 @@ COLUMNS = Columns(
 async def build(desk: Desk, _actor: Actor, _: PageArguments) -> None:
     """Builds the list of gateways."""
     with box("div", "page-head"), box("div", "titles"):
-        Text("Gateways", "h1", tabindex="-1")
+        Text(say("Gateways"), "h1", tabindex="-1")
     part = Part(desk, desk.services.gateways.list, _draw)
     await part.show()
     look_every(5.0, part.refresh)
@@ -45,11 +46,14 @@ def _draw(rows: Sequence[GatewayRow]) -> None:
         states.first_run()
         return
     offline = sum(row.state == "offline" for row in rows)
-    note = f"{plural(len(rows), 'gateway')}, {offline} offline" if offline else "all heard"
+    count = plural(len(rows), "gateway")
+    note = (
+        say("{count}, {offline} offline", count=count, offline=offline) if offline else "all heard"
+    )
     for row in rows:
         if not row.has_key:
-            text = f"{row.id} has no public key on record: no command result of it can be believed."
-            states.notice("warning", text, "warning")
+            words = "{id} has no public key on record: no command result of it can be believed."
+            states.notice("warning", say(words, id=row.id), "warning")
     ordered = sorted(rows, key=lambda row: (row.state == "online", row.id))
     with panel("As they last reported", note):
         table("Gateways", COLUMNS, [_cells(row) for row in ordered])

@@ -24,13 +24,13 @@ from hesper_ui.services import (
 )
 from hesper_ui.views import batches, relay
 from hesper_ui.views.looks import command_kind, command_state, meter_state, relay_state, severity
-from hesper_ui.views.wording import power, sentence
+from hesper_ui.views.wording import capital, power, sentence
 from hesper_ui.words import later, say
 
 Done = Callable[[], Awaitable[None]]
 _LABELS: dict[RelayAction, tuple[str, str]] = {
-    "disconnect": ("Disconnect supply…", "danger"),
-    "reconnect": ("Reconnect supply…", ""),
+    "disconnect": (later("Disconnect supply…"), "danger"),
+    "reconnect": (later("Reconnect supply…"), ""),
 }
 _GLASS: dict[RelayAction, str] = {
     "disconnect": later("Emergency: disconnect…"),
@@ -59,9 +59,13 @@ def draw(
                     _action(desk, detail, action, dialogs, done)
                 _more(desk, detail, dialogs, done)
             else:
-                Text(f"Your role ({actor.role.value}) may look, not command.", "p", "meta")
+                Text(
+                    say("Your role ({role}) may look, not command.", role=say(actor.role.value)),
+                    "p",
+                    "meta",
+                )
     if row.life_support:
-        text = "Life support: someone at this address depends on the supply."
+        text = say("Life support: someone at this address depends on the supply.")
         states.notice("warning", text, "warning").style("margin-top: 12px")
     for alert in alerts:
         _alert(alert)
@@ -77,18 +81,18 @@ def _status_line(detail: MeterDetail) -> None:
     with box("div", "meta status-line"):
         with box("span", "marked"):
             mark(online.mark)
-            Text(online.word.capitalize())
-            Text("· last contact")
+            Text(capital(say(online.word)))
+            Text(say("· last contact"))
             ago(row.last_contact_at)
         with box("span", "marked"):
             mark(relay_look.mark)
-            Text("Relay")
-            Text(relay_look.word, "strong")
-            Text("· confirmed")
+            Text(say("Relay"))
+            Text(say(relay_look.word), "strong")
+            Text(say("· confirmed"))
             ago(row.relay_confirmed_at)
         number, unit = power(detail.load_w)
         with box("span", "marked"):
-            Text("Load")
+            Text(say("Load"))
             Text(f"{number} {unit}" if detail.load_w is not None else number, "strong")
             if detail.load_at is not None:
                 Text("·")
@@ -173,9 +177,9 @@ def _why_not(detail: MeterDetail) -> None:
     for action in relay.offered(detail):
         reason = relay.blocked(detail, action)
         if reason:
-            reasons.setdefault(reason, []).append(_LABELS[action][0].rstrip("…").lower())
+            reasons.setdefault(reason, []).append(say(_LABELS[action][0]).rstrip("…"))
     for reason, actions in reasons.items():
-        text = f"Blocked: {' and '.join(actions)}. {sentence(reason)}"
+        text = say("Blocked: {actions}. {why}", actions=", ".join(actions), why=sentence(reason))
         states.notice("unknown", text).style("margin-top: 12px")
 
 
@@ -189,9 +193,10 @@ def _pending(command: CommandRow) -> None:
         with box("div", "grow"):
             with box("div"):
                 Text(f"{command_kind(command.kind)}: ")
-                Text(look.word, "strong")
+                Text(say(look.word), "strong")
+            asked = say("asked by {who}", who=command.requester)
             why = f": {command.reason}" if command.reason else ""
-            Text(f"asked by {command.requester}{why}", "div", "meta")
+            Text(asked + why, "div", "meta")
             timeline.steps(command)
         if command.state == "awaiting_approval":
-            link("Approvals", "/commands", "btn small")
+            link(say("Approvals"), "/commands", "btn small")

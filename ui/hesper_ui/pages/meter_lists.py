@@ -9,6 +9,7 @@ from hesper_ui.views import doubts
 from hesper_ui.views import registers as order
 from hesper_ui.views.looks import severity
 from hesper_ui.views.wording import MISSING, capital, plural, scaled
+from hesper_ui.words import say
 
 COLUMNS = Columns(
     ("Quantity", "Value", "Unit", "OBIS code", "Captured"),
@@ -61,7 +62,7 @@ def events(rows: Sequence[EventRow]) -> None:
                 mark(severity(row.severity).mark)
                 with box("div", "what"):
                     Text(capital(row.text))
-                    Text(f"{row.severity} · {row.code}", "div", "meta")
+                    Text(f"{say(row.severity)} · {row.code}", "div", "meta")
 
 
 def gaps(rows: Sequence[GapRow]) -> None:
@@ -74,7 +75,7 @@ def gaps(rows: Sequence[GapRow]) -> None:
             with box("li"):
                 mark("offline" if row.state == "open" else "done")
                 with box("div"):
-                    closed = "" if row.state == "open" else ", filled since"
+                    closed = "" if row.state == "open" else say(", filled since")
                     Text(plural(row.expected_count, "interval") + closed, "div")
                     Text(doubts.cause(row.cause), "div", "meta")
                 with box("div", "meta"):
@@ -85,13 +86,13 @@ def particulars(detail: MeterDetail) -> None:
     """Draws who is supplied, by what, and through which gateway."""
     row = detail.row
     with box("dl", "facts"):
-        _fact("Customer", row.customer)
-        _fact("Address", row.address)
-        _fact("Area", row.area)
-        _fact("Life support", "flagged" if row.life_support else "none recorded")
-        _fact("Model", row.model)
-        _fact("Firmware", row.firmware)
-        Text("Gateway", "dt")
+        _fact(say("Customer"), row.customer)
+        _fact(say("Address"), row.address)
+        _fact(say("Area"), row.area)
+        _fact(say("Life support"), say("flagged") if row.life_support else say("none recorded"))
+        _fact(say("Model"), row.model)
+        _fact(say("Firmware"), row.firmware)
+        Text(say("Gateway"), "dt")
         with box("dd"):
             if row.gateway:
                 link(row.gateway, "/gateways")
@@ -100,11 +101,11 @@ def particulars(detail: MeterDetail) -> None:
                     marked("offline", "offline")
             else:
                 Text(MISSING)
-        _fact("Logical device", detail.logical_device_name)
-        _fact("Template", detail.template)
+        _fact(say("Logical device"), detail.logical_device_name)
+        _fact(say("Template"), detail.template)
         period = detail.capture_period_s
-        _fact("Capture period", None if period is None else f"{period} s")
-        Text("First seen", "dt")
+        _fact(say("Capture period"), None if period is None else f"{period} s")
+        Text(say("First seen"), "dt")
         with box("dd"):
             ago(detail.first_seen_at)
 

@@ -13,10 +13,11 @@ from hesper_ui.part import Part
 from hesper_ui.services import Actor, GapRow, Series
 from hesper_ui.views import charts, doubts, load_profile
 from hesper_ui.views.load_profile import LoadProfile
-from hesper_ui.views.wording import plural
+from hesper_ui.views.wording import decimal, plural
+from hesper_ui.words import later, say
 
 REGISTER = "1.0.1.8.0.255"  # active energy import, the register every load profile carries
-RANGES = {"24 h": 1, "7 days": 7, "30 days": 30}
+RANGES = {later("24 h"): 1, later("7 days"): 7, later("30 days"): 30}
 MOST_POINTS = 3000
 MOST_ROWS = 200
 COLUMNS = Columns(
@@ -52,12 +53,12 @@ class LoadPanel:
             self._draw_choices()
 
     def _draw_choices(self) -> None:
-        with box("div", "choices", role="group", aria_label="Range"):
+        with box("div", "choices", role="group", aria_label=say("Range")):
             for name in RANGES:
                 self._choice(name)
-        with box("div", "choices", role="group", aria_label="Form"):
-            self._choice("Chart")
-            self._choice("Table")
+        with box("div", "choices", role="group", aria_label=say("Form")):
+            self._choice(later("Chart"))
+            self._choice(later("Table"))
         self._press()
 
     def _choice(self, name: str) -> None:
@@ -69,7 +70,7 @@ class LoadPanel:
             self._press()
             await self.part.refresh()
 
-        self._choices[name] = Text(name, "button", "choice", type="button").on(
+        self._choices[name] = Text(say(name), "button", "choice", type="button").on(
             "click", choose, args=[]
         )
 
@@ -96,26 +97,32 @@ class LoadPanel:
             shown.series, shown.gaps, (shown.start, shown.end), shown.period_s, self._period_s
         )
         stored = any(kw is not None for _, kw in profile.points)
-        missing = "complete" if stored else "nothing stored"
+        missing = say("complete") if stored else say("nothing stored")
         if profile.bands:
-            missing = plural(profile.missing, "interval") + " missing"
+            missing = say("{count} missing", count=plural(profile.missing, "interval"))
         self._note.text = (
-            f"Mean power per {_period(shown.period_s)}, kW · {self._range} · {missing}"
+            say("Mean power per {period}, kW", period=_period(shown.period_s))
+            + f" · {say(self._range)} · {missing}"
         )
         if not stored and not profile.bands:
-            text = (
+            text = later(
                 "The profile is drawn from two stored captures on; the gateway reads it by itself."
             )
             states.empty("No load profile yet", text)
         elif shown.as_table:
             _table(profile)
         else:
-            said = f"Load profile of {self._meter} over {self._range}; {missing}."
+            said = say(
+                "Load profile of {meter} over {range}; {missing}.",
+                meter=self._meter,
+                range=say(self._range),
+                missing=missing,
+            )
             ui.echart(charts.load_profile(profile, said), renderer="svg")
             if profile.bands:
                 with box("p", "meta marked"):
                     box("span", "swatch-missing", aria_hidden="true")
-                    Text("missing; fills by itself once the meter can be read again")
+                    Text(say("missing; fills by itself once the meter can be read again"))
 
 
 def _step(length: int, period_s: int) -> int | None:
@@ -131,7 +138,7 @@ def _period(seconds: int) -> str:
 
 def _table(profile: LoadProfile) -> None:
     rows: list[tuple[int, list[Cell]]] = [
-        (at, [_moment(at), f"{kw:.3f}", ""])
+        (at, [_moment(at), decimal(kw, 3), ""])
         for at, kw in profile.points[-MOST_ROWS:]
         if kw is not None
     ]

@@ -15,6 +15,7 @@ from hesper_ui.views import attention_words, charts
 from hesper_ui.views.looks import severity
 from hesper_ui.views.tiles import Tile, tiles
 from hesper_ui.views.wording import plural, power
+from hesper_ui.words import say
 
 MOST_ATTENTION = 7
 CHART_S = 60.0
@@ -25,7 +26,7 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     services = desk.services.overview
     first = await services.figures(actor)
     with box("div", "page-head"), box("div", "titles"):
-        Text("Fleet overview", "h1", tabindex="-1")
+        Text(say("Fleet overview"), "h1", tabindex="-1")
         meters, gateways = (
             plural(first.meters_total, "meter"),
             plural(first.gateways_total, "gateway"),
@@ -40,7 +41,10 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
             with panel("Fleet load, last 24 hours", "dashed: the day before"):
                 load = Part(desk, services.load_24h, _draw_load)
             target = first.reads_target_pct
-            with panel("Read completeness by hour", f"% of due captures, target {target:g}"):
+            with panel(
+                "Read completeness by hour",
+                say("% of due captures, target {target}", target=f"{target:g}"),
+            ):
                 hours = Part(
                     desk, services.completeness_by_hour, lambda rows: _draw_hours(rows, target)
                 )
@@ -74,7 +78,9 @@ async def _first_run(desk: Desk) -> None:
 
 def _draw_figures(figures: Overview) -> None:
     if figures.kill_switch:
-        states.notice("critical", "The kill switch is engaged: commands may only read.", "critical")
+        states.notice(
+            "critical", say("The kill switch is engaged: commands may only read."), "critical"
+        )
     with box("div", "tiles"):
         for tile in tiles(figures):
             _draw_tile(tile)
@@ -105,7 +111,7 @@ def _draw_load(load: FleetLoad) -> None:
         return
     last = next((value for value in reversed(load.today) if value is not None), None)
     number, unit = power(last)
-    said = f"Load of the fleet over the last 24 hours, now {number} {unit}."
+    said = say("Load of the fleet over the last 24 hours, now {power}.", power=f"{number} {unit}")
     ui.echart(charts.fleet_load(load, said), renderer="svg")
 
 
@@ -120,11 +126,11 @@ def _draw_attention(rows: Sequence[AttentionRow]) -> None:
                 with box("div"):
                     with box("div", "what"):
                         link(attention_words.title(row), attention_words.target(row))
-                    Text(f"{row.severity} · {attention_words.subjects(row)}", classes="meta")
+                    Text(f"{say(row.severity)} · {attention_words.subjects(row)}", classes="meta")
                 with box("div", "meta"):
                     ago(row.oldest_at, suffix="")
     if len(rows) > MOST_ATTENTION:
-        link(f"{len(rows) - MOST_ATTENTION} more causes", "/alerts")
+        link(say("{rows} more causes", rows=len(rows) - MOST_ATTENTION), "/alerts")
 
 
 def _draw_hours(hours: Sequence[CompletenessHour], target: float) -> None:
@@ -132,7 +138,12 @@ def _draw_hours(hours: Sequence[CompletenessHour], target: float) -> None:
         states.empty("Nothing was due yet", "Bars appear with the first capture that falls due.")
         return
     due, stored = sum(h.due for h in hours), sum(h.stored for h in hours)
-    said = f"{stored} of {due} due captures are stored over {len(hours)} hours."
+    said = say(
+        "{stored} of {due} due captures are stored over {hours} hours.",
+        stored=stored,
+        due=due,
+        hours=len(hours),
+    )
     chart = ui.echart(charts.completeness(hours, target, said), renderer="svg")
     chart.classes("chart-small")
 

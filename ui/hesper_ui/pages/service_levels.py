@@ -27,6 +27,7 @@ from hesper_ui.services import Actor, Invalid, LevelDay, Miss
 from hesper_ui.views import doubts
 from hesper_ui.views.looks import level_state
 from hesper_ui.views.wording import MISSING, grouped, percent, plural
+from hesper_ui.words import say
 
 COLUMNS = Columns(
     ("Day", "Reached", "Target", "Due", "In time", "State", "Counted"),
@@ -40,8 +41,12 @@ MOST_MISSES = 500
 async def build(desk: Desk, _actor: Actor, _: PageArguments) -> None:
     """Builds the days of every level, newest first; a day leads to who missed it."""
     with box("div", "page-head"), box("div", "titles"):
-        Text("Service levels", "h1", tabindex="-1")
-        Text("What was due by its deadline, of the last week; counted all the time.", "p", "meta")
+        Text(say("Service levels"), "h1", tabindex="-1")
+        Text(
+            say("What was due by its deadline, of the last week; counted all the time."),
+            "p",
+            "meta",
+        )
 
     async def load(asking: Actor) -> Sequence[LevelDay]:
         return await desk.services.service_levels.days(asking, None, None, None)
@@ -57,13 +62,24 @@ async def build_day(desk: Desk, actor: Actor, args: PageArguments) -> None:
     misses = await desk.services.service_levels.misses(actor, level, day)
     with box("div", "page-head"), box("div", "titles"):
         Text(level, "h1", tabindex="-1")
-        Text(f"{plural(len(misses), 'meter')} missed it on {day.isoformat()}.", "p", "meta")
-    link("All service levels", "/service-levels")
+        Text(
+            say(
+                "{misses} missed it on {day}.",
+                misses=plural(len(misses), "meter"),
+                day=day.isoformat(),
+            ),
+            "p",
+            "meta",
+        )
+    link(say("All service levels"), "/service-levels")
     if not misses:
-        with box("section", "panel", aria_label="Misses"):
+        with box("section", "panel", aria_label=say("Misses")):
             states.empty("Nobody missed it", "All that was due was stored in time.")
         return
-    with panel("Worst first", f"the first {MOST_MISSES}" if len(misses) > MOST_MISSES else ""):
+    with panel(
+        "Worst first",
+        (say("the first {count}", count=MOST_MISSES) if len(misses) > MOST_MISSES else ""),
+    ):
         table("Misses", MISSES, [_miss(each) for each in misses[:MOST_MISSES]])
 
 
@@ -76,7 +92,7 @@ def _day(text: str) -> date:
 
 def _draw(rows: Sequence[LevelDay]) -> None:
     if not rows:
-        with box("section", "panel", aria_label="Service levels"):
+        with box("section", "panel", aria_label=say("Service levels")):
             states.empty(
                 "Nothing counted yet", "Figures appear once captures are due and levels are set."
             )

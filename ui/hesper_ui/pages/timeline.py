@@ -14,6 +14,7 @@ from hesper_ui.views.looks import (
     steps_reached,
 )
 from hesper_ui.views.wording import capital
+from hesper_ui.words import say
 
 
 def draw(commands: Sequence[CommandRow]) -> None:
@@ -44,7 +45,7 @@ def _entry(command: CommandRow, with_meter: bool) -> None:
                     Text(" · ", classes="meta")
                     link(command.meter, f"/meters/{command.meter}")
                 Text(": ")
-                Text(look.word, "strong")
+                Text(say(look.word), "strong")
             Text(_people(command), "div", "meta")
             if told := evidence(command):
                 Text(capital(told), "div", "meta")
@@ -53,9 +54,10 @@ def _entry(command: CommandRow, with_meter: bool) -> None:
 
 
 def _people(command: CommandRow) -> str:
-    approved = f", approved by {command.approver}" if command.approver else ""
-    reason = f" · {command.reason}" if command.reason else ""
-    return f"asked by {command.requester}{approved}{reason}"
+    said = say("asked by {who}", who=command.requester)
+    if command.approver:
+        said = say("{asked}, approved by {who}", asked=said, who=command.approver)
+    return f"{said} · {command.reason}" if command.reason else said
 
 
 def steps(command: CommandRow) -> None:
@@ -64,13 +66,13 @@ def steps(command: CommandRow) -> None:
     if reached is None:
         return
     approval_counts = command.approver is not None or command.state == "awaiting_approval"
-    with box("ol", "steps", aria_label="Progress"):
+    with box("ol", "steps", aria_label=say("Progress")):
         for index, step in enumerate(STEPS):
             if step == APPROVED and not approval_counts:
                 continue
             done = index <= reached - 1 or (index == 0)
             Text(
-                step,
+                say(step),
                 "li",
                 "step",
                 data_reached=done,

@@ -2,6 +2,7 @@
 
 from hesper_ui.services import AttentionRow
 from hesper_ui.views.wording import capital, plural
+from hesper_ui.words import say
 
 _NAMES = {
     "approval": ("command awaits approval", "commands await approval"),
@@ -12,7 +13,7 @@ _NAMES = {
 def cause(rule: str) -> str:
     """Returns the name of a rule as a person would write it."""
     words = rule.replace("_", " ").replace("-", " ").replace(".", ": ")
-    return words[:1].upper() + words[1:]
+    return say(words[:1].upper() + words[1:])
 
 
 def title(row: AttentionRow) -> str:
@@ -28,7 +29,9 @@ def subjects(row: AttentionRow) -> str:
     """Names the first few meters or gateways concerned."""
     named = ", ".join(subject for subject in row.subjects[:3] if subject)
     rest = row.count - min(3, len(row.subjects))
-    return f"{named} and {rest} more" if named and rest > 0 else named or plural(row.count, "case")
+    if named and rest > 0:
+        return say("{named} and {rest} more", named=named, rest=rest)
+    return named or plural(row.count, "case")
 
 
 def target(row: AttentionRow) -> str:

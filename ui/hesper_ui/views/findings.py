@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hesper_ui.views.wording import plural, scaled
+from hesper_ui.words import later, say
 
 _REGISTERS_SHOWN = 3
 
@@ -42,7 +43,7 @@ def _value(name: str, value: Any) -> str:
 
 def _name(findings: Mapping[str, Any]) -> list[str]:
     name = findings.get("logical_device_name")
-    return [f"the meter calls itself {name}"] if name else []
+    return [say("the meter calls itself {name}", name=name)] if name else []
 
 
 def _counts(findings: Mapping[str, Any]) -> list[str]:
@@ -51,7 +52,7 @@ def _counts(findings: Mapping[str, Any]) -> list[str]:
         for key, word in (("row_count", "row"), ("event_count", "event"))
         if key in findings
     ]
-    return [f"{word} read" for word in words]
+    return [say("{what} read", what=word) for word in words]
 
 
 def _registers(findings: Mapping[str, Any]) -> list[str]:
@@ -61,13 +62,13 @@ def _registers(findings: Mapping[str, Any]) -> list[str]:
         for name, each in list(registers.items())[:_REGISTERS_SHOWN]
     ]
     more = len(registers) - len(shown)
-    return [*shown, f"{more} more"] if more else shown
+    return [*shown, say("{count} more", count=more)] if more else shown
 
 
 def _clock(findings: Mapping[str, Any]) -> list[str]:
-    parts = (("clock", "clock"), ("clock_after", "clock afterwards"))
+    parts = (("clock", later("clock")), ("clock_after", later("clock afterwards")))
     return [
-        f"{words} {findings[key]['drift_ms'] / 1000:+.1f} s"
+        f"{say(words)} {findings[key]['drift_ms'] / 1000:+.1f} s"
         for key, words in parts
         if findings.get(key)
     ]
@@ -75,4 +76,4 @@ def _clock(findings: Mapping[str, Any]) -> list[str]:
 
 def _missing(findings: Mapping[str, Any]) -> list[str]:
     missing = findings.get("missing")
-    return [f"the meter has no {', '.join(missing)}"] if missing else []
+    return [say("the meter has no {what}", what=", ".join(missing))] if missing else []

@@ -3,6 +3,7 @@
 from hesper_ui.services import GatewayRow
 from hesper_ui.views.looks import Look
 from hesper_ui.views.wording import MINUS, MISSING, plural
+from hesper_ui.words import say
 
 OUTBOX_WARNING = 80
 CLOCK_WARNING_MS = 5_000
@@ -11,9 +12,9 @@ CLOCK_WARNING_MS = 5_000
 def meters(row: GatewayRow) -> str:
     """Says how many of its meters answer."""
     if row.meters_total is None:
-        return f"{row.meters_registered} registered"
+        return say("{count} registered", count=row.meters_registered)
     reachable = MISSING if row.meters_reachable is None else str(row.meters_reachable)
-    return f"{reachable} of {row.meters_total}"
+    return say("{part} of {whole}", part=reachable, whole=row.meters_total)
 
 
 def backlog(row: GatewayRow) -> str:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from hesper_ui.services import CommandRow, GatewayRow, LevelDay, MeterRow
 from hesper_ui.views.findings import found
+from hesper_ui.views.wording import decimal
+from hesper_ui.words import later, say
 
 RELAY_STALE_AFTER = timedelta(hours=24)
 
@@ -39,30 +41,36 @@ COMMAND_STATES = {
 }
 
 COMMAND_KINDS = {
-    "relay.disconnect": "Disconnect supply",
-    "relay.reconnect": "Reconnect supply",
-    "relay.arm": "Make ready for the button",
-    "relay.read": "Read relay state",
-    "ping": "Ask whether the meter answers",
-    "read.registers": "Read registers",
-    "read.profile": "Read a profile again",
-    "read.event_log": "Read an event log again",
-    "clock.sync": "Set the clock",
-    "tariff.special_days": "Replace the special days",
-    "tariff.calendar": "Replace the tariff calendar",
-    "limiter.write": "Change the limiter",
-    "tunnel.open": "Open a tunnel for a vendor's program",
-    "keys.change": "Change the meter's keys",
-    "firmware.transfer": "Bring a firmware image to the meter",
-    "firmware.activate": "Activate a firmware image",
-    "gateway.restart": "Restart the gateway",
-    "gateway.update": "Update the gateway",
-    "gateway.configure": "Replace the gateway's configuration",
+    "relay.disconnect": later("Disconnect supply"),
+    "relay.reconnect": later("Reconnect supply"),
+    "relay.arm": later("Make ready for the button"),
+    "relay.read": later("Read relay state"),
+    "ping": later("Ask whether the meter answers"),
+    "read.registers": later("Read registers"),
+    "read.profile": later("Read a profile again"),
+    "read.event_log": later("Read an event log again"),
+    "clock.sync": later("Set the clock"),
+    "tariff.special_days": later("Replace the special days"),
+    "tariff.calendar": later("Replace the tariff calendar"),
+    "limiter.write": later("Change the limiter"),
+    "tunnel.open": later("Open a tunnel for a vendor's program"),
+    "keys.change": later("Change the meter's keys"),
+    "firmware.transfer": later("Bring a firmware image to the meter"),
+    "firmware.activate": later("Activate a firmware image"),
+    "gateway.restart": later("Restart the gateway"),
+    "gateway.update": later("Update the gateway"),
+    "gateway.configure": later("Replace the gateway's configuration"),
 }
 
 # The way of a relay command, for the row of steps; a state maps to how far it came.
-APPROVED = "approved"
-STEPS = ("requested", APPROVED, "sent", "acknowledged", "confirmed by read-back")
+APPROVED = later("approved")
+STEPS = (
+    later("requested"),
+    APPROVED,
+    later("sent"),
+    later("acknowledged"),
+    later("confirmed by read-back"),
+)
 _REACHED = {
     "draft": 0,
     "awaiting_approval": 1,
@@ -87,7 +95,7 @@ def command_state(state: str) -> Look:
 
 def command_kind(kind: str) -> str:
     """Returns what a command does, in words."""
-    return COMMAND_KINDS.get(kind, kind)
+    return say(COMMAND_KINDS.get(kind, kind))
 
 
 def steps_reached(state: str) -> int | None:
@@ -99,10 +107,17 @@ def evidence(command: CommandRow) -> str:
     """Says what the meter showed and how long that took; else what the authority noted."""
     if command.state != "confirmed" or command.relay_after is None:
         return "; ".join([*([command.detail] if command.detail else []), *found(command.findings)])
-    shown = f"relay read {'connected' if command.relay_after else 'disconnected'}"
+    output = say("connected") if command.relay_after else say("disconnected")
+    shown = say("relay read {state}", state=output)
     if command.queued_at is not None:
-        took = (command.updated_at - command.queued_at).total_seconds()
-        shown += f", {took:.1f} s after {'the request' if command.approver is None else 'approval'}"
+        took = decimal((command.updated_at - command.queued_at).total_seconds(), 1)
+        alone = command.approver is None
+        after = (
+            say("{took} s after the request", took=took)
+            if alone
+            else say("{took} s after approval", took=took)
+        )
+        shown = f"{shown}, {after}"
     noted = command.detail if command.detail not in (None, "read back") else ""
     return f"{shown}; {noted}" if noted else shown
 
@@ -122,10 +137,10 @@ def relay_state(row: MeterRow, now: datetime | None = None) -> Look:
     """Returns the relay's state; one confirmed too long ago is said to be so."""
     if row.relay_output is None:
         return Look("unknown", "unknown")
-    word = "connected" if row.relay_output else "disconnected"
+    word = later("connected") if row.relay_output else later("disconnected")
     confirmed = row.relay_confirmed_at
     if confirmed is None or (now or datetime.now(UTC)) - confirmed > RELAY_STALE_AFTER:
-        return Look("unknown", f"{word}, stale")
+        return Look("unknown", say("{word}, stale", word=say(word)))
     return Look("normal" if row.relay_output else "open", word)
 
 
@@ -133,7 +148,8 @@ def level_state(row: LevelDay) -> Look:
     """Returns whether a service level was reached, and whether that can still change."""
     if row.reached is None:
         return Look("info", "nothing was due")
-    word = ("reached" if row.reached else "missed") if row.final else "not over yet"
+    reached = later("reached") if row.reached else later("missed")
+    word = reached if row.final else later("not over yet")
     if row.reached:
         return Look("normal", word)
     return Look("warning" if row.final else "working", word)

@@ -4,29 +4,30 @@ from dataclasses import dataclass
 
 from hesper_ui.services import MeterDetail, RelayAction
 from hesper_ui.views.wording import MISSING, power
+from hesper_ui.words import later, say
 
-OTHER = "Other (say which)"
+OTHER = later("Other (say which)")
 REASONS: dict[RelayAction, tuple[str, ...]] = {
     "disconnect": (
-        "Payment overdue, final notice given",
-        "Customer moved out",
-        "Work on the installation",
-        "Danger at the premises",
+        later("Payment overdue, final notice given"),
+        later("Customer moved out"),
+        later("Work on the installation"),
+        later("Danger at the premises"),
         OTHER,
     ),
     "reconnect": (
-        "Payment received",
-        "New customer moved in",
-        "Work finished",
-        "Disconnected by mistake",
+        later("Payment received"),
+        later("New customer moved in"),
+        later("Work finished"),
+        later("Disconnected by mistake"),
         OTHER,
     ),
 }
-APPROVAL_NOTE = (
+APPROVAL_NOTE = later(
     "A second person with the approver role must confirm within 15 minutes, "
     "else the request expires."
 )
-ALONE_NOTE = "The policy in force asks for no second person: this leaves at once."
+ALONE_NOTE = later("The policy in force asks for no second person: this leaves at once.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +49,43 @@ def needs_second_person(detail: MeterDetail, action: RelayAction) -> bool:
 
 def words(action: RelayAction, meter: str, *, second_person: bool) -> Words:
     """Returns the texts for cutting or restoring the supply of ``meter``."""
-    when = "within about 10 seconds" + (" of approval" if second_person else "")
-    sent = "requested; it waits for an approver" if second_person else "is on its way"
-    verb = "Request" if second_person else "Start"
-    note = APPROVAL_NOTE if second_person else ALONE_NOTE
+    note = say(APPROVAL_NOTE if second_person else ALONE_NOTE)
+    when = say("within about 10 seconds")
+    if second_person:
+        when = say("within about 10 seconds of approval")
     if action == "disconnect":
-        return Words(
-            f"Disconnect supply to {meter}?",
-            f"The premises lose power {when} and stay without it until they are reconnected.",
-            "Keep connected",
-            f"{verb} disconnect",
-            f"Disconnect of {meter} {sent}.",
-            note,
-        )
+        return _cutting(meter, when, note, second_person)
+    return _restoring(meter, when, note, second_person)
+
+
+def _cutting(meter: str, when: str, note: str, second_person: bool) -> Words:
+    consequence = later(
+        "The premises lose power {when} and stay without it until they are reconnected."
+    )
+    waits = say("Disconnect of {meter} requested; it waits for an approver.", meter=meter)
+    leaves = say("Disconnect of {meter} is on its way.", meter=meter)
     return Words(
-        f"Reconnect supply to {meter}?",
-        f"The premises get power back {when}; whatever was switched on there starts again.",
-        "Leave disconnected",
-        f"{verb} reconnect",
-        f"Reconnection of {meter} {sent}.",
+        say("Disconnect supply to {meter}?", meter=meter),
+        say(consequence, when=when),
+        say("Keep connected"),
+        say("Request disconnect") if second_person else say("Start disconnect"),
+        waits if second_person else leaves,
+        note,
+    )
+
+
+def _restoring(meter: str, when: str, note: str, second_person: bool) -> Words:
+    consequence = later(
+        "The premises get power back {when}; whatever was switched on there starts again."
+    )
+    waits = say("Reconnection of {meter} requested; it waits for an approver.", meter=meter)
+    leaves = say("Reconnection of {meter} is on its way.", meter=meter)
+    return Words(
+        say("Reconnect supply to {meter}?", meter=meter),
+        say(consequence, when=when),
+        say("Leave disconnected"),
+        say("Request reconnect") if second_person else say("Start reconnect"),
+        waits if second_person else leaves,
         note,
     )
 
@@ -75,13 +94,15 @@ def facts(detail: MeterDetail) -> list[tuple[str, str]]:
     """Returns who and what is behind the relay."""
     number, unit = power(detail.load_w)
     return [
-        ("Customer", detail.row.customer or "none recorded"),
-        ("Address", detail.row.address or "none recorded"),
+        (say("Customer"), detail.row.customer or say("none recorded")),
+        (say("Address"), detail.row.address or say("none recorded")),
         (
-            "Life support",
-            "FLAGGED: someone depends on it" if detail.row.life_support else "none recorded",
+            say("Life support"),
+            say("FLAGGED: someone depends on it")
+            if detail.row.life_support
+            else say("none recorded"),
         ),
-        ("Present load", MISSING if detail.load_w is None else f"{number} {unit}"),
+        (say("Present load"), MISSING if detail.load_w is None else f"{number} {unit}"),
     ]
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from hesper_ui.services import Overview
-from hesper_ui.views.wording import age_text, grouped, percent, plural, power
+from hesper_ui.views.wording import age_text, decimal, grouped, percent, plural, power
+from hesper_ui.words import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,16 @@ def tiles(figures: Overview, now: datetime | None = None) -> list[Tile]:
         _complete(figures),
         _alerts(figures, now or datetime.now(UTC)),
         Tile(
-            "Readings stored",
+            say("Readings stored"),
             "readings_per_s",
             "rate",
-            f"{figures.readings_per_s:,.{0 if figures.readings_per_s >= 100 else 1}f}",
+            decimal(figures.readings_per_s, 0 if figures.readings_per_s >= 100 else 1),
             "/s",
-            f"{figures.gateways_online} of {plural(figures.gateways_total, 'gateway')} online",
+            say(
+                "{part} of {whole} online",
+                part=figures.gateways_online,
+                whole=plural(figures.gateways_total, "gateway"),
+            ),
             "/gateways",
         ),
         _load(figures),
@@ -44,12 +49,12 @@ def tiles(figures: Overview, now: datetime | None = None) -> list[Tile]:
 def _online(figures: Overview) -> Tile:
     silent = figures.meters_total - figures.meters_online
     return Tile(
-        "Meters online",
+        say("Meters online"),
         "meters_online",
         "count",
         grouped(figures.meters_online),
-        f"of {grouped(figures.meters_total)}",
-        f"{grouped(silent)} not heard from" if silent else "all heard from",
+        say("of {whole}", whole=grouped(figures.meters_total)),
+        say("{count} not heard from", count=grouped(silent)) if silent else say("all heard from"),
         "/meters?view=silent" if silent else "/meters",
     )
 
@@ -58,12 +63,13 @@ def _complete(figures: Overview) -> Tile:
     share = figures.reads_complete_pct
     below = share is not None and share < figures.reads_target_pct
     return Tile(
-        "Reads complete, 24 h",
+        say("Reads complete, 24 h"),
         "reads_complete_pct",
         "percent",
         percent(share),
         "%",
-        f"target {figures.reads_target_pct:g} % · {plural(figures.gaps_open, 'gap')}",
+        say("target {percent} %", percent=percent(figures.reads_target_pct))
+        + f" · {plural(figures.gaps_open, 'gap')}",
         "/gaps",
         "warning" if below else "normal",
     )
@@ -71,11 +77,14 @@ def _complete(figures: Overview) -> Tile:
 
 def _alerts(figures: Overview, now: datetime) -> Tile:
     oldest = figures.oldest_critical_at
-    note = f"{grouped(figures.alerts_open)} open" if figures.alerts_open else "none open"
+    note = say("{count} open", count=grouped(figures.alerts_open))
+    if not figures.alerts_open:
+        note = say("none open")
     if figures.critical_alerts and oldest is not None:
-        note = f"oldest {age_text((now - oldest).total_seconds())} · {note}"
+        age = age_text((now - oldest).total_seconds())
+        note = say("oldest {age}", age=age) + f" · {note}"
     return Tile(
-        "Open critical alerts",
+        say("Open critical alerts"),
         "critical_alerts",
         "count",
         grouped(figures.critical_alerts),
@@ -91,12 +100,14 @@ def _load(figures: Overview) -> Tile:
     before, before_unit = power(figures.fleet_load_yesterday_w)
     known = figures.fleet_load_yesterday_w is not None
     return Tile(
-        "Fleet load",
+        say("Fleet load"),
         "fleet_load_w",
         "power",
         value,
         unit,
-        f"a day ago {before} {before_unit}" if known else "no value of a day ago",
+        say("a day ago {power}", power=f"{before} {before_unit}")
+        if known
+        else say("no value of a day ago"),
         "/meters?view=online",
     )
 
@@ -104,12 +115,14 @@ def _load(figures: Overview) -> Tile:
 def _commands(figures: Overview) -> Tile:
     waiting = figures.commands_awaiting_approval
     return Tile(
-        "Commands in flight",
+        say("Commands in flight"),
         "commands_in_flight",
         "count",
         grouped(figures.commands_in_flight),
         "",
-        f"{grouped(waiting)} awaiting approval" if waiting else "none awaiting approval",
+        say("{count} awaiting approval", count=grouped(waiting))
+        if waiting
+        else say("none awaiting approval"),
         "/commands",
         "warning" if waiting else "normal",
     )
