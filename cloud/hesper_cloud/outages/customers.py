@@ -33,7 +33,7 @@ def _hanging(session: Session, outage: Outage) -> set[str]:
     """Returns the customers' meters at the outage's part and below it."""
     if outage.kind == "gateway":
         return set(session.scalars(select(Meter.id).where(Meter.gateway_id == outage.place)))
-    parents = dict(session.execute(select(Element.id, Element.parent)).tuples().all())
+    parents = dict(session.execute(select(Element.id, Element.parent)).all())
     if outage.place not in parents:
         return set()
     known = Grid(parents=parents, parts={each: Part("", each, "", True) for each in parents})
@@ -51,5 +51,5 @@ def _distinct(session: Session, meters: Collection[str]) -> int:
     owners: dict[str, object] = dict.fromkeys(meters)
     for names in batched(sorted(meters)):
         query = select(Meter.id, Meter.customer_id).where(Meter.id.in_(names))
-        owners.update(session.execute(query).tuples().all())
+        owners.update(session.execute(query).all())
     return len({meter if owner is None else owner for meter, owner in owners.items()})

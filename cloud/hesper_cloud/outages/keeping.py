@@ -159,14 +159,14 @@ def _unsettled(session: Session) -> list[Loss]:
     query = select(
         PowerLoss.id, PowerLoss.meter, PowerLoss.lost_at, PowerLoss.back_at, PowerLoss.outage
     ).where(PowerLoss.settled.is_(False))
-    return [Loss(*row) for row in session.execute(query).tuples()]
+    return [Loss(*row) for row in session.execute(query)]
 
 
 def _of(session: Session, outage: int) -> list[Loss]:
     query = select(
         PowerLoss.id, PowerLoss.meter, PowerLoss.lost_at, PowerLoss.back_at, PowerLoss.outage
     ).where(PowerLoss.outage == outage)
-    return [Loss(*row) for row in session.execute(query).tuples()]
+    return [Loss(*row) for row in session.execute(query)]
 
 
 def _own(session: Session, extent: Extent, before: Collection[int]) -> Outage | None:

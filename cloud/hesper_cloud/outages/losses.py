@@ -61,7 +61,7 @@ def told_before(session: Session) -> None:
         .where(loss.outage.is_(None), loss.back_at.is_(None), told.code.in_(BACK))
         .group_by(loss.id)
     )
-    for number, at in session.execute(ended).tuples().all():
+    for number, at in session.execute(ended).all():
         gone = {"back_at": at, "proof": BY_EVENT}
         session.execute(update(loss).where(loss.id == number).values(gone))
 

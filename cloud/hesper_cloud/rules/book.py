@@ -41,7 +41,7 @@ class Running:
 
 def stamp(session: Session) -> frozenset[tuple[str, int, str]]:
     """Returns what changes whenever any rule does."""
-    return frozenset(session.execute(select(Rule.id, Rule.version, Rule.state)).tuples())
+    return frozenset(session.execute(select(Rule.id, Rule.version, Rule.state)))
 
 
 def load(session: Session) -> list[Running]:
@@ -56,7 +56,7 @@ def load(session: Session) -> list[Running]:
         .order_by(Rule.id)
     )
     found = []
-    for rule, said in session.execute(query).tuples():
+    for rule, said in session.execute(query):
         try:
             definition = Definition.model_validate(said)
         except ValidationError as error:
@@ -78,7 +78,7 @@ def remembered(session: Session, rule: str) -> dict[str, Mark]:
     )
     return {
         subject: Mark(int(since.timestamp()), phase == RAISED)
-        for subject, since, phase in session.execute(query).tuples()
+        for subject, since, phase in session.execute(query)
     }
 
 

@@ -141,7 +141,7 @@ def settings_of(session: Session, rule: str, settings: RuleSettings | None = Non
         .join(RuleVersion, (RuleVersion.rule == Rule.id) & (RuleVersion.version == Rule.version))
         .where(Rule.id == rule)
     )
-    found = session.execute(query).tuples().one_or_none()
+    found = session.execute(query).one_or_none()
     if found is None:
         return Wanted(True, usual)
     state, definition = found

@@ -60,5 +60,5 @@ def forget(session: Session, alerts: Alerts, rule: str, at: datetime) -> None:
     open_ = select(Alert.rule, Alert.meter, Alert.gateway, Alert.element).where(
         (Alert.rule == rule) | Alert.rule.startswith(f"{rule}/"), Alert.state != CLEARED
     )
-    subjects = [Subject(*row) for row in session.execute(open_).tuples()]
+    subjects = [Subject(*row) for row in session.execute(open_)]
     alerts.clear_all([(subject, at) for subject in subjects], session)

@@ -77,4 +77,4 @@ def _events(session: Session, condition: OfEvents, meter: str, since: int) -> li
         Event.occurred_at >= utc(since),
         Event.code.in_(codes_of(condition)),
     )
-    return [Told(int(at.timestamp()), code) for at, code in session.execute(query).tuples()]
+    return [Told(int(at.timestamp()), code) for at, code in session.execute(query)]

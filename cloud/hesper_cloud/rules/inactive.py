@@ -85,7 +85,7 @@ def _should_stand_still(session: Session) -> dict[str, str]:
     )
     return {
         meter: f"account {account} is inactive" if state == "inactive" else f"the meter is {life}"
-        for meter, life, account, state in session.execute(query).tuples()
+        for meter, life, account, state in session.execute(query)
     }
 
 

@@ -45,7 +45,7 @@ def suspect(session: Session, closed_at: dict[str, datetime]) -> None:
             "since": closed_at[meter],
             "facts": {"open_at": int(open_at.timestamp())},
         }
-        for meter, open_at in session.execute(query).tuples()
+        for meter, open_at in session.execute(query)
         if open_at is not None and open_at < closed_at[meter]
     ]
     insert_several(session, RuleMemory, rows)

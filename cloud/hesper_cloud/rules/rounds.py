@@ -118,11 +118,11 @@ def _heard(session: Session, latest: LatestValues, condition: Absence) -> dict[s
         return {m: told.get(m, at) for m, at in _since_known(session).items()}
     if condition.logical_name is None:
         contacts = select(Meter.id, Meter.last_contact_at).where(Meter.last_contact_at.is_not(None))
-        return {m: int(at.timestamp()) for m, at in session.execute(contacts).tuples() if at}
+        return {m: int(at.timestamp()) for m, at in session.execute(contacts) if at}
     found = latest.newest(condition.logical_name)
     return dict(zip(found.meters, found.captured_at.tolist(), strict=True))
 
 
 def _since_known(session: Session) -> dict[str, int]:
     known = select(Meter.id, Meter.first_seen_at).where(Meter.deleted_at.is_(None))
-    return {meter: int(at.timestamp()) for meter, at in session.execute(known).tuples()}
+    return {meter: int(at.timestamp()) for meter, at in session.execute(known)}

@@ -65,7 +65,7 @@ def _one_of(patterns: tuple[str, ...], value: str | None) -> bool:
 
 def _chains(session: Session) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yields the customers' meters with the elements that they hang on now, lowest first."""
-    parents = dict(session.execute(select(Element.id, Element.parent)).tuples().all())
+    parents = dict(session.execute(select(Element.id, Element.parent)).all())
     known = Grid(parents=parents, parts={each: Part("", each, "", True) for each in parents})
     places = select(ElementMeter.meter, ElementMeter.element).where(
         ElementMeter.role == "customer", ElementMeter.to_at.is_(None)
@@ -88,7 +88,7 @@ def groups(session: Session, over: str, of: frozenset[str] | None) -> list[Group
     names: dict[str, str] = {}
     if over in ("feeder", "transformer"):
         wanted = select(Element.id, Element.name).where(Element.kind == over)
-        names.update(session.execute(wanted).tuples().all())
+        names.update(session.execute(wanted).all())
         for meter, chain in _chains(session):
             for element in names.keys() & chain:
                 by_place[element].add(meter)

@@ -146,7 +146,7 @@ class Tryout:
                     Event.occurred_at >= utc(start),
                     Event.occurred_at < utc(self._end),
                 )
-                for meter, at, code in session.execute(query).tuples():
+                for meter, at, code in session.execute(query):
                     found[meter or ""].append(Told(int(at.timestamp()), code))
         return found
 

@@ -67,7 +67,7 @@ class Events:
         counted = select(Event.code, func.count()).group_by(Event.code)
 
         def load(session: Session) -> dict[str, int]:
-            return dict(session.execute(counted).tuples().all())
+            return dict(session.execute(counted).all())
 
         stored = await self._read(load) if actor.areas is None else {}
         known = catalogue.entries()

@@ -23,7 +23,7 @@ def rows(session: Session, settings: RuleSettings, only: str | None = None) -> l
     )
     if only is not None:
         query = query.where(Rule.id == only)
-    stored = {rule.id: (rule, said) for rule, said in session.execute(query).tuples()}
+    stored = {rule.id: (rule, said) for rule, said in session.execute(query)}
     code = built_in.rules(settings)
     alerts, trials = _open_alerts(session), _trials(session)
     found = [
@@ -98,12 +98,12 @@ def _open_alerts(session: Session) -> dict[str, int]:
     """Returns open alerts by rule; of tamper and the like by the word before the dot or slash."""
     query = select(Alert.rule, func.count()).where(Alert.state != CLEARED).group_by(Alert.rule)
     found: dict[str, int] = defaultdict(int)
-    for rule, count in session.execute(query).tuples():
+    for rule, count in session.execute(query):
         found["tamper" if rule.startswith("tamper.") else rule.partition("/")[0]] += count
     return found
 
 
 def _trials(session: Session) -> dict[tuple[str, int], int]:
     query = select(RuleTrial.rule, RuleTrial.version, func.count())
-    counted = session.execute(query.group_by(RuleTrial.rule, RuleTrial.version)).tuples()
+    counted = session.execute(query.group_by(RuleTrial.rule, RuleTrial.version))
     return {(rule, version): count for rule, version, count in counted}
