@@ -8,19 +8,17 @@ could not be stored comes again with the next connection.
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from hesper_cloud import broker_client
 from hesper_cloud.aggregates import outside
 from hesper_cloud.db.engines import writing
 from hesper_cloud.settings import Settings
@@ -49,8 +47,7 @@ class OutsideIn:
         """Runs until cancelled."""
         self._loop = asyncio.get_running_loop()
         client = self._client()
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = _SESSION_S
+        properties = broker_client.properties(PacketTypes.CONNECT, SessionExpiryInterval=_SESSION_S)
         broker = self._settings.broker
         client.connect_async(
             broker.host, broker.port, _KEEPALIVE_S, clean_start=False, properties=properties
@@ -63,18 +60,10 @@ class OutsideIn:
             await asyncio.to_thread(client.loop_stop)
 
     def _client(self) -> mqtt.Client:
-        broker, account = self._settings.broker, self._settings.broker.ingest
-        client = mqtt.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=f"hesper-{self._settings.ingest.instance}-{CLIENT_SUFFIX}",
-            protocol=mqtt.MQTTv5,
-            manual_ack=True,
-        )
+        broker = self._settings.broker
+        name = f"hesper-{self._settings.ingest.instance}-{CLIENT_SUFFIX}"
+        client = broker_client.make(broker.ingest, broker.tls_ca, name, manual_ack=True)
         client.enable_logger(log)
-        if account is not None:
-            client.username_pw_set(account.username, account.password())
-        if broker.tls_ca is not None:
-            client.tls_set_context(ssl.create_default_context(cafile=str(broker.tls_ca)))
         client.reconnect_delay_set(*_RECONNECT_S)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe

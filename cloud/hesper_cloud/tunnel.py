@@ -20,8 +20,8 @@ from hesper_contracts.frame import Kind, Refused
 from hesper_contracts.topics import Topics
 from hesper_contracts.tunnel import CONTENT_MAX, Direction, Message, Type
 from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 
+from hesper_cloud import broker_client
 from hesper_cloud.settings import BrokerSettings
 
 log = logging.getLogger(__name__)
@@ -189,12 +189,7 @@ class ToolEnd:
 
     def _make_client(self) -> mqtt.Client:
         name = f"tunnel-{secrets.token_hex(4)}"
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
-        account = self._broker.tunnel
-        if account is not None:
-            client.username_pw_set(account.username, account.password())
-        if self._broker.tls_ca is not None:
-            client.tls_set(ca_certs=str(self._broker.tls_ca))
+        client = broker_client.make(self._broker.tunnel, self._broker.tls_ca, name)
         client.on_connect = self._on_connect
         client.on_subscribe = lambda *_: self._later(self._subscribed.set)
         client.on_disconnect = lambda *_: self._later(self._fail, "the broker was lost")

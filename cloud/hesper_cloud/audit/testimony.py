@@ -13,8 +13,8 @@ from hesper_contracts import witness
 from hesper_contracts.frame import Refused
 from hesper_contracts.topics import Address, Topics
 from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 
+from hesper_cloud import broker_client
 from hesper_cloud.audit.examination import Witnessed
 from hesper_cloud.settings import BrokerSettings
 
@@ -100,12 +100,8 @@ def ask(settings: BrokerSettings, known: Iterable[str], longest_s: float = 15.0)
 
 
 def _client(settings: BrokerSettings) -> mqtt.Client:
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    client = broker_client.make(settings.authority, settings.tls_ca)
     client.connect_timeout = _CONNECT_S
-    if settings.authority is not None:
-        client.username_pw_set(settings.authority.username, settings.authority.password())
-    if settings.tls_ca is not None:
-        client.tls_set(ca_certs=str(settings.tls_ca))
     return client
 
 

@@ -11,11 +11,9 @@ import time
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
+from hesper_cloud import broker_client
 from hesper_cloud.settings import BrokerSettings
 
 _log = logging.getLogger(__name__)
@@ -52,22 +50,15 @@ class Evictions:
                 _log.warning("the session of %s was not ended: %s", gateway, error)
 
     def _evict(self, gateway: str) -> None:
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, gateway, protocol=mqtt.MQTTv5)
-        if (account := self._settings.authority) is not None:
-            client.username_pw_set(account.username, account.password())
-        if self._settings.tls_ca is not None:
-            client.tls_set(ca_certs=str(self._settings.tls_ca))
+        client = broker_client.make(self._settings.authority, self._settings.tls_ca, gateway)
         answered: list[Any] = []
         client.on_connect = lambda *told: answered.append(told[3])
-        make: Any = Properties  # paho ships this class untyped
-        properties = make(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = 0
         client.connect(
             self._settings.host,
             self._settings.port,
             _KEEPALIVE_S,
             clean_start=True,
-            properties=properties,
+            properties=broker_client.properties(PacketTypes.CONNECT, SessionExpiryInterval=0),
         )
         until = time.monotonic() + _PATIENCE_S
         while not answered and time.monotonic() < until:

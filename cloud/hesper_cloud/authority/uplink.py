@@ -18,10 +18,9 @@ from hesper_contracts.signing import Signer
 from hesper_contracts.status import CloudStatus, Presence
 from hesper_contracts.topics import Address, Topics, share_group
 from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
+from hesper_cloud import broker_client
 from hesper_cloud.authority.dispatch import Outgoing
 from hesper_cloud.hsm import SigningUnavailable
 from hesper_cloud.observing.commands import CommandTraces
@@ -59,7 +58,7 @@ class AuthorityUplink:
 
     def start(self) -> None:
         """Connects in the background and stays connected until `stop`."""
-        properties = _properties(PacketTypes.CONNECT, SessionExpiryInterval=0)
+        properties = broker_client.properties(PacketTypes.CONNECT, SessionExpiryInterval=0)
         self._client.connect_async(
             self._settings.host,
             self._settings.port,
@@ -90,7 +89,7 @@ class AuthorityUplink:
             return False
         left_s = math.ceil((outgoing.not_after - now).total_seconds())
         expiry_s = min(max(1, left_s), _COPY_LIVES_S)
-        properties = _properties(PacketTypes.PUBLISH, MessageExpiryInterval=expiry_s)
+        properties = broker_client.properties(PacketTypes.PUBLISH, MessageExpiryInterval=expiry_s)
         traceparent = self.traces.traceparent(outgoing.command_id)
         if traceparent is not None:
             properties.UserProperty = [(trace.PROPERTY, traceparent)]
@@ -116,12 +115,7 @@ class AuthorityUplink:
         self._client.publish(self._topics.down(gateway, Kind.ANSWERS), payload, qos=1)
 
     def _make_client(self) -> mqtt.Client:
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
-        account = self._settings.authority
-        if account is not None:
-            client.username_pw_set(account.username, account.password())
-        if self._settings.tls_ca is not None:
-            client.tls_set(ca_certs=str(self._settings.tls_ca))
+        client = broker_client.make(self._settings.authority, self._settings.tls_ca)
         client.will_set(self._status_topic, self._status("offline"), qos=1, retain=True)
         client.reconnect_delay_set(*_RECONNECT_S)
         client.on_connect = self._on_connect
@@ -167,11 +161,3 @@ class AuthorityUplink:
             client.publish(topic, requests.answer_to_payload(answer, self._signer), qos=1)
         except SigningUnavailable as reason:
             _log.error("the time cannot be signed: %s", reason)
-
-
-def _properties(packet: int, **values: int) -> Properties:
-    make: Any = Properties  # paho ships this class untyped
-    properties: Properties = make(packet)
-    for name, value in values.items():
-        setattr(properties, name, value)
-    return properties

@@ -5,12 +5,11 @@ twice if the acknowledgement was lost; its ``id`` tells.
 """
 
 import logging
-import ssl
 import threading
 
 from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 
+from hesper_cloud import broker_client
 from hesper_cloud.delivery.errors import NotDelivered
 from hesper_cloud.delivery.messages import Message
 from hesper_cloud.settings import BrokerSettings
@@ -62,11 +61,8 @@ class Publisher:
             account = self._broker.alerts
             if account is None:
                 raise NotDelivered("cloud.toml names no broker account for alerts")
-            client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+            client = broker_client.make(account, self._broker.tls_ca)
             client.enable_logger(log)
-            client.username_pw_set(account.username, account.password())
-            if self._broker.tls_ca is not None:
-                client.tls_set_context(ssl.create_default_context(cafile=str(self._broker.tls_ca)))
             client.on_connect = lambda *told: None if told[3].is_failure else self._up.set()
             client.on_disconnect = lambda *_: self._up.clear()
             client.connect_async(self._broker.host, self._broker.port, _KEEPALIVE_S)

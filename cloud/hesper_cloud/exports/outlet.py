@@ -6,15 +6,14 @@ a crash some come again, none is skipped. A broker may still lose what it acknow
 """
 
 import logging
-import ssl
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
 from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 
+from hesper_cloud import broker_client
 from hesper_cloud.settings import BrokerSettings
 
 log = logging.getLogger(__name__)
@@ -72,13 +71,8 @@ class Outlet:
         return f"{self._broker.root}/{LEVEL}/{quote(message.meter, safe='')}/{message.kind}"
 
     def _made(self) -> mqtt.Client:
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        client = broker_client.make(self._broker.republish, self._broker.tls_ca)
         client.enable_logger(log)
-        account = self._broker.republish
-        if account is not None:
-            client.username_pw_set(account.username, account.password())
-        if self._broker.tls_ca is not None:
-            client.tls_set_context(ssl.create_default_context(cafile=str(self._broker.tls_ca)))
         return client
 
 

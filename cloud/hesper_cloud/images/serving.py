@@ -7,7 +7,6 @@ on the way: a gateway that is away would find them all at once when it is back.
 
 import asyncio
 import logging
-import ssl
 from typing import Any
 
 from hesper_contracts import requests
@@ -15,12 +14,10 @@ from hesper_contracts.frame import Kind, Refused
 from hesper_contracts.requests import BlocksRequest
 from hesper_contracts.topics import Address, Topics, share_group
 from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from hesper_cloud import metrics
+from hesper_cloud import broker_client, metrics
 from hesper_cloud.images.handing import Handing
 from hesper_cloud.images.pacing import Pacing
 from hesper_cloud.images.shelf import Shelf
@@ -55,7 +52,7 @@ class BlockServer:
             self._broker.port,
             _KEEPALIVE_S,
             clean_start=True,
-            properties=_properties(PacketTypes.CONNECT, SessionExpiryInterval=0),
+            properties=broker_client.properties(PacketTypes.CONNECT, SessionExpiryInterval=0),
         )
         self._client.loop_start()
         try:
@@ -72,18 +69,14 @@ class BlockServer:
             self._topics.down(gateway, Kind.BLOCKS),
             payload,
             qos=1,
-            properties=_properties(PacketTypes.PUBLISH, MessageExpiryInterval=_BLOCK_LIVES_S),
+            properties=broker_client.properties(
+                PacketTypes.PUBLISH, MessageExpiryInterval=_BLOCK_LIVES_S
+            ),
         )
         return sent.rc == mqtt.MQTT_ERR_SUCCESS
 
     def _make_client(self) -> mqtt.Client:
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
-        account = self._broker.images
-        if account is not None:
-            client.username_pw_set(account.username, account.password())
-        if self._broker.tls_ca is not None:
-            context = ssl.create_default_context(cafile=str(self._broker.tls_ca))
-            client.tls_set_context(context)
+        client = broker_client.make(self._broker.images, self._broker.tls_ca)
         client.reconnect_delay_set(*_RECONNECT_S)
         client.max_queued_messages_set(_MOST_QUEUED)
         client.on_connect = self._on_connect
@@ -131,11 +124,3 @@ def pacing(settings: FirmwareSettings) -> Pacing:
     """Returns the limits under which images leave."""
     cell_of = {gateway: cell for cell, gateways in settings.cells.items() for gateway in gateways}
     return Pacing(settings.gateway_octets_per_s, settings.cell_octets_per_s, cell_of)
-
-
-def _properties(packet: int, **values: int) -> Properties:
-    make: Any = Properties  # paho ships this class untyped
-    properties: Properties = make(packet)
-    for name, value in values.items():
-        setattr(properties, name, value)
-    return properties

@@ -1,0 +1,48 @@
+"""A client of the broker in the name of one account, as every role of the cloud makes it."""
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.properties import Properties
+
+from hesper_cloud.settings import BrokerAccount
+
+
+def make(
+    account: BrokerAccount | None,
+    tls_ca: Path | None,
+    client_id: str = "",
+    *,
+    manual_ack: bool = False,
+) -> mqtt.Client:
+    """Returns a client that is not connected yet.
+
+    Args:
+        account: Who it is; None where the broker asks nobody.
+        tls_ca: Whose word on the broker's certificate counts; None without TLS.
+        client_id: Its name at the broker; empty: the broker gives it one.
+        manual_ack: Whether messages are acknowledged one by one, and not by their callback's end.
+
+    Raises:
+        OSError: the password or the certificate cannot be read.
+    """
+    client = mqtt.Client(
+        CallbackAPIVersion.VERSION2, client_id, protocol=mqtt.MQTTv5, manual_ack=manual_ack
+    )
+    if account is not None:
+        client.username_pw_set(account.username, account.password())
+    if tls_ca is not None:
+        client.tls_set_context(ssl.create_default_context(cafile=str(tls_ca)))
+    return client
+
+
+def properties(packet: int, **values: object) -> Properties:
+    """Returns MQTT 5 properties of a packet, by their names at paho."""
+    untyped: Any = Properties  # paho ships this class untyped
+    found: Properties = untyped(packet)
+    for name, value in values.items():
+        setattr(found, name, value)
+    return found
