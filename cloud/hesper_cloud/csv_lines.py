@@ -30,7 +30,8 @@ def cell(text: str) -> str:
 
 def plain(text: str) -> str:
     """Returns what stood in a cell before `cell` had it."""
-    return text[1:] if len(text) > 1 and text[0] == "'" and text[1] in _STARTS else text
+    rest = text[1:]
+    return rest if text.startswith("'") and cell(rest) != rest else text
 
 
 def lines(rows: Iterable[Sequence[object]]) -> Iterator[bytes]:

@@ -169,7 +169,7 @@ def _were(there: KnownMeter, after: dict[str, Any]) -> dict[str, Any]:
 
 def _inserted(session: Session, statement: Any, rows: list[dict[str, Any]]) -> dict[str, int]:
     """Inserts rows and returns their numbers by the name that each has."""
-    return dict(session.execute(statement, rows)) if rows else {}
+    return {row[0]: row[1] for row in session.execute(statement, rows)} if rows else {}
 
 
 def _complete(session: Session, rows: list[dict[str, Any]]) -> None:
