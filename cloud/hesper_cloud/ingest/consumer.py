@@ -12,11 +12,10 @@ does the consumer announce itself (retained, with a last will), which wakes the 
 
 import logging
 import queue
-import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,13 +26,12 @@ from hesper_contracts.frame import Kind, Refused
 from hesper_contracts.topics import CloudAddress, Topics, share_group
 from hesper_contracts.trace import TraceContext
 from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from hesper_cloud import metrics
+from hesper_cloud import broker_client, metrics
 from hesper_cloud.ingest.message import Delivery, Message
+from hesper_cloud.settings import BrokerAccount
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +49,7 @@ class Connection:
     host: str
     port: int
     root: str
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
+    account: BrokerAccount | None = None
     tls_ca: Path | None = None
     instance: str = "main"
     receive_maximum: int = 400
@@ -90,17 +87,8 @@ class Consumer:
 
     def _make_client(self) -> mqtt.Client:
         settings = self._connection
-        client = mqtt.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id="",
-            protocol=mqtt.MQTTv5,
-            manual_ack=True,
-        )
+        client = broker_client.make(settings.account, settings.tls_ca, manual_ack=True)
         client.enable_logger(log)
-        if settings.username is not None:
-            client.username_pw_set(settings.username, settings.password)
-        if settings.tls_ca is not None:
-            client.tls_set_context(ssl.create_default_context(cafile=str(settings.tls_ca)))
         client.reconnect_delay_set(*_RECONNECT_S)
         client.max_queued_messages_set(_QUEUED_RECEIPTS)
         client.will_set(self._status_topic, self._status("offline"), qos=1, retain=True)
@@ -126,10 +114,12 @@ class Consumer:
 
     def start(self) -> None:
         """Connects in the background and stays connected, whatever the broker does."""
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = 0
-        properties.ReceiveMaximum = self._connection.receive_maximum
-        properties.MaximumPacketSize = MAX_PAYLOAD + 1024
+        properties = broker_client.properties(
+            PacketTypes.CONNECT,
+            SessionExpiryInterval=0,
+            ReceiveMaximum=self._connection.receive_maximum,
+            MaximumPacketSize=MAX_PAYLOAD + 1024,
+        )
         self._client.connect_async(
             self._connection.host,
             self._connection.port,
@@ -169,7 +159,8 @@ class Consumer:
         log.info("connected to broker %s:%d", self._connection.host, self._connection.port)
         self._generation += 1
         self._pending.clear()
-        group = share_group(ROLE, self._connection.password)
+        account = self._connection.account
+        group = share_group(ROLE, account.password() if account else None)
         filters = [self._topics.shared(group, kind) for kind in SHARED]
         for name in (*filters, self._topics.every_status()):
             _, packet = client.subscribe(name, qos=1)

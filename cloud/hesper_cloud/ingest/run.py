@@ -245,13 +245,12 @@ def _readings(group: Sequence[Message]) -> list[Message]:
 
 def connection(settings: Settings) -> Connection:
     """Returns how the consumer reaches the broker."""
-    broker, account = settings.broker, settings.broker.ingest
+    broker = settings.broker
     return Connection(
         host=broker.host,
         port=broker.port,
         root=broker.root,
-        username=None if account is None else account.username,
-        password=None if account is None else account.password(),
+        account=broker.ingest,
         tls_ca=broker.tls_ca,
         instance=settings.ingest.instance,
         receive_maximum=min(2 * settings.ingest.group_max_messages, 0xFFFF),
