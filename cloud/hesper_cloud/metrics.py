@@ -8,6 +8,8 @@ come from outside (areas, quantities) are bounded by `bounded`.
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from hesper_contracts.frame import Kind
+from hesper_contracts.quality import Quality
 from prometheus_client import Counter, Gauge, Histogram
 
 T = TypeVar("T", bound=Any)
@@ -115,3 +117,21 @@ def bounded(counts: Mapping[str, T], most: int, add: Callable[[T, T], T]) -> dic
     for name in largest[most:]:
         kept[OTHER] = add(kept[OTHER], counts[name]) if OTHER in kept else counts[name]
     return kept
+
+
+def _begin_at_zero() -> None:
+    """Shows counters from the start on: "none in five minutes" is not "no figures"."""
+    for outcome in ("new", "duplicate", "conflicting"):
+        READINGS.labels(outcome)
+    for verdict in ("stored", "rejected"):
+        RECEIPTS.labels(verdict)
+    for kind in Kind:
+        MESSAGES.labels(kind)
+        DEAD_LETTERS.labels(kind)
+    DEAD_LETTERS.labels(OTHER)
+    for flag in Quality:
+        DOUBTED.labels((flag.name or OTHER).lower())
+    ERRORS.labels("ingest", "unforeseen")
+
+
+_begin_at_zero()

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hesper_cloud import metrics
-from hesper_cloud.observing.context import within
+from hesper_cloud.observing.context import begin_trace
 
 _CONSOLE = "console"
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
@@ -39,8 +39,8 @@ class Measured:
             await send(message)
 
         try:
-            with within(secrets.token_hex(16) if said is None else said.trace_id):
-                await self._app(scope, receive, noted)
+            begin_trace(secrets.token_hex(16) if said is None else said.trace_id)
+            await self._app(scope, receive, noted)
         finally:
             if not status:  # an error on its way to the server, which answers 500
                 _count(scope, HTTPStatus.INTERNAL_SERVER_ERROR, time.monotonic() - begun)

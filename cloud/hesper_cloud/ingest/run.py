@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from hesper_contracts import trace
 from hesper_contracts.frame import Kind, Refused
 from hesper_contracts.signing import Signer
 from hesper_contracts.topics import Topics
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from hesper_cloud import metrics
 from hesper_cloud.ingest.beginnings import Beginnings
 from hesper_cloud.ingest.consumer import Connection, Consumer
 from hesper_cloud.ingest.contacts import Contacts
@@ -38,6 +40,7 @@ from hesper_cloud.ingest.send_again import SendsAgain
 from hesper_cloud.ingest.stages import recorded, stage
 from hesper_cloud.ingest.traces import IngestTraces
 from hesper_cloud.latest import LatestValues
+from hesper_cloud.observing.context import within
 from hesper_cloud.outages.losses import Losses
 from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.rules.built_in import VoltageBand
@@ -76,6 +79,7 @@ class Ingest:
         self.rate = Rate()
         self.occupation = Occupation()
         self.consumer = Consumer(connection(settings), self.dead_letters.add)
+        metrics.WAITING.set_function(self.consumer.messages.qsize)
         self._receipts = Receipts(signer, self.consumer.publish)
         self._traces = None if tracer is None else IngestTraces(tracer)
         self._contacts = Contacts(engine)
@@ -188,9 +192,11 @@ class Ingest:
         except Exception as error:
             if len(group) > 1:
                 for message in group:
-                    self._settle([message])
+                    with within(trace.of_batch(message.gateway, message.payload)):
+                        self._settle([message])
                 return
             log.exception("message on %s could not be settled", group[0].topic)
+            metrics.ERRORS.labels("ingest", "unforeseen").inc()
             reason = f"unforeseen {type(error).__name__}: {error}"
             self.dead_letters.add(group[0].topic, group[0].payload, reason)
             self._receipts.give(self.door.told(rejected(group[0], reason)))

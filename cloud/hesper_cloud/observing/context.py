@@ -12,6 +12,11 @@ def current_trace() -> str:
     return _trace_id.get()
 
 
+def begin_trace(trace_id: str) -> None:
+    """Names the trace for the rest of this task: what fails is told after `within` has ended."""
+    _trace_id.set(trace_id)
+
+
 @contextmanager
 def within(trace_id: str) -> Iterator[None]:
     """Names the trace while the context lasts."""
