@@ -43,7 +43,10 @@ class SimDataRule:
 def _near_the_limit() -> Select[tuple[Sim]]:
     used = Sim.data_used_mb * _WHOLE_PERCENT
     return select(Sim).where(
-        Sim.deleted_at.is_(None), Sim.state != "retired", used >= Sim.data_limit_mb * NEAR_PERCENT
+        Sim.deleted_at.is_(None),
+        Sim.state != "retired",
+        used >= Sim.data_limit_mb * NEAR_PERCENT,
+        Sim.data_limit_mb > 0,
     )
 
 

@@ -68,7 +68,7 @@ LISTS: Mapping[str, AssetList] = {
         (Sim.state, Sim.provider, Sim.apn, Sim.meter, Sim.gateway),
     ),
     "meter": _list(
-        (Meter.id, Meter.customer, Meter.address, Meter.brand, Meter.model),
+        (Meter.id, Meter.customer, Meter.address, Meter.area, Meter.brand, Meter.model),
         Order(Meter.id, str),
         _text(Meter.id, Meter.life, Meter.area, Meter.customer, Meter.brand, Meter.model),
         (Meter.life, Meter.area, Meter.gateway_id, Meter.customer_id, Meter.brand, Meter.model),

@@ -65,7 +65,8 @@ def _meters(session: Session, rows: Rows) -> list[AssetRow]:
 def meter_cards(session: Session, rows: Rows) -> list[MeterCard]:
     """Returns what people keep of some meters, in their order."""
     ids = [row.sim_id for row in rows if row.sim_id is not None]
-    cards = dict(session.execute(select(Sim.id, Sim.iccid).where(Sim.id.in_(ids))).tuples())
+    held = session.execute(select(Sim.id, Sim.iccid).where(Sim.id.in_(ids)))
+    cards: dict[int | None, str] = {row.id: row.iccid for row in held}
     return [
         _same(MeterCard, row, gateway=row.gateway_id, iccid=cards.get(row.sim_id)) for row in rows
     ]
