@@ -35,6 +35,10 @@ NOTED = frozenset(
     {
         *("login", "login.refused", "session.end"),
         *("alert.acknowledge", "image.announce", "image.add"),
+        *("alert.shelve", "alert.unshelve", "alert.assign", "alert.note"),
+        *("delivery.target_make", "delivery.target_change", "delivery.target_remove"),
+        *("delivery.route_make", "delivery.route_change", "delivery.route_remove"),
+        "delivery.test",
         "disconnect.refused",
         *("reading.edit", "reading.edit.withdraw", "topology.set", "series.bring"),
         *("asset.create", "asset.update", "asset.delete", "asset.restore"),
