@@ -29,6 +29,11 @@ def estimated(
     return _distinct(session, lost)
 
 
+def who_told(session: Session, losses: Sequence[Loss]) -> int:
+    """Returns how many customers the meters have that told of a loss."""
+    return _distinct(session, {loss.meter for loss in losses})
+
+
 def _hanging(session: Session, outage: Outage) -> set[str]:
     """Returns the customers' meters at the outage's part and below it."""
     if outage.kind == "gateway":

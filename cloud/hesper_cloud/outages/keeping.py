@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
 from hesper_contracts.events import Severity
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, or_, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.alerting import grid
@@ -112,8 +112,11 @@ class OutageKeeping:
             outage.lost_count = len({loss.meter for loss in losses})
             back = [loss.back_at for loss in losses if loss.back_at is not None]
             outage.back_count = len({loss.meter for loss in losses if loss.back_at is not None})
-            outage.customer_count = customers.estimated(session, outage, losses, captured)
             outage.updated_at = now
+            if len(back) < len(losses):
+                outage.customer_count = customers.estimated(session, outage, losses, captured)
+            elif not outage.customer_count:
+                outage.customer_count = customers.who_told(session, losses)
             if len(back) == len(losses):
                 outage.state, outage.restored_at = RESTORED, max(back)
                 _settle(session, outage.id)
@@ -178,7 +181,14 @@ def _own(session: Session, extent: Extent, before: Collection[int]) -> Outage | 
     if found is None or found.id in before:
         return found
     first = min(loss.lost_at for loss in extent.losses)
-    return found if first >= found.began_at else None
+    return found if first >= found.began_at and _lasts(session, found.id, first) else None
+
+
+def _lasts(session: Session, outage: int, at: datetime) -> bool:
+    """Says whether some of an outage's meters had no power at an instant."""
+    without = or_(PowerLoss.back_at.is_(None), PowerLoss.back_at >= at)
+    found = select(PowerLoss.id).where(PowerLoss.outage == outage, without)
+    return session.scalars(found.limit(1)).first() is not None
 
 
 def _above(session: Session, extent: Extent, where: Grid) -> Outage | None:
@@ -191,7 +201,8 @@ def _above(session: Session, extent: Extent, where: Grid) -> Outage | None:
         Outage.began_at <= first,
         Outage.kind.not_in((METER, GATEWAY)),
     )
-    return session.scalars(query.order_by(Outage.id)).first()
+    found = session.scalars(query.order_by(Outage.id)).first()
+    return found if found is not None and _lasts(session, found.id, first) else None
 
 
 def _opened(session: Session, extent: Extent, where: Grid, now: datetime) -> Outage:
@@ -206,7 +217,7 @@ def _opened(session: Session, extent: Extent, where: Grid, now: datetime) -> Out
         noticed_at=now,
         lost_count=len(extent.losses),
         back_count=0,
-        customer_count=len(extent.losses),
+        customer_count=0,
         updated_at=now,
     )
     session.add(outage)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from hesper_contracts.events import Event
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import exists, func, insert, literal, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db import registry
@@ -42,14 +42,16 @@ class Losses:
 
 
 def _lost(session: Session, meter: str, at: datetime) -> None:
-    near = select(PowerLoss.id).where(
-        PowerLoss.meter == meter,
-        PowerLoss.lost_at.between(at - SAME, at + SAME),
-        or_(PowerLoss.back_at.is_(None), PowerLoss.back_at > at),
+    loss = PowerLoss
+    near = select(loss.id).where(
+        loss.meter == meter,
+        loss.lost_at.between(at - SAME, at + SAME),
+        or_(loss.back_at.is_(None), loss.back_at > at),
     )
-    if session.scalars(near).first() is not None:
-        return
-    session.execute(insert(PowerLoss).values(meter=meter, lost_at=at, settled=False))
+    row = select(literal(meter), literal(at, loss.lost_at.type), literal(False)).where(
+        not_(exists(near))
+    )
+    session.execute(insert(loss).from_select(["meter", "lost_at", "settled"], row))
 
 
 def told_before(session: Session) -> None:

@@ -29,9 +29,10 @@ def looked_at_again(
     if not isinstance(condition, EventCount | EventSequence):
         return
     at, now = at_and_now
-    fresh_from = now - rule.definition.counts_for_s
+    if at < now - rule.definition.counts_for_s:
+        return
     events = _events(session, condition, meter, min(at, now) - 2 * reach_s(condition))
-    held = [span for span in spans(condition, events, now) if (span.end or now) >= fresh_from]
+    held = spans(condition, events, now)
     before = _mark(session, rule.id, meter)
     changes = _changes(meter, before, held, at)
     if not changes and isinstance(condition, EventSequence) and not condition.followed:

@@ -1,0 +1,235 @@
+"""Power-loss events become one outage with its extent, and end meter by meter."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hesper_cloud.db import migrate
+from hesper_cloud.db.engines import open_engine, reading, writing
+from hesper_cloud.db.registry import (
+    Alert,
+    Customer,
+    Element,
+    ElementMeter,
+    Event,
+    Meter,
+    Outage,
+    PowerLoss,
+)
+from hesper_cloud.latest import LatestValues
+from hesper_cloud.outages.keeping import OutageKeeping
+from hesper_cloud.outages.losses import Losses
+from hesper_cloud.rules.alerts import Alerts
+from hesper_contracts import events
+from sqlalchemy import Engine, insert, select
+
+NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
+ALWAYS = NOON - timedelta(days=100)
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two feeders: one of 40 transformers with 50 homes each, one of 2 with 3; made once."""
+    made = tmp_path_factory.mktemp("town") / "hesper.db"
+    engine = open_engine(f"sqlite:///{made}")
+    migrate.upgrade(engine, "registry")
+    homes = {f"t{k}": [f"M{k}-{n}" for n in range(50)] for k in range(40)}
+    homes |= {f"s{k}": [f"S{k}-{n}" for n in range(3)] for k in range(2)}
+    with writing(engine) as session:
+        for feeder in ("f1", "f2"):
+            session.add(Element(id=feeder, kind="feeder", name=f"Feeder {feeder}", parent=None))
+        for transformer, meters in homes.items():
+            above = "f1" if transformer.startswith("t") else "f2"
+            session.add(Element(id=transformer, kind="transformer", name=transformer, parent=above))
+            for meter in meters:
+                session.add(Meter(id=meter, first_seen_at=ALWAYS, area="north"))
+                session.add(
+                    ElementMeter(element=transformer, meter=meter, from_at=ALWAYS, role="customer")
+                )
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    engine.dispose()
+    return made
+
+
+@dataclass
+class Captured(LatestValues):
+    """Latest values of which only the times matter here."""
+
+    times: dict[str, int] = field(default_factory=dict)
+
+    def last_captured(self) -> dict[str, int]:
+        return self.times
+
+
+@dataclass
+class World:
+    """The town's outages, with a clock that is set by what happens."""
+
+    registry: Engine
+    now: datetime = NOON
+    told: int = 0
+
+    def __post_init__(self) -> None:
+        self.latest = Captured()
+        self.start()
+
+    def start(self) -> None:
+        """As after a start of the process."""
+        alerts = Alerts(self.registry, lambda: self.now)
+        self.losses = Losses(lambda: self.now)
+        self.keeping = OutageKeeping(self.registry, alerts, self.latest, lambda: self.now)
+
+    def tell(self, code: str, second: int, *meters: str) -> None:
+        at = NOON + timedelta(seconds=second)
+        told = [
+            events.Event(id=f"{self.told + n}", code=code, occurred_at=at, meter=meter)
+            for n, meter in enumerate(meters)
+        ]
+        self.told += len(told)
+        same = {"gateway": "gw-1", "code": code, "severity": "info", "occurred_at": at}
+        same |= {"stored_at": self.now, "text": "", "attributes": {}}
+        with writing(self.registry) as session:
+            session.execute(insert(Event), [{"id": e.id, "meter": e.meter, **same} for e in told])
+            for each in told:
+                self.losses.event_stored(session, "gw-1", each)
+
+    def look(self, second: int) -> list[str]:
+        """Lets the job look until it is calm; returns the outages that were not merged."""
+        for later in (0, 6):
+            self.now = NOON + timedelta(seconds=second + later)
+            self.keeping.turn()
+        return self.outages()
+
+    def outages(self) -> list[str]:
+        with reading(self.registry) as session:
+            rows = session.scalars(
+                select(Outage).where(Outage.state != "merged").order_by(Outage.id)
+            )
+            return [
+                f"{row.kind} {row.place} {row.state} {row.back_count}/{row.lost_count} of "
+                f"{row.customer_count}"
+                for row in rows
+            ]
+
+    def alerts(self, state: str = "new") -> list[tuple[str, str | None, str]]:
+        with reading(self.registry) as session:
+            rows = session.scalars(select(Alert).where(Alert.state == state).order_by(Alert.id))
+            return [(row.rule, row.element or row.meter, row.severity) for row in rows]
+
+
+@pytest.fixture
+def world(tmp_path: Path, town: Path) -> Iterator[World]:
+    shutil.copy(town, tmp_path / "hesper.db")
+    engine = open_engine(f"sqlite:///{tmp_path / 'hesper.db'}")
+    yield World(engine)
+    engine.dispose()
+
+
+FEEDER = [f"M{k}-{n}" for k in range(40) for n in range(50)]
+
+
+def test_2000_meters_of_one_feeder_are_one_outage_and_one_alert(world: World) -> None:
+    world.tell("power.last_gasp", 0, *FEEDER)
+    assert world.look(10) == ["feeder f1 open 0/2000 of 2000"]
+    assert world.alerts() == [("outage", "f1", "critical")]
+    world.start()
+    world.tell("power.up", 600, *FEEDER[:1999])
+    assert world.look(700) == ["feeder f1 open 1999/2000 of 2000"]
+    world.latest.times = {FEEDER[-1]: int(NOON.timestamp()) + 900}
+    assert world.look(1000) == ["feeder f1 restored 2000/2000 of 2000"]
+    assert (world.alerts(), world.alerts("cleared")) == ([], [("outage", "f1", "critical")])
+    with reading(world.registry) as session:
+        (row,) = session.scalars(select(Outage))
+        assert (row.began_at, row.restored_at) == (NOON, NOON + timedelta(seconds=900))
+        last = session.scalars(select(PowerLoss).where(PowerLoss.meter == FEEDER[-1])).one()
+        assert (last.proof, last.settled) == ("reading", True)
+
+
+def test_a_transformer_that_goes_with_its_feeder_is_merged_into_it(world: World) -> None:
+    world.tell("power.last_gasp", 0, "S0-0", "S0-1")
+    assert world.look(1) == ["transformer s0 open 0/2 of 3"]  # the third has not been heard since
+    world.tell("power.last_gasp", 20, "S1-0", "S1-1")
+    assert world.look(30) == ["feeder f2 open 0/4 of 6"]
+    assert world.alerts() == [("outage", "f2", "warning")]
+    assert world.alerts("cleared") == [("outage", "s0", "warning")]
+    with reading(world.registry) as session:
+        merged = session.scalars(select(Outage).where(Outage.state == "merged")).one()
+        whole = session.scalars(select(Outage).where(Outage.state == "open")).one()
+        assert (merged.merged_into, whole.began_at) == (whole.id, NOON)
+
+
+def test_one_home_is_an_outage_of_its_own_and_a_few_are_their_transformers(world: World) -> None:
+    world.tell("power.last_gasp", 0, "M0-0")
+    world.tell("power.last_gasp", 5, "M1-0", "M1-1", "M1-2")
+    assert sorted(world.look(10)) == [
+        "meter M0-0 open 0/1 of 1",
+        "transformer t1 open 0/3 of 3",  # most of it has power, so only who told is counted
+    ]
+    assert sorted(world.alerts()) == [("outage", "M0-0", "info"), ("outage", "t1", "warning")]
+
+
+def test_losses_that_are_hours_apart_are_outages_of_their_own(world: World) -> None:
+    world.tell("power.down", 0, "S0-0", "S0-1")
+    world.tell("power.up", 60, "S0-0", "S0-1")
+    world.now += timedelta(hours=3)
+    world.tell("power.down", 7200, "S0-0", "S0-1")
+    assert world.look(10_800) == [
+        "transformer s0 restored 2/2 of 2",
+        "transformer s0 open 0/2 of 3",
+    ]
+    assert world.alerts() == [("outage", "s0", "warning")]
+
+
+def test_a_loss_and_its_end_may_come_in_any_order_and_twice(world: World) -> None:
+    world.now += timedelta(minutes=30)
+    world.tell("power.up", 300, "S0-0", "S0-1")
+    world.tell("power.down", 2, "S0-0", "S0-1")
+    world.tell("power.last_gasp", 0, "S0-0")
+    assert world.look(1800) == ["transformer s0 restored 2/2 of 2"]
+    assert world.alerts() == []
+    with reading(world.registry) as session:
+        assert len(session.scalars(select(PowerLoss)).all()) == 2
+
+
+def test_who_is_lost_later_below_what_is_out_belongs_to_it(world: World) -> None:
+    world.tell("power.last_gasp", 0, *[f"S{k}-{n}" for k in range(2) for n in range(2)])
+    assert world.look(10) == ["feeder f2 open 0/4 of 6"]
+    world.now += timedelta(hours=1)
+    world.tell("power.last_gasp", 3600, "S0-2")
+    assert world.look(3700) == ["feeder f2 open 0/5 of 6"]
+    assert len(world.alerts()) == 1
+
+
+def test_nothing_is_opened_while_losses_are_still_coming(world: World) -> None:
+    for second in range(0, 50, 3):
+        world.tell("power.last_gasp", second, FEEDER[second])
+        world.now = NOON + timedelta(seconds=second)
+        world.keeping.turn()
+    assert world.outages() == []
+    world.tell("power.last_gasp", 62, FEEDER[62])
+    world.now = NOON + timedelta(seconds=62)
+    world.keeping.turn()  # a minute is long enough
+    assert len(world.outages()) == 2  # of the first transformer, and one of the second
+
+
+def test_customers_with_several_meters_are_counted_once(world: World) -> None:
+    with writing(world.registry) as session:
+        session.add(
+            Customer(id=1, account_number="A-1", name="Ada", created_at=ALWAYS, updated_at=ALWAYS)
+        )
+        session.flush()
+        for meter in ("S0-0", "S0-1"):
+            session.get_one(Meter, meter).customer_id = 1
+    world.latest.times = {"S0-2": int(NOON.timestamp()) + 600}
+    world.tell("power.last_gasp", 0, "S0-0", "S0-1")
+    assert world.look(700) == ["transformer s0 open 0/2 of 1"]
+
+
+def test_a_loss_of_last_month_that_is_read_now_is_no_outage(world: World) -> None:
+    world.now += timedelta(days=30)
+    world.tell("power.down", 0, *FEEDER[:10])
+    assert world.look(30 * 86_400) == []
