@@ -1,12 +1,19 @@
-"""Firmware campaigns: proposed, decided, followed through their funnel."""
+"""Firmware campaigns: proposed, decided, followed through their funnel.
+
+They are at ``/campaigns``; where they were before, ``/firmware/campaigns``, answers the same and
+says that it is going.
+"""
 
 import uuid
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from hesper_cloud.api.batches import MOST_METERS, DecisionBody, Selection
+from hesper_cloud.api.deprecation import going
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
 from hesper_cloud.services.batch_records import BatchVerb, BatchView, Decision
@@ -14,7 +21,9 @@ from hesper_cloud.services.errors import Invalid
 from hesper_cloud.services.firmware_records import CampaignOrder, CampaignView
 from hesper_cloud.services.records import MeterQuery
 
-router = APIRouter(prefix="/firmware/campaigns", tags=["firmware"])
+router = APIRouter(prefix="/campaigns", tags=["firmware"])
+before = APIRouter(tags=["firmware"])
+_MOVED = going(date(2026, 11, 21), "/api/v1/campaigns")
 IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", max_length=128)]
 
 
@@ -124,3 +133,16 @@ async def decide(
 def _require(idempotency_key: str) -> None:
     if not idempotency_key:
         raise Invalid("send an Idempotency-Key header, so that a repeat makes no second campaign")
+
+
+for _route in router.routes:
+    if isinstance(_route, APIRoute):
+        before.add_api_route(
+            f"/firmware{_route.path}",
+            _route.endpoint,
+            methods=list(_route.methods),
+            response_model=_route.response_model,
+            status_code=_route.status_code,
+            deprecated=True,
+            openapi_extra=_MOVED,
+        )

@@ -1,6 +1,7 @@
 """``Idempotency-Key`` in front of every POST: the same request twice is carried out once.
 
-Who sends a key gets, for a day, the first answer again (`Idempotency-Replayed` says so). Only
+Who sends a key gets, for a day, the first answer again (`Idempotency-Replayed` says so), and waits
+for it where the first request still goes on: ten rapid clicks are one click. Only
 answers that made something are kept; after a refusal the same key may be tried again. An answer
 that holds a secret (``Cache-Control: no-store``) or is very long is not kept: its repeat is told
 that the request was carried out, and nothing else.
@@ -25,6 +26,8 @@ _KEPT_HEADERS = ("content-type", "location", "link", "etag")
 _MOST_KEPT = 1024 * 1024
 _MOST_ASKED = 64 * 1024 * 1024
 _MADE = range(200, 300)
+_WAIT_S = 6.0  # longer than a service waits for the authority
+_POLL_S = 0.04
 
 
 class IdempotentPosts:
@@ -80,9 +83,9 @@ class _Once:
     async def before(self, scope: Scope, body: bytes) -> Response | None:
         """Claims the key; returns the answer where the request must not be carried out."""
         address = scope["path"].encode(), scope["query_string"]
-        digest = self._answers.digest(self._actor, *address, body)
+        digest = self._answers.digest(*address, body)
         try:
-            kept = await asyncio.to_thread(self._answers.claim, self._actor, self._key, digest)
+            kept = await self._claim(digest)
         except Invalid as refusal:
             return problem(400, str(refusal))
         except OtherRequest:
@@ -96,6 +99,21 @@ class _Once:
             told = "this request was carried out; its answer was given once and is not kept"
             return problem(409, told, {REPLAYED: "true"})
         return Response(kept.body, kept.status, {**kept.headers, REPLAYED: "true"})
+
+    async def _claim(self, digest: str) -> Kept | None:
+        """Claims the key; waits a while for the first request under it, if that still goes on.
+
+        Raises:
+            Invalid, OtherRequest, KeyInUse: as `Idempotency.claim` says.
+        """
+        deadline = asyncio.get_running_loop().time() + _WAIT_S
+        while True:
+            try:
+                return await asyncio.to_thread(self._answers.claim, self._actor, self._key, digest)
+            except KeyInUse:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
+            await asyncio.sleep(_POLL_S)
 
     async def carry_out(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on; keeps its answer before it goes out, or gives the key back."""

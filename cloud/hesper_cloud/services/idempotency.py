@@ -1,9 +1,9 @@
 """Answers by idempotency key: a request that is repeated is not carried out again.
 
-A key belongs to an account. The first request under it claims it; its answer is kept for a day, and
-a repeat gets that answer. Another request under the same key is an error of the caller's, and a
-repeat that comes while the first is being carried out is told to come again. Of a request nothing
-is kept but an HMAC of it, because it may hold a password.
+A key belongs to an account, or to those of its tokens that may the same. The first request under it
+claims it; its answer is kept for a day, and a repeat gets that answer. Another request under the
+same key is an error of the caller's, and a repeat that comes while the first is being carried out
+is told to come again. Of a request nothing is kept but an HMAC of it: it may hold a password.
 """
 
 import hashlib
@@ -49,11 +49,10 @@ class Idempotency:
         self._clock = sources.clock
         self._secret = hashlib.blake2b(b"idempotent requests", key=secret[:64]).digest()
 
-    def digest(self, actor: Actor, *parts: bytes) -> str:
-        """Returns what is kept of a request: who asks with what rights, and for what."""
-        rights = repr((actor.areas, sorted(actor.scopes) if actor.scopes is not None else None))
+    def digest(self, *parts: bytes) -> str:
+        """Returns what is kept of a request."""
         told = hmac.new(self._secret, digestmod=hashlib.sha256)
-        for part in (rights.encode(), *parts):
+        for part in parts:
             told.update(len(part).to_bytes(8, "big"))
             told.update(part)
         return told.hexdigest()
@@ -72,9 +71,9 @@ class Idempotency:
         with writing(self._registry) as session:
             old = IdempotentAnswer.created_at < now - KEPT
             session.execute(delete(IdempotentAnswer).where(old))
-            row = session.get(IdempotentAnswer, (actor.username, key))
+            row = session.get(IdempotentAnswer, (_owner(actor), key))
             if row is None:
-                names = {"owner": actor.username, "key": key}
+                names = {"owner": _owner(actor), "key": key}
                 session.add(IdempotentAnswer(**names, request=digest, created_at=now))
                 return None
             if not hmac.compare_digest(row.request, digest):
@@ -99,4 +98,13 @@ class Idempotency:
 
 
 def _of(actor: Actor, key: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return IdempotentAnswer.owner == actor.username, IdempotentAnswer.key == key
+    return IdempotentAnswer.owner == _owner(actor), IdempotentAnswer.key == key
+
+
+def _owner(actor: Actor) -> str:
+    """Returns whose a key is: an account's, and of tokens that may less those that may the same."""
+    if actor.areas is None and actor.scopes is None:
+        return actor.username
+    scopes = None if actor.scopes is None else sorted(actor.scopes)
+    rights = repr((actor.areas, scopes)).encode()
+    return f"{actor.username} {hashlib.blake2b(rights, digest_size=12).hexdigest()}"
