@@ -93,7 +93,7 @@ class Ingest:
         alerts = Alerts(engine)
         band = VoltageBand(settings.rules)
         self._rules = RuleEngine(engine, alerts, latest, tuned=(band,))
-        self._intakes.event_followers += [self._rules.event_stored, Losses().event_stored]
+        self._intakes.event_followers.extend([self._rules.event_stored, Losses().event_stored])
         self._intakes.readings.judges += [
             VoltageRule(alerts, band),
             ReverseEnergyRule(alerts, latest),  # before the cache: compares with the value before

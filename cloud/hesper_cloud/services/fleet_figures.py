@@ -6,10 +6,10 @@ Areas are a label, so they are bounded: the largest have a name, the others are 
 import re
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
@@ -53,13 +53,13 @@ class FleetFigures:
             self._set_meters(session, now)
             _set_gateways(session, now)
             states = session.execute(select(LongJob.state, func.count()).group_by(LongJob.state))
-            _set_states(metrics.LONG_JOBS, dict(states.tuples()))
+            _set_states(metrics.LONG_JOBS, _counts(states))
             metrics.LETTERS.set(session.scalar(select(func.count()).select_from(DeadLetter)) or 0)
         with reading(sources.authority) as session:
             recent = CommandRecord.updated_at >= now - _COMMANDS_OF
             query = select(CommandRecord.state, func.count()).where(recent)
             states = session.execute(query.group_by(CommandRecord.state))
-            _set_states(metrics.COMMANDS, dict(states.tuples()))
+            _set_states(metrics.COMMANDS, _counts(states))
         self._set_disks()
 
     def count_reads(self) -> None:
@@ -67,7 +67,7 @@ class FleetFigures:
         sources, now = self._sources, int(self._sources.clock().timestamp())
         query = select(Meter.id, Meter.area, Meter.first_seen_at, Meter.capture_period_s)
         with reading(sources.registry) as session:
-            rows = session.execute(query.where(Meter.state == "commissioned")).tuples().all()
+            rows = session.execute(query.where(Meter.state == "commissioned")).all()
         by_area: dict[str, dict[str, completeness.Due]] = {}
         for meter, area, since, period_s in rows:
             owing = by_area.setdefault(area or NO_AREA, {})
@@ -90,7 +90,7 @@ class FleetFigures:
         query = select(Meter.area, there, func.count()).where(Meter.state == "commissioned")
         counts = {
             area or NO_AREA: _Pair(int(every), int(online))
-            for area, online, every in session.execute(query.group_by(Meter.area)).tuples()
+            for area, online, every in session.execute(query.group_by(Meter.area))
         }
         metrics.METERS.clear()
         for area, found in _of_areas(counts).items():
@@ -111,12 +111,16 @@ class FleetFigures:
             metrics.DISK_SIZE.labels(place).set(usage.total)
 
 
+def _counts(rows: Iterable[Sequence[Any]]) -> dict[str, int]:
+    return {name: count for name, count in rows}  # noqa: C416 - rows are no pairs to a type checker
+
+
 def _set_gateways(session: Session, now: datetime) -> None:
     states: Counter[str] = Counter()
     hops: Counter[str] = Counter()
     backlog, oldest_s = 0, 0.0
     known = Gateway.state, Gateway.backlog, Gateway.oldest_unreceipted_at, Gateway.attributes
-    for state, waiting, oldest, attributes in session.execute(select(*known)).tuples():
+    for state, waiting, oldest, attributes in session.execute(select(*known)):
         states[state] += 1
         backlog += waiting or 0
         if waiting and oldest is not None:
