@@ -26,6 +26,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hesper_contracts import durable
+from hesper_contracts.durable import synchronise
 from hesper_contracts.signing import Signer
 
 from hesper_cloud import hsm
@@ -153,11 +154,7 @@ def write_masters(path: Path, masters: Sequence[bytes]) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    synchronise(path.parent)
 
 
 def located(folder: Path, name: str) -> Path:

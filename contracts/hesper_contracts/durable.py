@@ -17,7 +17,7 @@ def write_new(path: Path, octets: bytes) -> None:
         os.link(beside, path)
     finally:
         beside.unlink(missing_ok=True)
-    _keep_names(path.parent)
+    synchronise(path.parent)
 
 
 def put(path: Path, octets: bytes, mode: int = 0o600) -> None:
@@ -26,7 +26,7 @@ def put(path: Path, octets: bytes, mode: int = 0o600) -> None:
     beside.unlink(missing_ok=True)
     _write(beside, octets, mode)
     beside.replace(path)
-    _keep_names(path.parent)
+    synchronise(path.parent)
 
 
 def _write(path: Path, octets: bytes, mode: int) -> None:
@@ -37,9 +37,9 @@ def _write(path: Path, octets: bytes, mode: int) -> None:
         os.fsync(descriptor)
 
 
-def _keep_names(folder: Path) -> None:
-    """Make the names in a folder durable: a file's own synchronisation does not."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def synchronise(path: Path) -> None:
+    """Make durable what a file holds, or the names in a folder: the one does not do the other."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -19,11 +19,12 @@ is as lost as a damaged one.
 """
 
 import logging
-import os
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from hesper_contracts.durable import synchronise
 
 from hesper_gateway.database import Database, DatabaseDamaged, damaged_mark
 
@@ -91,8 +92,8 @@ def succeed(path: Path, ballast_octets: int, reason: str) -> None:
 def _write_mark(path: Path, reason: str) -> None:
     mark = damaged_mark(path)
     mark.write_text(reason, encoding="utf-8")
-    _synchronise(mark)
-    _synchronise(path.parent)
+    synchronise(mark)
+    synchronise(path.parent)
 
 
 def _move_aside(path: Path, reason: str) -> Path:
@@ -112,7 +113,7 @@ def _move_aside(path: Path, reason: str) -> Path:
         if file.exists():
             file.rename(folder / file.name)
     for each in (folder, evidence, path.parent):
-        _synchronise(each)
+        synchronise(each)
     return folder
 
 
@@ -123,11 +124,3 @@ def _files(path: Path) -> list[Path]:
 def _number(folder: Path) -> int:
     """Returns which one it is; the clock may have been wrong."""
     return int(folder.name.partition("-")[0])
-
-
-def _synchronise(what: Path) -> None:
-    descriptor = os.open(what, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -26,6 +26,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from hesper_contracts import jsonbody, witness
+from hesper_contracts.durable import synchronise
 from hesper_contracts.frame import HEADER_LENGTH, Kind, Refused
 from hesper_contracts.signing import Keyring, body_of
 from hesper_contracts.witness import MOST_TOLD, Checkpoint, Testimony
@@ -160,11 +161,7 @@ def _append(path: Path, payload: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     if is_new:
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        synchronise(path.parent)
 
 
 def _line(payload: bytes) -> bytes:

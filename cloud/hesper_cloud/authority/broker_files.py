@@ -4,6 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from hesper_contracts.durable import synchronise
+
 _RELOAD_S = 10
 _AS_EVER = 0o666
 
@@ -23,11 +25,7 @@ def replace(file: Path, octets: bytes) -> None:
         new.flush()
         os.fsync(new.fileno())
     beside.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    synchronise(file.parent)
 
 
 def reload(command: tuple[str, ...]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from hesper_contracts.durable import synchronise
 from hesper_contracts.manifest import Manifest, SignedManifest
 
 
@@ -61,7 +62,7 @@ class Filling:
         try:
             _synced(self._file)
             self._part.replace(self._path)
-            _sync_folder(self._path.parent)
+            synchronise(self._path.parent)
         except OSError as error:
             raise NotKept(f"the disk does not take the image: {error.strerror}") from None
         return Kept(self._kept.document, said, is_whole=True)
@@ -85,18 +86,10 @@ def put(path: Path, octets: bytes) -> None:
         file.write(octets)
         _synced(file)
     part.replace(path)
-    _sync_folder(path.parent)
+    synchronise(path.parent)
 
 
 def _synced(file: IO[bytes]) -> None:
     file.flush()
     os.fsync(file.fileno())
     file.close()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

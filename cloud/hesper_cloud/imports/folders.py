@@ -1,10 +1,11 @@
 """Where the files of an import lie: one folder of the state folder for each, by its id."""
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+from hesper_contracts.durable import synchronise
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -39,11 +40,7 @@ class Folder:
     def settle(self) -> None:
         """Makes sure that what was written outlives a power cut."""
         for each in (self.original, self.good, self.bad, self.path, self.path.parent):
-            place = os.open(each, os.O_RDONLY)
-            try:
-                os.fsync(place)
-            finally:
-                os.close(place)
+            synchronise(each)
 
     def remove(self) -> None:
         """Removes all of it."""

@@ -10,7 +10,6 @@ the folder ``aside`` and named.
 """
 
 import hashlib
-import os
 import secrets
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +17,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
+
+from hesper_contracts.durable import synchronise
 
 from hesper_cloud.stores.duckdb_row_groups import RowGroups
 
@@ -127,10 +128,10 @@ class Folder:
     def keep(self, passing: Path) -> tuple[str, int, str]:
         """Makes a written file durable under its own name; returns name, octets and SHA-256."""
         digest, octets = _digest(passing), passing.stat().st_size
-        _sync(passing)
+        synchronise(passing)
         kept = passing.with_name(passing.name.removesuffix(_PASSING))
         passing.rename(kept)
-        _sync(self.path)
+        synchronise(self.path)
         self._remember(kept)
         return kept.name, octets, digest
 
@@ -188,11 +189,3 @@ def _date(day: int) -> datetime:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from hesper_contracts import blocks
 from hesper_contracts.blocks import BLOCK_OCTETS
+from hesper_contracts.durable import synchronise
 
 from hesper_gateway.errors import Hop, MeterFailed
 
@@ -148,7 +149,7 @@ class ImageStore:
                 part.unlink()
                 return False
             part.replace(self.path_of(wanted))
-            _sync_folder(self._folder)
+            synchronise(self._folder)
         return True
 
     def _make_room(self, wanted: Wanted) -> None:
@@ -196,11 +197,3 @@ def _size(path: Path) -> int:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
