@@ -16,6 +16,7 @@ from hesper_cloud.alerting import changes, rates
 from hesper_cloud.alerting.changes import is_open
 from hesper_cloud.db.alerting import Alert, AlertNote
 from hesper_cloud.db.engines import batched, reading, writing
+from hesper_cloud.delivery.messages import line
 from hesper_cloud.paging import Asked
 from hesper_cloud.services import alert_actions
 from hesper_cloud.services.alert_actions import Action, Make
@@ -38,6 +39,7 @@ SEVERITIES = ("critical", "warning", "info")
 AlertRows = list[AlertRow]
 MOST_WINDOWS = 1008
 _MAX_ROWS = 1000
+_AUDITED = 450  # characters of a person's words that the audit log takes
 
 
 class Alerts:
@@ -147,9 +149,9 @@ class Alerts:
         payload = {
             "action": action.name,
             "subject": subject,
-            "before": before,
+            "before": line(before, _AUDITED),
             "after": action.after,
-            "why": action.why,
+            "why": line(action.why or action.note, _AUDITED),
         }
         await self._link.ask(actor, "audit.note", payload, f"alert-{uuid.uuid4().hex}")
 

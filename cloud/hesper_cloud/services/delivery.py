@@ -22,6 +22,7 @@ from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.db.delivery import Delivery, DeliveryRoute, DeliveryTarget
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.delivery.errors import NotDelivered
+from hesper_cloud.delivery.messages import line
 from hesper_cloud.delivery.routes import RoutePolicy
 from hesper_cloud.delivery.sending import Sender
 from hesper_cloud.delivery.targets import Config, Email, Webhook, config_of, seal_context
@@ -42,6 +43,7 @@ from hesper_cloud.vault import Vault
 
 _TESTING = "testing"
 _SECRET_OCTETS = 32
+_AUDITED = 450  # characters that the audit log takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ class DeliveryDesk:
         return Tested(True, answer)
 
     async def _note(self, actor: Actor, action: str, subject: str, after: str = "") -> None:
-        payload = {"action": action, "subject": subject, "after": after or None}
+        payload = {"action": action, "subject": subject, "after": line(after, _AUDITED) or None}
         await self._link.ask(actor, "audit.note", payload, f"delivery-{uuid.uuid4().hex}")
 
     def _target(self, target_id: int | None, version: int = 0) -> DeliveryTarget | None:
