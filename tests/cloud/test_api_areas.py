@@ -309,13 +309,11 @@ async def test_what_is_elsewhere_cannot_be_commanded_edited_or_acknowledged(app,
 
 
 def test_the_authority_too_knows_where_an_account_sees(town):
-    answer = town.ask(
-        "nora", "command.request", action="read", meter=SOUTH, reason="", serial_tail=""
-    )
+    wish = {"action": "read", "reason": "", "serial_tail": ""}
+    answer = town.ask("nora", "command.request", meter=SOUTH, **wish)
     assert answer.outcome == {"reason": f"there is no meter '{SOUTH}'"}
-    assert (
-        town.ask("nora", "command.request", action="read", meter=NORTH, reason="").state == "done"
-    )
+    answer = town.ask("nora", "command.request", meter=NORTH, **wish)
+    assert answer.state == "done", answer.outcome
 
 
 def test_rows_are_looked_for_until_there_are_enough(town):
