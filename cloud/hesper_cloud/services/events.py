@@ -106,7 +106,7 @@ def filtered(query: Select[Any], wanted: EventFilter) -> Select[Any]:
 def _of_group(query: Select[Any], group: str) -> Select[Any]:
     if group == UNKNOWN:
         return query.where(Event.code.not_in(catalogue.entries()))
-    if group not in Group:
+    if group not in set(Group):
         known = ", ".join([*Group, UNKNOWN])
         raise Invalid(f"events are of the groups {known}; not {group[:40]!r}")
     return query.where(Event.code.in_(catalogue.codes_of([group])))
