@@ -1,12 +1,23 @@
 """The console on the double of the cloud's services."""
 
+import os
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
+import pytest_asyncio
+from nicegui import ui
+from nicegui.functions.download import download
+from nicegui.functions.navigate import Navigate
+from nicegui.functions.notify import notify
+from nicegui.testing.general import nicegui_reset_globals
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from console_double.app import create_app
+from console_double.people import Console
 from console_double.services import DoubleServices
 
 
@@ -14,3 +25,19 @@ from console_double.services import DoubleServices
 def services() -> DoubleServices:
     """Fresh services over a fresh fleet."""
     return DoubleServices()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def console() -> AsyncIterator[Console]:
+    """One application for the module: NiceGUI is made of globals."""
+    with nicegui_reset_globals():
+        os.environ["NICEGUI_USER_SIMULATION"] = "true"
+        services = DoubleServices()
+        services.commands.STEP_S = 0.01
+        app = create_app(services)
+        try:
+            async with app.router.lifespan_context(app):
+                yield Console(services, httpx.ASGITransport(app))
+        finally:
+            os.environ.pop("NICEGUI_USER_SIMULATION", None)
+            ui.navigate, ui.notify, ui.download = Navigate(), notify, download

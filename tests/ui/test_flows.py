@@ -1,95 +1,24 @@
 """Pages and dialogs in NiceGUI's user simulation: what a person sees and can do."""
 
-import asyncio
-import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import httpx
 import pytest
-import pytest_asyncio
-from console_double.app import create_app
 from console_double.fleet import SCRIPT, Fleet
-from console_double.services import PASSWORD, DoubleServices
-from hesper_ui.elements import Text
+from console_double.people import Console, disabled, press, texts, until
+from console_double.services import PASSWORD
 from nicegui import ui
-from nicegui.functions.download import download
-from nicegui.functions.navigate import Navigate
-from nicegui.functions.notify import notify
 from nicegui.testing import User
-from nicegui.testing.general import nicegui_reset_globals
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 METER, TAIL = "HES12643021", "3021"
 PATIENCE_S = 5.0
 
 
-class Console:
-    """The application with any number of people before it."""
-
-    def __init__(self, services: DoubleServices, transport: httpx.ASGITransport) -> None:
-        self.services = services
-        self._transport = transport
-
-    @asynccontextmanager
-    async def person(self, name: str) -> AsyncIterator[User]:
-        async with httpx.AsyncClient(transport=self._transport, base_url="http://test") as client:
-            answer = await client.post("/login", data={"username": name, "password": PASSWORD})
-            assert answer.status_code == 303
-            yield User(client)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def console() -> AsyncIterator[Console]:
-    """One application for the module: NiceGUI is made of globals."""
-    with nicegui_reset_globals():
-        os.environ["NICEGUI_USER_SIMULATION"] = "true"
-        services = DoubleServices()
-        services.commands.STEP_S = 0.01
-        app = create_app(services)
-        try:
-            async with app.router.lifespan_context(app):
-                yield Console(services, httpx.ASGITransport(app))
-        finally:
-            os.environ.pop("NICEGUI_USER_SIMULATION", None)
-            ui.navigate, ui.notify, ui.download = Navigate(), notify, download
-
-
 @pytest.fixture(autouse=True)
 def fresh(console: Console) -> None:
     """Every test begins with the same fleet and no command."""
-    console.services.fleet = Fleet()
-    console.services.commands.keys.clear()
-    console.services.down = False
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Waits for what the server does by itself."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.01)
-
-
-def texts(user: User) -> str:
-    """Returns all text on the page."""
-    assert user.client is not None
-    elements = user.client.elements.values()
-    return "\n".join(e.text for e in elements if isinstance(e, Text) and e.text)
-
-
-async def press(user: User, label: str) -> None:
-    """Clicks the newest button with this label."""
-    assert user.client is not None
-    found = [e for e in user.client.elements.values() if isinstance(e, Text) and e.text == label]
-    with user:
-        listener = next(
-            each
-            for each in found[-1]._event_listeners.values()
-            if each.type == "click" and each.handler
-        )
-        found[-1]._handle_event({"listener_id": listener.id, "args": {}})
-    await asyncio.sleep(0)
+    console.services.start_again()
 
 
 async def open_dialog(user: User) -> None:
@@ -102,12 +31,6 @@ async def open_dialog(user: User) -> None:
 async def fill_in(user: User, reason: str, tail: str) -> None:
     next(iter(user.find(kind=ui.select).elements)).value = reason
     next(iter(user.find(marker="serial-tail").elements)).value = tail
-
-
-def disabled(user: User, label: str) -> bool:
-    assert user.client is not None
-    found = [e for e in user.client.elements.values() if isinstance(e, Text) and e.text == label]
-    return "disabled" in found[-1].props
 
 
 async def test_without_a_session_every_page_leads_to_the_sign_in(console):
@@ -204,7 +127,7 @@ async def test_a_request_is_approved_by_another_person_and_confirmed(console):
         await other.open("/commands")
         await other.should_see("Approve…", retries=20)
         await press(other, "Approve…")
-        await other.should_see(f"Approve: disconnect supply to {METER}?", retries=20)
+        await other.should_see(f"Approve: Disconnect supply to {METER}?", retries=20)
         next(iter(other.find(marker="approval-password").elements)).value = "wrong"
         await press(other, "Approve disconnect")
         await other.should_see("The password is not right.", retries=20)
@@ -228,7 +151,7 @@ async def test_who_approves_a_tunnel_is_told_what_may_come_of_it(console):
         await other.open("/commands")
         await other.should_see("Approve…", retries=20)
         await press(other, "Approve…")
-        words = f"Approve: open a tunnel for a vendor's program to {METER}?"
+        words = f"Approve: Open a tunnel for a vendor's program to {METER}?"
         await other.should_see(words, retries=20)
         await other.should_see("also cut the supply", retries=20)
         await other.should_see("Approve tunnel", retries=20)

@@ -42,6 +42,14 @@ OURS: Mapping[str, Sequence[int]] = {  # callables that say some of their argume
 NAMED: Mapping[str, Sequence[str]] = {"Place": ("said",), "panel": ("note",), "ago": ("never",)}
 SHOWING: Mapping[str, int] = {"Text": 0, "link": 0, "notify": 0}  # these show, and say nothing
 PROPER = frozenset({"Hesper", "SHA-256", "Ctrl K"})
+_HEAD = """# The words of Hesper's console; python -m hesper_ui.catalogue keeps this file.
+msgid ""
+msgstr ""
+"Language: {language}\\n"
+"Plural-Forms: {plural}\\n"
+"Content-Type: text/plain; charset=utf-8\\n"
+
+"""
 _PLURAL = frozenset({"plural", "noun"})
 
 
@@ -127,11 +135,12 @@ def renew(language: str, everything: Found) -> None:
         kept = before.get(text)
         after.add(text, kept.string if kept and isinstance(kept.string, str) else "")
     for one, many in sorted(everything.nouns.items()):
-        kept = before.get(one, context=None) or before.get((one, many))
+        kept = before.get((one, many))
         words = kept.string if kept and isinstance(kept.string, tuple) else ("", "")
         after.add((one, many), words)
     with path.open("wb") as file:
-        write_po(file, after, width=100, omit_header=False, sort_output=True)
+        file.write(_HEAD.format(language=language, plural=after.plural_forms).encode())
+        write_po(file, after, width=100, omit_header=True, sort_output=True)
 
 
 def main(arguments: Sequence[str]) -> int:

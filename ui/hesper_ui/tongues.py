@@ -74,6 +74,7 @@ def tongue(language: str) -> Tongue:
                 if message.pluralizable:
                     if all(message.string):
                         counted[message.id[0]] = tuple(message.string)
+                        words.setdefault(message.id[0], message.string[0])
                 elif message.id and message.string:
                     words[str(message.id)] = str(message.string)
     locale = Locale(language)

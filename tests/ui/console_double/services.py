@@ -90,6 +90,17 @@ class DoubleServices:
         self.decisions = acting.Decisions(self)
         self.validated = acting.Validated(self)
 
+    def start_again(self, meters: int = 60) -> None:
+        """Forgets what was done; whoever is signed in stays so."""
+        for walk in self.commands.walks:
+            walk.cancel()
+        self.fleet, self.down = Fleet(meters), False
+        self.commands.keys.clear()
+        self.commands.switch = KillSwitchState(False, None, None, None)
+        self.batches = acting.Batches(self)
+        self.decisions = acting.Decisions(self)
+        self.validated = acting.Validated(self)
+
     def check(self, actor: Actor, permission: Permission) -> Fleet:
         if self.down:
             raise Unavailable("The store does not answer.")

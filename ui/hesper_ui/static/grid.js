@@ -60,17 +60,17 @@
 
   const fixed = (width) => ({ width, minWidth: width, sortable: false });
   const COLUMNS = () => [
-    { colId: "id", headerName: hesperSay("Serial"), width: 168, minWidth: 168, pinned: "left", lockVisible: true, ...drawn(link) },
-    { colId: "state", headerName: hesperSay("Status"), ...fixed(114), ...drawn((row) => marked(row.state.mark, row.state.word)) },
-    { colId: "relay", headerName: hesperSay("Relay"), width: 130, minWidth: 126, ...drawn((row) => marked(row.relay.mark, row.relay.word)) },
+    { colId: "id", headerName: hesperSay("Serial"), width: 136, minWidth: 128, pinned: "left", lockVisible: true, ...drawn(link) },
+    { colId: "state", headerName: hesperSay("Status"), ...fixed(106), ...drawn((row) => marked(row.state.mark, row.state.word)) },
+    { colId: "relay", headerName: hesperSay("Relay"), width: 150, minWidth: 126, ...drawn((row) => marked(row.relay.mark, row.relay.word)) },
     { colId: "customer", field: "customer", headerName: hesperSay("Customer"), minWidth: 128, flex: 1, tooltipField: "customer", ...plain },
     { colId: "address", field: "address", headerName: hesperSay("Address"), minWidth: 128, flex: 1, tooltipField: "address", ...plain },
     { colId: "area", field: "area", headerName: hesperSay("Area"), width: 100, minWidth: 84, hide: true, ...plain },
-    { colId: "gateway", field: "gateway", headerName: hesperSay("Gateway"), width: 96, minWidth: 84, ...plain },
-    { colId: "model", field: "model", headerName: hesperSay("Model"), minWidth: 180, flex: 0.6, tooltipField: "model", sortable: false, ...plain },
-    { colId: "firmware", field: "firmware", headerName: hesperSay("Firmware"), ...fixed(112), ...plain },
+    { colId: "gateway", field: "gateway", headerName: hesperSay("Gateway"), width: 90, minWidth: 84, ...plain },
+    { colId: "model", field: "model", headerName: hesperSay("Model"), minWidth: 172, flex: 0.4, tooltipField: "model", sortable: false, ...plain },
+    { colId: "firmware", field: "firmware", headerName: hesperSay("Firmware"), ...fixed(96), ...plain },
     { colId: "life_support", field: "life_support", headerName: hesperSay("Life support"), ...fixed(116), hide: true, ...plain },
-    { colId: "last_contact", headerName: hesperSay("Last contact"), width: 126, minWidth: 110, ...drawn((row) => ago(row.last_contact)) },
+    { colId: "last_contact", headerName: hesperSay("Last contact"), width: 116, minWidth: 110, ...drawn((row) => ago(row.last_contact)) },
   ];
   // Which columns a person wants is kept in their browser.
   const KEPT = "hesper_columns";

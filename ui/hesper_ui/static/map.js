@@ -125,6 +125,7 @@
     }
     async load() {
       const mine = ++this.asked, asked = new URLSearchParams({ box: this.view().map((each) => each.toFixed(6)).join(",") });
+      asked.set("across", Math.max(4, Math.round(this.width / 80)));
       if (this.feeder) asked.set("feeder", this.feeder);
       try {
         const answer = await fetch(`/console/map?${asked}`, { cache: "no-store" });

@@ -4,11 +4,6 @@ from hesper_ui.services import AttentionRow
 from hesper_ui.views.wording import capital, plural
 from hesper_ui.words import say
 
-_NAMES = {
-    "approval": ("command awaits approval", "commands await approval"),
-    "gateway-offline": ("gateway is offline", "gateways are offline"),
-}
-
 
 def cause(rule: str) -> str:
     """Returns the name of a rule as a person would write it."""
@@ -18,8 +13,10 @@ def cause(rule: str) -> str:
 
 def title(row: AttentionRow) -> str:
     """Returns the headline: the text of a single case, a count of several."""
-    if row.cause in _NAMES:
-        return plural(row.count, *_NAMES[row.cause])
+    if row.cause == "approval":
+        return plural(row.count, "command awaits approval", "commands await approval")
+    if row.cause == "gateway-offline":
+        return plural(row.count, "gateway is offline", "gateways are offline")
     return (
         capital(row.text) if row.count == 1 else f"{cause(row.cause)}: {plural(row.count, 'case')}"
     )

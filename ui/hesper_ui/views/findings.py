@@ -47,11 +47,11 @@ def _name(findings: Mapping[str, Any]) -> list[str]:
 
 
 def _counts(findings: Mapping[str, Any]) -> list[str]:
-    words = [
-        plural(findings[key], word)
-        for key, word in (("row_count", "row"), ("event_count", "event"))
-        if key in findings
-    ]
+    words = []
+    if "row_count" in findings:
+        words.append(plural(findings["row_count"], "row"))
+    if "event_count" in findings:
+        words.append(plural(findings["event_count"], "event"))
     return [say("{what} read", what=word) for word in words]
 
 

@@ -24,6 +24,16 @@ SEVERITIES = {
     "info": Look("info", "info"),
 }
 
+ROLES = (
+    later("viewer"),
+    later("operator"),
+    later("approver"),
+    later("admin"),
+    later("auditor"),
+    later("service"),
+)
+"""As they are said wherever a role is named."""
+
 COMMAND_STATES = {
     "draft": Look("working", "draft"),
     "awaiting_approval": Look("warning", "awaiting approval"),

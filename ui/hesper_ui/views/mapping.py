@@ -9,7 +9,7 @@ from hesper_ui.views.looks import meter_state
 from hesper_ui.words import say
 
 MOST_LISTED = 60
-_CELLS_ACROSS = 24
+_LEAST_ACROSS, _MOST_ACROSS = 4, 40
 
 
 def asked(parameters: Mapping[str, str]) -> tuple[MeterQuery, float]:
@@ -24,12 +24,15 @@ def asked(parameters: Mapping[str, str]) -> tuple[MeterQuery, float]:
     south, west, north, east = within
     if not (-90 <= south <= north <= 90 and -180 <= west <= east <= 180):
         raise Invalid(say("A box lies between 90 degrees south and north, 180 west and east."))
+    wanted = parameters.get("across", "")
+    cells = int(wanted) if wanted.isdecimal() and len(wanted) < 4 else _LEAST_ACROSS
+    across = min(_MOST_ACROSS, max(_LEAST_ACROSS, cells))
     query = MeterQuery(
         box=within,
         feeder=parameters.get("feeder") or None,
         limit=MOST_LISTED,
     )
-    return query, max((east - west) / _CELLS_ACROSS, 1e-5)
+    return query, max((east - west) / across, 1e-5)
 
 
 def cluster(each: Cluster) -> dict[str, Any]:

@@ -1,0 +1,203 @@
+"""Many meters at once, and rules set aside: batches, campaigns, emergencies, edits of readings."""
+
+import asyncio
+
+import pytest
+from console_double.acting import CODE, CODED, UNFIT
+from console_double.people import Console, disabled, fill, press, texts, until
+from console_double.services import PASSWORD
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+METER, CRITICAL = "HES12643021", "HES12643058"
+
+
+@pytest.fixture(autouse=True)
+def fresh(console: Console) -> None:
+    console.services.start_again()
+    console.services.batches.STEP_S = 0.01
+
+
+async def proposed(console: Console, user, serials: str, kind: str = "relay.read") -> str:
+    """Proposes a batch by hand; returns its id."""
+    await user.open("/batches/new")
+    await fill(user, serials=serials, batch_kind=kind, batch_reason="Yearly check")
+    await press(user, "Freeze the list")
+    await until(lambda: bool(console.services.batches.kept))
+    return next(iter(console.services.batches.kept))
+
+
+async def test_a_batch_is_frozen_then_approved_by_its_hash_and_a_typed_count(console):
+    async with console.person("operator") as asking, console.person("approver") as other:
+        batch = await proposed(console, asking, f"{METER}\n{CRITICAL}, NOBODY {METER}")
+        await asking.open(f"/batches/{batch}")
+        digest = console.services.batches.kept[batch].digest
+        await asking.should_see(digest, retries=20)
+        assert "Unknown meter" in texts(asking)
+        assert "Life support" in texts(asking)
+        assert "Another person must approve what you asked for." in texts(asking)
+
+        await other.open(f"/batches/{batch}")
+        await other.should_see("Approve…", retries=20)
+        await press(other, "Approve…")
+        await fill(other, typed_count="2", approval_password=PASSWORD)
+        assert disabled(other, "Approve batch")
+        await fill(other, typed_count="1")
+        assert not disabled(other, "Approve batch")
+        await press(other, "Approve batch")
+        await until(lambda: console.services.batches.kept[batch].state == "done")
+        await other.should_see("confirmed by read-back", retries=40)
+
+
+async def test_a_batch_stops_by_itself_and_only_what_failed_goes_again(console):
+    async with console.person("operator") as asking, console.person("approver") as other:
+        batch = await proposed(console, asking, f"{UNFIT} {METER}")
+        await other.open(f"/batches/{batch}")
+        await other.should_see("Approve…", retries=20)
+        await press(other, "Approve…")
+        await fill(other, typed_count="2", approval_password=PASSWORD)
+        await press(other, "Approve batch")
+        await until(lambda: console.services.batches.kept[batch].state == "stopped")
+        await other.should_see("stopped by itself", retries=80)
+        await other.should_see("Repeat what failed…", retries=80)
+        await press(other, "Repeat what failed…")
+        await fill(other, approval_password=PASSWORD)
+        await press(other, "Repeat failed rows")
+        await until(lambda: console.services.batches.kept[batch].state == "done")
+        tries = {row.meter: row.tries for row in console.services.batches.lines[batch]}
+        assert tries == {UNFIT: 2, METER: 1}
+
+
+async def test_an_abort_needs_a_reason_and_ends_what_has_not_left(console):
+    async with console.person("operator") as user:
+        batch = await proposed(console, user, METER, "relay.disconnect")
+        await user.open(f"/batches/{batch}")
+        await user.should_see("Abort…", retries=20)
+        await press(user, "Abort…")
+        await user.should_see(marker="batch-reason")
+        assert disabled(user, "Abort batch")
+        await fill(user, batch_reason="wrong list")
+        await press(user, "Abort batch")
+        await until(lambda: console.services.batches.kept[batch].state == "aborted")
+        assert console.services.batches.lines[batch][0].state == "withdrawn"
+
+
+async def test_a_campaign_is_brought_by_one_approval_and_activated_by_another(console):
+    async with console.person("operator") as asking, console.person("approver") as other:
+        await asking.open("/firmware/new")
+        await fill(asking, image="3f" * 32, campaign_reason="Fixes the clock", serials=METER)
+        await press(asking, "Freeze the list")
+        await until(lambda: bool(console.services.batches.kept))
+        campaign = next(iter(console.services.batches.kept))
+
+        await other.open(f"/firmware/{campaign}")
+        await other.should_see("Approve…", retries=20)
+        assert "Ask for activation…" not in texts(other)
+        await press(other, "Approve…")
+        await fill(other, typed_count="1", approval_password=PASSWORD)
+        await press(other, "Approve batch")
+        await until(lambda: console.services.batches.kept[campaign].state == "done")
+
+        await asking.open(f"/firmware/{campaign}")
+        await asking.should_see("Ask for activation…", retries=80)
+        await press(asking, "Ask for activation…")
+        await fill(asking, activation_reason="Verified everywhere")
+        await press(asking, "Ask for activation")
+        await until(lambda: len(console.services.batches.kept) == 2)
+        _, activation = console.services.batches.kept.values()
+        assert (activation.kind, activation.state) == ("firmware.activate", "awaiting_approval")
+
+
+async def test_an_account_with_a_second_factor_is_asked_for_its_code(console):
+    async with console.person("operator") as asking, console.person(CODED, code=CODE) as other:
+        batch = await proposed(console, asking, METER)
+        await other.open(f"/batches/{batch}")
+        await other.should_see("Approve…", retries=20)
+        await press(other, "Approve…")
+        await fill(other, typed_count="1", approval_password=PASSWORD)
+        assert disabled(other, "Approve batch")
+        await fill(other, approval_code=CODE)
+        await press(other, "Approve batch")
+        await until(lambda: console.services.batches.kept[batch].state == "done")
+
+
+async def test_break_glass_leaves_alone_and_is_reviewed_by_another(console):
+    async with console.person("operator") as user, console.person("approver") as other:
+        await user.open(f"/meters/{METER}")
+        await user.should_see("Emergency: disconnect…", retries=20)
+        await press(user, "Emergency: disconnect…")
+        await user.should_see("A critical alert is raised at once", retries=20)
+        await fill(user, emergency="Fire in the house", approval_password=PASSWORD)
+        assert disabled(user, "Break glass")
+        await fill(user, emergency_tail=METER[-4:])
+        await press(user, "Break glass")
+        await until(lambda: bool(console.services.decisions.uses))
+
+        await other.open("/commands")
+        await other.should_see("1 review is due", retries=20)
+        await press(other, "Review…")
+        await fill(other, verdict="justified", review_words="Fire brigade called")
+        await fill(other, approval_password=PASSWORD)
+        await press(other, "Sign the review")
+        await until(lambda: console.services.decisions.uses[0].verdict == "justified")
+
+
+async def test_a_held_command_is_released_by_two(console):
+    async with (
+        console.person("operator") as asking,
+        console.person("approver") as first,
+        console.person("admin") as second,
+    ):
+        await asking.open(f"/meters/{METER}")
+        await asking.should_see("Ping", retries=20)
+        await press(asking, "Ping")
+        commands = console.services.fleet.commands
+        await until(lambda: bool(commands))
+        await asyncio.gather(*console.services.commands.walks)
+        (command,) = commands
+        console.services.commands._store(commands[command], state="quarantined")
+        for user in (first, second):
+            await user.open("/commands")
+            await user.should_see("held for two more people", retries=20)
+            await press(user, "Release…")
+            await fill(user, approval_password=PASSWORD)
+            await press(user, "Release")
+            await until(lambda: bool(console.services.decisions.released))
+        await until(lambda: commands[command].state != "quarantined")
+        assert console.services.decisions.released[command] == {"approver", "admin"}
+
+
+async def test_a_reading_is_edited_with_a_reason_and_taken_back(console):
+    async with console.person("approver") as user:
+        await user.open(f"/quality/{METER}")
+        await user.should_see("one interval far above the others", retries=20)
+        await press(user, "Edit a value…")
+        await fill(user, edit_at="yesterday", edit_value="12 345", edit_reason="Meter exchanged")
+        await press(user, "Edit the value")
+        await user.should_see("A point in time is written like", retries=20)
+        await fill(user, edit_at="2026-11-20 17:45")
+        await press(user, "Edit the value")
+        await until(lambda: bool(console.services.validated.made))
+        made = console.services.validated.made[0]
+        assert (made.value, made.made_by, made.reason) == (12_345, "approver", "Meter exchanged")
+        await user.should_see("Take back…", retries=20)
+        await press(user, "Take back…")
+        await fill(user, edit_reason="It was right")
+        await press(user, "Take it back")
+        await until(lambda: console.services.validated.made[0].withdrawn_by == "approver")
+
+
+async def test_a_viewer_may_look_at_all_of_it_and_ask_for_nothing(console):
+    async with console.person("operator") as asking:
+        batch = await proposed(console, asking, METER)
+    async with console.person("vera") as user:
+        for path in ("/batches", f"/batches/{batch}", "/firmware", "/quality", "/map", "/commands"):
+            await user.open(path)
+            await user.should_see(kind=None, content="Hesper", retries=20)
+            assert not {"Approve…", "Abort…", "New batch…", "New campaign…"} & set(
+                texts(user).splitlines()
+            )
+        for path in ("/batches/new", "/firmware/new"):
+            await user.open(path)
+            await user.should_see("may look, not command", retries=20)
+        await user.open("/settings")
+        await user.should_see("Not open to your role", retries=20)
