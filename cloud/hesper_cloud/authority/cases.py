@@ -33,6 +33,11 @@ from hesper_cloud.db.decisions import Release
 
 NOTED = frozenset(
     {
+        "import.apply",
+        "job.cancel",
+        "job.resume",
+        "report-schedule.add",
+        "report-schedule.remove",
         *("login", "login.refused", "session.end"),
         *("alert.acknowledge", "image.announce", "image.add"),
         *("alert.shelve", "alert.unshelve", "alert.assign", "alert.note"),

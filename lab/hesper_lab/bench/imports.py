@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import httpx
 from hesper_cloud import provision
+from hesper_cloud.authority.policy import POLICIES
 from hesper_cloud.db.assets import Area
 from hesper_cloud.db.engines import writing
 from hesper_cloud.provision import Databases
@@ -101,7 +102,9 @@ def _tried(client: httpx.Client, file: MeterFile) -> tuple[dict[str, Any], float
 def _applied(client: httpx.Client, import_id: str, file: MeterFile) -> float:
     """Return how long it takes until all good rows are in the registry."""
     begun = time.perf_counter()
-    client.post(f"/imports/{import_id}/apply").raise_for_status()
+    answer = client.post(f"/imports/{import_id}/apply")
+    if not answer.is_success:
+        raise RuntimeError(f"nothing is applied: {answer.text}")
     while True:
         job = client.get(f"/imports/{import_id}").raise_for_status().json()["job"]
         seconds = time.perf_counter() - begun
@@ -130,6 +133,8 @@ def _enter(head_end: HeadEnd, names: Sequence[str]) -> None:
     databases = Databases.open(Settings.load(head_end.site.cloud / "cloud.toml"))
     try:
         provision.add_user(databases.authority, "bench", "operator", _PASSWORD)
+        policy = POLICIES["demo"].model_dump(mode="json")
+        provision.activate_policy(databases.authority, "benchmark", policy)
         for name in names:
             provision.add_gateway(databases, name, Signer.generate().public_key.hex())
         with writing(databases.registry) as session:
