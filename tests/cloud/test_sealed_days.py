@@ -349,7 +349,7 @@ for line in sys.stdin:
     if not (child := os.fork()):
         store = DuckDbStore(Path(sys.argv[1]), Retention(seal_rows=1, turn_s=600))
         for owner, name in (
-            (duckdb_sealed, "_digest"), (duckdb_sealed, "_sync"), (Path, "rename"),
+            (duckdb_sealed, "_digest"), (duckdb_sealed, "synchronise"), (Path, "rename"),
             (Path, "unlink"), (duckdb_sealed.Folder, "supersede"),
         ):
             setattr(owner, name, deadly(getattr(owner, name)))
