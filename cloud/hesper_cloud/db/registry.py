@@ -42,6 +42,7 @@ from hesper_cloud.db.idempotency import IdempotentAnswer
 from hesper_cloud.db.imports import ImportFile, ImportReject
 from hesper_cloud.db.long_jobs import LongJob, ScheduledRun
 from hesper_cloud.db.privacy import DataAccess
+from hesper_cloud.db.plans import PlanAssignment, PlanVersion
 from hesper_cloud.db.reports import Report, ReportSchedule
 from hesper_cloud.db.rules import (
     Outage,
@@ -101,6 +102,8 @@ __all__ = [
     "Outage",
     "OutsidePoint",
     "OutsideSeries",
+    "PlanAssignment",
+    "PlanVersion",
     "PowerLoss",
     "RegisterRead",
     "RegistryBase",
@@ -201,7 +204,7 @@ class Event(RegistryBase):
     code: Mapped[str]
     severity: Mapped[str]  # info | warning | critical
     occurred_at: Mapped[datetime] = mapped_column(index=True)
-    stored_at: Mapped[datetime]
+    stored_at: Mapped[datetime] = mapped_column(index=True)
     text: Mapped[str] = mapped_column(Text)
     attributes: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
