@@ -201,9 +201,16 @@ def _update(kind: str, asset: str, before: dict[str, Any], after: dict[str, Any]
 
 def _record(session: Session, changes: Iterable[_Change], by: By) -> None:
     rows = [
-        asdict(each)
-        | {"at": by.at, "who": by.who, "reason": by.reason}
-        | {"before": _plain(each.before), "after": _plain(each.after)}
+        {
+            "kind": each.kind,
+            "asset": each.asset,
+            "at": by.at,
+            "who": by.who,
+            "action": each.action,
+            "before": _plain(each.before),
+            "after": _plain(each.after),
+            "reason": by.reason,
+        }
         for each in changes
     ]
     if rows:
