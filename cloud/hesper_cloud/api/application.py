@@ -29,10 +29,12 @@ from hesper_cloud.api import (
     jobs,
     live,
     meter_life,
+    meter_settings,
     meter_work,
     meters,
     operations,
     outside_login,
+    plans,
     problems,
     reports,
     rules,
@@ -87,6 +89,7 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
         validated,
         data_ingestion,
         meter_work,
+        meter_settings,
         company,
         imports,
         assets,
@@ -111,7 +114,8 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
         live,
     ):
         rest.include_router(part.router)
-    rest.include_router(campaigns.before)
+    for more in (campaigns.before, plans.schedules, plans.templates):
+        rest.include_router(more)
     rest.add_api_route("/{unknown:path}", _nothing_here, methods=METHODS, include_in_schema=False)
     app.include_router(rest)
     app.include_router(health.router)

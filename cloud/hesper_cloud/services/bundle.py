@@ -41,10 +41,13 @@ from hesper_cloud.services.live import Live
 from hesper_cloud.services.live_feed import LiveFeed
 from hesper_cloud.services.members import Members
 from hesper_cloud.services.meter_life import MeterLife
+from hesper_cloud.services.meter_settings import MeterSettings
 from hesper_cloud.services.meters import Meters
 from hesper_cloud.services.outages import Outages
 from hesper_cloud.services.outside_login import OutsideLogin
 from hesper_cloud.services.overview import OverviewService
+from hesper_cloud.services.plan_sending import PlanSending
+from hesper_cloud.services.plans import Plans
 from hesper_cloud.services.readings import Readings
 from hesper_cloud.services.reports import Reports
 from hesper_cloud.services.rules import Rules
@@ -93,6 +96,9 @@ class Services:
     idempotency: Idempotency
     data_ingestion: DataIngestion
     approvals: Approvals
+    meter_settings: MeterSettings
+    plans: Plans
+    plan_sending: PlanSending
     consumption: ConsumptionOf
     events: Events
     rules: Rules
@@ -125,6 +131,7 @@ def assemble(
     alerts = Alerts(sources, link)
     commands, batches = Commands(sources, link), Batches(sources, link)
     decisions = Decisions(sources, link)
+    assets, plans = Assets(sources, link), Plans(sources, link)
     return Services(
         accounts=accounts,
         members=Members(sources, link, accounts),
@@ -133,7 +140,7 @@ def assemble(
         outside_login=OutsideLogin(sources, link, accounts, secret),
         meters=Meters(sources),
         meter_life=MeterLife(sources, link),
-        assets=Assets(sources, link),
+        assets=assets,
         readings=Readings(sources),
         gateways=Gateways(sources),
         gaps=Gaps(sources),
@@ -167,6 +174,9 @@ def assemble(
         idempotency=Idempotency(sources, secret),
         data_ingestion=DataIngestion(sources, door),
         approvals=Approvals(commands, batches, decisions),
+        meter_settings=MeterSettings(sources, commands, assets),
+        plans=plans,
+        plan_sending=PlanSending(sources, plans, commands),
         consumption=ConsumptionOf(sources, shelf),
         sources=sources,
     )
