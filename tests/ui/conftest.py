@@ -1,8 +1,9 @@
 """The console on the double of the cloud's services."""
 
 import os
+import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -18,7 +19,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from console_double.app import create_app
 from console_double.people import Console
-from console_double.services import DoubleServices
+from console_double.server import Server
+from console_double.services import PASSWORD, DoubleServices
+from hesper_lab import screenshots
+from hesper_lab.screenshots import Seen, sign_in, watch
+from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture
@@ -41,3 +46,36 @@ async def console() -> AsyncIterator[Console]:
         finally:
             os.environ.pop("NICEGUI_USER_SIMULATION", None)
             ui.navigate, ui.notify, ui.download = Navigate(), notify, download
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    running = Server(port)
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with screenshots.browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture
+def page(chromium: Browser, server: Server, seen: Seen) -> Iterator[Page]:
+    """A signed-in operator's page on a desk."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
+    opened = context.new_page()
+    watch(opened, server.base, seen)
+    sign_in(opened, server.base, "operator", PASSWORD)
+    yield opened
+    context.close()

@@ -1,19 +1,10 @@
 """The console in the system's Chromium, against the double as a process of its own."""
 
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from pathlib import Path
-
-import httpx
 import pytest
 from console_double.services import PASSWORD
 from hesper_lab import screenshots
 from hesper_lab.screenshots import Seen, settle, sign_in, watch
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import expect
 
 pytestmark = [
     pytest.mark.browser,
@@ -27,68 +18,6 @@ PAGES = (
     *("/", "/gaps", "/meters", f"/meters/{METER}", "/alerts", "/gateways", "/commands"),
     *("/events", "/service-levels", LEVEL),
 )
-
-
-class Server:
-    """The double, served by a process that can be killed."""
-
-    def __init__(self, port: int) -> None:
-        self.base = f"http://127.0.0.1:{port}"
-        self._port = port
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "console_double.app", str(self._port)], cwd=Path(__file__).parent
-        )
-        deadline = time.monotonic() + START_S
-        while not self._answers():
-            assert time.monotonic() < deadline, "the double did not start"
-            time.sleep(0.05)
-
-    def _answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.base}/login", timeout=5).is_success
-        except httpx.TransportError:
-            return False
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    running = Server(port)
-    running.start()
-    yield running
-    running.kill()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with screenshots.browser() as opened:
-        yield opened
-
-
-@pytest.fixture
-def seen() -> Seen:
-    return Seen()
-
-
-@pytest.fixture
-def page(chromium: Browser, server: Server, seen: Seen) -> Iterator[Page]:
-    """A signed-in operator's page on a desk."""
-    context = chromium.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
-    opened = context.new_page()
-    watch(opened, server.base, seen)
-    sign_in(opened, server.base, "operator", PASSWORD)
-    yield opened
-    context.close()
 
 
 def clean(seen: Seen) -> None:

@@ -106,13 +106,13 @@
     help.showModal();
   }
 
-  let leading = 0; // when g was pressed: the next key names a place
+  let leading = -Infinity; // when g was pressed: the next key names a place
   document.addEventListener("keydown", (event) => {
     if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "k") { event.preventDefault(); open(); return; }
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event)) return;
     if (event.key === "?") { event.preventDefault(); explain(); return; }
     if (performance.now() - leading < 1200) {
-      leading = 0;
+      leading = -Infinity;
       const link = keyed().find((each) => each.dataset.key === event.key);
       if (link) { event.preventDefault(); event.stopImmediatePropagation(); go(link.getAttribute("href")); }
       return;

@@ -1,0 +1,174 @@
+"""Whole tasks in the system's Chromium, every page under axe, and texts that try to be markup."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from console_double.fleet import SCRIPT
+from console_double.services import PASSWORD
+from hesper_lab import screenshots
+from hesper_lab.screenshots import settle, sign_in, watch
+from playwright.sync_api import Page, expect
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not screenshots.CHROMIUM.exists(), reason="no Chromium on this machine"),
+]
+METER = "HES12643021"
+UNFIT = "HES12643280"
+PAGES = (
+    *("/", "/map", "/meters", f"/meters/{METER}", "/gateways", "/alerts", "/events", "/commands"),
+    *("/batches", "/batches/new", "/firmware", "/firmware/new", "/gaps", "/quality"),
+    *(f"/quality/{METER}", "/service-levels", "/audit", "/settings"),
+)
+SERIOUS = {"serious", "critical"}
+
+
+def found(page: Page, theme: str) -> list[str]:
+    """Returns what axe finds to be serious in one theme."""
+    page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+    violations = Axe().run(page).response["violations"]
+    return [
+        f"{theme} {each['id']}: {node['html'][:120]}"
+        for each in violations
+        if each["impact"] in SERIOUS
+        for node in each["nodes"]
+    ]
+
+
+def test_axe_has_no_serious_finding_on_any_page_in_either_theme(chromium, server):
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, bypass_csp=True)
+    page = context.new_page()
+    sign_in(page, server.base, "approver", PASSWORD)
+    findings = []
+    for path in PAGES:
+        page.goto(server.base + path)
+        settle(page)
+        findings += [f"{path} {each}" for theme in ("light", "dark") for each in found(page, theme)]
+    context.close()
+    assert findings == []
+
+
+def test_a_selection_of_all_that_match_becomes_a_batch(page, server, seen):
+    page.goto(f"{server.base}/meters?view=silent")
+    settle(page)
+    page.locator(".ag-selection-checkbox input").first.click()
+    expect(page.locator("[data-selected]")).to_have_text("1 selected")
+    page.get_by_role("button", name="Select all 8 matching").click()
+    expect(page.locator("[data-selected]")).to_have_text("8 selected")
+    page.get_by_role("button", name="Read relays…").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("New batch")
+    expect(page.get_by_text("8 meters", exact=True)).to_be_visible()
+    page.get_by_label("Reason (required)").fill("Are they there?")
+    page.get_by_role("button", name="Freeze the list").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Read relay state")
+    expect(page.get_by_text(re.compile("^[0-9a-f]{64}$"))).to_be_visible()
+    assert seen.console_errors == []
+
+
+def test_a_campaign_whose_canary_fails_stops_by_itself(page, chromium, server):
+    page.goto(f"{server.base}/firmware/new")
+    settle(page)
+    page.get_by_label("Image (required)").click()
+    page.get_by_role("option").first.click()
+    page.get_by_label("What is new in it").fill("Fixes the clock")
+    page.get_by_label("Serial numbers").fill(f"{UNFIT} {METER}")
+    page.get_by_role("button", name="Freeze the list").click()
+    expect(page.get_by_text("awaiting approval").first).to_be_visible()
+    address = page.url
+
+    approver = chromium.new_context().new_page()
+    sign_in(approver, server.base, "approver", PASSWORD)
+    approver.goto(address)
+    approver.get_by_role("button", name="Approve…").click()
+    approver.get_by_label("Number of meters that it reaches").fill("2")
+    approver.get_by_label("Your password").fill(PASSWORD)
+    approver.get_by_role("button", name="Approve batch").click()
+    stopped = page.get_by_text("stopped by itself: too many failed")
+    expect(stopped.first).to_be_visible(timeout=15_000)
+    expect(approver.get_by_role("button", name="Repeat what failed…")).to_be_visible()
+    approver.context.close()
+
+
+def test_the_palette_and_shortcuts_lead_anywhere_by_keyboard(page):
+    settle(page)
+    page.keyboard.press("Control+k")
+    page.keyboard.type(METER)
+    expect(page.get_by_role("option", name=re.compile(METER))).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(METER)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Shortcuts")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("b")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Batches")
+
+
+def test_the_map_shows_clusters_lists_what_is_in_view_and_selects_an_area(page, server, seen):
+    page.goto(f"{server.base}/map")
+    settle(page)
+    expect(page.locator("[data-map-count]")).to_have_text("60 meters in view")
+    expect(page.locator(".map-square")).to_have_count(3)
+    assert page.locator(".map-cluster").count() > 3
+    page.get_by_role("button", name="Select an area").click()
+    area = page.locator("[data-map]").bounding_box()
+    assert area is not None
+    page.mouse.move(area["x"] + 5, area["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(area["x"] + area["width"] - 60, area["y"] + area["height"] - 5)
+    page.mouse.up()
+    expect(page.locator("[data-map-selected]")).to_have_text(re.compile(r"\d+ selected"))
+    assert seen.external_requests == []
+    assert seen.console_errors == []
+
+
+def test_german_speaks_in_words_numbers_and_dates(chromium, server):
+    context = chromium.new_context(locale="de-DE", timezone_id="Europe/Berlin")
+    page = context.new_page()
+    sign_in(page, server.base, "operator", PASSWORD)
+    settle(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Die Flotte im Überblick")
+    expect(page.locator("[data-figure=reads_complete_pct].figure")).to_have_text("99,3")
+    assert page.evaluate("document.documentElement.lang") == "de"
+    page.locator(".menu > summary").last.click()
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Fleet overview")
+    context.close()
+
+
+def test_texts_of_the_field_stay_texts_on_every_new_page(page, server, seen):
+    page.goto(f"{server.base}/batches/new")
+    settle(page)
+    page.get_by_label("Serial numbers").fill(f"{METER} <img/src=x/onerror=pwned=1>")
+    page.get_by_label("Command (required)").click()
+    page.get_by_role("option", name="Read relay state").click()
+    page.get_by_label("Reason (required)").fill(SCRIPT)
+    page.get_by_role("button", name="Freeze the list").click()
+    expect(page.get_by_text("<script>window.pwned").first).to_be_visible()
+    address = page.url
+    for target in ("/batches", address.removeprefix(server.base), "/audit", "/meters?q=script"):
+        page.goto(server.base + target)
+        settle(page)
+    page.keyboard.press("Control+k")
+    page.keyboard.type("script")
+    expect(page.get_by_role("option", name=re.compile("script>"))).to_be_visible()
+    assert page.evaluate("window.pwned") is None
+    assert seen.console_errors == []
+
+
+def test_a_phone_opens_every_place_from_the_bar(chromium, server, seen):
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    watch(page, server.base, seen)
+    sign_in(page, server.base, "approver", PASSWORD)
+    settle(page)
+    page.get_by_role("button", name="More").click()
+    page.get_by_role("link", name="Readings quality").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Readings quality")
+    for path in PAGES:
+        page.goto(server.base + path)
+        settle(page)
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= 390, path
+    context.close()
+    assert seen.console_errors == []
