@@ -87,10 +87,16 @@ def connected(
 def at_most(seconds: float, connection: Callable[[], socket.socket | None]) -> Iterator[None]:
     """Ends a connection that takes longer in all, however lively the other side drips.
 
-    It is asked for when the time is over: TLS may have taken its place meanwhile.
+    It is asked for when the time is over: TLS may have taken its place meanwhile. What was read by
+    then is no answer, even if it looks like one.
+
+    Raises:
+        NotDelivered: the time was over.
     """
+    over = threading.Event()
 
     def cut() -> None:
+        over.set()
         found = connection()
         if found is not None:
             with contextlib.suppress(OSError):
@@ -103,3 +109,5 @@ def at_most(seconds: float, connection: Callable[[], socket.socket | None]) -> I
         yield
     finally:
         timer.cancel()
+    if over.is_set():
+        raise NotDelivered(f"no whole answer within {seconds:g} s")

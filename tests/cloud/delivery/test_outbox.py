@@ -1,0 +1,261 @@
+"""Nothing that is to be told gets lost: dead targets, restarts, quiet hours, storms, work."""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hesper_cloud.alert_settings import AlertSettings, DeliverySettings
+from hesper_cloud.alerting.keeping import AlertKeeping
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import Alert, AlertChange, DeliveryTarget, Meter
+from hesper_cloud.delivery.routes import QuietHours, RoutePolicy
+from hesper_cloud.rules.alerts import Subject, Telling
+from pydantic import ValidationError
+from sqlalchemy import delete, insert, select
+
+SECRET = "a webhook's secret"
+VOLTAGE = Subject("voltage", meter="M1")
+
+
+@pytest.fixture
+def target(house, hook, authority) -> int:
+    return house.target({"kind": "webhook", "url": hook.url, "ca": authority.pem}, SECRET)
+
+
+def told(house) -> list[tuple[str, str]]:
+    return [(each.kind, each.state) for each in house.outbox()]
+
+
+def open_rules(house) -> list[str]:
+    query = select(Alert.rule).where(Alert.state != "cleared").order_by(Alert.id)
+    with reading(house.engine) as session:
+        return list(session.scalars(query))
+
+
+def test_a_dead_target_loses_nothing_and_raises_one_alert_of_its_own(house, hook, target):
+    house.route(target, digest_above=100)
+    hook.answers = [(500, {}, b"")] * 5
+    house.alerts.raise_(VOLTAGE, "warning", "Low.")
+    house.turn(11)
+    for n in range(3):
+        house.alerts.raise_(Subject(f"rule-{n}", meter="M1"), "warning", "More.")
+        house.turn(300)
+    house.turn(300)
+    failing = [rule for rule in open_rules(house) if rule.startswith("delivery-failing")]
+    assert failing == ["delivery-failing/ops"]
+    assert all(state == "waiting" for _, state in told(house))
+    house.start()  # a restart of the process in between
+    for _ in range(12):
+        house.turn(1800)
+    assert [state for _, state in told(house)] == ["sent"] * 4
+    seen = {headers["idempotency-key"] for _, headers, _ in hook.arrived}
+    assert seen == {each.message_id for each in house.outbox()}
+    assert not any(rule.startswith("delivery-failing") for rule in open_rules(house))
+    with reading(house.engine) as session:
+        kept = session.get_one(DeliveryTarget, target)
+    assert (kept.failures, kept.problem) == (0, None)
+
+
+def test_a_slow_or_dead_target_holds_up_no_other(house, hook, target, authority):
+    dead = {"kind": "webhook", "url": "https://127.0.0.1:1/", "ca": authority.pem}
+    house.route(house.target(dead, SECRET, "dead"), "to-dead")
+    house.route(target, "to-living")
+    house.alerts.raise_(VOLTAGE, "warning", "Low.")
+    house.turn(11)
+    assert len(hook.arrived) == 1
+    assert sorted(state for _, state in told(house)) == ["sent", "waiting"]
+
+
+def test_what_left_but_was_not_noted_leaves_again_under_the_same_id(
+    house, hook, target, monkeypatch
+):
+    house.route(target)
+    house.alerts.raise_(VOLTAGE, "warning", "Low.")
+    monkeypatch.setattr(house.sender, "_note", lambda _: None)  # killed between sending and noting
+    house.turn(11)
+    house.start()
+    house.turn(1)
+    first, second = (headers["idempotency-key"] for _, headers, _ in hook.arrived)
+    assert first == second
+    assert told(house) == [("alert", "sent")]
+
+
+def test_what_nobody_takes_for_two_weeks_is_given_up_and_said(house, hook, target):
+    house.route(target)
+    hook.answers = [(500, {}, b"")] * 2
+    house.alerts.raise_(VOLTAGE, "warning", "Low.")
+    house.turn(11)
+    house.turn(timedelta(days=15).total_seconds())
+    (given_up,) = house.outbox()
+    assert (given_up.state, given_up.reason) == ("expired", "not delivered within 14 days")
+
+
+def test_alerts_that_were_erased_meanwhile_are_not_told(house, hook, target):
+    house.route(target)
+    hook.answers = [(500, {}, b"")]
+    house.alerts.raise_(VOLTAGE, "warning", "Low.")
+    house.turn(11)
+    with writing(house.engine) as session:
+        session.execute(delete(Alert).where(Alert.meter == "M1"))
+    house.turn(600)
+    assert len(hook.arrived) == 1
+    assert house.attempts()[-1].answer == "nothing is left to tell: its alerts were erased"
+
+
+def test_routes_choose_by_severity_rule_area_and_gateway(house, hook, target):
+    house.route(target, min_severity="critical", rules=("tamper.*",), areas=("Harbour",))
+    for meter, rule, severity in (
+        ("M1", "tamper.cover", "warning"),
+        ("M1", "voltage", "critical"),
+        ("M2", "tamper.cover", "critical"),
+        ("M1", "tamper.magnet", "critical"),
+    ):
+        house.alerts.raise_(Subject(rule, meter=meter), severity, f"{rule} of {meter}")
+    house.turn(11)
+    assert len(hook.arrived) == 1
+    assert b"tamper.magnet of M1" in hook.arrived[0][2]
+
+
+def test_a_storm_is_one_message(house, hook, target):
+    homes = [f"S{n:03}" for n in range(200)]
+    with writing(house.engine) as session:
+        same = {"gateway_id": "gw-1", "first_seen_at": house.now, "state": "commissioned"}
+        rows = [{"id": each, "life_support": False, **same} for each in homes]
+        session.execute(insert(Meter), rows)
+    house.route(target)
+    keeping = AlertKeeping(house.engine, AlertSettings(), house.clock)
+    subjects = [Subject("silent-meter", meter=each) for each in homes]
+    house.alerts.raise_all(
+        [Telling(each, "warning", "Silent.", house.now, symptom=True) for each in subjects]
+    )
+    keeping.turn()
+    house.turn(11)
+    ((_, _, body),) = hook.arrived
+    assert b"Gateway gw-1: 200 of 202 meters, silent meter." in body
+    house.alerts.clear_all([(each, house.now) for each in subjects])
+    keeping.turn()
+    house.turn(11)
+    assert len(hook.arrived) == 2
+    assert b'"what":"cleared"' in hook.arrived[1][2]
+
+
+def test_more_than_a_few_are_gathered_and_leave_every_two_minutes(house, hook, target):
+    house.route(target, digest_above=2)
+    for n in range(2):
+        house.alerts.raise_(Subject(f"rule-{n}", meter="M1"), "warning", "One.")
+    house.turn(11)
+    assert [kind for kind, _ in told(house)] == ["alert", "alert"]
+    for n in range(2, 8):
+        house.alerts.raise_(Subject(f"rule-{n}", meter="M1"), "warning", "More.")
+        house.turn(11)
+    assert told(house)[2:] == [("digest", "waiting")]
+    house.turn(120)
+    assert told(house)[2:] == [("digest", "sent")]
+    assert hook.arrived[-1][2].count(b'"what":"raised"') == 6
+
+
+def test_quiet_hours_let_through_what_cannot_wait(house, hook, target):
+    quiet = QuietHours(begin="22:00", end="06:00", zone="Europe/Berlin")
+    house.route(target, quiet=quiet)
+    house.now = datetime(2026, 6, 1, 23, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    house.alerts.raise_(VOLTAGE, "warning", "Low.")
+    house.alerts.raise_(Subject("tamper.cover", meter="M1"), "critical", "Opened.")
+    house.turn(11)
+    assert len(hook.arrived) == 1
+    assert b"Opened." in hook.arrived[0][2]
+    house.alerts.raise_(Subject("other", meter="M1"), "warning", "Another.")
+    house.turn(11)
+    waiting = [each for each in house.outbox() if each.state == "waiting"]
+    assert [(each.kind, each.reason) for each in waiting] == [("digest", "quiet hours")]
+    house.now = datetime(2026, 6, 2, 6, 0, 1, tzinfo=ZoneInfo("Europe/Berlin"))
+    house.turn()
+    assert len(hook.arrived) == 2
+    assert (b"Low." in hook.arrived[1][2], b"Another." in hook.arrived[1][2]) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("at", "until"),
+    [
+        ("2026-06-01T21:59:59", None),
+        ("2026-06-01T22:00:00", "2026-06-02T06:00:00"),
+        ("2026-06-02T05:59:59", "2026-06-02T06:00:00"),
+        ("2026-06-02T06:00:00", None),
+        ("2026-10-24T23:00:00", "2026-10-25T06:00:00"),  # summer time ends within
+    ],
+)
+def test_quiet_hours_go_over_midnight_in_their_own_zone(at, until):
+    zone = ZoneInfo("Europe/Berlin")
+    quiet = QuietHours(begin="22:00", end="06:00", zone="Europe/Berlin")
+    found = quiet.until(datetime.fromisoformat(at).replace(tzinfo=zone))
+    assert found == (until and datetime.fromisoformat(until).replace(tzinfo=zone))
+
+
+def test_where_people_work_alerts_are_held_and_told_if_they_outlast_the_work(house, hook, target):
+    house.route(target)
+    house.worked_at = {"gw-1"}
+    house.alerts.raise_(VOLTAGE, "warning", "Low.")
+    house.alerts.raise_(Subject("tamper.cover", meter="M1"), "critical", "Opened.")
+    house.turn(11)
+    assert told(house) == [("alert", "held")] * 2
+    house.alerts.clear(VOLTAGE)
+    house.worked_at = set()
+    house.turn(5)
+    assert told(house) == [("alert", "muted"), ("alert", "sent")]
+    assert b"Opened." in hook.arrived[0][2]
+
+
+def test_what_was_before_a_route_is_not_told(house, hook, target):
+    house.alerts.raise_(VOLTAGE, "warning", "Low.")
+    house.turn(11)
+    house.route(target)
+    house.turn(60)
+    assert house.outbox() == []
+
+
+def test_the_history_of_an_alert_says_whom_it_was_told(house, target):
+    house.route(target)
+    house.alerts.raise_(VOLTAGE, "warning", "Low.")
+    house.turn(11)
+    query = select(AlertChange.action, AlertChange.detail).order_by(AlertChange.id)
+    with reading(house.engine) as session:
+        assert session.execute(query).all() == [("raised", None), ("told", "to ops")]
+
+
+def test_a_target_is_not_told_of_its_own_failure(make_house, hook, authority):
+    settings = DeliverySettings(reachable=("127.0.0.0/8",), alarm_after_failures=1, timeout_s=30)
+    house = make_house(settings)
+    wanted = {"kind": "webhook", "url": hook.url, "ca": authority.pem}
+    for name in ("ops", "second"):
+        house.route(house.target(wanted, SECRET, name), f"to-{name}", rules=("*",))
+    hook.answers = [(500, {}, b"")] * 2
+    house.alerts.raise_(VOLTAGE, "warning", "Low.")
+    house.turn(11)
+    house.turn(11)
+    texts = {(each.target_id, len(each.entries["changes"])) for each in house.outbox()}
+    assert texts == {(1, 1), (2, 1)}
+    assert len(house.outbox()) == 4  # each hears of the other
+
+
+def test_old_messages_are_forgotten_once_they_are_settled(house, hook, target):
+    house.route(target)
+    house.alerts.raise_(VOLTAGE, "warning", "Low.")
+    house.turn(11)
+    house.now += timedelta(days=91)
+    house.sender.forget()
+    assert (house.outbox(), house.attempts()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"min_severity": "huge"},
+        {"quiet": {"begin": "22:00", "end": "22:00"}},
+        {"quiet": {"begin": "22:00", "end": "06:00", "zone": "Mars/Olympus"}},
+        {"tells": []},
+        {"digest_above": -1},
+        {"unknown": 1},
+    ],
+)
+def test_a_route_that_makes_no_sense_is_refused(policy):
+    with pytest.raises(ValidationError):
+        RoutePolicy(**policy)
