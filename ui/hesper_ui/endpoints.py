@@ -75,12 +75,13 @@ async def _meters(request: Request, desk: Desk) -> Response:
 
 
 async def _search(request: Request, desk: Desk) -> Response:
-    """Answers the palette: pages, meters, gateways."""
+    """Answers the palette: pages, meters, customers, SIM cards, areas, gateways."""
     actor, text = await desk.actor(), request.query_params.get("q", "").strip()[:100]
     found = finding.pages(request.app.state.hesper_places, actor, text)
     if text:
         asked = MeterQuery(search=text, limit=finding.MOST)
         found += finding.meters((await desk.services.meters.page(actor, asked)).rows)
+        found += finding.kept(await desk.services.assets.search(actor, text, finding.MOST))
         found += finding.gateways(await desk.services.gateways.list(actor), text)[: finding.MOST]
     return JSONResponse({"found": found}, headers={"Cache-Control": "no-store"})
 

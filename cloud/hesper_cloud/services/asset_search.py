@@ -47,7 +47,9 @@ def _sim(row: Sim) -> SearchHit:
 
 
 def _gateway(row: Gateway) -> SearchHit:
-    return SearchHit("gateway", row.id, row.id, _line(row.address, row.area), "/gateways")
+    return SearchHit(
+        "gateway", row.id, row.id, _line(row.address, row.area), f"/meters?gateway={row.id}"
+    )
 
 
 def _area(row: Area) -> SearchHit:
@@ -55,7 +57,9 @@ def _area(row: Area) -> SearchHit:
 
 
 def _element(row: Element) -> SearchHit:
-    return SearchHit(row.kind, row.id, row.name, _line(row.id, row.parent), "/map")
+    return SearchHit(
+        row.kind, row.id, row.name, _line(row.id, row.parent), f"/meters?feeder={row.id}"
+    )
 
 
 _SHOWN = (

@@ -47,7 +47,7 @@ from hesper_cloud.services.records import (
 from hesper_cloud.services.service_levels import LevelDay
 from hesper_cloud.settings import WebSettings
 
-from console_double import acting
+from console_double import acting, keeping
 from console_double.acting import CODED, PASSWORD, proven
 from console_double.fleet import Fleet, kilowatts
 
@@ -76,6 +76,8 @@ class DoubleServices:
         self.accounts = _Accounts(self)
         self.sources = SimpleNamespace(settings=SimpleNamespace(web=WebSettings()))
         self.meters = _Meters(self)
+        self.meter_life = keeping.MeterLife(self)
+        self.assets = keeping.Assets(self)
         self.gateways = _Gateways(self)
         self.alerts = _Alerts(self)
         self.commands = _Commands(self)
@@ -100,6 +102,8 @@ class DoubleServices:
         self.batches = acting.Batches(self)
         self.decisions = acting.Decisions(self)
         self.validated = acting.Validated(self)
+        self.meter_life = keeping.MeterLife(self)
+        self.assets = keeping.Assets(self)
 
     def check(self, actor: Actor, permission: Permission) -> Fleet:
         if self.down:

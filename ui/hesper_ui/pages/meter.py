@@ -8,7 +8,7 @@ from nicegui.page_arguments import PageArguments
 
 from hesper_ui.desk import Desk
 from hesper_ui.elements import box, link, panel
-from hesper_ui.pages import meter_head, meter_lists, timeline
+from hesper_ui.pages import meter_assets, meter_head, meter_lists, timeline
 from hesper_ui.pages.meter_load import LoadPanel
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import Place
@@ -61,6 +61,12 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
                 )
             with panel("Supply"):
                 meter_lists.particulars(detail)
+            with panel("Installation"):
+                kept = Part(
+                    desk,
+                    lambda asking: meter_assets.load(desk, asking, meter),
+                    lambda found: meter_assets.draw(desk, actor, found, dialogs, replaced),
+                )
             with panel("Missing intervals", say("last {days} days", days=GAP_DAYS)) as tools:
                 with tools:
                     link(say("Readings quality"), f"/quality/{meter}", "meta")
@@ -74,13 +80,17 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
         await head.refresh()
         await commands.refresh()
 
-    for part in (head, load.part, commands, registers, events, gaps):
+    async def replaced() -> None:
+        await head.refresh()
+        await kept.refresh()
+
+    for part in (head, load.part, commands, registers, events, kept, gaps):
         await part.refresh()
     watch("commands", refresh, meter)
     watch("alerts", head.refresh, meter)
     watch("alerts", events.refresh, meter)
     look_every(HEAD_S, head.refresh)
-    for part in (load.part, registers, events, gaps):
+    for part in (load.part, registers, events, kept, gaps):
         look_every(60.0, part.refresh)
 
 

@@ -5,9 +5,26 @@ from hesper_cloud.accounts.factors import Proof
 from hesper_cloud.accounts.roles import Actor, Permission, Role
 from hesper_cloud.authority.kinds import AT_GATEWAY, CUTTING, READING
 from hesper_cloud.csv_lines import cell
+from hesper_cloud.paging import Asked as PageAsked
+from hesper_cloud.paging import mark as mark_of
 from hesper_cloud.quantities import LOAD_PROFILE
 from hesper_cloud.service_levels.misses import Miss
 from hesper_cloud.services.about import Fact
+from hesper_cloud.services.asset_records import (
+    AssetKind,
+    AssetQuery,
+    AssetRow,
+    ChangeRow,
+    CustomerRow,
+    ExchangeRow,
+    ExchangeWish,
+    MeterCard,
+    RegisterRow,
+    RegisterWish,
+    SearchHit,
+    SimRow,
+)
+from hesper_cloud.services.assets import Listed
 from hesper_cloud.services.batch_records import (
     BatchOrder,
     BatchRowView,
@@ -72,6 +89,9 @@ __all__ = [
     "READING",
     "Actor",
     "AlertRow",
+    "AssetKind",
+    "AssetQuery",
+    "AssetRow",
     "AttentionRow",
     "AuditEntry",
     "AuditVerdict",
@@ -84,17 +104,21 @@ __all__ = [
     "BreakGlassRow",
     "CampaignOrder",
     "CampaignView",
+    "ChangeRow",
     "Cluster",
     "CodeNeeded",
     "CommandRow",
     "CommandWish",
     "CompletenessHour",
     "Curve",
+    "CustomerRow",
     "DayQuality",
     "Decision",
     "Edit",
     "EditRow",
     "EventRow",
+    "ExchangeRow",
+    "ExchangeWish",
     "Fact",
     "FailedCheck",
     "FleetLoad",
@@ -106,7 +130,9 @@ __all__ = [
     "KillSwitchState",
     "LatestValue",
     "LevelDay",
+    "Listed",
     "LoginRefused",
+    "MeterCard",
     "MeterDetail",
     "MeterQuery",
     "MeterRow",
@@ -117,18 +143,24 @@ __all__ = [
     "NotPermitted",
     "Overview",
     "Page",
+    "PageAsked",
     "Permission",
     "Proof",
     "Refused",
+    "RegisterRow",
+    "RegisterWish",
     "RelayAction",
     "Role",
+    "SearchHit",
     "Series",
     "ServiceError",
     "Session",
+    "SimRow",
     "Spot",
     "Unavailable",
     "WebSettings",
     "cell",
     "cookie_name",
     "is_secure",
+    "mark_of",
 ]

@@ -4,11 +4,18 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from hesper_ui.places import Place
-from hesper_ui.services import Actor, GatewayRow, MeterRow
+from hesper_ui.services import Actor, GatewayRow, MeterRow, SearchHit
 from hesper_ui.views.looks import gateway_state, meter_state
-from hesper_ui.words import say
+from hesper_ui.words import later, say
 
 MOST = 8
+KINDS = {
+    "customer": later("customer"),
+    "sim": later("SIM card"),
+    "area": later("area"),
+    "feeder": later("feeder"),
+    "transformer": later("transformer"),
+}
 
 
 class Found(TypedDict):
@@ -44,6 +51,19 @@ def meters(rows: Sequence[MeterRow]) -> list[Found]:
 
 def _state(row: MeterRow) -> str:
     return say(meter_state(row).word)
+
+
+def kept(hits: Sequence[SearchHit]) -> list[Found]:
+    """Returns lines for what is kept beside meters and gateways: customers, SIM cards, areas."""
+    return [
+        Found(title=hit.title, note=_noted(hit), address=hit.page)
+        for hit in hits
+        if hit.kind not in ("meter", "gateway")
+    ]
+
+
+def _noted(hit: SearchHit) -> str:
+    return " · ".join(part for part in (say(KINDS.get(hit.kind, hit.kind)), hit.detail) if part)
 
 
 def gateways(rows: Sequence[GatewayRow], text: str) -> list[Found]:

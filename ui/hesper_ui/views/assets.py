@@ -1,0 +1,159 @@
+"""How customers and SIM cards are shown and written: their fields, states and changes in words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hesper_ui.services import ChangeRow, CustomerRow, SimRow
+from hesper_ui.views.looks import Look
+from hesper_ui.views.wording import MISSING
+from hesper_ui.words import later, say
+
+KeptKind = Literal["customer", "sim"]
+Kept = CustomerRow | SimRow
+
+CUSTOMER_STATES = {"active": Look("normal", "active"), "inactive": Look("unknown", "inactive")}
+SIM_STATES = {
+    "stock": Look("unknown", "in stock"),
+    "active": Look("normal", "active"),
+    "suspended": Look("warning", "suspended"),
+    "retired": Look("stopped", "retired"),
+}
+LIVES = {
+    "planned": Look("unknown", "planned"),
+    "stock": Look("unknown", "in stock"),
+    "installed": Look("working", "installed, not commissioned"),
+    "commissioned": Look("normal", "commissioned"),
+    "removed": Look("stopped", "removed"),
+}
+ACTIONS = {
+    "create": later("added"),
+    "update": later("changed"),
+    "delete": later("deleted"),
+    "restore": later("restored"),
+    "install": later("installed"),
+    "commission": later("commissioned"),
+    "exchange": later("exchanged"),
+    "remove": later("removed"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a form: a line of text, a number, or one of a few words."""
+
+    name: str
+    label: str
+    is_number: bool = False
+    options: tuple[str, ...] = ()
+
+
+def _fields(**labels: str) -> tuple[Field, ...]:
+    return tuple(Field(name, label) for name, label in labels.items())
+
+
+FIELDS: Mapping[KeptKind, Sequence[Field]] = {
+    "customer": (
+        *_fields(
+            name=later("Name (required)"),
+            account_number=later("Account number (required)"),
+            address=later("Address"),
+            phone=later("Phone"),
+            email=later("E-mail"),
+            area=later("Area"),
+            customer_type=later("Type of customer"),
+            tariff=later("Tariff"),
+            connection_date=later("Connected on, like 2026-11-20"),
+        ),
+        Field("state", later("State"), options=tuple(CUSTOMER_STATES)),
+    ),
+    "sim": (
+        *_fields(
+            iccid=later("ICCID (required)"),
+            number=later("Number of our own"),
+            imsi=later("IMSI"),
+            msisdn=later("MSISDN"),
+            provider=later("Provider"),
+            apn=later("APN"),
+            ip_address=later("IP address"),
+        ),
+        Field("data_limit_mb", later("Data limit a month, MB"), is_number=True),
+        Field("data_used_mb", later("Data used this month, MB"), is_number=True),
+        *_fields(
+            activation_date=later("Active since, like 2026-11-20"),
+            meter=later("In meter"),
+            gateway=later("In gateway"),
+        ),
+        Field("state", later("State"), options=tuple(SIM_STATES)),
+    ),
+}
+LABELS = {
+    each.name: each.label.split(" (", maxsplit=1)[0] for kind in FIELDS.values() for each in kind
+}
+
+
+def text_of(record: object | None, field: Field) -> str:
+    """Returns what a field shows; nothing where there is no value."""
+    value = getattr(record, field.name, None)
+    return "" if value is None else str(value)
+
+
+def written(field: Field, text: str) -> Any:
+    """Returns what was written into a field as services take it; None where it is empty.
+
+    What is no number is left as it is, for the service to say what is wrong.
+    """
+    kept = text.strip()
+    if field.is_number and kept.isascii() and kept.isdecimal():
+        return int(kept)
+    return kept or None
+
+
+def changes(fields: Sequence[Field], record: object | None, texts: Mapping[str, str]) -> Any:
+    """Returns the fields that were written differently from what the record holds."""
+    return {
+        field.name: written(field, texts[field.name])
+        for field in fields
+        if texts[field.name].strip() != text_of(record, field)
+    }
+
+
+def state(record: Kept) -> Look:
+    """Returns the look of a customer's or a card's state."""
+    looks = SIM_STATES if isinstance(record, SimRow) else CUSTOMER_STATES
+    return looks.get(record.state, Look("unknown", record.state))
+
+
+def use_percent(card: SimRow) -> int | None:
+    """Returns how much of a card's data is used, percent; None where it has no limit."""
+    if not card.data_limit_mb or card.data_used_mb is None:
+        return None
+    return 100 * card.data_used_mb // card.data_limit_mb
+
+
+def use_look(card: SimRow) -> Look:
+    """Returns the look of a card's use: grey until it comes near its limit."""
+    percent = use_percent(card)
+    if percent is None:
+        return Look("unknown", "no limit")
+    used = say("{used} of {limit} MB", used=card.data_used_mb, limit=card.data_limit_mb)
+    return Look("critical" if percent >= 100 else "warning" if percent >= 80 else "normal", used)
+
+
+def told(change: ChangeRow) -> list[str]:
+    """Returns a change in words, one line a field."""
+    lines = []
+    for name, value in change.after.items():
+        label = say(LABELS.get(name, name.replace("_", " ")))
+        before = change.before.get(name)
+        lines.append(f"{label}: {_shown(before)} → {_shown(value)}")
+    return lines
+
+
+def action(change: ChangeRow) -> str:
+    """Returns what was done, in a word."""
+    return say(ACTIONS.get(change.action, change.action))
+
+
+def _shown(value: Any) -> str:
+    return MISSING if value is None else str(value)
