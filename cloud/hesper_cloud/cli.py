@@ -21,6 +21,7 @@ from hesper_cloud import (
     keys,
     policy_commands,
     provision,
+    rotation,
 )
 from hesper_cloud.audit.testimony import NoTestimony
 from hesper_cloud.audit_commands import audit
@@ -141,7 +142,7 @@ def authority(config: Config = DEFAULT) -> None:
     stop = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: stop.set())
-    authority_process.run(settings, stop)
+    authority_process.run(settings, stop, rotation.check)
 
 
 @user.command("add")

@@ -66,6 +66,26 @@ class Rotated:
     is_finished: bool
 
 
+def check(authority: Engine, vault: Vault) -> None:
+    """Checks that the master key opens what is kept, by a row of each table.
+
+    Raises:
+        VaultBroken: it does not: the file was lost and made anew, or is another installation's.
+    """
+    with reading(authority) as session:
+        for shelf in SHELVES:
+            row = session.scalar(select(shelf.table).limit(1))
+            if row is None:
+                continue
+            try:
+                vault.unlock(Locked(row.wrapped_key, row.box), shelf.context(row))
+            except VaultBroken:
+                raise VaultBroken(
+                    "the master key (vault.key) is not the one that locked what the database keeps:"
+                    " put the file back that was there before; a backup of the keys holds it"
+                ) from None
+
+
 def rotate(authority: Engine, path: Path, now: datetime, *, is_ours: bool = True) -> Rotated:
     """Brings everything that is locked under a new master key, or goes on with that.
 

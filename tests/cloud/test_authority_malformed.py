@@ -6,10 +6,12 @@ from datetime import timedelta
 import pytest
 from hesper_cloud import provision
 from hesper_cloud.accounts import factors
+from hesper_cloud.authority import results
 from hesper_cloud.authority.policy import Policy
-from hesper_cloud.db.authority import CommandRecord
-from hesper_cloud.db.engines import writing
+from hesper_cloud.db.authority import AuditRow, CommandRecord
+from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.hsm import SigningUnavailable
+from sqlalchemy import select
 
 from_the_web = {
     "meters that no database takes": (
@@ -132,3 +134,29 @@ def test_what_a_gateway_says_is_kept_without_control_characters(head_end):
     head_end.answer(head_end.published()[0], "failed", detail="no\0 \x1b[2Jline")
     head_end.authority.turn()
     assert head_end.command(asked).detail == "no [2Jline"
+
+
+def test_one_result_that_nobody_foresaw_keeps_no_other_waiting(head_end, monkeypatch):
+    first = head_end.ask_disconnect().outcome["command"]
+    head_end.approve(first)
+    queued(head_end, ["HES12642985"])
+    head_end.authority.turn()
+    sent = head_end.published()
+
+    def judged(command, result):
+        if result.detail == "strange":
+            raise KeyError("what nobody foresaw")
+        return meaning(command, result)
+
+    meaning = results._meaning
+    monkeypatch.setattr(results, "_meaning", judged)
+    with monkeypatch.context() as meanwhile:  # so that both are taken together
+        meanwhile.setattr(head_end.authority, "turn", lambda: None)
+        head_end.answer(sent[1], "failed", detail="strange")
+        head_end.answer(sent[0], "confirmed", output=False)
+    head_end.authority.turn()
+    assert head_end.command(first).state == "confirmed"
+    assert head_end.command(sent[1].id).state == "sent"
+    with reading(head_end.databases.authority) as session:
+        (refused,) = session.scalars(select(AuditRow).where(AuditRow.action == "result.refused"))
+        assert (refused.actor, refused.why) == ("gw-1", "it cannot be judged as it is")

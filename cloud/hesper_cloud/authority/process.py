@@ -7,10 +7,12 @@ a turn is taken then, and at a slow beat because time alone expires commands and
 import logging
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 
 from hesper_contracts.signing import Signer
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from hesper_cloud import keys
@@ -34,14 +36,18 @@ from hesper_cloud.images.shelf import shelf_of
 from hesper_cloud.observing.commands import CommandTraces
 from hesper_cloud.observing.tracing import tracer_of
 from hesper_cloud.settings import Settings
+from hesper_cloud.vault import Vault
 
 _log = logging.getLogger(__name__)
 _IDLE_TURN_S = 1.0
 _WAITING_TURN_S = 0.05
 
 
-def run(settings: Settings, stop: threading.Event) -> None:
-    """Runs the authority until ``stop`` is set; ends with the error when it cannot decide."""
+def run(settings: Settings, stop: threading.Event, check: Callable[[Engine, Vault], None]) -> None:
+    """Runs the authority until ``stop`` is set; ends with the error when it cannot decide.
+
+    ``check`` is asked first whether the vault opens what its database keeps.
+    """
     signer = keys.authority_signer(settings)
     uplink = AuthorityUplink(settings.broker, settings.authority.instance, signer, now_utc)
     with ExitStack() as stack:
@@ -52,11 +58,13 @@ def run(settings: Settings, stop: threading.Event) -> None:
         for engine in engines:
             stack.callback(engine.dispose)
         migrate.upgrade(engines[1], "authority")
+        vault = keys.vault(settings.keys)
+        check(engines[1], vault)
         watch = stack.enter_context(closing(Watch(settings.database.url)))
         opener = keys.request_opener(settings.keys)
         enrolment = EnrolmentDesk(
             signer,
-            keys.vault(settings.keys),
+            vault,
             BrokerAccounts(settings.enrolment),
             _certificates(settings, signer, uplink),
         )

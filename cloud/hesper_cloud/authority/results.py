@@ -6,7 +6,8 @@ that meter. "Confirmed" also needs what `evidence` asks of the kind. Everything 
 unverified and audited, and changes nothing.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,11 +22,13 @@ from sqlalchemy.orm import Session
 from hesper_cloud import audit
 from hesper_cloud.authority import evidence, facts, life, together
 from hesper_cloud.authority.kinds import ARM, READ, READING, RECONNECT
+from hesper_cloud.authority.malformed import MALFORMED
 from hesper_cloud.db.authority import CommandRecord, Cursor
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, Result
 from hesper_cloud.observing.commands import CommandTraces
 
+_log = logging.getLogger(__name__)
 _CURSOR = "results"
 _AT_ONCE = 500
 _DETAIL_LIMIT = 500
@@ -43,6 +46,10 @@ class _Arrived:
     received_at: datetime
 
 
+_Verdicts = dict[int, CommandResult | None]
+"""By row the result that is to be believed, or None."""
+
+
 class ResultDesk:
     """Reads new rows of ``results`` in order, each exactly once."""
 
@@ -56,20 +63,40 @@ class ResultDesk:
     def take_new(self, now: datetime) -> int:
         """Takes what is new; returns how many rows."""
         arrived = self._new_rows()
-        verdicts: dict[int, CommandResult | None] = {}
-        if arrived:
-            with writing(self._authority) as session:
-                known = together.commands(session, [row.command_id for row in arrived])
-                held = together.around(session, list(known.values()))
-                for row in arrived:
-                    verdicts[row.id] = _take(session, row, now, self._heed)
-                _cursor(session).position = arrived[-1].id
-                del known, held
-            self._mark(verdicts, now)
+        if not arrived:
+            return 0
+        try:
+            verdicts = self._judged(arrived, now)
+        except MALFORMED:
+            verdicts = {}
+            for row in arrived:
+                verdicts |= self._judged_alone(row, now)
+        self._mark(verdicts, now)
         for result in verdicts.values():
             if result is not None:
                 self.traces.settled(result.command_id, result.state, int(now.timestamp() * 1e9))
         return len(verdicts)
+
+    def _judged(self, arrived: Sequence[_Arrived], now: datetime) -> _Verdicts:
+        """Judges rows in one transaction."""
+        with writing(self._authority) as session:
+            known = together.commands(session, [row.command_id for row in arrived])
+            held = together.around(session, list(known.values()))
+            verdicts = {row.id: _take(session, row, now, self._heed) for row in arrived}
+            _cursor(session).position = arrived[-1].id
+            del known, held
+        return verdicts
+
+    def _judged_alone(self, row: _Arrived, now: datetime) -> _Verdicts:
+        """Judges one of many, among which one provoked what nobody foresaw: that one is refused."""
+        try:
+            return self._judged([row], now)
+        except MALFORMED as error:
+            _log.error("result %d cannot be judged: %s", row.id, type(error).__name__)
+        with writing(self._authority) as session:
+            _refuse(session, row, "it cannot be judged as it is", now)
+            _cursor(session).position = row.id
+        return {row.id: None}
 
     def reconcile(self, now: datetime) -> int:
         """Settles unknown commands by a relay reading taken after their last moment."""
@@ -133,8 +160,7 @@ def _take(
         result = _verified(session, row)
         command = _subject(session, result)
     except Refused as refusal:
-        entry = audit.Entry(row.gateway, "result.refused", f"result {row.id}", why=str(refusal))
-        audit.append(session, now, entry)
+        _refuse(session, row, str(refusal), now)
         return None
     if heed is not None:
         heed(session, command, result, now)
@@ -148,6 +174,11 @@ def _take(
             session, command, step, now, relay_before=before, relay_after=after, findings=found
         )
     return result
+
+
+def _refuse(session: Session, row: _Arrived, why: str, now: datetime) -> None:
+    entry = audit.Entry(row.gateway, "result.refused", f"result {row.id}", why=why)
+    audit.append(session, now, entry)
 
 
 def _verified(session: Session, row: _Arrived) -> CommandResult:

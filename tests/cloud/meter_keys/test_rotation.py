@@ -93,6 +93,14 @@ def keeper(head_end, monkeypatch):
     return Keeper(head_end.databases.authority, head_end.settings.keys)
 
 
+def test_a_master_key_that_was_lost_and_made_anew_is_told(keeper):
+    rotation.check(keeper.engine, keeper.vault)
+    keeper.path.unlink()
+    made_anew = keys.vault(keeper.path.parent)
+    with pytest.raises(VaultBroken, match="put the file back"):
+        rotation.check(keeper.engine, made_anew)
+
+
 @pytest.mark.integration
 def test_on_postgresql_as_well(postgres_database, tmp_path, monkeypatch):
     monkeypatch.setattr(rotation, "AT_ONCE", 5)
