@@ -142,12 +142,19 @@ class Provider:
             raise ProviderRefused("the ID token cannot be read") from None
         if header.get("alg") not in _ALGORITHMS:
             raise ProviderRefused(f"the ID token is signed by {header.get('alg')!r}")
-        name = str(header.get("kid", ""))
-        if name not in self._keys:
+        key = self._key(header.get("kid"))
+        if key is None:
             await self._read(again=True)
-        if name not in self._keys:
+            key = self._key(header.get("kid"))
+        if key is None:
             raise ProviderRefused("the ID token is signed by a key that the provider has not")
-        return self._keys[name]
+        return key
+
+    def _key(self, name: object) -> jwt.PyJWK | None:
+        """Returns a key by its name; a token may leave it out where there is one (Core, 10.1)."""
+        if name is None and len(self._keys) == 1:
+            return next(iter(self._keys.values()))
+        return self._keys.get(str(name))
 
     async def _read(self, *, again: bool = False) -> None:
         """Reads addresses and keys of the provider, unless they were read lately."""
