@@ -1,5 +1,6 @@
 """``hesper-cloud export``: from this machine's store, or by REST from a head end that runs."""
 
+import getpass
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -9,8 +10,10 @@ from typing import Annotated
 import httpx
 import typer
 
+from hesper_cloud.access_log import AccessLogKeeping, Look, Looks
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.curves import Shelf
+from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine
 from hesper_cloud.exports.formats import FORMATS, FormatName
 from hesper_cloud.exports.numbers import rfc3339
@@ -64,6 +67,7 @@ def _from_store(wanted: Wanted, target: str, config: Path) -> None:
     with ExitStack() as opened:
         store = open_store(settings)
         opened.callback(store.close)
+        _note(settings, wanted)
         source: ReadingStore | Shelf = store
         if wanted.validated:
             engine = open_engine(settings.database.url, read_only=True)
@@ -73,6 +77,21 @@ def _from_store(wanted: Wanted, target: str, config: Path) -> None:
             source = Shelf(engine, store, book)
         done = export(source, wanted, target, _told)
     typer.echo(f"{done.readings} readings, {done.files} files, {done.octets} octets in {target}")
+
+
+def _note(settings: Settings, wanted: Wanted) -> None:
+    """Writes down who exports what, before it is done."""
+    registry, looks = open_engine(settings.database.url), Looks()
+    try:
+        migrate.upgrade(registry, "registry")
+        look = Look(getpass.getuser(), "command line", "export")._replace(
+            from_at=wanted.start, to_at=wanted.end
+        )
+        named = wanted.meters or (None,)
+        looks.note([look._replace(meter=meter) for meter in named], datetime.now(UTC))
+        AccessLogKeeping(registry, looks).flush()
+    finally:
+        registry.dispose()
 
 
 def _from_rest(wanted: Wanted, target: str, url: str, token_file: Path | None) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine, select
 
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import ExportRun
+from hesper_cloud.db.registry import DataAccess, ExportRun
 from hesper_cloud.exports.running import Source, Wanted, export
 from hesper_cloud.exports.targets import TargetError
 from hesper_cloud.job_settings import ScheduledExport
@@ -71,6 +71,7 @@ class ScheduledExports:
             run = session.get_one(ExportRun, run_id)
             run.state, run.tries, run.started_at = "running", run.tries + 1, self._clock()
             start, end = int(run.from_at.timestamp()), int(run.to_at.timestamp())
+            session.add(_look(wanted.name, run))
         reason, count = None, 0
         try:
             readings = Wanted(wanted.format, wanted.profile, start, end, validated=wanted.validated)
@@ -88,6 +89,20 @@ class ScheduledExports:
             run.finished_at, run.row_count, run.reason = now, count, reason
             pause_s = wanted.retry_s * 2 ** min(run.tries - 1, 10)
             run.next_try_at = None if reason is None else now + timedelta(seconds=pause_s)
+
+
+def _look(name: str, run: ExportRun) -> DataAccess:
+    """Returns what the log of looks at data says of a run: every meter's readings leave."""
+    return DataAccess(
+        first_at=run.started_at,
+        last_at=run.started_at,
+        count=1,
+        who=name,
+        door="schedule",
+        operation="export",
+        from_at=run.from_at,
+        to_at=run.to_at,
+    )
 
 
 def runs(engine: Engine, limit: int) -> list[ExportRun]:

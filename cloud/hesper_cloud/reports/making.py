@@ -1,7 +1,7 @@
 """Making a report: one long job, part by part into the spool, then the files."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from hesper_cloud import csv_lines
+from hesper_cloud.db.privacy import DataAccess
 from hesper_cloud.db.reports import Report
 from hesper_cloud.long_jobs.kinds import Effect, JobFailed, Progress, Work
 from hesper_cloud.reports import paper
@@ -21,6 +22,7 @@ from hesper_cloud.reports.spool import append, rows_of
 from hesper_cloud.reports.tables import Period, ReportKind, Shelves
 
 KIND = "report"
+_OF_HOUSEHOLDS = frozenset({"consumption"})
 _GONE = "its rows are not there any more; ask for the report again"
 
 
@@ -84,7 +86,8 @@ class Making:
             made_at=at,
             job_id=work.id,
         )
-        return lambda session: _entered(session, report, count)
+        looks = looks_of(report, work.parameters.get("areas"))
+        return lambda session: _entered(session, report, looks)
 
 
 def parameters_of(report: str, period: Period, area: str | None) -> dict[str, Any]:
@@ -110,10 +113,31 @@ def period_of(parameters: Mapping[str, Any]) -> Period:
     )
 
 
-def _entered(session: Session, report: Report, count: int) -> Progress:
-    session.add(report)
+def looks_of(report: Report, areas: Sequence[str] | None) -> list[DataAccess]:
+    """Returns what the log of looks at data says of a report that shows households' energy."""
+    if report.kind not in _OF_HOUSEHOLDS:
+        return []
+    wanted = [report.area] if report.area is not None or areas is None else areas
+    return [
+        DataAccess(
+            first_at=report.made_at,
+            last_at=report.made_at,
+            count=1,
+            who=report.made_by,
+            door="report",
+            operation=report.kind,
+            area=area,
+            from_at=report.from_at,
+            to_at=report.to_at,
+        )
+        for area in wanted
+    ]
+
+
+def _entered(session: Session, report: Report, looks: Sequence[DataAccess]) -> Progress:
+    session.add_all([report, *looks])
     session.flush()
-    return Progress(count, count, None, {"report": report.id})
+    return Progress(report.row_count, report.row_count, None, {"report": report.id})
 
 
 def _told(path: Path) -> dict[str, Any]:

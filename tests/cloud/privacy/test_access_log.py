@@ -1,8 +1,10 @@
 """Every look at a household's interval data is written down, whichever way it was taken."""
 
 import asyncio
+import getpass
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,10 +14,14 @@ from hesper_cloud.access_log import AccessLogKeeping, Look, Looks, LooksFull
 from hesper_cloud.accounts.roles import Actor, Role
 from hesper_cloud.app import create_app
 from hesper_cloud.authority.process import now_utc
+from hesper_cloud.cli import app
 from hesper_cloud.db.engines import open_engine, reading, writing
-from hesper_cloud.db.registry import DataAccess, Meter
+from hesper_cloud.db.registry import DataAccess, Meter, Report
+from hesper_cloud.exports.scheduled import ScheduledExports
+from hesper_cloud.job_settings import ScheduledExport
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.paging import Asked
+from hesper_cloud.reports.making import looks_of
 from hesper_cloud.services.access_log import Wanted
 from hesper_cloud.services.bundle import Services, assemble
 from hesper_cloud.services.errors import Unavailable
@@ -26,6 +32,7 @@ from hesper_cloud.stores.port import Block, Group, Quantity
 from hesper_contracts.batch import BatchId
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
+from typer.testing import CliRunner
 
 METER, OTHER = "HES12642984", "HES12642985"
 LAST = 1_780_000_200
@@ -220,3 +227,34 @@ def test_no_name_holds_up_the_log(sources: Sources) -> None:
     for name in ("\0", "M" * 500, "\ud800", "'; DROP TABLE data_accesses; --"):
         looked_at(sources, Actor("ann", Role.VIEWER), "readings", name)
     assert AccessLogKeeping(sources.registry, sources.looks).flush() == 4
+
+
+def test_exports_by_command_line_and_schedule_and_reports_are_logged(
+    head_end: Any, tmp_path: Path
+) -> None:
+    state, registry = head_end.settings.state, head_end.databases.registry
+    config = tmp_path / "cloud.toml"
+    config.write_text(f'state = "{state}"\n')
+    words = ["export", "csv", str(tmp_path / "out"), "--from", "2026-05-01", "--to", "2026-06-01"]
+    done = CliRunner().invoke(app, [*words, "--meter", METER, "--config", str(config)])
+    assert done.exit_code == 0, done.output
+    store = DuckDbStore(state / "scheduled.duckdb")
+    wanted = ScheduledExport(name="billing", format="csv", target=str(tmp_path / "billing"))
+    ScheduledExports(registry, store, (wanted,), lambda: NOON, lambda *_: None).turn()
+    store.close()
+    report = Report(
+        kind="consumption", title="Consumption", from_at=NOON - timedelta(days=1), to_at=NOON,
+        zone="UTC", row_count=1, files={}, made_by="ann", made_at=NOON, job_id=0,
+    )  # fmt: skip
+    with reading(registry) as session:
+        found = session.scalars(select(DataAccess).order_by(DataAccess.id)).all()
+    assert [(each.door, each.operation, each.meter) for each in found] == [
+        ("command line", "export", METER),
+        ("schedule", "export", None),
+    ]
+    assert found[0].who == getpass.getuser()
+    assert found[1].who == "billing"
+    (look,) = looks_of(report, ["Hill"])
+    assert (look.who, look.door, look.area, look.meter) == ("ann", "report", "Hill", None)
+    report.kind = "audit"
+    assert looks_of(report, None) == []
