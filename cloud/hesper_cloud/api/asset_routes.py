@@ -50,7 +50,7 @@ class Resource:
 def add_routes(router: APIRouter, resource: Resource) -> None:
     """Adds a kind's routes to a router."""
     one = f"{resource.path}/{{{resource.key}}}"
-    record = resource.record
+    record: Any = resource.record
     if resource.listed:
         page = create_model(
             f"{record.__name__}s", rows=(list[record], ...), next=(str | None, None), total=(int, 0)

@@ -72,10 +72,9 @@ def fit_meter(session: Session, meter: Meter, sim_id: int | None, by: By) -> Non
     Raises:
         Forbidden: the card is in something else, or retired.
     """
-    former = session.scalars(select(Sim).where(Sim.meter == meter.id)).all()
-    for card in former:
-        if card.id != sim_id:
-            _place(session, card, None, None, by)
+    for former in session.scalars(select(Sim).where(Sim.meter == meter.id)).all():
+        if former.id != sim_id:
+            _place(session, former, None, None, by)
     card = session.get(Sim, sim_id) if sim_id is not None else None
     if card is not None:
         _require_free(card, meter.id)

@@ -12,7 +12,7 @@ from hesper_cloud.db.assets import Area, Customer, MeterModel
 from hesper_cloud.db.energy import Element, ElementMeter
 from hesper_cloud.db.registry import Gateway, Meter
 
-_Count = Select[tuple[int]]
+_Count = Select[int]
 
 
 def require_unused(session: Session, kind: Kind, row: Any, *, ending: bool = False) -> None:

@@ -40,7 +40,7 @@ class SimDataRule:
         self._alerts.settle(new, [(subject, now) for subject in sorted(standing - wanted, key=str)])
 
 
-def _near_the_limit() -> Select[tuple[Sim]]:
+def _near_the_limit() -> Select[Sim]:
     used = Sim.data_used_mb * _WHOLE_PERCENT
     return select(Sim).where(
         Sim.deleted_at.is_(None),

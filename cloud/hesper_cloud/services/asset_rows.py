@@ -83,7 +83,7 @@ def _gateways(session: Session, rows: Rows) -> list[AssetRow]:
     ]
 
 
-def _counted(session: Session, query: Select[tuple[Any, int]]) -> dict[Any, int]:
+def _counted(session: Session, query: Select[Any, int]) -> dict[Any, int]:
     return {key: int(count) for key, count in session.execute(query)}
 
 
@@ -153,7 +153,11 @@ def firmware(session: Session) -> list[FirmwareSeen]:
         .group_by(Gateway.version)
         .order_by(Gateway.version)
     )
-    found = [FirmwareSeen("meter", *row) for row in session.execute(of_meters)]
+    found = [
+        FirmwareSeen("meter", model, version, count)
+        for model, version, count in session.execute(of_meters)
+        if version is not None
+    ]
     return found + [
         FirmwareSeen("gateway", None, version, count)
         for version, count in session.execute(of_gateways)

@@ -1,5 +1,7 @@
 """What the company owns and serves: customers, SIM cards, areas, models, tariffs; lives."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from hesper_cloud.db.columns import UtcTime
@@ -19,7 +21,7 @@ _TABLES = (
     "meter_exchanges",
     "register_reads",
 )
-_METER = (
+_METER: tuple[tuple[str, Any], ...] = (
     ("brand", sa.String(64)),
     ("meter_type", sa.String(64)),
     ("ip_address", sa.String(45)),
@@ -30,7 +32,7 @@ _METER = (
     ("longitude", sa.Double()),
     ("deleted_at", UtcTime()),
 )
-_GATEWAY = (
+_GATEWAY: tuple[tuple[str, Any], ...] = (
     ("address", sa.Text()),
     ("area", sa.String(64)),
     ("latitude", sa.Double()),
@@ -55,7 +57,7 @@ def _version() -> sa.Column[int]:
     return sa.Column("version", sa.Integer(), nullable=False, server_default="1")
 
 
-def _edited() -> list[sa.Column[object]]:
+def _edited() -> list[sa.Column[Any]]:
     return [
         _version(),
         sa.Column("created_at", UtcTime(), nullable=False),
