@@ -22,6 +22,8 @@ ACCOUNTS = (
     "hes.authority",
     "hes.images",
     "hes.tunnel",
+    "hes.alerts",
+    "out.alerts",
     "series.weather",
 )
 
