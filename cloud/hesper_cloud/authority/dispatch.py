@@ -199,6 +199,8 @@ class Dispatcher:
         if meter.gateway != command.gateway:
             raise rules.Denied(f"the meter has moved from {command.gateway} to {meter.gateway}")
         rules.check_sendable(about.session, about.policy, command.kind, meter, now)
+        if command.batch is not None:  # asked for days ago, maybe
+            rules.check_relay_known(about.policy, command.kind, meter, now)
         return meter
 
     def _send(

@@ -128,6 +128,15 @@ def check_requestable(
     if pending is not None:
         whom = "this meter" if meter.id else meter.gateway
         raise Denied(f"another command for {whom} is {pending.state.replace('_', ' ')}")
+    check_relay_known(policy, kind, meter, now)
+
+
+def check_relay_known(policy: Policy, kind: str, meter: MeterFacts, now: datetime) -> None:
+    """Checks that a relay was read lately, where a command relies on its state.
+
+    Raises:
+        Denied: it was not.
+    """
     if not KINDS[kind].on_known_relay:
         return
     confirmed_at = meter.relay_confirmed_at

@@ -87,3 +87,18 @@ def test_a_batch_goes_on_when_the_kill_switch_is_lifted(town):
     assert left(town) == 3
     assert town.batch(batch).state == "running"
     assert town.states(batch)["waiting"] == 9
+
+
+def test_a_row_whose_relay_was_read_too_long_ago_is_not_cut(town):
+    batch = town.approved(kind="relay.disconnect", meters=town.meters[:3], canary=0)
+    with writing(town.head_end.databases.registry) as session:
+        aged = town.clock.now - timedelta(hours=24)
+        stale = update(Meter).where(Meter.id == town.meters[1])
+        session.execute(stale.values(relay_confirmed_at=aged))
+    for _ in range(6):
+        town.turn(60)
+        town.answer_all(output=False)
+    rows = {row.meter: (row.state, row.detail) for row in town.rows(batch)}
+    assert rows[town.meters[0]][0] == rows[town.meters[2]][0] == "confirmed"
+    assert rows[town.meters[1]][0] == "rejected"
+    assert "was not read in the last 24 h" in rows[town.meters[1]][1]
