@@ -7,9 +7,9 @@ from nicegui.page_arguments import PageArguments
 
 from hesper_ui import drawings, navigation, states, tongues
 from hesper_ui.desk import Desk
-from hesper_ui.elements import Text, box, drawing, mark
+from hesper_ui.elements import Text, box, drawing, link, mark
 from hesper_ui.places import Place
-from hesper_ui.services import Actor, NotAuthenticated, NotFound, ServiceError
+from hesper_ui.services import Actor, NotAuthenticated, ServiceError
 from hesper_ui.words import current, later, say
 
 _SIGN_IN_AGAIN = (
@@ -41,9 +41,10 @@ class _Places(ui.sub_pages):
     """Where pages are shown; an address that is none of them is told so in our own words."""
 
     def _render_404(self) -> None:
-        with box("div", "page"):
+        with box("div", "page"), box("section", "panel"), box("div", "state"):
             Text(say("No such page"), "h1", tabindex="-1")
-            states.refused(NotFound(say("There is no page at this address.")), lambda: None)
+            Text(say("There is no page at this address."), "p")
+            link(say("Go to the overview"), "/")
 
 
 def _tell_of_a_fault() -> None:
@@ -67,7 +68,7 @@ def _header(actor: Actor) -> ui.element:
             Text(say("connecting"), "b")
             Text("", classes="detail wide-only")
         Text("", classes="visually-hidden", data_link_said=True, role="status")
-        Text("", classes="meta wide-only", data_clock=True, aria_label=say("Server time"))
+        Text("", classes="meta wide-only", data_clock=True, role="timer", aria_label=say("Server time"))
         _account(actor)
     return head
 

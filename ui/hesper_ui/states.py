@@ -94,7 +94,7 @@ def refused(refusal: ServiceError, again: Callable[[], Any]) -> None:
         title, text = "This page could not be loaded", sentence(str(refusal))
     title = say(title)
     with box("section", "panel", aria_label=title), box("div", "state", role="alert"):
-        Text(title, "strong")
+        Text(title, "h1", tabindex="-1")
         Text(text, "p")
         if isinstance(refusal, NotAuthenticated):
             Text(

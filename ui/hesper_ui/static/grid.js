@@ -50,7 +50,7 @@
   const counted = (total) => {
     const place = document.querySelector("[data-grid-count]");
     matching = total;
-    const count = total.toLocaleString(document.documentElement.lang);
+    const count = total.toLocaleString(window.hesperTag);
     if (place) place.textContent = total === 1 ? hesperSay("1 meter") : hesperSay("{count} meters", { count });
     told("empty", total === 0 ? hesperSay("No meter matches. Clear the search or choose another view.") : "");
   };
@@ -109,7 +109,7 @@
     const bar = document.querySelector("[data-selection]"), count = all ? matching : api?.getSelectedRows().length || 0;
     if (!bar) return;
     bar.hidden = !count;
-    const said = (number) => number.toLocaleString(document.documentElement.lang);
+    const said = (number) => number.toLocaleString(window.hesperTag);
     bar.querySelector("[data-selected]").textContent = hesperSay("{count} selected", { count: said(count) });
     const every = bar.querySelector("[data-select-all]");
     every.textContent = hesperSay("Select all {count} matching", { count: said(matching) });

@@ -5,7 +5,7 @@
 // Texts from the server only ever become text nodes.
 (() => {
   const STALE_MS = 1800, DIM_MS = 3000, TICK_MS = 200;
-  const root = document.documentElement, tag = root.lang;
+  const root = document.documentElement, tag = window.hesperTag;
   const comma = (1.5).toLocaleString(tag).charAt(1);
   const run = document.querySelector("meta[name=hesper-run]")?.content;
   let trusted = true, wasLive = false, shown = 0, socket = null, arrived = null, serverTime = 0, clockOffset = 0, retry = 500, opened = false;
@@ -210,6 +210,7 @@
     each("[data-at]", (element) => say(element, local[element.dataset.style || "time"].format(Number(element.dataset.at))));
     say(document.querySelector("[data-clock]"), local.time.format(now));
     window.hesperTheme?.show();
+    if (root.lang !== tag) root.lang = tag; // Quasar says its own language there
     each("[data-zone]", (choice) => { if (!choice.options.length) fillZones(choice, chosenZone() ? [chosenZone()] : []); });
   }
 

@@ -19,7 +19,7 @@
     return element;
   };
   const go = (address) => window.emitEvent("sub_pages_navigate", address);
-  const counted = (number) => number.toLocaleString(document.documentElement.lang);
+  const counted = (number) => number.toLocaleString(window.hesperTag);
   let outline = null;
 
   class Chart {

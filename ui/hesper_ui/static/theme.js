@@ -2,7 +2,8 @@
 (() => {
   // The page's language and the words of our scripts, in that language, stand in its head.
   const words = JSON.parse(document.getElementById("hesper-words")?.textContent || "{}");
-  document.documentElement.lang = document.querySelector("meta[name=hesper-language]")?.content || "en-GB";
+  window.hesperTag = document.querySelector("meta[name=hesper-language]")?.content || "en-GB";
+  document.documentElement.lang = window.hesperTag;
   window.hesperSay = (english, values) => (words[english] || english).replace(/\{(\w+)\}/g, (_, name) => values?.[name] ?? "");
   document.addEventListener("click", (event) => {
     const language = event.target.closest?.("[data-language-choice]")?.dataset.languageChoice;
