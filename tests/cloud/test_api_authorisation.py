@@ -132,6 +132,8 @@ TABLE = {
     "PATCH /tariffs/{tariff}": "admin",
     "DELETE /tariffs/{tariff}": "admin",
     "POST /elements": "admin",
+    "PUT /elements/{element_id}/meters/{meter_id}": "admin",
+    "DELETE /elements/{element_id}/meters/{meter_id}": "admin",
     "PATCH /elements/{element_id}": "admin",
     "DELETE /elements/{element_id}": "admin",
     "POST /customers/import": "operator",

@@ -4,7 +4,7 @@ Types stand here; what a field may hold is checked where it is kept (`assets.kin
 """
 
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -251,6 +251,13 @@ class Removal(_Body):
 
     reason: str = Field(min_length=3, max_length=500)
     final_read: Register | None = None
+
+
+class MeterPlace(_Body):
+    """What a meter measures at an element, and since when."""
+
+    role: Literal["inflow", "customer"] = "customer"
+    since: AwareDatetime
 
 
 class Protecting(_Body):

@@ -5,7 +5,8 @@ How a meter goes into service and out of it is in `meter_life`.
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import AwareDatetime
 
 from hesper_cloud.api import asset_bodies as bodies
 from hesper_cloud.api.asset_routes import Resource, add_routes
@@ -15,6 +16,7 @@ from hesper_cloud.services import asset_records as records
 from hesper_cloud.services.asset_records import FirmwareSeen, SearchHit
 
 router = APIRouter(tags=["assets"])
+Key = Annotated[str, Path(max_length=64)]
 RESOURCES = (
     Resource(
         kind="customer",
@@ -100,6 +102,24 @@ RESOURCES = (
 )
 for _each in RESOURCES:
     add_routes(router, _each)
+
+
+@router.put("/elements/{element_id}/meters/{meter_id}", status_code=204)
+async def put_meter(
+    actor: Who, services: Have, element_id: Key, meter_id: Key, body: bodies.MeterPlace
+) -> Response:
+    """Puts a meter at an element of the grid; a customer's leaves the one where it was."""
+    await services.assets.place(actor, element_id, meter_id, body.role, body.since)
+    return Response(status_code=204)
+
+
+@router.delete("/elements/{element_id}/meters/{meter_id}", status_code=204)
+async def take_meter(
+    actor: Who, services: Have, element_id: Key, meter_id: Key, until: AwareDatetime
+) -> Response:
+    """Takes a meter from an element of the grid at a moment."""
+    await services.assets.place(actor, element_id, meter_id, None, until)
+    return Response(status_code=204)
 
 
 @router.get("/search", response_model=list[SearchHit])

@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
 from hesper_cloud.accounts.roles import Actor, Permission
-from hesper_cloud.assets import history, keeping
+from hesper_cloud.assets import grid, history, keeping
 from hesper_cloud.assets.history import By
-from hesper_cloud.assets.kinds import KINDS, Kind
+from hesper_cloud.assets.kinds import ELEMENT, KINDS, METER, Kind
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Area, Customer, Gateway, Meter, Sim
 from hesper_cloud.paging import Asked, BadPage
@@ -160,6 +161,25 @@ class Assets:
             return self._told(session, actor, known, row)
 
         return await self._desk.make(actor, "asset.restore", f"{kind} {key}", work)
+
+    async def place(
+        self, actor: Actor, element: str, meter: str, role: grid.Role | None, at: datetime
+    ) -> None:
+        """Puts a meter at an element of the grid from a moment on; with no role, takes it away.
+
+        Raises:
+            NotFound, Refused: there is no such element or meter, or it has another place then.
+        """
+        asset_scope.require_keeper(actor, ELEMENT)
+
+        def work(session: Session, by: By) -> None:
+            row = self._found(session, actor, METER, meter)
+            if role is None:
+                grid.take(session, element, row, at, by)
+            else:
+                grid.put(session, element, row, role, at, by)
+
+        await self._desk.make(actor, "asset.update", f"element {element}", work)
 
     async def history(
         self,

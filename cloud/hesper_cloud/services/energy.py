@@ -18,6 +18,8 @@ from hesper_cloud.aggregates.buckets import Bucket, Step
 from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.aggregates.outside import SeriesBatch, SeriesRefused
 from hesper_cloud.aggregates.topology import Topology, TopologyError
+from hesper_cloud.assets import grid
+from hesper_cloud.assets.history import By
 from hesper_cloud.db.energy import OutsideSeries
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter
@@ -169,8 +171,11 @@ class Energy:
         await self._note(actor, "topology.set", "topology", after)
 
         def store() -> None:
+            by = By(actor.username, self._sources.clock())
             with writing(self._sources.registry) as session:
+                before = grid.standing(session)
                 topology.store(session, new)
+                grid.record_replacement(session, before, by)
 
         await asyncio.to_thread(store)
         return new

@@ -117,6 +117,29 @@ async def test_models_elements_and_gateways_are_kept_too(client, bearer):
     await make(client, cleo, "/elements", id="tr-1", kind="transformer", name="T", parent="f-1")
     assert (await client.delete("/elements/f-1", headers=cleo)).status_code == 409
     assert "tr-1" in (await client.get("/topology", headers=cleo)).text
+    place = f"/elements/tr-1/meters/{METER}"
+    for body, status in (
+        ({"since": "2026-01-01T00:00:00Z"}, 204),
+        ({"since": "2026-02-01T00:00:00Z"}, 409),  # it stands there already
+    ):
+        assert (await client.put(place, json=body, headers=cleo)).status_code == status
+    moved = {"since": "2026-03-01T00:00:00Z", "role": "customer"}
+    await client.put(f"/elements/f-1/meters/{METER}", json=moved, headers=cleo)
+    lines = (await client.get("/topology", headers=cleo)).text.splitlines()
+    assert [line.split(",")[3:] for line in lines if line.startswith("meter")] == [
+        ["tr-1", "customer", "2026-01-01T00:00:00+00:00", "2026-03-01T00:00:00+00:00"],
+        ["f-1", "customer", "2026-03-01T00:00:00+00:00", ""],
+    ]
+    until = {"until": "2026-04-01T00:00:00Z"}
+    assert (await client.delete(place, params=until, headers=cleo)).status_code == 404
+    here = f"/elements/f-1/meters/{METER}"
+    assert (await client.delete(here, params=until, headers=cleo)).status_code == 204
+    csv = "kind,id,name,parent,role,from,to\nfeeder,f-1,Hill lane,,,,\n"
+    assert (await client.put("/topology", content=csv, headers=cleo)).status_code == 200
+    history = (await client.get("/elements/f-1/history", headers=cleo)).json()
+    assert (history[0]["before"]["name"], history[0]["after"]["name"]) == ("Mill lane", "Hill lane")
+    gone = (await client.get("/elements/tr-1/history", headers=cleo)).json()
+    assert [row["action"] for row in gone] == ["delete", "create"]
     gateway = await make(client, cleo, "/gateways", id="gw-9", address="Substation 9")
     assert gateway["life"] == "planned"
     leap = await client.patch("/gateways/gw-9", json={"life": "removed"}, headers=cleo)

@@ -1,0 +1,98 @@
+"""Meters at the elements of the grid: put there, and taken from there, each at a moment."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hesper_cloud.assets import history
+from hesper_cloud.assets.errors import Forbidden, Missing
+from hesper_cloud.assets.history import By
+from hesper_cloud.assets.kinds import ELEMENT, METER
+from hesper_cloud.db.energy import Element, ElementMeter
+from hesper_cloud.db.registry import Meter
+
+Role = Literal["inflow", "customer"]
+
+
+def put(session: Session, element: str, meter: Meter, role: Role, at: datetime, by: By) -> None:
+    """Puts a meter at an element from a moment on; a customer's leaves where it was before.
+
+    Raises:
+        Missing: there is no such element.
+        Forbidden: the meter counts there already, or was put somewhere later than that.
+    """
+    if session.get(Element, element) is None:
+        raise Missing(f"there is no element {element}")
+    query = select(ElementMeter).where(ElementMeter.meter == meter.id, ElementMeter.role == role)
+    if role == "inflow":
+        query = query.where(ElementMeter.element == element)
+    before: str | None = None
+    for place in session.scalars(query).all():
+        if place.from_at >= at or (place.to_at is not None and place.to_at > at):
+            raise Forbidden(f"meter {meter.id} has a place at {place.element} after that moment")
+        if place.to_at is None and place.element == element:
+            raise Forbidden(f"meter {meter.id} stands at {element} already")
+        if place.to_at is None:
+            place.to_at, before = at, place.element
+    session.add(ElementMeter(element=element, meter=meter.id, from_at=at, role=role))
+    _record(session, meter.id, before, element, by)
+
+
+def take(session: Session, element: str, meter: Meter, at: datetime, by: By) -> None:
+    """Takes a meter from an element at a moment.
+
+    Raises:
+        Missing: it does not stand there then.
+    """
+    query = select(ElementMeter).where(
+        ElementMeter.meter == meter.id, ElementMeter.element == element
+    )
+    here = [place for place in session.scalars(query) if place.to_at is None and place.from_at < at]
+    if not here:
+        raise Missing(f"meter {meter.id} does not stand at {element}")
+    for place in here:
+        place.to_at = at
+    _record(session, meter.id, element, None, by)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The grid at one moment: fields of each element, and where each customer's meter stands."""
+
+    elements: dict[str, dict[str, Any]]
+    places: dict[str, str]
+
+
+def standing(session: Session) -> Standing:
+    """Returns how the grid stands now."""
+    fields = [name for name in ELEMENT.fields if name != ELEMENT.key]
+    elements = session.scalars(select(Element)).all()
+    now_at = select(ElementMeter.meter, ElementMeter.element).where(
+        ElementMeter.to_at.is_(None), ElementMeter.role == "customer"
+    )
+    places = {row.meter: row.element for row in session.execute(now_at)}
+    return Standing({row.id: history.snapshot(row, fields) for row in elements}, places)
+
+
+def record_replacement(session: Session, before: Standing, by: By) -> None:
+    """Puts on record what is different since the grid was replaced as a whole."""
+    session.flush()
+    after = standing(session)
+    for name in sorted(before.elements.keys() | after.elements.keys()):
+        was, now = before.elements.get(name, {}), after.elements.get(name, {})
+        action = "update" if was and now else "create" if now else "delete"
+        if was != now:
+            changed = now or dict.fromkeys(was)
+            history.record(session, by, (ELEMENT.name, name), action, was, changed)
+    for meter in sorted(before.places.keys() | after.places.keys()):
+        if before.places.get(meter) != after.places.get(meter):
+            _record(session, meter, before.places.get(meter), after.places.get(meter), by)
+
+
+def _record(session: Session, meter: str, before: str | None, after: str | None, by: By) -> None:
+    session.flush()
+    what = (METER.name, meter)
+    history.record(session, by, what, "place", {"element": before}, {"element": after})
