@@ -12,6 +12,7 @@ from hesper_cloud import provision
 from hesper_cloud.app import create_app
 from hesper_cloud.authority.hours import EVER
 from hesper_cloud.authority.policy import DisconnectBudget, Policy
+from hesper_cloud.db.decisions import SecondFactor
 from hesper_cloud.db.engines import open_engine, writing
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.latest import LatestValues
@@ -143,6 +144,8 @@ async def test_two_release_what_is_quarantined(client, head_end):
 
 async def test_the_glass_is_broken_and_reviewed(client, head_end):
     ann, shown = await enrolled(head_end, client, "ann")
+    with writing(head_end.databases.authority) as session:
+        session.get_one(SecondFactor, "ann").enrolled_at -= timedelta(days=1)
     body = {
         "meter": METER,
         "reason": "house on fire",
