@@ -14,6 +14,7 @@ from hesper_cloud import audit, provision
 from hesper_cloud.authority.core import Authority
 from hesper_cloud.commissioning import MeterPaper, commission
 from hesper_cloud.db import authority, migrate, registry
+from hesper_cloud.db.authority import Batch, BatchRow
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Gateway, Meter, Request
 from hesper_cloud.settings import DatabaseSettings, Settings
@@ -108,6 +109,28 @@ def test_a_command_lives_its_life(head_end: Any) -> None:
     assert head_end.command(asked).state == "confirmed"
     with reading(head_end.databases.authority) as session:
         assert audit.verify(session).intact
+
+
+def test_a_batch_lives_its_life(head_end: Any) -> None:
+    meters = [f"HES1264298{n}" for n in range(10)]
+    terms = {"canary": 2, "wave_size": 4, "per_hour": 3_600_000, "stop_percent": 20}
+    wish = {"kind": "relay.read", "meters": [*meters, "HES00000000"], "reason": "a look", **terms}
+    proposed = head_end.ask("ann", "batch.propose", **wish).outcome
+    asked = {"batch": proposed["batch"], "digest": proposed["digest"]}
+    approved = head_end.ask("ben", "batch.approve", **asked, password="second-pair-of-eyes")
+    assert approved.outcome["state"] == "canary"
+    answered: set[str] = set()
+    while open_ := [each for each in head_end.published() if each.id not in answered]:
+        assert len(open_) <= (4 if answered else 2)
+        for each in open_:
+            answered.add(each.id)
+            head_end.answer(each, "confirmed", output=True)
+        head_end.clock.advance(1)
+        head_end.authority.turn()
+    with reading(head_end.databases.authority) as session:
+        assert session.get_one(Batch, proposed["batch"]).state == "done"
+        rows = session.scalars(select(BatchRow).order_by(BatchRow.position)).all()
+        assert [row.state for row in rows] == ["confirmed"] * 10 + ["excluded"]
 
 
 def test_two_authorities_settle_every_request_once(head_end: Any) -> None:
