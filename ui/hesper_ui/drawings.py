@@ -47,6 +47,8 @@ MAP = _drawing(
     '<path d="M3.5 6.5l5.5-2.5 6 2.5 5.5-2.5v13.5L15 20l-6-2.5-5.5 2.5zM9 4v13.5M15 6.5V20"/>'
 )
 RIDDLE = _drawing('<path d="M4 5h16l-6 7.5V19l-4 1.5v-8z"/>')
+RULES = _drawing('<path d="M4 18.5h16M4 8.5h16M7 18.5v-4M11 18.5v-7M15 18.5v-13M19 18.5v-6"/>')
+OUTAGES = _drawing('<path d="M13 3.5L6.5 13H11l-1 7.5L17.5 10H13zM4 4l16 16"/>')
 PEOPLE = _drawing(
     '<circle cx="9" cy="8.5" r="3"/><path d="M3.5 19.5c0-3.6 2.4-5.5 5.5-5.5s5.5 1.9 5.5 5.5'
     'M15.5 6a3 3 0 0 1 0 5.5M17 14.5c2.2.6 3.5 2.3 3.5 5"/>'
@@ -58,3 +60,12 @@ COG = _drawing(
 SEEK = _drawing('<circle cx="10.5" cy="10.5" r="6"/><path d="M15 15l5 5"/>')
 MORE = _drawing('<path d="M4 6.5h16M4 12h16M4 17.5h16"/>')
 ARROW_DOWN = "M7 10l5 5 5-5z"
+IMPORT = _drawing(
+    '<path d="M12 3.5v10M8 9.5l4 4 4-4"/><path d="M4.5 14.5v4a2 2 0 0 0 2 2h11a2 2 0 0 0 2-2v-4"/>'
+)
+REPORTS = _drawing(
+    '<path d="M6.5 3.5h8l4 4v13h-12z"/><path d="M14 3.5v4.5h4.5M9.5 12.5h6M9.5 16h6"/>'
+)
+JOBS = _drawing(
+    '<circle cx="12" cy="12" r="8.5"/><path d="M12 7v5l3.5 2"/><path d="M3.5 12H6M18 12h2.5"/>'
+)

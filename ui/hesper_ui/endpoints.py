@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from hesper_ui import event_export
 from hesper_ui.desk import Desk, session_token
 from hesper_ui.selections import MOST_NAMED, Selections
 from hesper_ui.services import (
@@ -41,6 +42,7 @@ def router(services: Services, selections: Selections, tiles: Tiles | None = Non
     for path, answer, method in (
         ("/console/meters", _meters, "GET"),
         ("/console/search", _search, "GET"),
+        ("/console/events.csv", event_export.answer, "GET"),
         ("/console/map", _map, "GET"),
         ("/console/tiles/{zoom}/{column}/{row}", _tile, "GET"),
         ("/console/selections", _select, "POST"),

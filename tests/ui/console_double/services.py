@@ -47,7 +47,7 @@ from hesper_cloud.services.records import (
 from hesper_cloud.services.service_levels import LevelDay
 from hesper_cloud.settings import WebSettings
 
-from console_double import acting, keeping
+from console_double import acting, keeping, watching
 from console_double.acting import CODED, PASSWORD, proven
 from console_double.fleet import Fleet, kilowatts
 
@@ -91,6 +91,9 @@ class DoubleServices:
         self.images = acting.Images(self)
         self.decisions = acting.Decisions(self)
         self.validated = acting.Validated(self)
+        self.events = watching.Events(self)
+        self.rules = watching.Rules(self)
+        self.outages = watching.Outages(self)
 
     def start_again(self, meters: int = 60) -> None:
         """Forgets what was done; whoever is signed in stays so."""
@@ -102,6 +105,9 @@ class DoubleServices:
         self.batches = acting.Batches(self)
         self.decisions = acting.Decisions(self)
         self.validated = acting.Validated(self)
+        self.events = watching.Events(self)
+        self.rules = watching.Rules(self)
+        self.outages = watching.Outages(self)
         self.meter_life = keeping.MeterLife(self)
         self.assets = keeping.Assets(self)
 

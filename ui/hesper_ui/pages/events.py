@@ -1,8 +1,10 @@
-"""Events: what meters and gateways noticed, newest first."""
+"""Events: what meters and gateways noticed, newest first; the stream waits while one reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import urlencode
 
+from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
 from hesper_ui import drawings, states
@@ -22,99 +24,174 @@ from hesper_ui.elements import (
 )
 from hesper_ui.part import Part, look_every
 from hesper_ui.places import WATCH, Place
-from hesper_ui.services import Actor, EventRow, Invalid
+from hesper_ui.services import Actor, EventRow, PageAsked, Permission, mark_of
+from hesper_ui.views import event_words
+from hesper_ui.views.event_words import GROUPS
 from hesper_ui.views.looks import SEVERITIES, severity
-from hesper_ui.views.wording import capital
+from hesper_ui.views.wording import capital, plural
 from hesper_ui.words import later, say
 
 MOST = 200
 LOOK_S = 5.0
-SEVERITIES_BY_NAME = [(name, look.word) for name, look in SEVERITIES.items()]
+SCROLLED = "(event) => emit(event.currentTarget.scrollTop > 4)"
 COLUMNS = Columns(
-    ("Occurred", "Severity", "What", "Code", "Where", "Stored"), wide_only=frozenset({3, 5})
+    ("Occurred", "Severity", "What", "Group", "Where", "Stored", "Rule"),
+    wide_only=frozenset({3, 5}),
 )
+FIELDS = {
+    "code": later("Code"),
+    "meter": later("Meter"),
+    "gateway": later("Gateway"),
+    "area": later("Area"),
+}
 
 
-async def build(desk: Desk, _actor: Actor, args: PageArguments) -> None:
-    """Builds the stream of events, filtered by the address; it can be held while one reads."""
-    level = args.query_parameters.get("severity", "")
-    meter = args.query_parameters.get("meter", "")
-    if level and level not in SEVERITIES:
-        raise Invalid("There is no such filter.")
+async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
+    """Builds the stream of events, filtered by the address."""
+    asked = event_words.asked(args.query_parameters)
     with box("div", "page-head"):
         with box("div", "titles"):
             Text(say("Events"), "h1", tabindex="-1")
             Text(say("What meters and gateways noticed, as they told it."), "p", "meta")
-        hold = button("Hold", aria_pressed="false")
-    _chips(level, meter)
+        with box("div", "actions"):
+            export = event_words.address(asked, "/console/events.csv")
+            Text(say("Export CSV"), "a", "btn", href=export, download="events.csv")
+            hold = button("Hold", aria_pressed="false")
+    _chips(asked)
+    _fields(asked)
+    waiting = Text("", "p", "meta", role="status")
 
     async def load(asking: Actor) -> Sequence[EventRow]:
-        return await desk.services.meters.events(asking, meter or None, MOST, level or None)
+        page = PageAsked(MOST, filters=mark_of(asked))
+        rows, _ = await desk.services.events.page(asking, event_words.wanted(asked), page)
+        return rows
 
-    part = Part(desk, load, _draw)
+    with box("div", "stream", tabindex="0", role="region", aria_label=say("Events")) as stream:
+        part = Part(desk, load, lambda rows: _draw(rows, actor.may(Permission.EDIT_RULES)))
     await part.show()
-    _held_by(hold, part)
+    _Stream(desk, part, load, waiting).held_by(hold, stream)
 
 
-def _held_by(hold: Text, part: Part[Sequence[EventRow]]) -> None:
-    held = False
+class _Stream:
+    """Looks again every few seconds, unless somebody reads: then it only counts what waits."""
 
-    async def look() -> None:
-        if not held:
-            await part.refresh()
+    def __init__(self, desk: Desk, part: Part[Sequence[EventRow]], load: Any, said: Text) -> None:
+        self._desk, self._part, self._load, self._said = desk, part, load, said
+        self._held = self._scrolled = False
+        self._newest = ""
 
-    async def toggle() -> None:
-        nonlocal held
-        held = not held
-        hold.text = say("Go on") if held else say("Hold")
-        hold.props["aria-pressed"] = str(held).lower()
-        hold.update()
-        await look()
+    def held_by(self, hold: Text, stream: ui.element) -> None:
+        """Lets a button hold the stream, and scrolling down in it."""
 
-    hold.on("click", toggle, args=[])
-    look_every(LOOK_S, look)
+        async def toggle() -> None:
+            self._held = not self._held
+            hold.text = say("Go on") if self._held else say("Hold")
+            hold.props["aria-pressed"] = str(self._held).lower()
+            hold.update()
+            await self._look()
+
+        async def scrolled(event: Any) -> None:
+            if bool(event.args) != self._scrolled:
+                self._scrolled = bool(event.args)
+                await self._look()
+
+        hold.on("click", toggle, args=[])
+        stream.on("scroll", scrolled, js_handler=SCROLLED, throttle=0.2)
+        look_every(LOOK_S, self._look)
+
+    async def _look(self) -> None:
+        if not (self._held or self._scrolled):
+            self._newest, self._said.text = "", ""
+            await self._part.refresh()
+            return
+        rows = await self._load(await self._desk.actor())
+        ids = [row.id for row in rows]
+        self._newest = self._newest or (ids[0] if ids else "")
+        fresh = ids.index(self._newest) if self._newest in ids else len(ids)
+        waits = plural(fresh, "new event") if fresh else say("nothing new")
+        self._said.text = say("Paused while you read; {waits}.", waits=waits)
 
 
-def _chips(level: str, meter: str) -> None:
+def _chips(asked: Mapping[str, str]) -> None:
     with box("nav", "chips", aria_label=say("Filters")):
-        for name, words in [("", later("any severity")), *SEVERITIES_BY_NAME]:
-            here = "true" if name == level else None
-            Text(capital(say(words)), "a", "chip", href=_address(name, meter), aria_current=here)
-        if meter:
-            with box("a", "chip", href=_address(level, ""), aria_current="true"):
-                Text(say("Meter {meter}", meter=meter))
-                Text("×", aria_label=say("remove this filter"))
+        for name, words in {"": later("any group"), **GROUPS}.items():
+            _chip(words, event_words.address(asked, group=name), name == asked["group"])
+        box("span", "divider", aria_hidden="true")
+        severities = {name: look.word for name, look in SEVERITIES.items()}
+        for name, words in {"": later("any severity"), **severities}.items():
+            _chip(words, event_words.address(asked, severity=name), name == asked["severity"])
+        for name in ("meter", "code"):
+            if asked[name]:
+                target = event_words.address(asked, **{name: ""})
+                with box("a", "chip", href=target, aria_current="true"):
+                    Text(f"{say(FIELDS[name])} {asked[name]}")
+                    Text("×", aria_label=say("remove this filter"))
 
 
-def _address(level: str, meter: str) -> str:
-    asked = {name: value for name, value in (("severity", level), ("meter", meter)) if value}
-    return f"/events?{urlencode(asked)}" if asked else "/events"
+def _chip(words: str, target: str, here: bool) -> None:
+    Text(capital(say(words)), "a", "chip", href=target, aria_current="true" if here else None)
 
 
-def _draw(rows: Sequence[EventRow]) -> None:
+def _fields(asked: Mapping[str, str]) -> None:
+    with box("form", "filter-row", method="get", action="/events", role="search"):
+        for name in ("group", "severity"):
+            Text("", "input", type="hidden", name=name, value=asked[name])
+        for name, label in FIELDS.items():
+            _field(name, say(label), asked[name], "search")
+        _field("from", say("From"), asked["from"], "date")
+        _field("to", say("To"), asked["to"], "date")
+        Text(say("Filter"), "button", "btn", type="submit")
+
+
+def _field(name: str, label: str, value: str, kind: str) -> None:
+    Text(
+        "",
+        "input",
+        "native",
+        type=kind,
+        name=name,
+        value=value,
+        placeholder=label,
+        aria_label=label,
+        maxlength="128",
+    )
+
+
+def _draw(rows: Sequence[EventRow], may_rule: bool) -> None:
     if not rows:
         with box("section", "panel", aria_label=say("Events")):
             states.empty("No event here", "Event logs are read every few minutes.")
         return
     note = say("the newest {count}", count=MOST) if len(rows) == MOST else ""
     with panel("Newest first", note):
-        table("Events", COLUMNS, [_cells(row) for row in rows])
+        table("Events", COLUMNS, [_cells(row, may_rule) for row in rows])
 
 
-def _cells(row: EventRow) -> list[Cell]:
+def _cells(row: EventRow, may_rule: bool) -> list[Cell]:
     def where() -> None:
         if row.meter:
             link(row.meter, f"/meters/{row.meter}")
         else:
             link(row.gateway, "/gateways")
 
+    def what() -> None:
+        Text(capital(row.text) or row.code)
+        Text(f" {row.code}", classes="meta")
+
+    def rule() -> None:
+        if may_rule:
+            asked = urlencode({"code": row.code, "severity": row.severity})
+            made = link(say("Make a rule"), f"/rules/new?{asked}", "nowrap")
+            made.props["aria-label"] = say("Make a rule from {code}", code=row.code)
+
     return [
         lambda: moment(row.occurred_at, "date"),
         lambda: marked(*severity(row.severity)),
-        capital(row.text),
-        lambda: Text(row.code, classes="meta"),
+        what,
+        say(GROUPS.get(row.group, GROUPS["unknown"])),
         where,
         lambda: ago(row.stored_at),
+        rule,
     ]
 
 

@@ -51,6 +51,7 @@ from hesper_ui.services.records import (
     BreakGlassRow,
     CampaignOrder,
     CampaignView,
+    CatalogueRow,
     ChangeRow,
     Cluster,
     CodeNeeded,
@@ -63,6 +64,7 @@ from hesper_ui.services.records import (
     Decision,
     Edit,
     EditRow,
+    EventFilter,
     EventRow,
     ExchangeRow,
     ExchangeWish,
@@ -88,6 +90,8 @@ from hesper_ui.services.records import (
     NotAuthenticated,
     NotFound,
     NotPermitted,
+    OutageDetail,
+    OutageRow,
     Overview,
     Page,
     PageAsked,
@@ -98,12 +102,17 @@ from hesper_ui.services.records import (
     RegisterWish,
     RelayAction,
     Role,
+    RuleDefinition,
+    RuleRow,
+    RuleState,
+    RuleVersionRow,
     SearchHit,
     Series,
     ServiceError,
     Session,
     SimRow,
     Spot,
+    TryReport,
     Unavailable,
     WebSettings,
     cell,
@@ -111,6 +120,7 @@ from hesper_ui.services.records import (
     is_secure,
     mark_of,
 )
+from hesper_ui.services.watching import Events, Outages, Rules
 
 __all__ = [
     "AT_GATEWAY",
@@ -142,6 +152,7 @@ __all__ = [
     "CampaignOrder",
     "CampaignView",
     "Campaigns",
+    "CatalogueRow",
     "ChangeRow",
     "Cluster",
     "CodeNeeded",
@@ -156,7 +167,9 @@ __all__ = [
     "Decisions",
     "Edit",
     "EditRow",
+    "EventFilter",
     "EventRow",
+    "Events",
     "ExchangeRow",
     "ExchangeWish",
     "Fact",
@@ -187,6 +200,9 @@ __all__ = [
     "NotAuthenticated",
     "NotFound",
     "NotPermitted",
+    "OutageDetail",
+    "OutageRow",
+    "Outages",
     "Overview",
     "Overviews",
     "Page",
@@ -198,6 +214,11 @@ __all__ = [
     "RegisterWish",
     "RelayAction",
     "Role",
+    "RuleDefinition",
+    "RuleRow",
+    "RuleState",
+    "RuleVersionRow",
+    "Rules",
     "SearchHit",
     "Series",
     "ServiceError",
@@ -207,6 +228,7 @@ __all__ = [
     "SimRow",
     "Sources",
     "Spot",
+    "TryReport",
     "Unavailable",
     "Validated",
     "WebSettings",
@@ -261,6 +283,12 @@ class Services(Protocol):
     def decisions(self) -> Decisions: ...
     @property
     def validated(self) -> Validated: ...
+    @property
+    def events(self) -> Events: ...
+    @property
+    def rules(self) -> Rules: ...
+    @property
+    def outages(self) -> Outages: ...
     @property
     def sources(self) -> Sources: ...
 

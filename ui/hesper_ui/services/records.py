@@ -8,6 +8,8 @@ from hesper_cloud.csv_lines import cell
 from hesper_cloud.paging import Asked as PageAsked
 from hesper_cloud.paging import mark as mark_of
 from hesper_cloud.quantities import LOAD_PROFILE
+from hesper_cloud.rules.definition import Definition as RuleDefinition
+from hesper_cloud.rules.definition import State as RuleState
 from hesper_cloud.service_levels.misses import Miss
 from hesper_cloud.services.about import Fact
 from hesper_cloud.services.asset_records import (
@@ -76,6 +78,15 @@ from hesper_cloud.services.records import (
     Series,
     Session,
 )
+from hesper_cloud.services.rule_records import (
+    CatalogueRow,
+    EventFilter,
+    OutageDetail,
+    OutageRow,
+    RuleRow,
+    RuleVersionRow,
+    TryReport,
+)
 from hesper_cloud.services.service_levels import LevelDay
 from hesper_cloud.services.validated import DayQuality, EditRow, FailedCheck
 from hesper_cloud.settings import WebSettings
@@ -104,6 +115,7 @@ __all__ = [
     "BreakGlassRow",
     "CampaignOrder",
     "CampaignView",
+    "CatalogueRow",
     "ChangeRow",
     "Cluster",
     "CodeNeeded",
@@ -116,6 +128,7 @@ __all__ = [
     "Decision",
     "Edit",
     "EditRow",
+    "EventFilter",
     "EventRow",
     "ExchangeRow",
     "ExchangeWish",
@@ -141,6 +154,8 @@ __all__ = [
     "NotAuthenticated",
     "NotFound",
     "NotPermitted",
+    "OutageDetail",
+    "OutageRow",
     "Overview",
     "Page",
     "PageAsked",
@@ -151,12 +166,17 @@ __all__ = [
     "RegisterWish",
     "RelayAction",
     "Role",
+    "RuleDefinition",
+    "RuleRow",
+    "RuleState",
+    "RuleVersionRow",
     "SearchHit",
     "Series",
     "ServiceError",
     "Session",
     "SimRow",
     "Spot",
+    "TryReport",
     "Unavailable",
     "WebSettings",
     "cell",

@@ -3,6 +3,7 @@ needs no redraw; one accent plus greys, dashed for yesterday, a violet band for 
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from hesper_ui.services import CompletenessHour, FleetLoad
@@ -148,6 +149,26 @@ def completeness(hours: Sequence[CompletenessHour], target: float, said: str) ->
                 "type": "bar",
                 "data": bars,
                 "barCategoryGap": "35%",
+                "emphasis": {"disabled": True},
+            }
+        ],
+    }
+
+
+def counts(start: datetime, end: datetime, buckets: Sequence[int], said: str) -> dict[str, Any]:
+    """Draws how often something happened in equal parts of a range."""
+    first, width = epoch_ms(start), (epoch_ms(end) - epoch_ms(start)) / max(len(buckets), 1)
+    points = [[first + (place + 0.5) * width, count] for place, count in enumerate(buckets)]
+    return _frame("", said) | {
+        "xAxis": _time_axis(int(start.timestamp()), int(end.timestamp())),
+        "yAxis": _value_axis() | {"minInterval": 1},
+        "series": [
+            {
+                "name": say("Alerts"),
+                "type": "bar",
+                "data": points,
+                "itemStyle": {"color": ACCENT},
+                "barCategoryGap": "20%",
                 "emphasis": {"disabled": True},
             }
         ],

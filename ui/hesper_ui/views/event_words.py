@@ -1,0 +1,84 @@
+"""Events as a page asks for them and shows them."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from urllib.parse import urlencode
+
+from hesper_ui.services import EventFilter, EventRow, Invalid, cell
+from hesper_ui.views.looks import SEVERITIES
+from hesper_ui.words import later, say
+
+GROUPS = {
+    "power": later("Power"),
+    "tamper": later("Tamper"),
+    "relay": later("Relay"),
+    "clock": later("Clock"),
+    "firmware": later("Firmware"),
+    "communication": later("Communication"),
+    "quality": later("Power quality"),
+    "unknown": later("Unknown"),
+}
+ASKED = ("group", "severity", "code", "meter", "gateway", "area", "from", "to")
+CSV_COLUMNS = (
+    "occurred_at", "stored_at", "severity", "group", "code", "meter", "gateway", "text", "id",
+)  # fmt: skip
+_LONGEST = 128
+
+
+def asked(query: Mapping[str, str]) -> dict[str, str]:
+    """Returns what an address asks for.
+
+    Raises:
+        Invalid: a group or severity that there is not, or a day that is none.
+    """
+    found = {name: query.get(name, "").strip()[:_LONGEST] for name in ASKED}
+    if found["group"] not in ("", *GROUPS) or found["severity"] not in ("", *SEVERITIES):
+        raise Invalid(say("There is no such filter."))
+    wanted(found)
+    return found
+
+
+def wanted(found: Mapping[str, str]) -> EventFilter:
+    """Returns the filter that an address asks for; both days are included, in UTC."""
+    last = _day(found["to"])
+    return EventFilter(
+        group=found["group"] or None,
+        code=found["code"] or None,
+        severity=found["severity"] or None,
+        meter=found["meter"] or None,
+        gateway=found["gateway"] or None,
+        area=found["area"] or None,
+        start=_day(found["from"]),
+        end=None if last is None else last + timedelta(days=1),
+    )
+
+
+def address(found: Mapping[str, str], path: str = "/events", **changed: str) -> str:
+    """Returns the address of these filters, some of them changed."""
+    named = {name: value for name, value in {**found, **changed}.items() if value}
+    return f"{path}?{urlencode(named)}" if named else path
+
+
+def csv_row(row: EventRow) -> list[str]:
+    """Returns an event for a spreadsheet; what would be a formula there is kept from being one."""
+    values = (
+        row.occurred_at.isoformat(), row.stored_at.isoformat(), row.severity, row.group, row.code,
+        row.meter or "", row.gateway, row.text, row.id,
+    )  # fmt: skip
+    return [cell(value) for value in values]
+
+
+def csv_lines(rows: Iterator[EventRow]) -> Iterator[list[str]]:
+    """Yields the lines of an export, its header first."""
+    yield list(CSV_COLUMNS)
+    for row in rows:
+        yield csv_row(row)
+
+
+def _day(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        return datetime.combine(date.fromisoformat(text), time(), UTC)
+    except ValueError:
+        raise Invalid(say("A day is written like 2026-11-21.")) from None

@@ -1,0 +1,269 @@
+"""The form of a rule: which fields each kind of condition has, and the document they make."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hesper_ui.services import RuleRow
+from hesper_ui.views.looks import Look
+from hesper_ui.words import later, say
+
+KINDS = {
+    "threshold": later("A value beyond a limit"),
+    "rate": later("A value that changes too fast"),
+    "absence": later("Nothing for a time"),
+    "event": later("An event, or several"),
+    "sequence": later("An event and then another, or not"),
+    "aggregate": later("A figure over a part of the grid"),
+    "built-in": later("Built in"),
+}
+STATES = {
+    "on": Look("done", "on"),
+    "trial": Look("working", "on trial"),
+    "off": Look("stopped", "off"),
+}
+NUMBER, WORDS, LIST = "number", "words", "list"
+_YES = "yes"
+QUANTITIES = {
+    "1.0.32.7.0.255": later("Voltage L1"),
+    "1.0.52.7.0.255": later("Voltage L2"),
+    "1.0.72.7.0.255": later("Voltage L3"),
+    "1.0.31.7.0.255": later("Current L1"),
+    "1.0.1.7.0.255": later("Active power import"),
+    "1.0.2.7.0.255": later("Active power export"),
+    "1.0.1.8.0.255": later("Active energy import"),
+    "1.0.2.8.0.255": later("Active energy export"),
+}
+"""What is offered first; any other logical name may be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a condition: a number, words, a list with commas, or one of some options."""
+
+    name: str
+    label: str
+    kind: str = NUMBER
+    options: Mapping[str, str] | None = None
+    usual: str = ""
+    optional: bool = False
+
+
+_QUANTITY = Field("logical_name", later("Quantity (logical name)"), WORDS, usual="1.0.32.7.0.255")
+_DIRECTION = Field(
+    "direction",
+    later("Direction"),
+    options={"above": later("above"), "below": later("below")},
+    usual="above",
+)
+_LIMIT = Field("limit", later("Limit, in the quantity's unit"))
+_LEVEL = (
+    _DIRECTION,
+    _LIMIT,
+    Field("hysteresis", later("Hysteresis"), usual="0"),
+    Field("hold_s", later("Hold time, s"), usual="0"),
+)
+_ENDS = (
+    Field("ended_by", later("Ended by the codes"), LIST, optional=True),
+    Field("ends_after_s", later("Ends by itself after, s"), usual="86400", optional=True),
+)
+FIELDS: Mapping[str, Sequence[Field]] = {
+    "threshold": (_QUANTITY, *_LEVEL),
+    "rate": (
+        _QUANTITY,
+        Field(
+            "direction",
+            later("Direction"),
+            options={
+                "rises": later("rises"),
+                "falls": later("falls"),
+                "either": later("rises or falls"),
+            },
+            usual="either",
+        ),
+        Field("limit", later("Limit, per hour")),
+        *_LEVEL[2:],
+    ),
+    "absence": (
+        Field("after_s", later("For how long, s"), usual="3600"),
+        Field("logical_name", later("Of this quantity (empty: any contact)"), WORDS, optional=True),
+        Field("codes", later("Or of these events (codes)"), LIST, optional=True),
+    ),
+    "event": (
+        Field("codes", later("Codes"), LIST),
+        Field("count", later("How many"), usual="1"),
+        Field("within_s", later("Within, s"), usual="3600"),
+        *_ENDS,
+    ),
+    "sequence": (
+        Field("first", later("First one of the codes"), LIST),
+        Field("then", later("Then one of the codes"), LIST),
+        Field("within_s", later("Within, s"), usual="3600"),
+        Field(
+            "followed",
+            later("What is told"),
+            options={_YES: later("that it followed"), "no": later("that it did not follow")},
+            usual=_YES,
+        ),
+        *_ENDS,
+    ),
+    "aggregate": (
+        Field(
+            "over",
+            later("Over each"),
+            options={
+                "area": later("area"),
+                "feeder": later("feeder"),
+                "transformer": later("transformer"),
+                "gateway": later("gateway"),
+                "fleet": later("whole fleet"),
+            },
+            usual="area",
+        ),
+        Field(
+            "function",
+            later("Figure"),
+            options={
+                "sum": later("sum of a quantity"),
+                "mean": later("mean of a quantity"),
+                "count": later("meters that have a value"),
+                "events": later("meters that had an event"),
+            },
+            usual="mean",
+        ),
+        Field("logical_name", later("Quantity (logical name)"), WORDS, optional=True),
+        Field("codes", later("Or events (codes)"), LIST, optional=True),
+        *_LEVEL,
+        Field("within_s", later("Of the newest, s"), usual="3600"),
+    ),
+}
+SCOPE = (
+    Field("areas", later("Areas"), LIST, optional=True),
+    Field("models", later("Models"), LIST, optional=True),
+    Field("templates", later("Templates"), LIST, optional=True),
+    Field("gateways", later("Gateways"), LIST, optional=True),
+    Field("elements", later("Feeders and transformers"), LIST, optional=True),
+)
+
+BUILT_IN = {
+    "silent-meter": (
+        later("Meter silent"),
+        later("Nothing came from a meter for some capture periods, while its gateway was there."),
+    ),
+    "gateway-offline": (later("Gateway offline"), later("A gateway's connection is gone.")),
+    "voltage": (
+        later("Voltage outside its band"),
+        later("A phase is outside the nominal voltage and its tolerance (EN 50160, 4.2.2)."),
+    ),
+    "tamper": (
+        later("Tamper"),
+        later(
+            "A meter tells that a cover was opened, of a magnetic field, or of false credentials."
+        ),
+    ),
+    "reverse-energy": (
+        later("Energy runs backwards"),
+        later("Export grows where nobody feeds in, or the import register runs backwards."),
+    ),
+    "reconnected-without-command": (
+        later("Reconnected without a command"),
+        later(
+            "A supply that was cut is found connected without a command or a press of the button."
+        ),
+    ),
+    "use-on-inactive-account": (
+        later("Use on an inactive account"),
+        later("The register grows though the account is inactive or the meter is not in service."),
+    ),
+    "outage": (
+        later("Outage"),
+        later("Meters that lost power together, with the extent."),
+    ),
+    "certificate-renewal": (
+        later("Certificate late"),
+        later("A gateway does not renew its own."),
+    ),
+    "certificate-ends": (later("Certificate ends"), later("One that people renew ends soon.")),
+    "batch-digest": (later("Batch contradicts itself"), later("Damage or forgery.")),
+    "store-damaged": (later("Store damaged"), later("Readings of some days are lost.")),
+}
+"""Title and words of the rules that are code, as they are said here."""
+
+
+def title_of(row: RuleRow) -> str:
+    """Returns a rule's title; that of a built-in one in the operator's language."""
+    known = BUILT_IN.get(row.id) if row.built_in else None
+    return row.title if known is None else say(known[0])
+
+
+def words_of(row: RuleRow) -> str:
+    """Returns what a built-in rule does, in words; of others the form says it."""
+    known = BUILT_IN.get(row.id) if row.built_in else None
+    return "" if known is None else say(known[1])
+
+
+def document(
+    said: Mapping[str, str], kind: str, condition: Mapping[str, str], scope: Mapping[str, str]
+) -> dict[str, Any]:
+    """Returns the document of a rule from the texts of its form; what is wrong in it stays so."""
+    read = {
+        field.name: value
+        for field in FIELDS[kind]
+        if (value := _value(field, condition.get(field.name, ""))) is not None
+    }
+    for field in FIELDS[kind]:
+        if field.name == "ends_after_s" and field.name not in read:
+            read[field.name] = None
+    return {
+        "title": said.get("title", ""),
+        "severity": said.get("severity", "warning"),
+        "text": said.get("text", ""),
+        "scope": {
+            field.name: value
+            for field in SCOPE
+            if (value := _value(field, scope.get(field.name, ""))) is not None
+        },
+        "condition": {"kind": kind, **read},
+    }
+
+
+def _value(field: Field, text: str) -> Any:
+    text = text.strip()
+    if field.kind == LIST:
+        found = [each.strip() for each in text.split(",") if each.strip()]
+        return found if found or not field.optional else None
+    if not text and field.optional:
+        return None
+    if field.options is not None and _YES in field.options:
+        return text == _YES
+    return text.replace(",", ".") if field.kind == NUMBER and field.options is None else text
+
+
+def texts(fields: Sequence[Field], stored: Mapping[str, Any] | None) -> dict[str, str]:
+    """Returns the texts with which a form begins: what is stored, or what is usual."""
+    return {field.name: _text(field, stored) for field in fields}
+
+
+def _text(field: Field, stored: Mapping[str, Any] | None) -> str:
+    if stored is None or field.name not in stored:
+        return field.usual if stored is None else ""
+    value = stored[field.name]
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return _YES if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def condition_words(row: RuleRow) -> str:
+    """Returns a condition in one line, as the list shows it."""
+    said = dict((row.definition or {}).get("condition", {}))
+    kind = said.pop("kind", row.kind)
+    if kind == "built-in":
+        return ", ".join(f"{each.name} {each.value} {each.unit}".strip() for each in row.thresholds)
+    shown = [
+        f"{name} {_text(Field(name, name), said)}"
+        for name, value in said.items()
+        if value not in (None, "", [], 0, "0")
+    ]
+    return ", ".join(shown)
