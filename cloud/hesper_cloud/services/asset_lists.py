@@ -104,18 +104,20 @@ def page(
     Raises:
         BadPage: the list has no such order, or the cursor is of another question.
     """
-    wanted = terms(actor, kind, query)
+    wanted = terms(session, actor, kind, query)
     total = session.scalar(select(func.count()).select_from(kind.model).where(*wanted)) or 0
     rows = select(kind.model).where(*wanted)
     found, following = LISTS[kind.name].orders.page(session, rows, asked)
     return found, following, total
 
 
-def terms(actor: Actor, kind: Kind, query: AssetQuery) -> list[ColumnElement[bool]]:
+def terms(
+    session: Session, actor: Actor, kind: Kind, query: AssetQuery
+) -> list[ColumnElement[bool]]:
     """Returns the conditions of a question, with those of what the actor sees."""
     listed = LISTS[kind.name]
     found: list[ColumnElement[bool]] = [
-        or_(*(column.icontains(word, autoescape=True) for column in listed.searched))
+        or_(*(_holds(session, column, word) for column in listed.searched))
         for word in words(query.search)
     ]
     found += [
@@ -126,6 +128,18 @@ def terms(actor: Actor, kind: Kind, query: AssetQuery) -> list[ColumnElement[boo
         found.append(deleted.is_not(None) if query.deleted else deleted.is_(None))
     seen = asset_scope.clause(actor, kind)
     return found if seen is None else [*found, seen]
+
+
+def _holds(session: Session, column: _Column, word: str) -> ColumnElement[bool]:
+    """Returns the condition that a text holds a word, capital or small.
+
+    SQLite's LIKE is deaf to that by itself; what SQLAlchemy makes of ILIKE there is thrice as slow.
+    """
+    escaped = word.replace("/", "//").replace("%", "/%").replace("_", "/_")
+    pattern = f"%{escaped}%"
+    if session.get_bind().dialect.name == "postgresql":
+        return column.ilike(pattern, escape="/")
+    return column.like(pattern, escape="/")
 
 
 def words(search: str) -> list[str]:

@@ -82,7 +82,7 @@ def search(session: Session, actor: Actor, text: str, each: int) -> list[SearchH
         return []
     found: list[SearchHit] = []
     for shown in _SHOWN:
-        terms = asset_lists.terms(actor, shown.kind, AssetQuery(search=typed))
+        terms = asset_lists.terms(session, actor, shown.kind, AssetQuery(search=typed))
         if shown.kind is ELEMENT and actor.areas is not None:
             continue
         query = select(shown.kind.model).where(*terms).order_by(_rank(shown, typed), shown.first)
