@@ -4,10 +4,11 @@ import asyncio
 import json
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -90,6 +91,19 @@ class Rules:
                 for row in session.scalars(query)
             ]
         )
+
+    def understood(self, said: Mapping[str, Any]) -> Definition:
+        """Returns what a document says.
+
+        Raises:
+            Invalid: it is no rule; the text says which field, and what is wrong with it.
+        """
+        try:
+            return Definition.model_validate(said)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            field = ".".join(str(each) for each in first["loc"]) or "the rule"
+            raise Invalid(f"{field}: {first['msg']}") from None
 
     async def save(
         self, actor: Actor, rule: str, said: Definition, note: str, version: int | None
