@@ -34,6 +34,7 @@ from hesper_cloud.exports import commands as export_commands
 from hesper_cloud.hsm import SigningUnavailable
 from hesper_cloud.observing import errors, logs
 from hesper_cloud.observing.errors import BadHook
+from hesper_cloud.privacy.commands import person
 from hesper_cloud.provision import Databases, ProvisioningError
 from hesper_cloud.settings import Settings
 from hesper_cloud.store_commands import store
@@ -58,6 +59,7 @@ app.add_typer(energy_commands.energy, name="energy")
 app.add_typer(key_commands.keys, name="keys")
 app.add_typer(ingest_commands.letters, name="dead-letters")
 app.add_typer(image_commands.image, name="image")
+app.add_typer(person, name="person")
 app.add_typer(policy_commands.policy, name="policy")
 user.command("factor")(policy_commands.user_factor)
 meter.command("erase")(erase)

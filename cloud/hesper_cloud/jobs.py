@@ -30,6 +30,8 @@ from hesper_cloud.long_jobs.kinds import Kind
 from hesper_cloud.long_jobs.running import Runner
 from hesper_cloud.long_jobs.scheduled import ScheduledRuns
 from hesper_cloud.outages.keeping import OutageKeeping
+from hesper_cloud.privacy.collecting import Kept
+from hesper_cloud.privacy.exporting import PersonExports
 from hesper_cloud.reports.making import Making
 from hesper_cloud.reports.schedules import ScheduledReports
 from hesper_cloud.reports.tables import Shelves
@@ -235,6 +237,7 @@ def long_work(sources: Sources, book: EnergyBook) -> list[Kind]:
         Applying(sources.registry, state, sources.clock),
         Making(shelves, state),
         Trials(sources.registry, sources.store),
+        PersonExports(Kept(*engines, sources.store), state, sources.clock),
     ]
 
 

@@ -47,16 +47,16 @@ def erase(
         number = ordering.order(
             databases, meter_id, reason, datetime.now(UTC), forget_customer=forget_customer
         )
-        if not _done_here(settings, databases):
+        if not done_here(settings, databases):
             typer.echo(f"order {number}: the head end runs and was asked …", err=True)
-        done = _awaited(databases, number)
+        done = awaited(databases, number)
     finally:
         databases.close()
     for line in told(done):
         typer.echo(line)
 
 
-def _done_here(settings: Settings, databases: Databases) -> bool:
+def done_here(settings: Settings, databases: Databases) -> bool:
     """Carries all orders out in this process; says no when another holds book or store."""
     try:
         book = EnergyBook(settings.energy_file)
@@ -85,7 +85,7 @@ def _done_here(settings: Settings, databases: Databases) -> bool:
     return True
 
 
-def _awaited(databases: Databases, number: int) -> Erasure:
+def awaited(databases: Databases, number: int) -> Erasure:
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline:
         done = ordering.outcome(databases.registry, number)
