@@ -133,7 +133,11 @@ class _Collecting:
                 AssetChange.kind == "meter", AssetChange.asset == holding.meter
             )
             query = query.order_by(AssetChange.id)
-            yield from session.scalars(_within(query, AssetChange.at, holding))
+            for row in session.scalars(_within(query, AssetChange.at, holding)):
+                if row.at == holding.since:
+                    session.expunge(row)
+                    row.before = {}  # of whoever had the meter until then
+                yield row
 
     def _looks(self, session: Session) -> Iterator[DataAccess]:
         seen: set[int] = set()

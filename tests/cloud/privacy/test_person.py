@@ -1,0 +1,243 @@
+"""One person's data, given out whole and erased whole; nobody else's, and no name left behind."""
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hesper_cloud.aggregates.book import EnergyBook
+from hesper_cloud.assets.history import By
+from hesper_cloud.assets.links import serve
+from hesper_cloud.cli import app
+from hesper_cloud.db.assets import AssetChange, Customer
+from hesper_cloud.db.authority import AuditRow, CommandRecord
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import DataAccess, Event, LongJob, Meter
+from hesper_cloud.jobs import long_work
+from hesper_cloud.latest import LatestValues
+from hesper_cloud.long_jobs.running import Runner
+from hesper_cloud.privacy import commands
+from hesper_cloud.privacy.whose import Holding, holdings
+from hesper_cloud.provision import Databases
+from hesper_cloud.services.sources import Sources
+from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.port import Block, Group, Quantity
+from hesper_contracts.batch import BatchId
+from sqlalchemy import select
+from typer.testing import CliRunner
+
+OURS, THEIRS = "HES12642984", "HES12642985"
+NOW = datetime.now(UTC).replace(microsecond=0)
+MOVED_IN = NOW - timedelta(days=10)
+NAME, ACCOUNT, PHONE = "Ada Byron-Müller", "ACC-0815", "+44 20 7946 0018"
+
+
+def group(number: int, meter: str, first: datetime, count: int) -> Group:
+    at = int(first.timestamp()) // 900 * 900 + 900 * np.arange(count, dtype=np.int64)
+    zeros = np.zeros(count, dtype=np.int64)
+    block = Block(
+        profile="1.0.99.1.0.255",
+        quantities=(Quantity("1.0.1.8.0.255", 0, 30),),
+        meters=(meter,),
+        meter_index=zeros,
+        captured_at=at,
+        clock_status=zeros,
+        quality=zeros,
+        received_at=int(at[-1]),
+        values=np.arange(count)[None, :],
+        missing=None,
+    )
+    return Group({BatchId("gw-1", "ab" * 8, number): "00" * 32}, [block], int(at[-1]) * 1000)
+
+
+def customer(session: Any, name: str, account: str, address: str) -> Customer:
+    row = Customer(
+        account_number=account, name=name, address=address, phone=PHONE,
+        email="ada@example.org", area="Harbour", created_at=NOW, updated_at=NOW,
+    )  # fmt: skip
+    session.add(row)
+    session.flush()
+    return row
+
+
+@pytest.fixture
+def house(head_end: Any, tmp_path: Path) -> Any:
+    """Ada has held one meter for ten days; before, it was Eve's, who has another one now."""
+    registry = head_end.databases.registry
+    store = DuckDbStore(head_end.settings.readings_file)
+    store.write(group(1, OURS, MOVED_IN - timedelta(days=2), 4))
+    store.write(group(2, OURS, MOVED_IN + timedelta(days=1), 6))
+    store.write(group(3, THEIRS, MOVED_IN, 5))
+    store.close()
+    with writing(registry) as session:
+        for meter in session.scalars(select(Meter)):
+            meter.customer = meter.address = None
+        ada, eve = (
+            customer(session, NAME, ACCOUNT, "12 St James's Square"),
+            customer(session, "Eve", "ACC-2", "1 Hill Road"),
+        )
+        ours, theirs = session.get_one(Meter, OURS), session.get_one(Meter, THEIRS)
+        serve(session, ours, eve.id, By("ann", MOVED_IN - timedelta(days=400)))
+        session.flush()
+        serve(session, ours, ada.id, By("ann", MOVED_IN))
+        serve(session, theirs, eve.id, By("ann", MOVED_IN))
+        for number, at in enumerate((MOVED_IN - timedelta(days=1), NOW - timedelta(days=1))):
+            session.add(
+                Event(id=f"e{number}", meter=OURS, gateway="gw-1", code="x", severity="info",
+                      occurred_at=at, stored_at=at, text="cover opened")
+            )  # fmt: skip
+            session.add(
+                DataAccess(first_at=at, last_at=at, count=1, who=f"clerk{number}", door="rest",
+                           operation="series", meter=OURS)
+            )  # fmt: skip
+    with writing(head_end.databases.authority) as session:
+        session.add(
+            CommandRecord(
+                id="c1", kind="ping", meter=OURS, gateway="gw-1", state="confirmed",
+                requester="ann", reason="", created_at=NOW, updated_at=NOW, parameters={},
+            )
+        )  # fmt: skip
+    config = tmp_path / "cloud.toml"
+    config.write_text(f'state = "{head_end.settings.state}"\n')
+    head_end.config = config
+    return head_end
+
+
+def run(house: Any, *words: str) -> str:
+    done = CliRunner().invoke(app, ["person", *words, "--config", str(house.config)])
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.output
+
+
+def table(archive: zipfile.ZipFile, name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.TextIOWrapper(archive.open(name), "utf-8")))
+
+
+def check_export(path: Path) -> None:
+    assert path.stat().st_mode & 0o777 == 0o600
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        record = json.loads(archive.read("customer.json"))
+        assert (record["name"], record["phone"]) == (NAME, PHONE)
+        (meter,) = json.loads(archive.read("meters.json"))
+        assert meter["time"]["meter"] == OURS
+        (readings,) = [name for name in archive.namelist() if name.startswith("readings/")]
+        assert [row["1.0.1.8.0.255 Wh"] for row in table(archive, readings)] == list("012345")
+        assert [row["id"] for row in table(archive, "events.csv")] == ["e1"]
+        assert [row["id"] for row in table(archive, "commands.csv")] == ["c1"]
+        assert "clerk1" in {row["who"] for row in table(archive, "access-log.csv")}
+        assert "clerk0" not in archive.read("access-log.csv").decode()
+        everything = b"".join(map(archive.read, archive.namelist())).decode()
+    assert "Eve" not in everything
+    assert THEIRS not in everything
+
+
+def test_an_export_holds_all_of_one_person_and_nothing_of_another(
+    house: Any, tmp_path: Path
+) -> None:
+    out = tmp_path / "ada.zip"
+    told = run(house, "export", ACCOUNT, "--out", str(out))
+    assert "readings: 6" in told
+    check_export(out)
+    with reading(house.databases.authority) as session:
+        row = session.scalars(select(AuditRow).where(AuditRow.action == "person.export")).one()
+        assert row.actor.startswith("operator:")
+    with reading(house.databases.registry) as session:
+        look = session.scalars(select(DataAccess).order_by(DataAccess.id.desc())).first()
+        assert (look.operation, look.door, look.meter) == ("person export", "command line", OURS)
+
+
+def test_a_head_end_that_runs_makes_the_file(
+    house: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, databases = house.settings, house.databases
+    store, book = DuckDbStore(settings.readings_file), EnergyBook(settings.energy_file)
+    sources = Sources(
+        settings, databases.registry, databases.authority, store, LatestValues(),
+        lambda: datetime.now(UTC),
+    )  # fmt: skip
+    runner = Runner(databases.registry, long_work(sources, book), sources.clock)
+    monkeypatch.setattr(commands, "_here", lambda *_: None)  # another process holds the store
+    looked: Callable[[Databases, int], LongJob] = commands._ended
+
+    def worked(opened: Databases, number: int) -> LongJob:
+        while runner.turn():
+            pass
+        return looked(opened, number)
+
+    monkeypatch.setattr(commands, "_ended", worked)
+    out = tmp_path / "ada.zip"
+    run(house, "export", ACCOUNT, "--out", str(out))
+    store.close()
+    book.close()
+    check_export(out)
+    assert list((settings.state / "persons").iterdir()) == []
+
+
+def test_an_erasure_leaves_no_name_and_no_reading(house: Any, tmp_path: Path) -> None:
+    told = run(house, "erase", ACCOUNT, "--reason", "asked on 3 June, moved out")
+    assert f"{OURS} is erased" in told
+    assert "readings: 10" in told
+    store = DuckDbStore(house.settings.readings_file)
+    left = {row.meter for row in store.export(0, int(NOW.timestamp()) + 10**6)}
+    store.close()
+    assert left == {THEIRS}
+    with reading(house.databases.registry) as session:
+        meter = session.get_one(Meter, OURS)
+        assert (meter.customer, meter.customer_id, meter.address) == (None, None, None)
+        history = json.dumps(
+            [[row.before, row.after, row.reason] for row in session.scalars(select(AssetChange))]
+        )
+    for word in (NAME, ACCOUNT, PHONE, "St James"):
+        assert word not in history
+    for path in house.settings.state.glob("*.db"):
+        if path.name.startswith("authority"):
+            octets = path.read_bytes()
+            assert NAME.encode() not in octets
+            assert ACCOUNT.encode() not in octets
+    with reading(house.databases.authority) as session:
+        row = session.scalars(select(AuditRow).where(AuditRow.action == "person.erase")).one()
+        assert row.subject.startswith("customer ")
+    again = CliRunner().invoke(
+        app, ["person", "export", ACCOUNT, "--out", str(tmp_path / "x"), "--config",
+              str(house.config)],
+    )  # fmt: skip
+    assert again.exit_code != 0
+
+
+def test_a_meter_that_serves_somebody_else_is_left_and_named(house: Any) -> None:
+    told = run(house, "erase", "ACC-2", "--reason", "asked")
+    assert f"not erased: {OURS} serves somebody else by now" in told
+    assert f"{THEIRS} is erased" in told
+    store = DuckDbStore(house.settings.readings_file)
+    left = {row.meter for row in store.export(0, int(NOW.timestamp()) + 10**6)}
+    store.close()
+    assert left == {OURS}
+    with reading(house.databases.registry) as session:
+        assert session.get_one(Meter, OURS).customer == NAME
+
+
+@pytest.mark.parametrize("reason", ["", "  ", f"{NAME} asked", f"account {ACCOUNT.lower()}"])
+def test_a_reason_is_given_and_names_nobody(house: Any, reason: str) -> None:
+    done = CliRunner().invoke(
+        app, ["person", "erase", ACCOUNT, "--reason", reason, "--config", str(house.config)]
+    )
+    assert done.exit_code != 0
+    with reading(house.databases.registry) as session:
+        assert session.scalar(select(Customer.name).where(Customer.account_number == ACCOUNT))
+
+
+def test_times_of_a_meter_follow_its_history(house: Any) -> None:
+    with reading(house.databases.registry) as session:
+        numbers = {row.name: row.id for row in session.scalars(select(Customer))}
+        assert holdings(session, numbers[NAME]) == [Holding(OURS, MOVED_IN, None)]
+        assert holdings(session, numbers["Eve"]) == [
+            Holding(OURS, MOVED_IN - timedelta(days=400), MOVED_IN),
+            Holding(THEIRS, MOVED_IN, None),
+        ]
