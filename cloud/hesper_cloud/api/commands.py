@@ -3,10 +3,11 @@
 import uuid
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from hesper_contracts.tunnel import DURATION_MAX_S, OCTETS_MAX
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from hesper_cloud.api.paging import Paged, listed
 from hesper_cloud.api.proven import Proven
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
@@ -119,16 +120,20 @@ async def request_tunnel(
     return answer(await services.commands.request(actor, wish, idempotency_key), 201)
 
 
+class CommandFilter(Paged):
+    """Which commands; ``state=open`` for those that may still change."""
+
+    state: str | None = Field(default=None, max_length=32)
+    meter: str | None = Field(default=None, max_length=32)
+
+
 @router.get("/commands", response_model=list[CommandRow])
 async def commands(
-    actor: Who,
-    services: Have,
-    state: str | None = None,
-    meter: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    request: Request, actor: Who, services: Have, asked: Annotated[CommandFilter, Query()]
 ) -> Response:
-    """Lists commands, newest first; ``state=open`` for those that may still change."""
-    return answer(await services.commands.list(actor, state, meter, limit))
+    """Lists commands, newest first; sorts by `created_at`, `updated_at` and `meter`."""
+    rows, following = await services.commands.page(actor, asked.state, asked.meter, asked.asked())
+    return listed(request, rows, following)
 
 
 @router.get("/commands/{command_id}", response_model=CommandRow)

@@ -1,5 +1,6 @@
 """Examples of bodies, made from their schemas: a known field has a value of this trade."""
 
+import re
 from typing import Any
 
 _KNOWN: dict[str, Any] = {
@@ -29,7 +30,9 @@ _FORMATS: dict[str, Any] = {
     "email": "ada@example.org",
     "uri": "https://example.org/",
 }
-_DEEPEST = 6
+_PLAIN = ("north", "1", "1.0.1.8.0.255", "0123456789abcdef", "ab" * 32, "2026-11-20", "12:00")
+_DEEPEST = 12
+_FEW = 6
 
 
 class Examples:
@@ -65,7 +68,7 @@ class Examples:
             case "object":
                 return self._of_object(schema, depth)
             case "array":
-                few = depth >= _DEEPEST or "items" not in schema
+                few = depth >= _FEW or "items" not in schema
                 return [] if few else [self.of(schema["items"], name, depth + 1)]
             case "boolean":
                 return True
@@ -78,7 +81,7 @@ class Examples:
 
     def _of_object(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
         fields = schema.get("properties", {})
-        wanted = schema.get("required", ()) if depth >= _DEEPEST else fields
+        wanted = schema.get("required", ()) if depth >= _FEW else fields
         return {name: self.of(fields[name], name, depth + 1) for name in wanted}
 
     def _number(self, schema: dict[str, Any], name: str) -> Any:
@@ -89,8 +92,9 @@ class Examples:
 
     def _text(self, schema: dict[str, Any], name: str) -> str:
         known = _FORMATS.get(schema.get("format", ""), _KNOWN.get(name))
-        text = known if isinstance(known, str) else name.replace("_", " ") or "text"
-        if "pattern" in schema and not isinstance(known, str):
-            return text
+        words = (known, name.replace("_", "-"), *_PLAIN)
+        pattern = re.compile(schema.get("pattern", ""))
+        fit = [each for each in words if isinstance(each, str) and pattern.search(each)]
+        text = fit[0] if fit else str(words[1])
         shortest, longest = schema.get("minLength", 0), schema.get("maxLength", len(text))
         return text.ljust(shortest, "x")[: max(longest, 0)]

@@ -1,12 +1,13 @@
 """Meters and their readings."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel, Field
 
 from hesper_cloud import quantities
+from hesper_cloud.api.paging import linked
 from hesper_cloud.api.versions import versioned
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer, lines, reading
@@ -19,7 +20,6 @@ from hesper_cloud.services.records import (
     MeterDetail,
     MeterQuery,
     MeterRow,
-    MeterSort,
     MeterState,
     Page,
     RelayFilter,
@@ -29,6 +29,12 @@ from hesper_cloud.services.records import (
 router = APIRouter(tags=["meters"])
 From = Annotated[AwareDatetime, Query(alias="from", description="Start, included (RFC 3339)")]
 To = Annotated[AwareDatetime, Query(alias="to", description="End, excluded (RFC 3339)")]
+
+
+MeterSorting = Literal[
+    "id", "customer", "address", "area", "gateway", "last_contact_at", "relay",
+    "-id", "-customer", "-address", "-area", "-gateway", "-last_contact_at", "-relay",
+]  # fmt: skip
 
 
 class MeterFilter(BaseModel):
@@ -41,16 +47,26 @@ class MeterFilter(BaseModel):
     )
     relay: RelayFilter | None = None
     gateway: str | None = None
-    sort: MeterSort = "id"
+    sort: MeterSorting = Field(default="id", description="`-` before it for descending")
     descending: bool = False
-    offset: int = Field(default=0, ge=0)
+    offset: int = Field(default=0, ge=0, lt=2**31, description="Rather than this, take `cursor`")
     limit: int = Field(default=100, ge=1, le=1000)
+    cursor: str = Field(default="", max_length=2048, description="`next` of the page before")
+
+    def query(self) -> MeterQuery:
+        """Returns it as services take it."""
+        said = self.model_dump()
+        down = self.descending or self.sort.startswith("-")
+        return MeterQuery(**said | {"sort": self.sort.removeprefix("-"), "descending": down})
 
 
 @router.get("/meters", response_model=Page[MeterRow])
-async def page(actor: Who, services: Have, asked: Annotated[MeterFilter, Query()]) -> Response:
+async def page(
+    request: Request, actor: Who, services: Have, asked: Annotated[MeterFilter, Query()]
+) -> Response:
     """Lists meters: search, filter, sort, one page."""
-    return answer(await services.meters.page(actor, MeterQuery(**asked.model_dump())))
+    found = await services.meters.page(actor, asked.query())
+    return linked(request, answer(found), found.next)
 
 
 @router.get("/meters/{meter_id}", response_model=MeterDetail)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from hesper_contracts.frame import Refused as WrongParameters
@@ -11,20 +11,19 @@ from sqlalchemy import Select, select
 
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.authority import kinds
-from hesper_cloud.authority.policy import JOBS
 from hesper_cloud.db.authority import CommandRecord, KillSwitch
 from hesper_cloud.db.engines import reading
-from hesper_cloud.services import ceilings
+from hesper_cloud.paging import Asked
+from hesper_cloud.services import ceilings, command_lists
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound, Refused
 from hesper_cloud.services.records import (
-    OPEN_COMMAND_STATES,
     CommandRow,
     CommandWish,
     KillSwitchState,
     RelayAction,
 )
-from hesper_cloud.services.scope import check_addressee, check_meter, seen_rows
+from hesper_cloud.services.scope import check_addressee, check_meter, seen_meters, seen_rows
 from hesper_cloud.services.sources import Sources, require
 
 CommandRows = list[CommandRow]
@@ -136,17 +135,21 @@ class Commands:
         Those of batches are in the lists of their meters alone, where they do not hide the others.
         """
         require(actor, Permission.READ)
-        query = select(CommandRecord).order_by(CommandRecord.created_at.desc())
-        query = query.where(CommandRecord.requester != JOBS)
-        if not meter:
-            query = query.where(CommandRecord.batch.is_(None))
-        if state == "open":
-            query = query.where(CommandRecord.state.in_(OPEN_COMMAND_STATES))
-        elif state:
-            query = query.where(CommandRecord.state == state)
-        if meter:
-            query = query.where(CommandRecord.meter == meter)
+        query = command_lists.matching(state, meter).order_by(CommandRecord.created_at.desc())
         return await asyncio.to_thread(self._seen, actor, query, min(limit, _MAX_ROWS))
+
+    async def page(
+        self, actor: Actor, state: str | None, meter: str | None, asked: Asked
+    ) -> tuple[CommandRows, str | None]:
+        """Returns a page of the same, and the cursor of the next.
+
+        Raises:
+            BadPage: no such order, or the cursor is not one of this question's.
+        """
+        require(actor, Permission.READ)
+        return await asyncio.to_thread(
+            self._page, actor, command_lists.matching(state, meter), asked
+        )
 
     async def get(self, actor: Actor, command_id: str) -> CommandRow:
         """Returns one command.
@@ -183,6 +186,19 @@ class Commands:
             return self._rows(query.offset(offset).limit(count))
 
         return seen_rows(self._sources.registry, actor, page, limit)
+
+    def _page(
+        self, actor: Actor, query: Select[CommandRecord], asked: Asked
+    ) -> tuple[CommandRows, str | None]:
+        following: str | None = asked.cursor
+        while following is not None:
+            asked = replace(asked, cursor=following)
+            with reading(self._authority) as session:
+                records, following = command_lists.ORDERS.page(session, query, asked)
+            seen = seen_meters(self._sources.registry, actor, {each.meter for each in records})
+            if rows := [command_row(each) for each in records if each.meter in seen]:
+                return rows, following
+        return [], None
 
     def _rows(self, query: Select[CommandRecord]) -> CommandRows:
         with reading(self._authority) as session:

@@ -1,14 +1,16 @@
 """The list of meters: which match, in which order, and what a row of it says."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import UnaryExpression, func, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from hesper_cloud.accounts.roles import Actor
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Alert, Meter
+from hesper_cloud.paging import Asked, Order, Orders, mark
 from hesper_cloud.services import scope
 from hesper_cloud.services.alerts import SEVERITIES
 from hesper_cloud.services.meter_filter import terms
@@ -18,35 +20,43 @@ from hesper_cloud.services.sources import Sources
 from hesper_cloud.settings import RuleSettings
 
 _MAX_ROWS = 1000
-_SORTS: dict[str, InstrumentedAttribute[object]] = {
-    "id": Meter.id,
-    "customer": Meter.customer,
-    "address": Meter.address,
-    "area": Meter.area,
-    "gateway": Meter.gateway_id,
-    "last_contact_at": Meter.last_contact_at,
-    "relay": Meter.relay_output,
-}
+_ORDERS = Orders(
+    by={
+        "id": Order(Meter.id, str),
+        "customer": Order(Meter.customer, str),
+        "address": Order(Meter.address, str),
+        "area": Order(Meter.area, str),
+        "gateway": Order(Meter.gateway_id, str),
+        "last_contact_at": Order(Meter.last_contact_at, datetime),
+        "relay": Order(Meter.relay_output, bool),
+    },
+    unique=Order(Meter.id, str),
+    usual="id",
+)
 
 
 def page(sources: Sources, actor: Actor, query: MeterQuery) -> Page[MeterRow]:
-    """Returns one page of the meters that match and that the actor sees."""
+    """Returns one page of the meters that match and that the actor sees.
+
+    Raises:
+        BadPage: the cursor is not one of this question's.
+    """
     now, rules = sources.clock(), sources.settings.rules
-    column = _SORTS.get(query.sort, _SORTS["id"])
-    order: UnaryExpression[object] = column.desc() if query.descending else column.asc()
     with reading(sources.registry) as session:
         wanted = [*terms(session, query, rules, now), *scope.terms(actor)]
         total = session.scalar(select(func.count()).select_from(Meter).where(*wanted)) or 0
-        meters = session.scalars(
-            select(Meter)
-            .where(*wanted)
-            .order_by(order.nulls_last(), Meter.id)
-            .offset(max(0, query.offset))
-            .limit(min(max(1, query.limit), _MAX_ROWS))
-        ).all()
+        matching = select(Meter).where(*wanted).offset(max(0, query.offset))
+        meters, following = _ORDERS.page(session, matching, _asked(query))
         worst = severities(session, [meter.id for meter in meters])
     rows = (row(meter, rules, now, worst.get(meter.id)) for meter in meters)
-    return Page(tuple(rows), total, query.offset)
+    return Page(tuple(rows), total, query.offset, following)
+
+
+def _asked(query: MeterQuery) -> Asked:
+    said = asdict(query)
+    place = {name: said.pop(name) for name in ("limit", "cursor", "offset", "sort", "descending")}
+    sort = f"-{query.sort}" if query.descending else query.sort
+    return Asked(place["limit"], place["cursor"], sort, mark(said))
 
 
 def ids(sources: Sources, actor: Actor, query: MeterQuery) -> Sequence[str]:

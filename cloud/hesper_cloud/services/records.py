@@ -60,11 +60,12 @@ class SignedToken:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One page of a list; ``total`` counts all rows that match."""
+    """One page of a list; ``total`` counts all rows that match, ``next`` is the next cursor."""
 
     rows: tuple[T, ...]
     total: int
     offset: int
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class MeterQuery:
     descending: bool = False
     offset: int = 0
     limit: int = 100
+    cursor: str = ""  # in the place of an offset
 
 
 @dataclass(frozen=True, slots=True)
