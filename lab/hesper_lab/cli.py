@@ -62,8 +62,8 @@ def bench(
 ) -> None:
     """Measure, side by side with peers where there are any.
 
-    NAME is api, commands, dlms, gateway, ingest, sim or store. Some have options of their own: ask
-    them, `./hesper bench ingest -h`.
+    NAME is api, commands, console, dlms, gateway, import, ingest, sim or store. Some have options
+    of their own: ask them, `./hesper bench ingest -h`.
     """
     from hesper_lab.bench import report
 

@@ -78,8 +78,8 @@ class PmTiles:
     """A PMTiles file (specification 3)."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
-        self._reader = Reader(MmapSource(self._file))
+        with path.open("rb") as file:  # the mapping outlives it
+            self._reader = Reader(MmapSource(file))
         header = self._reader.header()
         kind = header["tile_type"]
         if kind not in _PMTILES or header["tile_compression"] != Compression.NONE:

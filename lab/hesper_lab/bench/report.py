@@ -11,7 +11,7 @@ from rich.table import Table
 
 from hesper_lab.bench.rows import Row
 
-NAMES: Final = ("api", "commands", "dlms", "gateway", "import", "ingest", "sim", "store")
+NAMES: Final = ("api", "commands", "console", "dlms", "gateway", "import", "ingest", "sim", "store")
 _MODULES: Final = {"import": "imports"}  # a word of Python's own
 _SIGNS: Final = {"higher": "≥", "lower": "≤"}
 _WHOLE_FROM: Final = 100
