@@ -20,6 +20,7 @@ from hesper_ui.selections import Selections
 from hesper_ui.services import NotAuthenticated, Services
 from hesper_ui.shell import frame
 
+SCRIPTS = ("live.js", "grid.js", "palette.js", "map.js", "upload.js")
 RECONNECT_S = 45.0
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,9 @@ def mount(app: FastAPI, services: Services) -> None:
         except NotAuthenticated:
             return login.to_login(path)
         ui.add_head_html(
-            assets.head("live.js", "grid.js", "palette.js", "map.js", tongue=words.current())
+            assets.head(
+                "live.js", "grid.js", "palette.js", "map.js", "upload.js", tongue=words.current()
+            )
         )
         frame(desk, actor, all_places)
         return None

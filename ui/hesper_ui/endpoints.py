@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from hesper_ui import event_export
+from hesper_ui import event_export, files
 from hesper_ui.desk import Desk, session_token
 from hesper_ui.selections import MOST_NAMED, Selections
 from hesper_ui.services import (
@@ -48,6 +48,7 @@ def router(services: Services, selections: Selections, tiles: Tiles | None = Non
         ("/console/selections", _select, "POST"),
         ("/console/selections/{selection}.csv", _selected_rows, "GET"),
         ("/console/batches/{batch}.csv", _batch_rows, "GET"),
+        *files.ROUTES,
     ):
         routes.add_api_route(
             path, _asked(Desk(services, "", selections, tiles), answer), methods=[method]

@@ -14,7 +14,7 @@ from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
 from hesper_cloud.csv_lines import MEDIA_TYPE
 from hesper_cloud.imports.amounts import DateOrder, DecimalMark, Habits
-from hesper_cloud.imports.columns import ImportKind, template
+from hesper_cloud.imports.columns import ImportKind
 from hesper_cloud.imports.encodings import Encoding
 from hesper_cloud.imports.sheets import MOST_OCTETS, Separator
 from hesper_cloud.imports.trying import Brought
@@ -59,10 +59,10 @@ class ImportList(BaseModel):
 
 
 def _template(kind: ImportKind) -> Callable[..., Awaitable[Response]]:
-    async def show(actor: Who) -> Response:
-        require(actor, Permission.READ)
+    async def show(actor: Who, services: Have) -> Response:
+        octets = services.imports.template(actor, kind)
         named = {"Content-Disposition": f'attachment; filename="{kind}.csv"'}
-        return Response(template(kind), media_type=MEDIA_TYPE, headers=named)
+        return Response(octets, media_type=MEDIA_TYPE, headers=named)
 
     show.__doc__ = f"Gives out an empty CSV file with the columns of {kind}."
     return show

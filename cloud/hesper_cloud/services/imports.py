@@ -17,6 +17,7 @@ from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.imports import ImportFile
 from hesper_cloud.db.long_jobs import LongJob
 from hesper_cloud.imports import applying
+from hesper_cloud.imports.columns import ImportKind, template
 from hesper_cloud.imports.folders import Folder
 from hesper_cloud.imports.problems import NotASheet
 from hesper_cloud.imports.rejected import document, reason, rejected
@@ -85,6 +86,11 @@ class Imports:
         self._sources = sources
         self._link = link
         self._one_at_a_time = asyncio.Semaphore(1)
+
+    def template(self, actor: Actor, kind: ImportKind) -> bytes:
+        """Returns an empty file with the columns of a kind."""
+        require(actor, Permission.READ)
+        return template(kind)
 
     async def try_file(self, actor: Actor, brought: Brought) -> ImportView:
         """Tries a file: says of every row and column what is wrong. Changes no asset.

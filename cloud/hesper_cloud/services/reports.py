@@ -126,6 +126,11 @@ class Reports:
             if actor.may(kind.permission) and (kind.divisible or actor.areas is None)
         ]
 
+    def today(self) -> tuple[date, str]:
+        """Returns the day that it is, and the zone whose calendar says so."""
+        zone = self._sources.settings.service_levels.zone
+        return self._sources.clock().astimezone(ZoneInfo(zone)).date(), zone
+
     async def ask(self, actor: Actor, wish: ReportWish) -> JobRow:
         """Asks for a report; returns the job that makes it.
 

@@ -7,6 +7,7 @@ takes the `Actor` and checks the permission itself; a page only decides what to 
 
 from typing import TYPE_CHECKING, Protocol
 
+from hesper_ui.services.alerting import Alerts, AlertSelections, Delivery, DeliveryLog
 from hesper_ui.services.deciding import (
     Batches,
     Campaigns,
@@ -15,10 +16,22 @@ from hesper_ui.services.deciding import (
     Validated,
 )
 from hesper_ui.services.keeping import Assets, MeterLife
+from hesper_ui.services.longer import Imports, Jobs, Reports
+from hesper_ui.services.people import (
+    ApiTokens,
+    Members,
+    NewPassword,
+    NewToken,
+    SessionRow,
+    Sessions,
+    TokenOrder,
+    TokenRow,
+    UserRow,
+    granted,
+)
 from hesper_ui.services.ports import (
     About,
     Accounts,
-    Alerts,
     Audit,
     Commands,
     Gateways,
@@ -31,7 +44,9 @@ from hesper_ui.services.ports import (
 from hesper_ui.services.records import (
     AT_GATEWAY,
     CUTTING,
+    IMPORT_KINDS,
     LOAD_PROFILE,
+    MOST_FILE_OCTETS,
     OPEN_COMMAND_STATES,
     READING,
     Actor,
@@ -49,6 +64,7 @@ from hesper_ui.services.records import (
     Box,
     Branch,
     BreakGlassRow,
+    Brought,
     CampaignOrder,
     CampaignView,
     CatalogueRow,
@@ -66,6 +82,7 @@ from hesper_ui.services.records import (
     EditRow,
     EventFilter,
     EventRow,
+    Every,
     ExchangeRow,
     ExchangeWish,
     Fact,
@@ -74,8 +91,12 @@ from hesper_ui.services.records import (
     Funnel,
     GapRow,
     GatewayRow,
+    Habits,
     ImageRow,
+    ImportKind,
+    ImportView,
     Invalid,
+    JobRow,
     KillSwitchState,
     LatestValue,
     LevelDay,
@@ -96,16 +117,24 @@ from hesper_ui.services.records import (
     Page,
     PageAsked,
     Permission,
+    ProblemCount,
     Proof,
     Refused,
     RegisterRow,
     RegisterWish,
+    RejectedRow,
     RelayAction,
+    ReportKindRow,
+    ReportRow,
+    ReportWish,
     Role,
     RuleDefinition,
     RuleRow,
     RuleState,
     RuleVersionRow,
+    ScheduledRow,
+    ScheduleRow,
+    ScheduleWish,
     SearchHit,
     Series,
     ServiceError,
@@ -125,14 +154,18 @@ from hesper_ui.services.watching import Events, Outages, Rules
 __all__ = [
     "AT_GATEWAY",
     "CUTTING",
+    "IMPORT_KINDS",
     "LOAD_PROFILE",
+    "MOST_FILE_OCTETS",
     "OPEN_COMMAND_STATES",
     "READING",
     "About",
     "Accounts",
     "Actor",
     "AlertRow",
+    "AlertSelections",
     "Alerts",
+    "ApiTokens",
     "AssetKind",
     "AssetQuery",
     "AssetRow",
@@ -149,6 +182,7 @@ __all__ = [
     "Box",
     "Branch",
     "BreakGlassRow",
+    "Brought",
     "CampaignOrder",
     "CampaignView",
     "Campaigns",
@@ -165,11 +199,14 @@ __all__ = [
     "DayQuality",
     "Decision",
     "Decisions",
+    "Delivery",
+    "DeliveryLog",
     "Edit",
     "EditRow",
     "EventFilter",
     "EventRow",
     "Events",
+    "Every",
     "ExchangeRow",
     "ExchangeWish",
     "Fact",
@@ -180,15 +217,22 @@ __all__ = [
     "GatewayRow",
     "Gateways",
     "Geography",
+    "Habits",
     "ImageRow",
     "Images",
+    "ImportKind",
+    "ImportView",
+    "Imports",
     "Invalid",
+    "JobRow",
+    "Jobs",
     "KillSwitchState",
     "LatestValue",
     "LevelDay",
     "Levels",
     "Listed",
     "LoginRefused",
+    "Members",
     "MeterCard",
     "MeterDetail",
     "MeterLife",
@@ -197,6 +241,8 @@ __all__ = [
     "Meters",
     "Miss",
     "NewFactor",
+    "NewPassword",
+    "NewToken",
     "NotAuthenticated",
     "NotFound",
     "NotPermitted",
@@ -208,32 +254,47 @@ __all__ = [
     "Page",
     "PageAsked",
     "Permission",
+    "ProblemCount",
     "Proof",
     "Refused",
     "RegisterRow",
     "RegisterWish",
+    "RejectedRow",
     "RelayAction",
+    "ReportKindRow",
+    "ReportRow",
+    "ReportWish",
+    "Reports",
     "Role",
     "RuleDefinition",
     "RuleRow",
     "RuleState",
     "RuleVersionRow",
     "Rules",
+    "ScheduleRow",
+    "ScheduleWish",
+    "ScheduledRow",
     "SearchHit",
     "Series",
     "ServiceError",
     "Services",
     "Session",
+    "SessionRow",
+    "Sessions",
     "Settings",
     "SimRow",
     "Sources",
     "Spot",
+    "TokenOrder",
+    "TokenRow",
     "TryReport",
     "Unavailable",
+    "UserRow",
     "Validated",
     "WebSettings",
     "cell",
     "cookie_name",
+    "granted",
     "is_secure",
     "mark_of",
 ]
@@ -262,6 +323,12 @@ class Services(Protocol):
     @property
     def alerts(self) -> Alerts: ...
     @property
+    def alert_selections(self) -> AlertSelections: ...
+    @property
+    def delivery(self) -> Delivery: ...
+    @property
+    def delivery_log(self) -> DeliveryLog: ...
+    @property
     def commands(self) -> Commands: ...
     @property
     def overview(self) -> Overviews: ...
@@ -280,6 +347,12 @@ class Services(Protocol):
     @property
     def geography(self) -> Geography: ...
     @property
+    def members(self) -> Members: ...
+    @property
+    def sessions(self) -> Sessions: ...
+    @property
+    def api_tokens(self) -> ApiTokens: ...
+    @property
     def decisions(self) -> Decisions: ...
     @property
     def validated(self) -> Validated: ...
@@ -289,6 +362,12 @@ class Services(Protocol):
     def rules(self) -> Rules: ...
     @property
     def outages(self) -> Outages: ...
+    @property
+    def jobs(self) -> Jobs: ...
+    @property
+    def imports(self) -> Imports: ...
+    @property
+    def reports(self) -> Reports: ...
     @property
     def sources(self) -> Sources: ...
 

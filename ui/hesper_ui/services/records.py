@@ -5,9 +5,15 @@ from hesper_cloud.accounts.factors import Proof
 from hesper_cloud.accounts.roles import Actor, Permission, Role
 from hesper_cloud.authority.kinds import AT_GATEWAY, CUTTING, READING
 from hesper_cloud.csv_lines import cell
+from hesper_cloud.imports.amounts import Habits
+from hesper_cloud.imports.columns import KINDS as IMPORT_KINDS
+from hesper_cloud.imports.columns import ImportKind
+from hesper_cloud.imports.sheets import MOST_OCTETS as MOST_FILE_OCTETS
+from hesper_cloud.imports.trying import Brought
 from hesper_cloud.paging import Asked as PageAsked
 from hesper_cloud.paging import mark as mark_of
 from hesper_cloud.quantities import LOAD_PROFILE
+from hesper_cloud.reports.schedules import Every
 from hesper_cloud.rules.definition import Definition as RuleDefinition
 from hesper_cloud.rules.definition import State as RuleState
 from hesper_cloud.service_levels.misses import Miss
@@ -52,6 +58,8 @@ from hesper_cloud.services.firmware_records import (
     ImageRow,
 )
 from hesper_cloud.services.geography import Box, Branch, Cluster, Spot
+from hesper_cloud.services.imports import ImportView, ProblemCount, RejectedRow
+from hesper_cloud.services.jobs import JobRow, ScheduledRow
 from hesper_cloud.services.records import (
     OPEN_COMMAND_STATES,
     AlertRow,
@@ -78,6 +86,8 @@ from hesper_cloud.services.records import (
     Series,
     Session,
 )
+from hesper_cloud.services.reports import KindRow as ReportKindRow
+from hesper_cloud.services.reports import ReportRow, ReportWish, ScheduleRow, ScheduleWish
 from hesper_cloud.services.rule_records import (
     CatalogueRow,
     EventFilter,
@@ -95,7 +105,9 @@ from hesper_cloud.validation.substitutes import Curve, Edit
 __all__ = [
     "AT_GATEWAY",
     "CUTTING",
+    "IMPORT_KINDS",
     "LOAD_PROFILE",
+    "MOST_FILE_OCTETS",
     "OPEN_COMMAND_STATES",
     "READING",
     "Actor",
@@ -113,6 +125,7 @@ __all__ = [
     "Box",
     "Branch",
     "BreakGlassRow",
+    "Brought",
     "CampaignOrder",
     "CampaignView",
     "CatalogueRow",
@@ -130,6 +143,7 @@ __all__ = [
     "EditRow",
     "EventFilter",
     "EventRow",
+    "Every",
     "ExchangeRow",
     "ExchangeWish",
     "Fact",
@@ -138,8 +152,12 @@ __all__ = [
     "Funnel",
     "GapRow",
     "GatewayRow",
+    "Habits",
     "ImageRow",
+    "ImportKind",
+    "ImportView",
     "Invalid",
+    "JobRow",
     "KillSwitchState",
     "LatestValue",
     "LevelDay",
@@ -160,16 +178,24 @@ __all__ = [
     "Page",
     "PageAsked",
     "Permission",
+    "ProblemCount",
     "Proof",
     "Refused",
     "RegisterRow",
     "RegisterWish",
+    "RejectedRow",
     "RelayAction",
+    "ReportKindRow",
+    "ReportRow",
+    "ReportWish",
     "Role",
     "RuleDefinition",
     "RuleRow",
     "RuleState",
     "RuleVersionRow",
+    "ScheduleRow",
+    "ScheduleWish",
+    "ScheduledRow",
     "SearchHit",
     "Series",
     "ServiceError",

@@ -1,0 +1,110 @@
+"""Import, Reports and Jobs in NiceGUI's user simulation."""
+
+import asyncio
+
+import pytest
+from console_double.fleet import SCRIPT
+from console_double.longer import LongerWork
+from console_double.people import Console, disabled, fill, press, texts, until
+from hesper_cloud.accounts.roles import Actor, Role
+from hesper_cloud.imports.trying import Brought
+from hesper_cloud.services.jobs import NEWEST
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+OPERATOR = Actor("operator", Role.OPERATOR)
+FILE = f"meterNumber,area,port\nM-1,North,4059\nM-2,Atlantis,{SCRIPT}\nM-3,,\n".encode()
+
+
+@pytest.fixture(autouse=True)
+def work(console: Console) -> LongerWork:
+    """Every test begins with no file and no job."""
+    console.services.start_again()
+    return console.services.longer
+
+
+async def tried(work: LongerWork) -> str:
+    file = await work.imports.try_file(OPERATOR, Brought("meters", f"June {SCRIPT}.csv", FILE))
+    return file.id
+
+
+async def test_a_file_is_tried_shown_row_by_row_and_applied(
+    console: Console, work: LongerWork
+) -> None:
+    import_id = await tried(work)
+    async with console.person("operator") as user:
+        await user.open("/import")
+        await user.should_see("1. Take a template", retries=20)
+        await user.should_see(f"June {SCRIPT}.csv", retries=20)
+        assert "tried, not applied" in texts(user)
+        await user.open(f"/import/{import_id}")
+        await user.should_see("Apply 2 rows", retries=20)
+        shown = texts(user)
+        for words in ("unknown area", "create the area first", "not a port", SCRIPT[:80]):
+            assert words in shown
+        work.held = True
+        await press(user, "Apply 2 rows")
+        await user.should_see("You may leave this page; the job goes on.", retries=50)
+        work.held = False
+        work.begin()
+        await user.open("/jobs")
+        await user.should_see("Long jobs, newest first", retries=20)
+        await until(lambda: "2 of 2" in texts(user))
+        await user.open(f"/import/{import_id}")
+        await user.should_see("2 entered, 0 refused when they were applied", retries=50)
+
+
+async def test_who_only_looks_has_no_form_and_no_button(console: Console, work: LongerWork) -> None:
+    import_id = await tried(work)
+    async with console.person("vera") as user:
+        await user.open(f"/import/{import_id}")
+        await user.should_see("Not open to your role", retries=20)
+        await user.open("/reports")
+        await user.should_see("No report yet", retries=20)
+        assert "Make it" not in texts(user)
+
+
+async def test_jobs_show_their_last_run_and_are_ended(console: Console, work: LongerWork) -> None:
+    work.held = True
+    await work.imports.apply(OPERATOR, await tried(work))
+    async with console.person("operator") as user:
+        await user.open("/jobs")
+        await user.should_see("On a schedule", retries=20)
+        shown = texts(user)
+        for words in ("clean-up", "every 1 d", "every 30 s", "every 5 min", "1.3 s", "locked"):
+            assert words in shown
+        await press(user, "End")
+        await user.should_see("Go on", retries=50)
+        await press(user, "Go on")
+        await user.should_see("End", retries=50)
+    rows, _ = await work.jobs.page(OPERATOR, None, NEWEST)
+    assert rows[0].state == "waiting"
+
+
+async def test_a_report_is_asked_for_and_kept(console: Console, work: LongerWork) -> None:
+    async with console.person("operator") as user:
+        await user.open("/reports")
+        await user.should_see("No report yet", retries=20)
+        await fill(user, report_kind="silent-meters", report_first="2026-06-01")
+        await fill(user, report_last="2026-06-07")
+        await press(user, "Make it")
+        await user.should_see("Made, newest first", retries=100)
+        assert "2026-06-01 – 2026-06-07" in texts(user)
+        made, _ = await work.reports.page(OPERATOR, NEWEST)
+        assert (made[0].kind, made[0].row_count) == ("silent-meters", 1)
+
+
+async def test_a_report_may_come_every_week(console: Console, work: LongerWork) -> None:
+    async with console.person("operator") as user:
+        await user.open("/reports")
+        await user.should_see("Make it", retries=20)
+        await fill(user, report_kind="consumption", report_every="week")
+        await press(user, "Make it")
+        await user.should_see("A schedule has a name.", retries=20)
+        await fill(user, schedule_name="billing")
+        await press(user, "Make it")
+        await user.should_see("Made by themselves", retries=50)
+        assert [row.name for row in await work.reports.schedules(OPERATOR)] == ["billing"]
+        assert not disabled(user, "Remove")
+        await press(user, "Remove")
+        await until(lambda: "billing" not in texts(user))
+        await asyncio.sleep(0)

@@ -1,0 +1,140 @@
+"""One file: what its dry run found row by row, and how far its job has come."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nicegui.page_arguments import PageArguments
+
+from hesper_ui import states
+from hesper_ui.desk import Desk
+from hesper_ui.dialogs.sheet import attempted
+from hesper_ui.elements import Cell, Columns, Text, box, link, marked, moment, panel, table
+from hesper_ui.part import Part, look_every
+from hesper_ui.places import Place
+from hesper_ui.services import Actor, ImportView, Permission, ProblemCount, RejectedRow
+from hesper_ui.views import longer
+from hesper_ui.views.wording import grouped, plural
+from hesper_ui.words import say
+
+PER_PAGE = 100
+MISTAKES = Columns(("Column", "Mistake", "Rows"), numbers=frozenset({2}))
+ROWS = Columns(("Row", "Column", "Value", "What to do"), numbers=frozenset({0}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """One file and the part of its refused rows that is shown."""
+
+    file: ImportView
+    rows: Sequence[RejectedRow]
+
+
+async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
+    """Builds the page of one file."""
+    import_id = args.path_parameters["import_id"]
+    file = await desk.services.imports.get(actor, import_id)
+    with box("div", "page-head"), box("div", "titles"):
+        Text(file.name, "h1", tabindex="-1")
+        kind = say(longer.KINDS.get(file.kind, file.kind))
+        facts = (kind, longer.size(file.octets), file.encoding, _separator(file.separator))
+        Text(" · ".join(facts), "p", "meta")
+    link(say("All files"), "/import")
+
+    async def load(asking: Actor) -> _Shown:
+        services = desk.services.imports
+        rows = await services.rejected(asking, import_id, 0, PER_PAGE)
+        return _Shown(await services.get(asking, import_id), rows)
+
+    part = Part(desk, load, lambda shown: _draw(shown, apply, may_apply))
+    may_apply = actor.may(Permission.EDIT_ASSETS)
+
+    @attempted
+    async def apply() -> None:
+        await desk.services.imports.apply(await desk.actor(), import_id)
+        await part.refresh()
+
+    await part.show()
+    look_every(1.0, part.refresh)
+
+
+def _separator(mark: str) -> str:
+    return say("separated by {mark}", mark={"\t": say("tabs")}.get(mark, mark))
+
+
+def _draw(shown: _Shown, apply: object, may_apply: bool) -> None:
+    file = shown.file
+    with panel("What was found"):
+        with box("div", "chips"):
+            Text(plural(file.row_count, "row"), classes="chip")
+            Text(say("{count} good", count=grouped(file.good_count)), classes="chip")
+            Text(say("{count} with mistakes", count=grouped(file.bad_count)), classes="chip")
+        _job(file, apply, may_apply)
+    if not shown.rows:
+        with box("section", "panel", aria_label=say("Mistakes")):
+            states.empty("No mistake was found", "Every row may be applied.")
+        return
+    with panel("Mistakes by column"):
+        table("Mistakes by column", MISTAKES, [_count(each) for each in file.problems])
+    with panel("Row by row", _note(shown)) as tools:
+        with tools:
+            Text(
+                say("All rejected rows as CSV"),
+                "a",
+                "btn small",
+                href=f"/console/imports/{file.id}/rejected.csv",
+                download=True,
+            )
+        table("Rejected rows", ROWS, [cells for row in shown.rows for cells in _cells(row)])
+
+
+def _job(file: ImportView, apply: object, may_apply: bool) -> None:
+    job = file.job
+    if job is None:
+        if may_apply and file.good_count and not file.removed:
+            words = say("Apply {rows}", rows=plural(file.good_count, "row"))
+            with box("div", "actions"):
+                element = Text(words, "button", "btn primary", type="button")
+                element.props["data-acts"] = ""
+                element.on("click", apply, args=[])  # type: ignore[arg-type]
+        return
+    share = longer.share(job) or 0.0
+    with box("div", "chips"):
+        marked(*longer.state(job))
+        Text(longer.progress(job), classes="number", role="status")
+        if job.ended_at is not None:
+            moment(job.ended_at, "date")
+    bar = box("progress", "bar", max="100", value=f"{share:.1f}", aria_label=say("Progress"))
+    bar.style("width: 100%")
+    if job.result:
+        entered, rejected = job.result.get("entered", 0), job.result.get("rejected", 0)
+        words = say(
+            "{entered} entered, {rejected} refused when they were applied",
+            entered=grouped(entered),
+            rejected=grouped(rejected),
+        )
+        Text(words, "p", "meta")
+    if job.problem:
+        states.notice("warning", job.problem)
+    if job.is_open:
+        Text(say("You may leave this page; the job goes on."), "p", "meta")
+    link(say("All jobs"), "/jobs")
+
+
+def _count(found: ProblemCount) -> list[Cell]:
+    return [found.column or say("whole row"), found.code.replace("_", " "), grouped(found.count)]
+
+
+def _note(shown: _Shown) -> str:
+    if len(shown.rows) < PER_PAGE:
+        return ""
+    return say("the first {count} rows", count=PER_PAGE)
+
+
+def _cells(row: RejectedRow) -> list[list[Cell]]:
+    return [
+        [str(row.row), each["column"] or say("whole row"), each["value"], each["advice"]]
+        for each in row.problems
+    ]
+
+
+PLACES = [Place("/import/{import_id}", "Import", build, needs=Permission.EDIT_ASSETS)]

@@ -1,0 +1,84 @@
+"""How long work is worded: states of jobs, kinds of files, sizes and shares."""
+
+from hesper_ui.services import ImportView, JobRow, ScheduledRow
+from hesper_ui.views.looks import Look
+from hesper_ui.views.wording import decimal, grouped
+from hesper_ui.words import later, say
+
+STATES = {
+    "waiting": Look("working", later("waiting")),
+    "running": Look("working", later("running")),
+    "done": Look("done", later("done")),
+    "failed": Look("critical", later("failed")),
+    "cancelled": Look("stopped", later("ended")),
+}
+KINDS = {
+    "customers": later("Customers"),
+    "meters": later("Meters"),
+    "simcards": later("SIM cards"),
+}
+REPORTS = {
+    "consumption": later("Consumption"),
+    "service-levels": later("Service levels"),
+    "completeness": later("Completeness of readings"),
+    "silent-meters": later("Silent meters"),
+    "commands": later("Commands"),
+    "audit": later("Audit summary"),
+}
+EVERY = {"day": later("Every day"), "week": later("Every Monday"), "month": later("Every month")}
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+_MEGA, _KILO = 1_000_000, 1_000
+
+
+def state(job: JobRow) -> Look:
+    """Returns how a job's state looks, its word said."""
+    look = STATES[job.state]
+    return Look(look.mark, say(look.word))
+
+
+def file_state(file: ImportView) -> Look:
+    """Returns how a file's state looks: its job's, or that nobody applied it."""
+    if file.job is not None:
+        return state(file.job)
+    return Look("unknown", say("tried, not applied"))
+
+
+def run_state(row: ScheduledRow) -> Look:
+    """Returns how the last run of a scheduled job looks."""
+    if row.running:
+        return Look("working", say("running"))
+    failed = row.problem_at is not None and row.problem_at >= row.last_begun_at
+    return Look("warning", say("failed")) if failed else Look("done", say("went well"))
+
+
+def share(job: JobRow) -> float | None:
+    """Returns how much of a job is done, in percent; None while nobody knows."""
+    if job.state == "done":
+        return 100.0
+    return 100.0 * job.done / job.total if job.total else None
+
+
+def progress(job: JobRow) -> str:
+    """Says how far a job has come."""
+    if job.total is None:
+        return grouped(job.done)
+    return say("{done} of {total}", done=grouped(job.done), total=grouped(job.total))
+
+
+def rhythm(seconds: float) -> str:
+    """Says how often a scheduled job comes."""
+    for unit_s, words in (
+        (_DAY_S, later("every {count} d")),
+        (_HOUR_S, later("every {count} h")),
+        (_MINUTE_S, later("every {count} min")),
+    ):
+        if seconds >= unit_s and seconds % unit_s == 0:
+            return say(words, count=int(seconds // unit_s))
+    return say("every {count} s", count=f"{seconds:g}")
+
+
+def size(octets: int) -> str:
+    """Says how large a file is."""
+    if octets >= _MEGA:
+        return f"{decimal(octets / _MEGA, 1)} MB"
+    return f"{decimal(octets / _KILO, 1)} kB"
