@@ -61,8 +61,15 @@ def scrubbed(text: str) -> str:
 class ErrorHook(logging.Handler):
     """Takes log records of level ERROR and above and has them sent."""
 
-    def __init__(self, settings: ErrorTrackingSettings, role: str, send: Send) -> None:
+    def __init__(
+        self,
+        settings: ErrorTrackingSettings,
+        role: str,
+        send: Send,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__(logging.ERROR)
+        self._monotonic = monotonic
         self._about = {"environment": settings.environment, "server_name": role}
         self._per_minute = settings.per_minute
         self._send = send
@@ -76,7 +83,7 @@ class ErrorHook(logging.Handler):
         """Makes a report of a record; returns at once."""
         if record.name == log.name:
             return
-        minute = int(time.monotonic() // 60)
+        minute = int(self._monotonic() // 60)
         if minute != self._minute:
             self._minute, self._count = minute, 0
         self._count += 1
