@@ -38,8 +38,7 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     """Builds the form, and the list of files under it."""
     with box("div", "page-head"), box("div", "titles"):
         Text(say("Import"), "h1", tabindex="-1")
-        words = "A dry run says of every row and column what is wrong; nothing changes before you"
-        Text(say(words + " apply it."), "p", "meta")
+        Text(say("A dry run shows every mistake by row and column; then apply it."), "p", "meta")
     if actor.may(Permission.EDIT_ASSETS):
         _templates()
         _form()

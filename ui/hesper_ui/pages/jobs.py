@@ -28,7 +28,7 @@ from hesper_ui.views.wording import MISSING, decimal
 from hesper_ui.words import say
 
 MOST = 100
-LONG = Columns(("Job", "State", "Progress", "PageAsked by", "When", "Says", ""))
+LONG = Columns(("Job", "State", "Progress", "Asked by", "When", "Says", ""))
 SCHEDULED = Columns(
     ("Job", "Comes", "Last run", "Took", "Went", "Next", "Last problem"),
     numbers=frozenset({3}),

@@ -42,13 +42,13 @@ from hesper_ui.services import (
 )
 from hesper_ui.views import longer
 from hesper_ui.views.wording import MISSING, grouped, sentence
-from hesper_ui.words import say
+from hesper_ui.words import later, say
 
 MOST = 100
 MADE = Columns(
     ("Report", "Days", "Area", "Rows", "Made by", "When", "Files"), numbers=frozenset({3})
 )
-RUNNING = Columns(("Report", "State", "Rows so far", "PageAsked by", "When", "Says"))
+RUNNING = Columns(("Report", "State", "Rows so far", "Asked by", "When", "Says"))
 SCHEDULES = Columns(("Name", "Report", "Comes", "Area", "Next", ""))
 _ONCE = "once"
 _SIX = 6 * 60
@@ -107,7 +107,7 @@ class _Form:
         with panel("New report", classes="form"):
             with box("div", "fields"):
                 self._kind = choice("Report", list(kinds), _nothing, kinds).mark("report-kind")
-                every = {_ONCE: say("Once, of some days"), **longer.EVERY}
+                every = {_ONCE: later("Once, of some days"), **longer.EVERY}
                 self._every = choice("How often", list(every), self._shown, every)
                 self._every.mark("report-every")
                 self._first = _day("First day", today - timedelta(days=7)).mark("report-first")
