@@ -19,7 +19,7 @@ FILE = f"meterNumber,area,port\nM-1,North,4059\nM-2,Atlantis,{SCRIPT}\nM-3,,\n".
 def work(console: Console) -> LongerWork:
     """Every test begins with no file and no job."""
     console.services.start_again()
-    return console.services.longer
+    return console.services.long_work
 
 
 async def tried(work: LongerWork) -> str:
