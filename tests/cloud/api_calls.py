@@ -17,6 +17,7 @@ WORTH = {  # what a parameter of a name or format must look like to come past th
     "image_hash": "ab" * 32,
     "import_id": "ab" * 16,
     "engaged": True,
+    "logical_name": "1.0.1.8.0.255",
 }
 
 

@@ -160,6 +160,7 @@ class Rules:
         self, actor: Actor, rule: str, start: datetime, end: datetime
     ) -> TryReport:
         """Tries a rule as it stands on a range of history."""
+        require(actor, Permission.EDIT_RULES)
         row = await self.get(actor, rule)
         if row.built_in or row.definition is None:
             raise Refused(f"{row.title} is code, which cannot be tried on history")
