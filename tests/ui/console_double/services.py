@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from types import SimpleNamespace
 
 from hesper_cloud.accounts.factors import Proof
@@ -22,7 +23,6 @@ from hesper_cloud.services.errors import (
     Unavailable,
 )
 from hesper_cloud.services.records import (
-    AlertRow,
     AttentionRow,
     AuditEntry,
     AuditVerdict,
@@ -47,7 +47,7 @@ from hesper_cloud.services.records import (
 from hesper_cloud.services.service_levels import LevelDay
 from hesper_cloud.settings import WebSettings
 
-from console_double import acting, keeping, watching
+from console_double import acting, alerting, keeping, longer, members, watching
 from console_double.acting import CODED, PASSWORD, proven
 from console_double.fleet import Fleet, kilowatts
 
@@ -63,7 +63,7 @@ class DoubleServices:
     def __init__(self, fleet: Fleet | None = None) -> None:
         self.fleet = fleet or Fleet()
         self.down = False
-        self.sessions: dict[str, Actor] = {}
+        self.signed_in: dict[str, Actor] = {}
         self.ended = asyncio.Event()
         self.users = {
             "vera": Role.VIEWER,
@@ -79,7 +79,9 @@ class DoubleServices:
         self.meter_life = keeping.MeterLife(self)
         self.assets = keeping.Assets(self)
         self.gateways = _Gateways(self)
-        self.alerts = _Alerts(self)
+        self.alerts = alerting.Alerts(self)
+        self.alert_selections = alerting.Selections(self)
+        self.delivery = self.delivery_log = alerting.Delivery(self)
         self.commands = _Commands(self)
         self.overview = _Overview(self)
         self.audit = _Audit(self)
@@ -90,18 +92,41 @@ class DoubleServices:
         self.about = acting.About(self)
         self.images = acting.Images(self)
         self.decisions = acting.Decisions(self)
+        self.members = members.Members(self)
+        self.sessions = members.Sessions(self)
+        self.api_tokens = members.ApiTokens()
         self.validated = acting.Validated(self)
         self.events = watching.Events(self)
         self.rules = watching.Rules(self)
         self.outages = watching.Outages(self)
+
+    @cached_property
+    def long_work(self) -> longer.LongerWork:
+        """Made when a page first asks: it has databases of its own."""
+        return longer.LongerWork(self)
+
+    @property
+    def jobs(self) -> longer.Jobs:
+        return self.long_work.jobs
+
+    @property
+    def imports(self) -> longer.Imports:
+        return self.long_work.imports
+
+    @property
+    def reports(self) -> longer.Reports:
+        return self.long_work.reports
 
     def start_again(self, meters: int = 60) -> None:
         """Forgets what was done; whoever is signed in stays so."""
         for walk in self.commands.walks:
             walk.cancel()
         self.fleet, self.down = Fleet(meters), False
+        self.__dict__.pop("long_work", None)
         self.commands.keys.clear()
         self.commands.switch = KillSwitchState(False, None, None, None)
+        self.alerts = alerting.Alerts(self)
+        self.delivery = self.delivery_log = alerting.Delivery(self)
         self.batches = acting.Batches(self)
         self.decisions = acting.Decisions(self)
         self.validated = acting.Validated(self)
@@ -110,6 +135,14 @@ class DoubleServices:
         self.outages = watching.Outages(self)
         self.meter_life = keeping.MeterLife(self)
         self.assets = keeping.Assets(self)
+
+    def end_all_of(self, username: str) -> None:
+        """Ends whatever is open in a name, as the authority's word does."""
+        self.signed_in = {
+            token: actor for token, actor in self.signed_in.items() if actor.username != username
+        }
+        ended, self.ended = self.ended, asyncio.Event()
+        ended.set()
 
     def check(self, actor: Actor, permission: Permission) -> Fleet:
         if self.down:
@@ -133,23 +166,23 @@ class _Accounts(_Service):
             raise LoginRefused("Wrong user name or password.")
         actor = Actor(username, self._all.users[username])
         token = secrets.token_urlsafe(24)
-        self._all.sessions[token] = actor
+        self._all.signed_in[token] = actor
         end = datetime.now(UTC) + timedelta(hours=8)
         return Session(token, actor, end, signed="", signed_expires_at=end)
 
     async def actor_of(self, token: str) -> Actor:
         try:
-            return self._all.sessions[token]
+            return self._all.signed_in[token]
         except KeyError:
             raise NotAuthenticated("Sign in first.") from None
 
     async def logout(self, token: str) -> None:
-        self._all.sessions.pop(token, None)
+        self._all.signed_in.pop(token, None)
         ended, self._all.ended = self._all.ended, asyncio.Event()
         ended.set()
 
     async def until_ended(self, token: str) -> str:
-        while token in self._all.sessions:
+        while token in self._all.signed_in:
             await self._all.ended.wait()
         return "Sign in again."
 
@@ -226,32 +259,6 @@ class _Meters(_Service):
 class _Gateways(_Service):
     async def list(self, actor: Actor) -> Sequence[GatewayRow]:
         return [*self._all.check(actor, Permission.READ).gateways.values()]
-
-
-class _Alerts(_Service):
-    async def list(
-        self,
-        actor: Actor,
-        state: str | None,
-        severity: str | None,
-        limit: int,
-        meter: str | None = None,
-    ) -> Sequence[AlertRow]:
-        rows = self._all.check(actor, Permission.READ).alerts
-        rows = [row for row in rows if meter in (None, row.meter)]
-        if state == "open":
-            rows = [row for row in rows if row.state != "cleared"]
-        elif state:
-            rows = [row for row in rows if row.state == state]
-        return [row for row in rows if severity in (None, row.severity)][:limit]
-
-    async def acknowledge(self, actor: Actor, alert: int, note: str) -> AlertRow:
-        rows = self._all.check(actor, Permission.ACKNOWLEDGE_ALERT).alerts
-        index = next(i for i, row in enumerate(rows) if row.id == alert)
-        by = {"state": "acknowledged", "acknowledged_by": actor.username, "note": note or None}
-        rows[index] = replace(rows[index], acknowledged_at=datetime.now(UTC), **by)
-        self._all.changes["alerts"] += 1
-        return rows[index]
 
 
 class _Commands(_Service):
