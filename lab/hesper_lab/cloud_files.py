@@ -11,7 +11,7 @@ from hesper_contracts.signing import Signer
 from hesper_sim import capture
 from hesper_sim.fleet import Fleet
 
-from hesper_lab import gateway_files, private_file, toml_text
+from hesper_lab import demo_assets, gateway_files, private_file, toml_text
 from hesper_lab.gateway_files import Trust
 from hesper_lab.site import Site
 
@@ -89,7 +89,9 @@ def enter(site: Site, settings: Settings, fleet: Fleet, public_keys: dict[str, s
         for gateway, public_key in public_keys.items():
             provision.add_gateway(databases, gateway, public_key)
         pushed = _push_papers() if site.wishes.pushes else ()
-        commission(databases, [*_papers(site, fleet), *pushed])
+        papers = [*_papers(site, fleet), *pushed]
+        commission(databases, papers)
+        demo_assets.enter(databases, papers, list(public_keys))
     finally:
         databases.close()
 

@@ -88,13 +88,20 @@ def _fit_sim(session: Session, card: Sim, links: Mapping[str, Any], by: By) -> N
         raise Forbidden("a SIM card is in a meter or in a gateway; take it out of the one first")
     if (meter_id, gateway) != (None, None):
         _require_free(card, meter_id or gateway)
-    for other in session.scalars(select(Sim).where(Sim.meter == meter_id, Sim.id != card.id)):
-        raise Forbidden(f"meter {meter_id} holds SIM card {other.iccid}; take it out first")
+    if meter_id is not None:
+        _require_empty(session, meter_id, card)
     for name, number in ((card.meter, None), (meter_id, card.id)):
         meter = session.get(Meter, name) if name is not None else None
         if meter is not None:
             _name_card(session, meter, number, by)
     _place(session, card, meter_id, gateway, by)
+
+
+def _require_empty(session: Session, meter_id: str, card: Sim) -> None:
+    others = select(Sim.iccid).where(Sim.meter == meter_id, Sim.id != card.id)
+    iccid = session.scalar(others.limit(1))
+    if iccid is not None:
+        raise Forbidden(f"meter {meter_id} holds SIM card {iccid}; take it out first")
 
 
 def _require_free(card: Sim, wanted: str | None) -> None:

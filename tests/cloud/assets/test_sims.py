@@ -67,6 +67,10 @@ async def test_card_and_meter_name_each_other(sims, client, head_end):
         ({"meter": METER}, {"meter": None}),
         ({}, {"meter": METER}),
     ]
+    for loose in range(2):
+        await client.post(
+            "/sims", json={"iccid": f"898830300000061{loose:04}"}, headers=sims.headers
+        )
     await sims(gateway="gw-1")
     shown = await client.get("/gateways/gw-1", headers=sims.headers)
     assert shown.json()["sims"] == [ICCID]
