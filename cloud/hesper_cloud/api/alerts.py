@@ -1,5 +1,6 @@
 """Alerts: listed by priority; acknowledged, shelved, assigned, noted, one or many at once."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -56,9 +57,16 @@ class Listed(Paged, Which):
 
 
 class Held(Which):
-    """Which alerts are to be held."""
+    """Which alerts are to be held; by ``ids`` only those among them that the rest finds, too."""
 
     model_config = ConfigDict(extra="forbid")
+    ids: tuple[Annotated[int, Field(ge=1, le=LARGEST_ID)], ...] | None = Field(
+        default=None, max_length=1000
+    )
+
+    def wanted(self) -> AlertFilter:
+        """Returns it as services take it."""
+        return replace(super().wanted(), ids=self.ids)
 
 
 class Acknowledgement(BaseModel):
@@ -101,13 +109,13 @@ class Together(BaseModel):
     until: AwareDatetime | None = Field(default=None, description="Of shelving")
     to: Name | None = Field(default=None, description="Of assigning")
 
-    def make(self, longest_days: int) -> Make:
+    def make(self) -> Make:
         """Returns the action."""
         match self.action:
             case "acknowledge":
                 return alert_actions.acknowledge(self.text)
             case "shelve":
-                return alert_actions.shelve(self.until, self.text, longest_days)
+                return alert_actions.shelve(self.until, self.text)
             case "unshelve":
                 return alert_actions.unshelve(self.text)
             case "assign":
@@ -147,8 +155,8 @@ async def act_on_selection(
     body: Together,
 ) -> Response:
     """Does one thing to all alerts that are held; those for which it means nothing are counted."""
-    make = body.make(services.sources.settings.alerts.longest_shelf_days)
-    return answer(await services.alert_selections.act(actor, selection_id, body.count, make))
+    done = await services.alert_selections.act(actor, selection_id, body.count, body.make())
+    return answer(done)
 
 
 @router.get("/{alert_id}", response_model=AlertDetail)
@@ -168,8 +176,7 @@ async def acknowledge(
 @router.post("/{alert_id}/shelve", response_model=AlertRow)
 async def shelve(actor: Who, services: Have, alert_id: AlertId, body: Shelving) -> Response:
     """Puts an alert away; it comes back by itself."""
-    longest = services.sources.settings.alerts.longest_shelf_days
-    make = alert_actions.shelve(body.until, body.reason, longest)
+    make = alert_actions.shelve(body.until, body.reason)
     return answer(await services.alerts.act(actor, alert_id, make))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from hesper_cloud.alerting.changes import Step
@@ -57,11 +57,11 @@ def acknowledge(words: str) -> Make:
     return make
 
 
-def shelve(until: datetime | None, reason: str, longest_days: int) -> Make:
+def shelve(until: datetime | None, reason: str) -> Make:
     """Puts an alert away until a moment, at which it comes back by itself.
 
     Raises (when made):
-        Invalid: no reason, or the moment is not ahead, or too far.
+        Invalid: no reason, or the moment is not ahead.
     """
 
     def make(who: str, now: datetime) -> Action:
@@ -69,8 +69,6 @@ def shelve(until: datetime | None, reason: str, longest_days: int) -> Make:
             raise Invalid("say why the alert is shelved")
         if until is None or until.tzinfo is None or until <= now:
             raise Invalid("an alert is shelved until a moment ahead, with its zone")
-        if until > now + timedelta(days=longest_days):
-            raise Invalid(f"an alert may be shelved for {longest_days} days at most")
         values = {
             "state": SHELVED,
             "shelved_until": until,

@@ -8,6 +8,7 @@ from sqlalchemy import Select, and_, or_
 from hesper_cloud.accounts.roles import Actor
 from hesper_cloud.alerting.changes import is_open
 from hesper_cloud.db.alerting import Alert
+from hesper_cloud.db.engines import PER_QUERY
 from hesper_cloud.paging import Order, Orders
 from hesper_cloud.services import scope
 from hesper_cloud.services.alert_records import AlertFilter
@@ -85,6 +86,8 @@ def _by_place(query: S, wanted: AlertFilter) -> S:
 
 
 def _by_time(query: S, wanted: AlertFilter) -> S:
+    if wanted.ids is not None:
+        query = query.where(Alert.id.in_(wanted.ids[:PER_QUERY]))
     if wanted.min_priority is not None:
         query = query.where(Alert.priority >= wanted.min_priority)
     if wanted.since is not None:

@@ -25,6 +25,7 @@ class AlertFilter:
     min_priority: int | None = None
     since: datetime | None = None  # raised then or later
     until: datetime | None = None  # raised before
+    ids: tuple[int, ...] | None = None  # these and no others
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ held here, counted and shown, and whoever acts says the count again.
 import asyncio
 import uuid
 from collections.abc import Sequence
+from datetime import timedelta
 
 from sqlalchemy import Select, case, func, insert, select, update
 from sqlalchemy.orm import Session
@@ -31,12 +32,13 @@ from hesper_cloud.services.alert_records import (
 )
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound, Refused
-from hesper_cloud.services.people import is_known
+from hesper_cloud.services.people import is_known, names
 from hesper_cloud.services.records import AlertRow
 from hesper_cloud.services.sources import Sources, require
 
 SEVERITIES = ("critical", "warning", "info")
 AlertRows = list[AlertRow]
+Names = list[str]
 MOST_WINDOWS = 1008
 _MAX_ROWS = 1000
 _AUDITED = 450  # characters of a person's words that the audit log takes
@@ -48,6 +50,7 @@ class Alerts:
     def __init__(self, sources: Sources, link: AuthorityLink) -> None:
         self._sources = sources
         self._link = link
+        self._longest_shelf = timedelta(days=sources.settings.alerts.longest_shelf_days)
 
     async def list(
         self,
@@ -133,6 +136,11 @@ class Alerts:
             raise Refused("the alert has changed in between; look again")
         return await asyncio.to_thread(self._one, actor, alert_id)
 
+    async def people(self, actor: Actor) -> Names:
+        """Returns the names of those whom an alert can be given to."""
+        require(actor, Permission.ACKNOWLEDGE_ALERT)
+        return await asyncio.to_thread(names, self._sources.authority)
+
     async def checked(self, actor: Actor, make: Make) -> Action:
         """Returns an action that may be done now.
 
@@ -180,6 +188,9 @@ class Alerts:
         return len(changed)
 
     async def _check(self, action: Action) -> None:
+        until, longest = action.values.get("shelved_until"), self._longest_shelf
+        if until is not None and until > self._sources.clock() + longest:
+            raise Invalid(f"an alert may be shelved for {longest.days} days at most")
         to = action.values.get("assigned_to")
         if to and not await asyncio.to_thread(is_known, self._sources.authority, to):
             raise Invalid("there is no such account, or it is disabled")

@@ -18,7 +18,13 @@ from hesper_cloud.services.batch_records import BatchOrder, BatchRowView, BatchV
 from hesper_cloud.services.errors import Invalid, LoginRefused, NotFound, Refused
 from hesper_cloud.services.firmware_records import CampaignOrder, CampaignView, Funnel, ImageRow
 from hesper_cloud.services.geography import Box, Branch, Cluster, Spot
-from hesper_cloud.services.records import BreakGlassRow, CommandWish, MeterQuery, Page
+from hesper_cloud.services.records import (
+    BreakGlassRow,
+    CommandWish,
+    MeterQuery,
+    NewFactor,
+    Page,
+)
 from hesper_cloud.services.validated import DayQuality, EditRow, FailedCheck
 from hesper_cloud.validation.substitutes import Edit
 
@@ -29,6 +35,8 @@ if TYPE_CHECKING:
 PASSWORD = "correct horse battery staple"
 CODE = "123456"
 CODED = "coded"
+SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+FIRST_CODE = "246810"
 """An approver whose account has a second factor."""
 IMAGE = "3f" * 32
 UNFIT = "HES12643280"
@@ -279,6 +287,17 @@ class Decisions:
 
     async def has_factor(self, actor: Actor) -> bool:
         return actor.username == CODED
+
+    @staticmethod
+    def new_factor(actor: Actor) -> NewFactor:
+        return NewFactor(SECRET, f"otpauth://totp/Hesper:{actor.username}?secret={SECRET}", ["a-b"])
+
+    async def enrol(self, actor: Actor, factor: NewFactor, first: str, proof: Proof) -> None:
+        proven(actor, proof)
+        if first != FIRST_CODE:
+            raise Refused("the first code does not fit")
+        own = self._all.members.rows[actor.username]
+        self._all.members.rows[actor.username] = replace(own, factor_since=datetime.now(UTC))
 
     async def policy(self, actor: Actor) -> dict[str, Any]:
         self._all.check(actor, Permission.READ)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
+import weakref
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -73,8 +75,8 @@ class LongerWork:
     """Everything that takes long; jobs are worked as soon as they are asked for, unless held."""
 
     def __init__(self, all_: DoubleServices) -> None:
-        self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        state = Path(self._folder.name)
+        state = Path(tempfile.mkdtemp())
+        weakref.finalize(self, shutil.rmtree, state, ignore_errors=True)
         self.registry = open_engine(f"sqlite:///{state / 'hesper.db'}")
         authority = open_engine(f"sqlite:///{state / 'authority.db'}")
         RegistryBase.metadata.create_all(self.registry)
@@ -117,7 +119,7 @@ class LongerWork:
                 session.add(
                     ScheduledRun(
                         name=name, every_s=every_s, begun_at=now - timedelta(seconds=9),
-                        ended_at=now - timedelta(seconds=8), seconds=1.25,
+                        ended_at=now - timedelta(seconds=8), seconds=1.5,
                         next_at=now + timedelta(seconds=every_s), problem=problem,
                         problem_at=now if problem else None, run_count=7,
                         failure_count=1 if problem else 0,

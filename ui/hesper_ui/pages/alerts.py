@@ -1,6 +1,7 @@
-"""Alerts: what is wrong, since when, and who has seen it."""
+"""Alerts: grouped by root cause, the most urgent first; one by one or many at once."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from nicegui import ui
@@ -8,7 +9,8 @@ from nicegui.page_arguments import PageArguments
 
 from hesper_ui import drawings, states
 from hesper_ui.desk import Desk
-from hesper_ui.dialogs import decide
+from hesper_ui.dialogs import alert_actions, decide
+from hesper_ui.dialogs.sheet import attempted
 from hesper_ui.elements import (
     Cell,
     Columns,
@@ -16,6 +18,7 @@ from hesper_ui.elements import (
     ago,
     box,
     button,
+    drawing,
     grouped_table,
     link,
     marked,
@@ -23,133 +26,212 @@ from hesper_ui.elements import (
 )
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import WATCH, Place
-from hesper_ui.services import Actor, AlertRow, Invalid, Permission
-from hesper_ui.views import attention_words
+from hesper_ui.services import Actor, AlertRow, Invalid, PageAsked, Permission
+from hesper_ui.services.alerting import AlertFilter, AlertRates
+from hesper_ui.views import alerts
+from hesper_ui.views.alerts import SEVERITIES, STATES
 from hesper_ui.views.looks import severity
 from hesper_ui.views.wording import capital, plural
-from hesper_ui.words import later, say
+from hesper_ui.words import say
 
-STATES = {
-    "": later("Open"),
-    "new": later("New"),
-    "acknowledged": later("Acknowledged"),
-    "cleared": later("Cleared"),
-}
-SEVERITIES = {
-    "": later("Any severity"),
-    "critical": later("Critical"),
-    "warning": later("Warning"),
-    "info": later("Info"),
-}
 MOST = 300
-COLUMNS = Columns(("Severity", "What", "Where", "Raised", "State", "Action"))
+WINDOWS = 144
+MINE = "mine"
+COLUMNS = Columns(
+    ("", "Severity", "What", "Where", "Customers", "Raised", "State", "Action"),
+    numbers=frozenset({4}),
+    wide_only=frozenset({4}),
+)
+Shown = tuple[Sequence[AlertRow], AlertRates]
+
+
+@dataclass
+class _List:
+    """One person's list: what is asked for, and which rows are ticked."""
+
+    desk: Desk
+    asked: dict[str, str]
+    may: bool
+    host: ui.element
+    ticked: set[int] = field(default_factory=set)
+    part: "Part[Shown] | None" = None
+
+    async def refresh(self) -> None:
+        if self.part is not None:
+            await self.part.refresh()
+
+    def wanted(self, actor: Actor) -> AlertFilter:
+        return AlertFilter(
+            state=self.asked["state"] or "open",
+            severity=self.asked["severity"] or None,
+            assigned_to=actor.username if self.asked[MINE] else None,
+        )
 
 
 async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     """Builds the list of alerts, filtered by the address."""
-    state = args.query_parameters.get("state", "")
-    level = args.query_parameters.get("severity", "")
-    if state not in STATES or level not in SEVERITIES:
-        raise Invalid("There is no such filter.")
-    with box("div", "page-head"), box("div", "titles"):
-        Text(say("Alerts"), "h1", tabindex="-1")
+    asked = {name: args.query_parameters.get(name, "") for name in ("state", "severity", MINE)}
+    if asked["state"] not in STATES or asked["severity"] not in SEVERITIES:
+        raise Invalid(say("There is no such filter."))
+    with box("div", "page-head"):
+        with box("div", "titles"):
+            Text(say("Alerts"), "h1", tabindex="-1")
+        if actor.may(Permission.READ_AUDIT):
+            with box("div", "actions"):
+                link(say("Delivery"), "/alerts/delivery", "btn")
+    _chips(asked)
+    own = _List(desk, asked, actor.may(Permission.ACKNOWLEDGE_ALERT), box("div", "contents"))
+
+    async def load(asking: Actor) -> Shown:
+        rows, _ = await desk.services.alerts.page(asking, own.wanted(asking), PageAsked(MOST))
+        return rows, await desk.services.alerts.rates(asking, WINDOWS)
+
+    own.part = Part(desk, load, lambda shown: _draw(own, shown))
+    await own.part.show()
+    watch("alerts", own.refresh)
+    look_every(15.0, own.refresh)
+
+
+def _chips(asked: dict[str, str]) -> None:
     with box("nav", "chips", aria_label=say("Filters")):
         for name, words in STATES.items():
-            _chip(words, {"state": name, "severity": level}, name == state)
+            _chip(say(words), asked | {"state": name}, name == asked["state"])
         box("span", "divider", aria_hidden="true")
         for name, words in SEVERITIES.items():
-            _chip(words, {"state": state, "severity": name}, name == level)
-    host = box("div", "contents")
-
-    async def load(asking: Actor) -> Sequence[AlertRow]:
-        return await desk.services.alerts.list(asking, state or "open", level or None, MOST)
-
-    def draw(rows: Sequence[AlertRow]) -> None:
-        _draw(rows, desk, host, part, actor.may(Permission.ACKNOWLEDGE_ALERT))
-
-    part = Part(desk, load, draw)
-    await part.show()
-    watch("alerts", part.refresh)
-    look_every(15.0, part.refresh)
+            _chip(say(words), asked | {"severity": name}, name == asked["severity"])
+        box("span", "divider", aria_hidden="true")
+        _chip(say("Mine"), asked | {MINE: "" if asked[MINE] else "1"}, bool(asked[MINE]))
 
 
 def _chip(words: str, asked: dict[str, str], here: bool) -> None:
     wanted = urlencode({name: value for name, value in asked.items() if value})
     target = f"/alerts?{wanted}" if wanted else "/alerts"
-    Text(say(words), "a", "chip", href=target, aria_current="true" if here else None)
+    Text(words, "a", "chip", href=target, aria_current="true" if here else None)
 
 
-def _draw(
-    rows: Sequence[AlertRow],
-    desk: Desk,
-    host: ui.element,
-    part: Part[Sequence[AlertRow]],
-    may: bool,
-) -> None:
+def _draw(own: _List, shown: Shown) -> None:
+    rows, rates = shown
+    _rate(rates)
     if not rows:
         with box("section", "panel", aria_label=say("Alerts")):
             states.empty("No alert here", "Alerts clear by themselves once their cause is gone.")
         return
-    causes: dict[str, list[AlertRow]] = {}
-    for row in rows:
-        causes.setdefault(row.rule, []).append(row)
-    ordered = sorted(causes.items(), key=lambda cause: _worst(cause[1]))
+    own.ticked &= {row.id for row in rows}
     groups = [
-        (
-            attention_words.cause(rule),
-            plural(len(group), "alert"),
-            [_cells(row, desk, host, part, may) for row in group],
-        )
-        for rule, group in ordered
+        (group.name, plural(len(group.rows), "alert"), [_cells(own, row) for row in group.rows])
+        for group in alerts.groups(rows)
     ]
     with panel("By cause, worst first", plural(len(rows), "alert")) as tools:
         with tools:
-            keys = say("keys: j and k move, a acknowledges, Enter opens")
+            keys = say("keys: j and k move, x marks, a acknowledges, s shelves, Enter opens")
             Text(keys, classes="meta wide-only")
+        if own.may:
+            _together(own, len(rows))
         with box("div", data_keys=True):
             grouped_table("Alerts", COLUMNS, groups)
 
 
-def _worst(group: Sequence[AlertRow]) -> tuple[int, float]:
-    order = {"critical": 0, "warning": 1, "info": 2}
-    oldest = min(row.raised_at.timestamp() for row in group)
-    return min(order.get(row.severity, 3) for row in group), oldest
+def _rate(rates: AlertRates) -> None:
+    words = alerts.spark_words(rates.per_10_min)
+    with (
+        panel("New alerts per 10 minutes", words),
+        box("div", role="img", aria_label=words).style("overflow: hidden"),
+    ):
+        drawing(alerts.spark(rates.per_10_min, rates.limit))
 
 
-def _cells(
-    row: AlertRow, desk: Desk, host: ui.element, part: Part[Sequence[AlertRow]], may: bool
-) -> list[Cell]:
-    def where() -> None:
-        if row.meter:
-            link(row.meter, f"/meters/{row.meter}")
-        else:
-            link(row.gateway or "–", "/gateways")
+def _together(own: _List, count: int) -> None:
+    """Draws what can be done to the marked alerts, or to all that the filter finds."""
+    with box("div", "actions", role="group", aria_label=say("Many at once")):
+        Text(say("Marked, else all that match:"), classes="meta")
+        for action, words in alert_actions.TOGETHER.items():
+            if _means_something(action, own.asked["state"]) and count:
+                button(words, _acting(own, action), "small", acts=True, name=f"together-{action}")
 
-    def act() -> None:
-        if row.state == "new" and may:
-            button(
-                "Acknowledge…",
-                lambda: decide.acknowledge(desk, row.id, row.text, host, part.refresh),
-                "small",
-                acts=True,
-                aria_label=say("Acknowledge: {text}", text=row.text),
-            )
+
+def _means_something(action: str, state: str) -> bool:
+    return {
+        "acknowledge": state in ("", "new"),
+        "shelve": state != "cleared",
+        "unshelve": state == "shelved",
+    }.get(action, True)
+
+
+def _acting(own: _List, action: str) -> object:
+    async def act() -> None:
+        wanted = own.wanted(await own.desk.actor())
+        if own.ticked:
+            wanted = AlertFilter(ids=tuple(sorted(own.ticked)))
+        await alert_actions.together(own.desk, wanted, action, own.host, own.refresh)
+
+    return attempted(act)
+
+
+def _cells(own: _List, row: AlertRow) -> list[Cell]:
+    def tick() -> None:
+        if own.may:
+            _tick(own, row)
 
     return [
+        tick,
         lambda: marked(*severity(row.severity)),
-        capital(row.text),
-        where,
+        lambda: link(capital(row.text), f"/alerts/{row.id}"),
+        lambda: where(row),
+        alerts.extent_words(row),
         lambda: ago(row.raised_at),
-        _state_words(row),
-        act,
+        alerts.state_words(row),
+        lambda: _act(own, row),
     ]
 
 
-def _state_words(row: AlertRow) -> str:
-    if row.state == "acknowledged":
-        note = f": {row.note}" if row.note else ""
-        return say("acknowledged by {who}", who=row.acknowledged_by) + note
-    return say(row.state)
+def _tick(own: _List, row: AlertRow) -> None:
+    mark = box(
+        "input", type="checkbox", aria_label=say("Mark: {text}", text=row.text),
+        checked=row.id in own.ticked,
+    )  # fmt: skip
+
+    def turn() -> None:
+        own.ticked ^= {row.id}
+
+    mark.on("change", turn, args=[])
+
+
+def where(row: AlertRow) -> None:
+    """Draws where an alert is: a meter, a gateway, or a part of the grid."""
+    if row.meter:
+        link(row.meter, f"/meters/{row.meter}")
+    elif row.gateway:
+        link(row.gateway, "/gateways")
+    else:
+        Text(row.element or row.area or "–")
+
+
+def _act(own: _List, row: AlertRow) -> None:
+    if not own.may:
+        return
+    desk, host = own.desk, own.host
+    if row.state == "new":
+        button(
+            "Acknowledge…",
+            lambda: decide.acknowledge(desk, row.id, row.text, host, own.refresh),
+            "small",
+            acts=True,
+            data_key_a=True,
+            aria_label=say("Acknowledge: {text}", text=row.text),
+        )
+    if row.state in ("new", "acknowledged"):
+        button(
+            "Shelve…",
+            lambda: alert_actions.shelve_one(desk, row, host, own.refresh),
+            "small",
+            acts=True,
+            data_key_s=True,
+            aria_label=say("Shelve: {text}", text=row.text),
+        )
+    if row.state == "shelved":
+        back = attempted(alert_actions.unshelve_one(desk, row, own.refresh))
+        label = say("Take off the shelf: {text}", text=row.text)
+        button("Take off the shelf", back, "small", acts=True, aria_label=label)
 
 
 PLACES = [

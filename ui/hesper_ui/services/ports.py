@@ -6,7 +6,6 @@ from typing import Protocol
 
 from hesper_ui.services.records import (
     Actor,
-    AlertRow,
     AttentionRow,
     AuditEntry,
     AuditVerdict,
@@ -78,21 +77,6 @@ class Gateways(Protocol):
     """Gateways as they last reported themselves."""
 
     async def list(self, actor: Actor, /) -> Sequence[GatewayRow]: ...
-
-
-class Alerts(Protocol):
-    """Alerts and who has seen them; the state ``open`` means all that are not cleared."""
-
-    async def list(
-        self,
-        actor: Actor,
-        state: str | None,
-        severity: str | None,
-        limit: int,
-        meter: str | None = None,
-        /,
-    ) -> Sequence[AlertRow]: ...
-    async def acknowledge(self, actor: Actor, alert: int, note: str, /) -> AlertRow: ...
 
 
 class Commands(Protocol):
