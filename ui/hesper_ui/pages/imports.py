@@ -6,7 +6,7 @@ from nicegui.page_arguments import PageArguments
 
 from hesper_ui import drawings, states
 from hesper_ui.desk import Desk
-from hesper_ui.elements import Cell, Columns, Text, ago, box, button, link, marked, panel, table
+from hesper_ui.elements import Cell, Columns, Text, ago, box, link, marked, panel, table
 from hesper_ui.files import DATES, DECIMALS, ENCODINGS, SEPARATORS
 from hesper_ui.part import Part, look_every
 from hesper_ui.places import KEEP, Place
@@ -83,7 +83,7 @@ def _form() -> None:
                 _select("decimal", "Decimal mark", _FOUND_OUT | _of(_DECIMALS, DECIMALS))
         Text("", "p", "complaint", role="alert", data_upload_said=True)
         with box("div", "actions"):
-            button("Try the file", None, "primary", type="submit")
+            Text(say("Try the file"), "button", "btn primary", type="submit")
 
 
 def _of(words: Mapping[str, str], known: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
