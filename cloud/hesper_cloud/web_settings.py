@@ -30,8 +30,8 @@ class TlsSettings(_Section):
 class LimitSettings(_Section):
     """How much one client may ask for; a client is a token that is good, else an address."""
 
-    per_second: float = Field(default=50.0, ge=0)  # 0: no limit
-    burst: int = Field(default=500, ge=1)
+    per_second: float = Field(default=100.0, ge=0)  # 0: no limit
+    burst: int = Field(default=1000, ge=1)
     body_octets: int = Field(default=4 * 1024 * 1024, ge=1024)
     upload_octets: int = Field(default=256 * 1024 * 1024, ge=1024)  # imports and images
 
