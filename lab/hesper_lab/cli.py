@@ -32,12 +32,15 @@ def demo(
     store: Annotated[str, typer.Option(help="duckdb or influx.")] = "duckdb",
     reset: Annotated[bool, typer.Option(help="Forget the state first.")] = False,
     install: Annotated[bool, typer.Option(help="May install a missing broker or store.")] = True,
-    listen: Annotated[str, typer.Option(help="Address on which the console listens.")] = LOOPBACK,
+    listen: Annotated[
+        str,
+        typer.Option(help="Loopback address of the console; others reach it by a tunnel (ssh -L)."),
+    ] = LOOPBACK,
     state: Annotated[Path | None, typer.Option(help="Where the state lives.")] = None,
 ) -> None:
     """Broker, about 60 simulated meters, gateways, cloud and console on this machine.
 
-    Nothing listens beyond loopback unless --listen asks. The state is kept; --reset clears it.
+    Nothing listens beyond loopback, where the console would need a certificate. The state is kept; --reset clears it.
     With --check the exit code is 0 when every promise held, 1 when one failed, 3 when the system
     could not run.
     """
