@@ -40,8 +40,8 @@ def demo(
 ) -> None:
     """Broker, about 60 simulated meters, gateways, cloud and console on this machine.
 
-    Nothing listens beyond loopback, where the console would need a certificate. The state is kept; --reset clears it.
-    With --check the exit code is 0 when every promise held, 1 when one failed, 3 when the system
+    Nothing listens beyond loopback, where the console would need a certificate. The state is
+    kept; --reset clears it. With --check the exit code is 0 when every promise held, 1 when one failed, 3 when the system
     could not run.
     """
     kind = _store(store)
