@@ -172,7 +172,7 @@ async def test_a_session_that_ended_can_do_nothing_more(console):
     async with console.person("operator") as user:
         await open_dialog(user)
         await fill_in(user, "Customer moved out", TAIL)
-        console.services.sessions.clear()
+        console.services.signed_in.clear()
         await press(user, "Request disconnect")
         await user.should_see("Sign in first.", retries=20)
         assert console.services.fleet.commands == {}

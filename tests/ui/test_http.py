@@ -84,7 +84,7 @@ async def test_signing_out_ends_the_session_everywhere(browser, services):
     await sign_in(browser)
     assert (await browser.get("/console/session")).json()["role"] == "operator"
     await browser.post("/logout")
-    assert services.sessions == {}
+    assert services.signed_in == {}
     assert (await browser.get("/console/session")).json() == {"signed_in": False}
 
 

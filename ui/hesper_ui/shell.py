@@ -68,7 +68,13 @@ def _header(actor: Actor) -> ui.element:
             Text(say("connecting"), "b")
             Text("", classes="detail wide-only")
         Text("", classes="visually-hidden", data_link_said=True, role="status")
-        Text("", classes="meta wide-only", data_clock=True, role="timer", aria_label=say("Server time"))
+        Text(
+            "",
+            classes="meta wide-only",
+            data_clock=True,
+            role="timer",
+            aria_label=say("Server time"),
+        )
         _account(actor)
     return head
 
@@ -79,6 +85,7 @@ def _account(actor: Actor) -> None:
         role = say(actor.role.value)
         Text(actor.username if named else f"{actor.username} · {role}", "summary")
         with box("div", "menu-body"):
+            link(say("Your account"), "/profile", "btn quiet")
             _choices("Appearance", _THEMES, data="theme")
             _choices("Language", _languages(), data="language", chosen=current().language)
             Text(say("Time zone"), "label", "meta", for_="zone")

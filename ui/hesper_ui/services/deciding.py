@@ -19,6 +19,7 @@ from hesper_ui.services.records import (
     EditRow,
     FailedCheck,
     ImageRow,
+    NewFactor,
     Page,
     Proof,
 )
@@ -70,6 +71,8 @@ class Decisions(Protocol):
         self, actor: Actor, command: str, verdict: str, reason: str, proof: Proof, /
     ) -> None: ...
     async def has_factor(self, actor: Actor, /) -> bool: ...
+    def new_factor(self, actor: Actor, /) -> NewFactor: ...
+    async def enrol(self, actor: Actor, factor: NewFactor, first: str, proof: Proof, /) -> None: ...
     async def policy(self, actor: Actor, /) -> dict[str, Any]: ...
 
 
