@@ -41,8 +41,8 @@ def demo(
     """Broker, about 60 simulated meters, gateways, cloud and console on this machine.
 
     Nothing listens beyond loopback, where the console would need a certificate. The state is
-    kept; --reset clears it. With --check the exit code is 0 when every promise held, 1 when one failed, 3 when the system
-    could not run.
+    kept; --reset clears it. With --check the exit code is 0 when every promise held, 1 when one
+    failed, 3 when the system could not run.
     """
     kind = _store(store)
     if check:
