@@ -52,12 +52,12 @@ async def test_a_customer_is_added_changed_and_deleted_with_history(console: Con
 
 async def test_a_change_that_comes_too_late_is_told(console: Console) -> None:
     async with console.person("operator") as operator:
-        await operator.open("/sims/1")
+        await operator.open("/customers/sims/1")
         await operator.should_see(ICCID)
         await press(operator, "Change…")
         row = console.services.assets.kept["sim"][1]
         await console.services.assets.change(
-            console.services.sessions[next(reversed(console.services.sessions))],
+            console.services.signed_in[next(reversed(console.services.signed_in))],
             "sim", 1, {"provider": "Other"}, row.version,
         )  # fmt: skip
         await fill(operator, asset_apn="m2m")
@@ -67,10 +67,10 @@ async def test_a_change_that_comes_too_late_is_told(console: Console) -> None:
 
 async def test_sim_cards_show_their_state_and_use(console: Console) -> None:
     async with console.person("vera") as vera:
-        await vera.open("/sims?state=active")
+        await vera.open("/customers/sims?state=active")
         await vera.should_see(ICCID)
         assert "85 of 100 MB" in texts(vera)
-        await vera.open("/sims?state=retired")
+        await vera.open("/customers/sims?state=retired")
         await vera.should_see("Nothing here yet")
 
 

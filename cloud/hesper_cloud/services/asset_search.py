@@ -43,7 +43,7 @@ def _customer(row: Customer) -> SearchHit:
 
 def _sim(row: Sim) -> SearchHit:
     detail = _line(row.msisdn, row.provider, row.state, row.meter or row.gateway)
-    return SearchHit("sim", str(row.id), row.iccid, detail, f"/sims/{row.id}")
+    return SearchHit("sim", str(row.id), row.iccid, detail, f"/customers/sims/{row.id}")
 
 
 def _gateway(row: Gateway) -> SearchHit:

@@ -58,10 +58,10 @@ def open_form(
 def _line(field: Field, record: Kept | None, check: Callable[[], None]) -> ui.input | ui.select:
     line: ui.input | ui.select
     if field.options:
-        line = choice(field.label, field.options, check, _NAMES)
+        line = choice(field.line(), field.options, check, _NAMES)
         line.value = assets.text_of(record, field) or field.options[0]
     else:
-        line = entry(field.label, check)
+        line = entry(field.line(), check)
         line.value = assets.text_of(record, field)
     return line.mark(f"asset-{field.name.replace('_', '-')}")
 

@@ -16,6 +16,7 @@ from hesper_ui.views.wording import MISSING
 from hesper_ui.words import say
 
 CHANGES = 50
+LISTS: dict[KeptKind, str] = {"customer": "/customers", "sim": "/customers/sims"}
 COLUMNS = Columns(("When", "Who", "What", "From and to", "Why"), wide_only=frozenset({4}))
 
 
@@ -34,13 +35,14 @@ async def build(desk: Desk, actor: Actor, kind: KeptKind, key: str) -> None:
     def draw(loaded: tuple[Kept, Sequence[ChangeRow]]) -> None:
         record, changes = loaded
         _head(desk, kind, record, dialogs, part if may_edit else None)
-        with box("div", "grid-main"):
-            with box("div", "stack"), panel("Particulars"):
-                _particulars(kind, record)
+        with box("div", "grid-main").style("margin-top: 16px"):
+            with box("div", "stack"):
+                with panel("Particulars"):
+                    _particulars(kind, record)
+                with panel("Changes", "newest first"):
+                    history(changes)
             with box("div", "stack"), panel("Linked to"):
                 _links(record)
-        with panel("Changes", "newest first"):
-            history(changes)
 
     part = Part(desk, load, draw)
     await part.show()
@@ -77,7 +79,7 @@ def _actions(
         await part.refresh()
 
     async def to_the_list() -> None:
-        ui.navigate.to(f"/{kind}s")
+        ui.navigate.to(LISTS[kind])
 
     button("Change…", lambda: asset_form.open_form(desk, kind, record, dialogs, again), acts=True)
     button(

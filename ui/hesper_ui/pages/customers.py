@@ -26,11 +26,11 @@ from hesper_ui.services import (
 from hesper_ui.views import assets
 from hesper_ui.views.assets import CUSTOMER_STATES, SIM_STATES, Kept, KeptKind
 from hesper_ui.views.looks import Look
-from hesper_ui.views.wording import MISSING, grouped
+from hesper_ui.views.wording import MISSING, plural
 from hesper_ui.words import later, say
 
 PER_PAGE = 50
-PATHS: dict[KeptKind, str] = {"customer": "/customers", "sim": "/sims"}
+PATHS = asset_card.LISTS
 TITLES: dict[KeptKind, str] = {"customer": later("Customers"), "sim": later("SIM cards")}
 _STATES: dict[KeptKind, Mapping[str, Look]] = {"customer": CUSTOMER_STATES, "sim": SIM_STATES}
 _SEARCHED: dict[KeptKind, str] = {
@@ -65,7 +65,7 @@ async def _build(desk: Desk, actor: Actor, args: PageArguments, kind: KeptKind) 
     with box("div", "page-head"):
         with box("div", "titles"):
             Text(say(TITLES[kind]), "h1", tabindex="-1")
-            Text(say("{total} entries", total=grouped(found.total)), "p", "meta", role="status")
+            Text(plural(found.total, "entry", "entries"), "p", "meta", role="status")
         with box("div", "actions"):
             _search(kind, asked)
             if actor.may(Permission.EDIT_ASSETS):
@@ -124,7 +124,7 @@ def _add(desk: Desk, kind: KeptKind, dialogs: ui.element) -> None:
 def _chips(kind: KeptKind, asked: Mapping[str, str]) -> None:
     with box("nav", "chips", aria_label=say("Lists")):
         for other, title in TITLES.items():
-            here = "page" if other == kind else None
+            here = "true" if other == kind else None
             Text(say(title), "a", "chip", href=PATHS[other], aria_current=here)
     with box("nav", "chips", aria_label=say("States")):
         for state, word in {
@@ -146,7 +146,7 @@ def _cells(row: Kept) -> list[Cell]:
     if isinstance(row, SimRow):
         use = assets.use_look(row)
         return [
-            lambda: link(row.iccid, f"/sims/{row.id}"),
+            lambda: link(row.iccid, f"{PATHS['sim']}/{row.id}"),
             lambda: marked(*state),
             row.msisdn or MISSING,
             row.provider or MISSING,
@@ -189,7 +189,7 @@ PLACES = [
     Place(
         "/customers", "Customers & SIM", customers, drawings.PEOPLE, group=KEEP, rank=10, key="k"
     ),
-    Place("/sims", "SIM cards", sims),
+    Place("/customers/sims", "SIM cards", sims),
     Place("/customers/{customer}", "Customer", customer),
-    Place("/sims/{sim}", "SIM card", sim),
+    Place("/customers/sims/{sim}", "SIM card", sim),
 ]

@@ -67,8 +67,9 @@ def draw(desk: Desk, actor: Actor, kept: Kept, dialogs: ui.element, done: Done) 
                 acts=True,
             )
     with box("dl", "facts"):
-        _linked(say("Customer"), card.customer, f"/customers/{card.customer_id}", card.customer_id)
-        _linked(say("SIM card"), card.iccid, f"/sims/{card.sim_id}", card.sim_id)
+        if card.customer_id is not None:
+            _linked(say("Account of"), card.customer, f"/customers/{card.customer_id}")
+        _linked(say("SIM card"), card.iccid, f"/customers/sims/{card.sim_id}")
         _fact(say("Brand"), card.brand)
         _fact(say("Type"), card.meter_type)
         _fact(say("Network address"), _network(card))
@@ -79,13 +80,13 @@ def draw(desk: Desk, actor: Actor, kept: Kept, dialogs: ui.element, done: Done) 
     _changes(kept.changes)
 
 
-def _linked(name: str, text: str | None, target: str, key: int | None) -> None:
+def _linked(name: str, text: str | None, target: str) -> None:
     Text(name, "dt")
     with box("dd"):
-        if text and key is not None:
+        if text:
             link(text, target)
         else:
-            Text(text or MISSING)
+            Text(MISSING)
 
 
 def _fact(name: str, text: str | None) -> None:
@@ -117,6 +118,6 @@ def _exchange(row: ExchangeRow, meter: str) -> None:
 
 
 def _changes(changes: Sequence[ChangeRow]) -> None:
-    with box("details"):
-        Text(say("Changes"), "summary")
+    with box("details").style("margin-top: 8px"):
+        Text(say("Changes"), "summary", "meta")
         asset_card.history(changes)

@@ -44,8 +44,16 @@ class Field:
 
     name: str
     label: str
+    hint: str = ""  # beside the label of its line in a form
     is_number: bool = False
     options: tuple[str, ...] = ()
+
+    def line(self) -> str:
+        """Returns what its line in a form is called."""
+        return f"{say(self.label)} ({say(self.hint)})" if self.hint else say(self.label)
+
+
+_REQUIRED, _A_DAY = later("required"), later("like 2026-11-20")
 
 
 def _fields(**labels: str) -> tuple[Field, ...]:
@@ -54,22 +62,22 @@ def _fields(**labels: str) -> tuple[Field, ...]:
 
 FIELDS: Mapping[KeptKind, Sequence[Field]] = {
     "customer": (
+        Field("name", later("Name"), _REQUIRED),
+        Field("account_number", later("Account number"), _REQUIRED),
         *_fields(
-            name=later("Name (required)"),
-            account_number=later("Account number (required)"),
             address=later("Address"),
             phone=later("Phone"),
             email=later("E-mail"),
             area=later("Area"),
             customer_type=later("Type of customer"),
             tariff=later("Tariff"),
-            connection_date=later("Connected on, like 2026-11-20"),
         ),
+        Field("connection_date", later("Connected on"), _A_DAY),
         Field("state", later("State"), options=tuple(CUSTOMER_STATES)),
     ),
     "sim": (
+        Field("iccid", later("ICCID"), _REQUIRED),
         *_fields(
-            iccid=later("ICCID (required)"),
             number=later("Number of our own"),
             imsi=later("IMSI"),
             msisdn=later("MSISDN"),
@@ -79,17 +87,12 @@ FIELDS: Mapping[KeptKind, Sequence[Field]] = {
         ),
         Field("data_limit_mb", later("Data limit a month, MB"), is_number=True),
         Field("data_used_mb", later("Data used this month, MB"), is_number=True),
-        *_fields(
-            activation_date=later("Active since, like 2026-11-20"),
-            meter=later("In meter"),
-            gateway=later("In gateway"),
-        ),
+        Field("activation_date", later("Active since"), _A_DAY),
+        *_fields(meter=later("In meter"), gateway=later("In gateway")),
         Field("state", later("State"), options=tuple(SIM_STATES)),
     ),
 }
-LABELS = {
-    each.name: each.label.split(" (", maxsplit=1)[0] for kind in FIELDS.values() for each in kind
-}
+LABELS = {each.name: each.label for kind in FIELDS.values() for each in kind}
 
 
 def text_of(record: object | None, field: Field) -> str:
