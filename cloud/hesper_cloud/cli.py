@@ -29,6 +29,7 @@ from hesper_cloud.authority import process as authority_process
 from hesper_cloud.backup import commands as backup_commands
 from hesper_cloud.certificate_commands import ca, gateway_certificate, gateway_revoke
 from hesper_cloud.commissioning import MeterPaper, commission, read_papers
+from hesper_cloud.database_commands import database
 from hesper_cloud.erasure.commands import erase
 from hesper_cloud.exports import commands as export_commands
 from hesper_cloud.hsm import SigningUnavailable
@@ -60,6 +61,7 @@ app.add_typer(key_commands.keys, name="keys")
 app.add_typer(ingest_commands.letters, name="dead-letters")
 app.add_typer(image_commands.image, name="image")
 app.add_typer(person, name="person")
+app.add_typer(database, name="database")
 app.add_typer(policy_commands.policy, name="policy")
 user.command("factor")(policy_commands.user_factor)
 meter.command("erase")(erase)

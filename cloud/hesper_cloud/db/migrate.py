@@ -4,10 +4,12 @@ Alembic takes a good part of a second to load, so a database that is there alrea
 its revision is compared with the newest one, by which the files of a history are numbered.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -16,17 +18,57 @@ Database = Literal["registry", "authority"]
 _HISTORIES = Path(__file__).resolve().parent.parent / "migrations"
 
 
+class BrokenReferences(Exception):
+    """A migration would leave rows that refer to nothing; nothing of it was done."""
+
+
 def upgrade(engine: Engine, database: Database) -> None:
     """Applies every migration that ``engine`` has not seen; safe to repeat."""
-    if _revision(engine) == _newest(database):
+    if revision_of(engine) == newest(database):
         return
     from alembic import command
 
-    with engine.begin() as connection:
+    with changing(engine) as connection:
         command.upgrade(history(database, connection), "head")
 
 
-def _revision(engine: Engine) -> str | None:
+def go_back(engine: Engine, database: Database, revision: str) -> None:
+    """Takes migrations back until ``revision`` is the newest, for an older version to run on.
+
+    What only newer tables and columns hold is lost.
+    """
+    from alembic import command
+
+    with changing(engine) as connection:
+        command.downgrade(history(database, connection), revision)
+
+
+@contextmanager
+def changing(engine: Engine) -> Iterator[Connection]:
+    """Yields a connection in a transaction for changes of tables.
+
+    SQLite changes a table by making it anew, and its rows must not be missed meanwhile by those
+    that refer to them: so foreign keys are looked at once, at the end.
+    """
+    with engine.connect() as connection:
+        if engine.dialect.name != "sqlite":
+            with connection.begin():
+                yield connection
+            return
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA foreign_keys=OFF")
+        try:
+            with connection.begin():
+                yield connection
+                broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+                if broken is not None:
+                    raise BrokenReferences(f"rows of {broken[0]} would refer to nothing")
+        finally:
+            driver.execute("PRAGMA foreign_keys=ON")
+
+
+def revision_of(engine: Engine) -> str | None:
+    """Returns the newest migration that a database has seen; None before the first."""
     if not inspect(engine).has_table("alembic_version"):
         return None
     with engine.connect() as connection:
@@ -34,9 +76,15 @@ def _revision(engine: Engine) -> str | None:
     return found
 
 
-def _newest(database: Database) -> str:
+def newest(database: Database) -> str:
+    """Returns the newest migration that this version has."""
+    return revisions(database)[-1]
+
+
+def revisions(database: Database) -> list[str]:
+    """Returns all migrations of this version, oldest first."""
     files = (_HISTORIES / database / "versions").glob("[0-9]*.py")
-    return max(file.name for file in files).partition("_")[0]
+    return sorted(file.name.partition("_")[0] for file in files)
 
 
 def history(database: Database, connection: object) -> "Config":
