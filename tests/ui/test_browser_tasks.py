@@ -19,7 +19,15 @@ UNFIT = "HES12643280"
 PAGES = (
     *("/", "/map", "/meters", f"/meters/{METER}", "/gateways", "/alerts", "/events", "/commands"),
     *("/batches", "/batches/new", "/firmware", "/firmware/new", "/gaps", "/quality"),
-    *(f"/quality/{METER}", "/service-levels", "/audit", "/settings"),
+    *(
+        f"/quality/{METER}",
+        "/service-levels",
+        "/audit",
+        "/settings",
+        "/import",
+        "/reports",
+        "/jobs",
+    ),
 )
 SERIOUS = {"serious", "critical"}
 

@@ -109,7 +109,7 @@ class LongerWork:
     def _fill(self) -> None:
         now = _now()
         with writing(self.registry) as session:
-            session.add_all([Area(name="North"), Gateway(id="gw-1")])
+            session.add_all([Area(name="North"), *(Gateway(id=f"gw-{n}") for n in range(4))])
             session.add(Meter(id="SILENT1", gateway_id="gw-1", first_seen_at=now, area="North"))
             for name, every_s, problem in (
                 ("clean-up", 86_400.0, None),
