@@ -10,7 +10,7 @@ its place for ever.
 
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -303,7 +303,22 @@ class LatestValues:
         return Total(value, scaler, unit, int(chosen.sum()))
 
 
-def present(block: Block, place: int) -> Flags:
+class Runs(Protocol):
+    """Rows as columns, meter by meter: a block on its way in, or what the store holds."""
+
+    @property
+    def meter_index(self) -> Integers: ...
+    @property
+    def captured_at(self) -> Integers: ...
+    @property
+    def values(self) -> Integers: ...
+    @property
+    def missing(self) -> Flags | None: ...
+    @property
+    def row_count(self) -> int: ...
+
+
+def present(block: Runs, place: int) -> Flags:
     """Returns the mask of rows that have a value of one quantity."""
     if block.missing is None:
         return np.ones(block.row_count, dtype=bool)
@@ -312,7 +327,7 @@ def present(block: Block, place: int) -> Flags:
 
 
 def value_before(
-    block: Block, place: int, previous: tuple[Integers, Integers, Flags] | None
+    block: Runs, place: int, previous: tuple[Integers, Integers, Flags] | None
 ) -> tuple[Integers, Flags]:
     """Returns the value of one quantity before each row, and the mask of rows that have one.
 

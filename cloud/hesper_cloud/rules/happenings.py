@@ -45,12 +45,12 @@ def _changes(meter: str, before: Mark | None, held: list[Span], at: int) -> list
     raised = before is not None and before.raised
     if newest is not None and newest.end is None:
         mark = Mark(newest.start, True)
-        return [] if raised else [Change(meter, newest.start, mark, True, newest.count)]
+        return [] if raised else [Change(meter, newest.start, mark, True, newest.number)]
     if raised:
         over = newest.end if newest is not None and newest.end is not None else at
         return [Change(meter, over, None, False)]
     if newest is not None and newest.end is not None and newest.start <= at <= newest.end:
-        begun = Change(meter, newest.start, Mark(newest.start, True), True, newest.count)
+        begun = Change(meter, newest.start, Mark(newest.start, True), True, newest.number)
         return [begun, Change(meter, newest.end, None, False)] if at == newest.start else []
     return []
 
@@ -64,7 +64,7 @@ def _waits(meter: str, before: Mark | None, since: int | None, now: int) -> list
 def _facts(held: list[Span]) -> dict[str, object]:
     if not held:
         return {}
-    return {"count": held[-1].count, "code": held[-1].code}
+    return {"count": held[-1].number, "code": held[-1].code}
 
 
 def _mark(session: Session, rule: str, meter: str) -> Mark | None:

@@ -24,7 +24,7 @@ class Span(NamedTuple):
 
     start: int
     end: int | None
-    count: int = 1
+    number: int = 1  # of events that it is about
     code: str = ""
 
 
@@ -104,7 +104,7 @@ def _joined(
     for span in begun:
         if found and not _over(last_begun, (ends, ends_after_s), span.start):
             last_begun = span.start
-            found[-1] = found[-1]._replace(count=found[-1].count + 1)
+            found[-1] = found[-1]._replace(number=found[-1].number + 1)
             continue
         if found:
             found[-1] = _closed(found[-1], last_begun, (ends, ends_after_s), until)

@@ -127,7 +127,7 @@ class Tryout:
     def _events(self, condition: EventCount | EventSequence, meters: Sequence[str]) -> Tried:
         told = self._told(codes_of(condition), meters, self._start - reach_s(condition))
         found = [
-            Firing(meter, span.start, span.end, span.count)
+            Firing(meter, span.start, span.end, span.number)
             for meter in sorted(told)
             for span in spans(condition, told[meter], self._end - 1)
             if span.end is None or span.end >= self._start

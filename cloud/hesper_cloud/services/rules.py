@@ -26,6 +26,7 @@ from hesper_cloud.services.errors import Invalid, NotFound, Refused, Stale
 from hesper_cloud.services.rule_records import FiringRow, RuleRow, RuleVersionRow, TryReport
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import Sources, epoch, require
+from hesper_cloud.settings import RuleSettings
 
 T = TypeVar("T")
 ID = re.compile(r"[a-z][a-z0-9-]{1,62}")
@@ -33,6 +34,8 @@ MOST_TRIALS = 500
 LONGEST_TRY_S = 400 * 86_400
 _AUDITED = 400
 RuleRows = list[RuleRow]
+RuleVersions = list[RuleVersionRow]
+Firings = list[FiringRow]
 
 
 class Rules:
@@ -60,7 +63,7 @@ class Rules:
             raise NotFound(f"there is no rule {rule[:64]}")
         return found[0]
 
-    async def versions(self, actor: Actor, rule: str) -> "list[RuleVersionRow]":
+    async def versions(self, actor: Actor, rule: str) -> RuleVersions:
         """Returns every version of a rule, newest first."""
         await self.get(actor, rule)
         query = (
@@ -75,7 +78,7 @@ class Rules:
             ]
         )
 
-    async def trial_alerts(self, actor: Actor, rule: str) -> "list[FiringRow]":
+    async def trial_alerts(self, actor: Actor, rule: str) -> Firings:
         """Returns what a rule on trial would have raised, newest first."""
         require_everywhere(actor, "a rule's trial")
         await self.get(actor, rule)
@@ -200,7 +203,7 @@ class Rules:
         return _report(trials.Outcome(), span, number)
 
     @property
-    def _settings(self) -> built_in.RuleSettings:
+    def _settings(self) -> RuleSettings:
         return self._sources.settings.rules
 
     async def _read(self, action: Callable[[Session], T]) -> T:

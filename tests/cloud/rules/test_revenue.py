@@ -16,6 +16,7 @@ from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.rules.definition import Definition
 from hesper_cloud.rules.inactive import InactiveUse
 from hesper_cloud.rules.reconnected import ReconnectedCheck
+from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.port import Block, CommittedRows, Quantity
 from sqlalchemy import select
 
@@ -227,7 +228,7 @@ def test_its_threshold_is_edited_and_it_can_be_off(still: Still) -> None:
 
 
 def test_the_voltage_rule_takes_over_what_is_edited(world: Any) -> None:
-    band = built_in.VoltageBand(built_in.RuleSettings())
+    band = built_in.VoltageBand(RuleSettings())
     thresholds = {"nominal_voltage_v": 240, "voltage_tolerance_percent": 6}
     said = {"title": "V", "condition": {"kind": "built-in", "thresholds": thresholds}}
     with writing(world.registry) as session:

@@ -22,7 +22,7 @@ def told(text: str) -> list[Told]:
 
 
 def held(condition: EventCount | EventSequence, text: str, until: int = 1000) -> list[Span]:
-    return [span._replace(count=1, code="") for span in spans(condition, told(text), until)]
+    return [span._replace(number=1, code="") for span in spans(condition, told(text), until)]
 
 
 @pytest.mark.parametrize(
