@@ -1,4 +1,4 @@
-"""A real browser brings 10 000 meters with mistakes in them, applies them and reads what is left."""
+"""A real browser brings 10 000 meters with mistakes in them and applies the good ones."""
 
 import csv
 

@@ -1,0 +1,145 @@
+"""The scheduled jobs: meter status, rules and clean-up by their clocks; what each of them does."""
+
+import asyncio
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hesper_cloud import jobs
+from hesper_cloud.cleaning import CleanUp
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import (
+    ImportFile,
+    ImportReject,
+    LongJob,
+    Meter,
+    Report,
+    ScheduledRun,
+    WebSession,
+)
+from hesper_cloud.imports.folders import Folder
+from hesper_cloud.latest import LatestValues
+from hesper_cloud.live.hub import Mailbox
+from hesper_cloud.live.places import FLEET
+from hesper_cloud.reports.folders import SPOOL, folder_of
+from hesper_cloud.services.meter_status import MeterStatus
+from hesper_cloud.services.sources import Sources
+from hesper_cloud.stores.duckdb import DuckDbStore
+from sqlalchemy import select
+
+DEADLINE_S = 60.0
+
+
+@pytest.fixture
+def sources(head_end: Any) -> Any:
+    store = DuckDbStore(head_end.settings.readings_file)
+    databases = head_end.databases
+    yield Sources(
+        head_end.settings, databases.registry, databases.authority, store, LatestValues(),
+        head_end.clock,
+    )  # fmt: skip
+    store.close()
+
+
+async def test_the_jobs_of_the_issue_run_by_their_clocks_and_are_visible(sources: Any) -> None:
+    running = asyncio.create_task(jobs.run(sources, lambda: 0.0))
+    wanted = {"meter status": 30.0, "rules": 300.0, "clean-up": 86_400.0}
+
+    def seen() -> dict[str, ScheduledRun]:
+        with reading(sources.registry) as session:
+            return {row.name: row for row in session.scalars(select(ScheduledRun))}
+
+    async with asyncio.timeout(DEADLINE_S):
+        while not all(name in seen() and seen()[name].ended_at for name in wanted):
+            assert not running.done(), running
+            await asyncio.sleep(0.05)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    rows = seen()
+    assert {name: rows[name].every_s for name in wanted} == wanted
+    assert all(rows[name].seconds is not None and rows[name].problem is None for name in wanted)
+    assert all(rows[name].next_at is not None for name in wanted)
+
+
+async def test_meters_that_fall_silent_are_told_to_who_listens(sources: Any, clock: Any) -> None:
+    status, mailbox = MeterStatus(sources), Mailbox()
+    sources.live.join(mailbox, FLEET)
+    with writing(sources.registry) as session:
+        meters = session.scalars(select(Meter).order_by(Meter.id)).all()
+        for meter in meters:
+            meter.capture_period_s, meter.last_contact_at = 900, clock.now
+        first = meters[0].id
+    status.turn()
+    clock.advance(3600)
+    with writing(sources.registry) as session:
+        session.get_one(Meter, first).last_contact_at = clock.now
+    status.turn()
+    told, _ = await mailbox.fetch()
+    assert [(each.kind, each.document["meter"], each.document["status"]) for each in told] == [
+        ("meter-status-change", meters[1].id, "silent")
+    ]
+    with writing(sources.registry) as session:
+        session.get_one(Meter, meters[1].id).last_contact_at = clock.now
+    status.turn()
+    told, _ = await mailbox.fetch()
+    assert [each.document["status"] for each in told] == ["online"]
+
+
+def a_file(state: Any, import_id: str, at: datetime) -> ImportFile:
+    folder = Folder(state, import_id)
+    folder.make()
+    folder.original.write_bytes(b"x")
+    return ImportFile(
+        id=import_id, kind="meters", name="f.csv", brought_by="ann", brought_at=at,
+        sha256="", octets=1, reading={}, row_count=1, good_count=1, problems={},
+    )  # fmt: skip
+
+
+def a_report(state: Any, job: int, at: datetime) -> Report:
+    folder_of(state, job).mkdir(parents=True)
+    (folder_of(state, job) / SPOOL).write_bytes(b"[]")
+    return Report(
+        kind="audit", title="Audit", from_at=at, to_at=at, zone="UTC", row_count=0, files={},
+        made_by="ann", made_at=at, job_id=job,
+    )  # fmt: skip
+
+
+def test_the_clean_up_takes_what_is_over_and_nothing_else(sources: Any) -> None:
+    settings, registry, now = sources.settings, sources.registry, datetime.now(UTC)
+    old, state = now - timedelta(days=1000), settings.state
+    with writing(registry) as session:
+        for number in (1, 2, 3):
+            session.add(
+                LongJob(
+                    id=number, kind="report", title="", asked_by="ann", asked_at=now,
+                    state="waiting" if number == 3 else "done",
+                )
+            )  # fmt: skip
+        session.flush()
+        session.add_all([a_file(state, "a" * 32, old), a_file(state, "b" * 32, now)])
+        session.add_all([a_report(state, 1, old), a_report(state, 2, now)])
+        session.flush()
+        session.add_all(
+            ImportReject(import_id=name * 32, row=2, problems={"cells": ["Ada"]}) for name in "ab"
+        )
+        for name, ends in (("gone", old), ("here", now + timedelta(days=1))):
+            session.add(
+                WebSession(
+                    token_digest=name, username="ann", token_version=1, created_at=old,
+                    expires_at=ends, source="here",
+                )
+            )  # fmt: skip
+    for folder in (Folder(state, "c" * 32).path, folder_of(state, 3), folder_of(state, 9)):
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder, (old.timestamp(), old.timestamp()))
+    CleanUp(registry, settings, lambda: now).turn()
+    CleanUp(registry, settings, lambda: now).turn()
+    assert [path.name for path in (state / "imports").iterdir()] == ["b" * 32]
+    assert sorted(path.name for path in (state / "reports").iterdir()) == ["2", "3"]
+    with reading(registry) as session:
+        removed = {row.id[0]: row.removed_at for row in session.scalars(select(ImportFile))}
+        assert removed == {"a": now, "b": None}
+        assert [row.import_id[0] for row in session.scalars(select(ImportReject))] == ["b"]
+        assert [row.removed_at for row in session.scalars(select(Report))] == [now, None]
+        assert session.scalars(select(WebSession.token_digest)).all() == ["here"]
