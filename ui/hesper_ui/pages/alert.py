@@ -63,13 +63,14 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
 
     def draw(shown: _Shown) -> None:
         _head(shown.detail.alert, people, desk, (host, part))
-        with box("div", "grid-main"):
-            with box("div", "stack"), panel("Particulars"):
-                _facts(shown.detail.alert)
-            with box("div", "stack"):
-                _notes(shown.detail)
-                _below(shown)
-        _history(shown.detail)
+        with box("div", "stack"):
+            with box("div", "grid-main"):
+                with box("div", "stack"), panel("Particulars"):
+                    _facts(shown.detail.alert)
+                with box("div", "stack"):
+                    _notes(shown.detail)
+                    _below(shown)
+            _history(shown.detail)
 
     part: Part[_Shown] = Part(desk, load, draw)
     await part.show()

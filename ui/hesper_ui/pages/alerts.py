@@ -111,12 +111,17 @@ def _chip(words: str, asked: dict[str, str], here: bool) -> None:
 
 def _draw(own: _List, shown: Shown) -> None:
     rows, rates = shown
-    _rate(rates)
+    own.ticked &= {row.id for row in rows}
+    with box("div", "stack"):
+        _rate(rates)
+        _list(own, rows)
+
+
+def _list(own: _List, rows: Sequence[AlertRow]) -> None:
     if not rows:
         with box("section", "panel", aria_label=say("Alerts")):
             states.empty("No alert here", "Alerts clear by themselves once their cause is gone.")
         return
-    own.ticked &= {row.id for row in rows}
     groups = [
         (group.name, plural(len(group.rows), "alert"), [_cells(own, row) for row in group.rows])
         for group in alerts.groups(rows)
@@ -133,16 +138,14 @@ def _draw(own: _List, shown: Shown) -> None:
 
 def _rate(rates: AlertRates) -> None:
     words = alerts.spark_words(rates.per_10_min)
-    with (
-        panel("New alerts per 10 minutes", words),
-        box("div", role="img", aria_label=words).style("overflow: hidden"),
-    ):
-        drawing(alerts.spark(rates.per_10_min, rates.limit))
+    with panel("New alerts per 10 minutes", words), box("div", role="img", aria_label=words):
+        drawing(alerts.spark(rates.per_10_min, rates.limit)).style("display: block")
 
 
 def _together(own: _List, count: int) -> None:
     """Draws what can be done to the marked alerts, or to all that the filter finds."""
-    with box("div", "actions", role="group", aria_label=say("Many at once")):
+    with box("div", "actions", role="group", aria_label=say("Many at once")) as group:
+        group.style("align-items: center; padding: 0 16px 12px")
         Text(say("Marked, else all that match:"), classes="meta")
         for action, words in alert_actions.TOGETHER.items():
             if _means_something(action, own.asked["state"]) and count:
@@ -207,8 +210,12 @@ def where(row: AlertRow) -> None:
 
 
 def _act(own: _List, row: AlertRow) -> None:
-    if not own.may:
-        return
+    if own.may:
+        with box("div").style("display: flex; gap: 6px; flex-wrap: wrap"):
+            _buttons(own, row)
+
+
+def _buttons(own: _List, row: AlertRow) -> None:
     desk, host = own.desk, own.host
     if row.state == "new":
         button(

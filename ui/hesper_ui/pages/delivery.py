@@ -80,6 +80,7 @@ def _add(own: _Page, kind: str) -> None:
         words,
         say("New target: {kind}", kind=say(delivery.KINDS[kind])),
         lambda: delivery_forms.new_target(own.desk, kind, own.host, own.refresh),
+        "btn",
     )
 
 
@@ -92,8 +93,15 @@ def _draw(own: _Page, shown: _Shown) -> None:
             states.empty("Alerts are delivered nowhere yet", words)
         return
     names = {target.id: target.name for target in shown.targets}
-    with panel("Targets", plural(len(shown.targets), "target")):
-        table("Targets", TARGETS, [_target(own, each) for each in shown.targets])
+    with box("div", "stack"):
+        with panel("Targets", plural(len(shown.targets), "target")):
+            table("Targets", TARGETS, [_target(own, each) for each in shown.targets])
+        _routes(own, shown, names)
+        with panel("What was sent", say("newest first")):
+            table("Messages", MESSAGES, [_message(each) for each in shown.messages])
+
+
+def _routes(own: _Page, shown: _Shown, names: dict[int, str]) -> None:
     with panel("Routes", plural(len(shown.routes), "route")) as tools:
         if own.may:
             with tools:
@@ -109,13 +117,13 @@ def _draw(own: _Page, shown: _Shown) -> None:
             table("Routes", ROUTES, [_route(own, each, names) for each in shown.routes])
         else:
             Text(say("No alert goes anywhere until a route says so."), "p", "meta")
-    with panel("What was sent", say("newest first")):
-        table("Messages", MESSAGES, [_message(each) for each in shown.messages])
 
 
 def _target(own: _Page, row: TargetRow) -> list[Cell]:
     def act() -> None:
-        if own.may:
+        if not own.may:
+            return
+        with box("div").style("display: flex; gap: 6px; flex-wrap: wrap"):
             label = say("Send a test to {name}", name=row.name)
             _button(say("Send a test"), label, _try(own, row))
 
@@ -147,8 +155,8 @@ def _try(own: _Page, row: TargetRow) -> Callable[[], Awaitable[None]]:
     return attempted(attempt)
 
 
-def _button(words: str, said: str, act: Callable[[], object]) -> None:
-    element = Text(words, "button", "btn small", type="button", aria_label=said, data_acts=True)
+def _button(words: str, said: str, act: Callable[[], object], kind: str = "btn small") -> None:
+    element = Text(words, "button", kind, type="button", aria_label=said, data_acts=True)
     element.on("click", act, args=[])
 
 

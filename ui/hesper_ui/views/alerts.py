@@ -133,7 +133,7 @@ def spark(counts: Sequence[int], limit: int) -> str:
         else ""
     )
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}"'
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="100%" height="{_HEIGHT}"'
         f' preserveAspectRatio="none"><g fill="var(--accent)">{bars}</g>{flood}</svg>'
     )
 
