@@ -16,6 +16,7 @@ from pmtiles.reader import MmapSource, Reader
 from pmtiles.tile import Compression, TileType
 
 _MBTILES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
+_MOST_SAID = 200
 _PMTILES = {
     TileType.PNG: "image/png",
     TileType.JPEG: "image/jpeg",
@@ -58,7 +59,8 @@ class MbTiles:
         kind = str(about.get("format", "")).lower()
         if kind not in _MBTILES or zooms[0] is None:
             raise NoTiles(f"{path} holds {kind or 'unknown'} tiles; bring PNG, JPEG or WebP")
-        self.coverage = Coverage(_MBTILES[kind], *zooms, str(about.get("attribution", ""))[:200])
+        said = str(about.get("attribution", ""))[:_MOST_SAID]
+        self.coverage = Coverage(_MBTILES[kind], int(zooms[0]), int(zooms[1]), said)
 
     def _opened(self) -> sqlite3.Connection:
         return sqlite3.connect(f"{self._path.resolve().as_uri()}?mode=ro", uri=True)
@@ -85,7 +87,7 @@ class PmTiles:
         if kind not in _PMTILES or header["tile_compression"] != Compression.NONE:
             raise NoTiles(f"{path} holds {kind.name} tiles; bring PNG, JPEG or WebP")
         about = self._reader.metadata()
-        said = str(about.get("attribution", ""))[:200] if isinstance(about, dict) else ""
+        said = str(about.get("attribution", ""))[:_MOST_SAID] if isinstance(about, dict) else ""
         self.coverage = Coverage(_PMTILES[kind], header["min_zoom"], header["max_zoom"], said)
 
     async def tile(self, zoom: int, column: int, row: int) -> bytes | None:

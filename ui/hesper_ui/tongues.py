@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from babel import Locale, negotiate_locale
+from babel.messages.catalog import Message
 from babel.messages.pofile import read_po
 from babel.numbers import get_decimal_symbol, get_group_symbol
 from starlette.requests import HTTPConnection
@@ -61,6 +62,16 @@ def file_of(language: str) -> Path:
     return FOLDER / language / "LC_MESSAGES" / "hesper.po"
 
 
+def _take(message: Message, words: dict[str, str], counted: dict[str, tuple[str, ...]]) -> None:
+    """Takes in what has been translated; of a noun the singular also counts as a word."""
+    english, said = message.id, message.string
+    if isinstance(english, str) and isinstance(said, str) and english and said:
+        words[english] = said
+    elif isinstance(english, tuple | list) and isinstance(said, tuple | list) and all(said):
+        counted[english[0]] = tuple(said)
+        words.setdefault(english[0], said[0])
+
+
 @cache
 def tongue(language: str) -> Tongue:
     """Reads a language; an unknown one is English."""
@@ -71,12 +82,7 @@ def tongue(language: str) -> Tongue:
     if language != ENGLISH:
         with file_of(language).open("rb") as file:
             for message in read_po(file):
-                if message.pluralizable:
-                    if all(message.string):
-                        counted[message.id[0]] = tuple(message.string)
-                        words.setdefault(message.id[0], message.string[0])
-                elif message.id and message.string:
-                    words[str(message.id)] = str(message.string)
+                _take(message, words, counted)
     locale = Locale(language)
     return Tongue(
         language,

@@ -79,8 +79,8 @@ async def approve(
 def _what_follows(command: CommandRow) -> tuple[str, str]:
     """Returns what is approved, in one word, and what may come of it."""
     if command.kind in _OTHERS:
-        verb, text = _OTHERS[command.kind]
-        return say(verb), say(text)
+        name, text = _OTHERS[command.kind]
+        return say(name), say(text)
     if not command.meter:
         return say("change"), say(_GATEWAY)
     verb: RelayAction = "disconnect" if command.kind == "relay.disconnect" else "reconnect"
