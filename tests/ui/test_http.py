@@ -185,3 +185,11 @@ async def test_who_has_a_second_factor_is_asked_for_its_code(browser, services):
     assert 'name="code"' in asked.text
     assert 'value="coded"' in asked.text
     assert "code of your second factor" in asked.text.lower()
+
+
+async def test_why_a_log_in_elsewhere_failed_is_said_as_text_and_no_link_says_it(browser):
+    browser.cookies.set("hesper_why", "%3Cb%3Enobody%3C/b%3E%20knows%20you")
+    answer = await browser.get("/login", params={"why": "call 555"})
+    assert "555" not in answer.text
+    assert "&lt;b&gt;nobody&lt;/b&gt; knows you" in answer.text.lower()
+    assert "/login/oidc" not in answer.text

@@ -4,7 +4,7 @@ The session is an opaque token in a cookie that scripts cannot read and foreign 
 """
 
 from html import escape
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, unquote
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -13,6 +13,7 @@ from hesper_ui.assets import Assets
 from hesper_ui.desk import session_cookie, session_token
 from hesper_ui.drawings import STAR
 from hesper_ui.services import (
+    WHY,
     CodeNeeded,
     LoginRefused,
     NotAuthenticated,
@@ -36,12 +37,17 @@ _PAGE = """<!doctype html>
 <label>{password}<input class="native" name="password" type="password" required maxlength="256"
  autocomplete="current-password"{focus_password}></label>
 {code}<input type="hidden" name="next" value="{next}">
-<button class="btn primary" type="submit">{sign_in}</button>
+<button class="btn primary" type="submit">{sign_in}</button>{elsewhere}
 </form></main></body></html>"""
 
 _CODE = """<label>{label}<input class="native" name="code" required
  maxlength="64" autocomplete="one-time-code" inputmode="text" spellcheck="false"></label>
 """
+
+
+_ELSEWHERE = """
+<a class="btn" href="/login/oidc?next={next}">{words}</a>"""
+_LONGEST_WHY = 300
 
 
 def local_path(target: str) -> str:
@@ -51,7 +57,13 @@ def local_path(target: str) -> str:
 
 
 def _page(
-    assets: Assets, target: str, username: str = "", complaint: str = "", *, with_code: bool = False
+    assets: Assets,
+    target: str,
+    username: str = "",
+    complaint: str = "",
+    *,
+    with_code: bool = False,
+    elsewhere: str = "",
 ) -> str:
     notice = ""
     if complaint:
@@ -59,7 +71,12 @@ def _page(
             '<div class="notice critical" role="alert"><span class="mark mark-critical"'
             f' aria-hidden="true"></span><span>{escape(complaint)}</span></div>'
         )
+    provider = ""
+    if elsewhere:
+        words = escape(say("Sign in with {title}", title=elsewhere))
+        provider = _ELSEWHERE.format(next=quote(target, safe=""), words=words)
     return _PAGE.format(
+        elsewhere=provider,
         head=assets.head(tongue=current()),
         star=STAR,
         complaint=notice,
@@ -114,11 +131,15 @@ def _refused(
 def router(services: Services, assets: Assets) -> APIRouter:
     """Returns the routes /login, /logout and /console/session."""
     routes, web = APIRouter(include_in_schema=False), services.sources.settings.web
+    oidc = services.sources.settings.oidc
+    elsewhere = "" if oidc is None else oidc.title
 
     async def show(request: Request) -> Response:
         target = local_path(request.query_params.get("next", "/"))
+        why = sentence(unquote(request.cookies.get(WHY, ""))[:_LONGEST_WHY])
         with speaking(wanted_by(request)):
-            return HTMLResponse(_page(assets, target), headers={"Cache-Control": "no-store"})
+            page = _page(assets, target, complaint=why, elsewhere=elsewhere)
+            return HTMLResponse(page, headers={"Cache-Control": "no-store"})
 
     async def enter(request: Request) -> Response:
         form = await _form(request)

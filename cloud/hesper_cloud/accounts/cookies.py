@@ -6,6 +6,8 @@ A browser takes a ``__Host-`` cookie from this very host alone, over TLS, for ev
 
 COOKIE = "hesper_session"
 COOKIE_OF_HOST = f"__Host-{COOKIE}"
+WHY = "hesper_why"
+"""Why a log-in elsewhere led back to the sign-in page; shown there once."""
 
 
 def is_secure(scheme: str, secure_cookies: bool) -> bool:

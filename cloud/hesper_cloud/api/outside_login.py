@@ -10,6 +10,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 from starlette.responses import HTMLResponse, RedirectResponse
 
+from hesper_cloud.accounts.cookies import WHY
 from hesper_cloud.api.auth import set_session
 from hesper_cloud.api.who import Have, is_secure, source_of
 from hesper_cloud.services.errors import NotFound, ServiceError
@@ -19,6 +20,7 @@ from hesper_cloud.services.records import Visit
 router = APIRouter(include_in_schema=False)
 _COOKIE = "hesper_oidc"
 _AGENT_LIMIT = 200
+_WHY_S = 30
 _ONWARD = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>Hesper</title>'
     '<meta http-equiv="refresh" content="0;url={target}"><a href="{target}">Go on</a></html>'
@@ -33,7 +35,7 @@ async def begin(request: Request, services: Have, next: str = "/") -> Response: 
     except NotFound:
         raise
     except ServiceError as refusal:
-        return _back_to_login(str(refusal))
+        return _back_to_login(request, str(refusal))
     response = RedirectResponse(begun.address, status_code=303)
     secure = is_secure(request)
     response.set_cookie(
@@ -55,14 +57,14 @@ async def finish(
     """Receives a browser back and opens its session."""
     secure = is_secure(request)
     if error or not code:
-        return _back_to_login("the provider let nobody in")
+        return _back_to_login(request, "the provider let nobody in")
     agent = request.headers.get("user-agent", "")[:_AGENT_LIMIT]
     visit = Visit(source_of(request), agent, "oidc")
     kept = request.cookies.get(_name(secure), "")
     try:
         session, target = await services.outside_login.finish(kept, state, code, visit)
     except ServiceError as refusal:
-        return _back_to_login(str(refusal))
+        return _back_to_login(request, str(refusal))
     response = HTMLResponse(_ONWARD.format(target=escape(target, quote=True)))
     response.headers["Cache-Control"] = "no-store"
     set_session(response, session, secure=secure)
@@ -80,5 +82,10 @@ def _local(target: str) -> str:
     return target if plain and target.isprintable() else "/"
 
 
-def _back_to_login(why: str) -> Response:
-    return RedirectResponse(f"/login?why={quote(why, safe='')}", status_code=303)
+def _back_to_login(request: Request, why: str) -> Response:
+    """Sends a browser to the sign-in page, which says why; no link can put words there."""
+    response = RedirectResponse("/login", status_code=303)
+    response.set_cookie(
+        WHY, quote(why), max_age=_WHY_S, httponly=True, samesite="lax", secure=is_secure(request)
+    )
+    return response

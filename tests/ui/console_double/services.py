@@ -74,7 +74,7 @@ class DoubleServices:
         }
         self.changes = Counter[str]()
         self.accounts = _Accounts(self)
-        self.sources = SimpleNamespace(settings=SimpleNamespace(web=WebSettings()))
+        self.sources = SimpleNamespace(settings=SimpleNamespace(web=WebSettings(), oidc=None))
         self.meters = _Meters(self)
         self.meter_life = keeping.MeterLife(self)
         self.assets = keeping.Assets(self)

@@ -27,6 +27,7 @@ from hesper_ui.services.records import (
     MeterQuery,
     MeterRow,
     Miss,
+    OidcSettings,
     Overview,
     Page,
     RelayAction,
@@ -156,3 +157,5 @@ class Settings(Protocol):
 
     @property
     def web(self) -> WebSettings: ...
+    @property
+    def oidc(self) -> OidcSettings | None: ...

@@ -1,6 +1,6 @@
 """The cloud's own records, errors and permissions, as the pages name them."""
 
-from hesper_cloud.accounts.cookies import cookie_name, is_secure
+from hesper_cloud.accounts.cookies import WHY, cookie_name, is_secure
 from hesper_cloud.accounts.factors import Proof
 from hesper_cloud.accounts.roles import Actor, Permission, Role
 from hesper_cloud.authority.kinds import AT_GATEWAY, CUTTING, READING
@@ -101,6 +101,7 @@ from hesper_cloud.services.service_levels import LevelDay
 from hesper_cloud.services.validated import DayQuality, EditRow, FailedCheck
 from hesper_cloud.settings import WebSettings
 from hesper_cloud.validation.substitutes import Curve, Edit
+from hesper_cloud.web_settings import OidcSettings
 
 __all__ = [
     "AT_GATEWAY",
@@ -110,6 +111,7 @@ __all__ = [
     "MOST_FILE_OCTETS",
     "OPEN_COMMAND_STATES",
     "READING",
+    "WHY",
     "Actor",
     "AlertRow",
     "AssetKind",
@@ -172,6 +174,7 @@ __all__ = [
     "NotAuthenticated",
     "NotFound",
     "NotPermitted",
+    "OidcSettings",
     "OutageDetail",
     "OutageRow",
     "Overview",
