@@ -11,10 +11,9 @@ from hesper_cloud.db.rules import Rule, RuleMemory, RuleTrial
 from hesper_cloud.db.upserts import upsert
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
 from hesper_cloud.rules.book import RAISED, WAITING, Running, utc
+from hesper_cloud.rules.definition import Absence
 from hesper_cloud.rules.levels import Change
 from hesper_cloud.rules.wording import fill, plain
-
-_PLACES = ("gateway", "feeder", "transformer")
 
 
 class Finding(NamedTuple):
@@ -86,11 +85,17 @@ def _tell(session: Session, alerts: Alerts, rule: Running, findings: Sequence[Fi
                 rule.definition.severity,
                 text_of(rule, finding),
                 at,
+                symptom=_is_symptom(rule, finding),
                 affected_count=finding.affected_count,
             )
         elif finding.change.told is False:
             over[subject] = at
     settle()
+
+
+def _is_symptom(rule: Running, finding: Finding) -> bool:
+    """Says whether a greater cause may explain it: silence, and figures, which cause nothing."""
+    return finding.over != "meter" or isinstance(rule.definition.condition, Absence)
 
 
 def subject_of(rule: str, finding: Finding) -> Subject:

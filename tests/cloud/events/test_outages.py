@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hesper_cloud.alert_settings import AlertSettings
+from hesper_cloud.alerting.keeping import AlertKeeping
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import (
@@ -22,7 +24,7 @@ from hesper_cloud.db.registry import (
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.outages.keeping import OutageKeeping
 from hesper_cloud.outages.losses import Losses
-from hesper_cloud.rules.alerts import Alerts
+from hesper_cloud.rules.alerts import Alerts, Subject, Telling
 from hesper_contracts import events
 from sqlalchemy import Engine, insert, select
 
@@ -193,6 +195,21 @@ def test_a_loss_and_its_end_may_come_in_any_order_and_twice(world: World) -> Non
     assert world.alerts() == []
     with reading(world.registry) as session:
         assert len(session.scalars(select(PowerLoss)).all()) == 2
+
+
+def test_silence_below_an_outage_gives_way_to_its_alert(world: World) -> None:
+    world.tell("power.last_gasp", 0, *FEEDER[:1200])
+    world.look(10)
+    silent = [
+        Telling(Subject("silent-meter", meter=meter), "warning", "silent", world.now, symptom=True)
+        for meter in (FEEDER[0], FEEDER[1999], "S0-0")
+    ]
+    Alerts(world.registry, lambda: world.now).raise_all(silent)
+    AlertKeeping(world.registry, AlertSettings(), lambda: world.now).turn()
+    with reading(world.registry) as session:
+        outage = session.scalars(select(Alert).where(Alert.rule == "outage")).one()
+        below = select(Alert).where(Alert.suppressed, Alert.parent_id == outage.id)
+        assert {each.meter for each in session.scalars(below)} == {FEEDER[0], FEEDER[1999]}
 
 
 def test_who_is_lost_later_below_what_is_out_belongs_to_it(world: World) -> None:
