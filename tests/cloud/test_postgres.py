@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,12 @@ from hesper_cloud.commissioning import MeterPaper, commission
 from hesper_cloud.db import authority, migrate, registry
 from hesper_cloud.db.authority import Batch, BatchRow
 from hesper_cloud.db.engines import open_engine, reading, writing
-from hesper_cloud.db.registry import Gateway, Meter, Request
+from hesper_cloud.db.registry import Gateway, ImportFile, LongJob, Meter, Request, Sim
+from hesper_cloud.imports.applying import Applying
+from hesper_cloud.imports.folders import Folder
+from hesper_cloud.imports.trying import Brought, try_file
+from hesper_cloud.long_jobs.asking import Wish, ask
+from hesper_cloud.long_jobs.running import Runner
 from hesper_cloud.settings import DatabaseSettings, Settings
 from sqlalchemy import inspect, select
 from sqlalchemy.exc import InternalError
@@ -177,3 +183,45 @@ def test_two_authorities_settle_every_request_once(head_end: Any) -> None:
     with reading(head_end.databases.authority) as session:
         assert audit.verify(session).intact
     assert len({each.id for each in head_end.published()}) == 10
+
+
+IMPORTED = {
+    "simcards": "simNumber,iccid\nS-1,89430000000000000010\nS-2,89430000000000000020\n",
+    "customers": "customerName,accountNumber,connectionDate\nAda,A-1,2026-03-29\nBob,A-2,\n",
+    "meters": "meterNumber,concentratorId,customer,simCard\nM-1,gw-1,A-1,S-1\nM-2,,A-2,\nM-3,x,,\n",
+}
+
+
+def test_files_are_imported_and_a_job_is_one_runner_s_alone(
+    postgres_database: Databases, tmp_path: Path
+) -> None:
+    engine = open_engine(postgres_database())
+    migrate.upgrade(engine, "registry")
+    with writing(engine) as session:
+        session.add(Gateway(id="gw-1"))
+    for number, (kind, text) in enumerate(IMPORTED.items()):
+        import_id = f"{number:032x}"
+        brought = Brought(kind, "f.csv", text.encode())  # type: ignore[arg-type]
+        trial = try_file(engine, Folder(tmp_path, import_id), brought, None)
+        with writing(engine) as session:
+            session.add(
+                ImportFile(
+                    id=import_id, kind=kind, name="f.csv", brought_by="ann", brought_at=AT,
+                    sha256="", octets=1, reading={}, row_count=trial.row_count,
+                    good_count=trial.good_count, problems={},
+                )
+            )  # fmt: skip
+            ask(session, Wish("import", "", "ann", {"import": import_id}), AT)
+        runners = [
+            Runner(engine, [Applying(engine, tmp_path, lambda: AT, 1)], lambda: AT)
+            for _ in range(2)
+        ]
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda runner: [runner.turn() for _ in range(4)], runners))
+    with reading(engine) as session:
+        assert {job.state for job in session.scalars(select(LongJob))} == {"done"}
+        assert [job.result["entered"] for job in session.scalars(select(LongJob))] == [2, 2, 2]
+        held = {row.id: (row.customer, row.sim_id) for row in session.scalars(select(Meter))}
+        assert {name: told[0] for name, told in held.items()} == {"M-1": "Ada", "M-2": "Bob"}
+        assert session.scalars(select(Sim.meter).where(Sim.number == "S-1")).one() == "M-1"
+    engine.dispose()
