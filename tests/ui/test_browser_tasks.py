@@ -8,6 +8,7 @@ from console_double.fleet import SCRIPT
 from console_double.services import PASSWORD
 from hesper_lab import screenshots
 from hesper_lab.screenshots import settle, sign_in, watch
+from hesper_ui.places import declared
 from playwright.sync_api import Page, expect
 
 pytestmark = [
@@ -16,19 +17,8 @@ pytestmark = [
 ]
 METER = "HES12643021"
 UNFIT = "HES12643280"
-PAGES = (
-    *("/", "/map", "/meters", f"/meters/{METER}", "/gateways", "/alerts", "/events", "/commands"),
-    *("/batches", "/batches/new", "/firmware", "/firmware/new", "/gaps", "/quality"),
-    *(
-        f"/quality/{METER}",
-        "/service-levels",
-        "/audit",
-        "/settings",
-        "/import",
-        "/reports",
-        "/jobs",
-    ),
-)
+PLACES = [place.path for place in declared() if "{" not in place.path]
+PAGES = (*PLACES, f"/meters/{METER}", f"/quality/{METER}")
 SERIOUS = {"serious", "critical"}
 
 
