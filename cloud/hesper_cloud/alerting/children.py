@@ -82,7 +82,7 @@ def give_way(session: Session, now: datetime) -> None:
         taken.update(children)
 
 
-def _parents() -> Select[tuple[Alert]]:
+def _parents() -> Select[Alert]:
     of_gateway = (Alert.rule == GATEWAY_DOWN) & Alert.gateway.is_not(None) & Alert.meter.is_(None)
     of_element = Alert.element.is_not(None) & ~Alert.rule.startswith(STORM)
     causes = select(Alert).where(is_shown(), Alert.symptom.is_(False), of_gateway | of_element)

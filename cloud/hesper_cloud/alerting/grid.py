@@ -100,7 +100,7 @@ def _places(session: Session, grid: Grid, names: Iterable[str]) -> None:
             grid.area_of[meter] = area
 
 
-def _pairs(session: Session, query: Select[tuple[str, str]]) -> dict[str, str]:
+def _pairs(session: Session, query: Select[str, str]) -> dict[str, str]:
     return {row[0]: row[1] for row in session.execute(query)}
 
 

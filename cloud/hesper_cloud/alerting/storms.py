@@ -172,7 +172,8 @@ def _members(session: Session, rule: str, storms: Sequence[int]) -> dict[str, _M
         Alert.parent_id,
     ).where(Alert.rule == rule, Alert.meter.is_not(None), is_open())
     own = Alert.suppressed.is_(False) | Alert.parent_id.in_(storms)
-    return {str(row[1]): _Member(*row) for row in session.execute(query.where(own))}
+    rows = session.execute(query.where(own))
+    return {str(row[1]): _Member(row[0], str(row[1]), *row[2:]) for row in rows}
 
 
 def _key(part: Part, rule: str) -> str:
@@ -181,8 +182,8 @@ def _key(part: Part, rule: str) -> str:
 
 def _part(storm: Alert) -> Part:
     told = storm.extent or {}
-    names = (str(told.get(name, "")) for name in ("kind", "id", "name"))
-    return Part(*names, element=storm.element is not None)
+    kind, name = str(told.get("kind", "")), str(told.get("name", ""))
+    return Part(kind, str(told.get("id", "")), name, storm.element is not None)
 
 
 def _text(rule: str, lost: Lost) -> str:

@@ -4,6 +4,7 @@ The server's certificate is checked; a server that does not offer STARTTLS where
 gets neither password nor mail. The ``Message-ID`` is the same at every attempt.
 """
 
+import contextlib
 import smtplib
 import socket
 import ssl
@@ -35,11 +36,12 @@ class Mailer:
             NotDelivered: it did not take it, for any recipient at all.
         """
         try:
-            with (
-                self._session(target) as session,
-                at_most(self.timeout_s * 3, lambda: session.sock),
-            ):
-                return self._hand_over(session, target, secret, message)
+            session = self._session(target)
+            try:
+                with at_most(self.timeout_s * 3, lambda: session.sock):
+                    return self._hand_over(session, target, secret, message)
+            finally:
+                _leave(session)
         except smtplib.SMTPResponseException as error:
             raise NotDelivered(f"the mail server refused with {error.smtp_code}") from None
         except smtplib.SMTPRecipientsRefused as error:
@@ -96,12 +98,12 @@ class _Session(smtplib.SMTP):
             raw.close()
             raise
 
-    def __exit__(self, *failure: object) -> None:
-        """Says goodbye to a server that still listens, and closes."""
-        try:
-            super().__exit__(*failure)
-        except (OSError, smtplib.SMTPException):
-            self.close()
+
+def _leave(session: smtplib.SMTP) -> None:
+    """Says goodbye to a server that still listens, and closes."""
+    with contextlib.suppress(OSError, smtplib.SMTPException):
+        session.quit()
+    session.close()
 
 
 def composed(target: Email, message: Message) -> EmailMessage:

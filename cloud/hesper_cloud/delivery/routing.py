@@ -111,7 +111,7 @@ class Router:
             cursor.position = changes[-1].id
 
 
-def _settled(before: datetime) -> Select[tuple[int | None]]:
+def _settled(before: datetime) -> Select[int]:
     """Returns a query for the newest change that nothing younger than the pause stands before."""
     young = select(func.min(AlertChange.id)).where(AlertChange.at > before).scalar_subquery()
     newest = func.max(AlertChange.id)

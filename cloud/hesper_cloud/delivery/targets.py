@@ -32,7 +32,7 @@ class _OverTls(_Target):
     def _certificates_load(self) -> Self:
         try:
             self.context()
-        except (ssl.SSLError, ValueError):
+        except (ssl.SSLError, TypeError, ValueError):  # TypeError: not ASCII
             raise ValueError("ca: certificates in PEM are expected") from None
         return self
 

@@ -78,7 +78,8 @@ class AlertSelections:
                 alerts={"ids": [row[0] for row in rows]},
             )
             session.add(held)
-        severities, states = (Counter(row[at] for row in rows) for at in (1, 2))
+        severities = Counter(severity for _, severity, _ in rows)
+        states = Counter(state for _, _, state in rows)
         return Selection(held.id, len(rows), dict(severities), dict(states), now + HELD)
 
     def _held(self, actor: Actor, selection_id: str) -> tuple[AlertSelection, list[int]]:

@@ -1,6 +1,6 @@
 """Alerts: grouped by root cause, the most urgent first; one by one or many at once."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
@@ -160,7 +160,7 @@ def _means_something(action: str, state: str) -> bool:
     }.get(action, True)
 
 
-def _acting(own: _List, action: str) -> object:
+def _acting(own: _List, action: str) -> Callable[[], Awaitable[None]]:
     async def act() -> None:
         wanted = own.wanted(await own.desk.actor())
         if own.ticked:
@@ -211,7 +211,7 @@ def where(row: AlertRow) -> None:
 
 def _act(own: _List, row: AlertRow) -> None:
     if own.may:
-        with box("div").style("display: flex; gap: 6px; flex-wrap: wrap"):
+        with box("div").style("display: flex; gap: 6px"):
             _buttons(own, row)
 
 
