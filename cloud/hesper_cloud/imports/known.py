@@ -121,7 +121,10 @@ def _told(rows: Sequence[Row], column: str) -> set[str]:
 
 
 def _found(
-    session: Session, query: Select[Any], column: InstrumentedAttribute[Any], names: Iterable[str]
+    session: Session,
+    query: Select[*tuple[Any, ...]],
+    column: InstrumentedAttribute[Any],
+    names: Iterable[str],
 ) -> list[Any]:
     return [
         found

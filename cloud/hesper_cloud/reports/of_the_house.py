@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from hesper_cloud.accounts.roles import Permission
 from hesper_cloud.db.authority import AuditRow, CommandRecord
@@ -151,7 +151,7 @@ class AuditSummary:
         """Returns all of it; people and actions are few."""
         del after
         number, at = AuditRow.sequence, AuditRow.at
-        query = (
+        query: Select[*tuple[Any, ...]] = (
             select(
                 *(AuditRow.actor, AuditRow.action, func.count()),
                 *(func.min(at), func.max(at), func.min(number), func.max(number)),
@@ -161,12 +161,10 @@ class AuditSummary:
             .order_by(AuditRow.actor, AuditRow.action)
         )
         with reading(shelves.authority) as session:
-            return Part(
-                [
-                    [
-                        *(actor, action, count),
-                        *(_local(first, period.zone), _local(last, period.zone), low, high),
-                    ]
-                    for actor, action, count, first, last, low, high in session.execute(query)
-                ]
-            )
+            found = session.execute(query).all()
+        return Part(
+            [
+                [*told, _local(first, period.zone), _local(last, period.zone), low, high]
+                for *told, first, last, low, high in found
+            ]
+        )

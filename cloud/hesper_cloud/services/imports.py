@@ -220,7 +220,7 @@ def _require_reader(actor: Actor) -> None:
         require(actor, Permission.EDIT_ASSETS)
 
 
-def _seen(actor: Actor) -> Select[tuple[ImportFile]]:
+def _seen(actor: Actor) -> Select[ImportFile]:
     query = select(ImportFile)
     return query if actor.areas is None else query.where(ImportFile.brought_by == actor.username)
 
@@ -230,7 +230,7 @@ def _job(session: Session, file: ImportFile) -> LongJob | None:
 
 
 def _row(import_id: str, actor: Actor, brought: Brought, trial: Trial, at: datetime) -> ImportFile:
-    told = {"encoding": trial.encoding, "separator": trial.separator}
+    told: dict[str, str | None] = {"encoding": trial.encoding, "separator": trial.separator}
     told |= {"dates": brought.habits.dates, "decimal": brought.habits.decimal}
     return ImportFile(
         id=import_id,

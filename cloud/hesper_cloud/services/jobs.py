@@ -168,7 +168,7 @@ class Jobs:
         return await asyncio.to_thread(load)
 
 
-def _seen(actor: Actor) -> Select[tuple[LongJob]]:
+def _seen(actor: Actor) -> Select[LongJob]:
     query = select(LongJob)
     return query if actor.areas is None else query.where(LongJob.asked_by == actor.username)
 

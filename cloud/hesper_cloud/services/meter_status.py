@@ -9,11 +9,11 @@ from sqlalchemy import select
 
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Meter
-from hesper_cloud.live.places import Place
+from hesper_cloud.live.places import Kind, Place
 from hesper_cloud.services.presence import online_clause
 from hesper_cloud.services.sources import Sources
 
-KIND = "meter-status-change"
+KIND: Kind = "meter-status-change"
 
 
 class _Silent(NamedTuple):

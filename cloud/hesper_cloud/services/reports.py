@@ -293,7 +293,7 @@ def _is_seen(actor: Actor, name: str, area: str | None) -> bool:
     return actor.areas is None or (area is not None and actor.sees(area))
 
 
-def _seen(actor: Actor) -> Select[tuple[Report]]:
+def _seen(actor: Actor) -> Select[Report]:
     may = [name for name, kind in KINDS.items() if actor.may(kind.permission)]
     query = select(Report).where(Report.kind.in_(may))
     return query if actor.areas is None else query.where(Report.area.in_(actor.areas))
