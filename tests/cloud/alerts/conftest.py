@@ -174,3 +174,8 @@ async def people(services) -> AsyncIterator[dict[str, httpx.AsyncClient]]:
             )
             found[name] = await stack.enter_async_context(client)
         yield found
+
+
+@pytest.fixture(scope="session")
+def town_class() -> type[Town]:
+    return Town
