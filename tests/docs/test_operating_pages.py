@@ -1,0 +1,161 @@
+"""What operating.md and troubleshooting.md tell people to type, open and watch is there."""
+
+import re
+import shlex
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import typer
+import yaml
+from hesper_cloud import cli as cloud
+from hesper_cloud.api.application import PREFIX, create_app
+from hesper_cloud.settings import Settings
+from hesper_gateway import cli as gateway
+from hesper_gateway.config import GatewayConfig
+from hesper_gateway.desk import cli as desk
+from hesper_lab import cli as lab
+from hesper_ui import places
+from prometheus_client import REGISTRY
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["operating.md", "troubleshooting.md"]
+RULES = ROOT / "deploy" / "prometheus" / "hesper.rules.yml"
+PROGRAMS = {
+    "hesper-cloud": cloud.app, "hesper-gateway": gateway.app, "hesper-dlms": desk.app,
+    "hesper-lab": lab.app,
+}  # fmt: skip
+COMMAND = re.compile(rf"(?:^|[`\s(])((?:{'|'.join(PROGRAMS)})(?: [^`#\n]*)?)", re.MULTILINE)
+METRIC = re.compile(r"\bhesper_(?!contracts|cloud|gateway\b|ui|lab|sim|dlms|session)[a-z_]+")
+ROUTE = re.compile(r"`(GET|POST|PUT|PATCH|DELETE) (/[a-z][^`?\s]*)")
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+@cache
+def tree(program: str) -> Any:
+    return typer.main.get_command(PROGRAMS[program])
+
+
+def complaint(line: str) -> str | None:
+    """What is wrong with a command as it stands in a page; None where it is there."""
+    text = line.split(" && ")[0].split("; ")[0].split(" > ")[0].split(" | ")[0].strip(" .,:)…")
+    program, *words = shlex.split(re.sub(r"[…'\\\\]", "", text))
+    if words and "|" in words[0] + (words[1] if len(words) > 1 else ""):
+        alternatives = next(word for word in words[:2] if "|" in word)
+        options = (line.replace(alternatives, each, 1) for each in alternatives.split("|"))
+        return next(filter(None, map(complaint, options)), None)
+    found: click.Command = tree(program)
+    while words and hasattr(found, "commands"):
+        if words[0].startswith("-"):
+            break
+        name = words.pop(0)
+        if name not in found.commands:
+            return f"{line}: no {name!r} among {sorted(found.commands)}"
+        found = found.commands[name]
+    known = {name for each in found.params for name in (*each.opts, *each.secondary_opts)}
+    known |= {"--help"}
+    wrong = [word for word in words if word.startswith("--") and word.split("=")[0] not in known]
+    return f"{line}: no option {wrong[0]!r}" if wrong else None
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_command_is_there_with_its_options(name: str) -> None:
+    found = [match.strip() for match in COMMAND.findall(page(name))]
+    assert len(found) > 15
+    wrong = [said for said in map(complaint, found) if said is not None]
+    assert wrong == []
+
+
+def test_a_command_that_is_not_there_would_be_told() -> None:
+    assert complaint("hesper-cloud nonsense") is not None
+    assert complaint("hesper-cloud person nonsense") is not None
+    assert complaint("hesper-cloud person erase X --why y") is not None
+    assert complaint("hesper-cloud audit verify -c cloud.toml") is None
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_metric_is_there(name: str) -> None:
+    known = {metric.name for metric in REGISTRY.collect()}
+    known |= {f"{metric}_total" for metric in known}
+    of_gateways = (ROOT / "gateway" / "hesper_gateway" / "metrics.py").read_text(encoding="utf-8")
+    said = set(METRIC.findall(page(name)))
+    missing = {
+        metric for metric in said - known
+        if metric.removeprefix("hesper_gateway_") not in of_gateways
+    }  # fmt: skip
+    assert missing == set()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_route_is_there(name: str) -> None:
+    described = create_app(None, Settings()).openapi()["paths"]  # type: ignore[arg-type]
+    known = [
+        f"{method.upper()} {path.removeprefix(PREFIX)}"
+        for path, methods in described.items()
+        for method in methods
+    ]
+    patterns = [re.compile(re.sub(r"\\\{[^}]*\}", "[^/]+", re.escape(each))) for each in known]
+    said = {f"{verb} {path.removeprefix(PREFIX)}" for verb, path in ROUTE.findall(page(name))}
+    missing = [
+        each for each in said
+        if not any(pattern.fullmatch(each) for pattern in patterns)
+        and not (each.endswith("…") and any(known_.startswith(each[:-1]) for known_ in known))
+    ]  # fmt: skip
+    assert missing == []
+
+
+def anchors(text: str) -> set[str]:
+    heads = re.findall(r"^#{1,6} (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_leads_somewhere(name: str) -> None:
+    wrong = []
+    for target, anchor in LINK.findall(page(name)):
+        if target.startswith("http"):
+            continue
+        where = (ROOT / "docs" / target).resolve() if target else ROOT / "docs" / name
+        there = where.exists() and (
+            not anchor or where.suffix != ".md" or anchor in anchors(where.read_text("utf-8"))
+        )
+        if not there:
+            wrong.append((target, anchor))
+    assert wrong == []
+
+
+def test_every_alert_rule_leads_to_its_page() -> None:
+    known = anchors(page("troubleshooting.md"))
+    text = page("troubleshooting.md")
+    for group in yaml.safe_load(RULES.read_text())["groups"]:
+        for rule in group["rules"]:
+            path, _, anchor = rule["annotations"]["runbook"].partition("#")
+            assert path == "docs/troubleshooting.md"
+            assert anchor in known, rule["alert"]
+            assert rule["labels"]["severity"] in ("warning", "critical")
+            assert rule["annotations"]["summary"]
+            assert rule["alert"] in text, f"{rule['alert']} stands under no symptom"
+
+
+def test_every_page_of_the_console_that_is_named_is_there() -> None:
+    titles = {place.title for place in places.declared()}
+    named = set(re.findall(r"[Tt]he ((?:[A-Z]\w+)(?: and [A-Z]\w+)*) pages?\b",
+                           page("troubleshooting.md")))  # fmt: skip
+    pages = {each for names in named for each in names.split(" and ")}
+    short = {"Quality": "Readings quality"}
+    assert pages
+    assert {short.get(each, each) for each in pages} <= titles
+
+
+def test_every_section_of_settings_in_the_pages_is_one() -> None:
+    known = set(Settings.model_fields) | set(GatewayConfig.model_fields) | {"columns"}
+    for name in PAGES:
+        for block in re.findall(r"```toml\n(.*?)```", page(name), re.DOTALL):
+            for section in re.findall(r"^\[\[?([a-z_]+)", block, re.MULTILINE):
+                assert section in known, (name, section)
