@@ -4,17 +4,17 @@ Types stand here; what a field may hold is checked where it is kept (`assets.kin
 """
 
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from hesper_cloud.api.paging import Paged
-from hesper_cloud.services.asset_records import AssetQuery, ExchangeWish, RegisterWish
-
-_WHOLE = 2**63 - 1
+from hesper_cloud.services.asset_records import AssetQuery
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """A request's body; a field that it does not have is an error."""
+
     model_config = ConfigDict(extra="forbid")
 
     def said(self) -> dict[str, Any]:
@@ -22,7 +22,7 @@ class _Body(BaseModel):
         return self.model_dump(exclude_unset=True)
 
 
-class CustomerChange(_Body):
+class CustomerChange(Body):
     """Fields of a customer."""
 
     account_number: str | None = None
@@ -45,7 +45,7 @@ class NewCustomer(CustomerChange):
     state: str = "active"
 
 
-class SimChange(_Body):
+class SimChange(Body):
     """Fields of a SIM card; it is in a meter or in a gateway."""
 
     number: str | None = None
@@ -70,14 +70,16 @@ class NewSim(SimChange):
     state: str = "stock"
 
 
-class _Place(_Body):
+class Place(Body):
+    """Where something is."""
+
     address: str | None = None
     area: str | None = None
     latitude: float | None = None
     longitude: float | None = None
 
 
-class MeterChange(_Place):
+class MeterChange(Place):
     """Fields of a meter. What commands are signed by is refused here, with the way to change it."""
 
     model_config = ConfigDict(extra="allow")
@@ -91,7 +93,9 @@ class MeterChange(_Place):
     ip_address: str | None = None
     port: int | None = None
     customer_id: int | None = None
+    account_number: str | None = Field(default=None, description="In the place of customer_id")
     sim_id: int | None = None
+    iccid: str | None = Field(default=None, description="In the place of sim_id")
 
 
 class NewMeter(MeterChange):
@@ -101,7 +105,7 @@ class NewMeter(MeterChange):
     life: str = "planned"
 
 
-class GatewayChange(_Place):
+class GatewayChange(Place):
     """Fields of a gateway that people keep."""
 
     life: str | None = Field(default=None, description="planned, stock, installed or removed")
@@ -114,7 +118,7 @@ class NewGateway(GatewayChange):
     life: str = "planned"
 
 
-class AreaChange(_Body):
+class AreaChange(Body):
     """Fields of an area."""
 
     parent: str | None = None
@@ -128,7 +132,7 @@ class NewArea(AreaChange):
     name: str
 
 
-class ModelChange(_Body):
+class ModelChange(Body):
     """Fields of a model of meter."""
 
     brand: str | None = None
@@ -144,7 +148,7 @@ class NewModel(ModelChange):
     model: str
 
 
-class TariffChange(_Body):
+class TariffChange(Body):
     """Fields of a tariff."""
 
     description: str | None = None
@@ -156,7 +160,7 @@ class NewTariff(TariffChange):
     name: str
 
 
-class ElementChange(_Body):
+class ElementChange(Body):
     """Fields of an area, feeder or transformer of the grid."""
 
     kind: str | None = Field(default=None, description="area, feeder or transformer")
@@ -202,65 +206,3 @@ class SimsAsked(AssetsAsked):
     apn: str | None = None
     meter: str | None = None
     gateway: str | None = None
-
-
-class Register(_Body):
-    """What a person read from a register: ``value * 10**scaler`` in a DLMS unit."""
-
-    value: int = Field(ge=0, le=_WHOLE)
-    at: AwareDatetime
-    logical_name: str = "1.0.1.8.0.255"
-    scaler: int = Field(default=0, ge=-9, le=9)
-    unit: int = Field(default=30, ge=0, le=255)
-
-    def wish(self) -> RegisterWish:
-        """Returns it as services take it."""
-        return RegisterWish(**self.model_dump())
-
-
-class Installation(_Place):
-    """Where a meter is installed, and behind which gateway if that is known."""
-
-    gateway: str | None = None
-    customer_id: int | None = None
-    sim_id: int | None = None
-
-
-class Commissioning(_Body):
-    """The first read; without one, what the meter sent since it was installed."""
-
-    first_read: Register | None = None
-    life_support: bool = False
-
-
-class Exchange(_Body):
-    """The meter that takes the place, and what both registers showed at that moment."""
-
-    new_meter: str
-    final: Register
-    initial_register: int = Field(ge=0, le=_WHOLE)
-    reason: str = Field(min_length=3, max_length=500)
-
-    def wish(self) -> ExchangeWish:
-        """Returns it as services take it."""
-        return ExchangeWish(self.new_meter, self.final.wish(), self.initial_register, self.reason)
-
-
-class Removal(_Body):
-    """Why a meter is removed, and what its register showed."""
-
-    reason: str = Field(min_length=3, max_length=500)
-    final_read: Register | None = None
-
-
-class MeterPlace(_Body):
-    """What a meter measures at an element, and since when."""
-
-    role: Literal["inflow", "customer"] = "customer"
-    since: AwareDatetime
-
-
-class Protecting(_Body):
-    """Why a supply is never to be cut."""
-
-    reason: str = Field(min_length=3, max_length=500)

@@ -99,7 +99,7 @@ def _lister(resource: Resource) -> Callable[..., Any]:
 
 def _creator(resource: Resource, new: Any) -> Callable[..., Any]:
     async def create(actor: Who, services: Have, body: new) -> Response:
-        row = await services.assets.create(actor, resource.kind, body.model_dump())
+        row = await services.assets.create(actor, resource.kind, body.said())
         return shown(row, 201)
 
     return _said(create, f"Adds a {resource.kind}.")

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime
 
 from hesper_cloud.api import asset_bodies as bodies
 from hesper_cloud.api.asset_routes import Resource, add_routes
+from hesper_cloud.api.meter_life_bodies import MeterPlace
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
 from hesper_cloud.services import asset_records as records
@@ -106,7 +107,7 @@ for _each in RESOURCES:
 
 @router.put("/elements/{element_id}/meters/{meter_id}", status_code=204)
 async def put_meter(
-    actor: Who, services: Have, element_id: Key, meter_id: Key, body: bodies.MeterPlace
+    actor: Who, services: Have, element_id: Key, meter_id: Key, body: MeterPlace
 ) -> Response:
     """Puts a meter at an element of the grid; a customer's leaves the one where it was."""
     await services.assets.place(actor, element_id, meter_id, body.role, body.since)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from hesper_cloud.api import asset_bodies as bodies
+from hesper_cloud.api import meter_life_bodies as bodies
 from hesper_cloud.api.asset_routes import shown
 from hesper_cloud.api.versions import WantedVersion
 from hesper_cloud.api.who import Have, Who

@@ -89,6 +89,10 @@ def _places(session: Session, old: str, new: str, at: datetime) -> list[ElementM
     elsewhere = session.scalar(own.limit(1))
     if elsewhere is not None:
         raise Forbidden(f"meter {new} stands at {elsewhere} already")
+    late = now_at & (ElementMeter.meter == old) & (ElementMeter.from_at >= at)
+    since = session.scalar(select(ElementMeter.element).where(late).limit(1))
+    if since is not None:
+        raise Forbidden(f"meter {old} was put at {since} after that moment")
     held = session.scalars(select(ElementMeter).where(ElementMeter.meter == old, now_at)).all()
     return [
         ElementMeter(element=row.element, meter=new, from_at=at, to_at=None, role=row.role)

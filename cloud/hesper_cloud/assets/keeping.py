@@ -70,7 +70,7 @@ def create(session: Session, kind: Kind, values: Mapping[str, Any], by: By) -> A
     kept = checked(session, kind, values, whole=True)
     _check_unique(session, kind, kept)
     links = {name: kept.pop(name) for name in linked_fields(kind) if name in kept}
-    row = kind.model(**kept, **_born(kind, by))
+    row = kind.model(**_born(kind, by) | kept)
     session.add(row)
     session.flush()
     what = (kind.name, str(getattr(row, kind.key)))
@@ -85,9 +85,9 @@ def _born(kind: Kind, by: By) -> dict[str, Any]:
     if kind in (CUSTOMER, SIM):
         return {"created_at": by.at, "updated_at": by.at}
     if kind is METER:
-        return {"first_seen_at": by.at, "state": "discovered"}
+        return {"first_seen_at": by.at, "state": "discovered", "life": "planned"}
     if kind is GATEWAY:
-        return {"first_seen_at": by.at, "attributes": {}}
+        return {"first_seen_at": by.at, "attributes": {}, "life": "planned"}
     return {}
 
 

@@ -11,13 +11,40 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.assets import history
-from hesper_cloud.assets.errors import Forbidden
+from hesper_cloud.assets.errors import Forbidden, WrongField
 from hesper_cloud.assets.history import By
 from hesper_cloud.assets.kinds import METER, SIM, Kind
 from hesper_cloud.db.assets import Customer, Sim
 from hesper_cloud.db.registry import Meter
 
+_NUMBERS: dict[str, tuple[Any, Any, str]] = {
+    "account_number": (Customer.account_number, Customer, "customer_id"),
+    "iccid": (Sim.iccid, Sim, "sim_id"),
+}
 _LINKED = {METER.name: ("customer_id", "sim_id"), SIM.name: ("meter", "gateway")}
+
+
+def by_number(session: Session, kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns values in which a meter's customer and SIM card are named by their ids.
+
+    People know them by account number and ICCID.
+
+    Raises:
+        WrongField: there is no such customer or card.
+    """
+    found = dict(values)
+    for field, (column, model, link) in _NUMBERS.items() if kind is METER else ():
+        if field not in found:
+            continue
+        number = found.pop(field)
+        key = None
+        if number:
+            query = select(model.id).where(column == number, model.deleted_at.is_(None))
+            key = session.scalar(query)
+            if key is None:
+                raise WrongField(field, f"there is none {number}")
+        found[link] = key
+    return found
 
 
 def linked_fields(kind: Kind) -> tuple[str, ...]:

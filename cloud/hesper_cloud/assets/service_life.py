@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.assets import keeping, lives
@@ -119,6 +119,7 @@ def end_service(session: Session, meter: Meter, by: By, action: str) -> None:
     kept = {"life": "removed", "state": "discovered", **gone}
     keeping.alter(session, METER, meter, kept, by, action)
     here = (ElementMeter.meter == meter.id) & ElementMeter.to_at.is_(None)
+    session.execute(delete(ElementMeter).where(here, ElementMeter.from_at >= by.at))
     session.execute(update(ElementMeter).where(here).values(to_at=by.at))
     missing = update(Gap).where(Gap.meter == meter.id, Gap.state.in_(LIVE_GAPS))
     session.execute(missing.values(state="given_up", closed_at=by.at, reason=REMOVED))

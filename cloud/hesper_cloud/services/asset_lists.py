@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, false, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from hesper_cloud.accounts.roles import Actor
@@ -121,7 +121,9 @@ def terms(
         for word in words(query.search)
     ]
     found += [
-        listed.filters[name] == value for name, value in query.filters.items() if value is not None
+        listed.filters[name] == value if "\0" not in str(value) else false()
+        for name, value in query.filters.items()
+        if value is not None
     ]
     if hasattr(kind.model, "deleted_at"):
         deleted: Any = kind.model.deleted_at

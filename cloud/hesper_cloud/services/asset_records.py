@@ -85,6 +85,7 @@ class MeterCard:
     port: int | None
     customer_id: int | None
     customer: str | None
+    account_number: str | None
     sim_id: int | None
     iccid: str | None
     address: str | None

@@ -67,8 +67,20 @@ def meter_cards(session: Session, rows: Rows) -> list[MeterCard]:
     ids = [row.sim_id for row in rows if row.sim_id is not None]
     held = session.execute(select(Sim.id, Sim.iccid).where(Sim.id.in_(ids)))
     cards: dict[int | None, str] = {row.id: row.iccid for row in held}
+    served = [row.customer_id for row in rows if row.customer_id is not None]
+    of = session.execute(
+        select(Customer.id, Customer.account_number).where(Customer.id.in_(served))
+    )
+    accounts: dict[int | None, str] = {row.id: row.account_number for row in of}
     return [
-        _same(MeterCard, row, gateway=row.gateway_id, iccid=cards.get(row.sim_id)) for row in rows
+        _same(
+            MeterCard,
+            row,
+            gateway=row.gateway_id,
+            iccid=cards.get(row.sim_id),
+            account_number=accounts.get(row.customer_id),
+        )
+        for row in rows
     ]
 
 

@@ -3,19 +3,21 @@
 Lists that hold for the whole company, models and tariffs, everybody sees.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.accounts.roles import Actor, Permission
-from hesper_cloud.assets.kinds import CUSTOMER, GATEWAY, METER, SIM, Kind
+from hesper_cloud.assets.kinds import CUSTOMER, GATEWAY, KINDS, METER, SIM, Kind
 from hesper_cloud.db.assets import Area, Customer, Sim
 from hesper_cloud.db.registry import Gateway, Meter
 from hesper_cloud.services.errors import NotFound, NotPermitted
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import require
 
+_SCOPED = {Meter: "meter", Customer: "customer", Sim: "sim", Gateway: "gateway", Area: "area"}
 _KEPT_BY_OPERATORS = (CUSTOMER.name, SIM.name, METER.name, GATEWAY.name)
 
 
@@ -90,3 +92,28 @@ def require_keeper(actor: Actor, kind: Kind) -> None:
         return
     require(actor, Permission.ADMINISTER)
     require_everywhere(actor, f"a list of {kind.name}s")
+
+
+def require_named_seen(
+    session: Session, actor: Actor, kind: Kind, values: Mapping[str, Any]
+) -> None:
+    """Checks that what a change names is the actor's to see."""
+    for name, model in kind.references.items():
+        other, value = _SCOPED.get(model), values.get(name)
+        if other is not None and value is not None:
+            require_seen(session, actor, KINDS[other], key_of(KINDS[other], value))
+
+
+def key_of(kind: Kind, key: Any) -> Any:
+    """Returns a key as its column takes it.
+
+    Raises:
+        NotFound: nothing can have it.
+    """
+    if kind.key == "id" and kind.name in ("customer", "sim", "model"):
+        if str(key).isdecimal() and len(str(key)) < 10:
+            return int(key)
+        raise NotFound(f"there is no {kind.name} {key}")
+    if "\0" in str(key):
+        raise NotFound(f"there is no such {kind.name}")
+    return key

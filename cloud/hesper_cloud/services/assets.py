@@ -12,11 +12,11 @@ from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.assets import grid, history, keeping
 from hesper_cloud.assets.history import By
 from hesper_cloud.assets.kinds import ELEMENT, KINDS, METER, Kind
+from hesper_cloud.assets.links import by_number
 from hesper_cloud.db.engines import reading
-from hesper_cloud.db.registry import Area, Customer, Gateway, Meter, Sim
 from hesper_cloud.paging import Asked, BadPage
-from hesper_cloud.services import asset_lists, asset_rows, asset_scope, asset_search
-from hesper_cloud.services.asset_desk import AssetDesk, told
+from hesper_cloud.services import asset_desk, asset_lists, asset_rows, asset_scope, asset_search
+from hesper_cloud.services.asset_desk import AssetDesk
 from hesper_cloud.services.asset_records import (
     AssetKind,
     AssetQuery,
@@ -25,13 +25,13 @@ from hesper_cloud.services.asset_records import (
     FirmwareSeen,
     SearchHit,
 )
+from hesper_cloud.services.asset_scope import key_of
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import Sources, require
 
 T = TypeVar("T")
-_SCOPED = {Meter: "meter", Customer: "customer", Sim: "sim", Gateway: "gateway", Area: "area"}
 _MOST_CHANGES = 500
 
 
@@ -97,8 +97,9 @@ class Assets:
         asset_scope.require_keeper(actor, known)
 
         def work(session: Session, by: By) -> AssetRow:
-            _require_named_seen(session, actor, known, values)
-            row = keeping.create(session, known, values, by)
+            told = by_number(session, known, values)
+            asset_scope.require_named_seen(session, actor, known, told)
+            row = keeping.create(session, known, told, by)
             return self._told(session, actor, known, row)
 
         named = str(values.get(known.key) or values.get("iccid") or "")
@@ -123,8 +124,9 @@ class Assets:
 
         def work(session: Session, by: By) -> AssetRow:
             row = self._found(session, actor, known, key, version)
-            _require_named_seen(session, actor, known, values)
-            keeping.change(session, known, row, values, by)
+            told = by_number(session, known, values)
+            asset_scope.require_named_seen(session, actor, known, told)
+            keeping.change(session, known, row, told, by)
             return self._told(session, actor, known, row)
 
         return await self._desk.make(actor, "asset.update", f"{kind} {key}", work)
@@ -156,8 +158,8 @@ class Assets:
         asset_scope.require_keeper(actor, known)
 
         def work(session: Session, by: By) -> AssetRow:
-            asset_scope.require_seen(session, actor, known, _key(known, key))
-            row = keeping.restore(session, known, _key(known, key), by)
+            asset_scope.require_seen(session, actor, known, key_of(known, key))
+            row = keeping.restore(session, known, key_of(known, key), by)
             return self._told(session, actor, known, row)
 
         return await self._desk.make(actor, "asset.restore", f"{kind} {key}", work)
@@ -202,9 +204,9 @@ class Assets:
         known, limit = KINDS[kind], min(max(1, limit), _MOST_CHANGES)
 
         def load(session: Session) -> list[ChangeRow]:
-            asset_scope.require_seen(session, actor, known, _key(known, key))
+            asset_scope.require_seen(session, actor, known, key_of(known, key))
             rows = history.changes(session, kind, str(key), before, limit)
-            if not rows and before is None and session.get(known.model, _key(known, key)) is None:
+            if not rows and before is None and session.get(known.model, key_of(known, key)) is None:
                 raise NotFound(f"there is no {kind} {key}")
             return [asset_rows.change(row) for row in rows]
 
@@ -223,7 +225,7 @@ class Assets:
 
     async def _read(self, load: Callable[[Session], T]) -> T:
         def in_session() -> T:
-            with told(), reading(self._sources.registry) as session:
+            with asset_desk.told(), reading(self._sources.registry) as session:
                 return load(session)
 
         return await asyncio.to_thread(in_session)
@@ -231,35 +233,10 @@ class Assets:
     def _found(
         self, session: Session, actor: Actor, kind: Kind, key: Any, version: int | None = None
     ) -> Any:
-        asset_scope.require_seen(session, actor, kind, _key(kind, key))
-        return keeping.find(session, kind, _key(kind, key), version)
+        asset_scope.require_seen(session, actor, kind, key_of(kind, key))
+        return keeping.find(session, kind, key_of(kind, key), version)
 
     def _told(self, session: Session, actor: Actor, kind: Kind, row: Any) -> AssetRow:
         session.flush()
         asset_scope.require_still_seen(session, actor, kind, getattr(row, kind.key))
         return asset_rows.records(session, kind.name, [row])[0]
-
-
-def _require_named_seen(
-    session: Session, actor: Actor, kind: Kind, values: Mapping[str, Any]
-) -> None:
-    """Checks that what a change names is the actor's to see."""
-    for name, model in kind.references.items():
-        other, value = _SCOPED.get(model), values.get(name)
-        if other is not None and value is not None:
-            asset_scope.require_seen(session, actor, KINDS[other], _key(KINDS[other], value))
-
-
-def _key(kind: Kind, key: Any) -> Any:
-    """Returns a key as its column takes it.
-
-    Raises:
-        NotFound: nothing can have it.
-    """
-    if kind.key == "id" and kind.name in ("customer", "sim", "model"):
-        if str(key).isdecimal() and len(str(key)) < 10:
-            return int(key)
-        raise NotFound(f"there is no {kind.name} {key}")
-    if "\0" in str(key):
-        raise NotFound(f"there is no such {kind.name}")
-    return key

@@ -112,7 +112,10 @@ async def test_an_exchange_hands_everything_over(client, bearer, act, head_end, 
     )
     card = await client.post("/sims", json={"iccid": "8988303000000614225"}, headers=ann)
     links = {"customer_id": customer.json()["id"], "sim_id": card.json()["id"]}
-    linked = await client.patch(f"/meters/{OLD}", json=links, headers=ann)
+    unknown = await client.patch(f"/meters/{OLD}", json={"iccid": "89"}, headers=ann)
+    assert unknown.json()["detail"] == "iccid: there is none 89"
+    named = {"account_number": "1", "iccid": "8988303000000614225"}
+    linked = await client.patch(f"/meters/{OLD}", json=named, headers=ann)
     assert (linked.json()["customer"], linked.json()["iccid"]) == ("Ada", "8988303000000614225")
     with writing(head_end.databases.registry) as session:
         session.add(Element(id="tr-7", kind="transformer", name="Mill lane"))
