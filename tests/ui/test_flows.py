@@ -243,6 +243,26 @@ async def test_the_audit_log_is_paged_searched_and_checked(console):
             assert SCRIPT not in str(element.props.get("innerHTML", ""))
 
 
+async def test_looks_at_data_are_listed_found_and_paged(console):
+    async with console.person("approver") as user:
+        client = await user.open("/audit")
+        await user.should_see("Check the whole chain", retries=20)
+        targets = {element.props.get("href") for element in client.elements.values()}
+        assert "/audit/looks" in targets
+        client = await user.open("/audit/looks?who=&meter=HES00000012")
+        await user.should_see("HES00000012", retries=20)
+        await user.should_see("all meters of Harbour")
+        targets = {element.props.get("href") or "" for element in client.elements.values()}
+        (older,) = [each for each in targets if "cursor=2" in each]
+        assert "meter=HES00000012" in older
+        await user.open(older)
+        await user.should_see("every meter", retries=20)
+        await user.should_see("<b>x</b>")
+    async with console.person("operator") as user:
+        await user.open("/audit/looks")
+        await user.should_see("Not open to your role", retries=20)
+
+
 async def test_the_audit_log_is_for_those_who_may_read_it(console):
     async with console.person("operator") as user:
         client = await user.open("/audit")

@@ -46,6 +46,7 @@ from hesper_cloud.services.records import (
 )
 from hesper_cloud.services.service_levels import LevelDay
 from hesper_cloud.settings import WebSettings
+from hesper_ui.services.looking import AccessPage, AccessRow, AccessWanted, Asked
 
 from console_double import acting, alerting, keeping, longer, members, watching
 from console_double.acting import CODED, PASSWORD, proven
@@ -85,6 +86,7 @@ class DoubleServices:
         self.commands = _Commands(self)
         self.overview = _Overview(self)
         self.audit = _Audit(self)
+        self.access_log = _AccessLog(self)
         self.service_levels = _Levels(self)
         self.batches = acting.Batches(self)
         self.campaigns = acting.Campaigns(self)
@@ -421,6 +423,21 @@ class _Audit(_Service):
     async def verify(self, actor: Actor) -> AuditVerdict:
         rows = self._all.check(actor, Permission.READ_AUDIT).audit()
         return AuditVerdict(True, len(rows), None, f"all {len(rows)} rows fit")
+
+
+class _AccessLog(_Service):
+    async def page(self, actor: Actor, wanted: AccessWanted, asked: Asked) -> AccessPage:
+        self._all.check(actor, Permission.READ_AUDIT)
+        at = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+        rows = [
+            AccessRow(3, at, at, 2, "vera", "console", "series", "HES00000012", None, at, at),
+            AccessRow(2, at, at, 1, "mdm", "rest", "export", None, "Harbour", at, at),
+            AccessRow(1, at, at, 1, "<b>x</b>", "rest", "changes", None, None, None, None),
+        ]
+        rows = [row for row in rows if not wanted.meter or row.meter in (None, wanted.meter)]
+        start = int(asked.cursor or 0)
+        following = str(start + 2) if len(rows) > start + 2 else None
+        return AccessPage(rows[start : start + 2], following)
 
 
 class _Levels(_Service):

@@ -7,7 +7,7 @@ from nicegui.page_arguments import PageArguments
 
 from hesper_ui import drawings, states
 from hesper_ui.desk import Desk
-from hesper_ui.elements import Cell, Columns, Text, block, box, button, moment, panel, table
+from hesper_ui.elements import Cell, Columns, Text, block, box, button, link, moment, panel, table
 from hesper_ui.places import Place
 from hesper_ui.services import Actor, AuditEntry, Invalid, Page, Permission, ServiceError
 from hesper_ui.views.wording import MISSING, grouped, plural, sentence
@@ -65,6 +65,7 @@ def _search(subject: str) -> None:
 def _check(desk: Desk) -> None:
     with box("div", "chips"):
         check = button("Check the whole chain")
+        link(say("Looks at data"), "/audit/looks", "chip")
         verdict = box("div", "grow", role="status")
 
     async def look() -> None:

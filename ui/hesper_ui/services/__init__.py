@@ -17,6 +17,7 @@ from hesper_ui.services.deciding import (
 )
 from hesper_ui.services.keeping import Assets, MeterLife
 from hesper_ui.services.longer import Imports, Jobs, Reports
+from hesper_ui.services.looking import AccessLog
 from hesper_ui.services.people import (
     ApiTokens,
     Members,
@@ -162,6 +163,7 @@ __all__ = [
     "READING",
     "WHY",
     "About",
+    "AccessLog",
     "Accounts",
     "Actor",
     "AlertRow",
@@ -336,6 +338,8 @@ class Services(Protocol):
     def overview(self) -> Overviews: ...
     @property
     def audit(self) -> Audit: ...
+    @property
+    def access_log(self) -> AccessLog: ...
     @property
     def service_levels(self) -> Levels: ...
     @property
