@@ -93,6 +93,25 @@ async def test_a_meter_is_replaced_from_its_page(console: Console) -> None:
     assert (row.new_meter, row.final_register, row.initial_register) == (new, 48_123, 5)
 
 
+async def test_a_meter_is_commissioned_and_changed_from_its_page(console: Console) -> None:
+    meter = next(iter(console.services.fleet.meters))
+    console.services.meter_life.installed.add(meter)
+    async with console.person("operator") as operator:
+        await operator.open(f"/meters/{meter}")
+        await operator.should_see("Commission…", retries=20)
+        await press(operator, "Commission…")
+        await press(operator, "Commission")
+        await operator.should_see("has sent no register since it was installed")
+        await fill(operator, first_register="17")
+        await press(operator, "Commission")
+        await until(lambda: meter not in console.services.meter_life.installed)
+        await press(operator, "Change…")
+        await fill(operator, asset_account_number="A-2")
+        await press(operator, "Change")
+        await until(lambda: bool(console.services.assets.changes))
+    assert console.services.assets.changes[-1].after == {"account_number": "A-2"}
+
+
 def _texts(kind: str, **written: str) -> dict[str, str]:
     return {field.name: written.get(field.name, "") for field in FIELDS[kind]}
 

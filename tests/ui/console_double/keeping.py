@@ -17,6 +17,7 @@ from hesper_cloud.services.asset_records import (
     ExchangeWish,
     MeterCard,
     RegisterRow,
+    RegisterWish,
     SearchHit,
     SimRow,
 )
@@ -84,10 +85,11 @@ class Assets:
             raise NotFound(f"there is no meter {meter}")
         mine = meter in self.kept["customer"][1].meters
         life = "removed" if self._all.meter_life.replaced.get(meter) else "commissioned"
+        life = "installed" if meter in self._all.meter_life.installed else life
         return MeterCard(
             meter, life, row.gateway, "Sim", row.model, None, row.firmware, None, None, None,
-            1 if mine else None, row.customer, 1 if mine else None, ICCID if mine else None,
-            row.address, row.area, None, None, row.life_support, 1, None,
+            1 if mine else None, row.customer, ACCOUNT if mine else None, 1 if mine else None,
+            ICCID if mine else None, row.address, row.area, None, None, row.life_support, 1, None,
         )  # fmt: skip
 
     async def create(self, actor: Actor, kind: str, values: Mapping[str, Any]) -> Any:
@@ -117,6 +119,9 @@ class Assets:
     ) -> Any:
         self._all.check(actor, Permission.EDIT_ASSETS)
         row = await self.get(actor, kind, key)
+        if kind == "meter":
+            self._note(actor, kind, row.id, "update", {}, dict(values))
+            return row
         if version not in (None, row.version):
             raise Stale("it was changed meanwhile; read it again")
         before = {name: getattr(row, name) for name in values}
@@ -150,7 +155,7 @@ class Assets:
         return found[:each]
 
     def _note(
-        self, actor: Actor, kind: str, key: int, action: str, before: Any, after: Any
+        self, actor: Actor, kind: str, key: int | str, action: str, before: Any, after: Any
     ) -> None:
         number, now = len(self.changes) + 1, datetime.now(UTC)
         self.changes.append(
@@ -164,6 +169,17 @@ class MeterLife:
     def __init__(self, all_: DoubleServices) -> None:
         self._all = all_
         self.replaced: dict[str, ExchangeRow] = {}
+        self.installed: set[str] = set()
+
+    async def commission(
+        self, actor: Actor, meter: str, first: RegisterWish | None = None
+    ) -> MeterCard:
+        self._all.check(actor, Permission.EDIT_ASSETS)
+        if first is None:
+            raise Refused(f"meter {meter} has sent no register since it was installed")
+        self.installed.discard(meter)
+        card: MeterCard = await self._all.assets.get(actor, "meter", meter)
+        return card
 
     async def exchange(
         self, actor: Actor, meter: str, wish: ExchangeWish, version: int | None = None

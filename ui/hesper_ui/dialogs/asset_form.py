@@ -7,15 +7,24 @@ from nicegui import ui
 from hesper_ui.desk import Desk
 from hesper_ui.dialogs.sheet import choice, entry, sheet
 from hesper_ui.elements import Text, box
-from hesper_ui.services import CustomerRow, SimRow
+from hesper_ui.services import CustomerRow, MeterCard, SimRow
 from hesper_ui.views import assets
-from hesper_ui.views.assets import CUSTOMER_STATES, FIELDS, SIM_STATES, Field, Kept, KeptKind
+from hesper_ui.views.assets import (
+    CUSTOMER_STATES,
+    FIELDS,
+    SIM_STATES,
+    Field,
+    FormKind,
+    Kept,
+    KeptKind,
+)
 from hesper_ui.words import later, say
 
-Done = Callable[[Kept], Awaitable[None]]
-TITLES: dict[KeptKind, tuple[str, str]] = {
+Done = Callable[[Kept | MeterCard], Awaitable[None]]
+TITLES: dict[FormKind, tuple[str, str]] = {
     "customer": (later("Add a customer"), later("Change this customer")),
     "sim": (later("Add a SIM card"), later("Change this SIM card")),
+    "meter": (later("Add a meter"), later("Change what is kept of this meter")),
 }
 _IN_COLUMNS = (
     "display: grid; gap: 8px; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr))"
@@ -26,7 +35,7 @@ _NAMES = {
 
 
 def open_form(
-    desk: Desk, kind: KeptKind, record: Kept | None, host: ui.element, done: Done
+    desk: Desk, kind: FormKind, record: Kept | MeterCard | None, host: ui.element, done: Done
 ) -> None:
     """Opens the form of a new customer or card, or of one that is there.
 
@@ -55,7 +64,9 @@ def open_form(
         check()
 
 
-def _line(field: Field, record: Kept | None, check: Callable[[], None]) -> ui.input | ui.select:
+def _line(
+    field: Field, record: Kept | MeterCard | None, check: Callable[[], None]
+) -> ui.input | ui.select:
     line: ui.input | ui.select
     if field.options:
         line = choice(field.line(), field.options, check, _NAMES)
@@ -66,13 +77,15 @@ def _line(field: Field, record: Kept | None, check: Callable[[], None]) -> ui.in
     return line.mark(f"asset-{field.name.replace('_', '-')}")
 
 
-async def _sent(desk: Desk, kind: KeptKind, record: Kept | None, texts: dict[str, str]) -> Kept:
+async def _sent(
+    desk: Desk, kind: FormKind, record: Kept | MeterCard | None, texts: dict[str, str]
+) -> Kept | MeterCard:
     actor, values = await desk.actor(), assets.changes(FIELDS[kind], record, texts)
     if record is None:
         found = await desk.services.assets.create(actor, kind, values)
     else:
         found = await desk.services.assets.change(actor, kind, record.id, values, record.version)
-    if not isinstance(found, CustomerRow | SimRow):
+    if not isinstance(found, CustomerRow | SimRow | MeterCard):
         raise TypeError(f"a {kind} was answered with {type(found).__name__}")
     return found
 

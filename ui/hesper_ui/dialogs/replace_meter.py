@@ -25,7 +25,7 @@ def open_dialog(desk: Desk, card: MeterCard, host: ui.element, done: Done) -> No
 
         def check() -> None:
             new, reason = str(other.value or "").strip(), str(why.value or "").strip()
-            registers = all(_whole(each.value) is not None for each in (final, initial))
+            registers = all(whole(each.value) is not None for each in (final, initial))
             page.allow(bool(new) and registers and len(reason) >= 3)
 
         other = entry("Serial number of the new meter (required)", check).mark("new-meter")
@@ -38,8 +38,8 @@ def open_dialog(desk: Desk, card: MeterCard, host: ui.element, done: Done) -> No
         async def send() -> None:
             wish = ExchangeWish(
                 new_meter=str(other.value).strip(),
-                final=RegisterWish(_whole(final.value) or 0, datetime.now(UTC)),
-                initial_register=_whole(initial.value) or 0,
+                final=RegisterWish(whole(final.value) or 0, datetime.now(UTC)),
+                initial_register=whole(initial.value) or 0,
                 reason=str(why.value).strip(),
             )
             actor = await desk.actor()
@@ -51,7 +51,8 @@ def open_dialog(desk: Desk, card: MeterCard, host: ui.element, done: Done) -> No
         page.allow(False)
 
 
-def _whole(text: object) -> int | None:
+def whole(text: object) -> int | None:
+    """Returns a register as it was written, None where it is none."""
     written = str(text or "").strip()
     is_whole = written.isascii() and written.isdecimal() and len(written) <= 18
     return int(written) if is_whole else None

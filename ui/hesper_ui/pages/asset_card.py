@@ -9,7 +9,15 @@ from hesper_ui.desk import Desk
 from hesper_ui.dialogs import asset_form
 from hesper_ui.elements import Cell, Columns, Text, box, button, link, marked, moment, panel, table
 from hesper_ui.part import Part
-from hesper_ui.services import Actor, ChangeRow, CustomerRow, NotFound, Permission, SimRow
+from hesper_ui.services import (
+    Actor,
+    ChangeRow,
+    CustomerRow,
+    MeterCard,
+    NotFound,
+    Permission,
+    SimRow,
+)
 from hesper_ui.views import assets
 from hesper_ui.views.assets import FIELDS, Kept, KeptKind
 from hesper_ui.views.wording import MISSING
@@ -75,7 +83,7 @@ def _actions(
     dialogs: ui.element,
     part: Part[tuple[Kept, Sequence[ChangeRow]]],
 ) -> None:
-    async def again(_: Kept) -> None:
+    async def again(_: Kept | MeterCard) -> None:
         await part.refresh()
 
     async def to_the_list() -> None:

@@ -18,6 +18,7 @@ from hesper_ui.services import (
     AssetQuery,
     CustomerRow,
     Listed,
+    MeterCard,
     PageAsked,
     Permission,
     SimRow,
@@ -109,7 +110,7 @@ def _search(kind: KeptKind, asked: Mapping[str, str]) -> None:
 
 
 def _add(desk: Desk, kind: KeptKind, dialogs: ui.element) -> None:
-    async def show(made: Kept) -> None:
+    async def show(made: Kept | MeterCard) -> None:
         ui.navigate.to(f"{PATHS[kind]}/{made.id}")
 
     title = asset_form.TITLES[kind][0]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from nicegui import ui
 
 from hesper_ui.desk import Desk
-from hesper_ui.dialogs import replace_meter
+from hesper_ui.dialogs import asset_form, commission_meter, replace_meter
 from hesper_ui.elements import Text, box, button, link, marked, moment
 from hesper_ui.pages import asset_card
 from hesper_ui.services import (
@@ -59,13 +59,8 @@ def draw(desk: Desk, actor: Actor, kept: Kept, dialogs: ui.element, done: Done) 
     with box("div", "chips"):
         marked(*LIVES.get(card.life, Look("unknown", card.life)))
         box("span", "grow")
-        if actor.may(Permission.EDIT_ASSETS) and card.life in _REPLACEABLE:
-            button(
-                "Replace…",
-                lambda: replace_meter.open_dialog(desk, card, dialogs, done),
-                "small",
-                acts=True,
-            )
+        if actor.may(Permission.EDIT_ASSETS):
+            _actions(desk, card, dialogs, done)
     with box("dl", "facts"):
         if card.customer_id is not None:
             _linked(say("Account of"), card.customer, f"/customers/{card.customer_id}")
@@ -78,6 +73,32 @@ def draw(desk: Desk, actor: Actor, kept: Kept, dialogs: ui.element, done: Done) 
         for row in kept.exchanges:
             _exchange(row, card.id)
     _changes(kept.changes)
+
+
+def _actions(desk: Desk, card: MeterCard, dialogs: ui.element, done: Done) -> None:
+    async def changed(_: object) -> None:
+        await done()
+
+    button(
+        "Change…",
+        lambda: asset_form.open_form(desk, "meter", card, dialogs, changed),
+        "small",
+        acts=True,
+    )
+    if card.life == "installed":
+        button(
+            "Commission…",
+            lambda: commission_meter.open_dialog(desk, card, dialogs, done),
+            "small",
+            acts=True,
+        )
+    if card.life in _REPLACEABLE:
+        button(
+            "Replace…",
+            lambda: replace_meter.open_dialog(desk, card, dialogs, done),
+            "small",
+            acts=True,
+        )
 
 
 def _linked(name: str, text: str | None, target: str) -> None:

@@ -12,8 +12,10 @@ from hesper_ui.services.records import (
     ExchangeRow,
     ExchangeWish,
     Listed,
+    MeterCard,
     PageAsked,
     RegisterRow,
+    RegisterWish,
     SearchHit,
 )
 
@@ -47,8 +49,11 @@ class Assets(Protocol):
 
 
 class MeterLife(Protocol):
-    """Meters that take another's place, and what their registers showed."""
+    """Meters that go into service, or take another's place, and what their registers showed."""
 
+    async def commission(
+        self, actor: Actor, meter: str, first: RegisterWish | None, /
+    ) -> MeterCard: ...
     async def exchange(
         self, actor: Actor, meter: str, wish: ExchangeWish, version: int | None, /
     ) -> ExchangeRow: ...

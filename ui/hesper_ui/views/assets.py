@@ -10,6 +10,7 @@ from hesper_ui.views.wording import MISSING
 from hesper_ui.words import later, say
 
 KeptKind = Literal["customer", "sim"]
+FormKind = Literal["customer", "sim", "meter"]
 Kept = CustomerRow | SimRow
 
 CUSTOMER_STATES = {"active": Look("normal", "active"), "inactive": Look("unknown", "inactive")}
@@ -60,7 +61,7 @@ def _fields(**labels: str) -> tuple[Field, ...]:
     return tuple(Field(name, label) for name, label in labels.items())
 
 
-FIELDS: Mapping[KeptKind, Sequence[Field]] = {
+FIELDS: Mapping[FormKind, Sequence[Field]] = {
     "customer": (
         Field("name", later("Name"), _REQUIRED),
         Field("account_number", later("Account number"), _REQUIRED),
@@ -90,6 +91,19 @@ FIELDS: Mapping[KeptKind, Sequence[Field]] = {
         Field("activation_date", later("Active since"), _A_DAY),
         *_fields(meter=later("In meter"), gateway=later("In gateway")),
         Field("state", later("State"), options=tuple(SIM_STATES)),
+    ),
+    "meter": (
+        *_fields(
+            account_number=later("Account number"),
+            iccid=later("ICCID"),
+            address=later("Address"),
+            area=later("Area"),
+            brand=later("Brand"),
+            model=later("Model"),
+            meter_type=later("Type"),
+            ip_address=later("IP address"),
+        ),
+        Field("port", later("Port"), is_number=True),
     ),
 }
 LABELS = {each.name: each.label for kind in FIELDS.values() for each in kind}
