@@ -15,7 +15,7 @@ class Accounts:
 
     good = True
 
-    async def actor_of(self, token: str) -> str:
+    async def actor_of(self, token: str, source: str = "") -> str:
         if not self.good:
             raise NotAuthenticated("log in again")
         return token

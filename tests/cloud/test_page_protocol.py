@@ -46,7 +46,7 @@ class Served:
         self.made += 1
         return {"made": self.made}
 
-    async def actor_of(self, token: str) -> str:
+    async def actor_of(self, token: str, source: str = "") -> str:
         if not self.good:
             raise NotAuthenticated("log in again")
         return token

@@ -73,8 +73,10 @@ def is_secure(connection: HTTPConnection, services: Services | None = None) -> b
 
 def token_of(connection: HTTPConnection, services: Services | None = None) -> str:
     """Returns the token by which a connection speaks, either kind, or nothing."""
-    name = cookies.cookie_name(is_secure(connection, services))
-    return bearer(connection) or connection.cookies.get(name, "")
+    token = bearer(connection)
+    if token:
+        return token
+    return connection.cookies.get(cookies.cookie_name(is_secure(connection, services)), "")
 
 
 def bearer(connection: HTTPConnection) -> str:

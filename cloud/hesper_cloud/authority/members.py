@@ -218,7 +218,8 @@ def _said(terms: Terms, disabled: bool) -> str:
 
 
 def _hashed(password: str) -> str:
-    return _check(hash_password, password)
+    hashed: str = _check(hash_password, password)
+    return hashed
 
 
 def _check(rule: Any, given: Any) -> Any:
