@@ -30,6 +30,7 @@ SEND_EVERY_S = 5.0
 _POST_TIMEOUT_S = 10.0
 _PRODUCER, _CONSUMER = 4, 5  # SpanKind of OTLP
 _UNFINISHED = frozenset({"acknowledged", "executing"})
+_About = dict[str, str | int]
 T = TypeVar("T")
 
 
@@ -38,7 +39,7 @@ class _Begun(NamedTuple):
 
     trace_id: str
     begun_ns: int
-    about: dict[str, str | int]
+    about: _About
     parent: str = ""
 
 
@@ -64,7 +65,10 @@ class Tracing:
         if not trace.is_sampled(trace_id, self._ratio):
             return None
         if batch.sequence not in self._batches:
-            about = {"hesper.kind": str(batch.kind), "hesper.octets": len(batch.payload)}
+            about: _About = {
+                "hesper.kind": str(batch.kind),
+                "hesper.octets": len(batch.payload),
+            }
             begun = _Begun(trace_id, self._clock_ns(), about)
             _keep(self._batches, batch.sequence, begun)
         return trace.context(trace_id, "gateway").traceparent()
@@ -93,7 +97,7 @@ class Tracing:
         if begun is None:
             return None
         if named.state not in _UNFINISHED and not begun.about:
-            about: dict[str, str | int] = {"hesper.outcome": named.state}
+            about: _About = {"hesper.outcome": named.state}
             _keep(self._commands, trace_id, begun._replace(about=about))
             self._tell(begun._replace(about=about), "command at the gateway", _CONSUMER)
         return trace.context(trace_id, "gateway").traceparent()

@@ -6,7 +6,7 @@ span objects, and costs nothing where nothing is traced: then there is no `Trace
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -41,7 +41,7 @@ class Span:
     ended_ns: int
     parent: TraceContext | None = None
     kind: Literal["internal", "server", "producer", "consumer"] = "internal"
-    about: dict[str, Value] = field(default_factory=dict)
+    about: Mapping[str, Value] = field(default_factory=dict)
     links: Sequence[TraceContext] = ()
     problem: str = ""
 
@@ -77,7 +77,7 @@ class Tracer:
     def close(self) -> None:
         """Sends what waits, for two seconds at most."""
         self._processor.force_flush(_GOODBYE_MS)
-        self._processor.shutdown()
+        self._processor.shutdown()  # type: ignore[no-untyped-call]
 
 
 def below(parent: TraceContext) -> TraceContext:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from prometheus_client import Gauge
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
@@ -133,7 +134,7 @@ def _set_gateways(session: Session, now: datetime) -> None:
     _set_states(metrics.GATEWAY_FAILURES, metrics.bounded(hops, MOST_HOPS, int.__add__))
 
 
-def _set_states(gauge: metrics.Gauge, counts: Mapping[str, int]) -> None:
+def _set_states(gauge: Gauge, counts: Mapping[str, int]) -> None:
     """Sets a gauge of one label; names that are gone go."""
     gauge.clear()
     for name, count in counts.items():
