@@ -175,8 +175,9 @@ def _cells(row: EventRow, may_rule: bool) -> list[Cell]:
             link(row.gateway, "/gateways")
 
     def what() -> None:
-        Text(capital(row.text) or row.code)
-        Text(f" {row.code}", classes="meta")
+        with box("div", "told"):
+            Text(capital(row.text) or row.code)
+            Text(f" {row.code}", classes="meta")
 
     def rule() -> None:
         if may_rule:
@@ -188,7 +189,7 @@ def _cells(row: EventRow, may_rule: bool) -> list[Cell]:
         lambda: moment(row.occurred_at, "date"),
         lambda: marked(*severity(row.severity)),
         what,
-        say(GROUPS.get(row.group, GROUPS["unknown"])),
+        lambda: Text(say(GROUPS.get(row.group, GROUPS["unknown"])), classes="nowrap"),
         where,
         lambda: ago(row.stored_at),
         rule,

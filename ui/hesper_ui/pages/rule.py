@@ -107,8 +107,10 @@ def _ask(desk: Desk, row: RuleRow, state: RuleState, host: ui.element) -> Any:
 
             async def send() -> None:
                 actor = await desk.actor()
-                await desk.services.rules.set_state(actor, row.id, state, str(note.value or ""))
-                ui.navigate.to(f"/rules/{row.id}")
+                said = str(note.value or "")
+                now = await desk.services.rules.set_state(actor, row.id, state, said)
+                asked = urlencode({"version": now.version, "state": now.state})
+                ui.navigate.to(f"/rules/{row.id}?{asked}")  # another address: built anew
 
             page.buttons("Not now", "Switch", "primary", send)
 

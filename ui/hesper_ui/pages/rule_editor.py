@@ -44,7 +44,7 @@ class Editor:
                 self._words()
                 self._fields = box("div", "form-grid")
                 self._draw_condition(self._stored.get("condition"))
-                Text(say("Only meters of (empty: all; names may have *)"), "h3")
+                Text(say("Only meters of (empty: all; names may have *)"), "p", "meta")
                 with box("div", "form-grid"):
                     self._scope = _lines(SCOPE, self._stored.get("scope"))
             self._note = entry("Why it is changed", lambda: None)
@@ -113,11 +113,11 @@ class Editor:
         try:
             actor, said = await self._desk.actor(), self.said()
             note = str(self._note.value or "")
-            await self._desk.services.rules.save(actor, name, said, note, version)
+            saved = await self._desk.services.rules.save(actor, name, said, note, version)
         except ServiceError as refusal:
             self._complaint.text = sentence(str(refusal))
             return
-        ui.navigate.to(f"/rules/{name}")
+        ui.navigate.to(f"/rules/{name}?version={saved.version}")
 
 
 def _lines(fields: Sequence[Field], stored: dict[str, Any] | None) -> Lines:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nicegui.page_arguments import PageArguments
 
-from hesper_ui import drawings, states
+from hesper_ui import drawings
 from hesper_ui.desk import Desk
 from hesper_ui.elements import Cell, Columns, Text, ago, box, grouped_table, link, marked, panel
 from hesper_ui.part import Part, look_every
@@ -47,15 +47,14 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
 
 def _draw(rows: Sequence[RuleRow]) -> None:
     ours = [row for row in rows if not row.built_in]
-    if not ours:
-        with box("section", "panel", aria_label=say(OURS)):
-            states.empty("No rule of your own yet", "Begin with one, or with an event on Events.")
     groups = [
         (say(name), plural(len(group), "rule"), [_cells(row) for row in group])
         for name, group in ((OURS, ours), (BUILT_IN, [row for row in rows if row.built_in]))
         if group
     ]
     with panel("Rules"):
+        if not ours:
+            Text(say("No rule of your own yet. Begin with one, or with an event."), "p", "meta")
         grouped_table("Rules", COLUMNS, groups)
 
 

@@ -1,0 +1,68 @@
+"""Events, rules and outages in the system's Chromium: scrolling, trying, both themes."""
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from console_double.server import Server
+from console_double.services import PASSWORD
+from hesper_lab import screenshots
+from hesper_lab.screenshots import sign_in
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not screenshots.CHROMIUM.exists(), reason="no Chromium on this machine"),
+]
+
+
+@pytest.fixture
+def page(chromium: Browser, server: Server) -> Iterator[Page]:
+    """A signed-in approver's page on a desk."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 900})
+    opened = context.new_page()
+    sign_in(opened, server.base, "approver", PASSWORD)
+    yield opened
+    context.close()
+
+
+def serious(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found
+            if each["impact"] in ("serious", "critical")]  # fmt: skip
+
+
+def test_the_stream_waits_while_one_has_scrolled_down(page: Page, server: Server) -> None:
+    page.goto(f"{server.base}/events")
+    stream = page.get_by_role("region", name="Events").first
+    expect(stream).to_be_visible()
+    page.set_viewport_size({"width": 900, "height": 420})
+    stream.evaluate("stream => { stream.style.maxHeight = '160px'; stream.scrollTop = 120; }")
+    expect(page.get_by_text("Paused while you read; nothing new.")).to_be_visible(timeout=30_000)
+    stream.evaluate("stream => { stream.scrollTop = 0; }")
+    expect(page.get_by_text("Paused while you read")).to_have_count(0, timeout=30_000)
+
+
+def test_from_an_event_to_a_rule_that_was_tried_and_is_on(page: Page, server: Server) -> None:
+    page.goto(f"{server.base}/events?group=power")
+    page.get_by_role("link", name="Make a rule from power.down").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("New rule")
+    page.get_by_label("Name (small letters, digits, dashes)").fill("power-down")
+    page.get_by_role("button", name="Try", exact=True).click()
+    expect(page.get_by_text("2 alerts at 1 of 60 meters or places")).to_be_visible()
+    expect(page.locator(".nicegui-echart svg")).to_be_visible()
+    page.get_by_role("button", name="Save as the next version").click()
+    expect(page.get_by_role("button", name="Switch on…")).to_be_visible()
+    page.get_by_role("button", name="Switch on…").click()
+    page.get_by_role("button", name="Switch", exact=True).click()
+    expect(page.get_by_role("button", name="Switch off…")).to_be_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_serious_finding_of_axe(page: Page, server: Server, theme: str) -> None:
+    page.emulate_media(color_scheme=theme)
+    for path in ("/events", "/rules", "/rules/new", "/rules/voltage", "/outages", "/outages/7"):
+        page.goto(f"{server.base}{path}")
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(page.locator(".bone")).to_have_count(0)
+        assert serious(page) == [], path
