@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from hesper_ui.places import declared
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -29,16 +30,6 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 DESK, PHONE = (1440, 900), (390, 844)
-PLACES = {
-    "overview": "/",
-    "meters": "/meters",
-    "gaps": "/gaps",
-    "gateways": "/gateways",
-    "alerts": "/alerts",
-    "events": "/events",
-    "service-levels": "/service-levels",
-    "commands": "/commands",
-}
 PATIENCE_MS = 15_000
 
 
@@ -135,12 +126,12 @@ def make(base: str, username: str, password: str, folder: Path) -> Seen:
     folder.mkdir(parents=True, exist_ok=True)
     seen = Seen()
     with browser() as opened:
-        for size_name, size in (("desk", DESK), ("phone", PHONE)):
+        for size_name, size in (("", DESK), ("phone-", PHONE)):
             for theme in ("dark", "light"):
                 context = _context(opened, size, theme)
                 page = context.new_page()
                 watch(page, base, seen)
-                sitting = Sitting(page, f"{size_name}-{theme}", base, folder, seen)
+                sitting = Sitting(page, f"{size_name}{theme}", base, folder, seen)
                 page.goto(f"{base}/login")
                 path = folder / f"login-{sitting.name}.png"
                 page.screenshot(path=path)
@@ -151,8 +142,14 @@ def make(base: str, username: str, password: str, folder: Path) -> Seen:
     return seen
 
 
+def places() -> dict[str, str]:
+    """Returns every place of the console that needs no name in its address, by a file's name."""
+    plain = [place.path for place in declared() if "{" not in place.path]
+    return {path.strip("/").replace("/", "-") or "overview": path for path in plain}
+
+
 def _tour(sitting: Sitting) -> None:
-    for place, address in PLACES.items():
+    for place, address in places().items():
         sitting.go(address)
         sitting.shoot(place)
     sitting.go("/meters")

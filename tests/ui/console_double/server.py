@@ -26,6 +26,7 @@ class Server:
         )
         deadline = time.monotonic() + START_S
         while not self._answers():
+            assert self._process.poll() is None, "the double ended; its own output says why"
             assert time.monotonic() < deadline, "the double did not start"
             time.sleep(0.05)
 
