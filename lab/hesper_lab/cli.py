@@ -161,6 +161,20 @@ def wheels() -> None:
         raise typer.Exit(1) from error
 
 
+@app.command()
+def client(
+    out: Annotated[Path, typer.Option(help="Folder that gets the package hesper_client.")],
+) -> None:
+    """Generate a typed Python client of the REST API from its description."""
+    from hesper_lab import client as generator
+
+    try:
+        typer.echo(generator.generate(out))
+    except generator.NotGenerated as error:
+        _screen.print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from error
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def test(context: typer.Context) -> None:
     """Run every check and test, or with arguments the tests that they name."""

@@ -140,7 +140,7 @@ for _route in router.routes:
         before.add_api_route(
             f"/firmware{_route.path}",
             _route.endpoint,
-            methods=list(_route.methods),
+            methods=sorted(_route.methods or ()),
             response_model=_route.response_model,
             status_code=_route.status_code,
             deprecated=True,

@@ -5,6 +5,7 @@ log in, the problem document that every error is, the headers of answers and of 
 example of each body, so that a reader sees values and not only types.
 """
 
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -48,6 +49,7 @@ _KEY = {
     "schema": {"type": "string", "maxLength": 128},
     "description": "The same key within a day is the same request; it is carried out once.",
 }
+_WORDS = re.compile(r"[A-Za-z0-9]+")
 _ABOUT = """Head end of smart meters: readings, assets, commands, alerts.
 
 Lists take `limit`, `cursor` and `sort` where they say so, and name the next page in `Link`. Every
@@ -110,6 +112,8 @@ def _complete(document: dict[str, Any], without_account: Collection[str]) -> dic
     for not_ours in ("HTTPValidationError", "ValidationError"):
         schemas.pop(not_ours, None)
     schemas["Problem"] = _PROBLEM_SCHEMA
+    for name, schema in schemas.items():  # clients name their classes so, and each has its own
+        schema["title"] = "".join(word[:1].upper() + word[1:] for word in _WORDS.findall(name))
     examples = Examples(schemas)
     for path, methods in document["paths"].items():
         ours = path.startswith(PREFIX)

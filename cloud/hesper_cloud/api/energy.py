@@ -108,7 +108,7 @@ async def balance(
     )
 
 
-@router.get("/topology")
+@router.get("/topology", response_class=Response, responses={200: {"content": {_CSV: {}}}})
 async def show_topology(actor: Who, services: Have) -> Response:
     """Gives out the topology as CSV."""
     found = await services.energy.topology(actor)

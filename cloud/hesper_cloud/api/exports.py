@@ -20,6 +20,9 @@ To = Annotated[AwareDatetime, Query(alias="to", description="End, excluded (RFC 
 Profile = Annotated[str, Query(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){5}$")]
 
 
+_KINDS: dict[str, dict[str, str]] = {each.media_type: {} for each in FORMATS.values()}
+
+
 @router.get("/readings/changes")
 async def changes(
     actor: Who,
@@ -32,7 +35,7 @@ async def changes(
     return answer({"rows": [reading(row) for row in found.readings], "cursor": found.cursor})
 
 
-@router.get("/exports/readings")
+@router.get("/exports/readings", response_class=Response, responses={200: {"content": _KINDS}})
 async def export(
     actor: Who,
     services: Have,

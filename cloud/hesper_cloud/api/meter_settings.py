@@ -10,7 +10,7 @@ from hesper_cloud.api.versions import WantedVersion, versioned
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
 from hesper_cloud.services.errors import Invalid
-from hesper_cloud.services.meter_settings import BY_COMMAND, Settings, SettingsWish
+from hesper_cloud.services.meter_settings import BY_COMMAND, SettingsOfMeter, SettingsWish
 
 router = APIRouter(prefix="/meters/{meter_id}/settings", tags=["meters"])
 MeterId = Annotated[str, Path(max_length=64)]
@@ -36,14 +36,14 @@ class NewSettings(BaseModel):
         return SettingsWish(commands, self.template, self.reason, self.serial_tail)
 
 
-@router.get("", response_model=Settings)
+@router.get("", response_model=SettingsOfMeter)
 async def show(actor: Who, services: Have, meter_id: MeterId) -> Response:
     """Shows each setting: what is desired, what is reported, and since when."""
     found = await services.meter_settings.of(actor, meter_id)
     return versioned(answer(found), found.version)
 
 
-@router.put("", response_model=Settings, status_code=202)
+@router.put("", response_model=SettingsOfMeter, status_code=202)
 async def change(
     actor: Who,
     services: Have,

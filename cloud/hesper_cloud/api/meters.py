@@ -31,6 +31,7 @@ From = Annotated[AwareDatetime, Query(alias="from", description="Start, included
 To = Annotated[AwareDatetime, Query(alias="to", description="End, excluded (RFC 3339)")]
 
 
+_LINES = "application/x-ndjson"
 MeterSorting = Literal[
     "id", "customer", "address", "area", "gateway", "last_contact_at", "relay",
     "-id", "-customer", "-address", "-area", "-gateway", "-last_contact_at", "-relay",
@@ -126,10 +127,10 @@ async def readings(
     return answer({"rows": [reading(row) for row in rows], "next_to": next_end})
 
 
-@router.get("/readings/export")
+@router.get("/readings/export", response_class=Response, responses={200: {"content": {_LINES: {}}}})
 async def export(
     actor: Who, services: Have, start: From, end: To, meter: str | None = None
 ) -> StreamingResponse:
     """Streams every reading captured in a range as NDJSON, one reading per line, in no order."""
     rows = services.readings.export(actor, start, end, meter)
-    return StreamingResponse(lines(rows), media_type="application/x-ndjson")
+    return StreamingResponse(lines(rows), media_type=_LINES)

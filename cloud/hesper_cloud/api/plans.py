@@ -32,7 +32,7 @@ class Whom(BaseModel):
     meter_type: str | None = Field(default=None, max_length=64)
 
 
-class Assignment(BaseModel):
+class NewAssignment(BaseModel):
     """Which version, by default the newest, for whom."""
 
     model_config = ConfigDict(extra="forbid")
@@ -125,7 +125,7 @@ def _router(kind: PlanKind) -> APIRouter:
         return versioned(answer(rows), rows[0].version)
 
     @router.post("/{name}/assignments", response_model=AssignmentRow, status_code=201)
-    async def assign(actor: Who, services: Have, name: Name, body: Assignment) -> Response:
+    async def assign(actor: Who, services: Have, name: Name, body: NewAssignment) -> Response:
         """Assigns a version to those whom a query finds; it is desired there from now on."""
         query = PlanQuery(**body.query.model_dump())
         found = await services.plans.assign(actor, kind, name, body.version, query)

@@ -47,6 +47,8 @@ NOTED = frozenset(
         "disconnect.refused",
         *("reading.edit", "reading.edit.withdraw", "topology.set", "series.bring"),
         *("asset.create", "asset.update", "asset.delete", "asset.restore"),
+        *("schedule.version", "schedule.assign", "schedule.take_back"),
+        *("template.version", "template.assign", "template.take_back"),
         *("meter.install", "meter.commission", "meter.exchange", "meter.remove"),
         *("rule.edit", "rule.state"),
     }

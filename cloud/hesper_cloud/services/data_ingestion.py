@@ -6,7 +6,7 @@ They go the way of those that come over MQTT, and the answer is given after the 
 import asyncio
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from hesper_contracts import batch, readings_json
 from hesper_contracts.batch import BatchId
@@ -36,8 +36,8 @@ class Settled(Protocol):
 class ReadingsDoor(Protocol):
     """Where ingest takes batches in."""
 
-    def hand_in(self, account: str, payload: bytes) -> "Future[Settled] | None":
-        """Takes a batch in; None where there is no room for it now."""
+    def hand_in(self, account: str, payload: bytes) -> "Future[Any] | None":
+        """Takes a batch in; the future is a `Settled`. None where there is no room for it now."""
         ...
 
 
@@ -81,7 +81,7 @@ class DataIngestion:
         if answer is None:
             raise Busy("too many batches wait here already; send it again in a moment", 1.0)
         try:
-            settled = await asyncio.wait_for(asyncio.wrap_future(answer), WAIT_S)
+            settled: Settled = await asyncio.wait_for(asyncio.wrap_future(answer), WAIT_S)
         except TimeoutError:
             raise Unavailable("not stored yet; send the same octets again") from None
         if settled.verdict != "stored":

@@ -7,6 +7,7 @@ the file that its gateway confirmed, or by nobody.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -48,7 +49,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class SettingsOfMeter:
     """All settings of a meter; ``version`` is of what the registry says of it."""
 
     meter: str
@@ -75,7 +76,7 @@ class MeterSettings:
         self._commands = commands
         self._assets = assets
 
-    async def of(self, actor: Actor, meter: str) -> Settings:
+    async def of(self, actor: Actor, meter: str) -> SettingsOfMeter:
         """Returns the settings of a meter.
 
         Raises:
@@ -87,7 +88,7 @@ class MeterSettings:
 
     async def change(
         self, actor: Actor, meter: str, wish: SettingsWish, key: str, version: int | None
-    ) -> Settings:
+    ) -> SettingsOfMeter:
         """Asks for commands and changes the registry; what was asked for is in the answer.
 
         Raises:
@@ -107,9 +108,9 @@ class MeterSettings:
             command = CommandWish(kind, meter, wish.commands[name], wish.reason, wish.serial_tail)
             asked.append(await self._commands.request(actor, command, f"{key[:100]}-{name}"))
         found = await self.of(actor, meter)
-        return Settings(found.meter, found.version, found.settings, asked)
+        return SettingsOfMeter(found.meter, found.version, found.settings, asked)
 
-    def _of(self, meter: str) -> Settings:
+    def _of(self, meter: str) -> SettingsOfMeter:
         with reading(self._sources.registry) as session:
             row = session.get(Meter, meter)
             if row is None:
@@ -121,7 +122,7 @@ class MeterSettings:
                 newest = query.where(CommandRecord.kind == kind)
                 newest = newest.order_by(CommandRecord.created_at.desc())
                 settings.append(_by_command(name, session.scalars(newest.limit(50)).all()))
-        return Settings(meter, row.version, settings)
+        return SettingsOfMeter(meter, row.version, settings)
 
     def _template(self, meter: Meter) -> Setting:
         file = None
@@ -136,14 +137,14 @@ class MeterSettings:
         return Setting("template", meter.template, reported, at, state)
 
 
-def _by_command(name: str, commands: Any) -> Setting:
+def _by_command(name: str, commands: Sequence[CommandRecord]) -> Setting:
     """Returns a setting from its commands, newest first."""
+    if not commands:
+        return Setting(name, None, None, None, "unknown")
+    newest = commands[0]
     confirmed = next((each for each in commands if each.state == "confirmed"), None)
-    newest = commands[0] if commands else None
     reported = None if confirmed is None else confirmed.parameters
     at = None if confirmed is None else confirmed.updated_at
-    if newest is None:
-        return Setting(name, None, None, None, "unknown")
     state: SettingState
     if newest.state in OPEN_COMMAND_STATES:
         state, desired = "pending", newest.parameters

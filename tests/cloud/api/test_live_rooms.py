@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import yaml
 from hesper_cloud.accounts.roles import Permission
 from hesper_cloud.authority.process import now_utc
 from hesper_cloud.db.authority import User
@@ -18,12 +20,22 @@ from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import Alert, Event
 from hesper_cloud.live.hub import Hub, Mailbox, TooManyRooms
 from hesper_cloud.live.places import FLEET, Place, Room
+from jsonschema import Draft202012Validator
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 METER, ELSEWHERE, GATEWAY = "HES12642984", "HES12642985", "gw-1"
 ENERGY, RELAY = "1.0.1.8.0.255", "0.0.96.3.10.255"
 DEADLINE_S = 60.0
+ASYNCAPI = yaml.safe_load((Path(__file__).parents[3] / "docs" / "asyncapi.yaml").read_text("utf-8"))
+
+
+def described(message: dict[str, Any]) -> None:
+    """Checks that a message is what docs/asyncapi.yaml says of its type."""
+    reference = ASYNCAPI["channels"]["live"]["messages"][message["type"]]["$ref"]
+    payload = ASYNCAPI["components"]["messages"][reference.rsplit("/", 1)[-1]]["payload"]
+    schema = payload | {"components": ASYNCAPI["components"]}
+    Draft202012Validator(schema).validate(message)
 
 
 class Listener:
@@ -40,6 +52,8 @@ class Listener:
         deadline = time.monotonic() + DEADLINE_S
         while True:
             told = json.loads(self._socket.recv(timeout=deadline - time.monotonic()))
+            if "type" in told:
+                described(told)
             if told.get("type") in kinds:
                 return dict(told)
 
