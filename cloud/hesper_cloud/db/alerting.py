@@ -69,10 +69,13 @@ class AlertNote(RegistryBase):
 
 
 class AlertChange(RegistryBase):
-    """One step in the life of an alert; delivery follows them in the order of their ids."""
+    """One step in the life of an alert; delivery follows them in the order of their ids.
+
+    No id is given twice, also not that of a step which was erased: delivery has passed it.
+    """
 
     __tablename__ = "alert_changes"
-    __table_args__ = (Index(None, "action", "at"),)
+    __table_args__ = (Index(None, "action", "at"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     alert_id: Mapped[int] = mapped_column(ForeignKey("alerts.id", ondelete="CASCADE"), index=True)

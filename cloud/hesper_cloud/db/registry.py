@@ -41,8 +41,8 @@ from hesper_cloud.db.energy import (
 from hesper_cloud.db.idempotency import IdempotentAnswer
 from hesper_cloud.db.imports import ImportFile, ImportReject
 from hesper_cloud.db.long_jobs import LongJob, ScheduledRun
-from hesper_cloud.db.privacy import DataAccess
 from hesper_cloud.db.plans import PlanAssignment, PlanVersion
+from hesper_cloud.db.privacy import DataAccess
 from hesper_cloud.db.reports import Report, ReportSchedule
 from hesper_cloud.db.rules import (
     Outage,

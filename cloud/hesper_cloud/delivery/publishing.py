@@ -27,6 +27,7 @@ class Publisher:
         self._timeout_s = timeout_s
         self._client: mqtt.Client | None = None
         self._up = threading.Event()
+        self._lock = threading.Lock()
 
     def send(self, target: str, message: Message) -> str:
         """Publishes a message.
@@ -35,7 +36,8 @@ class Publisher:
             NotDelivered: no account is configured, or the broker did not acknowledge it.
         """
         try:
-            client = self._connected()
+            with self._lock:
+                client = self._connected()
         except OSError as error:
             raise NotDelivered(f"the account for alerts: {error.strerror}") from None
         if not self._up.wait(self._timeout_s):

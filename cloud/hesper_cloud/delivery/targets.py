@@ -40,7 +40,7 @@ class _OverTls(_Target):
 class Email(_OverTls):
     """A mail server and who is written to; the secret is the password at the server."""
 
-    kind: Literal["email"] = "email"
+    kind: Literal["email"]
     host: str = Field(max_length=253)
     port: int = Field(default=587, ge=1, le=65535)
     security: Literal["starttls", "tls", "none"] = "starttls"
@@ -65,7 +65,7 @@ class Email(_OverTls):
 class Webhook(_OverTls):
     """An address that takes signed JSON; the secret is the key of the signature."""
 
-    kind: Literal["webhook"] = "webhook"
+    kind: Literal["webhook"]
     url: str = Field(max_length=2000)
 
     @model_validator(mode="after")
@@ -89,7 +89,7 @@ class Webhook(_OverTls):
 class Mqtt(_Target):
     """Our own broker: ``<root>/cloud/alerts/<name of the target>/<severity>``; no secret."""
 
-    kind: Literal["mqtt"] = "mqtt"
+    kind: Literal["mqtt"]
 
 
 Config = Annotated[Email | Webhook | Mqtt, Field(discriminator="kind")]

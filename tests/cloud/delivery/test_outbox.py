@@ -102,6 +102,17 @@ def test_alerts_that_were_erased_meanwhile_are_not_told(house, hook, target):
     assert house.attempts()[-1].answer == "nothing is left to tell: its alerts were erased"
 
 
+def test_what_follows_an_erasure_is_told(house, hook, target):
+    house.route(target)
+    house.alerts.raise_(VOLTAGE, "warning", "Low.")
+    house.turn(11)
+    with writing(house.engine) as session:
+        session.execute(delete(Alert))  # and with it the newest steps that were followed
+    house.alerts.raise_(Subject("voltage", meter="M2"), "warning", "Low, too.")
+    house.turn(11)
+    assert [b"Low, too." in body for _, _, body in hook.arrived] == [False, True]
+
+
 def test_routes_choose_by_severity_rule_area_and_gateway(house, hook, target):
     house.route(target, min_severity="critical", rules=("tamper.*",), areas=("Harbour",))
     for meter, rule, severity in (

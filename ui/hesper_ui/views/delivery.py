@@ -80,10 +80,11 @@ def config(kind: str, said: Mapping[str, str]) -> Email | Webhook | Mqtt:
     """
     try:
         if kind == "webhook":
-            return Webhook(url=said["url"].strip())
+            return Webhook(kind="webhook", url=said["url"].strip())
         if kind == "email":
             return Email.model_validate(
                 {
+                    "kind": "email",
                     "host": said["host"].strip(),
                     "port": said["port"].strip(),
                     "security": said["security"],
@@ -92,7 +93,7 @@ def config(kind: str, said: Mapping[str, str]) -> Email | Webhook | Mqtt:
                     "recipients": listed(said["recipients"]),
                 }
             )
-        return Mqtt()
+        return Mqtt(kind="mqtt")
     except ValidationError as wrong:
         raise Invalid(first(wrong)) from None
 

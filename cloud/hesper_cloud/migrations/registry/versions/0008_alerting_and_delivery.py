@@ -82,6 +82,7 @@ def _alerting() -> None:
         sa.Column("detail", sa.Text(), nullable=True),
         _of_alert("alert_changes"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alert_changes")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_alert_changes_alert_id"), "alert_changes", ["alert_id"])
     op.create_index(op.f("ix_alert_changes_action_at"), "alert_changes", ["action", "at"])
