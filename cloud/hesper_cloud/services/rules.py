@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -18,18 +17,17 @@ from hesper_cloud.db.rules import Rule, RuleTrial, RuleVersion
 from hesper_cloud.long_jobs.asking import Wish, ask
 from hesper_cloud.rules import built_in, editing, trials
 from hesper_cloud.rules.alerts import Alerts
-from hesper_cloud.rules.built_in import BuiltInRule
 from hesper_cloud.rules.definition import BuiltIn, Definition, State
 from hesper_cloud.services import rule_rows
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound, Refused, Stale
+from hesper_cloud.services.rule_checks import as_it_is, check_editable, report_of
 from hesper_cloud.services.rule_records import FiringRow, RuleRow, RuleVersionRow, TryReport
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import Sources, epoch, require
 from hesper_cloud.settings import RuleSettings
 
 T = TypeVar("T")
-ID = re.compile(r"[a-z][a-z0-9-]{1,62}")
 MOST_TRIALS = 500
 LONGEST_TRY_S = 400 * 86_400
 _AUDITED = 400
@@ -121,7 +119,7 @@ class Rules:
         require(actor, Permission.EDIT_RULES)
         require_everywhere(actor, "rules")
         code = built_in.rules(self._settings).get(rule)
-        _check_editable(rule, code, said)
+        check_editable(rule, code, said)
         before = await self._read(lambda session: _version(session, rule))
         await self._note(actor, "rule.edit", rule, (f"version {before}", _shortly(said)), note)
         by = (actor.username, self._sources.clock(), note)
@@ -152,7 +150,7 @@ class Rules:
 
         def commit(session: Session) -> None:
             if session.get(Rule, rule) is None:
-                said = _as_it_is(built_in.rules(self._settings)[rule])
+                said = as_it_is(built_in.rules(self._settings)[rule])
                 editing.save(session, self._alerts, rule, said, (*by, "as it came"))
             editing.set_state(session, self._alerts, rule, state, by)
 
@@ -191,7 +189,7 @@ class Rules:
         if work.is_long:
             return await asyncio.to_thread(self._as_a_job, actor, said, span)
         outcome = await asyncio.to_thread(trials.whole, sources.registry, sources.store, said, span)
-        return _report(outcome, span)
+        return report_of(outcome, span)
 
     def _as_a_job(self, actor: Actor, said: Definition, span: tuple[int, int]) -> TryReport:
         parameters = {
@@ -200,7 +198,7 @@ class Rules:
         wish = Wish(trials.JOB, f"Rule on history: {said.title}", actor.username, parameters)
         with writing(self._sources.registry) as session:
             number = ask(session, wish, self._sources.clock())
-        return _report(trials.Outcome(), span, number)
+        return report_of(trials.Outcome(), span, number)
 
     @property
     def _settings(self) -> RuleSettings:
@@ -228,30 +226,6 @@ class Rules:
         await self._link.ask(actor, "audit.note", payload, f"rule-{uuid.uuid4().hex}")
 
 
-def _check_editable(rule: str, code: BuiltInRule | None, said: Definition) -> None:
-    if code is None:
-        if not ID.fullmatch(rule):
-            raise Invalid("a rule's name has 2 to 63 small letters, digits and dashes")
-        if isinstance(said.condition, BuiltIn):
-            raise Invalid("only a rule that is code has a condition of kind built-in")
-        return
-    if not code.is_editable or not isinstance(said.condition, BuiltIn):
-        where = f" in {code.set_in}" if code.set_in else ""
-        raise Refused(f"{code.title} is code; its thresholds are not edited here{where}")
-    bounds = {each.name: each for each in code.thresholds}
-    for name, value in said.condition.thresholds.items():
-        if name not in bounds:
-            raise Invalid(f"{code.title} has the thresholds {', '.join(bounds)}; not {name[:64]!r}")
-        if not bounds[name].least <= value <= bounds[name].most:
-            raise Invalid(f"{name} is between {bounds[name].least} and {bounds[name].most}")
-
-
-def _as_it_is(code: BuiltInRule) -> Definition:
-    thresholds = {each.name: each.default for each in code.thresholds}
-    condition = BuiltIn(kind="built-in", thresholds=thresholds)
-    return Definition(title=code.title, severity=code.severity, condition=condition)
-
-
 def _version(session: Session, rule: str) -> int:
     row = session.get(Rule, rule)
     return 0 if row is None else row.version
@@ -259,21 +233,3 @@ def _version(session: Session, rule: str) -> int:
 
 def _shortly(said: Definition) -> str:
     return json.dumps(said.condition.model_dump(mode="json"))[:_AUDITED]
-
-
-def _report(outcome: trials.Outcome, span: tuple[int, int], job: int | None = None) -> TryReport:
-    return TryReport(
-        start=trials.utc(span[0]),
-        end=trials.utc(span[1]),
-        subjects=outcome.subjects,
-        looked_at=outcome.looked_at,
-        alerts=outcome.alerts,
-        alerting=outcome.alerting,
-        still_open=outcome.still_open,
-        per_bucket=outcome.per_bucket,
-        firings=[
-            FiringRow(subject, trials.utc(at), None if over is None else trials.utc(over), text)
-            for subject, at, over, text in outcome.newest
-        ],
-        job=job,
-    )

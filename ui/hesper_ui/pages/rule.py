@@ -15,7 +15,8 @@ from hesper_ui.pages.rule_trial import Trial
 from hesper_ui.places import Place
 from hesper_ui.services import Actor, Invalid, Permission, RuleRow, RuleState, RuleVersionRow
 from hesper_ui.views.looks import SEVERITIES
-from hesper_ui.views.rule_form import STATES, title_of, words_of
+from hesper_ui.views.rule_form import STATES
+from hesper_ui.views.rule_words import title_of, words_of
 from hesper_ui.views.wording import MISSING
 from hesper_ui.words import later, say
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hesper_ui.services import RuleRow
 from hesper_ui.views.looks import Look
-from hesper_ui.words import later, say
+from hesper_ui.words import later
 
 KINDS = {
     "threshold": later("A value beyond a limit"),
@@ -144,62 +144,6 @@ SCOPE = (
     Field("gateways", later("Gateways"), LIST, optional=True),
     Field("elements", later("Feeders and transformers"), LIST, optional=True),
 )
-
-BUILT_IN = {
-    "silent-meter": (
-        later("Meter silent"),
-        later("Nothing came from a meter for some capture periods, while its gateway was there."),
-    ),
-    "gateway-offline": (later("Gateway offline"), later("A gateway's connection is gone.")),
-    "voltage": (
-        later("Voltage outside its band"),
-        later("A phase is outside the nominal voltage and its tolerance (EN 50160, 4.2.2)."),
-    ),
-    "tamper": (
-        later("Tamper"),
-        later(
-            "A meter tells that a cover was opened, of a magnetic field, or of false credentials."
-        ),
-    ),
-    "reverse-energy": (
-        later("Energy runs backwards"),
-        later("Export grows where nobody feeds in, or the import register runs backwards."),
-    ),
-    "reconnected-without-command": (
-        later("Reconnected without a command"),
-        later(
-            "A supply that was cut is found connected without a command or a press of the button."
-        ),
-    ),
-    "use-on-inactive-account": (
-        later("Use on an inactive account"),
-        later("The register grows though the account is inactive or the meter is not in service."),
-    ),
-    "outage": (
-        later("Outage"),
-        later("Meters that lost power together, with the extent."),
-    ),
-    "certificate-renewal": (
-        later("Certificate late"),
-        later("A gateway does not renew its own."),
-    ),
-    "certificate-ends": (later("Certificate ends"), later("One that people renew ends soon.")),
-    "batch-digest": (later("Batch contradicts itself"), later("Damage or forgery.")),
-    "store-damaged": (later("Store damaged"), later("Readings of some days are lost.")),
-}
-"""Title and words of the rules that are code, as they are said here."""
-
-
-def title_of(row: RuleRow) -> str:
-    """Returns a rule's title; that of a built-in one in the operator's language."""
-    known = BUILT_IN.get(row.id) if row.built_in else None
-    return row.title if known is None else say(known[0])
-
-
-def words_of(row: RuleRow) -> str:
-    """Returns what a built-in rule does, in words; of others the form says it."""
-    known = BUILT_IN.get(row.id) if row.built_in else None
-    return "" if known is None else say(known[1])
 
 
 def document(

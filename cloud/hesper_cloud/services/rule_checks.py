@@ -1,0 +1,53 @@
+"""What a rule may be called and say, and how a trial of it is reported."""
+
+import re
+
+from hesper_cloud.rules import trials
+from hesper_cloud.rules.built_in import BuiltInRule
+from hesper_cloud.rules.definition import BuiltIn, Definition
+from hesper_cloud.services.errors import Invalid, Refused
+from hesper_cloud.services.rule_records import FiringRow, TryReport
+
+ID = re.compile(r"[a-z][a-z0-9-]{1,62}")
+
+
+def check_editable(rule: str, code: BuiltInRule | None, said: Definition) -> None:
+    if code is None:
+        if not ID.fullmatch(rule):
+            raise Invalid("a rule's name has 2 to 63 small letters, digits and dashes")
+        if isinstance(said.condition, BuiltIn):
+            raise Invalid("only a rule that is code has a condition of kind built-in")
+        return
+    if not code.is_editable or not isinstance(said.condition, BuiltIn):
+        where = f" in {code.set_in}" if code.set_in else ""
+        raise Refused(f"{code.title} is code; its thresholds are not edited here{where}")
+    bounds = {each.name: each for each in code.thresholds}
+    for name, value in said.condition.thresholds.items():
+        if name not in bounds:
+            raise Invalid(f"{code.title} has the thresholds {', '.join(bounds)}; not {name[:64]!r}")
+        if not bounds[name].least <= value <= bounds[name].most:
+            raise Invalid(f"{name} is between {bounds[name].least} and {bounds[name].most}")
+
+
+def as_it_is(code: BuiltInRule) -> Definition:
+    thresholds = {each.name: each.default for each in code.thresholds}
+    condition = BuiltIn(kind="built-in", thresholds=thresholds)
+    return Definition(title=code.title, severity=code.severity, condition=condition)
+
+
+def report_of(outcome: trials.Outcome, span: tuple[int, int], job: int | None = None) -> TryReport:
+    return TryReport(
+        start=trials.utc(span[0]),
+        end=trials.utc(span[1]),
+        subjects=outcome.subjects,
+        looked_at=outcome.looked_at,
+        alerts=outcome.alerts,
+        alerting=outcome.alerting,
+        still_open=outcome.still_open,
+        per_bucket=outcome.per_bucket,
+        firings=[
+            FiringRow(subject, trials.utc(at), None if over is None else trials.utc(over), text)
+            for subject, at, over, text in outcome.newest
+        ],
+        job=job,
+    )
