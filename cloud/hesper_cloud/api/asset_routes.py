@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, create_model
+from pydantic import create_model
 
-from hesper_cloud.api.asset_bodies import AssetsAsked
+from hesper_cloud.api.asset_bodies import AssetsAsked, Body
 from hesper_cloud.api.paging import paged
 from hesper_cloud.api.versions import WantedVersion, versioned
 from hesper_cloud.api.who import Have, Who
@@ -26,43 +26,49 @@ Most = Annotated[int, Query(ge=1, le=500)]
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One kind of asset over HTTP."""
+    """One kind of asset over HTTP.
+
+    ``address`` is the list's path and the name of the parameter behind it; ``types`` are the record
+    that is answered and the bodies of a new one and of a change. Of a kind that ``is_kept`` a
+    deletion can be taken back.
+    """
 
     kind: AssetKind
-    path: str
-    key: str  # of the path's parameter
-    is_number: bool
-    record: type[Any]
-    new: type[BaseModel] | None
-    change: type[BaseModel]
+    address: tuple[str, str]
+    types: tuple[type[Any], type[Body], type[Body]]
     asked: type[AssetsAsked] = AssetsAsked
-    restored: bool = False
-    listed: bool = True
-    shown: bool = True
+    is_number: bool = False  # what names one
+    is_kept: bool = False
+    is_listed: bool = True  # here, and not elsewhere
+    is_shown: bool = True
+
+    @property
+    def path(self) -> str:
+        """The list's path."""
+        return self.address[0]
 
     def key_type(self) -> Any:
         """Returns the type of the path's parameter."""
         if self.is_number:
-            return Annotated[int, Path(alias=self.key, ge=1, le=LARGEST_ID)]
-        return Annotated[str, Path(alias=self.key, max_length=64)]
+            return Annotated[int, Path(alias=self.address[1], ge=1, le=LARGEST_ID)]
+        return Annotated[str, Path(alias=self.address[1], max_length=64)]
 
 
 def add_routes(router: APIRouter, resource: Resource) -> None:
     """Adds a kind's routes to a router."""
-    one = f"{resource.path}/{{{resource.key}}}"
-    record: Any = resource.record
-    if resource.listed:
+    one = f"{resource.path}/{{{resource.address[1]}}}"
+    record: Any = resource.types[0]
+    if resource.is_listed:
         page = create_model(
             f"{record.__name__}s", rows=(list[record], ...), next=(str | None, None), total=(int, 0)
         )
         _add(router, "GET", resource.path, _lister(resource), page)
-    if resource.new is not None:
-        _add(router, "POST", resource.path, _creator(resource, resource.new), record, 201)
-    if resource.shown:
+    _add(router, "POST", resource.path, _creator(resource), record, 201)
+    if resource.is_shown:
         _add(router, "GET", one, _shower(resource), record)
     _add(router, "PATCH", one, _changer(resource), record)
     _add(router, "DELETE", one, _deleter(resource), None, 204)
-    if resource.restored:
+    if resource.is_kept:
         _add(router, "POST", one + "/restore", _restorer(resource), record)
     _add(router, "GET", one + "/history", _historian(resource), list[ChangeRow])
 
@@ -97,8 +103,10 @@ def _lister(resource: Resource) -> Callable[..., Any]:
     return _said(listing, f"Lists {resource.path[1:]}: search, filter, sort, page by page.")
 
 
-def _creator(resource: Resource, new: Any) -> Callable[..., Any]:
-    async def create(actor: Who, services: Have, body: new) -> Response:
+def _creator(resource: Resource) -> Callable[..., Any]:
+    new_type: Any = resource.types[1]
+
+    async def create(actor: Who, services: Have, body: new_type) -> Response:
         row = await services.assets.create(actor, resource.kind, body.said())
         return shown(row, 201)
 
@@ -116,7 +124,7 @@ def _shower(resource: Resource) -> Callable[..., Any]:
 
 def _changer(resource: Resource) -> Callable[..., Any]:
     key_type: Any = resource.key_type()
-    change_type: Any = resource.change
+    change_type: Any = resource.types[2]
 
     async def change(
         actor: Who, services: Have, key: key_type, body: change_type, version: WantedVersion

@@ -224,3 +224,23 @@ async def test_registers_that_are_none_are_refused(act):
     await act(OLD, "remove", 422, reason="a reason", final_read=register(-1))
     await act(OLD, "remove", 422, reason="")
     await act("HES0", "remove", 404, reason="a reason")
+
+
+def test_a_protection_is_added_by_who_may_keep_meters_and_never_changed(head_end):
+    def ask(who: str, meter: str, like: str = "") -> Any:
+        return head_end.ask(who, "meter.protect", meter=meter, like=like)
+
+    assert ask("vic", NEW).outcome == {"reason": "the role viewer may not edit assets"}
+    assert ask("ann", NEW, like=OLD).outcome == {"cause": None}  # nothing protects the old one
+    assert ask("ann", NEW).outcome == {"cause": "life support"}
+    with writing(head_end.databases.authority) as session:
+        session.add(Protection(meter=OLD, cause="hospital", added_at=head_end.clock.now))
+    assert ask("ann", NEW, like=OLD).outcome == {"cause": "life support"}  # kept as it is
+    assert ask("ann", "HES90000002", like=OLD).outcome == {"cause": "hospital"}
+    with reading(head_end.databases.authority) as session:
+        noted = session.scalars(select(AuditRow).where(AuditRow.action == "meter.protect")).all()
+        mine = [(row.subject, row.after, row.why) for row in noted if row.actor == "ann"]
+    assert mine == [
+        (NEW, "life support", ""),
+        ("HES90000002", "hospital", f"in the place of {OLD}"),
+    ]
