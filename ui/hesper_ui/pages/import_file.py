@@ -1,6 +1,6 @@
 """One file: what its dry run found row by row, and how far its job has come."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from nicegui.page_arguments import PageArguments
@@ -8,15 +8,34 @@ from nicegui.page_arguments import PageArguments
 from hesper_ui import states
 from hesper_ui.desk import Desk
 from hesper_ui.dialogs.sheet import attempted
-from hesper_ui.elements import Cell, Columns, Text, box, link, marked, moment, panel, table
+from hesper_ui.elements import (
+    Cell,
+    Columns,
+    Text,
+    box,
+    button,
+    link,
+    marked,
+    moment,
+    panel,
+    table,
+)
 from hesper_ui.part import Part, look_every
 from hesper_ui.places import Place
-from hesper_ui.services import Actor, ImportView, Permission, ProblemCount, RejectedRow
+from hesper_ui.services import (
+    Actor,
+    ImportView,
+    JobRow,
+    Permission,
+    ProblemCount,
+    RejectedRow,
+)
 from hesper_ui.views import longer
 from hesper_ui.views.wording import grouped, plural
 from hesper_ui.words import say
 
 PER_PAGE = 100
+Apply = Callable[[], Awaitable[None]]
 MISTAKES = Columns(("Column", "Mistake", "Rows"), numbers=frozenset({2}))
 ROWS = Columns(("Row", "Column", "Value", "What to do"), numbers=frozenset({0}))
 
@@ -45,14 +64,12 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
         rows = await services.rejected(asking, import_id, 0, PER_PAGE)
         return _Shown(await services.get(asking, import_id), rows)
 
-    part = Part(desk, load, lambda shown: _draw(shown, apply, may_apply))
-    may_apply = actor.may(Permission.EDIT_ASSETS)
-
-    @attempted
     async def apply() -> None:
         await desk.services.imports.apply(await desk.actor(), import_id)
         await part.refresh()
 
+    offered = attempted(apply) if actor.may(Permission.EDIT_ASSETS) else None
+    part = Part(desk, load, lambda shown: _draw(shown, offered))
     await part.show()
     look_every(1.0, part.refresh)
 
@@ -61,42 +78,43 @@ def _separator(mark: str) -> str:
     return say("separated by {mark}", mark={"\t": say("tabs")}.get(mark, mark))
 
 
-def _draw(shown: _Shown, apply: object, may_apply: bool) -> None:
-    file = shown.file
-    with panel("What was found"):
+def _draw(shown: _Shown, apply: Apply | None) -> None:
+    with box("div", "stack"):
+        _found(shown.file, apply)
+        if shown.rows:
+            _mistakes(shown)
+        else:
+            with box("section", "panel", aria_label=say("Mistakes")):
+                states.empty("No mistake was found", "Every row may be applied.")
+
+
+def _found(file: ImportView, apply: Apply | None) -> None:
+    with panel("What was found", classes="bring"):
         with box("div", "chips"):
             Text(plural(file.row_count, "row"), classes="chip")
             Text(say("{count} good", count=grouped(file.good_count)), classes="chip")
             Text(say("{count} with mistakes", count=grouped(file.bad_count)), classes="chip")
-        _job(file, apply, may_apply)
-    if not shown.rows:
-        with box("section", "panel", aria_label=say("Mistakes")):
-            states.empty("No mistake was found", "Every row may be applied.")
-        return
+        if file.job is not None:
+            _job(file.job)
+        elif apply is not None and file.good_count and not file.removed:
+            words = say("Apply {rows}", rows=plural(file.good_count, "row"))
+            with box("div", "actions"):
+                button(words, apply, "primary", acts=True)
+
+
+def _mistakes(shown: _Shown) -> None:
     with panel("Mistakes by column"):
-        table("Mistakes by column", MISTAKES, [_count(each) for each in file.problems])
+        rows = [_count(each) for each in shown.file.problems]
+        table("Mistakes by column", MISTAKES, rows)
     with panel("Row by row", _note(shown)) as tools:
         with tools:
-            Text(
-                say("All rejected rows as CSV"),
-                "a",
-                "btn small",
-                href=f"/console/imports/{file.id}/rejected.csv",
-                download=True,
-            )
+            words = say("All rejected rows as CSV")
+            address = f"/console/imports/{shown.file.id}/rejected.csv"
+            Text(words, "a", "btn small", href=address, download=True)
         table("Rejected rows", ROWS, [cells for row in shown.rows for cells in _cells(row)])
 
 
-def _job(file: ImportView, apply: object, may_apply: bool) -> None:
-    job = file.job
-    if job is None:
-        if may_apply and file.good_count and not file.removed:
-            words = say("Apply {rows}", rows=plural(file.good_count, "row"))
-            with box("div", "actions"):
-                element = Text(words, "button", "btn primary", type="button")
-                element.props["data-acts"] = ""
-                element.on("click", apply, args=[])  # type: ignore[arg-type]
-        return
+def _job(job: JobRow) -> None:
     share = longer.share(job) or 0.0
     with box("div", "chips"):
         marked(*longer.state(job))

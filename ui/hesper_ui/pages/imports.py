@@ -65,7 +65,7 @@ def _templates() -> None:
 
 def _form() -> None:
     with (
-        panel("2. Bring the file", classes="form"),
+        panel("2. Bring the file", classes="form bring"),
         box("form", data_upload="/console/imports", aria_label=say("Bring a file")),
     ):
         with box("div", "fields"):

@@ -69,6 +69,11 @@ async def build(desk: Desk, _actor: Actor, _: PageArguments) -> None:
 
 
 def _draw(found: _All, change: Change) -> None:
+    with box("div", "stack"):
+        _lists(found, change)
+
+
+def _lists(found: _All, change: Change) -> None:
     if found.long:
         with panel("Long jobs, newest first"):
             table("Long jobs", LONG, [_long(row, found.asking, change) for row in found.long])

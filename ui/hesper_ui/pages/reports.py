@@ -104,7 +104,7 @@ class _Form:
         self._desk = desk
         kinds = {row.name: longer.REPORTS[row.name] for row in desk.services.reports.kinds(actor)}
         today, zone = desk.services.reports.today()
-        with panel("New report", classes="form"):
+        with panel("New report", classes="form bring"):
             with box("div", "fields"):
                 self._kind = choice("Report", list(kinds), _nothing, kinds).mark("report-kind")
                 every = {_ONCE: later("Once, of some days"), **longer.EVERY}
@@ -168,6 +168,11 @@ def _read(field: ui.input) -> date:
 
 
 def _draw(found: _All, remove: Remove) -> None:
+    with box("div", "stack"):
+        _lists(found, remove)
+
+
+def _lists(found: _All, remove: Remove) -> None:
     if found.running:
         with panel("Not made yet"):
             table("Not made yet", RUNNING, [_running(row) for row in found.running])
