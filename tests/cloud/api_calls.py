@@ -17,6 +17,8 @@ WORTH = {  # what a parameter of a name or format must look like to come past th
     "image_hash": "ab" * 32,
     "import_id": "ab" * 16,
     "engaged": True,
+    "sender": "hes@utility.example",
+    "recipients": ["shift@utility.example"],
     "logical_name": "1.0.1.8.0.255",
 }
 
@@ -76,13 +78,17 @@ class Call:
         if "enum" in schema or "const" in schema:
             return WORTH[name] if WORTH.get(name) in schema.get("enum", ()) else _first(schema)
         worth = WORTH.get(name, WORTH.get(schema.get("format", "")))
+        if worth is None and schema.get("examples"):
+            worth = schema["examples"][0]
         return worth if worth is not None else self._of_type(schema)
 
     def _of_type(self, schema: dict[str, Any]) -> Any:
         match schema.get("type"):
             case "object":
-                wanted = schema.get("required", ())
-                return {name: self._example(schema["properties"][name], name) for name in wanted}
+                wanted = set(schema.get("required", ()))
+                told = schema.get("properties", {})
+                wanted |= {name for name, each in told.items() if "const" in each}
+                return {name: self._example(told[name], name) for name in sorted(wanted)}
             case "array":
                 return [self._example(schema["items"], "")] * schema.get("minItems", 0)
             case "integer" | "number":
