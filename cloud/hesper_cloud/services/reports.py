@@ -118,6 +118,7 @@ class Reports:
 
     def kinds(self, actor: Actor) -> list[KindRow]:
         """Returns the kinds that the actor may ask for."""
+        require(actor, Permission.READ)
         return [
             KindRow(
                 kind.name, kind.title, tuple(each.title for each in kind.columns), kind.divisible
