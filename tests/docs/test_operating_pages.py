@@ -92,14 +92,19 @@ def test_every_metric_is_there(name: str) -> None:
     assert missing == set()
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_every_route_is_there(name: str) -> None:
+@cache
+def routes() -> list[str]:
     described = create_app(None, Settings()).openapi()["paths"]  # type: ignore[arg-type]
-    known = [
+    return [
         f"{method.upper()} {path.removeprefix(PREFIX)}"
         for path, methods in described.items()
         for method in methods
     ]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_route_is_there(name: str) -> None:
+    known = routes()
     patterns = [re.compile(re.sub(r"\\\{[^}]*\}", "[^/]+", re.escape(each))) for each in known]
     said = {f"{verb} {path.removeprefix(PREFIX)}" for verb, path in ROUTE.findall(page(name))}
     missing = [

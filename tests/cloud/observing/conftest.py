@@ -25,7 +25,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 PROGRAM = [sys.executable, "-c", "from hesper_cloud.cli import main; main()"]
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-START_S, DEADLINE_S = 90.0, 60.0
+START_S, DEADLINE_S = 200.0, 60.0
 BROKER = """\
 listener {port} 127.0.0.1
 allow_anonymous true

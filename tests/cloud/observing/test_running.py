@@ -31,7 +31,7 @@ from hesper_gateway.tracing import Tracing
 from hesper_gateway.uplink import Ears, Identity, Uplink
 from hesper_lab import system
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]  # two processes start first
 GATEWAY, METER = "gw-1", "HES12642984"
 RULES = Path(__file__).parents[3] / "deploy" / "prometheus" / "hesper.rules.yml"
 DASHBOARD = Path(__file__).parents[3] / "deploy" / "grafana" / "prometheus.json"
