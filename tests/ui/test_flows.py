@@ -130,7 +130,7 @@ async def test_a_request_is_approved_by_another_person_and_confirmed(console):
         await other.should_see(f"Approve: Disconnect supply to {METER}?", retries=20)
         next(iter(other.find(marker="approval-password").elements)).value = "wrong"
         await press(other, "Approve disconnect")
-        await other.should_see("The password is not right.", retries=20)
+        await other.should_see("The password or the code is not right.", retries=20)
         next(iter(other.find(marker="approval-password").elements)).value = PASSWORD
         await press(other, "Approve disconnect")
         await until(lambda: console.services.fleet.meters[METER].relay_output is False)
