@@ -25,7 +25,10 @@ from hesper_cloud.db.registry import (
     Gap,
     Meter,
     MeterProfile,
+    PowerLoss,
     RegistryBase,
+    RuleMemory,
+    RuleTrial,
     Substitute,
 )
 from hesper_cloud.erasure import ordering
@@ -96,6 +99,9 @@ def rows_of(meter: str) -> list[RegistryBase]:
               stored_at=NOW, **said),
         Alert(rule="voltage", meter=meter, state="cleared", raised_at=NOW, **said),
         Alert(rule="silence", meter=meter, state="new", raised_at=NOW, **said),
+        PowerLoss(meter=meter, lost_at=NOW, settled=False),
+        RuleMemory(rule="r", subject=meter, phase="raised", since=NOW),
+        RuleTrial(rule="r", version=1, subject=meter, raised_at=NOW, text="told"),
     ]  # fmt: skip
 
 
@@ -135,8 +141,9 @@ def left(settings: Settings, *meters: str) -> list[dict[str, int]]:
     with reading(registry) as session:
         for meter in meters:
             found = {"readings": stored.count(meter), "latest": latest.count(meter)}
-            for model in (Gap, Substitute, Event, Alert):
-                query = select(model).where(model.meter == meter)
+            for model in (Gap, Substitute, Event, Alert, PowerLoss, RuleMemory, RuleTrial):
+                named = model.subject if hasattr(model, "subject") else model.meter
+                query = select(model).where(named == meter)
                 found[model.__name__] = len(session.scalars(query).all())
             scores = book.rows("SELECT 1 FROM scores WHERE meter = $meter", meter=meter)
             answer.append(found | {"scores": len(scores)})
@@ -148,9 +155,11 @@ def left(settings: Settings, *meters: str) -> list[dict[str, int]]:
 
 NOTHING = {
     "Gap": 0, "Substitute": 0, "Event": 0, "Alert": 1, "scores": 0, "readings": 0, "latest": 0,
+    "PowerLoss": 0, "RuleMemory": 0, "RuleTrial": 0,
 }  # fmt: skip
 ALL = {
     "Gap": 1, "Substitute": 1, "Event": 1, "Alert": 2, "scores": 1, "readings": 50, "latest": 1,
+    "PowerLoss": 1, "RuleMemory": 1, "RuleTrial": 1,
 }  # fmt: skip
 
 

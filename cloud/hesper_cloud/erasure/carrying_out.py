@@ -34,7 +34,10 @@ from hesper_cloud.db.registry import (
     Gap,
     MeterExchange,
     MeterProfile,
+    PowerLoss,
     RegisterRead,
+    RuleMemory,
+    RuleTrial,
     Substitute,
 )
 from hesper_cloud.erasure.letters import Letters, letters_of
@@ -44,13 +47,15 @@ from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import EARLIEST, LATEST
 
 PASSES = 2
-_KINDS: dict[str, type[Substitute | Gap | Backfill | DirtyDay | Event | RegisterRead]] = {
+_OfMeters = Substitute | Gap | Backfill | DirtyDay | Event | RegisterRead | PowerLoss
+_KINDS: dict[str, type[_OfMeters]] = {
     "edits and estimates": Substitute,
     "gaps": Gap,
     "backfills": Backfill,
     "marked days": DirtyDay,
     "events": Event,
     "register reads": RegisterRead,
+    "power losses": PowerLoss,
 }
 Counts = dict[str, Any]
 
@@ -124,6 +129,8 @@ def _erase_rows(session: Session, meter: str, letters: Letters, now: datetime) -
         kind: _removed(session, delete(model).where(model.meter == meter))
         for kind, model in _KINDS.items()
     }
+    for kind, told in {"rules' memories": RuleMemory, "rules' trials": RuleTrial}.items():
+        counts[kind] = _removed(session, delete(told).where(told.subject == meter))
     ended = delete(Alert).where(Alert.meter == meter, Alert.state == CLEARED)
     counts["cleared alerts"] = _removed(session, ended)
     counts["exchanges"] = _removed(session, delete(MeterExchange).where(took_part(meter)))
