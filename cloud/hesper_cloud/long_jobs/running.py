@@ -4,8 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Engine, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Engine, exc, select
 
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.long_jobs import DONE, FAILED, RUNNING, UNENDED, LongJob
@@ -14,6 +13,7 @@ from hesper_cloud.stores.port import StoreError
 
 log = logging.getLogger(__name__)
 
+_UNAVAILABLE = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)  # of a database
 _OUR_FAULT = "a fault of ours stopped it; the log of the head end has it under the job's number"
 
 
@@ -33,7 +33,7 @@ class Runner:
         try:
             work = self._next()
             return work is not None and self._portion(work)
-        except SQLAlchemyError as error:
+        except exc.SQLAlchemyError as error:
             log.warning("long jobs put off: %s", error)
             return False
 
@@ -62,7 +62,7 @@ class Runner:
             self._perform(kind, work)
         except JobFailed as failure:
             return self._fail(work, str(failure))
-        except (SQLAlchemyError, StoreError, OSError) as error:
+        except (*_UNAVAILABLE, StoreError, OSError) as error:
             log.warning("job %d (%s) put off: %s", work.id, work.kind, error)
             self._tell(work, f"waits: {type(error).__name__}; it is tried again by itself")
             return False

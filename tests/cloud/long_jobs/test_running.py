@@ -18,6 +18,7 @@ from hesper_cloud.long_jobs.scheduled import ScheduledRuns
 from hesper_cloud.stores.port import StoreUnavailable
 from hesper_cloud.turns import DAY_S, Job, Schedule, perform
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -112,6 +113,8 @@ def test_jobs_of_a_lane_wait_for_each_other_and_lanes_take_turns(engine: Engine)
     [
         (JobFailed("the file is gone"), "failed", "the file is gone"),
         (ZeroDivisionError(), "failed", "a fault of ours"),
+        (IntegrityError("", None, Exception()), "failed", "a fault of ours"),
+        (OperationalError("", None, Exception()), "waiting", "waits: OperationalError"),
         (StoreUnavailable("gone"), "waiting", "waits: StoreUnavailable"),
         (OSError("no space"), "waiting", "waits: OSError"),
     ],
