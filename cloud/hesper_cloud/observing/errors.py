@@ -7,6 +7,7 @@ somebody's is struck out (names of meters and people, addresses, numbers). A thr
 reports; more than a few a minute are counted and dropped, and so is what nobody takes.
 """
 
+import contextlib
 import importlib
 import logging
 import queue
@@ -96,8 +97,9 @@ class ErrorHook(logging.Handler):
 
     def close(self) -> None:
         """Sends what waits, for two seconds at most."""
-        self._waiting.put(None)
-        self._thread.join(_GOODBYE_S)
+        with contextlib.suppress(queue.Full):  # nobody takes them: what waits is lost
+            self._waiting.put_nowait(None)
+            self._thread.join(_GOODBYE_S)
         super().close()
 
     def _work(self) -> None:

@@ -14,11 +14,13 @@ from hesper_cloud.privacy.whose import holdings
 
 KIND = "person export"
 DOOR = "command line"
+FOLDER = "persons"
+_KEPT_S = 86_400
 
 
 def file_of(state: Path, job_id: int) -> Path:
     """Returns where the file of a job lies until it is fetched."""
-    return state / "persons" / f"export-{job_id}.zip"
+    return state / FOLDER / f"export-{job_id}.zip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class PersonExports:
         """Writes the file of the customer that the parameters name."""
         customer_id, at = work.parameters["customer"], self.clock()
         try:
+            self._clear(at)
             counts = write_all(self.kept, customer_id, file_of(self.state, work.id), at)
         except OSError as error:
             raise JobFailed(f"the file cannot be written: {error.strerror}") from None
@@ -45,6 +48,12 @@ class PersonExports:
             return Progress(total, total, None, dict(counts))
 
         return effect
+
+    def _clear(self, now: datetime) -> None:
+        """Removes files that nobody fetched within a day."""
+        for path in (self.state / FOLDER).glob("export-*"):
+            if now.timestamp() - path.stat().st_mtime > _KEPT_S:
+                path.unlink()
 
 
 def looked(session: Session, customer_id: int, who: str, at: datetime) -> None:

@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, and_, or_, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud.access_log import AccessLogKeeping
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import DataAccess, Meter
 from hesper_cloud.paging import Asked, BadPage, Order, Orders
-from hesper_cloud.services.errors import Invalid
+from hesper_cloud.services.errors import Invalid, Unavailable
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import Sources, require
 
@@ -69,13 +70,17 @@ class AccessLog:
 
         Raises:
             Invalid: the cursor is not one of this question's.
+            Unavailable: the newest looks cannot be written down.
         """
         require(actor, Permission.READ_AUDIT)
         require_everywhere(actor, "the access log")
         return await asyncio.to_thread(self._page, wanted, asked)
 
     def _page(self, wanted: Wanted, asked: Asked) -> AccessPage:
-        self._keeping.flush()
+        try:
+            self._keeping.flush()
+        except SQLAlchemyError:
+            raise Unavailable("the newest looks cannot be written down now; ask again") from None
         with reading(self._sources.registry) as session:
             area = session.scalar(select(Meter.area).where(Meter.id == wanted.meter))
             try:

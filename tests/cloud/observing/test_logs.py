@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -210,6 +211,17 @@ def test_a_hook_that_fails_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     logging.getLogger("hesper.test").error("failed")
     logging.getLogger().removeHandler(hook)
     hook.close()
+
+
+def test_a_collector_that_hangs_keeps_no_process_from_ending() -> None:
+    hangs = threading.Event()
+    settings = ErrorTrackingSettings(call="not:used", per_minute=1000)
+    hook = errors.ErrorHook(settings, "authority", lambda _report: hangs.wait(60))
+    for _ in range(200):
+        hook.handle(logging.LogRecord("hesper", logging.ERROR, "", 0, "failed", (), None))
+    hook.close()
+    assert hook.dropped >= 99
+    hangs.set()
 
 
 @pytest.mark.parametrize("settings", [
