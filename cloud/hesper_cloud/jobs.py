@@ -90,6 +90,7 @@ def jobs(sources: Sources) -> list[Job]:
         Job("outages", OUTAGES_EVERY_S, _outages(sources, alerts).turn),
         Job("alerts", SILENCE_EVERY_S, alert_keeping.turn),
         Job("clean-up of alerts", DAY_S, alert_keeping.forget),
+        Job("clean-up of trials", DAY_S, Rounds(engine, alerts, sources.latest, clock).forget),
         Job("meter status", METER_STATUS_EVERY_S, MeterStatus(sources).turn),
         Job("scheduled reports", MINUTE_S, ScheduledReports(engine, clock).turn),
     ]

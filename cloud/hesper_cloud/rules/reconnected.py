@@ -10,7 +10,7 @@ excuse turns up after all, when the relay is open again, or a day after a person
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, delete, or_, select
+from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.authority import CommandRecord
@@ -132,6 +132,6 @@ def _over(session: Session, meters: list[str], now: datetime) -> set[str]:
         Alert.rule == RULE,
         Alert.meter.in_(names),
         Alert.state != "cleared",
-        or_(Alert.acknowledged_at < now - _ACKNOWLEDGED_FOR),
+        Alert.acknowledged_at < now - _ACKNOWLEDGED_FOR,
     )
     return set(session.scalars(opened)) | {each for each in session.scalars(seen) if each}

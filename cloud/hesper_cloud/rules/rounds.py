@@ -6,13 +6,13 @@ which process runs it or when the last one was.
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import Event, Meter
+from hesper_cloud.db.registry import Event, Meter, RuleTrial
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.rules import book, scopes
 from hesper_cloud.rules.alerts import Alerts
@@ -25,6 +25,7 @@ from hesper_cloud.rules.verdicts import Finding, write
 
 log = logging.getLogger(__name__)
 PER_TRANSACTION = 2_000
+TRIALS_KEPT = timedelta(days=90)
 
 
 class Rounds:
@@ -57,6 +58,12 @@ class Rounds:
                     self._events(rule, now)
                 case _:
                     continue
+
+    def forget(self) -> None:
+        """Removes what rules on trial would have raised long ago."""
+        with writing(self._engine) as session:
+            old = RuleTrial.raised_at < self._clock() - TRIALS_KEPT
+            session.execute(delete(RuleTrial).where(old))
 
     def _absence(self, rule: Running, condition: Absence, now: int) -> None:
         with reading(self._engine) as session:

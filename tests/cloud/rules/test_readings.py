@@ -117,6 +117,9 @@ def test_on_trial_nothing_is_raised_and_all_is_noted(world: Any) -> None:
     world.rule(HIGH, state="trial")
     assert world.see(("M1", 0, 2600), ("M1", 60, 2400), ("M2", 60, 2600)) == []
     assert world.trials() == ["M1 +0 -60", "M2 +60"]
+    world.now += 90 * 86_400
+    world.rounds.forget()
+    assert world.trials() == ["M2 +60"]
 
 
 def test_an_edit_clears_what_was_raised_and_begins_anew(world: Any) -> None:
