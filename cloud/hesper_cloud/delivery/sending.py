@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -22,6 +22,7 @@ from hesper_cloud import metrics
 from hesper_cloud.alert_settings import DeliverySettings
 from hesper_cloud.db.delivery import Delivery, DeliveryAttempt, DeliveryTarget
 from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.delivery import upkeep
 from hesper_cloud.delivery.assembling import assembled
 from hesper_cloud.delivery.errors import NotDelivered
 from hesper_cloud.delivery.messages import Message, line
@@ -30,7 +31,6 @@ from hesper_cloud.delivery.transports import Transports
 from hesper_cloud.rules.alerts import Alerts, Subject
 
 log = logging.getLogger(__name__)
-KINDS = ("email", "webhook", "mqtt")
 _PER_TURN = 20
 _SIDE_BY_SIDE = 4
 _LONGEST_TURN_S = 30.0
@@ -70,7 +70,7 @@ class Sender:
         """Begins to serve the targets that do not rest; one that is slow holds up no other."""
         now = self._clock()
         self._served = {key: each for key, each in self._served.items() if not _is_over(each)}
-        self._expire(now)
+        upkeep.expire(self._engine, self._settings, now)
         with reading(self._engine) as session:
             due = _due(session, now)
             targets = session.scalars(
@@ -79,11 +79,15 @@ class Sender:
         for target in targets:
             if target.id not in self._served and self._rests_until(target) <= now:
                 self._served[target.id] = self._pool.submit(self._serve, target, due[target.id])
-        self._measure(now)
+        upkeep.measure(self._engine, now)
 
     def settle(self) -> None:
         """Waits for what has begun."""
         wait(self._served.values())
+
+    def forget(self) -> None:
+        """Removes messages that were settled long ago."""
+        upkeep.forget(self._engine, self._settings, self._clock())
 
     def close(self) -> None:
         """Ends after what has begun."""
@@ -190,45 +194,6 @@ class Sender:
             self._alerts.raise_(subject, "warning", text, at=now, session=session)
         elif not target.failures:
             self._alerts.clear(subject, at=now, session=session)
-
-    def _expire(self, now: datetime) -> None:
-        before = now - timedelta(days=self._settings.expire_days)
-        old = (Delivery.state == WAITING) & (Delivery.made_at < before)
-        with reading(self._engine) as session:
-            count = session.scalar(select(func.count()).where(old)) or 0
-        if not count:
-            return
-        reason = f"not delivered within {self._settings.expire_days} days"
-        with writing(self._engine) as session:
-            session.execute(update(Delivery).where(old).values(state=EXPIRED, reason=reason))
-        log.error("%d messages about alerts were %s", count, reason)
-        metrics.DELIVERIES.labels("any", "expired").inc(count)
-
-    def _measure(self, now: datetime) -> None:
-        waiting = Delivery.state == WAITING
-        by_kind = (
-            select(DeliveryTarget.kind, func.count())
-            .join(Delivery, Delivery.target_id == DeliveryTarget.id)
-            .where(waiting)
-            .group_by(DeliveryTarget.kind)
-        )
-        with reading(self._engine) as session:
-            counts = {row[0]: int(row[1]) for row in session.execute(by_kind)}
-            oldest = session.scalar(
-                select(func.min(Delivery.made_at, type_=Delivery.made_at.type)).where(
-                    waiting, Delivery.due_at <= now
-                )
-            )
-        for kind in KINDS:
-            metrics.DELIVERIES_WAITING.labels(kind).set(counts.get(kind, 0))
-        metrics.DELIVERY_OLDEST.set((now - oldest).total_seconds() if oldest else 0)
-
-    def forget(self) -> None:
-        """Removes messages that were settled long ago, with their attempts."""
-        before = self._clock() - timedelta(days=self._settings.kept_days)
-        settled = Delivery.state.in_((SENT, EXPIRED, "muted"))
-        with writing(self._engine) as session:
-            session.execute(delete(Delivery).where(settled, Delivery.made_at < before))
 
 
 def _is_over(served: "Future[None]") -> bool:

@@ -6,13 +6,11 @@ another one, a password is asked for again, and a webhook's secret is made anew.
 """
 
 import asyncio
-import secrets
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 
 from sqlalchemy import Delete, delete
 from sqlalchemy.exc import IntegrityError
@@ -25,7 +23,7 @@ from hesper_cloud.delivery.errors import NotDelivered
 from hesper_cloud.delivery.messages import line
 from hesper_cloud.delivery.routes import RoutePolicy
 from hesper_cloud.delivery.sending import Sender
-from hesper_cloud.delivery.targets import Config, Email, Webhook, config_of, seal_context
+from hesper_cloud.delivery.targets import Config, seal_context
 from hesper_cloud.delivery.transports import Transports
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.delivery_records import (
@@ -36,13 +34,15 @@ from hesper_cloud.services.delivery_records import (
     route_row,
     target_row,
 )
+from hesper_cloud.services.delivery_secrets import secret_instead
 from hesper_cloud.services.errors import Invalid, NotFound, Stale
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import Sources, require
 from hesper_cloud.vault import Vault
 
+_Kept = TypeVar("_Kept", DeliveryTarget, DeliveryRoute)
+_WHAT: dict[type[Any], str] = {DeliveryTarget: "target", DeliveryRoute: "route"}
 _TESTING = "testing"
-_SECRET_OCTETS = 32
 _AUDITED = 450  # characters that the audit log takes
 
 
@@ -92,10 +92,10 @@ class DeliveryDesk:
             Invalid: the name is taken, or the kind would change.
         """
         _may_change(actor)
-        before = await asyncio.to_thread(self._target, target_id, version)
+        before = await self._before(DeliveryTarget, target_id, version)
         if before is not None and before.kind != wish.config.kind:
             raise Invalid(f"a target of kind {before.kind} stays one; make another")
-        made = None if wish.secret else _secret_instead(before, wish.config)
+        made = None if wish.secret else secret_instead(before, wish.config)
         verb = "make" if before is None else "change"
         await self._note(actor, f"delivery.target_{verb}", f"target {wish.name}", wish.config.kind)
         row = await asyncio.to_thread(self._put_target, actor, wish, target_id, made)
@@ -106,8 +106,8 @@ class DeliveryDesk:
     ) -> RouteRow:
         """Makes a route, or changes one; raises as `put_target` does."""
         _may_change(actor)
-        await asyncio.to_thread(self._target, wish.target)
-        before = await asyncio.to_thread(self._route, route_id, version)
+        await self._before(DeliveryTarget, wish.target)
+        before = await self._before(DeliveryRoute, route_id, version)
         verb = "make" if before is None else "change"
         said = wish.policy.model_dump_json()
         await self._note(actor, f"delivery.route_{verb}", f"route {wish.name}", said)
@@ -119,11 +119,7 @@ class DeliveryDesk:
         Raises:
             NotFound: there is no such target.
         """
-        _may_change(actor)
-        known = await asyncio.to_thread(self._target, target_id)
-        await self._note(actor, "delivery.target_remove", f"target {known and known.name}")
-        removal = delete(DeliveryTarget).where(DeliveryTarget.id == target_id)
-        await asyncio.to_thread(self._execute, removal)
+        await self._remove(actor, DeliveryTarget, target_id)
 
     async def remove_route(self, actor: Actor, route_id: int) -> None:
         """Removes a route; what it brought into the outbox is delivered all the same.
@@ -131,11 +127,7 @@ class DeliveryDesk:
         Raises:
             NotFound: there is no such route.
         """
-        _may_change(actor)
-        known = await asyncio.to_thread(self._route, route_id)
-        await self._note(actor, "delivery.route_remove", f"route {known and known.name}")
-        removal = delete(DeliveryRoute).where(DeliveryRoute.id == route_id)
-        await asyncio.to_thread(self._execute, removal)
+        await self._remove(actor, DeliveryRoute, route_id)
 
     async def test(self, actor: Actor, target_id: int) -> Tested:
         """Sends a test to a target at once; it is in the log as any message.
@@ -144,7 +136,7 @@ class DeliveryDesk:
             NotFound: there is no such target.
         """
         _may_change(actor)
-        known = await asyncio.to_thread(self._target, target_id)
+        known = await self._before(DeliveryTarget, target_id)
         await self._note(actor, "delivery.test", f"target {known and known.name}")
         delivery = await asyncio.to_thread(self._make_test, target_id)
         try:
@@ -157,25 +149,29 @@ class DeliveryDesk:
         payload = {"action": action, "subject": subject, "after": line(after, _AUDITED) or None}
         await self._link.ask(actor, "audit.note", payload, f"delivery-{uuid.uuid4().hex}")
 
-    def _target(self, target_id: int | None, version: int = 0) -> DeliveryTarget | None:
-        if target_id is None:
+    async def _remove(self, actor: Actor, kind: type[_Kept], row_id: int) -> None:
+        _may_change(actor)
+        known = await self._before(kind, row_id)
+        what = _WHAT[kind]
+        await self._note(actor, f"delivery.{what}_remove", f"{what} {known and known.name}")
+        await asyncio.to_thread(self._execute, delete(kind).where(kind.id == row_id))
+
+    async def _before(
+        self, kind: type[_Kept], row_id: int | None, version: int = 0
+    ) -> _Kept | None:
+        """Returns a target or a route as it is; None where a new one is meant."""
+        if row_id is None:
             return None
-        with reading(self._sources.registry) as session:
-            found = session.get(DeliveryTarget, target_id)
+        found = await asyncio.to_thread(self._found, kind, row_id)
         if found is None:
-            raise NotFound(f"there is no target {target_id}")
-        _check_version(found.version, version)
+            raise NotFound(f"there is no {_WHAT[kind]} {row_id}")
+        if version and found.version != version:
+            raise Stale(f"it was changed meanwhile: version {found.version}; look again")
         return found
 
-    def _route(self, route_id: int | None, version: int = 0) -> DeliveryRoute | None:
-        if route_id is None:
-            return None
+    def _found(self, kind: type[_Kept], row_id: int) -> _Kept | None:
         with reading(self._sources.registry) as session:
-            found = session.get(DeliveryRoute, route_id)
-        if found is None:
-            raise NotFound(f"there is no route {route_id}")
-        _check_version(found.version, version)
-        return found
+            return session.get(kind, row_id)
 
     def _put_target(
         self, actor: Actor, wish: TargetWish, target_id: int | None, made: str | None
@@ -248,34 +244,5 @@ def _may_change(actor: Actor) -> None:
     require_everywhere(actor, "delivery of alerts")
 
 
-def _check_version(found: int, version: int) -> None:
-    if version and found != version:
-        raise Stale(f"it was changed meanwhile: version {found}; look again")
-
-
 def _stored(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json")
-
-
-def _secret_instead(before: DeliveryTarget | None, config: Config) -> str | None:
-    """Returns a secret that has to be made, because there is none or it goes somewhere else.
-
-    Raises:
-        Invalid: it would be a password, which only a person knows.
-    """
-    same = before is not None and _door(config_of(before.config)) == _door(config)
-    if isinstance(config, Webhook) and not same:
-        return secrets.token_urlsafe(_SECRET_OCTETS)
-    if isinstance(config, Email) and config.username and not same:
-        raise Invalid("give the password: it goes to another server, or for another account")
-    return None
-
-
-def _door(config: Config) -> tuple[object, ...]:
-    """Returns to whom a secret is shown."""
-    if isinstance(config, Email):
-        return config.host, config.port, config.security, config.username, config.ca
-    if isinstance(config, Webhook):
-        parts = urlsplit(config.url)
-        return parts.scheme, parts.netloc, config.ca
-    return ()

@@ -23,7 +23,7 @@ from hesper_ui.elements import (
     panel,
     table,
 )
-from hesper_ui.pages.alerts import where
+from hesper_ui.pages.alert_place import where
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import WATCH, Place
 from hesper_ui.services import Actor, AlertRow, NotFound, PageAsked, Permission

@@ -24,6 +24,7 @@ from hesper_ui.elements import (
     marked,
     panel,
 )
+from hesper_ui.pages import alert_place
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import WATCH, Place
 from hesper_ui.services import Actor, AlertRow, Invalid, PageAsked, Permission
@@ -179,7 +180,7 @@ def _cells(own: _List, row: AlertRow) -> list[Cell]:
         tick,
         lambda: marked(*severity(row.severity)),
         lambda: link(capital(row.text), f"/alerts/{row.id}"),
-        lambda: where(row),
+        lambda: alert_place.where(row),
         alerts.extent_words(row),
         lambda: ago(row.raised_at),
         alerts.state_words(row),
@@ -197,16 +198,6 @@ def _tick(own: _List, row: AlertRow) -> None:
         own.ticked ^= {row.id}
 
     mark.on("change", turn, args=[])
-
-
-def where(row: AlertRow) -> None:
-    """Draws where an alert is: a meter, a gateway, or a part of the grid."""
-    if row.meter:
-        link(row.meter, f"/meters/{row.meter}")
-    elif row.gateway:
-        link(row.gateway, "/gateways")
-    else:
-        Text(row.element or row.area or "–")
 
 
 def _act(own: _List, row: AlertRow) -> None:
