@@ -146,6 +146,7 @@ def _by_command(name: str, commands: Sequence[CommandRecord]) -> Setting:
     reported = None if confirmed is None else confirmed.parameters
     at = None if confirmed is None else confirmed.updated_at
     state: SettingState
+    desired: dict[str, Any] | None
     if newest.state in OPEN_COMMAND_STATES:
         state, desired = "pending", newest.parameters
     elif newest is confirmed:
