@@ -18,7 +18,8 @@ from hesper_cloud.imports.columns import ImportKind
 from hesper_cloud.imports.encodings import Encoding
 from hesper_cloud.imports.sheets import MOST_OCTETS, Separator
 from hesper_cloud.imports.trying import Brought
-from hesper_cloud.services.imports import LONGEST_NAME, MOST_PROBLEMS, ImportView, RejectedRow
+from hesper_cloud.services.import_records import ImportView, RejectedRow
+from hesper_cloud.services.imports import LONGEST_NAME, MOST_PROBLEMS
 from hesper_cloud.services.sources import require
 
 router = APIRouter(tags=["imports"])

@@ -14,7 +14,7 @@ from hesper_cloud.api.wire import answer
 from hesper_cloud.reports.folders import FORMATS
 from hesper_cloud.reports.schedules import MINUTES_PER_DAY, Every
 from hesper_cloud.services.jobs import JobRow
-from hesper_cloud.services.reports import (
+from hesper_cloud.services.report_records import (
     KindRow,
     ReportRow,
     ReportWish,

@@ -4,10 +4,8 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
@@ -26,7 +24,8 @@ from hesper_cloud.long_jobs.asking import Wish, ask
 from hesper_cloud.paging import Asked, Order, Orders
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound, Refused
-from hesper_cloud.services.jobs import JobRow, job_row
+from hesper_cloud.services.import_records import ImportView, ProblemCount, RejectedRow
+from hesper_cloud.services.jobs import job_row
 from hesper_cloud.services.sources import Sources, require
 
 LONGEST_NAME = 200
@@ -34,46 +33,6 @@ MOST_PROBLEMS = 1000
 _ORDERS = Orders(
     {"brought_at": Order(ImportFile.brought_at, datetime)}, Order(ImportFile.id, str), "-brought_at"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ProblemCount:
-    """How many rows have one kind of problem."""
-
-    column: str
-    code: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class ImportView:
-    """One file: how it was read, what the dry run found, and the job that applies it."""
-
-    id: str
-    kind: str  # customers | meters | simcards
-    name: str
-    brought_by: str
-    brought_at: datetime
-    sha256: str
-    octets: int
-    encoding: str
-    separator: str
-    row_count: int
-    good_count: int
-    bad_count: int
-    problems: tuple[ProblemCount, ...]  # most frequent first
-    job: JobRow | None
-    removed: bool  # the clean-up took its files; the row stays
-
-
-@dataclass(frozen=True, slots=True)
-class RejectedRow:
-    """One refused row: its number as a spreadsheet counts, its cells, and all its problems."""
-
-    row: int
-    cells: list[str]
-    problems: list[dict[str, Any]]  # column, code, value, advice
-    reason: str
 
 
 ImportPage = tuple[list[ImportView], str | None]

@@ -3,10 +3,9 @@
 import asyncio
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, select
@@ -22,11 +21,18 @@ from hesper_cloud.paging import Asked, Order, Orders
 from hesper_cloud.reports import making
 from hesper_cloud.reports.folders import FORMATS, file_of
 from hesper_cloud.reports.kinds import KINDS
-from hesper_cloud.reports.schedules import MINUTES_PER_DAY, Every, next_at
+from hesper_cloud.reports.schedules import MINUTES_PER_DAY, next_at
 from hesper_cloud.reports.tables import Period, ReportKind
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound, NotPermitted, Refused
 from hesper_cloud.services.jobs import JobRow, job_row
+from hesper_cloud.services.report_records import (
+    KindRow,
+    ReportRow,
+    ReportWish,
+    ScheduleRow,
+    ScheduleWish,
+)
 from hesper_cloud.services.sources import Sources, require
 from hesper_cloud.zones import existing_zone
 
@@ -34,75 +40,6 @@ T = TypeVar("T")
 MOST_DAYS = 400
 _YEARS = range(1971, 2200)
 _ORDERS = Orders({"id": Order(Report.id, int)}, Order(Report.id, int), "-id")
-
-
-@dataclass(frozen=True, slots=True)
-class KindRow:
-    """One kind of report that the actor may ask for."""
-
-    name: str
-    title: str
-    columns: tuple[str, ...]
-    divisible: bool  # may be of one area alone
-
-
-@dataclass(frozen=True, slots=True)
-class ReportRow:
-    """One report; of ``files`` the octets and the SHA-256 by format."""
-
-    id: int
-    kind: str
-    title: str
-    from_at: datetime
-    to_at: datetime
-    zone: str
-    area: str | None
-    row_count: int
-    files: dict[str, Any]
-    made_by: str
-    made_at: datetime
-    job_id: int
-    removed_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class ReportWish:
-    """What is asked for: days from the first to the last, both included, of a zone."""
-
-    kind: str
-    first: date
-    last: date
-    zone: str
-    area: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleWish:
-    """A report that is to be made again and again; ``at_minute`` counts from midnight."""
-
-    name: str
-    kind: str
-    every: Every
-    at_minute: int
-    zone: str
-    area: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleRow:
-    """One schedule and when it is due."""
-
-    id: int
-    name: str
-    kind: str
-    every: str  # day | week | month
-    at_minute: int
-    zone: str
-    area: str | None
-    enabled: bool
-    next_at: datetime
-    made_by: str
-    last_job_id: int | None
 
 
 ReportRows = list[ReportRow]

@@ -22,9 +22,11 @@ from hesper_cloud.long_jobs.running import Runner
 from hesper_cloud.reports.making import Making
 from hesper_cloud.reports.tables import Shelves
 from hesper_cloud.services.authority_link import AuthorityLink
-from hesper_cloud.services.imports import Imports, ImportView
+from hesper_cloud.services.import_records import ImportView
+from hesper_cloud.services.imports import Imports
 from hesper_cloud.services.jobs import JobRow, Jobs
-from hesper_cloud.services.reports import Reports, ReportWish
+from hesper_cloud.services.report_records import ReportWish
+from hesper_cloud.services.reports import Reports
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import ReadingStore

@@ -58,7 +58,7 @@ from hesper_cloud.services.firmware_records import (
     ImageRow,
 )
 from hesper_cloud.services.geography import Box, Branch, Cluster, Spot
-from hesper_cloud.services.imports import ImportView, ProblemCount, RejectedRow
+from hesper_cloud.services.import_records import ImportView, ProblemCount, RejectedRow
 from hesper_cloud.services.jobs import JobRow, ScheduledRow
 from hesper_cloud.services.records import (
     OPEN_COMMAND_STATES,
@@ -86,8 +86,8 @@ from hesper_cloud.services.records import (
     Series,
     Session,
 )
-from hesper_cloud.services.reports import KindRow as ReportKindRow
-from hesper_cloud.services.reports import ReportRow, ReportWish, ScheduleRow, ScheduleWish
+from hesper_cloud.services.report_records import KindRow as ReportKindRow
+from hesper_cloud.services.report_records import ReportRow, ReportWish, ScheduleRow, ScheduleWish
 from hesper_cloud.services.rule_records import (
     CatalogueRow,
     EventFilter,
