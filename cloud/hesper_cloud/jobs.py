@@ -82,7 +82,6 @@ def jobs(sources: Sources) -> list[Job]:
     silence = SilenceRule(engine, alerts, settings.rules, clock, _works(sources))
     return [
         Job("silence", SILENCE_EVERY_S, silence.check),
-        Job("gaps", GAPS_EVERY_S, _gap_keeping(sources)),
         Job("acknowledged tamper alerts", MINUTE_S, lambda: clear_acknowledged(engine, clock())),
         Job("certificates", MINUTE_S, certificates.check),
         Job("data of SIM cards", MINUTE_S, SimDataRule(engine, alerts, clock).check),
@@ -269,13 +268,18 @@ async def run(sources: Sources, busy: Callable[[], float], more: Sequence[Job] =
 def _lists(
     sources: Sources, book: EnergyBook, busy: Callable[[], float], more: Sequence[Job]
 ) -> dict[str, list[Job]]:
-    """Returns all scheduled jobs by the thread that they share."""
+    """Returns all scheduled jobs by the thread that they share.
+
+    The first pass of an erasure is made between two looks of the gap ledger, see `Erasures`. Both
+    may take long, so silence and alerts do not wait for them.
+    """
     erasures = Erasures(sources, book)
     begin = Job("erasures", ERASURES_EVERY_S, erasures.begin)
     finish = Job("erasures, second pass", ERASURES_EVERY_S, erasures.finish)
     return {
         "energy book": [finish, *energy_jobs(sources, book, busy)],
-        "quick jobs": [begin, *jobs(sources), *more],
+        "gap ledger": [begin, Job("gaps", GAPS_EVERY_S, _gap_keeping(sources))],
+        "quick jobs": [*jobs(sources), *more],
         "slow jobs": slow_jobs(sources, book),
     }
 

@@ -51,13 +51,22 @@ class Schedule:
     ) -> None:
         """Plans the first turns: at once, but a seldom job not too soon after its ``last``."""
         self._jobs = jobs
+        self._asked_at = now
         self._next_at = {job.name: now for job in jobs}
         for job in jobs:
             if job.every_s >= _SELDOM_S and last and job.name in last:
-                self._next_at[job.name] = last[job.name] + timedelta(seconds=job.every_s)
+                self._next_at[job.name] = min(last[job.name], now) + timedelta(seconds=job.every_s)
 
     def due(self, now: datetime) -> list[Job]:
-        """Returns the jobs whose time has come, and plans their next turn."""
+        """Returns the jobs whose time has come, and plans their next turn.
+
+        Where the clock was set back, the plans go back with it: no job waits until it is as late
+        again.
+        """
+        if now < self._asked_at:
+            back = self._asked_at - now
+            self._next_at = {name: at - back for name, at in self._next_at.items()}
+        self._asked_at = now
         due = [job for job in self._jobs if self._next_at[job.name] <= now]
         for job in due:
             self._next_at[job.name] = now + timedelta(seconds=job.every_s)

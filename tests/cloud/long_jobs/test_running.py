@@ -216,6 +216,16 @@ def test_a_daily_job_keeps_its_distance_over_a_restart() -> None:
     assert schedule.due(NOON + timedelta(hours=4)) == [daily, often]
 
 
+def test_a_clock_that_is_set_back_holds_no_job_up() -> None:
+    daily, often = Job("clean-up", DAY_S, lambda: None), Job("silence", 2.0, lambda: None)
+    schedule = Schedule([daily, often], NOON, {"clean-up": NOON + timedelta(days=9)})
+    assert schedule.due(NOON) == [often]
+    back = NOON - timedelta(hours=3)
+    assert schedule.due(back) == []
+    assert schedule.due(back + timedelta(seconds=3)) == [often]
+    assert schedule.due(back + timedelta(days=1)) == [daily, often]
+
+
 def test_a_job_that_fails_tells_its_problem() -> None:
     def fail() -> None:
         raise StoreUnavailable("gone")

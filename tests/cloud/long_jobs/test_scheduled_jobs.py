@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -60,6 +62,37 @@ async def test_the_jobs_of_the_issue_run_by_their_clocks_and_are_visible(sources
     assert {name: rows[name].every_s for name in wanted} == wanted
     assert all(rows[name].seconds is not None and rows[name].problem is None for name in wanted)
     assert all(rows[name].next_at is not None for name in wanted)
+
+
+async def test_silence_does_not_wait_for_the_gap_ledger(sources: Any) -> None:
+    """A look at the gaps of a large fleet takes long, and an erasure beside it too."""
+    go_on = threading.Event()
+
+    class Slow(DuckDbStore):
+        def captured(self, *asked: Any) -> Any:
+            go_on.wait(DEADLINE_S)
+            return super().captured(*asked)
+
+    sources.store.close()
+    store = Slow(sources.settings.readings_file)
+    slow = replace(sources, store=store)
+    running = asyncio.create_task(jobs.run(slow, lambda: 0.0))
+    query = select(ScheduledRun).where(ScheduledRun.ended_at.is_not(None))
+
+    def ended() -> set[str]:
+        with reading(sources.registry) as session:
+            return {row.name for row in session.scalars(query)}
+
+    wanted = {"silence", "alerts", "outages", "delivery"}
+    async with asyncio.timeout(DEADLINE_S):
+        while not wanted <= ended():
+            assert not running.done(), running
+            await asyncio.sleep(0.05)
+    assert "gaps" not in ended()
+    go_on.set()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    store.close()
 
 
 async def test_meters_that_fall_silent_are_told_to_who_listens(sources: Any, clock: Any) -> None:
