@@ -51,7 +51,8 @@ class Attempt:
     @classmethod
     def new(cls, target: str) -> "Attempt":
         """Returns a fresh one; ``target`` is the page to go to afterwards."""
-        return cls(*(secrets.token_urlsafe(32) for _ in range(3)), target)
+        state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
+        return cls(state, nonce, verifier, target)
 
     @property
     def challenge(self) -> str:

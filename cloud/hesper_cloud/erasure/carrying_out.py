@@ -129,8 +129,10 @@ def _erase_rows(session: Session, meter: str, letters: Letters, now: datetime) -
         kind: _removed(session, delete(model).where(model.meter == meter))
         for kind, model in _KINDS.items()
     }
-    for kind, told in {"rules' memories": RuleMemory, "rules' trials": RuleTrial}.items():
-        counts[kind] = _removed(session, delete(told).where(told.subject == meter))
+    memories = delete(RuleMemory).where(RuleMemory.subject == meter)
+    counts["rules' memories"] = _removed(session, memories)
+    trials = delete(RuleTrial).where(RuleTrial.subject == meter)
+    counts["rules' trials"] = _removed(session, trials)
     ended = delete(Alert).where(Alert.meter == meter, Alert.state == CLEARED)
     counts["cleared alerts"] = _removed(session, ended)
     counts["exchanges"] = _removed(session, delete(MeterExchange).where(took_part(meter)))

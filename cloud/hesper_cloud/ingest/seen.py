@@ -18,9 +18,9 @@ def stored_digests(session: Session, batches: Sequence[BatchId]) -> dict[BatchId
     key = (BatchSeen.gateway, BatchSeen.epoch, BatchSeen.sequence)
     query = select(*key, BatchSeen.digest)
     return {
-        BatchId(*identity): digest
+        BatchId(gateway, epoch, sequence): digest
         for some in batched(batches)
-        for *identity, digest in session.execute(query.where(tuple_(*key).in_(some)))
+        for gateway, epoch, sequence, digest in session.execute(query.where(tuple_(*key).in_(some)))
     }
 
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, Select, Subquery, case, cast, func, select
 from sqlalchemy.orm import Session
@@ -104,7 +105,7 @@ class Geography:
         return await asyncio.to_thread(self._branches, actor)
 
     def _extent(self, actor: Actor) -> Box | None:
-        limits = select(
+        limits: Select[*tuple[Any, ...]] = select(
             func.min(Meter.latitude),
             func.min(Meter.longitude),
             func.max(Meter.latitude),
@@ -121,7 +122,7 @@ class Geography:
         sources, now = self._sources, self._sources.clock()
         with reading(sources.registry) as session:
             worst = _worst()
-            wanted = select(
+            wanted: Select[*tuple[Any, ...]] = select(
                 func.avg(Meter.latitude),
                 func.avg(Meter.longitude),
                 func.count(),
@@ -135,7 +136,10 @@ class Geography:
                 *scope.terms(actor),
             )
             found = session.execute(wanted.group_by(row, column).limit(MOST_CELLS)).all()
-        return [Cluster(*each[:-1], each[-1] if each[2] == 1 else None) for each in found]
+        return [
+            Cluster(north, east, count, critical, warning, silent, first if count == 1 else None)
+            for north, east, count, critical, warning, silent, first in found
+        ]
 
     def _counts(
         self, session: Session, worst: Subquery, now: datetime
@@ -150,7 +154,8 @@ class Geography:
         )
 
     def _gateways(self, actor: Actor) -> list[Spot]:
-        query = select(Gateway.id, Gateway.state, Gateway.latitude, Gateway.longitude).where(
+        shown = (Gateway.id, Gateway.state, Gateway.latitude, Gateway.longitude)
+        query: Select[*tuple[Any, ...]] = select(*shown).where(
             Gateway.latitude.is_not(None),
             Gateway.longitude.is_not(None),
             *scope.gateway_terms(actor, Gateway.id),
@@ -162,7 +167,7 @@ class Geography:
         now = self._sources.clock()
         with reading(self._sources.registry) as session:
             worst = _worst()
-            query: Select[tuple[str, int, int, int, int]] = (
+            query: Select[*tuple[Any, ...]] = (
                 select(ElementMeter.element, func.count(), *self._counts(session, worst, now))
                 .join(Meter, Meter.id == ElementMeter.meter)
                 .outerjoin(worst, worst.c.meter == Meter.id)
