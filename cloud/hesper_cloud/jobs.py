@@ -79,6 +79,7 @@ def jobs(sources: Sources) -> list[Job]:
     alert_keeping = AlertKeeping(engine, settings.alerts, clock)
     certificates = CertificateRule(settings, sources.authority, alerts, clock)
     figures = FleetFigures(sources)
+    outages = OutageKeeping(engine, alerts, sources.latest, clock)
     silence = SilenceRule(engine, alerts, settings.rules, clock, _works(sources))
     return [
         Job("silence", SILENCE_EVERY_S, silence.check),
@@ -86,7 +87,8 @@ def jobs(sources: Sources) -> list[Job]:
         Job("certificates", MINUTE_S, certificates.check),
         Job("data of SIM cards", MINUTE_S, SimDataRule(engine, alerts, clock).check),
         Job("figures of the fleet", FIGURES_EVERY_S, figures.turn),
-        Job("outages", OUTAGES_EVERY_S, _outages(sources, alerts).turn),
+        Job("outages", OUTAGES_EVERY_S, outages.turn),
+        Job("clean-up of outages", DAY_S, outages.forget),
         Job("alerts", SILENCE_EVERY_S, alert_keeping.turn),
         Job("clean-up of alerts", DAY_S, alert_keeping.forget),
         Job("clean-up of trials", DAY_S, Rounds(engine, alerts, sources.latest, clock).forget),
@@ -110,10 +112,6 @@ def _sender(sources: Sources) -> Sender:
     settings, clock = sources.settings, sources.clock
     ways = Transports(settings, keys.delivery_vault(settings.keys), clock)
     return Sender(sources.registry, settings.delivery, clock, ways)
-
-
-def _outages(sources: Sources, alerts: Alerts) -> OutageKeeping:
-    return OutageKeeping(sources.registry, alerts, sources.latest, sources.clock)
 
 
 def _rules(sources: Sources, alerts: Alerts) -> Callable[[], None]:
@@ -181,7 +179,7 @@ def slow_jobs(sources: Sources, book: EnergyBook) -> list[Job]:
         Job("exports", MINUTE_S, _exports(sources, shelf, alerts).turn),
         Job("republish", REPUBLISH_EVERY_S, republish.turn),
         Job("republish days", REPUBLISH_EVERY_S, republish_days.turn),
-        Job("reads of a day", FIGURES_EVERY_S, FleetFigures(sources).count_reads),
+        Job("reads of a day", MINUTE_S, FleetFigures(sources).count_reads),
         Job("clean-up of looks at data", DAY_S, _forget_looks(sources)),
         Job("store", MINUTE_S, lambda: tend(sources.store, alerts, sources.clock())),
     ]

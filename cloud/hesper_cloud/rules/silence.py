@@ -8,12 +8,11 @@ is a symptom: it gives way to the alert of its gateway, or of an element of the 
 open (`hesper_cloud.alerting.children`).
 """
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Engine, select
+from sqlalchemy import ColumnElement, Engine, func, or_, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.assets.lives import IN_SERVICE, in_service
@@ -33,6 +32,7 @@ _METERS = select(
     Meter.id, Meter.gateway_id, Meter.capture_period_s, Meter.last_contact_at, Meter.first_seen_at
 ).where(in_service())
 
+_GATEWAYS = select(Gateway.id, Gateway.state, Gateway.life, Gateway.deleted_at)
 
 Works = Callable[[datetime], Callable[[str | None], bool]]
 """At a moment: says of a gateway whether people work there."""
@@ -81,52 +81,45 @@ class SilenceRule:
         now = self._clock()
         self._is_worked_at = self._works(now)
         with reading(self._engine) as session:
-            meters = [_Heard(*row) for row in session.execute(_METERS)]
+            silent = session.execute(_METERS.where(_unheard(session, self._settings, now))).all()
         with writing(self._engine) as session:
-            self._gateways(session, Counter(meter.gateway_id for meter in meters), now)
-        telling = [meter for meter in meters if self._is_news(meter, now)]
-        gone = self._raised.difference(meter.id for meter in meters)  # out of service
-        if telling or gone:
-            self._tell(telling, gone, now)
+            self._gateways(session, now)
+        over = self._raised.difference(row.id for row in silent)  # heard, or out of service
+        news = [meter for row in silent if self._is_news(meter := _Heard(*row), now)]
+        if news or over:
+            self._tell(news, over, now)
 
-    def _gateways(self, session: Session, behind: Mapping[str | None, int], now: datetime) -> None:
+    def _gateways(self, session: Session, now: datetime) -> None:
         told: list[Telling] = []
         over: list[tuple[Subject, datetime]] = []
-        for gateway in session.scalars(select(Gateway)).all():
-            subject = Subject(GATEWAY_RULE, gateway=gateway.id)
-            expected = gateway.life in IN_SERVICE and gateway.deleted_at is None
-            if gateway.state == OFFLINE and expected:
-                text = f"Gateway {gateway.id} is offline; {behind[gateway.id]} meters behind it."
-                if not self._is_worked_at(gateway.id):
+        known = session.execute(_GATEWAYS).all()
+        behind = _behind(session) if any(row.state == OFFLINE for row in known) else {}
+        for gateway, state, life, deleted_at in known:
+            subject = Subject(GATEWAY_RULE, gateway=gateway)
+            if state == OFFLINE and life in IN_SERVICE and deleted_at is None:
+                text = f"Gateway {gateway} is offline; {behind.get(gateway, 0)} meters behind it."
+                if not self._is_worked_at(gateway):
                     told.append(Telling(subject, "critical", text, now))
-                self._offline.add(gateway.id)
+                self._offline.add(gateway)
                 continue
-            if gateway.id in self._offline:
-                self._offline.discard(gateway.id)
-                self._back_since[gateway.id] = now
+            if gateway in self._offline:
+                self._offline.discard(gateway)
+                self._back_since[gateway] = now
             over.append((subject, now))
         self._alerts.raise_all(told, session)
         self._alerts.clear_all(over, session)
 
     def _is_news(self, meter: _Heard, now: datetime) -> bool:
-        """Says whether a meter's alert has to be raised or cleared."""
-        told = meter.id in self._raised
-        if self._is_heard(meter, now):
-            return told
-        if meter.gateway_id in self._offline or self._is_worked_at(meter.gateway_id):
+        """Says whether an alert has to be raised for a meter that is not heard."""
+        if meter.id in self._raised or meter.gateway_id in self._offline:
             return False
-        allowed = patience(self._settings, meter.capture_period_s)
-        return not told and self._waited(meter, now) > allowed
+        if self._is_worked_at(meter.gateway_id):
+            return False
+        return self._waited(meter, now) > patience(self._settings, meter.capture_period_s)
 
-    def _is_heard(self, meter: _Heard, now: datetime) -> bool:
-        heard_at = meter.last_contact_at
-        allowed = patience(self._settings, meter.capture_period_s)
-        return heard_at is not None and now - heard_at <= allowed
-
-    def _tell(self, telling: list[_Heard], gone: set[str], now: datetime) -> None:
+    def _tell(self, news: list[_Heard], over: set[str], now: datetime) -> None:
         """Raises and clears in one transaction, however many meters it is about."""
-        over = {meter.id for meter in telling} & self._raised | gone
-        told = [_silent(meter, now) for meter in telling if meter.id not in over]
+        told = [_silent(meter, now) for meter in news]
         cleared = [(Subject(METER_RULE, meter=meter), now) for meter in sorted(over)]
         self._alerts.settle(told, cleared)
         self._raised.difference_update(over)
@@ -146,6 +139,26 @@ def _silent(meter: _Heard, now: datetime) -> Telling:
     since = "never heard from" if heard_at is None else f"silent since {heard_at:%F %T} UTC"
     subject, text = Subject(METER_RULE, meter=meter.id), f"Meter {meter.id} is {since}."
     return Telling(subject, "warning", text, now, symptom=True)
+
+
+def _unheard(session: Session, settings: RuleSettings, now: datetime) -> ColumnElement[bool]:
+    """Returns the condition that a meter was not heard within what it is granted.
+
+    One term for each capture period in use: of a fleet that is heard, no meter is read.
+    """
+    periods = session.scalars(select(Meter.capture_period_s).distinct()).all()
+    late = (
+        Meter.capture_period_s.is_not_distinct_from(period)
+        & (Meter.last_contact_at < now - patience(settings, period))
+        for period in periods
+    )
+    return or_(Meter.last_contact_at.is_(None), *late)
+
+
+def _behind(session: Session) -> dict[str | None, int]:
+    """Returns how many meters in service are behind each gateway."""
+    counted = select(Meter.gateway_id, func.count()).where(in_service()).group_by(Meter.gateway_id)
+    return {row[0]: int(row[1]) for row in session.execute(counted)}
 
 
 def patience(settings: RuleSettings, capture_period_s: int | None) -> timedelta:
