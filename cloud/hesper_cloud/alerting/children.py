@@ -83,9 +83,10 @@ def give_way(session: Session, now: datetime) -> None:
 
 
 def _parents() -> Select[Alert]:
+    """Returns the causes; a gateway stays one when it is itself told below a storm of gateways."""
     of_gateway = (Alert.rule == GATEWAY_DOWN) & Alert.gateway.is_not(None) & Alert.meter.is_(None)
-    of_element = Alert.element.is_not(None) & ~Alert.rule.startswith(STORM)
-    causes = select(Alert).where(is_shown(), Alert.symptom.is_(False), of_gateway | of_element)
+    of_element = Alert.element.is_not(None) & ~Alert.rule.startswith(STORM) & is_shown()
+    causes = select(Alert).where(is_open(), Alert.symptom.is_(False), of_gateway | of_element)
     return causes.order_by(Alert.id)
 
 

@@ -63,7 +63,7 @@ def still(grid: Grid, part: Part, meters: Collection[str], enough: Enough) -> Lo
     of = grid.size(part)
     if not meters or not enough.are(len(meters), of):
         return None
-    by_element = _by_element(grid, meters) if part.element else {}
+    by_element = _by_element(grid, meters) if grid.branches(part) else {}
     return Lost(part, frozenset(meters), of, _below(grid, part.id, by_element))
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from hesper_cloud.db.engines import batched
-from hesper_cloud.db.registry import Element, ElementMeter, Meter
+from hesper_cloud.db.registry import Element, ElementMeter, Gateway, Meter
 
 GATEWAY, AREA = "gateway", "area"
 
@@ -29,6 +29,10 @@ class Part(NamedTuple):
         return f"{'element' if self.element else self.kind}/{self.id}"
 
 
+FLEET = Part("fleet", "all areas", "all areas", False)
+"""On what all gateways hang: a broker, or the way to it."""
+
+
 @dataclass(slots=True)
 class Grid:
     """Where meters hang; what is not asked about is only counted."""
@@ -42,16 +46,21 @@ class Grid:
     gateway_sizes: Mapping[str, int] = field(default_factory=dict)
     area_sizes: Mapping[str, int] = field(default_factory=dict)
 
+    def branches(self, part: Part) -> bool:
+        """Says whether a part has others below it, as elements do."""
+        known = self.parts.get(part.id)
+        return part.element or (known is not None and not known.element)
+
     def size(self, part: Part) -> int:
         """Returns how many meters hang on a part."""
-        if part.element:
+        if self.branches(part):
             return self.sizes[part.id]
         sizes = self.gateway_sizes if part.kind == GATEWAY else self.area_sizes
         return sizes.get(part.id, 0)
 
     def hangs_on(self, meter: str, part: Part) -> bool:
         """Says whether a meter is on a part, or on one below it."""
-        if part.element:
+        if self.branches(part):
             return part.id in self.chain(self.element_of.get(meter, ""))
         places = self.gateway_of if part.kind == GATEWAY else self.area_of
         return places.get(meter) == part.id
@@ -88,6 +97,22 @@ def load(session: Session, meters: Collection[str], now: datetime) -> Grid:
             grid.sizes[above] += count
     grid.gateway_sizes = _sizes(session, Meter.gateway_id)
     grid.area_sizes = _sizes(session, Meter.area)
+    return grid
+
+
+def of_gateways(session: Session) -> Grid:
+    """Reads in which areas gateways are, as a grid in which these hang on the whole fleet."""
+    grid = Grid()
+    heard_of = Gateway.state.in_(("online", "offline")) & Gateway.deleted_at.is_(None)
+    query = select(Gateway.id, Gateway.area).where(heard_of)
+    for gateway, area in session.execute(query):
+        place = area or FLEET.id
+        grid.parts.setdefault(place, Part(AREA, place, place, False))
+        grid.parents[place] = FLEET.id
+        grid.element_of[gateway] = place
+        grid.sizes[place] += 1
+        grid.sizes[FLEET.id] += place != FLEET.id
+    grid.parts[FLEET.id], grid.parents[FLEET.id] = FLEET, None
     return grid
 
 

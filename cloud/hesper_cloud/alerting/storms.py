@@ -4,6 +4,9 @@ A feeder of 2000 meters that is lost is one thing that happened. When enough met
 concerned by the same rule (`extents`), an alert ``storm/<rule>`` is raised for the part, and theirs
 are hidden below it. Later ones join, the extent is told anew, and the storm clears when less than
 half of what made it one still holds.
+
+Gateways are gathered likewise, by their areas and as a fleet: a broker that is down, or the way to
+it, is one alert and not five hundred. Their customers are those of all the gateways.
 """
 
 from collections import defaultdict
@@ -12,15 +15,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, func, literal, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from hesper_cloud.alert_settings import AlertSettings
 from hesper_cloud.alerting import grid
 from hesper_cloud.alerting.changes import Step, is_open, note
 from hesper_cloud.alerting.children import STORM, hide, is_shown
 from hesper_cloud.alerting.extents import Enough, Lost, lost, still
-from hesper_cloud.alerting.grid import GATEWAY, Grid, Part
+from hesper_cloud.alerting.grid import FLEET, GATEWAY, Grid, Part
 from hesper_cloud.alerting.priority import priority
 from hesper_cloud.db.alerting import CLEARED, NEW, Alert
 
@@ -28,22 +31,43 @@ _ORDER = ("info", "warning", "critical")
 _GREW = 2  # times as many are worth a line in the history
 
 
+class _Kind(NamedTuple):
+    """What storms are made of: alerts of meters, or of gateways as a whole."""
+
+    word: str
+    subject: InstrumentedAttribute[str | None]
+    only: ColumnElement[bool]
+
+
+METERS = _Kind("meters", Alert.meter, Alert.meter.is_not(None))
+GATEWAYS = _Kind(
+    "gateways",
+    Alert.gateway,
+    Alert.meter.is_(None) & Alert.gateway.is_not(None) & ~Alert.rule.startswith(STORM),
+)
+
+
 class _Member(NamedTuple):
     """One alert that a storm may be made of."""
 
     id: int
-    meter: str
+    name: str
     severity: str
     raised_at: datetime
     symptom: bool
     area: str | None
     parent: int | None
+    customers: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """One rule as it stands: its alerts by meter, where these are, its storms by their cause."""
+    """One rule as it stands: its alerts by meter, where these are, its storms by their cause.
 
+    What is said here of meters holds of gateways, where the kind is theirs.
+    """
+
+    kind: _Kind
     rule: str
     members: Mapping[str, _Member]
     grid: Grid
@@ -59,16 +83,22 @@ class Storms:
 
     def turn(self, session: Session, now: datetime) -> None:
         """Brings the storms of every rule up to date."""
-        open_storms = select(Alert).where(is_open(), Alert.rule.startswith(STORM))
-        storms: dict[str, dict[str, Alert]] = defaultdict(dict)
-        for each in session.scalars(open_storms):
-            storms[each.rule.removeprefix(STORM)][each.group_key or ""] = each
-        many = select(Alert.rule).where(is_shown(), Alert.meter.is_not(None)).group_by(Alert.rule)
-        many = many.having(func.count() >= self._enough.meters)
-        for rule in sorted({*storms, *session.scalars(many)}):
-            members = _members(session, rule, [each.id for each in storms[rule].values()])
-            places = grid.load(session, members, now)
-            self._settle(session, _Told(rule, members, places, storms[rule]), now)
+        storms: dict[tuple[str, str], dict[str, Alert]] = defaultdict(dict)
+        for each in session.scalars(select(Alert).where(is_open(), Alert.rule.startswith(STORM))):
+            word = (each.extent or {}).get("made_of", METERS.word)
+            storms[word, each.rule.removeprefix(STORM)][each.group_key or ""] = each
+        for kind in (METERS, GATEWAYS):
+            many = select(Alert.rule).where(is_shown(), kind.only).group_by(Alert.rule)
+            many = many.having(func.count() >= self._enough.meters)
+            known = {rule for word, rule in storms if word == kind.word}
+            for rule in sorted(known.union(session.scalars(many))):
+                own = storms[kind.word, rule]
+                members = _members(session, kind, rule, [each.id for each in own.values()])
+                if kind is METERS:
+                    places = grid.load(session, members, now)
+                else:
+                    places = grid.of_gateways(session)
+                self._settle(session, _Told(kind, rule, members, places, own), now)
 
     def _settle(self, session: Session, told: _Told, now: datetime) -> None:
         found = {_key(each.part, told.rule): each for each in self._lost(told)}
@@ -145,32 +175,36 @@ class Storms:
     ) -> None:
         """Writes what the storm is made of now, if that changed."""
         told, lost = extent
-        count = len(lost.meters)
-        if count == storm.affected_count:
-            return
         members = [told.members[meter] for meter in lost.meters]
+        count = sum(each.customers for each in members)
+        if storm.extent and (count, len(members)) == (
+            storm.affected_count,
+            storm.extent.get(told.kind.word),
+        ):
+            return
         worst = max((each.severity for each in members), key=_ORDER.index)
         severity = "critical" if count >= self._critical else worst
         if storm.affected_count and count >= _GREW * storm.affected_count:
-            note(session, [storm.id], Step.GREW, now, detail=f"{count} meters")
+            note(session, [storm.id], Step.GREW, now, detail=f"{len(members)} {told.kind.word}")
         storm.affected_count, storm.severity = count, severity
-        storm.text, storm.extent = _text(told.rule, lost), _extent(lost, members)
+        storm.text, storm.extent = _text(told, lost, count), _extent(told, lost)
         storm.last_seen_at = storm.changed_at = now
         age = (now - storm.raised_at).total_seconds()
         storm.priority = priority(severity, age, count)
         session.flush()
 
 
-def _members(session: Session, rule: str, storms: Sequence[int]) -> dict[str, _Member]:
+def _members(session: Session, kind: _Kind, rule: str, storms: Sequence[int]) -> dict[str, _Member]:
     query = select(
         Alert.id,
-        Alert.meter,
+        kind.subject,
         Alert.severity,
         Alert.raised_at,
         Alert.symptom,
         Alert.area,
         Alert.parent_id,
-    ).where(Alert.rule == rule, Alert.meter.is_not(None), is_open())
+        Alert.affected_count if kind is GATEWAYS else literal(1),
+    ).where(Alert.rule == rule, kind.only, is_open())
     own = Alert.suppressed.is_(False) | Alert.parent_id.in_(storms)
     rows = session.execute(query.where(own))
     return {str(row[1]): _Member(row[0], str(row[1]), *row[2:]) for row in rows}
@@ -186,22 +220,26 @@ def _part(storm: Alert) -> Part:
     return Part(kind, str(told.get("id", "")), name, storm.element is not None)
 
 
-def _text(rule: str, lost: Lost) -> str:
-    part, count = lost.part, len(lost.meters)
+def _text(told: _Told, lost: Lost, customers: int) -> str:
+    part, count, word = lost.part, len(lost.meters), told.kind.word
     named = part.name if part.name == part.id else f"{part.name} ({part.id})"
-    what = rule.replace("-", " ").replace("_", " ")
-    return f"{part.kind.capitalize()} {named}: {count} of {lost.of} meters, {what}."
+    where = f"{part.kind.capitalize()} {named}" if part != FLEET else part.name.capitalize()
+    what = told.rule.replace("-", " ").replace("_", " ")
+    behind = f", {customers} meters behind them" if told.kind is GATEWAYS else ""
+    return f"{where}: {count} of {lost.of} {word}, {what}{behind}."
 
 
-def _extent(lost: Lost, members: Sequence[_Member]) -> dict[str, object]:
-    part = lost.part
+def _extent(told: _Told, lost: Lost) -> dict[str, object]:
+    part, word = lost.part, told.kind.word
+    moments = [told.members[each].raised_at for each in lost.meters]
     return {
+        "made_of": word,
         "kind": part.kind,
         "id": part.id,
         "name": part.name,
-        "meters": len(lost.meters),
+        word: len(lost.meters),
         "of": lost.of,
-        "first_at": min(each.raised_at for each in members).isoformat(),
-        "last_at": max(each.raised_at for each in members).isoformat(),
-        "parts": [{"name": name, "meters": count} for name, count in lost.below],
+        "first_at": min(moments).isoformat(),
+        "last_at": max(moments).isoformat(),
+        "parts": [{"name": name, word: count} for name, count in lost.below],
     }

@@ -131,7 +131,10 @@ def _word(entry: Entry) -> str:
 
 def _facts(entry: Entry) -> list[tuple[str, str]]:
     of = entry.extent or {}
-    parts = ", ".join(f"{each['name']} ({each['meters']})" for each in of.get("parts", ())[:5])
+    made_of = of.get("made_of", "meters")
+    parts = ", ".join(
+        f"{each['name']} ({each.get(made_of, 0)})" for each in of.get("parts", ())[:5]
+    )
     told = [
         ("Rule", entry.rule),
         ("Meter", entry.meter),

@@ -1,6 +1,6 @@
 """One alert: what it is, what hangs below it, what people wrote, and all that became of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,7 +152,14 @@ def _facts(row: AlertRow) -> None:
                 link(say("alert {number}", number=row.parent), f"/alerts/{row.parent}")
         for part in extent.get("parts", ()):
             Text(str(part["name"]), "dt")
-            Text(plural(int(part["meters"]), "meter"), "dd")
+            Text(_how_many(part), "dd")
+
+
+def _how_many(part: Mapping[str, object]) -> str:
+    """Says how many meters, or gateways, of one part of an extent are concerned."""
+    if "gateways" in part:
+        return plural(int(str(part["gateways"])), "gateway")
+    return plural(int(str(part["meters"])), "meter")
 
 
 def _notes(detail: AlertDetail) -> None:
