@@ -95,7 +95,8 @@ def enter(site: Site, settings: Settings, fleet: Fleet, public_keys: dict[str, s
         pushed = _push_papers() if site.wishes.pushes else ()
         papers = [*_papers(site, fleet), *pushed]
         commission(databases, papers)
-        demo_assets.enter(databases, papers, list(public_keys))
+        feeders = {meter.serial: meter.feeder for meter in fleet.meters}
+        demo_assets.enter(databases, papers, list(public_keys), feeders)
     finally:
         databases.close()
 

@@ -1,6 +1,6 @@
 """Customers behind a site's meters, and SIM cards in its gateways, as a company would keep them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from hesper_cloud.assets import keeping
@@ -13,14 +13,23 @@ from hesper_cloud.provision import Databases
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from hesper_lab import demo_places
+
 MOST_METERS = 500
 """A larger site is there to be measured, not to be looked at."""
 _TARIFFS = {"Household": "one price", "Day and night": "cheaper from 22:00 to 06:00"}
 _CARRIER = "89445"
 
 
-def enter(databases: Databases, papers: Sequence[MeterPaper], gateways: Sequence[str]) -> None:
-    """Enters customers, tariffs, a model and SIM cards, once, into a site that is looked at."""
+def enter(
+    databases: Databases,
+    papers: Sequence[MeterPaper],
+    gateways: Sequence[str],
+    feeders: Mapping[str, int],
+) -> None:
+    """Enters customers, tariffs, a model, SIM cards, and where all that stands, once, into a site
+    that is looked at.
+    """
     by = By("hesper-lab", datetime.now(UTC), "a site to look at")
     if len(papers) > MOST_METERS:
         return
@@ -36,6 +45,7 @@ def enter(databases: Databases, papers: Sequence[MeterPaper], gateways: Sequence
                 _customer(session, number, paper, by)
         for number, gateway in enumerate(gateways, start=1):
             _card(session, number, gateway, by)
+        demo_places.enter(session, papers, feeders, by)
 
 
 def _customer(session: Session, number: int, paper: MeterPaper, by: By) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from console_double.fleet import SCRIPT, Fleet
+from console_double.fleet import LONG, SCRIPT, Fleet
 from console_double.people import Console, disabled, press, texts, until
 from console_double.services import PASSWORD
 from nicegui import ui
@@ -233,6 +233,8 @@ async def test_the_audit_log_is_paged_searched_and_checked(console):
     async with console.person("approver") as user:
         await user.open("/audit?offset=200")
         await user.should_see("201 to 230 of 230 entries", retries=20)
+        written = texts(user).splitlines()
+        assert [len(text) for text in written if "four_eyes" in text] == [81, len(LONG)]
         await press(user, "Check the whole chain")
         await user.should_see("All 230 rows fit.", retries=20)
         await user.open("/audit?subject=000000e6")

@@ -11,6 +11,7 @@ from hesper_contracts.quality import Quality
 from hesper_ui.services import (
     AttentionRow,
     CommandRow,
+    DayQuality,
     FleetLoad,
     GapRow,
     Invalid,
@@ -26,6 +27,7 @@ from hesper_ui.views import (
     load_profile,
     looks,
     meter_list,
+    quality,
     registers,
     relay,
     tiles,
@@ -220,6 +222,22 @@ def test_doubts_and_causes_have_words():
     assert doubts.quality(flags) == "meter clock invalid, estimated"
     assert doubts.quality(0x4000) == "doubtful"
     assert doubts.cause("silent meter") == "the meter did not answer"
+
+
+def test_a_day_of_which_nothing_was_due_has_no_score():
+    def row(score: int, expected: int) -> DayQuality:
+        return DayQuality("M1", NOW.date(), score, expected, 0, 0, 0, 0)
+
+    assert quality.score(row(0, 0)) == ("unknown", "–")
+    assert quality.score(row(0, 96)) == ("critical", "0")
+    assert quality.score(row(90, 96)) == ("warning", "90")
+    assert quality.score(row(100, 96)) == ("normal", "100")
+
+
+def test_meters_that_were_never_heard_from_are_said_and_listed():
+    row = AttentionRow("never-heard", "info", 2, NOW, "", ("M1", "M2"))
+    assert attention_words.title(row) == "2 meters were never heard from"
+    assert attention_words.target(row) == "/meters?view=silent"
 
 
 def test_attention_names_its_subjects():

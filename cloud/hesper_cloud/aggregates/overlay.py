@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hesper_cloud import quantities
+from hesper_cloud.aggregates.roster import Member
 from hesper_cloud.db.energy import Substitute
 from hesper_cloud.stores.port import Flags, Quantity, Series
 from hesper_cloud.validation.codes import EDIT
@@ -124,7 +125,12 @@ def _empty_grid(sheet: Sheet, like: Substitute) -> Grid:
     return grid
 
 
-def due_captures(sheet: Sheet, expected_from: Sequence[int]) -> Flags:
-    """Returns which captures are expected of each meter of a sheet."""
-    due: Flags = np.array(expected_from, dtype=np.int64)[:, np.newaxis] <= sheet.times
+def due_captures(sheet: Sheet, meters: Sequence[Member]) -> Flags:
+    """Returns which captures are expected of each meter of a sheet.
+
+    Of a meter that nobody said to keep a load profile nothing is where it captured nothing.
+    """
+    since = np.array([each.expected_from for each in meters], dtype=np.int64)[:, np.newaxis]
+    keeping = np.array([each.keeps_profile for each in meters], dtype=bool)[:, np.newaxis]
+    due: Flags = (since <= sheet.times) & (keeping | sheet.present.any(axis=1, keepdims=True))
     return due

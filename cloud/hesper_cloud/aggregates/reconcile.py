@@ -82,9 +82,10 @@ class Reconciliation:
                 continue
             times = captured.get(meter, np.empty(0, np.int64))
             slots = np.unique((times - start + member.period_s // 2) // member.period_s)
-            due = (end - max(start, member.expected_from)) // member.period_s
+            is_kept = member.keeps_profile or len(slots) > 0
+            due = (end - max(start, member.expected_from)) // member.period_s if is_kept else 0
             stored, expected = known.get(meter, (-1, 0))
-            if len(slots) != stored or expected < due:
+            if len(slots) != stored or expected < due or expected > due == 0:
                 yield meter, start // _DAY_S
                 yield meter, (end - 1) // _DAY_S
 

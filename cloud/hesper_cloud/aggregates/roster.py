@@ -17,13 +17,18 @@ _SHORTEST_PERIOD_S, _DAY_S = 60, 86_400
 
 
 class Member(NamedTuple):
-    """One meter: whose day it keeps, and since when (epoch seconds) captures are expected of it."""
+    """One meter: whose day it keeps, and since when (epoch seconds) captures are expected of it.
+
+    ``keeps_profile`` is what a person or its gateway said: that it captures so often, or that it
+    has a load profile. A meter that only pushes has none.
+    """
 
     meter: str
     zone: ZoneInfo
     period_s: int
     meter_type: str | None
     expected_from: int
+    keeps_profile: bool
 
 
 def members(
@@ -37,7 +42,9 @@ def members(
             found.update(_known(session, settings, part))
     for meter in meters or ():
         if meter not in found:
-            found[meter] = _member(settings, (meter, None, None), None, None)
+            found[meter] = _member(settings, (meter, None, None), None, None)._replace(
+                keeps_profile=True  # nothing else than such readings can have told of it
+            )
     return found
 
 
@@ -73,6 +80,7 @@ def _member(
         _sound(period_s or settings.rules.default_capture_period_s),
         meter_type,
         int(expected_from.timestamp()) if expected_from else 0,
+        bool(period_s) or expected_from is not None,
     )
 
 

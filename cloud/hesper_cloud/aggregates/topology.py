@@ -26,7 +26,7 @@ ElementKind = Literal["area", "feeder", "transformer"]
 Role = Literal["inflow", "customer"]
 METER = "meter"
 COLUMNS = ("kind", "id", "name", "parent", "role", "from", "to")
-_ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
+ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 _DEEPEST = 32
 
 
@@ -119,7 +119,7 @@ def _place(row: dict[str, str], meter: str, element: str | None, number: int) ->
         start, end = (_instant(_cell(row, name)) for name in ("from", "to"))
     except ValueError as error:
         raise TopologyError(f"line {number}: {error}") from None
-    return Place(meter, element, role, start or _ALWAYS, end)
+    return Place(meter, element, role, start or ALWAYS, end)
 
 
 def _cell(row: dict[str, str], name: str) -> str:

@@ -162,7 +162,7 @@ class Work:
         sheet = lay_out(parts, names, start, end, sitting.period_s)
         with reading(self._engine) as session:
             held = substitutes.current(session, names, quantities.LOAD_PROFILE, start, end)
-        due = due_captures(sheet, [each.expected_from for each in meters])
+        due = due_captures(sheet, meters)
         return overlay(sheet, due, held)
 
 

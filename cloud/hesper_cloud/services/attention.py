@@ -1,15 +1,18 @@
-"""What needs attention: open alerts grouped by rule, and commands that wait for approval."""
+"""What needs attention: open alerts grouped by rule, commands that wait for approval, and meters
+in service that were never heard from, before an alert tells of them.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from hesper_cloud.accounts.roles import Actor
 from hesper_cloud.alerting.children import is_shown
+from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading
-from hesper_cloud.db.registry import Alert
+from hesper_cloud.db.registry import Alert, Meter
 from hesper_cloud.services.alerts import SEVERITIES
 from hesper_cloud.services.records import AttentionRow
 from hesper_cloud.services.scope import narrowed, seen_meters
@@ -20,7 +23,7 @@ _SUBJECTS = 5
 
 def needs_attention(sources: Sources, actor: Actor, limit: int) -> list[AttentionRow]:
     """Returns the groups that the actor sees, worst first and oldest first within."""
-    groups = [*_alerts(sources, actor), *_approvals(sources, actor)]
+    groups = [*_alerts(sources, actor), *_approvals(sources, actor), *_unheard(sources, actor)]
     groups.sort(key=lambda row: (SEVERITIES.index(row.severity), row.oldest_at))
     return groups[:limit]
 
@@ -52,6 +55,20 @@ def _approvals(sources: Sources, actor: Actor) -> list[AttentionRow]:
     members = [(command.created_at, command.meter) for command in waiting if command.meter in seen]
     text = f"{len(members)} command(s) wait for approval"
     return [_group("approval", "warning", text, members)] if members else []
+
+
+def _unheard(sources: Sources, actor: Actor) -> list[AttentionRow]:
+    told = select(Alert.meter).where(Alert.meter == Meter.id, Alert.state != "cleared")
+    waiting = (Meter.last_contact_at.is_(None), in_service(), ~told.exists())
+    counted = select(func.count(), func.min(Meter.first_seen_at)).select_from(Meter)
+    first = select(Meter.id).order_by(Meter.first_seen_at, Meter.id).limit(_SUBJECTS)
+    with reading(sources.registry) as session:
+        count, oldest_at = session.execute(narrowed(counted.where(*waiting), actor)).one()
+        if not count:
+            return []
+        subjects = tuple(session.scalars(narrowed(first.where(*waiting), actor)))
+    text = f"{count} meter(s) in service were never heard from"
+    return [AttentionRow("never-heard", "info", count, oldest_at, text, subjects)]
 
 
 def _group(

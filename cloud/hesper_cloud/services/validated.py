@@ -123,10 +123,13 @@ class Validated:
         return await self._scores(query, meter=meter, first=first, last=last, limit=MAX_ROWS)
 
     async def worst(self, actor: Actor, day: date, limit: int) -> list[DayQuality]:
-        """Returns the meters with the worst quality of a day, worst first."""
+        """Returns the meters with the worst quality of a day, worst first.
+
+        A meter of which nothing was due that day is left out.
+        """
         require(actor, Permission.READ)
         own = await asyncio.to_thread(meters_of, self._sources.registry, actor)
-        where, names = "day = $day", {"day": day, "limit": min(limit, MAX_ROWS)}
+        where, names = "day = $day AND expected > 0", {"day": day, "limit": min(limit, MAX_ROWS)}
         if own is not None:
             where, names = f"{where} AND list_contains($own, meter)", names | {"own": own}
         return await self._scores(_SCORES.format(where=where, order="score, meter"), **names)

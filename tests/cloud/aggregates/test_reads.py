@@ -10,7 +10,7 @@ from hesper_cloud.aggregates.reconcile import Reconciliation
 from hesper_cloud.aggregates.roster import members
 from hesper_cloud.db.energy import DirtyDay
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import MeterProfile
+from hesper_cloud.db.registry import Meter, MeterProfile
 from hesper_cloud.stores.port import Quantity
 from hesper_cloud.validation import dirty, substitutes
 from hesper_cloud.validation.codes import Grade
@@ -165,6 +165,20 @@ def test_few_meters_are_asked_for_by_name_however_large_the_fleet(plant):
     }
     assert (found["M1"].expected_from, found["M2"].meter_type) == (plant.now.timestamp(), "old")
     assert len(members(plant.engine, plant.settings)) == 30
+
+
+def test_nothing_is_due_of_a_meter_that_is_not_known_to_keep_a_load_profile(plant):
+    plant.add_meter("KEEPS")
+    with writing(plant.engine) as session:
+        session.add(Meter(id="PUSHES", first_seen_at=plant.now))
+    reconciliation = Reconciliation(
+        plant.engine, plant.store, plant.book, plant.settings, lambda: plant.now
+    )
+    while reconciliation._waiting:
+        reconciliation.turn()
+    plant.settle()
+    query = "SELECT meter, max(expected), min(score) FROM scores GROUP BY meter ORDER BY meter"
+    assert plant.book.rows(query) == [("KEEPS", 96, 0), ("PUSHES", 0, 100)]
 
 
 def test_retention_takes_whole_days(plant):

@@ -23,6 +23,7 @@ PROFILE, SNAPSHOT = "1.0.99.1.0.255", "0.0.21.0.1.255"
 ENERGY = "1.0.1.8.0.255"
 PERIOD_S = 900
 SCRIPT = "<script>window.pwned=1</script><img src=x onerror=window.pwned=1>"
+LONG = "{'four_eyes': ['relay.disconnect']}, " * 30
 _FIRST = [
     "Lena",
     "Noah",
@@ -308,7 +309,7 @@ class Fleet:
                 action="command.sent" if number % 2 else "command.queued",
                 subject=f"relay.read {list(self.meters)[number % 8]} {number:08x}",
                 before="queued" if number % 2 else None,
-                after="sent" if number % 2 else "queued",
+                after=LONG if number == 1 else "sent" if number % 2 else "queued",
                 why=SCRIPT if number == 230 else None,
                 hash=f"{number:064x}",
             )

@@ -14,6 +14,7 @@ from hesper_ui.views.wording import MISSING, grouped, plural, sentence
 from hesper_ui.words import say
 
 PER_PAGE = 100
+MOST_SHOWN = 80
 COLUMNS = Columns(
     ("No.", "When", "Who", "What", "Of what", "Before", "After", "Why"),
     numbers=frozenset({0}),
@@ -112,10 +113,20 @@ def _cells(row: AuditEntry) -> list[Cell]:
         row.actor,
         row.action,
         row.subject,
-        row.before or MISSING,
-        row.after or MISSING,
-        row.why or MISSING,
+        lambda: _long(row.before),
+        lambda: _long(row.after),
+        lambda: _long(row.why),
     ]
+
+
+def _long(text: str | None) -> None:
+    """Writes a text; one that would fill the page stands behind its beginning."""
+    if text is None or len(text) <= MOST_SHOWN:
+        Text(text or MISSING, classes="told")
+        return
+    with box("details", "long told"):
+        Text(f"{text[:MOST_SHOWN]}…", "summary")
+        Text(text, "p")
 
 
 PLACES = [

@@ -99,7 +99,7 @@ def _scored(row: DayQuality, first: str) -> list[Cell]:
     counts = (row.expected, row.stored, row.doubted, row.estimated, row.edited)
     return [
         named,
-        lambda: marked(quality.mark(row.score), str(row.score)),
+        lambda: marked(*quality.score(row)),
         *(grouped(count) for count in counts),
     ]
 

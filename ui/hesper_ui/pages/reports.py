@@ -248,4 +248,4 @@ def _schedule(row: ScheduleRow, may_order: bool, remove: Remove) -> list[Cell]:
     ]
 
 
-PLACES = [Place("/reports", "Reports", build, drawings.REPORTS, group=KEEP, rank=50, key="r")]
+PLACES = [Place("/reports", "Reports", build, drawings.REPORTS, group=KEEP, rank=50, key="d")]

@@ -70,4 +70,8 @@ def _flat(policy: Mapping[str, object], before: str = "") -> Iterator[tuple[str,
             yield full, str(value)
 
 
-PLACES = [Place("/settings", "Settings", build, drawings.COG, needs=Permission.READ_AUDIT, rank=95)]
+PLACES = [
+    Place(
+        "/settings", "Settings", build, drawings.COG, needs=Permission.READ_AUDIT, rank=95, key="y"
+    )
+]

@@ -95,5 +95,6 @@ PLACES = [
         drawings.PEOPLE,
         needs=Permission.READ_ACCOUNTS,
         rank=90,
+        key="h",
     )
 ]

@@ -15,6 +15,8 @@ def title(row: AttentionRow) -> str:
     """Returns the headline: the text of a single case, a count of several."""
     if row.cause == "approval":
         return plural(row.count, "command awaits approval", "commands await approval")
+    if row.cause == "never-heard":
+        return plural(row.count, "meter was never heard from", "meters were never heard from")
     if row.cause == "gateway-offline":
         return plural(row.count, "gateway is offline", "gateways are offline")
     return (
@@ -35,6 +37,8 @@ def target(row: AttentionRow) -> str:
     """Returns the page where one can act."""
     if row.cause == "approval":
         return "/commands"
+    if row.cause == "never-heard":
+        return "/meters?view=silent"
     if row.cause.startswith("gateway"):
         return "/gateways"
     alone = row.count == 1 and row.subjects and row.subjects[0]

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from hesper_ui.services import EditRow, Invalid
-from hesper_ui.views.wording import scaled
+from hesper_ui.services import DayQuality, EditRow, Invalid
+from hesper_ui.views.wording import MISSING, scaled
 from hesper_ui.words import later, say
 
 GOOD, POOR = 98, 80
@@ -47,9 +47,12 @@ def value(row: EditRow) -> str:
     return f"{scaled(row.value, row.scaler)} {'Wh' if row.unit == WATT_HOURS else ''}".strip()
 
 
-def mark(score: int) -> str:
-    """Returns the shape of a day's score."""
-    return "normal" if score >= GOOD else "warning" if score >= POOR else "critical"
+def score(row: DayQuality) -> tuple[str, str]:
+    """Returns the shape and the figure of a day's score; none where nothing was due."""
+    if not row.expected:
+        return "unknown", MISSING
+    kind = "normal" if row.score >= GOOD else "warning" if row.score >= POOR else "critical"
+    return kind, str(row.score)
 
 
 def moment(text: str) -> datetime:
