@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
 from hesper_contracts.events import Severity
-from sqlalchemy import Engine, or_, select, update
+from sqlalchemy import Engine, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.alerting import grid
@@ -14,7 +14,7 @@ from hesper_cloud.db.rules import Outage, PowerLoss
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.outages import customers
 from hesper_cloud.outages.extent import METER, Extent, Loss, clusters, extents
-from hesper_cloud.outages.losses import read_again, told_before
+from hesper_cloud.outages.losses import GONE, read_again, told_before
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
 
 RULE = "outage"
@@ -23,6 +23,10 @@ CALM_FOR = timedelta(seconds=5)
 """While losses are still coming in nothing is opened …"""
 AT_THE_LATEST = timedelta(seconds=60)
 """… but not for longer than this."""
+KEPT = timedelta(days=800)
+"""Two years' figures of interruptions can be reckoned."""
+GIVEN_UP = timedelta(days=90)
+"""Who was not heard of for so long is not without power, but gone."""
 _MANY = 50
 
 
@@ -51,7 +55,7 @@ class OutageKeeping:
             self._coming = None
             return
         with writing(self._engine) as session:
-            told_before(session)
+            told_before(session, now)
             if any(loss.back_at is None for loss in losses):
                 captured = self._latest.last_captured()
                 read_again(session, captured)
@@ -61,6 +65,18 @@ class OutageKeeping:
             if self._is_calm([loss for loss in losses if loss.outage is None], now):
                 self._gather(session, losses, now)
             self._follow(session, captured, now)
+
+    def forget(self) -> None:
+        """Removes what ended long ago, and gives up losses of which nobody hears any more."""
+        now = self._clock()
+        with writing(self._engine) as session:
+            silent = PowerLoss.back_at.is_(None), PowerLoss.lost_at < now - GIVEN_UP
+            gone = {"back_at": now, "proof": GONE}
+            session.execute(update(PowerLoss).where(*silent).values(gone))
+            old = PowerLoss.settled, PowerLoss.lost_at < now - KEPT
+            session.execute(delete(PowerLoss).where(*old))
+            over = Outage.state != OPEN, Outage.updated_at < now - KEPT
+            session.execute(delete(Outage).where(*over))
 
     def _is_calm(self, fresh: Sequence[Loss], now: datetime) -> bool:
         """Says whether no more losses come in, or have for too long to wait for their end."""

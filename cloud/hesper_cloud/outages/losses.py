@@ -17,7 +17,7 @@ SAME = timedelta(seconds=120)
 COUNTS_FOR = timedelta(days=7)
 SETTLES = timedelta(seconds=60)
 """A reading captured so long after a loss proves that there is power again."""
-BY_EVENT, BY_READING = "event", "reading"
+BY_EVENT, BY_READING, GONE = "event", "reading", "given up"
 
 
 def _now() -> datetime:
@@ -31,14 +31,19 @@ class Losses:
         self._clock = clock
 
     def event_stored(self, session: Session, gateway: str, event: Event) -> None:
-        """Opens a loss, or ends one; what is older than a week is history that nobody waits for."""
+        """Opens a loss, or ends one; what is older than a week is history that nobody waits for.
+
+        A meter whose clock is ahead tells of now: no reading would ever end a loss of next year.
+        """
         del gateway
-        if event.meter is None or event.occurred_at < self._clock() - COUNTS_FOR:
+        now = self._clock()
+        if event.meter is None or event.occurred_at < now - COUNTS_FOR:
             return
+        at = min(event.occurred_at, now)
         if event.code in LOST:
-            _lost(session, event.meter, event.occurred_at)
+            _lost(session, event.meter, at)
         elif event.code in BACK:
-            _back(session, event.meter, event.occurred_at)
+            _back(session, event.meter, at)
 
 
 def _lost(session: Session, meter: str, at: datetime) -> None:
@@ -46,7 +51,7 @@ def _lost(session: Session, meter: str, at: datetime) -> None:
     near = select(loss.id).where(
         loss.meter == meter,
         loss.lost_at.between(at - SAME, at + SAME),
-        or_(loss.back_at.is_(None), loss.back_at > at),
+        or_(loss.back_at.is_(None), loss.back_at > at, loss.lost_at == at),
     )
     row = select(literal(meter), literal(at, loss.lost_at.type), literal(False)).where(
         not_(exists(near))
@@ -54,13 +59,17 @@ def _lost(session: Session, meter: str, at: datetime) -> None:
     session.execute(insert(loss).from_select(["meter", "lost_at", "settled"], row))
 
 
-def told_before(session: Session) -> None:
-    """Ends losses whose end was told before they were: events come in any order."""
+def told_before(session: Session, now: datetime) -> None:
+    """Ends losses whose end was told before they were: events come in any order.
+
+    What a clock that was ahead told of times to come ends nothing.
+    """
     told, loss = registry.Event, PowerLoss
     ended = (
         select(loss.id, func.min(told.occurred_at, type_=told.occurred_at.type))
         .join(told, (told.meter == loss.meter) & (told.occurred_at >= loss.lost_at))
-        .where(loss.outage.is_(None), loss.back_at.is_(None), told.code.in_(BACK))
+        .where(loss.outage.is_(None), loss.back_at.is_(None))
+        .where(told.code.in_(BACK), told.occurred_at <= now)
         .group_by(loss.id)
     )
     for number, at in session.execute(ended).all():

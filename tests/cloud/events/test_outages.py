@@ -250,3 +250,40 @@ def test_a_loss_of_last_month_that_is_read_now_is_no_outage(world: World) -> Non
     world.now += timedelta(days=30)
     world.tell("power.down", 0, *FEEDER[:10])
     assert world.look(30 * 86_400) == []
+
+
+def test_power_down_and_up_in_one_second_may_be_told_again(world: World) -> None:
+    world.tell("power.last_gasp", 0, "S0-0")
+    world.tell("power.up", 0, "S0-0")
+    world.tell("power.down", 0, "S0-0")  # its log, read later
+    assert world.look(10) == ["meter S0-0 restored 1/1 of 1"]
+
+
+def test_a_clock_that_is_a_year_ahead_tells_of_now(world: World) -> None:
+    year = 365 * 86_400
+    world.tell("power.last_gasp", year, "S0-0", "S0-1")
+    world.tell("power.up", year + 60, "S1-0")
+    world.tell("power.last_gasp", 2, "S1-0")
+    assert sorted(world.look(10)) == ["feeder f2 open 0/3 of 6"]
+    world.latest.times = dict.fromkeys(("S0-0", "S0-1", "S1-0"), int(NOON.timestamp()) + 600)
+    assert world.look(700) == ["feeder f2 restored 3/3 of 6"]
+
+
+def test_what_ended_years_ago_is_forgotten_and_who_is_gone_is_given_up(world: World) -> None:
+    world.tell("power.last_gasp", 0, "S0-0", "M0-0")
+    world.tell("power.up", 60, "M0-0")
+    assert len(world.look(100)) == 2
+    world.now = NOON + timedelta(days=91)
+    world.keeping.forget()
+    assert world.look(91 * 86_400) == [
+        "meter M0-0 restored 1/1 of 1", "meter S0-0 restored 1/1 of 1"
+    ]  # fmt: skip
+    assert world.alerts() == []
+    world.now = NOON + timedelta(days=801)
+    world.keeping.forget()
+    assert [row.split()[1] for row in world.outages()] == ["S0-0"]  # ended in its 91st day
+    world.now = NOON + timedelta(days=1000)
+    world.keeping.forget()
+    assert world.outages() == []
+    with reading(world.registry) as session:
+        assert session.scalars(select(PowerLoss)).all() == []
