@@ -122,7 +122,7 @@ def add_user(authority: Engine, username: str, role: str, password: str) -> None
             user = User(username=username, created_at=_now(), token_version=0)
             session.add(user)
         user.role, user.password_hash, user.disabled = role, password_hash, False
-        user.scopes = None
+        user.scopes = user.given_at = None
         user.areas = None if role == Role.ADMIN else user.areas
         user.token_version += 1
 

@@ -90,7 +90,7 @@ class Browser:
         self.cookies: dict[str, str] = {}
 
     def go(self, path: str) -> httpx.Response:
-        answer = httpx.get(self.at + path, headers=self._cookie())
+        answer = httpx.get(self.at + path, headers=self._cookie(), timeout=60)
         self.cookies |= dict(answer.cookies)
         return answer
 

@@ -14,6 +14,7 @@ from hesper_cloud.authority import (
     people,
     protecting,
     rules,
+    standing,
     switch,
 )
 from hesper_cloud.authority.backfill import request_backfill
@@ -70,7 +71,9 @@ def request_command(case: Case) -> Outcome:
     rules.check_sendable(case.session, case.policy, kind, meter, case.now)
     rules.check_requestable(case.session, case.policy, kind, meter, case.now)
     by_two = kind in case.policy.approved_by_two
-    if not by_two:
+    if by_two:
+        standing.check_counts(case, user)
+    else:
         last_moment(case, kind, meter.gateway or "", _begin_s(case, kind))
     command = draft(case, kind, meter, asked.text("reason").strip(), parameters)
     if by_two:
@@ -83,7 +86,7 @@ def request_command(case: Case) -> Outcome:
 def approve_command(case: Case) -> Outcome:
     """Lets a second person, by password, send a waiting command to the queue."""
     command = _waiting(case)
-    user = rules.require_user(case.session, case.asked.requested_by, Permission.APPROVE_COMMAND)
+    user = standing.require_approver(case)
     if user.username == command.requester:
         raise Denied("the one who asked cannot approve")
     meter = rules.require_addressee(case.registry, command.kind, command.meter, command.gateway)
@@ -123,7 +126,7 @@ def release_command(case: Case) -> Outcome:
     command = _named(case)
     if command.state != "quarantined":
         raise Denied(f"the command is {command.state.replace('_', ' ')}")
-    user = rules.require_user(case.session, case.asked.requested_by, Permission.APPROVE_COMMAND)
+    user = standing.require_approver(case)
     if user.username == command.requester:
         raise Denied("the one who asked cannot release it")
     released = set(case.session.scalars(select(Release.username).where(_of(command))))
@@ -131,6 +134,7 @@ def release_command(case: Case) -> Outcome:
         raise Denied("another approver must release it, too")
     check_password(case, user, command.id)
     meter = rules.require_addressee(case.registry, command.kind, command.meter, command.gateway)
+    rules.check_area(case.registry, user, meter)
     rules.check_sendable(case.session, case.policy, command.kind, meter, case.now)
     until = last_moment(case, command.kind, command.gateway, _begin_s(case, command.kind))
     case.note("command.release", life.subject(command), "quarantined", "", "")

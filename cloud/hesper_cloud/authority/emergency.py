@@ -10,7 +10,7 @@ from datetime import timedelta
 from sqlalchemy import func, select
 
 from hesper_cloud.accounts.roles import Permission
-from hesper_cloud.authority import rules, second_factor
+from hesper_cloud.authority import rules, second_factor, standing
 from hesper_cloud.authority.case import Case, Outcome, check_password, command_subject
 from hesper_cloud.authority.drafting import draft, send_to_queue
 from hesper_cloud.authority.kinds import KINDS
@@ -28,6 +28,7 @@ def break_glass(case: Case) -> Outcome:
     _, parameters = rules.check_parameters(kind, asked.mapping("parameters"))
     user = rules.require_user(case.session, asked.requested_by, Permission.REQUEST_COMMAND)
     meter_id, reason = asked.text("meter"), asked.text("reason").strip()
+    standing.check_counts(case, user)
     _check_allowed(case, kind, user)
     rules.check_words(kind, meter_id, reason, asked.text("serial_tail"))
     if not reason:
@@ -60,7 +61,7 @@ def review(case: Case) -> Outcome:
         raise Denied("no glass was broken for this command")
     if use.reviewed_at is not None:
         raise Denied(f"{use.reviewed_by} has reviewed it")
-    user = rules.require_user(case.session, case.asked.requested_by, Permission.APPROVE_COMMAND)
+    user = standing.require_approver(case)
     if user.username == use.username:
         raise Denied("another person must review it")
     verdict, words = case.asked.text("verdict"), case.asked.text("reason").strip()

@@ -20,6 +20,7 @@ def many_meters(registry: Engine, names: Sequence[str]) -> dict[str, MeterFacts]
         Meter.relay_control,
         Meter.relay_confirmed_at,
         func.coalesce(Gateway.command_counter, 0),
+        Meter.area,
     ).outerjoin(Gateway, Gateway.id == Meter.gateway_id)
     found: dict[str, MeterFacts] = {}
     with reading(registry) as session:

@@ -3,7 +3,7 @@
 What is sealed is JSON: the password of who asks, the code of their factor, and where a password is
 given the new one. The words of a change are bound to the seal, so that a proof given for one change
 serves no other. Nobody changes their own role, areas or state: so whoever asks stays an admin, and
-one is always left.
+one is always left. What an admin gives to somebody is dated: `standing` says when it counts.
 """
 
 from dataclasses import dataclass
@@ -63,6 +63,7 @@ def create(case: Case) -> Outcome:
         role=terms.role,
         password_hash=password_hash,
         created_at=case.now,
+        given_at=case.now,
     )
     _write(user, terms)
     case.session.add(user)
@@ -85,6 +86,7 @@ def change(case: Case) -> Outcome:
     case.note(CHANGE, user.username, _said(before, user.disabled), _said(after, disabled), "")
     if wanted.keys() - _FREE:
         user.token_version += 1
+        user.given_at = case.now
     user.disabled = disabled
     _write(user, after)
     return {"account": user.username}
@@ -100,7 +102,7 @@ def reset_password(case: Case) -> Outcome:
         raise Denied("a service has tokens and no password")
     password_hash = _hashed(proved.new)
     case.note(RESET, user.username, "", "another first password", "")
-    user.password_hash = password_hash
+    user.password_hash, user.given_at = password_hash, case.now
     user.token_version += 1
     live = (ApiToken.username == user.username) & ApiToken.revoked_at.is_(None)
     revoked = {"revoked_at": case.now, "revoked_by": proved.user.username}
@@ -128,6 +130,7 @@ def drop_factor(case: Case) -> Outcome:
     case.note(DROP_FACTOR, user.username, "a factor", "none", "")
     case.session.delete(factor)
     user.token_version += 1
+    user.given_at = case.now
     return {"account": user.username}
 
 

@@ -95,6 +95,7 @@ class Outsiders:
             role=terms.role,
             password_hash="",
             created_at=case.now,
+            given_at=case.now,
             email=terms.email,
             areas=None if terms.areas is None else list(terms.areas),
             external_id=external_id,
@@ -108,6 +109,6 @@ class Outsiders:
         areas = None if terms.areas is None else list(terms.areas)
         if (user.role, user.areas) != (terms.role, areas):
             case.note("user.change", user.username, user.role, terms.said(), "as the provider says")
-            user.role, user.areas = terms.role, areas
+            user.role, user.areas, user.given_at = terms.role, areas, case.now
             user.token_version += 1
         user.email = terms.email

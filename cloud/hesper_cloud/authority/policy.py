@@ -93,6 +93,8 @@ class Policy(Document):
     request_max_age_s: int = Field(default=30, ge=1, le=300)
     kill_switch_stops: frozenset[Kind] = frozenset({DISCONNECT, RECONNECT})
     kill_switch_lift_s: int = Field(default=900, ge=10, le=86_400)  # for the second to confirm
+    approver_age_s: int = Field(default=86_400, ge=0, le=30 * 86_400)
+    """How long an account is what an admin made of it before it counts as one of two people."""
     disconnects: DisconnectBudget = DisconnectBudget()
     gateway_reconnects_per_minute: int = Field(default=30, ge=1)  # against cold-load pick-up
     hours: Hours = Hours()
@@ -140,5 +142,6 @@ POLICIES: dict[str, Policy] = {
             alarm_requests=50,
         ),
         hours=EVER,
+        approver_age_s=0,
     ),
 }

@@ -10,7 +10,7 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from hesper_cloud.accounts.roles import Permission
-from hesper_cloud.authority import facts, life, rules
+from hesper_cloud.authority import facts, life, rules, standing
 from hesper_cloud.authority.batches import states
 from hesper_cloud.authority.batches.recalling import recall
 from hesper_cloud.authority.case import Case, Outcome, check_password
@@ -61,7 +61,7 @@ def lift(case: Case) -> Outcome:
     switch = facts.kill_switch(case.session)
     if not switch.engaged:
         return {"engaged": False}
-    user = rules.require_user(case.session, case.asked.requested_by, Permission.APPROVE_COMMAND)
+    user = standing.require_approver(case)
     if user.username == switch.set_by:
         raise Denied("the one who engaged the kill switch cannot lift it")
     check_password(case, user, _SUBJECT)

@@ -61,6 +61,7 @@ class User(AuthorityBase):
     origin: Mapped[str] = mapped_column(  # local: an admin made it | login: its first log-in did
         String(16), default="local", server_default="local"
     )
+    given_at: Mapped[datetime | None]  # when somebody last gave it what it may, over the network
 
 
 class PolicyRow(AuthorityBase):

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from sqlalchemy import select, update
 
 from hesper_cloud.accounts.roles import Permission
-from hesper_cloud.authority import facts, rules
-from hesper_cloud.authority.batches import frozen
+from hesper_cloud.authority import facts, rules, standing
+from hesper_cloud.authority.batches import frozen, roll
 from hesper_cloud.authority.batches.proposing import propose
 from hesper_cloud.authority.batches.recalling import recall
 from hesper_cloud.authority.batches.releasing import LAPSED, has_lapsed, stop_tampered
@@ -148,13 +148,19 @@ def _go_on(case: Case, batch: Batch, why: str) -> Outcome:
 
 def _second_person(case: Case, batch: Batch) -> str:
     """Returns the name of an approver, other than the one who asked, who gave the password."""
-    user = rules.require_user(case.session, case.asked.requested_by, Permission.APPROVE_COMMAND)
+    user = standing.require_approver(case)
     if user.username == batch.requester:
         raise Denied("the one who asked cannot approve")
+    roll.check_areas(case, user, _meters(case, batch))
     if batch.kind in case.policy.stopped and facts.kill_switch_engaged(case.session):
         raise Denied("the kill switch is engaged")
     check_password(case, user, f"{batch.id} {batch.digest}")
     return user.username
+
+
+def _meters(case: Case, batch: Batch) -> list[str]:
+    rows = select(BatchRow.meter).where(BatchRow.batch == batch.id).order_by(BatchRow.position)
+    return list(case.session.scalars(rows))
 
 
 def _onward(batch: Batch) -> str:

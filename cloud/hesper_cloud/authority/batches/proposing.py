@@ -6,11 +6,11 @@ from datetime import timedelta
 from sqlalchemy import insert
 
 from hesper_cloud.accounts.roles import Permission
-from hesper_cloud.authority import rules
+from hesper_cloud.authority import rules, standing
 from hesper_cloud.authority.batches import frozen, roll
 from hesper_cloud.authority.batches.wish import BatchWish
 from hesper_cloud.authority.case import Case
-from hesper_cloud.authority.kinds import CUTTING
+from hesper_cloud.authority.kinds import CUTTING, KINDS
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.batches import Batch, BatchRow
 
@@ -26,12 +26,14 @@ def propose(case: Case, wish: BatchWish) -> Batch:
         Denied: the account, the parameters, the terms or the number of meters do not allow it.
     """
     user = rules.require_user(case.session, case.asked.requested_by, Permission.REQUEST_COMMAND)
+    standing.check_counts(case, user)
     wanted, parameters = rules.check_parameters(wish.kind, wish.parameters)
     rules.check_range(wanted, case.policy.backfills, case.now)
     wish.terms.check()
     if len(wish.reason.strip()) < 3:
         raise Denied("a reason is required")
     _check_meters(case, wish)
+    roll.check_areas(case, user, wish.meters if not KINDS[wish.kind].at_gateway else ("",))
     batch = Batch(
         id=str(uuid.uuid4()),
         kind=wish.kind,

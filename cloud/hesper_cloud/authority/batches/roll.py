@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, or_, select
 
+from hesper_cloud.accounts.areas import within
 from hesper_cloud.authority import rules
 from hesper_cloud.authority.batches.frozen import Frozen
 from hesper_cloud.authority.case import Case
@@ -17,7 +18,8 @@ from hesper_cloud.authority.facts import MeterFacts
 from hesper_cloud.authority.kinds import CUTTING, DISCONNECT, KINDS, READ, RECONNECT
 from hesper_cloud.authority.many import many_meters
 from hesper_cloud.authority.policy import JOBS
-from hesper_cloud.db.authority import CommandRecord, GatewayKey, Protection
+from hesper_cloud.authority.rules import Denied
+from hesper_cloud.db.authority import CommandRecord, GatewayKey, Protection, User
 from hesper_cloud.db.engines import batched, reading
 from hesper_cloud.db.registry import Element, ElementMeter, Meter
 
@@ -51,6 +53,24 @@ def called(case: Case, kind: str, names: Sequence[str]) -> list[Frozen]:
         )
         for position, name in enumerate(names)
     ]
+
+
+def check_areas(case: Case, user: User, names: Sequence[str]) -> None:
+    """Checks that all meters lie where an account of some areas sees; one nobody knows does not.
+
+    Raises:
+        Denied: one lies elsewhere, or there are gateways, which serve many areas.
+    """
+    if user.areas is None:
+        return
+    if not all(names):
+        raise Denied("an account of some areas tells gateways nothing")
+    found = many_meters(case.registry, names)
+    with reading(case.registry) as session:
+        seen = frozenset(within(session, user.areas))
+    for name in names:
+        if name not in found or found[name].area not in seen:
+            raise Denied(f"there is no meter {name!r}")
 
 
 def _cause(case: Case, kind: str, meter: MeterFacts | None, known: _Known) -> str | None:
