@@ -13,7 +13,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import orjson
@@ -124,7 +124,7 @@ def cut(rows: Iterable[Any], key: str, asked: Asked) -> tuple[list[Any], str | N
     descending = asked.sort.startswith("-")
     in_order = sorted(rows, key=lambda row: str(getattr(row, key)), reverse=descending)
     if asked.cursor:
-        seen, _ = opened(asked, asked.sort or key, (str, str))
+        _, seen = opened(asked, asked.sort or key, (str, str))
         in_order = [
             row
             for row in in_order
@@ -171,6 +171,8 @@ def opened(asked: Asked, order: str, types: tuple[type[Any], type[Any]]) -> Valu
         raise wrong
     if said[:2] != [order, asked.filters]:
         raise BadPage("this cursor belongs to another order or other filters; begin again")
+    if said[3] is None:
+        raise wrong  # what is unique is never missing
     return _typed(said[2], types[0], wrong), _typed(said[3], types[1], wrong)
 
 
@@ -180,10 +182,12 @@ def _typed(value: Any, wanted: type[Any], wrong: BadPage) -> Any:
     if wanted is datetime or wanted is date:
         try:
             value = wanted.fromisoformat(value)
-        except (TypeError, ValueError):
+            if isinstance(value, datetime):
+                if value.tzinfo is None:
+                    raise wrong
+                value = value.astimezone(UTC)
+        except (TypeError, ValueError, OverflowError):
             raise wrong from None
-        if isinstance(value, datetime) and value.tzinfo is None:
-            raise wrong
         return value
     if wanted is float and isinstance(value, int | float) and math.isfinite(value):
         return float(value)

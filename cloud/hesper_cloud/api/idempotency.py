@@ -2,7 +2,8 @@
 
 Who sends a key gets, for a day, the first answer again (`Idempotency-Replayed` says so), and waits
 for it where the first request still goes on: ten rapid clicks are one click. Only
-answers that made something are kept; after a refusal the same key may be tried again. An answer
+answers that made something are kept; after a refusal the same key may be tried again, and after a
+request that was cut off its repeat is told so and not carried out. An answer
 that holds a secret (``Cache-Control: no-store``) or is very long is not kept: its repeat is told
 that the request was carried out, and nothing else.
 """
@@ -11,6 +12,7 @@ import asyncio
 
 from fastapi.requests import HTTPConnection
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,7 +20,7 @@ from hesper_cloud.accounts.roles import Actor
 from hesper_cloud.api.problems import problem
 from hesper_cloud.api.who import actor_of, services_of
 from hesper_cloud.services.errors import Invalid, ServiceError
-from hesper_cloud.services.idempotency import Idempotency, Kept, KeyInUse, OtherRequest
+from hesper_cloud.services.idempotency import CutOff, Idempotency, Kept, KeyInUse, OtherRequest
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -50,7 +52,10 @@ class IdempotentPosts:
         except ServiceError:
             await self._app(scope, receive, send)  # the routes say why
             return
-        body = await _whole(receive)
+        try:
+            body = await _whole(receive)
+        except ClientDisconnect:
+            return  # half of a request is none
         if body is None:
             await problem(413, f"a request has at most {_MOST_ASKED} octets")(scope, receive, send)
             return
@@ -93,6 +98,9 @@ class _Once:
         except KeyInUse:
             told = "the first request under this Idempotency-Key is still being carried out"
             return problem(409, told, {"Retry-After": "1"})
+        except CutOff:
+            told = "the first request under this Idempotency-Key was cut off; look whether it did"
+            return problem(409, f"{told} what you asked, and use another key if it did not")
         if kept is None:
             return None
         if kept.body is None:
@@ -104,7 +112,7 @@ class _Once:
         """Claims the key; waits a while for the first request under it, if that still goes on.
 
         Raises:
-            Invalid, OtherRequest, KeyInUse: as `Idempotency.claim` says.
+            Invalid, OtherRequest, KeyInUse, CutOff: as `Idempotency.claim` says.
         """
         deadline = asyncio.get_running_loop().time() + _WAIT_S
         while True:
@@ -116,13 +124,17 @@ class _Once:
             await asyncio.sleep(_POLL_S)
 
     async def carry_out(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on; keeps its answer before it goes out, or gives the key back."""
-        made = False
+        """Passes the request on; keeps its answer before it goes out, or gives the key back.
+
+        The key comes back only after a refusal was told: what was broken off may have been done.
+        """
+        made = refused = False
 
         async def keep_and_send(message: Message) -> None:
-            nonlocal made
+            nonlocal made, refused
             if message["type"] == "http.response.start":
                 self._begin(message)
+                refused = self._kept is None
             elif self._kept is not None:
                 self._body += message.get("body", b"")
                 if not message.get("more_body", False):
@@ -134,7 +146,8 @@ class _Once:
             await app(scope, receive, keep_and_send)
         finally:
             if not made:
-                await asyncio.to_thread(self._answers.release, self._actor, self._key)
+                end = self._answers.release if refused else self._answers.leave
+                await asyncio.to_thread(end, self._actor, self._key)
 
     def _begin(self, message: Message) -> None:
         headers = Headers(scope=message)
@@ -156,13 +169,17 @@ def _key(scope: Scope) -> str | None:
 
 
 async def _whole(receive: Receive) -> bytes | None:
-    """Returns a request's body, or None where it is too long."""
+    """Returns a request's body, or None where it is too long.
+
+    Raises:
+        ClientDisconnect: whoever sent it went before its end.
+    """
     parts: list[bytes] = []
     length = 0
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            return b"".join(parts)  # gone; whoever reads on hears it again
+            raise ClientDisconnect
         parts.append(message.get("body", b""))
         length += len(parts[-1])
         if length > _MOST_ASKED:

@@ -2,6 +2,8 @@
 
 A client that says nothing gets the console's frames, one a second. The first message that a client
 sends opens its rooms (`live_rooms`), and from then on it gets what happens in them instead.
+Messages are read no faster than one client may make requests: whoever sends more fills its own
+connection, not the access log.
 """
 
 import asyncio
@@ -10,6 +12,7 @@ import contextlib
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect, status
 
 from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.api.limits import Limits
 from hesper_cloud.api.live_rooms import LONGEST, Rooms
 from hesper_cloud.api.who import actor_of, services_of, while_session_lasts
 from hesper_cloud.services.errors import ServiceError
@@ -42,10 +45,12 @@ async def _serve(socket: WebSocket, actor: Actor) -> None:
         first = await _receive(socket)
         frames.cancel()
         rooms = Rooms(socket, actor)
+        pace = Limits(services_of(socket).sources.settings.web.limits)
         group.create_task(rooms.tell(), name="rooms")
         try:
             await rooms.take(first)
             while True:
+                await asyncio.sleep(pace.take(""))
                 await rooms.take(await _receive(socket))
         finally:
             rooms.close()

@@ -38,7 +38,7 @@ class RoomWish(BaseModel):
 
     type: str
     room: RoomKind
-    name: str = Field(default="", max_length=MOST_NAME)
+    name: str = Field(default="", max_length=MOST_NAME, pattern=r"^[^\x00]*$")
 
     def chosen(self) -> Room:
         """Returns the room.

@@ -5,7 +5,7 @@ say its cursor as ``next``, too.
 """
 
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
@@ -47,5 +47,5 @@ def linked(request: Request, response: Response, following: str | None) -> Respo
         pairs = parse_qsl(request.url.query, keep_blank_values=True)
         kept = [(name, value) for name, value in pairs if name not in _REPLACED]
         query = urlencode([*kept, ("cursor", following)])
-        response.headers.append("Link", f'<{request.url.path}?{query}>; rel="next"')
+        response.headers.append("Link", f'<{quote(request.url.path)}?{query}>; rel="next"')
     return response

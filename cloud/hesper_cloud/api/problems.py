@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 
 from hesper_cloud.api import request_ids
@@ -52,6 +53,7 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, _service_problem)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(DataError, _no_value)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -88,6 +90,13 @@ async def _http_problem(_request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     return problem(error.status_code, str(error.detail), dict(error.headers or {}))
+
+
+async def _no_value(request: Request, _error: Exception) -> Response:
+    """Answers where PostgreSQL takes a value for none: NUL in a text, a number beyond its range."""
+    _log.warning("request %s has a value that the database refuses", request_ids.of(request.scope))
+    told = "a text with a NUL character, or a number that is too large, cannot be looked for"
+    return problem(HTTPStatus.BAD_REQUEST, told)
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:

@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from hesper_cloud.api.limits import Limited, Limits
+from hesper_cloud.api.live_rooms import LONGEST
 from hesper_cloud.api.page_cache import PageCache
 from hesper_cloud.api.page_protocol import answering_from
 from hesper_cloud.api.proxies import FromProxies
@@ -22,6 +23,7 @@ from hesper_cloud.web_settings import TlsSettings, WebSettings
 
 _log = logging.getLogger(__name__)
 _GOODBYE_S = 3
+_MESSAGES_AHEAD = 4  # of one WebSocket, read before they are worked off
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -63,6 +65,8 @@ def configured(
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        ws_max_size=LONGEST,
+        ws_max_queue=_MESSAGES_AHEAD,
         timeout_graceful_shutdown=_GOODBYE_S,
     )
     config.load()

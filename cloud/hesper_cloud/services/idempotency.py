@@ -3,7 +3,9 @@
 A key belongs to an account, or to those of its tokens that may the same. The first request under it
 claims it; its answer is kept for a day, and a repeat gets that answer. Another request under the
 same key is an error of the caller's, and a repeat that comes while the first is being carried out
-is told to come again. Of a request nothing is kept but an HMAC of it: it may hold a password.
+is told to come again. Of one that was cut off in the middle nobody knows what it did, so it is not
+carried out again under its key: whoever asks is told to look. Of a request nothing is kept but an
+HMAC of it: it may hold a password.
 """
 
 import hashlib
@@ -22,6 +24,7 @@ from hesper_cloud.services.sources import Sources
 KEPT = timedelta(hours=24)
 LONGEST_KEY = 128
 _GIVEN_UP = timedelta(minutes=10)  # what a process that was killed had begun
+_CUT_OFF = 0  # stands in the place of a status
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,10 @@ class Kept:
 
 class KeyInUse(Exception):
     """The first request under this key is still being carried out."""
+
+
+class CutOff(Exception):
+    """The first request under this key was cut off; whether it was carried out is not known."""
 
 
 class OtherRequest(Exception):
@@ -63,6 +70,7 @@ class Idempotency:
         Raises:
             Invalid: it is no key.
             KeyInUse: come again.
+            CutOff: look whether it was carried out.
             OtherRequest: the key belongs to another request.
         """
         if not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
@@ -78,11 +86,10 @@ class Idempotency:
                 return None
             if not hmac.compare_digest(row.request, digest):
                 raise OtherRequest
-            if row.status is None:
-                if row.created_at > now - _GIVEN_UP:
-                    raise KeyInUse
-                row.created_at = now
-                return None
+            if row.status is None and row.created_at > now - _GIVEN_UP:
+                raise KeyInUse
+            if row.status is None or row.status == _CUT_OFF:
+                raise CutOff
             return Kept(row.status, row.headers, row.body)
 
     def keep(self, actor: Actor, key: str, answer: Kept) -> None:
@@ -90,6 +97,10 @@ class Idempotency:
         values = {"status": answer.status, "headers": answer.headers, "body": answer.body}
         with writing(self._registry) as session:
             session.execute(update(IdempotentAnswer).where(*_of(actor, key)).values(**values))
+
+    def leave(self, actor: Actor, key: str) -> None:
+        """Notes that the request which claimed a key was cut off."""
+        self.keep(actor, key, Kept(_CUT_OFF, {}, None))
 
     def release(self, actor: Actor, key: str) -> None:
         """Gives a key back: its request came to nothing."""

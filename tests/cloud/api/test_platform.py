@@ -3,8 +3,10 @@
 import asyncio
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -15,15 +17,24 @@ from hesper_cloud import paging
 from hesper_cloud.accounts.roles import Actor, Role
 from hesper_cloud.api import request_ids
 from hesper_cloud.api.description import methods_of, operation_id
+from hesper_cloud.api.idempotency import IdempotentPosts
 from hesper_cloud.api.problems import install
 from hesper_cloud.api.representation import Representation
 from hesper_cloud.authority.process import now_utc
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import IdempotentAnswer, Meter
 from hesper_cloud.paging import Asked, BadPage, Order, Orders
-from hesper_cloud.services.idempotency import KEPT, Idempotency, Kept, KeyInUse, OtherRequest
+from hesper_cloud.services.idempotency import (
+    KEPT,
+    CutOff,
+    Idempotency,
+    Kept,
+    KeyInUse,
+    OtherRequest,
+)
 from jsonschema import Draft202012Validator
 from sqlalchemy import select
+from sqlalchemy.exc import DataError
 
 METER = "HES12642984"
 PROBLEM = "application/problem+json"
@@ -106,14 +117,21 @@ def test_a_cursor_is_for_its_own_question_and_cannot_be_made_up(fleet, viewer):
 def test_values_of_a_cursor_are_checked_before_they_reach_a_query(house):
     orders = Orders({"id": Order(Meter.id, str)}, Order(Meter.id, str), "id")
     with reading(house.head_end.databases.registry) as session:
-        for values in ((1, "x"), ("x", 2**63), ("\0", "x"), (True, "x"), ([], "x")):
+        for values in ((1, "x"), ("x", 2**63), ("\0", "x"), (True, "x"), ([], "x"), ("x", None)):
             cursor = paging.sealed(Asked(), "id", values)
             with pytest.raises(BadPage):
                 orders.page(session, select(Meter), Asked(cursor=cursor))
     at = (datetime, datetime)
-    for value in ("soon", "2026-11-20T00:00:00", 5):
+    for value in ("soon", "2026-11-20T00:00:00", 5, "0001-01-01T00:00:00+23:00"):
         with pytest.raises(BadPage):
             paging.opened(Asked(cursor=paging.sealed(Asked(), "at", (value, value))), "at", at)
+
+
+def test_a_made_up_cursor_of_rows_in_memory_is_refused():
+    for values in ((None, None), ("a", None), ("a", 5)):
+        cursor = paging.sealed(Asked(), "username", values)
+        with pytest.raises(BadPage):
+            paging.cut([ANN], "username", Asked(cursor=cursor))
 
 
 def test_rows_in_memory_are_cut_the_same_way():
@@ -205,6 +223,96 @@ def test_a_refused_post_may_be_tried_again_under_its_key(operator):
     assert operator.post(f"{path}/assignments", json={}, headers=key).status_code == 201
 
 
+def test_ten_equal_posts_at_once_make_one_thing(operator):
+    operator.put("/schedules/contested", json={"document": {"profile_s": 900}})
+    key = uuid.uuid4().hex
+    with ThreadPoolExecutor(10) as clicks:
+        answers = list(clicks.map(lambda _: assign(operator, key), range(10)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.content for answer in answers}) == 1
+
+
+def test_a_number_of_versions_for_one_change_at_once_is_one(operator):
+    first = operator.post("/customers", json={"account_number": "E-1", "name": "Ada"})
+    path, tag = f"/customers/{first.json()['id']}", first.headers["etag"]
+
+    def rename(number: int) -> int:
+        body = {"name": f"Ada {number}"}
+        return operator.patch(path, json=body, headers={"If-Match": tag}).status_code
+
+    with ThreadPoolExecutor(6) as clerks:
+        told = sorted(clerks.map(rename, range(6)))
+    assert told == [200, *[412] * 5]
+
+
+class _Posts:
+    """An application with its idempotent door, driven message by message."""
+
+    def __init__(self, house: Any, app: Any) -> None:
+        self._app = IdempotentPosts(app, "/api/v1")
+        self._house = house
+        self.key = uuid.uuid4().hex
+
+    async def post(self, *messages: Any) -> list[int]:
+        """Sends messages as a server does; returns the statuses that were answered."""
+        token = self._house.headers("ann")["Authorization"].encode()
+        scope = {
+            "type": "http", "method": "POST", "path": "/api/v1/x", "query_string": b"",
+            "headers": [(b"authorization", token), (b"idempotency-key", self.key.encode())],
+            "app": SimpleNamespace(state=SimpleNamespace(services=self._house.services)),
+        }  # fmt: skip
+        waiting, told = [*messages], []
+
+        async def receive() -> Any:
+            return waiting.pop(0)
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                told.append(message["status"])
+
+        await self._app(scope, receive, send)
+        return told
+
+
+async def test_half_of_a_request_is_none(house):
+    seen = []
+
+    async def app(_scope: Any, receive: Any, _send: Any) -> None:
+        seen.append(await receive())
+
+    half = {"type": "http.request", "body": b"meterNumber\nA1\n", "more_body": True}
+    assert await _Posts(house, app).post(half, {"type": "http.disconnect"}) == []
+    assert seen == []
+
+
+@pytest.mark.parametrize("end", [asyncio.CancelledError, RuntimeError])
+async def test_a_request_that_was_broken_off_is_not_carried_out_again(house, end):
+    done = []
+
+    async def app(_scope: Any, _receive: Any, _send: Any) -> None:
+        done.append("it is committed")
+        raise end
+
+    posts, whole = _Posts(house, app), {"type": "http.request", "body": b"{}"}
+    with pytest.raises(end):
+        await posts.post(whole)
+    assert await posts.post(whole) == [409]
+    assert done == ["it is committed"]
+
+
+async def test_what_postgres_takes_for_no_value_is_the_callers_mistake():
+    app = FastAPI()
+    install(app)
+
+    @app.get("/nul")
+    def refused() -> None:
+        raise DataError("SELECT", {}, ValueError("NUL"))
+
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://hes") as client:
+        assert (await client.get("/nul")).status_code == 400
+
+
 @pytest.mark.parametrize("key", ["", "x" * 129, "a\tb", "ä"])
 def test_a_key_is_short_printable_ascii(operator, key):
     headers = {"Idempotency-Key": key.encode("latin-1")}
@@ -233,15 +341,25 @@ class TestKeptAnswers:
         with reading(head_end.databases.registry) as session:
             assert len(session.scalars(select(IdempotentAnswer)).all()) == 1
 
-    def test_it_is_busy_until_it_is_answered_or_given_up(self, answers, head_end):
+    def test_it_is_busy_until_it_is_answered(self, answers):
         digest = answers.digest(b"x")
         answers.claim(ANN, "k", digest)
         with pytest.raises(KeyInUse):
             answers.claim(ANN, "k", digest)
-        head_end.clock.advance(601)
-        assert answers.claim(ANN, "k", digest) is None
         answers.release(ANN, "k")
         assert answers.claim(ANN, "k", answers.digest(b"y")) is None
+
+    def test_what_was_cut_off_is_not_carried_out_again(self, answers, head_end):
+        digest = answers.digest(b"x")
+        answers.claim(ANN, "left", digest)
+        answers.leave(ANN, "left")
+        answers.claim(ANN, "killed", digest)
+        head_end.clock.advance(601)
+        for key in ("left", "killed"):
+            with pytest.raises(CutOff):
+                answers.claim(ANN, key, digest)
+        head_end.clock.advance(KEPT.total_seconds())
+        assert answers.claim(ANN, "left", digest) is None
 
     def test_passwords_cannot_be_tried_on_what_is_kept(self, answers, head_end):
         answers.claim(ANN, "k", answers.digest(b'{"password": "spring"}'))

@@ -32,7 +32,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-EXAMPLES = 2
+EXAMPLES = 1
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
