@@ -32,7 +32,7 @@ from hesper_contracts.signing import Signer
 from hesper_cloud import hsm
 from hesper_cloud.sealing import Opener, Sealer
 from hesper_cloud.settings import Settings
-from hesper_cloud.vault import KEY_OCTETS, Vault
+from hesper_cloud.vault import KEY_OCTETS, Vault, read_masters
 
 COMMAND_PUBLIC = "commands.pub"
 
@@ -128,16 +128,25 @@ def vault(folder: Path) -> Vault:
 
 
 def delivery_vault(folder: Path) -> Vault:
-    """Loads the master key of the secrets of delivery's targets, which is made at first use."""
-    return _vault(folder, "delivery.key")
+    """Returns the vault of the secrets of delivery's targets; its file is made at first use.
+
+    One that is damaged stops nothing else: what needs it says so when it does (`VaultBroken`).
+    """
+    path = _made(folder, "delivery.key")
+    return Vault(lambda: read_masters(path))
 
 
 def _vault(folder: Path, name: str) -> Vault:
+    return Vault.of_file(_made(folder, name))
+
+
+def _made(folder: Path, name: str) -> Path:
+    """Returns where a file of master keys is, which is made if it is missing."""
     path = located(folder, name)
     if not path.exists():
         with contextlib.suppress(FileExistsError):  # another process was a moment earlier
             _write_private(path, secrets.token_bytes(KEY_OCTETS))
-    return Vault.of_file(path)
+    return path
 
 
 def write_masters(path: Path, masters: Sequence[bytes]) -> None:

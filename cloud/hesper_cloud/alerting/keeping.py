@@ -47,7 +47,7 @@ class AlertKeeping:
     def _is_due(self, session: Session, newest: int, now: datetime) -> bool:
         if newest != self._followed:
             return True
-        if self._reckoned_at is None or now - self._reckoned_at >= _PRIORITIES_EVERY:
+        if self._reckoned_at is None or abs(now - self._reckoned_at) >= _PRIORITIES_EVERY:
             return True
         over = select(Alert.id).where(Alert.shelved_until <= now).limit(1)
         return session.scalar(over) is not None

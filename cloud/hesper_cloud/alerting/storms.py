@@ -10,54 +10,26 @@ it, is one alert and not five hundred. Their customers are those of all the gate
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import NamedTuple
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, literal, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from hesper_cloud.alert_settings import AlertSettings
-from hesper_cloud.alerting import grid
+from hesper_cloud.alerting import crowds, grid
 from hesper_cloud.alerting.changes import Step, is_open, note
-from hesper_cloud.alerting.children import STORM, hide, is_shown
+from hesper_cloud.alerting.children import STORM, hide
+from hesper_cloud.alerting.crowds import GATEWAYS, METERS, Kind, Member
 from hesper_cloud.alerting.extents import Enough, Lost, lost, still
 from hesper_cloud.alerting.grid import FLEET, GATEWAY, Grid, Part
 from hesper_cloud.alerting.priority import priority
 from hesper_cloud.db.alerting import CLEARED, NEW, Alert
 
 _ORDER = ("info", "warning", "critical")
+_LOOK_AGAIN = timedelta(minutes=5)  # meters may have been hung elsewhere
 _GREW = 2  # times as many are worth a line in the history
-
-
-class _Kind(NamedTuple):
-    """What storms are made of: alerts of meters, or of gateways as a whole."""
-
-    word: str
-    subject: InstrumentedAttribute[str | None]
-    only: ColumnElement[bool]
-
-
-METERS = _Kind("meters", Alert.meter, Alert.meter.is_not(None))
-GATEWAYS = _Kind(
-    "gateways",
-    Alert.gateway,
-    Alert.meter.is_(None) & Alert.gateway.is_not(None) & ~Alert.rule.startswith(STORM),
-)
-
-
-class _Member(NamedTuple):
-    """One alert that a storm may be made of."""
-
-    id: int
-    name: str
-    severity: str
-    raised_at: datetime
-    symptom: bool
-    area: str | None
-    parent: int | None
-    customers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +39,9 @@ class _Told:
     What is said here of meters holds of gateways, where the kind is theirs.
     """
 
-    kind: _Kind
+    kind: Kind
     rule: str
-    members: Mapping[str, _Member]
+    members: Mapping[str, Member]
     grid: Grid
     storms: Mapping[str, Alert]
 
@@ -80,25 +52,39 @@ class Storms:
     def __init__(self, settings: AlertSettings) -> None:
         self._enough = Enough(settings.storm_meters, settings.storm_share_percent)
         self._critical = settings.storm_critical_meters
+        self._seen: dict[tuple[str, str], crowds.Mark] = {}
+        self._looked_at = datetime.min.replace(tzinfo=UTC)
 
     def turn(self, session: Session, now: datetime) -> None:
-        """Brings the storms of every rule up to date."""
+        """Brings the storms of every rule up to date, where anything changed for it."""
         storms: dict[tuple[str, str], dict[str, Alert]] = defaultdict(dict)
         for each in session.scalars(select(Alert).where(is_open(), Alert.rule.startswith(STORM))):
             word = (each.extent or {}).get("made_of", METERS.word)
             storms[word, each.rule.removeprefix(STORM)][each.group_key or ""] = each
+        if not abs(now - self._looked_at) < _LOOK_AGAIN:
+            self._seen, self._looked_at = {}, now
         for kind in (METERS, GATEWAYS):
-            many = select(Alert.rule).where(is_shown(), kind.only).group_by(Alert.rule)
-            many = many.having(func.count() >= self._enough.meters)
+            found = crowds.marks(session, kind)
             known = {rule for word, rule in storms if word == kind.word}
-            for rule in sorted(known.union(session.scalars(many))):
-                own = storms[kind.word, rule]
-                members = _members(session, kind, rule, [each.id for each in own.values()])
-                if kind is METERS:
-                    places = grid.load(session, members, now)
-                else:
-                    places = grid.of_gateways(session)
-                self._settle(session, _Told(kind, rule, members, places, own), now)
+            many = {rule for rule, mark in found.items() if mark.shown >= self._enough.meters}
+            changed = [
+                rule
+                for rule in sorted(known | many)
+                if found.get(rule) is None or found[rule] != self._seen.get((kind.word, rule))
+            ]
+            for rule in changed:
+                self._look(session, kind, (rule, storms[kind.word, rule]), now)
+            after = crowds.marks(session, kind) if changed else found
+            self._seen |= {(kind.word, rule): mark for rule, mark in after.items()}
+
+    def _look(
+        self, session: Session, kind: Kind, told: tuple[str, Mapping[str, Alert]], now: datetime
+    ) -> None:
+        """Brings the storms of one rule up to date."""
+        rule, storms = told
+        members = crowds.members(session, kind, rule, [each.id for each in storms.values()])
+        places = grid.load(session, members, now) if kind is METERS else grid.of_gateways(session)
+        self._settle(session, _Told(kind, rule, members, places, storms), now)
 
     def _settle(self, session: Session, told: _Told, now: datetime) -> None:
         found = {_key(each.part, told.rule): each for each in self._lost(told)}
@@ -192,22 +178,6 @@ class Storms:
         age = (now - storm.raised_at).total_seconds()
         storm.priority = priority(severity, age, count)
         session.flush()
-
-
-def _members(session: Session, kind: _Kind, rule: str, storms: Sequence[int]) -> dict[str, _Member]:
-    query = select(
-        Alert.id,
-        kind.subject,
-        Alert.severity,
-        Alert.raised_at,
-        Alert.symptom,
-        Alert.area,
-        Alert.parent_id,
-        Alert.affected_count if kind is GATEWAYS else literal(1),
-    ).where(Alert.rule == rule, kind.only, is_open())
-    own = Alert.suppressed.is_(False) | Alert.parent_id.in_(storms)
-    rows = session.execute(query.where(own))
-    return {str(row[1]): _Member(row[0], str(row[1]), *row[2:]) for row in rows}
 
 
 def _key(part: Part, rule: str) -> str:

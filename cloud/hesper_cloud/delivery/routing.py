@@ -69,7 +69,7 @@ class Router:
         now = self._clock()
         with reading(self._engine) as session:
             position = session.get(DeliveryCursor, _CURSOR)
-            newest = session.scalar(_settled(now - self._settle)) or 0
+            newest = session.scalar(_settled(now - self._settle, now)) or 0
             held = session.scalar(select(Delivery.id).where(Delivery.state == HELD).limit(1))
         if position is not None and newest <= position.position and held is None:
             return
@@ -111,9 +111,16 @@ class Router:
             cursor.position = changes[-1].id
 
 
-def _settled(before: datetime) -> Select[int]:
-    """Returns a query for the newest change that nothing younger than the pause stands before."""
-    young = select(func.min(AlertChange.id)).where(AlertChange.at > before).scalar_subquery()
+def _settled(before: datetime, now: datetime) -> Select[int]:
+    """Returns a query for the newest change that nothing younger than the pause stands before.
+
+    What is of the future was written before the clock was set back, and has settled.
+    """
+    young = (
+        select(func.min(AlertChange.id))
+        .where(AlertChange.at > before, AlertChange.at <= now)
+        .scalar_subquery()
+    )
     newest = func.max(AlertChange.id)
     return select(newest).where((AlertChange.id < young) | young.is_(None))
 

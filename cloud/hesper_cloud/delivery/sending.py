@@ -77,7 +77,7 @@ class Sender:
                 select(DeliveryTarget).where(DeliveryTarget.id.in_(list(due)))
             ).all()
         for target in targets:
-            if target.id not in self._served and self._rests_until(target) <= now:
+            if target.id not in self._served and not self._rests(target, now):
                 self._served[target.id] = self._pool.submit(self._serve, target, due[target.id])
         upkeep.measure(self._engine, now)
 
@@ -169,6 +169,11 @@ class Sender:
         else:
             row.due_at = max(self._rests_until(target), now + asked)
 
+    def _rests(self, target: DeliveryTarget, now: datetime) -> bool:
+        """Says whether a target is left alone; not where the clock was set back behind its end."""
+        is_past = target.failed_at is None or target.failed_at <= now
+        return is_past and self._rests_until(target) > now
+
     def _rests_until(self, target: DeliveryTarget) -> datetime:
         """Returns until when a target is left alone; the same whoever asks."""
         if not target.failures or target.failed_at is None:
@@ -209,10 +214,12 @@ def _is_over(served: "Future[None]") -> bool:
 
 def _due(session: Session, now: datetime) -> dict[int, list[int]]:
     """Returns by target which messages are due, those that waited longest first."""
+    of_the_future = DeliveryTarget.failed_at > now  # the clock was set back
     query = (
         select(Delivery.target_id, Delivery.id)
         .join(DeliveryTarget, DeliveryTarget.id == Delivery.target_id)
-        .where(DeliveryTarget.enabled, Delivery.state == WAITING, Delivery.due_at <= now)
+        .where(DeliveryTarget.enabled, Delivery.state == WAITING)
+        .where((Delivery.due_at <= now) | (Delivery.made_at > now) | of_the_future)
         .order_by(Delivery.due_at, Delivery.id)
     )
     found: dict[int, list[int]] = {}

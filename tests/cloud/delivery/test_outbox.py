@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hesper_cloud import keys
 from hesper_cloud.alert_settings import AlertSettings, DeliverySettings
 from hesper_cloud.alerting.keeping import AlertKeeping
 from hesper_cloud.db.engines import reading, writing
@@ -64,6 +65,45 @@ def test_a_slow_or_dead_target_holds_up_no_other(house, hook, target, authority)
     house.turn(11)
     assert len(hook.arrived) == 1
     assert sorted(state for _, state in told(house)) == ["sent", "waiting"]
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up(house, hook, target):
+    house.route(target)
+    hook.answers = [(500, {}, b"")]
+    house.alerts.raise_(VOLTAGE, "warning", "Low.")
+    house.turn(11)
+    house.alerts.raise_(Subject("rule-1", meter="M1"), "warning", "More.")
+    house.turn(-7200)  # both are of the future now, and so is the failure of the target
+    house.turn(1)
+    house.turn(1)
+    house.alerts.raise_(Subject("rule-2", meter="M1"), "warning", "Later.")
+    house.turn(11)
+    assert [state for _, state in told(house)] == ["sent"] * 3
+
+
+@pytest.mark.parametrize("lost", ["gone", "damaged", "another"])
+def test_without_the_key_of_its_secret_a_target_has_one_alert_and_nothing_is_lost(
+    house, hook, target, tmp_path, lost
+):
+    file = tmp_path / "keys" / "delivery.key"
+    file.parent.mkdir()
+    file.write_text("" if lost == "damaged" else "77" * 32)
+    house.vault = keys.delivery_vault(file.parent)
+    if lost == "gone":
+        file.unlink()
+    house.start()
+    house.route(target, digest_above=100)
+    for n in range(4):
+        house.alerts.raise_(Subject(f"rule-{n}", meter="M1"), "warning", "More.")
+        house.turn(1800)
+    assert [rule for rule in open_rules(house) if "failing" in rule] == ["delivery-failing/ops"]
+    assert [state for _, state in told(house)] == ["waiting"] * 4
+    assert hook.arrived == []
+    file.write_text("00" * 32)  # the file is put back
+    for _ in range(4):
+        house.turn(1800)
+    assert [state for _, state in told(house)] == ["sent"] * 4
+    assert not any("failing" in rule for rule in open_rules(house))
 
 
 def test_what_left_but_was_not_noted_leaves_again_under_the_same_id(
