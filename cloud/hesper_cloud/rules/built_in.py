@@ -52,6 +52,7 @@ class Wanted(NamedTuple):
 
     is_on: bool
     thresholds: Mapping[str, int]
+    version: int = 0
 
 
 def rules(settings: RuleSettings) -> dict[str, BuiltInRule]:
@@ -137,16 +138,17 @@ def settings_of(session: Session, rule: str, settings: RuleSettings | None = Non
     code = rules(settings or RuleSettings())[rule]
     usual = {each.name: each.default for each in code.thresholds}
     query = (
-        select(Rule.state, RuleVersion.definition)
+        select(Rule.state, Rule.version, RuleVersion.definition)
         .join(RuleVersion, (RuleVersion.rule == Rule.id) & (RuleVersion.version == Rule.version))
         .where(Rule.id == rule)
     )
     found = session.execute(query).one_or_none()
     if found is None:
         return Wanted(True, usual)
-    state, definition = found
+    state, version, definition = found
     said = definition["condition"].get("thresholds", {})
-    return Wanted(state == "on", usual | {name: int(said[name]) for name in said if name in usual})
+    now = usual | {name: int(said[name]) for name in said if name in usual}
+    return Wanted(state == "on", now, version)
 
 
 @dataclass(slots=True)
@@ -155,6 +157,7 @@ class VoltageBand:
 
     settings: RuleSettings
     is_on: bool = True
+    version: int = 0
     nominal_voltage_v: int = field(init=False)
     voltage_tolerance_percent: int = field(init=False)
 
@@ -165,6 +168,6 @@ class VoltageBand:
     def refresh(self, session: Session) -> None:
         """Takes over what is set now."""
         wanted = settings_of(session, VOLTAGE, self.settings)
-        self.is_on = wanted.is_on
+        self.is_on, self.version = wanted.is_on, wanted.version
         self.nominal_voltage_v = wanted.thresholds["nominal_voltage_v"]
         self.voltage_tolerance_percent = wanted.thresholds["voltage_tolerance_percent"]

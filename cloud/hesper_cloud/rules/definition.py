@@ -15,14 +15,26 @@ from decimal import Decimal
 from typing import Annotated, Literal, Self
 
 from hesper_contracts.events import Severity
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from hesper_cloud.rules.wording import check_names
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, strip_whitespace=True)]
 LogicalName = Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,3}){5}$")]
-Limit = Annotated[Decimal, Field(ge=Decimal("-1e12"), le=Decimal("1e12"), allow_inf_nan=False)]
-Margin = Annotated[Decimal, Field(ge=0, le=Decimal("1e12"), allow_inf_nan=False)]
+Figure = Annotated[
+    Decimal,
+    Field(max_digits=24, decimal_places=9, allow_inf_nan=False),
+    AfterValidator(lambda value: value or Decimal(0)),  # no zero of a billion places
+]
+Limit = Annotated[Figure, Field(ge=Decimal("-1e12"), le=Decimal("1e12"))]
+Margin = Annotated[Figure, Field(ge=0, le=Decimal("1e12"))]
 Codes = Annotated[tuple[Name, ...], Field(max_length=200)]
 Seconds = Annotated[int, Field(ge=0, le=400 * 86_400)]
 SomeSeconds = Annotated[int, Field(ge=1, le=400 * 86_400)]
@@ -109,6 +121,12 @@ class EventSequence(_Part):
     followed: bool = True
     ended_by: Codes = ()
     ends_after_s: SomeSeconds | None = DAY_S
+
+    @model_validator(mode="after")
+    def _names_two_events(self) -> Self:
+        if set(self.first) & set(self.then):
+            raise ValueError("first and then share a code; an event that comes twice is a count")
+        return self
 
 
 class Aggregate(_Level):

@@ -1,14 +1,19 @@
-"""A rule's next version, and its state; what it remembered goes, and so do its open alerts."""
+"""A rule's next version, and its state; its open alerts are cleared, and it begins anew.
+
+A rule that is data forgets all it has seen. One that is code keeps it and judges it by its new
+thresholds: a supply that closed by itself yesterday would never be seen closing again.
+"""
 
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.alerting import CLEARED, Alert
 from hesper_cloud.db.rules import Rule, RuleMemory, RuleVersion
 from hesper_cloud.rules.alerts import Alerts, Subject
-from hesper_cloud.rules.definition import Definition, State
+from hesper_cloud.rules.book import WAITING
+from hesper_cloud.rules.definition import BuiltIn, Definition, State
 
 
 def save(
@@ -40,7 +45,7 @@ def save(
             note=note,
         )
     )
-    forget(session, alerts, rule, at)
+    _begin_anew(session, alerts, rule, at, keeps=isinstance(said.condition, BuiltIn))
     return row
 
 
@@ -50,13 +55,20 @@ def set_state(
     """Switches a rule on, off or to trial; it begins anew."""
     row = session.get_one(Rule, rule)
     row.state, row.updated_by, row.updated_at = state, *by
-    forget(session, alerts, rule, by[1])
+    said = session.get_one(RuleVersion, (rule, row.version)).definition
+    keeps = said.get("condition", {}).get("kind") == "built-in"
+    _begin_anew(session, alerts, rule, by[1], keeps=keeps)
 
 
-def forget(session: Session, alerts: Alerts, rule: str, at: datetime) -> None:
-    """Clears what a rule has raised, and lets it forget what it has seen."""
+def _begin_anew(session: Session, alerts: Alerts, rule: str, at: datetime, *, keeps: bool) -> None:
+    """Clears what a rule has raised; what it has seen goes too, or is to be judged once more."""
     session.flush()
-    session.execute(delete(RuleMemory).where(RuleMemory.rule == rule))
+    own = RuleMemory.rule == rule
+    session.execute(
+        update(RuleMemory).where(own).values(phase=WAITING)
+        if keeps
+        else delete(RuleMemory).where(own)
+    )
     open_ = select(Alert.rule, Alert.meter, Alert.gateway, Alert.element).where(
         (Alert.rule == rule) | Alert.rule.startswith(f"{rule}/"), Alert.state != CLEARED
     )

@@ -88,7 +88,8 @@ class RuleEngine:
         for rule in loaded:
             same = before.get((rule.id, rule.version, rule.state))
             if same is not None:
-                rule.marks = same.marks  # follows the commits; what was read may be older
+                # follows the commits; what was read may be older
+                rule.marks = {m: same.marks[m] for m in same.marks if rule.is_for(m)}
             if isinstance(rule.definition.condition, EventCount | EventSequence):
                 for code in codes_of(rule.definition.condition):
                     by_code[code].append(rule)

@@ -12,6 +12,9 @@ from hesper_cloud.rules.levels import Change, Mark
 from hesper_cloud.rules.spans import Span, Told, codes_of, reach_s, spans, unanswered_since
 from hesper_cloud.rules.verdicts import Finding, write
 
+AHEAD_S = 900
+"""What a clock that is a little ahead tells of is taken to be now; what is far ahead is not yet."""
+
 
 def looked_at_again(
     session: Session, alerts: Alerts, rule: Running, meter: str, at_and_now: tuple[int, int]
@@ -29,9 +32,12 @@ def looked_at_again(
     if not isinstance(condition, EventCount | EventSequence):
         return
     at, now = at_and_now
+    if now < at <= now + AHEAD_S:
+        at = now
     if at < now - rule.definition.counts_for_s:
         return
-    events = _events(session, condition, meter, min(at, now) - 2 * reach_s(condition))
+    told = _events(session, condition, meter, min(at, now) - 2 * reach_s(condition))
+    events = [each._replace(at=now) if now < each.at <= now + AHEAD_S else each for each in told]
     held = spans(condition, events, now)
     before = _mark(session, rule.id, meter)
     changes = _changes(meter, before, held, at)

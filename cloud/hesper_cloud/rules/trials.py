@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Event
 from hesper_cloud.long_jobs.kinds import Effect, JobFailed, Progress, Work
+from hesper_cloud.rules import scopes
 from hesper_cloud.rules.book import utc
 from hesper_cloud.rules.definition import Definition, EventCount, EventSequence
 from hesper_cloud.rules.spans import codes_of
@@ -87,7 +88,8 @@ def size(registry: Engine, said: Definition, span: Span) -> Size:
     with reading(registry) as session:
         if isinstance(condition, EventCount | EventSequence):
             return Size(_EVENTS_ARE * _events(session, codes_of(condition), span))
-    return Size(len(subjects(registry, said)) * days * _PER_DAY)
+        meters = len(scopes.everyone(session, said.scope))
+    return Size(meters * days * _PER_DAY)
 
 
 def _events(session: Session, codes: frozenset[str], span: Span) -> int:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from hesper_cloud.db.engines import batched
 from hesper_cloud.db.rules import Rule, RuleMemory, RuleTrial
 from hesper_cloud.db.upserts import upsert
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
@@ -37,8 +38,7 @@ def write(
         return []
     _remember(session, rule, findings)
     if rule.is_trial:
-        for finding in findings:
-            _note_trial(session, rule, finding)
+        _note_trials(session, rule, findings)
     else:
         _tell(session, alerts, rule, findings)
     return [finding.change for finding in findings]
@@ -58,10 +58,10 @@ def _remember(session: Session, rule: Running, findings: Sequence[Finding]) -> N
         if change.mark is not None
     ]
     upsert(session, RuleMemory, rows, ("phase", "since"))
-    for subject, change in newest.items():
-        if change.mark is None:
-            gone = (RuleMemory.rule == rule.id) & (RuleMemory.subject == subject)
-            session.execute(delete(RuleMemory).where(gone))
+    well = [subject for subject, change in newest.items() if change.mark is None]
+    for subjects in batched(well):
+        gone = (RuleMemory.rule == rule.id) & RuleMemory.subject.in_(subjects)
+        session.execute(delete(RuleMemory).where(gone))
 
 
 def _tell(session: Session, alerts: Alerts, rule: Running, findings: Sequence[Finding]) -> None:
@@ -127,21 +127,27 @@ def text_of(rule: Running, finding: Finding) -> str:
     return fill(said.text or "{title}.", known)
 
 
-def _note_trial(session: Session, rule: Running, finding: Finding) -> None:
-    change = finding.change
-    at = utc(change.at)
-    if change.told is True:
-        row = RuleTrial(
-            rule=rule.id,
-            version=rule.version,
-            subject=change.subject,
-            raised_at=at,
-            text=text_of(rule, finding),
-        )
-        session.add(row)
-        session.flush()
-    elif change.told is False:
-        held = (RuleTrial.rule == rule.id) & (RuleTrial.subject == change.subject)
-        session.execute(
-            update(RuleTrial).where(held, RuleTrial.cleared_at.is_(None)).values(cleared_at=at)
-        )
+def _note_trials(session: Session, rule: Running, findings: Sequence[Finding]) -> None:
+    """Notes what would have been raised; what ends among the same findings is written once."""
+    begun: dict[str, RuleTrial] = {}
+    for finding in findings:
+        change = finding.change
+        at = utc(change.at)
+        if change.told is True:
+            begun[change.subject] = RuleTrial(
+                rule=rule.id,
+                version=rule.version,
+                subject=change.subject,
+                raised_at=at,
+                text=text_of(rule, finding),
+            )
+            session.add(begun[change.subject])
+        elif change.told is False and change.subject in begun:
+            begun.pop(change.subject).cleared_at = at
+        elif change.told is False:
+            held = (RuleTrial.rule == rule.id) & (RuleTrial.subject == change.subject)
+            ended = update(RuleTrial).where(held, RuleTrial.cleared_at.is_(None))
+            session.execute(
+                ended.values(cleared_at=at), execution_options={"synchronize_session": False}
+            )
+    session.flush()

@@ -39,15 +39,13 @@ class VoltageRule:
         self._settings = settings
         self._clock = clock
         self._raised = alerts.open_meters(RULE)
+        self._version = settings.version if isinstance(settings, VoltageBand) else 0
 
     def rows_committed(self, rows: CommittedRows) -> None:
         """Judges the new rows of a block."""
         block, accepted = rows.block, rows.accepted
         places = [p for p, q in enumerate(block.quantities) if q.logical_name in _PHASES]
-        if isinstance(self._settings, VoltageBand) and not self._settings.is_on:
-            self._raised.clear()
-            return
-        if not places:
+        if not places or not self._is_on():
             return
         outside = np.zeros(block.row_count, dtype=bool)
         calm = np.ones(block.row_count, dtype=bool)
@@ -71,6 +69,18 @@ class VoltageRule:
                 self._inside(block, int(row), (gathered, raised))
         gathered.flush()
         self._raised = raised  # now that it is written
+
+    def _is_on(self) -> bool:
+        """Says whether to judge; whoever edited the band has cleared what was raised before."""
+        band = self._settings
+        if not isinstance(band, VoltageBand):
+            return True
+        if not band.is_on:
+            self._raised = set()
+        elif band.version != self._version:
+            self._raised = self._alerts.open_meters(RULE)
+        self._version = band.version
+        return band.is_on
 
     def _phase(self, block: Block, place: int) -> tuple[Flags, Flags, Flags]:
         """Returns, by row: the phase counts, it is outside the band, it is well inside."""

@@ -2,19 +2,27 @@
 
 import re
 
+from sqlalchemy.orm import Session
+
+from hesper_cloud.accounts.roles import Actor
+from hesper_cloud.db.long_jobs import DONE, UNENDED, LongJob
 from hesper_cloud.rules import trials
 from hesper_cloud.rules.built_in import BuiltInRule
 from hesper_cloud.rules.definition import BuiltIn, Definition
-from hesper_cloud.services.errors import Invalid, Refused
+from hesper_cloud.services.errors import Invalid, NotFound, Refused
 from hesper_cloud.services.rule_records import FiringRow, TryReport
 
 ID = re.compile(r"[a-z][a-z0-9-]{1,62}")
+TAKEN = re.compile(r"alert-flood|storm|tamper|backup-.*|export-.*|sim-data-.*")
+"""Alerts that no rule in the list raises have these names."""
 
 
 def check_editable(rule: str, code: BuiltInRule | None, said: Definition) -> None:
     if code is None:
         if not ID.fullmatch(rule):
             raise Invalid("a rule's name has 2 to 63 small letters, digits and dashes")
+        if TAKEN.fullmatch(rule):
+            raise Invalid(f"alerts of Hesper's own are called {rule}; choose another name")
         if isinstance(said.condition, BuiltIn):
             raise Invalid("only a rule that is code has a condition of kind built-in")
         return
@@ -33,6 +41,24 @@ def as_it_is(code: BuiltInRule) -> Definition:
     thresholds = {each.name: each.default for each in code.thresholds}
     condition = BuiltIn(kind="built-in", thresholds=thresholds)
     return Definition(title=code.title, severity=code.severity, condition=condition)
+
+
+def report_of_job(session: Session, actor: Actor, job: int) -> TryReport:
+    """Returns what a trial that became a job found; it carries the number until it has ended.
+
+    Raises:
+        NotFound: the actor asked for no such trial.
+        Refused: it failed, or somebody ended it.
+    """
+    row = session.get(LongJob, job)
+    if row is None or row.kind != trials.JOB or row.asked_by != actor.username:
+        raise NotFound(f"you have asked for no trial {job}")
+    span = (int(row.parameters["start"]), int(row.parameters["end"]))
+    if row.state in UNENDED:
+        return report_of(trials.Outcome(), span, job)
+    if row.state != DONE:
+        raise Refused(f"the trial did not end: {row.problem or row.state}")
+    return report_of(trials.Outcome(**row.result), span)
 
 
 def report_of(outcome: trials.Outcome, span: tuple[int, int], job: int | None = None) -> TryReport:

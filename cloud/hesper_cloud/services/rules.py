@@ -21,7 +21,7 @@ from hesper_cloud.rules.definition import BuiltIn, Definition, State
 from hesper_cloud.services import rule_rows
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound, Refused, Stale
-from hesper_cloud.services.rule_checks import as_it_is, check_editable, report_of
+from hesper_cloud.services.rule_checks import as_it_is, check_editable, report_of, report_of_job
 from hesper_cloud.services.rule_records import FiringRow, RuleRow, RuleVersionRow, TryReport
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import Sources, epoch, require
@@ -199,6 +199,12 @@ class Rules:
         with writing(self._sources.registry) as session:
             number = ask(session, wish, self._sources.clock())
         return report_of(trials.Outcome(), span, number)
+
+    async def tried(self, actor: Actor, job: int) -> TryReport:
+        """Returns what a trial that became a job found, once it has ended."""
+        require(actor, Permission.EDIT_RULES)
+        require_everywhere(actor, "a trial on history")
+        return await self._read(lambda session: report_of_job(session, actor, job))
 
     @property
     def _settings(self) -> RuleSettings:

@@ -106,18 +106,25 @@ class World:
 
     def see(self, *points: tuple[str, int, int | None]) -> list[str]:
         """Commits readings; returns how the alerts stand."""
-        block = block_of(list(points), self.quantity)
         self.now = max(self.now, T0 + max(second for _, second, _ in points))
-        accepted = np.ones(block.row_count, dtype=bool)
-        self.rules.rows_committed(CommittedRows("gw-1", block, accepted, int(self.now)))
-        self.latest.take(block, accepted, int(self.now))
+        rows = self.rows(*points)
+        self.rules.rows_committed(rows)
+        self.latest.take(rows.block, rows.accepted, int(self.now))
         return self.alerts()
 
-    def tell(self, meter: str, second: int, code: str) -> list[str]:
-        """Stores an event and lets the rules follow it; returns how the alerts stand."""
+    def rows(self, *points: tuple[str, int, int | None]) -> CommittedRows:
+        """Readings as they are told of when they are committed."""
+        block = block_of(list(points), self.quantity)
+        return CommittedRows("gw-1", block, np.ones(block.row_count, dtype=bool), int(self.now))
+
+    def tell(self, meter: str, second: int, code: str, ahead: int = 0) -> list[str]:
+        """Stores an event and lets the rules follow it; returns how the alerts stand.
+
+        The meter's clock is ``ahead`` of ours by so many seconds.
+        """
         self.now = max(self.now, T0 + second)
         self.events_told += 1
-        at = datetime.fromtimestamp(T0 + second, UTC)
+        at = datetime.fromtimestamp(T0 + second + ahead, UTC)
         told = events.Event(id=f"e{self.events_told}", code=code, occurred_at=at, meter=meter)
         with writing(self.registry) as session:
             session.add(

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from hesper_cloud.db.engines import writing
-from hesper_cloud.db.registry import Element, ElementMeter, Meter
+from hesper_cloud.db.registry import Element, ElementMeter, Gateway, Meter
+from hesper_cloud.stores.port import Quantity
 
 COVER = {
     "kind": "event", "codes": ["tamper.cover_opened"], "ended_by": ["tamper.cover_closed"],
@@ -142,3 +143,79 @@ def test_a_figure_over_feeders_counts_the_meters_that_had_an_event(world: Any, a
     assert world.round(120) == ["f1 +120"]
     assert world.texts() == ["2 at Mill"]
     assert world.round(700) == ["f1 +120 -700"]
+
+
+def test_a_clock_that_is_a_little_ahead_counts_now(world: Any) -> None:
+    world.rule({"kind": "event", "codes": ["tamper.cover_opened"], "ends_after_s": 3600})
+    assert world.tell("M1", 100, "tamper.cover_opened", ahead=300) == ["M1 +100"]
+    assert world.round(200) == ["M1 +100"]
+    assert world.round(5000) == ["M1 +100 -4000"]
+
+
+@pytest.fixture
+def street(world: Any, at: Any) -> Any:
+    """Two transformers of one feeder, with two meters and one; each of a gateway of its own."""
+    with writing(world.registry) as session:
+        session.add(Element(id="f1", kind="feeder", name="Mill", parent=None))
+        for gateway, homes in {"gw-1": ("M1", "M2"), "gw-2": ("M3",)}.items():
+            place = gateway.replace("gw", "t")
+            session.add(Gateway(id=gateway, state="online"))
+            session.add(Element(id=place, kind="transformer", name=place, parent="f1"))
+            session.flush()
+            for meter in homes:
+                session.add(Meter(id=meter, first_seen_at=at(0), gateway_id=gateway))
+                session.add(
+                    ElementMeter(element=place, meter=meter, from_at=at(-9), role="customer")
+                )
+    return world
+
+
+@pytest.mark.parametrize(
+    ("over", "function", "limit", "told"),
+    [
+        ("transformer", "sum", "4500", ["t-1 +60"]),
+        ("gateway", "sum", "4500", ["gw-1 +60"]),
+        ("gateway", "count", "1", ["gw-1 +60"]),
+        ("feeder", "count", "2", ["f1 +60"]),
+        ("fleet", "sum", "7000", ["r +60"]),
+        ("fleet", "mean", "2399", ["r +60"]),
+        ("fleet", "count", "3", []),
+    ],
+)
+def test_figures_over_every_kind_of_place(
+    street: Any, over: str, function: str, limit: str, told: list[str]
+) -> None:
+    street.quantity = Quantity("1.0.1.7.0.255", 0, 27)
+    condition = {"kind": "aggregate", "over": over, "function": function, "limit": limit}
+    street.rule(condition | {"logical_name": "1.0.1.7.0.255"})
+    street.see(("M1", 0, 2300), ("M2", 0, 2400), ("M3", 0, 2500))
+    assert street.round(60) == told
+    assert street.round(60 + 3600) == [f"{each} -3660" for each in told if function == "count"] + [
+        each for each in told if function != "count"
+    ]  # nobody has a value that is new enough: a count is none, of a sum there is nothing to say
+
+
+def test_a_place_without_meters_is_no_place_any_more(street: Any) -> None:
+    condition = {"kind": "aggregate", "over": "gateway", "function": "count", "limit": "0"}
+    street.rule(condition | {"logical_name": "1.0.32.7.0.255"})
+    street.see(("M1", 0, 2300), ("M3", 0, 2300))
+    assert street.round(60) == ["gw-1 +60", "gw-2 +60"]
+    with writing(street.registry) as session:
+        session.get_one(Meter, "M3").gateway_id = "gw-1"
+    assert street.round(90) == ["gw-1 +60", "gw-2 +60 -90"]
+
+
+def test_who_is_removed_or_leaves_the_scope_is_not_absent(world: Any, at: Any) -> None:
+    world.meters("M1", "M2", "M3", last_contact_at=at(0), area="north", life="commissioned")
+    world.rule(SILENT | {"logical_name": None}, scope={"areas": ["north"]})
+    world.rule(SILENT | {"logical_name": None}, name="all")
+    raised = [f"{meter} +3600" for _ in range(2) for meter in ("M1", "M2", "M3")]
+    assert world.round(3600) == raised
+    with writing(world.registry) as session:
+        session.get_one(Meter, "M1").life = "removed"
+        session.get_one(Meter, "M2").area = "south"
+    over = world.round(3900)
+    assert [each for each in over if each.endswith("-3900")] == [
+        "M1 +3600 -3900", "M1 +3600 -3900", "M2 +3600 -3900"
+    ]  # fmt: skip
+    assert world.round(4200) == over

@@ -4,8 +4,9 @@ import itertools
 from typing import Any
 
 import pytest
-from hesper_cloud.db.engines import reading
-from hesper_cloud.db.registry import RuleMemory
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import Meter, RuleMemory
+from hesper_cloud.rules import engine
 from hesper_cloud.stores.port import Quantity
 from sqlalchemy import select
 
@@ -150,3 +151,20 @@ def test_a_fleet_beyond_its_limit_is_told_meter_by_meter_in_one_go(world: Any) -
     assert world.see(*fleet) == [f"M{n:03} +0" for n in range(300)]
     calm = [(f"M{n:03}", 600, 2300) for n in range(300)]
     assert world.see(*calm) == [f"M{n:03} +0 -600" for n in range(300)]
+
+
+def test_who_comes_back_into_the_scope_begins_anew(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "SCOPES_EVERY_S", 0.0)
+    world.meters("M1", area="north")
+    world.rule(HIGH, scope={"areas": ["north"]})
+    assert world.see(("M1", 0, 2600)) == ["M1 +0"]
+    for area in ("south", "north"):
+        with writing(world.registry) as session:
+            session.get_one(Meter, "M1").area = area
+        world.now += 60
+        world.rounds.turn()
+        world.rules.refresh(at_once=True)
+    assert world.alerts() == ["M1 +0 -60"]
+    assert world.see(("M1", 180, 2600)) == ["M1 +0 -60", "M1 +180"]

@@ -16,6 +16,7 @@ from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.rules.definition import Definition
 from hesper_cloud.rules.inactive import InactiveUse
 from hesper_cloud.rules.reconnected import ReconnectedCheck
+from hesper_cloud.rules.voltage import VoltageRule
 from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.port import Block, CommittedRows, Quantity
 from sqlalchemy import select
@@ -239,3 +240,48 @@ def test_the_voltage_rule_takes_over_what_is_edited(world: Any) -> None:
     with reading(world.registry) as session:
         band.refresh(session)
     assert (band.is_on, band.nominal_voltage_v, band.voltage_tolerance_percent) == (True, 240, 6)
+
+
+def test_an_edit_judges_anew_what_was_seen_before(still: Still) -> None:
+    def say(used_wh: int) -> None:
+        condition = {"kind": "built-in", "thresholds": {"used_wh": used_wh}}
+        said = Definition.model_validate({"title": "use", "condition": condition})
+        alerts, by = Alerts(still.world.registry), ("ben", still.world.clock())
+        with writing(still.world.registry) as session:
+            editing.save(session, alerts, "use-on-inactive-account", said, (*by, ""))
+            editing.set_state(session, alerts, "use-on-inactive-account", "on", by)
+
+    still.reads(0, M1=50_000)
+    assert still.reads(900, M1=52_000) == ["M1 new"]
+    say(3000)
+    assert still.reads(900, M1=52_000) == ["M1 cleared"]
+    say(1500)
+    assert still.reads(900, M1=52_000) == ["M1 cleared", "M1 new"]
+
+
+def test_a_narrower_band_tells_again_of_what_is_still_outside(world: Any) -> None:
+    band = built_in.VoltageBand(RuleSettings())
+    alerts = Alerts(world.registry, world.clock)
+    rule = VoltageRule(alerts, band, lambda: world.now)
+    began = world.now
+
+    def say(tolerance: int) -> None:
+        thresholds = {"voltage_tolerance_percent": tolerance}
+        said = {"title": "V", "condition": {"kind": "built-in", "thresholds": thresholds}}
+        by = ("ben", world.clock())
+        with writing(world.registry) as session:
+            editing.save(session, alerts, "voltage", Definition.model_validate(said), (*by, ""))
+            editing.set_state(session, alerts, "voltage", "on", by)
+        with reading(world.registry) as session:
+            band.refresh(session)
+
+    def see(second: int) -> list[str]:
+        world.now = began + second
+        rule.rows_committed(world.rows(("M1", second, 2600)))
+        return [each.partition(" -")[0] for each in world.alerts()]
+
+    assert see(0) == ["M1 +0"]
+    say(8)
+    assert see(60) == ["M1 +0", "M1 +60"]
+    say(20)
+    assert see(120) == ["M1 +0", "M1 +60"]

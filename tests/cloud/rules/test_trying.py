@@ -144,3 +144,11 @@ def test_a_long_trial_goes_on_where_its_process_was_killed(
         assert job.result["alerts"] == whole.alerts == 3
         assert [tuple(each) for each in job.result["newest"]] == whole.newest
         assert job.result["per_bucket"] == whole.per_bucket
+
+
+def test_a_figure_over_the_fleet_is_as_much_to_look_at_as_its_meters(world: Any) -> None:
+    world.meters(*(f"M{n}" for n in range(500)))
+    fleet = {"kind": "aggregate", "over": "fleet", "function": "mean", "limit": "1"}
+    condition = fleet | {"logical_name": VOLTAGE}
+    year = (T0 - 365 * 86_400, T0)
+    assert trials.size(world.registry, said(condition), year).is_long
