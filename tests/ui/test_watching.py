@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from console_double.people import Console, press, texts, until
+from hesper_ui.pages import rule_trial
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -71,7 +72,7 @@ async def test_a_rule_is_made_from_an_event_tried_saved_and_switched_on(console)
         await press(user, "Try")
         await user.should_see("2 alerts at 1 of 60 meters or places", retries=20)
         await user.should_see("254.1 V")
-        assert rules.tried[-1].condition.codes == ("tamper.cover_opened",)
+        assert rules.definitions[-1].condition.codes == ("tamper.cover_opened",)
         await press(user, "Save as the next version")
         await until(lambda: "cover-opened" in rules.rows)
         said = rules.kept[-1].definition
@@ -82,6 +83,20 @@ async def test_a_rule_is_made_from_an_event_tried_saved_and_switched_on(console)
         await user.should_see("What it has raised is cleared, and it begins anew.", retries=20)
         await press(user, "Switch")
         await until(lambda: rules.rows["cover-opened"].state == "on")
+
+
+async def test_a_trial_that_became_a_job_is_drawn_when_it_has_ended(console, monkeypatch):
+    rules = console.services.rules
+    rules.job = 7
+    monkeypatch.setattr(rule_trial, "LOOK_EVERY_S", 0.1)
+    async with console.person("approver") as user:
+        await user.open("/rules/new?code=tamper.cover_opened")
+        await user.should_see("New rule", retries=20)
+        await press(user, "Try")
+        await user.should_see("Job 7", retries=20)
+        rules.job = None
+        await user.should_see("2 alerts at 1 of 60 meters or places", retries=20)
+        await user.should_not_see("Job 7")
 
 
 async def test_what_is_no_rule_is_told_by_its_field_and_not_saved(console):

@@ -75,7 +75,8 @@ class Rules:
         self._all = everything
         self.rows: dict[str, RuleRow] = {each.id: each for each in map(_of_code, _code())}
         self.kept: list[RuleVersionRow] = []
-        self.tried: list[Definition] = []
+        self.definitions: list[Definition] = []
+        self.job: int | None = None  # that a trial becomes, until it has ended
 
     async def list(self, actor: Actor) -> Sequence[RuleRow]:
         self._all.check(actor, Permission.READ)
@@ -140,12 +141,17 @@ class Rules:
         self, actor: Actor, said: Definition, start: datetime, end: datetime
     ) -> TryReport:
         self._all.check(actor, Permission.EDIT_RULES)
-        self.tried.append(said)
+        self.definitions.append(said)
         firings = [
             FiringRow("HES1", start + timedelta(hours=3 * n), None, "254.1 V") for n in range(2)
         ]
         buckets = [0] * 58 + [1, 1]
-        return TryReport(start, end, 60, 40_320, 2, 1, 1, buckets, firings)
+        self.report = TryReport(start, end, 60, 40_320, 2, 1, 1, buckets, firings)
+        return self.report if self.job is None else replace(self.report, job=self.job, alerts=0)
+
+    async def tried(self, actor: Actor, job: int) -> TryReport:
+        self._all.check(actor, Permission.EDIT_RULES)
+        return self.report if job != self.job else replace(self.report, job=job, alerts=0)
 
 
 class Outages:

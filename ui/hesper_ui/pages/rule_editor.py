@@ -14,7 +14,6 @@ from hesper_ui.views import rule_form
 from hesper_ui.views.looks import SEVERITIES
 from hesper_ui.views.rule_form import FIELDS, KINDS, SCOPE, Field
 from hesper_ui.views.wording import sentence
-from hesper_ui.words import say
 
 _WRITTEN = [kind for kind in KINDS if kind != "built-in"]
 _TEXT_HINT = "{subject} {title} {value} {limit} {unit} {since} {count} {code} {place}"
@@ -37,20 +36,28 @@ class Editor:
 
     def draw(self, may: bool) -> None:
         """Draws the form; without the permission it only shows."""
-        with panel("What it says"):
-            if self._kind == "built-in":
+        if self._kind == "built-in":
+            with panel("What it says"), box("div", "form-grid"):
                 self._thresholds()
-            else:
-                self._words()
-                self._fields = box("div", "form-grid")
-                self._draw_condition(self._stored.get("condition"))
-                Text(say("Only meters of (empty: all; names may have *)"), "p", "meta")
-                with box("div", "form-grid"):
-                    self._scope = _lines(SCOPE, self._stored.get("scope"))
+        else:
+            self._written()
+        with panel("Next version"), box("div", "stack"):
             self._note = entry("Why it is changed", lambda: None)
             self._complaint = Text("", "p", "complaint", role="alert")
             if may:
-                button("Save as the next version", self._save, "primary", acts=True)
+                with box("div", "actions"):
+                    button("Save as the next version", self._save, "primary", acts=True)
+
+    def _written(self) -> None:
+        with panel("What it says"):
+            self._words()
+        with panel("Condition"):
+            self._kinds = choice("Condition", _WRITTEN, self._change_kind, KINDS).mark("rule-kind")
+            self._kinds.value = self._kind
+            self._fields = box("div", "form-grid")
+            self._draw_condition(self._stored.get("condition"))
+        with panel("Which meters", "empty: all; names may have *"), box("div", "form-grid"):
+            self._scope = _lines(SCOPE, self._stored.get("scope"))
 
     def _words(self) -> None:
         with box("div", "form-grid"):
@@ -61,13 +68,10 @@ class Editor:
             severities = {name: look.word for name, look in SEVERITIES.items()}
             self._lines["severity"] = choice("Severity", list(severities), lambda: None, severities)
             self._lines["text"] = entry("Text of the alert", lambda: None)
-            kinds = choice("Condition", _WRITTEN, self._change_kind, KINDS).mark("rule-kind")
         self._lines["title"].value = self._stored.get("title", "")
         self._lines["severity"].value = self._stored.get("severity", "warning")
         self._lines["text"].value = self._stored.get("text", "{title}: {value} {unit}")
         Text(_TEXT_HINT, "p", "meta")
-        self._kinds = kinds
-        kinds.value = self._kind
 
     def _change_kind(self) -> None:
         wanted = str(self._kinds.value or self._kind)
@@ -81,11 +85,10 @@ class Editor:
             self._condition = _lines(FIELDS[self._kind], stored)
 
     def _thresholds(self) -> None:
-        with box("div", "form-grid"):
-            for each in self._row.thresholds if self._row else ():
-                line = entry(f"{each.name} ({each.unit})", lambda: None)
-                line.value = str(each.value)
-                self._condition[each.name] = line.mark(f"rule-{each.name.replace('_', '-')}")
+        for each in self._row.thresholds if self._row else ():
+            line = entry(f"{each.name} ({each.unit})", lambda: None)
+            line.value = str(each.value)
+            self._condition[each.name] = line.mark(f"rule-{each.name.replace('_', '-')}")
 
     def said(self) -> RuleDefinition:
         """Returns what the form says.

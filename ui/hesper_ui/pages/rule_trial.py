@@ -9,6 +9,7 @@ from hesper_ui import states
 from hesper_ui.desk import Desk
 from hesper_ui.dialogs.sheet import choice
 from hesper_ui.elements import Cell, Columns, Text, block, box, button, link, moment, panel, table
+from hesper_ui.part import look_every
 from hesper_ui.services import RuleDefinition, ServiceError, TryReport
 from hesper_ui.views import charts
 from hesper_ui.views.wording import MISSING, grouped, plural, sentence
@@ -17,6 +18,7 @@ from hesper_ui.words import later, say
 FIRINGS = Columns(("Where", "Raised", "Cleared", "Text"))
 RANGES = {"1": later("the last day"), "7": later("the last week"), "30": later("the last 30 days")}
 MOST = 100
+LOOK_EVERY_S = 2.0
 
 
 class Trial:
@@ -25,6 +27,8 @@ class Trial:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._said: Callable[[], RuleDefinition] | None = None
+        self._job: int | None = None  # that it became
+        self._shown: TryReport | None = None
 
     def of(self, said: Callable[[], RuleDefinition]) -> None:
         """Tells the panel where the rule is that is to be tried."""
@@ -40,6 +44,7 @@ class Trial:
                 self._range.value = "7"
                 self._button = button("Try", self._try)
             self._area = box("div", "fold", role="status")
+        look_every(LOOK_EVERY_S, self._look)
 
     async def _try(self) -> None:
         if self._said is None:
@@ -56,7 +61,24 @@ class Trial:
             return
         finally:
             block(self._button, False)
-        self._show(lambda: _draw(report))
+        self._shown = None
+        self._take(report)
+
+    def _take(self, report: TryReport) -> None:
+        self._job = report.job
+        if report != self._shown:
+            self._shown = report
+            self._show(lambda: _draw(report))
+
+    async def _look(self) -> None:
+        """Asks how the job stands that the trial became; what it found is drawn when it ended."""
+        if self._job is None:
+            return
+        try:
+            self._take(await self._desk.services.rules.tried(await self._desk.actor(), self._job))
+        except ServiceError as refusal:
+            self._job, words = None, sentence(str(refusal))
+            self._show(lambda: states.notice("unknown", words))
 
     def _show(self, draw: Callable[[], None]) -> None:
         if not self._area.is_deleted:

@@ -55,7 +55,9 @@ def _draw(rows: Sequence[RuleRow]) -> None:
     ]
     with panel("Rules"):
         if not ours:
-            Text(say("No rule of your own yet. Begin with one, or with an event."), "p", "meta")
+            Text(
+                say("No rule of your own yet. Begin with one, or with an event."), "p", "meta lead"
+            )
         grouped_table("Rules", COLUMNS, groups)
 
 

@@ -51,6 +51,7 @@ class Rules(Protocol):
     async def try_(
         self, actor: Actor, said: RuleDefinition, start: datetime, end: datetime, /
     ) -> TryReport: ...
+    async def tried(self, actor: Actor, job: int, /) -> TryReport: ...
 
 
 class Outages(Protocol):

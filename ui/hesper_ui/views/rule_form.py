@@ -50,6 +50,7 @@ class Field:
 
 
 _QUANTITY = Field("logical_name", later("Quantity (logical name)"), WORDS, usual="1.0.32.7.0.255")
+_PROFILE = Field("profile", later("Of this profile (empty: any)"), WORDS, optional=True)
 _DIRECTION = Field(
     "direction",
     later("Direction"),
@@ -68,9 +69,10 @@ _ENDS = (
     Field("ends_after_s", later("Ends by itself after, s"), usual="86400", optional=True),
 )
 FIELDS: Mapping[str, Sequence[Field]] = {
-    "threshold": (_QUANTITY, *_LEVEL),
+    "threshold": (_QUANTITY, _PROFILE, *_LEVEL),
     "rate": (
         _QUANTITY,
+        _PROFILE,
         Field(
             "direction",
             later("Direction"),
