@@ -1,6 +1,8 @@
 """Log-in by an OpenID provider that runs on loopback, and what is not believed of one."""
 
 import asyncio
+import base64
+import hmac
 import json
 import sys
 import time
@@ -13,10 +15,12 @@ import httpx
 import jwt
 import oidc_provider_mock
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 sys.path.insert(0, str(Path(__file__).parent))
 from hesper_cloud.accounts.oidc import Attempt, Provider, ProviderRefused
+from hesper_cloud.api import outside_login
 from hesper_cloud.authority.outsiders import WHO, Outsiders
 from hesper_cloud.db.authority import AuditRow, User
 from hesper_cloud.db.engines import open_engine, reading, writing
@@ -25,6 +29,7 @@ from hesper_cloud.services.bundle import assemble
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.web_settings import OidcSettings, WebSettings
+from hesper_ui.login import local_path
 from pydantic import ValidationError
 from serving_thread import Server, serving_of
 from sqlalchemy import select
@@ -105,7 +110,7 @@ class Browser:
 
     def back(self, address: str, sub: str) -> httpx.Response:
         """Says who one is at the provider, and follows it back."""
-        answer = httpx.post(address, data={"sub": sub})
+        answer = httpx.post(address, data={"sub": sub}, timeout=60)
         assert answer.status_code == 302, answer.text
         back = urlsplit(answer.headers["location"])
         return self.go(f"{back.path}?{back.query}")
@@ -165,7 +170,9 @@ def test_somebody_comes_in_by_the_provider_and_gets_the_role_of_their_group(serv
         assert third.me()["role"] == "auditor"
         # and what has no password here approves nothing and cannot log in by one
         login = {"username": "nora", "password": ""}
-        assert httpx.post(f"{browser.at}/api/v1/auth/login", json=login).status_code == 401
+        assert (
+            httpx.post(f"{browser.at}/api/v1/auth/login", json=login, timeout=60).status_code == 401
+        )
 
 
 @pytest.mark.usefixtures("deciding")
@@ -313,3 +320,65 @@ def test_a_token_that_is_not_for_this_log_in_is_not_believed(keys, headers, chan
     token = signed(keys, dict(headers), **changed)
     with pytest.raises(ProviderRefused, match=words):
         provider._checked(token, asyncio.run(provider._key_of(token)), attempt)
+
+
+def believed(provider: Provider, token: str) -> dict[str, Any]:
+    key = asyncio.run(provider._key_of(token))
+    return provider._checked(token, key, Attempt("s", "n", "v", "/"))
+
+
+def test_a_public_key_is_no_secret_to_sign_with(keys):
+    """HS256 with the provider's public key as its secret, which everybody can read."""
+    provider = Provider(settings_for("https://id.example"))
+    public = keys[0].public_key()
+    jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(public))
+    provider._keys = {"one": jwt.PyJWK(jwk | {"kid": "one"}, "RS256")}
+    pem = public.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+    def part(document: dict[str, Any]) -> bytes:
+        return base64.urlsafe_b64encode(json.dumps(document).encode()).rstrip(b"=")
+
+    claims = jwt.decode(signed(keys, {}), options={"verify_signature": False})
+    for algorithm in ("HS256", "RS256"):  # the second says one thing and is signed by the other
+        told = part({"alg": algorithm, "kid": "one"}) + b"." + part(claims)
+        mac = hmac.digest(pem, told, "sha256")
+        token = (told + b"." + base64.urlsafe_b64encode(mac).rstrip(b"=")).decode()
+        with pytest.raises(ProviderRefused, match=r"signed by 'HS256'|Signature verification"):
+            believed(provider, token)
+
+
+async def test_a_provider_that_calls_itself_another_is_not_asked_further():
+    """Mixed up, by a proxy or by its configuration: no browser is sent anywhere."""
+    asked: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).split()[1].decode())
+        body = json.dumps({"issuer": "https://evil.example", "jwks_uri": "https://evil.example"})
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write((head + body).encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        provider = Provider(settings_for(f"http://127.0.0.1:{port}"))
+        with pytest.raises(ProviderRefused, match=r"calls itself .https://evil\.example"):
+            await provider.address_of(Attempt.new("/"))
+    assert asked == ["/.well-known/openid-configuration"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "//evil.example",
+        "/\\evil.example",
+        "/\t/evil.example",
+        "/\n//evil.example",
+        "javascript:x",
+        "",
+    ],
+)
+def test_no_word_leads_off_this_site(target):
+    assert outside_login._local(target) == local_path(target) == "/"

@@ -2,8 +2,8 @@
 
 Theory of operation. The order is a row of the registry, written after its audit row. One pass
 removes, each step for itself and repeatable: what the registry holds of the meter, its readings,
-its latest values, its rows of the energy book; its last transaction counts the pass. A pass that
-was killed or failed is done again from its beginning and finds less.
+its latest values, its rows of the energy book, kept files that name it; its last transaction counts
+the pass. A pass that was killed or failed is done again from its beginning and finds less.
 
 Two complete passes make an order done. The first is made in the thread of the gap ledger, so that
 none of its looks began before it and ends after it: what is expected of the meter begins anew, and
@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.assets.exchange import took_part
 from hesper_cloud.assets.forgetting import forget_household
+from hesper_cloud.db.assets import Customer
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import (
     Alert,
@@ -32,6 +33,7 @@ from hesper_cloud.db.registry import (
     Erasure,
     Event,
     Gap,
+    Meter,
     MeterExchange,
     MeterProfile,
     PowerLoss,
@@ -40,6 +42,7 @@ from hesper_cloud.db.registry import (
     RuleTrial,
     Substitute,
 )
+from hesper_cloud.erasure import kept_files
 from hesper_cloud.erasure.letters import Letters, letters_of
 from hesper_cloud.rules.alerts import CLEARED
 from hesper_cloud.services.sources import Sources
@@ -91,6 +94,8 @@ class Erasures:
         self._count(order_id, lambda _: {"readings": gone})
         sources.latest.forget(meter)
         rows = self._book.erase(meter)
+        files = self._erase_files(order_id, meter)
+        self._count(order_id, lambda _: files)
         told = {"naming": letters.naming, "aside": aside(sources.settings)}
         with writing(sources.registry) as session:
             order = session.get_one(Erasure, order_id)
@@ -110,6 +115,15 @@ class Erasures:
         held = store.readings(meter, None, EARLIEST, LATEST, 1)
         gone = store.erase(meter)
         return 0 if gone is None and not held else gone
+
+    def _erase_files(self, order_id: int, meter: str) -> Counts:
+        """Removes files of imports and reports that name the meter, or whom it is to forget."""
+        sources = self._sources
+        with reading(sources.registry) as session:
+            names, row = [meter], session.get(Meter, meter)
+            if session.get_one(Erasure, order_id).forget_customer and row and row.customer_id:
+                names += kept_files.names_of(session.get(Customer, row.customer_id))
+        return kept_files.remove(sources.registry, sources.settings.state, names, sources.clock())
 
     def _count(self, order_id: int, step: Callable[[Session], Counts]) -> None:
         """Does one step's work in the registry and counts it, in one transaction."""

@@ -1,7 +1,7 @@
 """A file as rows: separator and header are found, blank lines and empty columns left out."""
 
 import csv
-import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -14,7 +14,9 @@ Separator = Literal[",", ";", "\t", "|"]
 SEPARATORS: tuple[Separator, ...] = (",", ";", "\t", "|")
 MOST_OCTETS = 64 * 1024 * 1024
 MOST_ROWS = 250_000
+_MOST_COLUMNS = 200
 _HEADER_WITHIN = 20  # rows
+_LINE = re.compile(r"[^\r\n]*+(?:\r\n?|\n)|[^\r\n]+")  # as old and new systems end them
 _OWN_SEPARATOR = "sep="  # a first line that tells a spreadsheet
 _QUOTES = (
     "row {row}: a quote is not closed, text follows a closing one, or a cell is far too long;"
@@ -87,15 +89,28 @@ def numbered(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yields all rows, blank ones too, with their numbers.
 
     Raises:
-        NotASheet: the quotes are broken.
+        NotASheet: the quotes are broken, or a line has far too many separators.
     """
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    reader = csv.reader(_lines(text, separator), delimiter=separator, strict=True)
     number = 0
     try:
         for number, cells in enumerate(reader, start=1):
             yield number, cells
     except csv.Error:
         raise NotASheet(_QUOTES.format(row=number + 1)) from None
+
+
+def _lines(text: str, separator: str) -> Iterator[str]:
+    """Yields the lines one by one; none becomes more cells than a table has columns.
+
+    Raises:
+        NotASheet: one would.
+    """
+    for found in _LINE.finditer(text):
+        line = found.group()
+        if line.count(separator) > _MOST_COLUMNS:
+            raise NotASheet(f"there are rows of more than {_MOST_COLUMNS} columns: no such table")
+        yield line
 
 
 def _told(text: str) -> str | None:

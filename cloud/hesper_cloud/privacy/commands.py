@@ -73,7 +73,7 @@ def erase(
     settings = Settings.load(config)
     databases = Databases.open(settings)
     try:
-        ordered = erasing.order(databases, account, reason, datetime.now(UTC))
+        ordered = erasing.order(databases, settings.state, account, reason, datetime.now(UTC))
         if ordered.orders and not done_here(settings, databases):
             typer.echo("the head end runs and was asked …", err=True)
         lines = [line for number in ordered.orders for line in told(awaited(databases, number))]
@@ -82,6 +82,9 @@ def erase(
     for line in dict.fromkeys(lines):
         typer.echo(line)
     typer.echo(f"customer {ordered.customer} is erased; the audit log keeps this number alone")
+    for kind, count in ordered.files.items():
+        if count:
+            typer.echo(f"{kind} that named the person and are removed: {count}")
     for meter in ordered.others:
         typer.echo(f"not erased: {meter} serves somebody else by now; see docs/operating.md")
 

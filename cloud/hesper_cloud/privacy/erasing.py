@@ -5,6 +5,7 @@ The audit log keeps the customer's number, which tells nothing once the record b
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import select
 
@@ -12,7 +13,7 @@ from hesper_cloud.assets.forgetting import forget_customer
 from hesper_cloud.db.assets import Customer
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter
-from hesper_cloud.erasure import ordering
+from hesper_cloud.erasure import kept_files, ordering
 from hesper_cloud.privacy.whose import customer_of, holdings
 from hesper_cloud.provision import Databases, ProvisioningError, note
 
@@ -21,14 +22,17 @@ ACTION = "person.erase"
 
 @dataclass(frozen=True, slots=True)
 class PersonOrder:
-    """What was ordered: orders by number, and meters that serve somebody else by now."""
+    """What was ordered: orders by number, meters that serve others by now, files removed."""
 
     customer: int
     orders: tuple[int, ...]
     others: tuple[str, ...]
+    files: dict[str, int]
 
 
-def order(databases: Databases, account: str, reason: str, now: datetime) -> PersonOrder:
+def order(
+    databases: Databases, state: Path, account: str, reason: str, now: datetime
+) -> PersonOrder:
     """Orders the erasure of a person; killed half-way, ask again by the same account number.
 
     Raises:
@@ -49,9 +53,11 @@ def order(databases: Databases, account: str, reason: str, now: datetime) -> Per
         after = f"erased: the record, and what meters {', '.join(own) or 'none'} measured"
         note(session, ACTION, f"customer {customer.id}", None, after, reason)
     orders = [ordering.order(databases, meter, reason, now, forget_customer=True) for meter in own]
+    names = kept_files.names_of(customer)
+    files = kept_files.remove(databases.registry, state, [*own, *names], now)
     with writing(databases.registry) as session:
         forget_customer(session, customer.id, now)
-    return PersonOrder(customer.id, tuple(orders), tuple(others))
+    return PersonOrder(customer.id, tuple(orders), tuple(others), files)
 
 
 def _refuse_names(customer: Customer, reason: str) -> None:

@@ -22,7 +22,8 @@ from hesper_cloud.reports.spool import append, rows_of
 from hesper_cloud.reports.tables import Period, ReportKind, Shelves
 
 KIND = "report"
-_OF_HOUSEHOLDS = frozenset({"consumption"})
+OF_HOUSEHOLDS = frozenset({"consumption"})
+"""Whoever makes or fetches one of these has looked at what households use."""
 _GONE = "its rows are not there any more; ask for the report again"
 
 
@@ -115,7 +116,7 @@ def period_of(parameters: Mapping[str, Any]) -> Period:
 
 def looks_of(report: Report, areas: Sequence[str] | None) -> list[DataAccess]:
     """Returns what the log of looks at data says of a report that shows households' energy."""
-    if report.kind not in _OF_HOUSEHOLDS:
+    if report.kind not in OF_HOUSEHOLDS:
         return []
     wanted = [report.area] if report.area is not None or areas is None else areas
     return [

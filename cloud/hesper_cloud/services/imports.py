@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import secrets
 from collections.abc import Iterator
 from datetime import datetime
@@ -23,10 +24,12 @@ from hesper_cloud.imports.trying import Brought, Trial, try_file
 from hesper_cloud.long_jobs.asking import Wish, ask
 from hesper_cloud.paging import Asked, Order, Orders
 from hesper_cloud.services.authority_link import AuthorityLink
-from hesper_cloud.services.errors import Invalid, NotFound, Refused
+from hesper_cloud.services.errors import Invalid, NotFound, Refused, Unavailable
 from hesper_cloud.services.import_records import ImportView, ProblemCount, RejectedRow
 from hesper_cloud.services.jobs import job_row
 from hesper_cloud.services.sources import Sources, require
+
+log = logging.getLogger(__name__)
 
 LONGEST_NAME = 200
 MOST_PROBLEMS = 1000
@@ -56,6 +59,7 @@ class Imports:
 
         Raises:
             Invalid: the file as a whole cannot be read; the text says what to do.
+            Unavailable: it cannot be kept; nothing of it is.
         """
         require(actor, Permission.EDIT_ASSETS)
         if not 0 < len(brought.name) <= LONGEST_NAME or not brought.name.isprintable():
@@ -69,6 +73,12 @@ class Imports:
                 )
             except NotASheet as error:
                 raise Invalid(str(error)) from None
+            except OSError as error:
+                log.warning("an import cannot be kept in %s: %s", folder.path.parent, error)
+                raise Unavailable(
+                    f"the file cannot be kept: {error.strerror}; make room on the head end's disk"
+                    " and bring it again"
+                ) from None
         row = _row(import_id, actor, brought, trial, self._sources.clock())
 
         def keep() -> None:

@@ -44,6 +44,18 @@ def looked_at_all(sources: Sources, actor: Actor, operation: str, span: Span | N
     )
 
 
+def looked_at_area(
+    sources: Sources, actor: Actor, operation: str, area: str | None, span: Span
+) -> None:
+    """Notes a look at the data of every meter of an area, or of all where it is None.
+
+    Raises:
+        Unavailable: the log takes no more, so nothing may be shown.
+    """
+    look = Look(actor.username, actor.door, operation, None, area)
+    _note(sources, [_over(look, span)])
+
+
 def _over(look: Look, span: Span | None) -> Look:
     return look if span is None else look._replace(from_at=span[0], to_at=span[1])
 

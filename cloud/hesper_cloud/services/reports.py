@@ -26,6 +26,7 @@ from hesper_cloud.reports.tables import Period, ReportKind
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound, NotPermitted, Refused
 from hesper_cloud.services.jobs import JobRow, job_row
+from hesper_cloud.services.looking import looked_at_area
 from hesper_cloud.services.report_records import (
     KindRow,
     ReportRow,
@@ -128,13 +129,19 @@ class Reports:
     async def file(self, actor: Actor, report_id: int, form: str) -> tuple[str, Path]:
         """Returns the name to give a report's file, and where it lies.
 
+        One that shows what households used is noted as a look at their data.
+
         Raises:
             NotFound: there is none, or the clean-up took it.
+            Unavailable: the look cannot be written down.
         """
         row = await self.get(actor, report_id)
         path = file_of(self._sources.settings.state, row.job_id, form)
         if form not in FORMATS or row.removed_at is not None or not path.exists():
             raise NotFound(f"report {report_id} is not there as {form} any more; ask for it again")
+        if row.kind in making.OF_HOUSEHOLDS:
+            span = (int(row.from_at.timestamp()), int(row.to_at.timestamp()))
+            looked_at_area(self._sources, actor, f"{row.kind} report", row.area, span)
         return f"{row.kind}-{row.from_at.astimezone(ZoneInfo(row.zone)):%Y-%m-%d}.{form}", path
 
     async def schedules(self, actor: Actor) -> ScheduleRows:

@@ -1,5 +1,6 @@
 """The dry run: an error per row and column, duplicates, unknown references; nothing changes."""
 
+import resource
 from typing import Any
 
 import pytest
@@ -143,3 +144,15 @@ def test_a_file_that_cannot_be_read_leaves_nothing_behind(house: Any) -> None:
     with pytest.raises(NotASheet):
         house.tried("customers", b'customerName,accountNumber\r\nAda,A-1\r\n"Bob,A-2\r\n')
     assert list((house.state / "imports").glob("*")) == []
+
+
+def test_a_disk_that_is_full_half_way_leaves_nothing_behind(house: Any) -> None:
+    rows = [with_cell(ADA, 1, f"A-{1000 + n}") for n in range(500)]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            house.tried("customers", rows)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list((house.state / "imports").iterdir()) == []

@@ -1,5 +1,9 @@
 """Files as real spreadsheets write them: encodings, separators, quotes, dates, numbers."""
 
+import gzip
+import io
+import tracemalloc
+import zipfile
 from datetime import date
 from typing import Any
 
@@ -203,3 +207,41 @@ def test_no_cell_that_is_given_out_is_a_formula(text: str) -> None:
 def test_harmless_cells_stay_as_they_are(text: str) -> None:
     assert cell(text) == text
     assert document([[text, -1, None]]) == f"{text},-1,\r\n"
+
+
+def zipped() -> bytes:
+    """Returns a workbook-like archive that grows to ten megabytes."""
+    octets = io.BytesIO()
+    with zipfile.ZipFile(octets, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", bytes(10 * 1024 * 1024))
+    return octets.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("octets", "says"),
+    [
+        (zipped(), "save it as CSV UTF-8"),
+        (gzip.compress(b"a" * 10**6), "save it as CSV UTF-8"),
+        (f"{HEADER}\nA\0da,A-1,,,,,,,,\n".encode(), "zeros in the file"),
+        (HEADER.encode() + b",area" * 200_000, "the first row names the columns"),
+        (b"area," * 200_000 + b"\n", "the first row names the columns"),
+        (b"," * 1_000_000, "the first row names the columns"),
+        (f"{HEADER}\n{ROW}\n{',' * 1_000_000}\n".encode(), "more than 200 columns"),
+        (f"{HEADER}\n{'x' * 1_000_000},A-1\n".encode(), "a cell is far too long"),
+        (f'{HEADER}\n"{"x" * 1_000_000}\n'.encode(), "a cell is far too long"),
+    ],
+    ids=["zip bomb", "gzip", "zero", "columns", "columns twice", "commas", "row", "cell", "quote"],
+)
+def test_files_made_to_break_the_reader_are_refused_at_once(octets: bytes, says: str) -> None:
+    tracemalloc.start()
+    with pytest.raises(NotASheet, match=says):
+        rows_of(octets)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 4 * len(octets) + 4 * 1024 * 1024
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_end_as_old_and_new_systems_end_them(end: str) -> None:
+    text = end.join([HEADER, 'Ada,"A-\n1",,,,,,,,', "", "Bob,A-2,,,,,,,,"])
+    assert [cells[:2] for cells in rows_of(text.encode())] == [["Ada", "A-\n1"], ["Bob", "A-2"]]

@@ -13,7 +13,7 @@ from hesper_cloud.app import create_app
 from hesper_cloud.authority.process import now_utc
 from hesper_cloud.db.authority import AuditRow
 from hesper_cloud.db.engines import open_engine, reading, writing
-from hesper_cloud.db.registry import Area, ScheduledRun
+from hesper_cloud.db.registry import Area, DataAccess, ScheduledRun
 from hesper_cloud.jobs import long_work
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.long_jobs.running import Runner
@@ -36,6 +36,8 @@ FILE = (
 
 class Town:
     """A head end without its processes: application, authority on a thread, runner by hand."""
+
+    sources: Sources
 
     def __init__(self, client: httpx.AsyncClient, runner: Runner, head_end: Any) -> None:
         self.client = client
@@ -79,7 +81,9 @@ async def town(head_end: Any, deciding: None) -> AsyncIterator[Town]:
     runner = Runner(databases.registry, long_work(sources, book), sources.clock)
     transport = httpx.ASGITransport(create_app(services, settings))
     async with httpx.AsyncClient(transport=transport, base_url="http://hesper.test") as client:
-        yield Town(client, runner, head_end)
+        town = Town(client, runner, head_end)
+        town.sources = sources
+        yield town
     book.close()
     services.energy.close()
     store.close()
@@ -160,6 +164,18 @@ async def test_bad_input_is_told(town: Town) -> None:
         assert says in answer.text
 
 
+async def test_a_file_that_cannot_be_kept_is_refused_with_what_to_do(town: Town) -> None:
+    in_its_place = town.head_end.settings.state / "imports"
+    in_its_place.write_text("a disk that takes nothing")
+    answer = await town.call("ann", "POST", "/meters/import", content=FILE.encode())
+    assert answer.status_code == 503
+    assert "make room on the head end's disk" in answer.json()["detail"]
+    assert (await town.call("ann", "GET", "/imports")).json()["rows"] == []
+    in_its_place.unlink()
+    answer = await town.call("ann", "POST", "/meters/import", content=FILE.encode())
+    assert answer.status_code == 201
+
+
 async def test_a_job_is_ended_by_who_asked_or_an_admin_and_goes_on(town: Town) -> None:
     content = b"meterNumber\nM-1\n"
     answer = await town.call("ann", "POST", "/meters/import?apply=true", content=content)
@@ -219,6 +235,24 @@ async def test_reports_are_asked_for_kept_and_given_out(town: Town) -> None:
     assert len(found.content) == report["files"]["csv"]["octets"]
     assert (await town.call("vic", "GET", "/reports")).json()["rows"][0]["id"] == report["id"]
     assert (await town.call("vic", "GET", "/reports/99")).status_code == 404
+
+
+async def test_who_makes_or_fetches_a_report_of_households_has_looked(town: Town) -> None:
+    body = {"kind": "consumption", "first": "2026-06-01", "last": "2026-06-07"}
+    asked = (await town.call("ann", "POST", "/reports", json=body | {"area": "North"})).json()
+    town.work()
+    job = (await town.call("ann", "GET", f"/jobs/{asked['id']}")).json()
+    path = f"/reports/{job['result']['report']}"
+    assert (await town.call("vic", "GET", path)).status_code == 200
+    for form in ("pdf", "csv"):
+        assert (await town.call("vic", "GET", f"{path}/file?format={form}")).status_code == 200
+    waiting = town.sources.looks.take()
+    (look,) = [each for each in waiting if each.who == "vic"]
+    assert (look.operation, look.door, look.area) == ("consumption report", "rest", "North")
+    assert (waiting[look].count, look.to_at - look.from_at) == (2, 7 * 86_400)
+    with reading(town.head_end.databases.registry) as session:
+        (made,) = session.scalars(select(DataAccess))
+    assert (made.who, made.door, made.operation) == ("ann", "report", "consumption")
 
 
 NONSENSE = [

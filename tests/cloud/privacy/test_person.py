@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.assets.history import By
@@ -18,18 +19,28 @@ from hesper_cloud.cli import app
 from hesper_cloud.db.assets import AssetChange, Customer
 from hesper_cloud.db.authority import AuditRow, CommandRecord
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import DataAccess, Event, LongJob, Meter
+from hesper_cloud.db.registry import (
+    DataAccess,
+    Event,
+    ImportFile,
+    ImportReject,
+    LongJob,
+    Meter,
+    Report,
+)
+from hesper_cloud.imports.folders import Folder
 from hesper_cloud.jobs import long_work
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.long_jobs.running import Runner
 from hesper_cloud.privacy import commands
 from hesper_cloud.privacy.whose import Holding, holdings
 from hesper_cloud.provision import Databases
+from hesper_cloud.reports.folders import file_of, folder_of
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import Block, Group, Quantity
 from hesper_contracts.batch import BatchId
-from sqlalchemy import select
+from sqlalchemy import func, select
 from typer.testing import CliRunner
 
 OURS, THEIRS = "HES12642984", "HES12642985"
@@ -209,6 +220,62 @@ def test_an_erasure_leaves_no_name_and_no_reading(house: Any, tmp_path: Path) ->
               str(house.config)],
     )  # fmt: skip
     assert again.exit_code != 0
+
+
+def kept_files(house: Any) -> dict[str, Path]:
+    """Files of imports and reports that name Ada or her meter, and such that do not."""
+    state, cells = house.settings.state, {
+        "01" * 16: [NAME, "ACC-9", ""],
+        "02" * 16: ["Somebody", ACCOUNT, ""],
+        "03" * 16: ["Somebody", "ACC-9", OURS],
+        "04" * 16: ["Eve", f"{ACCOUNT}1", f"X{OURS}"],
+    }  # fmt: skip
+    with writing(house.databases.registry) as session:
+        for name, row in cells.items():
+            folder = Folder(state, name)
+            folder.make()
+            folder.original.write_bytes(",".join(row).encode("utf-16"))
+            folder.good.write_bytes(orjson.dumps({"row": 2, "cells": row}) + b"\n")
+            session.add(
+                ImportFile(
+                    id=name, kind="customers", name="june.csv", brought_by="ann", brought_at=NOW,
+                    sha256="ab" * 32, octets=9, reading={}, row_count=1, good_count=1, problems={},
+                )
+            )  # fmt: skip
+            session.add(ImportReject(import_id=name, row=2, problems={"cells": row}))
+        for number, meter in ((1, OURS), (2, THEIRS)):
+            job = LongJob(kind="report", title="r", asked_by="ann", asked_at=NOW, parameters={})
+            session.add(job)
+            session.flush()
+            path = file_of(state, job.id, "csv")
+            path.parent.mkdir(parents=True)
+            path.write_text(f"Meter,Taken\n{meter},12\n")
+            session.add(
+                Report(
+                    kind="consumption", title="r", from_at=NOW, to_at=NOW, zone="UTC", row_count=1,
+                    files={}, made_by="ann", made_at=NOW, job_id=job.id,
+                )
+            )  # fmt: skip
+            cells[f"report {number}"] = [str(job.id)]
+    return {
+        name: Folder(state, name).path if len(name) == 32 else folder_of(state, int(row[0]))
+        for name, row in cells.items()
+    }
+
+
+def test_files_that_name_a_person_go_with_the_person(house: Any) -> None:
+    """A file that waits to be applied would bring the person back."""
+    paths = kept_files(house)
+    told = run(house, "erase", ACCOUNT, "--reason", "asked on 3 June, moved out")
+    assert {name for name, path in paths.items() if path.exists()} == {"04" * 16, "report 2"}
+    assert "files of imports" in told
+    assert "reports" in told
+    with reading(house.databases.registry) as session:
+        gone = select(ImportFile.id).where(ImportFile.removed_at.is_not(None))
+        assert set(session.scalars(gone)) == {"01" * 16, "02" * 16, "03" * 16}
+        assert set(session.scalars(select(ImportReject.import_id))) == {"04" * 16}
+        removed = select(func.count()).where(Report.removed_at.is_not(None))
+        assert session.scalar(removed) == 1
 
 
 def test_a_meter_that_serves_somebody_else_is_left_and_named(house: Any) -> None:
