@@ -92,14 +92,26 @@ def show(
 
 
 @keys.command("rotate-master")
-def rotate_master(config: Config = DEFAULT) -> None:
+def rotate_master(
+    config: Config = DEFAULT,
+    delivery: Annotated[
+        bool, typer.Option("--delivery", help="The key of delivery's targets instead.")
+    ] = False,
+) -> None:
     """Brings all that is locked under a new master key; cut off, the next run goes on."""
     settings = Settings.load(config)
-    key_files.vault(settings.keys)
-    path = key_files.located(settings.keys, "vault.key")
+    if delivery:
+        key_files.delivery_vault(settings.keys)
+    else:
+        key_files.vault(settings.keys)
+    path = key_files.located(settings.keys, "delivery.key" if delivery else "vault.key")
     is_ours = path.parent == settings.keys
     databases = Databases.open(settings)
-    done = rotation.rotate(databases.authority, path, datetime.now(UTC), is_ours=is_ours)
+    room = rotation.Room(databases.authority)
+    if delivery:
+        room = rotation.Room(databases.registry, rotation.DELIVERY, "key of delivery")
+    now = datetime.now(UTC)
+    done = rotation.rotate(databases.authority, path, now, is_ours=is_ours, room=room)
     databases.close()
     typer.echo(f"{done.rows} rows are under master key {done.master}")
     if not done.is_finished:

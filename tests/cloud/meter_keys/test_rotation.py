@@ -12,7 +12,9 @@ from hesper_cloud.authority import second_factor
 from hesper_cloud.authority.enrolment import vault_context
 from hesper_cloud.db import migrate
 from hesper_cloud.db.authority import AuditRow, KeptConfiguration, MeterKeyRow, SecondFactor
+from hesper_cloud.db.delivery import DeliveryTarget
 from hesper_cloud.db.engines import open_engine, reading, writing
+from hesper_cloud.delivery.targets import seal_context
 from hesper_cloud.meter_keys.custody import Custody, Origin
 from hesper_cloud.meter_keys.key_set import KeySet
 from hesper_cloud.provision import ProvisioningError
@@ -212,6 +214,33 @@ def test_the_audit_log_names_both_keys_and_shows_neither(keeper):
         assert session.scalar(select(func.count()).select_from(rows.subquery())) == 2
     assert old.hex() not in told
     assert new.hex() not in told
+
+
+def test_the_key_of_delivery_is_rotated_likewise(keeper, tmp_path):
+    vault = keys.delivery_vault(tmp_path)
+    registry = open_engine(f"sqlite:///{tmp_path / 'hesper.db'}")
+    migrate.upgrade(registry, "registry")
+    mqtt = {"config": {"kind": "mqtt"}, "made_by": "cleo", "changed_at": NOW, "version": 1}
+    with writing(registry) as session:
+        for name in ("bare", "sealed"):
+            session.add(DeliveryTarget(name=name, kind="mqtt", failures=0, **mqtt))
+        session.flush()
+        row = session.scalars(select(DeliveryTarget).filter_by(name="sealed")).one()
+        locked = vault.lock(b"a secret", seal_context(row.id))
+        row.wrapped_key, row.sealed_secret = locked.wrapped_key, locked.box
+    path = tmp_path / "delivery.key"
+    before = read_masters(path)
+    room = rotation.Room(registry, rotation.DELIVERY, "key of delivery")
+    done = rotation.rotate(keeper.engine, path, NOW, room=room)
+    assert (done.rows, done.is_finished) == (1, True)
+    assert set(read_masters(path)).isdisjoint(before)
+    with reading(registry) as session:
+        row = session.scalars(select(DeliveryTarget).filter_by(name="sealed")).one()
+    assert vault.unlock(Locked(row.wrapped_key, row.sealed_secret), seal_context(row.id)) == (
+        b"a secret"
+    )
+    assert keeper.opens()
+    registry.dispose()
 
 
 @pytest.mark.parametrize("text", ["", "zz", "00" * 31, "00" * 32 + "\nzz"])

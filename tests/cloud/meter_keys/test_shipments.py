@@ -320,6 +320,8 @@ def test_on_the_command_line_all_of_a_file_is_brought_or_nothing(head_end, tmp_p
     assert "right.csv" in shown
     rotated = run("rotate-master")
     assert "2 rows are under master key" in rotated.stdout, rotated.stderr
+    delivery = run("rotate-master", "--delivery")
+    assert "0 rows are under master key" in delivery.stdout, delivery.stderr
     vault = head_end.settings.keys / "vault.key"
     vault.write_text("00" * 32)
     wrong_master = run("import", right)
