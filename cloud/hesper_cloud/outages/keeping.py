@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
 from hesper_contracts.events import Severity
-from sqlalchemy import Engine, delete, or_, select, update
+from sqlalchemy import Engine, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.alerting import grid
@@ -27,6 +27,8 @@ KEPT = timedelta(days=800)
 """Two years' figures of interruptions can be reckoned."""
 GIVEN_UP = timedelta(days=90)
 """Who was not heard of for so long is not without power, but gone."""
+COUNTED_EVERY = timedelta(seconds=60)
+"""Customers are estimated anew so often, and whenever somebody is lost or back."""
 _MANY = 50
 
 
@@ -124,6 +126,10 @@ class OutageKeeping:
         told: list[Telling] = []
         over: list[tuple[Subject, datetime]] = []
         for outage in session.scalars(select(Outage).where(Outage.state == OPEN)).all():
+            counted = outage.customer_count and now - outage.updated_at < COUNTED_EVERY
+            if counted and _as_counted(session, outage):
+                told.append(telling_of(outage))
+                continue
             losses = _of(session, outage.id)
             outage.lost_count = len({loss.meter for loss in losses})
             back = [loss.back_at for loss in losses if loss.back_at is not None]
@@ -172,6 +178,15 @@ def telling_of(outage: Outage) -> Telling:
         outage.began_at,
         affected_count=outage.customer_count,
     )
+
+
+def _as_counted(session: Session, outage: Outage) -> bool:
+    """Says whether nobody was lost and nobody came back since an outage was counted."""
+    losses = func.count(PowerLoss.meter.distinct())
+    of = PowerLoss.outage == outage.id
+    lost = session.execute(select(losses).where(of)).scalar_one()
+    back = session.execute(select(losses).where(of, PowerLoss.back_at.is_not(None))).scalar_one()
+    return (lost, back) == (outage.lost_count, outage.back_count) and back < lost
 
 
 def _unsettled(session: Session) -> list[Loss]:

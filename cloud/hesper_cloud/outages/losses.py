@@ -100,11 +100,14 @@ def read_again(session: Session, captured_at: Mapping[str, int]) -> int:
         session: In a writing transaction.
         captured_at: When each meter captured its newest reading, epoch seconds.
     """
-    ended = 0
-    for loss in session.scalars(select(PowerLoss).where(PowerLoss.back_at.is_(None))):
-        read = captured_at.get(loss.meter)
-        if read is not None and read >= (loss.lost_at + SETTLES).timestamp():
-            loss.back_at, loss.proof = datetime.fromtimestamp(read, UTC), BY_READING
-            ended += 1
-    session.flush()
-    return ended
+    loss = PowerLoss
+    query = select(loss.id, loss.meter, loss.lost_at).where(loss.back_at.is_(None))
+    ended: list[dict[str, object]] = []
+    for number, meter, lost_at in session.execute(query):
+        read = captured_at.get(meter)
+        if read is not None and read >= (lost_at + SETTLES).timestamp():
+            back_at = datetime.fromtimestamp(read, UTC)
+            ended.append({"id": number, "back_at": back_at, "proof": BY_READING})
+    if ended:
+        session.execute(update(loss), ended)
+    return len(ended)

@@ -22,6 +22,7 @@ from hesper_cloud.db.registry import (
     PowerLoss,
 )
 from hesper_cloud.latest import LatestValues
+from hesper_cloud.outages import customers
 from hesper_cloud.outages.keeping import OutageKeeping
 from hesper_cloud.outages.losses import Losses
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
@@ -287,3 +288,22 @@ def test_what_ended_years_ago_is_forgotten_and_who_is_gone_is_given_up(world: Wo
     assert world.outages() == []
     with reading(world.registry) as session:
         assert session.scalars(select(PowerLoss)).all() == []
+
+
+def test_an_outage_without_news_is_not_counted_meter_by_meter_at_every_look(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[datetime] = []
+    estimated = customers.estimated
+    monkeypatch.setattr(
+        customers, "estimated", lambda *a: counted.append(world.now) or estimated(*a)
+    )
+    world.tell("power.last_gasp", 0, "S0-0", "S0-1", "S0-2")
+    assert world.look(10) == ["transformer s0 open 0/3 of 3"]
+    world.look(20)
+    world.look(40)
+    assert len(counted) == 1
+    world.tell("power.up", 45, "S0-0")
+    assert world.look(50) == ["transformer s0 open 1/3 of 3"]
+    world.look(120)
+    assert len(counted) == 3
