@@ -50,7 +50,9 @@ async def _serve(socket: WebSocket, actor: Actor) -> None:
         try:
             await rooms.take(first)
             while True:
-                await asyncio.sleep(pace.take(""))
+                if wait_s := pace.take(""):
+                    await asyncio.sleep(wait_s)
+                    pace.take("")
                 await rooms.take(await _receive(socket))
         finally:
             rooms.close()

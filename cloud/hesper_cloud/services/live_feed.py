@@ -27,6 +27,7 @@ from hesper_cloud.live.hub import MOST_WAITING
 from hesper_cloud.live.places import Place
 from hesper_cloud.services.alert_records import alert_row
 from hesper_cloud.services.commands import command_row
+from hesper_cloud.services.errors import Unavailable
 from hesper_cloud.services.sources import Sources, instant
 from hesper_cloud.services.whereabouts import Whereabouts
 
@@ -82,8 +83,15 @@ class LiveFeed:
             await asyncio.sleep(LOOK_S)
 
     async def following(self) -> None:
-        """Waits until everything that is committed from now on will be told."""
-        await asyncio.wait_for(self._following.wait(), FOLLOWED_WITHIN_S)
+        """Waits until everything that is committed from now on will be told.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        try:
+            await asyncio.wait_for(self._following.wait(), FOLLOWED_WITHIN_S)
+        except TimeoutError:
+            raise Unavailable("what is new cannot be looked up now; join again") from None
 
     def turn(self) -> None:
         """Looks once; the first look after nobody listened only takes note of where things are."""

@@ -13,13 +13,21 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from fastapi import FastAPI
 from hesper_cloud.accounts.roles import Permission
+from hesper_cloud.api.limits import Limits
+from hesper_cloud.api.live_rooms import LONGEST
+from hesper_cloud.api.page_cache import PageCache
+from hesper_cloud.api.serving import configured
 from hesper_cloud.authority.process import now_utc
 from hesper_cloud.db.authority import User
 from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import Alert, Event
 from hesper_cloud.live.hub import Hub, Mailbox, TooManyRooms
 from hesper_cloud.live.places import FLEET, Place, Room
+from hesper_cloud.services.errors import Unavailable
+from hesper_cloud.services.live_feed import LiveFeed
+from hesper_cloud.web_settings import LimitSettings
 from jsonschema import Draft202012Validator
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -241,6 +249,36 @@ async def test_a_slow_reader_gets_the_newest_of_each_thing_and_is_told_what_it_m
     hub.publish(Place("M1"), "meter-reading-update", {"value": 1001})
     found, missed = await asyncio.wait_for(mailbox.fetch(), DEADLINE_S)
     assert ([each.document["value"] for each in found], missed) == ([1001], 0)
+
+
+def test_who_floods_rooms_is_read_no_faster_than_requests_are_taken(listening, monkeypatch):
+    monkeypatch.setattr(
+        "hesper_cloud.api.live.Limits", lambda _: Limits(LimitSettings(per_second=10, burst=1))
+    )
+    begun = time.monotonic()
+    with listening() as listener:
+        for number in range(6):
+            listener.say(type="join-room", room="meter", name=f"FLOOD-{number}")
+        for _ in range(6):
+            assert listener.hear("joined")["room"] == "meter"
+    assert time.monotonic() - begun >= 0.35  # four waits of a tenth
+
+
+def test_a_name_that_no_database_takes_is_a_problem(listening):
+    with listening() as listener:
+        listener.say(type="join-room", room="meter", name="a\0b")
+        assert listener.hear("joined", "problem")["status"] == 400
+
+
+async def test_a_join_while_the_database_is_away_says_so(monkeypatch, house):
+    monkeypatch.setattr("hesper_cloud.services.live_feed.FOLLOWED_WITHIN_S", 0.01)
+    with pytest.raises(Unavailable):
+        await LiveFeed(house.services.sources).following()
+
+
+def test_a_message_is_no_longer_than_a_batch_may_be(house):
+    config = configured(PageCache(FastAPI(), []), house.services, None)
+    assert (config.ws_max_size, config.ws_max_queue) == (LONGEST, 4)
 
 
 async def test_one_connection_may_be_in_so_many_rooms(monkeypatch):
