@@ -20,6 +20,12 @@ from sqlalchemy import inspect, select, update
 
 CLEO, GIVEN = "keeper-of-the-house", "given-by-the-admin-1"
 TOO_LATELY = "was made or changed too lately to decide with others"
+PROVIDER = OidcSettings(
+    issuer="https://id.example",
+    client_id="hesper",
+    redirect_url="https://hes.example/login/oidc/callback",
+    roles={"a": "viewer", "b": "operator"},
+)
 DAY_S = timedelta(days=1).total_seconds()
 METER = "HES12642984"
 
@@ -132,14 +138,30 @@ def test_nor_a_batch_the_kill_switch_or_a_review(head_end):
     assert TOO_LATELY in refusal(head_end.ask(who, "kill_switch.lift", **lift))
 
 
+def test_nor_to_a_service_whose_token_they_made_or_an_account_they_tied_to_a_log_in(head_end):
+    """Neither needs a password to ask: a token or a log-in elsewhere speaks for them."""
+    service = {"role": "service", "scopes": ["read", "request commands"]}
+    by_admin(head_end, "user.create", "billing", service)
+    head_end.clock.advance(DAY_S)
+    head_end.relay_read(True)
+    wish = head_end.ask_disconnect(who="billing")
+    assert head_end.ask("ann", "command.cancel", command=wish.outcome["command"]).state == "refused"
+    assert head_end.ask("cleo", "command.cancel", command=wish.outcome["command"]).state == "done"
+    token = {"name": "night", "scopes": ["request commands"], "days": 1, "digest": "ab" * 32}
+    made = head_end.ask("cleo", "token.create", account="billing", change=token, password=CLEO)
+    assert made.state == "done", made.outcome
+    assert TOO_LATELY in refusal(head_end.ask_disconnect(who="billing"))
+    by_admin(head_end, "user.change", "ann", {"email": "cleo@utility.example"})
+    head_end.authority.admit(Outsiders(PROVIDER.model_copy(update={"link_by_email": True})))
+    change = {"external_id": "https://id.example cleo", "role": "operator"}
+    change["email"] = "cleo@utility.example"
+    tied = head_end.ask(WHO, "account.external", account="cleo2", change=change)
+    assert tied.outcome == {"account": "ann"}
+    assert TOO_LATELY in refusal(head_end.ask_disconnect(who="ann"))
+
+
 def test_a_log_in_of_the_providers_is_given_too(head_end):
-    settings = OidcSettings(
-        issuer="https://id.example",
-        client_id="hesper",
-        redirect_url="https://hes.example/login/oidc/callback",
-        roles={"a": "viewer", "b": "operator"},
-    )
-    head_end.authority.admit(Outsiders(settings))
+    head_end.authority.admit(Outsiders(PROVIDER))
     change = {"external_id": "https://id.example nora", "role": "operator", "email": None}
     head_end.ask(WHO, "account.external", account="nora", change=change)
     assert TOO_LATELY in refusal(head_end.ask_disconnect(who="nora"))

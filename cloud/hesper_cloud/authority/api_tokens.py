@@ -51,6 +51,8 @@ def create(case: Case) -> Outcome:
     token_id = digest[:TOKEN_ID_LENGTH]
     said = f"{name}: may {', '.join(scopes)}, {days} days"
     case.note(CREATE, f"{owner.username} token {token_id}", "", said, "")
+    if owner is not asker:
+        owner.given_at = case.now  # whoever makes its tokens could ask in its name
     case.session.add(
         ApiToken(
             id=token_id,

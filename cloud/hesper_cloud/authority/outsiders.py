@@ -76,7 +76,7 @@ class Outsiders:
         if len(found) != 1 or found[0].role in ("admin", "service"):
             return None
         case.note("user.link", found[0].username, "", external_id, "by a verified address")
-        found[0].external_id = external_id
+        found[0].external_id, found[0].given_at = external_id, case.now
         return found[0]
 
     def _made(self, case: Case, external_id: str, terms: Terms) -> User:

@@ -1,10 +1,11 @@
 """Whether an account counts as one of the two people that a decision needs.
 
-Whoever administers gives roles and passwords, and so could make up both people. An account whose
-role, areas, state, password or factor somebody gave over the network therefore counts only when it
-has been so for as long as the policy says, time enough for others to see it in the audit log:
-until then it approves nothing, asks for nothing that two decide, and breaks no glass. What is set
-on this machine itself counts at once, and so does an account that changed its own password.
+Whoever administers gives roles, passwords and a service's tokens, and so could make up both people.
+An account whose role, areas, state, password, factor, token or log-in elsewhere somebody gave over
+the network therefore counts only when it has been so for as long as the policy says, time enough
+for others to see it in the audit log: until then it approves nothing, asks for nothing that two
+decide, and breaks no glass. What is set on this machine itself counts at once, and so does an
+account that changed its own password.
 """
 
 from datetime import timedelta
