@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, case, func, literal, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import ColumnElement, SQLColumnExpression, case, func, literal, select
+from sqlalchemy.orm import Session
 
 from hesper_cloud.alerting.changes import is_open
 from hesper_cloud.alerting.children import STORM
@@ -16,7 +16,7 @@ class Kind(NamedTuple):
     """What storms are made of: alerts of meters, or of gateways as a whole."""
 
     word: str
-    subject: InstrumentedAttribute[str | None]
+    subject: SQLColumnExpression[str | None]
     only: ColumnElement[bool]
 
 
@@ -54,7 +54,7 @@ def members(session: Session, kind: Kind, rule: str, storms: Sequence[int]) -> d
     customers: ColumnElement[int] = literal(1)
     if kind is GATEWAYS:
         customers = func.coalesce(Alert.affected_count, 0)
-    query: Select[Any] = select(
+    query = select(
         Alert.id,
         kind.subject,
         Alert.severity,

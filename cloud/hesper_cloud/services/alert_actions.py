@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from hesper_cloud.alerting.changes import Step
@@ -69,16 +69,24 @@ def shelve(until: datetime | None, reason: str) -> Make:
             raise Invalid("say why the alert is shelved")
         if until is None or until.tzinfo is None or until <= now:
             raise Invalid("an alert is shelved until a moment ahead, with its zone")
+        at = _in_utc(until)
         values = {
             "state": SHELVED,
-            "shelved_until": until,
+            "shelved_until": at,
             "shelved_by": who,
             "shelved_reason": reason,
         }
-        after = f"shelved until {until:%Y-%m-%dT%H:%M:%SZ}"
+        after = f"shelved until {at:%Y-%m-%dT%H:%M:%SZ}"
         return Action(Step.SHELVED, OPEN_STATES, after, reason, values)
 
     return make
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise Invalid("an alert is shelved until a moment before the year 10000") from None
 
 
 def unshelve(reason: str) -> Make:

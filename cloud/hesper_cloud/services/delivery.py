@@ -23,7 +23,7 @@ from hesper_cloud.delivery.errors import NotDelivered
 from hesper_cloud.delivery.messages import line
 from hesper_cloud.delivery.routes import RoutePolicy
 from hesper_cloud.delivery.sending import Sender
-from hesper_cloud.delivery.targets import Config, seal_context
+from hesper_cloud.delivery.targets import Config
 from hesper_cloud.delivery.transports import Transports
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.delivery_records import (
@@ -34,7 +34,7 @@ from hesper_cloud.services.delivery_records import (
     route_row,
     target_row,
 )
-from hesper_cloud.services.delivery_secrets import secret_instead
+from hesper_cloud.services.delivery_secrets import sealed, secret_instead
 from hesper_cloud.services.errors import Invalid, NotFound, Stale
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import Sources, require
@@ -188,7 +188,7 @@ class DeliveryDesk:
             session.flush()
             secret = wish.secret or made
             if secret:
-                locked = self._vault.lock(secret.encode("utf-8"), seal_context(row.id))
+                locked = sealed(self._vault, secret, row.id)
                 row.wrapped_key, row.sealed_secret = locked.wrapped_key, locked.box
             return target_row(row, 0)
 

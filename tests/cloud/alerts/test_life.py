@@ -1,6 +1,6 @@
 """The life of alerts as people have it in hand, over REST: every step audited and written down."""
 
-from datetime import timedelta
+from datetime import timedelta, timezone
 
 import pytest
 from hesper_cloud.accounts.roles import Actor, Role
@@ -89,10 +89,17 @@ async def test_shelving_wants_a_reason_and_a_moment_ahead_and_can_be_taken_back(
 
     assert await shelve(now - timedelta(seconds=1)) == 400
     assert await shelve(now + timedelta(days=31)) == 400
+    for far in ("9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59Z"):
+        body = {"until": far, "reason": "for ever"}
+        assert (await ann.post("/alerts/1/shelve", json=body)).status_code == 400
     assert await shelve(now + timedelta(hours=1), " ") == 400
     assert await shelve(now + timedelta(hours=1), "") == 422
     assert (await ann.post("/alerts/1/unshelve", json={})).status_code == 409
-    assert await shelve(now + timedelta(hours=1)) == 200
+    east = timezone(timedelta(hours=5))
+    assert await shelve((now + timedelta(hours=1)).astimezone(east)) == 200
+    until = f"{now + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+    told = (await services.audit.page(Actor("cleo", Role.ADMIN), subject="alert 1")).rows
+    assert f"shelved until {until}" in [row.after for row in told]
     back = await ann.post("/alerts/1/unshelve", json={"reason": "they are done"})
     assert (back.json()["state"], back.json()["shelved_reason"]) == ("new", None)
     assert (await people["vic"].post("/alerts/1/unshelve", json={})).status_code == 403

@@ -7,7 +7,7 @@ from hesper_cloud.db.delivery import DeliveryTarget
 from hesper_cloud.db.engines import open_engine, reading
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.services.bundle import assemble
-from hesper_cloud.services.errors import Invalid, NotFound, NotPermitted, Stale
+from hesper_cloud.services.errors import Invalid, NotFound, NotPermitted, Stale, Unavailable
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.duckdb import DuckDbStore
@@ -101,6 +101,19 @@ async def test_a_secret_stays_with_the_server_it_was_given_for(services):
         await desk.put_target(CLEO, wish({"kind": "mqtt"}), made.target.id)
     with pytest.raises(Invalid, match="taken"):
         await desk.put_target(CLEO, wish({"kind": "mqtt"}))
+
+
+async def test_without_its_key_no_secret_is_taken_and_all_else_is_shown(services, head_end):
+    desk = services.delivery
+    made = await desk.put_target(CLEO, wish(MAIL, secret="the server's password"))
+    file = head_end.settings.keys / "delivery.key"
+    file.write_text("damaged")
+    with pytest.raises(Unavailable, match="put the file back"):
+        await desk.put_target(CLEO, wish(MAIL, secret="another password"), made.target.id)
+    tested = await desk.test(CLEO, made.target.id)
+    assert tested.answer == "its secret does not open; set it anew"
+    (row,) = await services.delivery_log.targets(BEN)
+    assert (row.version, row.has_secret) == (1, True)
 
 
 async def test_a_webhook_that_is_led_elsewhere_gets_a_new_secret(services):
