@@ -1,6 +1,7 @@
 """Many meters at once, and rules set aside: batches, campaigns, emergencies, edits of readings."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from console_double.acting import CODE, CODED, UNFIT
@@ -65,6 +66,21 @@ async def test_a_batch_stops_by_itself_and_only_what_failed_goes_again(console):
         await until(lambda: console.services.batches.kept[batch].state == "done")
         tries = {row.meter: row.tries for row in console.services.batches.lines[batch]}
         assert tries == {UNFIT: 2, METER: 1}
+
+
+async def test_buttons_stay_in_place_while_the_figures_of_a_batch_move(console):
+    def button_of(user, label):
+        return [e for e in user.client.elements.values() if getattr(e, "text", "") == label]
+
+    async with console.person("operator") as user:
+        batch = await proposed(console, user, f"{METER} {UNFIT}")
+        await user.open(f"/batches/{batch}")
+        await user.should_see("Abort…", retries=20)
+        before = button_of(user, "Abort…")
+        kept = console.services.batches.kept
+        kept[batch] = replace(kept[batch], reason="Figures moved")
+        await user.should_see("asked by operator: Figures moved", retries=80)
+        assert button_of(user, "Abort…") == before
 
 
 async def test_an_abort_needs_a_reason_and_ends_what_has_not_left(console):

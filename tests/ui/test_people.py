@@ -1,17 +1,24 @@
 """Users and roles, and one's own account, in NiceGUI's user simulation."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from console_double.acting import FIRST_CODE
 from console_double.members import FIRST, SECRET
-from console_double.people import Console, press, texts
+from console_double.people import Console, press, texts, unbroken
 from console_double.services import PASSWORD
 from hesper_ui.views import qr
 from nicegui import ui
 from nicegui.testing import User
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(autouse=True)
+def no_handler_raises() -> Iterator[None]:
+    with unbroken():
+        yield
 
 
 def field(user: User, marker: str) -> ui.input:

@@ -1,8 +1,9 @@
 """People before the console, in NiceGUI's user simulation."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 from hesper_ui.elements import Text
@@ -29,6 +30,20 @@ class Console:
             )
             assert answer.status_code == 303
             yield User(client)
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Fails where NiceGUI logs that a handler of ours raised: a person only sees that it did."""
+    told: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("nicegui").addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger("nicegui").removeHandler(handler)
+    assert told == []
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -130,8 +130,8 @@ def engage_kill_switch(desk: Desk, host: ui.element, done: Done) -> None:
     """Opens the switch that stops every command; one person and a reason are enough."""
     with sheet(host, "Stop all commands?") as page:
         text = later(
-            "No command leaves, but those that only read, until an approver releases the switch; "
-            "what is already at a gateway still comes to its end."
+            "No command leaves, but those that only read, until two other approvers release the "
+            "switch; what is already at a gateway still comes to its end."
         )
         Text(say(text), "p")
         reason = entry("Reason (required)", lambda: page.allow(bool(str(reason.value).strip())))

@@ -132,16 +132,17 @@ class _Terms:
         self._row = row
         is_machine = row is not None and row.role == "service"
         roles = ["service"] if is_machine else _PEOPLE if row else list(ROLES)
-        self._role = choice("Role", roles, self._shown(check), ROLES).mark("person-role")
-        self._role.value = row.role if row else "viewer"
-        areas = entry("Areas, with commas; none: everywhere", check).mark("person-areas")
-        areas.value = ", ".join(row.areas) if row and row.areas else ""
-        self._areas = areas
-        self._scopes = entry("What a service may, with commas", check).mark("person-scopes")
-        self._scopes.value = ", ".join(row.scopes) if row and row.scopes else ""
+        role = row.role if row else "viewer"
+        self._role = choice("Role", roles, self._shown(check), ROLES, role).mark("person-role")
+        seen = ", ".join(row.areas) if row and row.areas else ""
+        self._areas = entry("Areas, with commas; none: everywhere", check, value=seen)
+        self._areas.mark("person-areas")
+        granted_now = ", ".join(row.scopes) if row and row.scopes else ""
+        self._scopes = entry("What a service may, with commas", check, value=granted_now)
+        self._scopes.mark("person-scopes")
         self._scopes.props(f'hint="{", ".join(sorted(granted(Role.SERVICE)))}"')
-        self._email = entry("E-mail", check).mark("person-email")
-        self._email.value = (row.email if row else "") or ""
+        self._email = entry("E-mail", check, value=(row.email if row else "") or "")
+        self._email.mark("person-email")
         self._scopes.set_visibility(self._role.value == "service")
 
     def change(self) -> dict[str, Any]:
@@ -170,8 +171,7 @@ class _Terms:
 
     def _shown(self, check: Callable[[], object]) -> Callable[[], None]:
         def shown() -> None:
-            if hasattr(self, "_scopes"):
-                self._scopes.set_visibility(self._role.value == "service")
+            self._scopes.set_visibility(self._role.value == "service")
             check()
 
         return shown

@@ -75,16 +75,22 @@ def choice(
     options: Sequence[str],
     on_change: Callable[[], object],
     names: Mapping[str, str] | None = None,
+    value: str | None = None,
 ) -> ui.select:
     """A choice of one from a few; ``names`` are what is shown for them, in English."""
     said = {option: say((names or {}).get(option, option)) for option in options}
-    select = ui.select(said, label=say(label), on_change=on_change)
+    select = ui.select(said, value=value, label=say(label), on_change=on_change)
     return select.props(f'outlined dense dropdown-icon="{drawings.ARROW_DOWN}" options-dense')
 
 
-def entry(label: str, on_change: Callable[[], object], *, password: bool = False) -> ui.input:
-    """One line of text, kept out of the browser's memory of forms unless it is a password."""
-    line = ui.input(say(label), password=password, on_change=on_change)
+def entry(
+    label: str, on_change: Callable[[], object], *, password: bool = False, value: str = ""
+) -> ui.input:
+    """One line of text, kept out of the browser's memory of forms unless it is a password.
+
+    What it begins with is no change: a form's check may need fields that are made after this one.
+    """
+    line = ui.input(say(label), value=value, password=password, on_change=on_change)
     complete = "current-password" if password else "off"
     return line.props(f"outlined dense autocomplete={complete} maxlength=200")
 

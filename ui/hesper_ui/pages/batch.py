@@ -1,44 +1,29 @@
 """One batch: its hash, who is left out and why, how far each row has come, what may be decided."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
 from hesper_ui import states
 from hesper_ui.desk import Desk
-from hesper_ui.dialogs import decide_batch
-from hesper_ui.dialogs.proving import is_coded
-from hesper_ui.dialogs.sheet import attempted
-from hesper_ui.elements import Cell, Columns, Text, ago, box, button, link, marked, panel, table
+from hesper_ui.elements import Cell, Columns, Text, ago, box, link, marked, panel, table
+from hesper_ui.pages.batch_head import Head
 from hesper_ui.pages.batches import bar
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import Place
-from hesper_ui.services import Actor, BatchRowView, BatchVerb, BatchView, Invalid, Page
+from hesper_ui.services import Actor, BatchRowView, BatchView, Invalid, Page
 from hesper_ui.views import batches
-from hesper_ui.views.looks import command_kind
 from hesper_ui.views.wording import MISSING, capital, grouped, sentence
-from hesper_ui.words import later, say
+from hesper_ui.words import say
 
 PER_PAGE = 100
 MOST_CAUSES = 1000
-LABELS: dict[BatchVerb, tuple[str, str]] = {
-    "approve": (later("Approve…"), "primary"),
-    "reject": (later("Reject…"), ""),
-    "pause": (later("Pause…"), ""),
-    "resume": (later("Resume…"), "primary"),
-    "release": (later("Let more leave…"), "primary"),
-    "retry": (later("Repeat what failed…"), ""),
-    "abort": (later("Abort…"), "danger"),
-}
 COLUMNS = Columns(
     ("No.", "Meter", "Gateway", "State", "What was found", "Tries", "Changed"),
     numbers=frozenset({0, 5}),
     wide_only=frozenset({5}),
 )
-Done = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +51,11 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
         left_out = await service.rows(asking, batch_id, "excluded", 0, MOST_CAUSES)
         return Shown(found, rows, tuple(batches.causes(left_out.rows)))
 
+    head = Head(desk, actor, host)
+
     def draw(shown: Shown) -> None:
-        head(desk, actor, shown.batch, host, part.refresh)
+        head.draw(shown.batch, part.refresh)
+        progress(actor, shown.batch)
         with box("div", "grid-main"):
             with box("div", "stack"):
                 _rows(shown, state)
@@ -81,18 +69,8 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     look_every(3.0, part.refresh)
 
 
-def head(desk: Desk, actor: Actor, batch: BatchView, host: ui.element, done: Done) -> None:
-    """Draws what it is, how far it has come, and what may be decided."""
-    with box("div", "page-head"):
-        with box("div", "titles"):
-            Text(title(batch), "h1", tabindex="-1")
-            with box("div", "meta status-line"):
-                marked(*batches.state(batch))
-                Text(say("asked by {who}: {why}", who=batch.requester, why=batch.reason))
-                ago(batch.proposed_at)
-        with box("div", "actions"):
-            for verb in batches.verbs(batch, actor):
-                decision(desk, batch, verb, host, done)
+def progress(actor: Actor, batch: BatchView) -> None:
+    """Draws how far a batch has come, and what is in its way."""
     if batch.state == "awaiting_approval" and batch.requester == actor.username:
         states.notice("info", say("Another person must approve what you asked for."))
     if batch.state in {"stopped", "tampered", "quarantined"} and batch.detail:
@@ -110,23 +88,6 @@ def head(desk: Desk, actor: Actor, batch: BatchView, host: ui.element, done: Don
                     box("span", f"swatch part-{share.state}", aria_hidden="true")
                     Text(grouped(share.count), "strong")
                     Text(say(batches.ROWS[share.state].word), classes="meta")
-
-
-def title(batch: BatchView) -> str:
-    """Returns what a batch does; of firmware with the version."""
-    kind, version = command_kind(batch.kind), batch.parameters.get("version")
-    return f"{kind} · {version}" if version else kind
-
-
-def decision(desk: Desk, batch: BatchView, verb: BatchVerb, host: ui.element, done: Done) -> None:
-    """Draws the button of one decision."""
-
-    async def ask() -> None:
-        coded = decide_batch.WORDS[verb].proves and await is_coded(desk)
-        decide_batch.open_dialog(desk, batch, verb, coded, host, done)
-
-    label, kind = LABELS[verb]
-    button(label, attempted(ask), kind, acts=True).mark(f"batch-{verb}")
 
 
 def terms(batch: BatchView) -> None:

@@ -8,6 +8,7 @@ from hesper_ui.desk import Desk
 from hesper_ui.dialogs import activate
 from hesper_ui.elements import Text, ago, box, button, link, marked, panel
 from hesper_ui.pages import batch as batch_page
+from hesper_ui.pages.batch_head import Head, decision
 from hesper_ui.pages.batches import bar
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import Place
@@ -25,8 +26,11 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     async def load(asking: Actor) -> CampaignView:
         return await desk.services.campaigns.get(asking, campaign_id)
 
+    head = Head(desk, actor, host)
+
     def draw(found: CampaignView) -> None:
-        batch_page.head(desk, actor, found.batch, host, part.refresh)
+        head.draw(found.batch, part.refresh)
+        batch_page.progress(actor, found.batch)
         with box("div", "grid-main"):
             with box("div", "stack"):
                 _funnel(found)
@@ -79,7 +83,7 @@ def _activations(
                 bar(each)
                 with box("div", "actions"):
                     for verb in batches.verbs(each, actor):
-                        batch_page.decision(desk, each, verb, host, part.refresh)
+                        decision(desk, each, verb, host, part.refresh)
 
 
 def _image(batch: BatchView) -> None:
