@@ -88,6 +88,7 @@ def test_a_campaign_whose_canary_fails_stops_by_itself(page, chromium, server):
     page.get_by_label("Serial numbers").fill(f"{UNFIT} {METER}")
     page.get_by_role("button", name="Freeze the list").click()
     expect(page.locator(".status-line")).to_contain_text("awaiting approval")
+    page.wait_for_url(re.compile("/firmware/[0-9a-f]+$"))  # told a moment after the page is drawn
     address = page.url
 
     approver = chromium.new_context().new_page()
