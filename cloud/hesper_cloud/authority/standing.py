@@ -4,8 +4,8 @@ Whoever administers gives roles, passwords and a service's tokens, and so could 
 An account whose role, areas, state, password, factor, token or log-in elsewhere somebody gave over
 the network therefore counts only when it has been so for as long as the policy says, time enough
 for others to see it in the audit log: until then it approves nothing, asks for nothing that two
-decide, and breaks no glass. What is set on this machine itself counts at once, and so does an
-account that changed its own password.
+decide, and breaks no glass. What is set on this machine itself counts at once; somebody's own
+change of their password begins no new wait, and ends none.
 """
 
 from datetime import timedelta
