@@ -160,6 +160,7 @@ def test_texts_of_the_field_stay_texts_on_every_new_page(page, server, seen):
     page.get_by_label("Reason (required)").fill(SCRIPT)
     page.get_by_role("button", name="Freeze the list").click()
     expect(page.get_by_text("<script>window.pwned").first).to_be_visible()
+    page.wait_for_url(re.compile("/batches/[0-9a-f]+$"))
     address = page.url
     for target in ("/batches", address.removeprefix(server.base), "/audit", "/meters?q=script"):
         page.goto(server.base + target)
