@@ -36,6 +36,7 @@ QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("types", ("mypy",)),
     ("import contracts", ("lint-imports",)),
 )
+_WORKERS_PER_CORE = 2  # a third of the time is spent waiting for brokers, meters and browsers
 _MOST_WORKERS = 4  # each starts brokers, databases and browsers of its own
 _TAIL_OCTETS = 8192
 _CHUNK_OCTETS = 65536
@@ -157,8 +158,9 @@ def _tests(
 
 
 def _side_by_side() -> list[str]:
-    """Return pytest's options for one worker per core; the tests of one file stay together."""
-    return ["-n", str(min(os.cpu_count() or 1, _MOST_WORKERS)), "--dist", "loadfile"]
+    """Return pytest's options for side by side work; the tests of one file stay together."""
+    workers = min(_WORKERS_PER_CORE * (os.cpu_count() or 1), _MOST_WORKERS)
+    return ["-n", str(workers), "--dist", "loadfile"]
 
 
 def _pass_on(process: subprocess.Popen[bytes]) -> bytes:
