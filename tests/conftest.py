@@ -4,6 +4,7 @@ A Mosquitto that a test starts, kills and wipes; our meters on loopback ports; t
 gurux_dlms, each a process of its own.
 """
 
+import gc
 import getpass
 import json
 import shutil
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,21 @@ set_tcp_nodelay true
 max_queued_messages 0
 max_inflight_messages 200
 """
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keeps the garbage collector away while a failure is put into words.
+
+    Python 3.11 cannot build one syntax tree while another is being built. Pytest builds one of a
+    failed test's source; a finalizer that warns in that moment has another built for its traceback,
+    and the whole run ends with "AST constructor recursion depth mismatch".
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def free_port() -> int:

@@ -1,8 +1,8 @@
 """What ``./hesper test`` runs: the system's programs, the quick checks, then the tests.
 
 Every step tells itself in one line on stderr, a failing one with all it has to say; a later step
-runs even when an earlier one failed. Pytest comes last and its closing line is the last one
-printed, so that whoever reads only the end of a log reads the count.
+runs even when an earlier one failed. Pytest comes last, the failed tests and its closing line are
+the last lines printed, so that whoever reads only the end of a log reads what is wrong.
 """
 
 import os
@@ -12,13 +12,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO
 
 from rich.console import Console
 from rich.markup import escape
 
 from hesper_lab import system
+from hesper_lab.failed_tests import failed_tests
 from hesper_lab.site import PACKAGES, ROOT
 
 BIN = Path(sys.executable).parent
@@ -138,9 +139,11 @@ def _tests(
     started = time.monotonic()
     colour = ["--color=yes"] if sys.stdout.isatty() else []
     manner = [] if arguments else _side_by_side()
-    with TemporaryFile() as aside:
+    with TemporaryFile() as aside, TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        told = ["-o", "junit_family=xunit1", f"--junit-xml={report}"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *colour, *manner, *arguments],
+            [sys.executable, "-m", "pytest", *colour, *manner, *told, *arguments],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
@@ -148,11 +151,14 @@ def _tests(
         )
         tail = _pass_on(process)
         said = _what_was_said(aside)
+        failed = failed_tests(report)
     status = process.returncode
     if said:
         progress.screen.out(said, highlight=False)
     if status:
         progress.fail("tests", f"exit {status}, {time.monotonic() - started:.0f} s")
+    for line in failed:
+        progress.screen.out(f"  {line}", highlight=False)
     lines = [line for line in tail.decode(errors="replace").splitlines() if line.strip()]
     return lines[-1] if lines and (said or progress.failed) else None
 
