@@ -181,19 +181,46 @@ def _link_seeds() -> dict[str, list[bytes]]:
 
 def seeds() -> dict[str, list[bytes]]:
     """Return the first inputs of every target."""
-    asked, answered, plain = requests(), responses(), values()
-    half = len(answered[0]) // 2
-    blocks = [
-        apdu.GeneralBlockTransfer(last, True, 1, number, 0, part).to_octets()
-        for last, number, part in ((False, 1, answered[0][:half]), (True, 2, answered[0][half:]))
-    ]
-    kinds = [bytes((kind,)) for kind in range(2)]
+    return {
+        **_value_seeds(),
+        **_service_seeds(),
+        **_server_seeds(),
+        **_client_seeds(),
+        **_link_seeds(),
+        "mode-e": [
+            joined(b"/HXE5\\2HXE12\r\n", b"\x06252\r\n"),
+            joined(b"/?!\r\n", b"\x06252\r\n"),
+        ],
+        "certificate": [b"\x30\x03\x02\x01\x00"],
+    }
+
+
+def _value_seeds() -> dict[str, list[bytes]]:
+    plain = values()
     return {
         "axdr": plain,
         "compact-array": [each[1:] for each in plain if each[0] == axdr.Tag.COMPACT_ARRAY],
         "cosem-time": [_TIME, bytes(12), b"\xff" * 12, _TIME[:9] + b"\x80\x00\x80"],
         "profile-buffer": [b"\x00\x01" + each for each in plain],
         "push-body": [bytes((layout,)) + each for layout in range(4) for each in plain],
+        "class-attribute": [
+            bytes((number, attribute)) + each
+            for number in range(0, len(REGISTRY), 3)
+            for attribute in (1, 2)
+            for each in plain[::5]
+        ],
+        "short-name-view": [axdr.encode(FuzzMeter.short_names.object_list())],
+    }
+
+
+def _service_seeds() -> dict[str, list[bytes]]:
+    asked, answered = requests(), responses()
+    half = len(answered[0]) // 2
+    blocks = [
+        apdu.GeneralBlockTransfer(last, True, 1, number, 0, part).to_octets()
+        for last, number, part in ((False, 1, answered[0][:half]), (True, 2, answered[0][half:]))
+    ]
+    return {
         "apdu": [*asked, *answered, *blocks, *protected()],
         "aarq": [each[1:] for each in asked if each[0] == apdu.aarq.AARQ],
         "aare": [each[1:] for each in answered if each[0] == apdu.aare.AARE],
@@ -204,47 +231,45 @@ def seeds() -> dict[str, list[bytes]]:
             b"\x40\x02" + joined(bytes(200), *blocks),
             b"\x01\x00" + joined(*blocks, bytes(200), blocks[0]),
         ],
-        "server": [
-            start + joined(kind + each)
-            for start in (b"\x00", b"\x0c", b"\x0d", b"\x0e", b"\x06")
-            for kind in kinds
-            for each in asked
-        ],
+    }
+
+
+def _server_seeds() -> dict[str, list[bytes]]:
+    asked = requests()
+
+    def starting(starts: str, messages: list[bytes]) -> list[bytes]:
+        return [
+            bytes((start,)) + joined(bytes((kind,)) + each)
+            for start in bytes.fromhex(starts)
+            for kind in range(2)
+            for each in messages
+        ]
+
+    return {
+        "server": starting("00 0c 0d 0e 06", asked),
         "server-hdlc": [
             joined(_server_frame(b"", 0x93), _server_frame(b"\xe6\xe6\x00" + each, 0x10))
             for each in asked
             if len(each) < 200
         ],
+        "server-short-names": starting("00 0c 0d", _by_short_names()),
+    }
+
+
+def _client_seeds() -> dict[str, list[bytes]]:
+    answered = responses()
+    return {
         "client": [
             bytes((start,)) + joined(b"\x00" + each)
             for start in range(24)
             for each in answered[start % 3 :: 3]
         ],
         "client-altered": [b"", joined(b"\x05\x01"), joined(b"", b"\x20\x80")],
-        "class-attribute": [
-            bytes((number, attribute)) + each
-            for number in range(0, len(REGISTRY), 3)
-            for attribute in (1, 2)
-            for each in plain[::5]
-        ],
-        "short-name-view": [axdr.encode(FuzzMeter.short_names.object_list())],
-        "server-short-names": [
-            start + joined(kind + each)
-            for start in (b"\x00", b"\x0c", b"\x0d")
-            for kind in kinds
-            for each in _by_short_names()
-        ],
         "client-short-names": [
             bytes((start,)) + joined(b"\x00" + each)
             for start in range(24)
             for each in (b"\x0c\x01\x00\x06\x00\x00\x00\x01", b"\x0d\x01\x00")
         ],
-        "mode-e": [
-            joined(b"/HXE5\\2HXE12\r\n", b"\x06252\r\n"),
-            joined(b"/?!\r\n", b"\x06252\r\n"),
-        ],
-        "certificate": [b"\x30\x03\x02\x01\x00"],
-        **_link_seeds(),
     }
 
 
