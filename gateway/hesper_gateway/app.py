@@ -11,23 +11,17 @@ acknowledged is on disk, and the service manager starts it again.
 """
 
 import asyncio
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
-
-from hesper_contracts import certificates
-from hesper_contracts.frame import Kind, Refused
-from hesper_contracts.topics import Topics
 
 from hesper_gateway import systemd
-from hesper_gateway.broker_link import Account
+from hesper_gateway.broker_side import Down, build_renewal, build_self, build_uplink, build_witness
 from hesper_gateway.building import Core, Field, build_core, build_field, keyring
 from hesper_gateway.commands import Executor, Mandate, Records
 from hesper_gateway.config import GatewayConfig
 from hesper_gateway.config.metrics import MetricsConfig
 from hesper_gateway.database import DATABASE_NAME
 from hesper_gateway.errands import ClockSetter, KeyChanger, MeterErrands, Stores
-from hesper_gateway.firmware import Downloads, build_downloads, build_firmware
+from hesper_gateway.firmware import build_downloads, build_firmware
 from hesper_gateway.lines.staying_open import StayingOpen
 from hesper_gateway.meter_relays import in_reach
 from hesper_gateway.own import (
@@ -40,146 +34,15 @@ from hesper_gateway.own import (
 )
 from hesper_gateway.presence import Self, Watch
 from hesper_gateway.replacement import open_database
-from hesper_gateway.secrets_files import load_password, load_signer
+from hesper_gateway.secrets_files import load_signer
 from hesper_gateway.supervise import supervise
-from hesper_gateway.timeproof import TimeProof, since_boot
+from hesper_gateway.timeproof import since_boot
 from hesper_gateway.tunnel import TunnelErrand, Tunnels
 from hesper_gateway.update.building import build_trial, build_updater, proofs_of
 from hesper_gateway.update.errand import Updater
-from hesper_gateway.uplink import Ears, Identity, Pace, Uplink
-from hesper_gateway.witness import FILE_NAME as WITNESS_FILE
-from hesper_gateway.witness import Witness
-
-if TYPE_CHECKING:
-    from hesper_gateway.certificate import Renewal
-    from hesper_gateway.tracing import Tracing
+from hesper_gateway.uplink import Uplink
 
 _MEGABYTE = 1024 * 1024
-
-
-@dataclass(slots=True)
-class Down:
-    """Who waits for what comes down beside commands and answers."""
-
-    downloads: Downloads
-    tunnels: Tunnels
-    witness: Witness
-    renewal: "Renewal | None" = None
-    """Of the certificate, where the broker knows us by one."""
-
-    def begin(self, uplink: Uplink) -> None:
-        """Let them ask through the uplink."""
-        self.downloads.publish, self.downloads.connected = uplink.publish, uplink.connected
-        self.tunnels.publish, self.tunnels.connected = uplink.tell, uplink.connected
-        if self.renewal is not None:
-            self.renewal.leave = uplink.leave
-
-    def answer(self, payload: bytes, proof: TimeProof) -> None:
-        """Give an answer to who asked: for the time, or for a certificate."""
-        if self.renewal is not None and certificates.is_answer(payload):
-            self.renewal.accept(payload)
-        else:
-            proof.accept(payload)
-
-
-def build_witness(config: GatewayConfig, core: Core) -> Witness:
-    """Returns what keeps checkpoints of the head end's audit log."""
-    path, keys = config.state / WITNESS_FILE, keyring(config.keys.commands)
-    return Witness(config.gateway, path, keys, core.alarms.critical)
-
-
-def build_renewal(config: GatewayConfig, core: Core) -> "Renewal | None":
-    """Returns what keeps the certificate for the broker fresh, where there is one.
-
-    Raises:
-        ConfigError: the certificate's file cannot be used.
-    """
-    if config.broker.certificate is None:
-        return None
-    from hesper_gateway import certificate  # X.509 is not loaded where nobody shows any
-
-    myself = certificate.Self(
-        config.gateway, load_signer(config.keys.signing), keyring(config.keys.commands)
-    )
-    holding = certificate.Holding(config.broker.certificate)
-    return certificate.Renewal(holding, myself, core.time_proof.now, core.alarms.critical)
-
-
-def build_self(config: GatewayConfig, core: Core, field: Field, down: Down) -> Self:
-    """Returns what tells how the gateway is."""
-    return Self(
-        config.gateway,
-        core.database,
-        core.outbox,
-        core.time_proof,
-        field.states,
-        field.lines.modems.values(),
-        field.costs,
-        core.failures,
-        down.renewal.expires_at if down.renewal is not None else None,
-    )
-
-
-def build_uplink(
-    config: GatewayConfig, core: Core, myself: Self, executor: Executor, down: Down
-) -> Uplink:
-    """Returns the uplink with everyone who listens to it.
-
-    Raises:
-        ConfigError: the broker's password file cannot be used.
-    """
-    broker = config.broker
-
-    def deliver(kind: Kind, payload: bytes) -> None:
-        match kind:
-            case Kind.COMMANDS:
-                executor.receive(payload)
-            case Kind.ANSWERS:
-                down.answer(payload, core.time_proof)
-            case Kind.BLOCKS:
-                down.downloads.receive(payload)
-            case Kind.TUNNEL:
-                down.tunnels.receive(payload)
-            case Kind.WITNESS:
-                down.witness.receive(payload)
-            case _:
-                raise Refused(f"{kind} are not for this release")
-
-    account = Account(
-        broker.host,
-        broker.port,
-        config.gateway,
-        broker.username,
-        load_password(broker.password_file),
-        broker.tls_ca,
-        broker.keepalive_s,
-        down.renewal.holding if down.renewal is not None else None,
-    )
-    keys = keyring(config.keys.receipts)
-    uplink = Uplink(
-        account,
-        Identity(config.gateway, Topics(broker.root), keys),
-        core.outbox,
-        Ears(
-            myself.status,
-            deliver,
-            lambda _: core.time_proof.hurry(),
-            core.failures,
-            build_tracing(config),
-        ),
-        Pace(window=config.outbox.batches_in_flight),
-    )
-    down.begin(uplink)
-    return uplink
-
-
-def build_tracing(config: GatewayConfig) -> "Tracing | None":
-    """Returns what traces batches and commands, where that is wanted."""
-    if config.tracing is None:
-        return None
-    from hesper_gateway.tracing import Tracing  # HTTP is not loaded where nothing is told
-
-    return Tracing(config.gateway, config.tracing)
 
 
 def build_own(

@@ -5,13 +5,16 @@ Exit codes: 0 enrolled, 1 the head end said no or did not answer, 2 something he
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hesper_gateway.cli_options import give_up
 from hesper_gateway.database import DatabaseError
 from hesper_gateway.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hesper_gateway.enrolment import Enrolled
 
 FOLDER = Path("/etc/hesper")
 
@@ -54,7 +57,12 @@ def enroll(
         give_up(error, 1)
     if found is None:
         typer.echo("everything was in place already")
-        return
+    else:
+        _tell(found, again=again)
+
+
+def _tell(found: "Enrolled", *, again: bool) -> None:
+    """Say who this device is now, and what is left to do."""
     brought = "what the broker knows it by is new"
     if not again:
         brought = f"configuration {found.version}, {found.meter_count} meters"

@@ -105,37 +105,41 @@ def configure(
         changes: Tables in place of those that are written.
     """
     Signer.generate().save(folder / "gateway.key")
-    lines, meters = [], []
-    for meter in plan.meters:
-        host, _, port = listeners[meter.line].rpartition(":")
-        lines.append({"name": meter.line, "kind": "tcp", "host": host, "port": int(port)})
-        keys = {
-            "encryption_key": meter.encryption_key.hex(),
-            "authentication_key": meter.authentication_key.hex(),
-        }
-        private_file.write(folder / f"{meter.serial}.json", json.dumps(keys))
-        meters.append(
-            {
-                "id": meter.serial,
-                "line": meter.line,
-                "template": template,
-                "logical_device_name": meter.logical_device_name,
-                "server_address": meter.server_address,
-                "system_title": meter.system_title.hex(),
-                "keys_file": f"{meter.serial}.json",
-            }
-        )
     document: dict[str, Any] = {
         "gateway": "gw-bench",
         "state": "agent",
         "broker": {"host": "127.0.0.1", "port": broker_port},
         "keys": {"receipts": {ingest.key_id: ingest.public_key.hex()}},
         "schedule": {"profile_s": NEVER_S, "snapshot_s": NEVER_S, "events_s": NEVER_S},
-        "lines": lines,
-        "meters": meters,
+        "lines": [_line(meter, listeners) for meter in plan.meters],
+        "meters": [_meter(folder, meter, template) for meter in plan.meters],
     }
     text = toml_text.text(document | changes)
     (folder / "gateway.toml").write_text(text, encoding="utf-8")
+
+
+def _line(meter: fleet.MeterPlan, listeners: dict[str, str]) -> dict[str, Any]:
+    host, _, port = listeners[meter.line].rpartition(":")
+    return {"name": meter.line, "kind": "tcp", "host": host, "port": int(port)}
+
+
+def _meter(folder: Path, meter: fleet.MeterPlan, template: str) -> dict[str, Any]:
+    """Write a meter's keys; return its table."""
+    keys = {
+        "encryption_key": meter.encryption_key.hex(),
+        "authentication_key": meter.authentication_key.hex(),
+    }
+    keys_file = f"{meter.serial}.json"
+    private_file.write(folder / keys_file, json.dumps(keys))
+    return {
+        "id": meter.serial,
+        "line": meter.line,
+        "template": template,
+        "logical_device_name": meter.logical_device_name,
+        "server_address": meter.server_address,
+        "system_title": meter.system_title.hex(),
+        "keys_file": keys_file,
+    }
 
 
 def await_readings(folder: Path, meters: int) -> None:
