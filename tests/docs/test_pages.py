@@ -1,4 +1,4 @@
-"""What operating.md and troubleshooting.md tell people to type, open and watch is there."""
+"""What the documents tell people to type, open, ask and watch is there."""
 
 import re
 import shlex
@@ -17,17 +17,25 @@ from hesper_gateway import cli as gateway
 from hesper_gateway.config import GatewayConfig
 from hesper_gateway.desk import cli as desk
 from hesper_lab import cli as lab
+from hesper_sim import cli as sim
 from hesper_ui import places
 from prometheus_client import REGISTRY
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["operating.md", "troubleshooting.md"]
+DOCUMENTS = sorted(
+    str(path.relative_to(ROOT)) for part in ("*", "docs/**/*", "deploy/**/*")
+    for path in ROOT.glob(f"{part}.md")
+)  # fmt: skip
+SCRIPTS = ["deploy/prepare", "deploy/hesper-gateway.service"]
 RULES = ROOT / "deploy" / "prometheus" / "hesper.rules.yml"
 PROGRAMS = {
     "hesper-cloud": cloud.app, "hesper-gateway": gateway.app, "hesper-dlms": desk.app,
-    "hesper-lab": lab.app,
+    "hesper-lab": lab.app, "hesper-sim": sim.cli, "./hesper": lab.app,
 }  # fmt: skip
-COMMAND = re.compile(rf"(?:^|[`\s(])((?:{'|'.join(PROGRAMS)})(?: [^`#\n]*)?)", re.MULTILINE)
+BY_THE_LAUNCHER = {"setup", "test"}
+NAMES = "|".join(map(re.escape, PROGRAMS))
+COMMAND = re.compile(rf"(?:^|[`\s(/])((?:{NAMES})(?: [^`#\n]*)?)", re.MULTILINE)
 METRIC = re.compile(r"\bhesper_(?!contracts|cloud|gateway\b|ui|lab|sim|dlms|session)[a-z_]+")
 ROUTE = re.compile(r"`(GET|POST|PUT|PATCH|DELETE) (/[a-z][^`?\s]*)")
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
@@ -44,12 +52,16 @@ def tree(program: str) -> Any:
 
 def complaint(line: str) -> str | None:
     """What is wrong with a command as it stands in a page; None where it is there."""
-    text = line.split(" && ")[0].split("; ")[0].split(" > ")[0].split(" | ")[0].strip(" .,:)…")
+    text = line.split(" && ")[0].split("; ")[0].split(" > ")[0].split(" | ")[0].rstrip(" .,:)…")
     program, *words = shlex.split(re.sub(r"[…'\\\\]", "", text))
     if words and "|" in words[0] + (words[1] if len(words) > 1 else ""):
         alternatives = next(word for word in words[:2] if "|" in word)
         options = (line.replace(alternatives, each, 1) for each in alternatives.split("|"))
         return next(filter(None, map(complaint, options)), None)
+    if program == "./hesper" and words[:1] == ["run"]:
+        return complaint(shlex.join(words[1:])) if words[1:2] and words[1] in PROGRAMS else None
+    if program == "./hesper" and words[0] in BY_THE_LAUNCHER:
+        return None
     found: click.Command = tree(program)
     while words and hasattr(found, "commands"):
         if words[0].startswith("-"):
@@ -64,12 +76,26 @@ def complaint(line: str) -> str | None:
     return f"{line}: no option {wrong[0]!r}" if wrong else None
 
 
-@pytest.mark.parametrize("name", PAGES)
+def commands_of(name: str) -> list[str]:
+    text = (ROOT / name).read_text("utf-8").replace("\\\n", " ")
+    if name in SCRIPTS:
+        text = re.sub(r"^\s*#.*", "", text, flags=re.MULTILINE)
+    return [found.strip() for found in COMMAND.findall(text) if "$@" not in found]
+
+
+@pytest.mark.parametrize("name", [*DOCUMENTS, *SCRIPTS])
 def test_every_command_is_there_with_its_options(name: str) -> None:
-    found = [match.strip() for match in COMMAND.findall(page(name))]
-    assert len(found) > 15
-    wrong = [said for said in map(complaint, found) if said is not None]
+    wrong = [said for said in map(complaint, commands_of(name)) if said is not None]
     assert wrong == []
+
+
+def test_commands_are_found() -> None:
+    assert len(commands_of("docs/operating.md")) > 15
+    assert any(
+        each.startswith("hesper-cloud gateway add") for each in commands_of("deploy/README.md")
+    )
+    told = [each.split()[:2] for name in SCRIPTS for each in commands_of(name)]
+    assert told == [["hesper-gateway", "keygen"], ["hesper-gateway", "run"]]
 
 
 def test_a_command_that_is_not_there_would_be_told() -> None:
@@ -102,11 +128,12 @@ def routes() -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_route_is_there(name: str) -> None:
     known = routes()
     patterns = [re.compile(re.sub(r"\\\{[^}]*\}", "[^/]+", re.escape(each))) for each in known]
-    said = {f"{verb} {path.removeprefix(PREFIX)}" for verb, path in ROUTE.findall(page(name))}
+    text = (ROOT / name).read_text("utf-8")
+    said = {f"{verb} {path.removeprefix(PREFIX)}" for verb, path in ROUTE.findall(text)}
     missing = [
         each for each in said
         if not any(pattern.fullmatch(each) for pattern in patterns)
@@ -120,13 +147,13 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_link_leads_somewhere(name: str) -> None:
-    wrong = []
-    for target, anchor in LINK.findall(page(name)):
+    wrong, here = [], ROOT / name
+    for target, anchor in LINK.findall(here.read_text("utf-8")):
         if target.startswith("http"):
             continue
-        where = (ROOT / "docs" / target).resolve() if target else ROOT / "docs" / name
+        where = (here.parent / target).resolve() if target else here
         there = where.exists() and (
             not anchor or where.suffix != ".md" or anchor in anchors(where.read_text("utf-8"))
         )
