@@ -22,6 +22,9 @@ import pytest
 from hesper_dlms.errors import LinkError
 from hesper_dlms.server import HdlcServerLink, LogicalServer, ServerConnection, WrapperServerLink
 
+sys.path.insert(0, str(Path(__file__).parent))
+pytest_plugins = ["database_servers"]
+
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 BROKER_DEADLINE_S = 10.0
 POLL_S = 0.02
