@@ -19,6 +19,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -97,67 +98,113 @@ def test_another_gateway_or_a_wrong_name_is_refused(site, prepare, tmp_path):
     assert not (tmp_path / "site").exists()
 
 
-@pytest.mark.timeout(400)
-def test_the_prepared_site_runs(site, root, programs, tmp_path):
+class Ports(NamedTuple):
+    """Where the prepared site listens in this test."""
+
+    broker: int
+    secure: int
+    web: int
+
+
+def local_broker(site: Path, root: Path, folder: Path, ports: Ports) -> Path:
+    """Writes the broker's shipped configuration with this machine's ports and places."""
+    text = (root / "mosquitto/mosquitto.conf").read_text()
+    text += (root / "mosquitto/gateways.conf").read_text()
+    text = re.sub(
+        r"^listener 1883.*", f"listener {ports.broker} 127.0.0.1\nuser root", text,
+        flags=re.MULTILINE,
+    )  # fmt: skip
+    for shipped, here in {
+        "listener 8883": f"listener {ports.secure} 127.0.0.1",
+        "/mosquitto/site": str(site / "broker"),
+        "/mosquitto/config/acl": str(root / "mosquitto/acl"),
+        "/mosquitto/data": str(site / "broker/data"),
+    }.items():
+        text = text.replace(shipped, here)
+    conf = folder / "mosquitto.conf"
+    conf.write_text(text)
+    return conf
+
+
+def local_gateway(site: Path, ports: Ports) -> Path:
+    """Writes the prepared gateway's configuration with this machine's broker."""
+    text = (site / "gateway/gateway.toml").read_text()
+    text = text.replace('host = "broker"', 'host = "127.0.0.1"')
+    gateway = site / "gateway" / "local.toml"
+    gateway.write_text(text.replace("1883", str(ports.broker)))
+    return gateway
+
+
+def local_settings(site: Path, ports: Ports) -> dict[str, str]:
+    """Returns what differs on this machine from the prepared cloud.toml."""
+    return {
+        "HESPER_BROKER__HOST": "127.0.0.1",
+        "HESPER_BROKER__PORT": str(ports.broker),
+        "HESPER_STORE__KIND": "duckdb",
+        "HESPER_WEB__HOST": "127.0.0.1",
+        "HESPER_WEB__PORT": str(ports.web),
+        "HESPER_ENROLMENT__PASSWORD_FILE": str(site / "broker/passwords"),
+        "HESPER_CERTIFICATES__LIST_FILE": str(site / "broker/revoked.pem"),
+    }
+
+
+Processes = dict[Path, "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture(scope="module")
+def at_work(site, root, programs, tmp_path_factory) -> Iterator[tuple[Path, Ports, Processes]]:
+    """The prepared site with its processes: the folder of their logs, the ports, the processes."""
     mosquitto = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
     if not Path(mosquitto).exists():
         pytest.skip("mosquitto is not installed")
-    broker_port, secure_port, web_port = free_port(), free_port(), free_port()
-    conf, files = tmp_path / "mosquitto.conf", site / "broker"
-    text = (root / "mosquitto/mosquitto.conf").read_text()
-    text += (root / "mosquitto/gateways.conf").read_text()
-    conf.write_text(
-        re.sub(r"^listener 1883.*", f"listener {broker_port} 127.0.0.1\nuser root", text,
-               flags=re.MULTILINE)
-        .replace("listener 8883", f"listener {secure_port} 127.0.0.1")
-        .replace("/mosquitto/site", str(files))
-        .replace("/mosquitto/config/acl", str(root / "mosquitto/acl"))
-        .replace("/mosquitto/data", str(site / "broker/data"))
-    )  # fmt: skip
-    gateway = site / "gateway" / "local.toml"
-    text = (site / "gateway/gateway.toml").read_text()
-    text = text.replace('host = "broker"', 'host = "127.0.0.1"').replace("1883", str(broker_port))
-    gateway.write_text(text)
-    settings = {
-        "HESPER_BROKER__HOST": "127.0.0.1",
-        "HESPER_BROKER__PORT": str(broker_port),
-        "HESPER_STORE__KIND": "duckdb",
-        "HESPER_WEB__HOST": "127.0.0.1",
-        "HESPER_WEB__PORT": str(web_port),
-        "HESPER_ENROLMENT__PASSWORD_FILE": str(files / "passwords"),
-        "HESPER_CERTIFICATES__LIST_FILE": str(files / "revoked.pem"),
-    }
-    cloud_toml = site / "cloud/cloud.toml"
-    processes: dict[Path, subprocess.Popen[bytes]] = {}
+    folder, ports = tmp_path_factory.mktemp("at-work"), Ports(*(free_port() for _ in range(3)))
+    settings = local_settings(site, ports) | {"MOSQUITTO": mosquitto}
+    watched = [site / "broker" / name for name in ("passwords", "revoked.pem", "broker.pem")]
+    cloud, cloud_toml = programs / "hesper-cloud", site / "cloud/cloud.toml"
+    conf, gateway = local_broker(site, root, folder, ports), local_gateway(site, ports)
     with ExitStack() as stack:
+        yield (
+            folder,
+            ports,
+            {
+                folder / name: stack.enter_context(running(folder / name, *command, **settings))
+                for name, command in {
+                    "broker": (root / "deploy/broker", conf, *watched),
+                    "cloud": (cloud, "run", "--config", cloud_toml),
+                    "authority": (cloud, "authority", "--config", cloud_toml),
+                    "gateway": (programs / "hesper-gateway", "run", "--config", gateway),
+                }.items()
+            },
+        )
 
-        def start(name: str, *command: object) -> None:
-            log = tmp_path / name
-            processes[log] = stack.enter_context(running(log, *command, **settings))
 
-        settings["MOSQUITTO"] = mosquitto
-        watched = [files / name for name in ("passwords", "revoked.pem", "broker.pem")]
-        start("broker", root / "deploy/broker", conf, *watched)
-        start("cloud", programs / "hesper-cloud", "run", "--config", cloud_toml)
-        start("authority", programs / "hesper-cloud", "authority", "--config", cloud_toml)
-        start("gateway", programs / "hesper-gateway", "run", "--config", gateway)
-        base = f"http://127.0.0.1:{web_port}"
-        until(lambda: ask(f"{base}/health"), "health", processes)
-        login = {"username": "admin", "password": (site / "admin.password").read_text().strip()}
-        token = ask(f"{base}/api/v1/auth/login", body=login)["token"]
-        gateways = until(
-            lambda: [g for g in ask(f"{base}/api/v1/gateways", token) if g["state"] == "online"],
-            "gateway", processes,
-        )  # fmt: skip
-        assert [g["id"] for g in gateways] == ["gw-1"]
-        connected = runpy.run_path(str(root / "deploy/connected.py"))["is_connected"]
-        assert connected(broker_port)
-        assert not connected(free_port())
-        without = ssl.create_default_context(cafile=str(files / "ca.pem"))
-        plain = stack.enter_context(socket.create_connection(("127.0.0.1", secure_port), 20))
-        with without.wrap_socket(plain, server_hostname="broker") as door:
-            assert refuses(door)
-        said = tmp_path / "broker"
-        before = said.read_text().count("ACL pattern")
-        (files / "revoked.pem").write_bytes((files / "revoked.pem").read_bytes() + b"\n")
-        until(lambda: said.read_text().count("ACL pattern") > before, "reload", processes)
+@pytest.mark.timeout(400)
+def test_the_prepared_site_runs(at_work, site):
+    _, ports, processes = at_work
+    base = f"http://127.0.0.1:{ports.web}"
+    until(lambda: ask(f"{base}/health"), "health", processes)
+    login = {"username": "admin", "password": (site / "admin.password").read_text().strip()}
+    token = ask(f"{base}/api/v1/auth/login", body=login)["token"]
+    gateways = until(
+        lambda: [g for g in ask(f"{base}/api/v1/gateways", token) if g["state"] == "online"],
+        "gateway", processes,
+    )  # fmt: skip
+    assert [g["id"] for g in gateways] == ["gw-1"]
+
+
+@pytest.mark.timeout(400)
+def test_the_prepared_broker_lets_in_by_certificate_and_reads_its_files_again(at_work, site, root):
+    folder, ports, processes = at_work
+    connected = runpy.run_path(str(root / "deploy/connected.py"))["is_connected"]
+    until(lambda: connected(ports.broker), "broker", processes)
+    assert not connected(free_port())
+    without = ssl.create_default_context(cafile=str(site / "broker/ca.pem"))
+    with (
+        socket.create_connection(("127.0.0.1", ports.secure), 20) as plain,
+        without.wrap_socket(plain, server_hostname="broker") as door,
+    ):
+        assert refuses(door)
+    said, revoked = folder / "broker", site / "broker/revoked.pem"
+    before = said.read_text().count("ACL pattern")
+    revoked.write_bytes(revoked.read_bytes() + b"\n")
+    until(lambda: said.read_text().count("ACL pattern") > before, "reload", processes)
