@@ -32,7 +32,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 DESK, PHONE = (1440, 900), (390, 844)
-PATIENCE_MS = 15_000
+PATIENCE_MS = 60_000
 _COLOURS = 128
 _SITTINGS = (("", DESK, ("dark", "light")), ("phone-", PHONE, ("dark",)))
 

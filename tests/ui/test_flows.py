@@ -12,7 +12,7 @@ from nicegui.testing import User
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 METER, TAIL = "HES12643021", "3021"
-PATIENCE_S = 5.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(autouse=True)

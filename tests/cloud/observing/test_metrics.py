@@ -30,8 +30,8 @@ from sqlalchemy.exc import OperationalError
 
 # What a label may say; whoever adds one thinks about how many values it can have.
 LABELS = {
-    "area", "cause", "code", "door", "hop", "job", "kind", "le", "operation", "outcome", "place",
-    "quality", "quantity", "severity", "stage", "state", "verdict", "generation",
+    "area", "cause", "code", "door", "group", "hop", "job", "kind", "le", "operation", "outcome",
+    "place", "quality", "quantity", "severity", "stage", "state", "verdict", "generation",
     "implementation", "major", "minor", "patchlevel", "version",
 }  # fmt: skip
 PASSWORD = "asking-politely-1"

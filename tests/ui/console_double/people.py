@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import httpx
 from hesper_ui.elements import Text
@@ -12,7 +13,18 @@ from nicegui.testing import User
 
 from console_double.services import PASSWORD, DoubleServices
 
-PATIENCE_S = 5.0
+PATIENCE_S = 60.0
+_TRIES = 600  # ten a second, as long as the machine may need
+
+
+class Person(User):
+    """A user who waits for what is expected however busy the machine is, and no longer than it."""
+
+    async def should_see(self, *args: Any, retries: int = _TRIES, **named: Any) -> None:
+        await super().should_see(*args, retries=max(retries, _TRIES), **named)
+
+    async def should_not_see(self, *args: Any, retries: int = _TRIES, **named: Any) -> None:
+        await super().should_not_see(*args, retries=max(retries, _TRIES), **named)
 
 
 class Console:
@@ -29,7 +41,7 @@ class Console:
                 "/login", data={"username": name, "password": PASSWORD} | more
             )
             assert answer.status_code == 303
-            yield User(client)
+            yield Person(client)
 
 
 @contextmanager
