@@ -32,7 +32,7 @@ from sqlalchemy import select
 pytestmark = pytest.mark.integration
 METER, GATEWAY = "HES12642984", "gw-1"
 TOPICS = Topics()
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class Gateway:

@@ -41,7 +41,7 @@ from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import inspect, select
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 GATEWAY, METER_KEY = "gw-1", "00112233445566778899aabbccddeeff"
 TOML = """\
 gateway = "{gateway}"

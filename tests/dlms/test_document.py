@@ -14,7 +14,7 @@ from hesper_dlms.classes.registry import REGISTRY
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/dlms.md").read_text()
 METER, CLIENT, PUSH = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-LIMIT_S = 20
+LIMIT_S = 60.0
 
 
 def free_port() -> int:

@@ -36,7 +36,7 @@ def connect(port: int, client: int, bench: Any, **other: Any) -> DlmsClient:
     transport = TcpTransport(
         client_logical_address=client,
         server_logical_address=1,
-        io=BlockingTcpIO(host="127.0.0.1", port=port, timeout=5),
+        io=BlockingTcpIO(host="127.0.0.1", port=port, timeout=60),
     )
     return DlmsClient(
         transport=transport, client_system_title=bench.CLIENT_TITLE, block_transfer=True, **other
@@ -88,7 +88,7 @@ def test_hdlc(bench: Any, tcp_meter: Callable[..., Any], physical: int | None) -
         client_logical_address=2,
         server_logical_address=1,
         server_physical_address=physical,
-        io=BlockingTcpIO("127.0.0.1", tcp_meter(LogicalServer(meter), "hdlc").port, timeout=5),
+        io=BlockingTcpIO("127.0.0.1", tcp_meter(LogicalServer(meter), "hdlc").port, timeout=60),
     )
     login = LowLevelSecurityAuthentication(secret=b"12345678")
     client = DlmsClient(transport=transport, authentication=login)

@@ -79,7 +79,7 @@ def cosem_client(port: int, authentication: str, meter: InteropMeter) -> DlmsCli
     transport = TcpTransport(
         client_logical_address=MECHANISMS[authentication][0],
         server_logical_address=1,
-        io=BlockingTcpIO(host="127.0.0.1", port=port, timeout=5),
+        io=BlockingTcpIO(host="127.0.0.1", port=port, timeout=60),
     )
     return DlmsClient(
         transport=transport,

@@ -37,7 +37,7 @@ from meter import (
 
 TIMEOUT_S = 5
 SILENCE_S = 0.5
-DEADLINE_S = 10
+DEADLINE_S = 60.0
 SCALER_UNIT = ENERGY._replace(attribute_id=3)
 Steps = list[tuple[str, Callable[[], object]]]
 

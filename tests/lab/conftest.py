@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 ACCOUNTS = (
     "gw-a",
     "gw-b",

@@ -12,7 +12,7 @@ import pytest
 from hesper_lab import processes
 from hesper_lab.processes import Child, Died, accepts, free_port, wait_until
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 READY = "print('ready', flush=True)"
 WAIT = "signal.pause()"
 Start = Callable[..., Child]

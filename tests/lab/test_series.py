@@ -15,7 +15,7 @@ from hesper_cloud.settings import BrokerAccount, BrokerSettings, Settings
 from sqlalchemy import Engine
 
 pytestmark = pytest.mark.integration
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 TOPIC = "hesper/v1/series/series.weather"
 POINTS = (
     b'{"series": "temperature", "scaler": -1, "unit": 9, "points": [["2026-09-21T14:00:00Z", %d]]}'

@@ -34,7 +34,7 @@ class Peer:
 
     def __init__(self, options: dict[str, Any], logical_names: bool = True) -> None:
         hdlc = options["link"] == "hdlc"
-        self.socket = socket.create_connection(("127.0.0.1", options["port"]), timeout=5)
+        self.socket = socket.create_connection(("127.0.0.1", options["port"]), timeout=60)
         self.client = GXDLMSSecureClient(
             logical_names,
             options["client"],

@@ -28,7 +28,7 @@ from hesper_sim.cli import ask
 from hesper_sim.fleet import Fleet, FleetSettings, MeterPlan, plan
 
 CLIENT_TITLE = b"HSPGW\x00\x00\x01"
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 # One for all clients: two that follow each other quickly never use a counter twice.
 COUNTERS = itertools.count(1)
 

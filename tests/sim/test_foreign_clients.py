@@ -86,7 +86,7 @@ def test_dlms_cosem_reads_name_register_and_profile(simulator, authentication):
     transport = TcpTransport(
         client_logical_address=CLIENTS[authentication],
         server_logical_address=1,
-        io=BlockingTcpIO(host="127.0.0.1", port=port_of(simulator, meter), timeout=5),
+        io=BlockingTcpIO(host="127.0.0.1", port=port_of(simulator, meter), timeout=60),
     )
     client = DlmsClient(
         transport=transport,

@@ -31,7 +31,7 @@ def test_get_many(bench: Any, tcp_meter: Callable[..., Any]) -> None:
     transport = TcpTransport(
         client_logical_address=2,
         server_logical_address=1,
-        io=BlockingTcpIO(host="127.0.0.1", port=port, timeout=5),
+        io=BlockingTcpIO(host="127.0.0.1", port=port, timeout=60),
     )
     client = DlmsClient(
         transport=transport, authentication=LowLevelSecurityAuthentication(secret=b"12345678")
