@@ -23,6 +23,9 @@ T0 = 1_790_000_100
 EPOCH = "00112233445566ff"
 ENERGY = readings.Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
 
+THROUGH_NO_LOG = 17_000
+"""Rows of one write that DuckDB puts into the file itself, see `duckdb_file`."""
+
 WRITER = """
 import sys
 from pathlib import Path
@@ -32,12 +35,13 @@ from hesper_cloud.stores.port import Block, Group, Quantity
 from hesper_contracts.batch import BatchId
 
 store = DuckDbStore(Path(sys.argv[1]))
-n = np.arange(500)
+count = int(sys.argv[3])
+n = np.arange(count)
 for sequence in range(int(sys.argv[2]), 100_000):
     block = Block(
-        "1.0.99.1.0.255", (Quantity("1.0.1.8.0.255", 0, 30),), tuple(f"M{i}" for i in range(500)),
-        n, np.full(500, 1_790_000_100 + sequence), np.zeros(500, np.int64),
-        np.zeros(500, np.int64), 0, (n + sequence)[None, :], None,
+        "1.0.99.1.0.255", (Quantity("1.0.1.8.0.255", 0, 30),), tuple(f"M{i}" for i in range(count)),
+        n, np.full(count, 1_790_000_100 + sequence), np.zeros(count, np.int64),
+        np.zeros(count, np.int64), 0, (n + sequence)[None, :], None,
     )
     store.write(Group({BatchId("gw-1", "00112233445566ff", sequence): "ab" * 32}, [block], 1))
     print(sequence, flush=True)
@@ -59,10 +63,12 @@ def block(rows: dict[str, list[tuple[int, int | None]]]) -> Block:
     return block_of(columns.from_sections([Section(LOAD_PROFILE, T0, (ENERGY,), meters)])[0])
 
 
-def write_until_killed(path: Path, first: int, count: int) -> int:
+def write_until_killed(path: Path, first: int, count: int, rows: int = 500) -> int:
     """Runs a writer in a process of its own, kills it after some commits; the last one told."""
     writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path), str(first)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WRITER, str(path), str(first), str(rows)],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert writer.stdout is not None
     told = [int(writer.stdout.readline()) for _ in range(count)]
@@ -73,21 +79,32 @@ def write_until_killed(path: Path, first: int, count: int) -> int:
     return told[-1]
 
 
-def test_whatever_was_told_as_stored_survives_sigkill_whole_and_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("rows", "kills"), [(500, (3, 17, 8)), (THROUGH_NO_LOG, (2, 3))])
+def test_whatever_was_told_as_stored_survives_sigkill_whole_and_once(
+    tmp_path: Path, rows: int, kills: tuple[int, ...]
+) -> None:
     path = tmp_path / "readings.duckdb"
     first = 0
-    for commits in (3, 17, 8):
-        last = write_until_killed(path, first, commits)
+    for commits in kills:
+        last = write_until_killed(path, first, commits, rows)
         store = DuckDbStore(path)
         ids = [BatchId("gw-1", EPOCH, n) for n in range(last + 3)]
         known = {batch.sequence for batch in store.known(ids)}
         assert known >= set(range(last + 1))
         stored = [(r.captured_at - T0, r.meter, r.values[0].value) for r in store.export(0, 2**33)]
         assert sorted(stored) == sorted(
-            (n, f"M{i}", n + i) for n in known for i in range(500)
+            (n, f"M{i}", n + i) for n in known for i in range(rows)
         )  # no torn batch, none twice
         store.close()
         first = last  # redelivery: the last one is written again, and changes nothing
+
+
+def test_a_large_group_goes_past_the_log(tmp_path: Path) -> None:
+    path, log = tmp_path / "readings.duckdb", tmp_path / "readings.duckdb.wal"
+    write_until_killed(path, 0, 1, 500)
+    small = log.stat().st_size
+    write_until_killed(path, 100, 2, THROUGH_NO_LOG)
+    assert log.stat().st_size < small + THROUGH_NO_LOG  # not an octet for each row
 
 
 def test_a_write_that_fails_half_way_leaves_nothing_behind(store: DuckDbStore) -> None:

@@ -3,7 +3,8 @@
 Theory of operation. `write` opens one transaction: it merges the group's blocks, inserts what is
 certainly new (newer than the high-water mark of its meter and profile) straight away, compares the
 rest with stored rows over exactly the time range it covers, keeps conflicting rows as revisions,
-and stores the batch ids. DuckDB's commit returns after its log is on disk. Days that are over move
+and stores the batch ids. DuckDB's commit returns after its log is on disk; the rows of a large
+group are in the file itself by then, and no checkpoint has to move them. Days that are over move
 into sorted files (`duckdb_sealing`); late rows of theirs stay in the table until the file is made
 anew. A second process cannot open the file, so everything that reads it shares this process; each
 read has a transaction of its own, in which table and sealed files agree.

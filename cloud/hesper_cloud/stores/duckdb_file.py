@@ -22,6 +22,8 @@ from hesper_cloud.stores.sequences import StoredSequences
 log = logging.getLogger(__name__)
 
 _LOG_MIB = 256  # with DuckDB's own 16 every second group of batches rewrites parts of the file
+_ROW_GROUP = 16_384  # rows; a write of more goes into the file at once, and never through its log
+_NAME = "store"
 _MARKS = """
     SELECT profile, meter, max(mark) AS mark FROM (
         SELECT profile, meter, max(captured_at) AS mark FROM readings GROUP BY ALL
@@ -50,9 +52,7 @@ class DuckDbFile:
     def _open(self) -> None:
         self._sound = True
         try:
-            self.connection = duckdb.connect(str(self.path))
-            self.connection.execute("SET parquet_metadata_cache = true")
-            self.connection.execute(f"SET checkpoint_threshold = '{_LOG_MIB:d}MiB'")
+            self.connection = attached(self.path)
             create_tables(self.connection)
             self.learn()
             self._check_age()
@@ -161,6 +161,7 @@ class DuckDbFile:
         try:
             cursor = self.connection.cursor()
             try:
+                cursor.execute(f"USE {_NAME}")
                 yield cursor
             finally:
                 cursor.close()
@@ -194,3 +195,22 @@ class DuckDbFile:
         """Writes the log into the file and closes it."""
         with self.lock:
             self.connection.close()
+
+
+def attached(path: Path) -> duckdb.DuckDBPyConnection:
+    """Opens a database file with row groups small enough for one write of a group of batches.
+
+    DuckDB lets nobody choose them where a file is opened by its name alone.
+    """
+    connection = duckdb.connect()
+    try:
+        connection.execute("SET parquet_metadata_cache = true")
+        connection.execute(f"SET checkpoint_threshold = '{_LOG_MIB:d}MiB'")
+        connection.execute("SET temp_directory = ?", [f"{path}.tmp"])
+        name = str(path).replace("'", "''")
+        connection.execute(f"ATTACH '{name}' AS {_NAME} (ROW_GROUP_SIZE {_ROW_GROUP:d})")
+        connection.execute(f"USE {_NAME}")
+    except duckdb.Error:
+        connection.close()
+        raise
+    return connection
