@@ -128,7 +128,7 @@ def routes() -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", [name for name in DOCUMENTS if "emqx" not in name])  # its own
 def test_every_route_is_there(name: str) -> None:
     known = routes()
     patterns = [re.compile(re.sub(r"\\\{[^}]*\}", "[^/]+", re.escape(each))) for each in known]
