@@ -7,7 +7,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hesper_cloud.api.problems import problem
 from hesper_cloud.web_settings import LimitSettings
 
-_UPLOADS = ("/api/v1/firmware/images/", "/_nicegui/")
+_UPLOADS = (
+    "/api/v1/firmware/images/",
+    "/console/images/",
+    "/console/imports/",
+    "/_nicegui/",
+)
 _IMPORT = "/import"
 TOO_LARGE = Counter("hesper_http_too_large_total", "Bodies that were larger than is taken.")
 

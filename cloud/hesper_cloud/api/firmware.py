@@ -1,18 +1,14 @@
 """Firmware images: first the manifest that two release keys have signed, then the octets."""
 
 from fastapi import APIRouter, Request, Response
-from hesper_contracts import jsonbody
-from hesper_contracts.frame import Refused
-from hesper_contracts.manifest import SignedManifest
 
 from hesper_cloud.accounts.roles import Permission
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
-from hesper_cloud.services.errors import Invalid
+from hesper_cloud.services.images import MANIFEST_MAX, manifest_of
 from hesper_cloud.services.sources import require
 
 router = APIRouter(prefix="/firmware", tags=["firmware"])
-_DOCUMENT_MAX = 64 * 1024
 
 
 @router.get("/images")
@@ -28,13 +24,9 @@ async def announce(actor: Who, services: Have, request: Request) -> Response:
     body = b""
     async for some in request.stream():
         body += some
-        if len(body) > _DOCUMENT_MAX:
-            raise Invalid("that is no manifest: it is far too long")
-    try:
-        document = jsonbody.decode(body, SignedManifest)
-    except Refused as refusal:
-        raise Invalid(f"that is no manifest: {refusal}") from None
-    return answer(await services.images.announce(actor, document), 201)
+        if len(body) > MANIFEST_MAX:
+            break
+    return answer(await services.images.announce(actor, manifest_of(body)), 201)
 
 
 @router.put("/images/{image_hash}")

@@ -1,23 +1,30 @@
 """Reading schedules and meter templates: versions, assignment by query, desired and reported."""
 
-import tomllib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from hesper_cloud.api.commands import IdempotencyKey
 from hesper_cloud.api.versions import WantedVersion, versioned
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
+from hesper_cloud.services import plan_documents
 from hesper_cloud.services.errors import Invalid
+from hesper_cloud.services.plan_documents import (
+    LONGEST_NOTE,
+    LONGEST_TEMPLATE,
+    MOST_JITTER_S,
+    MOST_S,
+    NAME,
+)
 from hesper_cloud.services.plan_sending import Sent
 from hesper_cloud.services.plan_states import PlanKind, PlanQuery, PlanState
 from hesper_cloud.services.plans import AssignmentRow, PlanRow
 
-Name = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
-Seconds = Annotated[float, Field(gt=0, le=366 * 86_400)]
-_LONGEST_TEMPLATE = 256 * 1024
+Name = Annotated[str, Path(pattern=NAME)]
+Seconds = Annotated[float, Field(gt=0, le=MOST_S)]
+Note = Annotated[str, Field(max_length=LONGEST_NOTE)]
 
 
 class Whom(BaseModel):
@@ -49,7 +56,7 @@ class Schedule(BaseModel):
     profile_s: Seconds | None = None
     snapshot_s: Seconds | None = None
     events_s: Seconds | None = None
-    jitter_s: float | None = Field(default=None, ge=0, le=86_400)
+    jitter_s: float | None = Field(default=None, ge=0, le=MOST_JITTER_S)
     back_off_s: Seconds | None = None
     back_off_max_s: Seconds | None = None
 
@@ -59,30 +66,23 @@ class Template(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    toml: str = Field(min_length=1, max_length=_LONGEST_TEMPLATE, examples=["[clock]\n"])
-
-    @field_validator("toml")
-    @classmethod
-    def _is_toml(cls, text: str) -> str:
-        try:
-            tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"not TOML: {error}") from None
-        return text
+    toml: Annotated[str, AfterValidator(plan_documents.toml)] = Field(
+        min_length=1, max_length=LONGEST_TEMPLATE, examples=["[clock]\n"]
+    )
 
 
 class NewSchedule(BaseModel):
     """The next version of a schedule."""
 
     document: Schedule
-    note: str = Field(default="", max_length=500)
+    note: Note = ""
 
 
 class NewTemplate(BaseModel):
     """The next version of a template."""
 
     document: Template
-    note: str = Field(default="", max_length=500)
+    note: Note = ""
 
 
 class Sending(BaseModel):

@@ -4,11 +4,12 @@ A last will speaks for the boot that left it. When a gateway has started again i
 will of its former connection may still arrive; it carries an older boot and is passed over.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from hesper_contracts import status
 from hesper_contracts.frame import Refused
-from hesper_contracts.status import GatewayStatus
+from hesper_contracts.status import GatewayStatus, ModemStatus
 from hesper_contracts.topics import gateway_id
 from sqlalchemy import Engine
 
@@ -84,7 +85,18 @@ def _update(row: Gateway, found: GatewayStatus) -> None:
     row.command_counter = max(row.command_counter or 0, found.command_counter)
     row.clock_offset_ms = found.clock_offset_ms
     row.outbox_percent = found.outbox_percent
-    row.attributes = {**(row.attributes or {}), "failures": _bounded(found.failures)}
+    expires_at = found.certificate_expires_at
+    row.attributes = {
+        **(row.attributes or {}),
+        "failures": _bounded(found.failures),
+        "signal_dbm": _best_signal(found.modems),
+        "certificate_expires_at": expires_at.isoformat() if expires_at else None,
+    }
+
+
+def _best_signal(modems: Sequence[ModemStatus]) -> int | None:
+    """Returns the strongest signal of a gateway's modems, dBm; None where none has told one."""
+    return max((each.signal_dbm for each in modems if each.signal_dbm is not None), default=None)
 
 
 def _bounded(failures: dict[str, int]) -> dict[str, int]:

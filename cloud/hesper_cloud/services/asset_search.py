@@ -47,9 +47,7 @@ def _sim(row: Sim) -> SearchHit:
 
 
 def _gateway(row: Gateway) -> SearchHit:
-    return SearchHit(
-        "gateway", row.id, row.id, _line(row.address, row.area), f"/meters?gateway={row.id}"
-    )
+    return SearchHit("gateway", row.id, row.id, _line(row.address, row.area), f"/gateways/{row.id}")
 
 
 def _area(row: Area) -> SearchHit:

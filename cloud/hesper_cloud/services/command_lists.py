@@ -20,13 +20,18 @@ ORDERS = Orders(
 )
 
 
-def matching(state: str | None, meter: str | None) -> Select[CommandRecord]:
+def matching(
+    state: str | None, meter: str | None, gateway: str | None = None
+) -> Select[CommandRecord]:
     """Returns commands of a state (``open``: all that may change), of one meter or all.
 
-    Those of batches are in the lists of their meters alone, where they do not hide the others.
+    With a gateway: those that are for itself, and for none of its meters. Those of batches are in
+    the lists of their meters and gateways alone, where they do not hide the others.
     """
     query = select(CommandRecord).where(CommandRecord.requester != JOBS)
-    if not meter:
+    if gateway:
+        query = query.where(CommandRecord.gateway == gateway, CommandRecord.meter == "")
+    elif not meter:
         query = query.where(CommandRecord.batch.is_(None))
     if state == "open":
         query = query.where(CommandRecord.state.in_(OPEN_COMMAND_STATES))

@@ -129,13 +129,16 @@ class Commands:
         state: str | None = None,
         meter: str | None = None,
         limit: int = 100,
+        gateway: str | None = None,
     ) -> CommandRows:
         """Returns commands newest first; ``state`` may be ``open`` for all that may change.
 
-        Those of batches are in the lists of their meters alone, where they do not hide the others.
+        With a gateway: those that are for itself. Those of batches are in the lists of their meters
+        and gateways alone, where they do not hide the others.
         """
         require(actor, Permission.READ)
-        query = command_lists.matching(state, meter).order_by(CommandRecord.created_at.desc())
+        query = command_lists.matching(state, meter, gateway)
+        query = query.order_by(CommandRecord.created_at.desc())
         return await asyncio.to_thread(self._seen, actor, query, min(limit, _MAX_ROWS))
 
     async def page(

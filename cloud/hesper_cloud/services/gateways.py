@@ -1,12 +1,15 @@
 """Gateways as they last reported themselves, with what is registered behind them."""
 
 import asyncio
+from datetime import datetime
 
 from sqlalchemy import func, select
 
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import DeadLetter, Gateway, Meter
+from hesper_cloud.services.errors import NotFound
+from hesper_cloud.services.known_files import known_files
 from hesper_cloud.services.records import DeadLetterRow, GatewayRow
 from hesper_cloud.services.scope import gateway_terms, narrowed, require_everywhere
 from hesper_cloud.services.sources import Sources, require
@@ -20,11 +23,35 @@ class Gateways:
 
     def __init__(self, sources: Sources) -> None:
         self._registry = sources.registry
+        self._authority = sources.authority
 
     async def list(self, actor: Actor) -> GatewayRows:
         """Returns all gateways by name."""
         require(actor, Permission.READ)
         return await asyncio.to_thread(self._rows, actor)
+
+    async def get(self, actor: Actor, gateway: str) -> GatewayRow:
+        """Returns one gateway.
+
+        Raises:
+            NotFound: there is none of this name, or it is elsewhere.
+        """
+        require(actor, Permission.READ)
+        rows = await asyncio.to_thread(self._rows, actor, gateway)
+        if not rows:
+            raise NotFound(f"there is no gateway {gateway}")
+        return rows[0]
+
+    async def configuration(self, actor: Actor, gateway: str) -> str | None:
+        """Returns the gateway.toml that a gateway confirmed last; None where it is not known here.
+
+        Raises:
+            NotPermitted: the actor may ask nothing of a gateway.
+        """
+        require(actor, Permission.REQUEST_COMMAND)
+        require_everywhere(actor, "what a gateway is told")
+        found = await asyncio.to_thread(known_files, self._authority, [gateway])
+        return found[gateway].text if gateway in found else None
 
     async def dead_letters(self, actor: Actor, limit: int = 100) -> DeadLetterRows:
         """Returns the newest dead letters."""
@@ -32,10 +59,12 @@ class Gateways:
         require_everywhere(actor, "the list of dead letters")
         return await asyncio.to_thread(self._dead_letters, limit)
 
-    def _rows(self, actor: Actor) -> GatewayRows:
+    def _rows(self, actor: Actor, only: str | None = None) -> GatewayRows:
         counts = narrowed(select(Meter.gateway_id, func.count()), actor)
         counts = counts.group_by(Meter.gateway_id)
         own = select(Gateway).where(Gateway.deleted_at.is_(None), *gateway_terms(actor, Gateway.id))
+        if only is not None:
+            counts, own = counts.where(Meter.gateway_id == only), own.where(Gateway.id == only)
         with reading(self._registry) as session:
             registered = {gateway: int(count) for gateway, count in session.execute(counts)}
             gateways = session.scalars(own.order_by(Gateway.id)).all()
@@ -52,6 +81,8 @@ class Gateways:
 
 
 def _row(gateway: Gateway, registered: int) -> GatewayRow:
+    told = gateway.attributes or {}
+    expires = told.get("certificate_expires_at")
     return GatewayRow(
         id=gateway.id,
         state=gateway.state,
@@ -66,4 +97,6 @@ def _row(gateway: Gateway, registered: int) -> GatewayRow:
         outbox_percent=gateway.outbox_percent,
         clock_offset_ms=gateway.clock_offset_ms,
         has_key=gateway.public_key is not None,
+        signal_dbm=told.get("signal_dbm"),
+        certificate_expires_at=datetime.fromisoformat(expires) if expires else None,
     )

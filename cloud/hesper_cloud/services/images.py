@@ -5,6 +5,8 @@ import uuid
 from collections.abc import AsyncIterator
 from datetime import datetime
 
+from hesper_contracts import jsonbody
+from hesper_contracts.frame import Refused
 from hesper_contracts.manifest import SignedManifest
 
 from hesper_cloud.accounts.roles import Actor, Permission
@@ -14,6 +16,23 @@ from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid
 from hesper_cloud.services.firmware_records import ImageRow
 from hesper_cloud.services.sources import Sources, require
+
+MANIFEST_MAX = 64 * 1024
+"""Octets of a manifest with its seals, by far."""
+
+
+def manifest_of(octets: bytes) -> SignedManifest:
+    """Returns the manifest that a file holds; who has signed it is not looked at here.
+
+    Raises:
+        Invalid: it holds none.
+    """
+    if len(octets) > MANIFEST_MAX:
+        raise Invalid("that is no manifest: it is far too long")
+    try:
+        return jsonbody.decode(octets, SignedManifest)
+    except Refused as refusal:
+        raise Invalid(f"that is no manifest: {refusal}") from None
 
 
 class Images:

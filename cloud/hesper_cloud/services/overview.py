@@ -25,7 +25,13 @@ from hesper_cloud.db.registry import LIVE_GAPS, Alert, DeadLetter, Gap, Gateway,
 from hesper_cloud.services import completeness
 from hesper_cloud.services.attention import needs_attention
 from hesper_cloud.services.presence import online_clause
-from hesper_cloud.services.records import AttentionRow, CompletenessHour, FleetLoad, Overview
+from hesper_cloud.services.records import (
+    FOR_PEOPLE,
+    AttentionRow,
+    CompletenessHour,
+    FleetLoad,
+    Overview,
+)
 from hesper_cloud.services.scope import gateway_terms, narrowed, seen_meters
 from hesper_cloud.services.sources import Sources, instant, require
 
@@ -56,6 +62,15 @@ class _Kept(Generic[T]):
                 self.value = await asyncio.to_thread(self.compute)
                 self._at = time.monotonic()
             return self.value
+
+
+class _CommandFigures(NamedTuple):
+    """How many commands are open: on their way (some of them in batches), or before a person."""
+
+    in_flight: int
+    awaiting: int
+    in_batches: int
+    engaged: bool
 
 
 class _OfAreas(NamedTuple):
@@ -142,7 +157,7 @@ class OverviewService:
             gateways_total = session.scalar(gateways) or 0
             gateways_online = session.scalar(gateways.where(Gateway.state == "online")) or 0
             dead_letters = session.scalar(select(func.count()).select_from(DeadLetter)) or 0
-        in_flight, awaiting, engaged = self._command_figures(actor)
+        commands = self._command_figures(actor)
         load, yesterday = self._load_figures(now) if actor.areas is None else (None, None)
         ledger = self._of(actor).ledger.value
         return Overview(
@@ -158,28 +173,33 @@ class OverviewService:
             readings_per_s=self._readings_per_s(),
             fleet_load_w=load,
             fleet_load_yesterday_w=yesterday,
-            commands_in_flight=in_flight,
-            commands_awaiting_approval=awaiting,
+            commands_in_flight=commands.in_flight,
+            commands_awaiting_approval=commands.awaiting,
             gateways_total=gateways_total,
             gateways_online=gateways_online,
             dead_letters=dead_letters if actor.areas is None else 0,
-            kill_switch=engaged,
+            kill_switch=commands.engaged,
+            commands_in_batches=commands.in_batches,
         )
 
-    def _command_figures(self, actor: Actor) -> tuple[int, int, bool]:
+    def _command_figures(self, actor: Actor) -> _CommandFigures:
         is_open = CommandRecord.state.in_(life.OPEN) & (CommandRecord.requester != JOBS)
-        states = select(CommandRecord.state, func.count()).where(is_open)
-        states = states.group_by(CommandRecord.state)
+        told = CommandRecord.state, CommandRecord.batch.is_not(None)
+        counts: Counter[tuple[str, bool]] = Counter()
         with reading(self._sources.authority) as session:
-            counts = {state: int(count) for state, count in session.execute(states)}
             engaged = facts.kill_switch_engaged(session)
-            if actor.areas is not None:
-                found = select(CommandRecord.meter, CommandRecord.state).where(is_open)
-                pairs = [(meter, state) for meter, state in session.execute(found)]
-                seen = seen_meters(self._sources.registry, actor, [meter for meter, _ in pairs])
-                counts = dict(Counter(state for meter, state in pairs if meter in seen))
-        awaiting = counts.pop("awaiting_approval", 0)
-        return sum(counts.values()), awaiting, engaged
+            if actor.areas is None:
+                for state, batched, count in session.execute(
+                    select(*told, func.count()).where(is_open).group_by(*told)
+                ):
+                    counts[state, bool(batched)] += count
+            else:
+                found = session.execute(select(CommandRecord.meter, *told).where(is_open)).all()
+                seen = seen_meters(self._sources.registry, actor, {row[0] for row in found})
+                counts.update((row[1], bool(row[2])) for row in found if row[0] in seen)
+        in_batches = sum(count for (_, batched), count in counts.items() if batched)
+        awaiting = sum(counts[state, False] for state in FOR_PEOPLE)
+        return _CommandFigures(counts.total() - awaiting, awaiting, in_batches, engaged)
 
     def _load_figures(self, now: datetime) -> tuple[int | None, int | None]:
         since = int(now.timestamp()) - _LOAD_FRESH_S

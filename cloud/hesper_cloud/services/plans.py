@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import PlanAssignment, PlanVersion
-from hesper_cloud.services import plan_states
+from hesper_cloud.services import plan_documents, plan_states
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import NotFound, Refused, Stale
 from hesper_cloud.services.plan_states import PlanKind, PlanQuery, PlanState
@@ -102,10 +102,12 @@ class Plans:
 
         Raises:
             Stale: `wanted` is not the newest version.
+            Invalid: the name, the document or the note is none.
             Refused: the name is the address of something else.
         """
         _require_keeper(actor)
         kind, name = plan
+        plan_documents.check(kind, name, document, note)
         if name in RESERVED:
             raise Refused(f"{name} is the address of something else; take another name")
         await self._note(actor, f"{kind}.version", name, note)

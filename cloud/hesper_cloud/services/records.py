@@ -27,6 +27,8 @@ OPEN_COMMAND_STATES = (
     "executing",
     "unknown",
 )
+FOR_PEOPLE = frozenset({"awaiting_approval", "quarantined"})
+"""States in which a command waits for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +303,8 @@ class GatewayRow:
     outbox_percent: int | None
     clock_offset_ms: int | None
     has_key: bool  # without its public key no result of it is believed
+    signal_dbm: int | None = None  # the best of its modems; None without one
+    certificate_expires_at: datetime | None = None  # of what it shows the broker
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,12 +402,13 @@ class Overview:
     readings_per_s: float
     fleet_load_w: int | None
     fleet_load_yesterday_w: int | None
-    commands_in_flight: int
+    commands_in_flight: int  # open, and not before a person
     commands_awaiting_approval: int
     gateways_total: int
     gateways_online: int
     dead_letters: int
     kill_switch: bool
+    commands_in_batches: int = 0  # of those in flight
 
 
 @dataclass(frozen=True, slots=True)
