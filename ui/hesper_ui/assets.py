@@ -64,6 +64,8 @@ class Assets:
             f'<meta name="hesper-outline" content="{self.path}/outline.json">',
             f'<meta name="hesper-language" content="{tongue.tag}">',
             f'<script type="application/json" id="hesper-words">{data}</script>',
+            f'<meta name="hesper-numbers" content="{tongue.numbers}">',
+            f'<meta name="hesper-units" content="{tongue.units}">',
             f'<link rel="icon" href="{self.path}/star.svg" type="image/svg+xml">',
             f'<link rel="preload" href="{font}" as="font" type="font/woff2" crossorigin>',
             f'<link rel="stylesheet" href="{self.path}/console.css">',

@@ -32,6 +32,8 @@ OURS: Mapping[str, Sequence[int]] = {  # callables that say some of their argume
     "Columns": (0,),
     "empty": (0, 1),
     "entry": (0,),
+    "file": (1,),
+    "select": (1,),
     "choice": (0,),
     "sheet": (1,),
     "marked": (1,),

@@ -57,6 +57,10 @@ COG = _drawing(
     '<circle cx="12" cy="12" r="3"/><path d="M12 3.5v2.2M12 18.3v2.2M3.5 12h2.2M18.3 12h2.2'
     'M6 6l1.6 1.6M16.4 16.4L18 18M18 6l-1.6 1.6M7.6 16.4L6 18"/>'
 )
+PLANS = _drawing(
+    '<rect x="4" y="5" width="16" height="15.5" rx="2"/><path d="M4 9.5h16M8.5 3.5v3M15.5 3.5v3'
+    'M8 13.5h4M8 17h8"/>'
+)
 SEEK = _drawing('<circle cx="10.5" cy="10.5" r="6"/><path d="M15 15l5 5"/>')
 MORE = _drawing('<path d="M4 6.5h16M4 12h16M4 17.5h16"/>')
 ARROW_DOWN = "M7 10l5 5 5-5z"

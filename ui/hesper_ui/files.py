@@ -1,4 +1,4 @@
-"""Files that go in and out of the console: imports, templates, rejected rows, reports."""
+"""Files that go in and out of the console: imports, templates, rejects, reports, images."""
 
 from typing import Any
 from urllib.parse import quote
@@ -9,11 +9,13 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from hesper_ui.desk import Desk
 from hesper_ui.services import (
     IMPORT_KINDS,
+    MANIFEST_MAX,
     MOST_FILE_OCTETS,
     Brought,
     Habits,
     Invalid,
     NotFound,
+    manifest_of,
 )
 from hesper_ui.words import say
 
@@ -71,7 +73,24 @@ async def report(request: Request, desk: Desk) -> Response:
     return FileResponse(path, media_type=_MEDIA[form], filename=name)
 
 
+async def announce(request: Request, desk: Desk) -> Response:
+    """Takes the manifest of an image; answers under which name its octets may follow."""
+    actor = await desk.actor()
+    document = manifest_of(await _octets(request, MANIFEST_MAX))
+    row = await desk.services.images.announce(actor, document)
+    return JSONResponse({"image": row.image_hash, "size": row.size}, 201)
+
+
+async def fill(request: Request, desk: Desk) -> Response:
+    """Takes the octets of an image; kept only if they are what its manifest says."""
+    actor, image = await desk.actor(), request.path_params["image"]
+    row = await desk.services.images.fill(actor, image, request.stream())
+    return JSONResponse({"image": row.image_hash, "version": row.version})
+
+
 ROUTES = (
+    ("/console/images", announce, "POST"),
+    ("/console/images/{image}", fill, "PUT"),
     ("/console/imports/{kind}", bring, "POST"),
     ("/console/templates/{kind}.csv", template, "GET"),
     ("/console/imports/{import_id}/rejected.csv", rejected, "GET"),
@@ -92,10 +111,10 @@ def _one_of(told: str | None, known: dict[str, str]) -> Any:
     return known[told]
 
 
-async def _octets(request: Request) -> bytes:
+async def _octets(request: Request, most: int = MOST_FILE_OCTETS) -> bytes:
     octets = bytearray()
     async for chunk in request.stream():
         octets += chunk
-        if len(octets) > MOST_FILE_OCTETS:
+        if len(octets) > most:
             raise Invalid(say("This file is too large: bring it in parts."))
     return bytes(octets)

@@ -1,6 +1,6 @@
 """The frame around every page: header, navigation, and the place where pages are shown."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
@@ -8,6 +8,7 @@ from nicegui.page_arguments import PageArguments
 from hesper_ui import drawings, navigation, states, tongues
 from hesper_ui.desk import Desk
 from hesper_ui.elements import Text, box, drawing, link, mark
+from hesper_ui.fields import choices
 from hesper_ui.places import Place
 from hesper_ui.services import Actor, NotAuthenticated, ServiceError
 from hesper_ui.words import current, later, say
@@ -86,23 +87,13 @@ def _account(actor: Actor) -> None:
         Text(actor.username if named else f"{actor.username} · {role}", "summary")
         with box("div", "menu-body"):
             link(say("Your account"), "/profile", "btn quiet")
-            _choices("Appearance", _THEMES, data="theme")
-            _choices("Language", _languages(), data="language", chosen=current().language)
+            choices("Appearance", _THEMES, data="theme")
+            choices("Language", _languages(), data="language", chosen=current().language)
             Text(say("Time zone"), "label", "meta", for_="zone")
             box("select", "native", id="zone", data_zone=True)
             Text(say("Shortcuts"), "button", "btn quiet", type="button", data_help=True)
             with box("form", method="post", action="/logout"):
                 Text(say("Sign out"), "button", "btn", type="submit").style("width: 100%")
-
-
-def _choices(label: str, choices: Mapping[str, str], data: str, chosen: str = "") -> None:
-    """Draws what is chosen in the browser alone: theme.js keeps it in a cookie."""
-    Text(say(label), classes="meta")
-    with box("div", "choices", role="group", aria_label=say(label)):
-        for value, name in choices.items():
-            pressed = "true" if value == chosen else "false"
-            choice = Text(say(name), "button", "choice", type="button", aria_pressed=pressed)
-            choice.props[f"data-{data}-choice"] = value
 
 
 def _languages() -> dict[str, str]:

@@ -2,11 +2,12 @@
 
 English is written in the code and is its own key. Every other language is a gettext file,
 `locale/<language>/LC_MESSAGES/hesper.po`; what it lacks stays English. A person's browser says
-which language it wants, and the choice in the menu (a cookie) goes before that.
+which language it wants, and the choice in the menu (a cookie) goes before that. The signs of
+numbers and the units may be chosen apart from it, by cookies too.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,12 @@ from starlette.requests import HTTPConnection
 
 FOLDER = Path(__file__).parent / "locale"
 COOKIE = "hesper_language"
+DECIMAL_COOKIE, UNITS_COOKIE = "hesper_decimal", "hesper_units"
+AUTOMATIC = "auto"
+SIGNS = {"point": (".", ",", "en-GB"), "comma": (",", ".", "de-DE")}
+"""Decimal and group sign by name, and a language tag by which a browser writes numbers so."""
+UNITS = (AUTOMATIC, "base", "kilo", "mega")
+"""In which units energy and power are shown: by size, or always W, kW or MW."""
 ENGLISH = "en"
 _REGIONS = {ENGLISH: "en-GB"}  # how English writes its dates
 _MOST_WANTED = 10
@@ -33,11 +40,18 @@ class Tongue:
     group: str
     words: Mapping[str, str]
     counted: Mapping[str, tuple[str, ...]]  # one and many, by the English singular
+    signs: str = AUTOMATIC  # of numbers: the language's own, or one of SIGNS
+    units: str = AUTOMATIC  # one of UNITS
 
     @property
     def tag(self) -> str:
         """The language tag (BCP 47) by which a browser writes numbers and dates."""
         return _REGIONS.get(self.language, self.language)
+
+    @property
+    def numbers(self) -> str:
+        """The language tag by which a browser writes numbers as they are written here."""
+        return SIGNS[self.signs][2] if self.signs in SIGNS else self.tag
 
     def word(self, english: str) -> str:
         """Returns a text in this language, or as it is."""
@@ -95,6 +109,17 @@ def tongue(language: str) -> Tongue:
 
 
 def wanted_by(request: HTTPConnection) -> Tongue:
+    """Returns how a browser wants to be spoken to: language, signs of numbers, units."""
+    wanted = _language_of(request)
+    signs = request.cookies.get(DECIMAL_COOKIE, AUTOMATIC)
+    units = request.cookies.get(UNITS_COOKIE, AUTOMATIC)
+    if signs in SIGNS:
+        decimal, group, _ = SIGNS[signs]
+        wanted = replace(wanted, decimal=decimal, group=group, signs=signs)
+    return replace(wanted, units=units) if units in UNITS[1:] else wanted
+
+
+def _language_of(request: HTTPConnection) -> Tongue:
     """Returns the language that a browser asks for, by its cookie or else by its settings."""
     chosen = request.cookies.get(COOKIE, "")
     if chosen in languages():

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,8 @@ from hesper_cloud.services.records import (
 )
 from hesper_cloud.services.validated import DayQuality, EditRow, FailedCheck
 from hesper_cloud.validation.substitutes import Edit
+from hesper_contracts import manifest
+from hesper_contracts.manifest import SignedManifest
 
 if TYPE_CHECKING:
     from console_double.fleet import Fleet
@@ -39,6 +41,7 @@ SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 FIRST_CODE = "246810"
 """An approver whose account has a second factor."""
 IMAGE = "3f" * 32
+PROGRAM = "7b" * 32
 UNFIT = "HES12643280"
 """A meter whose firmware cannot be brought: it fails a canary that it is in."""
 GO_ON = {"approve", "resume", "retry", "release"}
@@ -263,10 +266,11 @@ class Campaigns:
 
 
 class Images:
-    """One image that can be brought and one that is out of date."""
+    """Images that can be brought, one that is out of date, and those whose octets come."""
 
     def __init__(self, all_: DoubleServices) -> None:
         self._all = all_
+        self.announced: dict[str, ImageRow] = {}
 
     async def all(self, actor: Actor) -> list[ImageRow]:
         now = self._all.check(actor, Permission.READ).now
@@ -274,7 +278,33 @@ class Images:
         return [
             ImageRow(IMAGE, "meter", "SIM-3P", "2.5.0", "2.3.9", 412_672, good, True, False),
             ImageRow("a0" * 32, "meter", "SIM-3P", "2.4.1", None, 401_120, over, True, True),
+            ImageRow(PROGRAM, "gateway", "*", "0.2.0", None, 2_412_672, good, True, False),
+            *self.announced.values(),
         ]
+
+    async def announce(self, actor: Actor, document: SignedManifest) -> ImageRow:
+        self._all.check(actor, Permission.REQUEST_COMMAND)
+        said = manifest.contents(document)
+        if len(document.seals) < manifest.SEALS_NEEDED:
+            raise Invalid("two release keys must have signed it")
+        row = ImageRow(
+            said.image_hash, said.type, said.hardware, said.version, said.minimum_version,
+            said.size, said.not_after, False, False,
+        )  # fmt: skip
+        self.announced[said.image_hash] = row
+        return row
+
+    async def fill(self, actor: Actor, image_hash: str, octets: AsyncIterator[bytes]) -> ImageRow:
+        self._all.check(actor, Permission.REQUEST_COMMAND)
+        if image_hash not in self.announced:
+            raise Invalid(f"there is no image {image_hash}")
+        digest = hashlib.sha256()
+        async for some in octets:
+            digest.update(some)
+        if digest.hexdigest() != image_hash:
+            raise Invalid("these are not the octets of the manifest")
+        self.announced[image_hash] = replace(self.announced[image_hash], is_whole=True)
+        return self.announced[image_hash]
 
 
 class Decisions:

@@ -124,17 +124,20 @@ class Fleet:
                 outbox_percent=2,
                 clock_offset_ms=12,
                 has_key=True,
+                certificate_expires_at=self.now + timedelta(days=83, hours=2),
             )
             return replace(row, **changes)  # type: ignore[arg-type]
 
         rows = [
             gateway("gw-tcp", "online", 44, meters_reachable=42),
-            gateway("gw-serial", "online", 8, clock_offset_ms=-38),
+            gateway("gw-serial", "online", 8, clock_offset_ms=-38, signal_dbm=-71),
             gateway(
                 "gw-push",
                 "offline",
                 8,
                 meters_reachable=0,
+                signal_dbm=-109,
+                certificate_expires_at=self.now + timedelta(days=6, hours=2),
                 backlog=214,
                 outbox_percent=31,
                 last_seen_at=self.now - timedelta(minutes=14),

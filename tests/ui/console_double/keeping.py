@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING, Any
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.paging import Asked
 from hesper_cloud.services.asset_records import (
+    AreaRow,
     AssetQuery,
     ChangeRow,
     CustomerRow,
+    ElementRow,
     ExchangeRow,
     ExchangeWish,
+    GatewayCard,
     MeterCard,
+    ModelRow,
     RegisterRow,
     RegisterWish,
     SearchHit,
     SimRow,
+    TariffRow,
 )
 from hesper_cloud.services.assets import Listed
 from hesper_cloud.services.errors import Invalid, NotFound, Refused, Stale
@@ -31,17 +36,30 @@ ICCID = "8988303000000614225"
 ACCOUNT = "A-1815"
 
 
+_NUMBERED = ("customer", "sim", "model")
+
+
+def _keeper(kind: str) -> Permission:
+    company = kind in ("area", "model", "tariff", "element")
+    return Permission.ADMINISTER if company else Permission.EDIT_ASSETS
+
+
+def _key(kind: str, row: Any) -> Any:
+    return row.name if kind in ("area", "tariff") else row.id
+
+
 class Assets:
-    """Two kinds of rows that change; meters as the fleet has them."""
+    """Kinds of rows that change; meters and gateways as the fleet has them."""
 
     def __init__(self, all_: DoubleServices) -> None:
         self._all = all_
         self.changes: list[ChangeRow] = []
-        self.deleted: set[tuple[str, int]] = set()
+        self.deleted: set[tuple[str, Any]] = set()
+        self.places: dict[str, dict[str, Any]] = {}
         now = datetime.now(UTC)
         born = {"version": 1, "created_at": now, "updated_at": now, "deleted_at": None}
         meter = next(iter(all_.fleet.meters))
-        self.kept: dict[str, dict[int, Any]] = {
+        self.kept: dict[str, dict[Any, Any]] = {
             "customer": {
                 1: CustomerRow(
                     1, ACCOUNT, "Ada Byron", "12 Mill lane", None, None, None, None, None, None,
@@ -53,6 +71,16 @@ class Assets:
                     1, None, ICCID, None, "+4477009", "Carrier", "active", None, "iot", 100, 85,
                     None, meter, None, **born,
                 )
+            },
+            "area": {
+                "North": AreaRow("North", None, 52.53, 13.4, 0, 1),
+                "F-000": AreaRow("F-000", "North", None, None, 24, 1),
+            },
+            "model": {1: ModelRow(1, "Hesper", "Hesper SIM-3P", "3-phase", "hesper-sim", 12, 1)},
+            "tariff": {"two-rate": TariffRow("two-rate", "Day and night", 41, 1)},
+            "element": {
+                "f-000": ElementRow("f-000", "feeder", "Feeder 000", "north", 30),
+                "t-17": ElementRow("t-17", "transformer", "Transformer 17", "f-000", 20),
             },
         }  # fmt: skip
 
@@ -66,7 +94,7 @@ class Assets:
             for key, row in self.kept[kind].items()
             if (kind, key) not in self.deleted
             and query.search.lower() in str(asdict(row)).lower()
-            and state in (None, row.state)
+            and state in (None, getattr(row, "state", None))
         ]
         return Listed(rows, None, len(rows))
 
@@ -74,10 +102,22 @@ class Assets:
         self._all.check(actor, Permission.READ)
         if kind == "meter":
             return self._card(str(key))
-        row = self.kept[kind].get(int(key)) if str(key).isdecimal() else None
-        if row is None or (kind, int(key)) in self.deleted:
+        if kind == "gateway":
+            return self._gateway(str(key))
+        known = int(key) if str(key).isdecimal() and kind in _NUMBERED else key
+        row = self.kept[kind].get(known)
+        if row is None or (kind, known) in self.deleted:
             raise NotFound(f"there is no {kind} {key}")
         return row
+
+    def _gateway(self, gateway: str) -> GatewayCard:
+        if gateway not in self._all.fleet.gateways:
+            raise NotFound(f"there is no gateway {gateway}")
+        place = self.places.get(gateway, {"address": "Substation 4", "area": "North"})
+        return GatewayCard(
+            gateway, "installed", place.get("address"), place.get("area"), None, None, (ICCID,),
+            1, None,
+        )  # fmt: skip
 
     def _card(self, meter: str) -> MeterCard:
         row = self._all.fleet.meters.get(meter)
@@ -93,18 +133,17 @@ class Assets:
         )  # fmt: skip
 
     async def create(self, actor: Actor, kind: str, values: Mapping[str, Any]) -> Any:
-        self._all.check(actor, Permission.EDIT_ASSETS)
-        if kind == "customer" and not values.get("name"):
+        self._all.check(actor, _keeper(kind))
+        if kind in ("customer", "area", "tariff") and not values.get("name"):
             raise Invalid("name: is required")
-        key = max(self.kept[kind]) + 1
-        empty = dict.fromkeys(asdict(self.kept[kind][1]))
+        first = next(iter(self.kept[kind].values()))
+        key = max(self.kept[kind]) + 1 if kind in _NUMBERED else values.get("id", values["name"])
         now = datetime.now(UTC)
-        row = type(self.kept[kind][1])(
-            **empty
-            | {"id": key, "version": 1, "created_at": now, "updated_at": now}
-            | ({"meters": ()} if kind == "customer" else {})
-            | dict(values)
-        )
+        born = {"id": key, "version": 1, "created_at": now, "updated_at": now, "customers": 0}
+        empty = dict.fromkeys(asdict(first))
+        own = {name: value for name, value in born.items() if name in empty}
+        served = {"meters": () if kind == "customer" else 0} if "meters" in empty else {}
+        row = type(first)(**empty | own | served | dict(values))
         self.kept[kind][key] = row
         self._note(actor, kind, key, "create", {}, dict(values))
         return row
@@ -117,26 +156,30 @@ class Assets:
         values: Mapping[str, Any],
         version: int | None = None,
     ) -> Any:
-        self._all.check(actor, Permission.EDIT_ASSETS)
+        self._all.check(actor, _keeper(kind))
         row = await self.get(actor, kind, key)
-        if kind == "meter":
+        if kind in ("meter", "gateway"):
+            self.places[str(key)] = dict(values)
             self._note(actor, kind, row.id, "update", {}, dict(values))
-            return row
-        if version not in (None, row.version):
+            return await self.get(actor, kind, key)
+        if version is not None and version != row.version:
             raise Stale("it was changed meanwhile; read it again")
         before = {name: getattr(row, name) for name in values}
-        self.kept[kind][row.id] = replace(row, version=row.version + 1, **values)
-        self._note(actor, kind, row.id, "update", before, dict(values))
-        return self.kept[kind][row.id]
+        turned = {"version": row.version + 1} if hasattr(row, "version") else {}
+        self.kept[kind][_key(kind, row)] = replace(row, **turned, **values)
+        self._note(actor, kind, _key(kind, row), "update", before, dict(values))
+        return self.kept[kind][_key(kind, row)]
 
     async def delete(
         self, actor: Actor, kind: str, key: str | int, version: int | None = None
     ) -> None:
-        self._all.check(actor, Permission.EDIT_ASSETS)
+        self._all.check(actor, _keeper(kind))
         row = await self.get(actor, kind, key)
-        if kind == "customer" and row.meters:
-            raise Refused(f"customer {key} is still used: {len(row.meters)} meters")
-        self.deleted.add((kind, row.id))
+        used = getattr(row, "meters", ())
+        if used:
+            count = used if isinstance(used, int) else len(used)
+            raise Refused(f"{kind} {key} is still used: {count} meters")
+        self.deleted.add((kind, _key(kind, row)))
 
     async def history(
         self, actor: Actor, kind: str, key: str | int, before: int | None, limit: int

@@ -23,6 +23,7 @@ from hesper_cloud.services.errors import (
     Unavailable,
 )
 from hesper_cloud.services.records import (
+    FOR_PEOPLE,
     AttentionRow,
     AuditEntry,
     AuditVerdict,
@@ -48,7 +49,7 @@ from hesper_cloud.services.service_levels import LevelDay
 from hesper_cloud.settings import WebSettings
 from hesper_ui.services.looking import AccessPage, AccessRow, AccessWanted, Asked
 
-from console_double import acting, alerting, keeping, longer, members, watching
+from console_double import acting, alerting, keeping, longer, members, planning, watching
 from console_double.acting import CODED, PASSWORD, proven
 from console_double.fleet import Fleet, kilowatts
 
@@ -101,6 +102,9 @@ class DoubleServices:
         self.events = watching.Events(self)
         self.rules = watching.Rules(self)
         self.outages = watching.Outages(self)
+        self.plans = planning.Plans(self)
+        self.plan_sending = planning.Sending(self)
+        self.batched = 0  # commands of batches that are under way
 
     @cached_property
     def long_work(self) -> longer.LongerWork:
@@ -137,6 +141,9 @@ class DoubleServices:
         self.outages = watching.Outages(self)
         self.meter_life = keeping.MeterLife(self)
         self.assets = keeping.Assets(self)
+        self.images = acting.Images(self)
+        self.plans = planning.Plans(self)
+        self.batched = 0
 
     def end_all_of(self, username: str) -> None:
         """Ends whatever is open in a name, as the authority's word does."""
@@ -262,6 +269,16 @@ class _Gateways(_Service):
     async def list(self, actor: Actor) -> Sequence[GatewayRow]:
         return [*self._all.check(actor, Permission.READ).gateways.values()]
 
+    async def get(self, actor: Actor, gateway: str) -> GatewayRow:
+        found = self._all.check(actor, Permission.READ).gateways.get(gateway)
+        if found is None:
+            raise NotFound(f"there is no gateway {gateway}")
+        return found
+
+    async def configuration(self, actor: Actor, gateway: str) -> str | None:
+        self._all.check(actor, Permission.REQUEST_COMMAND)
+        return planning.FILE.format(gateway=gateway) if gateway == planning.KNOWN else None
+
 
 class _Commands(_Service):
     """Commands live in memory; an approved one walks its way by itself, a step each 0.4 s."""
@@ -321,13 +338,14 @@ class _Commands(_Service):
         if idempotency_key in self.keys:
             return fleet.commands[self.keys[idempotency_key]]
         now = datetime.now(UTC)
-        row = fleet.meters[wish.meter]
+        row = fleet.meters[wish.meter] if wish.meter else None
+        held = wish.kind in {"gateway.configure", "gateway.update"}
         command = CommandRow(
             id=secrets.token_hex(8),
             kind=wish.kind,
             meter=wish.meter,
-            gateway=row.gateway or "",
-            state="queued",
+            gateway=(row.gateway if row else wish.gateway) or "",
+            state="awaiting_approval" if held else "queued",
             requester=actor.username,
             approver=None,
             reason=wish.reason,
@@ -337,7 +355,7 @@ class _Commands(_Service):
             not_after=now + timedelta(minutes=15),
             updated_at=now,
             detail=None,
-            relay_before=row.relay_output,
+            relay_before=row.relay_output if row else None,
             relay_after=None,
             parameters=wish.parameters,
         )
@@ -373,6 +391,8 @@ class _Commands(_Service):
         for state in ("sent", "acknowledged", "executing", "confirmed"):
             await asyncio.sleep(self.STEP_S)
             row = self._store(fleet.commands[command], state=state)
+        if not row.meter:
+            return
         meter = fleet.meters[row.meter]
         output = meter.relay_output if row.kind == "relay.read" else row.kind == "relay.reconnect"
         fleet.meters[row.meter] = replace(
@@ -391,9 +411,16 @@ class _Commands(_Service):
         return self._store(fleet.commands[command], state="cancelled")
 
     async def list(
-        self, actor: Actor, state: str | None, meter: str | None, limit: int
+        self,
+        actor: Actor,
+        state: str | None,
+        meter: str | None,
+        limit: int,
+        gateway: str | None = None,
     ) -> Sequence[CommandRow]:
         rows = reversed(self._all.check(actor, Permission.READ).commands.values())
+        if gateway:
+            rows = (row for row in rows if (row.gateway, row.meter) == (gateway, ""))
         return [r for r in rows if state in (None, r.state) and meter in (None, r.meter)][:limit]
 
     async def get(self, actor: Actor, command: str) -> CommandRow:
@@ -480,12 +507,13 @@ class _Overview(_Service):
             readings_per_s=31.4 + now.second % 7 / 10,
             fleet_load_w=self._watts(now.timestamp()),
             fleet_load_yesterday_w=self._watts(now.timestamp() - 86_400),
-            commands_in_flight=sum(c.state != "awaiting_approval" for c in commands),
-            commands_awaiting_approval=sum(c.state == "awaiting_approval" for c in commands),
+            commands_in_flight=self._all.batched + sum(c.state not in FOR_PEOPLE for c in commands),
+            commands_awaiting_approval=sum(c.state in FOR_PEOPLE for c in commands),
             gateways_total=len(fleet.gateways),
             gateways_online=sum(g.state == "online" for g in fleet.gateways.values()),
             dead_letters=0,
             kill_switch=self._all.commands.switch.engaged,
+            commands_in_batches=self._all.batched,
         )
 
     async def load_24h(self, actor: Actor) -> FleetLoad:

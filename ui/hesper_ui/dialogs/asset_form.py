@@ -1,4 +1,4 @@
-"""Forms in which customers and SIM cards are added, changed and deleted."""
+"""Forms in which what is kept is added, changed and deleted: customers, SIM cards, areas …"""
 
 from collections.abc import Awaitable, Callable
 
@@ -7,37 +7,41 @@ from nicegui import ui
 from hesper_ui.desk import Desk
 from hesper_ui.dialogs.sheet import choice, entry, sheet
 from hesper_ui.elements import Text, box
-from hesper_ui.services import CustomerRow, MeterCard, SimRow
 from hesper_ui.views import assets
 from hesper_ui.views.assets import (
     CUSTOMER_STATES,
+    ELEMENTS,
     FIELDS,
     SIM_STATES,
     Field,
     FormKind,
-    Kept,
-    KeptKind,
+    Written,
 )
 from hesper_ui.words import later, say
 
-Done = Callable[[Kept | MeterCard], Awaitable[None]]
+Done = Callable[[Written], Awaitable[None]]
 TITLES: dict[FormKind, tuple[str, str]] = {
     "customer": (later("Add a customer"), later("Change this customer")),
     "sim": (later("Add a SIM card"), later("Change this SIM card")),
     "meter": (later("Add a meter"), later("Change what is kept of this meter")),
+    "gateway": (later("Add a gateway"), later("Change what is kept of this gateway")),
+    "area": (later("Add an area"), later("Change this area")),
+    "model": (later("Add a meter model"), later("Change this meter model")),
+    "tariff": (later("Add a tariff"), later("Change this tariff")),
+    "element": (later("Add a grid element"), later("Change this grid element")),
 }
 _IN_COLUMNS = (
     "display: grid; gap: 8px; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr))"
 )
 _NAMES = {
     state: look.word for looks in (CUSTOMER_STATES, SIM_STATES) for state, look in looks.items()
-}
+} | ELEMENTS
 
 
 def open_form(
-    desk: Desk, kind: FormKind, record: Kept | MeterCard | None, host: ui.element, done: Done
+    desk: Desk, kind: FormKind, record: Written | None, host: ui.element, done: Done
 ) -> None:
-    """Opens the form of a new customer or card, or of one that is there.
+    """Opens the form of a new record, or of one that is there.
 
     Only what was written differently is sent, with the version that the form was filled from.
     """
@@ -64,9 +68,7 @@ def open_form(
         check()
 
 
-def _line(
-    field: Field, record: Kept | MeterCard | None, check: Callable[[], None]
-) -> ui.input | ui.select:
+def _line(field: Field, record: Written | None, check: Callable[[], None]) -> ui.input | ui.select:
     line: ui.input | ui.select
     if field.options:
         line = choice(field.line(), field.options, check, _NAMES)
@@ -78,34 +80,39 @@ def _line(
 
 
 async def _sent(
-    desk: Desk, kind: FormKind, record: Kept | MeterCard | None, texts: dict[str, str]
-) -> Kept | MeterCard:
+    desk: Desk, kind: FormKind, record: Written | None, texts: dict[str, str]
+) -> Written:
     actor, values = await desk.actor(), assets.changes(FIELDS[kind], record, texts)
+    service = desk.services.assets
     if record is None:
-        found = await desk.services.assets.create(actor, kind, values)
-    else:
-        found = await desk.services.assets.change(actor, kind, record.id, values, record.version)
-    if not isinstance(found, CustomerRow | SimRow | MeterCard):
-        raise TypeError(f"a {kind} was answered with {type(found).__name__}")
-    return found
+        return await service.create(actor, kind, values)
+    return await service.change(actor, kind, assets.key_of(record), values, _version(record))
+
+
+def _version(record: Written) -> int | None:
+    """Returns the version that a form was filled from; elements of the grid have none."""
+    version: int | None = getattr(record, "version", None)
+    return version
 
 
 def open_deletion(
     desk: Desk,
-    kind: KeptKind,
-    record: Kept,
+    kind: FormKind,
+    record: Written,
     host: ui.element,
     done: Callable[[], Awaitable[None]],
 ) -> None:
-    """Asks whether a customer or card is to be deleted."""
-    name = record.name if isinstance(record, CustomerRow) else record.iccid
-    with sheet(host, say("Delete {name}?", name=name)) as page:
-        words = "It leaves every list. Its history stays, and it can be restored."
+    """Asks whether a record is to be deleted."""
+    with sheet(host, say("Delete {name}?", name=assets.title_of(record))) as page:
+        if kind in ("customer", "sim"):
+            words = "It leaves every list. Its history stays, and it can be restored."
+        else:
+            words = "It leaves every list. What still names it keeps it from being deleted."
         Text(say(words), "p")
 
         async def send() -> None:
-            actor = await desk.actor()
-            await desk.services.assets.delete(actor, kind, record.id, record.version)
+            actor, key = await desk.actor(), assets.key_of(record)
+            await desk.services.assets.delete(actor, kind, key, _version(record))
             await done()
 
         page.buttons("Not now", "Delete", "danger", send)

@@ -57,14 +57,14 @@ class Sheet:
 
 
 @contextmanager
-def sheet(host: ui.element, title: str) -> Any:
+def sheet(host: ui.element, title: str, *, wide: bool = False) -> Any:
     """Opens a dialog; it belongs to ``host``, and is gone once it is closed."""
     title = say(title)
     with host:
         dialog = ui.dialog()
     dialog.props["aria-label"] = title
     dialog.on("hide", dialog.delete, args=[])
-    with dialog, ui.card().classes("dialog"):
+    with dialog, ui.card().classes("dialog wide" if wide else "dialog"):
         Text(title, "h2")
         yield Sheet(dialog)
     dialog.open()

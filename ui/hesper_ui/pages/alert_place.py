@@ -9,6 +9,6 @@ def where(row: AlertRow) -> None:
     if row.meter:
         link(row.meter, f"/meters/{row.meter}")
     elif row.gateway:
-        link(row.gateway, "/gateways")
+        link(row.gateway, f"/gateways/{row.gateway}")
     else:
         Text(row.element or row.area or "–")

@@ -13,13 +13,12 @@ from hesper_ui.services import (
     Actor,
     ChangeRow,
     CustomerRow,
-    MeterCard,
     NotFound,
     Permission,
     SimRow,
 )
 from hesper_ui.views import assets
-from hesper_ui.views.assets import FIELDS, Kept, KeptKind
+from hesper_ui.views.assets import FIELDS, Kept, KeptKind, Written
 from hesper_ui.views.wording import MISSING
 from hesper_ui.words import say
 
@@ -63,10 +62,9 @@ def _head(
     dialogs: ui.element,
     part: Part[tuple[Kept, Sequence[ChangeRow]]] | None,
 ) -> None:
-    name = record.name if isinstance(record, CustomerRow) else record.iccid
     with box("div", "page-head"):
         with box("div", "titles"):
-            Text(name, "h1", tabindex="-1")
+            Text(assets.title_of(record), "h1", tabindex="-1")
             with box("div", "meta status-line"):
                 marked(*assets.state(record))
                 if isinstance(record, SimRow):
@@ -83,7 +81,7 @@ def _actions(
     dialogs: ui.element,
     part: Part[tuple[Kept, Sequence[ChangeRow]]],
 ) -> None:
-    async def again(_: Kept | MeterCard) -> None:
+    async def again(_: Written) -> None:
         await part.refresh()
 
     async def to_the_list() -> None:
@@ -124,7 +122,7 @@ def where(card: SimRow) -> None:
     if card.meter:
         link(card.meter, f"/meters/{card.meter}")
     elif card.gateway:
-        link(card.gateway, "/gateways")
+        link(card.gateway, f"/gateways/{card.gateway}")
     else:
         Text(say("in nothing"), classes="meta")
 

@@ -15,13 +15,12 @@ from hesper_ui.elements import Text, ago, block, box, button, link, mark, panel
 from hesper_ui.pages import emergencies, timeline
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import ACT, Place
-from hesper_ui.services import Actor, CommandRow, KillSwitchState, Permission
+from hesper_ui.services import FOR_PEOPLE, Actor, CommandRow, KillSwitchState, Permission
 from hesper_ui.views.looks import command_kind, command_state
-from hesper_ui.views.wording import plural
+from hesper_ui.views.wording import grouped, plural
 from hesper_ui.words import say
 
 MOST = 100
-_FOR_PEOPLE = frozenset({"awaiting_approval", "quarantined"})
 
 
 async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
@@ -33,18 +32,20 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     switch = _Switch(desk, actor, host)
     inbox = _Inbox(desk, actor, host)
 
-    async def load(asking: Actor) -> Sequence[CommandRow]:
-        return await desk.services.commands.list(asking, None, None, MOST)
+    async def load(asking: Actor) -> tuple[Sequence[CommandRow], int]:
+        rows = await desk.services.commands.list(asking, None, None, MOST)
+        return rows, (await desk.services.overview.figures(asking)).commands_in_batches
 
-    def draw(rows: Sequence[CommandRow]) -> None:
-        waiting = [row for row in rows if row.state in _FOR_PEOPLE]
-        moving = [row for row in rows if row.is_open and row.state not in _FOR_PEOPLE]
+    def draw(found: tuple[Sequence[CommandRow], int]) -> None:
+        rows, batched = found
+        waiting = [row for row in rows if row.state in FOR_PEOPLE]
+        moving = [row for row in rows if row.is_open and row.state not in FOR_PEOPLE]
         ended = [row for row in rows if not row.is_open]
         with box("div", "page").style("padding: 0"):
             with panel("Awaiting approval", plural(len(waiting), "request")):
                 inbox.draw(waiting, queue.refresh)
-            with panel("Under way", plural(len(moving), "command")):
-                _listed(moving, "Nothing is under way", "Approved commands pass through here.")
+            with panel("Under way", plural(len(moving) + batched, "command")):
+                _under_way(moving, batched)
             with panel("Ended", (say("the latest {ended}", ended=len(ended)) if ended else "")):
                 _listed(ended, "None has ended yet", "Results stay here, with their evidence.")
 
@@ -64,6 +65,15 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     watch("alerts commands", used.refresh)
     look_every(10.0, queue.refresh)
     look_every(10.0, kill.refresh)
+
+
+def _under_way(rows: Sequence[CommandRow], batched: int) -> None:
+    """Draws what is under way by itself, and how much is in batches, which have their own page."""
+    if batched:
+        with box("p", "meta lead"):
+            link(say("{count} of them in batches", count=grouped(batched)), "/batches")
+    if rows or not batched:
+        _listed(rows, "Nothing is under way", "Approved commands pass through here.")
 
 
 def _listed(rows: Sequence[CommandRow], title: str, text: str) -> None:
@@ -141,10 +151,7 @@ class _Inbox:
             with box("div"):
                 with box("div", "what"):
                     Text(say("{kind} to ", kind=command_kind(row.kind)))
-                    if row.meter:
-                        link(row.meter, f"/meters/{row.meter}")
-                    else:
-                        Text(row.gateway)
+                    timeline.addressee(row)
                 if row.state == "quarantined":
                     Text(say(command_state(row.state).word), "div", "meta")
                 asked = say("asked by {who}: {why}", who=row.requester, why=row.reason)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
@@ -11,21 +10,20 @@ from hesper_ui import drawings, states
 from hesper_ui.desk import Desk
 from hesper_ui.dialogs import asset_form
 from hesper_ui.elements import Cell, Columns, Text, box, button, link, marked, panel, table
-from hesper_ui.pages import asset_card
+from hesper_ui.pages import asset_card, asset_lists
 from hesper_ui.places import KEEP, Place
 from hesper_ui.services import (
     Actor,
     AssetQuery,
     CustomerRow,
     Listed,
-    MeterCard,
     PageAsked,
     Permission,
     SimRow,
     mark_of,
 )
 from hesper_ui.views import assets
-from hesper_ui.views.assets import CUSTOMER_STATES, SIM_STATES, Kept, KeptKind
+from hesper_ui.views.assets import CUSTOMER_STATES, SIM_STATES, Kept, KeptKind, Written
 from hesper_ui.views.looks import Look
 from hesper_ui.views.wording import MISSING, plural
 from hesper_ui.words import later, say
@@ -68,7 +66,7 @@ async def _build(desk: Desk, actor: Actor, args: PageArguments, kind: KeptKind) 
             Text(say(TITLES[kind]), "h1", tabindex="-1")
             Text(plural(found.total, "entry", "entries"), "p", "meta", role="status")
         with box("div", "actions"):
-            _search(kind, asked)
+            asset_lists.search(PATHS[kind], asked["search"], say(_SEARCHED[kind]))
             if actor.may(Permission.EDIT_ASSETS):
                 _add(desk, kind, dialogs)
     _chips(kind, asked)
@@ -79,10 +77,7 @@ async def _build(desk: Desk, actor: Actor, args: PageArguments, kind: KeptKind) 
         return
     with panel(TITLES[kind]):
         table(TITLES[kind], _COLUMNS[kind], [_cells(row) for row in found.rows])
-    if found.next is not None:
-        with box("nav", "chips", aria_label=say("Pages")):
-            target = _address(kind, asked | {"cursor": found.next})
-            Text(say("Next page"), "a", "chip", href=target)
+    asset_lists.next_page(PATHS[kind], asked, found.next)
 
 
 async def _page(desk: Desk, actor: Actor, kind: KeptKind, asked: Mapping[str, str]) -> Listed[Any]:
@@ -94,24 +89,9 @@ async def _page(desk: Desk, actor: Actor, kind: KeptKind, asked: Mapping[str, st
     return await desk.services.assets.page(actor, kind, query, page)
 
 
-def _search(kind: KeptKind, asked: Mapping[str, str]) -> None:
-    with box("form", method="get", action=PATHS[kind], role="search"):
-        Text(
-            "",
-            "input",
-            "native search",
-            type="search",
-            name="search",
-            value=asked["search"],
-            placeholder=say(_SEARCHED[kind]),
-            aria_label=say(_SEARCHED[kind]),
-            maxlength="100",
-        )
-
-
 def _add(desk: Desk, kind: KeptKind, dialogs: ui.element) -> None:
-    async def show(made: Kept | MeterCard) -> None:
-        ui.navigate.to(f"{PATHS[kind]}/{made.id}")
+    async def show(made: Written) -> None:
+        ui.navigate.to(f"{PATHS[kind]}/{assets.key_of(made)}")
 
     title = asset_form.TITLES[kind][0]
     button(
@@ -123,23 +103,15 @@ def _add(desk: Desk, kind: KeptKind, dialogs: ui.element) -> None:
 
 
 def _chips(kind: KeptKind, asked: Mapping[str, str]) -> None:
-    with box("nav", "chips", aria_label=say("Lists")):
-        for other, title in TITLES.items():
-            here = "true" if other == kind else None
-            Text(say(title), "a", "chip", href=PATHS[other], aria_current=here)
+    asset_lists.tabs(PATHS[kind])
     with box("nav", "chips", aria_label=say("States")):
         for state, word in {
             "": later("all"),
             **{k: v.word for k, v in _STATES[kind].items()},
         }.items():
-            target = _address(kind, {"search": asked["search"], "state": state})
+            target = asset_lists.address(PATHS[kind], {"search": asked["search"], "state": state})
             here = "true" if state == asked["state"] else None
             Text(say(word), "a", "chip", href=target, aria_current=here)
-
-
-def _address(kind: KeptKind, asked: Mapping[str, str]) -> str:
-    named = {name: value for name, value in asked.items() if value}
-    return f"{PATHS[kind]}?{urlencode(named)}" if named else PATHS[kind]
 
 
 def _cells(row: Kept) -> list[Cell]:

@@ -172,7 +172,7 @@ def _cells(row: EventRow, may_rule: bool) -> list[Cell]:
         if row.meter:
             link(row.meter, f"/meters/{row.meter}")
         else:
-            link(row.gateway, "/gateways")
+            link(row.gateway, f"/gateways/{row.gateway}")
 
     def what() -> None:
         with box("div", "told"):

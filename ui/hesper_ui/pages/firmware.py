@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nicegui.page_arguments import PageArguments
 
-from hesper_ui import drawings, states
+from hesper_ui import drawings, fields, states
 from hesper_ui.desk import Desk
 from hesper_ui.elements import Cell, Columns, Text, ago, box, link, marked, moment, panel, table
 from hesper_ui.part import Part, look_every, watch
@@ -53,6 +53,9 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
 
     part = Part(desk, load, _draw)
     await part.show()
+    if actor.may(Permission.REQUEST_COMMAND):
+        _bring()
+        watch("images", part.refresh)
     watch("commands", part.refresh)
     look_every(10.0, part.refresh)
 
@@ -71,9 +74,26 @@ def _draw(found: _Found) -> None:
             else:
                 states.empty(
                     "No image yet",
-                    "Sign a manifest with two release keys and send it with its octets by REST: "
-                    "POST /api/v1/firmware/images.",
+                    "Two release keys sign its manifest (hesper-cloud image describe, then sign); "
+                    "bring both files here.",
                 )
+
+
+def _bring() -> None:
+    """Draws the form for a manifest and its octets; a script sends them, one after the other."""
+    with (
+        panel("Bring an image", classes="form bring"),
+        box("form", data_image="/console/images", aria_label=say("Bring an image")),
+    ):
+        words = "The manifest goes first: only what two release keys have signed is taken."
+        Text(say(words), "p", "meta lead")
+        with box("div", "fields"):
+            fields.file("manifest", "Signed manifest (JSON)", ".json,.manifest,application/json")
+            fields.file("octets", "Image, as the meter or gateway gets it", "")
+        Text("", "p", "complaint", role="alert", data_upload_said=True)
+        Text("", "p", "meta", role="status", data_upload_done=True)
+        with box("div", "actions"):
+            Text(say("Bring it"), "button", "btn", type="submit", data_acts=True)
 
 
 def _campaign(each: CampaignView) -> list[Cell]:

@@ -26,9 +26,11 @@ COLUMNS = Columns(
         "Oldest unreceipted",
         "Outbox",
         "Clock",
+        "Signal",
+        "Certificate",
         "Version",
     ),
-    numbers=frozenset({4, 5, 7, 8}),
+    numbers=frozenset({4, 5, 7, 8, 9, 10}),
 )
 
 
@@ -62,7 +64,7 @@ def _draw(rows: Sequence[GatewayRow]) -> None:
 def _cells(row: GatewayRow) -> list[Cell]:
     look = gateway_state(row)
     return [
-        lambda: link(row.id, f"/meters?gateway={row.id}"),
+        lambda: link(row.id, f"/gateways/{row.id}"),
         lambda: marked(*look),
         lambda: ago(row.last_seen_at),
         lambda: moment(row.started_at, "date"),
@@ -71,6 +73,8 @@ def _cells(row: GatewayRow) -> list[Cell]:
         lambda: ago(row.oldest_unreceipted_at, suffix="", never="none"),
         lambda: marked(*gateway_words.outbox(row)),
         lambda: marked(*gateway_words.clock(row)),
+        lambda: marked(*gateway_words.signal(row)),
+        lambda: marked(*gateway_words.certificate(row)),
         row.version or "–",
     ]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from nicegui.page_arguments import PageArguments
 
-from hesper_ui import drawings, states
+from hesper_ui import drawings, fields, states
 from hesper_ui.desk import Desk
 from hesper_ui.elements import Cell, Columns, Text, ago, box, link, marked, panel, table
 from hesper_ui.files import DATES, DECIMALS, ENCODINGS, SEPARATORS
@@ -31,6 +31,7 @@ _DATES = {
     "mdy": later("Month, day, year"),
     "ymd": later("Year, month, day"),
 }
+_CSV = ".csv,.txt,.tsv,text/csv,text/plain"
 _DECIMALS = {"point": later("Point"), "comma": later("Comma")}
 
 
@@ -69,18 +70,17 @@ def _form() -> None:
         box("form", data_upload="/console/imports", aria_label=say("Bring a file")),
     ):
         with box("div", "fields"):
-            _select("kind", "Of what", {kind: longer.KINDS[kind] for kind in IMPORT_KINDS})
-            with box("label", "field"):
-                Text(say("File (CSV)"), "span", "meta")
-                accept = ".csv,.txt,.tsv,text/csv,text/plain"
-                box("input", "native", type="file", name="file", required=True, accept=accept)
+            fields.select("kind", "Of what", {kind: longer.KINDS[kind] for kind in IMPORT_KINDS})
+            fields.file("file", "File (CSV)", _CSV)
         with box("details"):
             Text(say("How the file is written"), "summary")
             with box("div", "fields"):
-                _select("encoding", "Encoding", _FOUND_OUT | {name: name for name in ENCODINGS})
-                _select("separator", "Separator", _FOUND_OUT | _of(_SEPARATORS, SEPARATORS))
-                _select("dates", "Dates", _FOUND_OUT | _of(_DATES, DATES))
-                _select("decimal", "Decimal mark", _FOUND_OUT | _of(_DECIMALS, DECIMALS))
+                fields.select(
+                    "encoding", "Encoding", _FOUND_OUT | {name: name for name in ENCODINGS}
+                )
+                fields.select("separator", "Separator", _FOUND_OUT | _of(_SEPARATORS, SEPARATORS))
+                fields.select("dates", "Dates", _FOUND_OUT | _of(_DATES, DATES))
+                fields.select("decimal", "Decimal mark", _FOUND_OUT | _of(_DECIMALS, DECIMALS))
         Text("", "p", "complaint", role="alert", data_upload_said=True)
         with box("div", "actions"):
             Text(say("Try the file"), "button", "btn primary", type="submit")
@@ -88,15 +88,6 @@ def _form() -> None:
 
 def _of(words: Mapping[str, str], known: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
     return {name: words[name] for name in known}
-
-
-def _select(name: str, label: str, options: Mapping[str, str]) -> None:
-    """Draws a native choice, which the script of the form reads."""
-    with box("label", "field"):
-        Text(say(label), "span", "meta")
-        with box("select", "native", name=name):
-            for value, words in options.items():
-                Text(say(words), "option", value=value)
 
 
 def _draw(files: Sequence[ImportView]) -> None:

@@ -68,7 +68,7 @@ def draw(
         text = say("Life support: someone at this address depends on the supply.")
         states.notice("warning", text, "warning").style("margin-top: 12px")
     for alert in alerts:
-        _alert(alert)
+        alert_notice(alert)
     if detail.pending_command is not None:
         _pending(detail.pending_command)
     elif actor.may(Permission.REQUEST_COMMAND):
@@ -99,7 +99,8 @@ def _status_line(detail: MeterDetail) -> None:
                 ago(detail.load_at)
 
 
-def _alert(alert: AlertRow) -> None:
+def alert_notice(alert: AlertRow) -> None:
+    """Draws one open alert above what it is about."""
     tone = alert.severity if alert.severity in ("critical", "warning") else ""
     with (
         states.notice(severity(alert.severity).mark, sentence(alert.text), tone)

@@ -8,7 +8,7 @@ from hesper_ui.services import EventRow, GapRow, LatestValue, MeterDetail
 from hesper_ui.views import doubts
 from hesper_ui.views import registers as order
 from hesper_ui.views.looks import severity
-from hesper_ui.views.wording import MISSING, capital, plural, scaled
+from hesper_ui.views.wording import MISSING, capital, plural, scaled, shifted
 from hesper_ui.words import say
 
 COLUMNS = Columns(
@@ -29,12 +29,14 @@ def registers(meter: str, rows: Sequence[LatestValue]) -> None:
 
 
 def _register(row: LatestValue) -> list[Cell]:
+    shift, symbol = shifted(row.value, row.scaler, row.symbol)
 
     def value() -> None:
         if row.value is None:
             Text(MISSING, classes="meta")
         else:
-            Text(scaled(row.value, row.scaler), data_latest=row.logical_name, data_live=True)
+            text = scaled(row.value, row.scaler - shift)
+            Text(text, data_latest=row.logical_name, data_live=True, data_shift=str(shift))
 
     def captured() -> None:
         element = ago(row.captured_at)
@@ -46,7 +48,7 @@ def _register(row: LatestValue) -> list[Cell]:
             if row.quality:
                 Text(doubts.quality(row.quality), classes="tag")
 
-    return [quality, value, row.symbol, lambda: Text(row.logical_name, classes="meta"), captured]
+    return [quality, value, symbol, lambda: Text(row.logical_name, classes="meta"), captured]
 
 
 def events(rows: Sequence[EventRow]) -> None:
@@ -95,7 +97,7 @@ def particulars(detail: MeterDetail) -> None:
         Text(say("Gateway"), "dt")
         with box("dd"):
             if row.gateway:
-                link(row.gateway, "/gateways")
+                link(row.gateway, f"/gateways/{row.gateway}")
                 if detail.gateway_state == "offline":
                     Text(" ")
                     marked("offline", "offline")

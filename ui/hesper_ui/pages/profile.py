@@ -11,6 +11,7 @@ from hesper_ui.desk import Desk
 from hesper_ui.dialogs import own
 from hesper_ui.dialogs.sheet import attempted
 from hesper_ui.elements import Columns, Text, ago, box, button, moment, panel, table
+from hesper_ui.pages import display
 from hesper_ui.part import Part, look_every
 from hesper_ui.places import Place
 from hesper_ui.services import Actor, Permission, SessionRow, TokenRow, UserRow
@@ -31,6 +32,7 @@ async def build(desk: Desk, actor: Actor, _args: PageArguments) -> None:
         Text(f"{actor.username} · {say(ROLES.get(actor.role, actor.role))}", "p", "meta")
     account = Part(desk, desk.services.members.own, lambda row: _account(desk, host, account, row))
     await account.show()
+    display.draw()
     sessions = Part(
         desk,
         lambda asking: desk.services.sessions.list(asking, desk.token),

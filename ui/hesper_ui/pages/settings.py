@@ -8,6 +8,7 @@ from nicegui.page_arguments import PageArguments
 from hesper_ui import drawings
 from hesper_ui.desk import Desk
 from hesper_ui.elements import Text, box, marked, panel
+from hesper_ui.pages import display
 from hesper_ui.part import Part, look_every
 from hesper_ui.places import Place
 from hesper_ui.services import Actor, Fact, Permission
@@ -27,10 +28,11 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     policy = await desk.services.decisions.policy(actor)
     with box("div", "page-head"), box("div", "titles"):
         Text(say("Settings"), "h1", tabindex="-1")
-        words = "Changed in cloud.toml and by hesper-cloud policy; here they are shown."
+        words = "How it is shown is yours; the rest is changed in cloud.toml and by policy."
         Text(say(words), "p", "meta")
     with box("div", "columns"):
         with box("div", "stack"):
+            display.draw()
             part = Part(desk, desk.services.about.facts, _draw)
             await part.show()
         with panel("Policy for commands", "in force now"), box("dl", "facts"):

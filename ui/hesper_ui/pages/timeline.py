@@ -18,7 +18,7 @@ from hesper_ui.words import say
 
 
 def draw(commands: Sequence[CommandRow]) -> None:
-    """Draws the commands of one meter."""
+    """Draws the commands of one meter, or of one gateway."""
     if commands:
         entries(commands, with_meter=False)
     else:
@@ -43,7 +43,7 @@ def _entry(command: CommandRow, with_meter: bool) -> None:
                 Text(command_kind(command.kind))
                 if with_meter:
                     Text(" · ", classes="meta")
-                    link(command.meter, f"/meters/{command.meter}")
+                    addressee(command)
                 Text(": ")
                 Text(say(look.word), "strong")
             Text(_people(command), "div", "meta")
@@ -51,6 +51,14 @@ def _entry(command: CommandRow, with_meter: bool) -> None:
                 Text(capital(told), "div", "meta")
             if command.is_open:
                 steps(command)
+
+
+def addressee(command: CommandRow) -> None:
+    """Draws whom a command is for: a meter, or a gateway itself."""
+    if command.meter:
+        link(command.meter, f"/meters/{command.meter}")
+    else:
+        link(command.gateway, f"/gateways/{command.gateway}")
 
 
 def _people(command: CommandRow) -> str:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from hesper_ui.services.alerting import Alerts, AlertSelections, Delivery, DeliveryLog
 from hesper_ui.services.deciding import (
+    MANIFEST_MAX,
     Batches,
     Campaigns,
     Decisions,
     Images,
     Validated,
+    manifest_of,
 )
 from hesper_ui.services.keeping import Assets, MeterLife
 from hesper_ui.services.longer import Imports, Jobs, Reports
@@ -30,6 +32,7 @@ from hesper_ui.services.people import (
     UserRow,
     granted,
 )
+from hesper_ui.services.planning import Plans, PlanSending
 from hesper_ui.services.ports import (
     About,
     Accounts,
@@ -45,6 +48,7 @@ from hesper_ui.services.ports import (
 from hesper_ui.services.records import (
     AT_GATEWAY,
     CUTTING,
+    FOR_PEOPLE,
     IMPORT_KINDS,
     LOAD_PROFILE,
     MOST_FILE_OCTETS,
@@ -53,6 +57,7 @@ from hesper_ui.services.records import (
     WHY,
     Actor,
     AlertRow,
+    AreaRow,
     AssetKind,
     AssetQuery,
     AssetRow,
@@ -82,6 +87,7 @@ from hesper_ui.services.records import (
     Decision,
     Edit,
     EditRow,
+    ElementRow,
     EventFilter,
     EventRow,
     Every,
@@ -92,6 +98,7 @@ from hesper_ui.services.records import (
     FleetLoad,
     Funnel,
     GapRow,
+    GatewayCard,
     GatewayRow,
     Habits,
     ImageRow,
@@ -109,6 +116,7 @@ from hesper_ui.services.records import (
     MeterQuery,
     MeterRow,
     Miss,
+    ModelRow,
     NewFactor,
     NotAuthenticated,
     NotFound,
@@ -143,6 +151,7 @@ from hesper_ui.services.records import (
     Session,
     SimRow,
     Spot,
+    TariffRow,
     TryReport,
     Unavailable,
     WebSettings,
@@ -156,8 +165,10 @@ from hesper_ui.services.watching import Events, Outages, Rules
 __all__ = [
     "AT_GATEWAY",
     "CUTTING",
+    "FOR_PEOPLE",
     "IMPORT_KINDS",
     "LOAD_PROFILE",
+    "MANIFEST_MAX",
     "MOST_FILE_OCTETS",
     "OPEN_COMMAND_STATES",
     "READING",
@@ -170,6 +181,7 @@ __all__ = [
     "AlertSelections",
     "Alerts",
     "ApiTokens",
+    "AreaRow",
     "AssetKind",
     "AssetQuery",
     "AssetRow",
@@ -207,6 +219,7 @@ __all__ = [
     "DeliveryLog",
     "Edit",
     "EditRow",
+    "ElementRow",
     "EventFilter",
     "EventRow",
     "Events",
@@ -218,6 +231,7 @@ __all__ = [
     "FleetLoad",
     "Funnel",
     "GapRow",
+    "GatewayCard",
     "GatewayRow",
     "Gateways",
     "Geography",
@@ -244,6 +258,7 @@ __all__ = [
     "MeterRow",
     "Meters",
     "Miss",
+    "ModelRow",
     "NewFactor",
     "NewPassword",
     "NewToken",
@@ -258,6 +273,8 @@ __all__ = [
     "Page",
     "PageAsked",
     "Permission",
+    "PlanSending",
+    "Plans",
     "ProblemCount",
     "Proof",
     "Refused",
@@ -289,6 +306,7 @@ __all__ = [
     "SimRow",
     "Sources",
     "Spot",
+    "TariffRow",
     "TokenOrder",
     "TokenRow",
     "TryReport",
@@ -300,6 +318,7 @@ __all__ = [
     "cookie_name",
     "granted",
     "is_secure",
+    "manifest_of",
     "mark_of",
 ]
 
@@ -368,6 +387,10 @@ class Services(Protocol):
     def rules(self) -> Rules: ...
     @property
     def outages(self) -> Outages: ...
+    @property
+    def plans(self) -> Plans: ...
+    @property
+    def plan_sending(self) -> PlanSending: ...
     @property
     def jobs(self) -> Jobs: ...
     @property

@@ -1,8 +1,11 @@
 """What the pages ask of the cloud where many meters are moved, or rules are set aside."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
+
+from hesper_cloud.services.images import MANIFEST_MAX, manifest_of
+from hesper_contracts.manifest import SignedManifest
 
 from hesper_ui.services.records import (
     Actor,
@@ -23,6 +26,16 @@ from hesper_ui.services.records import (
     Page,
     Proof,
 )
+
+__all__ = [
+    "MANIFEST_MAX",
+    "Batches",
+    "Campaigns",
+    "Decisions",
+    "Images",
+    "Validated",
+    "manifest_of",
+]
 
 
 class Batches(Protocol):
@@ -46,6 +59,10 @@ class Images(Protocol):
     """Firmware images that two release keys have signed."""
 
     async def all(self, actor: Actor, /) -> Sequence[ImageRow]: ...
+    async def announce(self, actor: Actor, document: SignedManifest, /) -> ImageRow: ...
+    async def fill(
+        self, actor: Actor, image_hash: str, octets: AsyncIterator[bytes], /
+    ) -> ImageRow: ...
 
 
 class Campaigns(Protocol):

@@ -78,6 +78,8 @@ class Gateways(Protocol):
     """Gateways as they last reported themselves."""
 
     async def list(self, actor: Actor, /) -> Sequence[GatewayRow]: ...
+    async def get(self, actor: Actor, gateway: str, /) -> GatewayRow: ...
+    async def configuration(self, actor: Actor, gateway: str, /) -> str | None: ...
 
 
 class Commands(Protocol):
@@ -100,7 +102,13 @@ class Commands(Protocol):
     async def reject(self, actor: Actor, command: str, reason: str, /) -> CommandRow: ...
     async def cancel(self, actor: Actor, command: str, /) -> CommandRow: ...
     async def list(
-        self, actor: Actor, state: str | None, meter: str | None, limit: int, /
+        self,
+        actor: Actor,
+        state: str | None,
+        meter: str | None,
+        limit: int,
+        gateway: str | None = None,
+        /,
     ) -> Sequence[CommandRow]: ...
     async def kill_switch(self, actor: Actor, /) -> KillSwitchState: ...
     async def set_kill_switch(

@@ -19,18 +19,23 @@ from hesper_cloud.rules.definition import State as RuleState
 from hesper_cloud.service_levels.misses import Miss
 from hesper_cloud.services.about import Fact
 from hesper_cloud.services.asset_records import (
+    AreaRow,
     AssetKind,
     AssetQuery,
     AssetRow,
     ChangeRow,
     CustomerRow,
+    ElementRow,
     ExchangeRow,
     ExchangeWish,
+    GatewayCard,
     MeterCard,
+    ModelRow,
     RegisterRow,
     RegisterWish,
     SearchHit,
     SimRow,
+    TariffRow,
 )
 from hesper_cloud.services.assets import Listed
 from hesper_cloud.services.batch_records import (
@@ -61,6 +66,7 @@ from hesper_cloud.services.geography import Box, Branch, Cluster, Spot
 from hesper_cloud.services.import_records import ImportView, ProblemCount, RejectedRow
 from hesper_cloud.services.jobs import JobRow, ScheduledRow
 from hesper_cloud.services.records import (
+    FOR_PEOPLE,
     OPEN_COMMAND_STATES,
     AlertRow,
     AttentionRow,
@@ -106,6 +112,7 @@ from hesper_cloud.web_settings import OidcSettings
 __all__ = [
     "AT_GATEWAY",
     "CUTTING",
+    "FOR_PEOPLE",
     "IMPORT_KINDS",
     "LOAD_PROFILE",
     "MOST_FILE_OCTETS",
@@ -114,6 +121,7 @@ __all__ = [
     "WHY",
     "Actor",
     "AlertRow",
+    "AreaRow",
     "AssetKind",
     "AssetQuery",
     "AssetRow",
@@ -143,6 +151,7 @@ __all__ = [
     "Decision",
     "Edit",
     "EditRow",
+    "ElementRow",
     "EventFilter",
     "EventRow",
     "Every",
@@ -153,6 +162,7 @@ __all__ = [
     "FleetLoad",
     "Funnel",
     "GapRow",
+    "GatewayCard",
     "GatewayRow",
     "Habits",
     "ImageRow",
@@ -170,6 +180,7 @@ __all__ = [
     "MeterQuery",
     "MeterRow",
     "Miss",
+    "ModelRow",
     "NewFactor",
     "NotAuthenticated",
     "NotFound",
@@ -205,6 +216,7 @@ __all__ = [
     "Session",
     "SimRow",
     "Spot",
+    "TariffRow",
     "TryReport",
     "Unavailable",
     "WebSettings",

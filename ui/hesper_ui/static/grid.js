@@ -50,7 +50,7 @@
   const counted = (total) => {
     const place = document.querySelector("[data-grid-count]");
     matching = total;
-    const count = total.toLocaleString(window.hesperTag);
+    const count = total.toLocaleString(window.hesperNumbers);
     if (place) place.textContent = total === 1 ? hesperSay("1 meter") : hesperSay("{count} meters", { count });
     told("empty", total === 0 ? hesperSay("No meter matches. Clear the search or choose another view.") : "");
   };
@@ -72,6 +72,18 @@
     { colId: "life_support", field: "life_support", headerName: hesperSay("Life support"), ...fixed(116), hide: true, ...plain },
     { colId: "last_contact", headerName: hesperSay("Last contact"), width: 116, minWidth: 110, ...drawn((row) => ago(row.last_contact)) },
   ];
+  // What must be read whole grows with the longest text that has come: serials, states. It never shrinks.
+  const WHOLE = { id: [(row) => row.id, 30], state: [(row) => row.state.word, 46], relay: [(row) => row.relay.word, 46] };
+  const MOST_WIDE = 360, ruler = document.createElement("canvas").getContext("2d");
+  function fit(page) {
+    ruler.font = '13.5px "Inter Variable", sans-serif';
+    const wider = Object.entries(WHOLE).flatMap(([key, [text, room]]) => {
+      const longest = page.reduce((most, row) => Math.max(most, ruler.measureText(text(row).replace(/\d/g, "0")).width), 0);
+      const newWidth = Math.min(MOST_WIDE, Math.ceil(longest) + room), column = api?.getColumn(key);
+      return column && newWidth > column.getActualWidth() ? [{ key, newWidth }] : [];
+    });
+    if (wider.length) api.setColumnWidths(wider);
+  }
   // Which columns a person wants is kept in their browser.
   const KEPT = "hesper_columns";
   const remembered = (name) => { try { return JSON.parse(localStorage.getItem(name)) || null; } catch { return null; } };
@@ -109,7 +121,7 @@
     const bar = document.querySelector("[data-selection]"), count = all ? matching : api?.getSelectedRows().length || 0;
     if (!bar) return;
     bar.hidden = !count;
-    const said = (number) => number.toLocaleString(window.hesperTag);
+    const said = (number) => number.toLocaleString(window.hesperNumbers);
     bar.querySelector("[data-selected]").textContent = hesperSay("{count} selected", { count: said(count) });
     const every = bar.querySelector("[data-select-all]");
     every.textContent = hesperSay("Select all {count} matching", { count: said(matching) });
@@ -179,6 +191,7 @@
         const page = await rows(params.startRow, params.endRow - params.startRow, params.sortModel[0]);
         counted(page.total);
         params.successCallback(page.rows, page.total);
+        fit(page.rows);
       } catch { failed(); params.failCallback(); }
     },
   };
@@ -198,7 +211,7 @@
         card.textContent = "";
         const top = node("span", "top");
         top.append(node("span", "", row.id), marked(row.state.mark, row.state.word));
-        const bottom = node("span", "meta", `Relay ${row.relay.word} · last contact `);
+        const bottom = node("span", "meta", `${hesperSay("Relay {word} · last contact", { word: row.relay.word })} `);
         bottom.append(ago(row.last_contact));
         card.append(top, node("span", "meta", [row.customer, row.address].filter(Boolean).join(" · ") || row.gateway), bottom);
         return card;

@@ -5,17 +5,19 @@
 // Texts from the server only ever become text nodes.
 (() => {
   const STALE_MS = 1800, DIM_MS = 3000, TICK_MS = 200;
-  const root = document.documentElement, tag = window.hesperTag;
-  const comma = (1.5).toLocaleString(tag).charAt(1);
+  const root = document.documentElement, tag = window.hesperTag, signs = window.hesperNumbers;
+  const comma = (1.5).toLocaleString(signs).charAt(1);
   const run = document.querySelector("meta[name=hesper-run]")?.content;
   let trusted = true, wasLive = false, shown = 0, socket = null, arrived = null, serverTime = 0, clockOffset = 0, retry = 500, opened = false;
 
-  const grouped = new Intl.NumberFormat(tag, { maximumFractionDigits: 0 });
-  const rounded = (value, digits) => value.toLocaleString(tag, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const grouped = new Intl.NumberFormat(signs, { maximumFractionDigits: 0 });
+  const rounded = (value, digits) => value.toLocaleString(signs, { minimumFractionDigits: digits, maximumFractionDigits: digits });
   const significant = (value) => rounded(value, Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2);
   const power = (watt) => {
-    const [divisor, unit] = Math.abs(watt) >= 1e6 ? [1e6, "MW"] : Math.abs(watt) >= 1e3 ? [1e3, "kW"] : [1, "W"];
-    return [divisor === 1 ? grouped.format(watt) : significant(watt / divisor), unit];
+    const fixed = { base: 0, kilo: 3, mega: 6 }[window.hesperUnits];
+    const exponent = fixed ?? (Math.abs(watt) >= 1e6 ? 6 : Math.abs(watt) >= 1e3 ? 3 : 0);
+    const unit = { 0: "W", 3: "kW", 6: "MW" }[exponent], value = watt / 10 ** exponent;
+    return [exponent === 0 ? grouped.format(watt) : fixed === undefined ? significant(value) : rounded(value, 3), unit];
   };
   const formats = {
     count: (value) => [grouped.format(value), null],
@@ -57,7 +59,7 @@
     return /^(00|24)\D00$/.test(hour) ? local.day.format(at) : hour;
   };
   const moment = (at) => local.date.format(at);
-  const number = (value) => (value === null || value === undefined ? "–" : Number(value).toLocaleString(tag, { maximumFractionDigits: 3 }));
+  const number = (value) => (value === null || value === undefined ? "–" : Number(value).toLocaleString(signs, { maximumFractionDigits: 3 }));
   const hour = (at) => local.hour.format(Number(at));
   // What is under the pointer of a chart, as elements: nothing in it is read as markup.
   function pointed(points, unit) {
@@ -112,7 +114,7 @@
       for (const [name, value, scaler, , capturedAt] of byMeter[place.dataset.values] || []) {
         const shown = place.querySelector(`[data-latest="${CSS.escape(name)}"]`);
         const captured = place.querySelector(`[data-captured="${CSS.escape(name)}"]`);
-        if (shown && value !== null) say(shown, scaled(value, scaler));
+        if (shown && value !== null) say(shown, scaled(value, scaler - Number(shown.dataset.shift || 0)));
         if (captured) captured.dataset.age = capturedAt * 1000;
       }
     });

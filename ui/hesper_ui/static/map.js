@@ -19,7 +19,7 @@
     return element;
   };
   const go = (address) => window.emitEvent("sub_pages_navigate", address);
-  const counted = (number) => number.toLocaleString(window.hesperTag);
+  const counted = (number) => number.toLocaleString(window.hesperNumbers);
   let outline = null;
 
   class Chart {
@@ -146,7 +146,7 @@
       const title = svg("title");
       title.textContent = `${each.id} · ${hesperSay(each.state === "online" ? "online" : "offline")}`;
       mark.append(title);
-      mark.addEventListener("click", () => go(`/meters?gateway=${encodeURIComponent(each.id)}`));
+      mark.addEventListener("click", () => go(`/gateways/${encodeURIComponent(each.id)}`));
       return mark;
     }
     ring(each, most) {

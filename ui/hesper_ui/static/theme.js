@@ -4,12 +4,17 @@
   const words = JSON.parse(document.getElementById("hesper-words")?.textContent || "{}");
   window.hesperTag = document.querySelector("meta[name=hesper-language]")?.content || "en-GB";
   document.documentElement.lang = window.hesperTag;
+  // The signs of numbers and the units may be chosen apart from the language.
+  window.hesperNumbers = document.querySelector("meta[name=hesper-numbers]")?.content || window.hesperTag;
+  window.hesperUnits = document.querySelector("meta[name=hesper-units]")?.content || "auto";
   window.hesperSay = (english, values) => (words[english] || english).replace(/\{(\w+)\}/g, (_, name) => values?.[name] ?? "");
   document.addEventListener("click", (event) => {
-    const language = event.target.closest?.("[data-language-choice]")?.dataset.languageChoice;
-    if (!language) return;
-    document.cookie = `hesper_language=${language}; path=/; max-age=31536000; samesite=strict`;
-    location.reload();
+    for (const kept of ["language", "decimal", "units"]) {
+      const chosen = event.target.closest?.(`[data-${kept}-choice]`)?.getAttribute(`data-${kept}-choice`);
+      if (!chosen) continue;
+      document.cookie = `hesper_${kept}=${chosen}; path=/; max-age=31536000; samesite=strict`;
+      location.reload();
+    }
   });
   const chosen = () => (document.cookie.match(/(?:^|; )hesper_theme=(dark|light)/) || [])[1] || "system";
   const paint = (theme) => {

@@ -1,17 +1,30 @@
-"""How customers and SIM cards are shown and written: their fields, states and changes in words."""
+"""How what is kept is shown and written: its fields, its states and its changes in words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hesper_ui.services import ChangeRow, CustomerRow, SimRow
+from hesper_ui.services import (
+    AreaRow,
+    ChangeRow,
+    CustomerRow,
+    ElementRow,
+    GatewayCard,
+    MeterCard,
+    ModelRow,
+    SimRow,
+    TariffRow,
+)
 from hesper_ui.views.looks import Look
 from hesper_ui.views.wording import MISSING
 from hesper_ui.words import later, say
 
 KeptKind = Literal["customer", "sim"]
-FormKind = Literal["customer", "sim", "meter"]
+CompanyKind = Literal["area", "model", "tariff", "element"]
+FormKind = Literal["customer", "sim", "meter", "gateway", "area", "model", "tariff", "element"]
 Kept = CustomerRow | SimRow
+CompanyRow = AreaRow | ModelRow | TariffRow | ElementRow
+Written = Kept | CompanyRow | MeterCard | GatewayCard
 
 CUSTOMER_STATES = {"active": Look("normal", "active"), "inactive": Look("unknown", "inactive")}
 SIM_STATES = {
@@ -47,6 +60,7 @@ class Field:
     label: str
     hint: str = ""  # beside the label of its line in a form
     is_number: bool = False
+    is_decimal: bool = False
     options: tuple[str, ...] = ()
 
     def line(self) -> str:
@@ -55,6 +69,17 @@ class Field:
 
 
 _REQUIRED, _A_DAY = later("required"), later("like 2026-11-20")
+
+
+ELEMENTS = {
+    "area": later("area"),
+    "feeder": later("feeder"),
+    "transformer": later("transformer"),
+}
+_PLACE = (
+    Field("latitude", later("Latitude"), is_decimal=True),
+    Field("longitude", later("Longitude"), is_decimal=True),
+)
 
 
 def _fields(**labels: str) -> tuple[Field, ...]:
@@ -105,7 +130,32 @@ FIELDS: Mapping[FormKind, Sequence[Field]] = {
         ),
         Field("port", later("Port"), is_number=True),
     ),
+    "gateway": (
+        *_fields(address=later("Address"), area=later("Area")),
+        *_PLACE,
+    ),
+    "area": (
+        Field("name", later("Name"), _REQUIRED),
+        *_fields(parent=later("Part of")),
+        *_PLACE,
+    ),
+    "model": (
+        Field("brand", later("Brand"), _REQUIRED),
+        Field("model", later("Model"), _REQUIRED),
+        *_fields(meter_type=later("Type"), template=later("Template")),
+    ),
+    "tariff": (
+        Field("name", later("Name"), _REQUIRED),
+        *_fields(description=later("Description")),
+    ),
+    "element": (
+        Field("id", later("Number"), _REQUIRED),
+        Field("kind", later("Kind"), options=tuple(ELEMENTS)),
+        Field("name", later("Name"), _REQUIRED),
+        *_fields(parent=later("Part of")),
+    ),
 }
+KEYS: Mapping[CompanyKind, str] = {"area": "name", "model": "id", "tariff": "name", "element": "id"}
 LABELS = {each.name: each.label for kind in FIELDS.values() for each in kind}
 
 
@@ -123,7 +173,29 @@ def written(field: Field, text: str) -> Any:
     kept = text.strip()
     if field.is_number and kept.isascii() and kept.isdecimal():
         return int(kept)
+    if field.is_decimal and kept:
+        try:
+            return float(kept.replace(",", "."))
+        except ValueError:
+            return kept
     return kept or None
+
+
+def key_of(record: Written) -> str | int:
+    """Returns by what services know a record."""
+    return record.name if isinstance(record, AreaRow | TariffRow) else record.id
+
+
+def title_of(record: Written) -> str:
+    """Returns what a record is called."""
+    match record:
+        case CustomerRow() | ElementRow() | AreaRow() | TariffRow():
+            return record.name
+        case ModelRow():
+            return f"{record.brand} {record.model}"
+        case SimRow():
+            return record.iccid
+    return record.id
 
 
 def changes(fields: Sequence[Field], record: object | None, texts: Mapping[str, str]) -> Any:

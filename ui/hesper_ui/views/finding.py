@@ -73,7 +73,7 @@ def gateways(rows: Sequence[GatewayRow], text: str) -> list[Found]:
         Found(
             title=row.id,
             note=f"{say('gateway')} · {say(gateway_state(row).word)}",
-            address=f"/meters?gateway={row.id}",
+            address=f"/gateways/{row.id}",
         )
         for row in rows
         if wanted in row.id.casefold()

@@ -1,12 +1,16 @@
 """How a gateway's report is put into words."""
 
-from hesper_ui.services import GatewayRow
+from datetime import UTC, datetime
+
+from hesper_ui.services import GatewayRow, ImageRow
 from hesper_ui.views.looks import Look
-from hesper_ui.views.wording import MINUS, MISSING, plural
-from hesper_ui.words import say
+from hesper_ui.views.wording import MINUS, MISSING, grouped, plural
+from hesper_ui.words import later, say
 
 OUTBOX_WARNING = 80
 CLOCK_WARNING_MS = 5_000
+SIGNAL_WARNING_DBM = -105
+CERTIFICATE_WARNING_DAYS = 14
 
 
 def meters(row: GatewayRow) -> str:
@@ -41,3 +45,31 @@ def clock(row: GatewayRow) -> Look:
         mark,
         f"{sign}{abs(offset)} ms" if abs(offset) < 10_000 else f"{sign}{abs(offset) / 1000:.0f} s",
     )
+
+
+def signal(row: GatewayRow) -> Look:
+    """Says how well its best modem hears the network; a gateway without one has no signal."""
+    if row.signal_dbm is None:
+        return Look("unknown", MISSING)
+    mark = "warning" if row.signal_dbm <= SIGNAL_WARNING_DBM else "normal"
+    return Look(mark, say("{value} dBm", value=grouped(row.signal_dbm)))
+
+
+def certificate(row: GatewayRow, now: datetime | None = None) -> Look:
+    """Says how long the certificate is good that it shows the broker; it is renewed long before."""
+    if row.certificate_expires_at is None:
+        return Look("unknown", MISSING)
+    days = (row.certificate_expires_at - (now or datetime.now(UTC))).days
+    if days < 0:
+        return Look("critical", later("expired"))
+    mark = "warning" if days < CERTIFICATE_WARNING_DAYS else "normal"
+    return Look(mark, plural(days, "day"))
+
+
+def programs(images: list[ImageRow]) -> dict[str, str]:
+    """Returns the images that gateways can be updated to, by hash, as they are chosen from."""
+    return {
+        row.image_hash: f"{row.version} · {row.hardware} · {row.image_hash[:12]}"
+        for row in images
+        if row.type == "gateway"
+    }

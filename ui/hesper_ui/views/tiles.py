@@ -113,16 +113,21 @@ def _load(figures: Overview) -> Tile:
 
 
 def _commands(figures: Overview) -> Tile:
-    waiting = figures.commands_awaiting_approval
+    waiting, batched = figures.commands_awaiting_approval, figures.commands_in_batches
+    note = (
+        say("{count} awaiting approval", count=grouped(waiting))
+        if waiting
+        else say("none awaiting approval")
+    )
+    if batched:
+        note = say("{count} of them in batches", count=grouped(batched)) + f" · {note}"
     return Tile(
-        say("Commands in flight"),
+        say("Commands under way"),
         "commands_in_flight",
         "count",
         grouped(figures.commands_in_flight),
         "",
-        say("{count} awaiting approval", count=grouped(waiting))
-        if waiting
-        else say("none awaiting approval"),
+        note,
         "/commands",
         "warning" if waiting else "normal",
     )

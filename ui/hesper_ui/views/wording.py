@@ -9,6 +9,9 @@ from hesper_ui.words import current, noun, say
 
 MISSING = "–"
 MINUS = "−"
+_PREFIXES = {0: "", 3: "k", 6: "M"}
+_FIXED = {"base": 0, "kilo": 3, "mega": 6}  # what may be chosen in the place of automatic units
+_ENERGIES, _POWERS = frozenset({"Wh", "varh", "VAh"}), frozenset({"W", "var", "VA"})
 
 
 def epoch_ms(at: datetime) -> int:
@@ -58,14 +61,40 @@ def significant(value: float) -> str:
 
 
 def power(watt: int | None) -> tuple[str, str]:
-    """Returns a power as number and unit, in W, kW or MW."""
+    """Returns a power as number and unit: W, kW or MW by its size, or the unit that is chosen."""
+    fixed = _FIXED.get(current().units)
     if watt is None:
-        return MISSING, "kW"
-    if abs(watt) >= 1_000_000:
-        return significant(watt / 1e6), "MW"
-    if abs(watt) >= 1000:
-        return significant(watt / 1e3), "kW"
-    return grouped(watt), "W"
+        return MISSING, f"{_PREFIXES[3 if fixed is None else fixed]}W"
+    exponent = _by_size(abs(watt), mega=6) if fixed is None else fixed
+    unit = f"{_PREFIXES[exponent]}W"
+    if exponent == 0:
+        return grouped(watt), unit
+    value = watt / 10**exponent
+    return significant(value) if fixed is None else decimal(value, 3), unit
+
+
+def shifted(value: int | None, scaler: int, symbol: str) -> tuple[int, str]:
+    """Returns by how many tens, and in which unit, a register's value is shown.
+
+    Energy and power alone are shown in thousands or millions of their unit; a register of energy
+    stays in kWh until it passes a GWh, so that it does not change its unit from day to day.
+    """
+    if symbol not in _ENERGIES | _POWERS:
+        return 0, symbol
+    shift = _FIXED.get(current().units)
+    if shift is None:
+        shift = _by_size(_size(value or 0, scaler), mega=9 if symbol in _ENERGIES else 6)
+    return shift, f"{_PREFIXES[shift]}{symbol}"
+
+
+def _size(value: int, scaler: int) -> int:
+    """Returns what a value comes to in whole units, without its sign."""
+    return abs(value) * 10**scaler if scaler >= 0 else abs(value) // 10**-scaler
+
+
+def _by_size(size: int, mega: int) -> int:
+    """Returns the power of ten of the unit in which a size is read best."""
+    return 6 if size >= 10**mega else 3 if size >= 1000 else 0
 
 
 def percent(value: float | None) -> str:
