@@ -1,8 +1,9 @@
 """View models: records in, words and numbers out."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import get_args
+from zoneinfo import ZoneInfo
 
 import pytest
 from console_double.fleet import Fleet
@@ -151,6 +152,45 @@ def test_a_load_profile_never_draws_across_what_is_missing():
     assert profile.points == [(900, 0.4), (1800, 1.0), (4500, None), (5400, 0.36)]
     assert [(band.start, band.end) for band in profile.bands] == [(1800, 3600)]
     assert profile.missing == 2
+
+
+def test_a_day_is_counted_between_its_own_midnights_and_only_where_they_are_stored():
+    berlin = ZoneInfo("Europe/Berlin")
+    spring = load_profile.window_of(date(2026, 3, 29), berlin)
+    assert spring[1] - spring[0] == 23 * 3600
+    assert datetime.fromtimestamp(spring[0], UTC) == datetime(2026, 3, 28, 23, tzinfo=UTC)
+
+    def used(times: list[int], values: list[int | None]) -> load_profile.Used | None:
+        series = Series("1.0.1.8.0.255", times, values, [0] * len(times), -1, 30, "Wh")
+        return load_profile.used(series, (900, 3600))
+
+    whole = used([0, 900, 1800, 2700, 3600, 4500], [1, 1000, 1100, None, 13_500, 99_999])
+    assert whole == load_profile.Used(12_500, -1, 900, 3600)
+    assert used([0, 1800, 2700], [1, 1100, 1350]) == load_profile.Used(250, -1, 1800, 2700)
+    assert used([0, 1800], [1, 1100]) is None
+    assert used([900, 1800, 3600], [1000, 5, 2000]) is None, "another meter's register"
+
+
+def test_a_day_in_an_address_is_a_day_or_refused():
+    assert load_profile.day_of("") is None
+    assert load_profile.day_of("2026-11-17") == date(2026, 11, 17)
+    for text in ("yesterday", "2026-02-30", "1' OR 1=1"):
+        with pytest.raises(Invalid):
+            load_profile.day_of(text)
+
+
+def test_a_list_of_silent_meters_says_of_each_why():
+    fleet = Fleet()
+    silent = [row for row in fleet.meters.values() if not row.online]
+    offline = {row.id for row in fleet.gateways.values() if row.state == "offline"}
+    told = {meter_list.why_silent(row, offline) for row in silent if row.gateway in offline}
+    assert told == {"gateway is offline"}
+    alone = next(row for row in silent if row.gateway not in offline)
+    assert meter_list.row(alone, offline)["why"] == "does not answer"
+    assert (
+        meter_list.why_silent(replace(alone, last_contact_at=None), offline) == "never heard from"
+    )
+    assert meter_list.row(alone)["why"] == ""
 
 
 def test_a_register_that_ran_backwards_is_not_drawn_as_power():

@@ -29,10 +29,13 @@ def test_every_text_is_said_where_a_catalogue_can_find_it():
 
 def test_the_finder_sees_literals_that_are_shown_without_being_said(tmp_path):
     page = 'Text("Hello")\nText(say("Good day"))\npanel(f"{count} things")\nplural(2, "thing")\n'
+    page += 'def draw():\n    mark = "Good night"\n'
+    page += '    words = "Good evening"\n    Text(say(words))\n'
     (tmp_path / "page.py").write_text(page)
     found = catalogue.found(tmp_path)
     assert [fault.partition(" ")[0] for fault in found.faults] == ["page.py:1", "page.py:3"]
-    assert "Good day" in found.texts
+    assert {"Good day", "Good evening"} <= found.texts
+    assert "Good night" not in found.texts
     assert found.nouns == {"thing": "things"}
 
 

@@ -71,6 +71,8 @@ def found(source: Path = SOURCE) -> Found:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 _look(everything, node, f"{path.relative_to(source)}:{node.lineno}")
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                everything.texts |= {text for text in _put_by(node) if _is_word(text)}
     everything.texts |= set(assets.words_of_scripts())
     return everything
 
@@ -92,6 +94,17 @@ def _look(everything: Found, call: ast.Call, where: str) -> None:
         everything.nouns[texts[0]] = texts[1] if len(texts) > 1 else f"{texts[0]}s"
     else:
         everything.texts |= set(texts)
+
+
+def _put_by(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+    """Yields the literals that a function gives a name, where it says what has that name."""
+    nodes = list(ast.walk(function))
+    calls = (node for node in nodes if isinstance(node, ast.Call) and node.args)
+    first = (call.args[0] for call in calls if getattr(call.func, "id", "") == "say")
+    said = {each.id for each in first if isinstance(each, ast.Name)}
+    for node in nodes:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in said:
+            yield from _literals([node.value])
 
 
 def _literals(nodes: Sequence[ast.expr]) -> Iterator[str]:

@@ -70,10 +70,13 @@ def _asked(common: Desk, answer: Answering) -> Callable[[Request], Awaitable[Res
 
 
 async def _meters(request: Request, desk: Desk) -> Response:
-    page = await desk.services.meters.page(
-        await desk.actor(), meter_list.query(request.query_params)
-    )
-    rows = [meter_list.row(meter) for meter in page.rows]
+    actor, asked = await desk.actor(), meter_list.query(request.query_params)
+    page = await desk.services.meters.page(actor, asked)
+    offline: set[str] | None = None
+    if meter_list.names_causes(asked):
+        gateways = await desk.services.gateways.list(actor)
+        offline = {each.id for each in gateways if each.state == "offline"}
+    rows = [meter_list.row(meter, offline) for meter in page.rows]
     return JSONResponse({"rows": rows, "total": page.total}, headers={"Cache-Control": "no-store"})
 
 

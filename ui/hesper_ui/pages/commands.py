@@ -113,13 +113,19 @@ class _Switch:
                         )
                     )
                     ago(state.set_at)
+                if first := state.lift_asked_by:
+                    words = "{who} has asked for its release; another approver must say so, too."
+                    Text(say(words, who=first), "div", "meta")
             if self.actor.may(Permission.APPROVE_COMMAND):
-                button(
+                release = button(
                     "Release…",
                     lambda: decide.release_kill_switch(self.desk, self.host, done),
                     "small",
                     acts=True,
                 )
+                if self.actor.username in (state.set_by, state.lift_asked_by):
+                    block(release, True)
+                    release.props["title"] = say("It takes two, and neither may have set it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +168,13 @@ class _Inbox:
                 self._actions(row, done)
 
     def _actions(self, row: CommandRow, done: decide.Done) -> None:
+        own = row.requester == self.actor.username
+        if own:
+            self._withdraw(row, done)
+        if not self.actor.may(Permission.APPROVE_COMMAND):
+            return
         if row.state == "quarantined":
-            self._release(row, done)
+            self._release(row, own, done)
             return
 
         async def approve() -> None:
@@ -172,28 +183,29 @@ class _Inbox:
             detail = await meters.get(actor, row.meter) if row.meter else None
             await decide.approve(self.desk, row, detail, self.host, done)
 
+        self._by_another(button("Approve…", attempted(approve), "small", acts=True), own)
+        if not own:
+            button("Reject…", lambda: decide.reject(self.desk, row, self.host, done), "small")
+
+    def _withdraw(self, row: CommandRow, done: decide.Done) -> None:
         async def withdraw() -> None:
             await self.desk.services.commands.cancel(await self.desk.actor(), row.id)
             await done()
 
-        own = row.requester == self.actor.username
-        if own:
-            button("Withdraw", attempted(withdraw), "small")
-        if self.actor.may(Permission.APPROVE_COMMAND):
-            approval = button("Approve…", attempted(approve), "small", acts=True)
-            block(approval, own)
-            if own:
-                approval.props["title"] = say("Another person must approve what you asked for.")
-            else:
-                button("Reject…", lambda: decide.reject(self.desk, row, self.host, done), "small")
+        button("Withdraw", attempted(withdraw), "small")
 
-    def _release(self, row: CommandRow, done: decide.Done) -> None:
+    def _release(self, row: CommandRow, own: bool, done: decide.Done) -> None:
         async def release() -> None:
             coded = await is_coded(self.desk)
             emergency.release(self.desk, row, coded, self.host, done)
 
-        if self.actor.may(Permission.APPROVE_COMMAND):
-            button("Release…", attempted(release), "small", acts=True)
+        self._by_another(button("Release…", attempted(release), "small", acts=True), own)
+
+    def _by_another(self, decision: Text, own: bool) -> None:
+        """Holds a decision that is not for whoever asked."""
+        block(decision, own)
+        if own:
+            decision.props["title"] = say("Another person must approve what you asked for.")
 
 
 PLACES = [

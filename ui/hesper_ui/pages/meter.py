@@ -13,6 +13,7 @@ from hesper_ui.pages.meter_load import LoadPanel
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import Place
 from hesper_ui.services import Actor, AlertRow, MeterDetail
+from hesper_ui.views import load_profile
 from hesper_ui.words import say
 
 COMMANDS = 20
@@ -25,6 +26,7 @@ GAP_DAYS = 30
 async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     """Builds the page of one meter."""
     meter = args.path_parameters["meter"]
+    day = load_profile.day_of(args.query_parameters.get("day", ""))
     services = desk.services
     detail = await services.meters.get(actor, meter)
     ui.page_title(f"{meter} · Hesper")
@@ -39,7 +41,7 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     )
     with box("div", "grid-main"):
         with box("div", "stack"):
-            load = LoadPanel(desk, meter, detail.capture_period_s or 900)
+            load = LoadPanel(desk, meter, detail.capture_period_s or 900, day)
             with panel("Registers", "latest values"):
                 registers = Part(
                     desk,

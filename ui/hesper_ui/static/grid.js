@@ -62,6 +62,7 @@
   const COLUMNS = () => [
     { colId: "id", headerName: hesperSay("Serial"), width: 136, minWidth: 128, pinned: "left", lockVisible: true, ...drawn(link) },
     { colId: "state", headerName: hesperSay("Status"), ...fixed(106), ...drawn((row) => marked(row.state.mark, row.state.word)) },
+    ...(filters().get("view")?.startsWith("silent") ? [{ colId: "why", field: "why", headerName: hesperSay("Why"), ...fixed(136), lockVisible: true, ...plain }] : []),
     { colId: "relay", headerName: hesperSay("Relay"), width: 150, minWidth: 126, ...drawn((row) => marked(row.relay.mark, row.relay.word)) },
     { colId: "customer", field: "customer", headerName: hesperSay("Customer"), minWidth: 128, flex: 1, tooltipField: "customer", ...plain },
     { colId: "address", field: "address", headerName: hesperSay("Address"), minWidth: 128, flex: 1, tooltipField: "address", ...plain },

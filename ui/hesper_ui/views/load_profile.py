@@ -7,9 +7,12 @@ ends are stored and one period apart; the rest is missing: a band, never a line 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
-from hesper_ui.services import GapRow, Series
+from hesper_ui.services import GapRow, Invalid, Series
+from hesper_ui.words import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,54 @@ class LoadProfile:
     def missing(self) -> int:
         """How many intervals are missing within what is shown."""
         return sum(band.count for band in self.bands)
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a register counted between two of its captures (epoch seconds)."""
+
+    amount: int
+    scaler: int
+    first: int
+    last: int
+
+
+def day_of(text: str) -> date | None:
+    """Reads a day as an address or a date field has it, ``2026-11-17``; nothing is no day.
+
+    Raises:
+        Invalid: it is something else.
+    """
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Invalid(say("A day is written like 2026-11-17.")) from None
+
+
+def window_of(day: date, zone: ZoneInfo) -> tuple[int, int]:
+    """Returns when a day begins and ends by the calendar of a zone; few have 23 or 25 hours."""
+    bounds = (datetime.combine(each, time(), zone) for each in (day, day + timedelta(days=1)))
+    start, end = (int(each.timestamp()) for each in bounds)
+    return start, end
+
+
+def used(series: Series, window: tuple[int, int]) -> Used | None:
+    """Returns how far a register moved within a window, between the outermost captures stored.
+
+    None where fewer than two are stored, or the register went back: another meter, or a reset.
+    """
+    start, end = window
+    stored = [
+        (at, value)
+        for at, value in zip(series.times, series.values, strict=True)
+        if value is not None and start <= at <= end
+    ]
+    if len(stored) < 2 or any(after < before for (_, before), (_, after) in pairwise(stored)):
+        return None
+    (first, before), (last, after) = stored[0], stored[-1]
+    return Used(after - before, series.scaler, first, last)
 
 
 def build(

@@ -1,6 +1,6 @@
 """The rows of the meters grid as its JavaScript reads them, and the question a URL asks."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, cast, get_args
 
 from hesper_ui.services import Invalid, MeterQuery, MeterRow
@@ -86,11 +86,26 @@ def _worn(look: Look) -> dict[str, str]:
     return {"mark": look.mark, "word": say(look.word)}
 
 
-def row(meter: MeterRow) -> dict[str, Any]:
-    """Returns one meter as the grid shows it."""
+def names_causes(asked: MeterQuery) -> bool:
+    """Says whether a list is of silent meters, so that it tells why each is."""
+    return asked.state == "silent" or asked.silent_for_h is not None
+
+
+def why_silent(meter: MeterRow, offline: Collection[str]) -> str:
+    """Returns why a meter is not heard from; ``offline`` are the gateways that are."""
+    if meter.online:
+        return ""
+    if meter.last_contact_at is None:
+        return say("never heard from")
+    return say("gateway is offline") if meter.gateway in offline else say("does not answer")
+
+
+def row(meter: MeterRow, offline: Collection[str] | None = None) -> dict[str, Any]:
+    """Returns one meter as the grid shows it; why it is silent where its gateways are known."""
     return {
         "id": meter.id,
         "state": _worn(meter_state(meter)),
+        "why": "" if offline is None else why_silent(meter, offline),
         "relay": _worn(relay_state(meter)),
         "customer": meter.customer,
         "address": meter.address,
