@@ -23,7 +23,7 @@ from hesper_dlms.errors import LinkError
 from hesper_dlms.server import HdlcServerLink, LogicalServer, ServerConnection, WrapperServerLink
 
 sys.path.insert(0, str(Path(__file__).parent))
-pytest_plugins = ["database_servers"]
+pytest_plugins = ["database_servers", "longest_first"]
 
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 BROKER_DEADLINE_S = 60.0

@@ -1,5 +1,7 @@
 """`./hesper test`: a step that fails shows why, the rest still runs, the count comes last."""
 
+import runpy
+
 import pytest
 from hesper_lab import checks
 
@@ -52,3 +54,9 @@ def test_a_missing_program_counts_under_ci_only(collect, capfd, monkeypatch):
         monkeypatch.setenv("CI", under_ci)
         assert checks.run(collect(ONE_TEST.format(True)), checks=[]) == status
         assert "apt-get install it" in capfd.readouterr().err
+
+
+def test_the_files_that_begin_first_are_there(root):
+    tests = root / "tests"
+    names = runpy.run_path(str(tests / "longest_first.py"))["LONGEST"]
+    assert [name for name in names if not (tests / name).is_file()] == []
