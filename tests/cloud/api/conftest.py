@@ -32,6 +32,7 @@ from hesper_cloud.services.bundle import Services, assemble
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.settings import BrokerSettings, Settings
 from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.web_settings import LimitSettings, WebSettings
 
 PASSWORDS = {
     "vic": "viewing-only-1",
@@ -40,6 +41,7 @@ PASSWORDS = {
     "cleo": "keeper-of-the-house",
 }
 DEADLINE_S = 60.0
+FEW_SOCKETS = WebSettings(limits=LimitSettings(sockets=12))
 
 
 class RealClock:
@@ -124,7 +126,7 @@ def house(
         nobody.bind(("127.0.0.1", 0))  # and does not listen: a broker that is away
         broker = BrokerSettings(port=nobody.getsockname()[1])
         head_end = head_end_class(
-            Settings(state=folder, broker=broker), gateway_signer, RealClock()
+            Settings(state=folder, broker=broker, web=FEW_SOCKETS), gateway_signer, RealClock()
         )
         stack.callback(head_end.close)
         at_any_hour = Policy(hours=EVER).model_dump(mode="json")
@@ -186,6 +188,7 @@ class _Running:
                 group.create_task(self._ingest.run()),
                 group.create_task(self._services.live.run()),
                 group.create_task(self._services.live_feed.run()),
+                group.create_task(self._services.event_stream.run()),
             ]
             await self._server._serve()
             for role in roles:
@@ -210,3 +213,15 @@ def until() -> Callable[[Callable[[], Any]], Any]:
         raise AssertionError("it never came true")
 
     return wait
+
+
+@pytest.fixture(scope="module")
+def viewer(house: House) -> Iterator[httpx.Client]:
+    with house.client("vic") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def operator(house: House) -> Iterator[httpx.Client]:
+    with house.client("ann") as client:
+        yield client
