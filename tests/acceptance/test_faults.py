@@ -1,15 +1,19 @@
 """Everything that can be killed is killed in the middle of the run; then every value is counted.
 
-SIGKILL, one after another: broker, head end, authority, two gateways with commands in flight, the
-simulator, and once more the broker, whose stored state is wiped. The push gateway is left alone: a
-push that nobody listens to is not repeated, so it could not be expected in the store. Before all
-that the store itself loses rows, which nobody but the gap ledger can bring back.
+SIGKILL, one after another: broker, head end, authority, two gateways with commands in flight, then
+authority, broker and gateway at random moments with commands at any stage, the simulator, and once
+more the broker, whose stored state is wiped. The push gateway is left alone: a push that nobody
+listens to is not repeated, so it could not be expected in the store. Before all that the store
+itself loses rows, which nobody but the gap ledger can bring back.
 """
 
 import math
+import random
 import shutil
+import threading
 import time
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -22,6 +26,8 @@ UNDATED_QUIET_S = (1.0, 5.0)
 LOAD_PROFILE = "1.0.99.1.0.255"
 ACTIVE_ENERGY = "1.0.1.8.0.255"
 CLOCK_RIGHT_MS = 2_000
+KILLED_WITHIN_S = 1.5
+SETTLED_S = 150.0
 IMPATIENT = "[backfill]\nafter_s = 0\nsettle_s = 1\n[rules]\ngap_grace_s = 3"
 
 
@@ -148,6 +154,37 @@ def test_command_in_flight_after_the_write_never_acts_twice(hesper: Any) -> None
         assert hesper.movements(meter) == [False]
         assert not hesper.relay_output(meter)
     hesper.wait_until_flowing()
+
+
+def test_killed_at_random_moments_every_command_ends_as_its_relay_stands(
+    hesper: Any, record_property: Any
+) -> None:
+    """Authority, broker and gateway go down, each twice, with commands at any stage of their life.
+
+    A command is asked for, approved, signed, on its way, executing or answered when that happens.
+    """
+    seed = random.SystemRandom().randrange(2**32)
+    record_property("seed", seed)
+    chance = random.Random(seed)
+    victims = ["authority", "broker", LAN] * 2
+    chance.shuffle(victims)
+    free = iter(hesper.meters_of(LAN)[4:])
+    rows = [list(islice(free, 3)) for _ in victims]
+    asked: dict[str, str] = {}
+    for victim, meters in zip(victims, rows, strict=True):
+        death = threading.Timer(chance.uniform(0.0, KILLED_WITHIN_S), hesper.kill_once, (victim,))
+        death.start()
+        for meter in meters:
+            asked[meter] = hesper.ask_through_faults(meter, "disconnect")
+        death.join()
+    ended = {meter: hesper.outcome(command, SETTLED_S) for meter, command in asked.items()}
+    assert "confirmed" in ended.values(), f"seed {seed}: {ended}"
+    for meter, state in ended.items():
+        moved = [False] if state == "confirmed" else []
+        assert hesper.movements(meter) == moved, f"seed {seed}: {meter} is {state}"
+        is_on = hesper.relay_output(meter)
+        assert is_on == (not moved)
+        hesper.eventually(lambda name=meter, on=is_on: hesper.shown_output(name) is on, "shown")
 
 
 def test_killed_simulator(hesper: Any) -> None:

@@ -1,10 +1,11 @@
-"""What the authority itself calls people for: an account that asks too often, unreviewed use.
+"""What the authority itself calls people for: too many asked for, unreviewed use, a deaf broker.
 
 An alert is a row of the registry, as every rule's. Whoever can write the registry can take it away
 again, so each is audited first, where nobody can.
 """
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
 from hesper_cloud.alerting.raising import Subject, Telling, clear_all, raise_all
-from hesper_cloud.authority import facts
+from hesper_cloud.authority import broker_accounts, facts, revocations
 from hesper_cloud.authority.kinds import CUTTING
 from hesper_cloud.authority.policy import JOBS, Policy
 from hesper_cloud.db.authority import AuditRow, CommandRecord
@@ -45,9 +46,16 @@ class _Due:
 class Alarms:
     """Looks every few seconds; raises each alert once and clears it when its cause is over."""
 
-    def __init__(self, registry: Engine, authority: Engine) -> None:
+    def __init__(
+        self,
+        registry: Engine,
+        authority: Engine,
+        troubles: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        """Takes what returns the texts of troubles that no table tells, by rule."""
         self._registry = registry
         self._authority = authority
+        self._troubles = troubles
         self._looked_at: datetime | None = None
         self._open: frozenset[str] | None = None
 
@@ -58,6 +66,7 @@ class Alarms:
         self._looked_at = now
         with reading(self._authority) as session:
             due = _due(session, facts.active_policy(session), now)
+        due += [_Due(rule, text) for rule, text in self._troubles().items()]
         rules = frozenset(each.rule for each in due)
         if rules == self._open:
             return
@@ -84,6 +93,7 @@ class Alarms:
 
 def _of_authority() -> Select[str]:
     ours = or_(*(Alert.rule.startswith(name) for name in (f"{RATE}/", USED, f"{BATCH}/")))
+    ours |= Alert.rule.in_((broker_accounts.RULE, revocations.RULE))
     return select(Alert.rule).where(ours, Alert.state != "cleared")
 
 

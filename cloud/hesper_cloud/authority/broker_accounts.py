@@ -23,6 +23,8 @@ from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.settings import EnrolmentSettings
 
 _log = logging.getLogger(__name__)
+RULE = "broker-passwords"
+"""Of the alert while the broker does not know of a changed password."""
 _ITERATIONS = 101  # mosquitto_passwd's own; our passwords have 256 random bits
 _SALT_OCTETS = 12
 _RELOAD_AGAIN_S = 60
@@ -33,8 +35,9 @@ class BrokerAccounts:
 
     def __init__(self, settings: EnrolmentSettings) -> None:
         self._settings = settings
-        self._complained = False
         self._not_before = 0.0
+        self.problem: str | None = None
+        """What is amiss while the broker was not told of what was decided."""
 
     @property
     def is_automatic(self) -> bool:
@@ -48,7 +51,10 @@ class BrokerAccounts:
             return 0
         with reading(authority) as session:
             waiting = _waiting(session)
-        if not waiting or not self._tell(file, waiting):
+        if not waiting:
+            self.problem = None
+            return 0
+        if not self._tell(file, waiting):
             return 0
         with writing(authority) as session:
             for account in session.scalars(select(BrokerAccount)):
@@ -64,11 +70,14 @@ class BrokerAccounts:
         except (OSError, subprocess.SubprocessError) as error:
             if isinstance(error, subprocess.SubprocessError):
                 self._not_before = time.monotonic() + _RELOAD_AGAIN_S  # commands wait behind it
-            if not self._complained:
+            if self.problem is None:
                 _log.error("the broker was not told of a new password: %s; trying again", error)
-            self._complained = True
+            self.problem = (
+                "The broker was not told of a changed password: a gateway that was replaced or"
+                f" revoked may come in with the old one. The last try: {error}."
+            )
             return False
-        self._complained = False
+        self.problem = None
         return True
 
 

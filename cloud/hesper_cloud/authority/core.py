@@ -73,7 +73,7 @@ class Authority:
         approvals = Approvals()
         self._dispatcher = Dispatcher(registry, authority, signer, approvals, self._makings)
         self._batches = BatchDesk(registry, authority, approvals)
-        self._alarms = Alarms(registry, authority)
+        self._alarms = Alarms(registry, authority, enrolment.troubles if enrolment else dict)
         self._outlet = outlet
         self._clock = clock
         self._look_again_at = datetime.min.replace(tzinfo=UTC)

@@ -30,6 +30,7 @@ from hesper_contracts.signing import Signer
 from sqlalchemy import Engine, select
 
 from hesper_cloud import audit
+from hesper_cloud.authority import broker_accounts, revocations
 from hesper_cloud.authority.broker_accounts import BrokerAccounts, password_hash
 from hesper_cloud.authority.case import Case, Outcome, seal_context
 from hesper_cloud.authority.renewals import RenewalDesk
@@ -89,6 +90,12 @@ class EnrolmentDesk:
         if self.certificates is not None:
             self.certificates.revocations.settle(authority, now)
             self.certificates.renewals.settle(authority, now)
+
+    def troubles(self) -> dict[str, str]:
+        """Returns what the broker could not be given, by the rule of the alert that tells it."""
+        of_list = self.certificates.revocations.problem if self.certificates else None
+        told = {broker_accounts.RULE: self.accounts.problem, revocations.RULE: of_list}
+        return {rule: why for rule, why in told.items() if why is not None}
 
     def enrol(self, case: Case) -> Outcome:
         """Settles one ask; its outcome names the row that holds the answer.

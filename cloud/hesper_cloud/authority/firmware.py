@@ -192,6 +192,8 @@ def _unfit(registry: Engine, said: Manifest, names: list[str]) -> dict[str, str]
 def _cause(said: Manifest, version: str | None) -> str | None:
     if version == said.version:
         return f"runs {version} already"
+    if version and at_least(said.version, version) is False:
+        return f"runs a later one: {version}"
     if version and said.minimum_version and at_least(version, said.minimum_version) is False:
         return f"below the minimum: {version}"
     return None

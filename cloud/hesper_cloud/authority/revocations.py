@@ -32,6 +32,8 @@ from hesper_cloud.db.authority import Certificate, RevocationList, ShutOut
 from hesper_cloud.db.engines import reading, writing
 
 _log = logging.getLogger(__name__)
+RULE = "revocation-list"
+"""Of the alert while a broker has not got the list."""
 _ANEW = timedelta(days=1)
 SHUT_OUT_FOR, REPLACED_FOR = timedelta(seconds=150), timedelta(seconds=15)
 """Mosquitto waits 90 s for a CONNECT; a device that replaces another must not be disturbed long."""
@@ -51,7 +53,8 @@ class Revocations:
         self._evict = evict
         self._not_before = self._evicted_at = -_RELOAD_AGAIN_S
         self._all_until = -_RELOAD_AGAIN_S
-        self._complained = False
+        self.problem: str | None = None
+        """What is amiss while the broker has not got the present list."""
 
     def settle(self, authority: Engine, now: datetime) -> None:
         """Does what is due: a new list, telling the broker, ending sessions."""
@@ -83,16 +86,19 @@ class Revocations:
         except (OSError, subprocess.SubprocessError) as error:
             self._not_before = time.monotonic() + self._pause_s(error)
             return
-        self._complained = False
+        self.problem = None
         with writing(authority) as session:
             row = session.get_one(RevocationList, _ONLY)
             row.is_written = row.number == number
         _log.info("the broker has revocation list %d", number)
 
     def _pause_s(self, error: Exception) -> float:
-        if not self._complained:
+        if self.problem is None:
             _log.error("the broker has not got the revocation list: %s; trying again", error)
-        self._complained = True
+        self.problem = (
+            "The broker has not got the revocation list: who was revoked may come in with a"
+            f" certificate that has ended. The last try: {error}."
+        )
         # a command that hangs would hold up every other command behind it
         return _RELOAD_AGAIN_S if isinstance(error, subprocess.TimeoutExpired) else EVICT_EVERY_S
 

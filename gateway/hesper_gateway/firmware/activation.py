@@ -28,6 +28,7 @@ from hesper_dlms.classes.keys_and_images import ImageTransferStatus as Status
 from hesper_gateway.database import StorageFull
 from hesper_gateway.errors import CommandExpired, MeterFailed, MeterRefused, WrongMeter
 from hesper_gateway.execution import Report
+from hesper_gateway.firmware.fitting import check_not_older
 from hesper_gateway.firmware.order import (
     Means,
     Order,
@@ -146,6 +147,8 @@ class Activation:
             if status is Status.ACTIVATION_FAILED:
                 return False
             if status is Status.VERIFICATION_SUCCESSFUL and not self._taken:
+                if self._asked_at is None:
+                    check_not_older(version, firmware)
                 await self._ask(meter, record)
             elif self._asked_at is None and status is not Status.ACTIVATION_INITIATED:
                 raise MeterRefused(f"the meter has no verified image: {status.name.lower()}")

@@ -12,13 +12,13 @@ def check_fits(image: TransferFirmware, identity: Identity) -> None:
     """Compare what was signed of an image with who the meter is now.
 
     Raises:
-        MeterRefused: the image is for others, or the meter runs it already.
+        MeterRefused: the image is for others, older than what the meter runs, or running already.
     """
-    if (
-        image.manifest is not None
-        and manifest.contents(image.manifest).version == identity.firmware
-    ):
-        raise MeterRefused(f"the meter runs {identity.firmware!r} already", Hop.GATEWAY)
+    if image.manifest is not None:
+        version = manifest.contents(image.manifest).version
+        if version == identity.firmware:
+            raise MeterRefused(f"the meter runs {identity.firmware!r} already", Hop.GATEWAY)
+        check_not_older(version, identity.firmware)
     if image.hardware is not None and image.hardware != identity.model:
         raise MeterRefused(
             f"the image is for {image.hardware!r}, the meter is {identity.model!r}", Hop.GATEWAY
@@ -28,4 +28,17 @@ def check_fits(image: TransferFirmware, identity: Identity) -> None:
         raise MeterRefused(
             f"the image needs {minimum!r} or later, the meter has {identity.firmware!r}",
             Hop.GATEWAY,
+        )
+
+
+def check_not_older(version: str, running: str) -> None:
+    """Compare a version with the one that a meter runs.
+
+    Raises:
+        MeterRefused: it is an earlier one of the same maker's; who wants it back signs it anew,
+            under a later version.
+    """
+    if at_least(version, running) is False:
+        raise MeterRefused(
+            f"the image {version!r} is older than {running!r}, which the meter runs", Hop.GATEWAY
         )

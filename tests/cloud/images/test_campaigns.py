@@ -289,6 +289,7 @@ def test_those_that_need_it_not_or_cannot_take_it_are_left_out_with_the_cause(
         METERS[1]: ("HSP-FW 1.3.9", "HSP-3"),
         METERS[2]: ("HSP-FW 1.4.2", "HSP-2"),
         METERS[3]: ("HSP-FW 1.4.2", "HSP-3"),
+        METERS[4]: ("HSP-FW 1.6.0", "HSP-3"),
     }
     with writing(campaign.head_end.databases.registry) as session:
         for meter, (version, model) in known.items():
@@ -300,7 +301,7 @@ def test_those_that_need_it_not_or_cannot_take_it_are_left_out_with_the_cause(
         "below the minimum: HSP-FW 1.3.9",
         "other hardware: HSP-2",
         None,
-        None,
+        "runs a later one: HSP-FW 1.6.0",
         None,
         "unknown meter",
     ]

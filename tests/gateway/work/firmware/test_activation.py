@@ -197,6 +197,14 @@ async def test_another_version_than_was_said_has_failed(works: Any, campaign: An
     assert result.findings.firmware_after == campaign.version
 
 
+async def test_a_meter_never_goes_back_below_what_it_runs(works: Any, campaign: Any) -> None:
+    async with works.working():
+        await brought(campaign)
+        result = await campaign.end_of(campaign.activation(version="HSP-FW 1.4.1"))
+    assert (result.state, begun(campaign)) == ("failed", 0)
+    assert "older than 'HSP-FW 1.4.2'" in result.detail
+
+
 async def test_a_meter_that_does_not_come_back_is_unknown(works: Any, campaign: Any) -> None:
     async with works.working(times={"activation_s": 0.2}):
         await brought(campaign)

@@ -357,8 +357,14 @@ async def test_one_release_key_is_not_enough(works: Any, campaign: Any) -> None:
     assert works.releases[0].key_id in result.detail
 
 
-async def test_what_the_meter_runs_already_is_not_brought(works: Any, campaign: Any) -> None:
+@pytest.mark.parametrize(
+    ("version", "why"),
+    [("HSP-FW 1.4.2", "already"), ("HSP-FW 1.4.1", "older than"), ("HSP-FW 1.3.99", "older than")],
+)
+async def test_what_the_meter_runs_already_or_has_left_behind_is_not_brought(
+    works: Any, campaign: Any, version: str, why: str
+) -> None:
     async with works.working():
-        result = await campaign.end_of(campaign.transfer(said={"version": "HSP-FW 1.4.2"}))
+        result = await campaign.end_of(campaign.transfer(said={"version": version}))
     assert (result.state, campaign.steps("initiate")) == ("failed", [])
-    assert "already" in result.detail
+    assert why in result.detail
