@@ -8,6 +8,7 @@ file                what it is                                             who r
 ``requests.key``    X25519, opens passwords sealed in requests             authority
 ``requests.pub``    its public half                                        web
 ``receipts.key``    Ed25519, signs receipts                                ingest
+``….id``            the id of a signing key, for backups                   everyone
 ``tokens.key``      32 random octets, HMAC of machine tokens (JWT)         web
 ``vault.key``       32 random octets a line, wraps what is kept (`vault`)  authority
 ``delivery.key``    likewise, wraps the secrets of delivery's targets      web, jobs
@@ -27,7 +28,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hesper_contracts import durable
 from hesper_contracts.durable import synchronise
-from hesper_contracts.signing import Signer
+from hesper_contracts.signing import Signer, key_id
 
 from hesper_cloud import hsm
 from hesper_cloud.sealing import Opener, Sealer
@@ -49,6 +50,7 @@ def create(folder: Path, signing: Sequence[str] = ("commands", "receipts")) -> N
         path = folder / f"{name}.key"
         if not path.exists():
             Signer.generate().save(path)
+        durable.put(folder / f"{name}.id", f"{Signer.load(path).key_id}\n".encode("ascii"), 0o644)
     if not (folder / "tokens.key").exists():
         _write_private(folder / "tokens.key", secrets.token_bytes(32))
     if not (folder / "requests.key").exists():
@@ -178,10 +180,27 @@ def token_secret(folder: Path) -> bytes:
     return bytes.fromhex((folder / "tokens.key").read_text(encoding="ascii").strip())
 
 
-def public_ids(folder: Path) -> dict[str, str]:
-    """Returns the ids of the signing keys that are in the folder, by name."""
-    paths = {name: folder / f"{name}.key" for name in ("commands", "receipts")}
-    return {name: Signer.load(path).key_id for name, path in paths.items() if path.exists()}
+def signing_ids(settings: Settings, *, held: bool = False) -> dict[str, str]:
+    """Returns the ids of the signing keys, by name.
+
+    Args:
+        settings: Say where they are.
+        held: Only of keys that this process can read or that are in a token; else what was noted
+            of keys that are not this process's to read, too.
+    """
+    found = {name: _id_of(settings, name, held) for name in ("commands", "receipts")}
+    return {name: each for name, each in found.items() if each}
+
+
+def _id_of(settings: Settings, name: str, held: bool) -> str:
+    folder = settings.keys
+    try:
+        if name == "commands" and settings.hsm is not None:
+            return key_id(command_public_key(settings))
+        return Signer.load(located(folder, f"{name}.key")).key_id
+    except (OSError, ValueError):  # another account's, or hidden from this process by an empty file
+        noted = folder / f"{name}.id"
+    return noted.read_text(encoding="ascii").strip() if noted.exists() and not held else ""
 
 
 def _write_public(path: Path, octets: bytes) -> None:

@@ -13,20 +13,26 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hesper_cloud import audit
+from hesper_cloud import audit, certificates, keys
 from hesper_cloud.aggregates.book import SCORES, EnergyBook
+from hesper_cloud.authority import enrolment
 from hesper_cloud.backup import BackupError, make, restore
 from hesper_cloud.backup.keeping import BackupKeeping, ask, rehearse
 from hesper_cloud.backup.sending_again import SendingAgain
+from hesper_cloud.certificates import Desk
 from hesper_cloud.cli import app
+from hesper_cloud.db.authority import KeptConfiguration
+from hesper_cloud.db.delivery import DeliveryTarget
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Alert, Backup, BatchSeen, Gateway
+from hesper_cloud.delivery.targets import seal_context
 from hesper_cloud.job_settings import BackupSettings
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.duckdb_sealing import Retention
 from hesper_cloud.stores.port import LATEST, Group, StartAgain, StoreUnavailable
+from hesper_cloud.vault import Vault
 from hesper_contracts import again, columns
 from hesper_contracts.again import SendAgain
 from hesper_contracts.batch import BatchId
@@ -185,6 +191,98 @@ def test_keys_are_not_in_it_and_a_restore_says_which_are_wanted(
     shutil.rmtree(tmp_path / "new")
     shutil.copytree(head_end.settings.keys, settings.keys)
     assert restore(folder, settings).wanted == ()
+
+
+def locked_in(vault: Vault, context: str) -> dict[str, bytes]:
+    locked = vault.lock(b"a secret", context)
+    return {"wrapped_key": locked.wrapped_key, "box": locked.box}
+
+
+def test_a_restore_names_the_master_keys_and_the_authority_that_no_backup_holds(
+    head_end: Any, store: DuckDbStore, tmp_path: Path
+) -> None:
+    own, databases = head_end.settings.keys, head_end.databases
+    certificates.begin(Desk(head_end.settings, databases, NOW), "Hesper", below_root=False)
+    certificates.server(Desk(head_end.settings, databases, NOW), ["broker"], tmp_path / "broker")
+    with writing(databases.authority) as session:
+        box = locked_in(keys.vault(own), enrolment.vault_context("gw-1", 1))
+        session.add(KeptConfiguration(gateway="gw-1", version=1, kept_at=NOW, **box))
+    with writing(databases.registry) as session:
+        said = {"name": "post", "kind": "email", "config": {}, "made_by": "ann", "changed_at": NOW}
+        target = DeliveryTarget(**said)
+        session.add(target)
+        session.flush()
+        box = locked_in(keys.delivery_vault(own), seal_context(target.id))
+        target.wrapped_key, target.sealed_secret = box["wrapped_key"], box["box"]
+    folder, _ = make(head_end.settings, store, tmp_path / "backups", NOW)
+    settings = Settings(state=tmp_path / "new")
+
+    def wanted() -> list[str]:
+        told = restore(folder, settings).wanted
+        for path in settings.state.iterdir():
+            if path != settings.keys:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return [each.removeprefix(str(settings.keys))[1:].partition(" ")[0] for each in told]
+
+    of_locks = ["vault.key:", "delivery.key:", "ca.key"]
+    assert wanted() == ["commands.key", "receipts.key", *of_locks]
+    shutil.copytree(own, settings.keys)
+    assert wanted() == []
+    (settings.keys / "vault.key").write_text("ab" * 32)
+    (settings.keys / "delivery.key").unlink()
+    (settings.keys / "ca.key").unlink()
+    assert wanted() == of_locks, "another master key opens nothing"
+    assert not (settings.keys / "delivery.key").exists(), "nothing is made by looking"
+
+
+def test_a_process_that_may_not_read_the_command_key_makes_a_backup_that_names_it(
+    head_end: Any, store: DuckDbStore, tmp_path: Path
+) -> None:
+    """As in containers, where the web's process finds an empty file in its place."""
+    folder, whole = make(head_end.settings, store, tmp_path / "whole", NOW)
+    (head_end.settings.keys / "commands.key").write_bytes(b"")
+    folder, manifest = make(head_end.settings, store, tmp_path / "backups", NOW)
+    assert manifest.keys == whole.keys
+    settings = Settings(state=tmp_path / "new")
+    shutil.copytree(head_end.settings.keys, settings.keys)
+    (wanted,) = restore(folder, settings).wanted
+    assert "commands.key" in wanted
+
+
+def test_images_imports_and_reports_are_part_of_it(
+    head_end: Any, store: DuckDbStore, tmp_path: Path
+) -> None:
+    state = head_end.settings.state
+    brought = {
+        f"images/{'ab' * 32}.image": b"octets of an image",
+        f"images/{'ab' * 32}.manifest": b"{}",
+        f"imports/{'0f' * 16}/original": b"id;name\n",
+        "reports/7/report.csv": b"a;b\n",
+    }
+    for name, octets in {**brought, f"images/{'ab' * 32}.77.part": b"half"}.items():
+        (state / name).parent.mkdir(parents=True, exist_ok=True)
+        (state / name).write_bytes(octets)
+    (state / "imports" / ("0f" * 16)).chmod(0o700)
+    folder, manifest = make(head_end.settings, store, tmp_path / "backups", NOW)
+    counts = {name: table["rows"] for name, table in manifest.contents["files"].items()}
+    assert counts == {"images": 2, "imports": 1, "reports": 1}
+    assert rehearse(folder) == "restored"
+    new = restored_into(folder, tmp_path / "new").state
+    found = {
+        str(path.relative_to(new)): path.read_bytes()
+        for name in ("images", "imports", "reports")
+        for path in (new / name).rglob("*")
+        if path.is_file()
+    }
+    assert found == brought
+    assert (new / "imports" / ("0f" * 16)).stat().st_mode & 0o077 == 0
+    (tmp_path / "used" / "images").mkdir(parents=True)
+    (tmp_path / "used" / "images" / "other.image").write_bytes(b"")
+    with pytest.raises(BackupError, match="images is not empty"):
+        restored_into(folder, tmp_path / "used")
+    (folder / "files" / "reports" / "7" / "report.csv").write_bytes(b"a;c\n")
+    with pytest.raises(BackupError, match="damaged"):
+        restored_into(folder, tmp_path / "other")
 
 
 @pytest.mark.parametrize("name", ["authority.db", "registry.db", "readings/batches.parquet"])

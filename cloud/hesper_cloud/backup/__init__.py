@@ -1,7 +1,8 @@
 """Backups of the head end, taken while it runs, restored into an empty folder, and rehearsed.
 
 Theory of operation. A backup is a folder: the authority's database first, then the registry, then
-the readings and the energy book, each a consistent copy (of readings on InfluxDB: day by day). The
+the readings and the energy book, each a consistent copy (of readings on InfluxDB: day by day), and
+the files that the registry's rows name: firmware images, imports, reports. The
 order matters: what the authority has settled it settles once, so its copy must not know of rows
 that the registry's copy lacks. Readings come later, because what a copy lacks comes again: gateways
 hold receipted batches for days and are asked to send them again, and what is older the gap ledger

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hesper_cloud import keys
 from hesper_cloud.aggregates.book import EnergyBook
-from hesper_cloud.backup import readings
+from hesper_cloud.backup import files, readings
 from hesper_cloud.backup.databases import database
 from hesper_cloud.backup.manifest import BackupError, Manifest, Tables, digest, files_of
 from hesper_cloud.settings import Settings
@@ -63,12 +63,14 @@ def _copied(
         say("energy book …")
         with closing(EnergyBook(settings.energy_file)) as book:
             contents[ENERGY] = book.copy_to(folder / ENERGY)
+    say("files …")
+    contents[files.PART] = files.copy(settings.state, folder / files.PART)
     manifest = Manifest(
         made_at=now.astimezone(UTC).isoformat(),
         version=version("hesper"),
         files={str(path.relative_to(folder)): digest(path) for path in files_of(folder)},
         contents=contents,
-        keys=keys.public_ids(settings.keys),
+        keys=keys.signing_ids(settings),
         elsewhere=elsewhere,
     )
     manifest.write(folder)

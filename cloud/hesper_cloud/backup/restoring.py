@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hesper_cloud import keys
 from hesper_cloud.aggregates.book import EnergyBook
-from hesper_cloud.backup import postgres, readings
+from hesper_cloud.backup import files, postgres, readings
 from hesper_cloud.backup.databases import Database, database
 from hesper_cloud.backup.making import ENERGY, READINGS, Say
 from hesper_cloud.backup.manifest import BackupError, Manifest
 from hesper_cloud.backup.sending_again import leave_note, positions_in
+from hesper_cloud.backup.wanted import wanted
 from hesper_cloud.db.engines import open_engine
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import StoreError
@@ -27,7 +27,7 @@ class Restored:
 
 
 def restore(backup: Path, settings: Settings, say: Say = lambda _: None) -> Restored:
-    """Restores databases and readings where the settings want them.
+    """Restores databases, readings and files where the settings want them.
 
     Raises:
         BackupError: the backup is damaged, something is there already, or what was restored is not
@@ -53,11 +53,14 @@ def restore(backup: Path, settings: Settings, say: Say = lambda _: None) -> Rest
             say("energy book …")
             with closing(EnergyBook(settings.energy_file)) as book:
                 _compare(manifest, ENERGY, book.fill_from(backup / ENERGY))
+        if files.PART in manifest.contents:
+            say("files …")
+            _compare(manifest, files.PART, files.restore(backup / files.PART, settings.state))
         _leave_note(settings)
     except (BackupError, OSError, StoreError) as error:
-        _remove(targets, settings)
+        _remove(manifest, targets, settings)
         raise BackupError(f"not restored: {error}") from error
-    return Restored(manifest, tuple(_wanted(manifest, settings)))
+    return Restored(manifest, tuple(wanted(manifest, settings)))
 
 
 def _check_targets(
@@ -74,6 +77,8 @@ def _check_targets(
     for remains in _energy_files(settings):
         if remains.exists():
             raise BackupError(f"{remains} is there already; restore into an empty folder")
+    if files.PART in manifest.contents:
+        files.refuse_to_overwrite(settings.state)
 
 
 def _leave_note(settings: Settings) -> None:
@@ -86,11 +91,13 @@ def _leave_note(settings: Settings) -> None:
     leave_note(settings.state, positions, datetime.now(UTC))
 
 
-def _remove(targets: Mapping[str, Database], settings: Settings) -> None:
+def _remove(manifest: Manifest, targets: Mapping[str, Database], settings: Settings) -> None:
     """Removes what a restore has made so far: nobody shall start with a part of it."""
     for target in targets.values():
         target.remove()
     readings.remove(settings)
+    if files.PART in manifest.contents:
+        files.remove(settings.state)
     for made in _energy_files(settings):
         made.unlink(missing_ok=True)
 
@@ -103,14 +110,3 @@ def _energy_files(settings: Settings) -> list[Path]:
 def _compare(manifest: Manifest, part: str, found: object) -> None:
     if found != manifest.contents[part]:
         raise BackupError(f"{part}: what was restored is not what was backed up")
-
-
-def _wanted(manifest: Manifest, settings: Settings) -> list[str]:
-    """Returns what a person has to bring before the head end may be started."""
-    there = keys.public_ids(settings.keys)
-    missing = [
-        f"{settings.keys / name}.key with the id {key_id}"
-        for name, key_id in manifest.keys.items()
-        if there.get(name) != key_id
-    ]
-    return missing + [f"{part}: {how}" for part, how in manifest.elsewhere.items()]
