@@ -13,6 +13,7 @@ from hesper_contracts.signing import key_id
 from sqlalchemy.exc import OperationalError
 
 from hesper_cloud import (
+    batch_commands,
     energy_commands,
     enrolment_commands,
     image_commands,
@@ -56,6 +57,7 @@ for name, part in (
     ("store", store),
 ):
     app.add_typer(part, name=name)
+app.add_typer(batch_commands.batch, name="batch")
 app.add_typer(energy_commands.energy, name="energy")
 app.add_typer(key_commands.keys, name="keys")
 app.add_typer(ingest_commands.letters, name="dead-letters")
