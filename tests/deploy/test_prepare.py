@@ -84,10 +84,20 @@ def test_secrets_are_for_their_owner_alone(site):
 
 
 def test_a_second_time_keeps_what_is_there(site, prepare):
+    """Accounts of the head end that came later are added; a gateway that was shut out is not."""
+    passwords = site / "broker/passwords"
+    whole = passwords.read_text()
+    accounts = dict(line.split(":") for line in whole.splitlines())
+    assert set(accounts) == {"hes.ingest", "hes.authority", "hes.images", "gw-1"}
+    kept = [f"{name}:{accounts[name]}\n" for name in ("hes.ingest", "hes.authority")]
+    passwords.write_text("".join(kept))
     before = {path: path.read_bytes() for path in site.rglob("*") if path.suffix != ".db"
-              and path.is_file()}  # fmt: skip
+              and path.is_file() and path != passwords}  # fmt: skip
     assert prepare(site, "gw-1").returncode == 0
     assert {path: path.read_bytes() for path in before} == before
+    added, *others = passwords.read_text().splitlines(keepends=True)
+    assert (added.startswith("hes.images:$7$"), others) == (True, kept)
+    passwords.write_text(whole)
 
 
 def test_another_gateway_or_a_wrong_name_is_refused(site, prepare, tmp_path):
