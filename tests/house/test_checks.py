@@ -9,8 +9,9 @@ ONE_TEST = "def test_it(): assert {}\n"
 
 
 @pytest.fixture
-def collect(tmp_path):
-    """Write a test file; return the arguments that run it alone."""
+def collect(tmp_path, monkeypatch):
+    """Write a test file; return the arguments that run it alone, without the house's plugins."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
     def write(body: str) -> list[str]:
         path = tmp_path / "test_one.py"

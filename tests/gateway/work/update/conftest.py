@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,16 @@ def bundle(version: str = VERSION, **changed: tuple[str, str]) -> bytes:
         changed: Module of hesper_gateway → text that is replaced there, and by what; the text of
             the whole module where the former is empty.
     """
+    octets = _with(_wheel(version), changed)
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as archive:
+        archive.writestr(f"hesper-{version}-py3-none-any.whl", octets)
+    return whole.getvalue()
+
+
+@cache
+def _wheel(version: str) -> bytes:
+    """Our own source as a wheel of a version."""
     wheel = io.BytesIO()
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
         for package in PACKAGES:
@@ -52,11 +63,7 @@ def bundle(version: str = VERSION, **changed: tuple[str, str]) -> bytes:
             f"hesper-{version}.dist-info/METADATA",
             f"Metadata-Version: 2.1\nName: hesper\nVersion: {version}\n",
         )
-    octets = _with(wheel.getvalue(), changed)
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w") as archive:
-        archive.writestr(f"hesper-{version}-py3-none-any.whl", octets)
-    return whole.getvalue()
+    return wheel.getvalue()
 
 
 def _with(wheel: bytes, changed: dict[str, tuple[str, str]]) -> bytes:
