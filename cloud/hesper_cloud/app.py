@@ -112,6 +112,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 ),
                 group.create_task(head_end.services.live.run(), name="live"),
                 group.create_task(head_end.services.live_feed.run(), name="live rooms"),
+                group.create_task(head_end.services.event_stream.run(), name="live events"),
                 group.create_task(_looks_of(head_end).run(), name="access log"),
                 group.create_task(head_end.services.accounts.run(), name="accounts"),
                 group.create_task(head_end.outside.run(), name="series from outside"),

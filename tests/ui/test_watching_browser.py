@@ -1,6 +1,7 @@
 """Events, rules and outages in the system's Chromium: scrolling, trying, both themes."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -66,3 +67,38 @@ def test_no_serious_finding_of_axe(page: Page, server: Server, theme: str) -> No
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         expect(page.locator(".bone")).to_have_count(0)
         assert serious(page) == [], path
+
+
+def told(name: str, **said: str) -> dict[str, object]:
+    """Returns a frame of the live connection with one event that happened just now."""
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    event = {
+        "id": name, "meter": "HES1", "gateway": "gw-1", "area": None, "code": "power.down",
+        "severity": "warning", "group": "power", "occurred_at": now, "stored_at": now, "text": "",
+    }  # fmt: skip
+    return {"events": [event | said], "missed": False}
+
+
+def test_what_is_committed_stands_on_top_at_once(page: Page, server: Server) -> None:
+    page.goto(f"{server.base}/events?severity=warning")
+    rows = page.locator(".stream tbody tr")
+    expect(rows.first).to_be_visible()
+    drawn = rows.count()
+    take = "frame => window.hesperEvents.take(frame)"
+    text = "<img src=x onerror=window.pwned=1>"
+    page.evaluate(take, told("one", text=text))
+    page.evaluate(take, told("one", text=text))  # nothing twice
+    page.evaluate(take, told("other", severity="info"))  # not what the address asks for
+    expect(rows).to_have_count(drawn + 1)
+    expect(rows.first).to_contain_text(text)
+    expect(rows.first.get_by_role("link", name="HES1")).to_have_attribute("href", "/meters/HES1")
+    page.get_by_role("button", name="Hold").click()
+    expect(page.get_by_role("button", name="Go on")).to_be_visible()
+    page.evaluate(take, told("while one reads"))
+    expect(rows).to_have_count(drawn + 1)
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("button", name="Hold")).to_be_visible()
+    page.evaluate(take, told("after"))
+    expect(rows).to_have_count(drawn + 3)  # with what waited
+    assert page.evaluate("window.pwned") is None
+    assert not serious(page)

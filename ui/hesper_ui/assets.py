@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from hesper_ui.compressed import Compressed
 from hesper_ui.tongues import Tongue
 
 FOLDER = Path(__file__).parent / "static"
@@ -52,7 +53,7 @@ class Assets:
 
     def serve(self, app: FastAPI) -> None:
         """Serves the files from ``app``, outside the console's own mount."""
-        app.mount(self.path, _KeptFiles(directory=FOLDER), name="console-assets")
+        app.mount(self.path, Compressed(_KeptFiles(directory=FOLDER)), name="console-assets")
 
     def head(self, *scripts: str, tongue: Tongue) -> str:
         """Returns the head lines: words, icon, styles, theme before the first paint, scripts."""
@@ -63,9 +64,9 @@ class Assets:
             f'<meta name="hesper-run" content="{self.run}">',
             f'<meta name="hesper-outline" content="{self.path}/outline.json">',
             f'<meta name="hesper-language" content="{tongue.tag}">',
-            f'<script type="application/json" id="hesper-words">{data}</script>',
             f'<meta name="hesper-numbers" content="{tongue.numbers}">',
             f'<meta name="hesper-units" content="{tongue.units}">',
+            f'<script type="application/json" id="hesper-words">{data}</script>',
             f'<link rel="icon" href="{self.path}/star.svg" type="image/svg+xml">',
             f'<link rel="preload" href="{font}" as="font" type="font/woff2" crossorigin>',
             f'<link rel="stylesheet" href="{self.path}/console.css">',

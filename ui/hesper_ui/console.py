@@ -8,25 +8,32 @@ import logging
 import secrets
 from pathlib import Path
 
+import nicegui
 from fastapi import FastAPI, Request
 from nicegui import ui
 from starlette.responses import Response
 
-from hesper_ui import endpoints, login, places, tiles, words
+from hesper_ui import endpoints, login, places, quicker, tiles, words
 from hesper_ui.assets import Assets
+from hesper_ui.compressed import Compressed
 from hesper_ui.desk import Desk, session_token
 from hesper_ui.guard import Doors, Guard
 from hesper_ui.selections import Selections
 from hesper_ui.services import NotAuthenticated, Services
 from hesper_ui.shell import frame
 
-SCRIPTS = ("live.js", "grid.js", "palette.js", "map.js", "upload.js")
+SCRIPTS = ("live.js", "events.js", "grid.js", "palette.js", "map.js", "upload.js")
 RECONNECT_S = 45.0
+_UNCHANGING = tuple(
+    f"/_nicegui/{nicegui.__version__}/{kind}/"
+    for kind in ("static", "libraries", "components", "esm")
+)
 log = logging.getLogger(__name__)
 
 
 def mount(app: FastAPI, services: Services) -> None:
     """Adds the console to ``app``; call it after all other routes, before the server starts."""
+    quicker.install()
     assets = Assets()
     assets.serve(app)
     selections = Selections()
@@ -44,11 +51,7 @@ def mount(app: FastAPI, services: Services) -> None:
             actor = await desk.actor()
         except NotAuthenticated:
             return login.to_login(path)
-        ui.add_head_html(
-            assets.head(
-                "live.js", "grid.js", "palette.js", "map.js", "upload.js", tongue=words.current()
-            )
-        )
+        ui.add_head_html(assets.head(*SCRIPTS, tongue=words.current()))
         frame(desk, actor, all_places)
         return None
 
@@ -65,6 +68,7 @@ def mount(app: FastAPI, services: Services) -> None:
         storage_secret=secrets.token_urlsafe(32),
         session_middleware_kwargs={"same_site": "strict"},
         show_welcome_message=False,
+        gzip_middleware_factory=lambda inner: Compressed(inner, _UNCHANGING),
     )
 
 

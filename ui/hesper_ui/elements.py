@@ -28,12 +28,16 @@ class Text(TextElement):
 
 
 def dress(element: ui.element, classes: str, attributes: dict[str, Any]) -> None:
-    """Gives an element its classes and attributes; `data_live` is spelled `data-live` in HTML."""
-    if classes:
-        element.classes(classes)
+    """Gives a new element its classes and attributes; `data_live` is spelled `data-live` in HTML.
+
+    They are put in place directly: the browser is told of a new element anyway, and to be told of
+    each attribute costs as much as the element.
+    """
+    list.extend(element.classes, dict.fromkeys(classes.split()))
     for name, value in attributes.items():
         if value is not None and value is not False:
-            element.props[name.rstrip("_").replace("_", "-")] = "" if value is True else value
+            key = name.rstrip("_").replace("_", "-")
+            dict.__setitem__(element.props, key, "" if value is True else value)
 
 
 def box(tag: str = "div", classes: str = "", **attributes: Any) -> ui.element:
@@ -139,15 +143,6 @@ def panel(title: str, note: str = "", classes: str = "", level: str = "h2") -> A
         yield tools
 
 
-def put(cell: Cell) -> None:
-    """Writes a cell: plain text, or whatever the callable builds."""
-    if isinstance(cell, str):
-        if cell:
-            Text(cell)
-    else:
-        cell()
-
-
 @dataclass(frozen=True, slots=True)
 class Columns:
     """The columns of a table: their headers, and by place which hold numbers, which need room."""
@@ -198,5 +193,9 @@ def _row(columns: Columns, cells: Sequence[Cell]) -> None:
     with box("tr"):
         for index, cell in enumerate(cells):
             label = say(columns.headers[index]) or None if index else None
-            with box("td", columns.classes(index), data_label=label):
-                put(cell)
+            classes = columns.classes(index)
+            if isinstance(cell, str):
+                Text(cell, "td", classes, data_label=label)
+            else:
+                with box("td", classes, data_label=label):
+                    cell()

@@ -63,8 +63,10 @@ def highlight(links: Links, current: str) -> None:
     path = current.partition("?")[0].rstrip("/") or "/"
     for target, anchor in links.items():
         here = path == target or (target != "/" and path.startswith(f"{target}/"))
+        if here == ("aria-current" in anchor.props):
+            continue
         if here:
             anchor.props["aria-current"] = "page"
         else:
-            anchor.props.pop("aria-current", None)
+            del anchor.props["aria-current"]
         anchor.update()

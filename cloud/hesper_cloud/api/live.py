@@ -1,7 +1,9 @@
 """The WebSocket of what happens now.
 
-A client that says nothing gets the console's frames, one a second. The first message that a client
-sends opens its rooms (`live_rooms`), and from then on it gets what happens in them instead.
+A client that says nothing gets the console's frames, one a second. ``follow`` says what a page
+shows: the values of which meters, and whether new events, which come as soon as they are committed.
+The first message of another kind opens rooms (`live_rooms`), and from then on the client gets what
+happens in them instead.
 Messages are read no faster than one client may make requests: whoever sends more fills its own
 connection, not the access log.
 """
@@ -14,8 +16,10 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect, status
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.api.limits import Limits
 from hesper_cloud.api.live_rooms import LONGEST, Rooms
+from hesper_cloud.api.live_wishes import follow_wish
 from hesper_cloud.api.who import actor_of, services_of, while_session_lasts
 from hesper_cloud.services.errors import ServiceError
+from hesper_cloud.services.live import Showing
 
 __all__ = ["LONGEST", "router"]
 router = APIRouter()
@@ -40,29 +44,72 @@ async def live(socket: WebSocket) -> None:
 
 
 async def _serve(socket: WebSocket, actor: Actor) -> None:
+    heard = _Heard(socket)
     async with asyncio.TaskGroup() as group:
-        frames = group.create_task(_send_frames(socket, actor), name="frames")
-        first = await _receive(socket)
-        frames.cancel()
+        first = await _page(socket, actor, heard, group)
         rooms = Rooms(socket, actor)
-        pace = Limits(services_of(socket).sources.settings.web.limits)
         group.create_task(rooms.tell(), name="rooms")
         try:
             await rooms.take(first)
             while True:
-                if wait_s := pace.take(""):
-                    await asyncio.sleep(wait_s)
-                    pace.take("")
-                await rooms.take(await _receive(socket))
+                await rooms.take(await heard.next())
         finally:
             rooms.close()
 
 
-async def _send_frames(socket: WebSocket, actor: Actor) -> None:
+class _Heard:
+    """What a client says, no faster than it may ask."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+        self._pace = Limits(services_of(socket).sources.settings.web.limits)
+        self._is_first = True
+
+    async def next(self) -> str | bytes:
+        """Returns the next message.
+
+        Raises:
+            WebSocketDisconnect: there is none any more.
+        """
+        if not self._is_first and (wait_s := self._pace.take("")):
+            await asyncio.sleep(wait_s)
+            self._pace.take("")
+        self._is_first = False
+        return await _receive(self._socket)
+
+
+async def _page(
+    socket: WebSocket, actor: Actor, heard: _Heard, group: asyncio.TaskGroup
+) -> str | bytes:
+    """Serves frames, and events while they are wished for; returns the first other message."""
+    showing = Showing()
+    frames = group.create_task(_send_frames(socket, actor, showing), name="frames")
+    events: asyncio.Task[None] | None = None
+    while (wish := follow_wish(message := await heard.next())) is not None:
+        showing.meters = frozenset(wish.meters)
+        if wish.events and events is None:
+            events = group.create_task(_send_events(socket, actor), name="events")
+        elif events is not None and not wish.events:
+            events.cancel()
+            events = None
+    frames.cancel()
+    if events is not None:
+        events.cancel()
+    return message
+
+
+async def _send_events(socket: WebSocket, actor: Actor) -> None:
+    async with contextlib.aclosing(services_of(socket).event_stream.follow(actor)) as frames:
+        async for frame in frames:
+            await socket.send_text(frame.decode("utf-8"))
+
+
+async def _send_frames(socket: WebSocket, actor: Actor, showing: Showing) -> None:
     if not actor.may(Permission.READ):
         return  # it may still bring readings
-    async for frame in services_of(socket).live.subscribe(actor):
-        await socket.send_text(frame.decode("utf-8"))
+    async with contextlib.aclosing(services_of(socket).live.subscribe(actor, showing)) as frames:
+        async for frame in frames:
+            await socket.send_text(frame.decode("utf-8"))
 
 
 async def _receive(socket: WebSocket) -> str | bytes:

@@ -29,6 +29,10 @@ from hesper_cloud.services.sources import require
 LONGEST = MAX_PAYLOAD + 4096
 HEARTBEAT_S = 15.0
 _CHECK_S = 1.0
+_KINDS = (
+    "a message's type is join-room, leave-room or meter-update; before the first of them follow,"
+    " with events (true or false) and at most 20 meters"
+)
 
 
 class RoomWish(BaseModel):
@@ -88,7 +92,7 @@ class Rooms:
                 receipt = await self._services.data_ingestion.bring(actor, batch)
                 await self._say({"type": "receipt", **_fields(receipt)})
             case _:
-                raise Invalid("a message's type is join-room, leave-room or meter-update")
+                raise Invalid(_KINDS)
 
     async def _join(self, actor: Actor, room: Room) -> None:
         require(actor, Permission.READ)

@@ -15,6 +15,11 @@ class Watch:
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             self._connection = sqlite3.connect(parsed.database, isolation_level=None)
 
+    @property
+    def tells(self) -> bool:
+        """Whether this database can tell; of one that cannot, ask more seldom."""
+        return self._connection is not None
+
     def changed(self) -> bool:
         """Returns True when another connection may have committed since the last call."""
         if self._connection is None:

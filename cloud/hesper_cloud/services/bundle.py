@@ -28,6 +28,7 @@ from hesper_cloud.services.delivery import DeliveryDesk
 from hesper_cloud.services.delivery_log import DeliveryLog
 from hesper_cloud.services.energy import Energy
 from hesper_cloud.services.enrolments import Enrolments
+from hesper_cloud.services.event_stream import EventStream
 from hesper_cloud.services.events import Events
 from hesper_cloud.services.exports import Exports
 from hesper_cloud.services.gaps import Gaps
@@ -77,6 +78,7 @@ class Services:
     overview: OverviewService
     live: Live
     live_feed: LiveFeed
+    event_stream: EventStream
     audit: Audit
     access_log: AccessLog
     validated: Validated
@@ -153,6 +155,7 @@ def assemble(
         overview=overview,
         live=Live(sources, overview),
         live_feed=LiveFeed(sources),
+        event_stream=EventStream(sources),
         audit=Audit(sources),
         access_log=AccessLog(sources),
         validated=Validated(sources, shelf, link),

@@ -1,13 +1,15 @@
 """Live frames: once a second, and sooner when a command moves, one JSON text for all listeners.
 
 A listener that is slow misses frames and never holds up another: it is given the newest one when
-it comes back for it. Changed values are those of meters with new rows since the last frame.
+it comes back for it. Changed values are those of meters with new rows since the last frame; a page
+that says which meters it shows gets theirs alone, and everything else is the same text for all.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +27,7 @@ from hesper_cloud.services.alert_records import alert_row
 from hesper_cloud.services.commands import command_row
 from hesper_cloud.services.looking import looked_at_all
 from hesper_cloud.services.overview import OverviewService
+from hesper_cloud.services.records import Overview
 from hesper_cloud.services.scope import seen_meters
 from hesper_cloud.services.sources import Sources, require
 from hesper_cloud.stores.port import StoreError
@@ -36,6 +39,39 @@ _OVERLAP = timedelta(seconds=2)  # a change is stamped before it is committed
 _MAX_METERS = 1000
 _MAX_ROWS = 200
 _SELF = Actor("live", Role.VIEWER)
+Values = list[tuple[object, ...]]
+
+
+@dataclass(slots=True, eq=False)
+class Showing:
+    """What one page shows: the values of these meters, or None: of all that change."""
+
+    meters: frozenset[str] | None = None
+
+
+class _Frame:
+    """What changed until one moment; encoded when somebody asks, and then for all."""
+
+    def __init__(
+        self, common: dict[str, Any], changed: Collection[str], values_of: Callable[[str], Values]
+    ) -> None:
+        self._common = common
+        self._changed = frozenset(changed)
+        self._values_of = values_of
+        self._encoded: dict[frozenset[str] | None, bytes] = {}
+
+    def octets(self, showing: Showing) -> bytes:
+        """Returns it as JSON, with the values that are shown."""
+        shown = None if showing.meters is None else showing.meters & self._changed
+        known = self._encoded.get(shown)
+        if known is None:
+            first = sorted(self._changed)[:_MAX_METERS] if shown is None else shown
+            known = self._encoded[shown] = self._encode(first)
+        return known
+
+    def _encode(self, meters: Collection[str]) -> bytes:
+        values = {meter: self._values_of(meter) for meter in meters}
+        return orjson.dumps(self._common | {"values": values}, option=orjson.OPT_UTC_Z)
 
 
 class Live:
@@ -44,25 +80,28 @@ class Live:
     def __init__(self, sources: Sources, overview: OverviewService) -> None:
         self._sources = sources
         self._overview = overview
-        self._frame = b""
+        self._frame: _Frame | None = None
         self._arrived = asyncio.Event()
-        self._listeners = 0
+        self._listeners: list[Showing] = []
         self._version = 0
         self._since = sources.clock()
 
-    async def subscribe(self, actor: Actor) -> AsyncIterator[bytes]:
-        """Yields frames as JSON octets, newest first seen; never the same frame twice."""
+    async def subscribe(self, actor: Actor, showing: Showing | None = None) -> AsyncIterator[bytes]:
+        """Yields frames as JSON octets, newest first seen; never the same frame twice.
+
+        What ``showing`` says counts anew for each frame.
+        """
         require(actor, Permission.READ)
         looked_at_all(self._sources, actor, "live values")
-        self._listeners += 1
+        showing = showing or Showing()
+        self._listeners.append(showing)
         try:
-            if self._frame:
-                yield await self._as_seen(actor, self._frame)
             while True:
+                if self._frame is not None:
+                    yield await self._as_seen(actor, self._frame.octets(showing))
                 await self._arrived.wait()
-                yield await self._as_seen(actor, self._frame)
         finally:
-            self._listeners -= 1
+            self._listeners.remove(showing)
 
     async def _as_seen(self, actor: Actor, frame: bytes) -> bytes:
         """Returns a frame with what is in the actor's areas alone, where it has some."""
@@ -96,33 +135,32 @@ class Live:
 
     async def _make_frame(self) -> None:
         if not self._listeners:
-            self._frame = b""
+            self._frame = None
             return
         try:
-            self._frame = await self.snapshot()
+            self._frame = await self._snapshot()
         except (SQLAlchemyError, StoreError) as error:
             _log.warning("no live frame: %s", error)
             return
         arrived, self._arrived = self._arrived, asyncio.Event()
         arrived.set()
 
-    async def snapshot(self) -> bytes:
+    async def _snapshot(self) -> _Frame:
         """Returns one frame of all that changed since the one before."""
         figures = await self._overview.figures(_SELF)
-        changes = await asyncio.to_thread(self._changes)
-        frame = {"server_time": self._sources.clock(), "figures": figures, **changes}
-        return orjson.dumps(frame, option=orjson.OPT_UTC_Z)
+        return await asyncio.to_thread(self._made, figures)
 
-    def _changes(self) -> dict[str, object]:
+    def _made(self, figures: Overview) -> _Frame:
         since, self._since = self._since, self._sources.clock() - _OVERLAP
-        self._version, meters = self._sources.latest.changed_since(self._version)
-        return {
-            "values": {meter: self._values(meter) for meter in sorted(meters)[:_MAX_METERS]},
-            "commands": self._commands(since),
-            "alerts": self._alerts(since),
-        }
+        rows = {"commands": self._commands(since), "alerts": self._alerts(since)}
+        self._version, changed = self._sources.latest.changed_since(self._version)
+        common = {"server_time": self._sources.clock(), "figures": figures, **rows}
+        frame = _Frame(common, changed, self._values)
+        for showing in (*self._listeners,):
+            frame.octets(showing)  # encoded here, so that the event loop need not
+        return frame
 
-    def _values(self, meter: str) -> list[tuple[object, ...]]:
+    def _values(self, meter: str) -> Values:
         return [
             (
                 each.logical_name,

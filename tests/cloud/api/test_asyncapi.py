@@ -11,7 +11,7 @@ from hesper_contracts.frame import LETTERS, VERSION, Encoding, Kind
 from hesper_contracts.topics import DOWN, UP, Topics
 
 PATH = Path(__file__).parents[3] / "docs" / "asyncapi.yaml"
-SAID_BY_CLIENTS = {"join-room", "leave-room", "meter-update"}
+SAID_BY_CLIENTS = {"join-room", "leave-room", "meter-update", "follow"}
 ANSWERS = {"joined", "left", "receipt", "problem", "missed", "heartbeat"}
 
 

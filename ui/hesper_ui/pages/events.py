@@ -1,5 +1,9 @@
-"""Events: what meters and gateways noticed, newest first; the stream waits while one reads."""
+"""Events: what meters and gateways noticed, newest first; the stream waits while one reads.
 
+The list is drawn here; events.js puts what is committed from then on on top of it.
+"""
+
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -16,13 +20,13 @@ from hesper_ui.elements import (
     ago,
     box,
     button,
+    grouped_table,
     link,
     marked,
     moment,
     panel,
-    table,
 )
-from hesper_ui.part import Part, look_every
+from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import WATCH, Place
 from hesper_ui.services import Actor, EventRow, PageAsked, Permission, mark_of
 from hesper_ui.views import event_words
@@ -56,7 +60,7 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
         with box("div", "actions"):
             export = event_words.address(asked, "/console/events.csv")
             Text(say("Export CSV"), "a", "btn", href=export, download="events.csv")
-            hold = button("Hold", aria_pressed="false")
+            hold = button("Hold", aria_pressed="false", data_hold=True)
     _chips(asked)
     _fields(asked)
     waiting = Text("", "p", "meta", role="status")
@@ -66,14 +70,24 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
         rows, _ = await desk.services.events.page(asking, event_words.wanted(asked), page)
         return rows
 
-    with box("div", "stream", tabindex="0", role="region", aria_label=say("Events")) as stream:
-        part = Part(desk, load, lambda rows: _draw(rows, actor.may(Permission.EDIT_RULES)))
+    may_rule = actor.may(Permission.EDIT_RULES)
+    attributes = {"tabindex": "0", "role": "region", "aria_label": say("Events")}
+    followed = {"data_follow": "events", "data_asked": json.dumps(asked)}
+    with box("div", "stream", **attributes, **followed, data_words=_words(may_rule)) as stream:
+        part = Part(desk, load, lambda rows: _draw(rows, may_rule))
     await part.show()
     _Stream(desk, part, load, waiting).held_by(hold, stream)
 
 
+def _words(may_rule: bool) -> str:
+    """Returns what events.js says of events, in the operator's language."""
+    severities = {name: (look.mark, say(look.word)) for name, look in SEVERITIES.items()}
+    groups = {name: say(words) for name, words in GROUPS.items()}
+    return json.dumps({"severities": severities, "groups": groups, "rules": may_rule})
+
+
 class _Stream:
-    """Looks again every few seconds, unless somebody reads: then it only counts what waits."""
+    """Looks again when the page asks; while somebody reads it only counts what waits."""
 
     def __init__(self, desk: Desk, part: Part[Sequence[EventRow]], load: Any, said: Text) -> None:
         self._desk, self._part, self._load, self._said = desk, part, load, said
@@ -97,7 +111,12 @@ class _Stream:
 
         hold.on("click", toggle, args=[])
         stream.on("scroll", scrolled, js_handler=SCROLLED, throttle=0.2)
-        look_every(LOOK_S, self._look)
+        watch("events", self._look)
+        look_every(LOOK_S, self._count)
+
+    async def _count(self) -> None:
+        if self._held or self._scrolled:
+            await self._look()
 
     async def _look(self) -> None:
         if not (self._held or self._scrolled):
@@ -164,7 +183,8 @@ def _draw(rows: Sequence[EventRow], may_rule: bool) -> None:
         return
     note = say("the newest {count}", count=MOST) if len(rows) == MOST else ""
     with panel("Newest first", note):
-        table("Events", COLUMNS, [_cells(row, may_rule) for row in rows])
+        drawn = [_cells(row, may_rule) for row in rows]
+        grouped_table("Events", COLUMNS, [("", "", []), ("", "", drawn)])
 
 
 def _cells(row: EventRow, may_rule: bool) -> list[Cell]:
@@ -175,7 +195,7 @@ def _cells(row: EventRow, may_rule: bool) -> list[Cell]:
             link(row.gateway, f"/gateways/{row.gateway}")
 
     def what() -> None:
-        with box("div", "told"):
+        with box("div", "told", data_event=row.id):
             Text(capital(row.text) or row.code)
             Text(f" {row.code}", classes="meta")
 

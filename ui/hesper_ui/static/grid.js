@@ -19,22 +19,10 @@
     return answer.json();
   }
 
-  const node = (tag, className, text) => {
-    const element = document.createElement(tag);
-    if (className) element.className = className;
-    if (text !== undefined) element.textContent = text;
-    return element;
-  };
-  const marked = (mark, word) => {
-    const box = node("span", "marked");
-    const shape = node("span", `mark mark-${mark}`);
-    shape.setAttribute("aria-hidden", "true");
-    box.append(shape, node("span", "", word));
-    return box;
-  };
+  const { node, marked } = window.hesperLive;
   const ago = (epoch) => {
     if (epoch === null) return node("span", "missing", hesperSay("never"));
-    const element = node("span", "", hesperSay("{age} ago", { age: window.hesperLive.age(window.hesperLive.now() - epoch) }));
+    const element = node("span", "", window.hesperLive.ago(epoch));
     element.dataset.age = epoch;
     return element;
   };

@@ -8,7 +8,7 @@
   const root = document.documentElement, tag = window.hesperTag, signs = window.hesperNumbers;
   const comma = (1.5).toLocaleString(signs).charAt(1);
   const run = document.querySelector("meta[name=hesper-run]")?.content;
-  let trusted = true, wasLive = false, shown = 0, socket = null, arrived = null, serverTime = 0, clockOffset = 0, retry = 500, opened = false;
+  let stopped, trusted = true, wasLive = false, shown = 0, socket = null, arrived = null, serverTime = 0, clockOffset = 0, retry = 500, opened = false, following = "";
 
   const grouped = new Intl.NumberFormat(signs, { maximumFractionDigits: 0 });
   const rounded = (value, digits) => value.toLocaleString(signs, { minimumFractionDigits: digits, maximumFractionDigits: digits });
@@ -39,6 +39,7 @@
     if (s < 172800) return `${Math.floor(s / 3600)} h`;
     return hesperSay("{count} days", { count: Math.floor(s / 86400) });
   };
+  const ago = (at) => hesperSay("{age} ago", { age: age(Date.now() + clockOffset - at) });
   // The operator's time zone: the browser's own, or the one chosen in the menu.
   let zone, local;
   const chosenZone = () => { try { return localStorage.getItem("hesper_zone") || ""; } catch { return ""; } };
@@ -94,6 +95,18 @@
     location.reload();
   });
 
+  const node = (tag, className, text) => {
+    const element = document.createElement(tag);
+    if (className) element.className = className;
+    if (text !== undefined) element.textContent = text;
+    return element;
+  };
+  const marked = (mark, word) => {
+    const box = node("span", "marked"), shape = node("span", `mark mark-${mark}`);
+    shape.setAttribute("aria-hidden", "true");
+    box.append(shape, node("span", "", word));
+    return box;
+  };
   const say = (element, text) => { if (element && element.textContent !== text) element.textContent = text; };
   const each = (selector, act) => document.querySelectorAll(selector).forEach(act);
 
@@ -129,9 +142,17 @@
     });
   }
 
+  // The switch that stops all commands is in every frame: who watches it asks again once it was set or lifted.
+  function switched(on) {
+    const before = stopped;
+    stopped = on ?? before;
+    if (before !== undefined && stopped !== before) each("[data-watch~=switch]", (watcher) => watcher.dispatchEvent(new CustomEvent("changed")));
+  }
+
   function receive(event) {
     if (!trusted) return;
     const frame = JSON.parse(event.data);
+    if (frame.events) { window.hesperEvents?.take(frame); return; }
     const now = Date.parse(frame.server_time);
     if (!(now > serverTime)) return;
     serverTime = now;
@@ -140,11 +161,23 @@
     figures(frame.figures || {});
     values(frame.values || {});
     tell(frame);
+    switched(frame.figures?.kill_switch);
     tick();
+  }
+
+  // A page says what it shows: the server sends it the values of no other meter, and events only where they are listed.
+  function follow() {
+    if (socket?.readyState !== WebSocket.OPEN) return;
+    const events = Boolean(document.querySelector("[data-follow=events]")), meters = new Set();
+    each("[data-values]", (place) => meters.add(place.dataset.values));
+    const wish = JSON.stringify({ type: "follow", events, meters: [...meters].slice(0, 20) });
+    if (wish !== following) socket.send(wish);
+    following = wish;
   }
 
   async function lost() {
     socket = null;
+    following = "";
     trusted = !opened;
     setTimeout(connect, retry);
     retry = Math.min(retry * 1.6, 1500);
@@ -168,6 +201,7 @@
     if (opened && !(await sameRun())) { location.reload(); return; }
     opened = trusted = true;
     serverTime = 0;
+    follow();
     if (window.socket && !window.socket.connected) window.socket.connect();
   }
 
@@ -202,13 +236,11 @@
     if (before !== root.dataset.link)
       say(document.querySelector("[data-link-said]"), live ? hesperSay("Live data") : hesperSay("No live data: values may be old, commands are held"));
     hold(live);
+    follow();
     const now = Date.now() + clockOffset;
     if (Math.floor(now / 1000) === shown) return;
     shown = Math.floor(now / 1000);
-    each("[data-age]", (element) => {
-      const shown = age(now - Number(element.dataset.age));
-      say(element, "bare" in element.dataset ? shown : hesperSay("{age} ago", { age: shown }));
-    });
+    each("[data-age]", (element) => say(element, "bare" in element.dataset ? age(now - Number(element.dataset.age)) : ago(Number(element.dataset.age))));
     each("[data-at]", (element) => say(element, local[element.dataset.style || "time"].format(Number(element.dataset.at))));
     say(document.querySelector("[data-clock]"), local.time.format(now));
     window.hesperTheme?.show();
@@ -261,5 +293,5 @@
   document.addEventListener("visibilitychange", tick);
   setInterval(tick, TICK_MS);
   connect();
-  window.hesperLive = { age, axis, hour, moment, number, pointed, now: () => Date.now() + clockOffset };
+  window.hesperLive = { age, ago, axis, hour, marked, moment, node, number, pointed, now: () => Date.now() + clockOffset };
 })();

@@ -1,0 +1,160 @@
+"""What a page of the console says it shows: its meters' values, and events when committed."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from hesper_cloud.accounts.roles import Actor, Permission, Role
+from hesper_cloud.authority.process import now_utc
+from hesper_cloud.db.engines import writing
+from hesper_cloud.db.registry import Event
+from hesper_cloud.services import event_stream
+from hesper_cloud.services.event_stream import EventStream
+from websockets.sync.client import ClientConnection, connect
+
+METER, ELSEWHERE, GATEWAY = "HES12642984", "HES12642985", "gw-1"
+ENERGY = "1.0.1.8.0.255"
+DEADLINE_S = 60.0
+VIEWER = Actor("vic", Role.VIEWER)
+
+
+def an_event(house: Any, name: str, meter: str | None = METER, at: datetime | None = None) -> None:
+    now = at or now_utc()
+    row = Event(
+        id=name, meter=meter, gateway=GATEWAY, code="tamper.cover_opened", severity="critical",
+        occurred_at=now, stored_at=now, text="opened", attributes={},
+    )  # fmt: skip
+    with writing(house.head_end.databases.registry) as session:
+        session.add(row)
+
+
+class Page:
+    """A page of the console, as far as its live connection knows."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+
+    def says(self, **wish: Any) -> None:
+        self._socket.send(json.dumps({"type": "follow", **wish}))
+
+    def hears(self, wanted: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+        """Returns the next message that will do; others are passed over."""
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            told = json.loads(self._socket.recv(timeout=deadline - time.monotonic()))
+            if wanted(told):
+                return dict(told)
+
+    def hears_of(self) -> list[str]:
+        """Returns the ids of the next frame of events."""
+        return [each["id"] for each in self.hears(lambda told: "events" in told)["events"]]
+
+
+@pytest.fixture(scope="module")
+def opened(house) -> Callable[..., Any]:
+    @contextmanager
+    def open_page(who: str | dict[str, str] = "vic") -> Iterator[Page]:
+        headers = house.headers(who) if isinstance(who, str) else who
+        url = house.url.replace("http", "ws") + "/api/v1/live"
+        with connect(url, additional_headers=headers, open_timeout=DEADLINE_S) as socket:
+            yield Page(socket)
+
+    return open_page
+
+
+def test_events_come_after_an_empty_frame_and_without_it_none_do(house, opened, until):
+    an_event(house, "before")
+    with opened() as page, opened() as other:
+        page.says(events=True)
+        assert page.hears_of() == []
+        an_event(house, "after")
+        frame = page.hears(lambda told: told.get("events"))
+        (told,) = frame["events"]
+        assert (told["id"], told["meter"], told["gateway"]) == ("after", METER, GATEWAY)
+        assert (told["group"], told["area"], told["severity"]) == ("tamper", "North", "critical")
+        assert not frame["missed"]
+        assert "events" not in other.hears(lambda told: True)
+        page.says(events=False)
+        until(lambda: not house.services.event_stream.is_followed)
+
+
+def test_who_sees_one_area_is_told_of_its_events_alone(house, opened):
+    south = house.machine("south-page", Permission.READ, areas=["South"])
+    with opened(south) as page:
+        page.says(events=True)
+        assert page.hears_of() == []
+        an_event(house, "in the north")
+        an_event(house, "in the south", ELSEWHERE)
+        assert page.hears(lambda told: told.get("events"))["events"][0]["id"] == "in the south"
+
+
+def test_who_may_not_read_is_let_go(house, opened):
+    only_brings = house.machine("brings-only", Permission.BRING_READINGS)
+    with opened(only_brings) as page:
+        page.says(events=True)
+        with pytest.raises(Exception, match="1008"):
+            page.hears(lambda told: False)
+
+
+def test_frames_hold_the_values_of_meters_that_are_shown(house, opened):
+    bringer = house.machine("brings-both", Permission.BRING_READINGS)
+
+    def bring() -> None:
+        at = now_utc().isoformat()
+        values = {ENERGY: [7, 0, 30]}
+        rows = [{"meter": m, "captured_at": at, "values": values} for m in (METER, ELSEWHERE)]
+        body = {"kind": "readings", "version": 1, "readings": rows}
+        url = f"{house.url}/api/v1/meters/data-ingestion"
+        answer = httpx.post(url, json=body, headers=bringer, timeout=DEADLINE_S)
+        assert answer.status_code == 200, answer.text
+
+    with opened() as page, opened() as silent:
+        page.says(meters=[METER])
+        page.hears(lambda told: told.get("values") == {})  # it is known by now
+        silent.hears(lambda told: "values" in told)
+        bring()
+        assert page.hears(lambda told: told["values"])["values"].keys() == {METER}
+        assert silent.hears(lambda told: told["values"])["values"].keys() >= {METER, ELSEWHERE}
+
+
+@pytest.mark.parametrize("wish", [{"meters": 5}, {"meters": ["x"] * 21}, {"rooms": []}])
+def test_a_wish_that_cannot_be_is_a_problem(opened, wish):
+    with opened() as page:
+        page.says(**wish)
+        told = page.hears(lambda told: told.get("type") == "problem")
+        assert "follow" in told["detail"]
+
+
+@pytest.mark.asyncio
+async def test_who_is_far_behind_is_told_to_read_the_list_again(house):
+    stream = EventStream(house.services.sources)
+    async with aclosing(stream.follow(VIEWER)) as frames:
+        assert json.loads(await anext(frames)) == {"events": [], "missed": False}
+        for number in range(event_stream.KEPT_FRAMES + 1):
+            an_event(house, f"behind-{number}")
+            await stream.look()
+        assert json.loads(await anext(frames)) == {"events": [], "missed": True}
+        first = json.loads(await anext(frames))["events"]
+        assert [each["id"] for each in first] == ["behind-1"]
+
+
+@pytest.mark.asyncio
+async def test_what_was_stamped_before_others_and_committed_after_them_is_told_once(house):
+    stream = EventStream(house.services.sources)
+    async with aclosing(stream.follow(VIEWER)) as frames:
+        await anext(frames)
+        now = now_utc()
+        for name, at in (("in time", now), ("slow", now - timedelta(seconds=1))):
+            an_event(house, name, at=at)
+            told = asyncio.ensure_future(anext(frames))
+            async with asyncio.timeout(DEADLINE_S):
+                while not told.done():
+                    await stream.look()
+                    await asyncio.sleep(0)
+            assert [each["id"] for each in json.loads(told.result())["events"]] == [name]
