@@ -32,6 +32,7 @@ class LimitSettings(_Section):
 
     per_second: float = Field(default=100.0, ge=0)  # 0: no limit
     burst: int = Field(default=1000, ge=1)
+    sockets: int = Field(default=50, ge=0)  # of one account, open at a time; 0: no limit
     body_octets: int = Field(default=4 * 1024 * 1024, ge=1024)
     upload_octets: int = Field(default=256 * 1024 * 1024, ge=1024)  # imports and images
 

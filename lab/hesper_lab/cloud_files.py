@@ -55,7 +55,7 @@ def write(site: Site, passwords: dict[str, str]) -> Settings:
         "web": {
             "host": site.wishes.console_host,
             "port": site.ports.web,
-            "limits": {"per_second": 0},  # one machine asks here for all the others
+            "limits": {"per_second": 0, "sockets": 0},  # one machine asks here for all the others
         },
         "rules": {"default_capture_period_s": period, "silent_after_s": max(60, period // 10)},
     }

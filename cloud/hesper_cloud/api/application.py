@@ -48,6 +48,7 @@ from hesper_cloud.api.deprecation import Deprecations
 from hesper_cloud.api.description import PREFIX
 from hesper_cloud.api.headers import SafeHeaders
 from hesper_cloud.api.idempotency import IdempotentPosts
+from hesper_cloud.api.limits import Sockets
 from hesper_cloud.api.measuring import Measured
 from hesper_cloud.api.page_cache import PageCache
 from hesper_cloud.api.representation import Representation
@@ -78,6 +79,7 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
+    app.state.sockets = Sockets(settings.web.limits.sockets)
     problems.install(app)
     rest = APIRouter(prefix=PREFIX)
     for part in (

@@ -14,11 +14,11 @@ from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
 from hesper_cloud.csv_lines import MEDIA_TYPE
 from hesper_cloud.imports.amounts import DateOrder, DecimalMark, Habits
-from hesper_cloud.imports.columns import ImportKind
+from hesper_cloud.imports.columns import Existing, ImportKind
 from hesper_cloud.imports.encodings import Encoding
 from hesper_cloud.imports.sheets import MOST_OCTETS, Separator
 from hesper_cloud.imports.trying import Brought
-from hesper_cloud.services.import_records import ImportView, RejectedRow
+from hesper_cloud.services.import_records import ChangedRow, ImportView, RejectedRow
 from hesper_cloud.services.imports import LONGEST_NAME, MOST_PROBLEMS
 from hesper_cloud.services.sources import require
 
@@ -32,7 +32,12 @@ _SEPARATORS: dict[SeparatorName, Separator] = {
     "bar": "|",
 }
 _MARKS: dict[str, DecimalMark] = {"point": ".", "comma": ","}
-_PLACES: dict[ImportKind, str] = {"customers": "customers", "meters": "meters", "simcards": "sims"}
+_PLACES: dict[ImportKind, str] = {
+    "customers": "customers",
+    "meters": "meters",
+    "simcards": "sims",
+    "simuse": "sims/use",
+}
 _FILE = {
     "requestBody": {
         "required": True,
@@ -49,6 +54,10 @@ class HowToRead(BaseModel):
     separator: SeparatorName | None = None
     dates: DateOrder | None = Field(default=None, description="Order of day, month and year")
     decimal: Literal["point", "comma"] | None = None
+    existing: Existing = Field(
+        default="refuse",
+        description="Whether a row of something that is there is refused, or changes it",
+    )
     apply: bool = Field(default=False, description="Apply the good rows at once, as a job")
 
 
@@ -78,7 +87,7 @@ def _bring(kind: ImportKind) -> Callable[..., Awaitable[Response]]:
         separator = None if told.separator is None else _SEPARATORS[told.separator]
         decimal = None if told.decimal is None else _MARKS[told.decimal]
         habits = Habits(told.dates, decimal)
-        brought = Brought(kind, told.name, octets, told.encoding, separator, habits)
+        brought = Brought(kind, told.name, octets, told.encoding, separator, habits, told.existing)
         found = await services.imports.try_file(actor, brought)
         if told.apply and found.good_count:
             found = await services.imports.apply(actor, found.id)
@@ -142,6 +151,18 @@ async def problems(
 ) -> Response:
     """Lists refused rows, each with all its problems: column, code, value, what to do."""
     return answer(await services.imports.rejected(actor, import_id, offset, limit))
+
+
+@router.get("/imports/{import_id}/changes", response_model=list[ChangedRow])
+async def changes(
+    actor: Who,
+    services: Have,
+    import_id: ImportId,
+    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MOST_PROBLEMS)] = 100,
+) -> Response:
+    """Lists good rows that change what is there: each field, from what, to what."""
+    return answer(await services.imports.changes(actor, import_id, offset, limit))
 
 
 @router.get("/imports/{import_id}/rejected.csv")

@@ -1,12 +1,16 @@
 """How often one client may ask: a token bucket each, and 429 with the time to wait.
 
+And how many WebSockets one account may have open at a time.
+
 A client is the token by which it speaks, if that is good, else its network address: who sends
 another wrong token each time is still one client.
 """
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections import Counter as Counted
+from collections.abc import Callable, Iterator
 
 from fastapi.requests import HTTPConnection
 from prometheus_client import Counter
@@ -55,6 +59,38 @@ class Limits:
             newest = sorted(kept.items(), key=lambda item: item[1][1])[_MOST_CLIENTS // 2 :]
             kept = dict(newest)
         self._buckets = kept
+
+
+class TooManySockets(Exception):
+    """An account has as many WebSockets open as one may have; the text says how many."""
+
+
+class Sockets:
+    """Counts the WebSockets that each account has open."""
+
+    def __init__(self, most: int) -> None:
+        """Allows so many for each account; 0: any number."""
+        self._most = most
+        self._open: Counted[str] = Counted()
+
+    @contextlib.contextmanager
+    def one_more(self, username: str) -> Iterator[None]:
+        """Counts one more for as long as it is open.
+
+        Raises:
+            TooManySockets: the account has to close another one first.
+        """
+        if self._most and self._open[username] >= self._most:
+            LIMITED.inc()
+            raise TooManySockets(
+                f"this account has {self._most} live connections open; close one first"
+            )
+        self._open[username] += 1
+        try:
+            yield
+        finally:
+            self._open[username] -= 1
+            self._open += Counted()  # without those that have none
 
 
 class Limited:

@@ -1,11 +1,15 @@
 """What an operator watches: overview, gateways, dead letters, audit."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import AwareDatetime, Field
 
+from hesper_cloud.api.paging import Paged, linked, listed
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
+from hesper_cloud.paging import MOST_ROWS
+from hesper_cloud.services.audit import AuditFilter
 from hesper_cloud.services.records import (
     AttentionRow,
     AuditEntry,
@@ -19,7 +23,30 @@ from hesper_cloud.services.records import (
 )
 
 router = APIRouter(tags=["operations"])
-Limit = Annotated[int, Query(ge=1, le=1000)]
+Name = Annotated[str, Field(max_length=128, pattern=r"^[^\x00]*$")]
+
+
+class GatewayQuery(Paged):
+    """Which gateways; all that fit every filter."""
+
+    limit: int = Field(default=MOST_ROWS, ge=1, le=MOST_ROWS, description="Rows on a page")
+    state: Literal["unknown", "online", "offline"] | None = None
+    search: Name = Field(default="", description="Contained in the name")
+
+
+class AuditQuery(Paged):
+    """Which entries of the audit log; all that fit every filter."""
+
+    offset: int = Field(default=0, ge=0, lt=2**31, description="Rather than this, take `cursor`")
+    subject: Name = Field(default="", description="Contained in the subject")
+    actor: Name = ""
+    action: Name = ""
+    start: AwareDatetime | None = Field(default=None, alias="from")
+    end: AwareDatetime | None = Field(default=None, alias="to", description="Left out itself")
+
+    def wanted(self) -> AuditFilter:
+        """Returns it as services take it."""
+        return AuditFilter(self.subject, self.actor, self.action, self.start, self.end)
 
 
 @router.get("/overview", response_model=Overview)
@@ -47,23 +74,29 @@ async def attention(actor: Who, services: Have) -> Response:
 
 
 @router.get("/gateways", response_model=list[GatewayRow])
-async def gateways(actor: Who, services: Have) -> Response:
-    """Lists gateways."""
-    return answer(await services.gateways.list(actor))
+async def gateways(
+    request: Request, actor: Who, services: Have, asked: Annotated[GatewayQuery, Query()]
+) -> Response:
+    """Lists gateways by name; the next page is in the ``Link`` header."""
+    found = services.gateways.page(actor, asked.asked(), asked.state, asked.search)
+    return listed(request, *await found)
 
 
 @router.get("/dead-letters", response_model=list[DeadLetterRow])
-async def dead_letters(actor: Who, services: Have, limit: Limit = 100) -> Response:
-    """Lists messages that could not be decoded."""
-    return answer(await services.gateways.dead_letters(actor, limit))
+async def dead_letters(
+    request: Request, actor: Who, services: Have, asked: Annotated[Paged, Query()]
+) -> Response:
+    """Lists messages that could not be decoded; the next page is in the ``Link`` header."""
+    return listed(request, *await services.gateways.dead_letters(actor, asked.asked()))
 
 
 @router.get("/audit", response_model=Page[AuditEntry])
 async def audit(
-    actor: Who, services: Have, offset: int = 0, limit: Limit = 100, subject: str = ""
+    request: Request, actor: Who, services: Have, asked: Annotated[AuditQuery, Query()]
 ) -> Response:
     """Lists the audit log, newest first."""
-    return answer(await services.audit.page(actor, offset, limit, subject))
+    found = await services.audit.entries(actor, asked.wanted(), asked.asked(), asked.offset)
+    return linked(request, answer(found), found.next)
 
 
 @router.get("/audit/verify", response_model=AuditVerdict)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hesper_cloud.api.jobs import LARGEST_ID
 from hesper_cloud.api.paging import Paged, paged
+from hesper_cloud.api.versions import WantedVersion, versioned
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
 from hesper_cloud.reports.folders import FORMATS
@@ -50,6 +51,12 @@ class ScheduleOrder(BaseModel):
     at_minute: int = Field(default=6 * 60, ge=0, lt=MINUTES_PER_DAY, description="From midnight")
     zone: str = Field(default="UTC", max_length=64, examples=["Europe/Vienna"])
     area: str | None = Field(default=None, max_length=64)
+    target: str | None = Field(
+        default=None,
+        max_length=64,
+        description="A mail target of delivery that is sent each report",
+    )
+    enabled: bool = True
 
 
 class ReportList(BaseModel):
@@ -91,6 +98,27 @@ async def add_schedule(actor: Who, services: Have, body: ScheduleOrder) -> Respo
     """Has a report made every day, week or month."""
     wish = ScheduleWish(**body.model_dump())
     return answer(await services.reports.add_schedule(actor, wish), 201)
+
+
+@router.get("/schedules/{schedule_id}", response_model=ScheduleRow)
+async def schedule(actor: Who, services: Have, schedule_id: ReportId) -> Response:
+    """Shows one schedule; its ETag begins with its version."""
+    found = await services.reports.schedule(actor, schedule_id)
+    return versioned(answer(found), found.version)
+
+
+@router.put("/schedules/{schedule_id}", response_model=ScheduleRow)
+async def change_schedule(
+    actor: Who,
+    services: Have,
+    schedule_id: ReportId,
+    body: ScheduleOrder,
+    version: WantedVersion,
+) -> Response:
+    """Has a report made in another way from now on; ``enabled`` false rests it."""
+    wish = ScheduleWish(**body.model_dump())
+    found = await services.reports.change_schedule(actor, schedule_id, wish, version)
+    return versioned(answer(found), found.version)
 
 
 @router.delete("/schedules/{schedule_id}", status_code=204)

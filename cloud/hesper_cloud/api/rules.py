@@ -1,4 +1,4 @@
-"""Rules: listed, edited as versions, switched, tried on history."""
+"""Rules: listed, edited as versions, switched, deleted, tried on history."""
 
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from hesper_cloud.services.rule_records import FiringRow, RuleRow, RuleVersionRo
 router = APIRouter(prefix="/rules", tags=["rules"])
 RuleId = Annotated[str, Path(max_length=64)]
 Note = Annotated[str, Field(max_length=400)]
+Why = Annotated[str, Query(max_length=400, pattern=r"^[^\x00]*$", description="For the audit log")]
 From = Annotated[AwareDatetime, Query(alias="from", description="Beginning of the range")]
 To = Annotated[AwareDatetime, Query(alias="to", description="End of the range, left out")]
 
@@ -68,6 +69,15 @@ async def save_rule(
     """Writes a rule's next version; a new rule is off until somebody switches it on."""
     found = await services.rules.save(actor, rule, body.definition, body.note, version)
     return versioned(answer(found), found.version)
+
+
+@router.delete("/{rule}", status_code=204)
+async def delete_rule(
+    actor: Who, services: Have, rule: RuleId, version: WantedVersion, note: Why = ""
+) -> Response:
+    """Ends a rule; what it has raised is cleared, its versions stay to be read."""
+    await services.rules.delete(actor, rule, note, version)
+    return Response(status_code=204)
 
 
 @router.post("/{rule}/state", response_model=RuleRow)

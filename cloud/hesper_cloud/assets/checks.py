@@ -6,6 +6,7 @@ belong in no name, and would break the lines of whoever exports or logs it.
 
 import ipaddress
 import re
+import socket
 from collections.abc import Callable, Collection
 from datetime import date
 from typing import Any
@@ -34,7 +35,7 @@ def text(longest: int) -> Check:
         kept = value.strip()
         if len(kept) > longest:
             raise NotTaken(f"has at most {longest} characters")
-        if any(not letter.isprintable() for letter in kept):
+        if not kept.isprintable():
             raise NotTaken("holds a line break or a control character")
         return kept or None
 
@@ -107,11 +108,25 @@ def day(value: Any) -> date | None:
     return value
 
 
+_ADDRESS = text(45)
+
+
+def _is_version_4(written: str) -> bool:
+    """Says whether a text is four plain numbers, which have one form."""
+    try:
+        socket.inet_pton(socket.AF_INET, written)
+    except OSError:
+        return False
+    return True
+
+
 def address(value: Any) -> str | None:
     """Takes an IP address, version 4 or 6."""
-    kept: str | None = text(45)(value)
+    kept: str | None = _ADDRESS(value)
     if kept is None:
         return None
+    if _is_version_4(kept):
+        return kept
     try:
         return str(ipaddress.ip_address(kept))
     except ValueError:

@@ -14,7 +14,7 @@ from hesper_cloud.assets import history, lives, uses
 from hesper_cloud.assets.errors import Forbidden, Missing, Outdated, WrongField
 from hesper_cloud.assets.history import By
 from hesper_cloud.assets.kinds import CUSTOMER, GATEWAY, METER, SIM, Kind
-from hesper_cloud.assets.links import follow_links, linked_fields, rename_customer
+from hesper_cloud.assets.links import follow_links, linked_fields, show_name
 from hesper_cloud.db.registry import RegistryBase
 
 _STEPS = {SIM.name: ("state", lives.SIM), METER.name: ("life", lives.METER)}
@@ -110,7 +110,7 @@ def change(session: Session, kind: Kind, row: Any, values: Mapping[str, Any], by
         kept.setdefault("activation_date", by.at.date())
     changed = alter(session, kind, row, kept, by)
     if kind is CUSTOMER and "name" in kept:
-        rename_customer(session, row)
+        show_name(session, row.id, row.name, by)
     return follow_links(session, kind, row, links, by) or changed
 
 

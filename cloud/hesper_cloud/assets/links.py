@@ -7,7 +7,7 @@ histories say so.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.assets import history
@@ -87,10 +87,14 @@ def serve(session: Session, meter: Meter, customer_id: int | None, by: By) -> No
     _recorded(session, meter, ("customer_id", "customer", "address", "area"), set_them, by)
 
 
-def rename_customer(session: Session, customer: Customer) -> None:
+def show_name(session: Session, customer_id: int, name: str, by: By) -> None:
     """Shows a customer's new name at the meters that serve it."""
-    served = update(Meter).where(Meter.customer_id == customer.id)
-    session.execute(served.values(customer=customer.name))
+    for meter in session.scalars(select(Meter).where(Meter.customer_id == customer_id)).all():
+
+        def set_it(served: Meter = meter) -> None:
+            served.customer = name
+
+        _recorded(session, meter, ("customer",), set_it, by)
 
 
 def fit_meter(session: Session, meter: Meter, sim_id: int | None, by: By) -> None:

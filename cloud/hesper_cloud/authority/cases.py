@@ -38,6 +38,7 @@ NOTED = frozenset(
         "job.cancel",
         "job.resume",
         "report-schedule.add",
+        "report-schedule.change",
         "report-schedule.remove",
         *("login", "login.refused", "session.end"),
         *("alert.acknowledge", "image.announce", "image.add"),
@@ -51,7 +52,7 @@ NOTED = frozenset(
         *("schedule.version", "schedule.assign", "schedule.take_back"),
         *("template.version", "template.assign", "template.take_back"),
         *("meter.install", "meter.commission", "meter.exchange", "meter.remove"),
-        *("rule.edit", "rule.state"),
+        *("rule.edit", "rule.state", "rule.delete"),
     }
 )
 """What the web process may note; it cannot write of commands."""

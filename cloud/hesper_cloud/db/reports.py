@@ -26,6 +26,10 @@ class ReportSchedule(RegistryBase):
     made_by: Mapped[str]
     made_at: Mapped[datetime]
     last_job_id: Mapped[int | None] = mapped_column(ForeignKey("long_jobs.id"))
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
+    target_id: Mapped[int | None] = mapped_column(  # that is sent each report
+        ForeignKey("delivery_targets.id", ondelete="SET NULL")
+    )
 
 
 class Report(RegistryBase):

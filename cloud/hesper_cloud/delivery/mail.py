@@ -8,18 +8,22 @@ import contextlib
 import smtplib
 import socket
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from pathlib import Path
 
 from hesper_cloud.delivery.addresses import Networks, at_most, connected
 from hesper_cloud.delivery.errors import NotDelivered
 from hesper_cloud.delivery.messages import Message
 from hesper_cloud.delivery.targets import Email
 
+MOST_ATTACHED = 8 * 1024 * 1024  # octets; larger reports are fetched from the console
 _READY = 220
+_TYPES = {".pdf": ("application", "pdf"), ".csv": ("text", "csv")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class Mailer:
 
     timeout_s: float
     reachable: Networks = field(default=())
+    state: Path = Path()  # the folder in which files of reports lie
 
     def send(self, target: Email, secret: str, message: Message) -> str:
         """Hands a message to the server; returns what it answered.
@@ -70,9 +75,10 @@ class Mailer:
             session.starttls(context=target.context())
         if target.username:
             session.login(target.username, secret)
-        refused = session.send_message(
-            composed(target, message), target.sender, list(target.recipients)
-        )
+        mail = composed(target, message)
+        if message.report is not None:
+            attach(mail, self.state, message.report.files)
+        refused = session.send_message(mail, target.sender, list(target.recipients))
         if refused:
             return f"taken, but for {len(refused)} of {len(target.recipients)} recipients"
         return "taken"
@@ -118,6 +124,21 @@ def composed(target: Email, message: Message) -> EmailMessage:
     mail.set_content(message.text())
     mail.add_alternative(message.html(), subtype="html")
     return mail
+
+
+def attach(mail: EmailMessage, state: Path, files: Sequence[str]) -> None:
+    """Attaches files, as many of them as a mail server may be expected to take."""
+    left = MOST_ATTACHED
+    for name in files:
+        path = state / name
+        try:
+            octets = path.read_bytes() if path.stat().st_size <= left else b""
+        except FileNotFoundError:  # the clean-up took it meanwhile
+            continue
+        if octets:
+            left -= len(octets)
+            kind = _TYPES[path.suffix]
+            mail.add_attachment(octets, *kind, filename=path.name)
 
 
 def _address(written: str) -> Address:

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+REPORT = "report"
 _ORDER = ("critical", "warning", "info")
 _LONGEST_SUBJECT = 150
 _LONGEST_TEXT = 500
@@ -44,14 +45,31 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """One report, as its message tells of it."""
+
+    number: int
+    title: str
+    days: str  # the first and the last
+    area: str
+    row_count: int
+    files: tuple[str, ...]  # in the state folder
+
+    def line(self) -> str:
+        """Returns it on one line."""
+        return line(f"{self.title}, {self.days}, {self.area}")
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message; ``id`` stays the same at every attempt."""
 
     id: str
-    kind: str  # alert | digest | test
+    kind: str  # alert | digest | test | report
     made_at: datetime
     entries: tuple[Entry, ...] = ()
     console_url: str = ""
+    report: Told | None = None
 
     @property
     def severity(self) -> str:
@@ -74,6 +92,8 @@ class Message:
         """Returns one line of text for a mail's subject."""
         if self.kind == "test":
             return "[Hesper] A test: this is how alerts arrive"
+        if self.report is not None:
+            return _cut(f"[Hesper] {self.report.line()}")
         if len(self.entries) == 1:
             only = self.entries[0]
             return _cut(f"[Hesper] {only.severity} {_word(only)}: {line(only.text)}")
@@ -84,12 +104,17 @@ class Message:
         """Returns the message as plain text."""
         if self.kind == "test":
             return "Somebody asked Hesper to send a test. Alerts will arrive like this.\n"
+        if self.report is not None:
+            told = (
+                f"{self.report.line()}: report {self.report.number}, {self.report.row_count} rows."
+            )
+            return f"{told}\n\n{self._foot()}\n"
         parts = [_told(each) for each in _in_order(self.entries)[:_MOST_LISTED]]
         return "\n\n".join([*parts, *self._more(), self._foot()]) + "\n"
 
     def html(self) -> str:
         """Returns the message as HTML without anything that is fetched or run."""
-        if self.kind == "test":
+        if self.kind == "test" or self.report is not None:
             body = f"<p>{escape(self.text().strip())}</p>"
         else:
             rows = [_row(each) for each in _in_order(self.entries)[:_MOST_LISTED]]

@@ -131,7 +131,7 @@ class Sender:
 
     def _send(self, target: DeliveryTarget, message: Message | None) -> str:
         if message is None:
-            return "nothing is left to tell: its alerts were erased"
+            return "nothing is left to tell: what it was about was erased"
         return self._transports.send(target, message)
 
     def _note(self, outcome: _Outcome) -> None:

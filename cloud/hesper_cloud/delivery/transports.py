@@ -22,7 +22,7 @@ class Transports:
     def __init__(self, settings: Settings, vault: Vault, clock: Callable[[], datetime]) -> None:
         delivery = settings.delivery
         self._vault = vault
-        self._mailer = Mailer(delivery.timeout_s, delivery.networks)
+        self._mailer = Mailer(delivery.timeout_s, delivery.networks, settings.state)
         self._poster = Poster(delivery.timeout_s, clock, delivery.networks)
         self._publisher = Publisher(settings.broker, delivery.timeout_s)
 

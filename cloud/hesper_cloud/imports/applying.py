@@ -17,11 +17,14 @@ from hesper_cloud.db.imports import ImportFile, ImportReject
 from hesper_cloud.db.upserts import insert_several
 from hesper_cloud.imports import checks
 from hesper_cloud.imports.amounts import Habits
+from hesper_cloud.imports.changing import change
 from hesper_cloud.imports.columns import ImportKind
+from hesper_cloud.imports.comparing import Areas
 from hesper_cloud.imports.entering import ENTER
 from hesper_cloud.imports.folders import Folder
-from hesper_cloud.imports.known import LOOK_UP
-from hesper_cloud.imports.rows import Row, read_row
+from hesper_cloud.imports.known import look_up
+from hesper_cloud.imports.present import IDENTITY
+from hesper_cloud.imports.rows import Row, reader
 from hesper_cloud.imports.sheets import SheetRow
 from hesper_cloud.long_jobs.kinds import Effect, JobFailed, Progress, Work
 
@@ -58,43 +61,76 @@ class Applying:
         except FileNotFoundError:
             raise JobFailed("the file is not there any more; bring it again") from None
         kind: Any = file.kind
-        rows = [_row(kind, line, file.reading) for line in some]
+        updates = file.existing == "update"
+        tried = [orjson.loads(line) for line in some]
+        read = reader(kind, habits_of(file.reading))
+        rows = [read(SheetRow(each["row"], each["cells"], "")) for each in tried]
+        versions = [each.get("version") for each in tried] if updates else None
         areas = work.parameters.get("areas")
         by = By(work.asked_by, self.clock(), f"import of {file.name}")
         done = work.cursor.get("rows", 0) + len(rows)
         cursor = None if offset >= size else {"offset": offset, "rows": done}
 
         def effect(session: Session) -> Progress:
-            bad = enter(session, kind, rows, None if areas is None else tuple(areas), by)
+            named = None if areas is None else tuple(areas)
+            counts, bad = enter(session, kind, (rows, versions), named, by)
             insert_several(session, ImportReject, [_reject(file.id, row) for row in bad])
-            result = {
-                "entered": work.result.get("entered", 0) + len(rows) - len(bad),
-                "rejected": work.result.get("rejected", 0) + len(bad),
-            }
+            result = {name: work.result.get(name, 0) + count for name, count in counts.items()}
             return Progress(done, file.good_count, cursor, result)
 
         return effect
 
 
 def enter(
-    session: Session, kind: ImportKind, rows: Sequence[Row], areas: checks.Areas, by: By
-) -> list[Row]:
-    """Enters rows that nothing is against; returns the others with their problems."""
-    known = LOOK_UP[kind](session, rows)
+    session: Session,
+    kind: ImportKind,
+    tried: tuple[Sequence[Row], Sequence[int | None] | None],
+    areas: Areas,
+    by: By,
+) -> tuple[dict[str, int], list[Row]]:
+    """Enters rows that nothing is against, and makes the changes of those that may change.
+
+    Args:
+        session: In a writing transaction.
+        kind: What the rows are of.
+        tried: The rows; and of those that may change what is there, the version of it that the dry
+            run compared them with, None where there was nothing.
+        areas: Of who brought the file; None: all.
+        by: In whose name.
+
+    Returns:
+        How many rows had which end, and those that were refused, with their problems.
+    """
+    rows, versions = tried
+    known = look_up(session, kind, rows, updates=versions is not None)
     checks.check(kind, rows, known, areas)
+    if versions is not None:
+        _refuse_changed(kind, rows, versions)
     good = [row for row in rows if not row.problems]
-    ENTER[kind](session, good, known, by)
-    return [row for row in rows if row.problems]
+    new = [row for row in good if row.change is None]
+    if new:
+        ENTER[kind](session, new, known, by)
+    bad = [row for row in rows if row.problems]
+    counts = {"entered": len(new), "rejected": len(bad)}
+    if versions is not None:
+        changed = change(session, kind, good, known, by)
+        counts |= {"changed": changed, "same": len(good) - len(new) - changed}
+    return counts, bad
+
+
+def _refuse_changed(kind: ImportKind, rows: Sequence[Row], versions: Sequence[int | None]) -> None:
+    """Refuses rows whose asset is not what the dry run has shown any more."""
+    for row, version in zip(rows, versions, strict=True):
+        if (row.change.version if row.change else None) != version:
+            advice = (
+                "it was changed since the dry run; bring the row again to see what would change"
+            )
+            row.complain(IDENTITY[kind], "changed_meanwhile", advice)
 
 
 def habits_of(told: Mapping[str, Any]) -> Habits:
     """Returns how a file writes dates and numbers, as its row of the registry keeps it."""
     return Habits(told.get("dates"), told.get("decimal"))
-
-
-def _row(kind: ImportKind, line: bytes, told: Mapping[str, Any]) -> Row:
-    document = orjson.loads(line)
-    return read_row(kind, SheetRow(document["row"], document["cells"], ""), habits_of(told))
 
 
 def _reject(import_id: str, row: Row) -> dict[str, Any]:

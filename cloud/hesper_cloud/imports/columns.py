@@ -6,8 +6,12 @@ from typing import Literal, get_args
 from hesper_cloud.imports import fields
 from hesper_cloud.imports.fields import Read
 
-ImportKind = Literal["customers", "meters", "simcards"]
+ImportKind = Literal["customers", "meters", "simcards", "simuse"]
 KINDS: tuple[ImportKind, ...] = get_args(ImportKind)
+Existing = Literal["refuse", "update"]
+"""What becomes of a row whose asset is there already."""
+ALWAYS_UPDATES: frozenset[ImportKind] = frozenset({"simuse"})
+"""Kinds whose rows are of assets that are there, and of no others."""
 REASON = "reason"
 """The column that rejected rows come back with; in a file that is brought it does not count."""
 
@@ -60,10 +64,15 @@ SIMCARDS = (
     Column("dataLimit", fields.megabytes),
     Column("activationDate", fields.on_date),
 )
+SIMUSE = (
+    Column("iccid", fields.iccid, required=True, unique=True),
+    Column("dataUsed", fields.megabytes, required=True),
+)
 COLUMNS: dict[ImportKind, tuple[Column, ...]] = {
     "customers": CUSTOMERS,
     "meters": METERS,
     "simcards": SIMCARDS,
+    "simuse": SIMUSE,
 }
 
 

@@ -33,13 +33,18 @@ class Folder:
         """The other rows, with their problems."""
         return self.path / "bad.ndjson"
 
+    @property
+    def changes(self) -> Path:
+        """What good rows would change of assets that are there, in the same form."""
+        return self.path / "changes.ndjson"
+
     def make(self) -> None:
         """Makes the folder; nobody but the service's account looks into it."""
         self.path.mkdir(mode=0o700, parents=True)
 
     def settle(self) -> None:
         """Makes sure that what was written outlives a power cut."""
-        for each in (self.original, self.good, self.bad, self.path, self.path.parent):
+        for each in (*self.path.iterdir(), self.path, self.path.parent):
             synchronise(each)
 
     def remove(self) -> None:

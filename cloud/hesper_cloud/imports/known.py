@@ -11,6 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from hesper_cloud.db.assets import Area, Customer, MeterModel, Sim, Tariff
 from hesper_cloud.db.engines import batched
 from hesper_cloud.db.registry import Gateway, Meter
+from hesper_cloud.imports.present import Present, present
 from hesper_cloud.imports.rows import Row
 
 _DISCOVERED, _INSTALLED = "discovered", "installed"
@@ -70,10 +71,16 @@ class Known:
     meters: dict[str, KnownMeter] = field(default_factory=dict)
     customers: dict[str, KnownCustomer] = field(default_factory=dict)
     sims: dict[str, list[KnownSim]] = field(default_factory=dict)  # by number and by ICCID
-    imsis: set[str] = field(default_factory=set)
-    msisdns: set[str] = field(default_factory=set)
+    imsis: dict[str, set[str]] = field(default_factory=dict)  # → ICCIDs of the cards that have it
+    msisdns: dict[str, set[str]] = field(default_factory=dict)
     models: dict[tuple[str, str], tuple[str | None, str | None]] = field(default_factory=dict)
     """By brand and model: type and template."""
+    present: dict[str, Present] | None = None
+    """Assets that rows are of, by what they are known by; None where rows change none."""
+
+    def cards(self, name: str | None) -> list[KnownSim]:
+        """Returns the SIM cards that a number or ICCID names, without those that were deleted."""
+        return [card for card in self.sims.get(name or "", ()) if card.deleted_at is None]
 
 
 def of_customers(session: Session, rows: Sequence[Row]) -> Known:
@@ -104,16 +111,28 @@ def of_simcards(session: Session, rows: Sequence[Row]) -> Known:
     """Looks up what rows of SIM cards name."""
     return Known(
         sims=_sims(session, _told(rows, "iccid") | _told(rows, "simNumber")),
-        imsis=_names(session, Sim.imsi, _told(rows, "imsi")),
-        msisdns=_names(session, Sim.msisdn, _told(rows, "msisdn")),
+        imsis=_owners(session, Sim.imsi, _told(rows, "imsi")),
+        msisdns=_owners(session, Sim.msisdn, _told(rows, "msisdn")),
     )
 
 
-LOOK_UP: dict[str, Callable[[Session, Sequence[Row]], Known]] = {
+_LOOK_UP: dict[str, Callable[[Session, Sequence[Row]], Known]] = {
     "customers": of_customers,
     "meters": of_meters,
     "simcards": of_simcards,
+    "simuse": lambda _session, _rows: Known(),
 }
+
+
+def look_up(session: Session, kind: str, rows: Sequence[Row], *, updates: bool) -> Known:
+    """Looks up all that rows name; with ``updates`` also what they would change."""
+    found = _LOOK_UP[kind](session, rows)
+    if updates:
+        found.present = present(session, kind, rows)
+        if kind == "meters":  # a row may say another model and leave the brand
+            brands = {each.values["brand"] for each in found.present.values()}
+            found.models |= _models(session, brands - {None} - _told(rows, "brand"))
+    return found
 
 
 def _told(rows: Sequence[Row], column: str) -> set[str]:
@@ -135,6 +154,16 @@ def _found(
 
 def _names(session: Session, column: InstrumentedAttribute[Any], names: set[str]) -> set[str]:
     return {name for (name,) in _found(session, select(column), column, names)}
+
+
+def _owners(
+    session: Session, column: InstrumentedAttribute[Any], names: set[str]
+) -> dict[str, set[str]]:
+    """Returns by value the ICCIDs of the cards that have it."""
+    found: dict[str, set[str]] = {}
+    for name, iccid in _found(session, select(column, Sim.iccid), column, names):
+        found.setdefault(name, set()).add(iccid)
+    return found
 
 
 def _meters(session: Session, names: set[str]) -> dict[str, KnownMeter]:

@@ -26,6 +26,11 @@ def rejected(registry: Engine, state: Path, file: ImportFile) -> Iterator[dict[s
     yield from heapq.merge(_early(Folder(state, file.id).bad), late, key=lambda each: each["row"])
 
 
+def changed(state: Path, file: ImportFile) -> Iterator[dict[str, Any]]:
+    """Yields the good rows that change what is there: ``row``, ``asset`` and ``changes``."""
+    yield from _early(Folder(state, file.id).changes)
+
+
 def _early(path: Path) -> Iterator[dict[str, Any]]:
     if path.exists():
         with path.open("rb") as lines:

@@ -1,6 +1,7 @@
 """Cells become values: each by its column, each problem told."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,19 @@ from hesper_cloud.imports.problems import Bad, Problem
 from hesper_cloud.imports.sheets import SheetRow
 
 _LONGEST_CELL = 1000
+_REMEMBERED = 512  # cells of a column
+_CLEAN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}", re.ASCII)
 _KEPT_AS_TEXT = '="'  # how some write a number that a spreadsheet is to leave alone
+
+
+@dataclass(slots=True)
+class Change:
+    """What a row would change of an asset that is there; fields that stay are in neither."""
+
+    asset: Any  # its key
+    version: int  # as it was looked at
+    before: dict[str, Any]
+    after: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -22,6 +35,7 @@ class Row:
     cells: list[str]  # as they came
     values: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    change: Change | None = None  # None: the row is of something new
 
     def complain(self, column: str, code: str, advice: str) -> None:
         """Adds a problem of one column."""
@@ -30,21 +44,39 @@ class Row:
         self.problems.append(Problem(self.number, column, code, shown, advice))
 
 
-def read_row(kind: ImportKind, row: SheetRow, habits: Habits) -> Row:
-    """Reads every cell of a row, also behind one that is wrong."""
-    found = Row(row.number, row.cells)
-    for column, cell in zip(COLUMNS[kind], row.cells, strict=True):
-        _read_cell(found, column, cell, habits)
-    if row.beyond:
-        advice = "there is more in the row than columns; quote a cell that holds the separator"
-        found.problems.append(Problem(row.number, "", "too_many_cells", row.beyond, advice))
-    return found
+def reader(kind: ImportKind, habits: Habits) -> Callable[[SheetRow], Row]:
+    """Returns what reads every cell of a file's rows, also behind one that is wrong.
+
+    What a cell came to is remembered by column: most columns say the same few things a thousand
+    times.
+    """
+    columns = [(column, _remembered(column)) for column in COLUMNS[kind]]
+
+    def read(row: SheetRow) -> Row:
+        found = Row(row.number, row.cells)
+        for (column, known), cell in zip(columns, row.cells, strict=True):
+            if cell in known:
+                found.values[column.title] = known[cell]
+                continue
+            _read_cell(found, column, cell, habits)
+            value = found.values[column.title]
+            if value is not None and not column.unique and len(known) < _REMEMBERED:
+                known[cell] = value
+        if row.beyond:
+            advice = "there is more in the row than columns; quote a cell that holds the separator"
+            found.problems.append(Problem(row.number, "", "too_many_cells", row.beyond, advice))
+        return found
+
+    return read
+
+
+def _remembered(column: Column) -> dict[str, Any]:
+    """Returns what is known of a column's cells before any was read."""
+    return {} if column.required else {"": None}
 
 
 def _read_cell(row: Row, column: Column, cell: str, habits: Habits) -> None:
     row.values[column.title] = None
-    if not cell and not column.required:
-        return
     try:
         value = cleaned(cell, whole_lines=column.whole_lines)
         if value:
@@ -61,7 +93,7 @@ def cleaned(cell: str, *, whole_lines: bool = False) -> str:
     Raises:
         Bad: it is far too long, or holds characters that cannot be seen.
     """
-    if cell.isalnum() and len(cell) <= _LONGEST_CELL:
+    if _CLEAN.fullmatch(cell):
         return cell  # most are, and there are millions
     if len(cell) > _LONGEST_CELL:
         raise Bad("too_long", f"at most {_LONGEST_CELL} characters in a cell")

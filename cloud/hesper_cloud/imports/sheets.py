@@ -55,7 +55,7 @@ class Sheet:
         """
         count = 0
         for number, cells in numbered(self.text, self.separator):
-            if number <= self.header_row or not "".join(cells).strip():
+            if number <= self.header_row or not _holds_something(cells):
                 continue
             count += 1
             if count > MOST_ROWS:
@@ -63,6 +63,10 @@ class Sheet:
             cells += [""] * (self.width - len(cells))
             named = ["" if place is None else cells[place] for place in self.places]
             yield SheetRow(number, named, "".join(cells[self.width :]).strip())
+
+
+def _holds_something(cells: Sequence[str]) -> bool:
+    return bool(cells) and bool(cells[0].strip() or "".join(cells).strip())
 
 
 def opened(

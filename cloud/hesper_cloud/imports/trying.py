@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import orjson
 from sqlalchemy import Engine
@@ -12,11 +12,12 @@ from sqlalchemy import Engine
 from hesper_cloud.db.engines import reading
 from hesper_cloud.imports import checks
 from hesper_cloud.imports.amounts import Habits
-from hesper_cloud.imports.columns import ImportKind
+from hesper_cloud.imports.columns import ALWAYS_UPDATES, Existing, ImportKind
+from hesper_cloud.imports.comparing import Areas
 from hesper_cloud.imports.encodings import Encoding
 from hesper_cloud.imports.folders import Folder
-from hesper_cloud.imports.known import LOOK_UP
-from hesper_cloud.imports.rows import Row, duplicates, read_row
+from hesper_cloud.imports.known import look_up
+from hesper_cloud.imports.rows import Change, Row, duplicates, reader
 from hesper_cloud.imports.sheets import Separator, Sheet, opened
 
 _AT_ONCE = 2000  # rows that are looked up together
@@ -32,6 +33,12 @@ class Brought:
     encoding: Encoding | None = None
     separator: Separator | None = None
     habits: Habits = field(default_factory=Habits)
+    existing: Existing = "refuse"
+
+    @property
+    def updates(self) -> bool:
+        """Whether a row changes the asset that is there, instead of being refused."""
+        return self.existing == "update" or self.kind in ALWAYS_UPDATES
 
 
 @dataclass(slots=True)
@@ -42,10 +49,12 @@ class Trial:
     separator: str
     row_count: int = 0
     good_count: int = 0
+    change_count: int = 0  # of the good ones: they change what is there
+    same_count: int = 0  # of the good ones: they say what is there
     problems: Counter[str] = field(default_factory=Counter)  # by "column code"
 
 
-def try_file(registry: Engine, folder: Folder, brought: Brought, areas: checks.Areas) -> Trial:
+def try_file(registry: Engine, folder: Folder, brought: Brought, areas: Areas) -> Trial:
     """Reads a file and sorts its rows into good and bad ones; changes nothing in the registry.
 
     Raises:
@@ -56,9 +65,13 @@ def try_file(registry: Engine, folder: Folder, brought: Brought, areas: checks.A
     folder.make()
     try:
         folder.original.write_bytes(brought.octets)
-        with folder.good.open("wb") as good, folder.bad.open("wb") as bad:
-            for rows in _checked(registry, sheet, brought.habits, areas):
-                _sort(rows, trial, good, bad)
+        with (
+            folder.good.open("wb") as good,
+            folder.bad.open("wb") as bad,
+            folder.changes.open("wb") as changes,
+        ):
+            for rows in _checked(registry, sheet, brought, areas):
+                _sort(rows, trial, _Files(good, bad, changes))
     except BaseException:
         folder.remove()
         raise
@@ -66,28 +79,54 @@ def try_file(registry: Engine, folder: Folder, brought: Brought, areas: checks.A
     return trial
 
 
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Where the rows go."""
+
+    good: BinaryIO
+    bad: BinaryIO
+    changes: BinaryIO
+
+
 def _checked(
-    registry: Engine, sheet: Sheet, habits: Habits, areas: checks.Areas
+    registry: Engine, sheet: Sheet, brought: Brought, areas: Areas
 ) -> Iterator[Sequence[Row]]:
     """Yields all rows with their problems, some thousand at a time."""
     seen: dict[str, dict[str, int]] = {}
-    pending = (read_row(sheet.kind, row, habits) for row in sheet.rows())
+    pending = map(reader(sheet.kind, brought.habits), sheet.rows())
     while rows := list(islice(pending, _AT_ONCE)):
         duplicates(sheet.kind, rows, seen)
         with reading(registry) as session:
-            known = LOOK_UP[sheet.kind](session, rows)
+            known = look_up(session, sheet.kind, rows, updates=brought.updates)
         checks.check(sheet.kind, rows, known, areas)
         yield rows
 
 
-def _sort(rows: Sequence[Row], trial: Trial, good: BinaryIO, bad: BinaryIO) -> None:
+def _sort(rows: Sequence[Row], trial: Trial, files: _Files) -> None:
     for row in rows:
         trial.row_count += 1
-        document = {"row": row.number, "cells": row.cells}
+        document: dict[str, Any] = {"row": row.number, "cells": row.cells}
         if row.problems:
             document["problems"] = [each.record() for each in row.problems]
             trial.problems.update(f"{each.column} {each.code}" for each in row.problems)
-            bad.write(orjson.dumps(document) + b"\n")
-        else:
-            trial.good_count += 1
-            good.write(orjson.dumps(document) + b"\n")
+            files.bad.write(orjson.dumps(document) + b"\n")
+            continue
+        trial.good_count += 1
+        if row.change is not None:
+            document["version"] = row.change.version
+            _tell(row.number, row.change, trial, files)
+        files.good.write(orjson.dumps(document) + b"\n")
+
+
+def _tell(number: int, change: Change, trial: Trial, files: _Files) -> None:
+    """Writes down what a row would change."""
+    if not change.after:
+        trial.same_count += 1
+        return
+    trial.change_count += 1
+    changes = [
+        {"field": name, "before": change.before.get(name), "after": value}
+        for name, value in change.after.items()
+    ]
+    document = {"row": number, "asset": str(change.asset), "changes": changes}
+    files.changes.write(orjson.dumps(document) + b"\n")

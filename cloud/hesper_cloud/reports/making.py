@@ -18,6 +18,7 @@ from hesper_cloud.long_jobs.kinds import Effect, JobFailed, Progress, Work
 from hesper_cloud.reports import paper
 from hesper_cloud.reports.folders import FORMATS, SPOOL, file_of, folder_of
 from hesper_cloud.reports.kinds import KINDS
+from hesper_cloud.reports.mailing import mail
 from hesper_cloud.reports.spool import append, rows_of
 from hesper_cloud.reports.tables import Period, ReportKind, Shelves
 
@@ -32,7 +33,8 @@ class Making:
     """The kind of long work that makes reports.
 
     The job's parameters are ``report``, ``first`` and ``end`` (days, the end not included),
-    ``zone``, ``areas`` and ``area``, as `parameters_of` returns them.
+    ``zone``, ``areas`` and ``area``, as `parameters_of` returns them; and ``schedule``, the number
+    of the one that asks.
     """
 
     shelves: Shelves
@@ -88,7 +90,8 @@ class Making:
             job_id=work.id,
         )
         looks = looks_of(report, work.parameters.get("areas"))
-        return lambda session: _entered(session, report, looks)
+        schedule = work.parameters.get("schedule")
+        return lambda session: _entered(session, report, looks, schedule)
 
 
 def parameters_of(report: str, period: Period, area: str | None) -> dict[str, Any]:
@@ -135,9 +138,15 @@ def looks_of(report: Report, areas: Sequence[str] | None) -> list[DataAccess]:
     ]
 
 
-def _entered(session: Session, report: Report, looks: Sequence[DataAccess]) -> Progress:
+def _entered(
+    session: Session, report: Report, looks: Sequence[DataAccess], schedule: int | None
+) -> Progress:
     session.add_all([report, *looks])
     session.flush()
+    target = mail(session, report, schedule, report.made_at)
+    if target is not None:
+        for look in looks:
+            look.operation = f"{report.kind}, mailed to {target}"
     return Progress(report.row_count, report.row_count, None, {"report": report.id})
 
 

@@ -98,7 +98,7 @@ class ScheduledReports:
             making.KIND,
             f"{kind.title}, {row.name}",
             row.made_by,
-            making.parameters_of(row.kind, period, row.area),
+            making.parameters_of(row.kind, period, row.area) | {"schedule": row.id},
         )
         row.last_job_id = ask(session, wish, now)
         row.next_at = next_at(every, row.at_minute, zone, row.next_at)

@@ -1,4 +1,4 @@
-"""A rule's next version, and its state; its open alerts are cleared, and it begins anew.
+"""A rule's next version, its state, its end; its open alerts are cleared, and it begins anew.
 
 A rule that is data forgets all it has seen. One that is code keeps it and judges it by its new
 thresholds: a supply that closed by itself yesterday would never be seen closing again.
@@ -6,7 +6,7 @@ thresholds: a supply that closed by itself yesterday would never be seen closing
 
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.alerting import CLEARED, Alert
@@ -21,6 +21,8 @@ def save(
 ) -> Rule:
     """Writes a rule's next version; a new rule is off.
 
+    One of the name of a rule that was deleted goes on counting where that stopped.
+
     Args:
         session: In a writing transaction.
         alerts: Where its open alerts are cleared.
@@ -31,7 +33,7 @@ def save(
     who, at, note = by
     row = session.get(Rule, rule)
     if row is None:
-        row = Rule(id=rule, state="off", version=0)
+        row = Rule(id=rule, state="off", version=_last_version(session, rule))
         session.add(row)
     row.version, row.updated_at, row.updated_by = row.version + 1, at, who
     document = said.model_dump(mode="json")
@@ -58,6 +60,17 @@ def set_state(
     said = session.get_one(RuleVersion, (rule, row.version)).definition
     keeps = said.get("condition", {}).get("kind") == "built-in"
     _begin_anew(session, alerts, rule, by[1], keeps=keeps)
+
+
+def delete_rule(session: Session, alerts: Alerts, rule: str, at: datetime) -> None:
+    """Ends a rule that is data: its alerts are cleared; its versions and trials stay."""
+    _begin_anew(session, alerts, rule, at, keeps=False)
+    session.delete(session.get_one(Rule, rule))
+
+
+def _last_version(session: Session, rule: str) -> int:
+    newest = select(func.max(RuleVersion.version)).where(RuleVersion.rule == rule)
+    return session.scalar(newest) or 0
 
 
 def _begin_anew(session: Session, alerts: Alerts, rule: str, at: datetime, *, keeps: bool) -> None:

@@ -8,12 +8,22 @@ from sqlalchemy import select
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import LIVE_GAPS, Backfill, Gap, MeterProfile
+from hesper_cloud.paging import Asked, Order, Orders
 from hesper_cloud.services import journal
 from hesper_cloud.services.records import BackfillRow, GapFilter, GapRow, ProfileRow
 from hesper_cloud.services.scope import narrowed
 from hesper_cloud.services.sources import Sources, require
 
-_MAX_ROWS = 10_000
+_GAPS = Orders(
+    {
+        "from_at": Order(Gap.from_at, datetime),
+        "noticed_at": Order(Gap.noticed_at, datetime),
+        "expected_count": Order(Gap.expected_count, int),
+    },
+    Order(Gap.id, int),
+    "-from_at",
+)
+_BACKFILLS = Orders({"id": Order(Backfill.id, int)}, Order(Backfill.id, int), "-id")
 
 
 class Gaps:
@@ -22,36 +32,44 @@ class Gaps:
     def __init__(self, sources: Sources) -> None:
         self._registry = sources.registry
 
-    async def page(self, actor: Actor, wanted: GapFilter, limit: int) -> list[GapRow]:
-        """Returns gaps, newest first; without a state those that may still be filled."""
+    async def page(
+        self, actor: Actor, wanted: GapFilter, asked: Asked
+    ) -> tuple[list[GapRow], str | None]:
+        """Returns gaps, newest first by default, and the cursor of the next page.
+
+        Without a state those that may still be filled.
+        """
         require(actor, Permission.READ)
         states = (wanted.state,) if wanted.state else LIVE_GAPS
         query = narrowed(select(Gap), actor, Gap.meter).where(Gap.state.in_(states))
-        query = query.order_by(Gap.from_at.desc())
-        if wanted.meter:
-            query = query.where(Gap.meter == wanted.meter)
-        if wanted.profile:
-            query = query.where(Gap.profile == wanted.profile)
-        if wanted.cause:
-            query = query.where(Gap.cause == wanted.cause)
-        query = query.limit(min(limit, _MAX_ROWS))
-        return await asyncio.to_thread(journal.gaps, self._registry, query)
+        for column, value in (
+            (Gap.meter, wanted.meter), (Gap.profile, wanted.profile), (Gap.cause, wanted.cause)
+        ):  # fmt: skip
+            if value:
+                query = query.where(column == value)
+
+        def load() -> tuple[list[GapRow], str | None]:
+            with reading(self._registry) as session:
+                rows, following = _GAPS.page(session, query, asked)
+                return [journal.gap_row(row) for row in rows], following
+
+        return await asyncio.to_thread(load)
 
     async def backfills(
-        self, actor: Actor, meter: str | None = None, limit: int = 200
-    ) -> list[BackfillRow]:
-        """Returns what was asked for again, newest first."""
+        self, actor: Actor, meter: str | None, asked: Asked
+    ) -> tuple[list[BackfillRow], str | None]:
+        """Returns what was asked for again, newest first, and the cursor of the next page."""
         require(actor, Permission.READ)
         query = narrowed(select(Backfill), actor, Backfill.meter)
-        query = query.order_by(Backfill.id.desc()).limit(min(limit, _MAX_ROWS))
         if meter:
             query = query.where(Backfill.meter == meter)
 
-        def rows() -> list[BackfillRow]:
+        def load() -> tuple[list[BackfillRow], str | None]:
             with reading(self._registry) as session:
-                return [_backfill_row(row) for row in session.scalars(query)]
+                rows, following = _BACKFILLS.page(session, query, asked)
+                return [_backfill_row(row) for row in rows], following
 
-        return await asyncio.to_thread(rows)
+        return await asyncio.to_thread(load)
 
     async def profiles(self, actor: Actor, meter: str) -> list[ProfileRow]:
         """Returns which profiles a meter is expected to capture, and since when."""

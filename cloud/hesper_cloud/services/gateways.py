@@ -1,13 +1,16 @@
 """Gateways as they last reported themselves, with what is registered behind them."""
 
 import asyncio
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
 
 from hesper_cloud.accounts.roles import Actor, Permission
-from hesper_cloud.db.engines import reading
+from hesper_cloud.db.engines import batched, reading
 from hesper_cloud.db.registry import DeadLetter, Gateway, Meter
+from hesper_cloud.paging import Asked, Order, Orders
 from hesper_cloud.services.errors import NotFound
 from hesper_cloud.services.known_files import known_files
 from hesper_cloud.services.records import DeadLetterRow, GatewayRow
@@ -16,6 +19,20 @@ from hesper_cloud.services.sources import Sources, require
 
 GatewayRows = list[GatewayRow]
 DeadLetterRows = list[DeadLetterRow]
+_ORDERS = Orders(
+    {
+        "id": Order(Gateway.id, str),
+        "last_seen_at": Order(Gateway.last_seen_at, datetime),
+        "backlog": Order(Gateway.backlog, int),
+    },
+    Order(Gateway.id, str),
+    "id",
+)
+_LETTERS = Orders(
+    {"id": Order(DeadLetter.id, int), "received_at": Order(DeadLetter.received_at, datetime)},
+    Order(DeadLetter.id, int),
+    "-id",
+)
 
 
 class Gateways:
@@ -28,7 +45,31 @@ class Gateways:
     async def list(self, actor: Actor) -> GatewayRows:
         """Returns all gateways by name."""
         require(actor, Permission.READ)
-        return await asyncio.to_thread(self._rows, actor)
+
+        def load() -> GatewayRows:
+            with reading(self._registry) as session:
+                gateways = session.scalars(_seen(actor).order_by(Gateway.id)).all()
+                return _rows(session, actor, gateways)
+
+        return await asyncio.to_thread(load)
+
+    async def page(
+        self, actor: Actor, asked: Asked, state: str | None = None, search: str = ""
+    ) -> tuple[GatewayRows, str | None]:
+        """Returns gateways in a state whose name contains a text, and the next page's cursor."""
+        require(actor, Permission.READ)
+        query = _seen(actor)
+        if state is not None:
+            query = query.where(Gateway.state == state)
+        if search:
+            query = query.where(Gateway.id.contains(search, autoescape=True))
+
+        def load() -> tuple[GatewayRows, str | None]:
+            with reading(self._registry) as session:
+                gateways, following = _ORDERS.page(session, query, asked)
+                return _rows(session, actor, gateways), following
+
+        return await asyncio.to_thread(load)
 
     async def get(self, actor: Actor, gateway: str) -> GatewayRow:
         """Returns one gateway.
@@ -37,7 +78,13 @@ class Gateways:
             NotFound: there is none of this name, or it is elsewhere.
         """
         require(actor, Permission.READ)
-        rows = await asyncio.to_thread(self._rows, actor, gateway)
+
+        def load() -> GatewayRows:
+            with reading(self._registry) as session:
+                found = session.scalars(_seen(actor).where(Gateway.id == gateway)).all()
+                return _rows(session, actor, found)
+
+        rows = await asyncio.to_thread(load)
         if not rows:
             raise NotFound(f"there is no gateway {gateway}")
         return rows[0]
@@ -53,31 +100,44 @@ class Gateways:
         found = await asyncio.to_thread(known_files, self._authority, [gateway])
         return found[gateway].text if gateway in found else None
 
-    async def dead_letters(self, actor: Actor, limit: int = 100) -> DeadLetterRows:
-        """Returns the newest dead letters."""
+    async def dead_letters(self, actor: Actor, asked: Asked) -> tuple[DeadLetterRows, str | None]:
+        """Returns dead letters, newest first by default, and the cursor of the next page."""
         require(actor, Permission.READ)
         require_everywhere(actor, "the list of dead letters")
-        return await asyncio.to_thread(self._dead_letters, limit)
+        columns = (
+            DeadLetter.id,
+            DeadLetter.topic,
+            DeadLetter.reason,
+            DeadLetter.received_at,
+            DeadLetter.digest,
+            func.length(DeadLetter.payload),
+        )
 
-    def _rows(self, actor: Actor, only: str | None = None) -> GatewayRows:
-        counts = narrowed(select(Meter.gateway_id, func.count()), actor)
-        counts = counts.group_by(Meter.gateway_id)
-        own = select(Gateway).where(Gateway.deleted_at.is_(None), *gateway_terms(actor, Gateway.id))
-        if only is not None:
-            counts, own = counts.where(Meter.gateway_id == only), own.where(Gateway.id == only)
-        with reading(self._registry) as session:
-            registered = {gateway: int(count) for gateway, count in session.execute(counts)}
-            gateways = session.scalars(own.order_by(Gateway.id)).all()
-        return [_row(gateway, registered.get(gateway.id, 0)) for gateway in gateways]
+        def load() -> tuple[DeadLetterRows, str | None]:
+            with reading(self._registry) as session:
+                rows, following = _LETTERS.page(session, select(*columns), asked)
+                return [DeadLetterRow(*row) for row in rows], following
 
-    def _dead_letters(self, limit: int) -> DeadLetterRows:
-        size = func.length(DeadLetter.payload)
-        query = select(DeadLetter, size).order_by(DeadLetter.id.desc()).limit(limit)
-        with reading(self._registry) as session:
-            return [
-                DeadLetterRow(row.id, row.topic, row.reason, row.received_at, row.digest, octets)
-                for row, octets in session.execute(query)
-            ]
+        return await asyncio.to_thread(load)
+
+
+def _seen(actor: Actor) -> Select[Gateway]:
+    return select(Gateway).where(Gateway.deleted_at.is_(None), *gateway_terms(actor, Gateway.id))
+
+
+def _rows(session: Session, actor: Actor, gateways: Sequence[Gateway]) -> GatewayRows:
+    counts = _registered(session, actor, [gateway.id for gateway in gateways])
+    return [_row(gateway, counts.get(gateway.id, 0)) for gateway in gateways]
+
+
+def _registered(session: Session, actor: Actor, gateways: Collection[str]) -> dict[str, int]:
+    """Returns how many meters that the actor sees are registered behind each of some gateways."""
+    counts = narrowed(select(Meter.gateway_id, func.count()), actor).group_by(Meter.gateway_id)
+    return {
+        gateway: int(count)
+        for some in batched(sorted(gateways))
+        for gateway, count in session.execute(counts.where(Meter.gateway_id.in_(some)))
+    }
 
 
 def _row(gateway: Gateway, registered: int) -> GatewayRow:

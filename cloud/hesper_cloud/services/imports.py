@@ -1,7 +1,6 @@
 """Bulk import: files are tried, applied as one job, and their rejected rows given back."""
 
 import asyncio
-import hashlib
 import logging
 import secrets
 from collections.abc import Iterator
@@ -19,14 +18,19 @@ from hesper_cloud.imports import applying
 from hesper_cloud.imports.columns import ImportKind, template
 from hesper_cloud.imports.folders import Folder
 from hesper_cloud.imports.problems import NotASheet
-from hesper_cloud.imports.rejected import document, reason, rejected
-from hesper_cloud.imports.trying import Brought, Trial, try_file
+from hesper_cloud.imports.rejected import changed, document, reason, rejected
+from hesper_cloud.imports.trying import Brought, try_file
 from hesper_cloud.long_jobs.asking import Wish, ask
 from hesper_cloud.paging import Asked, Order, Orders
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound, Refused, Unavailable
-from hesper_cloud.services.import_records import ImportView, ProblemCount, RejectedRow
-from hesper_cloud.services.jobs import job_row
+from hesper_cloud.services.import_records import (
+    ChangedRow,
+    FieldChange,
+    ImportView,
+    RejectedRow,
+)
+from hesper_cloud.services.import_rows import import_row, import_view
 from hesper_cloud.services.sources import Sources, require
 
 log = logging.getLogger(__name__)
@@ -79,14 +83,14 @@ class Imports:
                     f"the file cannot be kept: {error.strerror}; make room on the head end's disk"
                     " and bring it again"
                 ) from None
-        row = _row(import_id, actor, brought, trial, self._sources.clock())
+        row = import_row(import_id, actor, brought, trial, self._sources.clock())
 
         def keep() -> None:
             with writing(self._sources.registry) as session:
                 session.add(row)
 
         await asyncio.to_thread(keep)
-        return _view(row, None)
+        return import_view(row, None)
 
     async def apply(self, actor: Actor, import_id: str) -> ImportView:
         """Applies the good rows of a file as one job. Audited before it begins.
@@ -104,7 +108,8 @@ class Imports:
         payload = {
             "action": "import.apply",
             "subject": f"{file.kind} {file.name}",
-            "after": f"{file.good_count} of {file.row_count} rows, SHA-256 {file.sha256}",
+            "after": f"{file.good_count} of {file.row_count} rows, {file.change_count} of them"
+            f" change what is there, SHA-256 {file.sha256}",
         }
         await self._link.ask(actor, "audit.note", payload, f"import-{import_id}")
         areas = None if actor.areas is None else list(actor.areas)
@@ -144,7 +149,7 @@ class Imports:
         def load() -> ImportPage:
             with reading(self._sources.registry) as session:
                 rows, following = _ORDERS.page(session, _seen(actor), asked)
-                return [_view(row, _job(session, row)) for row in rows], following
+                return [import_view(row, _job(session, row)) for row in rows], following
 
         return await asyncio.to_thread(load)
 
@@ -160,6 +165,24 @@ class Imports:
             return [
                 RejectedRow(**each, reason=reason(each["problems"]))
                 for each in islice(rejected(registry, state, file), offset, end)
+            ]
+
+        return await asyncio.to_thread(load)
+
+    async def changes(
+        self, actor: Actor, import_id: str, offset: int, limit: int
+    ) -> list[ChangedRow]:
+        """Returns the good rows that change what is there, each with what the dry run compared."""
+        file = await asyncio.to_thread(self._file, actor, import_id)
+        state = self._sources.settings.state
+
+        def load() -> list[ChangedRow]:
+            rows = islice(changed(state, file), offset, offset + min(limit, MOST_PROBLEMS))
+            return [
+                ChangedRow(
+                    row["row"], row["asset"], tuple(FieldChange(**each) for each in row["changes"])
+                )
+                for row in rows
             ]
 
         return await asyncio.to_thread(load)
@@ -180,7 +203,7 @@ class Imports:
 
     def _viewed(self, file: ImportFile) -> ImportView:
         with reading(self._sources.registry) as session:
-            return _view(file, _job(session, file))
+            return import_view(file, _job(session, file))
 
 
 def _require_reader(actor: Actor) -> None:
@@ -196,45 +219,3 @@ def _seen(actor: Actor) -> Select[ImportFile]:
 
 def _job(session: Session, file: ImportFile) -> LongJob | None:
     return None if file.job_id is None else session.get(LongJob, file.job_id)
-
-
-def _row(import_id: str, actor: Actor, brought: Brought, trial: Trial, at: datetime) -> ImportFile:
-    told: dict[str, str | None] = {"encoding": trial.encoding, "separator": trial.separator}
-    told |= {"dates": brought.habits.dates, "decimal": brought.habits.decimal}
-    return ImportFile(
-        id=import_id,
-        kind=brought.kind,
-        name=brought.name,
-        brought_by=actor.username,
-        brought_at=at,
-        sha256=hashlib.sha256(brought.octets).hexdigest(),
-        octets=len(brought.octets),
-        reading=told,
-        row_count=trial.row_count,
-        good_count=trial.good_count,
-        problems=dict(trial.problems.most_common()),
-    )
-
-
-def _view(file: ImportFile, job: LongJob | None) -> ImportView:
-    counts = [(*place.split(" "), count) for place, count in file.problems.items()]
-    return ImportView(
-        id=file.id,
-        kind=file.kind,
-        name=file.name,
-        brought_by=file.brought_by,
-        brought_at=file.brought_at,
-        sha256=file.sha256,
-        octets=file.octets,
-        encoding=file.reading["encoding"],
-        separator=file.reading["separator"],
-        row_count=file.row_count,
-        good_count=file.good_count,
-        bad_count=file.row_count - file.good_count,
-        problems=tuple(
-            ProblemCount(column, code, count)
-            for column, code, count in sorted(counts, key=lambda each: -each[2])
-        ),
-        job=None if job is None else job_row(job),
-        removed=file.removed_at is not None,
-    )

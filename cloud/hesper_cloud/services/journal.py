@@ -11,25 +11,27 @@ from hesper_cloud.services.records import EventRow, GapRow
 def gaps(registry: Engine, query: Select[Gap]) -> list[GapRow]:
     """Returns stored gaps as the records that services give out."""
     with reading(registry) as session:
-        return [
-            GapRow(
-                id=gap.id,
-                meter=gap.meter,
-                profile=gap.profile,
-                from_at=gap.from_at,
-                to_at=gap.to_at,
-                expected_count=gap.expected_count,
-                cause=gap.cause,
-                state=gap.state,
-                noticed_at=gap.noticed_at,
-                closed_at=gap.closed_at,
-                tries=gap.tries,
-                next_try_at=gap.next_try_at,
-                reason=gap.reason,
-                proof=gap.proof,
-            )
-            for gap in session.scalars(query)
-        ]
+        return [gap_row(gap) for gap in session.scalars(query)]
+
+
+def gap_row(gap: Gap) -> GapRow:
+    """Returns one stored gap as the record that services give out."""
+    return GapRow(
+        id=gap.id,
+        meter=gap.meter,
+        profile=gap.profile,
+        from_at=gap.from_at,
+        to_at=gap.to_at,
+        expected_count=gap.expected_count,
+        cause=gap.cause,
+        state=gap.state,
+        noticed_at=gap.noticed_at,
+        closed_at=gap.closed_at,
+        tries=gap.tries,
+        next_try_at=gap.next_try_at,
+        reason=gap.reason,
+        proof=gap.proof,
+    )
 
 
 def events(registry: Engine, query: Select[Event]) -> list[EventRow]:

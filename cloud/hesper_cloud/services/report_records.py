@@ -57,6 +57,8 @@ class ScheduleWish:
     at_minute: int
     zone: str
     area: str | None = None
+    target: str | None = None  # of delivery, by mail, that is sent each report
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +76,10 @@ class ScheduleRow:
     next_at: datetime
     made_by: str
     last_job_id: int | None
+    version: int = 1
+    target: str | None = None  # of delivery, that is sent each report
+
+    def wish(self) -> ScheduleWish:
+        """Returns it as it was asked for."""
+        names = ScheduleWish.__dataclass_fields__
+        return ScheduleWish(**{name: getattr(self, name) for name in names})

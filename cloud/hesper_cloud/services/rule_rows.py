@@ -10,8 +10,10 @@ from hesper_cloud.db.alerting import CLEARED, Alert
 from hesper_cloud.db.rules import Rule, RuleTrial, RuleVersion
 from hesper_cloud.rules import built_in
 from hesper_cloud.rules.built_in import BuiltInRule
-from hesper_cloud.services.rule_records import RuleRow, ThresholdRow
+from hesper_cloud.services.rule_records import FiringRow, RuleRow, RuleVersionRow, ThresholdRow
 from hesper_cloud.settings import RuleSettings
+
+MOST_TRIALS = 500
 
 
 def rows(session: Session, settings: RuleSettings, only: str | None = None) -> list[RuleRow]:
@@ -25,9 +27,9 @@ def rows(session: Session, settings: RuleSettings, only: str | None = None) -> l
         query = query.where(Rule.id == only)
     stored = {rule.id: (rule, said) for rule, said in session.execute(query)}
     code = built_in.rules(settings)
-    alerts, trials = _open_alerts(session), _trials(session)
+    alerts, tried = _open_alerts(session), _trial_counts(session)
     found = [
-        _of_data(rule, said, alerts.get(rule.id, 0), trials.get((rule.id, rule.version), 0))
+        _of_data(rule, said, alerts.get(rule.id, 0), tried.get((rule.id, rule.version), 0))
         for rule, said in stored.values()
         if rule.id not in code
     ]
@@ -37,6 +39,26 @@ def rows(session: Session, settings: RuleSettings, only: str | None = None) -> l
         if only in (None, each.id)
     ]
     return found
+
+
+def versions(session: Session, rule: str) -> list[RuleVersionRow]:
+    """Returns every version of a rule, newest first."""
+    query = select(RuleVersion).where(RuleVersion.rule == rule)
+    names = RuleVersionRow.__dataclass_fields__
+    return [
+        RuleVersionRow(**{name: getattr(row, name) for name in names})
+        for row in session.scalars(query.order_by(RuleVersion.version.desc()))
+    ]
+
+
+def trials(session: Session, rule: str) -> list[FiringRow]:
+    """Returns what a rule on trial would have raised, newest first."""
+    query = select(RuleTrial).where(RuleTrial.rule == rule)
+    newest_first = query.order_by(RuleTrial.raised_at.desc(), RuleTrial.id.desc())
+    return [
+        FiringRow(row.subject, row.raised_at, row.cleared_at, row.text)
+        for row in session.scalars(newest_first.limit(MOST_TRIALS))
+    ]
 
 
 def _of_data(rule: Rule, said: dict[str, Any], alerts: int, trials: int) -> RuleRow:
@@ -103,7 +125,7 @@ def _open_alerts(session: Session) -> dict[str, int]:
     return found
 
 
-def _trials(session: Session) -> dict[tuple[str, int], int]:
+def _trial_counts(session: Session) -> dict[tuple[str, int], int]:
     query = select(RuleTrial.rule, RuleTrial.version, func.count())
     counted = session.execute(query.group_by(RuleTrial.rule, RuleTrial.version))
     return {(rule, version): count for rule, version, count in counted}

@@ -8,12 +8,11 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.rules import Rule, RuleTrial, RuleVersion
+from hesper_cloud.db.rules import Rule
 from hesper_cloud.long_jobs.asking import Wish, ask
 from hesper_cloud.rules import built_in, editing, trials
 from hesper_cloud.rules.alerts import Alerts
@@ -28,7 +27,6 @@ from hesper_cloud.services.sources import Sources, epoch, require
 from hesper_cloud.settings import RuleSettings
 
 T = TypeVar("T")
-MOST_TRIALS = 500
 LONGEST_TRY_S = 400 * 86_400
 _AUDITED = 400
 RuleRows = list[RuleRow]
@@ -62,36 +60,18 @@ class Rules:
         return found[0]
 
     async def versions(self, actor: Actor, rule: str) -> RuleVersions:
-        """Returns every version of a rule, newest first."""
-        await self.get(actor, rule)
-        query = (
-            select(RuleVersion).where(RuleVersion.rule == rule).order_by(RuleVersion.version.desc())
-        )
-        return await self._read(
-            lambda session: [
-                RuleVersionRow(
-                    **{name: getattr(row, name) for name in RuleVersionRow.__dataclass_fields__}
-                )
-                for row in session.scalars(query)
-            ]
-        )
+        """Returns every version of a rule, newest first, also of one that was deleted."""
+        require(actor, Permission.READ)
+        found = await self._read(lambda session: rule_rows.versions(session, rule))
+        if not found:
+            await self.get(actor, rule)
+        return found
 
     async def trial_alerts(self, actor: Actor, rule: str) -> Firings:
         """Returns what a rule on trial would have raised, newest first."""
         require_everywhere(actor, "a rule's trial")
         await self.get(actor, rule)
-        query = (
-            select(RuleTrial)
-            .where(RuleTrial.rule == rule)
-            .order_by(RuleTrial.raised_at.desc(), RuleTrial.id.desc())
-            .limit(MOST_TRIALS)
-        )
-        return await self._read(
-            lambda session: [
-                FiringRow(row.subject, row.raised_at, row.cleared_at, row.text)
-                for row in session.scalars(query)
-            ]
-        )
+        return await self._read(lambda session: rule_rows.trials(session, rule))
 
     def understood(self, said: Mapping[str, Any]) -> Definition:
         """Returns what a document says.
@@ -156,6 +136,34 @@ class Rules:
 
         await self._write(commit)
         return await self.get(actor, rule)
+
+    async def delete(self, actor: Actor, rule: str, note: str, version: int | None) -> None:
+        """Ends a rule that is data; what it has raised is cleared, its versions stay.
+
+        Raises:
+            NotFound: there is none of this name.
+            Refused: it is code.
+            Stale: somebody else edited it since ``version``.
+        """
+        require(actor, Permission.EDIT_RULES)
+        require_everywhere(actor, "rules")
+        before = await self.get(actor, rule)
+        if before.built_in:
+            raise Refused(
+                f"{before.title} is code and stays" + "; switch it off" * before.can_be_off
+            )
+        await self._note(actor, "rule.delete", rule, (f"version {before.version}", "deleted"), note)
+        at = self._sources.clock()
+
+        def commit(session: Session) -> None:
+            present = _version(session, rule)
+            if present == 0:
+                raise NotFound(f"there is no rule {rule[:64]}")
+            if version is not None and present != version:
+                raise Stale(f"rule {rule} was edited meanwhile; fetch it and decide again")
+            editing.delete_rule(session, self._alerts, rule, at)
+
+        await self._write(commit)
 
     async def try_stored(
         self, actor: Actor, rule: str, start: datetime, end: datetime

@@ -5,7 +5,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -262,6 +262,28 @@ def test_who_floods_rooms_is_read_no_faster_than_requests_are_taken(listening, m
         for _ in range(6):
             assert listener.hear("joined")["room"] == "meter"
     assert time.monotonic() - begun >= 0.35  # four waits of a tenth
+
+
+def test_an_account_has_so_many_connections_and_no_more(house, listening):
+    most = house.services.sources.settings.web.limits.sockets
+    many = house.machine("many", Permission.READ)
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(listening(many)) for _ in range(most)]
+        with pytest.raises(InvalidStatus) as refused, listening(many):
+            pass
+        assert refused.value.response.status_code == 429
+        assert f"{most} live connections" in refused.value.response.body.decode()
+        listeners[0].join("fleet")  # the others stay
+        with listening("vic") as another:
+            another.join("fleet")
+    deadline = time.monotonic() + DEADLINE_S
+    while True:  # the ends are counted as the head end hears of them
+        try:
+            with listening(many) as listener:
+                listener.join("fleet")
+                return
+        except InvalidStatus:
+            assert time.monotonic() < deadline
 
 
 def test_a_name_that_no_database_takes_is_a_problem(listening):

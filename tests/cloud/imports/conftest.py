@@ -62,6 +62,7 @@ class House:
                     id=import_id, kind=kind, name="file.csv", brought_by="ann", brought_at=NOON,
                     sha256="ab" * 32, octets=len(octets), reading=reading_,
                     row_count=trial.row_count, good_count=trial.good_count, problems={},
+                    existing="update" if brought.updates else "refuse",
                 )
             )  # fmt: skip
         return import_id, trial

@@ -14,7 +14,7 @@ from hesper_cloud.imports.amounts import Habits, read_date, read_megabytes
 from hesper_cloud.imports.columns import KINDS, template
 from hesper_cloud.imports.encodings import decoded
 from hesper_cloud.imports.problems import Bad, NotASheet
-from hesper_cloud.imports.rows import cleaned, read_row
+from hesper_cloud.imports.rows import cleaned, reader
 from hesper_cloud.imports.sheets import opened
 
 TEMPLATES = {
@@ -24,6 +24,7 @@ TEMPLATES = {
     "customer,simCard",
     "simcards": "simNumber,iccid,imsi,msisdn,provider,status,ipAddress,apn,dataLimit,"
     "activationDate",
+    "simuse": "iccid,dataUsed",
 }
 HEADER = TEMPLATES["customers"]
 ROW = "Jürgen Müller,A-7,,,,,,,,"
@@ -84,7 +85,7 @@ def test_a_spreadsheet_may_tell_its_separator_and_leave_lines_and_columns_empty(
         (5, "A-1", ""),
         (6, "A-2", ""),
     ]
-    found = read_row("customers", rows[0], Habits())
+    found = reader("customers", Habits())(rows[0])
     assert found.values["address"] == 'Mill "old" 3;, 2nd floor'
 
 

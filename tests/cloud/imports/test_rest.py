@@ -12,11 +12,15 @@ from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.app import create_app
 from hesper_cloud.authority.process import now_utc
 from hesper_cloud.db.authority import AuditRow
+from hesper_cloud.db.delivery import DeliveryTarget
 from hesper_cloud.db.engines import open_engine, reading, writing
-from hesper_cloud.db.registry import Area, DataAccess, ScheduledRun
+from hesper_cloud.db.registry import Area, DataAccess, ReportSchedule, ScheduledRun
 from hesper_cloud.jobs import long_work
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.long_jobs.running import Runner
+from hesper_cloud.reports.schedules import ScheduledReports
+from hesper_cloud.rules.alerts import Alerts
+from hesper_cloud.rules.sim_data import SimDataRule
 from hesper_cloud.services.bundle import assemble
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
@@ -55,7 +59,7 @@ class Town:
             answer = await self.client.post("/api/v1/auth/login", json=body)
             self._tokens[who] = answer.json()["token"]
             self.client.cookies.clear()
-        headers = {"Authorization": f"Bearer {self._tokens[who]}"}
+        headers = {"Authorization": f"Bearer {self._tokens[who]}"} | sent.pop("headers", {})
         return await self.client.request(method, f"/api/v1{path}", headers=headers, **sent)
 
     def noted(self) -> list[tuple[str, str]]:
@@ -289,3 +293,110 @@ async def test_schedules_are_added_and_removed(town: Town) -> None:
         "report-schedule.add",
         "report-schedule.remove",
     ]
+
+
+async def test_a_schedule_is_changed_rested_and_given_a_target(town: Town) -> None:
+    body = {"name": "weekly", "kind": "consumption", "every": "week", "zone": "Europe/Vienna"}
+    added = (await town.call("ann", "POST", "/reports/schedules", json=body)).json()
+    other = body | {"name": "other"}
+    assert (await town.call("ann", "POST", "/reports/schedules", json=other)).status_code == 201
+    path = f"/reports/schedules/{added['id']}"
+    shown = await town.call("vic", "GET", path)
+    assert (shown.json()["enabled"], shown.json()["target"]) == (True, None)
+    assert (await town.call("vic", "PUT", path, json=body)).status_code == 403
+    assert (await town.call("ann", "PUT", path, json=other)).status_code == 409
+    unknown = await town.call("ann", "PUT", path, json=body | {"target": "nowhere"})
+    assert (unknown.status_code, "no mail target" in unknown.text) == (400, True)
+    with writing(town.sources.registry) as session:
+        session.add(
+            DeliveryTarget(
+                name="billing", kind="email", config={}, made_by="cleo", failures=0,
+                changed_at=town.head_end.clock.now,
+            )
+        )  # fmt: skip
+    changed = body | {"every": "day", "at_minute": 30, "target": "billing", "enabled": False}
+    done = await town.call("ann", "PUT", path, json=changed)
+    assert done.status_code == 200, done.text
+    said = done.json()
+    assert (said["every"], said["at_minute"], said["target"]) == ("day", 30, "billing")
+    assert (said["enabled"], said["version"]) == (False, 2)
+    assert said["next_at"] != added["next_at"]
+    with writing(town.sources.registry) as session:
+        session.get_one(ReportSchedule, added["id"]).next_at = town.head_end.clock.now
+    ScheduledReports(town.sources.registry, town.sources.clock).turn()
+    jobs = (await town.call("ann", "GET", "/jobs")).json()["rows"]
+    assert jobs == []  # it rests
+    stale = {"If-Match": shown.headers["ETag"]}
+    again = await town.call("ann", "PUT", path, json=changed, headers=stale)
+    assert again.status_code == 412
+    assert (
+        await town.call("ann", "PUT", path, json=changed | {"enabled": True})
+    ).status_code == 200
+    missing = await town.call("ann", "PUT", "/reports/schedules/999", json=changed)
+    assert missing.status_code == 404
+    with reading(town.head_end.databases.authority) as session:
+        noted = select(AuditRow).where(AuditRow.action == "report-schedule.change")
+        first = session.scalars(noted.order_by(AuditRow.sequence)).first()
+    assert first is not None
+    assert (first.before, first.after) == (
+        "consumption every week at 06:00 Europe/Vienna",
+        "consumption every day at 00:30 Europe/Vienna, mailed to billing, paused",
+    )
+
+
+async def test_a_file_changes_what_is_there_by_choice_alone(town: Town) -> None:
+    first = b"accountNumber,customerName,phoneNumber\r\nA-9,Ada Byron,+43 1 111111\r\n"
+    told = {"name": "first.csv", "apply": True}
+    await town.call("ann", "POST", "/customers/import", params=told, content=first)
+    town.work()
+    second = b"accountNumber,customerName,phoneNumber\r\nA-9,Ada Byron,+43 1 222222\r\nA-8,Bob,\r\n"
+    refused = await town.call("ann", "POST", "/customers/import", content=second)
+    assert (refused.json()["existing"], refused.json()["good_count"]) == ("refuse", 1)
+    tried = await town.call(
+        "ann", "POST", "/customers/import", params={"existing": "update"}, content=second
+    )
+    found = tried.json()
+    counts = (found["good_count"], found["change_count"], found["same_count"])
+    assert (found["existing"], counts) == ("update", (2, 1, 0))
+    path = f"/imports/{found['id']}"
+    (row,) = (await town.call("ann", "GET", f"{path}/changes")).json()
+    assert row["row"] == 2
+    assert row["changes"] == [{"field": "phone", "before": "+43 1 111111", "after": "+43 1 222222"}]
+    (customer,) = (await town.call("ann", "GET", "/customers")).json()["rows"]
+    assert customer["phone"] == "+43 1 111111"  # a dry run changes nothing
+    assert (await town.call("ann", "POST", f"{path}/apply")).status_code == 202
+    town.work()
+    job = (await town.call("ann", "GET", path)).json()["job"]
+    assert job["result"] == {"entered": 1, "rejected": 0, "changed": 1, "same": 0}
+    history = (await town.call("ann", "GET", f"/customers/{customer['id']}/history")).json()
+    newest = (history["rows"] if isinstance(history, dict) else history)[0]
+    assert (newest["before"], newest["after"]) == (
+        {"phone": "+43 1 111111"}, {"phone": "+43 1 222222"}
+    )  # fmt: skip
+    with reading(town.head_end.databases.authority) as session:
+        noted = session.scalars(
+            select(AuditRow.after).where(AuditRow.action == "import.apply")
+        ).all()
+    assert "1 of them change what is there" in str(noted[-1])
+
+
+async def test_the_use_of_sim_cards_comes_by_file_and_alarms_at_the_limit(town: Town) -> None:
+    card = {"iccid": "89430000000000000010", "number": "S-1", "data_limit_mb": 500}
+    made = (await town.call("ann", "POST", "/sims", json=card)).json()
+    template = (await town.call("vic", "GET", "/templates/simuse")).text
+    assert template.lstrip("\ufeff") == "iccid,dataUsed\r\n"
+    alerts = Alerts(town.sources.registry, town.sources.clock)
+    rule = SimDataRule(town.sources.registry, alerts, town.sources.clock)
+    expected = {"0.1 GB": [], "450": ["sim-data-near"], "500": ["sim-data-limit"], "3": []}
+    for used, rules in expected.items():
+        octets = f"iccid,dataUsed\r\n{card['iccid']},{used}\r\n".encode()
+        told = {"apply": True, "decimal": "point"}
+        await town.call("ann", "POST", "/sims/use/import", params=told, content=octets)
+        town.work()
+        rule.check()
+        rows = (await town.call("vic", "GET", "/alerts")).json()
+        found = rows["rows"] if isinstance(rows, dict) else rows
+        open_rules = [row["rule"].partition("/")[0] for row in found if row["state"] != "cleared"]
+        assert [each for each in open_rules if each.startswith("sim-")] == rules, used
+    shown = (await town.call("vic", "GET", f"/sims/{made['id']}")).json()
+    assert shown["data_used_mb"] == 3

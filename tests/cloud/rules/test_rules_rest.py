@@ -11,7 +11,7 @@ from hesper_cloud.accounts.roles import Actor, Role
 from hesper_cloud.app import create_app
 from hesper_cloud.db.authority import AuditRow
 from hesper_cloud.db.engines import open_engine, reading, writing
-from hesper_cloud.db.registry import Event, Meter, Outage, PowerLoss
+from hesper_cloud.db.registry import Alert, Event, Meter, Outage, PowerLoss, RuleMemory
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.long_jobs.running import Runner
 from hesper_cloud.rules import trials
@@ -108,6 +108,42 @@ async def test_a_rule_is_written_tried_switched_on_and_its_versions_are_kept(
         ("ben", "rule.edit", "rule high"), ("ben", "rule.edit", "rule high"),
         ("ben", "rule.edit", "rule high"), ("ben", "rule.state", "rule high"),
     ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("deciding")
+async def test_a_rule_is_deleted_and_its_versions_stay(
+    client: httpx.AsyncClient, head_end: Any
+) -> None:
+    ben, vic = await who(client, "ben"), await who(client, "vic")
+    for title in ("first", "second"):
+        body = {"definition": RULE | {"title": title}}
+        made = await client.put("/rules/high", json=body, headers=ben)
+    with writing(head_end.databases.registry) as session:
+        now = head_end.clock.now
+        said = {"severity": "warning", "raised_at": now, "changed_at": now, "text": "260"}
+        session.add(Alert(rule="high", meter=METER, **said))
+        session.add(RuleMemory(rule="high", subject=METER, phase="raised", since=now))
+    assert (await client.delete("/rules/high", headers=vic)).status_code == 403
+    stale = await client.delete("/rules/high", headers=ben | {"If-Match": '"1"'})
+    assert stale.status_code == 412
+    gone = await client.delete(
+        "/rules/high",
+        params={"note": "not needed"},
+        headers=ben | {"If-Match": made.headers["ETag"]},
+    )
+    assert (gone.status_code, gone.content) == (204, b"")
+    assert ("ben", "rule.delete", "rule high") in audited(head_end)
+    assert (await client.get("/rules/high", headers=vic)).status_code == 404
+    assert (await client.delete("/rules/high", headers=ben)).status_code == 404
+    with reading(head_end.databases.registry) as session:
+        assert session.scalars(select(Alert.state)).all() == ["cleared"]
+        assert session.scalars(select(RuleMemory)).all() == []
+    versions = (await client.get("/rules/high/versions", headers=vic)).json()
+    assert [each["definition"]["title"] for each in versions] == ["second", "first"]
+    again = await client.put("/rules/high", json={"definition": RULE}, headers=ben)
+    assert (again.json()["version"], again.json()["state"]) == (3, "off")
+    assert (await client.delete("/rules/tamper", headers=ben)).status_code == 409
+    assert (await client.get("/rules/nothing/versions", headers=vic)).status_code == 404
 
 
 @pytest.mark.usefixtures("deciding")
