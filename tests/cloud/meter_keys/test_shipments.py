@@ -1,15 +1,13 @@
 """Shipment files as spreadsheets and manufacturers write them, and everything that is wrong."""
 
 import base64
-import os
 import stat
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Told, tell
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 from hesper_cloud import keys
 from hesper_cloud.db.authority import AuditRow, MeterKeyRow
@@ -294,13 +292,8 @@ def test_keys_of_a_meter_whose_change_is_open_are_not_replaced(desk):
 
 
 def test_on_the_command_line_all_of_a_file_is_brought_or_nothing(head_end, tmp_path):
-    def run(*words: object) -> subprocess.CompletedProcess[str]:
-        program = [sys.executable, "-c", "from hesper_cloud.cli import main; main()", "keys"]
-        return subprocess.run(
-            [*program, *map(str, words), "-c", str(config)],
-            capture_output=True, text=True, check=False, timeout=60,
-            env={**os.environ, "PYTHONWARNINGS": "error"},
-        )  # fmt: skip
+    def run(*words: object) -> Told:
+        return tell(config, "keys", *words)
 
     config = tmp_path / "cloud.toml"
     config.write_text('state = "state"\n')
