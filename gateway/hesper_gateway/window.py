@@ -7,8 +7,13 @@ way at once; results and events have room of their own, so that a command's outc
 behind days of backlog. A batch without a receipt becomes due again after 5 s, then 10, 20 … 300,
 with jitter. When the broker was lost or a cloud role announces itself, all become due at once,
 except those published within the last second: their receipts may well be on the way.
+
+Batches go through broker and store in order. So the receipt of one that was published a single time
+says that what was published well before it, and has no receipt, was lost: a broker forgets what its
+queue has no room for, as when many gateways begin to send at once. That becomes due again, too.
 """
 
+import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -34,6 +39,7 @@ class _Flight:
     due_at: float
     sent_at: float
     attempts: int = 0
+    copies: int = 0
 
 
 class Window:
@@ -84,14 +90,20 @@ class Window:
                 * self._jitter()
             )
             flight.attempts += 1
+            flight.copies += 1
             flight.sent_at = now
             flight.due_at = now + delay
 
     def released(self, sequences: Iterable[int]) -> None:
-        """Forgets batches whose receipts came."""
+        """Forgets batches whose receipts came; what they have overtaken is due."""
+        overtaken_at = -math.inf
         for sequence in sequences:
-            self._urgent.pop(sequence, None)
-            self._readings.pop(sequence, None)
+            flight = self._urgent.pop(sequence, None) or self._readings.pop(sequence, None)
+            if flight is not None and flight.copies == 1:
+                overtaken_at = max(overtaken_at, flight.sent_at - GRACE_S)
+        for flight in (*self._urgent.values(), *self._readings.values()):
+            if flight.sent_at < overtaken_at:
+                flight.due_at = min(flight.due_at, overtaken_at)
 
     def taken_back(self, from_sequence: int) -> None:
         """Looks again for readings to send, from a sequence on: they are in the backlog again."""

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import httpx
 import numpy as np
 import pytest
-from hesper_cloud.stores.influx_lines import reading_lines
+from hesper_cloud.stores.influx_lines import octets_of, reading_lines
 from hesper_cloud.stores.influx_v2 import InfluxV2
 from hesper_cloud.stores.port import Quantity, StoreUnavailable
 from hesper_cloud.stores.rows import Rows, Stamp
@@ -63,9 +63,9 @@ def test_ready_bytes_go_through_the_client_to_a_real_server(victoria_url: str) -
         np.zeros(count, np.int64), np.full(count, T0), np.array([np.arange(count), [2300] * count]),
         None, (), (),
     )  # fmt: skip
-    lines = "\n".join(reading_lines(rows, [f"M {n}" for n in range(10)], Stamp(T0 * 1000, 1)))
+    lines = octets_of(reading_lines(rows, [f"M {n}" for n in range(10)], Stamp(T0 * 1000, 1)))
     server = InfluxV2(victoria_url, "hesper", "hesper", "no-token")
-    server.write(lines.encode(), "s")
+    server.write(lines, "s")
     server.close()
     httpx.get(f"{victoria_url}/internal/force_flush").raise_for_status()
     found = httpx.get(

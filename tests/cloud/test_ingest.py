@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hesper_cloud.db import migrate, registry
 from hesper_cloud.db.engines import open_engine, reading
+from hesper_cloud.ingest import run
 from hesper_cloud.ingest.consumer import Connection, Consumer
 from hesper_cloud.ingest.message import batch_id
 from hesper_cloud.ingest.run import Ingest
@@ -40,7 +41,7 @@ pytestmark = pytest.mark.integration
 EPOCH = "00112233445566ff"
 ENERGY = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
 TOPICS = Topics()
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 SIGNER = Signer.generate()
 GATEWAY_KEY = Signer.generate()
 
@@ -414,6 +415,21 @@ async def test_no_receipt_before_the_store_took_it(
     assert len(head.stored()) == 1
 
 
+async def test_gateways_are_woken_when_the_store_is_back(
+    head: Head, gateway: GatewayEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_AWAY_S", 0.1)  # the second try comes after 0.3 s
+    moody = Moody(tmp_path / "moody.duckdb")
+    moody.unavailable = 2
+    head.store.close()
+    head.store = moody
+    async with head.running():
+        assert (await gateway.announced()).state == "online"
+        gateway.publish(Kind.READINGS, sealed(1, {"M1": [(now(), 10)]}))
+        assert (await gateway.announced()).state == "online"
+    assert moody.unavailable == 0
+
+
 async def test_it_can_be_stopped_while_the_store_is_down_from_the_start(
     head: Head, tmp_path: Path
 ) -> None:
@@ -427,6 +443,24 @@ async def test_it_can_be_stopped_while_the_store_is_down_from_the_start(
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ingest._stop.is_set()  # else its thread tries on, and the process never ends
+
+
+def test_the_broker_holds_back_what_is_not_acknowledged(broker: Any, gateway: GatewayEnd) -> None:
+    consumer = Consumer(
+        Connection("127.0.0.1", broker.port, "hesper/v1", receive_maximum=10), lambda *_: None
+    )
+    consumer.start()
+    try:
+        assert consumer.announced.wait(DEADLINE_S)
+        for _ in range(100):
+            gateway.publish(Kind.READINGS, b"x")
+        asked = threading.Event()  # its answer comes behind everything that was sent before
+        consumer._client.on_subscribe = lambda *_: asked.set()
+        consumer._client.subscribe("anything")
+        assert asked.wait(DEADLINE_S)
+        assert consumer.messages.qsize() == 10
+    finally:
+        consumer.stop()
 
 
 def test_messages_without_a_window_are_bounded_too(broker: Any) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -23,13 +24,13 @@ from hesper_contracts.topics import Topics
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]  # its programs start many times
 PROGRAM = [sys.executable, "-c", "from hesper_cloud.cli import main; main()"]
 EPOCH, GATEWAY, TOPICS = "00112233445566ff", "gw-1", Topics()
 BATCHES, METERS, ROWS = 60, 50, 6
 T0 = 1_790_000_100
 SEEDS = range(int(os.environ.get("HESPER_TEST_KILL_RUNS", "1")))  # more runs: more moments
-RESEND_S, DEADLINE_S = 1.0, 60.0
+RESEND_S, DEADLINE_S = 3.0, 120.0
 ENERGY = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
 VOLTAGE = Quantity(bytes((1, 0, 32, 7, 0, 255)), -1, 35)
 
@@ -118,6 +119,11 @@ class System:
         self._head_end.kill()
         self._head_end.wait()
 
+    def largest_file(self, octets: int) -> None:
+        """Lets the head end write no file beyond so many octets: 0 is a disk that is full."""
+        limits = (octets, resource.RLIM_INFINITY)
+        resource.prlimit(self._head_end.pid, resource.RLIMIT_FSIZE, limits)
+
     def close(self) -> None:
         self.kill()
         self.gateway.close()
@@ -199,6 +205,22 @@ def test_a_store_that_is_down_gives_no_receipt_and_the_backlog_drains_afterwards
         with pytest.raises(AssertionError, match="have no receipt"):
             system.gateway.send_until(0, deadline_s=2 * RESEND_S)
         influxd.start()
+        system.gateway.send_until(0)
+    finally:
+        system.close()
+    agrees(system)
+
+
+def test_a_disk_that_is_full_gives_no_receipt_and_the_backlog_drains_afterwards(
+    tmp_path: Path, broker: Any
+) -> None:
+    system = System(tmp_path, broker.port, "")
+    try:
+        system.gateway.send_until(BATCHES - 5)
+        system.largest_file(0)
+        with pytest.raises(AssertionError, match="have no receipt"):
+            system.gateway.send_until(0, deadline_s=2 * RESEND_S)
+        system.largest_file(resource.RLIM_INFINITY)
         system.gateway.send_until(0)
     finally:
         system.close()

@@ -28,7 +28,7 @@ TOPICS = Topics()
 EPOCH = "00112233445566ff"
 ENERGY = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
 BATCHES, METERS = 60, 20
-DEADLINE_S = 40.0
+DEADLINE_S = 60.0
 START = "from hesper_cloud.cli import main; main()"
 
 

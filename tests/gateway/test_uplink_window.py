@@ -74,3 +74,24 @@ def test_waking_makes_all_due_but_what_left_a_moment_ago() -> None:
 
 def test_with_nothing_to_do_it_waits_long() -> None:
     assert window_on(Waiting()).wait_s(10) > 600
+
+
+def test_what_newer_batches_have_overtaken_goes_again_at_once() -> None:
+    window = window_on(Waiting(readings=list(range(1, 100))))
+    assert send_due(window, 0) == [1, 2, 3, 4]
+    window.released([1])
+    assert send_due(window, 2) == [5]
+    assert send_due(window, 2.5) == []
+    window.released([5])
+    assert send_due(window, 2.6) == [2, 3, 4, 6]
+
+
+def test_the_receipt_of_a_copy_says_nothing_of_the_others() -> None:
+    backlog = Waiting(readings=[1])
+    window = window_on(backlog)
+    send_due(window, 0)
+    backlog.readings.append(2)
+    assert send_due(window, 3) == [2]
+    assert send_due(window, FIRST_RESEND_S) == [1]
+    window.released([1])  # perhaps the first copy, which left before the other batch
+    assert send_due(window, FIRST_RESEND_S + 0.5) == []

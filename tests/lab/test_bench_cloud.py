@@ -72,19 +72,21 @@ def test_the_store_is_filled_and_asked(
 
 
 def test_an_outage_is_told_by_what_was_held_and_how_it_drained() -> None:
-    outage = ingest_outage.Outage(begins_s=5.0, ends_s=10.0)
+    outage = ingest_outage.Outage("influx", begins_s=5.0, ends_s=10.0)
     moments = [
         Moment(9.0, 900.0, 500.0, 1.0),
         Moment(10.0, 1000.0, 500.0, 1.0),  # the store is up again
-        Moment(11.0, 1100.0, 800.0, 1.0),
-        Moment(12.0, 1200.0, 1100.0, 1.0),  # no more than a second's readings wait
-        Moment(13.0, 1300.0, 1300.0, 1.0),
+        Moment(11.0, 1100.0, 500.0, 1.0),  # and takes the first readings
+        Moment(12.0, 1200.0, 900.0, 1.0),
+        Moment(13.0, 1300.0, 1200.0, 1.0),  # no more than a second's readings wait
+        Moment(14.0, 1400.0, 1400.0, 1.0),
     ]
     found = {row["name"]: row["value"] for row in ingest_outage.rows(outage, moments, 100.0)}
-    assert found["ingest.outage.seconds"] == 5.0
-    assert found["ingest.outage.held"] == 500.0
-    assert found["ingest.outage.drain_s"] == 2.0
-    assert found["ingest.outage.drain"] == 3.0
+    assert found["ingest.outage.influx.seconds"] == 5.0
+    assert found["ingest.outage.influx.held"] == 600.0
+    assert found["ingest.outage.influx.start_s"] == 1.0
+    assert found["ingest.outage.influx.drain_s"] == 2.0
+    assert found["ingest.outage.influx.drain"] == 3.5
 
 
 def test_options_are_for_those_that_have_them() -> None:

@@ -141,6 +141,11 @@ class Consumer:
         self._client.loop_stop()
         metrics.CONNECTED.set(0)
 
+    def announce(self) -> None:
+        """Says that messages are taken: gateways send at once what waits for a receipt."""
+        if self.announced.is_set():
+            self._client.publish(self._status_topic, self._status("online"), qos=1, retain=True)
+
     def acknowledge(self, delivery: Delivery) -> None:
         """Gives a message back its place in the window, if its connection still stands."""
         if delivery.connection == self._generation:
@@ -169,15 +174,15 @@ class Consumer:
         metrics.CONNECTED.set(1)
 
     def _on_subscribe(
-        self, client: mqtt.Client, _data: Any, packet: int, reasons: list[ReasonCode], _props: Any
+        self, _client: mqtt.Client, _data: Any, packet: int, reasons: list[ReasonCode], _props: Any
     ) -> None:
         for reason in reasons:
             if reason.is_failure:
                 log.error("broker refuses a subscription: %s; check the account's ACL", reason)
         self._pending.discard(packet)
         if not self._pending:
-            client.publish(self._status_topic, self._status("online"), qos=1, retain=True)
             self.announced.set()
+            self.announce()
 
     def _on_disconnect(
         self, _client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any

@@ -1,7 +1,12 @@
-"""Keeps trying until a store or database takes something, because the data is in hand only here."""
+"""Keeps trying until a store or database takes something, because the data is in hand only here.
+
+A store that is away for an hour is asked every two seconds all the time: a backlog must not wait
+for a long pause to end. The log says when it goes, why, and when it is back.
+"""
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -13,7 +18,7 @@ from hesper_cloud.stores.port import StoreUnavailable
 log = logging.getLogger(__name__)
 
 _FIRST_DELAY_S = 0.1
-_LONGEST_DELAY_S = 10.0
+_LONGEST_DELAY_S = 2.0
 _T = TypeVar("_T")
 
 
@@ -27,14 +32,20 @@ def until_stored(action: Callable[[], _T], stop: threading.Event) -> _T:
     Raises:
         Stopped: `stop` was set while it was unavailable.
     """
-    delay_s = _FIRST_DELAY_S
+    begun, delay_s, reason = time.monotonic(), _FIRST_DELAY_S, ""
     while True:
         try:
-            return action()
+            taken = action()
         except (StoreUnavailable, OperationalError, InterfaceError) as error:
             metrics.RETRIES.inc()
             metrics.ERRORS.labels("store", type(error).__name__).inc()
-            log.warning("not stored, again in %.1f s: %s", delay_s, error)
+            if reason != str(error):
+                reason = str(error)
+                log.warning("not stored, tried again until it is: %s", reason)
+        else:
+            if reason:
+                log.warning("stored after %.1f s", time.monotonic() - begun)
+            return taken
         if stop.wait(delay_s):
             raise Stopped
         delay_s = min(delay_s * 2, _LONGEST_DELAY_S)

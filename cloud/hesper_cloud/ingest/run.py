@@ -4,12 +4,16 @@ The consumer's thread only receives. A second one gathers a group of messages an
 the writer's thread makes the group before durable, hands the receipts out, gives the messages back
 to the broker, and only then tells the rules (they compare with the value before), the latest values
 and the contacts. A fourth thread writes contacts and relay states into the registry.
+
+While the store is away gateways send ever more rarely, up to five minutes apart. So the consumer
+announces itself again when it is back, and what waits comes at once.
 """
 
 import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -58,6 +62,8 @@ log = logging.getLogger(__name__)
 
 _STOP_S = 15.0
 _REGISTRY_TICK_S = 0.1
+_AWAY_S = 15.0
+"""No group takes so long but one that waited for the store."""
 
 
 class Ingest:
@@ -106,7 +112,7 @@ class Ingest:
             self.consumer.messages,
             settings.ingest.group_max_messages,
             settings.ingest.group_linger_ms / 1000,
-            settings.ingest.group_max_octets,
+            settings.group_max_octets,
         )
 
     async def run(self) -> None:
@@ -137,9 +143,12 @@ class Ingest:
             while not self._stop.is_set():
                 group, decoded = coming.result()
                 coming = ahead.submit(self._next_group)
+                begun = time.monotonic()
                 try:
                     with self.occupation.working():
                         self._settle(group, decoded)
+                    if time.monotonic() - begun > _AWAY_S:
+                        self.consumer.announce()
                     self._replay()
                 except Stopped:
                     break

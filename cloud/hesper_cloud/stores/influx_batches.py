@@ -1,6 +1,11 @@
-"""Stored batch ids in InfluxDB: one point per batch, its time in nanoseconds the sequence."""
+"""Stored batch ids in InfluxDB: one point per batch, its time in nanoseconds the sequence.
+
+After an outage every batch comes several times, as its gateway sent it again and again meanwhile.
+So the newest ones are in memory, too: those copies cost no query.
+"""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from hesper_contracts.batch import BatchId
 
@@ -9,6 +14,7 @@ from hesper_cloud.stores.influx_ql import quoted, select
 from hesper_cloud.stores.influx_server import InfluxServer
 
 _NONE = -1
+_REMEMBERED = 50_000
 
 
 class Batches:
@@ -18,22 +24,36 @@ class Batches:
         self._server = server
         self._sole_writer = sole_writer
         self._newest: dict[tuple[str, str], int] = {}
+        self._recent: dict[BatchId, str] = {}
 
-    def add(self, batches: Mapping[BatchId, str], stored_at: int) -> None:
-        """Writes batch ids; the readings must be written before."""
-        if not batches:
+    def add(self, batches: Mapping[BatchId, str], stored_at: int, commit: bytes = b"") -> None:
+        """Writes batch ids together with the line of their commit, if there is one.
+
+        The readings must be written before.
+        """
+        lines = [commit] if commit else []
+        lines += [batch_lines(batches, stored_at).encode()] if batches else []
+        if not lines:
             return
-        self._server.write(batch_lines(batches, stored_at).encode(), "ns")
-        for batch in batches:
+        self._server.write(b"\n".join(lines), "ns")
+        for batch, digest in batches.items():
             outbox = (batch.gateway, batch.epoch)
             self._newest[outbox] = max(batch.sequence, self._newest.get(outbox, _NONE))
+            self._recent[batch] = digest
+        self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        surplus = len(self._recent) - _REMEMBERED
+        for batch in list(islice(self._recent, max(0, surplus))):
+            del self._recent[batch]
 
     def known(self, batches: Sequence[BatchId]) -> dict[BatchId, str]:
         """Returns the digests of those batches that are stored."""
+        found = {batch: self._recent[batch] for batch in batches if batch in self._recent}
         wanted: dict[tuple[str, str], set[int]] = {}
         for batch in batches:
-            wanted.setdefault((batch.gateway, batch.epoch), set()).add(batch.sequence)
-        found: dict[BatchId, str] = {}
+            if batch not in found:
+                wanted.setdefault((batch.gateway, batch.epoch), set()).add(batch.sequence)
         for outbox, sequences in wanted.items():
             likely = {each for each in sequences if each <= self._newest_of(outbox)}
             if likely:

@@ -67,7 +67,7 @@ class Commits:
         for writer, position, commit in self._last(INTENTS):
             self.newest = max(self.newest, position)
             if ended.get(writer, 0) < commit.number and self._may_end(writer, position):
-                self._end(commit, writer)
+                self._ledger.write(self._ended(commit, writer), "ns")
 
     def _may_end(self, writer: str, position: int) -> bool:
         return writer == self._writer or position < time.time_ns() - self._behind_ns
@@ -92,13 +92,13 @@ class Commits:
         self._ledger.write(commit.line(INTENTS, self._writer, commit.number), "ns")
         return commit
 
-    def end(self, commit: Commit) -> None:
-        """Makes durable that a group's points are written."""
-        self._end(commit, self._writer)
+    def ended(self, commit: Commit) -> bytes:
+        """Returns the line that ends a commit; to be made durable once its points are."""
+        return self._ended(commit, self._writer)
 
-    def _end(self, commit: Commit, writer: str) -> None:
+    def _ended(self, commit: Commit, writer: str) -> bytes:
         position = commit.number if self._sole_writer else self._next()
-        self._ledger.write(commit.line(COMMITS, writer, position), "ns")
+        return commit.line(COMMITS, writer, position)
 
     def after(self, position: int) -> Iterator[tuple[int, Commit]]:
         """Yields commits from a position on, in order."""

@@ -9,22 +9,26 @@ Tags are the identity, the timestamp (seconds) is ``captured_at``; equal points 
 other. Fields are integers named by logical name (a name that a row has twice gets ``#2``), and
 ``layout`` names the list of quantities, kept once in the measurement ``layouts``. Revisions have a
 further tag, the digest of their content, so that writing one again changes nothing. Batch ids are
-points whose time in nanoseconds is the sequence.
+points whose time in nanoseconds is the sequence. The lines of a write are joined column by column,
+so that their octets lie together: a line by itself costs Python four times as much.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from hesper_contracts.batch import BatchId
 
-from hesper_cloud.stores.port import Quantity
+from hesper_cloud.stores.port import Flags, Integers, Quantity
 from hesper_cloud.stores.rows import Rows, Stamp
 
 READINGS, REVISIONS, LAYOUTS, BATCHES = "readings", "revisions", "layouts", "batches"
 INTENTS, COMMITS, EPOCHS = "intents", "commits", "epochs"
 _ESCAPED = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ "})
+_STATUS_BITS, _STATUS = 8, 0xFF
 
 
 def tag(text: str) -> str:
@@ -71,50 +75,63 @@ def batch_lines(batches: Mapping[BatchId, str], stored_at: int) -> str:
     )
 
 
-def reading_lines(rows: Rows, meters: Sequence[str], stamp: Stamp) -> Iterator[str]:
-    """Yields one line per row.
+def reading_lines(rows: Rows, meters: Sequence[str], stamp: Stamp) -> pa.StringArray:
+    """Returns one line per row, its line feed included.
 
     Args:
         rows: What to write.
         meters: Meter names by the keys that the rows use.
         stamp: When it is stored, and by which commit.
     """
-    series = _series(rows, meters)
-    names = fields_of(rows.quantities)
-    tail = (
-        f"layout={layout_id(rows.quantities)}i,stored_at_ms={stamp.stored_at_ms}i,"
-        f"commit={stamp.commit_number}i"
-    )
-    columns = zip(rows.quality.tolist(), rows.received_at.tolist(), strict=True)
-    times = rows.captured_at.tolist()
-    if rows.missing is None:
-        every = "".join(f"{name}=%di," for name in names)
-        template = f"%s {every}{tail},quality=%di,received_at=%di %d"
-        values = zip(*rows.values.tolist(), strict=True) if names else repeat((), len(times))
-        for key, row, (quality, received), at in zip(series, values, columns, times, strict=True):
-            yield template % (key, *row, quality, received, at)
-        return
-    present = zip(*rows.values.tolist(), strict=True), zip(*rows.missing.tolist(), strict=True)
-    for key, row, absent, (quality, received), at in zip(
-        series, *present, columns, times, strict=True
-    ):
-        found = "".join(
-            f"{name}={value}i,"
-            for name, value, gone in zip(names, row, absent, strict=True)
-            if not gone
-        )
-        yield f"{key} {found}{tail},quality={quality}i,received_at={received}i {at}"
+    pieces: list[pa.Array | str] = [_series(rows, meters), " "]
+    for place, name in enumerate(fields_of(rows.quantities)):
+        absent = None if rows.missing is None else rows.missing[place]
+        pieces += _field(name, rows.values[place], absent)
+    shared = f"layout={layout_id(rows.quantities)}i,stored_at_ms={stamp.stored_at_ms}i"
+    pieces += [
+        f"{shared},commit={stamp.commit_number}i,quality=",
+        _texts(rows.quality),
+        "i,received_at=",
+        _texts(rows.received_at),
+        "i ",
+        _texts(rows.captured_at),
+        "\n",
+    ]
+    return _joined(pieces)
 
 
-def _series(rows: Rows, meters: Sequence[str]) -> Iterator[str]:
-    known: dict[tuple[int, int], str] = {}
-    for key in zip(rows.meter.tolist(), rows.clock_status.tolist(), strict=True):
-        text = known.get(key)
-        if text is None:
-            meter = tag(meters[key[0]]).translate(_ESCAPED)
-            text = f"{READINGS},clock_status={key[1]},meter={meter},profile={rows.profile}"
-            known[key] = text
-        yield text
+def octets_of(lines: pa.StringArray) -> bytes:
+    """Returns lines, as `reading_lines` made them, as the octets of one write."""
+    if not len(lines):
+        return b""
+    _, ends, octets = lines.buffers()
+    return bytes(octets[: np.frombuffer(ends, np.int32)[len(lines)]])
+
+
+def _field(name: str, values: Integers, absent: Flags | None) -> list[pa.Array | str]:
+    """Returns a field's pieces: one that is null in some rows must be left out whole."""
+    if absent is None:
+        return [f"{name}=", _texts(values), "i,"]
+    return [_joined([f"{name}=", _texts(values, absent), "i,"], nulls="emit_null")]
+
+
+def _texts(values: Integers, absent: Flags | None = None) -> pa.StringArray:
+    return pa.array(values, mask=absent).cast(pa.string())
+
+
+def _joined(pieces: Sequence[pa.Array | str], nulls: str = "skip") -> pa.StringArray:
+    return pc.binary_join_element_wise(*pieces, "", null_handling=nulls)
+
+
+def _series(rows: Rows, meters: Sequence[str]) -> pa.StringArray:
+    keys = rows.meter.astype(np.int64) << _STATUS_BITS | rows.clock_status
+    distinct, places = np.unique(keys, return_inverse=True)
+    texts = [
+        f"{READINGS},clock_status={key & _STATUS},"
+        f"meter={tag(meters[key >> _STATUS_BITS]).translate(_ESCAPED)},profile={rows.profile}"
+        for key in distinct.tolist()
+    ]
+    return pa.array(texts, pa.string()).take(pa.array(places))
 
 
 def as_revision(line: str) -> str:
@@ -136,6 +153,6 @@ def flag_line(line: str, quality: int) -> str:
 
 
 def _parts(line: str) -> tuple[str, str, str]:
-    series_and_fields, at = line.rsplit(" ", 1)
+    series_and_fields, at = line.rstrip("\n").rsplit(" ", 1)
     series, fields = series_and_fields.rsplit(" ", 1)  # fields are integers: no blank in them
     return series, fields, at

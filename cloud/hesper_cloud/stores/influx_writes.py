@@ -1,19 +1,26 @@
-"""Writing groups to InfluxDB; see `influx` for the theory."""
+"""Writing groups to InfluxDB; see `influx` for the theory.
+
+The server is what takes long, so it is kept busy: while it takes one body of lines, the next ones
+are built, and a few are on their way at once.
+"""
 
 import logging
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from hesper_contracts.quality import Quality
 
 from hesper_cloud.stores.high_water import HighWater
 from hesper_cloud.stores.influx_batches import Batches
-from hesper_cloud.stores.influx_commits import Commits
+from hesper_cloud.stores.influx_commits import Commit, Commits
 from hesper_cloud.stores.influx_layouts import Layouts
 from hesper_cloud.stores.influx_lines import (
     READINGS,
     as_revision,
     flag_line,
+    octets_of,
     reading_lines,
     untagged,
 )
@@ -25,7 +32,8 @@ from hesper_cloud.stores.rows import Rows, Stamp, first_of_identity, merge, spre
 
 log = logging.getLogger(__name__)
 
-_LINES_PER_WRITE = 20_000
+_LINES_PER_WRITE = 10_000
+_WRITES_AT_ONCE = 2
 _DAY_S, _MARGIN_S = 86_400, 3600
 _CONFLICTING = int(Quality.CONFLICTING)
 
@@ -75,8 +83,9 @@ class InfluxWriter:
         if self._in_doubt:
             self._commits.load()  # ends the commit of a write that failed half-way
         self._in_doubt = True
-        self._send_all(parts, found, group.stored_at_ms)
-        self._batches.add(group.batches, group.stored_at)
+        commit = self._write_rows(parts, found, group.stored_at_ms)
+        ended = b"" if commit is None else self._commits.ended(commit)
+        self._batches.add(group.batches, group.stored_at, ended)
         self._in_doubt = False
         for part in parts:
             key = self._profile_key(part.profile)
@@ -87,15 +96,17 @@ class InfluxWriter:
         masks = tuple(spread(parts, [each.new for each in found], group.blocks))
         return Written(new, total - new - conflicting, conflicting, masks)
 
-    def _send_all(self, parts: Sequence[Rows], found: Sequence[Sorted], stored_at_ms: int) -> None:
-        """Writes what is new or in conflict, between an intent and its commit."""
+    def _write_rows(
+        self, parts: Sequence[Rows], found: Sequence[Sorted], stored_at_ms: int
+    ) -> Commit | None:
+        """Writes what is new or in conflict after its intent; its commit is still to be ended."""
         if not any(each.new.any() or each.conflicts for each in found):
-            return
+            return None
         commit = self._commits.begin(parts, stored_at_ms)
         for part, sorted_ in zip(parts, found, strict=True):
             self._layouts.ensure(part.quantities)
             self._send(part, sorted_, Stamp(stored_at_ms, commit.number))
-        self._commits.end(commit)
+        return commit
 
     def _sort_out(self, parts: Sequence[Rows]) -> list[Sorted]:
         """Says of every row whether it is new, there already, or in conflict."""
@@ -133,17 +144,36 @@ class InfluxWriter:
 
     def _send(self, part: Rows, found: Sorted, stamp: Stamp) -> None:
         names = list(self._meters)
-        new = part if found.new.all() else part.take(found.new)
-        self._send_lines(list(reading_lines(new, names, stamp)))
+        self._send_rows(part if found.new.all() else part.take(found.new), names, stamp)
         if found.conflicts:
             chosen = np.zeros(part.row_count, dtype=bool)
             chosen[list(found.conflicts)] = True
-            lines = list(reading_lines(part.take(chosen), names, stamp))
+            lines = reading_lines(part.take(chosen), names, stamp).to_pylist()
             qualities = [quality | _CONFLICTING for quality in found.conflicts.values()]
             self._send_lines([as_revision(line) for line in lines])
             self._send_lines(list(map(flag_line, lines, qualities)))
 
+    def _send_rows(self, rows: Rows, names: Sequence[str], stamp: Stamp) -> None:
+        portions = (
+            rows.take(slice(start, start + _LINES_PER_WRITE))
+            for start in range(0, rows.row_count, _LINES_PER_WRITE)
+        )
+        self._send_all_of(octets_of(reading_lines(each, names, stamp)) for each in portions)
+
     def _send_lines(self, lines: Sequence[str]) -> None:
-        for start in range(0, len(lines), _LINES_PER_WRITE):
-            chunk = "\n".join(lines[start : start + _LINES_PER_WRITE])
-            self._server.write(chunk.encode(), "s")
+        portions = (
+            lines[start : start + _LINES_PER_WRITE]
+            for start in range(0, len(lines), _LINES_PER_WRITE)
+        )
+        self._send_all_of("\n".join(each).encode() for each in portions)
+
+    def _send_all_of(self, bodies: Iterable[bytes]) -> None:
+        """Writes bodies of lines in any order; on return, or error, none is under way."""
+        under_way: deque[Future[None]] = deque()
+        with ThreadPoolExecutor(_WRITES_AT_ONCE, "influx write") as pool:
+            for body in bodies:
+                if len(under_way) == _WRITES_AT_ONCE:
+                    under_way.popleft().result()
+                under_way.append(pool.submit(self._server.write, body, "s"))
+            for written in under_way:
+                written.result()

@@ -44,8 +44,8 @@ class Rows:
         """The number of readings."""
         return len(self.captured_at)
 
-    def take(self, mask: Flags) -> "Rows":
-        """Returns the rows of a mask; `sources` and `lengths` no longer apply and are empty."""
+    def take(self, mask: Flags | slice) -> "Rows":
+        """Returns chosen rows; `sources` and `lengths` no longer apply and are empty."""
         return Rows(
             self.profile,
             self.quantities,

@@ -1,7 +1,8 @@
 """REST: a page from memory, and a mix of reads that no memory answers while readings come in.
 
 The load generator is our own (`api_load`), in a process of its own; it verifies the status of every
-answer. The head end is the whole of ``hesper-cloud run``, with its rules, jobs and console.
+answer. The head end is the whole of ``hesper-cloud run``, with its rules, jobs and console, once on
+each store.
 """
 
 from __future__ import annotations
@@ -33,10 +34,13 @@ from hesper_lab.bench.ingest_batches import name_of
 from hesper_lab.bench.ingest_run import Load
 from hesper_lab.bench.rows import Row, row
 from hesper_lab.bench.sim import cpu_s
+from hesper_lab.site import StoreKind
 
 SECONDS: Final = 8.0
 _METERS: Final = 10_000
-_READINGS_PER_S: Final = 100_000.0
+_READINGS_PER_S: Final[dict[StoreKind, float]] = {"duckdb": 100_000.0, "influx": 6_700.0}
+"""What comes in beside the reads; a tenth or more of what the store takes."""
+
 _GATEWAYS: Final = 4
 _CONNECTIONS: Final = 32
 _MIXED_CONNECTIONS: Final = 4
@@ -58,29 +62,39 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="hesper bench api", description=__doc__)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each row runs")
     parser.add_argument("--meters", type=int, default=_METERS, help="how many there are")
+    parser.add_argument("--store", choices=("duckdb", "influx"), help="one; both without")
     return parser.parse_args(arguments)
 
 
 def run(asked: argparse.Namespace) -> list[Row]:
-    """Measure both."""
+    """Measure a page and a mix, on the stores that are asked for."""
+    rows: list[Row] = []
+    if asked.store != "influx":
+        rows += _measured("duckdb", asked)
+    if asked.store != "duckdb":
+        rows += _measured("influx", asked)
+    return rows
+
+
+def _measured(kind: StoreKind, asked: argparse.Namespace) -> list[Row]:
     names = [f"gw-{number}" for number in range(_GATEWAYS)]
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name,
-        running(Path(name) / "site", "duckdb", names) as head_end,
+        running(Path(name) / "site", kind, names) as head_end,
     ):
         token = _token(head_end)
         fill = Load(seconds=3.0, meters=asked.meters, gateways=_GATEWAYS, shape=100)
         ingest_run.drive(head_end, fill, names)
         page = _load(head_end, token, [_PAGE], _CONNECTIONS, asked.seconds)
-        with _ingesting(head_end, names, asked):
+        with _ingesting(head_end, kind, names, asked):
             mix = list(_mixed(asked.meters))
             mixed = _load(head_end, token, mix, _MIXED_CONNECTIONS, asked.seconds)
     return [
-        row("api.page", page.per_second, "requests/s", 10_000.0),
-        row("api.page.p95_ms", page.p95_ms, "ms", 20.0),
-        row("api.page.cpu", page.head_end_cpu, "cores of the head end"),
-        row("api.p95_ms", mixed.p95_ms, "ms", 100.0),
-        row("api.mixed", mixed.per_second, "requests/s"),
+        row(f"api.page.{kind}", page.per_second, "requests/s", 10_000.0),
+        row(f"api.page.p95_ms.{kind}", page.p95_ms, "ms", 20.0),
+        row(f"api.page.cpu.{kind}", page.head_end_cpu, "cores of the head end"),
+        row(f"api.p95_ms.{kind}", mixed.p95_ms, "ms", 100.0),
+        row(f"api.mixed.{kind}", mixed.per_second, "requests/s"),
     ]
 
 
@@ -139,7 +153,7 @@ def _load(
 
 @contextmanager
 def _ingesting(
-    head_end: HeadEnd, names: Sequence[str], asked: argparse.Namespace
+    head_end: HeadEnd, kind: StoreKind, names: Sequence[str], asked: argparse.Namespace
 ) -> Iterator[None]:
     """Let readings come in, beside, for as long as a load lasts."""
     load = Load(
@@ -147,7 +161,7 @@ def _ingesting(
         meters=asked.meters,
         gateways=_GATEWAYS,
         shape=100,
-        per_second=_READINGS_PER_S,
+        per_second=_READINGS_PER_S[kind],
     )
     beside = threading.Thread(target=ingest_run.drive, args=(head_end, load, names))
     beside.start()

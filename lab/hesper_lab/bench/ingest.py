@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from hesper_lab.bench import ingest_influx, ingest_outage
+from hesper_lab.bench import ingest_influx, ingest_outage, ingest_stages
 from hesper_lab.bench.ingest_batches import ROWS
 from hesper_lab.bench.ingest_run import Load, Measured, measure
 from hesper_lab.bench.rows import Row, row
@@ -43,7 +43,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
         "--influx", action="store_true", help="InfluxDB beside its own line protocol; two rows"
     )
     parser.add_argument(
-        "--outage", type=float, metavar="SECONDS", help="InfluxDB killed for so long; its rows"
+        "--outage", type=float, metavar="SECONDS", help="the store away for so long; its rows"
     )
     parser.add_argument(
         "--full", action="store_true", help="1 000 000 meters, 1000 gateways, TLS; one row"
@@ -72,7 +72,7 @@ def run(asked: argparse.Namespace) -> list[Row]:
     if asked.outage is not None:
         rate = asked.rate or ingest_outage.READINGS_PER_S
         held = replace(load, shape=asked.shape or 100, per_second=rate)
-        return ingest_outage.run(held, asked.outage)
+        return ingest_outage.run(held, asked.store, asked.outage)
     if asked.shape is not None:
         one = replace(load, shape=asked.shape, window=_WINDOWS[asked.shape])
         return _rows(f"ingest.{asked.store}.{asked.shape}x{ROWS}", measure(one, asked.store))
@@ -94,7 +94,7 @@ def _every_row(load: Load) -> list[Row]:
         row("wire.bytes", small.octets / small.readings, "B/reading", 12.0),
         row("wire.bytes.single", single.octets / single.readings, "B/reading", 25.0),
         row("disk.bytes", large.stored_octets / large.readings, "B/reading"),
-        *_share_rows(large),
+        *ingest_stages.rows(large.shares, large.readings),
     ]
 
 
@@ -108,15 +108,5 @@ def _rows(name: str, measured: Measured) -> list[Row]:
             row(f"{name}.rss_mb.{text}", measured.rss_mb(part), "MB")
             for text, part in (("quarter", 0.25), ("half_way", 0.5), ("end", 1.0))
         ),
-        *_share_rows(measured),
-    ]
-
-
-def _share_rows(measured: Measured) -> list[Row]:
-    """Return each stage's CPU seconds for a million readings, and its share of all."""
-    total = sum(measured.shares.values())
-    millions = measured.readings / 1e6
-    return [
-        row(f"cpu: {name} ({seconds / total:.0%})", seconds / millions, "s/million")
-        for name, seconds in measured.shares.items()
+        *ingest_stages.rows(measured.shares, measured.readings),
     ]

@@ -17,13 +17,13 @@ from typing import Final
 
 import httpx
 import numpy as np
-from hesper_cloud.stores.influx_lines import reading_lines
+from hesper_cloud.stores.influx_lines import octets_of, reading_lines
 from hesper_cloud.stores.port import Quantity
 from hesper_cloud.stores.rows import Rows, Stamp
 from hesper_contracts import batch, columns
 from hesper_contracts.readings_json import logical_name_text
 
-from hesper_lab.bench import head_end
+from hesper_lab.bench import head_end, ingest_stages
 from hesper_lab.bench.ingest_batches import ROWS, Columns
 from hesper_lab.bench.ingest_run import Load, measure
 from hesper_lab.bench.rows import Row, row
@@ -37,11 +37,12 @@ _EPOCH: Final = "00" * 8
 
 def run(load: Load) -> list[Row]:
     """Measure both, each for the load's seconds."""
-    ours = measure(load, "influx").per_second
-    alone = ready_made(load)
+    measured, alone = measure(load, "influx"), ready_made(load)
+    ours = measured.per_second
     return [
         row("ingest.columnar.influx", ours, "readings/s", peer=("its own lines", alone)),
         row("ingest.columnar.influx.ratio", 100 * ours / alone, "% of lines alone/s", TARGET),
+        *ingest_stages.rows(measured.shares, measured.readings),
     ]
 
 
@@ -64,7 +65,7 @@ def _posted(url: str, load: Load) -> float:
         while spent_s < load.seconds:
             first = next(rounds) * _BATCHES
             parts = (_lines(moulds, place, load.meters) for place in range(first, first + _BATCHES))
-            body = b"\n".join(chain.from_iterable(parts))
+            body = b"".join(chain.from_iterable(parts))
             begun = time.monotonic()
             answer = client.post("/write", params={"db": "lines", "precision": "s"}, content=body)
             spent_s += time.monotonic() - begun
@@ -88,5 +89,4 @@ def _lines(moulds: Columns, place: int, meters: int) -> Iterator[bytes]:
             section.captured_at, section.clock_status, section.quality,
             np.full(len(section), section.received_at), section.values, section.nulls, (), (),
         )  # fmt: skip
-        for line in reading_lines(rows, section.meters, Stamp(turn, turn)):
-            yield line.encode()
+        yield octets_of(reading_lines(rows, section.meters, Stamp(turn, turn)))

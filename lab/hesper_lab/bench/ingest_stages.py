@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import Final
 
 from hesper_lab.bench.head_end import HeadEnd
+from hesper_lab.bench.rows import Row, row
 from hesper_lab.bench.sim import cpu_s
 
 _STAGE: Final = "hesper_ingest_stage_cpu_seconds_total{"
@@ -28,3 +29,12 @@ def spent(head_end: HeadEnd) -> dict[str, float]:
 def shares(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
     """Return the CPU seconds between two looks."""
     return {name: seconds - before.get(name, 0.0) for name, seconds in after.items()}
+
+
+def rows(spent_s: dict[str, float], readings: float) -> list[Row]:
+    """Return each share as CPU seconds for a million readings, and as a part of all."""
+    total = sum(spent_s.values())
+    return [
+        row(f"cpu: {name} ({seconds / total:.0%})", seconds / readings * 1e6, "s/million")
+        for name, seconds in spent_s.items()
+    ]
