@@ -15,7 +15,16 @@ from hesper_cloud.authority.hours import EVER
 from hesper_cloud.authority.policy import Policy
 from hesper_cloud.authority.process import now_utc
 from hesper_cloud.db.engines import open_engine, writing
-from hesper_cloud.db.registry import Alert, Event, Gap, Meter, Result
+from hesper_cloud.db.registry import (
+    Alert,
+    Backfill,
+    DeadLetter,
+    Event,
+    Gap,
+    Gateway,
+    Meter,
+    Result,
+)
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.services.bundle import Services, assemble
 from hesper_cloud.services.sources import Sources
@@ -155,6 +164,76 @@ async def test_meters_are_found_filtered_and_paged(client):
     assert (
         await client.get("/api/v1/meters", params={"state": "x"}, headers=who)
     ).status_code == 422
+
+
+async def test_gateways_gaps_dead_letters_and_the_audit_log_come_by_pages(client, services):
+    at = now_utc()
+    with writing(services.sources.registry) as session:
+        for number in range(3):
+            session.add(Gateway(id=f"gw-page-{number}", first_seen_at=at, state="offline"))
+            when = at - timedelta(hours=number)
+            session.add(
+                Gap(
+                    meter=METER, profile=LOAD_PROFILE, from_at=when, to_at=when, expected_count=1,
+                    cause="meter silent", noticed_at=at,
+                )
+            )  # fmt: skip
+            session.add(
+                DeadLetter(
+                    topic=f"t/{number}", reason="no frame", payload=b"x" * number, digest="00" * 32,
+                    received_at=at,
+                )
+            )  # fmt: skip
+            session.add(
+                Backfill(
+                    gateway=GATEWAY, meter=METER, profile=LOAD_PROFILE, from_at=at, to_at=at,
+                    missing_count=number, state="asked", asked_at=at,
+                )
+            )  # fmt: skip
+    who = await bearer(client, "ben")
+    for number in range(3):
+        await client.post(
+            "/api/v1/auth/login", json={"username": "ben", "password": f"no {number}"}
+        )
+    wanted = {
+        "/gateways?search=page&state=offline": ["gw-page-0", "gw-page-1", "gw-page-2"],
+        "/gateways?search=page&sort=-id": ["gw-page-2", "gw-page-1", "gw-page-0"],
+        "/dead-letters?sort=id": ["t/0", "t/1", "t/2"],
+        "/backfills": [2, 1, 0],
+    }
+    fields = {"/gateways": "id", "/dead-letters": "topic", "/backfills": "missing_count"}
+    for address, expected in wanted.items():
+        field = fields[address.partition("?")[0]]
+        assert [row[field] for row in await all_pages(client, who, address, 2)] == expected, address
+    gaps = await all_pages(client, who, f"/gaps?meter={METER}", 1)
+    assert [gap["from_at"] for gap in gaps] == sorted((g["from_at"] for g in gaps), reverse=True)
+    assert len({gap["id"] for gap in gaps}) == 3
+    whole = await get(client, who, "/audit", limit=1000)
+    paged = await all_pages(client, who, "/audit", 2)
+    assert [row["sequence"] for row in paged][-4:] == [row["sequence"] for row in whole["rows"]][
+        -4:
+    ]
+    action = whole["rows"][-1]["action"]
+    chosen = await get(client, who, "/audit", action=action, to=at.isoformat())
+    assert {row["action"] for row in chosen["rows"]} <= {action}
+    foreign = await client.get("/api/v1/gaps?cursor=nonsense", headers=who)
+    assert foreign.status_code == 400
+
+
+async def all_pages(
+    client: httpx.AsyncClient, who: dict[str, str], address: str, limit: int
+) -> list[Any]:
+    """The rows of a list, page by page as its ``Link`` headers lead."""
+    found: list[Any] = []
+    joint = "&" if "?" in address else "?"
+    answer = await client.get(f"/api/v1{address}{joint}limit={limit}", headers=who)
+    while True:
+        assert answer.status_code == 200, answer.text
+        rows = answer.json()
+        found += rows if isinstance(rows, list) else rows["rows"]
+        if "next" not in answer.links:
+            return found
+        answer = await client.get(answer.links["next"]["url"], headers=who)
 
 
 async def test_one_meter_with_latest_values_series_gaps_and_events(client, services, span, last):

@@ -66,6 +66,19 @@ async def test_a_wrong_password_is_said_and_the_name_kept_as_text(browser):
 
 
 @pytest.mark.parametrize(
+    "sent",
+    [{"Origin": "https://evil.test"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}],
+)
+async def test_nobody_is_signed_in_by_a_form_of_another_site(browser, services, sent):
+    form = {"username": "operator", "password": PASSWORD}
+    answer = await browser.post("/login", data=form, headers=sent)
+    assert (answer.status_code, services.signed_in) == (403, {})
+    assert "set-cookie" not in answer.headers
+    own = {"Origin": BASE, "Sec-Fetch-Site": "same-origin"}
+    assert (await browser.post("/login", data=form, headers=own)).status_code == 303
+
+
+@pytest.mark.parametrize(
     ("target", "kept"),
     [
         ("/meters/HES1?view=silent", "/meters/HES1?view=silent"),

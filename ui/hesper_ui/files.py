@@ -24,6 +24,7 @@ _MEDIA = {"csv": _CSV, "pdf": "application/pdf"}
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 ENCODINGS = ("utf-8", "utf-16", "windows-1252", "windows-1250", "windows-1251")
 DATES = ("dmy", "mdy", "ymd")
+EXISTING = {name: name for name in ("refuse", "update")}
 DECIMALS = {"point": ".", "comma": ","}
 
 
@@ -43,6 +44,7 @@ async def bring(request: Request, desk: Desk) -> Response:
             _one_of(told.get("dates"), {name: name for name in DATES}),
             _one_of(told.get("decimal"), DECIMALS),
         ),
+        _one_of(told.get("existing"), EXISTING) or "refuse",
     )
     found = await desk.services.imports.try_file(actor, brought)
     return JSONResponse({"page": f"/import/{found.id}"}, 201)

@@ -38,6 +38,7 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
 }
+_OWN_SITES = ("same-origin", "none")
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 PAGE_SOCKET = "/_nicegui_ws/"
 API = "/api/"
@@ -54,9 +55,14 @@ class Doors:
 
 
 def foreign(headers: Headers, allowed: Iterable[str] = ()) -> bool:
-    """Says whether a browser sent this from a page that is not ours."""
+    """Says whether a browser sent this from a page that is not ours.
+
+    A form's browser that names no origin still says whether it was on this site (Fetch Metadata).
+    """
     origin = headers.get("origin")
-    if origin is None or origin in allowed:
+    if origin is None:
+        return headers.get("sec-fetch-site", "same-origin") not in _OWN_SITES
+    if origin in allowed:
         return False
     return urlsplit(origin).netloc != headers.get("host", "")
 

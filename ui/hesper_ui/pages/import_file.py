@@ -24,6 +24,7 @@ from hesper_ui.part import Part, look_every
 from hesper_ui.places import Place
 from hesper_ui.services import (
     Actor,
+    ChangedRow,
     ImportView,
     JobRow,
     Permission,
@@ -31,12 +32,13 @@ from hesper_ui.services import (
     RejectedRow,
 )
 from hesper_ui.views import longer
-from hesper_ui.views.wording import grouped, plural
+from hesper_ui.views.wording import MISSING, grouped, plural
 from hesper_ui.words import say
 
 PER_PAGE = 100
 Apply = Callable[[], Awaitable[None]]
 MISTAKES = Columns(("Column", "Mistake", "Rows"), numbers=frozenset({2}))
+CHANGES = Columns(("Row", "Asset", "Field", "Is", "Becomes"), numbers=frozenset({0}))
 ROWS = Columns(("Row", "Column", "Value", "What to do"), numbers=frozenset({0}))
 
 
@@ -46,6 +48,7 @@ class _Shown:
 
     file: ImportView
     rows: Sequence[RejectedRow]
+    changes: Sequence[ChangedRow]
 
 
 async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
@@ -62,7 +65,8 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     async def load(asking: Actor) -> _Shown:
         services = desk.services.imports
         rows = await services.rejected(asking, import_id, 0, PER_PAGE)
-        return _Shown(await services.get(asking, import_id), rows)
+        changes = await services.changes(asking, import_id, 0, PER_PAGE)
+        return _Shown(await services.get(asking, import_id), rows, changes)
 
     async def apply() -> None:
         await desk.services.imports.apply(await desk.actor(), import_id)
@@ -81,6 +85,8 @@ def _separator(mark: str) -> str:
 def _draw(shown: _Shown, apply: Apply | None) -> None:
     with box("div", "stack"):
         _found(shown.file, apply)
+        if shown.changes:
+            _changes(shown.changes)
         if shown.rows:
             _mistakes(shown)
         else:
@@ -94,12 +100,30 @@ def _found(file: ImportView, apply: Apply | None) -> None:
             Text(plural(file.row_count, "row"), classes="chip")
             Text(say("{count} good", count=grouped(file.good_count)), classes="chip")
             Text(say("{count} with mistakes", count=grouped(file.bad_count)), classes="chip")
+            if file.existing == "update":
+                words = say("{count} change what is there", count=grouped(file.change_count))
+                Text(words, classes="chip")
         if file.job is not None:
             _job(file.job)
         elif apply is not None and file.good_count and not file.removed:
             words = say("Apply {rows}", rows=plural(file.good_count, "row"))
             with box("div", "actions"):
                 button(words, apply, "primary", acts=True)
+
+
+def _changes(rows: Sequence[ChangedRow]) -> None:
+    note = say("the first {count} rows", count=PER_PAGE) if len(rows) == PER_PAGE else ""
+    with panel("What the rows change", note):
+        cells = [
+            [str(row.row), row.asset, each.field, _value(each.before), _value(each.after)]
+            for row in rows
+            for each in row.changes
+        ]
+        table("What the rows change", CHANGES, cells)
+
+
+def _value(value: object) -> str:
+    return MISSING if value is None else str(value)
 
 
 def _mistakes(shown: _Shown) -> None:

@@ -19,6 +19,7 @@ COLUMNS = Columns(
     ("File", "Of what", "State", "Rows", "With mistakes", "Brought by", "When"),
     numbers=frozenset({3, 4}),
 )
+_EXISTING = {"refuse": later("are refused"), "update": later("change it")}
 _FOUND_OUT = {"": later("Found out by itself")}
 _SEPARATORS = {
     "comma": later("Comma"),
@@ -72,6 +73,7 @@ def _form() -> None:
         with box("div", "fields"):
             fields.select("kind", "Of what", {kind: longer.KINDS[kind] for kind in IMPORT_KINDS})
             fields.file("file", "File (CSV)", _CSV)
+            fields.select("existing", "Rows of what is there already", _EXISTING)
         with box("details"):
             Text(say("How the file is written"), "summary")
             with box("div", "fields"):

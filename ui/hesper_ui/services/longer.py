@@ -8,6 +8,7 @@ from typing import Protocol
 from hesper_ui.services.records import (
     Actor,
     Brought,
+    ChangedRow,
     ImportKind,
     ImportView,
     JobRow,
@@ -44,6 +45,9 @@ class Imports(Protocol):
     async def page(
         self, actor: Actor, asked: PageAsked, /
     ) -> tuple[Sequence[ImportView], str | None]: ...
+    async def changes(
+        self, actor: Actor, import_id: str, offset: int, limit: int, /
+    ) -> Sequence[ChangedRow]: ...
     async def rejected(
         self, actor: Actor, import_id: str, offset: int, limit: int, /
     ) -> Sequence[RejectedRow]: ...

@@ -63,7 +63,7 @@ from hesper_cloud.services.firmware_records import (
     ImageRow,
 )
 from hesper_cloud.services.geography import Box, Branch, Cluster, Spot
-from hesper_cloud.services.import_records import ImportView, ProblemCount, RejectedRow
+from hesper_cloud.services.import_records import ChangedRow, ImportView, ProblemCount, RejectedRow
 from hesper_cloud.services.jobs import JobRow, ScheduledRow
 from hesper_cloud.services.records import (
     FOR_PEOPLE,
@@ -140,6 +140,7 @@ __all__ = [
     "CampaignView",
     "CatalogueRow",
     "ChangeRow",
+    "ChangedRow",
     "Cluster",
     "CodeNeeded",
     "CommandRow",

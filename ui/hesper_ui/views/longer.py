@@ -16,6 +16,7 @@ KINDS = {
     "customers": later("Customers"),
     "meters": later("Meters"),
     "simcards": later("SIM cards"),
+    "simuse": later("Use of SIM cards"),
 }
 REPORTS = {
     "consumption": later("Consumption"),
