@@ -50,13 +50,13 @@ def decode(body: bytes, encoding: Encoding) -> list[SectionColumns]:
     Raises:
         Refused: octets that are no such body, or more than a batch may hold.
     """
-    plain = _plain(body, encoding)
-    cursor = Cursor(plain)
+    octets = plain(body, encoding)
+    cursor = Cursor(octets)
     cells = 0
     sections = []
     for _ in range(cursor.uvarint()):
         left = MAX_CELLS - cells
-        section, used = _short(plain, cursor, left) or _section(cursor, left)
+        section, used = _short(octets, cursor, left) or _section(cursor, left)
         cells += used
         sections.append(section)
     if cursor.offset != len(cursor.view):
@@ -64,7 +64,12 @@ def decode(body: bytes, encoding: Encoding) -> list[SectionColumns]:
     return sections
 
 
-def _plain(body: bytes, encoding: Encoding) -> bytes:
+def plain(body: bytes, encoding: Encoding) -> bytes:
+    """Return the octets of a readings body as they were before compression.
+
+    Raises:
+        Refused: another encoding, compressed wrongly, or larger than a batch may be.
+    """
     if encoding is Encoding.COLUMNS:
         return body
     if encoding is not Encoding.COLUMNS_ZSTD:
@@ -78,9 +83,9 @@ def _plain(body: bytes, encoding: Encoding) -> bytes:
         raise Refused(f"compressed body does not open: {error}") from None
 
 
-def _short(plain: bytes, cursor: Cursor, cells_left: int) -> tuple[SectionColumns, int] | None:
+def _short(octets: bytes, cursor: Cursor, cells_left: int) -> tuple[SectionColumns, int] | None:
     """Return a section of a few rows; None, with the cursor where it was, for any other."""
-    found = short_section(plain, cursor.offset)
+    found = short_section(octets, cursor.offset)
     if found is None:
         return None
     short, end = found

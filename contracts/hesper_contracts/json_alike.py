@@ -1,16 +1,18 @@
 """JSON batches whose readings all name the same quantities, as they nearly always do.
 
-For each set of names a record is made whose fields they are: msgspec then fills in tuples, where it
-would have to build a dictionary, and its keys, for each reading. Which names those are is taken
-from the first octets of a payload; a payload that turns out to be otherwise is not opened here, nor
-is one with a mistake: `readings_json` opens those, and has the last word.
+For each set of names, with their scalers and units, a record is made whose fields they are: msgspec
+then fills in tuples, where it would have to build a dictionary, and its keys, for each reading, and
+accepts no other scaler or unit. Which they are is taken from the first octets of a payload; a
+payload that turns out to be otherwise is not opened here, nor is one with a mistake:
+`readings_json` opens those, and has the last word.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any, NamedTuple, Protocol
+from operator import itemgetter
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -19,8 +21,8 @@ from hesper_contracts.jsonbody import UtcTime, check_years
 from hesper_contracts.readings_json import JsonBatch
 
 _LOOK_AT = 4096
-_NAME = re.compile(rb'"([^"\\\x00-\x1f]{1,32})"\s*:\s*\[\s*-?\d')
-_Value = tuple[int, int, int]
+_NUMBER = rb"\s*(-?\d{1,18})\s*"
+_VALUE = re.compile(rb'"([^"\\\x00-\x1f]{1,32})"\s*:\s*\[\s*-?\d+\s*,%b,%b\]' % (_NUMBER, _NUMBER))
 _STRICT: dict[str, Any] = {"frozen": True, "forbid_unknown_fields": True, "gc": False}
 
 
@@ -39,14 +41,22 @@ class Reading(Protocol):
     def quality(self) -> int: ...
 
 
+class Named(NamedTuple):
+    """What each reading holds: a name, the scaler and the unit of its value."""
+
+    name: str
+    scaler: int
+    unit: int
+
+
 class Alike(NamedTuple):
-    """An opened batch; `numbers` is value, scaler and unit of each name, reading after reading."""
+    """An opened batch; `values` has one for each name, reading after reading."""
 
     batch: JsonBatch | None
     received_at: UtcTime | None
-    names: tuple[str, ...]
+    names: tuple[Named, ...]
     readings: Sequence[Reading]
-    numbers: chain[int]
+    values: Iterator[int]
 
 
 def parse(payload: bytes) -> Alike | None:
@@ -61,27 +71,33 @@ def parse(payload: bytes) -> Alike | None:
         return None
     if found.kind != "readings" or found.version != VERSION or not found.readings:
         return None
-    values = map(msgspec.structs.astuple, [reading.values for reading in found.readings])
-    numbers = chain.from_iterable(chain.from_iterable(values))
-    return Alike(found.batch, found.received_at, names, found.readings, numbers)
+    triples = map(msgspec.structs.astuple, [reading.values for reading in found.readings])
+    values = map(itemgetter(0), chain.from_iterable(triples))
+    return Alike(found.batch, found.received_at, names, found.readings, values)
 
 
-def _names(octets: bytes) -> tuple[str, ...]:
-    """Return the names with a list behind them, up to the first that comes again."""
-    found: dict[str, None] = {}
-    for octet_name in _NAME.findall(octets):
+def _names(octets: bytes) -> tuple[Named, ...]:
+    """Return the names with a list of three behind them, up to the first that comes again."""
+    found: dict[str, Named] = {}
+    for octet_name, scaler, unit in _VALUE.findall(octets):
         name = octet_name.decode("ascii", "replace")
         if name in found:
             break
-        found[name] = None
-    return tuple(found)
+        found[name] = Named(name, int(scaler), int(unit))
+    return tuple(found.values())
 
 
 @lru_cache(maxsize=64)
-def _decoder(names: tuple[str, ...]) -> Callable[[bytes], Any]:
-    fields = {f"value_{place}": name for place, name in enumerate(names)}
+def _decoder(names: tuple[Named, ...]) -> Callable[[bytes], Any]:
+    fields = {f"value_{place}": each for place, each in enumerate(names)}
     values = msgspec.defstruct(
-        "Values", [(field, _Value) for field in fields], rename=fields, **_STRICT
+        "Values",
+        [
+            (field, tuple[int, Literal[each.scaler], Literal[each.unit]])  # type: ignore[name-defined]
+            for field, each in fields.items()
+        ],
+        rename={field: each.name for field, each in fields.items()},
+        **_STRICT,
     )
     reading = msgspec.defstruct(
         "Reading",

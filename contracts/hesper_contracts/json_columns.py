@@ -61,18 +61,17 @@ def open_(payload: bytes, received_at: datetime) -> Opened:
 
 
 def _one_section(alike: Alike, received_at: datetime) -> SectionColumns | None:
-    """Return the only section of a batch; None where scalers, units or profiles differ."""
+    """Return the only section of a batch; None where profiles differ."""
+    shape = (len(alike.readings), len(alike.names))
     try:
-        flat = np.fromiter(alike.numbers, np.int64, 3 * len(alike.names) * len(alike.readings))
+        values = np.fromiter(alike.values, np.int64, shape[0] * shape[1]).reshape(shape)
     except OverflowError:
         return None
-    numbers = flat.reshape(len(alike.readings), len(alike.names), 3)
-    scalers_units = numbers[:, :, 1:]
     profiles = {reading.profile for reading in alike.readings}
-    if len(profiles) > 1 or (scalers_units != scalers_units[0]).any():
+    if len(profiles) > 1:
         return None
-    scalers, units = scalers_units[0].T.tolist()
-    key = (profiles.pop(), alike.names, tuple(scalers), tuple(units))
+    names, scalers, units = zip(*alike.names, strict=True)
+    key = (profiles.pop(), names, scalers, units)
     received = int((alike.received_at or received_at).timestamp())
     times = [reading.captured_at for reading in alike.readings]
     try:
@@ -82,7 +81,7 @@ def _one_section(alike: Alike, received_at: datetime) -> SectionColumns | None:
     seconds = _seconds(moments.values())
     epochs = {text: seconds[moment] for text, moment in moments.items()}
     captured_at = np.array([epochs[text] for text in times], np.int64)
-    return _section(key, alike.readings, captured_at, (numbers[:, :, 0].T, None), received)
+    return _section(key, alike.readings, captured_at, (values.T, None), received)
 
 
 def sections(batch: JsonReadings, received_at: datetime) -> list[SectionColumns]:
@@ -129,8 +128,8 @@ def _section(
     profile, names, scalers, units = key
     meters = [reading.meter for reading in readings]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(meters))}
-    meter = np.array([numbers[name] for name in meters], np.int32)
-    order = np.lexsort((captured_at, meter))
+    meter = np.fromiter(map(numbers.__getitem__, meters), np.int32, len(meters))
+    order = _order(meter, captured_at)
     values, nulls = columns
     return SectionColumns(
         LOAD_PROFILE if profile is None else logical_name(profile),
@@ -144,6 +143,14 @@ def _section(
         np.ascontiguousarray(values[:, order]),
         None if nulls is None else np.ascontiguousarray(nulls[:, order]),
     )
+
+
+def _order(meter: npt.NDArray[np.int32], captured_at: Int64s) -> Int64s | slice:
+    """Return the order by meter and time; everything as it is, where it came in that order."""
+    goes_on = meter[1:] == meter[:-1]
+    if (np.where(goes_on, captured_at[1:] >= captured_at[:-1], meter[1:] > meter[:-1])).all():
+        return slice(None)
+    return np.lexsort((captured_at, meter))
 
 
 def _columns(rows: list[_Values]) -> _Columns:
@@ -166,8 +173,11 @@ def _quantity(name: str, scaler: int, unit: int) -> Quantity:
 
 
 def _small(numbers: list[int], limit: int) -> Int64s:
-    _within(min(numbers), limit)
-    _within(max(numbers), limit)
+    different = set(numbers)
+    _within(min(different), limit)
+    _within(max(different), limit)
+    if len(different) == 1:
+        return np.full(len(numbers), different.pop(), np.int64)
     return np.array(numbers, np.int64)
 
 

@@ -13,7 +13,7 @@ from hesper_cloud.db import migrate, registry
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.ingest import dead_letters, owners, send_again
 from hesper_cloud.ingest.dead_letters import DeadLetters
-from hesper_cloud.ingest.decode import decode_all
+from hesper_cloud.ingest.decode_together import decode_all
 from hesper_cloud.ingest.intakes import Intakes
 from hesper_cloud.ingest.message import Delivery, Message, Settled
 from hesper_cloud.ingest.send_again import SendsAgain

@@ -105,8 +105,8 @@ def reading(**values_: object) -> dict[str, object]:
 def test_readings_that_are_alike_are_opened_together() -> None:
     alike = json_alike.parse(batch_of(reading(), reading()))
     assert alike is not None
-    assert alike.names == NAMES[:2]
-    assert list(alike.numbers) == [1, 0, 30, 2, 0, 30] * 2
+    assert alike.names == tuple((name, 0, 30) for name in NAMES[:2])
+    assert list(alike.values) == [1, 2] * 2
 
 
 def test_another_order_of_the_same_names_changes_no_reading() -> None:

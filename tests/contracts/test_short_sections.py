@@ -30,7 +30,7 @@ def bodies(draw: st.DrawFn) -> bytes:
         times = [T0 + 900 * row for row in range(count)]
         rows.append(MeterRows(f"M{number}", times, [0] * count, [number] * count, values))
     encoding, body = encode([Section(LOAD_PROFILE, T0 + 60, quantities, rows)])
-    return body if encoding is Encoding.COLUMNS else columns._plain(body, encoding)
+    return body if encoding is Encoding.COLUMNS else columns.plain(body, encoding)
 
 
 def outcome(body: bytes) -> object:
@@ -74,7 +74,7 @@ def body_of(rows: int) -> bytes:
     values = [list(range(rows))]
     meter = MeterRows("M", [T0 + row for row in range(rows)], [0] * rows, [0] * rows, values)
     encoding, body = encode([Section(LOAD_PROFILE, T0, (ENERGY,), [meter])])
-    return body if encoding is Encoding.COLUMNS else columns._plain(body, encoding)
+    return body if encoding is Encoding.COLUMNS else columns.plain(body, encoding)
 
 
 def test_a_short_section_is_taken_apart_to_its_end() -> None:

@@ -1,6 +1,7 @@
 """The consumer's connection to the broker: MQTT 5 over paho, on a thread of its own.
 
-Theory of operation. The session has no life of its own (Clean Start, expiry 0): what a dead
+Theory of operation. Messages come in bulk (`hesper_cloud.bulk_client`), the few with properties or
+at QoS 2 one by one. The session has no life of its own (Clean Start, expiry 0): what a dead
 consumer held is sent again by the gateways, which wait for receipts. Messages are acknowledged by
 hand, after they are settled, and at most ``receive_maximum`` are outstanding: that is the back
 pressure. An acknowledgement belongs to the connection over which its message came; after a
@@ -14,9 +15,11 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +33,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from hesper_cloud import broker_client, metrics
+from hesper_cloud.bulk_client import BulkClient
 from hesper_cloud.ingest.message import Delivery, Message
+from hesper_cloud.mqtt_packets import Published
 from hesper_cloud.settings import BrokerAccount
 
 log = logging.getLogger(__name__)
@@ -40,6 +45,7 @@ SHARED = (Kind.READINGS, Kind.EVENTS, Kind.RESULTS)
 KEEPALIVE_S = 30
 _RECONNECT_S = (1, 10)
 _QUEUED_RECEIPTS = 10_000
+_SENDERS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +79,23 @@ class Consumer:
             strange: Called with topic, payload and reason for a message on no topic of ours.
             clock: Tells epoch seconds.
         """
-        self.messages: queue.Queue[Message] = queue.Queue()  # bounded by the receive maximum …
+        # bounded by the receive maximum …
+        self.messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.announced = threading.Event()
         self._connection = connection
         self._strange = strange
         self._clock = clock
         self._topics = Topics(connection.root)
+        self._sender = lru_cache(_SENDERS)(self._sender_of)
         self._started_at = datetime.now(UTC)
         self._generation = 0
         self._pending: set[int] = set()
         self._receiving_cpu_s = 0.0
         self._client = self._make_client()
 
-    def _make_client(self) -> mqtt.Client:
+    def _make_client(self) -> BulkClient:
         settings = self._connection
-        client = broker_client.make(settings.account, settings.tls_ca, manual_ack=True)
+        client = broker_client.make_bulk(settings.account, settings.tls_ca)
         client.enable_logger(log)
         client.reconnect_delay_set(*_RECONNECT_S)
         client.max_queued_messages_set(_QUEUED_RECEIPTS)
@@ -96,6 +104,7 @@ class Consumer:
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
+        client.on_published = self._on_published
         return client
 
     @property
@@ -146,10 +155,13 @@ class Consumer:
         if self.announced.is_set():
             self._client.publish(self._status_topic, self._status("online"), qos=1, retain=True)
 
-    def acknowledge(self, delivery: Delivery) -> None:
-        """Gives a message back its place in the window, if its connection still stands."""
-        if delivery.connection == self._generation:
-            self._client.ack(delivery.packet, delivery.qos)
+    def acknowledge(self, deliveries: Iterable[Delivery]) -> None:
+        """Gives messages back their places in the window, if their connection still stands."""
+        ours = [each for each in deliveries if each.connection == self._generation]
+        self._client.acknowledge([each.packet for each in ours if each.qos == 1])
+        for each in ours:
+            if each.qos > 1:
+                self._client.ack(each.packet, each.qos)
 
     def publish(self, gateway: str, kind: Kind, payload: bytes) -> None:
         """Publishes to a gateway, QoS 1; while disconnected it waits in a bounded queue."""
@@ -192,33 +204,47 @@ class Consumer:
         self.announced.clear()
         log.warning("disconnected from the broker: %s", reason)
 
+    def _on_published(self, published: list[Published]) -> None:
+        """Takes messages that came together."""
+        self._take_all(published, None)
+
     def _on_message(self, _client: mqtt.Client, _data: Any, received: mqtt.MQTTMessage) -> None:
-        delivery = Delivery(self._generation, received.mid, received.qos)
+        """Takes a message that has properties, or is at QoS 2."""
         topic, payload = _topic_of(received), bytes(received.payload)
-        try:
-            address = self._topics.parse(topic)
-            if isinstance(address, CloudAddress):
-                raise Refused("a cloud role's topic")
-        except Refused as error:
-            self._strange(topic, payload, str(error))
-            self.acknowledge(delivery)
-            return
-        metrics.MESSAGES.labels(address.kind).inc()
+        trace_ = _trace_of(received) if self._connection.traced else None
+        self._take_all([Published(topic, received.mid, received.qos, payload)], trace_)
+
+    def _take_all(self, published: list[Published], trace_: TraceContext | None) -> None:
+        arrived, received_at = time.monotonic(), self._clock()
+        kinds: Counter[Kind] = Counter()
+        for each in published:
+            delivery = Delivery(self._generation, each.packet, each.qos)
+            try:
+                topic, gateway, kind = self._sender(each.topic)
+            except Refused as error:
+                self._strange(_text(each.topic), each.payload, str(error))
+                self.acknowledge([delivery])
+                continue
+            kinds[kind] += 1
+            if each.qos == 0 and self.messages.qsize() >= self._connection.receive_maximum:
+                continue  # … and at QoS 0, where the broker keeps no count, by this
+            told = (topic, gateway, kind, each.payload, delivery, arrived, received_at)
+            self.messages.put(Message(*told, trace=trace_))
+        for kind, count in kinds.items():
+            metrics.MESSAGES.labels(kind).inc(count)
         self._count_cpu()
-        if received.qos == 0 and self.messages.qsize() >= self._connection.receive_maximum:
-            return  # … and at QoS 0, where the broker keeps no count, by this
-        self.messages.put(
-            Message(
-                topic,
-                address.gateway,
-                address.kind,
-                payload,
-                delivery,
-                time.monotonic(),
-                self._clock(),
-                trace=_trace_of(received) if self._connection.traced else None,
-            )
-        )
+
+    def _sender_of(self, octets: bytes) -> tuple[str, str, Kind]:
+        """Returns a topic as text, and which gateway sends what on it.
+
+        Raises:
+            Refused: no gateway does.
+        """
+        topic = _text(octets)
+        address = self._topics.parse(topic)
+        if isinstance(address, CloudAddress):
+            raise Refused("a cloud role's topic")
+        return topic, address.gateway, address.kind
 
     def _count_cpu(self) -> None:
         now = time.thread_time()
@@ -235,8 +261,15 @@ def _trace_of(received: mqtt.MQTTMessage) -> TraceContext | None:
     return None
 
 
-def _topic_of(received: mqtt.MQTTMessage) -> str:
+def _topic_of(received: mqtt.MQTTMessage) -> bytes:
     try:
-        return received.topic
+        return received.topic.encode()
+    except UnicodeDecodeError:
+        return b"\xff"  # nor is this
+
+
+def _text(topic: bytes) -> str:
+    try:
+        return topic.decode()
     except UnicodeDecodeError:
         return "a topic that is not UTF-8"

@@ -1,8 +1,10 @@
 """A readings message becomes blocks, or is refused with a reason."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from hesper_contracts import batch, columns, json_columns, readings_json
 from hesper_contracts.batch import BatchId
@@ -13,14 +15,25 @@ from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.port import Block
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """One readings message taken apart; `batch` is None when a third party named none."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Shared:
+    """One block with the rows of several batches of a gateway, and how many they are."""
+
+    block: Block
+    batches: int
+
+
+class Decoded(NamedTuple):
+    """One readings message taken apart; `batch` is None when a third party named none.
+
+    Its rows are in blocks of its own, or in one that it shares.
+    """
 
     message: Message
     batch: BatchId | None
     digest: str
     blocks: tuple[Block, ...]
+    shared: Shared | None = None
 
 
 def identify(message: Message) -> BatchId | None:
@@ -61,16 +74,23 @@ def decode(message: Message) -> Decoded:
     return Decoded(message, identity, digest, blocks)
 
 
-def decode_all(messages: Sequence[Message]) -> list[Decoded | Refused]:
-    """Takes messages apart; a refusal stands in the place of what could not be."""
-    return [_attempt(message) for message in messages]
+def blocks_of(decoded: Sequence[Decoded]) -> list[tuple[Message, Block]]:
+    """Returns each block with a message that it came in; a shared one once.
 
-
-def _attempt(message: Message) -> Decoded | Refused:
-    try:
-        return decode(message)
-    except Refused as refusal:
-        return refusal
+    Where not all batches of a shared block are there, each of those has its rows in its own.
+    """
+    present = Counter(each.shared for each in decoded if each.shared is not None)
+    found: dict[Block, Message] = {}
+    for each in decoded:
+        if each.shared is None:
+            blocks = each.blocks
+        elif present[each.shared] < each.shared.batches:
+            blocks = decode(each.message).blocks
+        else:
+            blocks = (each.shared.block,)
+        for block in blocks:
+            found.setdefault(block, each.message)
+    return [(message, block) for block, message in found.items()]
 
 
 def _from_json(message: Message, digest: str) -> Decoded:

@@ -33,7 +33,7 @@ class Door:
 
     def __init__(
         self,
-        messages: "queue.Queue[Message]",
+        messages: "queue.SimpleQueue[Message]",
         topics: Topics,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -79,6 +79,8 @@ class Door:
 
     def told(self, settled: Iterable[Settled]) -> list[Settled]:
         """Tells those who wait; returns what is for gateways."""
+        if not self._waiting:
+            return list(settled)
         others = []
         for each in settled:
             key = (each.batch.gateway, each.digest)

@@ -21,7 +21,7 @@ class Grouping:
 
     def __init__(
         self,
-        messages: "queue.Queue[Message]",
+        messages: "queue.SimpleQueue[Message]",
         max_messages: int,
         linger_s: float,
         max_octets: int = 1 << 62,

@@ -1,6 +1,5 @@
 """What travels between the stages of ingest."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from hesper_contracts.batch import BatchId
@@ -17,8 +16,7 @@ class Delivery(NamedTuple):
     qos: int
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message as it arrived; `arrived` is monotonic seconds, `received_at` epoch seconds.
 
     ``unnamed`` is its batch's identity where the payload names none; the broker's have no such.
@@ -36,8 +34,7 @@ class Message:
     trace: TraceContext | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """What became of one batch, to be told to its gateway."""
 
     batch: BatchId

@@ -23,7 +23,7 @@ from hesper_contracts.frame import Refused
 
 from hesper_cloud import metrics
 from hesper_cloud.ingest.dead_letters import DeadLetters
-from hesper_cloud.ingest.decode import Decoded, rejected
+from hesper_cloud.ingest.decode import Decoded, blocks_of, rejected
 from hesper_cloud.ingest.joining import Joined, joined
 from hesper_cloud.ingest.message import Message, Settled
 from hesper_cloud.ingest.out_of_time import without_rows_out_of_time
@@ -173,10 +173,9 @@ class ReadingsIn:
     ) -> None:
         now_ms = time.time_ns() // 1_000_000
         with stage("validate"):
-            blocks = [
-                self._prepared(block, each.message) for each in fresh for block in each.blocks
-            ]
-            gateways = [each.message.gateway for each in fresh for _ in each.blocks]
+            came = blocks_of(fresh)
+            blocks = [self._prepared(block, message) for message, block in came]
+            gateways = [message.gateway for message, _ in came]
             together = [self._judged(each, blocks, now_ms // 1000) for each in joined(blocks)]
         batches = {each.batch: each.digest for each in fresh if each.batch is not None}
         group = Group(batches, blocks, now_ms)

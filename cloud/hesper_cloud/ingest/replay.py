@@ -9,7 +9,6 @@ its replay or with the new reason.
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from hesper_contracts.batch import digest
@@ -95,7 +94,7 @@ class Replays:
 
     def _store(self, message: Message) -> None:
         if message.kind is Kind.READINGS:
-            self._readings.store_rows(replace(decode(message), batch=None))
+            self._readings.store_rows(decode(message)._replace(batch=None))
         elif message.kind is Kind.EVENTS:
             decoded = self._events.decode(message)
             with writing(self._engine) as session:

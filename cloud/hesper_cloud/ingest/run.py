@@ -30,7 +30,8 @@ from hesper_cloud.ingest.beginnings import Beginnings
 from hesper_cloud.ingest.consumer import Connection, Consumer
 from hesper_cloud.ingest.contacts import Contacts
 from hesper_cloud.ingest.dead_letters import DeadLetters
-from hesper_cloud.ingest.decode import Decoded, decode_all, rejected
+from hesper_cloud.ingest.decode import Decoded, rejected
+from hesper_cloud.ingest.decode_together import decode_all
 from hesper_cloud.ingest.door import Door
 from hesper_cloud.ingest.grouping import Grouping
 from hesper_cloud.ingest.intakes import CacheFeed, Intakes, Rate
@@ -209,7 +210,7 @@ class Ingest:
             reason = f"unforeseen {type(error).__name__}: {error}"
             self.dead_letters.add(group[0].topic, group[0].payload, reason)
             self._receipts.give(self.door.told(rejected(group[0], reason)))
-            self.consumer.acknowledge(group[0].delivery)
+            self.consumer.acknowledge([group[0].delivery])
 
     def _take_traced(self, group: Sequence[Message], decoded: list[Decoded | Refused]) -> None:
         """Settles a group, and tells of it where one of its messages is traced."""
@@ -239,8 +240,7 @@ class Ingest:
         with stage("receipts"):
             self._receipts.give(self.door.told(settled))
         with stage("acknowledge"):
-            for message in group:
-                self.consumer.acknowledge(message.delivery)
+            self.consumer.acknowledge([message.delivery for message in group])
         try:
             with stage("rules and latest values"):
                 aftermath.tell()

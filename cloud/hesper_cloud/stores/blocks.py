@@ -10,7 +10,7 @@ from hesper_contracts.readings_json import logical_name_text
 
 from hesper_cloud.stores.port import EARLIEST, Block, Integers, Quantity, Reading
 
-_CLOCKS_DIFFER_S = 300
+CLOCKS_DIFFER_S = 300
 
 
 @lru_cache(maxsize=4096)
@@ -41,7 +41,7 @@ def block_of(section: SectionColumns, received_at: int | None = None) -> Block:
     order, quantities = _sorted(section.quantities)
     in_order = order == tuple(range(len(order)))
     claimed = section.received_at
-    if received_at is not None and not EARLIEST <= claimed <= received_at + _CLOCKS_DIFFER_S:
+    if received_at is not None and not EARLIEST <= claimed <= received_at + CLOCKS_DIFFER_S:
         claimed = received_at
     nulls = section.nulls
     return Block(

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Final, Protocol
 
 import zstandard
@@ -91,21 +92,26 @@ class _Mould:
             before, _, rest = rest.partition(place)
             self._pieces.append(before)
         self._rest = rest
+        self._tail = (0, 0, b"")  # time and growth of the turn, and all that follows the names
 
     def body(self, meters: range, time: int, grown_wh: int) -> bytes:
         """Return the body for other meters, a later time, and registers further on."""
-        filled = (_names(meters), zigzag(time), *(zigzag(low + grown_wh) for low in _LOWEST_WH))
-        return b"".join((*_alternating(self._pieces, filled), self._rest))
+        if self._tail[:2] != (time, grown_wh):
+            self._tail = (time, grown_wh, self._behind_names(time, grown_wh))
+        return b"".join((self._pieces[0], _names(meters), self._tail[2]))
 
-
-def _alternating(pieces: Sequence[bytes], filled: Sequence[bytes]) -> Iterator[bytes]:
-    for piece, place in zip(pieces, filled, strict=True):
-        yield piece
-        yield place
+    def _behind_names(self, time: int, grown_wh: int) -> bytes:
+        places = (zigzag(time), *(zigzag(low + grown_wh) for low in _LOWEST_WH), b"")
+        pieces = (*self._pieces[1:], self._rest)
+        return b"".join(chain.from_iterable(zip(pieces, places, strict=True)))
 
 
 def _names(meters: range) -> bytes:
-    return b"".join(bytes([len(name)]) + name.encode("ascii") for name in map(name_of, meters))
+    return b"".join([b"%c%b" % (len(name), name) for name in map(_octets_of, meters)])
+
+
+def _octets_of(meter: int) -> bytes:
+    return name_of(meter).encode("ascii")
 
 
 def _rows(number: int, chance: random.Random) -> MeterRows:

@@ -10,7 +10,7 @@ import pytest
 from hesper_cloud import keys
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Alert, PowerLoss
-from hesper_cloud.ingest.decode import decode_all
+from hesper_cloud.ingest.decode_together import decode_all
 from hesper_cloud.ingest.message import Delivery, Message
 from hesper_cloud.ingest.run import Ingest
 from hesper_cloud.latest import LatestValues

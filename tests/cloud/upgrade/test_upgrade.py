@@ -23,7 +23,7 @@ from hesper_cloud.db.authority import AuditRow
 from hesper_cloud.db.engines import open_engine, reading
 from hesper_cloud.db.registry import Event, Gateway, Result
 from hesper_cloud.ingest.dead_letters import DeadLetters
-from hesper_cloud.ingest.decode import decode_all
+from hesper_cloud.ingest.decode_together import decode_all
 from hesper_cloud.ingest.intakes import Intakes
 from hesper_cloud.ingest.message import Delivery, Message
 from hesper_cloud.latest import LatestValues
