@@ -18,12 +18,23 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from hesper_dlms.errors import LinkError
 from hesper_dlms.server import HdlcServerLink, LogicalServer, ServerConnection, WrapperServerLink
 
 sys.path.insert(0, str(Path(__file__).parent))
 pytest_plugins = ["database_servers", "longest_first"]
+
+# The same examples in every run, and none fails because the machine is busy.
+hypothesis.settings.register_profile(
+    "hesper",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("hesper")
 
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 BROKER_DEADLINE_S = 60.0
