@@ -22,8 +22,10 @@ from console_double.people import Console
 from console_double.server import Server
 from console_double.services import PASSWORD, DoubleServices
 from hesper_lab import screenshots
-from hesper_lab.screenshots import Seen, sign_in, watch
-from playwright.sync_api import Browser, Page
+from hesper_lab.screenshots import PATIENCE_MS, Seen, sign_in, watch
+from playwright.sync_api import Browser, Page, expect
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def test_from_sign_in_to_a_confirmed_disconnect(page, chromium, server, seen):
     approver.get_by_role("button", name="Approve…").click()
     approver.get_by_label("Your password").fill(PASSWORD)
     approver.get_by_role("button", name="Approve disconnect").click()
-    expect(page.locator(".timeline [data-state=confirmed]")).to_be_visible(timeout=10_000)
+    expect(page.locator(".timeline [data-state=confirmed]")).to_be_visible()
     expect(page.get_by_role("button", name="Reconnect supply…")).to_be_enabled()
     approver.context.close()
     clean(seen)
@@ -80,7 +80,7 @@ def test_live_values_move_without_a_reload(page, seen):
     settle(page)
     stored = page.locator("[data-figure=readings_per_s].figure")
     before = stored.inner_text()
-    expect(stored).not_to_have_text(before, timeout=8000)
+    expect(stored).not_to_have_text(before)
     clean(seen)
 
 
@@ -162,4 +162,4 @@ def test_two_seconds_after_the_server_dies_nothing_is_live(page, server):
         expect(button).to_be_disabled(timeout=500)
     finally:
         server.start()
-    expect(page.get_by_role("heading", name="Hesper")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("heading", name="Hesper")).to_be_visible()
