@@ -34,6 +34,7 @@ OURS: Mapping[str, Sequence[int]] = {  # callables that say some of their argume
     "entry": (0,),
     "file": (1,),
     "select": (1,),
+    "choices": (0,),
     "choice": (0,),
     "sheet": (1,),
     "marked": (1,),

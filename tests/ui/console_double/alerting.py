@@ -71,7 +71,7 @@ class Alerts:
         if wanted.state is not None:
             states = _OPEN if wanted.state == "open" else (wanted.state,)
             rows = [row for row in rows if row.state in states]
-        for name in ("severity", "meter", "assigned_to"):
+        for name in ("severity", "meter", "gateway", "assigned_to"):
             if (value := getattr(wanted, name)) is not None:
                 rows = [row for row in rows if getattr(row, name) == value]
         return rows

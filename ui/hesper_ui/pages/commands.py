@@ -18,7 +18,7 @@ from hesper_ui.places import ACT, Place
 from hesper_ui.services import FOR_PEOPLE, Actor, CommandRow, KillSwitchState, Permission
 from hesper_ui.views.looks import command_kind, command_state
 from hesper_ui.views.wording import grouped, plural
-from hesper_ui.words import say
+from hesper_ui.words import later, say
 
 MOST = 100
 
@@ -41,13 +41,14 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
         waiting = [row for row in rows if row.state in FOR_PEOPLE]
         moving = [row for row in rows if row.is_open and row.state not in FOR_PEOPLE]
         ended = [row for row in rows if not row.is_open]
-        with box("div", "page").style("padding: 0"):
+        with box("div", "stack"):
             with panel("Awaiting approval", plural(len(waiting), "request")):
                 inbox.draw(waiting, queue.refresh)
             with panel("Under way", plural(len(moving) + batched, "command")):
                 _under_way(moving, batched)
             with panel("Ended", (say("the latest {ended}", ended=len(ended)) if ended else "")):
-                _listed(ended, "None has ended yet", "Results stay here, with their evidence.")
+                text = later("Results stay here, with their evidence.")
+                _listed(ended, later("None has ended yet"), text)
 
     kill = Part(
         desk, desk.services.commands.kill_switch, lambda state: switch.draw(state, kill.refresh)
@@ -73,7 +74,7 @@ def _under_way(rows: Sequence[CommandRow], batched: int) -> None:
         with box("p", "meta lead"):
             link(say("{count} of them in batches", count=grouped(batched)), "/batches")
     if rows or not batched:
-        _listed(rows, "Nothing is under way", "Approved commands pass through here.")
+        _listed(rows, later("Nothing is under way"), later("Approved commands pass through here."))
 
 
 def _listed(rows: Sequence[CommandRow], title: str, text: str) -> None:

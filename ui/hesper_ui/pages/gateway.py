@@ -30,7 +30,7 @@ from hesper_ui.services import (
 from hesper_ui.services.alerting import AlertFilter
 from hesper_ui.services.planning import PlanKind, PlanState
 from hesper_ui.views import gateway_words, plans
-from hesper_ui.views.assets import LIVES
+from hesper_ui.views.assets import GATEWAY_LIVES
 from hesper_ui.views.looks import Look, gateway_state
 from hesper_ui.views.wording import MISSING, capital
 from hesper_ui.words import say
@@ -60,7 +60,8 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
             with panel("Schedule and templates", "desired against reported"):
                 wanted = Part(desk, page.load_plans, _plans)
             with panel("Events", say("the latest {count}", count=EVENTS)):
-                events = Part(desk, page.load_events, meter_lists.events)
+                drawn = partial(meter_lists.events, with_meter=True)
+                events = Part(desk, page.load_events, drawn)
         with box("div", "stack"):
             with panel("Commands", "newest first"):
                 commands = Part(
@@ -128,8 +129,9 @@ class _Page:
         if not row.has_key:
             words = "{id} has no public key on record: no command result of it can be believed."
             states.notice("warning", say(words, id=row.id), "warning")
-        for alert in alerts:
-            alert_notice(alert)
+        with box("div", "fold"):
+            for alert in alerts:
+                alert_notice(alert)
 
     def _actions(self, row: GatewayRow, asked: gateway_forms.Done) -> None:
         desk, host = self.desk, self.host
@@ -141,7 +143,7 @@ class _Page:
 
     def draw_card(self, card: GatewayCard, again: gateway_forms.Done) -> None:
         with box("div", "chips"):
-            marked(*LIVES.get(card.life, Look("unknown", card.life)))
+            marked(*GATEWAY_LIVES.get(card.life, Look("unknown", card.life)))
             box("span", "grow")
             if self.actor.may(Permission.EDIT_ASSETS):
 

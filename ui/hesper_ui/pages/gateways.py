@@ -23,14 +23,13 @@ COLUMNS = Columns(
         "Up since",
         "Meters",
         "Backlog",
-        "Oldest unreceipted",
         "Outbox",
         "Clock",
         "Signal",
         "Certificate",
         "Version",
     ),
-    numbers=frozenset({4, 5, 7, 8, 9, 10}),
+    numbers=frozenset({4, 5, 6, 7, 8, 9}),
 )
 
 
@@ -63,14 +62,22 @@ def _draw(rows: Sequence[GatewayRow]) -> None:
 
 def _cells(row: GatewayRow) -> list[Cell]:
     look = gateway_state(row)
+
+    def backlog() -> None:
+        with box("div", "lines"):
+            Text(gateway_words.backlog(row), "div")
+            if row.oldest_unreceipted_at is not None:
+                with box("div", "meta"):
+                    Text(say("oldest") + " ")
+                    ago(row.oldest_unreceipted_at, suffix="")
+
     return [
-        lambda: link(row.id, f"/gateways/{row.id}"),
+        lambda: link(row.id, f"/gateways/{row.id}", "nowrap"),
         lambda: marked(*look),
         lambda: ago(row.last_seen_at),
         lambda: moment(row.started_at, "date"),
         gateway_words.meters(row),
-        gateway_words.backlog(row),
-        lambda: ago(row.oldest_unreceipted_at, suffix="", never="none"),
+        backlog,
         lambda: marked(*gateway_words.outbox(row)),
         lambda: marked(*gateway_words.clock(row)),
         lambda: marked(*gateway_words.signal(row)),

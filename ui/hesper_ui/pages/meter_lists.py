@@ -51,8 +51,8 @@ def _register(row: LatestValue) -> list[Cell]:
     return [quality, value, symbol, lambda: Text(row.logical_name, classes="meta"), captured]
 
 
-def events(rows: Sequence[EventRow]) -> None:
-    """Draws what the meter noticed."""
+def events(rows: Sequence[EventRow], *, with_meter: bool = False) -> None:
+    """Draws what a meter noticed; or what came through a gateway, with the meter's name."""
     if not rows:
         states.empty("No event yet", "The meter's event log is read every few minutes.")
         return
@@ -64,7 +64,11 @@ def events(rows: Sequence[EventRow]) -> None:
                 mark(severity(row.severity).mark)
                 with box("div", "what"):
                     Text(capital(row.text))
-                    Text(f"{say(row.severity)} · {row.code}", "div", "meta")
+                    with box("div", "meta"):
+                        Text(f"{say(row.severity)} · {row.code}")
+                        if with_meter and row.meter:
+                            Text(" · ")
+                            link(row.meter, f"/meters/{row.meter}")
 
 
 def gaps(rows: Sequence[GapRow]) -> None:

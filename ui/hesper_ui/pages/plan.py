@@ -11,7 +11,7 @@ from hesper_ui.desk import Desk
 from hesper_ui.dialogs import plan_forms
 from hesper_ui.dialogs.sheet import attempted
 from hesper_ui.elements import Cell, Columns, Text, block, box, button, moment, panel, table
-from hesper_ui.pages.plans import assigned, differences
+from hesper_ui.pages.plans import assigned, differences, lines
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import Place
 from hesper_ui.services import Actor, NotFound, Permission
@@ -110,13 +110,12 @@ class _Page:
 
     def _version(self, row: PlanRow) -> list[Cell]:
         def says() -> None:
-            lines = plans.told(row.kind, row.document)
+            told = plans.told(row.kind, row.document)
             if row.kind == "schedule":
-                for line in lines:
-                    Text(line, "div")
+                lines(told)
                 return
             with box("details", "long"):
-                Text(lines[0], "summary")
+                Text(told[0], "summary")
                 Text(str(row.document.get("toml", "")), "pre", "code", tabindex="0")
 
         return [

@@ -134,22 +134,19 @@ def _state(kind: PlanKind, row: PlanState) -> list[Cell]:
         if name is not None:
             link(f"{name} {version}", plans.address(kind, name))
 
-    def desired() -> None:
-        for what, wanted, _ in compared:
-            Text(f"{what} {wanted}", "div")
-
     def reported() -> None:
         if row.reported is None:
             Text(say("its file was never sent from here"), classes="meta")
             return
-        for what, wanted, found in compared:
-            Text(f"{what} {found}", "strong" if found != wanted else "div").style("display: block")
+        with box("div", "lines"):
+            for what, wanted, found in compared:
+                Text(f"{what} {found}", "strong" if found != wanted else "div")
 
     return [
         lambda: link(row.gateway, f"/gateways/{row.gateway}"),
         lambda: marked(*plans.state(row)),
         plan,
-        desired,
+        partial(lines, [f"{what} {wanted}" for what, wanted, _ in compared]),
         reported,
         lambda: ago(row.reported_at),
     ]
@@ -163,15 +160,18 @@ def _newest(kind: PlanKind, rows: Sequence[PlanRow]) -> None:
         table(plans.TITLES[kind], PLANS, [_plan(row) for row in rows])
 
 
-def _plan(row: PlanRow) -> list[Cell]:
-    def says() -> None:
-        for line in plans.told(row.kind, row.document):
-            Text(line, "div")
+def lines(texts: Sequence[str]) -> None:
+    """Draws some texts one below the other, in one cell."""
+    with box("div", "lines"):
+        for text in texts:
+            Text(text, "div")
 
+
+def _plan(row: PlanRow) -> list[Cell]:
     return [
         lambda: link(row.name, plans.address(row.kind, row.name)),
         grouped(row.version),
-        says,
+        partial(lines, plans.told(row.kind, row.document)),
         row.note or MISSING,
         row.made_by,
         lambda: ago(row.made_at),
@@ -205,8 +205,6 @@ def take_back(desk: Desk, host: ui.element, part: Part[_Shown], row: AssignmentR
 
 
 PLACES = [
-    Place(
-        "/plans", "Schedules & templates", schedules, drawings.PLANS, group=KEEP, rank=30, key="v"
-    ),
+    Place("/plans", "Schedules", schedules, drawings.PLANS, group=KEEP, rank=30, key="v"),
     Place("/plans/templates", "Meter templates", templates),
 ]

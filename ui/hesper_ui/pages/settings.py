@@ -22,6 +22,29 @@ SECTIONS = {
     "rules": later("Rules"),
 }
 
+_SAID = (
+    later("version"),
+    later("registry"),
+    later("authority"),
+    later("broker"),
+    later("store"),
+    later("readings"),
+    later("ids of batches"),
+    later("for ever"),
+    later("session"),
+    later("secure cookies"),
+    later("map tiles"),
+    later("sign-in by OpenID Connect"),
+    later("command key in a token"),
+    later("release keys of firmware"),
+    later("nominal voltage"),
+    later("time zone of meters"),
+    later("yes"),
+    later("no"),
+    later("none"),
+)
+"""Names and values of facts, as the service gives them out and catalogues translate them."""
+
 
 async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     """Builds the facts by section, and the policy under which commands leave."""

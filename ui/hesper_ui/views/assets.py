@@ -40,6 +40,7 @@ LIVES = {
     "commissioned": Look("normal", "commissioned"),
     "removed": Look("stopped", "removed"),
 }
+GATEWAY_LIVES = {**LIVES, "installed": Look("normal", "installed")}
 ACTIONS = {
     "create": later("added"),
     "update": later("changed"),

@@ -1,0 +1,104 @@
+"""A real browser: an image is brought, units are chosen, and what must be read whole is whole."""
+
+import hashlib
+from datetime import UTC, datetime
+
+import pytest
+from console_double.server import Server
+from hesper_contracts import jsonbody, manifest
+from hesper_contracts.manifest import Manifest
+from hesper_contracts.signing import Signer
+from hesper_lab import screenshots
+from hesper_lab.screenshots import Seen, settle
+from playwright.sync_api import Page, Route, expect
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not screenshots.CHROMIUM.exists(), reason="no Chromium on this machine"),
+]
+METER = "HES12642984"
+IMAGE = b"the octets of an image " * 5_000
+LONG = "LGZ1030655099887766554433221100"
+
+
+def signed(image: bytes) -> bytes:
+    """Returns the manifest of an image with the seals of two release keys."""
+    said = Manifest(
+        type="meter", hardware="SIM-3P", version="3.0.0", size=len(image),
+        image_hash=hashlib.sha256(image).hexdigest(), not_after=datetime(2036, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    document = manifest.unsigned(said)
+    for _ in range(manifest.SEALS_NEEDED):
+        document = manifest.sign(document, Signer.generate())
+    return jsonbody.encode(document)
+
+
+def file(name: str, octets: bytes) -> dict[str, object]:
+    return {"name": name, "mimeType": "application/octet-stream", "buffer": octets}
+
+
+def test_an_image_is_brought_with_its_manifest(page: Page, server: Server, seen: Seen) -> None:
+    page.goto(f"{server.base}/firmware")
+    settle(page)
+    form = page.get_by_role("form", name="Bring an image")
+    field = form.get_by_label("Signed manifest")
+    page.keyboard.press("Tab")
+    field.focus()
+    outline = "input => getComputedStyle(input.parentElement).outlineStyle"
+    assert field.evaluate(outline) == "solid"
+    field.set_input_files([file("3.manifest", signed(IMAGE))])
+    expect(form.get_by_text("3.manifest")).to_be_visible()
+    form.get_by_label("Image, as the meter").set_input_files([file("3.bin", b"something else")])
+    form.get_by_role("button", name="Bring it").click()
+    expect(form.get_by_role("alert")).to_contain_text("not the octets of the manifest")
+    form.get_by_label("Image, as the meter").set_input_files([file("3.bin", IMAGE)])
+    form.get_by_role("button", name="Bring it").click()
+    expect(form.get_by_text("Version 3.0.0 is kept.")).to_be_visible()
+    expect(form.get_by_text("none chosen")).to_have_count(2)
+    expect(page.get_by_role("row", name="3.0.0")).to_contain_text("signed by two")
+    form.get_by_label("Signed manifest").set_input_files([file("4.manifest", b"{}")])
+    form.get_by_label("Image, as the meter").set_input_files([file("4.bin", IMAGE)])
+    form.get_by_role("button", name="Bring it").click()
+    expect(form.get_by_role("alert")).to_contain_text("that is no manifest")
+    assert seen.external_requests == []
+
+
+def test_units_and_signs_are_chosen_and_live_values_keep_them(page: Page, server: Server) -> None:
+    page.goto(f"{server.base}/profile")
+    settle(page)
+    page.get_by_role("group", name="Units of energy").get_by_text("MWh, MW").click()
+    page.wait_for_function("window.hesperUnits === 'mega'")
+    page.get_by_role("group", name="Decimal sign").get_by_text("Comma").click()
+    page.wait_for_function("window.hesperNumbers === 'de-DE'")
+    page.goto(f"{server.base}/meters/{METER}")
+    settle(page)
+    row = page.get_by_role("row", name="Active energy import")
+    expect(row).to_contain_text("MWh")
+    shown = row.locator("[data-latest]")
+    before = shown.inner_text()
+    assert "," in before
+    shown.evaluate("element => { element.textContent = ''; }")
+    expect(shown).to_have_text(before, timeout=30_000)  # as the next live frame writes it
+    page.goto(server.base)
+    settle(page)
+    load = page.locator(".tile", has_text="Fleet load").locator(".unit")
+    expect(load).to_have_text("MW")
+
+
+def test_long_serials_and_states_are_never_cut(page: Page, server: Server) -> None:
+    def stretched(route: Route) -> None:
+        answer = route.fetch()
+        told = answer.json()
+        told["rows"][0] |= {"id": LONG, "state": {"mark": "unknown", "word": "never seen at all"}}
+        route.fulfill(response=answer, json=told)
+
+    page.route("**/console/meters?*", stretched)
+    page.goto(f"{server.base}/meters")
+    settle(page)
+    serial = page.get_by_role("link", name=LONG)
+    expect(serial).to_be_visible()
+    state = page.locator(".ag-cell[col-id=state]", has_text="never seen at all")
+    for cell in (serial.locator("xpath=ancestor::*[@role='gridcell']"), state):
+        expect(cell).to_be_visible()
+        fits = "cell => cell.scrollWidth <= cell.clientWidth"
+        page.wait_for_function(fits, arg=cell.element_handle())
