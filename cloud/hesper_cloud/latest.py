@@ -80,6 +80,15 @@ class _Table:
         """
         if meters is self._asked[0]:
             return self._asked[1]
+        try:
+            rows = np.fromiter(map(self.rows.__getitem__, meters), np.int64, len(meters))
+        except KeyError:
+            self._add(meters)
+            return self.rows_of(meters)
+        self._asked = meters, rows
+        return rows
+
+    def _add(self, meters: Sequence[str]) -> None:
         fresh = [meter for meter in dict.fromkeys(meters) if meter not in self.rows]
         self.rows.update(
             zip(fresh, range(len(self.names), len(self.names) + len(fresh)), strict=True)
@@ -87,9 +96,6 @@ class _Table:
         self.names += fresh
         while len(self.names) > len(self.rank):
             self._grow()
-        rows = np.fromiter(map(self.rows.__getitem__, meters), np.int64, len(meters))
-        self._asked = meters, rows
-        return rows
 
     def _grow(self) -> None:
         more = len(self.rank)

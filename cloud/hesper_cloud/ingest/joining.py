@@ -7,6 +7,7 @@ of rows: whoever compares neighbouring rows sees what it would see block by bloc
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def _joined(blocks: Sequence[Block], places: tuple[int, ...]) -> Joined:
     lengths = tuple(block.row_count for block in blocks)
     if len(blocks) == 1:
         return Joined(blocks[0], places, lengths)
-    meters = tuple(meter for block in blocks for meter in block.meters)
+    meters = tuple(chain.from_iterable(block.meters for block in blocks))
     firsts = np.cumsum([0, *(len(block.meters) for block in blocks[:-1])])
     return Joined(
         Block(

@@ -59,6 +59,8 @@ class VoltageRule:
         recent &= block.quality & _UNBELIEVABLE == 0
         touched = {block.meters[meter] for meter in block.meter_index[recent & outside]}
         watched = self._raised | touched
+        if not watched:
+            return
         watching = np.array([meter in watched for meter in block.meters], dtype=bool)
         telling = recent & measured & (outside | calm) & watching[block.meter_index]
         gathered, raised = Gathered(self._alerts), set(self._raised)

@@ -111,10 +111,11 @@ class Catalogue:
 
     def meter_keys(self, meters: Sequence[str]) -> Integers:
         """Returns the keys of meters, writing those that are new."""
-        fresh = [meter for meter in dict.fromkeys(meters) if meter not in self._meters]
-        if fresh:
-            self._add_meters(fresh)
-        return np.fromiter(map(self._meters.__getitem__, meters), np.int64, len(meters))
+        try:
+            return np.fromiter(map(self._meters.__getitem__, meters), np.int64, len(meters))
+        except KeyError:
+            self._add_meters([m for m in dict.fromkeys(meters) if m not in self._meters])
+            return self.meter_keys(meters)
 
     def _add_meters(self, fresh: list[str]) -> None:
         keys = range(len(self._meters), len(self._meters) + len(fresh))

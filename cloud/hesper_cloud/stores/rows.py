@@ -7,6 +7,7 @@ an identity within the group.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from hesper_cloud.stores.port import Block, Flags, Integers, Quantity
 
 Keys = Callable[[Sequence[str]], Integers]
+_METER_BITS = 40  # keys of meters count from 0
 
 
 class Stamp(NamedTuple):
@@ -92,7 +94,7 @@ def _concatenate(blocks: Sequence[Block], sources: tuple[int, ...], meter_keys: 
 
 def _meters(blocks: Sequence[Block], meter_keys: Keys) -> Integers:
     """Returns the key of each row's meter, asked for once: new meters enter the store together."""
-    keys = meter_keys([meter for block in blocks for meter in block.meters])
+    keys = meter_keys(list(chain.from_iterable(block.meters for block in blocks)))
     firsts = np.cumsum([0, *(len(block.meters) for block in blocks[:-1])])
     return np.concatenate(
         [keys[first + block.meter_index] for first, block in zip(firsts, blocks, strict=True)]
@@ -117,6 +119,8 @@ def first_of_identity(parts: Sequence[Rows], profile_keys: Sequence[int]) -> lis
     meter = np.concatenate([part.meter for part in parts])
     status = np.concatenate([part.clock_status for part in parts])
     profile = np.repeat(profile_keys, [part.row_count for part in parts])
+    if _each_meter_ascends(profile, meter, captured):
+        return [np.ones(part.row_count, dtype=bool) for part in parts]
     order = np.lexsort((captured, status, meter, profile))  # stable: earlier rows stay first
     repeats = np.ones(len(order), dtype=bool)
     repeats[:1] = False
@@ -127,6 +131,16 @@ def first_of_identity(parts: Sequence[Rows], profile_keys: Sequence[int]) -> lis
     first[order] = ~repeats
     ends = np.cumsum([part.row_count for part in parts])[:-1]
     return list(np.split(first, ends))
+
+
+def _each_meter_ascends(profile: Integers, meter: Integers, captured: Integers) -> bool:
+    """Says whether every meter stands once, with later and later rows: nothing can repeat then."""
+    begins = np.ones(len(meter), dtype=bool)
+    begins[1:] = (meter[1:] != meter[:-1]) | (profile[1:] != profile[:-1])
+    if not (begins[1:] | (captured[1:] > captured[:-1])).all():
+        return False
+    whose = profile[begins] << _METER_BITS | meter[begins]
+    return len(np.unique(whose)) == len(whose)
 
 
 def spread(parts: Sequence[Rows], masks: Sequence[Flags], blocks: Sequence[Block]) -> list[Flags]:
