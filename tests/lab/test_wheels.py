@@ -6,16 +6,18 @@ import pytest
 from hesper_lab import wheels
 
 
-def _online() -> None:
+@pytest.fixture(scope="module")
+def online() -> None:
+    """Skips where no package index answers."""
     try:
         wheels.resolve(wheels.ARM64, "3.11", ["typing-extensions"])
     except wheels.Unresolved:
         pytest.skip("the package index cannot be reached")
 
 
+@pytest.mark.usefixtures("online")
 @pytest.mark.parametrize("python", wheels.PYTHONS)
 def test_everything_a_gateway_needs_is_there_for_arm64(python: str) -> None:
-    _online()
     found = wheels.on_arm64(python)
     needed = ("cryptography", "msgspec", "pydantic_core", "zstandard", "pyserial", "aiomqtt")
     for name in needed:
