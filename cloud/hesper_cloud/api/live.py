@@ -5,7 +5,7 @@ shows: the values of which meters, and whether new events, which come as soon as
 The first message of another kind opens rooms (`live_rooms`), and from then on the client gets what
 happens in them instead.
 Messages are read no faster than one client may make requests: whoever sends more fills its own
-connection, not the access log.
+connection, not the access log. An account has so many connections open and no more.
 """
 
 import asyncio
@@ -14,9 +14,10 @@ import contextlib
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect, status
 
 from hesper_cloud.accounts.roles import Actor, Permission
-from hesper_cloud.api.limits import Limits
+from hesper_cloud.api.limits import Limits, Sockets, TooManySockets
 from hesper_cloud.api.live_rooms import LONGEST, Rooms
 from hesper_cloud.api.live_wishes import follow_wish
+from hesper_cloud.api.problems import problem
 from hesper_cloud.api.who import actor_of, services_of, while_session_lasts
 from hesper_cloud.services.errors import ServiceError
 from hesper_cloud.services.live import Showing
@@ -34,6 +35,15 @@ async def live(socket: WebSocket) -> None:
     except ServiceError as refusal:
         await _close(socket, refusal)
         return
+    sockets: Sockets = socket.app.state.sockets
+    try:
+        with sockets.one_more(actor.username):
+            await _admitted(socket, actor)
+    except TooManySockets as full:
+        await socket.send_denial_response(problem(429, str(full)))
+
+
+async def _admitted(socket: WebSocket, actor: Actor) -> None:
     await socket.accept()
     try:
         await while_session_lasts(socket, _serve(socket, actor))
