@@ -38,6 +38,9 @@ NAMES = "|".join(map(re.escape, PROGRAMS))
 COMMAND = re.compile(rf"(?:^|[`\s(/])((?:{NAMES})(?: [^`#\n]*)?)", re.MULTILINE)
 METRIC = re.compile(r"\bhesper_(?!contracts|cloud|gateway\b|ui|lab|sim|dlms|session)[a-z_]+")
 ROUTE = re.compile(r"`(GET|POST|PUT|PATCH|DELETE) (/[a-z][^`?\s]*)")
+PARTS = "cloud|contracts|deploy|dlms|docs|firmware-sim|gateway|lab|mosquitto|tests|ui"
+FILE = re.compile(rf"`((?:{PARTS})/[\w./-]+)(?=[`:])")
+MADE_LATER = {"deploy/site", "ui/hesper_ui/locale/fr/LC_MESSAGES/hesper.po"}
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
@@ -160,6 +163,12 @@ def test_every_link_leads_somewhere(name: str) -> None:
         if not there:
             wrong.append((target, anchor))
     assert wrong == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_file_that_is_named_is_there(name: str) -> None:
+    named = set(FILE.findall((ROOT / name).read_text("utf-8"))) - MADE_LATER
+    assert {each for each in named if not (ROOT / each).exists()} == set()
 
 
 def test_every_alert_rule_leads_to_its_page() -> None:
