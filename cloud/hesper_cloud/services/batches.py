@@ -4,15 +4,13 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 
-from hesper_contracts.frame import Refused as WrongParameters
 from sqlalchemy import Select, func, select
 
 from hesper_cloud import csv_lines
 from hesper_cloud.accounts.roles import Actor, Permission
-from hesper_cloud.authority import kinds
 from hesper_cloud.db.authority import Batch, BatchRow
 from hesper_cloud.db.engines import reading
-from hesper_cloud.services import meter_list
+from hesper_cloud.services import wishes
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.batch_records import (
     BatchOrder,
@@ -21,9 +19,9 @@ from hesper_cloud.services.batch_records import (
     BatchView,
     Decision,
 )
-from hesper_cloud.services.errors import Invalid, NotFound
+from hesper_cloud.services.errors import NotFound
 from hesper_cloud.services.records import Page
-from hesper_cloud.services.scope import check_meters, seen_meters
+from hesper_cloud.services.scope import seen_meters
 from hesper_cloud.services.sources import Sources, require
 
 BatchViews = list[BatchView]
@@ -53,19 +51,10 @@ class Batches:
                 is not issued and for parameters that it does not take.
         """
         require(actor, Permission.REQUEST_COMMAND)
-        try:
-            _, parameters = kinds.checked(order.kind, order.parameters)
-        except WrongParameters as refusal:
-            raise Invalid(str(refusal)) from None
-        if bool(order.meters) == (order.query is not None):
-            raise Invalid("name the meters, or a query that finds them")
-        meters: Sequence[str] = order.meters
-        if order.query is not None:
-            meters = await asyncio.to_thread(meter_list.ids, self._sources, actor, order.query)
-        await check_meters(self._sources.registry, actor, meters)
+        parameters = wishes.parameters_of(order.kind, order.parameters)
         payload = {
             "kind": order.kind,
-            "meters": list(meters),
+            "meters": await wishes.addressees(self._sources, actor, order.meters, order.query),
             "reason": order.reason,
             "parameters": parameters,
             **{name: getattr(order, name) for name in _TERMS},

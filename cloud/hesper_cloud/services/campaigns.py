@@ -11,13 +11,12 @@ from hesper_cloud.authority.batches.states import FAILED
 from hesper_cloud.authority.kinds import ACTIVATE, TRANSFER, UPDATE
 from hesper_cloud.db.authority import Batch, BatchRow, CommandRecord
 from hesper_cloud.db.engines import reading
-from hesper_cloud.services import meter_list
+from hesper_cloud.services import wishes
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.batch_records import BatchView, Decision
 from hesper_cloud.services.batches import Batches
-from hesper_cloud.services.errors import Invalid, NotFound
+from hesper_cloud.services.errors import NotFound
 from hesper_cloud.services.firmware_records import CampaignOrder, CampaignView, Funnel
-from hesper_cloud.services.scope import check_meters
 from hesper_cloud.services.sources import Sources, require
 
 _BRINGING = (TRANSFER, UPDATE)
@@ -40,15 +39,9 @@ class Campaigns:
             Refused, Unavailable, Invalid: as `AuthorityLink.ask` says.
         """
         require(actor, Permission.REQUEST_COMMAND)
-        if bool(order.names) == (order.query is not None):
-            raise Invalid("name the meters or gateways, or a query that finds meters")
-        names: Sequence[str] = order.names
-        if order.query is not None:
-            names = await asyncio.to_thread(meter_list.ids, self._sources, actor, order.query)
-        await check_meters(self._sources.registry, actor, names)
         payload = {
             "wish": order.parameters,
-            "meters": list(names),
+            "meters": await wishes.addressees(self._sources, actor, order.names, order.query),
             "reason": order.reason,
             **order.terms,
         }

@@ -6,17 +6,15 @@ import uuid
 from dataclasses import asdict, replace
 from typing import Any
 
-from hesper_contracts.frame import Refused as WrongParameters
 from sqlalchemy import Select, select
 
 from hesper_cloud.accounts.roles import Actor, Permission
-from hesper_cloud.authority import kinds
 from hesper_cloud.db.authority import CommandRecord, KillSwitch
 from hesper_cloud.db.engines import reading
 from hesper_cloud.paging import Asked
-from hesper_cloud.services import ceilings, command_lists
+from hesper_cloud.services import ceilings, command_lists, wishes
 from hesper_cloud.services.authority_link import AuthorityLink
-from hesper_cloud.services.errors import Invalid, NotFound, Refused
+from hesper_cloud.services.errors import NotFound, Refused
 from hesper_cloud.services.records import (
     CommandRow,
     CommandWish,
@@ -66,10 +64,7 @@ class Commands:
                 is not issued and for parameters that it does not take.
         """
         require(actor, Permission.REQUEST_COMMAND)
-        try:
-            _, parameters = kinds.checked(wish.kind, wish.parameters)
-        except WrongParameters as refusal:
-            raise Invalid(str(refusal)) from None
+        parameters = wishes.parameters_of(wish.kind, wish.parameters)
         await check_addressee(self._sources.registry, actor, wish.meter)
         await self._check_budget(actor, wish.kind, wish.meter)
         payload = asdict(wish) | {"parameters": parameters}

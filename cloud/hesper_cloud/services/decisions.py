@@ -6,18 +6,17 @@ import uuid
 from dataclasses import asdict
 from typing import Any
 
-from hesper_contracts.frame import Refused as WrongParameters
 from sqlalchemy import select
 
 from hesper_cloud.accounts import factors
 from hesper_cloud.accounts.factors import Proof
 from hesper_cloud.accounts.roles import Actor, Permission
-from hesper_cloud.authority import facts, kinds, people, second_factor
+from hesper_cloud.authority import facts, people, second_factor
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.decisions import BreakGlass
 from hesper_cloud.db.engines import reading
+from hesper_cloud.services import wishes
 from hesper_cloud.services.authority_link import AuthorityLink
-from hesper_cloud.services.errors import Invalid
 from hesper_cloud.services.records import BreakGlassRow, CommandWish, NewFactor
 from hesper_cloud.services.scope import check_addressee, seen_meters
 from hesper_cloud.services.sources import Sources, require
@@ -49,10 +48,7 @@ class Decisions:
             Refused, Unavailable, Invalid: as `AuthorityLink.ask` says.
         """
         require(actor, Permission.REQUEST_COMMAND)
-        try:
-            _, parameters = kinds.checked(wish.kind, wish.parameters)
-        except WrongParameters as refusal:
-            raise Invalid(str(refusal)) from None
+        parameters = wishes.parameters_of(wish.kind, wish.parameters)
         await check_addressee(self._registry, actor, wish.meter)
         payload = asdict(wish) | {"parameters": parameters}
         outcome = await self._link.ask(
