@@ -10,7 +10,7 @@ other. Fields are integers named by logical name (a name that a row has twice ge
 ``layout`` names the list of quantities, kept once in the measurement ``layouts``. Revisions have a
 further tag, the digest of their content, so that writing one again changes nothing. Batch ids are
 points whose time in nanoseconds is the sequence. The lines of a write are joined column by column,
-so that their octets lie together: a line by itself costs Python four times as much.
+so that their octets lie together: line by line costs Python more than twice as much.
 """
 
 import hashlib

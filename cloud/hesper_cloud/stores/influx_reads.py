@@ -174,8 +174,8 @@ def captured(
     """Returns the distinct capture times of every meter, or of one."""
     chosen = "" if meter is None else f"meter = {quoted(meter)} AND "
     where = f"{chosen}profile = {quoted(profile)} AND {within(span)}"
-    times: dict[str, list[int]] = {}
+    times: dict[str, list[Integers]] = {}
     for table in server.query(select("layout", READINGS, where, "meter")):
-        name = untagged(table.tags["meter"])
-        times.setdefault(name, []).extend(row[0] for row in table.rows)
-    return {name: np.unique(np.array(found, dtype=np.int64)) for name, found in times.items()}
+        rows = np.array(table.rows, dtype=np.int64).reshape(-1, 2)
+        times.setdefault(untagged(table.tags["meter"]), []).append(rows[:, 0])
+    return {name: np.unique(np.concatenate(found)) for name, found in times.items()}

@@ -33,7 +33,7 @@ from hesper_cloud.stores.rows import Rows, Stamp, first_of_identity, merge, spre
 log = logging.getLogger(__name__)
 
 _LINES_PER_WRITE = 10_000
-_WRITES_AT_ONCE = 2
+WRITES_AT_ONCE = 2
 _DAY_S, _MARGIN_S = 86_400, 3600
 _CONFLICTING = int(Quality.CONFLICTING)
 
@@ -170,9 +170,9 @@ class InfluxWriter:
     def _send_all_of(self, bodies: Iterable[bytes]) -> None:
         """Writes bodies of lines in any order; on return, or error, none is under way."""
         under_way: deque[Future[None]] = deque()
-        with ThreadPoolExecutor(_WRITES_AT_ONCE, "influx write") as pool:
+        with ThreadPoolExecutor(WRITES_AT_ONCE, "influx write") as pool:
             for body in bodies:
-                if len(under_way) == _WRITES_AT_ONCE:
+                if len(under_way) == WRITES_AT_ONCE:
                     under_way.popleft().result()
                 under_way.append(pool.submit(self._server.write, body, "s"))
             for written in under_way:
