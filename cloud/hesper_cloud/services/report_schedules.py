@@ -86,14 +86,13 @@ class ReportSchedules:
     ) -> ScheduleRow:
         """Has a report made in another way from now on. Audited before it counts.
 
-        What is due already comes as it was planned, unless it is another day or minute now.
-
         Raises:
             NotFound: there is none with this number.
             Invalid: there is no such kind, zone, minute or target.
             Refused: there is another schedule of this name.
             Stale: somebody else changed it since ``version``.
         """
+        require(actor, Permission.ORDER_JOBS)
         before = await self.schedule(actor, schedule_id)
         await asyncio.to_thread(self._check, actor, wish, schedule_id)
         told = _told(before.wish()), _told(wish)
