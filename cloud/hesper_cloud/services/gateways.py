@@ -137,6 +137,7 @@ def _registered(session: Session, actor: Actor, gateways: Collection[str]) -> di
         gateway: int(count)
         for some in batched(sorted(gateways))
         for gateway, count in session.execute(counts.where(Meter.gateway_id.in_(some)))
+        if gateway is not None
     }
 
 

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Callable
 from datetime import datetime
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -15,7 +15,7 @@ from hesper_cloud.db.delivery import DeliveryTarget
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.reports import ReportSchedule
 from hesper_cloud.reports.mailing import MAIL
-from hesper_cloud.reports.schedules import MINUTES_PER_DAY, Every, next_at
+from hesper_cloud.reports.schedules import MINUTES_PER_DAY, next_at
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound, Refused, Stale
 from hesper_cloud.services.report_checks import is_seen, kind_of, zone_named
@@ -148,8 +148,7 @@ class ReportSchedules:
         row.every, row.at_minute, row.zone = wish.every, wish.at_minute, wish.zone
         row.target_id = _target(session, wish.target)
         if moves:
-            every = cast("Every", wish.every)
-            row.next_at = next_at(every, wish.at_minute, zone_named(wish.zone), now)
+            row.next_at = next_at(wish.every, wish.at_minute, zone_named(wish.zone), now)
 
     async def _note(
         self, actor: Actor, action: str, subject: str, before: str | None, after: str
