@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from hesper_contracts.streams import LOW, Cursor
 from hesper_contracts.topics import METER, meter_id
 
 MAX_BODY = 64 * 1024 * 1024
+_MOST_KEPT = 512  # meters of one batch whose names are kept: 40 kB
 MAX_CELLS = 4_000_000
 """Rows times columns of one batch: what a few hostile octets may make a consumer allocate."""
 
@@ -167,10 +169,28 @@ def _quantity(cursor: Cursor) -> Quantity:
 
 
 def _meters(cursor: Cursor) -> tuple[str, ...]:
-    names = [octets.decode("ascii", "replace") for octets in cursor.texts(cursor.uvarint())]
+    count = cursor.uvarint()
+    octets = cursor.texts(count)
+    return _kept_names(octets) if count <= _MOST_KEPT else _names(octets)
+
+
+def _names(octets: bytes) -> tuple[str, ...]:
+    """Return the names of meters, each after one octet of length.
+
+    Raises:
+        Refused: one cannot be a meter's name.
+    """
+    names, start = [], 0
+    while start < len(octets):
+        end = start + 1 + octets[start]
+        names.append(octets[start + 1 : end].decode("ascii", "replace"))
+        start = end
     if not all(map(METER.fullmatch, names)):
         list(map(meter_id, names))  # says which one cannot be a name, and why
     return tuple(names)
+
+
+_kept_names = lru_cache(maxsize=1024)(_names)  # a gateway's next batch has the same meters
 
 
 def _total(counts: Int64s, columns: int, cells_left: int) -> int:

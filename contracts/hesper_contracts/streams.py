@@ -76,21 +76,25 @@ class Cursor:
         self.offset = end
         return taken
 
-    def texts(self, count: int) -> list[bytes]:
-        """Return the next texts, each after one octet of length.
+    def texts(self, count: int) -> bytes:
+        """Return the octets of the next texts, each after one octet of length.
 
         Raises:
             Refused: fewer octets are left.
         """
-        octets, start, found = bytes(self.view[self.offset :]), 0, []
-        if count > len(octets):
-            raise Refused(f"{count} texts announced in {len(octets)} octets")
+        view = self.view[self.offset :]
+        if count > len(view):
+            raise Refused(f"{count} texts announced in {len(view)} octets")
+        if count:
+            each = 1 + view[0]
+            if each * count <= len(view) and bytes(view[: each * count : each]) == (
+                view[:1].tobytes() * count
+            ):
+                return bytes(self.take(each * count))  # all have the same length
+        end = 0
         for _ in range(count):
-            end = start + 1 + octets[start] if start < len(octets) else start + 1
-            found.append(octets[start + 1 : end])
-            start = end
-        self.take(start)
-        return found
+            end += 1 + view[end] if end < len(view) else 1
+        return bytes(self.take(end))
 
     def octet(self) -> int:
         """Return the next octet as a number."""
