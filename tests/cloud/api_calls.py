@@ -1,10 +1,13 @@
 """Every route of the API as a call, with parameters and a body that its own description allows."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 import httpx
+from hesper_cloud.api.application import create_app
+from hesper_cloud.settings import Settings
 
 PREFIX = "/api/v1"
 WORTH = {  # what a parameter of a name or format must look like to come past the door
@@ -21,6 +24,12 @@ WORTH = {  # what a parameter of a name or format must look like to come past th
     "recipients": ["shift@utility.example"],
     "logical_name": "1.0.1.8.0.255",
 }
+
+
+@cache
+def described() -> dict[str, Any]:
+    """The API's description, which takes a second to make and is the same for every head end."""
+    return create_app(None, Settings()).openapi()  # type: ignore[arg-type] - nothing is asked
 
 
 class Call:

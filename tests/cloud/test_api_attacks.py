@@ -21,7 +21,7 @@ from hesper_cloud.stores.duckdb import DuckDbStore
 from sqlalchemy import func, inspect, select
 
 sys.path.insert(0, str(Path(__file__).parent))
-from api_calls import PREFIX, Call
+from api_calls import PREFIX, Call, described
 
 CLEO = {"username": "cleo", "password": "keeper-of-the-house"}
 SQL = "' OR '1'='1'; DROP TABLE meters; --"
@@ -74,12 +74,12 @@ def quoted(words: str) -> str:
     return "".join(f"%{octet:02x}" for octet in words.encode())
 
 
-async def test_words_that_others_have_fallen_to_are_words_here(app, client, head_end):
+async def test_words_that_others_have_fallen_to_are_words_here(client, head_end):
     token = (await client.post(f"{PREFIX}/auth/login", json=CLEO)).json()["token"]
     registry = head_end.databases.registry
     tables = inspect(registry).get_table_names()
     broken, seen = {}, 0
-    for name, call in questions(app.openapi()):
+    for name, call in questions(described()):
         answer = await call.answer(client, token)
         seen += 1
         if answer.status_code >= 500 or "stolen" in str(answer.headers):

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from api_calls import PREFIX, routes
+from api_calls import PREFIX, described, routes
 from hesper_cloud.accounts import tokens
 from hesper_cloud.accounts.roles import Permission, Role, granted
 from hesper_cloud.app import create_app
@@ -357,22 +357,23 @@ async def tokens_of(client: httpx.AsyncClient) -> dict[str, str]:
 
 
 async def test_every_route_is_in_the_table_and_nothing_else(app):
-    assert {name for name, _ in routes(app.openapi())} == set(TABLE)
+    assert app.openapi() == described()
+    assert {name for name, _ in routes(described())} == set(TABLE)
 
 
-async def test_nobody_without_an_account_gets_past_the_door(app, client):
+async def test_nobody_without_an_account_gets_past_the_door(client):
     found = {}
-    for name, call in routes(app.openapi()):
+    for name, call in routes(described()):
         if TABLE[name] != "open":
             found[name] = await call.status(client)
     assert {name: status for name, status in found.items() if status != 401} == {}
 
 
 @pytest.mark.parametrize("role", ORDER)
-async def test_a_role_is_refused_what_it_may_not(app, client, role):
+async def test_a_role_is_refused_what_it_may_not(client, role):
     token = (await tokens_of(client))[role]
     found = {}
-    for name, call in routes(app.openapi()):
+    for name, call in routes(described()):
         needs = TABLE[name]
         too_weak = needs in ORDER and ORDER.index(role) < ORDER.index(needs)
         if too_weak or needs == "machine":
@@ -380,10 +381,10 @@ async def test_a_role_is_refused_what_it_may_not(app, client, role):
     assert {name: status for name, status in found.items() if status != 403} == {}
 
 
-async def test_a_role_gets_past_the_door_where_it_may(app, client):
+async def test_a_role_gets_past_the_door_where_it_may(client):
     tokens = await tokens_of(client)
     found = {}
-    for name, call in routes(app.openapi()):
+    for name, call in routes(described()):
         if TABLE[name] not in {"open", "machine"}:
             weakest = "viewer" if TABLE[name] == "anyone" else TABLE[name]
             found[name] = await call.status(client, tokens[weakest])
@@ -391,10 +392,10 @@ async def test_a_role_gets_past_the_door_where_it_may(app, client):
     assert refused == {}
 
 
-async def statuses(app, client, token: str) -> dict[str, int]:
+async def statuses(client, token: str) -> dict[str, int]:
     return {
         name: await call.status(client, token)
-        for name, call in routes(app.openapi())
+        for name, call in routes(described())
         if TABLE[name] != "open"
     }
 
@@ -408,21 +409,21 @@ def wrong_for(found: dict[str, int], allowed: set[str]) -> dict[str, int]:
     }
 
 
-async def test_an_auditor_reads_everything_and_changes_nothing(app, client):
+async def test_an_auditor_reads_everything_and_changes_nothing(client):
     body = {"username": "otto", "password": "reading-every-line"}
     token = (await client.post(f"{PREFIX}/auth/login", json=body)).json()["token"]
-    found = await statuses(app, client, token)
+    found = await statuses(client, token)
     allowed = {name for name in found if name.startswith("GET ") or TABLE[name] in CHANGES_NOTHING}
     assert wrong_for(found, allowed) == {}
 
 
-async def test_a_service_may_what_its_scopes_name_and_no_more(app, client, machine):
-    found = await statuses(app, client, machine(*granted(Role.SERVICE)))
+async def test_a_service_may_what_its_scopes_name_and_no_more(client, machine):
+    found = await statuses(client, machine(*granted(Role.SERVICE)))
     of_role = {name for name in found if TABLE[name] in {"anyone", "viewer", "operator", "machine"}}
     assert wrong_for(found, of_role - NOT_FOR_MACHINES) == {}
-    found = await statuses(app, client, machine(Permission.READ))
+    found = await statuses(client, machine(Permission.READ))
     of_scope = {name for name in found if TABLE[name] in {"anyone", "viewer"}}
     assert wrong_for(found, of_scope) == {}
-    found = await statuses(app, client, machine(Permission.BRING_SERIES))
+    found = await statuses(client, machine(Permission.BRING_SERIES))
     may = {name for name in found if TABLE[name] == "anyone"} | {"POST /series/{name}"}
     assert wrong_for(found, may) == {}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from hesper_contracts.signing import Signer
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]  # two processes start first
 PROGRAM = [sys.executable, "-c", "from hesper_cloud.cli import main; main()"]
-START_S, DEADLINE_S = 90.0, 60.0
+START_S, DEADLINE_S = 200.0, 60.0
 PASSWORD = "asking-politely-1"
 METER = {
     "id": "HES12642984",
@@ -56,11 +57,11 @@ class Installation:
             self.processes.append(subprocess.Popen(command))
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
-            try:
+            assert all(each.poll() is None for each in self.processes)
+            with suppress(httpx.TransportError):
                 if httpx.get(f"{self.url}/health").status_code == 200:
                     return
-            except httpx.TransportError:
-                time.sleep(0.05)
+            time.sleep(0.05)
         raise AssertionError("the head end did not come up")
 
     @property
