@@ -76,7 +76,7 @@ class Assets:
                 "North": AreaRow("North", None, 52.53, 13.4, 0, 1),
                 "F-000": AreaRow("F-000", "North", None, None, 24, 1),
             },
-            "model": {1: ModelRow(1, "Hesper", "Hesper SIM-3P", "3-phase", "hesper-sim", 12, 1)},
+            "model": {1: ModelRow(1, "Sim", "Hesper SIM-3P", "3-phase", "hesper-sim", 12, 1)},
             "tariff": {"two-rate": TariffRow("two-rate", "Day and night", 41, 1)},
             "element": {
                 "f-000": ElementRow("f-000", "feeder", "Feeder 000", "north", 30),

@@ -89,7 +89,7 @@ def shifted(value: int | None, scaler: int, symbol: str) -> tuple[int, str]:
 
 def _size(value: int, scaler: int) -> int:
     """Returns what a value comes to in whole units, without its sign."""
-    return abs(value) * 10**scaler if scaler >= 0 else abs(value) // 10**-scaler
+    return int(abs(value) * 10**scaler if scaler >= 0 else abs(value) // 10**-scaler)
 
 
 def _by_size(size: int, mega: int) -> int:
