@@ -12,7 +12,8 @@ from hesper_contracts.frame import HEADER_LENGTH, Encoding, Header, Kind, Refuse
 from hesper_contracts.frame import parse_header as _parse_header
 
 EPOCH_LENGTH = 8
-_SEQUENCE_END = HEADER_LENGTH + EPOCH_LENGTH + 8
+BODY = HEADER_LENGTH + EPOCH_LENGTH + 8
+"""Where a batch's body begins."""
 MAX_PAYLOAD = 4 * 1024 * 1024
 
 
@@ -56,11 +57,15 @@ def open_(payload: bytes) -> Sealed:
     if len(payload) > MAX_PAYLOAD:
         raise Refused(f"batch of {len(payload)} octets: at most {MAX_PAYLOAD} are accepted")
     found = _parse_header(payload)
-    if len(payload) < _SEQUENCE_END:
+    if len(payload) < BODY:
         raise Refused("batch cut off before the end of its identity")
-    epoch = payload[HEADER_LENGTH : HEADER_LENGTH + EPOCH_LENGTH].hex()
-    sequence = int.from_bytes(payload[HEADER_LENGTH + EPOCH_LENGTH : _SEQUENCE_END], "big")
-    return Sealed(found, epoch, sequence, payload[:_SEQUENCE_END], payload[_SEQUENCE_END:])
+    return Sealed(found, *identity(payload), payload[:BODY], payload[BODY:])
+
+
+def identity(payload: bytes) -> tuple[str, int]:
+    """Return epoch and sequence of a payload that reaches to its body."""
+    epoch_end = HEADER_LENGTH + EPOCH_LENGTH
+    return payload[HEADER_LENGTH:epoch_end].hex(), int.from_bytes(payload[epoch_end:BODY], "big")
 
 
 def digest(payload: bytes) -> str:

@@ -1,8 +1,8 @@
 """JSON batches whose readings all name the same quantities, as they nearly always do.
 
 For each set of names, with their scalers and units, a record is made whose fields they are: msgspec
-then fills in tuples, where it would have to build a dictionary, and its keys, for each reading, and
-accepts no other scaler or unit. Which they are is taken from the first octets of a payload; a
+then fills in records, where it would have to build a dictionary, and its keys, for each reading,
+and accepts no other scaler or unit. Which they are is taken from the first octets of a payload; a
 payload that turns out to be otherwise is not opened here, nor is one with a mistake:
 `readings_json` opens those, and has the last word.
 """
@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -72,7 +72,7 @@ def parse(payload: bytes) -> Alike | None:
     if found.kind != "readings" or found.version != VERSION or not found.readings:
         return None
     triples = map(msgspec.structs.astuple, [reading.values for reading in found.readings])
-    values = map(itemgetter(0), chain.from_iterable(triples))
+    values = map(attrgetter("value"), chain.from_iterable(triples))
     return Alike(found.batch, found.received_at, names, found.readings, values)
 
 
@@ -92,10 +92,7 @@ def _decoder(names: tuple[Named, ...]) -> Callable[[bytes], Any]:
     fields = {f"value_{place}": each for place, each in enumerate(names)}
     values = msgspec.defstruct(
         "Values",
-        [
-            (field, tuple[int, Literal[each.scaler], Literal[each.unit]])  # type: ignore[name-defined]
-            for field, each in fields.items()
-        ],
+        [(field, _triple(each)) for field, each in fields.items()],
         rename={field: each.name for field, each in fields.items()},
         **_STRICT,
     )
@@ -123,3 +120,13 @@ def _decoder(names: tuple[Named, ...]) -> Callable[[bytes], Any]:
         forbid_unknown_fields=True,
     )
     return msgspec.json.Decoder(batch).decode
+
+
+def _triple(named: Named) -> type[msgspec.Struct]:
+    """Return the record of a value with the one scaler and unit that it may have."""
+    fields = [
+        ("value", int),
+        ("scaler", Literal[named.scaler]),  # type: ignore[name-defined]
+        ("unit", Literal[named.unit]),  # type: ignore[name-defined]
+    ]
+    return msgspec.defstruct("Triple", fields, array_like=True, **_STRICT)

@@ -59,12 +59,11 @@ def _opened(place: int, message: Message) -> _Opened | None:
     """Returns a batch that is worth a try; None for any other, refused ones included."""
     payload = message.payload
     encoding = _ENCODINGS.get(payload[:HEADER_LENGTH])
-    if encoding is None or len(payload) > _MOST_OCTETS:
+    if encoding is None or not batch.BODY < len(payload) <= _MOST_OCTETS:
         return None
     try:
-        sealed = batch.open_(payload)
-        identity = batch_id(message.gateway, sealed.epoch, sealed.sequence)
-        return _Opened(place, message, identity, columns.plain(sealed.body, encoding))
+        identity = batch_id(message.gateway, *batch.identity(payload))
+        return _Opened(place, message, identity, columns.plain(payload[batch.BODY :], encoding))
     except Refused:
         return None
 

@@ -45,6 +45,7 @@ class Settled(NamedTuple):
 
 
 MAX_SEQUENCE = 2**63 - 1
+_DIGITS = frozenset("0123456789abcdef")
 
 
 def batch_id(gateway: str, epoch: str, sequence: int) -> BatchId:
@@ -55,6 +56,6 @@ def batch_id(gateway: str, epoch: str, sequence: int) -> BatchId:
     """
     if not 0 <= sequence <= MAX_SEQUENCE:
         raise Refused(f"sequence {sequence} is not between 0 and 2**63 - 1")
-    if len(epoch) != 16 or not set(epoch) <= set("0123456789abcdef"):
+    if len(epoch) != 16 or not _DIGITS.issuperset(epoch):
         raise Refused(f"epoch {epoch!r} is not 16 lower-case hex digits")
     return BatchId(gateway, epoch, sequence)

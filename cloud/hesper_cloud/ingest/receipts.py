@@ -1,12 +1,12 @@
 """Signed receipts, one list per gateway and outbox epoch."""
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 
 from hesper_contracts import receipts
 from hesper_contracts.frame import Kind
-from hesper_contracts.receipts import Receipt, ReceiptList
+from hesper_contracts.receipts import Receipt, ReceiptList, Verdict
 from hesper_contracts.signing import Signer
 
 from hesper_cloud import metrics
@@ -25,12 +25,14 @@ class Receipts:
     def give(self, settled: Iterable[Settled]) -> None:
         """Signs and publishes receipts."""
         lists: dict[tuple[str, str], dict[int, Receipt]] = defaultdict(dict)
-        for each in settled:
-            lists[each.batch.gateway, each.batch.epoch][each.batch.sequence] = Receipt(
-                each.batch.sequence, each.digest, each.verdict, each.reason
-            )
-            metrics.RECEIPTS.labels(each.verdict).inc()
-            metrics.RECEIPT_SECONDS.observe(time.monotonic() - each.arrived)
+        verdicts: Counter[Verdict] = Counter()
+        now = time.monotonic()
+        for (gateway, epoch, sequence), digest, verdict, reason, arrived in settled:
+            lists[gateway, epoch][sequence] = Receipt(sequence, digest, verdict, reason)
+            verdicts[verdict] += 1
+            metrics.RECEIPT_SECONDS.observe(now - arrived)
+        for verdict, count in verdicts.items():
+            metrics.RECEIPTS.labels(verdict).inc(count)
         for (gateway, epoch), named in lists.items():
             payload = receipts.to_payload(
                 ReceiptList(gateway, epoch, tuple(named.values())), self._signer
