@@ -3,19 +3,20 @@ for what the server bears.
 
 The head end is the whole of ``hesper-cloud run``. The meters are written into its registry; nothing
 is read from them, so that what is measured is the console and its services. A page counts as usable
-when its heading and its content are there, which is later than the browser's first paint.
+when its heading and its content are there, which is later than the browser's first paint. Events
+come from a gateway over the broker; each is followed from the stamp of its transaction, which is
+before the commit, until the frame after its row is painted. What clients cost is the CPU time of
+the head end with them, less what it takes without them just before and after.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
+import itertools
 import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -25,59 +26,36 @@ from hesper_cloud import provision
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.provision import Databases
 from hesper_cloud.settings import Settings
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser
 from sqlalchemy import insert
-from websockets.asyncio.client import connect
 
 from hesper_lab import screenshots
+from hesper_lab.bench import console_clients, console_events, console_seen
 from hesper_lab.bench.head_end import HeadEnd, running
 from hesper_lab.bench.rows import Row, row
 from hesper_lab.bench.sim import cpu_s, rss_mb_of
 
+_PARTS: Final = ("seen", "events", "cpu", "memory")
 _METERS: Final = 100_000
-_PAINTS: Final = 7
-_ROUNDS: Final = 6
+_GATEWAY: Final = "gw-0"
+_PEOPLE: Final = 20  # accounts that share the simulated clients
 _LISTENERS: Final = 300
+_LOOKERS: Final = 100
 _PAGES: Final = 500
-_LISTEN_S: Final = 10.0
+_HELD: Final = ("/", "/meters", "/alerts", "/gateways", "/commands")
+_EVENTS_S: Final = 20.0
+_WINDOW_S: Final = 15.0
+_WINDOWS: Final = 3
+_SETTLE_S: Final = 4.0
 _AT_ONCE: Final = 5_000
 _PASSWORD: Final = "looking-for-a-benchmark"  # noqa: S105 - an account that lives for a minute
-_PLACES: Final = ("/meters", "/gateways", "/alerts", "/gaps", "/commands", "/events", "/")
-_WHEN_USABLE: Final = """
-  new MutationObserver((_, watcher) => {
-    if (!document.querySelector('.page h1') || document.querySelector('.bone')) return;
-    window.usableAt = performance.now();
-    watcher.disconnect();
-  }).observe(document, { childList: true, subtree: true });"""
-_GO: Final = """async (address) => {
-  const begun = performance.now(), before = document.querySelector('.page h1').textContent;
-  document.querySelector(`.frame-nav a[href="${address}"]`).click();
-  await new Promise((done) => {
-    const look = () => {
-      const title = document.querySelector('.page h1');
-      const is_there = title && title.textContent !== before && !document.querySelector('.bone');
-      if (!is_there) return;
-      watcher.disconnect();
-      requestAnimationFrame(() => done());
-    };
-    const watcher = new MutationObserver(look);
-    watcher.observe(document, { childList: true, subtree: true, characterData: true });
-    look();
-  });
-  return performance.now() - begun;
-}"""
-_FETCH: Final = """async (address) => {
-  const begun = performance.now();
-  const answer = await fetch(address, { cache: 'no-store' });
-  await answer.json();
-  return performance.now() - begun;
-}"""
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(prog="hesper bench console", description=__doc__)
     parser.add_argument("--meters", type=int, default=_METERS, help="how many there are")
+    parser.add_argument("--only", choices=_PARTS, help="one part alone")
     return parser.parse_args(arguments)
 
 
@@ -85,30 +63,42 @@ def run(asked: argparse.Namespace) -> list[Row]:
     """Measure it all on one head end."""
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name,
-        running(Path(name) / "site", "duckdb", ["gw-0"]) as head_end,
+        running(Path(name) / "site", "duckdb", [_GATEWAY]) as head_end,
     ):
-        _fill(head_end, asked.meters)
-        with screenshots.browser() as browser:
-            rows = _seen(browser, head_end.site.url)
-        rows += asyncio.run(_listened(head_end))
-        return rows + _held(head_end)
+        meters = _fill(head_end, asked.meters)
+        rows: list[Row] = []
+        if asked.only in (None, "seen", "events"):
+            with screenshots.browser() as browser:
+                state = _signed_in(browser, head_end.site.url)
+                if asked.only != "events":
+                    rows += console_seen.loads(browser, head_end.site.url, state)
+                    rows += console_seen.moves(browser, head_end.site.url, state)
+                if asked.only != "seen":
+                    rows += _events(browser, head_end, state, meters)
+        if asked.only in (None, "cpu"):
+            rows += _listened(head_end)
+        if asked.only in (None, "memory"):
+            rows += _held(head_end)
+        return rows
 
 
-def _fill(head_end: HeadEnd, meters: int) -> None:
-    """Write meters and an account into the databases of a head end that runs."""
+def _fill(head_end: HeadEnd, meters: int) -> list[str]:
+    """Write meters and accounts into the databases of a head end that runs; return some meters."""
     databases = Databases.open(Settings.load(head_end.site.cloud / "cloud.toml"))
-    provision.add_user(databases.authority, "bench", "operator", _PASSWORD)
+    for number in range(_PEOPLE):
+        provision.add_user(databases.authority, f"bench-{number}", "operator", _PASSWORD)
     now = datetime.now(UTC)
     with databases.registry.begin() as connection:
         for start in range(0, meters, _AT_ONCE):
             some = [_meter(number, now) for number in range(start, min(start + _AT_ONCE, meters))]
             connection.execute(insert(Meter), some)
     databases.close()
+    return [_serial(number) for number in range(0, meters, 97)]
 
 
 def _meter(number: int, now: datetime) -> dict[str, Any]:
     return {
-        "id": f"HES{10_000_000 + number * 37}",
+        "id": _serial(number),
         "state": "commissioned",
         "customer": f"Customer {number * 7919 % 100_000:05d}",
         "address": f"Street {number % 900}, House {number % 97}",
@@ -123,117 +113,81 @@ def _meter(number: int, now: datetime) -> dict[str, Any]:
     }
 
 
-def _seen(browser: Browser, url: str) -> list[Row]:
-    """Return what a person waits for."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.add_init_script(_WHEN_USABLE)
+def _serial(number: int) -> str:
+    return f"HES{10_000_000 + number * 37}"
+
+
+def _signed_in(browser: Browser, url: str) -> Any:
+    """Return what a browser keeps of somebody who has signed in."""
+    context = browser.new_context(viewport=console_seen.SIZE)
     page = context.new_page()
-    screenshots.sign_in(page, url, "bench", _PASSWORD)
+    screenshots.sign_in(page, url, "bench-0", _PASSWORD)
     screenshots.settle(page)
     state: Any = context.storage_state()
-    cold = [_painted_cold(browser, url, state) for _ in range(_PAINTS)]
-    warm = [_painted(page, url) for _ in range(_PAINTS)]
-    moves = [float(page.evaluate(_GO, place)) for _ in range(_ROUNDS) for place in _PLACES]
-    grid = [float(page.evaluate(_FETCH, address)) for address in _questions()]
     context.close()
-    return [
-        row("console.first_paint_cold_ms", statistics.median(p for p, _ in cold), "ms", 800.0),
-        row("console.first_paint_warm_ms", statistics.median(p for p, _ in warm), "ms", 450.0),
-        row("console.usable_cold_ms", statistics.median(u for _, u in cold), "ms"),
-        row("console.usable_warm_ms", statistics.median(u for _, u in warm), "ms"),
-        row("console.navigation_p95_ms", _p95(moves), "ms", 300.0),
-        row("console.grid_p95_ms", _p95(grid), "ms", 200.0),
-    ]
+    return state
 
 
-def _painted_cold(browser: Browser, url: str, state: Any) -> tuple[float, float]:
-    context: BrowserContext = browser.new_context(
-        viewport={"width": 1440, "height": 900}, storage_state=state
-    )
-    context.add_init_script(_WHEN_USABLE)
-    try:
-        return _painted(context.new_page(), url)
-    finally:
-        context.close()
+def _cookies(url: str) -> list[str]:
+    """Return a session of each account."""
+    with httpx.Client(base_url=url, timeout=30) as client:
+        answers = [
+            client.post("/login", data={"username": f"bench-{number}", "password": _PASSWORD})
+            for number in range(_PEOPLE)
+        ]
+    return [answer.headers["set-cookie"].partition(";")[0] for answer in answers]
 
 
-def _painted(page: Page, url: str) -> tuple[float, float]:
-    """Load the first page; return when it was painted first, and when it was usable."""
-    page.goto(url)
-    page.wait_for_function("window.usableAt > 0", timeout=screenshots.PATIENCE_MS)
-    first = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-    return float(page.evaluate(first)), float(page.evaluate("window.usableAt"))
+def _events(browser: Browser, head_end: HeadEnd, state: Any, meters: list[str]) -> list[Row]:
+    """Return how soon events are painted while many pages list them and many events come."""
+    url = head_end.site.url
+    pid = head_end.children["cloud"].pid
+    with (
+        console_clients.opened(url, _cookies(url), _LOOKERS - 1, events=True),
+        console_events.told(head_end, _GATEWAY, meters),
+    ):
+        before, begun = cpu_s(pid), time.monotonic()
+        delays_ms = console_seen.painted(browser, url, state, _EVENTS_S)
+        spent = 100 * (cpu_s(pid) - before) / (time.monotonic() - begun)
+    rows = console_seen.event_rows(delays_ms, _EVENTS_S * console_events.PER_SECOND)
+    return [*rows, row("console.events_cpu", spent, "% of a core")]
 
 
-def _questions() -> list[str]:
-    """Return what a list of meters is asked: sorted, searched, jumped in, filtered."""
-    asked = [
-        f"sort={column}&descending={down}&offset={offset}"
-        for column in ("id", "customer", "address", "last_contact", "relay")
-        for down in ("true", "false")
-        for offset in (0, 50_000, 99_900)
-    ]
-    asked += [f"q=Customer {number}" for number in (1, 77, 123, 4567, 99999)]
-    asked += [f"view={view}" for view in ("silent", "silent-day", "disconnected", "old-firmware")]
-    return [f"/console/meters?limit=100&{each}" for each in asked]
-
-
-def _p95(values: Sequence[float]) -> float:
-    return statistics.quantiles(values, n=20)[18]
-
-
-async def _listened(head_end: HeadEnd) -> list[Row]:
+def _listened(head_end: HeadEnd) -> list[Row]:
     """Return what so many open pages cost by their live frames, beside none."""
     pid, url = head_end.children["cloud"].pid, head_end.site.url
-    cookie = await _cookie(url)
-    idle = await _spent(pid)
-    async with AsyncExitStack() as stack:
-        sockets = [
-            await stack.enter_async_context(
-                connect(
-                    f"{url.replace('http', 'ws', 1)}/api/v1/live",
-                    additional_headers={"Cookie": cookie},
-                    max_size=None,
-                )
-            )
-            for _ in range(_LISTENERS)
-        ]
-        reading = [asyncio.create_task(_drain(socket)) for socket in sockets]
-        await asyncio.sleep(2.0)
-        busy = await _spent(pid)
-        for task in reading:
-            task.cancel()
-    return [row("console.cpu_300", max(0.0, busy - idle), "% of a core", 8.0)]
+    cookies = _cookies(url)
+    time.sleep(_SETTLE_S)
+    idle, busy = [_spent(pid)], []
+    for _ in range(_WINDOWS):
+        with console_clients.opened(url, cookies, _LISTENERS):
+            time.sleep(_SETTLE_S)
+            busy.append(_spent(pid))
+        time.sleep(_SETTLE_S)
+        idle.append(_spent(pid))
+    beside = [(before + after) / 2 for before, after in itertools.pairwise(idle)]
+    cost = statistics.median(all_ - none for all_, none in zip(busy, beside, strict=True))
+    return [
+        row("console.cpu_300", cost, "% of a core", 8.0),
+        row("console.cpu_0", statistics.median(idle), "% of a core"),
+    ]
 
 
-async def _drain(socket: Any) -> None:
-    async for _ in socket:
-        pass
-
-
-async def _spent(pid: int) -> float:
-    """Return the share of a core that a process takes, in percent."""
+def _spent(pid: int) -> float:
+    """Return the share of a core that a process takes for a while, in percent."""
     before, begun = cpu_s(pid), time.monotonic()
-    await asyncio.sleep(_LISTEN_S)
+    time.sleep(_WINDOW_S)
     return 100 * (cpu_s(pid) - before) / (time.monotonic() - begun)
 
 
-async def _cookie(url: str) -> str:
-    credentials = {"username": "bench", "password": _PASSWORD}
-    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
-        answer = await client.post("/login", data=credentials)
-    return answer.headers["set-cookie"].partition(";")[0]
-
-
 def _held(head_end: HeadEnd) -> list[Row]:
-    """Return the memory of the process that holds so many pages, each just built."""
-    url, cookie = head_end.site.url, asyncio.run(_cookie(head_end.site.url))
-    with (
-        httpx.Client(base_url=url, headers={"Cookie": cookie}, timeout=120) as client,
-        ThreadPoolExecutor(8) as pool,
-    ):
-        answers = list(pool.map(lambda _: client.get("/gateways").status_code, range(_PAGES)))
-    if answers.count(200) != _PAGES:
-        raise ValueError(f"{_PAGES - answers.count(200)} of {_PAGES} pages were not built")
-    memory = rss_mb_of(head_end.children["cloud"].pid)
-    return [row("console.rss_mb_500", memory, "MB", 700.0)]
+    """Return the memory of the process that holds so many open pages."""
+    pid, url = head_end.children["cloud"].pid, head_end.site.url
+    cookies, empty = _cookies(url), rss_mb_of(pid)
+    with console_clients.opened(url, cookies, _PAGES, places=_HELD):
+        time.sleep(_SETTLE_S)
+        full = rss_mb_of(pid)
+    return [
+        row("console.rss_mb_500", full, "MB", 700.0),
+        row("console.rss_mb_0", empty, "MB"),
+    ]
