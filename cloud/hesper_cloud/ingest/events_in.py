@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Any
 
 from hesper_contracts import events
 from hesper_contracts.events import Event
@@ -13,7 +14,7 @@ from hesper_cloud import metrics
 from hesper_cloud.db import registry
 from hesper_cloud.events.catalogue import group_of
 from hesper_cloud.ingest.message import Message
-from hesper_cloud.ingest.seen import insert_new
+from hesper_cloud.ingest.seen import insert_all_new
 
 MAX_ID = 128
 MAX_CODE = 128
@@ -44,20 +45,28 @@ class EventRows:
         self, session: Session, message: Message, decoded: events.EventList, stored_at: datetime
     ) -> None:
         """Adds events that are new to the transaction."""
+        first: dict[str, Event] = {}
         for event in decoded.events:
-            row = {
-                "id": event.id,
-                "meter": event.meter,
-                "gateway": message.gateway,
-                "code": event.code,
-                "severity": event.severity,
-                "occurred_at": event.occurred_at,
-                "stored_at": stored_at,
-                "text": event.text,
-                "attributes": event.attributes,
-            }
-            if insert_new(session, registry.Event, row):
+            first.setdefault(event.id, event)
+        rows = [_row(event, message.gateway, stored_at) for event in first.values()]
+        new = insert_all_new(session, registry.Event, rows)
+        for event in first.values():
+            if event.id in new:
                 metrics.EVENTS.inc()
                 metrics.EVENTS_BY_GROUP.labels(group_of(event.code)).inc()
                 for told in self.followers:
                     told(session, message.gateway, event)
+
+
+def _row(event: Event, gateway: str, stored_at: datetime) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "meter": event.meter,
+        "gateway": gateway,
+        "code": event.code,
+        "severity": event.severity,
+        "occurred_at": event.occurred_at,
+        "stored_at": stored_at,
+        "text": event.text,
+        "attributes": event.attributes,
+    }

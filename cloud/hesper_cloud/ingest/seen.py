@@ -34,3 +34,14 @@ def insert_new(session: Session, model: type[RegistryBase], values: dict[str, An
     key = model.__table__.primary_key
     inserted = session.execute(inserting(session, model).values(values).returning(*key))
     return inserted.first() is not None
+
+
+def insert_all_new(
+    session: Session, model: type[RegistryBase], rows: Sequence[dict[str, Any]]
+) -> set[Any]:
+    """Inserts rows of a table whose key is one column; returns the keys that were not there."""
+    if not rows:
+        return set()
+    (key,) = model.__table__.primary_key
+    inserted = session.connection().execute(inserting(session, model).returning(key), rows)
+    return set(inserted.scalars())
