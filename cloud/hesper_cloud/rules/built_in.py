@@ -55,82 +55,81 @@ class Wanted(NamedTuple):
     version: int = 0
 
 
+_OFFLINE = BuiltInRule(
+    "gateway-offline", "Gateway offline", "critical", "A gateway's connection is gone."
+)
+_OTHERS = (
+    BuiltInRule(
+        "tamper",
+        "Tamper",
+        "critical",
+        "A meter tells that a cover was opened, of a magnetic field, or of false credentials.",
+    ),
+    BuiltInRule(
+        "reverse-energy",
+        "Energy runs backwards",
+        "critical",
+        "Export grows where nobody feeds in, or the import register runs backwards.",
+    ),
+    BuiltInRule(
+        "reconnected-without-command",
+        "Reconnected without a command",
+        "critical",
+        "A supply that was cut is found connected without a command or a press of the button.",
+        (Threshold("excuses_within_s", "s", 900, 0, 7 * 86_400),),
+        can_be_off=True,
+    ),
+    BuiltInRule(
+        "use-on-inactive-account",
+        "Use on an inactive account",
+        "critical",
+        "The register grows though the account is inactive or the meter is not in service.",
+        (Threshold("used_wh", "Wh", 1000),),
+        can_be_off=True,
+    ),
+    BuiltInRule(
+        "outage", "Outage", "critical", "Meters that lost power together, with the extent."
+    ),
+    BuiltInRule(
+        "certificate-renewal",
+        "Certificate late",
+        "warning",
+        "A gateway does not renew its own.",
+    ),
+    BuiltInRule(
+        "certificate-ends", "Certificate ends", "warning", "One that people renew ends soon."
+    ),
+    BuiltInRule("batch-digest", "Batch contradicts itself", "critical", "Damage or forgery."),
+    BuiltInRule("store-damaged", "Store damaged", "critical", "Readings of some days are lost."),
+)
+
+
 def rules(settings: RuleSettings) -> dict[str, BuiltInRule]:
     """Returns the rules that are code, by id."""
-    found = (
-        BuiltInRule(
-            "silent-meter",
-            "Meter silent",
-            "warning",
-            "Nothing came from a meter for some capture periods, while its gateway was there.",
-            (
-                Threshold("silent_after_s", "s", settings.silent_after_s),
-                Threshold("silent_after_periods", "", round(settings.silent_after_periods)),
-            ),
-            "cloud.toml, [rules]",
+    silent = BuiltInRule(
+        "silent-meter",
+        "Meter silent",
+        "warning",
+        "Nothing came from a meter for some capture periods, while its gateway was there.",
+        (
+            Threshold("silent_after_s", "s", settings.silent_after_s),
+            Threshold("silent_after_periods", "", round(settings.silent_after_periods)),
         ),
-        BuiltInRule(
-            "gateway-offline", "Gateway offline", "critical", "A gateway's connection is gone."
-        ),
-        BuiltInRule(
-            VOLTAGE,
-            "Voltage outside its band",
-            "warning",
-            "A phase is outside the nominal voltage and its tolerance (EN 50160, 4.2.2).",
-            (
-                Threshold("nominal_voltage_v", "V", settings.nominal_voltage_v, 50, 1000),
-                Threshold(
-                    "voltage_tolerance_percent", "%", settings.voltage_tolerance_percent, 2, 50
-                ),
-            ),
-            can_be_off=True,
-        ),
-        BuiltInRule(
-            "tamper",
-            "Tamper",
-            "critical",
-            "A meter tells that a cover was opened, of a magnetic field, or of false credentials.",
-        ),
-        BuiltInRule(
-            "reverse-energy",
-            "Energy runs backwards",
-            "critical",
-            "Export grows where nobody feeds in, or the import register runs backwards.",
-        ),
-        BuiltInRule(
-            "reconnected-without-command",
-            "Reconnected without a command",
-            "critical",
-            "A supply that was cut is found connected without a command or a press of the button.",
-            (Threshold("excuses_within_s", "s", 900, 0, 7 * 86_400),),
-            can_be_off=True,
-        ),
-        BuiltInRule(
-            "use-on-inactive-account",
-            "Use on an inactive account",
-            "critical",
-            "The register grows though the account is inactive or the meter is not in service.",
-            (Threshold("used_wh", "Wh", 1000),),
-            can_be_off=True,
-        ),
-        BuiltInRule(
-            "outage", "Outage", "critical", "Meters that lost power together, with the extent."
-        ),
-        BuiltInRule(
-            "certificate-renewal",
-            "Certificate late",
-            "warning",
-            "A gateway does not renew its own.",
-        ),
-        BuiltInRule(
-            "certificate-ends", "Certificate ends", "warning", "One that people renew ends soon."
-        ),
-        BuiltInRule("batch-digest", "Batch contradicts itself", "critical", "Damage or forgery."),
-        BuiltInRule(
-            "store-damaged", "Store damaged", "critical", "Readings of some days are lost."
-        ),
+        "cloud.toml, [rules]",
     )
-    return {each.id: each for each in found}
+    tolerance = settings.voltage_tolerance_percent
+    voltage = BuiltInRule(
+        VOLTAGE,
+        "Voltage outside its band",
+        "warning",
+        "A phase is outside the nominal voltage and its tolerance (EN 50160, 4.2.2).",
+        (
+            Threshold("nominal_voltage_v", "V", settings.nominal_voltage_v, 50, 1000),
+            Threshold("voltage_tolerance_percent", "%", tolerance, 2, 50),
+        ),
+        can_be_off=True,
+    )
+    return {each.id: each for each in (silent, _OFFLINE, voltage, *_OTHERS)}
 
 
 def settings_of(session: Session, rule: str, settings: RuleSettings | None = None) -> Wanted:
