@@ -1,5 +1,6 @@
 """A client of the broker in the name of one account, as every role of the cloud makes it."""
 
+import logging
 import ssl
 from pathlib import Path
 from typing import Any, TypeVar
@@ -7,9 +8,12 @@ from typing import Any, TypeVar
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from hesper_cloud.bulk_client import BulkClient
 from hesper_cloud.settings import BrokerAccount
+
+log = logging.getLogger(__name__)
 
 _Client = TypeVar("_Client", bound=mqtt.Client)
 
@@ -50,6 +54,14 @@ def _admitted(client: _Client, account: BrokerAccount | None, tls_ca: Path | Non
     if tls_ca is not None:
         client.tls_set_context(ssl.create_default_context(cafile=str(tls_ca)))
     return client
+
+
+def refused(what: str, *reasons: ReasonCode) -> bool:
+    """Returns whether the broker refuses a connection or a subscription, and logs why."""
+    failures = [reason for reason in reasons if reason.is_failure]
+    for reason in failures:
+        log.error("the broker refuses %s: %s; check account and access file", what, reason)
+    return bool(failures)
 
 
 def properties(packet: int, **values: object) -> Properties:

@@ -73,17 +73,14 @@ class OutsideIn:
     def _on_connect(
         self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
     ) -> None:
-        if reason.is_failure:
-            log.error("broker refuses the connection for series: %s", reason)
+        if broker_client.refused("the connection for series", reason):
             return
         client.subscribe(f"{self._topic}+", qos=1)
 
     def _on_subscribe(
         self, _client: mqtt.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _props: Any
     ) -> None:
-        for reason in reasons:
-            if reason.is_failure:
-                log.error("broker refuses the subscription to series: %s; check its ACL", reason)
+        broker_client.refused("the subscription to series", *reasons)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.subscribed.set)
 

@@ -87,8 +87,7 @@ class BlockServer:
     def _on_connect(
         self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
     ) -> None:
-        if reason.is_failure:
-            log.error("the broker refuses the connection for images: %s", reason)
+        if broker_client.refused("the connection for images", reason):
             return
         account = self._broker.images
         group = share_group(ROLE, account.password() if account else None)
@@ -97,9 +96,7 @@ class BlockServer:
     def _on_subscribe(
         self, _client: mqtt.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _props: Any
     ) -> None:
-        for reason in reasons:
-            if reason.is_failure:
-                log.error("the broker refuses the subscription to requests: %s", reason)
+        broker_client.refused("the subscription to requests", *reasons)
         self._later(self.subscribed.set)
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
