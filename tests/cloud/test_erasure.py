@@ -329,6 +329,7 @@ async def test_a_head_end_that_runs_is_asked(
     output, _ = await asyncio.wait_for(command.communicate(), 30)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_default_executor()  # a job's thread is not cancelled
     assert b"is erased: " in output
     assert (latest.of(GONE), len(latest.of(OTHER))) == ([], 1)
     store.close()
@@ -366,7 +367,7 @@ for line in sys.stdin:
         for owner, name in (
             (Rewriting, "delete"), (Rewriting, "rewrite"), (Folder, "supersede"),
             (DuckDbStore, "erase"), (LatestValues, "forget"), (EnergyBook, "erase"),
-            (carrying_out, "_erase_rows"),
+            (carrying_out.rows, "erase"),
         ):
             setattr(owner, name, deadly(getattr(owner, name)))
         settings = Settings(state=Path(state))

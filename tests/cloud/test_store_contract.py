@@ -398,6 +398,20 @@ def test_one_customers_readings_can_be_removed(store: ReadingStore) -> None:
     assert counts(put(store, block({odd: [(T0, 1)]}), sequence=3)) == (1, 0, 0)
 
 
+def test_one_customers_time_can_be_removed(store: ReadingStore) -> None:
+    """What a meter measured for those before and after stays, the ends counted as ranges are."""
+    times = [T0 + 900 * number for number in range(4)]
+    put(store, block({"M1": [(at, at - T0) for at in times], "M2": [(times[1], 2)]}))
+    put(store, block({"M1": [(times[1], 5)]}), sequence=2, at_ms=T0 * 1000 + 1)
+    store.erase("M1", times[1], times[3])
+    assert sorted(row[:2] for row in exported(store)) == [
+        ("M1", times[0]), ("M1", times[3]), ("M2", times[1])
+    ]  # fmt: skip
+    store.erase("M1", times[3], None)
+    store.erase("M2", None, times[1])
+    assert sorted(row[:2] for row in exported(store)) == [("M1", times[0]), ("M2", times[1])]
+
+
 def test_reads_go_on_while_groups_are_written(store: ReadingStore) -> None:
     """Nothing is seen twice, or less than before, whoever reads in between."""
     put(store, block({"M1": [(T0, 0)]}), sequence=0)

@@ -192,14 +192,14 @@ class EnergyBook:
                 cursor.execute(f"DELETE FROM {name} WHERE day < ?", [before])  # noqa: S608 - ours
             return int(went[0]) if went else 0
 
-    def erase(self, meter: str) -> int:
-        """Removes all that is there for one meter, in one transaction; returns how many rows."""
+    def erase(self, meter: str, first: date = date.min, last: date = date.max) -> int:
+        """Removes one meter's days, all or some, in one transaction; returns how many rows."""
         went = 0
         with self._lock, self._cursor() as cursor:
             cursor.begin()
             for name in _TABLES:
-                query = f"DELETE FROM {name} WHERE meter = ?"  # noqa: S608 - our own tables
-                went += cursor.execute(query, [meter]).fetchall()[0][0]
+                query = f"DELETE FROM {name} WHERE meter = ? AND day BETWEEN ? AND ?"  # noqa: S608 - our own tables
+                went += cursor.execute(query, [meter, first, last]).fetchall()[0][0]
             cursor.commit()
         return went
 

@@ -1,13 +1,15 @@
 """What tells of a person is taken out of a meter, a customer and their histories."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.assets import history
+from hesper_cloud.assets.holdings import holdings
 from hesper_cloud.assets.kinds import CUSTOMER, METER
-from hesper_cloud.db.assets import Customer, MeterExchange
+from hesper_cloud.db.assets import Customer
 from hesper_cloud.db.registry import Meter
 
 _NO_LONGER_KNOWN = ("address", "phone", "email")
@@ -26,7 +28,7 @@ def forget_household(session: Session, meter_id: str, at: datetime) -> int | Non
         setattr(meter, name, None)
     meter.version += 1
     session.flush()
-    history.forget(session, METER.name, meter_id, METER.personal)
+    history.forget(session, (METER.name, meter_id), METER.personal)
     if customer_id is None:
         return None
     others = select(func.count()).select_from(Meter).where(Meter.customer_id == customer_id)
@@ -39,6 +41,7 @@ def forget_household(session: Session, meter_id: str, at: datetime) -> int | Non
 def forget_customer(session: Session, customer_id: int, at: datetime) -> None:
     """Takes all that tells of a person out of a customer's row, history and meters.
 
+    Of the meters' histories the time goes when they were the person's.
     The row stays, deleted and without a name, so that what refers to its number still does.
     """
     row = session.get(Customer, customer_id)
@@ -49,19 +52,12 @@ def forget_customer(session: Session, customer_id: int, at: datetime) -> None:
     row.name, row.account_number = history.ERASED, f"{history.ERASED} {customer_id}"
     row.state, row.version = "inactive", row.version + 1
     row.deleted_at = row.deleted_at or at
-    meters = _ever_served(session, customer_id)
+    held = holdings(session, customer_id)
     served = update(Meter).where(Meter.customer_id == customer_id)
-    session.execute(served.values(dict.fromkeys(METER.personal)))
+    emptied: dict[str, Any] = dict.fromkeys(METER.personal)
+    session.execute(served.values(emptied | {"version": Meter.version + 1}))
     session.flush()
-    history.forget(session, CUSTOMER.name, str(customer_id), CUSTOMER.personal)
-    for meter in meters:
-        history.forget(session, METER.name, meter, METER.personal)
-
-
-def _ever_served(session: Session, customer_id: int) -> set[str]:
-    """Returns the meters of a customer, those that were exchanged included."""
-    there = select(Meter.id).where(Meter.customer_id == customer_id)
-    columns = (MeterExchange.old_meter, MeterExchange.new_meter)
-    exchanged = select(*columns).where(MeterExchange.customer_id == customer_id)
-    former = {meter for pair in session.execute(exchanged) for meter in pair}
-    return former | set(session.scalars(there))
+    history.forget(session, (CUSTOMER.name, str(customer_id)), CUSTOMER.personal)
+    for each in held:
+        what = (METER.name, each.meter)
+        history.forget(session, what, METER.personal, each.since, each.until)

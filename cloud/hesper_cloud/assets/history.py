@@ -81,16 +81,38 @@ def changes(
     return session.scalars(query.order_by(AssetChange.id.desc()).limit(limit)).all()
 
 
-def forget(session: Session, kind: str, asset: str, fields: Iterable[str]) -> int:
+def forget(
+    session: Session,
+    what: tuple[str, str],
+    fields: Iterable[str],
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> int:
     """Takes the values of fields out of an asset's history; returns from how many changes.
 
     That a field was changed, when and by whom stays on record.
+
+    Args:
+        session: In a writing transaction.
+        what: Kind and id of the asset.
+        fields: Whose values go.
+        since: From when on; what was until then stays, also in the change of that moment.
+        until: Until when; what is from then on stays, also in the change of that moment.
     """
+    kind, asset = what
     names = set(fields)
     touched = 0
+    others_before, others_after = (since, until) if since != until else (None, None)
     query = select(AssetChange).where(AssetChange.kind == kind, AssetChange.asset == asset)
+    if since is not None:
+        query = query.where(AssetChange.at >= since)
+    if until is not None:
+        query = query.where(AssetChange.at <= until)
     for row in session.scalars(query).all():
-        kept = [_without(document, names) for document in (row.before, row.after)]
+        kept = [
+            row.before if row.at == others_before else _without(row.before, names),
+            row.after if row.at == others_after else _without(row.after, names),
+        ]
         if kept != [row.before, row.after]:
             values = {"before": kept[0], "after": kept[1], "reason": None}
             session.execute(update(AssetChange).where(AssetChange.id == row.id).values(values))

@@ -53,11 +53,16 @@ def move_back(session: Session, profile: str, firsts: Mapping[str, int]) -> None
 
 
 def erased(session: Session) -> dict[str, datetime]:
-    """Returns the meters that were erased or are to be, and when: nothing of before is expected."""
-    rows = session.execute(select(Erasure.meter, Erasure.finished_at, Erasure.ordered_at))
+    """Returns the meters that were erased or are to be, and until when nothing is expected.
+
+    That is when it was done, or the end of the time that was erased.
+    """
+    rows = session.execute(
+        select(Erasure.meter, Erasure.to_at, Erasure.finished_at, Erasure.ordered_at)
+    )
     found: dict[str, datetime] = {}
-    for meter, finished_at, ordered_at in rows:
-        at = finished_at or ordered_at
+    for meter, to_at, finished_at, ordered_at in rows:
+        at = to_at or finished_at or ordered_at
         found[meter] = max(at, found.get(meter, at))
     return found
 

@@ -98,13 +98,18 @@ class Backup(RegistryBase):
 
 
 class Erasure(RegistryBase):
-    """One order to erase what is stored of a meter; it stands until it is carried out in full."""
+    """One order to erase what is stored of a meter; it stands until it is carried out in full.
+
+    With a time it is of that time alone, when the meter was one person's.
+    """
 
     __tablename__ = "erasures"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     meter: Mapped[str] = mapped_column(String(32))
     reason: Mapped[str] = mapped_column(Text)
+    from_at: Mapped[datetime | None]  # from_at <= at < to_at; None: from the beginning, to the end
+    to_at: Mapped[datetime | None]
     forget_customer: Mapped[bool]  # of the meter's own row: name and address too
     audit_row: Mapped[int]  # of the newest order; written before this row
     ordered_at: Mapped[datetime]

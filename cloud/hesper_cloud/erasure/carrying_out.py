@@ -9,58 +9,32 @@ Two complete passes make an order done. The first is made in the thread of the g
 none of its looks began before it and ends after it: what is expected of the meter begins anew, and
 nothing that was erased is asked for again. The second is made in the thread of the energy book, and
 takes what validation had in hand during the first and brought back.
+
+An order may be of a time alone, when the meter was one person's: what it measured for others stays,
+and the days at both ends are worked anew from what is left of them.
 """
 
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from hesper_contracts.topics import Topics
-from sqlalchemy import delete, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.aggregates.book import EnergyBook
-from hesper_cloud.assets.exchange import took_part
 from hesper_cloud.assets.forgetting import forget_household
 from hesper_cloud.db.assets import Customer
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import (
-    Alert,
-    Backfill,
-    DeadLetter,
-    DirtyDay,
-    Erasure,
-    Event,
-    Gap,
-    Meter,
-    MeterExchange,
-    MeterProfile,
-    PowerLoss,
-    RegisterRead,
-    RuleMemory,
-    RuleTrial,
-    Substitute,
-)
-from hesper_cloud.erasure import kept_files
-from hesper_cloud.erasure.letters import Letters, letters_of
-from hesper_cloud.rules.alerts import CLEARED
+from hesper_cloud.db.registry import Erasure, Meter
+from hesper_cloud.erasure import kept_files, rows
+from hesper_cloud.erasure.letters import letters_of
+from hesper_cloud.erasure.rows import Counts, Extent
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import EARLIEST, LATEST
+from hesper_cloud.validation import dirty
 
 PASSES = 2
-_OfMeters = Substitute | Gap | Backfill | DirtyDay | Event | RegisterRead | PowerLoss
-_KINDS: dict[str, type[_OfMeters]] = {
-    "edits and estimates": Substitute,
-    "gaps": Gap,
-    "backfills": Backfill,
-    "marked days": DirtyDay,
-    "events": Event,
-    "register reads": RegisterRead,
-    "power losses": PowerLoss,
-}
-Counts = dict[str, Any]
 
 
 class Erasures:
@@ -83,24 +57,27 @@ class Erasures:
         with reading(self._sources.registry) as session:
             standing = session.scalars(query.order_by(Erasure.id)).all()
         for order in standing:
-            self._pass(order.id, order.meter)
+            self._pass(order.id, Extent.of(order))
 
-    def _pass(self, order_id: int, meter: str) -> None:
-        sources = self._sources
+    def _pass(self, order_id: int, extent: Extent) -> None:
+        sources, meter = self._sources, extent.meter
         topics = Topics(sources.settings.broker.root)
         letters = letters_of(sources.registry, topics, meter)
-        self._count(order_id, lambda session: _erase_rows(session, meter, letters, sources.clock()))
-        gone = self._erase_readings(meter)
+        self._count(
+            order_id, lambda session: rows.erase(session, extent, letters.own, sources.clock())
+        )
+        gone = self._erase_readings(extent)
         self._count(order_id, lambda _: {"readings": gone})
-        sources.latest.forget(meter)
-        rows = self._book.erase(meter)
+        if extent.until is None:
+            sources.latest.forget(meter)
+        days = self._book.erase(meter, *extent.days())
         files = self._erase_files(order_id, meter)
         self._count(order_id, lambda _: files)
         told = {"naming": letters.naming, "aside": aside(sources.settings)}
         with writing(sources.registry) as session:
             order = session.get_one(Erasure, order_id)
-            again = _erase_rows(session, meter, Letters([], []), sources.clock())
-            order.removed = _sum(_sum(order.removed, again), {"rows of the energy book": rows})
+            again = rows.erase(session, extent, [], sources.clock())
+            order.removed = _sum(_sum(order.removed, again), {"rows of the energy book": days})
             order.removed |= told
             order.passes += 1
             if order.forget_customer:
@@ -108,12 +85,14 @@ class Erasures:
                 order.removed |= {"customer kept": [stays]} if stays is not None else {}
             if order.passes == PASSES:
                 order.finished_at = sources.clock()
+                dirty.mark(session, extent.edges(), sources.clock())
 
-    def _erase_readings(self, meter: str) -> int | None:
+    def _erase_readings(self, extent: Extent) -> int | None:
         """Returns how many readings went; None where there were some and the store cannot say."""
-        store = self._sources.store
-        held = store.readings(meter, None, EARLIEST, LATEST, 1)
-        gone = store.erase(meter)
+        store, (start, end) = self._sources.store, extent.span
+        beginning, ending = EARLIEST if start is None else start, LATEST if end is None else end
+        held = store.readings(extent.meter, None, beginning, ending, 1)
+        gone = store.erase(extent.meter, start, end)
         return 0 if gone is None and not held else gone
 
     def _erase_files(self, order_id: int, meter: str) -> Counts:
@@ -136,30 +115,6 @@ def aside(settings: Settings) -> list[str]:
     """Returns damaged files that were set aside: nobody can say whose readings they hold."""
     folder: Path = settings.readings_file.with_suffix(".sealed") / "aside"
     return sorted(path.name for path in folder.glob("*"))
-
-
-def _erase_rows(session: Session, meter: str, letters: Letters, now: datetime) -> Counts:
-    counts = {
-        kind: _removed(session, delete(model).where(model.meter == meter))
-        for kind, model in _KINDS.items()
-    }
-    memories = delete(RuleMemory).where(RuleMemory.subject == meter)
-    counts["rules' memories"] = _removed(session, memories)
-    trials = delete(RuleTrial).where(RuleTrial.subject == meter)
-    counts["rules' trials"] = _removed(session, trials)
-    ended = delete(Alert).where(Alert.meter == meter, Alert.state == CLEARED)
-    counts["cleared alerts"] = _removed(session, ended)
-    counts["exchanges"] = _removed(session, delete(MeterExchange).where(took_part(meter)))
-    counts["dead letters"] = _removed(
-        session, delete(DeadLetter).where(DeadLetter.id.in_(letters.own))
-    )
-    expected = update(MeterProfile).where(MeterProfile.meter == meter)
-    session.execute(expected.values(expected_from=now))
-    return counts
-
-
-def _removed(session: Session, statement: Any) -> int:
-    return session.connection().execute(statement).rowcount
 
 
 def _sum(before: Counts, more: Counts) -> Counts:

@@ -101,7 +101,12 @@ def told(done: Erasure) -> list[str]:
     listed = ", ".join(
         f"{kind}: {'all, uncounted' if n is None else n}" for kind, n in counts.items() if n != 0
     )
-    lines = [f"{done.meter} is erased: {listed}" if listed else f"nothing was left of {done.meter}"]
+    when = ordering.told((done.from_at, done.to_at))
+    lines = [
+        f"{done.meter} is erased{when}: {listed}"
+        if listed
+        else f"nothing was left of {done.meter}{when}"
+    ]
     if done.forget_customer:
         lines.append("name and address of its customer are forgotten")
     lines += [

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, LargeBinary, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import csv_lines
+from hesper_cloud.assets.holdings import Holding, holdings
 from hesper_cloud.db.assets import AssetChange, Customer, MeterExchange, RegisterRead, Sim
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.energy import Substitute
@@ -20,7 +21,6 @@ from hesper_cloud.db.engines import reading
 from hesper_cloud.db.privacy import DataAccess
 from hesper_cloud.db.registry import Alert, Event, Meter, MeterProfile
 from hesper_cloud.exports import flat
-from hesper_cloud.privacy.whose import Holding, holdings
 from hesper_cloud.quantities import LOAD_PROFILE, REGISTER_SNAPSHOT
 from hesper_cloud.services.access_log import concerning
 from hesper_cloud.stores.port import EARLIEST, LATEST, ReadingStore

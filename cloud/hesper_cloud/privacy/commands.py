@@ -85,8 +85,6 @@ def erase(
     for kind, count in ordered.files.items():
         if count:
             typer.echo(f"{kind} that named the person and are removed: {count}")
-    for meter in ordered.others:
-        typer.echo(f"not erased: {meter} serves somebody else by now; see docs/operating.md")
 
 
 def _here(

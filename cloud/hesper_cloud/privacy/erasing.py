@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import select
-
 from hesper_cloud.assets.forgetting import forget_customer
+from hesper_cloud.assets.holdings import holdings
 from hesper_cloud.db.assets import Customer
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import Meter
 from hesper_cloud.erasure import kept_files, ordering
-from hesper_cloud.privacy.whose import customer_of, holdings
+from hesper_cloud.privacy.whose import customer_of
 from hesper_cloud.provision import Databases, ProvisioningError, note
 
 ACTION = "person.erase"
@@ -22,11 +20,10 @@ ACTION = "person.erase"
 
 @dataclass(frozen=True, slots=True)
 class PersonOrder:
-    """What was ordered: orders by number, meters that serve others by now, files removed."""
+    """What was ordered: orders by number, files removed."""
 
     customer: int
     orders: tuple[int, ...]
-    others: tuple[str, ...]
     files: dict[str, int]
 
 
@@ -43,21 +40,20 @@ def order(
     with reading(databases.registry) as session:
         customer = customer_of(session, account)
         _refuse_names(customer, reason)
-        meters = {each.meter for each in holdings(session, customer.id)}
-        serving = dict(
-            session.execute(select(Meter.id, Meter.customer_id).where(Meter.id.in_(meters))).all()
-        )
-    own = sorted(m for m, holder in serving.items() if holder in (customer.id, None))
-    others = sorted(serving.keys() - set(own))
+        held = holdings(session, customer.id)
+    meters = sorted({each.meter for each in held})
     with writing(databases.authority) as session:
-        after = f"erased: the record, and what meters {', '.join(own) or 'none'} measured"
+        after = f"erased: the record, and what meters {', '.join(meters) or 'none'} measured for it"
         note(session, ACTION, f"customer {customer.id}", None, after, reason)
-    orders = [ordering.order(databases, meter, reason, now, forget_customer=True) for meter in own]
+    orders = [
+        ordering.order(databases, each.meter, reason, now, (each.since, each.until))
+        for each in held
+    ]
     names = kept_files.names_of(customer)
-    files = kept_files.remove(databases.registry, state, [*own, *names], now)
+    files = kept_files.remove(databases.registry, state, [*meters, *names], now)
     with writing(databases.registry) as session:
         forget_customer(session, customer.id, now)
-    return PersonOrder(customer.id, tuple(orders), tuple(others), files)
+    return PersonOrder(customer.id, tuple(orders), files)
 
 
 def _refuse_names(customer: Customer, reason: str) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from hesper_cloud.assets.holdings import holdings
 from hesper_cloud.db.privacy import DataAccess
 from hesper_cloud.long_jobs.kinds import Effect, JobFailed, Progress, Work
 from hesper_cloud.privacy.collecting import Kept, write_all
-from hesper_cloud.privacy.whose import holdings
 
 KIND = "person export"
 DOOR = "command line"

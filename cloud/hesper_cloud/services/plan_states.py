@@ -17,7 +17,7 @@ from hesper_cloud.services.known_files import KnownFile, known_files
 from hesper_cloud.services.sources import Sources
 
 PlanKind = Literal["schedule", "template"]
-State = Literal["as desired", "differs", "unknown"]
+State = Literal["as desired", "names agree", "differs", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ class PlanState:
     """One gateway: what is desired there, what it confirmed, and whether that is the same.
 
     ``reported`` is the table ``[schedule]`` of its file, or how many of its meters are read by
-    which template; None, with the state ``unknown``, where its file is not known here.
+    which template; None, with the state ``unknown``, where its file is not known here. Of templates
+    the names alone can be compared (``names agree``): which text a gateway has, it does not tell.
     """
 
     gateway: str
@@ -135,7 +136,8 @@ def _state(
         same = by_meter is not None and all(
             by_meter.get(meter) == each for meter, (each, _) in desired.items()
         )
-    state: State = "unknown" if file is None else ("as desired" if same else "differs")
+    agrees: State = "as desired" if kind == "schedule" else "names agree"
+    state: State = "unknown" if file is None else (agrees if same else "differs")
     return PlanState(
         gateway=gateway,
         desired_name=name,

@@ -220,9 +220,9 @@ class DuckDbStore:
         """Removes what was captured before an instant; see the port."""
         return self._sealing.expire(before)
 
-    def erase(self, meter: str) -> int:
-        """Removes one meter's readings; see the port."""
-        return self._sealing.erase(meter)
+    def erase(self, meter: str, start: int | None = None, end: int | None = None) -> int:
+        """Removes one meter's readings, all or those of a range; see the port."""
+        return self._sealing.erase(meter, (start, end))
 
     def maintain(self, now: int) -> list[Fault]:
         """Seals days that are over, merges months, looks for damage; see the port."""

@@ -134,8 +134,10 @@ class Sealing:
                     gone += self._files.rewrite([file], days, f"captured_at >= {before:d}")
             return gone + self._files.delete("captured_at < ?", before)
 
-    def erase(self, meter: str) -> int:
+    def erase(self, meter: str, span: tuple[int | None, int | None] = (None, None)) -> int:
         """Removes one meter's readings, in the table and in every sealed file that has some.
+
+        Those of a span of capture times alone, its end left out, where it has a beginning or end.
 
         Killed in between it leaves whole files; done again it goes on with those that are left.
 
@@ -147,16 +149,22 @@ class Sealing:
             return 0
         try:
             with self._turn:
-                return self._erase(key)
+                return self._erase(key, span)
         except (duckdb.Error, OSError) as error:
             raise StoreUnavailable(str(error)) from error
 
-    def _erase(self, key: int) -> int:
-        gone = self._files.delete("meter = ?", key)
+    def _erase(self, key: int, span: tuple[int | None, int | None]) -> int:
+        start, end = span
+        within = "" if start is None else f" AND captured_at >= {start:d}"
+        within += "" if end is None else f" AND captured_at < {end:d}"
+        gone = self._files.delete(f"meter = ?{within}", key)
         for file in list(self._file.sealed):
-            if self._files.holds(file, key):
+            beside = (end is not None and file.start >= end) or (
+                start is not None and file.end <= start
+            )
+            if not beside and self._files.holds(file, key):
                 days = file.first_day, file.last_day
-                gone += self._files.rewrite([file], days, f"meter <> {key:d}")
+                gone += self._files.rewrite([file], days, f"NOT (meter = {key:d}{within})")
         self._file.folder.remove_superseded()
         return gone
 

@@ -194,11 +194,11 @@ class InfluxStore:
         for measurement in (READINGS, REVISIONS):
             self._server.delete(measurement, before=before)
 
-    def erase(self, meter: str) -> None:
-        """Removes one meter's readings; see the port."""
+    def erase(self, meter: str, start: int | None = None, end: int | None = None) -> None:
+        """Removes one meter's readings, all or those of a range; see the port."""
         self.prepare()
         for measurement in (READINGS, REVISIONS):
-            self._server.delete(measurement, meter=tag(meter))
+            self._server.delete(measurement, tag(meter), end, start)
 
     def maintain(self, now: int) -> list[Fault]:
         """Leaves maintenance to the server; see the port."""

@@ -39,8 +39,14 @@ class InfluxServer(Protocol):
         """Returns the database beside this one for what is kept for ever: batch ids, layouts."""
         ...
 
-    def delete(self, measurement: str, meter: str | None = None, before: int | None = None) -> None:
-        """Removes points of one meter (as a tag value) or of all, captured before an instant."""
+    def delete(
+        self,
+        measurement: str,
+        meter: str | None = None,
+        before: int | None = None,
+        since: int | None = None,
+    ) -> None:
+        """Removes points of one meter (as a tag value) or of all, captured in a range of time."""
         ...
 
     def write(self, lines: bytes, precision: Precision) -> None:
@@ -79,10 +85,17 @@ class InfluxV1:
         if keep_days:
             self._command(f'ALTER RETENTION POLICY "autogen" ON {name} DURATION {keep_days:d}d')
 
-    def delete(self, measurement: str, meter: str | None = None, before: int | None = None) -> None:
+    def delete(
+        self,
+        measurement: str,
+        meter: str | None = None,
+        before: int | None = None,
+        since: int | None = None,
+    ) -> None:
         """Removes points by InfluxQL."""
         conditions = [] if meter is None else [f"meter = '{escaped(meter)}'"]
         conditions += [] if before is None else [f"time < {before:d}s"]
+        conditions += [] if since is None else [f"time >= {since:d}s"]
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         self._command(f'DELETE FROM "{measurement}"{where}')  # noqa: S608 - InfluxQL, escaped above
 

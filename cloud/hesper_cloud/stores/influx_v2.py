@@ -63,15 +63,22 @@ class InfluxV2:
         except (ApiException, InfluxDBError, HTTPError) as error:
             raise StoreUnavailable(f"InfluxDB bucket {self._bucket!r}: {error}") from error
 
-    def delete(self, measurement: str, meter: str | None = None, before: int | None = None) -> None:
+    def delete(
+        self,
+        measurement: str,
+        meter: str | None = None,
+        before: int | None = None,
+        since: int | None = None,
+    ) -> None:
         """Removes points through the delete interface; InfluxQL has no DELETE in 2.x."""
         predicate = f'_measurement="{measurement}"'
         if meter is not None:
             predicate += f' AND meter="{escaped(meter)}"'
+        start = _EPOCH if since is None else datetime.fromtimestamp(since, UTC)
         stop = datetime.fromtimestamp(LATEST if before is None else before, UTC)
         try:
             self._client.delete_api().delete(
-                _EPOCH, stop, predicate, bucket=self._bucket, org=self._organisation
+                start, stop, predicate, bucket=self._bucket, org=self._organisation
             )
         except (ApiException, InfluxDBError, HTTPError) as error:
             raise StoreUnavailable(f"InfluxDB does not delete: {error}") from error

@@ -151,8 +151,11 @@ class ReadingStore(Protocol):
         """
         ...
 
-    def erase(self, meter: str) -> int | None:
-        """Removes one meter's readings, as a customer may ask; returns how many, where known."""
+    def erase(self, meter: str, start: int | None = None, end: int | None = None) -> int | None:
+        """Removes one meter's readings, as a customer may ask; returns how many, where known.
+
+        ``start`` and ``end``, the end left out, are those of a range of capture times; None: none.
+        """
         ...
 
     def maintain(self, now: int) -> list[Fault]:

@@ -107,7 +107,7 @@ def test_the_newest_template_assignment_that_finds_a_meter_counts(house, ann):
     configured(house, TOML + '[[meters]]\nid = "HES12642985"\ntemplate = "hesper-sim"\n')
     found = state(ann, "template")
     assert (found["desired"], found["reported"], found["state"]) == (
-        {"hesper-sim": 2}, {"hesper-sim": 2}, "as desired",
+        {"hesper-sim": 2}, {"hesper-sim": 2}, "names agree",
     )  # fmt: skip
     assert ann.post(
         "/templates/old-way/assignments", json={"query": {"gateway": GATEWAY}}

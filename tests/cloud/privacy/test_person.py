@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import orjson
 import pytest
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.assets.history import By
+from hesper_cloud.assets.holdings import Holding, holdings
 from hesper_cloud.assets.links import serve
 from hesper_cloud.cli import app
 from hesper_cloud.db.assets import AssetChange, Customer
@@ -21,11 +23,14 @@ from hesper_cloud.db.authority import AuditRow, CommandRecord
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import (
     DataAccess,
+    DirtyDay,
     Event,
+    Gap,
     ImportFile,
     ImportReject,
     LongJob,
     Meter,
+    MeterProfile,
     Report,
 )
 from hesper_cloud.imports.folders import Folder
@@ -33,7 +38,6 @@ from hesper_cloud.jobs import long_work
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.long_jobs.running import Runner
 from hesper_cloud.privacy import commands
-from hesper_cloud.privacy.whose import Holding, holdings
 from hesper_cloud.provision import Databases
 from hesper_cloud.reports.folders import file_of, folder_of
 from hesper_cloud.services.sources import Sources
@@ -194,15 +198,12 @@ def test_a_head_end_that_runs_makes_the_file(
 def test_an_erasure_leaves_no_name_and_no_reading(house: Any, tmp_path: Path) -> None:
     told = run(house, "erase", ACCOUNT, "--reason", "asked on 3 June, moved out")
     assert f"{OURS} is erased" in told
-    assert "readings: 10" in told
-    store = DuckDbStore(house.settings.readings_file)
-    left = {row.meter for row in store.export(0, int(NOW.timestamp()) + 10**6)}
-    store.close()
-    assert left == {THEIRS}
+    assert "readings: 6" in told
+    assert stored(house) == {OURS: 4, THEIRS: 5}, "what the meter measured for Eve is hers"
     with reading(house.databases.registry) as session:
         meter = session.get_one(Meter, OURS)
         assert (meter.customer, meter.customer_id, meter.address) == (None, None, None)
-        history = json.dumps(
+        history = str(
             [[row.before, row.after, row.reason] for row in session.scalars(select(AssetChange))]
         )
     for word in (NAME, ACCOUNT, PHONE, "St James"):
@@ -278,16 +279,55 @@ def test_files_that_name_a_person_go_with_the_person(house: Any) -> None:
         assert session.scalar(removed) == 1
 
 
-def test_a_meter_that_serves_somebody_else_is_left_and_named(house: Any) -> None:
-    told = run(house, "erase", "ACC-2", "--reason", "asked")
-    assert f"not erased: {OURS} serves somebody else by now" in told
-    assert f"{THEIRS} is erased" in told
+def stored(house: Any) -> dict[str, int]:
+    """How many readings are stored of each meter."""
     store = DuckDbStore(house.settings.readings_file)
-    left = {row.meter for row in store.export(0, int(NOW.timestamp()) + 10**6)}
+    rows = list(store.export(0, int(NOW.timestamp()) + 10**6))
     store.close()
-    assert left == {OURS}
+    return dict(Counter(row.meter for row in rows))
+
+
+def test_of_a_meter_that_serves_somebody_else_the_own_time_alone_is_erased(house: Any) -> None:
+    with writing(house.databases.registry) as session:
+        for number, day in ((1, -5), (2, 5)):  # in Eve's time, and in Ada's
+            at = MOVED_IN + timedelta(days=day)
+            session.add(
+                Gap(meter=OURS, profile="1.0.99.1.0.255", from_at=at, to_at=at, cause="x",
+                    expected_count=number, noticed_at=at)
+            )  # fmt: skip
+        session.add(
+            MeterProfile(meter=OURS, profile="1.0.99.1.0.255", source="learned",
+                         expected_from=MOVED_IN - timedelta(days=5))
+        )  # fmt: skip
+    told = run(house, "erase", "ACC-2", "--reason", "asked")
+    assert f"{THEIRS} is erased from" in told
+    assert f"{OURS} is erased from" in told
+    left = stored(house)
+    assert left.pop(THEIRS, 0) <= 1  # of the quarter of an hour in which Eve came
+    assert left == {OURS: 6}
     with reading(house.databases.registry) as session:
         assert session.get_one(Meter, OURS).customer == NAME
+        assert session.scalars(select(Event.id)).all() == ["e1"]
+        assert session.scalars(select(Gap.expected_count)).all() == [2]
+        assert session.scalar(select(MeterProfile.expected_from)) == MOVED_IN
+        assert {row.day for row in session.scalars(select(DirtyDay)) if row.meter == OURS} >= {
+            int(MOVED_IN.timestamp()) // 86_400
+        }
+        rows = session.scalars(select(AssetChange).where(AssetChange.asset == OURS)).all()
+        kept = str([[row.before, row.after] for row in rows])
+    assert NAME in kept
+    assert "Eve" not in kept
+    assert "Hill Road" not in kept
+
+
+def test_who_had_the_meter_before_stays_in_its_history(house: Any) -> None:
+    run(house, "erase", ACCOUNT, "--reason", "asked on 3 June")
+    with reading(house.databases.registry) as session:
+        rows = session.scalars(select(AssetChange).where(AssetChange.asset == OURS)).all()
+        kept = str([[row.before, row.after] for row in rows])
+        assert session.scalars(select(Event.id)).all() == ["e0"]
+    assert "Eve" in kept
+    assert NAME not in kept
 
 
 @pytest.mark.parametrize("reason", ["", "  ", f"{NAME} asked", f"account {ACCOUNT.lower()}"])

@@ -110,7 +110,7 @@ def _tabs(kind: PlanKind) -> None:
 def differences(kind: PlanKind, rows: Sequence[PlanState]) -> None:
     """Draws what is desired at each gateway, beside what it reported; what differs first."""
     wanted = [row for row in rows if row.desired is not None]
-    same = sum(row.state == "as desired" for row in wanted)
+    same = sum(row.state in ("as desired", "names agree") for row in wanted)
     note = say("{part} of {whole} as desired", part=grouped(same), whole=grouped(len(wanted)))
     with panel("Desired against reported", note if wanted else ""):
         if not wanted:

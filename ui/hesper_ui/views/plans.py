@@ -33,10 +33,11 @@ QUERY: Mapping[str, str] = {
 }
 _STATES = {
     "as desired": Look("normal", later("as desired")),
+    "names agree": Look("normal", later("names agree")),
     "differs": Look("warning", later("differs")),
     "unknown": Look("unknown", later("not known here")),
 }
-_ORDER = {"differs": 0, "unknown": 1, "as desired": 2}
+_ORDER = {"differs": 0, "unknown": 1, "as desired": 2, "names agree": 2}
 
 
 def address(kind: PlanKind, name: str) -> str:

@@ -1,0 +1,121 @@
+"""What the registry holds of a meter, all or of a time, is removed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, update
+from sqlalchemy.orm import Session
+
+from hesper_cloud.assets.exchange import took_part
+from hesper_cloud.db.registry import (
+    Alert,
+    Backfill,
+    DeadLetter,
+    DirtyDay,
+    Erasure,
+    Event,
+    Gap,
+    MeterExchange,
+    MeterProfile,
+    PowerLoss,
+    RegisterRead,
+    RuleMemory,
+    RuleTrial,
+    Substitute,
+)
+from hesper_cloud.rules.alerts import CLEARED
+
+Counts = dict[str, Any]
+_DAY_S = 86_400
+_AROUND = timedelta(days=1)  # a local day may begin on the UTC day before or end on the next
+_KINDS: dict[str, tuple[Any, Any]] = {
+    "edits and estimates": (Substitute.meter, Substitute.captured_at),
+    "gaps": (Gap.meter, Gap.from_at),
+    "backfills": (Backfill.meter, Backfill.from_at),
+    "events": (Event.meter, Event.occurred_at),
+    "register reads": (RegisterRead.meter, RegisterRead.at),
+    "power losses": (PowerLoss.meter, PowerLoss.lost_at),
+    "rules' trials": (RuleTrial.subject, RuleTrial.raised_at),
+}
+"""By name: the column of the meter, and the moment that a row is of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """One meter and the time that is erased of it; None: from the beginning, to the end."""
+
+    meter: str
+    since: datetime | None
+    until: datetime | None
+
+    @classmethod
+    def of(cls, order: Erasure) -> "Extent":
+        """Returns what an order is about."""
+        return cls(order.meter, order.from_at, order.to_at)
+
+    @property
+    def span(self) -> tuple[int | None, int | None]:
+        """The time in epoch seconds, as a store takes it."""
+        return _seconds(self.since), _seconds(self.until)
+
+    def terms(self, moment: Any) -> list[ColumnElement[bool]]:
+        """Returns the condition that a moment is in the time."""
+        found = [] if self.since is None else [moment >= self.since]
+        return found if self.until is None else [*found, moment < self.until]
+
+    def days(self) -> tuple[date, date]:
+        """Returns the local days that may hold some of the time, wherever the meter is."""
+        first = date.min if self.since is None else (self.since - _AROUND).astimezone(UTC).date()
+        last = date.max if self.until is None else (self.until + _AROUND).astimezone(UTC).date()
+        return first, last
+
+    def edges(self) -> Iterator[tuple[str, int]]:
+        """Yields the UTC days at the ends of the time, of which others' readings are left."""
+        for moment in (self.since, self.until):
+            if moment is not None:
+                day = int(moment.timestamp()) // _DAY_S
+                yield from ((self.meter, number) for number in (day - 1, day, day + 1))
+
+
+def _seconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp())
+
+
+def erase(session: Session, extent: Extent, letters: list[int], now: datetime) -> Counts:
+    """Removes rows of a meter, dead letters by their numbers; returns how many of each kind."""
+    meter, counts = extent.meter, Counts()
+    for kind, (column, moment) in _KINDS.items():
+        statement = delete(column.class_).where(column == meter, *extent.terms(moment))
+        counts[kind] = _removed(session, statement)
+    first, last = (_number(day) for day in extent.days())
+    days = delete(DirtyDay).where(DirtyDay.meter == meter, DirtyDay.day.between(first, last))
+    counts["marked days"] = _removed(session, days)
+    if extent.until is None:
+        memories = delete(RuleMemory).where(RuleMemory.subject == meter)
+        counts["rules' memories"] = _removed(session, memories)
+    ended = delete(Alert).where(Alert.meter == meter, Alert.state == CLEARED)
+    counts["cleared alerts"] = _removed(session, ended.where(*extent.terms(Alert.raised_at)))
+    exchanged = delete(MeterExchange).where(took_part(meter), *extent.terms(MeterExchange.at))
+    counts["exchanges"] = _removed(session, exchanged)
+    aside = delete(DeadLetter).where(DeadLetter.id.in_(letters))
+    counts["dead letters"] = _removed(session, aside.where(*extent.terms(DeadLetter.received_at)))
+    _expect_from(session, meter, extent.until or now)
+    return counts
+
+
+def _expect_from(session: Session, meter: str, at: datetime) -> None:
+    """Has nothing expected of before a moment; what is expected later on stays."""
+    earlier = update(MeterProfile).where(
+        MeterProfile.meter == meter, MeterProfile.expected_from < at
+    )
+    session.execute(earlier.values(expected_from=at))
+
+
+def _number(day: date) -> int:
+    return (day - date(1970, 1, 1)).days
+
+
+def _removed(session: Session, statement: Any) -> int:
+    return session.connection().execute(statement).rowcount
