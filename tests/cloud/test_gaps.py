@@ -185,6 +185,11 @@ def test_what_the_gateway_says_of_its_visits_is_the_cause(ledger: Ledger) -> Non
     assert ledger.check(5)[0][3:] == ("closed", "line")
     told("meter.unreachable", 6, "association")
     assert ledger.check(7)[1][3:] == ("open", "association")
+    told("meter.reachable", 8)
+    ledger.capture("M1", 5, 6, 7, 8)
+    assert ledger.check(8.5)[1][3:] == ("closed", "association")
+    told("meter.unreachable", 10, "access")
+    assert ledger.check(11)[2][3:] == ("open", "meter refuses")
 
 
 DAILY = "1.0.99.2.0.255"

@@ -24,6 +24,9 @@ ACCOUNTS = (
     "hes.tunnel",
     "hes.alerts",
     "out.alerts",
+    "hes.republish",
+    "out.mdm",
+    "out.billing",
     "series.weather",
 )
 

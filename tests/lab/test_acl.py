@@ -11,6 +11,8 @@ UP = ("readings", "events", "results", "status", "requests", "tunnel", "witness"
 DOWN = ("receipts", "commands", "answers", "config", "blocks", "tunnel", "witness")
 SERIES = f"{ROOT}/series/series.weather"
 ALERTS = f"{ROOT}/cloud/alerts/ops/critical"
+RAW = f"{ROOT}/cloud/out/M1/1.0.99.1.0.255"
+COUNTED = {f"{ROOT}/cloud/out/M1/{kind}/1.0.99.1.0.255" for kind in ("validated", "aggregates")}
 INGEST, AUTHORITY = f"{ROOT}/cloud/ingest/main/status", f"{ROOT}/cloud/authority/main/status"
 
 MAY_PUBLISH = {
@@ -27,12 +29,16 @@ MAY_PUBLISH = {
     "hes.tunnel": {f"{ROOT}/{gateway}/down/tunnel" for gateway in ("gw-a", "gw-b")},
     "hes.alerts": {ALERTS},
     "out.alerts": set(),
+    "hes.republish": {RAW} | COUNTED,
+    "out.mdm": set(),
+    "out.billing": set(),
     "series.weather": {SERIES},
 }
 EVERY_TOPIC = sorted(
     {f"{ROOT}/{gateway}/up/{kind}" for gateway in ("gw-a", "gw-b") for kind in UP}
     | {f"{ROOT}/{gateway}/down/{kind}" for gateway in ("gw-a", "gw-b") for kind in DOWN}
     | {INGEST, AUTHORITY, f"{ROOT}/gw-a/up/readings/deeper", f"{ROOT}/gw-a", "elsewhere/gw-a/up/x"}
+    | {RAW, *COUNTED}
     | {ALERTS, SERIES, f"{ROOT}/series/gw-a", f"{ROOT}/series/gw-b"}
 )
 MAY_HEAR: dict[str, Callable[[str], bool]] = {
@@ -46,6 +52,8 @@ MAY_HEAR: dict[str, Callable[[str], bool]] = {
     "hes.images": lambda topic: topic.endswith("/up/requests"),
     "hes.tunnel": lambda topic: topic.endswith("/up/tunnel"),
     "out.alerts": lambda topic: topic == ALERTS,
+    "out.mdm": lambda topic: topic in COUNTED | {RAW},
+    "out.billing": lambda topic: topic in COUNTED,
 }
 FOR_ALL = {INGEST, AUTHORITY}
 Connected = Callable[[str], Any]
