@@ -53,6 +53,24 @@ async def test_a_file_is_tried_shown_row_by_row_and_applied(
         await user.should_see("2 entered, 0 refused when they were applied", retries=50)
 
 
+async def test_a_file_that_changes_what_is_there_shows_each_field(
+    console: Console, work: LongerWork
+) -> None:
+    first = await tried(work)
+    await work.imports.apply(OPERATOR, first)
+    octets = b"meterNumber,port\nM-1,4060\nM-9,\n"
+    brought = Brought("meters", "again.csv", octets, existing="update")
+    async with console.person("operator") as user:
+        await user.open(f"/import/{first}")
+        await user.should_see("2 entered, 0 refused when they were applied", retries=50)
+        file = await work.imports.try_file(OPERATOR, brought)
+        await user.open(f"/import/{file.id}")
+        await user.should_see("What the rows change", retries=20)
+        shown = texts(user)
+        for words in ("1 change what is there", "M-1", "port", "4059", "4060"):
+            assert words in shown
+
+
 async def test_who_only_looks_has_no_form_and_no_button(console: Console, work: LongerWork) -> None:
     import_id = await tried(work)
     async with console.person("vera") as user:
