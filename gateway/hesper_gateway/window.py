@@ -10,7 +10,8 @@ except those published within the last second: their receipts may well be on the
 
 Batches go through broker and store in order. So the receipt of one that was published a single time
 says that what was published well before it, and has no receipt, was lost: a broker forgets what its
-queue has no room for, as when many gateways begin to send at once. That becomes due again, too.
+queue has no room for, as when many gateways begin to send at once. That becomes due again, too,
+but once: where two consumers share the work, the slower one may still have it.
 """
 
 import math
@@ -40,6 +41,7 @@ class _Flight:
     sent_at: float
     attempts: int = 0
     copies: int = 0
+    overtaken: bool = False
 
 
 class Window:
@@ -102,7 +104,8 @@ class Window:
             if flight is not None and flight.copies == 1:
                 overtaken_at = max(overtaken_at, flight.sent_at - GRACE_S)
         for flight in (*self._urgent.values(), *self._readings.values()):
-            if flight.sent_at < overtaken_at:
+            if flight.sent_at < overtaken_at and not flight.overtaken:
+                flight.overtaken = True
                 flight.due_at = min(flight.due_at, overtaken_at)
 
     def taken_back(self, from_sequence: int) -> None:
@@ -112,7 +115,7 @@ class Window:
     def wake(self) -> None:
         """Makes everything under way due, save what was published within the last second."""
         for flight in (*self._urgent.values(), *self._readings.values()):
-            flight.attempts = 0
+            flight.attempts, flight.overtaken = 0, False
             flight.due_at = min(flight.due_at, flight.sent_at + GRACE_S)
 
     def wait_s(self, now: float) -> float:

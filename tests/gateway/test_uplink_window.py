@@ -84,6 +84,10 @@ def test_what_newer_batches_have_overtaken_goes_again_at_once() -> None:
     assert send_due(window, 2.5) == []
     window.released([5])
     assert send_due(window, 2.6) == [2, 3, 4, 6]
+    window.released([6])
+    assert send_due(window, 4) == [7]
+    window.released([7])
+    assert send_due(window, 4.1) == [8], "once is enough: a slower consumer may have the others"
 
 
 def test_the_receipt_of_a_copy_says_nothing_of_the_others() -> None:
