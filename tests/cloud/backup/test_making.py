@@ -7,76 +7,27 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from backed_up import NOW, T0, batch, everything, group, restored_into
 from hesper_cloud import audit, certificates, keys
 from hesper_cloud.aggregates.book import SCORES, EnergyBook
 from hesper_cloud.authority import enrolment
 from hesper_cloud.backup import BackupError, make, restore
-from hesper_cloud.backup.keeping import BackupKeeping, ask, rehearse
-from hesper_cloud.backup.sending_again import SendingAgain
+from hesper_cloud.backup.keeping import rehearse
 from hesper_cloud.certificates import Desk
-from hesper_cloud.cli import app
 from hesper_cloud.db.authority import KeptConfiguration
 from hesper_cloud.db.delivery import DeliveryTarget
 from hesper_cloud.db.engines import open_engine, reading, writing
-from hesper_cloud.db.registry import Alert, Backup, BatchSeen, Gateway
 from hesper_cloud.delivery.targets import seal_context
-from hesper_cloud.job_settings import BackupSettings
 from hesper_cloud.settings import Settings
-from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.duckdb import DuckDbStore
-from hesper_cloud.stores.duckdb_sealing import Retention
-from hesper_cloud.stores.port import LATEST, Group, StartAgain, StoreUnavailable
+from hesper_cloud.stores.port import StartAgain, StoreUnavailable
 from hesper_cloud.vault import Vault
-from hesper_contracts import again, columns
-from hesper_contracts.again import SendAgain
-from hesper_contracts.batch import BatchId
-from hesper_contracts.frame import Kind
-from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
-from hesper_contracts.signing import Keyring, Signer
-from sqlalchemy import select
-from typer.testing import CliRunner
-
-NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-T0 = int(NOW.timestamp()) - 40 * 86_400
-ENERGY = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
-
-
-def batch(number: int) -> BatchId:
-    return BatchId("gw-1", "ab" * 8, number)
-
-
-def group(number: int, count: int = 100) -> Group:
-    """One batch of readings of its own hours; the first value of each batch differs."""
-    at = [T0 + 900 * (number * count + n) for n in range(count)]
-    rows = MeterRows(f"M{number % 3}", at, [0] * count, [0] * count, [list(at)])
-    section = Section(LOAD_PROFILE, at[-1], (ENERGY,), [rows])
-    block = block_of(columns.from_sections([section])[0])
-    return Group({batch(number): f"{number:064x}"}, [block], at[-1] * 1000)
-
-
-def everything(store: DuckDbStore) -> list[Any]:
-    return sorted(store.export(0, LATEST), key=lambda row: (row.meter, row.captured_at))
-
-
-@pytest.fixture
-def store(head_end: Any) -> Iterator[DuckDbStore]:
-    made = DuckDbStore(head_end.settings.readings_file, Retention(seal_rows=1))
-    for number in range(12):
-        made.write(group(number))
-    yield made
-    made.close()
-
-
-def restored_into(backup: Path, folder: Path) -> Settings:
-    settings = Settings(state=folder)
-    restore(backup, settings)
-    return settings
 
 
 def test_all_comes_back_into_an_empty_folder(
@@ -431,135 +382,3 @@ def test_the_energy_book_is_part_of_it(head_end: Any, store: DuckDbStore, tmp_pa
     settings = restored_into(folder, tmp_path / "new")
     with closing(EnergyBook(settings.energy_file)) as again:
         assert again.rows("FROM scores") == there
-
-
-class Kept:
-    """Backups by schedule over a head end on disk."""
-
-    def __init__(self, head_end: Any, store: DuckDbStore, folder: Path) -> None:
-        limits = BackupSettings(folder=folder, keep=2, alarm_after_hours=30)
-        self.settings = head_end.settings.model_copy(update={"backup": limits})
-        self.registry, self.clock, self.folder = head_end.databases.registry, head_end.clock, folder
-        self.keeping = BackupKeeping(self.settings, store, self.registry, self.clock)
-
-    def turn(self, hours: float = 0) -> None:
-        self.clock.advance(hours * 3600)
-        self.keeping.turn()
-
-    def rows(self) -> list[Backup]:
-        with reading(self.registry) as session:
-            return list(session.scalars(select(Backup).order_by(Backup.id)))
-
-    def alarms(self) -> set[str]:
-        with reading(self.registry) as session:
-            return set(session.scalars(select(Alert.rule).where(Alert.state != "cleared")))
-
-
-@pytest.fixture
-def kept(head_end: Any, store: DuckDbStore, tmp_path: Path) -> Kept:
-    return Kept(head_end, store, tmp_path / "backups")
-
-
-def test_backups_are_made_on_schedule_rehearsed_and_let_go(kept: Kept) -> None:
-    kept.turn()
-    kept.turn(23)
-    (first,) = kept.rows()
-    assert (first.state, first.rehearsal, first.octets > 0) == ("made", "restored", True)
-    kept.turn(2)
-    kept.turn(25)
-    assert [row.state for row in kept.rows()] == ["made", "made"]
-    assert sorted(path.name for path in kept.folder.iterdir()) == [
-        Path(row.folder).name for row in kept.rows()
-    ]
-    assert kept.alarms() == set()
-
-
-def test_an_old_backup_is_alarmed_and_a_new_one_clears_it(kept: Kept) -> None:
-    kept.turn()
-    shutil.move(kept.folder, kept.folder.with_name("away"))
-    kept.folder.write_text("in the way")
-    kept.turn(31)
-    assert kept.alarms() == {"backup-age"}
-    assert kept.rows()[-1].state == "failed"
-    kept.folder.unlink()
-    kept.turn(1)
-    assert kept.alarms() == set()
-
-
-def test_a_backup_that_cannot_be_restored_is_alarmed(kept: Kept) -> None:
-    kept.turn()
-    kept.turn(25)
-    newest = Path(kept.rows()[-1].folder)
-    (newest / "registry.db").write_bytes(b"")
-    kept.turn(23)
-    kept.clock.advance(200 * 3600)
-    kept.keeping._rehearse(timedelta(hours=1))
-    assert kept.alarms() == {"backup-rehearsal"}
-    assert "damaged" in str(kept.rows()[-1].rehearsal)
-
-
-def test_the_head_end_makes_what_the_command_line_asks_for(kept: Kept, tmp_path: Path) -> None:
-    backup_id = ask(kept.registry, tmp_path / "by hand", kept.clock())
-    kept.turn()
-    row = next(row for row in kept.rows() if row.id == backup_id)
-    assert (row.state, Path(row.folder).parent) == ("made", tmp_path / "by hand")
-    assert rehearse(Path(row.folder)) == "restored"
-
-
-def test_by_command_line(head_end: Any, store: DuckDbStore, tmp_path: Path) -> None:
-    store.close()
-    config, fresh = tmp_path / "cloud.toml", tmp_path / "fresh.toml"
-    config.write_text(f'state = "{head_end.settings.state}"\n')
-    fresh.write_text('state = "fresh"\n')
-    run = CliRunner().invoke
-    made = run(app, ["backup", str(tmp_path / "out"), "-c", str(config)])
-    assert made.exit_code == 0, made.output
-    (folder,) = (tmp_path / "out").iterdir()
-    assert str(folder) in made.output
-    assert run(app, ["rehearse", str(folder)]).exit_code == 0
-    restored = run(app, ["restore", str(folder), "-c", str(fresh)])
-    assert restored.exit_code == 0, restored.output
-    assert "still wanted" in restored.output
-    assert run(app, ["restore", str(folder), "-c", str(fresh)]).exit_code != 0
-
-
-def test_after_a_restore_gateways_are_asked_for_what_came_since(
-    head_end: Any, store: DuckDbStore, tmp_path: Path
-) -> None:
-    with writing(head_end.databases.registry) as session:
-        session.add(BatchSeen(**batch(1500)._asdict(), digest="00", stored_at=NOW))
-        session.add(Gateway(id="gw-3", state="unknown", first_seen_at=NOW, attributes={}))
-    store.write(group(2000))
-    folder, _ = make(head_end.settings, store, tmp_path / "backups", NOW)
-    settings = restored_into(folder, tmp_path / "new")
-    registry, signer = open_engine(settings.database.url), Signer.generate()
-    sent: list[SendAgain] = []
-
-    def publish(gateway: str, kind: Kind, payload: bytes) -> None:
-        assert kind is Kind.AGAIN
-        sent.append(again.from_payload(payload, Keyring.of(signer.public_key), gateway))
-
-    asking = SendingAgain(settings.state, registry, signer, publish, head_end.clock)
-    head_end.clock.now = datetime.now(UTC)
-    asking.turn()
-    assert sent == [], "nobody has been heard from yet"
-    with writing(registry) as session:
-        for name in ("gw-1", "gw-3"):
-            gateway = session.get_one(Gateway, name)
-            gateway.state, gateway.last_seen_at = "online", head_end.clock.now
-    asking.turn()
-    assert sent == [SendAgain("gw-1", "ab" * 8, 500), SendAgain("gw-3", None, 0)]
-    asking.turn()
-    with writing(registry) as session:
-        younger = BatchId("gw-1", "cd" * 8, 4)
-        session.add(BatchSeen(**younger._asdict(), digest="00", stored_at=NOW))
-    asking.turn()
-    assert sent[2:] == [SendAgain("gw-1", "cd" * 8, 0)], "an outbox younger than the backup"
-    head_end.clock.advance(3600)
-    asking.turn()
-    asking.turn()
-    assert len(sent) == 6
-    head_end.clock.advance(15 * 86_400)
-    asking.turn()
-    assert not (settings.state / "restored.json").exists()
-    registry.dispose()

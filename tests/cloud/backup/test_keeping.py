@@ -1,0 +1,156 @@
+"""Backups by schedule and by command, their alarms, and what is asked for after a restore."""
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from backed_up import NOW, batch, group, restored_into
+from hesper_cloud.backup import make
+from hesper_cloud.backup.keeping import BackupKeeping, ask, rehearse
+from hesper_cloud.backup.sending_again import SendingAgain
+from hesper_cloud.cli import app
+from hesper_cloud.db.engines import open_engine, reading, writing
+from hesper_cloud.db.registry import Alert, Backup, BatchSeen, Gateway
+from hesper_cloud.job_settings import BackupSettings
+from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_contracts import again
+from hesper_contracts.again import SendAgain
+from hesper_contracts.batch import BatchId
+from hesper_contracts.frame import Kind
+from hesper_contracts.signing import Keyring, Signer
+from sqlalchemy import select
+from typer.testing import CliRunner
+
+
+class Kept:
+    """Backups by schedule over a head end on disk."""
+
+    def __init__(self, head_end: Any, store: DuckDbStore, folder: Path) -> None:
+        limits = BackupSettings(folder=folder, keep=2, alarm_after_hours=30)
+        self.settings = head_end.settings.model_copy(update={"backup": limits})
+        self.registry, self.clock, self.folder = head_end.databases.registry, head_end.clock, folder
+        self.keeping = BackupKeeping(self.settings, store, self.registry, self.clock)
+
+    def turn(self, hours: float = 0) -> None:
+        self.clock.advance(hours * 3600)
+        self.keeping.turn()
+
+    def rows(self) -> list[Backup]:
+        with reading(self.registry) as session:
+            return list(session.scalars(select(Backup).order_by(Backup.id)))
+
+    def alarms(self) -> set[str]:
+        with reading(self.registry) as session:
+            return set(session.scalars(select(Alert.rule).where(Alert.state != "cleared")))
+
+
+@pytest.fixture
+def kept(head_end: Any, store: DuckDbStore, tmp_path: Path) -> Kept:
+    return Kept(head_end, store, tmp_path / "backups")
+
+
+def test_backups_are_made_on_schedule_rehearsed_and_let_go(kept: Kept) -> None:
+    kept.turn()
+    kept.turn(23)
+    (first,) = kept.rows()
+    assert (first.state, first.rehearsal, first.octets > 0) == ("made", "restored", True)
+    kept.turn(2)
+    kept.turn(25)
+    assert [row.state for row in kept.rows()] == ["made", "made"]
+    assert sorted(path.name for path in kept.folder.iterdir()) == [
+        Path(row.folder).name for row in kept.rows()
+    ]
+    assert kept.alarms() == set()
+
+
+def test_an_old_backup_is_alarmed_and_a_new_one_clears_it(kept: Kept) -> None:
+    kept.turn()
+    shutil.move(kept.folder, kept.folder.with_name("away"))
+    kept.folder.write_text("in the way")
+    kept.turn(31)
+    assert kept.alarms() == {"backup-age"}
+    assert kept.rows()[-1].state == "failed"
+    kept.folder.unlink()
+    kept.turn(1)
+    assert kept.alarms() == set()
+
+
+def test_a_backup_that_cannot_be_restored_is_alarmed(kept: Kept) -> None:
+    kept.turn()
+    kept.turn(25)
+    newest = Path(kept.rows()[-1].folder)
+    (newest / "registry.db").write_bytes(b"")
+    kept.turn(23)
+    kept.clock.advance(200 * 3600)
+    kept.keeping._rehearse(timedelta(hours=1))
+    assert kept.alarms() == {"backup-rehearsal"}
+    assert "damaged" in str(kept.rows()[-1].rehearsal)
+
+
+def test_the_head_end_makes_what_the_command_line_asks_for(kept: Kept, tmp_path: Path) -> None:
+    backup_id = ask(kept.registry, tmp_path / "by hand", kept.clock())
+    kept.turn()
+    row = next(row for row in kept.rows() if row.id == backup_id)
+    assert (row.state, Path(row.folder).parent) == ("made", tmp_path / "by hand")
+    assert rehearse(Path(row.folder)) == "restored"
+
+
+def test_by_command_line(head_end: Any, store: DuckDbStore, tmp_path: Path) -> None:
+    store.close()
+    config, fresh = tmp_path / "cloud.toml", tmp_path / "fresh.toml"
+    config.write_text(f'state = "{head_end.settings.state}"\n')
+    fresh.write_text('state = "fresh"\n')
+    run = CliRunner().invoke
+    made = run(app, ["backup", str(tmp_path / "out"), "-c", str(config)])
+    assert made.exit_code == 0, made.output
+    (folder,) = (tmp_path / "out").iterdir()
+    assert str(folder) in made.output
+    assert run(app, ["rehearse", str(folder)]).exit_code == 0
+    restored = run(app, ["restore", str(folder), "-c", str(fresh)])
+    assert restored.exit_code == 0, restored.output
+    assert "still wanted" in restored.output
+    assert run(app, ["restore", str(folder), "-c", str(fresh)]).exit_code != 0
+
+
+def test_after_a_restore_gateways_are_asked_for_what_came_since(
+    head_end: Any, store: DuckDbStore, tmp_path: Path
+) -> None:
+    with writing(head_end.databases.registry) as session:
+        session.add(BatchSeen(**batch(1500)._asdict(), digest="00", stored_at=NOW))
+        session.add(Gateway(id="gw-3", state="unknown", first_seen_at=NOW, attributes={}))
+    store.write(group(2000))
+    folder, _ = make(head_end.settings, store, tmp_path / "backups", NOW)
+    settings = restored_into(folder, tmp_path / "new")
+    registry, signer = open_engine(settings.database.url), Signer.generate()
+    sent: list[SendAgain] = []
+
+    def publish(gateway: str, kind: Kind, payload: bytes) -> None:
+        assert kind is Kind.AGAIN
+        sent.append(again.from_payload(payload, Keyring.of(signer.public_key), gateway))
+
+    asking = SendingAgain(settings.state, registry, signer, publish, head_end.clock)
+    head_end.clock.now = datetime.now(UTC)
+    asking.turn()
+    assert sent == [], "nobody has been heard from yet"
+    with writing(registry) as session:
+        for name in ("gw-1", "gw-3"):
+            gateway = session.get_one(Gateway, name)
+            gateway.state, gateway.last_seen_at = "online", head_end.clock.now
+    asking.turn()
+    assert sent == [SendAgain("gw-1", "ab" * 8, 500), SendAgain("gw-3", None, 0)]
+    asking.turn()
+    with writing(registry) as session:
+        younger = BatchId("gw-1", "cd" * 8, 4)
+        session.add(BatchSeen(**younger._asdict(), digest="00", stored_at=NOW))
+    asking.turn()
+    assert sent[2:] == [SendAgain("gw-1", "cd" * 8, 0)], "an outbox younger than the backup"
+    head_end.clock.advance(3600)
+    asking.turn()
+    asking.turn()
+    assert len(sent) == 6
+    head_end.clock.advance(15 * 86_400)
+    asking.turn()
+    assert not (settings.state / "restored.json").exists()
+    registry.dispose()
