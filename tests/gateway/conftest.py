@@ -75,7 +75,7 @@ class Cloud:
     def of(self, kind: Kind) -> list[bytes]:
         return [payload for each, payload in self.heard if each is kind]
 
-    async def until(self, condition: Callable[["Cloud"], object], within_s: float = 10) -> None:
+    async def until(self, condition: Callable[["Cloud"], object], within_s: float = 60) -> None:
         async with asyncio.timeout(within_s):
             while not condition(self):
                 self.changed.clear()

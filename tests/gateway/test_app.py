@@ -25,7 +25,7 @@ from hesper_contracts.signing import Keyring, Signer
 sys.path.insert(0, str(Path(__file__).parent))
 from simulated_site import BIN, SimulatedSite, line_text, meter_text
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]  # programs start many times
 GATEWAY = "gw-test"
 CAPTURE_PERIOD_S = 2
 FLEET = """\
@@ -227,17 +227,17 @@ async def test_every_kind_of_line_is_read_and_receipts_empty_the_outbox(
     async with cloud_on(broker.port, site.ingest) as cloud:
         cloud.generous = True
         gateway = site.start_gateway()
-        await cloud.until(lambda c: {meter for meter, _ in stored(c)} == everyone, 30)
-        await cloud.until(lambda c: told(c, "gateway.started"), 5)
+        await cloud.until(lambda c: {meter for meter, _ in stored(c)} == everyone)
+        await cloud.until(lambda c: told(c, "gateway.started"))
         assert {event.meter for event in told(cloud, "meter.identified")} == everyone
         assert f"hesper_gateway_meters {len(everyone)}.0" in await asyncio.to_thread(site.metrics)
         assert resident_mb(gateway) <= 80
         site.ask_meters(op="stop_latching")
         latched = site.latched()
-        await cloud.until(lambda c: set(stored(c)) == latched, 20)
+        await cloud.until(lambda c: set(stored(c)) == latched)
         gateway.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(gateway.wait, 10) == 0
-        await cloud.until(lambda c: states(c)[-1].state == "offline", 5)
+        await cloud.until(lambda c: states(c)[-1].state == "offline")
         assert states(cloud)[0].meters_total == len(everyone)
     summed = site.gateway_status()
     assert 0 <= summed["backlog_batches"] < summed["last_sequence"]
@@ -249,10 +249,10 @@ async def test_kills_of_gateway_and_broker_lose_and_double_nothing(
     site.start_gateway()
     async with cloud_on(broker.port, site.ingest) as first:
         first.generous = True
-        await first.until(lambda c: len(stored(c)) >= 10, 30)
+        await first.until(lambda c: len(stored(c)) >= 10)
         site.running[-1].kill()
         site.start_gateway()
-        await first.until(lambda c: len(stored(c)) >= 20, 30)
+        await first.until(lambda c: len(stored(c)) >= 20)
     broker.kill()
     broker.wipe()
     await asyncio.to_thread(site.running[-1].send_signal, signal.SIGKILL)
@@ -261,10 +261,10 @@ async def test_kills_of_gateway_and_broker_lose_and_double_nothing(
     async with cloud_on(broker.port, site.ingest) as second:
         second.generous = True
         second.heard = list(first.heard)
-        await second.until(lambda c: len(stored(c)) >= 30, 30)
+        await second.until(lambda c: len(stored(c)) >= 30)
         site.ask_meters(op="stop_latching")
         latched = site.latched()
-        await second.until(lambda c: set(stored(c)) >= latched, 20)
+        await second.until(lambda c: set(stored(c)) >= latched)
         assert set(stored(second)) == latched
 
 
@@ -284,17 +284,17 @@ async def test_a_relay_is_moved_and_confirmed_on_every_kind_of_line(
             await cloud.send(GATEWAY, Kind.COMMANDS, envelope)
             await cloud.send(GATEWAY, Kind.COMMANDS, envelope)
             name = f"c-{number}"
-            await cloud.until(lambda c, n=name: len(results_of(c, site).get(n, ())) == 2, 20)
+            await cloud.until(lambda c, n=name: len(results_of(c, site).get(n, ())) == 2)
             executing, confirmed = results_of(cloud, site)[name]
             assert (executing.state, confirmed.state) == ("executing", "confirmed")
             assert confirmed.relay_after is not None
             assert confirmed.relay_after.output is False
             assert "1.0.1.8.0.255" in confirmed.registers
             assert not site.relay_of(meter["serial"])
-        await cloud.until(lambda c: told(c, "gateway.command_forged"), 5)
+        await cloud.until(lambda c: told(c, "gateway.command_forged"))
         lan = chosen["tcp"]
         await cloud.send(GATEWAY, Kind.COMMANDS, relay_command(site, lan, "relay.reconnect", 50))
-        await cloud.until(lambda c: len(results_of(c, site).get("c-50", ())) == 2, 20)
+        await cloud.until(lambda c: len(results_of(c, site).get("c-50", ())) == 2)
         assert site.relay_of(lan["serial"])
 
 
@@ -305,14 +305,14 @@ async def test_a_command_in_flight_when_the_gateway_is_killed_acts_once(
     async with cloud_on(broker.port, site.ingest) as cloud:
         cloud.generous, cloud.authority = True, site.authority
         site.start_gateway()
-        await cloud.until(lambda c: meter["serial"] in {m for m, _ in stored(c)}, 30)
+        await cloud.until(lambda c: meter["serial"] in {m for m, _ in stored(c)})
         envelope = relay_command(site, meter, "relay.disconnect", 1)
         await cloud.send(GATEWAY, Kind.COMMANDS, envelope)
-        await cloud.until(lambda c: results_of(c, site).get("c-1"), 20)
+        await cloud.until(lambda c: results_of(c, site).get("c-1"))
         site.running[-1].kill()
         site.start_gateway()
         await cloud.send(GATEWAY, Kind.COMMANDS, envelope)
-        await cloud.until(lambda c: results_of(c, site)["c-1"][-1].state != "executing", 20)
+        await cloud.until(lambda c: results_of(c, site)["c-1"][-1].state != "executing")
     moves = [
         json.loads(line)
         for line in (site.folder / "meters" / "journal.jsonl").read_text().splitlines()

@@ -75,7 +75,7 @@ async def uplink_on(
             await running
 
 
-async def eventually(condition: Callable[[], object], within_s: float = 10) -> None:
+async def eventually(condition: Callable[[], object], within_s: float = 60) -> None:
     """Returns once the condition holds."""
     for _ in range(int(within_s / POLL_S)):
         if condition():
@@ -84,7 +84,7 @@ async def eventually(condition: Callable[[], object], within_s: float = 10) -> N
     raise AssertionError("did not happen in time")
 
 
-async def drained(outbox: Outbox, within_s: float = 10) -> None:
+async def drained(outbox: Outbox, within_s: float = 60) -> None:
     await eventually(lambda: not outbox.backlog_batches, within_s)
 
 

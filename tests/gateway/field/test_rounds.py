@@ -148,7 +148,7 @@ async def test_a_long_profile_lets_commands_and_other_meters_in(bench, field):
         async with field.going("lan", field.stop(shared), field.stop(beside)):
             await held.until(lambda _: len(held.rows(LOAD_PROFILE)) > 0)
             await line.submit(command, Priority.COMMAND)
-            await held.until(lambda _: len(held.rows(LOAD_PROFILE)) >= 5000, 30)
+            await held.until(lambda _: len(held.rows(LOAD_PROFILE)) >= 5000)
     assert order.index("command") < len(order) - 1
     assert len(set(held.rows(LOAD_PROFILE))) == 5000
     assert held.rows(REGISTER_SNAPSHOT, "HES2")
