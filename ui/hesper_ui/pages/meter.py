@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
@@ -42,25 +43,9 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     with box("div", "grid-main"):
         with box("div", "stack"):
             load = LoadPanel(desk, meter, detail.capture_period_s or 900, day)
-            with panel("Registers", "latest values"):
-                registers = Part(
-                    desk,
-                    lambda asking: services.meters.latest(asking, meter),
-                    lambda rows: meter_lists.registers(meter, rows),
-                )
+            registers = _registers(desk, meter)
         with box("div", "stack"):
-            with panel("Commands", "newest first"):
-                commands = Part(
-                    desk,
-                    lambda asking: services.commands.list(asking, None, meter, COMMANDS),
-                    timeline.draw,
-                )
-            with panel("Events", say("the latest {count}", count=EVENTS)):
-                events = Part(
-                    desk,
-                    lambda asking: services.meters.events(asking, meter, EVENTS),
-                    meter_lists.events,
-                )
+            commands, events = _commands(desk, meter), _events(desk, meter)
             with panel("Supply"):
                 meter_lists.particulars(detail)
             with panel("Installation"):
@@ -69,14 +54,7 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
                     lambda asking: meter_assets.load(desk, asking, meter),
                     lambda found: meter_assets.draw(desk, actor, found, dialogs, replaced),
                 )
-            with panel("Missing intervals", say("last {days} days", days=GAP_DAYS)) as tools:
-                with tools:
-                    link(say("Readings quality"), f"/quality/{meter}", "meta")
-                gaps = Part(
-                    desk,
-                    lambda asking: services.meters.gaps(asking, meter, *_gap_window()),
-                    meter_lists.gaps,
-                )
+            gaps = _gaps(desk, meter)
 
     async def refresh() -> None:
         await head.refresh()
@@ -88,12 +66,50 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
 
     for part in (head, load.part, commands, registers, events, kept, gaps):
         await part.refresh()
-    watch("commands", refresh, meter)
+    watch("commands switch", refresh, meter)
     watch("alerts", head.refresh, meter)
     watch("alerts", events.refresh, meter)
     look_every(HEAD_S, head.refresh)
     for part in (load.part, registers, events, kept, gaps):
         look_every(60.0, part.refresh)
+
+
+def _registers(desk: Desk, meter: str) -> Part[Any]:
+    with panel("Registers", "latest values"):
+        return Part(
+            desk,
+            lambda asking: desk.services.meters.latest(asking, meter),
+            lambda rows: meter_lists.registers(meter, rows),
+        )
+
+
+def _commands(desk: Desk, meter: str) -> Part[Any]:
+    with panel("Commands", "newest first"):
+        return Part(
+            desk,
+            lambda asking: desk.services.commands.list(asking, None, meter, COMMANDS),
+            timeline.draw,
+        )
+
+
+def _events(desk: Desk, meter: str) -> Part[Any]:
+    with panel("Events", say("the latest {count}", count=EVENTS)):
+        return Part(
+            desk,
+            lambda asking: desk.services.meters.events(asking, meter, EVENTS),
+            meter_lists.events,
+        )
+
+
+def _gaps(desk: Desk, meter: str) -> Part[Any]:
+    with panel("Missing intervals", say("last {days} days", days=GAP_DAYS)) as tools:
+        with tools:
+            link(say("Readings quality"), f"/quality/{meter}", "meta")
+        return Part(
+            desk,
+            lambda asking: desk.services.meters.gaps(asking, meter, *_gap_window()),
+            meter_lists.gaps,
+        )
 
 
 def _gap_window() -> tuple[datetime, datetime]:
