@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from head_end import GATEWAY, METER, PASSWORDS, PROTECTED, ROLES, START, Clock, HeadEnd
 
-MQTT_S = 10.0
+MQTT_S = 60.0
 ACL = Path(__file__).parents[2] / "mosquitto" / "acl"
 
 

@@ -21,7 +21,7 @@ from hesper_cloud.stores.rows import Rows, Stamp
 from hesper_lab import system
 
 T0 = 1_790_000_100
-START_S = 20.0
+START_S = 60.0
 
 
 @pytest.fixture(scope="module")

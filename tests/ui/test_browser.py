@@ -11,7 +11,7 @@ pytestmark = [
     pytest.mark.skipif(not screenshots.CHROMIUM.exists(), reason="no Chromium on this machine"),
 ]
 METER = "HES12643021"
-START_S = 30.0
+START_S = 60.0
 SILENT_MS = 2000  # two seconds after the server dies nothing may say "live"
 LEVEL = "/service-levels/daily profiles within 8 h?day=2026-11-20"
 PAGES = (

@@ -42,7 +42,7 @@ from sqlalchemy import Engine, select
 NOON = datetime.datetime(2026, 6, 1, 12, tzinfo=datetime.UTC)
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 USERNAME, PASSWORD = "hesper@example.com", "a mail server's password"
-ARRIVES_S = 30.0
+ARRIVES_S = 60.0
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 ACL = Path(__file__).parents[3] / "mosquitto" / "acl"
 TOPIC = "hesper/v1/cloud/alerts/ops/critical"
-ARRIVES_S = 30.0
+ARRIVES_S = 60.0
 pytestmark = pytest.mark.integration
 
 
