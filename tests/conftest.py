@@ -22,6 +22,7 @@ import hypothesis
 import pytest
 from hesper_dlms.errors import LinkError
 from hesper_dlms.server import HdlcServerLink, LogicalServer, ServerConnection, WrapperServerLink
+from hesper_lab.processes import free_port
 
 sys.path.insert(0, str(Path(__file__).parent))
 pytest_plugins = ["database_servers", "longest_first"]
@@ -64,14 +65,6 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         return (yield)
     finally:
         gc.enable()
-
-
-def free_port() -> int:
-    """Returns a TCP port on loopback that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Broker:

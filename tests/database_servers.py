@@ -10,19 +10,18 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from hesper_lab import system
+from hesper_lab import processes, system
 
 if TYPE_CHECKING:
     from hesper_cloud.stores.influx_v2 import InfluxV2
 
 INFLUXD = shutil.which("influxd") or "/usr/bin/influxd"
-INFLUX_START_S = 30.0
+INFLUX_START_S = 60.0
 INFLUX_CONFIG = """
 reporting-disabled = true
 bind-address = "127.0.0.1:{rpc}"
@@ -48,7 +47,7 @@ class Influxd:
     def __init__(self, folder: Path) -> None:
         if not Path(INFLUXD).exists():
             pytest.skip("influxd is not installed")
-        http, rpc = free_ports(2)
+        http, rpc = processes.free_port(), processes.free_port()
         self._log = folder / "log"
         self._config = folder / "influxdb.conf"
         self._config.write_text(INFLUX_CONFIG.format(folder=folder, http=http, rpc=rpc))
@@ -91,7 +90,7 @@ def influxd(tmp_path: Path) -> Iterator[Influxd]:
 
 @pytest.fixture(scope="session")
 def free_port() -> int:
-    return free_ports(1)[0]
+    return processes.free_port()
 
 
 @pytest.fixture(scope="session")
@@ -146,7 +145,7 @@ def postgres_url() -> Iterator[str]:
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
     account |= {"cwd": folder, "env": {**os.environ, **found.environment}}
-    (port,) = free_ports(1)
+    port = processes.free_port()
     make = [found.path.parent / "initdb", "-D", folder / "data", "-U", "hesper", "-A", "trust"]
     with (folder / "log").open("wb") as log:
         subprocess.run([*make, "-E", "UTF8", "--no-locale"], check=True, stdout=log, **account)
@@ -185,14 +184,6 @@ def postgres_database(postgres_url: str) -> Callable[[], str]:
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 def answers(url: str) -> bool:

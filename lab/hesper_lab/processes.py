@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -10,6 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 _STOP_S = 10.0
+_PORTS = range(20_000, 32_768)
+"""Below what outgoing connections get: one of them could take a port before its server does."""
+_given: set[int] = set()
 
 
 class Died(Exception):
@@ -112,18 +116,24 @@ def wait_until(condition: Callable[[], bool], child: Child, seconds: float, what
 
 
 def free_port(wanted: int | None = None) -> int:
-    """Return the wanted loopback port if it is free, else one that is."""
-    for port in (wanted, 0):
-        if port is None:
-            continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
+    """Return the wanted loopback port if it is free, else one that is; no other one twice."""
+    if wanted is not None and _is_free(wanted):
+        return wanted
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if port not in _given and _is_free(port):
+            _given.add(port)
+            return port
     raise OSError("no free port on the loopback interface")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def accepts(port: int) -> bool:

@@ -1,7 +1,6 @@
 """A head end with broker, meters and gateways that enrol, each a process as its user starts it."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from typing import Any
 
 import httpx
 from hesper_cloud.authority.broker_accounts import password_hash
+from hesper_lab.processes import free_port
 from hesper_lab.rest import Rest
 from hesper_lab.site import ROOT, Account
 from hesper_sim import ledger
@@ -58,12 +58,6 @@ jitter_s = 0
 back_off_s = 0.5
 back_off_max_s = 1
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def eventually(condition: Callable[[], Any], what: str) -> Any:

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import httpx
 import pytest
 from command_line import Told, tell
 from hesper_contracts.signing import Signer
+from hesper_lab.processes import free_port
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -28,12 +28,6 @@ METER = {
     "logical_device_name": "HSP0012642984000",
     "customer": "Ada Byron",
 }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Installation:

@@ -22,15 +22,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hesper_lab.processes import free_port
 
 pytestmark = pytest.mark.integration
 DEADLINE_S = 90.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -11,16 +11,11 @@ from pathlib import Path
 
 import pytest
 from hesper_dlms.classes.registry import REGISTRY
+from hesper_lab.processes import free_port
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/dlms.md").read_text()
 METER, CLIENT, PUSH = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 LIMIT_S = 60.0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def answers(port: int) -> bool:

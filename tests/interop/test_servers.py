@@ -16,6 +16,7 @@ from hesper_dlms.apdu import EntrySelector
 from hesper_dlms.association import Authentication
 from hesper_dlms.client import AssociationSettings, Client
 from hesper_dlms.errors import DlmsError, LinkError
+from hesper_lab.processes import free_port
 
 sys.path.insert(0, str(Path(__file__).parent))
 from meter import (
@@ -109,12 +110,6 @@ class Line:
 def right(found: object, wanted: object) -> None:
     if found != wanted:
         raise Wrong(f"another value came: {str(found)[:60]}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def settings_of(authentication: str, suite: int, meter_title: bytes | None) -> AssociationSettings:

@@ -12,19 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hesper_lab.processes import free_port
 
 sys.path.insert(0, str(Path(__file__).parent))
 from meter import CLIENT_TITLE
 
-START_S = 20
+START_S = 60.0
 POLL_S = 0.02
 MECHANISMS = {"none": 16, "lls": 2, "gmac": 1}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(port: int) -> None:

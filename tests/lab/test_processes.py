@@ -115,6 +115,9 @@ def test_ports() -> None:
         assert free_port(port) != port
     assert not accepts(port)
     assert free_port(port) == port
+    some = [free_port() for _ in range(50)]
+    assert len(set(some)) == 50
+    assert max(some) < 32_768  # where systems take ports for outgoing connections from
 
 
 def _lives(pid: int) -> bool:

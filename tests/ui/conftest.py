@@ -1,7 +1,6 @@
 """The console on the double of the cloud's services."""
 
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
+from hesper_lab.processes import free_port
 from nicegui import ui
 from nicegui.functions.download import download
 from nicegui.functions.navigate import Navigate
@@ -52,10 +52,7 @@ async def console() -> AsyncIterator[Console]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    running = Server(port)
+    running = Server(free_port())
     running.start()
     yield running
     running.kill()

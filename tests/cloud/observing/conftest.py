@@ -21,6 +21,7 @@ import httpx
 import pytest
 from hesper_cloud import keys
 from hesper_cloud.settings import Settings
+from hesper_lab.processes import free_port
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 PROGRAM = [sys.executable, "-c", "from hesper_cloud.cli import main; main()"]
@@ -40,13 +41,6 @@ def until(condition: Callable[[], Any], what: str, within_s: float = DEADLINE_S)
         assert time.monotonic() < deadline, f"never came: {what}"
         time.sleep(0.05)
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import pty
-import socket
 import tty
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -48,6 +47,7 @@ from hesper_gateway.meter_state import MeterState
 from hesper_gateway.schedule import Plan, Round, Stop
 from hesper_gateway.sessions import Common, MeterSession, client_system_title
 from hesper_gateway.visit import Visitor
+from hesper_lab import processes
 
 ENCRYPTION_KEY = bytes(range(16))
 AUTHENTICATION_KEY = bytes(range(0xD0, 0xE0))
@@ -249,7 +249,7 @@ class Held:
             for index, at in enumerate(rows.captured_at)
         ]
 
-    async def until(self, condition: Callable[["Held"], object], within_s: float = 10) -> None:
+    async def until(self, condition: Callable[["Held"], object], within_s: float = 60) -> None:
         async with asyncio.timeout(within_s):
             while not condition(self):
                 self.changed.clear()
@@ -404,10 +404,7 @@ def bench(tmp_path: Path) -> Bench:
 @pytest.fixture
 def free_port() -> int:
     """A TCP port on loopback that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return processes.free_port()
 
 
 class Field:

@@ -1,7 +1,6 @@
 """An installer's table: three simulated meters on three kinds of line, and a gateway.toml."""
 
 import json
-import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 from hesper_contracts.signing import Signer
+from hesper_lab.processes import free_port
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from simulated_site import SimulatedSite, line_text, meter_text
@@ -17,13 +17,6 @@ from simulated_site import SimulatedSite, line_text, meter_text
 FLEET = (
     "seed = 5\ntcp = 1\nshared = 0\ndial_in = 1\nrs485 = 1\ndial_in_port = {port}\npush = false\n"
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass
