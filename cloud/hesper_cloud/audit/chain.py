@@ -11,8 +11,9 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.authority import AuditRow
@@ -20,6 +21,8 @@ from hesper_cloud.db.authority import AuditRow
 GENESIS = "0" * 64
 _NEWEST = "newest audit row"
 _DOMAIN = b"hesper audit v1\x00"
+_JSON = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
+_INSERT = insert(AuditRow.metadata.tables[AuditRow.__tablename__])
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +37,30 @@ class Entry:
     why: str | None = None
 
 
-def append(session: Session, at: datetime, entry: Entry) -> AuditRow:
+class Link(NamedTuple):
+    """One row of the chain, field by field."""
+
+    sequence: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    before: str | None
+    after: str | None
+    why: str | None
+    previous_hash: str
+    hash: str = ""
+
+
+def append(session: Session, at: datetime, entry: Entry) -> Link:
     """Adds the next row of the chain; the caller holds the database's write lock.
 
-    The newest row is read once in a transaction; nobody else can add one meanwhile.
+    The newest row is read once in a transaction; nobody else can add one meanwhile. The row is in
+    the database on return, before whatever the session has been told of the change itself.
     """
-    last = _newest(session)
-    row = AuditRow(
-        sequence=last.sequence + 1 if last else 1,
+    sequence, head = _newest(session)
+    link = Link(
+        sequence=sequence + 1,
         at=at,
         actor=entry.actor,
         action=entry.action,
@@ -49,25 +68,26 @@ def append(session: Session, at: datetime, entry: Entry) -> AuditRow:
         before=entry.before,
         after=entry.after,
         why=entry.why,
-        previous_hash=last.hash if last else GENESIS,
-        hash="",
+        previous_hash=head,
     )
-    row.hash = row_hash(row)
-    session.add(row)
-    session.info[_NEWEST] = (session.get_transaction(), row)
-    return row
+    link = link._replace(hash=row_hash(link))
+    session.connection().execute(_INSERT, link._asdict())
+    session.info[_NEWEST] = (session.get_transaction(), link.sequence, link.hash)
+    return link
 
 
-def _newest(session: Session) -> AuditRow | None:
-    transaction, row = session.info.get(_NEWEST, (None, None))
+def _newest(session: Session) -> tuple[int, str]:
+    """Returns sequence and hash of the newest row."""
+    transaction, *newest = session.info.get(_NEWEST, (None,))
     if transaction is not None and transaction is session.get_transaction():
-        newest: AuditRow | None = row
-        return newest
-    query = select(AuditRow).order_by(AuditRow.sequence.desc()).limit(1)
-    return session.scalars(query).first()
+        sequence, head = newest
+        return sequence, head
+    query = select(AuditRow.sequence, AuditRow.hash).order_by(AuditRow.sequence.desc()).limit(1)
+    found = session.execute(query).first()
+    return (found.sequence, found.hash) if found else (0, GENESIS)
 
 
-def row_hash(row: AuditRow) -> str:
+def row_hash(row: AuditRow | Link) -> str:
     """Returns the hash that ``row`` must carry, hex."""
     fields = [
         row.sequence,
@@ -80,5 +100,4 @@ def row_hash(row: AuditRow) -> str:
         row.why,
         row.previous_hash,
     ]
-    octets = json.dumps(fields, ensure_ascii=True, separators=(",", ":")).encode("ascii")
-    return hashlib.sha256(_DOMAIN + octets).hexdigest()
+    return hashlib.sha256(_DOMAIN + _JSON.encode(fields).encode("ascii")).hexdigest()

@@ -127,13 +127,15 @@ class Authority:
             return
         self._look_again_at = now + _LOOK_AGAIN
         unanswered = self._dispatcher.unanswered(now)
-        for outgoing in unanswered:
-            last = self._published.get(outgoing.command_id)
-            if last is None or now >= last.again_at:
-                self._publish(outgoing, now)
-        living = {outgoing.command_id for outgoing in unanswered}
-        for command_id in self._published.keys() - living:
+        due = [one for one in unanswered if self._is_due(one, now)]
+        for outgoing in self._dispatcher.signed(due):
+            self._publish(outgoing, now)
+        for command_id in self._published.keys() - set(unanswered):
             del self._published[command_id]
+
+    def _is_due(self, command_id: str, now: datetime) -> bool:
+        last = self._published.get(command_id)
+        return last is None or now >= last.again_at
 
     def _publish(self, outgoing: Outgoing, now: datetime) -> None:
         if self._outlet.publish(outgoing, now):

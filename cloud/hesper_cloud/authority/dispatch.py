@@ -28,7 +28,7 @@ from hesper_cloud.authority.malformed import MALFORMED
 from hesper_cloud.authority.many import many_meters
 from hesper_cloud.authority.policy import JOBS, Policy
 from hesper_cloud.db.authority import BudgetUse, CommandRecord, GatewayCounter
-from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.engines import batched, reading, writing
 from hesper_cloud.observing.context import within
 
 SELF = "authority"
@@ -132,16 +132,25 @@ class Dispatcher:
             del held
         return [outgoing for outgoing in signed if outgoing is not None]
 
-    def unanswered(self, now: datetime) -> list[Outgoing]:
+    def unanswered(self, now: datetime) -> Sequence[str]:
         """Returns what was sent, is still valid, was not answered and is not stopped by now."""
-        query = select(CommandRecord).where(
+        query = select(CommandRecord.id).where(
             CommandRecord.state == "sent", CommandRecord.not_after > now
         )
         with reading(self._authority) as session:
             if facts.kill_switch_engaged(session):
                 stopped = facts.active_policy(session).stopped
                 query = query.where(CommandRecord.kind.not_in(stopped))
-            return [_outgoing(command) for command in session.scalars(query)]
+            return session.scalars(query).all()
+
+    def signed(self, ids: Sequence[str]) -> list[Outgoing]:
+        """Returns signed commands by their ids."""
+        found: list[Outgoing] = []
+        with reading(self._authority) as session:
+            for some in batched(ids):
+                query = select(CommandRecord).where(CommandRecord.id.in_(some))
+                found += [_outgoing(command) for command in session.scalars(query)]
+        return found
 
     def close_overdue(self, now: datetime) -> int:
         """Expires what was never sent and declares unknown what was not answered."""

@@ -10,28 +10,28 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from hesper_contracts import results
 from hesper_contracts.frame import Refused
 from hesper_contracts.results import CommandResult
 from hesper_contracts.signing import Keyring
-from msgspec import UnsetType
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
-from hesper_cloud.authority import evidence, facts, life, together
+from hesper_cloud.authority import evidence, facts, life, showing, together
 from hesper_cloud.authority.kinds import ARM, READ, READING, RECONNECT
 from hesper_cloud.authority.malformed import MALFORMED
+from hesper_cloud.authority.showing import plain
 from hesper_cloud.db.authority import CommandRecord, Cursor
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import Meter, Result
+from hesper_cloud.db.registry import Result
 from hesper_cloud.observing.commands import CommandTraces
 
 _log = logging.getLogger(__name__)
 _CURSOR = "results"
 _AT_ONCE = 500
-_DETAIL_LIMIT = 500
 
 Heed = Callable[[Session, CommandRecord, CommandResult, datetime], None]
 """Draws further conclusions from a result that is believed, in the same transaction."""
@@ -130,26 +130,21 @@ class ResultDesk:
     def _new_rows(self) -> list[_Arrived]:
         with reading(self._authority) as session:
             position = session.scalar(select(Cursor.position).where(Cursor.name == _CURSOR)) or 0
-        query = select(Result).where(Result.id > position).order_by(Result.id).limit(_AT_ONCE)
+        columns = (Result.id, Result.command_id, Result.gateway, Result.payload, Result.received_at)
+        query = select(*columns).where(Result.id > position).order_by(Result.id).limit(_AT_ONCE)
         with reading(self._registry) as session:
-            return [
-                _Arrived(row.id, row.command_id, row.gateway, row.payload, row.received_at)
-                for row in session.scalars(query)
-            ]
+            return [_Arrived(*row) for row in session.execute(query)]
 
     def _mark(self, verdicts: dict[int, CommandResult | None], now: datetime) -> None:
         """Marks the rows, and shows proven relay states and firmware in the registry."""
-        meters = [result.meter for result in verdicts.values() if result is not None]
+        believed = {row_id: result is not None for row_id, result in verdicts.items()}
+        shown = [result for result in verdicts.values() if result is not None]
         with writing(self._registry) as session:
-            held = together.shown(session, list(verdicts), meters)
-            for row_id, result in verdicts.items():
-                row = session.get(Result, row_id)
-                if row is not None:
-                    row.verified = result is not None
-                if result is not None:
-                    _show_relay(session, result, now)
-                    _show_firmware(session, result)
-            del held
+            for verified in (True, False):
+                if rows := [row_id for row_id, is_so in believed.items() if is_so is verified]:
+                    told = update(Result).where(Result.id.in_(rows)).values(verified=verified)
+                    session.execute(told, execution_options={"synchronize_session": False})
+            showing.show(session, shown, now)
 
 
 def _take(
@@ -185,7 +180,12 @@ def _verified(session: Session, row: _Arrived) -> CommandResult:
     key = facts.gateway_key(session, row.gateway)
     if key is None:
         raise Refused(f"gateway {row.gateway} has no public key on record")
-    return results.from_payload(row.payload, Keyring.of(key), row.gateway)
+    return results.from_payload(row.payload, _keyring(key), row.gateway)
+
+
+@lru_cache(maxsize=_AT_ONCE)
+def _keyring(public_key: bytes) -> Keyring:
+    return Keyring.of(public_key)
 
 
 def _subject(session: Session, result: CommandResult) -> CommandRecord:
@@ -202,7 +202,7 @@ def _subject(session: Session, result: CommandResult) -> CommandRecord:
 def _meaning(command: CommandRecord, result: CommandResult) -> tuple[str, str]:
     """Returns the state that a result leads to, and the words for it."""
     if result.state != "confirmed":
-        return result.state, _plain(result.detail)
+        return result.state, plain(result.detail)
     only_read = command.kind in READING - {READ}
     lacking = evidence.lacking(command, result)
     if lacking:
@@ -211,12 +211,7 @@ def _meaning(command: CommandRecord, result: CommandResult) -> tuple[str, str]:
     if command.kind in (RECONNECT, ARM) and seen is not None and not seen.output:
         return "confirmed", "ready for reconnection: a person must press the meter's button"
     done = "read" if only_read else "read back"
-    return "confirmed", _plain(result.detail) or done
-
-
-def _plain(text: str) -> str:
-    """Returns a gateway's words without control characters: PostgreSQL takes no NUL."""
-    return "".join(filter(str.isprintable, text))[:_DETAIL_LIMIT]
+    return "confirmed", plain(result.detail) or done
 
 
 def _cursor(session: Session) -> Cursor:
@@ -225,24 +220,3 @@ def _cursor(session: Session) -> Cursor:
         row = Cursor(name=_CURSOR, position=0)
         session.add(row)
     return row
-
-
-def _show_firmware(session: Session, result: CommandResult) -> None:
-    """Shows the version that was read back after an activation."""
-    found = None if isinstance(result.findings, UnsetType) else result.findings
-    meter = session.get(Meter, result.meter) if found and found.firmware_after else None
-    if found is not None and meter is not None:
-        meter.firmware = _plain(found.firmware_after)
-
-
-def _show_relay(session: Session, result: CommandResult, now: datetime) -> None:
-    """Shows what was read, at the latest now: a gateway's clock may run ahead."""
-    seen = result.relay_after or result.relay_before
-    meter = session.get(Meter, result.meter)
-    if seen is None or meter is None:
-        return
-    read_at = min(seen.read_at, now)
-    if meter.relay_confirmed_at is None or meter.relay_confirmed_at < read_at:
-        meter.relay_output = seen.output
-        meter.relay_control = seen.control_state
-        meter.relay_confirmed_at = read_at

@@ -17,7 +17,6 @@ from hesper_cloud.db.authority import (
     Protection,
     User,
 )
-from hesper_cloud.db.registry import Meter, Result
 
 
 def commands(session: Session, ids: Sequence[str]) -> dict[str, CommandRecord]:
@@ -38,14 +37,5 @@ def around(session: Session, several: Sequence[CommandRecord]) -> list[object]:
         select(GatewayCounter).where(GatewayCounter.gateway.in_(gateways)),
         select(Protection).where(Protection.meter.in_(meters)),
         select(KillSwitch),
-    )
-    return [row for query in queries for row in session.scalars(query)]
-
-
-def shown(session: Session, results: Sequence[int], meters: Sequence[str]) -> list[object]:
-    """Returns rows of the registry: these results, and these meters."""
-    queries = (
-        select(Result).where(Result.id.in_(results)),
-        select(Meter).where(Meter.id.in_(meters)),
     )
     return [row for query in queries for row in session.scalars(query)]
