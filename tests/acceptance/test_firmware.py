@@ -1,15 +1,16 @@
 """Firmware for simulated meters: signed by two, brought in waves, activated by another approval."""
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from hesper_contracts import jsonbody, manifest
-from hesper_contracts.manifest import Manifest
-from hesper_lab import cloud_files
 from hesper_sim.objects import image_transfer
+
+sys.path.insert(0, str(Path(__file__).parent))
+from release_papers import signed
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 GATEWAY = "gw-lan"
@@ -26,18 +27,7 @@ class Release:
         self.image_hash = hashlib.sha256(octets).hexdigest()
 
     def document(self, signers: int = 2) -> bytes:
-        said = Manifest(
-            type="meter",
-            hardware="any",
-            version=VERSION,
-            image_hash=self.image_hash,
-            size=len(self.octets),
-            not_after=datetime.now(UTC) + timedelta(days=1),
-        )
-        document = manifest.unsigned(said)
-        for signer in cloud_files.release_signers(self.hesper.site)[:signers]:
-            document = manifest.sign(document, signer)
-        return jsonbody.encode(document)
+        return signed(self.hesper.site, VERSION, self.octets, signers)[0]
 
     def bring(self, **changes: Any) -> None:
         given = {"document": self.document(), "octets": self.octets} | changes

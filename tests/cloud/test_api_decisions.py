@@ -159,7 +159,8 @@ async def test_the_glass_is_broken_and_reviewed(client, head_end):
     ben = await bearer(client, "ben")
     unreviewed = {"unreviewed": True}
     [use_] = (await client.get("/break-glass", params=unreviewed, headers=ben)).json()
-    assert (use_["command"], use_["username"], use_["reviewed_by"]) == (command, "ann", None)
+    told = (use_["command"], use_["meter"], use_["username"], use_["reviewed_by"])
+    assert told == (command, METER, "ann", None)
     review = {"verdict": "justified", "reason": "it burned", "password": PASSWORDS["ben"]}
     path = f"/break-glass/{command}/review"
     assert (await client.post(path, json=review, headers=ann)).status_code == 403

@@ -19,8 +19,12 @@ pytestmark = [
 ]
 METER = "HES12643021"
 UNFIT = "HES12643280"
+FREE = "HES12642984"
 PLACES = [place.path for place in declared() if "{" not in place.path]
-PAGES = (*PLACES, f"/meters/{METER}", f"/quality/{METER}")
+BATCH = "/batches/…"
+GATEWAY, PLAN = "/gateways/gw-tcp", "/plans/schedules/calm"
+METERS = (f"/meters/{METER}", f"/meters/{FREE}", f"/quality/{METER}")
+PAGES = (*PLACES, *METERS, "/alerts/4", BATCH, GATEWAY, PLAN)
 SERIOUS = {"serious", "critical"}
 
 
@@ -28,10 +32,13 @@ CONTRAST = {"runOnly": ["color-contrast"]}
 """All that the other theme can change."""
 
 
-def found(page: Page, theme: str, options: dict[str, object]) -> list[str]:
-    """Returns what axe finds to be serious in one theme."""
+DIALOG = ".q-dialog"
+
+
+def found(page: Page, theme: str, options: dict[str, object], part: str | None = None) -> list[str]:
+    """Returns what axe finds to be serious in one theme, on a page or in a part of it."""
     page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
-    violations = Axe().run(page, options=options).response["violations"]
+    violations = Axe().run(page, context=part, options=options).response["violations"]
     return [
         f"{theme} {each['id']}: {node['html'][:120]}"
         for each in violations
@@ -40,10 +47,62 @@ def found(page: Page, theme: str, options: dict[str, object]) -> list[str]:
     ]
 
 
+def found_in_dialogs(page: Page) -> list[str]:
+    """Opens every dialog that a page's buttons lead to; returns what axe finds in them."""
+    openers = ".page button:enabled:not([data-view-save]):not([hidden] *)"
+    buttons = page.locator(openers, has_text="…")
+    faults: list[str] = []
+    for name in dict.fromkeys(buttons.all_text_contents()):
+        buttons.filter(has_text=name).first.evaluate("button => button.click()")
+        expect(page.locator(f"{DIALOG} h2"), name).to_be_visible()
+        faults += found(page, "light", {}, DIALOG) + found(page, "dark", CONTRAST, DIALOG)
+        page.keyboard.press("Escape")
+        expect(page.locator(DIALOG)).to_have_count(0)
+    return faults
+
+
+def ask(page: Page, base: str) -> str:
+    """Asks for a disconnect, breaks a glass and freezes a batch; returns the batch's address."""
+    page.goto(f"{base}/meters/{METER}")
+    settle(page)
+    page.get_by_role("button", name="Disconnect supply…").click()
+    page.get_by_label("Reason (required)").click()
+    page.get_by_role("option", name="Customer moved out").click()
+    page.get_by_label("Last 4 digits of the serial number").fill(METER[-4:])
+    page.get_by_role("button", name="Request disconnect").click()
+    page.goto(f"{base}/meters/{UNFIT}")
+    settle(page)
+    page.locator(".page .menu summary", has_text="More").click()
+    page.get_by_role("button", name="Emergency: disconnect…").click()
+    page.get_by_label("What is the emergency? (required)").fill("Fire in the cellar")
+    page.get_by_label("Last 4 digits of the serial number").fill(UNFIT[-4:])
+    page.get_by_label("Your password").fill(PASSWORD)
+    page.get_by_role("button", name="Break glass", exact=True).click()
+    expect(page.locator(DIALOG)).to_have_count(0)
+    page.goto(f"{base}/batches/new?kind=relay.read")
+    settle(page)
+    page.get_by_label("Serial numbers").fill(METER)
+    page.get_by_label("Reason (required)").fill("Is it there?")
+    page.get_by_role("button", name="Freeze the list").click()
+    page.wait_for_url(re.compile("/batches/[0-9a-f]+$"))
+    return page.url.removeprefix(base)
+
+
+@pytest.fixture(scope="module")
+def asked(chromium: Browser, server: Server) -> str:
+    """What an operator has asked for, so that there is something to decide; a batch's address."""
+    context = chromium.new_context()
+    page = context.new_page()
+    sign_in(page, server.base, "operator", PASSWORD)
+    address = ask(page, server.base)
+    context.close()
+    return address
+
+
 @pytest.fixture(scope="module")
 def administrator(chromium: Browser, server: Server) -> Iterator[Page]:
     """One page that goes from place to place; who sees every place."""
-    context = chromium.new_context(viewport={"width": 1440, "height": 900}, bypass_csp=True)
+    context = chromium.new_context(bypass_csp=True, reduced_motion="reduce")
     page = context.new_page()
     sign_in(page, server.base, "admin", PASSWORD)
     yield page
@@ -51,12 +110,15 @@ def administrator(chromium: Browser, server: Server) -> Iterator[Page]:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_page_can_be_read_by_everybody_and_fits_a_phone(administrator, server, path):
+def test_every_page_with_its_dialogs_is_for_everybody_and_fits_a_phone(
+    administrator, server, asked, path
+):
     page = administrator
     page.set_viewport_size({"width": 1440, "height": 900})
-    page.goto(server.base + path)
+    page.goto(server.base + (asked if path == BATCH else path))
     settle(page)
-    assert found(page, "light", {}) + found(page, "dark", CONTRAST) == []
+    faults = found(page, "light", {}) + found(page, "dark", CONTRAST)
+    assert faults + found_in_dialogs(page) == []
     page.set_viewport_size({"width": 390, "height": 844})
     page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
@@ -76,6 +138,18 @@ def test_a_selection_of_all_that_match_becomes_a_batch(page, server, seen):
     page.get_by_role("button", name="Freeze the list").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Read relay state")
     expect(page.get_by_text(re.compile("^[0-9a-f]{64}$"))).to_be_visible()
+    assert seen.console_errors == []
+
+
+def test_which_meters_are_silent_and_why_is_one_click_away(page, seen):
+    settle(page)
+    page.get_by_role("link", name=re.compile("^Meters online")).click()
+    expect(page.locator("[data-grid-count]")).to_have_text("8 meters")
+    causes = page.locator(".ag-cell[col-id=why]")
+    expect(causes).to_have_count(8)
+    assert sorted(set(causes.all_text_contents())) == ["does not answer", "gateway is offline"]
+    alone = page.locator(".ag-row[row-id=HES12643428] .ag-cell[col-id=why]")
+    expect(alone).to_have_text("does not answer")
     assert seen.console_errors == []
 
 

@@ -145,10 +145,13 @@ def _asked(session: Session, since: datetime) -> Counter[str]:
 
 
 def _unreviewed(session: Session, now: datetime) -> list[_Due]:
-    query = select(BreakGlass).where(BreakGlass.reviewed_at.is_(None)).order_by(BreakGlass.at)
+    query = select(BreakGlass, CommandRecord.kind, CommandRecord.meter)
+    query = query.outerjoin(CommandRecord, CommandRecord.id == BreakGlass.command)
+    query = query.where(BreakGlass.reviewed_at.is_(None)).order_by(BreakGlass.at)
     due = []
-    for use in session.scalars(query):
-        text = f"{use.username} alone let command {use.command} go: {use.reason}."
+    for use, kind, meter in session.execute(query):
+        what = f"{kind} of {meter}" if meter else f"command {use.command}"
+        text = f"{use.username} alone let {what} go: {use.reason}."
         due.append(_Due(f"{USED}/{use.command}", f"{text} Another person must review it."))
         if now >= use.review_until:
             text = f"Nobody has reviewed command {use.command}, which {use.username} let go alone."

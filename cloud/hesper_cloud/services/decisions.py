@@ -146,6 +146,7 @@ class Decisions:
                 reviewed_at=use.reviewed_at,
                 verdict=use.verdict,
                 review=use.review,
+                meter=meter,
             )
             for use, meter in found
             if meter in seen

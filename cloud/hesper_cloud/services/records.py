@@ -375,6 +375,7 @@ class BreakGlassRow:
     reviewed_at: datetime | None
     verdict: str | None
     review: str | None
+    meter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

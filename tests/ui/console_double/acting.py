@@ -352,7 +352,9 @@ class Decisions:
         self._all.commands.send_off(row.id)
         now = datetime.now(UTC)
         until = now + timedelta(hours=24)
-        use = BreakGlassRow(row.id, actor.username, wish.reason, now, until, None, None, None, None)
+        use = BreakGlassRow(
+            row.id, actor.username, wish.reason, now, until, None, None, None, None, row.meter
+        )
         self.uses.insert(0, use)
         return row.id
 

@@ -104,6 +104,10 @@ def review(desk: Desk, use: BreakGlassRow, coded: bool, host: ui.element, done: 
     """Opens the review of somebody else's use of break-glass."""
     with sheet(host, say("Was this emergency justified?")) as page:
         Text(say("{who} wrote: {why}", who=use.username, why=use.reason), "p")
+        if use.meter:
+            with box("dl", "facts"):
+                Text(say("Meter"), "dt")
+                Text(use.meter, "dd")
 
         def check() -> None:
             told = bool(verdict.value) and bool(str(words.value or "").strip())

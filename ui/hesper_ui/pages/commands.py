@@ -63,6 +63,7 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     await queue.show()
     await used.refresh()
     watch("commands", queue.refresh)
+    watch("switch", kill.refresh)
     watch("alerts commands", used.refresh)
     look_every(10.0, queue.refresh)
     look_every(10.0, kill.refresh)

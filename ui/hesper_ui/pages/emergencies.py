@@ -10,7 +10,7 @@ from hesper_ui.dialogs import emergency
 from hesper_ui.dialogs.decide import Done
 from hesper_ui.dialogs.proving import is_coded
 from hesper_ui.dialogs.sheet import attempted
-from hesper_ui.elements import Text, ago, box, button, mark, moment, panel
+from hesper_ui.elements import Text, ago, box, button, link, mark, moment, panel
 from hesper_ui.services import Actor, BreakGlassRow, Permission
 from hesper_ui.views.wording import plural
 from hesper_ui.words import say
@@ -44,7 +44,11 @@ def _kind(use: BreakGlassRow) -> str:
 
 def _told(use: BreakGlassRow) -> None:
     with box("div"):
-        Text(say("{who}: {why}", who=use.username, why=use.reason), "div", "what")
+        with box("div", "what"):
+            Text(say("{who}: {why}", who=use.username, why=use.reason))
+            if use.meter:
+                Text(" · ", classes="meta")
+                link(use.meter, f"/meters/{use.meter}")
         with box("div", "meta"):
             ago(use.at)
             Text(" · ")

@@ -4,6 +4,7 @@ What is shown is all in the address, so that a list can be sent to a colleague. 
 rows or all that match, is held on the server; commands, campaigns and exports name it.
 """
 
+import json
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
@@ -15,12 +16,11 @@ from hesper_ui.desk import Desk
 from hesper_ui.elements import Text, box, button
 from hesper_ui.places import WATCH, Place
 from hesper_ui.services import Actor, Permission
-from hesper_ui.views.meter_list import FILTERS, VIEWS, query
+from hesper_ui.views.meter_list import FILTERS, VIEWS, names_causes, query
 from hesper_ui.views.wording import plural
 from hesper_ui.words import later, say
 
 _GRID = {
-    ":columnDefs": "hesperGrid.columns()",
     ":datasource": "hesperGrid.source",
     ":onGridReady": "hesperGrid.ready",
     ":onRowClicked": "hesperGrid.clicked",
@@ -68,7 +68,8 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     _selection(actor)
     box("div", "notice", data_grid_state=True, hidden=True, role="status")
     with box("div", "grid-host"):
-        grid = ui.aggrid(dict(_GRID), auto_size_columns=False)
+        columns = f"hesperGrid.columns({json.dumps(names_causes(asked))})"
+        grid = ui.aggrid({**_GRID, ":columnDefs": columns}, auto_size_columns=False)
         grid.props["aria-label"] = say("Meters")
     box("div", "cards", data_cards=True)
     with box("div", "phone-only"):

@@ -47,10 +47,10 @@
   const drawn = (draw) => ({ cellRenderer: ({ data }) => (data ? draw(data) : node("span", "missing", "…")) });
 
   const fixed = (width) => ({ width, minWidth: width, sortable: false });
-  const COLUMNS = () => [
+  const COLUMNS = (causes) => [
     { colId: "id", headerName: hesperSay("Serial"), width: 136, minWidth: 128, pinned: "left", lockVisible: true, ...drawn(link) },
     { colId: "state", headerName: hesperSay("Status"), ...fixed(106), ...drawn((row) => marked(row.state.mark, row.state.word)) },
-    ...(filters().get("view")?.startsWith("silent") ? [{ colId: "why", field: "why", headerName: hesperSay("Why"), ...fixed(136), lockVisible: true, ...plain }] : []),
+    ...(causes ? [{ colId: "why", field: "why", headerName: hesperSay("Why"), ...fixed(136), lockVisible: true, ...plain }] : []),
     { colId: "relay", headerName: hesperSay("Relay"), width: 150, minWidth: 126, ...drawn((row) => marked(row.relay.mark, row.relay.word)) },
     { colId: "customer", field: "customer", headerName: hesperSay("Customer"), minWidth: 128, flex: 1, tooltipField: "customer", ...plain },
     { colId: "address", field: "address", headerName: hesperSay("Address"), minWidth: 128, flex: 1, tooltipField: "address", ...plain },
@@ -77,9 +77,9 @@
   const KEPT = "hesper_columns";
   const remembered = (name) => { try { return JSON.parse(localStorage.getItem(name)) || null; } catch { return null; } };
   const remember = (name, value) => { try { localStorage.setItem(name, JSON.stringify(value)); } catch { /* a private window keeps nothing */ } };
-  function columns() {
+  function columns(causes) {
     const wanted = remembered(KEPT);
-    const found = COLUMNS().map((column) => (wanted && !column.lockVisible ? { ...column, hide: !wanted.includes(column.colId) } : column));
+    const found = COLUMNS(causes).map((column) => (wanted && !column.lockVisible ? { ...column, hide: !wanted.includes(column.colId) } : column));
     chooser(found);
     return found;
   }

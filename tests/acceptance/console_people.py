@@ -1,0 +1,158 @@
+"""People at their browsers, each in a context of their own, on one whole running system."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+from hesper_cloud import provision
+from hesper_cloud.authority.policy import POLICIES
+from hesper_cloud.provision import Databases
+from hesper_cloud.settings import Settings
+from hesper_lab.rest import Rest
+from hesper_lab.running import Running
+from hesper_lab.screenshots import Seen, settle, sign_in, watch
+from hesper_sim import ledger
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+PATIENCE_MS = 60_000
+POLL_S = 0.05
+CONFIRMED = ".timeline [data-state=confirmed]"
+expect.set_options(timeout=PATIENCE_MS)  # the machine may be busy with other tests
+DESK = {"width": 1440, "height": 900}
+
+
+class People:
+    """Signs people of a site in, and notes what their pages ask for and complain of."""
+
+    def __init__(self, site: Running, chromium: Browser) -> None:
+        self.running = site
+        self.site = site.site
+        self.seen = Seen()
+        self._chromium = chromium
+        self._contexts: list[BrowserContext] = []
+        self._passwords = {each.username: each.password for each in self.site.accounts}
+
+    def enter(self, username: str, path: str = "/") -> Page:
+        """Signs a person in; returns their page where they wanted to be."""
+        self._contexts.append(self._chromium.new_context(viewport=DESK))
+        page = self._contexts[-1].new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        watch(page, self.site.url, self.seen)
+        sign_in(page, self.site.url, username, self.password(username))
+        if path != "/":
+            page.goto(self.site.url + path)
+        settle(page)
+        return page
+
+    def password(self, username: str) -> str:
+        """Returns the password of one of the site's accounts."""
+        return self._passwords[username]
+
+    def engage(self, username: str, role: str) -> None:
+        """Gives somebody an account, on the machine itself."""
+        self._passwords[username] = password = f"the password of {username}"
+        databases = Databases.open(Settings.load(self.site.cloud / "cloud.toml"))
+        try:
+            provision.add_user(databases.authority, username, role, password)
+        finally:
+            databases.close()
+
+    def leave(self) -> None:
+        """Closes everybody's browser; no page of theirs may have asked another server."""
+        for context in self._contexts:
+            context.close()
+        assert self.seen.external_requests == []
+
+    def movements(self, serial: str) -> list[bool]:
+        """Every movement of one relay, by the simulator's own journal; true for closed."""
+        relays = ledger.records(self.site.sim, "relay")
+        return [each["output"] for each in relays if each["meter"] == serial]
+
+    def wait_until_commandable(self, serials: list[str]) -> None:
+        """Returns once the head end knows where these relays stand."""
+        with closing(Rest(self.site.url, self.site.account("operator"))) as operator:
+
+            def known() -> bool:
+                details = (operator.get(f"/meters/{each}") for each in serials)
+                return all(detail["disconnect_blocked"] is None for detail in details)
+
+            eventually(known, "the relays may be commanded")
+
+    @contextmanager
+    def policy(self, **changes: dict[str, Any]) -> Iterator[None]:
+        """Sets other terms within the demo's policy for as long as the block lasts."""
+        databases = Databases.open(Settings.load(self.site.cloud / "cloud.toml"))
+        before = POLICIES["demo"].model_dump(mode="json")
+        during = before | {name: before[name] | terms for name, terms in changes.items()}
+        try:
+            provision.activate_policy(databases.authority, "changed", during)
+            yield
+            provision.activate_policy(databases.authority, "demo", before)
+        finally:
+            databases.close()
+
+
+def eventually(condition: Callable[[], Any], what: str) -> Any:
+    """Returns what the condition gives once that is true; fails when the patience is over."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{what}: not in time"
+        time.sleep(POLL_S)
+    return found
+
+
+def go(page: Page, place: str) -> None:
+    """Follows a link of the navigation."""
+    page.get_by_role("navigation", name="Main").get_by_role("link", name=place).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(place)
+
+
+def open_meter(page: Page, serial: str) -> None:
+    """Finds a meter in the list, as a person would, and opens it."""
+    page.get_by_role("link", name="Meters", exact=True).click()
+    page.get_by_label("Search meters").fill(serial)
+    expect(page.locator("[data-grid-count]")).to_have_text("1 meter")
+    page.get_by_role("link", name=serial).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(serial)
+
+
+def fill_disconnect(page: Page, serial: str) -> None:
+    """Opens the dialog for cutting a supply and gives what it asks for."""
+    ask = page.get_by_role("button", name="Disconnect supply…")
+    expect(ask).to_be_enabled(timeout=PATIENCE_MS)
+    ask.click()
+    page.get_by_label("Reason (required)").click()
+    page.get_by_role("option", name="Customer moved out").click()
+    page.get_by_label("Last 4 digits of the serial number").fill(serial[-4:])
+
+
+def request_disconnect(page: Page, serial: str) -> None:
+    """Fills in the dialog; ten rapid clicks on its button."""
+    fill_disconnect(page, serial)
+    request = page.get_by_role("button", name="Request disconnect")
+    expect(request).to_be_enabled()
+    request.evaluate("button => { for (let i = 0; i < 10; i++) button.click(); }")
+    expect(page.locator("[data-pending=awaiting_approval]")).to_be_visible()
+
+
+def approve(page: Page, password: str) -> None:
+    """Approves the one request that waits."""
+    navigation = page.get_by_role("navigation", name="Main")
+    navigation.get_by_role("link", name="Commands").click()
+    page.get_by_role("button", name="Approve…").click()
+    page.get_by_label("Your password").fill(password)
+    page.get_by_role("button", name="Approve disconnect").click()
+
+
+def approve_batch(page: Page, password: str, count: int) -> None:
+    """Approves the batch that a page shows; a wrong count is not taken."""
+    page.get_by_role("button", name="Approve…").click()
+    page.get_by_label("Your password").fill(password)
+    typed = page.get_by_label("Number of meters that it reaches")
+    decide = page.get_by_role("button", name="Approve batch")
+    typed.fill(str(count + 1))
+    expect(decide).to_be_disabled()
+    typed.fill(str(count))
+    decide.click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
