@@ -18,7 +18,7 @@ PATIENCE_MS = 60_000
 def test_ten_thousand_meters_with_mistakes_are_imported(page, server, seen, tmp_path):
     file = meter_file(ROWS)
     page.goto(f"{server.base}/import")
-    page.get_by_label("Of what").select_option("meters")
+    page.locator("select[name=kind]").select_option("meters")
     chosen = {"name": "meters of June.csv", "mimeType": "text/csv", "buffer": file.octets}
     page.get_by_label("File (CSV)").set_input_files(chosen)
     page.get_by_role("button", name="Try the file").click()
@@ -48,7 +48,7 @@ def test_ten_thousand_meters_with_mistakes_are_imported(page, server, seen, tmp_
 
 def test_a_file_that_is_no_sheet_says_so_on_the_spot(page, server):
     page.goto(f"{server.base}/import")
-    page.get_by_label("Of what").select_option("customers")
+    page.locator("select[name=kind]").select_option("customers")
     chosen = {"name": "x.csv", "mimeType": "text/csv", "buffer": b"one,two\n1,2\n"}
     page.get_by_label("File (CSV)").set_input_files(chosen)
     page.get_by_role("button", name="Try the file").click()
