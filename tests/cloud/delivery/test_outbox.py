@@ -139,7 +139,7 @@ def test_alerts_that_were_erased_meanwhile_are_not_told(house, hook, target):
         session.execute(delete(Alert).where(Alert.meter == "M1"))
     house.turn(600)
     assert len(hook.arrived) == 1
-    assert house.attempts()[-1].answer == "nothing is left to tell: its alerts were erased"
+    assert house.attempts()[-1].answer == "nothing is left to tell: what it was about was erased"
 
 
 def test_what_follows_an_erasure_is_told(house, hook, target):
