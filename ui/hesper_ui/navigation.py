@@ -3,6 +3,7 @@ one button.
 """
 
 from collections.abc import Sequence
+from html import escape
 from itertools import groupby
 
 from nicegui import ui
@@ -35,15 +36,16 @@ def draw(places: Sequence[Place]) -> tuple[ui.element, Links]:
 def _link(place: Place) -> ui.element:
     title = say(place.title)
     in_the_bar = place.path in _IN_THE_BAR
-    with (
-        box("li", "in-the-bar" if in_the_bar else ""),
-        box("a", "nav-link", href=place.path, title=title, data_key=place.key or None) as anchor,
-    ):
-        drawing(place.icon or "")
-        Text(title, classes="nav-text")
-        if place.figure:
-            classes = f"count {place.tone}".strip()
+    named = {"href": place.path, "title": title, "data_key": place.key or None}
+    with box("li", "in-the-bar" if in_the_bar else ""):
+        if not place.figure:
+            inside = f'{place.icon or ""}<span class="nav-text">{escape(title)}</span>'
+            return box("a", "nav-link", **named, innerHTML=inside)  # one element for each client
+        with box("a", "nav-link", **named) as anchor:
+            drawing(place.icon or "")
+            Text(title, classes="nav-text")
             with box("span", "counted"):
+                classes = f"count {place.tone}".strip()
                 Text("", classes=classes, data_figure=place.figure, data_live=True)
                 Text(say(place.said), classes="visually-hidden")
     return anchor

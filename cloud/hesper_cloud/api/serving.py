@@ -17,6 +17,7 @@ from hesper_cloud.api.live_rooms import LONGEST
 from hesper_cloud.api.page_cache import PageCache
 from hesper_cloud.api.page_protocol import answering_from
 from hesper_cloud.api.proxies import FromProxies
+from hesper_cloud.api.socket_protocol import SocketProtocol
 from hesper_cloud.provision import ProvisioningError
 from hesper_cloud.services.bundle import Services
 from hesper_cloud.web_settings import TlsSettings, WebSettings
@@ -59,6 +60,7 @@ def configured(
     config = uvicorn.Config(
         front,
         http=answering_from(memory),
+        ws=SocketProtocol,
         host=web.host,
         port=web.port,
         log_config=None,

@@ -96,6 +96,7 @@ def moves(browser: Browser, url: str, state: Any) -> list[Row]:
     """Return how long it takes to go from page to page, and what a list of meters answers."""
     with _page(browser, state) as page:
         _loaded(page, url)
+        page.wait_for_timeout(_SETTLED_MS)
         steps = [float(page.evaluate(_GO, place)) for _ in range(_ROUNDS) for place in _PLACES]
         grid = [float(page.evaluate(_FETCH, address)) for address in _questions()]
     return [

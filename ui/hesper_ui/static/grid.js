@@ -1,6 +1,6 @@
 // The meters grid: AG Grid's infinite rows on a desk, cards on a phone, both from one JSON endpoint.
 (() => {
-  const BLOCK = 100, CARDS = 30;
+  const BLOCK = 100, CARDS = 30, LATER_MS = 1500;
   let api = null, generation = 0, shown = "", matching = 0, all = false;
 
   const filters = () => {
@@ -231,6 +231,16 @@
     if (document.hidden || document.documentElement.dataset.link !== "live" || !document.querySelector("[data-cards]")) return;
     if (!phone.matches) api?.refreshInfiniteCache();
   }, 15000);
+
+  // The grid's library is fetched while nobody waits for it: the first list opens as soon as every other.
+  addEventListener("load", () => setTimeout(() => {
+    const { imports } = JSON.parse(document.querySelector("script[type=importmap]")?.textContent || "{}");
+    if (phone.matches || !imports?.["nicegui-aggrid"]) return;
+    const library = node("link");
+    library.rel = "modulepreload";
+    library.href = imports["nicegui-aggrid"];
+    document.head.append(library);
+  }, LATER_MS));
 
   window.hesperGrid = {
     columns, source, block: BLOCK,
