@@ -126,7 +126,7 @@ def _triple(named: Named) -> type[msgspec.Struct]:
     """Return the record of a value with the one scaler and unit that it may have."""
     fields = [
         ("value", int),
-        ("scaler", Literal[named.scaler]),  # type: ignore[name-defined]
-        ("unit", Literal[named.unit]),  # type: ignore[name-defined]
+        ("scaler", Literal[named.scaler]),
+        ("unit", Literal[named.unit]),
     ]
     return msgspec.defstruct("Triple", fields, array_like=True, **_STRICT)

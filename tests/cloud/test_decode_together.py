@@ -10,7 +10,7 @@ from hesper_cloud.db import migrate, registry
 from hesper_cloud.db.engines import open_engine, reading
 from hesper_cloud.ingest import decode_together
 from hesper_cloud.ingest.dead_letters import DeadLetters
-from hesper_cloud.ingest.decode import Decoded, blocks_of, decode
+from hesper_cloud.ingest.decode import Decoded, blocks_with_messages, decode
 from hesper_cloud.ingest.decode_together import decode_all
 from hesper_cloud.ingest.intakes import Intakes
 from hesper_cloud.ingest.message import Delivery, Message, Settled
@@ -81,7 +81,7 @@ def test_together_they_hold_the_rows_that_each_holds_alone() -> None:
     decoded = [each for each in attempts if isinstance(each, Decoded)]
     alone = [decode(each) for each in group]
     assert [each[:3] for each in decoded] == [each[:3] for each in alone]
-    found = blocks_of(decoded)
+    found = blocks_with_messages(decoded)
     assert [(each.gateway, len(block.meters)) for each, block in found] == [
         ("gw-1", MANY),
         ("gw-2", MANY),

@@ -19,14 +19,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from hesper_contracts import status, trace
 from hesper_contracts.batch import MAX_PAYLOAD
 from hesper_contracts.frame import Kind, Refused
-from hesper_contracts.topics import CloudAddress, Topics, share_group
+from hesper_contracts.topics import Topics, share_group
 from hesper_contracts.trace import TraceContext
 from paho.mqtt import client as mqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -35,6 +34,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from hesper_cloud import broker_client, metrics
 from hesper_cloud.bulk_client import BulkClient
 from hesper_cloud.ingest.message import Delivery, Message
+from hesper_cloud.ingest.senders import Senders, text_of
 from hesper_cloud.mqtt_packets import Published
 from hesper_cloud.settings import BrokerAccount
 
@@ -45,7 +45,6 @@ SHARED = (Kind.READINGS, Kind.EVENTS, Kind.RESULTS)
 KEEPALIVE_S = 30
 _RECONNECT_S = (1, 10)
 _QUEUED_RECEIPTS = 10_000
-_SENDERS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ class Consumer:
         self._strange = strange
         self._clock = clock
         self._topics = Topics(connection.root)
-        self._sender = lru_cache(_SENDERS)(self._sender_of)
+        self._senders = Senders(self._topics)
         self._started_at = datetime.now(UTC)
         self._generation = 0
         self._pending: set[int] = set()
@@ -104,7 +103,7 @@ class Consumer:
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
-        client.on_published = self._on_published
+        client.on_published = self._take_all
         return client
 
     @property
@@ -204,47 +203,32 @@ class Consumer:
         self.announced.clear()
         log.warning("disconnected from the broker: %s", reason)
 
-    def _on_published(self, published: list[Published]) -> None:
-        """Takes messages that came together."""
-        self._take_all(published, None)
-
     def _on_message(self, _client: mqtt.Client, _data: Any, received: mqtt.MQTTMessage) -> None:
         """Takes a message that has properties, or is at QoS 2."""
         topic, payload = _topic_of(received), bytes(received.payload)
-        trace_ = _trace_of(received) if self._connection.traced else None
-        self._take_all([Published(topic, received.mid, received.qos, payload)], trace_)
+        sampled = _trace_of(received) if self._connection.traced else None
+        self._take_all([Published(topic, received.mid, received.qos, payload)], sampled)
 
-    def _take_all(self, published: list[Published], trace_: TraceContext | None) -> None:
+    def _take_all(self, published: list[Published], sampled: TraceContext | None = None) -> None:
+        """Takes messages that came together, or a single one that is traced."""
         arrived, received_at = time.monotonic(), self._clock()
         kinds: Counter[Kind] = Counter()
         for each in published:
             delivery = Delivery(self._generation, each.packet, each.qos)
             try:
-                topic, gateway, kind = self._sender(each.topic)
+                sender = self._senders.of(each.topic)
             except Refused as error:
-                self._strange(_text(each.topic), each.payload, str(error))
+                self._strange(text_of(each.topic), each.payload, str(error))
                 self.acknowledge([delivery])
                 continue
-            kinds[kind] += 1
+            kinds[sender.kind] += 1
             if each.qos == 0 and self.messages.qsize() >= self._connection.receive_maximum:
                 continue  # … and at QoS 0, where the broker keeps no count, by this
-            told = (topic, gateway, kind, each.payload, delivery, arrived, received_at)
-            self.messages.put(Message(*told, trace=trace_))
+            told = Message(*sender, each.payload, delivery, arrived, received_at, trace=sampled)
+            self.messages.put(told)
         for kind, count in kinds.items():
             metrics.MESSAGES.labels(kind).inc(count)
         self._count_cpu()
-
-    def _sender_of(self, octets: bytes) -> tuple[str, str, Kind]:
-        """Returns a topic as text, and which gateway sends what on it.
-
-        Raises:
-            Refused: no gateway does.
-        """
-        topic = _text(octets)
-        address = self._topics.parse(topic)
-        if isinstance(address, CloudAddress):
-            raise Refused("a cloud role's topic")
-        return topic, address.gateway, address.kind
 
     def _count_cpu(self) -> None:
         now = time.thread_time()
@@ -266,10 +250,3 @@ def _topic_of(received: mqtt.MQTTMessage) -> bytes:
         return received.topic.encode()
     except UnicodeDecodeError:
         return b"\xff"  # nor is this
-
-
-def _text(topic: bytes) -> str:
-    try:
-        return topic.decode()
-    except UnicodeDecodeError:
-        return "a topic that is not UTF-8"

@@ -74,7 +74,7 @@ def decode(message: Message) -> Decoded:
     return Decoded(message, identity, digest, blocks)
 
 
-def blocks_of(decoded: Sequence[Decoded]) -> list[tuple[Message, Block]]:
+def blocks_with_messages(decoded: Sequence[Decoded]) -> list[tuple[Message, Block]]:
     """Returns each block with a message that it came in; a shared one once.
 
     Where not all batches of a shared block are there, each of those has its rows in its own.

@@ -23,7 +23,7 @@ from hesper_contracts.frame import Refused
 
 from hesper_cloud import metrics
 from hesper_cloud.ingest.dead_letters import DeadLetters
-from hesper_cloud.ingest.decode import Decoded, blocks_of, rejected
+from hesper_cloud.ingest.decode import Decoded, blocks_with_messages, rejected
 from hesper_cloud.ingest.joining import Joined, joined
 from hesper_cloud.ingest.message import Message, Settled
 from hesper_cloud.ingest.out_of_time import without_rows_out_of_time
@@ -173,7 +173,7 @@ class ReadingsIn:
     ) -> None:
         now_ms = time.time_ns() // 1_000_000
         with stage("validate"):
-            came = blocks_of(fresh)
+            came = blocks_with_messages(fresh)
             blocks = [self._prepared(block, message) for message, block in came]
             gateways = [message.gateway for message, _ in came]
             together = [self._judged(each, blocks, now_ms // 1000) for each in joined(blocks)]
