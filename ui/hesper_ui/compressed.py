@@ -16,20 +16,20 @@ MOST_OCTETS = 32 * 1024 * 1024
 _SMALLEST = 500
 
 
-class Compressed:
+class Compressed(GZipMiddleware):
     """ASGI middleware: compresses what browsers take compressed, and keeps what never changes."""
 
     def __init__(self, app: ASGIApp, unchanging: Iterable[str] = ("/",)) -> None:
         """Puts it before an application; below the paths ``unchanging`` nothing ever changes."""
+        super().__init__(app, minimum_size=_SMALLEST, compresslevel=PAGES_LEVEL)
         self._unchanging = tuple(unchanging)
         self._files = GZipMiddleware(app, minimum_size=_SMALLEST, compresslevel=FILES_LEVEL)
-        self._pages = GZipMiddleware(app, minimum_size=_SMALLEST, compresslevel=PAGES_LEVEL)
         self._kept: dict[str, list[Message]] = {}
         self._octets = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not self._may_keep(scope):
-            await self._pages(scope, receive, send)
+            await super().__call__(scope, receive, send)
             return
         kept = self._kept.get(scope["path"])
         if kept is None:

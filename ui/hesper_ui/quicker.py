@@ -15,14 +15,14 @@ _inspected = helpers.expects_arguments
 _KNOWN: dict[FunctionType, bool] = {}
 
 
-def expects_arguments(handler: Callable[..., Any]) -> bool:
+def expects_arguments(func: Callable[..., Any]) -> bool:
     """Says what NiceGUI's function of this name says; remembers it for methods of its classes."""
-    function = handler.__func__ if isinstance(handler, MethodType) else None
+    function = func.__func__ if isinstance(func, MethodType) else None
     if not isinstance(function, FunctionType) or not function.__module__.startswith("nicegui."):
-        return _inspected(handler)
+        return _inspected(func)
     known = _KNOWN.get(function)
     if known is None:
-        known = _KNOWN[function] = _inspected(handler)
+        known = _KNOWN[function] = _inspected(func)
     return known
 
 
