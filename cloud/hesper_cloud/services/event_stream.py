@@ -13,7 +13,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -103,7 +103,7 @@ class EventStream:
         """Whether anybody follows."""
         return self._followers > 0
 
-    async def follow(self, actor: Actor) -> AsyncIterator[bytes]:
+    async def follow(self, actor: Actor) -> AsyncGenerator[bytes, None]:
         """Yields frames of new events as JSON octets; the first is empty."""
         require(actor, Permission.READ)
         async with self._turn:

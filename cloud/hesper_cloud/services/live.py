@@ -8,7 +8,7 @@ that says which meters it shows gets theirs alone, and everything else is the sa
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -86,7 +86,9 @@ class Live:
         self._version = 0
         self._since = sources.clock()
 
-    async def subscribe(self, actor: Actor, showing: Showing | None = None) -> AsyncIterator[bytes]:
+    async def subscribe(
+        self, actor: Actor, showing: Showing | None = None
+    ) -> AsyncGenerator[bytes, None]:
         """Yields frames as JSON octets, newest first seen; never the same frame twice.
 
         What ``showing`` says counts anew for each frame.

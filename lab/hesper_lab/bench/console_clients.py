@@ -144,7 +144,8 @@ def _request(url: str, path: str, cookie: str) -> bytes:
 
 async def _connect(url: str, socket: Socket) -> None:
     where = urlsplit(url)
-    await asyncio.get_running_loop().create_connection(lambda: socket, where.hostname, where.port)
+    host, port = str(where.hostname), int(where.port or 0)
+    await asyncio.get_running_loop().create_connection(lambda: socket, host, port)
     await asyncio.wait_for(socket.ready, _OPEN_WITHIN_S)
 
 

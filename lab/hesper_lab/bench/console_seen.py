@@ -162,7 +162,7 @@ def _questions() -> list[str]:
 
 
 def _median(found: Sequence[Seen], name: str) -> float:
-    return statistics.median(getattr(each, name) for each in found)
+    return float(statistics.median(getattr(each, name) for each in found))
 
 
 def _percentile(values: Sequence[float], percent: int) -> float:
