@@ -67,7 +67,8 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     _chips(parameters)
     _selection(actor)
     box("div", "notice", data_grid_state=True, hidden=True, role="status")
-    with box("div", "grid-host"):
+    named = {name: parameters[name] for name in ("view", *FILTERS) if parameters.get(name)}
+    with box("div", "grid-host", data_asked=urlencode(named)):
         columns = f"hesperGrid.columns({json.dumps(names_causes(asked))})"
         grid = ui.aggrid({**_GRID, ":columnDefs": columns}, auto_size_columns=False)
         grid.props["aria-label"] = say("Meters")

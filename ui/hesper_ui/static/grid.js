@@ -3,9 +3,10 @@
   const BLOCK = 100, CARDS = 30, LATER_MS = 1500;
   let api = null, generation = 0, shown = "", matching = 0, all = false;
 
+  // The page says what its list is of: the address follows a moment later, and what is typed later still.
   const filters = () => {
-    const url = new URLSearchParams(location.search), asked = new URLSearchParams();
-    for (const name of ["view", "gateway", "model", "area", "firmware", "feeder", "q"]) if (url.get(name)) asked.set(name, url.get(name));
+    const asked = new URLSearchParams(document.querySelector("[data-asked]")?.dataset.asked), text = document.querySelector("[data-search]")?.value;
+    if (text) asked.set("q", text);
     return asked;
   };
   async function rows(offset, limit, sort) {
@@ -217,7 +218,7 @@
   const search = () => {
     const text = document.querySelector("[data-search]")?.value, url = new URL(location.href);
     if (text) url.searchParams.set("q", text); else url.searchParams.delete("q");
-    if (url.href !== location.href) history.replaceState({ page: url.pathname + url.search }, "", url);
+    if (url.href !== location.href && url.pathname === "/meters") history.replaceState({ page: url.pathname + url.search }, "", url);
     if (filters().toString() !== shown) reload();
   };
   document.addEventListener("input", (event) => {
