@@ -159,14 +159,15 @@ def test_command_in_flight_after_the_write_never_acts_twice(hesper: Any) -> None
 def test_killed_at_random_moments_every_command_ends_as_its_relay_stands(
     hesper: Any, record_property: Any
 ) -> None:
-    """Authority, broker and gateway go down, each twice, with commands at any stage of their life.
+    """Authority, broker and gateway go down, one of them twice, with commands at any stage.
 
     A command is asked for, approved, signed, on its way, executing or answered when that happens.
     """
     seed = random.SystemRandom().randrange(2**32)
     record_property("seed", seed)
     chance = random.Random(seed)
-    victims = ["authority", "broker", LAN] * 2
+    victims = ["authority", "broker", LAN]
+    victims.append(chance.choice(victims))
     chance.shuffle(victims)
     free = iter(hesper.meters_of(LAN)[4:])
     rows = [list(islice(free, 3)) for _ in victims]
