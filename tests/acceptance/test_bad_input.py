@@ -244,12 +244,12 @@ def test_wrong_credentials_are_refused_with_a_reason(hesper: Any, account_of: An
             assert stranger.refusal == "Not authorized"
     api = f"{hesper.site.url}/api/v1"
     for body in ({"username": "admin", "password": "no"}, {"username": "nobody", "password": "no"}):
-        answer = httpx.post(f"{api}/auth/login", json=body)
+        answer = httpx.post(f"{api}/auth/login", json=body, timeout=60.0)
         assert answer.status_code == httpx.codes.UNAUTHORIZED
         assert answer.json()["detail"]
     forged = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9."
     for headers in ({}, {"Authorization": "Bearer x"}, {"Authorization": f"Bearer {forged}"}):
-        answer = httpx.get(f"{api}/meters", headers=headers)
+        answer = httpx.get(f"{api}/meters", headers=headers, timeout=60.0)
         assert answer.status_code == httpx.codes.UNAUTHORIZED
 
 

@@ -104,7 +104,7 @@ def test_from_nothing_to_a_command_and_a_clean_stop(installation):
     assert "init" in refused(installation, "audit", "verify")
     set_up(installation)
     installation.start()
-    with httpx.Client(base_url=installation.url) as client:
+    with httpx.Client(base_url=installation.url, timeout=60.0) as client:
         login = client.post(
             "/api/v1/auth/login", json={"username": "ann", "password": PASSWORD}
         ).json()

@@ -89,7 +89,9 @@ def test_https_and_wss_by_the_own_authority_and_a_renewal_without_a_restart(serv
     tls = own_authority()
     trusting = ssl.create_default_context(cafile=own_authority.root)
     with serve(tls=tls) as server:
-        with httpx.Client(base_url=f"https://localhost:{server.port}", verify=trusting) as client:
+        with httpx.Client(
+            base_url=f"https://localhost:{server.port}", verify=trusting, timeout=60.0
+        ) as client:
             answer = log_in(client)
             assert answer.status_code == 200
             assert answer.headers["strict-transport-security"] == "max-age=31536000"
@@ -135,7 +137,7 @@ def test_plain_http_beyond_loopback_is_refused_with_what_to_do():
 def test_behind_a_proxy_its_word_counts_and_nobody_elses(serve):
     with (
         serve(behind_proxy=("127.0.0.1",)) as server,
-        httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60.0) as client,
     ):
         said = {"X-Forwarded-For": "198.51.100.7", "X-Forwarded-Proto": "https"}
         answer = client.post(
@@ -145,7 +147,10 @@ def test_behind_a_proxy_its_word_counts_and_nobody_elses(serve):
         token = {"Authorization": f"Bearer {answer.json()['token']}"}
         (session,) = client.get(f"{API}/sessions", headers=token).json()
         assert session["source"] == "198.51.100.7"
-    with serve() as server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+    with (
+        serve() as server,
+        httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60.0) as client,
+    ):
         answer = client.post(
             f"{API}/auth/login", json={"username": "ann", "password": ANN}, headers=said
         )
@@ -159,7 +164,7 @@ def test_who_asks_too_often_is_told_when_to_come_back(serve):
     limits = {"per_second": 0.01, "burst": 5}
     with (
         serve(limits=limits) as server,
-        httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60.0) as client,
     ):
         token = {"Authorization": f"Bearer {log_in(client).json()['token']}"}
         client.cookies.clear()
@@ -219,7 +224,10 @@ def test_a_body_that_is_too_large_is_not_read_whole_also_in_chunks(serve):
 
 def test_other_sites_get_nothing_unless_the_configuration_names_them(serve):
     other = {"Origin": "https://mdm.example"}
-    with serve() as server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+    with (
+        serve() as server,
+        httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60.0) as client,
+    ):
         log_in(client)
         answer = client.get(f"{API}/meters", headers=other)
         assert "access-control-allow-origin" not in answer.headers
@@ -240,7 +248,7 @@ def test_other_sites_get_nothing_unless_the_configuration_names_them(serve):
             connect(f"ws://127.0.0.1:{server.port}{API}/live", additional_headers=foreign)
     with (
         serve(cors_origins=("https://mdm.example",)) as server,
-        httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60.0) as client,
     ):
         token = {"Authorization": f"Bearer {log_in(client).json()['token']}"}
         answer = client.get(f"{API}/meters", headers=other | token)
@@ -292,7 +300,10 @@ def closed(socket: Any) -> int:
 @pytest.mark.usefixtures("deciding")
 def test_whoever_is_changed_loses_every_open_session_and_socket(serve, head_end):
     """By the authority's word, whoever spoke it: the command line as well as an admin here."""
-    with serve() as server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+    with (
+        serve() as server,
+        httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60.0) as client,
+    ):
         admin = {"Authorization": f"Bearer {log_in(client, 'cleo', CLEO).json()['token']}"}
         proof = {"password": CLEO}
         for change in ({"role": "viewer"}, {"areas": ["north"]}, {"disabled": True}):
@@ -325,7 +336,10 @@ def test_whoever_is_changed_loses_every_open_session_and_socket(serve, head_end)
 
 @pytest.mark.usefixtures("deciding")
 def test_a_session_is_ended_from_another_and_by_an_admin(serve):
-    with serve() as server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+    with (
+        serve() as server,
+        httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60.0) as client,
+    ):
         log_in(client)
         cookie = {"Cookie": f"hesper_session={client.cookies['hesper_session']}"}
         client.cookies.clear()
@@ -348,7 +362,10 @@ def test_a_session_is_ended_from_another_and_by_an_admin(serve):
 
 @pytest.mark.usefixtures("deciding")
 def test_tokens_are_shown_once_used_noted_exchanged_and_revoked(serve, head_end):
-    with serve() as server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+    with (
+        serve() as server,
+        httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60.0) as client,
+    ):
         admin = {"Authorization": f"Bearer {log_in(client, 'cleo', CLEO).json()['token']}"}
         client.cookies.clear()
         service = {"username": "feeder", "role": "service", "scopes": ["read"], "password": CLEO}

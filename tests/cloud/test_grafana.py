@@ -83,7 +83,7 @@ def filled(text: str) -> str:
 @pytest.mark.parametrize("target", targets("influx.json"))
 def test_every_query_runs_on_a_real_influxdb(influx: str, target: dict[str, Any]) -> None:
     asked = {"db": "grafana", "q": filled(target["query"])}
-    answer = httpx.get(f"{influx}/query", params=asked).json()
+    answer = httpx.get(f"{influx}/query", params=asked, timeout=60.0).json()
     (result,) = answer["results"]
     assert "error" not in result
     values = [row for series in result.get("series", ()) for row in series["values"]]
@@ -95,7 +95,7 @@ def test_the_meters_to_choose_from_are_found(influx: str) -> None:
     (choice,) = [each for each in dashboard("influx.json")["templating"]["list"]
                  if each["name"] == "meter"]  # fmt: skip
     asked = {"db": "grafana", "q": choice["query"]}
-    answer = httpx.get(f"{influx}/query", params=asked).json()
+    answer = httpx.get(f"{influx}/query", params=asked, timeout=60.0).json()
     assert answer["results"][0]["series"][0]["values"] == [["meter", METER]]
 
 

@@ -67,10 +67,11 @@ def test_ready_bytes_go_through_the_client_to_a_real_server(victoria_url: str) -
     server = InfluxV2(victoria_url, "hesper", "hesper", "no-token")
     server.write(lines, "s")
     server.close()
-    httpx.get(f"{victoria_url}/internal/force_flush").raise_for_status()
+    httpx.get(f"{victoria_url}/internal/force_flush", timeout=60.0).raise_for_status()
     found = httpx.get(
         f"{victoria_url}/api/v1/export",
         params={"match[]": '{__name__="readings_1.0.1.8.0.255"}', "start": T0 - 1},
+        timeout=60.0,
     )
     series = [json.loads(line) for line in found.text.splitlines()]
     assert {each["metric"]["meter"] for each in series} == {f"M {n}" for n in range(10)}

@@ -134,9 +134,13 @@ def test_init_makes_file_or_database_with_its_retention(tmp_path: Path, influx_u
         assert "kept for 90 days" in made.output
     import httpx
 
-    shown = httpx.get(f"{influx_url}/query", params={"q": f'SHOW RETENTION POLICIES ON "{name}"'})
+    shown = httpx.get(
+        f"{influx_url}/query", params={"q": f'SHOW RETENTION POLICIES ON "{name}"'}, timeout=60.0
+    )
     assert "2160h0m0s" in shown.text
     kept = httpx.get(
-        f"{influx_url}/query", params={"q": f'SHOW RETENTION POLICIES ON "{name}-ledger"'}
+        f"{influx_url}/query",
+        params={"q": f'SHOW RETENTION POLICIES ON "{name}-ledger"'},
+        timeout=60.0,
     )
     assert '"0s"' in kept.text

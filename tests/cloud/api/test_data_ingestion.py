@@ -92,13 +92,13 @@ def test_a_meter_behind_a_gateway_is_flagged_as_brought_by_another(house, roof):
 def test_machines_alone_within_their_scope_and_areas(house, roof):
     with house.client("cleo") as admin:
         assert admin.post(PATH, content=batch()).status_code == 403
-    assert httpx.post(f"{house.url}/api/v1{PATH}", content=batch()).status_code == 401
+    assert httpx.post(f"{house.url}/api/v1{PATH}", content=batch(), timeout=60.0).status_code == 401
     readers = house.machine("reader", Permission.READ)
     url = f"{house.url}/api/v1{PATH}"
-    assert httpx.post(url, content=batch(), headers=readers).status_code == 403
+    assert httpx.post(url, content=batch(), headers=readers, timeout=60.0).status_code == 403
     north = house.machine("north", Permission.BRING_READINGS, areas=["North"])
     assert httpx.post(url, content=batch(METER), headers=north, timeout=60).status_code == 200
-    assert httpx.post(url, content=batch(ELSEWHERE), headers=north).status_code == 404
+    assert httpx.post(url, content=batch(ELSEWHERE), headers=north, timeout=60.0).status_code == 404
 
 
 @pytest.mark.parametrize(

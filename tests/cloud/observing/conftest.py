@@ -243,7 +243,9 @@ class Running:
 
     def bearer(self, who: str, password: str) -> dict[str, str]:
         said = httpx.post(
-            f"{self.url}/api/v1/auth/login", json={"username": who, "password": password}
+            f"{self.url}/api/v1/auth/login",
+            json={"username": who, "password": password},
+            timeout=60.0,
         )
         assert said.status_code == 200, said.text
         return {"Authorization": f"Bearer {said.json()['token']}"}

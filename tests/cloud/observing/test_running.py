@@ -199,7 +199,7 @@ def rules() -> list[dict[str, Any]]:
 
 def asked(url: str, expression: str, at: float | None = None) -> list[Any]:
     query = {"query": expression} | ({} if at is None else {"time": str(at)})
-    answer = httpx.get(f"{url}/api/v1/query", params=query).json()
+    answer = httpx.get(f"{url}/api/v1/query", params=query, timeout=60.0).json()
     assert answer["status"] == "success", (expression, answer)
     found: list[Any] = answer["data"]["result"]
     return found
@@ -216,7 +216,7 @@ def test_rules_and_dashboard_name_metrics_that_a_head_end_shows(
     running: Any, victoria: str, eventually: Callable[..., Any]
 ) -> None:
     eventually(lambda: answers(victoria), "a scrape")
-    page = httpx.get(f"{running.url}/metrics").text
+    page = httpx.get(f"{running.url}/metrics", timeout=60.0).text
     shown = {line.split()[2] for line in page.splitlines() if line.startswith("# TYPE")}
     shown |= {line.split("{")[0].split()[0] for line in page.splitlines() if line[0] != "#"}
     shown |= {f"{name}_total" for name in shown} | {f"{name}_bucket" for name in shown}
@@ -226,7 +226,9 @@ def test_rules_and_dashboard_name_metrics_that_a_head_end_shows(
         named = set(METRIC.findall(expression))
         assert named <= shown, expression
         asked(victoria, expression.replace("$__rate_interval", "1m"))
-    scraped = set(httpx.get(f"{victoria}/api/v1/label/__name__/values").json()["data"])
+    scraped = set(
+        httpx.get(f"{victoria}/api/v1/label/__name__/values", timeout=60.0).json()["data"]
+    )
     assert scraped >= {
         "hesper_ingest_readings_total",
         "hesper_stage_seconds_bucket",
@@ -239,9 +241,9 @@ def test_rules_and_dashboard_name_metrics_that_a_head_end_shows(
 
 
 def imported(url: str, samples: list[str]) -> None:
-    said = httpx.post(f"{url}/api/v1/import/prometheus", content="\n".join(samples))
+    said = httpx.post(f"{url}/api/v1/import/prometheus", content="\n".join(samples), timeout=60.0)
     assert said.status_code == 204, said.text
-    httpx.get(f"{url}/internal/force_flush").raise_for_status()
+    httpx.get(f"{url}/internal/force_flush", timeout=60.0).raise_for_status()
 
 
 def rule(name: str) -> str:
@@ -320,7 +322,9 @@ def test_the_log_is_json_without_secrets(running: Any) -> None:
     secrets = [path.read_text().strip() for path in running.settings.keys.glob("*.key")]
     ann = running.bearer("ann", "asking-politely-1")["Authorization"]
     wrong = {"username": "ann", "password": "wrong-one"}
-    assert httpx.post(f"{running.url}/api/v1/auth/login", json=wrong).status_code == 401
+    assert (
+        httpx.post(f"{running.url}/api/v1/auth/login", json=wrong, timeout=60.0).status_code == 401
+    )
     assert secrets
     for role in ("run", "authority"):
         lines = [json.loads(line) for line in running.log(role).splitlines()]
