@@ -6,7 +6,7 @@
 (() => {
   const MOST = 200, AGAIN_MS = 5000;
   const { ago, marked, moment, node } = window.hesperLive;
-  let stream = null, table = null, known = new Set(), asked = {}, words = {}, recent = [], dueAgain = 0, timer = 0;
+  let stream = null, table = null, known = new Set(), asked = {}, words = {}, recent = [], due = 0, dueAgain = 0, timer = 0;
 
   const time = (at, style) => {
     const element = node("time", "nowrap");
@@ -71,10 +71,10 @@
 
   // Newest first: each new row goes before the first that did not happen later; what happened before the server's list goes nowhere.
   function put() {
-    const events = recent.filter((event) => !known.has(event.id));
     const heads = table.querySelectorAll("th"), [fresh, older] = table.tBodies, begins = happened(older?.rows[0]);
     let fits = true;
-    for (const event of events) {
+    for (const event of recent) {
+      if (known.has(event.id)) continue;
       const at = Date.parse(event.occurred_at);
       known.add(event.id);
       if (at < begins) { fits = false; continue; }
@@ -119,7 +119,14 @@
     const events = frame.events.filter((event) => !known.has(event.id) && matches(event)).reverse();
     if (!events.length) return;
     recent = [...recent, ...events].slice(-MOST);
-    if (paused()) return;
+    due ||= requestAnimationFrame(draw);
+  }
+
+  // Once a frame of the screen, however many came: a browser that is slow draws more at a time and is never behind.
+  function draw() {
+    due = 0;
+    if (!stream?.isConnected || paused()) return;
+    settle();
     if (!table || !put()) again();
     if (known.size > 20 * MOST) known = new Set([...standing(), ...recent.map((event) => event.id)]);
   }
