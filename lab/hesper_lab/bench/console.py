@@ -66,6 +66,7 @@ def run(asked: argparse.Namespace) -> list[Row]:
         running(Path(name) / "site", "duckdb", [_GATEWAY]) as head_end,
     ):
         meters = _fill(head_end, asked.meters)
+        cookies = _cookies(head_end.site.url)
         rows: list[Row] = []
         if asked.only in (None, "seen", "events"):
             with screenshots.browser() as browser:
@@ -74,11 +75,11 @@ def run(asked: argparse.Namespace) -> list[Row]:
                     rows += console_seen.loads(browser, head_end.site.url, state)
                     rows += console_seen.moves(browser, head_end.site.url, state)
                 if asked.only != "seen":
-                    rows += _events(browser, head_end, state, meters)
+                    rows += _events(browser, head_end, (state, cookies), meters)
         if asked.only in (None, "cpu"):
-            rows += _listened(head_end)
+            rows += _listened(head_end, cookies)
         if asked.only in (None, "memory"):
-            rows += _held(head_end)
+            rows += _held(head_end, cookies)
         return rows
 
 
@@ -129,21 +130,29 @@ def _signed_in(browser: Browser, url: str) -> Any:
 
 
 def _cookies(url: str) -> list[str]:
-    """Return a session of each account."""
-    with httpx.Client(base_url=url, timeout=30) as client:
-        answers = [
-            client.post("/login", data={"username": f"bench-{number}", "password": _PASSWORD})
-            for number in range(_PEOPLE)
-        ]
-    return [answer.headers["set-cookie"].partition(";")[0] for answer in answers]
+    """Return a session of each account.
+
+    Raises:
+        RuntimeError: somebody was not let in.
+    """
+    found = []
+    for number in range(_PEOPLE):
+        credentials = {"username": f"bench-{number}", "password": _PASSWORD}
+        answer = httpx.post(f"{url}/login", data=credentials, timeout=60)
+        if "set-cookie" not in answer.headers:
+            raise RuntimeError(f"bench-{number} was not let in: {answer.status_code} {answer.text}")
+        found.append(answer.headers["set-cookie"].partition(";")[0])
+    return found
 
 
-def _events(browser: Browser, head_end: HeadEnd, state: Any, meters: list[str]) -> list[Row]:
+def _events(
+    browser: Browser, head_end: HeadEnd, signed_in: tuple[Any, list[str]], meters: list[str]
+) -> list[Row]:
     """Return how soon events are painted while many pages list them and many events come."""
-    url = head_end.site.url
+    url, (state, cookies) = head_end.site.url, signed_in
     pid = head_end.children["cloud"].pid
     with (
-        console_clients.opened(url, _cookies(url), _LOOKERS - 1, events=True),
+        console_clients.opened(url, cookies, _LOOKERS - 1, events=True),
         console_events.told(head_end, _GATEWAY, meters),
     ):
         before, begun = cpu_s(pid), time.monotonic()
@@ -153,10 +162,9 @@ def _events(browser: Browser, head_end: HeadEnd, state: Any, meters: list[str]) 
     return [*rows, row("console.events_cpu", spent, "% of a core")]
 
 
-def _listened(head_end: HeadEnd) -> list[Row]:
+def _listened(head_end: HeadEnd, cookies: list[str]) -> list[Row]:
     """Return what so many open pages cost by their live frames, beside none."""
     pid, url = head_end.children["cloud"].pid, head_end.site.url
-    cookies = _cookies(url)
     time.sleep(_SETTLE_S)
     idle, busy = [_spent(pid)], []
     for _ in range(_WINDOWS):
@@ -180,10 +188,10 @@ def _spent(pid: int) -> float:
     return 100 * (cpu_s(pid) - before) / (time.monotonic() - begun)
 
 
-def _held(head_end: HeadEnd) -> list[Row]:
+def _held(head_end: HeadEnd, cookies: list[str]) -> list[Row]:
     """Return the memory of the process that holds so many open pages."""
     pid, url = head_end.children["cloud"].pid, head_end.site.url
-    cookies, empty = _cookies(url), rss_mb_of(pid)
+    empty = rss_mb_of(pid)
     with console_clients.opened(url, cookies, _PAGES, places=_HELD):
         time.sleep(_SETTLE_S)
         full = rss_mb_of(pid)
