@@ -71,7 +71,7 @@ class ReadAhead:
             if end > len(octets):
                 self._missing = end - len(octets)
                 break
-            message = mqtt_packets.published(octets, at, body, end)
+            message = mqtt_packets.published(octets, at, body, end) if body > at else None
             if message is None:
                 self._opened = end - at
                 break
@@ -84,7 +84,7 @@ class ReadAhead:
         try:
             return mqtt_packets.extent(self._octets, at)
         except mqtt_packets.Malformed:
-            return at, len(self._octets)  # paho says what is wrong with it, and hangs up
+            return at, len(self._octets)  # no body: paho says what is wrong, and hangs up
 
     @property
     def has_opened(self) -> bool:
@@ -163,11 +163,13 @@ class BulkClient(mqtt.Client):
 
     on_published: Callable[[list[Published]], None] | None = None
 
-    def acknowledge(self, packets: Iterable[int]) -> None:
-        """Acknowledges messages at QoS 1 of the present connection; from any thread."""
-        ahead = self.socket()
-        if isinstance(ahead, ReadAhead):
-            ahead.send_now(mqtt_packets.acknowledgements(packets))
+    def acknowledge(self, packets: Iterable[int], over: object) -> None:
+        """Acknowledges messages at QoS 1 over the socket that they came by; from any thread.
+
+        Nothing is done where that is closed: their ids may be other messages' by now.
+        """
+        if isinstance(over, ReadAhead):
+            over.send_now(mqtt_packets.acknowledgements(packets))
 
     def _create_socket(self) -> Any:
         made = super()._create_socket()

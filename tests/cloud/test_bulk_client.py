@@ -87,6 +87,33 @@ def test_what_has_no_sense_is_left_to_paho(ends: tuple[ReadAhead, socket.socket]
     assert ahead.recv(100) == b"\x30\xff\xff\xff\xff\xff"
 
 
+def test_what_follows_a_length_without_sense_is_never_a_message(
+    ends: tuple[ReadAhead, socket.socket],
+) -> None:
+    """Read from its first octet on it would be one, with a topic of 12,543 octets."""
+    ahead, theirs = ends
+    theirs.sendall(b"\x30\xff\xff\xff\xff" + bytes(20_000))
+    ahead.fetch()
+    assert ahead.messages() == []
+    assert ahead.has_opened
+
+
+def test_an_acknowledgement_goes_by_the_socket_of_its_message_or_not_at_all(
+    ends: tuple[ReadAhead, socket.socket],
+) -> None:
+    """After a reconnect the same packet id is that of a message that nobody has settled."""
+    client = broker_client.make_bulk(None, None)
+    older, peer = socket.socketpair()
+    before, (now, theirs) = ReadAhead(older), ends
+    client._sock = now  # type: ignore[assignment]
+    before.close()
+    client.acknowledge([1], before)
+    client.acknowledge([2], now)
+    assert theirs.recv(100) == mqtt_packets.acknowledgements([2])
+    assert peer.recv(100) == b""
+    peer.close()
+
+
 def test_the_end_is_told_after_what_came_before_it(ends: tuple[ReadAhead, socket.socket]) -> None:
     ahead, theirs = ends
     theirs.sendall(message(1))
@@ -152,7 +179,8 @@ class Both:
         self.sizes.append(len(published))
         for each in published:
             self.found.put(("together", each.payload))
-        self.client.acknowledge([each.packet for each in published if each.qos])
+        packets = [each.packet for each in published if each.qos]
+        self.client.acknowledge(packets, self.client.socket())
 
     def _on_message(self, client: BulkClient, _data: Any, received: mqtt.MQTTMessage) -> None:
         self.found.put(("alone", received.payload))

@@ -88,6 +88,7 @@ class Consumer:
         self._senders = Senders(self._topics)
         self._started_at = datetime.now(UTC)
         self._generation = 0
+        self._now: tuple[int, object] = 0, None  # the generation, and the socket of its messages
         self._pending: set[int] = set()
         self._receiving_cpu_s = 0.0
         self._client = self._make_client()
@@ -156,8 +157,9 @@ class Consumer:
 
     def acknowledge(self, deliveries: Iterable[Delivery]) -> None:
         """Gives messages back their places in the window, if their connection still stands."""
-        ours = [each for each in deliveries if each.connection == self._generation]
-        self._client.acknowledge([each.packet for each in ours if each.qos == 1])
+        generation, socket = self._now  # in one step: another connection may begin meanwhile
+        ours = [each for each in deliveries if each.connection == generation]
+        self._client.acknowledge([each.packet for each in ours if each.qos == 1], socket)
         for each in ours:
             if each.qos > 1:
                 self._client.ack(each.packet, each.qos)
@@ -174,6 +176,7 @@ class Consumer:
             return
         log.info("connected to broker %s:%d", self._connection.host, self._connection.port)
         self._generation += 1
+        self._now = self._generation, client.socket()
         self._pending.clear()
         account = self._connection.account
         group = share_group(ROLE, account.password() if account else None)
@@ -200,6 +203,7 @@ class Consumer:
     ) -> None:
         metrics.CONNECTED.set(0)
         self._generation += 1
+        self._now = self._generation, None
         self.announced.clear()
         log.warning("disconnected from the broker: %s", reason)
 
