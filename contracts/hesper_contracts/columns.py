@@ -66,11 +66,11 @@ def decode(body: bytes, encoding: Encoding) -> list[SectionColumns]:
     return sections
 
 
-def plain(body: bytes, encoding: Encoding) -> bytes:
+def plain(body: bytes, encoding: Encoding, most: int = MAX_BODY) -> bytes:
     """Return the octets of a readings body as they were before compression.
 
     Raises:
-        Refused: another encoding, compressed wrongly, or larger than a batch may be.
+        Refused: another encoding, compressed wrongly, or larger than it may be.
     """
     if encoding is Encoding.COLUMNS:
         return body
@@ -78,8 +78,8 @@ def plain(body: bytes, encoding: Encoding) -> bytes:
         raise Refused(f"readings cannot be encoded as {encoding.name}")
     try:
         size = zstandard.frame_content_size(body)
-        if not 0 <= size <= MAX_BODY:
-            raise Refused(f"compressed body without a size, or of more than {MAX_BODY} octets")
+        if not 0 <= size <= most:
+            raise Refused(f"compressed body without a size, or of more than {most} octets")
         return _decompressor.decompress(body, max_output_size=size)
     except zstandard.ZstdError as error:
         raise Refused(f"compressed body does not open: {error}") from None

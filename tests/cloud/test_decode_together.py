@@ -2,10 +2,12 @@
 
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import zstandard
 from hesper_cloud.db import migrate, registry
 from hesper_cloud.db.engines import open_engine, reading
 from hesper_cloud.ingest import decode_together
@@ -190,3 +192,19 @@ def test_of_those_together_only_the_batch_that_the_store_refuses_is_rejected(
     settled = bench.take(many())
     assert {each.batch.sequence for each in settled if each.verdict == "rejected"} == {8}
     assert bench.stored() == {f"M{number}": 2 for number in range(MANY) if number != 8}
+
+
+def test_a_few_octets_that_open_to_many_are_not_held_together() -> None:
+    """A group of a thousand such messages would be 30 GiB; alone each is gone before the next."""
+    bomb = zstandard.ZstdCompressor(level=19).compress(bytes(16 << 20))
+    payload = batch.seal(Kind.READINGS, Encoding.COLUMNS_ZSTD, EPOCH, 1, bomb)
+    assert len(payload) < 1024
+    group = [message(payload) for _ in range(MANY)]
+    tracemalloc.start()
+    try:
+        attempts = decode_all(group)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert all(isinstance(each, Refused) for each in attempts)
+    assert peak < 2 * (16 << 20)

@@ -24,6 +24,7 @@ from hesper_cloud.stores.blocks import CLOCKS_DIFFER_S, block_of
 from hesper_cloud.stores.port import EARLIEST, LATEST, Block
 
 _MOST_OCTETS = 1024
+_MOST_PLAIN = 16 * 1024  # all bodies of a group are held at once, and a KiB may open to 30 MiB
 _ENCODINGS = {
     header(Kind.READINGS, encoding): encoding
     for encoding in (Encoding.COLUMNS, Encoding.COLUMNS_ZSTD)
@@ -63,7 +64,8 @@ def _opened(place: int, message: Message) -> _Opened | None:
         return None
     try:
         identity = batch_id(message.gateway, *batch.identity(payload))
-        return _Opened(place, message, identity, columns.plain(payload[batch.BODY :], encoding))
+        body = columns.plain(payload[batch.BODY :], encoding, _MOST_PLAIN)
+        return _Opened(place, message, identity, body)
     except Refused:
         return None
 
@@ -72,7 +74,7 @@ def _attempt(message: Message) -> Decoded | Refused:
     try:
         return decode(message)
     except Refused as refusal:
-        return refusal
+        return refusal.with_traceback(None)  # which holds all that was unpacked
 
 
 def _named_once(lone: Sequence[Lone], others: Iterable[Decoded | Refused]) -> set[str]:
