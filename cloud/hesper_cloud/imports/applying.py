@@ -19,10 +19,9 @@ from hesper_cloud.imports import checks
 from hesper_cloud.imports.amounts import Habits
 from hesper_cloud.imports.changing import change
 from hesper_cloud.imports.columns import ImportKind
-from hesper_cloud.imports.comparing import Areas
 from hesper_cloud.imports.entering import ENTER
 from hesper_cloud.imports.folders import Folder
-from hesper_cloud.imports.known import look_up
+from hesper_cloud.imports.known import Areas, look_up
 from hesper_cloud.imports.present import IDENTITY
 from hesper_cloud.imports.rows import Row, reader
 from hesper_cloud.imports.sheets import SheetRow
@@ -102,7 +101,7 @@ def enter(
         How many rows had which end, and those that were refused, with their problems.
     """
     rows, versions = tried
-    known = look_up(session, kind, rows, updates=versions is not None)
+    known = look_up(session, kind, rows, areas, updates=versions is not None)
     checks.check(kind, rows, known, areas)
     if versions is not None:
         _refuse_changed(kind, rows, versions)

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from hesper_cloud.imports.comparing import Areas, compare
-from hesper_cloud.imports.known import Known
+from hesper_cloud.imports.comparing import compare
+from hesper_cloud.imports.known import Areas, Known, KnownMeter
 from hesper_cloud.imports.rows import Row
 
 _KNOWN = "it is in the registry already; bring the file as an update, or take the row out"
@@ -67,7 +67,9 @@ def _check_meter(row: Row, known: Known, areas: Areas) -> None:
     gateway = row.values.get("concentratorId")
     there = known.meters.get(row.values.get("meterNumber") or "")
     if there is not None and there.is_only_discovered:
-        if gateway not in (None, there.gateway):
+        if not _is_found(there, known, areas):
+            row.complain("meterNumber", "area_not_yours", "it was found outside your areas")
+        elif gateway not in (None, there.gateway):
             advice = f"the meter reports through {there.gateway}; correct it, or leave it empty"
             row.complain("concentratorId", "other_gateway", advice)
     elif _is_changed(row, "meterNumber", known):
@@ -84,6 +86,13 @@ def _check_meter(row: Row, known: Known, areas: Areas) -> None:
             advice = "no customer has this account number: bring the customers first, or correct it"
             row.complain("customer", "unknown_customer", advice)
     _check_card(row, known)
+
+
+def _is_found(there: KnownMeter, known: Known, areas: Areas) -> bool:
+    """Says whether a meter that was only discovered is one's own: it, or else its gateway."""
+    if areas is None or there.area is not None:
+        return _seen(there.area, areas)
+    return there.gateway in known.gateways
 
 
 def _check_card(row: Row, known: Known) -> None:

@@ -6,11 +6,10 @@ does not change by a file; nor does a file take a meter from its customer, or a 
 
 from hesper_cloud.assets import lives
 from hesper_cloud.assets.errors import Forbidden
-from hesper_cloud.imports.known import Known
+from hesper_cloud.imports.known import Areas, Known
 from hesper_cloud.imports.present import FIELDS, IDENTITY, Present
 from hesper_cloud.imports.rows import Change, Row
 
-Areas = tuple[str, ...] | None
 _RETIRED = "retired"
 
 

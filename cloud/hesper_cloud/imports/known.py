@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from hesper_cloud.db.assets import Area, Customer, MeterModel, Sim, Tariff
@@ -15,6 +15,8 @@ from hesper_cloud.imports.present import Present, present
 from hesper_cloud.imports.rows import Row
 
 _DISCOVERED, _INSTALLED = "discovered", "installed"
+Areas = tuple[str, ...] | None
+"""Of who brings a file; None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Known:
 
     areas: set[str] = field(default_factory=set)
     tariffs: set[str] = field(default_factory=set)
-    gateways: set[str] = field(default_factory=set)
+    gateways: set[str] = field(default_factory=set)  # that who brings the file may name
     meters: dict[str, KnownMeter] = field(default_factory=dict)
     customers: dict[str, KnownCustomer] = field(default_factory=dict)
     sims: dict[str, list[KnownSim]] = field(default_factory=dict)  # by number and by ICCID
@@ -96,11 +98,13 @@ def of_customers(session: Session, rows: Sequence[Row]) -> Known:
 def of_meters(session: Session, rows: Sequence[Row]) -> Known:
     """Looks up what rows of meters name."""
     live = select(Gateway.id).where(Gateway.deleted_at.is_(None))
-    gateways = _found(session, live, Gateway.id, _told(rows, "concentratorId"))
+    meters = _meters(session, _told(rows, "meterNumber"))
+    there = {each.gateway for each in meters.values() if each.gateway is not None}
+    named = _told(rows, "concentratorId") | there
     return Known(
         areas=_names(session, Area.name, _told(rows, "area")),
-        gateways={name for (name,) in gateways},
-        meters=_meters(session, _told(rows, "meterNumber")),
+        gateways={name for (name,) in _found(session, live, Gateway.id, named)},
+        meters=meters,
         customers=_customers(session, _told(rows, "customer")),
         sims=_sims(session, _told(rows, "simCard")),
         models=_models(session, _told(rows, "brand")),
@@ -124,9 +128,13 @@ _LOOK_UP: dict[str, Callable[[Session, Sequence[Row]], Known]] = {
 }
 
 
-def look_up(session: Session, kind: str, rows: Sequence[Row], *, updates: bool) -> Known:
+def look_up(
+    session: Session, kind: str, rows: Sequence[Row], areas: Areas, *, updates: bool
+) -> Known:
     """Looks up all that rows name; with ``updates`` also what they would change."""
     found = _LOOK_UP[kind](session, rows)
+    if areas is not None:
+        found.gateways = _seen_gateways(session, found.gateways, areas)
     if updates:
         found.present = present(session, kind, rows)
         if kind == "meters":  # a row may say another model and leave the brand
@@ -154,6 +162,13 @@ def _found(
 
 def _names(session: Session, column: InstrumentedAttribute[Any], names: set[str]) -> set[str]:
     return {name for (name,) in _found(session, select(column), column, names)}
+
+
+def _seen_gateways(session: Session, names: set[str], areas: tuple[str, ...]) -> set[str]:
+    """Returns those of some gateways that are in some areas, or have a meter there."""
+    behind = Gateway.id.in_(select(Meter.gateway_id).where(Meter.area.in_(areas)))
+    seen = select(Gateway.id).where(or_(Gateway.area.in_(areas), behind))
+    return {name for (name,) in _found(session, seen, Gateway.id, names)}
 
 
 def _owners(

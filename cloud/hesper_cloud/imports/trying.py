@@ -13,10 +13,9 @@ from hesper_cloud.db.engines import reading
 from hesper_cloud.imports import checks
 from hesper_cloud.imports.amounts import Habits
 from hesper_cloud.imports.columns import ALWAYS_UPDATES, Existing, ImportKind
-from hesper_cloud.imports.comparing import Areas
 from hesper_cloud.imports.encodings import Encoding
 from hesper_cloud.imports.folders import Folder
-from hesper_cloud.imports.known import look_up
+from hesper_cloud.imports.known import Areas, look_up
 from hesper_cloud.imports.rows import Change, Row, duplicates, reader
 from hesper_cloud.imports.sheets import Separator, Sheet, opened
 
@@ -97,7 +96,7 @@ def _checked(
     while rows := list(islice(pending, _AT_ONCE)):
         duplicates(sheet.kind, rows, seen)
         with reading(registry) as session:
-            known = look_up(session, sheet.kind, rows, updates=brought.updates)
+            known = look_up(session, sheet.kind, rows, areas, updates=brought.updates)
         checks.check(sheet.kind, rows, known, areas)
         yield rows
 

@@ -1,10 +1,12 @@
 """The dry run: an error per row and column, duplicates, unknown references; nothing changes."""
 
 import resource
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hesper_cloud.db.registry import AssetChange, Customer, Meter, Sim
+from hesper_cloud.db.engines import writing
+from hesper_cloud.db.registry import AssetChange, Customer, Gateway, Meter, Sim
 from hesper_cloud.imports.amounts import Habits
 from hesper_cloud.imports.problems import NotASheet
 
@@ -16,6 +18,7 @@ SIM = ["S-9", "89430000000000000099", "232011234567890", "+436601234567", "A1", 
 SIM += ["10.9.0.1", "m2m.example", "1,5 GB", "2026-01-31"]
 GOOD = {"customers": ADA, "meters": METER, "simcards": SIM}
 ICCID = "89430000000000000010"
+SEEN = ["SEEN1", *[""] * 10]
 
 
 def with_cell(row: list[str], place: int, text: str) -> list[str]:
@@ -156,3 +159,39 @@ def test_a_disk_that_is_full_half_way_leaves_nothing_behind(house: Any) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list((house.state / "imports").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("area", "gateway", "found"),
+    [
+        (None, None, [(2, "meterNumber", "area_not_yours")]),
+        ("South", None, []),
+        ("North", "South", [(2, "meterNumber", "area_not_yours")]),
+        (None, "South", []),
+    ],
+)
+def test_who_is_for_some_areas_completes_what_was_discovered_there(
+    house: Any, area: str | None, gateway: str | None, found: list[Any]
+) -> None:
+    with writing(house.registry) as session:
+        session.get_one(Meter, "SEEN1").area = area
+        session.get_one(Gateway, "gw-1").area = gateway
+    import_id, _ = house.tried("meters", [with_cell(SEEN, 8, "South")], ("South",))
+    assert house.problems(import_id) == found
+
+
+@pytest.mark.parametrize("number", ["NEW1", "KEPT1"])
+def test_a_meter_comes_behind_no_gateway_that_its_owner_does_not_see(
+    house: Any, number: str
+) -> None:
+    """Behind a gateway is where one sees it, and who sees it may look at all that it says."""
+    with writing(house.registry) as session:
+        at = datetime(2026, 6, 1, tzinfo=UTC)
+        session.add(Meter(id="KEPT1", life="stock", area="South", version=2, first_seen_at=at))
+        session.get_one(Gateway, "gw-2").area = "South"
+    row = with_cell(with_cell(SEEN, 0, number), 8, "South")
+    for name, found in (("gw-1", [(2, "concentratorId", "unknown_gateway")]), ("gw-2", [])):
+        import_id, _ = house.tried(
+            "meters", [with_cell(row, 1, name)], ("South",), existing="update"
+        )
+        assert house.problems(import_id) == found
