@@ -187,12 +187,13 @@ class LatestValues:
             self._version += 1
             return table.take(block, mask, stored_at, self._version)
 
-    def forget(self, meter: str) -> None:
-        """Forgets one meter's values: its readings were erased."""
+    def forget(self, meter: str, start: int | None = None, end: int | None = None) -> None:
+        """Forgets one meter's values, all or those captured in a range: they were erased."""
         with self._lock:
             for table in self._tables.values():
-                if meter in table.rows:
-                    table.forget(table.rows[meter])
+                row = table.rows.get(meter)
+                if row is not None and _within(int(table.captured_at[row]), start, end):
+                    table.forget(row)
 
     def profiles(self) -> frozenset[str]:
         """Returns the profiles of which rows are stored."""
@@ -307,6 +308,10 @@ class LatestValues:
             for each in np.unique(scalers[chosen])
         )
         return Total(value, scaler, unit, int(chosen.sum()))
+
+
+def _within(at: int, start: int | None, end: int | None) -> bool:
+    return (start is None or start <= at) and (end is None or at < end)
 
 
 class Runs(Protocol):

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +299,32 @@ def test_influxdb_is_erased_and_says_that_it_did_not_count(head_end: Any, influx
         f"nothing was left of {GONE}",
     ]
     assert {row.meter for row in store.export(0, LATEST)} == {OTHER}
+    book.close()
+    store.close()
+
+
+def test_of_a_time_that_is_over_the_newest_value_goes_too_and_no_second_of_others(
+    head_end: Any,
+) -> None:
+    """The meter has said nothing since: what it said last was in the time that is erased."""
+    fill(head_end)
+    store, latest = DuckDbStore(head_end.settings.readings_file), LatestValues()
+    latest.load(store)
+    book = EnergyBook(head_end.settings.energy_file)
+    erasures = Erasures(sources_of(head_end, store, latest), book)
+    half = timedelta(seconds=0.5)
+    begin = datetime.fromtimestamp(FIRST + 3600, UTC) + half
+    span = (begin, begin + timedelta(days=2))
+    ordering.order(head_end.databases, GONE, WHY, NOW, span)
+    erasures.begin()
+    erasures.finish()
+    left_of = sorted(row.captured_at for row in store.export(0, LATEST) if row.meter == GONE)
+    assert left_of == [FIRST, FIRST + 5, FIRST + 3600]
+    assert (latest.of(GONE), len(latest.of(OTHER))) == ([], 1)
+    earlier = (NOW - timedelta(days=400), datetime.fromtimestamp(FIRST, UTC))
+    ordering.order(head_end.databases, OTHER, WHY, NOW, earlier)
+    erasures.begin()
+    assert len(latest.of(OTHER)) == 1
     book.close()
     store.close()
 

@@ -68,8 +68,7 @@ class Erasures:
         )
         gone = self._erase_readings(extent)
         self._count(order_id, lambda _: {"readings": gone})
-        if extent.until is None:
-            sources.latest.forget(meter)
+        sources.latest.forget(meter, *extent.span)
         days = self._book.erase(meter, *extent.days())
         files = self._erase_files(order_id, meter)
         self._count(order_id, lambda _: files)

@@ -1,5 +1,6 @@
 """What the registry holds of a meter, all or of a time, is removed."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -57,7 +58,10 @@ class Extent:
 
     @property
     def span(self) -> tuple[int | None, int | None]:
-        """The time in epoch seconds, as a store takes it."""
+        """The time in epoch seconds, as a store takes it.
+
+        Readings are of whole seconds: one at 8:00:00 is before a time that begins at 8:00:00.5.
+        """
         return _seconds(self.since), _seconds(self.until)
 
     def terms(self, moment: Any) -> list[ColumnElement[bool]]:
@@ -80,7 +84,7 @@ class Extent:
 
 
 def _seconds(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp())
+    return None if moment is None else math.ceil(moment.timestamp())
 
 
 def erase(session: Session, extent: Extent, letters: list[int], now: datetime) -> Counts:
