@@ -10,6 +10,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from unittest import mock
 
 import httpx
 import numpy as np
@@ -89,6 +90,19 @@ def test_a_server_that_is_gone_is_unavailable() -> None:
     with pytest.raises(StoreUnavailable):
         server.write(b"readings v=1i 5", "s")
     server.close()
+
+
+def test_the_end_of_what_is_deleted_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server deletes both ends of a range: the reading at the end is the next household's."""
+    server = InfluxV2("http://127.0.0.1:9", "hesper", "hesper", "no-token")
+    delete = mock.Mock()
+    monkeypatch.setattr(server._client, "delete_api", lambda: mock.Mock(delete=delete))
+    server.delete("readings", "M1", T0, T0 - 900)
+    start, stop, predicate = delete.call_args.args
+    server.close()
+    assert start.timestamp() == T0 - 900
+    assert T0 - 1 < stop.timestamp() < T0
+    assert predicate == '_measurement="readings" AND meter="M1"'
 
 
 @pytest.mark.integration

@@ -4,7 +4,7 @@ Lines go out as ready bytes, synchronously: the batching writer of the client hi
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -26,6 +26,7 @@ from hesper_cloud.stores.influx_server import (
 from hesper_cloud.stores.port import LATEST, StoreUnavailable
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOMENT = timedelta(microseconds=1)
 
 
 class InfluxV2:
@@ -75,7 +76,8 @@ class InfluxV2:
         if meter is not None:
             predicate += f' AND meter="{escaped(meter)}"'
         start = _EPOCH if since is None else datetime.fromtimestamp(since, UTC)
-        stop = datetime.fromtimestamp(LATEST if before is None else before, UTC)
+        end = datetime.fromtimestamp(LATEST if before is None else before, UTC)
+        stop = end - _MOMENT  # the interface takes both ends in; points are of whole seconds
         try:
             self._client.delete_api().delete(
                 start, stop, predicate, bucket=self._bucket, org=self._organisation
