@@ -248,6 +248,49 @@ def test_approved_in_bulk_still_leaves_one_by_one_within_the_budget(head_end, cl
     assert states == ["sent", "sent", "sent", "rejected", "rejected"]
 
 
+def left(head_end) -> int:
+    return len({each.command_id for each in head_end.outbox.sent})
+
+
+@pytest.mark.parametrize(
+    ("chances", "waits"),
+    [((0.0,), (10, 10)), ((0.5, 0.2), (12.5, 11)), ((0.999, 0.999), (15, 15))],
+)
+def test_single_disconnects_leave_a_drawn_delay_later_than_their_distance(
+    head_end, clock, chances, waits
+):
+    use_policy(head_end, gateway_per_hour=9)
+    drawn = [*chances, 0.0, 0.0]
+    head_end.authority.spacing.chance = lambda: drawn.pop(0)
+    for meter in more_meters(head_end, 3):
+        head_end.approve(head_end.ask_disconnect(meter=meter).outcome["command"])
+    for count, wait_s in enumerate(waits, start=1):
+        clock.advance(wait_s - 0.1)
+        for _ in range(3):  # asking again draws no other delay
+            head_end.authority.turn()
+            assert left(head_end) == count
+        clock.advance(0.1)
+        head_end.authority.turn()
+        assert left(head_end) == count + 1
+
+
+def test_a_policy_may_want_no_random_delay_or_a_long_one(head_end, clock):
+    use_policy(head_end, gateway_per_hour=9, random_delay=0)
+    head_end.authority.spacing.chance = lambda: 0.9
+    for meter in more_meters(head_end, 3):
+        head_end.approve(head_end.ask_disconnect(meter=meter).outcome["command"])
+    clock.advance(10)
+    head_end.authority.turn()
+    assert left(head_end) == 2
+    use_policy(head_end, gateway_per_hour=9, random_delay=3)
+    clock.advance(36)
+    head_end.authority.turn()
+    assert left(head_end) == 2
+    clock.advance(1.5)
+    head_end.authority.turn()
+    assert left(head_end) == 3
+
+
 def test_one_engages_the_kill_switch_and_two_others_lift_it(head_end):
     waiting = head_end.ask_disconnect().outcome["command"]
     assert head_end.ask("ben", "kill_switch.engage", reason="strange cuts").state == "done"

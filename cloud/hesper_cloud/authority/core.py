@@ -72,7 +72,9 @@ class Authority:
         self._results = ResultDesk(registry, authority, heed)
         approvals = Approvals()
         self._dispatcher = Dispatcher(registry, authority, signer, approvals, self._makings)
-        self._batches = BatchDesk(registry, authority, approvals)
+        self.spacing = self._dispatcher.spacing
+        """How far apart supplies are cut; where its chance comes from may be set."""
+        self._batches = BatchDesk(registry, authority, approvals, self.spacing)
         self._alarms = Alarms(registry, authority, enrolment.troubles if enrolment else dict)
         self._outlet = outlet
         self._clock = clock

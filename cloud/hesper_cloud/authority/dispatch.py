@@ -27,6 +27,7 @@ from hesper_cloud.authority.kinds import CUTTING
 from hesper_cloud.authority.malformed import MALFORMED
 from hesper_cloud.authority.many import many_meters
 from hesper_cloud.authority.policy import JOBS, Policy
+from hesper_cloud.authority.spacing import Spacing
 from hesper_cloud.db.authority import BudgetUse, CommandRecord, GatewayCounter
 from hesper_cloud.db.engines import batched, reading, writing
 from hesper_cloud.observing.context import within
@@ -84,6 +85,8 @@ class Dispatcher:
         self._signer = signer
         self._approvals = approvals
         self._makings = makings or {}
+        self.spacing = Spacing()
+        """Of commands that can cut a supply; batches keep to the same."""
         self._passed = 0  # of the queue: the first of it all wait for their time
 
     def sign_queued(self, now: datetime) -> list[Outgoing]:
@@ -175,7 +178,7 @@ class Dispatcher:
         session, policy = about.session, about.policy
         if command.state != "queued" or (command.not_after or now) <= now:
             return None
-        if command.kind in CUTTING and not facts.spaced(session, policy, now):
+        if command.kind in CUTTING and not self.spacing.is_over(session, policy, now):
             return None
         try:
             about.seals.check(command)

@@ -167,12 +167,6 @@ def broke_glass(session: Session, command: str) -> bool:
     return session.get(BreakGlass, command) is not None
 
 
-def spaced(session: Session, policy: Policy, now: datetime) -> bool:
-    """Says whether enough time has passed since the last signed disconnect."""
-    last = session.scalar(select(func.max(BudgetUse.at)))
-    return last is None or now - last >= timedelta(seconds=policy.disconnects.seconds_between)
-
-
 def open_command(
     session: Session,
     meter: str,

@@ -33,6 +33,8 @@ class DisconnectBudget(Document):
     gateway_per_hour: int = Field(default=5, ge=0)
     gateway_per_day: int = Field(default=20, ge=0)
     seconds_between: float = Field(default=10.0, ge=0)
+    random_delay: float = Field(default=0.5, ge=0, le=10)
+    """Of ``seconds_between``: at most so much longer, drawn anew for each."""
     quarantine_above: int = Field(default=25, ge=0)
     """Of those queued within an hour, more than so many are held for a decision of two."""
     quarantine_s: int = Field(default=14_400, ge=60, le=86_400)

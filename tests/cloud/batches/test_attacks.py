@@ -4,6 +4,7 @@ import pytest
 from hesper_cloud import audit
 from hesper_cloud.authority.batches import frozen
 from hesper_cloud.authority.batches.releasing import BatchDesk
+from hesper_cloud.authority.spacing import Spacing
 from hesper_cloud.db.authority import Batch, BatchRow, CommandRecord, User
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Alert, Result
@@ -101,7 +102,9 @@ def test_a_command_edited_between_release_and_signing_does_not_leave(town, edit)
         stored.approver, stored.state = "ben", "running"
         entry = audit.Entry("ben", "batch.running", f"batch {batch}", "awaiting_approval")
         audit.append(session, town.clock.now, audit.Entry(**_approval(entry, stored.digest)))
-    BatchDesk(databases.registry, databases.authority, frozen.Approvals()).turn(town.clock.now)
+    BatchDesk(databases.registry, databases.authority, frozen.Approvals(), Spacing()).turn(
+        town.clock.now
+    )
     (first, *_) = town.head_end.commands()
     assert first.state == "queued"
     town.change(update(CommandRecord).where(CommandRecord.id == first.id).values(**edit))

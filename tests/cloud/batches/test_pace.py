@@ -47,6 +47,17 @@ def test_disconnects_wait_for_their_budgets_and_beyond_one_decision_for_another(
     assert town.states(batch) == {"confirmed": 10, "waiting": 2}
 
 
+def test_disconnects_of_a_batch_keep_the_same_drawn_delay(town):
+    limits = {"per_hour": 50, "gateway_per_hour": 9, "seconds_between": 10}
+    town.policy(disconnects=limits, relay_state_max_age_s=10**6)
+    town.head_end.authority.spacing.chance = lambda: 0.8
+    town.approved(kind="relay.disconnect", **NO_CANARY)
+    town.turn(13)
+    assert left(town) == 1
+    town.turn(2)
+    assert left(town) == 2
+
+
 def test_rows_wait_for_the_hours_in_which_supplies_are_cut(town):
     begun = town.clock.now
     town.policy(hours={"zone": "UTC"}, relay_state_max_age_s=10**6)

@@ -13,6 +13,7 @@ from hesper_cloud.authority.batches.states import FINISHED
 from hesper_cloud.authority.kinds import CUTTING, RECONNECT
 from hesper_cloud.authority.policy import Policy
 from hesper_cloud.authority.rules import Denied
+from hesper_cloud.authority.spacing import Spacing
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.batches import Batch, BatchRow
 
@@ -32,6 +33,7 @@ class Held(NamedTuple):
     registry: Engine
     policy: Policy
     now: datetime
+    spacing: Spacing
 
 
 def next_rows(held: Held, batch: Batch, room: int) -> Sequence[BatchRow]:
@@ -69,7 +71,7 @@ def _within_budgets(held: Held, waiting: ColumnElement[bool]) -> ColumnElement[b
     if facts.queued_lately(session, now) >= policy.disconnects.quarantine_above:
         return BatchRow.gateway.in_(())
     queued = exists().where(CommandRecord.state == "queued", CommandRecord.kind.in_(CUTTING))
-    if session.scalar(select(queued)) or not facts.spaced(session, policy, now):
+    if session.scalar(select(queued)) or not held.spacing.is_over(session, policy, now):
         return BatchRow.gateway.in_(())
     gateways = session.scalars(select(BatchRow.gateway).where(waiting).distinct()).all()
     return BatchRow.gateway.in_([name for name in gateways if name and _has_room(held, name)])

@@ -21,6 +21,7 @@ from hesper_cloud.authority.batches.states import FINISHED, MOVING, UNSETTLED, m
 from hesper_cloud.authority.batches.tally import Tally, failed_share, follow_commands, tally
 from hesper_cloud.authority.kinds import CUTTING, KINDS
 from hesper_cloud.authority.policy import Policy
+from hesper_cloud.authority.spacing import Spacing
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.batches import Batch, BatchRow
 from hesper_cloud.db.engines import reading, writing
@@ -35,10 +36,17 @@ _RANDOM = random.SystemRandom()
 class BatchDesk:
     """Moves every approved batch on by one step."""
 
-    def __init__(self, registry: Engine, authority: Engine, approvals: frozen.Approvals) -> None:
+    def __init__(
+        self,
+        registry: Engine,
+        authority: Engine,
+        approvals: frozen.Approvals,
+        spacing: Spacing,
+    ) -> None:
         self._registry = registry
         self._authority = authority
         self._approvals = approvals
+        self._spacing = spacing
 
     def turn(self, now: datetime) -> None:
         """Settles rows, stops or ends batches, and releases the rows whose turn it is."""
@@ -46,7 +54,8 @@ class BatchDesk:
             return
         with writing(self._authority) as session:
             follow_commands(session, now)
-            held = Held(session, self._registry, facts.active_policy(session), now)
+            policy = facts.active_policy(session)
+            held = Held(session, self._registry, policy, now, self._spacing)
             for batch in session.scalars(_expired(now)).all():
                 step = life.Move("expired", SELF, "nobody approved it in time")
                 move(session, batch, step, now)
