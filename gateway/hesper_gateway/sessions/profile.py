@@ -45,6 +45,8 @@ class Shape:
     columns: tuple[CosemAttribute, ...]
     capture_period_s: int
     newest_first: bool = False
+    keeps_all: bool = False
+    """Whether rows that are alike in time are rows of their own, as in an event log."""
 
     @property
     def clock_column(self) -> int | None:
@@ -184,7 +186,7 @@ def decode(octets: bytes, shape: Shape, policy: ClockPolicy) -> Rows:
             f"profile buffer: rows of {len(found.columns)} columns, "
             f"{len(shape.columns)} capture objects"
         )
-    return _ascending(found, shape.valued)
+    return _ascending(found, shape)
 
 
 def section(
@@ -238,20 +240,25 @@ def _as_meter_writes(
     return CosemDateTime.from_datetime(moment, deviation_minutes=deviation_minutes)
 
 
-def _ascending(found: ProfileColumns, valued: list[tuple[int, CosemAttribute]]) -> Rows:
-    """Order rows by time and keep one of those that are alike in time and status."""
-    keys = list(zip(found.captured_at, found.clock_status, strict=True))
-    order = sorted({key: index for index, key in enumerate(keys)}.items())
+def _ascending(found: ProfileColumns, shape: Shape) -> Rows:
+    """Order rows by time; one of those alike in time and status is kept, or all, as they came."""
+    if shape.keeps_all:
+        count = len(found.captured_at)
+        came = range(count - 1, -1, -1) if shape.newest_first else range(count)
+        order = sorted(came, key=found.captured_at.__getitem__)
+    else:
+        keys = list(zip(found.captured_at, found.clock_status, strict=True))
+        order = [index for _, index in sorted({k: i for i, k in enumerate(keys)}.items())]
     left_out = LeftOut()
     return Rows(
-        captured_at=[captured_at for (captured_at, _), _ in order],
-        clock_status=[status for (_, status), _ in order],
+        captured_at=[found.captured_at[index] for index in order],
+        clock_status=[found.clock_status[index] for index in order],
         columns=[
             [
                 travelling(found.columns[place][index], column.logical_name, left_out)
-                for _, index in order
+                for index in order
             ]
-            for place, column in valued
+            for place, column in shape.valued
         ],
         left_out=left_out,
     )

@@ -1,7 +1,7 @@
 """What can be read of a meter while one association is open."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import ceil
 
@@ -147,9 +147,14 @@ class Reading:
     async def events(
         self, log: EventLogName, shape: Shape, mark: int | None, past: Past
     ) -> AsyncGenerator[EventChunk, None]:
-        """Yield what an event log has recorded since the mark, oldest first."""
+        """Yield what an event log has recorded since the mark, oldest first.
+
+        The mark stays before the second in which the association began: more may come in it, and
+        what is told again keeps its id.
+        """
         async for chunk in self._event_chunks(log, shape, await self._stretch(shape, mark, past)):
-            yield chunk
+            over = (at for at in chunk.captured_at if at < self.clock.captured_at)
+            yield EventChunk(chunk.events, max(over, default=None))
 
     async def past_events(
         self, log: EventLogName, shape: Shape, wanted: Range
@@ -161,7 +166,7 @@ class Reading:
     async def _event_chunks(
         self, log: EventLogName, shape: Shape, wanted: Stretch
     ) -> AsyncGenerator[EventChunk, None]:
-        async for rows in self._windows(shape, wanted):
+        async for rows in self._windows(replace(shape, keeps_all=True), wanted):
             events = event_log.events(self.meter.id, log, shape, rows, self.template.events)
             yield EventChunk(events, wanted.mark(rows.captured_at))
 

@@ -69,6 +69,7 @@ class BenchMeter:
     name: str = NAME
     drift_s: float = 0
     period_s: int = 900
+    sort_method: int = 1
     rows: list[Row] = field(default_factory=list)
     log: list[tuple[int, int]] = field(default_factory=list)
     registers: dict[str, tuple[int, int, int]] = field(
@@ -152,7 +153,7 @@ class BenchMeter:
         if what == 4:
             return axdr.double_long_unsigned(period_s)
         if what == 5:
-            return axdr.enum(1)
+            return axdr.enum(self.sort_method)
         self.before_buffer()
         chosen = self._chosen(rows, selection)
         return axdr.array(

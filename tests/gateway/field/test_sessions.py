@@ -133,6 +133,41 @@ async def test_scaler_and_unit_are_read_once_for_a_kind_of_meter(bench):
     assert meter.asked.count("1:1.0.72.7.0.255:3") == 1
 
 
+async def logged(session, mark: int | None):
+    """What a visit finds in the event log from a mark on, and the new mark."""
+    async with session.reading() as reading:
+        shape = await reading.shape(obis.EVENT_LOG)
+        found = [each async for each in reading.events("standard", shape, mark, LATER)]
+    return [each.attributes["meter_code"] for chunk in found for each in chunk.events], [
+        chunk.mark for chunk in found
+    ]
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_events_of_one_second_are_all_told_in_their_order(bench, newest_first):
+    meter, server = bench.meter()
+    second = bench.START - 50
+    meter.log = [(second, 44), (second, 42), (second, 45), (second, 43)]
+    if newest_first:
+        meter.log.reverse()
+        meter.sort_method = 2
+    async with bench.over_tcp(server) as line:
+        codes, marks = await logged(bench.session(line), None)
+    assert (codes, marks) == ([44, 42, 45, 43], [second])
+
+
+async def test_an_event_in_the_second_of_the_visit_is_told_by_the_next(bench):
+    meter, server = bench.meter()
+    now = int(meter.now())
+    meter.log = [(now - 9, 1), (now, 44)]
+    async with bench.over_tcp(server) as line:
+        codes, marks = await logged(bench.session(line), now - 20)
+        assert (codes, marks[-1]) == ([1, 44], now - 9)
+        meter.log.append((now, 42))
+        codes, _ = await logged(bench.session(line), marks[-1])
+    assert codes == [44, 42]
+
+
 async def test_the_event_log_becomes_events_with_lasting_ids(bench):
     meter, server = bench.meter()
     meter.log = [(bench.START - 50, 44), (bench.START - 20, 45)]
