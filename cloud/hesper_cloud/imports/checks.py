@@ -22,6 +22,21 @@ def check(kind: str, rows: Sequence[Row], known: Known, areas: Areas) -> None:
         against(row, known, areas)
         if areas is not None and kind in _OF_AREAS and not _stays(row, areas):
             row.complain("area", "area_not_yours", f"your account is for {', '.join(areas)}")
+    if kind == "meters":
+        _one_meter_each(rows, known)
+
+
+def _one_meter_each(rows: Sequence[Row], known: Known) -> None:
+    """Tells of a SIM card that two meters name, one by its number and the other by its ICCID."""
+    before: dict[int, Row] = {}
+    for row in rows:
+        cards = known.cards(row.values.get("simCard"))
+        if len(cards) != 1:
+            continue
+        first = before.setdefault(cards[0].id, row)
+        if first.values["simCard"] != row.values["simCard"]:
+            advice = f"row {first.number} has this card already; keep one of the two"
+            row.complain("simCard", "twice_in_file", advice)
 
 
 def _stays(row: Row, areas: tuple[str, ...]) -> bool:

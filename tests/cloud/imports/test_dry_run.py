@@ -195,3 +195,11 @@ def test_a_meter_comes_behind_no_gateway_that_its_owner_does_not_see(
             "meters", [with_cell(row, 1, name)], ("South",), existing="update"
         )
         assert house.problems(import_id) == found
+
+
+def test_a_card_goes_into_one_meter_whichever_of_its_names_a_row_says(house: Any) -> None:
+    rows = [
+        with_cell(with_cell(SEEN, 0, f"M-{n}"), 10, name) for n, name in ((1, "S-1"), (2, ICCID))
+    ]
+    import_id, _ = house.tried("meters", rows)
+    assert house.problems(import_id) == [(3, "simCard", "twice_in_file")]
