@@ -231,7 +231,7 @@ class Uplink:
     async def _publish(self, client: aiomqtt.Client, sequence: int) -> None:
         batch = self._outbox.load(sequence)
         if batch is None:
-            self._window.released([sequence])
+            self._window.dropped(sequence)
         else:
             tracing = self._ears.tracing
             traceparent = None if tracing is None else tracing.leaving(batch)

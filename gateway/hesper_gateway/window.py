@@ -104,9 +104,14 @@ class Window:
             if flight is not None and flight.copies == 1:
                 overtaken_at = max(overtaken_at, flight.sent_at - GRACE_S)
         for flight in (*self._urgent.values(), *self._readings.values()):
-            if flight.sent_at < overtaken_at and not flight.overtaken:
+            if flight.copies and flight.sent_at < overtaken_at and not flight.overtaken:
                 flight.overtaken = True
                 flight.due_at = min(flight.due_at, overtaken_at)
+
+    def dropped(self, sequence: int) -> None:
+        """Forgets a batch that the outbox has no more: no receipt, so nothing was overtaken."""
+        self._urgent.pop(sequence, None)
+        self._readings.pop(sequence, None)
 
     def taken_back(self, from_sequence: int) -> None:
         """Looks again for readings to send, from a sequence on: they are in the backlog again."""

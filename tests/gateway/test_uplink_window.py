@@ -90,6 +90,28 @@ def test_what_newer_batches_have_overtaken_goes_again_at_once() -> None:
     assert send_due(window, 4.1) == [8], "once is enough: a slower consumer may have the others"
 
 
+def test_what_was_never_sent_cannot_be_overtaken() -> None:
+    """Few are published at a time: receipts come while others still wait for their first turn."""
+    window = window_on(Waiting(readings=[1, 2, 3]))
+    assert window.due(10) == [1, 2, 3]
+    window.sent(1, 10)
+    window.released([1])
+    assert window.due(11.5) == [2, 3]
+    window.sent(2, 11.5)
+    window.sent(3, 13)
+    window.released([3])
+    assert window.due(13.1) == [2]
+
+
+def test_what_the_outbox_has_no_more_has_overtaken_nothing() -> None:
+    window = window_on(Waiting(readings=[1, 2]))
+    window.due(0)
+    window.sent(1, 0)
+    window.sent(2, 3)
+    window.dropped(2)
+    assert window.due(3.1) == []
+
+
 def test_the_receipt_of_a_copy_says_nothing_of_the_others() -> None:
     backlog = Waiting(readings=[1])
     window = window_on(backlog)
