@@ -137,6 +137,8 @@ async def test_commands_under_way_are_counted_apart_from_those_before_a_person(
         ("schedule", "calm", {"surprise": 1}, "no such field"),
         ("template", "idis", {"toml": " "}, "text of a TOML file"),
         ("template", "idis", {"toml": "a = = 1"}, "not TOML"),
+        ("template", "idis", {"toml": "a = " + "[" * 100_000}, "not TOML"),
+        ("template", "idis", {"toml": "a = " + "9" * 5000}, "not TOML"),
         ("template", "idis", {"toml": "#" * 300_000}, "at most"),
     ],
 )

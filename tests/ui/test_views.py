@@ -174,7 +174,7 @@ def test_a_day_is_counted_between_its_own_midnights_and_only_where_they_are_stor
 def test_a_day_in_an_address_is_a_day_or_refused():
     assert load_profile.day_of("") is None
     assert load_profile.day_of("2026-11-17") == date(2026, 11, 17)
-    for text in ("yesterday", "2026-02-30", "1' OR 1=1"):
+    for text in ("yesterday", "2026-02-30", "1' OR 1=1", "0001-01-01", "9999-12-31"):
         with pytest.raises(Invalid):
             load_profile.day_of(text)
 

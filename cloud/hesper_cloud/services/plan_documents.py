@@ -73,6 +73,6 @@ def toml(text: str) -> str:
     """
     try:
         tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of 5000 digits, 1000 brackets
         raise ValueError(f"not TOML: {error}") from None
     return text

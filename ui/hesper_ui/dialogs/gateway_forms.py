@@ -97,7 +97,7 @@ async def configure(desk: Desk, row: GatewayRow, host: ui.element, done: Done) -
             text = str(file.value)
             try:
                 tomllib.loads(text)
-            except tomllib.TOMLDecodeError as error:
+            except (ValueError, RecursionError) as error:
                 raise Invalid(say("This is no TOML: {error}", error=error)) from None
             await asking.ask("gateway.configure", {"toml": text}, _said(reason))
 

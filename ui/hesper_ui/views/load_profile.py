@@ -14,6 +14,9 @@ from zoneinfo import ZoneInfo
 from hesper_ui.services import GapRow, Invalid, Series
 from hesper_ui.words import say
 
+_YEARS = (1970, 9000)
+"""Between them days have midnights in every zone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Band:
@@ -60,9 +63,12 @@ def day_of(text: str) -> date | None:
     if not text:
         return None
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
-        raise Invalid(say("A day is written like 2026-11-17.")) from None
+        day = date.min
+    if not _YEARS[0] <= day.year <= _YEARS[1]:
+        raise Invalid(say("A day is written like 2026-11-17."))
+    return day
 
 
 def window_of(day: date, zone: ZoneInfo) -> tuple[int, int]:
