@@ -119,9 +119,17 @@ class Authority:
         self._results.reconcile(now)
         self._publish_again(now)
 
+    def is_asked(self) -> bool:
+        """Says whether a request has come that was not settled yet."""
+        return self._desk.has_new()
+
     def is_waiting(self) -> bool:
         """Says whether a command or a batch waits for its turn, so that time alone matters."""
-        return self._dispatcher.has_queued() or self._batches.is_moving()
+        return self._dispatcher.has_queued() or self.has_moving_batches()
+
+    def has_moving_batches(self) -> bool:
+        """Says whether a batch is under way, so that results come in numbers."""
+        return self._batches.is_moving()
 
     def _publish_again(self, now: datetime) -> None:
         """Publishes again what nobody has answered, at growing distances."""

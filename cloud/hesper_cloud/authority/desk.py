@@ -57,6 +57,12 @@ class Desk:
             self._write_outcomes(settled, now)
         return len(settled)
 
+    def has_new(self) -> bool:
+        """Says whether a request waits to be settled."""
+        query = select(Request.id).where(Request.state == "new").limit(1)
+        with reading(self._registry) as session:
+            return session.scalar(query) is not None
+
     def _new_requests(self) -> list[Asked]:
         query = select(Request).where(Request.state == "new").order_by(Request.id).limit(_AT_ONCE)
         with reading(self._registry) as session:

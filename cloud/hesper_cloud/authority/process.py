@@ -2,8 +2,9 @@
 
 ``PRAGMA data_version`` says in microseconds whether another process has committed to the registry;
 a turn is taken then, and at a slow beat because time alone expires commands and frees budgets. A
-turn costs the same twenty questions whether it settles one result or a hundred, so what it took of
-a processor is let pass after it, for more to come.
+turn costs the same twenty questions whether it settles one result or a hundred, so while a batch is
+under way what it took of a processor is let pass after it, for more results to come. Whoever asks
+for something ends that at once: neither a kill switch nor a single command waits for it.
 """
 
 import logging
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from hesper_contracts.signing import Signer
 from sqlalchemy import Engine
@@ -111,30 +113,52 @@ def _last_checkpoint(checkpoints: Checkpoints | None) -> None:
 
 def loop(authority: Authority, watch: Watch, poll_s: float, stop: threading.Event) -> None:
     """Takes a turn on every change and at a slow beat, until ``stop`` is set."""
-    next_turn, took_s = 0.0, 0.0
-    while not stop.wait(max(poll_s, min(took_s, _MOST_PAUSE_S))):
-        began, took_s = time.monotonic(), 0.0
-        if watch.changed() or began >= next_turn:
-            spent_s = time.thread_time()
-            next_turn = began + _turn(authority)
-            took_s = time.thread_time() - spent_s
+    next_turn = rest_until = 0.0
+    changed = False
+    while not stop.wait(poll_s):
+        news, now = watch.changed(), time.monotonic()
+        changed |= news
+        if now < rest_until and not (news and _is_asked(authority)):
+            continue
+        if changed or now >= next_turn:
+            changed = False
+            pace = _turn(authority)
+            next_turn, rest_until = now + pace.due_s, time.monotonic() + pace.rest_s
 
 
-def _turn(authority: Authority) -> float:
-    """Takes a turn and returns in how many seconds the next is due.
+class _Pace(NamedTuple):
+    """In how many seconds the next turn is due, and for how long none is taken unasked."""
+
+    due_s: float
+    rest_s: float = 0.0
+
+
+def _turn(authority: Authority) -> _Pace:
+    """Takes a turn and returns when the next shall be.
 
     A database that is locked or out of room has taken nothing of the transaction at hand, so the
     same work is found again at the next turn.
     """
+    spent_s = time.thread_time()
     try:
         authority.turn()
-        return _WAITING_TURN_S if authority.is_waiting() else _IDLE_TURN_S
+        if authority.has_moving_batches():
+            return _Pace(_WAITING_TURN_S, min(time.thread_time() - spent_s, _MOST_PAUSE_S))
+        return _Pace(_WAITING_TURN_S if authority.is_waiting() else _IDLE_TURN_S)
     except OperationalError as error:
         _log.warning("turn put off: %s", error.orig)
-        return _IDLE_TURN_S
+        return _Pace(_IDLE_TURN_S)
     except SigningUnavailable as reason:
         _log.error("nothing can be signed, turn put off: %s", reason)
-        return _IDLE_TURN_S
+        return _Pace(_IDLE_TURN_S)
+
+
+def _is_asked(authority: Authority) -> bool:
+    try:
+        return authority.is_asked()
+    except OperationalError as error:
+        _log.warning("nobody heard for a moment: %s", error.orig)
+        return False
 
 
 def now_utc() -> datetime:
