@@ -194,6 +194,18 @@ def test_of_those_together_only_the_batch_that_the_store_refuses_is_rejected(
     assert bench.stored() == {f"M{number}": 2 for number in range(MANY) if number != 8}
 
 
+def test_a_group_too_large_for_the_memory_is_left_to_be_taken_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(decode_together, "MOST_CELLS", 25)  # a message of two rows is 10
+    group = [message(sealed(n, f"M{n}")) for n in range(3)]
+    assert len(decode_all(group[:2])) == 2
+    with pytest.raises(decode_together.TooMuch):
+        decode_all(group)
+    monkeypatch.setattr(decode_together, "MOST_CELLS", 5)
+    assert isinstance(decode_all(group[:1])[0], Decoded)
+
+
 def test_a_few_octets_that_open_to_many_are_not_held_together() -> None:
     """A group of a thousand such messages would be 30 GiB; alone each is gone before the next."""
     bomb = zstandard.ZstdCompressor(level=19).compress(bytes(16 << 20))

@@ -25,10 +25,16 @@ from hesper_cloud.stores.port import EARLIEST, LATEST, Block
 
 _MOST_OCTETS = 1024
 _MOST_PLAIN = 16 * 1024  # all bodies of a group are held at once, and a KiB may open to 30 MiB
+MOST_CELLS = 16 * columns.MAX_CELLS
+"""Rows times columns of a group: forty octets may say a million rows of the same value."""
 _ENCODINGS = {
     header(Kind.READINGS, encoding): encoding
     for encoding in (Encoding.COLUMNS, Encoding.COLUMNS_ZSTD)
 }
+
+
+class TooMuch(Exception):
+    """A group that is too large for the memory, however few its octets are."""
 
 
 class _Opened(NamedTuple):
@@ -41,13 +47,23 @@ class _Opened(NamedTuple):
 
 
 def decode_all(messages: Sequence[Message]) -> list[Decoded | Refused]:
-    """Takes messages apart; a refusal stands in the place of what could not be."""
+    """Takes messages apart; a refusal stands in the place of what could not be.
+
+    Raises:
+        TooMuch: several messages that unpack to more than is held at once.
+    """
     opened = [small for place, each in enumerate(messages) if (small := _opened(place, each))]
     lone = lone_sections.taken_apart([each.body for each in opened])
     together = {opened[number].place for each in lone for number in each.places}
-    found = {
-        place: _attempt(message) for place, message in enumerate(messages) if place not in together
-    }
+    found: dict[int, Decoded | Refused] = {}
+    cells = 0
+    for place, message in enumerate(messages):
+        if place not in together:
+            found[place] = _attempt(message)
+            cells += _cells(found[place])
+            if cells > MOST_CELLS and len(messages) > 1:
+                found.clear()  # who catches this holds on to it
+                raise TooMuch
     once = _named_once(lone, found.values())
     for each in lone:
         found |= _shared(each, [opened[number] for number in each.places], once)
@@ -75,6 +91,12 @@ def _attempt(message: Message) -> Decoded | Refused:
         return decode(message)
     except Refused as refusal:
         return refusal.with_traceback(None)  # which holds all that was unpacked
+
+
+def _cells(found: Decoded | Refused) -> int:
+    if isinstance(found, Refused):
+        return 0
+    return sum(block.row_count * (len(block.quantities) + 3) for block in found.blocks)
 
 
 def _named_once(lone: Sequence[Lone], others: Iterable[Decoded | Refused]) -> set[str]:
