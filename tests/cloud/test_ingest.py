@@ -12,13 +12,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hesper_cloud.db import migrate, registry
 from hesper_cloud.db.engines import open_engine, reading
 from hesper_cloud.ingest import run
 from hesper_cloud.ingest.consumer import Connection, Consumer
-from hesper_cloud.ingest.message import batch_id
+from hesper_cloud.ingest.message import Delivery, batch_id
 from hesper_cloud.ingest.run import Ingest
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.settings import BrokerSettings, Settings
@@ -461,6 +462,21 @@ def test_the_broker_holds_back_what_is_not_acknowledged(broker: Any, gateway: Ga
         assert consumer.messages.qsize() == 10
     finally:
         consumer.stop()
+
+
+def test_what_came_by_an_older_connection_is_not_acknowledged() -> None:
+    consumer = Consumer(Connection("127.0.0.1", 9, "hesper/v1"), lambda *_: None)
+    given: list[tuple[list[int], object]] = []
+    consumer._client.acknowledge = lambda *call: given.append(call)  # type: ignore[method-assign]
+    deliveries = []
+    for socket in ("before", "now"):
+        client = mock.Mock(socket=lambda socket=socket: socket, subscribe=lambda *_, **__: (0, 1))
+        consumer._on_connect(client, None, None, mock.Mock(is_failure=False), None)
+        deliveries.append(Delivery(consumer._generation, len(deliveries) + 1, 1))
+    consumer.acknowledge(deliveries)
+    consumer._on_disconnect(mock.Mock(), None, None, mock.Mock(), None)
+    consumer.acknowledge(deliveries)
+    assert given == [([2], "now"), ([], None)]
 
 
 def test_messages_without_a_window_are_bounded_too(broker: Any) -> None:
