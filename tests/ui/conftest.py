@@ -53,9 +53,11 @@ async def console() -> AsyncIterator[Console]:
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     running = Server(free_port())
-    running.start()
-    yield running
-    running.kill()
+    try:
+        running.start()
+        yield running
+    finally:
+        running.kill()  # one that was too slow to start, too
 
 
 @pytest.fixture(scope="module")

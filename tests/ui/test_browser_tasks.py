@@ -32,13 +32,16 @@ CONTRAST = {"runOnly": ["color-contrast"]}
 """All that the other theme can change."""
 
 
+FAULTS = {"resultTypes": ["violations"]}
+"""Of what axe finds to be right it says no more than one example: pages have thousands."""
 DIALOG = ".q-dialog"
 
 
 def found(page: Page, theme: str, options: dict[str, object], part: str | None = None) -> list[str]:
     """Returns what axe finds to be serious in one theme, on a page or in a part of it."""
     page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
-    violations = Axe().run(page, context=part, options=options).response["violations"]
+    asked = FAULTS | options
+    violations = Axe().run(page, context=part, options=asked).response["violations"]
     return [
         f"{theme} {each['id']}: {node['html'][:120]}"
         for each in violations

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-START_S = 60.0
+START_S = 100.0  # a machine whose every core is wanted by eight has taken 60
 
 
 class Server:
