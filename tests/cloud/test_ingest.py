@@ -468,7 +468,7 @@ def test_what_came_by_an_older_connection_is_not_acknowledged() -> None:
     consumer = Consumer(Connection("127.0.0.1", 9, "hesper/v1"), lambda *_: None)
     given: list[tuple[list[int], object]] = []
     consumer._client.acknowledge = lambda *call: given.append(call)  # type: ignore[method-assign]
-    deliveries = []
+    deliveries: list[Delivery] = []
     for socket in ("before", "now"):
         client = mock.Mock(socket=lambda socket=socket: socket, subscribe=lambda *_, **__: (0, 1))
         consumer._on_connect(client, None, None, mock.Mock(is_failure=False), None)
