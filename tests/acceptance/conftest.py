@@ -26,7 +26,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 CAPTURE_PERIOD_S = 3
 POLL_S = 0.05
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 DRAIN_S = 60.0
 LOAD_PROFILE = "1.0.99.1.0.255"
 TERMINAL = {"confirmed", "failed", "rejected", "expired", "cancelled"}

@@ -17,7 +17,7 @@ from hesper_sim import ledger
 
 BIN = Path(sys.executable).parent
 LOAD_PROFILE = "1.0.99.1.0.255"
-PATIENCE_S, POLL_S = 60.0, 0.05
+PATIENCE_S, POLL_S = 180.0, 0.05
 ANN = Account("ann", "operator", "asking-politely-1")
 FLEET = "seed = 7\ntcp = 2\nshared = 0\ndial_in = 0\nrs485 = 0\npush = false\n"
 BROKER = """\

@@ -26,6 +26,7 @@ PARTS = {
 EXCEPT = {
     "hesper_contracts.columns": "numpy: the cloud's decoder, never imported by a gateway",
     "hesper_contracts.json_columns": "numpy: the same for the JSON form",
+    "hesper_contracts.lone_sections": "numpy: the same for batches of single meters",
     "hesper_cloud.migrations": "run by Alembic, which fills in its context",
     "hesper_lab.screenshots": "drives a browser: extra dev",
     "hesper_lab.bench": "measures beside its peers: extra dev",
