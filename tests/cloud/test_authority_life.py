@@ -3,6 +3,7 @@
 import pytest
 from hesper_cloud import audit
 from hesper_cloud.authority import life
+from hesper_cloud.authority.results import ResultDesk
 from hesper_cloud.db.authority import AuditRow, CommandRecord, GatewayCounter
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Gateway, Meter, Result
@@ -264,3 +265,26 @@ def test_the_table_ends_where_it_says():
     record = CommandRecord(id="1", kind="relay.read", meter="M", state="confirmed")
     with pytest.raises(life.ImpossibleMove):
         life.move(None, record, life.Move("sent", "x", ""), None)
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+def test_marks_that_were_lost_between_the_databases_are_made_later(head_end, monkeypatch, restarts):
+    approved(head_end)
+    (command,) = head_end.published()
+    head_end.clock.advance(1)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ResultDesk, "_mark", killed)
+        with pytest.raises(KeyboardInterrupt):
+            head_end.answer(command, "confirmed", output=False)
+    assert head_end.command(command.id).state == "confirmed"
+    if restarts:
+        head_end.start_authority()
+    head_end.authority.turn()
+    with reading(head_end.databases.registry) as session:
+        assert session.scalars(select(Result.verified)).all() == [True]
+        assert session.get_one(Meter, command.meter).relay_output is False
+    assert head_end.command(command.id).state == "confirmed"

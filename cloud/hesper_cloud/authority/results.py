@@ -16,7 +16,7 @@ from hesper_contracts import results
 from hesper_contracts.frame import Refused
 from hesper_contracts.results import CommandResult
 from hesper_contracts.signing import Keyring
-from sqlalchemy import Engine, select, update
+from sqlalchemy import ColumnElement, Engine, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
@@ -59,12 +59,16 @@ class ResultDesk:
         self._authority = authority
         self._heed = heed
         self.traces = CommandTraces(None)
+        self._may_be_unmarked = True  # a kill comes between two databases, too
 
     def take_new(self, now: datetime) -> int:
         """Takes what is new; returns how many rows."""
+        while self._may_be_unmarked:
+            self._mark_again(now)
         arrived = self._new_rows()
         if not arrived:
             return 0
+        self._may_be_unmarked = True
         try:
             verdicts = self._judged(arrived, now)
         except MALFORMED:
@@ -72,10 +76,29 @@ class ResultDesk:
             for row in arrived:
                 verdicts |= self._judged_alone(row, now)
         self._mark(verdicts, now)
+        self._may_be_unmarked = False
         for result in verdicts.values():
             if result is not None:
                 self.traces.settled(result.command_id, result.state, int(now.timestamp() * 1e9))
         return len(verdicts)
+
+    def _mark_again(self, now: datetime) -> None:
+        """Marks rows that were settled when their marks were lost; nothing is settled by it."""
+        with reading(self._authority) as session:
+            position = session.scalar(select(Cursor.position).where(Cursor.name == _CURSOR)) or 0
+        rows = self._rows(Result.id <= position, Result.verified.is_(None))
+        if rows:
+            self._mark({row.id: self._believed(row) for row in rows}, now)
+        self._may_be_unmarked = len(rows) == _AT_ONCE
+
+    def _believed(self, row: _Arrived) -> CommandResult | None:
+        try:
+            with reading(self._authority) as session:
+                result = _verified(session, row)
+                _subject(session, result)
+        except (Refused, *MALFORMED):
+            return None
+        return result
 
     def _judged(self, arrived: Sequence[_Arrived], now: datetime) -> _Verdicts:
         """Judges rows in one transaction."""
@@ -130,8 +153,11 @@ class ResultDesk:
     def _new_rows(self) -> list[_Arrived]:
         with reading(self._authority) as session:
             position = session.scalar(select(Cursor.position).where(Cursor.name == _CURSOR)) or 0
+        return self._rows(Result.id > position)
+
+    def _rows(self, *wanted: ColumnElement[bool]) -> list[_Arrived]:
         columns = (Result.id, Result.command_id, Result.gateway, Result.payload, Result.received_at)
-        query = select(*columns).where(Result.id > position).order_by(Result.id).limit(_AT_ONCE)
+        query = select(*columns).where(*wanted).order_by(Result.id).limit(_AT_ONCE)
         with reading(self._registry) as session:
             return [_Arrived(*row) for row in session.execute(query)]
 

@@ -32,7 +32,7 @@ class Spacing:
 
     def is_over(self, session: Session, policy: Policy, now: datetime) -> bool:
         """Says whether enough time has passed since the last of them was signed."""
-        last = session.scalar(select(func.max(BudgetUse.at)))
+        last: datetime | None = session.scalar(select(func.max(BudgetUse.at)))
         if last is None:
             return True
         if last != self._last:
