@@ -1,7 +1,7 @@
 """The acceptance run: a whole system for about a minute, then every value accounted for.
 
 Meters latch every five seconds, a supply is cut and restored by two people, then latching stops
-and the system has thirty seconds to drain. What the simulator journalled is then held against what
+and the system has a minute to drain. What the simulator journalled is then held against what
 REST exports. Latency is reported; it does not decide.
 """
 
@@ -24,8 +24,8 @@ from hesper_lab.site import Site, StoreKind, Wishes
 Say = Callable[[str], None]
 CAPTURE_PERIOD_S = 5
 LATCHING_S = 35.0
-DRAIN_S = 30.0
-COMMAND_S = 20.0
+DRAIN_S = 60.0
+COMMAND_S = 60.0
 _OPEN_STATES = {"draft", "awaiting_approval", "queued", "sent", "acknowledged", "executing"}
 
 
