@@ -206,3 +206,21 @@ def test_what_is_older_than_the_retention_does_not_hold_up_the_rest(influx_url: 
     assert [each.captured_at for each in store.export(0, now)] == [now - 86_400]
     assert store.known([batch]) == {batch: "ab"}
     store.close()
+
+
+def test_a_point_that_is_only_in_part_there_yet_is_not_read(influx_url: str) -> None:
+    server = InfluxV1(influx_url, f"half-{secrets.token_hex(4)}")
+    store = InfluxStore(server)
+    block = Block(
+        "1.0.99.1.0.255", QUANTITIES, ("M1",), np.array([0]), np.array([T0]),
+        np.array([0]), np.array([0]), T0, np.array([[10], [2300]]), None,
+    )  # fmt: skip
+    store.write(Group({BatchId("gw", "00112233445566ff", 1): "ab" * 32}, [block], T0 * 1000))
+    series = "readings,clock_status=0,meter=M1,profile=1.0.99.1.0.255"
+    server.write(f"{series} 1.0.1.8.0.255=11i,quality=0i {T0 + 900}".encode(), "s")
+    server.write(f"{series.replace('M1', 'M2')} 1.0.1.8.0.255=11i {T0 + 900}".encode(), "s")
+    assert [(each.meter, each.captured_at) for each in store.export(0, 2**33)] == [("M1", T0)]
+    (columns,) = store.rows("1.0.99.1.0.255", 0, 2**33)
+    assert columns.captured_at.tolist() == [T0]
+    assert [each.captured_at for each in store.readings("M1", None, 0, 2**33, 9)] == [T0]
+    store.close()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from hesper_cloud.stores.port import FleetSeries, Integers, Reading, ReadValue, 
 
 TAGS = "meter, profile, clock_status"
 _LOOK_BACK_S = 86_400
+_EVERY_POINT_HAS = ("layout", "quality", "received_at", "stored_at_ms", "commit")
 
 
 def versions(server: InfluxServer, layouts: Layouts, where: str) -> Iterator[Reading]:
@@ -34,7 +36,7 @@ def revisions_by_commit(
 ) -> Iterator[tuple[int, Reading]]:
     """Yields revisions as `revisions` does, each with the number of its commit."""
     revised: dict[tuple[str, str, int, int], list[tuple[int, Reading]]] = {}
-    for table in server.query(select("*", REVISIONS, where, f"{TAGS}, revision")):
+    for table in map(whole, server.query(select("*", REVISIONS, where, f"{TAGS}, revision"))):
         place = table.columns.index("commit")
         numbers = (row[place] for row in table.rows)
         for number, reading in zip(numbers, readings_of(table, layouts), strict=True):
@@ -46,10 +48,22 @@ def revisions_by_commit(
             yield number, replace(reading, revision=n)
 
 
+def whole(table: Table) -> Table:
+    """Returns a series without the points that are only in part there yet.
+
+    InfluxDB 1 shows the fields of a point one by one as it takes them. Nobody was told of such a
+    point: its write is not answered.
+    """
+    if not set(_EVERY_POINT_HAS) <= set(table.columns):
+        return table._replace(rows=[])
+    needed = itemgetter(*map(table.columns.index, _EVERY_POINT_HAS))
+    return table._replace(rows=[row for row in table.rows if None not in needed(row)])
+
+
 def readings_of(table: Table, layouts: Layouts) -> Iterator[Reading]:
-    """Yields the readings of one series."""
+    """Yields the readings of one series, of `whole` points."""
     places = {name: place for place, name in enumerate(table.columns)}
-    for row in table.rows:
+    for row in whole(table).rows:
         quantities = layouts.quantities(row[places["layout"]])
         yield Reading(
             meter=untagged(table.tags["meter"]),
