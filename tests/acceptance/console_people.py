@@ -5,18 +5,32 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
+import pytest
 from hesper_cloud import provision
 from hesper_cloud.authority.policy import POLICIES
 from hesper_cloud.provision import Databases
 from hesper_cloud.settings import Settings
+from hesper_lab import screenshots, system
 from hesper_lab.rest import Rest
 from hesper_lab.running import Running
 from hesper_lab.screenshots import Seen, settle, sign_in, watch
+from hesper_lab.site import PACKAGES
 from hesper_sim import ledger
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 PATIENCE_MS = 60_000
 POLL_S = 0.05
+ON_A_SITE = [
+    pytest.mark.acceptance,
+    pytest.mark.browser,
+    pytest.mark.skipif(not screenshots.CHROMIUM.exists(), reason="no Chromium on this machine"),
+    pytest.mark.skipif(
+        system.find("mosquitto", PACKAGES / "mosquitto") is None,
+        reason="no mosquitto on this machine",
+    ),
+    pytest.mark.timeout(300),
+]
+"""What all tests of these pages are, and need."""
 CONFIRMED = ".timeline [data-state=confirmed]"
 expect.set_options(timeout=PATIENCE_MS)  # the machine may be busy with other tests
 DESK = {"width": 1440, "height": 900}

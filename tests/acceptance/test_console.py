@@ -14,15 +14,16 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hesper_lab import screenshots, system
+from hesper_lab import screenshots
 from hesper_lab.rest import Rest
 from hesper_lab.running import Running, running
-from hesper_lab.site import PACKAGES, Site, Wishes
+from hesper_lab.site import Site, Wishes
 from playwright.sync_api import Browser, Page, expect
 
 sys.path.insert(0, str(Path(__file__).parent))
 from console_people import (
     CONFIRMED,
+    ON_A_SITE,
     People,
     approve,
     eventually,
@@ -32,16 +33,7 @@ from console_people import (
     request_disconnect,
 )
 
-pytestmark = [
-    pytest.mark.acceptance,
-    pytest.mark.browser,
-    pytest.mark.skipif(not screenshots.CHROMIUM.exists(), reason="no Chromium on this machine"),
-    pytest.mark.skipif(
-        system.find("mosquitto", PACKAGES / "mosquitto") is None,
-        reason="no mosquitto on this machine",
-    ),
-    pytest.mark.timeout(300),
-]
+pytestmark = ON_A_SITE
 PATIENCE_MS = 60_000
 SILENCE_S = 3.0
 ENERGY = "1.0.1.8.0.255"

@@ -12,16 +12,17 @@ from pathlib import Path
 
 import pyotp
 import pytest
-from hesper_lab import screenshots, system
+from hesper_lab import screenshots
 from hesper_lab.rest import Rest
 from hesper_lab.running import Running, running
-from hesper_lab.site import PACKAGES, Site, Wishes
+from hesper_lab.site import Site, Wishes
 from hesper_sim import ledger
 from playwright.sync_api import Browser, Page, expect
 
 sys.path.insert(0, str(Path(__file__).parent))
 from console_people import (
     CONFIRMED,
+    ON_A_SITE,
     People,
     approve,
     approve_batch,
@@ -31,16 +32,7 @@ from console_people import (
 )
 from release_papers import signed
 
-pytestmark = [
-    pytest.mark.acceptance,
-    pytest.mark.browser,
-    pytest.mark.skipif(not screenshots.CHROMIUM.exists(), reason="no Chromium on this machine"),
-    pytest.mark.skipif(
-        system.find("mosquitto", PACKAGES / "mosquitto") is None,
-        reason="no mosquitto on this machine",
-    ),
-    pytest.mark.timeout(300),
-]
+pytestmark = ON_A_SITE
 IN_BATCH = 12
 BATCHED, HELD, STOPPED, EMERGENCY = slice(0, IN_BATCH), IN_BATCH, IN_BATCH + 1, IN_BATCH + 2
 UPDATED = slice(IN_BATCH + 3, IN_BATCH + 6)

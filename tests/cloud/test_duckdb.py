@@ -1,16 +1,15 @@
 """What the embedded store promises beyond the contract: crashes, failed writes, disk form."""
 
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from full_disk import room_for
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import Block, Group, StoreRefused, StoreUnavailable
@@ -135,17 +134,6 @@ def test_readers_are_not_disturbed_by_a_writer(store: DuckDbStore) -> None:
     store.write(Group({}, [block({f"M{n}": [(T0 + 900, n)] for n in range(50)})], T0))
     assert 1 + len(list(rows)) == 50
     assert first.captured_at == T0
-
-
-@contextmanager
-def room_for(octets: int) -> Iterator[None]:
-    """Lets no file of this process grow beyond a size, as a full disk would."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def written_until_full(store: DuckDbStore, groups: list[Group]) -> int:

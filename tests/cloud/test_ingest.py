@@ -472,7 +472,7 @@ def test_what_came_by_an_older_connection_is_not_acknowledged() -> None:
     for socket in ("before", "now"):
         client = mock.Mock(socket=lambda socket=socket: socket, subscribe=lambda *_, **__: (0, 1))
         consumer._on_connect(client, None, None, mock.Mock(is_failure=False), None)
-        deliveries.append(Delivery(consumer._generation, len(deliveries) + 1, 1))
+        deliveries.append(Delivery(consumer._now[0], len(deliveries) + 1, 1))
     consumer.acknowledge(deliveries)
     consumer._on_disconnect(mock.Mock(), None, None, mock.Mock(), None)
     consumer.acknowledge(deliveries)

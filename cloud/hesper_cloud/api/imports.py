@@ -24,6 +24,8 @@ from hesper_cloud.services.sources import require
 
 router = APIRouter(tags=["imports"])
 ImportId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
+FromRow = Annotated[int, Query(ge=0, le=10_000_000)]
+RowsAtOnce = Annotated[int, Query(ge=1, le=MOST_PROBLEMS)]
 SeparatorName = Literal["comma", "semicolon", "tab", "bar"]
 _SEPARATORS: dict[SeparatorName, Separator] = {
     "comma": ",",
@@ -146,8 +148,8 @@ async def problems(
     actor: Who,
     services: Have,
     import_id: ImportId,
-    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
-    limit: Annotated[int, Query(ge=1, le=MOST_PROBLEMS)] = 100,
+    offset: FromRow = 0,
+    limit: RowsAtOnce = 100,
 ) -> Response:
     """Lists refused rows, each with all its problems: column, code, value, what to do."""
     return answer(await services.imports.rejected(actor, import_id, offset, limit))
@@ -158,8 +160,8 @@ async def changes(
     actor: Who,
     services: Have,
     import_id: ImportId,
-    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
-    limit: Annotated[int, Query(ge=1, le=MOST_PROBLEMS)] = 100,
+    offset: FromRow = 0,
+    limit: RowsAtOnce = 100,
 ) -> Response:
     """Lists good rows that change what is there: each field, from what, to what."""
     return answer(await services.imports.changes(actor, import_id, offset, limit))

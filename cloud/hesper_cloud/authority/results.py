@@ -20,10 +20,10 @@ from sqlalchemy import ColumnElement, Engine, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
-from hesper_cloud.authority import evidence, facts, life, showing, together
+from hesper_cloud.authority import evidence, facts, life, together
 from hesper_cloud.authority.kinds import ARM, READ, READING, RECONNECT
 from hesper_cloud.authority.malformed import MALFORMED
-from hesper_cloud.authority.showing import plain
+from hesper_cloud.authority.showing import plain, show
 from hesper_cloud.db.authority import CommandRecord, Cursor
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Result
@@ -170,7 +170,7 @@ class ResultDesk:
                 if rows := [row_id for row_id, is_so in believed.items() if is_so is verified]:
                     told = update(Result).where(Result.id.in_(rows)).values(verified=verified)
                     session.execute(told, execution_options={"synchronize_session": False})
-            showing.show(session, shown, now)
+            show(session, shown, now)
 
 
 def _take(

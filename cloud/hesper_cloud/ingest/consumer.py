@@ -87,8 +87,9 @@ class Consumer:
         self._topics = Topics(connection.root)
         self._senders = Senders(self._topics)
         self._started_at = datetime.now(UTC)
-        self._generation = 0
-        self._now: tuple[int, object] = 0, None  # the generation, and the socket of its messages
+        # the number of the connection and the socket of its messages; replaced together, because
+        # another thread acknowledges
+        self._now: tuple[int, object] = 0, None
         self._pending: set[int] = set()
         self._receiving_cpu_s = 0.0
         self._client = self._make_client()
@@ -157,8 +158,8 @@ class Consumer:
 
     def acknowledge(self, deliveries: Iterable[Delivery]) -> None:
         """Gives messages back their places in the window, if their connection still stands."""
-        generation, socket = self._now  # in one step: another connection may begin meanwhile
-        ours = [each for each in deliveries if each.connection == generation]
+        connection, socket = self._now
+        ours = [each for each in deliveries if each.connection == connection]
         self._client.acknowledge([each.packet for each in ours if each.qos == 1], socket)
         for each in ours:
             if each.qos > 1:
@@ -175,8 +176,7 @@ class Consumer:
             log.error("broker refuses the consumer: %s", reason)
             return
         log.info("connected to broker %s:%d", self._connection.host, self._connection.port)
-        self._generation += 1
-        self._now = self._generation, client.socket()
+        self._now = self._now[0] + 1, client.socket()
         self._pending.clear()
         account = self._connection.account
         group = share_group(ROLE, account.password() if account else None)
@@ -202,8 +202,7 @@ class Consumer:
         self, _client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any
     ) -> None:
         metrics.CONNECTED.set(0)
-        self._generation += 1
-        self._now = self._generation, None
+        self._now = self._now[0] + 1, None
         self.announced.clear()
         log.warning("disconnected from the broker: %s", reason)
 
@@ -216,9 +215,10 @@ class Consumer:
     def _take_all(self, published: list[Published], sampled: TraceContext | None = None) -> None:
         """Takes messages that came together, or a single one that is traced."""
         arrived, received_at = time.monotonic(), self._clock()
+        connection, _ = self._now
         kinds: Counter[Kind] = Counter()
         for each in published:
-            delivery = Delivery(self._generation, each.packet, each.qos)
+            delivery = Delivery(connection, each.packet, each.qos)
             try:
                 sender = self._senders.of(each.topic)
             except Refused as error:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from hesper_cloud.stores import influx_reads as reads
 from hesper_cloud.stores.influx_layouts import Layouts
-from hesper_cloud.stores.influx_lines import COMMITS, INTENTS, READINGS
+from hesper_cloud.stores.influx_lines import COMMITS, INTENTS
 from hesper_cloud.stores.influx_ql import quoted, select, within
 from hesper_cloud.stores.influx_server import InfluxServer
 from hesper_cloud.stores.port import Changes, Reading
@@ -150,7 +150,7 @@ def _of(server: InfluxServer, layouts: Layouts, commit: Commit) -> Iterator[Read
     for profile, first, end in dict.fromkeys(commit.spans):
         where = f"profile = {quoted(profile)} AND {within((first, end))}"
         own = f"{where} AND commit = {commit.number}"
-        for table in server.query(select("*", READINGS, own, reads.TAGS)):
+        for table in reads.points(server, own):
             yield from reads.readings_of(table, layouts)
         for number, reading in reads.revisions_by_commit(server, layouts, where):
             if number == commit.number:

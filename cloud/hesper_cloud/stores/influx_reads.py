@@ -21,7 +21,7 @@ _EVERY_POINT_HAS = ("layout", "quality", "received_at", "stored_at_ms", "commit"
 
 def versions(server: InfluxServer, layouts: Layouts, where: str) -> Iterator[Reading]:
     """Yields readings and their revisions; `where` is the condition, without the word."""
-    for table in server.query(select("*", READINGS, where, TAGS)):
+    for table in points(server, where):
         yield from readings_of(table, layouts)
     yield from revisions(server, layouts, where)
 
@@ -36,7 +36,7 @@ def revisions_by_commit(
 ) -> Iterator[tuple[int, Reading]]:
     """Yields revisions as `revisions` does, each with the number of its commit."""
     revised: dict[tuple[str, str, int, int], list[tuple[int, Reading]]] = {}
-    for table in map(whole, server.query(select("*", REVISIONS, where, f"{TAGS}, revision"))):
+    for table in points(server, where, f"{TAGS}, revision", REVISIONS):
         place = table.columns.index("commit")
         numbers = (row[place] for row in table.rows)
         for number, reading in zip(numbers, readings_of(table, layouts), strict=True):
@@ -48,12 +48,18 @@ def revisions_by_commit(
             yield number, replace(reading, revision=n)
 
 
-def whole(table: Table) -> Table:
-    """Returns a series without the points that are only in part there yet.
+def points(
+    server: InfluxServer, where: str, group_by: str = TAGS, measurement: str = READINGS
+) -> Iterator[Table]:
+    """Yields series with all their fields, without the points that are only in part there yet.
 
     InfluxDB 1 shows the fields of a point one by one as it takes them. Nobody was told of such a
     point: its write is not answered.
     """
+    return map(_whole, server.query(select("*", measurement, where, group_by)))
+
+
+def _whole(table: Table) -> Table:
     if not set(_EVERY_POINT_HAS) <= set(table.columns):
         return table._replace(rows=[])
     needed = itemgetter(*map(table.columns.index, _EVERY_POINT_HAS))
@@ -61,9 +67,9 @@ def whole(table: Table) -> Table:
 
 
 def readings_of(table: Table, layouts: Layouts) -> Iterator[Reading]:
-    """Yields the readings of one series, of `whole` points."""
+    """Yields the readings of one series, as `points` gives it."""
     places = {name: place for place, name in enumerate(table.columns)}
-    for row in whole(table).rows:
+    for row in table.rows:
         quantities = layouts.quantities(row[places["layout"]])
         yield Reading(
             meter=untagged(table.tags["meter"]),
@@ -91,8 +97,7 @@ def latest(server: InfluxServer, layouts: Layouts, now: int) -> Iterator[Reading
     if len(layouts.known) > 1:
         conditions += [f"time <= {now}s AND layout = {name}" for name in layouts.known]
     for condition in conditions:
-        query = select("*", READINGS, condition, f"{TAGS} ORDER BY time DESC LIMIT 1")
-        for table in server.query(query):
+        for table in points(server, condition, f"{TAGS} ORDER BY time DESC LIMIT 1"):
             yield from readings_of(table, layouts)
 
 

@@ -28,8 +28,7 @@ def rows(
     quantities = tuple(sorted({q for name in used for q in layouts.quantities(name)}))
     for start in range(0, len(named), _METERS_PER_PART):
         chosen = of_meters(named[start : start + _METERS_PER_PART])
-        query = select("*", READINGS, f"{chosen} AND {where}", reads.TAGS)
-        tables = [table for table in map(reads.whole, server.query(query)) if table.rows]
+        tables = [table for table in reads.points(server, f"{chosen} AND {where}") if table.rows]
         if tables:
             yield _joined(profile, quantities, [_Piece(table, layouts) for table in tables])
 

@@ -33,6 +33,7 @@ from hesper_cloud.services.sources import Sources
 from hesper_cloud.settings import BrokerSettings, Settings
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.web_settings import LimitSettings, WebSettings
+from websockets.sync.client import ClientConnection, connect
 
 PASSWORDS = {
     "vic": "viewing-only-1",
@@ -110,6 +111,12 @@ class House:
         return httpx.Client(
             base_url=f"{self.url}/api/v1", headers=known | headers, timeout=DEADLINE_S
         )
+
+    def live(self, who: str | dict[str, str]) -> ClientConnection:
+        """Opens the live connection of a person, or with headers."""
+        headers = self.headers(who) if isinstance(who, str) else who
+        url = self.url.replace("http", "ws") + "/api/v1/live"
+        return connect(url, additional_headers=headers, open_timeout=DEADLINE_S)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import Event
 from hesper_cloud.services import event_stream
 from hesper_cloud.services.event_stream import EventStream
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection
 
 METER, ELSEWHERE, GATEWAY = "HES12642984", "HES12642985", "gw-1"
 ENERGY = "1.0.1.8.0.255"
@@ -60,9 +60,7 @@ class Page:
 def opened(house) -> Callable[..., Any]:
     @contextmanager
     def open_page(who: str | dict[str, str] = "vic") -> Iterator[Page]:
-        headers = house.headers(who) if isinstance(who, str) else who
-        url = house.url.replace("http", "ws") + "/api/v1/live"
-        with connect(url, additional_headers=headers, open_timeout=DEADLINE_S) as socket:
+        with house.live(who) as socket:
             yield Page(socket)
 
     return open_page

@@ -76,9 +76,7 @@ class Listener:
 def listening(house) -> Callable[..., Any]:
     @contextmanager
     def listen(who: str | dict[str, str] = "vic") -> Iterator[Listener]:
-        headers = house.headers(who) if isinstance(who, str) else who
-        url = house.url.replace("http", "ws") + "/api/v1/live"
-        with connect(url, additional_headers=headers, open_timeout=DEADLINE_S) as socket:
+        with house.live(who) as socket:
             yield Listener(socket)
 
     return listen

@@ -171,7 +171,7 @@ async def test_what_commands_are_signed_by_is_not_edited(client, act, head_end):
     before = stored(head_end, OLD)
     for change in (
         {"gateway": "gw-2"},
-        {"logical_device_name": "XXX"},
+        {"logical_device_name": "HSP0012649999000"},
         {"life_support": False},
         {"gateway_id": None},
     ):

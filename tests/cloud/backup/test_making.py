@@ -1,12 +1,10 @@
 """A backup of a running head end comes back in full, or says what is wrong with it."""
 
 import os
-import resource
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from backed_up import NOW, T0, batch, everything, group, restored_into
+from full_disk import room_for
 from hesper_cloud import audit, certificates, keys
 from hesper_cloud.aggregates.book import SCORES, EnergyBook
 from hesper_cloud.authority import enrolment
@@ -264,25 +263,14 @@ def test_a_backup_that_cannot_be_finished_leaves_nothing(head_end: Any, tmp_path
         restored_into(tmp_path, tmp_path / "new")
 
 
-@contextmanager
-def no_file_over(octets: int) -> Iterator[None]:
-    """A disk that is full for every file longer than this."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_a_full_disk_is_said_and_leaves_nothing(
     head_end: Any, store: DuckDbStore, tmp_path: Path
 ) -> None:
     backups = tmp_path / "backups"
-    with no_file_over(4096), pytest.raises(BackupError):
+    with room_for(4096), pytest.raises(BackupError):
         make(head_end.settings, store, backups, NOW)
     assert list(backups.iterdir()) == []
-    with no_file_over(100), pytest.raises(StoreUnavailable):
+    with room_for(100), pytest.raises(StoreUnavailable):
         store.copy_to(tmp_path / "copy")
 
 
