@@ -12,7 +12,7 @@ from hesper_dlms import apdu, axdr
 from hesper_dlms.hdlc import Frame
 from hesper_dlms.security import SecurityContext, SecuritySettings
 from hesper_dlms.wrapper import wrap
-from hesper_gateway.desk.explain import Explainer, to_json
+from hesper_gateway.explain import Explainer, to_json
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -12,7 +12,7 @@ from hesper_dlms.errors import (
     ServiceError,
 )
 
-from hesper_gateway.desk.names import diagnostic_name
+from hesper_gateway.explain.names import diagnostic_name
 
 _ANOTHER_CLIENT = "the meter may not know this --client, or wants another --authentication"
 _REJECTED = {

@@ -17,7 +17,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from hesper_gateway.desk import decode as desk_decode
-from hesper_gateway.desk import explain as desk_explain
 from hesper_gateway.desk.keys import (
     AuthenticationKey,
     EncryptionKey,
@@ -26,10 +25,11 @@ from hesper_gateway.desk.keys import (
     hex_octets,
     receiving_keys,
 )
-from hesper_gateway.desk.objects import readable
 from hesper_gateway.desk.output import JsonLists, print_json
 from hesper_gateway.desk.readings import Readings, readings_by
 from hesper_gateway.desk.second_opinion import second_opinion
+from hesper_gateway.explain import Explainer, to_json
+from hesper_gateway.explain.readable import readable
 
 _HEX = "hex:"
 
@@ -79,9 +79,9 @@ def explain(
     keys = receiving_keys(encryption_key, authentication_key, authentication_key_unknown, keys_file)
     sender = None if system_title is None else hex_octets(system_title, "the system title")
     given = _given(octets)
-    explainer = desk_explain.Explainer(keys, sender)
+    explainer = Explainer(keys, sender)
     tree = explainer.explain(given)
-    shown: object = desk_explain.to_json(tree)
+    shown: object = to_json(tree)
     opinions = second_opinion(explainer.apdus) if second else None
     if as_json:
         print_json(shown if opinions is None else {"hesper": shown, "gurux": opinions})

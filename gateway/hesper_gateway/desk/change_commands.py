@@ -14,10 +14,11 @@ from rich.console import Console
 from hesper_gateway.desk.association import check_device_name, desk
 from hesper_gateway.desk.capture_commands import AsJson
 from hesper_gateway.desk.meter_commands import trace_of
-from hesper_gateway.desk.objects import name, readable
+from hesper_gateway.desk.objects import name
 from hesper_gateway.desk.options import Connection, connected
 from hesper_gateway.desk.orders import Invocation, Write, parse_invocation, parse_write
 from hesper_gateway.desk.output import print_json
+from hesper_gateway.explain.readable import readable
 
 TypeName = Annotated[
     str | None, typer.Option("--type", help="Type of the values, e.g. double-long-unsigned.")

@@ -1,4 +1,4 @@
-"""Objects named on the command line, and values made readable."""
+"""Objects named on the command line, and what was read of them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from typing import NamedTuple
 
 from hesper_dlms import obis
 from hesper_dlms.apdu import CosemAttribute
-from hesper_dlms.axdr import BitString, Data, Tag, plain
-from hesper_dlms.cosem_time import CosemDateTime
-from hesper_dlms.errors import DlmsError, ServiceError
+from hesper_dlms.axdr import BitString, Data, plain
+from hesper_dlms.errors import ServiceError
 from hesper_dlms.units import ScalerUnit, symbol
+
+from hesper_gateway.explain.readable import readable
 
 SCALED = {3: 3, 4: 3, 5: 4}
 """Class id of registers → the attribute that holds their scaler_unit."""
-
-_DATE_TIME_OCTETS = 12
 
 
 def name(attribute: CosemAttribute) -> str:
@@ -63,27 +62,3 @@ def plain_value(value: object) -> object:
     if isinstance(value, bytes):
         return f"hex:{value.hex()}"
     return f"bits:{value}" if isinstance(value, BitString) else value
-
-
-def readable(data: Data) -> str:
-    """Return a value for people: text where octets are text, times as times."""
-    value = data.value
-    if data.tag in (Tag.OCTET_STRING, Tag.DATE_TIME) and isinstance(value, bytes):
-        if len(value) == _DATE_TIME_OCTETS and (moment := _moment(value)):
-            return moment
-        if value and all(0x20 <= octet < 0x7F for octet in value):
-            return f'"{value.decode("ascii")}" ({value.hex()})'
-        return value.hex() or "(empty)"
-    if isinstance(value, tuple):
-        return "{" + ", ".join(readable(item) for item in value) + "}"
-    return "null" if value is None else str(value)
-
-
-def _moment(octets: bytes) -> str | None:
-    """Return the local time as the meter says it, with its deviation (minutes to UTC) if any."""
-    try:
-        said = CosemDateTime.from_octets(octets)
-        local = said.local().isoformat(sep=" ")
-    except DlmsError:
-        return None
-    return local if said.deviation is None else f"{local} (deviation {said.deviation})"

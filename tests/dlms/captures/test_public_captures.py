@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from hesper_gateway.desk.explain import Explainer, to_json
+from hesper_gateway.explain import Explainer, to_json
 
 Run = Callable[..., Any]
 

@@ -14,7 +14,7 @@ from hesper_dlms.hdlc.frames import Frame
 from hesper_dlms.security import SecurityContext, SecuritySettings
 from hesper_dlms.wrapper import wrap
 from hesper_gateway.desk import second_opinion
-from hesper_gateway.desk.explain import Explainer, to_json
+from hesper_gateway.explain import Explainer, to_json
 
 Run = Callable[..., Any]
 

@@ -9,7 +9,7 @@ from hesper_dlms.push import parse_body
 from rich.markup import escape
 from rich.tree import Tree
 
-from hesper_gateway.desk.objects import readable
+from hesper_gateway.explain.readable import readable
 
 _LOGICAL_NAME_OCTETS = 6
 _NESTED = (Tag.ARRAY, Tag.STRUCTURE)

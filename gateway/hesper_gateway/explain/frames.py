@@ -1,4 +1,4 @@
-"""`hesper-dlms explain`: any frame or APDU as an annotated tree, secrets left out.
+"""Any frame or APDU as an annotated tree, secrets left out.
 
 Frames are recognised by how they begin: 7E HDLC, 68 M-Bus, 0001 the wrapper; behind noise, by what
 is found in it; anything else is taken for an APDU, with or without its LLC header. What does not
@@ -21,7 +21,7 @@ from rich.markup import escape
 from rich.text import Text
 from rich.tree import Tree
 
-from hesper_gateway.desk.apdu_tree import ApduTree
+from hesper_gateway.explain.apdu_tree import ApduTree
 
 _SHORTEST_HDLC_HEADER = 2
 
@@ -43,8 +43,26 @@ class Explainer:
         """The APDUs that were met and hold no secret, in order."""
         return self._apdus.apdus
 
+    @property
+    def hidden(self) -> list[bytes]:
+        """What stands in the clear in the octets explained last and is not shown.
+
+        An empty one is somewhere among them, and nobody can say where.
+        """
+        return self._apdus.hidden
+
+    @property
+    def keys(self) -> SecuritySettings | None:
+        """What ciphered APDUs are opened with, the dedicated key once it was seen."""
+        return self._apdus.keys
+
+    @keys.setter
+    def keys(self, keys: SecuritySettings | None) -> None:
+        self._apdus.keys = keys
+
     def explain(self, octets: bytes) -> Tree:
         """Return the tree of frames or of an APDU."""
+        self.hidden.clear()
         root = Tree(f"[bold]{len(octets)} octets[/]")
         begins = octets[:1], octets[3:4]
         for fits, add in (
@@ -207,6 +225,15 @@ def to_json(tree: Tree) -> object:
     if not tree.children:
         return label
     return {label: [to_json(child) for child in _children(tree)]}
+
+
+def to_lines(tree: Tree) -> list[str]:
+    """Return the branches of a tree as lines of plain text, two spaces deeper at each fork."""
+    lines: list[str] = []
+    for child in _children(tree):
+        lines.append(_plain_text(str(child.label)))
+        lines += [f"  {line}" for line in to_lines(child)]
+    return lines
 
 
 def _children(tree: Tree) -> Iterable[Tree]:

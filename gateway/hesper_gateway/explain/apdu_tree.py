@@ -7,21 +7,23 @@ hold encoded values are read as A-XDR, those that hold APDUs as APDUs.
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from typing import Any
 
-from hesper_dlms import apdu, obis
+from hesper_dlms import apdu, axdr, obis
 from hesper_dlms.apdu import CosemAttribute, CosemMethod, ciphered
 from hesper_dlms.axdr import Data
 from hesper_dlms.classes import registry
-from hesper_dlms.errors import DlmsError, RemoteError
+from hesper_dlms.errors import DlmsError, LocalError, RemoteError
 from hesper_dlms.gbt import BlockAssembly
 from hesper_dlms.push import BareBody, Telegram, read_unwrapped
 from hesper_dlms.security import SecurityContext, SecuritySettings
+from hesper_dlms.security.settings import ENCRYPTED
 from rich.markup import escape
 from rich.tree import Tree
 
-from hesper_gateway.desk.data_tree import add_data, add_value
-from hesper_gateway.desk.names import apdu_name, is_secret, number
+from hesper_gateway.explain.data_tree import add_data, add_value
+from hesper_gateway.explain.names import apdu_name, is_secret, number
 
 _VALUES = {"octets", "result", "results", "parameters", "returned", "body", "values", "data"}
 _APDUS = {"user_information"}
@@ -37,15 +39,20 @@ class ApduTree:
         sender: System title of who sent them, for APDUs that do not carry it.
 
     Attributes:
+        keys: The same, with the dedicated key once an InitiateRequest has told it.
         apdus: Those that were parsed and hold no secret, in order.
+        hidden: What was left out of APDUs that came in the clear; empty where it is not known
+            which octets that were.
     """
 
     def __init__(self, keys: SecuritySettings | None, sender: bytes | None) -> None:
-        self._keys = keys
+        self.keys = keys
         self._sender = sender
         self._blocks = BlockAssembly()
         self._secret = False
+        self._inside = False
         self.apdus: list[bytes] = []
+        self.hidden: list[bytes] = []
 
     def add(self, node: Tree, octets: bytes) -> None:
         """Add one APDU, or say why it is none."""
@@ -59,11 +66,16 @@ class ApduTree:
             name = apdu_name(octets)
             begins = f" (it begins like {name})" if name else ""
             node.add(f"[red]no APDU: {escape(str(error))}[/]{begins}")
-            node.add(f"octets: {_unless_secret(octets)}")
+            shown = _unless_secret(octets)
+            node.add(f"octets: {shown}")
+            if shown != octets.hex():
+                self._hide(octets)
             return
         branch = node.add(f"[bold cyan]{type(parsed).__name__}[/] ({len(octets)} octets)")
         if isinstance(parsed, apdu.Aarq | apdu.Aare) and self._sender is None:
             self._sender = parsed.system_title
+        if isinstance(parsed, apdu.InitiateRequest):
+            self._learn(parsed)
         before, self._secret = self._secret, False
         mark = len(self.apdus)
         self._add_fields(branch, parsed)
@@ -87,18 +99,32 @@ class ApduTree:
             self.add(node.add("the whole:"), whole)
 
     def _open(self, node: Tree, octets: bytes) -> None:
-        if self._keys is None:
+        if self.keys is None:
             node.add(
                 "[dim]closed: give --encryption-key and --authentication-key to look inside[/]"
             )
             return
         try:
-            opened = SecurityContext(self._keys, _ANYONE, self._title(octets)).open(octets)
+            opened = SecurityContext(self.keys, _ANYONE, self._title(octets)).open(octets)
         except DlmsError as error:
             node.add(f"[red]cannot be opened: {escape(str(error))}[/]")
             return
         node.add("tag verified" if opened.tag_verified else "[yellow]tag not verified[/]")
+        before, encrypted = self._inside, bool(opened.security_control & ENCRYPTED)
+        self._inside = before or encrypted
         self.add(node, opened.apdu)
+        self._inside = before
+
+    def _hide(self, value: Any) -> None:
+        """Note what is not shown, unless only the keys show where it stands."""
+        if not self._inside:
+            self.hidden += _octets_in(value) or [b""]
+
+    def _learn(self, request: apdu.InitiateRequest) -> None:
+        """Take over the dedicated key of an association that is opened with keys of ours."""
+        if self.keys is not None and request.dedicated_key:
+            with suppress(LocalError):
+                self.keys = dataclasses.replace(self.keys, dedicated_key=request.dedicated_key)
 
     def _title(self, octets: bytes) -> bytes | None:
         parsed = apdu.parse(octets)
@@ -111,6 +137,7 @@ class ApduTree:
                 continue
             if is_secret(record, name):
                 self._secret = True
+                self._hide(value)
                 node.add(f"{name}: [dim]not shown[/]")
             else:
                 self._add_field(node, name, record, value)
@@ -145,6 +172,21 @@ def _field_names(record: Any) -> tuple[str, ...]:
         return tuple(field.name for field in dataclasses.fields(record) if field.repr)
     names: tuple[str, ...] = getattr(record, "_fields", ())
     return names if isinstance(record, tuple) else ()
+
+
+def _octets_in(value: Any) -> list[bytes]:
+    """Return the octets that a field's value is sent as, as far as it is octets."""
+    if isinstance(value, bytes):
+        return [value]
+    if isinstance(value, Data):
+        return [axdr.encode(value)]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = tuple(getattr(value, field.name) for field in dataclasses.fields(value))
+    return (
+        [octets for each in value for octets in _octets_in(each)]
+        if isinstance(value, tuple)
+        else []
+    )
 
 
 def _target(target: CosemAttribute | CosemMethod) -> str:
