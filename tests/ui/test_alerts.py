@@ -107,6 +107,21 @@ async def test_all_that_match_are_counted_and_then_acknowledged(console):
         assert new("warning")
 
 
+async def test_all_that_match_are_given_to_one_person(console):
+    fleet = console.services.fleet
+    async with console.person("operator") as user:
+        await user.open("/alerts?severity=warning")
+        await press(user, "Give")
+        await fill(user, alert_person="approver")
+        await press(user, "Give")
+        await until(
+            lambda: (
+                {row.severity for row in fleet.alerts if row.assigned_to == "approver"}
+                == {"warning"}
+            )
+        )
+
+
 async def test_a_viewer_looks_and_does_nothing(console):
     storm(console)
     async with console.person("vera") as user:
@@ -122,7 +137,7 @@ async def test_a_webhook_is_made_its_secret_shown_once_tried_and_removed(console
     async with console.person("admin") as user:
         await user.open("/alerts/delivery")
         await user.should_see("Alerts are delivered nowhere yet", retries=20)
-        await press(user, "Webhook…")
+        await press(user, "Add webhook…")
         await fill(user, target_name="ops", target_url="https://example.com/a b")
         await press(user, "Keep")
         await user.should_see("plain ASCII is expected", retries=20)
@@ -143,8 +158,8 @@ async def test_a_mail_server_is_kept_with_its_password_out_of_sight(console):
     kept = console.services.delivery
     async with console.person("admin") as user:
         await user.open("/alerts/delivery")
-        await user.should_see("Mail…", retries=20)
-        await press(user, "Mail…")
+        await user.should_see("Add mail…", retries=20)
+        await press(user, "Add mail…")
         await fill(
             user, target_name="shift", target_host="mail.example.com", target_username="hesper",
             target_password="not to be seen", target_sender="hesper@example.com",

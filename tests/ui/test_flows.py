@@ -50,6 +50,29 @@ async def test_the_overview_shows_figures_and_what_needs_a_person(console):
         assert "Gateway gw-push is offline; 8 meters behind it" in texts(user)
 
 
+async def test_the_overview_says_how_many_causes_it_does_not_show(console):
+    fleet = console.services.fleet
+    fleet.alerts = [replace(fleet.alerts[0], id=n, rule=f"rule-{n}") for n in range(9)]
+    async with console.person("operator") as user:
+        await user.open("/")
+        await user.should_see("2 more causes")
+
+
+async def test_what_could_not_be_looked_at_again_stays_and_offers_a_retry(console):
+    async with console.person("operator") as user:
+        await user.open("/events")
+        await user.should_see("Newest first")
+        await press(user, "Hold")
+        await user.should_see("Paused while you read")
+        console.services.down = True
+        await press(user, "Go on")
+        await user.should_see("Not up to date:")
+        assert "Newest first" in texts(user)
+        console.services.down = False
+        await press(user, "Try again")
+        await user.should_not_see("Not up to date:")
+
+
 async def test_an_empty_fleet_gets_first_steps(console):
     console.services.fleet = Fleet(0)
     async with console.person("operator") as user:
@@ -166,6 +189,21 @@ async def test_nobody_approves_what_they_asked_for(console):
         await user.open("/commands")
         await user.should_see("Withdraw", retries=20)
         assert disabled(user, "Approve…")
+
+
+async def test_what_waits_for_a_decision_is_hidden_by_no_number_of_others(console):
+    async with console.person("operator") as asking, console.person("approver") as other:
+        await open_dialog(asking)
+        await fill_in(asking, "Customer moved out", TAIL)
+        await press(asking, "Request disconnect")
+        commands = console.services.fleet.commands
+        await until(lambda: bool(commands))
+        (asked,) = commands.values()
+        for number in range(120):
+            commands[f"later-{number}"] = replace(asked, id=f"later-{number}", state="sent")
+        await other.open("/commands")
+        await other.should_see("Approve…")
+        assert "120 commands" in texts(other)
 
 
 async def test_a_session_that_ended_can_do_nothing_more(console):

@@ -1,14 +1,17 @@
 """Import, Reports and Jobs in NiceGUI's user simulation."""
 
-import asyncio
+from datetime import UTC, datetime
 
 import pytest
 from console_double.fleet import SCRIPT
 from console_double.longer import LongerWork
-from console_double.people import Console, disabled, fill, press, texts, until
+from console_double.people import Console, fill, press, texts, until
 from hesper_cloud.accounts.roles import Actor, Role
+from hesper_cloud.db.delivery import DeliveryTarget
+from hesper_cloud.db.engines import writing
 from hesper_cloud.imports.trying import Brought
 from hesper_cloud.services.jobs import NEWEST
+from hesper_cloud.services.report_records import ScheduleWish
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 OPERATOR = Actor("operator", Role.OPERATOR)
@@ -111,18 +114,49 @@ async def test_a_report_is_asked_for_and_kept(console: Console, work: LongerWork
         assert (made[0].kind, made[0].row_count) == ("silent-meters", 1)
 
 
-async def test_a_report_may_come_every_week(console: Console, work: LongerWork) -> None:
+async def test_a_report_comes_every_week_is_changed_rests_and_ends(
+    console: Console, work: LongerWork
+) -> None:
+    async with console.person("approver") as user:
+        await user.open("/reports")
+        await user.should_see("No schedule yet")
+        await press(user, "New schedule…")
+        await fill(user, schedule_kind="consumption", schedule_every="week", schedule_at="25:00")
+        await press(user, "Keep")
+        await user.should_see("A schedule has a name.")
+        await fill(user, schedule_name="billing")
+        await press(user, "Keep")
+        await user.should_see("Write the time of day like 06:00.")
+        await fill(user, schedule_at="6:30", schedule_zone="UTC")
+        await press(user, "Keep")
+        await user.should_see("Every Monday at 06:30, UTC")
+        await press(user, "Change…")
+        await fill(user, schedule_every="month", schedule_state="rests")
+        await press(user, "Change")
+        await user.should_see("Every month at 06:30, UTC")
+        assert "rests" in texts(user)
+        (row,) = await work.reports.schedules(OPERATOR)
+        assert (row.name, row.at_minute, row.enabled, row.version) == ("billing", 390, False, 2)
+        await press(user, "Remove…")
+        await user.should_see("Remove billing?")
+        await press(user, "Remove")
+        await user.should_see("No schedule yet")
+
+
+async def test_who_sees_no_mail_targets_leaves_a_schedule_s_own(
+    console: Console, work: LongerWork
+) -> None:
+    with writing(work.registry) as session:
+        about = {"kind": "email", "config": {}, "made_by": "admin", "changed_at": datetime.now(UTC)}
+        session.add(DeliveryTarget(name="shift-mail", **about))
+    wish = ScheduleWish("nightly", "commands", "day", 60, "UTC", target="shift-mail")
+    await work.reports.add_schedule(OPERATOR, wish)
     async with console.person("operator") as user:
         await user.open("/reports")
-        await user.should_see("Make it", retries=20)
-        await fill(user, report_kind="consumption", report_every="week")
-        await press(user, "Make it")
-        await user.should_see("A schedule has a name.", retries=20)
-        await fill(user, schedule_name="billing")
-        await press(user, "Make it")
-        await user.should_see("Made by themselves", retries=50)
-        assert [row.name for row in await work.reports.schedules(OPERATOR)] == ["billing"]
-        assert not disabled(user, "Remove")
-        await press(user, "Remove")
-        await until(lambda: "billing" not in texts(user))
-        await asyncio.sleep(0)
+        await user.should_see("shift-mail")
+        await press(user, "Change…")
+        await fill(user, schedule_name="nightly-2")
+        await press(user, "Change")
+        await until(lambda: "nightly-2" in texts(user))
+        (row,) = await work.reports.schedules(OPERATOR)
+        assert (row.name, row.target) == ("nightly-2", "shift-mail")

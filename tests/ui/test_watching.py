@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from console_double.people import Console, press, texts, until
-from hesper_ui.pages import rule_trial
+from hesper_ui.pages import events, rule_trial
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -49,6 +49,19 @@ async def test_what_comes_while_one_reads_is_counted_and_not_drawn(console):
         await user.should_see("Came while held", retries=20)
 
 
+async def test_older_events_are_a_page_further_and_have_come_to_rest(console, monkeypatch):
+    monkeypatch.setattr(events, "MOST", 5)
+    async with console.person("vera") as user:
+        await user.open("/events?group=power&cursor=5")
+        await user.should_see("Newest first")
+        assert "Hold" not in texts(user)
+        await user.should_see("Newest")
+        await user.should_see("Next page")
+        await user.open("/events?group=power")
+        await user.should_see("Next page")
+        await user.should_see("Hold")
+
+
 async def test_the_export_is_by_the_same_filters_and_holds_no_formula(console):
     services, fleet = console.services, console.services.fleet
     row = fleet.events(next(iter(fleet.meters)))[0]
@@ -83,6 +96,15 @@ async def test_a_rule_is_made_from_an_event_tried_saved_and_switched_on(console)
         await user.should_see("What it has raised is cleared, and it begins anew.", retries=20)
         await press(user, "Switch")
         await until(lambda: rules.rows["cover-opened"].state == "on")
+        await user.open("/rules/cover-opened")
+        await press(user, "Delete…")
+        await user.should_see("Delete the rule Tamper cover opened?")
+        await user.should_see("Keep the rule")
+        await press(user, "Delete")
+        await until(lambda: "cover-opened" not in rules.rows)
+        await user.open("/rules/voltage")
+        await user.should_see("Voltage")
+        assert "Delete…" not in texts(user)  # what is code stays
 
 
 async def test_a_trial_that_became_a_job_is_drawn_when_it_has_ended(console, monkeypatch):
@@ -131,6 +153,16 @@ async def test_every_kind_of_condition_has_a_form_that_makes_a_rule(console):
             await press(user, "Save as the next version")
             await until(lambda kind=kind: kind in console.services.rules.rows)
             assert console.services.rules.rows[kind].kind == kind
+        await user.open("/rules")
+        await user.should_see("Voltage L1 above 253")
+        for words in (
+            "Voltage L1 rises or falls by more than 100 per hour",
+            "no contact for 1 h",
+            "1 × power.down within 1 h",
+            "power.down without power.up within 1 h",
+            "mean of Active power import above 5000, by area",
+        ):
+            assert words in texts(user)
     sequence = console.services.rules.rows["sequence"].definition["condition"]
     assert (sequence["followed"], sequence["ends_after_s"]) == (False, 86_400)
 
@@ -154,6 +186,7 @@ async def test_rules_that_are_code_show_their_thresholds(console):
     async with console.person("approver") as user:
         await user.open("/rules")
         await user.should_see("Voltage outside its band", retries=20)
+        assert "Nominal voltage 230 V, Tolerance 10 %" in texts(user)
         await user.open("/rules/silent-meter")
         await user.should_see("set in cloud.toml, [rules]", retries=20)
         assert "Switch off…" not in texts(user)

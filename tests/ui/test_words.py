@@ -1,9 +1,18 @@
 """Words: every text of the console has them in every language, and numbers have its signs."""
 
 import pytest
-from hesper_ui import catalogue, tongues
+from hesper_ui import assets, catalogue, tongues
 from hesper_ui.views.looks import command_kind
-from hesper_ui.views.wording import age_text, percent, plural, power, scaled
+from hesper_ui.views.wording import (
+    age_text,
+    ago_text,
+    lasting_text,
+    percent,
+    plural,
+    power,
+    scaled,
+    within_text,
+)
 from hesper_ui.words import say, speaking
 from starlette.requests import HTTPConnection
 
@@ -31,11 +40,14 @@ def test_the_finder_sees_literals_that_are_shown_without_being_said(tmp_path):
     page = 'Text("Hello")\nText(say("Good day"))\npanel(f"{count} things")\nplural(2, "thing")\n'
     page += 'def draw():\n    mark = "Good night"\n'
     page += '    words = "Good evening"\n    Text(say(words))\n'
+    page += '    Text(f"{count} apples")\n'
+    page += '    title, more = "Good noon", "Good grief"\n    Text(say(title))\n'
     (tmp_path / "page.py").write_text(page)
     found = catalogue.found(tmp_path)
-    assert [fault.partition(" ")[0] for fault in found.faults] == ["page.py:1", "page.py:3"]
-    assert {"Good day", "Good evening"} <= found.texts
-    assert "Good night" not in found.texts
+    faults = [fault.partition(" ")[0] for fault in found.faults]
+    assert faults == ["page.py:1", "page.py:3", "page.py:9"]
+    assert {"Good day", "Good evening", "Good noon"} <= found.texts
+    assert not {"Good night", "Good grief"} & found.texts
     assert found.nouns == {"thing": "things"}
 
 
@@ -65,6 +77,38 @@ def test_numbers_and_nouns_have_the_signs_and_forms_of_the_language():
         assert age_text(3 * 86_400) == "3 Tage"
         assert command_kind("relay.disconnect") == "Versorgung trennen"
     assert scaled(1_234_567, -2) == "12,345.67"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "german"),
+    [
+        (5, "5 s ago · for 5 s · within 5 s", "vor 5 s · seit 5 s · binnen 5 s"),
+        (
+            600,
+            "10 min ago · for 10 min · within 10 min",
+            "vor 10 min · seit 10 min · binnen 10 min",
+        ),
+        (172_799, "47 h ago · for 47 h · within 47 h", "vor 47 h · seit 47 h · binnen 47 h"),
+        (
+            172_800,
+            "2 days ago · for 2 days · within 2 days",
+            "vor 2 Tagen · seit 2 Tagen · binnen 2 Tagen",
+        ),
+    ],
+)
+def test_days_are_bent_by_what_governs_them(seconds, english, german):
+    def told() -> str:
+        return " · ".join(each(seconds) for each in (ago_text, lasting_text, within_text))
+
+    assert told() == english
+    with speaking(GERMAN):
+        assert told() == german
+
+
+def test_scripts_say_ages_with_what_governs_them_too():
+    said = assets.words_of_scripts()
+    assert {"{count} days", "{count} days ago", "for {count} days"} <= set(said)
+    assert GERMAN.word("{count} days ago") == "vor {count} Tagen"
 
 
 def test_what_is_foreign_is_put_in_as_it_is():

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeGuard
 
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
@@ -82,13 +83,14 @@ def _look(everything: Found, call: ast.Call, where: str) -> None:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     if name in SHOWING:
         shown = call.args[SHOWING[name] : SHOWING[name] + 1]
+        texts = [*_literals(shown), *(_fixed(each) for each in shown if _is_put_together(each))]
         everything.faults += [
-            f"{where} {name}: {text!r} is not said" for text in _literals(shown) if _is_word(text)
+            f"{where} {name}: {text!r} is not said" for text in texts if _is_word(text)
         ]
         return
     arguments = [call.args[place] for place in OURS.get(name, ()) if place < len(call.args)]
     arguments += [each.value for each in call.keywords if each.arg in NAMED.get(name, ())]
-    if any(isinstance(each, ast.JoinedStr) and _is_word(_fixed(each)) for each in arguments):
+    if any(_is_put_together(each) and _is_word(_fixed(each)) for each in arguments):
         everything.faults.append(f"{where} {name}: an f-string; say it with {{names}} instead")
     texts = [text for text in _literals(arguments) if _is_word(text)]
     if name in _PLURAL and texts:
@@ -104,8 +106,20 @@ def _put_by(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
     first = (call.args[0] for call in calls if getattr(call.func, "id", "") == "say")
     said = {each.id for each in first if isinstance(each, ast.Name)}
     for node in nodes:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in said:
-            yield from _literals([node.value])
+        if isinstance(node, ast.Assign):
+            pairs = _pairs(node.targets[0], node.value)
+            yield from _literals([value for name, value in pairs if name in said])
+
+
+def _pairs(target: ast.expr, value: ast.expr) -> list[tuple[str, ast.expr]]:
+    """Returns which name an assignment gives which value, also where it gives several."""
+    match target, value:
+        case ast.Tuple(elts=targets), ast.Tuple(elts=values):
+            return [
+                (getattr(one, "id", ""), each) for one, each in zip(targets, values, strict=False)
+            ]
+        case _:
+            return [(getattr(target, "id", ""), value)]
 
 
 def _literals(nodes: Sequence[ast.expr]) -> Iterator[str]:
@@ -118,6 +132,10 @@ def _literals(nodes: Sequence[ast.expr]) -> Iterator[str]:
                 yield from _literals([body, other])
             case ast.Tuple(elts=elements) | ast.List(elts=elements):
                 yield from _literals(elements)
+
+
+def _is_put_together(text: ast.expr) -> TypeGuard[ast.JoinedStr]:
+    return isinstance(text, ast.JoinedStr)
 
 
 def _fixed(text: ast.JoinedStr) -> str:

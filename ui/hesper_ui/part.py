@@ -10,10 +10,11 @@ from typing import Generic, TypeVar
 from nicegui import ui
 
 from hesper_ui.desk import Desk
-from hesper_ui.elements import box
+from hesper_ui.elements import box, button
 from hesper_ui.services import Actor, ServiceError
 from hesper_ui.states import notice
 from hesper_ui.views.wording import sentence
+from hesper_ui.words import say
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ class Part(Generic[T]):
         try:
             answer = await self._load(await self._desk.actor())
         except ServiceError as refusal:
-            self._complain(f"Not up to date: {sentence(str(refusal))}")
+            self._complain(say("Not up to date: {why}", why=sentence(str(refusal))))
             return
         self._complain("")
         self._take(answer)
@@ -62,8 +63,8 @@ class Part(Generic[T]):
             return
         self._complaint.clear()
         if text:
-            with self._complaint:
-                notice("unknown", text)
+            with self._complaint, notice("unknown", text):
+                button("Try again", self.refresh, "small")
 
 
 def watch(kinds: str, look: Callable[[], Awaitable[None]], meter: str | None = None) -> None:

@@ -85,13 +85,13 @@ def notice(kind: str, text: str, tone: str = "") -> Any:
 def refused(refusal: ServiceError, again: Callable[[], Any]) -> None:
     """Shows why a page could not be built: not found, not permitted, or not now."""
     if isinstance(refusal, NotPermitted):
-        title, text = "Not open to your role", sentence(str(refusal))
+        title, text = later("Not open to your role"), sentence(str(refusal))
     elif isinstance(refusal, NotFound):
-        title, text = "Nothing here under this name", sentence(str(refusal))
+        title, text = later("Nothing here under this name"), sentence(str(refusal))
     elif isinstance(refusal, NotAuthenticated):
-        title, text = "Your session has ended", say("Sign in again to go on.")
+        title, text = later("Your session has ended"), say("Sign in again to go on.")
     else:
-        title, text = "This page could not be loaded", sentence(str(refusal))
+        title, text = later("This page could not be loaded"), sentence(str(refusal))
     title = say(title)
     with box("section", "panel", aria_label=title), box("div", "state", role="alert"):
         Text(title, "h1", tabindex="-1")

@@ -421,6 +421,8 @@ class _Commands(_Service):
         rows = reversed(self._all.check(actor, Permission.READ).commands.values())
         if gateway:
             rows = (row for row in rows if (row.gateway, row.meter) == (gateway, ""))
+        if state == "open":
+            rows, state = (row for row in rows if row.is_open), None
         return [r for r in rows if state in (None, r.state) and meter in (None, r.meter)][:limit]
 
     async def get(self, actor: Actor, command: str) -> CommandRow:
@@ -534,7 +536,7 @@ class _Overview(_Service):
             for n in range(24)
         ]
 
-    async def needs_attention(self, actor: Actor) -> Sequence[AttentionRow]:
+    async def needs_attention(self, actor: Actor, limit: int = 7) -> Sequence[AttentionRow]:
         alerts = [a for a in self._all.check(actor, Permission.READ).alerts if a.state == "new"]
         order = {"critical": 0, "warning": 1, "info": 2}
         rows = [

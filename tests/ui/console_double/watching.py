@@ -137,6 +137,12 @@ class Rules:
         self.rows[rule] = replace(self.rows[rule], state=state)
         return self.rows[rule]
 
+    async def delete(self, actor: Actor, rule: str, note: str, version: int | None) -> None:
+        self._all.check(actor, Permission.EDIT_RULES)
+        if version is not None and version != self.rows[rule].version:
+            raise Stale("This rule was edited meanwhile.")
+        del self.rows[rule]
+
     async def try_(
         self, actor: Actor, said: Definition, start: datetime, end: datetime
     ) -> TryReport:

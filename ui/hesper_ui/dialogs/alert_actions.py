@@ -28,8 +28,10 @@ TOGETHER = {
     "acknowledge": later("Acknowledge"),
     "shelve": later("Shelve"),
     "unshelve": later("Take off the shelf"),
+    "assign": later("Give"),
     "note": later("Note"),
 }
+_WORDED = ("shelve", "note")  # those that are nothing without words
 
 
 def shelve_one(desk: Desk, row: AlertRow, host: ui.element, done: Done) -> None:
@@ -69,16 +71,21 @@ def give(desk: Desk, row: AlertRow, people: Sequence[str], host: ui.element, don
     """Opens the choice of who sees to an alert."""
     with sheet(host, "Who sees to this alert?") as page:
         Text(capital(row.text), "p")
-        nobody = say("nobody")
-        who = choice("Person", [nobody, *people], lambda: None).mark("alert-person")
-        who.value = row.assigned_to if row.assigned_to in people else nobody
+        chosen = _person(people, row.assigned_to)
 
         async def send() -> None:
-            make = assign(None if who.value == nobody else str(who.value))
-            await desk.services.alerts.act(await desk.actor(), row.id, make)
+            await desk.services.alerts.act(await desk.actor(), row.id, assign(chosen()))
             await done()
 
         page.buttons("Not now", "Give", "primary", send)
+
+
+def _person(people: Sequence[str], now: str | None) -> Callable[[], str | None]:
+    """Draws the choice of a person, and returns what tells who it is."""
+    nobody = say("nobody")
+    who = choice("Person", [nobody, *people], lambda: None).mark("alert-person")
+    who.value = now if now in people else nobody
+    return lambda: None if who.value == nobody else str(who.value)
 
 
 def note(desk: Desk, row: AlertRow, host: ui.element, done: Done) -> None:
@@ -101,19 +108,16 @@ async def together(
     desk: Desk, wanted: AlertFilter, action: str, host: ui.element, done: Done
 ) -> None:
     """Holds what a filter finds, shows how many these are, and does one thing to all of them."""
-    held = await desk.services.alert_selections.hold(await desk.actor(), wanted)
+    actor = await desk.actor()
+    held = await desk.services.alert_selections.hold(actor, wanted)
+    people = await desk.services.alerts.people(actor) if action == "assign" else ()
     with sheet(host, say("{what}: {count}", what=say(TOGETHER[action]), count=_said(held))) as page:
         _facts(held)
-        if action == "shelve":
-            hours, words = _shelf(lambda: page.allow(bool(str(words.value or "").strip())))
-        else:
-            hours, words = None, entry("Note", lambda: page.allow(_fit(action, words)))
-            words.mark("alert-words")
+        make = _asked(action, people, page.allow)
 
         async def send() -> None:
-            make = _action(action, str(words.value or "").strip(), hours)
             found = await desk.services.alert_selections.act(
-                await desk.actor(), held.id, held.count, make
+                await desk.actor(), held.id, held.count, make()
             )
             text = say("{count} done", count=plural(found.changed, "alert"))
             if found.passed_over:
@@ -122,15 +126,31 @@ async def together(
             await done()
 
         page.buttons("Not now", TOGETHER[action], "primary", send)
-        page.allow(action in ("acknowledge", "unshelve") and held.count > 0)
+        page.allow(action not in _WORDED and held.count > 0)
+
+
+def _asked(
+    action: str, people: Sequence[str], allow: Callable[[bool], None]
+) -> Callable[[], AlertAction]:
+    """Draws what an action has to be told, and returns what makes it of that."""
+    if action == "assign":
+        chosen = _person(people, None)
+        return lambda: assign(chosen())
+    if action == "shelve":
+        hours, reason = _shelf(lambda: allow(bool(_written(reason))))
+        return lambda: shelve(alerts.until(str(hours.value)), _written(reason))
+    words = entry("Note", lambda: allow(action not in _WORDED or bool(_written(words))))
+    words.mark("alert-words")
+    make = {"unshelve": unshelve, "note": add_note}.get(action, acknowledge_action)
+    return lambda: make(_written(words))
+
+
+def _written(line: ui.input) -> str:
+    return str(line.value or "").strip()
 
 
 def _said(held: Selection) -> str:
     return plural(held.count, "alert")
-
-
-def _fit(action: str, words: ui.input) -> bool:
-    return action != "note" or bool(str(words.value or "").strip())
 
 
 def _facts(held: Selection) -> None:
@@ -138,11 +158,3 @@ def _facts(held: Selection) -> None:
         for name, count in sorted(held.by_severity.items()):
             Text(capital(say(SEVERITIES[name].word)), "dt")
             Text(str(count), "dd")
-
-
-def _action(action: str, words: str, hours: ui.select | None) -> AlertAction:
-    if action == "shelve" and hours is not None:
-        return shelve(alerts.until(str(hours.value)), words)
-    if action == "unshelve":
-        return unshelve(words)
-    return add_note(words) if action == "note" else acknowledge_action(words)

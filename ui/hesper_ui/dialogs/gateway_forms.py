@@ -88,7 +88,7 @@ async def configure(desk: Desk, row: GatewayRow, host: ui.element, done: Done) -
             changed = bool(_said(file)) and str(file.value) != known
             page.allow(changed and bool(_said(reason)))
 
-        file = text_area("The whole file gateway.toml (required)", known or "", check)
+        file = text_area(later("The whole file gateway.toml (required)"), known or "", check)
         file.mark("gateway-toml")
         reason = _reason(check)
         Text(say("Another person must approve it, and sees the whole file."), "p", "meta")

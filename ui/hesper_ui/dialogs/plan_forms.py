@@ -73,7 +73,7 @@ class _Version:
                     self._lines[name] = _seconds(name, plans.text_of(document, name), self.check)
         else:
             self._toml = text_area(
-                "Text of the template, TOML (required)",
+                later("Text of the template, TOML (required)"),
                 str((document or {}).get("toml", "")),
                 self.check,
             ).mark("plan-toml")

@@ -43,7 +43,15 @@ COLUMNS = Columns(
     numbers=frozenset({4}),
     wide_only=frozenset({4}),
 )
-Shown = tuple[Sequence[AlertRow], AlertRates]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the page shows; ``more`` where there are alerts beyond these."""
+
+    rows: Sequence[AlertRow]
+    rates: AlertRates
+    more: bool
 
 
 @dataclass
@@ -84,8 +92,9 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     own = _List(desk, asked, actor.may(Permission.ACKNOWLEDGE_ALERT), box("div", "contents"))
 
     async def load(asking: Actor) -> Shown:
-        rows, _ = await desk.services.alerts.page(asking, own.wanted(asking), PageAsked(MOST))
-        return rows, await desk.services.alerts.rates(asking, WINDOWS)
+        service = desk.services.alerts
+        rows, following = await service.page(asking, own.wanted(asking), PageAsked(MOST))
+        return Shown(rows, await service.rates(asking, WINDOWS), following is not None)
 
     own.part = Part(desk, load, lambda shown: _draw(own, shown))
     await own.part.show()
@@ -111,14 +120,14 @@ def _chip(words: str, asked: dict[str, str], here: bool) -> None:
 
 
 def _draw(own: _List, shown: Shown) -> None:
-    rows, rates = shown
-    own.ticked &= {row.id for row in rows}
+    own.ticked &= {row.id for row in shown.rows}
     with box("div", "stack"):
-        _rate(rates)
-        _list(own, rows)
+        _rate(shown.rates)
+        _list(own, shown)
 
 
-def _list(own: _List, rows: Sequence[AlertRow]) -> None:
+def _list(own: _List, shown: Shown) -> None:
+    rows = shown.rows
     if not rows:
         with box("section", "panel", aria_label=say("Alerts")):
             states.empty("No alert here", "Alerts clear by themselves once their cause is gone.")
@@ -127,7 +136,9 @@ def _list(own: _List, rows: Sequence[AlertRow]) -> None:
         (group.name, plural(len(group.rows), "alert"), [_cells(own, row) for row in group.rows])
         for group in alerts.groups(rows)
     ]
-    with panel("By cause, worst first", plural(len(rows), "alert")) as tools:
+    count = plural(len(rows), "alert")
+    note = say("the first {count}; more match", count=count) if shown.more else count
+    with panel("By cause, worst first", note) as tools:
         with tools:
             keys = say("keys: j and k move, x marks, a acknowledges, s shelves, Enter opens")
             Text(keys, classes="meta wide-only")

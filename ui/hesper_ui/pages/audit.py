@@ -44,7 +44,7 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
 
 def _offset(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise Invalid("There is no such page.")
+        raise Invalid(say("There is no such page."))
     return int(text)
 
 
@@ -88,17 +88,20 @@ def _check(desk: Desk) -> None:
 
 def _span(page: Page[AuditEntry]) -> str:
     last = page.offset + len(page.rows)
-    return (
-        f"{grouped(page.offset + 1)} to {grouped(last)} of {plural(page.total, 'entry', 'entries')}"
+    return say(
+        "{first} to {last} of {entries}",
+        first=grouped(page.offset + 1),
+        last=grouped(last),
+        entries=plural(page.total, "entry", "entries"),
     )
 
 
 def _pager(page: Page[AuditEntry], subject: str) -> None:
     with box("nav", "chips", aria_label=say("Pages")):
         if page.offset:
-            _turn("Newer", max(0, page.offset - PER_PAGE), subject)
+            _turn(say("Newer"), max(0, page.offset - PER_PAGE), subject)
         if page.offset + len(page.rows) < page.total:
-            _turn("Older", page.offset + PER_PAGE, subject)
+            _turn(say("Older"), page.offset + PER_PAGE, subject)
 
 
 def _turn(words: str, offset: int, subject: str) -> ui.element:

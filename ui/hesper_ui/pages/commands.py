@@ -23,6 +23,17 @@ from hesper_ui.words import later, say
 MOST = 100
 
 
+@dataclass(frozen=True, slots=True)
+class _Queue:
+    """What the page shows of each part, and how many are under way, with those of batches."""
+
+    waiting: Sequence[CommandRow]
+    moving: Sequence[CommandRow]
+    ended: Sequence[CommandRow]
+    moving_count: int
+    batched_count: int
+
+
 async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     """Builds the queue of commands."""
     host = box("div", "contents")
@@ -32,20 +43,16 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     switch = _Switch(desk, actor, host)
     inbox = _Inbox(desk, actor, host)
 
-    async def load(asking: Actor) -> tuple[Sequence[CommandRow], int]:
-        rows = await desk.services.commands.list(asking, None, None, MOST)
-        return rows, (await desk.services.overview.figures(asking)).commands_in_batches
+    async def load(asking: Actor) -> _Queue:
+        return await _load(desk, asking)
 
-    def draw(found: tuple[Sequence[CommandRow], int]) -> None:
-        rows, batched = found
-        waiting = [row for row in rows if row.state in FOR_PEOPLE]
-        moving = [row for row in rows if row.is_open and row.state not in FOR_PEOPLE]
-        ended = [row for row in rows if not row.is_open]
+    def draw(found: _Queue) -> None:
         with box("div", "stack"):
-            with panel("Awaiting approval", plural(len(waiting), "request")):
-                inbox.draw(waiting, queue.refresh)
-            with panel("Under way", plural(len(moving) + batched, "command")):
-                _under_way(moving, batched)
+            with panel("Awaiting approval", plural(len(found.waiting), "request")):
+                inbox.draw(found.waiting, queue.refresh)
+            with panel("Under way", plural(found.moving_count, "command")):
+                _under_way(found.moving, found.batched_count)
+            ended = found.ended
             with panel("Ended", (say("the latest {ended}", ended=len(ended)) if ended else "")):
                 text = later("Results stay here, with their evidence.")
                 _listed(ended, later("None has ended yet"), text)
@@ -67,6 +74,22 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     watch("alerts commands", used.refresh)
     look_every(10.0, queue.refresh)
     look_every(10.0, kill.refresh)
+
+
+async def _load(desk: Desk, actor: Actor) -> _Queue:
+    """Asks for each part by itself: no number of others may hide what waits for a decision."""
+    commands = desk.services.commands
+    waiting = [
+        row for state in sorted(FOR_PEOPLE) for row in await commands.list(actor, state, None, MOST)
+    ]
+    opened = await commands.list(actor, "open", None, MOST + len(waiting))
+    latest = await commands.list(actor, None, None, MOST + len(opened))
+    moving = [row for row in opened if row.state not in FOR_PEOPLE][:MOST]
+    figures = await desk.services.overview.figures(actor)
+    batched, count = figures.commands_in_batches, figures.commands_in_flight
+    if len(moving) < MOST:
+        count = len(moving) + batched
+    return _Queue(waiting, moving, [row for row in latest if not row.is_open], count, batched)
 
 
 def _under_way(rows: Sequence[CommandRow], batched: int) -> None:

@@ -72,7 +72,7 @@ async def _build(desk: Desk, actor: Actor, args: PageArguments, kind: KeptKind) 
     _chips(kind, asked)
     if not found.rows:
         with box("section", "panel", aria_label=say(TITLES[kind])):
-            words = "Add one here, or bring many by a CSV file under Import."
+            words = later("Add one here, or bring many by a CSV file under Import.")
             states.empty("Nothing here yet" if not asked["search"] else "Nothing matches", words)
         return
     with panel(TITLES[kind]):

@@ -75,7 +75,9 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
 
 
 def _add(own: _Page, kind: str) -> None:
-    words = {"email": say("Mail…"), "webhook": say("Webhook…"), "mqtt": say("MQTT…")}[kind]
+    words = {"email": say("Add mail…"), "webhook": say("Add webhook…"), "mqtt": say("Add MQTT…")}[
+        kind
+    ]
     _button(
         words,
         say("New target: {kind}", kind=say(delivery.KINDS[kind])),

@@ -13,7 +13,7 @@ from hesper_ui.dialogs.sheet import attempted
 from hesper_ui.elements import Text, ago, box, button, link, mark, moment, panel
 from hesper_ui.services import Actor, BreakGlassRow, Permission
 from hesper_ui.views.wording import plural
-from hesper_ui.words import say
+from hesper_ui.words import later, say
 
 MOST = 10
 
@@ -26,7 +26,7 @@ def draw(
         return
     waiting = sum(use.reviewed_at is None for use in uses)
     ordered = sorted(uses, key=lambda use: use.reviewed_at is not None)
-    note = plural(waiting, "review is due", "reviews are due") if waiting else "all reviewed"
+    note = plural(waiting, "review is due", "reviews are due") if waiting else later("all reviewed")
     with panel("Break-glass", note), box("ul", "row-list"):
         for use in ordered[:MOST]:
             with box("li"):

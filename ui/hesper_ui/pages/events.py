@@ -26,6 +26,7 @@ from hesper_ui.elements import (
     moment,
     panel,
 )
+from hesper_ui.pages import asset_lists
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import WATCH, Place
 from hesper_ui.services import Actor, EventRow, PageAsked, Permission, mark_of
@@ -38,6 +39,8 @@ from hesper_ui.words import later, say
 MOST = 200
 LOOK_S = 5.0
 SCROLLED = "(event) => emit(event.currentTarget.scrollTop > 4)"
+Shown = tuple[Sequence[EventRow], str | None]
+"""A page of events, and the cursor of the next."""
 COLUMNS = Columns(
     ("Occurred", "Severity", "What", "Group", "Where", "Stored", "Rule"),
     wide_only=frozenset({3, 5}),
@@ -52,7 +55,10 @@ FIELDS = {
 
 async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     """Builds the stream of events, filtered by the address."""
-    asked = event_words.asked(args.query_parameters)
+    asked, cursor = (
+        event_words.asked(args.query_parameters),
+        args.query_parameters.get("cursor", ""),
+    )
     with box("div", "page-head"):
         with box("div", "titles"):
             Text(say("Events"), "h1", tabindex="-1")
@@ -60,23 +66,28 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
         with box("div", "actions"):
             export = event_words.address(asked, "/console/events.csv")
             Text(say("Export CSV"), "a", "btn", href=export, download="events.csv")
-            hold = button("Hold", aria_pressed="false", data_hold=True)
+            if cursor:
+                link(say("Newest"), event_words.address(asked), "btn")
+            else:
+                hold = button("Hold", aria_pressed="false", data_hold=True)
     _chips(asked)
     _fields(asked)
     waiting = Text("", "p", "meta", role="status")
 
-    async def load(asking: Actor) -> Sequence[EventRow]:
-        page = PageAsked(MOST, filters=mark_of(asked))
-        rows, _ = await desk.services.events.page(asking, event_words.wanted(asked), page)
-        return rows
+    async def load(asking: Actor) -> Shown:
+        page = PageAsked(MOST, cursor, filters=mark_of(asked))
+        return await desk.services.events.page(asking, event_words.wanted(asked), page)
 
     may_rule = actor.may(Permission.EDIT_RULES)
     attributes = {"tabindex": "0", "role": "region", "aria_label": say("Events")}
-    followed = {"data_follow": "events", "data_asked": json.dumps(asked)}
-    with box("div", "stream", **attributes, **followed, data_words=_words(may_rule)) as stream:
-        part = Part(desk, load, lambda rows: _draw(rows, may_rule))
+    if not cursor:  # what is older has come to rest
+        attributes |= {"data_follow": "events", "data_asked": json.dumps(asked)}
+        attributes |= {"data_words": _words(may_rule)}
+    with box("div", "stream", **attributes) as stream:
+        part = Part(desk, load, lambda shown: _draw(shown, asked, may_rule))
     await part.show()
-    _Stream(desk, part, load, waiting).held_by(hold, stream)
+    if not cursor:
+        _Stream(desk, part, load, waiting).held_by(hold, stream)
 
 
 def _words(may_rule: bool) -> str:
@@ -89,7 +100,7 @@ def _words(may_rule: bool) -> str:
 class _Stream:
     """Looks again when the page asks; while somebody reads it only counts what waits."""
 
-    def __init__(self, desk: Desk, part: Part[Sequence[EventRow]], load: Any, said: Text) -> None:
+    def __init__(self, desk: Desk, part: Part[Shown], load: Any, said: Text) -> None:
         self._desk, self._part, self._load, self._said = desk, part, load, said
         self._held = self._scrolled = False
         self._newest = ""
@@ -123,7 +134,7 @@ class _Stream:
             self._newest, self._said.text = "", ""
             await self._part.refresh()
             return
-        rows = await self._load(await self._desk.actor())
+        rows, _ = await self._load(await self._desk.actor())
         ids = [row.id for row in rows]
         self._newest = self._newest or (ids[0] if ids else "")
         fresh = ids.index(self._newest) if self._newest in ids else len(ids)
@@ -176,15 +187,17 @@ def _field(name: str, label: str, value: str, kind: str) -> None:
     )
 
 
-def _draw(rows: Sequence[EventRow], may_rule: bool) -> None:
+def _draw(shown: Shown, asked: Mapping[str, str], may_rule: bool) -> None:
+    rows, following = shown
     if not rows:
         with box("section", "panel", aria_label=say("Events")):
             states.empty("No event here", "Event logs are read every few minutes.")
         return
-    note = say("the newest {count}", count=MOST) if len(rows) == MOST else ""
+    note = say("{count} at a time", count=MOST) if following else ""
     with panel("Newest first", note):
         drawn = [_cells(row, may_rule) for row in rows]
         grouped_table("Events", COLUMNS, [("", "", []), ("", "", drawn)])
+    asset_lists.next_page("/events", asked, following)
 
 
 def _cells(row: EventRow, may_rule: bool) -> list[Cell]:

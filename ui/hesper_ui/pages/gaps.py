@@ -38,9 +38,10 @@ def _draw(rows: Sequence[GapRow]) -> None:
             states.empty("Nothing is missing", "Every capture that was due is stored.")
         return
     missing = plural(sum(row.expected_count for row in rows), "interval")
-    with panel(
-        "Open gaps, newest first", say("{missing} missing; each fills by itself", missing=missing)
-    ):
+    note = say("{missing} missing; each fills by itself", missing=missing)
+    if len(rows) == MOST:
+        note = f"{say('the newest {count}', count=MOST)}: {note}"
+    with panel("Open gaps, newest first", note):
         table("Gaps", COLUMNS, [_cells(row) for row in rows])
 
 

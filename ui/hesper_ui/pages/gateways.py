@@ -13,7 +13,7 @@ from hesper_ui.services import Actor, GatewayRow
 from hesper_ui.views import gateway_words
 from hesper_ui.views.looks import gateway_state
 from hesper_ui.views.wording import plural
-from hesper_ui.words import say
+from hesper_ui.words import later, say
 
 COLUMNS = Columns(
     (
@@ -49,7 +49,9 @@ def _draw(rows: Sequence[GatewayRow]) -> None:
     offline = sum(row.state == "offline" for row in rows)
     count = plural(len(rows), "gateway")
     note = (
-        say("{count}, {offline} offline", count=count, offline=offline) if offline else "all heard"
+        say("{count}, {offline} offline", count=count, offline=offline)
+        if offline
+        else later("all heard")
     )
     for row in rows:
         if not row.has_key:

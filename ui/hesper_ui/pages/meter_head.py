@@ -108,8 +108,8 @@ def alert_notice(alert: AlertRow) -> None:
         .style("margin-top: 12px"),
         box("div", "meta"),
     ):
-        seen = f"acknowledged by {alert.acknowledged_by} · " if alert.acknowledged_by else ""
-        Text(seen)
+        if alert.acknowledged_by:
+            Text(say("acknowledged by {who}", who=alert.acknowledged_by) + " · ")
         ago(alert.raised_at)
 
 

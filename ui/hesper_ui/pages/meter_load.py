@@ -210,7 +210,8 @@ def _table(profile: LoadProfile) -> None:
         if kw is not None
     ]
     for band in profile.bands:
-        cause = f"{plural(band.count, 'interval')} missing: {doubts.cause(band.cause)}"
+        many = plural(band.count, "interval")
+        cause = say("{intervals} missing: {why}", intervals=many, why=doubts.cause(band.cause))
         rows.append((band.end, [_moment(band.end), "–", _missing(cause)]))
     rows.sort(key=lambda row: -row[0])
     table("Load profile", COLUMNS, [cells for _, cells in rows[:MOST_ROWS]])

@@ -18,6 +18,7 @@ from hesper_ui.views.wording import plural, power
 from hesper_ui.words import say
 
 MOST_ATTENTION = 7
+MOST_CAUSES = 100
 CHART_S = 60.0
 
 
@@ -49,7 +50,9 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
                     desk, services.completeness_by_hour, lambda rows: _draw_hours(rows, target)
                 )
         with panel("Needs attention", "worst first"):
-            attention = Part(desk, services.needs_attention, _draw_attention)
+            attention = Part(
+                desk, lambda who: services.needs_attention(who, MOST_CAUSES), _draw_attention
+            )
     for part in (figures, load, attention, hours):
         await part.refresh()
     watch("alerts commands", attention.refresh)
@@ -130,7 +133,7 @@ def _draw_attention(rows: Sequence[AttentionRow]) -> None:
                 with box("div", "meta"):
                     ago(row.oldest_at, suffix="")
     if len(rows) > MOST_ATTENTION:
-        link(say("{rows} more causes", rows=len(rows) - MOST_ATTENTION), "/alerts")
+        link(plural(len(rows) - MOST_ATTENTION, "more cause"), "/alerts")
 
 
 def _draw_hours(hours: Sequence[CompletenessHour], target: float) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import cast
 from zoneinfo import ZoneInfo
 
 from nicegui import ui
@@ -11,7 +10,7 @@ from nicegui.page_arguments import PageArguments
 
 from hesper_ui import drawings, states
 from hesper_ui.desk import Desk
-from hesper_ui.dialogs.sheet import attempted, choice, entry
+from hesper_ui.dialogs.sheet import choice, entry
 from hesper_ui.elements import (
     Cell,
     Columns,
@@ -21,15 +20,14 @@ from hesper_ui.elements import (
     button,
     link,
     marked,
-    moment,
     panel,
     table,
 )
+from hesper_ui.pages.report_schedules import Schedules
 from hesper_ui.part import Part, look_every
 from hesper_ui.places import KEEP, Place
 from hesper_ui.services import (
     Actor,
-    Every,
     Invalid,
     JobRow,
     PageAsked,
@@ -37,7 +35,6 @@ from hesper_ui.services import (
     ReportRow,
     ReportWish,
     ScheduleRow,
-    ScheduleWish,
     ServiceError,
 )
 from hesper_ui.views import longer
@@ -49,10 +46,6 @@ MADE = Columns(
     ("Report", "Days", "Area", "Rows", "Made by", "When", "Files"), numbers=frozenset({3})
 )
 RUNNING = Columns(("Report", "State", "Rows so far", "Asked by", "When", "Says"))
-SCHEDULES = Columns(("Name", "Report", "Comes", "Area", "Next", ""))
-_ONCE = "once"
-_SIX = 6 * 60
-Remove = Callable[[ScheduleRow], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +75,18 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
             asking.may(Permission.ORDER_JOBS),
         )
 
-    async def remove(row: ScheduleRow) -> None:
-        await desk.services.reports.remove_schedule(await desk.actor(), row.id)
-        await part.refresh()
-
-    if actor.may(Permission.ORDER_JOBS):
-        form = _Form(desk, actor)
-    part = Part(desk, load, lambda found: _draw(found, remove))
-    if actor.may(Permission.ORDER_JOBS):
+    host = box("div", "contents")
+    form = _Form(desk, actor) if actor.may(Permission.ORDER_JOBS) else None
+    part = Part(desk, load, lambda found: _draw(found, schedules))
+    schedules = Schedules(desk, host, part.refresh)
+    if form is not None:
         form.asked = part.refresh
     await part.show()
     look_every(2.0, part.refresh)
 
 
 class _Form:
-    """Asks for a report, once or again and again."""
+    """Asks for a report of some days."""
 
     asked: Callable[[], Awaitable[None]]
 
@@ -107,12 +97,10 @@ class _Form:
         with panel("New report", classes="form bring"):
             with box("div", "fields"):
                 self._kind = choice("Report", list(kinds), _nothing, kinds).mark("report-kind")
-                every = {_ONCE: later("Once, of some days"), **longer.EVERY}
-                self._every = choice("How often", list(every), self._shown, every)
-                self._every.mark("report-every")
-                self._first = _day("First day", today - timedelta(days=7)).mark("report-first")
-                self._last = _day("Last day", today - timedelta(days=1)).mark("report-last")
-                self._name = entry("Name of the schedule", _nothing).mark("schedule-name")
+                self._first = _day(later("First day"), today - timedelta(days=7)).mark(
+                    "report-first"
+                )
+                self._last = _day(later("Last day"), today - timedelta(days=1)).mark("report-last")
                 self._zone = entry("Time zone", _nothing)
                 self._area = entry("Area (empty: all)", _nothing).mark("report-area")
             self._zone.value = zone
@@ -120,13 +108,6 @@ class _Form:
             with box("div", "actions"):
                 button("Make it", self._make, "primary", acts=True)
         self._kind.value = next(iter(kinds), None)
-        self._every.value = _ONCE
-
-    def _shown(self) -> None:
-        once = self._every.value == _ONCE
-        for field in (self._first, self._last):
-            field.set_visibility(once)
-        self._name.set_visibility(not once)
 
     async def _make(self) -> None:
         try:
@@ -141,14 +122,8 @@ class _Form:
         actor, reports = await self._desk.actor(), self._desk.services.reports
         kind, zone = str(self._kind.value), str(self._zone.value or "").strip()
         area = str(self._area.value or "").strip() or None
-        if self._every.value == _ONCE:
-            first, last = (_read(field) for field in (self._first, self._last))
-            await reports.ask(actor, ReportWish(kind, first, last, zone, area))
-            return
-        name, every = str(self._name.value or "").strip(), cast("Every", self._every.value)
-        if not name:
-            raise Invalid(say("A schedule has a name."))
-        await reports.add_schedule(actor, ScheduleWish(name, kind, every, _SIX, zone, area))
+        first, last = (_read(field) for field in (self._first, self._last))
+        await reports.ask(actor, ReportWish(kind, first, last, zone, area))
 
 
 def _nothing() -> None:
@@ -167,12 +142,13 @@ def _read(field: ui.input) -> date:
         raise Invalid(say("Choose both days.")) from None
 
 
-def _draw(found: _All, remove: Remove) -> None:
+def _draw(found: _All, schedules: Schedules) -> None:
     with box("div", "stack"):
-        _lists(found, remove)
+        _lists(found)
+        schedules.draw(found.schedules, found.may_order)
 
 
-def _lists(found: _All, remove: Remove) -> None:
+def _lists(found: _All) -> None:
     if found.running:
         with panel("Not made yet"):
             table("Not made yet", RUNNING, [_running(row) for row in found.running])
@@ -182,10 +158,6 @@ def _lists(found: _All, remove: Remove) -> None:
     else:
         with box("section", "panel", aria_label=say("Reports")):
             states.empty("No report yet", "Ask for one above; it is kept here.")
-    if found.schedules:
-        with panel("Made by themselves"):
-            rows = [_schedule(row, found.may_order, remove) for row in found.schedules]
-            table("Schedules", SCHEDULES, rows)
 
 
 def _running(row: JobRow) -> list[Cell]:
@@ -227,25 +199,6 @@ def _files(row: ReportRow) -> None:
         for form in ("pdf", "csv"):
             told = f"{form.upper()}, {longer.size(row.files[form]['octets'])}"
             Text(told, "a", "btn small", href=f"/console/reports/{row.id}.{form}", download=True)
-
-
-def _schedule(row: ScheduleRow, may_order: bool, remove: Remove) -> list[Cell]:
-    async def act() -> None:
-        await remove(row)
-
-    def tools() -> None:
-        if may_order:
-            words = f"{say('Remove')}: {row.name}"
-            button("Remove", attempted(act), "small", acts=True, aria_label=words)
-
-    return [
-        row.name,
-        say(longer.REPORTS.get(row.kind, row.kind)),
-        say(longer.EVERY[row.every]),
-        row.area or say("all"),
-        lambda: moment(row.next_at, "date"),
-        tools,
-    ]
 
 
 PLACES = [Place("/reports", "Reports", build, drawings.REPORTS, group=KEEP, rank=50, key="d")]

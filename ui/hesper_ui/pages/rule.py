@@ -1,6 +1,7 @@
 """One rule: what it says, its versions, and what it would have told on history."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from hesper_ui.pages.rule_editor import Editor
 from hesper_ui.pages.rule_trial import Trial
 from hesper_ui.places import Place
 from hesper_ui.services import Actor, Invalid, Permission, RuleRow, RuleState, RuleVersionRow
+from hesper_ui.views.condition_words import threshold_name
 from hesper_ui.views.looks import SEVERITIES
 from hesper_ui.views.rule_form import STATES
 from hesper_ui.views.rule_words import title_of, words_of
@@ -97,6 +99,8 @@ def _switches(desk: Desk, row: RuleRow, host: ui.element) -> None:
         if state != row.state and allowed:
             kind = "primary" if state == "on" else ""
             button(words, _ask(desk, row, state, host), kind, acts=True)
+    if not row.built_in:
+        button("Delete…", partial(_ask_to_delete, desk, row, host), "danger", acts=True)
 
 
 def _ask(desk: Desk, row: RuleRow, state: RuleState, host: ui.element) -> Any:
@@ -118,10 +122,24 @@ def _ask(desk: Desk, row: RuleRow, state: RuleState, host: ui.element) -> Any:
     return ask
 
 
+def _ask_to_delete(desk: Desk, row: RuleRow, host: ui.element) -> None:
+    with sheet(host, say("Delete the rule {name}?", name=title_of(row))) as page:
+        words = "It tells nothing any more, and what it has raised is cleared."
+        Text(say(words), "p")
+        note = entry("Why", lambda: None).mark("rule-why")
+
+        async def send() -> None:
+            actor, said = await desk.actor(), str(note.value or "").strip()
+            await desk.services.rules.delete(actor, row.id, said, row.version)
+            ui.navigate.to("/rules")
+
+        page.buttons("Keep the rule", "Delete", "danger", send)
+
+
 def _only_shown(row: RuleRow) -> None:
     with panel("Thresholds", say("set in {place}", place=row.set_in)), box("dl", "facts"):
         for each in row.thresholds:
-            Text(each.name, "dt")
+            Text(threshold_name(each.name), "dt")
             Text(f"{each.value} {each.unit}".strip(), "dd")
 
 

@@ -11,6 +11,7 @@ from hesper_ui.elements import Text, box, button, panel
 from hesper_ui.pages.rule_trial import Trial
 from hesper_ui.services import RuleDefinition, RuleRow, ServiceError
 from hesper_ui.views import rule_form
+from hesper_ui.views.condition_words import threshold_name
 from hesper_ui.views.looks import SEVERITIES
 from hesper_ui.views.rule_form import FIELDS, KINDS, SCOPE, Field
 from hesper_ui.views.wording import sentence
@@ -86,7 +87,8 @@ class Editor:
 
     def _thresholds(self) -> None:
         for each in self._row.thresholds if self._row else ():
-            line = entry(f"{each.name} ({each.unit})", lambda: None)
+            unit = f" ({each.unit})" if each.unit else ""
+            line = entry(threshold_name(each.name) + unit, lambda: None)
             line.value = str(each.value)
             self._condition[each.name] = line.mark(f"rule-{each.name.replace('_', '-')}")
 

@@ -10,8 +10,9 @@ from hesper_ui.elements import Cell, Columns, Text, ago, box, grouped_table, lin
 from hesper_ui.part import Part, look_every
 from hesper_ui.places import WATCH, Place
 from hesper_ui.services import Actor, Permission, RuleRow
+from hesper_ui.views.condition_words import condition_words
 from hesper_ui.views.looks import severity
-from hesper_ui.views.rule_form import KINDS, STATES, condition_words
+from hesper_ui.views.rule_form import KINDS, STATES
 from hesper_ui.views.rule_words import title_of
 from hesper_ui.views.wording import MISSING, grouped, plural
 from hesper_ui.words import later, say

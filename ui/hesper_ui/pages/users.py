@@ -15,7 +15,7 @@ from hesper_ui.part import Part, look_every
 from hesper_ui.places import Place
 from hesper_ui.services import Actor, Permission, UserRow
 from hesper_ui.views.people import ROLES, places_of, state_of
-from hesper_ui.words import say
+from hesper_ui.words import later, say
 
 COLUMNS = Columns(
     ("Name", "Role", "Sees", "State", "Second factor", "Sessions", "Last sign-in", ""),
@@ -76,15 +76,15 @@ def _actions(desk: Desk, row: UserRow, host: ui.element, again: person.Done) -> 
         changing: Callable[..., object] = attempted(partial(person.change, desk, row, host, again))
         button("Change…", changing, "quiet").mark(f"change-{row.username}")
         if row.disabled:
-            act("Enable…", "enable")
+            act(later("Enable…"), "enable")
             return
-        act("Disable…", "disable")
+        act(later("Disable…"), "disable")
         if row.has_password:
-            act("New password…", "password")
+            act(later("New password…"), "password")
         if row.locked:
-            act("Unlock…", "unlock")
+            act(later("Unlock…"), "unlock")
         if row.factor_since is not None:
-            act("Second factor lost…", "factor")
+            act(later("Second factor lost…"), "factor")
 
 
 PLACES = [

@@ -41,7 +41,7 @@
       marked(...(words.severities[event.severity] || words.severities.info)),
       told(event),
       node("span", "nowrap", words.groups[event.group]),
-      event.meter ? link(event.meter, `/meters/${encodeURIComponent(event.meter)}`) : link(event.gateway, "/gateways"),
+      event.meter ? link(event.meter, `/meters/${encodeURIComponent(event.meter)}`) : link(event.gateway, `/gateways/${encodeURIComponent(event.gateway)}`),
       time(event.stored_at),
       rule(event),
     ].forEach((content, index) => {

@@ -1,6 +1,8 @@
 """How long work is worded: states of jobs, kinds of files, sizes and shares."""
 
-from hesper_ui.services import ImportView, JobRow, ScheduledRow
+import re
+
+from hesper_ui.services import ImportView, JobRow, ScheduledRow, ScheduleRow
 from hesper_ui.views.looks import Look
 from hesper_ui.views.wording import decimal, grouped
 from hesper_ui.words import later, say
@@ -27,6 +29,7 @@ REPORTS = {
     "audit": later("Audit summary"),
 }
 EVERY = {"day": later("Every day"), "week": later("Every Monday"), "month": later("Every month")}
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})", re.ASCII)
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 _MEGA, _KILO = 1_000_000, 1_000
 
@@ -76,6 +79,27 @@ def rhythm(seconds: float) -> str:
         if seconds >= unit_s and seconds % unit_s == 0:
             return say(words, count=int(seconds // unit_s))
     return say("every {count} s", count=f"{seconds:g}")
+
+
+def clock(at_minute: int) -> str:
+    """Writes a minute of the day as a clock shows it."""
+    hour, minute_ = divmod(at_minute, 60)
+    return f"{hour:02}:{minute_:02}"
+
+
+def minute(text: str) -> int | None:
+    """Reads a time of day as minutes since midnight; None where it is none."""
+    found = _CLOCK.fullmatch(text)
+    if found is None:
+        return None
+    hour, minute_ = int(found[1]), int(found[2])
+    return hour * 60 + minute_ if hour < 24 and minute_ < 60 else None
+
+
+def comes(row: ScheduleRow) -> str:
+    """Says when a scheduled report is made, by the clock of its zone."""
+    every, at = say(EVERY[row.every]), clock(row.at_minute)
+    return say("{every} at {at}, {zone}", every=every, at=at, zone=row.zone)
 
 
 def size(octets: int) -> str:

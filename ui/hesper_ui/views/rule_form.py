@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hesper_ui.services import RuleRow
 from hesper_ui.views.looks import Look
 from hesper_ui.words import later
 
@@ -199,17 +198,3 @@ def _text(field: Field, stored: Mapping[str, Any] | None) -> str:
     if isinstance(value, bool):
         return _YES if value else "no"
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def condition_words(row: RuleRow) -> str:
-    """Returns a condition in one line, as the list shows it."""
-    said = dict((row.definition or {}).get("condition", {}))
-    kind = said.pop("kind", row.kind)
-    if kind == "built-in":
-        return ", ".join(f"{each.name} {each.value} {each.unit}".strip() for each in row.thresholds)
-    shown = [
-        f"{name} {_text(Field(name, name), said)}"
-        for name, value in said.items()
-        if value not in (None, "", [], 0, "0")
-    ]
-    return ", ".join(shown)

@@ -43,15 +43,44 @@ def scaled(value: int | None, scaler: int) -> str:
 
 
 def age_text(seconds: float) -> str:
-    """Writes an age with one unit: seconds, minutes, hours, then days."""
+    """Writes an age that stands alone, with one unit: seconds, minutes, hours, then days."""
     whole = max(0, round(seconds))
+    if days := _days(seconds):
+        return say("{count} days", count=days)
     if whole < 60:
         return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min"
-    if whole < 172_800:
-        return f"{whole // 3600} h"
-    return say("{count} days", count=whole // 86_400)
+    return f"{whole // 60} min" if whole < 3600 else f"{whole // 3600} h"
+
+
+def ago_text(seconds: float) -> str:
+    """Writes how long ago something was: some languages bend the word for days by what governs it.
+
+    So the few words around an age are said with it, here and in the two that follow; the signs of
+    the other units are the same everywhere.
+    """
+    if days := _days(seconds):
+        return say("{count} days ago", count=days)
+    return say("{age} ago", age=age_text(seconds))
+
+
+def lasting_text(seconds: float) -> str:
+    """Writes since when something has been so."""
+    if days := _days(seconds):
+        return say("for {count} days", count=days)
+    return say("for {age}", age=age_text(seconds))
+
+
+def within_text(seconds: float) -> str:
+    """Writes in what time something happens."""
+    if days := _days(seconds):
+        return say("within {count} days", count=days)
+    return say("within {age}", age=age_text(seconds))
+
+
+def _days(seconds: float) -> int:
+    """Returns how many days an age is written in; 0 for one that is shorter than two."""
+    whole = max(0, round(seconds))
+    return whole // 86_400 if whole >= 172_800 else 0
 
 
 def significant(value: float) -> str:
