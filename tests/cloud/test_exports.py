@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from exported import COUNT, ENERGY, PROFILE, T0, VOLTAGE, block, in_order
 from hesper_cloud.app import create_app
 from hesper_cloud.cli import app
-from hesper_cloud.exports import cim, espi, targets
+from hesper_cloud.exports import cim, targets
 from hesper_cloud.exports.formats import FORMATS, FormatName
 from hesper_cloud.exports.numbers import exact
 from hesper_cloud.exports.reading_types import reading_type
@@ -24,32 +24,15 @@ from hesper_cloud.latest import LatestValues
 from hesper_cloud.services.bundle import assemble
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
-from hesper_cloud.stores.port import Block, Group, Quantity
+from hesper_cloud.stores.port import Group, Quantity
 from hesper_contracts.quality import Quality
 from typer.testing import CliRunner
 
-PROFILE, ENERGY, POWER, VOLTAGE = (
-    "1.0.99.1.0.255", "1.0.1.8.0.255", "1.0.1.7.0.255", "1.0.32.7.0.255",
-)  # fmt: skip
-T0 = int(datetime(2026, 6, 1, 22, tzinfo=UTC).timestamp())
-COUNT = 16
 ALL = Wanted("csv", PROFILE, T0 - 86_400, T0 + 86_400)
-ATOM, ESPI = f"{{{espi.ATOM}}}", f"{{{espi.ESPI}}}"
 CIM, MESSAGE = f"{{{cim.READINGS}}}", f"{{{cim.MESSAGE}}}"
 
-# The order of elements: espi.xsd of NAESB REQ.21 (ESPI 1.1), MeterReadings.xsd of IEC 61968-9.
+# The order of elements: MeterReadings.xsd of IEC 61968-9.
 ORDER = {
-    f"{ATOM}entry": ["id", "link", "title", "content", "published", "updated"],
-    f"{ESPI}ReadingType": [
-        "accumulationBehaviour", "commodity", "consumptionTier", "currency", "dataQualifier",
-        "defaultQuality", "flowDirection", "intervalLength", "kind", "phase",
-        "powerOfTenMultiplier", "timeAttribute", "tou", "uom",
-    ],
-    f"{ESPI}IntervalBlock": ["interval", "IntervalReading"],
-    f"{ESPI}interval": ["duration", "start"],
-    f"{ESPI}timePeriod": ["duration", "start"],
-    f"{ESPI}IntervalReading": ["cost", "ReadingQuality", "timePeriod", "value"],
-    f"{ESPI}UsagePoint": ["roleFlags", "ServiceCategory", "status"],
     f"{MESSAGE}EventMessage": ["Header", "Payload"],
     f"{MESSAGE}Header": [
         "Verb", "Noun", "Revision", "ReplayDetection", "Context", "Timestamp", "Source",
@@ -67,26 +50,6 @@ ORDER = {
     f"{CIM}ReadingQualities": ["comment", "source", "timeStamp", "ReadingQualityType"],
     f"{CIM}Meter": ["mRID", "amrSystem", "Names"],
 }  # fmt: skip
-
-
-def block(meter: str, first: int = 0, count: int = COUNT, by: int = 0, quality: int = 0) -> Block:
-    at = T0 + 900 * np.arange(first, first + count, dtype=np.int64)
-    energy = 10_000 + 250 * np.arange(first, first + count, dtype=np.int64) + by
-    values = np.stack([np.full(count, 1000), energy, np.full(count, 2301)]).astype(np.int64)
-    missing = np.zeros(values.shape, dtype=bool)
-    missing[2, 1] = True
-    return Block(
-        profile=PROFILE,
-        quantities=(Quantity(POWER, 0, 27), Quantity(ENERGY, 1, 30), Quantity(VOLTAGE, -1, 35)),
-        meters=(meter,),
-        meter_index=np.zeros(count, dtype=np.int64),
-        captured_at=at,
-        clock_status=np.zeros(count, dtype=np.int64),
-        quality=np.full(count, quality, dtype=np.int64),
-        received_at=int(at[-1]) + 5,
-        values=values,
-        missing=missing,
-    )
 
 
 @pytest.fixture
@@ -156,53 +119,10 @@ def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
     assert not (tmp_path / "out.csv").exists()
 
 
-def in_order(element: ET.Element) -> None:
-    known = ORDER.get(element.tag)
-    if known is not None:
-        places = [known.index(child.tag.rpartition("}")[2]) for child in element]
-        assert places == sorted(places), element.tag
-    for child in element:
-        in_order(child)
-
-
-def test_green_button_stands_in_the_order_of_the_schema(store: DuckDbStore) -> None:
-    feed = ET.fromstring(whole(store, "espi"))
-    assert feed.tag == f"{ATOM}feed"
-    in_order(feed)
-    assert len(feed.findall(f".//{ESPI}UsagePoint")) == 2
-    kinds = [
-        {child.tag.rpartition("}")[2]: child.text for child in each}
-        for each in feed.findall(f".//{ESPI}ReadingType")
-    ]
-    energy = next(kind for kind in kinds if kind["uom"] == "72")
-    assert energy == {
-        "accumulationBehaviour": "4", "commodity": "1", "flowDirection": "1",
-        "intervalLength": "900", "kind": "12", "phase": "0", "powerOfTenMultiplier": "1",
-        "uom": "72",
-    }  # fmt: skip
-    ids = [each.text for each in feed.findall(f"{ATOM}entry/{ATOM}id")]
-    assert len(set(ids)) == len(ids)
-
-
-def test_green_button_energy_is_the_advance_per_interval(store: DuckDbStore) -> None:
-    feed = ET.fromstring(whole(store, "espi"))
-    entries = feed.findall(f"{ATOM}entry")
-    blocks = [
-        each.find(f".//{ESPI}IntervalBlock")
-        for each in entries
-        if f"M1/MeterReading/{ENERGY}/IntervalBlock" in str(each.find(f"{ATOM}link").get("href"))  # type: ignore[union-attr]
-    ]
-    readings = [each for found in blocks for each in found.findall(f"{ESPI}IntervalReading")]  # type: ignore[union-attr]
-    assert len(readings) == COUNT - 1
-    assert {each.findtext(f"{ESPI}value") for each in readings} == {"250"}
-    assert {each.findtext(f"{ESPI}timePeriod/{ESPI}duration") for each in readings} == {"900"}
-    assert readings[0].findtext(f"{ESPI}timePeriod/{ESPI}start") == str(T0)
-
-
 def test_a_meter_reading_stands_in_the_order_of_the_schema(store: DuckDbStore) -> None:
     message = ET.fromstring(whole(store, "iec61968"))
     assert message.tag == f"{MESSAGE}EventMessage"
-    in_order(message)
+    in_order(message, ORDER)
     assert message.findtext(f"{MESSAGE}Header/{MESSAGE}Verb") == "created"
     meters = [each.findtext(f"{CIM}Meter/{CIM}mRID") for each in message.iter(f"{CIM}MeterReading")]
     assert sorted(set(meters)) == ["M1", "M2"]

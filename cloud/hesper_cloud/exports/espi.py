@@ -5,12 +5,16 @@ IntervalBlocks. An energy register is given as its advance per interval (accumul
 data), which is what receivers expect; an interval begins where the capture before it lies. Other
 quantities are given as they were captured. Elements stand in the order of ``espi.xsd``, times are
 epoch seconds (TimeType), and quality is QualityOfReading (`hesper_cloud.validation.codes.Grade`).
+A value is an integer of 48 bits there (Int48): what has more is left out. Readers find what belongs
+together by links: ``related`` of a UsagePoint names its MeterReadings, that of a MeterReading its
+IntervalBlocks and its ReadingType, each by the others' ``self`` or ``up``.
 """
 
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
 from hesper_cloud.exports.curves import Curve, period_of
@@ -18,6 +22,7 @@ from hesper_cloud.exports.reading_types import ReadingType, is_energy, reading_t
 
 ATOM, ESPI = "http://www.w3.org/2005/Atom", "http://naesb.org/espi"
 _ROOT = uuid.uuid5(uuid.NAMESPACE_URL, ESPI)
+_LARGEST = 2**47 - 1
 
 
 @dataclass(slots=True)
@@ -34,7 +39,7 @@ def write(curves: Iterable[Curve]) -> Iterator[bytes]:
     yield (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<feed xmlns="{ATOM}">\n'
         f"<id>urn:uuid:{uuid.uuid4()}</id>\n<title>Green Button usage feed</title>\n"
-        f"<updated>{now}</updated>\n"
+        f"<updated>{now}</updated>\n<author><name>Hesper</name></author>\n"
     ).encode()
     meter, told = "", dict[str, _Told]()
     for curve in curves:
@@ -53,16 +58,21 @@ def _usage_point(meter: str, now: str) -> str:
     point = (
         f'<UsagePoint xmlns="{ESPI}"><ServiceCategory><kind>0</kind></ServiceCategory></UsagePoint>'
     )
-    return _entry(f"UsagePoint/{meter}", "UsagePoint", meter, point, now)
+    path = _point(meter)
+    return _entry(path, "UsagePoint", meter, point, now, f"{path}/MeterReading")
+
+
+def _point(meter: str) -> str:
+    return f"UsagePoint/{quote(meter, safe='')}"
 
 
 def _meter_reading(curve: Curve, now: str) -> str:
-    name, up = curve.quantity.logical_name, f"UsagePoint/{curve.meter}/MeterReading"
+    name, up = curve.quantity.logical_name, f"{_point(curve.meter)}/MeterReading"
     kind = reading_type(curve.quantity, period_of(curve.values), delta=True)
-    related = f"{up}/{name}/ReadingType"
-    empty = f'<MeterReading xmlns="{ESPI}"/>'
-    entry = _entry(f"{up}/{name}", up, name, empty, now, related)
-    return entry + _entry(related, "ReadingType", kind.mrid(), _type(kind), now)
+    path, empty = f"{up}/{name}", f'<MeterReading xmlns="{ESPI}"/>'
+    typed = f"{path}/ReadingType"
+    entry = _entry(path, up, name, empty, now, typed, f"{path}/IntervalBlock")
+    return entry + _entry(typed, "ReadingType", kind.mrid(), _type(kind), now)
 
 
 def _type(kind: ReadingType) -> str:
@@ -81,11 +91,12 @@ def _type(kind: ReadingType) -> str:
 
 
 def _block(curve: Curve, told: _Told, now: str) -> str:
-    readings = list(_readings(curve, told))
+    readings = [each for each in _readings(curve, told) if abs(each[2]) <= _LARGEST]
     if not readings:
         return ""
     told.blocks += 1
-    parent = f"UsagePoint/{curve.meter}/MeterReading/{curve.quantity.logical_name}/IntervalBlock"
+    name = curve.quantity.logical_name
+    parent = f"{_point(curve.meter)}/MeterReading/{name}/IntervalBlock"
     start, (final, length, *_) = readings[0][0], readings[-1]
     inner = "".join(map(_reading, readings))
     block = (
@@ -116,11 +127,13 @@ def _reading(told: tuple[int, int, int, int]) -> str:
     )
 
 
-def _entry(path: str, up: str, title: str, content: str, now: str, related: str = "") -> str:
-    links = f'<link rel="self" href={quoteattr(path)}/><link rel="up" href={quoteattr(up)}/>'
-    if related:
-        links += f'<link rel="related" href={quoteattr(related)}/>'
+def _entry(path: str, up: str, title: str, content: str, now: str, *related: str) -> str:
+    links = "".join(
+        f'<link rel="{relation}" href={quoteattr(href)}/>'
+        for relation, href in [("self", path), ("up", up), *(("related", to) for to in related)]
+    )
     return (
         f"<entry><id>urn:uuid:{uuid.uuid5(_ROOT, path)}</id>{links}<title>{escape(title)}</title>"
-        f"<content>{content}</content><published>{now}</published><updated>{now}</updated></entry>\n"
+        f'<content type="application/xml">{content}</content>'
+        f"<published>{now}</published><updated>{now}</updated></entry>\n"
     )

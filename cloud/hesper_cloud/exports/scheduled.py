@@ -13,7 +13,7 @@ from sqlalchemy import Engine, select
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import DataAccess, ExportRun
 from hesper_cloud.exports.running import Source, Wanted, export
-from hesper_cloud.exports.targets import TargetError
+from hesper_cloud.exports.targets import TargetError, shown
 from hesper_cloud.job_settings import ScheduledExport
 from hesper_cloud.stores.port import StoreError
 
@@ -61,7 +61,7 @@ class ScheduledExports:
             if now < start + every + timedelta(hours=wanted.delay_hours):
                 return None
             run = ExportRun(name=wanted.name, from_at=start, to_at=start + every, tries=0)
-            run.state, run.started_at, run.target = "running", now, wanted.target
+            run.state, run.started_at, run.target = "running", now, shown(wanted.target)
             session.add(run)
             session.flush()
             return run.id

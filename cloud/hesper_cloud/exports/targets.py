@@ -1,49 +1,125 @@
 """Where an export goes: a file, a folder, or any address that fsspec opens (``s3://…``).
 
-A file appears under its name only when it is complete: it is written beside it first.
+A file appears under its name when it is complete, and not before: on this machine's disks it is
+written beside it first, under a name that readers of a folder pass over, and elsewhere it is handed
+over as a whole (on S3 one PUT, or an upload in parts that is completed at the end).
 """
 
-from collections.abc import Iterable
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
-import fsspec
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.spec import AbstractBufferedFile
 
-_PASSING = ".part"
+_WITHOUT_FOLDERS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"})
+"""Object stores: a folder is part of a name there, and making one could make a bucket."""
+_PART = 16 << 20
+"""Octets that are kept in memory: S3 takes a file in up to 10 000 parts, 156 GiB of this size."""
+_EXTRAS = {"s3": "hesper[s3]", "s3a": "hesper[s3]"}
 
 
 class TargetError(Exception):
-    """A target cannot be written; the text says why."""
+    """A target cannot be written; the text says why, without passwords of its address."""
 
 
 def put(url: str, pieces: Iterable[bytes]) -> int:
     """Writes a file; returns how many octets it has.
 
     Raises:
-        TargetError: it cannot be written; nothing is left under its name.
+        TargetError: it cannot be written; what had its name before is left as it was.
     """
-    try:
+    count = 0
+    with _told(url):
         files, path = _opened(url)
-        parent = files._parent(path)  # noqa: SLF001 - fsspec's own way to say it for every system
-        files.makedirs(parent, exist_ok=True)
-        count = 0
-        with files.open(path + _PASSING, "wb") as file:
+        local = isinstance(files, LocalFileSystem)
+        with _beside(Path(path)) if local else _handed_over(files, path) as file:
             for piece in pieces:
                 file.write(piece)
                 count += len(piece)
-        files.mv(path + _PASSING, path)
-    except (OSError, ImportError, ValueError) as error:
-        raise TargetError(f"{url}: {error}") from error
     return count
 
 
 def remove(url: str) -> None:
-    """Removes a file that an earlier export may have left."""
-    files, path = _opened(url)
-    if files.exists(path):
-        files.rm(path)
+    """Removes a file that an earlier export may have left.
+
+    Raises:
+        TargetError: it cannot be removed.
+    """
+    with _told(url):
+        files, path = _opened(url)
+        if files.exists(path):
+            files.rm(path)
+
+
+def shown(url: str) -> str:
+    """Returns an address without the password that it may hold."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    name = f"{parts.username or ''}:***@{parts.netloc.rpartition('@')[2]}"
+    return urlunsplit(parts._replace(netloc=name))
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    try:
+        yield
+    except _failures() as error:
+        extra = _EXTRAS.get(urlsplit(url).scheme) if isinstance(error, ImportError) else None
+        reason = f"install {extra}" if extra else str(error) or type(error).__name__
+        raise TargetError(f"{shown(url)}: {reason}") from error
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Returns what targets fail with; of S3 not everything is an OSError."""
+    botocore = sys.modules.get("botocore.exceptions")
+    known = (OSError, ImportError, ValueError, NotImplementedError)
+    return known if botocore is None else (*known, botocore.BotoCoreError)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Any]:
+    passing = path.with_name(f".{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with passing.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        passing.replace(path)
+    except BaseException:
+        passing.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _handed_over(files: Any, path: str) -> Iterator[Any]:
+    """Gives a file that is there when the block has ended well; else its parts are taken back."""
+    if not _WITHOUT_FOLDERS.intersection(_protocols(files)):
+        files.makedirs(files._parent(path), exist_ok=True)  # noqa: SLF001 - fsspec has no other
+    file = files.open(path, "wb", block_size=_PART, autocommit=False)
+    try:
+        yield file
+        file.close()
+        file.commit()
+    except BaseException:
+        with suppress(*_failures()):
+            file.discard()
+        if isinstance(file, AbstractBufferedFile):
+            file.closed = True  # or else it is uploaded when it is collected
+        raise
+
+
+def _protocols(files: Any) -> tuple[str, ...]:
+    return (files.protocol,) if isinstance(files.protocol, str) else tuple(files.protocol)
 
 
 def _opened(url: str) -> tuple[Any, str]:
-    found: tuple[fsspec.AbstractFileSystem, str] = url_to_fs(url)
-    return found
+    files, path = url_to_fs(url)
+    return files, path

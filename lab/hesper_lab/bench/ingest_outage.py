@@ -76,11 +76,13 @@ def run(load: Load, store: StoreKind, outage_s: float) -> list[Row]:
     """Measure one outage; a run lasts until the backlog should be gone twice over."""
     begins_s = _BEFORE_S
     ends_s = begins_s + outage_s
-    seconds = ends_s + max(30.0, outage_s)
+    seconds = ends_s + max(30.0, 2 * outage_s / (FACTOR - 1))
     outage = Outage(store, begins_s, ends_s)
     rate = load.per_second or READINGS_PER_S
-    paced = replace(load, seconds=seconds, meters=int(rate * begins_s / ROWS), per_second=rate)
-    names = [f"gw-{number}" for number in range(load.gateways)]
+    meters = max(load.shape, int(rate * begins_s / ROWS))
+    gateways = min(load.gateways, meters // load.shape)  # each has a batch's meters
+    paced = replace(load, seconds=seconds, meters=meters, per_second=rate, gateways=gateways)
+    names = [f"gw-{number}" for number in range(gateways)]
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name,
         running(Path(name) / "site", store, names) as head_end,

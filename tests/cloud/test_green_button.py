@@ -1,0 +1,158 @@
+"""Green Button: what a reader of the published schema and of RFC 4287 finds in the feed.
+
+The limits are those of usage.xsd of NAESB REQ.21 (ESPI) 3.3: every coded field is a union of named
+codes with the plain 16 bits, so its numbers are what a schema can find wrong.
+"""
+
+import xml.etree.ElementTree as ET
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from exported import COUNT, ENERGY, POWER, PROFILE, T0, VOLTAGE, block, in_order
+from hesper_cloud.exports import espi
+from hesper_cloud.exports.running import Wanted, octets_of
+from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.port import Group
+from hesper_contracts.quality import Quality
+
+ATOM, ESPI = f"{{{espi.ATOM}}}", f"{{{espi.ESPI}}}"
+Links = dict[str, set[str]]
+Entry = tuple[ET.Element, Links]
+ODD = "M 3/ä%&<"
+INT48, UINT32, UINT16, INT16 = 2**47 - 1, 2**32 - 1, 2**16 - 1, (-(2**15), 2**15 - 1)
+
+ORDER = {
+    f"{ATOM}entry": ["id", "link", "title", "content", "published", "updated"],
+    f"{ESPI}ReadingType": [
+        "accumulationBehaviour", "commodity", "consumptionTier", "currency", "dataQualifier",
+        "defaultQuality", "flowDirection", "intervalLength", "kind", "phase",
+        "powerOfTenMultiplier", "timeAttribute", "tou", "uom",
+    ],
+    f"{ESPI}IntervalBlock": ["interval", "IntervalReading"],
+    f"{ESPI}interval": ["duration", "start"],
+    f"{ESPI}timePeriod": ["duration", "start"],
+    f"{ESPI}IntervalReading": ["cost", "ReadingQuality", "timePeriod", "value"],
+    f"{ESPI}ReadingQuality": ["quality"],
+    f"{ESPI}ServiceCategory": ["kind"],
+    f"{ESPI}UsagePoint": ["roleFlags", "ServiceCategory", "status"],
+}  # fmt: skip
+LIMITS = {
+    "accumulationBehaviour": (0, UINT16), "commodity": (0, UINT16), "flowDirection": (0, UINT16),
+    "kind": (0, UINT16), "phase": (0, UINT16), "uom": (0, UINT16), "quality": (0, UINT16),
+    "powerOfTenMultiplier": INT16, "intervalLength": (0, UINT32), "duration": (0, UINT32),
+    "start": (-(2**63), 2**63 - 1), "value": (-INT48, INT48),
+}  # fmt: skip
+CURRENT_CODES = {
+    "accumulationBehaviour": {0, 1, 4, 12}, "flowDirection": {0, 1, 19}, "quality": {10, 14},
+    "kind": {0, 12, 37, 54}, "uom": {29, 38, 72}, "phase": {0, 128}, "commodity": {1},
+}  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[DuckDbStore]:
+    made = DuckDbStore(tmp_path / "readings.duckdb")
+    doubtful = block("M2", quality=int(Quality.OUT_OF_RANGE))
+    made.write(Group({}, [block("M1"), doubtful, block(ODD)], (T0 + 90_000) * 1000))
+    yield made
+    made.close()
+
+
+def exported(store: DuckDbStore) -> bytes:
+    return b"".join(octets_of(store, Wanted("espi", PROFILE, T0 - 86_400, T0 + 86_400)))
+
+
+def links(entry: ET.Element) -> Links:
+    found: Links = defaultdict(set)
+    for link in entry.findall(f"{ATOM}link"):
+        found[link.attrib["rel"]].add(link.attrib["href"])
+    return found
+
+
+def test_green_button_stands_in_the_order_of_the_schema(store: DuckDbStore) -> None:
+    feed = ET.fromstring(exported(store))
+    assert feed.tag == f"{ATOM}feed"
+    in_order(feed, ORDER)
+    assert len(feed.findall(f".//{ESPI}UsagePoint")) == 3
+    kinds = [
+        {child.tag.rpartition("}")[2]: child.text for child in each}
+        for each in feed.findall(f".//{ESPI}ReadingType")
+    ]
+    energy = next(kind for kind in kinds if kind["uom"] == "72")
+    assert energy == {
+        "accumulationBehaviour": "4", "commodity": "1", "flowDirection": "1",
+        "intervalLength": "900", "kind": "12", "phase": "0", "powerOfTenMultiplier": "1",
+        "uom": "72",
+    }  # fmt: skip
+    ids = [each.text for each in feed.findall(f"{ATOM}entry/{ATOM}id")]
+    assert len(set(ids)) == len(ids)
+
+
+def test_green_button_energy_is_the_advance_per_interval(store: DuckDbStore) -> None:
+    feed = ET.fromstring(exported(store))
+    entries = feed.findall(f"{ATOM}entry")
+    blocks = [
+        each.find(f".//{ESPI}IntervalBlock")
+        for each in entries
+        if f"M1/MeterReading/{ENERGY}/IntervalBlock" in str(each.find(f"{ATOM}link").get("href"))  # type: ignore[union-attr]
+    ]
+    readings = [each for found in blocks for each in found.findall(f"{ESPI}IntervalReading")]  # type: ignore[union-attr]
+    assert len(readings) == COUNT - 1
+    assert {each.findtext(f"{ESPI}value") for each in readings} == {"250"}
+    assert {each.findtext(f"{ESPI}timePeriod/{ESPI}duration") for each in readings} == {"900"}
+    assert readings[0].findtext(f"{ESPI}timePeriod/{ESPI}start") == str(T0)
+
+
+def test_entries_find_each_other_by_their_links(store: DuckDbStore) -> None:
+    """As readers of Green Button do it: ``related`` of one is ``self`` or ``up`` of the other."""
+    of_kind: dict[str, list[Entry]] = defaultdict(list)
+    for entry in ET.fromstring(exported(store)).findall(f"{ATOM}entry"):
+        content = entry.find(f"{ATOM}content")
+        assert content is not None
+        assert content.attrib == {"type": "application/xml"}  # RFC 4287, 4.1.3.3
+        of_kind[content[0].tag.removeprefix(ESPI)].append((content[0], links(entry)))
+
+    def children(
+        kind: str, of: dict[str, set[str]]
+    ) -> list[tuple[ET.Element, dict[str, set[str]]]]:
+        return [each for each in of_kind[kind] if of["related"] & (each[1]["self"] | each[1]["up"])]
+
+    seen = {}
+    for _, point in of_kind["UsagePoint"]:
+        (itself,) = point["self"]
+        for _, reading in children("MeterReading", point):
+            assert len(children("ReadingType", reading)) == 1
+            blocks = children("IntervalBlock", reading)
+            count = sum(len(each.findall(f"{ESPI}IntervalReading")) for each, _ in blocks)
+            (path,) = reading["self"]
+            seen[unquote(itself.split("/")[1]), path.rsplit("/", 1)[1]] = count
+    for meter in ("M1", "M2", ODD):
+        counts = [seen.pop((meter, name)) for name in (POWER, ENERGY, VOLTAGE)]
+        assert counts == [COUNT, COUNT - 1, COUNT - 1]
+    assert not seen
+
+
+def test_numbers_stay_within_what_the_schema_holds(store: DuckDbStore) -> None:
+    huge = block("M9")
+    huge.values[0, :4] = [INT48, INT48 + 1, -INT48, -(2**63)]
+    store.write(Group({}, [huge], (T0 + 90_000) * 1000))
+    feed = ET.fromstring(exported(store))
+    for element in feed.iter():
+        name = element.tag.rpartition("}")[2]
+        if not element.tag.startswith(ESPI) or name not in LIMITS:
+            continue
+        lowest, highest = LIMITS[name]
+        assert lowest <= int(element.text or "") <= highest
+        assert int(element.text or "") in CURRENT_CODES.get(name, {int(element.text or "")})
+    told = {int(each.text or "") for each in feed.iter(f"{ESPI}value")}
+    assert {INT48, -INT48} <= told, "what has more than 48 bits is left out, and nothing else"
+
+
+def test_the_feed_is_one_of_atom(store: DuckDbStore) -> None:
+    """RFC 4287, 4.1.1: one id, one title, one moment, somebody who wrote it."""
+    feed = ET.fromstring(exported(store))
+    for name in ("id", "title", "updated", "author"):
+        assert len(feed.findall(f"{ATOM}{name}")) == 1
+    assert feed.findtext(f"{ATOM}author/{ATOM}name")
