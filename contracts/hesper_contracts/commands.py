@@ -21,6 +21,7 @@ CommandKind = Literal[
     "read.registers",
     "read.profile",
     "read.event_log",
+    "read.conversation",
     "clock.sync",
     "tariff.special_days",
     "tariff.calendar",

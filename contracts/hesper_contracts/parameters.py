@@ -25,6 +25,7 @@ _OCTET = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
 LogicalName = Annotated[str, msgspec.Meta(pattern=rf"^{_OCTET}(\.{_OCTET}){{5}}$")]
 EventLogName = Literal["standard", "fraud", "disconnector", "power_quality", "communication"]
 REGISTERS_MAX = 64
+CONVERSATION_REGISTERS_MAX = 16
 STEP_MAX_S = 86_400
 SPECIAL_DAYS_MAX = 128
 CONFIGURATION_MAX = 256 * 1024
@@ -63,6 +64,14 @@ class ReadEventLog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def __post_init__(self) -> None:
         _check_range(self.since, self.until)
+
+
+class ReadConversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which registers to ask for, after clock and name, in a conversation that is recorded."""
+
+    logical_names: Annotated[
+        tuple[LogicalName, ...], msgspec.Meta(max_length=CONVERSATION_REGISTERS_MAX)
+    ] = ()
 
 
 class SyncClock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,6 +115,7 @@ Parameters = (
     | ReadRegisters
     | ReadProfile
     | ReadEventLog
+    | ReadConversation
     | SyncClock
     | WriteSpecialDays
     | WriteCalendar
@@ -122,6 +132,7 @@ _OF_KIND: dict[str, type[Parameters]] = {
     "read.registers": ReadRegisters,
     "read.profile": ReadProfile,
     "read.event_log": ReadEventLog,
+    "read.conversation": ReadConversation,
     "clock.sync": SyncClock,
     "tariff.special_days": WriteSpecialDays,
     "tariff.calendar": WriteCalendar,

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from hesper_contracts import batch, jsonbody
+from hesper_contracts.conversation import Conversation
 from hesper_contracts.frame import Encoding, Kind, expect
 from hesper_contracts.jsonbody import UtcTime
 from hesper_contracts.signing import Keyring, Signer
@@ -78,6 +79,7 @@ class Findings(
         tunnel: What went through a tunnel.
         started_at: When the gateway's program began, told after a restart.
         configuration: SHA-256 (hex) of the gateway.toml that is in force.
+        conversation: What passed between gateway and meter; also of one that did not answer.
     """
 
     logical_device_name: str = ""
@@ -95,6 +97,7 @@ class Findings(
     tunnel: TunnelFinding | None = None
     started_at: UtcTime | None = None
     configuration: str = ""
+    conversation: Conversation | None = None
 
 
 class CommandResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -133,15 +136,38 @@ def named(payload: bytes) -> Named:
         Refused: no results batch, or none that names a command.
     """
     expect(payload, Kind.RESULTS, Encoding.SIGNED_JSON)
+    return jsonbody.decode(_body(payload), Named)
+
+
+def _body(payload: bytes) -> bytes:
     section = batch.open_(payload).body
-    start = 1 + (section[0] if section else 0) + _SIGNATURE_LENGTH
-    return jsonbody.decode(section[start:], Named)
+    return section[1 + (section[0] if section else 0) + _SIGNATURE_LENGTH :]
 
 
 def to_payload(result: CommandResult, signer: Signer, epoch: str, sequence: int) -> bytes:
     """Return the signed payload of a results batch, which holds one result."""
     prefix = batch.prefix(Kind.RESULTS, Encoding.SIGNED_JSON, epoch, sequence)
     return signer.sign(prefix, jsonbody.encode(result))
+
+
+def opened(payload: bytes) -> CommandResult:
+    """Return a result whose signature whoever stored it has checked; it is not checked here.
+
+    Raises:
+        Refused: another kind or version, or a malformed body.
+    """
+    expect(payload, Kind.RESULTS, Encoding.SIGNED_JSON)
+    return jsonbody.decode(_body(payload), CommandResult)
+
+
+def without_conversation(result: CommandResult) -> CommandResult:
+    """Return a result as those keep it who need not repeat what was said on the line."""
+    found = result.findings
+    if isinstance(found, msgspec.UnsetType) or found.conversation is None:
+        return result
+    return msgspec.structs.replace(
+        result, findings=msgspec.structs.replace(found, conversation=None)
+    )
 
 
 def from_payload(payload: bytes, keys: Keyring, gateway: str) -> CommandResult:

@@ -31,7 +31,7 @@ from datetime import UTC, datetime
 from hesper_contracts import commands, jsonbody
 from hesper_contracts.commands import Command, is_for_gateway
 from hesper_contracts.frame import Refused
-from hesper_contracts.results import CommandResult
+from hesper_contracts.results import CommandResult, without_conversation
 from hesper_contracts.signing import Forged, Keyring
 
 from hesper_gateway import execution, journal
@@ -265,7 +265,7 @@ class Executor:
     async def _settle(self, command: Command, outcome: Outcome) -> None:
         """Journals how it ended, however long the disk stays full."""
         result = outcome.result(command, self._now())
-        body = jsonbody.encode(result)
+        body = jsonbody.encode(without_conversation(result))
         while True:
             try:
                 await self._outbox.append_result(

@@ -41,6 +41,12 @@ class MeterKeys:
     master_key: bytes | None = field(default=None, repr=False)
     proposed: tuple[str, Mapping[str, bytes]] | None = field(default=None, repr=False)
 
+    def secrets(self) -> set[bytes]:
+        """Return all that nobody else may see."""
+        named = (self.encryption_key, self.authentication_key, self.master_key, self.signing_key)
+        proposed = () if self.proposed is None else self.proposed[1].values()
+        return {each for each in (*named, self.password, *proposed) if each}
+
 
 def load(path: Path | None) -> MeterKeys:
     """Read a keys file: one JSON object, keys in hex and the password as text.

@@ -219,6 +219,7 @@ TABLE = {
         "GET /service-levels/{level}/misses",
         "GET /commands",
         "GET /commands/{command_id}",
+        "GET /commands/{command_id}/conversation",
         "GET /kill-switch",
         "GET /break-glass",
         "GET /policy",

@@ -4,11 +4,13 @@ from datetime import timedelta
 
 import pytest
 from hesper_cloud import provision
+from hesper_cloud.authority.kinds import READING
 from hesper_cloud.authority.policy import POLICIES, Policy
 from hesper_cloud.db.authority import AuditRow, BudgetUse
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter
 from hesper_contracts import parameters
+from hesper_contracts.conversation import Conversation, Utterance
 from hesper_contracts.results import ClockReading, Findings
 from sqlalchemy import select
 
@@ -28,6 +30,7 @@ TAKES = {
     "read.registers": {"logical_names": [ENERGY, VOLTAGE]},
     "read.profile": {"profile": "1.0.99.1.0.255", **RANGE},
     "read.event_log": {"log": "fraud", **RANGE},
+    "read.conversation": {"logical_names": [ENERGY]},
     "clock.sync": {"max_step_s": 30},
     "tariff.special_days": {"days": [{"month": 12, "day": 25, "day_id": 1}]},
     "tariff.calendar": CALENDAR,
@@ -98,6 +101,7 @@ def test_what_is_asked_is_in_the_audit_log_before_it_leaves(head_end):
         ("read.registers", {"logical_names": ["1.0.999.8.0.255"]}),
         ("read.profile", {"profile": ENERGY, "since": RANGE["until"], "until": RANGE["since"]}),
         ("read.event_log", {"log": "secret", **RANGE}),
+        ("read.conversation", {"logical_names": [ENERGY] * 17}),
         ("clock.sync", {"max_step_s": 0}),
         ("tariff.special_days", {"days": [{"month": 2, "day": 30, "day_id": 1}]}),
         ("tariff.calendar", CALENDAR | {"weeks": [WEEK | {"name": "X"}]}),
@@ -224,6 +228,16 @@ def wrong(now):
     return Findings(clock_after=ClockReading(now, 2_100))
 
 
+def said(now):
+    utterance = Utterance(at=now, what="note", says=("the line is open",))
+    return Findings(
+        clock=ClockReading(now, 0),
+        conversation=Conversation(
+            utterances=(utterance,), utterance_count=1, octets_sent=0, octets_received=0
+        ),
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "found", "state"),
     [
@@ -235,6 +249,8 @@ def wrong(now):
         ("read.profile", lambda _: Findings(row_count=96), "confirmed"),
         ("read.profile", None, "failed"),
         ("read.registers", lambda _: Findings(missing=(ENERGY,)), "failed"),
+        ("read.conversation", said, "confirmed"),
+        ("read.conversation", lambda _: Findings(missing=(ENERGY,)), "failed"),
         ("tariff.calendar", None, "confirmed"),
         ("tariff.special_days", None, "confirmed"),
     ],
@@ -257,7 +273,7 @@ def test_a_write_that_nobody_answers_is_unknown_until_the_gateway_tells(head_end
     assert settle(head_end, command, order, findings=right(clock.now)).state == "confirmed"
 
 
-@pytest.mark.parametrize("kind", ["ping", "read.registers", "read.profile", "read.event_log"])
+@pytest.mark.parametrize("kind", [kind for kind in TAKES if kind in READING])
 def test_a_read_that_nobody_answers_is_over(head_end, clock, kind):
     command, _ = sent(head_end, kind)
     clock.advance(3_600)

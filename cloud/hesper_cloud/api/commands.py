@@ -11,6 +11,7 @@ from hesper_cloud.api.paging import Paged, listed
 from hesper_cloud.api.proven import Proven
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
+from hesper_cloud.services.conversations import ConversationRow
 from hesper_cloud.services.errors import Invalid
 from hesper_cloud.services.records import CommandRow, CommandWish, KillSwitchState, RelayAction
 
@@ -140,6 +141,12 @@ async def commands(
 async def command(actor: Who, services: Have, command_id: str) -> Response:
     """Shows one command."""
     return answer(await services.commands.get(actor, command_id))
+
+
+@router.get("/commands/{command_id}/conversation", response_model=ConversationRow)
+async def conversation(actor: Who, services: Have, command_id: str) -> Response:
+    """Shows what was said on the line: octets with their meaning, passwords and keys left out."""
+    return answer(await services.conversations.get(actor, command_id))
 
 
 @router.post("/commands/{command_id}/approve", response_model=CommandRow)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 from hesper_contracts import jsonbody
-from hesper_contracts.results import CommandResult, Findings
+from hesper_contracts.results import CommandResult, Findings, without_conversation
 
 from hesper_cloud.authority.kinds import (
     ACTIVATE,
@@ -20,6 +20,7 @@ from hesper_cloud.authority.kinds import (
     CHANGE_KEYS,
     CONFIGURE,
     READ,
+    READ_CONVERSATION,
     READ_PROFILE,
     RECONNECT,
     RESTART,
@@ -54,8 +55,11 @@ def lacking(command: CommandRecord, result: CommandResult) -> str | None:
 
 
 def kept(result: CommandResult) -> dict[str, Any] | None:
-    """Returns what is kept of a result beside the relay, as JSON; None when it found nothing."""
-    found = _findings(result)
+    """Returns what is kept of a result beside the relay, as JSON; None when it found nothing.
+
+    A conversation stays in the signed result alone, where whoever wants to see it reads it.
+    """
+    found = _findings(without_conversation(result))
     told = msgspec.json.decode(jsonbody.encode(found)) if found else {}
     if result.registers:
         told["registers"] = {
@@ -80,6 +84,12 @@ def _relay(command: CommandRecord, result: CommandResult) -> str | None:
 
 def _something(_: CommandRecord, result: CommandResult) -> str | None:
     return "shows nothing that was found" if _findings(result) is None else None
+
+
+def _conversation(_: CommandRecord, result: CommandResult) -> str | None:
+    found = _findings(result)
+    shown = found is not None and found.conversation is not None
+    return None if shown else "shows no conversation"
 
 
 def _registers(command: CommandRecord, result: CommandResult) -> str | None:
@@ -138,6 +148,7 @@ _CHECKS: dict[str, Callable[[CommandRecord, CommandResult], str | None]] = {
     "read.registers": _registers,
     READ_PROFILE: _something,
     "read.event_log": _something,
+    READ_CONVERSATION: _conversation,
     "clock.sync": _clock,
     CHANGE_KEYS: _keys,
     TRANSFER: _image_verified,

@@ -24,6 +24,7 @@ Kind = Literal[
     "read.registers",
     "read.profile",
     "read.event_log",
+    "read.conversation",
     "clock.sync",
     "tariff.special_days",
     "tariff.calendar",
@@ -41,6 +42,7 @@ RECONNECT: Kind = "relay.reconnect"
 ARM: Kind = "relay.arm"
 READ: Kind = "relay.read"
 READ_PROFILE: Kind = "read.profile"
+READ_CONVERSATION: Kind = "read.conversation"
 CALENDAR: Kind = "tariff.calendar"
 CHANGE_KEYS: Kind = "keys.change"
 TRANSFER: Kind = "firmware.transfer"
@@ -61,6 +63,7 @@ class Traits:
         cuts: It can cut the supply: charged to the disconnect budget when it is signed, never
             sent to a protected supply, and the end of the serial number is typed.
         always_two: No policy document lets one person do it.
+        one_by_one: No batch asks for it, because what comes back is long.
         at_gateway: It is for a gateway itself and names no meter.
         on_known_relay: The relay must have been read not long ago.
         within_window: It must begin before its batch's window closes, not only leave by then.
@@ -72,6 +75,7 @@ class Traits:
     moves: bool = False
     cuts: bool = False
     always_two: bool = False
+    one_by_one: bool = False
     at_gateway: bool = False
     on_known_relay: bool = False
     within_window: bool = False
@@ -92,6 +96,8 @@ KINDS: Mapping[str, Traits] = {
     "read.registers": _LOOK,
     READ_PROFILE: _LONG_LOOK,
     "read.event_log": _LONG_LOOK,
+    # A meter that does not answer takes long, and that is what it is asked for.
+    READ_CONVERSATION: Traits(reads=True, one_by_one=True, begin_s=120, takes_s=120),
     "clock.sync": Traits(begin_s=120, takes_s=60),
     "tariff.special_days": _WRITE,
     CALENDAR: _WRITE,

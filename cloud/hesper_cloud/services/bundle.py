@@ -22,6 +22,7 @@ from hesper_cloud.services.batches import Batches
 from hesper_cloud.services.campaigns import Campaigns
 from hesper_cloud.services.commands import Commands
 from hesper_cloud.services.consumption import ConsumptionOf
+from hesper_cloud.services.conversations import Conversations
 from hesper_cloud.services.data_ingestion import DataIngestion, ReadingsDoor
 from hesper_cloud.services.decisions import Decisions
 from hesper_cloud.services.delivery import DeliveryDesk
@@ -74,6 +75,7 @@ class Services:
     delivery: DeliveryDesk
     delivery_log: DeliveryLog
     commands: Commands
+    conversations: Conversations
     batches: Batches
     overview: OverviewService
     live: Live
@@ -151,6 +153,7 @@ def assemble(
         delivery=DeliveryDesk(sources, link, keys.delivery_vault(settings.keys)),
         delivery_log=DeliveryLog(sources),
         commands=commands,
+        conversations=Conversations(sources, commands),
         batches=batches,
         overview=overview,
         live=Live(sources, overview),

@@ -9,6 +9,7 @@ from hesper_contracts.frame import Refused
 from hesper_contracts.limits import WriteLimiter
 from hesper_contracts.parameters import (
     ChangeKeys,
+    ReadConversation,
     ReadEventLog,
     ReadProfile,
     ReadRegisters,
@@ -18,6 +19,7 @@ from hesper_contracts.tunnel import OpenTunnel
 
 from hesper_gateway.errands import reading, tariff
 from hesper_gateway.errands.clock import ClockSetter
+from hesper_gateway.errands.conversation import conversation
 from hesper_gateway.errands.key_change import KeyChanger
 from hesper_gateway.errands.reading import Stores
 from hesper_gateway.execution import Report
@@ -95,6 +97,8 @@ class MeterErrands(MeterRelays):
                 return await reading.profile(session, wanted, permit, self._stores)
             case ReadEventLog():
                 return await reading.event_log(session, wanted, permit, self._stores)
+            case ReadConversation():
+                return await conversation(session, wanted, permit)
             case SyncClock():
                 name, max_step_s = command.logical_device_name, wanted.max_step_s
                 return await self._clocks.set(session, name, max_step_s, permit)

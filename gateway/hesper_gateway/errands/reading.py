@@ -4,7 +4,7 @@ A range says nothing of what lies before or behind it, so it never moves the mar
 reading; rows that are stored already are told apart by the store.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from hesper_contracts.parameters import ReadEventLog, ReadProfile, ReadRegisters
@@ -56,18 +56,19 @@ async def registers(session: MeterSession, wanted: ReadRegisters, permit: Permit
     async def turn() -> Report:
         permit()
         async with session.reading() as reading:
-            return await _registers(reading, wanted)
+            return await numbers(reading, wanted.logical_names)
 
     return await session.line.submit(turn, Priority.COMMAND)
 
 
-async def _registers(reading: Reading, wanted: ReadRegisters) -> Report:
+async def numbers(reading: Reading, logical_names: Sequence[str]) -> Report:
+    """Read what holds a number, whatever its class; done if anything does."""
     found: dict[str, tuple[int, int, int]] = {}
     for class_id in _NUMBERED:
-        left = [name for name in wanted.logical_names if name not in found]
+        left = [name for name in logical_names if name not in found]
         if left:
             found |= (await reading.registers(list(map(obis.parse, left)), class_id)).by_name()
-    missing = tuple(name for name in wanted.logical_names if name not in found)
+    missing = tuple(name for name in logical_names if name not in found)
     return Report(
         done=bool(found),
         detail=f"no number behind {', '.join(missing)}" if missing else "",

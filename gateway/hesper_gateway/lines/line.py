@@ -66,6 +66,7 @@ class Line:
         self.may_stay_open = may_stay_open
         self.on_left_open: Callable[[], None] = _nobody_waits
         """Told when the line is free and something on it has stayed open."""
+        self._listener: Callable[[Channel], Channel] | None = None
         self._occupant: Occupant | None = None
         self._open_until = 0.0
         self._waiting_max = waiting_max
@@ -92,7 +93,24 @@ class Line:
             LineDown: the channel cannot be opened.
         """
         await self.vacate()
-        return await self.carrier.open(meter, timeout_s)
+        channel = await self.carrier.open(meter, timeout_s)
+        return channel if self._listener is None else self._listener(channel)
+
+    @asynccontextmanager
+    async def recorded(self, listener: Callable[[Channel], Channel]) -> AsyncIterator[None]:
+        """Put what the listener returns in the place of every channel that this turn opens.
+
+        Nothing stays open before it or after it, so that a conversation is heard whole.
+        """
+        await self.vacate()
+        self._listener = listener
+        try:
+            yield
+        finally:
+            try:
+                await self.vacate()
+            finally:
+                self._listener = None
 
     def leave_open(self, occupant: Occupant, longest_s: float) -> None:
         """Let something stay open after this turn, for so long at most."""

@@ -28,7 +28,6 @@ from hesper_dlms.errors import (
     DecodeError,
     DlmsError,
     InvocationCounterError,
-    LocalError,
     ServiceError,
 )
 
@@ -52,7 +51,7 @@ from hesper_gateway.sessions.classing import refusal
 from hesper_gateway.sessions.common import Common, OtherEngine
 from hesper_gateway.sessions.greeting import ask_greeting
 from hesper_gateway.sessions.identity import DATA_CLASS
-from hesper_gateway.sessions.key_uses import KeyUse, KeyUses
+from hesper_gateway.sessions.key_uses import KeyUse, KeyUses, unused
 from hesper_gateway.sessions.opened import Opened
 from hesper_gateway.sessions.settings import (
     Credentials,
@@ -103,7 +102,7 @@ class Opening:
         Raises:
             ConfigError: no associations in the template, or a secret is missing.
         """
-        never = Credentials(self._keys, self._common.client_system_title, _no_counter, {})
+        never = unused(self._keys, self._common.client_system_title)
         if self._template.engine != "hesper":
             self._other_engine().check(self._meter, self._template)
         for role in ("public", "reading", "management"):
@@ -302,7 +301,3 @@ class Opening:
     @property
     def _use(self) -> KeyUse:
         return self._uses.of(self._keys)
-
-
-def _no_counter() -> int:
-    raise LocalError("this association is never opened")

@@ -33,6 +33,7 @@ from hesper_gateway.sessions.clock import ClockPolicy, MeterTime, time_told
 from hesper_gateway.sessions.common import Common
 from hesper_gateway.sessions.greeting import Greeting, ask_greeting
 from hesper_gateway.sessions.identity import Identity, check_name, name_told, read_identity
+from hesper_gateway.sessions.insight import Insight, insight_into
 from hesper_gateway.sessions.opening import Opening
 from hesper_gateway.sessions.reading import Reading
 from hesper_gateway.sessions.relay import Permit, RelayAction, RelayMove, RelayState
@@ -78,6 +79,15 @@ class MeterSession:
     def proves_keys(self) -> bool:
         """Whether nobody opens the management association without the meter's keys."""
         return proves_keys(association_of(self.template, "management"))
+
+    def insight(self) -> Insight:
+        """Return what is needed to understand a conversation, and what to leave out of it."""
+        title = self._common.client_system_title
+        return insight_into(self.meter, self.template, self.keys, title)
+
+    def now(self) -> float:
+        """Return the gateway's time, epoch seconds."""
+        return self._common.now()
 
     def check(self) -> None:
         """Refuse a configuration that can never work, before anything is opened.

@@ -6,7 +6,7 @@ import pty
 import tty
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -336,7 +336,7 @@ class Bench:
         template = template.model_copy(update=updates)
         held = MeterKeys(**({"encryption_key": ENCRYPTION_KEY} | keys))
         if "authentication_key" not in keys:
-            held = MeterKeys(held.encryption_key, AUTHENTICATION_KEY)
+            held = replace(held, authentication_key=AUTHENTICATION_KEY)
         return MeterSession(config, template, held, line, self.common())
 
     @asynccontextmanager

@@ -28,6 +28,8 @@ def propose(case: Case, wish: BatchWish) -> Batch:
     user = rules.require_user(case.session, case.asked.requested_by, Permission.REQUEST_COMMAND)
     standing.check_counts(case, user)
     wanted, parameters = rules.check_parameters(wish.kind, wish.parameters)
+    if KINDS[wish.kind].one_by_one:
+        raise Denied(f"{wish.kind} is asked of one meter at a time: what comes back is long")
     rules.check_range(wanted, case.policy.backfills, case.now)
     wish.terms.check()
     if len(wish.reason.strip()) < 3:
