@@ -25,6 +25,7 @@ from hesper_cloud.exports.republish import Republish
 from hesper_cloud.exports.republish_days import RepublishDays
 from hesper_cloud.exports.scheduled import ScheduledExports
 from hesper_cloud.gaps import Backfills, GapLedger
+from hesper_cloud.giving_way import GivesWay
 from hesper_cloud.imports.applying import Applying
 from hesper_cloud.long_jobs.kinds import Kind
 from hesper_cloud.long_jobs.running import Runner
@@ -144,11 +145,13 @@ def _works(sources: Sources) -> Works:
     return at
 
 
-def _gap_keeping(sources: Sources) -> Callable[[], None]:
+def _gap_keeping(sources: Sources, giving_way: GivesWay) -> Callable[[], None]:
     """Returns the job that finds gaps and then asks for them."""
     settings, clock = sources.settings, sources.clock
     ledger = GapLedger(
-        sources.registry, sources.store, settings.rules, clock, sources.latest.profiles
+        *(sources.registry, sources.store, settings.rules, clock),
+        profiles=sources.latest.profiles,
+        giving_way=giving_way,
     )
     engines = (sources.registry, sources.authority)
     backfills = Backfills(engines, sources.store, settings.backfill, clock)
@@ -213,7 +216,7 @@ def energy_jobs(sources: Sources, book: EnergyBook, busy: Callable[[], float]) -
     """
     settings, clock = sources.settings, sources.clock
     kept = timedelta(days=_DAYS_PER_YEAR * settings.validation.aggregates_years)
-    work = Work(sources.registry, sources.store, book, settings, clock)
+    work = Work(sources.registry, sources.store, book, settings, clock, GivesWay(busy))
     reconciliation = Reconciliation(sources.registry, sources.store, book, settings, clock)
     return [
         Job("validation", VALIDATION_EVERY_S, lambda: work.turn(_marks(busy()))),
@@ -276,7 +279,7 @@ def _lists(
     finish = Job("erasures, second pass", ERASURES_EVERY_S, erasures.finish)
     return {
         "energy book": [finish, *energy_jobs(sources, book, busy)],
-        "gap ledger": [begin, Job("gaps", GAPS_EVERY_S, _gap_keeping(sources))],
+        "gap ledger": [begin, Job("gaps", GAPS_EVERY_S, _gap_keeping(sources, GivesWay(busy)))],
         "quick jobs": [*jobs(sources), *more],
         "slow jobs": slow_jobs(sources, book),
     }

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud import metrics
+from hesper_cloud.giving_way import rested_s
 from hesper_cloud.ingest.stages import stage
 from hesper_cloud.long_jobs.scheduled import ScheduledRuns
 from hesper_cloud.stores.port import StoreError
@@ -107,12 +108,17 @@ async def keep_turns(
     while True:
         for job in schedule.due(clock()):
             runs.began(job.name, job.every_s)
-            begun = time.monotonic()
-            problem = await asyncio.to_thread(perform, job)
-            spent_s = time.monotonic() - begun
+            problem, spent_s = await asyncio.to_thread(_timed, job)
             schedule.took(job, clock(), spent_s, busy())
             runs.ended(job.name, spent_s, problem, schedule.next_at(job))
         await asyncio.sleep(_TICK_S)
+
+
+def _timed(job: Job) -> tuple[str | None, float]:
+    """Performs a job; says what went wrong, and how many seconds it worked: rests do not count."""
+    begun, rested_before = time.monotonic(), rested_s.get()
+    problem = perform(job)
+    return problem, time.monotonic() - begun - (rested_s.get() - rested_before)
 
 
 def perform(job: Job) -> str | None:

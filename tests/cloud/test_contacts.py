@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hesper_cloud.db import migrate
+from hesper_cloud.db import beginnings, migrate
 from hesper_cloud.db.energy import DirtyDay
 from hesper_cloud.db.engines import open_engine, reading, writing
-from hesper_cloud.db.registry import Gateway, Meter
+from hesper_cloud.db.registry import Gateway, Meter, MeterProfile
 from hesper_cloud.ingest.contacts import Contacts
 from hesper_cloud.stores.port import Block, CommittedRows, Quantity
 from hesper_cloud.validation import dirty
@@ -68,6 +68,31 @@ def test_contact_moves_forward_and_never_back(engine: Engine) -> None:
     with reading(engine) as session:
         seen = session.get_one(Gateway, "gw-2").last_seen_at
     assert seen == datetime.fromtimestamp(T0 + 1000, UTC)
+
+
+def test_a_large_fleet_is_written_in_portions(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hesper_cloud.ingest.contacts.AT_ONCE", 3)
+    contacts = Contacts(engine, lambda: 0.0)
+    contacts.rows_committed(heard("gw-1", T0 + 60))
+    contacts.rows_committed(heard("gw-2", T0 + 70, ("M5", "M6")))
+    contacts.flush()
+    assert contacts_of(engine) == dict.fromkeys(METERS[:3], T0 + 60)
+    contacts.rows_committed(heard("gw-1", T0 + 80, METERS[:1]))
+    contacts.flush(at_once=True)
+    everyone = dict.fromkeys(METERS, T0 + 60) | {"M5": T0 + 70, "M6": T0 + 70, "M1": T0 + 80}
+    assert contacts_of(engine) == everyone
+
+
+def test_captures_are_expected_from_earlier_on_and_never_from_later(engine: Engine) -> None:
+    for firsts in ({"M1": T0, "M2": T0}, {"M1": T0 - 900, "M2": T0 + 900, "M3": T0 + 900}):
+        with writing(engine) as session:
+            beginnings.expect(session, "1.0.99.1.0.255", firsts)
+    with reading(engine) as session:
+        rows = session.execute(select(MeterProfile.meter, MeterProfile.expected_from)).all()
+    expected = {"M1": T0 - 900, "M2": T0, "M3": T0 + 900}
+    assert {meter: int(at.timestamp()) for meter, at in rows} == expected
 
 
 def test_marks_of_several_days_are_each_there_once_with_their_last_time(engine: Engine) -> None:

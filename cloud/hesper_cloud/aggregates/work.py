@@ -2,10 +2,10 @@
 
 Theory of operation. Marks name UTC days; the local days that they touch are worked on, those on
 which captures count. Days of the same length, period and kind of meter share a sheet, so that the
-checks run over thousands of meters at once. Of each sheet estimates are renewed where something is
-missing; other days whose estimates changed by that join the work. Then the sheet, substitutes laid
-over it, is judged and summed, and its rows replace what the book holds. Marks are removed last: a
-turn that was killed is done again, with the same result.
+checks run over hundreds of meters at once, and ingest gets its turn in between. Of each sheet
+estimates are renewed where something is missing; other days whose estimates changed by that join
+the work. Then the sheet, substitutes laid over it, is judged and summed, and its rows replace what
+the book holds. Marks are removed last: a turn that was killed is done again, with the same result.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +23,7 @@ from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.overlay import Overlaid, due_captures, overlay
 from hesper_cloud.aggregates.roster import Member, members
 from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.giving_way import AT_ONCE, GivesWay
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import ReadingStore
 from hesper_cloud.validation import dirty, substitutes
@@ -33,7 +34,7 @@ from hesper_cloud.validation.substitutes import Curve
 from hesper_cloud.validation.surroundings import Span, Surroundings, far, silent_after
 
 MARKS_PER_TURN = 20_000
-_METERS_PER_SHEET = 2_000
+_METERS_PER_SHEET = 500
 _DAY_S = 86_400
 _SHORTEST_GRACE_S = 30
 
@@ -58,12 +59,14 @@ class Work:
         book: EnergyBook,
         settings: Settings,
         clock: Callable[[], datetime],
+        giving_way: GivesWay = AT_ONCE,
     ) -> None:
         self._engine = engine
         self._store = store
         self._book = book
         self._settings = settings
         self._clock = clock
+        self._giving_way = giving_way
 
     def turn(self, limit: int = MARKS_PER_TURN) -> int:
         """Works off the marks that waited longest; returns how many there were."""
@@ -89,7 +92,7 @@ class Work:
     ) -> set[tuple[str, date]]:
         """Works on days; returns those of other sheets whose estimates this has changed."""
         elsewhere: set[tuple[str, date]] = set()
-        for sitting, names in _sittings(days, known):
+        for sitting, names in self._giving_way.portions(_sittings(days, known)):
             meters = [known[name] for name in names]
             laid = self._overlaid(sitting, meters)
             if laid is None:
@@ -169,7 +172,7 @@ class Work:
 def _sittings(
     days: Iterable[tuple[str, date]], known: dict[str, Member]
 ) -> Iterator[tuple[Sitting, list[str]]]:
-    """Yields the meters that can share a sheet, some thousand at a time."""
+    """Yields the meters that can share a sheet, some hundred at a time."""
     together: dict[Sitting, list[str]] = {}
     for meter, day in sorted(days):
         member = known[meter]

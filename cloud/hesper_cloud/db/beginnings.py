@@ -8,48 +8,30 @@ make the meter be asked for those beside it.
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.registry import Erasure, MeterProfile
-from hesper_cloud.db.upserts import insert_several
+from hesper_cloud.db.upserts import lower_each
 
 LEARNED = "learned"
 
-_EARLIER = (
-    update(MeterProfile)
-    .where(
-        MeterProfile.meter == bindparam("of"),
-        MeterProfile.profile == bindparam("its"),
-        MeterProfile.expected_from > bindparam("first_at"),
-    )
-    .values(expected_from=bindparam("first_at"))
-)
 
-
-def add(session: Session, profile: str, firsts: Mapping[str, int]) -> None:
-    """Adds the profile of meters that have no row of it.
+def expect(session: Session, profile: str, firsts: Mapping[str, int]) -> None:
+    """Expects captures of meters from their first on, or from before; never from later on.
 
     Args:
         session: In a writing transaction.
         profile: Logical name.
         firsts: By meter its first capture, epoch seconds.
     """
-    same = {"profile": profile, "source": LEARNED}
-    moments = _moments(session, firsts)
-    rows = [{"meter": meter, "expected_from": at, **same} for meter, at in moments]
-    insert_several(session, MeterProfile, rows)
-
-
-def move_back(session: Session, profile: str, firsts: Mapping[str, int]) -> None:
-    """Expects captures from earlier on than before, never from later on; arguments as for `add`."""
-    rows: list[dict[str, Any]] = [
-        {"of": meter, "its": profile, "first_at": at} for meter, at in _moments(session, firsts)
-    ]
-    if rows:
-        session.connection().execute(_EARLIER, rows)
+    by_moment: dict[datetime, list[str]] = {}
+    for meter, at in _moments(session, firsts):
+        by_moment.setdefault(at, []).append(meter)
+    for at, meters in by_moment.items():
+        same = {"profile": profile, "source": LEARNED, "expected_from": at}
+        lower_each(session, MeterProfile, ("meter", meters), same, "expected_from")
 
 
 def erased(session: Session) -> dict[str, datetime]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Table, literal
+from sqlalchemy import ColumnElement, Table, literal
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -11,6 +11,7 @@ from hesper_cloud.db.base import RegistryBase
 from hesper_cloud.db.listed import listed
 
 Insert = sqlite.Insert | postgresql.Insert
+Names = tuple[str, Collection[str]]
 
 
 def upsert(
@@ -28,7 +29,7 @@ def upsert(
 def upsert_each(
     session: Session,
     model: type[RegistryBase],
-    names: tuple[str, Collection[str]],
+    names: Names,
     same: Mapping[str, Any],
     changed: Sequence[str],
 ) -> None:
@@ -41,19 +42,40 @@ def upsert_each(
         same: The other columns.
         changed: Which columns to set where a row of the same primary key is there.
     """
+    insert = _each(session, model, names, same)
+    session.connection().execute(_updating(insert, model, changed))
+
+
+def lower_each(
+    session: Session, model: type[RegistryBase], names: Names, same: Mapping[str, Any], least: str
+) -> None:
+    """Does the same; of a row that is there it lowers the column ``least``, and never raises it."""
+    insert, column = _each(session, model, names, same), model.__table__.c[least]
+    is_lower = insert.excluded[least] < column
+    session.connection().execute(_updating(insert, model, [least], is_lower))
+
+
+def _each(
+    session: Session, model: type[RegistryBase], names: Names, same: Mapping[str, Any]
+) -> Insert:
     column, values = names
     table = model.__table__
     source = listed(session, values).add_columns(
         *(literal(value, table.c[name].type) for name, value in same.items())
     )
-    insert = _insert(session, model).from_select([column, *same], source)
-    session.connection().execute(_updating(insert, model, changed))
+    return _insert(session, model).from_select([column, *same], source)
 
 
-def _updating(insert: Insert, model: type[RegistryBase], changed: Sequence[str]) -> Insert:
+def _updating(
+    insert: Insert,
+    model: type[RegistryBase],
+    changed: Sequence[str],
+    where: ColumnElement[bool] | None = None,
+) -> Insert:
     return insert.on_conflict_do_update(
         index_elements=list(model.__table__.primary_key),
         set_={name: insert.excluded[name] for name in changed},
+        where=where,
     )
 
 

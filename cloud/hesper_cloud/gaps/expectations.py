@@ -75,9 +75,9 @@ class Expectations:
         first = max(int(times[0]), self._erased.get(meter.id, 0))
         if row is None:
             row = self._rows[meter.id] = _Expected(first, None, None, is_learned=True)
-            self.learned.new[meter.id] = first
+            self.learned.firsts[meter.id] = first
         elif first < row.expected_from:
-            row.expected_from = self.learned.earlier[meter.id] = first
+            row.expected_from = self.learned.firsts[meter.id] = first
         return row
 
     def _period_s(self, row: _Expected, meter: FleetMeter, times: Integers) -> int | None:

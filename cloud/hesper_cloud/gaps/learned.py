@@ -3,7 +3,7 @@
 What a gateway has announced in the meantime is never overwritten by what was learned before it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -15,6 +15,7 @@ from hesper_cloud.db.beginnings import LEARNED
 from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import Meter, MeterProfile
 from hesper_cloud.gaps.rows import PER_TRANSACTION
+from hesper_cloud.giving_way import GivesWay
 from hesper_cloud.quantities import LOAD_PROFILE
 
 _EVERY = (
@@ -34,28 +35,25 @@ _METER_EVERY = (
 
 
 class Learned:
-    """Collects, by meter: profiles that are new, captures from before, and periods."""
+    """Collects, by meter: first captures, where they are news, and periods."""
 
     def __init__(self, profile: str) -> None:
         self._profile = profile
-        self.new: dict[str, int] = {}
-        self.earlier: dict[str, int] = {}
+        self.firsts: dict[str, int] = {}
         self.periods: dict[str, int] = {}
 
-    def write(self, engine: Engine) -> None:
+    def write(self, engine: Engine, giving_way: GivesWay) -> None:
         """Writes it all, a few hundred meters to a transaction."""
         for items, written in (
-            (self.new.items(), self._insert),
-            (self.earlier.items(), self._set_since),
+            (self.firsts.items(), self._expect),
             (self.periods.items(), self._set_period),
         ):
-            _in_parts(engine, items, written)
+            for part in giving_way.portions(_parts(items)):
+                with writing(engine) as session:
+                    written(session, part)
 
-    def _insert(self, session: Session, part: list[tuple[str, int]]) -> None:
-        beginnings.add(session, self._profile, dict(part))
-
-    def _set_since(self, session: Session, part: list[tuple[str, int]]) -> None:
-        beginnings.move_back(session, self._profile, dict(part))
+    def _expect(self, session: Session, part: list[tuple[str, int]]) -> None:
+        beginnings.expect(session, self._profile, dict(part))
 
     def _set_period(self, session: Session, part: list[tuple[str, int]]) -> None:
         rows = [{**self._of(meter), "period_s": period_s} for meter, period_s in part]
@@ -68,12 +66,7 @@ class Learned:
         return {"of": meter, "its": self._profile}
 
 
-def _in_parts(
-    engine: Engine,
-    items: Iterable[tuple[str, int]],
-    written: Callable[[Session, list[tuple[str, int]]], None],
-) -> None:
+def _parts(items: Iterable[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:
     remaining = iter(items)
     while part := list(islice(remaining, PER_TRANSACTION)):
-        with writing(engine) as session:
-            written(session, part)
+        yield part

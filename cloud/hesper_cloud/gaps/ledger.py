@@ -8,7 +8,7 @@ with older open gaps are read by themselves, when they have been heard from.
 
 A look costs little where nothing changes: what is due, stored and in the table is compared in
 columns (`fleet`), and only meters whose rows differ are gone through one by one. The registry is
-read on one snapshot and written afterwards, in parts (`rows`).
+read on one snapshot and written afterwards, in parts (`rows`). Both give way to ingest.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -20,7 +20,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import metrics
-from hesper_cloud.db.engines import reading
+from hesper_cloud.db.engines import batched, reading
 from hesper_cloud.db.registry import LIVE_GAPS, Gap, MeterProfile
 from hesper_cloud.gaps import fleet, meters, rows
 from hesper_cloud.gaps.causes import UNKNOWN, Causes
@@ -30,6 +30,7 @@ from hesper_cloud.gaps.history import History
 from hesper_cloud.gaps.meters import FleetMeter
 from hesper_cloud.gaps.proofs import Proofs
 from hesper_cloud.gaps.rows import SETTLED, GapRow, Outcome
+from hesper_cloud.giving_way import AT_ONCE, GivesWay
 from hesper_cloud.quantities import LOAD_PROFILE
 from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.port import Integers, ReadingStore
@@ -49,6 +50,7 @@ class GapLedger:
         settings: Grace and default period.
         clock: Aware UTC.
         profiles: Says of which profiles rows have been stored.
+        giving_way: Rests between portions of the fleet.
     """
 
     def __init__(
@@ -58,12 +60,14 @@ class GapLedger:
         settings: RuleSettings,
         clock: Callable[[], datetime],
         profiles: Callable[[], Collection[str]] = tuple,
+        giving_way: GivesWay = AT_ONCE,
     ) -> None:
         self._engine = engine
         self._store = store
         self._settings = settings
         self._clock = clock
         self._profiles = profiles
+        self._giving_way = giving_way
         self._looked_far_back_at: int | None = None
         self._history = History(store)
         self._proofs = Proofs(store)
@@ -99,13 +103,18 @@ class GapLedger:
                 Causes(session, every, self._settings, now),
                 rows.by_meter(session, profile, start),
             )
-            cases = list(self._cases(look, every, captured, start))
-            outcomes = [self._judged(finding, look) for finding in fleet.findings(cases)]
-        look.expectations.learned.write(self._engine)
-        rows.write(self._engine, [outcome for outcome in outcomes if any(outcome)], now)
+            outcomes = [
+                self._judged(finding, look)
+                for part in self._giving_way.portions(batched(every, fleet.AT_ONCE))
+                for finding in fleet.findings(list(self._cases(look, part, captured, start)))
+            ]
+        look.expectations.learned.write(self._engine, self._giving_way)
+        rows.write(
+            self._engine, [outcome for outcome in outcomes if any(outcome)], now, self._giving_way
+        )
 
     def _cases(
-        self, look: "_Look", every: list[FleetMeter], captured: dict[str, Integers], start: int
+        self, look: "_Look", every: Sequence[FleetMeter], captured: dict[str, Integers], start: int
     ) -> Iterator[fleet.Case]:
         """Yields the meters of which something is known to be due."""
         seconds = int(look.now.timestamp())

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud.db.engines import batched, writing
 from hesper_cloud.db.registry import LIVE_GAPS, Gap
+from hesper_cloud.giving_way import GivesWay
 
 SETTLED = "given_up"
 PER_TRANSACTION = 300
@@ -80,10 +81,9 @@ def by_meter(session: Session, profile: str, start: int) -> dict[str, list[GapRo
     return found
 
 
-def write(engine: Engine, outcomes: Sequence[Outcome], now: datetime) -> None:
+def write(engine: Engine, outcomes: Sequence[Outcome], now: datetime, giving_way: GivesWay) -> None:
     """Writes what has become of the rows."""
-    for start in range(0, len(outcomes), PER_TRANSACTION):
-        part = outcomes[start : start + PER_TRANSACTION]
+    for part in giving_way.portions(batched(outcomes, PER_TRANSACTION)):
         with writing(engine) as session:
             _insert(session, [row for outcome in part for row in outcome.fresh], now)
             moved = [_as_moved(row) for outcome in part for row in outcome.moved]

@@ -2,7 +2,7 @@
 
 The gap ledger looks every few seconds, in a large fleet every few minutes. Were it alone to say
 since when captures are expected, then rows that are stored, receipted and lost before its next look
-would be missed by nobody. Written by a thread of its own, a thousand meters at a time, so seldom
+would be missed by nobody. Written by a thread of its own, some thousand meters at a time, so seldom
 that it takes a twentieth of the time.
 """
 
@@ -20,12 +20,12 @@ from hesper_cloud.db import beginnings
 from hesper_cloud.db.engines import writing
 from hesper_cloud.gaps.expectations import UNBUFFERED
 from hesper_cloud.gaps.ledger import FAR_BACK_S
+from hesper_cloud.giving_way import Seldom
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 1.0
-AT_ONCE = 1000
-_SHARE = 20
+AT_ONCE = 5000
 
 
 class Beginnings:
@@ -33,10 +33,9 @@ class Beginnings:
 
     def __init__(self, engine: Engine, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._engine = engine
-        self._monotonic = monotonic
+        self._seldom = Seldom(EVERY_S, monotonic)
         self._lock = threading.Lock()
         self._firsts: dict[str, dict[str, int]] = defaultdict(dict)  # profile → meter → epoch s
-        self._due_at = monotonic()
 
     def note(self, profile: str, firsts: Mapping[str, int], stored_at: int) -> None:
         """Takes the first captures, epoch seconds, of meters that had none of this profile.
@@ -58,27 +57,22 @@ class Beginnings:
 
     def flush(self, *, at_once: bool = False) -> None:
         """Writes some if it is time, or all that there are."""
-        begun = self._monotonic()
-        if not at_once and begun < self._due_at:
-            return
-        for profile in tuple(self._firsts):
-            while self._write_some(profile) and at_once:
-                pass
-        self._due_at = begun + max(EVERY_S, _SHARE * (self._monotonic() - begun))
+        self._seldom.turn(self._write_some, at_once=at_once)
 
-    def _write_some(self, profile: str) -> bool:
-        """Returns whether some were written; what cannot be written now is kept."""
+    def _write_some(self) -> bool:
+        """Returns whether more wait; what cannot be written now is kept."""
         with self._lock:
+            profile = next((profile for profile, noted in self._firsts.items() if noted), None)
+            if profile is None:
+                return False
             noted = self._firsts[profile]
             part = {meter: noted.pop(meter) for meter in tuple(islice(noted, AT_ONCE))}
-        if not part:
-            return False
         try:
             with writing(self._engine) as session:
-                beginnings.add(session, profile, part)
-                beginnings.move_back(session, profile, part)
+                beginnings.expect(session, profile, part)
         except SQLAlchemyError as error:
             log.warning("first captures not written, again soon: %s", error)
             self._keep(profile, part)
             return False
-        return True
+        with self._lock:
+            return any(self._firsts.values())

@@ -1,9 +1,9 @@
 """Who was heard from: meters and gateways that are new, and when each was last in contact.
 
 Kept in memory and written by a thread of its own, so that readings do not wait for it: at most
-once a second, and in a large fleet so seldom that writing takes a twentieth of the time. A meter
-that nobody commissioned appears as discovered, behind the gateway that brought it; one that was
-planned or in stock is installed from then on.
+once a second, some thousand meters at a time, and in a large fleet so seldom that writing takes a
+twentieth of the time. A meter that nobody commissioned appears as discovered, behind the gateway
+that brought it; one that was planned or in stock is installed from then on.
 """
 
 import logging
@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from sqlalchemy import Engine, or_, select, update
@@ -25,13 +25,14 @@ from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.listed import listed
 from hesper_cloud.db.registry import Gateway, Meter, RegistryBase
 from hesper_cloud.db.upserts import insert_several
+from hesper_cloud.giving_way import Seldom
 from hesper_cloud.ingest.seen import insert_new
 from hesper_cloud.stores.port import CommittedRows
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 1.0
-_SHARE = 20
+AT_ONCE = 5000
 
 
 class Contacts:
@@ -39,12 +40,11 @@ class Contacts:
 
     def __init__(self, engine: Engine, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._engine = engine
-        self._monotonic = monotonic
+        self._seldom = Seldom(EVERY_S, monotonic)
         self._lock = threading.Lock()
         self._heard: dict[str, dict[str, int]] = defaultdict(dict)  # gateway → meter → epoch s
         self._newest: dict[str, int] = {}  # gateway → newest of its times in `_heard`
         self._gateways: dict[str, int] = {}
-        self._due_at = monotonic()
         with reading(engine) as session:
             self._known = set(session.scalars(select(Meter.id).where(in_service())))
 
@@ -62,20 +62,33 @@ class Contacts:
             self._gateways[rows.gateway] = max(rows.stored_at, self._gateways.get(rows.gateway, 0))
 
     def flush(self, *, at_once: bool = False) -> None:
-        """Writes contacts if it is time."""
-        begun = self._monotonic()
-        if not at_once and begun < self._due_at:
-            return
-        with self._lock:
-            heard, self._heard = self._heard, defaultdict(dict)
-            gateways, self._gateways = self._gateways, {}
-            self._newest = {}
-        if gateways:
-            self._write_or_keep(heard, gateways)
-        took_s = self._monotonic() - begun
-        self._due_at = begun + max(EVERY_S, _SHARE * took_s)
+        """Writes some contacts if it is time, or all that there are."""
+        self._seldom.turn(self._write_some, at_once=at_once)
 
-    def _write_or_keep(self, heard: Mapping[str, dict[str, int]], gateways: dict[str, int]) -> None:
+    def _write_some(self) -> bool:
+        """Returns whether more wait; what cannot be written now is kept."""
+        heard, gateways = self._some()
+        if not heard and not gateways:
+            return False
+        return self._write_or_keep(heard, gateways) and bool(self._heard)
+
+    def _some(self) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+        """Takes all gateways, and of the meters those that wait longest."""
+        heard: dict[str, dict[str, int]] = {}
+        room = AT_ONCE
+        with self._lock:
+            gateways, self._gateways = self._gateways, {}
+            while room and self._heard:
+                gateway, meters = next(iter(self._heard.items()))
+                if len(meters) <= room:
+                    heard[gateway] = self._heard.pop(gateway)
+                    self._newest.pop(gateway, None)
+                else:
+                    heard[gateway] = {meter: meters.pop(meter) for meter in _first(meters, room)}
+                room -= len(heard[gateway])
+        return heard, gateways
+
+    def _write_or_keep(self, heard: Mapping[str, dict[str, int]], gateways: dict[str, int]) -> bool:
         try:
             with writing(self._engine) as session:
                 self._write(session, heard, gateways)
@@ -85,8 +98,9 @@ class Contacts:
                 for gateway, meters in heard.items():
                     self._heard[gateway] = {**meters, **self._heard[gateway]}
                 self._gateways = {**gateways, **self._gateways}
-            return
+            return False
         self._known.update(*heard.values())
+        return True
 
     def _write(
         self, session: Session, heard: Mapping[str, dict[str, int]], gateways: dict[str, int]
@@ -107,6 +121,10 @@ class Contacts:
             meters_heard(session, gateway, meters, datetime.now(UTC))
         everyone = chain.from_iterable(meters.items() for meters in heard.values())
         _set_later(session, Meter, "last_contact_at", everyone)
+
+
+def _first(names: Iterable[str], count: int) -> tuple[str, ...]:
+    return tuple(islice(names, count))
 
 
 def _set_later(

@@ -22,7 +22,7 @@ from hesper_cloud.stores.sequences import StoredSequences
 log = logging.getLogger(__name__)
 
 _LOG_MIB = 256  # with DuckDB's own 16 every second group of batches rewrites parts of the file
-_ROW_GROUP = 16_384  # rows; a write of more goes into the file at once, and never through its log
+_ROW_GROUP = 8_192  # rows; a write of more goes into the file at once, and never through its log
 _NAME = "store"
 _MARKS = """
     SELECT profile, meter, max(mark) AS mark FROM (

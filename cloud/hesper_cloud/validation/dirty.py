@@ -1,9 +1,9 @@
 """Which days of which meters have to be validated and summed again.
 
 Ingest marks the UTC day of every new row; an edit marks its own. Marks are written at most every
-five seconds, in a large fleet so seldom that it takes a twentieth of the time: readings do not pay
-for them. What a killed process had not written is found by `hesper_cloud.aggregates.reconcile`,
-which compares counts with the store.
+five seconds, some thousand at a time, and in a large fleet so seldom that it takes a twentieth of
+the time: readings do not pay for them. What a killed process had not written is found by
+`hesper_cloud.aggregates.reconcile`, which compares counts with the store.
 """
 
 import logging
@@ -22,12 +22,13 @@ from hesper_cloud import quantities
 from hesper_cloud.db.energy import DirtyDay
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.upserts import upsert_each
+from hesper_cloud.giving_way import Seldom
 from hesper_cloud.stores.port import CommittedRows
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 5.0
-_SHARE = 20
+AT_ONCE = 5000
 DAY_S = 86_400
 
 
@@ -73,10 +74,9 @@ class DirtyDays:
 
     def __init__(self, engine: Engine, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._engine = engine
-        self._monotonic = monotonic
+        self._seldom = Seldom(EVERY_S, monotonic)
         self._lock = threading.Lock()
         self._marks: dict[int, set[str]] = {}
-        self._due_at = monotonic()
 
     def rows_committed(self, rows: CommittedRows) -> None:
         """Notes the days of a block's new rows."""
@@ -95,23 +95,25 @@ class DirtyDays:
                 self._marks.setdefault(int(day), set()).update(names)
 
     def flush(self, *, at_once: bool = False) -> None:
-        """Writes marks if some seconds have passed since the last time."""
-        begun = self._monotonic()
-        if not at_once and begun < self._due_at:
-            return
-        with self._lock:
-            marks, self._marks = self._marks, {}
-        if marks:
-            self._write_or_keep(marks)
-        self._due_at = begun + max(EVERY_S, _SHARE * (self._monotonic() - begun))
+        """Writes some marks if it is time, or all that there are."""
+        self._seldom.turn(self._write_some, at_once=at_once)
 
-    def _write_or_keep(self, marks: dict[int, set[str]]) -> None:
+    def _write_some(self) -> bool:
+        """Returns whether more wait; what cannot be written now is kept."""
+        with self._lock:
+            day = next(iter(self._marks), None)
+            if day is None:
+                return False
+            waiting = self._marks[day]
+            meters = {waiting.pop() for _ in range(min(AT_ONCE, len(waiting)))}
+            if not waiting:
+                del self._marks[day]
         try:
             with writing(self._engine) as session:
-                pairs = ((meter, day) for day, meters in marks.items() for meter in meters)
-                mark(session, pairs, datetime.now(UTC))
+                mark(session, ((meter, day) for meter in meters), datetime.now(UTC))
         except SQLAlchemyError as error:
             log.warning("days to validate not written, again soon: %s", error)
             with self._lock:
-                for day, meters in marks.items():
-                    self._marks.setdefault(day, set()).update(meters)
+                self._marks.setdefault(day, set()).update(meters)
+            return False
+        return bool(self._marks)

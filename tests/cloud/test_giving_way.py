@@ -1,0 +1,74 @@
+"""What works in the background rests as long as ingest's work asks for."""
+
+from collections.abc import Iterator
+
+import pytest
+from hesper_cloud.giving_way import AT_ONCE, GivesWay, Seldom, rested_s
+from hesper_cloud.turns import Job, _timed
+
+
+class Clock:
+    """Seconds that pass by what is told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def worked(giving_way: GivesWay, clock: Clock, *lengths: float) -> Iterator[float]:
+    """Works some portions of these lengths; yields the clock's time at the end of each."""
+    for length in giving_way.portions(lengths):
+        clock.pass_by(length)
+        yield clock()
+
+
+def test_a_portion_is_followed_by_a_rest_by_how_busy_ingest_is(clock: Clock) -> None:
+    busy = iter((1.0, 0.5, 0.0))
+    giving_way = GivesWay(lambda: next(busy), clock.pass_by, clock)
+    assert list(worked(giving_way, clock, 1.0, 1.0, 1.0)) == [101.0, 111.0, 116.5]
+    assert clock() == 116.5  # nobody was busy after the last
+
+
+def test_who_gives_no_way_never_rests(clock: Clock) -> None:
+    before = rested_s.get()
+    assert list(worked(AT_ONCE, clock, 5.0, 5.0)) == [105.0, 110.0]
+    assert rested_s.get() == before
+
+
+def test_rests_do_not_count_as_a_jobs_work() -> None:
+    giving_way = GivesWay(lambda: 1.0, lambda _: None, iter((0.0, 1000.0)).__next__)
+    problem, spent_s = _timed(Job("a test", 1.0, lambda: list(giving_way.portions([1]))))
+    assert problem is None
+    assert spent_s < -8000  # 9000 s were rested, though no time passed
+
+
+def test_what_is_written_seldom_goes_on_sooner_while_more_waits(clock: Clock) -> None:
+    turns = Seldom(60.0, clock)
+    written: list[float] = []
+    waits = iter((True, False, False))
+
+    def write() -> bool:
+        written.append(clock())
+        clock.pass_by(1.0)
+        return next(waits)
+
+    for _ in range(120):
+        turns.turn(write)
+        clock.pass_by(1.0)
+    assert written == [100.0, 120.0, 180.0]  # a twentieth of the time, then a minute
+
+
+def test_at_once_writes_until_nothing_waits(clock: Clock) -> None:
+    left = [3, 2, 1]
+    Seldom(60.0, clock).turn(lambda: bool(left.pop()) and bool(left), at_once=True)
+    assert left == []
