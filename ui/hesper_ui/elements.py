@@ -13,7 +13,7 @@ from typing import Any
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
-from hesper_ui.views.wording import age_text, epoch_ms
+from hesper_ui.views.wording import age_text, ago_text, epoch_ms
 from hesper_ui.words import say
 
 Cell = str | Callable[[], object]
@@ -75,9 +75,8 @@ def ago(at: datetime | None, suffix: str = " ago", never: str = "never") -> Text
     if at is None:
         return Text(say(never), classes="meta")
     seconds = (datetime.now(UTC) - at).total_seconds()
-    pattern = say("{age} ago") if suffix else "{age}"
     return Text(
-        pattern.format(age=age_text(seconds)),
+        ago_text(seconds) if suffix else age_text(seconds),
         "time",
         "nowrap",
         data_age=str(epoch_ms(at)),

@@ -37,9 +37,15 @@
     if (s < 60) return `${s} s`;
     if (s < 3600) return `${Math.floor(s / 60)} min`;
     if (s < 172800) return `${Math.floor(s / 3600)} h`;
-    return hesperSay("{count} days", { count: Math.floor(s / 86400) });
+    return hesperSay("{count} days", { count: days(ms) });
   };
-  const ago = (at) => hesperSay("{age} ago", { age: age(Date.now() + clockOffset - at) });
+  // Some languages bend the word for days by what governs it, so it is said together with that.
+  const days = (ms) => (Math.round(ms / 1000) < 172800 ? 0 : Math.floor(Math.round(ms / 1000) / 86400));
+  const lasting = (ms) => (days(ms) ? hesperSay("for {count} days", { count: days(ms) }) : hesperSay("for {age}", { age: age(ms) }));
+  const ago = (at) => {
+    const ms = Date.now() + clockOffset - at;
+    return days(ms) ? hesperSay("{count} days ago", { count: days(ms) }) : hesperSay("{age} ago", { age: age(ms) });
+  };
   // The operator's time zone: the browser's own, or the one chosen in the menu.
   let zone, local;
   const chosenZone = () => { try { return localStorage.getItem("hesper_zone") || ""; } catch { return ""; } };
@@ -230,7 +236,7 @@
     const mark = document.querySelector(".link-state .mark");
     if (word) {
       say(word, live ? hesperSay("live") : root.dataset.link === "lost" ? hesperSay("no data") : hesperSay("connecting"));
-      say(detail, live ? hesperSay("data age < 2 s") : Number.isFinite(since) ? hesperSay("for {age}", { age: age(since) }) : "");
+      say(detail, live ? hesperSay("data age < 2 s") : Number.isFinite(since) ? lasting(since) : "");
       mark.className = `mark mark-${live ? "normal" : root.dataset.link === "lost" ? "offline" : "unknown"}`;
     }
     if (before !== root.dataset.link)
