@@ -67,6 +67,24 @@ async def test_everything_else_is_asked_for_each_time(files, path, headers):
     assert answers[0].content == answers[1].content
 
 
+@pytest.mark.parametrize("part", [b"", BODY[:900]])
+async def test_an_answer_that_was_cut_short_is_not_kept(files, part):
+    async def cut(scope: Any, receive: Any, send: Any) -> None:
+        """Answers as what stands in front does when the reader left: less than said, and ended."""
+        files.asked.append(scope["path"])
+        body = part if len(files.asked) == 1 else BODY
+        headers = [(b"content-type", b"text/javascript"), (b"content-length", b"%d" % len(BODY))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    files.app = cut
+    async with client_of(files) as client:
+        answers = [await client.get("/files/a.js") for _ in range(3)]
+    assert [answer.content for answer in answers[1:]] == [BODY, BODY]
+    assert len(files.asked) == 2
+
+
 async def test_no_more_is_kept_than_may_be(files, monkeypatch):
     monkeypatch.setattr(compressed, "MOST_OCTETS", 10)
     async with client_of(files) as client:

@@ -2,6 +2,8 @@
 
 Compressing takes longer than anything else that serving them does, and would hold up everybody's
 pages meanwhile. What is kept is what was answered to the first who asked; it ends with the process.
+An answer whose reader left meanwhile may be cut short and yet be ended in due form, so only what is
+as long as it said it would be is kept.
 """
 
 from collections.abc import Iterable
@@ -23,7 +25,6 @@ class Compressed(GZipMiddleware):
         """Puts it before an application; below the paths ``unchanging`` nothing ever changes."""
         super().__init__(app, minimum_size=_SMALLEST, compresslevel=PAGES_LEVEL)
         self._unchanging = tuple(unchanging)
-        self._files = GZipMiddleware(app, minimum_size=_SMALLEST, compresslevel=FILES_LEVEL)
         self._kept: dict[str, list[Message]] = {}
         self._octets = 0
 
@@ -33,9 +34,11 @@ class Compressed(GZipMiddleware):
             return
         kept = self._kept.get(scope["path"])
         if kept is None:
-            kept = []
-            await self._files(scope, receive, _noting(send, kept))
-            self._keep(scope["path"], kept)
+            kept, measure = [], _Measure(self.app)
+            files = GZipMiddleware(measure, minimum_size=_SMALLEST, compresslevel=FILES_LEVEL)
+            await files(scope, receive, _noting(send, kept))
+            if measure.is_whole:
+                self._keep(scope["path"], kept)
             return
         for message in kept:
             await send(_copied(message))
@@ -55,6 +58,29 @@ class Compressed(GZipMiddleware):
         if messages and messages[0]["status"] == 200 and self._octets + size <= MOST_OCTETS:
             self._kept[path] = messages
             self._octets += size
+
+
+class _Measure:
+    """ASGI middleware for one answer: whether as much came of it as its head said."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._said: str | None = None
+        self._came = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Says whether all of the answer came; not known where its head does not say how much."""
+        return self._said == str(self._came)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def measuring(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._said = Headers(raw=message["headers"]).get("content-length")
+            self._came += len(message.get("body", b""))
+            await send(message)
+
+        await self._app(scope, receive, measuring)
 
 
 def _noting(send: Send, noted: list[Message]) -> Send:
