@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
+from hesper_contracts import column_streams
+from hesper_contracts.column_streams import Int64s, Rows
 from hesper_contracts.frame import Encoding, Refused
 from hesper_contracts.readings import NULLS, PROFILES, QUANTITIES, SCALED, Quantity, Section
 from hesper_contracts.short_sections import short_section
-from hesper_contracts.streams import LOW, Cursor
+from hesper_contracts.streams import Cursor
 from hesper_contracts.topics import METER, meter_id
 
 MAX_BODY = 64 * 1024 * 1024
@@ -19,7 +21,6 @@ _MOST_KEPT = 512  # meters of one batch whose names are kept: 40 kB
 MAX_CELLS = 4_000_000
 """Rows times columns of one batch: what a few hostile octets may make a consumer allocate."""
 
-Int64s = npt.NDArray[np.int64]
 _decompressor = zstandard.ZstdDecompressor()
 
 
@@ -117,33 +118,34 @@ def _section(cursor: Cursor, cells_left: int) -> tuple[SectionColumns, int]:
     profile = _profile(cursor)
     quantities = tuple(_quantity(cursor) for _ in range(cursor.octet()))
     meters = _meters(cursor)
-    counts = _stream(cursor, len(meters))
-    total = _total(counts, (len(quantities) + 3), cells_left)
-    captured_at = _stepped(cursor, counts, total)
-    received_at = int(captured_at[0]) + cursor.zigzag()
-    clock_status = _stream(cursor, total).astype(np.uint8)
-    quality = _stream(cursor, total).astype(np.uint16)
-    values = np.empty((len(quantities), total), np.int64)
+    rows = _rows(cursor, len(meters), len(quantities) + 3, cells_left)
+    columns = np.empty((1 + len(quantities), rows.total), np.int64)
+    rows.read(cursor, columns[0])
+    received_at = int(columns[0, 0]) + cursor.zigzag()
+    clock_status = column_streams.read(cursor, rows.total, np.uint8)
+    quality = column_streams.read(cursor, rows.total, np.uint16)
     nulls: npt.NDArray[np.bool_] | None = None
-    for index in range(len(quantities)):
-        missing = _bitmap(cursor, total)
+    for index, column in enumerate(columns[1:]):
+        missing = _bitmap(cursor, rows.total)
         if missing is not None:
-            nulls = np.zeros(values.shape, np.bool_) if nulls is None else nulls
+            shape = (len(quantities), rows.total)
+            nulls = np.zeros(shape, np.bool_) if nulls is None else nulls
             nulls[index] = missing
-        values[index] = _stepped(cursor, counts, total)
+        rows.read(cursor, column)
+    rows.settle(columns)
     section = SectionColumns(
         profile,
         received_at,
         quantities,
         meters,
-        np.repeat(np.arange(len(meters), dtype=np.int32), counts),
-        captured_at,
+        rows.owners(),
+        columns[0],
         clock_status,
         quality,
-        values,
+        columns[1:],
         nulls,
     )
-    return section, total * (len(quantities) + 3)
+    return section, columns.size + 2 * rows.total
 
 
 def _profile(cursor: Cursor) -> bytes:
@@ -193,49 +195,13 @@ def _names(octets: bytes) -> tuple[str, ...]:
 _kept_names = lru_cache(maxsize=1024)(_names)  # a gateway's next batch has the same meters
 
 
-def _total(counts: Int64s, columns: int, cells_left: int) -> int:
-    if not len(counts) or counts.min() < 1 or counts.max() > MAX_CELLS:
+def _rows(cursor: Cursor, meters: int, columns: int, cells_left: int) -> Rows:
+    counts = column_streams.read(cursor, meters, np.int64)
+    if not meters or counts.min() < 1 or counts.max() > MAX_CELLS:
         raise Refused("a section or meter without rows, or with more than a batch may hold")
-    total = int(counts.sum())
-    if total * columns > cells_left:
+    if int(counts.sum()) * columns > cells_left:
         raise Refused(f"more than {MAX_CELLS} cells in one batch")
-    return total
-
-
-def _stream(cursor: Cursor, count: int) -> Int64s:
-    head = cursor.octet()
-    width = head & ~LOW
-    if width > 8:
-        raise Refused(f"stream of width {width} at octet {cursor.offset}")
-    low = np.int64(cursor.zigzag() if head & LOW else 0)
-    if width == 0:
-        return np.full(count, low, np.int64)
-    planes = np.frombuffer(cursor.take(width * count), np.uint8).reshape(width, count)
-    values: Int64s = planes[0].astype(np.int64)
-    for rank in range(1, width):
-        values |= planes[rank].astype(np.int64) << 8 * rank
-    values += low
-    return values
-
-
-def _stepped(cursor: Cursor, counts: Int64s, total: int) -> Int64s:
-    meters = len(counts)
-    firsts = _stream(cursor, meters)
-    steps = _stream(cursor, total - meters)
-    per_meter = int(counts[0])
-    if per_meter * meters == total and (counts == per_meter).all():
-        table = np.empty((meters, per_meter), np.int64)
-        table[:, 0] = firsts
-        table[:, 1:] = steps.reshape(meters, per_meter - 1)
-        return table.cumsum(axis=1, dtype=np.int64).ravel()
-    starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
-    placed = np.zeros(total, np.int64)
-    is_step = np.ones(total, np.bool_)
-    is_step[starts] = False
-    placed[is_step] = steps
-    sums = placed.cumsum(dtype=np.int64)
-    values: Int64s = sums + np.repeat(firsts - sums[starts], counts)
-    return values
+    return Rows(counts)
 
 
 def _bitmap(cursor: Cursor, total: int) -> npt.NDArray[np.bool_] | None:

@@ -97,8 +97,12 @@ class Cursor:
         return bytes(self.take(end))
 
     def octet(self) -> int:
-        """Return the next octet as a number."""
-        return self.take(1)[0]
+        """Return the next octet as a number; raises as `take` does."""
+        offset = self.offset
+        if offset >= len(self.view):
+            raise Refused(f"cut off at octet {len(self.view)}, {offset + 1} expected")
+        self.offset = offset + 1
+        return self.view[offset]
 
     def peek(self) -> int:
         """Return the next octet as a number and stay before it; -1 at the end."""
