@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hesper_contracts import json_alike, readings_json
-from hesper_contracts.columns import Int64s, SectionColumns
+from hesper_contracts.column_streams import Int64s
+from hesper_contracts.columns import SectionColumns
 from hesper_contracts.frame import Refused
 from hesper_contracts.json_alike import Alike, Reading
 from hesper_contracts.jsonbody import UtcTime, check_years

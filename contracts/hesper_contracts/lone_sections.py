@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hesper_contracts.columns import Int64s
+from hesper_contracts.column_streams import Int64s
 from hesper_contracts.readings import PROFILES, QUANTITIES, SCALED, Quantity
 from hesper_contracts.streams import LOW
 from hesper_contracts.topics import METER
