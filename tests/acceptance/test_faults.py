@@ -4,16 +4,24 @@ SIGKILL, one after another: broker, head end, authority, two gateways with comma
 authority, broker and gateway at random moments with commands at any stage, the simulator, and once
 more the broker, whose stored state is wiped. The push gateway is left alone: a push that nobody
 listens to is not repeated, so it could not be expected in the store. Before all that the store
-itself loses rows, which nobody but the gap ledger can bring back.
+itself loses rows, which nobody but the gap ledger can bring back, and then the whole head end is
+lost and restored from a backup.
 """
 
 import math
 import random
 import shutil
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,13 +36,22 @@ ACTIVE_ENERGY = "1.0.1.8.0.255"
 CLOCK_RIGHT_MS = 2_000
 KILLED_WITHIN_S = 1.5
 SETTLED_S = 150.0
+HESPER_CLOUD = Path(sys.executable).parent / "hesper-cloud"
 IMPATIENT = "[backfill]\nafter_s = 0\nsettle_s = 1\n[rules]\ngap_grace_s = 3"
+
+
+def all_captured(hesper: Any) -> dict[str, set[int]]:
+    """When the stored load profile of each meter was captured."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for row in hesper.operator.export():
+        if row.profile == LOAD_PROFILE:
+            found[row.meter].add(row.captured_at)
+    return found
 
 
 def captured(hesper: Any, meter: str) -> set[int]:
     """When a meter's stored load profile was captured."""
-    rows = hesper.operator.export()
-    return {row.captured_at for row in rows if (row.meter, row.profile) == (meter, LOAD_PROFILE)}
+    return all_captured(hesper)[meter]
 
 
 def expected_from(hesper: Any, meter: str) -> float:
@@ -44,24 +61,34 @@ def expected_from(hesper: Any, meter: str) -> float:
     return math.inf if since is None else datetime.fromisoformat(since).timestamp()
 
 
+@contextmanager
+def impatient(hesper: Any) -> Iterator[None]:
+    """What starts meanwhile asks for gaps at once."""
+    toml = hesper.site.cloud / "cloud.toml"
+    patient = toml.read_text()
+    toml.write_text(patient.replace("[rules]", IMPATIENT))
+    try:
+        yield
+    finally:
+        toml.write_text(patient)
+
+
 def test_rows_that_the_store_lost_come_again_from_the_meter(hesper: Any) -> None:
     """They were receipted, and the gateway's mark is past them: nobody sends them by himself.
 
     Since when captures are expected is on record once ingest has stored some, and not only once
     the gap ledger has looked.
     """
-    meter, toml = hesper.meters_of(LAN)[3], hesper.site.cloud / "cloud.toml"
-    patient = toml.read_text()
+    meter = hesper.meters_of(LAN)[3]
     lost = captured(hesper, meter)
     hesper.eventually(lambda: expected_from(hesper, meter) <= min(lost), "ingest notes the first")
     hesper.processes.children["cloud"].kill()
     store = DuckDbStore(hesper.site.cloud / "state" / "readings.duckdb")
     assert store.erase(meter) >= len(lost) > 0
     store.close()
-    toml.write_text(patient.replace("[rules]", IMPATIENT))
-    hesper.processes.restart("cloud")
-    hesper.wait_until_well()
-    toml.write_text(patient)
+    with impatient(hesper):
+        hesper.processes.restart("cloud")
+        hesper.wait_until_well()
     hesper.eventually(lambda: captured(hesper, meter) >= lost, "the rows are stored again")
     wanted = {"meter": meter, "profile": LOAD_PROFILE, "state": "closed"}
     gap = hesper.eventually(
@@ -75,6 +102,55 @@ def test_rows_that_the_store_lost_come_again_from_the_meter(hesper: Any) -> None
     assert len(gap["proof"]["sha256"]) == 64
     command = hesper.operator.get(f"/commands/{gap['proof']['command']}")
     assert (command["kind"], command["state"]) == ("read.profile", "confirmed")
+
+
+def hesper_cloud(hesper: Any, *words: str | Path) -> None:
+    subprocess.run([HESPER_CLOUD, *words, "-c", hesper.site.cloud / "cloud.toml"], check=True)
+
+
+def forget_what_was_receipted(database: Path) -> None:
+    """As the quota makes an outbox forget its oldest batches."""
+    gone = (
+        "sequence IN (SELECT sequence FROM released) AND sequence < (SELECT max(sequence) FROM {})"
+    )
+    with closing(sqlite3.connect(database)) as connection, connection:
+        assert connection.execute(f"DELETE FROM batches WHERE {gone.format('batches')}").rowcount
+        connection.execute(
+            "DELETE FROM released WHERE sequence NOT IN (SELECT sequence FROM batches)"
+        )
+
+
+def test_a_head_end_that_is_lost_comes_back_from_its_backup(hesper: Any, tmp_path: Path) -> None:
+    """Of what came since, one gateway sends its batches again; another has let go of them.
+
+    What the second had read its meters are asked for once more. A relay that was commanded in
+    between is found where it stands, and obeys the authority that was restored.
+    """
+    children, state = hesper.processes.children, hesper.site.cloud / "state"
+    meter = hesper.meters_of(LAN)[3]
+    hesper_cloud(hesper, "backup", tmp_path / "backups")
+    (backup,) = (tmp_path / "backups").iterdir()
+    assert hesper.outcome(hesper.ask(meter, "disconnect")) == "confirmed"
+    hesper.wait_until_flowing()
+    stored = all_captured(hesper)
+    for name in ("cloud", "authority", RS485):
+        children[name].kill()
+    forget_what_was_receipted(hesper.site.gateways / RS485 / "state" / "gateway.db")
+    shutil.move(state, tmp_path / "lost")
+    shutil.copytree(tmp_path / "lost" / "keys", state / "keys")
+    hesper_cloud(hesper, "restore", backup)
+    with impatient(hesper):
+        for name in ("authority", "cloud", RS485):
+            hesper.processes.restart(name)
+        hesper.wait_until_well()
+
+    def is_whole() -> bool:
+        found = all_captured(hesper)
+        return all(found[each] >= times for each, times in stored.items())
+
+    hesper.eventually(is_whole, "every reading is stored again")
+    assert hesper.outcome(hesper.ask(meter, "reconnect")) == "confirmed"
+    assert hesper.movements(meter) == [False, True]
 
 
 def test_killed_broker(hesper: Any) -> None:
