@@ -49,7 +49,7 @@ from hesper_cloud.services.service_levels import LevelDay
 from hesper_cloud.settings import WebSettings
 from hesper_ui.services.looking import AccessPage, AccessRow, AccessWanted, Asked
 
-from console_double import acting, alerting, keeping, longer, members, planning, watching
+from console_double import acting, alerting, keeping, lines, longer, members, planning, watching
 from console_double.acting import CODED, PASSWORD, proven
 from console_double.fleet import Fleet, kilowatts
 
@@ -85,6 +85,7 @@ class DoubleServices:
         self.alert_selections = alerting.Selections(self)
         self.delivery = self.delivery_log = alerting.Delivery(self)
         self.commands = _Commands(self)
+        self.conversations = lines.Conversations(self)
         self.overview = _Overview(self)
         self.audit = _Audit(self)
         self.access_log = _AccessLog(self)
@@ -131,6 +132,7 @@ class DoubleServices:
         self.__dict__.pop("long_work", None)
         self.commands.keys.clear()
         self.commands.switch = KillSwitchState(False, None, None, None)
+        self.conversations = lines.Conversations(self)
         self.alerts = alerting.Alerts(self)
         self.delivery = self.delivery_log = alerting.Delivery(self)
         self.batches = acting.Batches(self)
@@ -361,7 +363,7 @@ class _Commands(_Service):
         )
         self.keys[idempotency_key] = command.id
         self._store(command)
-        return self.send_off(command.id) if wish.kind == "ping" else command
+        return self.send_off(command.id) if wish.kind in {"ping", lines.KIND} else command
 
     def send_off(self, command: str) -> CommandRow:
         return self._sent_off(self._store(self._all.fleet.commands[command], state="queued"))
@@ -388,10 +390,13 @@ class _Commands(_Service):
 
     async def _walk(self, command: str) -> None:
         fleet = self._all.fleet
-        for state in ("sent", "acknowledged", "executing", "confirmed"):
+        asked = fleet.commands[command]
+        traced = asked.kind == lines.KIND
+        end = "failed" if traced and not fleet.meters[asked.meter].online else "confirmed"
+        for state in ("sent", "acknowledged", "executing", end):
             await asyncio.sleep(self.STEP_S)
             row = self._store(fleet.commands[command], state=state)
-        if not row.meter:
+        if not row.meter or traced:
             return
         meter = fleet.meters[row.meter]
         output = meter.relay_output if row.kind == "relay.read" else row.kind == "relay.reconnect"

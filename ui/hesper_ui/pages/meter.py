@@ -11,6 +11,7 @@ from hesper_ui.desk import Desk
 from hesper_ui.elements import box, link, panel
 from hesper_ui.pages import meter_assets, meter_head, meter_lists, timeline
 from hesper_ui.pages.meter_load import LoadPanel
+from hesper_ui.pages.meter_trace import TracePanel
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import Place
 from hesper_ui.services import Actor, AlertRow, MeterDetail
@@ -44,6 +45,8 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
         with box("div", "stack"):
             load = LoadPanel(desk, meter, detail.capture_period_s or 900, day)
             registers = _registers(desk, meter)
+            chosen = args.query_parameters.get("trace", "")
+            trace = TracePanel(desk, meter, chosen, lambda: refresh())
         with box("div", "stack"):
             commands, events = _commands(desk, meter), _events(desk, meter)
             with panel("Supply"):
@@ -64,9 +67,10 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
         await head.refresh()
         await kept.refresh()
 
-    for part in (head, load.part, commands, registers, events, kept, gaps):
+    for part in (head, load.part, commands, registers, events, kept, gaps, trace.part):
         await part.refresh()
     watch("commands switch", refresh, meter)
+    watch("commands", trace.part.refresh, meter)
     watch("alerts", head.refresh, meter)
     watch("alerts", events.refresh, meter)
     look_every(HEAD_S, head.refresh)

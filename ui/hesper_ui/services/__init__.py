@@ -19,7 +19,12 @@ from hesper_ui.services.deciding import (
 )
 from hesper_ui.services.keeping import Assets, MeterLife
 from hesper_ui.services.longer import Imports, Jobs, Reports
-from hesper_ui.services.looking import AccessLog
+from hesper_ui.services.looking import (
+    AccessLog,
+    ConversationRow,
+    Conversations,
+    UtteranceRow,
+)
 from hesper_ui.services.people import (
     ApiTokens,
     Members,
@@ -212,6 +217,8 @@ __all__ = [
     "CommandWish",
     "Commands",
     "CompletenessHour",
+    "ConversationRow",
+    "Conversations",
     "Curve",
     "CustomerRow",
     "DayQuality",
@@ -314,6 +321,7 @@ __all__ = [
     "TryReport",
     "Unavailable",
     "UserRow",
+    "UtteranceRow",
     "Validated",
     "WebSettings",
     "cell",
@@ -355,6 +363,8 @@ class Services(Protocol):
     def delivery_log(self) -> DeliveryLog: ...
     @property
     def commands(self) -> Commands: ...
+    @property
+    def conversations(self) -> Conversations: ...
     @property
     def overview(self) -> Overviews: ...
     @property

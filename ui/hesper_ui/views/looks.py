@@ -59,6 +59,7 @@ COMMAND_KINDS = {
     "read.registers": later("Read registers"),
     "read.profile": later("Read a profile again"),
     "read.event_log": later("Read an event log again"),
+    "read.conversation": later("Trace the line"),
     "clock.sync": later("Set the clock"),
     "tariff.special_days": later("Replace the special days"),
     "tariff.calendar": later("Replace the tariff calendar"),
