@@ -8,6 +8,7 @@ import pytest
 from hesper_cloud.stores import influx_batches, influx_writes
 from hesper_cloud.stores.influx_batches import Batches
 from hesper_cloud.stores.influx_commits import Commits
+from hesper_cloud.stores.influx_day_sums import DaySums
 from hesper_cloud.stores.influx_layouts import Layouts
 from hesper_cloud.stores.influx_server import Table
 from hesper_cloud.stores.influx_writes import InfluxWriter
@@ -58,6 +59,7 @@ class Store:
             self.readings,
             Layouts(self.ledger),
             (self.batches, commits),
+            DaySums(self.ledger, keep_days=0),
             sole_writer=True,
             keep_days=0,
         )

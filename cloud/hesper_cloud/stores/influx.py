@@ -23,10 +23,12 @@ from hesper_cloud.stores import influx_streams as streams
 from hesper_cloud.stores.blocks import blocks_of
 from hesper_cloud.stores.influx_batches import Batches
 from hesper_cloud.stores.influx_commits import Commits, changes
+from hesper_cloud.stores.influx_day_sums import DaySums
 from hesper_cloud.stores.influx_layouts import Layouts
 from hesper_cloud.stores.influx_lines import READINGS, REVISIONS, tag
 from hesper_cloud.stores.influx_ql import of_meter, within
 from hesper_cloud.stores.influx_server import InfluxServer
+from hesper_cloud.stores.influx_sums import SumOf, Sums
 from hesper_cloud.stores.influx_writes import InfluxWriter
 from hesper_cloud.stores.port import (
     Block,
@@ -70,8 +72,10 @@ class InfluxStore:
         self._batches = Batches(self._ledger, sole_writer=sole_writer)
         self._commits = Commits(self._ledger, sole_writer=sole_writer, behind_s=feed_behind_s)
         ledger = (self._batches, self._commits)
+        self._days = DaySums(self._ledger, keep_days=keep_days) if sole_writer else None
+        self._sums = Sums(server, self._layouts, self._days)
         self._writer = InfluxWriter(
-            server, self._layouts, ledger, sole_writer=sole_writer, keep_days=keep_days
+            server, self._layouts, ledger, self._days, sole_writer=sole_writer, keep_days=keep_days
         )
 
     def close(self) -> None:
@@ -88,6 +92,8 @@ class InfluxStore:
             self._ledger.prepare()
             self._layouts.load()
             self._lineage = influx_lineage.learn(self._ledger)
+            if self._days is not None:
+                self._days.load()
             self._writer.learn()
             self._prepared = True
 
@@ -136,8 +142,8 @@ class InfluxStore:
     ) -> FleetSeries:
         """Sums last values per step; see the port."""
         self.prepare()
-        asked = reads.SumOf(profile, logical_name, step_s, meters)
-        return reads.fleet_series(self._server, self._layouts, asked, (start, end))
+        asked = SumOf(profile, logical_name, step_s, meters)
+        return self._sums.levels(asked, (start, end))
 
     def fleet_increase(
         self,
@@ -150,8 +156,8 @@ class InfluxStore:
     ) -> FleetSeries:
         """Sums growth per step; see the port."""
         self.prepare()
-        asked = reads.SumOf(profile, logical_name, step_s, meters)
-        return reads.fleet_increase(self._server, self._layouts, asked, (start, end))
+        asked = SumOf(profile, logical_name, step_s, meters)
+        return self._sums.growth(asked, (start, end))
 
     def captured(self, profile: str, start: int, end: int) -> dict[str, Integers]:
         """Returns each meter's capture times; see the port."""
@@ -191,14 +197,21 @@ class InfluxStore:
     def expire(self, before: int) -> None:
         """Removes what was captured before an instant; see the port."""
         self.prepare()
-        for measurement in (READINGS, REVISIONS):
-            self._server.delete(measurement, before=before)
+        self._delete(None, before, None)
 
     def erase(self, meter: str, start: int | None = None, end: int | None = None) -> None:
         """Removes one meter's readings, all or those of a range; see the port."""
         self.prepare()
+        self._delete(tag(meter), end, start)
+
+    def _delete(self, meter: str | None, before: int | None, since: int | None) -> None:
+        """Deletes readings; no sum that was kept, or is being made, outlives them."""
+        if self._days is not None:
+            self._days.forget()
         for measurement in (READINGS, REVISIONS):
-            self._server.delete(measurement, tag(meter), end, start)
+            self._server.delete(measurement, meter, before, since)
+        if self._days is not None:
+            self._days.forget()
 
     def maintain(self, now: int) -> list[Fault]:
         """Leaves maintenance to the server; see the port."""

@@ -26,7 +26,7 @@ from hesper_cloud.stores.port import Flags, Integers, Quantity
 from hesper_cloud.stores.rows import Rows, Stamp
 
 READINGS, REVISIONS, LAYOUTS, BATCHES = "readings", "revisions", "layouts", "batches"
-INTENTS, COMMITS, EPOCHS = "intents", "commits", "epochs"
+INTENTS, COMMITS, EPOCHS, SUMS = "intents", "commits", "epochs", "sums"
 _ESCAPED = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ "})
 _STATUS_BITS, _STATUS = 8, 0xFF
 

@@ -1,21 +1,19 @@
 """InfluxQL queries of the store, and points turned into readings."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from operator import itemgetter
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from hesper_cloud.stores import curves
 from hesper_cloud.stores.influx_layouts import Layouts
 from hesper_cloud.stores.influx_lines import READINGS, REVISIONS, fields_of, untagged
-from hesper_cloud.stores.influx_ql import Range, field, of_meter, of_meters, quoted, select, within
+from hesper_cloud.stores.influx_ql import Range, field, of_meter, quoted, select, within
 from hesper_cloud.stores.influx_server import InfluxServer, Table
-from hesper_cloud.stores.port import FleetSeries, Integers, Reading, ReadValue, Series
+from hesper_cloud.stores.port import Integers, Reading, ReadValue, Series
 
 TAGS = "meter, profile, clock_status"
-_LOOK_BACK_S = 86_400
 _EVERY_POINT_HAS = ("layout", "quality", "received_at", "stored_at_ms", "commit")
 
 
@@ -121,70 +119,6 @@ def series(
                 points.append(((at, status), point))
     ordered = [point for _, point in sorted(points, key=lambda each: each[0])]
     return curves.joined(ordered, step_s)
-
-
-class SumOf(NamedTuple):
-    """What is summed: a quantity of a profile, over which meters (None: all), in which steps."""
-
-    profile: str
-    logical_name: str
-    step_s: int
-    meters: Sequence[str] | None = None
-
-    def where(self, span: Range) -> str:
-        """Returns the condition for its points, but for the layout."""
-        chosen = "" if self.meters is None else f"{of_meters(self.meters)} AND "
-        return f"{chosen}profile = {quoted(self.profile)} AND layout = $layout AND {within(span)}"
-
-
-def fleet_series(server: InfluxServer, layouts: Layouts, asked: SumOf, span: Range) -> FleetSeries:
-    """Sums each meter's last value in each step."""
-    where, step_s = asked.where(span), asked.step_s
-    step = f"time({step_s}s)"
-    last = select(f"last({field(asked.logical_name)}) AS part", READINGS, where, f"{step}, meter")
-    query = select("sum(part), count(part)", f"({last})", within(span), step)
-    return _summed(server, layouts, asked, query, (span[0], 0))
-
-
-def fleet_increase(
-    server: InfluxServer, layouts: Layouts, asked: SumOf, span: Range
-) -> FleetSeries:
-    """Sums growth between captures; a capture at a step's end belongs to that step."""
-    seen = within((span[0] + 1 - _LOOK_BACK_S, span[1] + 1))
-    where = asked.where((span[0] + 1 - _LOOK_BACK_S, span[1] + 1))
-    step = f"time({asked.step_s}s, 1s)"
-    difference = f"non_negative_difference({field(asked.logical_name)}) AS growth"
-    growth = select(difference, READINGS, where, "meter")
-    parts = select("sum(growth) AS part", f"({growth})", seen, f"{step}, meter")
-    query = select("sum(part), count(part)", f"({parts})", seen, step)
-    return _summed(server, layouts, asked, query, (span[0], 1))
-
-
-def _summed(
-    server: InfluxServer, layouts: Layouts, asked: SumOf, query: str, since: tuple[int, int]
-) -> FleetSeries:
-    """Adds up the steps of all layouts from a start on; steps begin a shift of seconds late."""
-    sources = curves.summed_together(layouts.having(asked.logical_name))
-    if not sources or asked.meters == []:
-        return FleetSeries([], [], [], 0, 0)
-    unit = next(iter(sources.values())).unit
-    scaler = min(quantity.scaler for quantity in sources.values())
-    steps: dict[int, tuple[int, int]] = {}
-    for name, quantity in sources.items():
-        factor = 10 ** (quantity.scaler - scaler)
-        for began, value, meters in _rows(server.query(query.replace("$layout", str(name)))):
-            at = began - since[1]
-            if meters and at >= since[0]:
-                before = steps.get(at, (0, 0))
-                steps[at] = (before[0] + value * factor, before[1] + meters)
-    times = sorted(steps)
-    values, meters = [steps[at][0] for at in times], [steps[at][1] for at in times]
-    return FleetSeries(times, values, meters, scaler, unit)
-
-
-def _rows(found: Iterable[Table]) -> Iterator[list[Any]]:
-    for table in found:
-        yield from table.rows
 
 
 def captured(

@@ -15,6 +15,7 @@ from hesper_contracts.quality import Quality
 from hesper_cloud.stores.high_water import HighWater
 from hesper_cloud.stores.influx_batches import Batches
 from hesper_cloud.stores.influx_commits import Commit, Commits
+from hesper_cloud.stores.influx_day_sums import DaySums
 from hesper_cloud.stores.influx_layouts import Layouts
 from hesper_cloud.stores.influx_lines import (
     READINGS,
@@ -46,6 +47,7 @@ class InfluxWriter:
         server: InfluxServer,
         layouts: Layouts,
         ledger: tuple[Batches, Commits],
+        days: DaySums | None,
         *,
         sole_writer: bool,
         keep_days: int,
@@ -53,6 +55,7 @@ class InfluxWriter:
         self._server = server
         self._layouts = layouts
         self._batches, self._commits = ledger
+        self._days = days
         self._sole_writer = sole_writer
         self._keep_days = keep_days
         self._in_doubt = False
@@ -87,6 +90,8 @@ class InfluxWriter:
         ended = b"" if commit is None else self._commits.ended(commit)
         self._batches.add(group.batches, group.stored_at, ended)
         self._in_doubt = False
+        if self._days is not None:
+            self._days.settled()
         for part in parts:
             key = self._profile_key(part.profile)
             self._high_water.raise_to(key, part.meter, part.captured_at)
@@ -102,11 +107,20 @@ class InfluxWriter:
         """Writes what is new or in conflict after its intent; its commit is still to be ended."""
         if not any(each.new.any() or each.conflicts for each in found):
             return None
-        commit = self._commits.begin(parts, stored_at_ms)
+        commit = self._commits.begin(parts, stored_at_ms, self._void_sums(parts, found))
         for part, sorted_ in zip(parts, found, strict=True):
             self._layouts.ensure(part.quantities)
             self._send(part, sorted_, Stamp(stored_at_ms, commit.number))
         return commit
+
+    def _void_sums(self, parts: Sequence[Rows], found: Sequence[Sorted]) -> list[bytes]:
+        """Returns the lines that make void what is kept of sums that new rows belong to."""
+        lines: list[bytes] = []
+        for part, sorted_ in zip(parts, found, strict=True):
+            late = None if self._days is None else self._days.late(part.captured_at[sorted_.new])
+            if self._days is not None and late is not None:
+                lines += self._days.spoil(part.profile, late)
+        return lines
 
     def _sort_out(self, parts: Sequence[Rows]) -> list[Sorted]:
         """Says of every row whether it is new, there already, or in conflict."""

@@ -1,0 +1,192 @@
+"""Sums over the fleet that are kept in the ledger of InfluxDB: never older than the readings."""
+
+import secrets
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hesper_cloud.stores.influx import InfluxStore
+from hesper_cloud.stores.influx_day_sums import DAY_S, DaySums, Kind, Late
+from hesper_cloud.stores.influx_server import InfluxV1, Precision, Table
+from hesper_cloud.stores.port import Block, FleetSeries, Group, Quantity
+from hesper_contracts.batch import BatchId
+
+PROFILE, ENERGY = "1.0.99.1.0.255", "1.0.1.8.0.255"
+FIRST = 20_700  # the day 2026-09-04
+START = FIRST * DAY_S
+DAYS = 9
+SPAN = (START, START + DAYS * DAY_S)
+LEVELS = Kind(False, PROFILE, ENERGY, 3600, 7)
+GROWTH = LEVELS._replace(growth=True)
+
+Points = list[tuple[str, int, int]]
+
+
+class Counting(InfluxV1):
+    """Counts the questions about readings."""
+
+    asked = 0
+
+    def query(self, influxql: str, precision: Precision = "s") -> Iterator[Table]:
+        self.asked += "FROM readings" in influxql
+        return super().query(influxql, precision)
+
+
+class Both:
+    """A store that keeps sums, and one beside it on the same database that never does."""
+
+    def __init__(self, url: str) -> None:
+        self._url, self._database = url, f"sums-{secrets.token_hex(4)}"
+        self._sequence = 0
+        self.open()
+
+    def open(self) -> None:
+        self.server = Counting(self._url, self._database)
+        self.kept = InfluxStore(self.server)
+        self.plain = InfluxStore(InfluxV1(self._url, self._database), sole_writer=False)
+
+    def close(self) -> None:
+        self.kept.close()
+        self.plain.close()
+
+    def write(self, points: Points, scaler: int = 0) -> None:
+        meters, captured, values = zip(*points, strict=True)
+        none = np.zeros(len(points), np.int64)
+        names = tuple(sorted(set(meters)))
+        block = Block(
+            PROFILE, (Quantity(ENERGY, scaler, 30),), names,
+            np.array([names.index(meter) for meter in meters]), np.array(captured), none, none,
+            SPAN[1], np.array([values]), None,
+        )  # fmt: skip
+        self._sequence += 1
+        batch = BatchId("gw-1", "00" * 8, self._sequence)
+        self.kept.write(Group({batch: "ab"}, [block], SPAN[1] * 1000))
+
+    def agree(self, step_s: int = 3600, span: tuple[int, int] = SPAN) -> FleetSeries:
+        for growth in (True, False):
+            found, right = (
+                (each.fleet_increase if growth else each.fleet_series)(
+                    PROFILE, ENERGY, *span, step_s
+                )
+                for each in (self.kept, self.plain)
+            )
+            assert found == right
+        return found
+
+
+@pytest.fixture
+def both(influx_url: str) -> Iterator[Both]:
+    made = Both(influx_url)
+    made.write(
+        [(meter, START + n * DAY_S // 4, 1000 * n)
+         for meter in ("A", "B", "C") for n in range(4 * DAYS)]
+    )  # fmt: skip
+    yield made
+    made.close()
+
+
+@pytest.mark.integration
+def test_what_was_summed_up_once_is_not_asked_of_the_readings_again(both: Both) -> None:
+    both.agree()
+    both.server.asked = 0
+    assert sum(both.agree().meters) == 3 * 4 * DAYS
+    assert both.server.asked == 0
+    both.agree(span=(START + 7200, SPAN[1] - 1800))
+    assert both.server.asked == 4  # both ends of each
+    both.server.asked = 0
+    both.close()
+    both.open()
+    both.agree()
+    assert both.server.asked == 1  # its start
+
+
+@pytest.mark.integration
+def test_late_rows_are_in_the_sums_at_once_and_after_a_restart(both: Both) -> None:
+    random = np.random.default_rng(11)
+    for turn in range(4):
+        for step_s in (900, 7 * 3600):
+            both.agree(step_s)
+        late = random.integers(0, DAYS * 24, 3).tolist()
+        both.write([(f"{'ABC'[n % 3]}", START + n * 3600, 1000 * n + turn) for n in set(late)])
+        if turn % 2:
+            both.close()
+            both.open()
+    both.write([("A", START + DAY_S, 5), ("E", START + DAY_S, 5)], scaler=1)  # midnight
+    both.agree()
+    both.agree()
+
+
+@pytest.mark.integration
+def test_what_is_erased_is_in_no_sum(both: Both) -> None:
+    before = both.agree()
+    both.kept.erase("A")
+    assert both.agree().meters != before.meters
+    both.kept.expire(START + 3 * DAY_S)
+    assert min(both.agree().times) >= START + 3 * DAY_S
+
+
+class Ledger:
+    """Takes lines and gives none back."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+
+    def write(self, lines: bytes, _precision: str) -> None:
+        self.lines += lines.splitlines()
+
+    def query(self, _influxql: str, _precision: str = "s") -> Iterator[Table]:
+        return iter(())
+
+    def delete(self, measurement: str) -> None:
+        self.lines = [line for line in self.lines if not line.startswith(measurement.encode())]
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger()
+
+
+@pytest.fixture
+def days(ledger: Ledger) -> DaySums:
+    noon = (FIRST + DAYS) * DAY_S + DAY_S // 2
+    return DaySums(ledger, keep_days=0, clock=lambda: noon)  # type: ignore[arg-type]
+
+
+def sums(*days: int) -> dict[int, list[tuple[int, int, int]]]:
+    return {day: [(day * DAY_S, 5, 1)] for day in days}
+
+
+def test_sums_of_rows_that_came_meanwhile_are_not_kept(days: DaySums, ledger: Ledger) -> None:
+    early = days.late(np.array([START + 2 * DAY_S + 5]))
+    assert early is not None
+    days.spoil(PROFILE, early)  # its points are on their way
+    with days.summing(LEVELS) as levels, days.summing(GROWTH) as growth:
+        days.settled()
+        other = days.late(np.array([START + 4 * DAY_S]))
+        assert other == Late(frozenset({FIRST + 4}), FIRST + 3)
+        days.spoil(PROFILE, other)
+        days.spoil("0.0.0.0.0.0", Late(frozenset(range(FIRST, FIRST + 9)), 0))
+        days.settled()
+        days.keep(levels, sums(*range(FIRST, FIRST + 6)))
+        days.keep(growth, sums(*range(FIRST, FIRST + 6)))
+    kept = [int(line.rsplit(b" ", 1)[1]) // DAY_S // 10**9 - FIRST for line in ledger.lines]
+    assert kept == [0, 1, 3, 5, 0, 1]
+
+
+def test_nothing_is_kept_of_what_is_deleted_meanwhile(days: DaySums, ledger: Ledger) -> None:
+    with days.summing(LEVELS) as work:
+        days.keep(work, sums(FIRST))
+        days.forget()
+        days.keep(work, sums(FIRST + 1))
+    assert ledger.lines == []
+
+
+def test_only_days_that_are_over_and_kept_as_a_whole_count(ledger: Ledger) -> None:
+    night = (FIRST + DAYS) * DAY_S
+    now = [float(night + 3599)]
+    days = DaySums(ledger, keep_days=4, clock=lambda: now[0])  # type: ignore[arg-type]
+    assert days.over(SPAN) == range(FIRST + 7, FIRST + 8)
+    now[0] += 1
+    assert days.over((START + 1, SPAN[1])) == range(FIRST + 7, FIRST + 9)
+    assert not days.over((night - 1800, night + 1800))
+    assert days.late(np.array([night + 1, night + 900])) is None
