@@ -282,7 +282,7 @@ def test_meters_that_were_never_heard_from_are_said_and_listed():
 
 def test_attention_names_its_subjects():
     row = AttentionRow("silent-meter", "warning", 5, NOW, "silent-meter: 5", ("a", "b", "c", "d"))
-    assert attention_words.title(row) == "Silent meter: 5 cases"
+    assert attention_words.title(row) == "Meter silent: 5 cases"
     assert attention_words.subjects(row) == "a, b, c and 2 more"
     assert attention_words.target(row) == "/alerts?severity=warning"
 

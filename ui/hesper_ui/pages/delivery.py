@@ -18,7 +18,7 @@ from hesper_ui.services.alerting import DeliveryRow, RouteRow, TargetRow
 from hesper_ui.views import delivery
 from hesper_ui.views.looks import Look
 from hesper_ui.views.wording import MISSING, grouped, plural
-from hesper_ui.words import say
+from hesper_ui.words import later, say
 
 MOST = 100
 TARGETS = Columns(
@@ -89,7 +89,7 @@ def _add(own: _Page, kind: str) -> None:
 def _draw(own: _Page, shown: _Shown) -> None:
     if not shown.targets:
         with box("section", "panel", aria_label=say("Targets")):
-            words = (
+            words = later(
                 "Add a mail server, a webhook or our own broker; then say which alerts go there."
             )
             states.empty("Alerts are delivered nowhere yet", words)

@@ -14,7 +14,7 @@ from hesper_ui.services import Actor, AttentionRow, CompletenessHour, FleetLoad,
 from hesper_ui.views import attention_words, charts
 from hesper_ui.views.looks import severity
 from hesper_ui.views.tiles import Tile, tiles
-from hesper_ui.views.wording import plural, power
+from hesper_ui.views.wording import percent, plural, power
 from hesper_ui.words import say
 
 MOST_ATTENTION = 7
@@ -44,7 +44,7 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
             target = first.reads_target_pct
             with panel(
                 "Read completeness by hour",
-                say("% of due captures, target {target}", target=f"{target:g}"),
+                say("% of due captures, target {target}", target=percent(target)),
             ):
                 hours = Part(
                     desk, services.completeness_by_hour, lambda rows: _draw_hours(rows, target)

@@ -113,7 +113,7 @@ def _cells(row: LevelDay) -> list[Cell]:
 
     return [
         day,
-        f"{percent(row.percent)} %",
+        MISSING if row.percent is None else f"{percent(row.percent)} %",
         f"{percent(row.target_percent)} %",
         grouped(row.due),
         grouped(row.met),

@@ -17,6 +17,7 @@ STATES = {
     "shelved": later("Shelved"),
     "cleared": later("Cleared"),
 }
+_STATE_WORDS = {"new": later("new"), "cleared": later("cleared")}
 SEVERITIES = {
     "": later("Any severity"),
     "critical": later("Critical"),
@@ -94,7 +95,7 @@ def state_words(row: AlertRow) -> str:
     elif row.state == "shelved":
         said = say("shelved by {who}: {why}", who=row.shelved_by, why=row.shelved_reason)
     else:
-        said = say(row.state)
+        said = say(_STATE_WORDS.get(row.state, row.state))
     return f"{said} · {row.assigned_to}" if row.assigned_to else said
 
 

@@ -1,12 +1,16 @@
 """How a cause that needs a person is put into words, and where it leads."""
 
 from hesper_ui.services import AttentionRow
+from hesper_ui.views.rule_words import BUILT_IN
 from hesper_ui.views.wording import capital, plural
 from hesper_ui.words import say
 
 
 def cause(rule: str) -> str:
-    """Returns the name of a rule as a person would write it."""
+    """Returns the name of a rule as a person would write it; a storm has that of its rule."""
+    of = rule.removeprefix("storm/")
+    if of in BUILT_IN:
+        return say(BUILT_IN[of][0])
     words = rule.replace("_", " ").replace("-", " ").replace(".", ": ")
     return say(words[:1].upper() + words[1:])
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from hesper_ui.services import RuleRow
 from hesper_ui.views.rule_form import FIELDS, QUANTITIES
-from hesper_ui.views.wording import age_text, lasting_text, within_text
+from hesper_ui.views.wording import age_text, grouped, lasting_text, within_text
 from hesper_ui.words import later, say
 
 THRESHOLDS = {
@@ -38,10 +38,14 @@ def condition_words(row: RuleRow) -> str:
     if kind in _KINDS:
         return _KINDS[kind](said)
     return ", ".join(
-        f"{threshold_name(each.name)} {each.value} {each.unit}".strip()
+        f"{threshold_name(each.name)} {_amount(each.value, each.unit)}"
         for each in row.thresholds
         if each.value
     )
+
+
+def _amount(value: int, unit: str) -> str:
+    return age_text(value) if unit == "s" else f"{grouped(value)} {unit}".strip()
 
 
 def _threshold(said: Said) -> str:
