@@ -1,7 +1,9 @@
 """A command from the authority's broker to a meter and back, by the whole agent."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -45,6 +47,35 @@ async def test_a_ping_comes_back_signed(works: Any, broker: Any, cloud_on: Any) 
     told = await results_of(works, broker, cloud_on, lambda: works.command("ping"), lambda _: True)
     assert [each.state for each in told] == ["executing", "confirmed"]
     assert told[1].findings.logical_device_name == works.plan.logical_device_name
+
+
+async def test_a_conversation_comes_back_without_a_secret(
+    works: Any, broker: Any, cloud_on: Any
+) -> None:
+    published: list[bytes] = []
+
+    def order() -> Command:
+        return works.command("read.conversation", parameters={"logical_names": ["1.0.1.8.0.255"]})
+
+    def seen(cloud: Any) -> bool:
+        published[:] = [payload for kind in Kind for payload in cloud.of(kind)]
+        return True
+
+    told = await results_of(works, broker, cloud_on, order, seen)
+    assert [each.state for each in told] == ["executing", "confirmed"]
+    found = told[1].findings.conversation
+    says = "\n".join(line for each in found.utterances for line in each.says)
+    assert "Aarq" in says
+    assert works.plan.logical_device_name in says
+    assert "tag verified" in says
+    keys = works.keys
+    for key in (keys.encryption_key, keys.authentication_key, keys.master_key):
+        assert not any(key in each or key.hex().encode() in each.lower() for each in published)
+    (database,) = (works.folder / "state").glob("*.db")
+    with closing(sqlite3.connect(database)) as journal:
+        (kept,) = journal.execute("SELECT result FROM commands").fetchone()
+    assert b"confirmed" in kept
+    assert b"conversation" not in kept
 
 
 async def test_keys_are_changed_and_told(works: Any, broker: Any, cloud_on: Any) -> None:
