@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Select, and_, or_
+from sqlalchemy import ColumnElement, Select, and_, func, or_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 MOST_ROWS = 1000
@@ -73,11 +73,13 @@ class Orders:
     usual: str
 
     def page(
-        self, session: Session, query: Select[Any], asked: Asked
+        self, session: Session, query: Select[Any], asked: Asked, *, found_first: bool = False
     ) -> tuple[list[Any], str | None]:
         """Returns a page's rows, and the cursor of the next page if there is one.
 
-        Of a query for one entity or column the rows are that, else they are tuples.
+        Of a query for one entity or column the rows are that, else they are tuples. With
+        ``found_first`` what matches is found and then sorted: where few rows match, that takes less
+        than to look at every row in the order of an index, which SQLite prefers.
 
         Raises:
             BadPage: the list has no such order, or the cursor is not one of this question's.
@@ -87,7 +89,8 @@ class Orders:
         if asked.cursor:
             values = opened(asked, name, (order.type, self.unique.type))
             query = query.where(self._after(order, descending, values))
-        ranks = [order.column, self.unique.column]
+        by = func.coalesce(order.column, None) if found_first else order.column
+        ranks = [by, self.unique.column]
         columns = [each.desc() if descending else each.asc() for each in ranks]
         query = query.order_by(columns[0].nulls_last(), columns[1]).limit(asked.rows + 1)
         rows = session.execute(query).all()

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from nicegui import ui
 from starlette.responses import Response
 
-from hesper_ui import endpoints, login, places, quicker, tiles, words
+from hesper_ui import endpoints, lean, login, places, tiles, words
 from hesper_ui.assets import Assets
 from hesper_ui.compressed import Compressed
 from hesper_ui.desk import Desk, session_token
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 def mount(app: FastAPI, services: Services) -> None:
     """Adds the console to ``app``; call it after all other routes, before the server starts."""
-    quicker.install()
+    lean.install()
     assets = Assets()
     assets.serve(app)
     selections = Selections()

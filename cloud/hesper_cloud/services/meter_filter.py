@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from hesper_contracts.versions import at_least
 from sqlalchemy import ColumnElement, and_, false, not_, or_, select, true
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.energy import Element, ElementMeter
@@ -21,7 +21,7 @@ def terms(session: Session, query: MeterQuery, rules: RuleSettings, now: datetim
     """Returns the terms that all meters of a question meet; what is not asked adds none."""
     return [
         _life(query),
-        *_search(query),
+        *_search(session, query),
         *_presence(session, query, rules, now),
         *_relay(query),
         *_equal(query),
@@ -39,10 +39,13 @@ def _life(query: MeterQuery) -> ColumnElement[bool]:
     return and_(asked, Meter.deleted_at.is_(None))
 
 
-def _search(query: MeterQuery) -> Terms:
+def _search(session: Session, query: MeterQuery) -> Terms:
+    """Returns a term for each word; SQLite's LIKE does not mind case, others are asked not to."""
     columns = (Meter.id, Meter.customer, Meter.address, Meter.area)
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    has = InstrumentedAttribute.contains if is_sqlite else InstrumentedAttribute.icontains
     return [
-        or_(*(column.icontains(word, autoescape=True) for column in columns))
+        or_(*(has(column, word, autoescape=True) for column in columns))
         for word in query.search.split()
     ]
 

@@ -46,7 +46,9 @@ def page(sources: Sources, actor: Actor, query: MeterQuery) -> Page[MeterRow]:
         wanted = [*terms(session, query, rules, now), *scope.terms(actor)]
         total = session.scalar(select(func.count()).select_from(Meter).where(*wanted)) or 0
         matching = select(Meter.id).where(*wanted).offset(max(0, query.offset))
-        names, following = _ORDERS.page(session, matching, _asked(query))
+        names, following = _ORDERS.page(
+            session, matching, _asked(query), found_first=len(wanted) > 1
+        )
         meters = _in_order(session, names)
         worst = severities(session, names)
     rows = (row(meter, rules, now, worst.get(meter.id)) for meter in meters)

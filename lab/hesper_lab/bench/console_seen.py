@@ -100,8 +100,8 @@ def moves(browser: Browser, url: str, state: Any) -> list[Row]:
         steps = [float(page.evaluate(_GO, place)) for _ in range(_ROUNDS) for place in _PLACES]
         grid = [float(page.evaluate(_FETCH, address)) for address in _questions()]
     return [
-        row("console.navigation_p95_ms", _percentile(steps, 95), "ms", 300.0),
-        row("console.grid_p95_ms", _percentile(grid, 95), "ms", 200.0),
+        row("console.navigation_p95_ms", percentile(steps, 95), "ms", 300.0),
+        row("console.grid_p95_ms", percentile(grid, 95), "ms", 200.0),
     ]
 
 
@@ -120,7 +120,7 @@ def event_rows(delays_ms: Sequence[float], expected: float) -> list[Row]:
     """Return the figures of painted events, and how many of those that were told they are."""
     return [
         row("console.event_p50_ms", statistics.median(delays_ms), "ms"),
-        row("console.event_p99_ms", _percentile(delays_ms, 99), "ms", 50.0),
+        row("console.event_p99_ms", percentile(delays_ms, 99), "ms", 50.0),
         row("console.events_painted", 100 * len(delays_ms) / expected, "% of 1000/s"),
     ]
 
@@ -165,5 +165,6 @@ def _median(found: Sequence[Seen], name: str) -> float:
     return float(statistics.median(getattr(each, name) for each in found))
 
 
-def _percentile(values: Sequence[float], percent: int) -> float:
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Return the value below which so many percent are."""
     return statistics.quantiles(values, n=100)[percent - 1]
