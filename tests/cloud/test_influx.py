@@ -223,4 +223,9 @@ def test_a_point_that_is_only_in_part_there_yet_is_not_read(influx_url: str) -> 
     (columns,) = store.rows("1.0.99.1.0.255", 0, 2**33)
     assert columns.captured_at.tolist() == [T0]
     assert [each.captured_at for each in store.readings("M1", None, 0, 2**33, 9)] == [T0]
+    server.write(f"{series} 1.0.1.8.0.255=12i,layout={LAYOUT}i {T0 + 1800}".encode(), "s")
+    for step_s in (None, 900):
+        assert store.series("M1", "1.0.99.1.0.255", "1.0.1.8.0.255", 0, 2**33, step_s).values == [
+            10
+        ]
     store.close()

@@ -1,8 +1,9 @@
 """InfluxQL queries of the store, and points turned into readings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
 
@@ -108,17 +109,32 @@ def series(
 ) -> Series:
     """Returns one quantity of one meter and profile."""
     sources = layouts.having(curve[2])
-    points = []
     where = of_meter(curve[0], curve[1], span)
     query = select(f"{field(curve[2])}, quality, layout", READINGS, where, "clock_status")
-    for table in server.query(query) if sources else ():
-        status = int(table.tags["clock_status"])
-        for at, value, quality, layout in table.rows:
-            if layout in sources:
-                point = curves.Point(at, value, quality, sources[layout])
-                points.append(((at, status), point))
-    ordered = [point for _, point in sorted(points, key=lambda each: each[0])]
-    return curves.joined(ordered, step_s)
+    rows = _in_order(server.query_at_once(query)) if sources else []
+    if not rows:
+        return curves.joined([], step_s)
+    times, values, quality, used = zip(*rows, strict=True)
+    alike = {sources.get(layout) for layout in set(used)}
+    one = alike.pop() if len(alike) == 1 else None
+    if one is not None and step_s is None and None not in quality:
+        return Series(list(times), list(values), list(quality), one.scaler, one.unit)
+    points = [
+        curves.Point(at, value, quality, sources[layout])
+        for at, value, quality, layout in rows
+        if layout in sources and quality is not None  # else it is only in part there yet
+    ]
+    return curves.joined(points, step_s)
+
+
+def _in_order(tables: Sequence[Table]) -> list[list[Any]]:
+    """Returns the rows of series that differ by the clock status alone, ascending by time."""
+    if len(tables) == 1:
+        return tables[0].rows
+    stated = [
+        (row[0], int(table.tags["clock_status"]), row) for table in tables for row in table.rows
+    ]
+    return [row for _, _, row in sorted(stated, key=itemgetter(0, 1))]
 
 
 def captured(

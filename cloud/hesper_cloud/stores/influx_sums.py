@@ -64,8 +64,8 @@ class Sums:
                 before = steps.get(at, (0, 0))
                 steps[at] = (before[0] + value * factor, before[1] + meters)
         times = sorted(steps)
-        values, meters = [steps[at][0] for at in times], [steps[at][1] for at in times]
-        return FleetSeries(times, values, meters, scaler, unit)
+        totals, counts = [steps[at][0] for at in times], [steps[at][1] for at in times]
+        return FleetSeries(times, totals, counts, scaler, unit)
 
     def _of(self, asked: SumOf, kind: Kind, span: Range) -> Iterator[Step]:
         """Yields the steps of one layout, in no order."""
@@ -121,13 +121,14 @@ def _growth(asked: SumOf, kind: Kind, span: Range) -> str:
 
 
 def _runs(days: Sequence[int]) -> Iterator[range]:
-    """Yields days that follow each other as ranges of a few days."""
-    start = end = None
+    """Yields ascending days, those that follow each other as ranges of a few days."""
+    run = range(0)
     for day in days:
-        if start is not None and (day != end or day - start == _DAYS_AT_ONCE):
-            yield range(start, end)
-            start = None
-        start = day if start is None else start
-        end = day + 1
-    if start is not None:
-        yield range(start, end)
+        if day == run.stop and 0 < len(run) < _DAYS_AT_ONCE:
+            run = range(run.start, day + 1)
+            continue
+        if run:
+            yield run
+        run = range(day, day + 1)
+    if run:
+        yield run

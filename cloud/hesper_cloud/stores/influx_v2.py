@@ -22,6 +22,7 @@ from hesper_cloud.stores.influx_server import (
     escaped,
     refusal,
     tables,
+    tables_at_once,
 )
 from hesper_cloud.stores.port import LATEST, StoreUnavailable
 
@@ -100,6 +101,10 @@ class InfluxV2:
             "db": self._bucket, "q": influxql, "epoch": precision, "chunked": "true",
         }  # fmt: skip
         return tables(self._http, params)
+
+    def query_at_once(self, influxql: str) -> list[Table]:
+        """Returns the tables of one SELECT."""
+        return tables_at_once(self._http, {"db": self._bucket, "q": influxql, "epoch": "s"})
 
     def close(self) -> None:
         """Closes connections."""
