@@ -34,7 +34,7 @@ from hesper_cloud.validation.substitutes import Curve
 from hesper_cloud.validation.surroundings import Span, Surroundings, far, silent_after
 
 MARKS_PER_TURN = 20_000
-_METERS_PER_SHEET = 500
+_METERS_PER_SHEET = 250
 _DAY_S = 86_400
 _SHORTEST_GRACE_S = 30
 
