@@ -18,6 +18,7 @@ from hesper_cloud.stores.port import SCALERS, Block, Flags, Integers, Quantity, 
 
 _FIRST_ROWS = 64
 _NEVER = np.iinfo(np.int64).min
+_MOST_DIGITS = 12  # no meter has more than a terawatt, or a terawatt-hour
 
 
 class LatestValue(NamedTuple):
@@ -292,11 +293,13 @@ class LatestValues:
     def total(self, logical_name: str, since: int) -> Total | None:
         """Sums a quantity over meters whose newest value was captured at or after ``since``.
 
-        Only the unit that most of them have is summed, and only scalers that meters have; None
-        when no meter takes part.
+        Only the unit that most of them have is summed, and only scalers and values that meters
+        have; None when no meter takes part.
         """
         _, (rank, values, scalers, units, _) = self._newest(logical_name)
         usual = (rank >= since) & np.isin(scalers, SCALERS)
+        most = 10 ** np.clip(_MOST_DIGITS - scalers.astype(np.int64), 0, 18)
+        usual &= (values <= most) & (values >= -most)
         if not usual.any():
             return None
         known, counts = np.unique(units[usual], return_counts=True)

@@ -74,6 +74,12 @@ def symbol(unit: int) -> str:
     return SYMBOLS.get(unit, f"unit {unit}")
 
 
+def figure(value: int, scaler: int) -> int | None:
+    """Returns the nearest integer; None for what 64 bits do not hold, as no meter or fleet has."""
+    found = whole(value, scaler)
+    return found if -(2**63) <= found < 2**63 else None
+
+
 def whole(value: int, scaler: int) -> int:
     """Returns ``value * 10**scaler`` rounded towards the nearest integer."""
     if scaler >= 0:

@@ -97,6 +97,8 @@ def test_one_odd_meter_changes_no_total_and_a_refused_one_was_never_seen() -> No
     take(latest, block({"odd": [(T0, 9)]}, Quantity(POWER.logical_name, 0, 35)))
     take(latest, block({"A": [(T0, 1500)], "B": [(T0, 20)]}, POWER))
     take(latest, block({"finer": [(T0, 9)]}, Quantity(POWER.logical_name, -100, 27)))
+    take(latest, block({"huge": [(T0, 2**63 - 1)], "low": [(T0, -(2**63))]}, POWER))
+    take(latest, block({"vast": [(T0, 1001)]}, Quantity(POWER.logical_name, 9, 27)))
     total = latest.total(POWER_NAME, 0)
     assert total is not None
     assert (total.value, total.scaler, total.unit, total.meters) == (1520, 0, 27, 2)

@@ -191,8 +191,9 @@ class Meters:
         drawn = latest.value(meter_id, quantities.ACTIVE_POWER_IMPORT)
         if drawn is None or drawn.value is None:
             return None, None
-        load_w = quantities.whole(drawn.value, drawn.scaler)
+        load_w = quantities.figure(drawn.value, drawn.scaler)
         fed = latest.value(meter_id, quantities.ACTIVE_POWER_EXPORT)
-        if fed is not None and fed.value is not None:
-            load_w -= quantities.whole(fed.value, fed.scaler)
+        if load_w is not None and fed is not None and fed.value is not None:
+            fed_w = quantities.figure(fed.value, fed.scaler)
+            load_w = None if fed_w is None else quantities.figure(load_w - fed_w, 0)
         return load_w, instant(drawn.captured_at)

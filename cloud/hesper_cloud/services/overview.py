@@ -204,7 +204,7 @@ class OverviewService:
     def _load_figures(self, now: datetime) -> tuple[int | None, int | None]:
         since = int(now.timestamp()) - _LOAD_FRESH_S
         total = self._sources.latest.total(quantities.ACTIVE_POWER_IMPORT, since)
-        load = quantities.whole(total.value, total.scaler) if total else None
+        load = quantities.figure(total.value, total.scaler) if total else None
         curve = self._load.value
         return load, (curve.yesterday[-1] if curve and curve.yesterday else None)
 
@@ -215,7 +215,7 @@ class OverviewService:
             quantities.LOAD_PROFILE, quantities.ACTIVE_ENERGY_IMPORT, start, end, _STEP_S
         )
         watts = {
-            at: quantities.whole(value * 3600, found.scaler) // _STEP_S
+            at: quantities.figure(value * (3600 // _STEP_S), found.scaler)
             for at, value in zip(found.times, found.values, strict=True)
         }
         times = list(range(end - _DAY_S, end, _STEP_S))
