@@ -2,7 +2,7 @@
 
 import pytest
 from hesper_cloud.services.conversations import UtteranceRow
-from hesper_ui.views.conversations import glance, spaced
+from hesper_ui.views.conversations import glance, is_warning, spaced
 
 
 def uttered(*lines: str, what: str = "received") -> UtteranceRow:
@@ -61,3 +61,13 @@ def test_a_glance_tells_the_innermost_apdu_and_its_values(utterance, told):
 def test_octets_have_room_between_them():
     assert spaced("7ea0**ff") == "7e a0 ** ff"
     assert spaced("") == ""
+
+
+def test_what_was_refused_or_ended_there_is_a_warning():
+    assert is_warning(uttered("stopped, timeout: no answer", what="note"))
+    assert is_warning(uttered("wrapper", "  ExceptionResponse (3 octets)"))
+    assert is_warning(uttered("Aare (43 octets)", "  result: 1 rejected-permanent"))
+    assert is_warning(uttered("Ciphered (9 octets)", "  cannot be opened: the tag is wrong"))
+    assert not is_warning(uttered("Aare (43 octets)", "  result: 0 accepted"))
+    assert not is_warning(uttered("GetResponseNormal (9 octets)", "  result: 4 object-undefined"))
+    assert not is_warning(uttered("the line is open", what="note"))

@@ -19,13 +19,13 @@ from hesper_ui.services import (
     UtteranceRow,
 )
 from hesper_ui.views.batches import READ_REGISTERS
-from hesper_ui.views.conversations import SIDES, glance, spaced
+from hesper_ui.views.conversations import SIDES, glance, is_warning, spaced
 from hesper_ui.views.looks import command_state
-from hesper_ui.views.wording import capital, grouped, plural, sentence
+from hesper_ui.views.wording import capital, decimal, grouped, plural, sentence
 from hesper_ui.words import say
 
 EARLIER = 5
-_MARKS = {"sent": "info", "received": "done", "note": "unknown"}
+_ARROWS = {"sent": "→", "received": "←"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +148,20 @@ def _conversation(found: ConversationRow) -> None:
         states.notice("warning", text, "warning")
     with box("ol", "timeline said"):
         for said in found.utterances:
-            _utterance(said)
+            _utterance(said, (said.at - found.utterances[0].at).total_seconds())
 
 
-def _utterance(said: UtteranceRow) -> None:
+def _utterance(said: UtteranceRow, after_s: float) -> None:
+    """Draws one line; what it says in full, and its octets, are one click away."""
     what, points = glance(said)
     with box("li", data_said=said.what):
         with box("div", "when"):
             moment(said.at)
-        mark(_MARKS.get(said.what, "unknown"))
+            Text(f"+{decimal(after_s, 2)} s", "div")
+        if is_warning(said):
+            mark("warning")
+        else:
+            Text(_ARROWS.get(said.what, "·"), classes="arrow", aria_hidden="true")
         with box("div", "what"):
             if said.what == "note":
                 Text(sentence(what), "div", "meta")
@@ -167,8 +172,7 @@ def _utterance(said: UtteranceRow) -> None:
                     Text(what, "strong")
                     if points:
                         Text(points, classes="meta")
-                octets = plural(said.octet_count, "octet")
-                Text(octets, "div", "meta")
+                Text(plural(said.octet_count, "octet"), "div", "meta")
                 if said.octets:
                     Text(spaced(said.octets), "pre", "code octets", tabindex="0")
                 Text("\n".join(said.says), "pre", "code", tabindex="0")

@@ -16,6 +16,10 @@ _USUAL = (
     "invocation_counter", "max_receive_pdu_size", "octets", "response_allowed", "security_control",
     "system_title", "tag", "user_information", "vaa_name",
 )  # fmt: skip
+_REFUSALS = re.compile(
+    r"^ *(?:ExceptionResponse \(|ConfirmedServiceError \(|result: [12] rejected|no APDU|cannot be )"
+)
+_STOPPED = "stopped"
 _POINTS = 4
 _OCTETS_TOGETHER = 2
 
@@ -36,6 +40,13 @@ def glance(said: UtteranceRow) -> tuple[str, str]:
     return name, " · ".join([*points[:_POINTS], *([f"+{more}"] if more > 0 else [])])
 
 
+def is_warning(said: UtteranceRow) -> bool:
+    """Says whether the meter refused, cannot be understood, or the conversation stopped here."""
+    if said.what == "note":
+        return any(line.startswith(_STOPPED) for line in said.says)
+    return any(_REFUSALS.match(line) for line in said.says)
+
+
 def spaced(octets: str) -> str:
     """Returns octets in hex with room between them."""
     return " ".join(
@@ -51,8 +62,8 @@ def _innermost(says: tuple[str, ...]) -> tuple[int, int, str] | None:
         for place, line in enumerate(says)
         if (match := _APDU.match(line))
     ]
-    telling = [each for each in found if each[2] not in _ENVELOPES]
-    return (telling or found or [None])[-1]
+    telling = [each for each in found if each[2] not in _ENVELOPES] or found
+    return telling[-1] if telling else None
 
 
 def _leaves(lines: list[str]) -> list[str]:
