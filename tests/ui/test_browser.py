@@ -76,6 +76,30 @@ def test_a_link_to_where_one_is_keeps_what_is_being_typed(page, seen):
     clean(seen)
 
 
+def test_the_focus_stays_where_it_was_when_a_list_is_drawn_anew(page, server, seen):
+    page.goto(server.base + "/alerts")
+    settle(page)
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    focused = page.locator(":focus")
+    row = focused.inner_text()
+    focused.evaluate("link => { link.seenBefore = true; }")
+    page.keyboard.press("a")
+    dialog = page.get_by_role("dialog", name="Acknowledge this alert?")
+    expect(dialog.get_by_role("button", name="Not now")).to_be_focused()
+    dialog.get_by_role("button", name="Acknowledge").click()
+    expect(page.get_by_text("acknowledged by operator").first).to_be_visible()
+    expect(page.locator("a:focus")).to_have_text(row)
+    assert page.evaluate("document.activeElement.seenBefore") is None
+    menu = page.locator(".menu > summary").first
+    menu.press("Enter")
+    expect(page.locator("details.menu[open]")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator("details.menu[open]")).to_have_count(0)
+    expect(menu).to_be_focused()
+    clean(seen)
+
+
 def test_live_values_move_without_a_reload(page, seen):
     settle(page)
     stored = page.locator("[data-figure=readings_per_s].figure")

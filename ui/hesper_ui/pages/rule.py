@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
+from hesper_ui import states
 from hesper_ui.desk import Desk
 from hesper_ui.dialogs.sheet import entry, sheet
 from hesper_ui.elements import Cell, Columns, Text, box, button, link, marked, moment, panel, table
@@ -33,10 +34,13 @@ _VERBS: Mapping[RuleState, str] = {
 async def build_new(desk: Desk, actor: Actor, args: PageArguments) -> None:
     """Builds the form of a new rule, of an event if the address names one."""
     _head(say("New rule"), say("It is off until somebody switches it on."))
+    if not actor.may(Permission.EDIT_RULES):
+        words = say("Your role ({role}) may look, not write rules.", role=say(actor.role.value))
+        states.notice("unknown", words)
+        return
     trial = Trial(desk)
-    stored = _from_event(args.query_parameters)
-    Editor(desk, None, stored, trial).draw(actor.may(Permission.EDIT_RULES))
-    trial.draw(actor.may(Permission.EDIT_RULES))
+    Editor(desk, None, _from_event(args.query_parameters), trial).draw(may=True)
+    trial.draw(may=True)
 
 
 def _from_event(query: Mapping[str, str]) -> dict[str, Any] | None:

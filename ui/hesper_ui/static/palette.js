@@ -119,6 +119,25 @@
     }
     if (event.key === "g") leading = performance.now();
   }, true);
+  // Who works by keys stays where they are: what is drawn anew under the focus gives it to its like.
+  let last = null;
+  const named = (element) => element.getAttribute("aria-label") || element.textContent;
+  document.addEventListener("focusin", ({ target }) => {
+    if (!target.closest(".q-dialog, dialog")) last = { target, name: named(target), area: target.closest(".live-area") };
+  });
+  setInterval(() => {
+    if (!last || last.target.isConnected || document.activeElement !== document.body || document.querySelector(".q-dialog, dialog[open]")) return;
+    const alike = [...(last.area?.querySelectorAll(last.target.tagName) || [])];
+    const twin = alike.find((each) => named(each) === last.name);
+    last = null;
+    twin?.focus({ preventScroll: true });
+  }, 150);
+  document.addEventListener("keydown", (event) => {
+    const menu = event.key === "Escape" && event.target.closest?.("details.menu[open]");
+    if (!menu) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
   document.addEventListener("click", (event) => {
     if (event.target.closest?.("[data-palette]")) open();
     if (event.target.closest?.("[data-help]")) explain();
