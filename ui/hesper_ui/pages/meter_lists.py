@@ -44,7 +44,7 @@ def _register(row: LatestValue) -> list[Cell]:
 
     def quality() -> None:
         with box("span", "marked"):
-            Text(row.name)
+            Text(order.name_of(row))
             if row.quality:
                 Text(doubts.quality(row.quality), classes="tag")
 

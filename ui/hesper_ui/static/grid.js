@@ -44,7 +44,7 @@
     told("empty", total === 0 ? hesperSay("No meter matches. Clear the search or choose another view.") : "");
   };
   const failed = () => told("error", hesperSay("The list could not be loaded. It will be tried again by itself."));
-  const plain = { valueFormatter: ({ value }) => value || "–", cellClassRules: { missing: ({ value }) => !value } };
+  const plain = { valueFormatter: ({ data, value }) => value || (data ? "–" : ""), cellClassRules: { missing: ({ value }) => !value } };
   const drawn = (draw) => ({ cellRenderer: ({ data }) => (data ? draw(data) : node("span", "missing", "…")) });
 
   const fixed = (width) => ({ width, minWidth: width, sortable: false });
@@ -52,12 +52,12 @@
     { colId: "id", headerName: hesperSay("Serial"), width: 136, minWidth: 128, pinned: "left", lockVisible: true, ...drawn(link) },
     { colId: "state", headerName: hesperSay("Status"), ...fixed(106), ...drawn((row) => marked(row.state.mark, row.state.word)) },
     ...(causes ? [{ colId: "why", field: "why", headerName: hesperSay("Why"), ...fixed(136), lockVisible: true, ...plain }] : []),
-    { colId: "relay", headerName: hesperSay("Relay"), width: 150, minWidth: 126, ...drawn((row) => marked(row.relay.mark, row.relay.word)) },
+    { colId: "relay", headerName: hesperSay("Relay"), width: 132, minWidth: 126, ...drawn((row) => marked(row.relay.mark, row.relay.word)) },
     { colId: "customer", field: "customer", headerName: hesperSay("Customer"), minWidth: 128, flex: 1, tooltipField: "customer", ...plain },
     { colId: "address", field: "address", headerName: hesperSay("Address"), minWidth: 128, flex: 1, tooltipField: "address", ...plain },
     { colId: "area", field: "area", headerName: hesperSay("Area"), width: 100, minWidth: 84, hide: true, ...plain },
     { colId: "gateway", field: "gateway", headerName: hesperSay("Gateway"), width: 90, minWidth: 84, ...plain },
-    { colId: "model", field: "model", headerName: hesperSay("Model"), minWidth: 184, flex: 0.6, tooltipField: "model", sortable: false, ...plain },
+    { colId: "model", field: "model", headerName: hesperSay("Model"), minWidth: 160, flex: 0.6, tooltipField: "model", sortable: false, ...plain },
     { colId: "firmware", field: "firmware", headerName: hesperSay("Firmware"), ...fixed(96), ...plain },
     { colId: "life_support", field: "life_support", headerName: hesperSay("Life support"), ...fixed(116), hide: true, ...plain },
     { colId: "last_contact", headerName: hesperSay("Last contact"), width: 116, minWidth: 110, ...drawn((row) => ago(row.last_contact)) },
