@@ -1,13 +1,14 @@
 """Sums over the fleet that are kept in the ledger of InfluxDB: never older than the readings."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 from hesper_cloud.stores.influx import InfluxStore
 from hesper_cloud.stores.influx_day_sums import DAY_S, DaySums, Kind, Late
-from hesper_cloud.stores.influx_server import InfluxV1, Precision, Table
+from hesper_cloud.stores.influx_server import InfluxServer, InfluxV1, Precision, Table
+from hesper_cloud.stores.influx_v2 import InfluxV2
 from hesper_cloud.stores.port import Block, FleetSeries, Group, Quantity
 from hesper_contracts.batch import BatchId
 
@@ -22,28 +23,27 @@ GROWTH = LEVELS._replace(growth=True)
 Points = list[tuple[str, int, int]]
 
 
-class Counting(InfluxV1):
-    """Counts the questions about readings."""
-
-    asked = 0
-
-    def query(self, influxql: str, precision: Precision = "s") -> Iterator[Table]:
-        self.asked += "FROM readings" in influxql
-        return super().query(influxql, precision)
-
-
 class Both:
     """A store that keeps sums, and one beside it on the same database that never does."""
 
-    def __init__(self, url: str) -> None:
-        self._url, self._database = url, f"sums-{secrets.token_hex(4)}"
+    def __init__(self, connect: Callable[[], InfluxServer], patch: pytest.MonkeyPatch) -> None:
+        self._connect = connect
+        self._patch = patch
         self._sequence = 0
         self.open()
 
     def open(self) -> None:
-        self.server = Counting(self._url, self._database)
-        self.kept = InfluxStore(self.server)
-        self.plain = InfluxStore(InfluxV1(self._url, self._database), sole_writer=False)
+        self.asked = 0
+        server = self._connect()
+        query = server.query
+
+        def counted(influxql: str, precision: Precision = "s") -> Iterator[Table]:
+            self.asked += "FROM readings" in influxql
+            return query(influxql, precision)
+
+        self._patch.setattr(server, "query", counted)
+        self.kept = InfluxStore(server)
+        self.plain = InfluxStore(self._connect(), sole_writer=False)
 
     def close(self) -> None:
         self.kept.close()
@@ -74,9 +74,15 @@ class Both:
         return found
 
 
-@pytest.fixture
-def both(influx_url: str) -> Iterator[Both]:
-    made = Both(influx_url)
+@pytest.fixture(params=["1.x", "2.x"])
+def both(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Both]:
+    name = f"sums-{secrets.token_hex(4)}"
+    if request.param == "1.x":
+        url = request.getfixturevalue("influx_url")
+        made = Both(lambda: InfluxV1(url, name), monkeypatch)
+    else:
+        url, organisation, token = request.getfixturevalue("influx2_access")
+        made = Both(lambda: InfluxV2(url, name, organisation, token), monkeypatch)
     made.write(
         [(meter, START + n * DAY_S // 4, 1000 * n)
          for meter in ("A", "B", "C") for n in range(4 * DAYS)]
@@ -88,16 +94,16 @@ def both(influx_url: str) -> Iterator[Both]:
 @pytest.mark.integration
 def test_what_was_summed_up_once_is_not_asked_of_the_readings_again(both: Both) -> None:
     both.agree()
-    both.server.asked = 0
+    both.asked = 0
     assert sum(both.agree().meters) == 3 * 4 * DAYS
-    assert both.server.asked == 0
+    assert both.asked == 0
     both.agree(span=(START + 7200, SPAN[1] - 1800))
-    assert both.server.asked == 4  # both ends of each
-    both.server.asked = 0
+    assert both.asked == 4  # both ends of each
+    both.asked = 0
     both.close()
     both.open()
     both.agree()
-    assert both.server.asked == 1  # its start
+    assert both.asked == 1  # its start
 
 
 @pytest.mark.integration

@@ -143,8 +143,24 @@ def captured(
     """Returns the distinct capture times of every meter, or of one."""
     chosen = "" if meter is None else f"meter = {quoted(meter)} AND "
     where = f"{chosen}profile = {quoted(profile)} AND {within(span)}"
-    times: dict[str, list[Integers]] = {}
-    for table in server.query(select("layout", READINGS, where, "meter")):
-        rows = np.array(table.rows, dtype=np.int64).reshape(-1, 2)
-        times.setdefault(untagged(table.tags["meter"]), []).append(rows[:, 0])
-    return {name: np.unique(np.concatenate(found)) for name, found in times.items()}
+    names: list[str] = []
+    parts: list[Integers] = []
+    for table in server.query(select("quality", READINGS, where, "meter")):  # its shortest field
+        names.append(untagged(table.tags["meter"]))
+        parts.append(np.fromiter((row[0] for row in table.rows), np.int64, len(table.rows)))
+    return _by_meter(names, parts)
+
+
+def _by_meter(names: Sequence[str], parts: Sequence[Integers]) -> dict[str, Integers]:
+    """Returns each meter's distinct times; parts ascend, and those of a meter follow each other."""
+    if not names:
+        return {}
+    times = np.concatenate(parts)
+    begins = [place for place, name in enumerate(names) if not place or name != names[place - 1]]
+    firsts = np.concatenate([[0], np.cumsum([len(part) for part in parts])])[begins]
+    distinct = np.ones(len(times), dtype=bool)
+    distinct[1:] = times[1:] != times[:-1]
+    distinct[firsts] = True
+    edges = np.cumsum(distinct)[firsts[1:] - 1]
+    found = np.split(times[distinct], edges)
+    return dict(zip((names[place] for place in begins), found, strict=True))
