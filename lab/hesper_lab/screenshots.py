@@ -178,11 +178,25 @@ def _tour(sitting: Sitting) -> None:
         first.wait_for(timeout=PATIENCE_MS)
         sitting.go(first.get_attribute("href") or address)
         sitting.shoot(place, full=True)
+    _trace(sitting)
     ask = sitting.page.get_by_role("button", name="Disconnect supply…")
     if ask.count() and ask.is_enabled():
         ask.click()
         sitting.page.get_by_role("button", name="Keep connected").wait_for(timeout=PATIENCE_MS)
         sitting.shoot("disconnect")
+
+
+def _trace(sitting: Sitting) -> None:
+    """Takes a picture of the trace on a meter's page; where there is none yet, asks for one."""
+    said = sitting.page.locator("[data-said]")
+    ask = sitting.page.get_by_role("button", name="Trace the line now")
+    if not said.count() and ask.count() and ask.is_enabled():
+        ask.click()
+        said.first.wait_for(timeout=PATIENCE_MS)
+    if said.count():
+        sitting.page.locator("[data-said] summary").first.click()
+        sitting.page.get_by_role("heading", name="Decoded trace").scroll_into_view_if_needed()
+        sitting.shoot("meter-trace")
 
 
 def main() -> None:
