@@ -1,7 +1,12 @@
 """Words: every text of the console has them in every language, and numbers have its signs."""
 
+from dataclasses import replace
+
 import pytest
+from console_double.fleet import Fleet
+from hesper_cloud import quantities
 from hesper_ui import assets, catalogue, tongues
+from hesper_ui.views import registers
 from hesper_ui.views.looks import command_kind
 from hesper_ui.views.wording import (
     age_text,
@@ -65,6 +70,14 @@ def test_a_language_is_chosen_by_cookie_then_by_the_browser():
     assert tongues.wanted_by(asking("de-AT")).language == "de"
     assert tongues.wanted_by(asking("de", "hesper_language=en")).language == "en"
     assert tongues.wanted_by(asking("xx", "hesper_language=../../etc")).language == "en"
+
+
+def test_what_the_cloud_names_quantities_has_words():
+    assert {*quantities.NAMES.values()} - {"Relay"} == {*registers.NAMES}
+    row = Fleet().latest("HES12642984")[0]
+    with speaking(GERMAN):
+        assert registers.name_of(row) == "Wirkenergie Bezug"
+        assert registers.name_of(replace(row, name="Sag counter")) == "Sag counter"
 
 
 def test_numbers_and_nouns_have_the_signs_and_forms_of_the_language():
