@@ -93,6 +93,7 @@ class StoreSettings(_Section):
     influx: InfluxSettings = InfluxSettings()
     sole_writer: bool = True  # no other consumer writes this InfluxDB database
     seal_after_h: int = Field(default=24, ge=1)  # a day's age before it becomes a sorted file
+    memory_mib: int = Field(default=0, ge=0)  # of the embedded store; 0: by the machine's memory
     retention: RetentionSettings = RetentionSettings()
 
 

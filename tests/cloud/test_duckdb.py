@@ -12,7 +12,14 @@ import pytest
 from full_disk import room_for
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.duckdb import DuckDbStore
-from hesper_cloud.stores.port import Block, Group, StoreRefused, StoreUnavailable
+from hesper_cloud.stores.port import (
+    Block,
+    Group,
+    Integers,
+    Quantity,
+    StoreRefused,
+    StoreUnavailable,
+)
 from hesper_cloud.stores.sequences import StoredSequences
 from hesper_contracts import columns, readings
 from hesper_contracts.batch import BatchId
@@ -104,6 +111,31 @@ def test_a_large_group_goes_past_the_log(tmp_path: Path) -> None:
     small = log.stat().st_size
     write_until_killed(path, 100, 2, THROUGH_NO_LOG)
     assert log.stat().st_size < small + THROUGH_NO_LOG  # not an octet for each row
+
+
+def test_more_is_stored_than_may_be_kept_in_memory(tmp_path: Path) -> None:
+    store = DuckDbStore(tmp_path / "readings.duckdb", memory_mib=32)
+    values = np.random.default_rng(1).integers(-(2**62), 2**62, (8, 20_000))
+    quantities = tuple(Quantity(f"1.0.{number}.8.0.255", 0, 30) for number in range(1, 9))
+    for sequence in range(40):
+        store.write(random_group(sequence, quantities, values + sequence))
+    assert (tmp_path / "readings.duckdb").stat().st_size > 32 << 20
+    held = "SELECT sum(memory_usage_bytes) FROM duckdb_memory()"
+    assert store._file.connection.execute(held).fetchall()[0][0] <= 32 << 20
+    (reading,) = store.readings("M7", None, T0 + 39, T0 + 40, 10)
+    assert [each.value for each in reading.values] == (values[:, 7] + 39).tolist()
+    store.close()
+
+
+def random_group(sequence: int, quantities: tuple[Quantity, ...], values: Integers) -> Group:
+    count = values.shape[1]
+    same, zeros = np.full(count, T0 + sequence), np.zeros(count, np.int64)
+    meters = tuple(f"M{number}" for number in range(count))
+    rows = Block(
+        *("1.0.99.1.0.255", quantities, meters, np.arange(count)),
+        *(same, zeros, zeros, T0, values, None),
+    )
+    return Group({BatchId("gw-1", EPOCH, sequence): "ab" * 32}, [rows], 1)
 
 
 def test_a_write_that_fails_half_way_leaves_nothing_behind(store: DuckDbStore) -> None:

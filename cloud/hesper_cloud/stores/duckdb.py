@@ -21,7 +21,7 @@ from hesper_contracts.batch import BatchId
 from hesper_cloud.stores import duckdb_backup
 from hesper_cloud.stores import duckdb_reads as reads
 from hesper_cloud.stores import duckdb_streams as streams
-from hesper_cloud.stores.duckdb_file import DuckDbFile
+from hesper_cloud.stores.duckdb_file import DuckDbFile, usual_memory_mib
 from hesper_cloud.stores.duckdb_sealed import Damaged
 from hesper_cloud.stores.duckdb_sealing import Retention, Sealing
 from hesper_cloud.stores.duckdb_snapshot import Snapshot
@@ -48,10 +48,18 @@ _Answer = TypeVar("_Answer")
 
 
 class DuckDbStore:
-    """Readings in one DuckDB file; implements `hesper_cloud.stores.port.ReadingStore`."""
+    """Readings in one DuckDB file; implements `hesper_cloud.stores.port.ReadingStore`.
 
-    def __init__(self, path: Path, retention: Retention | None = None) -> None:
-        self._file = DuckDbFile(path)
+    Args:
+        path: The file; the folder of sealed days stands beside it.
+        retention: How long what is kept.
+        memory_mib: What DuckDB may keep in memory, in MiB; None: by the machine's memory.
+    """
+
+    def __init__(
+        self, path: Path, retention: Retention | None = None, memory_mib: int | None = None
+    ) -> None:
+        self._file = DuckDbFile(path, memory_mib or usual_memory_mib())
         self._sealing = Sealing(self._file, retention or Retention())
         self._sums = Sums()
 

@@ -1,6 +1,7 @@
 """The embedded store's file: its one writing connection, what is remembered of it, snapshots."""
 
 import logging
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 _LOG_MIB = 256  # with DuckDB's own 16 every second group of batches rewrites parts of the file
 _ROW_GROUP = 8_192  # rows; a write of more goes into the file at once, and never through its log
 _NAME = "store"
+_LEAST_MEMORY_MIB, _MOST_MEMORY_MIB = 256, 2048
 _MARKS = """
     SELECT profile, meter, max(mark) AS mark FROM (
         SELECT profile, meter, max(captured_at) AS mark FROM readings GROUP BY ALL
@@ -43,8 +45,9 @@ class DuckDbFile:
 
     listed: Sequence[SealedFile] | None = None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, memory_mib: int) -> None:
         self.path = path
+        self._memory_mib = memory_mib
         self.lock = threading.RLock()
         self.folder = Folder(path.with_suffix(".sealed"))
         self._open()
@@ -52,7 +55,7 @@ class DuckDbFile:
     def _open(self) -> None:
         self._sound = True
         try:
-            self.connection = attached(self.path)
+            self.connection = attached(self.path, self._memory_mib)
             create_tables(self.connection)
             self.learn()
             self._check_age()
@@ -197,7 +200,16 @@ class DuckDbFile:
             self.connection.close()
 
 
-def attached(path: Path) -> duckdb.DuckDBPyConnection:
+def usual_memory_mib() -> int:
+    """Returns a quarter of the machine's memory in MiB, within reason.
+
+    By itself DuckDB keeps all that it has written in memory, up to four fifths of the machine's.
+    """
+    quarter = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 22
+    return min(max(quarter, _LEAST_MEMORY_MIB), _MOST_MEMORY_MIB)
+
+
+def attached(path: Path, memory_mib: int) -> duckdb.DuckDBPyConnection:
     """Opens a database file with row groups small enough for one write of a group of batches.
 
     DuckDB lets nobody choose them where a file is opened by its name alone.
@@ -205,6 +217,7 @@ def attached(path: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     try:
         connection.execute("SET parquet_metadata_cache = true")
+        connection.execute(f"SET memory_limit = '{memory_mib:d}MiB'")
         connection.execute(f"SET checkpoint_threshold = '{_LOG_MIB:d}MiB'")
         connection.execute("SET temp_directory = ?", [f"{path}.tmp"])
         name = str(path).replace("'", "''")

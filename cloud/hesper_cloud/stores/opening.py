@@ -40,7 +40,7 @@ def open_file(path: Path, settings: StoreSettings) -> ReadingStore:
         raw_days=kept.raw_days,
         batch_days=kept.batch_days,
     )
-    return DuckDbStore(path, retention)
+    return DuckDbStore(path, retention, settings.memory_mib or None)
 
 
 def open_named(place: str) -> ReadingStore:
