@@ -90,14 +90,26 @@ def reading_lines(rows: Rows, meters: Sequence[str], stamp: Stamp) -> pa.StringA
     shared = f"layout={layout_id(rows.quantities)}i,stored_at_ms={stamp.stored_at_ms}i"
     pieces += [
         f"{shared},commit={stamp.commit_number}i,quality=",
-        _texts(rows.quality),
+        _repeated(rows.quality),
         "i,received_at=",
-        _texts(rows.received_at),
+        _repeated(rows.received_at),
         "i ",
         _texts(rows.captured_at),
         "\n",
     ]
-    return _joined(pieces)
+    return _joined(_fewer(pieces))
+
+
+def _fewer(pieces: Sequence[pa.Array | str]) -> list[pa.Array | str]:
+    """Returns pieces with neighbours that are the same in every row as one."""
+    fewer: list[pa.Array | str] = []
+    for piece in pieces:
+        before = fewer[-1] if fewer else None
+        if isinstance(piece, str) and isinstance(before, str):
+            fewer[-1] = before + piece
+        else:
+            fewer.append(piece)
+    return fewer
 
 
 def octets_of(lines: pa.StringArray) -> bytes:
@@ -119,19 +131,28 @@ def _texts(values: Integers, absent: Flags | None = None) -> pa.StringArray:
     return pa.array(values, mask=absent).cast(pa.string())
 
 
+def _repeated(values: Integers) -> pa.Array | str:
+    """Returns integers as texts; as one where all are alike."""
+    if len(values) and (values == values[0]).all():
+        return str(values[0])
+    return _texts(values)
+
+
 def _joined(pieces: Sequence[pa.Array | str], nulls: str = "skip") -> pa.StringArray:
     return pc.binary_join_element_wise(*pieces, "", null_handling=nulls)
 
 
 def _series(rows: Rows, meters: Sequence[str]) -> pa.StringArray:
+    """Returns measurement and tags; rows of a meter, as they mostly do, follow each other."""
     keys = rows.meter.astype(np.int64) << _STATUS_BITS | rows.clock_status
-    distinct, places = np.unique(keys, return_inverse=True)
+    begins = np.ones(len(keys), dtype=bool)
+    begins[1:] = keys[1:] != keys[:-1]
     texts = [
         f"{READINGS},clock_status={key & _STATUS},"
         f"meter={tag(meters[key >> _STATUS_BITS]).translate(_ESCAPED)},profile={rows.profile}"
-        for key in distinct.tolist()
+        for key in keys[begins].tolist()
     ]
-    return pa.array(texts, pa.string()).take(pa.array(places))
+    return pa.array(texts, pa.string()).take(pa.array(np.cumsum(begins) - 1))
 
 
 def as_revision(line: str) -> str:
