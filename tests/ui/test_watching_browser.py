@@ -102,3 +102,44 @@ def test_what_is_committed_stands_on_top_at_once(page: Page, server: Server) -> 
     expect(rows).to_have_count(drawn + 3)  # with what waited
     assert page.evaluate("window.pwned") is None
     assert not serious(page)
+
+
+RUSH = """count => {
+  const at = Date.now(), events = [...Array(count).keys()].map((number) => {
+    const now = new Date(at + number).toISOString();
+    return {
+      id: `rush-${at}-${number}`, meter: "HES1", gateway: "gw-1", area: null, code: "power.down",
+      severity: "warning", group: "power", occurred_at: now, stored_at: now, text: `${number}`,
+    };
+  });
+  window.hesperEvents.take({ events: events.reverse(), missed: false });
+}"""
+STANDING = """() => [...document.querySelectorAll(".stream tbody tr[data-event]")]
+  .filter((row) => row.checkVisibility())
+  .map((row) => Number(row.querySelector(".told").textContent.split(" ")[0]))"""
+RUSH_DRAWN = f"""async (count) => {{
+  ({RUSH})(count);
+  await new Promise((drawn) => requestAnimationFrame(drawn));
+  return ({STANDING})();
+}}"""
+
+
+def test_in_a_rush_a_screenful_stands_and_the_others_when_it_is_over(
+    page: Page, server: Server
+) -> None:
+    page.goto(f"{server.base}/events?severity=warning")
+    expect(page.locator(".stream tbody tr").first).to_be_visible()
+    assert page.evaluate(RUSH_DRAWN, 150) == list(range(149, 109, -1))
+    page.wait_for_function(f"({STANDING})().length >= 150")
+    assert page.evaluate(STANDING)[:150] == list(range(149, -1, -1))
+
+
+def test_who_begins_to_read_in_a_rush_finds_all_rows_and_none_that_came_later(
+    page: Page, server: Server
+) -> None:
+    page.goto(f"{server.base}/events?severity=warning")
+    expect(page.locator(".stream tbody tr").first).to_be_visible()
+    assert len(page.evaluate(RUSH_DRAWN, 150)) == 40
+    page.evaluate("() => { document.querySelector('.stream').scrollTop = 120; }")
+    standing = page.evaluate(RUSH_DRAWN, 60)
+    assert standing[:150] == list(range(149, -1, -1))

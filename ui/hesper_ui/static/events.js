@@ -2,11 +2,13 @@
 //
 // The server draws the list; this island fills the empty first body of its table. What cannot stand there, because
 // it happened before what the list begins with or was missed, has the server draw the list again, seldom.
+// While many come a second, only as many rows stand as a screen shows: to lay out all of them anew for each frame
+// takes a browser longer than a frame. The others are put below as soon as somebody scrolls, or fewer come.
 // Texts from meters and gateways only ever become text nodes.
 (() => {
-  const MOST = 200, AGAIN_MS = 5000;
+  const MOST = 200, IN_A_RUSH = 40, RUSH_MS = 1000, AGAIN_MS = 5000;
   const { ago, marked, moment, node } = window.hesperLive;
-  let stream = null, table = null, known = new Set(), asked = {}, words = {}, recent = [], due = 0, dueAgain = 0, timer = 0;
+  let stream = null, table = null, known = new Set(), asked = {}, words = {}, recent = [], due = 0, dueAgain = 0, timer = 0, calm = 0, lacks = false;
 
   const time = (at, style) => {
     const element = node("time", "nowrap");
@@ -60,6 +62,7 @@
 
   // The list is asked for again: at once, then seldom.
   function again() {
+    lacks = false;
     clearTimeout(timer);
     timer = setTimeout(() => {
       dueAgain = performance.now() + AGAIN_MS;
@@ -69,22 +72,43 @@
 
   const happened = (row) => Number(row?.querySelector("[data-at]")?.dataset.at ?? -Infinity);
 
-  // Newest first: each new row goes before the first that did not happen later; what happened before the server's list goes nowhere.
-  function put() {
+  // Newest first: each new row goes before the first that did not happen later; what belongs into the server's list is lacking there.
+  function put(most) {
     const heads = table.querySelectorAll("th"), [fresh, older] = table.tBodies, begins = happened(older?.rows[0]);
-    let fits = true;
-    for (const event of recent) {
+    const ends = older?.rows.length >= MOST ? happened(older.lastElementChild) : -Infinity;
+    for (const event of recent.slice(-most)) {
       if (known.has(event.id)) continue;
       const at = Date.parse(event.occurred_at);
       known.add(event.id);
-      if (at < begins) { fits = false; continue; }
+      if (at < begins) { lacks ||= at >= ends; continue; }
       let next = fresh.rows[0];
       while (next && happened(next) > at) next = next.nextElementSibling;
       fresh.insertBefore(drawn(event, heads), next || null);
     }
-    while (fresh.rows.length > MOST) fresh.lastElementChild.remove();
-    if (older) older.hidden = fresh.rows.length >= MOST;
-    return fits;
+    while (fresh.rows.length > most) {
+      if (most < MOST) known.delete(fresh.lastElementChild.dataset.event); // it may be put back
+      fresh.lastElementChild.remove();
+    }
+    if (older) older.hidden = fresh.rows.length >= most;
+  }
+
+  const rushing = () => recent.length >= IN_A_RUSH && performance.now() - recent.at(-IN_A_RUSH).came < RUSH_MS;
+
+  // Draws what has come; what is left out or lacking in a rush follows when it is over.
+  function show() {
+    clearTimeout(calm);
+    calm = rushing() ? setTimeout(complete, RUSH_MS) : 0;
+    put(calm ? IN_A_RUSH : MOST);
+    if (lacks && !calm) again();
+  }
+
+  // Nothing has come for a while, or somebody begins to read, and finds all rows and none that came later.
+  function complete() {
+    if (!calm || !table?.isConnected) return;
+    clearTimeout(calm);
+    calm = 0;
+    put(MOST);
+    if (lacks) again();
   }
 
   const paused = () => stream.scrollTop > 4 || Boolean(document.querySelector("[data-hold][aria-pressed=true]"));
@@ -97,7 +121,7 @@
     if (now === table) return;
     table = now;
     known = new Set(standing());
-    if (table && !paused()) put();
+    if (table && !paused()) show();
   }
 
   function found() {
@@ -108,6 +132,7 @@
     asked = JSON.parse(stream.dataset.asked);
     words = JSON.parse(stream.dataset.words);
     new MutationObserver(settle).observe(stream, { childList: true, subtree: true });
+    stream.addEventListener("scroll", () => paused() && complete(), { passive: true });
     again(); // what came between the server's look and the first frame
     return true;
   }
@@ -115,10 +140,13 @@
   function take(frame) {
     if (!found()) return;
     settle();
-    if (frame.missed || !frame.events.length) again();
+    if (!frame.events.length && !frame.missed) again(); // the first frame of all
+    lacks ||= frame.missed;
+    if (paused()) complete();
+    const came = performance.now();
     const events = frame.events.filter((event) => !known.has(event.id) && matches(event)).reverse();
-    if (!events.length) return;
-    recent = [...recent, ...events].slice(-MOST);
+    if (!events.length && !lacks) return;
+    recent = [...recent, ...events.map((event) => ({ ...event, came }))].slice(-MOST);
     due ||= requestAnimationFrame(draw);
   }
 
@@ -127,8 +155,9 @@
     due = 0;
     if (!stream?.isConnected || paused()) return;
     settle();
-    if (!table || !put()) again();
-    if (known.size > 20 * MOST) known = new Set([...standing(), ...recent.map((event) => event.id)]);
+    if (table) show();
+    else again();
+    if (known.size > 20 * MOST) known = new Set(standing());
   }
 
   window.hesperEvents = { take };

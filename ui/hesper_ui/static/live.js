@@ -185,8 +185,8 @@
     socket = null;
     following = "";
     trusted = !opened;
-    setTimeout(connect, retry);
-    retry = Math.min(retry * 1.6, 1500);
+    setTimeout(connect, retry * (0.75 + Math.random() / 2)); // not all pages at once
+    retry = Math.min(retry * 1.6, 800);
     await sameRun();
   }
 
