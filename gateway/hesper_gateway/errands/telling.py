@@ -1,21 +1,18 @@
 """A recorded conversation in the words of the contract: explained, bounded, secrets left out.
 
 Two fences. What the explanation does not show (a password, a challenge, keys) is not shown in the
-octets either; where it cannot be found in them, as when it came in several frames, nothing that
-this side has said so far shows its octets. Then whatever is left is searched for the meter's own
-password and keys, as octets, as hex and as text.
+octets either. Where it cannot be found in them, because it came in several frames, none of these
+shows its octets, and neither do frames of an APDU that never became whole. Then whatever is left is
+searched for the meter's own password and keys: octets for either half of them too, as a frame that
+noise has altered holds, words for the hex and the text of them.
 """
 
 import re
 from collections.abc import Iterator
 from itertools import accumulate
 
-from hesper_contracts.conversation import (
-    LINE_MAX,
-    TEXT_MAX,
-    Conversation,
-    Utterance,
-)
+from hesper_contracts.conversation import LINE_MAX, TEXT_MAX, Conversation, Utterance
+from hesper_dlms.security import SecuritySettings
 
 from hesper_gateway.explain import Explainer, to_lines
 from hesper_gateway.lines.recording import Heard, Recorder
@@ -57,17 +54,39 @@ class _Said:
         )
 
 
+class _Side:
+    """What one side has said, explained in order."""
+
+    def __init__(self, keys: SecuritySettings | None, title: bytes | None) -> None:
+        self.explainer = Explainer(keys, title)
+        self._together: list[_Said] = []
+        """Parts of one APDU, as far as it has come."""
+
+    def hear(self, said: _Said) -> None:
+        """Explain what comes next, and hide what the explanation does not show."""
+        self._together.append(said)
+        said.lines += to_lines(self.explainer.explain(said.heard.octets or b""))
+        if not all(said.hide(secret) for secret in self.explainer.hidden):
+            self.hide_parts()
+        if not self.explainer.unfinished:
+            self._together.clear()
+
+    def hide_parts(self) -> None:
+        """Hide the octets of an APDU of which nobody can tell where its secret stands."""
+        for each in self._together:
+            each.hide_all()
+
+
 def tell(recorder: Recorder, insight: Insight) -> Conversation:
     """Return what was recorded."""
     said = [_Said(heard) for heard in recorder.heard]
     _explain(said, insight)
-    for each in said:
-        for secret in insight.secrets:
-            if len(secret) >= _LEAST:
-                each.hide(secret)
+    pieces = {piece for secret in insight.secrets for piece in _halves(secret)}
     room, is_cut = TEXT_MAX, False
     utterances = []
     for each in said:
+        for piece in pieces:
+            each.hide(piece)
         lines = list(_without(each.lines, insight.secrets))
         shown = _fitting(lines, room)
         is_cut |= shown != lines
@@ -83,25 +102,25 @@ def tell(recorder: Recorder, insight: Insight) -> Conversation:
 
 
 def _explain(said: list[_Said], insight: Insight) -> None:
-    ours = Explainer(insight.security, insight.client_system_title)
-    theirs = Explainer(insight.security, insight.meter_system_title)
-    for place, each in enumerate(said):
-        octets = each.heard.octets
-        if each.heard.what == "note":
-            continue
-        if octets is None:
-            each.lines.append(
-                f"{each.heard.octet_count} octets, not recorded: there is no more room"
-            )
-            continue
-        explainer = ours if each.heard.what == "sent" else theirs
-        each.lines += to_lines(explainer.explain(octets))
-        theirs.keys = ours.keys  # the dedicated key comes with our AARQ
-        for secret in list(explainer.hidden):
-            if not each.hide(secret):
-                for earlier in said[: place + 1]:
-                    if earlier.heard.what == each.heard.what:
-                        earlier.hide_all()
+    ours = _Side(insight.security, insight.client_system_title)
+    theirs = _Side(insight.security, insight.meter_system_title)
+    for each in said:
+        if each.heard.octets is None:
+            count = each.heard.octet_count
+            each.lines.append(f"{count} octets, not recorded: there is no more room")
+        elif each.heard.what == "sent":
+            ours.hear(each)
+            theirs.explainer.keys = ours.explainer.keys  # the dedicated key comes with our AARQ
+        elif each.heard.what == "received":
+            theirs.hear(each)
+    ours.hide_parts()
+    theirs.hide_parts()
+
+
+def _halves(secret: bytes) -> set[bytes]:
+    """Return every half of a secret, so that one of which an octet differs is found too."""
+    size = max(_LEAST, (len(secret) + 1) // 2)
+    return {secret[at : at + size] for at in range(len(secret) - size + 1)}
 
 
 def _fitting(lines: list[str], room: int) -> list[str]:

@@ -54,6 +54,11 @@ class ApduTree:
         self.apdus: list[bytes] = []
         self.hidden: list[bytes] = []
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether blocks of an APDU are still to come."""
+        return self._blocks.pending
+
     def add(self, node: Tree, octets: bytes) -> None:
         """Add one APDU, or say why it is none."""
         try:

@@ -52,6 +52,11 @@ class Explainer:
         return self._apdus.hidden
 
     @property
+    def unfinished(self) -> bool:
+        """Whether what was explained last ends within an APDU of several frames or blocks."""
+        return bool(self._whole) or self._apdus.unfinished
+
+    @property
     def keys(self) -> SecuritySettings | None:
         """What ciphered APDUs are opened with, the dedicated key once it was seen."""
         return self._apdus.keys

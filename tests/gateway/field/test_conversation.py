@@ -4,8 +4,10 @@ import pytest
 from hesper_contracts import jsonbody
 from hesper_contracts.conversation import OCTETS_MAX, TEXT_MAX, UTTERANCES_MAX, Conversation
 from hesper_contracts.parameters import ReadConversation
+from hesper_dlms.apdu import Aarq, InitiateRequest
+from hesper_dlms.apdu.initiate import LOGICAL_NAME_SERVICES
 from hesper_dlms.association import Authentication
-from hesper_dlms.hdlc.frames import FrameReader
+from hesper_dlms.hdlc.frames import Frame, FrameReader, information_control
 from hesper_dlms.server import ClientRole
 from hesper_gateway import templates
 from hesper_gateway.config import TcpLine
@@ -283,6 +285,43 @@ def test_noise_that_holds_a_secret_is_starred(line):
     heard = recorder()
     heard.received(bytes.fromhex(line))
     assert leaked(tell(heard, knowing(PASSWORD)), PASSWORD) == []
+
+
+def i_frame(information, *, segmented=False, send=0):
+    control = information_control(send, 0)
+    return Frame(b"\x00\x02\x00\x23", b"\x21", control, information, segmented).to_octets()
+
+
+def aarq(password):
+    request = InitiateRequest(LOGICAL_NAME_SERVICES).to_octets()
+    return b"\xe6\xe6\x00" + Aarq(1, request, 1, password).to_octets()
+
+
+@pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "given up in between"])
+@pytest.mark.parametrize("again", [1, 2], ids=["once", "sent again"])
+def test_no_part_of_a_password_is_shown(is_whole, again):
+    heard, request = recorder(), aarq(LONG)
+    for _ in range(again):
+        heard.sent(i_frame(request[:100], segmented=True))
+        heard.note("nothing arrived for 5 s")
+    if is_whole:
+        heard.sent(i_frame(request[100:], send=1))
+    found = tell(heard, knowing())
+    assert {*octets(found, "sent")} == {"*"}
+    assert "segment of 100 octets, more follow" in words(found)
+
+
+@pytest.mark.parametrize("altered", [0, 6, 11])
+def test_an_echo_that_noise_has_altered_shows_no_half_of_a_password(altered):
+    frame = i_frame(aarq(PASSWORD))
+    at = frame.index(PASSWORD) + altered
+    noisy = frame[:at] + bytes((frame[at] ^ 0x80,)) + frame[at + 1 :]
+    heard = recorder()
+    heard.received(b"\x7e" + noisy[2:])  # a length that noise has altered too
+    shown = octets(tell(heard, knowing(PASSWORD)), "received")
+    assert "**" in shown
+    halves = [PASSWORD[place : place + 6].hex() for place in range(7)]
+    assert not any(half in shown for half in halves)
 
 
 def test_a_password_of_digits_is_no_reason_to_star_other_numbers():
