@@ -114,9 +114,28 @@ def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
         yield b"half"
         raise OSError("the line went")
 
-    with pytest.raises(targets.TargetError, match="the line went"):
-        targets.put(str(tmp_path / "out.csv"), pieces())
-    assert not (tmp_path / "out.csv").exists()
+    for _ in range(2):
+        with pytest.raises(targets.TargetError, match="the line went"):
+            targets.put(str(tmp_path / "lake" / "out.csv"), pieces())
+    assert list((tmp_path / "lake").iterdir()) == []
+
+
+def test_what_is_being_written_is_none_of_a_lakes_files(tmp_path: Path) -> None:
+    seen = []
+
+    def pieces() -> Iterator[bytes]:
+        yield b"half"
+        seen.extend(path.name for path in tmp_path.iterdir())
+
+    targets.put(str(tmp_path / "readings.parquet"), pieces())
+    assert [name[0] for name in seen] == ["."], "readers of a folder pass over names with a dot"
+
+
+def test_a_target_that_takes_nothing_is_told_without_its_password() -> None:
+    for url in ("http://ann:secret@127.0.0.1:9/out.csv", "nowhere://ann:secret@host/out.csv"):
+        with pytest.raises(targets.TargetError, match=r"//ann:\*\*\*@") as told:
+            targets.put(url, [b"readings"])
+        assert "secret" not in str(told.value)
 
 
 def test_a_meter_reading_stands_in_the_order_of_the_schema(store: DuckDbStore) -> None:

@@ -329,6 +329,17 @@ def test_changes_come_in_the_order_of_commits(open_store: OpenStore) -> None:
         store.changes("yesterday", 1)
 
 
+def test_readings_of_several_layouts_in_one_group_are_told_once_each(store: ReadingStore) -> None:
+    parts = [
+        block({f"M{n}": [(T0, n), (T0 + 900 * n, n)]}, Quantity(ENERGY.logical_name, n, 30))
+        for n in range(1, 5)
+    ]
+    put(store, *parts)
+    assert sorted(told(store, "", 100)[0]) == [
+        (0, 1), (0, 2), (0, 3), (0, 4), (900, 1), (1800, 2), (2700, 3), (3600, 4),
+    ]  # fmt: skip
+
+
 def test_conflicts_of_one_millisecond_are_told_once_each_wherever_a_page_ends(
     store: ReadingStore,
 ) -> None:

@@ -6,7 +6,8 @@ the same content. The feed walks over commits and asks for the points of each ra
 number. A writer that was killed in between leaves an intent without commit; the next start turns it
 into a commit, for its points may be stored, and sent again they would count as known. A reading is
 told at least once, in the order in which commits ended. With several writers the feed keeps some
-seconds behind, so that a commit that ended earlier cannot appear later.
+seconds behind, so that a commit that ended earlier cannot appear later; one that took longer than
+that to be written down is ended once more, where the feed still comes.
 """
 
 import json
@@ -99,6 +100,13 @@ class Commits:
         """Returns the line that ends a commit; to be made durable once its points are."""
         return self._ended(commit, self._writer)
 
+    def end_again_if_late(self, commit: Commit) -> None:
+        """Ends a commit anew if the feed may have passed its place before it stood there."""
+        if self._sole_writer:
+            return
+        while 0 < self._behind_ns // 2 < time.time_ns() - self.newest:
+            self._ledger.write(self.ended(commit), "ns")
+
     def _ended(self, commit: Commit, writer: str) -> bytes:
         position = commit.number if self._sole_writer else self._next()
         return commit.line(COMMITS, writer, position)
@@ -150,7 +158,7 @@ def _identity(reading: Reading) -> tuple[str, str, int, int, int]:
 
 
 def _of(server: InfluxServer, layouts: Layouts, commit: Commit) -> Iterator[Reading]:
-    for profile, first, end in dict.fromkeys(commit.spans):
+    for profile, first, end in _apart(commit.spans):
         where = f"profile = {quoted(profile)} AND {within((first, end))}"
         own = f"{where} AND commit = {commit.number}"
         for table in reads.points(server, own):
@@ -158,3 +166,15 @@ def _of(server: InfluxServer, layouts: Layouts, commit: Commit) -> Iterator[Read
         for number, reading in reads.revisions_by_commit(server, layouts, where):
             if number == commit.number:
                 yield reading
+
+
+def _apart(spans: Sequence[Span]) -> list[Span]:
+    """Returns spans of a profile that overlap as one, so that no point lies in two of them."""
+    apart: list[Span] = []
+    for profile, first, end in sorted(spans):
+        before = apart[-1] if apart else ("", 0, 0)
+        if before[0] == profile and first <= before[2]:
+            apart[-1] = (profile, before[1], max(before[2], end))
+        else:
+            apart.append((profile, first, end))
+    return apart

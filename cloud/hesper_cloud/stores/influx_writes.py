@@ -89,6 +89,8 @@ class InfluxWriter:
         commit = self._write_rows(parts, found, group.stored_at_ms)
         ended = b"" if commit is None else self._commits.ended(commit)
         self._batches.add(group.batches, group.stored_at, ended)
+        if commit is not None:
+            self._commits.end_again_if_late(commit)
         self._in_doubt = False
         if self._days is not None:
             self._days.settled()
