@@ -162,11 +162,15 @@ class Meter(RegistryBase):
     """One meter, planned by a person or discovered by its readings.
 
     Its indexes hold all that a page of the list needs: what it is in order of, what breaks ties,
-    and whether a meter is listed. So a jump into a hundred thousand reads no row on its way.
+    and whether a meter is listed. So a jump into a hundred thousand reads no row on its way. One
+    more holds what tells who is silent: each capture period grants a meter its own time.
     """
 
     __tablename__ = "meters"
-    __table_args__ = tuple(Index(None, each, "id", "life", "deleted_at") for each in _LISTED_BY)
+    __table_args__ = (
+        *(Index(None, each, "id", "life", "deleted_at") for each in _LISTED_BY),
+        Index(None, "capture_period_s", "last_contact_at", "life", "deleted_at"),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)  # serial number
     gateway_id: Mapped[str | None] = mapped_column(ForeignKey("gateways.id"))

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud.assets.lives import IN_SERVICE, in_service
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Gateway, Meter
+from hesper_cloud.db.values import values_of
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
 from hesper_cloud.settings import RuleSettings
 
@@ -81,7 +82,7 @@ class SilenceRule:
         now = self._clock()
         self._is_worked_at = self._works(now)
         with reading(self._engine) as session:
-            silent = session.execute(_METERS.where(_unheard(session, self._settings, now))).all()
+            silent = session.execute(_METERS.where(unheard(session, self._settings, now))).all()
         with writing(self._engine) as session:
             self._gateways(session, now)
         over = self._raised.difference(row.id for row in silent)  # heard, or out of service
@@ -141,12 +142,12 @@ def _silent(meter: _Heard, now: datetime) -> Telling:
     return Telling(subject, "warning", text, now, symptom=True)
 
 
-def _unheard(session: Session, settings: RuleSettings, now: datetime) -> ColumnElement[bool]:
+def unheard(session: Session, settings: RuleSettings, now: datetime) -> ColumnElement[bool]:
     """Returns the condition that a meter was not heard within what it is granted.
 
     One term for each capture period in use: of a fleet that is heard, no meter is read.
     """
-    periods = session.scalars(select(Meter.capture_period_s).distinct()).all()
+    periods = values_of(session, Meter.capture_period_s)
     late = (
         Meter.capture_period_s.is_not_distinct_from(period)
         & (Meter.last_contact_at < now - patience(settings, period))

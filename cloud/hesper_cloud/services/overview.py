@@ -22,9 +22,9 @@ from hesper_cloud.authority.policy import JOBS
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import LIVE_GAPS, Alert, DeadLetter, Gap, Gateway, Meter
+from hesper_cloud.rules.silence import unheard
 from hesper_cloud.services import completeness
 from hesper_cloud.services.attention import needs_attention
-from hesper_cloud.services.presence import online_clause
 from hesper_cloud.services.records import (
     FOR_PEOPLE,
     AttentionRow,
@@ -140,10 +140,10 @@ class OverviewService:
     def _compute_figures(self, actor: Actor) -> Overview:
         sources, now = self._sources, self._sources.clock()
         with reading(sources.registry) as session:
-            online = online_clause(session, sources.settings.rules, now)
+            silent = unheard(session, sources.settings.rules, now)
             meters = narrowed(select(func.count()).select_from(Meter), actor).where(in_service())
             meters_total = session.scalar(meters) or 0
-            meters_online = session.scalar(meters.where(online)) or 0
+            meters_online = meters_total - (session.scalar(meters.where(silent)) or 0)
             gaps = narrowed(select(func.count()).select_from(Gap), actor, Gap.meter)
             gaps_open = session.scalar(gaps.where(Gap.state.in_(LIVE_GAPS))) or 0
             open_alerts = select(func.count(), func.min(Alert.raised_at)).where(is_shown())
