@@ -260,3 +260,18 @@ def test_a_phone_opens_every_place_from_the_bar(chromium, server, seen):
     expect(page.get_by_role("heading", level=1)).to_have_text("Readings quality")
     context.close()
     assert seen.console_errors == []
+
+
+def test_a_trace_is_asked_for_and_read_by_keyboard(page, server):
+    page.goto(f"{server.base}/meters/{METER}")
+    settle(page)
+    page.get_by_role("button", name="Trace the line now").focus()
+    page.keyboard.press("Enter")
+    first = page.locator(".said summary").first
+    expect(first).to_be_visible(timeout=60_000)
+    first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".said details[open] pre").first).to_contain_text("60 36 a1")
+    expect(page.locator(".said").get_by_text("<script>alert(1)</script>").first).to_be_visible()
+    panel = "section[aria-label='Decoded trace']"
+    assert [each for theme in ("dark", "light") for each in found(page, theme, {}, panel)] == []
