@@ -16,6 +16,7 @@ from hesper_cloud.stores.port import StoreRefused, StoreUnavailable
 Precision = Literal["s", "ns"]
 TIMEOUT_S = 30.0
 LEDGER = "-ledger"
+UNPACKED = {"Accept-Encoding": "identity"}  # else the server packs answers, which costs it a third
 _CHUNK_ROWS = 10_000
 _PACKED = "application/x-msgpack"
 _BAD_REQUEST, _TOO_LARGE, _UNPROCESSABLE = 400, 413, 422
@@ -78,7 +79,7 @@ class InfluxV1:
         self._account = (username, password)
         self._url = url
         self._database = database
-        self._http = httpx.Client(base_url=url, auth=auth, timeout=TIMEOUT_S)
+        self._http = httpx.Client(base_url=url, auth=auth, timeout=TIMEOUT_S, headers=UNPACKED)
 
     def ledger(self) -> "InfluxV1":
         """Returns the database beside this one, on the same server."""

@@ -17,6 +17,7 @@ from urllib3.exceptions import HTTPError
 from hesper_cloud.stores.influx_server import (
     LEDGER,
     TIMEOUT_S,
+    UNPACKED,
     Precision,
     Table,
     escaped,
@@ -42,7 +43,9 @@ class InfluxV2:
         )
         self._writer: Any = self._client.write_api(write_options=SYNCHRONOUS)
         self._http = httpx.Client(
-            base_url=url, headers={"Authorization": f"Token {token}"}, timeout=TIMEOUT_S
+            base_url=url,
+            headers={"Authorization": f"Token {token}", **UNPACKED},
+            timeout=TIMEOUT_S,
         )
 
     def ledger(self) -> "InfluxV2":
