@@ -239,6 +239,14 @@ def test_every_command_state_has_a_look_and_unknown_is_never_assumed():
     assert looks.command_state("unknown").word == "unknown: no answer, do not assume"
     assert looks.command_state("confirmed").word == "confirmed by read-back"
     assert looks.command_state("something new").mark == "unknown"
+
+
+def test_what_only_asks_is_answered_and_not_confirmed_by_a_read_back():
+    for kind in ("ping", "read.registers", "read.conversation"):
+        assert looks.command_state("confirmed", kind).word == "answered by the meter"
+    for kind in ("relay.disconnect", "relay.read", "clock.sync"):
+        assert looks.command_state("confirmed", kind).word == "confirmed by read-back"
+    assert looks.command_state("failed", "ping").word == "failed"
     assert looks.steps_reached("expired") is None
 
 

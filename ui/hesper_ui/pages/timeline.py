@@ -33,7 +33,7 @@ def entries(commands: Sequence[CommandRow], *, with_meter: bool) -> None:
 
 
 def _entry(command: CommandRow, with_meter: bool) -> None:
-    look = command_state(command.state)
+    look = command_state(command.state, command.kind)
     with box("li", data_state=command.state):
         with box("div", "when"):
             moment(command.created_at, "date")
@@ -74,8 +74,9 @@ def steps(command: CommandRow) -> None:
     if reached is None:
         return
     approval_counts = command.approver is not None or command.state == "awaiting_approval"
+    way = (*STEPS[:-1], command_state("confirmed", command.kind).word)
     with box("ol", "steps", aria_label=say("Progress")):
-        for index, step in enumerate(STEPS):
+        for index, step in enumerate(way):
             if step == APPROVED and not approval_counts:
                 continue
             done = index <= reached - 1 or (index == 0)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from hesper_ui.services import CommandRow, GatewayRow, LevelDay, MeterRow
+from hesper_ui.services import READING, CommandRow, GatewayRow, LevelDay, MeterRow
 from hesper_ui.views.findings import found
 from hesper_ui.views.wording import decimal
 from hesper_ui.words import later, say
@@ -82,6 +82,7 @@ STEPS = (
     later("acknowledged"),
     later("confirmed by read-back"),
 )
+ANSWERED = later("answered by the meter")
 _REACHED = {
     "draft": 0,
     "awaiting_approval": 1,
@@ -99,8 +100,10 @@ def severity(name: str) -> Look:
     return SEVERITIES.get(name, Look("info", name))
 
 
-def command_state(state: str) -> Look:
-    """Returns the look of a command's state."""
+def command_state(state: str, kind: str = "") -> Look:
+    """Returns the look of a command's state; what only asks leaves nothing to be read back."""
+    if state == "confirmed" and kind in READING and kind != "relay.read":
+        return Look("done", ANSWERED)
     return COMMAND_STATES.get(state, Look("unknown", state))
 
 
