@@ -1,5 +1,7 @@
 """A recorded conversation over real lines: what was said and meant, and no secret in any of it."""
 
+import random
+
 import pytest
 from hesper_contracts import jsonbody
 from hesper_contracts.conversation import OCTETS_MAX, TEXT_MAX, UTTERANCES_MAX, Conversation
@@ -322,6 +324,26 @@ def test_an_echo_that_noise_has_altered_shows_no_half_of_a_password(altered):
     assert "**" in shown
     halves = [PASSWORD[place : place + 6].hex() for place in range(7)]
     assert not any(half in shown for half in halves)
+
+
+def test_whatever_a_meter_says_is_told_within_bounds():
+    chance = random.Random(7)
+    said = [
+        i_frame(aarq(PASSWORD)),
+        bytes.fromhex("c401c100090c07ea0915010e0f000000000000"),
+        bytes.fromhex("000100010001000bcc1a30000000071931"),
+        b"\xc4\x01\xc1\x00\x09\x0c[/red]\\[bold]" + b"\x13\x82\xff",
+    ]
+    for _ in range(60):
+        heard = recorder()
+        for _ in range(8):
+            octets = bytearray(chance.choice(said))
+            for _ in range(chance.randrange(6)):
+                octets[chance.randrange(len(octets))] = chance.randrange(256)
+            chance.choice((heard.sent, heard.received))(octets[chance.randrange(3) :])
+        found = tell(heard, knowing(PASSWORD))
+        assert jsonbody.decode(jsonbody.encode(found), Conversation) == found
+        assert leaked(found, PASSWORD) == []
 
 
 def test_a_password_of_digits_is_no_reason_to_star_other_numbers():
