@@ -15,6 +15,7 @@ from hesper_cloud.stores.influx_server import InfluxServer, Table
 from hesper_cloud.stores.port import Integers, Reading, ReadValue, Series
 
 TAGS = "meter, profile, clock_status"
+_first = itemgetter(0)
 _EVERY_POINT_HAS = ("layout", "quality", "received_at", "stored_at_ms", "commit")
 
 
@@ -147,7 +148,7 @@ def captured(
     parts: list[Integers] = []
     for table in server.query(select("quality", READINGS, where, "meter")):  # its shortest field
         names.append(untagged(table.tags["meter"]))
-        parts.append(np.fromiter((row[0] for row in table.rows), np.int64, len(table.rows)))
+        parts.append(np.fromiter(map(_first, table.rows), np.int64, len(table.rows)))
     return _by_meter(names, parts)
 
 
