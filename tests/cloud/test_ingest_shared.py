@@ -96,13 +96,22 @@ def consumer(config: Path, instance: str) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def databases(request: pytest.FixtureRequest) -> str:
+    """Where what is relational stands, as cloud.toml says it."""
+    if request.param == "SQLite":
+        return ""
+    make = request.getfixturevalue("postgres_database")
+    return f'[database]\nurl = "{make()}"\nauthority_url = "{make()}"\n'
+
+
 def test_two_consumers_share_the_work_and_one_may_die(
-    broker: Any, influx_url: str, tmp_path: Path
+    broker: Any, influx_url: str, databases: str, tmp_path: Path
 ) -> None:
     config = tmp_path / "cloud.toml"
     config.write_text(
-        f'[broker]\nport = {broker.port}\n[store]\nkind = "influx"\n'
-        f'[store.influx]\nurl = "{influx_url}"\ndatabase = "shared"\n'
+        f'{databases}[broker]\nport = {broker.port}\n[store]\nkind = "influx"\n'
+        f'[store.influx]\nurl = "{influx_url}"\ndatabase = "{tmp_path.name}"\n'
     )
     settings = Settings.load(config)
     provision.initialise(settings, None)
