@@ -12,9 +12,10 @@ ASK = "Trace the line now"
 
 
 @pytest.fixture(autouse=True)
-def fresh(console: Console) -> None:
-    """Every test begins with the same fleet and no command."""
+def fresh(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test begins with the same fleet and no command; what is asked for is done at once."""
     console.services.start_again()
+    monkeypatch.setattr(console.services.commands, "STEP_S", 0.01)
 
 
 def traces(console: Console) -> list[str]:
@@ -62,23 +63,20 @@ async def test_a_silent_meter_shows_where_it_stopped(console):
     assert "answered to the end" not in shown
 
 
-async def test_one_at_a_time_and_ten_clicks_make_one(console):
-    console.services.commands.STEP_S, before = 30.0, console.services.commands.STEP_S
-    try:
-        async with console.person("operator") as user:
-            await user.open(f"/meters/{METER}")
-            await user.should_see(ASK)
-            (control,) = (e for e in user.client.elements.values() if getattr(e, "text", "") == ASK)
-            (listener,) = control._event_listeners.values()
-            with user:
-                for _ in range(10):
-                    control._handle_event({"listener_id": listener.id, "args": {}})
-            await until(lambda: traces(console) != [])
-            await user.should_see("queued")
-            assert disabled(user, ASK)
-            assert len(traces(console)) == 1
-    finally:
-        console.services.commands.STEP_S = before
+async def test_one_at_a_time_and_ten_clicks_make_one(console, monkeypatch):
+    monkeypatch.setattr(console.services.commands, "STEP_S", 60.0)
+    async with console.person("operator") as user:
+        await user.open(f"/meters/{METER}")
+        await user.should_see(ASK)
+        (control,) = (e for e in user.client.elements.values() if getattr(e, "text", "") == ASK)
+        (listener,) = control._event_listeners.values()
+        with user:
+            for _ in range(10):
+                control._handle_event({"listener_id": listener.id, "args": {}})
+        await until(lambda: traces(console) != [])
+        await user.should_see("queued")
+        assert disabled(user, ASK)
+        assert len(traces(console)) == 1
 
 
 async def test_who_may_only_look_sees_it_and_cannot_ask(console):
