@@ -134,9 +134,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 def _set_aside_what_stays() -> None:
     """Spares the garbage collector what was loaded to start: half a million objects that stay.
 
-    It looked through them again and again, with everything else standing still for as long.
+    It looked through them again and again, with everything else standing still for as long; while
+    they are loaded it does not look at all (`cli.run`).
     """
     gc.collect()
+    gc.enable()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
 

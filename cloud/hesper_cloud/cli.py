@@ -1,6 +1,7 @@
 """The command ``hesper-cloud``: sets the head end up, runs it, and checks its books."""
 
 import asyncio
+import gc
 import signal
 import sys
 import threading
@@ -106,6 +107,7 @@ def init(policy: str | None = None, config: Config = DEFAULT) -> None:
 @app.command()
 def run(config: Config = DEFAULT) -> None:
     """Runs ingest, jobs and web until it is told to stop."""
+    gc.disable()  # what is loaded to start stays; once it is up, garbage is looked for again
     from hesper_cloud import app as head_end  # heavy: the authority starts without web and store
 
     _run_until_told(head_end.run, Settings.load(config))

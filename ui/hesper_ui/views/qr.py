@@ -1,7 +1,5 @@
 """A QR code as an inline drawing, so that a secret goes through nobody's picture service."""
 
-from reportlab.graphics.barcode.qrencoder import QRCode, QRErrorCorrectLevel
-
 _QUIET = 4
 """Light modules around the code (ISO/IEC 18004, 5.3.8)."""
 _SIDE_PX = 220
@@ -9,6 +7,8 @@ _SIDE_PX = 220
 
 def svg(text: str) -> str:
     """Returns a text as a QR code, black on white whatever the theme, as scanners want it."""
+    from reportlab.graphics.barcode.qrencoder import QRCode, QRErrorCorrectLevel  # seldom needed
+
     code = QRCode(None, QRErrorCorrectLevel.M)
     code.addData(text)
     code.make()
