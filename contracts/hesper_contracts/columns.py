@@ -20,6 +20,7 @@ MAX_BODY = 64 * 1024 * 1024
 _MOST_KEPT = 512  # meters of one batch whose names are kept: 40 kB
 MAX_CELLS = 4_000_000
 """Rows times columns of one batch: what a few hostile octets may make a consumer allocate."""
+_LEAST_COLUMNS = 3  # time, clock status and quality
 
 _decompressor = zstandard.ZstdDecompressor()
 
@@ -92,7 +93,7 @@ def _short(octets: bytes, cursor: Cursor, cells_left: int) -> tuple[SectionColum
     if found is None:
         return None
     short, end = found
-    cells = len(short.captured_at) * (len(short.quantities) + 3)
+    cells = len(short.captured_at) * (len(short.quantities) + _LEAST_COLUMNS)
     if cells > cells_left:
         return None
     try:
@@ -118,7 +119,7 @@ def _section(cursor: Cursor, cells_left: int) -> tuple[SectionColumns, int]:
     profile = _profile(cursor)
     quantities = tuple(_quantity(cursor) for _ in range(cursor.octet()))
     meters = _meters(cursor)
-    rows = _rows(cursor, len(meters), len(quantities) + 3, cells_left)
+    rows = _rows(cursor, len(meters), len(quantities) + _LEAST_COLUMNS, cells_left)
     columns = np.empty((1 + len(quantities), rows.total), np.int64)
     rows.read(cursor, columns[0])
     received_at = int(columns[0, 0]) + cursor.zigzag()
@@ -172,6 +173,8 @@ def _quantity(cursor: Cursor) -> Quantity:
 
 def _meters(cursor: Cursor) -> tuple[str, ...]:
     count = cursor.uvarint()
+    if count > MAX_CELLS // _LEAST_COLUMNS:
+        raise Refused(f"{count} meters, each with a row: more than {MAX_CELLS} cells in one batch")
     octets = cursor.texts(count)
     return _kept_names(octets) if count <= _MOST_KEPT else _names(octets)
 

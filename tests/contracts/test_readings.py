@@ -14,6 +14,7 @@ from hesper_contracts.readings import (
     Section,
     encode,
 )
+from hesper_contracts.streams import uvarint
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -119,6 +120,12 @@ def test_a_few_octets_cannot_claim_a_flood_of_rows() -> None:
     flood = one_section_one_meter + b"\x40\xfe\xff\xff\xff\x0f"
     with pytest.raises(Refused, match="more than a batch may hold"):
         columns.decode(flood + bytes(40), Encoding.COLUMNS)
+
+
+def test_a_few_octets_cannot_claim_a_flood_of_meters() -> None:
+    names = b"\x01\x01\x00" + uvarint(20_000_000) + bytes(20_000_000)
+    with pytest.raises(Refused, match="20000000 meters"):
+        columns.decode(names, Encoding.COLUMNS)
 
 
 def realistic(meters: int, seed: int) -> Section:
