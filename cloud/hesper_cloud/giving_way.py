@@ -4,9 +4,11 @@ One thread at a time runs Python, and takes turns by the tenth of a millisecond:
 for seconds makes readings wait for their receipts all that time. So what goes through a whole fleet
 does it in portions, and rests in between: the longer, the busier ingest is (`GivesWay`). What
 ingest itself has to write beside readings is written a portion at a time too, and so seldom that it
-takes a twentieth of the time (`Seldom`).
+takes a twentieth of the time (`Seldom`). A portion that took long because it had to wait, for a
+locked database say, is no reason to rest as much longer: both have an end.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
@@ -14,7 +16,9 @@ from typing import TypeVar
 
 _REST = 9.0
 """How often its own length a portion's rest lasts while ingest has no time to spare."""
+_LONGEST_REST_S = 5.0
 _SHARE = 20
+_LONGEST_PAUSE_S = 60.0
 
 T = TypeVar("T")
 
@@ -23,30 +27,37 @@ rested_s: ContextVar[float] = ContextVar("rested_s", default=0.0)
 
 
 class GivesWay:
-    """Rests between portions of work.
+    """Rests between portions of work; after `stop`, and in the middle of a rest, no more.
 
     Args:
         busy: The share of its time that ingest works, 0 to 1.
-        sleep: Waits for some seconds.
+        sleep: Waits for some seconds; None: until then, or until `stop`.
         monotonic: Seconds.
     """
 
     def __init__(
         self,
         busy: Callable[[], float],
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._busy = busy
-        self._sleep = sleep
+        self._stopped = threading.Event()
+        self._sleep = sleep or self._stopped.wait
         self._monotonic = monotonic
+
+    def stop(self) -> None:
+        """Ends a rest that somebody takes, and lets the others do without: the process ends."""
+        self._stopped.set()
 
     def portions(self, of: Iterable[T]) -> Iterator[T]:
         """Yields what it is given, and rests after what was done with each."""
         for portion in of:
             begun = self._monotonic()
             yield portion
-            if rest_s := (self._monotonic() - begun) * _REST * self._busy():
+            worked_s = self._monotonic() - begun
+            rest_s = min(worked_s * _REST * self._busy(), _LONGEST_REST_S)
+            if rest_s and not self._stopped.is_set():
                 self._sleep(rest_s)
                 rested_s.set(rested_s.get() + rest_s)
 
@@ -78,4 +89,5 @@ class Seldom:
         if begun < self._due_at:
             return
         pause_s = 0.0 if write_some() else self._every_s
-        self._due_at = begun + max(pause_s, _SHARE * (self._monotonic() - begun))
+        took_s = self._monotonic() - begun
+        self._due_at = begun + max(pause_s, min(_SHARE * took_s, _LONGEST_PAUSE_S))

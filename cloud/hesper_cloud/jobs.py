@@ -208,7 +208,9 @@ def _exports(sources: Sources, shelf: Shelf, alerts: Alerts) -> ScheduledExports
     return ScheduledExports(sources.registry, shelf, wanted, sources.clock, alarm)
 
 
-def energy_jobs(sources: Sources, book: EnergyBook, busy: Callable[[], float]) -> list[Job]:
+def energy_jobs(
+    sources: Sources, book: EnergyBook, busy: Callable[[], float], giving_way: GivesWay
+) -> list[Job]:
     """Returns the jobs that validate readings and keep the energy book.
 
     Validation takes its marks in smaller portions the busier ingest is, so that it never works for
@@ -216,7 +218,7 @@ def energy_jobs(sources: Sources, book: EnergyBook, busy: Callable[[], float]) -
     """
     settings, clock = sources.settings, sources.clock
     kept = timedelta(days=_DAYS_PER_YEAR * settings.validation.aggregates_years)
-    work = Work(sources.registry, sources.store, book, settings, clock, GivesWay(busy))
+    work = Work(sources.registry, sources.store, book, settings, clock, giving_way)
     reconciliation = Reconciliation(sources.registry, sources.store, book, settings, clock)
     return [
         Job("validation", VALIDATION_EVERY_S, lambda: work.turn(_marks(busy()))),
@@ -251,7 +253,10 @@ async def run(sources: Sources, busy: Callable[[], float], more: Sequence[Job] =
     runs = ScheduledRuns(sources.registry, sources.clock)
     runner = Runner(sources.registry, long_work(sources, book), sources.clock)
     sender = _sender(sources)
-    lists = _lists(sources, book, busy, more) | {"delivery": delivery_jobs(sources, sender)}
+    giving_way = GivesWay(busy)
+    works = _lists(sources, book, busy, giving_way)
+    works["quick jobs"] += more
+    lists = works | {"delivery": delivery_jobs(sources, sender)}
     await asyncio.to_thread(
         runs.forget_others, [job.name for jobs in lists.values() for job in jobs]
     )
@@ -262,12 +267,13 @@ async def run(sources: Sources, busy: Callable[[], float], more: Sequence[Job] =
             group.create_task(_keep_runs(runs), name="runs of jobs")
             group.create_task(_work_long(runner, busy), name="long jobs")
     finally:
+        giving_way.stop()
         await asyncio.to_thread(sender.close)
         book.close()
 
 
 def _lists(
-    sources: Sources, book: EnergyBook, busy: Callable[[], float], more: Sequence[Job]
+    sources: Sources, book: EnergyBook, busy: Callable[[], float], giving_way: GivesWay
 ) -> dict[str, list[Job]]:
     """Returns all scheduled jobs by the thread that they share.
 
@@ -278,9 +284,9 @@ def _lists(
     begin = Job("erasures", ERASURES_EVERY_S, erasures.begin)
     finish = Job("erasures, second pass", ERASURES_EVERY_S, erasures.finish)
     return {
-        "energy book": [finish, *energy_jobs(sources, book, busy)],
-        "gap ledger": [begin, Job("gaps", GAPS_EVERY_S, _gap_keeping(sources, GivesWay(busy)))],
-        "quick jobs": [*jobs(sources), *more],
+        "energy book": [finish, *energy_jobs(sources, book, busy, giving_way)],
+        "gap ledger": [begin, Job("gaps", GAPS_EVERY_S, _gap_keeping(sources, giving_way))],
+        "quick jobs": jobs(sources),
         "slow jobs": slow_jobs(sources, book),
     }
 
