@@ -1,8 +1,10 @@
 """Times of contact and marks of days are written by the thousand, on either database."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from hesper_cloud.ingest.contacts import Contacts
 from hesper_cloud.stores.port import Block, CommittedRows, Quantity
 from hesper_cloud.validation import dirty
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import OperationalError
 
 T0 = 1_790_000_100
 METERS = ("M1", 'quo"te', "back\\slash", "M4")
@@ -83,6 +86,49 @@ def test_a_large_fleet_is_written_in_portions(
     contacts.flush(at_once=True)
     everyone = dict.fromkeys(METERS, T0 + 60) | {"M5": T0 + 70, "M6": T0 + 70, "M1": T0 + 80}
     assert contacts_of(engine) == everyone
+
+
+def test_a_large_gateway_that_never_rests_holds_up_no_other(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hesper_cloud.ingest.contacts.AT_ONCE", 3)
+    monkeypatch.setattr("hesper_cloud.validation.dirty.AT_ONCE", 3)
+    contacts = Contacts(engine, itertools.count(0, 1000).__next__)
+    marks = dirty.DirtyDays(engine, itertools.count(0, 1000).__next__)
+    marks.rows_committed(heard("gw-1", T0 + 60))
+    contacts.rows_committed(heard("gw-1", T0 + 60))
+    contacts.rows_committed(heard("gw-2", T0 + 70, ("M5",)))
+    marks.rows_committed(heard("gw-2", T0 + 86_400, ("M5",)))
+    for _ in range(3):
+        contacts.flush()
+        marks.flush()
+        contacts.rows_committed(heard("gw-1", T0 + 80))
+        marks.rows_committed(heard("gw-1", T0 + 80))
+    assert contacts_of(engine)["M5"] == T0 + 70
+    with reading(engine) as session:
+        assert "M5" in session.scalars(select(DirtyDay.meter)).all()
+
+
+def test_a_portion_that_could_not_be_written_comes_once_more_and_goes_back_for_nobody(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hesper_cloud.ingest.contacts.AT_ONCE", 3)
+    contacts = Contacts(engine)
+    write, failures = contacts._write, [OperationalError("locked", None, OSError())]
+
+    def failing(*args: Any) -> None:
+        write(*args)
+        contacts.rows_committed(heard("gw-1", T0 + 30))  # late; from before those in hand
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(contacts, "_write", failing)
+    contacts.rows_committed(heard("gw-1", T0 + 60))
+    contacts.flush(at_once=True)
+    assert contacts_of(engine) == {}
+    monkeypatch.setattr(contacts, "_write", write)
+    contacts.flush(at_once=True)
+    assert contacts_of(engine) == dict.fromkeys(METERS, T0 + 60)
 
 
 def test_captures_are_expected_from_earlier_on_and_never_from_later(engine: Engine) -> None:

@@ -85,6 +85,7 @@ class Contacts:
                     self._newest.pop(gateway, None)
                 else:
                     heard[gateway] = {meter: meters.pop(meter) for meter in _first(meters, room)}
+                    self._heard[gateway] = self._heard.pop(gateway)  # the others come first now
                 room -= len(heard[gateway])
         return heard, gateways
 
@@ -96,11 +97,20 @@ class Contacts:
             log.warning("contacts not written, again soon: %s", error)
             with self._lock:
                 for gateway, meters in heard.items():
-                    self._heard[gateway] = {**meters, **self._heard[gateway]}
+                    self._keep(gateway, meters)
                 self._gateways = {**gateways, **self._gateways}
             return False
         self._known.update(*heard.values())
         return True
+
+    def _keep(self, gateway: str, meters: Mapping[str, int]) -> None:
+        """Puts back what was not written; what was heard since is newer, or it is not."""
+        since = self._heard[gateway]
+        self._heard[gateway] = {
+            **meters,
+            **{meter: max(at, meters.get(meter, at)) for meter, at in since.items()},
+        }
+        self._newest[gateway] = max(self._heard[gateway].values())
 
     def _write(
         self, session: Session, heard: Mapping[str, dict[str, int]], gateways: dict[str, int]

@@ -106,8 +106,9 @@ class DirtyDays:
                 return False
             waiting = self._marks[day]
             meters = {waiting.pop() for _ in range(min(AT_ONCE, len(waiting)))}
-            if not waiting:
-                del self._marks[day]
+            del self._marks[day]
+            if waiting:
+                self._marks[day] = waiting  # other days come first now
         try:
             with writing(self._engine) as session:
                 mark(session, ((meter, day) for meter in meters), datetime.now(UTC))
