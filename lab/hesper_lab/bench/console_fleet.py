@@ -78,6 +78,7 @@ def cookies(url: str) -> list[str]:
 def signed_in(browser: Browser, url: str) -> Any:
     """Return what a browser keeps of somebody who has signed in."""
     context = browser.new_context(viewport=console_seen.SIZE)
+    context.set_default_timeout(screenshots.PATIENCE_MS)
     page = context.new_page()
     screenshots.sign_in(page, url, "bench-0", _PASSWORD)
     screenshots.settle(page)

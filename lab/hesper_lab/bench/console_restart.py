@@ -28,6 +28,7 @@ _WHEN_BACK: Final = """
 def measure(browser: Browser, head_end: HeadEnd, state: Any) -> list[Row]:
     """Return how long after its start a page is live and usable again, and what that costs."""
     context = browser.new_context(viewport=console_seen.SIZE, storage_state=state)
+    context.set_default_timeout(screenshots.PATIENCE_MS)
     context.add_init_script(_WHEN_BACK)
     page = context.new_page()
     page.goto(head_end.site.url + _PLACE)

@@ -128,6 +128,7 @@ def event_rows(delays_ms: Sequence[float], expected: float) -> list[Row]:
 @contextmanager
 def _page(browser: Browser, state: Any) -> Iterator[Page]:
     context: BrowserContext = browser.new_context(viewport=SIZE, storage_state=state)
+    context.set_default_timeout(screenshots.PATIENCE_MS)
     context.add_init_script(_WHEN_USABLE)
     try:
         yield context.new_page()
