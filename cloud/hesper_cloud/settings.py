@@ -6,7 +6,7 @@ with two underscores, for example ``HESPER_WEB__PORT=8080``.
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from hesper_contracts.manifest import SEALS_NEEDED
 from hesper_contracts.signing import key_id
@@ -93,7 +93,7 @@ class StoreSettings(_Section):
     influx: InfluxSettings = InfluxSettings()
     sole_writer: bool = True  # no other consumer writes this InfluxDB database
     seal_after_h: int = Field(default=24, ge=1)  # a day's age before it becomes a sorted file
-    memory_mib: int = Field(default=0, ge=0)  # of the embedded store; 0: by the machine's memory
+    memory_mib: Literal[0] | Annotated[int, Field(ge=256)] = 0  # DuckDB; 0: by the machine's memory
     retention: RetentionSettings = RetentionSettings()
 
 

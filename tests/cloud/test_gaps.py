@@ -11,6 +11,7 @@ from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Event, Gap, Gateway, Meter, MeterProfile
 from hesper_cloud.gaps import GapLedger, Run, learned_period, missing_runs
+from hesper_cloud.giving_way import GivesWay
 from hesper_cloud.ingest.beginnings import Beginnings
 from hesper_cloud.ingest.identified import event_stored
 from hesper_cloud.ingest.intakes import CacheFeed
@@ -22,7 +23,7 @@ from hesper_cloud.stores.port import Block, CommittedRows, Group
 from hesper_contracts import columns
 from hesper_contracts import events as contract_events
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, select, update
 
 P = 900
 T0 = 1_790_000_100
@@ -130,6 +131,23 @@ def test_a_gap_that_is_partly_filled_is_split_and_keeps_its_cause(ledger: Ledger
     ]
     ledger.capture("M1", 1, 2, 4, 5)
     assert {state for *_, state, _ in ledger.check(8)} == {"closed"}
+
+
+def test_what_a_person_settles_during_a_look_stays_as_they_said(ledger: Ledger) -> None:
+    ledger.capture("M1", 0, 1)
+    ledger.capture("M1", 4)
+    assert [gap[1:4] for gap in ledger.check(5)] == [(2, 3, "open")]
+
+    def give_up(_: float) -> None:
+        with writing(ledger.engine) as session:
+            session.execute(update(Gap).where(Gap.state == "open").values(state="given_up"))
+
+    ledger.capture("M1", 2, 3)
+    ledger.ledger = GapLedger(
+        *(ledger.engine, ledger.store, RuleSettings(), ledger.clock),
+        giving_way=GivesWay(lambda: 1.0, give_up),
+    )
+    assert [gap[1:4] for gap in ledger.check(5)] == [(2, 3, "given_up")]
 
 
 def test_one_silent_meter_or_a_whole_line(ledger: Ledger) -> None:

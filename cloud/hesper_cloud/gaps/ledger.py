@@ -8,7 +8,8 @@ with older open gaps are read by themselves, when they have been heard from.
 
 A look costs little where nothing changes: what is due, stored and in the table is compared in
 columns (`fleet`), and only meters whose rows differ are gone through one by one. The registry is
-read on one snapshot and written afterwards, in parts (`rows`). Both give way to ingest.
+read on one snapshot, gone through and written afterwards, in parts (`rows`): what gives way to
+ingest holds no transaction meanwhile, which would keep SQLite's log from being emptied.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -98,16 +99,16 @@ class GapLedger:
         with reading(self._engine) as session:
             every = meters.fleet(session)
             look = _Look(
-                *(session, profile, now, start - longest_s),
+                *(profile, now, start - longest_s),
                 Expectations(session, profile, self._settings),
                 Causes(session, every, self._settings, now),
                 rows.by_meter(session, profile, start),
             )
-            outcomes = [
-                self._judged(finding, look)
-                for part in self._giving_way.portions(batched(every, fleet.AT_ONCE))
-                for finding in fleet.findings(list(self._cases(look, part, captured, start)))
-            ]
+        outcomes = [
+            outcome
+            for part in self._giving_way.portions(batched(every, fleet.AT_ONCE))
+            for outcome in self._outcomes(look, list(self._cases(look, part, captured, start)))
+        ]
         look.expectations.learned.write(self._engine, self._giving_way)
         rows.write(
             self._engine, [outcome for outcome in outcomes if any(outcome)], now, self._giving_way
@@ -130,7 +131,11 @@ class GapLedger:
                 doubtful = bool(listed) and look.is_doubtful(meter, listed)
                 yield fleet.Case(meter, times, due, listed, doubtful)
 
-    def _judged(self, finding: fleet.Finding, look: "_Look") -> Outcome:
+    def _outcomes(self, look: "_Look", cases: Sequence[fleet.Case]) -> list[Outcome]:
+        with reading(self._engine) as session:
+            return [self._judged(each, look, session) for each in fleet.findings(cases)]
+
+    def _judged(self, finding: fleet.Finding, look: "_Look", session: Session) -> Outcome:
         """Says what becomes of one meter's rows."""
         case, grid, runs = finding
         listed = [row for row in case.rows if row.first >= grid.time(0)]
@@ -148,7 +153,7 @@ class GapLedger:
             [*live.fresh, *parted.fresh],
             [*live.moved, *parted.moved],
             [
-                (row, self._proofs.of(look.session, row, case.times))
+                (row, self._proofs.of(session, row, case.times))
                 for row in (*live.ended, *parted.ended)
             ],
         )
@@ -163,7 +168,6 @@ class GapLedger:
 class _Look:
     """What is known when one profile of the fleet is looked at."""
 
-    session: Session
     profile: str
     now: datetime
     read_from: int

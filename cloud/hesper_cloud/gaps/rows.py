@@ -23,9 +23,11 @@ _HANDED_ON = (
     *(Gap.cause, Gap.state, Gap.noticed_at, Gap.backfill_id, Gap.tries),
     *(Gap.next_try_at, Gap.reason, Gap.proof, Gap.closed_at),
 )
+_AS_READ = (Gap.id == bindparam("of"), Gap.state == bindparam("was"))
+"""A row that somebody settled meanwhile is left to the next look."""
 _MOVE = (
     update(Gap)
-    .where(Gap.id == bindparam("of"))
+    .where(*_AS_READ)
     .values(
         from_at=bindparam("first_at"),
         to_at=bindparam("last_at"),
@@ -35,7 +37,7 @@ _MOVE = (
 )
 _CLOSE = (
     update(Gap)
-    .where(Gap.id == bindparam("of"))
+    .where(*_AS_READ)
     .values(state="closed", closed_at=bindparam("at"), proof=bindparam("shown"))
 )
 
@@ -88,7 +90,7 @@ def write(engine: Engine, outcomes: Sequence[Outcome], now: datetime, giving_way
             _insert(session, [row for outcome in part for row in outcome.fresh], now)
             moved = [_as_moved(row) for outcome in part for row in outcome.moved]
             closed = [
-                {"of": row.id, "at": now, "shown": proof}
+                {"of": row.id, "was": row.state, "at": now, "shown": proof}
                 for outcome in part
                 for row, proof in outcome.closed
             ]
@@ -142,6 +144,7 @@ def _as_new(row: GapRow, now: datetime) -> dict[str, Any]:
 def _as_moved(row: GapRow) -> dict[str, Any]:
     return {
         "of": row.id,
+        "was": row.state,
         "first_at": datetime.fromtimestamp(row.first, UTC),
         "last_at": datetime.fromtimestamp(row.last, UTC),
         "count": row.count,

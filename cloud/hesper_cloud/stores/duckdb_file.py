@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _LOG_MIB = 256  # with DuckDB's own 16 every second group of batches rewrites parts of the file
 _ROW_GROUP = 8_192  # rows; a write of more goes into the file at once, and never through its log
 _NAME = "store"
-_LEAST_MEMORY_MIB, _MOST_MEMORY_MIB = 256, 2048
+_LEAST_MEMORY_MIB, _MOST_MEMORY_MIB = 512, 2048
 _MARKS = """
     SELECT profile, meter, max(mark) AS mark FROM (
         SELECT profile, meter, max(captured_at) AS mark FROM readings GROUP BY ALL
