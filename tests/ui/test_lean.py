@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hesper_ui import lean
 from nicegui import Client, binding, element, ui
+from nicegui.classes import Classes
 from nicegui.element import Element
 from nicegui.page import page
 
@@ -84,3 +85,10 @@ async def test_to_install_it_again_changes_nothing(client: Client) -> None:
     assert binding.bindable_properties is known
     with client:
         assert isinstance(Element("div").props, lean.LeanProps)
+
+
+def test_another_release_of_nicegui_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nicegui.__version__", "3.99.0")
+    monkeypatch.setattr(element, "Classes", Classes)
+    lean.install()
+    assert element.Classes is Classes

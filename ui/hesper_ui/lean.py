@@ -6,19 +6,25 @@ They are the same for nearly all elements; here they are the class's, and a coll
 of its own but its content and its element, and no dictionary until it is given more. Visibility and
 text can be bound to other objects, for which NiceGUI enters both of every element into a list of
 what needs no looking at; nothing is ever bound here, so nothing is entered. What is bound all the
-same is told of changes as before.
+same is told of changes as before. Another release of NiceGUI than the one that was looked at may
+keep more in a collection, so its elements are its own.
 """
 
+import logging
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import nicegui
 from nicegui import binding, element
 from nicegui.classes import Classes
 from nicegui.element import Element
 from nicegui.props import Props
 from nicegui.style import Style
 
+log = logging.getLogger(__name__)
+
+_LOOKED_AT = "3.18."
 _NO_WARNINGS: dict[str, str] = {}
 _RENAMES = {"resource_path": "resource-path", "dynamic_resource_path": "dynamic-resource-path"}
 
@@ -94,7 +100,13 @@ class _Unlisted(weakref.WeakValueDictionary[Any, Any]):
 
 
 def install() -> None:
-    """Has NiceGUI make its elements so from now on; to be called once more does nothing."""
+    """Has NiceGUI make its elements so from now on, if it is the release that was looked at.
+
+    To be called once more does nothing.
+    """
+    if not nicegui.__version__.startswith(_LOOKED_AT):
+        log.info("elements of NiceGUI %s are left as they are", nicegui.__version__)
+        return
     for name, kind in {"Classes": LeanClasses, "Style": LeanStyle, "Props": LeanProps}.items():
         setattr(element, name, kind)
     if not isinstance(binding.bindable_properties, _Unlisted):
