@@ -8,7 +8,7 @@
   };
   const go = (address) => window.emitEvent("sub_pages_navigate", address);
   const typing = (event) => event.target.closest?.("input, textarea, select, [contenteditable], .q-dialog, dialog");
-  let asked = 0, waiting = 0, found = [], at = 0;
+  let asked = 0, waiting = 0, found = [], at = 0, answered = null; // `found` is the answer to that text
 
   function dialog(name, label) {
     const element = node("dialog", name);
@@ -52,26 +52,32 @@
     go(chosen.address);
   }
   async function look() {
-    const mine = ++asked;
+    const mine = ++asked, text = field.value;
     try {
-      const answer = await fetch(`/console/search?q=${encodeURIComponent(field.value)}`, { cache: "no-store" });
+      const answer = await fetch(`/console/search?q=${encodeURIComponent(text)}`, { cache: "no-store" });
       const rows = answer.ok ? (await answer.json()).found : [];
       if (mine !== asked) return;
       found = rows;
+      answered = text;
     } catch { found = []; }
     at = 0;
     draw();
+  }
+  async function enter() {
+    if (answered !== field.value) { clearTimeout(waiting); await look(); } // not what was found for the first letters
+    if (box.open && answered === field.value) choose(at);
   }
   field.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(look, 120); });
   field.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) { event.preventDefault(); at = Math.min(found.length - 1, Math.max(0, at + step)); draw(); }
-    if (event.key === "Enter") { event.preventDefault(); choose(at); }
+    if (event.key === "Enter") { event.preventDefault(); enter(); }
   });
   function open() {
     if (box.open) return;
     field.value = "";
     found = [];
+    answered = null;
     draw();
     box.showModal();
     field.focus();
