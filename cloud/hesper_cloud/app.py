@@ -12,6 +12,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,8 @@ from hesper_cloud.api.application import create_app, with_memory
 from hesper_cloud.backup.sending_again import SendingAgain
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine
+from hesper_cloud.gaps.captures import Captures
+from hesper_cloud.gateway_keys import GatewayKeys
 from hesper_cloud.images.serving import BlockServer
 from hesper_cloud.images.shelf import shelf_of
 from hesper_cloud.ingest.run import Ingest
@@ -36,16 +39,23 @@ from hesper_cloud.latest import LatestValues
 from hesper_cloud.observing.commands import CommandTraces
 from hesper_cloud.observing.tracing import tracer_of
 from hesper_cloud.outside_in import OutsideIn
+from hesper_cloud.rules.alerts import Alerts
+from hesper_cloud.rules.own_links import OwnLinks
 from hesper_cloud.services.bundle import Services, assemble
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.settings import Settings
-from hesper_cloud.stores.opening import open_store
+from hesper_cloud.stores.opening import is_ours_alone, open_store
 from hesper_cloud.stores.port import ReadingStore
 from hesper_cloud.turns import Job
 
 __all__ = ["bootstrap", "create_app", "run"]
 _log = logging.getLogger(__name__)
 _CONSOLES = "hesper.console"
+_THREADS = 12
+"""Ingest holds two for ever, each list of jobs one for as long as it works, rests included; what
+pages and requests ask for needs others. Python's own measure is six on two cores."""
+OWN_LINKS_EVERY_S = 5.0
+GATEWAY_KEYS_EVERY_S = 15.0
 _YOUNG_OBJECTS = 10_000  # a group of messages is settled, and gone, before so many are made
 
 
@@ -80,8 +90,14 @@ def bootstrap(settings: Settings) -> Iterator[HeadEnd]:
         if tracer is not None:
             stack.callback(tracer.close)
         ingest = Ingest(settings, store, registry, signer, latest, tracer)
-        traces = CommandTraces(tracer)
-        sources = Sources(settings, registry, authority, store, latest, now_utc, traces=traces)
+        captures = Captures() if is_ours_alone(settings.store) else None
+        if captures is not None:
+            ingest.follow(captures)
+        sources = Sources(
+            *(settings, registry, authority, store, latest, now_utc),
+            traces=CommandTraces(tracer),
+            captures=captures,
+        )
         services = assemble(sources, ingest.rate.per_second, ingest.door)
         stack.callback(services.energy.close)
         stack.callback(services.delivery.close)
@@ -93,6 +109,8 @@ def bootstrap(settings: Settings) -> Iterator[HeadEnd]:
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Runs every role of this process until ``stop`` is set or one of them fails."""
+    threads = ThreadPoolExecutor(_THREADS, "work")
+    asyncio.get_running_loop().set_default_executor(threads)
     with bootstrap(settings) as head_end:
         app = create_app(head_end.services, settings)
         mount_consoles(app, head_end.services)
@@ -135,17 +153,24 @@ def _set_aside_what_stays() -> None:
     """Spares the garbage collector what was loaded to start: half a million objects that stay.
 
     It looked through them again and again, with everything else standing still for as long; while
-    they are loaded it does not look at all (`cli.run`).
+    they are loaded it does not look at all (`cli.run`), nor before they are set aside: what little
+    garbage there is stays with them.
     """
-    gc.collect()
     gc.enable()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
 
 def _jobs_of(head_end: HeadEnd) -> list[Job]:
-    """Returns the jobs that publish as ingest does."""
-    return [Job("sending again", SENDING_AGAIN_EVERY_S, head_end.sending_again.turn)]
+    """Returns the jobs that are about this process's own links."""
+    alerts = Alerts(head_end.registry, now_utc)
+    links = OwnLinks(head_end.settings.broker, alerts, now_utc)
+    keys_of = GatewayKeys(head_end.registry, head_end.services.sources.authority, now_utc)
+    return [
+        Job("sending again", SENDING_AGAIN_EVERY_S, head_end.sending_again.turn),
+        Job("broker and store", OWN_LINKS_EVERY_S, links.turn),
+        Job("keys of gateways", GATEWAY_KEYS_EVERY_S, keys_of.turn),
+    ]
 
 
 def _looks_of(head_end: HeadEnd) -> AccessLogKeeping:

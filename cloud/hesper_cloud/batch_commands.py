@@ -132,8 +132,15 @@ def abort(context: typer.Context, batch_id: str, reason: Reason) -> None:
 
 
 @batch.command()
+def pause(context: typer.Context, batch_id: str, reason: Reason) -> None:
+    """Holds a batch: what has not been signed is taken back and waits."""
+    with context.obj.open() as door:
+        _tell(door.post(f"/{batch_id}/pause", {"reason": reason}))
+
+
+@batch.command()
 def resume(context: typer.Context, batch_id: str, reason: Reason) -> None:
-    """Lets a held batch go on; an approver who did not ask for it proves once more who they are."""
+    """Lets a held batch go on, into its next wave where one is over; an approver, by password."""
     with context.obj.open() as door:
         seen = door.get(f"/{batch_id}")
         typer.echo(

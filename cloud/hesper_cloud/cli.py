@@ -14,11 +14,9 @@ from hesper_contracts.signing import key_id
 from sqlalchemy.exc import OperationalError
 
 from hesper_cloud import (
-    batch_commands,
     energy_commands,
     enrolment_commands,
     image_commands,
-    ingest_commands,
     key_commands,
     keys,
     policy_commands,
@@ -28,26 +26,38 @@ from hesper_cloud import (
 from hesper_cloud.audit.testimony import NoTestimony
 from hesper_cloud.audit_commands import audit
 from hesper_cloud.authority import process as authority_process
-from hesper_cloud.backup import commands as backup_commands
 from hesper_cloud.certificate_commands import ca, gateway_certificate, gateway_revoke
 from hesper_cloud.commissioning import MeterPaper, commission, read_papers
 from hesper_cloud.database_commands import database
-from hesper_cloud.erasure.commands import erase
-from hesper_cloud.exports import commands as export_commands
 from hesper_cloud.hsm import SigningUnavailable
+from hesper_cloud.later_commands import with_later
 from hesper_cloud.observing import errors, logs
 from hesper_cloud.observing.errors import BadHook
-from hesper_cloud.privacy.commands import person
 from hesper_cloud.provision import Databases, ProvisioningError
-from hesper_cloud.settings import Settings
-from hesper_cloud.store_commands import store
+from hesper_cloud.settings import BadSettings, Settings
 from hesper_cloud.stores.errors import StoreError
 from hesper_cloud.vault import VaultBroken
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+_LATER = {
+    "backup": "hesper_cloud.backup.commands:backup",
+    "batch": "hesper_cloud.batch_commands:batch",
+    "dead-letters": "hesper_cloud.ingest_commands:letters",
+    "export": "hesper_cloud.exports.commands:export_",
+    "person": "hesper_cloud.privacy.commands:person",
+    "rehearse": "hesper_cloud.backup.commands:rehearse_",
+    "restore": "hesper_cloud.backup.commands:restore_",
+    "store": "hesper_cloud.store_commands:store",
+}
+_GATEWAYS_LATER = {"send-again": "hesper_cloud.ingest_commands:send_again"}
+_METERS_LATER = {"erase": "hesper_cloud.erasure.commands:erase"}
+app = typer.Typer(cls=with_later(_LATER), no_args_is_help=True, add_completion=False, help=__doc__)
 user = typer.Typer(no_args_is_help=True, help="Accounts of people and programs.")
-gateway = typer.Typer(no_args_is_help=True, help="Gateways and their public keys.")
-meter = typer.Typer(no_args_is_help=True, help="Commissioning of meters.")
+gateway = typer.Typer(
+    cls=with_later(_GATEWAYS_LATER), no_args_is_help=True, help="Gateways and their public keys."
+)
+meter = typer.Typer(
+    cls=with_later(_METERS_LATER), no_args_is_help=True, help="Commissioning of meters."
+)
 key = typer.Typer(no_args_is_help=True, help="The cloud's public keys.")
 for name, part in (
     ("user", user),
@@ -55,36 +65,30 @@ for name, part in (
     ("meter", meter),
     ("audit", audit),
     ("key", key),
-    ("store", store),
 ):
     app.add_typer(part, name=name)
-app.add_typer(batch_commands.batch, name="batch")
 app.add_typer(energy_commands.energy, name="energy")
 app.add_typer(key_commands.keys, name="keys")
-app.add_typer(ingest_commands.letters, name="dead-letters")
 app.add_typer(image_commands.image, name="image")
-app.add_typer(person, name="person")
 app.add_typer(database, name="database")
 app.add_typer(policy_commands.policy, name="policy")
 user.command("factor")(policy_commands.user_factor)
-meter.command("erase")(erase)
-gateway.command("send-again")(ingest_commands.send_again)
 for command in (enrolment_commands.keep, enrolment_commands.token, enrolment_commands.account):
     gateway.command()(command)
 gateway.command("revoke")(gateway_revoke)
 gateway.command("certificate")(gateway_certificate)
 app.add_typer(ca, name="ca")
-backup_commands.add_to(app)
-export_commands.add_to(app)
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
 ]
 DEFAULT = Path("cloud.toml")
+_ASK = "-"
 _SWITCH_S = 0.0001
 """With Python's own 5 ms, ingest waits that long at every hash and commit while a job reckons."""
 _TOLD = (
     BadHook,
+    BadSettings,
     NoTestimony,
     OSError,
     ProvisioningError,
@@ -119,9 +123,16 @@ def ingest(config: Config = DEFAULT) -> None:
 
     Needs an ingest.instance of its own, InfluxDB, and a registry that both reach.
     """
+    from hesper_cloud.stores.opening import is_ours_alone
+
+    settings = Settings.load(config)
+    if is_ours_alone(settings.store):
+        needs = "one more consumer needs InfluxDB and sole_writer = false under [store]"
+        typer.echo(f"not started: {needs}; set it here and for `hesper-cloud run`", err=True)
+        raise typer.Exit(1)
     from hesper_cloud import app as head_end
 
-    _run_until_told(head_end.run_ingest, Settings.load(config))
+    _run_until_told(head_end.run_ingest, settings)
 
 
 def _run_until_told(role: Role, settings: Settings) -> None:
@@ -140,6 +151,7 @@ def _run_until_told(role: Role, settings: Settings) -> None:
 
     with asyncio.Runner(loop_factory=head_end.loop_factory()) as runner:
         runner.run(until_told())
+    gc.unfreeze()  # or nobody collects them, and the last words are a page of DuckDB's complaints
 
 
 @app.command()
@@ -156,17 +168,18 @@ def authority(config: Config = DEFAULT) -> None:
 @user.command("add")
 def user_add(
     username: str,
-    role: Annotated[str, typer.Option(help="viewer, operator, approver or admin.")],
+    role: Annotated[str, typer.Option(help="viewer, operator, approver, admin or auditor.")],
     password_file: Annotated[
-        str, typer.Option("--password-file", help="A file with the password, or - for stdin.")
-    ],
+        str,
+        typer.Option("--password-file", help="A file with the password; -: asked for, or stdin."),
+    ] = _ASK,
     config: Config = DEFAULT,
 ) -> None:
     """Adds an account, or sets its role and password anew and ends its sessions."""
-    from_stdin = Path(password_file) == Path("-")
-    text = sys.stdin.readline() if from_stdin else Path(password_file).read_text("utf-8")
-    databases = Databases.open(Settings.load(config))
-    provision.add_user(databases.authority, username, role, text.strip())
+    settings = Settings.load(config)
+    password = _password(username, password_file)
+    databases = Databases.open(settings)
+    provision.add_user(databases.authority, username, role, password)
     typer.echo(f"{username} is {role}")
 
 
@@ -266,6 +279,18 @@ def tunnel(
         typer.echo(f"no tunnel: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"the tunnel is closed: {reason}")
+
+
+def _password(username: str, place: str) -> str:
+    """Returns the password of an account: from a file or a pipe, or of a person at a terminal."""
+    if place != _ASK:
+        return Path(place).read_text("utf-8").strip()
+    if sys.stdin.isatty():
+        asked: str = typer.prompt(
+            f"Password of {username}", hide_input=True, confirmation_prompt=True
+        )
+        return asked.strip()
+    return sys.stdin.readline().strip()
 
 
 def _tell_of(settings: Settings, role: str, words: logs.Words | None = None) -> None:

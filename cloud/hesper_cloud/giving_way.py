@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
+from itertools import islice
 from typing import TypeVar
 
 _REST = 9.0
@@ -21,6 +22,7 @@ _SHARE = 20
 _LONGEST_PAUSE_S = 60.0
 
 T = TypeVar("T")
+K = TypeVar("K")
 
 rested_s: ContextVar[float] = ContextVar("rested_s", default=0.0)
 """How long this context has rested so far."""
@@ -41,7 +43,7 @@ class GivesWay:
         sleep: Callable[[float], object] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._busy = busy
+        self.busy = busy
         self._stopped = threading.Event()
         self._sleep = sleep or self._stopped.wait
         self._monotonic = monotonic
@@ -51,19 +53,25 @@ class GivesWay:
         self._stopped.set()
 
     def portions(self, of: Iterable[T]) -> Iterator[T]:
-        """Yields what it is given, and rests after what was done with each."""
+        """Yields what it is given, and rests after what was done to get and use each."""
+        begun = self._monotonic()
         for portion in of:
-            begun = self._monotonic()
             yield portion
             worked_s = self._monotonic() - begun
-            rest_s = min(worked_s * _REST * self._busy(), _LONGEST_REST_S)
+            rest_s = min(worked_s * _REST * self.busy(), _LONGEST_REST_S)
             if rest_s and not self._stopped.is_set():
                 self._sleep(rest_s)
                 rested_s.set(rested_s.get() + rest_s)
+            begun = self._monotonic()
 
 
-AT_ONCE = GivesWay(lambda: 0.0)
+NO_RESTS = GivesWay(lambda: 0.0)
 """Rests never."""
+
+
+def first_of(waiting: dict[K, T], most: int) -> dict[K, T]:
+    """Takes away some of what waits, what came first, and returns it."""
+    return {key: waiting.pop(key) for key in tuple(islice(waiting, most))}
 
 
 class Seldom:

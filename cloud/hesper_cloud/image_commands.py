@@ -93,14 +93,23 @@ def sign(
 
 
 @image.command()
-def add(file: ImageFile, manifest_file: ManifestFile, config: Config = DEFAULT) -> None:
+def add(
+    file: ImageFile,
+    manifest_file: ManifestFile,
+    changelog: Annotated[
+        Path | None, typer.Option(help="What is new in it: a plain text, UTF-8.")
+    ] = None,
+    config: Config = DEFAULT,
+) -> None:
     """Keeps an image at the head end; on its own machine, else `POST /firmware/images`."""
     shelf = shelf_of(Settings.load(config))
     document = _read(manifest_file)
     try:
         said = shelf.announce(document, datetime.now(UTC)).said
+        if changelog is not None:
+            shelf.describe(said.image_hash, changelog.read_bytes())
         _fill(shelf, said.image_hash, file)
-    except NotKept as refusal:
+    except (NotKept, OSError) as refusal:
         _give_up(str(refusal))
     typer.echo(f"{said.image_hash} is kept")
 
@@ -108,8 +117,13 @@ def add(file: ImageFile, manifest_file: ManifestFile, config: Config = DEFAULT) 
 @image.command("list")
 def list_(config: Config = DEFAULT) -> None:
     """Shows what is kept, one JSON object a line."""
-    for kept in shelf_of(Settings.load(config)).all():
-        typer.echo(json.dumps(_told(kept), sort_keys=True))
+    shelf = shelf_of(Settings.load(config))
+    for kept in shelf.all():
+        beside = {
+            "changelog": shelf.changelog(kept.said.image_hash),
+            "signed_by": shelf.signers(kept),
+        }
+        typer.echo(json.dumps(_told(kept) | beside, sort_keys=True))
 
 
 @image.command()

@@ -50,6 +50,8 @@ def show(
         raise typer.BadParameter(f"there is no dead letter {number}")
     typer.echo(f"{letter.topic}\n{letter.received_at:%F %T} UTC, {_state(letter)}")
     typer.echo(f"{letter.reason}\n{len(letter.payload)} octets, SHA-256 {letter.digest}")
+    if letter.replayed_at is None:
+        typer.echo(f"to try it again: hesper-cloud dead-letters replay {letter.id}")
     if out is not None:
         out.write_bytes(letter.payload)
     elif letter.payload[:1] == b"{":

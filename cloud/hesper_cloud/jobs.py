@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from sqlalchemy import func, select
+
 from hesper_cloud import keys
 from hesper_cloud.access_log import AccessLogKeeping
 from hesper_cloud.aggregates.book import EnergyBook
@@ -16,6 +18,7 @@ from hesper_cloud.authority import facts
 from hesper_cloud.backup.keeping import BackupKeeping
 from hesper_cloud.cleaning import CleanUp
 from hesper_cloud.db.engines import reading
+from hesper_cloud.db.registry import Meter
 from hesper_cloud.delivery.routing import Router
 from hesper_cloud.delivery.sending import Sender
 from hesper_cloud.delivery.transports import Transports
@@ -25,6 +28,7 @@ from hesper_cloud.exports.republish import Republish
 from hesper_cloud.exports.republish_days import RepublishDays
 from hesper_cloud.exports.scheduled import ScheduledExports
 from hesper_cloud.gaps import Backfills, GapLedger
+from hesper_cloud.gaps.tending import Tending
 from hesper_cloud.giving_way import GivesWay
 from hesper_cloud.imports.applying import Applying
 from hesper_cloud.long_jobs.kinds import Kind
@@ -43,7 +47,6 @@ from hesper_cloud.rules.reconnected import ReconnectedCheck
 from hesper_cloud.rules.rounds import Rounds
 from hesper_cloud.rules.silence import SilenceRule, Works, nobody_works
 from hesper_cloud.rules.sim_data import SimDataRule
-from hesper_cloud.rules.store_faults import tend
 from hesper_cloud.rules.tamper import clear_acknowledged
 from hesper_cloud.rules.trials import Trials
 from hesper_cloud.service_levels.keeping import ServiceLevels
@@ -51,6 +54,7 @@ from hesper_cloud.services.fleet_figures import FleetFigures
 from hesper_cloud.services.meter_status import MeterStatus
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.turns import DAY_S, HOUR_S, MINUTE_S, Job, keep_turns, perform
+from hesper_cloud.worded import worded
 
 SILENCE_EVERY_S = 2.0
 GAPS_EVERY_S = 5.0
@@ -71,6 +75,8 @@ _KEEP_RUNS_EVERY_S = 5.0
 _IDLE_S = 0.5
 _PAUSE_SHARE = 0.25
 _LEAST_PAUSE_S = 0.01
+_METERS_PER_GRACE_S = 20_000
+_LONGEST_GRACE_S = 5.0
 
 
 def jobs(sources: Sources) -> list[Job]:
@@ -152,6 +158,7 @@ def _gap_keeping(sources: Sources, giving_way: GivesWay) -> Callable[[], None]:
         *(sources.registry, sources.store, settings.rules, clock),
         profiles=sources.latest.profiles,
         giving_way=giving_way,
+        captures=sources.captures,
     )
     engines = (sources.registry, sources.authority)
     backfills = Backfills(engines, sources.store, settings.backfill, clock)
@@ -163,17 +170,20 @@ def _gap_keeping(sources: Sources, giving_way: GivesWay) -> Callable[[], None]:
     return check_and_ask
 
 
-def slow_jobs(sources: Sources, book: EnergyBook) -> list[Job]:
+def slow_jobs(sources: Sources, book: EnergyBook, giving_way: GivesWay) -> list[Job]:
     """Returns jobs that may take minutes; they have a thread of their own."""
     settings = sources.settings
     keeping = BackupKeeping(settings, sources.store, sources.registry, sources.clock)
     alerts = Alerts(sources.registry)
     levels = ServiceLevels(
-        sources.registry, sources.store, sources.settings.service_levels, sources.clock
+        *(sources.registry, sources.store, settings.service_levels, sources.clock),
+        captures=sources.captures,
+        giving_way=giving_way,
     )
     outlet, shelf = Outlet(settings.broker), Shelf(sources.registry, sources.store, book)
     republish = Republish(outlet, settings.exports.republish, sources.store, settings.state)
     republish_days = RepublishDays(outlet, settings, shelf, sources.clock)
+    tending = Tending(sources.store, alerts, sources.clock, sources.captures)
     return [
         Job("backups", BACKUPS_EVERY_S, keeping.turn),
         Job("clean-up", DAY_S, CleanUp(sources.registry, settings, sources.clock).turn),
@@ -184,7 +194,7 @@ def slow_jobs(sources: Sources, book: EnergyBook) -> list[Job]:
         Job("republish days", REPUBLISH_EVERY_S, republish_days.turn),
         Job("reads of a day", MINUTE_S, FleetFigures(sources).count_reads),
         Job("clean-up of looks at data", DAY_S, _forget_looks(sources)),
-        Job("store", MINUTE_S, lambda: tend(sources.store, alerts, sources.clock())),
+        Job("store", MINUTE_S, tending.turn),
     ]
 
 
@@ -201,27 +211,25 @@ def _exports(sources: Sources, shelf: Shelf, alerts: Alerts) -> ScheduledExports
         if reason is None:
             alerts.clear(subject, at=sources.clock())
         else:
-            text = f"The export {name} fails: {reason}"
+            text = worded("The export {name} fails: {reason}", name=name, reason=reason)
             alerts.raise_(subject, "warning", text, at=sources.clock())
 
     wanted = sources.settings.exports.scheduled
     return ScheduledExports(sources.registry, shelf, wanted, sources.clock, alarm)
 
 
-def energy_jobs(
-    sources: Sources, book: EnergyBook, busy: Callable[[], float], giving_way: GivesWay
-) -> list[Job]:
+def energy_jobs(sources: Sources, book: EnergyBook, giving_way: GivesWay) -> list[Job]:
     """Returns the jobs that validate readings and keep the energy book.
 
-    Validation takes its marks in smaller portions the busier ingest is, so that it never works for
-    seconds beside it.
+    Validation takes the fewer marks a turn the busier ingest is: its rests are long then, and
+    others wait for its thread.
     """
     settings, clock = sources.settings, sources.clock
     kept = timedelta(days=_DAYS_PER_YEAR * settings.validation.aggregates_years)
     work = Work(sources.registry, sources.store, book, settings, clock, giving_way)
     reconciliation = Reconciliation(sources.registry, sources.store, book, settings, clock)
     return [
-        Job("validation", VALIDATION_EVERY_S, lambda: work.turn(_marks(busy()))),
+        Job("validation", VALIDATION_EVERY_S, lambda: work.turn(_marks(giving_way.busy()))),
         Job("reconciliation", MINUTE_S, reconciliation.turn),
         Job("retention of aggregates", HOUR_S, lambda: book.expire((clock() - kept).date())),
     ]
@@ -249,12 +257,13 @@ async def run(sources: Sources, busy: Callable[[], float], more: Sequence[Job] =
 
     ``busy`` tells the share of its time that ingest works, 0 to 1.
     """
+    await asyncio.sleep(await asyncio.to_thread(grace_s, sources))
     book = await asyncio.to_thread(EnergyBook, sources.settings.energy_file)
     runs = ScheduledRuns(sources.registry, sources.clock)
     runner = Runner(sources.registry, long_work(sources, book), sources.clock)
     sender = _sender(sources)
     giving_way = GivesWay(busy)
-    works = _lists(sources, book, busy, giving_way)
+    works = _lists(sources, book, giving_way)
     works["quick jobs"] += more
     lists = works | {"delivery": delivery_jobs(sources, sender)}
     await asyncio.to_thread(
@@ -272,9 +281,17 @@ async def run(sources: Sources, busy: Callable[[], float], more: Sequence[Job] =
         book.close()
 
 
-def _lists(
-    sources: Sources, book: EnergyBook, busy: Callable[[], float], giving_way: GivesWay
-) -> dict[str, list[Job]]:
+def grace_s(sources: Sources) -> float:
+    """Returns how long the jobs wait at a start, for the pages that were open to come back first.
+
+    All jobs take their first turns then, some of which go through the whole fleet.
+    """
+    with reading(sources.registry) as session:
+        meters = session.scalar(select(func.count()).select_from(Meter)) or 0
+    return min(meters / _METERS_PER_GRACE_S, _LONGEST_GRACE_S)
+
+
+def _lists(sources: Sources, book: EnergyBook, giving_way: GivesWay) -> dict[str, list[Job]]:
     """Returns all scheduled jobs by the thread that they share.
 
     The first pass of an erasure is made between two looks of the gap ledger, see `Erasures`. Both
@@ -284,10 +301,10 @@ def _lists(
     begin = Job("erasures", ERASURES_EVERY_S, erasures.begin)
     finish = Job("erasures, second pass", ERASURES_EVERY_S, erasures.finish)
     return {
-        "energy book": [finish, *energy_jobs(sources, book, busy, giving_way)],
+        "energy book": [finish, *energy_jobs(sources, book, giving_way)],
         "gap ledger": [begin, Job("gaps", GAPS_EVERY_S, _gap_keeping(sources, giving_way))],
         "quick jobs": jobs(sources),
-        "slow jobs": slow_jobs(sources, book),
+        "slow jobs": slow_jobs(sources, book, giving_way),
     }
 
 

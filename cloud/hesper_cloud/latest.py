@@ -14,7 +14,16 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from hesper_cloud.stores.port import SCALERS, Block, Flags, Integers, Quantity, ReadingStore
+from hesper_cloud.stores.port import (
+    SCALERS,
+    Block,
+    Flags,
+    Integers,
+    Previous,
+    Quantity,
+    ReadingStore,
+)
+from hesper_cloud.stores.rows import all_differ
 
 _FIRST_ROWS = 64
 _NEVER = np.iinfo(np.int64).min
@@ -112,17 +121,14 @@ class _Table:
 
         Returns the first capture, epoch seconds, of each meter that had no row.
         """
-        rows = self.rows_of(block.meters)[block.meter_index]
-        rank = np.minimum(block.captured_at, block.received_at)
-        order = np.lexsort((block.captured_at, rank, rows))
-        order = order[mask[order]]
-        last = np.ones(len(order), dtype=bool)
-        last[:-1] = rows[order[1:]] != rows[order[:-1]]
-        chosen = order[last]
-        firsts = self._firsts(block, rows, order, last)
-        chosen = chosen[rank[chosen] >= self.rank[rows[chosen]]]
-        target = rows[chosen]
-        self.rank[target] = rank[chosen]
+        rows = self.rows_of(block.meters)
+        first, last = _ends(block, rows, mask)
+        firsts = self._firsts(block, rows, first)
+        rank = np.minimum(block.captured_at[last], block.received_at)
+        newer = rank >= self.rank[rows[block.meter_index[last]]]
+        chosen, rank = last[newer], rank[newer]
+        target = rows[block.meter_index[chosen]]
+        self.rank[target] = rank
         self.captured_at[target] = block.captured_at[chosen]
         self.stored_at[target] = stored_at[chosen]
         self.quality[target] = block.quality[chosen]
@@ -131,13 +137,11 @@ class _Table:
         self.missing[:, target] = False if block.missing is None else block.missing[:, chosen]
         return firsts
 
-    def _firsts(self, block: Block, rows: Integers, order: Integers, last: Flags) -> dict[str, int]:
-        if not len(order):
-            return {}
-        begins = order[np.roll(last, 1)]  # the last one's successor is another meter's first
-        fresh = begins[self.rank[rows[begins]] == _NEVER]
-        meters = (block.meters[place] for place in block.meter_index[fresh].tolist())
-        return dict(zip(meters, block.captured_at[fresh].tolist(), strict=True))
+    def _firsts(self, block: Block, rows: Integers, first: Integers) -> dict[str, int]:
+        meter = block.meter_index[first]
+        fresh = self.rank[rows[meter]] == _NEVER
+        meters = (block.meters[place] for place in meter[fresh].tolist())
+        return dict(zip(meters, block.captured_at[first[fresh]].tolist(), strict=True))
 
     def forget(self, row: int) -> None:
         """Empties one row, as if nothing had come for it yet."""
@@ -159,6 +163,27 @@ class _Table:
             int(self.stored_at[row]),
             int(self.quality[row]),
         )
+
+
+def _ends(block: Block, rows: Integers, mask: Flags) -> tuple[Integers, Integers]:
+    """Returns the places of each meter's first and last new row, by time.
+
+    Mostly each meter stands once and ascends, and all is new: then no row has to be moved.
+    """
+    captured_at, meter = block.captured_at, block.meter_index
+    ends = np.ones(block.row_count + 1, dtype=bool)  # of runs of rows of one meter
+    ends[1:-1] = meter[1:] != meter[:-1]
+    if mask.all() and (ends[1:-1] | (captured_at[1:] >= captured_at[:-1])).all():
+        bounds = np.flatnonzero(ends)
+        if all_differ(rows[meter[bounds[:-1]]]):
+            return bounds[:-1], bounds[1:] - 1
+    owners = rows[meter]
+    order = np.lexsort((captured_at, np.minimum(captured_at, block.received_at), owners))
+    order = order[mask[order]]
+    ends = np.ones(len(order) + 1, dtype=bool)
+    ends[1:-1] = owners[order[1:]] != owners[order[:-1]]
+    bounds = np.flatnonzero(ends)
+    return order[bounds[:-1]], order[bounds[1:] - 1]
 
 
 class LatestValues:
@@ -277,12 +302,8 @@ class LatestValues:
                         found[meter] = max(found.get(meter, 0), rank)
         return found
 
-    def previous(self, block: Block) -> tuple[Integers, Integers, Flags] | None:
-        """Returns (captured_at, values, missing) of the cached rows of a block's meters.
-
-        One column per meter of the block; None when nothing of its kind is cached. A meter without
-        a row has every value missing.
-        """
+    def previous(self, block: Block) -> Previous:
+        """Returns the cached rows of a block's meters, as they are now."""
         with self._lock:
             table = self._tables.get((block.profile, block.quantities))
             if table is None:
@@ -340,9 +361,7 @@ def present(block: Runs, place: int) -> Flags:
     return there
 
 
-def value_before(
-    block: Runs, place: int, previous: tuple[Integers, Integers, Flags] | None
-) -> tuple[Integers, Flags]:
+def value_before(block: Runs, place: int, previous: Previous) -> tuple[Integers, Flags]:
     """Returns the value of one quantity before each row, and the mask of rows that have one.
 
     Args:

@@ -20,6 +20,8 @@ import orjson
 from sqlalchemy import ColumnElement, Select, and_, func, or_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from hesper_cloud.worded import worded
+
 MOST_ROWS = 1000
 _LONGEST = 2048
 _WHOLE = 2**63
@@ -103,7 +105,13 @@ class Orders:
         name = wanted.removeprefix("-")
         if name not in self.by:
             known = ", ".join(sorted(self.by))
-            raise BadPage(f"there is no order by {name[:40]!r}; this list has {known}")
+            raise BadPage(
+                worded(
+                    "there is no order by {name!r}; this list has {known}",
+                    name=name[:40],
+                    known=known,
+                )
+            )
         return wanted, wanted.startswith("-"), self.by[name]
 
     def _after(self, order: Order, descending: bool, values: Values) -> ColumnElement[bool]:
@@ -123,7 +131,11 @@ def cut(rows: Iterable[Any], key: str, asked: Asked) -> tuple[list[Any], str | N
         BadPage: the cursor is not one of this question's, or another order was asked for.
     """
     if asked.sort.removeprefix("-") not in ("", key):
-        raise BadPage(f"there is no order by {asked.sort[:40]!r}; this list has {key}")
+        raise BadPage(
+            worded(
+                "there is no order by {sort!r}; this list has {key}", sort=asked.sort[:40], key=key
+            )
+        )
     descending = asked.sort.startswith("-")
     in_order = sorted(rows, key=lambda row: str(getattr(row, key)), reverse=descending)
     if asked.cursor:

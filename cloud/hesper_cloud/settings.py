@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from hesper_contracts.manifest import SEALS_NEEDED
 from hesper_contracts.signing import key_id
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -34,7 +34,11 @@ from hesper_cloud.observing_settings import (
 from hesper_cloud.thresholds import Validation
 from hesper_cloud.web_settings import OidcSettings, WebSettings
 
-__all__ = ["Settings", "WebSettings"]
+__all__ = ["BadSettings", "Settings", "WebSettings"]
+
+
+class BadSettings(Exception):
+    """The file cannot be used; the text names every place, and no value: some are secrets."""
 
 
 class _Section(BaseModel):
@@ -110,7 +114,7 @@ class IngestSettings(_Section):
     instance: str = "main"
     group_max_messages: int = 1000
     group_max_octets: int = Field(default=0, ge=0)  # 0: from the store
-    group_linger_ms: int = 20
+    group_linger_ms: int = 40
     max_payload_octets: int = 4 * 1024 * 1024
 
 
@@ -216,11 +220,19 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Reads ``path``; raises pydantic's ValidationError that names every wrong field."""
-        with path.open("rb") as file:
-            values = tomllib.load(file)
-        values.setdefault("state", "state")
-        return cls(**_rooted(values, path.resolve().parent))
+        """Reads ``path``.
+
+        Raises:
+            BadSettings: it is not TOML, or some of it, or of the variables, does not fit.
+        """
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+            values.setdefault("state", "state")
+            return cls(**_rooted(values, path.resolve().parent))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadSettings(f"{path}: not TOML: {error}") from None
+        except ValidationError as error:
+            raise BadSettings(_complaint(path, error)) from None
 
     @classmethod
     def settings_customise_sources(
@@ -273,6 +285,17 @@ class Settings(BaseSettings):
     def energy_file(self) -> Path:
         """The file of aggregates, scores and verdicts."""
         return self.state / "energy.duckdb"
+
+
+def _complaint(path: Path, error: ValidationError) -> str:
+    """Returns one line per misfit, each with its place in the file."""
+    lines = []
+    for each in error.errors(include_url=False, include_input=False):
+        place = ".".join(map(str, each["loc"])) or "file"
+        is_unknown = each["type"] == "extra_forbidden"
+        said = "there is no such setting" if is_unknown else each["msg"]
+        lines.append(f"{path}: {place}: {said.removeprefix('Value error, ')}")
+    return "\n".join(lines)
 
 
 _PATHS = frozenset(

@@ -11,7 +11,15 @@ import zstandard
 from hesper_contracts import column_streams
 from hesper_contracts.column_streams import Int64s, Rows
 from hesper_contracts.frame import Encoding, Refused
-from hesper_contracts.readings import NULLS, PROFILES, QUANTITIES, SCALED, Quantity, Section
+from hesper_contracts.readings import (
+    NULLS,
+    PROFILES,
+    QUANTITIES,
+    SCALED,
+    Quantity,
+    Section,
+    most_sections,
+)
 from hesper_contracts.short_sections import short_section
 from hesper_contracts.streams import Cursor
 from hesper_contracts.topics import METER, meter_id
@@ -56,9 +64,12 @@ def decode(body: bytes, encoding: Encoding) -> list[SectionColumns]:
     """
     octets = plain(body, encoding)
     cursor = Cursor(octets)
+    count, most = cursor.uvarint(), most_sections(len(body))
+    if count > most:
+        raise Refused(f"{count} sections in a body of {len(body)} octets: at most {most}")
     cells = 0
     sections = []
-    for _ in range(cursor.uvarint()):
+    for _ in range(count):
         left = MAX_CELLS - cells
         section, used = _short(octets, cursor, left) or _section(cursor, left)
         cells += used
@@ -176,7 +187,7 @@ def _meters(cursor: Cursor) -> tuple[str, ...]:
     if count > MAX_CELLS // _LEAST_COLUMNS:
         raise Refused(f"{count} meters, each with a row: more than {MAX_CELLS} cells in one batch")
     octets = cursor.texts(count)
-    return _kept_names(octets) if count <= _MOST_KEPT else _names(octets)
+    return names_of(octets) if count <= _MOST_KEPT else _names(octets)
 
 
 def _names(octets: bytes) -> tuple[str, ...]:
@@ -195,16 +206,17 @@ def _names(octets: bytes) -> tuple[str, ...]:
     return tuple(names)
 
 
-_kept_names = lru_cache(maxsize=1024)(_names)  # a gateway's next batch has the same meters
+names_of = lru_cache(maxsize=1024)(_names)  # a gateway's next batch has the same meters
 
 
 def _rows(cursor: Cursor, meters: int, columns: int, cells_left: int) -> Rows:
     counts = column_streams.read(cursor, meters, np.int64)
     if not meters or counts.min() < 1 or counts.max() > MAX_CELLS:
         raise Refused("a section or meter without rows, or with more than a batch may hold")
-    if int(counts.sum()) * columns > cells_left:
+    rows = Rows(counts)
+    if rows.total * columns > cells_left:
         raise Refused(f"more than {MAX_CELLS} cells in one batch")
-    return Rows(counts)
+    return rows
 
 
 def _bitmap(cursor: Cursor, total: int) -> npt.NDArray[np.bool_] | None:

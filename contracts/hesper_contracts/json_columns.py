@@ -1,38 +1,48 @@
 """The plain JSON form of a batch as numpy columns, for the cloud (gateways never import this).
 
-What is the same for many readings is looked at once: the set of quantities with their scalers and
-units, the meter's name, the moment. What is left for each reading is to sort it into its table; in
-a batch whose readings are all alike (`json_alike`) there is one.
+A batch whose readings have the same form is read by `json_layout`, all at once. Any other is sorted
+into tables, one for each set of quantities with their scalers and units. And where one of its
+readings cannot be, the others are taken without it.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from hesper_contracts import json_alike, readings_json
+from hesper_contracts import json_layout, readings_json
 from hesper_contracts.column_streams import Int64s
 from hesper_contracts.columns import SectionColumns
 from hesper_contracts.frame import Refused
-from hesper_contracts.json_alike import Alike, Reading
-from hesper_contracts.jsonbody import UtcTime, check_years
-from hesper_contracts.readings import LOAD_PROFILE, Quantity
-from hesper_contracts.readings_json import JsonBatch, JsonReading, JsonReadings, logical_name
+from hesper_contracts.json_layout import Laid, Rows
+from hesper_contracts.readings import LOAD_PROFILE
+from hesper_contracts.readings_json import (
+    MOST_QUALITY,
+    MOST_STATUS,
+    JsonBatch,
+    JsonReading,
+    JsonReadings,
+    RefusedReading,
+    logical_name,
+    quantity,
+    signed_64_bit,
+    within,
+)
 from hesper_contracts.topics import meter_id
 
-_INT64 = range(-(1 << 63), 1 << 63)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
 _Numbers = tuple[int, ...]
 _Key = tuple[str | None, tuple[str, ...], _Numbers, _Numbers]
 _Values = tuple[int | None, ...]
 _Columns = tuple[Int64s, npt.NDArray[np.bool_] | None]
-_Described = JsonReading | Reading
 
 
-class _Rows:
+class _Table:
     """Readings of one profile and one set of quantities, as they came."""
 
     def __init__(self) -> None:
@@ -41,106 +51,93 @@ class _Rows:
 
 
 class Opened(NamedTuple):
-    """A JSON batch taken apart: the identity that it names, and its sections."""
+    """A JSON batch taken apart: the identity that it names, its sections, and what cannot be."""
 
     batch: JsonBatch | None
     sections: list[SectionColumns]
+    refused: tuple[RefusedReading, ...] = ()
 
 
 def open_(payload: bytes, received_at: datetime) -> Opened:
     """Take a JSON batch apart; it was received at a time, unless it says another.
 
     Raises:
-        Refused: not JSON, a field wrong, or a logical name, meter, time or number that is none.
+        Refused: not JSON, a field of the batch wrong, or none of its readings can be.
     """
-    alike = json_alike.parse(payload)
-    section = None if alike is None else _one_section(alike, received_at)
-    if alike is not None and section is not None:
-        return Opened(alike.batch, [section])
-    parsed = readings_json.parse(payload)
-    return Opened(parsed.batch, sections(parsed, received_at))
-
-
-def _one_section(alike: Alike, received_at: datetime) -> SectionColumns | None:
-    """Return the only section of a batch; None where profiles differ."""
-    shape = (len(alike.readings), len(alike.names))
-    try:
-        values = np.fromiter(alike.values, np.int64, shape[0] * shape[1]).reshape(shape)
-    except OverflowError:
-        return None
-    profiles = {reading.profile for reading in alike.readings}
-    if len(profiles) > 1:
-        return None
-    names, scalers, units = zip(*alike.names, strict=True)
-    key = (profiles.pop(), names, scalers, units)
-    received = int((alike.received_at or received_at).timestamp())
-    times = [reading.captured_at for reading in alike.readings]
-    try:
-        moments = {text: msgspec.convert(text, UtcTime) for text in set(times)}
-    except msgspec.ValidationError:
-        return None
-    seconds = _seconds(moments.values())
-    epochs = {text: seconds[moment] for text, moment in moments.items()}
-    captured_at = np.array([epochs[text] for text in times], np.int64)
-    return _section(key, alike.readings, captured_at, (values.T, None), received)
+    laid = json_layout.parse(payload)
+    if laid is not None:
+        with suppress(Refused):
+            return Opened(laid.envelope.batch, [_laid_section(laid, received_at)])
+    with suppress(Refused):
+        parsed = readings_json.parse(payload)
+        return Opened(parsed.batch, sections(parsed, received_at))
+    parsed, refused = readings_json.parse_each(payload)
+    return Opened(parsed.batch, sections(parsed, received_at), refused)
 
 
 def sections(batch: JsonReadings, received_at: datetime) -> list[SectionColumns]:
     """Return readings that share profile and quantities as columns, by meter and time.
 
     Raises:
-        Refused: a logical name, meter, time or number that cannot be one.
+        Refused: a logical name, meter or number that cannot be one.
     """
-    received = int((batch.received_at or received_at).timestamp())
-    found: defaultdict[_Key, _Rows] = defaultdict(_Rows)
+    received = _received(batch, received_at)
+    found: defaultdict[_Key, _Table] = defaultdict(_Table)
     for reading in batch.readings:
         if not reading.values:
             raise Refused(f"reading of meter {reading.meter!r} has no values")
         values, scalers, units = zip(*reading.values.values(), strict=True)
-        rows = found[reading.profile, tuple(reading.values), scalers, units]
-        rows.readings.append(reading)
-        rows.values.append(values)
+        table = found[reading.profile, tuple(reading.values), scalers, units]
+        table.readings.append(reading)
+        table.values.append(values)
     seconds = _seconds({reading.captured_at for reading in batch.readings})
     return [
-        _section(
-            key,
-            rows.readings,
-            np.array([seconds[reading.captured_at] for reading in rows.readings], np.int64),
-            _columns(rows.values),
-            received,
-        )
-        for key, rows in found.items()
+        _section(key, _rows(table.readings, seconds), _columns(table.values), received)
+        for key, table in found.items()
     ]
+
+
+def _laid_section(laid: Laid, received_at: datetime) -> SectionColumns:
+    form = laid.meaning
+    key = (form.profile, form.names, form.scalers, form.units)
+    return _section(key, laid.rows, (laid.values, None), _received(laid.envelope, received_at))
+
+
+def _received(batch: JsonReadings, received_at: datetime) -> int:
+    return ((batch.received_at or received_at) - _EPOCH) // _SECOND
 
 
 def _seconds(moments: Collection[datetime]) -> dict[datetime, int]:
     """Return the epoch seconds of moments."""
-    check_years(moments)
-    return {moment: int(moment.timestamp()) for moment in moments}
+    return {moment: (moment - _EPOCH) // _SECOND for moment in moments}
 
 
-def _section(
-    key: _Key,
-    readings: Sequence[_Described],
-    captured_at: Int64s,
-    columns: _Columns,
-    received: int,
-) -> SectionColumns:
-    profile, names, scalers, units = key
+def _rows(readings: Sequence[JsonReading], seconds: dict[datetime, int]) -> Rows:
+    count = len(readings)
     meters = [reading.meter for reading in readings]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(meters))}
-    meter = np.fromiter(map(numbers.__getitem__, meters), np.int32, len(meters))
-    order = _order(meter, captured_at)
+    return Rows(
+        tuple(map(meter_id, numbers)),
+        np.fromiter(map(numbers.__getitem__, meters), np.int32, count),
+        np.array([seconds[reading.captured_at] for reading in readings], np.int64),
+        _small([reading.clock_status for reading in readings], MOST_STATUS),
+        _small([reading.quality for reading in readings], MOST_QUALITY),
+    )
+
+
+def _section(key: _Key, rows: Rows, columns: _Columns, received: int) -> SectionColumns:
+    profile, names, scalers, units = key
+    order = _order(rows.meter_index, rows.captured_at)
     values, nulls = columns
     return SectionColumns(
         LOAD_PROFILE if profile is None else logical_name(profile),
         received,
-        tuple(map(_quantity, names, scalers, units)),
-        tuple(map(meter_id, numbers)),
-        meter[order],
-        captured_at[order],
-        _small([reading.clock_status for reading in readings], 0xFF)[order].astype(np.uint8),
-        _small([reading.quality for reading in readings], 0xFFFF)[order].astype(np.uint16),
+        tuple(map(quantity, names, scalers, units)),
+        rows.meters,
+        rows.meter_index[order],
+        rows.captured_at[order],
+        rows.clock_status[order].astype(np.uint8),
+        rows.quality[order].astype(np.uint16),
         np.ascontiguousarray(values[:, order]),
         None if nulls is None else np.ascontiguousarray(nulls[:, order]),
     )
@@ -160,29 +157,15 @@ def _columns(rows: list[_Values]) -> _Columns:
         return np.array(rows, np.int64).T, None
     except (TypeError, OverflowError):
         missing = [[value is None for value in row] for row in rows]
-    wrong = next((v for row in rows for v in row if v is not None and v not in _INT64), None)
-    if wrong is not None:
-        raise Refused(f"value {wrong} is outside signed 64 bit")
-    present = [[value or 0 for value in row] for row in rows]
+    present = [[0 if value is None else signed_64_bit(value) for value in row] for row in rows]
     return np.array(present, np.int64).T, np.array(missing, np.bool_).T
 
 
-def _quantity(name: str, scaler: int, unit: int) -> Quantity:
-    if not -128 <= scaler <= 127:
-        raise Refused(f"scaler {scaler} of {name} is not a signed octet")
-    return Quantity(logical_name(name), scaler, _within(unit, 255))
-
-
 def _small(numbers: list[int], limit: int) -> Int64s:
+    """Return numbers from 0 to a limit as a column."""
     different = set(numbers)
-    _within(min(different), limit)
-    _within(max(different), limit)
+    within(min(different), limit)
+    within(max(different), limit)
     if len(different) == 1:
         return np.full(len(numbers), different.pop(), np.int64)
     return np.array(numbers, np.int64)
-
-
-def _within(value: int, limit: int) -> int:
-    if not 0 <= value <= limit:
-        raise Refused(f"{value} is not between 0 and {limit}")
-    return value

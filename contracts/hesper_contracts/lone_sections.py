@@ -1,10 +1,10 @@
-"""Many bodies of one short section each, as batches of a single meter have, taken apart at once.
+"""Many bodies of one small section each, as the batches of few meters have, taken apart at once.
 
-Theory of operation. Bodies with the same profile, quantities and number of rows have the same
-streams in the same order, however wide each of them is. So all are walked over side by side: one
-column of offsets, and each step reads the next field of every body with a few numpy operations,
-whose price is shared by hundreds. At whatever is unusual in a body, wrong octets included, that
-body is left out: `columns.decode` takes it apart alone, and has the last word.
+Theory of operation. Bodies with the same profile, quantities, number of meters and rows of each
+have the same streams in the same order, however wide each of them is. So all are walked over side
+by side: one column of offsets, and each step reads the next field of every body with a few numpy
+operations, whose price is shared by all. At whatever is unusual in a body, wrong octets included,
+that body is left out: `columns.decode` takes it apart alone, and has the last word.
 """
 
 from collections.abc import Sequence
@@ -14,34 +14,49 @@ import numpy as np
 import numpy.typing as npt
 
 from hesper_contracts.column_streams import Int64s
+from hesper_contracts.columns import names_of
+from hesper_contracts.frame import Refused
 from hesper_contracts.readings import PROFILES, QUANTITIES, SCALED, Quantity
-from hesper_contracts.streams import LOW
+from hesper_contracts.streams import LOW, Cursor
 from hesper_contracts.topics import METER
 
 FEWEST = 24
 """Bodies alike, below which they are quicker taken apart one by one."""
 
-_MOST_ROWS = 63  # as many as the count of rows says in one octet
+_MOST_ROWS = 1024
+_MOST_CELLS = 16_000_000  # rows times columns of all that is taken apart together
 _LONGEST_VARINT = 9
 _WIDEST = 8
 _BEYOND = bytes(_WIDEST * _MOST_ROWS + _LONGEST_VARINT + 1)
 
 _Mask = npt.NDArray[np.bool_]
-_Layout = tuple[bytes, int]
+
+
+class Layout(NamedTuple):
+    """What bodies have in common: octets up to the count of meters, that, and rows of each."""
+
+    head: bytes
+    meters: int
+    rows: int
+
+    @property
+    def cells(self) -> int:
+        """Rows times columns, time, clock status and quality included."""
+        return self.meters * self.rows * (self.head[2] + 3)
 
 
 class Lone(NamedTuple):
-    """Bodies that are alike: N of R rows; one meter each, ascending in time.
+    """Bodies that are alike: N of R rows, meter by meter, ascending in time.
 
     ``places`` says which bodies those are, and ``meters`` and ``received_at`` are theirs, in that
-    order. ``captured_at``, ``clock_status`` and ``quality`` have shape (N, R), ``values``
-    (quantities, N, R); no value is missing.
+    order; each meter has as many rows. ``captured_at``, ``clock_status`` and ``quality`` have shape
+    (N, R), ``values`` (quantities, N, R); no value is missing.
     """
 
     places: list[int]
     profile: bytes
     quantities: tuple[Quantity, ...]
-    meters: list[str]
+    meters: list[tuple[str, ...]]
     received_at: Int64s
     captured_at: Int64s
     clock_status: Int64s
@@ -53,45 +68,60 @@ class _Found(NamedTuple):
     """Bodies of one layout: which, whose, and where their streams begin."""
 
     places: list[int]
-    meters: list[str]
+    meters: list[tuple[str, ...]]
     begins: list[int]
 
 
 def taken_apart(bodies: Sequence[bytes]) -> list[Lone]:
     """Return what could be taken apart together; bodies whose place is in none are left."""
-    alike: dict[_Layout, _Found] = {}
+    alike: dict[Layout, _Found] = {}
     for place, body in enumerate(bodies):
-        layout = _layout(body)
-        if layout is not None:
-            head, rows, meter, begin = layout
-            found = alike.setdefault((head, rows), _Found([], [], []))
+        known = _layout(body)
+        if known is not None:
+            layout, meters, begin = known
+            found = alike.setdefault(layout, _Found([], [], []))
             found.places.append(place)
-            found.meters.append(meter)
+            found.meters.append(meters)
             found.begins.append(begin)
-    return [
-        lone
-        for (head, rows), found in alike.items()
-        if len(found.places) >= FEWEST
-        and (lone := _walked([bodies[place] for place in found.places], head, rows, found))
-    ]
+    cells, walked = 0, []
+    for layout, found in alike.items():
+        cells += layout.cells * len(found.places)
+        if len(found.places) >= FEWEST and cells <= _MOST_CELLS:
+            lone = _walked([bodies[place] for place in found.places], layout, found)
+            walked += [] if lone is None else [lone]
+    return walked
 
 
-def _layout(body: bytes) -> tuple[bytes, int, str, int] | None:
-    """Return a body's octets up to its meter, its rows, its meter, and where its streams begin."""
+def _layout(body: bytes) -> tuple[Layout, tuple[str, ...], int] | None:
+    """Return a body's layout, its meters, and where its streams begin."""
     try:
-        meter = 3
+        at = 3
         for _ in range(body[2]):
-            meter += 2 if body[meter] & SCALED else 1
-        rows = meter + 2 + body[meter + 1]
-        name = body[meter + 2 : rows].decode("ascii")
-        if body[0] != 1 or body[meter] != 1 or body[rows] != LOW or not METER.fullmatch(name):
-            return None
+            at += 2 if body[at] & SCALED else 1
+        meters, rows = _meters(body, at)
         coded = body[rows + 1]  # zigzag: an even octet is a positive number, 0x80 one that goes on
-    except (IndexError, UnicodeDecodeError):
+    except (IndexError, UnicodeDecodeError, Refused):
         return None
-    if coded >= 0x80 or coded & 1 or not coded:
+    if body[0] != 1 or body[rows] != LOW or coded >= 0x80 or coded & 1 or not coded:
         return None
-    return body[:meter], coded >> 1, name, rows + 2
+    layout = Layout(body[:at], len(meters), coded >> 1)
+    return (layout, meters, rows + 2) if layout.meters * layout.rows <= _MOST_ROWS else None
+
+
+def _meters(body: bytes, at: int) -> tuple[tuple[str, ...], int]:
+    """Return the meters that begin with their count, and where they end; raises as `Cursor`."""
+    count = body[at]
+    if count == 1:  # by far the most messages
+        end = at + 2 + body[at + 1]
+        name = body[at + 2 : end].decode("ascii")
+        if not METER.fullmatch(name):
+            raise Refused("no meter's name")
+        return (name,), end
+    if not 0 < count < 0x80:
+        raise Refused("as many meters as no octet says")
+    cursor = Cursor(body)
+    cursor.take(at + 1)
+    return names_of(cursor.texts(count)), cursor.offset
 
 
 def _quantities(head: bytes) -> tuple[Quantity, ...] | None:
@@ -110,15 +140,16 @@ def _quantities(head: bytes) -> tuple[Quantity, ...] | None:
     return tuple(found)
 
 
-def _walked(bodies: list[bytes], head: bytes, rows: int, found: _Found) -> Lone | None:
+def _walked(bodies: list[bytes], layout: Layout, found: _Found) -> Lone | None:
+    head, rows = layout.head, layout.meters * layout.rows
     quantities = _quantities(head)
     if not quantities or not 0 < head[1] < len(PROFILES):
         return None
     walk = _Walk(bodies, found.begins)
-    captured_at = walk.stepped(rows)
+    captured_at = walk.stepped(layout)
     received_at = captured_at[:, 0] + walk.zigzag()
     clock_status, quality = walk.stream(rows), walk.stream(rows)
-    values = np.stack([walk.stepped(rows) for _ in quantities])
+    values = np.stack([walk.stepped(layout) for _ in quantities])
     walk.leave_out((clock_status < 0) | (clock_status > 0xFF) | (quality < 0) | (quality > 0xFFFF))
     kept = np.flatnonzero(walk.at_end())
     places = kept.tolist()
@@ -194,7 +225,12 @@ class _Walk:
         self._move(width * count)
         return values
 
-    def stepped(self, rows: int) -> Int64s:
-        """Return the next column of each body: its first value, then steps."""
-        table = np.concatenate([self.stream(1), self.stream(rows - 1)], axis=1)
-        return table.cumsum(axis=1, dtype=np.int64)
+    def stepped(self, layout: Layout) -> Int64s:
+        """Return the next column of each body: each meter's first value, then all steps."""
+        meters, rows = layout.meters, layout.rows
+        table = np.empty((len(self._at), meters, rows), np.int64)
+        table[:, :, 0] = self.stream(meters)
+        table[:, :, 1:] = self.stream(meters * (rows - 1)).reshape(len(table), meters, rows - 1)
+        for place in range(1, rows):
+            table[:, :, place] += table[:, :, place - 1]
+        return table.reshape(-1, meters * rows)

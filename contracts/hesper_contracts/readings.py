@@ -33,6 +33,9 @@ from hesper_contracts.streams import stream, uvarint, zigzag
 from hesper_contracts.topics import meter_id
 
 MAX_QUANTITIES = 255
+MAX_SECTIONS = 4096
+SECTIONS_ALWAYS = 64
+"""How many sections a body of any size may have."""
 SCALED = 0x80
 NULLS = 0x80
 _INT64 = range(-(1 << 63), 1 << 63)
@@ -110,6 +113,14 @@ class Section:
     received_at: int
     quantities: tuple[Quantity, ...]
     rows: list[MeterRows] = field(default_factory=list)
+
+
+def most_sections(octets: int) -> int:
+    """Return how many sections a body of so many octets, as it travels, may have.
+
+    Each costs whoever decodes it, and a million of them that hold nothing are a few octets.
+    """
+    return min(SECTIONS_ALWAYS + octets // 2, MAX_SECTIONS)
 
 
 def encode(sections: Sequence[Section]) -> tuple[Encoding, bytes]:

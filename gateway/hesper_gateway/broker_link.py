@@ -201,6 +201,17 @@ def reason(error: BaseException) -> str:
     return str(error)
 
 
+def loss(account: Account, error: BaseException) -> str:
+    """Returns why there is no connection, and, where a person must act, what to look at."""
+    where, why = f"{account.host}:{account.port}", reason(error)
+    if isinstance(error, MqttConnectError):
+        return (
+            f"{where} refuses {account.username or account.client_id}: {why}; "
+            "compare [broker] in gateway.toml with the broker's password file"
+        )
+    return f"{where}: {why}"
+
+
 def _tls(account: Account) -> ssl.SSLContext | None:
     if account.tls_ca is None:
         return None

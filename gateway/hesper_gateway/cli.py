@@ -98,14 +98,17 @@ def status(
     path = settings_of(config).state / DATABASE_NAME
     try:
         with statistics.opened(path) as connection:
-            found = statistics.queue(connection)
+            found, meters = statistics.queue(connection), statistics.meters(connection)
     except sqlite3.Error as error:
         give_up(DatabaseError(f"{path}: {error}"), 1)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps({**found, "meters": meters}))
         return
     for name, value in found.items():
         typer.echo(f"{name.replace('_', ' '):24}{value}")
+    for meter, known in sorted(meters.items()):
+        words = (f"{name.replace('_', ' ')} {value}" for name, value in known.items() if value)
+        typer.echo(f"{meter:24}{', '.join(words)}")
 
 
 @app.command()

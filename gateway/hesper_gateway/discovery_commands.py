@@ -67,7 +67,7 @@ def discover(
         float, typer.Option(min=0.05, max=60, help="Seconds until nobody is there.")
     ] = 0.5,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the [[meters]] there.")
+        Path | None, typer.Option("--output", "-o", help="Write there what gateway.toml lacks.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

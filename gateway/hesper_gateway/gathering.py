@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from hesper_contracts.readings import MeterRows, Section
+from hesper_contracts.readings import SECTIONS_ALWAYS, MeterRows, Section
 
 from hesper_gateway.outbox import OutboxFull
 
@@ -76,6 +76,12 @@ class _Batch:
     sections: list[Section] = field(default_factory=list)
     marks: dict[tuple[str, bytes], int] = field(default_factory=dict)
     row_count: int = 0
+
+    def has_room(self, rows: int, rows_max: int) -> bool:
+        """Whether so many rows may be added, in a section of their own if need be."""
+        if not self.row_count:
+            return True
+        return self.row_count + rows <= rows_max and len(self.sections) < SECTIONS_ALWAYS
 
     def add(self, find: Find) -> None:
         section = find.section
@@ -145,7 +151,7 @@ class Gathering:
         waiting: list[_Load] = []
         for load in loads:
             for find in load.finds:
-                if batch.row_count and batch.row_count + find.row_count > self._rows_max:
+                if not batch.has_room(find.row_count, self._rows_max):
                     await self._append(batch, waiting)
                     batch, waiting = _Batch(), []
                 batch.add(find)

@@ -164,6 +164,7 @@ class Uplink:
 
     async def _stay_connected(self) -> None:
         failures = 0
+        told: type[BaseException] | None = None
         while True:
             try:
                 await self._connection()
@@ -171,8 +172,10 @@ class Uplink:
                 log.info("the connection is made anew")
             except* (aiomqtt.MqttError, OSError) as errors:
                 self._ears.failures[Hop.BROKER] += 1
-                if self.connected.is_set() or failures == 0:
-                    log.warning("broker lost: %s", broker_link.reason(errors.exceptions[0]))
+                error = errors.exceptions[0]
+                if self.connected.is_set() or told is not type(error):
+                    told = type(error)
+                    log.warning("broker lost: %s", broker_link.loss(self._account, error))
             failures = 0 if self.connected.is_set() else failures + 1
             self.connected.clear()
             self._client = None

@@ -1,8 +1,12 @@
 """The configuration of an InfluxDB 1.x that belongs to a site."""
 
 from pathlib import Path
+from typing import Final
 
 from hesper_lab.site import Site
+
+ENVIRONMENT: Final = {"GOGC": "200"}
+"""Its garbage collector comes half as often: less CPU time, more memory."""
 
 
 def write(site: Site) -> Path:
@@ -19,6 +23,7 @@ bind-address = "127.0.0.1:{site.ports.influx_rpc}"
   dir = "{folder}/data"
   wal-dir = "{folder}/wal"
   query-log-enabled = false
+  cache-snapshot-memory-size = "128m"
   max-series-per-database = 0
   max-values-per-tag = 0
 [http]

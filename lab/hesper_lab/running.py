@@ -121,7 +121,8 @@ class Running:
     def _start_influx(self) -> None:
         program = system.require(system.INFLUXD, PACKAGES, self._say, install=self._install)
         config = influx_files.write(self.site)
-        child = self._add("influx", program.path, "-config", config, **program.environment)
+        environment = program.environment | influx_files.ENVIRONMENT
+        child = self._add("influx", program.path, "-config", config, **environment)
         wait_until(lambda: accepts(self.site.ports.influx), child, _READY_S, "listening")
 
     def _start_sim(self) -> None:

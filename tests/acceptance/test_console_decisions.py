@@ -249,10 +249,9 @@ def test_a_campaign_stops_by_itself_when_its_canary_cannot_verify_the_image(peop
     operator.get_by_role("link", name="New campaign…").click()
     operator.get_by_label("Image (required)").click()
     operator.get_by_role("option", name="HSP-FW 1.5.0").click()
-    operator.get_by_label("What is new in it").fill("Fixes the clock")
+    operator.get_by_label("Why now").fill("Fixes the clock")
     operator.get_by_label("Serial numbers").fill("\n".join(targets))
-    operator.get_by_label("Canary: how many go first").fill("1")
-    operator.get_by_role("button", name="Freeze the list").click()
+    operator.get_by_role("button", name="Freeze the list").click()  # 1 %, 10 %, the rest
     expect(operator.locator(".status-line")).to_contain_text("awaiting approval")
     operator.wait_for_url(re.compile("/firmware/[0-9a-f-]+$"))
 

@@ -57,6 +57,9 @@ def test_a_dead_device_is_replaced_and_shut_out(town: Town) -> None:
     assert "takes the place" not in told
     dying = town.agent(first)
     eventually(lambda: len({meter for meter, _ in town.stored()}) == 2, "both meters are stored")
+    assert town.rest is not None
+    ask = town.rest.get
+    eventually(lambda: [row["has_key"] for row in ask("/gateways")] == [True], "it is believed")
     dying.send_signal(signal.SIGKILL)
     dying.wait()
     for meter in town.meters:

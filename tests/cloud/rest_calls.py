@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 import numpy as np
-from hesper_cloud.stores.port import Block, Quantity
+from hesper_cloud.stores.port import Block, Integers, Quantity
 
 METER, PROTECTED, GATEWAY = "HES12642984", "HES12642985", "gw-1"
 LOAD_PROFILE, ENERGY, POWER = "1.0.99.1.0.255", "1.0.1.8.0.255", "1.0.1.7.0.255"
@@ -27,16 +27,25 @@ def readings_block(last: int, count: int = 96) -> Block:
     times = np.arange(last - 900 * (count - 1), last + 1, 900, dtype=np.int64)
     energy = 1_000_000 + 125 * np.arange(count, dtype=np.int64)
     power = np.full(count, 500, dtype=np.int64)
+    quantities = (Quantity(POWER, 0, 27), Quantity(ENERGY, 0, 30))
+    return block_of_one(METER, quantities, times, np.stack([power, energy]))
+
+
+def block_of_one(
+    meter: str, quantities: tuple[Quantity, ...], times: Integers, values: Integers
+) -> Block:
+    """What one meter captured, values by quantity and time; received with the last of it."""
+    zeros = np.zeros(len(times), dtype=np.int64)
     return Block(
         profile=LOAD_PROFILE,
-        quantities=(Quantity(POWER, 0, 27), Quantity(ENERGY, 0, 30)),
-        meters=(METER,),
-        meter_index=np.zeros(count, dtype=np.int64),
+        quantities=quantities,
+        meters=(meter,),
+        meter_index=zeros,
         captured_at=times,
-        clock_status=np.zeros(count, dtype=np.int64),
-        quality=np.zeros(count, dtype=np.int64),
-        received_at=last,
-        values=np.stack([power, energy]),
+        clock_status=zeros,
+        quality=zeros,
+        received_at=int(times[-1]),
+        values=values,
         missing=None,
     )
 

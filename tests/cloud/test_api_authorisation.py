@@ -65,6 +65,7 @@ TABLE = {
     "POST /break-glass": "operator",
     "POST /firmware/images": "operator",
     "PUT /firmware/images/{image_hash}": "operator",
+    "PUT /firmware/images/{image_hash}/changelog": "operator",
     "POST /firmware/campaigns": "operator",
     "POST /firmware/campaigns/{campaign}/activation": "operator",
     "POST /campaigns": "operator",

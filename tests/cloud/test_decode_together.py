@@ -1,4 +1,4 @@
-"""Batches of one meter each, decoded together: stored, receipted and set aside as each alone."""
+"""Batches of few meters each, decoded together: stored, receipted and set aside as each alone."""
 
 import threading
 import time
@@ -41,6 +41,16 @@ def sealed(
     encoding, body = readings.encode(
         [Section(LOAD_PROFILE, received_at, (VOLTAGE, ENERGY), [rows])]
     )
+    return batch.seal(Kind.READINGS, encoding, EPOCH, sequence, body)
+
+
+def several(sequence: int, meters: list[str]) -> bytes:
+    """A batch that says the same number of rows of each meter."""
+    rows = [
+        MeterRows(meter, [T0, T0 + 900], [0, 0], [0, 1], [[2300, 2310], [sequence, place]])
+        for place, meter in enumerate(meters)
+    ]
+    encoding, body = readings.encode([Section(LOAD_PROFILE, T0 + 60, (VOLTAGE, ENERGY), rows)])
     return batch.seal(Kind.READINGS, encoding, EPOCH, sequence, body)
 
 
@@ -95,6 +105,24 @@ def test_together_they_hold_the_rows_that_each_holds_alone() -> None:
         (b.values.dtype, b.quality.dtype, b.clock_status.dtype) for e in alone for b in e.blocks
     }
     assert rows_of([block for _, block in found]) == rows_of([b for e in alone for b in e.blocks])
+
+
+def test_so_do_batches_of_several_meters_each() -> None:
+    group = [message(several(n, [f"M{n}.{each}" for each in range(5)])) for n in range(MANY)]
+    attempts = decode_all(group)
+    assert all(shared(attempts))
+    ((sender, block),) = blocks_with_messages([each for each in attempts if shared([each])])
+    assert (sender.gateway, len(block.meters), block.row_count) == ("gw-1", 5 * MANY, 10 * MANY)
+    assert rows_of([block]) == rows_of([b for each in group for b in decode(each).blocks])
+
+
+def test_of_several_meters_one_that_others_speak_of_leaves_its_batch_to_itself() -> None:
+    group = [message(several(n, [f"M{n}.{each}" for each in range(5)])) for n in range(MANY)]
+    group[3] = message(several(3, ["M3.0", "M3.1", "M3.1"]))
+    group[5] = message(several(5, ["M5.0", "M7.4"]))
+    group[9] = message(several(9, ["M9.0", "M9.1", "M9.2", "M9.3", "M7.4"]))
+    alone = {place for place, each in enumerate(shared(decode_all(group))) if not each}
+    assert alone == {3, 5, 7, 9}
 
 
 def test_a_refusal_stands_in_its_place_and_costs_the_others_nothing() -> None:

@@ -1,6 +1,6 @@
 """The gap ledger: every missing capture is known, has a cause, and closes itself."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Event, Gap, Gateway, Meter, MeterProfile
 from hesper_cloud.gaps import GapLedger, Run, learned_period, missing_runs
+from hesper_cloud.gaps.captures import Captures
 from hesper_cloud.giving_way import GivesWay
 from hesper_cloud.ingest.beginnings import Beginnings
 from hesper_cloud.ingest.identified import event_stored
@@ -51,14 +52,19 @@ def test_the_period_is_learned_from_what_is_captured() -> None:
 
 
 class Ledger:
-    """A ledger over a real store and registry, with a clock that is set by hand."""
+    """A ledger over a real store and registry, with a clock that is set by hand.
 
-    def __init__(self, folder: Path, url: str = "") -> None:
+    With ``captures`` it follows what is stored, as a head end that stores all by itself; without it
+    reads the store at each look.
+    """
+
+    def __init__(self, folder: Path, url: str = "", captures: Captures | None = None) -> None:
         self.engine: Engine = open_engine(url or f"sqlite:///{folder / 'hesper.db'}")
         migrate.upgrade(self.engine, "registry")
         self.store = DuckDbStore(folder / "readings.duckdb")
         self.now = T0
-        self.ledger = GapLedger(self.engine, self.store, RuleSettings(), self.clock)
+        self.captures = captures
+        self.ledger = self.looking()
         with writing(self.engine) as session:
             session.add(Gateway(id="gw-1", state="online", attributes={}))
             session.flush()
@@ -70,15 +76,27 @@ class Ledger:
                     )
                 )  # fmt: skip
 
+    def looking(self, profiles: Callable[[], Collection[str]] = tuple) -> GapLedger:
+        return GapLedger(
+            *(self.engine, self.store, RuleSettings(), self.clock, profiles),
+            captures=self.captures,
+        )
+
     def clock(self) -> datetime:
         return datetime.fromtimestamp(self.now, UTC)
+
+    def put(self, block: Block, at: int) -> None:
+        """Stores a block as ingest does."""
+        (accepted,) = self.store.write(Group({}, [block], at)).accepted
+        if self.captures is not None:
+            self.captures.rows_committed(CommittedRows("", block, accepted, at))
 
     def capture(self, meter: str, *periods: int) -> Block:
         at = [T0 + P * n for n in periods]
         rows = MeterRows(meter, at, [0] * len(at), [0] * len(at), [list(at)])
         section = Section(LOAD_PROFILE, at[-1], (ENERGY,), [rows])
         block = block_of(columns.from_sections([section])[0])
-        self.store.write(Group({}, [block], at[-1]))
+        self.put(block, at[-1])
         with writing(self.engine) as session:
             session.get_one(Meter, meter).last_contact_at = datetime.fromtimestamp(at[-1], UTC)
         return block
@@ -101,7 +119,7 @@ class Ledger:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger(tmp_path)
+    made = Ledger(tmp_path, captures=Captures())
     yield made
     made.store.close()
     made.engine.dispose()
@@ -235,15 +253,12 @@ def test_an_announced_profile_of_which_nothing_ever_came_is_missing(ledger: Ledg
 
 
 def test_every_profile_that_is_stored_is_watched_once_its_period_is_known(ledger: Ledger) -> None:
-    ledger.ledger = GapLedger(
-        ledger.engine, ledger.store, RuleSettings(), ledger.clock,
-        lambda: {DAILY, "0.0.21.0.1.255"},
-    )  # fmt: skip
+    ledger.ledger = ledger.looking(lambda: {DAILY, "0.0.21.0.1.255"})
     at = [T0 + 2 * P * n for n in range(12) if n != 10]
     for profile in (bytes((1, 0, 99, 2, 0, 255)), bytes((0, 0, 21, 0, 1, 255))):
         rows = MeterRows("M1", at, [0] * len(at), [0] * len(at), [list(at)])
         section = Section(profile, at[-1], (ENERGY,), [rows])
-        ledger.store.write(Group({}, [block_of(columns.from_sections([section])[0])], at[-1]))
+        ledger.put(block_of(columns.from_sections([section])[0]), at[-1])
     ledger.check(24)
     with reading(ledger.engine) as session:
         gaps = session.scalars(select(Gap)).all()

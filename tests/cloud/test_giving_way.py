@@ -5,56 +5,54 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from hesper_cloud.giving_way import AT_ONCE, GivesWay, Seldom, rested_s
+from hand_clock import HandClock
+from hesper_cloud.giving_way import NO_RESTS, GivesWay, Seldom, rested_s
 from hesper_cloud.turns import Job, _timed
 
 
-class Clock:
-    """Seconds that pass by what is told."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def pass_by(self, seconds: float) -> None:
-        self.now += seconds
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> HandClock:
+    return HandClock()
 
 
-def worked(giving_way: GivesWay, clock: Clock, *lengths: float) -> Iterator[float]:
+def worked(giving_way: GivesWay, clock: HandClock, *lengths: float) -> Iterator[float]:
     """Works some portions of these lengths; yields the clock's time at the end of each."""
     for length in giving_way.portions(lengths):
         clock.pass_by(length)
         yield clock()
 
 
-def test_a_portion_is_followed_by_a_rest_by_how_busy_ingest_is(clock: Clock) -> None:
+def test_a_portion_is_followed_by_a_rest_by_how_busy_ingest_is(clock: HandClock) -> None:
     busy = iter((1.0, 0.5, 0.0))
     giving_way = GivesWay(lambda: next(busy), clock.pass_by, clock)
     assert list(worked(giving_way, clock, 1.0, 1.0, 1.0)) == [101.0, 107.0, 112.5]
     assert clock() == 112.5  # nobody was busy after the last
 
 
-def test_who_gives_no_way_never_rests(clock: Clock) -> None:
+def test_what_it_takes_to_get_a_portion_is_work_too(clock: HandClock) -> None:
+    def read() -> Iterator[float]:
+        for number in (1, 2):
+            clock.pass_by(0.5)
+            yield number
+
+    list(GivesWay(lambda: 1.0, clock.pass_by, clock).portions(read()))
+    assert clock() == 100.0 + 2 * (0.5 + 4.5)
+
+
+def test_who_gives_no_way_never_rests(clock: HandClock) -> None:
     before = rested_s.get()
-    assert list(worked(AT_ONCE, clock, 5.0, 5.0)) == [105.0, 110.0]
+    assert list(worked(NO_RESTS, clock, 5.0, 5.0)) == [105.0, 110.0]
     assert rested_s.get() == before
 
 
 def test_rests_do_not_count_as_a_jobs_work() -> None:
-    giving_way = GivesWay(lambda: 1.0, lambda _: None, iter((0.0, 1000.0)).__next__)
+    giving_way = GivesWay(lambda: 1.0, lambda _: None, iter((0.0, 1000.0, 1000.0)).__next__)
     problem, spent_s = _timed(Job("a test", 1.0, lambda: list(giving_way.portions([1]))))
     assert problem is None
     assert spent_s < -4  # 5 s were rested, though no time passed
 
 
-def test_who_waited_for_a_lock_rests_seconds_and_not_minutes(clock: Clock) -> None:
+def test_who_waited_for_a_lock_rests_seconds_and_not_minutes(clock: HandClock) -> None:
     giving_way = GivesWay(lambda: 1.0, clock.pass_by, clock)
     assert list(worked(giving_way, clock, 60.0, 1.0)) == [160.0, 166.0]
     turns = Seldom(1.0, clock)
@@ -77,7 +75,7 @@ def test_a_process_that_ends_waits_for_no_rest() -> None:
     assert time.monotonic() - begun < 4  # one rest alone were 5 s
 
 
-def test_what_is_written_seldom_goes_on_sooner_while_more_waits(clock: Clock) -> None:
+def test_what_is_written_seldom_goes_on_sooner_while_more_waits(clock: HandClock) -> None:
     turns = Seldom(60.0, clock)
     written: list[float] = []
     waits = iter((True, False, False))
@@ -93,7 +91,7 @@ def test_what_is_written_seldom_goes_on_sooner_while_more_waits(clock: Clock) ->
     assert written == [100.0, 120.0, 180.0]  # a twentieth of the time, then a minute
 
 
-def test_at_once_writes_until_nothing_waits(clock: Clock) -> None:
+def test_at_once_writes_until_nothing_waits(clock: HandClock) -> None:
     left = [3, 2, 1]
     Seldom(60.0, clock).turn(lambda: bool(left.pop()) and bool(left), at_once=True)
     assert left == []

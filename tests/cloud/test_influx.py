@@ -208,6 +208,38 @@ def test_what_is_older_than_the_retention_does_not_hold_up_the_rest(influx_url: 
     store.close()
 
 
+@pytest.mark.integration
+def test_no_reader_waits_for_a_group_that_is_being_written(
+    influx_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = InfluxV1(influx_url, f"busy-{secrets.token_hex(4)}")
+    store = InfluxStore(server)
+    write, under_way, read = server.write, threading.Event(), threading.Event()
+    in_time: list[bool] = []
+
+    def slow(*body: Any) -> None:
+        under_way.set()
+        in_time.append(read.wait(60))
+        write(*body)
+
+    monkeypatch.setattr(server, "write", slow)
+    block = Block(
+        "1.0.99.1.0.255", QUANTITIES, ("M1",), np.array([0]), np.array([T0]),
+        np.array([0]), np.array([0]), T0, np.array([[10], [2300]]), None,
+    )  # fmt: skip
+    group = Group({BatchId("gw", "00112233445566ff", 1): "ab" * 32}, [block], T0 * 1000)
+    writer = threading.Thread(target=store.write, args=[group])
+    writer.start()
+    assert under_way.wait(60)
+    asked = ("M1", "1.0.99.1.0.255", "1.0.1.8.0.255", 0, 2**33, None)
+    assert store.series(*asked).times == []
+    read.set()
+    writer.join()
+    assert store.series(*asked).times == [T0]
+    assert in_time == [True]
+    store.close()
+
+
 def test_a_point_that_is_only_in_part_there_yet_is_not_read(influx_url: str) -> None:
     server = InfluxV1(influx_url, f"half-{secrets.token_hex(4)}")
     store = InfluxStore(server)

@@ -59,7 +59,7 @@ class Store:
             self.readings,
             Layouts(self.ledger),
             (self.batches, commits),
-            DaySums(self.ledger, keep_days=0),
+            (DaySums(self.ledger, keep_days=0), None),
             sole_writer=True,
             keep_days=0,
         )

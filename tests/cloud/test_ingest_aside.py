@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hand_clock import HandClock
 from hesper_cloud.db import migrate, registry
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.ingest import dead_letters, owners, send_again
@@ -44,15 +45,6 @@ def sealed(sequence: int, meter: str = "M1", at: int = T0, value: int = 10) -> b
 def message(payload: bytes, gateway: str = "gw-1", kind: Kind = Kind.READINGS) -> Message:
     topic = TOPICS.up(gateway, kind)
     return Message(topic, gateway, kind, payload, Delivery(1, 1, 1), 0.0, time.time())
-
-
-class Clock:
-    """A monotonic clock that moves when it is told to."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Bench:
@@ -135,7 +127,7 @@ def test_a_meter_that_was_moved_is_believed_and_its_alert_clears(bench: Bench) -
 
 
 def test_a_move_is_noticed_without_a_restart_once_it_is_looked_up_again(bench: Bench) -> None:
-    clock = Clock()
+    clock = HandClock()
     bench.meter_of("M1", "gw-1")
     readings_in = bench.intakes.readings
     readings_in._owners = owners.Owners(bench.engine, readings_in._alarms, clock)
@@ -215,12 +207,12 @@ def test_dead_letters_are_bounded_in_octets(bench: Bench, monkeypatch: pytest.Mo
 def test_a_wish_for_batches_leaves_signed_and_once(bench: Bench) -> None:
     signer = Signer.generate()
     left: list[tuple[str, Kind, bytes]] = []
-    sends = SendsAgain(bench.engine, signer, lambda *what: left.append(what), Clock())
+    sends = SendsAgain(bench.engine, signer, lambda *what: left.append(what), HandClock())
     with writing(bench.engine) as session:
         send_again.ask(session, "gw-1", EPOCH, 7)
         send_again.ask(session, "gw-2", send_again.PRESENT_EPOCH, 0)
     sends.flush()
-    SendsAgain(bench.engine, signer, lambda *what: left.append(what), Clock()).flush()
+    SendsAgain(bench.engine, signer, lambda *what: left.append(what), HandClock()).flush()
     keys = Keyring.of(signer.public_key)
     assert [kind for _, kind, _ in left] == [Kind.AGAIN, Kind.AGAIN]
     assert [again.from_payload(payload, keys, gateway) for gateway, _, payload in left] == [

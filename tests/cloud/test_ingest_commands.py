@@ -41,6 +41,9 @@ def test_letters_are_listed_shown_and_asked_for(engine: Engine, tmp_path: Path) 
     assert oldest.endswith(f"\tset aside\t{TOPIC}\tkind 3")
     assert '{"kind": 3}' in run("dead-letters", "show", "1")
     assert "0001" in run("dead-letters", "show", "2")
+    assert "\nto try it again: hesper-cloud dead-letters replay 2\n" in run(
+        "dead-letters", "show", "2"
+    )
     run("dead-letters", "show", "2", "--out", str(tmp_path / "letter"))
     assert (tmp_path / "letter").read_bytes() == b"\x00\x01"
     assert run("dead-letters", "replay", "2").startswith("1 letters")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from hesper_cloud import keys, provision
+from hesper_cloud.cli import app
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.opening import open_store
 from hesper_contracts import batch, readings, receipts, status
@@ -21,6 +22,7 @@ from hesper_contracts.signing import Keyring
 from hesper_contracts.topics import Topics
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from typer.testing import CliRunner
 
 pytestmark = pytest.mark.integration
 
@@ -111,6 +113,7 @@ def test_two_consumers_share_the_work_and_one_may_die(
     config = tmp_path / "cloud.toml"
     config.write_text(
         f'{databases}[broker]\nport = {broker.port}\n[store]\nkind = "influx"\n'
+        "sole_writer = false\n"
         f'[store.influx]\nurl = "{influx_url}"\ndatabase = "{tmp_path.name}"\n'
     )
     settings = Settings.load(config)
@@ -134,3 +137,15 @@ def test_two_consumers_share_the_work_and_one_may_die(
     assert len(rows) == BATCHES * METERS
     assert len({(row.meter, row.captured_at) for row in rows}) == len(rows)
     assert {row.revision for row in rows} == {0}
+
+
+@pytest.mark.parametrize("store", ['kind = "influx"', 'kind = "duckdb"\nsole_writer = false'])
+def test_one_more_consumer_does_not_start_where_another_takes_itself_for_the_only_one(
+    store: str, tmp_path: Path
+) -> None:
+    """What `run` keeps in memory of stored captures would lack those of the other."""
+    config = tmp_path / "cloud.toml"
+    config.write_text(f"[store]\n{store}\n")
+    answer = CliRunner().invoke(app, ["ingest", "-c", str(config)])
+    assert answer.exit_code == 1
+    assert "sole_writer = false" in answer.output

@@ -1,5 +1,8 @@
 """The latest-value cache: fed by committed rows, rebuilt from the store."""
 
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,8 @@ from hesper_contracts.readings import (
     Quantity,
     Section,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 T0 = 1_790_000_100
 ENERGY = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
@@ -60,6 +65,42 @@ def test_the_first_capture_of_a_meter_that_was_not_there_is_told_once() -> None:
     assert latest.take(both, np.array([False, False, False]), T0) == {}
     assert latest.take(both, np.array([False, True, True]), T0) == {"A": T0 + 900, "B": T0 + 300}
     assert latest.take(both, yes, T0) == {}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ABC"), st.integers(0, 5), st.booleans()), max_size=8),
+    st.booleans(),
+)
+def test_a_block_in_any_order_leaves_what_its_rows_leave_one_by_one(
+    told: list[tuple[str, int, bool]], in_order: bool
+) -> None:
+    """Blocks that ascend meter by meter, all new, are the usual case; the others have to hold."""
+    if in_order:
+        told = [(meter, at, True) for meter, at in sorted({(m, t) for m, t, _ in told})]
+    rows = [(meter, T0 + at, value) for value, (meter, at, _) in enumerate(told)]
+    whole, single = LatestValues(), LatestValues()
+    mask = np.array([new for _, _, new in told], dtype=bool)
+    firsts = whole.take(scattered(rows), mask, T0 + 5)
+    for row, new in zip(rows, mask, strict=True):
+        single.take(scattered([row]), np.array([new]), T0 + 5)
+    for meter in "ABC":
+        assert whole.of(meter) == single.of(meter)
+        times = [at for (m, at, _), new in zip(rows, mask, strict=True) if m == meter and new]
+        assert firsts.get(meter) == min(times, default=None)
+
+
+def scattered(rows: list[tuple[str, int, int]]) -> Block:
+    """A block in which meters come back, and go back in time, as joined blocks may."""
+    runs = [(meter, len(list(run))) for meter, run in groupby(rows, itemgetter(0))]
+    return replace(
+        block({"A": [(T0, 0)]}),
+        meters=tuple(meter for meter, _ in runs),
+        meter_index=np.repeat(np.arange(len(runs)), [length for _, length in runs]),
+        captured_at=np.array([at for _, at, _ in rows], dtype=np.int64),
+        clock_status=np.zeros(len(rows), dtype=np.uint8),
+        quality=np.zeros(len(rows), dtype=np.int64),
+        values=np.array([[value for _, _, value in rows]], dtype=np.int64),
+    )
 
 
 def test_the_newest_profile_answers_for_a_quantity_and_a_null_is_none() -> None:

@@ -3,30 +3,23 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hand_clock import HandClock
 from hesper_cloud.ingest.occupation import Occupation
 from hesper_cloud.turns import HOUR_S, Job, Schedule
 
 NOON = datetime.fromtimestamp(1_790_000_100, UTC)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> HandClock:
+    return HandClock()
 
 
-def test_a_thread_that_never_worked_is_not_busy(clock: Clock) -> None:
+def test_a_thread_that_never_worked_is_not_busy(clock: HandClock) -> None:
     assert Occupation(clock).share() == 0.0
 
 
-def test_work_counts_while_it_lasts_and_fades_afterwards(clock: Clock) -> None:
+def test_work_counts_while_it_lasts_and_fades_afterwards(clock: HandClock) -> None:
     occupation = Occupation(clock)
     with occupation.working():
         clock.now += 2.0
@@ -37,7 +30,7 @@ def test_work_counts_while_it_lasts_and_fades_afterwards(clock: Clock) -> None:
     assert occupation.share() == 0.0
 
 
-def test_work_longer_than_the_window_is_all_of_it(clock: Clock) -> None:
+def test_work_longer_than_the_window_is_all_of_it(clock: HandClock) -> None:
     occupation = Occupation(clock)
     with occupation.working():
         clock.now += 60.0
@@ -45,7 +38,19 @@ def test_work_longer_than_the_window_is_all_of_it(clock: Clock) -> None:
     assert occupation.share() == 1.0
 
 
-def test_a_failure_ends_the_work(clock: Clock) -> None:
+def test_what_two_threads_do_at_once_counts_once(clock: HandClock) -> None:
+    occupation = Occupation(clock)
+    with occupation.working():
+        clock.now += 1.0
+        with occupation.working():
+            clock.now += 1.0
+        clock.now += 1.0
+        assert occupation.share() == pytest.approx(0.6)
+    clock.now += 2.0
+    assert occupation.share() == pytest.approx(0.6)
+
+
+def test_a_failure_ends_the_work(clock: HandClock) -> None:
     occupation = Occupation(clock)
     with pytest.raises(OSError, match="full"), occupation.working():
         raise OSError("full")

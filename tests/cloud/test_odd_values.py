@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from exported import ENERGY, POWER, PROFILE
+from exported import ENERGY, POWER
 from head_end import START
 from hesper_cloud.app import create_app
 from hesper_cloud.latest import LatestValues
@@ -20,6 +20,7 @@ from hesper_cloud.services.bundle import assemble
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import Block, Group, Quantity
+from rest_calls import block_of_one
 
 NOW = int(START.timestamp()) // 900 * 900
 SANE, ODD = "HES12642984", "HES12642985"  # both on record
@@ -29,18 +30,7 @@ HALF_KW = 500
 def block(meter: str, power: Quantity, energy: Quantity, values: list[list[int]]) -> Block:
     count = len(values[0])
     at = NOW - 900 * np.arange(count - 1, -1, -1, dtype=np.int64)
-    return Block(
-        profile=PROFILE,
-        quantities=(power, energy),
-        meters=(meter,),
-        meter_index=np.zeros(count, dtype=np.int64),
-        captured_at=at,
-        clock_status=np.zeros(count, dtype=np.int64),
-        quality=np.zeros(count, dtype=np.int64),
-        received_at=NOW,
-        values=np.array(values, dtype=np.int64),
-        missing=np.zeros((2, count), dtype=bool),
-    )
+    return block_of_one(meter, (power, energy), at, np.array(values, dtype=np.int64))
 
 
 ODDITIES = {

@@ -1,5 +1,6 @@
 """When a supply may be cut: hours, days off, weather; the pace of switching on; maintenance."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,6 +8,7 @@ from hesper_cloud import provision
 from hesper_cloud.authority import timing
 from hesper_cloud.authority.hours import EVER, Hours, Maintenance, Weather
 from hesper_cloud.authority.policy import Policy
+from hesper_cloud.authority.rules import Denied
 from hesper_cloud.commissioning import MeterPaper, commission
 from hesper_cloud.db.energy import OutsidePoint, OutsideSeries
 from hesper_cloud.db.engines import writing
@@ -52,6 +54,24 @@ def test_a_gateway_has_the_hours_of_its_own_zone():
     now = at("2026-06-01T03:00:00")
     assert hours.opens_at("gw-far", now) == now
     assert hours.opens_at(GATEWAY, now) == at("2026-06-01T08:00:00")
+
+
+@pytest.mark.parametrize(
+    ("now", "changes", "may"),
+    [
+        ("2026-06-01T07:43:59", {}, False),  # approved after 15 min, sent within one
+        ("2026-06-01T07:44:00", {}, True),
+        ("2026-06-01T12:00:00", {}, True),
+        ("2026-06-01T16:00:00", {}, False),
+        ("2026-06-01T16:00:00", {"hours": Hours(wait_s=16 * 3600)}, True),
+        ("2026-06-01T12:00:00", {"hours": Hours(weekdays=set())}, False),
+    ],
+)
+def test_a_cut_whose_hours_do_not_come_is_not_even_asked_for(now, changes, may):
+    policy = Policy(**changes)
+    timing.check_hours(policy, "relay.reconnect", GATEWAY, at(now))
+    with nullcontext() if may else pytest.raises(Denied, match="no supply is cut"):
+        timing.check_hours(policy, "relay.disconnect", GATEWAY, at(now))
 
 
 def test_the_whole_day_and_never():

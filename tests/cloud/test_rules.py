@@ -1,6 +1,7 @@
 """Rules raise and clear alerts with hysteresis; one gateway down is one alert."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -93,14 +94,15 @@ def test_voltage_state_survives_a_restart(engine: Engine) -> None:
 
 def test_reverse_energy_is_told_from_a_solar_roof(engine: Engine) -> None:
     latest = LatestValues()
-    rule = ReverseEnergyRule(Alerts(engine), latest, clock=lambda: T0 + 701)
+    rule = ReverseEnergyRule(Alerts(engine), clock=lambda: T0 + 701)
 
     def see(second: int, imported: int, exported: int) -> list[tuple[str, str]]:
         block = judged(
             rows((IMPORT, EXPORT), (T0 + second, (imported, exported))), latest, T0 + 701
         )
-        rule.rows_committed(committed(block))
+        before = latest.previous(block)
         latest.take(block, np.ones(1, dtype=bool), T0)
+        rule.rows_committed(replace(committed(block), before=before))
         return alerts(engine)
 
     assert see(0, 50_000, 20_000) == []

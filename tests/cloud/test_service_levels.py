@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from hesper_cloud import metrics
 from hesper_cloud.accounts.roles import Actor, Role
 from hesper_cloud.app import create_app
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Event, Gap, Gateway, MeterProfile, ServiceLevelDay
+from hesper_cloud.gaps.captures import Captures
 from hesper_cloud.job_settings import ServiceLevel, ServiceLevelSettings
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.service_levels.keeping import ServiceLevels
@@ -130,6 +132,27 @@ def test_a_day_that_is_over_for_good_is_not_counted_again(fleet: Fleet) -> None:
     with writing(fleet.registry) as session:
         session.get_one(ServiceLevelDay, ("days-8h", DAY)).met_count = 77
     assert fleet.turn(24 + 8 + 25)["days-8h"] == (2, 77)
+
+
+def test_after_its_deadline_a_day_is_counted_seldom(fleet: Fleet) -> None:
+    fleet.store_at(24, METER, *range(24))
+    assert fleet.turn(33)["days-8h"] == (2, 1)
+    fleet.store.erase(METER)
+    assert fleet.turn(38)["days-8h"] == (2, 1)
+    assert fleet.turn(39)["days-8h"] == (2, 0)
+
+
+def test_while_no_deadline_is_over_the_store_is_not_asked(fleet: Fleet) -> None:
+    captures = Captures()
+    fleet.levels = ServiceLevels(fleet.registry, fleet.store, LEVELS, fleet.clock, captures)
+    fleet.store_at(5.5, METER, 0, 1, 2, 3, 4)
+    first = fleet.turn(6)
+    captures.keep(PROFILE, 2 * 86_400)
+    at = np.array([DAY_S + P * hour for hour in range(5)])
+    captures.reread(PROFILE, [METER, OTHER], 0, lambda: {METER: at})
+    fleet.store.erase(METER)
+    assert fleet.turn(6.01) == first
+    assert fleet.turn(33)["days-8h"] == (2, 0), "what was in time says the store alone"
 
 
 def test_messages_are_counted_by_what_became_of_them(fleet: Fleet) -> None:

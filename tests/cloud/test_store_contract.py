@@ -267,6 +267,30 @@ def test_capture_times_feed_the_gap_ledger(store: ReadingStore) -> None:
     assert store.captured("9.9.9.9.9.9", T0, T0 + 9) == {}
 
 
+def test_capture_times_of_some_meters(store: ReadingStore) -> None:
+    rows = {f"M{n}": [(T0 + 900 * k, n) for k in range(n % 3)] for n in range(250)}
+    put(store, block({meter: of for meter, of in rows.items() if of}))
+    some = [f"M{n}" for n in range(249, 30, -1)] + ["nobody"]
+    found = store.captured(PROFILE, T0, T0 + 901, some)
+    assert {meter: times.tolist() for meter, times in found.items()} == {
+        meter: [at for at, _ in rows[meter]] for meter in some[:-1] if rows[meter]
+    }
+    assert store.captured(PROFILE, T0, T0 + 901, ["nobody"]) == {}
+    assert store.captured(PROFILE, T0, T0 + 901, []) == {}
+
+
+def test_when_captures_of_some_meters_were_stored(store: ReadingStore) -> None:
+    put(store, block({"M1": [(T0 + 900, 2)], "M2": [(T0, 5)]}), at_ms=(T0 + 1000) * 1000)
+    put(store, block({"M1": [(T0, 1), (T0 + 900, 2)]}), sequence=2, at_ms=(T0 + 2000) * 1000)
+    found = store.arrivals(PROFILE, T0, T0 + 901, ["M1", "nobody"])
+    assert {meter: np.stack(each).tolist() for meter, each in found.items()} == {
+        "M1": [[T0, T0 + 900], [T0 + 2000, T0 + 1000]],
+    }
+    assert store.arrivals(PROFILE, T0 + 901, T0 + 999, ["M1"]) == {}
+    assert store.arrivals("9.9.9.9.9.9", T0, T0 + 901, ["M1"]) == {}
+    assert store.arrivals(PROFILE, T0, T0 + 901, []) == {}
+
+
 def test_a_meters_readings_come_newest_first_with_revisions(store: ReadingStore) -> None:
     put(store, block({"M1": [(T0, 1), (T0 + 900, 2)], "M2": [(T0, 9)]}))
     put(store, block({"M1": [(T0, 4)]}), sequence=2)

@@ -10,7 +10,7 @@ from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.db.values import values_of
 from hesper_cloud.rules.silence import unheard
-from hesper_cloud.services.presence import online_clause
+from hesper_cloud.services.presence import is_online, online_clause
 from hesper_cloud.settings import RuleSettings
 from sqlalchemy import Engine, delete, select, text
 
@@ -56,9 +56,13 @@ def test_whoever_is_not_online_is_unheard(engine: Engine, hours: int | None) -> 
     with reading(engine) as session:
         online = session.scalars(
             select(Meter.id).where(online_clause(session, RuleSettings(), NOW))
-        )
+        ).all()
         silent = session.scalars(select(Meter.id).where(unheard(session, RuleSettings(), NOW)))
         assert sorted([*online, *silent]) == ["M0", "M1", "M2", "M3"]
+        meters = session.scalars(select(Meter).order_by(Meter.id))
+        assert sorted(online) == [
+            each.id for each in meters if is_online(each, RuleSettings(), NOW)
+        ]
 
 
 def test_who_is_silent_and_what_is_listed_is_read_from_indexes_alone(engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""Bodies of one meter each, taken apart together, are what each of them is alone, or are left."""
+"""Bodies of few meters each, taken apart together, are what each of them is alone, or are left."""
 
 from unittest import mock
 
@@ -20,22 +20,32 @@ VALUES = st.integers(-(1 << 63), (1 << 63) - 1) | st.integers(-300, 300)
 def body_of(
     meter: str, values: list[list[int | None]], names: tuple[Quantity, ...], at: int = T0
 ) -> bytes:
+    return body_of_meters([rows_of(meter, values, at)], names, at)
+
+
+def rows_of(meter: str, values: list[list[int | None]], at: int = T0) -> MeterRows:
     rows = len(values[0]) if values else 1
-    times = [at + 900 * row for row in range(rows)]
-    one = MeterRows(meter, times, [0] * rows, [rows] * rows, values)
-    encoding, body = encode([Section(LOAD_PROFILE, at + 60, names, [one])])
+    return MeterRows(
+        meter, [at + 900 * row for row in range(rows)], [0] * rows, [rows] * rows, values
+    )
+
+
+def body_of_meters(meters: list[MeterRows], names: tuple[Quantity, ...], at: int = T0) -> bytes:
+    encoding, body = encode([Section(LOAD_PROFILE, at + 60, names, meters)])
     return columns.plain(body, encoding)
 
 
 @st.composite
 def bodies(draw: st.DrawFn) -> bytes:
     names = draw(st.sampled_from([(), (ENERGY,), (ENERGY, VOLTAGE), (VOLTAGE, ODD)]))
-    rows = draw(st.integers(1, 3))
-    column = st.lists(VALUES, min_size=rows, max_size=rows)
-    with_nulls = st.lists(VALUES | st.none(), min_size=rows, max_size=rows)
-    values = [draw(column | with_nulls) for _ in names]
-    meter = draw(st.sampled_from(["M1", "M2", "a longer name"[:9].replace(" ", "-")]))
-    return body_of(meter, values, names, draw(st.integers(0, 1 << 34)))
+    at, usual = draw(st.integers(0, 1 << 34)), draw(st.integers(1, 3))
+    meters = []
+    for meter in draw(st.lists(st.sampled_from(["M1", "M2", "longer"]), min_size=1, max_size=3)):
+        rows = draw(st.sampled_from([usual, usual, usual, usual + 1]))
+        column = st.lists(VALUES, min_size=rows, max_size=rows)
+        with_nulls = st.lists(VALUES | st.none(), min_size=rows, max_size=rows)
+        meters.append(rows_of(meter, [draw(column | with_nulls) for _ in names], at))
+    return body_of_meters(meters, names, at)
 
 
 def alone(body: bytes) -> object:
@@ -63,7 +73,7 @@ def together(some: list[bytes]) -> dict[int, object]:
         place: (
             each.profile,
             each.quantities,
-            (each.meters[number],),
+            each.meters[number],
             int(each.received_at[number]),
             each.captured_at[number].tolist(),
             each.clock_status[number].tolist(),
@@ -104,13 +114,38 @@ def test_usual_bodies_of_every_width_are_all_taken() -> None:
     assert set(together(some)) == set(range(len(some)))
 
 
-def test_what_has_nulls_several_meters_or_octets_behind_it_is_left() -> None:
+def test_bodies_of_several_meters_are_taken_too() -> None:
+    some = [
+        body_of_meters(
+            [rows_of(f"M{number}", [[turn, number, -5]]) for number in range(100)], (ENERGY,)
+        )
+        for turn in range(3)
+    ]
+    found = together(some)
+    assert [found[place] for place in range(3)] == [alone(body) for body in some]
+
+
+def test_what_has_nulls_unlike_meters_too_many_or_octets_behind_it_is_left() -> None:
     usual = body_of("M1", [[5]], (ENERGY,))
-    rows = [MeterRows(name, [T0], [0], [0], [[5]]) for name in ("M1", "M2")]
-    encoding, body = encode([Section(LOAD_PROFILE, T0, (ENERGY,), rows)])
-    several = columns.plain(body, encoding)
-    odd = [body_of("M1", [[None]], (ENERGY,)), several, usual + b"\x00", usual[:-1], b""]
+    unlike = [rows_of("M1", [[5]]), rows_of("M2", [[5, 6]])]
+    many = [rows_of(f"M{number}", [[5] * 9]) for number in range(127)]
+    odd = [
+        body_of("M1", [[None]], (ENERGY,)),
+        body_of_meters(unlike, (ENERGY,)),
+        body_of_meters(many, (ENERGY,)),
+        usual + b"\x00",
+        usual[:-1],
+        b"",
+    ]
     assert set(together([*odd, usual])) == {len(odd)}
+
+
+def test_more_than_the_memory_should_hold_is_left() -> None:
+    some = [body_of("M1", [[5, 6]], (ENERGY,))] * 30
+    with mock.patch.object(lone_sections, "_MOST_CELLS", 30 * 2 * 4 - 1):
+        assert lone_sections.taken_apart(some) == []
+    with mock.patch.object(lone_sections, "_MOST_CELLS", 30 * 2 * 4):
+        assert len(lone_sections.taken_apart(some)) == 1
 
 
 @pytest.mark.parametrize(("count", "taken"), [(-1, 0), (0, 1)])

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from hesper_lab.processes import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -25,8 +27,22 @@ def programs() -> Path:
     return BIN
 
 
+class Ports(NamedTuple):
+    """Where the prepared site listens."""
+
+    broker: int
+    secure: int
+    web: int
+
+
 @pytest.fixture(scope="module")
-def prepare() -> Callable[[Path, str], "subprocess.CompletedProcess[str]"]:
+def ports() -> Ports:
+    """Free ports for a module's site."""
+    return Ports(*(free_port() for _ in range(3)))
+
+
+@pytest.fixture(scope="module")
+def prepare(ports: Ports) -> Callable[[Path, str], "subprocess.CompletedProcess[str]"]:
     """Run `deploy/prepare --local` for a site folder and a gateway name."""
     if not shutil.which("mosquitto_passwd"):
         pytest.skip("mosquitto_passwd is not installed")
@@ -35,7 +51,14 @@ def prepare() -> Callable[[Path, str], "subprocess.CompletedProcess[str]"]:
         search = f"{BIN}{os.pathsep}{os.environ['PATH']}"
         return subprocess.run(
             [ROOT / "deploy/prepare", "--local", gateway],
-            env={**os.environ, "PATH": search, "HESPER_SITE": str(site)},
+            env={
+                **os.environ,
+                "PATH": search,
+                "HESPER_SITE": str(site),
+                "HESPER_BROKER_PORT": str(ports.broker),
+                "HESPER_BROKER_TLS_PORT": str(ports.secure),
+                "HESPER_WEB_PORT": str(ports.web),
+            },
             capture_output=True, text=True, check=False,
         )  # fmt: skip
 

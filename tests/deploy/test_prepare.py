@@ -1,12 +1,11 @@
-"""The site that `prepare` makes runs: broker, head end, authority and gateway find each other.
+"""The site that `prepare --local` makes runs: broker, head end, authority, gateway, console.
 
-The same files that the containers mount are used by the programs of this machine; only addresses
-differ, and readings go to the embedded store.
+Its files are those that the containers mount; only places and addresses differ, and readings go to
+the embedded store.
 """
 
 import json
 import os
-import re
 import runpy
 import shutil
 import socket
@@ -19,7 +18,6 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from hesper_lab.processes import free_port
@@ -103,78 +101,27 @@ def test_another_gateway_or_a_wrong_name_is_refused(site, prepare, tmp_path):
     assert not (tmp_path / "site").exists()
 
 
-class Ports(NamedTuple):
-    """Where the prepared site listens in this test."""
-
-    broker: int
-    secure: int
-    web: int
-
-
-def local_broker(site: Path, root: Path, folder: Path, ports: Ports) -> Path:
-    """Writes the broker's shipped configuration with this machine's ports and places."""
-    text = (root / "mosquitto/mosquitto.conf").read_text()
-    text += (root / "mosquitto/gateways.conf").read_text()
-    text = re.sub(
-        r"^listener 1883.*", f"listener {ports.broker} 127.0.0.1\nuser root", text,
-        flags=re.MULTILINE,
-    )  # fmt: skip
-    for shipped, here in {
-        "listener 8883": f"listener {ports.secure} 127.0.0.1",
-        "/mosquitto/site": str(site / "broker"),
-        "/mosquitto/config/acl": str(root / "mosquitto/acl"),
-        "/mosquitto/data": str(site / "broker/data"),
-    }.items():
-        text = text.replace(shipped, here)
-    conf = folder / "mosquitto.conf"
-    conf.write_text(text)
-    return conf
-
-
-def local_gateway(site: Path, ports: Ports) -> Path:
-    """Writes the prepared gateway's configuration with this machine's broker."""
-    text = (site / "gateway/gateway.toml").read_text()
-    text = text.replace('host = "broker"', 'host = "127.0.0.1"')
-    gateway = site / "gateway" / "local.toml"
-    gateway.write_text(text.replace("1883", str(ports.broker)))
-    return gateway
-
-
-def local_settings(site: Path, ports: Ports) -> dict[str, str]:
-    """Returns what differs on this machine from the prepared cloud.toml."""
-    return {
-        "HESPER_BROKER__HOST": "127.0.0.1",
-        "HESPER_BROKER__PORT": str(ports.broker),
-        "HESPER_STORE__KIND": "duckdb",
-        "HESPER_WEB__HOST": "127.0.0.1",
-        "HESPER_WEB__PORT": str(ports.web),
-        "HESPER_ENROLMENT__PASSWORD_FILE": str(site / "broker/passwords"),
-        "HESPER_CERTIFICATES__LIST_FILE": str(site / "broker/revoked.pem"),
-    }
-
-
 Processes = dict[Path, "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture(scope="module")
-def at_work(site, root, programs, tmp_path_factory) -> Iterator[tuple[Path, Ports, Processes]]:
-    """The prepared site with its processes: the folder of their logs, the ports, the processes."""
+def at_work(site, root, programs, tmp_path_factory) -> Iterator[tuple[Path, Processes]]:
+    """The prepared site with its processes: the folder of their logs, the processes."""
     mosquitto = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
     if not Path(mosquitto).exists():
         pytest.skip("mosquitto is not installed")
-    folder, ports = tmp_path_factory.mktemp("at-work"), Ports(*(free_port() for _ in range(3)))
-    settings = local_settings(site, ports) | {"MOSQUITTO": mosquitto}
-    watched = [site / "broker" / name for name in ("passwords", "revoked.pem", "broker.pem")]
+    folder, settings = tmp_path_factory.mktemp("at-work"), {"MOSQUITTO": mosquitto}
+    broker = site / "broker"
+    watched = [broker / name for name in ("passwords", "revoked.pem", "broker.pem")]
     cloud, cloud_toml = programs / "hesper-cloud", site / "cloud/cloud.toml"
-    conf, gateway = local_broker(site, root, folder, ports), local_gateway(site, ports)
+    gateway = site / "gateway/gateway.toml"
     with ExitStack() as stack:
         yield (
             folder,
-            ports,
             {
                 folder / name: stack.enter_context(running(folder / name, *command, **settings))
                 for name, command in {
-                    "broker": (root / "deploy/broker", conf, *watched),
+                    "broker": (root / "deploy/broker", broker / "mosquitto.conf", *watched),
                     "cloud": (cloud, "run", "--config", cloud_toml),
                     "authority": (cloud, "authority", "--config", cloud_toml),
                     "gateway": (programs / "hesper-gateway", "run", "--config", gateway),
@@ -184,8 +131,8 @@ def at_work(site, root, programs, tmp_path_factory) -> Iterator[tuple[Path, Port
 
 
 @pytest.mark.timeout(400)
-def test_the_prepared_site_runs(at_work, site):
-    _, ports, processes = at_work
+def test_the_prepared_site_runs(at_work, site, ports):
+    _, processes = at_work
     base = f"http://127.0.0.1:{ports.web}"
     until(lambda: ask(f"{base}/health"), "health", processes)
     login = {"username": "admin", "password": (site / "admin.password").read_text().strip()}
@@ -198,8 +145,10 @@ def test_the_prepared_site_runs(at_work, site):
 
 
 @pytest.mark.timeout(400)
-def test_the_prepared_broker_lets_in_by_certificate_and_reads_its_files_again(at_work, site, root):
-    folder, ports, processes = at_work
+def test_the_prepared_broker_lets_in_by_certificate_and_reads_its_files_again(
+    at_work, site, root, ports
+):
+    folder, processes = at_work
     connected = runpy.run_path(str(root / "deploy/connected.py"))["is_connected"]
     until(lambda: connected(ports.broker), "broker", processes)
     assert not connected(free_port())

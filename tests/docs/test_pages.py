@@ -40,7 +40,9 @@ METRIC = re.compile(r"\bhesper_(?!contracts|cloud|gateway\b|ui|lab|sim|dlms|sess
 ROUTE = re.compile(r"`(GET|POST|PUT|PATCH|DELETE) (/[a-z][^`?\s]*)")
 PARTS = "cloud|contracts|deploy|dlms|docs|firmware-sim|gateway|lab|mosquitto|tests|ui"
 FILE = re.compile(rf"`((?:{PARTS})/[\w./-]+)(?=[`:])")
-MADE_LATER = {"deploy/site", "ui/hesper_ui/locale/fr/LC_MESSAGES/hesper.po"}
+MADE_LATER = {
+    "deploy/site", "cloud/state/keys", "ui/hesper_ui/locale/fr/LC_MESSAGES/hesper.po"
+}  # fmt: skip
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
@@ -63,16 +65,17 @@ def complaint(line: str) -> str | None:
         return next(filter(None, map(complaint, options)), None)
     if program == "./hesper" and words[:1] == ["run"]:
         return complaint(shlex.join(words[1:])) if words[1:2] and words[1] in PROGRAMS else None
-    if program == "./hesper" and words[0] in BY_THE_LAUNCHER:
+    if program == "./hesper" and (not words or words[0] in BY_THE_LAUNCHER):
         return None
-    found: click.Command = tree(program)
+    found: Any = tree(program)
     while words and hasattr(found, "commands"):
         if words[0].startswith("-"):
             break
-        name = words.pop(0)
-        if name not in found.commands:
-            return f"{line}: no {name!r} among {sorted(found.commands)}"
-        found = found.commands[name]
+        name, context = words.pop(0), click.Context(found)
+        inner = found.get_command(context, name)
+        if inner is None:
+            return f"{line}: no {name!r} among {found.list_commands(context)}"
+        found = inner
     known = {name for each in found.params for name in (*each.opts, *each.secondary_opts)}
     known |= {"--help"}
     wrong = [word for word in words if word.startswith("--") and word.split("=")[0] not in known]
@@ -97,8 +100,9 @@ def test_commands_are_found() -> None:
     assert any(
         each.startswith("hesper-cloud gateway add") for each in commands_of("deploy/README.md")
     )
-    told = [each.split()[:2] for name in SCRIPTS for each in commands_of(name)]
-    assert told == [["hesper-gateway", "keygen"], ["hesper-gateway", "run"]]
+    told = [shlex.split(each)[:2] for name in SCRIPTS for each in commands_of(name)]
+    assert ["hesper-gateway", "keygen"] in told
+    assert told[-1] == ["hesper-gateway", "run"]
 
 
 def test_a_command_that_is_not_there_would_be_told() -> None:

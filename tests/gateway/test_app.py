@@ -241,6 +241,9 @@ async def test_every_kind_of_line_is_read_and_receipts_empty_the_outbox(
         assert states(cloud)[0].meters_total == len(everyone)
     summed = site.gateway_status()
     assert 0 <= summed["backlog_batches"] < summed["last_sequence"]
+    assert {
+        meter for meter, known in summed["meters"].items() if known["newest_capture"]
+    } == everyone
 
 
 async def test_kills_of_gateway_and_broker_lose_and_double_nothing(

@@ -232,7 +232,20 @@ async def test_wrong_credentials_are_told_and_tried_again(
     async with uplink_on(closed.port, outbox) as uplink:
         await eventually(lambda: "ot authorized" in caplog.text)
         assert not uplink.connected.is_set()
-    assert len([each for each in caplog.records if "broker lost" in each.message]) == 1
+    (said,) = [each.message for each in caplog.records if "broker lost" in each.message]
+    assert f"127.0.0.1:{closed.port} refuses {GATEWAY}: " in said
+    assert "compare [broker] in gateway.toml with the broker's password file" in said
+
+
+async def test_a_broker_that_is_away_and_then_refuses_is_told_twice(
+    broker_factory: Callable[..., Broker], outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    closed = broker_factory("listener {port} 127.0.0.1\nallow_anonymous false\n")
+    closed.kill()
+    async with uplink_on(closed.port, outbox):
+        await eventually(lambda: "refused" in caplog.text)
+        closed.start()
+        await eventually(lambda: "ot authorized" in caplog.text)
 
 
 async def test_works_within_what_the_access_rules_allow(

@@ -27,6 +27,8 @@ EXCEPT = {
     "hesper_contracts.columns": "numpy: the cloud's decoder, never imported by a gateway",
     "hesper_contracts.column_streams": "numpy: a part of it",
     "hesper_contracts.json_columns": "numpy: the same for the JSON form",
+    "hesper_contracts.json_layout": "numpy: the same for readings of one form",
+    "hesper_contracts.json_holes": "numpy: a part of it",
     "hesper_contracts.lone_sections": "numpy: the same for batches of single meters",
     "hesper_cloud.migrations": "run by Alembic, which fills in its context",
     "hesper_lab.screenshots": "drives a browser: extra dev",
@@ -110,6 +112,18 @@ def test_a_part_imports_with_its_own_extra_alone(extra):
 def test_the_gateway_is_free_of_what_a_pi_should_not_carry():
     heavy = {"duckdb", "numpy", "fastapi", "nicegui", "sqlalchemy", "pyarrow", "gurux_dlms"}
     assert heavy <= import_packages_outside("gateway")
+
+
+def test_the_authority_starts_without_what_web_and_store_need():
+    """It decides about supplies: what it does not load cannot keep it from starting."""
+    heavy = {"duckdb", "fastapi", "fsspec", "numpy", "prometheus_client", "pyarrow", "uvicorn"}
+    ended = subprocess.run(
+        [sys.executable, "-c", "import sys, hesper_cloud.cli; print(*sys.modules)"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = set(ended.stdout.split())
+    assert "hesper_cloud.authority.process" in loaded
+    assert heavy & loaded == set()
 
 
 def test_gurux_is_brought_by_its_own_extra_alone():

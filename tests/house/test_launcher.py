@@ -1,6 +1,7 @@
 """`hesper`, the launcher: what it says before there is any environment."""
 
 import ast
+import runpy
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,24 @@ def test_an_unknown_command_is_refused_with_the_known_ones(lone):
 def test_any_python_of_the_system_runs_it(lone, python):
     ended = subprocess.run([python, lone, "--help"], capture_output=True, text=True, check=False)
     assert ended.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "prefix"),
+    [({}, None), ({"PYTHONDONTWRITEBYTECODE": "1"}, ".venv/bytecode")],
+)
+def test_bytecode_that_may_not_lie_beside_the_sources_is_kept(lone, said, prefix):
+    launcher = runpy.run_path(str(lone))
+    environment = dict(said)
+    launcher["keep_bytecode"](environment)
+    kept = prefix and {"PYTHONPYCACHEPREFIX": str(lone.resolve().parent / prefix)}
+    assert environment == (kept or {})
+
+
+def test_where_it_is_kept_already_it_stays(lone):
+    environment = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": "/elsewhere"}
+    runpy.run_path(str(lone))["keep_bytecode"](environment)
+    assert environment == {"PYTHONPYCACHEPREFIX": "/elsewhere"}
 
 
 def test_an_old_python_can_at_least_read_it(root):

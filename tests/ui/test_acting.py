@@ -123,6 +123,47 @@ async def test_a_campaign_is_brought_by_one_approval_and_activated_by_another(co
         assert (activation.kind, activation.state) == ("firmware.activate", "awaiting_approval")
 
 
+async def test_a_campaign_goes_wave_by_wave_as_people_let_it(console):
+    fleet = console.services.fleet.meters.values()
+    meters = [each.id for each in fleet if each.id != UNFIT and not each.life_support][:5]
+    async with console.person("operator") as asking, console.person("approver") as other:
+        await asking.open("/firmware/new")
+        await fill(asking, image="3f" * 32, campaign_reason="Fixes the clock")
+        await asking.should_see("What is new in 2.5.0")
+        await asking.should_see("release-ann, release-ben")
+        await fill(asking, serials=" ".join(meters), waves="20; 40", soak=None)
+        await press(asking, "Freeze the list")
+        kept = console.services.batches.kept
+        await until(lambda: bool(kept))
+        campaign = next(iter(kept))
+        assert (kept[campaign].waves, kept[campaign].soak_s) == ([1, 3, 5], None)
+
+        await other.open(f"/firmware/{campaign}")
+        await other.should_see("Approve…", retries=20)
+        await press(other, "Approve…")
+        await fill(other, typed_count="5", approval_password=PASSWORD)
+        await press(other, "Approve batch")
+        for number in (1, 2):
+            await other.should_see(f"Wave {number} is over.", retries=80)
+            assert kept[campaign].state == "paused"
+            await other.should_see("Resume…", retries=80)
+            await press(other, "Resume…")
+            await fill(other, approval_password=PASSWORD)
+            await press(other, "Resume batch")
+        await until(lambda: kept[campaign].state == "done")
+        assert [wave.confirmed for wave in console.services.batches.waves(campaign)] == [1, 2, 2]
+
+
+async def test_waves_that_are_none_are_said_to_be_none(console):
+    async with console.person("operator") as user:
+        await user.open("/firmware/new")
+        await fill(user, image="3f" * 32, campaign_reason="Fixes the clock", serials=METER)
+        await fill(user, waves="a tenth")
+        await press(user, "Freeze the list")
+        await user.should_see("The waves are whole percentages of the meters, like 1, 10.")
+        assert not console.services.batches.kept
+
+
 async def test_an_account_with_a_second_factor_is_asked_for_its_code(console):
     async with console.person("operator") as asking, console.person(CODED, code=CODE) as other:
         batch = await proposed(console, asking, METER)

@@ -1,5 +1,6 @@
 """Alerts by root cause, one by one and many at once, and where they are delivered."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -47,6 +48,30 @@ async def test_a_storm_is_one_line_that_leads_to_what_is_hidden_below_it(console
         await user.should_see("Nothing here under this name", retries=20)
         await user.open("/alerts/nothing")
         await user.should_see("Nothing here under this name", retries=20)
+
+
+async def test_a_list_that_stayed_as_it_was_is_not_drawn_again(console, monkeypatch):
+    """Hundreds of pages ask every quarter of a minute: drawn anew each time they take it all."""
+    service, looks = console.services.alerts, []
+    rates = service.rates
+
+    async def counted(*asked):
+        looks.append(asked)
+        return await rates(*asked)
+
+    monkeypatch.setattr(service, "rates", counted)
+    async with console.person("operator") as user:
+        await user.open("/alerts")
+        await user.should_see("By cause, worst first", retries=20)
+        elements = user.client.elements
+        before, seen = set(elements), len(looks)
+        (watcher,) = (e for e in elements.values() if e.props.get("data-watch") == "alerts")
+        (listener,) = watcher._event_listeners.values()
+        with user:
+            watcher._handle_event({"listener_id": listener.id, "args": []})
+        await until(lambda: len(looks) > seen)
+        await asyncio.sleep(0.02)
+        assert set(elements) == before
 
 
 async def test_an_alert_is_shelved_with_a_reason_and_taken_back(console):

@@ -164,7 +164,7 @@ def test_a_campaign_whose_canary_fails_stops_by_itself(page, chromium, server):
     settle(page)
     page.get_by_label("Image (required)").click()
     page.get_by_role("option", name="2.5.0").click()
-    page.get_by_label("What is new in it").fill("Fixes the clock")
+    page.get_by_label("Why now").fill("Fixes the clock")
     page.get_by_label("Serial numbers").fill(f"{UNFIT} {METER}")
     page.get_by_role("button", name="Freeze the list").click()
     expect(page.locator(".status-line")).to_contain_text("awaiting approval")

@@ -7,8 +7,10 @@ import pytest
 from console_double.fleet import LONG, SCRIPT, Fleet
 from console_double.people import Console, disabled, press, texts, until
 from console_double.services import PASSWORD
+from hesper_cloud.stores.errors import StoreUnavailable
 from nicegui import ui
 from nicegui.testing import User
+from sqlalchemy.exc import OperationalError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 METER, TAIL = "HES12643021", "3021"
@@ -71,6 +73,33 @@ async def test_what_could_not_be_looked_at_again_stays_and_offers_a_retry(consol
         console.services.down = False
         await press(user, "Try again")
         await user.should_not_see("Not up to date:")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            StoreUnavailable("InfluxDB at 10.0.0.7 refuses"),
+            "The store of readings does not answer.",
+        ),
+        (OperationalError("SELECT 1", {}, Exception("locked")), "The database does not answer."),
+    ],
+)
+async def test_what_does_not_answer_is_named_on_the_page_and_asked_again(console, error, said):
+    async with console.person("operator") as user:
+        console.services.down = error
+        await user.open("/gateways")
+        await user.should_see(said)
+        assert not [text for text in texts(user) if "10.0.0.7" in text or "SELECT" in text]
+        console.services.down = False
+        await press(user, "Try again")
+        await user.should_see("gw-push")
+        await user.open("/events")
+        await user.should_see("Newest first")
+        await press(user, "Hold")
+        console.services.down = error
+        await press(user, "Go on")
+        await user.should_see(f"Not up to date: {said}")
 
 
 async def test_an_empty_fleet_gets_first_steps(console):

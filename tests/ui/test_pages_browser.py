@@ -51,15 +51,20 @@ def test_an_image_is_brought_with_its_manifest(page: Page, server: Server, seen:
     form.get_by_label("Image, as the meter").set_input_files([file("3.bin", b"something else")])
     form.get_by_role("button", name="Bring it").click()
     expect(form.get_by_role("alert")).to_contain_text("not the octets of the manifest")
+    news = "- the clock is right again\n<img src=x onerror=alert(1)>"
+    form.get_by_label("What is new in it").fill(news)
     form.get_by_label("Image, as the meter").set_input_files([file("3.bin", IMAGE)])
     form.get_by_role("button", name="Bring it").click()
     expect(form.get_by_text("Version 3.0.0 is kept.")).to_be_visible()
     expect(form.get_by_text("none chosen")).to_have_count(2)
     expect(page.get_by_role("row", name="3.0.0")).to_contain_text("signed by two")
+    told = page.locator("details.long", has_text="What is new in 3.0.0")
+    expect(told.locator("p")).to_have_text(news)
+    assert page.locator("img").count() == 0
     form.get_by_label("Signed manifest").set_input_files([file("4.manifest", b"{}")])
     form.get_by_label("Image, as the meter").set_input_files([file("4.bin", IMAGE)])
     form.get_by_role("button", name="Bring it").click()
-    expect(form.get_by_role("alert")).to_contain_text("that is no manifest")
+    expect(form.get_by_role("alert")).to_contain_text("That is no manifest")
     assert seen.external_requests == []
 
 

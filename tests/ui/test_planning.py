@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from console_double.acting import PROGRAM
+from console_double.firmware import PROGRAM
 from console_double.people import Console, disabled, fill, press, texts, unbroken, until
 from hesper_cloud.services.records import CommandRow
 

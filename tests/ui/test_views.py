@@ -23,6 +23,7 @@ from hesper_ui.views import (
     attention_words,
     charts,
     doubts,
+    finding,
     findings,
     gateway_words,
     load_profile,
@@ -286,6 +287,15 @@ def test_meters_that_were_never_heard_from_are_said_and_listed():
     row = AttentionRow("never-heard", "info", 2, NOW, "", ("M1", "M2"))
     assert attention_words.title(row) == "2 meters were never heard from"
     assert attention_words.target(row) == "/meters?view=silent"
+
+
+def test_the_palette_finds_views_of_the_list_of_meters_by_their_words():
+    assert [row["address"] for row in finding.lists("sil")] == [
+        "/meters?view=silent",
+        "/meters?view=silent-day",
+    ]
+    assert [row["title"] for row in finding.lists("Firm")] == ["Meters: Old firmware"]
+    assert finding.lists("HES12643021") == []
 
 
 def test_attention_names_its_subjects():

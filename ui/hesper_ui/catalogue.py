@@ -18,6 +18,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
 
 from hesper_ui import assets, tongues
+from hesper_ui.services import texts
 
 SOURCE = Path(__file__).parent
 OURS: Mapping[str, Sequence[int]] = {  # callables that say some of their arguments themselves
@@ -34,6 +35,7 @@ OURS: Mapping[str, Sequence[int]] = {  # callables that say some of their argume
     "empty": (0, 1),
     "entry": (0,),
     "file": (1,),
+    "lines": (1,),
     "select": (1,),
     "choices": (0,),
     "choice": (0,),
@@ -76,6 +78,7 @@ def found(source: Path = SOURCE) -> Found:
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 everything.texts |= {text for text in _put_by(node) if _is_word(text)}
     everything.texts |= set(assets.words_of_scripts())
+    everything.texts |= {text for text in texts.of_services() if _is_word(text)}
     return everything
 
 

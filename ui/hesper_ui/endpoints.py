@@ -20,9 +20,11 @@ from hesper_ui.services import (
     ServiceError,
     Services,
 )
+from hesper_ui.services.answering import answered
 from hesper_ui.tiles import Tiles
 from hesper_ui.tongues import wanted_by
 from hesper_ui.views import finding, mapping, meter_csv, meter_list
+from hesper_ui.views.wording import sentence
 from hesper_ui.words import say, speaking
 
 _STATUS: dict[type[ServiceError], int] = {
@@ -62,9 +64,10 @@ def _asked(common: Desk, answer: Answering) -> Callable[[Request], Awaitable[Res
         desk = replace(common, token=session_token(request, secure_cookies))
         with speaking(wanted_by(request)):
             try:
-                return await answer(request, desk)
+                with answered():
+                    return await answer(request, desk)
             except ServiceError as refusal:
-                return JSONResponse({"error": str(refusal)}, _STATUS.get(type(refusal), 503))
+                return JSONResponse({"error": sentence(refusal)}, _STATUS.get(type(refusal), 503))
 
     return asked
 
@@ -89,6 +92,7 @@ async def _search(request: Request, desk: Desk) -> Response:
         found += finding.meters((await desk.services.meters.page(actor, asked)).rows)
         found += finding.kept(await desk.services.assets.search(actor, text, finding.MOST))
         found += finding.gateways(await desk.services.gateways.list(actor), text)[: finding.MOST]
+        found += finding.lists(text)  # last: a name that somebody typed goes before
     return JSONResponse({"found": found}, headers={"Cache-Control": "no-store"})
 
 

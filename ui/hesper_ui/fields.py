@@ -16,6 +16,13 @@ def file(name: str, label: str, accept: str) -> None:
             Text(say("none chosen"), classes="meta", data_file_name=True, aria_hidden="true")
 
 
+def lines(name: str, label: str) -> None:
+    """Draws a field for a text of several lines."""
+    with box("label", "field lines"):
+        Text(say(label), "span", "meta")
+        box("textarea", "native", name=name, rows=5, maxlength=16000, spellcheck="true")
+
+
 def select(name: str, label: str, options: Mapping[str, str]) -> None:
     """Draws a native choice; ``options`` are values and their words, in English."""
     with box("label", "field"):

@@ -8,6 +8,7 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 
 from hesper_ui.desk import Desk
 from hesper_ui.services import (
+    CHANGELOG_MAX,
     IMPORT_KINDS,
     MANIFEST_MAX,
     MOST_FILE_OCTETS,
@@ -83,6 +84,13 @@ async def announce(request: Request, desk: Desk) -> Response:
     return JSONResponse({"image": row.image_hash, "size": row.size}, 201)
 
 
+async def describe(request: Request, desk: Desk) -> Response:
+    """Takes what is new in an image."""
+    actor, image = await desk.actor(), request.path_params["image"]
+    row = await desk.services.images.describe(actor, image, await _octets(request, CHANGELOG_MAX))
+    return JSONResponse({"image": row.image_hash})
+
+
 async def fill(request: Request, desk: Desk) -> Response:
     """Takes the octets of an image; kept only if they are what its manifest says."""
     actor, image = await desk.actor(), request.path_params["image"]
@@ -93,6 +101,7 @@ async def fill(request: Request, desk: Desk) -> Response:
 ROUTES = (
     ("/console/images", announce, "POST"),
     ("/console/images/{image}", fill, "PUT"),
+    ("/console/images/{image}/changelog", describe, "PUT"),
     ("/console/imports/{kind}", bring, "POST"),
     ("/console/templates/{kind}.csv", template, "GET"),
     ("/console/imports/{import_id}/rejected.csv", rejected, "GET"),

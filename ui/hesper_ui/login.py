@@ -21,6 +21,7 @@ from hesper_ui.services import (
     Services,
     Session,
 )
+from hesper_ui.services.answering import answered
 from hesper_ui.tongues import wanted_by
 from hesper_ui.views.wording import sentence
 from hesper_ui.words import current, say, speaking
@@ -123,7 +124,7 @@ def _refused(
     assets: Assets, refusal: ServiceError, target: str, username: str, *, coded: bool
 ) -> Response:
     needed = isinstance(refusal, CodeNeeded) or (coded and isinstance(refusal, LoginRefused))
-    page = _page(assets, target, username, sentence(str(refusal)), with_code=needed)
+    page = _page(assets, target, username, sentence(refusal), with_code=needed)
     status = 401 if isinstance(refusal, LoginRefused) else 503
     return HTMLResponse(page, status, headers={"Cache-Control": "no-store"})
 
@@ -146,13 +147,14 @@ def router(services: Services, assets: Assets) -> APIRouter:
         username, target = form.get("username", "").strip(), local_path(form.get("next", "/"))
         source = request.client.host if request.client else "unknown"
         try:
-            session = await services.accounts.login(
-                username,
-                form.get("password", ""),
-                source,
-                form.get("code", ""),
-                request.headers.get("user-agent", ""),
-            )
+            with answered():
+                session = await services.accounts.login(
+                    username,
+                    form.get("password", ""),
+                    source,
+                    form.get("code", ""),
+                    request.headers.get("user-agent", ""),
+                )
         except ServiceError as refusal:
             with speaking(wanted_by(request)):
                 return _refused(assets, refusal, target, username, coded="code" in form)

@@ -12,6 +12,7 @@ from nicegui import ui
 from hesper_ui.desk import Desk
 from hesper_ui.elements import box, button
 from hesper_ui.services import Actor, ServiceError
+from hesper_ui.services.answering import answered
 from hesper_ui.states import notice
 from hesper_ui.views.wording import sentence
 from hesper_ui.words import say
@@ -38,17 +39,21 @@ class Part(Generic[T]):
         Raises:
             ServiceError: what the service refused with; the page is replaced by it.
         """
-        self._take(await self._load(await self._desk.actor()))
+        self._take(await self._asked())
 
     async def refresh(self) -> None:
         """Loads again and draws if the answer differs from what is shown."""
         try:
-            answer = await self._load(await self._desk.actor())
+            answer = await self._asked()
         except ServiceError as refusal:
-            self._complain(say("Not up to date: {why}", why=sentence(str(refusal))))
+            self._complain(say("Not up to date: {why}", why=sentence(refusal)))
             return
         self._complain("")
         self._take(answer)
+
+    async def _asked(self) -> T:
+        with answered():
+            return await self._load(await self._desk.actor())
 
     def _take(self, answer: T) -> None:
         if answer == self._shown or self._area.is_deleted:

@@ -11,6 +11,7 @@ from hesper_ui.elements import Text, box, drawing, link, mark
 from hesper_ui.fields import choices
 from hesper_ui.places import Place
 from hesper_ui.services import Actor, NotAuthenticated, ServiceError
+from hesper_ui.services.answering import answered
 from hesper_ui.words import current, later, say
 
 _SIGN_IN_AGAIN = (
@@ -121,7 +122,8 @@ async def fill(body: ui.element, desk: Desk, place: Place, args: PageArguments) 
     with body:
         bones = list(body.default_slot.children)
         try:
-            await place.build(desk, await desk.actor(), args)
+            with answered():
+                await place.build(desk, await desk.actor(), args)
         except NotAuthenticated:
             ui.run_javascript(_SIGN_IN_AGAIN)
             body.clear()

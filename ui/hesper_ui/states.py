@@ -49,8 +49,9 @@ FIRST_STEPS = (
     (
         later("Find the first meter"),
         later(
-            "Name its lines in gateway.toml. A meter that answers appears here by itself, with "
-            "its first reading; import its customer and address whenever you like."
+            "Name its line in gateway.toml; hesper-gateway discover LINE says who answers there "
+            "and what to write. A meter that is read appears here by itself. If it does not: "
+            "hesper-gateway commission METER goes hop by hop and says what to do."
         ),
     ),
 )
@@ -85,13 +86,13 @@ def notice(kind: str, text: str, tone: str = "") -> Any:
 def refused(refusal: ServiceError, again: Callable[[], Any]) -> None:
     """Shows why a page could not be built: not found, not permitted, or not now."""
     if isinstance(refusal, NotPermitted):
-        title, text = later("Not open to your role"), sentence(str(refusal))
+        title, text = later("Not open to your role"), sentence(refusal)
     elif isinstance(refusal, NotFound):
-        title, text = later("Nothing here under this name"), sentence(str(refusal))
+        title, text = later("Nothing here under this name"), sentence(refusal)
     elif isinstance(refusal, NotAuthenticated):
         title, text = later("Your session has ended"), say("Sign in again to go on.")
     else:
-        title, text = later("This page could not be loaded"), sentence(str(refusal))
+        title, text = later("This page could not be loaded"), sentence(refusal)
     title = say(title)
     with box("section", "panel", aria_label=title), box("div", "state", role="alert"):
         Text(title, "h1", tabindex="-1")

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-import httpx
 import jwt
 
 from hesper_cloud.web_settings import OidcSettings
@@ -182,6 +181,8 @@ class Provider:
         form: dict[str, str] | None = None,
         basic: tuple[str, str] | None = None,
     ) -> dict[str, Any]:
+        import httpx  # a tenth of a start; few have a provider
+
         try:
             async with httpx.AsyncClient(timeout=_WAIT_S) as client:
                 answer = await client.request(method, address, data=form, auth=basic)

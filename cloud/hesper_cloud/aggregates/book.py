@@ -22,6 +22,7 @@ import duckdb
 import pyarrow as pa
 
 from hesper_cloud.stores import duckdb_backup
+from hesper_cloud.stores.duckdb_file import usual_memory_mib
 from hesper_cloud.stores.port import StoreUnavailable
 
 Row = tuple[Any, ...]
@@ -110,6 +111,7 @@ class EnergyBook:
         self._lock = threading.Lock()  # one writer
         try:
             self._connection = duckdb.connect(str(path))
+            self._connection.execute(f"SET memory_limit = '{usual_memory_mib() // 2:d}MiB'")
             for name, schema in _TABLES.items():
                 columns = ", ".join(f"{field.name} {_SQL_TYPES[field.type]}" for field in schema)
                 self._connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")

@@ -1,8 +1,9 @@
 """One turn of validation and aggregation: from marked days to rows of the energy book.
 
 Theory of operation. Marks name UTC days; the local days that they touch are worked on, those on
-which captures count. Days of the same length, period and kind of meter share a sheet, so that the
-checks run over hundreds of meters at once, and ingest gets its turn in between. Of each sheet
+which captures count. Days of the same length, period and kind of meter are read together, some
+thousand meters at a time, because a store looks through a whole day for few of them as for many.
+Sheets of hundreds are cut from that, for the checks, and ingest gets its turn in between. Of each
 estimates are renewed where something is missing; other days whose estimates changed by that join
 the work. Then the sheet, substitutes laid over it, is judged and summed, and its rows replace what
 the book holds. Marks are removed last: a turn that was killed is done again, with the same result.
@@ -23,17 +24,18 @@ from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.overlay import Overlaid, due_captures, overlay
 from hesper_cloud.aggregates.roster import Member, members
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.giving_way import AT_ONCE, GivesWay
+from hesper_cloud.giving_way import NO_RESTS, GivesWay
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import ReadingStore
 from hesper_cloud.validation import dirty, substitutes
 from hesper_cloud.validation.filling import refill
 from hesper_cloud.validation.judge import judge
-from hesper_cloud.validation.sheet import lay_out
+from hesper_cloud.validation.sheet import Sheet, lay_out
 from hesper_cloud.validation.substitutes import Curve
 from hesper_cloud.validation.surroundings import Span, Surroundings, far, silent_after
 
 MARKS_PER_TURN = 20_000
+_METERS_PER_READING = 2500  # some 20 MB
 _METERS_PER_SHEET = 250
 _DAY_S = 86_400
 _SHORTEST_GRACE_S = 30
@@ -49,6 +51,16 @@ class Sitting:
     meter_type: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Seated:
+    """Some meters of a sitting, and what is stored of them; of the ``silent`` nothing after it."""
+
+    sitting: Sitting
+    meters: Sequence[Member]
+    stored: Sheet
+    silent: frozenset[str]
+
+
 class Work:
     """Works marked days off; `turn` is called from one thread at a time."""
 
@@ -59,7 +71,7 @@ class Work:
         book: EnergyBook,
         settings: Settings,
         clock: Callable[[], datetime],
-        giving_way: GivesWay = AT_ONCE,
+        giving_way: GivesWay = NO_RESTS,
     ) -> None:
         self._engine = engine
         self._store = store
@@ -92,43 +104,80 @@ class Work:
     ) -> set[tuple[str, date]]:
         """Works on days; returns those of other sheets whose estimates this has changed."""
         elsewhere: set[tuple[str, date]] = set()
-        for sitting, names in self._giving_way.portions(_sittings(days, known)):
-            meters = [known[name] for name in names]
-            laid = self._overlaid(sitting, meters)
-            if laid is None:
-                continue
-            if renewing and (changed := self._renewed(sitting, laid)):
-                elsewhere |= {each for each in changed if each[1] != sitting.day}
-                laid = self._overlaid(sitting, meters)
-            if laid is not None:
-                self._write(sitting, laid)
+        for seated in self._giving_way.portions(self._seated(days, known)):
+            laid = self._overlaid(seated)
+            if renewing and (changed := self._renewed(seated, laid)):
+                elsewhere |= {each for each in changed if each[1] != seated.sitting.day}
+                laid = self._overlaid(seated)
+            self._write(seated.sitting, laid)
         return elsewhere
 
-    def _renewed(self, sitting: Sitting, laid: Overlaid) -> set[tuple[str, date]]:
+    def _seated(self, days: set[tuple[str, date]], known: dict[str, Member]) -> Iterator[Seated]:
+        """Yields the meters that can share a sheet, some hundred at a time, as far as is due."""
+        for sitting, names in _sittings(days, known):
+            stored = self._stored(sitting, names)
+            if stored is None:
+                continue
+            silent = self._silent(sitting, stored)
+            for start in range(0, len(names), _METERS_PER_SHEET):
+                some = slice(start, start + _METERS_PER_SHEET)
+                meters = [known[name] for name in names[some]]
+                yield Seated(sitting, meters, stored.of(some), silent)
+
+    def _stored(self, sitting: Sitting, names: Sequence[str]) -> Sheet | None:
+        """Returns what is stored of a sitting up to now; None where nothing of the day is due."""
+        now = int(self._clock().timestamp())
+        start = calendar.midnight(sitting.day, sitting.zone)
+        end = calendar.day_end(sitting.day, sitting.zone)
+        grace_s = max(_SHORTEST_GRACE_S, sitting.period_s)
+        end = min(end, now - grace_s - (now - grace_s - start) % sitting.period_s)
+        if end <= start:
+            return None
+        margin_s = sitting.period_s // 2
+        parts = self._store.rows(
+            quantities.LOAD_PROFILE, start - margin_s, end + margin_s + 1, names
+        )
+        return lay_out(parts, names, start, end, sitting.period_s)
+
+    def _silent(self, sitting: Sitting, stored: Sheet) -> frozenset[str]:
+        """Returns the meters of which nothing is known after a day that is not over yet."""
+        span = _span(sitting, stored)
+        if span.end == calendar.day_end(sitting.day, sitting.zone):
+            return frozenset()
+        rules = self._settings.validation.estimation
+        with reading(self._engine) as session:
+            return frozenset(silent_after(session, self._store, stored.meters, span, rules))
+
+    def _overlaid(self, seated: Seated) -> Overlaid:
+        """Lays the substitutes that hold now over a copy of what is stored."""
+        sheet = seated.stored.of(slice(None))
+        start, end = int(sheet.times[0]), int(sheet.times[-1])
+        with reading(self._engine) as session:
+            held = substitutes.current(session, sheet.meters, quantities.LOAD_PROFILE, start, end)
+        return overlay(sheet, due_captures(sheet, seated.meters), held)
+
+    def _renewed(self, seated: Seated, laid: Overlaid) -> set[tuple[str, date]]:
         """Renews estimates where captures are missing; returns the days that this changed."""
-        validation, times = self._settings.validation, laid.sheet.times
-        span = Span(int(times[0]), int(times[-1]), sitting.period_s, sitting.zone)
+        validation, zone = self._settings.validation, seated.sitting.zone
+        span = _span(seated.sitting, laid.sheet)
         with writing(self._engine) as session:
             return {
                 (curve.meter, day)
-                for curve, around in self._surroundings(session, sitting, laid, span)
+                for curve, around in self._surroundings(session, seated, laid, span)
                 for at in refill(session, around, curve, span, validation)
-                for day in calendar.touched_days(at, at, sitting.zone)
+                for day in calendar.touched_days(at, at, zone)
             }
 
     def _surroundings(
-        self, session: Session, sitting: Sitting, laid: Overlaid, span: Span
+        self, session: Session, seated: Seated, laid: Overlaid, span: Span
     ) -> Iterator[tuple[Curve, Surroundings]]:
         """Yields the registers to renew, and what that needs: the sheet's where it is enough."""
-        rules, meters = self._settings.validation.estimation, laid.sheet.meters
-        silent: set[str] = set()
-        if span.end < calendar.day_end(sitting.day, sitting.zone):
-            silent = silent_after(session, self._store, meters, span, rules)
-        is_silent = np.array([meter in silent for meter in meters], dtype=bool)
+        rules = self._settings.validation.estimation
+        is_silent = np.array([meter in seated.silent for meter in laid.sheet.meters], dtype=bool)
         others = []
         for row, curve in list(laid.wanting(is_silent)):
             around = laid.surroundings(
-                row, curve, rules.interpolate_up_to_s, silent_after=curve.meter in silent
+                row, curve, rules.interpolate_up_to_s, silent_after=curve.meter in seated.silent
             )
             if around is None:
                 others.append(curve)
@@ -148,36 +197,20 @@ class Work:
         worked = pages.worked(laid.sheet.meters, sitting.day)
         self._book.replace(worked, written, self._clock())
 
-    def _overlaid(self, sitting: Sitting, meters: Sequence[Member]) -> Overlaid | None:
-        """Returns the sheet of one sitting up to now; None where nothing of the day is due yet."""
-        now = int(self._clock().timestamp())
-        start = calendar.midnight(sitting.day, sitting.zone)
-        end = calendar.day_end(sitting.day, sitting.zone)
-        grace_s = max(_SHORTEST_GRACE_S, sitting.period_s)
-        end = min(end, now - grace_s - (now - grace_s - start) % sitting.period_s)
-        if end <= start:
-            return None
-        names = [each.meter for each in meters]
-        margin_s = sitting.period_s // 2
-        parts = self._store.rows(
-            quantities.LOAD_PROFILE, start - margin_s, end + margin_s + 1, names
-        )
-        sheet = lay_out(parts, names, start, end, sitting.period_s)
-        with reading(self._engine) as session:
-            held = substitutes.current(session, names, quantities.LOAD_PROFILE, start, end)
-        due = due_captures(sheet, meters)
-        return overlay(sheet, due, held)
+
+def _span(sitting: Sitting, sheet: Sheet) -> Span:
+    return Span(int(sheet.times[0]), int(sheet.times[-1]), sitting.period_s, sitting.zone)
 
 
 def _sittings(
     days: Iterable[tuple[str, date]], known: dict[str, Member]
 ) -> Iterator[tuple[Sitting, list[str]]]:
-    """Yields the meters that can share a sheet, some hundred at a time."""
+    """Yields the meters that are read together, some thousand at a time."""
     together: dict[Sitting, list[str]] = {}
     for meter, day in sorted(days):
         member = known[meter]
         key = Sitting(day, member.zone, member.period_s, member.meter_type)
         together.setdefault(key, []).append(meter)
     for sitting, names in together.items():
-        for start in range(0, len(names), _METERS_PER_SHEET):
-            yield sitting, names[start : start + _METERS_PER_SHEET]
+        for start in range(0, len(names), _METERS_PER_READING):
+            yield sitting, names[start : start + _METERS_PER_READING]

@@ -18,6 +18,7 @@ from hesper_cloud.alerting.priority import priority
 from hesper_cloud.db.alerting import CLEARED, NEW, Alert
 from hesper_cloud.db.engines import batched
 from hesper_cloud.db.registry import Gateway, Meter
+from hesper_cloud.worded import wording
 
 _COUNTED_EVERY = timedelta(minutes=1)
 
@@ -119,7 +120,8 @@ def _row(each: Telling, places: "_Places", now: datetime) -> dict[str, object]:
         "severity": each.severity,
         "state": NEW,
         "raised_at": each.at,
-        "text": each.text,
+        "text": str(each.text),
+        "said": wording(each.text),
         "area": places.area(subject),
         "symptom": each.symptom,
         "group_key": cause_of(subject),

@@ -16,6 +16,7 @@ from hesper_cloud.alerting import raising
 from hesper_cloud.alerting.changes import Step
 from hesper_cloud.alerting.raising import Subject, Telling
 from hesper_cloud.db.alerting import Alert, AlertChange
+from hesper_cloud.worded import worded
 
 WINDOW = timedelta(minutes=10)
 FLOOD = Subject("alert-flood")
@@ -75,7 +76,11 @@ def watch_for_a_flood(
     total = sum(count for _, count in found)
     if total > limit:
         worst = ", ".join(f"{rule} {count}" for rule, count in found[:3])
-        text = f"{total} new alerts in 10 minutes, more than anybody can look at. Most: {worst}."
+        text = worded(
+            "{total} new alerts in 10 minutes, more than anybody can look at. Most: {worst}.",
+            total=total,
+            worst=worst,
+        )
         raising.raise_all(session, [Telling(FLOOD, "warning", text, now)], now)
     elif total * 2 <= limit:
         raising.clear_all(session, [(FLOOD, now)], now)

@@ -26,6 +26,7 @@ from hesper_cloud.alerting.extents import Enough, Lost, lost, still
 from hesper_cloud.alerting.grid import FLEET, GATEWAY, Grid, Part
 from hesper_cloud.alerting.priority import priority
 from hesper_cloud.db.alerting import CLEARED, NEW, Alert
+from hesper_cloud.worded import later, worded, wording
 
 _ORDER = ("info", "warning", "critical")
 _LOOK_AGAIN = timedelta(minutes=5)  # meters may have been hung elsewhere
@@ -173,7 +174,8 @@ class Storms:
         if storm.affected_count and count >= _GREW * storm.affected_count:
             note(session, [storm.id], Step.GREW, now, detail=f"{len(members)} {told.kind.word}")
         storm.affected_count, storm.severity = count, severity
-        storm.text, storm.extent = _text(told, lost, count), _extent(told, lost)
+        text = _text(told, lost, count)
+        storm.text, storm.said, storm.extent = str(text), wording(text), _extent(told, lost)
         storm.last_seen_at = storm.changed_at = now
         age = (now - storm.raised_at).total_seconds()
         storm.priority = priority(severity, age, count)
@@ -190,13 +192,32 @@ def _part(storm: Alert) -> Part:
     return Part(kind, str(told.get("id", "")), name, storm.element is not None)
 
 
+_TEXTS = {  # by whether it is the whole fleet, and whether it is made of gateways
+    (False, False): later("{kind} {name}: {count} of {total} {members}, {what}."),
+    (False, True): later(
+        "{kind} {name}: {count} of {total} {members}, {what}, {customers} meters behind them."
+    ),
+    (True, False): later("{name}: {count} of {total} {members}, {what}."),
+    (True, True): later(
+        "{name}: {count} of {total} {members}, {what}, {customers} meters behind them."
+    ),
+}
+
+
 def _text(told: _Told, lost: Lost, customers: int) -> str:
     part, count, word = lost.part, len(lost.meters), told.kind.word
     named = part.name if part.name == part.id else f"{part.name} ({part.id})"
-    where = f"{part.kind.capitalize()} {named}" if part != FLEET else part.name.capitalize()
     what = told.rule.replace("-", " ").replace("_", " ")
-    behind = f", {customers} meters behind them" if told.kind is GATEWAYS else ""
-    return f"{where}: {count} of {lost.of} {word}, {what}{behind}."
+    return worded(
+        _TEXTS[part == FLEET, told.kind is GATEWAYS],
+        kind=part.kind.capitalize(),
+        name=named if part != FLEET else part.name.capitalize(),
+        count=count,
+        total=lost.of,
+        members=word,
+        what=what,
+        customers=customers,
+    )
 
 
 def _extent(told: _Told, lost: Lost) -> dict[str, object]:

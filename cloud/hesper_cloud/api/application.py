@@ -57,6 +57,7 @@ from hesper_cloud.services.bundle import Services
 from hesper_cloud.services.errors import NotFound
 from hesper_cloud.settings import Settings
 from hesper_cloud.web_settings import WebSettings
+from hesper_cloud.worded import worded
 
 CACHED = ("/alerts", "/gateways", "/gaps", "/meters", "/overview")
 NO_ACCOUNT_YET = ("/auth/login", "/enrolment")
@@ -162,4 +163,4 @@ async def _nothing_here(request: Request, unknown: str) -> None:
     known = description.methods_of(request.app.openapi(), request.url.path)
     if known:
         raise HTTPException(405, f"{request.method} is not for this", {"Allow": ", ".join(known)})
-    raise NotFound(f"there is no {PREFIX}/{unknown}")
+    raise NotFound(worded("there is no {prefix}/{unknown}", prefix=PREFIX, unknown=unknown))

@@ -3,6 +3,7 @@
 from starlette.requests import Request
 
 from hesper_cloud.services.errors import Invalid
+from hesper_cloud.worded import worded
 
 
 async def octets_of(request: Request, most: int) -> bytes:
@@ -15,5 +16,5 @@ async def octets_of(request: Request, most: int) -> bytes:
     async for chunk in request.stream():
         octets += chunk
         if len(octets) > most:
-            raise Invalid(f"send at most {most} octets at a time")
+            raise Invalid(worded("send at most {most} octets at a time", most=most))
     return bytes(octets)

@@ -18,7 +18,7 @@ from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
 from hesper_cloud.services.batch_records import BatchVerb, BatchView, Decision
 from hesper_cloud.services.errors import Invalid
-from hesper_cloud.services.firmware_records import CampaignOrder, CampaignView
+from hesper_cloud.services.firmware_records import SOAK_S, WAVES, CampaignOrder, CampaignView
 from hesper_cloud.services.records import MeterQuery
 
 router = APIRouter(prefix="/campaigns", tags=["firmware"])
@@ -38,7 +38,7 @@ class Window(BaseModel):
 
 
 class _Terms(BaseModel):
-    """Which image, and how it is to leave."""
+    """Which image, and how it is to leave: in waves, or the canary first and then the rest."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,7 +46,13 @@ class _Terms(BaseModel):
     version: str = Field(max_length=64)
     reason: str = Field(max_length=500)
     window: Window | None = None
-    canary: int = 5
+    canary: int | None = None
+    waves: list[int] | None = Field(
+        default=None, max_length=9, description="percent of the rows; what is left is the last"
+    )
+    soak_s: int | None = Field(
+        default=SOAK_S, description="from a wave's end to the next; null: a person lets it begin"
+    )
     wave_size: int = 100
     per_hour: int = 3_600
     stop_percent: int = 10
@@ -58,9 +64,17 @@ class _Terms(BaseModel):
             wish["window"] = self.window.model_dump()
         if at:
             wish["at"] = at
-        names = ("canary", "wave_size", "per_hour", "stop_percent")
+        return CampaignOrder(wish, self.reason, terms=self._terms(), **targets)
+
+    def _terms(self) -> dict[str, Any]:
+        names = ("wave_size", "per_hour", "stop_percent")
         terms = {name: getattr(self, name) for name in names}
-        return CampaignOrder(wish, self.reason, terms=terms, **targets)
+        waves = self.waves
+        if waves is None and self.canary is None:
+            waves = list(WAVES)
+        if self.canary is not None:
+            terms["canary"] = self.canary
+        return terms | {"waves": waves, "soak_s": self.soak_s} if waves else terms
 
 
 class CampaignRequest(_Terms):

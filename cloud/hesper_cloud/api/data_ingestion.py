@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
 from hesper_cloud.services.errors import TooLarge
+from hesper_cloud.worded import worded
 
 router = APIRouter(tags=["meters"])
 _BATCH: dict[str, Any] = {
@@ -99,5 +100,7 @@ async def _octets(request: Request) -> bytes:
     async for chunk in request.stream():
         octets += chunk
         if len(octets) > MAX_PAYLOAD:
-            raise TooLarge(f"a batch has at most {MAX_PAYLOAD} octets")
+            raise TooLarge(
+                worded("a batch has at most {max_payload} octets", max_payload=MAX_PAYLOAD)
+            )
     return bytes(octets)

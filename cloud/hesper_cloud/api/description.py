@@ -30,6 +30,9 @@ _PROBLEM_SCHEMA = {
     "properties": {
         "type": {"type": "string", "format": "uri-reference"},
         "title": {"type": "string"},
+        "code": {"type": "string", "description": "its sort, for programs"},
+        "reason": {"type": "string", "description": "the words of the sentence, for programs"},
+        "values": {"type": "object", "description": "what the sentence names"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "request_id": {"type": "string"},

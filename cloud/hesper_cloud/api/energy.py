@@ -17,6 +17,7 @@ from hesper_cloud.api.wire import answer, instant
 from hesper_cloud.services.energy import BalanceStep, SeriesRow
 from hesper_cloud.services.errors import Invalid
 from hesper_cloud.services.sources import require
+from hesper_cloud.worded import told_by, worded
 
 router = APIRouter(tags=["energy"])
 _MOST_OCTETS = 16 * 1024 * 1024
@@ -141,9 +142,9 @@ async def bring_series(
         else:
             batch = outside.from_json(text.encode())
     except outside.SeriesRefused as error:
-        raise Invalid(str(error)) from None
+        raise Invalid(told_by(error)) from None
     if batch.series != name:
-        raise Invalid(f"the body speaks of {batch.series!r}")
+        raise Invalid(worded("the body speaks of {series!r}", series=batch.series))
     return answer({"points": await services.energy.bring_series(actor, batch)})
 
 
@@ -157,7 +158,9 @@ async def _text(request: Request) -> str:
     async for chunk in request.stream():
         octets += chunk
         if len(octets) > _MOST_OCTETS:
-            raise Invalid(f"send at most {_MOST_OCTETS} octets at a time")
+            raise Invalid(
+                worded("send at most {most_octets} octets at a time", most_octets=_MOST_OCTETS)
+            )
     try:
         return octets.decode("utf-8-sig")
     except UnicodeDecodeError:

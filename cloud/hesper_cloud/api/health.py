@@ -15,12 +15,13 @@ router = APIRouter()
 
 @router.get("/health")
 async def health(services: Have) -> Response:
-    """Says ``ok`` with 200 when databases and broker answer, else which does not, with 503."""
+    """Says ``ok`` with 200 when databases, broker and store answer, else which not, with 503."""
     sources = services.sources
     checks = {
         "registry": await asyncio.to_thread(_answers, sources.registry),
         "authority_database": await asyncio.to_thread(_answers, sources.authority),
         "broker": REGISTRY.get_sample_value("hesper_ingest_connected") != 0.0,
+        "store": REGISTRY.get_sample_value("hesper_store_answers") != 0.0,
     }
     well = all(checks.values())
     body = {"status": "ok" if well else "degraded", "checks": checks}

@@ -18,6 +18,7 @@ from hesper_cloud.api.limits import Limits, Sockets, TooManySockets
 from hesper_cloud.api.live_rooms import LONGEST, Rooms
 from hesper_cloud.api.live_wishes import follow_wish
 from hesper_cloud.api.problems import problem
+from hesper_cloud.api.socket_protocol import send_to
 from hesper_cloud.api.who import actor_of, services_of, while_session_lasts
 from hesper_cloud.services.errors import ServiceError
 from hesper_cloud.services.live import Showing
@@ -111,7 +112,7 @@ async def _page(
 async def _send_events(socket: WebSocket, actor: Actor) -> None:
     async with contextlib.aclosing(services_of(socket).event_stream.follow(actor)) as frames:
         async for frame in frames:
-            await socket.send_text(frame.decode("utf-8"))
+            await send_to(socket, frame)
 
 
 async def _send_frames(socket: WebSocket, actor: Actor, showing: Showing) -> None:
@@ -119,7 +120,7 @@ async def _send_frames(socket: WebSocket, actor: Actor, showing: Showing) -> Non
         return  # it may still bring readings
     async with contextlib.aclosing(services_of(socket).live.subscribe(actor, showing)) as frames:
         async for frame in frames:
-            await socket.send_text(frame.decode("utf-8"))
+            await send_to(socket, frame)
 
 
 async def _receive(socket: WebSocket) -> str | bytes:

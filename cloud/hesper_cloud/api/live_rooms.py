@@ -25,6 +25,7 @@ from hesper_cloud.services.bundle import Services
 from hesper_cloud.services.errors import Invalid, NotFound, ServiceError
 from hesper_cloud.services.looking import looked_at, looked_at_all
 from hesper_cloud.services.sources import require
+from hesper_cloud.worded import told_by, worded
 
 LONGEST = MAX_PAYLOAD + 4096
 HEARTBEAT_S = 15.0
@@ -105,7 +106,7 @@ class Rooms:
         try:
             self._hub.join(self._mailbox, room)
         except TooManyRooms as full:
-            raise Invalid(str(full)) from None
+            raise Invalid(told_by(full)) from None
         await self._services.live_feed.following()
         await self._say({"type": "joined", "room": room.kind, "name": room.name})
 
@@ -114,11 +115,11 @@ class Rooms:
         if room.kind == "meter":
             await scope.check_meter(registry, actor, room.name)
         elif room.kind == "area" and not actor.sees(room.name):
-            raise NotFound(f"there is no area {room.name}")
+            raise NotFound(worded("there is no area {room}", room=room.name))
         elif room.kind == "gateway":
             seen = await asyncio.to_thread(scope.gateways_of, registry, actor)
             if seen is not None and room.name not in seen:
-                raise NotFound(f"there is no gateway {room.name}")
+                raise NotFound(worded("there is no gateway {room}", room=room.name))
 
     async def tell(self) -> None:
         """Sends what happens in the rooms until the session ends.
@@ -161,7 +162,7 @@ def _message(each: Happening) -> dict[str, Any]:
 
 def _object(text: str | bytes) -> dict[str, Any]:
     if len(text) > LONGEST:
-        raise Invalid(f"a message has at most {LONGEST} octets")
+        raise Invalid(worded("a message has at most {longest} octets", longest=LONGEST))
     try:
         said = orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -14,10 +14,21 @@ from hesper_cloud.api.wire import encode
 from hesper_cloud.paging import BadPage
 from hesper_cloud.services import errors
 from hesper_cloud.stores.port import StoreError
+from hesper_cloud.worded import Worded, reason, told_by
 
 _MOST_PLACES = 20
 _LONGEST_PART = 64
 _log = logging.getLogger(__name__)
+_CODES = {  # where the status' own name says less
+    400: "invalid",
+    401: "not-authenticated",
+    403: "not-permitted",
+    409: "refused",
+    412: "stale",
+    413: "too-large",
+    429: "busy",
+    503: "unavailable",
+}
 _STATUS: dict[type[Exception], HTTPStatus] = {
     errors.LoginRefused: HTTPStatus.UNAUTHORIZED,
     errors.NotAuthenticated: HTTPStatus.UNAUTHORIZED,
@@ -40,7 +51,9 @@ def problem(
 ) -> Response:
     """Returns one problem document, with members of its own."""
     title = HTTPStatus(status).phrase
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    code = _CODES.get(status) or title.lower().replace(" ", "-")
+    body = {"type": "about:blank", "title": title, "status": status, "code": code}
+    body |= {"detail": detail, **more}
     if request_id := request_ids.current():
         body["request_id"] = request_id
     media_type = "application/problem+json"
@@ -70,8 +83,17 @@ async def _service_problem(_request: Request, error: Exception) -> Response:
         headers["Retry-After"] = str(math.ceil(error.retry_after_s))
     elif status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    more = {"start_again_from": error.start_again_from} if isinstance(error, errors.Gone) else {}
+    more: dict[str, object] = _coded(error)
+    if isinstance(error, errors.Gone):
+        more["start_again_from"] = error.start_again_from
     return problem(status, str(error), headers, **more)
+
+
+def _coded(error: Exception) -> dict[str, object]:
+    """Returns what programs tell a refusal by: its sentence, and what that names."""
+    said = told_by(error)
+    values = said.values if isinstance(said, Worded) else {}
+    return {"reason": reason(said), "values": values}
 
 
 async def _invalid_request(_request: Request, error: Exception) -> Response:

@@ -12,6 +12,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Response
 
 from hesper_cloud.services.errors import Invalid, Stale
+from hesper_cloud.worded import worded
 
 _TAG = re.compile(r'(?:W/)?"(\d{1,18})(?:-[0-9a-z-]*)?"')
 
@@ -29,7 +30,13 @@ def check_version(present: int, wanted: int | None) -> None:
         Stale: somebody else changed it in between.
     """
     if wanted is not None and present != wanted:
-        raise Stale(f"this is version {present} by now, not {wanted}; fetch it and decide again")
+        raise Stale(
+            worded(
+                "this is version {present} by now, not {wanted}; fetch it and decide again",
+                present=present,
+                wanted=wanted,
+            )
+        )
 
 
 def _wanted(if_match: Annotated[str, Header(max_length=200)] = "") -> int | None:

@@ -12,6 +12,7 @@ from hesper_cloud.accounts import cookies
 from hesper_cloud.accounts.roles import Actor
 from hesper_cloud.services.bundle import Services
 from hesper_cloud.services.errors import NotAuthenticated, NotPermitted
+from hesper_cloud.worded import worded
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -98,7 +99,7 @@ def check_origin(connection: HTTPConnection) -> None:
         raise NotPermitted("this request came from another site")
     allowed: Iterable[str] = services_of(connection).sources.settings.web.allowed_origins
     if urlsplit(origin).netloc != connection.headers.get("host") and origin not in allowed:
-        raise NotPermitted(f"requests from {origin} are not allowed")
+        raise NotPermitted(worded("requests from {origin} are not allowed", origin=origin))
 
 
 Who = Annotated[Actor, Depends(actor_of)]

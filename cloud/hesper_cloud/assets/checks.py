@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection
 from datetime import date
 from typing import Any
 
+from hesper_cloud.worded import worded
+
 Check = Callable[[Any], Any]
 
 
@@ -34,7 +36,7 @@ def text(longest: int) -> Check:
             raise NotTaken("is a text")
         kept = value.strip()
         if len(kept) > longest:
-            raise NotTaken(f"has at most {longest} characters")
+            raise NotTaken(worded("has at most {longest} characters", longest=longest))
         if not kept.isprintable():
             raise NotTaken("holds a line break or a control character")
         return kept or None
@@ -49,7 +51,7 @@ def matching(pattern: re.Pattern[str], what: str, longest: int = 254) -> Check:
     def check(value: Any) -> str | None:
         kept: str | None = as_text(value)
         if kept is not None and not pattern.fullmatch(kept):
-            raise NotTaken(f"{kept!r} is not {what}")
+            raise NotTaken(worded("{kept!r} is not {what}", kept=kept, what=what))
         return kept
 
     return check
@@ -60,7 +62,7 @@ def choice(values: Collection[str]) -> Check:
 
     def check(value: Any) -> str:
         if value not in values:
-            raise NotTaken(f"is one of {', '.join(values)}")
+            raise NotTaken(worded("is one of {values}", values=", ".join(values)))
         return str(value)
 
     return check
@@ -75,7 +77,9 @@ def between(lowest: float, highest: float) -> Check:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise NotTaken("is a number")
         if not lowest <= value <= highest:
-            raise NotTaken(f"is between {lowest:g} and {highest:g}")
+            raise NotTaken(
+                worded("is between {lowest:g} and {highest:g}", lowest=lowest, highest=highest)
+            )
         return value
 
     return check
@@ -102,7 +106,7 @@ def day(value: Any) -> date | None:
         try:
             return date.fromisoformat(value.strip())
         except ValueError:
-            raise NotTaken(f"{value!r} is not a day as 2026-03-31") from None
+            raise NotTaken(worded("{value!r} is not a day as 2026-03-31", value=value)) from None
     if not isinstance(value, date):
         raise NotTaken("is a day")
     return value
@@ -130,7 +134,7 @@ def address(value: Any) -> str | None:
     try:
         return str(ipaddress.ip_address(kept))
     except ValueError:
-        raise NotTaken(f"{kept!r} is not an IP address") from None
+        raise NotTaken(worded("{kept!r} is not an IP address", kept=kept)) from None
 
 
 def iccid(value: Any) -> str | None:
@@ -143,7 +147,9 @@ def iccid(value: Any) -> str | None:
         return None
     kept = kept.replace(" ", "").upper().removesuffix("F")
     if not _DIGITS.fullmatch(kept) or not kept.startswith("89") or not 18 <= len(kept) <= 20:
-        raise NotTaken(f"{kept!r} is not an ICCID: 18 to 20 digits that begin with 89")
+        raise NotTaken(
+            worded("{kept!r} is not an ICCID: 18 to 20 digits that begin with 89", kept=kept)
+        )
     return kept
 
 

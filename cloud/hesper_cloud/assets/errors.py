@@ -7,6 +7,8 @@ AssetError
 └── Outdated     it was changed meanwhile; read it again
 """
 
+from hesper_cloud.worded import worded
+
 
 class AssetError(Exception):
     """An asset stays as it is; the text is fit for a person to read."""
@@ -16,7 +18,7 @@ class WrongField(AssetError):
     """One value is not one that this field takes."""
 
     def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
+        super().__init__(worded("{field}: {reason}", field=field, reason=reason))
         self.field = field
         self.reason = reason
 

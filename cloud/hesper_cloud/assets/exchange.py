@@ -14,6 +14,7 @@ from hesper_cloud.assets.service_life import Register, end_service
 from hesper_cloud.db.assets import MeterExchange
 from hesper_cloud.db.energy import ElementMeter
 from hesper_cloud.db.registry import Meter
+from hesper_cloud.worded import worded
 
 _TAKEN_OVER = ("customer_id", "customer", "address", "area", "latitude", "longitude")
 
@@ -65,11 +66,17 @@ def _check(old: Meter, new: Meter, final: Register, initial: Register) -> None:
     if old.id == new.id:
         raise Forbidden("a meter does not take its own place")
     if old.life not in lives.IN_SERVICE:
-        raise Forbidden(f"meter {old.id} is {old.life}; only one in service is exchanged")
+        raise Forbidden(
+            worded(
+                "meter {old} is {life}; only one in service is exchanged", old=old.id, life=old.life
+            )
+        )
     if new.life not in (*lives.WAITING, "installed"):
-        raise Forbidden(f"meter {new.id} is {new.life}; put it in stock first")
+        raise Forbidden(
+            worded("meter {new} is {life}; put it in stock first", new=new.id, life=new.life)
+        )
     if new.customer_id is not None and new.customer_id != old.customer_id:
-        raise Forbidden(f"meter {new.id} serves another customer")
+        raise Forbidden(worded("meter {new} serves another customer", new=new.id))
     if (final.logical_name, final.scaler, final.unit) != (
         initial.logical_name,
         initial.scaler,
@@ -88,11 +95,15 @@ def _places(session: Session, old: str, new: str, at: datetime) -> list[ElementM
     own = select(ElementMeter.element).where(ElementMeter.meter == new, now_at)
     elsewhere = session.scalar(own.limit(1))
     if elsewhere is not None:
-        raise Forbidden(f"meter {new} stands at {elsewhere} already")
+        raise Forbidden(
+            worded("meter {new} stands at {elsewhere} already", new=new, elsewhere=elsewhere)
+        )
     late = now_at & (ElementMeter.meter == old) & (ElementMeter.from_at >= at)
     since = session.scalar(select(ElementMeter.element).where(late).limit(1))
     if since is not None:
-        raise Forbidden(f"meter {old} was put at {since} after that moment")
+        raise Forbidden(
+            worded("meter {old} was put at {since} after that moment", old=old, since=since)
+        )
     held = session.scalars(select(ElementMeter).where(ElementMeter.meter == old, now_at)).all()
     return [
         ElementMeter(element=row.element, meter=new, from_at=at, to_at=None, role=row.role)

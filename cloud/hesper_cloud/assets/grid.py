@@ -13,6 +13,7 @@ from hesper_cloud.assets.history import By
 from hesper_cloud.assets.kinds import ELEMENT, METER
 from hesper_cloud.db.energy import Element, ElementMeter
 from hesper_cloud.db.registry import Meter
+from hesper_cloud.worded import worded
 
 Role = Literal["inflow", "customer"]
 
@@ -32,9 +33,17 @@ def put(session: Session, element: str, meter: Meter, role: Role, at: datetime, 
     before: str | None = None
     for place in session.scalars(query).all():
         if place.from_at >= at or (place.to_at is not None and place.to_at > at):
-            raise Forbidden(f"meter {meter.id} has a place at {place.element} after that moment")
+            raise Forbidden(
+                worded(
+                    "meter {meter} has a place at {element} after that moment",
+                    meter=meter.id,
+                    element=place.element,
+                )
+            )
         if place.to_at is None and place.element == element:
-            raise Forbidden(f"meter {meter.id} stands at {element} already")
+            raise Forbidden(
+                worded("meter {meter} stands at {element} already", meter=meter.id, element=element)
+            )
         if place.to_at is None:
             place.to_at, before = at, place.element
     session.add(ElementMeter(element=element, meter=meter.id, from_at=at, role=role))

@@ -16,6 +16,7 @@ from hesper_cloud.assets.history import By
 from hesper_cloud.assets.kinds import CUSTOMER, GATEWAY, METER, SIM, Kind
 from hesper_cloud.assets.links import follow_links, linked_fields, show_name
 from hesper_cloud.db.registry import RegistryBase
+from hesper_cloud.worded import worded
 
 _STEPS = {SIM.name: ("state", lives.SIM), METER.name: ("life", lives.METER)}
 _STEPS[GATEWAY.name] = ("life", lives.GATEWAY)
@@ -56,7 +57,12 @@ def checked(
             continue
         found = session.get(model, value)
         if found is None or getattr(found, "deleted_at", None) is not None:
-            raise WrongField(name, f"there is no {_table_word(model)} {value}")
+            raise WrongField(
+                name,
+                worded(
+                    "there is no {table_word} {value}", table_word=_table_word(model), value=value
+                ),
+            )
     return kept
 
 
@@ -100,7 +106,7 @@ def change(session: Session, kind: Kind, row: Any, values: Mapping[str, Any], by
     """
     kept = checked(session, kind, values)
     if kind.key in kept and kept[kind.key] != getattr(row, kind.key):
-        raise WrongField(kind.key, f"the name of a {kind.name} does not change")
+        raise WrongField(kind.key, worded("the name of a {kind} does not change", kind=kind.name))
     kept = {name: value for name, value in kept.items() if value != getattr(row, name)}
     _check_unique(session, kind, kept, row)
     _check_tree(session, kind, row, kept)
@@ -189,7 +195,15 @@ def _check_unique(session: Session, kind: Kind, values: Mapping[str, Any], row: 
             continue
         key, said = getattr(other, kind.key), " ".join(map(str, wanted.values()))
         state = "was deleted; restore it" if getattr(other, "deleted_at", None) else "is there"
-        raise Forbidden(f"{kind.name} {said} {state} ({kind.name} {key})")
+        raise Forbidden(
+            worded(
+                "{kind} {said} {state} ({kind} {key})",
+                kind=kind.name,
+                said=said,
+                state=state,
+                key=key,
+            )
+        )
 
 
 def _check_tree(session: Session, kind: Kind, row: Any, values: Mapping[str, Any]) -> None:
@@ -197,7 +211,7 @@ def _check_tree(session: Session, kind: Kind, row: Any, values: Mapping[str, Any
     above = values.get("parent")
     while above is not None:
         if above == getattr(row, kind.key):
-            raise WrongField("parent", f"{above} would hang below itself")
+            raise WrongField("parent", worded("{above} would hang below itself", above=above))
         parent: Any = session.get(kind.model, above)
         above = parent.parent if parent is not None else None
 

@@ -15,6 +15,7 @@ from hesper_cloud.assets.lives import SIM_STATES, WAITING
 from hesper_cloud.db.assets import Area, Customer, MeterModel, Sim, Tariff
 from hesper_cloud.db.energy import Element
 from hesper_cloud.db.registry import Gateway, Meter, RegistryBase
+from hesper_cloud.worded import told_by, worded
 
 _NAME = checks.text(64)
 _PLACE: Mapping[str, Check] = {
@@ -56,11 +57,14 @@ class Kind:
         kept: dict[str, Any] = {}
         for name, value in values.items():
             if name not in self.fields:
-                raise WrongField(name, f"a {self.name} has no such field that may be set here")
+                raise WrongField(
+                    name,
+                    worded("a {value} has no such field that may be set here", value=self.name),
+                )
             try:
                 kept[name] = self.fields[name](value)
             except NotTaken as error:
-                raise WrongField(name, str(error)) from None
+                raise WrongField(name, told_by(error)) from None
         for name in self.required:
             if kept.get(name, None if whole else "") is None:
                 raise WrongField(name, "is required")
@@ -75,7 +79,7 @@ def _named_by(check: Any) -> Check:
         try:
             return None if kept is None else str(check(kept))
         except Refused as error:
-            raise NotTaken(str(error)) from None
+            raise NotTaken(told_by(error)) from None
 
     return checked
 

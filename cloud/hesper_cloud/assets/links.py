@@ -16,6 +16,7 @@ from hesper_cloud.assets.history import By
 from hesper_cloud.assets.kinds import METER, SIM, Kind
 from hesper_cloud.db.assets import Customer, Sim
 from hesper_cloud.db.registry import Meter
+from hesper_cloud.worded import worded
 
 _NUMBERS: dict[str, tuple[Any, Any, str]] = {
     "account_number": (Customer.account_number, Customer, "customer_id"),
@@ -42,7 +43,7 @@ def by_number(session: Session, kind: Kind, values: Mapping[str, Any]) -> dict[s
             query = select(model.id).where(column == number, model.deleted_at.is_(None))
             key = session.scalar(query)
             if key is None:
-                raise WrongField(field, f"there is none {number}")
+                raise WrongField(field, worded("there is none {number}", number=number))
         found[link] = key
     return found
 
@@ -132,15 +133,27 @@ def _require_empty(session: Session, meter_id: str, card: Sim) -> None:
     others = select(Sim.iccid).where(Sim.meter == meter_id, Sim.id != card.id)
     iccid = session.scalar(others.limit(1))
     if iccid is not None:
-        raise Forbidden(f"meter {meter_id} holds SIM card {iccid}; take it out first")
+        raise Forbidden(
+            worded(
+                "meter {meter} holds SIM card {iccid}; take it out first",
+                meter=meter_id,
+                iccid=iccid,
+            )
+        )
 
 
 def _require_free(card: Sim, wanted: str | None) -> None:
     if card.state == "retired":
-        raise Forbidden(f"SIM card {card.iccid} is retired")
+        raise Forbidden(worded("SIM card {iccid} is retired", iccid=card.iccid))
     where = card.meter or card.gateway
     if where is not None and where != wanted:
-        raise Forbidden(f"SIM card {card.iccid} is in {where}; take it out there first")
+        raise Forbidden(
+            worded(
+                "SIM card {iccid} is in {where}; take it out there first",
+                iccid=card.iccid,
+                where=where,
+            )
+        )
 
 
 def _place(session: Session, card: Sim, meter: str | None, gateway: str | None, by: By) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, and_
 
 from hesper_cloud.assets.errors import Forbidden
 from hesper_cloud.db.registry import Gateway, Meter
+from hesper_cloud.worded import worded
 
 Life = Literal["planned", "stock", "installed", "commissioned", "removed"]
 SimState = Literal["stock", "active", "suspended", "retired"]
@@ -51,7 +52,15 @@ def step(table: Mapping[str, frozenset[str]], what: str, present: str, wanted: s
     if wanted == present or wanted in table.get(present, ()):
         return
     may = " or ".join(sorted(table.get(present, ()))) or "nothing else any more"
-    raise Forbidden(f"{what} is {present}; from there it becomes {may}, not {wanted}")
+    raise Forbidden(
+        worded(
+            "{what} is {present}; from there it becomes {may}, not {wanted}",
+            what=what,
+            present=present,
+            may=may,
+            wanted=wanted,
+        )
+    )
 
 
 def in_service(table: type[Meter] | type[Gateway] = Meter) -> ColumnElement[bool]:

@@ -25,6 +25,7 @@ from hesper_cloud.assets.links import fit_meter, follow_links, linked_fields
 from hesper_cloud.db.assets import AssetChange, RegisterRead
 from hesper_cloud.db.energy import ElementMeter
 from hesper_cloud.db.registry import LIVE_GAPS, Gap, Gateway, Meter
+from hesper_cloud.worded import worded
 
 REMOVED = "the meter was removed"
 _PLACE = ("address", "area", "latitude", "longitude", "customer_id", "sim_id")
@@ -63,7 +64,7 @@ def install(
     if wrong is not None:
         raise WrongField(wrong, "is not said at the installation")
     if meter.life in lives.IN_SERVICE:
-        raise Forbidden(f"meter {meter.id} is {meter.life} already")
+        raise Forbidden(worded("meter {meter} is {life} already", meter=meter.id, life=meter.life))
     kept = keeping.checked(session, METER, values)
     links = {name: kept.pop(name) for name in linked_fields(METER) if name in kept}
     kept |= {"life": "installed", "gateway_id": _gateway(session, gateway) or meter.gateway_id}
@@ -76,7 +77,7 @@ def install(
 def _gateway(session: Session, gateway: str | None) -> str | None:
     row = session.get(Gateway, gateway) if gateway is not None else None
     if gateway is not None and (row is None or row.deleted_at is not None):
-        raise WrongField("gateway", f"there is no gateway {gateway}")
+        raise WrongField("gateway", worded("there is no gateway {gateway}", gateway=gateway))
     return gateway
 
 
@@ -90,7 +91,9 @@ def commission(
     """
     lives.step(lives.METER, f"meter {meter.id}", meter.life, "commissioned")
     if meter.gateway_id is None:
-        raise Forbidden(f"meter {meter.id} is behind no gateway yet: none has heard it")
+        raise Forbidden(
+            worded("meter {meter} is behind no gateway yet: none has heard it", meter=meter.id)
+        )
     put_read(session, meter.id, "first", first, by)
     kept: dict[str, Any] = {"life": "commissioned", "state": "commissioned"}
     kept |= {"life_support": True} if life_support else {}
@@ -105,7 +108,7 @@ def remove(session: Session, meter: Meter, final: Register | None, by: By) -> No
     """
     lives.step(lives.METER, f"meter {meter.id}", meter.life, "removed")
     if meter.life == "removed":
-        raise Forbidden(f"meter {meter.id} is removed already")
+        raise Forbidden(worded("meter {meter} is removed already", meter=meter.id))
     if final is not None:
         put_read(session, meter.id, "final", final, by)
     end_service(session, meter, by, "remove")

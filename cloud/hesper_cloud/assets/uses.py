@@ -11,6 +11,7 @@ from hesper_cloud.assets.lives import IN_SERVICE, in_service
 from hesper_cloud.db.assets import Area, Customer, MeterModel
 from hesper_cloud.db.energy import Element, ElementMeter
 from hesper_cloud.db.registry import Gateway, Meter
+from hesper_cloud.worded import worded
 
 _Count = Select[int]
 
@@ -25,18 +26,28 @@ def require_unused(session: Session, kind: Kind, row: Any, *, ending: bool = Fal
     if not ending:
         _require_out_of_service(kind, row, name)
     if kind.name == "sim" and (row.meter or row.gateway):
-        raise Forbidden(f"SIM card {row.iccid} is in {row.meter or row.gateway}; take it out first")
+        raise Forbidden(
+            worded(
+                "SIM card {iccid} is in {meter}; take it out first",
+                iccid=row.iccid,
+                meter=row.meter or row.gateway,
+            )
+        )
     for what, query in _counts(kind, row).items():
         count = session.scalar(query) or 0
         if count:
-            raise Forbidden(f"{name} is still used: {count} {what}")
+            raise Forbidden(
+                worded("{name} is still used: {count} {what}", name=name, count=count, what=what)
+            )
 
 
 def _require_out_of_service(kind: Kind, row: Any, name: str) -> None:
     if kind.name in ("meter", "gateway") and row.life in IN_SERVICE:
-        raise Forbidden(f"{name} is {row.life}; remove it first")
+        raise Forbidden(worded("{name} is {life}; remove it first", name=name, life=row.life))
     if kind.name == "sim" and row.state in ("active", "suspended"):
-        raise Forbidden(f"SIM card {row.iccid} is {row.state}; retire it first")
+        raise Forbidden(
+            worded("SIM card {iccid} is {state}; retire it first", iccid=row.iccid, state=row.state)
+        )
 
 
 def _counts(kind: Kind, row: Any) -> dict[str, _Count]:

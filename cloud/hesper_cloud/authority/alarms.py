@@ -22,6 +22,7 @@ from hesper_cloud.db.batches import Batch, BatchRow
 from hesper_cloud.db.decisions import BreakGlass
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Alert
+from hesper_cloud.worded import later, worded
 
 SELF = "authority"
 RATE = "disconnect-rate"
@@ -41,6 +42,12 @@ class _Due:
 
     rule: str
     text: str
+
+
+_ALONE = later("{who} alone let command {command} go: {reason}. Another person must review it.")
+_ALONE_METER = later(
+    "{who} alone let {kind} of {meter} go: {reason}. Another person must review it."
+)
 
 
 class Alarms:
@@ -108,7 +115,12 @@ def _too_often(session: Session, policy: Policy, now: datetime) -> list[_Due]:
     return [
         _Due(
             f"{RATE}/{account}",
-            f"{account} has asked for {count} disconnects within {limits.alarm_within_s} s.",
+            worded(
+                "{account} has asked for {count} disconnects within {seconds} s.",
+                account=account,
+                count=count,
+                seconds=limits.alarm_within_s,
+            ),
         )
         for account, count in sorted(_asked(session, since).items())
         if count >= limits.alarm_requests
@@ -150,11 +162,18 @@ def _unreviewed(session: Session, now: datetime) -> list[_Due]:
     query = query.where(BreakGlass.reviewed_at.is_(None)).order_by(BreakGlass.at)
     due = []
     for use, kind, meter in session.execute(query):
-        what = f"{kind} of {meter}" if meter else f"command {use.command}"
-        text = f"{use.username} alone let {what} go: {use.reason}."
-        due.append(_Due(f"{USED}/{use.command}", f"{text} Another person must review it."))
+        text = worded(
+            _ALONE_METER if meter else _ALONE,
+            who=use.username,
+            kind=kind or "",
+            meter=meter or "",
+            command=use.command,
+            reason=use.reason,
+        )
+        due.append(_Due(f"{USED}/{use.command}", text))
         if now >= use.review_until:
-            text = f"Nobody has reviewed command {use.command}, which {use.username} let go alone."
+            words = later("Nobody has reviewed command {command}, which {who} let go alone.")
+            text = worded(words, command=use.command, who=use.username)
             due.append(_Due(f"{OVERDUE}/{use.command}", text))
     return due
 
@@ -165,6 +184,14 @@ def _batches(session: Session, now: datetime) -> list[_Due]:
         Batch.state.in_(("stopped", "tampered")), Batch.updated_at > now - _TOLD_FOR
     )
     return [
-        _Due(f"{BATCH}/{batch.id}", f"Batch of {batch.kind} is {batch.state}: {batch.detail}.")
+        _Due(
+            f"{BATCH}/{batch.id}",
+            worded(
+                "Batch of {kind} is {state}: {detail}.",
+                kind=batch.kind,
+                state=batch.state,
+                detail=batch.detail,
+            ),
+        )
         for batch in session.scalars(query.order_by(Batch.id))
     ]

@@ -19,6 +19,7 @@ from hesper_cloud.authority import rules
 from hesper_cloud.authority.case import Case, Outcome, check_proof, sealed_subject, sealed_text
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import ApiToken, User
+from hesper_cloud.worded import told_by, worded
 
 CREATE = "token.create"
 REVOKE = "token.revoke"
@@ -38,7 +39,7 @@ def create(case: Case) -> Outcome:
         raise Denied("a token has a name of 1 to 64 characters and the digest of its secret")
     days = wanted.get("days")
     if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= MOST_DAYS:
-        raise Denied(f"a token is good for 1 to {MOST_DAYS} days")
+        raise Denied(worded("a token is good for 1 to {most_days} days", most_days=MOST_DAYS))
     scopes = _scopes(owner, wanted)
     check_proof(case, asker, Proof.from_text(sealed_text(case, sealed_subject(case.asked.payload))))
     live = select(func.count()).where(
@@ -47,7 +48,13 @@ def create(case: Case) -> Outcome:
         ApiToken.expires_at > case.now,
     )
     if (case.session.scalar(live) or 0) >= _MOST_TOKENS:
-        raise Denied(f"{owner.username} has {_MOST_TOKENS} tokens; revoke one first")
+        raise Denied(
+            worded(
+                "{username} has {most_tokens} tokens; revoke one first",
+                username=owner.username,
+                most_tokens=_MOST_TOKENS,
+            )
+        )
     token_id = digest[:TOKEN_ID_LENGTH]
     said = f"{name}: may {', '.join(scopes)}, {days} days"
     case.note(CREATE, f"{owner.username} token {token_id}", "", said, "")
@@ -91,7 +98,9 @@ def _owner(case: Case, asker: User) -> User:
     rules.require_user(case.session, asker.username, Permission.ADMINISTER)
     owner = case.session.get(User, username)
     if owner is None or owner.role != Role.SERVICE or owner.disabled:
-        raise Denied(f"{username!r} is no service: people make their own tokens")
+        raise Denied(
+            worded("{username!r} is no service: people make their own tokens", username=username)
+        )
     return owner
 
 
@@ -103,4 +112,4 @@ def _scopes(owner: User, wanted: dict[str, Any]) -> list[str]:
     try:
         return sorted(scopes_named(names, may))
     except ValueError as error:
-        raise Denied(str(error)) from None
+        raise Denied(told_by(error)) from None

@@ -18,6 +18,7 @@ from hesper_cloud.authority.kinds import READ_PROFILE
 from hesper_cloud.authority.policy import JOBS, BackfillLimits
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.worded import worded
 
 _HOUR = timedelta(hours=1)
 
@@ -58,4 +59,6 @@ def check_rate(session: Session, limits: BackfillLimits, meter: MeterFacts, now:
         query = select(func.count()).select_from(CommandRecord)
         count = session.scalar(query.where(CommandRecord.requester == JOBS, which)) or 0
         if count >= limit:
-            raise Denied(f"the limit of {limit} backfills {text} is reached")
+            raise Denied(
+                worded("the limit of {limit} backfills {text} is reached", limit=limit, text=text)
+            )

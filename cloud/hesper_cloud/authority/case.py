@@ -25,6 +25,7 @@ from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import AuditRow, User
 from hesper_cloud.sealing import Opener, SealBroken
 from hesper_cloud.vault import Vault
+from hesper_cloud.worded import told_by, worded
 
 UNLOCKED = "user.unlock"
 WRONG_PASSWORD = "password.refused"  # noqa: S105 - the name of an audit action
@@ -58,9 +59,14 @@ class Asked:
         """
         value = self.payload.get(name)
         if not isinstance(value, str):
-            raise Denied(f"the request names no {name.replace('_', ' ')}")
+            raise Denied(worded("the request names no {name}", name=name.replace("_", " ")))
         if len(value) > most or not value.isprintable():
-            raise Denied(f"the {name.replace('_', ' ')} is too long or holds control characters")
+            raise Denied(
+                worded(
+                    "the {name} is too long or holds control characters",
+                    name=name.replace("_", " "),
+                )
+            )
         return value
 
     def mapping(self, name: str) -> dict[str, Any]:
@@ -71,7 +77,7 @@ class Asked:
         """
         value = self.payload.get(name, {})
         if not isinstance(value, dict):
-            raise Denied(f"the {name} are no JSON object")
+            raise Denied(worded("the {name} are no JSON object", name=name))
         return value
 
 
@@ -153,7 +159,7 @@ def sealed_text(case: Case, subject: str) -> str:
     try:
         return case.opener.open(asked.sealed or b"", context)
     except SealBroken as error:
-        raise Denied(str(error)) from None
+        raise Denied(told_by(error)) from None
 
 
 def sealed_fields(case: Case, subject: str, names: frozenset[str]) -> dict[str, str]:

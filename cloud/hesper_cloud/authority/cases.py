@@ -31,6 +31,7 @@ from hesper_cloud.authority.kinds import KINDS
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.decisions import Release
+from hesper_cloud.worded import worded
 
 NOTED = frozenset(
     {
@@ -41,7 +42,7 @@ NOTED = frozenset(
         "report-schedule.change",
         "report-schedule.remove",
         *("login", "login.refused", "session.end"),
-        *("alert.acknowledge", "image.announce", "image.add"),
+        *("alert.acknowledge", "image.announce", "image.add", "image.changelog"),
         *("alert.shelve", "alert.unshelve", "alert.assign", "alert.note"),
         *("delivery.target_make", "delivery.target_change", "delivery.target_remove"),
         *("delivery.route_make", "delivery.route_change", "delivery.route_remove"),
@@ -117,7 +118,12 @@ def cancel_command(case: Case) -> Outcome:
     ):
         raise Denied("only the one who asked, or an approver, may cancel")
     if not life.may_move(command, "cancelled"):
-        raise Denied(f"the command is {command.state.replace('_', ' ')} and cannot be taken back")
+        raise Denied(
+            worded(
+                "the command is {state} and cannot be taken back",
+                state=command.state.replace("_", " "),
+            )
+        )
     life.move(case.session, command, case.step("cancelled", "taken back"), case.now)
     return {"command": command.id}
 
@@ -126,7 +132,7 @@ def release_command(case: Case) -> Outcome:
     """Lets a quarantined command go once two approvers, each by password, have said so."""
     command = _named(case)
     if command.state != "quarantined":
-        raise Denied(f"the command is {command.state.replace('_', ' ')}")
+        raise Denied(worded("the command is {state}", state=command.state.replace("_", " ")))
     user = standing.require_approver(case)
     if user.username == command.requester:
         raise Denied("the one who asked cannot release it")
@@ -142,7 +148,7 @@ def release_command(case: Case) -> Outcome:
     case.session.add(Release(command=command.id, username=user.username, at=case.now))
     if not _second_of(case, released):
         return {"command": command.id, "state": "quarantined"}
-    send_to_queue(case, command, f"released by {user.username} and another", until)
+    send_to_queue(case, command, worded("released by {who} and another", who=user.username), until)
     return {"command": command.id, "state": "queued"}
 
 
@@ -150,7 +156,9 @@ def note(case: Case) -> Outcome:
     """Audits something that the web process is about to do, in the words that it claims."""
     asked = case.asked
     if asked.text("action") not in NOTED:
-        raise Denied(f"the web process does not note {asked.text('action')!r}")
+        raise Denied(
+            worded("the web process does not note {action!r}", action=asked.text("action"))
+        )
     given = {name for name in ("before", "after", "why") if asked.payload.get(name) is not None}
     entry = audit.Entry(
         actor=asked.requested_by,
@@ -217,7 +225,7 @@ def _named(case: Case) -> CommandRecord:
 def _waiting(case: Case) -> CommandRecord:
     command = _named(case)
     if command.state != "awaiting_approval":
-        raise Denied(f"the command is {command.state.replace('_', ' ')}")
+        raise Denied(worded("the command is {state}", state=command.state.replace("_", " ")))
     if command.not_after is not None and case.now >= command.not_after:
         raise Denied("the time for approval is over")
     return command

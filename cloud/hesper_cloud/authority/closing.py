@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud.authority import facts, life
 from hesper_cloud.authority.kinds import KINDS
 from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.worded import worded
 
 _SELF = "authority"
 WAITS = "waits: "
@@ -37,8 +38,10 @@ def closing_step(command: CommandRecord, now: datetime, grace: timedelta) -> lif
         return life.Move("expired", _SELF, "nobody released it in time")
     if command.state == "queued":
         held = command.detail or ""
-        why = f"; it {held}" if held.startswith(WAITS) else ""
-        return life.Move("expired", _SELF, f"its turn did not come in time{why}")
+        if not held.startswith(WAITS):
+            return life.Move("expired", _SELF, "its turn did not come in time")
+        why = worded("its turn did not come in time; it {held}", held=held)
+        return life.Move("expired", _SELF, why)
     if command.state not in life.AT_GATEWAY or now < last + grace + _lasts(command):
         return None
     if KINDS[command.kind].reads and life.may_move(command, "expired"):

@@ -23,6 +23,7 @@ from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Request
 from hesper_cloud.sealing import Opener
 from hesper_cloud.vault import Vault
+from hesper_cloud.worded import told_by, worded, wording
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = 100
@@ -111,7 +112,7 @@ class Desk:
             self._check_age(asked, now, timedelta(seconds=policy.request_max_age_s))
             handler = self._handlers.get(asked.kind)
             if handler is None:
-                raise Denied(f"there is no request of kind {asked.kind!r}")
+                raise Denied(worded("there is no request of kind {kind!r}", kind=asked.kind))
             case = Case(asked, session, self._registry, policy, self._opener, now, self._vault)
             return "done", handler(case)
         except (Denied, facts.NoPolicy) as refusal:
@@ -144,7 +145,8 @@ def _refuse(session: Session, asked: Asked, now: datetime, refusal: Exception) -
         why=str(refusal),
     )
     audit.append(session, now, entry)
-    return "refused", {"reason": str(refusal)}
+    said = told_by(refusal)
+    return "refused", {"reason": str(said), "said": wording(said)}
 
 
 def _refuse_unread(session: Session, asked: Asked, now: datetime) -> _Settled:

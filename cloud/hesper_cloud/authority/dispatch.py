@@ -31,6 +31,7 @@ from hesper_cloud.authority.spacing import Spacing
 from hesper_cloud.db.authority import BudgetUse, CommandRecord, GatewayCounter
 from hesper_cloud.db.engines import batched, reading, writing
 from hesper_cloud.observing.context import within
+from hesper_cloud.worded import later, told_by, worded
 
 SELF = "authority"
 _log = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ class Dispatcher:
     def _turn_down(self, command_id: str, now: datetime) -> None:
         with writing(self._authority) as session:
             command = session.get_one(CommandRecord, command_id)
-            why = "it cannot be signed as it is stored"
+            why = later("it cannot be signed as it is stored")
             life.move(session, command, life.Move("rejected", SELF, why), now)
 
     def _sign(self, ids: Sequence[str], now: datetime) -> list[Outgoing]:
@@ -185,14 +186,14 @@ class Dispatcher:
             rules.check_people(session, policy, command)
             waits = timing.waits(session, self._registry, policy, command, now)
             if waits is not None:
-                command.detail = f"{WAITS}{waits}"
+                command.detail, command.said = f"{WAITS}{waits}", None
                 return None
             meter = self._checked_meter(about, command, now)
             counter = _next_counter(session, command.gateway, meter.reported_counter)
             order = _Order(counter, self._carried(session, command, now))
         except rules.Denied as refusal:
             if command.state == "queued":  # else its batch was stopped, and it with it
-                life.move(session, command, life.Move("rejected", SELF, str(refusal)), now)
+                life.move(session, command, life.Move("rejected", SELF, told_by(refusal)), now)
             return None
         return self._send(session, command, meter, order, now)
 
@@ -209,7 +210,13 @@ class Dispatcher:
             else rules.require_addressee(self._registry, *named)
         )
         if meter.gateway != command.gateway:
-            raise rules.Denied(f"the meter has moved from {command.gateway} to {meter.gateway}")
+            raise rules.Denied(
+                worded(
+                    "the meter has moved from {gateway} to {gateway_2}",
+                    gateway=command.gateway,
+                    gateway_2=meter.gateway,
+                )
+            )
         rules.check_sendable(about.session, about.policy, command.kind, meter, now)
         if command.batch is not None:  # asked for days ago, maybe
             rules.check_relay_known(about.policy, command.kind, meter, now)
@@ -245,7 +252,7 @@ class Dispatcher:
         life.move(
             session,
             command,
-            life.Move("sent", SELF, f"signed with counter {order.counter}"),
+            life.Move("sent", SELF, worded("signed with counter {counter}", counter=order.counter)),
             now,
             counter=order.counter,
             sent_at=now,
@@ -272,7 +279,13 @@ def _next_counter(session: Session, gateway: str, reported: int) -> int:
         row = GatewayCounter(gateway=gateway, next=1)
         session.add(row)
     if reported - row.next > _MOST_SKIPPED:
-        raise rules.Denied(f"{gateway} says it has seen command counter {reported}: look into it")
+        raise rules.Denied(
+            worded(
+                "{gateway} says it has seen command counter {reported}: look into it",
+                gateway=gateway,
+                reported=reported,
+            )
+        )
     counter = max(row.next, reported + 1)
     row.next = counter + 1
     return counter

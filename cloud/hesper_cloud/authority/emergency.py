@@ -17,6 +17,7 @@ from hesper_cloud.authority.kinds import KINDS
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import User
 from hesper_cloud.db.decisions import BreakGlass
+from hesper_cloud.worded import worded
 
 _DAY = timedelta(days=1)
 _VERDICTS = frozenset({"justified", "misused"})
@@ -60,13 +61,15 @@ def review(case: Case) -> Outcome:
     if use is None:
         raise Denied("no glass was broken for this command")
     if use.reviewed_at is not None:
-        raise Denied(f"{use.reviewed_by} has reviewed it")
+        raise Denied(worded("{reviewed_by} has reviewed it", reviewed_by=use.reviewed_by))
     user = standing.require_approver(case)
     if user.username == use.username:
         raise Denied("another person must review it")
     verdict, words = case.asked.text("verdict"), case.asked.text("reason").strip()
     if verdict not in _VERDICTS:
-        raise Denied(f"a verdict is one of {', '.join(sorted(_VERDICTS))}")
+        raise Denied(
+            worded("a verdict is one of {verdicts}", verdicts=", ".join(sorted(_VERDICTS)))
+        )
     if len(words) < 3:
         raise Denied("a reason is required")
     check_password(case, user, use.command)
@@ -79,14 +82,14 @@ def review(case: Case) -> Outcome:
 def _check_allowed(case: Case, kind: str, user: User) -> None:
     terms = case.policy.break_glass
     if kind not in terms.kinds:
-        raise Denied(f"the policy lets nobody do {kind} alone")
+        raise Denied(worded("the policy lets nobody do {kind} alone", kind=kind))
     if terms.needs_factor:
         _check_factor(case, user)
     lately = select(func.count()).where(
         BreakGlass.username == user.username, BreakGlass.at > case.now - _DAY
     )
     if (case.session.scalar(lately) or 0) >= terms.per_day:
-        raise Denied(f"{terms.per_day} a day for one account are used up")
+        raise Denied(worded("{per_day} a day for one account are used up", per_day=terms.per_day))
 
 
 def _check_factor(case: Case, user: User) -> None:
@@ -97,4 +100,6 @@ def _check_factor(case: Case, user: User) -> None:
     counts_from = factor.enrolled_at + timedelta(seconds=case.policy.break_glass.factor_age_s)
     if case.now < counts_from:
         at = counts_from.isoformat(timespec="minutes")
-        raise Denied(f"the second factor is too new to break the glass; it may from {at}")
+        raise Denied(
+            worded("the second factor is too new to break the glass; it may from {at}", at=at)
+        )

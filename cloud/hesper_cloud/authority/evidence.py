@@ -28,6 +28,7 @@ from hesper_cloud.authority.kinds import (
     UPDATE,
 )
 from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.worded import later, worded
 
 CLOCK_RIGHT_MS = 2_000
 """How far off a clock may be when it is read back after it was set."""
@@ -76,44 +77,45 @@ def _findings(result: CommandResult) -> Findings | None:
 def _relay(command: CommandRecord, result: CommandResult) -> str | None:
     seen = result.relay_after
     if seen is None:
-        return "shows no relay reading"
+        return later("shows no relay reading")
     if not reached(command.kind, seen.output, seen.control_state):
-        return "the relay reading does not show it"
+        return later("the relay reading does not show it")
     return None
 
 
 def _something(_: CommandRecord, result: CommandResult) -> str | None:
-    return "shows nothing that was found" if _findings(result) is None else None
+    return later("shows nothing that was found") if _findings(result) is None else None
 
 
 def _conversation(_: CommandRecord, result: CommandResult) -> str | None:
     found = _findings(result)
     shown = found is not None and found.conversation is not None
-    return None if shown else "shows no conversation"
+    return None if shown else later("shows no conversation")
 
 
 def _registers(command: CommandRecord, result: CommandResult) -> str | None:
     found = _findings(result)
     told = {*result.registers, *(found.missing if found else ())}
     silent = set(command.parameters["logical_names"]) - told
-    return f"says nothing of {', '.join(sorted(silent))}" if silent else None
+    return worded("says nothing of {names}", names=", ".join(sorted(silent))) if silent else None
 
 
 def _clock(_: CommandRecord, result: CommandResult) -> str | None:
     found = _findings(result)
     if found is None or found.clock_after is None:
-        return "shows no clock that was read back"
+        return later("shows no clock that was read back")
     if abs(found.clock_after.drift_ms) > CLOCK_RIGHT_MS:
-        return f"the clock that was read back is {found.clock_after.drift_ms} ms off"
+        off_ms = found.clock_after.drift_ms
+        return worded("the clock that was read back is {off_ms} ms off", off_ms=off_ms)
     return None
 
 
 def _restart(command: CommandRecord, result: CommandResult) -> str | None:
     found = _findings(result)
     if found is None or found.started_at is None:
-        return "shows no start"
+        return later("shows no start")
     if command.sent_at is not None and found.started_at < command.sent_at - _CLOCK_TOLERANCE:
-        return "its program has run since before the command"
+        return later("its program has run since before the command")
     return None
 
 
@@ -121,26 +123,28 @@ def _configuration(command: CommandRecord, result: CommandResult) -> str | None:
     found = _findings(result)
     wanted = hashlib.sha256(command.parameters["toml"].encode()).hexdigest()
     if found is None or found.configuration != wanted:
-        return "another configuration is in force"
+        return later("another configuration is in force")
     return None
 
 
 def _keys(_: CommandRecord, result: CommandResult) -> str | None:
     found = _findings(result)
     proven = found is not None and found.keys == "new"
-    return None if proven else "does not say that the meter opens with its new keys"
+    return None if proven else later("does not say that the meter opens with its new keys")
 
 
 def _image_verified(_: CommandRecord, result: CommandResult) -> str | None:
     found = _findings(result)
     verified = found is not None and found.image is not None and found.image.status == _VERIFIED
-    return None if verified else "does not show that the meter has verified the image"
+    return None if verified else later("does not show that the meter has verified the image")
 
 
 def _version(command: CommandRecord, result: CommandResult) -> str | None:
     found = _findings(result)
     wanted, read = command.parameters["version"], found.firmware_after if found else ""
-    return None if read == wanted else f"the version that was read back is {read!r}"
+    if read == wanted:
+        return None
+    return worded("the version that was read back is {version!r}", version=read)
 
 
 _CHECKS: dict[str, Callable[[CommandRecord, CommandResult], str | None]] = {

@@ -33,9 +33,11 @@ from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.batches import Batch, BatchRow
 from hesper_cloud.db.engines import batched, reading
 from hesper_cloud.db.registry import Gateway, Meter
+from hesper_cloud.images import changelog
 from hesper_cloud.images.filling import Kept, NotKept
 from hesper_cloud.images.shelf import Shelf
 from hesper_cloud.images.wish import ImageWish, wish_of
+from hesper_cloud.worded import told_by, worded
 
 _TYPES: dict[str, str] = {TRANSFER: "meter", ACTIVATE: "meter", UPDATE: "gateway"}
 
@@ -95,7 +97,7 @@ class FirmwareDesk:
         wish = wish_of(command.parameters)
         kept = self._kept(wish, now)
         if kept.said.type != _TYPES[command.kind]:
-            raise Denied(f"the image is for a {kept.said.type}")
+            raise Denied(worded("the image is for a {value}", value=kept.said.type))
         if command.kind == ACTIVATE and not _is_verified(session, command, wish):
             raise Denied("the meter has not verified this image for any transfer of ours")
         typed: firmware.AboutImage
@@ -127,13 +129,15 @@ class FirmwareDesk:
                 unfit=unfit,
             ),
         )
+        news = changelog.told(self._shelf.changelog(wish.image))
+        case.note("image.shown", f"image {wish.image}", "", news, f"batch {batch.id}")
         return {"batch": batch.id, "digest": batch.digest}
 
     def _wish(self, case: Case) -> ImageWish:
         try:
             return wish_of(case.asked.mapping("wish"))
         except Refused as refusal:
-            raise Denied(f"that names no image: {refusal}") from None
+            raise Denied(worded("that names no image: {refusal}", refusal=refusal)) from None
 
     def _kept(self, wish: ImageWish, now: datetime) -> Kept:
         """Returns an image that may be brought now, whole and as it was signed."""
@@ -142,11 +146,17 @@ class FirmwareDesk:
             kept.said.check_time(now)
             is_intact = self._shelf.is_intact(wish.image)
         except (NotKept, Refused) as refusal:
-            raise Denied(str(refusal)) from None
+            raise Denied(told_by(refusal)) from None
         if not is_intact:
-            raise Denied(f"image {wish.image} is not what it was when it came")
+            raise Denied(worded("image {image} is not what it was when it came", image=wish.image))
         if kept.said.version != wish.version:
-            raise Denied(f"the image is {kept.said.version!r}, not {wish.version!r}")
+            raise Denied(
+                worded(
+                    "the image is {version!r}, not {version_2!r}",
+                    version=kept.said.version,
+                    version_2=wish.version,
+                )
+            )
         return kept
 
 
@@ -185,15 +195,15 @@ def _unfit(registry: Engine, said: Manifest, names: list[str]) -> dict[str, str]
                     Meter.id.in_(some), Meter.model.is_not(None), Meter.model != said.hardware
                 )
                 for name, model in session.execute(others):
-                    unfit[name] = f"other hardware: {model}"
+                    unfit[name] = worded("other hardware: {model}", model=model)
     return unfit
 
 
 def _cause(said: Manifest, version: str | None) -> str | None:
     if version == said.version:
-        return f"runs {version} already"
+        return worded("runs {version} already", version=version)
     if version and at_least(said.version, version) is False:
-        return f"runs a later one: {version}"
+        return worded("runs a later one: {version}", version=version)
     if version and said.minimum_version and at_least(version, said.minimum_version) is False:
-        return f"below the minimum: {version}"
+        return worded("below the minimum: {version}", version=version)
     return None

@@ -23,6 +23,7 @@ from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.meter_keys.custody import Custody, NoKeys, Origin
 from hesper_cloud.meter_keys.key_set import RenewKeys
 from hesper_cloud.vault import VaultBroken
+from hesper_cloud.worded import worded
 
 _SELF = "authority"
 _NOT_TAKEN = frozenset({"rejected", "expired", "failed"})
@@ -43,7 +44,7 @@ class KeyDesk:
         wanted, _ = kinds.checked(command.kind, command.parameters)
         key = facts.gateway_key(session, command.gateway)
         if not isinstance(wanted, RenewKeys) or key is None:
-            raise Denied(f"new keys cannot be sealed for {command.gateway}")
+            raise Denied(worded("new keys cannot be sealed for {gateway}", gateway=command.gateway))
         origin = Origin(_SELF, f"command {command.id}", now)
         recipient = Recipient(command.gateway, command.meter, command.id)
         try:

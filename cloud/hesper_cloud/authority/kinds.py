@@ -14,6 +14,7 @@ from hesper_contracts.frame import Refused
 
 from hesper_cloud.images.wish import ImageWish
 from hesper_cloud.meter_keys.key_set import RenewKeys
+from hesper_cloud.worded import worded
 
 Kind = Literal[
     "relay.disconnect",
@@ -145,7 +146,7 @@ def checked(kind: str, given: Mapping[str, Any]) -> tuple[Wanted, dict[str, Any]
         Refused: the kind is not issued, or these are not its parameters.
     """
     if kind not in KINDS:
-        raise Refused(f"there is no command {kind!r}")
+        raise Refused(worded("there is no command {kind!r}", kind=kind))
     try:
         typed: Wanted
         if kind == CHANGE_KEYS:
@@ -155,5 +156,7 @@ def checked(kind: str, given: Mapping[str, Any]) -> tuple[Wanted, dict[str, Any]
         else:
             typed = parameters.for_kind(kind, given)
     except Refused as refusal:
-        raise Refused(f"{kind} does not take these parameters: {refusal}") from None
+        raise Refused(
+            worded("{kind} does not take these parameters: {refusal}", kind=kind, refusal=refusal)
+        ) from None
     return typed, json.loads(jsonbody.encode(typed))

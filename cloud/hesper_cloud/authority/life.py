@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
 from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.worded import wording
 
 _OUTCOMES = frozenset({"confirmed", "failed", "rejected", "expired", "unknown"})
 NEXT: dict[str, frozenset[str]] = {
@@ -83,11 +84,11 @@ def move(
         subject=subject(command),
         before=command.state,
         after=step.to,
-        why=step.why,
+        why=str(step.why),
     )
     audit.append(session, at, entry)
     command.state = step.to
     command.updated_at = at
-    command.detail = step.why or None
+    command.detail, command.said = str(step.why) or None, wording(step.why)
     for name, value in changes.items():
         setattr(command, name, value)

@@ -26,6 +26,7 @@ from hesper_cloud.authority.case import (
 )
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import ApiToken, User
+from hesper_cloud.worded import told_by, worded
 
 CREATE = "user.create"
 CHANGE = "user.change"
@@ -52,7 +53,7 @@ def create(case: Case) -> Outcome:
     username = case.asked.text("account")
     _check(check_username, username)
     if case.session.get(User, username) is not None:
-        raise Denied(f"there is an account {username} already")
+        raise Denied(worded("there is an account {username} already", username=username))
     change = _change_of(case)
     terms = _merged(Terms(Role.VIEWER), change)
     is_machine = terms.role is Role.SERVICE
@@ -126,7 +127,7 @@ def drop_factor(case: Case) -> Outcome:
         raise Denied("ask another admin, or use a recovery code and enrol another")
     factor = second_factor.of(case.session, user.username)
     if factor is None:
-        raise Denied(f"{user.username} has no second factor")
+        raise Denied(worded("{username} has no second factor", username=user.username))
     case.note(DROP_FACTOR, user.username, "a factor", "none", "")
     case.session.delete(factor)
     user.token_version += 1
@@ -178,7 +179,7 @@ def _named(case: Case) -> User:
     username = case.asked.text("account")
     user = case.session.get(User, username)
     if user is None:
-        raise Denied(f"there is no account {username!r}")
+        raise Denied(worded("there is no account {username!r}", username=username))
     return user
 
 
@@ -186,7 +187,7 @@ def _change_of(case: Case) -> dict[str, Any]:
     wanted = case.asked.mapping("change")
     unknown = wanted.keys() - _KNOWN
     if unknown:
-        raise Denied(f"an account has no {min(unknown)}")
+        raise Denied(worded("an account has no {unknown}", unknown=min(unknown)))
     return wanted
 
 
@@ -230,4 +231,4 @@ def _check(rule: Any, given: Any) -> Any:
     try:
         return rule(given)
     except ValueError as error:
-        raise Denied(str(error)) from None
+        raise Denied(told_by(error)) from None

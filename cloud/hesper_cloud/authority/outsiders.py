@@ -15,6 +15,7 @@ from hesper_cloud.authority.case import Case, Outcome
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import User
 from hesper_cloud.web_settings import OidcSettings
+from hesper_cloud.worded import told_by, worded
 
 ADMIT = "account.external"
 WHO = "system:oidc"
@@ -62,9 +63,9 @@ class Outsiders:
             )
             terms.check()
         except ValueError as error:
-            raise Denied(str(error)) from None
+            raise Denied(told_by(error)) from None
         if not self._settings.may_give(terms.role):
-            raise Denied(f"a log-in gives nobody the role {terms.role}")
+            raise Denied(worded("a log-in gives nobody the role {role}", role=terms.role))
         return terms
 
     def _linked(self, case: Case, external_id: str, email: str | None) -> User | None:
@@ -86,9 +87,13 @@ class Outsiders:
         try:
             check_username(username)
         except ValueError as error:
-            raise Denied(str(error)) from None
+            raise Denied(told_by(error)) from None
         if case.session.get(User, username) is not None:
-            raise Denied(f"the name {username} is somebody else's here; ask an admin")
+            raise Denied(
+                worded(
+                    "the name {username} is somebody else's here; ask an admin", username=username
+                )
+            )
         case.note("user.create", username, "", terms.said(), external_id)
         user = User(
             username=username,

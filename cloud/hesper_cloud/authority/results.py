@@ -28,6 +28,7 @@ from hesper_cloud.db.authority import CommandRecord, Cursor
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Result
 from hesper_cloud.observing.commands import CommandTraces
+from hesper_cloud.worded import later, worded
 
 _log = logging.getLogger(__name__)
 _CURSOR = "results"
@@ -146,7 +147,8 @@ class ResultDesk:
             command = session.get_one(CommandRecord, command_id)
             if command.state != "unknown":
                 return
-            why = f"reconciled: the relay was read {'connected' if output else 'disconnected'}"
+            words = later("reconciled: the relay was read {state}")
+            why = worded(words, state="connected" if output else "disconnected")
             step = life.Move("confirmed" if reached else "failed", "authority", why)
             life.move(session, command, step, now, relay_after=output)
 
@@ -232,11 +234,13 @@ def _meaning(command: CommandRecord, result: CommandResult) -> tuple[str, str]:
     only_read = command.kind in READING - {READ}
     lacking = evidence.lacking(command, result)
     if lacking:
-        return "failed" if only_read else "unknown", f"the gateway says done but {lacking}"
+        return "failed" if only_read else "unknown", worded(
+            "the gateway says done but {lacking}", lacking=lacking
+        )
     seen = result.relay_after
     if command.kind in (RECONNECT, ARM) and seen is not None and not seen.output:
-        return "confirmed", "ready for reconnection: a person must press the meter's button"
-    done = "read" if only_read else "read back"
+        return "confirmed", later("ready for reconnection: a person must press the meter's button")
+    done = later("read") if only_read else later("read back")
     return "confirmed", plain(result.detail) or done
 
 

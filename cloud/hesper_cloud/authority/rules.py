@@ -21,6 +21,7 @@ from hesper_cloud.authority.kinds import AT_GATEWAY, CUTTING, KINDS, MOVING, REA
 from hesper_cloud.authority.policy import BackfillLimits, Policy
 from hesper_cloud.db.authority import CommandRecord, User
 from hesper_cloud.db.engines import reading
+from hesper_cloud.worded import told_by, worded
 
 SERIAL_TAIL = 4
 _CLOCK_TOLERANCE = timedelta(seconds=5)
@@ -34,7 +35,11 @@ def require_user(session: Session, username: str, permission: Permission) -> Use
     """Returns an active account that holds ``permission``, by this database's word alone."""
     user = require_account(session, username)
     if not holds(user, permission):
-        raise Denied(f"the role {user.role} may not {permission.value}")
+        raise Denied(
+            worded(
+                "the role {role} may not {permission}", role=user.role, permission=permission.value
+            )
+        )
     return user
 
 
@@ -42,7 +47,9 @@ def require_account(session: Session, username: str) -> User:
     """Returns an account that exists and is not disabled."""
     user = facts.active_user(session, username)
     if user is None:
-        raise Denied(f"account {username!r} does not exist or is disabled")
+        raise Denied(
+            worded("account {username!r} does not exist or is disabled", username=username)
+        )
     return user
 
 
@@ -64,16 +71,19 @@ def check_area(registry: Engine, user: User, meter: MeterFacts) -> None:
         raise Denied("an account of some areas tells gateways nothing")
     with reading(registry) as session:
         if meter.area not in areas.within(session, user.areas):
-            raise Denied(f"there is no meter {meter.id!r}")
+            raise Denied(worded("there is no meter {meter!r}", meter=meter.id))
 
 
 def require_meter(meter: MeterFacts | None, meter_id: str) -> MeterFacts:
     """Returns a meter that can be commanded at all."""
     if meter is None:
-        raise Denied(f"there is no meter {meter_id!r}")
+        raise Denied(worded("there is no meter {meter!r}", meter=meter_id))
     if meter.gateway is None or meter.logical_device_name is None:
         raise Denied(
-            f"meter {meter_id} is not commissioned: its gateway and logical device name are needed"
+            worded(
+                "meter {meter} is not commissioned: its gateway and logical device name are needed",
+                meter=meter_id,
+            )
         )
     return meter
 
@@ -88,7 +98,7 @@ def require_addressee(registry: Engine, kind: str, meter: str, gateway: str) -> 
         return require_meter(facts.meter_facts(registry, meter), meter)
     found = facts.gateway_facts(registry, gateway)
     if found is None:
-        raise Denied(f"there is no gateway {gateway!r}")
+        raise Denied(worded("there is no gateway {gateway!r}", gateway=gateway))
     return found
 
 
@@ -101,14 +111,19 @@ def check_sendable(
         Denied: kill switch, protected supply, budget, or a gateway whose results nobody can check.
     """
     if meter.gateway is None or facts.gateway_key(session, meter.gateway) is None:
-        raise Denied(f"gateway {meter.gateway} has no public key here: its results prove nothing")
+        raise Denied(
+            worded(
+                "gateway {gateway} has no public key here: its results prove nothing",
+                gateway=meter.gateway,
+            )
+        )
     if kind in policy.stopped and facts.kill_switch_engaged(session):
         raise Denied("the kill switch is engaged")
     if kind not in CUTTING:
         return
     cause = facts.protection(session, meter)
     if cause:
-        raise Denied(f"this supply is never cut: {cause}")
+        raise Denied(worded("this supply is never cut: {cause}", cause=cause))
     exhausted = facts.budget_exhausted(session, policy, meter.gateway, now)
     if exhausted:
         raise Denied(exhausted)
@@ -127,7 +142,13 @@ def check_requestable(
     pending = facts.open_command(session, meter.id, excluding(kind), meter.gateway)
     if pending is not None:
         whom = "this meter" if meter.id else meter.gateway
-        raise Denied(f"another command for {whom} is {pending.state.replace('_', ' ')}")
+        raise Denied(
+            worded(
+                "another command for {whom} is {state}",
+                whom=whom,
+                state=pending.state.replace("_", " "),
+            )
+        )
     check_relay_known(policy, kind, meter, now)
 
 
@@ -143,7 +164,9 @@ def check_relay_known(policy: Policy, kind: str, meter: MeterFacts, now: datetim
     limit = timedelta(seconds=policy.relay_state_max_age_s)
     if confirmed_at is None or now - confirmed_at > limit:
         hours = policy.relay_state_max_age_s // 3600
-        raise Denied(f"the relay was not read in the last {hours} h; read it first")
+        raise Denied(
+            worded("the relay was not read in the last {hours} h; read it first", hours=hours)
+        )
 
 
 def check_people(session: Session, policy: Policy, command: CommandRecord) -> None:
@@ -173,7 +196,7 @@ def check_parameters(kind: str, given: Mapping[str, Any]) -> tuple[Wanted, dict[
     try:
         return kinds.checked(kind, given)
     except Refused as refusal:
-        raise Denied(str(refusal)) from None
+        raise Denied(told_by(refusal)) from None
 
 
 def check_range(wanted: Wanted, limits: BackfillLimits, now: datetime) -> None:
@@ -187,7 +210,7 @@ def check_range(wanted: Wanted, limits: BackfillLimits, now: datetime) -> None:
     if wanted.until > now + _CLOCK_TOLERANCE:
         raise Denied("the range ends in the future")
     if wanted.until - wanted.since > timedelta(days=limits.range_days):
-        raise Denied(f"a range of more than {limits.range_days} days")
+        raise Denied(worded("a range of more than {range_days} days", range_days=limits.range_days))
 
 
 def check_words(kind: str, meter: str, reason: str, serial_tail: str) -> None:
@@ -201,7 +224,12 @@ def check_words(kind: str, meter: str, reason: str, serial_tail: str) -> None:
     if len(reason.strip()) < 3:
         raise Denied("a reason is required")
     if kind in CUTTING and serial_tail != meter[-SERIAL_TAIL:]:
-        raise Denied(f"the last {SERIAL_TAIL} characters of the serial number do not match")
+        raise Denied(
+            worded(
+                "the last {serial_tail} characters of the serial number do not match",
+                serial_tail=SERIAL_TAIL,
+            )
+        )
 
 
 def near_supply(relay_states: frozenset[str]) -> dict[str, frozenset[str]]:

@@ -15,6 +15,7 @@ from hesper_cloud.authority import rules
 from hesper_cloud.authority.case import Case
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import User
+from hesper_cloud.worded import worded
 
 
 def require_approver(case: Case) -> User:
@@ -40,6 +41,10 @@ def check_counts(case: Case, user: User) -> None:
     if case.now < counts_from:
         at = counts_from.isoformat(timespec="minutes")
         raise Denied(
-            f"the account {user.username} was made or changed too lately to decide with others;"
-            f" it may from {at}"
+            worded(
+                "the account {username} was made or changed too lately to decide with others; "
+                "it may from {at}",
+                username=user.username,
+                at=at,
+            )
         )

@@ -14,6 +14,7 @@ from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.energy import OutsidePoint, OutsideSeries
 from hesper_cloud.db.engines import reading
+from hesper_cloud.worded import worded
 
 _CELSIUS = 9  # unit of the Blue Book
 _MINUTE = timedelta(minutes=1)
@@ -32,8 +33,22 @@ def opening(
         raise Denied(_not_at_this_time(policy, gateway, opens))
     objection = weather_objection(registry, policy.weather, gateway, now)
     if objection is not None:
-        raise Denied(f"no supply is cut now: {objection}")
+        raise Denied(worded("no supply is cut now: {objection}", objection=objection))
     return opens
+
+
+def check_hours(policy: Policy, kind: str, gateway: str, now: datetime) -> None:
+    """Checks that the hours for a cut come before a request that is made now can wait no longer.
+
+    Raises:
+        Denied: they do not; nobody need type a password for it.
+    """
+    if kind not in CUTTING:
+        return
+    opens = policy.hours.opens_at(gateway, now)
+    waits_s = policy.approval_window_s + max(policy.expiry_s, policy.hours.wait_s)
+    if opens is None or opens > now + timedelta(seconds=waits_s):
+        raise Denied(_not_at_this_time(policy, gateway, opens))
 
 
 def waits(

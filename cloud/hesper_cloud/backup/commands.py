@@ -31,13 +31,6 @@ _PATIENCE_S = 3600.0
 _LOOK_EVERY_S = 0.5
 
 
-def add_to(app: typer.Typer) -> None:
-    """Adds the commands to the command line."""
-    app.command("backup")(backup)
-    app.command("restore")(restore_)
-    app.command("rehearse")(rehearse_)
-
-
 def backup(folder: Path, config: Config = DEFAULT) -> None:
     """Makes a backup below FOLDER; a head end that runs is asked to make it."""
     settings = Settings.load(config)

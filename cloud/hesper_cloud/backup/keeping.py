@@ -23,6 +23,7 @@ from hesper_cloud.db.registry import Backup
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.settings import DatabaseSettings, Settings, StoreSettings
 from hesper_cloud.stores.port import ReadingStore
+from hesper_cloud.worded import later, worded
 
 AGE, REHEARSAL = Subject("backup-age"), Subject("backup-rehearsal")
 RESTORED = "restored"
@@ -103,7 +104,8 @@ class BackupKeeping:
         if outcome == RESTORED:
             self._alerts.clear(REHEARSAL, at=now)
         else:
-            text = f"The backup {newest.folder} cannot be restored: {outcome}"
+            words = later("The backup {folder} cannot be restored: {outcome}")
+            text = worded(words, folder=newest.folder, outcome=outcome)
             self._alerts.raise_(REHEARSAL, "critical", text, at=now)
 
     def _let_go(self, parent: Path, keep: int) -> None:
@@ -123,8 +125,10 @@ class BackupKeeping:
         if since is None or now - since <= limit:
             self._alerts.clear(AGE, at=now)
             return
-        why = f" The last try failed: {failed.reason}" if failed else ""
-        text = f"There is no backup since {since:%F %T} UTC.{why}"
+        text = worded("There is no backup since {since} UTC.", since=f"{since:%F %T}")
+        if failed:
+            words = later("There is no backup since {since} UTC. The last try failed: {reason}")
+            text = worded(words, since=f"{since:%F %T}", reason=failed.reason)
         self._alerts.raise_(AGE, "critical", text, at=now)
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, false
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hesper_cloud.db.base import RegistryBase
@@ -38,6 +38,7 @@ class Alert(RegistryBase):
     acknowledged_at: Mapped[datetime | None]
     note: Mapped[str | None] = mapped_column(Text)  # of the acknowledgement
     text: Mapped[str] = mapped_column(Text)
+    said: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # its wording
     element: Mapped[str | None] = mapped_column(String(64))  # of the topology
     area: Mapped[str | None]  # of its meter, or of all its meters
     symptom: Mapped[bool] = mapped_column(default=False, server_default=false())  # may be no news

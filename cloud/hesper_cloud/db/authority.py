@@ -116,6 +116,7 @@ class CommandRecord(AuthorityBase):
     envelope: Mapped[bytes | None]  # signed once, published byte for byte
     updated_at: Mapped[datetime]
     detail: Mapped[str | None] = mapped_column(Text)
+    said: Mapped[dict[str, Any] | None] = mapped_column(NOTHING_AS_NULL)  # the detail's wording
     relay_before: Mapped[bool | None]
     relay_after: Mapped[bool | None]
     findings: Mapped[dict[str, Any] | None]  # of the last result that had any

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hesper_cloud.db.authority_base import AuthorityBase
@@ -28,6 +28,7 @@ class Batch(AuthorityBase):
     digest: Mapped[str] = mapped_column(String(64))  # SHA-256, hex, of all above and the rows
     state: Mapped[str]
     detail: Mapped[str | None] = mapped_column(Text)  # why it is in this state
+    said: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # its wording
     proposed_at: Mapped[datetime]
     approve_until: Mapped[datetime]
     approved_at: Mapped[datetime | None]
@@ -36,6 +37,10 @@ class Batch(AuthorityBase):
     next_release_at: Mapped[datetime | None]  # when the rate lets the next row go
     forgiven_finished: Mapped[int] = mapped_column(default=0)  # before the last resume or retry
     forgiven_failed: Mapped[int] = mapped_column(default=0)
+    waves: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))  # rows to each end
+    wave: Mapped[int] = mapped_column(default=0, server_default="0")  # the open one, from 0
+    soak_s: Mapped[int | None]  # None: a person lets the next wave begin
+    soaks_until: Mapped[datetime | None]
 
 
 class BatchRow(AuthorityBase):
@@ -52,6 +57,9 @@ class BatchRow(AuthorityBase):
     excluded: Mapped[str | None] = mapped_column(Text)  # the cause, when it takes no part
     state: Mapped[str]
     detail: Mapped[str | None] = mapped_column(Text)
+    said: Mapped[dict[str, Any] | None] = mapped_column(  # wording of the cause or the detail
+        JSON(none_as_null=True)
+    )
     command: Mapped[str | None] = mapped_column(String(36))  # the last that it became
     released_at: Mapped[datetime | None]
     tries: Mapped[int] = mapped_column(default=0)

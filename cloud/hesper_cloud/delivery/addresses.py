@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from hesper_cloud.delivery.errors import NotDelivered
+from hesper_cloud.worded import worded
 
 Address = IPv4Address | IPv6Address
 Networks = tuple[IPv4Network | IPv6Network, ...]
@@ -56,12 +57,16 @@ def found(host: str, port: int, reachable: Networks, *, own_only: bool = False) 
     try:
         infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise NotDelivered(f"{host} has no address") from error
+        raise NotDelivered(worded("{host} has no address", host=host)) from error
     addresses = [ip_address(str(info[4][0]).partition("%")[0]) for info in infos]
     if not all(may_reach(each, reachable, own_only=own_only) for each in addresses):
         what = "an address that is not of our own network" if own_only else "an internal address"
         raise NotDelivered(
-            f"{host} has {what}; targets may be there only if [delivery] reachable names it"
+            worded(
+                "{host} has {what}; targets may be there only if [delivery] reachable names it",
+                host=host,
+                what=what,
+            )
         )
     return list(dict.fromkeys(addresses))
 
@@ -80,7 +85,11 @@ def connected(
             return socket.create_connection((str(address), port), timeout_s)
         except OSError as error:
             problem = error.strerror or type(error).__name__
-    raise NotDelivered(f"no connection to {host} port {port}: {problem}")
+    raise NotDelivered(
+        worded(
+            "no connection to {host} port {port}: {problem}", host=host, port=port, problem=problem
+        )
+    )
 
 
 @contextlib.contextmanager
@@ -110,4 +119,4 @@ def at_most(seconds: float, connection: Callable[[], socket.socket | None]) -> I
     finally:
         timer.cancel()
         if over.is_set():  # also where the cut itself was felt as an error
-            raise NotDelivered(f"no whole answer within {seconds:g} s")
+            raise NotDelivered(worded("no whole answer within {seconds:g} s", seconds=seconds))

@@ -20,6 +20,7 @@ from hesper_cloud.delivery.addresses import Networks, at_most, connected
 from hesper_cloud.delivery.errors import NotDelivered
 from hesper_cloud.delivery.messages import Message
 from hesper_cloud.delivery.targets import Email
+from hesper_cloud.worded import worded
 
 MOST_ATTACHED = 8 * 1024 * 1024  # octets; larger reports are fetched from the console
 _READY = 220
@@ -48,21 +49,29 @@ class Mailer:
             finally:
                 _leave(session)
         except smtplib.SMTPResponseException as error:
-            raise NotDelivered(f"the mail server refused with {error.smtp_code}") from None
+            raise NotDelivered(
+                worded("the mail server refused with {smtp_code}", smtp_code=error.smtp_code)
+            ) from None
         except smtplib.SMTPRecipientsRefused as error:
             codes = sorted({code for code, _ in error.recipients.values()})
-            raise NotDelivered(f"every recipient was refused with {codes}") from None
+            raise NotDelivered(
+                worded("every recipient was refused with {codes}", codes=codes)
+            ) from None
         except ssl.SSLError as error:
-            raise NotDelivered(f"no TLS with the mail server: {error.reason}") from None
+            raise NotDelivered(
+                worded("no TLS with the mail server: {reason}", reason=error.reason)
+            ) from None
         except (smtplib.SMTPException, OSError, ValueError) as error:
-            raise NotDelivered(f"the mail server: {type(error).__name__}") from None
+            raise NotDelivered(
+                worded("the mail server: {name}", name=type(error).__name__)
+            ) from None
 
     def _session(self, target: Email) -> smtplib.SMTP:
         session = _Session(self, target)
         code, _ = session.connect(target.host, target.port)
         if code != _READY:
             session.close()
-            raise NotDelivered(f"the mail server refused with {code}")
+            raise NotDelivered(worded("the mail server refused with {code}", code=code))
         return session
 
     def _hand_over(

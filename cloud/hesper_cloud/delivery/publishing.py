@@ -13,6 +13,7 @@ from hesper_cloud import broker_client
 from hesper_cloud.delivery.errors import NotDelivered
 from hesper_cloud.delivery.messages import Message
 from hesper_cloud.settings import BrokerSettings
+from hesper_cloud.worded import worded
 
 log = logging.getLogger(__name__)
 LEVEL = "cloud/alerts"
@@ -39,7 +40,9 @@ class Publisher:
             with self._lock:
                 client = self._connected()
         except OSError as error:
-            raise NotDelivered(f"the account for alerts: {error.strerror}") from None
+            raise NotDelivered(
+                worded("the account for alerts: {strerror}", strerror=error.strerror)
+            ) from None
         if not self._up.wait(self._timeout_s):
             raise NotDelivered("no connection to the broker")
         topic = f"{self._broker.root}/{LEVEL}/{target}/{message.severity}"
@@ -47,7 +50,7 @@ class Publisher:
         try:
             sent.wait_for_publish(self._timeout_s)
         except (RuntimeError, ValueError) as error:
-            raise NotDelivered(f"the broker: {error}") from None
+            raise NotDelivered(worded("the broker: {error}", error=error)) from None
         if not sent.is_published():
             raise NotDelivered("the broker did not acknowledge it")
         return "acknowledged"

@@ -29,6 +29,7 @@ from hesper_cloud.delivery.messages import Message, line
 from hesper_cloud.delivery.routing import EXPIRED, FAILING, SENT, WAITING
 from hesper_cloud.delivery.transports import Transports
 from hesper_cloud.rules.alerts import Alerts, Subject
+from hesper_cloud.worded import worded
 
 log = logging.getLogger(__name__)
 _PER_TURN = 20
@@ -192,9 +193,12 @@ class Sender:
                     Delivery.target_id == target.id, Delivery.state == WAITING
                 )
             )
-            text = (
-                f"Alerts are not delivered to {target.name}: {target.problem}. "
-                f"{waiting} messages wait; none is lost."
+            text = worded(
+                "Alerts are not delivered to {target}: {problem}. {waiting} messages wait; "
+                "none is lost.",
+                target=target.name,
+                problem=target.problem,
+                waiting=waiting or 0,
             )
             self._alerts.raise_(subject, "warning", text, at=now, session=session)
         elif not target.failures:

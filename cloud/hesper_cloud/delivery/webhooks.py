@@ -20,6 +20,7 @@ from hesper_cloud.delivery.addresses import Networks, at_most, connected
 from hesper_cloud.delivery.errors import NotDelivered
 from hesper_cloud.delivery.messages import Message
 from hesper_cloud.delivery.targets import Webhook
+from hesper_cloud.worded import worded
 
 MOST_OCTETS = 65_536
 _LONGEST_WAIT_S = 3600
@@ -59,9 +60,13 @@ class Poster:
                     exchange.sock = sock
                     return self._exchange(exchange, target, secret, message)
         except ssl.SSLError as error:
-            raise NotDelivered(f"no TLS with {host}: {error.reason}") from None
+            raise NotDelivered(
+                worded("no TLS with {host}: {reason}", host=host, reason=error.reason)
+            ) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise NotDelivered(f"{host}: {type(error).__name__}") from None
+            raise NotDelivered(
+                worded("{host}: {name}", host=host, name=type(error).__name__)
+            ) from None
 
     def _exchange(
         self,
@@ -88,10 +93,17 @@ class Poster:
         if 200 <= answer.status < 300:
             return f"{answer.status}"
         if len(octets) > MOST_OCTETS:
-            raise NotDelivered(f"answered {answer.status} and more than anybody reads")
+            raise NotDelivered(
+                worded("answered {status} and more than anybody reads", status=answer.status)
+            )
         if 300 <= answer.status < 400:
-            raise NotDelivered(f"answered {answer.status}; redirects are not followed")
-        raise NotDelivered(f"answered {answer.status}", _wait_s(answer.getheader("Retry-After")))
+            raise NotDelivered(
+                worded("answered {status}; redirects are not followed", status=answer.status)
+            )
+        raise NotDelivered(
+            worded("answered {status}", status=answer.status),
+            _wait_s(answer.getheader("Retry-After")),
+        )
 
 
 def _wait_s(header: str | None) -> int:

@@ -92,6 +92,8 @@ class Erasures:
         beginning, ending = EARLIEST if start is None else start, LATEST if end is None else end
         held = store.readings(extent.meter, None, beginning, ending, 1)
         gone = store.erase(extent.meter, start, end)
+        if self._sources.captures is not None:
+            self._sources.captures.forget(extent.meter, start, end)
         return 0 if gone is None and not held else gone
 
     def _erase_files(self, order_id: int, meter: str) -> Counts:

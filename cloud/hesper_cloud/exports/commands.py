@@ -30,11 +30,6 @@ Config = Annotated[
 _PATIENCE_S = 600.0
 
 
-def add_to(app: typer.Typer) -> None:
-    """Adds the command to the command line."""
-    app.command("export")(export_)
-
-
 def export_(
     format: Annotated[str, typer.Argument(help="csv, parquet, espi or iec61968.")],  # noqa: A002
     target: Annotated[str, typer.Argument(help="A folder, or an address such as s3://…")],

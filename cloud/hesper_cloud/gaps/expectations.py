@@ -52,6 +52,12 @@ class Expectations:
         self._erased = {meter: int(at.timestamp()) for meter, at in erased(session).items()}
         self.learned = Learned(profile)
 
+    def told(self, meter: FleetMeter) -> int:
+        """Returns a number that is another one when something else is expected of a meter."""
+        row = self._rows.get(meter.id)
+        known = row and (row.expected_from, row.period_since, row.period_s, row.is_learned)
+        return hash((known, meter.capture_period_s))
+
     def due(self, meter: FleetMeter, times: Integers, start: int, now: int) -> Due | None:
         """Returns what is due from ``start`` until a time of grace before ``now``.
 

@@ -74,10 +74,13 @@ class _Grids(NamedTuple):
         return (self.first[owner] + slot) * self.period_s[owner] + self.phase[owner]
 
 
-def findings(cases: Sequence[Case]) -> Iterator[Finding]:
-    """Yields the meters whose rows are not what is missing, and the doubtful ones."""
+def findings(cases: Sequence[Case], whole: dict[str, int] | None = None) -> Iterator[Finding]:
+    """Yields the meters whose rows are not what is missing, and the doubtful ones.
+
+    Tells in ``whole`` of which nothing is missing, without a row, and when the next capture is due.
+    """
     for part in _parts(cases):
-        yield from _findings(part)
+        yield from _findings(part, {} if whole is None else whole)
 
 
 def _parts(cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
@@ -93,12 +96,16 @@ def _parts(cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
         yield cases[begin:]
 
 
-def _findings(cases: Sequence[Case]) -> Iterator[Finding]:
+def _findings(cases: Sequence[Case], whole: dict[str, int]) -> Iterator[Finding]:
     grids = _Grids.of(cases)
     runs = _missing(cases, grids)
     differing = _differing(runs, _rows(cases, grids), len(cases))
     differing |= np.fromiter((case.doubtful for case in cases), bool, len(cases))
     bounds = np.searchsorted(runs.owner, np.arange(len(cases) + 1))
+    following = grids.times(np.arange(len(cases)), grids.slots).tolist()
+    for place in np.flatnonzero(np.diff(bounds) == 0).tolist():
+        if not cases[place].rows:
+            whole[cases[place].meter.id] = following[place]
     for place in np.flatnonzero(differing).tolist():
         ends = runs.ends[bounds[place] : bounds[place + 1]].tolist()
         yield Finding(cases[place], grids.one(place), [Run(*each) for each in ends])

@@ -25,10 +25,12 @@ class History:
     def __init__(self, store: ReadingStore) -> None:
         self._store = store
         self._known: dict[tuple[str, str], _Known] = {}
+        self._used: set[tuple[str, str]] = set()
 
     def of(self, meter: FleetMeter, profile: str, start: int, end: int) -> Integers:
         """Returns the capture times with ``start <= capture < end``, ascending."""
         key = (meter.id, profile)
+        self._used.add(key)
         known = self._known.get(key)
         if (
             known is None
@@ -39,3 +41,8 @@ class History:
             times = self._store.captured_times(meter.id, profile, start, end)
             known = self._known[key] = _Known(meter.last_contact_at, start, end, times)
         return known.times
+
+    def forget_unused(self) -> None:
+        """Forgets what nobody asked for since the last time."""
+        self._known = {key: known for key, known in self._known.items() if key in self._used}
+        self._used.clear()

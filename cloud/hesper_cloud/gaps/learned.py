@@ -43,14 +43,15 @@ class Learned:
         self.periods: dict[str, int] = {}
 
     def write(self, engine: Engine, giving_way: GivesWay) -> None:
-        """Writes it all, a few hundred meters to a transaction."""
-        for items, written in (
-            (self.firsts.items(), self._expect),
-            (self.periods.items(), self._set_period),
+        """Writes it all, a few hundred meters to a transaction, and forgets it."""
+        for learned, written in (
+            (self.firsts, self._expect),
+            (self.periods, self._set_period),
         ):
-            for part in giving_way.portions(_parts(items)):
+            for part in giving_way.portions(_parts(learned.items())):
                 with writing(engine) as session:
                     written(session, part)
+            learned.clear()
 
     def _expect(self, session: Session, part: list[tuple[str, int]]) -> None:
         beginnings.expect(session, self._profile, dict(part))

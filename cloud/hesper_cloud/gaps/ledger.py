@@ -6,15 +6,19 @@ as it grows, shrinks or splits, and a row whose captures have all arrived is clo
 whole fleet is looked at over the last days, and once a day as far back as meters remember; meters
 with older open gaps are read by themselves, when they have been heard from.
 
-A look costs little where nothing changes: what is due, stored and in the table is compared in
-columns (`fleet`), and only meters whose rows differ are gone through one by one. The registry is
-read on one snapshot, gone through and written afterwards, in parts (`rows`): what gives way to
-ingest holds no transaction meanwhile, which would keep SQLite's log from being emptied.
+A look costs little where nothing changes: what is stored is known (`captures`), what is due, stored
+and in the table is compared in columns (`fleet`), and only meters whose rows differ are gone
+through one by one. The registry is read on one snapshot, and the fleet gone through and written in
+parts (`rows`): what gives way to ingest holds no transaction meanwhile, which would keep SQLite's
+log from being emptied.
+
+The store itself is read, some hundred meters at a time, by the look far back, and where nobody can
+know all that is stored because others write to it, too: by every look.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 from sqlalchemy import Engine, func, select
@@ -24,22 +28,24 @@ from hesper_cloud import metrics
 from hesper_cloud.db.engines import batched, reading
 from hesper_cloud.db.registry import LIVE_GAPS, Gap, MeterProfile
 from hesper_cloud.gaps import fleet, meters, rows
+from hesper_cloud.gaps.captures import AHEAD_S, Captures
 from hesper_cloud.gaps.causes import UNKNOWN, Causes
 from hesper_cloud.gaps.expectations import UNBUFFERED, Expectations, longest_period_s
 from hesper_cloud.gaps.following import follow
 from hesper_cloud.gaps.history import History
+from hesper_cloud.gaps.kept import NONE
+from hesper_cloud.gaps.looks import Look, Resting, Span, utc
 from hesper_cloud.gaps.meters import FleetMeter
 from hesper_cloud.gaps.proofs import Proofs
 from hesper_cloud.gaps.rows import SETTLED, GapRow, Outcome
-from hesper_cloud.giving_way import AT_ONCE, GivesWay
+from hesper_cloud.giving_way import NO_RESTS, GivesWay
 from hesper_cloud.quantities import LOAD_PROFILE
 from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.port import Integers, ReadingStore
 
-FAR_BACK_S = 35 * 86_400
-RECENT_S = 2 * 86_400
 _DAY_S = 86_400
-_NONE: Integers = np.zeros(0, dtype=np.int64)
+_FAR_BACK_AT_ONCE = 500
+_NEW_AT_ONCE = 2000
 
 
 class GapLedger:
@@ -52,6 +58,7 @@ class GapLedger:
         clock: Aware UTC.
         profiles: Says of which profiles rows have been stored.
         giving_way: Rests between portions of the fleet.
+        captures: What is stored of the recent days; None: the store is read at each look.
     """
 
     def __init__(
@@ -61,7 +68,8 @@ class GapLedger:
         settings: RuleSettings,
         clock: Callable[[], datetime],
         profiles: Callable[[], Collection[str]] = tuple,
-        giving_way: GivesWay = AT_ONCE,
+        giving_way: GivesWay = NO_RESTS,
+        captures: Captures | None = None,
     ) -> None:
         self._engine = engine
         self._store = store
@@ -69,20 +77,24 @@ class GapLedger:
         self._clock = clock
         self._profiles = profiles
         self._giving_way = giving_way
+        self._captures = captures
+        self._looked_at = 0
         self._looked_far_back_at: int | None = None
+        self._resting: dict[str, dict[str, Resting]] = {}  # by profile and meter
         self._history = History(store)
         self._proofs = Proofs(store)
 
     def check(self) -> None:
-        """Opens, moves and closes gaps by what is stored now."""
+        """Opens, moves and closes gaps by what is stored now; all of it if the clock was ahead."""
         now = self._clock()
-        seconds = int(now.timestamp())
-        last = self._looked_far_back_at
-        far_back = last is None or seconds - last >= _DAY_S
+        seconds, last = int(now.timestamp()), self._looked_far_back_at
+        far_back = last is None or seconds - last >= _DAY_S or seconds < self._looked_at
         for profile in sorted(self._watched()):
-            self._check(profile, now, FAR_BACK_S if far_back else RECENT_S)
+            self._check(profile, now, far_back=far_back)
+        self._history.forget_unused()
         if far_back:
             self._looked_far_back_at = seconds
+        self._looked_at = seconds
         self._measure()
 
     def _watched(self) -> set[str]:
@@ -90,52 +102,108 @@ class GapLedger:
             announced = set(session.scalars(select(MeterProfile.profile).distinct()))
         return (announced | set(self._profiles()) | {LOAD_PROFILE}) - UNBUFFERED
 
-    def _check(self, profile: str, now: datetime, look_back_s: int) -> None:
-        seconds = int(now.timestamp())
+    def _check(self, profile: str, now: datetime, *, far_back: bool) -> None:
         with reading(self._engine) as session:
             longest_s = longest_period_s(session, profile, self._settings)
-        start = seconds - max(look_back_s, 4 * longest_s)
-        captured = self._store.captured(profile, start - longest_s, seconds + 1)
-        with reading(self._engine) as session:
+            span = Span.of(int(now.timestamp()), longest_s, far_back=far_back)
             every = meters.fleet(session)
-            look = _Look(
-                *(profile, now, start - longest_s),
+            look = Look(
+                *(profile, now, span),
                 Expectations(session, profile, self._settings),
                 Causes(session, every, self._settings, now),
-                rows.by_meter(session, profile, start),
+                rows.by_meter(session, profile, span.start),
+                self._resting.setdefault(profile, {}),
             )
-        outcomes = [
-            outcome
-            for part in self._giving_way.portions(batched(every, fleet.AT_ONCE))
-            for outcome in self._outcomes(look, list(self._cases(look, part, captured, start)))
-        ]
+        if far_back:
+            look.resting.clear()
+        if self._captures is not None:
+            self._captures.keep(profile, span.kept_s)
+            if not far_back:
+                self._read_new(self._captures, look, every)
+        for part in batched(every, self._at_once(look)):
+            self._look_at(look, part)
+        if self._captures is not None and far_back:
+            self._captures.trim(profile, span.now - span.kept_s)
+
+    def _read_new(self, captures: Captures, look: Look, every: Sequence[FleetMeter]) -> None:
+        """Reads of meters that are new what was stored of them before, many at a time.
+
+        A question about some takes the embedded store nearly as long as one about all.
+        """
+        unread = captures.unread(look.profile, [meter.id for meter in every])
+        for some in self._giving_way.portions(batched(unread, _NEW_AT_ONCE)):
+            self._reread(captures, look, some)
+
+    def _at_once(self, look: Look) -> int:
+        most = _FAR_BACK_AT_ONCE if look.span.is_far_back else fleet.AT_ONCE
+        return most if self._captures is None else self._captures.at_once(look.profile, most)
+
+    def _look_at(self, look: Look, part: Sequence[FleetMeter]) -> None:
+        """Finds what becomes of the rows of some meters, and writes it."""
+        outcomes: list[Outcome] = []
+        for some in self._giving_way.portions([part]):
+            outcomes = self._outcomes(look, list(self._cases(look, self._in_question(look, some))))
         look.expectations.learned.write(self._engine, self._giving_way)
-        rows.write(
-            self._engine, [outcome for outcome in outcomes if any(outcome)], now, self._giving_way
+        changed = [outcome for outcome in outcomes if any(outcome)]
+        rows.write(self._engine, changed, look.now, self._giving_way)
+
+    def _in_question(self, look: Look, part: Sequence[FleetMeter]) -> Sequence[FleetMeter]:
+        """Returns the meters of which something came, went, or became due since the last look."""
+        if self._captures is None or look.span.is_far_back:
+            return part
+        news = self._captures.news(look.profile, [meter.id for meter in part]).tolist()
+        return [
+            meter for meter, new in zip(part, news, strict=True) if not look.rests(meter, news=new)
+        ]
+
+    def _captured(self, look: Look, names: Sequence[str]) -> Mapping[str, Integers]:
+        """Returns what is stored of meters over the span."""
+        span, captures = look.span, self._captures
+        if captures is None:
+            return self._store.captured(look.profile, span.read_from, span.now + 1, names)
+        unread = names if span.is_far_back else captures.unread(look.profile, names)
+        if unread:
+            found = self._reread(captures, look, unread)
+            if span.is_far_back:
+                return {
+                    meter: times[: np.searchsorted(times, span.now, side="right")]
+                    for meter, times in found.items()
+                }
+        return captures.times(look.profile, names, span.read_from, span.now + 1)
+
+    def _reread(
+        self, captures: Captures, look: Look, names: Sequence[str]
+    ) -> Mapping[str, Integers]:
+        span = look.span
+        return captures.reread(
+            *(look.profile, names, span.now - span.kept_s),
+            lambda: self._store.captured(look.profile, span.read_from, span.now + AHEAD_S, names),
         )
 
-    def _cases(
-        self, look: "_Look", every: Sequence[FleetMeter], captured: dict[str, Integers], start: int
-    ) -> Iterator[fleet.Case]:
+    def _cases(self, look: Look, every: Sequence[FleetMeter]) -> Iterator[fleet.Case]:
         """Yields the meters of which something is known to be due."""
-        seconds = int(look.now.timestamp())
-        ahead_s = start - look.read_from
+        captured = self._captured(look, [meter.id for meter in every])
+        start, now = look.span.start, look.span.now
+        ahead_s = start - look.span.read_from
         for meter in every:
             listed = look.rows.get(meter.id, ())
-            times, since = captured.get(meter.id, _NONE), start
+            times, since = captured.get(meter.id, NONE), start
             if listed and listed[0].first < start:
                 since = listed[0].first
-                times = self._history.of(meter, look.profile, since - ahead_s, seconds + 1)
-            due = look.expectations.due(meter, times, since, seconds)
+                times = self._history.of(meter, look.profile, since - ahead_s, now + 1)
+            due = look.expectations.due(meter, times, since, now)
             if due is not None:
                 doubtful = bool(listed) and look.is_doubtful(meter, listed)
                 yield fleet.Case(meter, times, due, listed, doubtful)
 
-    def _outcomes(self, look: "_Look", cases: Sequence[fleet.Case]) -> list[Outcome]:
+    def _outcomes(self, look: Look, cases: Sequence[fleet.Case]) -> list[Outcome]:
+        whole: dict[str, int] = {}
         with reading(self._engine) as session:
-            return [self._judged(each, look, session) for each in fleet.findings(cases)]
+            outcomes = [self._judged(each, look, session) for each in fleet.findings(cases, whole)]
+        look.let_rest(cases, whole)
+        return outcomes
 
-    def _judged(self, finding: fleet.Finding, look: "_Look", session: Session) -> Outcome:
+    def _judged(self, finding: fleet.Finding, look: Look, session: Session) -> Outcome:
         """Says what becomes of one meter's rows."""
         case, grid, runs = finding
         listed = [row for row in case.rows if row.first >= grid.time(0)]
@@ -145,7 +213,7 @@ class GapLedger:
             missing = grid.missing(case.times)
             accounted = grid.within((row.first, row.last) for row in settled)
             runs, given_up = grid.runs(missing & ~accounted), grid.runs(missing & accounted)
-        cause = look.causes.of(case.meter, _utc(runs[0].first)) if runs else UNKNOWN
+        cause = look.causes.of(case.meter, utc(runs[0].first)) if runs else UNKNOWN
         new = GapRow(None, case.meter.id, look.profile, 0, 0, 0, cause)
         live = follow([row for row in listed if row.state in LIVE_GAPS], runs, new)
         parted = follow(settled, given_up, replace(new, cause=UNKNOWN))
@@ -162,30 +230,3 @@ class GapLedger:
         with reading(self._engine) as session:
             count = session.scalar(select(func.count()).where(Gap.state.in_(LIVE_GAPS)))
         metrics.OPEN_GAPS.set(count or 0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What is known when one profile of the fleet is looked at."""
-
-    profile: str
-    now: datetime
-    read_from: int
-    expectations: Expectations
-    causes: Causes
-    rows: dict[str, list[GapRow]]
-
-    def is_doubtful(self, meter: FleetMeter, listed: Sequence[GapRow]) -> bool:
-        """Says whether rows may have to change even if they are what is missing.
-
-        Given-up captures count apart; an unknown cause may be known by now.
-        """
-        if any(row.state == SETTLED for row in listed):
-            return True
-        if all(row.cause != UNKNOWN for row in listed):
-            return False
-        return self.causes.of(meter, _utc(listed[-1].first)) != UNKNOWN
-
-
-def _utc(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

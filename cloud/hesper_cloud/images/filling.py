@@ -10,6 +10,8 @@ from typing import IO
 from hesper_contracts.durable import synchronise
 from hesper_contracts.manifest import Manifest, SignedManifest
 
+from hesper_cloud.worded import worded
+
 
 class NotKept(Exception):
     """An image is not taken, or not there; the text says why."""
@@ -41,12 +43,16 @@ class Filling:
         """
         self._count += len(octets)
         if self._count > self._kept.said.size:
-            raise NotKept(f"more octets than the {self._kept.said.size} of the manifest")
+            raise NotKept(
+                worded("more octets than the {size} of the manifest", size=self._kept.said.size)
+            )
         self._digest.update(octets)
         try:
             self._file.write(octets)
         except OSError as error:
-            raise NotKept(f"the disk does not take the image: {error.strerror}") from None
+            raise NotKept(
+                worded("the disk does not take the image: {strerror}", strerror=error.strerror)
+            ) from None
 
     def finish(self) -> Kept:
         """Make an image of what has come; durable on return.
@@ -56,7 +62,13 @@ class Filling:
         """
         said = self._kept.said
         if self._count != said.size:
-            raise NotKept(f"{self._count} octets have come, the manifest says {said.size}")
+            raise NotKept(
+                worded(
+                    "{count} octets have come, the manifest says {size}",
+                    count=self._count,
+                    size=said.size,
+                )
+            )
         if self._digest.hexdigest() != said.image_hash:
             raise NotKept("the octets have another SHA-256 than the manifest says")
         try:
@@ -64,7 +76,9 @@ class Filling:
             self._part.replace(self._path)
             synchronise(self._path.parent)
         except OSError as error:
-            raise NotKept(f"the disk does not take the image: {error.strerror}") from None
+            raise NotKept(
+                worded("the disk does not take the image: {strerror}", strerror=error.strerror)
+            ) from None
         return Kept(self._kept.document, said, is_whole=True)
 
     def abandon(self) -> None:

@@ -20,8 +20,10 @@ from hesper_contracts.frame import Refused
 from hesper_contracts.manifest import HASH_PATTERN, Manifest, SignedManifest
 from hesper_contracts.signing import Keyring
 
+from hesper_cloud.images import changelog
 from hesper_cloud.images.filling import Filling, Kept, NotKept, digest, put
 from hesper_cloud.settings import Settings
+from hesper_cloud.worded import told_by, worded
 
 _MEGABYTE = 1024 * 1024
 _Stamp = tuple[int, int, int]
@@ -52,7 +54,7 @@ class Shelf:
             said = manifest.read(document, self.keys)
             said.check_time(now)
         except Refused as refusal:
-            raise NotKept(str(refusal)) from None
+            raise NotKept(told_by(refusal)) from None
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.path_of(said.image_hash)
         if not path.exists():
@@ -85,12 +87,49 @@ class Shelf:
             document = jsonbody.decode(octets, SignedManifest)
             said = manifest.read(document, self.keys)
         except OSError:
-            raise NotKept(f"there is no image {image_hash}") from None
+            raise NotKept(worded("there is no image {image_hash}", image_hash=image_hash)) from None
         except Refused as refusal:
-            raise NotKept(f"the manifest of {image_hash} does not hold: {refusal}") from None
+            raise NotKept(
+                worded(
+                    "the manifest of {image_hash} does not hold: {refusal}",
+                    image_hash=image_hash,
+                    refusal=refusal,
+                )
+            ) from None
         if said.image_hash != image_hash:
-            raise NotKept(f"the manifest of {image_hash} is that of another image")
+            raise NotKept(
+                worded(
+                    "the manifest of {image_hash} is that of another image", image_hash=image_hash
+                )
+            )
         return Kept(document, said, self.path_of(image_hash).exists())
+
+    def describe(self, image_hash: str, octets: bytes) -> str:
+        """Keep what is new in an image, in the place of what was told before; durable on return.
+
+        Raises:
+            NotKept: no manifest has come, it is no such text, or the disk does not take it.
+        """
+        text = changelog.read(octets)
+        path = self._changelog_path(self.find(image_hash).said.image_hash)
+        try:
+            put(path, text.encode())
+        except OSError as error:
+            raise NotKept(
+                worded("the disk does not take the changelog: {strerror}", strerror=error.strerror)
+            ) from None
+        return text
+
+    def changelog(self, image_hash: str) -> str:
+        """Return what is new in an image; empty where nobody has told it."""
+        try:
+            return changelog.read(self._changelog_path(image_hash).read_bytes())
+        except (OSError, NotKept):
+            return ""
+
+    def signers(self, kept: Kept) -> tuple[str, ...]:
+        """Return the ids of the release keys that have signed an image's manifest."""
+        return tuple(sorted(manifest.sealed_by(kept.document, self.keys)))
 
     def all(self) -> list[Kept]:
         """Return what is here and holds, by SHA-256."""
@@ -112,7 +151,13 @@ class Shelf:
                     return False
                 self._intact[image_hash] = stamp
         except OSError as error:
-            raise NotKept(f"image {image_hash} cannot be read: {error.strerror}") from None
+            raise NotKept(
+                worded(
+                    "image {image_hash} cannot be read: {strerror}",
+                    image_hash=image_hash,
+                    strerror=error.strerror,
+                )
+            ) from None
         return True
 
     def read(self, image_hash: str, offset: int, length: int) -> bytes:
@@ -126,7 +171,13 @@ class Shelf:
                 file.seek(offset)
                 return file.read(length)
         except OSError as error:
-            raise NotKept(f"image {image_hash} cannot be read: {error.strerror}") from None
+            raise NotKept(
+                worded(
+                    "image {image_hash} cannot be read: {strerror}",
+                    image_hash=image_hash,
+                    strerror=error.strerror,
+                )
+            ) from None
 
     def _those(self, names: list[str]) -> Iterator[Kept]:
         for name in names:
@@ -139,8 +190,13 @@ class Shelf:
         free = shutil.disk_usage(self.folder).free
         if free - said.size < self.left_free_octets:
             raise NotKept(
-                f"the disk has {free} octets free; {self.left_free_octets} must stay so beside "
-                f"an image of {said.size}"
+                worded(
+                    "the disk has {free} octets free; {left_free_octets} must stay so beside "
+                    "an image of {size}",
+                    free=free,
+                    left_free_octets=self.left_free_octets,
+                    size=said.size,
+                )
             )
 
     def _sweep(self, image_hash: str) -> None:
@@ -150,6 +206,9 @@ class Shelf:
     def path_of(self, image_hash: str) -> Path:
         """Return where the octets of an image are."""
         return self.folder / f"{image_hash}.image"
+
+    def _changelog_path(self, image_hash: str) -> Path:
+        return self.folder / f"{image_hash}.changelog"
 
     def _manifest_path(self, image_hash: str) -> Path:
         return self.folder / f"{image_hash}.manifest"

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Literal
 
 from hesper_cloud.imports.problems import Bad
+from hesper_cloud.worded import later
 
 DateOrder = Literal["dmy", "mdy", "ymd"]
 DecimalMark = Literal[".", ","]
@@ -23,7 +24,7 @@ _UNIT_MB = {"": 1, "MB": 1, "MIB": 1, "GB": 1000, "GIB": 1024, "TB": 1_000_000}
 _GROUP = 3
 _MONTHS = 12
 _LARGEST_MB = 2**31 - 1
-_WRITE_DATES = "write it as YYYY-MM-DD"
+_WRITE_DATES = later("write it as YYYY-MM-DD")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from hesper_cloud.imports.comparing import compare
 from hesper_cloud.imports.known import Areas, Known, KnownMeter
 from hesper_cloud.imports.rows import Row
+from hesper_cloud.worded import later
 
-_KNOWN = "it is in the registry already; bring the file as an update, or take the row out"
-_DELETED = "it is in the registry, deleted; restore it there, or take the row out"
+_KNOWN = later("it is in the registry already; bring the file as an update, or take the row out")
+_DELETED = later("it is in the registry, deleted; restore it there, or take the row out")
 _RETIRED = "retired"
 _OF_AREAS = ("customers", "meters")  # others say of themselves whose they are
 

@@ -4,6 +4,7 @@ import codecs
 from typing import Literal
 
 from hesper_cloud.imports.problems import NotASheet
+from hesper_cloud.worded import worded
 
 Encoding = Literal[
     "utf-8", "utf-16", "windows-1252", "windows-1250", "windows-1251", "iso-8859-1", "iso-8859-15"
@@ -32,8 +33,12 @@ def decoded(octets: bytes, told: Encoding | None) -> tuple[str, str]:
         text = octets.decode(marked or name)
     except UnicodeDecodeError as error:
         raise NotASheet(
-            f"octet {error.start} cannot be read as {name}; say which encoding the file is in, or"
-            " save it as CSV UTF-8"
+            worded(
+                "octet {start} cannot be read as {name}; say which encoding the file is in, or "
+                "save it as CSV UTF-8",
+                start=error.start,
+                name=name,
+            )
         ) from None
     if "\0" in text:
         raise NotASheet("there are zeros in the file: this is no CSV text; save it as CSV UTF-8")

@@ -11,12 +11,15 @@ from hesper_cloud.assets import checks
 from hesper_cloud.assets.checks import Check
 from hesper_cloud.imports.amounts import Habits, read_date, read_megabytes
 from hesper_cloud.imports.problems import Bad
+from hesper_cloud.worded import later
 
 Read = Callable[[str, Habits], Any]
 _SHORTENED = re.compile(r"\d([.,]\d+)?[eE]\+\d+")
 _PHONE = re.compile(r"\+?[0-9][0-9 ()/.–-]{3,}(?:\s?(?:x|ext\.?)\s?\d+)?")
 _APN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
-_AS_TEXT = "the spreadsheet shortened this number: format the column as text and fill it in again"
+_AS_TEXT = later(
+    "the spreadsheet shortened this number: format the column as text and fill it in again"
+)
 _LARGEST_PORT = 65_535
 
 

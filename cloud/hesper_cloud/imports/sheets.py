@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from hesper_cloud.imports.columns import COLUMNS, REASON, ImportKind, titles
 from hesper_cloud.imports.encodings import Encoding, decoded
 from hesper_cloud.imports.problems import NotASheet
+from hesper_cloud.worded import worded
 
 Separator = Literal[",", ";", "\t", "|"]
 SEPARATORS: tuple[Separator, ...] = (",", ";", "\t", "|")
@@ -59,7 +60,11 @@ class Sheet:
                 continue
             count += 1
             if count > MOST_ROWS:
-                raise NotASheet(f"more than {MOST_ROWS} rows; bring the file in parts")
+                raise NotASheet(
+                    worded(
+                        "more than {most_rows} rows; bring the file in parts", most_rows=MOST_ROWS
+                    )
+                )
             cells += [""] * (self.width - len(cells))
             named = ["" if place is None else cells[place] for place in self.places]
             yield SheetRow(number, named, "".join(cells[self.width :]).strip())
@@ -78,7 +83,12 @@ def opened(
         NotASheet: it is too long, no text, or has another header; the text says what to do.
     """
     if len(octets) > MOST_OCTETS:
-        raise NotASheet(f"at most {MOST_OCTETS // 1024 // 1024} MiB; bring the file in parts")
+        raise NotASheet(
+            worded(
+                "at most {most_octets} MiB; bring the file in parts",
+                most_octets=MOST_OCTETS // 1024 // 1024,
+            )
+        )
     text, name = decoded(octets, encoding)
     told = separator or _told(text)
     tries = [told] if told else list(SEPARATORS)
@@ -113,7 +123,12 @@ def _lines(text: str, separator: str) -> Iterator[str]:
     for found in _LINE.finditer(text):
         line = found.group()
         if line.count(separator) > _MOST_COLUMNS:
-            raise NotASheet(f"there are rows of more than {_MOST_COLUMNS} columns: no such table")
+            raise NotASheet(
+                worded(
+                    "there are rows of more than {most_columns} columns: no such table",
+                    most_columns=_MOST_COLUMNS,
+                )
+            )
         yield line
 
 
@@ -148,19 +163,26 @@ def _places(kind: ImportKind, header: Sequence[str]) -> tuple[int | None, ...]:
         if name and name not in known and name != REASON
     ]
     if len(strange) == len([name for name in bare if name]):
-        raise NotASheet(f"the first row names the columns: {wanted}")
+        raise NotASheet(worded("the first row names the columns: {wanted}", wanted=wanted))
     if strange:
-        raise NotASheet(f"{kind} have no column {', '.join(strange)}; they have {wanted}")
+        raise NotASheet(
+            worded(
+                "{kind} have no column {strange}; they have {wanted}",
+                kind=kind,
+                strange=", ".join(strange),
+                wanted=wanted,
+            )
+        )
     twice = sorted({title for title, name in zip(header, bare, strict=True) if _twice(bare, name)})
     if twice:
-        raise NotASheet(f"the column {', '.join(twice)} is there twice")
+        raise NotASheet(worded("the column {twice} is there twice", twice=", ".join(twice)))
     missing = [
         column.title
         for column in COLUMNS[kind]
         if column.required and _bare(column.title) not in bare
     ]
     if missing:
-        raise NotASheet(f"the column {', '.join(missing)} is missing")
+        raise NotASheet(worded("the column {missing} is missing", missing=", ".join(missing)))
     return tuple(bare.index(name) if name in bare else None for name in known)
 
 

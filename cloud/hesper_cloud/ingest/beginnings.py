@@ -11,7 +11,6 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from itertools import islice
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,8 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from hesper_cloud.db import beginnings
 from hesper_cloud.db.engines import writing
 from hesper_cloud.gaps.expectations import UNBUFFERED
-from hesper_cloud.gaps.ledger import FAR_BACK_S
-from hesper_cloud.giving_way import Seldom
+from hesper_cloud.gaps.looks import FAR_BACK_S
+from hesper_cloud.giving_way import Seldom, first_of
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +64,7 @@ class Beginnings:
             profile = next((profile for profile, noted in self._firsts.items() if noted), None)
             if profile is None:
                 return False
-            noted = self._firsts[profile]
-            part = {meter: noted.pop(meter) for meter in tuple(islice(noted, AT_ONCE))}
+            part = first_of(self._firsts[profile], AT_ONCE)
         try:
             with writing(self._engine) as session:
                 beginnings.expect(session, profile, part)

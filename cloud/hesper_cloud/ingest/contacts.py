@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Engine, or_, select, update
@@ -25,7 +25,7 @@ from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.listed import listed
 from hesper_cloud.db.registry import Gateway, Meter, RegistryBase
 from hesper_cloud.db.upserts import insert_several
-from hesper_cloud.giving_way import Seldom
+from hesper_cloud.giving_way import Seldom, first_of
 from hesper_cloud.ingest.seen import insert_new
 from hesper_cloud.stores.port import CommittedRows
 
@@ -84,7 +84,7 @@ class Contacts:
                     heard[gateway] = self._heard.pop(gateway)
                     self._newest.pop(gateway, None)
                 else:
-                    heard[gateway] = {meter: meters.pop(meter) for meter in _first(meters, room)}
+                    heard[gateway] = first_of(meters, room)
                     self._heard[gateway] = self._heard.pop(gateway)  # the others come first now
                 room -= len(heard[gateway])
         return heard, gateways
@@ -131,10 +131,6 @@ class Contacts:
             meters_heard(session, gateway, meters, datetime.now(UTC))
         everyone = chain.from_iterable(meters.items() for meters in heard.values())
         _set_later(session, Meter, "last_contact_at", everyone)
-
-
-def _first(names: Iterable[str], count: int) -> tuple[str, ...]:
-    return tuple(islice(names, count))
 
 
 def _set_later(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from hesper_contracts import batch, columns, json_columns, readings_json
 from hesper_contracts.batch import BatchId
 from hesper_contracts.frame import Encoding, Kind, Refused, expect
+from hesper_contracts.readings_json import RefusedReading
 
 from hesper_cloud.ingest.message import Message, Settled, batch_id
 from hesper_cloud.stores.blocks import block_of
@@ -26,7 +27,7 @@ class Shared:
 class Decoded(NamedTuple):
     """One readings message taken apart; `batch` is None when a third party named none.
 
-    Its rows are in blocks of its own, or in one that it shares.
+    Its rows are in blocks of its own, or in one that it shares; `refused` are those that cannot be.
     """
 
     message: Message
@@ -34,13 +35,14 @@ class Decoded(NamedTuple):
     digest: str
     blocks: tuple[Block, ...]
     shared: Shared | None = None
+    refused: tuple[RefusedReading, ...] = ()
 
 
 def identify(message: Message) -> BatchId | None:
     """Returns the identity of a batch if its payload gives one, whatever the body holds."""
     try:
         if message.payload[:1] == readings_json.FIRST_OCTET:
-            return _named(message, readings_json.parse(message.payload).batch)
+            return _named(message, readings_json.batch_named(message.payload))
         sealed = batch.open_(message.payload)
         return batch_id(message.gateway, sealed.epoch, sealed.sequence)
     except Refused:
@@ -98,7 +100,8 @@ def _from_json(message: Message, digest: str) -> Decoded:
         raise Refused(f"at most {batch.MAX_PAYLOAD} octets are accepted")
     opened = json_columns.open_(message.payload, datetime.fromtimestamp(message.received_at, UTC))
     blocks = tuple(block_of(section, int(message.received_at)) for section in opened.sections)
-    return Decoded(message, _named(message, opened.batch), digest, blocks)
+    identity = _named(message, opened.batch)
+    return Decoded(message, identity, digest, blocks, refused=opened.refused)
 
 
 def _named(message: Message, named: readings_json.JsonBatch | None) -> BatchId | None:

@@ -1,4 +1,4 @@
-"""Batches of a single meter each, decoded together: one block of many instead of many of few rows.
+"""Batches of few meters each, decoded together: one block of many instead of many of few rows.
 
 A message costs its price at each stage whether it brings six readings or six thousand. So what the
 batches of one gateway in a group say of different meters, received by it in the same second,
@@ -9,6 +9,7 @@ the order in which its readings came holds.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from hesper_cloud.ingest.message import Message, batch_id
 from hesper_cloud.stores.blocks import CLOCKS_DIFFER_S, block_of
 from hesper_cloud.stores.port import EARLIEST, LATEST, Block
 
-_MOST_OCTETS = 1024
+_MOST_OCTETS = 8 * 1024
 _MOST_PLAIN = 16 * 1024  # all bodies of a group are held at once, and a KiB may open to 30 MiB
 MOST_CELLS = 16 * columns.MAX_CELLS
 """Rows times columns of a group: forty octets may say a million rows of the same value."""
@@ -56,7 +57,7 @@ def decode_all(messages: Sequence[Message]) -> list[Decoded | Refused]:
     lone = lone_sections.taken_apart([each.body for each in opened])
     together = {opened[number].place for each in lone for number in each.places}
     found: dict[int, Decoded | Refused] = {}
-    cells = 0
+    cells = sum(each.values.size for each in lone)
     for place, message in enumerate(messages):
         if place not in together:
             found[place] = _attempt(message)
@@ -103,7 +104,7 @@ def _named_once(lone: Sequence[Lone], others: Iterable[Decoded | Refused]) -> se
     """Returns the meters of which one batch of the group speaks, and no other."""
     if not lone:
         return set()
-    batches = Counter(meter for each in lone for meter in each.meters)
+    batches = Counter(chain.from_iterable(chain.from_iterable(each.meters for each in lone)))
     for other in others:
         if isinstance(other, Decoded):
             batches.update(meter for block in other.blocks for meter in block.meters)
@@ -124,7 +125,7 @@ def _shared(lone: Lone, opened: Sequence[_Opened], once: set[str]) -> dict[int, 
     inside: list[bool] = np.all(in_time, axis=1).tolist()
     alike: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
     for number, each in enumerate(opened):
-        if inside[number] and lone.meters[number] in once:
+        if inside[number] and once.issuperset(lone.meters[number]):
             alike[each.message.gateway, received_at[number]].append(number)
     found = {}
     for (_, received), numbers in alike.items():
@@ -137,14 +138,15 @@ def _shared(lone: Lone, opened: Sequence[_Opened], once: set[str]) -> dict[int, 
 
 
 def _block(lone: Lone, numbers: list[int], received_at: int) -> Block:
-    rows = lone.captured_at.shape[1]
+    meters = tuple(chain.from_iterable(lone.meters[number] for number in numbers))
+    rows = lone.captured_at.shape[1] * len(numbers) // len(meters)
     return block_of(
         SectionColumns(
             lone.profile,
             received_at,
             lone.quantities,
-            tuple(lone.meters[number] for number in numbers),
-            np.repeat(np.arange(len(numbers), dtype=np.int32), rows),
+            meters,
+            np.repeat(np.arange(len(meters), dtype=np.int32), rows),
             lone.captured_at[numbers].ravel(),
             lone.clock_status[numbers].ravel().astype(np.uint8),
             lone.quality[numbers].ravel().astype(np.uint16),

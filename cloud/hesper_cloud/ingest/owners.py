@@ -20,6 +20,7 @@ from hesper_cloud.db.registry import Meter
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.rules.tamper import AREA
 from hesper_cloud.stores.port import Block, Integers
+from hesper_cloud.worded import worded
 
 RULE = f"{AREA}foreign_gateway"
 _LOOK_AGAIN_S = 5.0
@@ -78,9 +79,14 @@ class Owners:
     def _tell(self, meter: str, gateway: str) -> None:
         if meter not in self._told:
             self._told[meter] = gateway
-            text = f"Gateway {gateway} sends readings of meter {meter}, which is behind "
-            subject = Subject(RULE, meter=meter, gateway=gateway)
-            self._alerts.raise_(subject, "critical", f"{text}{self._of[meter]}: moved, or planted.")
+            text = worded(
+                "Gateway {gateway} sends readings of meter {meter}, which is behind {other}: "
+                "moved, or planted.",
+                gateway=gateway,
+                meter=meter,
+                other=self._of[meter],
+            )
+            self._alerts.raise_(Subject(RULE, meter=meter, gateway=gateway), "critical", text)
 
     def _take_back(self, meter: str, gateway: str) -> None:
         """Clears the alert of a meter that was moved to the gateway it was told about."""

@@ -1,27 +1,22 @@
 """What was stored, counted by quantity and by quality flag, a joined block at a time."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from hesper_contracts.quality import Quality
 
 from hesper_cloud import metrics
-from hesper_cloud.ingest.joining import Joined
 from hesper_cloud.quantities import NAMES
-from hesper_cloud.stores.port import Integers, Written
+from hesper_cloud.stores.port import Block, Flags, Integers
 
 
-def count_values(blocks: Sequence[Joined], written: Written) -> None:
+def count_values(block: Block, new: Flags) -> None:
     """Counts new readings' values, and those with a quality flag."""
-    for each in blocks:
-        new = each.together(written.accepted)
-        count = int(np.count_nonzero(new))
-        if not count:
-            continue
-        for quantity in each.block.quantities:
-            name = quantity.logical_name
-            metrics.VALUES.labels(name if name in NAMES else metrics.OTHER).inc(count)
-        _count_doubts(each.block.quality[new])
+    count = int(np.count_nonzero(new))
+    if not count:
+        return
+    for quantity in block.quantities:
+        name = quantity.logical_name
+        metrics.VALUES.labels(name if name in NAMES else metrics.OTHER).inc(count)
+    _count_doubts(block.quality[new])
 
 
 def _count_doubts(quality: Integers) -> None:

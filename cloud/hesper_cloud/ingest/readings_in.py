@@ -6,30 +6,37 @@ Per group of messages:
 2. A batch that is stored already, with the same digest, gets its receipt again and nothing else.
    With another digest it is a dead letter and an alarm, and is answered as rejected: so it does not
    fill its gateway's window for ever, but is set aside there, and can be replayed here.
-3. The rest is validated and written in one transaction with its batch ids. If the store refuses the
-   group, batches are written one by one, so that only the offending one is rejected.
-4. Judges (rules, latest values) and followers see what was committed, and only that.
+3. The rest is validated and written in one transaction with its batch ids; single rows that cannot
+   be stored are dead letters (`set_aside`). If the store refuses the group, batches are written one
+   by one, so that only the offending one is rejected.
+4. Witnesses (the latest values, by which the next group is validated) see at once what was
+   committed, and only that; judges (rules) and followers do when the aftermath is told.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from hesper_contracts.batch import BatchId
 from hesper_contracts.frame import Refused
 
 from hesper_cloud import metrics
+from hesper_cloud.ingest.aftermath import Aftermath, Commit, Committed
 from hesper_cloud.ingest.dead_letters import DeadLetters
 from hesper_cloud.ingest.decode import Decoded, blocks_with_messages, rejected
 from hesper_cloud.ingest.joining import Joined, joined
 from hesper_cloud.ingest.message import Message, Settled
-from hesper_cloud.ingest.out_of_time import without_rows_out_of_time
 from hesper_cloud.ingest.owners import Owners
 from hesper_cloud.ingest.persist import until_stored
-from hesper_cloud.ingest.quantity_counts import count_values
+from hesper_cloud.ingest.set_aside import (
+    OUT_OF_TIME,
+    in_time,
+    set_refused_aside,
+    without_rows_out_of_time,
+)
 from hesper_cloud.ingest.stages import stage
 from hesper_cloud.ingest.validate import judged
 from hesper_cloud.latest import LatestValues
@@ -43,14 +50,6 @@ from hesper_cloud.stores.port import (
 )
 
 log = logging.getLogger(__name__)
-
-
-class Committed(Protocol):
-    """What is told about rows after their commit."""
-
-    def rows_committed(self, rows: CommittedRows) -> None:
-        """Takes one block with the mask of its new rows, which may be none."""
-        ...
 
 
 class Alarms(Protocol):
@@ -75,7 +74,8 @@ class ReadingsIn:
     ) -> None:
         """Prepares; `judges` are told of a group's joined blocks, `followers` of every batch's.
 
-        A joined block is of several gateways, so judges hear of none.
+        A joined block is of several gateways, so judges hear of none. `witnesses` hear of joined
+        blocks at once, whatever happens afterwards; they do not fail, and take no time.
         """
         self._store = store
         self._latest = latest
@@ -83,13 +83,14 @@ class ReadingsIn:
         self._alarms = alarms
         self._owners = owners
         self._stop = stop
+        self.witnesses: list[Committed] = []
         self.judges: list[Committed] = []
         self.followers: list[Committed] = []
         self.stored_readings = 0
 
     def store(
         self, messages: Sequence[Message], attempts: Sequence[Decoded | Refused]
-    ) -> tuple[list[Settled], "Aftermath"]:
+    ) -> tuple[list[Settled], Aftermath]:
         """Stores a group durably; returns what receipts to give, and what to tell afterwards.
 
         `attempts` is what `decode_all` made of the messages.
@@ -113,7 +114,10 @@ class ReadingsIn:
 
         Raises:
             StoreRefused: the store can never hold it.
+            Refused: neither can it any of its rows.
         """
+        if not any(in_time(block).any() for block in decoded.blocks):
+            raise Refused(OUT_OF_TIME)
         aftermath = Aftermath(self.judges, self.followers)
         self._write_together([decoded], [], aftermath)
         aftermath.tell()
@@ -157,7 +161,7 @@ class ReadingsIn:
         self._alarms.digest_mismatch(batch)
 
     def _write(
-        self, fresh: Sequence[Decoded], settled: list[Settled], aftermath: "Aftermath"
+        self, fresh: Sequence[Decoded], settled: list[Settled], aftermath: Aftermath
     ) -> None:
         try:
             self._write_together(fresh, settled, aftermath)
@@ -169,10 +173,12 @@ class ReadingsIn:
                 self._write([each], settled, aftermath)
 
     def _write_together(
-        self, fresh: Sequence[Decoded], settled: list[Settled], aftermath: "Aftermath"
+        self, fresh: Sequence[Decoded], settled: list[Settled], aftermath: Aftermath
     ) -> None:
         now_ms = time.time_ns() // 1_000_000
         with stage("validate"):
+            for decoded in fresh:
+                set_refused_aside(decoded.refused, decoded.message, self._dead_letters)
             came = blocks_with_messages(fresh)
             blocks = [self._prepared(block, message) for message, block in came]
             gateways = [message.gateway for message, _ in came]
@@ -187,8 +193,22 @@ class ReadingsIn:
             if each.batch is not None
         ]
         self._count(written)
-        count_values(together, written)
-        aftermath.add(Commit(gateways, group, written, together))
+        with stage("latest values"):
+            rows = self._witnessed(together, group, written)
+        aftermath.add(Commit(gateways, group, written, rows))
+
+    def _witnessed(
+        self, together: Sequence[Joined], group: Group, written: Written
+    ) -> list[CommittedRows]:
+        """Tells witnesses; returns the joined blocks, each with the latest values before."""
+        found = []
+        for each in together:
+            new, before = each.together(written.accepted), self._latest.previous(each.block)
+            rows = CommittedRows("", each.block, new, group.stored_at, before)
+            for witness in self.witnesses:
+                witness.rows_committed(rows)
+            found.append(rows)
+        return found
 
     def _prepared(self, block: Block, message: Message) -> Block:
         kept = without_rows_out_of_time(block, message, self._dead_letters)
@@ -208,45 +228,3 @@ class ReadingsIn:
         metrics.READINGS.labels("duplicate").inc(written.duplicate)
         metrics.READINGS.labels("conflicting").inc(written.conflicting)
         metrics.GROUP_READINGS.observe(written.new + written.duplicate + written.conflicting)
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """One committed group; `gateways` names the sender of each of its blocks."""
-
-    gateways: list[str]
-    group: Group
-    written: Written
-    together: list[Joined]
-
-
-class Aftermath:
-    """What judges and followers are told once receipts are on their way."""
-
-    def __init__(self, judges: Sequence[Committed], followers: Sequence[Committed]) -> None:
-        self._judges = judges
-        self._followers = followers
-        self._commits: list[Commit] = []
-
-    def add(self, commit: Commit) -> None:
-        """Adds one committed group."""
-        self._commits.append(commit)
-
-    def tell(self) -> None:
-        """Tells of every block that has rows: a repeated one is contact too."""
-        for commit in self._commits:
-            for each in commit.together:
-                new = each.together(commit.written.accepted)
-                rows = CommittedRows("", each.block, new, commit.group.stored_at)
-                for judge in self._judges:
-                    judge.rows_committed(rows)
-            self._tell_followers(commit)
-
-    def _tell_followers(self, commit: Commit) -> None:
-        for gateway, block, accepted in zip(
-            commit.gateways, commit.group.blocks, commit.written.accepted, strict=True
-        ):
-            if len(accepted):
-                rows = CommittedRows(gateway, block, accepted, commit.group.stored_at)
-                for follower in self._followers:
-                    follower.rows_committed(rows)

@@ -34,7 +34,7 @@ _NO_DELIVERY = Delivery(-1, 0, 0)
 
 
 class Replays:
-    """Tries letters again; belongs to the writer's thread."""
+    """Tries letters again; belongs to the writer's thread, while nobody tells of a group."""
 
     def __init__(
         self,
@@ -51,9 +51,13 @@ class Replays:
         self._monotonic = monotonic
         self._due_at = 0.0
 
+    def is_due(self) -> bool:
+        """Says whether it is time to look again."""
+        return self._monotonic() >= self._due_at
+
     def turn(self) -> None:
         """Tries what is asked for, at most once a second."""
-        if self._monotonic() < self._due_at:
+        if not self.is_due():
             return
         self._due_at = self._monotonic() + EVERY_S
         query = select(DeadLetter).where(DeadLetter.replay_asked_at.is_not(None)).limit(_AT_ONCE)

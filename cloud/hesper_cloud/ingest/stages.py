@@ -1,6 +1,6 @@
 """How much time and CPU time each stage of ingest takes, told by the metrics; and when, for traces.
 
-A turn that is traced records its stages: `recorded` gives the list that they are written to.
+A turn that is traced records its stages, on whichever thread: `recorded` names their list.
 """
 
 import time
@@ -40,11 +40,10 @@ def stage(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def recorded() -> Iterator[list[Mark]]:
-    """Yields the list to which this thread's stages are written while the context lasts."""
-    marks: list[Mark] = []
+def recorded(marks: list[Mark] | None) -> Iterator[None]:
+    """Lets this thread's stages be written to a list, if there is one, while the context lasts."""
     token = _marks.set(marks)
     try:
-        yield marks
+        yield
     finally:
         _marks.reset(token)

@@ -13,7 +13,7 @@ import numpy as np
 from hesper_contracts.quality import Quality
 
 from hesper_cloud.latest import LatestValues, present, value_before
-from hesper_cloud.stores.port import Block, Flags, Integers, Quantity
+from hesper_cloud.stores.port import Block, Flags, Integers, Previous, Quantity
 
 AHEAD_S = 300
 BEHIND_S = 400 * 86_400
@@ -33,6 +33,7 @@ _BOUNDS: dict[int, tuple[int, int]] = {
 }
 _SMALLEST_REGISTER = 100_000
 _INT64 = np.iinfo(np.int64)
+_NONE = np.zeros(0, dtype=bool)
 
 
 def judged(block: Block, latest: LatestValues, now: int) -> Block:
@@ -44,17 +45,13 @@ def judged(block: Block, latest: LatestValues, now: int) -> Block:
         now: Epoch seconds, to judge the meters' clocks by.
     """
     quality = block.quality.astype(np.int64)
-    quality |= _clock(block, now)
+    _judge_clocks(block, now, quality)
     previous = latest.previous(block)
     for place, quantity in enumerate(block.quantities):
-        outside = present(block, place) & _outside(block.values[place], quantity)
-        quality |= np.where(outside, _RANGE, 0)
+        _mark(quality, _outside(block, place), Quality.OUT_OF_RANGE)
         if is_register(quantity):
-            quality |= _order(block, place, previous)
+            _judge_order(block, place, previous, quality)
     return replace(block, quality=quality)
-
-
-_RANGE = int(Quality.OUT_OF_RANGE)
 
 
 def is_register(quantity: Quantity) -> bool:
@@ -63,27 +60,29 @@ def is_register(quantity: Quantity) -> bool:
     return quantity.unit in _ENERGY_UNITS and groups[0] == "1" and groups[3] == "8"
 
 
-def _clock(block: Block, now: int) -> Integers:
-    captured = block.captured_at
-    latest_believable = now + AHEAD_S
-    far = (captured > latest_believable) | (captured < now - BEHIND_S)
-    told = block.clock_status != _NOT_SPECIFIED
-    invalid, doubtful = told & (block.clock_status & 1 > 0), told & (block.clock_status & 2 > 0)
-    flags: Integers = (
-        far * np.int64(Quality.TIME_FAR_OFF)
-        | invalid * np.int64(Quality.CLOCK_INVALID)
-        | doubtful * np.int64(Quality.CLOCK_DOUBTFUL)
-    )
-    return flags
+def _mark(quality: Integers, rows: Flags, flag: Quality) -> None:
+    """Adds a flag to some rows, which mostly are none."""
+    if rows.any():
+        quality[rows] |= int(flag)
 
 
-def _outside(values: Integers, quantity: Quantity) -> Flags:
-    bounds = _BOUNDS.get(quantity.unit)
+def _judge_clocks(block: Block, now: int, quality: Integers) -> None:
+    captured, status = block.captured_at, block.clock_status
+    far = (captured > now + AHEAD_S) | (captured < now - BEHIND_S)
+    _mark(quality, far, Quality.TIME_FAR_OFF)
+    if (status & 3).any():
+        told = status != _NOT_SPECIFIED
+        _mark(quality, told & (status & 1 > 0), Quality.CLOCK_INVALID)
+        _mark(quality, told & (status & 2 > 0), Quality.CLOCK_DOUBTFUL)
+
+
+def _outside(block: Block, place: int) -> Flags:
+    bounds = _BOUNDS.get(block.quantities[place].unit)
     if bounds is None:
-        return np.zeros(len(values), dtype=bool)
-    lowest, highest = (_scaled(bound, quantity.scaler) for bound in bounds)
-    outside: Flags = (values < lowest) | (values > highest)
-    return outside
+        return _NONE
+    lowest, highest = (_scaled(bound, block.quantities[place].scaler) for bound in bounds)
+    outside: Flags = (block.values[place] < lowest) | (block.values[place] > highest)
+    return outside if block.missing is None else outside & ~block.missing[place]
 
 
 def _scaled(bound: int, scaler: int) -> int:
@@ -91,15 +90,12 @@ def _scaled(bound: int, scaler: int) -> int:
     return int(min(max(exact, _INT64.min), _INT64.max))
 
 
-def _order(block: Block, place: int, previous: tuple[Integers, Integers, Flags] | None) -> Integers:
+def _judge_order(block: Block, place: int, previous: Previous, quality: Integers) -> None:
     before, known = value_before(block, place, previous)
     values = block.values[place]
-    fell = np.flatnonzero(known & present(block, place) & (values < before))
-    flags = np.zeros(block.row_count, dtype=np.int64)
-    for row in fell:  # rare: nothing to vectorise
+    for row in np.flatnonzero((values < before) & known & present(block, place)):  # rare
         rolled = _rolled_over(int(before[row]), int(values[row]))
-        flags[row] = Quality.ROLLOVER if rolled else Quality.OUT_OF_ORDER
-    return flags
+        quality[row] |= int(Quality.ROLLOVER if rolled else Quality.OUT_OF_ORDER)
 
 
 def _rolled_over(before: int, after: int) -> bool:

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import orjson
 
 from hesper_cloud.observing.context import current_trace
@@ -177,6 +176,8 @@ def _poster(settings: ErrorTrackingSettings) -> Send:
     address = f"{parts.scheme}://{host}{path}/api/{project}/envelope/"
     auth = f"Sentry sentry_version=7, sentry_client=hesper, sentry_key={parts.username}"
     headers = {"X-Sentry-Auth": auth, "Content-Type": "application/x-sentry-envelope"}
+    import httpx  # a tenth of a start; few have such a server
+
     client = httpx.Client(headers=headers, timeout=_TIMEOUT_S)
 
     def post(report: Report) -> None:

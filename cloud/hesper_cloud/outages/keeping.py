@@ -16,6 +16,7 @@ from hesper_cloud.outages import customers
 from hesper_cloud.outages.extent import METER, Extent, Loss, clusters, extents
 from hesper_cloud.outages.losses import GONE, read_again, told_before
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
+from hesper_cloud.worded import later, worded
 
 RULE = "outage"
 OPEN, RESTORED, MERGED = "open", "restored", "merged"
@@ -30,6 +31,12 @@ GIVEN_UP = timedelta(days=90)
 COUNTED_EVERY = timedelta(seconds=60)
 """Customers are estimated anew so often, and whenever somebody is lost or back."""
 _MANY = 50
+_AT_HOME = later(
+    "No power at {name} since {since} UTC: {told} meters told, about {customers} customers."
+)
+_AT_PLACE = later(
+    "No power at {kind} {name} since {since} UTC: {told} meters told, about {customers} customers."
+)
 
 
 class OutageKeeping:
@@ -166,10 +173,14 @@ def telling_of(outage: Outage) -> Telling:
     severity: Severity = "warning" if outage.lost_count > 1 else "info"
     if outage.customer_count >= _MANY:
         severity = "critical"
-    whose = outage.name if outage.kind == METER else f"{outage.kind} {outage.name}"
-    text = (
-        f"No power at {whose} since {outage.began_at:%F %R} UTC: {outage.lost_count} meters told, "
-        f"about {outage.customer_count} customers."
+    words = _AT_HOME if outage.kind == METER else _AT_PLACE
+    text = worded(
+        words,
+        kind=outage.kind,
+        name=outage.name,
+        since=f"{outage.began_at:%F %R}",
+        told=outage.lost_count,
+        customers=outage.customer_count,
     )
     return Telling(
         subject_of(outage),

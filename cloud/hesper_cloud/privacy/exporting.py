@@ -11,6 +11,7 @@ from hesper_cloud.assets.holdings import holdings
 from hesper_cloud.db.privacy import DataAccess
 from hesper_cloud.long_jobs.kinds import Effect, JobFailed, Progress, Work
 from hesper_cloud.privacy.collecting import Kept, write_all
+from hesper_cloud.worded import worded
 
 KIND = "person export"
 DOOR = "command line"
@@ -40,7 +41,9 @@ class PersonExports:
             self._clear(at)
             counts = write_all(self.kept, customer_id, file_of(self.state, work.id), at)
         except OSError as error:
-            raise JobFailed(f"the file cannot be written: {error.strerror}") from None
+            raise JobFailed(
+                worded("the file cannot be written: {strerror}", strerror=error.strerror)
+            ) from None
         total = sum(counts.values())
 
         def effect(session: Session) -> Progress:

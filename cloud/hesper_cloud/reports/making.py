@@ -21,11 +21,12 @@ from hesper_cloud.reports.kinds import KINDS
 from hesper_cloud.reports.mailing import mail
 from hesper_cloud.reports.spool import append, rows_of
 from hesper_cloud.reports.tables import Period, ReportKind, Shelves
+from hesper_cloud.worded import later, worded
 
 KIND = "report"
 OF_HOUSEHOLDS = frozenset({"consumption"})
 """Whoever makes or fetches one of these has looked at what households use."""
-_GONE = "its rows are not there any more; ask for the report again"
+_GONE = later("its rows are not there any more; ask for the report again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,9 @@ class Making:
         """Makes the next part, or the files when there is none."""
         kind = KINDS.get(work.parameters["report"])
         if kind is None:
-            raise JobFailed(f"this version makes no report {work.parameters['report']!r}")
+            raise JobFailed(
+                worded("this version makes no report {report!r}", report=work.parameters["report"])
+            )
         if work.cursor.get("complete"):
             return self._files(work, kind)
         return self._part(work, kind)

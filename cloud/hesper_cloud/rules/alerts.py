@@ -18,6 +18,7 @@ from hesper_cloud.alerting import raising
 from hesper_cloud.alerting.raising import Subject, Telling
 from hesper_cloud.db.alerting import CLEARED, Alert
 from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.worded import worded
 
 __all__ = ["CLEARED", "Alerts", "Gathered", "Subject", "Telling"]
 
@@ -82,8 +83,13 @@ class Alerts:
         self.raise_(
             Subject("batch-digest", gateway=batch.gateway),
             "critical",
-            f"Gateway {batch.gateway} sent batch {batch.epoch}/{batch.sequence} again with other "
-            "content: its outbox is damaged or somebody forges its batches.",
+            worded(
+                "Gateway {gateway} sent batch {epoch}/{sequence} again with other content: its "
+                "outbox is damaged or somebody forges its batches.",
+                gateway=batch.gateway,
+                epoch=batch.epoch,
+                sequence=batch.sequence,
+            ),
         )
 
     def settle(self, told: Sequence[Telling], over: Sequence[tuple[Subject, datetime]]) -> None:

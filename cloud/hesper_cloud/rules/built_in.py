@@ -101,6 +101,10 @@ _OTHERS = (
     ),
     BuiltInRule("batch-digest", "Batch contradicts itself", "critical", "Damage or forgery."),
     BuiltInRule("store-damaged", "Store damaged", "critical", "Readings of some days are lost."),
+    BuiltInRule("store-away", "Store away", "critical", "The store of readings takes nothing."),
+    BuiltInRule(
+        "broker-lost", "Broker lost", "critical", "The head end does not reach its broker."
+    ),
 )
 
 

@@ -18,9 +18,16 @@ from hesper_cloud.db.authority import Certificate, ShutOut
 from hesper_cloud.db.engines import reading
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.settings import Settings
+from hesper_cloud.worded import later, worded
 
 _AUTHORITY = "authority"
 _LAST_PART = 6
+_WORDS = {  # by whether it is over, and whether it is a gateway's, which renews its own
+    (False, False): later("The certificate of {name} ends at {at} UTC."),
+    (False, True): later("The certificate of {name} ends at {at} UTC and was not renewed."),
+    (True, False): later("The certificate of {name} ended at {at} UTC."),
+    (True, True): later("The certificate of {name} ended at {at} UTC and was not renewed."),
+}
 _FOR_PEOPLE = {SERVER: timedelta(days=30), _AUTHORITY: timedelta(days=180)}
 
 
@@ -65,9 +72,8 @@ class CertificateRule:
         late = {each.subject: each for each in found if each.is_late(now)}
         for subject, each in late.items():
             severity: Severity = "critical" if now >= each.ends else "warning"
-            verb = "ended" if now >= each.ends else "ends"
-            text = f"The certificate of {each.name} {verb} at {each.ends:%F %R} UTC"
-            text += " and was not renewed." if each.kind == GATEWAY else "."
+            words = _WORDS[now >= each.ends, each.kind == GATEWAY]
+            text = worded(words, name=each.name, at=f"{each.ends:%F %R}")
             self._alerts.raise_(subject, severity, text, at=now)
         known = {each.subject for each in found} if self._raised is None else self._raised
         for subject in known - late.keys():

@@ -1,9 +1,10 @@
 """Rules as data on what is committed: readings in columns, events one by one.
 
-Theory of operation. `rows_committed` is called on the ingest writer's thread for each joined block,
-before the latest values take it, so that late rows can be told from new ones: a row captured before
-the newest known one of its meter belongs to history, and so does one older than the rule counts.
-`event_stored` is called inside the transaction that stores an event. Both use the rules as they
+Theory of operation. `rows_committed` is called for each joined block, in the order of commits, by
+the thread that tells of them. The rows bring along what was newest before them, so that late rows
+can be told from new ones: a row captured before the newest known one of its meter belongs to
+history, and so does one older than the rule counts. `event_stored` is called inside the transaction
+that stores an event, by ingest's writer. Both use the rules as they
 were when `refresh` last looked, on the registry's thread; a rule that was edited since writes
 nothing, because `verdicts.write` compares versions in the transaction. What a rule remembers is in
 the database; the marks in memory are a copy that follows each commit, so a restart changes nothing.
@@ -21,7 +22,6 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud import quantities
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.latest import LatestValues
 from hesper_cloud.rules import book, levels, limits
 from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.rules.book import Running
@@ -46,14 +46,12 @@ class RuleEngine:
         self,
         engine: Engine,
         alerts: Alerts,
-        latest: LatestValues,
         clock: Callable[[], float] = time.time,
         tuned: Sequence[VoltageBand] = (),
     ) -> None:
         """Takes also what is brought up to date with the rules: thresholds of built-in ones."""
         self._engine = engine
         self._alerts = alerts
-        self._latest = latest
         self._clock = clock
         self._tuned = tuned
         self._of_readings: tuple[Running, ...] = ()
@@ -107,22 +105,21 @@ class RuleEngine:
             place = limits.place_of(condition, rows.block)
             if place is None:
                 continue
-            counts, previous = self._counting(rule, rows)
-            seen = limits.seen(condition, rows.block, place, counts, previous)
+            counts = self._counting(rule, rows)
+            seen = limits.seen(condition, rows.block, place, counts, rows.before)
             changes = levels.judged(rows.block, seen, rule.marks, condition.hold_s, rule.members)
             if changes:
                 unit = quantities.symbol(rows.block.quantities[place].unit)
                 self._write(rule, changes, {"limit": plain(condition.limit), "unit": unit})
 
-    def _counting(self, rule: Running, rows: CommittedRows) -> tuple[Flags, limits.Previous]:
+    def _counting(self, rule: Running, rows: CommittedRows) -> Flags:
         """Returns the rows that are new, believable and of the present."""
         block = rows.block
-        counts = rows.accepted & (block.quality & limits.UNBELIEVABLE == 0)
+        counts: Flags = rows.accepted & (block.quality & limits.UNBELIEVABLE == 0)
         counts &= block.captured_at >= int(self._clock()) - rule.definition.counts_for_s
-        previous = self._latest.previous(block)
-        if previous is not None:
-            counts &= block.captured_at > previous[0][block.meter_index]
-        return counts, previous
+        if rows.before is not None:
+            counts &= block.captured_at > rows.before[0][block.meter_index]
+        return counts
 
     def _write(self, rule: Running, changes: list[Change], facts: dict[str, object]) -> None:
         try:

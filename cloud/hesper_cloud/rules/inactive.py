@@ -20,6 +20,7 @@ from hesper_cloud.latest import LatestValues
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
 from hesper_cloud.rules.book import WAITING
 from hesper_cloud.rules.built_in import settings_of
+from hesper_cloud.worded import worded
 
 RULE = "use-on-inactive-account"
 _UNUSED = ("planned", "stock", "removed")
@@ -84,7 +85,9 @@ def _should_stand_still(session: Session) -> dict[str, str]:
         )
     )
     return {
-        meter: f"account {account} is inactive" if state == "inactive" else f"the meter is {life}"
+        meter: worded("account {account} is inactive", account=account)
+        if state == "inactive"
+        else worded("the meter is {life}", life=life)
         for meter, life, account, state in session.execute(query)
     }
 
@@ -107,5 +110,5 @@ def _forget(session: Session, meter: str) -> None:
 
 
 def _telling(meter: str, why: str, used_wh: int, now: datetime) -> Telling:
-    text = f"{used_wh / 1000:.1f} kWh were used although {why}."
+    text = worded("{used:.1f} kWh were used although {why}.", used=used_wh / 1000, why=why)
     return Telling(Subject(RULE, meter=meter), "critical", text, now)

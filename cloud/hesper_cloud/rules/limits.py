@@ -9,12 +9,11 @@ from hesper_contracts.quality import Quality
 from hesper_cloud.latest import value_before
 from hesper_cloud.rules.definition import Rate, Reading, Threshold
 from hesper_cloud.rules.levels import Columns, Seen
-from hesper_cloud.stores.port import Flags, Integers
+from hesper_cloud.stores.port import Flags, Integers, Previous
 
 _LONGEST = 2**62
 _HOUR_S = 3600
 UNBELIEVABLE = int(Quality.TIME_FAR_OFF | Quality.OUT_OF_RANGE)
-Previous = tuple[Integers, Integers, Flags] | None
 
 
 class Rows(Columns, Protocol):

@@ -22,6 +22,7 @@ from hesper_cloud.db.upserts import insert_several
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
 from hesper_cloud.rules.book import RAISED, WAITING, utc
 from hesper_cloud.rules.built_in import settings_of
+from hesper_cloud.worded import worded
 
 RULE = "reconnected-without-command"
 _CONNECTS = ("relay.reconnect", "relay.arm", "tunnel.open")
@@ -117,9 +118,11 @@ class ReconnectedCheck:
 
 def _telling(found: RuleMemory) -> Telling:
     open_at = utc(int(found.facts["open_at"]))
-    text = (
-        f"The supply stood disconnected at {open_at:%F %R} UTC and is connected since "
-        f"{found.since:%F %R} UTC at the latest, without a command or a press of the button."
+    text = worded(
+        "The supply stood disconnected at {open_at} UTC and is connected since {since} UTC at the "
+        "latest, without a command or a press of the button.",
+        open_at=f"{open_at:%F %R}",
+        since=f"{found.since:%F %R}",
     )
     return Telling(Subject(RULE, meter=found.subject), "critical", text, found.since)
 

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 import numpy as np
 from hesper_contracts.quality import Quality
 
-from hesper_cloud.latest import LatestValues, value_before
+from hesper_cloud.latest import value_before
 from hesper_cloud.rules.alerts import Alerts, Gathered, Subject, Telling
 from hesper_cloud.rules.voltage import RECENT_S
-from hesper_cloud.stores.port import Block, CommittedRows, Flags
+from hesper_cloud.stores.port import Block, CommittedRows, Flags, Previous
+from hesper_cloud.worded import worded
 
 RULE = "reverse-energy"
 IMPORT, EXPORT = "1.0.1.8.0.255", "1.0.2.8.0.255"
@@ -24,13 +25,10 @@ _FEEDS_IN_RATIO = 100
 
 
 class ReverseEnergyRule:
-    """Follows committed rows; must see them before the latest-value cache does."""
+    """Follows committed rows, and compares them with those before."""
 
-    def __init__(
-        self, alerts: Alerts, latest: LatestValues, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, alerts: Alerts, clock: Callable[[], float] = time.time) -> None:
         self._alerts = alerts
-        self._latest = latest
         self._clock = clock
         self._last_reverse = dict.fromkeys(alerts.open_meters(RULE), 0)
 
@@ -44,7 +42,7 @@ class ReverseEnergyRule:
         recent &= block.quality & int(Quality.TIME_FAR_OFF) == 0
         backwards = block.quality & int(Quality.OUT_OF_ORDER) > 0
         if EXPORT in names:
-            backwards |= self._exports(block, names.index(IMPORT), names.index(EXPORT))
+            backwards |= _exports(block, names.index(IMPORT), names.index(EXPORT), rows.before)
         open_ = np.array([meter in self._last_reverse for meter in block.meters], dtype=bool)
         telling = np.flatnonzero(recent & (backwards | open_[block.meter_index]))
         if not telling.size:
@@ -56,15 +54,16 @@ class ReverseEnergyRule:
         gathered.flush()
         self._last_reverse = last_reverse  # now that it is written
 
-    def _exports(self, block: Block, import_: int, export: int) -> Flags:
-        before, known = value_before(block, export, self._latest.previous(block))
-        if block.missing is not None:
-            known &= ~block.missing[import_] & ~block.missing[export]
-        exported = block.values[export] * 10.0 ** block.quantities[export].scaler
-        imported = block.values[import_] * 10.0 ** block.quantities[import_].scaler
-        feeds_in = exported * _FEEDS_IN_RATIO >= imported
-        grew: Flags = known & (block.values[export] > before) & ~feeds_in
-        return grew
+
+def _exports(block: Block, import_: int, export: int, previous: Previous) -> Flags:
+    before, known = value_before(block, export, previous)
+    if block.missing is not None:
+        known &= ~block.missing[import_] & ~block.missing[export]
+    exported = block.values[export] * 10.0 ** block.quantities[export].scaler
+    imported = block.values[import_] * 10.0 ** block.quantities[import_].scaler
+    feeds_in = exported * _FEEDS_IN_RATIO >= imported
+    grew: Flags = known & (block.values[export] > before) & ~feeds_in
+    return grew
 
 
 def _judge(
@@ -74,7 +73,7 @@ def _judge(
     subject, when = Subject(RULE, meter=meter), datetime.fromtimestamp(at, UTC)
     if backwards:
         if meter not in last_reverse:
-            text = "Energy runs backwards: wrong wiring or tampering."
+            text = worded("Energy runs backwards: wrong wiring or tampering.")
             gathered.raise_(Telling(subject, "critical", text, when))
         last_reverse[meter] = max(at, last_reverse.get(meter, 0))
     elif meter in last_reverse and at - last_reverse[meter] >= CALM_S:

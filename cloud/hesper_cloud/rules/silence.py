@@ -2,10 +2,11 @@
 
 A meter is silent when nothing came from it for a few capture periods, or for a day while nobody
 knows its period: one that pushes at a pace of its own. Time in which it could not be heard does not
-count: before this process began to watch, or while its gateway was offline. Where people work (the
-policy's maintenance), silence is told only if it lasts longer than the work. The silence of a meter
-is a symptom: it gives way to the alert of its gateway, or of an element of the grid, while that is
-open (`hesper_cloud.alerting.children`).
+count: before this process began to watch, while its gateway was offline, or while the head end had
+lost its broker or its store (`hesper_cloud.rules.own_links`). Where people work (the policy's
+maintenance), silence is told only if it lasts longer than the work. The silence of a meter is a
+symptom: it gives way to the alert of its gateway, or of an element of the grid, while that is open
+(`hesper_cloud.alerting.children`).
 """
 
 from collections.abc import Callable
@@ -20,7 +21,9 @@ from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Gateway, Meter
 from hesper_cloud.db.values import values_of
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
+from hesper_cloud.rules.own_links import is_deaf
 from hesper_cloud.settings import RuleSettings
+from hesper_cloud.worded import later, worded
 
 METER_RULE = "silent-meter"
 GATEWAY_RULE = "gateway-offline"
@@ -82,6 +85,8 @@ class SilenceRule:
         now = self._clock()
         self._is_worked_at = self._works(now)
         with reading(self._engine) as session:
+            if is_deaf(session):
+                self._watching_since = now
             silent = session.execute(_METERS.where(unheard(session, self._settings, now))).all()
         with writing(self._engine) as session:
             self._gateways(session, now)
@@ -98,7 +103,8 @@ class SilenceRule:
         for gateway, state, life, deleted_at in known:
             subject = Subject(GATEWAY_RULE, gateway=gateway)
             if state == OFFLINE and life in IN_SERVICE and deleted_at is None:
-                text = f"Gateway {gateway} is offline; {behind.get(gateway, 0)} meters behind it."
+                words = later("Gateway {gateway} is offline; {count} meters behind it.")
+                text = worded(words, gateway=gateway, count=behind.get(gateway, 0))
                 if not self._is_worked_at(gateway):
                     told.append(Telling(subject, "critical", text, now))
                 self._offline.add(gateway)
@@ -137,9 +143,12 @@ class SilenceRule:
 
 def _silent(meter: _Heard, now: datetime) -> Telling:
     heard_at = meter.last_contact_at
-    since = "never heard from" if heard_at is None else f"silent since {heard_at:%F %T} UTC"
-    subject, text = Subject(METER_RULE, meter=meter.id), f"Meter {meter.id} is {since}."
-    return Telling(subject, "warning", text, now, symptom=True)
+    if heard_at is None:
+        text = worded("Meter {meter} is never heard from.", meter=meter.id)
+    else:
+        words = later("Meter {meter} is silent since {since} UTC.")
+        text = worded(words, meter=meter.id, since=f"{heard_at:%F %T}")
+    return Telling(Subject(METER_RULE, meter=meter.id), "warning", text, now, symptom=True)
 
 
 def unheard(session: Session, settings: RuleSettings, now: datetime) -> ColumnElement[bool]:

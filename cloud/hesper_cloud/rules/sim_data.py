@@ -15,6 +15,7 @@ from hesper_cloud.db.alerting import CLEARED, Alert
 from hesper_cloud.db.assets import Sim
 from hesper_cloud.db.engines import reading
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
+from hesper_cloud.worded import worded
 
 NEAR, LIMIT = "sim-data-near", "sim-data-limit"
 NEAR_PERCENT = 80
@@ -54,14 +55,21 @@ def _telling(card: Sim, now: datetime) -> Telling:
     used, limit = card.data_used_mb or 0, card.data_limit_mb or 0
     rule, severity, words = _judged(used, limit)
     subject = Subject(f"{rule}/{card.iccid}", meter=card.meter, gateway=card.gateway)
-    text = f"SIM card {card.iccid} has used {used} MB of {limit} MB: {words}."
+    text = worded(
+        "SIM card {iccid} has used {used} MB of {limit} MB: {words}.",
+        iccid=card.iccid,
+        used=used,
+        limit=limit,
+        words=words,
+    )
     return Telling(subject, severity, text, now)
 
 
 def _judged(used: int, limit: int) -> tuple[str, Severity, str]:
     if used >= limit:
-        return LIMIT, "critical", "the month's limit is reached"
-    return NEAR, "warning", f"at least {NEAR_PERCENT} % of the month's limit"
+        return LIMIT, "critical", worded("the month's limit is reached")
+    near = worded("at least {percent} % of the month's limit", percent=NEAR_PERCENT)
+    return NEAR, "warning", near
 
 
 def _open_subjects(session: Session) -> set[Subject]:

@@ -17,6 +17,7 @@ from hesper_cloud.rules.spans import codes_of
 from hesper_cloud.rules.trying import Firing, Tried, Tryout, by_bucket, subjects
 from hesper_cloud.rules.wording import fill, plain
 from hesper_cloud.stores.port import ReadingStore
+from hesper_cloud.worded import worded
 
 JOB = "rule-trial"
 BUCKETS = 60
@@ -129,7 +130,7 @@ class Trials:
         try:
             said = Definition.model_validate(work.parameters["definition"])
         except ValidationError as error:
-            raise JobFailed(f"the rule is not understood: {error}") from None
+            raise JobFailed(worded("the rule is not understood: {error}", error=error)) from None
         span = (int(work.parameters["start"]), int(work.parameters["end"]))
         named, done = subjects(self._registry, said), int(work.cursor.get("next", 0))
         outcome = Outcome(**work.result) if work.result else Outcome(subjects=len(named))

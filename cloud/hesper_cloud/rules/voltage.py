@@ -12,10 +12,12 @@ from datetime import UTC, datetime
 import numpy as np
 from hesper_contracts.quality import Quality
 
+from hesper_cloud.latest import present
 from hesper_cloud.rules.alerts import Alerts, Gathered, Subject, Telling
 from hesper_cloud.rules.built_in import VoltageBand
 from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.port import Block, CommittedRows, Flags, Quantity
+from hesper_cloud.worded import worded
 
 RULE = "voltage"
 RECENT_S = 3600
@@ -43,28 +45,24 @@ class VoltageRule:
 
     def rows_committed(self, rows: CommittedRows) -> None:
         """Judges the new rows of a block."""
-        block, accepted = rows.block, rows.accepted
+        block = rows.block
         places = [p for p, q in enumerate(block.quantities) if q.logical_name in _PHASES]
         if not places or not self._is_on():
             return
-        outside = np.zeros(block.row_count, dtype=bool)
-        calm = np.ones(block.row_count, dtype=bool)
-        measured = np.zeros(block.row_count, dtype=bool)
-        for place in places:
-            counts, beyond, inside = self._phase(block, place)
-            measured |= counts
-            outside |= counts & beyond
-            calm &= inside | ~counts
-        recent = accepted & (block.captured_at >= self._clock() - RECENT_S)
+        outside = self._outside_band(block, places)
+        recent = rows.accepted & (block.captured_at >= self._clock() - RECENT_S)
         recent &= block.quality & _UNBELIEVABLE == 0
         touched = {block.meters[meter] for meter in block.meter_index[recent & outside]}
         watched = self._raised | touched
         if not watched:
             return
         watching = np.array([meter in watched for meter in block.meters], dtype=bool)
-        telling = recent & measured & (outside | calm) & watching[block.meter_index]
+        recent &= watching[block.meter_index]
+        self._tell(block, places, recent & outside, recent & self._well_inside(block, places))
+
+    def _tell(self, block: Block, places: list[int], outside: Flags, inside: Flags) -> None:
         gathered, raised = Gathered(self._alerts), set(self._raised)
-        for row in np.flatnonzero(telling):
+        for row in np.flatnonzero(outside | inside):
             if outside[row]:
                 self._outside(block, int(row), places, (gathered, raised))
             else:
@@ -84,18 +82,30 @@ class VoltageRule:
         self._version = band.version
         return band.is_on
 
-    def _phase(self, block: Block, place: int) -> tuple[Flags, Flags, Flags]:
-        """Returns, by row: the phase counts, it is outside the band, it is well inside."""
-        values, quantity = block.values[place], block.quantities[place]
-        counts = np.ones(len(values), dtype=bool)
-        if block.missing is not None:
-            counts = ~block.missing[place]
-        if quantity.logical_name != "1.0.32.7.0.255":
-            counts &= values >= _in_steps(_NOT_CONNECTED_V * 100, quantity)
-        low, high = self._band(quantity, 0)
-        inner_low, inner_high = self._band(quantity, _HYSTERESIS_PERCENT)
-        beyond = (values < low) | (values > high)
-        return counts, beyond, (values >= inner_low) & (values <= inner_high)
+    def _outside_band(self, block: Block, places: list[int]) -> Flags:
+        """Returns the rows with a phase outside the band."""
+        outside = np.zeros(block.row_count, dtype=bool)
+        for place in places:
+            beyond = self._beyond(block, place, 0)
+            if beyond.any():
+                outside |= beyond & _counting(block, place)
+        return outside
+
+    def _well_inside(self, block: Block, places: list[int]) -> Flags:
+        """Returns the rows with a phase, and all of them inside the narrower band."""
+        measured = np.zeros(block.row_count, dtype=bool)
+        calm = np.ones(block.row_count, dtype=bool)
+        for place in places:
+            counts = _counting(block, place)
+            measured |= counts
+            calm &= ~(counts & self._beyond(block, place, _HYSTERESIS_PERCENT))
+        return measured & calm
+
+    def _beyond(self, block: Block, place: int, narrower: int) -> Flags:
+        values = block.values[place]
+        low, high = self._band(block.quantities[place], narrower)
+        beyond: Flags = (values < low) | (values > high)
+        return beyond
 
     def _band(self, quantity: Quantity, narrower: int) -> tuple[int, int]:
         nominal = self._settings.nominal_voltage_v
@@ -114,7 +124,12 @@ class VoltageRule:
             return
         shown = ", ".join(_shown(block, row, place) for place in places)
         limit = self._settings.voltage_tolerance_percent
-        text = f"Voltage outside {self._settings.nominal_voltage_v} V ± {limit} %: {shown}."
+        text = worded(
+            "Voltage outside {nominal} V ± {limit} %: {shown}.",
+            nominal=self._settings.nominal_voltage_v,
+            limit=limit,
+            shown=shown,
+        )
         gathered.raise_(Telling(Subject(RULE, meter=meter), "warning", text, at))
         raised.add(meter)
 
@@ -124,6 +139,14 @@ class VoltageRule:
         if meter in raised:
             gathered.clear(Subject(RULE, meter=meter), at)
             raised.discard(meter)
+
+
+def _counting(block: Block, place: int) -> Flags:
+    """Returns the rows of which a phase counts."""
+    quantity, counts = block.quantities[place], present(block, place)
+    if _PHASES[quantity.logical_name] != "L1":
+        counts &= block.values[place] >= _in_steps(_NOT_CONNECTED_V * 100, quantity)
+    return counts
 
 
 def _which(block: Block, row: int) -> tuple[str, datetime]:

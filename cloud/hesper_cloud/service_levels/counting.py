@@ -1,8 +1,9 @@
 """Counts for one profile and day, meter by meter, what was due and what was stored by when."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 from sqlalchemy import select
@@ -10,9 +11,12 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud.db.registry import MeterProfile
 from hesper_cloud.gaps.runs import Grid, phase_of
-from hesper_cloud.stores.port import Integers, ReadingStore
+from hesper_cloud.stores.port import Arrivals, Integers
 
-_NONE: Integers = np.zeros(0, dtype=np.int64)
+_NONE = Arrivals(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+
+Arrived = Callable[[Sequence[str]], Mapping[str, Arrivals]]
+"""Returns what of a day was stored of some meters, and when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,31 +32,49 @@ class MeterDay:
         return int(((self.stored_at > 0) & (self.stored_at <= deadline)).sum())
 
 
+class Owing(NamedTuple):
+    """Since when and how often a meter captures a profile; epoch seconds."""
+
+    meter: str
+    since: int
+    period_s: int
+
+
+def owing(session: Session, profile: str, end: int) -> list[Owing]:
+    """Returns the meters of which captures of a profile were expected before an instant."""
+    columns = (MeterProfile.expected_from, MeterProfile.period_since)
+    query = select(MeterProfile.meter, MeterProfile.capture_period_s, *columns).where(
+        MeterProfile.profile == profile, MeterProfile.capture_period_s.is_not(None)
+    )
+    found = (
+        Owing(meter, _epoch(max(expected_from, period_since or expected_from)), period_s)
+        for meter, period_s, expected_from, period_since in session.execute(
+            query.order_by(MeterProfile.meter)
+        )
+        if period_s
+    )
+    return [each for each in found if each.since < end]
+
+
 def meter_days(
-    session: Session, store: ReadingStore, profile: str, span: tuple[int, int], now: int
+    some: Sequence[Owing], arrived: Arrived, span: tuple[int, int], now: int
 ) -> Iterator[MeterDay]:
-    """Yields every meter that owes captures of a day so far.
+    """Yields those of some meters that owe captures of a day so far.
 
     Args:
-        session: On the registry.
-        store: Where readings are.
-        profile: Logical name.
+        some: The meters.
+        arrived: What is stored of the day.
         span: When the day begins and ends, epoch seconds.
         now: Epoch seconds; a capture is due one period after it was latched.
     """
-    arrived = _arrivals(store, profile, span)
-    query = select(MeterProfile).where(MeterProfile.profile == profile)
-    for row in session.scalars(query.order_by(MeterProfile.meter)):
-        if not row.capture_period_s:
-            continue
-        times, stored_at = arrived.get(row.meter, (_NONE, _NONE))
-        since = int(max(row.expected_from, row.period_since or row.expected_from).timestamp())
-        period_s = row.capture_period_s
+    stored = arrived([each.meter for each in some])
+    for meter, since, period_s in some:
+        times, stored_at = stored.get(meter, _NONE)
         phase = phase_of(times, period_s) if len(times) else since % period_s
         end = min(span[1] - 1, now - period_s)
         grid = Grid.over(max(span[0], since), end, period_s, phase)
         if grid.slots:
-            yield MeterDay(row.meter, grid.slots, _first_stored(grid, times, stored_at))
+            yield MeterDay(meter, grid.slots, _first_stored(grid, times, stored_at))
 
 
 def _first_stored(grid: Grid, times: Integers, stored_at: Integers) -> Integers:
@@ -64,14 +86,5 @@ def _first_stored(grid: Grid, times: Integers, stored_at: Integers) -> Integers:
     return found
 
 
-def _arrivals(
-    store: ReadingStore, profile: str, span: tuple[int, int]
-) -> Mapping[str, tuple[Integers, Integers]]:
-    """Returns each meter's capture times with the times at which they were stored."""
-    times: dict[str, list[Integers]] = defaultdict(list)
-    stored: dict[str, list[Integers]] = defaultdict(list)
-    for part in store.rows(profile, *span):
-        for meter, rows in part.by_meter():
-            times[meter].append(np.asarray(part.captured_at[rows], dtype=np.int64))
-            stored[meter].append(np.asarray(part.stored_at_ms[rows], np.int64) // 1000)
-    return {meter: (np.concatenate(times[meter]), np.concatenate(stored[meter])) for meter in times}
+def _epoch(at: datetime) -> int:
+    return int(at.timestamp())

@@ -7,12 +7,13 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from hesper_cloud.db.engines import batched
 from hesper_cloud.db.registry import Event, Gap, Gateway, Meter
 from hesper_cloud.gaps.causes import OF_HOP, UNKNOWN, UNREACHABLE, failing_hop
 from hesper_cloud.job_settings import ServiceLevel
-from hesper_cloud.service_levels.counting import MeterDay, meter_days
+from hesper_cloud.service_levels.counting import MeterDay, meter_days, owing
 from hesper_cloud.service_levels.days import Day
-from hesper_cloud.service_levels.keeping import deadline_of
+from hesper_cloud.service_levels.keeping import METERS_AT_ONCE, deadline_of, stored
 from hesper_cloud.stores.port import ReadingStore
 
 LATE = "late"
@@ -40,8 +41,12 @@ def misses(
 ) -> list[Miss]:
     """Returns the meters that missed a level on a day, worst first."""
     deadline, seconds = int(deadline_of(level, day).timestamp()), int(now.timestamp())
-    days = meter_days(session, store, level.profile, day.span, seconds)
-    short = [each for each in days if each.met(deadline) < each.due]
+    short = [
+        each
+        for some in batched(owing(session, level.profile, day.span[1]), METERS_AT_ONCE)
+        for each in meter_days(some, stored(store, level.profile, day.span), day.span, seconds)
+        if each.met(deadline) < each.due
+    ]
     causes, hops = _causes(session, level.profile, day), _hops(session, day)
     gateways = _gateways(session, short)
     found = []

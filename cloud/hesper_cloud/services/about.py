@@ -49,7 +49,12 @@ class About:
                 f"{broker.host}:{broker.port}, {'TLS' if broker.tls_ca else 'without TLS'}",
                 None if connected is None else connected != 0.0,
             ),
-            Fact("runs", "store", self._sources.settings.store.kind),
+            Fact(
+                "runs",
+                "store",
+                self._sources.settings.store.kind,
+                REGISTRY.get_sample_value("hesper_store_answers") != 0.0,
+            ),
         ]
 
     def _set_up(self) -> list[Fact]:

@@ -17,6 +17,7 @@ from hesper_cloud.paging import Asked, BadPage, Order, Orders
 from hesper_cloud.services.errors import Invalid, Unavailable
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import told_by
 
 _ORDERS = Orders(
     {"last_at": Order(DataAccess.last_at, datetime)}, Order(DataAccess.id, int), "-last_at"
@@ -86,7 +87,7 @@ class AccessLog:
             try:
                 rows, following = _ORDERS.page(session, _query(wanted, area), asked)
             except BadPage as error:
-                raise Invalid(str(error)) from None
+                raise Invalid(told_by(error)) from None
             return AccessPage([access_row(row) for row in rows], following)
 
 

@@ -22,8 +22,10 @@ from hesper_cloud.db.watch import Watch
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import CodeNeeded, LoginRefused, NotAuthenticated, Refused
 from hesper_cloud.services.identities import Identities
+from hesper_cloud.services.once_per_key import OncePerKey
 from hesper_cloud.services.records import Session, SignedToken, Visit
 from hesper_cloud.services.sources import Sources
+from hesper_cloud.worded import told_by
 
 _RECHECK_S = 1.0
 _LOOK_S = 0.05
@@ -45,6 +47,7 @@ class Accounts:
         self._lifetime = timedelta(hours=sources.settings.web.session_hours)
         self._known: dict[str, tuple[float, Actor]] = {}
         self._changed = asyncio.Event()
+        self._ends = OncePerKey(self._end_of)
 
     async def login(
         self, username: str, password: str, source: str, code: str = "", agent: str = ""
@@ -116,9 +119,13 @@ class Accounts:
     async def until_ended(self, token: str) -> str:
         """Waits until a token speaks for nobody, or for somebody who may something else.
 
-        Returns why. Every open socket waits for this beside its work. A change of an account is
-        seen at once, everything else at the next look, a second later.
+        Returns why. Every open socket waits for this beside its work; those of one token share the
+        looks. A change of an account is seen at once, everything else at the next look, a second
+        later.
         """
+        return await self._ends.of(token)
+
+    async def _end_of(self, token: str) -> str:
         try:
             first = await self.actor_of(token)
             while await self.actor_of(token) == first:
@@ -161,7 +168,7 @@ class Accounts:
         try:
             await self._link.ask(username, people.CHECK_LOGIN, payload, key, proof.to_text())
         except Refused as refusal:
-            raise LoginRefused(str(refusal)) from None
+            raise LoginRefused(told_by(refusal)) from None
 
     def _accounts(self) -> object:
         """Returns what tells whether any account or token has changed."""

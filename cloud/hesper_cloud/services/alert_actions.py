@@ -9,6 +9,7 @@ from hesper_cloud.alerting.changes import Step
 from hesper_cloud.alerting.shelving import BACK
 from hesper_cloud.db.alerting import ACKNOWLEDGED, CLEARED, NEW, OPEN_STATES, SHELVED
 from hesper_cloud.services.errors import Invalid
+from hesper_cloud.worded import worded
 
 MOST_WORDS = 2000
 _EVER = (*OPEN_STATES, CLEARED)
@@ -125,7 +126,7 @@ def add_note(words: str) -> Make:
 
 def _checked(words: str) -> str:
     if len(words) > MOST_WORDS:
-        raise Invalid(f"at most {MOST_WORDS} characters")
+        raise Invalid(worded("at most {most_words} characters", most_words=MOST_WORDS))
     if "\0" in words:
         raise Invalid("a text without NUL characters, please")
     return words.strip()

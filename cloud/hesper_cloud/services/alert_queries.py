@@ -13,6 +13,7 @@ from hesper_cloud.paging import Order, Orders
 from hesper_cloud.services import scope
 from hesper_cloud.services.alert_records import AlertFilter
 from hesper_cloud.services.errors import Invalid
+from hesper_cloud.worded import worded
 
 S = TypeVar("S", bound=Select[*tuple[Any, ...]])
 OPEN = "open"
@@ -63,7 +64,13 @@ def filtered(query: S, wanted: AlertFilter) -> S:
 
 def _by_state(query: S, wanted: AlertFilter) -> S:
     if wanted.state is not None and wanted.state not in STATES:
-        raise Invalid(f"an alert is {', '.join(STATES)}; not {wanted.state[:40]!r}")
+        raise Invalid(
+            worded(
+                "an alert is {states}; not {state!r}",
+                states=", ".join(STATES),
+                state=wanted.state[:40],
+            )
+        )
     if wanted.state == OPEN:
         query = query.where(is_open())
     elif wanted.state is not None:

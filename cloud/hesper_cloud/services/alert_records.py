@@ -5,6 +5,7 @@ from datetime import datetime
 
 from hesper_cloud.db.alerting import Alert
 from hesper_cloud.services.records import AlertRow
+from hesper_cloud.worded import restored
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def alert_row(alert: Alert) -> AlertRow:
         acknowledged_by=alert.acknowledged_by,
         acknowledged_at=alert.acknowledged_at,
         note=alert.note,
-        text=alert.text,
+        text=restored(alert.text, alert.said),
         element=alert.element,
         area=alert.area,
         group=alert.group_key,

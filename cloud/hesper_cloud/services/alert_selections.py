@@ -18,6 +18,7 @@ from hesper_cloud.services.alert_records import AlertFilter, Done, Selection
 from hesper_cloud.services.alerts import Alerts
 from hesper_cloud.services.errors import Invalid, NotFound, Refused
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 MOST = 20_000
 HELD = timedelta(minutes=15)
@@ -55,7 +56,13 @@ class AlertSelections:
         action = await self._alerts.checked(actor, make)
         held, ids = await asyncio.to_thread(self._held, actor, selection_id)
         if count != len(ids):
-            raise Refused(f"{len(ids)} alerts are held, not {count}; look again")
+            raise Refused(
+                worded(
+                    "{count} alerts are held, not {count_2}; look again",
+                    count=len(ids),
+                    count_2=count,
+                )
+            )
         subject = f"{len(ids)} alerts, selection {selection_id}"
         asked = ", ".join(f"{name}={value}" for name, value in held.filter.items())
         await self._alerts.audit(actor, action, subject, asked or "every alert")
@@ -68,7 +75,7 @@ class AlertSelections:
         with writing(self._sources.registry) as session:
             rows = session.execute(query.order_by(Alert.id).limit(MOST + 1)).all()
             if len(rows) > MOST:
-                raise Invalid(f"more than {MOST} alerts; narrow the filter")
+                raise Invalid(worded("more than {most} alerts; narrow the filter", most=MOST))
             asked = {name: _plain(value) for name, value in asdict(wanted).items()}
             held = AlertSelection(
                 id=str(uuid.uuid4()),

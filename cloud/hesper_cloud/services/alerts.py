@@ -35,6 +35,7 @@ from hesper_cloud.services.errors import Invalid, NotFound, Refused
 from hesper_cloud.services.people import is_known, names
 from hesper_cloud.services.records import AlertRow
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 SEVERITIES = ("critical", "warning", "info")
 AlertRows = list[AlertRow]
@@ -102,7 +103,11 @@ class Alerts:
         """
         require(actor, Permission.READ)
         if not 1 <= windows <= MOST_WINDOWS:
-            raise Invalid(f"ask for 1 to {MOST_WINDOWS} spans of ten minutes")
+            raise Invalid(
+                worded(
+                    "ask for 1 to {most_windows} spans of ten minutes", most_windows=MOST_WINDOWS
+                )
+            )
         return await asyncio.to_thread(self._rates, actor, windows)
 
     async def acknowledge(self, actor: Actor, alert_id: int, note: str) -> AlertRow:
@@ -127,7 +132,7 @@ class Alerts:
         await self._check(action)
         alert = await asyncio.to_thread(self._one, actor, alert_id)
         if alert.state not in action.states:
-            raise Refused(f"the alert is {alert.state}")
+            raise Refused(worded("the alert is {state}", state=alert.state))
         about = alert.meter or alert.gateway or alert.element or ""
         subject = f"alert {alert_id} {alert.rule} {about}".strip()
         before = f"assigned to {alert.assigned_to}" if alert.assigned_to else alert.state
@@ -190,7 +195,9 @@ class Alerts:
     async def _check(self, action: Action) -> None:
         until, longest = action.values.get("shelved_until"), self._longest_shelf
         if until is not None and until > self._sources.clock() + longest:
-            raise Invalid(f"an alert may be shelved for {longest.days} days at most")
+            raise Invalid(
+                worded("an alert may be shelved for {days} days at most", days=longest.days)
+            )
         to = action.values.get("assigned_to")
         if to and not await asyncio.to_thread(is_known, self._sources.authority, to):
             raise Invalid("there is no such account, or it is disabled")
@@ -198,7 +205,7 @@ class Alerts:
     def _one(self, actor: Actor, alert_id: int) -> AlertRow:
         rows = self._rows(seen(select(Alert), actor).where(Alert.id == alert_id))
         if not rows:
-            raise NotFound(f"there is no alert {alert_id}")
+            raise NotFound(worded("there is no alert {alert}", alert=alert_id))
         return rows[0]
 
     def _detail(self, actor: Actor, alert_id: int) -> AlertDetail:

@@ -18,6 +18,7 @@ from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import NotFound
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 TokenRows = list[TokenRow]
 
@@ -65,7 +66,7 @@ class ApiTokens:
         of_all = actor.may(Permission.ADMINISTER)
         rows = await asyncio.to_thread(self._rows, None if of_all else actor.username)
         if token_id not in {row.id for row in rows}:
-            raise NotFound(f"there is no token {token_id}")
+            raise NotFound(worded("there is no token {token}", token=token_id))
         await self._link.ask(actor, api_tokens.REVOKE, {"token": token_id}, uuid.uuid4().hex)
         self._accounts.forget()
 

@@ -20,6 +20,7 @@ from hesper_cloud.db.engines import writing
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound, Refused, Stale
 from hesper_cloud.services.sources import Sources
+from hesper_cloud.worded import told_by
 
 T = TypeVar("T")
 Work = Callable[[Session, By], T]
@@ -36,13 +37,13 @@ def told() -> Iterator[None]:
     try:
         yield
     except asset_errors.WrongField as error:
-        raise Invalid(str(error)) from None
+        raise Invalid(told_by(error)) from None
     except asset_errors.Missing as error:
-        raise NotFound(str(error)) from None
+        raise NotFound(told_by(error)) from None
     except asset_errors.Outdated as error:
-        raise Stale(str(error)) from None
+        raise Stale(told_by(error)) from None
     except asset_errors.AssetError as error:
-        raise Refused(str(error)) from None
+        raise Refused(told_by(error)) from None
 
 
 class AssetDesk:

@@ -16,6 +16,7 @@ from hesper_cloud.db.registry import Gateway, Meter
 from hesper_cloud.services.errors import NotFound, NotPermitted
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import require
+from hesper_cloud.worded import worded
 
 _SCOPED = {Meter: "meter", Customer: "customer", Sim: "sim", Gateway: "gateway", Area: "area"}
 _KEPT_BY_OPERATORS = (CUSTOMER.name, SIM.name, METER.name, GATEWAY.name)
@@ -67,7 +68,7 @@ def require_seen(session: Session, actor: Actor, kind: Kind, key: Any) -> None:
         NotFound: it is elsewhere, or does not exist.
     """
     if not sees(session, actor, kind, key):
-        raise NotFound(f"there is no {kind.name} {key}")
+        raise NotFound(worded("there is no {kind} {key}", kind=kind.name, key=key))
 
 
 def require_still_seen(session: Session, actor: Actor, kind: Kind, key: Any) -> None:
@@ -78,7 +79,9 @@ def require_still_seen(session: Session, actor: Actor, kind: Kind, key: Any) -> 
     """
     if not sees(session, actor, kind, key):
         areas = ", ".join(actor.areas or ())
-        raise NotPermitted(f"this {kind.name} would not be in your areas: {areas}")
+        raise NotPermitted(
+            worded("this {kind} would not be in your areas: {areas}", kind=kind.name, areas=areas)
+        )
 
 
 def require_keeper(actor: Actor, kind: Kind) -> None:
@@ -113,7 +116,7 @@ def key_of(kind: Kind, key: Any) -> Any:
     if kind.key == "id" and kind.name in ("customer", "sim", "model"):
         if str(key).isdecimal() and len(str(key)) < 10:
             return int(key)
-        raise NotFound(f"there is no {kind.name} {key}")
+        raise NotFound(worded("there is no {kind} {key}", kind=kind.name, key=key))
     if "\0" in str(key):
-        raise NotFound(f"there is no such {kind.name}")
+        raise NotFound(worded("there is no such {kind}", kind=kind.name))
     return key

@@ -30,6 +30,7 @@ from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import told_by, worded
 
 T = TypeVar("T")
 _MOST_CHANGES = 500
@@ -67,7 +68,7 @@ class Assets:
             try:
                 rows, following, total = asset_lists.page(session, actor, known, query, asked)
             except BadPage as error:
-                raise Invalid(str(error)) from None
+                raise Invalid(told_by(error)) from None
             return Listed(asset_rows.records(session, kind, rows), following, total)
 
         return await self._read(load)
@@ -207,7 +208,7 @@ class Assets:
             asset_scope.require_seen(session, actor, known, key_of(known, key))
             rows = history.changes(session, kind, str(key), before, limit)
             if not rows and before is None and session.get(known.model, key_of(known, key)) is None:
-                raise NotFound(f"there is no {kind} {key}")
+                raise NotFound(worded("there is no {kind} {key}", kind=kind, key=key))
             return [asset_rows.change(row) for row in rows]
 
         return await self._read(load)

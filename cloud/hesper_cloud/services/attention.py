@@ -1,9 +1,10 @@
-"""What needs attention: open alerts grouped by rule, commands that wait for approval, and meters
-in service that were never heard from, before an alert tells of them.
+"""What needs attention: open alerts grouped by rule, commands that wait for approval, meters in
+service that were never heard from, before an alert tells of them, and meters that a gateway could
+not read yet, which nobody else knows.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
@@ -12,18 +13,26 @@ from hesper_cloud.alerting.children import is_shown
 from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading
-from hesper_cloud.db.registry import Alert, Meter
+from hesper_cloud.db.registry import Alert, Event, Meter
+from hesper_cloud.gaps.causes import UNREACHABLE
 from hesper_cloud.services.alerts import SEVERITIES
 from hesper_cloud.services.records import AttentionRow
 from hesper_cloud.services.scope import narrowed, seen_meters
 from hesper_cloud.services.sources import Sources
 
 _SUBJECTS = 5
+_LATELY = timedelta(days=1)
+_MOST_UNREAD = 500
 
 
 def needs_attention(sources: Sources, actor: Actor, limit: int) -> list[AttentionRow]:
     """Returns the groups that the actor sees, worst first and oldest first within."""
-    groups = [*_alerts(sources, actor), *_approvals(sources, actor), *_unheard(sources, actor)]
+    groups = [
+        *_alerts(sources, actor),
+        *_approvals(sources, actor),
+        *_unheard(sources, actor),
+        *_unread(sources, actor),
+    ]
     groups.sort(key=lambda row: (SEVERITIES.index(row.severity), row.oldest_at))
     return groups[:limit]
 
@@ -69,6 +78,31 @@ def _unheard(sources: Sources, actor: Actor) -> list[AttentionRow]:
         subjects = tuple(session.scalars(narrowed(first.where(*waiting), actor)))
     text = f"{count} meter(s) in service were never heard from"
     return [AttentionRow("never-heard", "info", count, oldest_at, text, subjects)]
+
+
+def _unread(sources: Sources, actor: Actor) -> list[AttentionRow]:
+    """Returns the meters that gateways could not read lately and that are not in the registry."""
+    if actor.areas is not None:
+        return []  # such a meter is in no area
+    tried = (
+        select(Event)
+        .where(Event.code == UNREACHABLE, Event.occurred_at > sources.clock() - _LATELY)
+        .where(~select(Meter.id).where(Meter.id == Event.meter).exists())
+        .order_by(Event.occurred_at.desc())
+    )
+    with reading(sources.registry) as session:
+        newest = session.scalars(tried.limit(_MOST_UNREAD)).all()
+    by_meter = {event.meter: event for event in reversed(newest) if event.meter}
+    members = sorted((event.occurred_at, meter) for meter, event in by_meter.items())
+    texts = [_why_unread(event) for event in by_meter.values()]
+    text = texts[0] if len(texts) == 1 else f"{len(texts)} meters could not be read yet"
+    return [_group("never-read", "warning", text, members)] if members else []
+
+
+def _why_unread(event: Event) -> str:
+    hop = event.attributes.get("hop", "")
+    where = f" at the hop {hop}" if hop else ""
+    return f"gateway {event.gateway} could not read meter {event.meter}{where}: {event.text}"
 
 
 def _group(

@@ -15,6 +15,7 @@ from hesper_cloud.db.registry import Request
 from hesper_cloud.sealing import Sealer
 from hesper_cloud.services.errors import Invalid, Refused, Unavailable
 from hesper_cloud.services.sources import Sources
+from hesper_cloud.worded import restored
 
 WAIT = timedelta(seconds=5)
 _LONGER = {"batch.propose": timedelta(seconds=60)}  # tens of thousands of meters are looked up
@@ -56,7 +57,8 @@ class AuthorityLink:
             await asyncio.sleep(pause_s)
             state, outcome = await asyncio.to_thread(self._outcome, request_id)
         if state == "refused":
-            raise Refused(str((outcome or {}).get("reason", "refused")))
+            found = outcome or {}
+            raise Refused(restored(str(found.get("reason", "refused")), found.get("said")))
         if state == "withdrawn":
             raise Unavailable("the authority does not answer; the request was taken back")
         return outcome or {}

@@ -64,6 +64,20 @@ class BatchView:
     approved_at: datetime | None
     updated_at: datetime
     counts: dict[str, int]
+    waves: list[int] | None = None  # rows up to the end of each; None: a canary and the rest
+    wave: int = 0  # the open one, counted from 0
+    soak_s: int | None = None  # None: a person lets the next wave begin
+    soaks_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WaveView:
+    """One wave of a batch; ``finished`` rows have ended well (``confirmed``) or not."""
+
+    rows: int
+    finished: int
+    confirmed: int
+    failed: int
 
 
 @dataclass(frozen=True, slots=True)

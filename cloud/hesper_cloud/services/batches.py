@@ -1,13 +1,16 @@
 """Batches of commands: asked for and decided here in people's names, by the authority alone."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
+from itertools import pairwise
 
 from sqlalchemy import Select, func, select
 
 from hesper_cloud import csv_lines
 from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.authority.batches.states import FAILED, FINISHED
 from hesper_cloud.db.authority import Batch, BatchRow
 from hesper_cloud.db.engines import reading
 from hesper_cloud.services import wishes
@@ -18,11 +21,13 @@ from hesper_cloud.services.batch_records import (
     BatchVerb,
     BatchView,
     Decision,
+    WaveView,
 )
 from hesper_cloud.services.errors import NotFound
 from hesper_cloud.services.records import Page
 from hesper_cloud.services.scope import seen_meters
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import restored, worded
 
 BatchViews = list[BatchView]
 RowViews = list[BatchRowView]
@@ -33,6 +38,7 @@ _PERMISSIONS: dict[BatchVerb, Permission] = {
     "pause": Permission.REQUEST_COMMAND,
     "abort": Permission.REQUEST_COMMAND,
 }
+_ENDED = {"finished": FINISHED, "failed": FAILED}
 _TERMS = ("canary", "wave_size", "per_hour", "stop_percent")
 
 
@@ -100,7 +106,7 @@ class Batches:
         require(actor, Permission.READ)
         found = await asyncio.to_thread(self._views, select(Batch).where(Batch.id == batch_id))
         if not found:
-            raise NotFound(f"there is no batch {batch_id}")
+            raise NotFound(worded("there is no batch {batch}", batch=batch_id))
         await self.check_seen(actor, batch_id)
         return found[0]
 
@@ -115,7 +121,7 @@ class Batches:
             NotFound: it reaches beyond the actor's areas.
         """
         if not await self.seen(actor, [batch_id]):
-            raise NotFound(f"there is no batch {batch_id}")
+            raise NotFound(worded("there is no batch {batch}", batch=batch_id))
 
     async def rows(
         self,
@@ -130,6 +136,11 @@ class Batches:
         total = sum(count for of, count in batch.counts.items() if state in (None, of))
         rows = await asyncio.to_thread(self._rows, batch_id, state, offset, min(limit, _MAX_ROWS))
         return Page(tuple(rows), total, offset)
+
+    async def waves(self, actor: Actor, batch_id: str) -> tuple[WaveView, ...]:
+        """Returns how far each wave of a batch has come; none of one that has only a canary."""
+        batch = await self.get(actor, batch_id)
+        return await asyncio.to_thread(self._waves, batch) if batch.waves else ()
 
     async def csv(self, actor: Actor, batch_id: str) -> Iterator[bytes]:
         """Returns a batch's rows as CSV (RFC 4180), some thousand lines at a time.
@@ -152,7 +163,17 @@ class Batches:
             query = query.where(BatchRow.state == state)
         with reading(self._sources.authority) as session:
             rows = session.scalars(query.offset(offset).limit(limit))
-            return [BatchRowView(**{name: getattr(row, name) for name in _TITLES}) for row in rows]
+            return [_row_view(row) for row in rows]
+
+    def _waves(self, batch: BatchView) -> tuple[WaveView, ...]:
+        """Counts the rows of each wave, in the order of the list; those left out are in none."""
+        query = select(BatchRow.state).where(
+            BatchRow.batch == batch.id, BatchRow.excluded.is_(None)
+        )
+        with reading(self._sources.authority) as session:
+            states = session.scalars(query.order_by(BatchRow.position)).all()
+        ends = [0, *(batch.waves or ())]
+        return tuple(_wave(states[begin:end]) for begin, end in pairwise(ends))
 
     def _sees(self, actor: Actor, batch_id: str) -> bool:
         """Says whether all of a batch's meters are the actor's to see, and none is a gateway."""
@@ -179,7 +200,22 @@ class Batches:
 
 def _view(batch: Batch, counts: dict[str, int]) -> BatchView:
     names = (field.name for field in fields(BatchView) if field.name != "counts")
-    return BatchView(**{name: getattr(batch, name) for name in names}, counts=counts)
+    told = {name: getattr(batch, name) for name in names}
+    told["detail"] = batch.detail and restored(batch.detail, batch.said)
+    return BatchView(**told, counts=counts)
+
+
+def _row_view(row: BatchRow) -> BatchRowView:
+    told = {name: getattr(row, name) for name in _TITLES}
+    for name in ("excluded", "detail"):
+        told[name] = told[name] and restored(told[name], row.said)
+    return BatchRowView(**told)
+
+
+def _wave(states: Sequence[str]) -> WaveView:
+    counted = Counter(states)
+    ended = {name: sum(counted[state] for state in those) for name, those in _ENDED.items()}
+    return WaveView(len(states), confirmed=counted["confirmed"], **ended)
 
 
 def _line(row: BatchRowView) -> list[object]:

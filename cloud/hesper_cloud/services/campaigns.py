@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
@@ -18,6 +19,7 @@ from hesper_cloud.services.batches import Batches
 from hesper_cloud.services.errors import NotFound
 from hesper_cloud.services.firmware_records import CampaignOrder, CampaignView, Funnel
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 _BRINGING = (TRANSFER, UPDATE)
 _ACTIVATED = 6
@@ -77,14 +79,18 @@ class Campaigns:
         with reading(self._sources.authority) as session:
             found = session.scalars(newest).all()
         seen = await self._batches.seen(actor, found)
-        return [await self.get(actor, each) for each in seen]
+        return [await self._told(actor, each) for each in seen]
 
     async def get(self, actor: Actor, campaign: str) -> CampaignView:
-        """Returns a campaign with its funnel.
+        """Returns a campaign with its funnel and waves.
 
         Raises:
             NotFound: there is none with this id.
         """
+        told = await self._told(actor, campaign)
+        return replace(told, waves=await self._batches.waves(actor, campaign))
+
+    async def _told(self, actor: Actor, campaign: str) -> CampaignView:
         batch = await self._known(actor, campaign, _BRINGING)
         activations = await asyncio.to_thread(self._activations, batch)
         activations = await self._batches.seen(actor, activations)
@@ -97,7 +103,7 @@ class Campaigns:
     async def _known(self, actor: Actor, batch_id: str, kinds: Sequence[str]) -> BatchView:
         batch = await self._batches.get(actor, batch_id)
         if batch.kind not in kinds:
-            raise NotFound(f"there is no campaign {batch_id}")
+            raise NotFound(worded("there is no campaign {batch}", batch=batch_id))
         return batch
 
     def _activations(self, campaign: BatchView) -> Sequence[str]:

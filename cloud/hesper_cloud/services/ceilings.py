@@ -17,6 +17,7 @@ from hesper_cloud.db.engines import reading
 from hesper_cloud.services.errors import Refused
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.settings import WebSettings
+from hesper_cloud.worded import worded
 
 _WAITING = ("awaiting_approval", "quarantined", "queued")
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
@@ -47,4 +48,10 @@ def _check(session: Session, policy: Policy, web: WebSettings, now: datetime) ->
     for limit, span, words in limits:
         used = select(func.count()).select_from(BudgetUse).where(BudgetUse.at > now - span)
         if (session.scalar(used) or 0) + ahead >= limit:
-            raise Refused(f"the budget of {limit} disconnects {words} is used up or spoken for")
+            raise Refused(
+                worded(
+                    "the budget of {limit} disconnects {words} is used up or spoken for",
+                    limit=limit,
+                    words=words,
+                )
+            )

@@ -23,6 +23,7 @@ from hesper_cloud.services.records import (
 )
 from hesper_cloud.services.scope import check_addressee, check_meter, seen_meters, seen_rows
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import restored, worded
 
 CommandRows = list[CommandRow]
 _MAX_ROWS = 1000
@@ -159,7 +160,7 @@ class Commands:
         query = select(CommandRecord).where(CommandRecord.id == command_id)
         rows = await asyncio.to_thread(self._seen, actor, query, 1)
         if not rows:
-            raise NotFound(f"there is no command {command_id}")
+            raise NotFound(worded("there is no command {command}", command=command_id))
         return rows[0]
 
     async def kill_switch(self, actor: Actor) -> KillSwitchState:
@@ -226,7 +227,7 @@ def command_row(record: CommandRecord) -> CommandRow:
         sent_at=record.sent_at,
         not_after=record.not_after,
         updated_at=record.updated_at,
-        detail=record.detail,
+        detail=record.detail and restored(record.detail, record.said),
         relay_before=record.relay_before,
         relay_after=record.relay_after,
         parameters=record.parameters,

@@ -15,6 +15,7 @@ from hesper_cloud.services import scope
 from hesper_cloud.services.errors import Invalid, NotFound
 from hesper_cloud.services.looking import looked_at, looked_at_all
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 LONGEST = timedelta(days=3660)
 
@@ -48,9 +49,9 @@ class ConsumptionOf:
         """
         require(actor, Permission.READ)
         if not timedelta(0) <= query.last - query.first <= LONGEST:
-            raise Invalid(f"from is before to, and at most {LONGEST.days} days")
+            raise Invalid(worded("from is before to, and at most {days} days", days=LONGEST.days))
         if query.area is not None and not actor.sees(query.area):
-            raise NotFound(f"there is no area {query.area}")
+            raise NotFound(worded("there is no area {area}", area=query.area))
         if query.meter is not None:
             await scope.check_meter(self._sources.registry, actor, query.meter)
             looked_at(self._sources, actor, "consumption", query.meter)

@@ -25,6 +25,7 @@ from hesper_cloud.services.looking import looked_at
 from hesper_cloud.services.records import CommandRow
 from hesper_cloud.services.scope import check_meter
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 _MAX_ROWS = 100
 
@@ -84,7 +85,9 @@ class Conversations:
         command = await self._commands.get(actor, command_id)
         found = await asyncio.to_thread(self._found, command_id)
         if found is None:
-            raise NotFound(f"command {command_id} has brought no conversation")
+            raise NotFound(
+                worded("command {command} has brought no conversation", command=command_id)
+            )
         looked_at(self._sources, actor, "conversation", command.meter)
         return _row(command, found)
 

@@ -16,6 +16,7 @@ from hesper_cloud.accounts.roles import Actor, Permission, Role
 from hesper_cloud.services import scope
 from hesper_cloud.services.errors import Busy, Invalid, NotPermitted, TooLarge, Unavailable
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 WAIT_S = 30.0
 
@@ -77,7 +78,9 @@ class DataIngestion:
         try:
             answer = self._door.hand_in(actor.username, payload)
         except NotDecodable as refusal:
-            raise NotPermitted(f"this account cannot bring readings: {refusal}") from None
+            raise NotPermitted(
+                worded("this account cannot bring readings: {refusal}", refusal=refusal)
+            ) from None
         if answer is None:
             raise Busy("too many batches wait here already; send it again in a moment", 1.0)
         try:
@@ -85,7 +88,7 @@ class DataIngestion:
         except TimeoutError:
             raise Unavailable("not stored yet; send the same octets again") from None
         if settled.verdict != "stored":
-            raise Invalid(f"set aside: {settled.reason}")
+            raise Invalid(worded("set aside: {reason}", reason=settled.reason))
         named = settled.batch
         return Receipt(named.gateway, named.epoch, named.sequence, settled.digest, settled.verdict)
 
@@ -95,7 +98,7 @@ class DataIngestion:
             raise NotPermitted("readings are brought by service accounts alone")
         most = min(self._sources.settings.ingest.max_payload_octets, batch.MAX_PAYLOAD)
         if len(payload) > most:
-            raise TooLarge(f"a batch has at most {most} octets")
+            raise TooLarge(worded("a batch has at most {most} octets", most=most))
         if payload[:1] != readings_json.FIRST_OCTET:
             raise Invalid("a batch is a JSON object, as docs/mqtt-api.md has it")
 
@@ -104,8 +107,16 @@ class DataIngestion:
         if actor.areas is None:
             return
         try:
-            parsed = await asyncio.to_thread(readings_json.parse, payload)
+            meters = await asyncio.to_thread(_meters, payload)
         except NotDecodable:
             return
-        meters = {each.meter for each in parsed.readings}
         await scope.check_meters(self._sources.registry, actor, meters)
+
+
+def _meters(payload: bytes) -> set[str]:
+    """Returns of which meters a batch brings readings."""
+    try:
+        parsed = readings_json.parse(payload)
+    except NotDecodable:
+        parsed = readings_json.parse_each(payload).batch
+    return {each.meter for each in parsed.readings}

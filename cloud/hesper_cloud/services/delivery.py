@@ -39,6 +39,7 @@ from hesper_cloud.services.errors import Invalid, NotFound, Stale
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import Sources, require
 from hesper_cloud.vault import Vault
+from hesper_cloud.worded import worded
 
 _Kept = TypeVar("_Kept", DeliveryTarget, DeliveryRoute)
 _WHAT: dict[type[Any], str] = {DeliveryTarget: "target", DeliveryRoute: "route"}
@@ -94,7 +95,9 @@ class DeliveryDesk:
         _may_change(actor)
         before = await self._before(DeliveryTarget, target_id, version)
         if before is not None and before.kind != wish.config.kind:
-            raise Invalid(f"a target of kind {before.kind} stays one; make another")
+            raise Invalid(
+                worded("a target of kind {kind} stays one; make another", kind=before.kind)
+            )
         made = None if wish.secret else secret_instead(before, wish.config)
         verb = "make" if before is None else "change"
         await self._note(actor, f"delivery.target_{verb}", f"target {wish.name}", wish.config.kind)
@@ -164,9 +167,13 @@ class DeliveryDesk:
             return None
         found = await asyncio.to_thread(self._found, kind, row_id)
         if found is None:
-            raise NotFound(f"there is no {_WHAT[kind]} {row_id}")
+            raise NotFound(worded("there is no {what} {row}", what=_WHAT[kind], row=row_id))
         if version and found.version != version:
-            raise Stale(f"it was changed meanwhile: version {found.version}; look again")
+            raise Stale(
+                worded(
+                    "it was changed meanwhile: version {version}; look again", version=found.version
+                )
+            )
         return found
 
     def _found(self, kind: type[_Kept], row_id: int) -> _Kept | None:
@@ -236,7 +243,7 @@ class DeliveryDesk:
             with writing(self._sources.registry) as session:
                 yield session
         except IntegrityError:
-            raise Invalid(f"the name {name} is taken") from None
+            raise Invalid(worded("the name {name} is taken", name=name)) from None
 
 
 def _may_change(actor: Actor) -> None:

@@ -28,6 +28,7 @@ from hesper_cloud.services.errors import Invalid, NotFound
 from hesper_cloud.services.looking import looked_at
 from hesper_cloud.services.scope import check_meter, seen_meters
 from hesper_cloud.services.sources import Sources, epoch, require
+from hesper_cloud.worded import told_by, worded
 
 BalanceStep = Literal["hour", "day", "month", "whole"]
 MAX_BUCKETS = 20_000
@@ -84,7 +85,9 @@ class Energy:
         """
         require(actor, Permission.READ)
         if step in ("half-hour", "hour") and (end - start) > timedelta(hours=MAX_BUCKETS / 2):
-            raise Invalid(f"ask for at most {MAX_BUCKETS} buckets at a time")
+            raise Invalid(
+                worded("ask for at most {max_buckets} buckets at a time", max_buckets=MAX_BUCKETS)
+            )
         await check_meter(self._sources.registry, actor, curve[0])
         span = (epoch(start), epoch(end))
         looked_at(self._sources, actor, "aggregates", curve[0], span)
@@ -100,7 +103,7 @@ class Energy:
         with reading(self._sources.registry) as session:
             row = session.get(OutsideSeries, series)
             if row is None:
-                raise NotFound(f"there is no series {series!r}")
+                raise NotFound(worded("there is no series {series!r}", series=series))
             until = found[-1].ends_at if found else span[1]
             values = outside.points(session, series, span[0], until)
         return Joined(found, _series_row(row), outside.joined(found, values))
@@ -131,11 +134,11 @@ class Energy:
         require(actor, Permission.READ)
         known = await asyncio.to_thread(self._known)
         if element not in {part.id for part in known.parts}:
-            raise NotFound(f"there is no element {element!r}")
+            raise NotFound(worded("there is no element {element!r}", element=element))
         below = known.below(element)
         meters = {place.meter for place in known.places if place.element in below}
         if await asyncio.to_thread(seen_meters, self._sources.registry, actor, meters) != meters:
-            raise NotFound(f"there is no element {element!r}")
+            raise NotFound(worded("there is no element {element!r}", element=element))
         zone = self._sources.settings.validation.zone_of(element)
         edges = _edges(epoch(start), epoch(end), step, zone)
         return await asyncio.to_thread(
@@ -166,7 +169,7 @@ class Energy:
         try:
             new = topology.parse(text)
         except TopologyError as error:
-            raise Invalid(str(error)) from None
+            raise Invalid(told_by(error)) from None
         after = f"{len(new.parts)} elements, {len(new.places)} meters"
         await self._note(actor, "topology.set", "topology", after)
 
@@ -196,7 +199,7 @@ class Energy:
         try:
             await asyncio.to_thread(store)
         except SeriesRefused as error:
-            raise Invalid(str(error)) from None
+            raise Invalid(told_by(error)) from None
         return len(batch.points)
 
     async def series(self, actor: Actor) -> list[SeriesRow]:
@@ -223,7 +226,7 @@ class Energy:
         with reading(self._sources.registry) as session:
             row = session.get(Meter, meter)
             if row is None:
-                raise NotFound(f"there is no meter {meter}")
+                raise NotFound(worded("there is no meter {meter}", meter=meter))
             return self._sources.settings.validation.zone_of(row.area)
 
 
@@ -246,5 +249,7 @@ def _edges(start: int, end: int, step: BalanceStep, zone: ZoneInfo) -> list[int]
         begins = (calendar.midnight(day, zone) for day in chosen)
         edges = [start, *(at for at in begins if start < at < end)]
     if len(edges) > MAX_BUCKETS:
-        raise Invalid(f"ask for at most {MAX_BUCKETS} steps at a time")
+        raise Invalid(
+            worded("ask for at most {max_buckets} steps at a time", max_buckets=MAX_BUCKETS)
+        )
     return [*edges, end]

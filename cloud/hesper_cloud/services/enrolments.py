@@ -16,6 +16,7 @@ from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, LoginRefused, Refused, Unavailable
 from hesper_cloud.services.sources import Sources
+from hesper_cloud.worded import told_by
 
 WHO = "device enrolling"
 """In the audit log; no account's name holds a space."""
@@ -42,7 +43,7 @@ class Enrolments:
             gateway = enrolment.read_ask(ask).gateway
             enrolment.Token.from_text(token)
         except NotThat as refusal:
-            raise Invalid(str(refusal)) from None
+            raise Invalid(told_by(refusal)) from None
         payload = {"gateway": gateway, "ask": base64.b64encode(ask).decode("ascii")}
         try:
             outcome = await self._link.ask(
@@ -53,7 +54,7 @@ class Enrolments:
             raise
         await asyncio.to_thread(self._forgive, source)
         if waits := outcome.get("waits"):
-            raise Refused(str(waits))
+            raise Refused(told_by(waits))
         return await asyncio.to_thread(self._answer, str(outcome["token"]))
 
     def _count(self, source: str) -> None:

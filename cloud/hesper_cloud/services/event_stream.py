@@ -51,24 +51,26 @@ Row = dict[str, Any]
 Areas = tuple[str, ...] | None
 
 
-def _encoded(rows: list[Row], *, missed: bool) -> bytes:
-    return orjson.dumps({"events": rows, "missed": missed}, option=orjson.OPT_UTC_Z)
+def _encoded(rows: list[Row], told_at: datetime, *, missed: bool) -> bytes:
+    frame = {"told_at": told_at, "events": rows, "missed": missed}
+    return orjson.dumps(frame, option=orjson.OPT_UTC_Z)
 
 
 class _Frame:
     """What one look found; encoded for whoever sees the same areas when the first of them asks."""
 
-    def __init__(self, rows: list[Row], *, missed: bool) -> None:
+    def __init__(self, rows: list[Row], told_at: datetime, *, missed: bool) -> None:
         self._rows = rows
+        self._told_at = told_at
         self._missed = missed
-        self._encoded: dict[Areas, bytes] = {None: _encoded(rows, missed=missed)}
+        self._encoded: dict[Areas, bytes] = {None: _encoded(rows, told_at, missed=missed)}
 
     async def as_seen(self, sources: Sources, actor: Actor) -> bytes:
         """Returns it with what is in the actor's areas alone, where it has some."""
         known = self._encoded.get(actor.areas)
         if known is None:
             rows = await asyncio.to_thread(self._narrowed, sources, actor)
-            known = self._encoded[actor.areas] = _encoded(rows, missed=self._missed)
+            known = self._encoded[actor.areas] = _encoded(rows, self._told_at, missed=self._missed)
         return known
 
     def _narrowed(self, sources: Sources, actor: Actor) -> list[Row]:
@@ -113,7 +115,7 @@ class EventStream:
         taken = self._made
         self._wanted.set()
         try:
-            yield _encoded([], missed=False)
+            yield _encoded([], self._sources.clock(), missed=False)
             while True:
                 while taken == self._made:
                     await self._arrived.wait()
@@ -121,7 +123,7 @@ class EventStream:
                 frames = list(self._frames)[-behind:]
                 taken = self._made
                 if behind > len(frames):
-                    yield _encoded([], missed=True)
+                    yield _encoded([], self._sources.clock(), missed=True)
                 for frame in frames:
                     yield await frame.as_seen(self._sources, actor)
         finally:
@@ -151,7 +153,8 @@ class EventStream:
             _log.warning("new events are not told now: %s", error)
             return
         if rows:
-            self._frames.append(_Frame(rows, missed=len(rows) == _MOST_ROWS))
+            missed = len(rows) == _MOST_ROWS
+            self._frames.append(_Frame(rows, self._sources.clock(), missed=missed))
             self._made += 1
             arrived, self._arrived = self._arrived, asyncio.Event()
             arrived.set()

@@ -20,6 +20,7 @@ from hesper_cloud.services.records import EventRow
 from hesper_cloud.services.rule_records import CatalogueRow, EventFilter
 from hesper_cloud.services.scope import narrowed
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 T = TypeVar("T")
 ORDERS = Orders(
@@ -108,7 +109,9 @@ def _of_group(query: Select[Any], group: str) -> Select[Any]:
         return query.where(Event.code.not_in(catalogue.entries()))
     if group not in set(Group):
         known = ", ".join([*Group, UNKNOWN])
-        raise Invalid(f"events are of the groups {known}; not {group[:40]!r}")
+        raise Invalid(
+            worded("events are of the groups {known}; not {group!r}", known=known, group=group[:40])
+        )
     return query.where(Event.code.in_(catalogue.codes_of([group])))
 
 

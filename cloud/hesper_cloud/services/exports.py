@@ -14,6 +14,7 @@ from hesper_cloud.services.looking import looked_at, looked_at_all
 from hesper_cloud.services.scope import meters_of, require_everywhere, seen_meters
 from hesper_cloud.services.sources import Sources, require
 from hesper_cloud.stores.port import Changes, StartAgain
+from hesper_cloud.worded import told_by, worded
 
 MOST_CHANGES = 10_000
 
@@ -55,9 +56,11 @@ class Exports:
         try:
             found = await asyncio.to_thread(self.sources.store.changes, cursor, wanted)
         except StartAgain as error:
-            raise Gone(str(error), error.cursor) from None
+            raise Gone(told_by(error), error.cursor) from None
         except ValueError as error:
-            raise Invalid(f"the cursor is not one of this store: {error}") from None
+            raise Invalid(
+                worded("the cursor is not one of this store: {error}", error=error)
+            ) from None
         return await asyncio.to_thread(self._seen, actor, found)
 
     def _seen(self, actor: Actor, found: Changes) -> Changes:

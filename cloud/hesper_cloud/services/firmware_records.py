@@ -4,8 +4,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from hesper_cloud.services.batch_records import BatchView
+from hesper_cloud.services.batch_records import BatchView, WaveView
 from hesper_cloud.services.records import MeterQuery
+
+WAVES = (1, 10)
+"""Percent of a campaign's rows in its first waves, unless it says otherwise."""
+SOAK_S = 3_600
+"""From the end of a wave to the next, unless a campaign says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,8 @@ class ImageRow:
     not_after: datetime
     is_whole: bool
     is_expired: bool
+    changelog: str = ""  # what is new in it, as whoever brought it wrote
+    signed_by: tuple[str, ...] = ()  # ids of the release keys whose seals hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,7 @@ class CampaignOrder:
     reason: str
     names: tuple[str, ...] = ()
     query: MeterQuery | None = None
-    terms: dict[str, int] = field(default_factory=dict)
+    terms: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +69,12 @@ class Funnel:
 
 @dataclass(frozen=True, slots=True)
 class CampaignView:
-    """A campaign: the batch that brings the image, those that activate it, and its funnel."""
+    """A campaign: the batch that brings the image, those that activate it, and its funnel.
+
+    ``waves`` are those of the batch that brings it; one without any has a canary and the rest.
+    """
 
     batch: BatchView
     activations: tuple[BatchView, ...]
     funnel: Funnel
+    waves: tuple[WaveView, ...] = ()

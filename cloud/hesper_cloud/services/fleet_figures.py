@@ -15,18 +15,18 @@ from prometheus_client import Gauge
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud import metrics, quantities
+from hesper_cloud import metrics
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import DeadLetter, Gateway, LongJob, Meter
 from hesper_cloud.services import completeness
+from hesper_cloud.services.captured import captured_lately
 from hesper_cloud.services.presence import online_clause
 from hesper_cloud.services.sources import Sources
 
 MOST_AREAS = 50
 MOST_HOPS = 32
 NO_AREA = "none"
-_DAY_S = 86_400
 _HOP = re.compile(r"[a-z][a-z-]{0,23}")  # a gateway names it; no id looks so
 _COMMANDS_OF = timedelta(days=7)
 
@@ -73,7 +73,7 @@ class FleetFigures:
         for meter, area, since, period_s in rows:
             owing = by_area.setdefault(area or NO_AREA, {})
             owing[meter] = completeness.Due(int(since.timestamp()), period_s)
-        captured = sources.store.captured(quantities.LOAD_PROFILE, now - _DAY_S, now)
+        captured = captured_lately(sources, [row[0] for row in rows], now)
         default_s = sources.settings.rules.default_capture_period_s
         counts = {}
         for area, owing in by_area.items():

@@ -16,6 +16,7 @@ from hesper_cloud.services.known_files import known_files
 from hesper_cloud.services.records import DeadLetterRow, GatewayRow
 from hesper_cloud.services.scope import gateway_terms, narrowed, require_everywhere
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 GatewayRows = list[GatewayRow]
 DeadLetterRows = list[DeadLetterRow]
@@ -86,7 +87,7 @@ class Gateways:
 
         rows = await asyncio.to_thread(load)
         if not rows:
-            raise NotFound(f"there is no gateway {gateway}")
+            raise NotFound(worded("there is no gateway {gateway}", gateway=gateway))
         return rows[0]
 
     async def configuration(self, actor: Actor, gateway: str) -> str | None:

@@ -18,9 +18,9 @@ from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.db.energy import Element, ElementMeter
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Alert, Gateway, Meter
+from hesper_cloud.rules.silence import unheard
 from hesper_cloud.services import scope
 from hesper_cloud.services.meter_filter import terms
-from hesper_cloud.services.presence import online_clause
 from hesper_cloud.services.records import MeterQuery
 from hesper_cloud.services.sources import Sources, require
 
@@ -145,12 +145,12 @@ class Geography:
         self, session: Session, worst: Subquery, now: datetime
     ) -> tuple[ColumnElement[int], ...]:
         """Returns how many are critical, warned of, and silent without an alert, as columns."""
-        online = online_clause(session, self._sources.settings.rules, now)
+        silent = unheard(session, self._sources.settings.rules, now)
         severity = func.coalesce(worst.c.rank, 0)
         return (
             _sum(severity == _RANKS["critical"]),
             _sum(severity == _RANKS["warning"]),
-            _sum((severity < _RANKS["warning"]) & func.coalesce(~online, True)),
+            _sum((severity < _RANKS["warning"]) & silent),
         )
 
     def _gateways(self, actor: Actor) -> list[Spot]:

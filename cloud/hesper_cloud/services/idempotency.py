@@ -20,6 +20,7 @@ from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import IdempotentAnswer
 from hesper_cloud.services.errors import Invalid
 from hesper_cloud.services.sources import Sources
+from hesper_cloud.worded import worded
 
 KEPT = timedelta(hours=24)
 LONGEST_KEY = 128
@@ -74,7 +75,12 @@ class Idempotency:
             OtherRequest: the key belongs to another request.
         """
         if not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
-            raise Invalid(f"an Idempotency-Key has 1 to {LONGEST_KEY} printable ASCII characters")
+            raise Invalid(
+                worded(
+                    "an Idempotency-Key has 1 to {longest_key} printable ASCII characters",
+                    longest_key=LONGEST_KEY,
+                )
+            )
         now = self._clock()
         with writing(self._registry) as session:
             old = IdempotentAnswer.created_at < now - KEPT

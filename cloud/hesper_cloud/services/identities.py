@@ -12,6 +12,7 @@ from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import TokenUse, WebSession
 from hesper_cloud.services.errors import Invalid, NotAuthenticated
 from hesper_cloud.services.sources import Sources
+from hesper_cloud.worded import told_by
 
 _NOTED_EVERY = timedelta(minutes=1)
 
@@ -36,7 +37,7 @@ class Identities:
         try:
             claim = self._machine.check(token, self._sources.clock())
         except TokenRefused as refusal:
-            raise NotAuthenticated(str(refusal)) from None
+            raise NotAuthenticated(told_by(refusal)) from None
         if claim.token_id is None:
             return self._claimed(claim)
         return self._holder(self._token(ApiToken.id == claim.token_id))

@@ -32,6 +32,7 @@ from hesper_cloud.services.import_records import (
 )
 from hesper_cloud.services.import_rows import import_row, import_view
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import told_by, worded
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,11 @@ class Imports:
         """
         require(actor, Permission.EDIT_ASSETS)
         if not 0 < len(brought.name) <= LONGEST_NAME or not brought.name.isprintable():
-            raise Invalid(f"a file's name has 1 to {LONGEST_NAME} characters")
+            raise Invalid(
+                worded(
+                    "a file's name has 1 to {longest_name} characters", longest_name=LONGEST_NAME
+                )
+            )
         import_id = secrets.token_hex(16)
         folder = Folder(self._sources.settings.state, import_id)
         async with self._one_at_a_time:
@@ -76,12 +81,15 @@ class Imports:
                     try_file, self._sources.registry, folder, brought, actor.areas
                 )
             except NotASheet as error:
-                raise Invalid(str(error)) from None
+                raise Invalid(told_by(error)) from None
             except OSError as error:
                 log.warning("an import cannot be kept in %s: %s", folder.path.parent, error)
                 raise Unavailable(
-                    f"the file cannot be kept: {error.strerror}; make room on the head end's disk"
-                    " and bring it again"
+                    worded(
+                        "the file cannot be kept: {strerror}; make room on the head end's disk and "
+                        "bring it again",
+                        strerror=error.strerror,
+                    )
                 ) from None
         row = import_row(import_id, actor, brought, trial, self._sources.clock())
 
@@ -102,7 +110,7 @@ class Imports:
         require(actor, Permission.EDIT_ASSETS)
         file = await self.get(actor, import_id)
         if file.job is not None:
-            raise Refused(f"job {file.job.id} applies this file already")
+            raise Refused(worded("job {job} applies this file already", job=file.job.id))
         if file.good_count == 0 or file.removed:
             raise Refused("there is no row to apply")
         payload = {
@@ -198,7 +206,7 @@ class Imports:
         with reading(self._sources.registry) as session:
             row: ImportFile | None = session.scalar(_seen(actor).where(ImportFile.id == import_id))
         if row is None:
-            raise NotFound(f"there is no import {import_id[:40]}")
+            raise NotFound(worded("there is no import {import_id}", import_id=import_id[:40]))
         return row
 
     def _viewed(self, file: ImportFile) -> ImportView:

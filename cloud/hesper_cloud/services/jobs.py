@@ -18,6 +18,7 @@ from hesper_cloud.paging import Asked, Order, Orders
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import NotFound, NotPermitted, Refused
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 NEWEST = Asked()
 _ORDERS = Orders({"id": Order(LongJob.id, int)}, Order(LongJob.id, int), "-id")
@@ -108,7 +109,7 @@ class Jobs:
             with reading(self._sources.registry) as session:
                 row = session.scalar(query)
                 if row is None:
-                    raise NotFound(f"there is no job {job_id}")
+                    raise NotFound(worded("there is no job {job}", job=job_id))
                 return job_row(row)
 
         return await asyncio.to_thread(load)
@@ -142,9 +143,11 @@ class Jobs:
         require(actor, Permission.ORDER_JOBS)
         job = await self.get(actor, job_id)
         if job.asked_by != actor.username and not actor.may(Permission.ADMINISTER):
-            raise NotPermitted(f"who asked for a job, and administrators, may {verb} it")
+            raise NotPermitted(
+                worded("who asked for a job, and administrators, may {verb} it", verb=verb)
+            )
         if job.is_open is (verb == "resume") or job.state == DONE:
-            raise Refused(f"the job is {job.state}")
+            raise Refused(worded("the job is {state}", state=job.state))
         payload = {"action": f"job.{verb}", "subject": f"job {job_id} {job.kind}"}
         await self._link.ask(actor, "audit.note", payload, f"job-{job_id}-{uuid.uuid4().hex}")
 

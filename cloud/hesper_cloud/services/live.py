@@ -85,6 +85,7 @@ class Live:
         self._listeners: list[Showing] = []
         self._version = 0
         self._since = sources.clock()
+        self._due = 0.0
 
     async def subscribe(
         self, actor: Actor, showing: Showing | None = None
@@ -97,6 +98,8 @@ class Live:
         looked_at_all(self._sources, actor, "live values")
         showing = showing or Showing()
         self._listeners.append(showing)
+        if self._frame is None:
+            self._due = 0.0  # who comes first need not wait for the beat
         try:
             while True:
                 if self._frame is not None:
@@ -124,12 +127,11 @@ class Live:
     async def run(self) -> None:
         """Makes a frame each second, and as soon as the authority has moved something."""
         watch = Watch(self._sources.settings.database.authority_url)
-        due = time.monotonic()
         try:
             while True:
                 moved = watch.changed()
-                if moved or time.monotonic() >= due:
-                    due = time.monotonic() + _FRAME_S
+                if moved or time.monotonic() >= self._due:
+                    self._due = time.monotonic() + _FRAME_S
                     await self._make_frame()
                 await asyncio.sleep(_LOOK_S)
         finally:

@@ -7,6 +7,7 @@ from hesper_cloud.access_log import Look, LooksFull
 from hesper_cloud.accounts.roles import Actor
 from hesper_cloud.services.errors import Unavailable
 from hesper_cloud.services.sources import Sources
+from hesper_cloud.worded import worded
 
 Span = tuple[int, int]
 _LONGEST_METER = 32
@@ -67,7 +68,7 @@ def _note(sources: Sources, looks: list[Look]) -> None:
         sources.looks.note(looks, sources.clock())
     except LooksFull as full:
         raise Unavailable(
-            f"the access log cannot be written, so nothing is shown: {full}"
+            worded("the access log cannot be written, so nothing is shown: {full}", full=full)
         ) from None
 
 

@@ -20,6 +20,7 @@ from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import NotFound
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 
 class Members:
@@ -45,13 +46,13 @@ class Members:
         for row in await self.all(actor):
             if row.username == username:
                 return row
-        raise NotFound(f"there is no account {username}")
+        raise NotFound(worded("there is no account {username}", username=username))
 
     async def own(self, actor: Actor) -> UserRow:
         """Returns the account of whoever asks."""
         found = await asyncio.to_thread(self._rows, actor.username)
         if not found:
-            raise NotFound(f"there is no account {actor.username}")
+            raise NotFound(worded("there is no account {username}", username=actor.username))
         return found[0]
 
     async def create(

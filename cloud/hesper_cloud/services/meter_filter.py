@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from hesper_contracts.versions import at_least
-from sqlalchemy import ColumnElement, and_, false, not_, or_, select, true
+from sqlalchemy import ColumnElement, and_, false, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.energy import Element, ElementMeter
 from hesper_cloud.db.registry import Meter
+from hesper_cloud.rules.silence import unheard
 from hesper_cloud.services.presence import online_clause
 from hesper_cloud.services.records import MeterQuery
 from hesper_cloud.settings import RuleSettings
@@ -55,9 +56,8 @@ def _presence(session: Session, query: MeterQuery, rules: RuleSettings, now: dat
     if query.state in ("discovered", "commissioned"):
         found.append(Meter.state == query.state)
     elif query.state is not None:
-        online = online_clause(session, rules, now)
-        silent = or_(not_(online), Meter.last_contact_at.is_(None))
-        found.append(online if query.state == "online" else silent)
+        asked = online_clause if query.state == "online" else unheard
+        found.append(asked(session, rules, now))
     if query.silent_for_h is not None:
         since = now - timedelta(hours=query.silent_for_h)
         found.append(or_(Meter.last_contact_at < since, Meter.last_contact_at.is_(None)))

@@ -37,6 +37,7 @@ from hesper_cloud.services.asset_records import (
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, Refused
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 
 class MeterLife:
@@ -214,7 +215,13 @@ class MeterLife:
             pending = facts.open_command(session, meter, rules.near_supply(life.OPEN))
         if pending is not None:
             state = pending.state.replace("_", " ")
-            raise Refused(f"a command for meter {meter} is {state}; wait for it, or cancel it")
+            raise Refused(
+                worded(
+                    "a command for meter {meter} is {state}; wait for it, or cancel it",
+                    meter=meter,
+                    state=state,
+                )
+            )
 
 
 def _with_value(wish: ExchangeWish) -> RegisterWish:

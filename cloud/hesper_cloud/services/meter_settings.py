@@ -25,6 +25,7 @@ from hesper_cloud.services.known_files import known_files
 from hesper_cloud.services.records import OPEN_COMMAND_STATES, CommandRow, CommandWish
 from hesper_cloud.services.scope import check_meter
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 SettingState = Literal["as desired", "pending", "differs", "unknown"]
 BY_COMMAND = {
@@ -114,7 +115,7 @@ class MeterSettings:
         with reading(self._sources.registry) as session:
             row = session.get(Meter, meter)
             if row is None:
-                raise NotFound(f"there is no meter {meter}")
+                raise NotFound(worded("there is no meter {meter}", meter=meter))
         settings = [self._template(row)]
         query = select(CommandRecord).where(CommandRecord.meter == meter)
         with reading(self._sources.authority) as session:

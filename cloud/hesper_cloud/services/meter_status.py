@@ -10,7 +10,7 @@ from sqlalchemy import select
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.live.places import Kind, Place
-from hesper_cloud.services.presence import online_clause
+from hesper_cloud.rules.silence import unheard
 from hesper_cloud.services.sources import Sources
 
 KIND: Kind = "meter-status-change"
@@ -44,9 +44,9 @@ class MeterStatus:
     def _look(self) -> dict[str, _Silent]:
         sources = self._sources
         with reading(sources.registry) as session:
-            heard = online_clause(session, sources.settings.rules, sources.clock())
+            silent = unheard(session, sources.settings.rules, sources.clock())
             query = select(Meter.id, Meter.gateway_id, Meter.area).where(
-                ~heard, Meter.last_contact_at.is_not(None)
+                silent, Meter.last_contact_at.is_not(None)
             )
             return {
                 meter: _Silent(gateway, area) for meter, gateway, area in session.execute(query)

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from hesper_cloud import quantities
 from hesper_cloud.accounts.roles import Actor, Permission
-from hesper_cloud.authority import facts, life, rules
+from hesper_cloud.authority import facts, life, rules, timing
 from hesper_cloud.authority.kinds import DISCONNECT, RECONNECT
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import LIVE_GAPS, Event, Gap, Gateway, Meter
@@ -28,6 +28,7 @@ from hesper_cloud.services.records import (
 )
 from hesper_cloud.services.scope import check_meter, narrowed
 from hesper_cloud.services.sources import Sources, epoch, instant, require
+from hesper_cloud.worded import worded
 
 _MAX_ROWS = 1000
 
@@ -144,7 +145,7 @@ class Meters:
         with reading(self._sources.registry) as session:
             meter = session.get(Meter, meter_id)
             if meter is None or meter.deleted_at is not None:
-                raise NotFound(f"there is no meter {meter_id}")
+                raise NotFound(worded("there is no meter {meter}", meter=meter_id))
             card = asset_rows.meter_cards(session, [meter])[0]
             gateway = session.get(Gateway, meter.gateway_id) if meter.gateway_id else None
             severity = meter_list.severities(session, [meter_id]).get(meter_id)
@@ -181,6 +182,7 @@ class Meters:
                     known = rules.require_meter(meter, meter_id)
                     rules.check_sendable(session, policy, kind, known, now)
                     rules.check_requestable(session, policy, kind, known, now)
+                    timing.check_hours(policy, kind, known.gateway or "", now)
                     blocked[kind] = None
                 except rules.Denied as refusal:
                     blocked[kind] = str(refusal)

@@ -15,6 +15,7 @@ from hesper_cloud.services.errors import NotFound
 from hesper_cloud.services.rule_records import OutageDetail, OutageMeter, OutageRow
 from hesper_cloud.services.scope import narrowed
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 ORDERS = Orders(
     {
@@ -71,7 +72,7 @@ class Outages:
             with reading(self._sources.registry) as session:
                 found = session.scalar(_seen(select(Outage), actor).where(Outage.id == outage_id))
                 if found is None:
-                    raise NotFound(f"there is no outage {outage_id}")
+                    raise NotFound(worded("there is no outage {outage}", outage=outage_id))
                 return OutageDetail(_row(found), _meters(session, actor, outage_id))
 
         return await asyncio.to_thread(load)

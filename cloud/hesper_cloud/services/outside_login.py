@@ -19,6 +19,7 @@ from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import LoginRefused, NotFound, Refused, Unavailable
 from hesper_cloud.services.records import Session, Visit
 from hesper_cloud.services.sources import Sources
+from hesper_cloud.worded import told_by
 
 WAITS = timedelta(minutes=10)
 _ALGORITHM = "HS256"
@@ -60,9 +61,9 @@ class OutsideLogin:
         try:
             address = await provider.address_of(attempt)
         except ProviderAway as error:
-            raise Unavailable(str(error)) from None
+            raise Unavailable(told_by(error)) from None
         except ProviderRefused as error:
-            raise LoginRefused(str(error)) from None
+            raise LoginRefused(told_by(error)) from None
         return Begun(address, self._kept(attempt))
 
     async def finish(self, kept: str, state: str, code: str, visit: Visit) -> tuple[Session, str]:
@@ -76,10 +77,10 @@ class OutsideLogin:
         try:
             claims = await provider.claims_of(attempt, state, code)
         except ProviderAway as error:
-            raise Unavailable(str(error)) from None
+            raise Unavailable(told_by(error)) from None
         except ProviderRefused as error:
             self._link.leave_note("?", "login.refused", f"from {visit.source}", str(error)[:200])
-            raise LoginRefused(str(error)) from None
+            raise LoginRefused(told_by(error)) from None
         username = await self._account(provider, claims)
         return await self._accounts.admit(username, visit), attempt.target
 
@@ -103,7 +104,7 @@ class OutsideLogin:
                 outsiders.WHO, outsiders.ADMIT, payload, uuid.uuid4().hex
             )
         except Refused as refusal:
-            raise LoginRefused(str(refusal)) from None
+            raise LoginRefused(told_by(refusal)) from None
         return str(outcome["account"])
 
     def _configured(self) -> Provider:

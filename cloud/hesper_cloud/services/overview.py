@@ -4,6 +4,7 @@ What costs a scan of the store is computed at most every half minute and shared 
 """
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from hesper_cloud.db.registry import LIVE_GAPS, Alert, DeadLetter, Gap, Gateway,
 from hesper_cloud.rules.silence import unheard
 from hesper_cloud.services import completeness
 from hesper_cloud.services.attention import needs_attention
+from hesper_cloud.services.captured import captured_lately
 from hesper_cloud.services.records import (
     FOR_PEOPLE,
     AttentionRow,
@@ -34,6 +36,7 @@ from hesper_cloud.services.records import (
 )
 from hesper_cloud.services.scope import gateway_terms, narrowed, seen_meters
 from hesper_cloud.services.sources import Sources, instant, require
+from hesper_cloud.stores.port import StoreUnavailable
 
 T = TypeVar("T")
 READS_TARGET_PCT = 99.5
@@ -48,19 +51,30 @@ _NOBODY = Actor("overview", Role.VIEWER)
 
 @dataclass
 class _Kept(Generic[T]):
-    """A value that is computed again when it has become old."""
+    """A value that is computed again when it has become old; a store that is away, too, waits."""
 
     compute: Callable[[], T]
     keep_s: float
     value: T | None = None
+    _failure: str = ""
     _at: float = field(default=float("-inf"))
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def get(self) -> T:
+        """Returns the value.
+
+        Raises:
+            StoreUnavailable: the store was away when it was asked last.
+        """
         async with self._lock:
-            if self.value is None or time.monotonic() - self._at > self.keep_s:
-                self.value = await asyncio.to_thread(self.compute)
+            if time.monotonic() - self._at > self.keep_s:
+                try:
+                    self.value, self._failure = await asyncio.to_thread(self.compute), ""
+                except StoreUnavailable as error:
+                    self._failure = str(error)
                 self._at = time.monotonic()
+            if self._failure or self.value is None:
+                raise StoreUnavailable(self._failure)
             return self.value
 
 
@@ -90,11 +104,12 @@ class OverviewService:
         self._kept: dict[Areas, _OfAreas] = {}
 
     async def figures(self, actor: Actor) -> Overview:
-        """Returns the figures, at most half a second old."""
+        """Returns the figures, at most half a second old; while the store is away, without it."""
         require(actor, Permission.READ)
         kept = self._of(actor)
-        await kept.ledger.get()
-        await self._load.get()
+        with contextlib.suppress(StoreUnavailable):
+            await kept.ledger.get()
+            await self._load.get()
         return await kept.figures.get()
 
     async def load_24h(self, actor: Actor) -> FleetLoad:
@@ -236,6 +251,6 @@ class OverviewService:
                 meter: completeness.Due(int(since.timestamp()), period_s)
                 for meter, since, period_s in session.execute(query)
             }
-        captured = sources.store.captured(quantities.LOAD_PROFILE, now - _DAY_S, now)
+        captured = captured_lately(sources, list(owing), now)
         default_s = sources.settings.rules.default_capture_period_s
         return completeness.count(owing, captured, now, default_s)

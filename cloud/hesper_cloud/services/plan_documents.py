@@ -7,6 +7,7 @@ from typing import Any
 
 from hesper_cloud.services.errors import Invalid
 from hesper_cloud.services.plan_states import PlanKind
+from hesper_cloud.worded import told_by, worded
 
 NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"
 MOST_S = 366 * 86_400
@@ -33,7 +34,9 @@ def check(kind: PlanKind, name: str, document: Mapping[str, Any], note: str) -> 
     if not re.match(NAME, name):
         raise Invalid("a name is small letters, digits and hyphens, 64 at most")
     if len(note) > LONGEST_NOTE:
-        raise Invalid(f"a note has {LONGEST_NOTE} characters at most")
+        raise Invalid(
+            worded("a note has {longest_note} characters at most", longest_note=LONGEST_NOTE)
+        )
     if kind == "schedule":
         for field, value in document.items():
             _check_seconds(field, value)
@@ -43,14 +46,24 @@ def check(kind: PlanKind, name: str, document: Mapping[str, Any], note: str) -> 
 
 def _check_seconds(field: str, value: Any) -> None:
     if field not in SCHEDULE_FIELDS:
-        raise Invalid(f"{field}: a schedule has no such field")
+        raise Invalid(worded("{field}: a schedule has no such field", field=field))
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Invalid(f"{field}: is a number of seconds")
+        raise Invalid(worded("{field}: is a number of seconds", field=field))
     if field == "jitter_s":
         if not 0 <= value <= MOST_JITTER_S:
-            raise Invalid(f"{field}: is from 0 to {MOST_JITTER_S} seconds")
+            raise Invalid(
+                worded(
+                    "{field}: is from 0 to {most_jitter_s} seconds",
+                    field=field,
+                    most_jitter_s=MOST_JITTER_S,
+                )
+            )
     elif not 0 < value <= MOST_S:
-        raise Invalid(f"{field}: is more than 0 and at most {MOST_S} seconds")
+        raise Invalid(
+            worded(
+                "{field}: is more than 0 and at most {most_s} seconds", field=field, most_s=MOST_S
+            )
+        )
 
 
 def _check_template(document: Mapping[str, Any]) -> None:
@@ -58,11 +71,16 @@ def _check_template(document: Mapping[str, Any]) -> None:
     if not isinstance(text, str) or not text.strip() or set(document) != {"toml"}:
         raise Invalid("a template is the text of a TOML file")
     if len(text) > LONGEST_TEMPLATE:
-        raise Invalid(f"a template has {LONGEST_TEMPLATE} characters at most")
+        raise Invalid(
+            worded(
+                "a template has {longest_template} characters at most",
+                longest_template=LONGEST_TEMPLATE,
+            )
+        )
     try:
         toml(text)
     except ValueError as error:
-        raise Invalid(str(error)) from None
+        raise Invalid(told_by(error)) from None
 
 
 def toml(text: str) -> str:

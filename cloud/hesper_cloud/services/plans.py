@@ -26,6 +26,7 @@ from hesper_cloud.services.errors import NotFound, Refused, Stale
 from hesper_cloud.services.plan_states import PlanKind, PlanQuery, PlanState
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 T = TypeVar("T")
 RESERVED = frozenset({"customers", "meters", "simcards", "states", "assignments"})  # addresses
@@ -91,7 +92,7 @@ class Plans:
         query = query.order_by(PlanVersion.version.desc())
         rows = await self._read(lambda session: [_row(each) for each in session.scalars(query)])
         if not rows:
-            raise NotFound(f"there is no {kind} {name}")
+            raise NotFound(worded("there is no {kind} {name}", kind=kind, name=name))
         return rows
 
     async def put(
@@ -109,7 +110,9 @@ class Plans:
         kind, name = plan
         plan_documents.check(kind, name, document, note)
         if name in RESERVED:
-            raise Refused(f"{name} is the address of something else; take another name")
+            raise Refused(
+                worded("{name} is the address of something else; take another name", name=name)
+            )
         await self._note(actor, f"{kind}.version", name, note)
 
         def add(session: Session) -> PlanRow:
@@ -118,7 +121,13 @@ class Plans:
             )
             before = session.scalar(newest) or 0
             if wanted is not None and wanted != before:
-                raise Stale(f"version {before} is the newest by now, not {wanted}")
+                raise Stale(
+                    worded(
+                        "version {before} is the newest by now, not {wanted}",
+                        before=before,
+                        wanted=wanted,
+                    )
+                )
             row = PlanVersion(
                 kind=kind, name=name, version=before + 1, document=document, note=note,
                 made_at=self._sources.clock(), made_by=actor.username,
@@ -147,7 +156,9 @@ class Plans:
         known = await self.versions(actor, kind, name)
         number = version or known[0].version
         if number not in {each.version for each in known}:
-            raise NotFound(f"{kind} {name} has no version {number}")
+            raise NotFound(
+                worded("{kind} {name} has no version {number}", kind=kind, name=name, number=number)
+            )
         await self._note(actor, f"{kind}.assign", f"{name} {number}", str(query.said()))
 
         def add(session: Session) -> AssignmentRow:
@@ -173,7 +184,13 @@ class Plans:
         def end(session: Session) -> None:
             row = session.get(PlanAssignment, assignment)
             if row is None or row.kind != kind or row.ended_at is not None:
-                raise NotFound(f"no assignment {assignment} of a {kind} holds")
+                raise NotFound(
+                    worded(
+                        "no assignment {assignment} of a {kind} holds",
+                        assignment=assignment,
+                        kind=kind,
+                    )
+                )
             row.ended_at, row.ended_by = self._sources.clock(), actor.username
 
         await self._write(end)

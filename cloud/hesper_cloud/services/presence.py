@@ -2,12 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, false, or_
+from sqlalchemy import ColumnElement, not_
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.registry import Meter
-from hesper_cloud.db.values import values_of
-from hesper_cloud.rules.silence import patience
+from hesper_cloud.rules.silence import patience, unheard
 from hesper_cloud.settings import RuleSettings
 
 
@@ -18,11 +17,5 @@ def is_online(meter: Meter, rules: RuleSettings, now: datetime) -> bool:
 
 
 def online_clause(session: Session, rules: RuleSettings, now: datetime) -> ColumnElement[bool]:
-    """Returns the same question as a condition, one term per capture period in use."""
-    periods = values_of(session, Meter.capture_period_s)
-    terms = [
-        Meter.capture_period_s.is_not_distinct_from(period)
-        & (Meter.last_contact_at >= now - patience(rules, period))
-        for period in periods
-    ]
-    return or_(false(), *terms)
+    """Returns the same question as a condition."""
+    return not_(unheard(session, rules, now))

@@ -7,6 +7,7 @@ from hesper_cloud.db.engines import reading
 from hesper_cloud.services.asset_records import RegisterWish
 from hesper_cloud.services.errors import Invalid, Refused
 from hesper_cloud.services.sources import Sources, instant
+from hesper_cloud.worded import worded
 
 _LARGEST = 2**63
 _SCALERS = range(-9, 10)
@@ -22,7 +23,12 @@ def told(sources: Sources, wish: RegisterWish) -> Register:
     if not 0 <= wish.value < _LARGEST or wish.scaler not in _SCALERS or wish.unit not in _UNITS:
         raise Invalid("a register has a value from 0, a scaler from -9 to 9 and a DLMS unit")
     if wish.logical_name not in quantities.NAMES:
-        raise Invalid(f"{wish.logical_name[:40]!r} is no register that is known here")
+        raise Invalid(
+            worded(
+                "{logical_name!r} is no register that is known here",
+                logical_name=wish.logical_name[:40],
+            )
+        )
     if wish.at > sources.clock():
         raise Invalid("a register was not read in the future")
     return Register(wish.logical_name, wish.value, wish.scaler, wish.unit, wish.at, source="person")
@@ -39,8 +45,11 @@ def of_meter(sources: Sources, meter: str) -> Register:
         since = service_life.in_place_since(session, meter)
     if newest is None or newest.value is None or (since and instant(newest.captured_at) < since):
         raise Refused(
-            f"meter {meter} has sent no register since it was installed: read it, or say what its "
-            "register shows"
+            worded(
+                "meter {meter} has sent no register since it was installed: read it, or say what "
+                "its register shows",
+                meter=meter,
+            )
         )
     at = instant(newest.captured_at)
     name, value, scaler = newest.logical_name, newest.value, newest.scaler

@@ -7,6 +7,7 @@ from hesper_cloud.reports.kinds import KINDS
 from hesper_cloud.reports.tables import ReportKind
 from hesper_cloud.services.errors import Invalid, NotPermitted
 from hesper_cloud.services.sources import require
+from hesper_cloud.worded import told_by, worded
 from hesper_cloud.zones import existing_zone
 
 
@@ -19,10 +20,16 @@ def kind_of(actor: Actor, name: str, area: str | None) -> ReportKind:
     """
     kind = KINDS.get(name)
     if kind is None:
-        raise Invalid(f"there is no report {name[:40]!r}; there are {', '.join(KINDS)}")
+        raise Invalid(
+            worded(
+                "there is no report {name!r}; there are {kinds}",
+                name=name[:40],
+                kinds=", ".join(KINDS),
+            )
+        )
     require(actor, kind.permission)
     if area is not None and not kind.divisible:
-        raise Invalid(f"{kind.title} cannot be divided by area")
+        raise Invalid(worded("{title} cannot be divided by area", title=kind.title))
     if not is_seen(actor, name, area):
         raise NotPermitted("your account is for some areas; ask for a report of one of them")
     return kind
@@ -45,4 +52,4 @@ def zone_named(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(existing_zone(name))
     except ValueError as error:
-        raise Invalid(str(error)) from None
+        raise Invalid(told_by(error)) from None

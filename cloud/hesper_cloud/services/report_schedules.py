@@ -21,6 +21,7 @@ from hesper_cloud.services.errors import Invalid, NotFound, Refused, Stale
 from hesper_cloud.services.report_checks import is_seen, kind_of, zone_named
 from hesper_cloud.services.report_records import ScheduleRow, ScheduleWish
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 T = TypeVar("T")
 ScheduleRows = list[ScheduleRow]
@@ -58,7 +59,7 @@ class ReportSchedules:
         """
         found = [row for row in await self.schedules(actor) if row.id == schedule_id]
         if not found:
-            raise NotFound(f"there is no schedule {schedule_id}")
+            raise NotFound(worded("there is no schedule {schedule}", schedule=schedule_id))
         return found[0]
 
     async def add_schedule(self, actor: Actor, wish: ScheduleWish) -> ScheduleRow:
@@ -131,12 +132,16 @@ class ReportSchedules:
         kind_of(actor, wish.kind, wish.area)
         zone_named(wish.zone)
         if not 0 <= wish.at_minute < MINUTES_PER_DAY:
-            raise Invalid(f"a day has minutes 0 to {MINUTES_PER_DAY - 1}")
+            raise Invalid(
+                worded(
+                    "a day has minutes 0 to {minutes_per_day}", minutes_per_day=MINUTES_PER_DAY - 1
+                )
+            )
         with reading(self._sources.registry) as session:
             _target(session, wish.target)
             others = select(ReportSchedule.id).where(ReportSchedule.name == wish.name)
             if session.scalar(others) not in (None, own):
-                raise Refused(f"there is a schedule {wish.name!r}")
+                raise Refused(worded("there is a schedule {wish!r}", wish=wish.name))
 
     def _set(
         self, session: Session, row: ReportSchedule, wish: ScheduleWish, now: datetime
@@ -161,7 +166,7 @@ class ReportSchedules:
         try:
             return await self.written(change)
         except IntegrityError:
-            raise Refused(f"there is a schedule {name!r}") from None
+            raise Refused(worded("there is a schedule {name!r}", name=name)) from None
 
     async def written(self, change: Callable[[Session], T]) -> T:
         """Makes a change in a transaction of its own, on a thread."""
@@ -176,7 +181,7 @@ class ReportSchedules:
 def _present(session: Session, schedule_id: int) -> ReportSchedule:
     row = session.get(ReportSchedule, schedule_id)
     if row is None:
-        raise NotFound(f"there is no schedule {schedule_id}")
+        raise NotFound(worded("there is no schedule {schedule}", schedule=schedule_id))
     return row
 
 
@@ -191,7 +196,9 @@ def _target(session: Session, name: str | None) -> int | None:
     of_mail = DeliveryTarget.name == name, DeliveryTarget.kind == MAIL
     found = session.scalar(select(DeliveryTarget.id).where(*of_mail))
     if found is None:
-        raise Invalid(f"there is no mail target {name[:64]!r}; an administrator makes one")
+        raise Invalid(
+            worded("there is no mail target {name!r}; an administrator makes one", name=name[:64])
+        )
     return found
 
 

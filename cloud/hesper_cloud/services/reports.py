@@ -25,6 +25,7 @@ from hesper_cloud.services.report_checks import kind_of, zone_named
 from hesper_cloud.services.report_records import KindRow, ReportRow, ReportWish
 from hesper_cloud.services.report_schedules import ReportSchedules
 from hesper_cloud.services.sources import require
+from hesper_cloud.worded import worded
 
 MOST_DAYS = 400
 _YEARS = range(1971, 2200)
@@ -64,7 +65,11 @@ class Reports(ReportSchedules):
         kind = kind_of(actor, wish.kind, wish.area)
         days = (wish.last - wish.first).days
         if not 0 <= days < MOST_DAYS or not {wish.first.year, wish.last.year} <= set(_YEARS):
-            raise Invalid(f"a report is of 1 to {MOST_DAYS} days, the first one first")
+            raise Invalid(
+                worded(
+                    "a report is of 1 to {most_days} days, the first one first", most_days=MOST_DAYS
+                )
+            )
         end = date.fromordinal(wish.last.toordinal() + 1)
         areas = None if wish.area is None else (wish.area,)
         period = Period(wish.first, end, zone_named(wish.zone), areas)
@@ -104,7 +109,7 @@ class Reports(ReportSchedules):
             with reading(self._sources.registry) as session:
                 row = session.scalar(_seen(actor).where(Report.id == report_id))
                 if row is None:
-                    raise NotFound(f"there is no report {report_id}")
+                    raise NotFound(worded("there is no report {report}", report=report_id))
                 return _report_row(row)
 
         return await asyncio.to_thread(load)
@@ -121,7 +126,13 @@ class Reports(ReportSchedules):
         row = await self.get(actor, report_id)
         path = file_of(self._sources.settings.state, row.job_id, form)
         if form not in FORMATS or row.removed_at is not None or not path.exists():
-            raise NotFound(f"report {report_id} is not there as {form} any more; ask for it again")
+            raise NotFound(
+                worded(
+                    "report {report} is not there as {form} any more; ask for it again",
+                    report=report_id,
+                    form=form,
+                )
+            )
         if row.kind in making.OF_HOUSEHOLDS:
             span = (int(row.from_at.timestamp()), int(row.to_at.timestamp()))
             looked_at_area(self._sources, actor, f"{row.kind} report", row.area, span)

@@ -11,6 +11,7 @@ from hesper_cloud.rules.built_in import BuiltInRule
 from hesper_cloud.rules.definition import BuiltIn, Definition
 from hesper_cloud.services.errors import Invalid, NotFound, Refused
 from hesper_cloud.services.rule_records import FiringRow, TryReport
+from hesper_cloud.worded import worded
 
 ID = re.compile(r"[a-z][a-z0-9-]{1,62}")
 TAKEN = re.compile(r"alert-flood|storm|tamper|backup-.*|export-.*|sim-data-.*")
@@ -22,19 +23,41 @@ def check_editable(rule: str, code: BuiltInRule | None, said: Definition) -> Non
         if not ID.fullmatch(rule):
             raise Invalid("a rule's name has 2 to 63 small letters, digits and dashes")
         if TAKEN.fullmatch(rule):
-            raise Invalid(f"alerts of Hesper's own are called {rule}; choose another name")
+            raise Invalid(
+                worded("alerts of Hesper's own are called {rule}; choose another name", rule=rule)
+            )
         if isinstance(said.condition, BuiltIn):
             raise Invalid("only a rule that is code has a condition of kind built-in")
         return
     if not code.is_editable or not isinstance(said.condition, BuiltIn):
         where = f" in {code.set_in}" if code.set_in else ""
-        raise Refused(f"{code.title} is code; its thresholds are not edited here{where}")
+        raise Refused(
+            worded(
+                "{title} is code; its thresholds are not edited here{where}",
+                title=code.title,
+                where=where,
+            )
+        )
     bounds = {each.name: each for each in code.thresholds}
     for name, value in said.condition.thresholds.items():
         if name not in bounds:
-            raise Invalid(f"{code.title} has the thresholds {', '.join(bounds)}; not {name[:64]!r}")
+            raise Invalid(
+                worded(
+                    "{title} has the thresholds {bounds}; not {name!r}",
+                    title=code.title,
+                    bounds=", ".join(bounds),
+                    name=name[:64],
+                )
+            )
         if not bounds[name].least <= value <= bounds[name].most:
-            raise Invalid(f"{name} is between {bounds[name].least} and {bounds[name].most}")
+            raise Invalid(
+                worded(
+                    "{name} is between {least} and {most}",
+                    name=name,
+                    least=bounds[name].least,
+                    most=bounds[name].most,
+                )
+            )
 
 
 def as_it_is(code: BuiltInRule) -> Definition:
@@ -52,12 +75,12 @@ def report_of_job(session: Session, actor: Actor, job: int) -> TryReport:
     """
     row = session.get(LongJob, job)
     if row is None or row.kind != trials.JOB or row.asked_by != actor.username:
-        raise NotFound(f"you have asked for no trial {job}")
+        raise NotFound(worded("you have asked for no trial {job}", job=job))
     span = (int(row.parameters["start"]), int(row.parameters["end"]))
     if row.state in UNENDED:
         return report_of(trials.Outcome(), span, job)
     if row.state != DONE:
-        raise Refused(f"the trial did not end: {row.problem or row.state}")
+        raise Refused(worded("the trial did not end: {problem}", problem=row.problem or row.state))
     return report_of(trials.Outcome(**row.result), span)
 
 

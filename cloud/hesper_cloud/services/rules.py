@@ -25,6 +25,7 @@ from hesper_cloud.services.rule_records import FiringRow, RuleRow, RuleVersionRo
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import Sources, epoch, require
 from hesper_cloud.settings import RuleSettings
+from hesper_cloud.worded import worded
 
 T = TypeVar("T")
 LONGEST_TRY_S = 400 * 86_400
@@ -56,7 +57,7 @@ class Rules:
         require(actor, Permission.READ)
         found = await self._read(lambda session: rule_rows.rows(session, self._settings, rule))
         if not found:
-            raise NotFound(f"there is no rule {rule[:64]}")
+            raise NotFound(worded("there is no rule {rule}", rule=rule[:64]))
         return found[0]
 
     async def versions(self, actor: Actor, rule: str) -> RuleVersions:
@@ -84,7 +85,7 @@ class Rules:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             field = ".".join(str(each) for each in first["loc"]) or "the rule"
-            raise Invalid(f"{field}: {first['msg']}") from None
+            raise Invalid(worded("{field}: {msg}", field=field, msg=first["msg"])) from None
 
     async def save(
         self, actor: Actor, rule: str, said: Definition, note: str, version: int | None
@@ -106,7 +107,9 @@ class Rules:
 
         def commit(session: Session) -> None:
             if version is not None and _version(session, rule) != version:
-                raise Stale(f"rule {rule} was edited meanwhile; fetch it and decide again")
+                raise Stale(
+                    worded("rule {rule} was edited meanwhile; fetch it and decide again", rule=rule)
+                )
             row = editing.save(session, self._alerts, rule, said, by)
             if code is not None and row.version == 1:
                 row.state = "on"
@@ -158,9 +161,11 @@ class Rules:
         def commit(session: Session) -> None:
             present = _version(session, rule)
             if present == 0:
-                raise NotFound(f"there is no rule {rule[:64]}")
+                raise NotFound(worded("there is no rule {rule}", rule=rule[:64]))
             if version is not None and present != version:
-                raise Stale(f"rule {rule} was edited meanwhile; fetch it and decide again")
+                raise Stale(
+                    worded("rule {rule} was edited meanwhile; fetch it and decide again", rule=rule)
+                )
             editing.delete_rule(session, self._alerts, rule, at)
 
         await self._write(commit)
@@ -172,7 +177,9 @@ class Rules:
         require(actor, Permission.EDIT_RULES)
         row = await self.get(actor, rule)
         if row.built_in or row.definition is None:
-            raise Refused(f"{row.title} is code, which cannot be tried on history")
+            raise Refused(
+                worded("{title} is code, which cannot be tried on history", title=row.title)
+            )
         return await self.try_(actor, Definition.model_validate(row.definition), start, end)
 
     async def try_(

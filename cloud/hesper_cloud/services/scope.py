@@ -18,6 +18,7 @@ from hesper_cloud.accounts.roles import Actor
 from hesper_cloud.db.engines import batched, reading
 from hesper_cloud.db.registry import Gateway, Meter
 from hesper_cloud.services.errors import NotFound, NotPermitted
+from hesper_cloud.worded import worded
 
 
 class _OfMeter(Protocol):
@@ -112,7 +113,7 @@ def require_meter(registry: Engine, actor: Actor, meter: str) -> None:
         NotFound: it is elsewhere, or does not exist.
     """
     if actor.areas is not None and not seen_meters(registry, actor, [meter]):
-        raise NotFound(f"there is no meter {meter}")
+        raise NotFound(worded("there is no meter {meter}", meter=meter))
 
 
 async def check_meter(registry: Engine, actor: Actor, meter: str) -> None:
@@ -132,7 +133,7 @@ async def check_meters(registry: Engine, actor: Actor, meters: Iterable[str]) ->
     wanted = set(meters)
     beyond = wanted - await asyncio.to_thread(seen_meters, registry, actor, wanted)
     if beyond:
-        raise NotFound(f"there is no meter {min(beyond)}")
+        raise NotFound(worded("there is no meter {beyond}", beyond=min(beyond)))
 
 
 async def check_addressee(registry: Engine, actor: Actor, meter: str) -> None:
@@ -178,4 +179,6 @@ def require_everywhere(actor: Actor, what: str) -> None:
         NotPermitted: it does not, and ``what`` cannot be divided.
     """
     if actor.areas is not None:
-        raise NotPermitted(f"{what} cannot be divided by area; your account is for some areas")
+        raise NotPermitted(
+            worded("{what} cannot be divided by area; your account is for some areas", what=what)
+        )

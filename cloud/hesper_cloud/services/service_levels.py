@@ -17,6 +17,7 @@ from hesper_cloud.service_levels.misses import Miss, misses
 from hesper_cloud.services.errors import Invalid, NotFound
 from hesper_cloud.services.scope import require_everywhere, seen_meters
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 _MOST_DAYS = 400
 _YEARS = range(1970, 9999)
@@ -57,7 +58,7 @@ class Levels:
         today = Day.at(self._sources.clock(), self._zone).on
         start, end = first or today - timedelta(days=7), last or today
         if not 0 <= (end - start).days <= _MOST_DAYS:
-            raise Invalid(f"a range of 0 to {_MOST_DAYS} days")
+            raise Invalid(worded("a range of 0 to {most_days} days", most_days=_MOST_DAYS))
         _check_years(start, end)
         return await asyncio.to_thread(self._days, name, start, end)
 
@@ -81,7 +82,7 @@ class Levels:
 
     def _level(self, name: str) -> ServiceLevel:
         if name not in self._levels:
-            raise NotFound(f"there is no service level {name}")
+            raise NotFound(worded("there is no service level {name}", name=name))
         return self._levels[name]
 
     def _days(self, name: str | None, first: date, last: date) -> list[LevelDay]:
@@ -121,4 +122,6 @@ class Levels:
 def _check_years(*days: date) -> None:
     """Refuses days at the ends of the calendar, whose neighbours have no name."""
     if any(day.year not in _YEARS for day in days):
-        raise Invalid(f"a day of the years {_YEARS.start} to {_YEARS.stop - 1}")
+        raise Invalid(
+            worded("a day of the years {start} to {stop}", start=_YEARS.start, stop=_YEARS.stop - 1)
+        )

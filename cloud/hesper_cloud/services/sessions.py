@@ -15,6 +15,7 @@ from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import NotFound
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 _ID_LENGTH = 16
 SessionRows = list[SessionRow]
@@ -48,7 +49,7 @@ class Sessions:
             if row.id == session_id and (is_own or actor.may(Permission.ADMINISTER)):
                 break
         else:
-            raise NotFound(f"there is no session {session_id}")
+            raise NotFound(worded("there is no session {session}", session=session_id))
         subject = f"{row.username} session {row.id}"
         note = (actor.username, "session.end", subject, f"opened from {row.source}")
         await asyncio.to_thread(self._link.leave_note, *note)

@@ -8,12 +8,14 @@ from sqlalchemy import Engine
 
 from hesper_cloud.access_log import Looks
 from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.gaps.captures import Captures
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.live.hub import Hub
 from hesper_cloud.observing.commands import CommandTraces
 from hesper_cloud.services.errors import NotPermitted
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import ReadingStore
+from hesper_cloud.worded import worded
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,8 @@ class Sources:
 
     ``live`` tells those who listen: `Hub.publish` may be called from any thread. ``looks`` are
     those at interval data; whoever shows some notes it first (`services.looking`). ``traces`` tells
-    of commands that are asked for.
+    of commands that are asked for. ``captures`` knows what is stored of the recent days, where
+    nobody else stores anything.
     """
 
     settings: Settings
@@ -34,6 +37,7 @@ class Sources:
     live: Hub = field(default_factory=Hub)
     looks: Looks = field(default_factory=Looks)
     traces: CommandTraces = field(default_factory=lambda: CommandTraces(None))
+    captures: Captures | None = None
 
 
 def require(actor: Actor, permission: Permission) -> None:
@@ -43,7 +47,11 @@ def require(actor: Actor, permission: Permission) -> None:
         NotPermitted: the role does not hold the permission.
     """
     if not actor.may(permission):
-        raise NotPermitted(f"the role {actor.role} may not {permission.value}")
+        raise NotPermitted(
+            worded(
+                "the role {role} may not {permission}", role=actor.role, permission=permission.value
+            )
+        )
 
 
 def instant(epoch_s: int) -> datetime:

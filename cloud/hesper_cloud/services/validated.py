@@ -26,6 +26,7 @@ from hesper_cloud.stores.port import EARLIEST, LATEST, SCALERS
 from hesper_cloud.validation import dirty, substitutes
 from hesper_cloud.validation.codes import EDIT
 from hesper_cloud.validation.substitutes import Curve, Edit
+from hesper_cloud.worded import worded
 
 T = TypeVar("T")
 
@@ -154,7 +155,9 @@ class Validated:
         """
         require(actor, Permission.READ)
         if not timedelta(0) <= last - first <= _MOST_DAYS:
-            raise Invalid(f"ask for up to {_MOST_DAYS.days} days, the first one first")
+            raise Invalid(
+                worded("ask for up to {days} days, the first one first", days=_MOST_DAYS.days)
+            )
         if not _FIRST_YEAR <= first.year <= last.year <= _LAST_YEAR:
             raise Invalid("no reading is captured outside 1970 to 2262")
         await check_meter(self._sources.registry, actor, meter)
@@ -270,7 +273,7 @@ class Validated:
         curve, at = edit.curve, epoch(edit.captured_at)
         with reading(self._sources.registry) as session:
             if session.get(Meter, curve.meter) is None:
-                raise NotFound(f"there is no meter {curve.meter}")
+                raise NotFound(worded("there is no meter {meter}", meter=curve.meter))
             known = substitutes.by_key(session, actor.username, edit.idempotency_key)
             if known is not None:
                 if not _is_same(known, edit):
@@ -283,7 +286,7 @@ class Validated:
         with reading(self._sources.registry) as session:
             row = session.get(Substitute, edit_id)
             if row is None:
-                raise NotFound(f"there is no edit {edit_id}")
+                raise NotFound(worded("there is no edit {edit}", edit=edit_id))
             return _row(row)
 
     async def _scores(self, query: str, **names: object) -> list[DayQuality]:

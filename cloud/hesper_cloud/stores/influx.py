@@ -23,14 +23,18 @@ from hesper_cloud.stores import influx_streams as streams
 from hesper_cloud.stores.blocks import blocks_of
 from hesper_cloud.stores.influx_batches import Batches
 from hesper_cloud.stores.influx_commits import Commits, changes
+from hesper_cloud.stores.influx_curves import CurveOf, Curves
 from hesper_cloud.stores.influx_day_sums import DaySums
 from hesper_cloud.stores.influx_layouts import Layouts
-from hesper_cloud.stores.influx_lines import READINGS, REVISIONS, tag
+from hesper_cloud.stores.influx_lines import DAYS, PACKED, READINGS, REVISIONS, SUMS, tag
+from hesper_cloud.stores.influx_packed import DAY_S
+from hesper_cloud.stores.influx_packing import PackedDays
 from hesper_cloud.stores.influx_ql import of_meter, within
 from hesper_cloud.stores.influx_server import InfluxServer
 from hesper_cloud.stores.influx_sums import SumOf, Sums
 from hesper_cloud.stores.influx_writes import InfluxWriter
 from hesper_cloud.stores.port import (
+    Arrivals,
     Block,
     Changes,
     Fault,
@@ -67,16 +71,23 @@ class InfluxStore:
         self._ledger = server.ledger()
         self._keep_days = keep_days
         self._lock = threading.RLock()  # one writer
-        self._prepared = False
+        self._prepared = self._shared = False
         self._layouts = Layouts(self._ledger)
         self._batches = Batches(self._ledger, sole_writer=sole_writer)
         self._commits = Commits(self._ledger, sole_writer=sole_writer, behind_s=feed_behind_s)
         ledger = (self._batches, self._commits)
         self._days = DaySums(self._ledger, keep_days=keep_days) if sole_writer else None
         self._sums = Sums(server, self._layouts, self._days)
+        self._packing = self._packed_days() if sole_writer else None
+        self._curves = Curves(server, self._layouts, self._packing)
+        kept = (self._days, self._packing)
         self._writer = InfluxWriter(
-            server, self._layouts, ledger, self._days, sole_writer=sole_writer, keep_days=keep_days
+            server, self._layouts, ledger, kept, sole_writer=sole_writer, keep_days=keep_days
         )
+
+    def _packed_days(self) -> PackedDays:
+        servers, kept = (self._server, self._ledger), self._keep_days
+        return PackedDays(servers, self._layouts, keep_days=kept, writing=self._lock)
 
     def close(self) -> None:
         """Closes connections."""
@@ -85,6 +96,10 @@ class InfluxStore:
 
     def prepare(self) -> None:
         """Makes databases with their retention and learns what is stored; once, when needed."""
+        if not self._prepared:  # asked without the lock: no reader waits for a group's write
+            self._prepare()
+
+    def _prepare(self) -> None:
         with self._lock:
             if self._prepared:
                 return
@@ -95,13 +110,24 @@ class InfluxStore:
             if self._days is not None:
                 self._days.load()
             self._writer.learn()
+            if self._packing is not None:
+                self._packing.load(self._writer.profiles, lambda: streams.extent(self._server))
             self._prepared = True
 
     def write(self, group: Group) -> Written:
         """Writes readings, then batch ids; see the port."""
         with self._lock:
             self.prepare()
+            self._forget_what_a_sole_writer_made()
             return self._writer.write(group)
+
+    def _forget_what_a_sole_writer_made(self) -> None:
+        """Deletes, before the first write of one of several writers, what none of them voids."""
+        if self._packing is None and not self._shared:
+            self._server.delete(PACKED)
+            for measurement in (DAYS, SUMS):
+                self._ledger.delete(measurement)
+            self._shared = True
 
     def known(self, batches: Sequence[BatchId]) -> dict[BatchId, str]:
         """Returns the digests of stored batches; see the port."""
@@ -128,8 +154,7 @@ class InfluxStore:
     ) -> Series:
         """Returns one curve; see the port."""
         self.prepare()
-        curve = (meter, profile, logical_name)
-        return reads.series(self._server, self._layouts, curve, (start, end), step_s)
+        return self._curves.series(CurveOf(meter, profile, logical_name), (start, end), step_s)
 
     def fleet_series(
         self,
@@ -159,15 +184,24 @@ class InfluxStore:
         asked = SumOf(profile, logical_name, step_s, meters)
         return self._sums.growth(asked, (start, end))
 
-    def captured(self, profile: str, start: int, end: int) -> dict[str, Integers]:
+    def captured(
+        self, profile: str, start: int, end: int, meters: Sequence[str] | None = None
+    ) -> dict[str, Integers]:
         """Returns each meter's capture times; see the port."""
         self.prepare()
-        return reads.captured(self._server, profile, (start, end))
+        return reads.captured(self._server, profile, (start, end), meters)
+
+    def arrivals(
+        self, profile: str, start: int, end: int, meters: Sequence[str]
+    ) -> dict[str, Arrivals]:
+        """Returns capture times and when they were stored; see the port."""
+        self.prepare()
+        return reads.arrivals(self._server, profile, (start, end), meters)
 
     def captured_times(self, meter: str, profile: str, start: int, end: int) -> Integers:
         """Returns one meter's capture times; see the port."""
         self.prepare()
-        found = reads.captured(self._server, profile, (start, end), meter)
+        found = reads.captured(self._server, profile, (start, end), [meter])
         return found.get(meter, np.empty(0, dtype=np.int64))
 
     def export(self, start: int, end: int) -> Iterator[Reading]:
@@ -205,17 +239,22 @@ class InfluxStore:
         self._delete(tag(meter), end, start)
 
     def _delete(self, meter: str | None, before: int | None, since: int | None) -> None:
-        """Deletes readings; no sum that was kept, or is being made, outlives them."""
+        """Deletes readings; nothing made of them that is kept, or being made, outlives them."""
         if self._days is not None:
             self._days.forget()
-        for measurement in (READINGS, REVISIONS):
-            self._server.delete(measurement, meter, before, since)
+        with self._lock:  # no day is packed meanwhile
+            for measurement in (READINGS, REVISIONS):
+                self._server.delete(measurement, meter, before, since)
+            first = None if since is None else since - since % DAY_S
+            self._server.delete(PACKED, meter, before, first)
         if self._days is not None:
             self._days.forget()
 
     def maintain(self, now: int) -> list[Fault]:
-        """Leaves maintenance to the server; see the port."""
-        del now
+        """Packs days that are over, and leaves other maintenance to the server; see the port."""
+        self.prepare()
+        if self._packing is not None:
+            self._packing.pack(now, self._writer.is_certain)
         return []
 
     def latest_rows(self) -> Iterator[tuple[Block, Integers]]:

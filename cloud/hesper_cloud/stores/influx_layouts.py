@@ -46,7 +46,7 @@ class Layouts:
         """Returns the layouts that hold a quantity, each with the quantity."""
         return {
             name: quantity
-            for name, quantities in self.known.items()
+            for name, quantities in list(self.known.items())  # a writer may learn another
             for quantity in quantities
             if quantity.logical_name == logical_name
         }

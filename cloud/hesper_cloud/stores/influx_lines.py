@@ -27,6 +27,7 @@ from hesper_cloud.stores.rows import Rows, Stamp
 
 READINGS, REVISIONS, LAYOUTS, BATCHES = "readings", "revisions", "layouts", "batches"
 INTENTS, COMMITS, EPOCHS, SUMS = "intents", "commits", "epochs", "sums"
+PACKED, DAYS = "packed", "days"
 _ESCAPED = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ "})
 _STATUS_BITS, _STATUS = 8, 0xFF
 
@@ -34,6 +35,11 @@ _STATUS_BITS, _STATUS = 8, 0xFF
 def tag(text: str) -> str:
     """Returns a tag value without what line protocol cannot carry; `untagged` undoes it."""
     return text.replace("%", "%25").replace("\\", "%5C")
+
+
+def escaped_tag(text: str) -> str:
+    """Returns a tag value as it stands in a line."""
+    return tag(text).translate(_ESCAPED)
 
 
 def untagged(text: str) -> str:
@@ -149,7 +155,7 @@ def _series(rows: Rows, meters: Sequence[str]) -> pa.StringArray:
     begins[1:] = keys[1:] != keys[:-1]
     texts = [
         f"{READINGS},clock_status={key & _STATUS},"
-        f"meter={tag(meters[key >> _STATUS_BITS]).translate(_ESCAPED)},profile={rows.profile}"
+        f"meter={escaped_tag(meters[key >> _STATUS_BITS])},profile={rows.profile}"
         for key in keys[begins].tolist()
     ]
     return pa.array(texts, pa.string()).take(pa.array(np.cumsum(begins) - 1))

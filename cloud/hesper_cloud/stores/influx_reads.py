@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from hesper_cloud.stores import curves
 from hesper_cloud.stores.influx_layouts import Layouts
 from hesper_cloud.stores.influx_lines import READINGS, REVISIONS, fields_of, untagged
-from hesper_cloud.stores.influx_ql import Range, field, of_meter, quoted, select, within
+from hesper_cloud.stores.influx_ql import Range, of_meters, quoted, select, within
 from hesper_cloud.stores.influx_server import InfluxServer, Table
-from hesper_cloud.stores.port import Integers, Reading, ReadValue, Series
+from hesper_cloud.stores.port import Arrivals, Integers, Reading, ReadValue
 
 TAGS = "meter, profile, clock_status"
+_NAMED_AT_ONCE = 100
 _first = itemgetter(0)
 _EVERY_POINT_HAS = ("layout", "quality", "received_at", "stored_at_ms", "commit")
 
@@ -56,10 +56,11 @@ def points(
     InfluxDB 1 shows the fields of a point one by one as it takes them. Nobody was told of such a
     point: its write is not answered.
     """
-    return map(_whole, server.query(select("*", measurement, where, group_by)))
+    return map(whole, server.query(select("*", measurement, where, group_by)))
 
 
-def _whole(table: Table) -> Table:
+def whole(table: Table) -> Table:
+    """Returns a series with all its fields without the points that are only in part there yet."""
     if not set(_EVERY_POINT_HAS) <= set(table.columns):
         return table._replace(rows=[])
     needed = itemgetter(*map(table.columns.index, _EVERY_POINT_HAS))
@@ -95,61 +96,54 @@ def latest(server: InfluxServer, layouts: Layouts, now: int) -> Iterator[Reading
     """Yields the newest reading of every series, and of each layout where there are several."""
     conditions = [f"time <= {now}s"]
     if len(layouts.known) > 1:
-        conditions += [f"time <= {now}s AND layout = {name}" for name in layouts.known]
+        conditions += [f"time <= {now}s AND layout = {name}" for name in list(layouts.known)]
     for condition in conditions:
         for table in points(server, condition, f"{TAGS} ORDER BY time DESC LIMIT 1"):
             yield from readings_of(table, layouts)
 
 
-def series(
-    server: InfluxServer,
-    layouts: Layouts,
-    curve: tuple[str, str, str],
-    span: Range,
-    step_s: int | None,
-) -> Series:
-    """Returns one quantity of one meter and profile."""
-    sources = layouts.having(curve[2])
-    where = of_meter(curve[0], curve[1], span)
-    query = select(f"{field(curve[2])}, quality, layout", READINGS, where, "clock_status")
-    rows = _in_order(server.query_at_once(query)) if sources else []
-    if not rows:
-        return curves.joined([], step_s)
-    times, values, quality, used = zip(*rows, strict=True)
-    alike = {sources.get(layout) for layout in set(used)}
-    one = alike.pop() if len(alike) == 1 else None
-    if one is not None and step_s is None and None not in quality:
-        return Series(list(times), list(values), list(quality), one.scaler, one.unit)
-    points = [
-        curves.Point(at, value, quality, sources[layout])
-        for at, value, quality, layout in rows
-        if layout in sources and quality is not None  # else it is only in part there yet
-    ]
-    return curves.joined(points, step_s)
-
-
-def _in_order(tables: Sequence[Table]) -> list[list[Any]]:
+def in_order(tables: Sequence[Table]) -> list[list[Any]]:
     """Returns the rows of series that differ by the clock status alone, ascending by time."""
     if len(tables) == 1:
         return tables[0].rows
-    stated = [
-        (row[0], int(table.tags["clock_status"]), row) for table in tables for row in table.rows
-    ]
-    return [row for _, _, row in sorted(stated, key=itemgetter(0, 1))]
+    by_status = sorted(tables, key=lambda table: int(table.tags["clock_status"]))
+    return sorted((row for table in by_status for row in table.rows), key=_first)
 
 
 def captured(
-    server: InfluxServer, profile: str, span: Range, meter: str | None = None
+    server: InfluxServer, profile: str, span: Range, meters: Sequence[str] | None = None
 ) -> dict[str, Integers]:
-    """Returns the distinct capture times of every meter, or of one."""
-    chosen = "" if meter is None else f"meter = {quoted(meter)} AND "
-    where = f"{chosen}profile = {quoted(profile)} AND {within(span)}"
+    """Returns the distinct capture times of every meter, or of some."""
     names: list[str] = []
     parts: list[Integers] = []
-    for table in server.query(select("quality", READINGS, where, "meter")):  # its shortest field
-        names.append(untagged(table.tags["meter"]))
-        parts.append(np.fromiter(map(_first, table.rows), np.int64, len(table.rows)))
+    for chosen in _chosen(meters):
+        where = f"{chosen}profile = {quoted(profile)} AND {within(span)}"
+        for table in server.query(select("quality", READINGS, where, "meter")):  # shortest field
+            names.append(untagged(table.tags["meter"]))
+            parts.append(np.fromiter(map(_first, table.rows), np.int64, len(table.rows)))
     return _by_meter(names, parts)
+
+
+def arrivals(
+    server: InfluxServer, profile: str, span: Range, meters: Sequence[str]
+) -> dict[str, Arrivals]:
+    """Returns some meters' capture times and when they were stored, ascending."""
+    parts: dict[str, list[Any]] = {}
+    for chosen in _chosen(meters):
+        where = f"{chosen}profile = {quoted(profile)} AND {within(span)}"
+        for table in server.query(select("stored_at_ms", READINGS, where, "meter")):
+            parts.setdefault(untagged(table.tags["meter"]), []).extend(table.rows)
+    found = {meter: np.array(rows, dtype=np.int64) for meter, rows in parts.items()}
+    return {meter: Arrivals(rows[:, 0], rows[:, 1] // 1000) for meter, rows in found.items()}
+
+
+def _chosen(meters: Sequence[str] | None) -> Iterator[str]:
+    """Yields conditions that together choose the meters; None: every one."""
+    if meters is None:
+        yield ""
+        return
+    for start in range(0, len(meters), _NAMED_AT_ONCE):
+        yield f"{of_meters(meters[start : start + _NAMED_AT_ONCE])} AND "
 
 
 def _by_meter(names: Sequence[str], parts: Sequence[Integers]) -> dict[str, Integers]:

@@ -4,7 +4,8 @@
 to 3, so reads are the same for all; `influx_v2.InfluxV2` writes by the 2.x interface.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, Protocol
 
 import httpx
@@ -18,6 +19,7 @@ TIMEOUT_S = 30.0
 LEDGER = "-ledger"
 UNPACKED = {"Accept-Encoding": "identity"}  # else the server packs answers, which costs it a third
 _CHUNK_ROWS = 10_000
+_DAYS_OF_A_SHARD = 7  # by itself; nothing may be kept for less than a shard
 _PACKED = "application/x-msgpack"
 _BAD_REQUEST, _TOO_LARGE, _UNPROCESSABLE = 400, 413, 422
 _LIMITS = ("limit exceeded", "max-values-per-tag", "max-series", "timeout", "retention policy")
@@ -90,7 +92,9 @@ class InfluxV1:
         name = f'"{self._database}"'
         self._command(f"CREATE DATABASE {name}")
         if keep_days:
-            self._command(f'ALTER RETENTION POLICY "autogen" ON {name} DURATION {keep_days:d}d')
+            shards = " SHARD DURATION 1d" if keep_days < _DAYS_OF_A_SHARD else ""
+            policy = f'"autogen" ON {name} DURATION {keep_days:d}d{shards}'
+            self._command(f"ALTER RETENTION POLICY {policy}")
 
     def delete(
         self,
@@ -158,16 +162,10 @@ def tables(http: httpx.Client, params: dict[str, str | int]) -> Iterator[Table]:
     Raises:
         StoreUnavailable: the server cannot be reached or answers with an error.
     """
-    try:
-        with http.stream("GET", "/query", params=params) as response:
-            if not response.is_success:
-                text = response.read().decode("utf-8", "replace")
-                raise StoreUnavailable(f"InfluxDB answers {response.status_code}: {text[:300]}")
-            for line in response.iter_lines():
-                if line:
-                    yield from _tables(orjson.loads(line))
-    except (httpx.TransportError, orjson.JSONDecodeError) as error:
-        raise StoreUnavailable(f"InfluxDB cannot be read: {error}") from error
+    with _answer(http, params) as response:
+        for line in response.iter_lines():
+            if line:
+                yield from _tables(orjson.loads(line))
 
 
 def tables_at_once(http: httpx.Client, params: dict[str, str]) -> list[Table]:
@@ -176,15 +174,25 @@ def tables_at_once(http: httpx.Client, params: dict[str, str]) -> list[Table]:
     Raises:
         StoreUnavailable: the server cannot be reached or answers with an error.
     """
-    try:
-        response = http.get("/query", params=params, headers={"Accept": _PACKED})
-        if not response.is_success:
-            raise StoreUnavailable(
-                f"InfluxDB answers {response.status_code}: {response.text[:300]}"
-            )
+    with _answer(http, params, {"Accept": _PACKED}) as response:
         packed = response.headers.get("Content-Type") == _PACKED
         decode = msgspec.msgpack.decode if packed else orjson.loads
-        return list(_tables(decode(response.content)))
+        return list(_tables(decode(response.read())))
+
+
+@contextmanager
+def _answer(
+    http: httpx.Client,
+    params: Mapping[str, str | int],
+    headers: dict[str, str] | None = None,
+) -> Iterator[httpx.Response]:
+    """Yields what a query is answered with; what goes wrong with it, or in it, is told."""
+    try:
+        with http.stream("GET", "/query", params=params, headers=headers) as response:
+            if not response.is_success:
+                text = response.read().decode("utf-8", "replace")
+                raise StoreUnavailable(f"InfluxDB answers {response.status_code}: {text[:300]}")
+            yield response
     except (httpx.TransportError, orjson.JSONDecodeError, msgspec.DecodeError) as error:
         raise StoreUnavailable(f"InfluxDB cannot be read: {error}") from error
 

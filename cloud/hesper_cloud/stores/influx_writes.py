@@ -5,6 +5,7 @@ are built, and a few are on their way at once.
 """
 
 import logging
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,7 @@ from hesper_cloud.stores.influx_lines import (
     reading_lines,
     untagged,
 )
+from hesper_cloud.stores.influx_packing import PackedDays
 from hesper_cloud.stores.influx_ql import select
 from hesper_cloud.stores.influx_server import InfluxServer
 from hesper_cloud.stores.influx_versions import Sorted, Versions
@@ -35,6 +37,7 @@ log = logging.getLogger(__name__)
 
 _LINES_PER_WRITE = 10_000
 WRITES_AT_ONCE = 2
+_CERTAIN_AFTER_S = 600.0  # the server takes no longer over a write that nobody waits for
 _DAY_S, _MARGIN_S = 86_400, 3600
 _CONFLICTING = int(Quality.CONFLICTING)
 
@@ -47,7 +50,7 @@ class InfluxWriter:
         server: InfluxServer,
         layouts: Layouts,
         ledger: tuple[Batches, Commits],
-        days: DaySums | None,
+        kept: tuple[DaySums | None, PackedDays | None],
         *,
         sole_writer: bool,
         keep_days: int,
@@ -55,13 +58,23 @@ class InfluxWriter:
         self._server = server
         self._layouts = layouts
         self._batches, self._commits = ledger
-        self._days = days
+        self._days, self._packing = kept
         self._sole_writer = sole_writer
         self._keep_days = keep_days
         self._in_doubt = False
+        self._certain_from = 0.0
         self._high_water = HighWater()
         self._meters: dict[str, int] = {}
         self._profiles: dict[str, int] = {}
+
+    @property
+    def profiles(self) -> list[str]:
+        """The profiles that readings were stored of."""
+        return list(self._profiles)
+
+    def is_certain(self) -> bool:
+        """Says, between two writes, whether the server is at none that failed."""
+        return not self._in_doubt and time.monotonic() >= self._certain_from
 
     def learn(self) -> None:
         """Learns the newest capture of each meter and profile, and ends what was begun."""
@@ -85,6 +98,7 @@ class InfluxWriter:
         found = self._kept(parts, self._sort_out(parts), group.stored_at)
         if self._in_doubt:
             self._commits.load()  # ends the commit of a write that failed half-way
+            self._certain_from = time.monotonic() + _CERTAIN_AFTER_S
         self._in_doubt = True
         commit = self._write_rows(parts, found, group.stored_at_ms)
         ended = b"" if commit is None else self._commits.ended(commit)
@@ -109,20 +123,35 @@ class InfluxWriter:
         """Writes what is new or in conflict after its intent; its commit is still to be ended."""
         if not any(each.new.any() or each.conflicts for each in found):
             return None
-        commit = self._commits.begin(parts, stored_at_ms, self._void_sums(parts, found))
+        commit = self._commits.begin(parts, stored_at_ms, self._void(parts, found))
         for part, sorted_ in zip(parts, found, strict=True):
             self._layouts.ensure(part.quantities)
             self._send(part, sorted_, Stamp(stored_at_ms, commit.number))
         return commit
 
-    def _void_sums(self, parts: Sequence[Rows], found: Sequence[Sorted]) -> list[bytes]:
-        """Returns the lines that make void what is kept of sums that new rows belong to."""
+    def _void(self, parts: Sequence[Rows], found: Sequence[Sorted]) -> list[bytes]:
+        """Returns the ledger's lines that make void what was made of readings before these."""
         lines: list[bytes] = []
         for part, sorted_ in zip(parts, found, strict=True):
             late = None if self._days is None else self._days.late(part.captured_at[sorted_.new])
             if self._days is not None and late is not None:
                 lines += self._days.spoil(part.profile, late)
+        for part, sorted_ in zip(parts, found, strict=True):
+            if self._packing is not None:
+                lines += self._touch(self._packing, part, sorted_)
         return lines
+
+    def _touch(self, packing: PackedDays, part: Rows, found: Sorted) -> list[bytes]:
+        """Voids the packed days of rows that are new or get another quality."""
+        changed = found.new.copy()
+        changed[list(found.conflicts)] = True
+        keys = part.meter[changed]
+
+        def meters() -> list[str]:
+            names = list(self._meters)
+            return [names[key] for key in keys.tolist()]
+
+        return packing.touch(part.profile, meters, part.captured_at[changed])
 
     def _sort_out(self, parts: Sequence[Rows]) -> list[Sorted]:
         """Says of every row whether it is new, there already, or in conflict."""

@@ -4,10 +4,13 @@ Each adapter is imported only where it is wanted: its client takes up to a secon
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hesper_cloud.settings import InfluxSettings, Settings, StoreSettings
-from hesper_cloud.stores.influx_server import InfluxServer, InfluxV1
 from hesper_cloud.stores.port import ReadingStore
+
+if TYPE_CHECKING:
+    from hesper_cloud.stores.influx_server import InfluxServer
 
 
 def open_store(settings: Settings) -> ReadingStore:
@@ -28,6 +31,11 @@ def open_store(settings: Settings) -> ReadingStore:
     )
 
 
+def is_ours_alone(settings: StoreSettings) -> bool:
+    """Says whether no other process stores readings in the store that the settings name."""
+    return settings.kind == "duckdb" or settings.sole_writer
+
+
 def open_file(path: Path, settings: StoreSettings) -> ReadingStore:
     """Opens the embedded store in a file, which is made if it is missing."""
     from hesper_cloud.stores.duckdb import DuckDbStore
@@ -40,7 +48,7 @@ def open_file(path: Path, settings: StoreSettings) -> ReadingStore:
         raw_days=kept.raw_days,
         batch_days=kept.batch_days,
     )
-    return DuckDbStore(path, retention, settings.memory_mib or None)
+    return DuckDbStore(path, retention, settings.memory_mib)
 
 
 def open_named(place: str) -> ReadingStore:
@@ -50,6 +58,7 @@ def open_named(place: str) -> ReadingStore:
     """
     if place.startswith(("http://", "https://")):
         from hesper_cloud.stores.influx import InfluxStore
+        from hesper_cloud.stores.influx_server import InfluxV1
 
         url, _, database = place.rpartition("/")
         return InfluxStore(InfluxV1(url, database))
@@ -58,8 +67,10 @@ def open_named(place: str) -> ReadingStore:
     return open_file(Path(place), StoreSettings())
 
 
-def influx_server(settings: InfluxSettings) -> InfluxServer:
+def influx_server(settings: InfluxSettings) -> "InfluxServer":
     """Returns the way to speak to a server: 2.x with a token, else 1.x."""
+    from hesper_cloud.stores.influx_server import InfluxV1
+
     if settings.token_file is not None:
         from hesper_cloud.stores.influx_v2 import InfluxV2
 

@@ -28,6 +28,7 @@ from hesper_cloud.stores.lineage import StartAgain as StartAgain
 from hesper_cloud.stores.records import EARLIEST as EARLIEST
 from hesper_cloud.stores.records import LATEST as LATEST
 from hesper_cloud.stores.records import SCALERS as SCALERS
+from hesper_cloud.stores.records import Arrivals as Arrivals
 from hesper_cloud.stores.records import Block as Block
 from hesper_cloud.stores.records import Changes as Changes
 from hesper_cloud.stores.records import CommittedRows as CommittedRows
@@ -36,6 +37,7 @@ from hesper_cloud.stores.records import Flags as Flags
 from hesper_cloud.stores.records import FleetSeries as FleetSeries
 from hesper_cloud.stores.records import Group as Group
 from hesper_cloud.stores.records import Integers as Integers
+from hesper_cloud.stores.records import Previous as Previous
 from hesper_cloud.stores.records import Quantity as Quantity
 from hesper_cloud.stores.records import Reading as Reading
 from hesper_cloud.stores.records import ReadingColumns as ReadingColumns
@@ -104,8 +106,16 @@ class ReadingStore(Protocol):
         """
         ...
 
-    def captured(self, profile: str, start: int, end: int) -> dict[str, Integers]:
-        """Returns each meter's capture times in a range, ascending and distinct."""
+    def captured(
+        self, profile: str, start: int, end: int, meters: Sequence[str] | None = None
+    ) -> dict[str, Integers]:
+        """Returns each meter's capture times in a range, ascending and distinct; None: of all."""
+        ...
+
+    def arrivals(
+        self, profile: str, start: int, end: int, meters: Sequence[str]
+    ) -> dict[str, Arrivals]:
+        """Returns meters' capture times in a range, ascending, and when each was stored."""
         ...
 
     def captured_times(self, meter: str, profile: str, start: int, end: int) -> Integers:

@@ -96,14 +96,40 @@ class Written:
     accepted: tuple[Flags, ...]
 
 
+Previous = tuple[Integers, Integers, Flags] | None
+"""The newest rows of a block's meters: captured_at, values, missing; one column per meter.
+
+None where nothing of the block's kind is known; a meter without a row has every value missing.
+"""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CommittedRows:
-    """One block after its commit: who sent it, which rows are new, when it was stored."""
+    """One block after its commit.
+
+    Attributes:
+        gateway: Who sent it; empty for a block that several sent.
+        block: Its rows.
+        accepted: Which of them are new.
+        stored_at: When they were stored, epoch seconds.
+        before: What was newest of its meters before, for those who compare.
+    """
 
     gateway: str
     block: Block
     accepted: Flags
     stored_at: int
+    before: Previous = None
+
+
+class Arrivals(NamedTuple):
+    """One meter's capture times, ascending, and when each was stored; epoch seconds.
+
+    A time that is stored twice, with another clock status, comes twice.
+    """
+
+    captured_at: Integers
+    stored_at: Integers
 
 
 class ReadValue(NamedTuple):

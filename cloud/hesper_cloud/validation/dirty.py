@@ -83,12 +83,14 @@ class DirtyDays:
         block, accepted = rows.block, rows.accepted
         if block.profile != quantities.LOAD_PROFILE or not accepted.any():
             return
-        days = block.captured_at[accepted] // DAY_S
-        first, last = int(days.min()), int(days.max())
+        first, last = (
+            int(at) // DAY_S for at in (block.captured_at.min(), block.captured_at.max())
+        )
         with self._lock:
             if first == last and bool(accepted.all()):
                 self._marks.setdefault(first, set()).update(block.meters)
                 return
+            days = block.captured_at[accepted] // DAY_S
             index = block.meter_index[accepted]
             for day in np.unique(days):
                 names = (block.meters[place] for place in np.unique(index[days == day]))

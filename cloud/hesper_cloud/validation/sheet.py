@@ -58,6 +58,15 @@ class Grid:
         groups = self.quantity.logical_name.split(".")
         return self.quantity.unit in _ENERGY_UNITS and groups[0] == "1" and groups[3] == "29"
 
+    def of(self, rows: slice) -> "Grid":
+        """Returns a copy that holds some of the meters."""
+        return Grid(
+            self.quantity,
+            self.values[rows].copy(),
+            self.known[rows].copy(),
+            self.copies[rows].copy(),
+        )
+
     def steps(self, amount: int) -> int:
         """Returns an amount in the quantity's unit as an integer of its scaler."""
         scaler = self.quantity.scaler
@@ -85,6 +94,18 @@ class Sheet:
     quality: Integers
     present: Flags
     grids: dict[str, Grid]
+
+    def of(self, rows: slice) -> "Sheet":
+        """Returns a copy that holds some of the meters."""
+        return Sheet(
+            self.meters[rows],
+            self.period_s,
+            self.times,
+            self.captured_at[rows].copy(),
+            self.quality[rows].copy(),
+            self.present[rows].copy(),
+            {name: grid.of(rows) for name, grid in self.grids.items()},
+        )
 
 
 def lay_out(

@@ -5,9 +5,9 @@ The head end is the whole of ``hesper-cloud run``. The meters are written into i
 is read from them, so that what is measured is the console and its services. A page counts as usable
 when its heading and its content are there, which is later than the browser's first paint. Events
 come from a gateway over the broker; each is followed from the stamp of its transaction, which is
-before the commit, until the frame after its row is painted. What clients cost is the CPU time of
-the head end with them, less what it takes without them just before and after. Memory comes last, of
-a head end that was started anew for the restarts before it.
+before the commit, until the frame after its row is painted (`console_events`). What clients cost is
+the CPU time of the head end with them, less what it takes without them just before and after.
+Memory comes last, of a head end that was started anew for the restarts before it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from playwright.sync_api import Browser, Error
 from hesper_lab import screenshots
 from hesper_lab.bench import (
     console_clients,
+    console_cpu,
     console_events,
     console_fleet,
     console_restart,
@@ -72,14 +73,24 @@ def run(asked: argparse.Namespace) -> list[Row]:
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name,
         running(Path(name) / "site", "duckdb", [_GATEWAY]) as head_end,
     ):
+        _say(f"{asked.meters} meters are entered …")
         site = _Site(head_end, console_fleet.fill(head_end, asked.meters))
         for part in asked.only or _PARTS:
-            begun = time.monotonic()
-            try:
-                rows += _PARTS[part](site)
-            except _FAILURES as failure:
-                _say(f"{part} was not measured: {failure}")
-            _say(f"{part}: {time.monotonic() - begun:.0f} s")
+            rows += _measured(part, site)
+    return rows
+
+
+def _measured(part: str, site: _Site) -> list[Row]:
+    """Return a part's figures, which are told at once too; none if it fails."""
+    begun, rows = time.monotonic(), []
+    _say(f"{part} …")
+    try:
+        rows = _PARTS[part](site)
+    except _FAILURES as failure:
+        _say(f"{part} was not measured: {failure}")
+    for each in rows:
+        _say(f"  {each['name']} {each['value']} {each['unit']}")
+    _say(f"{part}: {time.monotonic() - begun:.0f} s")
     return rows
 
 
@@ -122,19 +133,17 @@ def _seen(site: _Site) -> list[Row]:
 
 def _events(site: _Site) -> list[Row]:
     """Return how soon events are painted while many pages list them and many events come."""
-    clients = console_clients.opened(site.url, site.cookies, _LOOKERS - 1, events=True)
+    opened = console_clients.opened(site.url, site.cookies, _LOOKERS - 1, events=True)
     told = console_events.told(site.head_end, _GATEWAY, site.meters)
-    with site.browser() as (browser, state), clients as sent_ms, told:
-        before, begun = cpu_s(site.pid), time.monotonic()
-        delays_ms = console_seen.painted(browser, site.url, state, _EVENTS_S)
-        spent = 100 * (cpu_s(site.pid) - before) / (time.monotonic() - begun)
-    rows = console_seen.event_rows(delays_ms, _EVENTS_S * console_events.PER_SECOND)
-    sent = console_seen.percentile(sent_ms, 99)
-    return [
-        *rows,
-        row("console.event_sent_p99_ms", sent, "ms"),
-        row("console.events_cpu", spent, "% of a core"),
+    taking: dict[str, float] = {}
+    with site.browser() as (browser, state), opened as clients, told:
+        others = {name: child.pid for name, child in site.head_end.children.items()}
+        beside = console_cpu.shares({**others, "clients": clients.pid}, taking)
+        page = console_seen.arrivals(browser, site.url, state, _EVENTS_S, beside)
+    cpu = [
+        row(f"console.events_cpu_{name}", share, "% of a core") for name, share in taking.items()
     ]
+    return console_events.rows(clients.heard, page, _EVENTS_S) + cpu
 
 
 def _listened(site: _Site) -> list[Row]:

@@ -2,51 +2,34 @@
 
 A page has two: NiceGUI's, over which its content comes, and the live one. Both are opened as a
 browser does, with compression, and pings are answered; what arrives on the live one is not looked
-at, so that hundreds of pages cost this process little. Where pages list events, the first of them
-keeps what comes, with the moment. The task comes as one line of JSON on stdin, the number of open
-sockets goes to stdout; all are closed when stdin is, and how late those events came is told.
+at, so that hundreds of pages cost this process little. Where pages list events, the first and the
+last of them keep what comes, with the moment. The task comes as one line of JSON on stdin, the
+number of open sockets goes to stdout; all are closed when stdin is, and what was kept is told.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
-import os
 import re
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import IO, Any, Final, cast
 from urllib.parse import urlencode, urlsplit
 
 import httpx
 
-from hesper_lab.bench.console_sockets import NotingSocket, PageSocket, Socket
+from hesper_lab.bench.console_sockets import Heard, NotingSocket, PageSocket, Socket, upgrade
 
-_OPEN_WITHIN_S: Final = 120.0
+_OPEN_WITHIN_S: Final = 60.0
+_ALL_WITHIN_S: Final = 300.0
 _AT_ONCE: Final = 8  # more would wait for one another in the head end
-_END: Final = b"\r\n\r\n"
 _CLIENT_ID: Final = re.compile(r"'client_id': '([0-9a-f-]{36})'")
 _ENGINE: Final = {"implicit_handshake": "true", "next_message_id": 0, "EIO": 4}
-
-
-def _request(url: str, path: str, cookie: str) -> bytes:
-    key = base64.b64encode(os.urandom(16)).decode()
-    lines = (
-        f"GET {path} HTTP/1.1",
-        f"Host: {urlsplit(url).netloc}",
-        f"Origin: {url}",
-        f"Cookie: {cookie}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        "Sec-WebSocket-Version: 13",
-        f"Sec-WebSocket-Key: {key}",
-        "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
-    )
-    return "\r\n".join(lines).encode() + _END
 
 
 async def _connect(url: str, socket: Socket) -> None:
@@ -64,7 +47,7 @@ async def _page(client: httpx.AsyncClient, url: str, place: str, cookie: str) ->
         raise ValueError(f"{place} is no page: {answer.status_code}")
     names = {"client_id": found[1], "tab_id": uuid.uuid4(), "document_id": uuid.uuid4()}
     path = f"/_nicegui_ws/socket.io/?{urlencode({**names, **_ENGINE, 'transport': 'websocket'})}"
-    await _connect(url, PageSocket(_request(url, path, cookie)))
+    await _connect(url, PageSocket(upgrade(url, path, cookie)))
 
 
 async def _open(task: dict[str, Any]) -> list[Socket]:
@@ -75,8 +58,9 @@ async def _open(task: dict[str, Any]) -> list[Socket]:
 
     async def one(number: int, client: httpx.AsyncClient) -> Socket:
         cookie = cookies[number % len(cookies)]
-        kind = NotingSocket if task["events"] and number == 0 else Socket
-        live = kind(_request(url, "/api/v1/live", cookie), follow)
+        notes = task["events"] and number in (0, task["count"] - 1)
+        kind = NotingSocket if notes else Socket
+        live = kind(upgrade(url, "/api/v1/live", cookie), follow)
         async with gate:
             if places:
                 await _page(client, url, places[number % len(places)], cookie)
@@ -88,12 +72,21 @@ async def _open(task: dict[str, Any]) -> list[Socket]:
 
 
 async def _serve(task: dict[str, Any]) -> None:
-    sockets = await _open(task)
+    async with asyncio.timeout(_ALL_WITHIN_S):
+        sockets = await _open(task)
     sys.stdout.write(f"{len(sockets)}\n")
     sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.read)
     noted = [each for each in sockets if isinstance(each, NotingSocket)]
-    json.dump([delay for each in noted for delay in each.delays_ms()], sys.stdout)
+    json.dump([each.heard() for each in noted], sys.stdout)
+
+
+@dataclass
+class Clients:
+    """Clients that are open: their process; after the end, what those that noted events heard."""
+
+    pid: int
+    heard: list[list[Heard]] = field(default_factory=list)
 
 
 @contextmanager
@@ -104,8 +97,8 @@ def opened(
     *,
     places: Sequence[str] = (),
     events: bool = False,
-) -> Iterator[list[float]]:
-    """Hold so many clients open; what is yielded has, after the end, how late events came, in ms.
+) -> Iterator[Clients]:
+    """Hold so many clients open.
 
     Args:
         url: The console's address.
@@ -128,12 +121,12 @@ def opened(
         stdin.flush()
         if not stdout.readline().strip():
             raise RuntimeError(f"not all of {count} clients could be opened")
-        delays_ms: list[float] = []
+        clients = Clients(process.pid)
         try:
-            yield delays_ms
+            yield clients
         finally:
             stdin.close()
-            delays_ms += json.loads(stdout.read())
+            clients.heard += [[Heard(*each) for each in one] for one in json.loads(stdout.read())]
 
 
 if __name__ == "__main__":

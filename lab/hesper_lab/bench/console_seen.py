@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, NamedTuple
 
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
@@ -51,6 +52,14 @@ _OCTETS: Final = """['navigation', 'resource']
   .reduce((sum, entry) => sum + entry.transferSize, 0)"""
 _PAINTED: Final = """() => {
   window.paintedAfter = [];
+  window.heardAfter = [];
+  window.drawnAfter = [];
+  const events = window.hesperEvents, take = events.take;
+  events.take = (frame) => {
+    const now = performance.timeOrigin + performance.now();
+    window.heardAfter.push(...frame.events.map((event) => now - Date.parse(event.stored_at)));
+    take(frame);
+  };
   const painted = (stored) => requestAnimationFrame(() => {
     const channel = new MessageChannel();
     channel.port1.onmessage = () => {
@@ -63,7 +72,10 @@ _PAINTED: Final = """() => {
     const rows = changes.flatMap((change) => [...change.addedNodes])
       .filter((node) => node.matches?.("tr[data-event]"));
     const stored = rows.map((row) => Number(row.querySelector("[data-age]").dataset.age));
-    if (stored.length) painted(stored);
+    if (!stored.length) return;
+    const now = performance.timeOrigin + performance.now();
+    window.drawnAfter.push(...stored.map((at) => now - at));
+    painted(stored);
   }).observe(document.querySelector("[data-follow=events]"), { childList: true, subtree: true });
 }"""
 
@@ -105,24 +117,32 @@ def moves(browser: Browser, url: str, state: Any) -> list[Row]:
     ]
 
 
-def painted(browser: Browser, url: str, state: Any, seconds: float) -> list[float]:
-    """Return how long after they were stored events were painted on an open page, in ms."""
+class Arrivals(NamedTuple):
+    """How long after they were stored events came to an open page, stood there, were painted; ms.
+
+    ``since`` is the epoch second from which it was watched.
+    """
+
+    since: float
+    heard_ms: list[float]
+    drawn_ms: list[float]
+    painted_ms: list[float]
+
+
+def arrivals(
+    browser: Browser, url: str, state: Any, seconds: float, beside: AbstractContextManager[object]
+) -> Arrivals:
+    """Return what becomes of events on an open page; ``beside`` lasts as long as it is watched."""
     with _page(browser, state) as page:
         page.goto(f"{url}/events")
         page.wait_for_selector("tr[data-event]", timeout=screenshots.PATIENCE_MS)
         page.wait_for_timeout(_SETTLED_MS)
-        page.evaluate(_PAINTED)
-        page.wait_for_timeout(1000 * seconds)
-        return [float(each) for each in page.evaluate("window.paintedAfter")]
-
-
-def event_rows(delays_ms: Sequence[float], expected: float) -> list[Row]:
-    """Return the figures of painted events, and how many of those that were told they are."""
-    return [
-        row("console.event_p50_ms", statistics.median(delays_ms), "ms"),
-        row("console.event_p99_ms", percentile(delays_ms, 99), "ms", 50.0),
-        row("console.events_painted", 100 * len(delays_ms) / expected, "% of 1000/s"),
-    ]
+        with beside:
+            since = time.time()
+            page.evaluate(_PAINTED)
+            page.wait_for_timeout(1000 * seconds)
+            found = page.evaluate("[window.heardAfter, window.drawnAfter, window.paintedAfter]")
+        return Arrivals(since, *found)
 
 
 @contextmanager

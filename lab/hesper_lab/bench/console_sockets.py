@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import os
 import time
 import zlib
 from datetime import datetime
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
+from urllib.parse import urlsplit
 
 _END: Final = b"\r\n\r\n"
 _FLUSHED: Final = b"\0\0\xff\xff"  # RFC 7692, 7.2.2
 _TEXT, _PING, _PONG = 0x1, 0x9, 0xA
+
+
+def upgrade(url: str, path: str, cookie: str) -> bytes:
+    """Return the request for a WebSocket as a browser on that address sends it."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    lines = (
+        f"GET {path} HTTP/1.1",
+        f"Host: {urlsplit(url).netloc}",
+        f"Origin: {url}",
+        f"Cookie: {cookie}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {key}",
+        "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
+    )
+    return "\r\n".join(lines).encode() + _END
 
 
 class Socket(asyncio.Protocol):
@@ -88,6 +108,18 @@ class Socket(asyncio.Protocol):
         return opcode, payload
 
 
+class Heard(NamedTuple):
+    """One event on its way to a client; epoch seconds."""
+
+    stored_at: float
+    told_at: float
+    heard_at: float
+
+
+def _epoch_s(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
 class NotingSocket(Socket):
     """One that keeps what it is told, and when that was."""
 
@@ -100,12 +132,13 @@ class NotingSocket(Socket):
         self._heard.append((time.time(), payload))
         super().told(opcode, payload)
 
-    def delays_ms(self) -> list[float]:
-        """Return how long after they were stored events came."""
+    def heard(self) -> list[Heard]:
+        """Return what became of each event."""
         return [
-            1000 * (at - datetime.fromisoformat(event["stored_at"]).timestamp())
+            Heard(_epoch_s(event["stored_at"]), _epoch_s(frame["told_at"]), at)
             for at, payload in self._heard
-            for event in json.loads(payload).get("events", ())
+            for frame in [json.loads(payload)]
+            for event in frame.get("events", ())
         ]
 
 

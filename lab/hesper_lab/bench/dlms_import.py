@@ -11,8 +11,10 @@ import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from typing import Final, NamedTuple
 
+from hesper_lab.bench import bytecode
 from hesper_lab.bench.rows import Row, row
 
 TARGET_MS: Final = 60.0
@@ -73,8 +75,7 @@ def _over(bare: Cost, statement: str, cache: str) -> Cost | None:
 
 def _cost(statement: str, cache: str) -> Cost | None:
     """Return the least of several runs after one that fills the cache; None if it fails."""
-    environment = {**os.environ, "PYTHONPYCACHEPREFIX": cache}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    environment = {**os.environ, **bytecode.kept(Path(cache))}
     command = [sys.executable, "-c", _MEASURE.format(statement=statement)]
     costs = []
     for _ in range(_REPEATED + 1):

@@ -20,7 +20,7 @@ from hesper_cloud import keys
 from prometheus_client.parser import text_string_to_metric_families
 
 from hesper_lab import broker_files, cloud_files, influx_files, system
-from hesper_lab.bench import certificates
+from hesper_lab.bench import bytecode, certificates
 from hesper_lab.processes import Child, accepts, wait_until
 from hesper_lab.site import PACKAGES, Site, StoreKind, Wishes
 
@@ -105,9 +105,12 @@ def _start(head_end: HeadEnd) -> None:
     if site.wishes.store == "influx":
         influxd = system.require(system.INFLUXD, PACKAGES, _silent)
         influx = influx_files.write(site)
-        server = start("influx", influxd.environment, influxd.path, "-config", influx)
+        environment = influxd.environment | influx_files.ENVIRONMENT
+        server = start("influx", environment, influxd.path, "-config", influx)
         wait_until(lambda: accepts(site.ports.influx), server, _UP_WITHIN_S, "listening")
-    extra = {} if head_end.ca is None else {"HESPER_BROKER__TLS_CA": str(head_end.ca)}
+    extra = bytecode.kept(site.folder / "bytecode")
+    if head_end.ca is not None:
+        extra["HESPER_BROKER__TLS_CA"] = str(head_end.ca)
     toml = site.cloud / "cloud.toml"
     cloud = start("cloud", {**os.environ, **extra}, _BIN / "hesper-cloud", "run", "-c", toml)
     wait_until(head_end.is_receiving, cloud, _UP_WITHIN_S, "reaching the broker")

@@ -235,7 +235,8 @@ def _opened(kind: StoreKind, folder: Path) -> Iterator[ReadingStore]:
 def _influxd(site: Site) -> Child:
     program = system.require(system.INFLUXD, PACKAGES, lambda _: None)
     command: list[str | Path] = [program.path, "-config", influx_files.write(site)]
-    child = Child("influx", command, site.logs / "influx.log", program.environment)
+    environment = program.environment | influx_files.ENVIRONMENT
+    child = Child("influx", command, site.logs / "influx.log", environment)
     child.start()
     wait_until(lambda: accepts(site.ports.influx), child, _LISTENS_WITHIN_S, "listening")
     return child

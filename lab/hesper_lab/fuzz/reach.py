@@ -8,23 +8,27 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final
 
+import hesper_contracts
 import hesper_dlms
+from hesper_gateway import explain
 
 Step = tuple[CodeType, int, int]
-"""A function of the stack, the line before and the line reached."""
+"""A function of the parsers, the line before and the line reached."""
 
-_STACK: Final = str(Path(hesper_dlms.__file__).parent)
+_PARSERS: Final = tuple(
+    str(Path(str(package.__file__)).parent) for package in (hesper_dlms, explain, hesper_contracts)
+)
 
 
 class _Steps:
-    """Collects steps within the stack."""
+    """Collects steps within the parsers."""
 
     def __init__(self) -> None:
         self.reached: set[Step] = set()
         self.count = 0
 
     def enter(self, frame: FrameType, *_: object) -> Callable[..., Any] | None:
-        if not frame.f_code.co_filename.startswith(_STACK):
+        if not frame.f_code.co_filename.startswith(_PARSERS):
             return None
         line = 0
 

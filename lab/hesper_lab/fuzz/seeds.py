@@ -19,7 +19,7 @@ from hesper_dlms.hdlc.frames import Frame
 from hesper_dlms.security import SecurityContext
 from hesper_dlms.wrapper import wrap
 
-from hesper_lab.fuzz import corpus
+from hesper_lab.fuzz import corpus, readable_seeds
 from hesper_lab.fuzz.inputs import joined
 from hesper_lab.fuzz.meter import (
     CLIENT_TITLE,
@@ -187,12 +187,21 @@ def seeds() -> dict[str, list[bytes]]:
         **_server_seeds(),
         **_client_seeds(),
         **_link_seeds(),
+        **_readable_seeds(),
         "mode-e": [
             joined(b"/HXE5\\2HXE12\r\n", b"\x06252\r\n"),
             joined(b"/?!\r\n", b"\x06252\r\n"),
         ],
         "certificate": [b"\x30\x03\x02\x01\x00"],
     }
+
+
+def _readable_seeds() -> dict[str, list[bytes]]:
+    asked, answered = requests(), responses()
+    wrapped = [wrap(1, 102, each) for each in protected()[:4]]
+    framed = [_hdlc(b"\xe6\xe7\x00" + each, 0x30) for each in answered[:4]]
+    overheard = [octets for _, octets in captures()]
+    return readable_seeds.seeds(asked, answered, [*wrapped, *framed, *overheard])
 
 
 def _value_seeds() -> dict[str, list[bytes]]:

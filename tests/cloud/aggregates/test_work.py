@@ -53,6 +53,29 @@ def test_a_day_has_23_24_or_25_hours_as_the_zone_has_it(plant, day, intervals, h
     assert plant.work.turn() == 0
 
 
+def test_meters_are_read_together_and_each_keeps_its_own_values(plant, monkeypatch):
+    monkeypatch.setattr(work, "_METERS_PER_READING", 4)
+    monkeypatch.setattr(work, "_METERS_PER_SHEET", 2)
+    start, end = plant.at("2026-06-01"), plant.at("2026-06-02")
+    for number in range(1, 6):
+        rows = plant.register(start, end, step=number)
+        del rows[start + number * QUARTER]
+        plant.put(f"M{number}", rows)
+    read, asked = plant.store.rows, []
+    monkeypatch.setattr(
+        plant.store, "rows", lambda *about: asked.append((about[1], len(about[3]))) or read(*about)
+    )
+    plant.settle()
+    day = date(2026, 6, 1)
+    assert {number: days(plant, f"M{number}")[day][0] for number in range(1, 6)} == {
+        number: 96 * number for number in range(1, 6)
+    }
+    lacking = [(f"M{number}", start + number * QUARTER) for number in range(1, 6)]
+    assert [(row[0], row[2]) for row in verdicts(plant, "missing")] == lacking
+    of_the_day = [meters for begin, meters in asked if begin == start - QUARTER // 2]
+    assert of_the_day == [4, 1]  # though estimates were made and laid over
+
+
 def test_late_readings_change_the_days_they_belong_to(plant):
     start, end = plant.at("2026-06-01"), plant.at("2026-06-02")
     rows = plant.register(start, end)

@@ -18,6 +18,7 @@ from hesper_cloud import provision
 from hesper_cloud.accounts import tokens
 from hesper_cloud.accounts.roles import Permission, Role, granted
 from hesper_cloud.api.application import create_app, with_memory
+from hesper_cloud.api.socket_protocol import SocketProtocol
 from hesper_cloud.authority.hours import EVER
 from hesper_cloud.authority.policy import Policy
 from hesper_cloud.authority.process import loop, now_utc
@@ -161,7 +162,9 @@ class _Running:
         self._services = assemble(sources, lambda: 0.0, self._ingest.door)
         stack.callback(self._services.energy.close)
         app = with_memory(create_app(self._services, settings))
-        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="off")
+        config = uvicorn.Config(
+            app, host="127.0.0.1", port=0, log_config=None, lifespan="off", ws=SocketProtocol
+        )
         self._server = uvicorn.Server(config)
         self._head_end = head_end
         self._stop = threading.Event()

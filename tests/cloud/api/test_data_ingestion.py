@@ -99,6 +99,9 @@ def test_machines_alone_within_their_scope_and_areas(house, roof):
     north = house.machine("north", Permission.BRING_READINGS, areas=["North"])
     assert httpx.post(url, content=batch(METER), headers=north, timeout=60).status_code == 200
     assert httpx.post(url, content=batch(ELSEWHERE), headers=north, timeout=60.0).status_code == 404
+    foreign = json.loads(batch(ELSEWHERE))  # a row that cannot be hides no other
+    foreign["readings"].append({"meter": METER, "captured_at": "never"})
+    assert httpx.post(url, json=foreign, headers=north, timeout=60.0).status_code == 404
 
 
 @pytest.mark.parametrize(

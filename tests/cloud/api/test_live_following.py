@@ -11,10 +11,11 @@ from typing import Any
 import httpx
 import pytest
 from hesper_cloud.accounts.roles import Actor, Permission, Role
+from hesper_cloud.api import socket_protocol
 from hesper_cloud.authority.process import now_utc
 from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import Event
-from hesper_cloud.services import event_stream
+from hesper_cloud.services import event_stream, live
 from hesper_cloud.services.event_stream import EventStream
 from websockets.sync.client import ClientConnection
 
@@ -32,6 +33,13 @@ def an_event(house: Any, name: str, meter: str | None = METER, at: datetime | No
     )  # fmt: skip
     with writing(house.head_end.databases.registry) as session:
         session.add(row)
+
+
+def told_in(frame: bytes) -> dict[str, Any]:
+    """Returns what a frame tells, but for when that was."""
+    told = json.loads(frame)
+    assert datetime.fromisoformat(told.pop("told_at")) <= now_utc()
+    return dict(told)
 
 
 class Page:
@@ -133,11 +141,11 @@ def test_a_wish_that_cannot_be_is_a_problem(opened, wish):
 async def test_who_is_far_behind_is_told_to_read_the_list_again(house):
     stream = EventStream(house.services.sources)
     async with aclosing(stream.follow(VIEWER)) as frames:
-        assert json.loads(await anext(frames)) == {"events": [], "missed": False}
+        assert told_in(await anext(frames)) == {"events": [], "missed": False}
         for number in range(event_stream.KEPT_FRAMES + 1):
             an_event(house, f"behind-{number}")
             await stream.look()
-        assert json.loads(await anext(frames)) == {"events": [], "missed": True}
+        assert told_in(await anext(frames)) == {"events": [], "missed": True}
         first = json.loads(await anext(frames))["events"]
         assert [each["id"] for each in first] == ["behind-1"]
 
@@ -156,3 +164,27 @@ async def test_what_was_stamped_before_others_and_committed_after_them_is_told_o
                     await stream.look()
                     await asyncio.sleep(0)
             assert [each["id"] for each in json.loads(told.result())["events"]] == [name]
+
+
+@pytest.mark.asyncio
+async def test_who_comes_first_does_not_wait_for_the_beat(house, monkeypatch):
+    monkeypatch.setattr(live, "_FRAME_S", 3600.0)
+    frames_of = live.Live(house.services.sources, house.services.overview)
+    running = asyncio.create_task(frames_of.run())
+    try:
+        await asyncio.sleep(0)  # the first beat: nobody is there
+        async with asyncio.timeout(DEADLINE_S), aclosing(frames_of.subscribe(VIEWER)) as frames:
+            assert json.loads(await anext(frames))["server_time"]
+    finally:
+        running.cancel()
+
+
+def test_what_all_are_sent_is_the_same_octets():
+    """Framed once: a text message that is neither masked nor compressed (RFC 6455, 5.2)."""
+    for size in (5, 125, 126, 70_000):
+        text = b"x" * size
+        framed = socket_protocol._framed(text)
+        assert framed is socket_protocol._framed(text)
+        assert framed[0] == 0x81
+        assert framed.endswith(text)
+        assert len(framed) - size == (2 if size < 126 else 4 if size < 65_536 else 10)

@@ -68,6 +68,8 @@ def test_from_the_list_to_its_end(town: Any, batch: str, url: str, tmp_path: Pat
     resumed = run(url, "ben", *again, typed=PASSWORDS["ben"])
     assert f"{batch} is canary" in resumed.stdout, resumed.output
     assert "ping for 3 meters, asked by ann" in resumed.stderr
+    held = run(url, "ann", "pause", batch, "--reason", "rain again")
+    assert f"{batch} is paused" in held.stdout, held.output
     aborted = run(url, "ann", "abort", batch, "--reason", "enough")
     assert f"{batch} is aborted" in aborted.stdout
     assert town.batch(batch).detail == "enough"

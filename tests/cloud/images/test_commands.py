@@ -36,9 +36,9 @@ class Desk:
             + "".join(keys)
         )
 
-    def add(self) -> Any:
+    def add(self, *more: str) -> Any:
         names = self.path("fw.bin"), self.path("fw.manifest")
-        return self.run("add", *names, "-c", self.path("cloud.toml"))
+        return self.run("add", *names, "-c", self.path("cloud.toml"), *more)
 
 
 @pytest.fixture
@@ -48,9 +48,11 @@ def desk(tmp_path: Path) -> Desk:
 
 def test_what_two_have_signed_is_kept_and_found_intact(desk: Desk) -> None:
     desk.released("ann", "ben")
-    assert desk.add().exit_code == 0
+    (desk.folder / "news.txt").write_text("- the clock is right again\n")
+    assert desk.add("--changelog", desk.path("news.txt")).exit_code == 0
     told = json.loads(desk.run("list", "-c", desk.path("cloud.toml")).output)
     assert (told["version"], told["is_whole"]) == ("HSP-FW 1.5.0", True)
+    assert (told["changelog"], len(told["signed_by"])) == ("- the clock is right again", 2)
     verified = desk.run("verify", "-c", desk.path("cloud.toml"))
     assert (verified.exit_code, verified.output.split()[1]) == (0, "intact")
     (image,) = (desk.folder / "state" / "images").glob("*.image")

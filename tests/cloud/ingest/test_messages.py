@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 from hesper_cloud.db import registry
+from hesper_cloud.gaps.captures import Captures
+from hesper_cloud.quantities import LOAD_PROFILE
+from hesper_cloud.stores.port import CommittedRows
 from hesper_contracts import batch, events, results, status
 from hesper_contracts.events import Event, EventList
 from hesper_contracts.frame import Encoding, Kind
@@ -23,6 +26,7 @@ from ingest_ends import (
     now,
     sealed,
 )
+from sqlalchemy.exc import OperationalError
 
 pytestmark = pytest.mark.integration
 
@@ -75,6 +79,27 @@ async def test_a_known_sequence_with_other_content_alarms_and_is_answered_as_set
     assert "another digest" in letter.reason
     assert head.rows(registry.Alert)[0].rule == "batch-digest"
     assert [value for _, _, value in head.stored()] == [10, 11]
+
+
+class _NoDatabase:
+    """A rule that cannot write."""
+
+    def rows_committed(self, rows: CommittedRows) -> None:
+        raise OperationalError("INSERT", {}, Exception("database is locked"))
+
+
+async def test_who_follows_all_that_is_stored_misses_nothing_though_a_rule_fails(
+    head: Head, gateway: GatewayEnd
+) -> None:
+    t, captures = now(), Captures()
+    captures.keep(LOAD_PROFILE, 3600)
+    async with head.running() as ingest:
+        ingest.follow(captures)
+        ingest._intakes.readings.judges.insert(0, _NoDatabase())
+        gateway.publish(Kind.READINGS, sealed(1, {"M1": [(t, 10)], "M2": [(t - 60, 11)]}))
+        assert (await gateway.receipt()).verdict == "stored"
+        found = captures.times(LOAD_PROFILE, ["M1", "M2"], t - 3600, t + 1)
+    assert {meter: times.tolist() for meter, times in found.items()} == {"M1": [t], "M2": [t - 60]}
 
 
 async def test_garbage_on_every_topic_is_set_aside_and_counted(

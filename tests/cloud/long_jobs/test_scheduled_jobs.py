@@ -176,3 +176,11 @@ def test_the_clean_up_takes_what_is_over_and_nothing_else(sources: Any) -> None:
         assert [row.import_id[0] for row in session.scalars(select(ImportReject))] == ["b"]
         assert [row.removed_at for row in session.scalars(select(Report))] == [now, None]
         assert session.scalars(select(WebSession.token_digest)).all() == ["here"]
+
+
+@pytest.mark.parametrize(("meters_a_second", "grace_s"), [(1, 2.0), (20, 0.1), (0.1, 5.0)])
+async def test_jobs_let_pages_come_back_first_where_the_fleet_is_large(
+    sources: Any, monkeypatch: pytest.MonkeyPatch, meters_a_second: float, grace_s: float
+) -> None:
+    monkeypatch.setattr(jobs, "_METERS_PER_GRACE_S", meters_a_second)
+    assert jobs.grace_s(sources) == grace_s

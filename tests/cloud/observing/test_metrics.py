@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -14,7 +13,6 @@ from hesper_cloud.authority.process import now_utc
 from hesper_cloud.db.engines import open_engine, writing
 from hesper_cloud.db.registry import Gateway, Meter
 from hesper_cloud.ingest.dead_letters import DeadLetters
-from hesper_cloud.ingest.joining import joined
 from hesper_cloud.ingest.quantity_counts import count_values
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.services.bundle import assemble
@@ -127,8 +125,7 @@ async def exercise(sources: Sources, client: httpx.AsyncClient, ids: list[str]) 
             await client.get(f"/api/v1{path}", headers=headers)
             await client.request(name, f"/api/v1{path}")
     names = [f"1.0.{number}.8.0.255" for number in range(200)]
-    whole = joined([block(ids[:5], names)])
-    count_values(whole, SimpleNamespace(accepted=(np.ones(5, dtype=bool),)))
+    count_values(block(ids[:5], names), np.ones(5, dtype=bool))
 
 
 async def test_labels_hold_no_id_and_do_not_grow_with_the_fleet(
@@ -179,8 +176,8 @@ def test_values_and_doubts_are_counted_by_quantity_and_flag() -> None:
     energy, strange = "1.0.1.8.0.255", "1.1.94.91.0.255"
     before = {name: value("hesper_store_values_total", quantity=name) for name in (energy, "other")}
     doubted = value("hesper_readings_doubted_total", quality="out_of_range")
-    whole = joined([block(["M1", "M2", "M3"], [energy, strange], int(Quality.OUT_OF_RANGE))])
-    count_values(whole, SimpleNamespace(accepted=(np.array([True, True, False]),)))
+    three = block(["M1", "M2", "M3"], [energy, strange], int(Quality.OUT_OF_RANGE))
+    count_values(three, np.array([True, True, False]))
     for name in (energy, "other"):
         assert value("hesper_store_values_total", quantity=name) == before[name] + 2
     assert value("hesper_readings_doubted_total", quality="out_of_range") == doubted + 2

@@ -5,6 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+from hesper_cloud import provision
+from hesper_cloud.authority.hours import Hours
+from hesper_cloud.authority.policy import Policy
 from hesper_cloud.authority.process import now_utc
 from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import (
@@ -33,6 +36,14 @@ async def test_nothing_without_a_login(client, span):
         assert answer.status_code == 401
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["title"] == "Unauthorized"
+
+
+async def test_a_cut_outside_its_hours_is_blocked_before_anybody_asks(client, services, head_end):
+    never = Policy(hours=Hours(weekdays=set())).model_dump(mode="json")
+    provision.activate_policy(head_end.databases.authority, "never", never)
+    detail = await get(client, await bearer(client, "vic"), f"/meters/{METER}")
+    assert "no supply is cut" in detail["disconnect_blocked"]
+    assert detail["reconnect_blocked"] is None
 
 
 async def test_an_unknown_address_is_a_problem_and_no_page(client):

@@ -81,7 +81,7 @@ class World:
     def start(self) -> "World":
         """As after a start of the process: nothing is remembered but what is on disk."""
         alerts = Alerts(self.registry, self.clock)
-        self.rules = RuleEngine(self.registry, alerts, self.latest, lambda: self.now)
+        self.rules = RuleEngine(self.registry, alerts, lambda: self.now)
         self.rounds = Rounds(self.registry, alerts, self.latest, self.clock)
         return self
 
@@ -108,14 +108,15 @@ class World:
         """Commits readings; returns how the alerts stand."""
         self.now = max(self.now, T0 + max(second for _, second, _ in points))
         rows = self.rows(*points)
-        self.rules.rows_committed(rows)
         self.latest.take(rows.block, rows.accepted, int(self.now))
+        self.rules.rows_committed(rows)
         return self.alerts()
 
     def rows(self, *points: tuple[str, int, int | None]) -> CommittedRows:
         """Readings as they are told of when they are committed."""
         block = block_of(list(points), self.quantity)
-        return CommittedRows("gw-1", block, np.ones(block.row_count, dtype=bool), int(self.now))
+        new, before = np.ones(block.row_count, dtype=bool), self.latest.previous(block)
+        return CommittedRows("gw-1", block, new, int(self.now), before)
 
     def tell(self, meter: str, second: int, code: str, ahead: int = 0) -> list[str]:
         """Stores an event and lets the rules follow it; returns how the alerts stand.

@@ -3,7 +3,12 @@
 import asyncio
 
 import pytest
-from hesper_contracts.readings import REGISTER_SNAPSHOT
+from hesper_contracts.readings import (
+    REGISTER_SNAPSHOT,
+    SECTIONS_ALWAYS,
+    MeterRows,
+    Section,
+)
 from hesper_gateway.gathering import Find, Gathering
 from hesper_gateway.outbox import OutboxFull
 
@@ -38,3 +43,26 @@ async def test_a_full_outbox_is_told_to_everyone_who_waits(bench):
     await gathering.append([Find(section)])
     running.cancel()
     assert len(bench.held.sections) == 1
+
+
+class Counting:
+    """An outbox that knows how many sections each batch had."""
+
+    def __init__(self):
+        self.sections = []
+
+    async def append_readings(self, sections, _progress=None):
+        self.sections.append(len(sections))
+
+
+async def test_a_batch_has_no_more_sections_than_any_consumer_takes():
+    outbox = Counting()
+    gathering = Gathering(outbox, window_s=0)
+    running = asyncio.create_task(gathering.run())
+    one = [
+        Section(REGISTER_SNAPSHOT, at, (), [MeterRows("HES1", [at], [0], [0], [])])
+        for at in range(SECTIONS_ALWAYS + 3)
+    ]
+    await gathering.append([Find(section) for section in one])
+    running.cancel()
+    assert outbox.sections == [SECTIONS_ALWAYS, 3]

@@ -1,4 +1,4 @@
-"""The double's batches, campaigns, emergencies and readings' quality: they move by themselves."""
+"""The double's batches, emergencies and readings' quality: they move by themselves."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import asyncio
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from hesper_cloud.accounts.factors import Proof
 from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.authority.batches.waves import ends
 from hesper_cloud.services.about import Fact
-from hesper_cloud.services.batch_records import BatchOrder, BatchRowView, BatchView, Decision
+from hesper_cloud.services.batch_records import (
+    BatchOrder,
+    BatchRowView,
+    BatchView,
+    Decision,
+    WaveView,
+)
 from hesper_cloud.services.errors import Invalid, LoginRefused, NotFound, Refused
-from hesper_cloud.services.firmware_records import CampaignOrder, CampaignView, Funnel, ImageRow
 from hesper_cloud.services.geography import Box, Branch, Cluster, Spot
 from hesper_cloud.services.records import (
     BreakGlassRow,
@@ -27,8 +34,6 @@ from hesper_cloud.services.records import (
 )
 from hesper_cloud.services.validated import DayQuality, EditRow, FailedCheck
 from hesper_cloud.validation.substitutes import Edit
-from hesper_contracts import manifest
-from hesper_contracts.manifest import SignedManifest
 
 if TYPE_CHECKING:
     from console_double.fleet import Fleet
@@ -40,8 +45,6 @@ CODED = "coded"
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 FIRST_CODE = "246810"
 """An approver whose account has a second factor."""
-IMAGE = "3f" * 32
-PROGRAM = "7b" * 32
 UNFIT = "HES12643280"
 """A meter whose firmware cannot be brought: it fails a canary that it is in."""
 GO_ON = {"approve", "resume", "retry", "release"}
@@ -137,6 +140,11 @@ class Batches:
             self._turn(batch_id, "waiting", "withdrawn")
         approver = actor.username if goes_on else batch.approver
         first = "canary" if decision.verb == "approve" else "running"
+        if goes_on:
+            self._store(batch_id, approved_at=datetime.now(UTC))
+        if decision.verb == "resume" and batch.waves:
+            finished = batch.counts.get("confirmed", 0) + batch.counts.get("failed", 0)
+            self._store(batch_id, wave=batch.wave + (finished == batch.waves[batch.wave]))
         self._store(batch_id, state=state or first, approver=approver, detail=decision.reason)
         if goes_on:
             walk = asyncio.get_running_loop().create_task(self._walk(batch_id))
@@ -170,8 +178,39 @@ class Batches:
             if 100 * ended["failed"] > batch.stop_percent * over:
                 why = f"{ended['failed']} of {over} rows failed, more than {batch.stop_percent} %"
                 self._store(batch_id, state="stopped", detail=why)
-            elif over >= batch.canary and batch.state == "canary":
+            elif batch.waves and over == batch.waves[batch.wave] and over < batch.waves[-1]:
+                self._between(batch_id)
+            elif over >= batch.canary and batch.state == "canary" and not batch.waves:
                 self._store(batch_id, state="running")
+
+    def _between(self, batch_id: str) -> None:
+        """A wave is over: the next begins at once, or waits for a person."""
+        batch = self.kept[batch_id]
+        if batch.soak_s is None:
+            self._store(batch_id, state="paused", detail="a wave is over")
+        else:
+            self._store(batch_id, state="running", wave=batch.wave + 1)
+
+    def wave_by_wave(self, batch_id: str, shares: list[int], soak_s: int | None) -> None:
+        """Has a batch leave in waves, as the authority freezes them."""
+        total = sum(row.excluded is None for row in self.lines[batch_id])
+        found = ends(shares, total)
+        self.kept[batch_id] = replace(
+            self.kept[batch_id], waves=found, canary=found[0], soak_s=soak_s
+        )
+
+    def waves(self, batch_id: str) -> tuple[WaveView, ...]:
+        states = [row.state for row in self.lines[batch_id] if row.excluded is None]
+        parts = [
+            Counter(states[begin:end])
+            for begin, end in pairwise([0, *(self.kept[batch_id].waves or ())])
+        ]
+        return tuple(
+            WaveView(
+                part.total(), part["confirmed"] + part["failed"], part["confirmed"], part["failed"]
+            )
+            for part in parts
+        )
 
     def _store(self, batch_id: str, **changes: Any) -> None:
         now = datetime.now(UTC)
@@ -205,106 +244,6 @@ class Batches:
         self._view(batch_id)
         lines = (f"{row.position},{row.meter},{row.state}\n" for row in self.lines[batch_id])
         return iter([b"position,meter,state\n", "".join(lines).encode()])
-
-
-class Campaigns:
-    """A campaign is a batch of transfers; its activation is another."""
-
-    def __init__(self, all_: DoubleServices) -> None:
-        self._all = all_
-
-    async def propose(self, actor: Actor, order: CampaignOrder, key: str) -> CampaignView:
-        batch = await self._all.batches.propose(
-            actor, self._order("firmware.transfer", order, order.names, order.query), key
-        )
-        return await self.get(actor, batch.id)
-
-    async def activate(
-        self, actor: Actor, campaign: str, order: CampaignOrder, key: str
-    ) -> BatchView:
-        rows = self._all.batches.lines[campaign]
-        names = tuple(row.meter for row in rows if row.state == "confirmed")
-        wanted = self._order("firmware.activate", order, names, None)
-        return await self._all.batches.propose(actor, wanted, key)
-
-    def _order(
-        self, kind: str, order: CampaignOrder, names: tuple[str, ...], query: MeterQuery | None
-    ) -> BatchOrder:
-        return BatchOrder(
-            kind=kind,
-            reason=order.reason,
-            meters=names,
-            query=query,
-            parameters=order.parameters,
-            **order.terms,
-        )
-
-    async def all(self, actor: Actor, limit: int) -> list[CampaignView]:
-        batches = await self._all.batches.list(actor, None, 1000)
-        found = [batch for batch in batches if batch.kind == "firmware.transfer"]
-        return [await self.get(actor, batch.id) for batch in found[:limit]]
-
-    async def get(self, actor: Actor, campaign: str) -> CampaignView:
-        batch = await self._all.batches.get(actor, campaign)
-        others = await self._all.batches.list(actor, None, 1000)
-        activations = [each for each in others if each.kind == "firmware.activate"]
-        over = sum(each.counts.get("confirmed", 0) for each in activations)
-        counts = batch.counts
-        return CampaignView(
-            batch,
-            tuple(activations),
-            Funnel(
-                targeted=sum(count for of, count in counts.items() if of != "excluded"),
-                excluded=counts.get("excluded", 0),
-                downloaded=counts.get("confirmed", 0) + counts.get("failed", 0),
-                verified=counts.get("confirmed", 0),
-                activated=over,
-                confirmed=over,
-                failed=counts.get("failed", 0),
-            ),
-        )
-
-
-class Images:
-    """Images that can be brought, one that is out of date, and those whose octets come."""
-
-    def __init__(self, all_: DoubleServices) -> None:
-        self._all = all_
-        self.announced: dict[str, ImageRow] = {}
-
-    async def all(self, actor: Actor) -> list[ImageRow]:
-        now = self._all.check(actor, Permission.READ).now
-        good, over = now + timedelta(days=200), now - timedelta(days=3)
-        return [
-            ImageRow(IMAGE, "meter", "SIM-3P", "2.5.0", "2.3.9", 412_672, good, True, False),
-            ImageRow("a0" * 32, "meter", "SIM-3P", "2.4.1", None, 401_120, over, True, True),
-            ImageRow(PROGRAM, "gateway", "*", "0.2.0", None, 2_412_672, good, True, False),
-            *self.announced.values(),
-        ]
-
-    async def announce(self, actor: Actor, document: SignedManifest) -> ImageRow:
-        self._all.check(actor, Permission.REQUEST_COMMAND)
-        said = manifest.contents(document)
-        if len(document.seals) < manifest.SEALS_NEEDED:
-            raise Invalid("two release keys must have signed it")
-        row = ImageRow(
-            said.image_hash, said.type, said.hardware, said.version, said.minimum_version,
-            said.size, said.not_after, False, False,
-        )  # fmt: skip
-        self.announced[said.image_hash] = row
-        return row
-
-    async def fill(self, actor: Actor, image_hash: str, octets: AsyncIterator[bytes]) -> ImageRow:
-        self._all.check(actor, Permission.REQUEST_COMMAND)
-        if image_hash not in self.announced:
-            raise Invalid(f"there is no image {image_hash}")
-        digest = hashlib.sha256()
-        async for some in octets:
-            digest.update(some)
-        if digest.hexdigest() != image_hash:
-            raise Invalid("these are not the octets of the manifest")
-        self.announced[image_hash] = replace(self.announced[image_hash], is_whole=True)
-        return self.announced[image_hash]
 
 
 class Decisions:

@@ -49,7 +49,17 @@ from hesper_cloud.services.service_levels import LevelDay
 from hesper_cloud.settings import WebSettings
 from hesper_ui.services.looking import AccessPage, AccessRow, AccessWanted, Asked
 
-from console_double import acting, alerting, keeping, lines, longer, members, planning, watching
+from console_double import (
+    acting,
+    alerting,
+    firmware,
+    keeping,
+    lines,
+    longer,
+    members,
+    planning,
+    watching,
+)
 from console_double.acting import CODED, PASSWORD, proven
 from console_double.fleet import Fleet, kilowatts
 
@@ -60,11 +70,11 @@ def need(actor: Actor, permission: Permission) -> None:
 
 
 class DoubleServices:
-    """All services over one fleet; `down` makes them all unavailable."""
+    """All services over one fleet; `down` makes them all unavailable, or raise what it is."""
 
     def __init__(self, fleet: Fleet | None = None) -> None:
         self.fleet = fleet or Fleet()
-        self.down = False
+        self.down: bool | Exception = False
         self.signed_in: dict[str, Actor] = {}
         self.ended = asyncio.Event()
         self.users = {
@@ -91,10 +101,10 @@ class DoubleServices:
         self.access_log = _AccessLog(self)
         self.service_levels = _Levels(self)
         self.batches = acting.Batches(self)
-        self.campaigns = acting.Campaigns(self)
+        self.campaigns = firmware.Campaigns(self)
         self.geography = acting.Geography(self)
         self.about = acting.About(self)
-        self.images = acting.Images(self)
+        self.images = firmware.Images(self)
         self.decisions = acting.Decisions(self)
         self.members = members.Members(self)
         self.sessions = members.Sessions(self)
@@ -143,7 +153,7 @@ class DoubleServices:
         self.outages = watching.Outages(self)
         self.meter_life = keeping.MeterLife(self)
         self.assets = keeping.Assets(self)
-        self.images = acting.Images(self)
+        self.images = firmware.Images(self)
         self.plans = planning.Plans(self)
         self.batched = 0
 
@@ -156,6 +166,8 @@ class DoubleServices:
         ended.set()
 
     def check(self, actor: Actor, permission: Permission) -> Fleet:
+        if isinstance(self.down, Exception):
+            raise self.down
         if self.down:
             raise Unavailable("The store does not answer.")
         need(actor, permission)

@@ -7,6 +7,7 @@ from nicegui import ui
 from hesper_ui.desk import Desk
 from hesper_ui.dialogs.decide import Done
 from hesper_ui.dialogs.sheet import entry, sheet
+from hesper_ui.dialogs.wave_fields import WaveFields
 from hesper_ui.elements import Text
 from hesper_ui.services import CampaignOrder, CampaignView
 from hesper_ui.views import firmware
@@ -19,17 +20,19 @@ def open_dialog(desk: Desk, campaign: CampaignView, host: ui.element, done: Done
     batch, count = campaign.batch, campaign.funnel.verified
     key = uuid.uuid4().hex
     with sheet(host, say("Activate {version}?", version=batch.parameters["version"])) as page:
-        words = "{meters} verified the image. They start anew with it, the canary first."
+        words = "{meters} verified the image. They start anew with it, wave by wave."
         Text(say(words, meters=plural(count, "meter has", "meters have")), "p")
         reason = entry("Reason (required)", lambda: page.allow(bool(str(reason.value).strip())))
         reason.mark("activation-reason")
+        waves = WaveFields(lambda: None)
 
         async def send() -> None:
-            canary, at_once = firmware.waves(count)
+            at_once = firmware.at_once(count)
+            more = {"wave_size": at_once, "stop_percent": batch.stop_percent}
             order = CampaignOrder(
                 parameters=batch.parameters,
                 reason=str(reason.value).strip(),
-                terms={"canary": canary, "wave_size": at_once, "stop_percent": batch.stop_percent},
+                terms={**waves.terms(), **more},
             )
             service = desk.services.campaigns
             await service.activate(await desk.actor(), batch.id, order, key)

@@ -20,7 +20,7 @@ from hesper_ui.services.alerting import (
 )
 from hesper_ui.views import alerts
 from hesper_ui.views.looks import SEVERITIES
-from hesper_ui.views.wording import capital, plural
+from hesper_ui.views.wording import capital, plural, retold
 from hesper_ui.words import later, say
 
 Done = Callable[[], Awaitable[None]]
@@ -37,7 +37,7 @@ _WORDED = ("shelve", "note")  # those that are nothing without words
 def shelve_one(desk: Desk, row: AlertRow, host: ui.element, done: Done) -> None:
     """Opens the shelving of an alert: for how long, and why."""
     with sheet(host, "Shelve this alert?") as page:
-        Text(capital(row.text), "p")
+        Text(capital(retold(row.text)), "p")
         Text(say("It comes back by itself when the time is over."), "p", "meta")
         hours, reason = _shelf(lambda: page.allow(bool(str(reason.value or "").strip())))
 
@@ -70,7 +70,7 @@ def unshelve_one(desk: Desk, row: AlertRow, done: Done) -> Callable[[], Awaitabl
 def give(desk: Desk, row: AlertRow, people: Sequence[str], host: ui.element, done: Done) -> None:
     """Opens the choice of who sees to an alert."""
     with sheet(host, "Who sees to this alert?") as page:
-        Text(capital(row.text), "p")
+        Text(capital(retold(row.text)), "p")
         chosen = _person(people, row.assigned_to)
 
         async def send() -> None:
@@ -91,7 +91,7 @@ def _person(people: Sequence[str], now: str | None) -> Callable[[], str | None]:
 def note(desk: Desk, row: AlertRow, host: ui.element, done: Done) -> None:
     """Opens a note to an alert."""
     with sheet(host, "Note something to this alert") as page:
-        Text(capital(row.text), "p")
+        Text(capital(retold(row.text)), "p")
         words = entry("Note (required)", lambda: page.allow(bool(str(words.value or "").strip())))
         words.mark("alert-note")
 

@@ -49,7 +49,10 @@ WORDS: dict[BatchVerb, Words] = {
     ),
     "resume": Words(
         later("Let this batch go on?"),
-        later("Rows that wait leave again; what failed so far is forgiven, but not repeated."),
+        later(
+            "Rows that wait leave again; what failed so far is forgiven, but not repeated. "
+            "Where a wave is over, the next begins."
+        ),
         later("Resume batch"),
         proves=True,
     ),

@@ -10,6 +10,7 @@ from nicegui import ui
 from hesper_ui import drawings
 from hesper_ui.elements import Text, block, box, button
 from hesper_ui.services import ServiceError, Unavailable
+from hesper_ui.services.answering import answered
 from hesper_ui.views.wording import sentence
 from hesper_ui.words import say
 
@@ -45,13 +46,14 @@ class Sheet:
     async def _attempt(self, send: Callable[[], Awaitable[None]]) -> None:
         self.allow(False)
         try:
-            await send()
+            with answered():
+                await send()
         except ServiceError as refusal:
             self._sent = False
             self.allow(True)
             again = " " + say("You may try again.") if isinstance(refusal, Unavailable) else ""
             if self.complaint is not None:
-                self.complaint.text = sentence(str(refusal)) + again
+                self.complaint.text = sentence(refusal) + again
             return
         self.dialog.close()
 
@@ -100,8 +102,9 @@ def attempted(action: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[N
 
     async def attempt() -> None:
         try:
-            await action()
+            with answered():
+                await action()
         except ServiceError as refusal:
-            ui.notify(sentence(str(refusal)))
+            ui.notify(sentence(refusal))
 
     return attempt

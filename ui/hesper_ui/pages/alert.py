@@ -30,7 +30,7 @@ from hesper_ui.services import Actor, AlertRow, NotFound, PageAsked, Permission
 from hesper_ui.services.alerting import AlertDetail, AlertFilter, NoteRow, StepRow
 from hesper_ui.views import alerts, attention_words
 from hesper_ui.views.looks import severity
-from hesper_ui.views.wording import MISSING, capital, grouped, plural
+from hesper_ui.views.wording import MISSING, capital, grouped, plural, retold
 from hesper_ui.words import say
 
 MOST_BELOW = 50
@@ -90,7 +90,7 @@ def _head(
     host, part = place
     with box("div", "page-head"):
         with box("div", "titles"):
-            Text(capital(row.text), "h1", tabindex="-1")
+            Text(capital(retold(row.text)), "h1", tabindex="-1")
             with box("p", "meta"):
                 marked(*severity(row.severity))
                 Text(f" · {alerts.state_words(row)}")
@@ -100,7 +100,7 @@ def _head(
             if row.state == "new":
                 button(
                     "Acknowledge…",
-                    lambda: decide.acknowledge(desk, row.id, row.text, host, part.refresh),
+                    lambda: decide.acknowledge(desk, row.id, retold(row.text), host, part.refresh),
                     "primary",
                     acts=True,
                 )
@@ -187,7 +187,7 @@ def _below(shown: _Shown) -> None:
 def _child(row: AlertRow) -> list[Cell]:
     return [
         lambda: where(row),
-        lambda: link(capital(row.text), f"/alerts/{row.id}"),
+        lambda: link(capital(retold(row.text)), f"/alerts/{row.id}"),
         lambda: ago(row.raised_at),
     ]
 
@@ -202,7 +202,7 @@ def _step(step: StepRow) -> list[Cell]:
         lambda: moment(step.at, "date"),
         step.who or say("by itself"),
         alerts.step(step.action),
-        step.detail or "",
+        retold(step.detail or ""),
     ]
 
 

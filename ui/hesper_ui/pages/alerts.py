@@ -28,11 +28,11 @@ from hesper_ui.pages import alert_place
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import WATCH, Place
 from hesper_ui.services import Actor, AlertRow, Invalid, PageAsked, Permission
-from hesper_ui.services.alerting import AlertFilter, AlertRates
+from hesper_ui.services.alerting import AlertFilter
 from hesper_ui.views import alerts
 from hesper_ui.views.alerts import SEVERITIES, STATES
 from hesper_ui.views.looks import severity
-from hesper_ui.views.wording import capital, plural
+from hesper_ui.views.wording import capital, plural, retold
 from hesper_ui.words import say
 
 MOST = 300
@@ -47,10 +47,15 @@ COLUMNS = Columns(
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the page shows; ``more`` where there are alerts beyond these."""
+    """What the page shows, and not when that was looked up: what stayed is not drawn again.
+
+    ``per_10_min`` are new alerts, more than ``limit`` of them a flood; ``more`` where there are
+    alerts beyond these.
+    """
 
     rows: Sequence[AlertRow]
-    rates: AlertRates
+    per_10_min: Sequence[int]
+    limit: int
     more: bool
 
 
@@ -94,7 +99,8 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     async def load(asking: Actor) -> Shown:
         service = desk.services.alerts
         rows, following = await service.page(asking, own.wanted(asking), PageAsked(MOST))
-        return Shown(rows, await service.rates(asking, WINDOWS), following is not None)
+        rates = await service.rates(asking, WINDOWS)
+        return Shown(rows, rates.per_10_min, rates.limit, following is not None)
 
     own.part = Part(desk, load, lambda shown: _draw(own, shown))
     await own.part.show()
@@ -122,7 +128,7 @@ def _chip(words: str, asked: dict[str, str], here: bool) -> None:
 def _draw(own: _List, shown: Shown) -> None:
     own.ticked &= {row.id for row in shown.rows}
     with box("div", "stack"):
-        _rate(shown.rates)
+        _rate(shown)
         _list(own, shown)
 
 
@@ -148,10 +154,10 @@ def _list(own: _List, shown: Shown) -> None:
             grouped_table("Alerts", COLUMNS, groups)
 
 
-def _rate(rates: AlertRates) -> None:
-    words = alerts.spark_words(rates.per_10_min)
+def _rate(shown: Shown) -> None:
+    words = alerts.spark_words(shown.per_10_min)
     with panel("New alerts per 10 minutes", words), box("div", role="img", aria_label=words):
-        drawing(alerts.spark(rates.per_10_min, rates.limit)).style("display: block")
+        drawing(alerts.spark(shown.per_10_min, shown.limit)).style("display: block")
 
 
 def _together(own: _List, count: int) -> None:
@@ -190,7 +196,7 @@ def _cells(own: _List, row: AlertRow) -> list[Cell]:
     return [
         tick,
         lambda: marked(*severity(row.severity)),
-        lambda: link(capital(row.text), f"/alerts/{row.id}"),
+        lambda: link(capital(retold(row.text)), f"/alerts/{row.id}"),
         lambda: alert_place.where(row),
         alerts.extent_words(row),
         lambda: ago(row.raised_at),
@@ -222,7 +228,7 @@ def _buttons(own: _List, row: AlertRow) -> None:
     if row.state == "new":
         button(
             "Acknowledge…",
-            lambda: decide.acknowledge(desk, row.id, row.text, host, own.refresh),
+            lambda: decide.acknowledge(desk, row.id, retold(row.text), host, own.refresh),
             "small",
             acts=True,
             data_key_a=True,

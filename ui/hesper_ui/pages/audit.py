@@ -74,7 +74,7 @@ def _check(desk: Desk) -> None:
         try:
             found = await desk.services.audit.verify(await desk.actor())
         except ServiceError as refusal:
-            kind, text, tone = "unknown", sentence(str(refusal)), ""
+            kind, text, tone = "unknown", sentence(refusal), ""
         else:
             kind, tone = ("done", "") if found.intact else ("critical", "critical")
             text = sentence(found.text)

@@ -1,6 +1,7 @@
 """One batch: its hash, who is left out and why, how far each row has come, what may be decided."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from urllib.parse import urlencode
 
 from nicegui.page_arguments import PageArguments
@@ -13,8 +14,8 @@ from hesper_ui.pages.batches import bar
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import Place
 from hesper_ui.services import Actor, BatchRowView, BatchView, Invalid, Page
-from hesper_ui.views import batches
-from hesper_ui.views.wording import MISSING, capital, grouped, sentence
+from hesper_ui.views import batches, firmware
+from hesper_ui.views.wording import MISSING, capital, grouped, retold, sentence
 from hesper_ui.words import say
 
 PER_PAGE = 100
@@ -93,7 +94,7 @@ def progress(actor: Actor, batch: BatchView) -> None:
 def terms(batch: BatchView) -> None:
     """Draws the terms under which it leaves, and the hash of the list."""
     told = [
-        (say("Canary"), say("{count} go first", count=grouped(batch.canary))),
+        *_waves(batch),
         (say("At once"), grouped(batch.wave_size)),
         (say("Rate"), say("{count} an hour", count=grouped(batch.per_hour))),
         (say("Stops by itself"), say("above {percent} % failed", percent=batch.stop_percent)),
@@ -107,6 +108,16 @@ def terms(batch: BatchView) -> None:
         Text(batch.digest, "dd", "hash")
 
 
+def _waves(batch: BatchView) -> list[tuple[str, str]]:
+    if not batch.waves:
+        return [(say("Canary"), say("{count} go first", count=grouped(batch.canary)))]
+    rows = [end - begin for begin, end in pairwise([0, *batch.waves])]
+    return [
+        (say("Waves"), " · ".join(grouped(count) for count in rows)),
+        (say("Between waves"), firmware.between(batch)),
+    ]
+
+
 def _causes(shown: Shown) -> None:
     count = batches.excluded(shown.batch)
     with panel("Excluded", grouped(count)):
@@ -115,7 +126,7 @@ def _causes(shown: Shown) -> None:
             return
         with box("dl", "facts"):
             for cause, times in shown.causes:
-                Text(capital(cause), "dt")
+                Text(capital(retold(cause)), "dt")
                 Text(grouped(times), "dd")
 
 
@@ -161,7 +172,7 @@ def _cells(row: BatchRowView) -> list[Cell]:
         meter,
         row.gateway or MISSING,
         lambda: marked(*batches.row_state(row)),
-        capital(found),
+        capital(retold(found)),
         str(row.tries),
         lambda: ago(row.updated_at),
     ]

@@ -49,6 +49,8 @@ class Head:
             Text(title(batch), "h1", tabindex="-1")
             with box("div", "meta status-line"):
                 marked(*batches.state(batch))
+                if wave := batches.wave(batch):
+                    Text(wave)
                 Text(say("asked by {who}: {why}", who=batch.requester, why=batch.reason))
                 ago(batch.proposed_at)
         verbs = batches.verbs(batch, self._actor)

@@ -82,7 +82,7 @@ class _Form:
             service = self._desk.services.batches
             made = await service.propose(await self._desk.actor(), order, self._key)
         except ServiceError as refusal:
-            self._complaint.text = sentence(str(refusal))
+            self._complaint.text = sentence(refusal)
             self._key = uuid.uuid4().hex
             self._allow(True)
             return

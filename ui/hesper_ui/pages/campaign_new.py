@@ -10,8 +10,10 @@ from nicegui.page_arguments import PageArguments
 from hesper_ui import states
 from hesper_ui.desk import Desk
 from hesper_ui.dialogs.sheet import choice, entry
+from hesper_ui.dialogs.wave_fields import WaveFields
 from hesper_ui.elements import Text, block, box, button, link, panel
 from hesper_ui.pages.batch_new import chosen, terms, whole
+from hesper_ui.pages.image_news import about_image
 from hesper_ui.places import Place
 from hesper_ui.selections import Selection
 from hesper_ui.services import Actor, CampaignOrder, ImageRow, Permission, ServiceError
@@ -19,7 +21,7 @@ from hesper_ui.views import firmware, serials
 from hesper_ui.views.wording import sentence
 from hesper_ui.words import later, say
 
-_CANARY, _AT_ONCE = later("Canary: how many go first"), later("At once, at most")
+_AT_ONCE = later("At once, at most")
 _STOP = later("Stop above this share of failures, %")
 
 
@@ -53,12 +55,11 @@ class _Form:
         self._key = uuid.uuid4().hex
         self._meters: ui.textarea | None = None
         self._draw_choice()
-        canary, at_once = firmware.waves(kept.total if kept else 500)
-        names = {"canary": (_CANARY, canary), "wave_size": (_AT_ONCE, at_once)}
+        at_once = firmware.at_once(kept.total if kept else 500)
         with panel("Waves", classes="form"):
-            Text(say("1 % first, then 10 % at once, until all have it."), "p", "meta")
+            self._waves = WaveFields(self._check)
             with box("div", "fields"):
-                self._terms = terms({**names, "stop_percent": (_STOP, 10)})
+                self._terms = terms({"wave_size": (_AT_ONCE, at_once), "stop_percent": (_STOP, 10)})
         self._draw_window()
         self._complaint = Text("", "p", "complaint", role="alert")
         with box("div", "actions"):
@@ -71,9 +72,10 @@ class _Form:
             key: f"{row.version} · {row.hardware} · {key[:12]}" for key, row in self._images.items()
         }
         with panel("Image", classes="form"):
-            self._image = choice("Image (required)", list(names), self._check, names)
+            self._image = choice("Image (required)", list(names), self._chosen, names)
             self._image.mark("image")
-            self._reason = entry("What is new in it, and why now (required)", self._check)
+            self._news = box("div", "stack")
+            self._reason = entry("Why now (required)", self._check)
             self._reason.mark("campaign-reason")
         with panel("Meters", classes="form"):
             self._meters = chosen(self._kept, self._check)
@@ -85,6 +87,13 @@ class _Form:
                 self._opens = entry("Opens, like 01:00", self._check)
                 self._closes = entry("Closes, like 05:00", self._check)
                 self._zone = entry("Time zone, like Europe/Berlin", self._check)
+
+    def _chosen(self) -> None:
+        self._news.clear()
+        if self._image.value:
+            with self._news:
+                about_image(self._images[str(self._image.value)])
+        self._check()
 
     def _check(self) -> None:
         named = self._kept is not None or bool(self._written())
@@ -100,7 +109,7 @@ class _Form:
             order, actor = self._order(), await self._desk.actor()
             made = await self._desk.services.campaigns.propose(actor, order, self._key)
         except ServiceError as refusal:
-            self._complaint.text = sentence(str(refusal))
+            self._complaint.text = sentence(refusal)
             self._key = uuid.uuid4().hex
             return
         ui.navigate.to(f"/firmware/{made.batch.id}")
@@ -120,7 +129,10 @@ class _Form:
             reason=str(self._reason.value).strip(),
             names=kept.ids if kept else serials.read(self._written()),
             query=kept.query if kept else None,
-            terms={name: whole(field) for name, field in self._terms.items()},
+            terms={
+                **self._waves.terms(),
+                **{name: whole(field) for name, field in self._terms.items()},
+            },
         )
 
 

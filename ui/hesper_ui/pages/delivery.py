@@ -17,7 +17,7 @@ from hesper_ui.services import Actor, PageAsked, Permission
 from hesper_ui.services.alerting import DeliveryRow, RouteRow, TargetRow
 from hesper_ui.views import delivery
 from hesper_ui.views.looks import Look
-from hesper_ui.views.wording import MISSING, grouped, plural
+from hesper_ui.views.wording import MISSING, grouped, plural, retold
 from hesper_ui.words import later, say
 
 MOST = 100
@@ -75,11 +75,9 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
 
 
 def _add(own: _Page, kind: str) -> None:
-    words = {"email": say("Add mail…"), "webhook": say("Add webhook…"), "mqtt": say("Add MQTT…")}[
-        kind
-    ]
+    words = {"email": say("Add mail…"), "webhook": say("Add webhook…"), "mqtt": say("Add MQTT…")}
     _button(
-        words,
+        words[kind],
         say("New target: {kind}", kind=say(delivery.KINDS[kind])),
         lambda: delivery_forms.new_target(own.desk, kind, own.host, own.refresh),
         "btn",
@@ -138,7 +136,7 @@ def _target(own: _Page, row: TargetRow) -> list[Cell]:
         row.name,
         lambda: marked(*delivery.health(row)),
         say(delivery.KINDS[row.kind]),
-        delivery.place(row) + (f" · {row.problem}" if row.problem else ""),
+        delivery.place(row) + (f" · {retold(row.problem)}" if row.problem else ""),
         grouped(row.waiting),
         lambda: ago(row.succeeded_at),
         act,

@@ -29,11 +29,11 @@ from hesper_ui.elements import (
 from hesper_ui.pages import asset_lists
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import WATCH, Place
-from hesper_ui.services import Actor, EventRow, PageAsked, Permission, mark_of
+from hesper_ui.services import Actor, EventRow, PageAsked, Permission, mark_of, title_of
 from hesper_ui.views import event_words
 from hesper_ui.views.event_words import GROUPS
 from hesper_ui.views.looks import SEVERITIES, severity
-from hesper_ui.views.wording import capital, plural
+from hesper_ui.views.wording import capital, plural, retold
 from hesper_ui.words import later, say
 
 MOST = 200
@@ -55,10 +55,8 @@ FIELDS = {
 
 async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     """Builds the stream of events, filtered by the address."""
-    asked, cursor = (
-        event_words.asked(args.query_parameters),
-        args.query_parameters.get("cursor", ""),
-    )
+    asked = event_words.asked(args.query_parameters)
+    cursor = args.query_parameters.get("cursor", "")
     with box("div", "page-head"):
         with box("div", "titles"):
             Text(say("Events"), "h1", tabindex="-1")
@@ -209,8 +207,11 @@ def _cells(row: EventRow, may_rule: bool) -> list[Cell]:
 
     def what() -> None:
         with box("div", "told", data_event=row.id):
-            Text(capital(row.text) or row.code)
-            Text(f" {row.code}", classes="meta")
+            text = capital(retold(row.text)) or row.code
+            title = say(title_of(row.code) or row.code)
+            Text(text)
+            named = row.code if title in (text, row.code) else f"{title} · {row.code}"
+            Text(f" {named}", classes="meta")
 
     def rule() -> None:
         if may_rule:

@@ -7,9 +7,10 @@ from nicegui.page_arguments import PageArguments
 from hesper_ui import drawings, fields, states
 from hesper_ui.desk import Desk
 from hesper_ui.elements import Cell, Columns, Text, ago, box, link, marked, moment, panel, table
+from hesper_ui.pages.image_news import about_image
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import ACT, Place
-from hesper_ui.services import Actor, CampaignView, ImageRow, Permission
+from hesper_ui.services import Actor, BatchView, CampaignView, ImageRow, Permission
 from hesper_ui.views import batches, firmware
 from hesper_ui.views.wording import MISSING, grouped
 from hesper_ui.words import say
@@ -71,6 +72,10 @@ def _draw(found: _Found) -> None:
         with panel("Images"):
             if images:
                 table("Images", IMAGES, [_image(each) for each in images])
+                for each in images:
+                    if each.changelog:
+                        with box("div", "news"):
+                            about_image(each)
             else:
                 states.empty(
                     "No image yet",
@@ -90,6 +95,7 @@ def _bring() -> None:
         with box("div", "fields"):
             fields.file("manifest", "Signed manifest (JSON)", ".json,.manifest,application/json")
             fields.file("octets", "Image, as the meter or gateway gets it", "")
+        fields.lines("changelog", "What is new in it, as people are to read it (optional)")
         Text("", "p", "complaint", role="alert", data_upload_said=True)
         Text("", "p", "meta", role="status", data_upload_done=True)
         with box("div", "actions"):
@@ -102,10 +108,16 @@ def _campaign(each: CampaignView) -> list[Cell]:
     version = str(each.batch.parameters.get("version", MISSING))
     return [
         lambda: link(version, f"/firmware/{each.batch.id}"),
-        lambda: marked(*batches.state(each.batch)),
+        lambda: _state(each.batch),
         *(grouped(count) for count in (*counts, funnel.confirmed, funnel.failed)),
         lambda: ago(each.batch.proposed_at),
     ]
+
+
+def _state(batch: BatchView) -> None:
+    marked(*batches.state(batch))
+    if wave := batches.wave(batch):
+        Text(wave, "div", "meta")
 
 
 def _image(row: ImageRow) -> list[Cell]:

@@ -32,7 +32,7 @@ from hesper_ui.services import (
     RejectedRow,
 )
 from hesper_ui.views import longer
-from hesper_ui.views.wording import MISSING, grouped, plural
+from hesper_ui.views.wording import MISSING, grouped, plural, retold, sentence
 from hesper_ui.words import say
 
 PER_PAGE = 100
@@ -156,7 +156,7 @@ def _job(job: JobRow) -> None:
         )
         Text(words, "p", "meta")
     if job.problem:
-        states.notice("warning", job.problem)
+        states.notice("warning", sentence(job.problem))
     if job.is_open:
         Text(say("You may leave this page; the job goes on."), "p", "meta")
     link(say("All jobs"), "/jobs")
@@ -174,7 +174,7 @@ def _note(shown: _Shown) -> str:
 
 def _cells(row: RejectedRow) -> list[list[Cell]]:
     return [
-        [str(row.row), each["column"] or say("whole row"), each["value"], each["advice"]]
+        [str(row.row), each["column"] or say("whole row"), each["value"], retold(each["advice"])]
         for each in row.problems
     ]
 

@@ -24,7 +24,7 @@ from hesper_ui.part import Part, look_every
 from hesper_ui.places import KEEP, Place
 from hesper_ui.services import Actor, JobRow, PageAsked, Permission, ScheduledRow
 from hesper_ui.views import longer
-from hesper_ui.views.wording import MISSING, decimal
+from hesper_ui.views.wording import MISSING, decimal, retold
 from hesper_ui.words import say
 
 MOST = 100
@@ -86,12 +86,12 @@ def _lists(found: _All, change: Change) -> None:
 
 def _long(row: JobRow, asking: Actor, change: Change) -> list[Cell]:
     return [
-        row.title,
+        retold(row.title),
         lambda: marked(*longer.state(row)),
         lambda: _progress(row),
         row.asked_by,
         lambda: ago(row.asked_at),
-        row.problem or MISSING,
+        retold(row.problem or MISSING),
         lambda: _button(row, asking, change),
     ]
 
@@ -119,7 +119,7 @@ def _button(row: JobRow, asking: Actor, change: Change) -> None:
 def _scheduled(row: ScheduledRow) -> list[Cell]:
     took = MISSING if row.last_seconds is None else f"{decimal(row.last_seconds, 1)} s"
     return [
-        row.name,
+        retold(row.name),
         longer.rhythm(row.every_s),
         lambda: ago(row.last_begun_at),
         took,
@@ -134,7 +134,7 @@ def _problem(row: ScheduledRow) -> None:
         Text(MISSING)
         return
     ago(row.problem_at)
-    Text(f" · {row.problem}")
+    Text(f" · {retold(row.problem)}")
 
 
 PLACES = [Place("/jobs", "Jobs", build, drawings.JOBS, group=KEEP, rank=60, key="j")]

@@ -8,7 +8,7 @@ from hesper_ui.services import EventRow, GapRow, LatestValue, MeterDetail
 from hesper_ui.views import doubts
 from hesper_ui.views import registers as order
 from hesper_ui.views.looks import severity
-from hesper_ui.views.wording import MISSING, capital, plural, scaled, shifted
+from hesper_ui.views.wording import MISSING, capital, plural, retold, scaled, shifted
 from hesper_ui.words import say
 
 COLUMNS = Columns(
@@ -63,7 +63,7 @@ def events(rows: Sequence[EventRow], *, with_meter: bool = False) -> None:
                     moment(row.occurred_at, "date")
                 mark(severity(row.severity).mark)
                 with box("div", "what"):
-                    Text(capital(row.text))
+                    Text(capital(retold(row.text)))
                     with box("div", "meta"):
                         Text(f"{say(row.severity)} · {row.code}")
                         if with_meter and row.meter:

@@ -21,7 +21,7 @@ from hesper_ui.services import (
 from hesper_ui.views.batches import READ_REGISTERS
 from hesper_ui.views.conversations import SIDES, glance, is_warning, spaced
 from hesper_ui.views.looks import command_state
-from hesper_ui.views.wording import capital, decimal, grouped, plural, sentence
+from hesper_ui.views.wording import capital, decimal, grouped, plural, retold, sentence
 from hesper_ui.words import say
 
 EARLIER = 5
@@ -131,7 +131,7 @@ def _head(command: CommandRow) -> None:
         else:
             Text(say(look.word), "strong")
             if command.detail:
-                Text(f"· {capital(command.detail)}")
+                Text(f"· {capital(retold(command.detail))}")
     with box("div", "meta"):
         Text(say("asked by {who}", who=command.requester))
         Text(" · ")

@@ -1,6 +1,6 @@
 """Overview: six figures that lead to their lists, the day's load, and what needs a person."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
@@ -25,14 +25,17 @@ CHART_S = 60.0
 async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     """Builds the first page."""
     services = desk.services.overview
+
+    async def count(asking: Actor) -> tuple[int, int]:
+        figures = await services.figures(asking)
+        return figures.meters_total, figures.gateways_total
+
     first = await services.figures(actor)
     with box("div", "page-head"), box("div", "titles"):
         Text(say("Fleet overview"), "h1", tabindex="-1")
-        meters, gateways = (
-            plural(first.meters_total, "meter"),
-            plural(first.gateways_total, "gateway"),
-        )
-        Text(f"{meters} · {gateways}", "p", "meta")
+        size = Part(desk, count, _draw_size)
+    await size.refresh()
+    look_every(CHART_S, size.refresh)
     if not first.meters_total:
         await _first_run(desk)
         return
@@ -50,9 +53,7 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
                     desk, services.completeness_by_hour, lambda rows: _draw_hours(rows, target)
                 )
         with panel("Needs attention", "worst first"):
-            attention = Part(
-                desk, lambda who: services.needs_attention(who, MOST_CAUSES), _draw_attention
-            )
+            attention = _attention(desk, _draw_attention)
     for part in (figures, load, attention, hours):
         await part.refresh()
     watch("alerts commands", attention.refresh)
@@ -74,9 +75,21 @@ async def _first_run(desk: Desk) -> None:
         heard = any(row.last_seen_at is not None for row in gateways)
         return states.Steps(bool(gateways), heard, bool(figures.meters_total))
 
-    part = Part(desk, load, states.first_run)
-    await part.refresh()
-    look_every(3.0, part.refresh)
+    part, attention = Part(desk, load, states.first_run), _attention(desk, _draw_hindrances)
+    for each in (part, attention):
+        await each.refresh()
+        look_every(3.0, each.refresh)
+
+
+def _attention(
+    desk: Desk, draw: Callable[[Sequence[AttentionRow]], None]
+) -> Part[Sequence[AttentionRow]]:
+    return Part(desk, lambda who: desk.services.overview.needs_attention(who, MOST_CAUSES), draw)
+
+
+def _draw_size(size: tuple[int, int]) -> None:
+    meters, gateways = plural(size[0], "meter"), plural(size[1], "gateway")
+    Text(f"{meters} · {gateways}", "p", "meta")
 
 
 def _draw_figures(figures: Overview) -> None:
@@ -116,6 +129,13 @@ def _draw_load(load: FleetLoad) -> None:
     number, unit = power(last)
     said = say("Load of the fleet over the last 24 hours, now {power}.", power=f"{number} {unit}")
     ui.echart(charts.fleet_load(load, said), renderer="svg")
+
+
+def _draw_hindrances(rows: Sequence[AttentionRow]) -> None:
+    """Shows below the first steps what is in the way, if anything."""
+    if rows:
+        with panel("Needs attention", "worst first"):
+            _draw_attention(rows)
 
 
 def _draw_attention(rows: Sequence[AttentionRow]) -> None:

@@ -38,7 +38,7 @@ from hesper_ui.services import (
     ServiceError,
 )
 from hesper_ui.views import longer
-from hesper_ui.views.wording import MISSING, grouped, sentence
+from hesper_ui.views.wording import MISSING, grouped, retold, sentence
 from hesper_ui.words import later, say
 
 MOST = 100
@@ -113,7 +113,7 @@ class _Form:
         try:
             await self._order()
         except ServiceError as refusal:
-            self._complaint.text = sentence(str(refusal))
+            self._complaint.text = sentence(refusal)
             return
         self._complaint.text = ""
         await self.asked()
@@ -167,7 +167,7 @@ def _running(row: JobRow) -> list[Cell]:
         grouped(row.done),
         row.asked_by,
         lambda: ago(row.asked_at),
-        row.problem or MISSING,
+        retold(row.problem or MISSING),
     ]
 
 

@@ -120,7 +120,7 @@ class Editor:
             note = str(self._note.value or "")
             saved = await self._desk.services.rules.save(actor, name, said, note, version)
         except ServiceError as refusal:
-            self._complaint.text = sentence(str(refusal))
+            self._complaint.text = sentence(refusal)
             return
         ui.navigate.to(f"/rules/{name}?version={saved.version}")
 

@@ -56,7 +56,7 @@ class Trial:
             actor, said = await self._desk.actor(), self._said()
             report = await self._desk.services.rules.try_(actor, said, start, end)
         except ServiceError as refusal:
-            words = sentence(str(refusal))
+            words = sentence(refusal)
             self._show(lambda: states.notice("unknown", words))
             return
         finally:
@@ -77,7 +77,7 @@ class Trial:
         try:
             self._take(await self._desk.services.rules.tried(await self._desk.actor(), self._job))
         except ServiceError as refusal:
-            self._job, words = None, sentence(str(refusal))
+            self._job, words = None, sentence(refusal)
             self._show(lambda: states.notice("unknown", words))
 
     def _show(self, draw: Callable[[], None]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from hesper_ui.services.alerting import Alerts, AlertSelections, Delivery, DeliveryLog
 from hesper_ui.services.deciding import (
+    CHANGELOG_MAX,
     MANIFEST_MAX,
     Batches,
     Campaigns,
@@ -59,6 +60,8 @@ from hesper_ui.services.records import (
     MOST_FILE_OCTETS,
     OPEN_COMMAND_STATES,
     READING,
+    SOAK_S,
+    WAVES,
     WHY,
     Actor,
     AlertRow,
@@ -160,16 +163,19 @@ from hesper_ui.services.records import (
     TariffRow,
     TryReport,
     Unavailable,
+    WaveView,
     WebSettings,
     cell,
     cookie_name,
     is_secure,
     mark_of,
 )
+from hesper_ui.services.texts import Worded, title_of, told_by
 from hesper_ui.services.watching import Events, Outages, Rules
 
 __all__ = [
     "AT_GATEWAY",
+    "CHANGELOG_MAX",
     "CUTTING",
     "FOR_PEOPLE",
     "IMPORT_KINDS",
@@ -178,6 +184,8 @@ __all__ = [
     "MOST_FILE_OCTETS",
     "OPEN_COMMAND_STATES",
     "READING",
+    "SOAK_S",
+    "WAVES",
     "WHY",
     "About",
     "AccessLog",
@@ -323,13 +331,17 @@ __all__ = [
     "UserRow",
     "UtteranceRow",
     "Validated",
+    "WaveView",
     "WebSettings",
+    "Worded",
     "cell",
     "cookie_name",
     "granted",
     "is_secure",
     "manifest_of",
     "mark_of",
+    "title_of",
+    "told_by",
 ]
 
 

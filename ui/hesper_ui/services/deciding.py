@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
 
+from hesper_cloud.images.changelog import LONGEST as CHANGELOG_MAX
 from hesper_cloud.services.images import MANIFEST_MAX, manifest_of
 from hesper_contracts.manifest import SignedManifest
 
@@ -28,6 +29,7 @@ from hesper_ui.services.records import (
 )
 
 __all__ = [
+    "CHANGELOG_MAX",
     "MANIFEST_MAX",
     "Batches",
     "Campaigns",
@@ -63,6 +65,7 @@ class Images(Protocol):
     async def fill(
         self, actor: Actor, image_hash: str, octets: AsyncIterator[bytes], /
     ) -> ImageRow: ...
+    async def describe(self, actor: Actor, image_hash: str, text: bytes, /) -> ImageRow: ...
 
 
 class Campaigns(Protocol):

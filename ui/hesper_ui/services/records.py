@@ -44,6 +44,7 @@ from hesper_cloud.services.batch_records import (
     BatchVerb,
     BatchView,
     Decision,
+    WaveView,
 )
 from hesper_cloud.services.errors import (
     CodeNeeded,
@@ -57,6 +58,8 @@ from hesper_cloud.services.errors import (
     Unavailable,
 )
 from hesper_cloud.services.firmware_records import (
+    SOAK_S,
+    WAVES,
     CampaignOrder,
     CampaignView,
     Funnel,
@@ -118,6 +121,8 @@ __all__ = [
     "MOST_FILE_OCTETS",
     "OPEN_COMMAND_STATES",
     "READING",
+    "SOAK_S",
+    "WAVES",
     "WHY",
     "Actor",
     "AlertRow",
@@ -220,6 +225,7 @@ __all__ = [
     "TariffRow",
     "TryReport",
     "Unavailable",
+    "WaveView",
     "WebSettings",
     "cell",
     "cookie_name",

@@ -4,11 +4,11 @@
 // frame whose server time moved on. Older than STALE_MS, nothing says "live" and nothing can be commanded.
 // Texts from the server only ever become text nodes.
 (() => {
-  const STALE_MS = 1800, DIM_MS = 3000, TICK_MS = 200;
+  const STALE_MS = 1800, DIM_MS = 3000, TICK_MS = 200, RETRY_MS = 300, MOST_RETRY_MS = 500, ANSWER_MS = 5000;
   const root = document.documentElement, tag = window.hesperTag, signs = window.hesperNumbers;
   const comma = (1.5).toLocaleString(signs).charAt(1);
   const run = document.querySelector("meta[name=hesper-run]")?.content;
-  let stopped, trusted = true, wasLive = false, shown = 0, socket = null, arrived = null, serverTime = 0, clockOffset = 0, retry = 500, opened = false, following = "";
+  let stopped, trusted = true, wasLive = false, shown = 0, socket = null, arrived = null, serverTime = 0, clockOffset = 0, retry = RETRY_MS, opened = false, following = "";
 
   const grouped = new Intl.NumberFormat(signs, { maximumFractionDigits: 0 });
   const rounded = (value, digits) => value.toLocaleString(signs, { minimumFractionDigits: digits, maximumFractionDigits: digits });
@@ -185,26 +185,38 @@
     socket = null;
     following = "";
     trusted = !opened;
-    setTimeout(connect, retry * (0.75 + Math.random() / 2)); // not all pages at once
-    retry = Math.min(retry * 1.6, 800);
-    await sameRun();
+    await comeBack();
   }
 
-  // Says whether the server is still the one that made this page; leaves for the sign-in if the session is over.
-  async function sameRun() {
+  // Until the server answers it is asked plainly: a browser puts sockets off, for seconds, after some that failed.
+  async function comeBack() {
+    const told = await session();
+    if (reloads(told)) return;
+    setTimeout(told ? connect : comeBack, retry * (0.75 + Math.random() / 2)); // not all pages at once
+    retry = Math.min(retry * 1.2, MOST_RETRY_MS);
+  }
+
+  // What the server says of this session, null if it is away; leaves for the sign-in if the session is over.
+  async function session() {
     try {
-      const answer = await fetch("/console/session", { cache: "no-store" });
-      if (!answer.ok) return true;
+      const answer = await fetch("/console/session", { cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS) });
+      if (!answer.ok) return null;
       const told = await answer.json();
       if (!told.signed_in) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
-      return told.run === run;
-    } catch { return true; /* the server is away: the age on screen says so already */ }
+      return told;
+    } catch { return null; /* the age on screen says so already */ }
   }
 
   // A server that was started anew knows nothing of this page: nothing here would answer, so it is loaded again.
+  function reloads(told) {
+    const isAnother = opened && told && told.run !== run;
+    if (isAnother) location.reload();
+    return isAnother;
+  }
+
   async function reached() {
-    retry = 500;
-    if (opened && !(await sameRun())) { location.reload(); return; }
+    retry = RETRY_MS;
+    if (opened && reloads(await session())) return;
     opened = trusted = true;
     serverTime = 0;
     follow();

@@ -1,4 +1,5 @@
-// The command palette (Ctrl+K), shortcuts, and the help that lists them. Everything shown is a text node.
+// Work by keys: the command palette (Ctrl+K), shortcuts, the help that lists them, and where the focus stays.
+// Everything shown is a text node.
 (() => {
   const node = (tag, className, text) => {
     const element = document.createElement(tag);

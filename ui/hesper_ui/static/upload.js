@@ -62,6 +62,8 @@
     tell(form, "", true);
     const announced = await asked(form, "POST", form.dataset.image, manifest);
     if (!announced) return;
+    const news = form.elements.changelog.value;
+    if (news.trim() && !(await asked(form, "PUT", `${form.dataset.image}/${announced.image}/changelog`, news))) return;
     const progress = ({ loaded, total }) => { done.textContent = hesperSay("Sending {share} %", { share: Math.floor((100 * loaded) / total) }); };
     const kept = await asked(form, "PUT", `${form.dataset.image}/${announced.image}`, octets, progress);
     done.textContent = kept ? hesperSay("Version {version} is kept.", { version: kept.version }) : "";

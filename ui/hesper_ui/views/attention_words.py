@@ -1,16 +1,16 @@
 """How a cause that needs a person is put into words, and where it leads."""
 
 from hesper_ui.services import AttentionRow
-from hesper_ui.views.rule_words import BUILT_IN
-from hesper_ui.views.wording import capital, plural
+from hesper_ui.views.rule_words import kind_of
+from hesper_ui.views.wording import capital, plural, retold
 from hesper_ui.words import say
 
 
 def cause(rule: str) -> str:
     """Returns the name of a rule as a person would write it; a storm has that of its rule."""
-    of = rule.removeprefix("storm/")
-    if of in BUILT_IN:
-        return say(BUILT_IN[of][0])
+    known = kind_of(rule)
+    if known is not None:
+        return say(known)
     words = rule.replace("_", " ").replace("-", " ").replace(".", ": ")
     return say(words[:1].upper() + words[1:])
 
@@ -21,11 +21,13 @@ def title(row: AttentionRow) -> str:
         return plural(row.count, "command awaits approval", "commands await approval")
     if row.cause == "never-heard":
         return plural(row.count, "meter was never heard from", "meters were never heard from")
+    if row.cause == "never-read" and row.count > 1:
+        return plural(row.count, "meter could not be read yet", "meters could not be read yet")
     if row.cause == "gateway-offline":
         return plural(row.count, "gateway is offline", "gateways are offline")
-    return (
-        capital(row.text) if row.count == 1 else f"{cause(row.cause)}: {plural(row.count, 'case')}"
-    )
+    if row.count == 1:
+        return capital(retold(row.text))
+    return f"{cause(row.cause)}: {plural(row.count, 'case')}"
 
 
 def subjects(row: AttentionRow) -> str:
@@ -43,6 +45,8 @@ def target(row: AttentionRow) -> str:
         return "/commands"
     if row.cause == "never-heard":
         return "/meters?view=silent"
+    if row.cause == "never-read":
+        return "/events?code=meter.unreachable"
     if row.cause.startswith("gateway"):
         return "/gateways"
     alone = row.count == 1 and row.subjects and row.subjects[0]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hesper_ui.services import Actor, BatchRowView, BatchVerb, BatchView, Permission
 from hesper_ui.views.looks import Look
-from hesper_ui.words import later
+from hesper_ui.words import later, say
 
 STATES = {
     "awaiting_approval": Look("warning", later("awaiting approval")),
@@ -71,6 +71,13 @@ class Share:
 def state(batch: BatchView) -> Look:
     """Returns how a batch stands."""
     return STATES.get(batch.state, Look("unknown", batch.state))
+
+
+def wave(batch: BatchView) -> str:
+    """Says which wave of a batch is open; nothing of one that has none, or has not begun."""
+    if not batch.waves or batch.approved_at is None or not is_open(batch):
+        return ""
+    return say("wave {number} of {count}", number=batch.wave + 1, count=len(batch.waves))
 
 
 def row_state(row: BatchRowView) -> Look:

@@ -6,6 +6,7 @@ from typing import TypedDict
 from hesper_ui.places import Place
 from hesper_ui.services import Actor, GatewayRow, MeterRow, SearchHit
 from hesper_ui.views.looks import gateway_state, meter_state
+from hesper_ui.views.meter_list import VIEWS
 from hesper_ui.words import later, say
 
 MOST = 8
@@ -34,6 +35,18 @@ def pages(places: Sequence[Place], actor: Actor, text: str) -> list[Found]:
         for place in places
         if place.icon and actor.may(place.needs)
         if wanted in say(place.title).casefold() or wanted in place.title.casefold()
+    ]
+
+
+def lists(text: str) -> list[Found]:
+    """Returns the views of the list of meters with a word that begins so, as the silent ones."""
+    wanted = text.casefold()
+    return [
+        Found(
+            title=f"{say('Meters')}: {say(title)}", note=say("page"), address=f"/meters?view={view}"
+        )
+        for view, title in VIEWS.items()
+        if view and any(word.startswith(wanted) for word in say(title).casefold().split())
     ]
 
 

@@ -2,9 +2,21 @@
 
 from dataclasses import dataclass
 
-from hesper_ui.services import BatchView, CampaignView, Funnel, ImageRow
+from hesper_ui.services import (
+    SOAK_S,
+    WAVES,
+    BatchView,
+    CampaignView,
+    Funnel,
+    ImageRow,
+    Invalid,
+    WaveView,
+)
 from hesper_ui.views.looks import Look
-from hesper_ui.words import later
+from hesper_ui.views.wording import age_text
+from hesper_ui.words import later, say
+
+__all__ = ["SOAK_S", "WAVES"]
 
 TYPES = {"meter": later("meters"), "gateway": later("gateways")}
 STEPS = (
@@ -49,9 +61,46 @@ def funnel(counts: Funnel) -> list[Step]:
     ]
 
 
-def waves(total: int) -> tuple[int, int]:
-    """Returns canary (1 %) and how many at once (10 %) for a fleet, at least one each."""
-    return max(1, -(-total // 100)), max(1, -(-total // 10))
+def at_once(total: int) -> int:
+    """Returns how many rows of a fleet are under way at once: a tenth, at least one."""
+    return max(1, -(-total // 10))
+
+
+def shares(text: str) -> list[int]:
+    """Reads the shares of waves as an operator writes them: ``1, 10``.
+
+    Raises:
+        Invalid: they are none.
+    """
+    found = text.replace("%", " ").replace(",", " ").replace(";", " ").split()
+    if not found or not all(each.isdecimal() and len(each) < 4 for each in found):
+        raise Invalid(say("The waves are whole percentages of the meters, like 1, 10."))
+    return [int(each) for each in found]
+
+
+def wave_state(batch: BatchView, place: int, wave: WaveView) -> Look:
+    """Returns how one wave of a batch stands."""
+    if place > batch.wave or batch.approved_at is None:
+        return Look("unknown", later("waiting"))
+    if wave.finished == wave.rows:
+        return Look("warning" if wave.failed else "done", later("over"))
+    if batch.state in {"canary", "running"}:
+        return Look("working", later("under way"))
+    return Look("stopped", later("held"))
+
+
+def between(batch: BatchView) -> str:
+    """Says on what the next wave begins."""
+    if batch.soak_s is None:
+        return say("a person lets the next begin")
+    return say("the next begins by itself after {age}", age=age_text(batch.soak_s))
+
+
+def is_held_between(batch: BatchView, waves: tuple[WaveView, ...]) -> bool:
+    """Says whether a wave is over and a person must let the next begin."""
+    if batch.state not in {"paused", "stopped"} or batch.wave + 1 >= len(waves):
+        return False
+    return waves[batch.wave].finished == waves[batch.wave].rows
 
 
 def may_activate(campaign: CampaignView) -> bool:

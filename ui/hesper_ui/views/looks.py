@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from hesper_ui.services import READING, CommandRow, GatewayRow, LevelDay, MeterRow
 from hesper_ui.views.findings import found
-from hesper_ui.views.wording import decimal
+from hesper_ui.views.wording import decimal, retold
 from hesper_ui.words import later, say
 
 RELAY_STALE_AFTER = timedelta(hours=24)
@@ -120,7 +120,8 @@ def steps_reached(state: str) -> int | None:
 def evidence(command: CommandRow) -> str:
     """Says what the meter showed and how long that took; else what the authority noted."""
     if command.state != "confirmed" or command.relay_after is None:
-        return "; ".join([*([command.detail] if command.detail else []), *found(command.findings)])
+        why = [retold(command.detail)] if command.detail else []
+        return "; ".join([*why, *found(command.findings)])
     output = say("connected") if command.relay_after else say("disconnected")
     shown = say("relay read {state}", state=output)
     if command.queued_at is not None:
@@ -132,7 +133,7 @@ def evidence(command: CommandRow) -> str:
             else say("{took} s after approval", took=took)
         )
         shown = f"{shown}, {after}"
-    noted = command.detail if command.detail not in (None, "read back") else ""
+    noted = "" if command.detail in (None, "read back") else retold(command.detail)
     return f"{shown}; {noted}" if noted else shown
 
 

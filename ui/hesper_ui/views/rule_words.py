@@ -44,8 +44,47 @@ BUILT_IN = {
     "certificate-ends": (later("Certificate ends"), later("One that people renew ends soon.")),
     "batch-digest": (later("Batch contradicts itself"), later("Damage or forgery.")),
     "store-damaged": (later("Store damaged"), later("Readings of some days are lost.")),
+    "store-away": (later("Store away"), later("The store of readings takes nothing.")),
+    "broker-lost": (later("Broker lost"), later("The head end does not reach its broker.")),
 }
 """Title and words of the rules that are code, as they are said here."""
+OTHERS = {
+    "alert-flood": later("Flood of alerts"),
+    "backup-age": later("No recent backup"),
+    "backup-rehearsal": later("Backup not restorable"),
+    "batch": later("Batch stopped"),
+    "break-glass": later("Emergency without a second person"),
+    "break-glass-unreviewed": later("Emergency not reviewed"),
+    "broker-passwords": later("Accounts of the broker"),
+    "delivery-failing": later("Alerts not delivered"),
+    "disconnect-rate": later("Many disconnects asked for"),
+    "export": later("Export fails"),
+    "revocation-list": later("List of withdrawn certificates"),
+    "sim-data-limit": later("SIM card beyond its limit"),
+    "sim-data-near": later("SIM card near its limit"),
+}
+"""What alerts are about that no rule in the list raises, by the beginning of their kind."""
+STORMY = (
+    later("Area"),
+    later("Feeder"),
+    later("Gateway"),
+    later("Transformer"),
+    later("gateways"),
+    later("meters"),
+    later("silent meter"),
+    later("gateway offline"),
+    later("voltage"),
+    later("reverse energy"),
+)
+"""Words in the text of an alert that stands for many."""
+
+
+def kind_of(rule: str) -> str | None:
+    """Returns what alerts of a kind are about, in English; None of a rule that people made."""
+    name = rule.removeprefix("storm/").partition("/")[0]
+    if name in BUILT_IN:
+        return BUILT_IN[name][0]
+    return OTHERS.get("export" if name.startswith("export-") else name)
 
 
 def title_of(row: RuleRow) -> str:

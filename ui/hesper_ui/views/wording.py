@@ -5,12 +5,21 @@ Decimal and thousands separators are those of the language that the page speaks.
 
 from datetime import datetime
 
-from hesper_ui.words import current, noun, say
+from hesper_ui.services import Worded, told_by
+from hesper_ui.words import current, later, noun, say
 
 MISSING = "–"
 MINUS = "−"
 _PREFIXES = {0: "", 3: "k", 6: "M"}
 _FIXED = {"base": 0, "kilo": 3, "mega": 6}  # what may be chosen in the place of automatic units
+_OURS = frozenset(
+    {
+        *("cause", "held", "kind", "lacking", "life", "limits", "may", "members", "objection"),
+        *("permission", "present", "role", "state", "table_word", "text", "verb", "wanted"),
+        *("what", "why", "words"),
+    }
+)
+"""Names in texts of the services whose values are words of ours, not names that others gave."""
 _ENERGIES, _POWERS = frozenset({"Wh", "varh", "VAh"}), frozenset({"W", "var", "VA"})
 
 
@@ -58,23 +67,22 @@ def ago_text(seconds: float) -> str:
     So the few words around an age are said with it, here and in the two that follow; the signs of
     the other units are the same everywhere.
     """
-    if days := _days(seconds):
-        return say("{count} days ago", count=days)
-    return say("{age} ago", age=age_text(seconds))
+    return _governed(seconds, later("{count} days ago"), later("{age} ago"))
 
 
 def lasting_text(seconds: float) -> str:
     """Writes since when something has been so."""
-    if days := _days(seconds):
-        return say("for {count} days", count=days)
-    return say("for {age}", age=age_text(seconds))
+    return _governed(seconds, later("for {count} days"), later("for {age}"))
 
 
 def within_text(seconds: float) -> str:
     """Writes in what time something happens."""
-    if days := _days(seconds):
-        return say("within {count} days", count=days)
-    return say("within {age}", age=age_text(seconds))
+    return _governed(seconds, later("within {count} days"), later("within {age}"))
+
+
+def _governed(seconds: float, of_days: str, otherwise: str) -> str:
+    days = _days(seconds)
+    return say(of_days, count=days) if days else say(otherwise, age=age_text(seconds))
 
 
 def _days(seconds: float) -> int:
@@ -146,7 +154,23 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def sentence(text: str) -> str:
+def retold(text: str) -> str:
+    """Says a text of the services in the operator's language; as it came where that has no words.
+
+    What a text names is left as it is, but for words of ours: states, kinds, roles.
+    """
+    if not isinstance(text, Worded):
+        return say(text)
+    values = {name: _value(name, each) for name, each in text.values.items()}
+    return current().word(text.template).format(**values)
+
+
+def _value(name: str, value: object) -> object:
+    is_ours = isinstance(value, Worded) or name in _OURS
+    return retold(value) if is_ours and isinstance(value, str) else value
+
+
+def sentence(text: str | BaseException) -> str:
     """Writes what a service said as a sentence: a capital first, a full stop last."""
-    text = capital(say(text))
+    text = capital(retold(text if isinstance(text, str) else told_by(text)))
     return text if not text or text[-1] in ".!?…" else f"{text}."

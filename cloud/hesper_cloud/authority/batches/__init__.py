@@ -22,8 +22,9 @@ still be settled). ``excluded`` rows never leave; an abort turns ``waiting`` int
 Retry turns what failed, and nothing else, back into ``waiting``.
 
 The canary is the first rows: all must have finished, and no greater share failed than the batch
-bears, before another leaves. Then at most ``wave_size`` rows are under way at once and ``per_hour``
-leave, at random distances; reconnects are staggered within an area, and disconnects wait for the
-budgets. A row and its command are written in one transaction, and the command's id follows from
-batch, position and try: whenever the process is killed, a row has at most one command.
+bears, before another leaves; a batch may have more such parts (`waves`). At most ``wave_size`` rows
+are under way at once and ``per_hour`` leave, at random distances; reconnects are staggered within
+an area, and disconnects wait for the budgets. A row and its command are written in one transaction,
+and the command's id follows from batch, position and try: whenever the process is killed, a row has
+at most one command.
 """

@@ -6,18 +6,19 @@ from sqlalchemy import select, update
 
 from hesper_cloud.accounts.roles import Permission
 from hesper_cloud.authority import facts, rules, standing
-from hesper_cloud.authority.batches import frozen, roll
+from hesper_cloud.authority.batches import frozen, roll, waves
 from hesper_cloud.authority.batches.proposing import propose
 from hesper_cloud.authority.batches.recalling import recall
-from hesper_cloud.authority.batches.releasing import LAPSED, has_lapsed, stop_tampered
+from hesper_cloud.authority.batches.releasing import LAPSED, has_lapsed, stop_tampered, why_stop
 from hesper_cloud.authority.batches.states import HELD, MOVING, NEXT, RETRIED, move
 from hesper_cloud.authority.batches.tally import follow_commands, forgive, tally
 from hesper_cloud.authority.batches.wish import BatchWish, Terms
 from hesper_cloud.authority.case import Asked, Case, Outcome, check_password
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.batches import Batch, BatchRow
+from hesper_cloud.worded import worded
 
-_TERMS = ("canary", "wave_size", "per_hour", "stop_percent")
+_TERMS = ("canary", "wave_size", "per_hour", "stop_percent", "waves", "soak_s")
 
 
 def request_batch(case: Case) -> Outcome:
@@ -40,15 +41,24 @@ def request_batch(case: Case) -> Outcome:
 
 
 def terms_of(asked: Asked) -> Terms:
-    """Returns the terms that a request names; `propose` checks them."""
-    return Terms(**{name: asked.payload[name] for name in _TERMS if name in asked.payload})
+    """Returns the terms that a request names; `propose` checks them.
+
+    Raises:
+        Denied: it names both a canary and waves, of which the first is the canary.
+    """
+    told = {name: asked.payload[name] for name in _TERMS if name in asked.payload}
+    if told.get("waves") and told.get("canary"):
+        raise Denied("name a canary or waves: the first wave is the canary")
+    if isinstance(told.get("waves"), list):
+        told["waves"] = tuple(told["waves"])
+    return Terms(**told)
 
 
 def approve_batch(case: Case) -> Outcome:
     """Lets a second person, by password, approve the hash that they were shown."""
     batch = _named(case)
     if batch.state != "awaiting_approval":
-        raise Denied(f"the batch is {batch.state.replace('_', ' ')}")
+        raise Denied(worded("the batch is {state}", state=batch.state.replace("_", " ")))
     if case.now >= batch.approve_until:
         raise Denied("the time for approval is over")
     if case.asked.text("digest") != batch.digest:
@@ -89,9 +99,24 @@ def abort_batch(case: Case) -> Outcome:
 
 
 def resume_batch(case: Case) -> Outcome:
-    """Lets a held batch go on, by an approver's decision; what failed so far is forgiven."""
+    """Lets a held batch go on, by an approver's decision; what failed so far is forgiven.
+
+    Where a wave is over, that is the word on which the next begins; but not where it has come to
+    its end, and to its stop, only since somebody paused it: that is said first.
+    """
     batch = _in(case, HELD - {"quarantined"})
-    return _go_on(case, batch, "resumed")
+    was, since = batch.state, batch.updated_at
+    forgiven = batch.forgiven_finished, batch.forgiven_failed
+    outcome = _go_on(case, batch, "resumed")
+    if batch.waves and batch.state in MOVING and waves.is_over(case.session, batch):
+        counted = tally(case.session, batch.id)
+        if was == "paused" and waves.has_ended_since(case.session, batch, since):
+            batch.forgiven_finished, batch.forgiven_failed = forgiven
+            if why_stop(batch, counted, 1) is not None:
+                return outcome  # the next turn stops it
+        waves.begin_next(case.session, batch, counted, case.asked.requested_by, case.now)
+        return _outcome(batch)
+    return outcome
 
 
 def retry_batch(case: Case) -> Outcome:
@@ -106,6 +131,7 @@ def retry_batch(case: Case) -> Outcome:
         again = {"state": "waiting", "updated_at": case.now}
         case.session.execute(update(BatchRow).where(failed).values(**again))
         forgive(batch, tally(case.session, batch.id))
+        batch.soaks_until = None
     return outcome
 
 
@@ -164,7 +190,7 @@ def _meters(case: Case, batch: Batch) -> list[str]:
 
 
 def _onward(batch: Batch) -> str:
-    return "canary" if batch.canary else "running"
+    return "canary" if batch.canary and not batch.wave else "running"
 
 
 def _named(case: Case) -> Batch:
@@ -177,7 +203,7 @@ def _named(case: Case) -> Batch:
 def _in(case: Case, states: frozenset[str]) -> Batch:
     batch = _named(case)
     if batch.state not in states:
-        raise Denied(f"the batch is {batch.state.replace('_', ' ')}")
+        raise Denied(worded("the batch is {state}", state=batch.state.replace("_", " ")))
     return batch
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Engine, exists, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from hesper_cloud.authority import facts, timing
-from hesper_cloud.authority.batches.states import FINISHED
+from hesper_cloud.authority.batches import waves
 from hesper_cloud.authority.kinds import CUTTING, RECONNECT
 from hesper_cloud.authority.policy import Policy
 from hesper_cloud.authority.rules import Denied
@@ -18,12 +18,6 @@ from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.batches import Batch, BatchRow
 
 _MINUTE = timedelta(minutes=1)
-
-
-def canary_is_over(session: Session, batch: Batch) -> bool:
-    """Says whether all rows that go first have finished."""
-    states = select(BatchRow.state).where(_takes_part(batch)).order_by(BatchRow.position)
-    return all(state in FINISHED for state in session.scalars(states.limit(batch.canary)))
 
 
 class Held(NamedTuple):
@@ -39,15 +33,12 @@ class Held(NamedTuple):
 def next_rows(held: Held, batch: Batch, room: int) -> Sequence[BatchRow]:
     """Returns at most ``room`` waiting rows that may go now, in the order of the list."""
     session = held.session
-    waiting = (BatchRow.batch == batch.id) & (BatchRow.state == "waiting")
+    waiting = waves.open_rows(session, batch) & (BatchRow.state == "waiting")
     at_work = held.policy.gateways_held(held.now)
     if at_work is None:
         return ()
     if at_work:
         waiting &= or_(BatchRow.gateway.is_(None), BatchRow.gateway.not_in(at_work))
-    if batch.state == "canary":
-        first = select(BatchRow.position).where(_takes_part(batch)).order_by(BatchRow.position)
-        waiting &= BatchRow.position.in_(session.scalars(first.limit(batch.canary)).all())
     if batch.kind in CUTTING:
         waiting &= _within_budgets(held, waiting)
         room = 1
@@ -55,10 +46,6 @@ def next_rows(held: Held, batch: Batch, room: int) -> Sequence[BatchRow]:
         return _staggered(held, waiting, room)
     query = select(BatchRow).where(waiting).order_by(BatchRow.position)
     return session.scalars(query.limit(room)).all()
-
-
-def _takes_part(batch: Batch) -> ColumnElement[bool]:
-    return (BatchRow.batch == batch.id) & BatchRow.excluded.is_(None)
 
 
 def _within_budgets(held: Held, waiting: ColumnElement[bool]) -> ColumnElement[bool]:

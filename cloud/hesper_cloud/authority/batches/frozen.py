@@ -17,9 +17,10 @@ from sqlalchemy.orm import Session
 from hesper_cloud.authority.batches.states import MOVING
 from hesper_cloud.db.authority import AuditRow
 from hesper_cloud.db.batches import Batch, BatchRow
+from hesper_cloud.worded import later
 
 _DOMAIN = b"hesper batch v1\x00"
-OTHER_ROWS = "its terms or rows are not those that were frozen"
+OTHER_ROWS = later("its terms or rows are not those that were frozen")
 Frozen = tuple[int, str, str | None, str | None, str | None]
 _HASHED_AGAIN_AFTER = timedelta(seconds=10)
 
@@ -112,17 +113,19 @@ def _unapproved(session: Session, batch: Batch) -> str | None:
     )
     approved = session.execute(approval).first()
     if approved is None or not str(approved.after).endswith(f" {batch.digest}"):
-        return "the audit log knows no approval of its hash"
+        return later("the audit log knows no approval of its hash")
     if approved.actor != batch.approver:
-        return "the audit log knows another approver"
+        return later("the audit log knows another approver")
     return None
 
 
 def _terms(batch: Batch) -> bytes:
+    waves = () if batch.waves is None else (batch.waves, batch.soak_s)
     return _line(
         [
             *(batch.id, batch.kind, batch.parameters, batch.reason, batch.requester),
             *(batch.canary, batch.wave_size, batch.per_hour, batch.stop_percent),
+            *waves,
         ]
     )
 

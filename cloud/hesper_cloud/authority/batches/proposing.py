@@ -7,12 +7,13 @@ from sqlalchemy import insert
 
 from hesper_cloud.accounts.roles import Permission
 from hesper_cloud.authority import rules, standing
-from hesper_cloud.authority.batches import frozen, roll
+from hesper_cloud.authority.batches import frozen, roll, waves
 from hesper_cloud.authority.batches.wish import BatchWish
 from hesper_cloud.authority.case import Case
 from hesper_cloud.authority.kinds import CUTTING, KINDS
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.batches import Batch, BatchRow
+from hesper_cloud.worded import worded, wording
 
 _PER_WRITE = 5_000
 
@@ -29,7 +30,11 @@ def propose(case: Case, wish: BatchWish) -> Batch:
     standing.check_counts(case, user)
     wanted, parameters = rules.check_parameters(wish.kind, wish.parameters)
     if KINDS[wish.kind].one_by_one:
-        raise Denied(f"{wish.kind} is asked of one meter at a time: what comes back is long")
+        raise Denied(
+            worded(
+                "{kind} is asked of one meter at a time: what comes back is long", kind=wish.kind
+            )
+        )
     rules.check_range(wanted, case.policy.backfills, case.now)
     wish.terms.check()
     if len(wish.reason.strip()) < 3:
@@ -46,6 +51,8 @@ def propose(case: Case, wish: BatchWish) -> Batch:
         wave_size=wish.terms.wave_size,
         per_hour=wish.terms.per_hour,
         stop_percent=wish.terms.stop_percent,
+        soak_s=wish.terms.soak_s,
+        wave=0,
         digest="",
         state="awaiting_approval",
         proposed_at=case.now,
@@ -54,9 +61,12 @@ def propose(case: Case, wish: BatchWish) -> Batch:
         allowance=0,
     )
     rows = _called(case, wish)
+    left_out = sum(row[-1] is not None for row in rows)
+    if wish.terms.waves:
+        batch.waves = waves.ends(wish.terms.waves, len(rows) - left_out)
+        batch.canary = batch.waves[0]
     batch.digest = frozen.digest(batch, rows)
     batch.allowance = case.policy.batches.disconnects if wish.kind in CUTTING else len(rows)
-    left_out = sum(row[-1] is not None for row in rows)
     told = f"{wish.kind} for {len(rows)} meters, {left_out} excluded: {batch.digest}"
     case.note("batch.propose", f"batch {batch.id}", "", told, batch.reason)
     case.session.add(batch)
@@ -76,7 +86,9 @@ def _called(case: Case, wish: BatchWish) -> list[frozen.Frozen]:
 def _check_meters(case: Case, wish: BatchWish) -> None:
     most = case.policy.batches.rows
     if not 0 < len(wish.meters) <= most:
-        raise Denied(f"a batch has 1 to {most} meters, not {len(wish.meters)}")
+        raise Denied(
+            worded("a batch has 1 to {most} meters, not {count}", most=most, count=len(wish.meters))
+        )
     if len(set(wish.meters)) != len(wish.meters):
         raise Denied("a meter is named twice")
 
@@ -92,7 +104,8 @@ def _store(case: Case, batch: Batch, rows: list[frozen.Frozen]) -> None:
                     "meter": meter,
                     "gateway": gateway,
                     "area": area,
-                    "excluded": excluded,
+                    "excluded": excluded and str(excluded),
+                    "said": wording(excluded),
                     "state": "waiting" if excluded is None else "excluded",
                     "tries": 0,
                     "updated_at": case.now,

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud.authority import life
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.batches import Batch, BatchRow
+from hesper_cloud.worded import worded
 
 
 def recall(session: Session, batch: Batch, rows_become: str, now: datetime) -> None:
@@ -15,7 +16,7 @@ def recall(session: Session, batch: Batch, rows_become: str, now: datetime) -> N
     queued = select(CommandRecord).where(
         CommandRecord.state == "queued", CommandRecord.batch == batch.id
     )
-    why = f"batch {batch.id} is {batch.state}"
+    why = worded("batch {batch} is {state}", batch=batch.id, state=batch.state)
     recalled = []
     for command in session.scalars(queued):
         life.move(session, command, life.Move("cancelled", "authority", why), now)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
 from hesper_cloud.authority import facts, life
-from hesper_cloud.authority.batches import choosing, frozen
+from hesper_cloud.authority.batches import choosing, frozen, waves
 from hesper_cloud.authority.batches.choosing import Held
 from hesper_cloud.authority.batches.recalling import recall
 from hesper_cloud.authority.batches.states import FINISHED, MOVING, UNSETTLED, move
@@ -26,9 +26,10 @@ from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.batches import Batch, BatchRow
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.images import wish
+from hesper_cloud.worded import later, worded
 
 SELF = "authority"
-LAPSED = "its approval is too old to cut a supply; propose it anew"
+LAPSED = later("its approval is too old to cut a supply; propose it anew")
 _BEAT = timedelta(seconds=0.5)
 _RANDOM = random.SystemRandom()
 
@@ -92,9 +93,9 @@ def advance(held: Held, batch: Batch, approvals: frozen.Approvals) -> None:
         recall(session, batch, "withdrawn", now)
         return
     counted = tally(session, batch.id)
-    first_are_over = batch.state == "canary" and choosing.canary_is_over(session, batch)
-    least = 1 if first_are_over else held.policy.batches.least_finished
-    stop = _why_stop(batch, counted, least)
+    wave_is_over = waves.is_over(session, batch)
+    least = 1 if wave_is_over else held.policy.batches.least_finished
+    stop = why_stop(batch, counted, least)
     if stop is not None:
         move(session, batch, life.Move("stopped", SELF, stop), now)
         recall(session, batch, "waiting", now)
@@ -102,9 +103,8 @@ def advance(held: Held, batch: Batch, approvals: frozen.Approvals) -> None:
     if not counted.waiting and not counted.under_way:
         move(session, batch, life.Move("done", SELF, _in_words(counted)), now)
         return
-    if first_are_over:
-        why = f"of {batch.canary} rows that went first, no more failed than it bears"
-        move(session, batch, life.Move("running", SELF, why), now)
+    if wave_is_over and not waves.go_on(session, batch, counted, now):
+        return
     _release(held, batch, counted, approvals)
 
 
@@ -115,11 +115,16 @@ def has_lapsed(policy: Policy, batch: Batch, now: datetime) -> bool:
     return now - batch.approved_at > timedelta(seconds=policy.batches.cuts_for_s)
 
 
-def _why_stop(batch: Batch, counted: Tally, least: int) -> str | None:
+def why_stop(batch: Batch, counted: Tally, least: int) -> str | None:
     failed, finished = failed_share(batch, counted)
     if finished < least or failed * 100 <= batch.stop_percent * finished:
         return None
-    return f"{failed} of {finished} rows failed, more than {batch.stop_percent} %"
+    return worded(
+        "{failed} of {finished} rows failed, more than {percent} %",
+        failed=failed,
+        finished=finished,
+        percent=batch.stop_percent,
+    )
 
 
 def _release(held: Held, batch: Batch, counted: Tally, approvals: frozen.Approvals) -> None:
@@ -127,7 +132,8 @@ def _release(held: Held, batch: Batch, counted: Tally, approvals: frozen.Approva
     if _must_wait(held, batch):
         return
     if counted.waiting and counted.left >= batch.allowance:
-        why = f"{counted.left} have left; the other {counted.waiting} wait for a decision"
+        words = later("{left} have left; the other {waiting} wait for a decision")
+        why = worded(words, left=counted.left, waiting=counted.waiting)
         move(session, batch, life.Move("quarantined", SELF, why), now)
         return
     room = min(
@@ -189,7 +195,7 @@ def _let_go(session: Session, policy: Policy, batch: Batch, row: BatchRow, now: 
     if KINDS[batch.kind].within_window:
         until = min(until, wish.open_until(batch.parameters, now) or until)
     life.move(session, command, step, now, queued_at=now, not_after=until)
-    row.state, row.command, row.detail = "released", command.id, None
+    row.state, row.command, row.detail, row.said = "released", command.id, None, None
     row.released_at = row.updated_at = batch.updated_at = now
 
 

@@ -22,6 +22,7 @@ from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import CommandRecord, GatewayKey, Protection, User
 from hesper_cloud.db.engines import batched, reading
 from hesper_cloud.db.registry import Element, ElementMeter, Meter
+from hesper_cloud.worded import later, worded
 
 _FINEST_FIRST = {"transformer": 0, "feeder": 1, "area": 2}
 _WISHED = {DISCONNECT: False, RECONNECT: True}
@@ -70,27 +71,29 @@ def check_areas(case: Case, user: User, names: Sequence[str]) -> None:
         seen = frozenset(within(session, user.areas))
     for name in names:
         if name not in found or found[name].area not in seen:
-            raise Denied(f"there is no meter {name!r}")
+            raise Denied(worded("there is no meter {name!r}", name=name))
 
 
 def _cause(case: Case, kind: str, meter: MeterFacts | None, known: _Known) -> str | None:
     if meter is None:
-        return "unknown meter"
+        return later("unknown meter")
     if meter.gateway is None or meter.logical_device_name is None:
-        return "not commissioned"
+        return later("not commissioned")
     if meter.gateway not in known.gateways:
-        return "gateway not enrolled"
+        return later("gateway not enrolled")
     if kind in CUTTING and (meter.id in known.protected or meter.life_support):
-        return f"protected: {known.protected.get(meter.id, 'life support')}"
+        cause = known.protected.get(meter.id, later("life support"))
+        return worded("protected: {cause}", cause=cause)
     if meter.id in known.pending:
-        return f"another command is {known.pending[meter.id].replace('_', ' ')}"
+        state = known.pending[meter.id].replace("_", " ")
+        return worded("another command is {state}", state=state)
     oldest = case.now - timedelta(seconds=case.policy.relay_state_max_age_s)
     read_at = meter.relay_confirmed_at
     is_fresh = read_at is not None and read_at >= oldest
     if KINDS[kind].on_known_relay and not is_fresh:
-        return "relay state too old"
+        return later("relay state too old")
     if is_fresh and kind in _WISHED and meter.relay_output is _WISHED[kind]:
-        return "relay already as wished"
+        return later("relay already as wished")
     return None
 
 
@@ -100,7 +103,7 @@ def _gateways(case: Case, kind: str, names: Sequence[str]) -> list[Frozen]:
     busy = frozenset(case.session.scalars(pending))
     rows: list[Frozen] = []
     for position, name in enumerate(names):
-        cause = "another command is open" if name in busy else None
+        cause = later("another command is open") if name in busy else None
         if name not in known.gateways:
             cause = "gateway not enrolled"
         rows.append((position, "", name, None, cause))

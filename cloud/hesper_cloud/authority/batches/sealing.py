@@ -12,6 +12,7 @@ from hesper_cloud.authority.batches.states import MOVING
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.batches import Batch, BatchRow
+from hesper_cloud.worded import worded
 
 
 class BatchSeals:
@@ -43,9 +44,9 @@ class BatchSeals:
             return
         batch = self._batches.get(command.batch) or self._looked_at(command.batch)
         if batch is None or batch.state not in MOVING:
-            raise Denied(f"its batch is {batch.state if batch else 'gone'}")
+            raise Denied(worded("its batch is {state}", state=batch.state if batch else "gone"))
         if not self._is_of(command, batch):
-            why = f"command {command.id} is not that of any of its rows"
+            why = worded("command {command} is not that of any of its rows", command=command.id)
             stop_tampered(self._session, batch, why, self._now)
             raise Denied("it is not what its batch was approved for")
 

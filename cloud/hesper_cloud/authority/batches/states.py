@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud import audit
 from hesper_cloud.authority.life import ImpossibleMove, Move
 from hesper_cloud.db.batches import Batch
+from hesper_cloud.worded import wording
 
 _HELD = frozenset({"paused", "stopped", "quarantined"})
 _MOVING = frozenset({"canary", "running"})
@@ -14,7 +15,7 @@ _END = frozenset({"aborted", "tampered"})
 NEXT: dict[str, frozenset[str]] = {
     "awaiting_approval": _MOVING | _END | {"rejected", "expired"},
     "canary": frozenset({"running", "done"}) | _HELD | _END,
-    "running": frozenset({"canary", "done"}) | _HELD | _END,
+    "running": frozenset({"canary", "running", "done"}) | _HELD | _END,  # the next wave
     "paused": _MOVING | _END,
     "stopped": _MOVING | _END,
     "quarantined": _MOVING | _END | {"paused"},
@@ -50,9 +51,9 @@ def move(session: Session, batch: Batch, step: Move, at: datetime) -> None:
         subject=f"batch {batch.id}",
         before=batch.state,
         after=f"{step.to} {batch.digest}",
-        why=step.why,
+        why=str(step.why),
     )
     audit.append(session, at, entry)
     batch.state = step.to
     batch.updated_at = at
-    batch.detail = step.why or None
+    batch.detail, batch.said = str(step.why) or None, wording(step.why)

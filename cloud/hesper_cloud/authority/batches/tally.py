@@ -63,7 +63,12 @@ def follow_commands(session: Session, now: datetime) -> None:
             CommandRecord.state.in_(FINISHED),
             CommandRecord.state != BatchRow.state,
         )
-        .values(state=CommandRecord.state, detail=CommandRecord.detail, updated_at=now)
+        .values(
+            state=CommandRecord.state,
+            detail=CommandRecord.detail,
+            said=CommandRecord.said,
+            updated_at=now,
+        )
         .execution_options(synchronize_session=False)
     )
 

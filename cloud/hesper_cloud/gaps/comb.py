@@ -1,0 +1,98 @@
+"""Capture times of meters that capture at equal distances: a bit each.
+
+A meter's teeth are the times at which it may capture: multiples of the distance, behind them by a
+phase of its own. Up to a thousand meters with the same distance share tables of bits, one for each
+128 teeth, which are made when the first capture falls into them and go when they are past. A meter
+that captures every quarter of an hour takes 12 octets a day.
+"""
+
+import numpy as np
+
+from hesper_cloud.stores.port import Flags, Integers
+
+ROWS = 1024
+TEETH = 128
+_OCTETS = TEETH // 8
+
+
+class Comb:
+    """The captures of meters, by row, that are ``step_s`` apart; any of them may be missing."""
+
+    def __init__(self, step_s: int) -> None:
+        self.step_s = step_s
+        self._count = 0
+        self._phase: Integers = np.zeros(ROWS, dtype=np.int64)
+        self._news: Flags = np.zeros(ROWS, dtype=bool)
+        self._tables: dict[int, Integers] = {}  # by the number of their first tooth / 128
+
+    def is_full(self) -> bool:
+        """Says whether no further meter finds room."""
+        return self._count == ROWS
+
+    def add_meter(self) -> int:
+        """Returns the row of a further meter."""
+        self._count += 1
+        return self._count - 1
+
+    def begin(self, row: int, phase: int) -> None:
+        """Lets a meter, of which no captures are held, capture ``phase`` behind each multiple."""
+        self._phase[row] = phase
+
+    def add(self, rows: Integers, times: Integers) -> Flags:
+        """Adds captures where they are teeth; says of each whether it is one."""
+        self._news[rows] = True
+        teeth, beside = np.divmod(times - self._phase[rows], self.step_s)
+        fits: Flags = beside == 0
+        if not fits.all():
+            rows, teeth = rows[fits], teeth[fits]
+        numbers = teeth // TEETH
+        for number in np.unique(numbers).tolist():
+            own = numbers == number
+            self._set(number, rows[own], teeth[own] % TEETH)
+        return fits
+
+    def _set(self, number: int, rows: Integers, teeth: Integers) -> None:
+        bits = self._tables.get(number)
+        if bits is None:
+            bits = self._tables[number] = np.zeros((ROWS, _OCTETS), dtype=np.uint8)
+        octets, places, bit_of = bits.reshape(-1), rows * _OCTETS + teeth // 8, teeth % 8
+        for bit in range(8):  # of the same octet twice among them, either sets the same bit
+            octets[places[bit_of == bit]] |= np.uint8(1 << bit)
+
+    def remove(self, row: int, start: int, end: int) -> None:
+        """Forgets a meter's captures with ``start <= capture < end``."""
+        _, times = self.times(np.array([row]), start, end)
+        self._news[row] = True
+        teeth = (times - self._phase[row]) // self.step_s
+        for number in np.unique(teeth // TEETH).tolist():
+            gone = np.zeros(TEETH, dtype=np.uint8)
+            gone[teeth[teeth // TEETH == number] % TEETH] = 1
+            self._tables[number][row] &= ~np.packbits(gone, bitorder="little")
+
+    def times(self, rows: Integers, start: int, end: int) -> tuple[Integers, Integers]:
+        """Returns the captures of rows in a range: whose, by its place, and when; in order."""
+        low, high = start // self.step_s // TEETH, end // self.step_s // TEETH
+        numbers = sorted(number for number in self._tables if low <= number <= high)
+        if not numbers:
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        bits = np.concatenate([self._tables[number][rows] for number in numbers], axis=1)
+        place, tooth = np.nonzero(np.unpackbits(bits, axis=1, bitorder="little"))
+        first = np.array(numbers, dtype=np.int64) * TEETH
+        times = (first[tooth // TEETH] + tooth % TEETH) * self.step_s + self._phase[rows][place]
+        inside = (times >= start) & (times < end)
+        return place[inside], times[inside]
+
+    def news(self, rows: Integers) -> Flags:
+        """Says of rows whether captures came or went since it was asked last."""
+        found: Flags = self._news[rows]
+        self._news[rows] = False
+        return found
+
+    def teeth(self) -> int:
+        """Returns how many teeth of a meter there is room for at present."""
+        return len(self._tables) * TEETH
+
+    def trim(self, before: int) -> None:
+        """Forgets tables that end before an instant."""
+        past = before // self.step_s // TEETH
+        self._tables = {number: bits for number, bits in self._tables.items() if number >= past}

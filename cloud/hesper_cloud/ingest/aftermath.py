@@ -1,0 +1,64 @@
+"""What follows a commit: judges and followers hear of the rows, on the teller's thread.
+
+By then the writer has fed the latest values and may be about the next group. So each joined block
+brings along what was the newest of its meters before it, and judges compare with that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from hesper_cloud.ingest.quantity_counts import count_values
+from hesper_cloud.stores.port import CommittedRows, Group, Written
+
+
+class Committed(Protocol):
+    """What is told about rows after their commit."""
+
+    def rows_committed(self, rows: CommittedRows) -> None:
+        """Takes one block with the mask of its new rows, which may be none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One committed group; `gateways` names the sender of each of its blocks.
+
+    Judges hear of `rows`: its blocks joined, each with the values before.
+    """
+
+    gateways: list[str]
+    group: Group
+    written: Written
+    rows: list[CommittedRows]
+
+
+class Aftermath:
+    """What judges and followers are told once receipts are on their way."""
+
+    def __init__(self, judges: Sequence[Committed], followers: Sequence[Committed]) -> None:
+        self._judges = judges
+        self._followers = followers
+        self._commits: list[Commit] = []
+
+    def add(self, commit: Commit) -> None:
+        """Adds one committed group."""
+        self._commits.append(commit)
+
+    def tell(self) -> None:
+        """Tells of every block that has rows: a repeated one is contact too."""
+        for commit in self._commits:
+            for rows in commit.rows:
+                count_values(rows.block, rows.accepted)
+                for judge in self._judges:
+                    judge.rows_committed(rows)
+            self._tell_followers(commit)
+
+    def _tell_followers(self, commit: Commit) -> None:
+        for gateway, block, accepted in zip(
+            commit.gateways, commit.group.blocks, commit.written.accepted, strict=True
+        ):
+            if len(accepted):
+                rows = CommittedRows(gateway, block, accepted, commit.group.stored_at)
+                for follower in self._followers:
+                    follower.rows_committed(rows)

@@ -1,0 +1,99 @@
+"""Rows that cannot be stored: set aside one by one, and no other row of their batch suffers.
+
+Stores hold 1970 to 2262. A meter whose clock says the year 3000 still said something; so did a
+program that sent one reading with a wrong field among good ones. Such a row is a dead letter of its
+own, a batch of one row in the plain JSON form, so that it can be read, and tried again.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+import numpy as np
+from hesper_contracts.frame import VERSION
+from hesper_contracts.readings_json import RefusedReading
+
+from hesper_cloud.ingest.dead_letters import DeadLetters
+from hesper_cloud.ingest.message import Message
+from hesper_cloud.stores.port import EARLIEST, LATEST, Block, Flags
+
+OUT_OF_TIME = "captured at a time outside 1970 to 2262"
+_TOLD = 100
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def in_time(block: Block) -> Flags:
+    """Returns which rows were captured at a time that stores hold."""
+    inside: Flags = (block.captured_at >= EARLIEST) & (block.captured_at <= LATEST)
+    return inside
+
+
+def without_rows_out_of_time(block: Block, message: Message, dead_letters: DeadLetters) -> Block:
+    """Returns the block without rows outside the stores' range of time, which are set aside."""
+    inside = in_time(block)
+    if inside.all():
+        return block
+    outside = np.flatnonzero(~inside).tolist()
+    rows = (RefusedReading(_letter(block, row), OUT_OF_TIME) for row in outside)
+    _set_aside(rows, len(outside), message, dead_letters)
+    return replace(
+        block,
+        meter_index=block.meter_index[inside],
+        captured_at=block.captured_at[inside],
+        clock_status=block.clock_status[inside],
+        quality=block.quality[inside],
+        values=block.values[:, inside],
+        missing=None if block.missing is None else block.missing[:, inside],
+    )
+
+
+def set_refused_aside(
+    refused: Sequence[RefusedReading], message: Message, dead_letters: DeadLetters
+) -> None:
+    """Sets readings of a batch aside that cannot be."""
+    _set_aside(iter(refused), len(refused), message, dead_letters)
+
+
+def _set_aside(
+    rows: Iterator[RefusedReading], count: int, message: Message, dead_letters: DeadLetters
+) -> None:
+    """Keeps so many rows by themselves; of more, the batch that they came in."""
+    first = list(islice(rows, _TOLD))
+    for row in first:
+        dead_letters.add(message.topic, row.payload, f"one row of a batch: {row.reason}")
+    if count > _TOLD:
+        reason = f"{count} rows cannot be stored, the first: {first[0].reason}; the whole batch"
+        dead_letters.add(message.topic, message.payload, reason)
+
+
+def _letter(block: Block, row: int) -> bytes:
+    reading = {
+        "meter": block.meters[block.meter_index[row]],
+        "captured_at": _time(int(block.captured_at[row])),
+        "profile": block.profile,
+        "clock_status": int(block.clock_status[row]),
+        "quality": int(block.quality[row]),
+        "values": {
+            quantity.logical_name: [_value(block, place, row), quantity.scaler, quantity.unit]
+            for place, quantity in enumerate(block.quantities)
+        },
+    }
+    received_at = _time(block.received_at)
+    told = {"kind": "readings", "version": VERSION, "received_at": received_at}
+    return json.dumps({**told, "readings": [reading]}).encode()
+
+
+def _time(seconds: int) -> str | int:
+    """Returns a time as text; as epoch seconds where the calendar has no such year."""
+    try:
+        return (_EPOCH + timedelta(seconds=seconds)).isoformat()
+    except OverflowError:
+        return seconds
+
+
+def _value(block: Block, place: int, row: int) -> int | None:
+    if block.missing is not None and block.missing[place, row]:
+        return None
+    return int(block.values[place, row])

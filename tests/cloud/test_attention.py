@@ -1,0 +1,87 @@
+"""The first page: what is in nobody's list yet, and what is known while the store is away."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hesper_cloud.accounts.roles import Actor, Role
+from hesper_cloud.db.engines import open_engine, writing
+from hesper_cloud.db.registry import Event, Meter
+from hesper_cloud.latest import LatestValues
+from hesper_cloud.services.overview import OverviewService
+from hesper_cloud.services.sources import Sources
+from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.errors import StoreUnavailable
+from hesper_cloud.stores.influx import InfluxStore
+from hesper_cloud.stores.influx_server import InfluxV1
+from hesper_cloud.stores.port import ReadingStore
+from hesper_lab.processes import free_port
+
+GATEWAY, KNOWN, NEW = "gw-1", "HES12642984", "HES77"
+VIC, BY_AREA = Actor("vic", Role.VIEWER), Actor("ann", Role.OPERATOR, areas=("North",))
+
+
+@contextmanager
+def overview_on(head_end: Any, store: ReadingStore) -> Iterator[OverviewService]:
+    with ExitStack() as stack:
+        stack.callback(store.close)
+        authority = open_engine(head_end.settings.database.authority_url, read_only=True)
+        stack.callback(authority.dispose)
+        registry = head_end.databases.registry
+        sources = Sources(
+            head_end.settings, registry, authority, store, LatestValues(), head_end.clock
+        )
+        yield OverviewService(sources, lambda: 0.0)
+
+
+@pytest.fixture
+def overview(head_end: Any) -> Iterator[OverviewService]:
+    with overview_on(head_end, DuckDbStore(head_end.settings.readings_file)) as made:
+        yield made
+
+
+def unreachable(head_end: Any, meter: str, ago: timedelta, text: str = "no answer") -> None:
+    at = head_end.clock() - ago
+    with writing(head_end.databases.registry) as session:
+        session.add(
+            Event(
+                id=f"{meter}/{ago}", meter=meter, gateway=GATEWAY, code="meter.unreachable",
+                severity="warning", occurred_at=at, stored_at=at, text=text,
+                attributes={"hop": "association"},
+            )
+        )  # fmt: skip
+
+
+async def never_read(overview: OverviewService, actor: Actor = VIC) -> list[tuple[str, ...]]:
+    rows = await overview.needs_attention(actor, 100)
+    return [(row.text, *row.subjects) for row in rows if row.cause == "never-read"]
+
+
+async def test_a_meter_that_its_gateway_cannot_read_is_told_though_nobody_knows_it(
+    head_end: Any, overview: OverviewService
+) -> None:
+    unreachable(head_end, NEW, timedelta(hours=2), "silence")
+    unreachable(head_end, NEW, timedelta(hours=1), "deciphering-error")
+    unreachable(head_end, KNOWN, timedelta(hours=1))
+    unreachable(head_end, "HES99", timedelta(hours=25))
+    text = "gateway gw-1 could not read meter HES77 at the hop association: deciphering-error"
+    assert await never_read(overview) == [(text, NEW)]
+    assert await never_read(overview, BY_AREA) == []
+    unreachable(head_end, "HES78", timedelta(hours=3))
+    assert await never_read(overview) == [("2 meters could not be read yet", "HES78", NEW)]
+    with writing(head_end.databases.registry) as session:
+        session.add_all(Meter(id=each, first_seen_at=head_end.clock()) for each in (NEW, "HES78"))
+    assert await never_read(overview) == []
+
+
+async def test_figures_go_on_while_the_store_is_away(head_end: Any) -> None:
+    away = InfluxStore(InfluxV1(f"http://127.0.0.1:{free_port()}", "hesper"))
+    with overview_on(head_end, away) as overview:
+        figures = await overview.figures(VIC)
+        assert figures.meters_total > 0
+        assert figures.reads_complete_pct is None
+        for ask in (overview.load_24h, overview.completeness_by_hour):
+            with pytest.raises(StoreUnavailable, match="InfluxDB cannot be reached"):
+                await ask(VIC)
