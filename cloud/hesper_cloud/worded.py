@@ -29,6 +29,10 @@ class Worded(str):
         text.template, text.values = template, values
         return text
 
+    def __getnewargs__(self) -> tuple[str, Mapping[str, object]]:
+        """Returns what a copy is made of."""
+        return self.template, self.values
+
 
 def worded(template: str, /, **values: object) -> Worded:
     """Returns a template filled in; a value that is no text and no number becomes its text."""

@@ -8,7 +8,7 @@ readings cannot be, the others are taken without it.
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from hesper_contracts.column_streams import Int64s
 from hesper_contracts.columns import SectionColumns
 from hesper_contracts.frame import Refused
 from hesper_contracts.json_layout import Laid, Rows
+from hesper_contracts.jsonbody import epoch_seconds
 from hesper_contracts.readings import LOAD_PROFILE
 from hesper_contracts.readings_json import (
     MOST_QUALITY,
@@ -34,8 +35,6 @@ from hesper_contracts.readings_json import (
 )
 from hesper_contracts.topics import meter_id
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND = timedelta(seconds=1)
 _Numbers = tuple[int, ...]
 _Key = tuple[str | None, tuple[str, ...], _Numbers, _Numbers]
 _Values = tuple[int | None, ...]
@@ -104,12 +103,12 @@ def _laid_section(laid: Laid, received_at: datetime) -> SectionColumns:
 
 
 def _received(batch: JsonReadings, received_at: datetime) -> int:
-    return ((batch.received_at or received_at) - _EPOCH) // _SECOND
+    return epoch_seconds(batch.received_at or received_at)
 
 
 def _seconds(moments: Collection[datetime]) -> dict[datetime, int]:
     """Return the epoch seconds of moments."""
-    return {moment: (moment - _EPOCH) // _SECOND for moment in moments}
+    return {moment: epoch_seconds(moment) for moment in moments}
 
 
 def _rows(readings: Sequence[JsonReading], seconds: dict[datetime, int]) -> Rows:

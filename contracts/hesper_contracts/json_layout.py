@@ -10,7 +10,6 @@ Whatever is otherwise (an escape, a null, keys in another order, a mistake) is l
 """
 
 import re
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -23,7 +22,7 @@ from hesper_contracts.column_streams import Int64s
 from hesper_contracts.frame import Refused
 from hesper_contracts.json_form import Form, Meaning
 from hesper_contracts.json_holes import gathered, integers, texts
-from hesper_contracts.jsonbody import UtcTime
+from hesper_contracts.jsonbody import UtcTime, epoch_seconds
 from hesper_contracts.readings_json import MOST_QUALITY, MOST_STATUS, JsonReadings
 from hesper_contracts.topics import METER
 
@@ -34,8 +33,6 @@ _MOST_BLANKS = 64
 _COMMA, _QUOTE = b',"'
 _MOST_KEPT = 6 * 1024  # octets of names: 50 kB as text
 _LIST = re.compile(rb'"readings"\s*:\s*\[\s*')
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND = timedelta(seconds=1)
 
 
 class Rows(NamedTuple):
@@ -195,5 +192,5 @@ def _seconds(times: npt.NDArray[np.bytes_]) -> Int64s | None:
         moments = {text: msgspec.convert(text.decode(), UtcTime) for text in set(told)}
     except msgspec.ValidationError:
         return None
-    epochs = {text: (moment - _EPOCH) // _SECOND for text, moment in moments.items()}
+    epochs = {text: epoch_seconds(moment) for text, moment in moments.items()}
     return np.fromiter(map(epochs.__getitem__, told), np.int64, len(told))

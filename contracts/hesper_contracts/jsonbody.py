@@ -1,7 +1,7 @@
 """JSON bodies as typed records: one way to write them, one strict way to read them."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Protocol, TypeVar
 
 import msgspec
@@ -10,6 +10,8 @@ from hesper_contracts.frame import Refused
 
 UtcTime = Annotated[datetime, msgspec.Meta(tz=True)]
 _YEARS = range(1970, 9999)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
 _T = TypeVar("_T")
 
 
@@ -44,6 +46,11 @@ def check_years(value: object) -> None:
     elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
         for each in value:
             check_years(each)
+
+
+def epoch_seconds(moment: datetime) -> int:
+    """Return the whole seconds from 1970 to a moment, in integers from end to end."""
+    return (moment - _EPOCH) // _SECOND
 
 
 class _Addressed(Protocol):

@@ -121,7 +121,7 @@ class Running:
     def _start_influx(self) -> None:
         program = system.require(system.INFLUXD, PACKAGES, self._say, install=self._install)
         config = influx_files.write(self.site)
-        environment = program.environment | influx_files.ENVIRONMENT
+        environment = influx_files.environment(program)
         child = self._add("influx", program.path, "-config", config, **environment)
         wait_until(lambda: accepts(self.site.ports.influx), child, _READY_S, "listening")
 

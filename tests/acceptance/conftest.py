@@ -23,24 +23,15 @@ from hesper_lab.site import PACKAGES, Site, Wishes
 from hesper_sim import ledger
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from patience import PATIENCE_S, eventually
 
 CAPTURE_PERIOD_S = 3
-POLL_S = 0.05
-PATIENCE_S = 180.0
-DRAIN_S = 60.0
+DRAIN_S = 120.0
+DRAINED_POLL_S = 0.5
 LOAD_PROFILE = "1.0.99.1.0.255"
 TERMINAL = {"confirmed", "failed", "rejected", "expired", "cancelled"}
 UNSETTLED = (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.CONFLICT)
 CLOUD_ACCOUNTS = {"hes.ingest": "ingest", "hes.authority": "authority"}
-
-
-def eventually(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> Any:
-    """Returns what the condition gives once that is true; fails when the time is over."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
-        time.sleep(POLL_S)
-    return found
 
 
 class System:
@@ -218,7 +209,7 @@ class System:
         self.processes.ask_sim({"op": "stop_latching"})
         deadline = time.monotonic() + DRAIN_S
         while not (account := self.account()).is_clean and time.monotonic() < deadline:
-            time.sleep(POLL_S)
+            time.sleep(DRAINED_POLL_S)
         assert account.is_clean, dict(account.examples)
         assert account.latched > 0
         assert account.captured_values_expected > 0

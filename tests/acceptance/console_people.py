@@ -1,7 +1,6 @@
 """People at their browsers, each in a context of their own, on one whole running system."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -16,10 +15,10 @@ from hesper_lab.running import Running
 from hesper_lab.screenshots import Seen, settle, sign_in, watch
 from hesper_lab.site import PACKAGES
 from hesper_sim import ledger
+from patience import eventually
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-PATIENCE_MS = 60_000
-POLL_S = 0.05
+PATIENCE_MS = 120_000
 ON_A_SITE = [
     pytest.mark.acceptance,
     pytest.mark.browser,
@@ -105,15 +104,6 @@ class People:
             provision.activate_policy(databases.authority, "demo", before)
         finally:
             databases.close()
-
-
-def eventually(condition: Callable[[], Any], what: str) -> Any:
-    """Returns what the condition gives once that is true; fails when the patience is over."""
-    deadline = time.monotonic() + PATIENCE_MS / 1000
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what}: not in time"
-        time.sleep(POLL_S)
-    return found
 
 
 def go(page: Page, place: str) -> None:

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ from hesper_lab.processes import free_port
 from hesper_lab.rest import Rest
 from hesper_lab.site import ROOT, Account
 from hesper_sim import ledger
+from patience import PATIENCE_S
 
 BIN = Path(sys.executable).parent
 LOAD_PROFILE = "1.0.99.1.0.255"
-PATIENCE_S, POLL_S = 180.0, 0.05
 ANN = Account("ann", "operator", "asking-politely-1")
 FLEET = "seed = 7\ntcp = 2\nshared = 0\ndial_in = 0\nrs485 = 0\npush = false\n"
 BROKER = """\
@@ -58,14 +57,6 @@ jitter_s = 0
 back_off_s = 0.5
 back_off_max_s = 1
 """
-
-
-def eventually(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE_S:.0f} s"
-        time.sleep(POLL_S)
-    return found
 
 
 class Town:

@@ -34,7 +34,7 @@ from console_people import (
 )
 
 pytestmark = ON_A_SITE
-PATIENCE_MS = 60_000
+PATIENCE_MS = 120_000
 SILENCE_S = 3.0
 ENERGY = "1.0.1.8.0.255"
 TUESDAY = 1

@@ -18,7 +18,8 @@ from hesper_lab.reconcile import reconcile
 from hesper_sim import ledger
 
 sys.path.insert(0, str(Path(__file__).parent))
-from enrolling_town import Town, eventually, free_port
+from enrolling_town import Town, free_port
+from patience import eventually
 
 pytestmark = pytest.mark.integration
 GATEWAY = "gw-7"

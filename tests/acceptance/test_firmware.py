@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 GATEWAY = "gw-lan"
 VERSION = "HSP-FW 1.5.0"
 TERMS = {"canary": 1, "wave_size": 3, "per_hour": 360_000, "stop_percent": 10}
-WITHIN_S = 200
+WITHIN_S = 300
 
 
 class Release:

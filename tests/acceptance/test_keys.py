@@ -18,7 +18,8 @@ from hesper_lab.site import Account
 from hesper_sim import secrets
 
 sys.path.insert(0, str(Path(__file__).parent))
-from enrolling_town import Town, eventually
+from enrolling_town import Town
+from patience import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 GATEWAY = "gw-7"

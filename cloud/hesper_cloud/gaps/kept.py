@@ -1,7 +1,7 @@
 """The captures of one profile's recent days, for every meter, as few octets as it takes."""
 
 from array import array
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain, pairwise
 
 import numpy as np
@@ -53,11 +53,15 @@ class Kept:
     def _combed(self, places: Integers, times: Integers) -> Flags:
         """Puts captures into combs; says of each whether it is still to be kept."""
         loose = np.ones(len(times), dtype=bool)
+        for comb, own in self._by_comb(places):
+            loose[own] = ~comb.add(places[own] % ROWS, times[own])
+        return loose
+
+    def _by_comb(self, places: Integers) -> Iterator[tuple[Comb, Integers]]:
+        """Yields each comb that places are in, and which of the places those are."""
         numbers = places // ROWS
         for number in np.unique(numbers[places != _NOWHERE]).tolist():
-            own = np.flatnonzero(numbers == number)
-            loose[own] = ~self._combs[number].add(places[own] % ROWS, times[own])
-        return loose
+            yield self._combs[number], np.flatnonzero(numbers == number)
 
     def _keep_loose(self, meters: Sequence[str], index: Integers, times: Integers) -> None:
         order = np.argsort(index, kind="stable")
@@ -114,10 +118,8 @@ class Kept:
         """Returns meters' captures in a range, ascending and distinct; of some there are none."""
         found: dict[str, Integers] = {}
         places = self._places_of(meters)
-        numbers = places // ROWS
-        for number in np.unique(numbers[places != _NOWHERE]).tolist():
-            own = np.flatnonzero(numbers == number)
-            place, times = self._combs[number].times(places[own] % ROWS, start, end)
+        for comb, own in self._by_comb(places):
+            place, times = comb.times(places[own] % ROWS, start, end)
             firsts = np.flatnonzero(np.diff(place, prepend=_NOWHERE))
             of = (meters[each] for each in own[place[firsts]].tolist())
             found.update(zip(of, np.split(times, firsts[1:]), strict=False))
@@ -132,10 +134,8 @@ class Kept:
         """Says of meters whether their captures may be others than when it was asked last."""
         places = self._places_of(meters)
         found: Flags = places == _NOWHERE
-        numbers = places // ROWS
-        for number in np.unique(numbers[~found]).tolist():
-            own = np.flatnonzero(numbers == number)
-            found[own] = self._combs[number].news(places[own] % ROWS)
+        for comb, own in self._by_comb(places):
+            found[own] = comb.news(places[own] % ROWS)
         for place, meter in enumerate(meters):
             found[place] |= meter in self._loose or meter not in self.read
         return found

@@ -151,13 +151,7 @@ class Shelf:
                     return False
                 self._intact[image_hash] = stamp
         except OSError as error:
-            raise NotKept(
-                worded(
-                    "image {image_hash} cannot be read: {strerror}",
-                    image_hash=image_hash,
-                    strerror=error.strerror,
-                )
-            ) from None
+            raise _unreadable(image_hash, error) from None
         return True
 
     def read(self, image_hash: str, offset: int, length: int) -> bytes:
@@ -171,13 +165,7 @@ class Shelf:
                 file.seek(offset)
                 return file.read(length)
         except OSError as error:
-            raise NotKept(
-                worded(
-                    "image {image_hash} cannot be read: {strerror}",
-                    image_hash=image_hash,
-                    strerror=error.strerror,
-                )
-            ) from None
+            raise _unreadable(image_hash, error) from None
 
     def _those(self, names: list[str]) -> Iterator[Kept]:
         for name in names:
@@ -219,3 +207,13 @@ def shelf_of(settings: Settings) -> Shelf:
     chosen = settings.firmware
     keys = Keyring({name: bytes.fromhex(key) for name, key in chosen.release_keys.items()})
     return Shelf(settings.images, keys, chosen.left_free_mb * _MEGABYTE)
+
+
+def _unreadable(image_hash: str, error: OSError) -> NotKept:
+    return NotKept(
+        worded(
+            "image {image_hash} cannot be read: {strerror}",
+            image_hash=image_hash,
+            strerror=error.strerror,
+        )
+    )

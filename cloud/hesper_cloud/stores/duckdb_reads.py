@@ -159,7 +159,7 @@ def captured(
     view: Snapshot, profile: str, span: Range, chosen: Sequence[str] | None = None
 ) -> dict[str, Integers]:
     """Returns the distinct capture times of every meter, or of some."""
-    where = _where(view.catalogue, profile, chosen)
+    where = condition(view.catalogue, profile, chosen)
     if where is None:
         return {}
     found = view.cursor.execute(
@@ -178,7 +178,7 @@ def captured(
     }
 
 
-def _where(catalogue: Catalogue, profile: str, chosen: Sequence[str] | None) -> str | None:
+def condition(catalogue: Catalogue, profile: str, chosen: Sequence[str] | None) -> str | None:
     """Returns the condition for a profile, and for some meters; None: there are no such rows."""
     key = catalogue.known_profile(profile)
     if key is None:
@@ -194,7 +194,7 @@ def arrivals(
     view: Snapshot, profile: str, span: Range, chosen: Sequence[str]
 ) -> dict[str, Arrivals]:
     """Returns some meters' capture times and when they were stored, ascending."""
-    where = _where(view.catalogue, profile, chosen)
+    where = condition(view.catalogue, profile, chosen)
     if where is None:
         return {}
     found = view.cursor.execute(

@@ -10,6 +10,7 @@ from hesper_cloud.stores.duckdb_reads import (
     NUMBERED,
     VERSIONS,
     by_layout,
+    condition,
     fetched,
     listed,
     reading_of,
@@ -38,20 +39,15 @@ def rows(
     view: Snapshot, profile: str, span: Range, meters: Sequence[str] | None
 ) -> Iterator[ReadingColumns]:
     """Yields first versions of one profile, ascending by meter and time."""
+    where = condition(view.catalogue, profile, meters)
     key = view.catalogue.known_profile(profile)
     quantities = {} if key is None else view.catalogue.quantities_of(key)
-    condition = f"profile = {key}"
-    if meters is not None:
-        known = [view.catalogue.known_meter(meter) for meter in meters]
-        keys = [each for each in known if each is not None]
-        condition += f" AND meter IN ({listed(keys)})"
-        quantities = quantities if keys else {}
-    if not quantities:
+    if where is None or not quantities:
         return
     values = [f"{by_layout(places)} AS q{n}" for n, places in enumerate(quantities.values())]
     query = f"""
         SELECT meter, {", ".join((*_PLAIN, *values))} FROM {view.stored(span)}
-        WHERE {condition} ORDER BY meter, captured_at, clock_status"""  # noqa: S608 - keys and column names are ours
+        WHERE {where} ORDER BY meter, captured_at, clock_status"""  # noqa: S608 - keys and column names are ours
     parts = view.cursor.sql(query).to_arrow_reader(_ROWS_PER_PART)
     for part in parts:
         yield _columns(part, profile, tuple(quantities), view.catalogue.meter_names)

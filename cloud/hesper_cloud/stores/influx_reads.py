@@ -116,8 +116,7 @@ def captured(
     """Returns the distinct capture times of every meter, or of some."""
     names: list[str] = []
     parts: list[Integers] = []
-    for chosen in _chosen(meters):
-        where = f"{chosen}profile = {quoted(profile)} AND {within(span)}"
+    for where in _wheres(profile, span, meters):
         for table in server.query(select("quality", READINGS, where, "meter")):  # shortest field
             names.append(untagged(table.tags["meter"]))
             parts.append(np.fromiter(map(_first, table.rows), np.int64, len(table.rows)))
@@ -129,21 +128,21 @@ def arrivals(
 ) -> dict[str, Arrivals]:
     """Returns some meters' capture times and when they were stored, ascending."""
     parts: dict[str, list[Any]] = {}
-    for chosen in _chosen(meters):
-        where = f"{chosen}profile = {quoted(profile)} AND {within(span)}"
+    for where in _wheres(profile, span, meters):
         for table in server.query(select("stored_at_ms", READINGS, where, "meter")):
             parts.setdefault(untagged(table.tags["meter"]), []).extend(table.rows)
     found = {meter: np.array(rows, dtype=np.int64) for meter, rows in parts.items()}
     return {meter: Arrivals(rows[:, 0], rows[:, 1] // 1000) for meter, rows in found.items()}
 
 
-def _chosen(meters: Sequence[str] | None) -> Iterator[str]:
-    """Yields conditions that together choose the meters; None: every one."""
+def _wheres(profile: str, span: Range, meters: Sequence[str] | None) -> Iterator[str]:
+    """Yields conditions that together choose a profile's readings of the meters; None: of all."""
+    every = f"profile = {quoted(profile)} AND {within(span)}"
     if meters is None:
-        yield ""
+        yield every
         return
     for start in range(0, len(meters), _NAMED_AT_ONCE):
-        yield f"{of_meters(meters[start : start + _NAMED_AT_ONCE])} AND "
+        yield f"{of_meters(meters[start : start + _NAMED_AT_ONCE])} AND {every}"
 
 
 def _by_meter(names: Sequence[str], parts: Sequence[Integers]) -> dict[str, Integers]:

@@ -105,7 +105,7 @@ def _start(head_end: HeadEnd) -> None:
     if site.wishes.store == "influx":
         influxd = system.require(system.INFLUXD, PACKAGES, _silent)
         influx = influx_files.write(site)
-        environment = influxd.environment | influx_files.ENVIRONMENT
+        environment = influx_files.environment(influxd)
         server = start("influx", environment, influxd.path, "-config", influx)
         wait_until(lambda: accepts(site.ports.influx), server, _UP_WITHIN_S, "listening")
     extra = bytecode.kept(site.folder / "bytecode")

@@ -235,7 +235,7 @@ def _opened(kind: StoreKind, folder: Path) -> Iterator[ReadingStore]:
 def _influxd(site: Site) -> Child:
     program = system.require(system.INFLUXD, PACKAGES, lambda _: None)
     command: list[str | Path] = [program.path, "-config", influx_files.write(site)]
-    environment = program.environment | influx_files.ENVIRONMENT
+    environment = influx_files.environment(program)
     child = Child("influx", command, site.logs / "influx.log", environment)
     child.start()
     wait_until(lambda: accepts(site.ports.influx), child, _LISTENS_WITHIN_S, "listening")

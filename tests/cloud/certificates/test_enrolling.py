@@ -144,7 +144,7 @@ def test_a_token_for_one_device_serves_no_other(enrolling: Enrolling) -> None:
     row, answer = enrolling.ask(token, device, "SN-1")
     assert row.state == "done"
     assert "SN-1" in leaf(answer.certificate).subject.rfc4514_string()
-    assert enrolling.ask(token, Device.born(), "SN-1")[0].outcome == {"reason": NO_TOKEN}
+    assert enrolling.ask(token, Device.born(), "SN-1")[0].outcome["reason"] == NO_TOKEN
 
 
 def test_a_request_in_another_name_takes_nothing(enrolling: Enrolling) -> None:

@@ -23,24 +23,15 @@ from hesper_cloud import keys
 from hesper_cloud.settings import Settings
 from hesper_lab.processes import free_port
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from patience import PATIENCE_S, eventually
 
 PROGRAM = [sys.executable, "-c", "from hesper_cloud.cli import main; main()"]
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-START_S, DEADLINE_S = 200.0, 60.0
 BROKER = """\
 listener {port} 127.0.0.1
 allow_anonymous true
 set_tcp_nodelay true
 """
-
-
-def until(condition: Callable[[], Any], what: str, within_s: float = DEADLINE_S) -> Any:
-    """Returns what a condition yields once that is true."""
-    deadline = time.monotonic() + within_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"never came: {what}"
-        time.sleep(0.05)
-    return found
 
 
 @dataclass(frozen=True)
@@ -214,10 +205,10 @@ class Running:
             '[log]\nformat = "json"\n'
             f'[tracing]\nendpoint = "{self._endpoint}"\nratio = 1.0\n'
         )
-        until(self._broker_answers, "the broker")
+        eventually(self._broker_answers, "the broker")
         for role in ("authority", "run"):
             self._start(role, [*PROGRAM, role, "--config", str(config)])
-        until(self._is_well, "the head end", START_S)
+        eventually(self._is_well, "the head end")
 
     def _start(self, name: str, command: list[str]) -> None:
         environment = {**os.environ, "PYTHONWARNINGS": "default"}
@@ -254,7 +245,7 @@ class Running:
         """Stops head end and authority in order, then the broker."""
         for process in reversed(self._processes):
             process.send_signal(signal.SIGTERM)
-            process.wait(DEADLINE_S)
+            process.wait(PATIENCE_S)
         self._processes.clear()
 
     def kill(self) -> None:
@@ -277,8 +268,3 @@ def running(
         yield made
     finally:
         made.kill()
-
-
-@pytest.fixture(scope="module")
-def eventually() -> Callable[..., Any]:
-    return until
