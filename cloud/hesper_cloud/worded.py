@@ -29,9 +29,9 @@ class Worded(str):
         text.template, text.values = template, values
         return text
 
-    def __getnewargs__(self) -> tuple[str, Mapping[str, object]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[str, Mapping[str, object]]]:
         """Returns what a copy is made of."""
-        return self.template, self.values
+        return type(self), (self.template, self.values)
 
 
 def worded(template: str, /, **values: object) -> Worded:

@@ -13,7 +13,7 @@ from hesper_lab.processes import free_port
 from hesper_lab.rest import Rest
 from hesper_lab.site import ROOT, Account
 from hesper_sim import ledger
-from patience import PATIENCE_S
+from patience import PATIENCE_S, eventually
 
 BIN = Path(sys.executable).parent
 LOAD_PROFILE = "1.0.99.1.0.255"

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from enrolling_town import Town
 from patience import eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 GATEWAY = "gw-7"
 BEN = Account("ben", "approver", "second-pair-of-eyes")
 COLUMNS = ("encryption_key", "authentication_key", "password")

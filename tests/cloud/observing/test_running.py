@@ -6,7 +6,7 @@ import re
 import subprocess
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -30,6 +30,7 @@ from hesper_gateway.outbox import Outbox
 from hesper_gateway.tracing import Tracing
 from hesper_gateway.uplink import Ears, Identity, Uplink
 from hesper_lab import system
+from patience import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]  # two processes start first
 GATEWAY, METER = "gw-1", "HES12642984"
@@ -102,7 +103,7 @@ def gateway(
 
 
 async def test_one_trace_leads_from_the_gateway_to_the_store(
-    gateway: TracedGateway, otlp: Any, eventually: Callable[..., Any]
+    gateway: TracedGateway, otlp: Any
 ) -> None:
     numbers = [await gateway.outbox.append_readings([section(METER)]) for _ in range(2)]
     traces = []
@@ -131,7 +132,7 @@ async def test_one_trace_leads_from_the_gateway_to_the_store(
 
 
 async def test_a_command_is_one_trace_from_request_to_result(
-    gateway: TracedGateway, running: Any, otlp: Any, eventually: Callable[..., Any]
+    gateway: TracedGateway, running: Any, otlp: Any
 ) -> None:
     ann = await asyncio.to_thread(running.bearer, "ann", "asking-politely-1")
     wish = {"kind": "ping", "meter": METER, "parameters": {}}
@@ -213,7 +214,7 @@ def answers(url: str) -> bool:
 
 
 def test_rules_and_dashboard_name_metrics_that_a_head_end_shows(
-    running: Any, victoria: str, eventually: Callable[..., Any]
+    running: Any, victoria: str
 ) -> None:
     eventually(lambda: answers(victoria), "a scrape")
     page = httpx.get(f"{running.url}/metrics", timeout=60.0).text
@@ -298,9 +299,7 @@ def moments() -> dict[tuple[str, int], int]:
             for number, name in enumerate(CASES) for turn in (0, 1)}  # fmt: skip
 
 
-def test_rules_fire_on_what_they_are_for_and_on_nothing_else(
-    victoria: str, eventually: Callable[..., Any]
-) -> None:
+def test_rules_fire_on_what_they_are_for_and_on_nothing_else(victoria: str) -> None:
     eventually(lambda: answers(victoria), "a scrape")
     begins = moments()
     samples = [
