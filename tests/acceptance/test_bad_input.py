@@ -26,7 +26,7 @@ from hesper_contracts.receipts import Receipt, ReceiptList
 from hesper_contracts.signing import Keyring, Signer
 from hesper_contracts.topics import Topics
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.acceptance
 LAN, RS485, PUSH = GATEWAYS = ("gw-lan", "gw-rs485", "gw-push")
 BODY_START = HEADER_LENGTH + 1 + 16 + 64  # behind the length of the key id, the id, the signature
 EPOCH = "00112233445566ff"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("gurux_dlms", reason="gurux-dlms is not installed")
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.acceptance
 GATEWAY = "gw-lan"
 GURUX_READER = Path(__file__).parents[1] / "peers" / "gurux_reader.py"
 

@@ -18,7 +18,7 @@ from hesper_lab.processes import free_port
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]  # two processes start first
+pytestmark = pytest.mark.integration
 PROGRAM = [sys.executable, "-c", "from hesper_cloud.cli import main; main()"]
 START_S, DEADLINE_S = 200.0, 60.0
 PASSWORD = "asking-politely-1"

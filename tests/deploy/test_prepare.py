@@ -130,7 +130,6 @@ def at_work(site, root, programs, tmp_path_factory) -> Iterator[tuple[Path, Proc
         )
 
 
-@pytest.mark.timeout(400)
 def test_the_prepared_site_runs(at_work, site, ports):
     _, processes = at_work
     base = f"http://127.0.0.1:{ports.web}"
@@ -144,7 +143,6 @@ def test_the_prepared_site_runs(at_work, site, ports):
     assert [g["id"] for g in gateways] == ["gw-1"]
 
 
-@pytest.mark.timeout(400)
 def test_the_prepared_broker_lets_in_by_certificate_and_reads_its_files_again(
     at_work, site, root, ports
 ):

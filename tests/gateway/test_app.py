@@ -25,7 +25,7 @@ from hesper_contracts.signing import Keyring, Signer
 sys.path.insert(0, str(Path(__file__).parent))
 from simulated_site import BIN, SimulatedSite, line_text, meter_text
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]  # programs start many times
+pytestmark = pytest.mark.integration
 GATEWAY = "gw-test"
 CAPTURE_PERIOD_S = 2
 FLEET = """\

@@ -32,7 +32,7 @@ from hesper_gateway.uplink import Ears, Identity, Uplink
 from hesper_lab import system
 from patience import eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]  # two processes start first
+pytestmark = pytest.mark.integration
 GATEWAY, METER = "gw-1", "HES12642984"
 RULES = Path(__file__).parents[3] / "deploy" / "prometheus" / "hesper.rules.yml"
 DASHBOARD = Path(__file__).parents[3] / "deploy" / "grafana" / "prometheus.json"

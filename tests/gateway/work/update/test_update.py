@@ -6,7 +6,7 @@ import pytest
 from hesper_contracts.frame import Kind
 from hesper_gateway.presence import installed_version
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.integration
 
 OLD = installed_version()
 BROKEN = "raise RuntimeError('this version is broken')\n"
