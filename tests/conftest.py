@@ -41,7 +41,7 @@ MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 BROKER_DEADLINE_S = 60.0
 POLL_S = 0.02
 PEERS = Path(__file__).parent / "peers"
-PEER_LIMIT_S = 90
+PEER_LIMIT_S = 240
 
 ANONYMOUS = """\
 listener {port} 127.0.0.1

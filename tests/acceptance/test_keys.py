@@ -19,7 +19,7 @@ from hesper_sim import secrets
 
 sys.path.insert(0, str(Path(__file__).parent))
 from enrolling_town import Town
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 GATEWAY = "gw-7"
@@ -71,7 +71,7 @@ def verified(town: Town, *more: str) -> "subprocess.CompletedProcess[str]":
     program = [str(Path(sys.executable).parent / "hesper-cloud"), "audit", "verify", *more]
     return subprocess.run(
         [*program, "-c", str(town.folder / "cloud.toml")],
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=PATIENCE_S,
     )  # fmt: skip
 
 

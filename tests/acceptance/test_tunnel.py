@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE_S
 
 pytest.importorskip("gurux_dlms", reason="gurux-dlms is not installed")
 pytestmark = pytest.mark.acceptance
@@ -51,7 +52,7 @@ def by_hesper_dlms(plan: Any, port: int) -> int:
         env=os.environ | {"HESPER_DLMS_PASSWORD": plan.password},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=True,
     )
     (answer,) = json.loads(done.stdout)
@@ -75,7 +76,7 @@ def by_gurux(plan: Any, port: int) -> int:
         [sys.executable, GURUX_READER, json.dumps(options)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=True,
     )
     return len(json.loads(done.stdout.splitlines()[-1])["read"])  # gurux prints more before
@@ -122,7 +123,7 @@ def test_without_approval_nothing_answers(hesper: Any) -> None:
         [Path(sys.executable).parent / "hesper-cloud", *words, *config],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 1
