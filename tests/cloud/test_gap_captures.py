@@ -90,6 +90,36 @@ def test_what_is_erased_or_past_is_forgotten_and_nothing_else() -> None:
     assert kept.times(list(truth), 0, 2**33) == {}
 
 
+def test_what_comes_first_of_many_meters_at_once_is_kept_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Meters that tell of a step are given a comb together, not one by one."""
+    kept, truth = Kept(), {n: t for n, t in a_fleet(2500).items() if len(t)}
+    truth |= {f"R{number}": T0 + 60 * (1 + number % 3) * np.arange(6) for number in range(2100)}
+    names, counts = list(truth), [len(times) for times in truth.values()]
+    begun: list[str] = []
+    begin = Kept._begin
+    monkeypatch.setattr(Kept, "_begin", lambda *given: begun.append(given[1]) or begin(*given))
+    kept.take(names, np.repeat(np.arange(len(names)), counts), np.concatenate([*truth.values()]))
+    assert as_sets(kept.times(names, 0, 2**33)) == as_sets(truth)
+    assert begun
+    assert not any(meter.startswith("R") for meter in begun)
+    assert not any(meter.startswith("R") for meter in kept._loose)
+    kept.empty(names[::2])
+    rest = {meter: truth[meter] for meter in names[1::2]}
+    assert as_sets(kept.times(names, 0, 2**33)) == as_sets(rest)
+
+
+def test_of_a_meter_that_is_named_twice_all_is_kept() -> None:
+    kept = Kept()
+    index = np.repeat([0, 1, 2], 3)
+    kept.take(["M1", "M2", "M1"], index, T0 + np.array([0, 60, 120, 0, 60, 120, 300, 400, 500]))
+    assert as_sets(kept.times(["M1", "M2"], 0, 2**33)) == {
+        "M1": [T0, T0 + 60, T0 + 120, T0 + 300, T0 + 400, T0 + 500],
+        "M2": [T0, T0 + 60, T0 + 120],
+    }
+
+
 def test_a_capture_of_a_regular_meter_takes_a_bit() -> None:
     kept = Kept()
     kept.put({f"M{number}": T0 // P * P + P * np.arange(192) for number in range(1024)})

@@ -124,8 +124,7 @@ class Captures:
             self.flush()
             kept, losses = self._kept[profile], self._losses
             kept.since = since
-            for meter in meters:
-                kept.empty(meter)
+            kept.empty(meters)
         found = ask()
         recent = {
             meter: times[np.searchsorted(times, since) :]

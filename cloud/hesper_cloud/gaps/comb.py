@@ -29,14 +29,14 @@ class Comb:
         """Says whether no further meter finds room."""
         return self._count == ROWS
 
-    def add_meter(self) -> int:
-        """Returns the row of a further meter."""
-        self._count += 1
-        return self._count - 1
+    def add_meters(self, most: int) -> range:
+        """Returns the rows of as many further meters as find room."""
+        first, self._count = self._count, min(self._count + most, ROWS)
+        return range(first, self._count)
 
-    def begin(self, row: int, phase: int) -> None:
-        """Lets a meter, of which no captures are held, capture ``phase`` behind each multiple."""
-        self._phase[row] = phase
+    def begin(self, rows: int | Integers, phases: int | Integers) -> None:
+        """Lets meters, of which no captures are held, capture a phase behind each multiple."""
+        self._phase[rows] = phases
 
     def add(self, rows: Integers, times: Integers) -> Flags:
         """Adds captures where they are teeth; says of each whether it is one."""
@@ -58,6 +58,12 @@ class Comb:
         octets, places, bit_of = bits.reshape(-1), rows * _OCTETS + teeth // 8, teeth % 8
         for bit in range(8):  # of the same octet twice among them, either sets the same bit
             octets[places[bit_of == bit]] |= np.uint8(1 << bit)
+
+    def clear(self, rows: Integers) -> None:
+        """Forgets all captures of meters."""
+        self._news[rows] = True
+        for bits in self._tables.values():
+            bits[rows] = 0
 
     def remove(self, row: int, start: int, end: int) -> None:
         """Forgets a meter's captures with ``start <= capture < end``."""

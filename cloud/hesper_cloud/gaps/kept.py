@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import chain, pairwise
+from itertools import chain, pairwise, repeat
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class Kept:
             self._keep_loose(meters, index[loose], times[loose])
 
     def _places_of(self, meters: Sequence[str]) -> Integers:
-        places = (self._places.get(meter, _NOWHERE) for meter in meters)
+        places = map(self._places.get, meters, repeat(_NOWHERE))
         return np.fromiter(places, np.int64, len(meters))
 
     def _combed(self, places: Integers, times: Integers) -> Flags:
@@ -64,15 +64,38 @@ class Kept:
             yield self._combs[number], np.flatnonzero(numbers == number)
 
     def _keep_loose(self, meters: Sequence[str], index: Integers, times: Integers) -> None:
+        """Keeps captures that no comb takes; meters of whom few tell of a step get one at once."""
         order = np.argsort(index, kind="stable")
-        index, octets = index[order], np.int64(times[order]).tobytes()
+        index, times = index[order], times[order]
         firsts = np.flatnonzero(np.diff(index, prepend=_NOWHERE))
-        ends = [*firsts[1:].tolist(), len(index)]
         names = [meters[place] for place in index[firsts].tolist()]
-        for meter, first, end in zip(names, firsts.tolist(), ends, strict=True):
+        steps = _steps(times, firsts) * self._are_new(names)
+        self._begin_all(names, steps, times[firsts])
+        run = np.repeat(np.arange(len(names)), np.diff(firsts, append=len(times)))
+        combed = steps[run] > 0
+        self.take(names, run[combed], times[combed])
+        self._hold(names, run[~combed], times[~combed])
+
+    def _are_new(self, names: Sequence[str]) -> Flags:
+        """Says of meters whether nothing is kept of them; of none where one is named twice."""
+        if len(set(names)) < len(names):
+            return np.zeros(len(names), dtype=bool)
+        loose = np.fromiter(map(self._loose.__contains__, names), bool, len(names))
+        new: Flags = ~loose & (self._places_of(names) == _NOWHERE)
+        return new
+
+    def _hold(self, names: Sequence[str], run: Integers, times: Integers) -> None:
+        """Keeps captures as they are; meters that tell of a step by now get a comb."""
+        if not len(run):
+            return
+        octets = np.int64(times).tobytes()
+        firsts = np.flatnonzero(np.diff(run, prepend=_NOWHERE))
+        ends = [*firsts[1:].tolist(), len(run)]
+        of = [names[place] for place in run[firsts].tolist()]
+        for meter, first, end in zip(of, firsts.tolist(), ends, strict=True):
             held = self._loose.setdefault(meter, array("q"))
             held.frombytes(octets[_OCTETS * first : _OCTETS * end])
-        self._comb({meter for meter in names if meter not in self._places})
+        self._comb({meter for meter in of if meter not in self._places})
 
     def _comb(self, meters: Collection[str]) -> None:
         """Gives meters a comb where their loose captures tell of which step."""
@@ -90,12 +113,31 @@ class Kept:
     def _begin(self, meter: str, step_s: int, phase: int) -> None:
         place = self._places.get(meter, _NOWHERE)
         if place == _NOWHERE or self._combs[place // ROWS].step_s != step_s:
-            number = self._open.get(step_s, _NOWHERE)
-            if number == _NOWHERE or self._combs[number].is_full():
-                number = self._open[step_s] = len(self._combs)
-                self._combs.append(Comb(step_s))
-            place = self._places[meter] = number * ROWS + self._combs[number].add_meter()
+            number = self._with_room(step_s)
+            place = self._places[meter] = number * ROWS + self._combs[number].add_meters(1).start
         self._combs[place // ROWS].begin(place % ROWS, phase)
+
+    def _begin_all(self, names: Sequence[str], steps: Integers, captured: Integers) -> None:
+        """Gives meters that have none a comb, each by its step, if any, and one of its captures."""
+        for step_s in np.unique(steps[steps > 0]).tolist():
+            own = np.flatnonzero(steps == step_s)
+            while len(own):
+                number = self._with_room(step_s)
+                rows = self._combs[number].add_meters(len(own))
+                now, own = own[: len(rows)], own[len(rows) :]
+                self._combs[number].begin(np.array(rows), captured[now] % step_s)
+                places = range(number * ROWS + rows.start, number * ROWS + rows.stop)
+                self._places.update(
+                    zip((names[each] for each in now.tolist()), places, strict=True)
+                )
+
+    def _with_room(self, step_s: int) -> int:
+        """Returns the number of a comb with room for a meter."""
+        number = self._open.get(step_s, _NOWHERE)
+        if number == _NOWHERE or self._combs[number].is_full():
+            number = self._open[step_s] = len(self._combs)
+            self._combs.append(Comb(step_s))
+        return number
 
     def put(self, found: Mapping[str, Integers]) -> None:
         """Takes all that is stored of meters; each gets the comb that fits it best.
@@ -105,10 +147,9 @@ class Kept:
         every = dict.fromkeys(found, NONE) | self.times(tuple(found), EARLIEST, LATEST + 1)
         for meter, times in found.items():
             every[meter] = np.union1d(every[meter], times) if len(every[meter]) else times
-            tooth = _tooth(every[meter])
-            self.empty(meter)
-            if tooth is not None:
-                self._begin(meter, *tooth)
+        self.empty(tuple(found))
+        for meter, tooth in _teeth(every):
+            self._begin(meter, *tooth)
         counts = [len(times) for times in every.values()]
         index = np.repeat(np.arange(len(counts)), counts)
         self.take(tuple(every), index, np.concatenate([*every.values(), NONE]))
@@ -153,10 +194,14 @@ class Kept:
         widest = max((comb.teeth() for comb in self._combs), default=0)
         return max(1, teeth // widest) if widest else teeth
 
-    def empty(self, meter: str) -> None:
-        """Forgets a meter's captures; more may be stored of it than is known."""
-        self.read.discard(meter)
-        self.remove(meter, EARLIEST, LATEST + 1)
+    def empty(self, meters: Sequence[str]) -> None:
+        """Forgets meters' captures; more may be stored of them than is known."""
+        self.read.difference_update(meters)
+        places = self._places_of(meters)
+        for comb, own in self._by_comb(places):
+            comb.clear(places[own] % ROWS)
+        for meter in self._loose.keys() & set(meters) if self._loose else ():
+            del self._loose[meter]
 
     def remove(self, meter: str, start: int, end: int) -> None:
         """Forgets a meter's captures with ``start <= capture < end``."""
@@ -177,6 +222,33 @@ class Kept:
         rest = array("q", (at for at in self._loose.pop(meter) if not start <= at < end))
         if rest:
             self._loose[meter] = rest
+
+
+def _steps(times: Integers, firsts: Integers) -> Integers:
+    """Returns how far apart the captures of each run are, if they are a few alike; else 0.
+
+    Runs are not empty; ``firsts`` says where each begins.
+    """
+    lengths = np.diff(firsts, append=len(times))
+    distances = np.diff(times, append=0)  # what stands at the last of a run says nothing
+    steps = distances[firsts]
+    odd = distances != np.repeat(steps, lengths)
+    odd[firsts + lengths - 1] = False
+    alike = (lengths >= _FEWEST_ALIKE) & (steps > 0) & (steps <= _LONGEST_STEP_S)
+    return steps * (alike & ~np.logical_or.reduceat(odd, firsts))
+
+
+def _teeth(every: Mapping[str, Integers]) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yields those meters whose captures tell of a step, with step and phase."""
+    some = {meter: times for meter, times in every.items() if len(times) >= _FEWEST_ALIKE}
+    if not some:
+        return
+    firsts = np.cumsum([0, *(len(times) for times in some.values())])[:-1]
+    steps = _steps(np.concatenate(list(some.values())), firsts).tolist()
+    for (meter, times), step_s in zip(some.items(), steps, strict=True):
+        tooth = (step_s, int(times[0]) % step_s) if step_s else _tooth(times)
+        if tooth is not None:
+            yield meter, tooth
 
 
 def _regular(times: Sequence[int]) -> tuple[int, int] | None:
