@@ -6,6 +6,8 @@ phase of its own. Up to a thousand meters with the same distance share tables of
 that captures every quarter of an hour takes 12 octets a day.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from hesper_cloud.stores.port import Flags, Integers
@@ -41,23 +43,24 @@ class Comb:
     def add(self, rows: Integers, times: Integers) -> Flags:
         """Adds captures where they are teeth; says of each whether it is one."""
         self._news[rows] = True
-        teeth, beside = np.divmod(times - self._phase[rows], self.step_s)
-        fits: Flags = beside == 0
+        behind = times - self._phase[rows]
+        teeth = behind // self.step_s  # far faster than divmod
+        fits: Flags = teeth * self.step_s == behind
         if not fits.all():
             rows, teeth = rows[fits], teeth[fits]
         numbers = teeth // TEETH
-        for number in np.unique(numbers).tolist():
-            own = numbers == number
-            self._set(number, rows[own], teeth[own] % TEETH)
+        places = rows * TEETH + teeth - numbers * TEETH
+        for number, own in _apart(numbers):
+            self._set(number, places[own])
         return fits
 
-    def _set(self, number: int, rows: Integers, teeth: Integers) -> None:
+    def _set(self, number: int, places: Integers) -> None:
         bits = self._tables.get(number)
         if bits is None:
             bits = self._tables[number] = np.zeros((ROWS, _OCTETS), dtype=np.uint8)
-        octets, places, bit_of = bits.reshape(-1), rows * _OCTETS + teeth // 8, teeth % 8
-        for bit in range(8):  # of the same octet twice among them, either sets the same bit
-            octets[places[bit_of == bit]] |= np.uint8(1 << bit)
+        flags = np.zeros(ROWS * TEETH, dtype=bool)
+        flags[places] = True
+        bits |= np.packbits(flags, bitorder="little").reshape(bits.shape)
 
     def clear(self, rows: Integers) -> None:
         """Forgets all captures of meters."""
@@ -102,3 +105,12 @@ class Comb:
         """Forgets tables that end before an instant."""
         past = before // self.step_s // TEETH
         self._tables = {number: bits for number, bits in self._tables.items() if number >= past}
+
+
+def _apart(numbers: Integers) -> Iterator[tuple[int, Flags | slice]]:
+    """Yields each number once, with the places of it; mostly all are the same."""
+    if len(numbers) and numbers.min() == numbers.max():
+        yield int(numbers[0]), slice(None)
+        return
+    for number in np.unique(numbers).tolist():
+        yield number, numbers == number

@@ -60,7 +60,7 @@ class Kept:
     def _by_comb(self, places: Integers) -> Iterator[tuple[Comb, Integers]]:
         """Yields each comb that places are in, and which of the places those are."""
         numbers = places // ROWS
-        for number in np.unique(numbers[places != _NOWHERE]).tolist():
+        for number in np.flatnonzero(np.bincount(numbers[places != _NOWHERE])).tolist():
             yield self._combs[number], np.flatnonzero(numbers == number)
 
     def _keep_loose(self, meters: Sequence[str], index: Integers, times: Integers) -> None:
