@@ -32,7 +32,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 DESK, PHONE = (1440, 900), (390, 844)
-PATIENCE_MS = 60_000
+PATIENCE_MS = 120_000
 _COLOURS = 128
 _ONE_OF_EACH = {  # the list in which one is found, and how its address begins; the meter last
     "gateway": ("/gateways", "/gateways/"),

@@ -12,7 +12,7 @@ pytestmark = [
 ]
 
 ROWS = 10_000
-PATIENCE_MS = 60_000
+PATIENCE_MS = 120_000
 
 
 def test_ten_thousand_meters_with_mistakes_are_imported(page, server, seen, tmp_path):
