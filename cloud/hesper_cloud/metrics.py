@@ -25,6 +25,9 @@ RESULTS = Counter("hesper_ingest_results", "Command results stored for the first
 DEAD_LETTERS = Counter("hesper_ingest_dead_letters", "Messages set aside.", ["kind"])
 RECEIPTS = Counter("hesper_ingest_receipts", "Receipts given.", ["verdict"])
 RETRIES = Counter("hesper_ingest_store_retries", "Groups that the store did not take at once.")
+STORE_WAITS = Gauge(
+    "hesper_ingest_store_waits", "What is tried again until store or registry take it."
+)
 STAGE_CPU = Counter(
     "hesper_ingest_stage_cpu_seconds",
     "CPU time of ingest's and the jobs' threads, by stage.",

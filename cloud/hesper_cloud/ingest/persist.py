@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 2.0
+_AWAY = (StoreUnavailable, OperationalError, InterfaceError)
 _T = TypeVar("_T")
 
 
@@ -32,20 +33,28 @@ def until_stored(action: Callable[[], _T], stop: threading.Event) -> _T:
     Raises:
         Stopped: `stop` was set while it was unavailable.
     """
+    try:
+        return action()
+    except _AWAY as error:
+        with metrics.STORE_WAITS.track_inprogress():
+            return _tried_again(action, stop, error)
+
+
+def _tried_again(action: Callable[[], _T], stop: threading.Event, error: Exception) -> _T:
     begun, delay_s, reason = time.monotonic(), _FIRST_DELAY_S, ""
     while True:
-        try:
-            taken = action()
-        except (StoreUnavailable, OperationalError, InterfaceError) as error:
-            metrics.RETRIES.inc()
-            metrics.ERRORS.labels("store", type(error).__name__).inc()
-            if reason != str(error):
-                reason = str(error)
-                log.warning("not stored, tried again until it is: %s", reason)
-        else:
-            if reason:
-                log.warning("stored after %.1f s", time.monotonic() - begun)
-            return taken
+        metrics.RETRIES.inc()
+        metrics.ERRORS.labels("store", type(error).__name__).inc()
+        if reason != str(error):
+            reason = str(error)
+            log.warning("not stored, tried again until it is: %s", reason)
         if stop.wait(delay_s):
             raise Stopped
         delay_s = min(delay_s * 2, _LONGEST_DELAY_S)
+        try:
+            taken = action()
+        except _AWAY as again:
+            error = again
+        else:
+            log.warning("stored after %.1f s", time.monotonic() - begun)
+            return taken

@@ -24,8 +24,8 @@ _KEPT = "Nothing is lost: gateways keep what they read. The log of hesper-cloud 
 class OwnLinks:
     """Looks every few seconds whether broker and store are there.
 
-    A store is away while groups of readings are tried again and again; one that nobody writes to is
-    not missed.
+    A store is away while groups of readings are tried again and again, or one is that waits for an
+    answer until its time is over; a store that nobody writes to is not missed.
     """
 
     def __init__(
@@ -41,7 +41,8 @@ class OwnLinks:
     def turn(self) -> None:
         """Raises and clears both alerts by what holds now."""
         retries = _sample("hesper_ingest_store_retries_total")
-        refuses, self._retries = retries != self._retries, retries
+        refuses = retries != self._retries or _sample("hesper_ingest_store_waits") > 0
+        self._retries = retries
         metrics.STORE_ANSWERS.set(not refuses)
         self._judge(STORE, refuses, f"Readings are not stored. {_KEPT}")
         text = f"There is no connection to the broker {self._broker}: no meter is heard. {_KEPT}"

@@ -1,16 +1,21 @@
 """Broker and store that are away: one alert each, and meters are not called silent for it."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import pytest
 from hesper_cloud import metrics
 from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import Alert, Gateway, Meter
+from hesper_cloud.ingest.persist import until_stored
 from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.rules.own_links import OwnLinks
 from hesper_cloud.rules.silence import SilenceRule
 from hesper_cloud.settings import BrokerSettings, RuleSettings
+from hesper_cloud.stores.port import StoreUnavailable
+from patience import PATIENCE_S
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
@@ -68,6 +73,28 @@ def test_a_store_that_takes_nothing_is_one_alert_and_no_answer(hour: Hour) -> No
     hour.passes(5)
     assert hour.open() == {}
     assert metrics.STORE_ANSWERS._value.get() == 1
+
+
+def test_a_store_that_lets_everybody_wait_is_away_though_it_seldom_refuses(hour: Hour) -> None:
+    tries, asked, answers = iter(["", "stored"]), Event(), Event()
+
+    def write() -> str:
+        if not (said := next(tries)):
+            raise StoreUnavailable("no answer in 30 s")
+        asked.set()
+        answers.wait(PATIENCE_S)
+        return said
+
+    with ThreadPoolExecutor(1) as writer:
+        written = writer.submit(until_stored, write, Event())
+        asked.wait(PATIENCE_S)
+        hour.passes(70)
+        told = list(hour.open())
+        answers.set()
+        assert written.result(PATIENCE_S) == "stored"
+    assert told == ["store-away"]
+    hour.passes(5)
+    assert hour.open() == {}
 
 
 def test_an_alert_of_before_the_restart_is_cleared_by_the_next_process(hour: Hour) -> None:
