@@ -337,6 +337,15 @@ def test_of_what_was_erased_nothing_is_kept(site: Site) -> None:
     assert site.captures.times(LOAD_PROFILE, ["M1"], 0, 2**33) == {}
 
 
+def test_what_is_stored_while_a_meter_is_erased_is_no_gap(site: Site) -> None:
+    site.put("M1", *range(10))
+    site.gaps(10.5)
+    site.put("M1", 10)  # after the store was erased, before that is told
+    site.captures.forget("M1")
+    assert site.gaps(11.5) == []
+    assert site.captures.times(LOAD_PROFILE, ["M1"], 0, 2**33)["M1"][-1] == T0 + 10 * P
+
+
 def test_who_asks_for_a_day_is_answered_only_where_all_is_known(site: Site) -> None:
     captures = site.captures
     assert captures.known(LOAD_PROFILE, ["M1"], T0, T0 + DAY) is None

@@ -177,12 +177,16 @@ class Captures:
             return self._kept[profile].news(meters)
 
     def forget(self, meter: str, start: int | None = None, end: int | None = None) -> None:
-        """Forgets what was erased of a meter; ``start`` and ``end``, the end left out: all."""
+        """Forgets what was erased of a meter; ``start`` and ``end``, the end left out: all.
+
+        What was stored since it was erased may go with it, so the store is asked what there is.
+        """
         with self._lock:
             self.flush()
             self._losses += 1
             for kept in self._kept.values():
                 kept.remove(meter, EARLIEST if start is None else start, end or LATEST + 1)
+                kept.read.discard(meter)
 
     def doubt(self) -> None:
         """Has all that is stored read again: some of it may be lost."""
