@@ -86,8 +86,10 @@ class RuleEngine:
         for rule in loaded:
             same = before.get((rule.id, rule.version, rule.state))
             if same is not None:
-                # follows the commits; what was read may be older
-                rule.marks = {m: same.marks[m] for m in same.marks if rule.is_for(m)}
+                # follows the commits, at this moment too; what was read may be older
+                rule.marks = same.marks
+                for meter in [m for m in list(same.marks) if not rule.is_for(m)]:
+                    rule.marks.pop(meter, None)
             if isinstance(rule.definition.condition, EventCount | EventSequence):
                 for code in codes_of(rule.definition.condition):
                     by_code[code].append(rule)

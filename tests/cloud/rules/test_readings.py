@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, RuleMemory
-from hesper_cloud.rules import engine
+from hesper_cloud.rules import book, engine
 from hesper_cloud.stores.port import Quantity
 from sqlalchemy import select
 
@@ -63,6 +63,24 @@ def test_what_is_remembered_survives_a_restart(world: Any) -> None:
     assert world.see(("M1", 600, 2540), ("M2", 700, 2540)) == ["M2 +600", "M1 +600"]
     world.start()
     assert world.see(("M2", 900, 2400)) == ["M2 +600 -900", "M1 +600"]
+
+
+def test_what_is_found_while_rules_are_looked_at_anew_is_remembered(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One thread tells of rows, another one looks whether rules changed."""
+    world.rule(HIGH)
+    world.see(("M1", 0, 2600))
+    meanwhile = iter([lambda: world.see(("M2", 60, 2600))])
+
+    def is_for(_rule: book.Running, _meter: str) -> bool:
+        next(meanwhile, list)()
+        return True
+
+    monkeypatch.setattr(book.Running, "is_for", is_for)
+    monkeypatch.setattr(engine, "SCOPES_EVERY_S", 0.0)
+    world.rules.refresh(at_once=True)
+    assert world.see(("M2", 120, 2300)) == ["M1 +0", "M2 +60 -120"]
 
 
 def test_late_rows_change_nothing_about_the_present(world: Any) -> None:
