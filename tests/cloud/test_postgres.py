@@ -17,13 +17,16 @@ from hesper_cloud.commissioning import MeterPaper, commission
 from hesper_cloud.db import authority, migrate, registry
 from hesper_cloud.db.authority import Batch, BatchRow
 from hesper_cloud.db.engines import open_engine, reading, writing
-from hesper_cloud.db.registry import Gateway, ImportFile, LongJob, Meter, Request, Sim
+from hesper_cloud.db.registry import DeadLetter, Gateway, ImportFile, LongJob, Meter, Request, Sim
 from hesper_cloud.imports.applying import Applying
 from hesper_cloud.imports.folders import Folder
 from hesper_cloud.imports.trying import Brought, try_file
+from hesper_cloud.ingest.dead_letters import DeadLetters
 from hesper_cloud.long_jobs.asking import Wish, ask
 from hesper_cloud.long_jobs.running import Runner
 from hesper_cloud.settings import DatabaseSettings, Settings
+from hesper_contracts.frame import Refused
+from hesper_contracts.json_columns import open_
 from sqlalchemy import inspect, select
 from sqlalchemy.exc import InternalError
 
@@ -224,4 +227,18 @@ def test_files_are_imported_and_a_job_is_one_runner_s_alone(
         held = {row.id: (row.customer, row.sim_id) for row in session.scalars(select(Meter))}
         assert {name: told[0] for name, told in held.items()} == {"M-1": "Ada", "M-2": "Bob"}
         assert session.scalars(select(Sim.meter).where(Sim.number == "S-1")).one() == "M-1"
+    engine.dispose()
+
+
+def test_a_message_whose_fault_names_an_octet_0_is_kept(postgres_database: Databases) -> None:
+    engine = open_engine(postgres_database())
+    migrate.upgrade(engine, "registry")
+    odd = b'{"kind":"readings","version":1,"\\u0000":1}'
+    with pytest.raises(Refused) as refusal:
+        open_(odd, AT)
+    DeadLetters(engine).add("hesper/v1/gw-1/up/readings", odd, str(refusal.value))
+    with reading(engine) as session:
+        (letter,) = session.scalars(select(DeadLetter)).all()
+    assert letter.payload == odd
+    assert "unknown field `\N{REPLACEMENT CHARACTER}`" in letter.reason
     engine.dispose()

@@ -7,10 +7,12 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hesper_cloud import metrics
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import DeadLetter
@@ -26,6 +28,7 @@ from hesper_contracts import batch, readings
 from hesper_contracts.frame import Kind
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
 from hesper_contracts.topics import Topics
+from patience import PATIENCE_S, eventually
 from sqlalchemy import select, update
 
 EPOCH = "00112233445566ff"
@@ -123,6 +126,22 @@ def test_json_rows_that_cannot_be_are_set_aside_alone(house: House) -> None:
         assert json.loads(letter.payload) == alone
     assert house.take(whole) == ["stored"]  # redelivered: known, and no second letters
     assert (len(house.letters()), house.values("M1")) == (len(WRONG), [1, 3])
+
+
+def test_a_batch_is_not_stored_before_its_wrong_rows_are_kept(house: House) -> None:
+    """It is receipted as stored then, and nobody else has them any longer."""
+    tries, table = metrics.RETRIES._value.get(), DeadLetter.__tablename__
+    wrong = (row("M 2"), row("M2", "9999-06-01T00:00:00+00:00"))
+    with house.engine.begin() as registry:
+        registry.exec_driver_sql(f"ALTER TABLE {table} RENAME TO away")
+    with ThreadPoolExecutor(1) as ingest:
+        verdicts = ingest.submit(house.take, payload(row(), *wrong))
+        eventually(lambda: metrics.RETRIES._value.get() > tries + 1, "tried again")
+        assert house.values("M1") == []
+        with house.engine.begin() as registry:
+            registry.exec_driver_sql(f"ALTER TABLE away RENAME TO {table}")
+        assert verdicts.result(PATIENCE_S) == ["stored"]
+    assert (house.values("M1"), len(house.letters())) == ([1], 2)
 
 
 def test_a_batch_none_of_whose_rows_can_be_is_rejected_whole(house: House) -> None:

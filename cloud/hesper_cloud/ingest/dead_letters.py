@@ -47,19 +47,29 @@ class DeadLetters:
         self._octets_since_prune = 0
 
     def add(self, topic: str, payload: bytes, reason: str) -> None:
-        """Keeps one message that nothing else will be done with."""
-        kind = topic.rsplit("/", 1)[-1] if "/up/" in topic else metrics.OTHER
-        metrics.DEAD_LETTERS.labels(kind if kind in _KINDS else metrics.OTHER).inc()
+        """Keeps one message that nothing else will be done with; its sender has it, too."""
+        try:
+            self.keep(topic, payload, reason)
+        except SQLAlchemyError as error:
+            _count(topic)
+            log.error("dead letter not kept: %s: %s", reason[:_MAX_TEXT], error)  # noqa: TRY400 - a full disk is no bug to trace
+
+    def keep(self, topic: str, payload: bytes, reason: str) -> None:
+        """Keeps what nobody else will have any longer.
+
+        Raises:
+            SQLAlchemyError: it could not be kept.
+        """
         digest = hashlib.sha256(payload).hexdigest()
         with self._lock:
-            if self._is_repeated((topic, digest)):
-                return
-            log.warning("dead letter on %s: %s", topic[:_MAX_TEXT], reason[:_MAX_TEXT])
-            try:
-                self._store(topic, payload, reason, digest)
-            except SQLAlchemyError as error:
-                self._seen.pop((topic, digest), None)
-                log.error("dead letter not kept: %s", error)  # noqa: TRY400 - a full disk is no bug to trace
+            if not self._is_repeated((topic, digest)):
+                try:
+                    self._store(topic, payload, reason, digest)
+                except SQLAlchemyError:
+                    del self._seen[topic, digest]
+                    raise
+                log.warning("dead letter on %s: %s", topic[:_MAX_TEXT], reason[:_MAX_TEXT])
+        _count(topic)
 
     def _is_repeated(self, letter: tuple[str, str]) -> bool:
         repeated = letter in self._seen
@@ -74,7 +84,7 @@ class DeadLetters:
             session.add(
                 DeadLetter(
                     topic=topic[:_MAX_TEXT],
-                    reason=reason[:_MAX_TEXT],
+                    reason=reason.replace("\0", "\N{REPLACEMENT CHARACTER}")[:_MAX_TEXT],
                     payload=payload[:KEPT_OCTETS],
                     received_at=datetime.now(UTC),
                     digest=digest,
@@ -97,3 +107,8 @@ class DeadLetters:
         ).subquery()
         beyond = select(sums.c.id).where(sums.c.octets > self._kept_octets)
         session.execute(delete(DeadLetter).where(DeadLetter.id.in_(beyond)))
+
+
+def _count(topic: str) -> None:
+    kind = topic.rsplit("/", 1)[-1] if "/up/" in topic else metrics.OTHER
+    metrics.DEAD_LETTERS.labels(kind if kind in _KINDS else metrics.OTHER).inc()

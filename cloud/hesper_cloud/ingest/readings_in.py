@@ -33,6 +33,7 @@ from hesper_cloud.ingest.owners import Owners
 from hesper_cloud.ingest.persist import until_stored
 from hesper_cloud.ingest.set_aside import (
     OUT_OF_TIME,
+    Aside,
     in_time,
     set_refused_aside,
     without_rows_out_of_time,
@@ -80,6 +81,7 @@ class ReadingsIn:
         self._store = store
         self._latest = latest
         self._dead_letters = dead_letters
+        self._aside = Aside(dead_letters, stop)
         self._alarms = alarms
         self._owners = owners
         self._stop = stop
@@ -178,7 +180,7 @@ class ReadingsIn:
         now_ms = time.time_ns() // 1_000_000
         with stage("validate"):
             for decoded in fresh:
-                set_refused_aside(decoded.refused, decoded.message, self._dead_letters)
+                set_refused_aside(decoded.refused, decoded.message, self._aside)
             came = blocks_with_messages(fresh)
             blocks = [self._prepared(block, message) for message, block in came]
             gateways = [message.gateway for message, _ in came]
@@ -211,7 +213,7 @@ class ReadingsIn:
         return found
 
     def _prepared(self, block: Block, message: Message) -> Block:
-        kept = without_rows_out_of_time(block, message, self._dead_letters)
+        kept = without_rows_out_of_time(block, message, self._aside)
         foreign = until_stored(lambda: self._owners.flags(message.gateway, kept), self._stop)
         return kept if foreign is None else replace(kept, quality=kept.quality | foreign)
 

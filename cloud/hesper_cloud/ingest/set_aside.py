@@ -2,14 +2,18 @@
 
 Stores hold 1970 to 2262. A meter whose clock says the year 3000 still said something; so did a
 program that sent one reading with a wrong field among good ones. Such a row is a dead letter of its
-own, a batch of one row in the plain JSON form, so that it can be read, and tried again.
+own, a batch of one row in the plain JSON form, so that it can be read, and tried again. Its batch
+is receipted with the others, so nobody else will have it: it is kept before they are stored,
+however long the registry is away.
 """
 
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from hesper_contracts.frame import VERSION
@@ -17,6 +21,7 @@ from hesper_contracts.readings_json import RefusedReading
 
 from hesper_cloud.ingest.dead_letters import DeadLetters
 from hesper_cloud.ingest.message import Message
+from hesper_cloud.ingest.persist import until_stored
 from hesper_cloud.stores.port import EARLIEST, LATEST, Block, Flags
 
 OUT_OF_TIME = "captured at a time outside 1970 to 2262"
@@ -30,14 +35,29 @@ def in_time(block: Block) -> Flags:
     return inside
 
 
-def without_rows_out_of_time(block: Block, message: Message, dead_letters: DeadLetters) -> Block:
+class Aside(NamedTuple):
+    """Where rows are set aside, and who says that it is no use to wait for it."""
+
+    dead_letters: DeadLetters
+    stop: threading.Event
+
+    def keep(self, topic: str, payload: bytes, reason: str) -> None:
+        """Keeps a letter.
+
+        Raises:
+            Stopped: the process ends before it is kept.
+        """
+        until_stored(lambda: self.dead_letters.keep(topic, payload, reason), self.stop)
+
+
+def without_rows_out_of_time(block: Block, message: Message, aside: Aside) -> Block:
     """Returns the block without rows outside the stores' range of time, which are set aside."""
     inside = in_time(block)
     if inside.all():
         return block
     outside = np.flatnonzero(~inside).tolist()
     rows = (RefusedReading(_letter(block, row), OUT_OF_TIME) for row in outside)
-    _set_aside(rows, len(outside), message, dead_letters)
+    _set_aside(rows, len(outside), message, aside)
     return replace(
         block,
         meter_index=block.meter_index[inside],
@@ -49,23 +69,19 @@ def without_rows_out_of_time(block: Block, message: Message, dead_letters: DeadL
     )
 
 
-def set_refused_aside(
-    refused: Sequence[RefusedReading], message: Message, dead_letters: DeadLetters
-) -> None:
+def set_refused_aside(refused: Sequence[RefusedReading], message: Message, aside: Aside) -> None:
     """Sets readings of a batch aside that cannot be."""
-    _set_aside(iter(refused), len(refused), message, dead_letters)
+    _set_aside(iter(refused), len(refused), message, aside)
 
 
-def _set_aside(
-    rows: Iterator[RefusedReading], count: int, message: Message, dead_letters: DeadLetters
-) -> None:
+def _set_aside(rows: Iterator[RefusedReading], count: int, message: Message, aside: Aside) -> None:
     """Keeps so many rows by themselves; of more, the batch that they came in."""
     first = list(islice(rows, _TOLD))
     for row in first:
-        dead_letters.add(message.topic, row.payload, f"one row of a batch: {row.reason}")
+        aside.keep(message.topic, row.payload, f"one row of a batch: {row.reason}")
     if count > _TOLD:
         reason = f"{count} rows cannot be stored, the first: {first[0].reason}; the whole batch"
-        dead_letters.add(message.topic, message.payload, reason)
+        aside.keep(message.topic, message.payload, reason)
 
 
 def _letter(block: Block, row: int) -> bytes:
