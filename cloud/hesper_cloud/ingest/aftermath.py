@@ -1,15 +1,22 @@
 """What follows a commit: judges and followers hear of the rows, on the teller's thread.
 
 By then the writer has fed the latest values and may be about the next group. So each joined block
-brings along what was the newest of its meters before it, and judges compare with that.
+brings along what was the newest of its meters before it, and judges compare with that. The rows are
+stored and receipted: whoever fails at them keeps nobody else from hearing of them.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from hesper_cloud import metrics
 from hesper_cloud.ingest.quantity_counts import count_values
 from hesper_cloud.stores.port import CommittedRows, Group, Written
+
+log = logging.getLogger(__name__)
 
 
 class Committed(Protocol):
@@ -51,7 +58,7 @@ class Aftermath:
             for rows in commit.rows:
                 count_values(rows.block, rows.accepted)
                 for judge in self._judges:
-                    judge.rows_committed(rows)
+                    _tell(judge, rows)
             self._tell_followers(commit)
 
     def _tell_followers(self, commit: Commit) -> None:
@@ -61,4 +68,15 @@ class Aftermath:
             if len(accepted):
                 rows = CommittedRows(gateway, block, accepted, commit.group.stored_at)
                 for follower in self._followers:
-                    follower.rows_committed(rows)
+                    _tell(follower, rows)
+
+
+def _tell(listener: Committed, rows: CommittedRows) -> None:
+    name = type(listener).__name__
+    try:
+        listener.rows_committed(rows)
+    except SQLAlchemyError as error:
+        log.warning("%s could not write what it found: %s", name, error)
+    except Exception:
+        log.exception("%s could not be told of what is stored", name)
+        metrics.ERRORS.labels("ingest", "unforeseen").inc()

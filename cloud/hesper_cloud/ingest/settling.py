@@ -4,9 +4,10 @@ Theory of operation. The writer's thread commits group after group, and feeds th
 each, by which it validates the next. What follows a commit (receipts, acknowledgements, then rules
 and contacts) the teller's thread does while the writer is about the next group: in the order of
 commits, one group behind at most, because the writer waits for it. Rules compare with values that
-the rows bring along, as they were before. An error that nobody foresaw, on either thread, is the
-writer's to deal with while the teller rests: each message of the group is settled again by itself
-(what is stored is recognised, and receipted again), and only the one at fault is set aside.
+the rows bring along, as they were before. An error that nobody foresaw, in storing or answering, is
+the writer's to deal with while the teller rests: each message of the group is settled again by
+itself (what is stored is recognised, and receipted again), and only one that cannot be stored is
+set aside. Readings are stored last: what was told of none has not been stored.
 """
 
 import contextlib
@@ -18,7 +19,6 @@ from typing import NamedTuple
 
 from hesper_contracts import trace
 from hesper_contracts.frame import Kind, Refused
-from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud import metrics
 from hesper_cloud.ingest.aftermath import Aftermath
@@ -107,7 +107,7 @@ class Settling:
         try:
             told.result()
         except Exception:
-            log.exception("what is stored could not be told of; it is answered one by one")
+            log.exception("what is stored could not be answered; it is tried one by one")
             metrics.ERRORS.labels("ingest", "unforeseen").inc()
             self._one_by_one(group)
 
@@ -116,12 +116,22 @@ class Settling:
         for message in group:
             with within(trace.of_batch(message.gateway, message.payload)):
                 try:
-                    self._tell(self._commit([message]))
+                    committed = self._commit([message])
                 except Stopped:
                     raise
                 except Exception as error:
                     log.exception("message on %s could not be settled", message.topic)
                     self._set_aside(message, error)
+                else:
+                    self._tell_if_possible(committed)
+
+    def _tell_if_possible(self, committed: _Committed) -> None:
+        """Tells of what is stored, which is nothing to be set aside; its sender may ask again."""
+        try:
+            self._tell(committed)
+        except Exception:
+            log.exception("message on %s could not be answered", committed.group[0].topic)
+            metrics.ERRORS.labels("ingest", "unforeseen").inc()
 
     def _set_aside(self, message: Message, error: Exception) -> None:
         metrics.ERRORS.labels("ingest", "unforeseen").inc()
@@ -145,17 +155,18 @@ class Settling:
         for message in by_kind.get(Kind.STATUS, ()):
             self._take_status(message)
         settled: list[Settled] = []
-        aftermath = Aftermath((), ())
-        if readings := by_kind.get(Kind.READINGS):
-            found = decode_all(readings) if attempts is None else attempts
-            settled, aftermath = self._intakes.readings.store(readings, found)
         if events := by_kind.get(Kind.EVENTS):
             with stage("store events"):
                 settled += self._intakes.events.store(events)
         if results := by_kind.get(Kind.RESULTS):
             with stage("store results"):
                 settled += self._intakes.results.store(results)
-        return settled, aftermath
+        readings = by_kind.get(Kind.READINGS)
+        if not readings:
+            return settled, Aftermath((), ())
+        found = decode_all(readings) if attempts is None else attempts
+        of_readings, aftermath = self._intakes.readings.store(readings, found)
+        return settled + of_readings, aftermath
 
     def _take_status(self, message: Message) -> None:
         try:
@@ -167,10 +178,7 @@ class Settling:
         """Tells of a group that is durable; on the teller's thread, or while it rests."""
         with self.occupation.working(), recorded(committed.marks):
             self._answers.give(committed.group, committed.settled)
-            try:
-                with stage("rules"):
-                    committed.aftermath.tell()
-            except SQLAlchemyError as error:
-                log.warning("rules could not write their alerts: %s", error)
+            with stage("rules"):
+                committed.aftermath.tell()
         if self._traces is not None and committed.marks is not None:
             self._traces.tell(committed.group, committed.marks)

@@ -1,8 +1,10 @@
 """A group is made durable by one thread while another tells of the one before: what holds then."""
 
+import json
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from hesper_contracts.quality import Quality
 from hesper_contracts.signing import Keyring
 from ingest_ends import DEADLINE_S, SIGNER, TOPICS, now, sealed
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 T0 = now()
 GATEWAY = "gw-1"
@@ -45,6 +48,19 @@ class Store(DuckDbStore):
         written = super().write(group)
         self.committed.put(group)
         return written
+
+
+class Ear:
+    """Hears of rows, or fails at it."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.heard: list[CommittedRows] = []
+        self._error = error
+
+    def rows_committed(self, rows: CommittedRows) -> None:
+        if self._error is not None:
+            raise self._error
+        self.heard.append(rows)
 
 
 class Desk:
@@ -183,6 +199,64 @@ def test_an_error_in_telling_of_what_is_stored_sets_nothing_aside(desk: Desk) ->
     assert desk.letters() == []
     assert len(list(desk.store.export(0, T0 + 10))) == 3
     assert [rows.block.row_count for rows in desk.seen] == [1]
+
+
+@pytest.mark.parametrize("error", [ArithmeticError("?"), OperationalError("", None, OSError("?"))])
+def test_a_rule_that_fails_keeps_nobody_else_from_hearing_of_the_rows(
+    desk: Desk, error: Exception
+) -> None:
+    contacts, readings_in = Ear(), desk.ingest._intakes.readings
+    readings_in.judges.insert(0, Ear(error))
+    readings_in.followers.insert(0, Ear(error))
+    readings_in.followers.append(contacts)
+    desk.settling.settle(desk.group(1, {"M1": [(T0, 1)]}, {"M2": [(T0, 2)]}))
+    desk.settling.finish()
+    assert [rows.block.row_count for rows in desk.seen] == [2]
+    assert [rows.block.meters for rows in contacts.heard] == [("M1",), ("M2",)]
+    assert desk.acknowledged == [1, 2]
+
+
+def test_a_rule_that_always_fails_sets_nothing_aside_that_is_stored(desk: Desk) -> None:
+    """Nothing tells a batch without an identity that it was stored before."""
+    desk.ingest._intakes.readings.judges.insert(0, Ear(ArithmeticError("?")))
+    named, *_ = desk.group(1, {"M1": [(T0, 1)]})
+    at = datetime.fromtimestamp(T0 + 1, UTC).isoformat()
+    row = {"meter": "M1", "captured_at": at, "values": {"1.0.1.8.0.255": [2, 0, 30]}}
+    nameless = {"kind": "readings", "version": 1, "readings": [row]}
+    desk.settling.settle([named, named._replace(payload=json.dumps(nameless).encode())])
+    desk.settling.finish()
+    assert desk.letters() == []
+    assert len(list(desk.store.export(0, T0 + 10))) == 2
+
+
+def test_events_that_nobody_foresaw_keep_nobody_from_hearing_of_readings(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contacts, intakes = Ear(), desk.ingest._intakes
+    intakes.readings.followers.append(contacts)
+    monkeypatch.setattr(type(intakes.events), "store", Ear(ArithmeticError("?")).rows_committed)
+    (first,) = desk.group(1, {"M1": [(T0, 1)]})
+    event = first._replace(kind=Kind.EVENTS, topic=TOPICS.up(GATEWAY, Kind.EVENTS))
+    desk.settling.settle([first, event._replace(delivery=Delivery(1, 2, 1))])
+    desk.settling.finish()
+    assert [rows.block.meters for rows in contacts.heard] == [("M1",)]
+    assert len(desk.letters()) == 1
+    assert sorted(desk.acknowledged) == [1, 2]
+
+
+def test_what_is_stored_is_not_set_aside_because_it_cannot_be_receipted(desk: Desk) -> None:
+    def published(gateway: str, kind: Kind, payload: bytes) -> None:
+        raise ArithmeticError("nobody foresaw this")
+
+    desk.settling._answers._receipts._publish = published
+    desk.settling.settle(desk.group(1, {"M1": [(T0, 1)]}))
+    desk.settling.finish()
+    assert desk.letters() == []
+    assert desk.verdicts == []
+    desk.settling._answers._receipts._publish = desk._published
+    desk.settling.settle(desk.group(1, {"M1": [(T0, 1)]}))  # the gateway sends it again
+    desk.settling.finish()
+    assert desk.verdicts == [(1, "stored")]
 
 
 def test_an_error_in_storing_sets_aside_the_message_at_fault_alone(desk: Desk) -> None:
