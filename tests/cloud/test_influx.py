@@ -33,6 +33,7 @@ from hesper_contracts.batch import BatchId
 
 T0 = 1_790_000_100
 QUANTITIES = (Quantity("1.0.1.8.0.255", 0, 30), Quantity("1.0.32.7.0.255", -1, 35))
+PROFILE = "1.0.99.1.0.255"
 LAYOUT = layout_id(QUANTITIES)
 
 
@@ -261,3 +262,24 @@ def test_a_point_that_is_only_in_part_there_yet_is_not_read(influx_url: str) -> 
             10
         ]
     store.close()
+
+
+@pytest.mark.integration
+def test_quantities_that_another_consumer_was_first_to_store_are_seen(influx_url: str) -> None:
+    database = f"hesper-{secrets.token_hex(4)}"
+    one, other = (InfluxStore(InfluxV1(influx_url, database), sole_writer=False) for _ in range(2))
+    energy, voltage = QUANTITIES
+    span = (T0 - 900, T0 + 3600)
+    for sequence, quantities in enumerate((QUANTITIES[:1], QUANTITIES)):
+        for asked in QUANTITIES:
+            one.series("M1", PROFILE, asked.logical_name, *span, None)
+        block = Block(
+            PROFILE, quantities, ("M1",), np.array([0]), np.array([T0 + sequence * 900]),
+            np.array([0]), np.array([0]), T0, np.array([[7]] * len(quantities)), None,
+        )  # fmt: skip
+        other.write(Group({BatchId("gw-1", "00" * 8, sequence): "ab"}, [block], T0 * 1000))
+    assert one.series("M1", PROFILE, energy.logical_name, *span, None).values == [7, 7]
+    assert one.series("M1", PROFILE, voltage.logical_name, *span, None).values == [7]
+    assert one.fleet_series(PROFILE, voltage.logical_name, *span, 900).values == [7]
+    one.close()
+    other.close()

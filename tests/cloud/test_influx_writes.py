@@ -57,7 +57,7 @@ class Store:
         commits = Commits(self.ledger, sole_writer=True, behind_s=0)
         self.writer = InfluxWriter(
             self.readings,
-            Layouts(self.ledger),
+            Layouts(self.ledger, sole_writer=True),
             (self.batches, commits),
             (DaySums(self.ledger, keep_days=0), None),
             sole_writer=True,

@@ -72,7 +72,7 @@ class InfluxStore:
         self._keep_days = keep_days
         self._lock = threading.RLock()  # one writer
         self._prepared = self._shared = False
-        self._layouts = Layouts(self._ledger)
+        self._layouts = Layouts(self._ledger, sole_writer=sole_writer)
         self._batches = Batches(self._ledger, sole_writer=sole_writer)
         self._commits = Commits(self._ledger, sole_writer=sole_writer, behind_s=feed_behind_s)
         ledger = (self._batches, self._commits)

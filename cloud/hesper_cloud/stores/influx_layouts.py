@@ -9,10 +9,11 @@ from hesper_cloud.stores.port import Quantity, StoreUnavailable
 
 
 class Layouts:
-    """Layouts by name; those of other writers are learned when they are met."""
+    """Layouts by name; those of other writers are learned when they are met or asked for."""
 
-    def __init__(self, server: InfluxServer) -> None:
+    def __init__(self, server: InfluxServer, *, sole_writer: bool) -> None:
         self._server = server
+        self._sole_writer = sole_writer
         self.known: dict[int, tuple[Quantity, ...]] = {}
 
     def load(self) -> None:
@@ -44,6 +45,8 @@ class Layouts:
 
     def having(self, logical_name: str) -> dict[int, Quantity]:
         """Returns the layouts that hold a quantity, each with the quantity."""
+        if not self._sole_writer:
+            self.load()
         return {
             name: quantity
             for name, quantities in list(self.known.items())  # a writer may learn another
