@@ -8,7 +8,7 @@ import pytest
 from hesper_cloud.stores import influx_packed, influx_packing
 from hesper_cloud.stores.influx import InfluxStore
 from hesper_cloud.stores.influx_packed import Curve, curves, day_line
-from hesper_cloud.stores.influx_server import InfluxServer, InfluxV1, Table
+from hesper_cloud.stores.influx_server import InfluxServer, InfluxV1, Precision, Table
 from hesper_cloud.stores.influx_v2 import InfluxV2
 from hesper_cloud.stores.port import Block, Group, Integers, Quantity, StoreUnavailable
 from hesper_contracts.batch import BatchId
@@ -177,6 +177,30 @@ def test_a_day_that_was_begun_by_a_process_that_ended_is_gone_on_with(
 
 
 @pytest.mark.integration
+def test_a_packing_that_the_server_takes_late_does_not_hide_what_came_since(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, late = site.packing._server, list[bytes]()
+    write = server.write
+
+    def hesitant(lines: bytes, precision: Precision) -> None:
+        if lines.startswith(b"packed,") and b"captured_at=" in lines:
+            late.append(lines)
+            raise StoreUnavailable("no answer in 30 s")
+        write(lines, precision)
+
+    monkeypatch.setattr(server, "write", hesitant)
+    with pytest.raises(StoreUnavailable):
+        site.maintain()
+    site.write(np.array([END - 60]))
+    write(late[0], "s")
+    site.open_again()
+    assert site.read() == DAYS * 24 + 1
+    site.maintain()
+    assert site.read() == 0
+
+
+@pytest.mark.integration
 def test_a_database_of_before_is_packed_too(site: Site) -> None:
     site.packing.prepare()
     site.packing._ledger.delete("days")
@@ -235,7 +259,8 @@ def test_a_day_as_a_line_and_back() -> None:
     assert line is not None
     assert line.startswith(f'packed,meter=A,profile={PROFILE} captured_at="[5,{START},900,12]",')
     texts = dict(part.split('="') for part in line.split(" ")[1].split('",')[:4])
-    found = [START, texts[ENERGY.logical_name], texts["captured_at"], texts["quality"], 7, 5]
+    read = (texts[name] for name in (ENERGY.logical_name, "captured_at", "quality"))
+    found = [START, *read, 7, 5, None]
     table = Table({}, [], [found])
     whole = dict(curves(table, {7: ENERGY}))
     times = [START + n * 900 for n in range(13)]
@@ -245,12 +270,12 @@ def test_a_day_as_a_line_and_back() -> None:
 
 @pytest.mark.parametrize(
     ("place", "value"),
-    [(1, None), (1, "[4,1]"), (2, "[4,1]"), (3, None), (4, None), (5, 0), (5, 6)],
+    [(1, None), (1, "[4,1]"), (2, "[4,1]"), (3, None), (4, None), (5, 0), (5, 6), (6, 5)],
 )
 def test_a_packed_day_counts_only_where_all_of_it_is_of_one_packing(
     place: int, value: object
 ) -> None:
-    row: list[object] = [START, "[5,1]", "[5,1]", "[5,0]", 7, 5]
+    row: list[object] = [START, "[5,1]", "[5,1]", "[5,0]", 7, 5, 4]
     assert len(dict(curves(Table({}, [], [row]), {7: ENERGY}))) == 1
     row[place] = value
     assert dict(curves(Table({}, [], [row]), {7: ENERGY})) == {}

@@ -10,7 +10,8 @@ quarter hours costs it 60 ms; 365 of these cost it 3. Each text is a list in JSO
 packing, the first value, and how much each is more than the one before; null where there is none.
 Capture times and quality say how often each difference follows. The server shows the fields of a
 point one by one as it takes them: a day counts only where all its texts have the number in
-``made``. A day is made void by 0 there, for a line of one field.
+``made``. A day is made void by 0 there, and by a number in ``void`` that its packing has to exceed:
+so one that the server takes late, when nobody waits for it any longer, does not count either.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,7 @@ from hesper_cloud.stores.influx_server import Table
 from hesper_cloud.stores.port import Quantity
 
 DAY_S = 86_400
-FIELDS = "captured_at, quality, layout, made"
+FIELDS = "captured_at, quality, layout, made, void"
 ROWS_AT_LEAST = 12
 """With fewer rows a day is as quickly read as it is."""
 
@@ -48,9 +49,14 @@ class Curve(NamedTuple):
 NO_ROWS = Curve([], [], [], [])
 
 
-def void_line(meter: str, profile: str, day: int) -> bytes:
-    """Returns the line, for a time in seconds, that makes a day void."""
-    return f"{_series(meter, profile)} made=0i {day * DAY_S}".encode()
+def void_line(meter: str, profile: str, day: int, number: int) -> bytes:
+    """Returns the line, for a time in seconds, that makes a day void up to a packing's number."""
+    return f"{_series(meter, profile)} made=0i,void={number}i {day * DAY_S}".encode()
+
+
+def holds(made: int | None, void: int | None) -> bool:
+    """Says whether a day of this packing was not made void."""
+    return made is not None and made > (void or 0)
 
 
 def day_line(tables: Sequence[Table], layouts: Layouts, day: int, made: int) -> bytes | None:
@@ -114,7 +120,7 @@ def curves(table: Table, sources: dict[int, Quantity]) -> Iterator[tuple[int, Cu
         table: Rows of the quantity's field and `FIELDS`, in this order, after the time.
         sources: The layouts that have the quantity; a day of another one has no row of it.
     """
-    rows = [row for row in table.rows if row[-1] and None not in row[2:]]
+    rows = [row[:-1] for row in table.rows if holds(*row[-2:]) and None not in row[2:-1]]
     having = [row for row in rows if row[-2] in sources and row[1] is not None]
     yield from ((row[0] // DAY_S, NO_ROWS) for row in rows if row[-2] not in sources)
     texts = ",".join(text for row in having for text in row[1:4])

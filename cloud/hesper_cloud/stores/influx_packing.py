@@ -135,7 +135,8 @@ class PackedDays:
             return
         numbers = (captured_at // DAY_S).tolist()
         void = {each for each in zip(meters(), numbers, strict=True) if each[1] in set(begun)}
-        lines = [packed.void_line(meter, profile, number) for meter, number in sorted(void)]
+        at = self._number()
+        lines = [packed.void_line(meter, profile, number, at) for meter, number in sorted(void)]
         self._server.write(b"\n".join(lines), "s")
 
     def within(self, profile: str, span: tuple[int, int]) -> range:
@@ -198,31 +199,35 @@ class PackedDays:
 
     def _portions(self, day: Day) -> deque[list[str]]:
         """Returns the meters that have enough rows and no packed day that holds."""
-        held = {meter for meter, made in self._counted("last(made)", PACKED, day) if made}
+        made = self._counted("last(made), last(void)", PACKED, day)
+        held = {meter for meter, numbers in made if packed.holds(*numbers)}
         rows = {
             meter: count
-            for meter, count in self._counted("count(layout)", READINGS, day)
+            for meter, (count,) in self._counted("count(layout)", READINGS, day)
             if count >= packed.ROWS_AT_LEAST and meter not in held
         }
         ends = accumulate(rows.values())
         portions = groupby(zip(rows, ends, strict=True), lambda each: each[1] // _ROWS_AT_ONCE)
         return deque([meter for meter, _ in portion] for _, portion in portions)
 
-    def _counted(self, what: str, source: str, day: Day) -> Iterator[tuple[str, int]]:
-        """Yields a figure of each meter, over all its series."""
+    def _counted(self, what: str, source: str, day: Day) -> Iterator[tuple[str, list[int]]]:
+        """Yields figures of each meter, over all its series."""
         for table in self._server.query(select(what, source, _of(day), "meter")):
-            yield untagged(table.tags["meter"]), table.rows[0][1]
+            yield untagged(table.tags["meter"]), table.rows[0][1:]
 
     def _write(self, day: Day, meters: Sequence[str]) -> None:
         query = select("*", READINGS, f"{of_meters(meters)} AND {_of(day)}", reads.TAGS)
         series: dict[str, list[Table]] = {}
         for table in self._server.query_at_once(query):
             series.setdefault(table.tags["meter"], []).append(reads.whole(table))
-        made = int(self._clock() * 1000)
+        made = self._number()
         lines = (packed.day_line(each, self._layouts, day[1], made) for each in series.values())
         body = b"\n".join(line for line in lines if line is not None)
         if body:
             self._server.write(body, "s")
+
+    def _number(self) -> int:
+        return int(self._clock() * 1000)
 
 
 def _of(day: Day) -> str:
