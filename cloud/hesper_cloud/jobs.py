@@ -227,7 +227,9 @@ def energy_jobs(sources: Sources, book: EnergyBook, giving_way: GivesWay) -> lis
     settings, clock = sources.settings, sources.clock
     kept = timedelta(days=_DAYS_PER_YEAR * settings.validation.aggregates_years)
     work = Work(sources.registry, sources.store, book, settings, clock, giving_way)
-    reconciliation = Reconciliation(sources.registry, sources.store, book, settings, clock)
+    reconciliation = Reconciliation(
+        sources.registry, sources.store, book, settings, clock, giving_way
+    )
     return [
         Job("validation", VALIDATION_EVERY_S, lambda: work.turn(_marks(giving_way.busy()))),
         Job("reconciliation", MINUTE_S, reconciliation.turn),

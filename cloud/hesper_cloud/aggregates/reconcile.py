@@ -2,21 +2,24 @@
 
 Marks may be lost with a killed process, readings may be erased or restored, and a meter that was
 silent for a whole day marks nothing. So after every start the last weeks are compared, a day per
-turn, newest first, and from then on each day that has ended.
+turn, newest first, and from then on each day that has ended; some thousand meters at a time: of a
+large fleet a day is never in memory as a whole.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from hesper_cloud import quantities
 from hesper_cloud.aggregates import calendar
 from hesper_cloud.aggregates.book import EnergyBook
-from hesper_cloud.aggregates.roster import members
-from hesper_cloud.db.engines import writing
+from hesper_cloud.aggregates.roster import Member, members
+from hesper_cloud.db.engines import batched, reading, writing
+from hesper_cloud.db.registry import Meter
+from hesper_cloud.giving_way import NO_RESTS, GivesWay
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import ReadingStore
 from hesper_cloud.validation import dirty
@@ -24,7 +27,10 @@ from hesper_cloud.validation import dirty
 DAYS_BACK = 35
 _DAY_S = 86_400
 _SETTLED_S = 3600
-_KNOWN = "SELECT meter, stored, expected FROM scores WHERE starts_at = $start"
+_METERS_AT_ONCE = 2500
+_KNOWN = """
+    SELECT meter, stored, expected FROM scores
+    WHERE starts_at = $start AND meter IN (SELECT unnest($meters))"""
 
 
 class Reconciliation:
@@ -37,12 +43,14 @@ class Reconciliation:
         book: EnergyBook,
         settings: Settings,
         clock: Callable[[], datetime],
+        giving_way: GivesWay = NO_RESTS,
     ) -> None:
         self._engine = engine
         self._store = store
         self._book = book
         self._settings = settings
         self._clock = clock
+        self._giving_way = giving_way
         self._newest = self._newest_over()
         self._waiting = list(range(self._newest - DAYS_BACK + 1, self._newest + 1))
 
@@ -54,7 +62,19 @@ class Reconciliation:
         if not self._waiting:
             return 0
         day = self._waiting.pop()
-        marks = [mark for zone in self._zones() for mark in self._differing(day, zone)]
+        with reading(self._engine) as session:
+            names = session.scalars(select(Meter.id).order_by(Meter.id)).all()
+        parts = self._giving_way.portions(batched(names, _METERS_AT_ONCE))
+        return sum(self._mark_differing(day, part) for part in parts)
+
+    def _mark_differing(self, day: int, names: Sequence[str]) -> int:
+        known = members(self._engine, self._settings, names)
+        marks = [
+            mark
+            for zone in self._zones()
+            if (seated := {m: each for m, each in known.items() if each.zone.key == zone.key})
+            for mark in self._differing(day, zone, seated)
+        ]
         with writing(self._engine) as session:
             dirty.mark(session, marks, self._clock())
         return len(marks)
@@ -72,13 +92,17 @@ class Reconciliation:
         names = {validation.zone, *validation.area_zones.values()}
         return [ZoneInfo(name) for name in sorted(names)]
 
-    def _differing(self, number: int, zone: ZoneInfo) -> Iterator[tuple[str, int]]:
+    def _differing(
+        self, number: int, zone: ZoneInfo, seated: dict[str, Member]
+    ) -> Iterator[tuple[str, int]]:
         """Yields the meters of a zone whose local day holds another number of captures."""
         start, end = calendar.midnight(_date(number), zone), _end(number, zone)
-        captured = self._store.captured(quantities.LOAD_PROFILE, start + 1, end + 1)
-        known = {row[0]: row[1:] for row in self._book.rows(_KNOWN, start=start)}
-        for meter, member in members(self._engine, self._settings).items():
-            if member.zone.key != zone.key or member.expected_from >= end:
+        names = list(seated)
+        captured = self._store.captured(quantities.LOAD_PROFILE, start + 1, end + 1, names)
+        rows = self._book.rows(_KNOWN, start=start, meters=names)
+        known = {row[0]: row[1:] for row in rows}
+        for meter, member in seated.items():
+            if member.expected_from >= end:
                 continue
             times = captured.get(meter, np.empty(0, np.int64))
             slots = np.unique((times - start + member.period_s // 2) // member.period_s)

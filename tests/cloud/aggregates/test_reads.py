@@ -4,13 +4,14 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from hesper_cloud.aggregates import balance, billing, buckets, topology
+from hesper_cloud.aggregates import balance, billing, buckets, reconcile, topology
 from hesper_cloud.aggregates.curves import Shelf, validated
 from hesper_cloud.aggregates.reconcile import Reconciliation
 from hesper_cloud.aggregates.roster import members
 from hesper_cloud.db.energy import DirtyDay
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, MeterProfile
+from hesper_cloud.giving_way import GivesWay
 from hesper_cloud.stores.port import Quantity
 from hesper_cloud.validation import dirty, substitutes
 from hesper_cloud.validation.codes import Grade
@@ -127,6 +128,36 @@ def test_lost_marks_and_silent_days_are_found_by_counting(plant):
         assert session.query(DirtyDay).count() == 0
     plant.now += timedelta(days=1)
     assert reconciliation.turn() > 0  # the day that has ended since
+
+
+def test_a_day_of_a_fleet_is_compared_some_meters_at_a_time(plant, monkeypatch):
+    names = [f"M{number}" for number in range(7)]
+    for name in names:
+        plant.add_meter(name, area="islands" if name == "M3" else None)
+    plant.put("M2", plant.register(plant.at("2026-06-02"), plant.at("2026-06-03")))
+    plant.settle()
+    plant.now = datetime(2026, 6, 3, 9, tzinfo=UTC)
+    validation = plant.settings.validation.model_copy(update={"area_zones": {"islands": "UTC"}})
+    settings = plant.settings.model_copy(update={"validation": validation})
+    asked: list[tuple[str, ...]] = []
+    captured = plant.store.captured
+
+    def counted(profile: str, start: int, end: int, meters: Any) -> Any:
+        asked.append(tuple(meters))
+        return captured(profile, start, end, meters)
+
+    monkeypatch.setattr(plant.store, "captured", counted)
+    monkeypatch.setattr(reconcile, "_METERS_AT_ONCE", 3)
+    rests: list[float] = []
+    giving_way = GivesWay(lambda: 1.0, rests.append)
+    reconciliation = Reconciliation(
+        *(plant.engine, plant.store, plant.book, settings, lambda: plant.now), giving_way
+    )
+    reconciliation.turn()
+    assert sorted(asked) == [("M0", "M1", "M2"), ("M3",), ("M4", "M5"), ("M6",)]
+    assert len(rests) == 3
+    with reading(plant.engine) as session:
+        assert {each.meter for each in session.query(DirtyDay)} == {*names} - {"M2"}
 
 
 def test_a_day_is_compared_once_it_is_over_where_the_meters_are(plant):
