@@ -140,7 +140,9 @@ class _Table:
     def _firsts(self, block: Block, rows: Integers, first: Integers) -> dict[str, int]:
         meter = block.meter_index[first]
         fresh = self.rank[rows[meter]] == _NEVER
-        meters = (block.meters[place] for place in meter[fresh].tolist())
+        if not fresh.any():
+            return {}
+        meters = map(block.meters.__getitem__, meter[fresh].tolist())
         return dict(zip(meters, block.captured_at[first[fresh]].tolist(), strict=True))
 
     def forget(self, row: int) -> None:

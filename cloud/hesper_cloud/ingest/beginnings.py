@@ -41,7 +41,7 @@ class Beginnings:
 
         From a clock that is far behind or ahead nothing is concluded.
         """
-        if profile in UNBUFFERED:
+        if profile in UNBUFFERED or not firsts:
             return
         believed = {
             meter: first for meter, first in firsts.items() if abs(stored_at - first) <= FAR_BACK_S
@@ -51,8 +51,9 @@ class Beginnings:
     def _keep(self, profile: str, firsts: Mapping[str, int]) -> None:
         with self._lock:
             noted = self._firsts[profile]
-            for meter, first in firsts.items():
-                noted[meter] = min(first, noted.get(meter, first))
+            earlier = {m: min(noted[m], firsts[m]) for m in noted.keys() & firsts.keys()}
+            noted.update(firsts)
+            noted.update(earlier)
 
     def flush(self, *, at_once: bool = False) -> None:
         """Writes some if it is time, or all that there are."""

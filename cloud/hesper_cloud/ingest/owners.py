@@ -47,10 +47,12 @@ class Owners:
     def flags(self, gateway: str, block: Block) -> Integers | None:
         """Returns what to add to each row's quality; None where every meter is the gateway's."""
         owners = set(map(self._of.get, block.meters))
+        if None in owners:
+            fresh = [meter for meter in block.meters if meter not in self._of]
+            self._of.update(dict.fromkeys(fresh, gateway))
+            owners = owners - {None} | {gateway}
         if owners <= {gateway} and not self._told:
             return None
-        for meter in block.meters:
-            self._of.setdefault(meter, gateway)
         self._ask_again([meter for meter in block.meters if self._of[meter] != gateway])
         foreign = np.array([self._of[meter] != gateway for meter in block.meters], dtype=bool)
         for meter, is_foreign in zip(block.meters, foreign, strict=True):

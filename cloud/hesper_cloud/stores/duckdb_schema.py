@@ -119,9 +119,8 @@ class Catalogue:
 
     def _add_meters(self, fresh: list[str]) -> None:
         keys = range(len(self._meters), len(self._meters) + len(fresh))
-        self._connection.register("fresh", pa.table({"key": list(keys), "id": fresh}))
-        self._connection.execute("INSERT INTO meters SELECT key, id FROM fresh")
-        self._connection.unregister("fresh")
+        rows = pa.table({"key": pa.array(np.array(keys)), "id": fresh})  # noqa: F841 - named in SQL
+        self._connection.execute("INSERT INTO meters SELECT key, id FROM rows")
         self._meters.update(zip(fresh, keys, strict=True))
         self.meter_names.extend(fresh)
 
