@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,14 @@ import pytest
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Gap, Gateway, Meter
-from hesper_cloud.gaps import GapLedger, fleet
+from hesper_cloud.gaps import GapLedger, fleet, looks
 from hesper_cloud.gaps.captures import AHEAD_S, Captures
 from hesper_cloud.gaps.kept import Kept
 from hesper_cloud.gaps.tending import Tending
 from hesper_cloud.ingest.identified import event_stored
 from hesper_cloud.quantities import LOAD_PROFILE
 from hesper_cloud.rules.alerts import Alerts
+from hesper_cloud.services import captured as lately
 from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.duckdb import DuckDbStore
@@ -247,6 +249,63 @@ def test_a_meter_that_comes_into_the_registry_is_read_once(site: Site) -> None:
     assert site.store.reads == before + 1
     site.gaps(13.6)
     assert site.store.reads == before + 1
+
+
+def test_meters_that_capture_often_are_read_few_at_a_time(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first look after a start knows from the registry how often they capture."""
+    names = [f"N{number}" for number in range(9)]
+    with writing(site.engine) as session:
+        for place, name in enumerate(names):
+            period_s = 60 if place < 4 else P
+            row = Meter(id=name, first_seen_at=site.clock(), capture_period_s=period_s)
+            session.add(row)
+    asked: list[list[str]] = []
+    captured = site.store.captured
+
+    def counted(profile: str, start: int, end: int, meters: Sequence[str] | None = None) -> Any:
+        asked.append(sorted(meters or []))
+        return captured(profile, start, end, meters)
+
+    monkeypatch.setattr(site.store, "captured", counted)
+    monkeypatch.setattr(looks, "CAPTURES_AT_ONCE", 2 * 36 * DAY // 60)
+    site.gaps(0.5)
+    assert [name for part in asked for name in part] == ["M1", "M2", *names]
+    often = [sum(name in names[:4] for name in part) for part in asked]
+    assert (max(often), max(map(len, asked))) == (2, 6)
+    asked.clear()
+    site.captures.doubt()
+    monkeypatch.setattr(looks, "CAPTURES_AT_ONCE", 2 * 3 * DAY // 60)
+    site.gaps(0.6)
+    assert max(sum(name in names[:4] for name in part) for part in asked) == 2
+
+
+def test_captures_of_the_last_day_are_asked_of_the_store_where_they_are_not_known(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.put("M1", *range(10))
+    site.put("M2", *range(8))
+    site.gaps(10.5)
+    site.put("M3", *range(3), told=False)
+    asked: list[Sequence[str] | None] = []
+    captured = site.store.captured
+
+    def counted(profile: str, start: int, end: int, meters: Sequence[str] | None = None) -> Any:
+        asked.append(meters)
+        return captured(profile, start, end, meters)
+
+    monkeypatch.setattr(site.store, "captured", counted)
+    monkeypatch.setattr(lately, "_METERS_AT_ONCE", 2)
+    sources: Any = SimpleNamespace(store=site.store, captures=site.captures)
+    found = lately.captured_lately(sources, ["M1", "M2", "M3"], site.now)
+    assert {meter: len(times) for meter, times in found.items()} == {"M1": 10, "M2": 8, "M3": 3}
+    assert asked == [["M3"]]
+    sources.captures = None
+    assert as_sets(dict(lately.captured_lately(sources, ["M1", "M2", "M3"], site.now))) == (
+        as_sets(dict(found))
+    )
+    assert asked[1:] == [["M1", "M2"], ["M3"]]
 
 
 def test_meters_that_are_new_are_read_together(site: Site) -> None:

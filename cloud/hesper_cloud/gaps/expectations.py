@@ -58,6 +58,12 @@ class Expectations:
         known = row and (row.expected_from, row.period_since, row.period_s, row.is_learned)
         return hash((known, meter.capture_period_s))
 
+    def told_period_s(self, meter: FleetMeter) -> int:
+        """Returns how often a meter captures this profile by what is known so far."""
+        row = self._rows.get(meter.id)
+        of_meter = meter.capture_period_s if self._is_main else None
+        return (row and row.period_s) or of_meter or self._settings.default_capture_period_s
+
     def due(self, meter: FleetMeter, times: Integers, start: int, now: int) -> Due | None:
         """Returns what is due from ``start`` until a time of grace before ``now``.
 

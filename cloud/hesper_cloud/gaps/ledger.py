@@ -12,8 +12,9 @@ through one by one. The registry is read on one snapshot, and the fleet gone thr
 parts (`rows`): what gives way to ingest holds no transaction meanwhile, which would keep SQLite's
 log from being emptied.
 
-The store itself is read, some hundred meters at a time, by the look far back, and where nobody can
-know all that is stored because others write to it, too: by every look.
+The store itself is read, some hundred meters at a time, fewer where they capture often, by the look
+far back, and where nobody can know all that is stored because others write to it, too: by every
+look.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import metrics
-from hesper_cloud.db.engines import batched, reading
+from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import LIVE_GAPS, Gap, MeterProfile
 from hesper_cloud.gaps import fleet, meters, rows
 from hesper_cloud.gaps.captures import AHEAD_S, Captures
@@ -120,7 +121,7 @@ class GapLedger:
             self._captures.keep(profile, span.kept_s)
             if not far_back:
                 self._read_new(self._captures, look, every)
-        for part in batched(every, self._at_once(look)):
+        for part in look.parts(every, lambda: self._at_once(look)):
             self._look_at(look, part)
         if self._captures is not None and far_back:
             self._captures.trim(profile, span.now - span.kept_s)
@@ -130,9 +131,10 @@ class GapLedger:
 
         A question about some takes the embedded store nearly as long as one about all.
         """
-        unread = captures.unread(look.profile, [meter.id for meter in every])
-        for some in self._giving_way.portions(batched(unread, _NEW_AT_ONCE)):
-            self._reread(captures, look, some)
+        unread = set(captures.unread(look.profile, [meter.id for meter in every]))
+        new = [meter for meter in every if meter.id in unread]
+        for some in self._giving_way.portions(look.parts(new, lambda: _NEW_AT_ONCE)):
+            self._reread(captures, look, [meter.id for meter in some])
 
     def _at_once(self, look: Look) -> int:
         most = _FAR_BACK_AT_ONCE if look.span.is_far_back else fleet.AT_ONCE

@@ -4,7 +4,7 @@ A meter of which nothing is missing, and no row is open, cannot miss anything be
 capture is due, as long as the same is expected of it and the same is stored.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple, Self
@@ -17,6 +17,8 @@ from hesper_cloud.gaps.rows import SETTLED, GapRow
 
 FAR_BACK_S = 35 * 86_400
 RECENT_S = 2 * 86_400
+CAPTURES_AT_ONCE = 2_000_000
+"""What 500 meters capture in the quarter hours of a look far back; eight octets each."""
 
 
 class Span(NamedTuple):
@@ -56,6 +58,27 @@ class Look:
     causes: Causes
     rows: dict[str, list[GapRow]]
     resting: dict[str, Resting]
+
+    def parts(
+        self, every: Sequence[FleetMeter], most: Callable[[], int]
+    ) -> Iterator[Sequence[FleetMeter]]:
+        """Yields meters, as many at a time as may be read at once: few where they capture often.
+
+        `most` is asked before each part, for by then more may be known of them.
+        """
+        start = 0
+        while start < len(every):
+            end = start
+            room, last = CAPTURES_AT_ONCE, min(len(every), start + most())
+            while end == start or (end < last and room >= self._expected(every[end])):
+                room -= self._expected(every[end])
+                end += 1
+            yield every[start:end]
+            start = end
+
+    def _expected(self, meter: FleetMeter) -> int:
+        """Returns how many captures of a meter the span has."""
+        return (self.span.now - self.span.read_from) // self.expectations.told_period_s(meter)
 
     def rests(self, meter: FleetMeter, *, news: bool) -> bool:
         """Says whether a meter may still rest; once it may not, not before it was judged."""
