@@ -138,6 +138,44 @@ def random_group(sequence: int, quantities: tuple[Quantity, ...], values: Intege
     return Group({BatchId("gw-1", EPOCH, sequence): "ab" * 32}, [rows], 1)
 
 
+def test_latest_rows_are_found_in_little_memory(tmp_path: Path) -> None:
+    """However many rows a meter has: a start must not need room for all of them."""
+    store, meters, n = DuckDbStore(tmp_path / "readings.duckdb", memory_mib=48), 2000, 50
+    names = tuple(f"M{number}" for number in range(meters))
+    random = np.random.default_rng(4)
+    ranks: dict[str, tuple[int, int, int]] = {}
+    for turn in range(8):
+        index, zeros = np.repeat(np.arange(meters), n), np.zeros(meters * n, np.int64)
+        captured = T0 + turn * n + np.tile(np.arange(n), meters)
+        captured += random.integers(0, 2, meters)[index] * 10_000 * (8 - turn)  # clocks ahead
+        values = random.integers(0, 10**12, (8, meters * n))
+        quantities = tuple(Quantity(f"1.0.{place}.8.0.255", 0, 30) for place in range(1, 9))
+        rows = (
+            "1.0.99.1.0.255",
+            quantities,
+            names,
+            index,
+            captured,
+            zeros,
+            zeros,
+            T0 + turn * n + 25,
+        )
+        store.write(Group({}, [Block(*rows, values, None)], 1000))
+        ahead = np.minimum(captured, rows[-1]).tolist()
+        found = zip(ahead, captured.tolist(), values[0].tolist(), strict=True)
+        for meter, row in zip(index.tolist(), found, strict=True):
+            known = ranks.get(names[meter], (0, 0, 0))
+            ranks[names[meter]] = max(known, row, key=lambda each: each[:2])
+    store._file.connection.execute("SET max_temp_directory_size = '0KiB'")
+    latest = {
+        meter: (int(block.captured_at[place]), int(block.values[0, place]))
+        for block, _ in store.latest_rows()
+        for place, meter in enumerate(block.meters)
+    }
+    assert latest == {meter: row[1:] for meter, row in ranks.items()}
+    store.close()
+
+
 def test_a_write_that_fails_half_way_leaves_nothing_behind(store: DuckDbStore) -> None:
     good = block({"M1": [(T0, 1)]})
     batch = BatchId("gw-1", EPOCH, 1)

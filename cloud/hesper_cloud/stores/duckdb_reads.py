@@ -29,8 +29,13 @@ _FIRST = "SELECT {columns}, 0 AS revision FROM {stored} WHERE {where}"
 VERSIONS = f"""
     {_FIRST.replace("{columns}", COLUMN_LIST)}
     UNION ALL FROM ({NUMBERED} WHERE {{where}})"""
+# A table of readings is sorted by nothing: first which row it is, by four columns, then that row.
+_WHICH = """
+    SELECT arg_max(rowid, least(captured_at, received_at)::HUGEINT * 1_000_000_000_000
+        + greatest(captured_at - received_at, 0))
+    FROM readings GROUP BY meter, profile, layout"""
 _LATEST = f"""
-    SELECT {COLUMN_LIST} FROM (FROM readings UNION ALL FROM newest)
+    SELECT {COLUMN_LIST} FROM (FROM readings WHERE rowid IN ({_WHICH}) UNION ALL FROM newest)
     QUALIFY row_number() OVER (PARTITION BY meter, profile, layout
         ORDER BY least(captured_at, received_at) DESC, captured_at DESC) = 1"""  # noqa: S608 - built from our own column names
 
