@@ -42,6 +42,7 @@ from hesper_cloud.reports.schedules import ScheduledReports
 from hesper_cloud.reports.tables import Shelves
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.rules.certificates import CertificateRule
+from hesper_cloud.rules.gateway_state import GatewayStateRule
 from hesper_cloud.rules.inactive import InactiveUse
 from hesper_cloud.rules.reconnected import ReconnectedCheck
 from hesper_cloud.rules.rounds import Rounds
@@ -58,6 +59,7 @@ from hesper_cloud.worded import worded
 
 SILENCE_EVERY_S = 2.0
 GAPS_EVERY_S = 5.0
+GATEWAYS_EVERY_S = 15.0
 DELIVERY_EVERY_S = 2.0
 BACKUPS_EVERY_S = 5.0
 FIGURES_EVERY_S = 15.0
@@ -93,6 +95,7 @@ def jobs(sources: Sources) -> list[Job]:
         Job("acknowledged tamper alerts", MINUTE_S, lambda: clear_acknowledged(engine, clock())),
         Job("certificates", MINUTE_S, certificates.check),
         Job("data of SIM cards", MINUTE_S, SimDataRule(engine, alerts, clock).check),
+        Job("state of gateways", GATEWAYS_EVERY_S, GatewayStateRule(engine, alerts, clock).check),
         Job("figures of the fleet", FIGURES_EVERY_S, figures.turn),
         Job("outages", OUTAGES_EVERY_S, outages.turn),
         Job("clean-up of outages", DAY_S, outages.forget),

@@ -41,6 +41,7 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     from a backup can skip past it. The last will carries state, boot id and nothing newer.
     ``failures`` counts failed attempts since the start by the hop where they stopped.
     ``certificate_expires_at`` is of the certificate that it shows the broker; None without one.
+    ``storage_full`` says that its disk is: readings wait in the meters until there is room.
     """
 
     gateway: str
@@ -60,6 +61,7 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     line_use: LineUse | None = None
     failures: dict[str, int] = {}
     certificate_expires_at: UtcTime | None = None
+    storage_full: bool = False
 
 
 class CloudStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,11 @@ class Ballast:
         """Whether there is still room to give up."""
         return self._path.exists()
 
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the disk was full and there is no room again yet; never without a ballast."""
+        return self._octets > 0 and not self.present
+
     def drop(self) -> bool:
         """Removes the file; returns False when it was gone already."""
         if not self._path.exists():

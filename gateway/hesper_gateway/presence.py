@@ -70,6 +70,7 @@ class Self:
                 self.certificate_expires_at() if self.certificate_expires_at else None
             ),
             failures={str(hop): count for hop, count in sorted(self.failures.items())},
+            storage_full=self.database.ballast.is_given_up,
         )
 
 
@@ -94,7 +95,7 @@ class Watch:
         if self.outbox.alarming:
             text = f"the outbox is at {self.outbox.percent} % of its quota"
             self.alarms.tell("gateway.outbox_filling", text)
-        if not self.database.ballast.present:
+        if self.database.ballast.is_given_up:
             self.alarms.tell("gateway.storage_full", "the disk is full", "critical")
         if count := self._more("forged", self.uplink.dropped["Forged"]):
             text = f"{count} messages came down with signatures that do not hold"

@@ -21,6 +21,7 @@ from hesper_cloud.authority import broker_files
 from hesper_cloud.db.authority import BrokerAccount
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.settings import EnrolmentSettings
+from hesper_cloud.worded import worded
 
 _log = logging.getLogger(__name__)
 RULE = "broker-passwords"
@@ -72,9 +73,10 @@ class BrokerAccounts:
                 self._not_before = time.monotonic() + _RELOAD_AGAIN_S  # commands wait behind it
             if self.problem is None:
                 _log.error("the broker was not told of a new password: %s; trying again", error)
-            self.problem = (
-                "The broker was not told of a changed password: a gateway that was replaced or"
-                f" revoked may come in with the old one. The last try: {error}."
+            self.problem = worded(
+                "The broker was not told of a changed password: a gateway that was replaced or "
+                "revoked may come in with the old one. The last try: {error}.",
+                error=error,
             )
             return False
         self.problem = None

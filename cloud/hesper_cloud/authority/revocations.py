@@ -30,6 +30,7 @@ from hesper_cloud.ca.issuing import Issuing
 from hesper_cloud.ca.profile import CertificateRefused, Revoked
 from hesper_cloud.db.authority import Certificate, RevocationList, ShutOut
 from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.worded import worded
 
 _log = logging.getLogger(__name__)
 RULE = "revocation-list"
@@ -95,9 +96,10 @@ class Revocations:
     def _pause_s(self, error: Exception) -> float:
         if self.problem is None:
             _log.error("the broker has not got the revocation list: %s; trying again", error)
-        self.problem = (
-            "The broker has not got the revocation list: who was revoked may come in with a"
-            f" certificate that has ended. The last try: {error}."
+        self.problem = worded(
+            "The broker has not got the revocation list: who was revoked may come in with a "
+            "certificate that has ended. The last try: {error}.",
+            error=error,
         )
         # a command that hangs would hold up every other command behind it
         return _RELOAD_AGAIN_S if isinstance(error, subprocess.TimeoutExpired) else EVICT_EVERY_S

@@ -20,6 +20,7 @@ from hesper_cloud.ingest.message import Message
 
 _MAX_COUNT = 2**63 - 1
 _MOST_HOPS = 32
+_MOST_MS = 2**31 - 1
 
 
 class StatusIn:
@@ -83,7 +84,7 @@ def _update(row: Gateway, found: GatewayStatus) -> None:
     row.oldest_unreceipted_at = found.oldest_unreceipted_at
     row.meters_total, row.meters_reachable = found.meters_total, found.meters_reachable
     row.command_counter = max(row.command_counter or 0, found.command_counter)
-    row.clock_offset_ms = found.clock_offset_ms
+    row.clock_offset_ms = _within_reach(found.clock_offset_ms)
     row.outbox_percent = found.outbox_percent
     expires_at = found.certificate_expires_at
     row.attributes = {
@@ -91,7 +92,13 @@ def _update(row: Gateway, found: GatewayStatus) -> None:
         "failures": _bounded(found.failures),
         "signal_dbm": _best_signal(found.modems),
         "certificate_expires_at": expires_at.isoformat() if expires_at else None,
+        "storage_full": found.storage_full,
     }
+
+
+def _within_reach(offset_ms: int | None) -> int | None:
+    """Returns how far a clock is off, as far as the column reaches: 24 days."""
+    return None if offset_ms is None else max(-_MOST_MS, min(offset_ms, _MOST_MS))
 
 
 def _best_signal(modems: Sequence[ModemStatus]) -> int | None:

@@ -60,6 +60,18 @@ _OFFLINE = BuiltInRule(
 )
 _OTHERS = (
     BuiltInRule(
+        "gateway-disk-full",
+        "Disk of a gateway full",
+        "critical",
+        "A gateway has no room to store what it reads.",
+    ),
+    BuiltInRule(
+        "gateway-clock-off",
+        "Clock of a gateway wrong",
+        "warning",
+        "A gateway's clock is a minute or more off the authority's signed time.",
+    ),
+    BuiltInRule(
         "tamper",
         "Tamper",
         "critical",

@@ -15,10 +15,18 @@ from hesper_cloud import metrics
 from hesper_cloud.db.alerting import CLEARED, Alert
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.settings import BrokerSettings
+from hesper_cloud.worded import later, worded
 
 BROKER, STORE = Subject("broker-lost"), Subject("store-away")
 _PATIENCE = timedelta(seconds=60)
-_KEPT = "Nothing is lost: gateways keep what they read. The log of hesper-cloud run says why."
+_STORE_AWAY = later(
+    "Readings are not stored. Nothing is lost: gateways keep what they read. The log of "
+    "hesper-cloud run says why."
+)
+_BROKER_LOST = later(
+    "There is no connection to the broker {broker}: no meter is heard. Nothing is lost: gateways "
+    "keep what they read. The log of hesper-cloud run says why."
+)
 
 
 class OwnLinks:
@@ -44,8 +52,8 @@ class OwnLinks:
         refuses = retries != self._retries or _sample("hesper_ingest_store_waits") > 0
         self._retries = retries
         metrics.STORE_ANSWERS.set(not refuses)
-        self._judge(STORE, refuses, f"Readings are not stored. {_KEPT}")
-        text = f"There is no connection to the broker {self._broker}: no meter is heard. {_KEPT}"
+        self._judge(STORE, refuses, worded(_STORE_AWAY))
+        text = worded(_BROKER_LOST, broker=self._broker)
         # ingest comes to the broker when it has read from the store
         self._judge(BROKER, not refuses and not _sample("hesper_ingest_connected"), text)
 

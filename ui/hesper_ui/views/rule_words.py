@@ -9,6 +9,14 @@ BUILT_IN = {
         later("Nothing came from a meter for some capture periods, while its gateway was there."),
     ),
     "gateway-offline": (later("Gateway offline"), later("A gateway's connection is gone.")),
+    "gateway-disk-full": (
+        later("Disk of a gateway full"),
+        later("A gateway has no room to store what it reads."),
+    ),
+    "gateway-clock-off": (
+        later("Clock of a gateway wrong"),
+        later("A gateway's clock is a minute or more off the authority's signed time."),
+    ),
     "voltage": (
         later("Voltage outside its band"),
         later("A phase is outside the nominal voltage and its tolerance (EN 50160, 4.2.2)."),
@@ -72,6 +80,8 @@ STORMY = (
     later("gateways"),
     later("meters"),
     later("silent meter"),
+    later("gateway clock off"),
+    later("gateway disk full"),
     later("gateway offline"),
     later("voltage"),
     later("reverse energy"),
