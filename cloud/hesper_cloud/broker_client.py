@@ -57,7 +57,7 @@ def _admitted(client: _Client, account: BrokerAccount | None, tls_ca: Path | Non
 
 
 def refused(what: str, *reasons: ReasonCode) -> bool:
-    """Returns whether the broker refuses a connection or a subscription, and logs why."""
+    """Returns whether the broker refuses a subscription, and logs why."""
     failures = [reason for reason in reasons if reason.is_failure]
     for reason in failures:
         log.error("the broker refuses %s: %s; check account and access file", what, reason)

@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud import broker_client
 from hesper_cloud.aggregates import outside
+from hesper_cloud.broker_link import BrokerLink
 from hesper_cloud.db.engines import writing
 from hesper_cloud.settings import Settings
 
@@ -39,7 +40,9 @@ class OutsideIn:
         self._settings = settings
         self._engine = engine
         self._clock = clock
-        self._topic = f"{settings.broker.root}/{LEVEL}/"
+        broker = settings.broker
+        self._link = BrokerLink(LEVEL, (broker.host, broker.port), broker.ingest, log)
+        self._topic = f"{broker.root}/{LEVEL}/"
         self.subscribed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -63,9 +66,10 @@ class OutsideIn:
         broker = self._settings.broker
         name = f"hesper-{self._settings.ingest.instance}-{CLIENT_SUFFIX}"
         client = broker_client.make(broker.ingest, broker.tls_ca, name, manual_ack=True)
-        client.enable_logger(log)
         client.reconnect_delay_set(*_RECONNECT_S)
         client.on_connect = self._on_connect
+        client.on_connect_fail = self._link.failed
+        client.on_disconnect = lambda *told: self._link.ended(told[3])
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         return client
@@ -73,9 +77,8 @@ class OutsideIn:
     def _on_connect(
         self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
     ) -> None:
-        if broker_client.refused("the connection for series", reason):
-            return
-        client.subscribe(f"{self._topic}+", qos=1)
+        if self._link.came(reason):
+            client.subscribe(f"{self._topic}+", qos=1)
 
     def _on_subscribe(
         self, _client: mqtt.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _props: Any

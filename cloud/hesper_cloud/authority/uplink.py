@@ -22,6 +22,7 @@ from paho.mqtt.packettypes import PacketTypes
 
 from hesper_cloud import broker_client
 from hesper_cloud.authority.dispatch import Outgoing
+from hesper_cloud.broker_link import BrokerLink
 from hesper_cloud.hsm import SigningUnavailable
 from hesper_cloud.observing.commands import CommandTraces
 from hesper_cloud.settings import BrokerSettings
@@ -50,6 +51,8 @@ class AuthorityUplink:
         self._status_topic = self._topics.cloud_status(ROLE, instance)
         self._instance = instance
         self._started_at = clock()
+        address = settings.host, settings.port
+        self._link = BrokerLink(ROLE, address, settings.authority, _log)
         self._client = self._make_client()
         self._connections = 0
         self.on_renewal: Callable[[str, bytes], None] = lambda _gateway, _payload: None
@@ -119,6 +122,8 @@ class AuthorityUplink:
         client.will_set(self._status_topic, self._status("offline"), qos=1, retain=True)
         client.reconnect_delay_set(*_RECONNECT_S)
         client.on_connect = self._on_connect
+        client.on_connect_fail = self._link.failed
+        client.on_disconnect = lambda *told: self._link.ended(told[3])
         client.on_message = self._on_message
         return client
 
@@ -132,8 +137,7 @@ class AuthorityUplink:
     def _on_connect(
         self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any
     ) -> None:
-        if reason.is_failure:
-            _log.warning("the broker refuses the authority: %s", reason)
+        if not self._link.came(reason):
             return
         self._connections += 1
         account = self._settings.authority

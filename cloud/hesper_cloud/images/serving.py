@@ -18,6 +18,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from hesper_cloud import broker_client, metrics
+from hesper_cloud.broker_link import BrokerLink
 from hesper_cloud.images.handing import Handing
 from hesper_cloud.images.pacing import Pacing
 from hesper_cloud.images.shelf import Shelf
@@ -41,6 +42,8 @@ class BlockServer:
         self._topics = Topics(settings.broker.root)
         self._handing = Handing(shelf, pacing(settings.firmware), self._publish)
         self._loop: asyncio.AbstractEventLoop | None = None
+        address = self._broker.host, self._broker.port
+        self._link = BrokerLink(ROLE, address, self._broker.images, log)
         self._client = self._make_client()
         self.subscribed = asyncio.Event()
 
@@ -80,6 +83,8 @@ class BlockServer:
         client.reconnect_delay_set(*_RECONNECT_S)
         client.max_queued_messages_set(_MOST_QUEUED)
         client.on_connect = self._on_connect
+        client.on_connect_fail = self._link.failed
+        client.on_disconnect = lambda *told: self._link.ended(told[3])
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         return client
@@ -87,7 +92,7 @@ class BlockServer:
     def _on_connect(
         self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
     ) -> None:
-        if broker_client.refused("the connection for images", reason):
+        if not self._link.came(reason):
             return
         account = self._broker.images
         group = share_group(ROLE, account.password() if account else None)

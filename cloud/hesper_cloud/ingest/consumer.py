@@ -32,6 +32,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from hesper_cloud import broker_client, metrics
+from hesper_cloud.broker_link import BrokerLink
 from hesper_cloud.bulk_client import BulkClient
 from hesper_cloud.ingest.message import Delivery, Message
 from hesper_cloud.ingest.senders import Senders, text_of
@@ -92,16 +93,18 @@ class Consumer:
         self._now: tuple[int, object] = 0, None
         self._pending: set[int] = set()
         self._receiving_cpu_s = 0.0
+        address = connection.host, connection.port
+        self._link = BrokerLink(ROLE, address, connection.account, log)
         self._client = self._make_client()
 
     def _make_client(self) -> BulkClient:
         settings = self._connection
         client = broker_client.make_bulk(settings.account, settings.tls_ca)
-        client.enable_logger(log)
         client.reconnect_delay_set(*_RECONNECT_S)
         client.max_queued_messages_set(_QUEUED_RECEIPTS)
         client.will_set(self._status_topic, self._status("offline"), qos=1, retain=True)
         client.on_connect = self._on_connect
+        client.on_connect_fail = self._link.failed
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
@@ -172,10 +175,8 @@ class Consumer:
     def _on_connect(
         self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
     ) -> None:
-        if reason.is_failure:
-            log.error("broker refuses the consumer: %s", reason)
+        if not self._link.came(reason):
             return
-        log.info("connected to broker %s:%d", self._connection.host, self._connection.port)
         self._now = self._now[0] + 1, client.socket()
         self._pending.clear()
         account = self._connection.account
@@ -204,7 +205,7 @@ class Consumer:
         metrics.CONNECTED.set(0)
         self._now = self._now[0] + 1, None
         self.announced.clear()
-        log.warning("disconnected from the broker: %s", reason)
+        self._link.ended(reason)
 
     def _on_message(self, _client: mqtt.Client, _data: Any, received: mqtt.MQTTMessage) -> None:
         """Takes a message that has properties, or is at QoS 2."""
