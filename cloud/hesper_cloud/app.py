@@ -82,6 +82,7 @@ def bootstrap(settings: Settings) -> Iterator[HeadEnd]:
         migrate.upgrade(registry, "registry")
         authority = open_engine(settings.database.authority_url, read_only=True)
         stack.callback(authority.dispose)
+        migrate.require(authority, "authority")
         store = open_store(settings)
         stack.callback(store.close)
         latest = LatestValues()

@@ -29,6 +29,7 @@ from hesper_cloud.authority import process as authority_process
 from hesper_cloud.certificate_commands import ca, gateway_certificate, gateway_revoke
 from hesper_cloud.commissioning import MeterPaper, commission, read_papers
 from hesper_cloud.database_commands import database
+from hesper_cloud.db.migrate import OtherVersion
 from hesper_cloud.hsm import SigningUnavailable
 from hesper_cloud.later_commands import with_later
 from hesper_cloud.observing import errors, logs
@@ -91,6 +92,7 @@ _TOLD = (
     BadSettings,
     NoTestimony,
     OSError,
+    OtherVersion,
     ProvisioningError,
     SigningUnavailable,
     StoreError,

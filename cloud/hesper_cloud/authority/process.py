@@ -51,6 +51,8 @@ _MOST_PAUSE_S = 0.25
 def run(settings: Settings, stop: threading.Event, check: Callable[[Engine, Vault], None]) -> None:
     """Runs the authority until ``stop`` is set; ends with the error when it cannot decide.
 
+    That is also when the registry is of another version: the head end brings that up to date.
+
     ``check`` is asked first whether the vault opens what its database keeps.
     """
     signer = keys.authority_signer(settings)
@@ -63,6 +65,7 @@ def run(settings: Settings, stop: threading.Event, check: Callable[[Engine, Vaul
         for engine in engines:
             stack.callback(engine.dispose)
         migrate.upgrade(engines[1], "authority")
+        migrate.require(engines[0], "registry")
         vault = keys.vault(settings.keys)
         check(engines[1], vault)
         watch = stack.enter_context(closing(Watch(settings.database.url)))

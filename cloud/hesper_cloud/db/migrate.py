@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 Database = Literal["registry", "authority"]
+_KEEPERS = {"registry": "head end (`hesper-cloud run`)", "authority": "authority"}
 _HISTORIES = Path(__file__).resolve().parent.parent / "migrations"
 
 
@@ -22,14 +23,47 @@ class BrokenReferences(Exception):
     """A migration would leave rows that refer to nothing; nothing of it was done."""
 
 
+class OtherVersion(Exception):
+    """A database is of another version of Hesper than this program; the text says what to do."""
+
+
 def upgrade(engine: Engine, database: Database) -> None:
-    """Applies every migration that ``engine`` has not seen; safe to repeat."""
-    if revision_of(engine) == newest(database):
+    """Applies every migration that ``engine`` has not seen; safe to repeat.
+
+    Raises:
+        OtherVersion: it has seen one that this version does not know.
+    """
+    if _is_newest(engine, database):
         return
     from alembic import command
 
     with changing(engine) as connection:
         command.upgrade(history(database, connection), "head")
+
+
+def require(engine: Engine, database: Database) -> None:
+    """Checks a database that another process brings up to date.
+
+    Raises:
+        OtherVersion: its schema is not the one that this version needs.
+    """
+    if not _is_newest(engine, database):
+        raise OtherVersion(
+            f"the {database}'s schema is {revision_of(engine)}, this version needs "
+            f"{newest(database)}: stop what runs of the older version, run `hesper-cloud init` of "
+            f"this one, then restart the {_KEEPERS[database]} with it, too"
+        )
+
+
+def _is_newest(engine: Engine, database: Database) -> bool:
+    found = revision_of(engine)
+    if found is not None and found not in revisions(database):
+        raise OtherVersion(
+            f"the {database}'s schema is {found}, this version knows none after "
+            f"{newest(database)}: a newer version made it. Start that, or go back with it: "
+            f"`hesper-cloud database back {database} {newest(database)}`"
+        )
+    return found == newest(database)
 
 
 def go_back(engine: Engine, database: Database, revision: str) -> None:

@@ -4,6 +4,8 @@
 """
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -239,3 +241,49 @@ def test_the_command_line_goes_back_and_says_where_it_is(head_end: Any, tmp_path
     with reading(head_end.databases.authority) as session:
         row = session.scalars(select(AuditRow).where(AuditRow.action == "database.back")).one()
         assert (row.subject, row.before, row.after) == ("registry", newest, BEHIND["registry"])
+
+
+def begun(role: str, config: Path) -> tuple[int, str]:
+    """Starts a role as a person does; returns how it ended, and its last words."""
+    program = [sys.executable, "-c", "from hesper_cloud.cli import main; main()"]
+    ended = subprocess.run(
+        [*program, role, "--config", str(config)], capture_output=True, text=True, check=False
+    )
+    return ended.returncode, ended.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("role", "other"), [("run", "authority"), ("authority", "registry")])
+def test_a_role_says_so_when_the_other_ones_database_is_of_another_version(
+    head_end: Any, tmp_path: Path, role: str, other: migrate.Database
+) -> None:
+    config = tmp_path / "cloud.toml"
+    config.write_text(f'state = "{head_end.settings.state}"\n[web]\nport = 0\n')
+    engine = getattr(head_end.databases, other)
+    newest = migrate.newest(other)
+
+    migrate.go_back(engine, other, BEHIND[other])
+    code, said = begun(role, config)
+    assert code == 2
+    assert said.startswith(
+        f"hesper-cloud: the {other}'s schema is {BEHIND[other]}, this version needs {newest}: "
+    )
+    assert "`hesper-cloud init`" in said
+    assert f"restart the {'authority' if other == 'authority' else 'head end'}" in said
+
+    migrate.upgrade(engine, other)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    code, said = begun(role, config)
+    assert code == 2
+    assert f"schema is 9999, this version knows none after {newest}: a newer version" in said
+
+
+@pytest.mark.parametrize("database", ["registry", "authority"])
+def test_no_command_touches_a_database_of_a_newer_version(
+    head_end: Any, database: migrate.Database
+) -> None:
+    engine = getattr(head_end.databases, database)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(migrate.OtherVersion, match=f"database back {database} "):
+        migrate.upgrade(engine, database)
