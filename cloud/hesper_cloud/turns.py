@@ -9,10 +9,9 @@ comes once in hours keeps its distance over a restart.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,9 +20,8 @@ from hesper_cloud import metrics
 from hesper_cloud.giving_way import rested_s
 from hesper_cloud.ingest.stages import stage
 from hesper_cloud.long_jobs.scheduled import ScheduledRuns
+from hesper_cloud.putting_off import PuttingOff
 from hesper_cloud.stores.port import StoreError
-
-log = logging.getLogger(__name__)
 
 MINUTE_S = 60.0
 HOUR_S = 3600.0
@@ -42,6 +40,7 @@ class Job:
     name: str
     every_s: float
     action: Callable[[], object]
+    putting_off: PuttingOff = field(default_factory=PuttingOff, compare=False)
 
 
 class Schedule:
@@ -129,8 +128,9 @@ def perform(job: Job) -> str | None:
     except (SQLAlchemyError, StoreError) as error:
         metrics.JOB_RUNS.labels(job.name, "put off").inc()
         metrics.ERRORS.labels(f"job {job.name}", type(error).__name__).inc()
-        log.warning("job %r put off: %s", job.name, error)
+        job.putting_off.because(f"job {job.name!r}", error)
         return f"put off: {error}"
+    job.putting_off.over(f"job {job.name!r}")
     metrics.JOB_RUNS.labels(job.name, "done").inc()
     metrics.JOB_ENDED.labels(job.name).set_to_current_time()
     return None

@@ -14,6 +14,7 @@ from hesper_cloud import hsm, keys, provision
 from hesper_cloud.authority import process
 from hesper_cloud.authority.core import Authority
 from hesper_cloud.hsm import SigningUnavailable, TokenKey
+from hesper_cloud.putting_off import PuttingOff
 from hesper_cloud.settings import HsmSettings, Settings
 from hesper_contracts import commands
 from hesper_contracts.signing import Keyring, Signer
@@ -195,13 +196,14 @@ def test_while_the_token_is_away_a_turn_is_put_off_and_nothing_is_lost(
     head_end.authority = Authority(engines, Signer(key), opener, head_end.outbox, head_end.clock)
     take_away(key)
     turn: Callable[..., float] = process._turn
+    putting_off = PuttingOff()
     with pytest.raises(SigningUnavailable):
         head_end.ask_reconnect()
-    turn(head_end.authority)
+    turn(head_end.authority, putting_off)
     assert "nothing can be signed" in caplog.text
     assert [each.state for each in head_end.commands()] == ["queued"]
     key._settings = token
-    turn(head_end.authority)
+    turn(head_end.authority, putting_off)
     assert [each.state for each in head_end.commands()] == ["sent"]
 
 

@@ -39,10 +39,12 @@ from hesper_cloud.hsm import SigningUnavailable
 from hesper_cloud.images.shelf import shelf_of
 from hesper_cloud.observing.commands import CommandTraces
 from hesper_cloud.observing.tracing import tracer_of
+from hesper_cloud.putting_off import PuttingOff
 from hesper_cloud.settings import Settings
 from hesper_cloud.vault import Vault
 
 _log = logging.getLogger(__name__)
+_TURN = "the authority's turn"
 _IDLE_TURN_S = 1.0
 _WAITING_TURN_S = 0.05
 _MOST_PAUSE_S = 0.25
@@ -116,6 +118,7 @@ def _last_checkpoint(checkpoints: Checkpoints | None) -> None:
 
 def loop(authority: Authority, watch: Watch, poll_s: float, stop: threading.Event) -> None:
     """Takes a turn on every change and at a slow beat, until ``stop`` is set."""
+    putting_off = PuttingOff()
     next_turn = rest_until = 0.0
     changed = False
     while not stop.wait(poll_s):
@@ -125,7 +128,7 @@ def loop(authority: Authority, watch: Watch, poll_s: float, stop: threading.Even
             continue
         if changed or now >= next_turn:
             changed = False
-            pace = _turn(authority)
+            pace = _turn(authority, putting_off)
             next_turn, rest_until = now + pace.due_s, time.monotonic() + pace.rest_s
 
 
@@ -136,7 +139,7 @@ class _Pace(NamedTuple):
     rest_s: float = 0.0
 
 
-def _turn(authority: Authority) -> _Pace:
+def _turn(authority: Authority, putting_off: PuttingOff) -> _Pace:
     """Takes a turn and returns when the next shall be.
 
     A database that is locked or out of room has taken nothing of the transaction at hand, so the
@@ -145,14 +148,15 @@ def _turn(authority: Authority) -> _Pace:
     spent_s = time.thread_time()
     try:
         authority.turn()
+        putting_off.over(_TURN)
         if authority.has_moving_batches():
             return _Pace(_WAITING_TURN_S, min(time.thread_time() - spent_s, _MOST_PAUSE_S))
         return _Pace(_WAITING_TURN_S if authority.is_waiting() else _IDLE_TURN_S)
     except OperationalError as error:
-        _log.warning("turn put off: %s", error.orig)
+        putting_off.because(_TURN, error.orig or error)
         return _Pace(_IDLE_TURN_S)
     except SigningUnavailable as reason:
-        _log.error("nothing can be signed, turn put off: %s", reason)
+        putting_off.because(f"nothing can be signed: {_TURN}", reason, logging.ERROR)
         return _Pace(_IDLE_TURN_S)
 
 

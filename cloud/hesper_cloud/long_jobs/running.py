@@ -1,6 +1,7 @@
 """The runner: one portion of one job at a turn."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -9,6 +10,7 @@ from sqlalchemy import Engine, exc, select
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.long_jobs import DONE, FAILED, RUNNING, UNENDED, LongJob
 from hesper_cloud.long_jobs.kinds import JobFailed, Kind, Progress, Work
+from hesper_cloud.putting_off import PuttingOff
 from hesper_cloud.stores.port import StoreError
 
 log = logging.getLogger(__name__)
@@ -27,15 +29,19 @@ class Runner:
         self._kinds = {kind.name: kind for kind in kinds}
         self._clock = clock
         self._last_lane = ""
+        self._putting_off = PuttingOff()
+        self._waiting: defaultdict[int, PuttingOff] = defaultdict(PuttingOff)
 
     def turn(self) -> bool:
         """Does one portion; says no when there is none, or what it needs is unavailable."""
         try:
             work = self._next()
-            return work is not None and self._portion(work)
+            moved = work is not None and self._portion(work)
         except exc.SQLAlchemyError as error:
-            log.warning("long jobs put off: %s", error)
+            self._putting_off.because("long jobs", error)
             return False
+        self._putting_off.over("long jobs")
+        return moved
 
     def _next(self) -> Work | None:
         """Returns the oldest job of the lane whose turn it is."""
@@ -63,12 +69,14 @@ class Runner:
         except JobFailed as failure:
             return self._fail(work, str(failure))
         except (*_UNAVAILABLE, StoreError, OSError) as error:
-            log.warning("job %d (%s) put off: %s", work.id, work.kind, error)
+            self._waiting[work.id].because(f"job {work.id} ({work.kind})", error)
             self._tell(work, f"waits: {type(error).__name__}; it is tried again by itself")
             return False
         except Exception:  # one job's fault must not end the process and all that runs in it
             log.exception("job %d (%s) ended by a fault", work.id, work.kind)
             return self._fail(work, _OUR_FAULT)
+        if work.id in self._waiting:
+            self._waiting.pop(work.id).over(f"job {work.id} ({work.kind})")
         return True
 
     def _perform(self, kind: Kind, work: Work) -> None:
@@ -80,6 +88,7 @@ class Runner:
             _moved(row, effect(session), self._clock())
 
     def _fail(self, work: Work, why: str) -> bool:
+        self._waiting.pop(work.id, None)
         with writing(self._registry) as session:
             row = session.get_one(LongJob, work.id)
             if row.state in UNENDED:

@@ -1,5 +1,6 @@
 """Long jobs: portions with their cursor, lanes, faults, what is unavailable, cancelling."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -129,6 +130,19 @@ def test_faults_leave_nothing_of_their_portion(
     assert (found.state, names(engine)) == (state, [])
     assert says in (found.problem or "")
     assert running.turn() is (state == "waiting"), "what is unavailable is tried again"
+
+
+def test_a_job_that_waits_says_so_once_and_once_that_it_goes_on(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    number = asked(engine)
+    running = runner(engine, Naming(1, fails=[StoreUnavailable("gone")] * 5))
+    assert [running.turn() for _ in range(6)] == [False] * 5 + [True]
+    assert caplog.messages == [
+        f"job {number} (naming) put off, tried again until it can be done: gone",
+        f"job {number} (naming) goes on; it was put off 5 times",
+    ]
 
 
 def test_work_that_this_version_does_not_know_fails(engine: Engine) -> None:
