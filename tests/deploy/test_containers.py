@@ -16,6 +16,11 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.image import DockerImage
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+COMPILED = """
+import asyncio, hesper_contracts, pathlib
+for each in (asyncio, hesper_contracts):
+    assert pathlib.Path(each.__cached__).exists(), each
+"""
 PING = "import docker; docker.from_env().ping()"
 
 
@@ -46,6 +51,8 @@ def test_an_image_is_built_and_runs_as_nobody_in_particular(root, extras, script
         assert status == 0, said
         assert container.exec(["id", "-u"])[1].strip() == b"10001"
         assert container.exec(["touch", "/opt/hesper/x"])[0] != 0
+        status, said = container.exec(["python", "-c", COMPILED])
+        assert status == 0, said
 
 
 @pytest.fixture
