@@ -109,7 +109,12 @@ def bootstrap(settings: Settings) -> Iterator[HeadEnd]:
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Runs every role of this process until ``stop`` is set or one of them fails."""
+    """Runs every role of this process until ``stop`` is set or one of them fails.
+
+    Raises:
+        ProvisioningError: the web server's address is taken.
+    """
+    serving.check_free(settings.web)
     threads = ThreadPoolExecutor(_THREADS, "work")
     asyncio.get_running_loop().set_default_executor(threads)
     with bootstrap(settings) as head_end:

@@ -27,7 +27,7 @@ _ADVICE: tuple[tuple[type[OSError], str], ...] = (
     (OSError, "is there a way to it, and no firewall in between? [broker] in cloud.toml"),
 )
 _REFUSED = "compare account and password_file, [broker] in cloud.toml, with the broker's"
-_ENDED = "its log says why"
+_ENDED = "the broker's log says why"
 
 
 class BrokerLink:
@@ -79,7 +79,7 @@ class BrokerLink:
         """Takes the end of a connection; one that was refused has been told."""
         if self._is_up and reason.is_failure:
             self._is_up = False
-            self._lost(str(reason), _ENDED)
+            self._lost(f"the connection ended ({reason})", _ENDED)
 
     def _lost(self, why: str, advice: str) -> None:
         if not self._told:

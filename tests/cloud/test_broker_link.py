@@ -96,7 +96,7 @@ def test_each_cause_of_one_outage_is_said(hour: Hour) -> None:
     hour.link.ended(LOST)
     hour.fails(ConnectionRefusedError(111, "Connection refused"))
     hour.fails(ConnectionRefusedError(111, "Connection refused"))
-    assert ["Unspecified error" in said for said in hour.said()] == [True, False]
+    assert ["the connection ended" in said for said in hour.said()] == [True, False]
 
 
 def test_a_goodbye_is_no_outage(hour: Hour) -> None:

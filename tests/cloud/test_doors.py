@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import ssl
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -132,6 +133,21 @@ def test_plain_http_beyond_loopback_is_refused_with_what_to_do():
     missing = TlsSettings(certificate=Path("/nowhere.pem"), key=Path("/nowhere.key"))
     with pytest.raises(ProvisioningError, match=r"\[web.tls\]"):
         serving.Certificate(missing)
+
+
+def test_a_port_that_is_taken_is_said_in_one_line_before_anything_begins(head_end, tmp_path):
+    config = tmp_path / "cloud.toml"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        state = head_end.settings.state
+        config.write_text(f'state = "{state}"\n[web]\nport = {port}\n')
+        program = [sys.executable, "-c", "from hesper_cloud.cli import main; main()"]
+        command = [*program, "run", "--config", config]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    (said,) = ended.stderr.splitlines()
+    assert f"[web] 127.0.0.1:{port}: Address already in use. Does another head end run" in said
+    serving.check_free(WebSettings(port=port))
 
 
 def test_behind_a_proxy_its_word_counts_and_nobody_elses(serve):

@@ -5,8 +5,10 @@ cannot be read, or whose key is another's, leaves the present one in place and i
 """
 
 import asyncio
+import errno
 import ipaddress
 import logging
+import socket
 import ssl
 
 import uvicorn
@@ -24,6 +26,7 @@ from hesper_cloud.web_settings import TlsSettings, WebSettings
 
 _log = logging.getLogger(__name__)
 _GOODBYE_S = 3
+_NOT_OURS = (errno.EADDRINUSE, errno.EACCES)
 _MESSAGES_AHEAD = 4  # of one WebSocket, read before they are worked off
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -40,6 +43,27 @@ def check(web: WebSettings) -> None:
             " or give it a certificate ([web.tls] certificate and key; `hesper-cloud ca server"
             " NAME` makes one), or name the proxies that end TLS before it ([web] behind_proxy)"
         )
+
+
+def check_free(web: WebSettings) -> None:
+    """Checks that nobody else has the address, before anything begins; the rest the server says.
+
+    Raises:
+        ProvisioningError: somebody listens there, or the port is not for everybody.
+    """
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            web.host, web.port, type=socket.SOCK_STREAM
+        ):
+            with socket.socket(family, kind, protocol) as trial:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                trial.bind(address)
+    except OSError as error:
+        if error.errno in _NOT_OURS:
+            raise ProvisioningError(
+                f"[web] {web.host}:{web.port}: {error.strerror}. Does another head end run, or "
+                "another program on this port? port is in cloud.toml"
+            ) from None
 
 
 def configured(
