@@ -100,6 +100,7 @@ def bootstrap(settings: Settings) -> Iterator[HeadEnd]:
             captures=captures,
         )
         services = assemble(sources, ingest.rate.per_second, ingest.door)
+        ingest.ring_for_events(services.event_stream.ring)
         stack.callback(services.energy.close)
         stack.callback(services.delivery.close)
         outside = OutsideIn(settings, registry, now_utc)

@@ -143,3 +143,43 @@ def test_who_begins_to_read_in_a_rush_finds_all_rows_and_none_that_came_later(
     page.evaluate("() => { document.querySelector('.stream').scrollTop = 120; }")
     standing = page.evaluate(RUSH_DRAWN, 60)
     assert standing[:150] == list(range(149, -1, -1))
+
+
+MADE_ANEW = """() => {
+  const stream = document.querySelector(".stream"), anew = stream.cloneNode(true);
+  anew.querySelector("tbody").replaceChildren();
+  stream.replaceWith(anew);
+}"""
+
+
+def test_a_list_whose_elements_are_made_anew_keeps_what_came(page: Page, server: Server) -> None:
+    page.goto(f"{server.base}/events?severity=warning")
+    expect(page.locator(".stream tbody tr").first).to_be_visible()
+    assert len(page.evaluate(RUSH_DRAWN, 20)) >= 20
+    page.evaluate(MADE_ANEW)
+    standing = page.evaluate(RUSH_DRAWN, 3)
+    assert standing[:23] == [2, 1, 0, *range(19, -1, -1)]
+
+
+COUNTED = """() => {
+  window.askedAgain = 0;
+  document.querySelector("[data-watch=events]")
+    .addEventListener("changed", () => { window.askedAgain += 1; });
+}"""
+
+
+def test_a_list_that_stands_is_not_asked_for_again_in_a_rush(page: Page, server: Server) -> None:
+    page.clock.install()
+    page.goto(f"{server.base}/events?severity=warning")
+    expect(page.locator(".stream tbody tr").first).to_be_visible()
+    page.evaluate(COUNTED)
+    for _ in range(2):  # at once, and as soon as that may be
+        page.clock.run_for(100)
+        page.evaluate("() => window.hesperEvents.take({ events: [], missed: false })")
+    page.clock.run_for(4500)
+    asked = page.evaluate("window.askedAgain")
+    page.evaluate(RUSH, 50)
+    page.clock.run_for(900)
+    assert page.evaluate("window.askedAgain") == asked
+    page.clock.run_for(7000)
+    assert page.evaluate("window.askedAgain") == asked + 1

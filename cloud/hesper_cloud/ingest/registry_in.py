@@ -6,7 +6,7 @@ another digest is a dead letter and an alarm, and rejected, too.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Generic, Protocol, TypeVar
 
@@ -39,7 +39,7 @@ class Rows(Protocol[T]):
 
 
 class RegistryIn(Generic[T]):
-    """Takes groups of messages of one kind."""
+    """Takes groups of messages of one kind; `bells` are rung after each commit."""
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class RegistryIn(Generic[T]):
         self._dead_letters = dead_letters
         self._alarms = alarms
         self._stop = stop
+        self.bells: list[Callable[[], None]] = []
 
     def store(self, messages: Sequence[Message]) -> list[Settled]:
         """Stores a group durably and returns what receipts to give."""
@@ -72,6 +73,8 @@ class RegistryIn(Generic[T]):
                 settled.append(_settled(message, batch, str(error)[:200]))
         if ready:
             settled += until_stored(lambda: self._commit(ready), self._stop)
+            for ring in self.bells:
+                ring()
         return settled
 
     def _identity(self, message: Message) -> BatchId:

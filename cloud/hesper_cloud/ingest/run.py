@@ -14,6 +14,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
@@ -132,6 +133,10 @@ class Ingest:
         """Tells it of all that is stored from now on, before anybody who may fail."""
         self._intakes.readings.witnesses.insert(0, follower)
         self._flushed.append(follower)
+
+    def ring_for_events(self, ring: Callable[[], None]) -> None:
+        """Has it called whenever events were committed, on the writer's thread."""
+        self._intakes.events.bells.append(ring)
 
     async def run(self) -> None:
         """Runs until cancelled; ends with the writer's error if it failed."""

@@ -2,7 +2,8 @@
 
 Theory of operation. While nobody follows, nothing is done. Else the database is asked every
 `_LOOK_S` whether anybody committed, which takes microseconds (`Watch`; one that cannot tell is
-looked into every `_BLIND_LOOK_S`), and only then for rows. One look makes one frame, encoded once
+looked into every `_BLIND_LOOK_S`), and only then for rows. Ingest in this process rings as soon as
+it has committed some, and nobody waits for the next time. One look makes one frame, encoded once
 for all who see the same areas. Rows are found by when they were stored; once a second the look goes
 back a little, for those of a writer that was slow to commit. Each follower takes the frames since
 its last; one that is further behind than frames are kept is told that it missed some, and has to
@@ -10,6 +11,7 @@ read the list again. The first frame of all says that from now on nothing is lef
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -94,6 +96,8 @@ class EventStream:
         self._made = 0
         self._arrived = asyncio.Event()
         self._wanted = asyncio.Event()
+        self._rung = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._turn = asyncio.Lock()
         self._followers = 0
         self._newest: datetime | None = None
@@ -133,16 +137,27 @@ class EventStream:
         """Looks until cancelled."""
         watch = Watch(self._sources.settings.database.url)
         pause_s = _LOOK_S if watch.tells else _BLIND_LOOK_S
+        self._loop = asyncio.get_running_loop()
         try:
             while True:
                 await self._wanted.wait()
+                self._rung.clear()
                 if not self.is_followed:
                     self._wanted.clear()
                 elif watch.changed() or time.monotonic() >= self._back_due:
                     await self.look()
-                await asyncio.sleep(pause_s)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause_s):
+                        await self._rung.wait()
         finally:
+            self._loop = None
             watch.close()
+
+    def ring(self) -> None:
+        """Has it look at once, because events were just committed; from any thread."""
+        loop = self._loop
+        if loop is not None and self.is_followed:
+            loop.call_soon_threadsafe(self._rung.set)
 
     async def look(self) -> None:
         """Makes a frame of what is new, if anything is."""

@@ -166,6 +166,37 @@ async def test_what_was_stamped_before_others_and_committed_after_them_is_told_o
             assert [each["id"] for each in json.loads(told.result())["events"]] == [name]
 
 
+class Looking(EventStream):
+    """One that says when it has looked."""
+
+    def __init__(self, house: Any) -> None:
+        super().__init__(house.services.sources)
+        self.has_looked = asyncio.Event()
+
+    async def look(self) -> None:
+        await super().look()
+        self.has_looked.set()
+
+
+@pytest.mark.asyncio
+async def test_who_is_rung_for_does_not_wait_for_the_next_look(house, monkeypatch):
+    monkeypatch.setattr(event_stream, "_LOOK_S", 3600.0)
+    stream = Looking(house)
+    stream.ring()  # nobody follows yet, and nothing runs
+    running = asyncio.create_task(stream.run())
+    try:
+        async with asyncio.timeout(DEADLINE_S), aclosing(stream.follow(VIEWER)) as frames:
+            await anext(frames)
+            await stream.has_looked.wait()
+            an_event(house, "rung for")
+            await asyncio.to_thread(stream.ring)
+            assert [each["id"] for each in json.loads(await anext(frames))["events"]] == [
+                "rung for"
+            ]
+    finally:
+        running.cancel()
+
+
 @pytest.mark.asyncio
 async def test_who_comes_first_does_not_wait_for_the_beat(house, monkeypatch):
     monkeypatch.setattr(live, "_FRAME_S", 3600.0)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hesper_cloud import keys
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import Alert, PowerLoss
+from hesper_cloud.db.registry import Alert, Event, PowerLoss
 from hesper_cloud.ingest.decode_together import decode_all
 from hesper_cloud.ingest.message import Delivery, Message
 from hesper_cloud.ingest.run import Ingest
@@ -22,7 +22,7 @@ from hesper_contracts import batch, events, readings
 from hesper_contracts.frame import Kind
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
 from hesper_contracts.topics import Topics
-from sqlalchemy import select
+from sqlalchemy import Engine, func, select
 
 EPOCH = "00112233445566ff"
 METER = "HES12642984"
@@ -42,6 +42,11 @@ def ingest(head_end: Any, tmp_path: Path) -> Iterator[Ingest]:
 def message(kind: Kind, payload: bytes) -> Message:
     topic = Topics().up("gw-1", kind)
     return Message(topic, "gw-1", kind, payload, Delivery(1, 1, 1), 0.0, time.time())
+
+
+def _stored(registry: Engine) -> int:
+    with reading(registry) as session:
+        return session.scalar(select(func.count()).select_from(Event)) or 0
 
 
 def test_batches_of_a_gateway_raise_what_the_rules_say(ingest: Ingest, head_end: Any) -> None:
@@ -65,7 +70,10 @@ def test_batches_of_a_gateway_raise_what_the_rules_say(ingest: Ingest, head_end:
         for code in ("communication.module_removed", "power.last_gasp", "meter.code_4711")
     ]
     payload = events.to_payload(events.EventList(tuple(told)), EPOCH, 2)
+    seen: list[int] = []
+    ingest.ring_for_events(lambda: seen.append(_stored(registry)))
     settled += ingest._intakes.events.store([message(Kind.EVENTS, payload)])
+    assert seen == [3]  # rung for once all are committed
     assert [each.verdict for each in settled] == ["stored", "stored"]
     with reading(registry) as session:
         raised = {(alert.rule, alert.meter) for alert in session.scalars(select(Alert))}

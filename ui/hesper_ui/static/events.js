@@ -8,7 +8,7 @@
 (() => {
   const MOST = 200, IN_A_RUSH = 40, RUSH_MS = 1000, AGAIN_MS = 5000;
   const { ago, marked, moment, node } = window.hesperLive;
-  let stream = null, table = null, known = new Set(), asked = {}, words = {}, recent = [], due = 0, dueAgain = 0, timer = 0, calm = 0, lacks = false;
+  let stream = null, table = null, known = new Set(), wanted = "", asked = {}, words = {}, recent = [], due = 0, dueAgain = 0, timer = 0, calm = 0, lacks = false;
 
   const time = (at, style) => {
     const element = node("time", "nowrap");
@@ -60,11 +60,12 @@
     (!asked.from || event.occurred_at.slice(0, 10) >= asked.from) &&
     (!asked.to || event.occurred_at.slice(0, 10) <= asked.to);
 
-  // The list is asked for again: at once, then seldom.
+  // The list is asked for again: at once, then seldom; one that stands, not before a rush is over.
   function again() {
     lacks = false;
     clearTimeout(timer);
     timer = setTimeout(() => {
+      if (table && rushing()) { lacks = true; return; }
       dueAgain = performance.now() + AGAIN_MS;
       document.querySelector("[data-watch=events]")?.dispatchEvent(new CustomEvent("changed"));
     }, Math.max(0, dueAgain - performance.now()));
@@ -124,25 +125,31 @@
     if (table && !paused()) show();
   }
 
+  // A page that comes makes its elements twice: what came for the first ones is for the second, too.
   function found() {
     const now = document.querySelector("[data-follow=events]");
     if (now === stream) return Boolean(stream);
-    [stream, table, recent] = [now, null, []];
+    [stream, table] = [now, null];
     if (!stream) return false;
-    asked = JSON.parse(stream.dataset.asked);
     words = JSON.parse(stream.dataset.words);
+    if (stream.dataset.asked !== wanted) ask(stream.dataset.asked);
     new MutationObserver(settle).observe(stream, { childList: true, subtree: true });
     stream.addEventListener("scroll", () => paused() && complete(), { passive: true });
-    again(); // what came between the server's look and the first frame
     return true;
   }
 
+  function ask(text) {
+    [wanted, asked, recent] = [text, JSON.parse(text), []];
+    again(); // what came between the server's look and the first frame
+  }
+
   function take(frame) {
-    if (!found()) return;
-    settle();
+    const isThere = found();
+    if (!wanted) return;
     if (!frame.events.length && !frame.missed) again(); // the first frame of all
     lacks ||= frame.missed;
-    if (paused()) complete();
+    if (isThere) settle();
+    if (isThere && paused()) complete();
     const came = performance.now();
     const events = frame.events.filter((event) => !known.has(event.id) && matches(event)).reverse();
     if (!events.length && !lacks) return;
