@@ -1,10 +1,13 @@
 """What the console's benchmark makes of what it saw."""
 
 import os
+import socket
 import subprocess
 import sys
+import time
 
-from hesper_lab.bench import console_cpu, console_events
+import pytest
+from hesper_lab.bench import console, console_clients, console_cpu, console_events
 from hesper_lab.bench.console_seen import Arrivals
 from hesper_lab.bench.console_sockets import Heard
 
@@ -37,3 +40,23 @@ def test_shares_of_the_machine_are_told_by_who_takes_them() -> None:
         known.communicate(b"")
     assert found.keys() == {"cloud", "bench", "browser"}
     assert all(share >= 0 for share in found.values())
+
+
+def test_a_part_that_takes_longer_than_its_limit_is_ended_and_told_of(monkeypatch, capsys) -> None:
+    hangs = console._Part(lambda _: time.sleep(60), 0.05)
+    monkeypatch.setitem(console._PARTS, "seen", hangs)
+    assert console._measured("seen", None) == []
+    assert "seen was not measured: it was not over after 0.05 s" in capsys.readouterr().err
+
+
+def test_clients_whose_server_never_answers_end_with_the_limit() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        begun = time.monotonic()
+        with (
+            pytest.raises(RuntimeError, match="not over after"),
+            console.within(0.5),
+            console_clients.opened(url, ["a=b"], 1),
+        ):
+            pass
+        assert time.monotonic() - begun < console_clients._OPEN_WITHIN_S / 2

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
+import signal
 import statistics
 import sys
 import tempfile
@@ -23,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import httpx
 from playwright.sync_api import Browser, Error
@@ -66,7 +67,8 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
 def run(asked: argparse.Namespace) -> list[Row]:
     """Measure all parts, or those that are asked for, on one head end; about five minutes.
 
-    A part that fails is told of on stderr, and the figures of the others are given.
+    A part that fails, or takes longer than its limit, is told of on stderr, and the figures of the
+    others are given.
     """
     rows: list[Row] = []
     with (
@@ -85,13 +87,34 @@ def _measured(part: str, site: _Site) -> list[Row]:
     begun, rows = time.monotonic(), []
     _say(f"{part} …")
     try:
-        rows = _PARTS[part](site)
+        with within(_PARTS[part].limit_s):
+            rows = _PARTS[part].measure(site)
     except _FAILURES as failure:
         _say(f"{part} was not measured: {failure}")
     for each in rows:
         _say(f"  {each['name']} {each['value']} {each['unit']}")
     _say(f"{part}: {time.monotonic() - begun:.0f} s")
     return rows
+
+
+@contextmanager
+def within(limit_s: float) -> Iterator[None]:
+    """Ends what is done meanwhile once it takes longer; for the main thread.
+
+    Raises:
+        RuntimeError: it did, whatever it was waiting for.
+    """
+
+    def end(_signal: int, _frame: object) -> None:
+        raise RuntimeError(f"it was not over after {limit_s:g} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _say(line: str) -> None:
@@ -188,10 +211,17 @@ def _held(site: _Site) -> list[Row]:
     ]
 
 
-_PARTS: Final[dict[str, Callable[[_Site], list[Row]]]] = {
-    "seen": _seen,
-    "events": _events,
-    "cpu": _listened,
-    "restart": _restarted,
-    "memory": _held,
+class _Part(NamedTuple):
+    """What a part measures, and how long it may take."""
+
+    measure: Callable[[_Site], list[Row]]
+    limit_s: float
+
+
+_PARTS: Final = {
+    "seen": _Part(_seen, 120.0),
+    "events": _Part(_events, 120.0),
+    "cpu": _Part(_listened, 180.0),
+    "restart": _Part(_restarted, 150.0),
+    "memory": _Part(_held, 150.0),
 }

@@ -117,16 +117,18 @@ def opened(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         stdin, stdout = cast("IO[str]", process.stdin), cast("IO[str]", process.stdout)
-        stdin.write(json.dumps(task) + "\n")
-        stdin.flush()
-        if not stdout.readline().strip():
-            raise RuntimeError(f"not all of {count} clients could be opened")
-        clients = Clients(process.pid)
         try:
+            stdin.write(json.dumps(task) + "\n")
+            stdin.flush()
+            if not stdout.readline().strip():
+                raise RuntimeError(f"not all of {count} clients could be opened")
+            clients = Clients(process.pid)
             yield clients
-        finally:
             stdin.close()
             clients.heard += [[Heard(*each) for each in one] for one in json.loads(stdout.read())]
+        except BaseException:
+            process.kill()  # nobody waits for what it may still be waiting for
+            raise
 
 
 if __name__ == "__main__":
