@@ -112,7 +112,7 @@ class Live:
         """Returns a frame with what is in the actor's areas alone, where it has some."""
         if actor.areas is None:
             return frame
-        figures = await self._overview.figures(actor)
+        figures = await self._overview.figures_now(actor)
         narrowed = await asyncio.to_thread(self._narrowed, actor, orjson.loads(frame))
         return orjson.dumps(narrowed | {"figures": figures}, option=orjson.OPT_UTC_Z)
 
@@ -151,7 +151,7 @@ class Live:
 
     async def _snapshot(self) -> _Frame:
         """Returns one frame of all that changed since the one before."""
-        figures = await self._overview.figures(_SELF)
+        figures = await self._overview.figures_now(_SELF)
         return await asyncio.to_thread(self._made, figures)
 
     def _made(self, figures: Overview) -> _Frame:

@@ -5,6 +5,7 @@ What costs a scan of the store is computed at most every half minute and shared 
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud import quantities
 from hesper_cloud.accounts.roles import Actor, Permission, Role
@@ -36,8 +38,9 @@ from hesper_cloud.services.records import (
 )
 from hesper_cloud.services.scope import gateway_terms, narrowed, seen_meters
 from hesper_cloud.services.sources import Sources, instant, require
-from hesper_cloud.stores.port import StoreUnavailable
+from hesper_cloud.stores.port import StoreError, StoreUnavailable
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 READS_TARGET_PCT = 99.5
 _DAY_S = 86_400
@@ -59,6 +62,7 @@ class _Kept(Generic[T]):
     _failure: str = ""
     _at: float = field(default=float("-inf"))
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _renewal: "asyncio.Future[None] | None" = None
 
     async def get(self) -> T:
         """Returns the value.
@@ -67,7 +71,7 @@ class _Kept(Generic[T]):
             StoreUnavailable: the store was away when it was asked last.
         """
         async with self._lock:
-            if time.monotonic() - self._at > self.keep_s:
+            if self._is_old():
                 try:
                     self.value, self._failure = await asyncio.to_thread(self.compute), ""
                 except StoreUnavailable as error:
@@ -76,6 +80,20 @@ class _Kept(Generic[T]):
             if self._failure or self.value is None:
                 raise StoreUnavailable(self._failure)
             return self.value
+
+    def renew(self) -> None:
+        """Has it computed, if it has become old, while nobody waits."""
+        if self._is_old() and (self._renewal is None or self._renewal.done()):
+            self._renewal = asyncio.ensure_future(self._renewed())
+
+    async def _renewed(self) -> None:
+        try:
+            await self.get()
+        except (SQLAlchemyError, StoreError) as error:
+            _log.warning("a figure of the overview is missing: %s", error)
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._at > self.keep_s
 
 
 class _CommandFigures(NamedTuple):
@@ -110,6 +128,17 @@ class OverviewService:
         with contextlib.suppress(StoreUnavailable):
             await kept.ledger.get()
             await self._load.get()
+        return await kept.figures.get()
+
+    async def figures_now(self, actor: Actor) -> Overview:
+        """Returns the figures, and does not wait for those that cost a scan of the store.
+
+        Right after a start they are missing, for as long as that takes.
+        """
+        require(actor, Permission.READ)
+        kept = self._of(actor)
+        kept.ledger.renew()
+        self._load.renew()
         return await kept.figures.get()
 
     async def load_24h(self, actor: Actor) -> FleetLoad:

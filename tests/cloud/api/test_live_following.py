@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
@@ -9,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from hesper_cloud.accounts.roles import Actor, Permission, Role
 from hesper_cloud.api import socket_protocol
@@ -16,7 +18,9 @@ from hesper_cloud.authority.process import now_utc
 from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import Event
 from hesper_cloud.services import event_stream, live
+from hesper_cloud.services.completeness import Ledger
 from hesper_cloud.services.event_stream import EventStream
+from hesper_cloud.services.overview import OverviewService
 from websockets.sync.client import ClientConnection
 
 METER, ELSEWHERE, GATEWAY = "HES12642984", "HES12642985", "gw-1"
@@ -207,6 +211,34 @@ async def test_who_comes_first_does_not_wait_for_the_beat(house, monkeypatch):
         async with asyncio.timeout(DEADLINE_S), aclosing(frames_of.subscribe(VIEWER)) as frames:
             assert json.loads(await anext(frames))["server_time"]
     finally:
+        running.cancel()
+
+
+class SlowLedger(OverviewService):
+    """One whose ledger takes until somebody lets it."""
+
+    def __init__(self, house: Any) -> None:
+        super().__init__(house.services.sources, lambda: 0.0)
+        self.may_end = threading.Event()
+
+    def _compute_ledger(self, actor: Actor) -> Ledger:
+        assert self.may_end.wait(DEADLINE_S)
+        return Ledger(*(np.array([number]) for number in (0, 4, 3)))
+
+
+@pytest.mark.asyncio
+async def test_the_first_frame_does_not_wait_for_what_costs_a_scan(house, monkeypatch):
+    monkeypatch.setattr(live, "_FRAME_S", 0.01)
+    slow = SlowLedger(house)
+    running = asyncio.create_task((frames_of := live.Live(house.services.sources, slow)).run())
+    try:
+        async with asyncio.timeout(DEADLINE_S), aclosing(frames_of.subscribe(VIEWER)) as frames:
+            assert json.loads(await anext(frames))["figures"]["reads_complete_pct"] is None
+            slow.may_end.set()
+            while json.loads(await anext(frames))["figures"]["reads_complete_pct"] != 75.0:
+                pass
+    finally:
+        slow.may_end.set()
         running.cancel()
 
 
