@@ -217,6 +217,16 @@ def test_the_map_shows_clusters_lists_what_is_in_view_and_selects_an_area(page, 
     assert seen.console_errors == []
 
 
+NEW_TIME = """async () => {
+  const time = document.createElement("time");
+  Object.assign(time.dataset, { at: Date.UTC(2026, 5, 11, 12), style: "date" });
+  time.textContent = "11 Jun, 12:00";
+  document.body.append(time);
+  await Promise.resolve();  // no timer comes in between
+  return time.textContent;
+}"""
+
+
 def test_german_speaks_in_words_numbers_and_dates(chromium, server):
     context = chromium.new_context(locale="de-DE", timezone_id="Europe/Berlin")
     page = context.new_page()
@@ -225,6 +235,11 @@ def test_german_speaks_in_words_numbers_and_dates(chromium, server):
     expect(page.get_by_role("heading", level=1)).to_have_text("Die Flotte im Überblick")
     expect(page.locator("[data-figure=reads_complete_pct].figure")).to_have_text("99,3")
     page.wait_for_selector("html[lang=de]", state="attached")
+    assert page.evaluate(NEW_TIME) == "11. Juni, 14:00", "in its zone before it is painted"
+    page.goto(f"{server.base}/meters")
+    row = page.locator(".ag-row input[type=checkbox]").first
+    expect(row).to_have_attribute("aria-label", re.compile("Leertaste .*nicht ausgewählt"))
+    page.goto(server.base)
     page.locator(".menu > summary").last.click()
     page.get_by_role("button", name="English").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Fleet overview")

@@ -90,6 +90,7 @@ def test_what_is_committed_stands_on_top_at_once(page: Page, server: Server) -> 
     page.evaluate(take, told("one", text=text))  # nothing twice
     page.evaluate(take, told("other", severity="info"))  # not what the address asks for
     expect(rows).to_have_count(drawn + 1)
+    expect(rows.first.locator(".told span").first).to_have_text("Power lost")
     expect(rows.first).to_contain_text(text)
     expect(rows.first.get_by_role("link", name="HES1")).to_have_attribute("href", "/meters/HES1")
     page.get_by_role("button", name="Hold").click()
@@ -116,7 +117,7 @@ RUSH = """count => {
 }"""
 STANDING = """() => [...document.querySelectorAll(".stream tbody tr[data-event]")]
   .filter((row) => row.checkVisibility())
-  .map((row) => Number(row.querySelector(".told").textContent.split(" ")[0]))"""
+  .map((row) => Number(row.querySelector(".told .meta").textContent.trim().split(" ")[0]))"""
 RUSH_DRAWN = f"""async (count) => {{
   ({RUSH})(count);
   await new Promise((drawn) => requestAnimationFrame(drawn));

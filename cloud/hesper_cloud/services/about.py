@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class About:
 
     def _running(self) -> list[Fact]:
         broker = self._sources.settings.broker
+        address = f"{broker.host}:{broker.port}"
         connected = REGISTRY.get_sample_value("hesper_ingest_connected")
         return [
             Fact("runs", "version", version("hesper")),
@@ -46,7 +48,9 @@ class About:
             Fact(
                 "runs",
                 "broker",
-                f"{broker.host}:{broker.port}, {'TLS' if broker.tls_ca else 'without TLS'}",
+                worded("{address}, TLS", address=address)
+                if broker.tls_ca
+                else worded("{address}, without TLS", address=address),
                 None if connected is None else connected != 0.0,
             ),
             Fact(
@@ -84,7 +88,7 @@ def _database(name: str, engine: Engine) -> Fact:
 
 
 def _days(count: int) -> str:
-    return f"{count} days" if count else "for ever"
+    return worded("{count} days", count=count) if count else "for ever"
 
 
 def _yes(value: bool) -> str:

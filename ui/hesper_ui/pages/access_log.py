@@ -11,12 +11,38 @@ from hesper_ui.places import Place
 from hesper_ui.services import Actor, Permission
 from hesper_ui.services.looking import AccessRow, AccessWanted, Asked
 from hesper_ui.views.wording import MISSING, grouped
-from hesper_ui.words import say
+from hesper_ui.words import later, say
 
 PER_PAGE = 100
 COLUMNS = Columns(
-    ("When", "Who", "By", "What for", "Whose", "From", "To", "Times"), numbers=frozenset({7})
+    ("When", "Who", "Through", "What for", "Whose", "From", "To", "Times"), numbers=frozenset({7})
 )
+
+DOORS = {
+    "command line": later("command line"),
+    "console": later("console"),
+    "report": later("report"),
+    "rest": later("REST"),
+    "schedule": later("schedule"),
+}
+OPERATIONS = {
+    "aggregates": later("sums"),
+    "bill": later("bill"),
+    "changes": later("changes since"),
+    "consumption": later("consumption"),
+    "conversation": later("trace of the line"),
+    "edits": later("edits"),
+    "export": later("export"),
+    "latest": later("latest values"),
+    "live": later("live events"),
+    "live values": later("live values"),
+    "person export": later("export of a person's data"),
+    "readings": later("readings"),
+    "series": later("load profile"),
+    "validated": later("quality of days"),
+    "voltage weeks": later("voltage by week"),
+}
+"""What was looked at, by the name that the log keeps."""
 
 
 async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
@@ -62,8 +88,8 @@ def _cells(row: AccessRow) -> list[Cell]:
     return [
         lambda: moment(row.last_at, "date"),
         row.who,
-        row.door,
-        row.operation,
+        say(DOORS.get(row.door, row.door)),
+        say(OPERATIONS.get(row.operation, row.operation)),
         _whose(row),
         lambda: moment(row.from_at, "date"),
         lambda: moment(row.to_at, "date"),

@@ -207,7 +207,7 @@ def _cells(own: _List, row: AlertRow) -> list[Cell]:
 
 def _tick(own: _List, row: AlertRow) -> None:
     mark = box(
-        "input", type="checkbox", aria_label=say("Mark: {text}", text=row.text),
+        "input", type="checkbox", aria_label=say("Mark: {text}", text=retold(row.text)),
         checked=row.id in own.ticked,
     )  # fmt: skip
 
@@ -232,7 +232,7 @@ def _buttons(own: _List, row: AlertRow) -> None:
             "small",
             acts=True,
             data_key_a=True,
-            aria_label=say("Acknowledge: {text}", text=row.text),
+            aria_label=say("Acknowledge: {text}", text=retold(row.text)),
         )
     if row.state in ("new", "acknowledged"):
         button(
@@ -241,11 +241,11 @@ def _buttons(own: _List, row: AlertRow) -> None:
             "small",
             acts=True,
             data_key_s=True,
-            aria_label=say("Shelve: {text}", text=row.text),
+            aria_label=say("Shelve: {text}", text=retold(row.text)),
         )
     if row.state == "shelved":
         back = attempted(alert_actions.unshelve_one(desk, row, own.refresh))
-        label = say("Take off the shelf: {text}", text=row.text)
+        label = say("Take off the shelf: {text}", text=retold(row.text))
         button("Take off the shelf", back, "small", acts=True, aria_label=label)
 
 

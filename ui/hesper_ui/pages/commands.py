@@ -53,7 +53,9 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
             with panel("Under way", plural(found.moving_count, "command")):
                 _under_way(found.moving, found.batched_count)
             ended = found.ended
-            with panel("Ended", (say("the latest {ended}", ended=len(ended)) if ended else "")):
+            with panel(
+                "Ended", say("the latest {ended}", ended=len(ended)) if len(ended) > 1 else ""
+            ):
                 text = later("Results stay here, with their evidence.")
                 _listed(ended, later("None has ended yet"), text)
 

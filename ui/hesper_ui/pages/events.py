@@ -29,11 +29,11 @@ from hesper_ui.elements import (
 from hesper_ui.pages import asset_lists
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import WATCH, Place
-from hesper_ui.services import Actor, EventRow, PageAsked, Permission, mark_of, title_of
+from hesper_ui.services import Actor, EventRow, PageAsked, Permission, mark_of, titles
 from hesper_ui.views import event_words
 from hesper_ui.views.event_words import GROUPS
 from hesper_ui.views.looks import SEVERITIES, severity
-from hesper_ui.views.wording import capital, plural, retold
+from hesper_ui.views.wording import capital, plural
 from hesper_ui.words import later, say
 
 MOST = 200
@@ -92,7 +92,9 @@ def _words(may_rule: bool) -> str:
     """Returns what events.js says of events, in the operator's language."""
     severities = {name: (look.mark, say(look.word)) for name, look in SEVERITIES.items()}
     groups = {name: say(words) for name, words in GROUPS.items()}
-    return json.dumps({"severities": severities, "groups": groups, "rules": may_rule})
+    called = {code: (title, say(title)) for code, title in titles().items()}
+    words = {"severities": severities, "groups": groups, "titles": called, "rules": may_rule}
+    return json.dumps(words)
 
 
 class _Stream:
@@ -207,11 +209,9 @@ def _cells(row: EventRow, may_rule: bool) -> list[Cell]:
 
     def what() -> None:
         with box("div", "told", data_event=row.id):
-            text = capital(retold(row.text)) or row.code
-            title = say(title_of(row.code) or row.code)
-            Text(text)
-            named = row.code if title in (text, row.code) else f"{title} · {row.code}"
-            Text(f" {named}", classes="meta")
+            title, besides = event_words.told(row)
+            Text(title)
+            Text(f" {besides}", classes="meta")
 
     def rule() -> None:
         if may_rule:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from hesper_ui import states
 from hesper_ui.elements import Cell, Columns, Text, ago, box, link, mark, marked, moment, table
 from hesper_ui.services import EventRow, GapRow, LatestValue, MeterDetail
-from hesper_ui.views import doubts
+from hesper_ui.views import doubts, event_words
 from hesper_ui.views import registers as order
 from hesper_ui.views.looks import severity
-from hesper_ui.views.wording import MISSING, capital, plural, retold, scaled, shifted
+from hesper_ui.views.wording import MISSING, plural, scaled, shifted
 from hesper_ui.words import say
 
 COLUMNS = Columns(
@@ -63,9 +63,10 @@ def events(rows: Sequence[EventRow], *, with_meter: bool = False) -> None:
                     moment(row.occurred_at, "date")
                 mark(severity(row.severity).mark)
                 with box("div", "what"):
-                    Text(capital(retold(row.text)))
-                    with box("div", "meta"):
-                        Text(f"{say(row.severity)} · {row.code}")
+                    title, besides = event_words.told(row)
+                    Text(title)
+                    with box("div", "meta told"):
+                        Text(" · ".join(filter(None, (say(row.severity), besides))))
                         if with_meter and row.meter:
                             Text(" · ")
                             link(row.meter, f"/meters/{row.meter}")

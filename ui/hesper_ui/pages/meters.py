@@ -44,6 +44,12 @@ _GRID = {
     "tooltipShowDelay": 400,
     "overlayNoRowsTemplate": "<span></span>",
 }
+_GRID_SAYS = {
+    "ariaChecked": later("checked"),
+    "ariaUnchecked": later("unchecked"),
+    "ariaRowToggleSelection": later("Press Space to toggle row selection"),
+}
+"""What the grid says to who cannot see it, by its own names."""
 _ACTIONS = (
     (later("Read relays…"), "/batches/new?kind=relay.read"),
     (later("Command…"), "/batches/new"),
@@ -70,7 +76,9 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     named = {name: parameters[name] for name in ("view", *FILTERS) if parameters.get(name)}
     with box("div", "grid-host", data_asked=urlencode(named)):
         columns = f"hesperGrid.columns({json.dumps(names_causes(asked))})"
-        grid = ui.aggrid({**_GRID, ":columnDefs": columns}, auto_size_columns=False)
+        says = {name: say(words) for name, words in _GRID_SAYS.items()}
+        options = {**_GRID, ":columnDefs": columns, "localeText": says}
+        grid = ui.aggrid(options, auto_size_columns=False)
         grid.props["aria-label"] = say("Meters")
     box("div", "cards", data_cards=True)
     with box("div", "phone-only"):

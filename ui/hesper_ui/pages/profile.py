@@ -18,7 +18,7 @@ from hesper_ui.services import Actor, Permission, SessionRow, TokenRow, UserRow
 from hesper_ui.views.people import ROLES, places_of
 from hesper_ui.words import say
 
-SESSIONS = Columns(("Since", "From", "Browser", "By", ""), wide_only=frozenset({2}))
+SESSIONS = Columns(("Since", "From", "Browser", "Signed in with", ""), wide_only=frozenset({2}))
 TOKENS = Columns(
     ("What it is for", "Account", "May", "Good until", "Last used", ""), wide_only=frozenset({2})
 )

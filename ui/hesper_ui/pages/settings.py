@@ -1,6 +1,6 @@
 """Settings: what runs here and how it is set up; changed in files, so shown and not edited."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
 from nicegui.page_arguments import PageArguments
@@ -12,6 +12,8 @@ from hesper_ui.pages import display
 from hesper_ui.part import Part, look_every
 from hesper_ui.places import Place
 from hesper_ui.services import Actor, Fact, Permission
+from hesper_ui.views import policy_words
+from hesper_ui.views.wording import retold
 from hesper_ui.words import later, say
 
 SECTIONS = {
@@ -59,9 +61,9 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
             part = Part(desk, desk.services.about.facts, _draw)
             await part.show()
         with panel("Policy for commands", "in force now"), box("dl", "facts"):
-            for name, value in _flat(policy):
-                Text(name, "dt")
-                Text(value, "dd")
+            for line in policy_words.lines(policy):
+                Text(line.called, "dt", title=line.name)
+                Text(line.said, "dd")
     look_every(15.0, part.refresh)
 
 
@@ -77,22 +79,10 @@ def _draw(facts: Sequence[Fact]) -> None:
 
 def _value(fact: Fact) -> None:
     if fact.is_well is None:
-        Text(say(fact.value))
+        Text(retold(fact.value))
         return
     marked("normal" if fact.is_well else "critical", "answers" if fact.is_well else "is away")
-    Text(f" {fact.value}", classes="meta")
-
-
-def _flat(policy: Mapping[str, object], before: str = "") -> Iterator[tuple[str, str]]:
-    """Yields the rules of the policy, one a line, with the names that its file has."""
-    for name, value in policy.items():
-        full = f"{before}{name.replace('_', ' ')}"
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{full} · ")
-        elif isinstance(value, list):
-            yield full, ", ".join(map(str, value)) or "–"
-        else:
-            yield full, str(value)
+    Text(f" {retold(fact.value)}", classes="meta")
 
 
 PLACES = [

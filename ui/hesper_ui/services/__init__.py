@@ -170,7 +170,7 @@ from hesper_ui.services.records import (
     is_secure,
     mark_of,
 )
-from hesper_ui.services.texts import Worded, title_of, told_by
+from hesper_ui.services.texts import Worded, title_of, titles, told_by
 from hesper_ui.services.watching import Events, Outages, Rules
 
 __all__ = [
@@ -341,6 +341,7 @@ __all__ = [
     "manifest_of",
     "mark_of",
     "title_of",
+    "titles",
     "told_by",
 ]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from hesper_cloud.events import catalogue
 from hesper_cloud.worded import Worded, told_by
 
-__all__ = ["Worded", "of_services", "title_of", "told_by"]
+__all__ = ["Worded", "of_services", "title_of", "titles", "told_by"]
 
 SAYING: Mapping[str, int] = {  # callables, and which of their arguments is said
     "later": 0,
@@ -61,6 +61,11 @@ def of_services() -> frozenset[str]:
         if path.relative_to(_SOURCE).parts[0] not in _UNSEEN:
             texts |= set(_said(ast.parse(path.read_text(encoding="utf-8"))))
     return frozenset(texts)
+
+
+def titles() -> dict[str, str]:
+    """Returns the title of every event's code, in English."""
+    return {code: entry.title for code, entry in catalogue.entries().items()}
 
 
 def title_of(code: str) -> str | None:

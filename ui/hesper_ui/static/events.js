@@ -26,8 +26,9 @@
   };
   const capital = (text) => text.trim().charAt(0).toUpperCase() + text.trim().slice(1);
   function told(event) {
-    const box = node("div", "told");
-    box.append(node("span", "", capital(event.text) || event.code), node("span", "meta", ` ${event.code}`));
+    const box = node("div", "told"), text = capital(event.text), [english, title] = words.titles[event.code] || [];
+    const besides = title && text && text !== english ? `${text} · ${event.code}` : title || text ? event.code : "";
+    box.append(node("span", "", title || text || event.code), node("span", "meta", ` ${besides}`));
     return box;
   }
   function rule(event) {

@@ -57,7 +57,7 @@
     { colId: "address", field: "address", headerName: hesperSay("Address"), minWidth: 128, flex: 1, tooltipField: "address", ...plain },
     { colId: "area", field: "area", headerName: hesperSay("Area"), width: 100, minWidth: 84, hide: true, ...plain },
     { colId: "gateway", field: "gateway", headerName: hesperSay("Gateway"), width: 90, minWidth: 84, ...plain },
-    { colId: "model", field: "model", headerName: hesperSay("Model"), minWidth: 184, flex: 0.6, tooltipField: "model", sortable: false, ...plain },
+    { colId: "model", field: "model", headerName: hesperSay("Model"), minWidth: 150, flex: 0.6, tooltipField: "model", sortable: false, ...plain },
     { colId: "firmware", field: "firmware", headerName: hesperSay("Firmware"), ...fixed(96), ...plain },
     { colId: "life_support", field: "life_support", headerName: hesperSay("Life support"), ...fixed(116), hide: true, ...plain },
     { colId: "last_contact", headerName: hesperSay("Last contact"), width: 116, minWidth: 110, ...drawn((row) => ago(row.last_contact)) },

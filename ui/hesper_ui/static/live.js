@@ -237,6 +237,13 @@
     });
   }
 
+  function localise(element) {
+    element.dataset.local = "";
+    say(element, local[element.dataset.style || "time"].format(Number(element.dataset.at)));
+  }
+  // The server writes times in UTC: those that are new are written in the browser's zone before they are painted.
+  new MutationObserver(() => each("[data-at]:not([data-local])", localise)).observe(root, { childList: true, subtree: true });
+
   function tick() {
     const since = arrived === null ? Infinity : performance.now() - arrived;
     const live = since < STALE_MS && window.socket?.connected !== false;
@@ -259,7 +266,7 @@
     if (Math.floor(now / 1000) === shown) return;
     shown = Math.floor(now / 1000);
     each("[data-age]", (element) => say(element, "bare" in element.dataset ? age(now - Number(element.dataset.age)) : ago(Number(element.dataset.age))));
-    each("[data-at]", (element) => say(element, local[element.dataset.style || "time"].format(Number(element.dataset.at))));
+    each("[data-at]", localise);
     say(document.querySelector("[data-clock]"), local.time.format(now));
     window.hesperTheme?.show();
     if (root.lang !== tag) root.lang = tag; // Quasar says its own language there

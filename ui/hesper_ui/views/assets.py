@@ -157,7 +157,14 @@ FIELDS: Mapping[FormKind, Sequence[Field]] = {
     ),
 }
 KEYS: Mapping[CompanyKind, str] = {"area": "name", "model": "id", "tariff": "name", "element": "id"}
-LABELS = {each.name: each.label for kind in FIELDS.values() for each in kind}
+LABELS = {each.name: each.label for kind in FIELDS.values() for each in kind} | {
+    "capture_period_s": later("Capture period, s"),
+    "customer_id": later("Customer, by number"),
+    "gateway_id": later("Gateway"),
+    "life": later("Life"),
+    "logical_device_name": later("Logical device"),
+    "sim_id": later("SIM card, by number"),
+}
 
 
 def text_of(record: object | None, field: Field) -> str:
@@ -236,7 +243,7 @@ def told(change: ChangeRow) -> list[str]:
     for name, value in change.after.items():
         label = say(LABELS.get(name, name.replace("_", " ")))
         before = change.before.get(name)
-        lines.append(f"{label}: {_shown(before)} → {_shown(value)}")
+        lines.append(f"{label}: {_shown(name, before)} → {_shown(name, value)}")
     return lines
 
 
@@ -245,5 +252,7 @@ def action(change: ChangeRow) -> str:
     return say(ACTIONS.get(change.action, change.action))
 
 
-def _shown(value: Any) -> str:
+def _shown(name: str, value: Any) -> str:
+    if name == "life" and value in LIVES:
+        return say(LIVES[value].word)
     return MISSING if value is None else str(value)

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from urllib.parse import urlencode
 
-from hesper_ui.services import EventFilter, EventRow, Invalid, cell
+from hesper_ui.services import EventFilter, EventRow, Invalid, cell, title_of
 from hesper_ui.views.looks import SEVERITIES
+from hesper_ui.views.wording import capital, retold
 from hesper_ui.words import later, say
 
 GROUPS = {
@@ -57,6 +58,18 @@ def address(found: Mapping[str, str], path: str = "/events", **changed: str) -> 
     """Returns the address of these filters, some of them changed."""
     named = {name: value for name, value in {**found, **changed}.items() if value}
     return f"{path}?{urlencode(named)}" if named else path
+
+
+def told(row: EventRow) -> tuple[str, str]:
+    """Returns what an event is called, and what is said of it besides.
+
+    It is called by its code's title, which has words in every language; whoever noticed it wrote
+    its text. Only where the code is not known the text stands in the place of the title.
+    """
+    text, title = capital(retold(row.text)), title_of(row.code)
+    if title is None:
+        return (text, row.code) if text else (row.code, "")
+    return say(title), f"{text} · {row.code}" if text not in ("", title) else row.code
 
 
 def csv_row(row: EventRow) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hesper_ui.views.wording import plural, scaled
+from hesper_ui.views.wording import MINUS, decimal, plural, scaled
 from hesper_ui.words import later, say
 
 _REGISTERS_SHOWN = 3
@@ -68,10 +68,15 @@ def _registers(findings: Mapping[str, Any]) -> list[str]:
 def _clock(findings: Mapping[str, Any]) -> list[str]:
     parts = (("clock", later("clock")), ("clock_after", later("clock afterwards")))
     return [
-        f"{say(words)} {findings[key]['drift_ms'] / 1000:+.1f} s"
+        f"{say(words)} {_signed(findings[key]['drift_ms'] / 1000)} s"
         for key, words in parts
         if findings.get(key)
     ]
+
+
+def _signed(value: float) -> str:
+    written = decimal(value, 1)
+    return written if written.startswith(MINUS) else f"+{written}"
 
 
 def _missing(findings: Mapping[str, Any]) -> list[str]:
