@@ -35,7 +35,9 @@ async def test_a_customer_is_added_changed_and_deleted_with_history(console: Con
     async with console.person("operator") as operator:
         await operator.open("/customers")
         await press(operator, "Add a customer…")
-        await fill(operator, asset_name="Grace Hopper", asset_account_number="G-1906")
+        await fill(operator, asset_name="Grace Hopper")
+        await press(operator, "Keep")  # which waits for what is required
+        await fill(operator, asset_account_number="G-1906")
         await press(operator, "Keep")
         await until(lambda: len(console.services.assets.kept["customer"]) == 2)
         await operator.open("/customers/2")

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import hesper_cloud
 import pytest
+from hesper_cloud.accounts.roles import Permission
+from hesper_cloud.assets.errors import WrongField
+from hesper_cloud.assets.kinds import CUSTOMER
 from hesper_cloud.authority.hours import Weather
 from hesper_cloud.authority.policy import Policy
 from hesper_ui import tongues
 from hesper_ui.pages import access_log
 from hesper_ui.services import ChangeRow, EventRow
 from hesper_ui.views import assets, event_words, findings, policy_words
+from hesper_ui.views.wording import sentence
 from hesper_ui.words import speaking
 
 GERMAN = tongues.tongue("de")
@@ -88,6 +92,22 @@ def test_a_change_names_its_fields_and_the_life_of_a_meter():
             "Lebenslauf: – → in Betrieb genommen",
             "Erfassungsperiode, s: – → 900",
         ]
+
+
+def test_what_a_role_may_not_and_a_field_does_not_take_is_said():
+    with speaking(GERMAN):
+        for permission in Permission:
+            assert permission.value in GERMAN.words
+        with pytest.raises(WrongField) as caught:
+            CUSTOMER.checked({"account_number": "1"}, whole=True)
+        assert sentence(caught.value) == "Name: ist nötig."
+
+
+def test_a_form_waits_for_what_is_required():
+    fields = assets.FIELDS["customer"]
+    texts = {field.name: "" for field in fields} | {"name": "Grace"}
+    assert not assets.complete(fields, texts | {"account_number": " "})
+    assert assets.complete(fields, texts | {"account_number": "G-1906"})
 
 
 def test_a_drift_is_written_with_the_signs_of_the_language():

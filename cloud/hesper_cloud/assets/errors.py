@@ -18,7 +18,7 @@ class WrongField(AssetError):
     """One value is not one that this field takes."""
 
     def __init__(self, field: str, reason: str) -> None:
-        super().__init__(worded("{field}: {reason}", field=field, reason=reason))
+        super().__init__(worded("{field}: {why}", field=field, why=reason))
         self.field = field
         self.reason = reason
 

@@ -31,9 +31,11 @@ def find(session: Session, kind: Kind, key: Any, version: int | None = None) -> 
     """
     row = session.get(kind.model, key)
     if row is None or getattr(row, "deleted_at", None) is not None:
-        raise Missing(f"there is no {kind.name} {key}")
+        raise Missing(worded("there is no {kind} {key}", kind=kind.name, key=key))
     if version is not None and version != present_version(kind, row):
-        raise Outdated(f"{kind.name} {key} was changed meanwhile; read it again")
+        raise Outdated(
+            worded("{kind} {key} was changed meanwhile; read it again", kind=kind.name, key=key)
+        )
     return row
 
 

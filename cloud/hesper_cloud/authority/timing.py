@@ -102,13 +102,21 @@ def _pace(session: Session, policy: Policy, gateway: str, now: datetime) -> str 
     most = policy.gateway_reconnects_per_minute
     if (session.scalar(lately) or 0) < most:
         return None
-    return f"no more than {most} supplies a minute are switched on behind {gateway}"
+    return worded(
+        "no more than {most} supplies a minute are switched on behind {gateway}",
+        most=most,
+        gateway=gateway,
+    )
 
 
 def _not_at_this_time(policy: Policy, gateway: str, opens: datetime | None) -> str:
     hours = policy.hours
     if opens is None:
-        return "no supply is cut: the policy names no hours for it"
+        return worded("no supply is cut: the policy names no hours for it")
     zone = hours.gateway_zones.get(gateway, hours.zone)
     there = opens.astimezone(ZoneInfo(zone))
-    return f"no supply is cut at this hour; the next time is {there:%F %R} ({zone})"
+    return worded(
+        "no supply is cut at this hour; the next time is {there} ({zone})",
+        there=f"{there:%F %R}",
+        zone=zone,
+    )

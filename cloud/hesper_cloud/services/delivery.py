@@ -39,7 +39,7 @@ from hesper_cloud.services.errors import Invalid, NotFound, Stale
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import Sources, require
 from hesper_cloud.vault import Vault
-from hesper_cloud.worded import worded
+from hesper_cloud.worded import told_by, worded
 
 _Kept = TypeVar("_Kept", DeliveryTarget, DeliveryRoute)
 _WHAT: dict[type[Any], str] = {DeliveryTarget: "target", DeliveryRoute: "route"}
@@ -145,7 +145,7 @@ class DeliveryDesk:
         try:
             answer = await asyncio.to_thread(self._sender.try_now, delivery)
         except NotDelivered as refusal:
-            return Tested(False, str(refusal))
+            return Tested(False, told_by(refusal))
         return Tested(True, answer)
 
     async def _note(self, actor: Actor, action: str, subject: str, after: str = "") -> None:

@@ -28,7 +28,7 @@ from hesper_cloud.services.records import (
 )
 from hesper_cloud.services.scope import check_meter, narrowed
 from hesper_cloud.services.sources import Sources, epoch, instant, require
-from hesper_cloud.worded import worded
+from hesper_cloud.worded import told_by, worded
 
 _MAX_ROWS = 1000
 
@@ -185,7 +185,7 @@ class Meters:
                     timing.check_hours(policy, kind, known.gateway or "", now)
                     blocked[kind] = None
                 except rules.Denied as refusal:
-                    blocked[kind] = str(refusal)
+                    blocked[kind] = told_by(refusal)
         return (command_row(pending) if pending else None), blocked, tuple(sorted(policy.four_eyes))
 
     def _load(self, meter_id: str) -> tuple[int | None, datetime | None]:

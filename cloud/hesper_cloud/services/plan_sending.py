@@ -12,6 +12,7 @@ from hesper_cloud.services.plans import Plans
 from hesper_cloud.services.records import CommandRow, CommandWish
 from hesper_cloud.services.scope import require_everywhere
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import told_by
 
 MOST_AT_ONCE = 50
 
@@ -53,7 +54,7 @@ class PlanSending:
             try:
                 command = await self._commands.request(actor, wish, f"{key[:60]}-{gateway}")
             except (Refused, Invalid) as refusal:
-                skipped[gateway] = str(refusal)
+                skipped[gateway] = told_by(refusal)
                 continue
             commands.append(command)
         return Sent(commands, skipped)

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 from hesper_cloud import provision
+from hesper_cloud.accounts.roles import Actor, Role
 from hesper_cloud.authority.hours import Hours
 from hesper_cloud.authority.policy import Policy
 from hesper_cloud.authority.process import now_utc
@@ -17,6 +18,7 @@ from hesper_cloud.db.registry import (
     Gap,
     Gateway,
 )
+from hesper_cloud.worded import Worded
 from rest_calls import (
     ENERGY,
     GATEWAY,
@@ -44,6 +46,8 @@ async def test_a_cut_outside_its_hours_is_blocked_before_anybody_asks(client, se
     detail = await get(client, await bearer(client, "vic"), f"/meters/{METER}")
     assert "no supply is cut" in detail["disconnect_blocked"]
     assert detail["reconnect_blocked"] is None
+    said = await services.meters.get(Actor("vic", Role.VIEWER), METER)
+    assert isinstance(said.disconnect_blocked, Worded), "pages say it in their own language"
 
 
 async def test_an_unknown_address_is_a_problem_and_no_page(client):

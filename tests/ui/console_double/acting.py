@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hesper_cloud.accounts.factors import Proof
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.authority.batches.waves import ends
+from hesper_cloud.authority.policy import Policy
 from hesper_cloud.services.about import Fact
 from hesper_cloud.services.batch_records import (
     BatchOrder,
@@ -270,7 +271,7 @@ class Decisions:
 
     async def policy(self, actor: Actor) -> dict[str, Any]:
         self._all.check(actor, Permission.READ)
-        return {"two_people": ["relay.disconnect"], "disconnects": {"per_hour": 100}}
+        return Policy().model_dump(mode="json")
 
     async def release(self, actor: Actor, command: str, proof: Proof) -> str:
         self._all.check(actor, Permission.APPROVE_COMMAND)

@@ -54,7 +54,9 @@ def open_form(
 
         def check() -> None:
             if len(lines) == len(fields):
-                page.allow(bool(assets.changes(fields, record, texts())))
+                written = texts()
+                is_full = assets.complete(fields, written)
+                page.allow(is_full and bool(assets.changes(fields, record, written)))
 
         with box("div").style(_IN_COLUMNS):
             for field in fields:

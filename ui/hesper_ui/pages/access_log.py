@@ -21,6 +21,7 @@ COLUMNS = Columns(
 DOORS = {
     "command line": later("command line"),
     "console": later("console"),
+    "live": later("live values"),
     "report": later("report"),
     "rest": later("REST"),
     "schedule": later("schedule"),

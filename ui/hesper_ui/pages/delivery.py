@@ -149,7 +149,8 @@ def _try(own: _Page, row: TargetRow) -> Callable[[], Awaitable[None]]:
         if found.delivered:
             ui.notify(say("{name} took the test: {answer}", name=row.name, answer=found.answer))
         else:
-            ui.notify(say("{name} did not: {answer}", name=row.name, answer=found.answer))
+            why = retold(found.answer)
+            ui.notify(say("{name} did not: {answer}", name=row.name, answer=why))
         await own.refresh()
 
     return attempted(attempt)

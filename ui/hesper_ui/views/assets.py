@@ -206,6 +206,11 @@ def title_of(record: Written) -> str:
     return record.id
 
 
+def complete(fields: Sequence[Field], texts: Mapping[str, str]) -> bool:
+    """Says whether every field that is required is filled in."""
+    return all(texts[field.name].strip() for field in fields if field.hint == _REQUIRED)
+
+
 def changes(fields: Sequence[Field], record: object | None, texts: Mapping[str, str]) -> Any:
     """Returns the fields that were written differently from what the record holds."""
     return {

@@ -20,6 +20,23 @@ STATES = {
     "disabled": Look("stopped", later("disabled")),
 }
 
+PERMISSIONS = (
+    later("acknowledge alerts"),
+    later("request commands"),
+    later("engage the kill switch"),
+    later("edit assets"),
+    later("approve commands"),
+    later("bring series"),
+    later("bring readings"),
+    later("edit readings"),
+    later("edit rules"),
+    later("order jobs"),
+    later("read the audit log"),
+    later("read the accounts"),
+    later("administer"),
+)
+"""What a refusal says that a role may not."""
+
 
 def state_of(row: UserRow) -> Look:
     """Returns how an account stands."""
