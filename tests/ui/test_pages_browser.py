@@ -95,6 +95,7 @@ def test_long_serials_and_states_are_never_cut(page: Page, server: Server) -> No
         answer = route.fetch()
         told = answer.json()
         told["rows"][0] |= {"id": LONG, "state": {"mark": "unknown", "word": "never seen at all"}}
+        told["rows"][0] |= {"firmware": "HSP-FW 1.14.2"}
         route.fulfill(response=answer, json=told)
 
     page.route("**/console/meters?*", stretched)
@@ -103,7 +104,8 @@ def test_long_serials_and_states_are_never_cut(page: Page, server: Server) -> No
     serial = page.get_by_role("link", name=LONG)
     expect(serial).to_be_visible()
     state = page.locator(".ag-cell[col-id=state]", has_text="never seen at all")
-    for cell in (serial.locator("xpath=ancestor::*[@role='gridcell']"), state):
+    firmware = page.locator(".ag-cell[col-id=firmware]", has_text="HSP-FW 1.14.2")
+    for cell in (serial.locator("xpath=ancestor::*[@role='gridcell']"), state, firmware):
         expect(cell).to_be_visible()
         fits = "cell => cell.scrollWidth <= cell.clientWidth"
         page.wait_for_function(fits, arg=cell.element_handle())

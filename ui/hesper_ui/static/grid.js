@@ -53,17 +53,17 @@
     { colId: "state", headerName: hesperSay("Status"), ...fixed(106), ...drawn((row) => marked(row.state.mark, row.state.word)) },
     ...(causes ? [{ colId: "why", field: "why", headerName: hesperSay("Why"), ...fixed(136), lockVisible: true, ...plain }] : []),
     { colId: "relay", headerName: hesperSay("Relay"), width: 132, minWidth: 126, ...drawn((row) => marked(row.relay.mark, row.relay.word)) },
-    { colId: "customer", field: "customer", headerName: hesperSay("Customer"), minWidth: 120, flex: 1, tooltipField: "customer", ...plain },
-    { colId: "address", field: "address", headerName: hesperSay("Address"), minWidth: 120, flex: 1, tooltipField: "address", ...plain },
+    { colId: "customer", field: "customer", headerName: hesperSay("Customer"), minWidth: 128, flex: 1, tooltipField: "customer", ...plain },
+    { colId: "address", field: "address", headerName: hesperSay("Address"), minWidth: 128, flex: 1, tooltipField: "address", ...plain },
     { colId: "area", field: "area", headerName: hesperSay("Area"), width: 100, minWidth: 84, hide: true, ...plain },
     { colId: "gateway", field: "gateway", headerName: hesperSay("Gateway"), width: 90, minWidth: 84, ...plain },
     { colId: "model", field: "model", headerName: hesperSay("Model"), minWidth: 184, flex: 0.6, tooltipField: "model", sortable: false, ...plain },
-    { colId: "firmware", field: "firmware", headerName: hesperSay("Firmware"), ...fixed(112), ...plain },
+    { colId: "firmware", field: "firmware", headerName: hesperSay("Firmware"), ...fixed(96), ...plain },
     { colId: "life_support", field: "life_support", headerName: hesperSay("Life support"), ...fixed(116), hide: true, ...plain },
     { colId: "last_contact", headerName: hesperSay("Last contact"), width: 116, minWidth: 110, ...drawn((row) => ago(row.last_contact)) },
   ];
-  // What must be read whole grows with the longest text that has come: serials, states. It never shrinks.
-  const WHOLE = { id: [(row) => row.id, 30], state: [(row) => row.state.word, 46], relay: [(row) => row.relay.word, 46] };
+  // What must be read whole grows with the longest text that has come: serials, states, firmware. It never shrinks.
+  const WHOLE = { id: [(row) => row.id, 30], state: [(row) => row.state.word, 46], relay: [(row) => row.relay.word, 46], firmware: [(row) => row.firmware || "", 30] };
   const MOST_WIDE = 360, ruler = document.createElement("canvas").getContext("2d");
   function fit(page) {
     ruler.font = '13.5px "Inter Variable", sans-serif';
