@@ -147,6 +147,24 @@ def test_a_selection_of_all_that_match_becomes_a_batch(page, server, seen):
     assert seen.console_errors == []
 
 
+def test_a_list_stays_sorted_when_it_is_loaded_anew(page, server, seen):
+    page.goto(f"{server.base}/meters")
+    settle(page)
+    header = page.locator(".ag-header-cell[col-id=customer]")
+    first = page.locator(".ag-row[row-index='0'] .ag-cell[col-id=customer]")
+    for order, address in (("ascending", "sort=customer"), ("descending", "descending=true")):
+        header.click()
+        expect(header).to_have_attribute("aria-sort", order)
+        page.wait_for_url(re.compile(address))
+    last = first.text_content()
+    page.reload()
+    settle(page)
+    expect(header).to_have_attribute("aria-sort", "descending")
+    expect(first).to_have_text(last)
+    assert last == max(page.locator(".ag-cell[col-id=customer]").all_text_contents())
+    assert seen.console_errors == []
+
+
 def test_which_meters_are_silent_and_why_is_one_click_away(page, seen):
     settle(page)
     page.get_by_role("link", name=re.compile("^Meters online")).click()

@@ -26,6 +26,7 @@ _GRID = {
     ":onRowClicked": "hesperGrid.clicked",
     ":onCellKeyDown": "hesperGrid.pressed",
     ":onSelectionChanged": "hesperGrid.chosen",
+    ":onSortChanged": "hesperGrid.sorted",
     ":getRowId": "({ data }) => data.id",
     "rowModelType": "infinite",
     "rowSelection": {

@@ -79,8 +79,9 @@
   const remembered = (name) => { try { return JSON.parse(localStorage.getItem(name)) || null; } catch { return null; } };
   const remember = (name, value) => { try { localStorage.setItem(name, JSON.stringify(value)); } catch { /* a private window keeps nothing */ } };
   function columns(causes) {
-    const wanted = remembered(KEPT);
-    const found = COLUMNS(causes).map((column) => (wanted && !column.lockVisible ? { ...column, hide: !wanted.includes(column.colId) } : column));
+    const wanted = remembered(KEPT), asked = new URLSearchParams(location.search);
+    const sorted = ({ colId }) => (colId === asked.get("sort") ? { initialSort: asked.get("descending") === "true" ? "desc" : "asc" } : {});
+    const found = COLUMNS(causes).map((column) => ({ ...column, ...sorted(column), ...(wanted && !column.lockVisible ? { hide: !wanted.includes(column.colId) } : {}) }));
     chooser(found);
     return found;
   }
@@ -215,10 +216,14 @@
   const phone = matchMedia("(max-width: 720px)");
   const reload = () => { if (phone.matches) cards(false); else api?.purgeInfiniteCache(); };
   let waiting = 0;
-  const search = () => {
-    const text = document.querySelector("[data-search]")?.value, url = new URL(location.href);
-    if (text) url.searchParams.set("q", text); else url.searchParams.delete("q");
+  // What is typed and sorted by stands in the address: it outlives a reload, and a saved view has it.
+  function address(parts) {
+    const url = new URL(location.href);
+    for (const [name, value] of Object.entries(parts)) value ? url.searchParams.set(name, value) : url.searchParams.delete(name);
     if (url.href !== location.href && url.pathname === "/meters") history.replaceState({ page: url.pathname + url.search }, "", url);
+  }
+  const search = () => {
+    address({ q: document.querySelector("[data-search]")?.value });
     if (filters().toString() !== shown) reload();
   };
   document.addEventListener("input", (event) => {
@@ -245,6 +250,11 @@
 
   window.hesperGrid = {
     columns, source, block: BLOCK,
+    sorted(params) {
+      const by = params.api.getColumnState().find((column) => column.sort);
+      address({ sort: by?.colId, descending: by?.sort === "desc" ? "true" : "" });
+      views();
+    },
     // Who types before the grid is there has searched all the same.
     chosen() { all = false; selection(); },
     ready(params) { api = params.api; all = false; views(); if (phone.matches) cards(false); search(); },
