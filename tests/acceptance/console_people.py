@@ -147,6 +147,7 @@ def approve(page: Page, password: str) -> None:
     page.get_by_role("button", name="Approve…").click()
     page.get_by_label("Your password").fill(password)
     page.get_by_role("button", name="Approve disconnect").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def approve_batch(page: Page, password: str, count: int) -> None:
