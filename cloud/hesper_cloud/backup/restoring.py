@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.backup import files, postgres, readings
+from hesper_cloud.backup.counters import skip_used
 from hesper_cloud.backup.databases import Database, database
 from hesper_cloud.backup.making import ENERGY, READINGS, Say
 from hesper_cloud.backup.manifest import BackupError, Manifest
@@ -56,7 +57,7 @@ def restore(backup: Path, settings: Settings, say: Say = lambda _: None) -> Rest
         if files.PART in manifest.contents:
             say("files …")
             _compare(manifest, files.PART, files.restore(backup / files.PART, settings.state))
-        _leave_note(settings)
+        _go_on_from_here(settings, datetime.now(UTC))
     except (BackupError, OSError, StoreError) as error:
         _remove(manifest, targets, settings)
         raise BackupError(f"not restored: {error}") from error
@@ -81,14 +82,17 @@ def _check_targets(
         files.refuse_to_overwrite(settings.state)
 
 
-def _leave_note(settings: Settings) -> None:
-    """Leaves word for the head end's next start: which batches to ask gateways for again."""
-    engine = open_engine(settings.database.url, read_only=True)
+def _go_on_from_here(settings: Settings, now: datetime) -> None:
+    """Skips used command counters, and leaves word which batches to ask gateways for again."""
+    registry = open_engine(settings.database.url, read_only=True)
+    authority = open_engine(settings.database.authority_url)
     try:
-        positions = positions_in(engine, readings.positions(settings))
+        skip_used(registry, authority, now)
+        positions = positions_in(registry, readings.positions(settings))
     finally:
-        engine.dispose()
-    leave_note(settings.state, positions, datetime.now(UTC))
+        registry.dispose()
+        authority.dispose()
+    leave_note(settings.state, positions, now)
 
 
 def _remove(manifest: Manifest, targets: Mapping[str, Database], settings: Settings) -> None:

@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import threading
 from contextlib import closing
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,23 @@ def test_all_comes_back_into_an_empty_folder(
     authority.dispose()
     with sqlite3.connect(settings.state / "authority.db") as database:
         assert database.execute("SELECT id FROM commands").fetchall() == [(command,)]
+
+
+def test_no_command_counter_that_was_used_since_the_backup_is_used_after_a_restore(
+    head_end: Any, store: DuckDbStore, tmp_path: Path
+) -> None:
+    """Of a gateway that got its first command since, no counter is in the backup at all."""
+    folder, _ = make(head_end.settings, store, tmp_path / "backups", NOW)
+    with sqlite3.connect(head_end.settings.state / "registry.db") as database:
+        gateways = {name for (name,) in database.execute("SELECT id FROM gateways")}
+    counters: dict[str, int] = {}
+    for again in ("once", "twice"):
+        before, began = counters, int(datetime.now(UTC).timestamp())
+        settings = restored_into(folder, tmp_path / again)
+        with sqlite3.connect(settings.state / "authority.db") as database:
+            counters = dict(database.execute("SELECT gateway, next FROM gateway_counters"))
+        assert counters.keys() == gateways != set()
+        assert all(each >= max(began, before.get(name, 0)) for name, each in counters.items())
 
 
 def test_it_is_taken_while_readings_come_in_and_holds_whole_groups(
