@@ -22,11 +22,13 @@ from hesper_cloud.certificates import Desk
 from hesper_cloud.db.authority import KeptConfiguration
 from hesper_cloud.db.delivery import DeliveryTarget
 from hesper_cloud.db.engines import open_engine, reading, writing
+from hesper_cloud.db.registry import Gateway
 from hesper_cloud.delivery.targets import seal_context
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import StartAgain, StoreUnavailable
 from hesper_cloud.vault import Vault
+from sqlalchemy import select
 
 
 def test_all_comes_back_into_an_empty_folder(
@@ -58,8 +60,8 @@ def test_no_command_counter_that_was_used_since_the_backup_is_used_after_a_resto
 ) -> None:
     """Of a gateway that got its first command since, no counter is in the backup at all."""
     folder, _ = make(head_end.settings, store, tmp_path / "backups", NOW)
-    with sqlite3.connect(head_end.settings.state / "registry.db") as database:
-        gateways = {name for (name,) in database.execute("SELECT id FROM gateways")}
+    with reading(head_end.databases.registry) as session:
+        gateways = set(session.scalars(select(Gateway.id)))
     counters: dict[str, int] = {}
     for again in ("once", "twice"):
         before, began = counters, int(datetime.now(UTC).timestamp())
