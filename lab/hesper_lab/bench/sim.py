@@ -69,7 +69,7 @@ def measure(meters: int, seconds: float) -> list[Row]:
         _check(plan, Path(folder) / "reckoned", asked)
     gets = float(asked["gets"])
     return [
-        row("sim.get", gets / spent_s, "GET/s", TARGET_GETS_PER_S),
+        row("sim.get", gets / max(spent_s, 1 / _TICKS_PER_S), "GET/s", TARGET_GETS_PER_S),
         row("sim.get_wall", gets / asked["wall_s"], "GET/s"),
         row("sim.get_memory", _in_memory(plan, min(seconds, 2.0)), "GET/s"),
         row("sim.rss_mb", rss_mb, "MB", TARGET_RSS_MB),
