@@ -29,6 +29,7 @@ CAPTURE_PERIOD_S = 3
 DRAIN_S = 120.0
 DRAINED_POLL_S = 0.5
 LOAD_PROFILE = "1.0.99.1.0.255"
+HOW = {"slow": {"value": 1.5}}  # seconds: a command that waits for a reading gets there in time
 TERMINAL = {"confirmed", "failed", "rejected", "expired", "cancelled"}
 UNSETTLED = (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.CONFLICT)
 CLOUD_ACCOUNTS = {"hes.ingest": "ingest", "hes.authority": "authority"}
@@ -73,7 +74,9 @@ class System:
 
     def fault(self, meter: str, fault: str) -> None:
         """Breaks a meter for as long as the test may need."""
-        request = {"op": "fault", "meter": meter, "fault": fault, "seconds": 200}
+        request = {"op": "fault", "meter": meter, "fault": fault, "seconds": 200} | HOW.get(
+            fault, {}
+        )
         assert self.processes.ask_sim(request)["ok"]
 
     def mend(self, meter: str, fault: str) -> None:
