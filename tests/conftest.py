@@ -22,7 +22,7 @@ import hypothesis
 import pytest
 from hesper_dlms.errors import LinkError
 from hesper_dlms.server import HdlcServerLink, LogicalServer, ServerConnection, WrapperServerLink
-from hesper_lab.processes import free_port
+from hesper_lab.ports import free_port
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import MQTTErrorCode
 

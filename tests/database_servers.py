@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from hesper_lab import processes, system
+from hesper_lab import ports, system
 
 if TYPE_CHECKING:
     from hesper_cloud.stores.influx_v2 import InfluxV2
@@ -47,7 +47,7 @@ class Influxd:
     def __init__(self, folder: Path) -> None:
         if not Path(INFLUXD).exists():
             pytest.skip("influxd is not installed")
-        http, rpc = processes.free_port(), processes.free_port()
+        http, rpc = ports.free_port(), ports.free_port()
         self._log = folder / "log"
         self._config = folder / "influxdb.conf"
         self._config.write_text(INFLUX_CONFIG.format(folder=folder, http=http, rpc=rpc))
@@ -90,7 +90,7 @@ def influxd(tmp_path: Path) -> Iterator[Influxd]:
 
 @pytest.fixture(scope="session")
 def free_port() -> int:
-    return processes.free_port()
+    return ports.free_port()
 
 
 @pytest.fixture(scope="session")
@@ -145,7 +145,7 @@ def postgres_url() -> Iterator[str]:
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
     account |= {"cwd": folder, "env": {**os.environ, **found.environment}}
-    port = processes.free_port()
+    port = ports.free_port()
     make = [found.path.parent / "initdb", "-D", folder / "data", "-U", "hesper", "-A", "trust"]
     with (folder / "log").open("wb") as log:
         subprocess.run([*make, "-E", "UTF8", "--no-locale"], check=True, stdout=log, **account)

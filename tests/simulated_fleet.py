@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from hesper_lab.ports import free_ports
 
 PORTS = 11
 LIMIT_S = 60
@@ -48,24 +49,13 @@ def script(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def free_block(first: int) -> int:
-    """Return the first of eleven neighbouring ports that are free now, for TCP and UDP."""
-    for first_port in range(first, 60000, 97):
-        with ExitStack() as held, suppress(OSError):
-            for port in range(first_port, first_port + PORTS):
-                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                    held.enter_context(socket.socket(type=kind)).bind(("127.0.0.1", port))
-            return first_port
-    raise RuntimeError("no eleven free ports")
-
-
 @contextmanager
-def serve(kind: type[F], folder: Path, *options: str, ports_from: int) -> Iterator[F]:
+def serve(kind: type[F], folder: Path, *options: str) -> Iterator[F]:
     """Run the fleet with its state in a folder; `options` go to `hesper-sim serve`."""
     state = str(folder / "state")
     command = [script("hesper-sim"), "serve", "--state", state, "--json", *options]
     with subprocess.Popen(
-        [*command, "--port", str(free_block(ports_from))], stdout=subprocess.PIPE, text=True
+        [*command, "--port", str(free_ports(PORTS)[0])], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         try:

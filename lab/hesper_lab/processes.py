@@ -2,18 +2,13 @@
 
 import contextlib
 import os
-import random
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 _STOP_S = 10.0
-_PORTS = range(20_000, 32_768)
-"""Below what outgoing connections get: one of them could take a port before its server does."""
-_given: set[int] = set()
 
 
 class Died(Exception):
@@ -113,31 +108,3 @@ def wait_until(condition: Callable[[], bool], child: Child, seconds: float, what
         if time.monotonic() > deadline:
             raise Died(f"{child.name}: {what} did not happen in {seconds:.0f} s\n{child.tail()}")
         time.sleep(0.05)
-
-
-def free_port(wanted: int | None = None) -> int:
-    """Return the wanted loopback port if it is free, else one that is; no other one twice."""
-    if wanted is not None and _is_free(wanted):
-        return wanted
-    for port in random.sample(_PORTS, len(_PORTS)):
-        if port not in _given and _is_free(port):
-            _given.add(port)
-            return port
-    raise OSError("no free port on the loopback interface")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-def accepts(port: int) -> bool:
-    """Return whether something listens on a loopback port."""
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0

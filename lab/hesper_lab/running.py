@@ -13,7 +13,8 @@ from hesper_sim.errors import SimulatorError
 from hesper_sim.fleet import Fleet, FleetSettings
 
 from hesper_lab import broker_files, cloud_files, gateway_files, influx_files, system
-from hesper_lab.processes import Child, accepts, wait_until
+from hesper_lab.ports import accepts
+from hesper_lab.processes import Child, wait_until
 from hesper_lab.site import PACKAGES, Site
 
 Say = Callable[[str], None]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from hesper_lab import private_file
-from hesper_lab.processes import free_port
+from hesper_lab.ports import free_port
 
 StoreKind = Literal["duckdb", "influx"]
 ROOT = Path(__file__).resolve().parents[2]

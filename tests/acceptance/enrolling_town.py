@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 from hesper_cloud.authority.broker_accounts import password_hash
-from hesper_lab.processes import free_port
+from hesper_lab.ports import free_port
 from hesper_lab.rest import Rest
 from hesper_lab.site import ROOT, Account
 from hesper_sim import ledger

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from command_line import Told, tell
 from hesper_contracts.signing import Signer
-from hesper_lab.processes import free_port
+from hesper_lab.ports import free_port
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 

@@ -17,7 +17,7 @@ from hesper_cloud.stores.errors import StoreUnavailable
 from hesper_cloud.stores.influx import InfluxStore
 from hesper_cloud.stores.influx_server import InfluxV1
 from hesper_cloud.stores.port import ReadingStore
-from hesper_lab.processes import free_port
+from hesper_lab.ports import free_port
 
 GATEWAY, KNOWN, NEW = "gw-1", "HES12642984", "HES77"
 VIC, BY_AREA = Actor("vic", Role.VIEWER), Actor("ann", Role.OPERATOR, areas=("North",))

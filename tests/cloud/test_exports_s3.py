@@ -27,7 +27,8 @@ from hesper_cloud.exports.targets import TargetError, put
 from hesper_cloud.job_settings import ScheduledExport
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import Group
-from hesper_lab.processes import Child, free_port, wait_until
+from hesper_lab.ports import free_port
+from hesper_lab.processes import Child, wait_until
 from typer.testing import CliRunner
 
 pytestmark = pytest.mark.integration

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hesper_lab.ports import free_port
 from testcontainers.compose import DockerCompose
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.image import DockerImage
@@ -60,9 +60,7 @@ def site(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """The whole of compose.yaml on a folder and a port of its own; its console's address."""
     if not has_compose():
         pytest.skip("the engine's client has no `docker compose`")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     for name, value in {
         "COMPOSE_PROJECT_NAME": f"hesper-test-{port}",
         "HESPER_SITE": str(tmp_path / "site"),

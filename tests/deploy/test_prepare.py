@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from hesper_lab.processes import free_port
+from hesper_lab.ports import free_port
 
 pytestmark = pytest.mark.integration
 DEADLINE_S = 90.0

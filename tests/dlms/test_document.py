@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from hesper_dlms.classes.registry import REGISTRY
-from hesper_lab.processes import free_port
+from hesper_lab.ports import free_port
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/dlms.md").read_text()
 METER, CLIENT, PUSH = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

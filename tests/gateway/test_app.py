@@ -21,6 +21,7 @@ from hesper_contracts.frame import Kind
 from hesper_contracts.readings import LOAD_PROFILE
 from hesper_contracts.results import CommandResult
 from hesper_contracts.signing import Keyring, Signer
+from hesper_lab.ports import free_port
 
 sys.path.insert(0, str(Path(__file__).parent))
 from simulated_site import BIN, SimulatedSite, line_text, meter_text
@@ -82,9 +83,7 @@ class Site(SimulatedSite):
     def start_meters(self) -> None:
         fleet = self.folder / "fleet.toml"
         if not fleet.exists():
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                fleet.write_text(FLEET.format(port=probe.getsockname()[1]))
+            fleet.write_text(FLEET.format(port=free_port()))
         plan = subprocess.run(
             [BIN / "hesper-sim", "plan", "--fleet", fleet, "--json"],
             check=True, capture_output=True, text=True,

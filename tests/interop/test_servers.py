@@ -16,7 +16,7 @@ from hesper_dlms.apdu import EntrySelector
 from hesper_dlms.association import Authentication
 from hesper_dlms.client import AssociationSettings, Client
 from hesper_dlms.errors import DlmsError, LinkError
-from hesper_lab.processes import free_port
+from hesper_lab.ports import free_port
 
 sys.path.insert(0, str(Path(__file__).parent))
 from meter import (

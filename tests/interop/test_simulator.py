@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hesper_lab.processes import free_port
+from hesper_lab.ports import free_port
 
 sys.path.insert(0, str(Path(__file__).parent))
 from meter import CLIENT_TITLE

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from hesper_lab import broker_files, system
-from hesper_lab.processes import Child, accepts, wait_until
+from hesper_lab.ports import accepts
+from hesper_lab.processes import Child, wait_until
 from hesper_lab.site import PACKAGES, Site, Wishes
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from hesper_lab import processes
-from hesper_lab.processes import Child, Died, accepts, free_port, wait_until
+from hesper_lab.processes import Child, Died, wait_until
 
 DEADLINE_S = 60.0
 READY = "print('ready', flush=True)"
@@ -104,20 +103,6 @@ def test_a_child_that_was_never_started(tmp_path: Path) -> None:
         child.check()
     with pytest.raises(Died, match="ghost was not started"):
         _ = child.pid
-
-
-def test_ports() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert accepts(port)
-        assert free_port(port) != port
-    assert not accepts(port)
-    assert free_port(port) == port
-    some = [free_port() for _ in range(50)]
-    assert len(set(some)) == 50
-    assert max(some) < 32_768  # where systems take ports for outgoing connections from
 
 
 def _lives(pid: int) -> bool:

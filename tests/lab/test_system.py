@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from hesper_lab import broker_files, system
-from hesper_lab.processes import Child, accepts, wait_until
+from hesper_lab.ports import accepts
+from hesper_lab.processes import Child, wait_until
 from hesper_lab.site import Site, Wishes
 from hesper_lab.system import MOSQUITTO, Missing, Wanted
 

@@ -13,6 +13,7 @@ from hesper_dlms.association import Referencing
 from hesper_dlms.client import AssociationSettings, Authentication, Client, SecuritySettings
 from hesper_dlms.errors import DlmsError
 from hesper_dlms.security.key_pairs import PeerKeys, PrivateKey, PublicKey
+from hesper_lab.ports import free_ports
 from hesper_sim.fleet import Access, starter
 
 pytestmark = pytest.mark.integration
@@ -31,25 +32,15 @@ MECHANISMS = {
 }
 
 
-def free_ports(kind: int, count: int) -> tuple[int, ...]:
-    sockets = [socket.socket(socket.AF_INET, kind) for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = tuple(each.getsockname()[1] for each in sockets)
-    for each in sockets:
-        each.close()
-    return ports
-
-
 @pytest.fixture(scope="module")
 def simulator(start_shared_simulator):
-    tcp = free_ports(socket.SOCK_STREAM, 10)
+    ports = tuple(free_ports(11))
     settings = msgspec.structs.replace(
         starter(),
-        shared_port=tcp[0],
-        tcp_ports=tcp[1:7],
-        hdlc_ports=tcp[7:],
-        udp_ports=free_ports(socket.SOCK_DGRAM, 1),
+        shared_port=ports[0],
+        tcp_ports=ports[1:7],
+        hdlc_ports=ports[7:10],
+        udp_ports=ports[10:],
     )
     return start_shared_simulator(settings, "--history-days", "0")
 

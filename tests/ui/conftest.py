@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
-from hesper_lab.processes import free_port
+from hesper_lab.ports import free_port
 from nicegui import ui
 from nicegui.functions.download import download
 from nicegui.functions.navigate import Navigate

@@ -20,6 +20,7 @@ from hesper_sim import fleet
 
 from hesper_lab import private_file, system, toml_text
 from hesper_lab.bench.gateway_cycles import PERIOD_S
+from hesper_lab.ports import free_port
 
 UNIT: Final = Path(__file__).parents[3] / "deploy" / "hesper-gateway.service"
 NEVER_S: Final = 86_400.0
@@ -30,9 +31,7 @@ _LISTENS_WITHIN_S: Final = 10.0
 @contextmanager
 def broker(folder: Path) -> Iterator[int]:
     """Run a broker of our own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     program = system.find("mosquitto")
     if program is None:
         raise system.Missing("the benchmark of the agent needs mosquitto")

@@ -21,7 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hesper_lab import broker_files, cloud_files, influx_files, system
 from hesper_lab.bench import bytecode, certificates
-from hesper_lab.processes import Child, accepts, wait_until
+from hesper_lab.ports import accepts
+from hesper_lab.processes import Child, wait_until
 from hesper_lab.site import PACKAGES, Site, StoreKind, Wishes
 
 _BIN: Final = Path(sys.executable).parent

@@ -28,7 +28,8 @@ from hesper_cloud.stores.port import Block, Group, Quantity, ReadingStore
 from hesper_lab import influx_files, system
 from hesper_lab.bench.ingest_batches import name_of
 from hesper_lab.bench.rows import Row, row
-from hesper_lab.processes import Child, accepts, wait_until
+from hesper_lab.ports import accepts
+from hesper_lab.processes import Child, wait_until
 from hesper_lab.site import PACKAGES, Site, StoreKind, Wishes
 
 PERIOD_S: Final = 900

@@ -20,6 +20,7 @@ from hesper_cloud.ca.issuing import Issuing
 from hesper_cloud.ca.profile import Issuer
 from hesper_cloud.certificates import Desk
 from hesper_cloud.settings import BrokerSettings, CertificateSettings
+from hesper_lab.ports import free_port
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from signing import GATEWAY, MONTH, OTHER, PATIENCE_S, POLL_S, give, leaf, request
@@ -54,9 +55,7 @@ class Guarded:
     def __init__(self, desk: Desk, folder: Path, make_broker: Callable[..., Any]) -> None:
         self.desk = Desk(desk.settings, desk.databases, datetime.now(UTC))
         self.folder, self.opened = folder, ExitStack()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         (folder / "acl").write_text("user hes.authority\npattern readwrite hesper/v1/%u/#\n")
         (folder / "passwords").write_text("hes.authority:authority\n")
         subprocess.run(["mosquitto_passwd", "-U", folder / "passwords"], check=True)

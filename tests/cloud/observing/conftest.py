@@ -20,7 +20,7 @@ import httpx
 import pytest
 from hesper_cloud import keys
 from hesper_cloud.settings import Settings
-from hesper_lab.processes import free_port
+from hesper_lab.ports import free_port
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from patience import PATIENCE_S, eventually
 

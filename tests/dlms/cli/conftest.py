@@ -54,7 +54,7 @@ class DeskFleet(SimulatedFleet):
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeskFleet]:
     """The simulator's own small fleet."""
-    with serve(DeskFleet, tmp_path_factory.mktemp("fleet"), ports_from=21000) as served:
+    with serve(DeskFleet, tmp_path_factory.mktemp("fleet")) as served:
         yield served
 
 

@@ -47,7 +47,7 @@ from hesper_gateway.meter_state import MeterState
 from hesper_gateway.schedule import Plan, Round, Stop
 from hesper_gateway.sessions import Common, MeterSession, client_system_title
 from hesper_gateway.visit import Visitor
-from hesper_lab import processes
+from hesper_lab import ports
 
 ENCRYPTION_KEY = bytes(range(16))
 AUTHENTICATION_KEY = bytes(range(0xD0, 0xE0))
@@ -405,7 +405,7 @@ def bench(tmp_path: Path) -> Bench:
 @pytest.fixture
 def free_port() -> int:
     """A TCP port on loopback that nothing listens on now."""
-    return processes.free_port()
+    return ports.free_port()
 
 
 class Field:

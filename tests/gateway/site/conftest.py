@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from hesper_contracts.signing import Signer
-from hesper_lab.processes import free_port
+from hesper_lab.ports import free_port
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from simulated_site import SimulatedSite, line_text, meter_text

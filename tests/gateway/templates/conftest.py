@@ -33,7 +33,7 @@ class FleetToLearn(SimulatedFleet):
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetToLearn]:
     """The simulator's own small fleet, with the load profile of a day."""
     folder = tmp_path_factory.mktemp("fleet")
-    with serve(FleetToLearn, folder, "--history-days", "1", ports_from=33000) as served:
+    with serve(FleetToLearn, folder, "--history-days", "1") as served:
         yield served
 
 
