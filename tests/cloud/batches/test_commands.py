@@ -12,6 +12,7 @@ from hesper_cloud.provision import ProvisioningError
 from hesper_cloud.services.bundle import assemble
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.web_settings import WebSettings
 from serving_thread import serving_of
 from typer.testing import CliRunner, Result
 
@@ -29,7 +30,8 @@ def batch(town: Any) -> str:
 
 @pytest.fixture
 def url(town: Any, batch: str, deciding: None) -> Iterator[str]:
-    settings, registry = town.head_end.settings, town.head_end.databases.registry
+    registry = town.head_end.databases.registry
+    settings = town.head_end.settings.model_copy(update={"web": WebSettings(port=0)})
     store = DuckDbStore(settings.readings_file)
     read_only = open_engine(settings.database.authority_url, read_only=True)
     clock = town.head_end.clock
