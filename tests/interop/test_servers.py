@@ -37,7 +37,7 @@ from meter import (
 )
 
 TIMEOUT_S = 5
-SILENCE_S = 0.5
+SILENCE_S = {"wrapper": 4.0, "hdlc": 1.0}  # a client repeats itself on HDLC alone
 DEADLINE_S = 60.0
 SCALER_UNIT = ENERGY._replace(attribute_id=3)
 Steps = list[tuple[str, Callable[[], object]]]
@@ -52,7 +52,7 @@ class Line:
 
     def __init__(self, port: int, settings: AssociationSettings, link: str) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
-        self.socket.settimeout(SILENCE_S)
+        self.socket.settimeout(SILENCE_S[link])
         over = settings.over_hdlc(17) if link == "hdlc" else settings.over_wrapper()
         self.client = Client(over, settings)
 
