@@ -7,11 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 from full_disk import room_for
+from hesper_cloud.stores import duckdb_file
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.duckdb_schema import ROW_GROUP
+from hesper_cloud.stores.duckdb_writes import halved
 from hesper_cloud.stores.port import (
     Block,
     Group,
@@ -36,7 +41,10 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
+from hesper_cloud.stores import duckdb_file
 from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.duckdb_schema import ROW_GROUP
+from hesper_cloud.stores.duckdb_writes import halved
 from hesper_cloud.stores.port import Block, Group, Quantity
 from hesper_contracts.batch import BatchId
 
@@ -111,6 +119,76 @@ def test_a_large_group_goes_past_the_log(tmp_path: Path) -> None:
     small = log.stat().st_size
     write_until_killed(path, 100, 2, THROUGH_NO_LOG)
     assert log.stat().st_size < small + THROUGH_NO_LOG  # not an octet for each row
+
+
+def test_large_groups_are_inserted_in_halves_of_whole_row_groups() -> None:
+    for rows, halves in (
+        (0, []),
+        (2 * ROW_GROUP - 1, [2 * ROW_GROUP - 1]),
+        (2 * ROW_GROUP, [ROW_GROUP, ROW_GROUP]),
+        (3 * ROW_GROUP + 7, [2 * ROW_GROUP, ROW_GROUP + 7]),
+        (7 * ROW_GROUP, [4 * ROW_GROUP, 3 * ROW_GROUP]),
+    ):
+        table = pa.table({"place": np.arange(rows)})
+        chunks = halved(table).column("place").iterchunks()
+        assert [len(chunk) for chunk in chunks if len(chunk)] == halves
+        assert halved(table).equals(table)
+
+
+def test_rows_stand_in_the_order_in_which_they_were_written(store: DuckDbStore) -> None:
+    values = np.arange(5 * ROW_GROUP)[np.newaxis]
+    for sequence in range(2):
+        store.write(random_group(sequence, (Quantity("1.0.1.8.0.255", 0, 30),), values))
+    by_row = "SELECT commit_number, v0 FROM readings ORDER BY rowid"
+    stored = store._file.connection.execute(by_row).fetchall()
+    assert stored == [(n, v) for n in (1, 2) for v in range(5 * ROW_GROUP)]
+
+
+def test_a_file_that_grew_is_opened_anew_while_nobody_reads(
+    store: DuckDbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duckdb_file, "_RENEW_ROWS", 4)
+    store.write(Group({}, [block({"A": [(T0, 1), (T0 + 1, 2)], "B": [(T0, 3), (T0 + 1, 4)]})], 1))
+    first = store._file.connection
+    rows = store.export(0, 2**33)
+    next(rows)
+    assert store.write(Group({}, [block({"A": [(T0 + 2, 5)]})], 2)).new == 1
+    assert store._file.connection is first, "somebody reads"
+    assert len(list(rows)) == 3, "of the time when reading began"
+
+    again = block({"A": [(T0 + 2, 5)], "C": [(T0, 6)]})
+    assert store.write(Group({BatchId("gw-1", EPOCH, 1): "ab" * 32}, [again], 3)).new == 1
+    assert store._file.connection is not first
+    renewed = store._file.connection
+    assert store.write(Group({}, [block({"D": [(T0, 7)]})], 4)).new == 1
+    assert store._file.connection is renewed, "it grew by little since"
+    assert store.known([BatchId("gw-1", EPOCH, 1)]) == {BatchId("gw-1", EPOCH, 1): "ab" * 32}
+    assert sorted((r.meter, r.values[0].value) for r in store.export(0, 2**33)) == [
+        *(("A", value) for value in (1, 2, 5)),
+        *(("B", value) for value in (3, 4)),
+        *(("C", 6), ("D", 7)),
+    ]
+
+
+def test_a_file_that_cannot_be_opened_anew_is_tried_again(
+    store: DuckDbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duckdb_file, "_RENEW_ROWS", 1)
+    store.write(Group({}, [block({"A": [(T0, 1)]})], 1))
+    later = Group({}, [block({"A": [(T0 + 1, 2)]})], 2)
+    with monkeypatch.context() as away:
+        away.setattr(duckdb_file, "attached", refusing)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="no such disk"):
+                store.write(later)
+            with pytest.raises(StoreUnavailable):
+                list(store.export(0, 2**33))
+    assert store.write(later).new == 1
+    assert [r.values[0].value for r in store.export(0, 2**33)] == [1, 2]
+
+
+def refusing(path: Path, memory_mib: int) -> duckdb.DuckDBPyConnection:
+    raise duckdb.IOException(f"{path} ({memory_mib} MiB): no such disk")
 
 
 def test_more_is_stored_than_may_be_kept_in_memory(tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ class DuckDbStore:
         for part in parts:
             key = self._file.catalogue.profile_key(part.profile)
             self._file.high_water.raise_to(key, part.meter, part.captured_at)
+            self._file.grown += part.row_count
 
     def known(self, batches: Sequence[BatchId]) -> dict[BatchId, str]:
         """Returns the digests of stored batches; new ones cost no query."""

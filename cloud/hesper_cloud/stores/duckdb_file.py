@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -12,7 +12,13 @@ import pyarrow as pa
 
 from hesper_cloud.stores import duckdb_day_sums as day_sums
 from hesper_cloud.stores import duckdb_lineage
-from hesper_cloud.stores.duckdb_schema import ISLANDS, NEWEST_COMMIT, Catalogue, create_tables
+from hesper_cloud.stores.duckdb_schema import (
+    ISLANDS,
+    NEWEST_COMMIT,
+    ROW_GROUP,
+    Catalogue,
+    create_tables,
+)
 from hesper_cloud.stores.duckdb_sealed import Damaged, Folder, SealedFile
 from hesper_cloud.stores.duckdb_snapshot import Snapshot, manifest
 from hesper_cloud.stores.high_water import HighWater
@@ -23,7 +29,7 @@ from hesper_cloud.stores.sequences import StoredSequences
 log = logging.getLogger(__name__)
 
 _LOG_MIB = 256  # with DuckDB's own 16 every second group of batches rewrites parts of the file
-_ROW_GROUP = 8_192  # rows; a write of more goes into the file at once, and never through its log
+_RENEW_ROWS = 1 << 25  # while its file is open, DuckDB remembers some 4 octets about each new row
 _NAME = "store"
 _LEAST_MEMORY_MIB, _MOST_MEMORY_MIB = 512, 2048
 _MARKS = """
@@ -38,6 +44,7 @@ class DuckDbFile:
     Attributes:
         lock: Held by whoever writes.
         commit_number: Number of the newest commit of readings.
+        grown: Rows that were written since the file was opened.
         lineage: What cursors of the change feed mean in this store.
         sealed: The sealed files that count, for the writer; readers have their snapshot's.
         listed: The same for a glance of a reader; None while a transaction is changing them.
@@ -49,11 +56,13 @@ class DuckDbFile:
         self.path = path
         self._memory_mib = memory_mib
         self.lock = threading.RLock()
+        self._door = threading.Lock()  # held by whoever begins or ends reading
+        self._readers = 0
         self.folder = Folder(path.with_suffix(".sealed"))
         self._open()
 
     def _open(self) -> None:
-        self._sound = True
+        self.grown, self._sound = 0, True
         try:
             self.connection = attached(self.path, self._memory_mib)
             create_tables(self.connection)
@@ -63,6 +72,7 @@ class DuckDbFile:
             for damage in self.folder.check_lengths(self.sealed):
                 self.set_aside(damage)
         except (duckdb.Error, OSError) as error:
+            self._sound = False
             raise StoreUnavailable(f"{self.path}: {error}") from error
 
     def learn(self) -> None:
@@ -126,6 +136,8 @@ class DuckDbFile:
             if not self._sound:
                 self.connection.close()
                 self._open()
+            elif self.grown >= _RENEW_ROWS:
+                self._renew()
             committed = False
             self.connection.begin()
             try:
@@ -135,6 +147,20 @@ class DuckDbFile:
             finally:
                 if not committed:
                     self._roll_back()
+
+    def _renew(self) -> None:
+        """Opens the file anew, unless somebody reads: DuckDB forgets what it held about rows."""
+        with self._door:
+            if self._readers:
+                return
+            self._sound = False
+            try:
+                self.connection.close()
+                self.connection = attached(self.path, self._memory_mib)
+            except duckdb.Error as error:
+                raise StoreUnavailable(f"{self.path}: {error}") from error
+            self.catalogue.connection = self.connection
+            self.grown, self._sound = 0, True
 
     @contextmanager
     def naming(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -162,12 +188,16 @@ class DuckDbFile:
     def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yields a cursor for one reader."""
         try:
-            cursor = self.connection.cursor()
+            with self._door:
+                cursor = self.connection.cursor()
+                self._readers += 1
             try:
-                cursor.execute(f"USE {_NAME}")
-                yield cursor
+                with closing(cursor):
+                    cursor.execute(f"USE {_NAME}")
+                    yield cursor
             finally:
-                cursor.close()
+                with self._door:
+                    self._readers -= 1
         except duckdb.Error as error:
             raise StoreUnavailable(str(error)) from error
 
@@ -220,7 +250,7 @@ def attached(path: Path, memory_mib: int) -> duckdb.DuckDBPyConnection:
         connection.execute(f"SET checkpoint_threshold = '{_LOG_MIB:d}MiB'")
         connection.execute("SET temp_directory = ?", [f"{path}.tmp"])
         name = str(path).replace("'", "''")
-        connection.execute(f"ATTACH '{name}' AS {_NAME} (ROW_GROUP_SIZE {_ROW_GROUP:d})")
+        connection.execute(f"ATTACH '{name}' AS {_NAME} (ROW_GROUP_SIZE {ROW_GROUP:d})")
         connection.execute(f"USE {_NAME}")
     except duckdb.Error:
         connection.close()

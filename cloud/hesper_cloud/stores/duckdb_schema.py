@@ -15,6 +15,7 @@ import pyarrow as pa
 from hesper_cloud.stores.port import Integers, Quantity
 
 OWN_COLUMNS = 8
+ROW_GROUP = 8_192  # rows; a write of more goes into the file at once, and never through its log
 _VALUES = ", ".join(f"v{place} BIGINT" for place in range(OWN_COLUMNS))
 _ROW = (
     "meter INTEGER, profile INTEGER, captured_at BIGINT, clock_status UTINYINT, quality INTEGER, "
@@ -82,10 +83,13 @@ class Catalogue:
     """Keys of meters, profiles and layouts; new ones are written in the caller's transaction.
 
     After a transaction that was rolled back, build a new catalogue: this one may hold its keys.
+
+    Attributes:
+        connection: The writer's.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
+        self.connection = connection
         self._meters = _keys(connection, "SELECT id, key FROM meters ORDER BY key")
         self._profiles = _keys(connection, "SELECT logical_name, key FROM profiles ORDER BY key")
         texts = _keys(connection, "SELECT quantities, key FROM layouts ORDER BY key")
@@ -120,7 +124,7 @@ class Catalogue:
     def _add_meters(self, fresh: list[str]) -> None:
         keys = range(len(self._meters), len(self._meters) + len(fresh))
         rows = pa.table({"key": pa.array(np.array(keys)), "id": fresh})  # noqa: F841 - named in SQL
-        self._connection.execute("INSERT INTO meters SELECT key, id FROM rows")
+        self.connection.execute("INSERT INTO meters SELECT key, id FROM rows")
         self._meters.update(zip(fresh, keys, strict=True))
         self.meter_names.extend(fresh)
 
@@ -128,7 +132,7 @@ class Catalogue:
         """Returns the key of a profile, writing it if it is new."""
         if logical_name not in self._profiles:
             key = len(self._profiles)
-            self._connection.execute("INSERT INTO profiles VALUES (?, ?)", [key, logical_name])
+            self.connection.execute("INSERT INTO profiles VALUES (?, ?)", [key, logical_name])
             self._profiles[logical_name] = key
             self.profile_names.append(logical_name)
         return self._profiles[logical_name]
@@ -137,7 +141,7 @@ class Catalogue:
         """Returns the key of a layout, writing it if it is new."""
         if quantities not in self._layouts:
             key = len(self._layouts)
-            self._connection.execute(
+            self.connection.execute(
                 "INSERT INTO layouts VALUES (?, ?)", [key, json.dumps(quantities)]
             )
             self._layouts[quantities] = key

@@ -12,7 +12,7 @@ from hesper_contracts.quality import Quality
 
 from hesper_cloud.stores.duckdb_file import DuckDbFile
 from hesper_cloud.stores.duckdb_rows import to_arrow
-from hesper_cloud.stores.duckdb_schema import COLUMN_LIST, OWN_COLUMNS
+from hesper_cloud.stores.duckdb_schema import COLUMN_LIST, OWN_COLUMNS, ROW_GROUP
 from hesper_cloud.stores.duckdb_snapshot import parquet, stored
 from hesper_cloud.stores.port import Flags, Integers, Quantity
 from hesper_cloud.stores.rows import Rows, Stamp, first_of_identity
@@ -92,7 +92,8 @@ class GroupWriter:
             suspect = first & self._high_water.at_or_below(key, part.meter, part.captured_at)
             met, differing = self._compare(table, suspect)
             new = first & ~met
-            self._insert_table("readings", table if new.all() else table.filter(pa.array(new)))
+            fresh = table if new.all() else table.filter(pa.array(new))
+            self._insert_table("readings", halved(fresh))
             conflicting += self._keep_revisions(table, differing)
             tables.append(table)
             accepted.append(new)
@@ -182,6 +183,18 @@ class GroupWriter:
         distinct = np.zeros(len(repeats), dtype=bool)
         distinct[list(seen.values())] = True
         return self._keep_revisions(table, distinct)
+
+
+def halved(rows: pa.Table) -> pa.Table:
+    """Returns rows in two chunks, where each is a row group at least.
+
+    DuckDB inserts a chunk with one thread; one of less than a row group would go through its log.
+    """
+    row_groups = len(rows) // ROW_GROUP
+    if row_groups < 2:
+        return rows
+    half = (row_groups + 1) // 2 * ROW_GROUP
+    return pa.concat_tables([rows.slice(0, half), rows.slice(half)])
 
 
 def _range(rows: pa.Table) -> dict[str, int]:
