@@ -188,7 +188,7 @@ class Heard:
         return sink
 
     async def until(self, octets: bytes) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while octets not in self.streams:
                 self._changed.clear()
                 await self._changed.wait()
@@ -236,6 +236,6 @@ async def test_a_port_that_goes_while_there_is_no_room_ends_the_write(terminal):
     writing = asyncio.create_task(channel.write(bytes(1 << 20), 60))
     await asyncio.sleep(0.01)  # nobody reads: the terminal is full
     terminal.unplug()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         with pytest.raises(LineDown):
             await writing

@@ -47,7 +47,7 @@ class OpticalMeter:
                     os.write(self.far, step.octets)
 
     async def _reach(self, baudrate):
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(60):
             while self.speed != baudrate:  # noqa: ASYNC110 - a pty tells nobody of its speed
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.02)  # the shortest reaction time of a meter

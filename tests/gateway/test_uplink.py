@@ -273,7 +273,7 @@ async def test_works_within_what_the_access_rules_allow(
     )
     async with ingest:
         await ingest.subscribe(Topics().shared("ingest", Kind.READINGS), qos=1)
-        async with uplink_on(guarded.port, outbox, account=account), asyncio.timeout(10):
+        async with uplink_on(guarded.port, outbox, account=account), asyncio.timeout(60):
             heard = await anext(aiter(ingest.messages))
             assert isinstance(heard.payload, bytes)
             opened = batch.open_(heard.payload)

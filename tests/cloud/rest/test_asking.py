@@ -129,7 +129,7 @@ async def test_what_was_found_is_shown_and_a_repeat_is_the_same_command(client, 
     with writing(head_end.databases.registry) as session:
         row = {"command_id": order.id, "gateway": GATEWAY, "payload": payload}
         session.add(Result(**row, received_at=now_utc()))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         row = await get(client, ann, f"/commands/{order.id}")
         while row["state"] != "confirmed":
             row = await get(client, ann, f"/commands/{order.id}")

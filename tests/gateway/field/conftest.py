@@ -297,7 +297,7 @@ class Bench:
 
     async def until_all_ended(self) -> None:
         """Wait until no connection is open."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while self.writers:
                 self.ended.clear()
                 await self.ended.wait()

@@ -253,7 +253,7 @@ async def test_a_line_does_not_wait_for_the_disk(bench, field):
         ]
         stops = [field.stop(bench.session(line, config)) for config in configs]
         async with field.going("bus", *stops):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await asyncio.gather(*(each.wait() for each in read))
             stored.set()
             await bench.held.until(lambda held: len(held.rows(REGISTER_SNAPSHOT, "HES3")) == 1)

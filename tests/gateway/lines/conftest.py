@@ -89,7 +89,7 @@ class AtModem:
         self.say("NO CARRIER")
 
     async def until(self, condition: Callable[["AtModem"], object]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition(self):
                 self.changed.clear()
                 await self.changed.wait()

@@ -155,7 +155,7 @@ async def test_a_modem_tells_its_state(modem, port_on):
     port = port_on()
     assert port.status() == ModemStatus(name="gsm")
     running = asyncio.create_task(port.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not port.usable:  # noqa: ASYNC110 - the port tells nobody
             await asyncio.sleep(0.005)
     running.cancel()

@@ -22,7 +22,7 @@ from hesper_gateway.lines.wake_up import MessageWakeUp
 async def looked(port) -> asyncio.Task:
     """Start a port's own task and wait until it has looked at its modem once."""
     running = asyncio.create_task(port.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while port.usable is None:  # noqa: ASYNC110 - the port tells nobody
             await asyncio.sleep(0.005)
     running.cancel()

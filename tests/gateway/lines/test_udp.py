@@ -78,7 +78,7 @@ async def test_senders_of_pushes_are_kept_apart_and_the_oldest_is_forgotten():
     senders = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3)]
     for number, wanted in ((0, 1), (1, 2), (0, 3), (2, 4), (0, 5), (1, 6)):
         senders[number].sendto(b"%d" % number, ("127.0.0.1", ear.port))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while sum(map(len, streams)) < wanted:
                 changed.clear()
                 await changed.wait()

@@ -313,7 +313,7 @@ class Works:
 
     async def until(self, condition: Callable[["Works"], object]) -> None:
         """Wait until something holds of what the outbox has."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition(self):
                 landed = asyncio.Event()
                 self.outbox.appended = landed.set
@@ -336,7 +336,7 @@ class Works:
             while len(line._waiting) < count:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.001)
 
-        async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
             holding = tasks.create_task(line.submit(hold, Priority.COMMAND))
             await held.wait()
             await until_waiting(1)

@@ -55,7 +55,7 @@ class Tool:
 
     async def greet(self):
         """Say hello until the line is open, as the real tool does."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not self.greeted.is_set():
                 self.say(Type.HELLO)
                 try:
@@ -88,7 +88,7 @@ async def opened(works, **limits):
 
 async def ended(works, tool):
     """How it ended: what the tool was told, and the result."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         told = await tool.closed
     await works.until(lambda w: w.ended("c-1"))
     return told, works.ended("c-1")
@@ -239,7 +239,7 @@ async def test_a_tool_that_gives_up_before_the_line_is_open_opens_none(works):
         before = works.received
         works.give(works.command("tunnel.open", parameters=OPEN, approver="ben"))
         await works.until(lambda w: w.results("c-1"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not tool.closed.done():  # dropped until the tunnel waits for its tool
                 tool.say(Type.CLOSE, content=b"never mind")
                 await asyncio.sleep(0.01)
@@ -254,7 +254,7 @@ async def test_nobody_else_has_the_line_meanwhile(works):
     async with opened(works) as tool:
         (session,) = works.sessions.values()
         waiting = asyncio.create_task(session.line.submit(session.read_relay, Priority.COMMAND))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not session.line.command_waiting:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0)
         vendor = client(works, ciphered=False)

@@ -120,7 +120,7 @@ class Campaign:
 
     async def until_kept(self, count: int) -> None:
         """Wait until the meter has so many blocks."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(self.blocks_kept()) < count:
                 await self.works.heard()
 

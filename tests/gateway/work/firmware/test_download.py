@@ -52,7 +52,7 @@ class Cloud:
         return True
 
     async def fetch(self, wanted: Wanted = WANTED) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await self.downloads.fetch(wanted, lambda: None)
 
 
@@ -147,7 +147,7 @@ async def test_a_broker_that_repeats_one_block_for_ever_holds_no_command(tmp_pat
 
     repeating = asyncio.create_task(repeat())
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             with pytest.raises(CommandExpired):
                 await cloud.downloads.fetch(WANTED, permit)
     finally:
@@ -162,7 +162,7 @@ async def test_who_waits_for_another_s_download_ends_in_time_too(tmp_path: Path)
         raise CommandExpired("over")
 
     fetching = asyncio.create_task(cloud.downloads.fetch(WANTED, lambda: None))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await cloud.was_asked.wait()
         permits = iter([lambda: None, expired])
         with pytest.raises(CommandExpired):

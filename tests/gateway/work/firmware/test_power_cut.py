@@ -57,7 +57,7 @@ def ended(works: Any, cloud: Any, command_id: str) -> CommandResult | None:
 
 
 async def until_heard(works: Any, condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not condition():
             await works.heard()
 
