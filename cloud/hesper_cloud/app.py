@@ -171,7 +171,7 @@ def _set_aside_what_stays() -> None:
 def _jobs_of(head_end: HeadEnd) -> list[Job]:
     """Returns the jobs that are about this process's own links."""
     alerts = Alerts(head_end.registry, now_utc)
-    links = OwnLinks(head_end.settings.broker, alerts, now_utc)
+    links = OwnLinks(head_end.registry, head_end.settings, alerts, now_utc)
     keys_of = GatewayKeys(head_end.registry, head_end.services.sources.authority, now_utc)
     return [
         Job("sending again", SENDING_AGAIN_EVERY_S, head_end.sending_again.turn),

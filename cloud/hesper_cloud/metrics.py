@@ -81,7 +81,7 @@ LETTERS = Gauge("hesper_dead_letters_kept", "Messages that were set aside and ar
 DISK_FREE = Gauge("hesper_disk_free_bytes", "Room on the disk of each place.", ["place"])
 DISK_SIZE = Gauge("hesper_disk_size_bytes", "Size of the disk of each place.", ["place"])
 LOOKS = Counter("hesper_data_accesses", "Looks at interval data.", ["door", "operation"])
-CONNECTED = Gauge("hesper_ingest_connected", "1 while the consumer is connected to the broker.")
+CONNECTED = Gauge("hesper_ingest_connected", "1 while the consumer hears the broker.")
 STORE_ANSWERS = Gauge("hesper_store_answers", "1 while the store takes what is to be stored.")
 STORE_ANSWERS.set(1)
 IMAGE_REQUESTS = Counter("hesper_image_requests", "Requests of gateways for image blocks.")

@@ -36,6 +36,8 @@ from hesper_cloud.web_settings import OidcSettings, WebSettings
 
 __all__ = ["BadSettings", "Settings", "WebSettings"]
 
+_INSTANCE = r"^[A-Za-z0-9._-]{1,63}$"  # part of a topic
+
 
 class BadSettings(Exception):
     """The file cannot be used; the text names every place, and no value: some are secrets."""
@@ -111,7 +113,7 @@ class DatabaseSettings(_Section):
 class IngestSettings(_Section):
     """How the consumer groups messages and what it accepts."""
 
-    instance: str = "main"
+    instance: str = Field(default="main", pattern=_INSTANCE)
     group_max_messages: int = 1000
     group_max_octets: int = Field(default=0, ge=0)  # 0: from the store
     group_linger_ms: int = 40
@@ -133,7 +135,7 @@ class RuleSettings(_Section):
 class AuthoritySettings(_Section):
     """The authority process."""
 
-    instance: str = "main"
+    instance: str = Field(default="main", pattern=_INSTANCE)
     poll_ms: int = Field(default=10, ge=1, le=50)
     checkpoint_every_s: int = Field(default=600, ge=1)  # of the audit log, told to the gateways
 

@@ -7,12 +7,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hesper_cloud import keys, provision
 from hesper_cloud.cli import app
+from hesper_cloud.db.engines import open_engine, reading
+from hesper_cloud.db.registry import Alert, ConsumerTold
+from hesper_cloud.rules import own_links
+from hesper_cloud.rules.alerts import CLEARED, Alerts
+from hesper_cloud.rules.own_links import OwnLinks
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.opening import open_store
 from hesper_contracts import batch, readings, receipts, status
@@ -22,6 +28,7 @@ from hesper_contracts.signing import Keyring
 from hesper_contracts.topics import Topics
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from sqlalchemy import select
 from typer.testing import CliRunner
 
 pytestmark = pytest.mark.integration
@@ -137,6 +144,76 @@ def test_two_consumers_share_the_work_and_one_may_die(
     assert len(rows) == BATCHES * METERS
     assert len({(row.meter, row.captured_at) for row in rows}) == len(rows)
     assert {row.revision for row in rows} == {0}
+
+
+class Judge:
+    """What the head end says of its consumers, with a clock that is set by hand."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.engine = open_engine(settings.database.url)
+        self.now = datetime.now(UTC)
+        alerts = Alerts(self.engine, lambda: self.now)
+        self.links = OwnLinks(self.engine, settings, alerts, lambda: self.now)
+
+    def told(self) -> list[tuple[str, bool, bool]]:
+        with reading(self.engine) as session:
+            rows = session.scalars(select(ConsumerTold))
+            return [(row.instance, row.hears, row.stores) for row in rows]
+
+    def wait_until_told(self, expected: list[tuple[str, bool, bool]]) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while self.told() != expected:
+            assert time.monotonic() < deadline, self.told()
+            time.sleep(0.05)
+
+    def after(self, seconds: int) -> list[str]:
+        """Returns the rules that have alerts after a while in which nothing changed."""
+        self.links.turn()
+        self.now += timedelta(seconds=seconds)
+        self.links.turn()
+        with reading(self.engine) as session:
+            return list(session.scalars(select(Alert.rule).where(Alert.state != CLEARED)))
+
+
+def test_the_head_end_tells_of_a_consumer_whose_store_is_down_and_of_one_that_is_gone(
+    broker: Any, influxd: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_links, "_PATIENCE", timedelta(seconds=10))
+    config = tmp_path / "cloud.toml"
+    config.write_text(
+        f'[broker]\nport = {broker.port}\n[store]\nkind = "influx"\nsole_writer = false\n'
+        f'[store.influx]\nurl = "{influxd.url}"\ndatabase = "readings"\n'
+    )
+    settings = Settings.load(config)
+    provision.initialise(settings, None)
+    judge = Judge(settings)
+    fleet = Fleet(broker.port, keys.receipt_signer(settings.keys).public_key)
+    with ExitStack() as stack:
+        stack.callback(judge.engine.dispose)
+        stack.callback(fleet.close)
+        influxd.kill()
+        second = stack.enter_context(consumer(config, "second"))
+        judge.wait_until_told([("second", False, False)])
+        assert judge.after(15) == ["store-away"]
+        influxd.start()
+        judge.wait_until_told([("second", True, True)])
+        assert judge.after(15) == []
+        influxd.kill()
+        fleet.send(range(1))
+        judge.wait_until_told([("second", True, False)])
+        assert judge.after(15) == ["store-away"]
+        influxd.start()
+        fleet.wait_for(lambda: fleet.receipted)
+        judge.wait_until_told([("second", True, True)])
+        second.kill()
+        second.wait()
+        judge.after(25)
+        assert judge.after(15) == ["consumer-lost/second"]
+        again = stack.enter_context(consumer(config, "second"))
+        fleet.wait_for(lambda: fleet.online == {"second"})
+        again.terminate()
+        judge.wait_until_told([])
+        assert judge.after(15) == []
 
 
 @pytest.mark.parametrize("store", ['kind = "influx"', 'kind = "duckdb"\nsole_writer = false'])

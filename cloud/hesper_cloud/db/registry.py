@@ -22,6 +22,7 @@ from hesper_cloud.db.assets import (
     Tariff,
 )
 from hesper_cloud.db.base import NAMING, RegistryBase
+from hesper_cloud.db.consumers import ConsumerTold
 from hesper_cloud.db.delivery import (
     Delivery,
     DeliveryAttempt,
@@ -74,6 +75,7 @@ __all__ = [
     "Backfill",
     "Backup",
     "BatchSeen",
+    "ConsumerTold",
     "Customer",
     "DataAccess",
     "DeadLetter",

@@ -186,16 +186,18 @@ class Consumer:
             _, packet = client.subscribe(name, qos=1)
             if packet is not None:
                 self._pending.add(packet)
-        metrics.CONNECTED.set(1)
 
     def _on_subscribe(
         self, _client: mqtt.Client, _data: Any, packet: int, reasons: list[ReasonCode], _props: Any
     ) -> None:
-        for reason in reasons:
-            if reason.is_failure:
-                log.error("broker refuses a subscription: %s; check the account's ACL", reason)
+        refusals = [reason for reason in reasons if reason.is_failure]
+        for reason in refusals:
+            log.error("broker refuses a subscription: %s; check the account's ACL", reason)
+        if refusals:
+            return  # who hears nothing is not announced
         self._pending.discard(packet)
         if not self._pending:
+            metrics.CONNECTED.set(1)
             self.announced.set()
             self.announce()
 

@@ -35,6 +35,7 @@ from hesper_cloud.ingest.decode import Decoded
 from hesper_cloud.ingest.decode_together import decode_all
 from hesper_cloud.ingest.door import Door
 from hesper_cloud.ingest.grouping import Grouping
+from hesper_cloud.ingest.heartbeat import Heartbeat
 from hesper_cloud.ingest.intakes import CacheFeed, Intakes, Rate
 from hesper_cloud.ingest.message import Message
 from hesper_cloud.ingest.persist import Stopped, until_stored
@@ -98,6 +99,8 @@ class Ingest:
         self._relays = RelayStates(engine)
         self._dirty = DirtyDays(engine)
         self._flushed: list[Follower] = []
+        hears = self.consumer.announced.is_set
+        self._heartbeat = Heartbeat(engine, settings.ingest.instance, hears)
         self._sends_again = SendsAgain(engine, signer, self.consumer.publish)
         topics = Topics(settings.broker.root)
         self.door = Door(self.consumer.messages, topics)
@@ -140,12 +143,6 @@ class Ingest:
 
     async def run(self) -> None:
         """Runs until cancelled; ends with the writer's error if it failed."""
-        try:
-            await asyncio.to_thread(until_stored, self._load_latest, self._stop)
-        except asyncio.CancelledError:
-            self._stop.set()  # the thread would try a store that is down for ever
-            raise
-        self.consumer.start()
         writer = asyncio.create_task(asyncio.to_thread(self._work), name="ingest writer")
         registry = asyncio.create_task(
             asyncio.to_thread(self._keep_registry), name="ingest registry"
@@ -157,15 +154,15 @@ class Ingest:
             await asyncio.wait_for(asyncio.gather(writer, registry), _STOP_S)
             await asyncio.to_thread(self.consumer.stop)
 
-    def _load_latest(self) -> None:
-        self._latest.load(self._store)
-
     def _work(self) -> None:
+        """Comes to the broker once the store has been read, and works until told to stop."""
         with (
             contextlib.suppress(Stopped),
             ThreadPoolExecutor(1, "ingest decode") as ahead,
             self._settling.until_told(),
         ):
+            until_stored(lambda: self._latest.load(self._store), self._stop)
+            self.consumer.start()
             coming = ahead.submit(self._next_group)
             while not self._stop.is_set():
                 group, decoded = coming.result()
@@ -205,6 +202,7 @@ class Ingest:
         """Writes contacts and relay states until told to stop, on a thread of its own."""
         while not self._stop.wait(_REGISTRY_TICK_S):
             with stage("registry"):
+                self._heartbeat.flush()
                 self._contacts.flush()
                 self._beginnings.flush()
                 self._relays.flush()
@@ -216,6 +214,7 @@ class Ingest:
         self._contacts.flush(at_once=True)
         self._beginnings.flush(at_once=True)
         self._dirty.flush(at_once=True)
+        self._heartbeat.end()
 
     def _send_again(self) -> None:
         if self.consumer.announced.is_set():

@@ -117,6 +117,12 @@ _OTHERS = (
     BuiltInRule(
         "broker-lost", "Broker lost", "critical", "The head end does not reach its broker."
     ),
+    BuiltInRule(
+        "consumer-lost",
+        "Consumer lost",
+        "warning",
+        "One of several consumers does not run, or does not reach broker or registry.",
+    ),
 )
 
 

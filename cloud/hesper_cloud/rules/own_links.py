@@ -1,79 +1,136 @@
 """What the head end itself cannot reach, told to people: its broker, and its store of readings.
 
 While one of them is away nothing is heard of any meter. That is one alert, and not one for each
-meter besides: the rule of silent meters asks `is_deaf`.
+meter besides: the rule of silent meters asks `is_deaf`. What is judged is what consumers tell of
+themselves (`hesper_cloud.ingest.heartbeat`), also those that are processes of their own. One that
+tells nothing any longer, or lacks the broker that others hear, is an alert of its own. Whether it
+told anything new is known by the clock of the judge, whatever its own says.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from prometheus_client import REGISTRY
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud import metrics
 from hesper_cloud.db.alerting import CLEARED, Alert
-from hesper_cloud.rules.alerts import Alerts, Subject
-from hesper_cloud.settings import BrokerSettings
-from hesper_cloud.worded import later, worded
+from hesper_cloud.db.consumers import ConsumerTold
+from hesper_cloud.db.engines import reading
+from hesper_cloud.rules.alerts import Alerts, Subject, Telling
+from hesper_cloud.settings import Settings
+from hesper_cloud.worded import worded
 
 BROKER, STORE = Subject("broker-lost"), Subject("store-away")
+LOST = "consumer-lost/"
 _PATIENCE = timedelta(seconds=60)
-_STORE_AWAY = later(
-    "Readings are not stored. Nothing is lost: gateways keep what they read. The log of "
-    "hesper-cloud run says why."
-)
-_BROKER_LOST = later(
-    "There is no connection to the broker {broker}: no meter is heard. Nothing is lost: gateways "
-    "keep what they read. The log of hesper-cloud run says why."
-)
+_TELLS_WITHIN = timedelta(seconds=20)
+_FORGOTTEN_AFTER = timedelta(days=7)
+
+
+class _News(NamedTuple):
+    """When a consumer told something, by its own clock, and when that was noticed here."""
+
+    told_at: datetime
+    noticed_at: datetime
 
 
 class OwnLinks:
-    """Looks every few seconds whether broker and store are there.
-
-    A store is away while groups of readings are tried again and again, or one is that waits for an
-    answer until its time is over; a store that nobody writes to is not missed.
-    """
+    """Looks every few seconds whether broker, store and consumers are there."""
 
     def __init__(
-        self, broker: BrokerSettings, alerts: Alerts, clock: Callable[[], datetime]
+        self, engine: Engine, settings: Settings, alerts: Alerts, clock: Callable[[], datetime]
     ) -> None:
-        self._broker = f"{broker.host}:{broker.port}"
+        self._engine = engine
+        self._broker = f"{settings.broker.host}:{settings.broker.port}"
+        self._own = settings.ingest.instance
         self._alerts = alerts
         self._clock = clock
-        self._retries = _sample("hesper_ingest_store_retries_total")
-        self._away_since: dict[Subject, datetime] = {}
-        self._open = {BROKER, STORE}  # as far as is known after a start
+        self._news: dict[str, _News] = {}
+        self._wrong_since: dict[Subject, datetime] = {}
+        self._open = self._open_before()
 
     def turn(self) -> None:
-        """Raises and clears both alerts by what holds now."""
-        retries = _sample("hesper_ingest_store_retries_total")
-        refuses = retries != self._retries or _sample("hesper_ingest_store_waits") > 0
-        self._retries = retries
-        metrics.STORE_ANSWERS.set(not refuses)
-        self._judge(STORE, refuses, worded(_STORE_AWAY))
-        text = worded(_BROKER_LOST, broker=self._broker)
-        # ingest comes to the broker when it has read from the store
-        self._judge(BROKER, not refuses and not _sample("hesper_ingest_connected"), text)
-
-    def _judge(self, subject: Subject, is_away: bool, text: str) -> None:
+        """Raises and clears alerts by what holds now."""
         now = self._clock()
-        if not is_away:
-            self._away_since.pop(subject, None)
-            if subject in self._open:
-                self._alerts.clear(subject, at=now)
-                self._open.discard(subject)
-        elif now - self._away_since.setdefault(subject, now) >= _PATIENCE:
-            self._alerts.raise_(subject, "critical", text, at=now)
-            self._open.add(subject)
+        wrong = {each.subject: each for each in self._wrong(now)}
+        since = {subject: self._wrong_since.get(subject, now) for subject in wrong}
+        due = [each for each in wrong.values() if now - since[each.subject] >= _PATIENCE]
+        self._alerts.settle(due, [(each, now) for each in self._open - wrong.keys()])
+        self._wrong_since = since
+        self._open = (self._open & wrong.keys()) | {each.subject for each in due}
+
+    def _wrong(self, now: datetime) -> Iterator[Telling]:
+        consumers = self._consumers(now)
+        telling = [each for each in consumers if self._tells(each, now)]
+        if refused := [each.instance for each in telling if not each.stores]:
+            yield Telling(STORE, "critical", _not_stored(refused), now)
+        # a consumer comes to the broker when it has read from the store
+        for each in (each for each in telling if each.stores and not each.hears):
+            if each.instance == self._own:
+                yield Telling(BROKER, "critical", _unheard(self._broker), now)
+            else:
+                yield Telling(_lost(each), "warning", _deaf(each), now)
+        for each in (each for each in consumers if each not in telling):
+            yield Telling(_lost(each), "warning", _silent(each), now)
+
+    def _consumers(self, now: datetime) -> list[ConsumerTold]:
+        """Returns what consumers told of themselves; one that is long gone is forgotten."""
+        told = select(ConsumerTold).where(ConsumerTold.told_at > now - _FORGOTTEN_AFTER)
+        with reading(self._engine) as session:
+            return list(session.scalars(told.order_by(ConsumerTold.instance)))
+
+    def _tells(self, consumer: ConsumerTold, now: datetime) -> bool:
+        news = self._news.get(consumer.instance)
+        if news is None or news.told_at != consumer.told_at:
+            news = self._news[consumer.instance] = _News(consumer.told_at, now)
+        return now - news.noticed_at < _TELLS_WITHIN
+
+    def _open_before(self) -> set[Subject]:
+        """Returns what may be open after a start."""
+        is_open = Alert.rule.startswith(LOST) & (Alert.state != CLEARED)
+        with reading(self._engine) as session:
+            lost = session.scalars(select(Alert.rule).where(is_open))
+            return {BROKER, STORE, *map(Subject, lost)}
 
 
 def is_deaf(session: Session) -> bool:
-    """Says whether one of the alerts is open: no meter can be heard then."""
+    """Says whether broker or store are away: no meter can be heard then."""
     is_open = Alert.rule.in_((BROKER.rule, STORE.rule)) & (Alert.state != CLEARED)
     return session.scalar(select(Alert.id).where(is_open).limit(1)) is not None
 
 
-def _sample(name: str) -> float:
-    return REGISTRY.get_sample_value(name) or 0.0
+def _lost(consumer: ConsumerTold) -> Subject:
+    return Subject(f"{LOST}{consumer.instance}")
+
+
+def _not_stored(refused: list[str]) -> str:
+    return worded(
+        "Readings are not stored (consumers: {consumers}). Nothing is lost: gateways keep what "
+        "they read. The consumers' logs say why.",
+        consumers=", ".join(refused),
+    )
+
+
+def _unheard(broker: str) -> str:
+    return worded(
+        "There is no connection to the broker {broker}: no meter is heard. Nothing is lost: "
+        "gateways keep what they read. The log of hesper-cloud run says why.",
+        broker=broker,
+    )
+
+
+def _deaf(consumer: ConsumerTold) -> str:
+    return worded(
+        "The consumer {consumer} has no connection to the broker. The others take what comes.",
+        consumer=consumer.instance,
+    )
+
+
+def _silent(consumer: ConsumerTold) -> str:
+    return worded(
+        "Nothing is heard of the consumer {consumer} since {told_at}: it does not run, or does not "
+        "reach the registry. Gateways send again what it had in hand.",
+        consumer=consumer.instance,
+        told_at=f"{consumer.told_at:%F %T} UTC",
+    )

@@ -115,6 +115,17 @@ def test_the_broker_holds_back_what_is_not_acknowledged(broker: Any, gateway: Ga
         consumer.stop()
 
 
+def test_who_is_refused_a_subscription_is_not_announced() -> None:
+    consumer = Consumer(Connection("127.0.0.1", 9, "hesper/v1"), lambda *_: None)
+    packets = iter(range(1, 5))
+    client = mock.Mock(subscribe=lambda *_, **__: (0, next(packets)))
+    consumer._on_connect(client, None, None, mock.Mock(is_failure=False), None)
+    for packet in range(1, 5):
+        refused = mock.Mock(is_failure=packet == 2)
+        consumer._on_subscribe(client, None, packet, [refused], None)
+    assert not consumer.announced.is_set()
+
+
 def test_what_came_by_an_older_connection_is_not_acknowledged() -> None:
     consumer = Consumer(Connection("127.0.0.1", 9, "hesper/v1"), lambda *_: None)
     given: list[tuple[list[int], object]] = []

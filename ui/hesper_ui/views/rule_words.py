@@ -54,6 +54,10 @@ BUILT_IN = {
     "store-damaged": (later("Store damaged"), later("Readings of some days are lost.")),
     "store-away": (later("Store away"), later("The store of readings takes nothing.")),
     "broker-lost": (later("Broker lost"), later("The head end does not reach its broker.")),
+    "consumer-lost": (
+        later("Consumer lost"),
+        later("One of several consumers does not run, or does not reach broker or registry."),
+    ),
 }
 """Title and words of the rules that are code, as they are said here."""
 OTHERS = {
