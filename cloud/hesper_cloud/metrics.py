@@ -54,6 +54,10 @@ DOUBTED = Counter(
     "hesper_readings_doubted", "New readings with a quality flag, by flag.", ["quality"]
 )
 WAITING = Gauge("hesper_ingest_waiting_messages", "Messages received and not yet taken up.")
+NO_ROOM = Counter(
+    "hesper_ingest_no_room",
+    "Messages that were not taken because very many octets wait; they come again.",
+)
 ERRORS = Counter(
     "hesper_errors", "What went wrong, by operation and cause.", ["operation", "cause"]
 )

@@ -1,15 +1,15 @@
 """Groups by number, by octets, by time: what waits goes together."""
 
-import queue
 import time
 
 from hesper_cloud.ingest.grouping import Grouping
+from hesper_cloud.ingest.inbox import Inbox
 from hesper_cloud.ingest.message import Delivery, Message
 from hesper_contracts.frame import Kind
 
 
-def waiting(*payloads: bytes) -> "queue.Queue[Message]":
-    messages: queue.Queue[Message] = queue.Queue()
+def waiting(*payloads: bytes) -> Inbox:
+    messages = Inbox()
     for number, payload in enumerate(payloads):
         delivery = Delivery(1, number, 1)
         messages.put(Message("t", "gw-1", Kind.READINGS, payload, delivery, time.monotonic(), 0.0))
@@ -32,6 +32,17 @@ def test_a_group_ends_at_its_octets_and_a_larger_message_goes_alone() -> None:
 def test_json_counts_for_what_it_says() -> None:
     messages = waiting(*[b"{" + b"x" * 159] * 12)
     assert sizes(Grouping(messages, 100, 0.0, 100), 2) == [10, 2]
+
+
+def test_an_inbox_has_room_for_so_many_octets_and_for_one_message_of_any_size() -> None:
+    inbox = Inbox(100)
+    assert inbox.has_room(500)
+    for octets in (60, 40):
+        assert inbox.has_room(octets)
+        inbox.put(Message("t", "gw-1", Kind.READINGS, b"x" * octets, Delivery(1, 1, 1), 0.0, 0.0))
+    assert not inbox.has_room(1)
+    inbox.get()
+    assert (inbox.has_room(60), inbox.has_room(61)) == (True, False)
 
 
 def test_without_a_message_there_is_no_group() -> None:

@@ -1,6 +1,5 @@
 """Hostile payloads: whatever the octets, decoding gives blocks or a reason, and grouping holds."""
 
-import queue
 import random
 import time
 from contextlib import suppress
@@ -9,6 +8,7 @@ import pytest
 from hesper_cloud.ingest.decode import decode, identify
 from hesper_cloud.ingest.events_in import EventRows
 from hesper_cloud.ingest.grouping import Grouping
+from hesper_cloud.ingest.inbox import Inbox
 from hesper_cloud.ingest.message import Delivery, Message
 from hesper_cloud.ingest.results_in import ResultRows
 from hesper_cloud.ingest.validate import judged
@@ -87,7 +87,7 @@ def settle(octets: bytes) -> None:
 
 
 def test_groups_close_by_number_or_by_time() -> None:
-    waiting: queue.Queue[Message] = queue.Queue()
+    waiting = Inbox()
     grouping = Grouping(waiting, 3, 0.02)
     for _ in range(4):
         waiting.put(message(b""))

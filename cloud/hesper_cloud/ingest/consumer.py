@@ -4,15 +4,15 @@ Theory of operation. Messages come in bulk (`hesper_cloud.bulk_client`), the few
 at QoS 2 one by one. The session has no life of its own (Clean Start, expiry 0): what a dead
 consumer held is sent again by the gateways, which wait for receipts. Messages are acknowledged by
 hand, after they are settled, and at most ``receive_maximum`` are outstanding: that is the back
-pressure. An acknowledgement belongs to the connection over which its message came; after a
-reconnect it is dropped, because the packet id may name another message by then. Shared
-subscriptions carry readings, events and results; the gateways' retained status is subscribed
-unshared, so that every instance knows all of it. Only when the broker has granted the subscriptions
-does the consumer announce itself (retained, with a last will), which wakes the gateways.
+pressure. What finds no room in the inbox is acknowledged and not taken; its sender has it still. An
+acknowledgement belongs to the connection over which its message came; after a reconnect it is
+dropped, because the packet id may name another message by then. Shared subscriptions carry
+readings, events and results; the gateways' retained status is subscribed unshared, so that every
+instance knows all of it. Only when the broker has granted the subscriptions does the consumer
+announce itself (retained, with a last will), which wakes the gateways.
 """
 
 import logging
-import queue
 import threading
 import time
 from collections import Counter
@@ -34,6 +34,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from hesper_cloud import broker_client, metrics
 from hesper_cloud.broker_link import BrokerLink
 from hesper_cloud.bulk_client import BulkClient
+from hesper_cloud.ingest.inbox import Inbox
 from hesper_cloud.ingest.message import Delivery, Message
 from hesper_cloud.ingest.senders import Senders, text_of
 from hesper_cloud.mqtt_packets import Published
@@ -79,8 +80,7 @@ class Consumer:
             strange: Called with topic, payload and reason for a message on no topic of ours.
             clock: Tells epoch seconds.
         """
-        # bounded by the receive maximum …
-        self.messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.messages = Inbox()  # in number it is bounded by the receive maximum …
         self.announced = threading.Event()
         self._connection = connection
         self._strange = strange
@@ -229,6 +229,10 @@ class Consumer:
                 self.acknowledge([delivery])
                 continue
             kinds[sender.kind] += 1
+            if not self.messages.has_room(len(each.payload)):
+                metrics.NO_ROOM.inc()
+                self.acknowledge([delivery])
+                continue
             if each.qos == 0 and self.messages.qsize() >= self._connection.receive_maximum:
                 continue  # … and at QoS 0, where the broker keeps no count, by this
             told = Message(*sender, each.payload, delivery, arrived, received_at, trace=sampled)

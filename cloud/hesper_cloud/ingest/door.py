@@ -7,7 +7,6 @@ gateway carry the same flag, and raise the same alert, as if another gateway had
 that names no identity has one made of its digest, so that a repeat is recognised all the same.
 """
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -19,6 +18,7 @@ from hesper_contracts.frame import Kind
 from hesper_contracts.topics import Topics
 
 from hesper_cloud import metrics
+from hesper_cloud.ingest.inbox import Inbox
 from hesper_cloud.ingest.message import Delivery, Message, Settled
 
 NOBODYS = Delivery(-1, 0, 0)  # no connection has this number, so nothing is acknowledged to it
@@ -33,7 +33,7 @@ class Door:
 
     def __init__(
         self,
-        messages: "queue.SimpleQueue[Message]",
+        messages: Inbox,
         topics: Topics,
         clock: Callable[[], float] = time.time,
     ) -> None:

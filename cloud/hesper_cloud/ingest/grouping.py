@@ -10,6 +10,7 @@ import time
 
 from hesper_contracts.readings_json import FIRST_OCTET
 
+from hesper_cloud.ingest.inbox import Inbox
 from hesper_cloud.ingest.message import Message
 
 _IDLE_S = 0.1
@@ -21,7 +22,7 @@ class Grouping:
 
     def __init__(
         self,
-        messages: "queue.SimpleQueue[Message]",
+        messages: Inbox,
         max_messages: int,
         linger_s: float,
         max_octets: int = 1 << 62,

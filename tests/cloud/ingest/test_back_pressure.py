@@ -9,9 +9,11 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from hesper_cloud import metrics
 from hesper_cloud.db import registry
 from hesper_cloud.ingest import run
 from hesper_cloud.ingest.consumer import Connection, Consumer
+from hesper_cloud.ingest.inbox import Inbox
 from hesper_cloud.ingest.message import Delivery, batch_id
 from hesper_cloud.ingest.run import Ingest
 from hesper_cloud.stores.duckdb import DuckDbStore
@@ -111,6 +113,31 @@ def test_the_broker_holds_back_what_is_not_acknowledged(broker: Any, gateway: Ga
         consumer._client.subscribe("anything")
         assert asked.wait(DEADLINE_S)
         assert consumer.messages.qsize() == 10
+    finally:
+        consumer.stop()
+
+
+def test_a_flood_of_large_messages_is_held_to_so_many_octets(
+    broker: Any, gateway: GatewayEnd
+) -> None:
+    consumer = Consumer(Connection("127.0.0.1", broker.port, "hesper/v1"), lambda *_: None)
+    consumer.messages = Inbox(1_000_000)
+    consumer.start()
+    try:
+        assert consumer.announced.wait(DEADLINE_S)
+        before = metrics.NO_ROOM._value.get()
+        for _ in range(40):
+            gateway.publish(Kind.READINGS, b"x" * 300_000)
+        asked = threading.Event()  # its answer comes behind everything that was sent before
+        consumer._client.on_subscribe = lambda *_: asked.set()
+        consumer._client.subscribe("anything")
+        assert asked.wait(DEADLINE_S)
+        assert consumer.messages.qsize() == 3
+        assert metrics.NO_ROOM._value.get() - before == 37
+        while consumer.messages.qsize():
+            consumer.acknowledge([consumer.messages.get().delivery])
+        gateway.publish(Kind.READINGS, b"again")
+        assert consumer.messages.get(timeout=DEADLINE_S).payload == b"again"
     finally:
         consumer.stop()
 
