@@ -34,7 +34,7 @@ class Thresholds(_Section):
     spike_least_wh: int = Field(default=500, ge=0)  # smaller peaks are no spikes
     sum_tolerance_percent: int = Field(default=1, ge=0)  # of the register's advance
     sum_tolerance_wh: int = Field(default=10, ge=0)  # the larger of both counts
-    zero_h: int = Field(default=24, gt=0)  # without any consumption
+    zero_h: int = Field(default=24, gt=0, le=24)  # of a day, without any consumption
     time_tolerance_s: int = Field(default=60, ge=0)
     rollover_from_percent: int = Field(default=90, gt=0, le=100)  # of the register's capacity
     feeds_in: bool = True  # export is expected

@@ -159,12 +159,13 @@ class Work:
     def _renewed(self, seated: Seated, laid: Overlaid) -> set[tuple[str, date]]:
         """Renews estimates where captures are missing; returns the days that this changed."""
         validation, zone = self._settings.validation, seated.sitting.zone
+        limits = validation.of(seated.sitting.meter_type)
         span = _span(seated.sitting, laid.sheet)
         with writing(self._engine) as session:
             return {
                 (curve.meter, day)
                 for curve, around in self._surroundings(session, seated, laid, span)
-                for at in refill(session, around, curve, span, validation)
+                for at in refill(session, around, curve, span, validation, limits)
                 for day in calendar.touched_days(at, at, zone)
             }
 

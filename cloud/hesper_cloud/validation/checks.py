@@ -19,6 +19,22 @@ def outside_range(values: Integers, known: Flags, lowest: int, highest: int) -> 
     return failed
 
 
+def leaps(values: Integers, known: Flags, highest: int) -> Flags:
+    """Range, over a gap: intervals before which a register grew by more than it can.
+
+    Args:
+        values: The register.
+        known: Where it is; what is missing in between may have been any value.
+        highest: How far it can advance in one interval.
+    """
+    columns = np.arange(values.shape[1])
+    last = np.maximum.accumulate(np.where(known, columns, -1), axis=1)[:, :-1]
+    grew = values[:, 1:] - np.take_along_axis(values, np.maximum(last, 0), axis=1)
+    length = columns[1:] - last
+    failed: Flags = known[:, 1:] & (last >= 0) & (length > 1) & (grew > length * highest)
+    return failed
+
+
 def spikes(energies: Integers, known: Flags, percent: int, least: int) -> Flags:
     """Spike: intervals that exceed their row's third highest by more than a share of it.
 

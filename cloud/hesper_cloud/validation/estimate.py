@@ -89,7 +89,8 @@ def fill(
     Args:
         gap: Between which captures.
         period_s: The capture period.
-        growth: Known energy of intervals by the time that ends them, to take references from.
+        growth: Known energy of intervals by the time that ends them, to take references from; one
+            in which the register fell is none.
         zone: By whose days references are chosen.
         rules: How gaps are filled, and the holidays.
     """
@@ -104,7 +105,7 @@ def fill(
     weights = []
     for at in (*times, gap.after_at):
         likes = reference_times(at, zone, holidays, estimation.reference_weeks)
-        known = [growth[like] for like in likes if like in growth]
+        known = [growth[like] for like in likes if growth.get(like, -1) >= 0]
         if not known:
             return _named(times, linear(gap.before, gap.after, count), LINEAR)
         weights.append(_WEIGHT * sum(known) // len(known))

@@ -12,25 +12,35 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud.db.energy import Substitute
 from hesper_cloud.stores.port import Quantity, Series
-from hesper_cloud.thresholds import Validation
+from hesper_cloud.thresholds import Thresholds, Validation
 from hesper_cloud.validation import estimate, substitutes
-from hesper_cloud.validation.codes import EDIT
-from hesper_cloud.validation.sheet import is_summable
+from hesper_cloud.validation.codes import EDIT, is_doubted
+from hesper_cloud.validation.sheet import in_steps, is_summable
 from hesper_cloud.validation.substitutes import Curve
 from hesper_cloud.validation.surroundings import Span, Surroundings
 
 
 def refill(
-    session: Session, around: Surroundings, curve: Curve, span: Span, validation: Validation
+    session: Session,
+    around: Surroundings,
+    curve: Curve,
+    span: Span,
+    validation: Validation,
+    limits: Thresholds,
 ) -> set[int]:
-    """Renews the estimates that touch a span; returns the capture times that changed."""
+    """Renews the estimates that touch a span; returns the capture times that changed.
+
+    Gaps over which the register would have grown by more than any load can make it are left.
+    """
     found, held = around.found, around.held
-    known = _known(found, [row for row in held if row.method == EDIT])
+    edits = [row for row in held if row.method == EDIT]
+    known = _known(found, edits)
     times, values = list(known), list(known.values())
+    doubted = _doubted(found, edits)
     growth = {
         at: values[place] - values[place - 1]
         for place, (before_at, at) in enumerate(pairwise(times), start=1)
-        if abs(at - before_at - span.period_s) * 2 < span.period_s
+        if abs(at - before_at - span.period_s) * 2 < span.period_s and not {before_at, at} & doubted
     }
     touched = [
         gap
@@ -38,9 +48,11 @@ def refill(
         if gap.after_at > span.start and gap.before_at < span.end
     ]
     rules = (validation.estimation, validation.holidays)
+    highest_w = in_steps(limits.highest_load_w, found.scaler)
     wanted = [
         each
         for gap in touched
+        if (gap.after - gap.before) * 3600 <= highest_w * (gap.after_at - gap.before_at)
         for each in estimate.fill(gap, span.period_s, growth, span.zone, rules)
         if each.captured_at not in known
     ]
@@ -54,6 +66,13 @@ def refill(
     quantity = Quantity(curve.logical_name, found.scaler, found.unit)
     now = datetime.now(UTC)
     return substitutes.renew_estimates(session, curve, quantity, wanted, before, now)
+
+
+def _doubted(found: Series, edits: list[Substitute]) -> set[int]:
+    """Returns when something doubtful was captured that nobody has edited."""
+    edited = {int(row.captured_at.timestamp()) for row in edits}
+    flagged = zip(found.times, found.quality, strict=True)
+    return {at for at, quality in flagged if is_doubted(quality, ())} - edited
 
 
 def _known(found: Series, edits: list[Substitute]) -> dict[int, int]:

@@ -8,7 +8,7 @@ from hesper_contracts.quality import Quality
 from hesper_cloud.stores.port import Flags, Integers
 from hesper_cloud.thresholds import Thresholds
 from hesper_cloud.validation import checks
-from hesper_cloud.validation.sheet import Grid, Sheet
+from hesper_cloud.validation.sheet import Grid, Sheet, in_steps
 
 IMPORT, EXPORT = "1.0.1.8.0.255", "1.0.2.8.0.255"
 POWER, POWER_FACTOR = "1.0.1.7.0.255", "1.0.13.7.0.255"
@@ -89,7 +89,8 @@ def _of_register(sheet: Sheet, grid: Grid, limits: Thresholds) -> list[Verdict]:
     fell = checks.reversed_energy(moved.growth, moved.known, 0)
     grew = moved.known & ~fell
     found = {
-        "range": checks.outside_range(moved.growth, grew, 0, highest),
+        "range": checks.outside_range(moved.growth, grew, 0, highest)
+        | checks.leaps(grid.values, grid.known, highest),
         "spike": checks.spikes(moved.growth, grew, limits.spike_percent, least),
         "rollover": moved.rolled,
         "reverse": fell,
@@ -180,11 +181,14 @@ def _of_sums(sheet: Sheet, limits: Thresholds) -> list[Verdict]:
 
 
 def sum_difference(grid: Grid, register: Grid, limits: Thresholds) -> Flags:
-    """Says of each meter whether its intervals fail to add up to its register's advance."""
+    """Says of each meter whether its intervals fail to add up to its register's advance.
+
+    A register of coarser steps than its intervals may be off by one of them.
+    """
     finest = min(grid.quantity.scaler, register.quantity.scaler)
     factor = 10 ** (register.quantity.scaler - finest)
     energies = grid.values[:, 1:] * 10 ** (grid.quantity.scaler - finest)
     moved = (register.values[:, -1] - register.values[:, 0]) * factor
     both = register.known[:, [0]] & register.known[:, [-1]] & grid.known[:, 1:]
-    least = limits.sum_tolerance_wh * 10 ** max(-finest, 0)
+    least = max(in_steps(limits.sum_tolerance_wh, finest), factor)
     return checks.sums_off(energies, both, moved, limits.sum_tolerance_percent, least)

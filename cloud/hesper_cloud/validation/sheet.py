@@ -37,6 +37,11 @@ class Columns(Protocol):
     def missing(self) -> Any: ...
 
 
+def in_steps(amount: int, scaler: int) -> int:
+    """Returns an amount as an integer of a scaler, rounded down."""
+    return int(amount * 10**-scaler if scaler <= 0 else amount // 10**scaler)
+
+
 @dataclass(slots=True, eq=False)
 class Grid:
     """One quantity: ``values`` where ``known``, and how many readings fell into each place."""
@@ -69,8 +74,7 @@ class Grid:
 
     def steps(self, amount: int) -> int:
         """Returns an amount in the quantity's unit as an integer of its scaler."""
-        scaler = self.quantity.scaler
-        return int(amount * 10**-scaler if scaler <= 0 else amount // 10**scaler)
+        return in_steps(amount, self.quantity.scaler)
 
 
 @dataclass(slots=True, eq=False)

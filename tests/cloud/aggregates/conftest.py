@@ -59,12 +59,18 @@ class Plant:
             session.add(Meter(id=meter, first_seen_at=self.now, capture_period_s=900, **fields))
 
     def put(
-        self, meter: str, values: Mapping[int, int | None], quantity: Quantity = ENERGY
+        self,
+        meter: str,
+        values: Mapping[int, int | None],
+        quantity: Quantity = ENERGY,
+        quality: int = 0,
     ) -> None:
         """Stores readings of one quantity."""
-        self.put_all(meter, {quantity: values})
+        self.put_all(meter, {quantity: values}, quality)
 
-    def put_all(self, meter: str, curves: Mapping[Quantity, Mapping[int, int | None]]) -> None:
+    def put_all(
+        self, meter: str, curves: Mapping[Quantity, Mapping[int, int | None]], quality: int = 0
+    ) -> None:
         """Stores readings as ingest does, their days marked, and nothing computed yet."""
         times = sorted(set().union(*curves.values()))
         rows = [[curves[each].get(time) for time in times] for each in sorted(curves)]
@@ -75,7 +81,7 @@ class Plant:
             meter_index=np.zeros(len(times), np.int64),
             captured_at=np.array(times, np.int64),
             clock_status=np.zeros(len(times), np.int64),
-            quality=np.zeros(len(times), np.int64),
+            quality=np.full(len(times), quality, np.int64),
             received_at=int(self.now.timestamp()),
             values=np.array([[value or 0 for value in row] for row in rows], np.int64),
             missing=np.array([[value is None for value in row] for row in rows]),

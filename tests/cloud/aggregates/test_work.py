@@ -11,6 +11,7 @@ from hesper_cloud.stores.port import Quantity
 from hesper_cloud.validation import substitutes
 from hesper_cloud.validation.substitutes import Curve, Edit
 from hesper_cloud.validation.surroundings import far
+from hesper_contracts.quality import Quality
 from sqlalchemy import select
 
 QUARTER = 900
@@ -195,6 +196,49 @@ def test_a_rollover_is_counted_across_the_end_of_the_register(plant):
     assert days(plant)[date(2026, 6, 1)] == (2400, 96, 0, 48)
     assert len(verdicts(plant, "rollover")) == 1
     assert verdicts(plant, "reverse") == []
+
+
+def test_a_gap_over_which_no_load_can_have_made_the_register_rise_is_left(plant):
+    start, end = plant.at("2026-06-01"), plant.at("2026-06-02")
+    rows = plant.register(start, end)
+    lacking = list(rows)[40:43]
+    leap = 100_000  # W may run for four quarters of an hour
+    after = {time: value + leap for time, value in rows.items() if time > lacking[-1]}
+    plant.put("M1", {time: value for time, value in rows.items() if time < lacking[0]} | after)
+    plant.settle()
+    assert estimates(plant) == []
+    assert days(plant)[date(2026, 6, 1)][:2] == (2300, 92)
+    ends = min(after)
+    assert verdicts(plant, "range") == [("M1", "1.0.1.8.0.255", ends, ends, 1)]
+
+
+def test_a_reading_that_is_doubted_is_no_reference(plant):
+    week = 7 * 86_400
+    start, end = plant.at("2026-06-01"), plant.at("2026-06-02")
+    before = plant.register(start - week, end - week)
+    glitch = start - week + 40 * QUARTER
+    plant.put("M1", {at: value for at, value in before.items() if at != glitch})
+    plant.put("M1", {glitch: 1}, quality=int(Quality.OUT_OF_ORDER))
+    rows = plant.register(start, end, first=max(before.values()))
+    lacking = range(start + 38 * QUARTER, start + 50 * QUARTER, QUARTER)
+    plant.put("M1", {at: value for at, value in rows.items() if at not in lacking})
+    plant.settle()
+    found = {int(row.captured_at.timestamp()): row.value for row in estimates(plant)}
+    assert [found[at] for at in lacking] == [rows[at] for at in lacking]
+
+
+@pytest.mark.parametrize(("shown", "failed"), [(2, []), (3, []), (4, [96])])
+def test_a_register_of_full_kilowatt_hours_may_be_off_by_one(plant, shown, failed):
+    start, end = plant.at("2026-06-01"), plant.at("2026-06-02")
+    intervals = dict.fromkeys(range(start, end + 1, QUARTER), 25)  # 2 400 Wh in all
+    registers = dict.fromkeys(intervals, 7) | {end: 7 + shown}
+    curves = {
+        Quantity("1.0.1.29.0.255", 0, 30): intervals,
+        Quantity("1.0.1.8.0.255", 3, 30): registers,
+    }
+    plant.put_all("M1", curves)
+    plant.settle()
+    assert [row[4] for row in verdicts(plant, "sum")] == failed
 
 
 def test_an_exchanged_meter_is_no_rollover(plant):

@@ -27,6 +27,15 @@ def test_range():
     assert failing(failed) == [(0, 0), (0, 3)]
 
 
+def test_range_holds_over_a_gap():
+    values = grid([100, 0, 0, 130], [100, 0, 0, 131], [100, 111, 0, 999], [0, 0, 0, 999])
+    known = known_of(values, *((row, column) for row in range(4) for column in (1, 2)))
+    known[3, 0] = False
+    assert failing(checks.leaps(values, known, 10)) == [(1, 2), (2, 2)]
+    known[2] = True  # without a gap it is the other check's
+    assert failing(checks.leaps(values, known, 10)) == [(1, 2)]
+
+
 def test_spike_compares_with_the_third_highest():
     at, over = [1000, 1000, 1000, 2800], [1000, 1000, 1000, 2801]
     values = grid(at, over, [0, 0, 0, 501], [0, 0, 0, 500])

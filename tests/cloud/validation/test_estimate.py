@@ -66,6 +66,16 @@ def test_holidays_are_left_aside_and_look_at_sundays():
     assert holiday == [at("2026-12-20T12:00"), at("2026-12-13T12:00")]
 
 
+def test_a_reference_in_which_the_register_fell_is_none():
+    start, length_s = at("2026-03-11T08:00"), 4 * 3600
+    ends = range(start + QUARTER, start + length_s + 1, QUARTER)
+    growth = {end - 7 * 86_400: 100 for end in ends} | {end - 14 * 86_400: 100 for end in ends}
+    growth[start + QUARTER - 7 * 86_400] = -5000
+    found = fill(Gap(start, 1000, start + length_s, 2600), QUARTER, growth, BERLIN, RULES)
+    assert [each.value for each in found] == [1000 + 100 * step for step in range(1, 16)]
+    assert {each.method for each in found} == {REFERENCE_DAY}
+
+
 def test_without_references_a_long_gap_is_interpolated():
     found = fill(Gap(0, 0, 36_000, 400), QUARTER, {}, BERLIN, RULES)
     assert {estimate.method for estimate in found} == {LINEAR}
