@@ -200,32 +200,47 @@ def test_times_are_aware_and_say_when_it_closed(ledger: Ledger) -> None:
     assert gap.closed_at - gap.noticed_at == timedelta(seconds=P / 2)
 
 
-def test_what_the_gateway_says_of_its_visits_is_the_cause(ledger: Ledger) -> None:
-    def told(code: str, period: int, hop: str = "") -> None:
-        with writing(ledger.engine) as session:
-            session.add(
-                Event(
-                    id=f"M1/{period}/{code}", meter="M1", gateway="gw-1", code=code,
-                    severity="warning", text="", attributes={"hop": hop},
-                    occurred_at=datetime.fromtimestamp(T0 + P * period, UTC),
-                    stored_at=ledger.clock(),
-                )
-            )  # fmt: skip
+def told(ledger: Ledger, code: str, period: int, hop: str = "") -> None:
+    """Tells as a gateway does where its visits to M1 stop, or that they do not."""
+    with writing(ledger.engine) as session:
+        session.add(
+            Event(
+                id=f"M1/{period}/{code}", meter="M1", gateway="gw-1", code=code,
+                severity="warning", text="", attributes={"hop": hop},
+                occurred_at=datetime.fromtimestamp(T0 + P * period, UTC),
+                stored_at=ledger.clock(),
+            )
+        )  # fmt: skip
 
+
+def test_what_the_gateway_says_of_its_visits_is_the_cause(ledger: Ledger) -> None:
     ledger.capture("M1", 0, 1)
     assert ledger.check(3.1)[0][3:] == ("open", "unknown")
-    told("meter.unreachable", 3, "line")
+    told(ledger, "meter.unreachable", 3, "line")
     assert ledger.check(3.5)[0][3:] == ("open", "line")
-    told("meter.reachable", 4)
+    told(ledger, "meter.reachable", 4)
     ledger.capture("M1", 2, 3, 4)
     assert ledger.check(5)[0][3:] == ("closed", "line")
-    told("meter.unreachable", 6, "association")
+    told(ledger, "meter.unreachable", 6, "association")
     assert ledger.check(7)[1][3:] == ("open", "association")
-    told("meter.reachable", 8)
+    told(ledger, "meter.reachable", 8)
     ledger.capture("M1", 5, 6, 7, 8)
     assert ledger.check(8.5)[1][3:] == ("closed", "association")
-    told("meter.unreachable", 10, "access")
+    told(ledger, "meter.unreachable", 10, "access")
     assert ledger.check(11)[2][3:] == ("open", "meter refuses")
+
+
+def test_a_meter_that_has_been_refusing_for_weeks_is_not_called_silent(ledger: Ledger) -> None:
+    week = 7 * 96
+    for period, code, hop in (
+        (2, "meter.unreachable", "timeout"), (3, "meter.reachable", ""),
+        (5, "meter.unreachable", "association"),
+    ):  # fmt: skip
+        told(ledger, code, period, hop)
+    ledger.capture("M1", 0, 1, 4)
+    ledger.capture("M2", *range(2 * week))
+    assert ledger.check(week)[-1][3:] == ("open", "association")
+    assert ledger.check(2 * week)[-1][3:] == ("open", "association")
 
 
 DAILY = "1.0.99.2.0.255"

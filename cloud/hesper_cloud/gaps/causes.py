@@ -5,12 +5,15 @@ status says whether it is there, how long readings wait in its outbox, and how m
 at which hop. What it does not say is concluded from who is silent beside whom.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
+from hesper_cloud.db.engines import batched, reading
 from hesper_cloud.db.registry import Event, Gateway
 from hesper_cloud.gaps.meters import FleetMeter
 from hesper_cloud.rules.silence import patience
@@ -43,17 +46,27 @@ OF_HOP = {
 """The cause by the hop where a gateway's visit stops."""
 
 UNREACHABLE, REACHABLE = "meter.unreachable", "meter.reachable"
+_CODES = (UNREACHABLE, REACHABLE)
 _TOLD_WITHIN = timedelta(days=2)
+_TOLD = (
+    select(Event.meter, Event.code, Event.attributes)
+    .where(Event.code.in_(_CODES), Event.meter.is_not(None))
+    .order_by(Event.occurred_at)
+)
+_Word = tuple[str, Mapping[str, Any]]  # code and attributes of an event
 
 
 class Causes:
     """What is known of gateways and meters at one moment."""
 
     def __init__(
-        self, session: Session, meters: Iterable[FleetMeter], settings: RuleSettings, now: datetime
+        self, engine: Engine, meters: Sequence[FleetMeter], settings: RuleSettings, now: datetime
     ) -> None:
-        self._gateways = {row.id: row for row in session.scalars(select(Gateway))}
-        self._stopped_at = _stopped_at(session, now)
+        self._engine = engine
+        with reading(engine) as session:
+            self._gateways = {row.id: row for row in session.scalars(select(Gateway))}
+            self._told = _told_since(session, now - _TOLD_WITHIN, now)
+        self._meters = meters
         self._settings = settings
         self._now = now
         self._allowed: dict[int | None, timedelta] = {}
@@ -69,8 +82,9 @@ class Causes:
         gateway = self._gateways.get(meter.gateway_id or "")
         if gateway is not None and gateway.state == "offline":
             return BROKER if self._all_offline else GATEWAY_OFFLINE
-        if meter.id in self._stopped_at:
-            return OF_HOP.get(self._stopped_at[meter.id], SILENT_METER)
+        stopped_at = self._stopped_at(meter)
+        if stopped_at is not None:
+            return OF_HOP.get(stopped_at, SILENT_METER)
         if gateway is not None and _waits_for_receipts(gateway, first_missing_at):
             return BROKER
         if not self._is_silent(meter):
@@ -79,6 +93,30 @@ class Causes:
         if failing != SILENT_METER:
             return failing
         return LINE if self._is_line_silent(meter.gateway_id) else SILENT_METER
+
+    def _stopped_at(self, meter: FleetMeter) -> str | None:
+        """Returns the hop where the gateway's last visit stopped; None where it did not.
+
+        A gateway tells it once. So of a meter that was not heard for long its last word counts,
+        however old it is.
+        """
+        word = self._told.get(meter.id)
+        if word is None and self._is_long_silent(meter):
+            word = self._told_before.get(meter.id)
+        return str(word[1].get("hop")) if word is not None and word[0] == UNREACHABLE else None
+
+    def _is_long_silent(self, meter: FleetMeter) -> bool:
+        heard_at = meter.last_contact_at
+        return heard_at is None or self._now - heard_at > _TOLD_WITHIN
+
+    @cached_property
+    def _told_before(self) -> dict[str, _Word]:
+        silent = [each.id for each in self._meters if self._is_long_silent(each)]
+        found: dict[str, _Word] = {}
+        with reading(self._engine) as session:
+            for some in batched(silent):
+                found |= _last_words(session, some, self._now)
+        return found
 
     def _is_line_silent(self, gateway: str | None) -> bool:
         """Says whether every one of several meters behind a gateway is silent; judged once."""
@@ -111,17 +149,20 @@ def _waits_for_receipts(gateway: Gateway, first_missing_at: datetime) -> bool:
     return bool(gateway.backlog) and None not in (oldest, seen) and oldest <= first_missing_at  # type: ignore[operator]
 
 
-def _stopped_at(session: Session, now: datetime) -> dict[str, str]:
-    """Returns where the gateways' last visits stopped, for the meters that they cannot reach."""
-    told = session.scalars(
-        select(Event)
-        .where(Event.code.in_((UNREACHABLE, REACHABLE)))
-        .where(Event.occurred_at > now - _TOLD_WITHIN, Event.occurred_at <= now)
-        .order_by(Event.occurred_at)
+def _told_since(session: Session, since: datetime, until: datetime) -> dict[str, _Word]:
+    """Returns what was last told of each meter in a time."""
+    told = session.execute(_TOLD.where(Event.occurred_at > since, Event.occurred_at <= until))
+    return {meter: (code, attributes) for meter, code, attributes in told}
+
+
+def _last_words(session: Session, meters: Sequence[str], now: datetime) -> dict[str, _Word]:
+    """Returns what was last told of each meter: code and attributes."""
+    last = (
+        select(Event.meter, func.max(Event.occurred_at).label("at"))
+        .where(Event.code.in_(_CODES), Event.meter.in_(meters), Event.occurred_at <= now)
+        .group_by(Event.meter)
+        .subquery()
     )
-    newest = {event.meter: event for event in told if event.meter is not None}
-    return {
-        meter: str(event.attributes.get("hop"))
-        for meter, event in newest.items()
-        if event.code == UNREACHABLE
-    }
+    of_last = (Event.meter == last.c.meter) & (Event.occurred_at == last.c.at)
+    told = session.execute(_TOLD.join(last, of_last))
+    return {meter: (code, attributes) for meter, code, attributes in told}

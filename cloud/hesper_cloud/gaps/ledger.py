@@ -111,7 +111,7 @@ class GapLedger:
             look = Look(
                 *(profile, now, span),
                 Expectations(session, profile, self._settings),
-                Causes(session, every, self._settings, now),
+                Causes(self._engine, every, self._settings, now),
                 rows.by_meter(session, profile, span.start),
                 self._resting.setdefault(profile, {}),
             )
