@@ -17,6 +17,7 @@ from hesper_cloud.ingest.beginnings import Beginnings
 from hesper_cloud.ingest.identified import event_stored
 from hesper_cloud.ingest.intakes import CacheFeed
 from hesper_cloud.latest import LatestValues
+from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.duckdb import DuckDbStore
@@ -306,6 +307,29 @@ def test_when_every_gateway_is_gone_it_is_the_broker(ledger: Ledger) -> None:
         session.get_one(Meter, "M2").gateway_id = "gw-2"
     ledger.capture("M1", 0)
     assert ledger.check(5)[0][3:] == ("open", "broker")
+
+
+@pytest.mark.parametrize(("rule", "cause"), [("broker-lost", "broker"), ("store-away", "store")])
+def test_what_the_head_end_lacks_is_nobody_elses_fault(
+    ledger: Ledger, rule: str, cause: str
+) -> None:
+    ledger.capture("M1", 0, 1)
+    ledger.capture("M2", 0)
+    ledger.check(4.5)
+    ledger.capture("M2", 1, 2, 3, 4)
+    ledger.capture("M1", 2, 3, 4)
+    ledger.now = T0 + 5 * P
+    Alerts(ledger.engine, ledger.clock).raise_(Subject(rule), "critical", "away")
+    assert [row[3:] for row in ledger.check(8) if row[3] == "open"] == [("open", cause)] * 2
+
+
+def test_a_gap_of_before_is_not_the_brokers_fault_and_one_of_now_is(ledger: Ledger) -> None:
+    ledger.capture("M1", 0)
+    ledger.capture("M2", 0, *range(10, 21))
+    ledger.check(20)
+    Alerts(ledger.engine, ledger.clock).raise_(Subject("broker-lost"), "critical", "away")
+    found = [(row[0], row[1], row[4]) for row in ledger.check(24)]
+    assert found == [("M1", 1, "silent meter"), ("M2", 1, "line"), ("M2", 21, "broker")]
 
 
 def test_without_an_event_the_counted_failures_are_the_cause(ledger: Ledger) -> None:

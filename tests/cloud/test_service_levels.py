@@ -224,6 +224,27 @@ async def test_from_a_percentage_to_the_meter_its_cause_and_its_hop(
     assert (await client.get(path)).status_code == 200
 
 
+async def test_the_hop_is_told_once_and_holds_on_the_days_after(
+    client: httpx.AsyncClient, fleet: Fleet
+) -> None:
+    fleet.store_at(24, METER, *range(24))
+    fleet.store_at(24, OTHER, *range(20))
+    told = ((3, "unreachable", "modem"), (2, "reachable", ""), (1, "unreachable", "security"))
+    with writing(fleet.registry) as session:
+        for days, code, hop in told:
+            session.add(
+                Event(
+                    id=f"e{days}", meter=OTHER, gateway="gw-1", code=f"meter.{code}",
+                    severity="warning", occurred_at=DAY - timedelta(days=days), stored_at=DAY,
+                    text="", attributes={"hop": hop},
+                )
+            )  # fmt: skip
+    fleet.turn(33)
+    path = "/api/v1/service-levels/days-8h/misses"
+    missed = (await client.get(path, params={"day": "2026-06-01"})).json()
+    assert [(each["meter"], each["hop"]) for each in missed] == [(OTHER, "security")]
+
+
 async def test_where_no_event_says_it_the_hop_is_where_most_attempts_failed(
     client: httpx.AsyncClient, fleet: Fleet
 ) -> None:

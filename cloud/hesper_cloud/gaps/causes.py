@@ -2,7 +2,8 @@
 
 A gateway says at which hop its visits to a meter stop (event ``meter.unreachable``); its retained
 status says whether it is there, how long readings wait in its outbox, and how many attempts failed
-at which hop. What it does not say is concluded from who is silent beside whom.
+at which hop. What it does not say is concluded from who is silent beside whom. While the head end
+itself lacks its broker or its store, nobody else is to blame for what is missing since.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +17,15 @@ from sqlalchemy.orm import Session
 from hesper_cloud.db.engines import batched, reading
 from hesper_cloud.db.registry import Event, Gateway
 from hesper_cloud.gaps.meters import FleetMeter
+from hesper_cloud.rules import own_links
+from hesper_cloud.rules.own_links import away_since
 from hesper_cloud.rules.silence import patience
 from hesper_cloud.settings import RuleSettings
 
 SILENT_METER = "silent meter"
 GATEWAY_OFFLINE = "gateway offline"
 BROKER = "broker"
+STORE = "store"
 LINE = "line"
 ASSOCIATION = "association"
 METER_REFUSES = "meter refuses"
@@ -53,7 +57,7 @@ _TOLD = (
     .where(Event.code.in_(_CODES), Event.meter.is_not(None))
     .order_by(Event.occurred_at)
 )
-_Word = tuple[str, Mapping[str, Any]]  # code and attributes of an event
+Word = tuple[str, Mapping[str, Any]]  # code and attributes of an event
 
 
 class Causes:
@@ -65,6 +69,7 @@ class Causes:
         self._engine = engine
         with reading(engine) as session:
             self._gateways = {row.id: row for row in session.scalars(select(Gateway))}
+            self._away_since = away_since(session)
             self._told = _told_since(session, now - _TOLD_WITHIN, now)
         self._meters = meters
         self._settings = settings
@@ -79,6 +84,9 @@ class Causes:
 
     def of(self, meter: FleetMeter, first_missing_at: datetime) -> str:
         """Returns the cause to write beside captures that are missing now."""
+        away = self._away(meter, first_missing_at)
+        if away is not None:
+            return away
         gateway = self._gateways.get(meter.gateway_id or "")
         if gateway is not None and gateway.state == "offline":
             return BROKER if self._all_offline else GATEWAY_OFFLINE
@@ -93,6 +101,15 @@ class Causes:
         if failing != SILENT_METER:
             return failing
         return LINE if self._is_line_silent(meter.gateway_id) else SILENT_METER
+
+    def _away(self, meter: FleetMeter, first_missing_at: datetime) -> str | None:
+        """Returns what the head end itself cannot reach since a meter's captures are missing."""
+        margin = patience(self._settings, meter.capture_period_s)
+        for subject, cause in ((own_links.STORE, STORE), (own_links.BROKER, BROKER)):
+            since = self._away_since.get(subject)
+            if since is not None and since - margin < first_missing_at:
+                return cause
+        return None
 
     def _stopped_at(self, meter: FleetMeter) -> str | None:
         """Returns the hop where the gateway's last visit stopped; None where it did not.
@@ -110,12 +127,12 @@ class Causes:
         return heard_at is None or self._now - heard_at > _TOLD_WITHIN
 
     @cached_property
-    def _told_before(self) -> dict[str, _Word]:
+    def _told_before(self) -> dict[str, Word]:
         silent = [each.id for each in self._meters if self._is_long_silent(each)]
-        found: dict[str, _Word] = {}
+        found: dict[str, Word] = {}
         with reading(self._engine) as session:
             for some in batched(silent):
-                found |= _last_words(session, some, self._now)
+                found |= last_words(session, some, self._now)
         return found
 
     def _is_line_silent(self, gateway: str | None) -> bool:
@@ -149,13 +166,13 @@ def _waits_for_receipts(gateway: Gateway, first_missing_at: datetime) -> bool:
     return bool(gateway.backlog) and None not in (oldest, seen) and oldest <= first_missing_at  # type: ignore[operator]
 
 
-def _told_since(session: Session, since: datetime, until: datetime) -> dict[str, _Word]:
+def _told_since(session: Session, since: datetime, until: datetime) -> dict[str, Word]:
     """Returns what was last told of each meter in a time."""
     told = session.execute(_TOLD.where(Event.occurred_at > since, Event.occurred_at <= until))
     return {meter: (code, attributes) for meter, code, attributes in told}
 
 
-def _last_words(session: Session, meters: Sequence[str], now: datetime) -> dict[str, _Word]:
+def last_words(session: Session, meters: Sequence[str], now: datetime) -> dict[str, Word]:
     """Returns what was last told of each meter: code and attributes."""
     last = (
         select(Event.meter, func.max(Event.occurred_at).label("at"))

@@ -1,6 +1,6 @@
 """Rows follow the runs of missing captures that they stand for as these grow, shrink or split."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,13 +17,19 @@ class Followed(NamedTuple):
     ended: list[GapRow]
 
 
-def follow(rows: Iterable[GapRow], runs: Sequence[Run], new: GapRow) -> Followed:
+def follow(
+    rows: Iterable[GapRow],
+    runs: Sequence[Run],
+    new: GapRow,
+    cause_of: Callable[[Run], str] = lambda _: UNKNOWN,
+) -> Followed:
     """Moves rows to the runs they touch.
 
     Args:
         rows: One meter's rows, oldest first; those that are moved change in place.
         runs: What is missing now, oldest first.
-        new: What a row is like that no other comes before; its cause replaces unknown ones.
+        new: What a row is like that no other comes before.
+        cause_of: Returns why a run is missing, for rows that are new or know no cause.
     """
     waiting = list(rows)
     before = [(row.id, row.first, row.last) for row in waiting]
@@ -35,19 +41,20 @@ def follow(rows: Iterable[GapRow], runs: Sequence[Run], new: GapRow) -> Followed
         )
         if kept is not None:
             waiting.remove(kept)
-            if _moved(kept, run, new.cause):
+            if _moved(kept, run, cause_of):
                 moved.append(kept)
             continue
         origin = next(
             (was for was, first, last in before if first <= run.first and run.last <= last), None
         )
-        fresh.append(replace(new, first=run.first, last=run.last, count=run.length, origin=origin))
+        found = replace(new, first=run.first, last=run.last, count=run.length, origin=origin)
+        fresh.append(replace(found, cause=cause_of(run)))
     return Followed(fresh, moved, waiting)
 
 
-def _moved(row: GapRow, run: Run, cause: str) -> bool:
+def _moved(row: GapRow, run: Run, cause_of: Callable[[Run], str]) -> bool:
     """Moves a row; says whether that changed anything."""
     was = (row.first, row.last, row.count, row.cause)
     row.first, row.last, row.count = run
-    row.cause = cause if row.cause == UNKNOWN else row.cause
+    row.cause = cause_of(run) if row.cause == UNKNOWN else row.cause
     return was != (row.first, row.last, row.count, row.cause)

@@ -18,7 +18,6 @@ look.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -215,10 +214,14 @@ class GapLedger:
             missing = grid.missing(case.times)
             accounted = grid.within((row.first, row.last) for row in settled)
             runs, given_up = grid.runs(missing & ~accounted), grid.runs(missing & accounted)
-        cause = look.causes.of(case.meter, utc(runs[0].first)) if runs else UNKNOWN
-        new = GapRow(None, case.meter.id, look.profile, 0, 0, 0, cause)
-        live = follow([row for row in listed if row.state in LIVE_GAPS], runs, new)
-        parted = follow(settled, given_up, replace(new, cause=UNKNOWN))
+        new = GapRow(None, case.meter.id, look.profile, 0, 0, 0, UNKNOWN)
+        live = follow(
+            [row for row in listed if row.state in LIVE_GAPS],
+            runs,
+            new,
+            lambda run: look.causes.of(case.meter, utc(run.first)),
+        )
+        parted = follow(settled, given_up, new)
         return Outcome(
             [*live.fresh, *parted.fresh],
             [*live.moved, *parted.moved],

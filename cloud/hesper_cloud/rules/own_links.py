@@ -1,7 +1,7 @@
 """What the head end itself cannot reach, told to people: its broker, and its store of readings.
 
 While one of them is away nothing is heard of any meter. That is one alert, and not one for each
-meter besides: the rule of silent meters asks `is_deaf`. What is judged is what consumers tell of
+meter besides: the rule of silent meters asks `away_since`. What is judged is what consumers tell of
 themselves (`hesper_cloud.ingest.heartbeat`), also those that are processes of their own. One that
 tells nothing any longer, or lacks the broker that others hear, is an alert of its own. Whether it
 told anything new is known by the clock of the judge, whatever its own says.
@@ -94,10 +94,11 @@ class OwnLinks:
             return {BROKER, STORE, *map(Subject, lost)}
 
 
-def is_deaf(session: Session) -> bool:
-    """Says whether broker or store are away: no meter can be heard then."""
+def away_since(session: Session) -> dict[Subject, datetime]:
+    """Returns since when broker and store are known to be away, whichever is: nothing is heard."""
     is_open = Alert.rule.in_((BROKER.rule, STORE.rule)) & (Alert.state != CLEARED)
-    return session.scalar(select(Alert.id).where(is_open).limit(1)) is not None
+    found = session.execute(select(Alert.rule, Alert.raised_at).where(is_open))
+    return {Subject(rule): raised_at for rule, raised_at in found}
 
 
 def _lost(consumer: ConsumerTold) -> Subject:

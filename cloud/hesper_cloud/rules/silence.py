@@ -21,7 +21,7 @@ from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Gateway, Meter
 from hesper_cloud.db.values import values_of
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
-from hesper_cloud.rules.own_links import is_deaf
+from hesper_cloud.rules.own_links import away_since
 from hesper_cloud.settings import RuleSettings
 from hesper_cloud.worded import later, worded
 
@@ -85,7 +85,7 @@ class SilenceRule:
         now = self._clock()
         self._is_worked_at = self._works(now)
         with reading(self._engine) as session:
-            if is_deaf(session):
+            if away_since(session):
                 self._watching_since = now
             silent = session.execute(_METERS.where(unheard(session, self._settings, now))).all()
         with writing(self._engine) as session:

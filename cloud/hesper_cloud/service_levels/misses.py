@@ -1,6 +1,6 @@
 """From a percentage to the meters: who missed a level on a day, why, and at which hop."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +9,14 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud.db.engines import batched
 from hesper_cloud.db.registry import Event, Gap, Gateway, Meter
-from hesper_cloud.gaps.causes import OF_HOP, UNKNOWN, UNREACHABLE, failing_hop
+from hesper_cloud.gaps.causes import (
+    OF_HOP,
+    UNKNOWN,
+    UNREACHABLE,
+    Word,
+    failing_hop,
+    last_words,
+)
 from hesper_cloud.job_settings import ServiceLevel
 from hesper_cloud.service_levels.counting import MeterDay, meter_days, owing
 from hesper_cloud.service_levels.days import Day
@@ -24,8 +31,9 @@ class Miss:
     """One meter that missed a level on a day.
 
     ``cause`` is the gap ledger's, or ``late`` where all was stored after the deadline; ``hop`` is
-    where the gateway's visits to the meter stopped on that day, or, while something is missing,
-    where most of the gateway's attempts have failed; None where it has told neither.
+    where the gateway's visits to the meter stopped, on that day or for good before it, or, while
+    something is missing, where most of the gateway's attempts have failed; None where it has told
+    neither.
     """
 
     meter: str
@@ -47,7 +55,8 @@ def misses(
         for each in meter_days(some, stored(store, level.profile, day.span), day.span, seconds)
         if each.met(deadline) < each.due
     ]
-    causes, hops = _causes(session, level.profile, day), _hops(session, day)
+    causes = _causes(session, level.profile, day)
+    hops = _hops(session, [each.meter for each in short], day)
     gateways = _gateways(session, short)
     found = []
     for each in short:
@@ -72,15 +81,20 @@ def _causes(session: Session, profile: str, day: Day) -> dict[str, str]:
     return {gap.meter: gap.cause for gap in rows}
 
 
-def _hops(session: Session, day: Day) -> dict[str, str]:
-    query = select(Event).where(
-        Event.code == UNREACHABLE, Event.occurred_at >= day.start, Event.occurred_at < day.end
+def _hops(session: Session, meters: Sequence[str], day: Day) -> dict[str, str]:
+    """Returns where visits to meters stopped on a day, or had stopped before and not gone on."""
+    before: dict[str, Word] = {}
+    for some in batched(meters):
+        before |= last_words(session, some, day.start)
+    stopped = [(meter, told) for meter, (code, told) in before.items() if code == UNREACHABLE]
+    on_the_day = (
+        select(Event.meter, Event.attributes)
+        .where(Event.code == UNREACHABLE, Event.meter.is_not(None))
+        .where(Event.occurred_at >= day.start, Event.occurred_at < day.end)
+        .order_by(Event.occurred_at)
     )
-    return {
-        event.meter: str(event.attributes["hop"])
-        for event in session.scalars(query.order_by(Event.occurred_at))
-        if event.meter is not None and event.attributes.get("hop") in OF_HOP
-    }
+    stopped += [(meter, told) for meter, told in session.execute(on_the_day)]
+    return {meter: str(told["hop"]) for meter, told in stopped if told.get("hop") in OF_HOP}
 
 
 def _gateways(session: Session, short: Iterable[MeterDay]) -> dict[str, Gateway]:

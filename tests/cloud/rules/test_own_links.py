@@ -12,7 +12,7 @@ from hesper_cloud.db.registry import Alert, ConsumerTold, Gateway, Meter
 from hesper_cloud.ingest.heartbeat import Heartbeat
 from hesper_cloud.ingest.persist import until_stored
 from hesper_cloud.rules.alerts import Alerts
-from hesper_cloud.rules.own_links import OwnLinks, is_deaf
+from hesper_cloud.rules.own_links import OwnLinks, away_since
 from hesper_cloud.rules.silence import SilenceRule
 from hesper_cloud.settings import BrokerSettings, IngestSettings, RuleSettings, Settings
 from hesper_cloud.stores.port import StoreUnavailable
@@ -185,7 +185,7 @@ def test_a_consumer_elsewhere_without_broker_is_no_deaf_head_end(
     hour.passes(65)
     assert list(hour.open()) == ["consumer-lost/second"]
     with Session(hour.engine) as session:
-        assert not is_deaf(session)
+        assert not away_since(session)
     second.hears = True
     hour.passes(5)
     assert hour.open() == {}

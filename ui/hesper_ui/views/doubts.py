@@ -21,6 +21,11 @@ _CAUSES = {
     "silent meter": later("the meter did not answer"),
     "gateway offline": later("the gateway was offline"),
     "line": later("the whole line was silent"),
+    "broker": later("the broker was away, or readings waited for it"),
+    "store": later("the store of readings was away"),
+    "association": later("the meter refused the association"),
+    "meter refuses": later("the meter refused to be read"),
+    "meter reports none": later("the meter has none, as its gateway signed"),
     "unknown": later("cause not known yet"),
 }
 
