@@ -54,6 +54,7 @@ from hesper_cloud.service_levels.keeping import ServiceLevels
 from hesper_cloud.services.fleet_figures import FleetFigures
 from hesper_cloud.services.meter_status import MeterStatus
 from hesper_cloud.services.sources import Sources
+from hesper_cloud.stores.opening import is_ours_alone
 from hesper_cloud.turns import DAY_S, HOUR_S, MINUTE_S, Job, keep_turns, perform
 from hesper_cloud.worded import worded
 
@@ -70,6 +71,7 @@ REPUBLISH_EVERY_S = 2.0
 SERVICE_LEVELS_EVERY_S = 300.0
 OUTAGES_EVERY_S = 2.0
 RULES_EVERY_S = 300.0
+OTHERS_EVERY_S = 30.0
 METER_STATUS_EVERY_S = 30.0
 _DAYS_PER_YEAR = 366
 _FEWEST_MARKS = 2_000
@@ -187,7 +189,9 @@ def slow_jobs(sources: Sources, book: EnergyBook, giving_way: GivesWay) -> list[
     republish = Republish(outlet, settings.exports.republish, sources.store, settings.state)
     republish_days = RepublishDays(outlet, settings, shelf, sources.clock)
     tending = Tending(sources.store, alerts, sources.clock, sources.captures)
+    others = Job("values of other consumers", OTHERS_EVERY_S, _of_others(sources))
     return [
+        *([] if is_ours_alone(settings.store) else [others]),
         Job("backups", BACKUPS_EVERY_S, keeping.turn),
         Job("clean-up", DAY_S, CleanUp(sources.registry, settings, sources.clock).turn),
         Job("rules", RULES_EVERY_S, _rules(sources, alerts)),
@@ -199,6 +203,11 @@ def slow_jobs(sources: Sources, book: EnergyBook, giving_way: GivesWay) -> list[
         Job("clean-up of looks at data", DAY_S, _forget_looks(sources)),
         Job("store", MINUTE_S, tending.turn),
     ]
+
+
+def _of_others(sources: Sources) -> Callable[[], None]:
+    """Returns the job that brings the latest values that other consumers have stored."""
+    return lambda: sources.latest.refresh(sources.store)
 
 
 def _forget_looks(sources: Sources) -> Callable[[], object]:

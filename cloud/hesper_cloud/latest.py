@@ -1,7 +1,8 @@
 """The latest value of every quantity of every meter, in memory.
 
 Fed from committed rows alone, by one owner per meter: `LatestValues.load` rebuilds it from the
-store at start, `LatestValues.take` follows what ingest committed. One table per profile and set of
+store at start, `LatestValues.take` follows what ingest committed. Where other consumers commit,
+too, `LatestValues.refresh` brings what is newer in the store. One table per profile and set of
 quantities, a row per meter, columns in numpy, so that taking a block costs a few array operations
 whatever its length. The newest row is the one captured last, where a row that claims to be captured
 after it was received counts as captured at its receipt: a clock set into the future does not hold
@@ -145,6 +146,14 @@ class _Table:
         meters = map(block.meters.__getitem__, meter[fresh].tolist())
         return dict(zip(meters, block.captured_at[first[fresh]].tolist(), strict=True))
 
+    def older_than(self, block: Block, stored_at: Integers) -> Flags:
+        """Says which of a block's rows are newer than what is there."""
+        rows = self.rows_of(block.meters)[block.meter_index]
+        rank = np.minimum(block.captured_at, block.received_at)
+        corrected = (rank == self.rank[rows]) & (stored_at > self.stored_at[rows])
+        found: Flags = (rank > self.rank[rows]) | corrected
+        return found
+
     def forget(self, row: int) -> None:
         """Empties one row, as if nothing had come for it yet."""
         self.rank[row] = _NEVER
@@ -195,11 +204,25 @@ class LatestValues:
         self._lock = threading.Lock()
         self._tables: dict[tuple[str, tuple[Quantity, ...]], _Table] = {}
         self._version = 0
+        self._forgotten = 0
 
     def load(self, store: ReadingStore) -> None:
         """Rebuilds the cache from the store."""
         for block, stored_at in store.latest_rows():
             self._take(block, np.ones(block.row_count, dtype=bool), stored_at)
+
+    def refresh(self, store: ReadingStore) -> None:
+        """Takes what is newer in the store, and leaves everything else as it is."""
+        forgotten = self._forgotten
+        for block, stored_at in store.latest_rows():
+            with self._lock:
+                if self._forgotten != forgotten:
+                    return  # what is erased may have been read before; the next time is soon
+                table = self._table(block)
+                newer = table.older_than(block, stored_at)
+                if newer.any():
+                    self._version += 1
+                    table.take(block, newer, stored_at, self._version)
 
     def take(self, block: Block, accepted: Flags, stored_at: int) -> dict[str, int]:
         """Takes the accepted rows of a block that was committed.
@@ -209,15 +232,18 @@ class LatestValues:
         return self._take(block, accepted, np.full(block.row_count, stored_at, dtype=np.int64))
 
     def _take(self, block: Block, mask: Flags, stored_at: Integers) -> dict[str, int]:
-        key = (block.profile, block.quantities)
         with self._lock:
-            table = self._tables.setdefault(key, _Table(*key))
             self._version += 1
-            return table.take(block, mask, stored_at, self._version)
+            return self._table(block).take(block, mask, stored_at, self._version)
+
+    def _table(self, block: Block) -> _Table:
+        key = (block.profile, block.quantities)
+        return self._tables.setdefault(key, _Table(*key))
 
     def forget(self, meter: str, start: int | None = None, end: int | None = None) -> None:
         """Forgets one meter's values, all or those captured in a range: they were erased."""
         with self._lock:
+            self._forgotten += 1
             for table in self._tables.values():
                 row = table.rows.get(meter)
                 if row is not None and _within(int(table.captured_at[row]), start, end):

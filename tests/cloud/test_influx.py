@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hesper_cloud.latest import LatestValues
 from hesper_cloud.settings import InfluxSettings, Settings, StoreSettings
 from hesper_cloud.stores.influx import InfluxStore
 from hesper_cloud.stores.influx_lines import (
@@ -281,5 +282,11 @@ def test_quantities_that_another_consumer_was_first_to_store_are_seen(influx_url
     assert one.series("M1", PROFILE, energy.logical_name, *span, None).values == [7, 7]
     assert one.series("M1", PROFILE, voltage.logical_name, *span, None).values == [7]
     assert one.fleet_series(PROFILE, voltage.logical_name, *span, 900).values == [7]
+    latest = LatestValues()
+    latest.refresh(one)
+    assert [each.value for each in latest.of("M1")] == [7, 7]
+    version, _ = latest.changed_since(0)
+    latest.refresh(one)
+    assert latest.changed_since(version) == (version, set())
     one.close()
     other.close()

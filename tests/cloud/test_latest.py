@@ -1,15 +1,24 @@
 """The latest-value cache: fed by committed rows, rebuilt from the store."""
 
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
+from hesper_cloud.aggregates.book import EnergyBook
+from hesper_cloud.giving_way import NO_RESTS
+from hesper_cloud.jobs import slow_jobs
 from hesper_cloud.latest import LatestValues, value_before
+from hesper_cloud.services.sources import Sources
+from hesper_cloud.settings import StoreSettings
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.duckdb import DuckDbStore
-from hesper_cloud.stores.port import Block, Group
+from hesper_cloud.stores.port import Block, Group, Integers
 from hesper_contracts import columns
 from hesper_contracts.readings import (
     LOAD_PROFILE,
@@ -187,6 +196,65 @@ def test_it_is_rebuilt_from_the_store(tmp_path: Path) -> None:
     for meter in ("A", "B"):
         assert rebuilt.of(meter) == live.of(meter)
     store.close()
+
+
+class Shared(DuckDbStore):
+    """A store that somebody else erases from while it is read."""
+
+    meanwhile: Callable[[], None] = staticmethod(lambda: None)
+
+    def latest_rows(self) -> Iterator[tuple[Block, Integers]]:
+        rows = list(super().latest_rows())
+        self.meanwhile()
+        yield from rows
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[Shared]:
+    store = Shared(tmp_path / "readings.duckdb")
+    yield store
+    store.close()
+
+
+def test_what_other_consumers_stored_is_seen_and_nothing_else_is_news(shared: Shared) -> None:
+    latest = LatestValues()
+    ours = block({"A": [(T0, 1)], "B": [(T0 + 900, 2)]})
+    take(latest, ours)
+    shared.write(Group({}, [ours], (T0 + 5) * 1000))
+    shared.write(Group({}, [block({"A": [(T0 + 900, 3)], "C": [(T0, 4)]})], (T0 + 950) * 1000))
+    version, _ = latest.changed_since(0)
+    latest.refresh(shared)
+    assert [latest.of(meter)[0].value for meter in "ABC"] == [3, 2, 4]
+    version, changed = latest.changed_since(version)
+    assert changed == {"A", "C"}
+    latest.refresh(shared)
+    assert latest.changed_since(version) == (version, set())
+
+
+@pytest.mark.parametrize(("alone", "count"), [(True, 0), (False, 1)])
+def test_a_head_end_that_is_not_alone_asks_for_what_others_stored(
+    head_end: Any, shared: Shared, tmp_path: Path, alone: bool, count: int
+) -> None:
+    store = StoreSettings(kind="influx", sole_writer=alone)
+    sources = Sources(
+        head_end.settings.model_copy(update={"store": store}), head_end.databases.registry,
+        head_end.databases.authority, shared, LatestValues(), head_end.clock,
+    )  # fmt: skip
+    shared.write(Group({}, [block({"A": [(T0, 1)]})], (T0 + 5) * 1000))
+    with closing(EnergyBook(tmp_path / "energy.duckdb")) as book:
+        listed = slow_jobs(sources, book, NO_RESTS)
+    for job in (job for job in listed if job.name == "values of other consumers"):
+        job.action()
+    assert len(sources.latest.of("A")) == count
+
+
+def test_what_is_erased_while_the_store_is_read_does_not_come_back(shared: Shared) -> None:
+    latest = LatestValues()
+    shared.write(Group({}, [block({"A": [(T0, 1)]})], (T0 + 5) * 1000))
+    latest.load(shared)
+    shared.meanwhile = lambda: latest.forget("A")
+    latest.refresh(shared)
+    assert latest.of("A") == []
 
 
 def test_one_quantity_of_all_meters_at_once() -> None:
