@@ -5,6 +5,7 @@ some gigabytes. What finds no room is not taken: it has no receipt, so whoever s
 and sends it again.
 """
 
+import contextlib
 import queue
 import threading
 
@@ -14,12 +15,12 @@ MOST_OCTETS = 256 * 1024 * 1024
 
 
 class Inbox:
-    """A queue of messages that many threads fill and one empties."""
+    """A queue of messages, for any number of threads."""
 
     def __init__(self, most_octets: int = MOST_OCTETS) -> None:
         self._most_octets = most_octets
         self._waiting: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._filling = threading.Lock()
+        self._lock = threading.Lock()
         self._octets_in = 0
         self._octets_out = 0
 
@@ -30,7 +31,7 @@ class Inbox:
 
     def put(self, message: Message) -> None:
         """Puts a message behind the others."""
-        with self._filling:
+        with self._lock:
             self._octets_in += len(message.payload)
         self._waiting.put(message)
 
@@ -41,8 +42,16 @@ class Inbox:
             queue.Empty: there is none.
         """
         message = self._waiting.get(block, timeout)
-        self._octets_out += len(message.payload)
+        with self._lock:
+            self._octets_out += len(message.payload)
         return message
+
+    def drained(self) -> list[Message]:
+        """Returns what waits now, in its order, and leaves nothing."""
+        messages: list[Message] = []
+        with contextlib.suppress(queue.Empty):
+            messages.extend(self.get(block=False) for _ in range(self.qsize()))
+        return messages
 
     def qsize(self) -> int:
         """Returns how many messages wait."""

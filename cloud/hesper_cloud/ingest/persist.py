@@ -1,7 +1,8 @@
 """Keeps trying until a store or database takes something, because the data is in hand only here.
 
 A store that is away for an hour is asked every two seconds all the time: a backlog must not wait
-for a long pause to end. The log says when it goes, why, and when it is back.
+for a long pause to end. The log says when it goes, why, and when it is back. Who waits long may do
+something else between two tries.
 """
 
 import logging
@@ -17,6 +18,8 @@ from hesper_cloud.stores.port import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
+AWAY_S = 15.0
+"""Nothing takes so long but what waits for a store that is away."""
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 2.0
 _AWAY = (StoreUnavailable, OperationalError, InterfaceError)
@@ -27,8 +30,16 @@ class Stopped(Exception):
     """The process ends before the data could be stored; gateways will send it again."""
 
 
-def until_stored(action: Callable[[], _T], stop: threading.Event) -> _T:
-    """Calls `action` until it does not say "unavailable".
+def _nothing() -> None:
+    """Does nothing meanwhile."""
+
+
+def until_stored(
+    action: Callable[[], _T],
+    stop: threading.Event,
+    meanwhile: Callable[[], None] = _nothing,
+) -> _T:
+    """Calls `action` until it does not say "unavailable", and `meanwhile` in a long wait.
 
     Raises:
         Stopped: `stop` was set while it was unavailable.
@@ -37,10 +48,15 @@ def until_stored(action: Callable[[], _T], stop: threading.Event) -> _T:
         return action()
     except _AWAY as error:
         with metrics.STORE_WAITS.track_inprogress():
-            return _tried_again(action, stop, error)
+            return _tried_again(action, stop, meanwhile, error)
 
 
-def _tried_again(action: Callable[[], _T], stop: threading.Event, error: Exception) -> _T:
+def _tried_again(
+    action: Callable[[], _T],
+    stop: threading.Event,
+    meanwhile: Callable[[], None],
+    error: Exception,
+) -> _T:
     begun, delay_s, reason = time.monotonic(), _FIRST_DELAY_S, ""
     while True:
         metrics.RETRIES.inc()
@@ -48,6 +64,8 @@ def _tried_again(action: Callable[[], _T], stop: threading.Event, error: Excepti
         if reason != str(error):
             reason = str(error)
             log.warning("not stored, tried again until it is: %s", reason)
+        if time.monotonic() - begun > AWAY_S:
+            meanwhile()
         if stop.wait(delay_s):
             raise Stopped
         delay_s = min(delay_s * 2, _LONGEST_DELAY_S)

@@ -16,7 +16,7 @@ Per group of messages:
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -76,7 +76,8 @@ class ReadingsIn:
         """Prepares; `judges` are told of a group's joined blocks, `followers` of every batch's.
 
         A joined block is of several gateways, so judges hear of none. `witnesses` hear of joined
-        blocks at once, whatever happens afterwards; they do not fail, and take no time.
+        blocks at once, whatever happens afterwards; they do not fail, and take no time. `meanwhile`
+        is called again and again while the store is away.
         """
         self._store = store
         self._latest = latest
@@ -89,6 +90,7 @@ class ReadingsIn:
         self.judges: list[Committed] = []
         self.followers: list[Committed] = []
         self.stored_readings = 0
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def store(
         self, messages: Sequence[Message], attempts: Sequence[Decoded | Refused]
@@ -131,7 +133,9 @@ class ReadingsIn:
     def _unknown(self, decoded: Sequence[Decoded], settled: list[Settled]) -> list[Decoded]:
         """Returns what is not stored yet, each batch once; settles or sets aside the rest."""
         ids = list({each.batch for each in decoded if each.batch is not None})
-        known = until_stored(lambda: self._store.known(ids), self._stop) if ids else {}
+        known = (
+            until_stored(lambda: self._store.known(ids), self._stop, self.meanwhile) if ids else {}
+        )
         fresh: list[Decoded] = []
         in_group: dict[BatchId, str] = {}
         for each in decoded:
@@ -188,7 +192,7 @@ class ReadingsIn:
         batches = {each.batch: each.digest for each in fresh if each.batch is not None}
         group = Group(batches, blocks, now_ms)
         with stage("store"):
-            written = until_stored(lambda: self._store.write(group), self._stop)
+            written = until_stored(lambda: self._store.write(group), self._stop, self.meanwhile)
         settled += [
             Settled(each.batch, each.digest, "stored", "", each.message.arrived)
             for each in fresh

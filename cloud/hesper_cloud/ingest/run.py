@@ -5,8 +5,9 @@ the writer's thread makes the group before durable, and a fourth gives the recei
 before that and tells the rules and contacts of it (`settling`). A fifth writes contacts and relay
 states into the registry.
 
-While the store is away gateways send ever more rarely, up to five minutes apart. So the consumer
-announces itself again when it is back, and what waits comes at once.
+While the store is away everything but readings passes (`passing`), and gateways send ever more
+rarely, up to five minutes apart. So the consumer announces itself again when it is back, and what
+waits comes at once.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud import metrics
+from hesper_cloud.ingest import persist
 from hesper_cloud.ingest.aftermath import Committed
 from hesper_cloud.ingest.answers import Answers
 from hesper_cloud.ingest.beginnings import Beginnings
@@ -38,6 +40,7 @@ from hesper_cloud.ingest.grouping import Grouping
 from hesper_cloud.ingest.heartbeat import Heartbeat
 from hesper_cloud.ingest.intakes import CacheFeed, Intakes, Rate
 from hesper_cloud.ingest.message import Message
+from hesper_cloud.ingest.passing import Passing
 from hesper_cloud.ingest.persist import Stopped, until_stored
 from hesper_cloud.ingest.receipts import Receipts
 from hesper_cloud.ingest.relay_states import RelayStates
@@ -63,8 +66,6 @@ log = logging.getLogger(__name__)
 
 _STOP_S = 15.0
 _REGISTRY_TICK_S = 0.1
-_AWAY_S = 15.0
-"""No group takes so long but one that waited for the store."""
 
 
 class Follower(Committed, Protocol):
@@ -125,6 +126,8 @@ class Ingest:
             None if tracer is None else IngestTraces(tracer),
         )
         self.occupation = self._settling.occupation
+        passing = Passing(self.consumer.messages, self._settling)
+        self._intakes.readings.meanwhile = passing.turn
         self._grouping = Grouping(
             self.consumer.messages,
             settings.ingest.group_max_messages,
@@ -178,7 +181,7 @@ class Ingest:
             self._settling.settle(group, decoded)
         else:
             self._settling.finish()
-        if time.monotonic() - begun > _AWAY_S:
+        if time.monotonic() - begun > persist.AWAY_S:
             self._settling.finish()  # first what is stored is receipted
             self.consumer.announce()
 

@@ -99,6 +99,11 @@ class Settling:
             self.finish()
             self._telling = group, self._teller.submit(self._tell, committed)
 
+    def let_pass(self, messages: Sequence[Message]) -> None:
+        """Settles messages that need no store of readings, while a group waits for it."""
+        self.finish()
+        self._one_by_one(messages)
+
     def finish(self) -> None:
         """Waits until everything that was made durable is told of."""
         if self._telling is None:

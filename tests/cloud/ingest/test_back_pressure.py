@@ -1,9 +1,12 @@
 """Ingest when the store is away or refuses, and when more comes than it takes."""
 
 import asyncio
+import contextlib
 import json
+import queue
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -11,13 +14,16 @@ from unittest import mock
 import pytest
 from hesper_cloud import metrics
 from hesper_cloud.db import registry
-from hesper_cloud.ingest import run
+from hesper_cloud.ingest import persist
 from hesper_cloud.ingest.consumer import Connection, Consumer
 from hesper_cloud.ingest.inbox import Inbox
 from hesper_cloud.ingest.message import Delivery, batch_id
 from hesper_cloud.ingest.run import Ingest
+from hesper_cloud.settings import IngestSettings
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import Group, StoreRefused, StoreUnavailable, Written
+from hesper_contracts import events
+from hesper_contracts.events import Event, EventList
 from hesper_contracts.frame import Kind, Refused
 from ingest_ends import (
     DEADLINE_S,
@@ -72,7 +78,7 @@ async def test_no_receipt_before_the_store_took_it(
 async def test_gateways_are_woken_when_the_store_is_back(
     head: Head, gateway: GatewayEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "_AWAY_S", 0.1)  # the second try comes after 0.3 s
+    monkeypatch.setattr(persist, "AWAY_S", 0.1)  # the second try comes after 0.3 s
     moody = Moody(tmp_path / "moody.duckdb")
     moody.unavailable = 2
     head.store.close()
@@ -82,6 +88,37 @@ async def test_gateways_are_woken_when_the_store_is_back(
         gateway.publish(Kind.READINGS, sealed(1, {"M1": [(now(), 10)]}))
         assert (await gateway.announced()).state == "online"
     assert moody.unavailable == 0
+
+
+async def test_alarms_do_not_wait_for_the_store_of_readings(
+    head: Head, gateway: GatewayEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(persist, "AWAY_S", 0.1)
+    monkeypatch.setattr(persist, "_LONGEST_DELAY_S", 0.1)
+    moody = Moody(tmp_path / "moody.duckdb")
+    moody.unavailable = 10**9
+    head.store.close()
+    head.store = moody
+    head.settings = head.settings.model_copy(
+        update={"ingest": IngestSettings(group_max_messages=20)}
+    )
+    told = Event(id="M1/1", code="tamper.cover_opened", occurred_at=datetime.now(UTC), meter="M1")
+    async with head.running():
+        for sequence in range(25):
+            payload = sealed(sequence, {"M1": [(now() - sequence, 10)]})
+            gateway.publish(Kind.READINGS, payload)
+        for _ in range(10):  # as a gateway does; the first may be in the group that comes next
+            gateway.publish(Kind.EVENTS, events.to_payload(EventList((told,)), EPOCH, 30))
+            with contextlib.suppress(queue.Empty):
+                receipt = await asyncio.to_thread(gateway.receipts.get, timeout=2)
+                assert receipt.sequence == 30
+                break
+        assert [alert.rule for alert in head.rows(registry.Alert)] == ["tamper.cover"]
+        assert head.stored() == []
+        moody.unavailable = 0
+        receipted = set()
+        while not receipted >= set(range(25)):
+            receipted.add((await gateway.receipt()).sequence)
 
 
 async def test_it_can_be_stopped_while_the_store_is_down_from_the_start(
