@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from hesper_lab.processes import Died
+from hesper_lab.processes import Died, leave_in_order
 from hesper_lab.site import HOME, LOOPBACK, STORES, InUse, NotASite, StoreKind, Wishes, forget
 from hesper_lab.system import Missing
 
@@ -218,6 +218,7 @@ def _store(name: str) -> StoreKind:
 
 def main() -> None:
     """Run the command line; what a person can mend is said in one line."""
+    leave_in_order()
     try:
         app()
     except (Died, InUse, Missing, NotASite) as error:

@@ -4,11 +4,14 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 
 _STOP_S = 10.0
+_SHELLS_SIGNALS = 128  # exit codes above it name a signal
 
 
 class Died(Exception):
@@ -94,6 +97,16 @@ class Child:
         except subprocess.TimeoutExpired:
             return False
         return True
+
+
+def leave_in_order() -> None:
+    """Have SIGTERM end this process as Ctrl-C does: who has started children stops them first."""
+    signal.signal(signal.SIGTERM, _leave)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one would end the stopping
+    sys.exit(_SHELLS_SIGNALS + number)
 
 
 def wait_until(condition: Callable[[], bool], child: Child, seconds: float, what: str) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hesper_lab import processes
+from hesper_lab import processes, system
 from hesper_lab.processes import Child, Died, wait_until
+from hesper_lab.site import PACKAGES
 
 DEADLINE_S = 60.0
 READY = "print('ready', flush=True)"
@@ -103,6 +104,32 @@ def test_a_child_that_was_never_started(tmp_path: Path) -> None:
         child.check()
     with pytest.raises(Died, match="ghost was not started"):
         _ = child.pid
+
+
+def test_a_benchmark_that_is_asked_to_stop_leaves_nobody_behind(tmp_path: Path) -> None:
+    if system.find("mosquitto", PACKAGES / "mosquitto") is None:
+        pytest.skip("mosquitto is not on this machine")
+    command = [sys.executable, "-m", "hesper_lab", "bench", "api", "--store", "duckdb"]
+    bench = Child("bench", command, tmp_path / "log", {"TMPDIR": str(tmp_path)})
+    broker_and_head_end: list[int] = []
+    bench.start()
+    try:
+        wait_until(lambda: len(_children(bench.pid)) >= 2, bench, DEADLINE_S, "having two children")
+        broker_and_head_end += _children(bench.pid)
+        os.kill(bench.pid, signal.SIGTERM)
+        bench._wait(DEADLINE_S)
+        assert not [pid for pid in broker_and_head_end if _lives(pid)]
+        with pytest.raises(Died, match=f"exit {128 + signal.SIGTERM}"):
+            bench.check()
+    finally:
+        bench.kill()
+        for pid in filter(_lives, broker_and_head_end):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
 
 
 def _lives(pid: int) -> bool:

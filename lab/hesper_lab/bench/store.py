@@ -218,6 +218,9 @@ def _opened(kind: StoreKind, folder: Path) -> Iterator[ReadingStore]:
     site = Site.open(folder / "site", Wishes(store=kind, tcp_meters=1))
     server = _influxd(site) if kind == "influx" else None
     try:
+        if server is not None:
+            server.start()
+            wait_until(lambda: accepts(site.ports.influx), server, _LISTENS_WITHIN_S, "listening")
         url = f"http://127.0.0.1:{site.ports.influx}"
         settings = Settings(
             state=folder, store=StoreSettings(kind=kind, influx=InfluxSettings(url=url))
@@ -237,7 +240,4 @@ def _influxd(site: Site) -> Child:
     program = system.require(system.INFLUXD, PACKAGES, lambda _: None)
     command: list[str | Path] = [program.path, "-config", influx_files.write(site)]
     environment = influx_files.environment(program)
-    child = Child("influx", command, site.logs / "influx.log", environment)
-    child.start()
-    wait_until(lambda: accepts(site.ports.influx), child, _LISTENS_WITHIN_S, "listening")
-    return child
+    return Child("influx", command, site.logs / "influx.log", environment)
