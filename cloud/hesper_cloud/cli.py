@@ -40,6 +40,7 @@ from hesper_cloud.stores.errors import StoreError
 from hesper_cloud.vault import VaultBroken
 
 _LATER = {
+    "archive": "hesper_cloud.archive.commands:archive",
     "backup": "hesper_cloud.backup.commands:backup",
     "batch": "hesper_cloud.batch_commands:batch",
     "dead-letters": "hesper_cloud.ingest_commands:letters",

@@ -14,6 +14,7 @@ from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.aggregates.reconcile import Reconciliation
 from hesper_cloud.aggregates.work import MARKS_PER_TURN, Work
 from hesper_cloud.alerting.keeping import AlertKeeping
+from hesper_cloud.archive.keeping import ArchiveKeeping
 from hesper_cloud.authority import facts
 from hesper_cloud.backup.keeping import BackupKeeping
 from hesper_cloud.cleaning import CleanUp
@@ -62,6 +63,7 @@ SILENCE_EVERY_S = 2.0
 GAPS_EVERY_S = 5.0
 GATEWAYS_EVERY_S = 15.0
 DELIVERY_EVERY_S = 2.0
+ARCHIVE_EVERY_S = 600.0
 BACKUPS_EVERY_S = 5.0
 FIGURES_EVERY_S = 15.0
 ERASURES_EVERY_S = 5.0
@@ -190,6 +192,9 @@ def slow_jobs(sources: Sources, book: EnergyBook, giving_way: GivesWay) -> list[
     republish_days = RepublishDays(outlet, settings, shelf, sources.clock)
     tending = Tending(sources.store, alerts, sources.clock, sources.captures)
     others = Job("values of other consumers", OTHERS_EVERY_S, _of_others(sources))
+    archive = ArchiveKeeping(
+        settings.store.retention, sources.store, sources.registry, sources.clock
+    )
     return [
         *([] if is_ours_alone(settings.store) else [others]),
         Job("backups", BACKUPS_EVERY_S, keeping.turn),
@@ -202,6 +207,7 @@ def slow_jobs(sources: Sources, book: EnergyBook, giving_way: GivesWay) -> list[
         Job("reads of a day", MINUTE_S, FleetFigures(sources).count_reads),
         Job("clean-up of looks at data", DAY_S, _forget_looks(sources)),
         Job("store", MINUTE_S, tending.turn),
+        Job("archive", ARCHIVE_EVERY_S, archive.turn),
     ]
 
 

@@ -5,6 +5,7 @@ with two underscores, for example ``HESPER_WEB__PORT=8080``.
 """
 
 import tomllib
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -37,6 +38,10 @@ from hesper_cloud.web_settings import OidcSettings, WebSettings
 __all__ = ["BadSettings", "Settings", "WebSettings"]
 
 _INSTANCE = r"^[A-Za-z0-9._-]{1,63}$"  # part of a topic
+
+
+_DAY_S = 86_400
+_LEAST_DAYS_ONLINE = 40
 
 
 class BadSettings(Exception):
@@ -89,7 +94,33 @@ class RetentionSettings(_Section):
     """How long the store keeps what; days."""
 
     raw_days: int = Field(default=0, ge=0)  # readings as they came; 0: for ever
+    archive: str = ""  # where they go before they leave: a folder, or an address for fsspec
     batch_days: int = Field(default=400, ge=1)  # ids of stored batches (DuckDB)
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if not self.archive:
+            return self
+        if self.raw_days < _LEAST_DAYS_ONLINE:
+            raise ValueError(
+                f"archive: readings of the last {_LEAST_DAYS_ONLINE} days stay online, because "
+                "gaps of theirs are still filled; set raw_days"
+            )
+        if "://" not in self.archive and not Path(self.archive).is_absolute():
+            raise ValueError("archive: a folder is named from the root, /mnt/archive")
+        return self
+
+    @property
+    def removed_after_days(self) -> int:
+        """After how many days the store itself removes readings, unproven; 0: never."""
+        return 0 if self.archive else self.raw_days
+
+    def horizon(self, now: datetime) -> int:
+        """Returns the instant before which readings may have left, epoch seconds: a midnight."""
+        if not self.raw_days:
+            return 0
+        day = int(now.timestamp()) // _DAY_S - self.raw_days
+        return day * _DAY_S
 
 
 class StoreSettings(_Section):
@@ -101,6 +132,15 @@ class StoreSettings(_Section):
     seal_after_h: int = Field(default=24, ge=1)  # a day's age before it becomes a sorted file
     memory_mib: Literal[0] | Annotated[int, Field(ge=256)] = 0  # DuckDB; 0: by the machine's memory
     retention: RetentionSettings = RetentionSettings()
+
+    @model_validator(mode="after")
+    def _one_lets_go(self) -> Self:
+        if self.retention.archive and self.kind == "influx" and not self.sole_writer:
+            raise ValueError(
+                "retention.archive: one process writes and lets go; with sole_writer = false "
+                "another one's late readings could be removed before they are archived"
+            )
+        return self
 
 
 class DatabaseSettings(_Section):

@@ -13,11 +13,13 @@ from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.work import Work
 from hesper_cloud.api.application import create_app
 from hesper_cloud.app import now_utc
+from hesper_cloud.db.archive import ArchivedPart
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Request
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.services.bundle import Services, assemble
 from hesper_cloud.services.sources import Sources
+from hesper_cloud.settings import RetentionSettings
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import Block, Group, Quantity
 from hesper_cloud.validation import dirty
@@ -216,6 +218,46 @@ async def test_edits_ask_for_a_role_a_reason_a_key_and_a_meter(client):
         assert await status(ben | key, captured_at=year) == 400
     assert await status(ben | key) == 201
     assert await status(ben | key, value=7) == 422  # the key served another edit
+
+
+@pytest.fixture
+def letting_go(services) -> RetentionSettings:
+    """Readings stay 92 days."""
+    kept = RetentionSettings(raw_days=92, archive="/nowhere")
+    settings = services.sources.settings
+    store = settings.store.model_copy(update={"retention": kept})
+    settings = settings.model_copy(update={"store": store})
+    object.__setattr__(services.sources, "settings", settings)
+    return kept
+
+
+async def test_a_reading_that_may_have_left_is_not_edited(client, working, letting_go):
+    ben = await bearer(client, "ben")
+    old = datetime.fromtimestamp(letting_go.horizon(now_utc()) - 900, UTC)
+    young = datetime.fromtimestamp(letting_go.horizon(now_utc()) + 900, UTC)
+    for at, status in ((old, 409), (young, 201)):
+        headers = ben | {"Idempotency-Key": f"{at}"}
+        edit = EDIT | {"captured_at": at.isoformat()}
+        answer = await client.post("/readings/edits", json=edit, headers=headers)
+        assert answer.status_code == status, answer.text
+
+
+async def test_an_export_is_whole_or_says_from_when_on(client, services):
+    vic = await bearer(client, "vic")
+    part = ArchivedPart(
+        day=DAY // 86_400 - 1, part=0, name="day=2026-05-31/readings-0.parquet", readings=1,
+        revisions=0, sha256="0" * 64, octets=1, archived_at=now_utc(),
+    )  # fmt: skip
+    with writing(services.sources.registry) as session:
+        session.add(part)
+    whole = await client.get("/exports/readings", headers=vic, params=SPAN)
+    assert whole.status_code == 200
+    earlier = SPAN | {"from": "2026-05-31T00:00:00Z"}
+    for validated in ("false", "true"):
+        asked = earlier | {"validated": validated}
+        answer = await client.get("/exports/readings", headers=vic, params=asked)
+        assert answer.status_code == 409
+        assert "before 2026-06-01 are in the archive" in answer.text
 
 
 async def test_without_an_authority_no_edit_counts(client, working, head_end, monkeypatch):

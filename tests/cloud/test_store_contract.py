@@ -133,6 +133,20 @@ def test_a_late_read_fills_the_hole_before_newer_rows(store: ReadingStore) -> No
     assert [row[2] for row in exported(store)] == [1, 2, 3, 4]
 
 
+def test_old_readings_are_let_go_unless_some_came_in_meanwhile(store: ReadingStore) -> None:
+    put(store, block({"M1": [(T0, 1), (T0 + 900, 2)], "M2": [(T0, 3)]}))
+    store.watch()
+    put(store, block({"M1": [(T0 + 1800, 4)]}), sequence=2)
+    assert store.let_go(T0 + 900)
+    assert [row[1:3] for row in exported(store)] == [(T0 + 900, 2), (T0 + 1800, 4)]
+    put(store, block({"M1": [(T0 + 1000, 5)]}), sequence=3)
+    assert not store.let_go(T0 + 1800)
+    assert len(exported(store)) == 3
+    store.watch()
+    assert store.let_go(T0 + 1800)
+    assert [row[1] for row in exported(store)] == [T0 + 1800]
+
+
 def test_one_identity_twice_within_a_group_is_one_row(store: ReadingStore) -> None:
     written = put(store, block({"M1": [(T0, 5)]}), block({"M1": [(T0, 5)], "M2": [(T0, 6)]}))
     assert counts(written) == (2, 1, 0)

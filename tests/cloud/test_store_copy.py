@@ -144,3 +144,11 @@ def test_init_makes_file_or_database_with_its_retention(tmp_path: Path, influx_u
         timeout=60.0,
     )
     assert '"0s"' in kept.text
+    text = config.read_text().replace("raw_days = 90", 'raw_days = 90\narchive = "/mnt/archive"')
+    config.write_text(text)  # the server may remove nothing by itself any more
+    made = CliRunner().invoke(cli.app, ["store", "init", "-c", str(config)])
+    assert "kept for 90 days, then archived" in made.output
+    shown = httpx.get(
+        f"{influx_url}/query", params={"q": f'SHOW RETENTION POLICIES ON "{name}"'}, timeout=60.0
+    )
+    assert '"0s"' in shown.text

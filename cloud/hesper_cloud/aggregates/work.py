@@ -104,13 +104,25 @@ class Work:
     ) -> set[tuple[str, date]]:
         """Works on days; returns those of other sheets whose estimates this has changed."""
         elsewhere: set[tuple[str, date]] = set()
-        for seated in self._giving_way.portions(self._seated(days, known)):
+        whole = self._still_whole(days, known)
+        for seated in self._giving_way.portions(self._seated(whole, known)):
             laid = self._overlaid(seated)
             if renewing and (changed := self._renewed(seated, laid)):
                 elsewhere |= {each for each in changed if each[1] != seated.sitting.day}
                 laid = self._overlaid(seated)
             self._write(seated.sitting, laid)
         return elsewhere
+
+    def _still_whole(
+        self, days: set[tuple[str, date]], known: dict[str, Member]
+    ) -> set[tuple[str, date]]:
+        """Leaves out days of which readings may have left the store: their sums stay."""
+        horizon = self._settings.store.retention.horizon(self._clock())
+        return {
+            (meter, day)
+            for meter, day in days
+            if calendar.midnight(day, known[meter].zone) >= horizon
+        }
 
     def _seated(self, days: set[tuple[str, date]], known: dict[str, Member]) -> Iterator[Seated]:
         """Yields the meters that can share a sheet, some hundred at a time, as far as is due."""

@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, Double, ForeignKey, Index, String, Text, Uniq
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hesper_cloud.db.alerting import Alert, AlertChange, AlertNote, AlertSelection
+from hesper_cloud.db.archive import ArchivedPart
 from hesper_cloud.db.assets import (
     Area,
     AssetChange,
@@ -70,6 +71,7 @@ __all__ = [
     "AlertChange",
     "AlertNote",
     "AlertSelection",
+    "ArchivedPart",
     "Area",
     "AssetChange",
     "Backfill",

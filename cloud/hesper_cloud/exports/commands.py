@@ -14,6 +14,7 @@ from hesper_cloud.access_log import AccessLogKeeping, Look, Looks
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.db import migrate
+from hesper_cloud.db.archive import archived_before
 from hesper_cloud.db.engines import open_engine
 from hesper_cloud.exports.formats import FORMATS, FormatName
 from hesper_cloud.exports.numbers import rfc3339
@@ -62,7 +63,12 @@ def _from_store(wanted: Wanted, target: str, config: Path) -> None:
     with ExitStack() as opened:
         store = open_store(settings)
         opened.callback(store.close)
-        _note(settings, wanted)
+        left = _note(settings, wanted)
+        if wanted.start < left:
+            raise TargetError(
+                f"readings before {rfc3339(left)[:10]} are in the archive: ask from then on, or "
+                "unpack them, hesper-cloud archive unpack"
+            )
         source: ReadingStore | Shelf = store
         if wanted.validated:
             engine = open_engine(settings.database.url, read_only=True)
@@ -74,8 +80,8 @@ def _from_store(wanted: Wanted, target: str, config: Path) -> None:
     typer.echo(f"{done.readings} readings, {done.files} files, {done.octets} octets in {target}")
 
 
-def _note(settings: Settings, wanted: Wanted) -> None:
-    """Writes down who exports what, before it is done."""
+def _note(settings: Settings, wanted: Wanted) -> int:
+    """Writes down who exports what, before it is done; returns the end of what is archived."""
     registry, looks = open_engine(settings.database.url), Looks()
     try:
         migrate.upgrade(registry, "registry")
@@ -85,6 +91,7 @@ def _note(settings: Settings, wanted: Wanted) -> None:
         named = wanted.meters or (None,)
         looks.note([look._replace(meter=meter) for meter in named], datetime.now(UTC))
         AccessLogKeeping(registry, looks).flush()
+        return archived_before(registry)
     finally:
         registry.dispose()
 

@@ -45,6 +45,19 @@ def put(url: str, pieces: Iterable[bytes]) -> int:
     return count
 
 
+@contextmanager
+def opened(url: str) -> Iterator[Any]:
+    """Yields a file to read.
+
+    Raises:
+        TargetError: it cannot be read.
+    """
+    with _told(url):
+        files, path = _opened(url)
+        with files.open(path, "rb") as file:
+            yield file
+
+
 def remove(url: str) -> None:
     """Removes a file that an earlier export may have left.
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.settings import RetentionSettings
 from hesper_cloud.worded import worded
 
 
@@ -65,7 +66,7 @@ class About:
         settings = self._sources.settings
         retention, web = settings.store.retention, settings.web
         return [
-            Fact("retention", "readings", _days(retention.raw_days)),
+            Fact("retention", "readings", _readings(retention)),
             Fact("retention", "ids of batches", _days(retention.batch_days)),
             Fact("web", "session", f"{web.session_hours} h"),
             Fact("web", "secure cookies", _yes(web.secure_cookies)),
@@ -85,6 +86,12 @@ def _database(name: str, engine: Engine) -> Fact:
     except SQLAlchemyError:
         return Fact("runs", name, engine.dialect.name, is_well=False)
     return Fact("runs", name, engine.dialect.name, is_well=True)
+
+
+def _readings(kept: RetentionSettings) -> str:
+    if kept.archive:
+        return worded("{count} days, then in the archive", count=kept.raw_days)
+    return _days(kept.raw_days)
 
 
 def _days(count: int) -> str:

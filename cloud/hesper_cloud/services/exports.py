@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.aggregates.curves import Shelf
+from hesper_cloud.db.archive import archived_before
 from hesper_cloud.exports.running import Wanted, octets_of
 from hesper_cloud.exports.scheduled import runs
-from hesper_cloud.services.errors import Gone, Invalid
+from hesper_cloud.services.errors import Gone, Invalid, Refused
 from hesper_cloud.services.looking import looked_at, looked_at_all
 from hesper_cloud.services.scope import meters_of, require_everywhere, seen_meters
 from hesper_cloud.services.sources import Sources, require
@@ -78,14 +79,30 @@ class Exports:
         return [ExportRunRow(**{name: getattr(run, name) for name in names}) for run in found]
 
     def octets(self, actor: Actor, wanted: Wanted) -> Iterator[bytes]:
-        """Yields an export part by part; blocks, use a thread."""
+        """Yields an export part by part; blocks, use a thread.
+
+        Raises:
+            Refused: some of it has left for the archive.
+        """
         require(actor, Permission.READ)
         own = meters_of(self.sources.registry, actor)
         if own is not None:
             named = own if wanted.meters is None else sorted({*own} & {*wanted.meters})
             wanted = replace(wanted, meters=named)
+        self._require_whole(wanted.start)
         self._note(actor, wanted)
         return octets_of(self.shelf, wanted)
+
+    def _require_whole(self, start: int) -> None:
+        """Refuses to give as whole what has left in part."""
+        left = archived_before(self.sources.registry)
+        if start < left:
+            raise Refused(
+                worded(
+                    "readings before {day} are in the archive, not in the store: ask from then on",
+                    day=f"{datetime.fromtimestamp(left, UTC):%F}",
+                )
+            )
 
     def _note(self, actor: Actor, wanted: Wanted) -> None:
         span = (wanted.start, wanted.end)

@@ -201,6 +201,7 @@ class Validated:
         Raises:
             Invalid: without a reason, not of an integer, or a key that served another edit.
             NotFound: there is no such meter.
+            Refused: the reading may have left the store.
         """
         require(actor, Permission.EDIT_READINGS)
         if not edit.reason.strip():
@@ -213,6 +214,7 @@ class Validated:
         before = await asyncio.to_thread(self._before, actor, edit)
         if isinstance(before, EditRow):
             return before
+        self._require_whole(edit.captured_at)
         curve = edit.curve
         payload = {
             "action": "reading.edit",
@@ -231,7 +233,8 @@ class Validated:
 
         Raises:
             NotFound: there is no such edit.
-            Refused: it is withdrawn already, or an estimate, which the cloud renews itself.
+            Refused: it is withdrawn already, or an estimate, which the cloud renews itself, or its
+                reading may have left the store.
         """
         require(actor, Permission.EDIT_READINGS)
         row = await asyncio.to_thread(self._one, edit_id)
@@ -240,6 +243,7 @@ class Validated:
             raise Refused("this is an estimate: edit the value instead")
         if row.withdrawn_at is not None:
             raise Refused("the edit is withdrawn already")
+        self._require_whole(row.captured_at)
         payload = {
             "action": "reading.edit.withdraw",
             "subject": f"{row.meter} {row.logical_name} {row.captured_at.isoformat()}",
@@ -255,6 +259,18 @@ class Validated:
             return held
 
         return await self._changed(take_back)
+
+    def _require_whole(self, captured_at: datetime) -> None:
+        """Refuses to change what no sum would follow: readings that may have left the store."""
+        kept = self._sources.settings.store.retention
+        if captured_at.timestamp() < kept.horizon(self._sources.clock()):
+            raise Refused(
+                worded(
+                    "readings stay {days} days; older ones are not edited any more, because their "
+                    "sums stay as they are",
+                    days=kept.raw_days,
+                )
+            )
 
     async def _changed(self, change: Callable[[Session, datetime], Substitute]) -> EditRow:
         """Makes a change and marks its day in the same transaction."""

@@ -42,7 +42,7 @@ class Content:
         )
 
 
-class _Counting:
+class Counting:
     """Passes readings on and adds them up."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ def _said(reading: Reading) -> tuple[object, ...]:
 
 def content_of(store: ReadingStore, start: int, end: int) -> Content:
     """Returns what a store holds of a range."""
-    counting = _Counting()
+    counting = Counting()
     for _ in counting.through(store.export(start, end)):
         pass
     return counting.content
@@ -129,16 +129,8 @@ def copy(
 
 def _copy_day(source: ReadingStore, target: ReadingStore, day: int) -> Content:
     start, end = day * DAY_S, (day + 1) * DAY_S
-    counting, revisions = _Counting(), list[Reading]()
-    group: list[Reading] = []
-    for reading in counting.through(source.export(start, end)):
-        (revisions if reading.revision else group).append(reading)
-        if len(group) >= _ROWS_PER_GROUP:
-            _write(target, group)
-            group = []
-    _write(target, group)
-    for reading in sorted(revisions, key=lambda each: each.revision):  # in their order, one by one
-        _write(target, [reading])
+    counting = Counting()
+    put_in(target, counting.through(source.export(start, end)))
     found = content_of(target, start, end) if counting.content.readings else Content()
     if found != counting.content:
         raise CopyDiffers(
@@ -146,6 +138,19 @@ def _copy_day(source: ReadingStore, target: ReadingStore, day: int) -> Content:
             f"the target {found}"
         )
     return found
+
+
+def put_in(target: ReadingStore, readings: Iterable[Reading]) -> None:
+    """Writes readings, then their revisions, which are kept in memory until then."""
+    revisions, group = list[Reading](), list[Reading]()
+    for reading in readings:
+        (revisions if reading.revision else group).append(reading)
+        if len(group) >= _ROWS_PER_GROUP:
+            _write(target, group)
+            group = []
+    _write(target, group)
+    for reading in sorted(revisions, key=lambda each: each.revision):  # in their order, one by one
+        _write(target, [reading])
 
 
 def _write(target: ReadingStore, readings: Sequence[Reading]) -> None:

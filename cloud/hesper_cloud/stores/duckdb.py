@@ -27,6 +27,7 @@ from hesper_cloud.stores.duckdb_sealing import Retention, Sealing
 from hesper_cloud.stores.duckdb_snapshot import Snapshot
 from hesper_cloud.stores.duckdb_sums import SumOf, Sums
 from hesper_cloud.stores.duckdb_writes import GroupWriter
+from hesper_cloud.stores.late import Late
 from hesper_cloud.stores.port import (
     Arrivals,
     Block,
@@ -61,6 +62,7 @@ class DuckDbStore:
         self._file = DuckDbFile(path, memory_mib or usual_memory_mib())
         self._sealing = Sealing(self._file, retention or Retention())
         self._sums = Sums()
+        self._late = Late()
 
     def close(self) -> None:
         """Writes the log into the file and closes it."""
@@ -73,6 +75,7 @@ class DuckDbStore:
     def write(self, group: Group) -> Written:
         """Stores a group in one transaction; see the port."""
         with self._file.lock:
+            self._late.note(group)
             while True:
                 try:
                     written, parts = self._transact(group)
@@ -235,6 +238,15 @@ class DuckDbStore:
     def expire(self, before: int) -> int:
         """Removes what was captured before an instant; see the port."""
         return self._sealing.expire(before)
+
+    def watch(self) -> None:
+        """Begins to note the oldest capture that is written; see the port."""
+        with self._file.lock:
+            self._late.watch()
+
+    def let_go(self, before: int) -> bool:
+        """Removes what was captured before an instant, if nothing came since; see the port."""
+        return self._sealing.let_go(before, self._late)
 
     def erase(self, meter: str, start: int | None = None, end: int | None = None) -> int:
         """Removes one meter's readings, all or those of a range; see the port."""

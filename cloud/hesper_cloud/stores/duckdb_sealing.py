@@ -15,6 +15,7 @@ from hesper_cloud.stores import duckdb_summing
 from hesper_cloud.stores.duckdb_file import DuckDbFile
 from hesper_cloud.stores.duckdb_rewriting import Rewriting
 from hesper_cloud.stores.duckdb_sealed import DAY_S, Damaged, SealedFile
+from hesper_cloud.stores.late import Late
 from hesper_cloud.stores.port import Fault, StoreUnavailable
 
 _MONTH_RESTS_S = 3 * DAY_S  # a month is merged when nothing of it was sealed lately
@@ -133,6 +134,14 @@ class Sealing:
                     days = (before // DAY_S, file.last_day)
                     gone += self._files.rewrite([file], days, f"captured_at >= {before:d}")
             return gone + self._files.delete("captured_at < ?", before)
+
+    def let_go(self, before: int, late: Late) -> bool:
+        """Removes what was captured before an instant, unless something of it came lately."""
+        with self._turn, self._file.lock:  # in this order, as everything here
+            if late.is_before(before):
+                return False
+            self.expire(before)
+            return True
 
     def erase(self, meter: str, span: tuple[int | None, int | None] = (None, None)) -> int:
         """Removes one meter's readings, in the table and in every sealed file that has some.

@@ -33,6 +33,7 @@ from hesper_cloud.stores.influx_ql import of_meter, within
 from hesper_cloud.stores.influx_server import InfluxServer
 from hesper_cloud.stores.influx_sums import SumOf, Sums
 from hesper_cloud.stores.influx_writes import InfluxWriter
+from hesper_cloud.stores.late import Late
 from hesper_cloud.stores.port import (
     Arrivals,
     Block,
@@ -57,6 +58,7 @@ class InfluxStore:
         *,
         sole_writer: bool = True,
         keep_days: int = 0,
+        is_archived: bool = False,
         feed_behind_s: float = 5.0,
     ) -> None:
         """Speaks to a server when it is first used.
@@ -64,12 +66,15 @@ class InfluxStore:
         Args:
             server: The database for readings; what is kept for ever is beside it.
             sole_writer: Nobody else writes this database.
-            keep_days: The readings' retention, 0: for ever.
+            keep_days: The readings' retention, 0: for ever, or what the server has.
+            is_archived: They leave by `let_go` alone: the server is to keep them for ever.
             feed_behind_s: How far the change feed keeps behind other writers' clocks.
         """
         self._server = server
         self._ledger = server.ledger()
         self._keep_days = keep_days
+        self._is_archived = is_archived
+        self._late = Late()
         self._lock = threading.RLock()  # one writer
         self._prepared = self._shared = False
         self._layouts = Layouts(self._ledger, sole_writer=sole_writer)
@@ -103,7 +108,7 @@ class InfluxStore:
         with self._lock:
             if self._prepared:
                 return
-            self._server.prepare(self._keep_days)
+            self._server.prepare(self._keep_days, is_for_ever=self._is_archived)
             self._ledger.prepare()
             self._layouts.load()
             self._lineage = influx_lineage.learn(self._ledger)
@@ -119,6 +124,7 @@ class InfluxStore:
         with self._lock:
             self.prepare()
             self._forget_what_a_sole_writer_made()
+            self._late.note(group)
             return self._writer.write(group)
 
     def _forget_what_a_sole_writer_made(self) -> None:
@@ -232,6 +238,20 @@ class InfluxStore:
         """Removes what was captured before an instant; see the port."""
         self.prepare()
         self._delete(None, before, None)
+
+    def watch(self) -> None:
+        """Begins to note the oldest capture that is written; see the port."""
+        with self._lock:
+            self._late.watch()
+
+    def let_go(self, before: int) -> bool:
+        """Removes what was captured before an instant, if nothing came since; see the port."""
+        self.prepare()
+        with self._lock:
+            if self._late.is_before(before):
+                return False
+            self._delete(None, before, None)
+            return True
 
     def erase(self, meter: str, start: int | None = None, end: int | None = None) -> None:
         """Removes one meter's readings, all or those of a range; see the port."""

@@ -36,7 +36,7 @@ class Table(NamedTuple):
 class InfluxServer(Protocol):
     """What the store asks of a server."""
 
-    def prepare(self, keep_days: int = 0) -> None:
+    def prepare(self, keep_days: int = 0, *, is_for_ever: bool = False) -> None:
         """Makes the database if it is missing; points are kept for some days, 0: for ever."""
         ...
 
@@ -87,7 +87,7 @@ class InfluxV1:
         """Returns the database beside this one, on the same server."""
         return InfluxV1(self._url, self._database + LEDGER, *self._account)
 
-    def prepare(self, keep_days: int = 0) -> None:
+    def prepare(self, keep_days: int = 0, *, is_for_ever: bool = False) -> None:
         """Makes the database if it is missing; an existing retention is changed where asked."""
         name = f'"{self._database}"'
         self._command(f"CREATE DATABASE {name}")
@@ -95,6 +95,8 @@ class InfluxV1:
             shards = " SHARD DURATION 1d" if keep_days < _DAYS_OF_A_SHARD else ""
             policy = f'"autogen" ON {name} DURATION {keep_days:d}d{shards}'
             self._command(f"ALTER RETENTION POLICY {policy}")
+        elif is_for_ever:
+            self._command(f'ALTER RETENTION POLICY "autogen" ON {name} DURATION INF')
 
     def delete(
         self,

@@ -52,7 +52,7 @@ class InfluxV2:
         """Returns the bucket beside this one, on the same server."""
         return InfluxV2(self._url, self._bucket + LEDGER, self._organisation, self._token)
 
-    def prepare(self, keep_days: int = 0) -> None:
+    def prepare(self, keep_days: int = 0, *, is_for_ever: bool = False) -> None:
         """Makes the bucket if it is missing; an existing retention is changed where asked."""
         rules = [{"type": "expire", "everySeconds": keep_days * 86_400}] if keep_days else []
         try:
@@ -62,7 +62,7 @@ class InfluxV2:
                 buckets.create_bucket(
                     bucket_name=self._bucket, org=self._organisation, retention_rules=rules
                 )
-            elif rules:
+            elif rules or is_for_ever:
                 found[0].retention_rules = rules
                 buckets.update_bucket(found[0])
         except (ApiException, InfluxDBError, HTTPError) as error:

@@ -27,7 +27,8 @@ def open_store(settings: Settings) -> ReadingStore:
     return InfluxStore(
         influx_server(settings.store.influx),
         sole_writer=settings.store.sole_writer,
-        keep_days=settings.store.retention.raw_days,
+        keep_days=settings.store.retention.removed_after_days,
+        is_archived=bool(settings.store.retention.archive),
     )
 
 
@@ -45,7 +46,7 @@ def open_file(path: Path, settings: StoreSettings) -> ReadingStore:
     kept = settings.retention
     retention = Retention(
         seal_after_s=settings.seal_after_h * 3600,
-        raw_days=kept.raw_days,
+        raw_days=kept.removed_after_days,
         batch_days=kept.batch_days,
     )
     return DuckDbStore(path, retention, settings.memory_mib)
@@ -91,6 +92,7 @@ def initialise(settings: Settings) -> str:
         store.close()
     days = settings.store.retention.raw_days
     kept = f"kept for {days} days" if days else "kept for ever"
+    kept += ", then archived" if settings.store.retention.archive else ""
     if settings.store.kind == "duckdb":
         return f"{settings.readings_file} is ready, readings are {kept}"
     influx = settings.store.influx

@@ -161,6 +161,18 @@ class ReadingStore(Protocol):
         """
         ...
 
+    def watch(self) -> None:
+        """Begins to note the oldest capture that is written, for `let_go`."""
+        ...
+
+    def let_go(self, before: int) -> bool:
+        """Does as `expire`, unless something captured before was written since `watch`.
+
+        Nothing is written between the look and the removal. Only the one process that writes the
+        store may let go. Returns whether it did.
+        """
+        ...
+
     def erase(self, meter: str, start: int | None = None, end: int | None = None) -> int | None:
         """Removes one meter's readings, as a customer may ask; returns how many, where known.
 

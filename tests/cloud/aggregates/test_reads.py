@@ -8,10 +8,12 @@ from hesper_cloud.aggregates import balance, billing, buckets, reconcile, topolo
 from hesper_cloud.aggregates.curves import Shelf, validated
 from hesper_cloud.aggregates.reconcile import Reconciliation
 from hesper_cloud.aggregates.roster import members
+from hesper_cloud.aggregates.work import Work
 from hesper_cloud.db.energy import DirtyDay
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, MeterProfile
 from hesper_cloud.giving_way import GivesWay
+from hesper_cloud.settings import RetentionSettings, StoreSettings
 from hesper_cloud.stores.port import Quantity
 from hesper_cloud.validation import dirty, substitutes
 from hesper_cloud.validation.codes import Grade
@@ -216,6 +218,18 @@ def test_retention_takes_whole_days(plant):
     plant.put("M1", plant.register(plant.at("2026-06-01"), plant.at("2026-06-04")))
     plant.settle()
     plant.book.expire(date(2026, 6, 2))
+    assert [b.sum for b in read(plant, "day", "2026-05-01", "2026-07-01")] == [2400, 2400]
+
+
+def test_sums_stay_when_their_readings_have_left(plant):
+    plant.put("M1", plant.register(plant.at("2026-06-01"), plant.at("2026-06-03")))
+    plant.settle()
+    kept = {"store": StoreSettings(retention=RetentionSettings(raw_days=90))}
+    settings = plant.settings.model_copy(update=kept)
+    plant.work = Work(plant.engine, plant.store, plant.book, settings, lambda: plant.now)
+    plant.store.expire(settings.store.retention.horizon(plant.now))
+    plant.put("M1", {plant.at("2026-06-01T12:00"): 11_200})  # again, late, all alone
+    plant.settle()
     assert [b.sum for b in read(plant, "day", "2026-05-01", "2026-07-01")] == [2400, 2400]
 
 

@@ -62,6 +62,7 @@ BUILT_IN = {
 """Title and words of the rules that are code, as they are said here."""
 OTHERS = {
     "alert-flood": later("Flood of alerts"),
+    "archive": later("Readings not archived"),
     "backup-age": later("No recent backup"),
     "backup-rehearsal": later("Backup not restorable"),
     "batch": later("Batch stopped"),

@@ -1,0 +1,110 @@
+"""``hesper-cloud archive``: what has left the store, whether it is sound, and how it comes back."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow as pa
+import typer
+from sqlalchemy import Engine
+
+from hesper_cloud.archive import files
+from hesper_cloud.archive.keeping import ArchiveError, content, parts_of
+from hesper_cloud.db import migrate
+from hesper_cloud.db.archive import ArchivedPart
+from hesper_cloud.db.engines import open_engine
+from hesper_cloud.exports.targets import TargetError
+from hesper_cloud.settings import Settings, StoreSettings
+from hesper_cloud.stores.copying import DAY_S, Content, put_in
+from hesper_cloud.stores.opening import open_file
+
+archive = typer.Typer(no_args_is_help=True, help="Readings that have left the store.")
+Config = Annotated[
+    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
+]
+Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="UTC, included.")]
+DEFAULT = Path("cloud.toml")
+_DAMAGED = (TargetError, ArchiveError, pa.ArrowException)
+
+
+@archive.command("list")
+def list_(first: Day, last: Day, config: Config = DEFAULT) -> None:
+    """Lists the parts of days: day, file, readings, revisions among them, octets."""
+    settings = Settings.load(config)
+    with _parts(settings, first, last) as parts:
+        for part in parts:
+            row = (part.name, part.readings, part.revisions, part.octets)
+            typer.echo("\t".join((_text(part.day), *map(str, row))))
+
+
+@archive.command("check")
+def check(first: Day, last: Day, config: Config = DEFAULT) -> None:
+    """Reads days and compares them with what was archived; exits with 1 if one differs."""
+    settings, differing = Settings.load(config), 0
+    with _parts(settings, first, last) as parts:
+        for part in parts:
+            try:
+                _proven(settings, part)
+            except _DAMAGED as error:
+                differing += 1
+                typer.echo(f"{part.name}: {error}", err=True)
+            else:
+                typer.echo(f"{part.name}\t{part.readings} readings, sound")
+    if differing:
+        raise typer.Exit(1)
+
+
+@archive.command("unpack")
+def unpack(
+    first: Day,
+    last: Day,
+    into: Annotated[Path, typer.Argument(help="A .duckdb file, made if it is missing.")],
+    config: Config = DEFAULT,
+) -> None:
+    """Brings days into an embedded store of their own, to be asked or copied from there."""
+    settings, count = Settings.load(config), 0
+    with (
+        _parts(settings, first, last) as parts,
+        closing(open_file(into, StoreSettings())) as target,
+    ):
+        for part in parts:
+            _proven(settings, part)
+            put_in(target, files.readings(_address(settings, part)))
+            count += part.readings
+            typer.echo(f"\r{_text(part.day)}, {count} readings", err=True, nl=False)
+    typer.echo(f"{count} readings in {into}")
+
+
+@contextmanager
+def _parts(settings: Settings, first: datetime, last: datetime) -> Iterator[Iterator[ArchivedPart]]:
+    registry = open_engine(settings.database.url)
+    try:
+        migrate.upgrade(registry, "registry")
+        yield _of_days(registry, range(_number(first), _number(last) + 1))
+    finally:
+        registry.dispose()
+
+
+def _of_days(registry: Engine, days: range) -> Iterator[ArchivedPart]:
+    for day in days:
+        yield from parts_of(registry, day)
+
+
+def _proven(settings: Settings, part: ArchivedPart) -> None:
+    found = content(files.readings(_address(settings, part)))
+    if found != Content(part.readings, part.revisions, part.sha256):
+        raise ArchiveError(f"holds {found.readings} readings that are not those archived")
+
+
+def _address(settings: Settings, part: ArchivedPart) -> str:
+    return f"{settings.store.retention.archive.rstrip('/')}/{part.name}"
+
+
+def _number(day: datetime) -> int:
+    return int(day.replace(tzinfo=UTC).timestamp()) // DAY_S
+
+
+def _text(day: int) -> str:
+    return f"{datetime.fromtimestamp(day * DAY_S, UTC):%Y-%m-%d}"

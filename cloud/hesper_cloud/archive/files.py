@@ -1,0 +1,103 @@
+"""One part of an archived day: a Parquet file of whole readings, which come back as they were.
+
+One row per reading, revisions included; its values are a list of structs, with scaler and unit
+beside each integer, so that parts of all days, profiles and kinds of meters have the same schema.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hesper_cloud.exports.parquet import written
+from hesper_cloud.exports.targets import opened
+from hesper_cloud.stores.port import Reading, ReadValue
+
+_ROWS_PER_PART = 20_000
+_INSTANT = pa.timestamp("ms", tz="UTC")
+_VALUE = pa.struct(
+    [
+        ("logical_name", pa.string()),
+        ("value", pa.int64()),
+        ("scaler", pa.int8()),
+        ("unit", pa.uint8()),
+    ]
+)
+_SCHEMA = pa.schema(
+    [
+        ("meter", pa.string()),
+        ("profile", pa.string()),
+        ("captured_at", _INSTANT),
+        ("clock_status", pa.uint8()),
+        ("quality", pa.int32()),
+        ("received_at", _INSTANT),
+        ("stored_at", _INSTANT),
+        ("revision", pa.int32()),
+        ("values", pa.list_(_VALUE)),
+    ]
+)
+
+
+def octets(readings: Iterable[Reading]) -> Iterator[bytes]:
+    """Yields the file of readings, piece by piece; nothing when there is none."""
+    yield from written(map(_table, _parts(iter(readings))))
+
+
+def readings(url: str) -> Iterator[Reading]:
+    """Yields the readings of a part.
+
+    Raises:
+        TargetError: it cannot be read, or is damaged (as OSError or ValueError of Arrow's).
+    """
+    with opened(url) as file:
+        for rows in pq.ParquetFile(file).iter_batches(_ROWS_PER_PART):
+            plain = {name: _plain(rows.column(name)) for name in _SCHEMA.names}
+            yield from map(_reading, *plain.values())
+
+
+def _parts(readings: Iterator[Reading]) -> Iterator[list[Reading]]:
+    while part := list(islice(readings, _ROWS_PER_PART)):
+        yield part
+
+
+def _table(readings: list[Reading]) -> pa.Table:
+    rows = [_row(reading) for reading in readings]
+    columns = [
+        pa.array(column, field.type)
+        for column, field in zip(zip(*rows, strict=True), _SCHEMA, strict=True)
+    ]
+    return pa.table(columns, schema=_SCHEMA)
+
+
+def _row(reading: Reading) -> tuple[Any, ...]:
+    return (
+        *(reading.meter, reading.profile, reading.captured_at * 1000, reading.clock_status),
+        *(reading.quality, reading.received_at * 1000, reading.stored_at_ms, reading.revision),
+        [each._asdict() for each in reading.values],
+    )
+
+
+def _plain(column: pa.Array) -> list[Any]:
+    found: list[Any] = (column.cast(pa.int64()) if column.type == _INSTANT else column).to_pylist()
+    return found
+
+
+def _reading(
+    meter: str,
+    profile: str,
+    captured_at_ms: int,
+    clock_status: int,
+    quality: int,
+    received_at_ms: int,
+    stored_at_ms: int,
+    revision: int,
+    values: list[dict[str, Any]],
+) -> Reading:
+    return Reading(
+        *(meter, profile, captured_at_ms // 1000, clock_status, quality),
+        *(received_at_ms // 1000, stored_at_ms),
+        tuple(ReadValue(**each) for each in values),
+        revision,
+    )

@@ -1,0 +1,177 @@
+"""Brings old days into the archive, and lets months go that are there; see the package."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+
+from sqlalchemy import Engine, select
+
+from hesper_cloud.archive import files
+from hesper_cloud.db.archive import ArchivedPart
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.exports.targets import TargetError, opened, put
+from hesper_cloud.rules.alerts import Alerts, Subject
+from hesper_cloud.settings import RetentionSettings
+from hesper_cloud.stores.copying import DAY_S, Content, Counting
+from hesper_cloud.stores.port import Reading, ReadingStore, StoreError
+from hesper_cloud.worded import worded
+
+FAILS = Subject("archive")
+TURN_S = 60.0
+_MARK = "hesper-archive.json"
+
+
+class ArchiveError(Exception):
+    """The archive cannot be written, or does not give back what was written."""
+
+
+class ArchiveKeeping:
+    """Works on the oldest month; `turn` begins nothing further after a minute."""
+
+    def __init__(
+        self,
+        retention: RetentionSettings,
+        store: ReadingStore,
+        registry: Engine,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._retention = retention
+        self._folder = retention.archive.rstrip("/")
+        self._store = store
+        self._registry = registry
+        self._clock = clock
+        self._alerts = Alerts(registry)
+        self._month: range | None = None
+        self._waiting: list[int] = []
+
+    def turn(self) -> None:
+        """Archives some days, and lets their month go after the last one."""
+        if not self._folder:
+            return
+        try:
+            self._work()
+        except (ArchiveError, StoreError, TargetError) as error:
+            self._month = None  # gone through again: what is there already is no news
+            text = worded("Old readings cannot be archived and stay online: {why}", why=str(error))
+            self._alerts.raise_(FAILS, "warning", text, at=self._clock())
+        else:
+            self._alerts.clear(FAILS, at=self._clock())
+
+    def _work(self) -> None:
+        deadline = time.monotonic() + TURN_S
+        while (month := self._due()) is not None:
+            if month != self._month:
+                self._begin(month)
+            while self._waiting:
+                self._archive(self._waiting[0])
+                self._waiting.pop(0)
+                if time.monotonic() > deadline:
+                    return
+            self._store.let_go(month.stop * DAY_S)
+            self._month = None
+            if time.monotonic() > deadline:
+                return
+
+    def _due(self) -> range | None:
+        """Returns the oldest month of which something is stored, if all of it is old enough."""
+        extent = self._store.extent()
+        if extent is None:
+            return None
+        month = _month_of(extent[0] // DAY_S)
+        return month if month.stop * DAY_S <= self._retention.horizon(self._clock()) else None
+
+    def _begin(self, month: range) -> None:
+        self._check_mark()
+        self._store.watch()
+        self._month, self._waiting = month, list(month)
+
+    def _check_mark(self) -> None:
+        """Refuses a folder that is not the one it was: a disk that is not mounted, for example."""
+        mark = f"{self._folder}/{_MARK}"
+        with reading(self._registry) as session:
+            is_used = session.scalars(select(ArchivedPart.day).limit(1)).first() is not None
+        if is_used:
+            with opened(mark) as file:
+                file.read()
+        else:
+            put(mark, [json.dumps({"archive": "hesper", "format": 1}).encode()])
+
+    def _archive(self, day: int) -> None:
+        parts = parts_of(self._registry, day)
+        found = iter(self._unknown(day, parts))
+        first = next(found, None)
+        if first is None:
+            return
+        counting = Counting()
+        name = f"day={_date(day):%Y-%m-%d}/readings-{len(parts)}.parquet"
+        url = f"{self._folder}/{name}"
+        octets = put(url, files.octets(counting.through(chain([first], found))))
+        if content(files.readings(url)) != counting.content:
+            raise ArchiveError(f"{name} does not give back what was written")
+        self._enter(day, len(parts), name, counting.content, octets)
+
+    def _unknown(self, day: int, parts: Iterable[ArchivedPart]) -> Iterator[Reading]:
+        """Yields what the store holds of a day and no part of it has."""
+        known = {
+            _same(each) for part in parts for each in files.readings(f"{self._folder}/{part.name}")
+        }
+        for each in self._store.export(day * DAY_S, (day + 1) * DAY_S):
+            if _same(each) not in known:
+                yield each
+
+    def _enter(self, day: int, number: int, name: str, held: Content, octets: int) -> None:
+        part = ArchivedPart(
+            day=day,
+            part=number,
+            name=name,
+            readings=held.readings,
+            revisions=held.revisions,
+            sha256=held.sha256,
+            octets=octets,
+            archived_at=self._clock(),
+        )
+        with writing(self._registry) as session:
+            session.add(part)
+
+
+def parts_of(registry: Engine, day: int) -> list[ArchivedPart]:
+    """Returns the parts of a day (since 1970-01-01), oldest first."""
+    query = select(ArchivedPart).where(ArchivedPart.day == day).order_by(ArchivedPart.part)
+    with reading(registry) as session:
+        return list(session.scalars(query))
+
+
+def content(readings: Iterable[Reading]) -> Content:
+    """Returns readings as a number.
+
+    Raises:
+        TargetError: they cannot be read.
+    """
+    counting = Counting()
+    for _ in counting.through(readings):
+        pass
+    return counting.content
+
+
+def _same(reading: Reading) -> bytes:
+    """Returns what readings have in common that the store would take for one: a digest."""
+    identity = (reading.meter, reading.profile, reading.captured_at, reading.clock_status)
+    told = (identity, [tuple(value) for value in reading.values])
+    return hashlib.blake2b(repr(told).encode(), digest_size=16).digest()
+
+
+def _month_of(day: int) -> range:
+    first = _date(day).replace(day=1)
+    after = (first + timedelta(days=31)).replace(day=1)
+    return range(_number(first), _number(after))
+
+
+def _date(day: int) -> datetime:
+    return datetime.fromtimestamp(day * DAY_S, UTC)
+
+
+def _number(moment: datetime) -> int:
+    return int(moment.timestamp()) // DAY_S
