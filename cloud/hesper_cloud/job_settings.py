@@ -82,7 +82,7 @@ class ScheduledExport(_Section):
     delay_hours: float = Field(default=6, ge=0)  # late data of the period is waited for
     profile: str = "1.0.99.1.0.255"
     validated: bool = False  # as they count, with edits and estimates
-    tries: int = Field(default=5, ge=1)
+    tries: int = Field(default=5, ge=1)  # of one window, before the next goes out without it
     retry_s: int = Field(default=300, ge=1)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hesper_cloud.db.archive import ArchivedPart
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import ExportRun
 from hesper_cloud.exports.scheduled import ScheduledExports, runs
@@ -60,7 +61,7 @@ def test_windows_follow_each_other(scheduled: Scheduled) -> None:
     assert len(list(scheduled.target.iterdir())) == 4
 
 
-def test_a_failure_is_tried_again_later_and_then_left(scheduled: Scheduled) -> None:
+def test_a_failure_is_tried_again_and_left_behind_until_it_is_out(scheduled: Scheduled) -> None:
     scheduled.target.write_text("in the way")
     assert scheduled.turn() == [("01", "failed", 1)]
     assert scheduled.turn(seconds=99) == [("01", "failed", 1)]
@@ -68,10 +69,35 @@ def test_a_failure_is_tried_again_later_and_then_left(scheduled: Scheduled) -> N
     assert scheduled.turn(seconds=199) == [("01", "failed", 2)]
     assert scheduled.turn(seconds=2) == [("01", "failed", 3)]
     assert "out" in str(scheduled.alarms[-1])
-    assert scheduled.turn(hours=10) == [("01", "failed", 3)]
+    assert scheduled.turn(seconds=399) == [("01", "failed", 3)]
+    scheduled.clock.now = START + timedelta(days=1)
+    assert scheduled.turn() == [("01", "failed", 3), ("02", "failed", 1)], "the next one"
     scheduled.target.unlink()
-    assert scheduled.turn(hours=14)[1:] == [("02", "done", 1)]
+    assert scheduled.turn(seconds=101) == [("01", "failed", 3), ("02", "done", 2)]
+    assert "2026-06-01 00:00 to 2026-06-02 00:00" in str(scheduled.alarms[-1])
+    assert scheduled.turn(minutes=1) == [("01", "done", 4), ("02", "done", 2)]
     assert scheduled.alarms[-1] is None
+    assert len(list(scheduled.target.iterdir())) == 2
+
+
+def test_a_window_that_was_left_behind_and_cut_off_is_made_again(scheduled: Scheduled) -> None:
+    for _ in range(2):
+        scheduled.turn(days=1)
+    with writing(scheduled.registry) as session:
+        query = select(ExportRun).order_by(ExportRun.to_at).limit(1)
+        session.scalars(query).one().state = "running"  # as SIGKILL leaves it
+    assert scheduled.turn(minutes=1) == [("02", "done", 2), ("03", "done", 1)]
+
+
+def test_a_window_whose_readings_are_archived_is_not_given_in_part(scheduled: Scheduled) -> None:
+    part = ArchivedPart(
+        day=int(START.timestamp()) // 86_400, part=0, name="day=2026-06-02/readings-0.parquet",
+        readings=1, revisions=0, sha256="0" * 64, octets=1, archived_at=START,
+    )  # fmt: skip
+    with writing(scheduled.registry) as session:
+        session.add(part)
+    assert scheduled.turn() == [("01", "failed", 1)]
+    assert "before 2026-06-03 are in the archive" in str(scheduled.alarms[-1])
 
 
 def test_a_run_that_was_cut_off_is_made_again(scheduled: Scheduled) -> None:

@@ -2,7 +2,9 @@
 
 Windows are aligned to the epoch and follow each other without a hole: the next begins where the
 last one ended, also when the head end was down in between. A window is exported some hours after
-its end, when late readings have come; what comes later still is in the change feed.
+its end, when late readings have come; what comes later still is in the change feed. A window that
+fails holds the next one up for some tries; after them it is left behind, tried again when no other
+is due, at the latest a day after, and alarmed until it is out.
 """
 
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine, select
 
+from hesper_cloud.db.archive import archived_before
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import DataAccess, ExportRun
 from hesper_cloud.exports.running import Source, Wanted, export
@@ -17,6 +20,7 @@ from hesper_cloud.exports.targets import TargetError, shown
 from hesper_cloud.job_settings import ScheduledExport
 from hesper_cloud.stores.port import StoreError
 
+_LONGEST_PAUSE_S = 86_400
 Alarm = Callable[[str, str | None], None]
 """Told the name of an export and why it fails; None when it works again."""
 
@@ -46,20 +50,21 @@ class ScheduledExports:
                 self._run(wanted, run_id)
 
     def _due(self, wanted: ScheduledExport) -> int | None:
-        """Returns the row of a run that is to be made now, new or tried again."""
+        """Returns the row of a run that is to be made now: new, tried again, or left behind."""
         now, every = self._clock(), timedelta(hours=wanted.every_hours)
-        query = select(ExportRun).where(ExportRun.name == wanted.name)
+        query = select(ExportRun).where(ExportRun.name == wanted.name).order_by(ExportRun.to_at)
         with writing(self._engine) as session:
-            last = session.scalars(query.order_by(ExportRun.to_at.desc()).limit(1)).first()
-            if last is not None and last.state == "running":
-                last.state, last.reason = "failed", "the head end was stopped"
-                last.next_try_at = now
+            for cut_off in session.scalars(query.where(ExportRun.state == "running")):
+                cut_off.state, cut_off.reason = "failed", "the head end was stopped"
+                cut_off.next_try_at = now
+            newest = query.order_by(None).order_by(ExportRun.to_at.desc())
+            last = session.scalars(newest.limit(1)).first()
             if last is not None and last.state == "failed" and last.tries < wanted.tries:
-                waits = last.next_try_at is not None and last.next_try_at > now
-                return None if waits else last.id
+                return last.id if _may_be_tried(last, now) else None
             start = last.to_at if last else _first_start(now, wanted, every)
             if now < start + every + timedelta(hours=wanted.delay_hours):
-                return None
+                failed = session.scalars(query.where(ExportRun.state == "failed"))
+                return next((run.id for run in failed if _may_be_tried(run, now)), None)
             run = ExportRun(name=wanted.name, from_at=start, to_at=start + every, tries=0)
             run.state, run.started_at, run.target = "running", now, shown(wanted.target)
             session.add(run)
@@ -74,12 +79,29 @@ class ScheduledExports:
             session.add(_look(wanted.name, run))
         reason, count = None, 0
         try:
+            self._require_whole(start)
             readings = Wanted(wanted.format, wanted.profile, start, end, validated=wanted.validated)
             count = export(self._source, readings, wanted.target).readings
         except (StoreError, TargetError) as error:
             reason = str(error)
         self._settle(wanted, run_id, count, reason)
-        self._alarm(wanted.name, reason)
+        self._alarm(wanted.name, self._left(wanted.name))
+
+    def _require_whole(self, start: int) -> None:
+        left = archived_before(self._engine)
+        if start < left:
+            day = f"{datetime.fromtimestamp(left, UTC):%F}"
+            raise TargetError(f"readings before {day} are in the archive, not in the store")
+
+    def _left(self, name: str) -> str | None:
+        """Returns which window is not out yet, the oldest, and why."""
+        failed = (ExportRun.name == name) & (ExportRun.state == "failed")
+        query = select(ExportRun).where(failed).order_by(ExportRun.to_at).limit(1)
+        with reading(self._engine) as session:
+            run = session.scalars(query).first()
+            return (
+                None if run is None else f"{run.from_at:%F %R} to {run.to_at:%F %R}: {run.reason}"
+            )
 
     def _settle(self, wanted: ScheduledExport, run_id: int, count: int, reason: str | None) -> None:
         now = self._clock()
@@ -87,7 +109,7 @@ class ScheduledExports:
             run = session.get_one(ExportRun, run_id)
             run.state = "done" if reason is None else "failed"
             run.finished_at, run.row_count, run.reason = now, count, reason
-            pause_s = wanted.retry_s * 2 ** min(run.tries - 1, 10)
+            pause_s = min(wanted.retry_s * 2 ** min(run.tries - 1, 10), _LONGEST_PAUSE_S)
             run.next_try_at = None if reason is None else now + timedelta(seconds=pause_s)
 
 
@@ -110,6 +132,10 @@ def runs(engine: Engine, limit: int) -> list[ExportRun]:
     with reading(engine) as session:
         query = select(ExportRun).order_by(ExportRun.id.desc()).limit(limit)
         return list(session.scalars(query))
+
+
+def _may_be_tried(run: ExportRun, now: datetime) -> bool:
+    return run.next_try_at is None or run.next_try_at <= now
 
 
 def _first_start(now: datetime, wanted: ScheduledExport, every: timedelta) -> datetime:
