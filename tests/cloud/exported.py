@@ -14,15 +14,26 @@ T0 = int(datetime(2026, 6, 1, 22, tzinfo=UTC).timestamp())
 COUNT = 16
 
 
-def block(meter: str, first: int = 0, count: int = COUNT, by: int = 0, quality: int = 0) -> Block:
+def block(
+    meter: str,
+    first: int = 0,
+    count: int = COUNT,
+    by: int = 0,
+    quality: int = 0,
+    energy_scaler: int = 1,
+) -> Block:
     at = T0 + 900 * np.arange(first, first + count, dtype=np.int64)
     energy = 10_000 + 250 * np.arange(first, first + count, dtype=np.int64) + by
     values = np.stack([np.full(count, 1000), energy, np.full(count, 2301)]).astype(np.int64)
     missing = np.zeros(values.shape, dtype=bool)
-    missing[2, 1] = True
+    missing[2, 1:2] = True
     return Block(
         profile=PROFILE,
-        quantities=(Quantity(POWER, 0, 27), Quantity(ENERGY, 1, 30), Quantity(VOLTAGE, -1, 35)),
+        quantities=(
+            Quantity(POWER, 0, 27),
+            Quantity(ENERGY, energy_scaler, 30),
+            Quantity(VOLTAGE, -1, 35),
+        ),
         meters=(meter,),
         meter_index=np.zeros(count, dtype=np.int64),
         captured_at=at,

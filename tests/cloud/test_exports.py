@@ -75,6 +75,27 @@ def test_csv_has_exact_numbers_and_holes(store: DuckDbStore) -> None:
     assert {row["quality"] for row in rows if row["meter"] == "M2"} == {"16"}
 
 
+def test_meters_whose_scalers_differ_share_a_column_in_csv_and_have_their_own_in_parquet(
+    store: DuckDbStore, tmp_path: Path
+) -> None:
+    fine = block("M3", energy_scaler=-1)
+    store.write(Group({}, [fine], (T0 + 90_000) * 1000))
+    lines = csv.reader(io.StringIO(whole(store, "csv").decode()))
+    titles = next(lines)
+    assert len(set(titles)) == len(titles)
+    at = titles.index(f"{ENERGY} Wh")
+    first = {}
+    for line in lines:
+        first.setdefault(line[0], line[at])
+    assert first == {"M1": "100000", "M2": "100000", "M3": "1000.0"}
+    export(store, Wanted("parquet", PROFILE, ALL.start, ALL.end), str(tmp_path / "lake"))
+    table = pq.read_table(tmp_path / "lake")  # a reader refuses columns of the same name
+    rows = {row["meter"]: row for row in reversed(table.to_pylist())}
+    assert (rows["M1"][f"{ENERGY} e1 Wh"], rows["M1"][f"{ENERGY} e-1 Wh"]) == (10_000, None)
+    assert (rows["M3"][f"{ENERGY} e1 Wh"], rows["M3"][f"{ENERGY} e-1 Wh"]) == (None, 10_000)
+    assert VOLTAGE in table.column_names
+
+
 def test_numbers_are_exact() -> None:
     assert [exact(7, 2), exact(-5, -3), exact(12_345, -2), exact(0, -1)] == [
         "700", "-0.005", "123.45", "0.0",

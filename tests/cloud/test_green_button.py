@@ -105,6 +105,33 @@ def test_green_button_energy_is_the_advance_per_interval(store: DuckDbStore) -> 
     assert readings[0].findtext(f"{ESPI}timePeriod/{ESPI}start") == str(T0)
 
 
+def test_a_meter_whose_scaler_changed_has_a_reading_type_for_each(store: DuckDbStore) -> None:
+    store.write(Group({}, [block("M1", COUNT, 4, energy_scaler=-1)], (T0 + 90_000) * 1000))
+    feed = ET.fromstring(exported(store))
+    found: dict[str, list[str]] = defaultdict(list)
+    for entry in feed.findall(f"{ATOM}entry"):
+        itself = unquote(str(entry.find(f"{ATOM}link").get("href")))  # type: ignore[union-attr]
+        if f"M1/MeterReading/{ENERGY}" in itself:
+            place = itself.split("/")[3]
+            found[place] += [each.text or "" for each in entry.iter(f"{ESPI}powerOfTenMultiplier")]
+            found[place] += sorted({each.text or "" for each in entry.iter(f"{ESPI}value")})
+    assert found == {ENERGY: ["-1", "250"], f"{ENERGY}e1u30": ["1", "250"]}
+
+
+def test_an_advance_is_as_good_as_the_worse_of_its_ends(store: DuckDbStore) -> None:
+    store.write(Group({}, [block("M4", 0, 2), block("M4", 3, 2)], (T0 + 90_000) * 1000))
+    guessed = block("M4", 2, 1, quality=int(Quality.ESTIMATED))
+    store.write(Group({}, [guessed], (T0 + 90_000) * 1000))
+    feed = ET.fromstring(exported(store))
+    grades = [
+        reading.findtext(f"{ESPI}ReadingQuality/{ESPI}quality")
+        for entry in feed.findall(f"{ATOM}entry")
+        if f"M4/MeterReading/{ENERGY}/" in str(entry.find(f"{ATOM}link").get("href"))  # type: ignore[union-attr]
+        for reading in entry.iter(f"{ESPI}IntervalReading")
+    ]
+    assert grades == ["14", "9", "9", "14"]
+
+
 def test_entries_find_each_other_by_their_links(store: DuckDbStore) -> None:
     """As readers of Green Button do it: ``related`` of one is ``self`` or ``up`` of the other."""
     of_kind: dict[str, list[Entry]] = defaultdict(list)

@@ -2,7 +2,8 @@
 
 Of each meter: its UsagePoint, and for each quantity a ReadingType, a MeterReading and the
 IntervalBlocks. An energy register is given as its advance per interval (accumulation 4, delta
-data), which is what receivers expect; an interval begins where the capture before it lies. Other
+data), which is what receivers expect; an interval begins where the capture before it lies, and is
+as good as the worse of both. Other
 quantities are given as they were captured. Elements stand in the order of ``espi.xsd``, times are
 epoch seconds (TimeType), and quality is QualityOfReading (`hesper_cloud.validation.codes.Grade`).
 A value is an integer of 48 bits there (Int48): what has more is left out. Readers find what belongs
@@ -19,18 +20,25 @@ from xml.sax.saxutils import escape, quoteattr
 
 from hesper_cloud.exports.curves import Curve, period_of
 from hesper_cloud.exports.reading_types import ReadingType, is_energy, reading_type
+from hesper_cloud.stores.port import Quantity
+from hesper_cloud.validation.codes import Grade
 
 ATOM, ESPI = "http://www.w3.org/2005/Atom", "http://naesb.org/espi"
 _ROOT = uuid.uuid5(uuid.NAMESPACE_URL, ESPI)
 _LARGEST = 2**47 - 1
+_SURE = frozenset({Grade.VALID, Grade.RAW, Grade.VALIDATED})
 
 
 @dataclass(slots=True)
 class _Told:
-    """What was said of one quantity so far: its blocks, and the reading that came last."""
+    """What was said of one quantity so far: its blocks, and the reading that came last.
 
+    A meter whose scaler or unit changed has a MeterReading, by another name, for each.
+    """
+
+    name: str
     blocks: int = 0
-    last: tuple[int, int] | None = None
+    last: tuple[int, int, Grade] | None = None
 
 
 def write(curves: Iterable[Curve]) -> Iterator[bytes]:
@@ -41,17 +49,22 @@ def write(curves: Iterable[Curve]) -> Iterator[bytes]:
         f"<id>urn:uuid:{uuid.uuid4()}</id>\n<title>Green Button usage feed</title>\n"
         f"<updated>{now}</updated>\n<author><name>Hesper</name></author>\n"
     ).encode()
-    meter, told = "", dict[str, _Told]()
+    meter, told = "", dict[Quantity, _Told]()
     for curve in curves:
         if curve.meter != meter:
             meter, told = curve.meter, {}
             yield _usage_point(meter, now).encode()
-        name = curve.quantity.logical_name
-        if name not in told:
-            told[name] = _Told()
-            yield _meter_reading(curve, now).encode()
-        yield _block(curve, told[name], now).encode()
+        if curve.quantity not in told:
+            told[curve.quantity] = _Told(_name(curve.quantity, told))
+            yield _meter_reading(curve, told[curve.quantity].name, now).encode()
+        yield _block(curve, told[curve.quantity], now).encode()
     yield b"</feed>\n"
+
+
+def _name(quantity: Quantity, others: Iterable[Quantity]) -> str:
+    name, scaler, unit = quantity
+    is_first = all(other.logical_name != name for other in others)
+    return name if is_first else f"{name}e{scaler}u{unit}"
 
 
 def _usage_point(meter: str, now: str) -> str:
@@ -66,8 +79,8 @@ def _point(meter: str) -> str:
     return f"UsagePoint/{quote(meter, safe='')}"
 
 
-def _meter_reading(curve: Curve, now: str) -> str:
-    name, up = curve.quantity.logical_name, f"{_point(curve.meter)}/MeterReading"
+def _meter_reading(curve: Curve, name: str, now: str) -> str:
+    up = f"{_point(curve.meter)}/MeterReading"
     kind = reading_type(curve.quantity, period_of(curve.values), delta=True)
     path, empty = f"{up}/{name}", f'<MeterReading xmlns="{ESPI}"/>'
     typed = f"{path}/ReadingType"
@@ -95,8 +108,7 @@ def _block(curve: Curve, told: _Told, now: str) -> str:
     if not readings:
         return ""
     told.blocks += 1
-    name = curve.quantity.logical_name
-    parent = f"{_point(curve.meter)}/MeterReading/{name}/IntervalBlock"
+    parent = f"{_point(curve.meter)}/MeterReading/{told.name}/IntervalBlock"
     start, (final, length, *_) = readings[0][0], readings[-1]
     inner = "".join(map(_reading, readings))
     block = (
@@ -113,9 +125,14 @@ def _readings(curve: Curve, told: _Told) -> Iterator[tuple[int, int, int, int]]:
         if not as_delta:
             yield at, 0, value, grade
             continue
-        before, told.last = told.last, (at, value)
+        before, told.last = told.last, (at, value, grade)
         if before is not None and value >= before[1]:
-            yield before[0], at - before[0], value - before[1], grade
+            yield before[0], at - before[0], value - before[1], _of_both(before[2], grade)
+
+
+def _of_both(begin: Grade, end: Grade) -> Grade:
+    """Returns how good an advance is: what is estimated, edited or doubted at one end decides."""
+    return begin if end in _SURE else end
 
 
 def _reading(told: tuple[int, int, int, int]) -> str:

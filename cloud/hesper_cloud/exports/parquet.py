@@ -2,17 +2,20 @@
 
 Columns: meter and profile (dictionary), ``captured_at``, ``received_at`` and ``stored_at`` as UTC
 timestamps, clock status, quality, and one 64-bit integer per quantity under its logical name. The
-physical value is ``value * 10**scaler`` in ``unit``.
+physical value is ``value * 10**scaler`` in ``unit``. Where meters of a profile differ in these, its
+column is one for each, ``1.0.1.8.0.255 e-1 Wh``: no reader is to take one for the other.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hesper_cloud.stores.port import Integers, ReadingColumns
+from hesper_cloud.quantities import symbol
+from hesper_cloud.stores.port import Integers, Quantity, ReadingColumns
 
 COMPRESSION = "zstd"
 
@@ -76,11 +79,22 @@ def table_of(part: ReadingColumns) -> pa.Table:
     }
     fields = [pa.field(name, column.type) for name, column in columns.items()]
     arrays = list(columns.values())
-    for quantity, values, missing in zip(part.quantities, part.values, part.missing, strict=True):
+    titles = _titles(part.quantities)
+    for title, quantity, values, missing in zip(
+        titles, part.quantities, part.values, part.missing, strict=True
+    ):
         told = {"scaler": str(quantity.scaler), "unit": str(quantity.unit)}
-        fields.append(pa.field(quantity.logical_name, pa.int64(), metadata=told))
+        fields.append(pa.field(title, pa.int64(), metadata=told))
         arrays.append(pa.array(values.astype(np.int64), mask=missing))
     return pa.table(arrays, schema=pa.schema(fields))
+
+
+def _titles(quantities: Sequence[Quantity]) -> list[str]:
+    counts = Counter(each.logical_name for each in quantities)
+    return [
+        name if counts[name] == 1 else f"{name} e{scaler} {symbol(unit)}".strip()
+        for name, scaler, unit in quantities
+    ]
 
 
 def _named(index: Integers, names: tuple[str, ...]) -> Any:
