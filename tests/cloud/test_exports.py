@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pyarrow.parquet as pq
 import pytest
+from command_line import tell
 from exported import COUNT, ENERGY, PROFILE, T0, VOLTAGE, block, in_order
 from hesper_cloud.app import create_app
 from hesper_cloud.cli import app
@@ -21,11 +22,13 @@ from hesper_cloud.exports.numbers import exact
 from hesper_cloud.exports.reading_types import reading_type
 from hesper_cloud.exports.running import Wanted, export, octets_of
 from hesper_cloud.latest import LatestValues
-from hesper_cloud.services.bundle import assemble
+from hesper_cloud.services.bundle import Services, assemble
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import Group, Quantity
 from hesper_contracts.quality import Quality
+from hesper_lab.ports import free_port
+from serving_thread import serving_of
 from typer.testing import CliRunner
 
 ALL = Wanted("csv", PROFILE, T0 - 86_400, T0 + 86_400)
@@ -228,13 +231,21 @@ def test_an_export_of_nothing_is_well_formed(store: DuckDbStore, name: FormatNam
 
 
 @pytest.fixture
-async def client(head_end: Any, store: DuckDbStore) -> AsyncIterator[httpx.AsyncClient]:
+def services(head_end: Any, store: DuckDbStore) -> Iterator[Services]:
     databases = head_end.databases
+    web = head_end.settings.web.model_copy(update={"port": free_port()})
+    settings = head_end.settings.model_copy(update={"web": web})
     sources = Sources(
-        head_end.settings, databases.registry, databases.authority, store, LatestValues(),
+        settings, databases.registry, databases.authority, store, LatestValues(),
         lambda: datetime.now(UTC),
     )  # fmt: skip
-    services = assemble(sources, lambda: 0.0)
+    made = assemble(sources, lambda: 0.0)
+    yield made
+    made.energy.close()
+
+
+@pytest.fixture
+async def client(head_end: Any, services: Services) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(create_app(services, head_end.settings))
     async with httpx.AsyncClient(transport=transport, base_url="http://hesper.test") as client:
         body = {"username": "vic", "password": "viewing-only-1"}
@@ -242,7 +253,6 @@ async def client(head_end: Any, store: DuckDbStore) -> AsyncIterator[httpx.Async
         client.cookies.clear()
         client.headers["Authorization"] = f"Bearer {token}"
         yield client
-    services.energy.close()
 
 
 async def test_the_change_feed_gives_late_and_conflicting_readings(
@@ -330,3 +340,24 @@ def test_exports_by_command_line(tmp_path: Path) -> None:
     assert len(file.read_text().splitlines()) == COUNT + 1
     wrong = CliRunner().invoke(app, ["export", "pdf", str(tmp_path / "out"), *arguments])
     assert wrong.exit_code == 2
+
+
+def test_an_export_of_some_meters_from_a_head_end_that_runs_has_all_of_them(
+    services: Services, store: DuckDbStore, tmp_path: Path
+) -> None:
+    store.write(Group({}, [block("M3")], (T0 + 90_000) * 1000))
+    token = tmp_path / "token"
+    with serving_of(services) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        body = {"username": "vic", "password": "viewing-only-1"}
+        answer = httpx.post(f"{url}/api/v1/auth/login", json=body, timeout=60)
+        token.write_text(answer.json()["token"])
+        told = tell(
+            *(tmp_path / "cloud.toml", "export", "csv", tmp_path / "out"),
+            *("--from", "2026-06-01", "--to", "2026-06-03", "--meter", "M1", "--meter", "M3"),
+            *("--url", url, "--token-file", token),
+        )
+    assert told.returncode == 0, told.stderr
+    (file,) = (tmp_path / "out").iterdir()
+    rows = csv.DictReader(io.StringIO(file.read_text()))
+    assert [row["meter"] for row in rows] == ["M1"] * COUNT + ["M3"] * COUNT

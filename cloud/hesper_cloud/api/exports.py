@@ -43,14 +43,14 @@ async def export(
     end: To,
     format: FormatName = "csv",  # noqa: A002 - its name in the address
     profile: Profile = quantities.LOAD_PROFILE,
-    meter: str | None = None,
+    meter: Annotated[list[str] | None, Query(description="Once or more; all without it")] = None,
     validated: bool = False,
 ) -> StreamingResponse:
     """Streams readings of one profile as CSV, Parquet, Green Button or IEC 61968-9.
 
     ``validated`` gives them as they count, edits and estimates in place, each with its quality.
     """
-    meters = None if meter is None else [meter]
+    meters = None if meter is None else sorted(set(meter))
     wanted = Wanted(format, profile, epoch(start), epoch(end), meters, validated)
     named = {"Content-Disposition": f'attachment; filename="{name_of(wanted)}"'}
     return StreamingResponse(

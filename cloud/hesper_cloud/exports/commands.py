@@ -97,7 +97,7 @@ def _note(settings: Settings, wanted: Wanted) -> int:
 
 
 def _from_rest(wanted: Wanted, target: str, url: str, token_file: Path | None) -> None:
-    asked = {
+    asked: dict[str, str | list[str]] = {
         "format": wanted.format,
         "profile": wanted.profile,
         "from": rfc3339(wanted.start),
@@ -106,7 +106,7 @@ def _from_rest(wanted: Wanted, target: str, url: str, token_file: Path | None) -
     if wanted.validated:
         asked["validated"] = "true"
     if wanted.meters:
-        asked["meter"] = wanted.meters[0]
+        asked["meter"] = list(wanted.meters)
     token = token_file.read_text("utf-8").strip() if token_file else ""
     where = f"{url.rstrip('/')}/api/v1/exports/readings"
     headers = {"Authorization": f"Bearer {token}"} if token else {}
