@@ -8,7 +8,7 @@ from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.services.looking import looked_at, looked_at_all
 from hesper_cloud.services.scope import check_meter, meters_of
 from hesper_cloud.services.sources import Sources, epoch, require
-from hesper_cloud.stores.port import Reading
+from hesper_cloud.stores.port import LATEST, Reading
 
 MAX_ROWS = 10_000
 
@@ -46,7 +46,10 @@ class Readings:
             return rows, None
         oldest = rows[-1].captured_at
         whole = [row for row in rows if row.captured_at > oldest]
-        return (whole, oldest + 1) if whole else (rows, oldest)
+        if whole:
+            return whole, oldest + 1
+        at_once = (oldest, oldest + 1, LATEST)  # more of one instant than a page holds
+        return await asyncio.to_thread(self._store.readings, meter, profile, *at_once), oldest
 
     def export(
         self, actor: Actor, start: datetime, end: datetime, meter: str | None = None

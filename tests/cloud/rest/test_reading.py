@@ -1,6 +1,7 @@
 """What REST tells over the real application, databases and store."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from hesper_cloud.db.registry import (
     Gap,
     Gateway,
 )
+from hesper_cloud.stores.port import Group
 from hesper_cloud.worded import Worded
 from rest_calls import (
     ENERGY,
@@ -219,6 +221,21 @@ async def test_pages_of_readings_meet_without_loss(client, span):
             break
         span["to"] = datetime.fromtimestamp(page["next_to"], UTC).isoformat()
     assert len(seen) == len(set(seen)) == 96
+
+
+async def test_versions_of_one_instant_are_not_cut_apart_by_a_page(client, services, last, span):
+    block = readings_block(last)
+    other = replace(block, values=block.values + 1)
+    services.sources.store.write(Group({}, [other], (last + 5) * 1000))
+    who = await bearer(client, "vic")
+    seen: list[tuple[str, int]] = []
+    while True:
+        page = await get(client, who, "/readings", meter=METER, limit=1, **span)
+        seen += [(row["captured_at"], row["revision"]) for row in page["rows"]]
+        if page["next_to"] is None:
+            break
+        span["to"] = datetime.fromtimestamp(page["next_to"], UTC).isoformat()
+    assert len(seen) == len(set(seen)) == 2 * 96
 
 
 async def test_the_overview_counts(client):
