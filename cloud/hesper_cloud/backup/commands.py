@@ -17,7 +17,7 @@ from hesper_cloud.db.registry import Backup
 from hesper_cloud.provision import Databases, ProvisioningError
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.opening import open_store
-from hesper_cloud.stores.port import StoreUnavailable
+from hesper_cloud.stores.port import StoreInUse, StoreUnavailable
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
@@ -73,8 +73,10 @@ def _made_here(settings: Settings, folder: Path) -> Path | None:
     """Makes it in this process; None when another holds the embedded store."""
     try:
         store = open_store(settings)
-    except StoreUnavailable:
+    except StoreInUse:
         return None
+    except StoreUnavailable as error:
+        raise BackupError(f"no backup in {folder}: {error}") from error
     try:
         return make(settings, store, folder, datetime.now(UTC), _say)[0]
     finally:

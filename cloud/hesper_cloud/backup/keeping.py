@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud.backup import postgres
 from hesper_cloud.backup.making import make
+from hesper_cloud.backup.manifest import NAME as MANIFEST
 from hesper_cloud.backup.manifest import BackupError, Manifest, files_of
 from hesper_cloud.backup.restoring import restore
 from hesper_cloud.db.engines import reading, writing
@@ -26,6 +27,7 @@ from hesper_cloud.stores.port import ReadingStore
 from hesper_cloud.worded import later, worded
 
 AGE, REHEARSAL = Subject("backup-age"), Subject("backup-rehearsal")
+GONE = Subject("backup-gone")
 RESTORED = "restored"
 _TRY_AGAIN = timedelta(minutes=15)
 _SCRATCH = "rehearsal-"
@@ -55,6 +57,7 @@ class BackupKeeping:
         wanted = self._settings.backup
         if wanted.folder is None:
             return
+        self._miss(wanted.folder, timedelta(hours=wanted.every_hours / 2))
         if self._is_due(timedelta(hours=wanted.every_hours)):
             self._make(ask(self._registry, wanted.folder, self._clock()), wanted.folder)
         self._rehearse(timedelta(hours=wanted.rehearse_every_hours))
@@ -79,6 +82,25 @@ class BackupKeeping:
             row.state, row.folder, row.contents = "made", str(folder), manifest.contents
             row.octets = sum(path.stat().st_size for path in files_of(folder))
             row.made_at = datetime.fromisoformat(manifest.made_at)
+
+    def _miss(self, parent: Path, lasting: timedelta) -> None:
+        """Notices backups that are gone from their folder: they are none, and one is due.
+
+        The alert ends when one that was made since has lain there for some time.
+        """
+        query = select(Backup).where(Backup.state == "made")
+        with writing(self._registry) as session:
+            rows = [row for row in session.scalars(query) if Path(row.folder).parent == parent]
+            gone = [row for row in rows if not (Path(row.folder) / MANIFEST).is_file()]
+            for row in gone:
+                row.state, row.reason = "failed", "it is gone from its folder"
+        now = self._clock()
+        if gone:
+            words = later("{count} backups are gone from {folder}: is its disk there?")
+            text = worded(words, count=len(gone), folder=parent)
+            self._alerts.raise_(GONE, "critical", text, at=now)
+        elif any(now - row.made_at >= lasting for row in rows):
+            self._alerts.clear(GONE, at=now)
 
     def _is_due(self, every: timedelta) -> bool:
         with reading(self._registry) as session:

@@ -21,6 +21,7 @@ from hesper_cloud.stores.duckdb_schema import (
 )
 from hesper_cloud.stores.duckdb_sealed import Damaged, Folder, SealedFile
 from hesper_cloud.stores.duckdb_snapshot import Snapshot, manifest
+from hesper_cloud.stores.errors import StoreInUse
 from hesper_cloud.stores.high_water import HighWater
 from hesper_cloud.stores.machine_memory import usable_octets
 from hesper_cloud.stores.port import StoreUnavailable
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 _LOG_MIB = 256  # with DuckDB's own 16 every second group of batches rewrites parts of the file
 _RENEW_ROWS = 1 << 25  # while its file is open, DuckDB remembers some 4 octets about each new row
 _NAME = "store"
+_LOCKED = "Could not set lock on file"
 _LEAST_MEMORY_MIB, _MOST_MEMORY_MIB = 512, 2048
 _MARKS = """
     SELECT profile, meter, max(mark) AS mark FROM (
@@ -73,7 +75,8 @@ class DuckDbFile:
                 self.set_aside(damage)
         except (duckdb.Error, OSError) as error:
             self._sound = False
-            raise StoreUnavailable(f"{self.path}: {error}") from error
+            kind = StoreInUse if _LOCKED in str(error) else StoreUnavailable
+            raise kind(f"{self.path}: {error}") from error
 
     def learn(self) -> None:
         """Reads keys, marks, stored batch ids and sealed files from the file."""

@@ -9,5 +9,9 @@ class StoreUnavailable(StoreError):
     """The store cannot be reached or is out of room: keep the data and try again."""
 
 
+class StoreInUse(StoreUnavailable):
+    """Another process has the embedded store open; only one can."""
+
+
 class StoreRefused(StoreError):
     """The store will never take this group: set the offending batch aside as a dead letter."""

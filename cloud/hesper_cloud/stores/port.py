@@ -22,6 +22,7 @@ from typing import Protocol
 from hesper_contracts.batch import BatchId
 
 from hesper_cloud.stores.errors import StoreError as StoreError
+from hesper_cloud.stores.errors import StoreInUse as StoreInUse
 from hesper_cloud.stores.errors import StoreRefused as StoreRefused
 from hesper_cloud.stores.errors import StoreUnavailable as StoreUnavailable
 from hesper_cloud.stores.lineage import StartAgain as StartAgain

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from backed_up import NOW, batch, group, restored_into
+from command_line import tell
 from hesper_cloud.backup import make
 from hesper_cloud.backup.keeping import BackupKeeping, ask, rehearse
 from hesper_cloud.backup.sending_again import SendingAgain
@@ -70,11 +71,38 @@ def test_an_old_backup_is_alarmed_and_a_new_one_clears_it(kept: Kept) -> None:
     shutil.move(kept.folder, kept.folder.with_name("away"))
     kept.folder.write_text("in the way")
     kept.turn(31)
-    assert kept.alarms() == {"backup-age"}
+    assert kept.alarms() == {"backup-age", "backup-gone"}
     assert kept.rows()[-1].state == "failed"
     kept.folder.unlink()
     kept.turn(1)
+    assert kept.alarms() == {"backup-gone"}
+    kept.turn(13)
     assert kept.alarms() == set()
+
+
+def test_backups_that_are_gone_are_none_and_are_alarmed(kept: Kept) -> None:
+    kept.turn()
+    shutil.rmtree(Path(kept.rows()[0].folder))  # or the disk is another one
+    kept.turn(1)
+    assert [row.state for row in kept.rows()] == ["failed", "made"]
+    assert (Path(kept.rows()[1].folder) / "manifest.json").exists()
+    kept.turn(1)
+    assert kept.alarms() == {"backup-gone"}
+    kept.turn(13)
+    assert kept.alarms() == set()
+
+
+def test_a_store_that_cannot_be_read_is_told_and_nobody_is_waited_for(
+    head_end: Any, store: DuckDbStore, tmp_path: Path
+) -> None:
+    store.close()
+    head_end.settings.readings_file.write_bytes(b"no database" * 1000)
+    config = tmp_path / "cloud.toml"
+    config.write_text(f'state = "{head_end.settings.state}"\n')
+    told = tell(config, "backup", tmp_path / "out")
+    assert told.returncode != 0
+    assert "readings.duckdb" in told.stderr
+    assert "was asked" not in told.stderr
 
 
 def test_a_backup_that_cannot_be_restored_is_alarmed(kept: Kept) -> None:

@@ -63,6 +63,7 @@ BUILT_IN = {
 OTHERS = {
     "alert-flood": later("Flood of alerts"),
     "archive": later("Readings not archived"),
+    "backup-gone": later("Backups gone"),
     "backup-age": later("No recent backup"),
     "backup-rehearsal": later("Backup not restorable"),
     "batch": later("Batch stopped"),
