@@ -1,21 +1,25 @@
 """Energy balance of an element: what flowed in, what customers took, and the rest, its losses.
 
 Inflow meters of the element count by import minus export; so do the customers at it and at all
-elements below. A bucket is balanced from the meters that stood there during the whole of it; how
-many of them had every interval, and how much rests on estimates, is said beside it.
+elements below, each with what it counted while it stood there: of a meter that was exchanged in a
+month the half-hours before count, and of the one after it the half-hours since. How many meters
+have energy known, and how much rests on estimates, is said beside it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 
 from hesper_cloud.aggregates import calendar
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.topology import Place, Topology
-from hesper_cloud.stores.port import Integers
+from hesper_cloud.stores.port import Flags, Integers
 
 IMPORT, EXPORT = "1.0.1.8.0.255", "1.0.2.8.0.255"
 WH_SCALER, WH_UNIT = -3, 30
@@ -85,25 +89,46 @@ def balances(
 
 def _balance(places: Sequence[Place], found: dict[str, Integers], start: int, end: int) -> Balance:
     since, until = datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC)
-    standing = [place for place in places if place.holds(since, until)]
-    inflow = {place.meter for place in standing if place.role == "inflow"}
-    customers = {place.meter for place in standing if place.role == "customer"}
+    standing = [place for place in places if place.touches(since, until)]
     within = np.flatnonzero((found["at"] >= start) & (found["at"] < end) & (found["known"] > 0))
-    meters = found["meter"][within]
+    meters, at = found["meter"][within], found["at"][within]
     sign = np.where(found["logical_name"][within] == IMPORT, 1, -1)
     energy = sign * _in_mwh(found["energy"][within], found["scaler"][within])
-    flows_in = np.isin(meters, sorted(inflow)) if inflow else np.zeros(len(meters), bool)
-    takes = np.isin(meters, sorted(customers)) if customers else np.zeros(len(meters), bool)
+    flows_in, takes = (
+        _of([place for place in standing if place.role == role], meters, at, (since, until))
+        for role in ("inflow", "customer")
+    )
     counted = flows_in | takes
     return Balance(
         start,
         end,
         int(energy[flows_in].sum()),
         int(energy[takes].sum()),
-        len(inflow | customers),
+        len({place.meter for place in standing}),
         len(set(meters[counted].tolist())),
         int(found["estimated"][within][counted].sum()),
     )
+
+
+def _of(
+    places: Sequence[Place],
+    meters: npt.NDArray[Any],
+    at: Integers,
+    span: tuple[datetime, datetime],
+) -> Flags:
+    """Returns which half-hours count for places: those that begin while the meter stands there."""
+    through = sorted({place.meter for place in places if place.holds(*span)})
+    found: Flags = np.isin(meters, through) if through else np.zeros(len(meters), bool)
+    some = [place for place in places if not place.holds(*span)]
+    if not some:
+        return found
+    rows = np.flatnonzero(np.isin(meters, sorted({place.meter for place in some})))
+    for place in some:
+        begins = place.from_at.timestamp()
+        ends = math.inf if place.to_at is None else place.to_at.timestamp()
+        stands = (meters[rows] == place.meter) & (at[rows] >= begins) & (at[rows] < ends)
+        found[rows[stands]] = True
+    return found
 
 
 def _in_mwh(energies: Integers, scalers: Integers) -> Integers:

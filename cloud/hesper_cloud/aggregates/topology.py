@@ -56,6 +56,10 @@ class Place(NamedTuple):
         """Says whether the meter stands there during a whole range."""
         return self.from_at <= start and (self.to_at is None or end <= self.to_at)
 
+    def touches(self, start: datetime, end: datetime) -> bool:
+        """Says whether the meter stands there during some of a range."""
+        return self.from_at < end and (self.to_at is None or start < self.to_at)
+
 
 class Topology(NamedTuple):
     """Elements and places."""

@@ -259,6 +259,9 @@ def test_losses_are_what_flowed_in_and_nobody_took(plant):
     assert (first.inflow_mwh, first.customers_mwh) == (10_560_000, 9_600_000)
     assert (first.losses_percent, first.meters, first.reporting) == (9.091, 3, 3)
     assert second.customers_mwh == 96 * (20 + 50 - 10) * 1000  # A2 stands where A stood
+    (both,) = balance.balances(plant.book, grid, "tr-7", [start, end], zone)
+    assert both.customers_mwh == first.customers_mwh + second.customers_mwh  # exchanged in between
+    assert (both.inflow_mwh, both.meters, both.reporting) == (2 * first.inflow_mwh, 4, 4)
     north = balance.balances(plant.book, grid, "north", edges, zone)
     assert [each.customers_mwh for each in north] == [first.customers_mwh, second.customers_mwh]
     assert north[0].losses_percent is None  # nothing measures what flows into the area
