@@ -175,6 +175,7 @@ def test_a_damaged_file_is_set_aside_named_and_its_days_taken_again(
     assert (damage == "gone") != (folder / "aside" / path.name).exists()
     assert put(store, block(range(3)), sequence=2) == (24 * METERS, 48 * METERS, 0)
     assert len(found(store)) == 72 * METERS
+    assert store.maintain(D0 + 5 * DAY + 2) == []
     store.close()
 
 
@@ -303,6 +304,11 @@ def test_damage_is_an_alert_that_names_file_and_days(tmp_path: Path, store: Duck
         (alert,) = session.scalars(select(Alert))
         assert (alert.severity, path.name in alert.text) == ("critical", True)
         assert "2026-09-01 to 2026-09-01" in alert.text
+        assert alert.state != "cleared"
+    put(store, block(range(2)), sequence=2)  # read again from the meters
+    assert tend(store, Alerts(engine), datetime.fromtimestamp(D0 + 6 * DAY, UTC)) == []
+    with reading(engine) as session:
+        assert session.scalars(select(Alert.state)).all() == ["cleared"]
     engine.dispose()
 
 

@@ -78,6 +78,12 @@ class Alerts:
         with reading(self._engine) as session:
             return {meter for meter in session.scalars(query) if meter is not None}
 
+    def open_rules(self, beginning: str) -> set[str]:
+        """Returns the rules of open alerts whose name begins so."""
+        query = select(Alert.rule).where(Alert.rule.startswith(beginning), Alert.state != CLEARED)
+        with reading(self._engine) as session:
+            return set(session.scalars(query))
+
     def digest_mismatch(self, batch: BatchId) -> None:
         """Alarms: a stored batch came again with other octets."""
         self.raise_(

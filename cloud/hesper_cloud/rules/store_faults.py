@@ -2,16 +2,22 @@
 
 from datetime import UTC, datetime
 
-from hesper_cloud.rules.alerts import Alerts, Subject
+from hesper_cloud.rules.alerts import Alerts, Subject, Telling
 from hesper_cloud.stores.port import Fault, ReadingStore
 from hesper_cloud.worded import worded
 
+_DAMAGED = "store-damaged/"
+
 
 def tend(store: ReadingStore, alerts: Alerts, now: datetime) -> list[Fault]:
-    """Lets the store do its upkeep; returns all that is wrong with it, and raises an alert each."""
+    """Lets the store do its upkeep; returns all that is wrong with it, each with its alert."""
     faults = store.maintain(int(now.timestamp()))
-    for fault in faults:
-        alerts.raise_(Subject(f"store-damaged/{fault.name}"), "critical", _text(fault), at=now)
+    wrong = {Subject(f"{_DAMAGED}{fault.name}"): _text(fault) for fault in faults}
+    over = [each for each in map(Subject, alerts.open_rules(_DAMAGED)) if each not in wrong]
+    alerts.settle(
+        [Telling(subject, "critical", text, now) for subject, text in wrong.items()],
+        [(subject, now) for subject in over],
+    )
     return faults
 
 

@@ -55,7 +55,7 @@ class Sealing:
         self._checked_day = self._let_go_day = -1
 
     def maintain(self, now: int) -> list[Fault]:
-        """Does what is due, for some seconds; returns which files are set aside."""
+        """Does what is due, for some seconds; returns whose readings are lost with their file."""
         deadline = time.monotonic() + self._retention.turn_s
         with self._turn:
             try:
@@ -71,7 +71,16 @@ class Sealing:
             except (duckdb.Error, OSError) as error:
                 raise StoreUnavailable(str(error)) from error
             self._file.folder.remove_superseded()
-        return [_fault(file) for file in self._file.faults()]
+        return [_fault(file) for file in self._file.faults() if not self._is_back(file)]
+
+    def _is_back(self, file: SealedFile) -> bool:
+        """Says whether there are as many readings of a damaged file's days as it held."""
+        with self._file.snapshot() as view:
+            query = f"""
+                SELECT count(*) FROM {view.stored((file.start, file.end))}
+                WHERE captured_at >= ? AND captured_at < ?"""  # noqa: S608 - our own
+            found = view.cursor.execute(query, [file.start, file.end]).fetchall()[0][0]
+        return bool(found >= file.row_count)
 
     def _check_some(self, now: int, deadline: float) -> None:
         """Looks for every sealed file, and compares it with its digest once a day."""
