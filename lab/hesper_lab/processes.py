@@ -5,8 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -36,7 +37,7 @@ class Child:
 
     def start(self) -> None:
         """Start it in a process group of its own, so that Ctrl-C reaches the lab alone."""
-        with self._log.open("ab") as log:
+        with self._log.open("ab") as log, _undisturbed():
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
@@ -102,6 +103,24 @@ class Child:
 def leave_in_order() -> None:
     """Have SIGTERM end this process as Ctrl-C does: who has started children stops them first."""
     signal.signal(signal.SIGTERM, _leave)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put a wish to stop off until a child that was begun is known, and can be stopped."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda each, _: came.append(each)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

@@ -2,10 +2,12 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hesper_lab import processes, system
@@ -104,6 +106,28 @@ def test_a_child_that_was_never_started(tmp_path: Path) -> None:
         child.check()
     with pytest.raises(Died, match="ghost was not started"):
         _ = child.pid
+
+
+def test_a_wish_to_stop_waits_until_a_child_that_was_begun_can_be_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = subprocess.Popen
+
+    def slowly(*told: Any, **named: Any) -> Any:
+        process = begin(*told, **named)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", slowly)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit("asked"))
+    child = Child("child", [sys.executable, "-c", "import signal; signal.pause()"], tmp_path / "l")
+    try:
+        with pytest.raises(SystemExit, match="asked"):
+            child.start()
+        assert child.is_running()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        child.kill()
 
 
 def test_a_benchmark_that_is_asked_to_stop_leaves_nobody_behind(tmp_path: Path) -> None:
