@@ -45,6 +45,7 @@ from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.rules.certificates import CertificateRule
 from hesper_cloud.rules.gateway_state import GatewayStateRule
 from hesper_cloud.rules.inactive import InactiveUse
+from hesper_cloud.rules.own_links import is_connected
 from hesper_cloud.rules.reconnected import ReconnectedCheck
 from hesper_cloud.rules.rounds import Rounds
 from hesper_cloud.rules.silence import SilenceRule, Works, nobody_works
@@ -93,7 +94,8 @@ def jobs(sources: Sources) -> list[Job]:
     certificates = CertificateRule(settings, sources.authority, alerts, clock)
     figures = FleetFigures(sources)
     outages = OutageKeeping(engine, alerts, sources.latest, clock)
-    silence = SilenceRule(engine, alerts, settings.rules, clock, _works(sources))
+    works = _works(sources)
+    silence = SilenceRule(engine, alerts, settings.rules, clock, works, is_connected)
     return [
         Job("silence", SILENCE_EVERY_S, silence.check),
         Job("acknowledged tamper alerts", MINUTE_S, lambda: clear_acknowledged(engine, clock())),

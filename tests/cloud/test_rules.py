@@ -150,6 +150,7 @@ def test_one_gateway_down_is_one_alert(engine: Engine) -> None:
         heard(f"M{n}", 60)
     assert check(61) == [("silent-meter", "new")]
     gateway("offline")
+    assert check(88) == [("silent-meter", "new")]  # a gateway may be back at the next look
     assert check(90) == [("silent-meter", "new"), ("gateway-offline", "new")]
     assert len(check(500)) == 2
     gateway("online")
@@ -183,7 +184,8 @@ def test_silence_where_people_work_is_told_when_it_outlasts_the_work(engine: Eng
     rule.check()
     assert alerts(engine) == []
     clock[0] = over
-    rule.check()
+    for _ in range(2):
+        rule.check()
     assert sorted(alerts(engine)) == [("gateway-offline", "new"), ("silent-meter", "new")]
 
 

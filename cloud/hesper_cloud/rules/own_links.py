@@ -1,16 +1,18 @@
 """What the head end itself cannot reach, told to people: its broker, and its store of readings.
 
 While one of them is away nothing is heard of any meter. That is one alert, and not one for each
-meter besides: the rule of silent meters asks `away_since`. What is judged is what consumers tell of
-themselves (`hesper_cloud.ingest.heartbeat`), also those that are processes of their own. One that
-tells nothing any longer, or lacks the broker that others hear, is an alert of its own. Whether it
-told anything new is known by the clock of the judge, whatever its own says.
+meter and gateway besides: the rule of silence asks `is_connected` and `away_since`. What is judged
+is what consumers tell of themselves (`hesper_cloud.ingest.heartbeat`), also those that are
+processes of their own. One that tells nothing any longer, or lacks the broker that others hear, is
+an alert of its own. Whether it told anything new is known by the clock of the judge, whatever its
+own says.
 """
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from prometheus_client import REGISTRY
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
@@ -92,6 +94,11 @@ class OwnLinks:
         with reading(self._engine) as session:
             lost = session.scalars(select(Alert.rule).where(is_open))
             return {BROKER, STORE, *map(Subject, lost)}
+
+
+def is_connected() -> bool:
+    """Says whether this process is connected to the broker now."""
+    return bool(REGISTRY.get_sample_value("hesper_ingest_connected"))
 
 
 def away_since(session: Session) -> dict[Subject, datetime]:

@@ -7,6 +7,10 @@ lost its broker or its store (`hesper_cloud.rules.own_links`). Where people work
 maintenance), silence is told only if it lasts longer than the work. The silence of a meter is a
 symptom: it gives way to the alert of its gateway, or of an element of the grid, while that is open
 (`hesper_cloud.alerting.children`).
+
+A broker that stops sends the last wills of all gateways before it goes, and keeps them until they
+are back. So a gateway is called offline at the second look, no gateway while the head end is itself
+without the broker, and after that only one that was back before or had its time to come.
 """
 
 from collections.abc import Callable
@@ -30,13 +34,16 @@ GATEWAY_RULE = "gateway-offline"
 OFFLINE = "offline"
 _SHORTEST_S = 60.0
 _PERIOD_UNKNOWN = timedelta(days=1)
-
+_COMING_BACK = timedelta(seconds=60)
+"""Twice what a gateway waits at most before it tries the broker again."""
 
 _METERS = select(
     Meter.id, Meter.gateway_id, Meter.capture_period_s, Meter.last_contact_at, Meter.first_seen_at
 ).where(in_service())
 
-_GATEWAYS = select(Gateway.id, Gateway.state, Gateway.life, Gateway.deleted_at)
+_GATEWAYS = select(
+    Gateway.id, Gateway.state, Gateway.life, Gateway.deleted_at, Gateway.last_seen_at
+)
 
 Works = Callable[[datetime], Callable[[str | None], bool]]
 """At a moment: says of a gateway whether people work there."""
@@ -45,6 +52,11 @@ Works = Callable[[datetime], Callable[[str | None], bool]]
 def nobody_works(_: datetime) -> Callable[[str | None], bool]:
     """Says of every gateway that nobody works there."""
     return lambda _: False
+
+
+def always_connected() -> bool:
+    """Says that the head end has its broker."""
+    return True
 
 
 class _Heard(NamedTuple):
@@ -67,15 +79,17 @@ class SilenceRule:
         settings: RuleSettings,
         clock: Callable[[], datetime],
         works: Works = nobody_works,
+        is_connected: Callable[[], bool] = always_connected,
     ) -> None:
-        """Takes also what says at which gateways people work: what is silent there is no news."""
+        """Takes also at which gateways people work, where silence is no news, and the own link."""
         self._engine = engine
         self._works = works
         self._is_worked_at = works(clock())
         self._alerts = alerts
         self._settings = settings
         self._clock = clock
-        self._watching_since = clock()
+        self._is_connected = is_connected
+        self._watching_since = self._connected_since = clock()
         self._offline: set[str] = set()
         self._back_since: dict[str, datetime] = {}
         self._raised = alerts.open_meters(METER_RULE)
@@ -84,12 +98,16 @@ class SilenceRule:
         """Raises and clears alerts by what the registry says now."""
         now = self._clock()
         self._is_worked_at = self._works(now)
+        has_broker = self._is_connected()
+        if not has_broker:
+            self._connected_since = now
         with reading(self._engine) as session:
-            if away_since(session):
+            if not has_broker or away_since(session):
                 self._watching_since = now
             silent = session.execute(_METERS.where(unheard(session, self._settings, now))).all()
-        with writing(self._engine) as session:
-            self._gateways(session, now)
+        if has_broker:
+            with writing(self._engine) as session:
+                self._gateways(session, now)
         over = self._raised.difference(row.id for row in silent)  # heard, or out of service
         news = [meter for row in silent if self._is_news(meter := _Heard(*row), now)]
         if news or over:
@@ -100,12 +118,12 @@ class SilenceRule:
         over: list[tuple[Subject, datetime]] = []
         known = session.execute(_GATEWAYS).all()
         behind = _behind(session) if any(row.state == OFFLINE for row in known) else {}
-        for gateway, state, life, deleted_at in known:
+        for gateway, state, life, deleted_at, seen_at in known:
             subject = Subject(GATEWAY_RULE, gateway=gateway)
             if state == OFFLINE and life in IN_SERVICE and deleted_at is None:
                 words = later("Gateway {gateway} is offline; {count} meters behind it.")
                 text = worded(words, gateway=gateway, count=behind.get(gateway, 0))
-                if not self._is_worked_at(gateway):
+                if self._is_gone(gateway, seen_at, now) and not self._is_worked_at(gateway):
                     told.append(Telling(subject, "critical", text, now))
                 self._offline.add(gateway)
                 continue
@@ -115,6 +133,13 @@ class SilenceRule:
             over.append((subject, now))
         self._alerts.raise_all(told, session)
         self._alerts.clear_all(over, session)
+
+    def _is_gone(self, gateway: str, seen_at: datetime | None, now: datetime) -> bool:
+        """Says whether a gateway that is offline stays so, as far as can be known yet."""
+        if gateway not in self._offline:
+            return False
+        was_back = seen_at is not None and seen_at > self._connected_since
+        return was_back or now - self._connected_since >= _COMING_BACK
 
     def _is_news(self, meter: _Heard, now: datetime) -> bool:
         """Says whether an alert has to be raised for a meter that is not heard."""
