@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 from console_double.server import Server
+from console_double.services import PASSWORD
 from hesper_contracts import jsonbody, manifest
 from hesper_contracts.manifest import Manifest
 from hesper_contracts.signing import Signer
 from hesper_lab import screenshots
-from hesper_lab.screenshots import Seen, settle
-from playwright.sync_api import Page, Route, expect
+from hesper_lab.screenshots import Seen, settle, sign_in
+from hesper_ui.places import declared
+from playwright.sync_api import Browser, Page, Route, expect
 
 pytestmark = [
     pytest.mark.browser,
@@ -109,3 +111,23 @@ def test_long_serials_and_states_are_never_cut(page: Page, server: Server) -> No
         expect(cell).to_be_visible()
         fits = "cell => cell.scrollWidth <= cell.clientWidth"
         page.wait_for_function(fits, arg=cell.element_handle())
+
+
+def test_no_page_scrolls_for_nothing_nor_sideways_on_a_german_phone(
+    chromium: Browser, server: Server
+) -> None:
+    """Words are longer there; and below a page that fits there is no bar to the right."""
+    context = chromium.new_context(locale="de-DE", has_touch=True)
+    page = context.new_page()
+    sign_in(page, server.base, "admin", PASSWORD)
+    too_tall = "document.scrollingElement.scrollHeight > innerHeight"
+    for path in sorted({place.path for place in declared() if "{" not in place.path}):
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.goto(server.base + path)
+        settle(page)
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= 390, path
+        if path == "/audit/looks":
+            page.set_viewport_size({"width": 1440, "height": 900})
+            expect(page.locator("#content")).to_be_in_viewport(ratio=1)
+            assert not page.evaluate(too_tall), path
+    context.close()
