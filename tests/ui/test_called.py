@@ -1,21 +1,34 @@
 """What the field and programs know by a code is called by words, in the operator's language."""
 
 import ast
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import hesper_cloud
+import msgspec
 import pytest
 from hesper_cloud.accounts.roles import Permission
 from hesper_cloud.assets.errors import WrongField
 from hesper_cloud.assets.kinds import CUSTOMER
+from hesper_cloud.authority import cases, life, outsiders
+from hesper_cloud.authority.batches import states
 from hesper_cloud.authority.hours import Weather
 from hesper_cloud.authority.policy import Policy
+from hesper_cloud.images.wish import ImageWish
+from hesper_contracts import parameters
 from hesper_ui import tongues
 from hesper_ui.pages import access_log
-from hesper_ui.services import ChangeRow, EventRow
-from hesper_ui.views import assets, event_words, findings, policy_words
+from hesper_ui.services import AuditEntry, ChangeRow, EventRow
+from hesper_ui.views import (
+    assets,
+    audit_words,
+    event_words,
+    findings,
+    parameter_words,
+    policy_words,
+)
 from hesper_ui.views.wording import sentence
 from hesper_ui.words import speaking
 
@@ -67,6 +80,145 @@ def test_a_policy_is_said_in_words_and_whole_units(written, called, said):
         line = next(policy_words.lines(written))
         assert line.said == said
         assert called in (None, line.called)
+
+
+NOTING = {"note": (0, 1), "_note": (2,), "Entry": (1,)}
+"""What writes into the audit log, and which of its arguments may name the action."""
+
+
+def noted(module: ast.Module) -> Iterator[str]:
+    """Yields the actions that a module names where it writes into the audit log."""
+    named = {
+        each.id: value.value
+        for node in module.body
+        if isinstance(node, ast.Assign) and isinstance(value := node.value, ast.Constant)
+        for each in node.targets
+        if isinstance(each, ast.Name)
+    }
+    for call in ast.walk(module):
+        name = getattr(call.func, "attr", getattr(call.func, "id", "")) if is_call(call) else ""
+        for place in NOTING.get(name, ()):
+            given = call.args[place] if place < len(call.args) else None
+            action = named.get(given.id) if isinstance(given, ast.Name) else None
+            action = given.value if isinstance(given, ast.Constant) else action
+            if isinstance(action, str) and "." in action:
+                yield action
+
+
+def is_call(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call)
+
+
+def test_every_action_of_the_audit_log_has_words():
+    source = Path(hesper_cloud.__file__).parent
+    found = {
+        action
+        for path in source.rglob("*.py")
+        for action in noted(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert {"policy.activate", "password.change", "keys.put", "certificate.issue"} <= found
+    asked = {*cases.HANDLERS, "firmware.campaign", "firmware.activation", outsiders.ADMIT}
+    steps = {f"command.{state}" for state in life.NEXT} | {f"batch.{each}" for each in states.NEXT}
+    with speaking(GERMAN):
+        for code in found | cases.NOTED | asked | steps:
+            assert audit_words.action(code) != code, code
+        assert audit_words.action("of.tomorrow") == "of.tomorrow"
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (
+            ("command.queued", "relay.disconnect HES1 c-1", "awaiting_approval", "queued", "ok"),
+            ("Befehl: in der Schlange", "Versorgung trennen HES1 c-1",
+             "wartet auf Freigabe", "in der Schlange", "ok"),
+        ),
+        (
+            ("batch.running", "batch b-1", "canary", "running 3f0a", "by hand"),
+            ("Sammelauftrag: läuft", "batch b-1", "Vorhut unterwegs", "läuft 3f0a", "by hand"),
+        ),
+        (
+            ("request.refused", "ann", None, "batch.approve", "the kill switch is engaged"),
+            ("abgelehnte Anforderung", "ann", None, "Freigabe eines Sammelauftrags",
+             "der Not-Halt ist aktiv"),
+        ),
+        (
+            ("alert.note", "alert 7", None, "login", "<b>paused</b>"),
+            ("Notiz zu einem Alarm", "alert 7", None, "login", "<b>paused</b>"),
+        ),
+        (
+            ("user.set", "queued", "operator", "admin", None),
+            ("Konto über die Kommandozeile gesetzt", "queued", "Operateur", "Verwalter", None),
+        ),
+    ],
+)  # fmt: skip
+def test_an_entry_of_the_audit_log_is_said_in_words_and_people_as_they_wrote(entry, said):
+    action, subject, before, after, why = entry
+    row = AuditEntry(1, NOW, "ann", action, subject, before, after, why, "00")
+    with speaking(GERMAN):
+        assert said == (
+            audit_words.action(row.action),
+            audit_words.subject(row),
+            audit_words.value(row, before),
+            audit_words.value(row, after),
+            audit_words.why(why),
+        )
+
+
+def fields_of(kind: type) -> Iterator[str]:
+    """Yields the names that a command's parameters have, however deep."""
+    for field in msgspec.structs.fields(kind):
+        yield field.name
+        for part in msgspec.inspect.multi_type_info([field.type]):
+            yield from deeper(part)
+
+
+def deeper(part: msgspec.inspect.Type) -> Iterator[str]:
+    if isinstance(part, msgspec.inspect.StructType):
+        yield from fields_of(part.cls)
+    elif isinstance(part, msgspec.inspect.UnionType):
+        for each in part.types:
+            yield from deeper(each)
+    elif isinstance(part, msgspec.inspect.VarTupleType):
+        yield from deeper(part.item_type)
+    elif isinstance(part, msgspec.inspect.Metadata):
+        yield from deeper(part.type)
+
+
+def test_every_parameter_of_a_command_has_a_name_in_words():
+    found = {
+        name for kind in (*parameters._OF_KIND.values(), ImageWish) for name in fields_of(kind)
+    }
+    assert {"day_ids", "script", "max_step_s", "image"} <= found
+    lacking = found - set(parameter_words.NAMES)
+    assert lacking == set()
+    assert set(parameter_words.NAMES) <= found
+
+
+def test_what_a_command_is_told_is_said_in_words():
+    with speaking(GERMAN):
+        told = parameter_words.told(
+            {
+                "threshold_normal": 50_000,
+                "threshold_emergency": None,
+                "min_over_threshold_s": 180,
+                "actions": {"over": "disconnect", "under": "nothing"},
+                "log": "fraud",
+                "since": "2026-06-01T12:00:00Z",
+                "days": [{"day_id": 1, "switches": [{"at": "06:00:00", "script": 1}]}],
+                "of_ours": "<b>7</b>",
+            }
+        )
+    assert [(each.called, each.said) for each in told] == [
+        ("Schwelle", "50.000"),
+        ("Mindestens so lange über der Schwelle", "3 min"),
+        ("Was der Begrenzer tut", "über der Schwelle: Trennung, unter der Schwelle: nichts"),
+        ("Ereignisprotokoll", "Manipulation"),
+        ("Von", NOW),
+        ("Tage", "(Tagesprofil: 1, Schaltzeiten: (um: 06:00:00, Skript: 1))"),
+        ("Of ours", "<b>7</b>"),
+    ]
+    assert [each.name for each in told][:2] == ["threshold_normal", "min_over_threshold_s"]
 
 
 def test_whatever_is_looked_at_has_words():

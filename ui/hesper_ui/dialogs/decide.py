@@ -7,9 +7,9 @@ from nicegui import ui
 from hesper_ui.desk import Desk
 from hesper_ui.dialogs.proving import Proving, is_coded
 from hesper_ui.dialogs.sheet import entry, sheet
-from hesper_ui.elements import Text, ago, box
+from hesper_ui.elements import Text, ago, box, moment
 from hesper_ui.services import CommandRow, MeterDetail, RelayAction
-from hesper_ui.views import findings, relay
+from hesper_ui.views import parameter_words, relay
 from hesper_ui.views.looks import command_kind, relay_state
 from hesper_ui.words import later, say
 
@@ -111,10 +111,13 @@ def _facts(command: CommandRow, detail: MeterDetail | None) -> None:
         rows = [
             (say("Asked by"), command.requester),
             (say("Reason"), command.reason),
-            *((name.capitalize(), text) for name, text in findings.told(command.parameters)),
-            *(relay.facts(detail) if detail else ()),
         ]
         for name, text in rows:
+            Text(name, "dt")
+            Text(text, "dd")
+        for told in parameter_words.told(command.parameters):
+            _parameter(told)
+        for name, text in relay.facts(detail) if detail else ():
             Text(name, "dt")
             Text(text, "dd")
         if detail is None:
@@ -124,6 +127,16 @@ def _facts(command: CommandRow, detail: MeterDetail | None) -> None:
             Text(say(relay_state(detail.row).word))
             Text(say(" · confirmed "), classes="meta")
             ago(detail.row.relay_confirmed_at)
+
+
+def _parameter(told: parameter_words.Told) -> None:
+    """Writes one parameter; its name in the command is where the pointer rests on its own."""
+    Text(told.called, "dt", title=told.name)
+    with box("dd"):
+        if isinstance(told.said, str):
+            Text(told.said)
+        else:
+            moment(told.said, "date")
 
 
 def engage_kill_switch(desk: Desk, host: ui.element, done: Done) -> None:

@@ -10,7 +10,8 @@ from hesper_ui.desk import Desk
 from hesper_ui.elements import Cell, Columns, Text, block, box, button, link, moment, panel, table
 from hesper_ui.places import Place
 from hesper_ui.services import Actor, AuditEntry, Invalid, Page, Permission, ServiceError
-from hesper_ui.views.wording import MISSING, grouped, plural, sentence
+from hesper_ui.views import audit_words
+from hesper_ui.views.wording import MISSING, capital, grouped, plural, sentence
 from hesper_ui.words import say
 
 PER_PAGE = 100
@@ -114,18 +115,18 @@ def _cells(row: AuditEntry) -> list[Cell]:
         str(row.sequence),
         lambda: moment(row.at, "date"),
         row.actor,
-        row.action,
-        row.subject,
-        lambda: _long(row.before),
-        lambda: _long(row.after),
-        lambda: _long(row.why),
+        lambda: Text(capital(audit_words.action(row.action)), title=row.action),
+        lambda: Text(audit_words.subject(row), title=row.subject),
+        lambda: _long(audit_words.value(row, row.before), row.before),
+        lambda: _long(audit_words.value(row, row.after), row.after),
+        lambda: _long(audit_words.why(row.why), row.why),
     ]
 
 
-def _long(text: str | None) -> None:
-    """Writes a text; one that would fill the page stands behind its beginning."""
+def _long(text: str | None, kept: str | None) -> None:
+    """Writes a text, the log's own where the pointer rests; a long one behind its beginning."""
     if text is None or len(text) <= MOST_SHOWN:
-        Text(text or MISSING, classes="told")
+        Text(text or MISSING, classes="told", title=kept or None)
         return
     with box("details", "long told"):
         Text(f"{text[:MOST_SHOWN]}…", "summary")

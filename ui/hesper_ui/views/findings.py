@@ -1,4 +1,4 @@
-"""What a command was told and what it has found, in words."""
+"""What a command has found, in words."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,15 +7,6 @@ from hesper_ui.views.wording import MINUS, decimal, plural, scaled
 from hesper_ui.words import later, say
 
 _REGISTERS_SHOWN = 3
-
-
-def told(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Returns the parameters of a command as names and values, whole lists and tables included."""
-    return [
-        (name.removesuffix("_s").replace("_", " "), _value(name, value))
-        for name, value in parameters.items()
-        if value is not None
-    ]
 
 
 def found(findings: Mapping[str, Any] | None) -> list[str]:
@@ -29,16 +20,6 @@ def found(findings: Mapping[str, Any] | None) -> list[str]:
         *_clock(findings),
         *_missing(findings),
     ]
-
-
-def _value(name: str, value: Any) -> str:
-    if isinstance(value, Mapping):
-        return " ".join(f"{part}: {_value(part, each)}" for part, each in value.items())
-    if isinstance(value, list):
-        return ", ".join(
-            f"({_value(name, each)})" if isinstance(each, Mapping) else str(each) for each in value
-        )
-    return f"{value} s" if name.endswith("_s") else str(value)
 
 
 def _name(findings: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hesper_ui.views.looks import command_kind
-from hesper_ui.views.wording import MISSING, decimal, grouped
+from hesper_ui.views.wording import MISSING, decimal, exactly, grouped
 from hesper_ui.words import later, say
 
 NAMES = {
@@ -105,16 +105,7 @@ def _said(name: str, value: Any) -> str:
         each = map(command_kind, value) if name in _OF_KINDS else map(str, value)
         return ", ".join(each) or MISSING
     if name.endswith(("_s", "seconds_between")):
-        return _lasting(value)
+        return exactly(value)
     if isinstance(value, int):
         return grouped(value)
     return decimal(value, 1) if isinstance(value, float) else str(value or MISSING)
-
-
-def _lasting(seconds: float) -> str:
-    """Returns a time that a policy sets, never rounded: in whole units, or in seconds."""
-    for unit, sign in ((86_400, ""), (3600, "h"), (60, "min")):
-        if seconds >= 2 * unit and seconds % unit == 0:
-            count = int(seconds // unit)
-            return f"{count} {sign}" if sign else say("{count} days", count=count)
-    return f"{decimal(seconds, 0 if seconds == int(seconds) else 1)} s"

@@ -91,6 +91,15 @@ def _days(seconds: float) -> int:
     return whole // 86_400 if whole >= 172_800 else 0
 
 
+def exactly(seconds: float) -> str:
+    """Writes a time that somebody sets, never rounded: in whole units, or in seconds."""
+    for unit, sign in ((86_400, ""), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit and seconds % unit == 0:
+            count = int(seconds // unit)
+            return f"{count} {sign}" if sign else say("{count} days", count=count)
+    return f"{decimal(seconds, 0 if seconds == int(seconds) else 1)} s"
+
+
 def significant(value: float) -> str:
     """Writes about three significant digits."""
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
