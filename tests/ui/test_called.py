@@ -147,6 +147,10 @@ def test_every_action_of_the_audit_log_has_words():
             ("Notiz zu einem Alarm", "alert 7", None, "login", "<b>paused</b>"),
         ),
         (
+            ("login", "from 127.0.0.1", None, None, None),
+            ("Anmeldung", "von 127.0.0.1", None, None, None),
+        ),
+        (
             ("user.set", "queued", "operator", "admin", None),
             ("Konto über die Kommandozeile gesetzt", "queued", "Operateur", "Verwalter", None),
         ),

@@ -105,8 +105,10 @@ async def test_what_does_not_answer_is_named_on_the_page_and_asked_again(console
 async def test_an_empty_fleet_gets_first_steps(console):
     console.services.fleet = Fleet(0)
     async with console.person("operator") as user:
-        await user.open("/")
-        await user.should_see("No meter has reported yet", retries=20)
+        for page in ("/", "/meters"):
+            await user.open(page)
+            await user.should_see("No meter has reported yet", retries=20)
+            assert texts(user).count(" · done") == 2, "a gateway is let in, and was heard"
 
 
 async def test_a_meter_that_is_not_there_is_said_to_be_so(console):

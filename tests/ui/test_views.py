@@ -310,6 +310,9 @@ def test_gateways_say_what_is_unusual():
     assert gateway_words.outbox(replace(online, outbox_percent=85)).mark == "warning"
     assert gateway_words.clock(replace(online, clock_offset_ms=-7000)).word == "−7000 ms"
     assert gateway_words.meters(replace(online, meters_total=None)) == "44 registered"
+    rows = [online, replace(online, state="unknown"), replace(online, state="offline")]
+    assert gateway_words.reached(rows) == "3 gateways, 1 offline, 1 not heard yet"
+    assert gateway_words.reached([online, online]) == "all heard"
 
 
 def test_the_dialog_asks_for_a_second_person_only_where_the_policy_does():

@@ -12,8 +12,7 @@ from hesper_ui.places import WATCH, Place
 from hesper_ui.services import Actor, GatewayRow
 from hesper_ui.views import gateway_words
 from hesper_ui.views.looks import gateway_state
-from hesper_ui.views.wording import plural
-from hesper_ui.words import later, say
+from hesper_ui.words import say
 
 COLUMNS = Columns(
     (
@@ -46,19 +45,12 @@ def _draw(rows: Sequence[GatewayRow]) -> None:
     if not rows:
         states.first_run()
         return
-    offline = sum(row.state == "offline" for row in rows)
-    count = plural(len(rows), "gateway")
-    note = (
-        say("{count}, {offline} offline", count=count, offline=offline)
-        if offline
-        else later("all heard")
-    )
     for row in rows:
         if not row.has_key:
             words = "{id} has no public key on record: no command result of it can be believed."
             states.notice("warning", say(words, id=row.id), "warning")
     ordered = sorted(rows, key=lambda row: (row.state == "online", row.id))
-    with panel("As they last reported", note):
+    with panel("As they last reported", gateway_words.reached(rows)):
         table("Gateways", COLUMNS, [_cells(row) for row in ordered])
 
 

@@ -11,9 +11,10 @@ from urllib.parse import urlencode
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
-from hesper_ui import drawings, states
+from hesper_ui import drawings
 from hesper_ui.desk import Desk
 from hesper_ui.elements import Text, box, button
+from hesper_ui.pages import first_run
 from hesper_ui.places import WATCH, Place
 from hesper_ui.services import Actor, Permission
 from hesper_ui.views.meter_list import FILTERS, VIEWS, names_causes, query
@@ -69,7 +70,7 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
             Text(plural(total, "meter"), "p", "meta", data_grid_count=True, role="status")
         _tools(parameters, asked.search)
     if not total and not parameters:
-        states.first_run()
+        await first_run.show(desk)
         return
     _chips(parameters)
     _selection(actor)

@@ -8,6 +8,7 @@ from nicegui.page_arguments import PageArguments
 from hesper_ui import drawings, states
 from hesper_ui.desk import Desk
 from hesper_ui.elements import Text, ago, box, link, mark, panel
+from hesper_ui.pages import first_run
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import WATCH, Place
 from hesper_ui.services import Actor, AttentionRow, CompletenessHour, FleetLoad, Overview
@@ -65,20 +66,11 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
 
 
 async def _first_run(desk: Desk) -> None:
-    """Shows the three steps, and goes on by itself once the first meter is there."""
-
-    async def load(asking: Actor) -> states.Steps:
-        gateways = await desk.services.gateways.list(asking)
-        figures = await desk.services.overview.figures(asking)
-        if figures.meters_total:
-            ui.navigate.reload()
-        heard = any(row.last_seen_at is not None for row in gateways)
-        return states.Steps(bool(gateways), heard, bool(figures.meters_total))
-
-    part, attention = Part(desk, load, states.first_run), _attention(desk, _draw_hindrances)
-    for each in (part, attention):
-        await each.refresh()
-        look_every(3.0, each.refresh)
+    """Shows the first steps, and below them what is in the way."""
+    await first_run.show(desk)
+    hindrances = _attention(desk, _draw_hindrances)
+    await hindrances.refresh()
+    look_every(first_run.LOOKS_EVERY_S, hindrances.refresh)
 
 
 def _attention(

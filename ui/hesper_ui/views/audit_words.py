@@ -151,6 +151,8 @@ def action(code: str) -> str:
 def subject(row: AuditEntry) -> str:
     """Returns what an entry is about; the kind of a command in words."""
     kind, space, rest = row.subject.partition(" ")
+    if row.action.startswith("login") and kind == "from":
+        return say("from {address}", address=rest)
     return f"{command_kind(kind)}{space}{rest}" if kind in COMMAND_KINDS else row.subject
 
 

@@ -1,5 +1,6 @@
 """How a gateway's report is put into words."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from hesper_ui.services import GatewayRow, ImageRow
@@ -11,6 +12,18 @@ OUTBOX_WARNING = 80
 CLOCK_WARNING_MS = 5_000
 SIGNAL_WARNING_DBM = -105
 CERTIFICATE_WARNING_DAYS = 14
+
+
+def reached(rows: Sequence[GatewayRow]) -> str:
+    """Says how many gateways there are, and how many of them are not there."""
+    offline = sum(row.state == "offline" for row in rows)
+    silent = sum(row.state not in ("online", "offline") for row in rows)
+    parts = [plural(len(rows), "gateway")]
+    if offline:
+        parts.append(say("{count} offline", count=grouped(offline)))
+    if silent:
+        parts.append(say("{count} not heard yet", count=grouped(silent)))
+    return ", ".join(parts) if parts[1:] else say("all heard")
 
 
 def meters(row: GatewayRow) -> str:
