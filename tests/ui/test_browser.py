@@ -11,6 +11,7 @@ pytestmark = [
     pytest.mark.skipif(not screenshots.CHROMIUM.exists(), reason="no Chromium on this machine"),
 ]
 METER = "HES12643021"
+UNASKED = "HES12643095"
 START_S = 60.0
 SILENT_MS = 2000  # two seconds after the server dies nothing may say "live"
 LEVEL = "/service-levels/daily profiles within 8 h?day=2026-11-20"
@@ -172,6 +173,25 @@ def test_the_keyboard_opens_and_leaves_the_dialog(page, server):
     settle(page)
     page.keyboard.press("/")
     expect(page.get_by_label("Search meters")).to_be_focused()
+
+
+def test_the_focus_is_on_the_page_after_a_dialog_has_acted(page, server):
+    """The button that opened it is held by then: whoever works by keys goes on from the title."""
+    page.goto(f"{server.base}/meters/{UNASKED}")
+    settle(page)
+    page.get_by_role("button", name="Disconnect supply…").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Reason (required)").focus()
+    for key in ("Enter", "ArrowDown", "ArrowDown", "Enter", "Tab"):
+        page.keyboard.press(key)
+    expect(page.get_by_label("Last 4 digits of the serial number")).to_be_focused()
+    page.keyboard.type(UNASKED[-4:])
+    act = page.get_by_role("button", name="Request disconnect")
+    expect(act).to_be_enabled()
+    act.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
 
 
 def test_two_seconds_after_the_server_dies_nothing_is_live(page, server):

@@ -28,6 +28,7 @@ from hesper_ui.views import (
     findings,
     parameter_words,
     policy_words,
+    relay,
 )
 from hesper_ui.views.wording import sentence
 from hesper_ui.words import speaking
@@ -236,6 +237,13 @@ def test_whatever_is_looked_at_has_words():
     }
     assert found
     assert found <= set(access_log.OPERATIONS)
+
+
+def test_a_reason_that_was_chosen_is_said_and_one_that_was_written_is_not():
+    with speaking(GERMAN):
+        for chosen in (*relay.REASONS["disconnect"], *relay.REASONS["reconnect"]):
+            assert relay.reason(chosen) != chosen
+        assert relay.reason("Not now") == "Not now"
 
 
 def test_a_change_names_its_fields_and_the_life_of_a_meter():

@@ -47,11 +47,13 @@ def test_the_finder_sees_literals_that_are_shown_without_being_said(tmp_path):
     page += '    words = "Good evening"\n    Text(say(words))\n'
     page += '    Text(f"{count} apples")\n'
     page += '    title, more = "Good noon", "Good grief"\n    Text(say(title))\n'
+    page += '    label = "Good luck" if title else "Good heavens"\n    entry(label, title)\n'
     (tmp_path / "page.py").write_text(page)
     found = catalogue.found(tmp_path)
     faults = [fault.partition(" ")[0] for fault in found.faults]
     assert faults == ["page.py:1", "page.py:3", "page.py:9"]
     assert {"Good day", "Good evening", "Good noon"} <= found.texts
+    assert {"Good luck", "Good heavens"} <= found.texts
     assert not {"Good night", "Good grief"} & found.texts
     assert found.nouns == {"thing": "things"}
 

@@ -105,9 +105,14 @@ def _look(everything: Found, call: ast.Call, where: str) -> None:
 def _put_by(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
     """Yields the literals that a function gives a name, where it says what has that name."""
     nodes = list(ast.walk(function))
-    calls = (node for node in nodes if isinstance(node, ast.Call) and node.args)
-    first = (call.args[0] for call in calls if getattr(call.func, "id", "") == "say")
-    said = {each.id for each in first if isinstance(each, ast.Name)}
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    arguments = (
+        call.args[place]
+        for call in calls
+        for place in OURS.get(getattr(call.func, "id", getattr(call.func, "attr", "")), ())
+        if place < len(call.args)
+    )
+    said = {each.id for each in arguments if isinstance(each, ast.Name)}
     for node in nodes:
         if isinstance(node, ast.Assign):
             pairs = _pairs(node.targets[0], node.value)

@@ -110,7 +110,7 @@ def _facts(command: CommandRow, detail: MeterDetail | None) -> None:
     with box("dl", "facts"):
         rows = [
             (say("Asked by"), command.requester),
-            (say("Reason"), command.reason),
+            (say("Reason"), relay.reason(command.reason)),
         ]
         for name, text in rows:
             Text(name, "dt")

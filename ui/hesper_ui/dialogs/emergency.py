@@ -32,7 +32,7 @@ def release(desk: Desk, command: CommandRow, coded: bool, host: ui.element, done
             for name, text in (
                 (say("Command"), command_kind(command.kind)),
                 (say("Asked by"), command.requester),
-                (say("Reason"), command.reason),
+                (say("Reason"), relay.reason(command.reason)),
             ):
                 Text(name, "dt")
                 Text(text, "dd")

@@ -16,6 +16,7 @@ from hesper_ui.pages import emergencies, timeline
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import ACT, Place
 from hesper_ui.services import FOR_PEOPLE, Actor, CommandRow, KillSwitchState, Permission
+from hesper_ui.views import relay
 from hesper_ui.views.looks import command_kind, command_state
 from hesper_ui.views.wording import grouped, plural
 from hesper_ui.words import later, say
@@ -187,7 +188,8 @@ class _Inbox:
                     timeline.addressee(row)
                 if row.state == "quarantined":
                     Text(say(command_state(row.state).word), "div", "meta")
-                asked = say("asked by {who}: {why}", who=row.requester, why=row.reason)
+                why = relay.reason(row.reason)
+                asked = say("asked by {who}: {why}", who=row.requester, why=why)
                 Text(asked, "div", "meta")
                 with box("div", "meta"):
                     ago(row.created_at)

@@ -196,7 +196,7 @@ def _pending(command: CommandRow) -> None:
                 Text(f"{command_kind(command.kind)}: ")
                 Text(say(look.word), "strong")
             asked = say("asked by {who}", who=command.requester)
-            why = f": {command.reason}" if command.reason else ""
+            why = f": {relay.reason(command.reason)}" if command.reason else ""
             Text(asked + why, "div", "meta")
             timeline.steps(command)
         if command.state == "awaiting_approval":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from hesper_ui import states
 from hesper_ui.elements import Text, box, link, mark, moment
 from hesper_ui.services import CommandRow
+from hesper_ui.views import relay
 from hesper_ui.views.looks import (
     APPROVED,
     STEPS,
@@ -65,7 +66,7 @@ def _people(command: CommandRow) -> str:
     said = say("asked by {who}", who=command.requester)
     if command.approver:
         said = say("{asked}, approved by {who}", asked=said, who=command.approver)
-    return f"{said} · {command.reason}" if command.reason else said
+    return f"{said} · {relay.reason(command.reason)}" if command.reason else said
 
 
 def steps(command: CommandRow) -> None:

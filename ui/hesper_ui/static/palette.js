@@ -126,18 +126,20 @@
     }
     if (event.key === "g") leading = performance.now();
   }, true);
-  // Who works by keys stays where they are: what is drawn anew under the focus gives it to its like.
+  // Who works by keys stays where they are: what is drawn anew under the focus gives it to its like,
+  // what is gone or held, as after a dialog that has acted, to the title of the page.
   let last = null;
+  const reachable = (element) => element.isConnected && !element.disabled && element.checkVisibility();
   const named = (element) => element.getAttribute("aria-label") || element.textContent;
   document.addEventListener("focusin", ({ target }) => {
     if (!target.closest(".q-dialog, dialog")) last = { target, name: named(target), area: target.closest(".live-area") };
   });
   setInterval(() => {
-    if (!last || last.target.isConnected || document.activeElement !== document.body || document.querySelector(".q-dialog, dialog[open]")) return;
+    if (!last || reachable(last.target) || document.activeElement !== document.body || document.querySelector(".q-dialog, dialog[open]")) return;
     const alike = [...(last.area?.querySelectorAll(last.target.tagName) || [])];
-    const twin = alike.find((each) => named(each) === last.name);
+    const twin = alike.find((each) => named(each) === last.name && reachable(each));
     last = null;
-    twin?.focus({ preventScroll: true });
+    (twin || document.querySelector("#content h1"))?.focus({ preventScroll: true });
   }, 150);
   document.addEventListener("keydown", (event) => {
     const menu = event.key === "Escape" && event.target.closest?.("details.menu[open]");

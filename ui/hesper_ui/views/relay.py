@@ -23,6 +23,7 @@ REASONS: dict[RelayAction, tuple[str, ...]] = {
         OTHER,
     ),
 }
+_CHOSEN = frozenset(each for reasons in REASONS.values() for each in reasons)
 APPROVAL_NOTE = later(
     "A second person with the approver role must confirm within 15 minutes, "
     "else the request expires."
@@ -40,6 +41,11 @@ class Words:
     act: str
     sent: str
     note: str
+
+
+def reason(text: str) -> str:
+    """Returns the reason of a command: one of ours in words of the page, else as it was written."""
+    return say(text) if text in _CHOSEN else text
 
 
 def needs_second_person(detail: MeterDetail, action: RelayAction) -> bool:
