@@ -194,6 +194,23 @@ def test_the_focus_is_on_the_page_after_a_dialog_has_acted(page, server):
     expect(page.get_by_role("heading", level=1)).to_be_focused()
 
 
+def test_a_menu_stays_open_when_what_is_around_it_is_drawn_anew(page, server):
+    page.goto(f"{server.base}/meters/{UNASKED}")
+    settle(page)
+    page.locator(".page .menu summary", has_text="More").click()
+    glass = page.get_by_role("button", name="Emergency: disconnect…")
+    glass.focus()
+    page.evaluate("window.before = document.querySelector('.page .menu')")
+    page.wait_for_function("!window.before.isConnected")
+    expect(glass).to_be_visible()
+    expect(glass).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(glass).to_be_hidden()
+    page.evaluate("window.before = document.querySelector('.page .menu')")
+    page.wait_for_function("!window.before.isConnected")
+    expect(glass).to_be_hidden()
+
+
 def test_two_seconds_after_the_server_dies_nothing_is_live(page, server):
     page.goto(f"{server.base}/meters/HES12642984")
     settle(page)

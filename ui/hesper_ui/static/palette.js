@@ -141,6 +141,19 @@
     last = null;
     (twin || document.querySelector("#content h1"))?.focus({ preventScroll: true });
   }, 150);
+  // A menu that is open stays so when the part around it is drawn anew.
+  const title = (menu) => menu.querySelector("summary").textContent;
+  document.addEventListener("toggle", ({ target }) => {
+    const area = target.matches("details.menu") && target.open && target.closest(".live-area");
+    if (!area) return;
+    const name = title(target);
+    new MutationObserver((_, watching) => {
+      if (target.isConnected) return;
+      const twin = target.open && [...area.querySelectorAll("details.menu")].find((each) => title(each) === name);
+      if (twin) twin.open = true;
+      if (twin || !target.open) watching.disconnect();
+    }).observe(area, { childList: true, subtree: true });
+  }, true);
   document.addEventListener("keydown", (event) => {
     const menu = event.key === "Escape" && event.target.closest?.("details.menu[open]");
     if (!menu) return;
