@@ -1,5 +1,7 @@
 """The console in the system's Chromium, against the double as a process of its own."""
 
+import re
+
 import pytest
 from console_double.services import PASSWORD
 from hesper_lab import screenshots
@@ -107,6 +109,17 @@ def test_live_values_move_without_a_reload(page, seen):
     before = stored.inner_text()
     expect(stored).not_to_have_text(before)
     clean(seen)
+
+
+def test_a_note_says_the_same_as_the_figure_above_it(page, server):
+    page.goto(server.base)
+    settle(page)
+    for label, words in (("Meters online", r"\d+ not heard from"), ("Readings stored", "online$")):
+        note = page.locator(".tile", has_text=label).locator(".tile-note")
+        expect(note).to_have_text(re.compile(words))
+        before = note.inner_text()
+        note.evaluate("element => { element.textContent = 'as it was a minute ago'; }")
+        expect(note).to_have_text(before, timeout=30_000)
 
 
 def test_texts_from_the_field_are_shown_and_never_run(page, server, seen):

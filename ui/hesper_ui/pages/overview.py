@@ -110,7 +110,13 @@ def _draw_tile(tile: Tile) -> None:
                 data_live=True,
             )
             Text(tile.unit, classes="unit")
-        Text(tile.note, classes="tile-note")
+        Text(
+            tile.note,
+            classes="tile-note",
+            data_note=tile.live_note or None,
+            data_rest=tile.rest or None,
+            data_no_rest=tile.no_rest or None,
+        )
 
 
 def _draw_load(load: FleetLoad) -> None:

@@ -127,6 +127,17 @@
     });
   }
 
+  // A note under a figure says the same as the figure: it is made of the same frame.
+  function notes(numbers) {
+    each("[data-note]", (element) => {
+      const [whole, part] = (element.dataset.rest || "").split(" ");
+      const known = { ...numbers, rest: numbers[whole] - numbers[part] };
+      const text = known.rest === 0 ? element.dataset.noRest : element.dataset.note;
+      const lacks = text.match(/\{\w+\}/g)?.some((name) => !Number.isFinite(known[name.slice(1, -1)]));
+      if (!lacks) say(element, text.replace(/\{(\w+)\}/g, (_, name) => formats.count(known[name])[0]));
+    });
+  }
+
   // Only what the page shows is looked up, however large the frame is.
   function values(byMeter) {
     each("[data-values]", (place) => {
@@ -165,6 +176,7 @@
     arrived = performance.now();
     clockOffset = now - Date.now();
     figures(frame.figures || {});
+    notes(frame.figures || {});
     values(frame.values || {});
     tell(frame);
     switched(frame.figures?.kill_switch);

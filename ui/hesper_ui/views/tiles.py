@@ -10,7 +10,11 @@ from hesper_ui.words import say
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One figure: its label, its number and unit, a note under it, and where it leads."""
+    """One figure: its label, its number and unit, a note under it, and where it leads.
+
+    ``live_note`` is the note for live frames, with the names of their figures in braces, and
+    ``rest`` of which two a frame makes ``{rest}``; without any left ``no_rest`` is said.
+    """
 
     label: str
     figure: str  # the name under which live frames carry it
@@ -20,6 +24,9 @@ class Tile:
     note: str
     target: str
     tone: str = "normal"
+    live_note: str = ""
+    rest: str = ""
+    no_rest: str = ""
 
 
 def tiles(figures: Overview, now: datetime | None = None) -> list[Tile]:
@@ -40,6 +47,11 @@ def tiles(figures: Overview, now: datetime | None = None) -> list[Tile]:
                 whole=plural(figures.gateways_total, "gateway"),
             ),
             "/gateways",
+            live_note=say(
+                "{part} of {whole} online",
+                part="{gateways_online}",
+                whole=plural(figures.gateways_total, "gateway"),
+            ),
         ),
         _load(figures),
         _commands(figures),
@@ -56,6 +68,9 @@ def _online(figures: Overview) -> Tile:
         say("of {whole}", whole=grouped(figures.meters_total)),
         say("{count} not heard from", count=grouped(silent)) if silent else say("all heard from"),
         "/meters?view=silent" if silent else "/meters",
+        live_note=say("{count} not heard from", count="{rest}"),
+        rest="meters_total meters_online",
+        no_rest=say("all heard from"),
     )
 
 
