@@ -26,6 +26,7 @@ from hesper_ui.views import (
     audit_words,
     event_words,
     findings,
+    longer,
     parameter_words,
     policy_words,
     relay,
@@ -244,6 +245,19 @@ def test_a_reason_that_was_chosen_is_said_and_one_that_was_written_is_not():
         for chosen in (*relay.REASONS["disconnect"], *relay.REASONS["reconnect"]):
             assert relay.reason(chosen) != chosen
         assert relay.reason("Not now") == "Not now"
+
+
+def test_how_often_a_job_comes_is_said_as_people_say_it():
+    with speaking(GERMAN):
+        said = [longer.rhythm(each) for each in (86_400, 3600, 60, 172_800, 300, 90)]
+    assert said == [
+        "jeden Tag",
+        "jede Stunde",
+        "jede Minute",
+        "alle 2 Tage",
+        "alle 5 min",
+        "alle 90 s",
+    ]
 
 
 def test_a_change_names_its_fields_and_the_life_of_a_meter():

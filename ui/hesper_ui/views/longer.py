@@ -71,13 +71,14 @@ def progress(job: JobRow) -> str:
 
 def rhythm(seconds: float) -> str:
     """Says how often a scheduled job comes."""
-    for unit_s, words in (
-        (_DAY_S, later("every {count} d")),
-        (_HOUR_S, later("every {count} h")),
-        (_MINUTE_S, later("every {count} min")),
+    for unit_s, one, many in (
+        (_DAY_S, later("every day"), later("every {count} days")),
+        (_HOUR_S, later("every hour"), later("every {count} h")),
+        (_MINUTE_S, later("every minute"), later("every {count} min")),
     ):
         if seconds >= unit_s and seconds % unit_s == 0:
-            return say(words, count=int(seconds // unit_s))
+            count = int(seconds // unit_s)
+            return say(one) if count == 1 else say(many, count=count)
     return say("every {count} s", count=f"{seconds:g}")
 
 
