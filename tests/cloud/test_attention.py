@@ -10,6 +10,7 @@ from hesper_cloud.accounts.roles import Actor, Role
 from hesper_cloud.db.engines import open_engine, writing
 from hesper_cloud.db.registry import Event, Meter
 from hesper_cloud.latest import LatestValues
+from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.services.overview import OverviewService
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
@@ -17,6 +18,7 @@ from hesper_cloud.stores.errors import StoreUnavailable
 from hesper_cloud.stores.influx import InfluxStore
 from hesper_cloud.stores.influx_server import InfluxV1
 from hesper_cloud.stores.port import ReadingStore
+from hesper_cloud.worded import Worded, worded
 from hesper_lab.ports import free_port
 
 GATEWAY, KNOWN, NEW = "gw-1", "HES12642984", "HES77"
@@ -85,3 +87,16 @@ async def test_figures_go_on_while_the_store_is_away(head_end: Any) -> None:
         for ask in (overview.load_24h, overview.completeness_by_hour):
             with pytest.raises(StoreUnavailable, match="InfluxDB cannot be reached"):
                 await ask(VIC)
+
+
+async def test_what_stands_alone_keeps_how_its_text_came_about(
+    overview: OverviewService, head_end: Any
+) -> None:
+    """So that the first page says it in the operator's language, as its own page does."""
+    alerts = Alerts(head_end.databases.registry, head_end.clock)
+    gone = worded("There is no connection to the broker {broker}.", broker="hub:1")
+    alerts.raise_(Subject("broker-lost"), "critical", gone, at=head_end.clock())
+    unreachable(head_end, NEW, timedelta(minutes=5))
+    found = {row.cause: row.text for row in await overview.needs_attention(VIC, 100)}
+    for cause in ("broker-lost", "never-read"):
+        assert isinstance(found[cause], Worded), cause

@@ -21,6 +21,8 @@ pytestmark = [
 METER = "HES12642984"
 IMAGE = b"the octets of an image " * 5_000
 LONG = "LGZ1030655099887766554433221100"
+NO_LABEL_IS_CUT = """() => [...document.querySelectorAll('.tile-label > span:last-child')]
+    .every(({ parentElement: label }) => label.scrollWidth <= label.clientWidth)"""
 
 
 def signed(image: bytes) -> bytes:
@@ -126,6 +128,9 @@ def test_no_page_scrolls_for_nothing_nor_sideways_on_a_german_phone(
         page.goto(server.base + path)
         settle(page)
         assert page.evaluate("document.scrollingElement.scrollWidth") <= 390, path
+        if path == "/":
+            page.set_viewport_size({"width": 1440, "height": 900})
+            page.wait_for_function(NO_LABEL_IS_CUT)
         if path == "/audit/looks":
             page.set_viewport_size({"width": 1440, "height": 900})
             expect(page.locator("#content")).to_be_in_viewport(ratio=1)

@@ -19,10 +19,13 @@ from hesper_cloud.services.alerts import SEVERITIES
 from hesper_cloud.services.records import AttentionRow
 from hesper_cloud.services.scope import narrowed, seen_meters
 from hesper_cloud.services.sources import Sources
+from hesper_cloud.worded import later, restored, worded
 
 _SUBJECTS = 5
 _LATELY = timedelta(days=1)
 _MOST_UNREAD = 500
+_UNREAD = later("gateway {gateway} could not read meter {meter}: {why}")
+_UNREAD_AT = later("gateway {gateway} could not read meter {meter} at the hop {hop}: {why}")
 
 
 def needs_attention(sources: Sources, actor: Actor, limit: int) -> list[AttentionRow]:
@@ -49,7 +52,9 @@ def _alerts(sources: Sources, actor: Actor) -> list[AttentionRow]:
         _group(
             rule,
             severity,
-            members[0].text if len(members) == 1 else f"{rule}: {len(members)}",
+            restored(members[0].text, members[0].said)
+            if len(members) == 1
+            else f"{rule}: {len(members)}",
             [(alert.raised_at, alert.meter or alert.gateway or "") for alert in members],
         )
         for (rule, severity), members in groups.items()
@@ -101,8 +106,8 @@ def _unread(sources: Sources, actor: Actor) -> list[AttentionRow]:
 
 def _why_unread(event: Event) -> str:
     hop = event.attributes.get("hop", "")
-    where = f" at the hop {hop}" if hop else ""
-    return f"gateway {event.gateway} could not read meter {event.meter}{where}: {event.text}"
+    told = {"gateway": event.gateway, "meter": event.meter, "why": event.text}
+    return worded(_UNREAD_AT, hop=hop, **told) if hop else worded(_UNREAD, **told)
 
 
 def _group(
