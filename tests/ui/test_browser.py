@@ -56,7 +56,7 @@ def test_from_sign_in_to_a_confirmed_disconnect(page, chromium, server, seen):
     sign_in(approver, server.base, "approver", PASSWORD)
     navigation = approver.get_by_role("navigation", name="Main")
     navigation.get_by_role("link", name="Commands").click()
-    approver.get_by_role("button", name="Approve…").click()
+    approver.get_by_role("button", name=f"Approve… Disconnect supply, {METER}").click()
     approver.get_by_label("Your password").fill(PASSWORD)
     approver.get_by_role("button", name="Approve disconnect").click()
     expect(page.locator(".timeline [data-state=confirmed]")).to_be_visible()

@@ -212,29 +212,43 @@ class _Inbox:
             detail = await meters.get(actor, row.meter) if row.meter else None
             await decide.approve(self.desk, row, detail, self.host, done)
 
-        self._by_another(button("Approve…", attempted(approve), "small", acts=True), own)
+        named = _named("Approve…", row)
+        decision = button("Approve…", attempted(approve), "small", acts=True, aria_label=named)
+        self._by_another(decision, own)
         if not own:
-            button("Reject…", lambda: decide.reject(self.desk, row, self.host, done), "small")
+            button(
+                "Reject…",
+                lambda: decide.reject(self.desk, row, self.host, done),
+                "small",
+                aria_label=_named("Reject…", row),
+            )
 
     def _withdraw(self, row: CommandRow, done: decide.Done) -> None:
         async def withdraw() -> None:
             await self.desk.services.commands.cancel(await self.desk.actor(), row.id)
             await done()
 
-        button("Withdraw", attempted(withdraw), "small")
+        button("Withdraw", attempted(withdraw), "small", aria_label=_named("Withdraw", row))
 
     def _release(self, row: CommandRow, own: bool, done: decide.Done) -> None:
         async def release() -> None:
             coded = await is_coded(self.desk)
             emergency.release(self.desk, row, coded, self.host, done)
 
-        self._by_another(button("Release…", attempted(release), "small", acts=True), own)
+        named = _named("Release…", row)
+        decision = button("Release…", attempted(release), "small", acts=True, aria_label=named)
+        self._by_another(decision, own)
 
     def _by_another(self, decision: Text, own: bool) -> None:
         """Holds a decision that is not for whoever asked."""
         block(decision, own)
         if own:
             decision.props["title"] = say("Another person must approve what you asked for.")
+
+
+def _named(label: str, row: CommandRow) -> str:
+    """Returns what a button is called for who cannot see which request it stands beside."""
+    return f"{say(label)} {command_kind(row.kind)}, {row.meter or row.gateway}"
 
 
 PLACES = [
