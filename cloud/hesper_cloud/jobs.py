@@ -316,17 +316,19 @@ def grace_s(sources: Sources) -> float:
 def _lists(sources: Sources, book: EnergyBook, giving_way: GivesWay) -> dict[str, list[Job]]:
     """Returns all scheduled jobs by the thread that they share.
 
-    The first pass of an erasure is made between two looks of the gap ledger, see `Erasures`. Both
-    may take long, so silence and alerts do not wait for them.
+    The first pass of an erasure is made between two looks of the gap ledger, see `Erasures`, the
+    last where readings are archived. They may take long, so silence and alerts do not wait for
+    them.
     """
     erasures = Erasures(sources, book)
     begin = Job("erasures", ERASURES_EVERY_S, erasures.begin)
     finish = Job("erasures, second pass", ERASURES_EVERY_S, erasures.finish)
+    leave = Job("erasures in the archive", MINUTE_S, erasures.leave_archive)
     return {
         "energy book": [finish, *energy_jobs(sources, book, giving_way)],
         "gap ledger": [begin, Job("gaps", GAPS_EVERY_S, _gap_keeping(sources, giving_way))],
         "quick jobs": jobs(sources),
-        "slow jobs": slow_jobs(sources, book, giving_way),
+        "slow jobs": [*slow_jobs(sources, book, giving_way), leave],
     }
 
 

@@ -6,7 +6,8 @@ what the store holds of a day and no part of the archive has yet becomes a new p
 back, compared by count and digest, and only then entered in the registry. When all days of the
 month are there, the store lets the month go, unless something of it came in meanwhile: then the
 month is gone through again. Killed at any moment, the next turn does the rest: a part that is not
-entered is written anew, one that is entered never changes.
+entered is written anew, one that is entered never changes, unless some of it is erased
+(`hesper_cloud.archive.leaving_out`).
 
 Late readings of a month that has left are stored as any others, and follow it as a further part of
 their day; what a part has already, with the same values, is not archived again. Aggregates of days

@@ -12,12 +12,13 @@ from sqlalchemy import Engine
 
 from hesper_cloud.archive import files
 from hesper_cloud.archive.keeping import ArchiveError, content, parts_of
+from hesper_cloud.archive.names import date_of, day_of
 from hesper_cloud.db import migrate
 from hesper_cloud.db.archive import ArchivedPart
 from hesper_cloud.db.engines import open_engine
 from hesper_cloud.exports.targets import TargetError
 from hesper_cloud.settings import Settings, StoreSettings
-from hesper_cloud.stores.copying import DAY_S, Content, put_in
+from hesper_cloud.stores.copying import Content, put_in
 from hesper_cloud.stores.opening import open_file
 
 archive = typer.Typer(no_args_is_help=True, help="Readings that have left the store.")
@@ -103,8 +104,8 @@ def _address(settings: Settings, part: ArchivedPart) -> str:
 
 
 def _number(day: datetime) -> int:
-    return int(day.replace(tzinfo=UTC).timestamp()) // DAY_S
+    return day_of(day.replace(tzinfo=UTC))
 
 
 def _text(day: int) -> str:
-    return f"{datetime.fromtimestamp(day * DAY_S, UTC):%Y-%m-%d}"
+    return f"{date_of(day):%Y-%m-%d}"

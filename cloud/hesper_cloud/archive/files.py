@@ -6,9 +6,10 @@ beside each integer, so that parts of all days, profiles and kinds of meters hav
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hesper_cloud.exports.parquet import written
@@ -38,6 +39,15 @@ _SCHEMA = pa.schema(
         ("values", pa.list_(_VALUE)),
     ]
 )
+_KEYS = ["meter", "captured_at"]
+
+
+class Share(NamedTuple):
+    """One meter's readings of a time: captures in epoch seconds, the end left out."""
+
+    meter: str
+    start: int
+    end: int
 
 
 def octets(readings: Iterable[Reading]) -> Iterator[bytes]:
@@ -52,9 +62,64 @@ def readings(url: str) -> Iterator[Reading]:
         TargetError: it cannot be read, or is damaged (as OSError or ValueError of Arrow's).
     """
     with opened(url) as file:
-        for rows in pq.ParquetFile(file).iter_batches(_ROWS_PER_PART):
-            plain = {name: _plain(rows.column(name)) for name in _SCHEMA.names}
-            yield from map(_reading, *plain.values())
+        for batch in pq.ParquetFile(file).iter_batches(_ROWS_PER_PART):
+            yield from rows(batch)
+
+
+def rows(table: pa.Table | pa.RecordBatch) -> Iterator[Reading]:
+    """Yields the readings of some rows."""
+    yield from map(_reading, *(_plain(table.column(name)) for name in _SCHEMA.names))
+
+
+def groups(url: str) -> Iterator[pa.Table]:
+    """Yields the row groups of a part.
+
+    Raises:
+        TargetError: it cannot be read, or is damaged.
+    """
+    with opened(url) as file:
+        parquet = pq.ParquetFile(file)
+        for number in range(parquet.num_row_groups):
+            yield parquet.read_row_group(number)
+
+
+def parted(url: str, share: Share) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Yields of each row group what is not in a share, and what is.
+
+    Raises:
+        TargetError: it cannot be read, or is damaged.
+    """
+    for table in groups(url):
+        chosen = _chosen(table, share)
+        yield table.filter(pc.invert(chosen)), table.filter(chosen)
+
+
+def holds(url: str, share: Share) -> bool:
+    """Says whether a part holds some of a share; reads two columns, where statistics allow it.
+
+    Raises:
+        TargetError: it cannot be read, or is damaged.
+    """
+    with opened(url) as file:
+        parquet = pq.ParquetFile(file)
+        return any(
+            pc.any(_chosen(parquet.read_row_group(number, _KEYS), share)).as_py()
+            for number in range(parquet.num_row_groups)
+            if _may_hold(parquet.metadata.row_group(number), share.meter)
+        )
+
+
+def _may_hold(group: pq.RowGroupMetaData, meter: str) -> bool:
+    """Says whether a meter's name lies between the least and the greatest of a row group."""
+    told = group.column(_SCHEMA.get_field_index("meter")).statistics
+    return told is None or not told.has_min_max or told.min <= meter <= told.max
+
+
+def _chosen(table: pa.Table, share: Share) -> pa.ChunkedArray:
+    at = table["captured_at"].cast(pa.int64())
+    since = pc.greater_equal(at, share.start * 1000)
+    before = pc.less(at, share.end * 1000)
+    return pc.and_(pc.equal(table["meter"], share.meter), pc.and_(since, before))
 
 
 def _parts(readings: Iterator[Reading]) -> Iterator[list[Reading]]:

@@ -4,12 +4,13 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 
 from sqlalchemy import Engine, select
 
 from hesper_cloud.archive import files
+from hesper_cloud.archive.names import Place, date_of, day_of
 from hesper_cloud.db.archive import ArchivedPart
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.exports.targets import TargetError, opened, put
@@ -90,14 +91,11 @@ class ArchiveKeeping:
 
     def _check_mark(self) -> None:
         """Refuses a folder that is not the one it was: a disk that is not mounted, for example."""
-        mark = f"{self._folder}/{_MARK}"
-        with reading(self._registry) as session:
-            is_used = session.scalars(select(ArchivedPart.day).limit(1)).first() is not None
-        if is_used:
-            with opened(mark) as file:
-                file.read()
+        if is_used(self._registry):
+            check_mark(self._folder)
         else:
-            put(mark, [json.dumps({"archive": "hesper", "format": 1}).encode()])
+            mark = json.dumps({"archive": "hesper", "format": 1})
+            put(f"{self._folder}/{_MARK}", [mark.encode()])
 
     def _archive(self, day: int) -> None:
         parts = parts_of(self._registry, day)
@@ -106,12 +104,13 @@ class ArchiveKeeping:
         if first is None:
             return
         counting = Counting()
-        name = f"day={_date(day):%Y-%m-%d}/readings-{len(parts)}.parquet"
+        number = parts[-1].part + 1 if parts else 0
+        name = Place(day, number).name
         url = f"{self._folder}/{name}"
         octets = put(url, files.octets(counting.through(chain([first], found))))
         if content(files.readings(url)) != counting.content:
             raise ArchiveError(f"{name} does not give back what was written")
-        self._enter(day, len(parts), name, counting.content, octets)
+        self._enter(day, number, name, counting.content, octets)
 
     def _unknown(self, day: int, parts: Iterable[ArchivedPart]) -> Iterator[Reading]:
         """Yields what the store holds of a day and no part of it has."""
@@ -135,6 +134,22 @@ class ArchiveKeeping:
         )
         with writing(self._registry) as session:
             session.add(part)
+
+
+def is_used(registry: Engine) -> bool:
+    """Says whether anything was ever archived and is still entered."""
+    with reading(registry) as session:
+        return session.scalars(select(ArchivedPart.day).limit(1)).first() is not None
+
+
+def check_mark(folder: str) -> None:
+    """Reads the mark of an archive that is in use.
+
+    Raises:
+        TargetError: it is not there, or cannot be reached.
+    """
+    with opened(f"{folder}/{_MARK}") as file:
+        file.read()
 
 
 def parts_of(registry: Engine, day: int) -> list[ArchivedPart]:
@@ -164,14 +179,6 @@ def _same(reading: Reading) -> bytes:
 
 
 def _month_of(day: int) -> range:
-    first = _date(day).replace(day=1)
+    first = date_of(day).replace(day=1)
     after = (first + timedelta(days=31)).replace(day=1)
-    return range(_number(first), _number(after))
-
-
-def _date(day: int) -> datetime:
-    return datetime.fromtimestamp(day * DAY_S, UTC)
-
-
-def _number(moment: datetime) -> int:
-    return int(moment.timestamp()) // DAY_S
+    return range(day_of(first), day_of(after))

@@ -12,7 +12,7 @@ _DAY_S = 86_400
 
 
 class ArchivedPart(RegistryBase):
-    """One file of one day's readings, proven before it was entered; it never changes."""
+    """One file of one day's readings, proven before it was entered; erasures alone replace it."""
 
     __tablename__ = "archived_parts"
 

@@ -8,7 +8,9 @@ the pass. A pass that was killed or failed is done again from its beginning and 
 Two complete passes make an order done. The first is made in the thread of the gap ledger, so that
 none of its looks began before it and ends after it: what is expected of the meter begins anew, and
 nothing that was erased is asked for again. The second is made in the thread of the energy book, and
-takes what validation had in hand during the first and brought back.
+takes what validation had in hand during the first and brought back. Where readings are archived, a
+last pass takes them out of the archive (`hesper_cloud.erasure.of_archive`), and then the order is
+done.
 
 An order may be of a time alone, when the meter was one person's: what it measured for others stays,
 and the days at both ends are worked anew from what is left of them.
@@ -28,13 +30,12 @@ from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Erasure, Meter
 from hesper_cloud.erasure import kept_files, rows
 from hesper_cloud.erasure.letters import letters_of
-from hesper_cloud.erasure.rows import Counts, Extent
+from hesper_cloud.erasure.of_archive import PASSES_BEFORE, OfArchive
+from hesper_cloud.erasure.rows import Counts, Extent, total
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import EARLIEST, LATEST
 from hesper_cloud.validation import dirty
-
-PASSES = 2
 
 
 class Erasures:
@@ -43,6 +44,7 @@ class Erasures:
     def __init__(self, sources: Sources, book: EnergyBook) -> None:
         self._sources = sources
         self._book = book
+        self._archive = OfArchive(sources)
 
     def begin(self) -> None:
         """Makes the first pass for each order that stands."""
@@ -51,6 +53,10 @@ class Erasures:
     def finish(self) -> None:
         """Makes the second pass for each order that had its first."""
         self._turn(1)
+
+    def leave_archive(self) -> bool:
+        """Makes the last pass for each order that had both, for a while; says if some is left."""
+        return self._archive.turn()
 
     def _turn(self, passes: int) -> None:
         query = select(Erasure).where(Erasure.finished_at.is_(None), Erasure.passes == passes)
@@ -76,14 +82,14 @@ class Erasures:
         with writing(sources.registry) as session:
             order = session.get_one(Erasure, order_id)
             again = rows.erase(session, extent, [], sources.clock())
-            order.removed = _sum(_sum(order.removed, again), {"rows of the energy book": days})
+            order.removed = total(total(order.removed, again), {"rows of the energy book": days})
             order.removed |= told
             order.passes += 1
             if order.forget_customer:
                 stays = forget_household(session, meter, sources.clock())
                 order.removed |= {"customer kept": [stays]} if stays is not None else {}
-            if order.passes == PASSES:
-                order.finished_at = sources.clock()
+            if order.passes == PASSES_BEFORE:
+                order.finished_at = None if self._archive.concerns() else sources.clock()
                 dirty.mark(session, extent.edges(), sources.clock())
 
     def _erase_readings(self, extent: Extent) -> int | None:
@@ -109,20 +115,10 @@ class Erasures:
         """Does one step's work in the registry and counts it, in one transaction."""
         with writing(self._sources.registry) as session:
             order = session.get_one(Erasure, order_id)
-            order.removed = _sum(order.removed, step(session))
+            order.removed = total(order.removed, step(session))
 
 
 def aside(settings: Settings) -> list[str]:
     """Returns damaged files that were set aside: nobody can say whose readings they hold."""
     folder: Path = settings.readings_file.with_suffix(".sealed") / "aside"
     return sorted(path.name for path in folder.glob("*"))
-
-
-def _sum(before: Counts, more: Counts) -> Counts:
-    """Adds counts; what a store does not count stays None."""
-
-    def added(kind: str, count: int | None) -> int | None:
-        held = before.get(kind, 0)
-        return None if held is None or count is None else held + count
-
-    return before | {kind: added(kind, count) for kind, count in more.items()}

@@ -79,6 +79,8 @@ def done_here(settings: Settings, databases: Databases) -> bool:
         erasures = Erasures(sources, book)
         erasures.begin()
         erasures.finish()
+        while erasures.leave_archive():
+            pass
     finally:
         store.close()
         book.close()
@@ -92,7 +94,9 @@ def awaited(databases: Databases, number: int) -> Erasure:
         if done is not None:
             return done
         time.sleep(_LOOK_EVERY_S)
-    raise ProvisioningError(f"order {number} stands: the head end has not done it within an hour")
+    raise ProvisioningError(
+        f"order {number} stands: the head end has not done it within an hour; its jobs say why"
+    )
 
 
 def told(done: Erasure) -> list[str]:

@@ -26,7 +26,8 @@ def order(
 ) -> int:
     """Orders that what is stored of a meter is erased; returns the order's number.
 
-    Asked for again while an order stands, the same order is meant; every asking is audited.
+    Asked for again while an order stands, the same order is meant, and all its passes are made from
+    now on; every asking is audited.
 
     Args:
         databases: Of the head end.
@@ -60,7 +61,7 @@ def order(
             row = Erasure(meter=meter, forget_customer=False, ordered_at=now, passes=0, removed={})
             row.from_at, row.to_at = span
             session.add(row)
-        row.reason, row.audit_row = reason, audit_row
+        row.reason, row.audit_row, row.passes = reason, audit_row, 0
         row.forget_customer = row.forget_customer or forget_customer
         session.flush()
         return row.id

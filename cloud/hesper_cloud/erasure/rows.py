@@ -109,6 +109,16 @@ def erase(session: Session, extent: Extent, letters: list[int], now: datetime) -
     return counts
 
 
+def total(before: Counts, more: Counts) -> Counts:
+    """Adds counts; what a store does not count stays None."""
+
+    def added(kind: str, count: int | None) -> int | None:
+        held = before.get(kind, 0)
+        return None if held is None or count is None else held + count
+
+    return before | {kind: added(kind, count) for kind, count in more.items()}
+
+
 def _expect_from(session: Session, meter: str, at: datetime) -> None:
     """Has nothing expected of before a moment; what is expected later on stays."""
     earlier = update(MeterProfile).where(

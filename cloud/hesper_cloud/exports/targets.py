@@ -70,6 +70,20 @@ def remove(url: str) -> None:
             files.rm(path)
 
 
+def below(url: str) -> list[str]:
+    """Returns the files below a folder, sorted, by their paths from there; of none it is empty.
+
+    Raises:
+        TargetError: it cannot be listed.
+    """
+    with _told(url):
+        files, path = _opened(url)
+        files.invalidate_cache()
+        found = files.find(path)
+    root = f"{path.rstrip('/')}/"
+    return sorted(each.removeprefix(root) for each in found)
+
+
 def shown(url: str) -> str:
     """Returns an address without the password that it may hold."""
     parts = urlsplit(url)

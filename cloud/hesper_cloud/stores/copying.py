@@ -41,6 +41,13 @@ class Content:
             self.readings + other.readings, self.revisions + other.revisions, f"{total:064x}"
         )
 
+    def minus(self, other: "Content") -> "Content":
+        """Returns what is left without the other, which is part of this."""
+        total = (int(self.sha256, 16) - int(other.sha256, 16)) % _DIGEST_RANGE
+        return Content(
+            self.readings - other.readings, self.revisions - other.revisions, f"{total:064x}"
+        )
+
 
 class Counting:
     """Passes readings on and adds them up."""

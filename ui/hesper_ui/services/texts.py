@@ -49,7 +49,7 @@ SAYING: Mapping[str, int] = {  # callables, and which of their arguments is said
     "WrongField": 1,
     "step": 1,
 }
-_UNSEEN = ("ca", "db", "erasure", "migrations", "stores")
+_UNSEEN = ("ca", "db", "migrations", "stores")
 """Packages whose texts no page shows: of command lines, dead letters, the log."""
 _SOURCE = Path(catalogue.__file__).parents[1]
 

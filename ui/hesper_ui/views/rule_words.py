@@ -63,6 +63,7 @@ BUILT_IN = {
 OTHERS = {
     "alert-flood": later("Flood of alerts"),
     "archive": later("Readings not archived"),
+    "archive-erasure": later("Readings not erased in the archive"),
     "backup-gone": later("Backups gone"),
     "backup-age": later("No recent backup"),
     "backup-rehearsal": later("Backup not restorable"),
