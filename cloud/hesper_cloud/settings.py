@@ -41,7 +41,7 @@ _INSTANCE = r"^[A-Za-z0-9._-]{1,63}$"  # part of a topic
 
 
 _DAY_S = 86_400
-_LEAST_DAYS_ONLINE = 40
+LEAST_DAYS_ONLINE = 40
 
 
 class BadSettings(Exception):
@@ -101,9 +101,9 @@ class RetentionSettings(_Section):
     def _fit_together(self) -> Self:
         if not self.archive:
             return self
-        if self.raw_days < _LEAST_DAYS_ONLINE:
+        if self.raw_days < LEAST_DAYS_ONLINE:
             raise ValueError(
-                f"archive: readings of the last {_LEAST_DAYS_ONLINE} days stay online, because "
+                f"archive: readings of the last {LEAST_DAYS_ONLINE} days stay online, because "
                 "gaps of theirs are still filled; set raw_days"
             )
         if "://" not in self.archive and not Path(self.archive).is_absolute():

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -260,9 +260,34 @@ async def test_an_export_is_whole_or_says_from_when_on(client, services):
         assert "before 2026-06-01 are in the archive" in answer.text
 
 
-async def test_without_an_authority_no_edit_counts(client, working, head_end, monkeypatch):
-    from datetime import timedelta
+@pytest.mark.parametrize(
+    ("route", "more"),
+    [
+        ("/readings", {"meter": METER}),
+        ("/readings/validated", {"meter": METER, "logical_name": ENERGY}),
+        (f"/meters/{METER}/readings", {}),
+        (f"/meters/{METER}/series", {"logical_name": ENERGY}),
+    ],
+)
+async def test_reads_that_reach_back_into_the_archive_say_so(client, services, route, more):
+    vic = await bearer(client, "vic")
+    day = now_utc().date() - timedelta(days=60)
+    part = ArchivedPart(
+        day=(day - date(1970, 1, 1)).days - 1, part=0, name="readings-0.parquet", readings=1,
+        revisions=0, sha256="0" * 64, octets=1, archived_at=now_utc(),
+    )  # fmt: skip
+    with writing(services.sources.registry) as session:
+        session.add(part)
+    said = []
+    for start in (day, day - timedelta(days=1)):
+        span = {"from": f"{start}T00:00:00Z", "to": f"{day}T12:00:00Z"}
+        answer = await client.get(route, headers=vic, params=more | span)
+        assert answer.status_code == 200, answer.text
+        said.append(answer.json()["archived_before"])
+    assert said == [None, f"{day}T00:00:00Z"]
 
+
+async def test_without_an_authority_no_edit_counts(client, working, head_end, monkeypatch):
     ben = await bearer(client, "ben")
     monkeypatch.setattr("hesper_cloud.services.authority_link.WAIT", timedelta(seconds=0.05))
     monkeypatch.setattr(head_end.authority, "turn", lambda: None)

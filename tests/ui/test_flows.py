@@ -1,12 +1,14 @@
 """Pages and dialogs in NiceGUI's user simulation: what a person sees and can do."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 from console_double.fleet import LONG, SCRIPT, Fleet
 from console_double.people import Console, disabled, press, texts, until
 from console_double.services import PASSWORD
+from hesper_cloud.services.records import Series
 from hesper_cloud.stores.errors import StoreUnavailable
 from nicegui import ui
 from nicegui.testing import User
@@ -115,6 +117,18 @@ async def test_a_meter_that_is_not_there_is_said_to_be_so(console):
     async with console.person("operator") as user:
         await user.open("/meters/NOBODY")
         await user.should_see("Nothing here under this name", retries=20)
+
+
+async def test_a_day_behind_the_end_of_the_archive_is_said_to_be_there(console, monkeypatch):
+    fleet, left = console.services.fleet, datetime(2026, 4, 1, tzinfo=UTC)
+    empty = Series("1.0.1.8.0.255", [], [], [], 0, 30, "Wh", archived_before=left)
+    monkeypatch.setattr(fleet, "series", lambda *_: empty)
+    monkeypatch.setattr(fleet, "gaps", lambda *_: [])
+    async with console.person("operator") as user:
+        await user.open(f"/meters/{METER}?day=2026-03-03")
+        said = "Readings before 1 April 2026 are in the archive and not shown here."
+        await user.should_see(said, retries=20)
+        assert "No load profile yet" not in texts(user)
 
 
 async def test_an_address_that_is_no_page_is_told_so(console):

@@ -54,6 +54,9 @@ class ReadingPage(BaseModel):
 
     rows: list[ReadingShown]
     next: str | None
+    archived_before: AwareDatetime | None = Field(
+        default=None, description="Older readings have left the store; set where `from` is before"
+    )
 
 
 class ReadWish(BaseModel):
@@ -94,7 +97,8 @@ async def readings(
     if next_end is not None:
         before = datetime.fromtimestamp(next_end, start.tzinfo)
         following = sealed(asked, _ORDER, (before, before))
-    body = {"rows": [reading(row) for row in rows], "next": following}
+    left = await services.readings.archived_before(start)
+    body = {"rows": [reading(row) for row in rows], "next": following, "archived_before": left}
     return linked(request, answer(body), following)
 
 

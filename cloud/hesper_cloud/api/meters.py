@@ -124,7 +124,9 @@ async def readings(
 ) -> Response:
     """Lists raw readings of one meter, newest first; ``next_to`` is the next page's ``to``."""
     rows, next_end = await services.readings.page(actor, meter, profile, start, end, limit)
-    return answer({"rows": [reading(row) for row in rows], "next_to": next_end})
+    left = await services.readings.archived_before(start)
+    shown = [reading(row) for row in rows]
+    return answer({"rows": shown, "next_to": next_end, "archived_before": left})
 
 
 @router.get("/readings/export", response_class=Response, responses={200: {"content": {_LINES: {}}}})

@@ -63,8 +63,12 @@ async def readings(
         }
         for each in found.values
     ]
+    left = await services.readings.archived_before(start)
     head = {"meter": meter, "profile": profile, "logical_name": logical_name}
-    return answer(head | {"scaler": found.scaler, "unit": found.unit, "values": values})
+    return answer(
+        head
+        | {"archived_before": left, "scaler": found.scaler, "unit": found.unit, "values": values}
+    )
 
 
 @router.get("/meters/{meter_id}/quality", response_model=list[DayQuality])

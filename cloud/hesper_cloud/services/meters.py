@@ -12,6 +12,7 @@ from hesper_cloud.authority.kinds import DISCONNECT, RECONNECT
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import LIVE_GAPS, Event, Gap, Gateway, Meter
 from hesper_cloud.services import asset_rows, journal, meter_list
+from hesper_cloud.services.archived import end_of_archive
 from hesper_cloud.services.commands import command_row
 from hesper_cloud.services.errors import NotFound
 from hesper_cloud.services.looking import looked_at
@@ -101,6 +102,7 @@ class Meters:
             scaler=found.scaler,
             unit=found.unit,
             symbol=quantities.symbol(found.unit),
+            archived_before=await end_of_archive(self._sources, start),
         )
 
     async def gaps(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.services.archived import end_of_archive
 from hesper_cloud.services.looking import looked_at, looked_at_all
 from hesper_cloud.services.scope import check_meter, meters_of
 from hesper_cloud.services.sources import Sources, epoch, require
@@ -50,6 +51,10 @@ class Readings:
             return whole, oldest + 1
         at_once = (oldest, oldest + 1, LATEST)  # more of one instant than a page holds
         return await asyncio.to_thread(self._store.readings, meter, profile, *at_once), oldest
+
+    async def archived_before(self, start: datetime) -> datetime | None:
+        """Returns before when readings have left the store, where a range begins before that."""
+        return await end_of_archive(self._sources, start)
 
     def export(
         self, actor: Actor, start: datetime, end: datetime, meter: str | None = None

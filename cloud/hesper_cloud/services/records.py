@@ -209,6 +209,7 @@ class Series:
     scaler: int
     unit: int
     symbol: str
+    archived_before: datetime | None = None  # set where the range begins before it
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,14 +153,17 @@ class LoadPanel:
         )
         if shown.step_s is None:
             self._used(shown)
-        if not stored and not profile.bands:
+        archived = shown.series.archived_before
+        if archived is not None:
+            _archived(archived)
+        if not stored and not profile.bands and archived is None:
             text = later(
                 "The profile is drawn from two stored captures on; the gateway reads it by itself."
             )
             states.empty("No load profile yet", text)
         elif shown.as_table:
             _table(profile)
-        else:
+        elif stored or profile.bands:
             said = say(
                 "Load profile of {meter} over {range}; {missing}.",
                 meter=self._meter,
@@ -197,6 +200,12 @@ def _step(length: int, period_s: int) -> int | None:
     if length // period_s <= MOST_POINTS:
         return None
     return -(-length // MOST_POINTS // period_s) * period_s
+
+
+def _archived(before: datetime) -> None:
+    locale = Locale.parse(current().tag, sep="-")
+    day = format_date(before.date(), "long", locale)
+    Text(say("Readings before {day} are in the archive and not shown here.", day=day), "p", "meta")
 
 
 def _period(seconds: int) -> str:
