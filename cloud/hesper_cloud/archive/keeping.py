@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 
@@ -23,6 +23,7 @@ from hesper_cloud.worded import worded
 FAILS = Subject("archive")
 TURN_S = 60.0
 _MARK = "hesper-archive.json"
+_DIGESTS_AT_ONCE = 2_000_000
 
 
 class ArchiveError(Exception):
@@ -112,14 +113,23 @@ class ArchiveKeeping:
             raise ArchiveError(f"{name} does not give back what was written")
         self._enter(day, number, name, counting.content, octets)
 
-    def _unknown(self, day: int, parts: Iterable[ArchivedPart]) -> Iterator[Reading]:
-        """Yields what the store holds of a day and no part of it has."""
-        known = {
-            _same(each) for part in parts for each in files.readings(f"{self._folder}/{part.name}")
-        }
-        for each in self._store.export(day * DAY_S, (day + 1) * DAY_S):
-            if _same(each) not in known:
-                yield each
+    def _unknown(self, day: int, parts: Sequence[ArchivedPart]) -> Iterator[Reading]:
+        """Yields what the store holds of a day and no part of it has, some of it in each pass.
+
+        What parts hold is known by digests, of which memory holds so many at once.
+        """
+        passes = 1 + sum(part.readings for part in parts) // _DIGESTS_AT_ONCE
+        for number in range(passes):
+            known = {
+                digest
+                for part in parts
+                for each in files.readings(f"{self._folder}/{part.name}")
+                if _is_of(digest := _same(each), number, passes)
+            }
+            for each in self._store.export(day * DAY_S, (day + 1) * DAY_S):
+                digest = _same(each)
+                if _is_of(digest, number, passes) and digest not in known:
+                    yield each
 
     def _enter(self, day: int, number: int, name: str, held: Content, octets: int) -> None:
         part = ArchivedPart(
@@ -176,6 +186,11 @@ def _same(reading: Reading) -> bytes:
     identity = (reading.meter, reading.profile, reading.captured_at, reading.clock_status)
     told = (identity, [tuple(value) for value in reading.values])
     return hashlib.blake2b(repr(told).encode(), digest_size=16).digest()
+
+
+def _is_of(digest: bytes, number: int, passes: int) -> bool:
+    """Says whether a reading is dealt with in a pass."""
+    return int.from_bytes(digest[:4]) % passes == number
 
 
 def _month_of(day: int) -> range:

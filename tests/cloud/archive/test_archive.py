@@ -123,6 +123,20 @@ def test_a_month_that_is_not_old_enough_stays(archive: Archive) -> None:
     assert len(stored(archive.store)) == 24 * 3
 
 
+def test_what_a_day_has_already_is_known_piece_by_piece(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However large the fleet: a day's digests are not all in memory at once."""
+    archive.put(block(MARCH, 24))
+    archive.keeping.turn()
+    monkeypatch.setattr(keeping, "_DIGESTS_AT_ONCE", 5)
+    archive.put(block(MARCH, 24), block(MARCH, 24, meter="M2"))
+    archive.keeping.turn()
+    assert [part.readings for part in archive.parts()] == [24, 24]
+    assert [each.meter for each in archive.readings()] == 24 * ["M1"] + 24 * ["M2"]
+    assert stored(archive.store) == []
+
+
 def test_late_readings_follow_as_a_part_of_their_own(archive: Archive) -> None:
     archive.put(block(MARCH, 24))
     archive.keeping.turn()
