@@ -68,7 +68,7 @@ def run(asked: argparse.Namespace) -> list[Row]:
         paced = replace(load, seconds=SOAK_S, per_second=asked.rate or PACED_READINGS_PER_S)
         return _rows("ingest.soak", measure(paced))
     if asked.influx:
-        return ingest_influx.run(replace(load, shape=asked.shape or 100))
+        return ingest_influx.run(replace(load, shape=asked.shape or load.shape))
     if asked.outage is not None:
         rate = asked.rate or ingest_outage.READINGS_PER_S
         held = replace(load, shape=asked.shape or 100, per_second=rate)
@@ -90,7 +90,7 @@ def _every_row(load: Load) -> list[Row]:
         row("ingest.single.duckdb", single.per_second, "readings/s", 40_000.0),
         row("ingest.json.duckdb", json_form.per_second, "readings/s", 300_000.0),
         row("ingest.p99_ms", paced.p99_ms, "ms", 250.0),
-        *ingest_influx.run(replace(load, shape=100)),
+        *ingest_influx.run(load),
         row("wire.bytes", small.octets / small.readings, "B/reading", 12.0),
         row("wire.bytes.single", single.octets / single.readings, "B/reading", 25.0),
         row("disk.bytes", large.stored_octets / large.readings, "B/reading"),
