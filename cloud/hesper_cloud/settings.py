@@ -38,8 +38,6 @@ from hesper_cloud.web_settings import OidcSettings, WebSettings
 __all__ = ["BadSettings", "Settings", "WebSettings"]
 
 _INSTANCE = r"^[A-Za-z0-9._-]{1,63}$"  # part of a topic
-
-
 _DAY_S = 86_400
 LEAST_DAYS_ONLINE = 40
 

@@ -11,14 +11,14 @@ import typer
 from sqlalchemy import Engine
 
 from hesper_cloud.archive import files
-from hesper_cloud.archive.keeping import ArchiveError, content, parts_of
+from hesper_cloud.archive.keeping import ArchiveError, parts_of
 from hesper_cloud.archive.names import date_of, day_of
 from hesper_cloud.db import migrate
 from hesper_cloud.db.archive import ArchivedPart
 from hesper_cloud.db.engines import open_engine
 from hesper_cloud.exports.targets import TargetError
 from hesper_cloud.settings import Settings, StoreSettings
-from hesper_cloud.stores.copying import Content, put_in
+from hesper_cloud.stores.copying import Content, content, put_in
 from hesper_cloud.stores.opening import open_file
 
 archive = typer.Typer(no_args_is_help=True, help="Readings that have left the store.")

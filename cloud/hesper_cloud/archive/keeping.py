@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 
@@ -16,7 +16,7 @@ from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.exports.targets import TargetError, opened, put
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.settings import RetentionSettings
-from hesper_cloud.stores.copying import DAY_S, Content, Counting
+from hesper_cloud.stores.copying import DAY_S, Content, Counting, content
 from hesper_cloud.stores.port import Reading, ReadingStore, StoreError
 from hesper_cloud.worded import worded
 
@@ -167,18 +167,6 @@ def parts_of(registry: Engine, day: int) -> list[ArchivedPart]:
     query = select(ArchivedPart).where(ArchivedPart.day == day).order_by(ArchivedPart.part)
     with reading(registry) as session:
         return list(session.scalars(query))
-
-
-def content(readings: Iterable[Reading]) -> Content:
-    """Returns readings as a number.
-
-    Raises:
-        TargetError: they cannot be read.
-    """
-    counting = Counting()
-    for _ in counting.through(readings):
-        pass
-    return counting.content
 
 
 def _same(reading: Reading) -> bytes:

@@ -18,13 +18,13 @@ from sqlalchemy import Engine, select
 
 from hesper_cloud.archive import files
 from hesper_cloud.archive.files import Share
-from hesper_cloud.archive.keeping import ArchiveError, check_mark, content
+from hesper_cloud.archive.keeping import ArchiveError, check_mark
 from hesper_cloud.archive.names import Place, begun_day, place_of
 from hesper_cloud.db.archive import ArchivedPart
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.exports.parquet import written
 from hesper_cloud.exports.targets import TargetError, below, put, remove
-from hesper_cloud.stores.copying import DAY_S, Content
+from hesper_cloud.stores.copying import DAY_S, Content, content
 
 _ENOUGH = 5
 """Files that cannot be worked on before the rest is left for another time."""

@@ -102,9 +102,8 @@ def restore(folder: Path, settings: Settings) -> Tables:
             closing(open_file(path, StoreSettings())) as between,
             closing(open_store(settings)) as target,
         ):
-            if (
-                keep_days := settings.store.retention.removed_after_days
-            ):  # the server refuses older ones
+            keep_days = settings.store.retention.removed_after_days
+            if keep_days:  # the server refuses older ones
                 between.expire(int(time.time()) - (keep_days - 1) * DAY_S)
             _pass_on(between, target, place)
         return parts

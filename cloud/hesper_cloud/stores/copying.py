@@ -76,12 +76,17 @@ def _said(reading: Reading) -> tuple[object, ...]:
     return (*identity, reading.quality, reading.received_at, values, reading.revision > 0)
 
 
-def content_of(store: ReadingStore, start: int, end: int) -> Content:
-    """Returns what a store holds of a range."""
+def content(readings: Iterable[Reading]) -> Content:
+    """Returns readings as a number; what reading them raises is passed on."""
     counting = Counting()
-    for _ in counting.through(store.export(start, end)):
+    for _ in counting.through(readings):
         pass
     return counting.content
+
+
+def content_of(store: ReadingStore, start: int, end: int) -> Content:
+    """Returns what a store holds of a range."""
+    return content(store.export(start, end))
 
 
 class Progress:

@@ -158,7 +158,7 @@ def test_what_comes_in_while_a_month_is_archived_does_not_leave_unseen(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive.put(block(MARCH, 24))
-    proven, turns = keeping.content, []
+    proven, turns = copying.content, []
 
     def late(readings: Any) -> copying.Content:
         if not turns:

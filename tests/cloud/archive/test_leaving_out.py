@@ -14,7 +14,7 @@ from command_line import tell
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.archive import files, leaving_out
 from hesper_cloud.archive.files import Share
-from hesper_cloud.archive.keeping import ArchiveKeeping, content
+from hesper_cloud.archive.keeping import ArchiveKeeping
 from hesper_cloud.archive.leaving_out import LeavingOut
 from hesper_cloud.archive.names import Place, place_of
 from hesper_cloud.db.alerting import Alert
@@ -27,7 +27,7 @@ from hesper_cloud.exports.targets import below, put
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.settings import RetentionSettings
-from hesper_cloud.stores.copying import DAY_S, Content
+from hesper_cloud.stores.copying import DAY_S, Content, content
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import EARLIEST, LATEST, Block, Group, Quantity, Reading, StoreError
 from sqlalchemy import delete, select
