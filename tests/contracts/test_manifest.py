@@ -52,13 +52,19 @@ def test_one_seal_given_twice_is_one() -> None:
         manifest.read(SignedManifest(once.manifest, once.seals * 2), KEYS)
 
 
+def flipped(seal: bytes, at: int) -> bytes:
+    altered = bytearray(seal)
+    altered[at] ^= 1
+    return bytes(altered)
+
+
 @pytest.mark.parametrize(
     "alter",
     [
         lambda d: msgspec.structs.replace(d, manifest=d.manifest.replace("1.5.0", "1.5.1")),
         lambda d: msgspec.structs.replace(d, manifest=d.manifest + " "),
-        lambda d: msgspec.structs.replace(d, seals=(d.seals[0], d.seals[1][:-1] + b"\0")),
-        lambda d: msgspec.structs.replace(d, seals=(d.seals[0], b"\xff" + d.seals[1][1:])),
+        lambda d: msgspec.structs.replace(d, seals=(d.seals[0], flipped(d.seals[1], -1))),
+        lambda d: msgspec.structs.replace(d, seals=(d.seals[0], flipped(d.seals[1], 0))),
         lambda d: msgspec.structs.replace(d, seals=(d.seals[0], bytes(66))),
     ],
 )

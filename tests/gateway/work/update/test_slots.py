@@ -205,6 +205,33 @@ def test_a_launcher_that_is_stopped_before_it_has_started_anything_stops(tmp_pat
     assert ended.stdout.strip() == str(-signal.SIGTERM)
 
 
+KILLED_TOO_SOON = """
+import os, signal, sys, time
+from pathlib import Path
+from hesper_gateway.update import launcher
+from hesper_gateway.update.slots import Slots
+
+folder, die_with = Path(sys.argv[1]), launcher._die_with
+
+def after_the_launcher(parent):
+    os.kill(parent, signal.SIGKILL)
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    die_with(parent)
+    (folder / "goes on").touch()
+
+launcher._die_with = after_the_launcher
+launcher.Launcher(Slots(folder), ("run",)).run()
+"""
+
+
+def test_a_child_whose_launcher_died_before_it_was_known_does_not_go_on(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", KILLED_TOO_SOON, str(tmp_path)]
+    ended = subprocess.run(words, capture_output=True, timeout=60, check=False)  # of both
+    assert ended.returncode == -signal.SIGKILL
+    assert not (tmp_path / "goes on").exists()
+
+
 @pytest.mark.parametrize("text", ["", 'state = "elsewhere"', "no toml", "state = 5"])
 def test_versions_lie_beside_the_database(tmp_path: Path, text: str) -> None:
     config = tmp_path / "gateway.toml"
