@@ -21,6 +21,7 @@ import time
 import tomllib
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -70,7 +71,7 @@ class Launcher:
         self._child = subprocess.Popen(
             [sys.executable, "-P", "-m", "hesper_gateway", *self.words],
             env=self._environment(slot),
-            preexec_fn=_die_with_parent,
+            preexec_fn=partial(_die_with, os.getpid()),
         )
         if self._is_stopped:  # told so before there was anybody to pass it on to
             self._child.terminate()
@@ -133,13 +134,18 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
         child.wait()
 
 
-def _die_with_parent() -> None:
-    """Have the kernel end this process with its parent; a service manager does so by itself."""
+def _die_with(parent: int) -> None:
+    """Have the kernel end this process with its parent; a service manager does so by itself.
+
+    A parent that died before it could be asked for is not told of: then this ends by itself.
+    """
     with suppress(ImportError, MemoryError, OSError):  # not everywhere, not under every seccomp
         import ctypes
 
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def main() -> None:
