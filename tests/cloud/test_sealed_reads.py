@@ -1,12 +1,14 @@
 """Sealed days read back without unpacking them: one meter's rows by row group."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hesper_cloud.stores import duckdb_rewriting, duckdb_row_groups
 from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.duckdb_schema import COLUMNS
 from hesper_cloud.stores.duckdb_sealing import Retention
 from hesper_cloud.stores.port import Block, Group, Quantity, Reading, Series
 
@@ -71,6 +73,29 @@ def test_files_with_and_without_missing_values_are_read_together(store: DuckDbSt
     before = of_meter(store, 2)
     store.maintain(D0 + 4 * DAY)
     assert of_meter(store, 2) == before
+
+
+def test_what_is_alike_in_a_row_group_is_not_unpacked_and_what_is_not_is(
+    store: DuckDbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duckdb_rewriting, "DAY_ROWS", 2048)
+    block = hours(range(1), 171)  # the third row group of three has other qualities and statuses
+    odd = (block.meter_index == 170) & (block.captured_at % (2 * HOUR) == 0)
+    put(store, replace(block, quality=odd * 4, clock_status=odd * 128))
+    before = of_meter(store, 0), of_meter(store, 170)
+    store.maintain(D0 + 4 * DAY)
+    assert (of_meter(store, 0), of_meter(store, 170)) == before
+    opened = store._file.folder.row_groups._opened.values()
+    alike = [set(each._alike(group, COLUMNS)) for each in opened for group in (0, 2)]
+    both = {"profile", "layout", "received_at", "stored_at_ms"}
+    assert alike == [both | {"quality", "clock_status"}, both]
+
+
+def test_rows_that_moved_into_a_file_are_passed_over_by_no_reader(store: DuckDbStore) -> None:
+    put(store, hours(range(3), 300))
+    store.maintain(D0 + 4 * DAY)
+    kept = store._file.connection.execute("SELECT count(*) FROM pragma_storage_info('readings')")
+    assert kept.fetchall() == [(0,)]
 
 
 def test_a_day_that_is_sealed_anew_is_read_anew(store: DuckDbStore) -> None:

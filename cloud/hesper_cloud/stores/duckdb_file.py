@@ -165,6 +165,11 @@ class DuckDbFile:
             self.catalogue.connection = self.connection
             self.grown, self._sound = 0, True
 
+    def forget_deleted(self) -> None:
+        """Writes the log into the file, after which no reader passes over deleted rows any more."""
+        with self.lock:
+            self.connection.execute("CHECKPOINT")
+
     @contextmanager
     def naming(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Is a transaction after which other sealed files count."""

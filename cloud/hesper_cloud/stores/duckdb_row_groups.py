@@ -2,8 +2,9 @@
 
 Theory of operation. A sealed file is sorted by meter and cut into small row groups; its footer says
 which meters each of them holds. Footers are read once and kept, so a meter's rows cost one small
-row group of each file (two where it lies on a cut), however large the fleet is. DuckDB would ask
-the statistics of every row group in every query, which is why it is not asked here.
+row group of each file (two where it lies on a cut), however large the fleet is; of that, columns
+that hold one value are not read at all. DuckDB would ask the statistics of every row group in every
+query, which is why it is not asked here.
 """
 
 import threading
@@ -21,6 +22,10 @@ DAY_ROWS = 16_384
 MONTH_ROWS = 65_536  # a meter has thirty times the rows in it, and the footer stays small
 _MOST_GROUPS = 8_192  # of kept footers; some 15 kB each
 _METER = "meter"
+_OFTEN_ALIKE = frozenset(
+    ("profile", "clock_status", "quality", "layout", "received_at", "stored_at_ms")
+)
+"""Columns of one leaf without nulls, most row groups of which hold one value."""
 
 
 class _Opened(NamedTuple):
@@ -34,10 +39,25 @@ class _Opened(NamedTuple):
     def rows_of(self, meter: int, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Yields the meter's rows, a row group at a time."""
         for group in np.flatnonzero((self.firsts <= meter) & (meter <= self.lasts)).tolist():
+            alike = self._alike(group, columns)
+            wanted = [name for name in columns if name not in alike]
             with self.lock:
-                rows = self.reader.read_row_group(group, list(columns), use_threads=False)
-            start, end = np.searchsorted(rows.column(_METER).to_numpy(), [meter, meter + 1])
-            yield rows.slice(start, end - start)
+                found = self.reader.read_row_group(group, wanted, use_threads=False)
+            start, end = np.searchsorted(found.column(_METER).to_numpy(), [meter, meter + 1])
+            rows = found.slice(start, end - start)
+            for name, value in alike.items():
+                rows = rows.append_column(name, pa.repeat(value, len(rows)))
+            yield rows.select(columns)
+
+    def _alike(self, group: int, columns: Sequence[str]) -> dict[str, pa.Scalar]:
+        """Returns the value of columns that a row group has only one of: nothing is unpacked."""
+        schema, told = self.reader.schema_arrow, self.reader.metadata.row_group(group)
+        alike = {}
+        for name in _OFTEN_ALIKE.intersection(columns):
+            found = told.column(schema.get_field_index(name)).statistics
+            if found is not None and found.has_min_max and found.min == found.max:
+                alike[name] = pa.scalar(found.min, schema.field(name).type)
+        return alike
 
 
 class RowGroups:

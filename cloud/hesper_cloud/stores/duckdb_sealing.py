@@ -111,6 +111,8 @@ class Sealing:
                 days = (covering[0].first_day, covering[0].last_day) if covering else (day, day)
                 self._files.rewrite(covering, days)
                 sealed_to = days[1]
+        if sealed_to >= 0:
+            self._file.forget_deleted()
 
     def _merge_months(self, now: int, deadline: float) -> None:
         months: dict[str, list[SealedFile]] = {}
