@@ -15,21 +15,33 @@ class Layouts:
         self._server = server
         self._sole_writer = sole_writer
         self.known: dict[int, tuple[Quantity, ...]] = {}
+        self._profiles: dict[int, set[str]] = {}
 
     def load(self) -> None:
         """Reads all layouts."""
-        query = select("quantities", LAYOUTS, "time = 0s", "layout")
+        query = select("quantities", LAYOUTS, "time = 0s", "layout, profile")
         for table in self._server.query(query):
             for _, text in table.rows:
                 quantities = tuple(Quantity(*fields) for fields in json.loads(text))
-                self.known[int(table.tags["layout"])] = quantities
+                self._learn(int(table.tags["layout"]), table.tags["profile"], quantities)
 
-    def ensure(self, quantities: tuple[Quantity, ...]) -> None:
-        """Makes a layout durable before a reading refers to it."""
+    def _learn(self, name: int, profile: str, quantities: tuple[Quantity, ...]) -> None:
+        self.known[name] = quantities
+        self._profiles.setdefault(name, set()).add(profile)
+
+    def ensure(self, profile: str, quantities: tuple[Quantity, ...]) -> None:
+        """Makes a layout durable before a profile's reading refers to it."""
         name = layout_id(quantities)
-        if name not in self.known:
-            self._server.write(layout_line(quantities).encode(), "s")
-            self.known[name] = quantities
+        if profile not in self._profiles.get(name, ()):
+            self._server.write(layout_line(profile, quantities).encode(), "s")
+            self._learn(name, profile, quantities)
+
+    def of_profile(self, profile: str) -> list[int]:
+        """Returns the layouts that a profile has ever had; one may be of any ("") profile."""
+        if not self._sole_writer:
+            self.load()
+        profiles = list(self._profiles.items())  # a writer may learn another
+        return [name for name, found in profiles if not found.isdisjoint((profile, ""))]
 
     def quantities(self, name: int) -> tuple[Quantity, ...]:
         """Returns a layout.

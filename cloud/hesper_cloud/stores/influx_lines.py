@@ -66,10 +66,10 @@ def layout_id(quantities: Sequence[Quantity]) -> int:
     return int.from_bytes(hashlib.sha256(layout_text(quantities).encode()).digest()[:6], "big")
 
 
-def layout_line(quantities: Sequence[Quantity]) -> str:
-    """Returns the line that stores a layout, at time 0."""
+def layout_line(profile: str, quantities: Sequence[Quantity]) -> str:
+    """Returns the line that stores a layout of a profile, at time 0."""
     text = layout_text(quantities).replace("\\", "\\\\").replace('"', '\\"')
-    return f'{LAYOUTS},layout={layout_id(quantities)} quantities="{text}" 0'
+    return f'{LAYOUTS},layout={layout_id(quantities)},profile={profile} quantities="{text}" 0'
 
 
 def batch_lines(batches: Mapping[BatchId, str], stored_at: int) -> str:

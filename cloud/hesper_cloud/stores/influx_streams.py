@@ -12,7 +12,7 @@ from hesper_cloud.stores.influx_server import InfluxServer, Table
 from hesper_cloud.stores.port import Flags, Integers, Quantity, ReadingColumns
 
 _METERS_PER_PART = 20
-_NAMED_AT_MOST = 500  # beyond, one look at the whole fleet is cheaper than their names
+_NAMED_AT_MOST = 500  # of more, to look which layouts they have takes the server seconds
 
 
 def rows(
@@ -25,8 +25,10 @@ def rows(
     """Yields first versions of one profile, ascending by meter and time."""
     named = sorted(_meters(server, profile) if meters is None else set(meters))
     where = f"profile = {quoted(profile)} AND {within(span)}"
-    looked_at = f"{of_meters(named)} AND {where}" if len(named) <= _NAMED_AT_MOST else where
-    used = _layouts(server, looked_at) if named else []
+    if len(named) > _NAMED_AT_MOST:
+        used = layouts.of_profile(profile)
+    else:
+        used = _layouts(server, f"{of_meters(named)} AND {where}") if named else []
     quantities = tuple(sorted({q for name in used for q in layouts.quantities(name)}))
     for start in range(0, len(named), _METERS_PER_PART):
         chosen = of_meters(named[start : start + _METERS_PER_PART])

@@ -125,7 +125,7 @@ class InfluxWriter:
             return None
         commit = self._commits.begin(parts, stored_at_ms, self._void(parts, found))
         for part, sorted_ in zip(parts, found, strict=True):
-            self._layouts.ensure(part.quantities)
+            self._layouts.ensure(part.profile, part.quantities)
             self._send(part, sorted_, Stamp(stored_at_ms, commit.number))
         return commit
 

@@ -133,7 +133,7 @@ class ReadingStore(Protocol):
         """Streams first versions of one profile as columns, meter by meter, ascending in time.
 
         Meters come in the store's own order, each once; one may go on in the next part. Every part
-        has the same quantities. None: every meter.
+        has the same quantities; of some there may be no value. None: every meter.
         """
         ...
 
