@@ -242,14 +242,19 @@ async def test_a_reading_that_may_have_left_is_not_edited(client, working, letti
         assert answer.status_code == status, answer.text
 
 
-async def test_an_export_is_whole_or_says_from_when_on(client, services):
-    vic = await bearer(client, "vic")
+def archived_until(services: Services, day: date) -> None:
+    """Enters that readings of before a day are in the archive."""
     part = ArchivedPart(
-        day=DAY // 86_400 - 1, part=0, name="day=2026-05-31/readings-0.parquet", readings=1,
+        day=(day - date(1970, 1, 1)).days - 1, part=0, name="readings-0.parquet", readings=1,
         revisions=0, sha256="0" * 64, octets=1, archived_at=now_utc(),
     )  # fmt: skip
     with writing(services.sources.registry) as session:
         session.add(part)
+
+
+async def test_an_export_is_whole_or_says_from_when_on(client, services):
+    vic = await bearer(client, "vic")
+    archived_until(services, date(2026, 6, 1))
     whole = await client.get("/exports/readings", headers=vic, params=SPAN)
     assert whole.status_code == 200
     earlier = SPAN | {"from": "2026-05-31T00:00:00Z"}
@@ -272,12 +277,7 @@ async def test_an_export_is_whole_or_says_from_when_on(client, services):
 async def test_reads_that_reach_back_into_the_archive_say_so(client, services, route, more):
     vic = await bearer(client, "vic")
     day = now_utc().date() - timedelta(days=60)
-    part = ArchivedPart(
-        day=(day - date(1970, 1, 1)).days - 1, part=0, name="readings-0.parquet", readings=1,
-        revisions=0, sha256="0" * 64, octets=1, archived_at=now_utc(),
-    )  # fmt: skip
-    with writing(services.sources.registry) as session:
-        session.add(part)
+    archived_until(services, day)
     said = []
     for start in (day, day - timedelta(days=1)):
         span = {"from": f"{start}T00:00:00Z", "to": f"{day}T12:00:00Z"}
@@ -285,6 +285,21 @@ async def test_reads_that_reach_back_into_the_archive_say_so(client, services, r
         assert answer.status_code == 200, answer.text
         said.append(answer.json()["archived_before"])
     assert said == [None, f"{day}T00:00:00Z"]
+
+
+async def test_a_stream_of_readings_that_lacks_what_is_archived_says_so(client, services):
+    vic = await bearer(client, "vic")
+    day = now_utc().date() - timedelta(days=60)
+    archived_until(services, day)
+    said = []
+    for start in (day, day - timedelta(days=1)):
+        span = {"from": f"{start}T00:00:00Z", "to": f"{day}T12:00:00Z"}
+        answer = await client.get("/readings/export", headers=vic, params=span)
+        assert answer.status_code == 200, answer.text
+        said.append(answer.headers.get("Archived-Before"))
+    assert said == [None, f"{day}T00:00:00Z"]
+    told = (await client.get("/openapi.json")).json()["paths"]["/api/v1/readings/export"]["get"]
+    assert "Archived-Before" in told["responses"]["200"]["headers"]
 
 
 async def test_without_an_authority_no_edit_counts(client, working, head_end, monkeypatch):

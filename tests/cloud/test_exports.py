@@ -4,7 +4,8 @@ import csv
 import io
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from command_line import tell
 from exported import COUNT, ENERGY, PROFILE, T0, VOLTAGE, block, in_order
 from hesper_cloud.app import create_app
 from hesper_cloud.cli import app
+from hesper_cloud.db.archive import ArchivedPart
+from hesper_cloud.db.engines import writing
 from hesper_cloud.exports import cim, targets
 from hesper_cloud.exports.formats import FORMATS, FormatName
 from hesper_cloud.exports.numbers import exact
@@ -342,22 +345,43 @@ def test_exports_by_command_line(tmp_path: Path) -> None:
     assert wrong.exit_code == 2
 
 
-def test_an_export_of_some_meters_from_a_head_end_that_runs_has_all_of_them(
-    services: Services, store: DuckDbStore, tmp_path: Path
-) -> None:
-    store.write(Group({}, [block("M3")], (T0 + 90_000) * 1000))
+@contextmanager
+def asked_by_url(services: Services, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Exports from a head end that runs, by the command line."""
     token = tmp_path / "token"
     with serving_of(services) as server:
         url = f"http://127.0.0.1:{server.port}"
         body = {"username": "vic", "password": "viewing-only-1"}
         answer = httpx.post(f"{url}/api/v1/auth/login", json=body, timeout=60)
         token.write_text(answer.json()["token"])
-        told = tell(
-            *(tmp_path / "cloud.toml", "export", "csv", tmp_path / "out"),
-            *("--from", "2026-06-01", "--to", "2026-06-03", "--meter", "M1", "--meter", "M3"),
+        yield lambda *words: tell(
+            *(tmp_path / "cloud.toml", "export", "csv", tmp_path / "out", *words),
             *("--url", url, "--token-file", token),
         )
+
+
+def test_an_export_of_some_meters_from_a_head_end_that_runs_has_all_of_them(
+    services: Services, store: DuckDbStore, tmp_path: Path
+) -> None:
+    store.write(Group({}, [block("M3")], (T0 + 90_000) * 1000))
+    span = ("--from", "2026-06-01", "--to", "2026-06-03")
+    with asked_by_url(services, tmp_path) as export_by_url:
+        told = export_by_url(*span, "--meter", "M1", "--meter", "M3")
     assert told.returncode == 0, told.stderr
     (file,) = (tmp_path / "out").iterdir()
     rows = csv.DictReader(io.StringIO(file.read_text()))
     assert [row["meter"] for row in rows] == ["M1"] * COUNT + ["M3"] * COUNT
+
+
+def test_an_export_that_a_head_end_refuses_says_why(services: Services, tmp_path: Path) -> None:
+    part = ArchivedPart(
+        day=T0 // 86_400, part=0, name="readings-0.parquet", readings=1, revisions=0,
+        sha256="0" * 64, octets=1, archived_at=datetime.now(UTC),
+    )  # fmt: skip
+    with writing(services.sources.registry) as session:
+        session.add(part)
+    with asked_by_url(services, tmp_path) as export_by_url:
+        told = export_by_url("--from", "2026-06-01", "--to", "2026-06-03")
+    assert told.returncode == 1
+    assert "are in the archive, not in the store: ask from then on" in told.stderr
+    assert not (tmp_path / "out").exists()

@@ -11,6 +11,7 @@ from hesper_cloud.api.paging import linked
 from hesper_cloud.api.versions import versioned
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer, lines, reading
+from hesper_cloud.exports.numbers import rfc3339
 from hesper_cloud.services.readings import MAX_ROWS
 from hesper_cloud.services.records import (
     EventRow,
@@ -32,6 +33,16 @@ To = Annotated[AwareDatetime, Query(alias="to", description="End, excluded (RFC 
 
 
 _LINES = "application/x-ndjson"
+_ARCHIVED_BEFORE = "Archived-Before"
+_STREAMED = {
+    "content": {_LINES: {}},
+    "headers": {
+        _ARCHIVED_BEFORE: {
+            "description": "Older readings have left the store; set where `from` is before",
+            "schema": {"type": "string", "format": "date-time"},
+        }
+    },
+}
 MeterSorting = Literal[
     "id", "customer", "address", "area", "gateway", "last_contact_at", "relay",
     "-id", "-customer", "-address", "-area", "-gateway", "-last_contact_at", "-relay",
@@ -129,10 +140,16 @@ async def readings(
     return answer({"rows": shown, "next_to": next_end, "archived_before": left})
 
 
-@router.get("/readings/export", response_class=Response, responses={200: {"content": {_LINES: {}}}})
+@router.get("/readings/export", response_class=Response, responses={200: _STREAMED})
 async def export(
     actor: Who, services: Have, start: From, end: To, meter: str | None = None
 ) -> StreamingResponse:
-    """Streams every reading captured in a range as NDJSON, one reading per line, in no order."""
+    """Streams every reading captured in a range as NDJSON, one reading per line, in no order.
+
+    Where the range begins before the end of the archive, the header ``Archived-Before`` says from
+    when on the answer is whole.
+    """
     rows = services.readings.export(actor, start, end, meter)
-    return StreamingResponse(lines(rows), media_type=_LINES)
+    left = await services.readings.archived_before(start)
+    headers = {} if left is None else {_ARCHIVED_BEFORE: rfc3339(int(left.timestamp()))}
+    return StreamingResponse(lines(rows), headers=headers, media_type=_LINES)

@@ -29,6 +29,7 @@ Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
 ]
 _PATIENCE_S = 600.0
+_PROBLEM = "application/problem+json"
 
 
 def export_(
@@ -53,8 +54,11 @@ def export_(
             _from_store(wanted, target, config)
         else:
             _from_rest(wanted, target, url, token_file)
-    except (StoreError, TargetError, httpx.HTTPError) as error:
+    except StoreError as error:
         typer.echo(f"hesper-cloud: {error}; while the head end runs, use --url", err=True)
+        raise typer.Exit(1) from None
+    except (TargetError, httpx.HTTPError) as error:
+        typer.echo(f"hesper-cloud: {error}", err=True)
         raise typer.Exit(1) from None
 
 
@@ -111,9 +115,17 @@ def _from_rest(wanted: Wanted, target: str, url: str, token_file: Path | None) -
     where = f"{url.rstrip('/')}/api/v1/exports/readings"
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with httpx.stream("GET", where, params=asked, headers=headers, timeout=_PATIENCE_S) as answer:
-        answer.raise_for_status()
+        _require_granted(answer)
         octets = put(f"{target.rstrip('/')}/{name_of(wanted)}", _watched(answer.iter_bytes()))
     typer.echo(f"{octets} octets in {target}")
+
+
+def _require_granted(answer: httpx.Response) -> None:
+    """Raises what the head end says, where it refuses."""
+    if answer.headers.get("content-type") == _PROBLEM:
+        answer.read()
+        raise TargetError(answer.json()["detail"])
+    answer.raise_for_status()
 
 
 def _watched(pieces: Iterator[bytes]) -> Iterator[bytes]:
