@@ -33,6 +33,7 @@ class Fault(StrEnum):
     CLOCK_RATE = "clock_rate"
     DST_MISSING = "dst_missing"
     NULL_ROWS = "null_rows"
+    PROFILE_REFUSED = "profile_refused"
     WRONG_NAME = "wrong_name"
     REGISTER_BACK = "register_back"
     REGISTER_WRAP = "register_wrap"
@@ -69,6 +70,7 @@ HELP: Final[dict[Fault, str]] = {
     Fault.CLOCK_RATE: "The clock gains `value` seconds a day.",
     Fault.DST_MISSING: "The clock does not follow daylight saving.",
     Fault.NULL_ROWS: "Profile rows carry null-data where a value repeats or follows from the last.",
+    Fault.PROFILE_REFUSED: "Nobody may read the rows of the load profile.",
     Fault.WRONG_NAME: "Another meter's logical device name answers: the address was given away.",
     Fault.REGISTER_BACK: "Energy registers show `value` Wh less than they did.",
     Fault.REGISTER_WRAP: "Energy registers stand `value` Wh before 2^32 and wrap.",

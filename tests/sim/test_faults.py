@@ -8,9 +8,17 @@ from datetime import UTC, datetime
 
 import pytest
 from hesper_dlms import axdr
+from hesper_dlms.apdu import DataAccessResult
 from hesper_dlms.client import AssociationSettings, Authentication, Client, SecuritySettings
 from hesper_dlms.cosem_time import CosemDateTime
-from hesper_dlms.errors import AssociationRejected, DlmsError, LinkError, RemoteError, SecurityError
+from hesper_dlms.errors import (
+    AssociationRejected,
+    DlmsError,
+    LinkError,
+    RemoteError,
+    SecurityError,
+    ServiceError,
+)
 from hesper_dlms.profile import decode_buffer
 from hesper_sim.fleet import FleetSettings
 
@@ -215,6 +223,17 @@ def test_null_rows_decode_to_the_same(simulator, meter, associated, attribute, b
     with_nulls = read()
     assert with_nulls[1:] == plain[1:]
     assert len(with_nulls[0]) < len(plain[0])
+
+
+def test_a_refused_profile_is_refused_to_whoever_reads_the_rest(
+    simulator, meter, associated, attribute, broken
+):
+    broken(meter, "profile_refused")
+    with associated(simulator, meter, 2) as (channel, client):
+        with pytest.raises(ServiceError) as refused:
+            channel.run(client.get(attribute(7, PROFILE)))
+        assert refused.value.code == DataAccessResult.READ_WRITE_DENIED
+        assert channel.run(client.get(attribute(3, ENERGY))).as_int() > 0
 
 
 def test_clocks_jump_and_run_fast(simulator, meter, associated, attribute, broken):

@@ -18,10 +18,12 @@ from hesper_dlms.apdu import (
     CLOCK_TIME,
     AccessSelection,
     CosemAttribute,
+    DataAccessResult,
     EntrySelector,
     capture_object,
     selector_of,
 )
+from hesper_dlms.errors import ServiceError
 from hesper_dlms.profile import encode_buffer
 from hesper_dlms.server.selection import select_columns
 
@@ -77,6 +79,8 @@ _EVENT_CAPTURED: Final = _captured(CosemAttribute(DATA, obis.EVENT_CODE, 2))
 def load_profile(subject: Subject, selection: AccessSelection | None) -> bytes:
     """Return the load profile's buffer, as far as it was selected."""
     district, meter = subject.district, subject.meter
+    if Fault.PROFILE_REFUSED in meter.faults:
+        raise ServiceError(DataAccessResult.READ_WRITE_DENIED)
     start, end, entries = _bounds(selection)
     rows = district.history.rows(meter, start, end, district.now(), entries)
     if Fault.NULL_ROWS in meter.faults:
