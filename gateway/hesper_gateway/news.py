@@ -6,6 +6,7 @@ from collections.abc import Callable
 from hesper_contracts.events import Event
 from hesper_dlms import obis
 
+from hesper_gateway.errors import MeterRefused
 from hesper_gateway.sessions import left_out
 from hesper_gateway.sessions.clock import as_utc
 from hesper_gateway.sessions.identity import Identity
@@ -15,7 +16,7 @@ STEADY_S = 5.0
 """A clock counts as right again when it is this much inside the limit."""
 FIRST_POSSIBLE_S = 1_735_689_600
 """2025 began. A gateway without a battery clock starts long before and cannot judge a meter's."""
-_USUAL = ("meter.identified", "clock.drift_normal")
+_USUAL = ("meter.identified", "clock.drift_normal", "meter.profile_given")
 
 
 class News:
@@ -35,6 +36,7 @@ class News:
         self._drift_told = False
         self._left_out_told: set[bytes] = set()
         self._unasked_told = False
+        self._refusing_told = ""
 
     @property
     def never_told(self) -> bool:
@@ -45,10 +47,19 @@ class News:
         """Return it as it is now, to go back to when what is told next cannot be stored."""
         return copy.copy(self)
 
-    def of(self, reading: Reading, capture_period_s: int | None) -> list[Event]:
-        """Return what is new; a capture period of None was not read this time."""
+    def of(
+        self, reading: Reading, capture_period_s: int | None, refusal: MeterRefused | None = None
+    ) -> list[Event]:
+        """Return what is new; a capture period of None was not read this time.
+
+        Args:
+            reading: The visit's.
+            capture_period_s: Of the load profile.
+            refusal: With what the meter last refused its load profile, if it does.
+        """
         return [
             *self._identified(reading, capture_period_s),
+            *self._profile(reading, refusal),
             *self._clock(reading),
             *self._left_out(reading),
             *self._unasked(reading),
@@ -78,6 +89,18 @@ class News:
                 },
             )
         ]
+
+    def _profile(self, reading: Reading, refusal: MeterRefused | None) -> list[Event]:
+        hop = "" if refusal is None else str(refusal.hop)
+        where = reading.template.objects.load_profile
+        if hop == self._refusing_told or where is None:
+            return []
+        self._refusing_told = hop
+        if refusal is None:
+            text = "the load profile can be read again"
+            return [self._event("meter.profile_given", text, {"profile": obis.text(where)})]
+        attributes: dict[str, str | int | None] = {"profile": obis.text(where), "hop": hop}
+        return [self._event("meter.profile_refused", str(refusal), attributes)]
 
     def _clock(self, reading: Reading) -> list[Event]:
         if self._now() < FIRST_POSSIBLE_S:

@@ -29,6 +29,7 @@ from hesper_gateway.sessions.session import MeterSession
 log = logging.getLogger(__name__)
 
 CHUNKS_PER_VISIT = 2
+_PROFILE = "profile"
 
 
 class Work(StrEnum):
@@ -108,7 +109,7 @@ class Visitor:
         self._now = now
         self._keeper = keeper
         self._past: dict[bytes, Past] = {}
-        self._refused: set[str] = set()
+        self._refused: dict[str, MeterRefused] = {}
         self._news = News(session.meter.id, session.line.name, now)
 
     @property
@@ -161,9 +162,10 @@ class Visitor:
                 with self._declined("snapshot", visited, Work.SNAPSHOT):
                     await self._snapshot(reading, visited)
             if Work.PROFILE in due or first:
-                with self._declined("profile", visited, Work.PROFILE):
+                with self._declined(_PROFILE, visited, Work.PROFILE):
                     await self._profile(reading, visited)
-            visited.events += self._news.of(reading, visited.capture_period_s)
+            refusal = self._refused.get(_PROFILE)
+            visited.events += self._news.of(reading, visited.capture_period_s, refusal)
             if Work.EVENTS in due and await self._further(reading, visited):
                 await self._events(reading, visited)
 
@@ -182,9 +184,9 @@ class Visitor:
                 visited.done.add(work)
             if what not in self._refused:
                 log.warning("meter %s: no %s: %s", self.meter.id, what, refusal)
-            self._refused.add(what)
+            self._refused[what] = refusal
         else:
-            self._refused.discard(what)
+            self._refused.pop(what, None)
 
     async def _snapshot(self, reading: Reading, visited: Visited) -> None:
         snapshot = await reading.snapshot_with_relay()

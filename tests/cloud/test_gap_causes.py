@@ -10,6 +10,7 @@ from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.gaps.causes import LINE, Causes
+from hesper_cloud.quantities import LOAD_PROFILE
 from hesper_cloud.settings import RuleSettings
 from sqlalchemy import Engine
 
@@ -30,7 +31,7 @@ def test_every_meter_of_a_large_silent_line_is_judged_once(engine: Engine) -> No
         Meter(id=f"M{each}", gateway_id="gw-1", capture_period_s=900, last_contact_at=heard_at)
         for each in range(10_000)
     ]
-    causes = Causes(engine, meters, RuleSettings(), NOON)
+    causes = Causes(engine, LOAD_PROFILE, meters, RuleSettings(), NOON)
     begun_s = time.process_time()
     assert {causes.of(meter, heard_at) for meter in meters} == {LINE}
     assert time.process_time() - begun_s < 5  # each beside each would be a hundred million looks

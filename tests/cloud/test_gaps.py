@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hesper_cloud import quantities
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Event, Gap, Gateway, Meter, MeterProfile
@@ -201,13 +202,13 @@ def test_times_are_aware_and_say_when_it_closed(ledger: Ledger) -> None:
     assert gap.closed_at - gap.noticed_at == timedelta(seconds=P / 2)
 
 
-def told(ledger: Ledger, code: str, period: int, hop: str = "") -> None:
+def told(ledger: Ledger, code: str, period: int, hop: str = "", profile: str = "") -> None:
     """Tells as a gateway does where its visits to M1 stop, or that they do not."""
     with writing(ledger.engine) as session:
         session.add(
             Event(
                 id=f"M1/{period}/{code}", meter="M1", gateway="gw-1", code=code,
-                severity="warning", text="", attributes={"hop": hop},
+                severity="warning", text="", attributes={"hop": hop, "profile": profile},
                 occurred_at=datetime.fromtimestamp(T0 + P * period, UTC),
                 stored_at=ledger.clock(),
             )
@@ -229,6 +230,33 @@ def test_what_the_gateway_says_of_its_visits_is_the_cause(ledger: Ledger) -> Non
     assert ledger.check(8.5)[1][3:] == ("closed", "association")
     told(ledger, "meter.unreachable", 10, "access")
     assert ledger.check(11)[2][3:] == ("open", "meter refuses")
+
+
+def test_what_a_gateway_told_before_it_started_anew_does_not_count(ledger: Ledger) -> None:
+    """It never said that the meter answers again: it did not know that it had not."""
+    ledger.capture("M1", 0, 1)
+    told(ledger, "meter.unreachable", 2, "line")
+    assert ledger.check(3.1) == [("M1", 2, 2, "open", "line")]
+    ledger.capture("M1", 2, 3, 4)
+    with writing(ledger.engine) as session:
+        session.get_one(Gateway, "gw-1").started_at = datetime.fromtimestamp(T0 + 3 * P, UTC)
+    assert ledger.check(6.1)[1:] == [("M1", 5, 5, "open", "unknown")]
+    told(ledger, "meter.unreachable", 6, "association")
+    assert ledger.check(6.5)[1:] == [("M1", 5, 5, "open", "association")]
+
+
+def test_a_meter_that_answers_and_refuses_its_load_profile_is_the_cause(ledger: Ledger) -> None:
+    ledger.capture("M1", 0, 1)
+    told(ledger, "meter.profile_refused", 2, "access", "1.0.99.2.0.255")
+    assert ledger.check(3.1) == [("M1", 2, 2, "open", "unknown")]
+    told(ledger, "meter.profile_refused", 3, "access", quantities.LOAD_PROFILE)
+    assert ledger.check(3.5) == [("M1", 2, 2, "open", "meter refuses")]
+    told(ledger, "meter.profile_given", 4, profile=quantities.LOAD_PROFILE)
+    ledger.capture("M1", 2, 3, 4)
+    assert ledger.check(6.1) == [
+        ("M1", 2, 2, "closed", "meter refuses"),
+        ("M1", 5, 5, "open", "unknown"),
+    ]
 
 
 def test_a_meter_that_has_been_refusing_for_weeks_is_not_called_silent(ledger: Ledger) -> None:

@@ -1,6 +1,8 @@
 """Why captures are missing, as far as gateways and registry tell.
 
-A gateway says at which hop its visits to a meter stop (event ``meter.unreachable``); its retained
+A gateway says at which hop its visits to a meter stop (event ``meter.unreachable``), and that a
+meter which answers refuses its load profile (``meter.profile_refused``). It says that once, and
+once that it is over; one that has started anew says again what is still so. Its retained
 status says whether it is there, how long readings wait in its outbox, and how many attempts failed
 at which hop. What it does not say is concluded from who is silent beside whom. While the head end
 itself lacks its broker or its store, nobody else is to blame for what is missing since.
@@ -9,9 +11,9 @@ itself lacks its broker or its store, nobody else is to blame for what is missin
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, Select, func, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.engines import batched, reading
@@ -50,27 +52,39 @@ OF_HOP = {
 """The cause by the hop where a gateway's visit stops."""
 
 UNREACHABLE, REACHABLE = "meter.unreachable", "meter.reachable"
-_CODES = (UNREACHABLE, REACHABLE)
+REFUSED, GIVEN = "meter.profile_refused", "meter.profile_given"
+_VISITS, _PROFILES = (UNREACHABLE, REACHABLE), (REFUSED, GIVEN)
 _TOLD_WITHIN = timedelta(days=2)
-_TOLD = (
-    select(Event.meter, Event.code, Event.attributes)
-    .where(Event.code.in_(_CODES), Event.meter.is_not(None))
-    .order_by(Event.occurred_at)
-)
-Word = tuple[str, Mapping[str, Any]]  # code and attributes of an event
+_TOLD = select(Event.meter, Event.code, Event.attributes, Event.gateway, Event.occurred_at)
+
+
+class Word(NamedTuple):
+    """What a gateway told of a meter: code and attributes of an event, who, and when."""
+
+    code: str
+    attributes: Mapping[str, Any]
+    gateway: str
+    at: datetime
 
 
 class Causes:
-    """What is known of gateways and meters at one moment."""
+    """What is known of gateways and meters at one moment, about one of their profiles."""
 
     def __init__(
-        self, engine: Engine, meters: Sequence[FleetMeter], settings: RuleSettings, now: datetime
+        self,
+        engine: Engine,
+        profile: str,
+        meters: Sequence[FleetMeter],
+        settings: RuleSettings,
+        now: datetime,
     ) -> None:
         self._engine = engine
+        self._profile = profile
         with reading(engine) as session:
             self._gateways = {row.id: row for row in session.scalars(select(Gateway))}
             self._away_since = away_since(session)
-            self._told = _told_since(session, now - _TOLD_WITHIN, now)
+            self._told = _told_since(session, _VISITS, now - _TOLD_WITHIN, now)
+            self._told_of_profile = _told_since(session, _PROFILES, now - _TOLD_WITHIN, now)
         self._meters = meters
         self._settings = settings
         self._now = now
@@ -93,6 +107,8 @@ class Causes:
         stopped_at = self._stopped_at(meter)
         if stopped_at is not None:
             return OF_HOP.get(stopped_at, SILENT_METER)
+        if self._refuses_profile(meter):
+            return METER_REFUSES
         if gateway is not None and _waits_for_receipts(gateway, first_missing_at):
             return BROKER
         if not self._is_silent(meter):
@@ -120,7 +136,20 @@ class Causes:
         word = self._told.get(meter.id)
         if word is None and self._is_long_silent(meter):
             word = self._told_before.get(meter.id)
-        return str(word[1].get("hop")) if word is not None and word[0] == UNREACHABLE else None
+        if word is None or word.code != UNREACHABLE or not self._holds(word):
+            return None
+        return str(word.attributes.get("hop"))
+
+    def _refuses_profile(self, meter: FleetMeter) -> bool:
+        word = self._told_of_profile.get(meter.id)
+        if word is None or word.code != REFUSED or not self._holds(word):
+            return False
+        return word.attributes.get("profile") == self._profile
+
+    def _holds(self, word: Word) -> bool:
+        """Says whether a word is of the present start of its gateway, which tells it only once."""
+        gateway = self._gateways.get(word.gateway)
+        return gateway is None or gateway.started_at is None or word.at >= gateway.started_at
 
     def _is_long_silent(self, meter: FleetMeter) -> bool:
         heard_at = meter.last_contact_at
@@ -166,20 +195,26 @@ def _waits_for_receipts(gateway: Gateway, first_missing_at: datetime) -> bool:
     return bool(gateway.backlog) and None not in (oldest, seen) and oldest <= first_missing_at  # type: ignore[operator]
 
 
-def _told_since(session: Session, since: datetime, until: datetime) -> dict[str, Word]:
+def _told_since(
+    session: Session, codes: Sequence[str], since: datetime, until: datetime
+) -> dict[str, Word]:
     """Returns what was last told of each meter in a time."""
-    told = session.execute(_TOLD.where(Event.occurred_at > since, Event.occurred_at <= until))
-    return {meter: (code, attributes) for meter, code, attributes in told}
+    in_time = (Event.occurred_at > since) & (Event.occurred_at <= until)
+    return _by_meter(session, _TOLD.where(Event.code.in_(codes), in_time))
 
 
 def last_words(session: Session, meters: Sequence[str], now: datetime) -> dict[str, Word]:
-    """Returns what was last told of each meter: code and attributes."""
+    """Returns what was last told of visits to each meter."""
     last = (
         select(Event.meter, func.max(Event.occurred_at).label("at"))
-        .where(Event.code.in_(_CODES), Event.meter.in_(meters), Event.occurred_at <= now)
+        .where(Event.code.in_(_VISITS), Event.meter.in_(meters), Event.occurred_at <= now)
         .group_by(Event.meter)
         .subquery()
     )
     of_last = (Event.meter == last.c.meter) & (Event.occurred_at == last.c.at)
-    told = session.execute(_TOLD.join(last, of_last))
-    return {meter: (code, attributes) for meter, code, attributes in told}
+    return _by_meter(session, _TOLD.where(Event.code.in_(_VISITS)).join(last, of_last))
+
+
+def _by_meter(session: Session, query: Select[Any]) -> dict[str, Word]:
+    told = session.execute(query.where(Event.meter.is_not(None)).order_by(Event.occurred_at))
+    return {meter: Word(*word) for meter, *word in told}

@@ -110,7 +110,7 @@ class GapLedger:
             look = Look(
                 *(profile, now, span),
                 Expectations(session, profile, self._settings),
-                Causes(self._engine, every, self._settings, now),
+                Causes(self._engine, profile, every, self._settings, now),
                 rows.by_meter(session, profile, span.start),
                 self._resting.setdefault(profile, {}),
             )

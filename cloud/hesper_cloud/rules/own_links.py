@@ -105,7 +105,7 @@ def away_since(session: Session) -> dict[Subject, datetime]:
     """Returns since when broker and store are known to be away, whichever is: nothing is heard."""
     is_open = Alert.rule.in_((BROKER.rule, STORE.rule)) & (Alert.state != CLEARED)
     found = session.execute(select(Alert.rule, Alert.raised_at).where(is_open))
-    return {Subject(rule): raised_at for rule, raised_at in found}
+    return {Subject(rule): raised_at - _PATIENCE for rule, raised_at in found}
 
 
 def _lost(consumer: ConsumerTold) -> Subject:

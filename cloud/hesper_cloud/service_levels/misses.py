@@ -86,7 +86,9 @@ def _hops(session: Session, meters: Sequence[str], day: Day) -> dict[str, str]:
     before: dict[str, Word] = {}
     for some in batched(meters):
         before |= last_words(session, some, day.start)
-    stopped = [(meter, told) for meter, (code, told) in before.items() if code == UNREACHABLE]
+    stopped = [
+        (meter, word.attributes) for meter, word in before.items() if word.code == UNREACHABLE
+    ]
     on_the_day = (
         select(Event.meter, Event.attributes)
         .where(Event.code == UNREACHABLE, Event.meter.is_not(None))

@@ -12,7 +12,7 @@ from hesper_cloud.db.registry import Alert, ConsumerTold, Gateway, Meter
 from hesper_cloud.ingest.heartbeat import Heartbeat
 from hesper_cloud.ingest.persist import until_stored
 from hesper_cloud.rules.alerts import Alerts
-from hesper_cloud.rules.own_links import OwnLinks, away_since
+from hesper_cloud.rules.own_links import BROKER, OwnLinks, away_since
 from hesper_cloud.rules.silence import SilenceRule
 from hesper_cloud.settings import BrokerSettings, IngestSettings, RuleSettings, Settings
 from hesper_cloud.stores.port import StoreUnavailable
@@ -94,6 +94,13 @@ def test_a_broker_that_is_away_is_one_alert_with_its_address_until_it_is_back(ho
     hour.hears = True
     hour.passes(5)
     assert hour.open() == {}
+
+
+def test_what_is_away_is_so_since_it_was_first_seen_and_not_since_it_was_told(hour: Hour) -> None:
+    hour.hears = False
+    hour.passes(65)
+    with Session(hour.engine) as session:
+        assert away_since(session) == {BROKER: NOON + timedelta(seconds=5)}
 
 
 def test_a_store_that_takes_nothing_is_one_alert_and_no_answer(hour: Hour) -> None:

@@ -106,7 +106,7 @@ async def test_a_meter_without_a_profile_or_a_log_is_read_all_the_same(bench, fi
         await held.until(lambda _: len(held.rows(REGISTER_SNAPSHOT)) == 1)
         field.later(round_, 901)
         await held.until(lambda _: len(held.rows(REGISTER_SNAPSHOT)) == 2)
-    assert {event.code for event in held.events} == {"meter.identified"}
+    assert {event.code for event in held.events} == {"meter.identified", "meter.profile_refused"}
     told = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
     assert len(told) == 5  # once each: the profile and the four logs of the template
 
