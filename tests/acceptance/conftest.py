@@ -9,7 +9,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import httpx
@@ -47,6 +47,11 @@ class System:
         self.also_sent: list[dict[str, Any]] = []
 
     eventually = staticmethod(eventually)
+
+    def close(self) -> None:
+        """Ends the two people's connections."""
+        self.operator.close()
+        self.approver.close()
 
     @property
     def serials(self) -> set[str]:
@@ -271,19 +276,48 @@ class Client:
         self._client.loop_stop()
 
 
+def mosquitto_or_skip() -> None:
+    """Skips where there is no broker to start."""
+    if system.find("mosquitto", PACKAGES / "mosquitto") is None:
+        pytest.skip("mosquitto is not on this machine")
+
+
 @pytest.fixture(scope="module")
 def hesper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """The running system, with something of every meter in its store."""
-    if system.find("mosquitto", PACKAGES / "mosquitto") is None:
-        pytest.skip("mosquitto is not on this machine")
+    mosquitto_or_skip()
     wishes = Wishes(capture_period_s=CAPTURE_PERIOD_S, history_days=0, snapshot_s=5)
     site = Site.open(tmp_path_factory.mktemp("site"), wishes)
     with running(site, lambda _: None, install=False) as processes:
         whole = System(processes)
         whole.wait_until_flowing()
         yield whole
-        whole.operator.close()
-        whole.approver.close()
+        whole.close()
+
+
+@pytest.fixture(scope="module")
+def own_site(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[Wishes, Callable[[Site], None]], AbstractContextManager[System]]:
+    """Makes ``with own_site(wishes, change) as system``: files are changed before the start."""
+
+    @contextmanager
+    def make(wishes: Wishes, change: Callable[[Site], None]) -> Iterator[System]:
+        mosquitto_or_skip()
+        site = Site.open(tmp_path_factory.mktemp("site"), wishes)
+        processes = Running(site, lambda _: None, install=False)
+        processes.provision()
+        change(site)
+        try:
+            processes.start()
+            whole = System(processes)
+            yield whole
+            whole.close()
+        finally:
+            processes.stop()
+            site.lock.close()
+
+    return make
 
 
 @pytest.fixture
