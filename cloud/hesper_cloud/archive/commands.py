@@ -1,6 +1,6 @@
 """``hesper-cloud archive``: what has left the store, whether it is sound, and how it comes back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,14 +11,15 @@ import typer
 from sqlalchemy import Engine
 
 from hesper_cloud.archive import files
-from hesper_cloud.archive.keeping import ArchiveError, parts_of
+from hesper_cloud.archive.adopting import adopt, forget, successor
+from hesper_cloud.archive.keeping import ArchiveError, check_mark, held, parts_of
 from hesper_cloud.archive.names import date_of, day_of
 from hesper_cloud.db import migrate
 from hesper_cloud.db.archive import ArchivedPart
 from hesper_cloud.db.engines import open_engine
-from hesper_cloud.exports.targets import TargetError
+from hesper_cloud.exports.targets import TargetError, below
 from hesper_cloud.settings import Settings, StoreSettings
-from hesper_cloud.stores.copying import Content, content, put_in
+from hesper_cloud.stores.copying import content, put_in
 from hesper_cloud.stores.opening import open_file
 
 archive = typer.Typer(no_args_is_help=True, help="Readings that have left the store.")
@@ -44,16 +45,49 @@ def list_(first: Day, last: Day, config: Config = DEFAULT) -> None:
 def check(first: Day, last: Day, config: Config = DEFAULT) -> None:
     """Reads days and compares them with what was archived; exits with 1 if one differs."""
     settings, differing = Settings.load(config), 0
+    names = _names(settings)
     with _parts(settings, first, last) as parts:
         for part in parts:
             try:
                 _proven(settings, part)
             except _DAMAGED as error:
                 differing += 1
-                typer.echo(f"{part.name}: {error}", err=True)
+                typer.echo(f"{part.name}: {_replaced(part, names) or error}", err=True)
             else:
                 typer.echo(f"{part.name}\t{part.readings} readings, sound")
     if differing:
+        raise typer.Exit(1)
+
+
+@archive.command("adopt")
+def adopt_(
+    first: Day,
+    last: Day,
+    forget_gone: Annotated[
+        bool,
+        typer.Option("--forget-gone", help="Take out of the list what has no later version."),
+    ] = False,
+    config: Config = DEFAULT,
+) -> None:
+    """Enters what erasures have written in place of files that a restored list names.
+
+    Exits with 1 if a file that is not there has no sound later version.
+    """
+    settings, left = Settings.load(config), 0
+    folder, names = _folder(settings), _names(settings)
+    with _parts(settings, first, last) as parts, _registry(settings) as registry:
+        for part in [each for each in parts if each.name not in names]:
+            try:
+                if forget_gone and successor(part, names) is None:
+                    forget(registry, part)
+                    typer.echo(f"{part.name} is not in the list any more")
+                else:
+                    place = adopt(folder, registry, part, names)
+                    typer.echo(f"{place.name} stands in place of {part.name}")
+            except _DAMAGED as error:
+                left += 1
+                typer.echo(f"{part.name} is not there: {error}", err=True)
+    if left:
         raise typer.Exit(1)
 
 
@@ -79,13 +113,19 @@ def unpack(
 
 
 @contextmanager
-def _parts(settings: Settings, first: datetime, last: datetime) -> Iterator[Iterator[ArchivedPart]]:
+def _registry(settings: Settings) -> Iterator[Engine]:
     registry = open_engine(settings.database.url)
     try:
         migrate.upgrade(registry, "registry")
-        yield _of_days(registry, range(_number(first), _number(last) + 1))
+        yield registry
     finally:
         registry.dispose()
+
+
+@contextmanager
+def _parts(settings: Settings, first: datetime, last: datetime) -> Iterator[Iterator[ArchivedPart]]:
+    with _registry(settings) as registry:
+        yield _of_days(registry, _days(first, last))
 
 
 def _of_days(registry: Engine, days: range) -> Iterator[ArchivedPart]:
@@ -95,12 +135,39 @@ def _of_days(registry: Engine, days: range) -> Iterator[ArchivedPart]:
 
 def _proven(settings: Settings, part: ArchivedPart) -> None:
     found = content(files.readings(_address(settings, part)))
-    if found != Content(part.readings, part.revisions, part.sha256):
+    if found != held(part):
         raise ArchiveError(f"holds {found.readings} readings that are not those archived")
 
 
+def _replaced(part: ArchivedPart, names: Sequence[str]) -> str:
+    """Says what stands in place of a file that is not there; nothing where nothing does."""
+    place = successor(part, names)
+    if place is None:
+        return ""
+    return f"was replaced by {place.name}, which hesper-cloud archive adopt enters"
+
+
+def _names(settings: Settings) -> list[str]:
+    """Returns the files of the archive; ends with 2 where it cannot be reached."""
+    folder = _folder(settings)
+    try:
+        check_mark(folder)
+        return below(folder)
+    except TargetError as error:
+        typer.echo(f"hesper-cloud: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
 def _address(settings: Settings, part: ArchivedPart) -> str:
-    return f"{settings.store.retention.archive.rstrip('/')}/{part.name}"
+    return f"{_folder(settings)}/{part.name}"
+
+
+def _folder(settings: Settings) -> str:
+    return settings.store.retention.archive.rstrip("/")
+
+
+def _days(first: datetime, last: datetime) -> range:
+    return range(_number(first), _number(last) + 1)
 
 
 def _number(day: datetime) -> int:

@@ -2,9 +2,12 @@
 
 One row per reading, revisions included; its values are a list of structs, with scaler and unit
 beside each integer, so that parts of all days, profiles and kinds of meters have the same schema.
+One that an erasure has written says in its metadata what it holds.
 """
 
+import json
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -14,6 +17,7 @@ import pyarrow.parquet as pq
 
 from hesper_cloud.exports.parquet import written
 from hesper_cloud.exports.targets import opened
+from hesper_cloud.stores.copying import Content
 from hesper_cloud.stores.port import Reading, ReadValue
 
 _ROWS_PER_PART = 20_000
@@ -40,6 +44,7 @@ _SCHEMA = pa.schema(
     ]
 )
 _KEYS = ["meter", "captured_at"]
+_HELD = "hesper.held"
 
 
 class Share(NamedTuple):
@@ -80,7 +85,7 @@ def groups(url: str) -> Iterator[pa.Table]:
     with opened(url) as file:
         parquet = pq.ParquetFile(file)
         for number in range(parquet.num_row_groups):
-            yield parquet.read_row_group(number)
+            yield parquet.read_row_group(number).replace_schema_metadata()
 
 
 def parted(url: str, share: Share) -> Iterator[tuple[pa.Table, pa.Table]]:
@@ -107,6 +112,22 @@ def holds(url: str, share: Share) -> bool:
             for number in range(parquet.num_row_groups)
             if _may_hold(parquet.metadata.row_group(number), share.meter)
         )
+
+
+def saying(held: Content) -> dict[str, str]:
+    """Returns the metadata with which a part says what it holds."""
+    return {_HELD: json.dumps(asdict(held))}
+
+
+def said(url: str) -> Content | None:
+    """Returns what a part says that it holds; None where it says nothing.
+
+    Raises:
+        TargetError: it cannot be read, or is damaged.
+    """
+    with opened(url) as file:
+        found = (pq.read_metadata(file).metadata or {}).get(_HELD.encode())
+    return None if found is None else Content(**json.loads(found))
 
 
 def _may_hold(group: pq.RowGroupMetaData, meter: str) -> bool:

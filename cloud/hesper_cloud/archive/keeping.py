@@ -169,6 +169,11 @@ def parts_of(registry: Engine, day: int) -> list[ArchivedPart]:
         return list(session.scalars(query))
 
 
+def held(part: ArchivedPart) -> Content:
+    """Returns what a part holds, as it is entered."""
+    return Content(part.readings, part.revisions, part.sha256)
+
+
 def _same(reading: Reading) -> bytes:
     """Returns what readings have in common that the store would take for one: a digest."""
     identity = (reading.meter, reading.profile, reading.captured_at, reading.clock_status)

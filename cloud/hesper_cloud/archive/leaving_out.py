@@ -1,11 +1,12 @@
 """Takes one meter's readings out of the archive, all of them or those of a time.
 
 Theory of operation. A file that holds some is written anew without them, as the next version of its
-part; it is read back and compared, value by value, with what it was made of; one transaction enters
-its name, count and digest, and only then the old file goes. Where nothing is left of a part its row
-goes, then its file. Killed at any step, the same is done again: a version that is not entered yet
-is written once more, one that a later one has replaced is removed, and so is what a write that was
-broken off left behind. A file that no row names (archiving was killed) is treated as any other.
+part, which says what it holds; it is read back and compared, value by value, with what it was made
+of; one transaction enters its name, count and digest, and only then the old file goes. Where
+nothing is left of a part its row goes, then its file. Killed at any step, the same is done again: a
+version that is not entered yet is written once more, one that a later one has replaced is removed,
+and so is what a write that was broken off left behind. A file that no row names (archiving was
+killed) is treated as any other.
 
 It is for the thread in which readings are archived: no file is being made meanwhile.
 """
@@ -18,7 +19,7 @@ from sqlalchemy import Engine, select
 
 from hesper_cloud.archive import files
 from hesper_cloud.archive.files import Share
-from hesper_cloud.archive.keeping import ArchiveError, check_mark
+from hesper_cloud.archive.keeping import ArchiveError, check_mark, held
 from hesper_cloud.archive.names import Place, begun_day, place_of
 from hesper_cloud.db.archive import ArchivedPart
 from hesper_cloud.db.engines import reading, writing
@@ -93,7 +94,7 @@ class LeavingOut:
 
     def _replace(self, place: Place, row: ArchivedPart | None) -> int:
         left = _Left(self._url(place.name), self._share)
-        octets = self._write(left, place.next)
+        octets = self._write(left, place.next, row)
         if row is not None and left.count + left.taken.readings != row.readings:
             raise ArchiveError(f"{place.name} does not hold the readings that were archived")
         if octets:
@@ -102,13 +103,17 @@ class LeavingOut:
         remove(self._url(place.name))
         return left.taken.readings
 
-    def _write(self, left: "_Left", place: Place) -> int:
+    def _write(self, left: "_Left", place: Place, row: ArchivedPart | None) -> int:
         """Returns how many octets the new file has; 0 where nothing is left and there is none."""
+
+        def said() -> dict[str, str]:
+            return {} if row is None else files.saying(held(row).minus(left.taken))
+
         tables = left.tables()
         first = next(tables, None)
         if first is None:
             return 0
-        return put(self._url(place.name), written(chain([first], tables)))
+        return put(self._url(place.name), written(chain([first], tables), said))
 
     def _prove(self, place: Place) -> None:
         """Compares the next version of a file with what it was made of."""
@@ -126,9 +131,9 @@ class LeavingOut:
             if not octets:
                 session.delete(row)
                 return
-            held = Content(row.readings, row.revisions, row.sha256).minus(taken)
+            left = held(row).minus(taken)
             row.name, row.octets = place.next.name, octets
-            row.readings, row.revisions, row.sha256 = held.readings, held.revisions, held.sha256
+            row.readings, row.revisions, row.sha256 = left.readings, left.revisions, left.sha256
 
     def _url(self, name: str) -> str:
         return f"{self._folder}/{name}"

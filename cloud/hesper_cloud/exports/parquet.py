@@ -7,7 +7,7 @@ column is one for each, ``1.0.1.8.0.255 e-1 Wh``: no reader is to take one for t
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,8 +52,15 @@ def write(parts: Iterable[ReadingColumns]) -> Iterator[bytes]:
     yield from written(map(table_of, parts))
 
 
-def written(tables: Iterable[pa.Table]) -> Iterator[bytes]:
-    """Yields one Parquet file, a row group per table; nothing when there is none."""
+def written(
+    tables: Iterable[pa.Table], said: Callable[[], Mapping[str, str]] = dict
+) -> Iterator[bytes]:
+    """Yields one Parquet file, a row group per table; nothing when there is none.
+
+    Args:
+        tables: All of one schema.
+        said: Returns what the file's metadata shall say; asked when all tables are written.
+    """
     sink, writer = _Sink(), None
     for table in tables:
         if writer is None:
@@ -61,6 +68,7 @@ def written(tables: Iterable[pa.Table]) -> Iterator[bytes]:
         writer.write_table(table)
         yield sink.taken()
     if writer is not None:
+        writer.add_key_value_metadata(dict(said()))
         writer.close()
         yield sink.taken()
 

@@ -23,6 +23,7 @@ from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Erasure
 from hesper_cloud.erasure import of_archive, ordering
 from hesper_cloud.erasure.carrying_out import Erasures
+from hesper_cloud.exports.parquet import written
 from hesper_cloud.exports.targets import below, put
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.services.sources import Sources
@@ -31,6 +32,7 @@ from hesper_cloud.stores.copying import DAY_S, Content, content
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import EARLIEST, LATEST, Block, Group, Quantity, Reading, StoreError
 from sqlalchemy import delete, select
+from sqlalchemy.orm import make_transient
 
 GONE, OTHER = "HES12642984", "HES12642985"
 MARCH = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp())
@@ -107,6 +109,23 @@ class Archive:
         engines = (self.registry, self.databases.authority)
         sources = Sources(self.settings, *engines, self.store, LatestValues(), lambda: NOW)
         return Erasures(sources, book)
+
+    def config(self) -> Path:
+        """A cloud.toml that names all this."""
+        path = self.settings.state.parent / "cloud.toml"
+        path.write_text(
+            f'state = "{self.settings.state}"\n'
+            f'[store.retention]\nraw_days = 92\narchive = "{self.folder}"\n'
+        )
+        return path
+
+    def restore_list(self, parts: list[ArchivedPart]) -> None:
+        """Puts a list back as a backup held it."""
+        with writing(self.registry) as session:
+            session.execute(delete(ArchivedPart))
+            for part in parts:
+                make_transient(part)
+                session.add(part)
 
     def alerts(self) -> list[str]:
         with reading(self.registry) as session:
@@ -410,11 +429,7 @@ def test_an_archive_that_was_never_used_holds_up_nothing(archive: Archive, tmp_p
 
 def test_the_command_erases_the_archive_too(archive: Archive) -> None:
     archive.store.close()
-    config = archive.settings.state.parent / "cloud.toml"
-    config.write_text(
-        f'state = "{archive.settings.state}"\n'
-        f'[store.retention]\nraw_days = 92\narchive = "{archive.folder}"\n'
-    )
+    config = archive.config()
     away = archive.folder.with_name("unmounted")
     archive.folder.rename(away)
     told = tell(config, "meter", "erase", GONE, "--reason", WHY)
@@ -425,3 +440,51 @@ def test_the_command_erases_the_archive_too(archive: Archive) -> None:
     assert f"readings in the archive: {len(archive.of(GONE))}" in told.stdout
     assert tell(config, "archive", "check", "2026-03-01", "2026-03-31").returncode == 0
     assert archive.readings() == archive.of(OTHER)
+
+
+def test_a_list_from_before_an_erasure_is_led_on_to_what_is_there(archive: Archive) -> None:
+    before, span = archive.parts(), ("2026-03-01", "2026-03-31")
+    archive.leave_out()
+    archive.leave_out(Share(OTHER, MARCH, MARCH + 3600))
+    left, names = archive.readings(), archive.names()
+    archive.restore_list(before)
+    config, first = archive.config(), "day=2026-03-01/readings-0"
+    checked = tell(config, "archive", "check", *span)
+    assert checked.returncode == 1
+    assert f"{first}.parquet: was replaced by {first}-2.parquet" in checked.stderr
+    adopted = tell(config, "archive", "adopt", *span)
+    assert f"{first}-2.parquet stands in place of {first}.parquet" in adopted.stdout
+    gone = "day=2026-03-04/readings-0.parquet"
+    assert adopted.returncode == 1
+    assert f"{gone} is not there: nor a later version of it" in adopted.stderr
+    away = archive.folder.rename(archive.folder.with_name("unmounted"))
+    unreached = tell(config, "archive", "adopt", *span, "--forget-gone")
+    assert (unreached.returncode, len(archive.parts())) == (2, len(before))
+    assert "hesper-archive.json" in unreached.stderr
+    away.rename(archive.folder)
+    forgotten = tell(config, "archive", "adopt", *span, "--forget-gone")
+    assert (forgotten.returncode, forgotten.stdout) == (0, f"{gone} is not in the list any more\n")
+    assert archive.readings() == left
+    assert archive.names() == names
+    assert tell(config, "archive", "check", *span).returncode == 0
+    archive.put(block(OTHER, MARCH + DAY_S, 4, by=70))
+    assert len(archive.readings()) == len(left) + 4
+
+
+@pytest.mark.parametrize("says", [True, False])
+def test_a_file_that_does_not_hold_what_it_says_is_not_adopted(
+    archive: Archive, says: bool
+) -> None:
+    before = archive.parts()
+    archive.leave_out()
+    entered = archive.parts()[0]
+    url = f"{archive.folder}/{entered.name}"
+    held = files.said(url)
+    assert held == Content(entered.readings, entered.revisions, entered.sha256)
+    tables = [table.slice(1) if says else table for table in files.groups(url)]
+    put(url, written(tables, lambda: files.saying(held) if says else {}))
+    archive.restore_list(before)
+    told = tell(archive.config(), "archive", "adopt", "2026-03-01", "2026-03-01")
+    assert told.returncode == 1
+    assert f"{entered.name} does not say what it holds, or does not hold it" in told.stderr
+    assert archive.parts()[0].name == before[0].name
