@@ -29,6 +29,11 @@ Optionally = Annotated[
 DEFAULT = Path("cloud.toml")
 _PATIENCE_S = 3600.0
 _LOOK_EVERY_S = 0.5
+_ERASED = (
+    "what was erased since {} is here again, or comes again from gateways: order it again by your"
+    " own list once they have sent (hesper-cloud meter erase, person erase); with an archive, first"
+    " hesper-cloud archive adopt"
+)
 
 
 def backup(folder: Path, config: Config = DEFAULT) -> None:
@@ -56,6 +61,7 @@ def restore_(backup: Path, config: Config = DEFAULT) -> None:
     typer.echo(f"restored {restored.manifest.row_count()} rows of {restored.manifest.made_at}")
     for wanted in restored.wanted:
         typer.echo(f"still wanted: {wanted}")
+    typer.echo(_ERASED.format(restored.manifest.made_at))
 
 
 def rehearse_(backup: Path, config: Optionally = None) -> None:

@@ -139,6 +139,7 @@ def test_by_command_line(head_end: Any, store: DuckDbStore, tmp_path: Path) -> N
     restored = run(app, ["restore", str(folder), "-c", str(fresh)])
     assert restored.exit_code == 0, restored.output
     assert "still wanted" in restored.output
+    assert "what was erased since 20" in restored.output
     assert run(app, ["restore", str(folder), "-c", str(fresh)]).exit_code != 0
 
 
