@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from hesper_cloud.stores.influx import InfluxStore
-from hesper_cloud.stores.influx_day_sums import DAY_S, DaySums, Kind, Late
+from hesper_cloud.stores.influx_day_sums import DaySums, Kind, Late, Sum, Sums
 from hesper_cloud.stores.influx_server import InfluxServer, InfluxV1, Precision, Table
 from hesper_cloud.stores.influx_v2 import InfluxV2
-from hesper_cloud.stores.port import Block, FleetSeries, Group, Quantity
+from hesper_cloud.stores.port import Block, FleetSeries, Group, Quantity, StoreUnavailable
+from hesper_cloud.stores.stepped_sums import DAY_S
 from hesper_contracts.batch import BatchId
 
 PROFILE, ENERGY = "1.0.99.1.0.255", "1.0.1.8.0.255"
@@ -17,8 +18,8 @@ FIRST = 20_700  # the day 2026-09-04
 START = FIRST * DAY_S
 DAYS = 9
 SPAN = (START, START + DAYS * DAY_S)
-LEVELS = Kind(False, PROFILE, ENERGY, 3600, 7)
-GROWTH = LEVELS._replace(growth=True)
+LEVELS, GROWTH = Kind(False, PROFILE), Kind(True, PROFILE)
+HOURLY = Sum(7, ENERGY, 3600)
 
 Points = list[tuple[str, int, int]]
 
@@ -136,15 +137,22 @@ class Ledger:
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
+        self.answers = True
 
     def write(self, lines: bytes, _precision: str) -> None:
         self.lines += lines.splitlines()
+        if not self.answers:
+            raise StoreUnavailable("no answer in 30 s")
 
     def query(self, _influxql: str, _precision: str = "s") -> Iterator[Table]:
         return iter(())
 
-    def delete(self, measurement: str) -> None:
-        self.lines = [line for line in self.lines if not line.startswith(measurement.encode())]
+    def delete(self, *_: object) -> None:
+        self.lines.clear()
+
+    def days(self) -> list[int]:
+        """Returns the days of all lines, counted from the first."""
+        return [int(line.rsplit(b" ", 1)[1]) // DAY_S // 10**9 - FIRST for line in self.lines]
 
 
 @pytest.fixture
@@ -158,25 +166,35 @@ def days(ledger: Ledger) -> DaySums:
     return DaySums(ledger, keep_days=0, clock=lambda: noon)  # type: ignore[arg-type]
 
 
-def sums(*days: int) -> dict[int, list[tuple[int, int, int]]]:
-    return {day: [(day * DAY_S, 5, 1)] for day in days}
+def sums(*days: int) -> dict[int, Sums]:
+    return {day: {HOURLY: [(day * DAY_S, 5, 1)]} for day in days}
+
+
+def late(days: DaySums, *captured: int) -> Late:
+    found = days.late(np.array(captured))
+    assert found is not None
+    return found
+
+
+def test_a_row_is_late_for_its_day_and_for_growth_that_was_asked_for_with_it(
+    days: DaySums,
+) -> None:
+    midnight = late(days, START + 4 * DAY_S)
+    assert midnight.levels == {FIRST + 4}
+    assert midnight.growth == set(range(FIRST + 3, FIRST + 12))
+    assert late(days, START + 4 * DAY_S + 1).growth == set(range(FIRST + 4, FIRST + 12))
 
 
 def test_sums_of_rows_that_came_meanwhile_are_not_kept(days: DaySums, ledger: Ledger) -> None:
-    early = days.late(np.array([START + 2 * DAY_S + 5]))
-    assert early is not None
-    days.spoil(PROFILE, early)  # its points are on their way
+    days.spoil(PROFILE, late(days, START + 2 * DAY_S + 5))  # its points are on their way
     with days.summing(LEVELS) as levels, days.summing(GROWTH) as growth:
         days.settled()
-        other = days.late(np.array([START + 4 * DAY_S]))
-        assert other == Late(frozenset({FIRST + 4}), FIRST + 3)
-        days.spoil(PROFILE, other)
-        days.spoil("0.0.0.0.0.0", Late(frozenset(range(FIRST, FIRST + 9)), 0))
+        days.spoil(PROFILE, late(days, START + 4 * DAY_S))
+        days.spoil("0.0.0.0.0.0", late(days, *range(START, START + 9 * DAY_S, DAY_S)))
         days.settled()
         days.keep(levels, sums(*range(FIRST, FIRST + 6)))
         days.keep(growth, sums(*range(FIRST, FIRST + 6)))
-    kept = [int(line.rsplit(b" ", 1)[1]) // DAY_S // 10**9 - FIRST for line in ledger.lines]
-    assert kept == [0, 1, 3, 5, 0, 1]
+    assert ledger.days() == [0, 1, 3, 5, 0, 1]
 
 
 def test_nothing_is_kept_of_what_is_deleted_meanwhile(days: DaySums, ledger: Ledger) -> None:
@@ -185,6 +203,46 @@ def test_nothing_is_kept_of_what_is_deleted_meanwhile(days: DaySums, ledger: Led
         days.forget()
         days.keep(work, sums(FIRST + 1))
     assert ledger.lines == []
+
+
+def test_sums_stay_that_readings_have_no_part_in_which_are_deleted(days: DaySums) -> None:
+    every = range(FIRST, FIRST + 30)
+    for kind in (LEVELS, GROWTH):
+        with days.summing(kind) as work:
+            days.keep(work, sums(*every), whole=True)
+    days.forget(before=START + 2 * DAY_S)
+    days.forget(START + 20 * DAY_S, START + 19 * DAY_S)
+    for kind in (LEVELS, GROWTH):
+        made = [day - FIRST for day in every if days.is_made(kind, day)]
+        assert made == [*range(9, 18), *range(27, 30)]
+
+
+def test_days_are_void_until_the_rows_are_written_however_often_that_is_tried(
+    days: DaySums, ledger: Ledger
+) -> None:
+    with days.summing(LEVELS) as work:
+        days.keep(work, sums(FIRST), whole=True)
+    rows = late(days, START + 5)
+    (first,) = days.spoil(PROFILE, rows)
+    (again,) = days.spoil(PROFILE, rows)
+    assert number(again, b"void") > number(first, b"void") > number(ledger.lines[0], b"written")
+    days.settled()
+    assert days.spoil(PROFILE, rows) == []
+
+
+def test_sums_that_the_server_may_have_taken_late_are_made_void_too(
+    days: DaySums, ledger: Ledger
+) -> None:
+    ledger.answers = False
+    with days.summing(LEVELS) as work, pytest.raises(StoreUnavailable):
+        days.keep(work, sums(FIRST), whole=True)
+    assert not days.is_made(LEVELS, FIRST)
+    (void,) = days.spoil(PROFILE, late(days, START + 5))
+    assert number(void, b"void") > number(ledger.lines[0], b"written")
+
+
+def number(line: bytes, name: bytes) -> int:
+    return int(line.split(name + b"=")[1].split(b"i")[0])
 
 
 def test_only_days_that_are_over_and_kept_as_a_whole_count(ledger: Ledger) -> None:

@@ -31,6 +31,7 @@ from hesper_cloud.stores.influx_packed import DAY_S
 from hesper_cloud.stores.influx_packing import PackedDays
 from hesper_cloud.stores.influx_ql import of_meter, within
 from hesper_cloud.stores.influx_server import InfluxServer
+from hesper_cloud.stores.influx_summing import Summing
 from hesper_cloud.stores.influx_sums import SumOf, Sums
 from hesper_cloud.stores.influx_writes import InfluxWriter
 from hesper_cloud.stores.late import Late
@@ -84,6 +85,7 @@ class InfluxStore:
         self._days = DaySums(self._ledger, keep_days=keep_days) if sole_writer else None
         self._sums = Sums(server, self._layouts, self._days)
         self._packing = self._packed_days() if sole_writer else None
+        self._summing = self._summing_up()
         self._curves = Curves(server, self._layouts, self._packing)
         kept = (self._days, self._packing)
         self._writer = InfluxWriter(
@@ -93,6 +95,12 @@ class InfluxStore:
     def _packed_days(self) -> PackedDays:
         servers, kept = (self._server, self._ledger), self._keep_days
         return PackedDays(servers, self._layouts, keep_days=kept, writing=self._lock)
+
+    def _summing_up(self) -> Summing | None:
+        if self._days is None or self._packing is None:
+            return None
+        kept = self._days, self._packing
+        return Summing(self._server, self._layouts, kept, writing=self._lock)
 
     def close(self) -> None:
         """Closes connections."""
@@ -261,20 +269,25 @@ class InfluxStore:
     def _delete(self, meter: str | None, before: int | None, since: int | None) -> None:
         """Deletes readings; nothing made of them that is kept, or being made, outlives them."""
         if self._days is not None:
-            self._days.forget()
+            self._days.forget(before, since)
         with self._lock:  # no day is packed meanwhile
             for measurement in (READINGS, REVISIONS):
                 self._server.delete(measurement, meter, before, since)
             first = None if since is None else since - since % DAY_S
             self._server.delete(PACKED, meter, before, first)
         if self._days is not None:
-            self._days.forget()
+            self._days.forget(before, since)
 
     def maintain(self, now: int) -> list[Fault]:
-        """Packs days that are over, and leaves other maintenance to the server; see the port."""
+        """Packs days that are over and sums them up; the rest is the server's; see the port."""
         self.prepare()
-        if self._packing is not None:
-            self._packing.pack(now, self._writer.is_certain)
+        begun = time.monotonic()
+        try:
+            if self._packing is not None:
+                self._packing.pack(now, self._writer.is_certain)
+        finally:
+            if self._summing is not None:
+                self._summing.sum_up(now, self._writer.is_certain, begun)
         return []
 
     def latest_rows(self) -> Iterator[tuple[Block, Integers]]:

@@ -1,11 +1,15 @@
 """Sums over the whole fleet, kept for each day that is over in the ledger of InfluxDB.
 
-Theory of operation. A sum is one point for each day, kind of sum and layout: its steps as JSON,
-which is empty once it no longer holds. Sums are kept when they are first asked for. A write that
-brings rows of such a day makes their sums void in the same request as its intent, so before its
-first point is there; what was being summed up meanwhile is not kept. Growth compares a capture with
-the one before, however long ago: a late row makes the growth of all later days void, too. This
-holds while one process writes the database; with several nothing is kept.
+Theory of operation. Each day of a profile has a point for its levels and one for its growth, with a
+text for each layout, quantity and step that was summed up: a number and the steps, as JSON. Upkeep
+makes those of all usual steps (`influx_summing`) and says so afterwards by a number in ``made``;
+other sums, and those that upkeep has not come to, are kept when they were asked for. A write that
+brings rows of such a day makes it void in the same request as its intent, so before its first point
+is there: by a number in ``void``, which whatever holds has to exceed, so that sums which the server
+takes late, when nobody waits for them any longer, do not count either. What was being summed up
+meanwhile is not kept. Growth compares a capture with the one before: a late row makes the growth of
+the days after it void, too, as many as are asked for at once. This holds while one process writes
+the database; with several nothing is kept.
 """
 
 import threading
@@ -18,57 +22,65 @@ import msgspec
 import numpy as np
 
 from hesper_cloud.stores.influx_lines import SUMS
-from hesper_cloud.stores.influx_ql import quoted, select
+from hesper_cloud.stores.influx_ql import field, quoted, select, within
 from hesper_cloud.stores.influx_server import InfluxServer
-from hesper_cloud.stores.port import Integers
+from hesper_cloud.stores.port import LATEST, Integers
+from hesper_cloud.stores.stepped_sums import DAY_S, STEPS
 
-DAY_S = 86_400
+DAYS_AT_ONCE = 7
+"""The growth of so many days may be asked of the server together."""
+
 _OVER_SINCE_S = 3600  # no write lasts as long
 _NS = 10**9
-_TAGS = "growth, layout, logical_name, profile, step"
 
 Step = tuple[int, int, int]
 """When a step starts, the sum, and of how many meters."""
-_steps = msgspec.json.Decoder(list[Step])
+Sums = Mapping["Sum", Sequence[Step] | None]
+"""What a day sums up to; None: no sums can be kept."""
+_text = msgspec.json.Decoder(tuple[int, list[Step] | None])
 
 
 class Kind(NamedTuple):
-    """Which sums: levels or growth of a layout's quantity in a profile, by step."""
+    """Levels or growth of a profile: what a late row makes void together."""
 
     growth: bool
     profile: str
-    logical_name: str
-    step_s: int
-    layout: int
 
-    def line(self, day: int, text: str) -> bytes:
-        """Returns the point of a day; an empty text makes it void."""
-        tags = (
-            f"growth={self.growth:d},layout={self.layout},logical_name={self.logical_name},"
-            f"profile={self.profile},step={self.step_s}"
-        )
-        return f'{SUMS},{tags} text="{text}" {day * DAY_S * _NS}'.encode()
+    def line(self, day: int, fields: str) -> bytes:
+        """Returns the point of a day."""
+        tags = f"growth={self.growth:d},profile={self.profile}"
+        return f"{SUMS},{tags} {fields} {day * DAY_S * _NS}".encode()
 
     def where(self) -> str:
         """Returns the condition for its points."""
-        return (
-            f"growth = '{self.growth:d}' AND layout = '{self.layout}' AND step = '{self.step_s}'"
-            f" AND logical_name = {quoted(self.logical_name)} AND profile = {quoted(self.profile)}"
-        )
+        return f"growth = '{self.growth:d}' AND profile = {quoted(self.profile)}"
+
+
+class Sum(NamedTuple):
+    """Of what: a layout's quantity, by step."""
+
+    layout: int
+    logical_name: str
+    step_s: int
+
+    @property
+    def field(self) -> str:
+        """The name of its text."""
+        return f"{self.logical_name}/{self.layout}/{self.step_s}"
 
 
 class Late(NamedTuple):
-    """Days that rows came for: those of their captures, and the first whose growth sees them.
+    """The days whose levels, and whose growth, some rows have a part in.
 
     A capture at the very end of a day belongs to that day's growth and to the next day's levels.
     """
 
-    days: frozenset[int]
-    growth_from: int
+    levels: frozenset[int]
+    growth: frozenset[int]
 
-    def spoils(self, kind: Kind, day: int) -> bool:
-        """Says whether a day's sums are void because of these rows."""
-        return day >= self.growth_from if kind.growth else day in self.days
+    def days(self, kind: Kind) -> frozenset[int]:
+        """Returns the days that are void because of these rows."""
+        return self.growth if kind.growth else self.levels
 
 
 class Work:
@@ -81,7 +93,7 @@ class Work:
 
     def holds(self, day: int) -> bool:
         """Says whether no row came that belongs to a day's sums."""
-        return not (self.is_void or any(late.spoils(self.kind, day) for late in self.late))
+        return not (self.is_void or any(day in late.days(self.kind) for late in self.late))
 
 
 class DaySums:
@@ -94,22 +106,24 @@ class DaySums:
         self._keep_days = keep_days
         self._clock = clock
         self._lock = threading.Lock()
-        self._kept: dict[Kind, set[int]] = {}
+        self._number = 0
+        self._written: dict[Kind, set[int]] = {}  # days with some text that may hold
+        self._made: dict[Kind, set[int]] = {}
+        self._void: dict[Kind, set[int]] = {}  # not certainly so in the ledger
         self._works: list[Work] = []
         self._under_way: list[tuple[str, Late]] = []
 
     def load(self) -> None:
         """Learns which sums are kept."""
-        for table in self._ledger.query(select("text", SUMS, "text != ''", _TAGS)):
-            tags = table.tags
-            kind = Kind(
-                tags["growth"] == "1",
-                tags["profile"],
-                tags["logical_name"],
-                int(tags["step"]),
-                int(tags["layout"]),
-            )
-            self._kept[kind] = {row[0] // DAY_S for row in table.rows}
+        query = select("written, made, void", SUMS, group_by="growth, profile")
+        for table in self._ledger.query(query):
+            kind = Kind(table.tags["growth"] == "1", table.tags["profile"])
+            for at, *numbers in table.rows:
+                written, made, void = (number or 0 for number in numbers)
+                self._number = max(self._number, written, made, void)
+                for known, number in ((self._written, written), (self._made, made)):
+                    if number > void:
+                        known.setdefault(kind, set()).add(at // DAY_S)
 
     def over(self, span: tuple[int, int]) -> range:
         """Returns the whole days of a range that are over, and whose readings are all kept."""
@@ -118,20 +132,26 @@ class DaySums:
         first = max(-(-span[0] // DAY_S), oldest)
         return range(first, max(first, min(span[1], now - _OVER_SINCE_S) // DAY_S))
 
-    def kept(self, kind: Kind, days: range) -> dict[int, list[Step]]:
+    def is_made(self, kind: Kind, day: int) -> bool:
+        """Says whether upkeep has summed up a day, and that holds."""
+        return day in self._made.get(kind, ())
+
+    def kept(self, kind: Kind, wanted: Sum, days: range) -> dict[int, list[Step]]:
         """Returns the sums that are kept of some days."""
         with self._lock:
-            known = self._kept.get(kind, set()).intersection(days)
+            known = self._written.get(kind, set()).intersection(days)
         if not known:
             return {}
-        span = f"time >= {days.start * DAY_S}s AND time < {days.stop * DAY_S}s"
-        query = select("text", SUMS, f"{kind.where()} AND {span}")
-        return {
-            at // DAY_S: _steps.decode(text)
-            for table in self._ledger.query(query)
-            for at, text in table.rows
-            if text and at // DAY_S in known
-        }
+        where = f"{kind.where()} AND {within((min(known) * DAY_S, (max(known) + 1) * DAY_S))}"
+        query = select(f"{field(wanted.field)}, made, void", SUMS, where)
+        found: dict[int, list[Step]] = {}
+        for table in self._ledger.query(query):
+            for at, text, made, void in table.rows:
+                absent = (made or 0) if wanted.step_s in STEPS else 0  # then there was no such row
+                number, steps = _text.decode(text) if text else (absent, [])
+                if number > (void or 0) and steps is not None and at // DAY_S in known:
+                    found[at // DAY_S] = steps
+        return found
 
     @contextmanager
     def summing(self, kind: Kind) -> Iterator[Work]:
@@ -145,15 +165,31 @@ class DaySums:
             with self._lock:
                 self._works.remove(work)
 
-    def keep(self, work: Work, sums: Mapping[int, Sequence[Step]]) -> None:
-        """Keeps the sums of some days, but of those that rows came for since the work began."""
+    def keep(self, work: Work, sums: Mapping[int, Sums], *, whole: bool = False) -> None:
+        """Keeps the sums of some days, but of those that rows came for since the work began.
+
+        Args:
+            work: As `summing` opened it.
+            sums: By day.
+            whole: These are all sums that there are by usual steps.
+        """
         with self._lock:  # until it is durable: who makes it void comes after
-            held = [day for day in sums if work.holds(day)]
-            texts = ((day, msgspec.json.encode(sums[day]).decode()) for day in held)
-            lines = [work.kind.line(day, text) for day, text in texts]
-            if lines:
-                self._ledger.write(b"\n".join(lines), "ns")
-                self._kept.setdefault(work.kind, set()).update(held)
+            held = {day: found for day, found in sums.items() if work.holds(day)}
+            if not held:
+                return
+            number = self._next()
+            self._written.setdefault(work.kind, set()).update(held)
+            self._write(work.kind, {day: _fields(held[day], number) for day in held})
+            if whole:
+                self._write(work.kind, dict.fromkeys(held, f"made={number}i"))
+                self._made.setdefault(work.kind, set()).update(held)
+
+    def _write(self, kind: Kind, days: Mapping[int, str]) -> None:
+        self._ledger.write(b"\n".join(kind.line(*each) for each in days.items()), "ns")
+
+    def _next(self) -> int:
+        self._number = max(self._number + 1, int(self._clock() * 1000))
+        return self._number
 
     def late(self, captured_at: Integers) -> Late | None:
         """Returns what rows with these capture times make void; None: nothing."""
@@ -162,31 +198,57 @@ class DaySums:
             return None
         early = captured_at[captured_at <= today * DAY_S]
         days = np.unique(early // DAY_S).tolist()
-        return Late(frozenset(days), int(early.min() - 1) // DAY_S)
+        ended = np.unique((early - 1) // DAY_S).tolist()
+        after = (day + n for day in days for n in range(DAYS_AT_ONCE + 1))
+        return Late(frozenset(days), frozenset((*ended, *after)))
 
     def spoil(self, profile: str, late: Late) -> list[bytes]:
         """Notes rows before they are written; returns lines to be made durable before them."""
-        lines = []
         with self._lock:
             self._under_way.append((profile, late))
             for work in self._works:
                 if work.kind.profile == profile:
                     work.late.append(late)
-            for kind, days in self._kept.items():
-                void = {day for day in days if kind.profile == profile and late.spoils(kind, day)}
-                days -= void
-                lines += [kind.line(day, "") for day in sorted(void)]
-        return lines
+            for kind in (Kind(False, profile), Kind(True, profile)):
+                void = self._written.get(kind, set()) & late.days(kind)
+                self._void.setdefault(kind, set()).update(void)
+                self._take_away(kind, void)
+            fields = f"void={self._next()}i"
+            void_days = self._void.items()
+            return [kind.line(day, fields) for kind, days in void_days for day in sorted(days)]
+
+    def _take_away(self, kind: Kind, days: set[int]) -> None:
+        for known in (self._written, self._made):
+            if kind in known:
+                known[kind] -= days
 
     def settled(self) -> None:
         """Says that all rows that were noted are written."""
         with self._lock:
             self._under_way.clear()
+            self._void.clear()
 
-    def forget(self) -> None:
-        """Makes everything void, because readings are taken away; called before and after."""
+    def forget(self, before: int | None = None, since: int | None = None) -> None:
+        """Makes void what readings have a part in that are taken away; called before and after.
+
+        Args:
+            before: They were captured before; None: no end.
+            since: They were captured then or later; None: no beginning.
+        """
+        last = (LATEST if before is None else before - 1) // DAY_S + DAYS_AT_ONCE
+        first = 0 if since is None else max(0, since // DAY_S - 1)
         with self._lock:
             for work in self._works:
                 work.is_void = True
-            self._kept.clear()
-        self._ledger.delete(SUMS)
+            for kind, days in list(self._written.items()):
+                self._take_away(kind, {day for day in days if first <= day <= last})
+        end = min((last + 1) * DAY_S, LATEST)
+        self._ledger.delete(SUMS, None, None if before is None else end, first * DAY_S or None)
+
+
+def _fields(sums: Sums, number: int) -> str:
+    texts = (
+        f'{each.field}="{msgspec.json.encode((number, steps)).decode()}"'
+        for each, steps in sums.items()
+    )
+    return ",".join((*texts, f"written={number}i"))

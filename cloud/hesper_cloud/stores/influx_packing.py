@@ -160,6 +160,17 @@ class PackedDays:
                 return
             time.sleep(time.monotonic() - begun)
 
+    def passed(self, now: int) -> list[Day]:
+        """Returns the days that packing has gone through, all of which are kept; newest first."""
+        oldest = self._oldest(now)
+        days = (day for day in list(self._states) if day[1] >= oldest and not self.is_ahead(day))
+        return sorted(days, key=lambda day: day[1], reverse=True)
+
+    def is_ahead(self, day: Day) -> bool:
+        """Says whether a day is still to be packed, or being packed."""
+        under_way = self._under_way is not None and self._under_way[0] == day
+        return under_way or self._states.get(day) is State.WAITING
+
     def _begin(self, now: int) -> bool:
         """Begins the newest day that is due; returns whether there is one."""
         day = self._due(now)

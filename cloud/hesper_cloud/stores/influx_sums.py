@@ -1,23 +1,24 @@
 """Sums over meters in InfluxDB: the whole fleet, or those of an area or feeder.
 
-The server adds up. Sums of the fleet over days that are over are kept when they were asked for once
-(`influx_day_sums`); they are asked for in portions of a few days, so that what was summed up is
-kept even where the server does not get to the end in time.
+Sums of the fleet over days that are over are kept (`influx_day_sums`), mostly made ahead by upkeep.
+The server adds up the others; of days that are over these are kept when they were asked for once.
+They are asked for in portions of a few days, so that what was summed up is kept even where the
+server does not get to the end in time.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from hesper_cloud.stores import curves
-from hesper_cloud.stores.influx_day_sums import DAY_S, DaySums, Kind, Step
+from hesper_cloud.stores.influx_day_sums import DAYS_AT_ONCE, DaySums, Kind, Step, Sum
 from hesper_cloud.stores.influx_layouts import Layouts
 from hesper_cloud.stores.influx_lines import READINGS
 from hesper_cloud.stores.influx_ql import Range, field, of_meters, quoted, select, within
 from hesper_cloud.stores.influx_server import InfluxServer
 from hesper_cloud.stores.port import FleetSeries
+from hesper_cloud.stores.stepped_sums import DAY_S
 
 _LOOK_BACK_S = DAY_S
-_DAYS_AT_ONCE = 7
 
 
 class SumOf(NamedTuple):
@@ -28,10 +29,46 @@ class SumOf(NamedTuple):
     step_s: int
     meters: Sequence[str] | None = None
 
-    def where(self, layout: int, span: Range) -> str:
-        """Returns the condition for its points."""
-        chosen = "" if self.meters is None else f"{of_meters(self.meters)} AND "
-        return f"{chosen}profile = {quoted(self.profile)} AND layout = {layout} AND {within(span)}"
+
+class Part(NamedTuple):
+    """What is summed, of one layout: levels or growth."""
+
+    of: SumOf
+    layout: int
+    growth: bool
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of sums that it belongs to."""
+        return Kind(self.growth, self.of.profile)
+
+    @property
+    def sum(self) -> Sum:
+        """What it is called where sums are kept."""
+        return Sum(self.layout, self.of.logical_name, self.of.step_s)
+
+    def query(self, span: Range) -> str:
+        """Returns the SELECT of time, sum and count of the steps of a range."""
+        return self._growth(span) if self.growth else self._levels(span)
+
+    def _levels(self, span: Range) -> str:
+        step = f"time({self.of.step_s}s)"
+        last = f"last({field(self.of.logical_name)}) AS part"
+        parts = select(last, READINGS, self._where(span), f"{step}, meter")
+        return select("sum(part), count(part)", f"({parts})", within(span), step)
+
+    def _growth(self, span: Range) -> str:
+        seen = (span[0] + 1 - _LOOK_BACK_S, span[1] + 1)
+        step = f"time({self.of.step_s}s, 1s)"
+        difference = f"non_negative_difference({field(self.of.logical_name)}) AS growth"
+        growth = select(difference, READINGS, self._where(seen), "meter")
+        parts = select("sum(growth) AS part", f"({growth})", within(seen), f"{step}, meter")
+        return select("sum(part), count(part)", f"({parts})", within(seen), step)
+
+    def _where(self, span: Range) -> str:
+        chosen = "" if self.of.meters is None else f"{of_meters(self.of.meters)} AND "
+        profile = f"profile = {quoted(self.of.profile)}"
+        return f"{chosen}{profile} AND layout = {self.layout} AND {within(span)}"
 
 
 class Sums:
@@ -59,72 +96,55 @@ class Sums:
         steps: dict[int, tuple[int, int]] = {}
         for layout, quantity in sources.items():
             factor = 10 ** (quantity.scaler - scaler)
-            kind = Kind(growth, asked.profile, asked.logical_name, asked.step_s, layout)
-            for at, value, meters in self._of(asked, kind, span):
+            part = Part(asked, layout, growth)
+            for at, value, meters in self._of(part, span):
                 before = steps.get(at, (0, 0))
                 steps[at] = (before[0] + value * factor, before[1] + meters)
         times = sorted(steps)
         totals, counts = [steps[at][0] for at in times], [steps[at][1] for at in times]
         return FleetSeries(times, totals, counts, scaler, unit)
 
-    def _of(self, asked: SumOf, kind: Kind, span: Range) -> Iterator[Step]:
+    def _of(self, part: Part, span: Range) -> Iterator[Step]:
         """Yields the steps of one layout, in no order."""
         kept = self._days
-        if kept is None or asked.meters is not None or DAY_S % asked.step_s:
-            yield from self._ask(asked, kind, span)
+        if kept is None or part.of.meters is not None or DAY_S % part.of.step_s:
+            yield from self._ask(part, span)
             return
         days = kept.over(span)
-        found = kept.kept(kind, days)
+        found = kept.kept(part.kind, part.sum, days)
         for steps in found.values():
             yield from steps
         for run in _runs([day for day in days if day not in found]):
-            yield from self._made(kept, asked, kind, run)
+            yield from self._made(kept, part, run)
         first, end = (days.start * DAY_S, days.stop * DAY_S) if days else (span[0], span[0])
         for rest in ((span[0], first), (end, span[1])):
             if rest[0] < rest[1]:
-                yield from self._ask(asked, kind, rest)
+                yield from self._ask(part, rest)
 
-    def _made(self, kept: DaySums, asked: SumOf, kind: Kind, run: range) -> list[Step]:
+    def _made(self, kept: DaySums, part: Part, run: range) -> list[Step]:
         """Sums up days, and keeps that."""
-        with kept.summing(kind) as work:
-            steps = list(self._ask(asked, kind, (run.start * DAY_S, run.stop * DAY_S)))
+        with kept.summing(part.kind) as work:
+            steps = list(self._ask(part, (run.start * DAY_S, run.stop * DAY_S)))
             by_day: dict[int, list[Step]] = {day: [] for day in run}
             for step in steps:
                 by_day[step[0] // DAY_S].append(step)
-            kept.keep(work, by_day)
+            kept.keep(work, {day: {part.sum: found} for day, found in by_day.items()})
         return steps
 
-    def _ask(self, asked: SumOf, kind: Kind, span: Range) -> Iterator[Step]:
+    def _ask(self, part: Part, span: Range) -> Iterator[Step]:
         """Yields the steps that begin in a range, as the server sums them up."""
-        query = _growth(asked, kind, span) if kind.growth else _levels(asked, kind, span)
-        for table in self._server.query(query):
+        for table in self._server.query(part.query(span)):
             for began, value, meters in table.rows:
-                at = began - kind.growth  # steps of growth begin a second late
+                at = began - part.growth  # steps of growth begin a second late
                 if meters and at >= span[0]:
                     yield at, value, meters
-
-
-def _levels(asked: SumOf, kind: Kind, span: Range) -> str:
-    where = asked.where(kind.layout, span)
-    step = f"time({asked.step_s}s)"
-    last = select(f"last({field(asked.logical_name)}) AS part", READINGS, where, f"{step}, meter")
-    return select("sum(part), count(part)", f"({last})", within(span), step)
-
-
-def _growth(asked: SumOf, kind: Kind, span: Range) -> str:
-    seen = (span[0] + 1 - _LOOK_BACK_S, span[1] + 1)
-    step = f"time({asked.step_s}s, 1s)"
-    difference = f"non_negative_difference({field(asked.logical_name)}) AS growth"
-    growth = select(difference, READINGS, asked.where(kind.layout, seen), "meter")
-    parts = select("sum(growth) AS part", f"({growth})", within(seen), f"{step}, meter")
-    return select("sum(part), count(part)", f"({parts})", within(seen), step)
 
 
 def _runs(days: Sequence[int]) -> Iterator[range]:
     """Yields ascending days, those that follow each other as ranges of a few days."""
     run = range(0)
     for day in days:
-        if day == run.stop and 0 < len(run) < _DAYS_AT_ONCE:
+        if day == run.stop and 0 < len(run) < DAYS_AT_ONCE:
             run = range(run.start, day + 1)
             continue
         if run:
