@@ -1,9 +1,10 @@
 """Reading back: latest values, a meter's day and year, the fleet's month, on both stores.
 
 DuckDB: 10 000 meters × 30 days of quarter hours and one meter × 3 years, written through the port
-and then tended as the jobs do, so that days that are over are sealed. InfluxDB takes a tenth of the
-meters by default, because writing them takes it minutes. Every answer is checked: a curve that has
-not as many points as were written ends the run.
+and then tended as the jobs do, so that days that are over are sealed, or packed, and summed up.
+InfluxDB takes a tenth of the meters by default, because writing them takes it minutes; there it is
+also measured what making the fleet's sums of a day again costs. Every answer is checked: a curve
+that has not as many points as were written ends the run.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from hesper_cloud.stores.port import Block, Group, Quantity, ReadingStore
 from hesper_lab import influx_files, system
 from hesper_lab.bench.ingest_batches import name_of
 from hesper_lab.bench.rows import Row, row
+from hesper_lab.bench.sim import cpu_s
 from hesper_lab.ports import accepts
 from hesper_lab.processes import Child, wait_until
 from hesper_lab.site import PACKAGES, Site, StoreKind, Wishes
@@ -48,7 +50,8 @@ _QUANTITIES: Final = (
 _ROWS_AT_ONCE: Final = 200_000
 _ASKED: Final = 25
 _PER_S: Final = 100_000.0  # readings that come in while a day is asked for
-_SHORT_TURN_S: Final = 4.0  # the embedded store ends a turn after five seconds
+_SHORT_TURN_S: Final = 4.0  # a store ends a turn after five seconds
+_RESTED_S: Final = 3601  # until sums that were made void are made again
 _LISTENS_WITHIN_S: Final = 30.0
 
 
@@ -76,7 +79,7 @@ def _measured(kind: StoreKind, meters: int, asked: argparse.Namespace) -> list[R
     end = int(time.time()) // _DAY_S * _DAY_S
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name,
-        _opened(kind, Path(name)) as store,
+        _opened(kind, Path(name)) as (store, server),
     ):
         begun = time.monotonic()
         count = _fill(store, meters, asked.days, asked.years, end)
@@ -85,6 +88,7 @@ def _measured(kind: StoreKind, meters: int, asked: argparse.Namespace) -> list[R
         return [
             row(f"store.fill.{kind}", count / spent_s, "readings/s"),
             row(f"store.tend_s.{kind}", tended_s, "s"),
+            *([] if server is None else _summed_again(store, server, asked.days, end)),
             *_questions(store, kind, meters, asked, end),
         ]
 
@@ -97,6 +101,18 @@ def _tend(store: ReadingStore, now: int) -> float:
         turn_begun = time.monotonic()
         store.maintain(now)
     return time.monotonic() - begun
+
+
+def _summed_again(store: ReadingStore, server: Child, days: int, end: int) -> list[Row]:
+    """Make the sums of the last days void, by erasing a meter that is not there; do the upkeep."""
+    store.erase("nobody", end - days * _DAY_S, end)
+    own_s, server_s = time.process_time(), cpu_s(server.pid)
+    _tend(store, end + 2 * _DAY_S + _RESTED_S)
+    own_s, server_s = time.process_time() - own_s, cpu_s(server.pid) - server_s
+    return [
+        row("store.sums_cpu_ms.influx", 1e3 * own_s / days, "ms/day"),
+        row("store.sums_cpu_ms.influx.server", 1e3 * server_s / days, "ms/day"),
+    ]
 
 
 def _questions(
@@ -214,7 +230,7 @@ def _block(names: tuple[str, ...], start: int, per_meter: int) -> Block:
 
 
 @contextmanager
-def _opened(kind: StoreKind, folder: Path) -> Iterator[ReadingStore]:
+def _opened(kind: StoreKind, folder: Path) -> Iterator[tuple[ReadingStore, Child | None]]:
     site = Site.open(folder / "site", Wishes(store=kind, tcp_meters=1))
     server = _influxd(site) if kind == "influx" else None
     try:
@@ -227,7 +243,7 @@ def _opened(kind: StoreKind, folder: Path) -> Iterator[ReadingStore]:
         )
         store = open_store(settings)
         try:
-            yield store
+            yield store, server
         finally:
             store.close()
     finally:
