@@ -130,16 +130,22 @@ def test_what_upkeep_has_summed_up_is_not_asked_of_the_readings(site: Site) -> N
 
 
 @pytest.mark.integration
-def test_days_are_summed_up_when_packing_has_been_through(site: Site) -> None:
-    site.store.maintain(END)
+def test_days_are_summed_up_an_hour_after_their_end_packed_or_not(site: Site) -> None:
+    site.store.maintain(END + HOUR_S - 1)
     assert site.made(LEVELS) == site.made(GROWTH) == list(range(DAYS - 1))
     assert site.agree() > 0
-    site.store.maintain(NOW)
+    site.store.maintain(END + HOUR_S)
     assert site.made(LEVELS) == site.made(GROWTH) == list(range(DAYS))
+    assert site.agree() == 0
+    site.asked.clear()
+    site.store.maintain(NOW)
+    assert not any("FROM packed" in each and "captured_at" in each for each in site.asked)
 
 
 @pytest.mark.integration
-def test_growth_waits_for_the_day_before(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_days_that_are_to_be_packed_come_afterwards(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     packing = site.store._packing
     site.store.prepare()
     for day in (0, 1, 3, 4, 5):

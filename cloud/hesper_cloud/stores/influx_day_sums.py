@@ -30,7 +30,9 @@ from hesper_cloud.stores.stepped_sums import DAY_S, STEPS
 DAYS_AT_ONCE = 7
 """The growth of so many days may be asked of the server together."""
 
-_OVER_SINCE_S = 3600  # no write lasts as long
+OVER_SINCE_S = 3600
+"""After this a day is over: no write lasts as long."""
+
 _NS = 10**9
 
 Step = tuple[int, int, int]
@@ -130,7 +132,7 @@ class DaySums:
         now = int(self._clock())
         oldest = now // DAY_S - self._keep_days + 2 if self._keep_days else 0
         first = max(-(-span[0] // DAY_S), oldest)
-        return range(first, max(first, min(span[1], now - _OVER_SINCE_S) // DAY_S))
+        return range(first, max(first, min(span[1], now - OVER_SINCE_S) // DAY_S))
 
     def is_made(self, kind: Kind, day: int) -> bool:
         """Says whether upkeep has summed up a day, and that holds."""

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from itertools import accumulate, groupby
+from operator import itemgetter
 
 import numpy as np
 
@@ -160,16 +161,21 @@ class PackedDays:
                 return
             time.sleep(time.monotonic() - begun)
 
-    def passed(self, now: int) -> list[Day]:
-        """Returns the days that packing has gone through, all of which are kept; newest first."""
-        oldest = self._oldest(now)
-        days = (day for day in list(self._states) if day[1] >= oldest and not self.is_ahead(day))
-        return sorted(days, key=lambda day: day[1], reverse=True)
+    def at_rest(self, now: int, over_since_s: int) -> list[Day]:
+        """Returns days that are over, and that packing does not wait for; newest first."""
+        oldest, end = self._oldest(now), (now - over_since_s) // DAY_S
+        days = (day for day in list(self._states) if oldest <= day[1] < end)
+        return sorted(
+            (day for day in days if not self.is_ahead(day, now)), key=itemgetter(1), reverse=True
+        )
 
-    def is_ahead(self, day: Day) -> bool:
-        """Says whether a day is still to be packed, or being packed."""
+    def is_ahead(self, day: Day, now: int) -> bool:
+        """Says whether a day is due to be packed for the first time, or being packed."""
         under_way = self._under_way is not None and self._under_way[0] == day
-        return under_way or self._states.get(day) is State.WAITING
+        return under_way or (self._states.get(day) is State.WAITING and day[1] <= self._newest(now))
+
+    def _newest(self, now: int) -> int:
+        return (now - _OVER_SINCE_S) // DAY_S - 1
 
     def _begin(self, now: int) -> bool:
         """Begins the newest day that is due; returns whether there is one."""
@@ -198,7 +204,7 @@ class PackedDays:
         return True
 
     def _due(self, now: int) -> Day | None:
-        newest, oldest = (now - _OVER_SINCE_S) // DAY_S - 1, self._oldest(now)
+        newest, oldest = self._newest(now), self._oldest(now)
         due = (
             day
             for day, state in list(self._states.items())
@@ -206,7 +212,7 @@ class PackedDays:
             and oldest <= day[1] <= newest
             and self._gone_through.get(day, 0) <= now - _RESTS_S
         )
-        return max(due, key=lambda day: day[1], default=None)
+        return max(due, key=itemgetter(1), default=None)
 
     def _portions(self, day: Day) -> deque[list[str]]:
         """Returns the meters that have enough rows and no packed day that holds."""

@@ -3,9 +3,10 @@
 Theory of operation. InfluxQL takes ten microseconds for each value that it sums up by quarter hour,
 and again for every other step and quantity. Days that are packed it gives in a hundredth of that:
 so upkeep reads these (`influx_day_rows`) and sums up itself, all quantities at all usual steps at
-once. It takes the newest days first, after they were packed, some meters at a time, for what
-packing has left of a turn, half of which is others'; a day that was begun is gone on with in the
-next turn. One that rows came for, or that fails, follows an hour later, and the others before it.
+once. Only yesterday, which is not packed yet, it reads as it is. It takes the newest days first,
+some meters at a time, for what packing has left of a turn, half of which is others'; a day that was
+begun is gone on with in the next turn. One that rows came for, or that fails, follows an hour
+later, and the others before it.
 """
 
 import threading
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from hesper_cloud.stores.influx_day_rows import DayRows, Key
-from hesper_cloud.stores.influx_day_sums import DaySums, Kind, Sum, Sums
+from hesper_cloud.stores.influx_day_sums import OVER_SINCE_S, DaySums, Kind, Sum, Sums
 from hesper_cloud.stores.influx_layouts import Layouts
 from hesper_cloud.stores.influx_packing import PackedDays
 from hesper_cloud.stores.influx_server import InfluxServer
@@ -81,12 +82,12 @@ class Summing:
         return self._made(*due, certain)
 
     def _due(self, now: int) -> Due | None:
-        """Returns the newest day that is packed, as is the one before where growth looks there."""
+        """Returns the newest day; packing comes before, also of the day where growth looks back."""
         due = (
             (Kind(growth, profile), day)
-            for profile, day in self._packing.passed(now)
+            for profile, day in self._packing.at_rest(now, OVER_SINCE_S)
             for growth in (False, True)
-            if not (growth and self._packing.is_ahead((profile, day - 1)))
+            if not (growth and self._packing.is_ahead((profile, day - 1), now))
         )
         return next((each for each in due if self._is_due(each, now)), None)
 
