@@ -75,6 +75,7 @@ class Site:
         meters: tuple[str, ...],
         quantities: tuple[Quantity, ...] = (ENERGY, VOLTAGE),
         store: InfluxStore | None = None,
+        profile: str = PROFILE,
     ) -> None:
         times = np.tile(captured, len(meters))
         chance = np.random.default_rng(int(times[0]))
@@ -82,7 +83,7 @@ class Site:
         values[0] += times // 9
         missing = chance.random(values.shape) < 0.1
         block = Block(
-            PROFILE, quantities, meters, np.repeat(np.arange(len(meters)), len(captured)), times,
+            profile, quantities, meters, np.repeat(np.arange(len(meters)), len(captured)), times,
             times // DAY_S % 2 * 128, times // HOUR_S % 3, END, values, missing,
         )  # fmt: skip
         self._sequence += 1
@@ -127,6 +128,19 @@ def test_what_upkeep_has_summed_up_is_not_asked_of_the_readings(site: Site) -> N
     assert site.agree() == 0
     assert site.agree((2 * HOUR_S,)) > 0  # no usual step: kept when it was asked for
     assert site.agree((2 * HOUR_S,)) == 0
+
+
+@pytest.mark.integration
+def test_a_profile_is_summed_up_by_its_own_quantities(site: Site) -> None:
+    daily, other = "1.0.99.2.0.255", Quantity("1.0.2.8.0.255", 0, 30)
+    site.write(np.arange(START, END, DAY_S), METERS, (ENERGY, other), profile=daily)
+    site.store.maintain(NOW)
+    asked = [each for each in site.asked if "FROM packed" in each and other.logical_name in each]
+    assert asked
+    assert all(daily in each for each in asked)
+    assert site.agree() == 0
+    span = (other.logical_name, START, END, DAY_S)
+    assert site.store.fleet_increase(daily, *span) == site.plain.fleet_increase(daily, *span)
 
 
 @pytest.mark.integration

@@ -31,8 +31,8 @@ class DayRows:
         self._growth = kind.growth
         self._days = range(day - kind.growth, day + 1)
         self._names = {
-            layout: {quantity.logical_name for quantity in quantities}
-            for layout, quantities in list(layouts.known.items())
+            layout: {quantity.logical_name for quantity in layouts.quantities(layout)}
+            for layout in layouts.of_profile(kind.profile)
         }
         names = sorted(set().union(*self._names.values()))
         self._sources = {name: layouts.having(name) for name in names}
