@@ -8,11 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hesper_cloud import provision
+from hesper_cloud.accounts import passwords
 from hesper_cloud.authority.process import loop
 from hesper_cloud.commissioning import MeterPaper, commission
 from hesper_cloud.db.engines import writing
@@ -23,6 +25,8 @@ from hesper_cloud.settings import BrokerAccount, BrokerSettings, Settings
 from hesper_contracts.signing import Signer
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import select
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -43,9 +47,22 @@ def gateway_signer() -> Signer:
     return Signer.generate()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def usual_passwords() -> Iterator[Callable[[], PasswordHash]]:
+    """Passwords cost the least that argon2id can, a tenth of a second less; gives the usual way."""
+    usual, least = passwords._hasher, Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", cache(lambda: PasswordHash((least,))))
+        yield usual
+
+
 @pytest.fixture(scope="session")
-def prepared_state(tmp_path_factory: pytest.TempPathFactory, gateway_signer: Signer) -> Path:
-    """A state folder that is made once and copied for every test (argon2 is slow on purpose)."""
+def prepared_state(
+    tmp_path_factory: pytest.TempPathFactory,
+    gateway_signer: Signer,
+    usual_passwords: Callable[[], PasswordHash],
+) -> Path:
+    """A state folder that is made once and copied for every test."""
     folder = tmp_path_factory.mktemp("prepared") / "state"
     settings = Settings(state=folder)
     provision.initialise(settings, "default")

@@ -72,6 +72,10 @@ def test_an_actor_of_areas_sees_them_and_nothing_that_is_nowhere():
     assert Actor("ann", Role.OPERATOR).sees(None)
 
 
+def test_a_password_is_as_dear_to_try_as_argon2_recommends(usual_passwords):
+    assert usual_passwords().hash("correct horse").startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+
+
 def test_passwords():
     hashed = passwords.hash_password("correct horse")
     assert hashed.startswith("$argon2id$")
