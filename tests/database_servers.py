@@ -18,6 +18,7 @@ import pytest
 from hesper_lab import ports, system
 
 if TYPE_CHECKING:
+    from hesper_cloud.stores.influx_server import InfluxServer
     from hesper_cloud.stores.influx_v2 import InfluxV2
 
 INFLUXD = shutil.which("influxd") or "/usr/bin/influxd"
@@ -119,6 +120,20 @@ def influx2_access() -> Iterator[tuple[str, str, str]]:
             assert time.monotonic() < deadline, "InfluxDB 2.x does not answer"
             time.sleep(0.1)
         yield url, "hesper", token
+
+
+@pytest.fixture(params=["1.x", "2.x"])
+def influx_database(request: pytest.FixtureRequest) -> Callable[[], "InfluxServer"]:
+    """Connects to a database of its own, each time anew; in the test's turn by either interface."""
+    from hesper_cloud.stores.influx_server import InfluxV1
+    from hesper_cloud.stores.influx_v2 import InfluxV2
+
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    if request.param == "1.x":
+        url = request.getfixturevalue("influx_url")
+        return lambda: InfluxV1(url, name)
+    url, organisation, token = request.getfixturevalue("influx2_access")
+    return lambda: InfluxV2(url, name, organisation, token)
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
 """Sums over the fleet that are kept in the ledger of InfluxDB: never older than the readings."""
 
-import secrets
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 from hesper_cloud.stores.influx import InfluxStore
 from hesper_cloud.stores.influx_day_sums import DaySums, Kind, Late, Sum, Sums
-from hesper_cloud.stores.influx_server import InfluxServer, InfluxV1, Precision, Table
-from hesper_cloud.stores.influx_v2 import InfluxV2
+from hesper_cloud.stores.influx_server import InfluxServer, Precision, Table
 from hesper_cloud.stores.port import Block, FleetSeries, Group, Quantity, StoreUnavailable
 from hesper_cloud.stores.stepped_sums import DAY_S
 from hesper_contracts.batch import BatchId
@@ -75,15 +73,11 @@ class Both:
         return found
 
 
-@pytest.fixture(params=["1.x", "2.x"])
-def both(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Both]:
-    name = f"sums-{secrets.token_hex(4)}"
-    if request.param == "1.x":
-        url = request.getfixturevalue("influx_url")
-        made = Both(lambda: InfluxV1(url, name), monkeypatch)
-    else:
-        url, organisation, token = request.getfixturevalue("influx2_access")
-        made = Both(lambda: InfluxV2(url, name, organisation, token), monkeypatch)
+@pytest.fixture
+def both(
+    influx_database: Callable[[], InfluxServer], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Both]:
+    made = Both(influx_database, monkeypatch)
     made.write(
         [(meter, START + n * DAY_S // 4, 1000 * n)
          for meter in ("A", "B", "C") for n in range(4 * DAYS)]

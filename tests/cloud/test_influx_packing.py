@@ -9,7 +9,6 @@ from hesper_cloud.stores import influx_packed, influx_packing
 from hesper_cloud.stores.influx import InfluxStore
 from hesper_cloud.stores.influx_packed import Curve, curves, day_line
 from hesper_cloud.stores.influx_server import InfluxServer, InfluxV1, Precision, Table
-from hesper_cloud.stores.influx_v2 import InfluxV2
 from hesper_cloud.stores.port import Block, Group, Integers, Quantity, StoreUnavailable
 from hesper_contracts.batch import BatchId
 
@@ -94,15 +93,11 @@ class Site:
         return self.rows // 18  # for each meter, curve that there is, and step
 
 
-@pytest.fixture(params=["1.x", "2.x"])
-def site(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    name = f"packed-{secrets.token_hex(4)}"
-    if request.param == "1.x":
-        url = request.getfixturevalue("influx_url")
-        made = Site(lambda: InfluxV1(url, name), monkeypatch)
-    else:
-        url, organisation, token = request.getfixturevalue("influx2_access")
-        made = Site(lambda: InfluxV2(url, name, organisation, token), monkeypatch)
+@pytest.fixture
+def site(
+    influx_database: Callable[[], InfluxServer], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Site]:
+    made = Site(influx_database, monkeypatch)
     made.write(np.arange(START, END, HOUR_S))
     yield made
     made.close()

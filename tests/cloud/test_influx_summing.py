@@ -1,6 +1,5 @@
 """Sums over the fleet that upkeep makes on InfluxDB before anybody asks."""
 
-import secrets
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -9,9 +8,8 @@ from hesper_cloud.stores import influx_summing
 from hesper_cloud.stores.influx import InfluxStore
 from hesper_cloud.stores.influx_day_sums import Kind, Sum
 from hesper_cloud.stores.influx_packing import State
-from hesper_cloud.stores.influx_server import InfluxServer, InfluxV1, Precision, Table
+from hesper_cloud.stores.influx_server import InfluxServer, Precision, Table
 from hesper_cloud.stores.influx_summing import Totals
-from hesper_cloud.stores.influx_v2 import InfluxV2
 from hesper_cloud.stores.port import Block, Group, Integers, Quantity, StoreUnavailable
 from hesper_cloud.stores.stepped_sums import DAY_S, STEPS, Rows
 from hesper_contracts.batch import BatchId
@@ -104,15 +102,11 @@ class Site:
         return [day for day in range(DAYS) if self.store._days.is_made(kind, FIRST + day)]  # type: ignore[union-attr]
 
 
-@pytest.fixture(params=["1.x", "2.x"])
-def site(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    name = f"summing-{secrets.token_hex(4)}"
-    if request.param == "1.x":
-        url = request.getfixturevalue("influx_url")
-        made = Site(lambda: InfluxV1(url, name), monkeypatch)
-    else:
-        url, organisation, token = request.getfixturevalue("influx2_access")
-        made = Site(lambda: InfluxV2(url, name, organisation, token), monkeypatch)
+@pytest.fixture
+def site(
+    influx_database: Callable[[], InfluxServer], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Site]:
+    made = Site(influx_database, monkeypatch)
     made.write(np.arange(START, END, 1800), METERS[:3])
     made.write(np.arange(START, END, 4 * HOUR_S) - 60, ("few",))
     made.write(np.arange(START + 600, END, HOUR_S), ("other", "C"), (KILO,))
