@@ -18,6 +18,7 @@ from typing import IO, Annotated, Any
 import httpx
 import typer
 
+from hesper_cloud.client_answers import refusal
 from hesper_cloud.provision import ProvisioningError
 
 batch = typer.Typer(no_args_is_help=True)
@@ -176,11 +177,8 @@ class _Door:
 
 def _checked(answer: httpx.Response) -> httpx.Response:
     if answer.is_error:
-        try:
-            why = str(answer.json()["detail"])
-        except (ValueError, KeyError, TypeError):
-            why = f"{answer.status_code} {answer.reason_phrase}"
-        raise ProvisioningError(why)
+        why = refusal(answer)
+        raise ProvisioningError(why or f"{answer.status_code} {answer.reason_phrase}")
     return answer
 
 

@@ -168,9 +168,16 @@ def running(site: Site, say: Say, *, install: bool = True) -> Iterator[Running]:
     """Provision and start a site; stop it whatever happens."""
     processes = Running(site, say, install=install)
     processes.provision()
+    with started(processes):
+        yield processes
+
+
+@contextlib.contextmanager
+def started(processes: Running) -> Iterator[None]:
+    """Start a site that is provisioned; stop it whatever happens."""
     try:
         processes.start()
-        yield processes
+        yield
     finally:
         processes.stop()
-        site.lock.close()
+        processes.site.lock.close()

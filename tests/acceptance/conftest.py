@@ -18,7 +18,7 @@ from hesper_contracts.topics import Topics
 from hesper_lab import gateway_files, system
 from hesper_lab.reconcile import Account, reconcile, reconcile_relays
 from hesper_lab.rest import Rest
-from hesper_lab.running import Running, running
+from hesper_lab.running import Running, running, started
 from hesper_lab.site import PACKAGES, Site, Wishes
 from hesper_sim import ledger
 from paho.mqtt import client as mqtt
@@ -308,14 +308,10 @@ def own_site(
         processes = Running(site, lambda _: None, install=False)
         processes.provision()
         change(site)
-        try:
-            processes.start()
+        with started(processes):
             whole = System(processes)
             yield whole
             whole.close()
-        finally:
-            processes.stop()
-            site.lock.close()
 
     return make
 

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from archived import archived_until
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.work import Work
 from hesper_cloud.api.application import create_app
 from hesper_cloud.app import now_utc
-from hesper_cloud.db.archive import ArchivedPart
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Request
 from hesper_cloud.latest import LatestValues
@@ -242,19 +242,9 @@ async def test_a_reading_that_may_have_left_is_not_edited(client, working, letti
         assert answer.status_code == status, answer.text
 
 
-def archived_until(services: Services, day: date) -> None:
-    """Enters that readings of before a day are in the archive."""
-    part = ArchivedPart(
-        day=(day - date(1970, 1, 1)).days - 1, part=0, name="readings-0.parquet", readings=1,
-        revisions=0, sha256="0" * 64, octets=1, archived_at=now_utc(),
-    )  # fmt: skip
-    with writing(services.sources.registry) as session:
-        session.add(part)
-
-
 async def test_an_export_is_whole_or_says_from_when_on(client, services):
     vic = await bearer(client, "vic")
-    archived_until(services, date(2026, 6, 1))
+    archived_until(services.sources.registry, date(2026, 6, 1))
     whole = await client.get("/exports/readings", headers=vic, params=SPAN)
     assert whole.status_code == 200
     earlier = SPAN | {"from": "2026-05-31T00:00:00Z"}
@@ -263,6 +253,19 @@ async def test_an_export_is_whole_or_says_from_when_on(client, services):
         answer = await client.get("/exports/readings", headers=vic, params=asked)
         assert answer.status_code == 409
         assert "before 2026-06-01 are in the archive" in answer.text
+
+
+async def reaching_back(client, services, route, more):
+    """Returns a day until which all is archived, and what is answered from then on and before."""
+    vic = await bearer(client, "vic")
+    day = now_utc().date() - timedelta(days=60)
+    archived_until(services.sources.registry, day)
+    answers = []
+    for start in (day, day - timedelta(days=1)):
+        span = {"from": f"{start}T00:00:00Z", "to": f"{day}T12:00:00Z"}
+        answers.append(await client.get(route, headers=vic, params=more | span))
+        assert answers[-1].status_code == 200, answers[-1].text
+    return day, answers
 
 
 @pytest.mark.parametrize(
@@ -275,28 +278,14 @@ async def test_an_export_is_whole_or_says_from_when_on(client, services):
     ],
 )
 async def test_reads_that_reach_back_into_the_archive_say_so(client, services, route, more):
-    vic = await bearer(client, "vic")
-    day = now_utc().date() - timedelta(days=60)
-    archived_until(services, day)
-    said = []
-    for start in (day, day - timedelta(days=1)):
-        span = {"from": f"{start}T00:00:00Z", "to": f"{day}T12:00:00Z"}
-        answer = await client.get(route, headers=vic, params=more | span)
-        assert answer.status_code == 200, answer.text
-        said.append(answer.json()["archived_before"])
+    day, answers = await reaching_back(client, services, route, more)
+    said = [answer.json()["archived_before"] for answer in answers]
     assert said == [None, f"{day}T00:00:00Z"]
 
 
 async def test_a_stream_of_readings_that_lacks_what_is_archived_says_so(client, services):
-    vic = await bearer(client, "vic")
-    day = now_utc().date() - timedelta(days=60)
-    archived_until(services, day)
-    said = []
-    for start in (day, day - timedelta(days=1)):
-        span = {"from": f"{start}T00:00:00Z", "to": f"{day}T12:00:00Z"}
-        answer = await client.get("/readings/export", headers=vic, params=span)
-        assert answer.status_code == 200, answer.text
-        said.append(answer.headers.get("Archived-Before"))
+    day, answers = await reaching_back(client, services, "/readings/export", {})
+    said = [answer.headers.get("Archived-Before") for answer in answers]
     assert said == [None, f"{day}T00:00:00Z"]
     told = (await client.get("/openapi.json")).json()["paths"]["/api/v1/readings/export"]["get"]
     assert "Archived-Before" in told["responses"]["200"]["headers"]

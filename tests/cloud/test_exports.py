@@ -6,19 +6,18 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pyarrow.parquet as pq
 import pytest
+from archived import archived_until
 from command_line import tell
 from exported import COUNT, ENERGY, PROFILE, T0, VOLTAGE, block, in_order
 from hesper_cloud.app import create_app
 from hesper_cloud.cli import app
-from hesper_cloud.db.archive import ArchivedPart
-from hesper_cloud.db.engines import writing
 from hesper_cloud.exports import cim, targets
 from hesper_cloud.exports.formats import FORMATS, FormatName
 from hesper_cloud.exports.numbers import exact
@@ -374,12 +373,7 @@ def test_an_export_of_some_meters_from_a_head_end_that_runs_has_all_of_them(
 
 
 def test_an_export_that_a_head_end_refuses_says_why(services: Services, tmp_path: Path) -> None:
-    part = ArchivedPart(
-        day=T0 // 86_400, part=0, name="readings-0.parquet", readings=1, revisions=0,
-        sha256="0" * 64, octets=1, archived_at=datetime.now(UTC),
-    )  # fmt: skip
-    with writing(services.sources.registry) as session:
-        session.add(part)
+    archived_until(services.sources.registry, date(2026, 6, 2))
     with asked_by_url(services, tmp_path) as export_by_url:
         told = export_by_url("--from", "2026-06-01", "--to", "2026-06-03")
     assert told.returncode == 1

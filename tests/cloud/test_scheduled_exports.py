@@ -1,12 +1,12 @@
 """Scheduled exports: window after window without a hole, tried again when they fail."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hesper_cloud.db.archive import ArchivedPart
+from archived import archived_until
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import ExportRun
 from hesper_cloud.exports.scheduled import ScheduledExports, runs
@@ -90,12 +90,7 @@ def test_a_window_that_was_left_behind_and_cut_off_is_made_again(scheduled: Sche
 
 
 def test_a_window_whose_readings_are_archived_is_not_given_in_part(scheduled: Scheduled) -> None:
-    part = ArchivedPart(
-        day=int(START.timestamp()) // 86_400, part=0, name="day=2026-06-02/readings-0.parquet",
-        readings=1, revisions=0, sha256="0" * 64, octets=1, archived_at=START,
-    )  # fmt: skip
-    with writing(scheduled.registry) as session:
-        session.add(part)
+    archived_until(scheduled.registry, date(2026, 6, 3))
     assert scheduled.turn() == [("01", "failed", 1)]
     assert "before 2026-06-03 are in the archive" in str(scheduled.alarms[-1])
 

@@ -126,7 +126,8 @@ async def test_forged_and_foreign_receipts_release_nothing(
         await cloud.give_receipt(GATEWAY, stored.payload, key=Signer.generate())
         await cloud.send(GATEWAY, Kind.RECEIPTS, b"HK1s garbage")
         await cloud.send(GATEWAY, Kind.RECEIPTS, b"")
-        await cloud.give_receipt(GATEWAY, stored.payload + b"?")
+        altered = stored.payload[:-1] + bytes((stored.payload[-1] ^ 1,))
+        await cloud.give_receipt(GATEWAY, altered)
         other = "gw-2"
         cloud_topic = cloud.topics.down(GATEWAY, Kind.RECEIPTS)
         cloud.topics = Topics()

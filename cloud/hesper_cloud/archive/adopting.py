@@ -12,7 +12,7 @@ from os import SEEK_END
 from sqlalchemy import Engine
 
 from hesper_cloud.archive import files
-from hesper_cloud.archive.keeping import ArchiveError
+from hesper_cloud.archive.keeping import ArchiveError, become
 from hesper_cloud.archive.names import Place, place_of
 from hesper_cloud.db.archive import ArchivedPart
 from hesper_cloud.db.engines import writing
@@ -54,8 +54,7 @@ def adopt(folder: str, registry: Engine, part: ArchivedPart, names: Sequence[str
         row = session.get_one(ArchivedPart, (part.day, part.part))
         if row.name != part.name:
             raise ArchiveError(f"it has become {row.name} meanwhile")
-        row.name, row.octets = newest.name, octets
-        row.readings, row.revisions, row.sha256 = said.readings, said.revisions, said.sha256
+        become(row, newest.name, octets, said)
     for between in _later(part, names):
         if between != newest:
             remove(f"{folder}/{between.name}")

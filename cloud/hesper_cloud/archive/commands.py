@@ -75,7 +75,8 @@ def adopt_(
     """
     settings, left = Settings.load(config), 0
     folder, names = _folder(settings), _names(settings)
-    with _parts(settings, first, last) as parts, _registry(settings) as registry:
+    with _registry(settings) as registry:
+        parts = _of_days(registry, _days(first, last))
         for part in [each for each in parts if each.name not in names]:
             try:
                 if forget_gone and successor(part, names) is None:

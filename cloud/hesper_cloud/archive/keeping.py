@@ -174,6 +174,12 @@ def held(part: ArchivedPart) -> Content:
     return Content(part.readings, part.revisions, part.sha256)
 
 
+def become(part: ArchivedPart, name: str, octets: int, now: Content) -> None:
+    """Enters another version of a part in its place."""
+    part.name, part.octets = name, octets
+    part.readings, part.revisions, part.sha256 = now.readings, now.revisions, now.sha256
+
+
 def _same(reading: Reading) -> bytes:
     """Returns what readings have in common that the store would take for one: a digest."""
     identity = (reading.meter, reading.profile, reading.captured_at, reading.clock_status)

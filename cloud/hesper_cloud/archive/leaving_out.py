@@ -19,7 +19,7 @@ from sqlalchemy import Engine, select
 
 from hesper_cloud.archive import files
 from hesper_cloud.archive.files import Share
-from hesper_cloud.archive.keeping import ArchiveError, check_mark, held
+from hesper_cloud.archive.keeping import ArchiveError, become, check_mark, held
 from hesper_cloud.archive.names import Place, begun_day, place_of
 from hesper_cloud.db.archive import ArchivedPart
 from hesper_cloud.db.engines import reading, writing
@@ -131,9 +131,7 @@ class LeavingOut:
             if not octets:
                 session.delete(row)
                 return
-            left = held(row).minus(taken)
-            row.name, row.octets = place.next.name, octets
-            row.readings, row.revisions, row.sha256 = left.readings, left.revisions, left.sha256
+            become(row, place.next.name, octets, held(row).minus(taken))
 
     def _url(self, name: str) -> str:
         return f"{self._folder}/{name}"

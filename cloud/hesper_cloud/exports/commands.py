@@ -13,6 +13,7 @@ import typer
 from hesper_cloud.access_log import AccessLogKeeping, Look, Looks
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.curves import Shelf
+from hesper_cloud.client_answers import refusal
 from hesper_cloud.db import migrate
 from hesper_cloud.db.archive import archived_before
 from hesper_cloud.db.engines import open_engine
@@ -29,7 +30,6 @@ Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
 ]
 _PATIENCE_S = 600.0
-_PROBLEM = "application/problem+json"
 
 
 def export_(
@@ -122,9 +122,10 @@ def _from_rest(wanted: Wanted, target: str, url: str, token_file: Path | None) -
 
 def _require_granted(answer: httpx.Response) -> None:
     """Raises what the head end says, where it refuses."""
-    if answer.headers.get("content-type") == _PROBLEM:
+    if answer.is_error:
         answer.read()
-        raise TargetError(answer.json()["detail"])
+        if (why := refusal(answer)) is not None:
+            raise TargetError(why)
     answer.raise_for_status()
 
 

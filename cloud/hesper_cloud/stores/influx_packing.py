@@ -30,8 +30,10 @@ from hesper_cloud.stores.influx_server import InfluxServer, Table
 from hesper_cloud.stores.port import Integers
 
 _OVER_SINCE_S = DAY_S
-_RESTS_S = 3600
-_TURN_S = 5.0
+RESTS_S = 3600
+"""A day that was gone through, and changed, is left alone for so long."""
+TURN_S = 5.0
+"""How long a turn of upkeep on InfluxDB takes."""
 _ROWS_AT_ONCE = 4000
 _NS = 10**9
 
@@ -154,7 +156,7 @@ class PackedDays:
             now: Says what is due.
             certain: Says, while nothing is written, whether all that was written is known.
         """
-        ends = time.monotonic() + _TURN_S
+        ends = time.monotonic() + TURN_S
         while time.monotonic() < ends:
             begun = time.monotonic()
             if not (self._go_on(certain) if self._under_way else self._begin(now)):
@@ -210,7 +212,7 @@ class PackedDays:
             for day, state in list(self._states.items())
             if state is not State.DONE
             and oldest <= day[1] <= newest
-            and self._gone_through.get(day, 0) <= now - _RESTS_S
+            and self._gone_through.get(day, 0) <= now - RESTS_S
         )
         return max(due, key=itemgetter(1), default=None)
 

@@ -16,12 +16,10 @@ from collections.abc import Callable, Iterator
 from hesper_cloud.stores.influx_day_rows import DayRows, Key
 from hesper_cloud.stores.influx_day_sums import OVER_SINCE_S, DaySums, Kind, Sum, Sums
 from hesper_cloud.stores.influx_layouts import Layouts
-from hesper_cloud.stores.influx_packing import PackedDays
+from hesper_cloud.stores.influx_packing import RESTS_S, TURN_S, PackedDays
 from hesper_cloud.stores.influx_server import InfluxServer
 from hesper_cloud.stores.stepped_sums import DAY_S, SAFE, STEPS, DayTotals, Rows
 
-_RESTS_S = 3600
-_TURN_S = 5.0
 _AT_LEAST_S = 1.0
 _METERS_AT_ONCE = 50
 
@@ -61,7 +59,7 @@ class Summing:
             certain: Says, while nothing is written, whether all that was written is known.
             turn_begun: When the turn of upkeep began, in the time of `time.monotonic`.
         """
-        ends = max(turn_begun + _TURN_S, time.monotonic() + _AT_LEAST_S)
+        ends = max(turn_begun + TURN_S, time.monotonic() + _AT_LEAST_S)
         while time.monotonic() < ends:
             begun = time.monotonic()
             day, self._under_way = self._under_way or self._begin(now, certain), None
@@ -92,7 +90,7 @@ class Summing:
         return next((each for each in due if self._is_due(each, now)), None)
 
     def _is_due(self, due: Due, now: int) -> bool:
-        return not self._sums.is_made(*due) and self._begun.get(due, 0) <= now - _RESTS_S
+        return not self._sums.is_made(*due) and self._begun.get(due, 0) <= now - RESTS_S
 
     def _made(self, kind: Kind, day: int, certain: Callable[[], bool]) -> Iterator[bool]:
         """Sums up a day; yields True after each portion of meters."""
