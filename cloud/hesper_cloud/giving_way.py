@@ -4,7 +4,7 @@ One thread at a time runs Python, and takes turns by the tenth of a millisecond:
 for seconds makes readings wait for their receipts all that time. So what goes through a whole fleet
 does it in portions, and rests in between: the longer, the busier ingest is (`GivesWay`). What
 ingest itself has to write beside readings is written a portion at a time too, and so seldom that it
-takes a twentieth of the time (`Seldom`). A portion that took long because it had to wait, for a
+takes a fiftieth of the time (`Seldom`). A portion that took long because it had to wait, for a
 locked database say, is no reason to rest as much longer: both have an end.
 """
 
@@ -16,9 +16,10 @@ from itertools import islice
 from typing import TypeVar
 
 _REST = 9.0
-"""How often its own length a portion's rest lasts while ingest has no time to spare."""
+"""How often its own length a portion's rest lasts by how busy ingest is, at least."""
+_LEAST_SHARE = 0.02
 _LONGEST_REST_S = 5.0
-_SHARE = 20
+_SHARE = 50
 _LONGEST_PAUSE_S = 60.0
 
 T = TypeVar("T")
@@ -58,11 +59,20 @@ class GivesWay:
         for portion in of:
             yield portion
             worked_s = self._monotonic() - begun
-            rest_s = min(worked_s * _REST * self.busy(), _LONGEST_REST_S)
+            rest_s = min(worked_s * _rest(self.busy()), _LONGEST_REST_S)
             if rest_s and not self._stopped.is_set():
                 self._sleep(rest_s)
                 rested_s.set(rested_s.get() + rest_s)
             begun = self._monotonic()
+
+
+def _rest(busy: float) -> float:
+    """Returns how often its own length a portion's rest lasts: it gets what ingest leaves at most.
+
+    While a backlog drains, and what is missing is on its way anyway, that is a fiftieth.
+    """
+    share = max(1 - busy, _LEAST_SHARE)
+    return max(_REST * busy, 1 / share - 1)
 
 
 NO_RESTS = GivesWay(lambda: 0.0)

@@ -154,6 +154,11 @@ class _Table:
         found: Flags = (rank > self.rank[rows]) | corrected
         return found
 
+    def has(self, meter: str) -> bool:
+        """Says whether there is a row of a meter."""
+        row = self.rows.get(meter)
+        return row is not None and bool(self.rank[row] != _NEVER)
+
     def forget(self, row: int) -> None:
         """Empties one row, as if nothing had come for it yet."""
         self.rank[row] = _NEVER
@@ -227,14 +232,24 @@ class LatestValues:
     def take(self, block: Block, accepted: Flags, stored_at: int) -> dict[str, int]:
         """Takes the accepted rows of a block that was committed.
 
-        Returns the first capture, epoch seconds, of each meter of which nothing was known.
+        Returns the first capture, epoch seconds, of each meter that had none of this profile.
         """
         return self._take(block, accepted, np.full(block.row_count, stored_at, dtype=np.int64))
 
     def _take(self, block: Block, mask: Flags, stored_at: Integers) -> dict[str, int]:
         with self._lock:
             self._version += 1
-            return self._table(block).take(block, mask, stored_at, self._version)
+            firsts = self._table(block).take(block, mask, stored_at, self._version)
+            others = [
+                table
+                for (profile, quantities), table in self._tables.items()
+                if profile == block.profile and quantities != block.quantities
+            ]
+            return {
+                meter: first
+                for meter, first in firsts.items()
+                if not any(table.has(meter) for table in others)
+            }
 
     def _table(self, block: Block) -> _Table:
         key = (block.profile, block.quantities)
@@ -259,9 +274,9 @@ class LatestValues:
         newest: dict[str, tuple[int, LatestValue]] = {}
         with self._lock:
             for table in self._tables.values():
-                row = table.rows.get(meter)
-                if row is None or table.rank[row] == _NEVER:
+                if not table.has(meter):
                     continue
+                row = table.rows[meter]
                 for place in range(len(table.quantities)):
                     found = (int(table.rank[row]), table.value(row, place))
                     name = found[1].logical_name

@@ -16,6 +16,7 @@ from hesper_cloud.gaps.captures import AHEAD_S, Captures
 from hesper_cloud.gaps.kept import Kept
 from hesper_cloud.gaps.tending import Tending
 from hesper_cloud.ingest.identified import event_stored
+from hesper_cloud.latest import LatestValues
 from hesper_cloud.quantities import LOAD_PROFILE
 from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.services import captured as lately
@@ -160,7 +161,7 @@ class Site:
         self.engine = open_engine(f"sqlite:///{folder / 'hesper.db'}")
         migrate.upgrade(self.engine, "registry")
         self.store = CountingStore(folder / "readings.duckdb")
-        self.captures = Captures()
+        self.captures, self.latest = Captures(), LatestValues()
         self.now = T0
         self.ledger = GapLedger(
             *(self.engine, self.store, RuleSettings(), self.clock),
@@ -180,6 +181,7 @@ class Site:
     def erase(self, meter: str, start: int, end: int) -> None:
         self.store.erase(meter, start, end)
         self.captures.forget(meter, start, end)
+        self.latest.forget(meter, start, end)
 
     def announce(self, meter: str, period_s: int) -> None:
         """Has a gateway tell of another period."""
@@ -201,6 +203,9 @@ class Site:
         (accepted,) = self.store.write(Group({}, [rows], self.now * 1000)).accepted
         if told:
             self.captures.rows_committed(CommittedRows("", rows, accepted, self.now))
+        firsts = self.latest.take(rows, accepted, self.now)
+        if told:
+            self.captures.note(rows.profile, firsts, self.now)
 
     def close(self) -> None:
         self.store.close()
@@ -248,6 +253,21 @@ def test_a_meter_that_comes_into_the_registry_is_read_once(site: Site) -> None:
     assert site.gaps(13.5)[-1] == ("M3", 10, 11, "open")
     assert site.store.reads == before + 1
     site.gaps(13.6)
+    assert site.store.reads == before + 1
+
+
+def test_a_meter_that_is_heard_for_the_first_time_needs_no_reading(site: Site) -> None:
+    site.gaps(0.5)
+    with writing(site.engine) as session:
+        row = Meter(id="M3", gateway_id="gw-1", first_seen_at=site.clock(), capture_period_s=P)
+        session.add(row)
+    before = site.store.reads
+    site.put("M3", 1, 2, 4)
+    assert site.gaps(4.5) == [("M3", 3, 3, "open")]
+    assert site.store.reads == before
+    site.erase("M3", T0 + 4 * P, T0 + 5 * P)
+    site.put("M3", 5)  # the first again by the latest values, but not all that is stored
+    assert site.gaps(5.5)[0] == ("M3", 3, 4, "open")
     assert site.store.reads == before + 1
 
 

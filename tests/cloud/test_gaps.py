@@ -496,4 +496,4 @@ def test_what_an_unset_clock_captured_says_nothing_of_when_captures_began(ledger
 
 def following(ledger: Ledger) -> tuple[Beginnings, CacheFeed]:
     beginnings = Beginnings(ledger.engine, monotonic=lambda: 0.0)
-    return beginnings, CacheFeed(LatestValues(), beginnings)
+    return beginnings, CacheFeed(LatestValues(), beginnings.note)

@@ -34,8 +34,16 @@ def test_what_it_takes_to_get_a_portion_is_work_too(clock: HandClock) -> None:
             clock.pass_by(0.5)
             yield number
 
-    list(GivesWay(lambda: 1.0, clock.pass_by, clock).portions(read()))
-    assert clock() == 100.0 + 2 * (0.5 + 4.5)
+    list(GivesWay(lambda: 0.5, clock.pass_by, clock).portions(read()))
+    assert clock() == 100.0 + 2 * (0.5 + 2.25)
+
+
+def test_while_ingest_has_no_time_to_spare_it_gets_a_fiftieth(clock: HandClock) -> None:
+    busy = iter((0.9, 0.95, 1.0))
+    giving_way = GivesWay(lambda: next(busy), clock.pass_by, clock)
+    ends = [0.0625, 0.0625 * (2 + 9), 0.0625 * (3 + 9 + 19), 0.0625 * (3 + 9 + 19 + 49)]
+    times = [*worked(giving_way, clock, 0.0625, 0.0625, 0.0625), clock()]
+    assert times == pytest.approx([100.0 + end for end in ends])
 
 
 def test_who_gives_no_way_never_rests(clock: HandClock) -> None:
@@ -87,7 +95,7 @@ def test_what_is_written_seldom_goes_on_sooner_while_more_waits(clock: HandClock
     for _ in range(120):
         turns.turn(write)
         clock.pass_by(1.0)
-    assert written == [100.0, 120.0, 180.0]  # a twentieth of the time, then a minute
+    assert written == [100.0, 150.0, 210.0]  # a fiftieth of the time, then a minute
 
 
 def test_at_once_writes_until_nothing_waits(clock: HandClock) -> None:

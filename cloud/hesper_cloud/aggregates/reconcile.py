@@ -27,7 +27,6 @@ from hesper_cloud.validation import dirty
 DAYS_BACK = 35
 _DAY_S = 86_400
 _SETTLED_S = 3600
-_METERS_AT_ONCE = 2500
 _KNOWN = """
     SELECT meter, stored, expected FROM scores
     WHERE starts_at = $start AND meter IN (SELECT unnest($meters))"""
@@ -64,7 +63,7 @@ class Reconciliation:
         day = self._waiting.pop()
         with reading(self._engine) as session:
             names = session.scalars(select(Meter.id).order_by(Meter.id)).all()
-        parts = self._giving_way.portions(batched(names, _METERS_AT_ONCE))
+        parts = self._giving_way.portions(batched(names, self._store.meters_at_once))
         return sum(self._mark_differing(day, part) for part in parts)
 
     def _mark_differing(self, day: int, names: Sequence[str]) -> int:

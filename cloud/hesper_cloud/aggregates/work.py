@@ -1,12 +1,12 @@
 """One turn of validation and aggregation: from marked days to rows of the energy book.
 
 Theory of operation. Marks name UTC days; the local days that they touch are worked on, those on
-which captures count. Days of the same length, period and kind of meter are read together, some
-thousand meters at a time, because a store looks through a whole day for few of them as for many.
-Sheets of hundreds are cut from that, for the checks, and ingest gets its turn in between. Of each
-estimates are renewed where something is missing; other days whose estimates changed by that join
-the work. Then the sheet, substitutes laid over it, is judged and summed, and its rows replace what
-the book holds. Marks are removed last: a turn that was killed is done again, with the same result.
+which captures count. Days of the same length, period and kind of meter are read together, as many
+meters at a time as suits the store. Sheets of hundreds are cut from that, for the checks, and
+ingest gets its turn in between. Of each estimates are renewed where something is missing; other
+days whose estimates changed by that join the work. Then the sheet, substitutes laid over it, is
+judged and summed, and its rows replace what the book holds. Marks are removed last: a turn that was
+killed is done again, with the same result.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ from hesper_cloud.aggregates import calendar, pages
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.overlay import Overlaid, due_captures, overlay
 from hesper_cloud.aggregates.roster import Member, members
-from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.engines import batched, reading, writing
 from hesper_cloud.giving_way import NO_RESTS, GivesWay
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import ReadingStore
@@ -35,7 +35,6 @@ from hesper_cloud.validation.substitutes import Curve
 from hesper_cloud.validation.surroundings import Span, Surroundings, far, silent_after
 
 MARKS_PER_TURN = 20_000
-_METERS_PER_READING = 2500  # some 20 MB
 _METERS_PER_SHEET = 250
 _DAY_S = 86_400
 _SHORTEST_GRACE_S = 30
@@ -126,7 +125,7 @@ class Work:
 
     def _seated(self, days: set[tuple[str, date]], known: dict[str, Member]) -> Iterator[Seated]:
         """Yields the meters that can share a sheet, some hundred at a time, as far as is due."""
-        for sitting, names in _sittings(days, known):
+        for sitting, names in _sittings(days, known, self._store.meters_at_once):
             stored = self._stored(sitting, names)
             if stored is None:
                 continue
@@ -216,14 +215,14 @@ def _span(sitting: Sitting, sheet: Sheet) -> Span:
 
 
 def _sittings(
-    days: Iterable[tuple[str, date]], known: dict[str, Member]
-) -> Iterator[tuple[Sitting, list[str]]]:
-    """Yields the meters that are read together, some thousand at a time."""
+    days: Iterable[tuple[str, date]], known: dict[str, Member], at_once: int
+) -> Iterator[tuple[Sitting, Sequence[str]]]:
+    """Yields the meters that are read together."""
     together: dict[Sitting, list[str]] = {}
     for meter, day in sorted(days):
         member = known[meter]
         key = Sitting(day, member.zone, member.period_s, member.meter_type)
         together.setdefault(key, []).append(meter)
     for sitting, names in together.items():
-        for start in range(0, len(names), _METERS_PER_READING):
-            yield sitting, names[start : start + _METERS_PER_READING]
+        for some in batched(names, at_once):
+            yield sitting, some

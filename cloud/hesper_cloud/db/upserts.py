@@ -79,6 +79,14 @@ def _updating(
     )
 
 
+def insert_each(
+    session: Session, model: type[RegistryBase], names: Names, same: Mapping[str, Any]
+) -> None:
+    """Inserts a row for each name, alike in the rest; passes over rows whose key is there."""
+    insert = _each(session, model, names, same)
+    session.connection().execute(insert.on_conflict_do_nothing())
+
+
 def insert_several(
     session: Session, model: type[RegistryBase], rows: Sequence[dict[str, Any]]
 ) -> None:

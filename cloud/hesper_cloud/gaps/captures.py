@@ -1,8 +1,9 @@
 """Which captures of the recent days are stored, kept in memory: no look at gaps has to read them.
 
 What ingest commits is taken as it comes. Of every meter all that is stored is read once, and again
-once a day by the gap ledger; from then on both together are what the store holds. Nothing is kept
-of profiles that nobody looks at, nor from before the days that they are looked at over.
+once a day by the gap ledger; from then on both together are what the store holds. A meter that is
+heard for the first time needs no reading: what came is all there is. Nothing is kept of profiles
+that nobody looks at, nor from before the days that they are looked at over.
 
 A meter that captures every quarter of an hour takes 12 octets a day and some 200 for its name and
 place; captures at odd times take eight each (`hesper_cloud.gaps.kept`). Two days of 100 000 meters
@@ -15,7 +16,7 @@ database, each look has to read it (`hesper_cloud.settings.StoreSettings.sole_wr
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,18 +52,28 @@ class Captures:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._arrived: deque[_Arrived] = deque()
+        self._firsts: deque[tuple[str, Collection[str]]] = deque()
+        self._came = ""  # of which profile the rows were that were taken last, if they were
         self._kept: dict[str, Kept] = {}
+        self._erased: set[str] = set()
         self._losses = 0  # how often something was, or may have been, removed from the store
 
     def rows_committed(self, rows: CommittedRows) -> None:
         """Takes a block that is stored; the rows that were before are in it, and do no harm."""
         block = rows.block
+        self._came = ""
         if block.profile in self._kept and block.row_count:
             owner = np.array(block.meter_index, dtype=np.int64)
             times = np.array(block.captured_at, dtype=np.int64)
             arrived = _Arrived(block.profile, block.meters, owner, times, rows.stored_at)
+            self._came = block.profile
             self._arrived.append(arrived)
             self._relieve(len(self._arrived))
+
+    def note(self, profile: str, firsts: Collection[str], _stored_at: int) -> None:
+        """Takes meters of which nothing was stored before the rows that were taken last."""
+        if firsts and profile == self._came:
+            self._firsts.append((profile, firsts))
 
     def _relieve(self, waiting: int) -> None:
         """Flushes what has piled up; ingest waits for somebody who is at it only in the end."""
@@ -83,6 +94,11 @@ class Captures:
                     log.exception("captures could not be kept, and are read from the store again")
                     metrics.ERRORS.labels("captures", "unforeseen").inc()
                     self._kept[arrived.profile].read.clear()
+                    self._firsts.clear()
+                    self._came = ""
+            while self._firsts:
+                profile, meters = self._firsts.popleft()
+                self._kept[profile].read.update(set(meters) - self._erased)
 
     def _take(self, arrived: _Arrived) -> None:
         profile, meters, owner, times, stored_at = arrived
@@ -104,6 +120,7 @@ class Captures:
     def unread(self, profile: str, meters: Sequence[str]) -> list[str]:
         """Returns the meters of which the store has still to be asked."""
         with self._lock:
+            self.flush()
             read = self._kept[profile].read
             return [meter for meter in meters if meter not in read]
 
@@ -184,6 +201,7 @@ class Captures:
         with self._lock:
             self.flush()
             self._losses += 1
+            self._erased.add(meter)  # some may be left of what was stored before
             for kept in self._kept.values():
                 kept.remove(meter, EARLIEST if start is None else start, end or LATEST + 1)
                 kept.read.discard(meter)
@@ -191,6 +209,7 @@ class Captures:
     def doubt(self) -> None:
         """Has all that is stored read again: some of it may be lost."""
         with self._lock:
+            self.flush()
             self._losses += 1
             for kept in self._kept.values():
                 kept.read.clear()

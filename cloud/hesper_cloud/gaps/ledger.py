@@ -45,7 +45,6 @@ from hesper_cloud.stores.port import Integers, ReadingStore
 
 _DAY_S = 86_400
 _FAR_BACK_AT_ONCE = 500
-_NEW_AT_ONCE = 2000
 
 
 class GapLedger:
@@ -126,13 +125,11 @@ class GapLedger:
             self._captures.trim(profile, span.now - span.kept_s)
 
     def _read_new(self, captures: Captures, look: Look, every: Sequence[FleetMeter]) -> None:
-        """Reads of meters that are new what was stored of them before, many at a time.
-
-        A question about some takes the embedded store nearly as long as one about all.
-        """
+        """Reads of meters that are new what was stored of them before."""
         unread = set(captures.unread(look.profile, [meter.id for meter in every]))
         new = [meter for meter in every if meter.id in unread]
-        for some in self._giving_way.portions(look.parts(new, lambda: _NEW_AT_ONCE)):
+        at_once = self._store.meters_at_once
+        for some in self._giving_way.portions(look.parts(new, lambda: at_once)):
             self._reread(captures, look, [meter.id for meter in some])
 
     def _at_once(self, look: Look) -> int:

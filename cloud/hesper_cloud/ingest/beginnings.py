@@ -3,7 +3,7 @@
 The gap ledger looks every few seconds, in a large fleet every few minutes. Were it alone to say
 since when captures are expected, then rows that are stored, receipted and lost before its next look
 would be missed by nobody. Written by a thread of its own, some thousand meters at a time, so seldom
-that it takes a twentieth of the time.
+that it takes a fiftieth of the time.
 """
 
 import logging

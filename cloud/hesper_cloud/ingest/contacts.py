@@ -2,7 +2,7 @@
 
 Kept in memory and written by a thread of its own, so that readings do not wait for it: at most
 once a second, some thousand meters at a time, and in a large fleet so seldom that writing takes a
-twentieth of the time. A meter that nobody commissioned appears as discovered, behind the gateway
+fiftieth of the time. A meter that nobody commissioned appears as discovered, behind the gateway
 that brought it; one that was planned or in stock is installed from then on.
 """
 
@@ -24,7 +24,7 @@ from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.listed import listed
 from hesper_cloud.db.registry import Gateway, Meter, RegistryBase
-from hesper_cloud.db.upserts import insert_several
+from hesper_cloud.db.upserts import insert_each, insert_several
 from hesper_cloud.giving_way import Seldom, first_of
 from hesper_cloud.ingest.seen import insert_new
 from hesper_cloud.stores.port import CommittedRows
@@ -117,18 +117,12 @@ class Contacts:
     ) -> None:
         insert_several(session, Gateway, [_new_gateway(gateway) for gateway in gateways])
         _set_later(session, Gateway, "last_seen_at", gateways.items())
-        fresh = [
-            _new_meter(meter, gateway, _utc(at))
-            for gateway, meters in heard.items()
-            for meter, at in meters.items()
-            if meter not in self._known
-        ]
-        insert_several(session, Meter, fresh)
-        arrived: dict[str, list[str]] = defaultdict(list)
-        for row in fresh:
-            arrived[row["gateway_id"]].append(row["id"])
-        for gateway, meters in arrived.items():
-            meters_heard(session, gateway, meters, datetime.now(UTC))
+        for gateway, meters in heard.items():
+            fresh = {name: at for name, at in meters.items() if name not in self._known}
+            for at, names in _by_time(fresh.items()).items():
+                same = _new_meter(gateway, _utc(at)) | {"last_contact_at": _utc(at)}
+                insert_each(session, Meter, ("id", names), same)
+            meters_heard(session, gateway, fresh, datetime.now(UTC))
         everyone = chain.from_iterable(meters.items() for meters in heard.values())
         _set_later(session, Meter, "last_contact_at", everyone)
 
@@ -138,10 +132,7 @@ def _set_later(
 ) -> None:
     """Moves a time of several rows forward, never back."""
     table = model.__table__
-    by_time: dict[int, list[str]] = {}
-    for name, seconds in times:
-        by_time.setdefault(seconds, []).append(name)
-    for seconds, names in by_time.items():
+    for seconds, names in _by_time(times).items():
         at = _utc(seconds)
         later = or_(table.c[column].is_(None), table.c[column] < at)
         session.connection().execute(
@@ -149,6 +140,13 @@ def _set_later(
             .where(table.c.id.in_(listed(session, names)), later)
             .values({column: at})
         )
+
+
+def _by_time(times: Iterable[tuple[str, int]]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for name, seconds in times:
+        found.setdefault(seconds, []).append(name)
+    return found
 
 
 def ensure_gateway(session: Session, gateway: str) -> None:
@@ -159,7 +157,7 @@ def ensure_gateway(session: Session, gateway: str) -> None:
 def ensure_meter(session: Session, meter: str, gateway: str, first_seen_at: datetime) -> None:
     """Adds a meter that the registry does not know, as discovered."""
     ensure_gateway(session, gateway)
-    insert_new(session, Meter, _new_meter(meter, gateway, first_seen_at))
+    insert_new(session, Meter, {"id": meter} | _new_meter(gateway, first_seen_at))
 
 
 def _new_gateway(gateway: str) -> dict[str, Any]:
@@ -167,9 +165,8 @@ def _new_gateway(gateway: str) -> dict[str, Any]:
     return {"id": gateway, "state": "unknown", "first_seen_at": now, "attributes": {}}
 
 
-def _new_meter(meter: str, gateway: str, first_seen_at: datetime) -> dict[str, Any]:
+def _new_meter(gateway: str, first_seen_at: datetime) -> dict[str, Any]:
     return {
-        "id": meter,
         "gateway_id": gateway,
         "state": "discovered",
         "life_support": False,

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,7 +12,6 @@ from hesper_contracts.topics import Topics
 from sqlalchemy import Engine
 
 from hesper_cloud.ingest import identified
-from hesper_cloud.ingest.beginnings import Beginnings
 from hesper_cloud.ingest.dead_letters import DeadLetters
 from hesper_cloud.ingest.events_in import EventRows, Told
 from hesper_cloud.ingest.owners import Owners
@@ -47,17 +47,22 @@ class Rate:
         return sum(count for at, count in tuple(self._counts) if at >= oldest) / _RATE_WINDOW_S
 
 
+Noted = Callable[[str, Mapping[str, int], int], None]
+"""Is told of a profile, the first captures of meters that had none of it, and when they came."""
+
+
 class CacheFeed:
     """Feeds the latest-value cache, and passes on which meters were new to it."""
 
-    def __init__(self, latest: LatestValues, beginnings: Beginnings) -> None:
+    def __init__(self, latest: LatestValues, *noted: Noted) -> None:
         self._latest = latest
-        self._beginnings = beginnings
+        self.noted = list(noted)
 
     def rows_committed(self, rows: CommittedRows) -> None:
         """Takes new rows."""
         firsts = self._latest.take(rows.block, rows.accepted, rows.stored_at)
-        self._beginnings.note(rows.block.profile, firsts, rows.stored_at)
+        for note in self.noted:
+            note(rows.block.profile, firsts, rows.stored_at)
 
 
 @dataclass(frozen=True, slots=True)

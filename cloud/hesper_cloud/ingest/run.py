@@ -15,7 +15,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
@@ -71,6 +71,10 @@ _REGISTRY_TICK_S = 0.1
 class Follower(Committed, Protocol):
     """What is told of all that is stored, and put in order ten times a second."""
 
+    def note(self, profile: str, firsts: Mapping[str, int], stored_at: int) -> None:
+        """Takes first captures of meters that had none of a profile, once it knows the rows."""
+        ...
+
     def flush(self) -> None:
         """Does what it need not have done at once."""
         ...
@@ -110,7 +114,8 @@ class Ingest:
         band = VoltageBand(settings.rules)
         self._rules = RuleEngine(engine, alerts, tuned=(band,))
         self._intakes.event_followers.extend([self._rules.event_stored, Losses().event_stored])
-        self._intakes.readings.witnesses.append(CacheFeed(latest, self._beginnings))
+        self._cache_feed = CacheFeed(latest, self._beginnings.note)
+        self._intakes.readings.witnesses.append(self._cache_feed)
         self._intakes.readings.judges += [
             VoltageRule(alerts, band),
             ReverseEnergyRule(alerts),
@@ -138,6 +143,7 @@ class Ingest:
     def follow(self, follower: Follower) -> None:
         """Tells it of all that is stored from now on, before anybody who may fail."""
         self._intakes.readings.witnesses.insert(0, follower)
+        self._cache_feed.noted.append(follower.note)
         self._flushed.append(follower)
 
     def ring_for_events(self, ring: Callable[[], None]) -> None:

@@ -53,6 +53,8 @@ from hesper_cloud.stores.port import (
 class InfluxStore:
     """Readings in InfluxDB; implements `hesper_cloud.stores.port.ReadingStore`."""
 
+    meters_at_once = 100
+
     def __init__(
         self,
         server: InfluxServer,

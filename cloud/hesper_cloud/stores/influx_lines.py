@@ -39,7 +39,7 @@ def tag(text: str) -> str:
 
 def escaped_tag(text: str) -> str:
     """Returns a tag value as it stands in a line."""
-    return tag(text).translate(_ESCAPED)
+    return text if text.isalnum() else tag(text).translate(_ESCAPED)
 
 
 def untagged(text: str) -> str:

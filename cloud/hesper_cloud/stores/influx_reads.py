@@ -59,6 +59,11 @@ def points(
     return map(whole, server.query(select("*", measurement, where, group_by)))
 
 
+def few_points(server: InfluxServer, where: str) -> Iterator[Table]:
+    """Yields the same where they are some MB at most: it takes the server a third less."""
+    return map(whole, server.query_at_once(select("*", READINGS, where, TAGS)))
+
+
 def whole(table: Table) -> Table:
     """Returns a series with all its fields without the points that are only in part there yet."""
     if not set(_EVERY_POINT_HAS) <= set(table.columns):

@@ -6,6 +6,7 @@ to 3, so reads are the same for all; `influx_v2.InfluxV2` writes by the 2.x inte
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, Literal, NamedTuple, Protocol
 
 import httpx
@@ -179,7 +180,15 @@ def tables_at_once(http: httpx.Client, params: dict[str, str]) -> list[Table]:
     with _answer(http, params, {"Accept": _PACKED}) as response:
         packed = response.headers.get("Content-Type") == _PACKED
         decode = msgspec.msgpack.decode if packed else orjson.loads
-        return list(_tables(decode(response.read())))
+        answer = decode(response.read())
+        _require_whole(answer)
+        return list(_tables(answer))
+
+
+def _require_whole(answer: dict[str, Any]) -> None:
+    series = chain.from_iterable(each.get("series", ()) for each in answer.get("results", ()))
+    if any(each.get("partial") for each in series):
+        raise StoreUnavailable("InfluxDB cuts answers short: its max-row-limit has to be 0")
 
 
 @contextmanager

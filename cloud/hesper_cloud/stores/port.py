@@ -107,6 +107,11 @@ class ReadingStore(Protocol):
         """
         ...
 
+    @property
+    def meters_at_once(self) -> int:
+        """Of how many meters to read some days: of fewer it would take as long, or nearly."""
+        ...
+
     def captured(
         self, profile: str, start: int, end: int, meters: Sequence[str] | None = None
     ) -> dict[str, Integers]:

@@ -1,7 +1,7 @@
 """Which days of which meters have to be validated and summed again.
 
 Ingest marks the UTC day of every new row; an edit marks its own. Marks are written at most every
-five seconds, some thousand at a time, and in a large fleet so seldom that it takes a twentieth of
+five seconds, some thousand at a time, and in a large fleet so seldom that it takes a fiftieth of
 the time: readings do not pay for them. What a killed process had not written is found by
 `hesper_cloud.aggregates.reconcile`, which compares counts with the store.
 """

@@ -44,7 +44,7 @@ def silent_after(
 ) -> set[str]:
     """Returns the meters of which nothing is known after a span: no gap ends there."""
     first, last = span.end + 1, span.end + rules.up_to_days * _DAY_S
-    stored = store.captured(quantities.LOAD_PROFILE, first, last + 1)
+    stored = store.captured(quantities.LOAD_PROFILE, first, last + 1, meters)
     held = substitutes.current(session, meters, quantities.LOAD_PROFILE, first, last)
     return set(meters) - stored.keys() - {row.meter for row in held if row.method == EDIT}
 

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from hesper_cloud.aggregates import balance, billing, buckets, reconcile, topology
+from hesper_cloud.aggregates import balance, billing, buckets, topology
 from hesper_cloud.aggregates.curves import Shelf, validated
 from hesper_cloud.aggregates.reconcile import Reconciliation
 from hesper_cloud.aggregates.roster import members
@@ -149,7 +149,7 @@ def test_a_day_of_a_fleet_is_compared_some_meters_at_a_time(plant, monkeypatch):
         return captured(profile, start, end, meters)
 
     monkeypatch.setattr(plant.store, "captured", counted)
-    monkeypatch.setattr(reconcile, "_METERS_AT_ONCE", 3)
+    monkeypatch.setattr(plant.store, "meters_at_once", 3)
     rests: list[float] = []
     giving_way = GivesWay(lambda: 1.0, rests.append)
     reconciliation = Reconciliation(

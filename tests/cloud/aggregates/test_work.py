@@ -55,7 +55,7 @@ def test_a_day_has_23_24_or_25_hours_as_the_zone_has_it(plant, day, intervals, h
 
 
 def test_meters_are_read_together_and_each_keeps_its_own_values(plant, monkeypatch):
-    monkeypatch.setattr(work, "_METERS_PER_READING", 4)
+    monkeypatch.setattr(plant.store, "meters_at_once", 4)
     monkeypatch.setattr(work, "_METERS_PER_SHEET", 2)
     start, end = plant.at("2026-06-01"), plant.at("2026-06-02")
     for number in range(1, 6):
