@@ -47,7 +47,7 @@ _LATER = {
     "export": "hesper_cloud.exports.commands:export_",
     "person": "hesper_cloud.privacy.commands:person",
     "rehearse": "hesper_cloud.backup.commands:rehearse_",
-    "restore": "hesper_cloud.backup.commands:restore_",
+    "restore": "hesper_cloud.erasure.restore_command:restore_",
     "store": "hesper_cloud.store_commands:store",
 }
 _GATEWAYS_LATER = {"send-again": "hesper_cloud.ingest_commands:send_again"}

@@ -24,6 +24,7 @@ from hesper_cloud.delivery.routing import Router
 from hesper_cloud.delivery.sending import Sender
 from hesper_cloud.delivery.transports import Transports
 from hesper_cloud.erasure.carrying_out import Erasures
+from hesper_cloud.erasure.remembered import AfterRestore, Remembering
 from hesper_cloud.exports.outlet import Outlet
 from hesper_cloud.exports.republish import Republish
 from hesper_cloud.exports.republish_days import RepublishDays
@@ -68,6 +69,7 @@ ARCHIVE_EVERY_S = 600.0
 BACKUPS_EVERY_S = 5.0
 FIGURES_EVERY_S = 15.0
 ERASURES_EVERY_S = 5.0
+AFTER_RESTORE_EVERY_S = 600.0
 SENDING_AGAIN_EVERY_S = 5.0
 VALIDATION_EVERY_S = 10.0
 REPUBLISH_EVERY_S = 2.0
@@ -183,6 +185,7 @@ def slow_jobs(sources: Sources, book: EnergyBook, giving_way: GivesWay) -> list[
     """Returns jobs that may take minutes; they have a thread of their own."""
     settings = sources.settings
     keeping = BackupKeeping(settings, sources.store, sources.registry, sources.clock)
+    remembering = Remembering(sources.registry, settings.backup.folder, sources.clock)
     alerts = Alerts(sources.registry)
     levels = ServiceLevels(
         *(sources.registry, sources.store, settings.service_levels, sources.clock),
@@ -199,6 +202,7 @@ def slow_jobs(sources: Sources, book: EnergyBook, giving_way: GivesWay) -> list[
     )
     return [
         *([] if is_ours_alone(settings.store) else [others]),
+        Job("list of erasures", MINUTE_S, remembering.turn),
         Job("backups", BACKUPS_EVERY_S, keeping.turn),
         Job("clean-up", DAY_S, CleanUp(sources.registry, settings, sources.clock).turn),
         Job("rules", RULES_EVERY_S, _rules(sources, alerts)),
@@ -322,11 +326,12 @@ def _lists(sources: Sources, book: EnergyBook, giving_way: GivesWay) -> dict[str
     """
     erasures = Erasures(sources, book)
     begin = Job("erasures", ERASURES_EVERY_S, erasures.begin)
+    again = Job("erasures after a restore", AFTER_RESTORE_EVERY_S, AfterRestore(sources).turn)
     finish = Job("erasures, second pass", ERASURES_EVERY_S, erasures.finish)
     leave = Job("erasures in the archive", MINUTE_S, erasures.leave_archive)
     return {
         "energy book": [finish, *energy_jobs(sources, book, giving_way)],
-        "gap ledger": [begin, Job("gaps", GAPS_EVERY_S, _gap_keeping(sources, giving_way))],
+        "gap ledger": [again, begin, Job("gaps", GAPS_EVERY_S, _gap_keeping(sources, giving_way))],
         "quick jobs": jobs(sources),
         "slow jobs": [*slow_jobs(sources, book, giving_way), leave],
     }

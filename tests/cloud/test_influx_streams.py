@@ -10,7 +10,7 @@ from hesper_cloud.stores.influx import InfluxStore
 from hesper_cloud.stores.influx_layouts import Layouts
 from hesper_cloud.stores.influx_lines import layout_id, layout_line
 from hesper_cloud.stores.influx_server import InfluxV1, Table
-from hesper_cloud.stores.port import Block, Group, Quantity
+from hesper_cloud.stores.port import Block, Group, Quantity, StoreUnavailable
 
 pytestmark = pytest.mark.integration
 
@@ -32,10 +32,10 @@ class Listening(InfluxV1):
         return super().query(influxql, precision)  # type: ignore[arg-type]
 
 
-def block(profile: str, meter: str, *quantities: Quantity) -> Block:
+def block(profile: str, meter: str, *quantities: Quantity, at: int = T0) -> Block:
     none = np.zeros(1, np.int64)
     values = np.arange(len(quantities))[:, None]
-    return Block(profile, quantities, (meter,), none, none + T0, none, none, T0 + 5, values, None)
+    return Block(profile, quantities, (meter,), none, none + at, none, none, at + 5, values, None)
 
 
 def stored(store: InfluxStore) -> list[tuple[object, ...]]:
@@ -63,6 +63,32 @@ def test_quantities_of_a_fleet_are_known_without_a_look_at_its_readings(
     assert stored(store) == named
     store.close()
     assert not any("distinct(layout)" in each for each in first.asked + second.asked)
+
+
+def test_some_days_come_as_more_days_do(influx_url: str) -> None:
+    store = InfluxStore(InfluxV1(influx_url, f"streams-{secrets.token_hex(4)}"))
+    of_two = block(LOAD, "M1", ENERGY), block(LOAD, "M2", ENERGY, VOLTAGE)
+    store.write(Group({}, list(of_two), T0 * 1000))
+    few, many = (list(store.rows(LOAD, T0, T0 + days * 86_400)) for days in (1, 3))
+    for part, same in zip(few, many, strict=True):
+        assert (part.quantities, part.meters) == (same.quantities, same.meters)
+        for name in ("values", "missing", "captured_at", "received_at", "stored_at_ms"):
+            assert np.array_equal(getattr(part, name), getattr(same, name))
+    assert few[0].missing.tolist() == [[False, False], [True, False]]
+    store.close()
+
+
+def test_an_answer_that_the_server_cuts_short_is_none(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("INFLUXDB_HTTP_MAX_ROW_LIMIT", "2")
+    store = InfluxStore(InfluxV1(request.getfixturevalue("influxd").url, "hesper"))
+    for meters in (range(3), (1, 1, 1)):  # whole series are left out; rows of one
+        blocks = [block(LOAD, f"M{meter}", ENERGY, at=T0 + n) for n, meter in enumerate(meters)]
+        store.write(Group({}, blocks, T0 * 1000))
+        with pytest.raises(StoreUnavailable, match="max-row-limit"):
+            list(store.rows(LOAD, T0, T0 + 9, [f"M{meter}" for meter in meters]))
+    store.close()
 
 
 def test_a_layout_of_which_no_profile_is_known_may_be_of_any(influx_url: str) -> None:

@@ -74,6 +74,10 @@ def test_the_first_capture_of_a_meter_that_was_not_there_is_told_once() -> None:
     assert latest.take(both, np.array([False, False, False]), T0) == {}
     assert latest.take(both, np.array([False, True, True]), T0) == {"A": T0 + 900, "B": T0 + 300}
     assert latest.take(both, yes, T0) == {}
+    of_another_layout = block({"A": [(T0, 1)], "C": [(T0, 1)]}, POWER)
+    assert latest.take(of_another_layout, np.ones(2, dtype=bool), T0) == {"C": T0}
+    of_another_profile = block({"A": [(T0, 1)]}, POWER, profile=REGISTER_SNAPSHOT)
+    assert latest.take(of_another_profile, np.ones(1, dtype=bool), T0) == {"A": T0}
 
 
 @given(

@@ -1,4 +1,4 @@
-"""``hesper-cloud backup``, ``restore`` and ``backups``."""
+"""``hesper-cloud backup`` and ``rehearse``."""
 
 import time
 from datetime import UTC, datetime
@@ -11,7 +11,6 @@ from sqlalchemy import Engine, select
 from hesper_cloud.backup.keeping import ask, rehearse
 from hesper_cloud.backup.making import make
 from hesper_cloud.backup.manifest import BackupError
-from hesper_cloud.backup.restoring import restore
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Backup
 from hesper_cloud.provision import Databases, ProvisioningError
@@ -29,11 +28,6 @@ Optionally = Annotated[
 DEFAULT = Path("cloud.toml")
 _PATIENCE_S = 3600.0
 _LOOK_EVERY_S = 0.5
-_ERASED = (
-    "what was erased since {} is here again, or comes again from gateways: order it again by your"
-    " own list once they have sent (hesper-cloud meter erase, person erase); with an archive, first"
-    " hesper-cloud archive adopt"
-)
 
 
 def backup(folder: Path, config: Config = DEFAULT) -> None:
@@ -50,18 +44,6 @@ def backup(folder: Path, config: Config = DEFAULT) -> None:
         databases.close()
     typer.echo(f"backed up into {target}")
     typer.echo(f"keys are not in it: keep {settings.keys} in another place")
-
-
-def restore_(backup: Path, config: Config = DEFAULT) -> None:
-    """Restores the folder BACKUP into the empty state folder that cloud.toml names."""
-    try:
-        restored = restore(backup, Settings.load(config), _say)
-    except BackupError as error:
-        raise ProvisioningError(str(error)) from error
-    typer.echo(f"restored {restored.manifest.row_count()} rows of {restored.manifest.made_at}")
-    for wanted in restored.wanted:
-        typer.echo(f"still wanted: {wanted}")
-    typer.echo(_ERASED.format(restored.manifest.made_at))
 
 
 def rehearse_(backup: Path, config: Optionally = None) -> None:

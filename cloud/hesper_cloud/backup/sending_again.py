@@ -25,7 +25,7 @@ IN_FLIGHT = 1000
 """Batches are stored in any order; this many before the newest may be missing."""
 _ASK_AGAIN = timedelta(hours=1)
 _TIMES = 2
-_GIVE_UP = timedelta(days=14)
+GIVE_UP = timedelta(days=14)
 
 Publish = Callable[[str, Kind, bytes], None]
 Positions = dict[str, dict[str, int]]
@@ -61,7 +61,7 @@ class SendingAgain:
         if not self._note.exists():
             return
         note, now = json.loads(self._note.read_text(encoding="utf-8")), self._clock()
-        if now - datetime.fromisoformat(note["restored_at"]) > _GIVE_UP:
+        if now - datetime.fromisoformat(note["restored_at"]) > GIVE_UP:
             self._note.unlink()
             return
         for wish in self._wishes(note["positions"]):

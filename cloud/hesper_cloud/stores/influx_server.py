@@ -186,8 +186,10 @@ def tables_at_once(http: httpx.Client, params: dict[str, str]) -> list[Table]:
 
 
 def _require_whole(answer: dict[str, Any]) -> None:
-    series = chain.from_iterable(each.get("series", ()) for each in answer.get("results", ()))
-    if any(each.get("partial") for each in series):
+    """Raises StoreUnavailable where rows of a series, or whole series, were left out."""
+    results = answer.get("results", ())
+    series = chain.from_iterable(each.get("series", ()) for each in results)
+    if any(each.get("partial") for each in (*results, *series)):
         raise StoreUnavailable("InfluxDB cuts answers short: its max-row-limit has to be 0")
 
 

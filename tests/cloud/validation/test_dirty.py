@@ -83,7 +83,7 @@ def test_flushes_wait_and_a_failed_one_is_made_up_for(engine):
 
 
 def test_what_takes_long_to_write_is_written_seldom(engine):
-    seconds = iter((0.0, 0.0, 2.0, 39.0, 40.0, 41.0))  # made, begun, ended; begun; begun, ended
+    seconds = iter((0.0, 0.0, 1.0, 49.0, 50.0, 51.0))  # made, begun, ended; begun; begun, ended
     days = DirtyDays(engine, lambda: next(seconds))
     days.rows_committed(committed([0, 0], [0, 1], [True, False]))
     days.flush()
