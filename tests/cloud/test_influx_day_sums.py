@@ -92,13 +92,28 @@ def test_what_was_summed_up_once_is_not_asked_of_the_readings_again(both: Both) 
     both.asked = 0
     assert sum(both.agree().meters) == 3 * 4 * DAYS
     assert both.asked == 0
-    both.agree(span=(START + 7200, SPAN[1] - 1800))
-    assert both.asked == 4  # both ends of each
+    both.agree(span=(START + 7200, SPAN[1] - 3600))
+    both.agree(span=(START + 7200, START + 10_800))
+    assert both.asked == 0
+    both.agree(span=(START + 7201, SPAN[1] - 1800))
+    assert both.asked == 4  # both ends of each, in the middle of a step
     both.asked = 0
     both.close()
     both.open()
     both.agree()
     assert both.asked == 1  # its start
+
+
+@pytest.mark.integration
+def test_of_a_day_that_is_asked_for_in_part_what_is_not_kept_is_asked_of_the_readings(
+    both: Both,
+) -> None:
+    both.agree(span=(START + DAY_S, SPAN[1] - DAY_S))
+    both.asked = 0
+    both.agree(span=(START + 7200, SPAN[1] - 3600))
+    assert both.asked == 4
+    both.agree(span=(START + 7200, START + 10_800))
+    assert both.asked == 6
 
 
 @pytest.mark.integration

@@ -2,6 +2,7 @@
 
 Sums of the fleet over days that are over are kept (`influx_day_sums`), mostly made ahead by upkeep.
 The server adds up the others; of days that are over these are kept when they were asked for once.
+Of a day in which a range begins or ends only what is kept is used: it is not summed up for that.
 They are asked for in portions of a few days, so that what was summed up is kept even where the
 server does not get to the end in time.
 """
@@ -110,13 +111,14 @@ class Sums:
         if kept is None or part.of.meters is not None or DAY_S % part.of.step_s:
             yield from self._ask(part, span)
             return
-        days = kept.over(span)
-        found = kept.kept(part.kind, part.sum, days)
+        found = kept.kept(part.kind, part.sum, kept.over(_in_days(span, part.of.step_s)))
         for steps in found.values():
-            yield from steps
-        for run in _runs([day for day in days if day not in found]):
+            yield from (step for step in steps if span[0] <= step[0] < span[1])
+        whole = kept.over(span)
+        for run in _runs([day for day in whole if day not in found]):
             yield from self._made(kept, part, run)
-        first, end = (days.start * DAY_S, days.stop * DAY_S) if days else (span[0], span[0])
+        days = sorted({*whole, *found})
+        first, end = (days[0] * DAY_S, (days[-1] + 1) * DAY_S) if days else (span[0], span[0])
         for rest in ((span[0], first), (end, span[1])):
             if rest[0] < rest[1]:
                 yield from self._ask(part, rest)
@@ -138,6 +140,15 @@ class Sums:
                 at = began - part.growth  # steps of growth begin a second late
                 if meters and at >= span[0]:
                     yield at, value, meters
+
+
+def _in_days(span: Range, step_s: int) -> Range:
+    """Returns a range with the days in which it begins and ends, where a step does so, too."""
+    start, end = span
+    return (
+        start if start % step_s else start - start % DAY_S,
+        end if end % step_s else end + -end % DAY_S,
+    )
 
 
 def _runs(days: Sequence[int]) -> Iterator[range]:
