@@ -103,16 +103,21 @@ class Remembering:
             raise StoreUnavailable(f"erasures are not remembered for a restore: {error}") from error
 
     def _meters(self, known: Iterable[Erased]) -> list[OfMeter]:
+        there = set(known)
         with reading(self._registry) as session:
-            rows = session.scalars(select(Erasure).order_by(Erasure.id)).all()
-        found = [
+            orders = session.scalars(select(Erasure).order_by(Erasure.id)).all()
+        found = (
             OfMeter(
-                *(row.meter, row.from_at, min(row.to_at or row.ordered_at, row.ordered_at)),
-                *(row.forget_customer, row.ordered_at),
+                *(
+                    order.meter,
+                    order.from_at,
+                    min(order.to_at or order.ordered_at, order.ordered_at),
+                ),
+                *(order.forget_customer, order.ordered_at),
             )
-            for row in rows
-        ]
-        return [each for each in found if each not in set(known)]
+            for order in orders
+        )
+        return [each for each in found if each not in there]
 
     def _persons(self, known: Iterable[Erased]) -> list[OfPerson]:
         there = {(each.customer, each.deleted_at) for each in known if isinstance(each, OfPerson)}

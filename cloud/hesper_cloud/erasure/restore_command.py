@@ -47,7 +47,7 @@ def restore_(
     for wanted in restored.wanted:
         typer.echo(f"still wanted: {wanted}")
     if settings.store.retention.archive:
-        typer.echo("still wanted: hesper-cloud archive adopt, before anything is erased again")
+        typer.echo("still wanted: hesper-cloud archive adopt, before the head end starts")
     if known is None:
         typer.echo(_NO_LIST.format(path, made_at))
         return

@@ -122,7 +122,8 @@ class Contacts:
             for at, names in _by_time(fresh.items()).items():
                 same = _new_meter(gateway, _utc(at)) | {"last_contact_at": _utc(at)}
                 insert_each(session, Meter, ("id", names), same)
-            meters_heard(session, gateway, fresh, datetime.now(UTC))
+            if fresh:
+                meters_heard(session, gateway, fresh, datetime.now(UTC))
         everyone = chain.from_iterable(meters.items() for meters in heard.values())
         _set_later(session, Meter, "last_contact_at", everyone)
 
