@@ -217,6 +217,18 @@ def test_the_palette_and_shortcuts_lead_anywhere_by_keyboard(page):
     expect(page.get_by_role("heading", level=1)).to_have_text("Batches")
 
 
+def test_keys_count_from_the_moment_that_a_dialog_is_closed(page):
+    settle(page)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Shortcuts")).to_be_visible()
+    keys = ["g", "b"]
+    assert page.evaluate("document.activeElement.closest('dialog.help') !== null")
+    page.evaluate(
+        f"keys => {{ document.querySelector('dialog.help').close(); ({KEYS})(keys) }}", keys
+    )
+    expect(page.get_by_role("heading", level=1)).to_have_text("Batches")
+
+
 def test_the_map_shows_clusters_lists_what_is_in_view_and_selects_an_area(page, server, seen):
     page.goto(f"{server.base}/map")
     settle(page)

@@ -8,7 +8,8 @@
     return element;
   };
   const go = (address) => window.emitEvent("sub_pages_navigate", address);
-  const typing = (event) => event.target.closest?.("input, textarea, select, [contenteditable], .q-dialog, dialog");
+  const holder = (event) => event.target.closest?.("input, textarea, select, [contenteditable], .q-dialog, dialog");
+  const typing = (event) => holder(event)?.checkVisibility(); // a dialog that has just been closed may hold the focus yet
   let asked = 0, waiting = 0, found = [], at = 0, answered = null; // `found` is the answer to that text
 
   function dialog(name, label) {
