@@ -249,12 +249,13 @@ def test_what_is_stored_is_not_set_aside_because_it_cannot_be_receipted(desk: De
         raise ArithmeticError("nobody foresaw this")
 
     desk.settling._answers._receipts._publish = published
-    desk.settling.settle(desk.group(1, {"M1": [(T0, 1)]}))
+    group = desk.group(1, {"M1": [(T0, 1)]})
+    desk.settling.settle(group)
     desk.settling.finish()
     assert desk.letters() == []
     assert desk.verdicts == []
     desk.settling._answers._receipts._publish = desk._published
-    desk.settling.settle(desk.group(1, {"M1": [(T0, 1)]}))  # the gateway sends it again
+    desk.settling.settle(group)  # the gateway sends it again
     desk.settling.finish()
     assert desk.verdicts == [(1, "stored")]
 
