@@ -17,9 +17,9 @@ from typing import TypeVar
 
 _REST = 9.0
 """How often its own length a portion's rest lasts by how busy ingest is, at least."""
-_LEAST_SHARE = 0.02
+LEAST_SHARE = 0.02
+"""Of the time: what each job gets however busy ingest is, and what it writes beside readings."""
 _LONGEST_REST_S = 5.0
-_SHARE = 50
 _LONGEST_PAUSE_S = 60.0
 
 T = TypeVar("T")
@@ -71,7 +71,7 @@ def _rest(busy: float) -> float:
 
     While a backlog drains, and what is missing is on its way anyway, that is a fiftieth.
     """
-    share = max(1 - busy, _LEAST_SHARE)
+    share = max(1 - busy, LEAST_SHARE)
     return max(_REST * busy, 1 / share - 1)
 
 
@@ -108,4 +108,4 @@ class Seldom:
             return
         pause_s = 0.0 if write_some() else self._every_s
         took_s = self._monotonic() - begun
-        self._due_at = begun + max(pause_s, min(_SHARE * took_s, _LONGEST_PAUSE_S))
+        self._due_at = begun + max(pause_s, min(took_s / LEAST_SHARE, _LONGEST_PAUSE_S))

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud import metrics
-from hesper_cloud.giving_way import rested_s
+from hesper_cloud.giving_way import LEAST_SHARE, rested_s
 from hesper_cloud.ingest.stages import stage
 from hesper_cloud.long_jobs.scheduled import ScheduledRuns
 from hesper_cloud.putting_off import PuttingOff
@@ -28,7 +28,6 @@ HOUR_S = 3600.0
 DAY_S = 86_400.0
 _TICK_S = 0.5
 _SHARE = 0.1
-_SHARE_UNDER_LOAD = 0.02
 _LONGEST_WAIT_FOR_INGEST_S = HOUR_S
 _SELDOM_S = 2 * HOUR_S
 
@@ -82,7 +81,7 @@ class Schedule:
             busy: The share of its time, 0 to 1, that ingest works.
         """
         usual_s = _pause_s(spent_s, _SHARE)
-        wanted_s = _pause_s(spent_s, max(_SHARE_UNDER_LOAD, _SHARE * (1 - busy)))
+        wanted_s = _pause_s(spent_s, max(LEAST_SHARE, _SHARE * (1 - busy)))
         pause = timedelta(seconds=max(usual_s, min(wanted_s, _LONGEST_WAIT_FOR_INGEST_S)))
         self._next_at[job.name] = max(self._next_at[job.name], now + pause)
 

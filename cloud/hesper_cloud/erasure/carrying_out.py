@@ -34,7 +34,6 @@ from hesper_cloud.erasure.of_archive import PASSES_BEFORE, OfArchive
 from hesper_cloud.erasure.rows import Counts, Extent, total
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.settings import Settings
-from hesper_cloud.stores.port import EARLIEST, LATEST
 from hesper_cloud.validation import dirty
 
 
@@ -95,8 +94,7 @@ class Erasures:
     def _erase_readings(self, extent: Extent) -> int | None:
         """Returns how many readings went; None where there were some and the store cannot say."""
         store, (start, end) = self._sources.store, extent.span
-        beginning, ending = EARLIEST if start is None else start, LATEST if end is None else end
-        held = store.readings(extent.meter, None, beginning, ending, 1)
+        held = store.readings(extent.meter, None, *extent.bounds, 1)
         gone = store.erase(extent.meter, start, end)
         if self._sources.captures is not None:
             self._sources.captures.forget(extent.meter, start, end)

@@ -20,7 +20,7 @@ from hesper_cloud.erasure.rows import Extent, total
 from hesper_cloud.exports.targets import TargetError
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.services.sources import Sources
-from hesper_cloud.stores.port import EARLIEST, LATEST, StoreUnavailable
+from hesper_cloud.stores.port import StoreUnavailable
 from hesper_cloud.worded import worded
 
 PASSES_BEFORE = 2
@@ -77,7 +77,8 @@ class OfArchive:
         key = (order.id, order.audit_row)
         if key not in self._under_way:
             extent = Extent.of(order)
-            leaving = LeavingOut(self._folder, self._sources.registry, _share(extent))
+            share = Share(extent.meter, *extent.bounds)
+            leaving = LeavingOut(self._folder, self._sources.registry, share)
             self._under_way = {key: leaving.run()}
         for taken in self._under_way[key]:
             if taken:
@@ -105,8 +106,3 @@ class OfArchive:
         text = worded("Erasures stand, because the archive cannot be changed: {why}", why=why)
         self._alerts.raise_(STANDS, "warning", text, at=now)
         raise StoreUnavailable(f"erasures stand, because the archive cannot be changed: {why}")
-
-
-def _share(extent: Extent) -> Share:
-    start, end = extent.span
-    return Share(extent.meter, EARLIEST if start is None else start, LATEST if end is None else end)

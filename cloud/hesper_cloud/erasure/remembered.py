@@ -26,7 +26,7 @@ from hesper_cloud.erasure import ordering
 from hesper_cloud.erasure.rows import Extent
 from hesper_cloud.provision import Databases, ProvisioningError, note
 from hesper_cloud.services.sources import Sources
-from hesper_cloud.stores.port import EARLIEST, LATEST, StoreUnavailable
+from hesper_cloud.stores.port import StoreUnavailable
 
 LIST = "erased.json"
 NOTE = "erased-again.json"
@@ -108,12 +108,11 @@ class Remembering:
             orders = session.scalars(select(Erasure).order_by(Erasure.id)).all()
         found = (
             OfMeter(
-                *(
-                    order.meter,
-                    order.from_at,
-                    min(order.to_at or order.ordered_at, order.ordered_at),
-                ),
-                *(order.forget_customer, order.ordered_at),
+                meter=order.meter,
+                since=order.from_at,
+                until=min(order.to_at or order.ordered_at, order.ordered_at),
+                household=order.forget_customer,
+                ordered_at=order.ordered_at,
             )
             for order in orders
         )
@@ -193,9 +192,7 @@ class AfterRestore:
                 self._stand(order.id)
 
     def _is_there(self, extent: Extent) -> bool:
-        start, end = extent.span
-        begin, until = EARLIEST if start is None else start, LATEST if end is None else end
-        if self._sources.store.readings(extent.meter, None, begin, until, 1):
+        if self._sources.store.readings(extent.meter, None, *extent.bounds, 1):
             return True
         of_meter = (Event.meter == extent.meter, *extent.terms(Event.occurred_at))
         with reading(self._sources.registry) as session:

@@ -27,6 +27,7 @@ from hesper_cloud.db.registry import (
     Substitute,
 )
 from hesper_cloud.rules.alerts import CLEARED
+from hesper_cloud.stores.port import EARLIEST, LATEST
 
 Counts = dict[str, Any]
 _DAY_S = 86_400
@@ -63,6 +64,12 @@ class Extent:
         Readings are of whole seconds: one at 8:00:00 is before a time that begins at 8:00:00.5.
         """
         return _seconds(self.since), _seconds(self.until)
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The same, as it is asked for where a time has both ends."""
+        start, end = self.span
+        return EARLIEST if start is None else start, LATEST if end is None else end
 
     def terms(self, moment: Any) -> list[ColumnElement[bool]]:
         """Returns the condition that a moment is in the time."""
