@@ -16,13 +16,12 @@ import msgspec
 from hesper_contracts import durable
 from sqlalchemy import Engine, select
 
-from hesper_cloud.assets.forgetting import forget_customer
 from hesper_cloud.assets.history import ERASED
 from hesper_cloud.backup.sending_again import GIVE_UP
 from hesper_cloud.db.assets import Customer
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Erasure, Event
-from hesper_cloud.erasure import ordering
+from hesper_cloud.erasure import ordering, persons
 from hesper_cloud.erasure.rows import Extent
 from hesper_cloud.provision import Databases, ProvisioningError, note
 from hesper_cloud.services.sources import Sources
@@ -128,7 +127,7 @@ class Remembering:
 
 
 def order_again(
-    databases: Databases, erased: Iterable[Erased], made_at: datetime, now: datetime
+    databases: Databases, state: Path, erased: Iterable[Erased], made_at: datetime, now: datetime
 ) -> Again:
     """Orders again what was ordered after the backup of `made_at` was made; each is audited."""
     again = Again(now, [], [], [])
@@ -136,7 +135,7 @@ def order_again(
         if each.ordered_at <= made_at:
             continue
         if isinstance(each, OfPerson):
-            if _forgotten(databases, each.customer, now):
+            if _forgotten(databases, state, each.customer, now):
                 again.persons.append(each.customer)
             continue
         span = (each.since, each.until)
@@ -151,16 +150,15 @@ def order_again(
     return again
 
 
-def _forgotten(databases: Databases, customer: int, now: datetime) -> bool:
+def _forgotten(databases: Databases, state: Path, number: int, now: datetime) -> bool:
     """Empties a customer's record; says whether there was one to empty."""
     with reading(databases.registry) as session:
-        row = session.get(Customer, customer)
+        row = session.get(Customer, number)
     if row is None or row.account_number.startswith(f"{ERASED} "):
         return False
     with writing(databases.authority) as session:
-        note(session, "person.erase", f"customer {customer}", None, "erased: the record", WHY)
-    with writing(databases.registry) as session:
-        forget_customer(session, customer, now)
+        note(session, persons.ACTION, f"customer {number}", None, "erased: the record", WHY)
+    persons.forget(databases.registry, state, row, (), now)
     return True
 
 

@@ -58,7 +58,7 @@ def restore_(
 def _ordered(settings: Settings, known: list[remembered.Erased], made_at: datetime) -> Again:
     databases = Databases.open(settings)
     try:
-        again = remembered.order_again(databases, known, made_at, datetime.now(UTC))
+        again = remembered.order_again(databases, settings.state, known, made_at, datetime.now(UTC))
     finally:
         databases.close()
     remembered.leave_note(settings.state, again)

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from hesper_cloud.assets.forgetting import forget_customer
 from hesper_cloud.assets.holdings import holdings
 from hesper_cloud.db.assets import Customer
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.erasure import kept_files, ordering
+from hesper_cloud.erasure import ordering, persons
 from hesper_cloud.privacy.whose import customer_of
 from hesper_cloud.provision import Databases, ProvisioningError, note
-
-ACTION = "person.erase"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +41,12 @@ def order(
     meters = sorted({each.meter for each in held})
     with writing(databases.authority) as session:
         after = f"erased: the record, and what meters {', '.join(meters) or 'none'} measured for it"
-        note(session, ACTION, f"customer {customer.id}", None, after, reason)
+        note(session, persons.ACTION, f"customer {customer.id}", None, after, reason)
     orders = [
         ordering.order(databases, each.meter, reason, now, (each.since, each.until))
         for each in held
     ]
-    names = kept_files.names_of(customer)
-    files = kept_files.remove(databases.registry, state, [*meters, *names], now)
-    with writing(databases.registry) as session:
-        forget_customer(session, customer.id, now)
+    files = persons.forget(databases.registry, state, customer, meters, now)
     return PersonOrder(customer.id, tuple(orders), files)
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from backed_up import NOW, T0
 from hesper_cloud.assets.history import ERASED
@@ -16,6 +17,7 @@ from hesper_cloud.db.registry import Erasure, Event, Gateway, Meter
 from hesper_cloud.erasure import ordering, remembered
 from hesper_cloud.erasure.commands import done_here
 from hesper_cloud.erasure.remembered import AfterRestore, OfMeter, OfPerson, Remembering
+from hesper_cloud.imports.folders import Folder
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.provision import Databases
 from hesper_cloud.services.sources import Sources
@@ -176,6 +178,23 @@ def test_a_person_who_was_erased_since_is_nobody_again(house: House) -> None:
         reasons = session.scalars(select(AuditRow.why).where(AuditRow.action == "person.erase"))
         assert remembered.WHY in reasons.all()
     databases.close()
+
+
+def test_files_that_name_a_person_who_was_erased_since_are_gone_again(house: House) -> None:
+    """The backup of before has them; that of nobody else's is restored."""
+    hers, other = "01" * 16, "02" * 16
+    for name, brought in ((hers, "Ada Byron"), (other, "Grace Hopper")):
+        folder = Folder(house.settings.state, name)
+        folder.make()
+        folder.good.write_bytes(orjson.dumps({"row": 2, "cells": [brought]}) + b"\n")
+    store = DuckDbStore(house.settings.readings_file)
+    house.backup, _ = make(house.settings, store, house.backups, NOW + timedelta(hours=1))
+    store.close()
+    house.tell("person", "erase", ACCOUNT, "--reason", "it was asked for")
+    house.remember()
+    new, _ = house.restored()
+    there = {name: Folder(new.settings.state, name).path.exists() for name in (hers, other)}
+    assert there == {hers: False, other: True}
 
 
 def test_of_a_household_the_new_one_is_left_alone(house: House) -> None:
