@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+import summed_by_hand
+from hesper_cloud.stores import influx_server, influx_sums
 from hesper_cloud.stores.influx import InfluxStore
 from hesper_cloud.stores.influx_day_sums import DaySums, Kind, Late, Sum, Sums
 from hesper_cloud.stores.influx_server import InfluxServer, Precision, Table
@@ -22,8 +24,8 @@ HOURLY = Sum(7, ENERGY, 3600)
 Points = list[tuple[str, int, int]]
 
 
-class Both:
-    """A store that keeps sums, and one beside it on the same database that never does."""
+class Fleet:
+    """A store that keeps sums, compared with what its readings sum up to."""
 
     def __init__(self, connect: Callable[[], InfluxServer], patch: pytest.MonkeyPatch) -> None:
         self._connect = connect
@@ -34,19 +36,26 @@ class Both:
     def open(self) -> None:
         self.asked = 0
         server = self._connect()
-        query = server.query
+        query, at_once = server.query, server.query_at_once
 
         def counted(influxql: str, precision: Precision = "s") -> Iterator[Table]:
-            self.asked += "FROM readings" in influxql
+            self.asked += self._is_of_sums(influxql)
             return query(influxql, precision)
 
+        def counted_at_once(influxql: str) -> list[Table]:
+            self.asked += self._is_of_sums(influxql)
+            return at_once(influxql)
+
         self._patch.setattr(server, "query", counted)
+        self._patch.setattr(server, "query_at_once", counted_at_once)
         self.kept = InfluxStore(server)
-        self.plain = InfluxStore(self._connect(), sole_writer=False)
+
+    @staticmethod
+    def _is_of_sums(influxql: str) -> bool:
+        return "FROM readings" in influxql and "*" not in influxql
 
     def close(self) -> None:
         self.kept.close()
-        self.plain.close()
 
     def write(self, points: Points, scaler: int = 0) -> None:
         meters, captured, values = zip(*points, strict=True)
@@ -62,22 +71,14 @@ class Both:
         self.kept.write(Group({batch: "ab"}, [block], SPAN[1] * 1000))
 
     def agree(self, step_s: int = 3600, span: tuple[int, int] = SPAN) -> FleetSeries:
-        for growth in (True, False):
-            found, right = (
-                (each.fleet_increase if growth else each.fleet_series)(
-                    PROFILE, ENERGY, *span, step_s
-                )
-                for each in (self.kept, self.plain)
-            )
-            assert found == right
-        return found
+        return summed_by_hand.agree(self.kept, PROFILE, ENERGY, span, step_s)
 
 
 @pytest.fixture
-def both(
+def fleet(
     influx_database: Callable[[], InfluxServer], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Both]:
-    made = Both(influx_database, monkeypatch)
+) -> Iterator[Fleet]:
+    made = Fleet(influx_database, monkeypatch)
     made.write(
         [(meter, START + n * DAY_S // 4, 1000 * n)
          for meter in ("A", "B", "C") for n in range(4 * DAYS)]
@@ -87,58 +88,70 @@ def both(
 
 
 @pytest.mark.integration
-def test_what_was_summed_up_once_is_not_asked_of_the_readings_again(both: Both) -> None:
-    both.agree()
-    both.asked = 0
-    assert sum(both.agree().meters) == 3 * 4 * DAYS
-    assert both.asked == 0
-    both.agree(span=(START + 7200, SPAN[1] - 3600))
-    both.agree(span=(START + 7200, START + 10_800))
-    assert both.asked == 0
-    both.agree(span=(START + 7201, SPAN[1] - 1800))
-    assert both.asked == 4  # both ends of each, in the middle of a step
-    both.asked = 0
-    both.close()
-    both.open()
-    both.agree()
-    assert both.asked == 1  # its start
+def test_what_was_summed_up_once_is_not_asked_of_the_readings_again(fleet: Fleet) -> None:
+    fleet.agree()
+    fleet.asked = 0
+    assert sum(fleet.agree().meters) == 3 * 4 * DAYS
+    assert fleet.asked == 0
+    fleet.agree(span=(START + 7200, SPAN[1] - 3600))
+    fleet.agree(span=(START + 7200, START + 10_800))
+    assert fleet.asked == 0
+    fleet.agree(span=(START + 7201, SPAN[1] - 1800))
+    assert fleet.asked == 6  # both ends of each, and what growth begins with
+    fleet.asked = 0
+    fleet.close()
+    fleet.open()
+    fleet.agree()
+    assert fleet.asked == 1  # its start
 
 
 @pytest.mark.integration
 def test_of_a_day_that_is_asked_for_in_part_what_is_not_kept_is_asked_of_the_readings(
-    both: Both,
+    fleet: Fleet,
 ) -> None:
-    both.agree(span=(START + DAY_S, SPAN[1] - DAY_S))
-    both.asked = 0
-    both.agree(span=(START + 7200, SPAN[1] - 3600))
-    assert both.asked == 4
-    both.agree(span=(START + 7200, START + 10_800))
-    assert both.asked == 6
+    fleet.agree(span=(START + DAY_S, SPAN[1] - DAY_S))
+    fleet.asked = 0
+    fleet.agree(span=(START + 7200, SPAN[1] - 3600))
+    assert fleet.asked == 6  # both ends of each, and what growth begins with
+    fleet.agree(span=(START + 7200, START + 10_800))
+    assert fleet.asked == 9
 
 
 @pytest.mark.integration
-def test_late_rows_are_in_the_sums_at_once_and_after_a_restart(both: Both) -> None:
+def test_sums_are_the_same_however_few_rows_come_at_once(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.write([("A", START + 9, 7), ("B", START + DAY_S + 9, 8), ("D", START + 9, 9)], scaler=2)
+    monkeypatch.setattr(influx_server, "_CHUNK_ROWS", 5)  # a meter's rows come in parts
+    monkeypatch.setattr(influx_sums, "_ROWS_AT_ONCE", 1)
+    for step_s in (900, 3600, 7 * 3600, 2 * DAY_S):
+        assert fleet.agree(step_s).times
+    assert fleet.agree(DAY_S, (START + DAY_S, START + 2 * DAY_S)).meters == [3]
+
+
+@pytest.mark.integration
+def test_late_rows_are_in_the_sums_at_once_and_after_a_restart(fleet: Fleet) -> None:
     random = np.random.default_rng(11)
     for turn in range(4):
         for step_s in (900, 7 * 3600):
-            both.agree(step_s)
+            fleet.agree(step_s)
         late = random.integers(0, DAYS * 24, 3).tolist()
-        both.write([(f"{'ABC'[n % 3]}", START + n * 3600, 1000 * n + turn) for n in set(late)])
+        fleet.write([(f"{'ABC'[n % 3]}", START + n * 3600, 1000 * n + turn) for n in set(late)])
         if turn % 2:
-            both.close()
-            both.open()
-    both.write([("A", START + DAY_S, 5), ("E", START + DAY_S, 5)], scaler=1)  # midnight
-    both.agree()
-    both.agree()
+            fleet.close()
+            fleet.open()
+    fleet.write([("A", START + DAY_S, 5), ("E", START + DAY_S, 5)], scaler=1)  # midnight
+    fleet.agree()
+    fleet.agree()
 
 
 @pytest.mark.integration
-def test_what_is_erased_is_in_no_sum(both: Both) -> None:
-    before = both.agree()
-    both.kept.erase("A")
-    assert both.agree().meters != before.meters
-    both.kept.expire(START + 3 * DAY_S)
-    assert min(both.agree().times) >= START + 3 * DAY_S
+def test_what_is_erased_is_in_no_sum(fleet: Fleet) -> None:
+    before = fleet.agree()
+    fleet.kept.erase("A")
+    assert fleet.agree().meters != before.meters
+    fleet.kept.expire(START + 3 * DAY_S)
+    assert min(fleet.agree().times) >= START + 3 * DAY_S
 
 
 class Ledger:

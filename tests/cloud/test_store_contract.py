@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import summed_by_hand
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.influx import InfluxStore
@@ -258,6 +259,20 @@ def test_fleet_sums(store: ReadingStore) -> None:
     assert (levels.meters, levels.unit) == ([2, 2], 30)
     growth = store.fleet_increase(PROFILE, "1.0.1.8.0.255", start, start + 7200, 3600)
     assert (growth.times, growth.values) == ([start, start + 3600], [1200, 1200])
+
+
+def test_a_meter_counts_once_in_a_sum_when_its_quantities_change(store: ReadingStore) -> None:
+    start = T0 - T0 % 86_400
+    kilo = Quantity(ENERGY.logical_name, 3, 30)
+    before = {m: [(start, 1000), (start + 900, 2000)] for m in ("A", "B")}
+    put(store, block(before), block({"A": [(start + 1800, 3), (start + 2700, 5)]}, kilo))
+    for step_s in (900, 3600, 86_400):
+        asked = (PROFILE, "1.0.1.8.0.255", start, start + 3600, step_s)
+        assert summed_by_hand.agree(store, *asked[:2], asked[2:4], step_s).meters[0] == 2
+    found = store.fleet_series(*asked)
+    assert (found.values, found.meters) == ([7000], [2])
+    grown = store.fleet_increase(*asked)
+    assert (grown.values, grown.meters) == ([5000], [2])
 
 
 def test_one_odd_meter_changes_nobody_elses_sum(store: ReadingStore) -> None:

@@ -25,12 +25,17 @@ def summed_together(sources: Mapping[_Key, Quantity]) -> dict[_Key, Quantity]:
 
     So a meter with another unit, or a scaler that no meter has, changes nobody else's sum.
     """
+    return next(iter(by_unit(sources).values()), {})
+
+
+def by_unit(sources: Mapping[_Key, Quantity]) -> dict[int, dict[_Key, Quantity]]:
+    """Returns those layouts whose values can be added up, by unit: first the one that most have."""
     usual = {key: each for key, each in sources.items() if each.scaler in SCALERS}
     units = Counter(each.unit for each in usual.values())
-    if not units:
-        return {}
-    unit = units.most_common(1)[0][0]
-    return {key: each for key, each in usual.items() if each.unit == unit}
+    return {
+        unit: {key: each for key, each in usual.items() if each.unit == unit}
+        for unit, _ in units.most_common()
+    }
 
 
 def of_one_quantity(columns: Mapping[str, Any], quantity: Quantity, step_s: int | None) -> Series:

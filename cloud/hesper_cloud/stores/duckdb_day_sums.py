@@ -6,7 +6,7 @@ away in the transaction that changes a file's rows; a day for which rows lie in 
 answered from here. A month that is merged changes no row and keeps them.
 
 Each day that was summed has a row with step 0 and no name; one more with step 0 for every quantity
-whose sums are not kept, because one meter had it in two scalers, or its values are too large.
+whose sums are not kept, because one meter had it in two scalers.
 """
 
 from collections.abc import Iterable

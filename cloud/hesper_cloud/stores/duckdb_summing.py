@@ -10,7 +10,7 @@ from hesper_cloud.stores.duckdb_file import DuckDbFile
 from hesper_cloud.stores.duckdb_reads import by_layout
 from hesper_cloud.stores.duckdb_snapshot import Range, Snapshot
 from hesper_cloud.stores.port import SCALERS, Integers, Quantity
-from hesper_cloud.stores.stepped_sums import DAY_S, SAFE, DayTotals, Rows, StepSum
+from hesper_cloud.stores.stepped_sums import DAY_S, DayTotals, Rows, StepSum
 
 LOOK_BACK_S = DAY_S  # how far before a range a previous register value is sought
 _ROWS_AT_ONCE = 500_000
@@ -68,7 +68,7 @@ def _sums_of(view: Snapshot, day: int, *, growth: bool) -> Iterator[_Summed]:
         totals = {quantity: DayTotals(start) for quantity in usual}
         refused = set[str]()
         for parts in _parts(view, profile, usual, span):
-            refused |= _not_summable(parts)
+            refused |= _in_two_scalers(parts)
             for quantity, rows in parts.items():
                 if quantity.logical_name not in refused:
                     (totals[quantity].add_growth if growth else totals[quantity].add_levels)(rows)
@@ -112,12 +112,9 @@ def _present(meter: Integers, at: Integers, value: Integers) -> Rows:
     return rows if mask is np.ma.nomask else rows.at(~np.asarray(mask))
 
 
-def _not_summable(parts: dict[Quantity, Rows]) -> set[str]:
-    """Returns names of quantities that a meter has in two scalers, or that are too large."""
+def _in_two_scalers(parts: dict[Quantity, Rows]) -> set[str]:
+    """Returns names of quantities that a meter has in two scalers."""
     found = set[str]()
-    for quantity, rows in parts.items():
-        if len(rows.value) and max(abs(int(rows.value.min())), int(rows.value.max())) > SAFE:
-            found.add(quantity.logical_name)
     for name in {quantity.logical_name for quantity in parts}:
         alike = [rows.meter for quantity, rows in parts.items() if quantity.logical_name == name]
         alike = [meters for meters in alike if len(meters)]

@@ -6,20 +6,19 @@ belongs to its growth and to the next day's levels.
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from hesper_cloud.stores import influx_packed
+from hesper_cloud.stores.curves import by_unit
+from hesper_cloud.stores.influx_columns import Alike, Columns
 from hesper_cloud.stores.influx_day_sums import Kind
 from hesper_cloud.stores.influx_layouts import Layouts
 from hesper_cloud.stores.influx_lines import PACKED, READINGS, untagged
 from hesper_cloud.stores.influx_packed import Curve
 from hesper_cloud.stores.influx_ql import Range, field, of_meters, quoted, select, within
 from hesper_cloud.stores.influx_server import InfluxServer, Table
-from hesper_cloud.stores.port import Integers
 from hesper_cloud.stores.stepped_sums import DAY_S, Rows
 
-Key = tuple[int, str]
-"""A layout, and a quantity of it."""
+Key = tuple[str, int]
+"""A quantity, and a unit in which meters have it."""
 
 
 class DayRows:
@@ -30,12 +29,22 @@ class DayRows:
         self._profile = kind.profile
         self._growth = kind.growth
         self._days = range(day - kind.growth, day + 1)
-        self._names = {
-            layout: {quantity.logical_name for quantity in layouts.quantities(layout)}
+        names = {
+            quantity.logical_name
             for layout in layouts.of_profile(kind.profile)
+            for quantity in layouts.quantities(layout)
         }
-        names = sorted(set().union(*self._names.values()))
-        self._sources = {name: layouts.having(name) for name in names}
+        self._sources = {name: layouts.having(name) for name in sorted(names)}
+        self._alike = {
+            (name, unit): Alike.of(sources)
+            for name, having in self._sources.items()
+            for unit, sources in by_unit(having).items()
+        }
+
+    @property
+    def scalers(self) -> dict[Key, int]:
+        """The scaler in which the values of each quantity are given."""
+        return {key: alike.scaler for key, alike in self._alike.items()}
 
     def meters(self) -> list[str]:
         """Returns the meters that have readings on the day, or where growth sees it end."""
@@ -48,17 +57,19 @@ class DayRows:
     def of(self, meters: Sequence[str]) -> dict[Key, Rows]:
         """Returns the rows of some meters, ascending by meter and time."""
         start, end = self._days.start * DAY_S, self._days.stop * DAY_S
-        found = _Columns(meters)
+        found = {name: Columns() for name in self._sources}
         packed = self._packed(meters, (start, end))
         for meter, curves in packed.items():
             for name, curve in curves:
-                if curve.times:
-                    found.add((curve.layouts[0], name), meter, curve.times, curve.values)
+                found[name].add(meter, curve.times, curve.values, curve.layouts)
         others = [meter for meter in meters if meter not in packed]
         self._read(found, others, (start, end + self._growth))
         if self._growth:
             self._read(found, list(packed), (end, end + 1))
-        return found.rows()
+        rows = {
+            (name, unit): found[name].rows(alike) for (name, unit), alike in self._alike.items()
+        }
+        return {key: each for key, each in rows.items() if len(each.value)}
 
     def _packed(self, meters: Sequence[str], span: Range) -> dict[str, list[tuple[str, Curve]]]:
         """Returns the curves of meters whose days are all packed, ascending in time."""
@@ -78,55 +89,16 @@ class DayRows:
             by_day = dict(influx_packed.curves(Table({}, [], rows), sources))
             yield name, dict(sorted(by_day.items()))
 
-    def _read(self, found: "_Columns", meters: Sequence[str], span: Range) -> None:
+    def _read(self, found: dict[str, Columns], meters: Sequence[str], span: Range) -> None:
         if not meters:
             return
         for table in self._server.query(self._query("layout", READINGS, meters, span)):
             meter = untagged(table.tags["meter"])
             times, *columns, layouts = zip(*table.rows, strict=True)
-            for layout in set(layouts) - {None}:
-                for name, column in zip(self._sources, columns, strict=True):
-                    if name in self._names.get(layout, ()):
-                        own = _only(layout, layouts, column)
-                        found.add((layout, name), meter, times, own)
+            for name, column in zip(self._sources, columns, strict=True):
+                found[name].add(meter, times, column, layouts)
 
     def _query(self, fields: str, source: str, meters: Sequence[str], span: Range) -> str:
         names = ", ".join(map(field, self._sources))
         where = f"{of_meters(meters)} AND profile = {quoted(self._profile)} AND {within(span)}"
         return select(f"{names}, {fields}", source, where, "meter")
-
-
-def _only(
-    layout: int, layouts: Sequence[int | None], values: Sequence[int | None]
-) -> Sequence[int | None]:
-    """Returns the values of rows of one layout, and nothing in the others."""
-    return [value if own == layout else None for own, value in zip(layouts, values, strict=True)]
-
-
-class _Columns:
-    """Gathers values; what is nothing is left out."""
-
-    def __init__(self, meters: Sequence[str]) -> None:
-        self._places = {meter: place for place, meter in enumerate(meters)}
-        self._parts: dict[Key, list[Rows]] = {}
-
-    def add(self, key: Key, meter: str, times: Sequence[int], values: Sequence[int | None]) -> None:
-        """Adds values of a meter that are newer than those that it has."""
-        if None in values:
-            there = [place for place, value in enumerate(values) if value is not None]
-            times = [times[place] for place in there]
-            values = [values[place] for place in there]
-        if values:
-            places = np.full(len(values), self._places[meter], np.int64)
-            rows = Rows(places, np.array(times, np.int64), np.array(values, np.int64))
-            self._parts.setdefault(key, []).append(rows)
-
-    def rows(self) -> dict[Key, Rows]:
-        """Returns what there is, ascending by meter and time."""
-        return {key: _joined(parts) for key, parts in self._parts.items()}
-
-
-def _joined(parts: Sequence[Rows]) -> Rows:
-    meter, captured_at, value = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    order: Integers = np.argsort(meter, kind="stable")
-    return Rows(meter[order], captured_at[order], value[order])

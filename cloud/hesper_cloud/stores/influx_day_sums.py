@@ -1,8 +1,8 @@
 """Sums over the whole fleet, kept for each day that is over in the ledger of InfluxDB.
 
 Theory of operation. Each day of a profile has a point for its levels and one for its growth, with a
-text for each layout, quantity and step that was summed up: a number and the steps, as JSON. Upkeep
-makes those of all usual steps (`influx_summing`) and says so afterwards by a number in ``made``;
+text for each quantity, unit and step that was summed up: a number, the scaler and the steps, as
+JSON. Upkeep makes those of all usual steps (`influx_summing`) and says so by a number in ``whole``;
 other sums, and those that upkeep has not come to, are kept when they were asked for. A write that
 brings rows of such a day makes it void in the same request as its intent, so before its first point
 is there: by a number in ``void``, which whatever holds has to exceed, so that sums which the server
@@ -35,12 +35,6 @@ OVER_SINCE_S = 3600
 
 _NS = 10**9
 
-Step = tuple[int, int, int]
-"""When a step starts, the sum, and of how many meters."""
-Sums = Mapping["Sum", Sequence[Step] | None]
-"""What a day sums up to; None: no sums can be kept."""
-_text = msgspec.json.Decoder(tuple[int, list[Step] | None])
-
 
 class Kind(NamedTuple):
     """Levels or growth of a profile: what a late row makes void together."""
@@ -59,16 +53,36 @@ class Kind(NamedTuple):
 
 
 class Sum(NamedTuple):
-    """Of what: a layout's quantity, by step."""
+    """Of what: a quantity in one unit, by step."""
 
-    layout: int
     logical_name: str
+    unit: int
     step_s: int
 
     @property
     def field(self) -> str:
         """The name of its text."""
-        return f"{self.logical_name}/{self.layout}/{self.step_s}"
+        return f"{self.logical_name}/{self.unit}/{self.step_s}"
+
+
+class Step(NamedTuple):
+    """When it starts, the sum, and of how many meters."""
+
+    at: int
+    total: int
+    meters: int
+
+
+class Steps(NamedTuple):
+    """What that is: the scaler of the sums, and the steps in which some meter took part."""
+
+    scaler: int
+    steps: Sequence[Step]
+
+
+Sums = Mapping[Sum, Steps]
+"""What a day sums up to."""
+_text = msgspec.json.Decoder(tuple[int, int, list[Step]])
 
 
 class Late(NamedTuple):
@@ -117,13 +131,13 @@ class DaySums:
 
     def load(self) -> None:
         """Learns which sums are kept."""
-        query = select("written, made, void", SUMS, group_by="growth, profile")
+        query = select("written, whole, void", SUMS, group_by="growth, profile")
         for table in self._ledger.query(query):
             kind = Kind(table.tags["growth"] == "1", table.tags["profile"])
             for at, *numbers in table.rows:
-                written, made, void = (number or 0 for number in numbers)
-                self._number = max(self._number, written, made, void)
-                for known, number in ((self._written, written), (self._made, made)):
+                written, whole, void = (number or 0 for number in numbers)
+                self._number = max(self._number, written, whole, void)
+                for known, number in ((self._written, written), (self._made, whole)):
                     if number > void:
                         known.setdefault(kind, set()).add(at // DAY_S)
 
@@ -138,21 +152,21 @@ class DaySums:
         """Says whether upkeep has summed up a day, and that holds."""
         return day in self._made.get(kind, ())
 
-    def kept(self, kind: Kind, wanted: Sum, days: range) -> dict[int, list[Step]]:
+    def kept(self, kind: Kind, wanted: Sum, days: range) -> dict[int, Steps]:
         """Returns the sums that are kept of some days."""
         with self._lock:
             known = self._written.get(kind, set()).intersection(days)
         if not known:
             return {}
         where = f"{kind.where()} AND {within((min(known) * DAY_S, (max(known) + 1) * DAY_S))}"
-        query = select(f"{field(wanted.field)}, made, void", SUMS, where)
-        found: dict[int, list[Step]] = {}
+        query = select(f"{field(wanted.field)}, whole, void", SUMS, where)
+        found: dict[int, Steps] = {}
         for table in self._ledger.query(query):
-            for at, text, made, void in table.rows:
-                absent = (made or 0) if wanted.step_s in STEPS else 0  # then there was no such row
-                number, steps = _text.decode(text) if text else (absent, [])
-                if number > (void or 0) and steps is not None and at // DAY_S in known:
-                    found[at // DAY_S] = steps
+            for at, text, whole, void in table.rows:
+                absent = (whole or 0) if wanted.step_s in STEPS else 0  # then there was no such row
+                number, scaler, steps = _text.decode(text) if text else (absent, 0, [])
+                if number > (void or 0) and at // DAY_S in known:
+                    found[at // DAY_S] = Steps(scaler, steps)
         return found
 
     @contextmanager
@@ -183,7 +197,7 @@ class DaySums:
             self._written.setdefault(work.kind, set()).update(held)
             self._write(work.kind, {day: _fields(held[day], number) for day in held})
             if whole:
-                self._write(work.kind, dict.fromkeys(held, f"made={number}i"))
+                self._write(work.kind, dict.fromkeys(held, f"whole={number}i"))
                 self._made.setdefault(work.kind, set()).update(held)
 
     def _write(self, kind: Kind, days: Mapping[int, str]) -> None:
@@ -250,7 +264,7 @@ class DaySums:
 
 def _fields(sums: Sums, number: int) -> str:
     texts = (
-        f'{each.field}="{msgspec.json.encode((number, steps)).decode()}"'
+        f'{each.field}="{msgspec.json.encode((number, *steps)).decode()}"'
         for each, steps in sums.items()
     )
     return ",".join((*texts, f"written={number}i"))

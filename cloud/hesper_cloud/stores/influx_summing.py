@@ -11,14 +11,22 @@ later, and the others before it.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from hesper_cloud.stores.influx_day_rows import DayRows, Key
-from hesper_cloud.stores.influx_day_sums import OVER_SINCE_S, DaySums, Kind, Sum, Sums
+from hesper_cloud.stores.influx_day_sums import (
+    OVER_SINCE_S,
+    DaySums,
+    Kind,
+    Step,
+    Steps,
+    Sum,
+    Sums,
+)
 from hesper_cloud.stores.influx_layouts import Layouts
 from hesper_cloud.stores.influx_packing import RESTS_S, TURN_S, PackedDays
 from hesper_cloud.stores.influx_server import InfluxServer
-from hesper_cloud.stores.stepped_sums import DAY_S, SAFE, STEPS, DayTotals, Rows
+from hesper_cloud.stores.stepped_sums import DAY_S, STEPS, DayTotals, Rows
 
 _AT_LEAST_S = 1.0
 _METERS_AT_ONCE = 50
@@ -99,7 +107,7 @@ class Summing:
                 if not certain():  # nor does the work know of rows that are on their way
                     return
             rows = DayRows(self._server, self._layouts, kind, day)
-            totals = Totals(kind, day)
+            totals = Totals(kind, day, rows.scalers)
             meters = rows.meters()
             for first in range(0, len(meters), _METERS_AT_ONCE):
                 totals.add(rows.of(meters[first : first + _METERS_AT_ONCE]))
@@ -108,31 +116,30 @@ class Summing:
 
 
 class Totals:
-    """What a day sums up to, for each layout and quantity."""
+    """What a day sums up to, for each quantity and unit."""
 
-    def __init__(self, kind: Kind, day: int) -> None:
+    def __init__(self, kind: Kind, day: int, scalers: Mapping[Key, int]) -> None:
         self._growth = kind.growth
         self._start = day * DAY_S
+        self._scalers = scalers
         self._totals: dict[Key, DayTotals] = {}
-        self._refused: set[Key] = set()
 
     def add(self, rows: dict[Key, Rows]) -> None:
-        """Adds the rows of some meters, by layout and quantity."""
+        """Adds the rows of some meters, by quantity and unit."""
         for key, each in rows.items():
             total = self._totals.setdefault(key, DayTotals(self._start))
-            if max(abs(int(each.value.min())), int(each.value.max())) > SAFE:
-                self._refused.add(key)
-            elif self._growth:
+            if self._growth:
                 total.add_growth(each)
             else:
                 total.add_levels(each)
 
     def sums(self) -> Sums:
-        """Returns all sums; None for values that are too large."""
-        found: dict[Sum, list[tuple[int, int, int]] | None] = {}
+        """Returns all sums."""
+        found: dict[Sum, Steps] = {}
         for key, total in self._totals.items():
-            steps = {Sum(*key, step_s): list[tuple[int, int, int]]() for step_s in STEPS}
-            for step_s, at, value, meters in total.sums():
-                steps[Sum(*key, step_s)].append((at, value, meters))
-            found |= dict.fromkeys(steps) if key in self._refused else steps
+            steps: dict[int, list[Step]] = {step_s: [] for step_s in STEPS}
+            for step_s, *step in total.sums():
+                steps[step_s].append(Step(*step))
+            for step_s, each in steps.items():
+                found[Sum(*key, step_s)] = Steps(self._scalers[key], each)
         return found

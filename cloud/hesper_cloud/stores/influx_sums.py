@@ -1,25 +1,30 @@
 """Sums over meters in InfluxDB: the whole fleet, or those of an area or feeder.
 
 Sums of the fleet over days that are over are kept (`influx_day_sums`), mostly made ahead by upkeep.
-The server adds up the others; of days that are over these are kept when they were asked for once.
-Of a day in which a range begins or ends only what is kept is used: it is not summed up for that.
-They are asked for in portions of a few days, so that what was summed up is kept even where the
-server does not get to the end in time.
+The others are added up here from the values, which the server gives in a seventh of the time that
+it takes to add up growth itself; of days that are over these are kept when they were asked for
+once. Of a day in which a range begins or ends only what is kept is used: it is not summed up for
+that. They are asked for in portions of a few days, so that what was summed up is kept even where
+the server does not get to the end in time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby
 from typing import NamedTuple
 
 from hesper_cloud.stores import curves
-from hesper_cloud.stores.influx_day_sums import DAYS_AT_ONCE, DaySums, Kind, Step, Sum
+from hesper_cloud.stores.influx_columns import Alike, Columns
+from hesper_cloud.stores.influx_day_sums import DAYS_AT_ONCE, DaySums, Kind, Step, Steps, Sum
 from hesper_cloud.stores.influx_layouts import Layouts
 from hesper_cloud.stores.influx_lines import READINGS
 from hesper_cloud.stores.influx_ql import Range, field, of_meters, quoted, select, within
-from hesper_cloud.stores.influx_server import InfluxServer
+from hesper_cloud.stores.influx_server import InfluxServer, Table
 from hesper_cloud.stores.port import FleetSeries
-from hesper_cloud.stores.stepped_sums import DAY_S
+from hesper_cloud.stores.stepped_sums import DAY_S, StepTotals, growth
 
 _LOOK_BACK_S = DAY_S
+_THINNED_FROM_S = 3600  # it takes the server as long to find a step's last value as to give four
+_ROWS_AT_ONCE = 50_000
 
 
 class SumOf(NamedTuple):
@@ -32,11 +37,12 @@ class SumOf(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What is summed, of one layout: levels or growth."""
+    """What is summed: levels or growth, of which layouts, in which unit."""
 
     of: SumOf
-    layout: int
     growth: bool
+    unit: int
+    alike: Alike
 
     @property
     def kind(self) -> Kind:
@@ -46,30 +52,42 @@ class Part(NamedTuple):
     @property
     def sum(self) -> Sum:
         """What it is called where sums are kept."""
-        return Sum(self.layout, self.of.logical_name, self.of.step_s)
+        return Sum(self.of.logical_name, self.unit, self.of.step_s)
 
-    def query(self, span: Range) -> str:
-        """Returns the SELECT of time, sum and count of the steps of a range."""
-        return self._growth(span) if self.growth else self._levels(span)
+    def rows(self, server: InfluxServer, span: Range) -> Iterable[Table]:
+        """Yields the values that the steps of a range are summed up from, meter by meter.
 
-    def _levels(self, span: Range) -> str:
-        step = f"time({self.of.step_s}s)"
-        last = f"last({field(self.of.logical_name)}) AS part"
-        parts = select(last, READINGS, self._where(span), f"{step}, meter")
-        return select("sum(part), count(part)", f"({parts})", within(span), step)
+        Of long steps that is each meter's last value, but for growth, which adds up all there are.
+        """
+        step_s = self.of.step_s
+        if self.growth:
+            return server.query(self._select((span[0] + 1, span[1] + 1), "meter"))
+        if step_s < _THINNED_FROM_S:
+            return server.query(self._select(span, "meter"))
+        if span[0] // step_s == (span[1] - 1) // step_s:
+            return self._last(server, span)
+        by_step = f"time({step_s}s), meter fill(none)"
+        return server.query(self._select(span, by_step, last=True))
 
-    def _growth(self, span: Range) -> str:
-        seen = (span[0] + 1 - _LOOK_BACK_S, span[1] + 1)
-        step = f"time({self.of.step_s}s, 1s)"
-        difference = f"non_negative_difference({field(self.of.logical_name)}) AS growth"
-        growth = select(difference, READINGS, self._where(seen), "meter")
-        parts = select("sum(growth) AS part", f"({growth})", within(seen), f"{step}, meter")
-        return select("sum(part), count(part)", f"({parts})", within(seen), step)
+    def before(self, server: InfluxServer, span: Range) -> dict[str, Table]:
+        """Returns, by meter, the value that growth in a range begins with."""
+        if not self.growth:
+            return {}
+        start = span[0] + 1
+        found = self._last(server, (start - _LOOK_BACK_S, start))
+        return {table.tags["meter"]: table for table in found}
 
-    def _where(self, span: Range) -> str:
+    def _last(self, server: InfluxServer, span: Range) -> list[Table]:
+        return server.query_at_once(self._select(span, "meter", last=True))
+
+    def _select(self, span: Range, group_by: str, *, last: bool = False) -> str:
+        value = field(self.of.logical_name)
         chosen = "" if self.of.meters is None else f"{of_meters(self.of.meters)} AND "
-        profile = f"profile = {quoted(self.of.profile)}"
-        return f"{chosen}{profile} AND layout = {self.layout} AND {within(span)}"
+        layouts = " OR ".join(f"layout = {name}" for name in self.alike.factors)
+        where = f"{chosen}profile = {quoted(self.of.profile)} AND ({layouts}) AND {within(span)}"
+        return select(
+            f"last({value}), layout" if last else f"{value}, layout", READINGS, where, group_by
+        )
 
 
 class Sums:
@@ -93,27 +111,22 @@ class Sums:
         if not sources or asked.meters == []:
             return FleetSeries([], [], [], 0, 0)
         unit = next(iter(sources.values())).unit
-        scaler = min(quantity.scaler for quantity in sources.values())
-        steps: dict[int, tuple[int, int]] = {}
-        for layout, quantity in sources.items():
-            factor = 10 ** (quantity.scaler - scaler)
-            part = Part(asked, layout, growth)
-            for at, value, meters in self._of(part, span):
-                before = steps.get(at, (0, 0))
-                steps[at] = (before[0] + value * factor, before[1] + meters)
-        times = sorted(steps)
-        totals, counts = [steps[at][0] for at in times], [steps[at][1] for at in times]
-        return FleetSeries(times, totals, counts, scaler, unit)
+        part = Part(asked, growth, unit, Alike.of(sources))
+        steps = sorted(self._of(part, span))
+        times, totals, meters = map(list, zip(*steps, strict=True)) if steps else ([], [], [])
+        return FleetSeries(times, totals, meters, part.alike.scaler, unit)
 
     def _of(self, part: Part, span: Range) -> Iterator[Step]:
-        """Yields the steps of one layout, in no order."""
+        """Yields the steps that begin in a range, in no order."""
         kept = self._days
         if kept is None or part.of.meters is not None or DAY_S % part.of.step_s:
             yield from self._ask(part, span)
             return
         found = kept.kept(part.kind, part.sum, kept.over(_in_days(span, part.of.step_s)))
-        for steps in found.values():
-            yield from (step for step in steps if span[0] <= step[0] < span[1])
+        for scaler, steps in found.values():
+            factor = 10 ** (scaler - part.alike.scaler)
+            inside = (step for step in steps if span[0] <= step.at < span[1])
+            yield from (step._replace(total=step.total * factor) for step in inside)
         whole = kept.over(span)
         for run in _runs([day for day in whole if day not in found]):
             yield from self._made(kept, part, run)
@@ -126,20 +139,40 @@ class Sums:
     def _made(self, kept: DaySums, part: Part, run: range) -> list[Step]:
         """Sums up days, and keeps that."""
         with kept.summing(part.kind) as work:
-            steps = list(self._ask(part, (run.start * DAY_S, run.stop * DAY_S)))
+            steps = self._ask(part, (run.start * DAY_S, run.stop * DAY_S))
             by_day: dict[int, list[Step]] = {day: [] for day in run}
             for step in steps:
-                by_day[step[0] // DAY_S].append(step)
-            kept.keep(work, {day: {part.sum: found} for day, found in by_day.items()})
+                by_day[step.at // DAY_S].append(step)
+            sums = {day: {part.sum: Steps(part.alike.scaler, each)} for day, each in by_day.items()}
+            kept.keep(work, sums)
         return steps
 
-    def _ask(self, part: Part, span: Range) -> Iterator[Step]:
-        """Yields the steps that begin in a range, as the server sums them up."""
-        for table in self._server.query(part.query(span)):
-            for began, value, meters in table.rows:
-                at = began - part.growth  # steps of growth begin a second late
-                if meters and at >= span[0]:
-                    yield at, value, meters
+    def _ask(self, part: Part, span: Range) -> list[Step]:
+        """Returns the steps that begin in a range, as readings sum up to them."""
+        totals = StepTotals(part.of.step_s)
+        for columns in self._columns(part, span):
+            rows = columns.rows(part.alike)
+            if part.growth:
+                totals.add_growth(growth(rows))
+            else:
+                totals.add_levels(rows)
+        return [Step(*step) for _, *step in totals.sums() if step[0] >= span[0]]
+
+    def _columns(self, part: Part, span: Range) -> Iterator[Columns]:
+        """Yields the rows of some meters after the other; growth begins with the one before."""
+        before = part.before(self._server, span)
+        columns = Columns()
+        for meter, tables in groupby(part.rows(self._server, span), _meter):
+            if columns.count >= _ROWS_AT_ONCE:
+                yield columns
+                columns = Columns()
+            for table in chain([before[meter]] if meter in before else [], tables):
+                columns.add(meter, *zip(*table.rows, strict=True))
+        yield columns
+
+
+def _meter(table: Table) -> str:
+    return table.tags["meter"]
 
 
 def _in_days(span: Range, step_s: int) -> Range:

@@ -49,6 +49,8 @@ _QUANTITIES: Final = (
 )
 _ROWS_AT_ONCE: Final = 200_000
 _ASKED: Final = 25
+_FEW: Final = 5
+_RUNNING: Final = _PER_DAY // 2  # captures of the running day
 _PER_S: Final = 100_000.0  # readings that come in while a day is asked for
 _SHORT_TURN_S: Final = 4.0  # a store ends a turn after five seconds
 _RESTED_S: Final = 3601  # until sums that were made void are made again
@@ -142,6 +144,13 @@ def _questions(
     def newest(_: int) -> int:
         return len(latest.newest(_ENERGY).meters)
 
+    def fleet_so_far(_: int) -> int:
+        return len(store.fleet_series(_PROFILE, _ENERGY, month[0], now, _DAY_S).times)
+
+    def load(_: int) -> int:
+        two_days = (now - 2 * _DAY_S, now)
+        return len(store.fleet_increase(_PROFILE, _ENERGY, *two_days, PERIOD_S).times)
+
     first_fleet_ms = _ms(fleet, asked.days, 1)
     rows = [
         row(f"store.latest_ms.{kind}", _ms(newest, meters + 1), "ms", 5.0),
@@ -152,7 +161,13 @@ def _questions(
         row(f"store.fleet_ms.first.{kind}", first_fleet_ms, "ms", 150.0),
         row(f"store.load_latest_s.{kind}", loaded_s, "s"),
     ]
-    with _ingesting(store, meters, end):
+    _write(store, meters, end, _RUNNING)
+    now = end + _RUNNING * PERIOD_S
+    rows += [
+        row(f"store.fleet_ms.running.{kind}", _ms(fleet_so_far, asked.days + 1, _FEW), "ms", 150.0),
+        row(f"store.load_ms.running.{kind}", _ms(load, 2 * _PER_DAY - 1, _FEW), "ms"),
+    ]
+    with _ingesting(store, meters, now):
         rows.append(row(f"store.day_ms.ingesting.{kind}", _ms(day, _PER_DAY), "ms", 5.0))
     return rows
 
@@ -195,17 +210,22 @@ def _ms(ask: Callable[[int], int], expected: int, times: int = _ASKED) -> float:
 def _fill(store: ReadingStore, meters: int, days: int, years: int, end: int) -> int:
     """Write everything, day by day as it would have come; return how many readings."""
     count = 0
-    at_once = max(1, _ROWS_AT_ONCE // _PER_DAY)
     for day in range(days, 0, -1):
-        start = end - day * _DAY_S
-        for first in range(0, meters, at_once):
-            names = tuple(map(name_of, range(first, min(first + at_once, meters))))
-            block = _block(names, start, _PER_DAY)
-            count += store.write(Group({}, [block], (start + _DAY_S) * 1000)).new
+        count += _write(store, meters, end - day * _DAY_S, _PER_DAY)
     for year in range(years, 0, -1):
         start = end - year * _YEAR_DAYS * _DAY_S
         block = _block((_LONG,), start, _YEAR_DAYS * _PER_DAY)
         count += store.write(Group({}, [block], (start + _YEAR_DAYS * _DAY_S) * 1000)).new
+    return count
+
+
+def _write(store: ReadingStore, meters: int, start: int, captures: int) -> int:
+    """Write what the fleet captured from an instant on; return how many readings."""
+    count, at_once = 0, max(1, _ROWS_AT_ONCE // captures)
+    for first in range(0, meters, at_once):
+        names = tuple(map(name_of, range(first, min(first + at_once, meters))))
+        block = _block(names, start, captures)
+        count += store.write(Group({}, [block], (start + captures * PERIOD_S) * 1000)).new
     return count
 
 
