@@ -153,7 +153,7 @@ class IngestSettings(_Section):
 
     instance: str = Field(default="main", pattern=_INSTANCE)
     group_max_messages: int = 1000
-    group_max_octets: int = Field(default=0, ge=0)  # 0: from the store
+    group_max_octets: int = Field(default=4 * 1024 * 1024, gt=0)
     group_linger_ms: int = 40
     max_payload_octets: int = 4 * 1024 * 1024
 
@@ -296,15 +296,6 @@ class Settings(BaseSettings):
         )
         object.__setattr__(self, "database", database)
         return self
-
-    @property
-    def group_max_octets(self) -> int:
-        """How much of the wire shares a commit: some seconds of the store's work at most.
-
-        What takes longer than a gateway waits for its receipt is sent again.
-        """
-        by_store = 4 * 1024 * 1024 if self.store.kind == "duckdb" else 512 * 1024
-        return self.ingest.group_max_octets or by_store
 
     @property
     def keys(self) -> Path:

@@ -29,6 +29,30 @@ def test_a_group_ends_at_its_octets_and_a_larger_message_goes_alone() -> None:
     assert sizes(Grouping(messages, 100, 0.0, 100), 3) == [2, 1, 1]
 
 
+def test_groups_are_as_large_as_the_store_takes_in_time() -> None:
+    kib = 1024
+
+    def large(grouping: Grouping, took_s: float, groups: int = 5) -> list[int]:
+        found = []
+        for _ in range(groups):
+            group = grouping.next_group()
+            found.append(sum(len(message.payload) for message in group) // kib)
+            grouping.settled(group, took_s * found[-1] / 1024)
+        return found
+
+    messages = waiting(*[b"x" * 32 * kib] * 9000)
+    grouping = Grouping(messages, 1000, 0.0, 3 * kib * kib)
+    assert large(grouping, 1.0)[0] == 512
+    assert large(grouping, 1.0, 30)[-1] == 1248  # at a second a MiB, in messages of 32 KiB
+    assert large(grouping, 2.0, 50)[-1] == 640
+    assert large(grouping, 3600.0, 1) == [640]
+    assert large(grouping, 2.0, 1)[0] > 480  # however long a store was away
+    assert large(grouping, 9000.0, 50)[-1] == 32
+    grouping.settled([], 0.001)  # too little to say how fast the store is
+    assert large(grouping, 0.1, 1) == [32]
+    assert large(grouping, 0.1, 30)[-1] == 3072
+
+
 def test_json_counts_for_what_it_says() -> None:
     messages = waiting(*[b"{" + b"x" * 159] * 12)
     assert sizes(Grouping(messages, 100, 0.0, 100), 2) == [10, 2]

@@ -3,10 +3,15 @@
 A commit costs about the same for a hundred readings as for a hundred thousand, so small messages
 are gathered by the hundred; large ones are stopped by their octets, which bounds memory. JSON says
 in sixteen octets what columns say in one.
+
+How many octets that are goes by how fast the store is: a gateway sends again what was not receipted
+in four seconds, and a message may wait for a group before its own is stored. A slow server gets
+small groups for this, and no store waits more often than it must for what is done between two.
 """
 
 import queue
 import time
+from collections.abc import Iterable
 
 from hesper_contracts.readings_json import FIRST_OCTET
 
@@ -15,6 +20,9 @@ from hesper_cloud.ingest.message import Message
 
 _IDLE_S = 0.1
 _JSON_LENGTH = 16
+_FIRST_OCTETS, _LEAST_OCTETS = 512 * 1024, 32 * 1024
+_STORED_WITHIN_S = 1.2
+_NEWS = 0.2  # of the store's rate: it is half or double from group to group
 
 
 class Grouping:
@@ -30,6 +38,7 @@ class Grouping:
         self._messages = messages
         self._max_messages = max_messages
         self._max_octets = max_octets
+        self._octets_per_s = _FIRST_OCTETS / _STORED_WITHIN_S
         self._linger_s = linger_s
 
     def next_group(self) -> list[Message]:
@@ -40,7 +49,7 @@ class Grouping:
             return []
         flush_at = group[0].arrived + self._linger_s
         octets = _weight(group[0])
-        while len(group) < self._max_messages and octets < self._max_octets:
+        while len(group) < self._max_messages and octets < self._fitting:
             remaining = flush_at - time.monotonic()
             try:
                 group.append(self._messages.get(block=remaining > 0, timeout=max(remaining, 0)))
@@ -48,6 +57,18 @@ class Grouping:
                 break
             octets += _weight(group[-1])
         return group
+
+    def settled(self, group: Iterable[Message], took_s: float) -> None:
+        """Learns from a group how fast the store is, where it was large enough to say that."""
+        octets = sum(map(_weight, group))
+        if 2 * octets >= self._fitting:
+            self._octets_per_s += (octets / max(took_s, 0.001) - self._octets_per_s) * _NEWS
+
+    @property
+    def _fitting(self) -> float:
+        """How many octets the store takes in time."""
+        in_time = self._octets_per_s * _STORED_WITHIN_S
+        return min(max(in_time, _LEAST_OCTETS), self._max_octets)
 
 
 def _weight(message: Message) -> int:

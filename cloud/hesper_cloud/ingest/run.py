@@ -137,7 +137,7 @@ class Ingest:
             self.consumer.messages,
             settings.ingest.group_max_messages,
             settings.ingest.group_linger_ms / 1000,
-            settings.group_max_octets,
+            settings.ingest.group_max_octets,
         )
 
     def follow(self, follower: Follower) -> None:
@@ -187,7 +187,9 @@ class Ingest:
             self._settling.settle(group, decoded)
         else:
             self._settling.finish()
-        if time.monotonic() - begun > persist.AWAY_S:
+        took_s = time.monotonic() - begun
+        self._grouping.settled(group, took_s)
+        if took_s > persist.AWAY_S:
             self._settling.finish()  # first what is stored is receipted
             self.consumer.announce()
 

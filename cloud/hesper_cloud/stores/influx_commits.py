@@ -83,18 +83,18 @@ class Commits:
         self.newest = max(self.newest + 1, 0 if self._sole_writer else time.time_ns())
         return self.newest
 
-    def begin(
-        self, parts: Sequence[Rows], stored_at_ms: int, others: Sequence[bytes] = ()
-    ) -> Commit:
-        """Makes durable that points of a group are about to be written, and other lines with it."""
+    def next(self, parts: Sequence[Rows], stored_at_ms: int) -> Commit:
+        """Returns the commit of a group, to be begun."""
         spans = tuple(
             (part.profile, int(part.captured_at.min()), int(part.captured_at.max()) + 1)
             for part in parts
         )
-        commit = Commit(self._next(), stored_at_ms, spans)
+        return Commit(self._next(), stored_at_ms, spans)
+
+    def begin(self, commit: Commit, others: Sequence[bytes] = ()) -> None:
+        """Makes durable that its points are about to be written, and other lines with it."""
         intent = commit.line(INTENTS, self._writer, commit.number)
         self._ledger.write(b"\n".join([intent, *others]), "ns")
-        return commit
 
     def ended(self, commit: Commit) -> bytes:
         """Returns the line that ends a commit; to be made durable once its points are."""

@@ -1,14 +1,15 @@
 """Writing groups to InfluxDB; see `influx` for the theory.
 
-The server is what takes long, so it is kept busy: while it takes one body of lines, the next ones
-are built, and a few are on their way at once.
+The server is what takes long, so it is kept busy: while it takes the intent, or one body of lines,
+the next ones are built, and a few are on their way at once.
 """
 
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 from hesper_contracts.quality import Quality
@@ -123,10 +124,13 @@ class InfluxWriter:
         """Writes what is new or in conflict after its intent; its commit is still to be ended."""
         if not any(each.new.any() or each.conflicts for each in found):
             return None
-        commit = self._commits.begin(parts, stored_at_ms, self._void(parts, found))
-        for part, sorted_ in zip(parts, found, strict=True):
-            self._layouts.ensure(part.profile, part.quantities)
-            self._send(part, sorted_, Stamp(stored_at_ms, commit.number))
+        commit = self._commits.next(parts, stored_at_ms)
+        void = self._void(parts, found)
+        with ThreadPoolExecutor(1, "influx intent") as pool:
+            intent = pool.submit(self._commits.begin, commit, void)  # while lines are built
+            for part, sorted_ in zip(parts, found, strict=True):
+                self._layouts.ensure(part.profile, part.quantities)
+                self._send(part, sorted_, Stamp(stored_at_ms, commit.number), intent)
         return commit
 
     def _void(self, parts: Sequence[Rows], found: Sequence[Sorted]) -> list[bytes]:
@@ -187,38 +191,45 @@ class InfluxWriter:
             return np.ones(part.row_count, dtype=bool)
         return self._high_water.at_or_below(profile_key, part.meter, part.captured_at)
 
-    def _send(self, part: Rows, found: Sorted, stamp: Stamp) -> None:
+    def _send(self, part: Rows, found: Sorted, stamp: Stamp, intent: Future[None]) -> None:
         names = list(self._meters)
-        self._send_rows(part if found.new.all() else part.take(found.new), names, stamp)
+        rows = part if found.new.all() else part.take(found.new)
+        portions = map(rows.take, _portions(rows.row_count))
+        self._send_all_of(
+            (octets_of(reading_lines(each, names, stamp)) for each in portions), intent
+        )
         if found.conflicts:
             chosen = np.zeros(part.row_count, dtype=bool)
             chosen[list(found.conflicts)] = True
             lines = reading_lines(part.take(chosen), names, stamp).to_pylist()
             qualities = [quality | _CONFLICTING for quality in found.conflicts.values()]
-            self._send_lines([as_revision(line) for line in lines])
-            self._send_lines(list(map(flag_line, lines, qualities)))
+            self._send_lines([as_revision(line) for line in lines], intent)
+            self._send_lines(list(map(flag_line, lines, qualities)), intent)
 
-    def _send_rows(self, rows: Rows, names: Sequence[str], stamp: Stamp) -> None:
-        portions = (
-            rows.take(slice(start, start + _LINES_PER_WRITE))
-            for start in range(0, rows.row_count, _LINES_PER_WRITE)
-        )
-        self._send_all_of(octets_of(reading_lines(each, names, stamp)) for each in portions)
+    def _send_lines(self, lines: Sequence[str], intent: Future[None]) -> None:
+        portions = (lines[each] for each in _portions(len(lines)))
+        self._send_all_of(("\n".join(each).encode() for each in portions), intent)
 
-    def _send_lines(self, lines: Sequence[str]) -> None:
-        portions = (
-            lines[start : start + _LINES_PER_WRITE]
-            for start in range(0, len(lines), _LINES_PER_WRITE)
-        )
-        self._send_all_of("\n".join(each).encode() for each in portions)
+    def _send_all_of(self, bodies: Iterable[bytes], intent: Future[None]) -> None:
+        """Writes bodies of lines in any order; on return, or error, none is under way.
 
-    def _send_all_of(self, bodies: Iterable[bytes]) -> None:
-        """Writes bodies of lines in any order; on return, or error, none is under way."""
+        None is written before the intent of the commit is durable.
+        """
         under_way: deque[Future[None]] = deque()
         with ThreadPoolExecutor(WRITES_AT_ONCE, "influx write") as pool:
             for body in bodies:
+                intent.result()
                 if len(under_way) == WRITES_AT_ONCE:
                     under_way.popleft().result()
                 under_way.append(pool.submit(self._server.write, body, "s"))
             for written in under_way:
                 written.result()
+
+
+def _portions(count: int) -> Iterator[slice]:
+    """Yields lines as bodies that are as long as each other, so that the last ones end together."""
+    bodies = -(-count // _LINES_PER_WRITE)
+    if bodies > 1:
+        bodies += -bodies % WRITES_AT_ONCE
+    edges = [count * body // bodies for body in range(bodies + 1)] if bodies else []
+    return (slice(*edge) for edge in pairwise(edges))
