@@ -45,12 +45,14 @@ def test_groups_are_as_large_as_the_store_takes_in_time() -> None:
     assert large(grouping, 1.0)[0] == 512
     assert large(grouping, 1.0, 30)[-1] == 1248  # at a second a MiB, in messages of 32 KiB
     assert large(grouping, 2.0, 50)[-1] == 640
-    assert large(grouping, 3600.0, 1) == [640]
-    assert large(grouping, 2.0, 1)[0] > 480  # however long a store was away
+    assert large(grouping, 9000.0, 2) == [640, 352]  # however long a store was away
+    assert large(grouping, 2.0, 50)[-1] == 640
+    assert large(grouping, 0.01, 3)[-1] > 800  # copies of what is stored
+    assert large(grouping, 2.0, 6)[-1] < 800
     assert large(grouping, 9000.0, 50)[-1] == 32
     grouping.settled([], 0.001)  # too little to say how fast the store is
     assert large(grouping, 0.1, 1) == [32]
-    assert large(grouping, 0.1, 30)[-1] == 3072
+    assert large(grouping, 0.1, 80)[-1] == 3072
 
 
 def test_json_counts_for_what_it_says() -> None:

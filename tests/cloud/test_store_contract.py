@@ -275,6 +275,18 @@ def test_a_meter_counts_once_in_a_sum_when_its_quantities_change(store: ReadingS
     assert (grown.values, grown.meters) == ([5000], [2])
 
 
+def test_sums_are_exact_beyond_64_bits(store: ReadingStore) -> None:
+    start = T0 - T0 % 86_400
+    kilo = Quantity(ENERGY.logical_name, 3, 30)
+    huge = {m: [(start, -(2**63)), (start + 900, 2**63 - 1)] for m in ("B", "C")}
+    put(store, block({"A": [(start, 5), (start + 900, 7)]}), block(huge, kilo))
+    for step_s in (900, 86_400):
+        span = (start, start + 3600)
+        summed_by_hand.agree(store, PROFILE, "1.0.1.8.0.255", span, step_s)
+    levels = store.fleet_series(PROFILE, "1.0.1.8.0.255", *span, 86_400)
+    assert levels.values == [2 * (2**63 - 1) * 1000 + 7]
+
+
 def test_one_odd_meter_changes_nobody_elses_sum(store: ReadingStore) -> None:
     start = T0 - T0 % 3600
     put(store, block({"A": [(start, 100)], "B": [(start, 200)]}))

@@ -6,7 +6,9 @@ in sixteen octets what columns say in one.
 
 How many octets that are goes by how fast the store is: a gateway sends again what was not receipted
 in four seconds, and a message may wait for a group before its own is stored. A slow server gets
-small groups for this, and no store waits more often than it must for what is done between two.
+small groups for this, and no store waits more often than it must for what is done between two. A
+group of copies, which says that a store is fast, counts for little beside one that took long; an
+outage of hours counts no more than a few times what was usual.
 """
 
 import queue
@@ -22,7 +24,7 @@ _IDLE_S = 0.1
 _JSON_LENGTH = 16
 _FIRST_OCTETS, _LEAST_OCTETS = 512 * 1024, 32 * 1024
 _STORED_WITHIN_S = 1.2
-_NEWS = 0.2  # of the store's rate: it is half or double from group to group
+_NEWS, _WORST = 0.2, 5  # a store takes half or double from group to group
 
 
 class Grouping:
@@ -38,7 +40,7 @@ class Grouping:
         self._messages = messages
         self._max_messages = max_messages
         self._max_octets = max_octets
-        self._octets_per_s = _FIRST_OCTETS / _STORED_WITHIN_S
+        self._s_per_octet = _STORED_WITHIN_S / _FIRST_OCTETS
         self._linger_s = linger_s
 
     def next_group(self) -> list[Message]:
@@ -62,13 +64,13 @@ class Grouping:
         """Learns from a group how fast the store is, where it was large enough to say that."""
         octets = sum(map(_weight, group))
         if 2 * octets >= self._fitting:
-            self._octets_per_s += (octets / max(took_s, 0.001) - self._octets_per_s) * _NEWS
+            took = min(took_s / octets, self._s_per_octet * _WORST)
+            self._s_per_octet += (took - self._s_per_octet) * _NEWS
 
     @property
     def _fitting(self) -> float:
         """How many octets the store takes in time."""
-        in_time = self._octets_per_s * _STORED_WITHIN_S
-        return min(max(in_time, _LEAST_OCTETS), self._max_octets)
+        return min(max(_STORED_WITHIN_S / self._s_per_octet, _LEAST_OCTETS), self._max_octets)
 
 
 def _weight(message: Message) -> int:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hesper_cloud.stores.port import Flags, Integers, Quantity
-from hesper_cloud.stores.stepped_sums import Rows
+from hesper_cloud.stores.stepped_sums import Rows, fits
 
 
 class Alike(NamedTuple):
@@ -22,11 +22,12 @@ class Alike(NamedTuple):
         return cls(scaler, {name: 10 ** (each.scaler - scaler) for name, each in sources.items()})
 
     def scaled(self, values: Integers, layouts: Integers) -> Integers:
-        """Returns values in the least scaler, as objects where there are several."""
-        if max(self.factors.values()) == 1:
+        """Returns values in the least scaler, as objects where 64 bits may not hold them."""
+        largest = max(self.factors.values())
+        if largest == 1:
             return values
         factors = [self.factors[layout] for layout in layouts.tolist()]
-        scaled: Integers = values * np.array(factors, dtype=object)
+        scaled: Integers = values * np.array(factors, np.int64 if fits(values, largest) else object)
         return scaled
 
     def having(self, layouts: Integers) -> Flags:

@@ -15,7 +15,7 @@ from hesper_cloud.stores.port import Flags, Integers
 
 DAY_S = 86_400
 STEPS = (900, 1800, 3600, DAY_S)  # each a multiple of the one before
-_SAFE = 2**62  # growth between values that are not farther from zero fits into 64 bits
+_SAFE = 2**62  # growth between values that are not farther from zero fits 64 bits
 _HALF = 32
 _LOWER = 2**_HALF - 1
 
@@ -115,11 +115,14 @@ def growth(rows: Rows) -> Rows:
 
     Each is dated a second early: a capture at a step's end belongs to that step.
     """
-    value = rows.value
-    if len(value) and max(abs(int(value.min())), int(value.max())) > _SAFE:
-        value = value.astype(object)
+    value = rows.value if fits(rows.value) else rows.value.astype(object)
     grown = Rows(rows.meter[1:], rows.captured_at[1:] - 1, np.diff(value))
     return grown.at((rows.meter[1:] == rows.meter[:-1]) & (grown.value >= 0))
+
+
+def fits(value: Integers, factor: int = 1) -> bool:
+    """Says whether 64 bits hold values times a factor, and growth between them."""
+    return not len(value) or max(abs(int(value.min())), int(value.max())) * factor <= _SAFE
 
 
 def _last_of_step(rows: Rows, steps: Integers) -> Flags:
