@@ -113,6 +113,11 @@ DELIVERY_OLDEST = Gauge(
 OTHER = "other"
 
 
+def value(metric: Counter | Gauge) -> float:
+    """Returns what a metric without labels says; the whole registry takes milliseconds for that."""
+    return next(iter(metric.collect())).samples[0].value
+
+
 def bounded(counts: Mapping[str, T], most: int, add: Callable[[T, T], T]) -> dict[str, T]:
     """Returns the largest of some counts by name; the rest are one, named `other`.
 

@@ -8,13 +8,15 @@ import pytest
 from hesper_cloud.stores import influx_batches, influx_writes
 from hesper_cloud.stores.influx_batches import Batches
 from hesper_cloud.stores.influx_commits import Commits
-from hesper_cloud.stores.influx_day_sums import DaySums
+from hesper_cloud.stores.influx_day_sums import DaySums, Kind
 from hesper_cloud.stores.influx_layouts import Layouts
 from hesper_cloud.stores.influx_server import Table
 from hesper_cloud.stores.influx_writes import InfluxWriter
 from hesper_cloud.stores.port import Block, Group, Quantity, StoreUnavailable
+from hesper_cloud.stores.stepped_sums import DAY_S
 from hesper_contracts.batch import BatchId
 
+PROFILE = "1.0.99.1.0.255"
 T0 = 1_790_000_100
 TOGETHER_S = 60.0
 EPOCH = "00112233445566ff"
@@ -27,6 +29,7 @@ class Server:
         self.bodies: list[bytes] = []
         self.company: threading.Barrier | None = None
         self.refused = 0
+        self.refuses: bytes | None = None
         self.queries = 0
         self.under_way = 0
         self._lock = threading.Lock()
@@ -35,6 +38,7 @@ class Server:
         with self._lock:
             self.under_way += 1
             refused, self.refused = self.refused > 0, max(0, self.refused - 1)
+            refused |= self.refuses is not None and lines.startswith(self.refuses)
         if self.company is not None:
             self.company.wait(TOGETHER_S)
         with self._lock:
@@ -54,12 +58,13 @@ class Store:
     def __init__(self) -> None:
         self.readings, self.ledger = Server(), Server()
         self.batches = Batches(self.ledger, sole_writer=True)
+        self.days = DaySums(self.ledger, keep_days=0)
         commits = Commits(self.ledger, sole_writer=True, behind_s=0)
         self.writer = InfluxWriter(
             self.readings,
             Layouts(self.ledger, sole_writer=True),
             (self.batches, commits),
-            (DaySums(self.ledger, keep_days=0), None),
+            (self.days, None),
             sole_writer=True,
             keep_days=0,
         )
@@ -68,7 +73,7 @@ class Store:
         captured = T0 + 10**6 * sequence + np.arange(count)
         none = np.zeros(count, np.int64)
         block = Block(
-            "1.0.99.1.0.255", (Quantity("1.0.1.8.0.255", 0, 30),), ("M1",), none, captured, none,
+            PROFILE, (Quantity("1.0.1.8.0.255", 0, 30),), ("M1",), none, captured, none,
             none, T0, np.arange(count)[None, :], None,
         )  # fmt: skip
         batch = BatchId("gw-1", EPOCH, sequence)
@@ -110,6 +115,39 @@ def test_commit_and_batch_ids_become_durable_in_one_write(store: Store) -> None:
     intent, end = store.ledger.bodies
     assert intent.startswith(b"intents,")
     assert [line.split(b",")[0] for line in end.splitlines()] == [b"commits", b"batches"]
+
+
+def test_no_reading_is_written_before_its_intent_is(store: Store) -> None:
+    store.ledger.refuses = b"intents,"
+    with pytest.raises(StoreUnavailable):
+        store.write(1, 40)
+    assert store.readings.bodies == []
+
+
+def test_no_late_reading_is_written_before_the_sums_of_its_day_are_void(store: Store) -> None:
+    levels = Kind(False, PROFILE)
+    with store.days.summing(levels) as work:
+        store.days.keep(work, {(T0 + 10**6) // DAY_S: {}})
+    store.ledger.refuses = b"sums,"
+    with pytest.raises(StoreUnavailable):
+        store.write(1, 40)
+    assert store.readings.bodies == []
+    store.ledger.refuses = None
+    assert store.write(1, 40) == 40
+    assert b" void=" in b"".join(store.ledger.bodies)
+
+
+def test_a_batch_without_rows_is_known_afterwards(store: Store) -> None:
+    assert store.write(1, 5) == 5
+    store.readings.bodies.clear()
+    nothing = Block(
+        PROFILE, (Quantity("1.0.1.8.0.255", 0, 30),), (), *(np.zeros(0, np.int64),) * 4, T0,
+        np.zeros((1, 0), np.int64), None,
+    )  # fmt: skip
+    batch = BatchId("gw-1", EPOCH, 2)
+    assert store.writer.write(Group({batch: "cd"}, [nothing], T0 * 1000)).new == 0
+    assert store.readings.bodies == []
+    assert store.batches.known([batch]) == {batch: "cd"}
 
 
 def test_a_batch_that_comes_again_soon_costs_no_query(

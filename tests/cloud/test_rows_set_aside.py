@@ -68,7 +68,8 @@ class House:
     def replay(self) -> None:
         with writing(self.engine) as session:
             session.execute(update(DeadLetter).values(replay_asked_at=datetime.now(UTC)))
-        self.intakes.replays.turn()
+        replays = self.intakes.replays
+        replays.try_again(replays.asked_for())
 
 
 @pytest.fixture

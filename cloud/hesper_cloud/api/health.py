@@ -3,12 +3,13 @@
 import asyncio
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud.api.who import Have
 from hesper_cloud.api.wire import answer
+from hesper_cloud.metrics import CONNECTED, STORE_ANSWERS, value
 
 router = APIRouter()
 
@@ -20,8 +21,8 @@ async def health(services: Have) -> Response:
     checks = {
         "registry": await asyncio.to_thread(_answers, sources.registry),
         "authority_database": await asyncio.to_thread(_answers, sources.authority),
-        "broker": REGISTRY.get_sample_value("hesper_ingest_connected") != 0.0,
-        "store": REGISTRY.get_sample_value("hesper_store_answers") != 0.0,
+        "broker": value(CONNECTED) != 0.0,
+        "store": value(STORE_ANSWERS) != 0.0,
     }
     well = all(checks.values())
     body = {"status": "ok" if well else "degraded", "checks": checks}

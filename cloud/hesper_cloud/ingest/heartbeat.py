@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from prometheus_client import REGISTRY
 from sqlalchemy import Engine, delete
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -45,15 +44,15 @@ class Heartbeat:
         self._monotonic = monotonic
         self._clock = clock
         self._due_at = monotonic()
-        self._retries = _sample("hesper_ingest_store_retries_total")
+        self._retries = metrics.value(metrics.RETRIES)
 
     def flush(self) -> None:
         """Tells it if it is time."""
         if self._monotonic() < self._due_at:
             return
         self._due_at = self._monotonic() + EVERY_S
-        retries = _sample("hesper_ingest_store_retries_total")
-        stores = retries == self._retries and not _sample("hesper_ingest_store_waits")
+        retries = metrics.value(metrics.RETRIES)
+        stores = retries == self._retries and not metrics.value(metrics.STORE_WAITS)
         self._retries = retries
         metrics.STORE_ANSWERS.set(stores)
         self._write(stores=stores)
@@ -74,7 +73,3 @@ class Heartbeat:
                 session.execute(own)
         except SQLAlchemyError as error:
             log.warning("the registry does not hear that this consumer ends: %s", error)
-
-
-def _sample(name: str) -> float:
-    return REGISTRY.get_sample_value(name) or 0.0

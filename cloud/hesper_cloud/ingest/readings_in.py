@@ -76,8 +76,8 @@ class ReadingsIn:
         """Prepares; `judges` are told of a group's joined blocks, `followers` of every batch's.
 
         A joined block is of several gateways, so judges hear of none. `witnesses` hear of joined
-        blocks at once, whatever happens afterwards; they do not fail, and take no time. `meanwhile`
-        is called again and again while the store is away.
+        blocks at once, whatever happens afterwards; they do not fail, and take no time. `writing`
+        is called when it is the store's turn, `meanwhile` again and again while the store is away.
         """
         self._store = store
         self._latest = latest
@@ -90,6 +90,7 @@ class ReadingsIn:
         self.judges: list[Committed] = []
         self.followers: list[Committed] = []
         self.stored_readings = 0
+        self.writing: Callable[[], None] = lambda: None
         self.meanwhile: Callable[[], None] = lambda: None
 
     def store(
@@ -191,6 +192,7 @@ class ReadingsIn:
             together = [self._judged(each, blocks, now_ms // 1000) for each in joined(blocks)]
         batches = {each.batch: each.digest for each in fresh if each.batch is not None}
         group = Group(batches, blocks, now_ms)
+        self.writing()
         with stage("store"):
             written = until_stored(lambda: self._store.write(group), self._stop, self.meanwhile)
         settled += [

@@ -8,7 +8,7 @@ its replay or with the new reason.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from hesper_contracts.batch import digest
@@ -34,7 +34,7 @@ _NO_DELIVERY = Delivery(-1, 0, 0)
 
 
 class Replays:
-    """Tries letters again; belongs to the writer's thread, while nobody tells of a group."""
+    """Tries letters again; belongs to the writer's thread."""
 
     def __init__(
         self,
@@ -51,18 +51,17 @@ class Replays:
         self._monotonic = monotonic
         self._due_at = 0.0
 
-    def is_due(self) -> bool:
-        """Says whether it is time to look again."""
-        return self._monotonic() >= self._due_at
-
-    def turn(self) -> None:
-        """Tries what is asked for, at most once a second."""
-        if not self.is_due():
-            return
+    def asked_for(self) -> Sequence[DeadLetter]:
+        """Returns some letters to try again; looks for them at most once a second."""
+        if self._monotonic() < self._due_at:
+            return ()
         self._due_at = self._monotonic() + EVERY_S
         query = select(DeadLetter).where(DeadLetter.replay_asked_at.is_not(None)).limit(_AT_ONCE)
         with reading(self._engine) as session:
-            letters = session.scalars(query).all()
+            return session.scalars(query).all()
+
+    def try_again(self, letters: Sequence[DeadLetter]) -> None:
+        """Tries letters again, while nobody tells of a group."""
         for letter in letters:
             self._conclude(letter.id, self._refusal(letter))
 

@@ -1,9 +1,9 @@
 """Ingest as a service: its threads, and what ties them together.
 
 The consumer's thread only receives. A second one gathers a group of messages and decodes it while
-the writer's thread makes the group before durable, and a fourth gives the receipts of the one
-before that and tells the rules and contacts of it (`settling`). A fifth writes contacts and relay
-states into the registry.
+the store takes the group before from the writer's thread, and a fourth gives the receipts of the
+one before that and tells the rules and contacts of it (`settling`). A fifth writes contacts and
+relay states into the registry.
 
 While the store is away everything but readings passes (`passing`), and gateways send ever more
 rarely, up to five minutes apart. So the consumer announces itself again when it is back, and what
@@ -28,6 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from hesper_cloud import metrics
 from hesper_cloud.ingest import persist
 from hesper_cloud.ingest.aftermath import Committed
+from hesper_cloud.ingest.ahead import Ahead
 from hesper_cloud.ingest.answers import Answers
 from hesper_cloud.ingest.beginnings import Beginnings
 from hesper_cloud.ingest.consumer import Connection, Consumer
@@ -167,19 +168,16 @@ class Ingest:
         """Comes to the broker once the store has been read, and works until told to stop."""
         with (
             contextlib.suppress(Stopped),
-            ThreadPoolExecutor(1, "ingest decode") as ahead,
+            ThreadPoolExecutor(1, "ingest decode") as pool,
             self._settling.until_told(),
         ):
             until_stored(lambda: self._latest.load(self._store), self._stop)
             self.consumer.start()
-            coming = ahead.submit(self._next_group)
+            groups = Ahead(pool, self._next_group)
+            self._intakes.readings.writing = groups.begin
             while not self._stop.is_set():
-                group, decoded = coming.result()
-                coming = ahead.submit(self._next_group)
-                self._settle(group, decoded)
-                if self._intakes.replays.is_due():
-                    self._settling.finish()
-                    self._replay()
+                self._settle(*groups.next())
+                self._replay()
 
     def _settle(self, group: list[Message], decoded: list[Decoded | Refused] | None) -> None:
         begun = time.monotonic()
@@ -194,8 +192,11 @@ class Ingest:
             self.consumer.announce()
 
     def _replay(self) -> None:
+        replays = self._intakes.replays
         try:
-            self._intakes.replays.turn()
+            if letters := replays.asked_for():
+                self._settling.finish()
+                replays.try_again(letters)
         except SQLAlchemyError as error:
             log.warning("dead letters are not tried again now: %s", error)
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from prometheus_client import REGISTRY
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from hesper_cloud import metrics
 from hesper_cloud.db.alerting import CLEARED, Alert
 from hesper_cloud.db.consumers import ConsumerTold
 from hesper_cloud.db.engines import reading
@@ -98,7 +98,7 @@ class OwnLinks:
 
 def is_connected() -> bool:
     """Says whether this process is connected to the broker now."""
-    return bool(REGISTRY.get_sample_value("hesper_ingest_connected"))
+    return metrics.value(metrics.CONNECTED) != 0.0
 
 
 def away_since(session: Session) -> dict[Subject, datetime]:

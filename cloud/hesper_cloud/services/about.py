@@ -4,10 +4,10 @@ import asyncio
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from prometheus_client import REGISTRY
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from hesper_cloud import metrics
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.services.sources import Sources, require
 from hesper_cloud.settings import RetentionSettings
@@ -41,7 +41,6 @@ class About:
     def _running(self) -> list[Fact]:
         broker = self._sources.settings.broker
         address = f"{broker.host}:{broker.port}"
-        connected = REGISTRY.get_sample_value("hesper_ingest_connected")
         return [
             Fact("runs", "version", version("hesper")),
             _database("registry", self._sources.registry),
@@ -52,13 +51,13 @@ class About:
                 worded("{address}, TLS", address=address)
                 if broker.tls_ca
                 else worded("{address}, without TLS", address=address),
-                None if connected is None else connected != 0.0,
+                metrics.value(metrics.CONNECTED) != 0.0,
             ),
             Fact(
                 "runs",
                 "store",
                 self._sources.settings.store.kind,
-                REGISTRY.get_sample_value("hesper_store_answers") != 0.0,
+                metrics.value(metrics.STORE_ANSWERS) != 0.0,
             ),
         ]
 

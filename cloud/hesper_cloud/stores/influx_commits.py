@@ -22,8 +22,7 @@ from hesper_cloud.stores.influx_layouts import Layouts
 from hesper_cloud.stores.influx_lines import COMMITS, INTENTS
 from hesper_cloud.stores.influx_ql import quoted, select, within
 from hesper_cloud.stores.influx_server import InfluxServer
-from hesper_cloud.stores.port import Changes, Reading
-from hesper_cloud.stores.rows import Rows
+from hesper_cloud.stores.port import Block, Changes, Reading
 
 _COMMITS_PER_QUERY = 200
 _CURSOR = re.compile(r"[0-9]{1,19}\.[0-9]{1,18}")
@@ -83,18 +82,25 @@ class Commits:
         self.newest = max(self.newest + 1, 0 if self._sole_writer else time.time_ns())
         return self.newest
 
-    def next(self, parts: Sequence[Rows], stored_at_ms: int) -> Commit:
+    def next(self, blocks: Sequence[Block], stored_at_ms: int) -> Commit:
         """Returns the commit of a group, to be begun."""
-        spans = tuple(
-            (part.profile, int(part.captured_at.min()), int(part.captured_at.max()) + 1)
-            for part in parts
+        spans: dict[str, tuple[int, int]] = {}
+        for block in blocks:
+            if block.row_count:
+                first, last = int(block.captured_at.min()), int(block.captured_at.max())
+                known = spans.get(block.profile, (first, last + 1))
+                spans[block.profile] = min(first, known[0]), max(last + 1, known[1])
+        return Commit(
+            self._next(), stored_at_ms, tuple((profile, *span) for profile, span in spans.items())
         )
-        return Commit(self._next(), stored_at_ms, spans)
 
-    def begin(self, commit: Commit, others: Sequence[bytes] = ()) -> None:
-        """Makes durable that its points are about to be written, and other lines with it."""
-        intent = commit.line(INTENTS, self._writer, commit.number)
-        self._ledger.write(b"\n".join([intent, *others]), "ns")
+    def begin(self, commit: Commit) -> None:
+        """Makes durable that its points are about to be written."""
+        self._ledger.write(commit.line(INTENTS, self._writer, commit.number), "ns")
+
+    def note(self, lines: Sequence[bytes]) -> None:
+        """Makes durable what has to be before any point is written."""
+        self._ledger.write(b"\n".join(lines), "ns")
 
     def ended(self, commit: Commit) -> bytes:
         """Returns the line that ends a commit; to be made durable once its points are."""

@@ -4,12 +4,12 @@ Theory of operation. Each day of a profile has a point for its levels and one fo
 text for each quantity, unit and step that was summed up: a number, the scaler and the steps, as
 JSON. Upkeep makes those of all usual steps (`influx_summing`) and says so by a number in ``whole``;
 other sums, and those that upkeep has not come to, are kept when they were asked for. A write that
-brings rows of such a day makes it void in the same request as its intent, so before its first point
-is there: by a number in ``void``, which whatever holds has to exceed, so that sums which the server
-takes late, when nobody waits for them any longer, do not count either. What was being summed up
-meanwhile is not kept. Growth compares a capture with the one before: a late row makes the growth of
-the days after it void, too, as many as are asked for at once. This holds while one process writes
-the database; with several nothing is kept.
+brings rows of such a day makes it void before its first point is there: by a number in ``void``,
+which whatever holds has to exceed, so that sums which the server takes late, when nobody waits for
+them any longer, do not count either. What was being summed up meanwhile is not kept. Growth
+compares a capture with the one before: a late row makes the growth of the days after it void, too,
+as many as are asked for at once. This holds while one process writes the database; with several
+nothing is kept.
 """
 
 import threading

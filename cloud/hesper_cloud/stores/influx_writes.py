@@ -1,7 +1,8 @@
 """Writing groups to InfluxDB; see `influx` for the theory.
 
-The server is what takes long, so it is kept busy: while it takes the intent, or one body of lines,
-the next ones are built, and a few are on their way at once.
+The server is what takes long, so it is kept busy: while it takes the intent, rows are sorted out
+and the first lines built; while it takes a body of lines the next is built, and a few are on their
+way at once.
 """
 
 import logging
@@ -95,17 +96,18 @@ class InfluxWriter:
 
     def write(self, group: Group) -> Written:
         """Writes readings, then batch ids; see the port."""
-        parts = merge(group.blocks, self._meter_keys)
-        found = self._kept(parts, self._sort_out(parts), group.stored_at)
         if self._in_doubt:
             self._commits.load()  # ends the commit of a write that failed half-way
             self._certain_from = time.monotonic() + _CERTAIN_AFTER_S
         self._in_doubt = True
-        commit = self._write_rows(parts, found, group.stored_at_ms)
-        ended = b"" if commit is None else self._commits.ended(commit)
-        self._batches.add(group.batches, group.stored_at, ended)
-        if commit is not None:
-            self._commits.end_again_if_late(commit)
+        with ThreadPoolExecutor(1, "influx intent") as pool:
+            commit = self._commits.next(group.blocks, group.stored_at_ms)
+            intent = pool.submit(self._commits.begin, commit)
+            parts = merge(group.blocks, self._meter_keys)
+            found = self._kept(parts, self._sort_out(parts), group.stored_at)
+            self._write_rows(parts, found, commit, intent)
+        self._batches.add(group.batches, group.stored_at, self._commits.ended(commit))
+        self._commits.end_again_if_late(commit)
         self._in_doubt = False
         if self._days is not None:
             self._days.settled()
@@ -119,19 +121,16 @@ class InfluxWriter:
         return Written(new, total - new - conflicting, conflicting, masks)
 
     def _write_rows(
-        self, parts: Sequence[Rows], found: Sequence[Sorted], stored_at_ms: int
-    ) -> Commit | None:
-        """Writes what is new or in conflict after its intent; its commit is still to be ended."""
-        if not any(each.new.any() or each.conflicts for each in found):
-            return None
-        commit = self._commits.next(parts, stored_at_ms)
-        void = self._void(parts, found)
-        with ThreadPoolExecutor(1, "influx intent") as pool:
-            intent = pool.submit(self._commits.begin, commit, void)  # while lines are built
-            for part, sorted_ in zip(parts, found, strict=True):
+        self, parts: Sequence[Rows], found: Sequence[Sorted], commit: Commit, intent: Future[None]
+    ) -> None:
+        """Writes what is new or in conflict, once the intent is durable."""
+        if void := self._void(parts, found):
+            self._commits.note(void)
+        stamp = Stamp(commit.stored_at_ms, commit.number)
+        for part, sorted_ in zip(parts, found, strict=True):
+            if sorted_.new.any() or sorted_.conflicts:
                 self._layouts.ensure(part.profile, part.quantities)
-                self._send(part, sorted_, Stamp(stored_at_ms, commit.number), intent)
-        return commit
+                self._send(part, sorted_, stamp, intent)
 
     def _void(self, parts: Sequence[Rows], found: Sequence[Sorted]) -> list[bytes]:
         """Returns the ledger's lines that make void what was made of readings before these."""
