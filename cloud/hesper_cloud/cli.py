@@ -21,6 +21,7 @@ from hesper_cloud import (
     keys,
     policy_commands,
     provision,
+    restore_mark,
     rotation,
 )
 from hesper_cloud.audit.testimony import NoTestimony
@@ -117,7 +118,7 @@ def run(config: Config = DEFAULT) -> None:
     gc.disable()  # what is loaded to start stays; once it is up, garbage is looked for again
     from hesper_cloud import app as head_end  # heavy: the authority starts without web and store
 
-    _run_until_told(head_end.run, Settings.load(config))
+    _run_until_told(head_end.run, _settings_to_run(config))
 
 
 @app.command()
@@ -128,7 +129,7 @@ def ingest(config: Config = DEFAULT) -> None:
     """
     from hesper_cloud.stores.opening import is_ours_alone
 
-    settings = Settings.load(config)
+    settings = _settings_to_run(config)
     if is_ours_alone(settings.store):
         needs = "one more consumer needs InfluxDB and sole_writer = false under [store]"
         typer.echo(f"not started: {needs}; set it here and for `hesper-cloud run`", err=True)
@@ -136,6 +137,12 @@ def ingest(config: Config = DEFAULT) -> None:
     from hesper_cloud import app as head_end
 
     _run_until_told(head_end.run_ingest, settings)
+
+
+def _settings_to_run(config: Path) -> Settings:
+    settings = Settings.load(config)
+    restore_mark.refuse(settings.state)
+    return settings
 
 
 def _run_until_told(role: Role, settings: Settings) -> None:
@@ -160,7 +167,7 @@ def _run_until_told(role: Role, settings: Settings) -> None:
 @app.command()
 def authority(config: Config = DEFAULT) -> None:
     """Runs the authority, a process of its own, until it is told to stop."""
-    settings = Settings.load(config)
+    settings = _settings_to_run(config)
     _tell_of(settings, "authority")
     stop = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM):

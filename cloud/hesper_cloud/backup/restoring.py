@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hesper_cloud import restore_mark
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.backup import files, postgres, readings
 from hesper_cloud.backup.counters import skip_used
@@ -30,6 +31,8 @@ class Restored:
 def restore(backup: Path, settings: Settings, say: Say = lambda _: None) -> Restored:
     """Restores databases, readings and files where the settings want them.
 
+    No head end starts there until `restore_mark.end` is called.
+
     Raises:
         BackupError: the backup is damaged, something is there already, or what was restored is not
             what was backed up.
@@ -43,6 +46,7 @@ def restore(backup: Path, settings: Settings, say: Say = lambda _: None) -> Rest
     }
     _check_targets(backup, manifest, targets, settings)
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    restore_mark.begin(settings.state, backup)
     try:
         for part, target in targets.items():
             say(f"{part} …")
@@ -60,6 +64,7 @@ def restore(backup: Path, settings: Settings, say: Say = lambda _: None) -> Rest
         _go_on_from_here(settings, datetime.now(UTC))
     except (BackupError, OSError, StoreError) as error:
         _remove(manifest, targets, settings)
+        restore_mark.end(settings.state)
         raise BackupError(f"not restored: {error}") from error
     return Restored(manifest, tuple(wanted(manifest, settings)))
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hesper_cloud import restore_mark
 from hesper_cloud.backup.manifest import BackupError
 from hesper_cloud.backup.restoring import restore
 from hesper_cloud.erasure import remembered
@@ -50,9 +51,10 @@ def restore_(
         typer.echo("still wanted: hesper-cloud archive adopt, before the head end starts")
     if known is None:
         typer.echo(_NO_LIST.format(path, made_at))
-        return
-    for line in _told(_ordered(settings, known, datetime.fromisoformat(made_at))):
-        typer.echo(line)
+    else:
+        for line in _told(_ordered(settings, known, datetime.fromisoformat(made_at))):
+            typer.echo(line)
+    restore_mark.end(settings.state)
 
 
 def _ordered(settings: Settings, known: list[remembered.Erased], made_at: datetime) -> Again:

@@ -1,12 +1,15 @@
 """What was erased after a backup was made does not come back with it."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import command_line
 import orjson
 import pytest
 from backed_up import NOW, T0
+from hesper_cloud import restore_mark
 from hesper_cloud.assets.history import ERASED
 from hesper_cloud.backup import make
 from hesper_cloud.cli import app
@@ -19,7 +22,7 @@ from hesper_cloud.erasure.commands import done_here
 from hesper_cloud.erasure.remembered import AfterRestore, OfMeter, OfPerson, Remembering
 from hesper_cloud.imports.folders import Folder
 from hesper_cloud.latest import LatestValues
-from hesper_cloud.provision import Databases
+from hesper_cloud.provision import Databases, ProvisioningError
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.blocks import block_of
@@ -32,6 +35,10 @@ from typer.testing import CliRunner
 
 ACCOUNT = "ACC-1"
 ENERGY = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
+
+
+class Killed(BaseException):
+    """What no code catches."""
 
 
 class House:
@@ -55,7 +62,9 @@ class House:
     def tell(self, *arguments: str, settings: Settings | None = None) -> str:
         config = self.folder / "cloud.toml"
         config.write_text(f'state = "{(settings or self.settings).state}"\n')
-        answer = CliRunner().invoke(app, [*arguments, "-c", str(config)])
+        answer = CliRunner().invoke(
+            app, [*arguments, "-c", str(config)], catch_exceptions=False, standalone_mode=False
+        )
         assert answer.exit_code == 0, answer.output
         return answer.output
 
@@ -140,6 +149,37 @@ def test_a_meter_that_was_erased_since_is_erased_again_and_what_gateways_bring_b
     assert new.look(datetime.now(UTC)) == []
     new.look(datetime.now(UTC) + timedelta(days=15))
     assert not (new.settings.state / remembered.NOTE).exists()
+
+
+@pytest.mark.parametrize("interrupted", ["copies", "orders"])
+def test_nobody_starts_where_a_restore_was_interrupted(
+    house: House, monkeypatch: pytest.MonkeyPatch, interrupted: str
+) -> None:
+    house.tell("meter", "erase", "M1", "--reason", "the customer moved out")
+    house.remember()
+    module, name = {
+        "copies": ("hesper_cloud.backup.readings", "restore"),
+        "orders": ("hesper_cloud.erasure.remembered", "order_again"),
+    }[interrupted]
+    with monkeypatch.context() as killed:
+        killed.setattr(f"{module}.{name}", _killed)
+        with pytest.raises(Killed):
+            house.restored()
+    state = house.folder / "new"
+    for role in ("run", "ingest", "authority"):
+        answer = command_line.tell(house.folder / "cloud.toml", role)
+        assert answer.returncode == 2
+        assert f"a restore of {house.backup} into {state} has not ended" in answer.stderr
+    with pytest.raises(ProvisioningError, match="there already"):
+        house.restored()
+    shutil.rmtree(state)
+    new, output = house.restored()
+    assert "ordered again: 1 orders" in output
+    restore_mark.refuse(new.settings.state)
+
+
+def _killed(*_arguments: object) -> None:
+    raise Killed
 
 
 def test_events_that_come_back_are_erased_again(house: House) -> None:
