@@ -26,16 +26,13 @@ class Batches:
         self._newest: dict[tuple[str, str], int] = {}
         self._recent: dict[BatchId, str] = {}
 
-    def add(self, batches: Mapping[BatchId, str], stored_at: int, commit: bytes = b"") -> None:
-        """Writes batch ids together with the line of their commit, if there is one.
+    def add(self, batches: Mapping[BatchId, str], stored_at: int, commit: bytes) -> None:
+        """Writes batch ids together with the line that ends their commit.
 
         The readings must be written before.
         """
-        lines = [commit] if commit else []
-        lines += [batch_lines(batches, stored_at).encode()] if batches else []
-        if not lines:
-            return
-        self._server.write(b"\n".join(lines), "ns")
+        ids = [batch_lines(batches, stored_at).encode()] if batches else []
+        self._server.write(b"\n".join([commit, *ids]), "ns")
         for batch, digest in batches.items():
             outbox = (batch.gateway, batch.epoch)
             self._newest[outbox] = max(batch.sequence, self._newest.get(outbox, _NONE))
