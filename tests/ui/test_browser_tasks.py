@@ -156,6 +156,7 @@ def test_a_list_stays_sorted_when_it_is_loaded_anew(page, server, seen):
         header.click()
         expect(header).to_have_attribute("aria-sort", order)
         page.wait_for_url(re.compile(address))
+    expect(first).to_have_text(re.compile(r"\S"))  # rows are there a moment before their texts
     last = first.text_content()
     page.reload()
     settle(page)
