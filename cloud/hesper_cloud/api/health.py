@@ -9,7 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud.api.who import Have
 from hesper_cloud.api.wire import answer
-from hesper_cloud.metrics import CONNECTED, STORE_ANSWERS, value
+from hesper_cloud.metrics import STORE_ANSWERS, value
+from hesper_cloud.rules.own_links import is_connected
 
 router = APIRouter()
 
@@ -21,7 +22,7 @@ async def health(services: Have) -> Response:
     checks = {
         "registry": await asyncio.to_thread(_answers, sources.registry),
         "authority_database": await asyncio.to_thread(_answers, sources.authority),
-        "broker": value(CONNECTED) != 0.0,
+        "broker": is_connected(),
         "store": value(STORE_ANSWERS) != 0.0,
     }
     well = all(checks.values())

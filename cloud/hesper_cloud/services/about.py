@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud import metrics
 from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.rules.own_links import is_connected
 from hesper_cloud.services.sources import Sources, require
 from hesper_cloud.settings import RetentionSettings
 from hesper_cloud.worded import worded
@@ -51,7 +52,7 @@ class About:
                 worded("{address}, TLS", address=address)
                 if broker.tls_ca
                 else worded("{address}, without TLS", address=address),
-                metrics.value(metrics.CONNECTED) != 0.0,
+                is_connected(),
             ),
             Fact(
                 "runs",
