@@ -36,6 +36,10 @@ SECOND_LAST_DAY = 0xFD
 DAYLIGHT_SAVING_BEGIN = 0xFE
 DAYLIGHT_SAVING_END = 0xFD
 
+AMBIGUOUS, BY_BIT, BY_ORDER = "zone-ambiguous", "zone-daylight-saving", "zone-order"
+"""How times of the doubled hour are found, see `Resolved`."""
+_SENT_AT_ONCE = timedelta(minutes=30)
+
 _LAYOUT = struct.Struct(">HBBBBBBBhB")
 _DATE_LAYOUT = struct.Struct(">HBBB")
 
@@ -46,8 +50,9 @@ class Resolved(NamedTuple):
     captured_at: aware, UTC.
     how: `deviation`, `deviation-reversed`, `zone`, `zone-daylight-saving` (the doubled hour, told
         by the daylight-saving bit), `zone-ambiguous` (the doubled hour, and the status does not say
-        which: the first), `zone-order` (the same, told by the row before) or `zone-skipped` (an
-        hour that the zone leaves out in spring: as if the clock had not been set forward yet).
+        which: the first), `zone-order` (the same, told by the rows beside it), `zone-arrival` (the
+        same, told by when it arrived) or `zone-skipped` (an hour that the zone leaves out in
+        spring: as if the clock had not been set forward yet).
     """
 
     captured_at: datetime
@@ -198,13 +203,32 @@ class CosemDateTime:
         the next, or descend where the newest comes first.
         """
         found = self.resolve(meter_zone, wrong_sign)
-        if found.how != "zone-ambiguous" or last is None:
+        if found.how != AMBIGUOUS or last is None:
             return found
         first = found.captured_at
         second = self.local().replace(tzinfo=meter_zone, fold=1).astimezone(UTC)
         if newest_first:
-            return Resolved(second if second < last else first, "zone-order")
-        return Resolved(first if first > last else second, "zone-order")
+            return Resolved(second if second < last else first, BY_ORDER)
+        return Resolved(first if first > last else second, BY_ORDER)
+
+    def resolve_at_arrival(
+        self, meter_zone: tzinfo, wrong_sign: bool, arrived_at: datetime
+    ) -> Resolved:
+        """Return the instant of a time that came by itself, see `resolve`.
+
+        In the doubled hour, where the daylight-saving bit is clear or not told, the arrival (aware)
+        decides if it lies within half an hour: some meters never set the bit.
+        """
+        found = self.resolve(meter_zone, wrong_sign)
+        if found.how not in (AMBIGUOUS, BY_BIT) or (self.clock_status or 0) & DAYLIGHT_SAVING:
+            return found
+        local = self.local()
+        hours = [local.replace(tzinfo=meter_zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
+        nearest = min(hours, key=lambda hour: abs(hour - arrived_at))
+        is_known = nearest == found.captured_at and found.how == BY_BIT
+        if is_known or abs(nearest - arrived_at) >= _SENT_AT_ONCE:
+            return found
+        return Resolved(nearest, "zone-arrival")
 
     def _in_zone(self, local: datetime, zone: tzinfo) -> Resolved:
         first = local.replace(tzinfo=zone, fold=0)
@@ -214,9 +238,9 @@ class CosemDateTime:
             how = "zone" if before == after else "zone-skipped"
             return Resolved(first.astimezone(UTC), how)
         if self.clock_status is None:
-            return Resolved(first.astimezone(UTC), "zone-ambiguous")
+            return Resolved(first.astimezone(UTC), AMBIGUOUS)
         chosen = first if self.clock_status & DAYLIGHT_SAVING else second
-        return Resolved(chosen.astimezone(UTC), "zone-daylight-saving")
+        return Resolved(chosen.astimezone(UTC), BY_BIT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,10 @@ def symbol(code: int) -> str:
         return f"unit {code}"
 
 
+SCALER_UNIT_OF = {(3, 2): 3, (4, 2): 3, (5, 2): 4, (5, 3): 4}
+"""(class_id, attribute_id) of a register's value → the attribute that holds its scaler_unit."""
+
+
 class ScalerUnit(NamedTuple):
     """scaler_unit: the value is the integer times 10 to the power of `scaler`, in `unit`."""
 

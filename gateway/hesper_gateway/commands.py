@@ -15,9 +15,10 @@ An envelope is judged strictly in this order, and whatever fails moves no relay:
 
 Step 5 and the entry *executing* are one durable transaction (see `journal`). Then the relay is
 moved once and read back (see `execution`), and the result is journalled and signed in one
-transaction. What a restart finds in *executing* is read back and never moved again. Commands for
-one meter are taken one after another, those that may take long apart from the relay's, and those
-for firmware, which may take days, apart from both.
+transaction. What a restart finds in *executing* is read back and never moved again; what only reads
+is done again as soon as time is proven, however long that takes. Commands for one meter are taken
+one after another, those that may take long apart from the relay's, and those for firmware, which
+may take days, apart from both.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ from hesper_contracts.signing import Forged, Keyring
 from hesper_gateway import execution, journal
 from hesper_gateway.config import CeilingsConfig
 from hesper_gateway.database import Database, Job, StorageFull
-from hesper_gateway.errors import CommandExpired
+from hesper_gateway.errors import CommandExpired, MeterFailed
 from hesper_gateway.execution import Lane, Meters, Outcome, Patience
 from hesper_gateway.journal import CeilingReached, Entry, Replayed, TooSoon
 from hesper_gateway.outbox import Outbox
@@ -280,11 +281,14 @@ class Executor:
                 return
 
     async def _resume(self, entry: Entry) -> None:
-        """After a restart in *executing*: reads back, never moves a relay again."""
+        """After a restart in *executing*: reads back or reads again, never moves a relay again."""
         try:
             command = jsonbody.decode(entry.command, Command)
+            lane = execution.lane_of(command)
+            if lane is Lane.ERRAND and execution.is_run_again(command):
+                await self._time.wait(None)  # outside of its turn: newer commands go ahead
             async with self._turn(command):
-                await self._wait_for_time(execution.lane_of(command))
+                await self._wait_for_time(lane)
                 outcome = await execution.resume(
                     command, self._meters, lambda: self._permit(command), self._mandate.patience
                 )
@@ -308,8 +312,11 @@ class Executor:
             await self._outbox.append_result(jsonbody.decode(known.result, CommandResult))
 
     def _permit(self, command: Command) -> None:
+        """Passes within the command's time. Raises CommandExpired, MeterFailed without proof."""
         now = self._time.now()
-        if now is None or now > command.not_after:
+        if now is None:
+            raise MeterFailed(NO_PROOF.detail)
+        if now > command.not_after:
             raise CommandExpired(f"not valid after {command.not_after.isoformat()}")
 
     def _distrust(self, code: str, text: str) -> None:

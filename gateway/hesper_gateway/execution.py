@@ -162,10 +162,17 @@ async def resume(command: Command, meters: Meters, permit: Permit, patience: Pat
     """Ends a command that a restart has found *executing*; moves no relay."""
     if is_for_relay(command):
         return await read_back(command, meters, patience)
-    is_final = is_for_gateway(command.kind) and not parameters.is_about_image(command.kind)
-    if command.kind in _WRITING or is_final:
-        return await _outcome(command, meters.check(command))
-    return await _run(command, meters, permit)
+    if is_run_again(command):
+        return await _run(command, meters, permit)
+    return await _outcome(command, meters.check(command))
+
+
+def is_run_again(command: Command) -> bool:
+    """Returns whether a restart carries a command out anew: it only reads, or is about an image."""
+    if parameters.is_about_image(command.kind):
+        return True
+    is_final = is_for_relay(command) or is_for_gateway(command.kind)
+    return not is_final and command.kind not in _WRITING
 
 
 def is_for_relay(command: Command) -> bool:

@@ -13,7 +13,7 @@ aside in the same way and go last. Order and expiry go by sequence, never by a c
 
 The quota counts octets of payload. From 80 % the backlog is alarming; at 100 %, or when the disk is
 full, readings are refused with `OutboxFull` (their meter still has them), while results and events
-are always taken.
+are always taken. Who is about to fetch readings asks before, and is refused a little earlier.
 """
 
 import asyncio
@@ -41,6 +41,8 @@ DEFAULT_QUOTA_OCTETS = 512 * 1024 * 1024
 ALARM_PERCENT = 80
 LARGEST_BODY = batch.MAX_PAYLOAD - 64
 EVENTS_PER_BATCH = 1000
+RESERVE_PART = 20
+"""Of what part of the quota, or a largest batch, must be free where readings are to be fetched."""
 _Appended = tuple[int, int, int]
 """Sequence, its octets, octets evicted for it."""
 
@@ -102,6 +104,14 @@ class Outbox:
     def alarming(self) -> bool:
         """Whether the backlog has reached the alarm mark."""
         return self.percent >= ALARM_PERCENT
+
+    async def require_room(self) -> None:
+        """Pass while there is room for the readings of another visit.
+
+        Raises:
+            OutboxFull: a visit would be in vain; receipts, or a disk with room again, end that.
+        """
+        await self._require_room(min(LARGEST_BODY, self._quota // RESERVE_PART))
 
     async def append_readings(
         self, sections: Sequence[readings.Section], progress: marks.Marks | None = None

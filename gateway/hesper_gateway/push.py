@@ -26,7 +26,7 @@ from hesper_gateway.gathering import Find, Gathering
 from hesper_gateway.lines.listening import Ear, Sink
 from hesper_gateway.outbox import OutboxFull
 from hesper_gateway.push_owner import PushMeter, PushMeters, Unplaced
-from hesper_gateway.pushed_rows import section_of
+from hesper_gateway.pushed_rows import nameless_count, section_of
 from hesper_gateway.sessions import left_out
 from hesper_gateway.sessions.clock import as_utc
 from hesper_gateway.visit import EventsOutbox
@@ -114,13 +114,17 @@ class PushPort:
         """Add what one message tells to the finds and events."""
         received_at, beyond = self._now(), left_out.LeftOut()
         try:
-            owner, reading = self._meters.whose(message)
+            owner, reading = self._meters.whose(message, as_utc(received_at))
             section = section_of(owner.meter.id, owner.push, reading, received_at, beyond)
         except (Unplaced, DecodeError) as error:
             self._drop(str(error))
             return
         if section is not None:
             finds.append(Find(section))
+        elif count := nameless_count(reading):
+            self._drop(
+                f"{count} numbers without logical names: the template lists none for so many values"
+            )
         fresh = {(owner.meter.id, name) for name in beyond} - self._left_out_told
         if fresh:
             self._left_out_told |= fresh

@@ -8,6 +8,7 @@ another.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from hesper_dlms.apdu import DataNotification
 from hesper_dlms.errors import DecodeError
@@ -65,7 +66,7 @@ class PushMeter:
         known = self.meter.source_address
         return None not in (known, source) and int.from_bytes(source or b"", "big") == known
 
-    def read(self, notification: DataNotification) -> PushedReading:
+    def read(self, notification: DataNotification, arrived_at: datetime) -> PushedReading:
         """Read a push in this meter's layout; DecodeError when it does not fit."""
         policy = ClockPolicy.of(self.template.clock, self.meter.zone)
         return read_push(
@@ -74,6 +75,7 @@ class PushMeter:
             self.push.objects,
             zone=policy.zone,
             wrong_sign=policy.wrong_sign,
+            arrived_at=arrived_at,
         )
 
 
@@ -93,8 +95,14 @@ class PushMeters:
         self.link = _common_link(line, self._meters)
         self.keys = _keys_by_title(self._meters)
 
-    def whose(self, message: PushedMessage) -> tuple[PushMeter, PushedReading]:
+    def whose(
+        self, message: PushedMessage, arrived_at: datetime
+    ) -> tuple[PushMeter, PushedReading]:
         """Return the meter that a message belongs to, and the message read in its layout.
+
+        Args:
+            message: As it was received.
+            arrived_at: When, aware.
 
         Raises:
             Unplaced: nobody's, or not to be believed.
@@ -109,17 +117,18 @@ class PushMeters:
             title = message.ciphering.system_title.hex()
             for owner in self._meters:
                 if owner.meter.system_title == title:
-                    return owner, owner.read(notification)
+                    return owner, owner.read(notification, arrived_at)
             raise Unplaced(f"no meter on this line has system title {title}")
-        owner, reading = self._by_content(notification, message.link.source)
+        owner, reading = self._by_content(
+            self._by_kind(notification, arrived_at), message.link.source
+        )
         if owner.security is not None:
             raise Unplaced(f"a plain message in the name of {owner.meter.id}, which has keys")
         return owner, reading
 
     def _by_content(
-        self, notification: DataNotification, source: bytes | None
+        self, readings: Mapping[object, PushedReading], source: bytes | None
     ) -> tuple[PushMeter, PushedReading]:
-        readings = self._by_kind(notification)
         readable = [
             (owner, readings[owner.kind]) for owner in self._meters if owner.kind in readings
         ]
@@ -136,13 +145,15 @@ class PushMeters:
             raise Unplaced("a push that does not say whose it is")
         return readable[0]
 
-    def _by_kind(self, notification: DataNotification) -> Mapping[object, PushedReading]:
+    def _by_kind(
+        self, notification: DataNotification, arrived_at: datetime
+    ) -> Mapping[object, PushedReading]:
         """Read the push once in each layout that is configured here; keep those that fit."""
         readings: dict[object, PushedReading] = {}
         failure = DecodeError("no layout fits")
         for owner in {each.kind: each for each in self._meters}.values():
             try:
-                readings[owner.kind] = owner.read(notification)
+                readings[owner.kind] = owner.read(notification, arrived_at)
             except DecodeError as error:
                 failure = error
         if not readings:

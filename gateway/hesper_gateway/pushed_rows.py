@@ -2,7 +2,7 @@
 
 from hesper_contracts.quality import Quality
 from hesper_contracts.readings import MeterRows, Quantity, Section
-from hesper_dlms.cosem_time import DOUBTFUL
+from hesper_dlms.cosem_time import AMBIGUOUS, DOUBTFUL
 from hesper_dlms.push import PushedReading, PushedValue
 from hesper_dlms.units import ScalerUnit
 
@@ -52,11 +52,23 @@ def section_of(
     return Section(template.profile, int(received_at), quantities, [row])
 
 
+def nameless_count(reading: PushedReading) -> int:
+    """Return how many integers of a push have no logical name, so that nobody knows them."""
+    return sum(
+        value.logical_name is None
+        and isinstance(value.value, int)
+        and not isinstance(value.value, bool)
+        for value in reading.values
+    )
+
+
 def _time_of(reading: PushedReading, received_at: float) -> tuple[int, int, Quality]:
     if reading.captured_at is None:
         return int(received_at), DOUBTFUL, Quality.CLOCK_DOUBTFUL | Quality.TIME_ASSUMED
     captured_at = int(reading.captured_at.timestamp())
     quality = quality_of(reading.clock_status)
+    if reading.how == AMBIGUOUS:
+        quality |= Quality.TIME_ASSUMED
     if abs(captured_at - received_at) > FAR_OFF_S:
         quality |= Quality.TIME_FAR_OFF
     return captured_at, reading.clock_status, quality

@@ -13,7 +13,8 @@ have brought.
 `Plan` is the pure part: what of one meter is due, and when something will be. `Round` walks the
 meters of one line; of those that are due, the one goes first whose last visit is longest ago. The
 line lets one visit at a time have the channel; the next meter is read while what the ones before
-brought is still being stored.
+brought is still being stored. While the outbox has no room nobody is visited: the meters keep what
+they have.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ import logging
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from hesper_contracts.events import Event
 
@@ -146,18 +148,25 @@ class Stop:
             plan.captured(visited.newest_capture, clock.captured_at, self.visited_at)
 
 
+class RoundOutbox(EventsOutbox, Protocol):
+    """Where events are kept, and readings if there is room."""
+
+    async def require_room(self) -> None:
+        """Pass while there is room for readings; OutboxFull when there is none."""
+
+
 class Round:
     """The meters of one line, visited in turn.
 
     Args:
         name: The line's.
         stops: Its meters.
-        outbox: Takes the events of meters that go and come back.
+        outbox: Takes the events of meters that go and come back; says whether there is room.
         now: Epoch seconds, UTC.
     """
 
     def __init__(
-        self, name: str, stops: Iterable[Stop], outbox: EventsOutbox, now: Callable[[], float]
+        self, name: str, stops: Iterable[Stop], outbox: RoundOutbox, now: Callable[[], float]
     ) -> None:
         self.name = name
         self._stops = {stop.visitor.meter.id: stop for stop in stops}
@@ -166,6 +175,7 @@ class Round:
         self._nudged = asyncio.Event()
         self._untold: list[Event] = []
         self._turns = itertools.count(1)
+        self._is_held_up = False
 
     @property
     def meters(self) -> list[str]:
@@ -202,12 +212,24 @@ class Round:
                 continue
             stop.is_visited = True
             try:
+                await self._outbox.require_room()
+                self._go_on()
                 await self._visit(stop)
             except OutboxFull as full:
-                log.warning("line %s: no reading: %s", self.name, full)
+                self._hold_up(full)
                 await self._pause(FULL_PAUSE_S)
             finally:
                 stop.is_visited = False
+
+    def _hold_up(self, full: OutboxFull) -> None:
+        if not self._is_held_up:
+            log.warning("line %s: no meter is read: %s", self.name, full)
+        self._is_held_up = True
+
+    def _go_on(self) -> None:
+        if self._is_held_up:
+            log.warning("line %s: there is room again, meters are read", self.name)
+        self._is_held_up = False
 
     async def _visit(self, stop: Stop) -> None:
         stop.visited_at = begun_at = self._now()

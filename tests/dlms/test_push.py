@@ -1,7 +1,7 @@
 """Pushes: every layout that captures of real meters have shown, with serial numbers made up."""
 
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -190,6 +190,38 @@ def test_a_single_value_is_a_push_too() -> None:
     reading = read_push(DataNotification(1, TIME, axdr.encode(energy(5))))
     assert reading.values == [(None, 2, 5, None)]
     assert reading.captured_at == INSTANT
+
+
+SUMMER, WINTER = (datetime(2026, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1))
+"""02:30 in Vienna, both of them."""
+
+
+@pytest.mark.parametrize(
+    ("status", "late", "instant", "how"),
+    [
+        (0x80, SUMMER, SUMMER, "zone-daylight-saving"),
+        (0x80, WINTER, SUMMER, "zone-daylight-saving"),
+        (0x00, WINTER, WINTER, "zone-daylight-saving"),
+        (0x00, SUMMER, SUMMER, "zone-arrival"),
+        (0x00, WINTER + timedelta(hours=1), WINTER, "zone-daylight-saving"),
+        (0xFF, SUMMER, SUMMER, "zone-arrival"),
+        (0xFF, WINTER, WINTER, "zone-arrival"),
+        (0xFF, WINTER + timedelta(hours=1), SUMMER, "zone-ambiguous"),
+    ],
+)
+def test_a_push_of_the_doubled_hour_that_came_at_once_is_told_by_its_arrival(
+    status: int, late: datetime, instant: datetime, how: str
+) -> None:
+    clock = bytes.fromhex("07ea0a1907021e00ff8000") + bytes((status,))
+    for delay in (timedelta(seconds=-2), timedelta(minutes=29)):
+        reading = push(name(obis.CLOCK), name(clock), arrived_at=late + delay)
+        assert (reading.captured_at, reading.how) == (instant, how)
+    assert push(name(obis.CLOCK), name(clock)).how in ("zone-daylight-saving", "zone-ambiguous")
+
+
+def test_the_arrival_changes_no_other_time() -> None:
+    for time in (TIME, LOCAL):
+        assert push(energy(5), time=time, arrived_at=SUMMER) == push(energy(5), time=time)
 
 
 def test_an_unknown_layout_is_our_mistake() -> None:

@@ -19,8 +19,8 @@ from hesper_gateway import journal
 from hesper_gateway.commands import Executor, Mandate, Records
 from hesper_gateway.config import CeilingsConfig
 from hesper_gateway.database import Database
-from hesper_gateway.errors import MeterSilent, RelayUncertain
-from hesper_gateway.execution import Patience
+from hesper_gateway.errors import MeterFailed, MeterSilent, RelayUncertain
+from hesper_gateway.execution import Patience, Report
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.sessions.relay import Permit, RelayAction, RelayMove, RelayState
 from hesper_gateway.timeproof import TimeProof
@@ -55,6 +55,7 @@ class Wall:
     answer_lost: bool = False
     silent: int = 0
     before_permit: asyncio.Event | None = None
+    pinged: list[str] = field(default_factory=list)
 
     def state(self, meter: str) -> RelayState:
         return RelayState(self.output[meter], int(self.output[meter]), NOON)
@@ -67,6 +68,13 @@ class Wall:
             self.silent -= 1
             raise MeterSilent("nothing came")
         return self.state(meter)
+
+    async def run(self, command: Command, permit: Permit) -> Report:
+        if self.before_permit:
+            await self.before_permit.wait()
+        permit()
+        self.pinged.append(command.id)
+        return Report(True)
 
     async def move(
         self, meter: str, action: RelayAction, expected_ldn: str, permit: Permit
@@ -94,12 +102,7 @@ class Desk:
         self.seconds = 1000.0
         self.wall = Wall()
         self.alarms: list[str] = []
-        self.time_proof = TimeProof(
-            GATEWAY,
-            Keyring.of(AUTHORITY.public_key),
-            lambda: self.seconds,
-            lambda: NOON + timedelta(seconds=self.seconds - 1000),
-        )
+        self.time_proof = self.unproven()
         self.mandate = Mandate(
             GATEWAY,
             Keyring.of(AUTHORITY.public_key),
@@ -110,6 +113,15 @@ class Desk:
         )
         self.executor: Executor | None = None
         self._seen = 0
+
+    def unproven(self) -> TimeProof:
+        """Time as it is after a start."""
+        return TimeProof(
+            GATEWAY,
+            Keyring.of(AUTHORITY.public_key),
+            lambda: self.seconds,
+            lambda: NOON + timedelta(seconds=self.seconds - 1000),
+        )
 
     def prove(self, at: datetime = NOON) -> None:
         nonce = requests.request_from_payload(self.time_proof.ask(), GATEWAY).nonce
@@ -474,6 +486,48 @@ async def test_it_expires_while_the_line_is_busy(desk: Desk) -> None:
         desk.wall.before_permit.set()
         assert (await desk.result()).state == "expired"
     assert desk.wall.moves == []
+
+
+async def test_a_reading_that_a_restart_found_waits_for_proven_time_and_nobody_for_it(
+    desk: Desk,
+) -> None:
+    desk.wall.before_permit = asyncio.Event()
+    async with desk.working():
+        desk.prove()
+        desk.give(changed(kind="ping"))
+        assert (await desk.result()).state == "executing"
+    desk.wall.before_permit = None
+    desk.time_proof = desk.unproven()
+    async with desk.working():
+        desk.give(changed(id="c-2", kind="ping", counter=2))
+        newer = await desk.result()
+        assert (newer.command_id, newer.state) == ("c-2", "rejected")
+        assert desk.wall.pinged == []
+        desk.prove()
+        older = await desk.result()
+    assert (older.command_id, older.state) == ("c-1", "confirmed")
+    assert desk.wall.pinged == ["c-1"]
+
+
+async def test_a_reading_whose_time_was_over_when_it_was_proven_expires(desk: Desk) -> None:
+    desk.wall.before_permit = asyncio.Event()
+    async with desk.working():
+        desk.prove()
+        desk.give(changed(kind="ping"))
+        assert (await desk.result()).state == "executing"
+    desk.wall.before_permit = None
+    desk.time_proof = desk.unproven()
+    async with desk.working():
+        desk.prove(NOON + timedelta(minutes=6))
+        assert (await desk.result()).state == "expired"
+    assert desk.wall.pinged == []
+
+
+async def test_without_proof_of_time_nothing_is_permitted_nor_called_late(desk: Desk) -> None:
+    async with desk.working():
+        assert desk.executor is not None
+        with pytest.raises(MeterFailed, match="no proven time"):
+            desk.executor._permit(COMMAND)
 
 
 async def test_commands_for_one_meter_are_taken_in_turn(desk: Desk) -> None:

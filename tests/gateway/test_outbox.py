@@ -183,6 +183,26 @@ async def test_quota_refuses_readings_but_never_results(
     assert await outbox.append_readings([section("M1", 900)]) > first
 
 
+async def test_whoever_fetches_readings_is_refused_before_the_quota_is_used_up(
+    database: Database, gateway_key: Signer, section: MakeSection
+) -> None:
+    outbox = Outbox(database, gateway_key, quota_octets=8000)
+    while outbox.percent < 95:
+        await outbox.require_room()
+        await outbox.append_readings([section("M1", 900)])
+    with pytest.raises(OutboxFull):
+        await outbox.require_room()
+    await outbox.append_readings([section("M1", 900)])  # what was under way is taken
+    await outbox.release(receipts(outbox, *outbox.readings_after(-1, 10)))
+    await outbox.require_room()
+
+
+async def test_a_quota_below_one_batch_has_room_while_it_is_empty(
+    database: Database, gateway_key: Signer
+) -> None:
+    await Outbox(database, gateway_key, quota_octets=2000).require_room()
+
+
 async def test_released_batches_stay_until_the_quota_needs_their_room(
     database: Database, gateway_key: Signer, section: MakeSection
 ) -> None:

@@ -26,14 +26,11 @@ from hesper_dlms.client.client import Client
 from hesper_dlms.errors import DecodeError, LocalError, ServiceError
 from hesper_dlms.exchange import Exchange
 from hesper_dlms.profile import BufferRules, decode_buffer, row_width
-from hesper_dlms.units import ScalerUnit
+from hesper_dlms.units import SCALER_UNIT_OF, ScalerUnit
 
 PROFILE_GENERIC = 7
 _BUFFER, _CAPTURE_OBJECTS, _CAPTURE_PERIOD, _SORT_METHOD, _SORT_OBJECT = 2, 3, 4, 5, 6
 _LONGEST_PERIOD_S = 366 * 86400
-
-_SCALER_OF = {(3, 2): 3, (4, 2): 3, (5, 2): 4, (5, 3): 4}
-"""(class_id, attribute_id) of a value → the attribute that holds its scaler_unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +196,7 @@ def _read_units(
 
 
 def _scaler_place(captured: CaptureObject) -> CosemAttribute | None:
-    scaler = _SCALER_OF.get((captured.class_id, captured.attribute_id))
+    scaler = SCALER_UNIT_OF.get((captured.class_id, captured.attribute_id))
     if scaler is None:
         return None
     return CosemAttribute(captured.class_id, captured.logical_name, scaler)

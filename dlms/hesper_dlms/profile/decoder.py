@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from hesper_dlms.axdr import Data, Tag
 from hesper_dlms.errors import DecodeError
 from hesper_dlms.profile.cells import Cell, cell, run_cells
+from hesper_dlms.profile.columns import COUNTED, ProfileColumns
+from hesper_dlms.profile.doubled_hour import DOUBLED, place_by_order
 from hesper_dlms.profile.rows import Rows, TaggedRows, UntaggedRows
 from hesper_dlms.profile.rules import BufferRules
 from hesper_dlms.profile.strided import Field
 from hesper_dlms.profile.template import Column, RowTemplate
 from hesper_dlms.profile.times import EARLIEST_S, LATEST_S, ClockColumn, RowTime, row_time
 
-COUNTED = "counted"
-"""How a time was found: one capture period from the row before."""
-
 _DEFAULT_RULES = BufferRules()
 _NO_TIME = RowTime(None, 0xFF, None, "")
-
-
-@dataclass(slots=True)
-class ProfileColumns:
-    """A decoded buffer, rows in the meter's order.
-
-    captured_at: epoch seconds, UTC.
-    clock_status: the clock's status octet of each row, 255 when not specified.
-    deviation: minutes from the meter's local time to UTC of each row as the meter wrote it, None
-        when not specified.
-    how: how each time was found: as in `hesper_dlms.cosem_time.Resolved`, or `counted`.
-    columns: one list per capture object, in their order; the clock's own is `captured_at` again.
-    undated: rows left out because their clock names no instant.
-    """
-
-    captured_at: list[int] = field(default_factory=list)
-    clock_status: list[int] = field(default_factory=list)
-    columns: list[list[Cell]] = field(default_factory=list)
-    undated: int = 0
-    deviation: list[int | None] = field(default_factory=list)
-    how: list[str] = field(default_factory=list)
 
 
 def decode_buffer(
@@ -88,6 +65,7 @@ class _Decoder:
         self._rules = rules
         self._last: list[Cell] = []
         self._last_time = _NO_TIME
+        self._doubled: list[int] = []
 
     def add_rows(self, rows: Rows) -> None:
         """Decode all rows."""
@@ -104,6 +82,7 @@ class _Decoder:
 
     def finish(self) -> ProfileColumns:
         """Return what was decoded, the clock's own column in its place."""
+        place_by_order(self.result, self._doubled, self._step_s, self._zone)
         if self.result.columns:
             self.result.columns[self._clock_column] = list[Cell](self.result.captured_at)
         return self.result
@@ -137,6 +116,8 @@ class _Decoder:
         epoch_s, status, deviation, how = self._last_time
         dated = epoch_s is not None
         if epoch_s is not None:
+            if how in DOUBLED:
+                self._doubled.append(len(self.result.captured_at))
             self.result.captured_at.append(epoch_s)
             self.result.clock_status.append(status)
             self.result.deviation.append(deviation)

@@ -42,6 +42,7 @@ def read_push(
     *,
     zone: tzinfo = UTC,
     wrong_sign: bool = False,
+    arrived_at: datetime | None = None,
 ) -> PushedReading:
     """Read a push by its layout.
 
@@ -51,6 +52,8 @@ def read_push(
         objects: Lists of logical names by the count of values, for layouts without names.
         zone: The meter's zone, for times whose deviation is not specified.
         wrong_sign: The meter writes deviations with the opposite sign.
+        arrived_at: Aware; tells which of the doubled hours of autumn a push comes from whose clock
+            does not.
 
     Raises:
         DecodeError: The body does not parse, or not by this layout.
@@ -62,7 +65,8 @@ def read_push(
     body = parse_body(notification.body)
     data = body.rows()
     values = read(data.value if isinstance(data.value, tuple) else (data,), objects)
-    captured_at, status, how = _time(_times(notification, values), zone, wrong_sign)
+    times = _times(notification, values)
+    captured_at, status, how = _time(times, zone, wrong_sign, arrived_at)
     return PushedReading(captured_at, status, how, values, _identities(values), body.quirks)
 
 
@@ -85,12 +89,16 @@ def _is_clock(name: bytes | None) -> bool:
 
 
 def _time(
-    candidates: list[bytes], zone: tzinfo, wrong_sign: bool
+    candidates: list[bytes], zone: tzinfo, wrong_sign: bool, arrived_at: datetime | None
 ) -> tuple[datetime | None, int, str]:
     """Return instant, clock status and how it was found, of the first that names an instant."""
     for octets in candidates:
         try:
-            found = CosemDateTime.from_octets(octets).resolve(zone, wrong_sign)
+            time = CosemDateTime.from_octets(octets)
+            if arrived_at is None:
+                found = time.resolve(zone, wrong_sign)
+            else:
+                found = time.resolve_at_arrival(zone, wrong_sign, arrived_at)
         except DecodeError:
             continue
         return found.captured_at, octets[11], found.how

@@ -13,6 +13,9 @@ from hesper_gateway.errors import MeterDistrusted
 from hesper_gateway.templates.model import ClockTemplate, zone_named
 
 CLOCK_CLASS = 8
+EARLIEST_S = int(datetime(1970, 1, 1, tzinfo=UTC).timestamp())
+LATEST_S = int(datetime(9000, 1, 1, tzinfo=UTC).timestamp())
+"""Epoch seconds that can be a meter's present: there is a date in any zone for what lies around."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class MeterTime:
     """One reading of a meter's clock.
 
     ``captured_at`` is epoch seconds by the meter, ``drift_s`` meter minus gateway; a clock that
-    names no instant is replaced by the gateway's, which ``quality`` then tells.
+    names no instant between 1970 and 9000 is replaced by the gateway's, which ``quality`` tells.
     """
 
     captured_at: int
@@ -65,13 +68,21 @@ def meter_time(octets: bytes, policy: ClockPolicy, received_at: float) -> MeterT
     fields = CosemDateTime.from_octets(octets)
     status = STATUS_NOT_SPECIFIED if fields.clock_status is None else fields.clock_status
     try:
-        moment = fields.resolve(policy.zone, policy.wrong_sign).captured_at.timestamp()
+        moment = _present(fields, policy)
     except DecodeError:
         assumed = quality_of(status) | Quality.TIME_ASSUMED
         return MeterTime(int(received_at), status, assumed, 0.0, fields.deviation)
     return MeterTime(
         int(moment), status, quality_of(status), moment - received_at, fields.deviation
     )
+
+
+def _present(fields: CosemDateTime, policy: ClockPolicy) -> float:
+    """Return epoch seconds; DecodeError when the fields name no instant, or none of our times."""
+    moment = fields.resolve(policy.zone, policy.wrong_sign).captured_at
+    if not EARLIEST_S <= moment.timestamp() <= LATEST_S:
+        raise DecodeError(f"{moment} is no present")
+    return moment.timestamp()
 
 
 def time_told(

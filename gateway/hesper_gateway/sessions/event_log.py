@@ -10,7 +10,7 @@ from hesper_contracts.events import Event
 from hesper_contracts.parameters import EventLogName
 from hesper_dlms import obis
 
-from hesper_gateway.sessions.clock import as_utc
+from hesper_gateway.sessions.clock import EARLIEST_S, LATEST_S, as_utc
 from hesper_gateway.sessions.profile import Rows, Shape
 from hesper_gateway.templates.model import EventTextTemplate
 
@@ -31,14 +31,17 @@ def events(
     rows: Rows,
     texts: Mapping[int, EventTextTemplate],
 ) -> list[Event]:
-    """Return the events of log rows; a code that the template does not know keeps its number."""
+    """Return the events of log rows; a code that the template does not know keeps its number.
+
+    A row dated outside of the years 1970 to 9000 is left out: the cloud would refuse the batch.
+    """
     column = code_column(shape)
     if column is None:
         return []
     return [
         _event(meter, log, captured_at, code, texts.get(code))
         for captured_at, code in zip(rows.captured_at, rows.columns[column], strict=True)
-        if code is not None
+        if code is not None and EARLIEST_S <= captured_at <= LATEST_S
     ]
 
 

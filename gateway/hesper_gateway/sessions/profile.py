@@ -6,7 +6,7 @@ that was set up anew is never decoded by its old columns.
 """
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 
 from hesper_contracts.readings import MeterRows, Quantity, Section
@@ -22,8 +22,8 @@ from hesper_gateway.errors import MeterDistrusted, MeterRefused
 from hesper_gateway.sessions.association import Association
 from hesper_gateway.sessions.classing import refusal
 from hesper_gateway.sessions.clock import CLOCK_CLASS, ClockPolicy, as_utc, quality_of
-from hesper_gateway.sessions.left_out import LeftOut, travelling
-from hesper_gateway.sessions.quantities import PLAIN_COUNT
+from hesper_gateway.sessions.left_out import LeftOut, nameless, travelling
+from hesper_gateway.sessions.quantities import PLAIN_COUNT, is_named
 from hesper_gateway.sessions.windows import Stretch, Windows
 from hesper_gateway.templates.model import LimitsTemplate
 
@@ -241,24 +241,39 @@ def _as_meter_writes(
 
 
 def _ascending(found: ProfileColumns, shape: Shape) -> Rows:
-    """Order rows by time; one of those alike in time and status is kept, or all, as they came."""
-    if shape.keeps_all:
-        count = len(found.captured_at)
-        came = range(count - 1, -1, -1) if shape.newest_first else range(count)
-        order = sorted(came, key=found.captured_at.__getitem__)
-    else:
-        keys = list(zip(found.captured_at, found.clock_status, strict=True))
-        order = [index for _, index in sorted({k: i for i, k in enumerate(keys)}.items())]
+    """Order rows by time; of those that are alike in everything one is kept, or all."""
     left_out = LeftOut()
+    columns = [
+        _travelling(found.columns[place], column, shape, left_out) for place, column in shape.valued
+    ]
+    rows = list(zip(found.captured_at, found.clock_status, *columns, strict=True))
+    order = _order(found.captured_at, rows, shape)
     return Rows(
         captured_at=[found.captured_at[index] for index in order],
         clock_status=[found.clock_status[index] for index in order],
-        columns=[
-            [
-                travelling(found.columns[place][index], column.logical_name, left_out)
-                for index in order
-            ]
-            for place, column in shape.valued
-        ],
+        columns=[[column[index] for index in order] for column in columns],
         left_out=left_out,
     )
+
+
+def _travelling(
+    values: Sequence[object], column: CosemAttribute, shape: Shape, left_out: LeftOut
+) -> list[int | None]:
+    """Return the numbers of a column that travel."""
+    name = column.logical_name
+    if not is_named(column, shape.columns):
+        return nameless(values, name, left_out)
+    return [travelling(value, name, left_out) for value in values]
+
+
+def _order(
+    captured_at: Sequence[int], rows: Sequence[tuple[int | None, ...]], shape: Shape
+) -> list[int]:
+    """Return the indexes of rows, ascending in time; rows of one second keep their order.
+
+    A meter whose clock was set back captures the same second twice: both rows are kept, unless they
+    are alike in all that travels.
+    """
+    came = range(len(rows) - 1, -1, -1) if shape.newest_first else range(len(rows))
+    kept = came if shape.keeps_all else {rows[index]: index for index in came}.values()
+    return sorted(kept, key=captured_at.__getitem__)

@@ -1,13 +1,13 @@
 """Scaler and unit of registers, read once for every meter type and firmware."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hesper_contracts.readings import Quantity
 from hesper_dlms.apdu import CosemAttribute
 from hesper_dlms.axdr import Data
 from hesper_dlms.errors import DecodeError, ServiceError
-from hesper_dlms.units import ScalerUnit, Unit
+from hesper_dlms.units import SCALER_UNIT_OF, ScalerUnit, Unit
 
 from hesper_gateway.errors import MeterDistrusted
 from hesper_gateway.sessions.association import Association
@@ -15,7 +15,9 @@ from hesper_gateway.sessions.classing import refusal
 from hesper_gateway.templates.model import ScalerUnitTemplate, scaler_unit_of
 
 DATA, REGISTER, EXTENDED_REGISTER, DEMAND_REGISTER = 1, 3, 4, 5
-_SCALER_UNIT_ATTRIBUTE = {REGISTER: 3, EXTENDED_REGISTER: 3, DEMAND_REGISTER: 4}
+_VALUE, _LAST_AVERAGE = 2, 3
+_SCALER_UNIT_ATTRIBUTE = {class_id: scaler for (class_id, _), scaler in SCALER_UNIT_OF.items()}
+"""The attribute that holds the scaler_unit, of each class of registers."""
 _NO_SUCH_OBJECT = (3, 4, 9)
 """data-access-result read-write-denied, object-undefined, object-class-inconsistent."""
 PLAIN_COUNT = ScalerUnit(0, Unit.COUNT)
@@ -25,6 +27,19 @@ NOTHING_TOLD: Told = {}
 
 Kind = tuple[str, str]
 """Model and firmware: meters alike in both have the same scalers and units."""
+
+
+def is_named(item: CosemAttribute, beside: Collection[CosemAttribute]) -> bool:
+    """Whether a logical name alone says which attribute of its object a number is.
+
+    Of a register that is its value, never its status or capture time; of a demand register of which
+    both averages are captured ``beside`` each other, it is the last one.
+    """
+    if item.class_id not in _SCALER_UNIT_ATTRIBUTE:
+        return True
+    if (item.class_id, item.attribute_id) == (DEMAND_REGISTER, _VALUE):
+        return item._replace(attribute_id=_LAST_AVERAGE) not in beside
+    return (item.class_id, item.attribute_id) in SCALER_UNIT_OF
 
 
 @dataclass(slots=True)

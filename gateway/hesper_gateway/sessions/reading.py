@@ -13,7 +13,7 @@ from hesper_dlms.apdu import CosemAttribute
 from hesper_gateway.config import MeterConfig
 from hesper_gateway.sessions import event_log, profile
 from hesper_gateway.sessions.association import Association
-from hesper_gateway.sessions.clock import ClockPolicy, MeterTime
+from hesper_gateway.sessions.clock import EARLIEST_S, ClockPolicy, MeterTime
 from hesper_gateway.sessions.identity import Identity
 from hesper_gateway.sessions.left_out import LeftOut
 from hesper_gateway.sessions.profile import Rows, Shape
@@ -208,7 +208,8 @@ class Reading:
         oldest = present - limits.buffer_days * 86400
         if limits.entry_access and is_whole(mark, present):
             found = await profile.read_oldest(self.association, shape, self.policy)
-            oldest = oldest if found is None else found
+            if found is not None and EARLIEST_S <= found <= present:  # else its clock was wrong
+                oldest = found
         return stretch(mark, present, oldest, past.overlap_s)
 
 

@@ -197,13 +197,55 @@ def test_the_doubled_hour_is_told_by_the_order(newest_first: bool, status: int) 
     ordered = times[::-1] if newest_first else times
     rows = [[axdr.octet_string(_unmarked(at, status)), axdr.unsigned(1)] for at in ordered]
     found = decode_buffer(buffer(*rows), 900, 0, VIENNA, BufferRules(newest_first=newest_first))
-    if status == 0xFF:
-        assert found.captured_at == ordered
-        assert found.how.count("zone-order") == 8
-    else:  # the meter says winter time for both hours: it is believed, and said so
-        assert len(set(found.captured_at)) == 96
-        assert found.how.count("zone-daylight-saving") == 8
+    assert found.captured_at == ordered
+    assert found.columns[0] == ordered
+    assert found.how.count("zone-order") == 8
+    assert found.clock_status == [status] * 100
     assert found.deviation == [None] * 100
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("minutes", [5, 15, 30, 60])
+def test_what_is_counted_on_in_the_doubled_hour_moves_with_it(
+    minutes: int, newest_first: bool
+) -> None:
+    """A clock in the first row and where local time steps, from 01:00 to 04:00; never the bit."""
+    first = int(datetime(2025, 10, 26, 1, tzinfo=VIENNA).timestamp())
+    times = list(range(first, first + 4 * 3600, 60 * minutes))
+    ordered = times[::-1] if newest_first else times
+    step = times.index(first + 2 * 3600)
+    hours = {0, 60 // minutes, step} if not newest_first else {0, 60 // minutes, len(times) - step}
+    rows = [
+        [axdr.octet_string(_unmarked(at, 0)) if row in hours else NULL, axdr.unsigned(1)]
+        for row, at in enumerate(ordered)
+    ]
+    rules = BufferRules(newest_first=newest_first)
+    assert decode_buffer(buffer(*rows), 60 * minutes, 0, VIENNA, rules).captured_at == ordered
+
+
+SUMMER, WINTER = 0x80, 0x00
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [(45, SUMMER), (0, WINTER), (15, WINTER), (30, WINTER)],
+        [(0, SUMMER), (0, WINTER), (15, WINTER), (15, WINTER)],
+        [(30, WINTER), (45, WINTER), (0, SUMMER), (45, WINTER), (0, WINTER)],
+        [(15, WINTER), (30, WINTER), (45, WINTER), (30, WINTER), (45, WINTER)],
+        [(15, WINTER), (15, WINTER), (30, WINTER)],
+    ],
+    ids=["right", "a row twice", "a bit among them", "a clock set back", "twice in winter"],
+)
+def test_a_daylight_saving_bit_that_may_be_right_is_believed(rows: list[tuple[int, int]]) -> None:
+    clocks = [
+        bytes.fromhex(f"07e90a1a0702{minute:02x}00ff8000{status:02x}") for minute, status in rows
+    ]
+    octets = buffer(*([axdr.octet_string(each), axdr.unsigned(1)] for each in clocks))
+    believed = [CosemDateTime.from_octets(each).resolve(VIENNA).captured_at for each in clocks]
+    found = decode_buffer(octets, 900, 0, VIENNA)
+    assert found.captured_at == [int(each.timestamp()) for each in believed]
+    assert found.how == ["zone-daylight-saving"] * len(rows)
 
 
 def _unmarked(at: int, status: int) -> bytes:

@@ -221,6 +221,14 @@ class Held:
     marks: dict[tuple[str, bytes], int] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     full: Exception | None = None
+    refused: int = 0
+    """How often somebody asked for room in vain."""
+
+    async def require_room(self) -> None:
+        if self.full:
+            self.refused += 1
+            self.changed.set()
+            raise self.full
 
     async def append_readings(self, sections, progress=None) -> int:
         if self.full:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import socket
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 from hesper_contracts.quality import Quality
@@ -179,6 +180,68 @@ def wrapper_meter(bench, **settings) -> PushMeter:
     config = MeterConfig(id="HES1", line="push", template="push-wrapper", **settings)
     state = MeterState("HES1", ScheduleConfig(), bench.now)
     return PushMeter(config, templates.load("push-wrapper"), MeterKeys(), state)
+
+
+@pytest.fixture
+async def wrapper_port(bench):
+    """Make a port for one meter of the generic template."""
+    running: list[asyncio.Task[None]] = []
+
+    def make(**settings) -> PushPort:
+        gathering = Gathering(bench.held, window_s=0)
+        running.append(asyncio.create_task(gathering.run()))
+        meters = [wrapper_meter(bench, **settings)]
+        return PushPort("push", NoEar(), meters, gathering, bench.held, bench.now)
+
+    yield make
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "arrives", "captured", "quality"),
+    [
+        (0xFF, "00:30:05", "00:30:00", Quality(0)),
+        (0xFF, "01:30:05", "01:30:00", Quality(0)),
+        (0x00, "00:30:05", "00:30:00", Quality(0)),
+        (0x00, "01:30:05", "01:30:00", Quality(0)),
+        (0x80, "01:30:05", "00:30:00", Quality(0)),
+        (0xFF, "05:30:05", "00:30:00", Quality.TIME_ASSUMED),
+        (0x00, "05:30:05", "01:30:00", Quality(0)),
+    ],
+)
+async def test_a_push_of_the_doubled_hour_is_placed_by_its_arrival(
+    bench, wrapper_port, status, arrives, captured, quality
+):
+    bench.time_s = datetime.fromisoformat(f"2026-10-25T{arrives}Z").timestamp()
+    clock = bytes.fromhex("07ea0a1907021e00ff8000") + bytes((status,))
+    push = notification(
+        ("0.0.1.0.0.255", axdr.octet_string(clock)),
+        ("1.0.1.8.0.255", axdr.double_long_unsigned(7)),
+    )
+    await wrapper_port(zone="Europe/Vienna").new_sink()(wrap(1, 102, push))
+    (rows,) = [rows for section in bench.held.sections for rows in section.rows]
+    expected = datetime.fromisoformat(f"2026-10-25T{captured}Z").timestamp()
+    assert rows.captured_at[0] == expected
+    assert rows.quality[0] == quality
+
+
+@pytest.mark.parametrize(
+    ("items", "dropped"),
+    [
+        ([axdr.double_long_unsigned(7), axdr.unsigned(1)], ["2 numbers without logical names"]),
+        ([axdr.octet_string(b"door open"), axdr.boolean(True)], []),
+    ],
+)
+async def test_numbers_that_nothing_names_are_counted_and_told(bench, wrapper_port, items, dropped):
+    listener = wrapper_port()
+    body = axdr.encode(axdr.structure(*items))
+    await listener.new_sink()(wrap(1, 102, DataNotification(1, None, body).to_octets()))
+    assert bench.held.sections == []
+    assert [reason.partition(":")[0] for reason in listener.dropped] == dropped
+    told = [event for event in bench.held.events if event.code == "push.dropped"]
+    assert len(told) == len(dropped)
 
 
 async def test_a_meter_that_has_keys_is_not_believed_in_the_clear(bench, port):

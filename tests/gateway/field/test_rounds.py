@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+from datetime import UTC, datetime
 
 import pytest
+from hesper_contracts.quality import Quality
 from hesper_contracts.readings import LOAD_PROFILE, REGISTER_SNAPSHOT, encode
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import DataNotification
@@ -58,12 +60,61 @@ async def test_an_outage_heals_by_itself(bench, field, caplog):
     assert codes.count("meter.unreachable") == codes.count("meter.reachable") == 1
 
 
+async def _room() -> None:
+    """There was room when somebody asked."""
+
+
+async def test_a_full_outbox_leaves_meters_alone_until_there_is_room(
+    bench, field, monkeypatch, caplog
+):
+    monkeypatch.setattr("hesper_gateway.schedule.FULL_PAUSE_S", 0.01)
+    meter, server = bench.meter()
+    meter.capture(20, bench.START - 18000)
+    held = bench.held
+    held.full = OutboxFull("no room")
+    async with (
+        bench.over_tcp(server) as line,
+        field.going("lan", field.stop(bench.session(line))),
+    ):
+        await held.until(lambda _: held.refused >= 5)
+        assert bench.connections == 0
+        held.full = None
+        await held.until(lambda _: len(held.rows(LOAD_PROFILE)) == 20)
+    told = [each.getMessage() for each in caplog.records if each.name.endswith("schedule")]
+    assert told == [
+        "line lan: no meter is read: no room",
+        "line lan: there is room again, meters are read",
+    ]
+
+
+@pytest.mark.parametrize("year", [1, 1969, 9001, 9999])
+async def test_a_clock_out_of_all_time_ends_no_round(bench, field, year):
+    meter, server = bench.meter(drift_s=datetime(year, 6, 1, tzinfo=UTC).timestamp() - bench.START)
+    meter.capture(4, bench.START - 3600)
+    at = int(datetime(year, 6, 1, tzinfo=UTC).timestamp())
+    meter.rows.insert(0, (at, 0, 7, 7))
+    meter.log = [(at, 1), (bench.START - 60, 2)]
+    held = bench.held
+    async with (
+        bench.over_tcp(server) as line,
+        field.going("lan", field.stop(bench.session(line))),
+    ):
+        await held.until(lambda _: held.rows(REGISTER_SNAPSHOT))
+        await held.until(lambda _: len(held.rows(LOAD_PROFILE)) >= 4)
+        await held.until(lambda _: [e for e in held.events if e.code == "power.up"])
+    assert held.marks[bench.SERIAL, LOAD_PROFILE] == bench.START - 900
+    (snapshot, *_) = [each for each in held.sections if each.profile == REGISTER_SNAPSHOT]
+    assert snapshot.rows[0].quality == [Quality.TIME_ASSUMED]
+    assert all(event.occurred_at.year == 2026 for event in held.events)
+
+
 async def test_no_row_is_lost_while_the_outbox_is_full(bench, field, monkeypatch):
     monkeypatch.setattr("hesper_gateway.schedule.FULL_PAUSE_S", 0.02)
     meter, server = bench.meter()
     meter.capture(20, bench.START - 18000)
     held = bench.held
     held.full = OutboxFull("no room")
+    monkeypatch.setattr(held, "require_room", _room)
     async with (
         bench.over_tcp(server) as line,
         field.going("lan", field.stop(bench.session(line))),

@@ -21,6 +21,9 @@ class FullAtFirst:
         self.told: list[Event] = []
         self.changed = asyncio.Event()
 
+    async def require_room(self) -> None:
+        """There is room for readings."""
+
     async def append_events(
         self, new: Sequence[Event], progress: Mapping[tuple[str, bytes], int] | None = None
     ) -> int:
