@@ -15,18 +15,27 @@ class PuttingOff:
         self._reason: type[BaseException] | None = None
         self._count = 0
 
-    def because(self, what: str, error: BaseException, level: int = logging.WARNING) -> None:
+    def because(
+        self,
+        what: str,
+        error: BaseException,
+        level: int = logging.WARNING,
+        *,
+        traced: bool = False,
+    ) -> None:
         """Notes that a try failed; it is said if it is the first, or fails for another reason.
 
         Args:
             what: The work, as a word in the log.
             error: Why.
             level: How grave it is.
+            traced: Whether to say where in the code.
         """
         self._count += 1
         if type(error) is not self._reason:
             self._reason = type(error)
-            _log.log(level, "%s put off, tried again until it can be done: %s", what, error)
+            words = "%s put off, tried again until it can be done: %s"
+            _log.log(level, words, what, error, exc_info=error if traced else None)
 
     def over(self, what: str) -> None:
         """Notes that the work was done; says so if it was put off before."""

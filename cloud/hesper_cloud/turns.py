@@ -1,14 +1,15 @@
 """Work on a schedule, turn by turn.
 
 `Schedule` is pure, with the clock given to it; `keep_turns` drives it in the process, each job in a
-thread. A job whose database or store is unavailable is tried again at its next turn. In a large
-fleet a job takes long: then its turns come so seldom that it takes a tenth of the time at most,
-because ingest and web share the interpreter with it. It is a tenth of the time that ingest leaves:
-while a backlog drains, and what is missing is on its way anyway, a job gets a fiftieth. A job that
-comes once in hours keeps its distance over a restart.
+thread. A job whose database or store is unavailable, or that a fault ended, is tried again at its
+next turn. In a large fleet a job takes long: then its turns come so seldom that it takes a tenth of
+the time at most, because ingest and web share the interpreter with it. It is a tenth of the time
+that ingest leaves: while a backlog drains, and what is missing is on its way anyway, a job gets a
+fiftieth. A job that comes once in hours keeps its distance over a restart.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -120,16 +121,25 @@ def _timed(job: Job) -> tuple[str | None, float]:
 
 
 def perform(job: Job) -> str | None:
-    """Performs one job; what is unavailable now is told, and tried again at its next turn."""
+    """Performs one job; a failure is told and counted, and the job tried again at its next turn."""
+    what = f"job {job.name!r}"
     try:
         with stage(f"job {job.name}"):
             job.action()
     except (SQLAlchemyError, StoreError) as error:
-        metrics.JOB_RUNS.labels(job.name, "put off").inc()
-        metrics.ERRORS.labels(f"job {job.name}", type(error).__name__).inc()
-        job.putting_off.because(f"job {job.name!r}", error)
+        _count(job, "put off", error)
+        job.putting_off.because(what, error)
         return f"put off: {error}"
-    job.putting_off.over(f"job {job.name!r}")
+    except Exception as error:  # noqa: BLE001 - a job's fault must not end the whole process
+        _count(job, "failed", error)
+        job.putting_off.because(what, error, logging.ERROR, traced=True)
+        return f"failed: {type(error).__name__}: {error}"
+    job.putting_off.over(what)
     metrics.JOB_RUNS.labels(job.name, "done").inc()
     metrics.JOB_ENDED.labels(job.name).set_to_current_time()
     return None
+
+
+def _count(job: Job, outcome: str, error: Exception) -> None:
+    metrics.JOB_RUNS.labels(job.name, outcome).inc()
+    metrics.ERRORS.labels(f"job {job.name}", type(error).__name__).inc()

@@ -213,6 +213,7 @@ async def test_edits_ask_for_a_role_a_reason_a_key_and_a_meter(client):
     assert await status(ben | key, reason="   ") == 400
     assert await status(ben | key, meter="HES0") == 404
     assert await status(ben | key, value=2**70) == 400
+    assert await status(ben | key, value=2**62, scaler=3) == 400
     assert await status(ben | key, scaler=-18) == 400
     for year in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
         assert await status(ben | key, captured_at=year) == 400
@@ -322,6 +323,10 @@ async def test_aggregates_stand_beside_a_series_from_outside(client, working):
     assert found["series"]["symbol"] == "°C"
     wrong = await client.post("/series/temperature", content="{}", headers=ann)
     assert wrong.status_code == 400
+    cut = {"content": "at,value\r1", "headers": ann | {"Content-Type": "text/csv"}}
+    assert (await client.post("/series/temperature", **cut)).status_code == 400
+    afar = await client.post("/series/temperature", **cut, params={"scaler": -1_000_000_000})
+    assert afar.status_code == 422
     vic = await bearer(client, "vic")
     body = {"series": "t", "points": []}
     assert (await client.post("/series/t", json=body, headers=vic)).status_code == 403
@@ -335,7 +340,8 @@ async def test_bill_topology_and_balance(client, working):
     assert (bill["intervals"], bill["estimated_count"], bill["symbol"]) == (2400, 4, "Wh")
     assert bill["demand"][0]["power"] == 100
     assert (await client.put("/topology", content=GRID, headers=ann)).status_code == 403
-    assert (await client.put("/topology", content="x", headers=cleo)).status_code == 400
+    for cut in ("x", GRID + "area,a\rb\n"):
+        assert (await client.put("/topology", content=cut, headers=cleo)).status_code == 400
     put = await client.put("/topology", content=GRID, headers=cleo)
     assert put.json() == {"elements": 1, "meters": 1}
     assert (await client.get("/topology", headers=ann)).text.startswith("kind,id,name")

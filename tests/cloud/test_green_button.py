@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from exported import COUNT, ENERGY, POWER, PROFILE, T0, VOLTAGE, block, in_order
 from hesper_cloud.exports import espi
@@ -130,6 +131,45 @@ def test_an_advance_is_as_good_as_the_worse_of_its_ends(store: DuckDbStore) -> N
         for reading in entry.iter(f"{ESPI}IntervalReading")
     ]
     assert grades == ["14", "9", "9", "14"]
+
+
+@pytest.mark.parametrize("window_s", [86_400, 3600, 900])
+@pytest.mark.parametrize("length_s", [86_400, 3600, 900])
+def test_windows_that_follow_each_other_have_each_interval_once(
+    tmp_path: Path, window_s: int, length_s: int
+) -> None:
+    first, last = T0 + 60, T0 + 60 + 2 * 86_400
+    count = 2 * 86_400 // length_s + 1
+    captured = block("M1", 0, count)
+    captured.captured_at[:] = T0 + 60 + length_s * np.arange(count)
+    store = DuckDbStore(tmp_path / "more.duckdb")
+    store.write(Group({}, [captured], (last + 90_000) * 1000))
+    whole = energies(store, first, last + window_s)
+    edges = range(T0, last + window_s, window_s)
+    told = [each for start in edges for each in energies(store, start, start + window_s)]
+    store.close()
+    assert len(whole) == count - 1
+    assert (sorted(told), len(told)) == (sorted(whole), len(set(told)))
+
+
+def energies(store: DuckDbStore, start: int, end: int) -> list[tuple[int, int, int]]:
+    """Start, duration and value of each interval of energy."""
+    done: list[int] = []
+    wanted = Wanted("espi", PROFILE, start, end)
+    feed = ET.fromstring(b"".join(octets_of(store, wanted, done.append)))
+    captured = sum(part.row_count for part in store.rows(PROFILE, start, end, None))
+    assert sum(done[-1:]) == captured, "what lies before the start is not counted"
+    assert bool(feed.findall(f".//{ESPI}UsagePoint")) == bool(captured), "nor does it stand there"
+    found = []
+    for entry in feed.findall(f"{ATOM}entry"):
+        if f"MeterReading/{ENERGY}/" in str(entry.find(f"{ATOM}link").get("href")):  # type: ignore[union-attr]
+            for each in entry.iter(f"{ESPI}IntervalReading"):
+                start, duration, value = (
+                    int(each.findtext(f".//{ESPI}{name}") or "")
+                    for name in ("start", "duration", "value")
+                )
+                found.append((start, duration, value))
+    return found
 
 
 def test_entries_find_each_other_by_their_links(store: DuckDbStore) -> None:

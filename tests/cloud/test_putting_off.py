@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from hesper_cloud.stores.errors import StoreUnavailable
 from hesper_cloud.turns import Job, perform
+from prometheus_client import REGISTRY
 from sqlalchemy.exc import OperationalError
 
 
@@ -55,3 +56,32 @@ def test_another_reason_is_said_too(said: Callable[[], list[str]]) -> None:
     first, second = said()
     assert "gone" in first
     assert "database is locked" in second
+
+
+def test_a_fault_of_one_job_is_a_failed_turn_and_told_with_its_place(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    problems: list[Exception] = [PermissionError(13, "no", "manifest.json"), OverflowError("big")]
+
+    def act() -> None:
+        raise problems[-1]
+
+    job = Job("a faulty one", 5.0, act)
+    for _ in range(2):
+        assert perform(job) == "failed: OverflowError: big"
+    (record,) = caplog.records
+    assert (record.levelname, record.exc_info and record.exc_info[1]) == ("ERROR", problems[-1])
+    problems.pop()
+    assert perform(job) == "failed: PermissionError: [Errno 13] no: 'manifest.json'"
+    failed = REGISTRY.get_sample_value(
+        "hesper_job_runs_total", {"job": "a faulty one", "outcome": "failed"}
+    )
+    assert failed == 3
+
+
+def test_who_ends_the_process_is_not_put_off() -> None:
+    def act() -> None:
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        perform(Job("backups", 5.0, act))

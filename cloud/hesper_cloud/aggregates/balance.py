@@ -7,30 +7,38 @@ have energy known, and how much rests on estimates, is said beside it.
 """
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import numpy.typing as npt
 
 from hesper_cloud.aggregates import calendar
-from hesper_cloud.aggregates.book import EnergyBook
+from hesper_cloud.aggregates.book import EnergyBook, Row
 from hesper_cloud.aggregates.topology import Place, Topology
 from hesper_cloud.stores.port import Flags, Integers
 
 IMPORT, EXPORT = "1.0.1.8.0.255", "1.0.2.8.0.255"
 WH_SCALER, WH_UNIT = -3, 30
-_HALF_HOUR_S = 1800
-_BUCKETS = """
-    SELECT meter, logical_name, starts_at + (place - 1) * step_s AS at,
-           sums[place] AS energy, counts[place] AS known, estimated[place] AS estimated, scaler
-    FROM (SELECT *, unnest(range(1, len(sums) + 1)) AS place FROM days
-          WHERE day >= $first AND day <= $last AND unit = 30
-            AND logical_name IN ('1.0.1.8.0.255', '1.0.2.8.0.255')
-            AND meter IN (SELECT unnest($meters)))"""
+_AT_ONCE = 20_000
+"""How many days of single registers are held in memory at once."""
+_KNOWN = f"""
+    day >= $first AND day <= $last AND unit = {WH_UNIT:d}
+    AND logical_name IN ('{IMPORT}', '{EXPORT}')"""
+_ROWS = f"""
+    SELECT meter, count(*) FROM days
+    WHERE {_KNOWN} AND meter IN (SELECT unnest($meters)) GROUP BY meter ORDER BY meter"""  # noqa: S608 - our own words
+_BUCKETS = f"""
+    SELECT number, begins_at, logical_name = '{IMPORT}' AS is_import, sums[place] AS energy,
+           estimated[place] AS estimated, scaler
+    FROM (SELECT *, starts_at + (place - 1) * step_s AS begins_at
+          FROM (SELECT *, unnest(range(1, len(sums) + 1)) AS place FROM days
+                JOIN (SELECT unnest($meters) AS meter, unnest(range(len($meters))) AS number)
+                USING (meter) WHERE {_KNOWN}))
+    WHERE counts[place] > 0 AND begins_at >= $start AND begins_at < $end
+    ORDER BY number, begins_at"""  # noqa: S608 - our own words
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,65 +77,110 @@ def balances(
     zone: ZoneInfo,
 ) -> list[Balance]:
     """Returns the balance between each two edges (epoch seconds, ascending, at half-hours)."""
+    places = _counting(topology, element)
+    days = {
+        "first": calendar.day_of(edges[0] - 86_400, zone),
+        "last": calendar.day_of(edges[-1] + 86_400, zone),
+    }
+    rows = book.rows(_ROWS, meters=sorted({place.meter for place in places}), **days)
+    sums = _Sums(edges)
+    for meters in _portions(rows):
+        found = book.columns(_BUCKETS, meters=meters, start=edges[0], end=edges[-1], **days)
+        numbers = {meter: number for number, meter in enumerate(meters)}
+        sums.add(found, numbers, [place for place in places if place.meter in numbers])
+    steps = zip(pairwise(edges), *sums.columns(), _standing(places, edges), strict=True)
+    return [
+        Balance(start, end, inflow, customers, meters, reporting, estimated)
+        for (start, end), inflow, customers, reporting, estimated, meters in steps
+    ]
+
+
+def _counting(topology: Topology, element: str) -> list[Place]:
     below = topology.below(element)
-    places = [
+    return [
         place
         for place in topology.places
         if (place.role == "inflow" and place.element == element)
         or (place.role == "customer" and place.element in below)
     ]
-    found = book.columns(
-        _BUCKETS,
-        meters=sorted({place.meter for place in places}),
-        first=calendar.day_of(edges[0] - 86_400, zone),
-        last=calendar.day_of(edges[-1] + 86_400, zone),
-    )
-    return [
-        _balance(places, found, edges[place], edges[place + 1]) for place in range(len(edges) - 1)
-    ]
 
 
-def _balance(places: Sequence[Place], found: dict[str, Integers], start: int, end: int) -> Balance:
-    since, until = datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC)
-    standing = [place for place in places if place.touches(since, until)]
-    within = np.flatnonzero((found["at"] >= start) & (found["at"] < end) & (found["known"] > 0))
-    meters, at = found["meter"][within], found["at"][within]
-    sign = np.where(found["logical_name"][within] == IMPORT, 1, -1)
-    energy = sign * _in_mwh(found["energy"][within], found["scaler"][within])
-    flows_in, takes = (
-        _of([place for place in standing if place.role == role], meters, at, (since, until))
-        for role in ("inflow", "customer")
-    )
-    counted = flows_in | takes
-    return Balance(
-        start,
-        end,
-        int(energy[flows_in].sum()),
-        int(energy[takes].sum()),
-        len({place.meter for place in standing}),
-        len(set(meters[counted].tolist())),
-        int(found["estimated"][within][counted].sum()),
-    )
+def _portions(rows: Iterable[Row]) -> Iterator[list[str]]:
+    """Yields meters, as many at a time as are held in memory at once; each with its count."""
+    meters, held = list[str](), 0
+    for meter, count in rows:
+        if meters and held + count > _AT_ONCE:
+            yield meters
+            meters, held = [], 0
+        meters.append(meter)
+        held += count
+    if meters:
+        yield meters
 
 
-def _of(
-    places: Sequence[Place],
-    meters: npt.NDArray[Any],
-    at: Integers,
-    span: tuple[datetime, datetime],
-) -> Flags:
-    """Returns which half-hours count for places: those that begin while the meter stands there."""
-    through = sorted({place.meter for place in places if place.holds(*span)})
-    found: Flags = np.isin(meters, through) if through else np.zeros(len(meters), bool)
-    some = [place for place in places if not place.holds(*span)]
-    if not some:
-        return found
-    rows = np.flatnonzero(np.isin(meters, sorted({place.meter for place in some})))
-    for place in some:
-        begins = place.from_at.timestamp()
+class _Sums:
+    """What is added up of each step, some meters after the other."""
+
+    def __init__(self, edges: Sequence[int]) -> None:
+        self._edges = np.array(edges)
+        self._inflow, self._customers, self._reporting, self._estimated = np.zeros(
+            (4, len(edges) - 1), np.int64
+        )
+
+    def add(
+        self, found: dict[str, Integers], numbers: Mapping[str, int], places: Iterable[Place]
+    ) -> None:
+        """Adds the half-hours of some meters, ascending by their numbers and in time."""
+        number, at = found["number"], found["begins_at"]
+        step = np.searchsorted(self._edges, at, side="right") - 1
+        energy = np.where(found["is_import"], 1, -1) * _in_mwh(found["energy"], found["scaler"])
+        begins = np.searchsorted(number, np.arange(len(numbers) + 1))
+        flags = {"inflow": np.zeros(len(at), bool), "customer": np.zeros(len(at), bool)}
+        for place in places:
+            mine = slice(*begins[numbers[place.meter] : numbers[place.meter] + 2])
+            flags[place.role][mine] |= _stands(place, at[mine])
+        counted = flags["inflow"] | flags["customer"]
+        for total, which, what in (
+            (self._inflow, flags["inflow"], energy),
+            (self._customers, flags["customer"], energy),
+            (self._estimated, counted, found["estimated"]),
+        ):
+            np.add.at(total, step[which], what[which])
+        self._reporting += _reporting(number[counted], step[counted], len(self._reporting))
+
+    def columns(self) -> Iterator[list[int]]:
+        """Yields inflow, customers (mWh), how many meters reported, how much is estimated."""
+        for total in (self._inflow, self._customers, self._reporting, self._estimated):
+            yield total.tolist()
+
+
+def _stands(place: Place, at: Integers) -> Flags:
+    """Returns which half-hours count for a place: those that begin while the meter stands there."""
+    ends = math.inf if place.to_at is None else place.to_at.timestamp()
+    found: Flags = (at >= place.from_at.timestamp()) & (at < ends)
+    return found
+
+
+def _reporting(number: Integers, step: Integers, steps: int) -> Integers:
+    """Returns of how many meters there are half-hours in each step; ascending by meter and step."""
+    is_first = np.ones(len(step), bool)
+    is_first[1:] = (number[1:] != number[:-1]) | (step[1:] != step[:-1])
+    return np.bincount(step[is_first], minlength=steps)
+
+
+def _standing(places: Iterable[Place], edges: Sequence[int]) -> list[int]:
+    """Returns how many meters stand somewhere during some of each step."""
+    changes = np.zeros(len(edges), np.int64)
+    counted = dict[str, int]()  # by meter, until which step
+    for place in sorted(places, key=lambda each: each.from_at):
+        first = max(bisect_right(edges, place.from_at.timestamp()) - 1, counted.get(place.meter, 0))
         ends = math.inf if place.to_at is None else place.to_at.timestamp()
-        stands = (meters[rows] == place.meter) & (at[rows] >= begins) & (at[rows] < ends)
-        found[rows[stands]] = True
+        stop = bisect_left(edges, ends, hi=len(edges) - 1)
+        if first < stop:
+            changes[first] += 1
+            changes[stop] -= 1
+            counted[place.meter] = stop
+    found: list[int] = np.cumsum(changes)[:-1].tolist()
     return found
 
 

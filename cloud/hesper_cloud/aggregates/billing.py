@@ -2,7 +2,8 @@
 
 A billing read is the register's value captured at the very end of the month in the meter's zone,
 from the load profile or the meter's own billing profile. Where none is stored it is missing, and
-is never interpolated; who asks for it gets the estimate, marked as one.
+is never interpolated; who asks for it gets the estimate, marked as one, unless the other profile
+has the value.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from hesper_cloud import quantities
 from hesper_cloud.aggregates import buckets, calendar
 from hesper_cloud.aggregates.curves import Shelf, validated
 from hesper_cloud.validation.substitutes import Curve
-from hesper_cloud.validation.view import ValidatedValue
 
 BILLING_PROFILE = "1.0.98.1.0.255"  # data of billing period 1 (IEC 62056-6-1)
 _DEMAND = """
@@ -124,13 +124,18 @@ def _power(steps: int) -> int:
 def _read(
     shelf: Shelf, curve: tuple[str, str], at: int, *, with_estimates: bool
 ) -> tuple[RegisterRead, int]:
-    wanted: ValidatedValue | None = None
+    """Returns a register's value with its unit: an estimate only where neither profile has more."""
+    guessed: tuple[RegisterRead, int] | None = None
     for profile in (quantities.LOAD_PROFILE, BILLING_PROFILE):
         found = validated(shelf, Curve(curve[0], profile, curve[1]), at, at + 1)
-        wanted = next((value for value in found.values), None)
-        if wanted is not None and (with_estimates or wanted.source != "estimate"):
-            flags = {"estimated": wanted.source == "estimate", "edited": wanted.source == "edit"}
-            return RegisterRead(at, wanted.value, found.scaler, profile, **flags), found.unit
+        for value in found.values[:1]:
+            flags = {"estimated": value.source == "estimate", "edited": value.source == "edit"}
+            read = RegisterRead(at, value.value, found.scaler, profile, **flags)
+            if not read.estimated:
+                return read, found.unit
+            guessed = guessed or (read, found.unit)
+    if with_estimates and guessed is not None:
+        return guessed
     return RegisterRead(at, None, 0, quantities.LOAD_PROFILE), 0
 
 

@@ -4,7 +4,8 @@ All are added up from the same buckets of the energy book, so that a month is th
 and a day the sum of its hours, across every change of the clock.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
@@ -70,6 +71,8 @@ def read(
 def added_up(rows: Sequence[Row], step: Step, zone: ZoneInfo) -> list[Bucket]:
     """Returns the buckets of one curve's days, ascending; those without a value are left out.
 
+    A curve has one unit, that of most days: what is in another is left out.
+
     Args:
         rows: Of each day ``day, starts_at, step_s, sums, counts, estimated, scaler, unit``.
         step: How long a bucket is.
@@ -77,7 +80,7 @@ def added_up(rows: Sequence[Row], step: Step, zone: ZoneInfo) -> list[Bucket]:
     """
     if not rows:
         return []
-    scaler, unit = min(row[6] for row in rows), rows[-1][7]
+    scaler, unit = min(row[6] for row in rows), commonest(Counter(row[7] for row in rows))
     found: list[Bucket] = []
     for day, starts_at, step_s, sums, counts, estimated, its_scaler, its_unit in rows:
         if its_unit != unit:
@@ -98,6 +101,11 @@ def added_up(rows: Sequence[Row], step: Step, zone: ZoneInfo) -> list[Bucket]:
             if counts[place]
         ]
     return found if step == "half-hour" else list(_joined(found, step, zone))
+
+
+def commonest(counts: Mapping[int, int]) -> int:
+    """Returns the unit that most days are in, the first of the Blue Book's table of several."""
+    return min(counts, key=lambda unit: (-counts[unit], unit))
 
 
 def _joined(found: Iterable[Bucket], step: Step, zone: ZoneInfo) -> Iterator[Bucket]:

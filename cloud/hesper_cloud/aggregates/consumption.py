@@ -1,5 +1,6 @@
 """What many meters took together, by the local day and by the month, added up from the book."""
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
@@ -7,6 +8,7 @@ from itertools import groupby
 from typing import Literal
 
 from hesper_cloud.aggregates.book import EnergyBook, Row
+from hesper_cloud.aggregates.buckets import commonest
 
 GroupStep = Literal["day", "month"]
 _DAYS = """
@@ -46,6 +48,8 @@ def consumption(
 ) -> list[Consumption]:
     """Returns what meters took, ascending; days of which nothing is known are left out.
 
+    It is in one unit, that of most days of single meters: what is in another is left out.
+
     Args:
         book: The energy book.
         meters: Whose; None for everybody.
@@ -63,7 +67,10 @@ def consumption(
         meters=sorted(meters or ()),
     )
     parts = [_part(row) for row in rows]
-    unit = parts[-1].unit if parts else 0
+    counts = Counter[int]()
+    for part in parts:
+        counts[part.unit] += part.meters
+    unit = commonest(counts) if parts else 0
     same = (each for each in parts if each.unit == unit)
     return [
         _together(list(group)) for _, group in groupby(same, lambda each: _key(each.first, step))

@@ -7,7 +7,8 @@ from sqlalchemy import Engine
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.db.engines import reading
 from hesper_cloud.quantities import LOAD_PROFILE
-from hesper_cloud.stores.port import ReadingStore
+from hesper_cloud.stores.curves import common_scaler
+from hesper_cloud.stores.port import ReadingStore, Series
 from hesper_cloud.validation import substitutes
 from hesper_cloud.validation.substitutes import Curve
 from hesper_cloud.validation.view import FailedRun, ValidatedValue, merged
@@ -48,13 +49,14 @@ def validated(shelf: Shelf, curve: Curve, start: int, end: int) -> ValidatedCurv
             for row in substitutes.current(session, [curve.meter], curve.profile, start, end - 1)
             if row.logical_name == curve.logical_name
         ]
+    if not found.times and held:
+        unit = held[0].unit
+        scaler = common_scaler(row.scaler for row in held if row.unit == unit)
+        found = Series([], [], [], scaler, unit)
     names = {"meter": curve.meter, "start": start, "end": end}
     failed, judged = list[FailedRun](), list[int]()
     if curve.profile == LOAD_PROFILE:  # the only one that checks see
         rows = shelf.book.rows(_FAILED, logical_name=curve.logical_name, **names)
         failed = [FailedRun(*row) for row in rows]
         judged = [each for each in shelf.book.rows(_JUDGED, **names)[0] if each is not None]
-    values = merged(found, held, failed, judged)
-    if not found.times and held:
-        return ValidatedCurve(values, held[0].scaler, held[0].unit)
-    return ValidatedCurve(values, found.scaler, found.unit)
+    return ValidatedCurve(merged(found, held, failed, judged), found.scaler, found.unit)

@@ -33,6 +33,8 @@ from hesper_cloud.stores.port import EARLIEST, LATEST
 
 MAX_POINTS = 100_000
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
+SCALERS = range(-18, 19)
+"""Those that a series may have."""
 _LARGEST = 2**63 - 1
 
 
@@ -48,7 +50,7 @@ class SeriesBatch(BaseModel):
     kind: Literal["series"] = "series"
     version: Literal[1] = 1
     series: str
-    scaler: int = Field(default=0, ge=-18, le=18)
+    scaler: int = Field(default=0, ge=SCALERS[0], le=SCALERS[-1])
     unit: int = Field(default=255, ge=0, le=255)
     points: list[tuple[AwareDatetime, StrictInt]] = Field(max_length=MAX_POINTS)
 
@@ -89,17 +91,22 @@ def from_csv(text: str, series: str, scaler: int, unit: int) -> SeriesBatch:
     Raises:
         SeriesRefused: the line that is wrong.
     """
-    points = []
-    for number, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
-        try:
-            at = datetime.fromisoformat((row.get("at") or "").strip())
-            points.append((at, _steps((row.get("value") or "").strip(), scaler)))
-        except ValueError as error:
-            raise SeriesRefused(f"line {number}: {error}") from None
+    if scaler not in SCALERS:
+        raise SeriesRefused(f"the scaler {scaler} is not one of {SCALERS[0]} to {SCALERS[-1]}")
+    lines = csv.DictReader(io.StringIO(text))
+    try:
+        points = [_point(row, scaler) for row in lines]
+    except (ValueError, csv.Error) as error:
+        raise SeriesRefused(f"line {lines.reader.line_num}: {error}") from None
     try:
         return SeriesBatch(series=series, scaler=scaler, unit=unit, points=points)
     except ValidationError as error:
         raise SeriesRefused(_first(error)) from None
+
+
+def _point(row: dict[str, str], scaler: int) -> tuple[datetime, int]:
+    at = datetime.fromisoformat((row.get("at") or "").strip())
+    return at, _steps((row.get("value") or "").strip(), scaler)
 
 
 def _steps(text: str, scaler: int) -> int:

@@ -96,11 +96,8 @@ def parse(text: str) -> Topology:
     Raises:
         TopologyError: a line is wrong, or the whole contradicts itself.
     """
-    rows = csv.DictReader(io.StringIO(text))
-    if rows.fieldnames is None or not {"kind", "id"} <= set(rows.fieldnames):
-        raise TopologyError(f"the first line names the columns: {','.join(COLUMNS)}")
     parts, places = [], []
-    for number, row in enumerate(rows, start=2):
+    for number, row in _rows(text):
         kind, name, parent = _cell(row, "kind"), _cell(row, "id"), _cell(row, "parent") or None
         if not name:
             raise TopologyError(f"line {number}: no id")
@@ -113,6 +110,17 @@ def parse(text: str) -> Topology:
     topology = Topology(tuple(parts), tuple(places))
     check(topology)
     return topology
+
+
+def _rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yields the lines of a CSV file by column, each with its number."""
+    rows = csv.DictReader(io.StringIO(text))
+    try:
+        if rows.fieldnames is None or not {"kind", "id"} <= set(rows.fieldnames):
+            raise TopologyError(f"the first line names the columns: {','.join(COLUMNS)}")
+        yield from enumerate(rows, start=2)
+    except csv.Error as error:
+        raise TopologyError(f"line {rows.reader.line_num}: {error}") from None
 
 
 def _place(row: dict[str, str], meter: str, element: str | None, number: int) -> Place:

@@ -5,20 +5,21 @@ substitutes and the energy book for all meters of a handful.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-import numpy as np
 from sqlalchemy import select
 
 from hesper_cloud.aggregates.book import Row
 from hesper_cloud.aggregates.curves import Shelf
+from hesper_cloud.aggregates.pieces import Key, joined, pieces
 from hesper_cloud.db.energy import Substitute
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.quantities import LOAD_PROFILE
-from hesper_cloud.stores.port import Integers, Quantity, ReadingColumns, Series
+from hesper_cloud.stores.curves import common_scaler
+from hesper_cloud.stores.port import Quantity
 from hesper_cloud.validation import substitutes
 from hesper_cloud.validation.view import FailedRun, ValidatedValue, merged
 
@@ -60,26 +61,14 @@ def views(shelf: Shelf, span: Range, meters: Sequence[str] | None) -> Iterator[V
         yield from _Handful(shelf, span, meters[start : start + at_once]).views()
 
 
-class _Piece(NamedTuple):
-    """Values of one curve in one part of what the store gave."""
-
-    scaler: int
-    times: Integers
-    values: Integers
-    quality: Integers
-
-
-_Key = tuple[str, str, int]  # meter, logical name, unit
-
-
 class _Handful:
     """What is known of some meters in a range."""
 
     def __init__(self, shelf: Shelf, span: Range, meters: Sequence[str]) -> None:
-        self._stored = _pieces(shelf.store.rows(span.profile, span.start, span.end, meters))
+        self._stored = pieces(shelf.store.rows(span.profile, span.start, span.end, meters))
         with reading(shelf.engine) as session:
             held = substitutes.current(session, meters, span.profile, span.start, span.end - 1)
-        self._held: dict[_Key, list[Substitute]] = defaultdict(list)
+        self._held: dict[Key, list[Substitute]] = defaultdict(list)
         for row in held:
             self._held[row.meter, row.logical_name, row.unit].append(row)
         names = {"meters": list(meters), "start": span.start, "end": span.end}
@@ -93,35 +82,10 @@ class _Handful:
     def views(self) -> Iterator[View]:
         for key in sorted(self._stored.keys() | self._held.keys()):
             meter, name, unit = key
-            held, pieces = self._held.get(key, []), self._stored.get(key, [])
-            scaler = min(each.scaler for each in (*pieces, *(held if not pieces else ())))
+            held, stored = self._held.get(key, []), self._stored.get(key, [])
+            scaler = common_scaler(each.scaler for each in stored or held)
             runs = [FailedRun(*row[2:]) for row in self._failed[meter] if row[1] in ("", name)]
-            found = _series(pieces, scaler, unit)
+            found = joined(stored, scaler, unit)
             values = merged(found, held, runs, self._judged.get(meter, ()))
             if values:
                 yield View(meter, Quantity(name, scaler, unit), values)
-
-
-def _pieces(parts: Iterable[ReadingColumns]) -> dict[_Key, list[_Piece]]:
-    found: dict[_Key, list[_Piece]] = defaultdict(list)
-    for part in parts:
-        for meter, rows in part.by_meter():
-            for place, quantity in enumerate(part.quantities):
-                there = ~part.missing[place, rows]
-                if there.any():
-                    columns = (part.captured_at[rows], part.values[place, rows], part.quality[rows])
-                    piece = _Piece(quantity.scaler, *(column[there] for column in columns))
-                    found[meter, quantity.logical_name, quantity.unit].append(piece)
-    return found
-
-
-def _series(pieces: Sequence[_Piece], scaler: int, unit: int) -> Series:
-    """Joins the pieces of a curve, ascending, in its finest scaler."""
-    if not pieces:
-        return Series([], [], [], scaler, unit)
-    times = np.concatenate([each.times for each in pieces])
-    values = np.concatenate([each.values * 10 ** (each.scaler - scaler) for each in pieces])
-    quality = np.concatenate([each.quality for each in pieces])
-    order = np.argsort(times, kind="stable")
-    columns = (times[order].tolist(), values[order].tolist(), quality[order].tolist())
-    return Series(*columns, scaler, unit)

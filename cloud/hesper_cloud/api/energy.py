@@ -1,5 +1,6 @@
 """Aggregates, bills, balances, the topology, and series from outside."""
 
+import asyncio
 from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from hesper_cloud.worded import told_by, worded
 router = APIRouter(tags=["energy"])
 _MOST_OCTETS = 16 * 1024 * 1024
 _CSV = "text/csv"
+Scaler = Annotated[int, Query(ge=outside.SCALERS[0], le=outside.SCALERS[-1])]
 
 
 @router.get("/meters/{meter_id}/aggregates")
@@ -131,16 +133,21 @@ async def series(actor: Who, services: Have) -> Response:
 
 @router.post("/series/{name}")
 async def bring_series(
-    actor: Who, services: Have, name: str, request: Request, scaler: int = 0, unit: int = 255
+    actor: Who,
+    services: Have,
+    name: str,
+    request: Request,
+    scaler: Scaler = 0,
+    unit: int = 255,
 ) -> Response:
     """Takes points of a series, as JSON, or as CSV with the columns ``at`` and ``value``."""
     require(actor, Permission.BRING_SERIES)
     text = await _text(request)
     try:
         if request.headers.get("content-type", "").partition(";")[0] == _CSV:
-            batch = outside.from_csv(text, name, scaler, unit)
+            batch = await asyncio.to_thread(outside.from_csv, text, name, scaler, unit)
         else:
-            batch = outside.from_json(text.encode())
+            batch = await asyncio.to_thread(outside.from_json, text.encode())
     except outside.SeriesRefused as error:
         raise Invalid(told_by(error)) from None
     if batch.series != name:

@@ -1,7 +1,7 @@
 """Backups on a schedule: made, rehearsed, aged out, and alarmed when they are too old.
 
 The command line cannot open the embedded store while the head end runs; it leaves a row that asks
-for a backup, and this makes it.
+for a backup, and this makes it. A disk may hang: nothing touches one within a transaction.
 """
 
 import shutil
@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.backup import postgres
@@ -72,7 +72,8 @@ class BackupKeeping:
     def _make(self, backup_id: int, parent: Path) -> None:
         try:
             folder, manifest = make(self._settings, self._store, parent, self._clock())
-        except BackupError as error:
+            octets = sum(path.stat().st_size for path in files_of(folder))
+        except (BackupError, OSError) as error:
             with writing(self._registry) as session:
                 row = session.get_one(Backup, backup_id)
                 row.state, row.reason = "failed", str(error)
@@ -80,27 +81,32 @@ class BackupKeeping:
         with writing(self._registry) as session:
             row = session.get_one(Backup, backup_id)
             row.state, row.folder, row.contents = "made", str(folder), manifest.contents
-            row.octets = sum(path.stat().st_size for path in files_of(folder))
-            row.made_at = datetime.fromisoformat(manifest.made_at)
+            row.octets, row.made_at = octets, datetime.fromisoformat(manifest.made_at)
 
     def _miss(self, parent: Path, lasting: timedelta) -> None:
         """Notices backups that are gone from their folder: they are none, and one is due.
 
         The alert ends when one that was made since has lain there for some time.
         """
-        query = select(Backup).where(Backup.state == "made")
-        with writing(self._registry) as session:
-            rows = [row for row in session.scalars(query) if Path(row.folder).parent == parent]
-            gone = [row for row in rows if not (Path(row.folder) / MANIFEST).is_file()]
-            for row in gone:
-                row.state, row.reason = "failed", "it is gone from its folder"
+        rows = self._made(parent)
+        gone = {row.id: why for row in rows if (why := _why_gone(Path(row.folder))) is not None}
         now = self._clock()
         if gone:
+            with writing(self._registry) as session:
+                for backup_id, why in gone.items():
+                    row = session.get_one(Backup, backup_id)
+                    row.state, row.reason = "failed", why
             words = later("{count} backups are gone from {folder}: is its disk there?")
             text = worded(words, count=len(gone), folder=parent)
             self._alerts.raise_(GONE, "critical", text, at=now)
         elif any(now - row.made_at >= lasting for row in rows):
             self._alerts.clear(GONE, at=now)
+
+    def _made(self, parent: Path) -> list[Backup]:
+        """Returns the backups that are in a folder, newest first."""
+        query = select(Backup).where(Backup.state == "made").order_by(Backup.made_at.desc())
+        with reading(self._registry) as session:
+            return [row for row in session.scalars(query) if Path(row.folder).parent == parent]
 
     def _is_due(self, every: timedelta) -> bool:
         with reading(self._registry) as session:
@@ -131,12 +137,12 @@ class BackupKeeping:
             self._alerts.raise_(REHEARSAL, "critical", text, at=now)
 
     def _let_go(self, parent: Path, keep: int) -> None:
-        query = select(Backup).where(Backup.state == "made").order_by(Backup.made_at.desc())
-        with writing(self._registry) as session:
-            mine = [row for row in session.scalars(query) if Path(row.folder).parent == parent]
-            for row in mine[keep:]:
-                shutil.rmtree(row.folder, ignore_errors=True)
-                session.delete(row)
+        old = self._made(parent)[keep:]
+        for row in old:
+            shutil.rmtree(row.folder, ignore_errors=True)
+        if old:
+            with writing(self._registry) as session:
+                session.execute(delete(Backup).where(Backup.id.in_([row.id for row in old])))
 
     def _judge_age(self, limit: timedelta) -> None:
         now = self._clock()
@@ -169,9 +175,9 @@ def rehearse(backup: Path, settings: Settings | None = None) -> str:
         backup: Its folder.
         settings: Say which PostgreSQL is asked for scratch databases, where it is from one.
     """
-    for left in backup.parent.glob(f"{_SCRATCH}*"):  # by one that was killed
-        shutil.rmtree(left, ignore_errors=True)
     try:
+        for left in backup.parent.glob(f"{_SCRATCH}*"):  # by one that was killed
+            shutil.rmtree(left, ignore_errors=True)
         manifest = Manifest.read(backup)
         _check_room(backup)
         with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=backup.parent) as scratch:
@@ -211,6 +217,14 @@ def _check_room(backup: Path) -> None:
     free = shutil.disk_usage(backup.parent).free
     if free < needed:
         raise BackupError(f"a rehearsal needs {needed} octets beside it, {free} are free")
+
+
+def _why_gone(folder: Path) -> str | None:
+    """Returns why a backup is none any more; None of one that lies in its folder."""
+    try:
+        return None if (folder / MANIFEST).is_file() else "it is gone from its folder"
+    except OSError as error:
+        return str(error)
 
 
 def _newest(session: Session, state: str) -> Backup | None:

@@ -3,26 +3,33 @@
 Of each meter: its UsagePoint, and for each quantity a ReadingType, a MeterReading and the
 IntervalBlocks. An energy register is given as its advance per interval (accumulation 4, delta
 data), which is what receivers expect; an interval begins where the capture before it lies, and is
-as good as the worse of both. Other
-quantities are given as they were captured. Elements stand in the order of ``espi.xsd``, times are
-epoch seconds (TimeType), and quality is QualityOfReading (`hesper_cloud.validation.codes.Grade`).
-A value is an integer of 48 bits there (Int48): what has more is left out. Readers find what belongs
-together by links: ``related`` of a UsagePoint names its MeterReadings, that of a MeterReading its
-IntervalBlocks and its ReadingType, each by the others' ``self`` or ``up``.
+as good as the worse of both. It belongs to the window in which it ends, so that of windows that
+follow each other each has its own: to begin with, captures of a local day before the start are
+read (`LOOK_BACK_S`). An interval that begins earlier still is told only by an export of both its
+ends. Other quantities are given as they were captured.
+
+Elements stand in the order of ``espi.xsd``, times are epoch seconds (TimeType), and quality is
+QualityOfReading (`hesper_cloud.validation.codes.Grade`). A value is an integer of 48 bits there
+(Int48): what has more is left out. Readers find what belongs together by links: ``related`` of a
+UsagePoint names its MeterReadings, that of a MeterReading its IntervalBlocks and its ReadingType,
+each by the others' ``self`` or ``up``.
 """
 
 import uuid
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
-from hesper_cloud.exports.curves import Curve, period_of
+from hesper_cloud.exports.curves import Curve, Value, period_of
 from hesper_cloud.exports.reading_types import ReadingType, is_energy, reading_type
 from hesper_cloud.stores.port import Quantity
 from hesper_cloud.validation.codes import Grade
 
+LOOK_BACK_S = 25 * 3600  # the longest local day
 ATOM, ESPI = "http://www.w3.org/2005/Atom", "http://naesb.org/espi"
 _ROOT = uuid.uuid5(uuid.NAMESPACE_URL, ESPI)
 _LARGEST = 2**47 - 1
@@ -38,27 +45,44 @@ class _Told:
 
     name: str
     blocks: int = 0
-    last: tuple[int, int, Grade] | None = None
+    last: Value | None = None
 
 
-def write(curves: Iterable[Curve]) -> Iterator[bytes]:
-    """Yields the feed; every entry's id follows from what it names, so a repeat is no news."""
+def write(curves: Iterable[Curve], start: int) -> Iterator[bytes]:
+    """Yields the feed; every entry's id follows from what it names, so a repeat is no news.
+
+    Args:
+        curves: Meter by meter, with what was captured since `LOOK_BACK_S` before the start.
+        start: Epoch seconds.
+    """
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     yield (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<feed xmlns="{ATOM}">\n'
         f"<id>urn:uuid:{uuid.uuid4()}</id>\n<title>Green Button usage feed</title>\n"
         f"<updated>{now}</updated>\n<author><name>Hesper</name></author>\n"
     ).encode()
-    meter, told = "", dict[Quantity, _Told]()
-    for curve in curves:
-        if curve.meter != meter:
-            meter, told = curve.meter, {}
-            yield _usage_point(meter, now).encode()
-        if curve.quantity not in told:
-            told[curve.quantity] = _Told(_name(curve.quantity, told))
-            yield _meter_reading(curve, told[curve.quantity].name, now).encode()
-        yield _block(curve, told[curve.quantity], now).encode()
+    for meter, group in groupby(curves, lambda curve: curve.meter):
+        for entry in _of_meter(meter, group, start, now):
+            yield entry.encode()
     yield b"</feed>\n"
+
+
+def _of_meter(meter: str, curves: Iterable[Curve], start: int, now: str) -> Iterator[str]:
+    """Yields the entries of a meter; none of what was captured before the start alone."""
+    told, before = dict[Quantity, _Told](), dict[Quantity, Value]()
+    for curve in curves:
+        quantity, values = curve.quantity, curve.values
+        first = bisect_left(values, start, key=lambda value: value.captured_at)
+        if first:
+            before[quantity] = values[first - 1]
+        if first == len(values):
+            continue
+        if not told:
+            yield _usage_point(meter, now)
+        if quantity not in told:
+            told[quantity] = _Told(_name(quantity, told), last=before.get(quantity))
+            yield _meter_reading(curve, told[quantity].name, now)
+        yield _block(curve._replace(values=values[first:]), told[quantity], now)
 
 
 def _name(quantity: Quantity, others: Iterable[Quantity]) -> str:
@@ -121,13 +145,15 @@ def _block(curve: Curve, told: _Told, now: str) -> str:
 def _readings(curve: Curve, told: _Told) -> Iterator[tuple[int, int, int, int]]:
     """Yields start, duration, value and quality of one quantity's intervals."""
     as_delta = is_energy(curve.quantity)
-    for at, value, grade, *_ in curve.values:
+    for each in curve.values:
+        at, value, grade, *_ = each
         if not as_delta:
             yield at, 0, value, grade
             continue
-        before, told.last = told.last, (at, value, grade)
-        if before is not None and value >= before[1]:
-            yield before[0], at - before[0], value - before[1], _of_both(before[2], grade)
+        before, told.last = told.last, each
+        if before is not None and value >= before.value:
+            begins = before.captured_at
+            yield begins, at - begins, value - before.value, _of_both(before.grade, grade)
 
 
 def _of_both(begin: Grade, end: Grade) -> Grade:

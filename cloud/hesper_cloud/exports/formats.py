@@ -5,7 +5,7 @@ of its own, a line per value. Green Button and IEC 61968-9 go value by value in 
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from hesper_cloud.exports import cim, espi, flat, parquet, values
 from hesper_cloud.exports.curves import Curve, stored_curves
@@ -14,42 +14,63 @@ from hesper_cloud.stores.port import ReadingColumns
 FormatName = Literal["csv", "parquet", "espi", "iec61968"]
 Parts = Iterable[ReadingColumns]
 Curves = Iterable[Curve]
+T = TypeVar("T")
 
 
 class Format(NamedTuple):
-    """One format: how stored readings and how validated ones are written."""
+    """One format: how stored readings and how validated ones are written, from a start on.
 
-    write: Callable[[Parts], Iterator[bytes]]
-    write_validated: Callable[[Curves], Iterator[bytes]]
+    ``look_back_s`` is how long before the start captures are read: a format may need the one that
+    came before.
+    """
+
+    write: Callable[[Parts, int], Iterator[bytes]]
+    write_validated: Callable[[Curves, int], Iterator[bytes]]
     media_type: str
     suffix: str
+    look_back_s: int = 0
 
 
-def _by_curve(write: Callable[[Curves], Iterator[bytes]]) -> Callable[[Parts], Iterator[bytes]]:
-    return lambda parts: write(stored_curves(parts))
+def _whole(write: Callable[[T], Iterator[bytes]]) -> Callable[[T, int], Iterator[bytes]]:
+    """Returns how a format is written that looks at nothing before the start."""
+    return lambda parts, _: write(parts)
 
 
+def _by_curve(
+    write: Callable[[Curves, int], Iterator[bytes]],
+) -> Callable[[Parts, int], Iterator[bytes]]:
+    return lambda parts, start: write(stored_curves(parts), start)
+
+
+_CIM = _whole(cim.write)
 FORMATS: dict[FormatName, Format] = {
-    "csv": Format(flat.write, values.csv_lines, "text/csv; charset=utf-8", "csv"),
-    "parquet": Format(parquet.write, values.parquet, "application/vnd.apache.parquet", "parquet"),
-    "espi": Format(_by_curve(espi.write), espi.write, "application/atom+xml", "xml"),
-    "iec61968": Format(_by_curve(cim.write), cim.write, "application/xml", "xml"),
+    "csv": Format(_whole(flat.write), _whole(values.csv_lines), "text/csv; charset=utf-8", "csv"),
+    "parquet": Format(
+        _whole(parquet.write),
+        _whole(values.parquet),
+        "application/vnd.apache.parquet",
+        "parquet",
+    ),
+    "espi": Format(
+        _by_curve(espi.write), espi.write, "application/atom+xml", "xml", espi.LOOK_BACK_S
+    ),
+    "iec61968": Format(_by_curve(_CIM), _CIM, "application/xml", "xml"),
 }
 
 
-def counted(parts: Parts, told: Callable[[int], None]) -> Iterator[ReadingColumns]:
-    """Passes parts on and tells after each how many readings have passed."""
+def counted(parts: Parts, start: int, told: Callable[[int], None]) -> Iterator[ReadingColumns]:
+    """Passes parts on and tells after each how many readings since the start have passed."""
     count = 0
     for part in parts:
         yield part
-        count += part.row_count
+        count += int((part.captured_at >= start).sum())
         told(count)
 
 
-def counted_values(curves: Curves, told: Callable[[int], None]) -> Iterator[Curve]:
-    """Passes curves on and tells after each how many values have passed."""
+def counted_values(curves: Curves, start: int, told: Callable[[int], None]) -> Iterator[Curve]:
+    """Passes curves on and tells after each how many values since the start have passed."""
     count = 0
     for curve in curves:
         yield curve
-        count += len(curve.values)
+        count += sum(value.captured_at >= start for value in curve.values)
         told(count)

@@ -9,7 +9,7 @@ from hesper_cloud.exports.curves import validated_curves
 from hesper_cloud.exports.formats import FORMATS, FormatName, counted, counted_values
 from hesper_cloud.exports.numbers import rfc3339
 from hesper_cloud.exports.targets import put, remove
-from hesper_cloud.stores.port import ReadingColumns, ReadingStore
+from hesper_cloud.stores.port import EARLIEST, ReadingStore
 
 _DAY_S = 86_400
 Told = Callable[[int], None]
@@ -42,15 +42,16 @@ class Exported:
 
 def octets_of(source: Source, wanted: Wanted, told: Told = lambda _: None) -> Iterator[bytes]:
     """Yields an export as one stream of octets; validated readings come from a shelf alone."""
-    form = FORMATS[wanted.format]
+    form, start = FORMATS[wanted.format], wanted.start
+    span = Range(wanted.profile, max(EARLIEST, start - form.look_back_s), wanted.end)
     if not wanted.validated:
         store = source.store if isinstance(source, Shelf) else source
-        return form.write(counted(_rows(store, wanted), told))
+        return form.write(counted(store.rows(*span, wanted.meters), start, told), start)
     if not isinstance(source, Shelf):
         raise TypeError("validated readings need registry and energy book beside the store")
-    span = Range(wanted.profile, wanted.start, wanted.end)
     meters = None if wanted.meters is None else list(wanted.meters)
-    return form.write_validated(counted_values(validated_curves(source, span, meters), told))
+    curves = validated_curves(source, span, meters)
+    return form.write_validated(counted_values(curves, start, told), start)
 
 
 def export(source: Source, wanted: Wanted, target: str, told: Told = lambda _: None) -> Exported:
@@ -118,7 +119,3 @@ def _by_day(source: Source, wanted: Wanted, target: str, told: Told) -> Exported
 def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield first
     yield from rest
-
-
-def _rows(store: ReadingStore, wanted: Wanted) -> Iterator[ReadingColumns]:
-    return store.rows(wanted.profile, wanted.start, wanted.end, wanted.meters)

@@ -33,6 +33,7 @@ from hesper_cloud.worded import told_by, worded
 BalanceStep = Literal["hour", "day", "month", "whole"]
 MAX_BUCKETS = 20_000
 _HOUR_S = 3600
+_LEAST_S = {"hour": _HOUR_S, "day": 24 * _HOUR_S, "month": 28 * 24 * _HOUR_S}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +141,13 @@ class Energy:
         if await asyncio.to_thread(seen_meters, self._sources.registry, actor, meters) != meters:
             raise NotFound(worded("there is no element {element!r}", element=element))
         zone = self._sources.settings.validation.zone_of(element)
-        edges = _edges(epoch(start), epoch(end), step, zone)
-        return await asyncio.to_thread(
-            balance.balances, self._shelf.book, known, element, edges, zone
-        )
+        span = (epoch(start), epoch(end))
+
+        def found() -> list[Balance]:
+            edges = _edges(*span, step, zone)
+            return balance.balances(self._shelf.book, known, element, edges, zone)
+
+        return await asyncio.to_thread(found)
 
     async def topology(self, actor: Actor) -> Topology:
         """Returns the grid as it is known: of some areas, what leads to their meters."""
@@ -167,7 +171,7 @@ class Energy:
         """
         require(actor, Permission.ADMINISTER)
         try:
-            new = topology.parse(text)
+            new = await asyncio.to_thread(topology.parse, text)
         except TopologyError as error:
             raise Invalid(told_by(error)) from None
         after = f"{len(new.parts)} elements, {len(new.places)} meters"
@@ -241,15 +245,13 @@ def _edges(start: int, end: int, step: BalanceStep, zone: ZoneInfo) -> list[int]
         raise Invalid("the range is empty")
     if step == "whole":
         return [start, end]
-    if step == "hour":
-        edges = list(range(start, end, _HOUR_S))
-    else:
-        days = calendar.days(calendar.day_of(start, zone), calendar.day_of(end - 1, zone))
-        chosen = (day for day in days if step == "day" or day.day == 1)
-        begins = (calendar.midnight(day, zone) for day in chosen)
-        edges = [start, *(at for at in begins if start < at < end)]
-    if len(edges) > MAX_BUCKETS:
+    if end - start > MAX_BUCKETS * _LEAST_S[step]:
         raise Invalid(
             worded("ask for at most {max_buckets} steps at a time", max_buckets=MAX_BUCKETS)
         )
-    return [*edges, end]
+    if step == "hour":
+        return [*range(start, end, _HOUR_S), end]
+    days = calendar.days(calendar.day_of(start, zone), calendar.day_of(end - 1, zone))
+    chosen = (day for day in days if step == "day" or day.day == 1)
+    begins = (calendar.midnight(day, zone) for day in chosen)
+    return [start, *(at for at in begins if start < at < end), end]

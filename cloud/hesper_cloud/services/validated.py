@@ -22,6 +22,7 @@ from hesper_cloud.services.errors import Invalid, NotFound, Refused
 from hesper_cloud.services.looking import looked_at
 from hesper_cloud.services.scope import check_meter, meters_of
 from hesper_cloud.services.sources import Sources, epoch, require
+from hesper_cloud.stores.curves import fits
 from hesper_cloud.stores.port import EARLIEST, LATEST, SCALERS
 from hesper_cloud.validation import dirty, substitutes
 from hesper_cloud.validation.codes import EDIT
@@ -33,7 +34,6 @@ T = TypeVar("T")
 MAX_ROWS = 10_000
 _MOST_DAYS = timedelta(days=371)
 _FIRST_YEAR, _LAST_YEAR = 1971, 2261  # whole weeks of whatever zone
-_LARGEST = 2**63 - 1
 _SCORES = """
     SELECT meter, day, score, expected, stored, doubted, estimated, edited FROM scores
     WHERE {where} ORDER BY {order} LIMIT $limit"""
@@ -206,7 +206,7 @@ class Validated:
         require(actor, Permission.EDIT_READINGS)
         if not edit.reason.strip():
             raise Invalid("an edit has a reason")
-        if abs(edit.value) > _LARGEST or not 0 <= edit.unit <= 255 or edit.scaler not in SCALERS:
+        if not 0 <= edit.unit <= 255 or edit.scaler not in SCALERS or not _can_be_said(edit):
             raise Invalid("value, scaler or unit is out of range")
         if not EARLIEST <= edit.captured_at.timestamp() <= LATEST:
             raise Invalid("no reading is captured outside 1970 to 2262")
@@ -308,6 +308,11 @@ class Validated:
     async def _scores(self, query: str, **names: object) -> list[DayQuality]:
         rows = await asyncio.to_thread(lambda: self._shelf.book.rows(query, **names))
         return [DayQuality(*row) for row in rows]
+
+
+def _can_be_said(edit: Edit) -> bool:
+    """Says whether a value has 64 bits at most in every scaler that its curve may have."""
+    return fits(edit.value, edit.scaler - SCALERS.start)
 
 
 def _is_same(row: Substitute, edit: Edit) -> bool:

@@ -1,13 +1,18 @@
-"""Points of one quantity, brought to one scaler and thinned to steps."""
+"""Points of one quantity, brought to one scaler and thinned to steps.
+
+A curve is said in 64 bits, in the finest of the scalers that meters have (`SCALERS`): one wrong
+scaler must not push out what the others say. What cannot be said so is left out.
+"""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from hesper_cloud.stores.port import SCALERS, Quantity, Series
 
+LARGEST = 2**63 - 1
 _Key = TypeVar("_Key")
 
 
@@ -38,6 +43,17 @@ def by_unit(sources: Mapping[_Key, Quantity]) -> dict[int, dict[_Key, Quantity]]
     }
 
 
+def common_scaler(scalers: Iterable[int]) -> int:
+    """Returns the finest scaler; one that meters do not have only where there is no other."""
+    found = set(scalers)
+    return min(found.intersection(SCALERS) or found)
+
+
+def fits(value: int, steps: int = 0) -> bool:
+    """Says whether a value has 64 bits at most in a scaler that is so many steps finer."""
+    return steps >= 0 and -LARGEST - 1 <= value * 10**steps <= LARGEST
+
+
 def of_one_quantity(columns: Mapping[str, Any], quantity: Quantity, step_s: int | None) -> Series:
     """Returns columns as a series: ``captured_at``, ``value`` (masked where missing), ``quality``.
 
@@ -62,7 +78,8 @@ def joined(points: Sequence[Point], step_s: int | None) -> Series:
         return Series([], [], [], 0, 0)
     unit = points[-1].quantity.unit
     points = [point for point in points if point.quantity.unit == unit]
-    scaler = min(point.quantity.scaler for point in points)
+    scaler = common_scaler(point.quantity.scaler for point in points)
+    points = [point for point in points if fits(point.value or 0, point.quantity.scaler - scaler)]
     times = [point.captured_at for point in points]
     if step_s:
         last = {point.captured_at - point.captured_at % step_s: point for point in points}

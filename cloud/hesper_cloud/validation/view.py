@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hesper_cloud.db.energy import Substitute
+from hesper_cloud.stores.curves import fits
 from hesper_cloud.stores.port import Series
 from hesper_cloud.validation import codes
 from hesper_cloud.validation.codes import EDIT, Grade
@@ -45,27 +46,28 @@ class ValidatedValue:
 def merged(
     found: Series, held: Iterable[Substitute], failed: Sequence[FailedRun], judged: Sequence[int]
 ) -> list[ValidatedValue]:
-    """Returns the view, ascending in time.
+    """Returns the view, ascending in time, in unit and scaler of what is stored.
+
+    What cannot be said so in 64 bits is left out.
 
     Args:
-        found: What is stored.
+        found: What is stored; where that is nothing, unit and scaler of what is held.
         held: Substitutes of the same quantity that hold now.
         failed: Where checks failed, of the quantity or of whole readings.
         judged: First and last capture time that the checks have seen; empty: none yet.
     """
-    scaler = found.scaler
     instead = {
         int(row.captured_at.timestamp()): row
         for row in held
-        if not found.times or (row.unit == found.unit and row.scaler >= scaler)
+        if row.unit == found.unit and fits(row.value, row.scaler - found.scaler)
     }
     view: dict[int, ValidatedValue] = {}
     for at, value, quality in zip(found.times, found.values, found.quality, strict=True):
-        if value is not None and at not in view:
+        if value is not None and fits(value) and at not in view:
             view[at] = _stored(at, value, quality, failed, judged)
     for at, row in instead.items():
         if row.method == EDIT or at not in view:
-            view[at] = _substitute(at, row, scaler if found.times else row.scaler, view)
+            view[at] = _substitute(at, row, found.scaler, view)
     return [view[at] for at in sorted(view)]
 
 

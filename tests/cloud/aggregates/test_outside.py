@@ -47,11 +47,19 @@ def test_csv_holds_decimals_as_far_as_the_scaler(value: str, steps: int):
         ("at,value\nyesterday,1\n", "line 2"),
         ("at,value\n2026-09-21T14:00:00,1\n", "timezone"),
         ("at,value\n2026-09-21T14:00:00Z,99999999999999999999\n", "64 bits"),
+        ("at,value\n2026-09-21T14:00:00Z,1\r2\n", "line 2: new-line character"),
+        ("at,value\n" + "1" * 140_000 + ",1\n", "line 2: field larger"),
     ],
 )
 def test_a_csv_that_is_wrong_is_refused(text: str, told: str):
     with pytest.raises(outside.SeriesRefused, match=told):
         outside.from_csv(text, "t", -1, 9)
+
+
+@pytest.mark.parametrize("scaler", [-1_000_000, -19, 19])
+def test_a_scaler_that_no_series_has_is_refused(scaler: int):
+    with pytest.raises(outside.SeriesRefused, match="not one of -18 to 18"):
+        outside.from_csv("at,value\n2026-09-21T14:00:00Z,1\n", "t", scaler, 9)
 
 
 @pytest.mark.parametrize(

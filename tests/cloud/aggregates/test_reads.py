@@ -1,10 +1,12 @@
 """Aggregates, bills and balances as they are read, across changes of the clock."""
 
+import tracemalloc
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
-from hesper_cloud.aggregates import balance, billing, buckets, topology
+from hesper_cloud.aggregates import balance, billing, buckets, consumption, topology
 from hesper_cloud.aggregates.curves import Shelf, validated
 from hesper_cloud.aggregates.reconcile import Reconciliation
 from hesper_cloud.aggregates.roster import members
@@ -13,6 +15,8 @@ from hesper_cloud.db.energy import DirtyDay
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, MeterProfile
 from hesper_cloud.giving_way import GivesWay
+from hesper_cloud.services.energy import _edges
+from hesper_cloud.services.errors import Invalid
 from hesper_cloud.settings import RetentionSettings, StoreSettings
 from hesper_cloud.stores.port import Quantity
 from hesper_cloud.validation import dirty, substitutes
@@ -77,6 +81,46 @@ def test_a_billing_read_is_never_interpolated_unless_asked_and_marked(plant):
     marked = billing.bill(shelf(plant), curve, date(2026, 4, 1), zone, with_estimates=True)
     assert marked.start.value == rows[plant.at("2026-03-31T23:45")] + 25
     assert marked.start.estimated
+
+
+def test_a_read_of_the_billing_profile_counts_before_an_estimate(plant):
+    at, curve = plant.at("2026-04-01"), ("M1", IMPORT)
+    rows = plant.register(plant.at("2026-03-30"), plant.at("2026-05-02"))
+    exact = rows.pop(at) + 15  # the load was uneven
+    plant.put("M1", rows)
+    plant.settle()
+    of_meter = Edit(Curve("M1", billing.BILLING_PROFILE, IMPORT), datetime.fromtimestamp(at, UTC),
+        exact, 0, 30, "as the meter latched it", "k1")  # fmt: skip
+    with writing(plant.engine) as session:
+        substitutes.edited(session, of_meter, "ben", plant.now)
+    zone = plant.settings.validation.zone_of(None)
+    for with_estimates in (False, True):
+        found = billing.bill(
+            shelf(plant), curve, date(2026, 4, 1), zone, with_estimates=with_estimates
+        )
+        assert (found.start.value, found.start.estimated) == (exact, False)
+        assert found.start.profile == billing.BILLING_PROFILE
+
+
+def test_the_unit_of_most_days_counts(plant):
+    """One meter, or one day, in another unit replaces nothing; of two as common it is the first."""
+    start, end = plant.at("2026-06-01"), plant.at("2026-06-04")
+    for meter in ("M1", "M2"):
+        plant.put(meter, plant.register(start, end))
+    odd = plant.ENERGY._replace(unit=31)
+    plant.put("ODD", plant.register(plant.at("2026-06-03"), end), odd)
+    plant.put("M1", plant.register(end + QUARTER, plant.at("2026-06-05")), odd)
+    plant.settle()
+    first, last = date(2026, 6, 1), date(2026, 6, 4)
+
+    def told(meters: list[str] | None, last: date) -> list[tuple[int, int, int]]:
+        found = consumption.consumption(plant.book, meters, IMPORT, first, last, "month")
+        return [(each.unit, each.meters, each.value) for each in found]
+
+    assert told(None, last) == [(30, 2, 2 * 3 * 2400)]
+    assert told(["M1", "ODD"], last - timedelta(days=1)) == [(30, 1, 3 * 2400)]
+    assert [each.unit for each in read(plant, "day", "2026-06-01", "2026-06-05")] == [30] * 3
+    assert buckets.commonest({31: 2, 255: 1, 30: 2}) == 30
 
 
 def test_an_edit_counts_before_the_raw_value_and_says_so(plant):
@@ -267,6 +311,41 @@ def test_losses_are_what_flowed_in_and_nobody_took(plant):
     assert north[0].losses_percent is None  # nothing measures what flows into the area
 
 
+def test_many_meters_are_balanced_some_at_a_time(plant, monkeypatch):
+    start, end = plant.at("2026-06-01"), plant.at("2026-06-03")
+    for name, step in (("SUM", 110), ("A", 60), ("A2", 20), ("B", 50)):
+        plant.put(name, plant.register(start, end, step))
+    plant.settle()
+    grid, zone = topology.parse(GRID), plant.settings.validation.zone_of(None)
+    asked = plant.book, grid, "tr-7", [start, plant.at("2026-06-02T12:00"), end], zone
+    together = balance.balances(*asked)
+    columns, read = plant.book.columns, []
+
+    def noted(query: str, **names: Any) -> Any:
+        found = columns(query, **names)
+        read.append((len(names["meters"]), {each.dtype.kind for each in found.values()}))
+        return found
+
+    monkeypatch.setattr(plant.book, "columns", noted)
+    monkeypatch.setattr(balance, "_AT_ONCE", 5)
+    assert balance.balances(*asked) == together
+    assert [count for count, _ in read] == [2, 2], "two registers' days of each meter"
+    assert set().union(*(kinds for _, kinds in read)) <= set("biu"), "no name for each half-hour"
+    assert [each.meters for each in together] == [4, 3]
+    assert [each.reporting for each in together] == [4, 3]
+
+
+@pytest.mark.parametrize("step", ["hour", "day", "month"])
+def test_too_many_steps_are_refused_before_they_are_made(step):
+    tracemalloc.start()
+    try:
+        with pytest.raises(Invalid, match="at most 20000 steps"):
+            _edges(0, 200_000_000_000, step, ZoneInfo("Europe/Berlin"))
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("scaler", [-5, -3, 0, 3])
 def test_energy_is_balanced_whatever_its_scaler(plant, scaler):
     start, end = plant.at("2026-06-01"), plant.at("2026-06-02")
@@ -289,6 +368,9 @@ def test_energy_is_balanced_whatever_its_scaler(plant, scaler):
         ("kind,id,parent,role\narea,a,,\nmeter,M,a,guest\n", "role"),
         (GRID + "meter,B,,north,customer,,\n", "counts twice"),
         (GRID + "meter,C,,north,customer,2026-01-01T00:00:00,\n", "time zone"),
+        ("kind,id\narea,a\rb\n", "line 2: new-line character"),
+        ("kind\rid\n", "line 1: new-line character"),
+        ("kind,id\narea," + "a" * 140_000 + "\n", "line 2: field larger"),
     ],
 )
 def test_a_topology_that_contradicts_itself_is_refused(text: str, told: str):

@@ -100,6 +100,55 @@ def test_every_format_gives_the_same_values(plant: Any, shelf: Shelf, tmp_path: 
     assert "edit" in {source for table in tables for source in table["source"].to_pylist()}
 
 
+@pytest.mark.parametrize("scaler", [-128, -18, 18, 127])
+def test_a_wrong_scaler_changes_no_other_value(plant: Any, shelf: Shelf, scaler: int) -> None:
+    profile, start, end = span(plant)
+    before = list(views(shelf, span(plant), ["M2"]))
+    odd = plant.at("2026-06-01T12:05")
+    plant.put("M2", {odd: 70}, plant.ENERGY._replace(scaler=scaler))
+    assert list(views(shelf, span(plant), ["M2"])) == before, "it cannot be said in their scaler"
+    alone = validated(shelf, Curve("M2", profile, NAME), start, end)
+    assert (alone.values, alone.scaler) == (before[0].values, 0)
+    for form in FORMATS:
+        assert told(plant, shelf, form, ["M2"])
+
+
+def test_a_curve_that_only_has_a_wrong_scaler_is_told_in_it(plant: Any) -> None:
+    at = plant.at("2026-06-01T12:00")
+    plant.put("M9", {at: 7}, plant.ENERGY._replace(scaler=-18))
+    shelf = Shelf(plant.engine, plant.store, plant.book)
+    (view,) = views(shelf, span(plant), ["M9"])
+    alone = validated(shelf, Curve("M9", PROFILE, NAME), at, at + 1)
+    assert (view.values[0].value, view.quantity.scaler) == (7, -18)
+    assert (alone.values, alone.scaler) == (view.values, -18)
+
+
+def test_an_edit_of_more_than_64_bits_leaves_the_raw_value(plant: Any, shelf: Shelf) -> None:
+    profile, start, end = span(plant)
+    at = plant.at("2026-06-01T06:00")
+    huge = Edit(Curve("M2", profile, NAME), datetime.fromtimestamp(at, UTC), 2**62, 3, 30, "", "k")
+    before = list(views(shelf, span(plant), ["M2"]))
+    with writing(plant.engine) as session:
+        substitutes.edited(session, huge, "ann", plant.now)
+    assert list(views(shelf, span(plant), ["M2"])) == before
+    assert validated(shelf, huge.curve, start, end).values == before[0].values
+
+
+def test_edits_alone_are_told_in_the_finest_of_their_scalers(plant: Any) -> None:
+    plant.add_meter("M9")
+    at, curve = plant.at("2026-06-01T06:00"), Curve("M9", PROFILE, NAME)
+    with writing(plant.engine) as session:
+        for place, scaler in enumerate((3, 0)):
+            when = datetime.fromtimestamp(at + 900 * place, UTC)
+            edit = Edit(curve, when, 5, scaler, 30, "", f"k{place}")
+            substitutes.edited(session, edit, "ann", plant.now)
+    shelf = Shelf(plant.engine, plant.store, plant.book)
+    (view,) = views(shelf, span(plant), ["M9"])
+    alone = validated(shelf, curve, at, at + 901)
+    assert [each.value for each in view.values] == [5000, 5]
+    assert (alone.values, alone.scaler) == (view.values, view.quantity.scaler)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_an_export_of_nothing_is_well_formed(plant: Any, shelf: Shelf, name: Any) -> None:
     octets = b"".join(octets_of(shelf, Wanted(name, PROFILE, 0, 10, validated=True)))

@@ -1,6 +1,9 @@
 """Backups by schedule and by command, their alarms, and what is asked for after a restore."""
 
+import errno
 import shutil
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -90,6 +93,52 @@ def test_backups_that_are_gone_are_none_and_are_alarmed(kept: Kept) -> None:
     assert kept.alarms() == {"backup-gone"}
     kept.turn(13)
     assert kept.alarms() == set()
+
+
+def test_a_disk_that_answers_with_an_error_is_alarmed(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.turn()
+
+    def fails(path: Path, *_: object, **__: object) -> bool:
+        if kept.folder in (path, *path.parents):
+            raise OSError(errno.EIO, "input/output error", str(path))
+        return bool(usual(path))
+
+    usual = Path.is_file
+    monkeypatch.setattr(Path, "is_file", fails)
+    kept.turn(31)
+    assert kept.alarms() == {"backup-gone", "backup-age"}
+    assert {row.state for row in kept.rows()} == {"failed"}
+    assert all("input/output error" in str(row.reason) for row in kept.rows())
+    monkeypatch.setattr(Path, "glob", fails)
+    assert "input/output error" in rehearse(kept.folder / "hesper")
+
+
+def test_nobody_waits_for_the_disk_of_the_backups(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time that the disk is touched, somebody else writes."""
+    state = kept.registry.url.database
+    touched = []
+
+    def watched(name: str, usual: Any) -> Any:
+        def touch(path: Any, *more: Any, **options: Any) -> Any:
+            if kept.folder in Path(path).parents:
+                touched.append(name)
+                with closing(sqlite3.connect(state, uri=True, timeout=0)) as other:
+                    other.execute("BEGIN IMMEDIATE")
+            return usual(path, *more, **options)
+
+        return touch
+
+    monkeypatch.setattr(Path, "is_file", watched("is_file", Path.is_file))
+    monkeypatch.setattr(Path, "stat", watched("stat", Path.stat))
+    monkeypatch.setattr(shutil, "rmtree", watched("rmtree", shutil.rmtree))
+    for _ in range(3):
+        kept.turn(25)
+    assert len(kept.rows()) == 2
+    assert {"is_file", "stat", "rmtree"} <= set(touched)
 
 
 def test_a_store_that_cannot_be_read_is_told_and_nobody_is_waited_for(
