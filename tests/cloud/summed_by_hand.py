@@ -21,7 +21,7 @@ def agree(
         found = ask(profile, logical_name, *span, step_s)
         factor = 10 ** (found.scaler - LEAST)
         told = zip(found.times, found.values, found.meters, strict=True)
-        expected = _summed(parts(curves, step_s), span)
+        expected = _summed(parts(curves, step_s, range(*span)))
         assert [(at, total * factor, meters) for at, total, meters in told] == expected
     return found
 
@@ -39,24 +39,23 @@ def _curves(store: ReadingStore, profile: str, logical_name: str, end: int) -> C
     return {meter: sorted(curve) for meter, curve in curves.items()}
 
 
-def _levels(curves: Curves, step_s: int) -> Iterator[Part]:
+def _levels(curves: Curves, step_s: int, span: range) -> Iterator[Part]:
     for meter, curve in curves.items():
-        last = {at - at % step_s: value for at, value in curve}
+        last = {at - at % step_s: value for at, value in curve if at in span}
         yield from ((step, meter, value) for step, value in last.items())
 
 
-def _growth(curves: Curves, step_s: int) -> Iterator[Part]:
+def _growth(curves: Curves, step_s: int, span: range) -> Iterator[Part]:
     for meter, curve in curves.items():
         for (_, before), (at, value) in pairwise(curve):
-            if value >= before:
+            if value >= before and at - 1 in span:
                 yield at - 1 - (at - 1) % step_s, meter, value - before
 
 
-def _summed(parts: Iterator[Part], span: tuple[int, int]) -> list[tuple[int, int, int]]:
-    """Returns the steps of a range: start, total, and of how many meters."""
+def _summed(parts: Iterator[Part]) -> list[tuple[int, int, int]]:
+    """Returns steps: start, total, and of how many meters."""
     totals, meters = Counter(), defaultdict(set)
     for step, meter, value in parts:
-        if span[0] <= step < span[1]:
-            totals[step] += value
-            meters[step].add(meter)
+        totals[step] += value
+        meters[step].add(meter)
     return [(step, totals[step], len(meters[step])) for step in sorted(totals)]

@@ -72,11 +72,12 @@ def test_rows_as_lines() -> None:
     assert octets_of(reading_lines(rows(missing=True).take(slice(2, 2)), [], Stamp(7, 3))) == b""
 
 
-def test_a_revision_has_the_same_name_whenever_it_is_written() -> None:
-    early, late = (lines_of(rows(missing=False), ["M 1", "b"], Stamp(at, at))[0] for at in (7, 8))
-    assert as_revision(early).split(" 1.0.1.8")[0] == as_revision(late).split(" 1.0.1.8")[0]
-    assert as_revision(early).startswith("revisions,clock_status=0,meter=M\\ 1,profile=")
-    assert flag_line(early, 129) == (
+def test_a_revision_is_a_point_of_its_own_that_changes_the_quality_of_the_first() -> None:
+    line = lines_of(rows(missing=False), ["M 1", "b"], Stamp(7, 7))[0]
+    revision = as_revision(line, "00ff")
+    assert revision.startswith("revisions,clock_status=0,meter=M\\ 1,profile=1.0.99.1.0.255,")
+    assert ",revision=00ff 1.0.1.8.0.255=10i," in revision
+    assert flag_line(line, 129) == (
         f"readings,clock_status=0,meter=M\\ 1,profile=1.0.99.1.0.255 quality=129i {T0}"
     )
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from hesper_contracts.batch import BatchId
 from hesper_contracts.quality import Quality
 from sqlalchemy import select
 
-PROFILE, ENERGY = "1.0.99.1.0.255", "1.0.1.8.0.255"
+PROFILE, ENERGY, VOLTAGE = "1.0.99.1.0.255", "1.0.1.8.0.255", "1.0.32.7.0.255"
 DAY = 86_400
 D0 = 20_697 * DAY  # 2026-09-01
 METERS, PERIOD = 6, 3600
@@ -203,6 +204,29 @@ def test_a_meter_is_erased_from_sealed_days_and_old_days_go(
     again = DuckDbStore(tmp_path / "readings.duckdb", EAGER)
     assert len(found(again)) == (96 - 29) * (METERS - 1)
     assert not (tmp_path / "readings.sealed" / "x").exists()
+    again.close()
+
+
+def test_what_is_left_of_a_meter_of_which_days_are_erased_is_known_after_a_restart(
+    tmp_path: Path, store: DuckDbStore
+) -> None:
+    """Also where nobody else has its quantities: start learns them from the newest rows."""
+    volts = (Quantity(VOLTAGE, -1, 35),)
+    odd = replace(block(range(2), meters=1), meters=("odd",), quantities=volts)
+    put(store, block(range(2), meters=1), odd)
+    store.maintain(D0 + 9 * DAY)
+    assert store.erase("odd", D0 + DAY, D0 + 2 * DAY) == 24
+    store.close()
+    again = DuckDbStore(tmp_path / "readings.duckdb", EAGER)
+    left = list(again.rows(PROFILE, D0, D0 + 2 * DAY, ["odd"]))
+    assert [part.quantities[1:] for part in left] == [volts]
+    assert not left[0].missing[1].any()
+    latest = {
+        (rows.meters[key], at)
+        for rows, _ in again.latest_rows()
+        for key, at in zip(rows.meter_index, rows.captured_at.tolist(), strict=True)
+    }
+    assert latest == {("M0", D0 + 2 * DAY - PERIOD), ("odd", D0 + DAY - PERIOD)}
     again.close()
 
 

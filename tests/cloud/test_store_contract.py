@@ -14,7 +14,7 @@ from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.influx import InfluxStore
 from hesper_cloud.stores.influx_server import InfluxV1
 from hesper_cloud.stores.influx_v2 import InfluxV2
-from hesper_cloud.stores.port import Block, Group, Reading, ReadingStore, Written
+from hesper_cloud.stores.port import LATEST, Block, Group, Reading, ReadingStore, Written
 from hesper_contracts import columns
 from hesper_contracts.batch import BatchId
 from hesper_contracts.quality import Quality
@@ -180,6 +180,36 @@ def test_conflicts_within_one_group_are_kept_too(store: ReadingStore) -> None:
     assert sorted(row[2] for row in exported(store) if row[2] is not None) == [5, 6, 7]
 
 
+def test_many_versions_of_one_time_are_kept_and_each_is_known_again(store: ReadingStore) -> None:
+    times = 300
+    put(store, block({"M1": [(T0, value) for value in range(times)]}))
+    again = put(store, block({"M1": [(T0, value) for value in range(times + 1)]}), sequence=2)
+    assert counts(again) == (0, times, 1)
+    assert sorted(row[2] or 0 for row in exported(store)) == list(range(times + 1))
+
+
+def test_the_last_second_that_a_store_holds_is_like_any_other(store: ReadingStore) -> None:
+    rows = block({"M1": [(LATEST, 5)]})
+    assert counts(put(store, rows, rows)) == (1, 1, 0)
+    assert counts(put(store, rows, sequence=2)) == (0, 1, 0)
+    put(store, block({"M1": [(T0, 4)]}), sequence=3)
+    assert store.extent() == (T0, LATEST + 1)
+    assert len(list(store.export(0, LATEST + 1))) == 2
+    assert len(store.readings("M1", None, 0, LATEST + 1, 10)) == 2
+    assert told(store, "", 10)[0] == [(LATEST - T0, 5), (0, 4)]
+
+
+def test_a_clock_that_is_years_off_changes_nothing_of_what_is_told(store: ReadingStore) -> None:
+    off_s = 26 * 365 * 86_400
+    put(store, block({"M1": [(T0, 1), (T0 + 900, 2)], "M2": [(T0, 3)]}))
+    mixed = block({"M1": [(T0 - off_s, 9), (T0 + 900, 2), (T0 + 1800, 4)], "M2": [(T0, 5)]})
+    assert counts(put(store, mixed, sequence=2, at_ms=T0 * 1000 + 1)) == (2, 1, 1)
+    assert counts(put(store, mixed, sequence=3, at_ms=T0 * 1000 + 2)) == (0, 4, 0)
+    assert sorted(told(store, "", 100)[0]) == [
+        (-off_s, 9), (0, 1), (0, 3), (0, 5), (900, 2), (1800, 4)
+    ]  # fmt: skip
+
+
 def test_an_empty_column_more_or_less_is_no_conflict(store: ReadingStore) -> None:
     """Gateways leave out columns that are empty in all rows of one chunk."""
     full = Section(
@@ -259,6 +289,37 @@ def test_fleet_sums(store: ReadingStore) -> None:
     assert (levels.meters, levels.unit) == ([2, 2], 30)
     growth = store.fleet_increase(PROFILE, "1.0.1.8.0.255", start, start + 7200, 3600)
     assert (growth.times, growth.values) == ([start, start + 3600], [1200, 1200])
+
+
+def test_of_a_step_that_a_range_cuts_what_lies_in_the_range_is_summed(store: ReadingStore) -> None:
+    start = T0 - T0 % 3600
+    rows = {m: [(start + 900 * k, 100 * k * n) for k in range(12)] for n, m in ((1, "A"), (2, "B"))}
+    put(store, block(rows))
+    for step_s in (900, 3600, 86_400):
+        span = (start + 1000, start + 8000)
+        assert summed_by_hand.agree(store, PROFILE, "1.0.1.8.0.255", span, step_s).times
+
+
+def test_of_a_quantity_that_a_profile_has_twice_the_first_counts(store: ReadingStore) -> None:
+    kilo = Quantity(ENERGY.logical_name, 3, 30)
+    twice = Section(
+        LOAD_PROFILE, T0, (ENERGY, kilo),
+        [MeterRows("M1", [T0, T0 + 900], [0, 0], [0, 0], [[1000, 2000], [7, 8]])],
+    )  # fmt: skip
+    put(store, block_of(columns.from_sections([twice])[0]))
+    span = (T0, T0 + 1800)
+    curve = store.series("M1", PROFILE, "1.0.1.8.0.255", *span, None)
+    assert (curve.values, curve.scaler) == ([1000, 2000], 0)
+    levels = store.fleet_series(PROFILE, "1.0.1.8.0.255", *span, 900)
+    assert (levels.values, levels.scaler) == ([1000, 2000], 0)
+
+
+def test_a_wrong_scaler_changes_no_other_value_of_a_curve(store: ReadingStore) -> None:
+    stray = Quantity(ENERGY.logical_name, -18, 30)
+    put(store, block({"M1": [(T0, 1000)]}), block({"M1": [(T0 + 900, 5)]}, stray))
+    put(store, block({"M1": [(T0 + 1800, 3000)]}), sequence=2)
+    curve = store.series("M1", PROFILE, "1.0.1.8.0.255", T0, T0 + 2700, None)
+    assert (curve.times, curve.values, curve.scaler) == ([T0, T0 + 1800], [1000, 3000], 0)
 
 
 def test_a_meter_counts_once_in_a_sum_when_its_quantities_change(store: ReadingStore) -> None:

@@ -26,10 +26,11 @@ from hesper_cloud.stores.duckdb_snapshot import Snapshot
 from hesper_cloud.stores.errors import StoreUnavailable
 
 _FORM = "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2"
-_NEWEST = f"""
-    SELECT {COLUMN_LIST} FROM (FROM newest UNION ALL FROM ({{rows}}))
+_NEWEST_OF = f"""
+    SELECT {COLUMN_LIST} FROM ({{rows}})
     QUALIFY row_number() OVER (PARTITION BY meter, profile, layout
         ORDER BY least(captured_at, received_at) DESC, captured_at DESC) = 1"""  # noqa: S608 - our own column names
+_NEWEST = _NEWEST_OF.format(rows="FROM newest UNION ALL FROM ({rows})")
 _MARKS = """
     SELECT profile, meter, max(mark) AS mark FROM (
         FROM marks UNION ALL SELECT profile, meter, captured_at FROM ({rows})) GROUP BY ALL"""
@@ -53,6 +54,16 @@ class Rewriting:
                 gone += answer.fetchall()[0][0]
             connection.execute(f"DELETE FROM newest WHERE {condition}", [value])  # noqa: S608 - our own condition
         return gone
+
+    def find_newest(self, meter: int) -> None:
+        """Looks for a meter's newest sealed rows anew, after some of its rows went."""
+        with self._file.snapshot() as view:
+            newest = view.cursor.sql(_NEWEST_OF.format(rows=view.sealed_of(meter))).to_arrow_table()
+        with self._file.transaction() as connection:
+            connection.execute("DELETE FROM newest WHERE meter = ?", [meter])
+            connection.register("newest_of_meter", newest)
+            connection.execute("INSERT INTO newest FROM newest_of_meter")
+            connection.unregister("newest_of_meter")
 
     def holds(self, file: SealedFile, meter: int) -> bool:
         """Says whether a sealed file has rows of a meter, named by its key."""

@@ -157,12 +157,15 @@ class Catalogue:
         return self._profiles.get(logical_name)
 
     def columns_of(self, logical_name: str) -> dict[int, tuple[str, Quantity]]:
-        """Returns, by layout key, the SQL expression that holds a quantity, and the quantity."""
-        found = {}
+        """Returns, by layout key, the SQL expression that holds a quantity, and the quantity.
+
+        Of one that a layout has twice the first counts, as everywhere.
+        """
+        found: dict[int, tuple[str, Quantity]] = {}
         for key, quantities in enumerate(self.layouts):
             for place, quantity in enumerate(quantities):
                 if quantity.logical_name == logical_name:
-                    found[key] = (column(place), quantity)
+                    found.setdefault(key, (column(place), quantity))
         return found
 
 

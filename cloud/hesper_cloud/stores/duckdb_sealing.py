@@ -185,6 +185,8 @@ class Sealing:
             if not beside and self._files.holds(file, key):
                 days = file.first_day, file.last_day
                 gone += self._files.rewrite([file], days, f"NOT (meter = {key:d}{within})")
+        if span != (None, None):
+            self._files.find_newest(key)
         self._file.folder.remove_superseded()
         return gone
 

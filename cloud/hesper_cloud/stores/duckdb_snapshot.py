@@ -9,12 +9,14 @@ from hesper_contracts.quality import Quality
 
 from hesper_cloud.stores.duckdb_schema import COLUMN_LIST, COLUMNS, Catalogue
 from hesper_cloud.stores.duckdb_sealed import DAY_S, Folder, SealedFile
+from hesper_cloud.stores.port import EARLIEST, LATEST
 
 Range = tuple[int, int]
 Row = tuple[Any, ...]
 
 IDENTITY = "meter, profile, captured_at, clock_status"
 _OF_METER = "rows_of_one_meter"
+_NO_ROWS = "readings WHERE false"
 _MANIFEST = "SELECT * FROM sealed WHERE aside IS NULL ORDER BY first_day"
 
 
@@ -106,11 +108,15 @@ class Snapshot:
 
     def of_meter(self, meter: int, span: Range, columns: Sequence[str] = COLUMNS) -> str:
         """Returns the SQL of one meter's first versions of a range, and of others in the table."""
+        return stored(self.cursor, self._sealed_of(meter, span, columns), span, columns)
+
+    def _sealed_of(self, meter: int, span: Range, columns: Sequence[str] = COLUMNS) -> str | None:
         names = [file.name for file in self.files(span)]
         rows = self._folder.row_groups.rows_of(names, meter, columns)
-        if rows is not None:
-            self.cursor.register(_OF_METER, rows)
-        return stored(self.cursor, None if rows is None else _OF_METER, span, columns)
+        if rows is None:
+            return None
+        self.cursor.register(_OF_METER, rows)
+        return _OF_METER
 
     def sealed(self, files: Sequence[SealedFile]) -> str:
         """Returns the SQL of all rows of some sealed files, checked.
@@ -120,6 +126,10 @@ class Snapshot:
         """
         self._folder.check(files)
         return f"SELECT {COLUMN_LIST} FROM {parquet(self._folder.path, files)}"  # noqa: S608 - our own columns
+
+    def sealed_of(self, meter: int) -> str:
+        """Returns the SQL of all of one meter's sealed rows."""
+        return f"FROM {self._sealed_of(meter, (EARLIEST, LATEST + 1)) or _NO_ROWS}"
 
     def days_in_table(self, span: Range) -> set[int]:
         """Returns the days of a range that have rows in the table; they count from 1970-01-01."""

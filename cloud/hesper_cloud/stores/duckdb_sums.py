@@ -23,7 +23,8 @@ from hesper_cloud.stores.stepped_sums import STEPS
 
 _REMEMBERED_STEPS = 500_000  # about 60 MB
 _LEVELS = """
-    SELECT captured_at - captured_at % $step AS step, meter, arg_max(value, captured_at) AS part
+    SELECT captured_at - captured_at % $step AS step, meter,
+           arg_max(value, captured_at * 256 + clock_status) AS part
     FROM curve WHERE value IS NOT NULL AND captured_at >= $start AND captured_at < $end
     GROUP BY ALL"""
 _GROWTH = """

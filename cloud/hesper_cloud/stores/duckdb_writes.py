@@ -13,6 +13,7 @@ from hesper_contracts.quality import Quality
 from hesper_cloud.stores.duckdb_file import DuckDbFile
 from hesper_cloud.stores.duckdb_rows import to_arrow
 from hesper_cloud.stores.duckdb_schema import COLUMN_LIST, OWN_COLUMNS, ROW_GROUP
+from hesper_cloud.stores.duckdb_sealed import SealedFile
 from hesper_cloud.stores.duckdb_snapshot import parquet, stored
 from hesper_cloud.stores.port import Flags, Integers, Quantity
 from hesper_cloud.stores.rows import Rows, Stamp, first_of_identity
@@ -134,12 +135,21 @@ class GroupWriter:
         """Asks about rows at positions of a table, against all that is stored of their range."""
         rows = table.take(pa.array(positions)).append_column("position", pa.array(positions))
         first, last = _range(rows).values()
-        files = [each for each in self._file.sealed if each.start <= last and first < each.end]
+        files = self._files_of(rows)
         self._file.folder.check(files)
         sealed = parquet(self._file.folder.path, files)
         source = stored(self._connection, sealed, (first, last + 1))
         with self._incoming(rows):
             yield self._connection.execute(query.format(stored=source), _range(rows))
+
+    def _files_of(self, rows: pa.Table) -> list[SealedFile]:
+        """Returns the sealed files of the days in which rows were captured."""
+        captured = np.sort(rows.column("captured_at").to_numpy())
+        return [
+            file
+            for file in self._file.sealed
+            if np.diff(np.searchsorted(captured, (file.start, file.end))) > 0
+        ]
 
     def _alike(self, table: pa.Table, positions: Integers) -> list[int]:
         """Returns those rows that say what a stored row says, with other empty columns.

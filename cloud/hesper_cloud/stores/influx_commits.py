@@ -17,12 +17,15 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from hesper_cloud.stores import influx_reads as reads
 from hesper_cloud.stores.influx_layouts import Layouts
 from hesper_cloud.stores.influx_lines import COMMITS, INTENTS
 from hesper_cloud.stores.influx_ql import quoted, select, within
 from hesper_cloud.stores.influx_server import InfluxServer
-from hesper_cloud.stores.port import Block, Changes, Reading
+from hesper_cloud.stores.port import Block, Changes, Integers, Reading
+from hesper_cloud.stores.runs import runs
 
 _COMMITS_PER_QUERY = 200
 _CURSOR = re.compile(r"[0-9]{1,19}\.[0-9]{1,18}")
@@ -84,15 +87,15 @@ class Commits:
 
     def next(self, blocks: Sequence[Block], stored_at_ms: int) -> Commit:
         """Returns the commit of a group, to be begun."""
-        spans: dict[str, tuple[int, int]] = {}
+        captured: dict[str, list[Integers]] = {}
         for block in blocks:
-            if block.row_count:
-                first, last = int(block.captured_at.min()), int(block.captured_at.max())
-                known = spans.get(block.profile, (first, last + 1))
-                spans[block.profile] = min(first, known[0]), max(last + 1, known[1])
-        return Commit(
-            self._next(), stored_at_ms, tuple((profile, *span) for profile, span in spans.items())
+            captured.setdefault(block.profile, []).append(block.captured_at)
+        spans = (
+            (profile, *run)
+            for profile, times in captured.items()
+            for run in runs(np.concatenate(times))
         )
+        return Commit(self._next(), stored_at_ms, tuple(spans))
 
     def begin(self, commit: Commit) -> None:
         """Makes durable that its points are about to be written."""

@@ -56,12 +56,12 @@ class Layouts:
         return self.known[name]
 
     def having(self, logical_name: str) -> dict[int, Quantity]:
-        """Returns the layouts that hold a quantity, each with the quantity."""
+        """Returns the layouts that hold a quantity, each with the first one of that name."""
         if not self._sole_writer:
             self.load()
         return {
             name: quantity
             for name, quantities in list(self.known.items())  # a writer may learn another
-            for quantity in quantities
+            for quantity in reversed(quantities)
             if quantity.logical_name == logical_name
         }

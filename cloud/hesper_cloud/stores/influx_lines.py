@@ -8,7 +8,7 @@ r"""Readings as line protocol, built as bytes.
 Tags are the identity, the timestamp (seconds) is ``captured_at``; equal points overwrite each
 other. Fields are integers named by logical name (a name that a row has twice gets ``#2``), and
 ``layout`` names the list of quantities, kept once in the measurement ``layouts``. Revisions have a
-further tag, the digest of their content, so that writing one again changes nothing. Batch ids are
+further tag, made from their content, so that writing one again changes nothing. Batch ids are
 points whose time in nanoseconds is the sequence. The lines of a write are joined column by column,
 so that their octets lie together: line by line costs Python more than twice as much.
 """
@@ -161,16 +161,10 @@ def _series(rows: Rows, meters: Sequence[str]) -> pa.StringArray:
     return pa.array(texts, pa.string()).take(pa.array(np.cumsum(begins) - 1))
 
 
-def as_revision(line: str) -> str:
-    """Returns a reading's line as one of its revisions, tagged with the digest of its values."""
+def as_revision(line: str, revision: str) -> str:
+    """Returns a reading's line as one of its revisions, by its tag."""
     series, fields, at = _parts(line)
-    content = ",".join(
-        field
-        for field in fields.split(",")
-        if not field.startswith(("quality=", "received_at=", "stored_at_ms=", "commit="))
-    )
-    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
-    return f"{REVISIONS}{series.removeprefix(READINGS)},revision={digest} {fields} {at}"
+    return f"{REVISIONS}{series.removeprefix(READINGS)},revision={revision} {fields} {at}"
 
 
 def flag_line(line: str, quality: int) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from hesper_cloud.stores.influx_lines import tag
+from hesper_cloud.stores.port import LATEST
 
 Range = tuple[int, int]
 
@@ -26,8 +27,8 @@ def field(logical_name: str) -> str:
 
 
 def within(span: Range) -> str:
-    """Returns the condition for a half-open range of time."""
-    return f"time >= {span[0]}s AND time < {span[1]}s"
+    """Returns the condition for a half-open range of time; InfluxQL knows none after `LATEST`."""
+    return f"time >= {span[0]}s AND time <= {min(span[1] - 1, LATEST)}s"
 
 
 def of_meters(meters: Sequence[str]) -> str:

@@ -117,7 +117,7 @@ class Sums:
         return FleetSeries(times, totals, meters, part.alike.scaler, unit)
 
     def _of(self, part: Part, span: Range) -> Iterator[Step]:
-        """Yields the steps that begin in a range, in no order."""
+        """Yields the steps of a range, in no order."""
         kept = self._days
         if kept is None or part.of.meters is not None or DAY_S % part.of.step_s:
             yield from self._ask(part, span)
@@ -148,7 +148,7 @@ class Sums:
         return steps
 
     def _ask(self, part: Part, span: Range) -> list[Step]:
-        """Returns the steps that begin in a range, as readings sum up to them."""
+        """Returns the steps of a range, as readings sum up to them."""
         totals = StepTotals(part.of.step_s)
         for columns in self._columns(part, span):
             rows = columns.rows(part.alike)
@@ -156,7 +156,7 @@ class Sums:
                 totals.add_growth(growth(rows))
             else:
                 totals.add_levels(rows)
-        return [Step(*step) for _, *step in totals.sums() if step[0] >= span[0]]
+        return [Step(*step) for _, *step in totals.sums()]
 
     def _columns(self, part: Part, span: Range) -> Iterator[Columns]:
         """Yields the rows of some meters after the other; growth begins with the one before."""

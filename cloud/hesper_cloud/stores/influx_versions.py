@@ -1,71 +1,85 @@
 """What InfluxDB holds under the identities of a group, compared with the group's rows."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from hesper_cloud.stores import influx_reads as reads
 from hesper_cloud.stores.influx_layouts import Layouts
+from hesper_cloud.stores.influx_lines import REVISIONS
 from hesper_cloud.stores.influx_ql import of_meters, quoted, within
 from hesper_cloud.stores.influx_server import InfluxServer
-from hesper_cloud.stores.port import Flags, Quantity, Reading
+from hesper_cloud.stores.port import Flags, Quantity, Reading, StoreRefused
 from hesper_cloud.stores.rows import Rows
+from hesper_cloud.stores.runs import runs
 
 Identity = tuple[str, str, int, int]
 Content = frozenset[tuple[Quantity, int]]
 """What a row says; a value that is missing says no more than a quantity that is not there."""
 
+FIRST = ""
+"""What stands in place of a tag for the first version, which is no revision."""
 _METERS_PER_QUERY = 50
+_MOST_VERSIONS = 1000
+_TAGS = 1 << 16  # InfluxDB takes 100 000 values of a tag, unless it is told otherwise
+
+
+class Conflict(NamedTuple):
+    """A row that becomes a revision: the quality of the first version, and the revision's tag."""
+
+    quality: int
+    revision: str
 
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """Which rows are new, and which conflict: row → quality of the first version."""
+    """Which rows are new, and which conflict."""
 
     new: Flags
-    conflicts: dict[int, int]
+    conflicts: dict[int, Conflict]
 
     def where(self, mask: Flags) -> "Sorted":
         """Returns only what concerns the rows of a mask."""
         return Sorted(
-            self.new & mask, {row: quality for row, quality in self.conflicts.items() if mask[row]}
+            self.new & mask, {row: found for row, found in self.conflicts.items() if mask[row]}
         )
 
 
 class Versions:
-    """The contents known under each identity, the first one first."""
+    """The contents known under each identity, each with its revision's tag."""
 
     def __init__(self, meters: Sequence[str]) -> None:
         self._meters = meters
-        self._contents: dict[Identity, list[Content]] = {}
+        self._contents: dict[Identity, dict[Content, str]] = {}
         self._quality: dict[Identity, int] = {}
 
     def load(self, server: InfluxServer, layouts: Layouts, part: Rows, suspect: Flags) -> None:
         """Reads what is stored under the identities of suspect rows."""
         if not suspect.any():
             return
-        names = [self._meters[key] for key in np.unique(part.meter[suspect])]
-        captured = part.captured_at[suspect]
-        span = within((int(captured.min()), int(captured.max()) + 1))
-        for start in range(0, len(names), _METERS_PER_QUERY):
-            chunk = names[start : start + _METERS_PER_QUERY]
-            where = f"{of_meters(chunk)} AND profile = {quoted(part.profile)} AND {span}"
-            for reading in reads.versions(server, layouts, where):
-                self._add(reading)
+        meter, captured = part.meter[suspect], part.captured_at[suspect]
+        for first, end in runs(captured):
+            keys = np.unique(meter[(captured >= first) & (captured < end)])
+            for start in range(0, len(keys), _METERS_PER_QUERY):
+                names = [self._meters[key] for key in keys[start : start + _METERS_PER_QUERY]]
+                profile = f"profile = {quoted(part.profile)}"
+                where = f"{of_meters(names)} AND {profile} AND {within((first, end))}"
+                self._load(server, layouts, where)
 
-    def _add(self, reading: Reading) -> None:
-        identity = (reading.meter, reading.profile, reading.captured_at, reading.clock_status)
-        contents = self._contents.setdefault(identity, [])
-        content = frozenset(
-            (Quantity(each.logical_name, each.scaler, each.unit), each.value)
-            for each in reading.values
-            if each.value is not None
-        )
-        if content not in contents:
-            contents.append(content)
-        if reading.revision == 0:
-            self._quality[identity] = reading.quality
+    def _load(self, server: InfluxServer, layouts: Layouts, where: str) -> None:
+        for table in reads.points(server, where):
+            for reading in reads.readings_of(table, layouts):
+                self._known(reading)[_said(reading)] = FIRST
+                self._quality[_identity(reading)] = reading.quality
+        for table in reads.points(server, where, f"{reads.TAGS}, revision", REVISIONS):
+            for reading in reads.readings_of(table, layouts):
+                self._known(reading).setdefault(_said(reading), table.tags["revision"])
+
+    def _known(self, reading: Reading) -> dict[Content, str]:
+        return self._contents.setdefault(_identity(reading), {})
 
     def sort_out(self, part: Rows, suspect: Flags) -> Sorted:
         """Compares suspect rows with what is known; the others are new."""
@@ -78,16 +92,40 @@ class Versions:
                 int(part.clock_status[row]),
             )
             content = _content(part, row)
-            contents = self._contents.setdefault(identity, [])
-            if not contents:
+            known = self._contents.setdefault(identity, {})
+            if not known:
                 new[row] = True
                 self._quality[identity] = int(part.quality[row])
-            elif content in contents:
-                continue
-            else:
-                conflicts[row] = self._quality.get(identity, 0)
-            contents.append(content)
+                known[content] = FIRST
+            elif content not in known:
+                known[content] = _revision_tag(content, identity, known)
+                conflicts[row] = Conflict(self._quality.get(identity, 0), known[content])
         return Sorted(new, conflicts)
+
+
+def _revision_tag(content: Content, identity: Identity, known: Mapping[Content, str]) -> str:
+    """Returns what a content is called: the same at each try, and unlike the others of its time."""
+    if len(known) >= _MOST_VERSIONS:
+        meter, _, captured_at, _ = identity
+        what = f"{_MOST_VERSIONS} versions of what it captured at {captured_at}"
+        raise StoreRefused(f"{meter} has {what} already")
+    taken = set(known.values())
+    digest = hashlib.sha256(repr(sorted(content)).encode()).digest()
+    places = range(_TAGS)
+    first = int.from_bytes(digest[:2], "big")
+    return next(tag for place in places if (tag := f"{(first + place) % _TAGS:04x}") not in taken)
+
+
+def _identity(reading: Reading) -> Identity:
+    return reading.meter, reading.profile, reading.captured_at, reading.clock_status
+
+
+def _said(reading: Reading) -> Content:
+    return frozenset(
+        (Quantity(each.logical_name, each.scaler, each.unit), each.value)
+        for each in reading.values
+        if each.value is not None
+    )
 
 
 def _content(part: Rows, row: int) -> Content:

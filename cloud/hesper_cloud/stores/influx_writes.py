@@ -201,8 +201,9 @@ class InfluxWriter:
             chosen = np.zeros(part.row_count, dtype=bool)
             chosen[list(found.conflicts)] = True
             lines = reading_lines(part.take(chosen), names, stamp).to_pylist()
-            qualities = [quality | _CONFLICTING for quality in found.conflicts.values()]
-            self._send_lines([as_revision(line) for line in lines], intent)
+            firsts, tags = zip(*found.conflicts.values(), strict=True)
+            qualities = [quality | _CONFLICTING for quality in firsts]
+            self._send_lines(list(map(as_revision, lines, tags)), intent)
             self._send_lines(list(map(flag_line, lines, qualities)), intent)
 
     def _send_lines(self, lines: Sequence[str], intent: Future[None]) -> None:

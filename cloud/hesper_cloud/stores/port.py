@@ -86,7 +86,8 @@ class ReadingStore(Protocol):
     ) -> FleetSeries:
         """Sums the last value of each meter in each step (for powers and registers).
 
-        ``meters`` are those of an area, a feeder, a transformer; None: the whole fleet.
+        Of a step in which the range begins or ends only what lies in the range counts. ``meters``
+        are those of an area, a feeder, a transformer; None: the whole fleet.
         """
         ...
 
