@@ -1,5 +1,6 @@
 """The demo: a whole Hesper on this machine until Ctrl-C."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
+from hesper_lab.processes import stop_signals
 from hesper_lab.running import running
 from hesper_lab.site import Site, Wishes
 
@@ -18,7 +20,7 @@ _WATCH_S = 1.0
 
 
 def run(folder: Path, wishes: Wishes, screen: Console, *, install: bool = True) -> None:
-    """Start a site in a folder, say where the console is, and stop it all on Ctrl-C."""
+    """Start a site in a folder, say where the console is, and stop it all when asked to."""
     began = float(os.environ.get("HESPER_STARTED_AT", time.time()))
     stop = threading.Event()
 
@@ -28,7 +30,7 @@ def run(folder: Path, wishes: Wishes, screen: Console, *, install: bool = True) 
         stop.set()
         raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stop_signals():
         signal.signal(number, asked)
     site = Site.open(folder, wishes)
     try:
@@ -37,7 +39,8 @@ def run(folder: Path, wishes: Wishes, screen: Console, *, install: bool = True) 
             while not stop.wait(_WATCH_S):
                 system.check()
     except KeyboardInterrupt:
-        screen.print("stopped; the state stays, the next start goes on from it", style="dim")
+        with contextlib.suppress(OSError):  # the terminal may be what went
+            screen.print("stopped; the state stays, the next start goes on from it", style="dim")
 
 
 class _Teller:

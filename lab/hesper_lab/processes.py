@@ -100,9 +100,22 @@ class Child:
         return True
 
 
+def stop_signals() -> list[signal.Signals]:
+    """Return what asks this process to stop: Ctrl-C, SIGTERM, and that its terminal is gone.
+
+    The last only where it is not to be ignored, as whoever started it by ``nohup`` asked.
+    """
+    wanted = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        wanted.append(signal.SIGHUP)
+    return wanted
+
+
 def leave_in_order() -> None:
-    """Have SIGTERM end this process as Ctrl-C does: who has started children stops them first."""
-    signal.signal(signal.SIGTERM, _leave)
+    """Have every wish to stop end this process as Ctrl-C does: children are stopped first."""
+    for number in stop_signals():
+        if number != signal.SIGINT:
+            signal.signal(number, _leave)
 
 
 @contextlib.contextmanager
@@ -112,7 +125,7 @@ def _undisturbed() -> Iterator[None]:
         yield
         return
     came: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = stop_signals()
     before = [signal.signal(number, lambda each, _: came.append(each)) for number in numbers]
     try:
         yield

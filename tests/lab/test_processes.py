@@ -97,6 +97,20 @@ def test_waiting_ends_with_its_time(start: Start) -> None:
     assert child.is_running()
 
 
+def hearing_of_hang_up(action: str, *arguments: str) -> list[str]:
+    """Returns Python's command, begun by somebody who has chosen what a lost terminal does."""
+    choose = f"signal.signal(signal.SIGHUP, signal.{action})"
+    begin = "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    return [sys.executable, "-c", f"import os, signal, sys; {choose}; {begin}", *arguments]
+
+
+@pytest.mark.parametrize(("action", "wishes"), [("SIG_DFL", 3), ("SIG_IGN", 2)])
+def test_a_lost_terminal_is_a_wish_to_stop_unless_it_is_ignored(action: str, wishes: int) -> None:
+    told = "from hesper_lab.processes import stop_signals; print(len(stop_signals()))"
+    command = hearing_of_hang_up(action, "-c", told)
+    assert int(subprocess.run(command, check=True, capture_output=True).stdout) == wishes
+
+
 def test_a_child_that_was_never_started(tmp_path: Path) -> None:
     child = Child("ghost", ["true"], tmp_path / "log")
     assert not child.is_running()
@@ -130,20 +144,23 @@ def test_a_wish_to_stop_waits_until_a_child_that_was_begun_can_be_stopped(
         child.kill()
 
 
-def test_a_benchmark_that_is_asked_to_stop_leaves_nobody_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGHUP])
+def test_a_benchmark_that_is_asked_to_stop_leaves_nobody_behind(
+    tmp_path: Path, asked: signal.Signals
+) -> None:
     if system.find("mosquitto", PACKAGES / "mosquitto") is None:
         pytest.skip("mosquitto is not on this machine")
-    command = [sys.executable, "-m", "hesper_lab", "bench", "api", "--store", "duckdb"]
+    command = hearing_of_hang_up("SIG_DFL", "-m", "hesper_lab", "bench", "api", "--store", "duckdb")
     bench = Child("bench", command, tmp_path / "log", {"TMPDIR": str(tmp_path)})
     broker_and_head_end: list[int] = []
     bench.start()
     try:
         wait_until(lambda: len(_children(bench.pid)) >= 2, bench, DEADLINE_S, "having two children")
         broker_and_head_end += _children(bench.pid)
-        os.kill(bench.pid, signal.SIGTERM)
+        os.kill(bench.pid, asked)
         bench._wait(DEADLINE_S)
         assert not [pid for pid in broker_and_head_end if _lives(pid)]
-        with pytest.raises(Died, match=f"exit {128 + signal.SIGTERM}"):
+        with pytest.raises(Died, match=f"exit {128 + asked}"):
             bench.check()
     finally:
         bench.kill()
