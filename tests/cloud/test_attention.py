@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hesper_cloud.accounts.roles import Actor, Role
 from hesper_cloud.db.engines import open_engine, writing
-from hesper_cloud.db.registry import Event, Meter
+from hesper_cloud.db.registry import Alert, Event, Meter
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.services.overview import OverviewService
@@ -100,3 +100,18 @@ async def test_what_stands_alone_keeps_how_its_text_came_about(
     found = {row.cause: row.text for row in await overview.needs_attention(VIC, 100)}
     for cause in ("broker-lost", "never-read"):
         assert isinstance(found[cause], Worded), cause
+
+
+async def test_an_alert_about_an_element_is_counted_where_all_its_meters_are(
+    overview: OverviewService, head_end: Any
+) -> None:
+    """As on the page of alerts: one that is elsewhere is not told."""
+    said = {"severity": "critical", "raised_at": head_end.clock(), "text": "silent"}
+    with writing(head_end.databases.registry) as session:
+        for area in ("North", "South"):
+            session.add(Alert(rule=f"storm/{area}", element=area, area=area, **said))
+    figures = await overview.figures(BY_AREA)
+    assert (figures.alerts_open, figures.critical_alerts) == (1, 1)
+    assert figures.oldest_critical_at == head_end.clock()
+    found = [row.cause for row in await overview.needs_attention(BY_AREA, 100)]
+    assert found == ["storm/North"]

@@ -23,6 +23,7 @@ class Step(StrEnum):
     HIDDEN = "hidden"  # gave way to its parent
     SURFACED = "surfaced"  # its parent is gone, it is not
     GREW = "grew"  # stands for twice as many as when this was last told
+    WORSENED = "worsened"  # is of a higher severity than before
     TOLD = "told"  # to a target of delivery
 
 

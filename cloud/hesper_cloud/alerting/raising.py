@@ -1,11 +1,12 @@
 """Alerts written in bulk: any number is raised or cleared by a few statements.
 
 At most one alert is open per subject (rule, meter, gateway, element). One that is told again is
-counted, at most once a minute, so that a rule may say the same every two seconds.
+counted, at most once a minute, so that a rule may say the same every two seconds. One that became
+more severe says so at once, and its extent is that of its last count.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,7 +15,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.alerting.changes import Step, is_open, note
-from hesper_cloud.alerting.priority import priority
+from hesper_cloud.alerting.priority import SEVERITY, priority
 from hesper_cloud.db.alerting import CLEARED, NEW, Alert
 from hesper_cloud.db.engines import batched
 from hesper_cloud.db.registry import Gateway, Meter
@@ -48,6 +49,8 @@ class Telling:
     symptom: bool = False
     affected_count: int | None = None
     """Customers concerned; where none is given: one, or all that are behind the gateway."""
+    area: str | None = None
+    """Where it is; where none is given: the area of the meter or gateway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +59,23 @@ class _Open:
 
     id: int
     last_seen_at: datetime | None
+    severity: str
+    affected_count: int
+
+    def is_milder(self, told: Telling) -> bool:
+        return SEVERITY.get(self.severity, 0) < SEVERITY[told.severity]
+
+    def is_due(self, now: datetime) -> bool:
+        """Says whether it is to be counted again."""
+        return self.last_seen_at is None or now - self.last_seen_at >= _COUNTED_EVERY
 
 
 def raise_all(session: Session, told: Sequence[Telling], now: datetime) -> list[int]:
     """Raises an alert for each subject that has none open; returns the ids of the new ones."""
     by_subject = {each.subject: each for each in told}
     known = _open(session, by_subject)
-    again = [
-        found.id
-        for found in known.values()
-        if found.last_seen_at is None or now - found.last_seen_at >= _COUNTED_EVERY
-    ]
+    _keep_true(session, by_subject, known, now)
+    again = [found.id for found in known.values() if found.is_due(now)]
     for ids in batched(again):
         seen = {"count": Alert.count + 1, "last_seen_at": now}
         session.execute(update(Alert).where(Alert.id.in_(ids)).values(seen))
@@ -78,6 +87,22 @@ def raise_all(session: Session, told: Sequence[Telling], now: datetime) -> list[
     raised = list(session.scalars(insert(Alert).returning(Alert.id), rows))
     note(session, raised, Step.RAISED, now)
     return raised
+
+
+def _keep_true(
+    session: Session, told: Mapping[Subject, Telling], known: Mapping[Subject, _Open], now: datetime
+) -> None:
+    """Has open alerts say what became worse, and whom they concern by now."""
+    for subject, found in known.items():
+        each, values = told[subject], dict[str, object]()
+        if found.is_milder(each):
+            values["severity"] = each.severity
+            note(session, [found.id], Step.WORSENED, now, detail=each.severity)
+        if each.affected_count not in (None, found.affected_count) and found.is_due(now):
+            values["affected_count"] = each.affected_count
+        if values:
+            values |= {"text": str(each.text), "said": wording(each.text)}
+            session.execute(update(Alert).where(Alert.id == found.id).values(values))
 
 
 def clear_all(
@@ -122,7 +147,7 @@ def _row(each: Telling, places: "_Places", now: datetime) -> dict[str, object]:
         "raised_at": each.at,
         "text": str(each.text),
         "said": wording(each.text),
-        "area": places.area(subject),
+        "area": each.area or places.area(subject),
         "symptom": each.symptom,
         "group_key": cause_of(subject),
         "priority": priority(each.severity, (now - each.at).total_seconds(), customers),
@@ -169,13 +194,14 @@ def _open(session: Session, subjects: Iterable[Subject]) -> dict[Subject, _Open]
     found: dict[Subject, _Open] = {}
     for rule, meters in _asked(wanted):
         query = select(
-            Alert.meter, Alert.gateway, Alert.element, Alert.id, Alert.last_seen_at
-        ).where(Alert.rule == rule, is_open())
+            Alert.meter, Alert.gateway, Alert.element,
+            Alert.id, Alert.last_seen_at, Alert.severity, Alert.affected_count,
+        ).where(Alert.rule == rule, is_open())  # fmt: skip
         query = query.where(Alert.meter.in_(meters) if meters else Alert.meter.is_(None))
-        for meter, gateway, element, alert, seen in session.execute(query):
-            subject = Subject(rule, meter, gateway, element)
+        for row in session.execute(query):
+            subject = Subject(rule, *row[:3])
             if subject in wanted:
-                found[subject] = _Open(alert, seen)
+                found[subject] = _Open(*row[3:])
     return found
 
 

@@ -164,15 +164,18 @@ class Storms:
         told, lost = extent
         members = [told.members[meter] for meter in lost.meters]
         count = sum(each.customers for each in members)
-        if storm.extent and (count, len(members)) == (
-            storm.affected_count,
-            storm.extent.get(told.kind.word),
-        ):
-            return
         worst = max((each.severity for each in members), key=_ORDER.index)
         severity = "critical" if count >= self._critical else worst
+        if storm.extent and (count, len(members), severity) == (
+            storm.affected_count,
+            storm.extent.get(told.kind.word),
+            storm.severity,
+        ):
+            return
         if storm.affected_count and count >= _GREW * storm.affected_count:
             note(session, [storm.id], Step.GREW, now, detail=f"{len(members)} {told.kind.word}")
+        if storm.extent and _ORDER.index(severity) > _ORDER.index(storm.severity):
+            note(session, [storm.id], Step.WORSENED, now, detail=severity)
         storm.affected_count, storm.severity = count, severity
         text = _text(told, lost, count)
         storm.text, storm.said, storm.extent = str(text), wording(text), _extent(told, lost)

@@ -25,6 +25,7 @@ from hesper_cloud.assets.links import fit_meter, follow_links, linked_fields
 from hesper_cloud.db.assets import AssetChange, RegisterRead
 from hesper_cloud.db.energy import ElementMeter
 from hesper_cloud.db.registry import LIVE_GAPS, Gap, Gateway, Meter
+from hesper_cloud.db.rules import GONE, PowerLoss
 from hesper_cloud.worded import worded
 
 REMOVED = "the meter was removed"
@@ -115,7 +116,10 @@ def remove(session: Session, meter: Meter, final: Register | None, by: By) -> No
 
 
 def end_service(session: Session, meter: Meter, by: By, action: str) -> None:
-    """Takes a meter from gateway, customer, SIM card and grid; of it nothing is missing then."""
+    """Takes a meter from gateway, customer, SIM card and grid.
+
+    Of it nothing is missing then, and it is not without power.
+    """
     fit_meter(session, meter, None, by)
     gone = dict.fromkeys(("gateway_id", "customer_id", "customer", "address"))
     gone |= dict.fromkeys(("latitude", "longitude"))
@@ -126,6 +130,13 @@ def end_service(session: Session, meter: Meter, by: By, action: str) -> None:
     session.execute(update(ElementMeter).where(here).values(to_at=by.at))
     missing = update(Gap).where(Gap.meter == meter.id, Gap.state.in_(LIVE_GAPS))
     session.execute(missing.values(state="given_up", closed_at=by.at, reason=REMOVED))
+    _give_up_losses(session, meter.id, by.at)
+
+
+def _give_up_losses(session: Session, meter: str, at: datetime) -> None:
+    lasting = PowerLoss.meter == meter, PowerLoss.back_at.is_(None)
+    for loss in session.scalars(select(PowerLoss).where(*lasting)):
+        loss.back_at, loss.proof = max(loss.lost_at, at), GONE
 
 
 def put_read(

@@ -8,6 +8,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from hesper_cloud.db.base import RegistryBase
 
+GONE = "given up"
+"""In place of a proof: nobody will hear whether the meter has power again."""
+
 
 class Rule(RegistryBase):
     """One rule as it stands; what it says is in its newest version."""
@@ -100,6 +103,6 @@ class PowerLoss(RegistryBase):
     meter: Mapped[str] = mapped_column(String(32))
     lost_at: Mapped[datetime]
     back_at: Mapped[datetime | None]
-    proof: Mapped[str | None] = mapped_column(String(16))  # event | reading
+    proof: Mapped[str | None] = mapped_column(String(16))  # event | reading | given up
     outage: Mapped[int | None]
     settled: Mapped[bool] = mapped_column(default=False)  # belongs to an outage, and has power

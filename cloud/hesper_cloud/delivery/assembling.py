@@ -10,6 +10,7 @@ from hesper_cloud.db.alerting import Alert, AlertChange
 from hesper_cloud.db.delivery import Delivery
 from hesper_cloud.db.reports import Report
 from hesper_cloud.delivery.messages import REPORT, Entry, Message, Told
+from hesper_cloud.delivery.routes import told_as
 
 
 def assembled(session: Session, delivery: int, console_url: str = "") -> Message | None:
@@ -51,7 +52,7 @@ def _of_report(session: Session, row: Delivery, console_url: str) -> Message | N
 def _entry(change: AlertChange, alert: Alert) -> Entry:
     return Entry(
         change=change.id,
-        what=change.action,
+        what=told_as(change.action),
         at=change.at,
         alert=alert.id,
         rule=alert.rule,

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from hesper_cloud.alerting.changes import Step
 from hesper_cloud.db.alerting import Alert
 from hesper_cloud.zones import existing_zone
 
@@ -67,21 +68,34 @@ class RoutePolicy(_Part):
     digest_window_s: int = Field(default=600, ge=10, le=86_400)
     digest_every_s: int = Field(default=120, ge=10, le=86_400)  # what is beyond comes together
 
-    def wants(self, what: str, alert: Alert) -> bool:
-        """Says whether a change of an alert is to be told at all."""
+    def wants(self, what: str, alert: Alert, was_told: bool) -> bool:
+        """Says whether a change of an alert is to be told at all.
+
+        What becomes of an alert that was told is wanted whatever its severity is by then.
+        """
         return (
-            what in self.tells
-            and _RANK.get(alert.severity, 0) >= _RANK[self.min_severity]
+            told_as(what) in self.tells
+            and (was_told or _RANK.get(alert.severity, 0) >= _RANK[self.min_severity])
             and (not self.rules or any(fnmatchcase(alert.rule, each) for each in self.rules))
             and (not self.areas or alert.area in self.areas)
             and (not self.gateways or alert.gateway in self.gateways)
         )
+
+    def breaks_quiet(self, alert: Alert, now: datetime) -> bool:
+        """Says whether it is told in quiet hours in which less severe ones wait."""
+        waits = None if self.quiet is None else self.quiet.until(now)
+        return waits is not None and self.quiet_until(alert, now) is None
 
     def quiet_until(self, alert: Alert, now: datetime) -> datetime | None:
         """Returns until when this alert may wait because of the hour."""
         if self.quiet is None or _RANK.get(alert.severity, 0) >= _RANK[self.quiet.lets_through]:
             return None
         return self.quiet.until(now)
+
+
+def told_as(what: str) -> str:
+    """Returns as what a change is told: one that makes an alert worse is told as its beginning."""
+    return Step.RAISED.value if what == Step.WORSENED else what
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,14 @@
 """Follows the changes of alerts and puts into the outbox what routes make of them.
 
 A change waits a few seconds, so that an alert may give way to a greater one first: a feeder that is
-lost is told as the storm that it is. What is told is noted in the alert's history, and the end of
+lost is told as the storm that it is. What is told is noted in the alert's history, by route: one
+that was not told of an alert, because it was not severe enough, hears of it when it is; the end of
 an alert is told only where its beginning was. Alerts where people work (maintenance of the policy)
 are held: told when the work is over and they still hold, else muted.
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -26,7 +27,8 @@ FAILING = "delivery-failing/"
 """How the rule of the alert begins that a target does not take its messages."""
 HELD, WAITING, SENT, MUTED, EXPIRED = "held", "waiting", "sent", "muted", "expired"
 _CURSOR = "alerts"
-_TOLD = (Step.RAISED, Step.CLEARED, Step.SURFACED, Step.GREW)
+_BEGINNINGS = (Step.RAISED, Step.SURFACED, Step.WORSENED)
+_TOLD = (*_BEGINNINGS, Step.GREW, Step.CLEARED)
 _PER_TURN = 5_000
 Works = Callable[[datetime], Callable[[str | None], bool]]
 
@@ -37,6 +39,11 @@ class _Route:
     target_id: int
     target: str
     policy: RoutePolicy
+
+    @property
+    def mark(self) -> str:
+        """How the history of an alert says that this route told it; names may change."""
+        return f", route {self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +106,7 @@ class Router:
         changes = session.scalars(query).all()
         news = _news(session, changes)
         for route in _routes(session):
-            own = [
-                each
-                for each in news
-                if each.alert.rule != f"{FAILING}{route.target}"
-                and route.policy.wants(each.what, each.alert)
-            ]
+            own = _own(session, route, news, now)
             if own:
                 _enqueue(session, route, own, (is_worked_at, now))
         if changes:
@@ -126,38 +128,59 @@ def _settled(before: datetime, now: datetime) -> Select[int]:
 
 
 def _news(session: Session, changes: Sequence[AlertChange]) -> list[_News]:
-    """Returns what of the changes is still news."""
+    """Returns which of the changes are told at all, with what must be known of their alerts."""
     steps = {step.value for step in _TOLD}
     of_interest = [each for each in changes if each.action in steps]
-    alerts: dict[int, Alert] = {}
-    known: set[int] = set()
     ids = sorted({each.alert_id for each in of_interest})
-    for alert in session.scalars(select(Alert).where(Alert.id.in_(ids))):
-        alerts[alert.id] = alert
-    told = select(AlertChange.alert_id).where(
-        AlertChange.alert_id.in_(ids), AlertChange.action == Step.TOLD.value
-    )
-    known.update(session.scalars(told))
+    query = select(Alert).where(Alert.id.in_(ids))
+    alerts = {each.id: each for each in session.scalars(query)}
     meters = {each.meter for each in alerts.values() if each.meter}
     behind = select(Meter.id, Meter.gateway_id).where(Meter.id.in_(meters))
     gateways = {row[0]: row[1] for row in session.execute(behind)}
-    found: dict[int, _News] = {}
+    found = []
     for each in of_interest:
         alert = alerts[each.alert_id]
-        if alert.id in found and each.action != Step.CLEARED:
-            continue
-        if _is_news(each.action, alert, alert.id in known):
-            gateway = alert.gateway or gateways.get(alert.meter or "")
-            found[alert.id] = _News(each.id, each.action, alert, gateway)
+        gateway = alert.gateway or gateways.get(alert.meter or "")
+        found.append(_News(each.id, each.action, alert, gateway))
+    return found
+
+
+def _own(session: Session, route: _Route, news: Sequence[_News], now: datetime) -> list[_News]:
+    """Returns what is news to a route and wanted by it, one change of an alert at most.
+
+    What rises above its quiet hours is told then, though it may wait in the morning's digest, too.
+    """
+    told = _told_by(session, route, {each.alert.id for each in news})
+    found: dict[int, _News] = {}
+    for each in news:
+        alert = each.alert
+        rises = each.what == Step.WORSENED and route.policy.breaks_quiet(alert, now)
+        was_told = alert.id in told and not rises
+        if (
+            alert.rule != f"{FAILING}{route.target}"
+            and _is_news(each.what, alert, was_told)
+            and route.policy.wants(each.what, alert, was_told)
+        ):
+            found.setdefault(alert.id, each)
     return list(found.values())
 
 
-def _is_news(what: str, alert: Alert, known: bool) -> bool:
+def _told_by(session: Session, route: _Route, alerts: Collection[int]) -> set[int]:
+    """Returns which of the alerts a route has told before."""
+    query = select(AlertChange.alert_id).where(
+        AlertChange.alert_id.in_(alerts),
+        AlertChange.action == Step.TOLD.value,
+        AlertChange.detail.endswith(route.mark),
+    )
+    return set(session.scalars(query))
+
+
+def _is_news(what: str, alert: Alert, was_told: bool) -> bool:
     if what == Step.CLEARED:
-        return known
+        return was_told
     if alert.suppressed or alert.state in (CLEARED, SHELVED):
         return False
-    return known if what == Step.GREW else not known
+    return was_told != (what in _BEGINNINGS)
 
 
 def _routes(session: Session) -> list[_Route]:
@@ -180,7 +203,8 @@ def _enqueue(
     moment: tuple[Callable[[str | None], bool], datetime],
 ) -> None:
     is_worked_at, now = moment
-    note(session, [each.alert.id for each in news], Step.TOLD, now, detail=f"to {route.target}")
+    detail = f"to {route.target}{route.mark}"
+    note(session, [each.alert.id for each in news], Step.TOLD, now, detail=detail)
     held = [each for each in news if is_worked_at(each.gateway)]
     for each in held:
         plan = Plan("alert", (each.change,), now, "people work at its gateway")
@@ -195,13 +219,15 @@ def _enqueue(
 
 
 def _put(session: Session, route: _Route, plan: Plan, now: datetime) -> None:
-    """Adds a message, or to one that gathers until the same moment."""
+    """Adds a message, or to one that gathers for the same reason and leaves no later."""
     gathering = select(Delivery).where(
         Delivery.route_id == route.id,
         Delivery.kind == "digest",
+        Delivery.reason == plan.reason,
         Delivery.state == WAITING,
         Delivery.attempts == 0,
         Delivery.due_at > now,
+        Delivery.due_at <= plan.due_at,
     )
     open_ = session.scalars(gathering.order_by(Delivery.due_at)).first()
     if plan.kind == "digest" and plan.due_at > now and open_ is not None:

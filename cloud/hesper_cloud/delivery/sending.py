@@ -72,6 +72,7 @@ class Sender:
         now = self._clock()
         self._served = {key: each for key, each in self._served.items() if not _is_over(each)}
         upkeep.expire(self._engine, self._settings, now)
+        self._clear_removed(now)
         with reading(self._engine) as session:
             due = _due(session, now)
             targets = session.scalars(
@@ -203,6 +204,15 @@ class Sender:
             self._alerts.raise_(subject, "warning", text, at=now, session=session)
         elif not target.failures:
             self._alerts.clear(subject, at=now, session=session)
+
+    def _clear_removed(self, now: datetime) -> None:
+        """Clears the alerts of targets that are removed or have another name."""
+        failing = self._alerts.open_rules(FAILING)
+        if not failing:
+            return
+        with reading(self._engine) as session:
+            kept = {f"{FAILING}{name}" for name in session.scalars(select(DeliveryTarget.name))}
+        self._alerts.clear_all([(Subject(rule), now) for rule in sorted(failing - kept)])
 
 
 def _is_over(served: "Future[None]") -> bool:

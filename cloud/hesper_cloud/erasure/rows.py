@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
+from hesper_cloud.alerting.raising import clear_all
 from hesper_cloud.assets.exchange import took_part
 from hesper_cloud.db.registry import (
     Alert,
@@ -20,12 +21,15 @@ from hesper_cloud.db.registry import (
     Gap,
     MeterExchange,
     MeterProfile,
+    Outage,
     PowerLoss,
     RegisterRead,
     RuleMemory,
     RuleTrial,
     Substitute,
 )
+from hesper_cloud.outages.extent import METER
+from hesper_cloud.outages.keeping import OPEN, subject_of
 from hesper_cloud.rules.alerts import CLEARED
 from hesper_cloud.stores.port import EARLIEST, LATEST
 
@@ -106,6 +110,7 @@ def erase(session: Session, extent: Extent, letters: list[int], now: datetime) -
     if extent.until is None:
         memories = delete(RuleMemory).where(RuleMemory.subject == meter)
         counts["rules' memories"] = _removed(session, memories)
+    counts["outages"] = _outages(session, extent, now)
     ended = delete(Alert).where(Alert.meter == meter, Alert.state == CLEARED)
     counts["cleared alerts"] = _removed(session, ended.where(*extent.terms(Alert.raised_at)))
     exchanged = delete(MeterExchange).where(took_part(meter), *extent.terms(MeterExchange.at))
@@ -124,6 +129,19 @@ def total(before: Counts, more: Counts) -> Counts:
         return None if held is None or count is None else held + count
 
     return before | {kind: added(kind, count) for kind, count in more.items()}
+
+
+def _outages(session: Session, extent: Extent, now: datetime) -> int:
+    """Removes outages of the meter alone, and clears their alert.
+
+    What it lost after the time is put together anew.
+    """
+    alone = Outage.kind == METER, Outage.place == extent.meter, *extent.terms(Outage.began_at)
+    found = session.scalars(select(Outage).where(*alone)).all()
+    clear_all(session, [(subject_of(each), now) for each in found if each.state == OPEN], now)
+    left = update(PowerLoss).where(PowerLoss.outage.in_(select(Outage.id).where(*alone)))
+    session.execute(left.values(outage=None, settled=False))
+    return _removed(session, delete(Outage).where(*alone))
 
 
 def _expect_from(session: Session, meter: str, at: datetime) -> None:

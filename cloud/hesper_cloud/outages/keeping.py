@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 from hesper_cloud.alerting import grid
 from hesper_cloud.alerting.grid import AREA, GATEWAY, Grid
 from hesper_cloud.db.engines import batched, reading, writing
-from hesper_cloud.db.rules import Outage, PowerLoss
+from hesper_cloud.db.rules import GONE, Outage, PowerLoss
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.outages import customers
 from hesper_cloud.outages.extent import METER, Extent, Loss, clusters, extents
-from hesper_cloud.outages.losses import GONE, read_again, told_before
+from hesper_cloud.outages.losses import read_again, told_before
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
 from hesper_cloud.worded import later, worded
 
@@ -56,11 +56,12 @@ class OutageKeeping:
         self._coming: tuple[int, datetime, datetime] | None = None  # newest, since, first
 
     def turn(self) -> None:
-        """Looks at every loss that is not settled."""
+        """Looks at every loss that is not settled, and at every outage that is open."""
         now = self._clock()
         with reading(self._engine) as session:
             losses = _unsettled(session)
-        if not losses:
+            is_idle = not losses and not _is_any_open(session)
+        if is_idle:
             self._coming = None
             return
         with writing(self._engine) as session:
@@ -128,7 +129,10 @@ class OutageKeeping:
         self._alerts.clear(subject_of(smaller), at=now, session=session)
 
     def _follow(self, session: Session, captured: dict[str, int], now: datetime) -> None:
-        """Counts who is back, and tells of outages that began or ended."""
+        """Counts who is back, and tells of outages that began or ended.
+
+        One of which no loss is left, because its meters were erased, is over as well.
+        """
         session.flush()
         told: list[Telling] = []
         over: list[tuple[Subject, datetime]] = []
@@ -147,9 +151,10 @@ class OutageKeeping:
             elif not outage.customer_count:
                 outage.customer_count = customers.who_told(session, losses)
             if len(back) == len(losses):
-                outage.state, outage.restored_at = RESTORED, max(back)
+                restored_at = max(back, default=now)
+                outage.state, outage.restored_at = RESTORED, restored_at
                 _settle(session, outage.id)
-                over.append((subject_of(outage), max(back)))
+                over.append((subject_of(outage), restored_at))
             else:
                 told.append(telling_of(outage))
         still = {telling.subject for telling in told}
@@ -188,6 +193,7 @@ def telling_of(outage: Outage) -> Telling:
         text,
         outage.began_at,
         affected_count=outage.customer_count,
+        area=outage.area,
     )
 
 
@@ -198,6 +204,11 @@ def _as_counted(session: Session, outage: Outage) -> bool:
     lost = session.execute(select(losses).where(of)).scalar_one()
     back = session.execute(select(losses).where(of, PowerLoss.back_at.is_not(None))).scalar_one()
     return (lost, back) == (outage.lost_count, outage.back_count) and back < lost
+
+
+def _is_any_open(session: Session) -> bool:
+    found = select(Outage.id).where(Outage.state == OPEN)
+    return session.scalars(found.limit(1)).first() is not None
 
 
 def _unsettled(session: Session) -> list[Loss]:

@@ -17,7 +17,7 @@ SAME = timedelta(seconds=120)
 COUNTS_FOR = timedelta(days=7)
 SETTLES = timedelta(seconds=60)
 """A reading captured so long after a loss proves that there is power again."""
-BY_EVENT, BY_READING, GONE = "event", "reading", "given up"
+BY_EVENT, BY_READING = "event", "reading"
 
 
 def _now() -> datetime:
@@ -47,14 +47,18 @@ class Losses:
 
 
 def _lost(session: Session, meter: str, at: datetime) -> None:
+    """Opens a loss; who unplugs a meter that was removed hears its last gasp, and nobody is cut."""
     loss = PowerLoss
+    removed = select(registry.Meter.id).where(
+        registry.Meter.id == meter, registry.Meter.life == "removed"
+    )
     near = select(loss.id).where(
         loss.meter == meter,
         loss.lost_at.between(at - SAME, at + SAME),
         or_(loss.back_at.is_(None), loss.back_at > at, loss.lost_at == at),
     )
     row = select(literal(meter), literal(at, loss.lost_at.type), literal(False)).where(
-        not_(exists(near))
+        not_(exists(near)), not_(exists(removed))
     )
     session.execute(insert(loss).from_select(["meter", "lost_at", "settled"], row))
 

@@ -111,6 +111,7 @@ _OTHERS = (
     BuiltInRule(
         "certificate-ends", "Certificate ends", "warning", "One that people renew ends soon."
     ),
+    BuiltInRule("certificate-ended", "Certificate over", "critical", "One was not renewed."),
     BuiltInRule("batch-digest", "Batch contradicts itself", "critical", "Damage or forgery."),
     BuiltInRule("store-damaged", "Store damaged", "critical", "Readings of some days are lost."),
     BuiltInRule("store-away", "Store away", "critical", "The store of readings takes nothing."),

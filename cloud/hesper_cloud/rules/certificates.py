@@ -1,7 +1,8 @@
 """Certificates that are about to end, told to people and to Prometheus.
 
 A gateway renews its certificate after two thirds of its life; one that has not after five sixths
-has failed for days. Servers' certificates, and the authority's own, are renewed by people.
+has failed for days. Servers' certificates, and the authority's own, are renewed by people. One that
+has ended is an alert of another rule, which takes the place of the first.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from hesper_cloud.settings import Settings
 from hesper_cloud.worded import later, worded
 
 _AUTHORITY = "authority"
+_ENDED = "certificate-ended"
 _LAST_PART = 6
 _WORDS = {  # by whether it is over, and whether it is a gateway's, which renews its own
     (False, False): later("The certificate of {name} ends at {at} UTC."),
@@ -40,12 +42,12 @@ class Newest:
     began: datetime
     ends: datetime
 
-    @property
-    def subject(self) -> Subject:
-        """What an alert would be about."""
+    def subject(self, is_over: bool) -> Subject:
+        """Returns what an alert would be about before the end, or after it."""
         if self.kind == GATEWAY:
-            return Subject("certificate-renewal", gateway=self.name)
-        return Subject(f"certificate-ends/{self.kind}/{self.name}")
+            return Subject(_ENDED if is_over else "certificate-renewal", gateway=self.name)
+        rule = _ENDED if is_over else "certificate-ends"
+        return Subject(f"{rule}/{self.kind}/{self.name}")
 
     def is_late(self, now: datetime) -> bool:
         """Whether a person must know."""
@@ -69,13 +71,16 @@ class CertificateRule:
     def check(self) -> None:
         """Raises an alert for each that is late, clears those that were, sets the metric."""
         now, found = self._clock(), self._found()
-        late = {each.subject: each for each in found if each.is_late(now)}
+        late = {each.subject(now >= each.ends): each for each in found if each.is_late(now)}
         for subject, each in late.items():
-            severity: Severity = "critical" if now >= each.ends else "warning"
-            words = _WORDS[now >= each.ends, each.kind == GATEWAY]
+            is_over = now >= each.ends
+            severity: Severity = "critical" if is_over else "warning"
+            words = _WORDS[is_over, each.kind == GATEWAY]
             text = worded(words, name=each.name, at=f"{each.ends:%F %R}")
             self._alerts.raise_(subject, severity, text, at=now)
-        known = {each.subject for each in found} if self._raised is None else self._raised
+        known = self._raised
+        if known is None:
+            known = {each.subject(over) for each in found for over in (False, True)}
         for subject in known - late.keys():
             self._alerts.clear(subject, at=now)
         self._raised = set(late)

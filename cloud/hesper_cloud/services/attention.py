@@ -15,6 +15,7 @@ from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Alert, Event, Meter
 from hesper_cloud.gaps.causes import UNREACHABLE
+from hesper_cloud.services import alert_queries
 from hesper_cloud.services.alerts import SEVERITIES
 from hesper_cloud.services.records import AttentionRow
 from hesper_cloud.services.scope import narrowed, seen_meters
@@ -41,7 +42,7 @@ def needs_attention(sources: Sources, actor: Actor, limit: int) -> list[Attentio
 
 
 def _alerts(sources: Sources, actor: Actor) -> list[AttentionRow]:
-    query = narrowed(select(Alert), actor, Alert.meter, Alert.gateway)
+    query = alert_queries.seen(select(Alert), actor)
     query = query.where(is_shown(), Alert.severity != "info")
     with reading(sources.registry) as session:
         alerts = session.scalars(query.order_by(Alert.raised_at)).all()

@@ -27,7 +27,7 @@ from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import LIVE_GAPS, Alert, DeadLetter, Gap, Gateway, Meter
 from hesper_cloud.rules.silence import unheard
-from hesper_cloud.services import completeness
+from hesper_cloud.services import alert_queries, completeness
 from hesper_cloud.services.attention import needs_attention
 from hesper_cloud.services.captured import captured_lately
 from hesper_cloud.services.records import (
@@ -199,7 +199,7 @@ class OverviewService:
             gaps = narrowed(select(func.count()).select_from(Gap), actor, Gap.meter)
             gaps_open = session.scalar(gaps.where(Gap.state.in_(LIVE_GAPS))) or 0
             open_alerts = select(func.count(), func.min(Alert.raised_at)).where(is_shown())
-            open_alerts = narrowed(open_alerts, actor, Alert.meter, Alert.gateway)
+            open_alerts = alert_queries.seen(open_alerts, actor)
             alerts_open, _ = session.execute(open_alerts).one()
             critical, oldest = session.execute(
                 open_alerts.where(Alert.severity == "critical")

@@ -128,7 +128,7 @@ class OutageMeter:
     meter: str
     lost_at: datetime
     back_at: datetime | None
-    proof: str | None  # event | reading
+    proof: str | None  # event | reading | given up
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,33 @@ def test_the_same_meter_behind_another_gateway_is_another_subject(town):
     assert [each.gateway for each in town.found()] == [None]
 
 
+def test_what_is_told_with_its_area_is_of_that_area_and_a_meter_else_of_its_own(town):
+    element = Subject("outage", element="F0")
+    town.alerts.raise_all([Telling(element, "warning", "Lost.", town.now, area="Hill")])
+    town.alerts.raise_all([telling("M00000", town.now)])
+    assert [each.area for each in town.found()] == ["Hill", "Old Town"]
+
+
+def test_what_becomes_worse_says_so_at_once_and_is_never_said_to_be_milder(town):
+    town.alerts.raise_all([telling("M00000", town.now)])
+    for severity in ("critical", "warning", "info"):
+        town.now += timedelta(seconds=2)
+        town.alerts.raise_all([telling("M00000", town.now, severity)])
+    (alert,) = town.found()
+    assert (alert.severity, town.steps(alert.id)) == ("critical", ["raised", "worsened"])
+
+
+def test_whom_an_alert_concerns_is_kept_true_once_a_minute(town):
+    for seconds, customers, said in ((0, 3, 3), (2, 40, 3), (60, 500, 500), (60, 20, 20)):
+        town.now += timedelta(seconds=seconds)
+        outage = Subject("outage", element="F0")
+        told = Telling(outage, "warning", f"{customers}.", town.now, affected_count=customers)
+        town.alerts.raise_all([told])
+        (alert,) = town.found()
+        assert (alert.affected_count, alert.text) == (said, f"{said}.")
+    assert town.steps(alert.id) == ["raised"]
+
+
 def test_raised_cleared_and_raised_in_one_block_is_two_alerts(town):
     gathered, subject = Gathered(town.alerts), Subject("voltage", meter="M00000")
     gathered.raise_(telling("M00000", town.now))

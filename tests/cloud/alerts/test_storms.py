@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from hesper_cloud.alert_settings import AlertSettings
 from hesper_cloud.alerting.extents import Enough, lost
 from hesper_cloud.alerting.grid import Grid, Part
 from hesper_cloud.db.engines import writing
@@ -99,6 +100,31 @@ def test_a_storm_that_doubles_says_so_in_its_history(town):
     town.later(1)
     (storm,) = town.found()
     assert town.steps(storm.id) == ["raised", "grew"]
+
+
+def test_a_storm_that_becomes_critical_says_so_in_its_history(town, town_class):
+    town = town_class(town.engine, settings=AlertSettings(storm_critical_meters=40))
+    homes = town.homes(0, range(1))
+    for count in (30, 45, 30, 42):
+        town.alerts.clear_all([(Subject(SILENT, meter=meter), town.now) for meter in homes[count:]])
+        town.alerts.raise_all([silent(meter, town.now) for meter in homes[:count]])
+        town.later(1)
+    (storm,) = town.found()
+    assert (storm.severity, storm.affected_count) == ("critical", 42)
+    assert town.steps(storm.id) == ["raised", "worsened", "worsened"]
+
+
+def test_a_storm_of_as_many_as_before_takes_their_higher_severity(town):
+    homes = town.homes(0, range(1))
+    voltage = [Subject("voltage", meter=meter) for meter in homes]
+    town.alerts.raise_all([Telling(each, "warning", "Low.", town.now) for each in voltage[:-1]])
+    town.later(1)
+    town.alerts.clear(voltage[0])
+    town.alerts.raise_(voltage[-1], "critical", "Very low.")
+    town.later(1)
+    (storm,) = town.found("storm/")
+    assert (storm.severity, storm.affected_count) == ("critical", len(homes) - 1)
+    assert town.steps(storm.id) == ["raised", "worsened"]
 
 
 def test_a_few_are_told_one_by_one(town):

@@ -8,7 +8,7 @@ import pytest
 from hesper_cloud.db.authority import AuditRow, Protection
 from hesper_cloud.db.energy import Element, ElementMeter
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import Gap, Meter
+from hesper_cloud.db.registry import Gap, Meter, PowerLoss
 from hesper_cloud.stores.port import Block, Quantity
 from sqlalchemy import select
 
@@ -153,6 +153,23 @@ async def test_an_exchange_hands_everything_over(client, bearer, act, head_end, 
     gone = head_end.ask_disconnect(meter=OLD)
     assert gone.state == "refused"
     assert "its gateway and logical device name are needed" in gone.outcome["reason"]
+
+
+async def test_a_meter_that_was_exchanged_is_not_without_power(client, act, head_end):
+    await client.post("/meters", json={"id": NEW, "life": "stock"}, headers=act.headers)
+    at, unplugged = ago(minutes=2), ago(minutes=1)
+    with writing(head_end.databases.registry) as session:
+        for meter, lost_at in ((OLD, ago(days=1)), (OLD, unplugged), (PROTECTED, unplugged)):
+            session.add(PowerLoss(meter=meter, lost_at=lost_at))
+    await act(
+        OLD, "exchange", 201, new_meter=NEW, final=register(1) | {"at": at.isoformat()},
+        initial_register=0, reason="worn out",
+    )  # fmt: skip
+    with reading(head_end.databases.registry) as session:
+        losses = session.scalars(select(PowerLoss).order_by(PowerLoss.id)).all()
+    assert [(each.back_at, each.proof) for each in losses] == [
+        (at, "given up"), (unplugged, "given up"), (None, None)
+    ]  # fmt: skip
 
 
 async def test_a_protection_goes_over_to_the_meter_that_takes_the_place(client, act, head_end):

@@ -399,4 +399,32 @@ def test_an_alert_says_whose_renewal_fails(desk: Desk, head_end: Any) -> None:
     assert told() == {}
     clock.advance(40 * 86400)
     certificates.shut_out(Desk(desk.settings, desk.databases, clock.now), OTHER, "gone for good")
-    assert told() == {("certificate-renewal", GATEWAY): "critical"}
+    assert told() == {("certificate-ended", GATEWAY): "critical"}
+
+
+@pytest.mark.parametrize("is_started_anew", [False, True])
+def test_a_certificate_that_ended_is_no_longer_said_to_end(
+    desk: Desk, head_end: Any, is_started_anew: bool
+) -> None:
+    clock, registry = head_end.clock, desk.databases.registry
+
+    def start() -> CertificateRule:
+        return CertificateRule(desk.settings, desk.databases.authority, Alerts(registry), clock)
+
+    rule = start()
+
+    def told() -> list[tuple[str, str, bool]]:
+        nonlocal rule
+        rule = start() if is_started_anew else rule
+        rule.check()
+        with reading(registry) as session:
+            rows = session.scalars(select(Alert).where(Alert.state != "cleared"))
+            return [(row.rule, row.severity, " ended at " in row.text) for row in rows]
+
+    give(desk, request(GATEWAY))
+    clock.advance(26 * 86400)
+    assert told() == [("certificate-renewal", "warning", False)]
+    clock.advance(10 * 86400)
+    assert told() == [("certificate-ended", "critical", True)]
+    give(Desk(desk.settings, desk.databases, clock.now), request(GATEWAY))
+    assert told() == []

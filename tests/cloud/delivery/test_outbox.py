@@ -1,6 +1,9 @@
 """Nothing that is to be told gets lost: dead targets, restarts, quiet hours, storms, work."""
 
+import json
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,7 +15,7 @@ from hesper_cloud.db.registry import Alert, AlertChange, DeliveryTarget, Meter
 from hesper_cloud.delivery.routes import QuietHours, RoutePolicy
 from hesper_cloud.rules.alerts import Subject, Telling
 from pydantic import ValidationError
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 SECRET = "a webhook's secret"
 VOLTAGE = Subject("voltage", meter="M1")
@@ -55,6 +58,26 @@ def test_a_dead_target_loses_nothing_and_raises_one_alert_of_its_own(house, hook
     with reading(house.engine) as session:
         kept = session.get_one(DeliveryTarget, target)
     assert (kept.failures, kept.problem) == (0, None)
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [delete(DeliveryTarget), update(DeliveryTarget).values(name="shift")],
+    ids=["removed", "renamed"],
+)
+def test_a_target_that_is_gone_leaves_no_alert_behind(house, hook, target, leave):
+    house.route(target)
+    hook.answers = [(500, {}, b"")] * 3
+    house.alerts.raise_(VOLTAGE, "warning", "Low.")
+    for _ in range(3):
+        house.turn(1800)
+    assert open_rules(house) == ["voltage", "delivery-failing/ops"]
+    house.turn()
+    assert open_rules(house) == ["voltage", "delivery-failing/ops"]
+    with writing(house.engine) as session:
+        session.execute(leave)
+    house.turn()
+    assert open_rules(house) == ["voltage"]
 
 
 def test_a_slow_or_dead_target_holds_up_no_other(house, hook, target, authority):
@@ -167,18 +190,27 @@ def test_routes_choose_by_severity_rule_area_and_gateway(house, hook, target):
     assert b"tamper.magnet of M1" in hook.arrived[0][2]
 
 
-def test_a_storm_is_one_message(house, hook, target):
-    homes = [f"S{n:03}" for n in range(200)]
+def street(house, count: int) -> list[Subject]:
+    """Returns what the silence of new meters is about, all behind one gateway."""
+    homes = [f"S{n:03}" for n in range(count)]
     with writing(house.engine) as session:
         same = {"gateway_id": "gw-1", "first_seen_at": house.now, "state": "commissioned"}
         rows = [{"id": each, "life_support": False, **same} for each in homes]
         session.execute(insert(Meter), rows)
-    house.route(target)
-    keeping = AlertKeeping(house.engine, AlertSettings(), house.clock)
-    subjects = [Subject("silent-meter", meter=each) for each in homes]
+    return [Subject("silent-meter", meter=each) for each in homes]
+
+
+def fall_silent(house, subjects: list[Subject]) -> None:
     house.alerts.raise_all(
         [Telling(each, "warning", "Silent.", house.now, symptom=True) for each in subjects]
     )
+
+
+def test_a_storm_is_one_message(house, hook, target):
+    subjects = street(house, 200)
+    house.route(target)
+    keeping = AlertKeeping(house.engine, AlertSettings(), house.clock)
+    fall_silent(house, subjects)
     keeping.turn()
     house.turn(11)
     ((_, _, body),) = hook.arrived
@@ -188,6 +220,76 @@ def test_a_storm_is_one_message(house, hook, target):
     house.turn(11)
     assert len(hook.arrived) == 2
     assert b'"what":"cleared"' in hook.arrived[1][2]
+
+
+@dataclass
+class Storm:
+    """Meters behind one gateway that fall silent, a shift that hears all, and a critical pager."""
+
+    house: Any
+    hook: Any
+    meters: list[Subject]
+
+    def __post_init__(self) -> None:
+        settings = AlertSettings(storm_share_percent=40)
+        self._keeping = AlertKeeping(self.house.engine, settings, self.house.clock)
+
+    def become(self, silent_count: int) -> None:
+        """Lets so many be silent, and no others."""
+        over = self.meters[silent_count:]
+        self.house.alerts.clear_all([(each, self.house.now) for each in over])
+        fall_silent(self.house, self.meters[:silent_count])
+        self._keeping.turn()
+
+    def heard(self, silent_count: int) -> list[str]:
+        """Returns what is told when so many are silent."""
+        self.become(silent_count)
+        self.house.turn(11)
+        found = [json.loads(body)["entries"][0]["what"] for _, _, body in self.hook.arrived]
+        self.hook.arrived.clear()
+        return found
+
+    def told_by(self) -> list[int | None]:
+        return [each.route_id for each in self.house.outbox()]
+
+
+@pytest.fixture
+def storm(house, hook, target) -> Storm:
+    tells = ("raised", "surfaced", "cleared", "grew")
+    house.route(target, "shift", tells=tells[:3])
+    house.route(target, "pager", min_severity="critical", tells=tells)
+    return Storm(house, hook, street(house, 150))
+
+
+@pytest.mark.parametrize("before", [80, 70])  # 150 are more than twice as many as the second
+def test_a_storm_that_becomes_critical_begins_then_for_a_route_of_critical_alerts(storm, before):
+    assert storm.heard(before) == ["raised"]
+    assert storm.heard(150) == ["raised"]
+    assert storm.told_by() == [1, 2]
+
+
+def test_a_route_is_not_told_twice_and_hears_the_end_whatever_it_is_by_then(storm):
+    assert storm.heard(80) == ["raised"]
+    assert storm.heard(150) == ["raised"]
+    assert storm.heard(80) == []  # no longer critical
+    assert storm.heard(120) == []
+    assert storm.heard(80) == []
+    assert storm.heard(0) == ["cleared", "cleared"]
+    assert storm.told_by() == [1, 2, 1, 2]
+
+
+def test_the_end_is_no_news_to_a_route_that_heard_of_no_beginning(storm):
+    assert storm.heard(80) == ["raised"]
+    storm.become(150)  # over before that has settled
+    assert storm.heard(0) == ["cleared"]
+    assert storm.told_by() == [1, 1]
+
+
+def test_a_storm_that_becomes_critical_in_quiet_hours_does_not_wait(house, hook, target):
+    house.route(target, "shift", quiet=QuietHours(begin="11:00", end="18:00"))
+    storm = Storm(house, hook, street(house, 150))
+    assert storm.heard(80) == []  # waits
+    assert storm.heard(150) == ["raised"]
 
 
 def test_more_than_a_few_are_gathered_and_leave_every_two_minutes(house, hook, target):
@@ -222,6 +324,19 @@ def test_quiet_hours_let_through_what_cannot_wait(house, hook, target):
     house.turn()
     assert len(hook.arrived) == 2
     assert (b"Low." in hook.arrived[1][2], b"Another." in hook.arrived[1][2]) == (True, True)
+
+
+def test_many_at_once_do_not_wait_with_what_may_wait_for_the_morning(house, hook, target):
+    house.route(target, digest_above=2, quiet=QuietHours(begin="11:00", end="18:00"))
+    house.alerts.raise_(VOLTAGE, "warning", "Low.")
+    house.turn(11)
+    for n in range(4):
+        house.alerts.raise_(Subject(f"rule-{n}", meter="M1"), "critical", "Now.")
+        house.turn(11)
+    house.turn(120)
+    assert sum(body.count(b"Now.") for _, _, body in hook.arrived) == 4
+    waiting = [each for each in house.outbox() if each.state == "waiting"]
+    assert [(each.reason, len(each.entries["changes"])) for each in waiting] == [("quiet hours", 1)]
 
 
 @pytest.mark.parametrize(
@@ -269,7 +384,7 @@ def test_the_history_of_an_alert_says_whom_it_was_told(house, target):
     house.turn(11)
     query = select(AlertChange.action, AlertChange.detail).order_by(AlertChange.id)
     with reading(house.engine) as session:
-        assert session.execute(query).all() == [("raised", None), ("told", "to ops")]
+        assert session.execute(query).all() == [("raised", None), ("told", "to ops, route 1")]
 
 
 def test_a_target_is_not_told_of_its_own_failure(make_house, hook, authority):

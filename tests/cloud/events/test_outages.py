@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hesper_cloud.alert_settings import AlertSettings
 from hesper_cloud.alerting.keeping import AlertKeeping
+from hesper_cloud.assets import service_life
+from hesper_cloud.assets.history import By
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import (
@@ -21,6 +23,7 @@ from hesper_cloud.db.registry import (
     Outage,
     PowerLoss,
 )
+from hesper_cloud.erasure import rows
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.outages import customers
 from hesper_cloud.outages.keeping import OutageKeeping
@@ -106,6 +109,11 @@ class World:
             self.now = NOON + timedelta(seconds=second + later)
             self.keeping.turn()
         return self.outages()
+
+    def erase(self, *meters: str, until: datetime | None = None) -> None:
+        with writing(self.registry) as session:
+            for meter in meters:
+                rows.erase(session, rows.Extent(meter, None, until), [], self.now)
 
     def outages(self) -> list[str]:
         with reading(self.registry) as session:
@@ -307,3 +315,61 @@ def test_an_outage_without_news_is_not_counted_meter_by_meter_at_every_look(
     assert world.look(50) == ["transformer s0 open 1/3 of 3"]
     world.look(120)
     assert len(counted) == 3
+
+
+def test_an_outage_of_an_erased_meter_goes_with_its_alert_and_others_are_still_found(
+    world: World,
+) -> None:
+    world.tell("power.last_gasp", 0, "M0-0")
+    assert world.look(10) == ["meter M0-0 open 0/1 of 1"]
+    world.erase("M0-0")
+    assert (world.outages(), world.alerts(), world.alerts("cleared")) == ([], [], [])
+    world.tell("power.last_gasp", 7200, "M1-0")
+    assert world.look(7210) == ["meter M1-0 open 0/1 of 1"]
+
+
+def test_an_outage_of_which_every_loss_was_erased_is_over(world: World) -> None:
+    world.tell("power.last_gasp", 0, "S0-0", "S0-1")
+    assert world.look(10) == ["transformer s0 open 0/2 of 3"]
+    world.erase("S0-0", "S0-1")
+    assert [row.split()[2] for row in world.look(3600)] == ["restored"]
+    assert (world.alerts(), world.alerts("cleared")) == ([], [("outage", "s0", "warning")])
+    with reading(world.registry) as session:
+        assert session.scalars(select(Outage.restored_at)).one() == NOON + timedelta(hours=1)
+
+
+def test_what_a_meter_lost_after_the_time_that_is_erased_is_an_outage_of_its_own(
+    world: World,
+) -> None:
+    world.tell("power.last_gasp", 0, "M0-0")
+    world.look(10)
+    world.now += timedelta(hours=2)
+    world.tell("power.last_gasp", 7200, "M0-0")
+    world.look(7210)
+    world.erase("M0-0", until=NOON + timedelta(hours=1))
+    assert world.look(7220) == ["meter M0-0 open 0/1 of 1"]
+    with reading(world.registry) as session:
+        assert session.scalars(select(Outage.began_at)).all() == [NOON + timedelta(hours=2)]
+    assert world.alerts() == [("outage", "M0-0", "info")]
+
+
+def test_a_meter_that_is_removed_is_not_without_power(world: World) -> None:
+    world.tell("power.last_gasp", 0, "M0-0", "M1-0")
+    assert len(world.look(10)) == 2
+    with writing(world.registry) as session:
+        meter = session.get_one(Meter, "M0-0")
+        meter.life = "commissioned"
+        service_life.remove(session, meter, None, By("olga", world.now))
+    left = ["meter M0-0 restored 1/1 of 1", "meter M1-0 open 0/1 of 1"]
+    assert world.look(20) == left
+    assert world.alerts() == [("outage", "M1-0", "info")]
+    world.tell("power.last_gasp", 600, "M0-0")  # somebody unplugs it
+    assert world.look(620) == left
+
+
+def test_the_alert_of_an_outage_is_of_the_area_where_all_its_meters_are(world: World) -> None:
+    world.tell("power.last_gasp", 0, *FEEDER)
+    world.look(10)
+    with reading(world.registry) as session:
+        alert = session.scalars(select(Alert)).one()
+    assert (alert.element, alert.area) == ("f1", "north")

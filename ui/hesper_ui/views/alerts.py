@@ -35,6 +35,7 @@ STEPS = {
     "hidden": later("gave way to a greater one"),
     "surfaced": later("came up again"),
     "grew": later("grew"),
+    "worsened": later("became worse"),
     "told": later("told"),
 }
 SHELVES = {

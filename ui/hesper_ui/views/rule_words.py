@@ -50,6 +50,7 @@ BUILT_IN = {
         later("A gateway does not renew its own."),
     ),
     "certificate-ends": (later("Certificate ends"), later("One that people renew ends soon.")),
+    "certificate-ended": (later("Certificate over"), later("One was not renewed.")),
     "batch-digest": (later("Batch contradicts itself"), later("Damage or forgery.")),
     "store-damaged": (later("Store damaged"), later("Readings of some days are lost.")),
     "store-away": (later("Store away"), later("The store of readings takes nothing.")),
