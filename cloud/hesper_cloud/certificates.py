@@ -30,7 +30,13 @@ from hesper_cloud.db.authority import (
     ShutOut,
 )
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.provision import Databases, ProvisioningError, note, operator
+from hesper_cloud.provision import (
+    Databases,
+    ProvisioningError,
+    note,
+    operator,
+    require_gateway,
+)
 from hesper_cloud.settings import Settings
 
 
@@ -141,9 +147,10 @@ def shut_out(desk: Desk, gateway: str, why: str) -> int:
     """Shuts a gateway out: certificates, broker password, key and tokens end; returns how many.
 
     Raises:
-        ProvisioningError: no such name, or no reason.
+        ProvisioningError: no such gateway, or no reason.
     """
     _check(gateway, why)
+    require_gateway(desk.databases, gateway)
     with writing(desk.databases.authority) as session:
         known = session.get(GatewayKey, gateway)
         note(session, "gateway.revoke", gateway, known.public_key if known else None, why)

@@ -35,7 +35,7 @@ from hesper_cloud.hsm import SigningUnavailable
 from hesper_cloud.later_commands import with_later
 from hesper_cloud.observing import errors, logs
 from hesper_cloud.observing.errors import BadHook
-from hesper_cloud.provision import Databases, ProvisioningError
+from hesper_cloud.provision import Databases, ProvisioningError, require_gateway
 from hesper_cloud.settings import BadSettings, Settings
 from hesper_cloud.stores.errors import StoreError
 from hesper_cloud.vault import VaultBroken
@@ -205,11 +205,15 @@ def user_disable(username: str, config: Config = DEFAULT) -> None:
 def gateway_add(
     gateway_id: str,
     public_key: Annotated[str, typer.Option("--public-key", help="64 hex digits, Ed25519.")],
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Take another key's place; let in again who was shut out."),
+    ] = False,
     config: Config = DEFAULT,
 ) -> None:
     """Puts a gateway's public key on record, so that its results are believed."""
     databases = Databases.open(Settings.load(config))
-    provision.add_gateway(databases, gateway_id, public_key)
+    provision.add_gateway(databases, gateway_id, public_key, replace=replace)
     typer.echo(f"{gateway_id} is on record")
 
 
@@ -232,8 +236,10 @@ def meter_add(
         address=address,
         life_support=life_support,
     )
-    commission(Databases.open(Settings.load(config)), [paper])
-    typer.echo(f"{serial} is commissioned")
+    databases = Databases.open(Settings.load(config))
+    require_gateway(databases, gateway_id)
+    commission(databases, [paper])
+    typer.echo(f"{serial} is commissioned behind {gateway_id}")
 
 
 @meter.command("import")

@@ -20,12 +20,22 @@ from hesper_cloud.accounts.roles import Role
 from hesper_cloud.accounts.terms import check_username, role_named
 from hesper_cloud.authority.policy import POLICIES
 from hesper_cloud.db import migrate
-from hesper_cloud.db.authority import GatewayKey, PolicyRow, Protection, ShutOut, User
+from hesper_cloud.db.authority import (
+    Certificate,
+    EnrolmentToken,
+    GatewayKey,
+    KeptConfiguration,
+    PolicyRow,
+    Protection,
+    ShutOut,
+    User,
+)
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Gateway
 from hesper_cloud.settings import Settings
 
 _PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
+_NAMED_AT_MOST = 20
 
 
 class ProvisioningError(Exception):
@@ -156,11 +166,20 @@ def _require_admin_beside(session: Session, user: User) -> None:
         raise ProvisioningError(f"{user.username} is the last admin; make another one first")
 
 
-def add_gateway(databases: Databases, gateway: str, public_key: str) -> None:
-    """Puts a gateway's public key on record, for its results to be believed.
+def add_gateway(
+    databases: Databases, gateway: str, public_key: str, *, replace: bool = False
+) -> None:
+    """Puts a gateway's public key on record, for its results to be believed; safe to repeat.
+
+    Args:
+        databases: Where.
+        gateway: Its name.
+        public_key: Ed25519, hex.
+        replace: Take the place of another key, and let in again who was shut out.
 
     Raises:
-        ProvisioningError: the key is not 64 hex digits, or the name cannot name a gateway.
+        ProvisioningError: the key is not 64 hex digits, the name cannot name a gateway, or without
+            ``replace`` it has another key or was shut out.
     """
     key = public_key.strip().lower()
     if not _PUBLIC_KEY.fullmatch(key):
@@ -171,6 +190,8 @@ def add_gateway(databases: Databases, gateway: str, public_key: str) -> None:
         raise ProvisioningError(str(error)) from None
     with writing(databases.authority) as session:
         before = session.get(GatewayKey, gateway)
+        if not replace:
+            _require_free(session, gateway, key)
         if before is None or before.public_key != key:
             note(session, "gateway.key", gateway, before.public_key if before else None, key)
             session.merge(GatewayKey(gateway=gateway, public_key=key, added_at=_now()))
@@ -182,6 +203,37 @@ def add_gateway(databases: Databases, gateway: str, public_key: str) -> None:
             row = Gateway(id=gateway, first_seen_at=_now())
             session.add(row)
         row.public_key = key
+
+
+def _require_free(session: Session, gateway: str, key: str) -> None:
+    """Refuses a name that was shut out, or that has another key.
+
+    Raises:
+        ProvisioningError: it is one of them.
+    """
+    known, out = session.get(GatewayKey, gateway), session.get(ShutOut, gateway)
+    if out is not None:
+        raise ProvisioningError(f"{gateway} was shut out ({out.why}); to let it in: --replace")
+    if known is not None and known.public_key != key:
+        raise ProvisioningError(f"{gateway} has another key; to take its place: --replace")
+
+
+def require_gateway(databases: Databases, gateway: str) -> None:
+    """Passes where a gateway is on record: enrolled or about to be, certified, or heard of.
+
+    Raises:
+        ProvisioningError: it is not; the error names those that are.
+    """
+    columns = (GatewayKey.gateway, EnrolmentToken.gateway, KeptConfiguration.gateway)
+    with reading(databases.registry) as session:
+        known = set(session.scalars(select(Gateway.id)))
+    with reading(databases.authority) as session:
+        for column in (*columns, Certificate.name):
+            known.update(session.scalars(select(column).distinct()))
+    if gateway not in known:
+        names = ", ".join(sorted(known)[:_NAMED_AT_MOST]) or "none"
+        more = ", …" if len(known) > _NAMED_AT_MOST else ""
+        raise ProvisioningError(f"there is no gateway {gateway}; on record: {names}{more}")
 
 
 def protect_meters(authority: Engine, meters: dict[str, str]) -> None:

@@ -145,6 +145,13 @@ def test_what_a_person_can_mend_is_said_in_one_line(installation):
     assert "at least" in refused(installation, *user, "operator")
     assert "no role" in refused(installation, *user, "boss")
     assert "64 hex" in refused(installation, "gateway", "add", "gw-1", "--public-key", "ff")
+    add = ("gateway", "add", "gw-1", "--public-key")
+    assert installation.tell(*add, "1a" * 32).returncode == 0
+    assert "--replace" in refused(installation, *add, "2b" * 32)
+    assert installation.tell(*add, "2b" * 32, "--replace").returncode == 0
+    meter = ("meter", "add", "HES1", "--gateway")
+    assert "no gateway gw-9; on record: gw-1" in refused(installation, *meter, "gw-9")
+    assert installation.tell(*meter, "gw-1").returncode == 0
     papers = installation.folder / "bad.json"
     papers.write_text('[{"id": "HES1"}]')
     assert "gateway" in refused(installation, "meter", "import", str(papers))

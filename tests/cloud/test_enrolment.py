@@ -184,6 +184,17 @@ def test_a_lost_answer_is_given_again_and_changes_nothing(kept):
     assert actions(kept) == noted
 
 
+def test_a_device_whose_first_answer_was_lost_is_still_told_that_it_replaces_another(kept):
+    enrol(kept, Device.born(), make_token(kept))
+    new, lost = Device.born(), make_token(kept)
+    enrol(kept, new, lost)
+    kept.clock.advance(25 * 3600)
+    assert refused(kept, new, lost) == NO_TOKEN
+    token = make_token(kept)
+    assert enrol(kept, new, token).state == "done"
+    assert new.read(answer_of(kept, token), token)[0].replaces
+
+
 def refused(kept: Any, *ask: Any) -> str:
     before = key_on_record(kept)
     row = enrol(kept, *ask)

@@ -1,6 +1,7 @@
 """Relational data on a real PostgreSQL: the same migrations, the same promises."""
 
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from hesper_cloud import audit, provision
+from hesper_cloud.app import bootstrap
 from hesper_cloud.authority.core import Authority
 from hesper_cloud.commissioning import MeterPaper, commission
 from hesper_cloud.db import authority, migrate, registry
@@ -27,8 +29,8 @@ from hesper_cloud.long_jobs.running import Runner
 from hesper_cloud.settings import DatabaseSettings, Settings
 from hesper_contracts.frame import Refused
 from hesper_contracts.json_columns import open_
-from sqlalchemy import inspect, select
-from sqlalchemy.exc import InternalError
+from sqlalchemy import create_engine, inspect, make_url, select
+from sqlalchemy.exc import InternalError, ProgrammingError
 
 pytestmark = pytest.mark.integration
 Databases = Callable[[], str]
@@ -108,6 +110,41 @@ def test_a_read_only_engine_does_not_write(postgres_database: Databases) -> None
         session.add(authority.Cursor(name="results", position=3))
     writer.dispose()
     reader.dispose()
+
+
+@pytest.fixture
+def apart(postgres_database: Databases) -> Iterator[tuple[DatabaseSettings, DatabaseSettings]]:
+    """The databases as the authority has them, and as a head end whose role there only reads."""
+    role = f"reader_{uuid.uuid4().hex[:8]}"
+    urls = DatabaseSettings(url=postgres_database(), authority_url=postgres_database())
+    owner = create_engine(urls.authority_url, isolation_level="AUTOCOMMIT")
+    with owner.connect() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN PASSWORD 'reads'")
+        connection.exec_driver_sql(f"ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {role}")
+    as_reader = make_url(urls.authority_url).set(username=role, password="reads")
+    url = as_reader.render_as_string(hide_password=False)
+    yield urls, urls.model_copy(update={"authority_url": url})
+    with owner.connect() as connection:
+        connection.exec_driver_sql(f"DROP OWNED BY {role}")
+        connection.exec_driver_sql(f"DROP ROLE {role}")
+    owner.dispose()
+
+
+def test_a_head_end_with_a_role_that_reads_and_keys_of_its_own_comes_up_and_writes_nothing(
+    apart: tuple[DatabaseSettings, DatabaseSettings], tmp_path: Path
+) -> None:
+    decides = Settings(state=tmp_path / "authority", database=apart[0])
+    serves = Settings(state=tmp_path / "head-end", database=apart[1])
+    provision.initialise(decides, "default")
+    serves.keys.mkdir(parents=True)
+    for name in ("receipts.key", "requests.pub", "tokens.key"):
+        (decides.keys / name).rename(serves.keys / name)
+    with bootstrap(serves) as head_end:
+        assert head_end.services is not None
+    engine = open_engine(serves.database.authority_url)
+    with pytest.raises(ProgrammingError, match="permission denied"), writing(engine) as session:
+        session.add(authority.Cursor(name="results", position=3))
+    engine.dispose()
 
 
 def test_a_command_lives_its_life(head_end: Any) -> None:

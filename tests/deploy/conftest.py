@@ -42,13 +42,13 @@ def ports() -> Ports:
 
 
 @pytest.fixture(scope="module")
-def prepare(ports: Ports) -> Callable[[Path, str], "subprocess.CompletedProcess[str]"]:
-    """Run `deploy/prepare --local` for a site folder and a gateway name."""
+def prepare(ports: Ports) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Run `deploy/prepare --local` for a site and a gateway; programs in `first` come first."""
     if not shutil.which("mosquitto_passwd"):
         pytest.skip("mosquitto_passwd is not installed")
 
-    def run(site: Path, gateway: str) -> "subprocess.CompletedProcess[str]":
-        search = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    def run(site: Path, gateway: str, first: Path = BIN) -> "subprocess.CompletedProcess[str]":
+        search = os.pathsep.join((str(first), str(BIN), os.environ["PATH"]))
         return subprocess.run(
             [ROOT / "deploy/prepare", "--local", gateway],
             env={

@@ -86,6 +86,12 @@ def test_what_faces_the_web_holds_no_command_key(compose, root):
     assert "requests.key" in keys
 
 
+def test_what_faces_the_web_cannot_write_what_the_authority_runs_by(compose):
+    volumes = compose["services"]["cloud"]["volumes"]
+    toml = "${HESPER_SITE:-./site}/cloud/cloud.toml:/var/lib/hesper/cloud.toml:ro"
+    assert volumes.index(toml) > volumes.index("${HESPER_SITE:-./site}/cloud:/var/lib/hesper")
+
+
 def test_files_of_the_repository_that_it_mounts_exist(compose, root):
     for service in compose["services"].values():
         for volume in service["volumes"]:

@@ -17,9 +17,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hesper_cloud.certificates import Desk, shut_out
+from hesper_cloud.db.authority import GatewayKey, ShutOut
+from hesper_cloud.db.engines import reading
+from hesper_cloud.provision import Databases, add_gateway
+from hesper_cloud.settings import Settings
+from hesper_contracts.signing import Signer
 from hesper_lab.ports import free_port
 
 pytestmark = pytest.mark.integration
@@ -91,6 +98,51 @@ def test_a_second_time_keeps_what_is_there(site, prepare):
     added, *others = passwords.read_text().splitlines(keepends=True)
     assert (added.startswith("hes.images:$7$"), others) == (True, kept)
     passwords.write_text(whole)
+
+
+def test_what_a_cut_left_empty_is_made_a_second_time(site, prepare):
+    names = ("broker/ca.pem", "broker/mosquitto.conf", "cloud/cloud.toml")
+    broken = [site / name for name in names]
+    before = [file.read_bytes() for file in broken]
+    for file in broken:
+        file.write_bytes(b"")
+    assert prepare(site, "gw-1").returncode == 0
+    assert [file.read_bytes() for file in broken] == before
+
+
+def test_a_gateway_whose_key_was_made_in_a_run_that_was_cut_gets_another(prepare, tmp_path):
+    programs, site = tmp_path / "programs", tmp_path / "site"
+    programs.mkdir()
+    cut = programs / "hesper-gateway"
+    cut.write_text('#!/bin/sh\necho left > gateway.key\nprintf "{"\nexit 137\n')
+    cut.chmod(0o700)
+    assert prepare(site, "gw-1", programs).returncode == 137
+    assert not (site / "gateway/public.json").exists()
+    cut.unlink()
+    (site / "gateway/public.json").touch()
+    assert prepare(site, "gw-1").returncode == 0
+    shown = json.loads((site / "gateway/public.json").read_text())
+    assert Signer.load(site / "gateway/gateway.key").public_key.hex() == shown["public_key"]
+
+
+def test_a_second_time_leaves_the_head_end_its_word_on_a_gateways_key(site, prepare, tmp_path):
+    """After another device took the name, and after the gateway was shut out."""
+    own = tmp_path / "site"
+    shutil.copytree(site, own)
+    settings = Settings.load(own / "cloud/cloud.toml")
+    databases = Databases.open(settings)
+
+    def on_record() -> tuple[str | None, bool]:
+        with reading(databases.authority) as session:
+            known, out = (session.get(each, "gw-1") for each in (GatewayKey, ShutOut))
+            return known and known.public_key, out is not None
+
+    key = Signer.generate().public_key.hex()
+    add_gateway(databases, "gw-1", key, replace=True)
+    assert (prepare(own, "gw-1").returncode, on_record()) == (0, (key, False))
+    shut_out(Desk(settings, databases, datetime.now(UTC)), "gw-1", "stolen")
+    assert (prepare(own, "gw-1").returncode, on_record()) == (0, (None, True))
+    databases.close()
 
 
 def test_another_gateway_or_a_wrong_name_is_refused(site, prepare, tmp_path):

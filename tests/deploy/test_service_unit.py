@@ -12,7 +12,7 @@ import pytest
 
 EXPOSURE_MAX = 2.0
 UNITS = ("broker", "authority", "cloud", "gateway")
-PLACES = ("ReadWritePaths", "InaccessiblePaths")
+PLACES = ("ReadWritePaths", "InaccessiblePaths", "ReadOnlyPaths")
 
 
 @pytest.fixture(params=UNITS)
@@ -98,6 +98,12 @@ def test_the_units_of_a_site_give_commands_and_options_that_are_known(of_site):
 
 
 def test_the_process_that_faces_the_web_does_not_see_what_the_authority_alone_holds(root):
-    hidden = {Path(each).name for each in settings(root / "deploy/hesper-cloud.service", PLACES[1])}
+    unit = root / "deploy/hesper-cloud.service"
+    hidden = {Path(each).name for each in settings(unit, "InaccessiblePaths")}
     mounted = re.findall(r"/dev/null:\S*/([\w.]+):ro", (root / "deploy/compose.yaml").read_text())
     assert hidden == set(mounted)
+
+
+def test_the_process_that_faces_the_web_cannot_write_what_the_authority_runs_by(site):
+    unit = site / "systemd/hesper-cloud.service"
+    assert list(settings(unit, "ReadOnlyPaths")) == [str(site / "cloud/cloud.toml")]

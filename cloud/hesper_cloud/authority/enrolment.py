@@ -3,7 +3,8 @@
 Theory of operation. Tokens, kept configurations and gateways' keys are rows of the authority's own
 database; only it and the operator of its machine write them. The web process carries the signed ask
 and the sealed token and can neither make nor alter either. Of the registry one thing is looked at:
-whether it has heard of the gateway. Whoever forges that makes the new device careful, nothing more.
+whether it has heard of the gateway. Whoever adds it there makes the new device careful, nothing
+more; whoever takes it away lets one go on without care whose own key, or none, is on record.
 
 One transaction checks the token, writes the audit rows, puts the device's key on record (results
 signed with the one before it are not believed from then on), and keeps the hash of a fresh broker
@@ -203,9 +204,13 @@ def _token(case: Case, ask: Ask) -> EnrolmentToken:
 
 
 def _is_another(case: Case, before: GatewayKey | None, ask: Ask) -> bool:
-    """Says whether somebody else bore this name, as far as anybody knows."""
-    if before is not None:
-        return before.public_key != ask.signing_key.hex()
+    """Says whether somebody else may have borne this name.
+
+    A device whose first answer was lost asks with another token; its own key is on record by then
+    and tells nothing of who was there before.
+    """
+    if before is not None and before.public_key != ask.signing_key.hex():
+        return True
     with reading(case.registry) as session:
         return session.get(Gateway, ask.gateway) is not None
 

@@ -63,17 +63,15 @@ class KeyDesk:
         told = _told(result)
         if result.state == "confirmed" and told == "new":
             has_new = True
-        elif result.state in _NOT_TAKEN and (told == "old" or self._alone(session, command, told)):
+        elif result.state in _NOT_TAKEN and told in {"old", None} and self._alone(session, command):
             has_new = False
         else:
             return
         origin = Origin(f"gateway {result.gateway}", f"command {command.id}", now)
         self._custody.settle(session, command.id, has_new, origin)
 
-    def _alone(self, session: Session, command: CommandRecord, told: KeysAtMeter | None) -> bool:
-        """Says whether nothing was written for this command and no other may have brought them."""
-        if told is not None:
-            return False
+    def _alone(self, session: Session, command: CommandRecord) -> bool:
+        """Says whether no other command may bring the same set, or have brought it."""
         others = self._custody.others_carrying(session, command.id)
         found = (session.get(CommandRecord, each) for each in others)
         return not any(each is not None and each.state in life.OPEN for each in found)

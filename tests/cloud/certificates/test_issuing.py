@@ -25,7 +25,7 @@ from hesper_cloud.db.authority import (
 )
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Alert
-from hesper_cloud.provision import ProvisioningError
+from hesper_cloud.provision import ProvisioningError, add_gateway
 from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.rules.certificates import CertificateRule
 from hesper_cloud.settings import CertificateSettings, EnrolmentSettings
@@ -251,6 +251,8 @@ def test_shutting_out_ends_everything_that_a_gateway_has(
         assert to_evict(session, desk.now + timedelta(minutes=5)) == []
     with pytest.raises(ProvisioningError, match="reason"):
         certificates.shut_out(desk, GATEWAY, " ")
+    with pytest.raises(ProvisioningError, match=f"no gateway gw-77; on record: .*{OTHER}"):
+        certificates.shut_out(desk, "gw-77", "stolen")
     file = tmp_path / "passwords"
     file.write_text(f"hes.ingest:x\n{GATEWAY}:y\n")
     accounts = BrokerAccounts(EnrolmentSettings(password_file=file))
@@ -262,7 +264,10 @@ def test_shutting_out_ends_everything_that_a_gateway_has(
         certificates.revoke(desk, row.serial, "lost")
     with reading(desk.databases.authority) as session:
         assert to_evict(session, desk.now + timedelta(minutes=2)) == [GATEWAY, OTHER]
-    provision.add_gateway(desk.databases, GATEWAY, Signer.generate().public_key.hex())
+    key = Signer.generate().public_key.hex()
+    with pytest.raises(ProvisioningError, match=r"shut out \(stolen\)"):
+        provision.add_gateway(desk.databases, GATEWAY, key)
+    provision.add_gateway(desk.databases, GATEWAY, key, replace=True)
     with reading(desk.databases.authority) as session:
         assert session.get(ShutOut, GATEWAY) is None
     assert actions(desk)[-4:-1] == ["gateway.revoke", "certificate.revoke", "certificate.revoke"]
@@ -296,6 +301,7 @@ def test_the_list_is_signed_anew_when_it_must_be(desk: Desk, tmp_path: Path) -> 
     assert numbers(file) == (4, 0)
     file.unlink()
     file.mkdir()
+    add_gateway(desk.databases, OTHER, "1a" * 32)
     certificates.shut_out(desk, OTHER, "no certificate: the list stays")
     revocations.settle(authority, desk.now + timedelta(days=40))  # cannot be written: put off
 

@@ -126,6 +126,31 @@ def test_the_next_command_after_unknown_carries_the_same_keys(head_end, custody)
     assert states(head_end) == {1: "past", 2: "current"}
 
 
+def test_a_late_no_retires_nothing_that_another_command_still_carries(head_end, custody):
+    renew = ["encryption_key", "authentication_key", "master_key"]
+    first, new = change(head_end, renew=renew)
+    answer(head_end, first, "unknown", "either")
+    second, again = change(head_end)
+    assert again == new
+    answer(head_end, first, "failed", "old")
+    assert states(head_end) == {1: "current", 2: "pending"}
+    answer(head_end, second, "unknown", "either")
+    third, same = change(head_end, renew=["encryption_key"])
+    assert same == new
+    answer(head_end, second, "confirmed", "new")
+    answer(head_end, third, "confirmed", "new")
+    assert kept(head_end, custody).master_key == new.master_key
+
+
+def test_the_last_of_several_that_says_no_retires_what_all_carried(head_end, custody):
+    first, _ = change(head_end)
+    answer(head_end, first, "unknown", "either")
+    second, _ = change(head_end)
+    answer(head_end, first, "failed", "old")
+    answer(head_end, second, "failed", "old")
+    assert states(head_end) == {1: "current", 2: "past"}
+
+
 def test_a_gateway_that_never_answers_leaves_both(head_end, custody):
     change(head_end)
     head_end.clock.advance(3_600)
