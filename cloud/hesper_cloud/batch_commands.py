@@ -47,6 +47,8 @@ class Way:
             ProvisioningError: no way there, or a no.
         """
         url = httpx.URL(f"{self.url.rstrip('/')}/api/v1")
+        if not self.user:
+            raise ProvisioningError("name your account: --user, or HESPER_USER")
         if url.scheme != "https" and url.host not in _LOOPBACK:
             raise ProvisioningError(f"{self.url}: a password goes elsewhere by https alone")
         trust = ssl.create_default_context(cafile=self.authority)
@@ -73,7 +75,9 @@ class Way:
 @batch.callback()
 def way(
     context: typer.Context,
-    user: Annotated[str, typer.Option("--user", "-u", envvar="HESPER_USER", help="Your account.")],
+    user: Annotated[
+        str, typer.Option("--user", "-u", envvar="HESPER_USER", help="Your account.")
+    ] = "",
     url: Annotated[
         str, typer.Option(envvar="HESPER_URL", help="The head end, as a browser reaches it.")
     ] = HERE,

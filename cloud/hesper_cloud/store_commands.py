@@ -41,7 +41,7 @@ def copy(
     from hesper_cloud.stores import copying  # heavy: the authority starts without
     from hesper_cloud.stores.opening import open_named
 
-    stores = [open_named(source), open_named(target)]
+    stores = [open_named(source, is_there=True), open_named(target)]
     progress = copying.Progress(progress_file)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     try:

@@ -16,6 +16,7 @@ from hesper_gateway.config import GatewayConfig, LineConfig
 from hesper_gateway.database import DatabaseError, DatabaseInUse
 from hesper_gateway.errors import ConfigError, LineDown, LineInUse
 
+_ONLY_ONE = "1"
 _HIGHEST = 0x3FFF
 
 
@@ -52,7 +53,7 @@ def discover(
     ] = None,
     logical: Annotated[
         str, typer.Option(help="Logical devices, or wrapper ports: 1 or 1,16-20.")
-    ] = "1",
+    ] = _ONLY_ONE,
     physical: Annotated[str, typer.Option(help="Physical HDLC addresses.")] = "16-127",
     address_octets: Annotated[
         list[int] | None, typer.Option(help="Form of HDLC addresses: 1, 2 or 4; else the shortest.")
@@ -100,6 +101,8 @@ def discover(
     except (DatabaseError, LineInUse, LineDown) as error:
         give_up(error, 3)
     report.show(settings, here, found, output, as_json)
+    if wanted.servers == _numbers(_ONLY_ONE) and not as_json:
+        typer.echo("asked for logical device 1 alone; for more: --logical 1-16", err=True)
     raise typer.Exit(0 if found else 1)
 
 

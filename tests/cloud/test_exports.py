@@ -344,6 +344,20 @@ def test_exports_by_command_line(tmp_path: Path) -> None:
     assert wrong.exit_code == 2
 
 
+def test_a_slip_of_the_pen_is_no_empty_export(services: Services, tmp_path: Path) -> None:
+    span = ("--from", "2026-06-01", "--to", "2026-06-03")
+    with asked_by_url(services, tmp_path) as export_by_url:
+        backwards = export_by_url("--from", "2026-06-03", "--to", "2026-06-01")
+        nobody = export_by_url(*span, "--meter", "NOPE")
+        assert not (tmp_path / "out").exists()
+        for words in ((), ("--meter", "M1"), ("--meter", "M1", "--meter", "M2")):
+            assert export_by_url(*span, *words).returncode == 0
+    assert (backwards.returncode, nobody.returncode) == (2, 1)
+    assert "there is no meter NOPE" in nobody.stderr
+    names = sorted(each.name.split("Z", 2)[2] for each in (tmp_path / "out").iterdir())
+    assert names == ["-2-meters-79adbcf6.csv", "-M1.csv", ".csv"]
+
+
 @contextmanager
 def asked_by_url(services: Services, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Exports from a head end that runs, by the command line."""

@@ -119,6 +119,17 @@ def test_by_command_to_influxdb_and_back(
     again.close()
 
 
+def test_a_source_that_is_not_there_is_no_empty_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cloud.toml").write_text('state = "state"\n')
+    for source in ("nope.duckdb", "cloud.toml"):
+        ended = CliRunner().invoke(cli.app, ["store", "copy", source, "back.duckdb"])
+        assert isinstance(ended.exception, FileNotFoundError)
+    assert not list(tmp_path.rglob("*.duckdb"))
+
+
 @pytest.mark.integration
 def test_init_makes_file_or_database_with_its_retention(tmp_path: Path, influx_url: str) -> None:
     assert "kept for ever" in initialise(Settings(state=tmp_path))

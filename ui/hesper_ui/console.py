@@ -66,7 +66,10 @@ def mount(app: FastAPI, services: Services) -> None:
         binding_refresh_interval=None,
         reconnect_timeout=RECONNECT_S,
         storage_secret=secrets.token_urlsafe(32),
-        session_middleware_kwargs={"same_site": "strict"},
+        session_middleware_kwargs={
+            "same_site": "strict",
+            "https_only": web.secure_cookies or web.tls is not None,
+        },
         show_welcome_message=False,
         gzip_middleware_factory=lambda inner: Compressed(inner, _UNCHANGING),
     )

@@ -11,6 +11,7 @@ from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer, reading
 from hesper_cloud.exports.formats import FORMATS, FormatName
 from hesper_cloud.exports.running import Wanted, name_of
+from hesper_cloud.services.errors import Invalid
 from hesper_cloud.services.exports import MOST_CHANGES, ExportRunRow
 from hesper_cloud.services.sources import epoch
 
@@ -51,6 +52,8 @@ async def export(
     ``validated`` gives them as they count, edits and estimates in place, each with its quality.
     """
     meters = None if meter is None else sorted(set(meter))
+    if start >= end:
+        raise Invalid("the range is empty")
     wanted = Wanted(format, profile, epoch(start), epoch(end), meters, validated)
     named = {"Content-Disposition": f'attachment; filename="{name_of(wanted)}"'}
     return StreamingResponse(

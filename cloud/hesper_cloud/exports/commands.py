@@ -1,11 +1,12 @@
 """``hesper-cloud export``: from this machine's store, or by REST from a head end that runs."""
 
 import getpass
+import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import httpx
 import typer
@@ -18,6 +19,7 @@ from hesper_cloud.db import migrate
 from hesper_cloud.db.archive import archived_before
 from hesper_cloud.db.engines import open_engine
 from hesper_cloud.exports.formats import FORMATS, FormatName
+from hesper_cloud.exports.named import stranger
 from hesper_cloud.exports.numbers import rfc3339
 from hesper_cloud.exports.running import Wanted, export, name_of
 from hesper_cloud.exports.targets import TargetError, put
@@ -41,24 +43,30 @@ def export_(
     meter: Annotated[list[str] | None, typer.Option(help="One or more; all without it.")] = None,
     url: Annotated[str | None, typer.Option(help="A head end that runs.")] = None,
     token_file: Annotated[Path | None, typer.Option(help="With --url: a bearer token.")] = None,
+    ca: Annotated[
+        Path | None, typer.Option(help="With --url: who signed the head end's certificate, PEM.")
+    ] = None,
     validated: Annotated[
         bool, typer.Option("--validated", help="As they count: with edits and estimates.")
     ] = False,
     config: Config = Path("cloud.toml"),
 ) -> None:
     """Exports readings below TARGET."""
+    if start >= end:
+        raise typer.BadParameter("comes before --to", param_hint="--from")
     span = (_epoch(start), _epoch(end))
     wanted = Wanted(_format(format), profile, *span, meter or None, validated)
     try:
         if url is None:
             _from_store(wanted, target, config)
         else:
-            _from_rest(wanted, target, url, token_file)
+            _from_rest(wanted, target, _Door(url, token_file, ca))
     except StoreError as error:
         typer.echo(f"hesper-cloud: {error}; while the head end runs, use --url", err=True)
         raise typer.Exit(1) from None
     except (TargetError, httpx.HTTPError) as error:
-        typer.echo(f"hesper-cloud: {error}", err=True)
+        hint = "; --ca names who signed it" if "CERTIFICATE_VERIFY_FAILED" in str(error) else ""
+        typer.echo(f"hesper-cloud: {error}{hint}", err=True)
         raise typer.Exit(1) from None
 
 
@@ -67,7 +75,7 @@ def _from_store(wanted: Wanted, target: str, config: Path) -> None:
     with ExitStack() as opened:
         store = open_store(settings)
         opened.callback(store.close)
-        left = _note(settings, wanted)
+        left = _note(settings, store, wanted)
         if wanted.start < left:
             raise TargetError(
                 f"readings before {rfc3339(left)[:10]} are in the archive: ask from then on, or "
@@ -84,11 +92,17 @@ def _from_store(wanted: Wanted, target: str, config: Path) -> None:
     typer.echo(f"{done.readings} readings, {done.files} files, {done.octets} octets in {target}")
 
 
-def _note(settings: Settings, wanted: Wanted) -> int:
-    """Writes down who exports what, before it is done; returns the end of what is archived."""
+def _note(settings: Settings, store: ReadingStore, wanted: Wanted) -> int:
+    """Writes down who exports what, before it is done; returns the end of what is archived.
+
+    Raises:
+        TargetError: nothing is known of a meter that it names.
+    """
     registry, looks = open_engine(settings.database.url), Looks()
     try:
         migrate.upgrade(registry, "registry")
+        if (unknown := stranger(registry, store, wanted.meters or ())) is not None:
+            raise TargetError(f"there is no meter {unknown}")
         look = Look(getpass.getuser(), "command line", "export")._replace(
             from_at=wanted.start, to_at=wanted.end
         )
@@ -100,7 +114,24 @@ def _note(settings: Settings, wanted: Wanted) -> int:
         registry.dispose()
 
 
-def _from_rest(wanted: Wanted, target: str, url: str, token_file: Path | None) -> None:
+class _Door(NamedTuple):
+    """Where a head end is, how it is entered, and by whom its certificate is signed."""
+
+    url: str
+    token_file: Path | None
+    ca: Path | None
+
+    def client(self) -> httpx.Client:
+        token = self.token_file.read_text("utf-8").strip() if self.token_file else ""
+        return httpx.Client(
+            base_url=self.url.rstrip("/"),
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=_PATIENCE_S,
+            verify=ssl.create_default_context(cafile=self.ca),
+        )
+
+
+def _from_rest(wanted: Wanted, target: str, door: _Door) -> None:
     asked: dict[str, str | list[str]] = {
         "format": wanted.format,
         "profile": wanted.profile,
@@ -111,10 +142,8 @@ def _from_rest(wanted: Wanted, target: str, url: str, token_file: Path | None) -
         asked["validated"] = "true"
     if wanted.meters:
         asked["meter"] = list(wanted.meters)
-    token = token_file.read_text("utf-8").strip() if token_file else ""
-    where = f"{url.rstrip('/')}/api/v1/exports/readings"
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    with httpx.stream("GET", where, params=asked, headers=headers, timeout=_PATIENCE_S) as answer:
+    where = "/api/v1/exports/readings"
+    with door.client() as client, client.stream("GET", where, params=asked) as answer:
         _require_granted(answer)
         octets = put(f"{target.rstrip('/')}/{name_of(wanted)}", _watched(answer.iter_bytes()))
     typer.echo(f"{octets} octets in {target}")

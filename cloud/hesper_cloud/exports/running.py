@@ -1,5 +1,7 @@
 """One export from a store to a target: a file, or for Parquet a folder partitioned by day."""
 
+import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +14,7 @@ from hesper_cloud.exports.targets import put, remove
 from hesper_cloud.stores.port import EARLIEST, ReadingStore
 
 _DAY_S = 86_400
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 Told = Callable[[int], None]
 Source = ReadingStore | Shelf
 
@@ -20,7 +23,8 @@ Source = ReadingStore | Shelf
 class Wanted:
     """Which readings: ``start <= captured_at < end``, epoch seconds; no meters: every one.
 
-    Of validated ones every value counts by itself, edits and estimates included.
+    Of validated ones every value counts by itself, edits and estimates included. The range is not
+    empty: ValueError.
     """
 
     format: FormatName
@@ -29,6 +33,20 @@ class Wanted:
     end: int
     meters: Sequence[str] | None = None
     validated: bool = False
+
+    def __post_init__(self) -> None:
+        if self.start >= self.end:
+            raise ValueError("the range is empty")
+
+    @property
+    def of(self) -> str:
+        """How file names say of which meters it is; empty: of all."""
+        if self.meters is None:
+            return ""
+        if len(self.meters) == 1 and _PLAIN.fullmatch(self.meters[0]):
+            return f"-{self.meters[0]}"
+        digest = hashlib.sha256("\n".join(sorted(self.meters)).encode()).hexdigest()[:8]
+        return f"-{len(self.meters)}-meters-{digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +76,8 @@ def export(source: Source, wanted: Wanted, target: str, told: Told = lambda _: N
     """Writes an export below ``target``; the same export again replaces its files.
 
     Parquet goes into ``profile=…/day=YYYY-MM-DD/readings.parquet`` (``validated.parquet``), days in
-    UTC; a day without readings has no file. Other formats are one file per export.
+    UTC; a day without readings has no file. Other formats are one file per export. Names say of
+    which meters it is, where not of all.
 
     Raises:
         TargetError: the target cannot be written.
@@ -81,7 +100,7 @@ def name_of(wanted: Wanted) -> str:
     """Returns the name of a file that holds the whole export."""
     start, end = (rfc3339(at).replace(":", "") for at in (wanted.start, wanted.end))
     kind = "validated" if wanted.validated else "readings"
-    return f"{kind}-{wanted.profile}-{start}-{end}.{FORMATS[wanted.format].suffix}"
+    return f"{kind}-{wanted.profile}-{start}-{end}{wanted.of}.{FORMATS[wanted.format].suffix}"
 
 
 def _by_day(source: Source, wanted: Wanted, target: str, told: Told) -> Exported:
@@ -106,7 +125,7 @@ def _by_day(source: Source, wanted: Wanted, target: str, told: Told) -> Exported
 
         pieces = octets_of(source, part, tell)
         first = next(pieces, None)
-        name = f"{folder}/{'validated' if wanted.validated else 'readings'}.parquet"
+        name = f"{folder}/{'validated' if wanted.validated else 'readings'}{wanted.of}.parquet"
         if first is None:
             remove(name)
         else:

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.db.archive import archived_before
+from hesper_cloud.exports.named import stranger
 from hesper_cloud.exports.running import Wanted, octets_of
 from hesper_cloud.exports.scheduled import runs
-from hesper_cloud.services.errors import Gone, Invalid, Refused
+from hesper_cloud.services.errors import Gone, Invalid, NotFound, Refused
 from hesper_cloud.services.looking import looked_at, looked_at_all
 from hesper_cloud.services.scope import meters_of, require_everywhere, seen_meters
 from hesper_cloud.services.sources import Sources, require
@@ -82,9 +83,11 @@ class Exports:
         """Yields an export part by part; blocks, use a thread.
 
         Raises:
+            NotFound: nothing is known of a meter that it names.
             Refused: some of it has left for the archive.
         """
         require(actor, Permission.READ)
+        self._require_known(wanted)
         own = meters_of(self.sources.registry, actor)
         if own is not None:
             named = own if wanted.meters is None else sorted({*own} & {*wanted.meters})
@@ -92,6 +95,11 @@ class Exports:
         self._require_whole(wanted.start)
         self._note(actor, wanted)
         return octets_of(self.shelf, wanted)
+
+    def _require_known(self, wanted: Wanted) -> None:
+        unknown = stranger(self.sources.registry, self.sources.store, wanted.meters or ())
+        if unknown is not None:
+            raise NotFound(worded("there is no meter {meter}", meter=unknown))
 
     def _require_whole(self, start: int) -> None:
         """Refuses to give as whole what has left in part."""

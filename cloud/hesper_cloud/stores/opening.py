@@ -3,6 +3,8 @@
 Each adapter is imported only where it is wanted: its client takes up to a second to load.
 """
 
+import errno
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,10 +54,13 @@ def open_file(path: Path, settings: StoreSettings) -> ReadingStore:
     return DuckDbStore(path, retention, settings.memory_mib)
 
 
-def open_named(place: str) -> ReadingStore:
+def open_named(place: str, *, is_there: bool = False) -> ReadingStore:
     """Opens the store that a person names: a ``.duckdb`` file, a ``cloud.toml``, or a URL.
 
     A URL is that of an InfluxDB 1.x database without accounts, ``http://host:8086/hesper``.
+
+    Raises:
+        FileNotFoundError: it is an embedded store that should be there already, and is not.
     """
     if place.startswith(("http://", "https://")):
         from hesper_cloud.stores.influx import InfluxStore
@@ -63,9 +68,12 @@ def open_named(place: str) -> ReadingStore:
 
         url, _, database = place.rpartition("/")
         return InfluxStore(InfluxV1(url, database))
-    if place.endswith(".toml"):
-        return open_store(Settings.load(Path(place)))
-    return open_file(Path(place), StoreSettings())
+    settings = Settings.load(Path(place)) if place.endswith(".toml") else None
+    file = Path(place) if settings is None else settings.readings_file
+    is_embedded = settings is None or settings.store.kind == "duckdb"
+    if is_there and is_embedded and not file.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
+    return open_file(file, StoreSettings()) if settings is None else open_store(settings)
 
 
 def influx_server(settings: InfluxSettings) -> "InfluxServer":

@@ -80,6 +80,10 @@ def test_from_the_list_to_its_end(town: Any, batch: str, url: str, tmp_path: Pat
 
 def test_what_cannot_be_done_is_said(url: str) -> None:
     assert "there is no batch" in why_not(run(url, "ann", "show", "none"))
+    helped = CliRunner().invoke(app, ["batch", "list", "--help"])
+    assert (helped.exit_code, "--state" in helped.output) == (0, True)
+    nobody = CliRunner().invoke(app, ["batch", "--url", url, "list"])
+    assert "name your account" in str(nobody.exception)
     wrong = CliRunner().invoke(app, ["batch", "--url", url, "-u", "ann", "list"], input="wrong\n")
     assert "wrong" in why_not(wrong)
     assert "https alone" in why_not(run("http://hes.example.org", "ann", "list"))
