@@ -33,6 +33,16 @@ def storm(console: Console):
     return parent
 
 
+def change(user, attribute: str, value: str, event: str) -> None:
+    """Lets the one element with this attribute tell that it has changed."""
+    elements = user.client.elements.values()
+    (element,) = (each for each in elements if each.props.get(attribute) == value)
+    (listener,) = element._event_listeners.values()
+    assert listener.type == event
+    with user:
+        element._handle_event({"listener_id": listener.id, "args": []})
+
+
 async def test_a_storm_is_one_line_that_leads_to_what_is_hidden_below_it(console):
     storm(console)
     async with console.person("operator") as user:
@@ -65,10 +75,7 @@ async def test_a_list_that_stayed_as_it_was_is_not_drawn_again(console, monkeypa
         await user.should_see("By cause, worst first", retries=20)
         elements = user.client.elements
         before, seen = set(elements), len(looks)
-        (watcher,) = (e for e in elements.values() if e.props.get("data-watch") == "alerts")
-        (listener,) = watcher._event_listeners.values()
-        with user:
-            watcher._handle_event({"listener_id": listener.id, "args": []})
+        change(user, "data-watch", "alerts", "changed")
         await until(lambda: len(looks) > seen)
         await asyncio.sleep(0.02)
         assert set(elements) == before
@@ -130,6 +137,36 @@ async def test_all_that_match_are_counted_and_then_acknowledged(console):
         await press(user, "Acknowledge")
         await until(lambda: not new("critical"))
         assert new("warning")
+
+
+async def test_only_alerts_that_can_be_acknowledged_are_counted(console):
+    fleet = console.services.fleet
+    fleet.alerts[0] = replace(fleet.alerts[0], state="acknowledged")
+    count = sum(row.state == "new" for row in fleet.alerts)
+    async with console.person("operator") as user:
+        await user.open("/alerts")
+        await press(user, "Acknowledge")
+        await user.should_see(f"Acknowledge: {count} alert")
+        fleet.alerts[:] = [replace(row, state="acknowledged") for row in fleet.alerts]
+        await user.open("/alerts")
+        await press(user, "Acknowledge")
+        await user.should_see("There is no alert to which this can be done")
+
+
+async def test_marked_alerts_that_have_gone_do_not_widen_to_all_that_match(console):
+    parent, fleet = storm(console), console.services.fleet
+    async with console.person("operator") as user:
+        await user.open("/alerts")
+        await user.should_see("Feeder North")
+        change(user, "aria-label", f"Mark: {parent.text}", "change")
+        fleet.alerts[:] = [row for row in fleet.alerts if row.id != parent.id]
+        change(user, "data-watch", "alerts", "changed")
+        await user.should_not_see("Feeder North")
+        await press(user, "Give")
+        await user.should_see("What was marked is not in the list any more")
+        assert "Give: " not in texts(user)
+        await press(user, "Give")
+        await user.should_see("Give: ")
 
 
 async def test_all_that_match_are_given_to_one_person(console):

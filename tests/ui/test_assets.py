@@ -128,3 +128,14 @@ def _texts(kind: str, **written: str) -> dict[str, str]:
 )
 async def test_only_what_was_written_is_sent(written: dict[str, str], sent: object) -> None:
     assert assets.changes(FIELDS["sim"], None, _texts("sim", **written)) == sent
+
+
+async def test_the_supply_of_a_meter_shows_what_was_just_changed(console: Console) -> None:
+    meter = next(iter(console.services.fleet.meters))
+    async with console.person("operator") as operator:
+        await operator.open(f"/meters/{meter}")
+        await operator.should_see("Change…", retries=20)
+        await press(operator, "Change…")
+        await fill(operator, asset_address="1 New street")
+        await press(operator, "Change")
+        await until(lambda: "1 New street" in texts(operator).splitlines())

@@ -168,6 +168,21 @@ def test_a_list_stays_sorted_when_it_is_loaded_anew(page, server, seen):
     assert seen.console_errors == []
 
 
+def test_a_search_drops_what_was_selected_before_it(page, server, seen):
+    page.goto(f"{server.base}/meters")
+    settle(page)
+    page.locator(".ag-row").first.get_by_role("checkbox").click()
+    page.get_by_role("button", name=re.compile("^Select all .* matching")).click()
+    expect(page.locator("[data-selected]")).to_have_text("60 selected")
+    page.get_by_label("Search meters").fill(METER)
+    expect(page.locator("[data-grid-count]")).to_have_text("1 meter")
+    expect(page.locator("[data-selection]")).to_be_hidden()
+    page.get_by_label("Search meters").fill("")
+    expect(page.locator("[data-grid-count]")).to_have_text("60 meters")
+    expect(page.locator("[data-selection]")).to_be_hidden()
+    assert seen.console_errors == []
+
+
 def test_which_meters_are_silent_and_why_is_one_click_away(page, seen):
     settle(page)
     page.get_by_role("link", name=re.compile("^Meters online")).click()

@@ -17,6 +17,7 @@ from hesper_cloud.authority.batches import states
 from hesper_cloud.authority.hours import Weather
 from hesper_cloud.authority.policy import Policy
 from hesper_cloud.images.wish import ImageWish
+from hesper_cloud.imports import checks
 from hesper_contracts import parameters
 from hesper_ui import tongues
 from hesper_ui.pages import access_log
@@ -26,6 +27,8 @@ from hesper_ui.views import (
     audit_words,
     event_words,
     findings,
+    firmware,
+    import_words,
     longer,
     parameter_words,
     policy_words,
@@ -240,6 +243,31 @@ def test_whatever_is_looked_at_has_words():
     assert found <= set(access_log.OPERATIONS)
 
 
+WRONG = {"Bad": 0, "checked": 1, "complain": 1, "Problem": 2}
+"""What says that a row of an import is wrong, and which of its arguments is the code."""
+
+
+def mistakes(module: ast.Module) -> Iterator[str]:
+    """Yields the codes that a module gives to what is wrong with a row."""
+    for call in ast.walk(module):
+        name = getattr(call.func, "attr", getattr(call.func, "id", "")) if is_call(call) else ""
+        given = call.args[WRONG[name]] if name in WRONG and len(call.args) > WRONG[name] else None
+        if isinstance(given, ast.Constant):
+            yield given.value
+
+
+def test_every_mistake_of_an_import_has_words():
+    source = Path(checks.__file__).parent
+    found = {checks._there(deleted)[0] for deleted in (True, False)}
+    for path in source.glob("*.py"):
+        found |= {*mistakes(ast.parse(path.read_text(encoding="utf-8")))}
+    assert {"not_a_date", "not_an_email", "too_many_cells", "unknown_sim"} <= found
+    assert found == set(import_words.MISTAKES)
+    with speaking(GERMAN):
+        assert import_words.mistake("unknown_meter") == "unbekannter Zähler"
+        assert import_words.mistake("of_tomorrow") == "of tomorrow"
+
+
 def test_a_reason_that_was_chosen_is_said_and_one_that_was_written_is_not():
     with speaking(GERMAN):
         for chosen in (*relay.REASONS["disconnect"], *relay.REASONS["reconnect"]):
@@ -258,6 +286,24 @@ def test_how_often_a_job_comes_is_said_as_people_say_it():
         "alle 5 min",
         "alle 90 s",
     ]
+
+
+def test_the_use_of_a_sim_card_that_nobody_knows_is_not_a_card_without_limit():
+    values = dict.fromkeys(assets.SimRow.__dataclass_fields__)
+    card = assets.SimRow(**values | {"data_limit_mb": 500})
+    with speaking(GERMAN):
+        assert assets.use_look(card).word == "Verbrauch unbekannt, von 500 MB"
+    assert assets.use_look(replace(card, data_used_mb=450)).mark == "warning"
+    assert assets.use_look(replace(card, data_limit_mb=None)).word == "no limit"
+
+
+@pytest.mark.parametrize(
+    ("soak_s", "said"), [(5400, "90 min"), (86_400, "24 h"), (172_800, "2 days")]
+)
+def test_the_time_between_two_waves_is_said_as_it_was_set(soak_s, said):
+    values = dict.fromkeys(firmware.BatchView.__dataclass_fields__)
+    batch = firmware.BatchView(**values | {"soak_s": soak_s})
+    assert firmware.between(batch) == f"the next begins by itself after {said}"
 
 
 def test_a_change_names_its_fields_and_the_life_of_a_meter():

@@ -131,6 +131,19 @@ async def test_a_day_behind_the_end_of_the_archive_is_said_to_be_there(console, 
         assert "No load profile yet" not in texts(user)
 
 
+async def test_a_table_of_a_load_profile_says_how_many_of_its_rows_it_shows(console, monkeypatch):
+    monkeypatch.setattr(console.services.fleet, "gaps", lambda *_: [])
+    async with console.person("operator") as user:
+        await user.open(f"/meters/{METER}")
+        await user.should_see("Load profile", retries=20)
+        assert "the newest" not in texts(user), "the chart shows all of them"
+        await press(user, "Table")
+        await user.should_see("7 days · complete · the newest 200 of 672 rows", retries=20)
+        await press(user, "24 h")
+        await user.should_see("24 h · complete", retries=20)
+        assert "the newest" not in texts(user)
+
+
 async def test_an_address_that_is_no_page_is_told_so(console):
     async with console.person("operator") as user:
         answer = await user.http_client.get("/nowhere")

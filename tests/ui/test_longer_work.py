@@ -1,17 +1,22 @@
 """Import, Reports and Jobs in NiceGUI's user simulation."""
 
-from datetime import UTC, datetime
+import asyncio
+from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 from console_double.fleet import SCRIPT
 from console_double.longer import LongerWork
-from console_double.people import Console, fill, press, texts, until
+from console_double.people import Console, disabled, fill, press, texts, until
 from hesper_cloud.accounts.roles import Actor, Role
 from hesper_cloud.db.delivery import DeliveryTarget
 from hesper_cloud.db.engines import writing
 from hesper_cloud.imports.trying import Brought
-from hesper_cloud.services.jobs import NEWEST
-from hesper_cloud.services.report_records import ScheduleWish
+from hesper_cloud.services.jobs import NEWEST, JobRow
+from hesper_cloud.services.report_records import ReportWish, ScheduleWish
+from hesper_ui import tongues
+from hesper_ui.views.wording import retold
+from hesper_ui.words import speaking
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 OPERATOR = Actor("operator", Role.OPERATOR)
@@ -112,6 +117,42 @@ async def test_a_report_is_asked_for_and_kept(console: Console, work: LongerWork
         assert "2026-06-01 – 2026-06-07" in texts(user)
         made, _ = await work.reports.page(OPERATOR, NEWEST)
         assert (made[0].kind, made[0].row_count) == ("silent-meters", 1)
+
+
+async def test_however_often_it_is_clicked_a_report_is_ordered_once(
+    console: Console, work: LongerWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, let = [], asyncio.Event()
+    ask = work.reports.ask
+
+    async def slowly(*wanted: Any) -> JobRow:
+        asked.append(wanted)
+        await let.wait()
+        return await ask(*wanted)
+
+    monkeypatch.setattr(work.reports, "ask", slowly)
+    async with console.person("operator") as user:
+        await user.open("/reports")
+        await user.should_see("Make it")
+        await press(user, "Make it")
+        await press(user, "Make it")
+        await until(lambda: bool(asked))
+        assert disabled(user, "Make it")
+        let.set()
+        await until(lambda: not disabled(user, "Make it"))
+        assert len(asked) == 1
+
+
+async def test_the_title_of_a_report_s_job_is_said_in_the_operator_s_language(
+    work: LongerWork,
+) -> None:
+    work.held = True
+    wish = ReportWish("consumption", date(2026, 11, 1), date(2026, 11, 7), "UTC")
+    await work.reports.ask(OPERATOR, wish)
+    rows, _ = await work.jobs.page(OPERATOR, None, NEWEST)
+    assert rows[0].title == "Consumption, 2026-11-01 to 2026-11-07"
+    with speaking(tongues.tongue("de")):
+        assert retold(rows[0].title) == "Verbrauch, 2026-11-01 bis 2026-11-07"
 
 
 async def test_a_report_comes_every_week_is_changed_rests_and_ends(

@@ -155,6 +155,24 @@ def test_a_load_profile_never_draws_across_what_is_missing():
     assert profile.missing == 2
 
 
+def test_a_curve_steps_from_each_interval_s_begin_to_its_end_and_a_gap_stays_one():
+    noon, hour = 43_200, 3600
+    times = [noon, noon + hour, noon + 2 * hour, noon + 5 * hour, noon + 6 * hour]
+    series = Series("1.0.1.8.0.255", times, [0, 1000, 3000, 9000, 9500], [0] * 5, 0, 30, "Wh")
+    profile = load_profile.build(series, [], (0, times[-1]), hour, hour)
+    (curve,) = charts.load_profile(profile, "said")["series"]
+    assert curve["step"] == "start"
+    assert curve["data"] == [
+        [at * 1000, kw]
+        for at, kw in (
+            (times[0], 1.0), (times[1], 1.0), (times[2], 2.0), (times[3], None),
+            (times[3], 0.5), (times[4], 0.5),
+        )
+    ]  # fmt: skip
+    nothing = Series("1.0.1.8.0.255", [], [], [], 0, 30, "Wh")
+    assert load_profile.build(nothing, [], (0, 5400), 900, 900).corners == []
+
+
 def test_a_day_is_counted_between_its_own_midnights_and_only_where_they_are_stored():
     berlin = ZoneInfo("Europe/Berlin")
     spring = load_profile.window_of(date(2026, 3, 29), berlin)

@@ -215,3 +215,13 @@ async def test_an_outage_shows_who_has_power_again(console):
         assert "its own word" in texts(user)
         await user.open("/outages/8")
         await user.should_see("Nothing here under this name", retries=20)
+
+
+async def test_an_outage_of_a_town_shows_the_first_of_its_meters_and_says_so(console):
+    console.services.outages.more = 12_000
+    async with console.person("vera") as user:
+        await user.open("/outages/7")
+        said = "the first 200 of 12,003, those without power before others"
+        await user.should_see(said, retries=20)
+        assert texts(user).count("TOWN") == 198
+        assert "its own word" not in texts(user), "the one with power again comes last"

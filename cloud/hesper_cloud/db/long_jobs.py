@@ -21,6 +21,7 @@ class LongJob(RegistryBase):
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(String(40))
     title: Mapped[str] = mapped_column(Text)
+    said: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # its wording
     asked_by: Mapped[str]
     asked_at: Mapped[datetime]
     parameters: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)

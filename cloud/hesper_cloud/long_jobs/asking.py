@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.long_jobs import CANCELLED, FAILED, UNENDED, WAITING, LongJob
+from hesper_cloud.worded import wording
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ def ask(session: Session, wish: Wish, at: datetime) -> int:
     """Writes a job down and returns its number; it begins by itself."""
     row = LongJob(
         kind=wish.kind,
-        title=wish.title,
+        title=str(wish.title),
+        said=wording(wish.title),
         asked_by=wish.asked_by,
         asked_at=at,
         parameters=wish.parameters,

@@ -16,6 +16,7 @@ from hesper_cloud.long_jobs.asking import Wish, ask
 from hesper_cloud.reports import making
 from hesper_cloud.reports.kinds import KINDS
 from hesper_cloud.reports.tables import Period
+from hesper_cloud.worded import worded
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class ScheduledReports:
         period = Period(first, end, zone, None if row.area is None else (row.area,))
         wish = Wish(
             making.KIND,
-            f"{kind.title}, {row.name}",
+            worded("{what}, {name}", what=worded(kind.title), name=row.name),
             row.made_by,
             making.parameters_of(row.kind, period, row.area) | {"schedule": row.id},
         )

@@ -18,7 +18,7 @@ from hesper_cloud.paging import Asked, Order, Orders
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import NotFound, NotPermitted, Refused
 from hesper_cloud.services.sources import Sources, require
-from hesper_cloud.worded import worded
+from hesper_cloud.worded import restored, worded
 
 NEWEST = Asked()
 _ORDERS = Orders({"id": Order(LongJob.id, int)}, Order(LongJob.id, int), "-id")
@@ -178,7 +178,8 @@ def _seen(actor: Actor) -> Select[LongJob]:
 
 def job_row(row: LongJob) -> JobRow:
     """Returns a job as services give it out."""
-    return JobRow(**{name: getattr(row, name) for name in JobRow.__dataclass_fields__})
+    values = {name: getattr(row, name) for name in JobRow.__dataclass_fields__}
+    return JobRow(**values | {"title": restored(row.title, row.said)})
 
 
 def _scheduled_row(row: ScheduledRun) -> ScheduledRow:

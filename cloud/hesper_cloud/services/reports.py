@@ -75,7 +75,12 @@ class Reports(ReportSchedules):
         period = Period(wish.first, end, zone_named(wish.zone), areas)
         asked = Wish(
             making.KIND,
-            f"{kind.title}, {wish.first} to {wish.last}",
+            worded(
+                "{what}, {first} to {last}",
+                what=worded(kind.title),
+                first=wish.first,
+                last=wish.last,
+            ),
             actor.username,
             making.parameters_of(kind.name, period, wish.area),
         )

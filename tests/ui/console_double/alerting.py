@@ -63,7 +63,7 @@ class Alerts:
     def found(self, actor: Actor, wanted: AlertFilter) -> Sequence[AlertRow]:
         rows = self._all.check(actor, Permission.READ).alerts
         if wanted.ids is not None:
-            return [row for row in rows if row.id in wanted.ids]
+            rows = [row for row in rows if row.id in wanted.ids]
         if wanted.parent is not None:
             rows = [row for row in rows if row.parent == wanted.parent]
         elif wanted.meter is None:

@@ -160,6 +160,10 @@ class Assets:
         row = await self.get(actor, kind, key)
         if kind in ("meter", "gateway"):
             self.places[str(key)] = dict(values)
+            if kind == "meter" and "address" in values:
+                self._all.fleet.meters[row.id] = replace(
+                    self._all.fleet.meters[row.id], address=values["address"]
+                )
             self._note(actor, kind, row.id, "update", {}, dict(values))
             return await self.get(actor, kind, key)
         if version is not None and version != row.version:

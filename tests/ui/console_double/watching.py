@@ -161,10 +161,11 @@ class Rules:
 
 
 class Outages:
-    """One feeder that lost power."""
+    """One feeder that lost power; meters of another town can be added to it."""
 
     def __init__(self, everything: "DoubleServices") -> None:
         self._all = everything
+        self.more = 0
 
     def _row(self, now: datetime) -> OutageRow:
         began = now - timedelta(minutes=12)
@@ -178,14 +179,15 @@ class Outages:
         row = self._row(self._all.check(actor, Permission.READ).now)
         return ([row] if state in (None, "open") else []), None
 
-    async def get(self, actor: Actor, outage: int) -> OutageDetail:
+    async def get(self, actor: Actor, outage: int, most: int) -> OutageDetail:
         fleet = self._all.check(actor, Permission.READ)
         if outage != 7:
             raise NotFound("There is no such outage.")
         row = self._row(fleet.now)
         meters = [OutageMeter(m, row.began_at, None, None) for m in list(fleet.meters)[:2]]
         back = OutageMeter(list(fleet.meters)[2], row.began_at, fleet.now, "event")
-        return OutageDetail(row, [*meters, back])
+        meters += [OutageMeter(f"TOWN{n:06}", row.began_at, None, None) for n in range(self.more)]
+        return OutageDetail(row, [*meters, back][:most], len(meters) + 1)
 
 
 def _code() -> Sequence[built_in.BuiltInRule]:

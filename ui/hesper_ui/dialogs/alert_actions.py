@@ -1,12 +1,14 @@
 """What is done with alerts: acknowledged, shelved, given to somebody, noted; one or many."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from nicegui import ui
 
 from hesper_ui.desk import Desk
 from hesper_ui.dialogs.sheet import choice, entry, sheet
 from hesper_ui.elements import Text, box
+from hesper_ui.services import Invalid
 from hesper_ui.services.alerting import (
     AlertAction,
     AlertFilter,
@@ -31,6 +33,7 @@ TOGETHER = {
     "assign": later("Give"),
     "note": later("Note"),
 }
+_FROM = {"acknowledge": "new", "unshelve": "shelved"}  # the only state that it leads out of
 _WORDED = ("shelve", "note")  # those that are nothing without words
 
 
@@ -107,9 +110,16 @@ def note(desk: Desk, row: AlertRow, host: ui.element, done: Done) -> None:
 async def together(
     desk: Desk, wanted: AlertFilter, action: str, host: ui.element, done: Done
 ) -> None:
-    """Holds what a filter finds, shows how many these are, and does one thing to all of them."""
+    """Holds what a filter finds, shows how many these are, and does one thing to all of them.
+
+    Raises:
+        Invalid: the filter finds none to which this can be done.
+    """
     actor = await desk.actor()
-    held = await desk.services.alert_selections.hold(actor, wanted)
+    narrowed = replace(wanted, state=_FROM.get(action, wanted.state))
+    held = await desk.services.alert_selections.hold(actor, narrowed)
+    if not held.count:
+        raise Invalid(say("There is no alert to which this can be done; look at their states."))
     people = await desk.services.alerts.people(actor) if action == "assign" else ()
     with sheet(host, say("{what}: {count}", what=say(TOGETHER[action]), count=_said(held))) as page:
         _facts(held)
@@ -126,7 +136,7 @@ async def together(
             await done()
 
         page.buttons("Not now", TOGETHER[action], "primary", send)
-        page.allow(action not in _WORDED and held.count > 0)
+        page.allow(action not in _WORDED)
 
 
 def _asked(

@@ -8,43 +8,13 @@ from hesper_ui.desk import Desk
 from hesper_ui.dialogs.proving import Proving, is_coded
 from hesper_ui.dialogs.sheet import entry, sheet
 from hesper_ui.elements import Text, ago, box, moment
-from hesper_ui.services import CommandRow, MeterDetail, RelayAction
-from hesper_ui.views import parameter_words, relay
+from hesper_ui.services import CommandRow, MeterDetail
+from hesper_ui.views import approval_words, parameter_words, relay
 from hesper_ui.views.looks import command_kind, relay_state
 from hesper_ui.words import later, say
 
 Done = Callable[[], Awaitable[None]]
 
-_TUNNEL = later(
-    "A vendor's program will reach this meter and all others on its line, for 15 minutes at most. "
-    "It can do whatever a meter allows it, also cut the supply. It counts as a disconnect; where "
-    "the relays stand is read before and after."
-)
-_LIMITER = later(
-    "From now on the meter may cut this supply by itself, when it takes more than the threshold. "
-    "It counts as a disconnect."
-)
-_CALENDAR = later(
-    "The whole calendar of this meter is replaced: from then on it counts energy by these times. "
-    "What was written is read back and compared before it counts."
-)
-_GATEWAY = later(
-    "The gateway begins anew, and its meters are not read meanwhile. A new configuration stays "
-    "only if the broker is reached with it."
-)
-_OTHERS = {
-    "tunnel.open": (later("tunnel"), _TUNNEL),
-    "limiter.write": (later("limiter"), _LIMITER),
-    "tariff.calendar": (later("calendar"), _CALENDAR),
-    "tariff.special_days": (
-        later("special days"),
-        later("All special days of this meter are replaced, and read back."),
-    ),
-    "clock.sync": (
-        later("clock"),
-        later("The clock of this meter is set, within one capture period, and read back."),
-    ),
-}
 _CUTTING = {"relay.disconnect", "tunnel.open", "limiter.write"}
 
 
@@ -53,7 +23,7 @@ async def approve(
 ) -> None:
     """Opens the approval of one command; one for a gateway itself has no meter's detail."""
     coded = await is_coded(desk)
-    verb, consequence = _what_follows(command)
+    verb, consequence = approval_words.what_follows(command)
     cutting = command.kind in _CUTTING
     whom = command.meter or command.gateway
     with sheet(
@@ -74,18 +44,6 @@ async def approve(
             "Not now", say("Approve {verb}", verb=verb), "danger" if cutting else "primary", send
         )
         page.allow(False)
-
-
-def _what_follows(command: CommandRow) -> tuple[str, str]:
-    """Returns what is approved, in one word, and what may come of it."""
-    if command.kind in _OTHERS:
-        name, text = _OTHERS[command.kind]
-        return say(name), say(text)
-    if not command.meter:
-        return say("change"), say(_GATEWAY)
-    verb: RelayAction = "disconnect" if command.kind == "relay.disconnect" else "reconnect"
-    name = say("disconnect") if verb == "disconnect" else say("reconnect")
-    return name, relay.words(verb, command.meter, second_person=True).consequence
 
 
 def reject(desk: Desk, command: CommandRow, host: ui.element, done: Done) -> None:

@@ -1,7 +1,7 @@
 """Alerts: grouped by root cause, the most urgent first; one by one or many at once."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from nicegui import ui
@@ -61,12 +61,13 @@ class Shown:
 
 @dataclass
 class _List:
-    """One person's list: what is asked for, and which rows are ticked."""
+    """One person's list: what is asked for, which rows it shows, and which are ticked."""
 
     desk: Desk
     asked: dict[str, str]
     may: bool
     host: ui.element
+    shown: set[int] = field(default_factory=set)
     ticked: set[int] = field(default_factory=set)
     part: "Part[Shown] | None" = None
 
@@ -80,6 +81,24 @@ class _List:
             severity=self.asked["severity"] or None,
             assigned_to=actor.username if self.asked[MINE] else None,
         )
+
+    def marked(self) -> tuple[int, ...]:
+        """Returns the marked alerts that are still listed, none where none was marked.
+
+        Raises:
+            Invalid: some were marked, and none of them is listed any more.
+        """
+        before, self.ticked = self.ticked, self.ticked & self.shown
+        if before and not self.ticked:
+            raise Invalid(
+                say("What was marked is not in the list any more; nothing is marked now.")
+            )
+        return tuple(sorted(self.ticked))
+
+    async def acted(self) -> None:
+        """Looks again after something was done to many; what left the list is marked no more."""
+        await self.refresh()
+        self.ticked &= self.shown
 
 
 async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
@@ -126,7 +145,7 @@ def _chip(words: str, asked: dict[str, str], here: bool) -> None:
 
 
 def _draw(own: _List, shown: Shown) -> None:
-    own.ticked &= {row.id for row in shown.rows}
+    own.shown = {row.id for row in shown.rows}
     with box("div", "stack"):
         _rate(shown)
         _list(own, shown)
@@ -174,6 +193,7 @@ def _means_something(action: str, state: str) -> bool:
     return {
         "acknowledge": state in ("", "new"),
         "shelve": state != "cleared",
+        "assign": state != "cleared",
         "unshelve": state == "shelved",
     }.get(action, True)
 
@@ -181,9 +201,9 @@ def _means_something(action: str, state: str) -> bool:
 def _acting(own: _List, action: str) -> Callable[[], Awaitable[None]]:
     async def act() -> None:
         wanted = own.wanted(await own.desk.actor())
-        if own.ticked:
-            wanted = AlertFilter(ids=tuple(sorted(own.ticked)))
-        await alert_actions.together(own.desk, wanted, action, own.host, own.refresh)
+        if marked := own.marked():
+            wanted = replace(wanted, ids=marked)
+        await alert_actions.together(own.desk, wanted, action, own.host, own.acted)
 
     return attempted(act)
 

@@ -31,7 +31,7 @@ from hesper_ui.services import (
     ProblemCount,
     RejectedRow,
 )
-from hesper_ui.views import longer
+from hesper_ui.views import import_words, longer
 from hesper_ui.views.wording import MISSING, grouped, plural, retold, sentence
 from hesper_ui.words import say
 
@@ -163,7 +163,8 @@ def _job(job: JobRow) -> None:
 
 
 def _count(found: ProblemCount) -> list[Cell]:
-    return [found.column or say("whole row"), found.code.replace("_", " "), grouped(found.count)]
+    column = found.column or say("whole row")
+    return [column, import_words.mistake(found.code), grouped(found.count)]
 
 
 def _note(shown: _Shown) -> str:

@@ -99,7 +99,7 @@ def _long(row: JobRow, asking: Actor, change: Change) -> list[Cell]:
 def _progress(row: JobRow) -> None:
     share = longer.share(row)
     if share is not None and row.is_open:
-        label = say("Progress of {job}", job=row.title)
+        label = say("Progress of {job}", job=retold(row.title))
         box("progress", "bar", max="100", value=f"{share:.1f}", aria_label=label)
     Text(longer.progress(row), classes="number")
 
@@ -113,7 +113,8 @@ def _button(row: JobRow, asking: Actor, change: Change) -> None:
         await change(row)
 
     word = "End" if row.is_open else "Go on"
-    button(word, attempted(act), "small", acts=True, aria_label=f"{say(word)}: {row.title}")
+    label = f"{say(word)}: {retold(row.title)}"
+    button(word, attempted(act), "small", acts=True, aria_label=label)
 
 
 def _scheduled(row: ScheduledRow) -> list[Cell]:

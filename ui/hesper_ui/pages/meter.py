@@ -49,8 +49,7 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
             trace = TracePanel(desk, meter, chosen, lambda: refresh())
         with box("div", "stack"):
             commands, events = _commands(desk, meter), _events(desk, meter)
-            with panel("Supply"):
-                meter_lists.particulars(detail)
+            supply = _supply(desk, meter)
             with panel("Installation"):
                 kept = Part(
                     desk,
@@ -64,17 +63,17 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
         await commands.refresh()
 
     async def replaced() -> None:
-        await head.refresh()
-        await kept.refresh()
+        for part in (head, supply, kept):
+            await part.refresh()
 
-    for part in (head, load.part, commands, registers, events, kept, gaps, trace.part):
+    for part in (head, load.part, commands, registers, events, supply, kept, gaps, trace.part):
         await part.refresh()
     watch("commands switch", refresh, meter)
     watch("commands", trace.part.refresh, meter)
     watch("alerts", head.refresh, meter)
     watch("alerts", events.refresh, meter)
     look_every(HEAD_S, head.refresh)
-    for part in (load.part, registers, events, kept, gaps):
+    for part in (load.part, registers, events, supply, kept, gaps):
         look_every(60.0, part.refresh)
 
 
@@ -102,6 +101,15 @@ def _events(desk: Desk, meter: str) -> Part[Any]:
             desk,
             lambda asking: desk.services.meters.events(asking, meter, EVENTS),
             meter_lists.events,
+        )
+
+
+def _supply(desk: Desk, meter: str) -> Part[Any]:
+    with panel("Supply"):
+        return Part(
+            desk,
+            lambda asking: desk.services.meters.get(asking, meter),
+            meter_lists.particulars,
         )
 
 

@@ -16,6 +16,7 @@ from hesper_ui.elements import (
     Columns,
     Text,
     ago,
+    block,
     box,
     button,
     link,
@@ -42,6 +43,7 @@ from hesper_ui.views.wording import MISSING, grouped, retold, sentence
 from hesper_ui.words import later, say
 
 MOST = 100
+TWICE_S = 1.0  # two clicks within this are one
 MADE = Columns(
     ("Report", "Days", "Area", "Rows", "Made by", "When", "Files"), numbers=frozenset({3})
 )
@@ -92,6 +94,7 @@ class _Form:
 
     def __init__(self, desk: Desk, actor: Actor) -> None:
         self._desk = desk
+        self._ordering = False
         kinds = {row.name: longer.REPORTS[row.name] for row in desk.services.reports.kinds(actor)}
         today, zone = desk.services.reports.today()
         with panel("New report", classes="form bring"):
@@ -106,17 +109,27 @@ class _Form:
             self._zone.value = zone
             self._complaint = Text("", "p", "complaint", role="alert")
             with box("div", "actions"):
-                button("Make it", self._make, "primary", acts=True)
+                self._button = button("Make it", kind="primary", acts=True)
+            self._button.on("click", self._make, args=[], throttle=TWICE_S, trailing_events=False)
         self._kind.value = next(iter(kinds), None)
 
     async def _make(self) -> None:
+        """Orders the report once, however often it is clicked meanwhile."""
+        if self._ordering:
+            return
+        self._let(False)
         try:
             await self._order()
+            self._complaint.text = ""
+            await self.asked()
         except ServiceError as refusal:
             self._complaint.text = sentence(refusal)
-            return
-        self._complaint.text = ""
-        await self.asked()
+        finally:
+            self._let(True)
+
+    def _let(self, free: bool) -> None:
+        self._ordering = not free
+        block(self._button, self._ordering)
 
     async def _order(self) -> None:
         actor, reports = await self._desk.actor(), self._desk.services.reports
@@ -162,7 +175,7 @@ def _lists(found: _All) -> None:
 
 def _running(row: JobRow) -> list[Cell]:
     return [
-        lambda: link(row.title, "/jobs"),
+        lambda: link(retold(row.title), "/jobs"),
         lambda: marked(*longer.state(row)),
         grouped(row.done),
         row.asked_by,

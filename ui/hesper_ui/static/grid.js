@@ -224,7 +224,9 @@
   }
   const search = () => {
     address({ q: document.querySelector("[data-search]")?.value });
-    if (filters().toString() !== shown) reload();
+    if (filters().toString() === shown) return;
+    none(); // what was chosen is of the list before
+    reload();
   };
   document.addEventListener("input", (event) => {
     if (!event.target.matches?.("[data-search]")) return;

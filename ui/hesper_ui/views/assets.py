@@ -227,7 +227,7 @@ def state(record: Kept) -> Look:
 
 
 def use_percent(card: SimRow) -> int | None:
-    """Returns how much of a card's data is used, percent; None where it has no limit."""
+    """Returns how much of a card's data is used, percent; None without limit or known use."""
     if not card.data_limit_mb or card.data_used_mb is None:
         return None
     return 100 * card.data_used_mb // card.data_limit_mb
@@ -235,9 +235,11 @@ def use_percent(card: SimRow) -> int | None:
 
 def use_look(card: SimRow) -> Look:
     """Returns the look of a card's use: grey until it comes near its limit."""
+    if not card.data_limit_mb:
+        return Look("unknown", "no limit")
     percent = use_percent(card)
     if percent is None:
-        return Look("unknown", "no limit")
+        return Look("unknown", say("use not known, of {limit} MB", limit=card.data_limit_mb))
     used = say("{used} of {limit} MB", used=card.data_used_mb, limit=card.data_limit_mb)
     return Look("critical" if percent >= 100 else "warning" if percent >= 80 else "normal", used)
 

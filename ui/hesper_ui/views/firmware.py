@@ -13,7 +13,7 @@ from hesper_ui.services import (
     WaveView,
 )
 from hesper_ui.views.looks import Look
-from hesper_ui.views.wording import age_text
+from hesper_ui.views.wording import exactly
 from hesper_ui.words import later, say
 
 __all__ = ["SOAK_S", "WAVES"]
@@ -93,7 +93,7 @@ def between(batch: BatchView) -> str:
     """Says on what the next wave begins."""
     if batch.soak_s is None:
         return say("a person lets the next begin")
-    return say("the next begins by itself after {age}", age=age_text(batch.soak_s))
+    return say("the next begins by itself after {age}", age=exactly(batch.soak_s))
 
 
 def is_held_between(batch: BatchView, waves: tuple[WaveView, ...]) -> bool:
