@@ -4,7 +4,7 @@ import asyncio
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.accounts.roles import Actor, Permission
@@ -60,8 +60,8 @@ class Outages:
 
         return await asyncio.to_thread(load)
 
-    async def get(self, actor: Actor, outage_id: int) -> OutageDetail:
-        """Returns one outage with its meters, those without power first.
+    async def get(self, actor: Actor, outage_id: int, most: int = MOST_METERS) -> OutageDetail:
+        """Returns one outage with ``most`` of its meters, those without power first, then by name.
 
         Raises:
             NotFound: there is none of this number, or it is not the actor's to see.
@@ -73,7 +73,7 @@ class Outages:
                 found = session.scalar(_seen(select(Outage), actor).where(Outage.id == outage_id))
                 if found is None:
                     raise NotFound(worded("there is no outage {outage}", outage=outage_id))
-                return OutageDetail(_row(found), _meters(session, actor, outage_id))
+                return OutageDetail(_row(found), *_meters(session, actor, outage_id, most))
 
         return await asyncio.to_thread(load)
 
@@ -87,15 +87,18 @@ def _seen(query: Select[Any], actor: Actor) -> Select[Any]:
     return query.where(or_(Outage.area.in_(actor.areas), Outage.id.in_(there)))
 
 
-def _meters(session: Session, actor: Actor, outage: int) -> list[OutageMeter]:
-    query = narrowed(select(PowerLoss), actor, PowerLoss.meter)
-    query = query.where(PowerLoss.outage == outage).order_by(
-        PowerLoss.back_at.is_not(None), PowerLoss.lost_at, PowerLoss.meter
-    )
-    return [
+def _meters(
+    session: Session, actor: Actor, outage: int, most: int
+) -> tuple[list[OutageMeter], int]:
+    """Returns the first meters of an outage, and how many there are for the actor to see."""
+    query = narrowed(select(PowerLoss), actor, PowerLoss.meter).where(PowerLoss.outage == outage)
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    query = query.order_by(PowerLoss.back_at.is_not(None), PowerLoss.meter, PowerLoss.lost_at)
+    meters = [
         OutageMeter(row.meter, row.lost_at, row.back_at, row.proof)
-        for row in session.scalars(query.limit(MOST_METERS))
+        for row in session.scalars(query.limit(most))
     ]
+    return meters, total
 
 
 def _row(row: Outage) -> OutageRow:

@@ -133,7 +133,8 @@ class OutageMeter:
 
 @dataclass(frozen=True, slots=True)
 class OutageDetail:
-    """One outage with its meters."""
+    """One outage with its meters: the first of them, and how many there are."""
 
     row: OutageRow
     meters: list[OutageMeter]
+    total: int

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from hesper_cloud.accounts.roles import Actor, Role
 from hesper_cloud.alert_settings import AlertSettings
 from hesper_cloud.alerting.keeping import AlertKeeping
 from hesper_cloud.assets import service_life
@@ -29,6 +31,7 @@ from hesper_cloud.outages import customers
 from hesper_cloud.outages.keeping import OutageKeeping
 from hesper_cloud.outages.losses import Losses
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
+from hesper_cloud.services.outages import Outages
 from hesper_contracts import events
 from sqlalchemy import Engine, insert, select
 
@@ -193,6 +196,20 @@ def test_losses_that_are_hours_apart_are_outages_of_their_own(world: World) -> N
         "transformer s0 open 0/2 of 3",
     ]
     assert world.alerts() == [("outage", "s0", "warning")]
+
+
+async def test_the_first_meters_of_an_outage_are_shown_and_all_are_counted(world: World) -> None:
+    world.tell("power.last_gasp", 0, *FEEDER[:1200])
+    world.tell("power.up", 600, *sorted(FEEDER[:1200])[:1190])
+    world.look(700)
+    with writing(world.registry) as session:
+        session.get_one(Meter, FEEDER[0]).area = "south"
+    outages = Outages(SimpleNamespace(registry=world.registry))
+    shown = await outages.get(Actor("vic", Role.VIEWER), 1, 12)
+    without = sorted(FEEDER[:1200])[1190:]
+    assert [each.meter for each in shown.meters] == [*without, *sorted(FEEDER[:1200])[:2]]
+    assert shown.total == 1200
+    assert (await outages.get(Actor("vic", Role.VIEWER, ("south",)), 1, 12)).total == 1
 
 
 def test_a_loss_and_its_end_may_come_in_any_order_and_twice(world: World) -> None:

@@ -29,6 +29,7 @@ REGISTER = "1.0.1.8.0.255"  # active energy import, the register every load prof
 RANGES = {later("24 h"): 1, later("7 days"): 7, later("30 days"): 30}
 MOST_POINTS = 3000
 MOST_ROWS = 200
+Row = tuple[int, list[Cell]]  # its moment in epoch seconds, its cells
 COLUMNS = Columns(
     ("Interval ends", "Mean power, kW", "Note"), numbers=frozenset({1}), folding=False
 )
@@ -147,10 +148,9 @@ class LoadPanel:
         missing = say("complete") if stored else say("nothing stored")
         if profile.bands:
             missing = say("{count} missing", count=plural(profile.missing, "interval"))
-        self._note.text = (
-            say("Mean power per {period}, kW", period=_period(step_s))
-            + f" · {shown.span} · {missing}"
-        )
+        rows = _rows(profile) if shown.as_table else []
+        note = [say("Mean power per {period}, kW", period=_period(step_s)), shown.span, missing]
+        self._note.text = " · ".join([*note, *_left_out(rows)])
         if shown.step_s is None:
             self._used(shown)
         archived = shown.series.archived_before
@@ -162,7 +162,7 @@ class LoadPanel:
             )
             states.empty("No load profile yet", text)
         elif shown.as_table:
-            _table(profile)
+            table("Load profile", COLUMNS, [cells for _, cells in rows[:MOST_ROWS]])
         elif stored or profile.bands:
             said = say(
                 "Load profile of {meter} over {range}; {missing}.",
@@ -212,18 +212,23 @@ def _period(seconds: int) -> str:
     return f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
 
 
-def _table(profile: LoadProfile) -> None:
-    rows: list[tuple[int, list[Cell]]] = [
-        (at, [_moment(at), decimal(kw, 3), ""])
-        for at, kw in profile.points[-MOST_ROWS:]
-        if kw is not None
+def _rows(profile: LoadProfile) -> list[Row]:
+    """Returns the intervals of the table, the newest first; a gap is one row."""
+    rows: list[Row] = [
+        (at, [_moment(at), decimal(kw, 3), ""]) for at, kw in profile.points if kw is not None
     ]
     for band in profile.bands:
         many = plural(band.count, "interval")
         cause = say("{intervals} missing: {why}", intervals=many, why=doubts.cause(band.cause))
         rows.append((band.end, [_moment(band.end), "–", _missing(cause)]))
-    rows.sort(key=lambda row: -row[0])
-    table("Load profile", COLUMNS, [cells for _, cells in rows[:MOST_ROWS]])
+    return sorted(rows, key=lambda row: -row[0])
+
+
+def _left_out(rows: Sequence[Row]) -> list[str]:
+    """Says how many rows are shown where there are more."""
+    if len(rows) <= MOST_ROWS:
+        return []
+    return [say("the newest {count} of {rows}", count=MOST_ROWS, rows=plural(len(rows), "row"))]
 
 
 def _moment(at: int) -> Cell:

@@ -91,13 +91,13 @@ def _cells(row: OutageRow) -> list[Cell]:
 
 
 async def build_one(desk: Desk, actor: Actor, args: PageArguments) -> None:
-    """Builds one outage with its meters, those without power first."""
+    """Builds one outage with the first of its meters: those without power, then by name."""
     number = args.path_parameters["outage"]
     if not number.isascii() or not number.isdigit() or len(number) > 9:
         raise NotFound(say("There is no such outage."))
 
     async def load(asking: Actor) -> OutageDetail:
-        return await desk.services.outages.get(asking, int(number))
+        return await desk.services.outages.get(asking, int(number), MOST)
 
     first = await load(actor)
     with box("div", "page-head"), box("div", "titles"):
@@ -135,8 +135,17 @@ def _draw_one(found: OutageDetail) -> None:
             Text(say("Part of"), "dt")
             with box("dd"):
                 link(say("outage {number}", number=row.merged_into), f"/outages/{row.merged_into}")
-    with panel("Meters"):
+    with panel("Meters", _left_out(found)):
         table("Meters", METERS, [_meter(found, place) for place in range(len(found.meters))])
+
+
+def _left_out(found: OutageDetail) -> str:
+    """Says how many meters are shown where there are more."""
+    count = len(found.meters)
+    if count >= found.total:
+        return ""
+    counts = {"count": grouped(count), "total": grouped(found.total)}
+    return say("the first {count} of {total}, those without power before others", **counts)
 
 
 def _meter(found: OutageDetail, place: int) -> list[Cell]:

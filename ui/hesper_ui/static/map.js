@@ -1,7 +1,7 @@
 // The map: our own Web Mercator view. Tiles come from our own server, else the outline is drawn; nothing
 // is asked of any other host. Clusters are rings whose parts are what is wrong; gateways are squares.
 (() => {
-  const SIZE = 256, SVG = "http://www.w3.org/2000/svg", LIST = 60;
+  const SIZE = 256, SVG = "http://www.w3.org/2000/svg", LIST = 60, AGAIN_MS = 15000, ANSWER_MS = 60000, LOOK_MS = 1000;
   const project = ([lat, lon]) => {
     const sin = Math.min(0.9999, Math.max(-0.9999, Math.sin((lat * Math.PI) / 180)));
     return [(lon + 180) / 360, 0.5 - Math.log((1 + sin) / (1 - sin)) / (4 * Math.PI)];
@@ -24,7 +24,7 @@
 
   class Chart {
     constructor(host) {
-      Object.assign(this, { host, asked: 0, waiting: 0, picking: false, drag: null, box: null, feeder: host.dataset.feeder || "" });
+      Object.assign(this, { host, asking: null, waiting: 0, due: Infinity, told: "", picking: false, drag: null, box: null, feeder: host.dataset.feeder || "" });
       this.tiles = node("div", "map-tiles");
       this.land = svg("svg", { class: "map-land", "aria-hidden": "true" });
       this.path = svg("path");
@@ -124,14 +124,25 @@
       this.path.setAttribute("d", text);
     }
     async load() {
-      const mine = ++this.asked, asked = new URLSearchParams({ box: this.view().map((each) => each.toFixed(6)).join(",") });
+      this.asking?.abort();
+      this.due = Infinity; // not again before this answer
+      const mine = this.asking = new AbortController(), late = setTimeout(() => mine.abort(), ANSWER_MS);
+      const asked = new URLSearchParams({ box: this.view().map((each) => each.toFixed(6)).join(",") });
       asked.set("across", Math.max(4, Math.round(this.width / 80)));
       if (this.feeder) asked.set("feeder", this.feeder);
+      let told = this.told;
       try {
-        const answer = await fetch(`/console/map?${asked}`, { cache: "no-store" });
-        if (!answer.ok || mine !== this.asked) return;
-        this.found = await answer.json();
-      } catch { return; /* what is drawn stays; the frame says that the server is away */ }
+        const answer = await fetch(`/console/map?${asked}`, { cache: "no-store", signal: mine.signal });
+        if (answer.ok) told = await answer.text();
+      } catch { /* what is drawn stays; the frame says that the server is away */ }
+      clearTimeout(late);
+      if (mine !== this.asking) return;
+      this.due = performance.now() + AGAIN_MS;
+      if (told !== this.told && this.host.isConnected) this.take(told);
+    }
+    take(told) {
+      this.told = told;
+      this.found = JSON.parse(told);
       this.draw_marks();
       this.draw_list();
     }
@@ -173,7 +184,9 @@
     }
     draw_list() {
       const list = document.querySelector("[data-map-list]"), count = document.querySelector("[data-map-count]");
-      if (count) count.textContent = hesperSay("{count} meters in view", { count: counted(this.found.total) });
+      const said = hesperSay("{count} meters in view", { count: counted(this.found.total) });
+      if (count && count.textContent !== said) count.textContent = said; // it is read aloud when it changes
+      const focused = list?.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
       list?.replaceChildren(...this.found.listed.map((each) => {
         const row = node("li"), what = node("div"), link = node("a", "", each.id), mark = node("span", `mark mark-${each.mark}`);
         mark.setAttribute("aria-hidden", "true");
@@ -183,6 +196,7 @@
         return row;
       }));
       if (this.found.total > LIST) list?.append(node("li", "meta", hesperSay("the first {count}", { count: LIST })));
+      if (focused) (list.querySelector(`a[href="${CSS.escape(focused)}"]`) || this.host).focus({ preventScroll: true });
     }
     listen() {
       const place = (event) => { const box = this.host.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
@@ -240,6 +254,13 @@
     chart.feeder = event.target.value;
     chart.load();
   });
+  // An open map loads again by itself while it can be seen and the server is there; at once after a loss.
+  setInterval(() => {
+    if (!chart?.host.isConnected || document.hidden) return;
+    const link = document.documentElement.dataset.link;
+    if (link === "lost") chart.due = 0;
+    if (link === "live" && performance.now() >= chart.due) chart.load();
+  }, LOOK_MS);
   // The page comes and goes inside the frame: whenever its host is there and has no map yet, one is made.
   new MutationObserver(() => {
     const host = document.querySelector("[data-map]");

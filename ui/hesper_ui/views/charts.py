@@ -82,8 +82,8 @@ def _curve(name: str, points: Sequence[Sequence[float | None]], color: str) -> d
 
 def load_profile(profile: LoadProfile, said: str) -> dict[str, Any]:
     """Draws a load profile, mean power per interval, with a violet band for each gap."""
-    curve = _curve(say("Mean power"), [[at * 1000, kw] for at, kw in profile.points], ACCENT)
-    curve["step"] = "end" if len(profile.points) <= 200 else False
+    curve = _curve(say("Mean power"), [[at * 1000, kw] for at, kw in profile.corners], ACCENT)
+    curve["step"] = "start"
     curve["markArea"] = {
         "silent": True,
         "itemStyle": {"color": STALE},

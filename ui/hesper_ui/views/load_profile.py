@@ -30,11 +30,15 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class LoadProfile:
-    """What the chart and its table show; ``points`` are (interval's end, kilowatts or None)."""
+    """What the chart and its table show; ``points`` are (interval's end, kilowatts or None).
+
+    Each interval begins where the one before it ends, the first at ``begins_at``.
+    """
 
     start: int
     end: int
     period_s: int
+    begins_at: int
     points: list[tuple[int, float | None]]
     bands: list[Band]
 
@@ -42,6 +46,16 @@ class LoadProfile:
     def missing(self) -> int:
         """How many intervals are missing within what is shown."""
         return sum(band.count for band in self.bands)
+
+    @property
+    def corners(self) -> list[tuple[int, float | None]]:
+        """The points of a curve that steps at each interval's begin, those of every run's too."""
+        corners: list[tuple[int, float | None]] = []
+        for (begins_at, before), (ends_at, kw) in pairwise([(self.begins_at, None), *self.points]):
+            if before is None and kw is not None:
+                corners.append((begins_at, kw))
+            corners.append((ends_at, kw))
+        return corners
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +128,8 @@ def build(
             points.append((at, None))
         else:
             points.append((at, round((value - before) * per_unit / apart, 3)))
-    return LoadProfile(*window, step_s, points, _bands(gaps, window, capture_s))
+    begins_at = series.times[0] if series.times else window[0]
+    return LoadProfile(*window, step_s, begins_at, points, _bands(gaps, window, capture_s))
 
 
 def _bands(gaps: Sequence[GapRow], window: tuple[int, int], period_s: int) -> list[Band]:
