@@ -11,6 +11,7 @@ from hesper_cloud.authority.policy import JOBS, BackfillLimits
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Backfill, Gap, Gateway, Meter
 from hesper_cloud.gaps import Backfills, GapLedger
+from hesper_cloud.ingest.identified import event_stored
 from hesper_cloud.job_settings import BackfillSettings
 from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.blocks import block_of
@@ -19,6 +20,7 @@ from hesper_cloud.stores.port import Group
 from hesper_contracts import columns, parameters
 from hesper_contracts.batch import BatchId
 from hesper_contracts.commands import Command
+from hesper_contracts.events import Event
 from hesper_contracts.parameters import ReadProfile
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
 from hesper_contracts.results import Findings
@@ -177,6 +179,47 @@ def test_nothing_is_given_up_before_all_that_was_read_is_stored(field: Field) ->
     field.turn(3600)
     gap = field.gaps()[0]
     assert (gap.state, gap.tries, gap.reason) == ("open", 1, "what was read has not arrived")
+
+
+def test_what_arrives_and_closes_no_gap_holds_up_nobody(field: Field) -> None:
+    with_a_gap(field)
+    field.capture(0, 1, 5, meter=OTHER)
+    field.capture(2, 3, 4)
+    field.answer(3)
+    field.ledger.check = lambda: None  # it sees nothing of this
+    field.turn(1)
+    field.turn(31)
+    assert field.states() == [(2, 4, "requested")]
+    field.turn(3600)
+    gap = field.gaps()[0]
+    assert (gap.state, gap.tries, gap.reason) == ("open", 1, "what arrived has closed no gap")
+    assert field.asked()[0].state == "failed"
+
+
+def test_a_backfill_ends_though_the_capture_period_changed_meanwhile(field: Field) -> None:
+    announce(field, P)
+    with_a_gap(field)
+    announce(field, 2 * P)
+    field.capture(0, 1, 5, meter=OTHER)
+    field.capture(2, 3, 4)
+    field.answer(3)
+    field.turn(1)
+    field.turn(31)
+    assert field.states()[0] == (2, 4, "closed")
+    assert field.asked()[0].state == "done"
+    field.turn(1)
+    assert [backfill.meter for backfill in field.asked()] == [METER, OTHER]
+
+
+def announce(field: Field, period_s: int) -> None:
+    """Tells as a gateway does how often the meter captures."""
+    event = Event(
+        id=f"{METER}/{period_s}", code="meter.identified", meter=METER,
+        occurred_at=field.clock.now,
+        attributes={"capture_period_s": period_s, "load_profile": PROFILE},
+    )  # fmt: skip
+    with writing(field.registry) as session:
+        event_stored(session, GATEWAY, event)
 
 
 def test_what_is_missing_beyond_the_range_stays_open(field: Field) -> None:

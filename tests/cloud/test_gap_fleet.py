@@ -71,11 +71,12 @@ def test_only_meters_whose_rows_are_not_what_is_missing_are_found() -> None:
     assert found == [f"M{place}" for place in sorted({*with_gaps[::100], lost})]
 
 
-def test_rows_from_before_what_is_judged_are_left_alone() -> None:
+def test_a_meter_with_a_row_from_before_what_is_judged_is_found() -> None:
     case = next(case for case in cases(50) if len(runs_of(case)) > 1)
     before = GapRow(0, case.meter.id, "profile", T0 - 9000, T0 - 8000, 2, "line")
     known = case._replace(rows=[before, *rows_of(case)])
-    assert list(fleet.findings([known])) == []
+    (found,) = fleet.findings([known])
+    assert found.runs == runs_of(case)
 
 
 def test_meters_that_capture_often_are_looked_at_a_few_at_a_time(

@@ -93,8 +93,8 @@ class Ledger:
         if self.captures is not None:
             self.captures.rows_committed(CommittedRows("", block, accepted, at))
 
-    def capture(self, meter: str, *periods: int) -> Block:
-        at = [T0 + P * n for n in periods]
+    def capture(self, meter: str, *periods: int, late_s: int = 0) -> Block:
+        at = [T0 + P * n + late_s for n in periods]
         rows = MeterRows(meter, at, [0] * len(at), [0] * len(at), [list(at)])
         section = Section(LOAD_PROFILE, at[-1], (ENERGY,), [rows])
         block = block_of(columns.from_sections([section])[0])
@@ -325,6 +325,70 @@ def test_under_a_new_period_the_time_before_is_not_judged_any_more(ledger: Ledge
         4 * P, datetime.fromtimestamp(T0 + 8 * P, UTC),
     )  # fmt: skip
     assert len(ledger.check(20)) == 2
+
+
+def test_gaps_from_under_a_former_period_close_themselves(ledger: Ledger) -> None:
+    identified(ledger, 0)
+    ledger.capture("M1", 0, 3, 8)
+    assert [row[1:4] for row in ledger.check(9.5)] == [(1, 2, "open"), (4, 7, "open")]
+    identified(ledger, 8, capture_period_s=4 * P)
+    ledger.capture("M1", 1, 2, 4, 6)
+    ledger.capture("M1", 12, 16)
+    found = [row[1:4] for row in ledger.check(17)]
+    assert found == [(1, 2, "closed"), (5, 5, "open"), (7, 7, "open")]
+    ledger.capture("M1", 5, 7)
+    assert {row[3] for row in ledger.check(800)[:3]} == {"closed"}
+
+
+def test_a_gap_over_a_change_of_the_period_counts_once(ledger: Ledger) -> None:
+    identified(ledger, 0)
+    ledger.capture("M1", 0, 1)
+    ledger.check(7.5)
+    identified(ledger, 4, capture_period_s=2 * P)
+    found = [row[1:4] for row in ledger.check(9.5)]
+    assert found == [(2, 3, "open"), (5, 7, "open")]
+
+
+DAYS = 4 * 96
+
+
+def test_a_gap_of_a_meter_that_captures_some_seconds_later_by_now_is_listed_once(
+    ledger: Ledger,
+) -> None:
+    ledger.capture("M1", 0, 1, 2, 3)
+    ledger.check(5)
+    ledger.capture("M1", *range(DAYS, DAYS + 99), late_s=5)
+    assert [row[1:4] for row in ledger.check(DAYS + 99)] == [(4, DAYS - 1, "open")]
+    ledger.capture("M1", *range(4, DAYS), late_s=5)
+    assert [row[3] for row in ledger.check(DAYS + 99.5)] == ["closed"]
+    with reading(ledger.engine) as session:
+        assert session.scalars(select(Gap)).one().proof == {"captures": DAYS - 4}
+
+
+def test_what_was_given_up_stays_so_where_the_meter_captures_later_by_now(
+    ledger: Ledger,
+) -> None:
+    ledger.capture("M1", *range(9), *range(10, 20))
+    ledger.check(20.5)
+    with writing(ledger.engine) as session:
+        session.execute(update(Gap).values(state="given_up"))
+    ledger.capture("M1", *range(20, 60), late_s=5)
+    assert [row[1:4] for row in ledger.check(61)] == [(9, 9, "given_up")]
+
+
+def test_of_two_rows_for_one_gap_none_is_closed_before_its_captures_come(ledger: Ledger) -> None:
+    ledger.capture("M1", 0, 1, 6)
+    assert [row[1:4] for row in ledger.check(7)] == [(2, 5, "open")]
+    with writing(ledger.engine) as session:
+        session.add(
+            Gap(
+                meter="M1", profile="1.0.99.1.0.255", expected_count=2, cause="unknown",
+                from_at=datetime.fromtimestamp(T0 + 4 * P, UTC),
+                to_at=datetime.fromtimestamp(T0 + 5 * P, UTC),
+                state="open", tries=0, noticed_at=ledger.clock(),
+            )
+        )  # fmt: skip
+    assert [row[1:4] for row in ledger.check(7)] == [(2, 5, "open")]
 
 
 def test_when_every_gateway_is_gone_it_is_the_broker(ledger: Ledger) -> None:

@@ -114,6 +114,26 @@ def test_reverse_energy_is_told_from_a_solar_roof(engine: Engine) -> None:
     assert see(701, 8_000_000, 20_901)[-1] == ("reverse-energy", "new")
 
 
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ((1, 0, 3, 8, 0, 255), 32),  # reactive
+        ((1, 0, 2, 8, 0, 255), 30),  # export
+        ((1, 0, 1, 8, 1, 255), 30),  # a tariff's
+        ((1, 0, 16, 8, 0, 255), 30),  # net
+    ],
+)
+def test_another_register_that_falls_is_no_energy_that_runs_backwards(
+    engine: Engine, name: tuple[int, ...], unit: int
+) -> None:
+    other = Quantity(bytes(name), 0, unit)
+    block = judged(
+        rows((IMPORT, other), (T0, (50_000, 950)), (T0 + 1, (50_100, 0))), LatestValues(), T0
+    )
+    ReverseEnergyRule(Alerts(engine), clock=lambda: T0 + 1).rows_committed(committed(block))
+    assert alerts(engine) == []
+
+
 def test_one_gateway_down_is_one_alert(engine: Engine) -> None:
     clock = [NOON]
     with writing(engine) as session:

@@ -13,8 +13,10 @@ import pytest
 from hesper_cloud import metrics
 from hesper_cloud.accounts.roles import Actor, Role
 from hesper_cloud.app import create_app
+from hesper_cloud.assets.history import By
+from hesper_cloud.assets.service_life import remove
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import Event, Gap, Gateway, MeterProfile, ServiceLevelDay
+from hesper_cloud.db.registry import Event, Gap, Gateway, Meter, MeterProfile, ServiceLevelDay
 from hesper_cloud.gaps.captures import Captures
 from hesper_cloud.job_settings import ServiceLevel, ServiceLevelSettings
 from hesper_cloud.latest import LatestValues
@@ -118,6 +120,22 @@ def test_the_deadline_itself_still_counts(fleet: Fleet, stored: float, met: int)
 def test_a_day_under_way_owes_what_has_been_latched(fleet: Fleet) -> None:
     fleet.store_at(5.5, METER, 0, 1, 2, 3, 4)
     assert fleet.turn(5.5)["reads-8h"] == (10, 5)
+
+
+def test_a_meter_that_was_removed_owes_nothing_from_then_on(fleet: Fleet) -> None:
+    fleet.store_at(24, METER, *range(24))
+    fleet.store_at(10, OTHER, *range(10))
+    with writing(fleet.registry) as session:
+        by = By("ann", DAY + timedelta(hours=10))
+        remove(session, session.get_one(Meter, OTHER), None, by)
+    assert fleet.turn(41) == {"days-8h": (2, 2), "days-24h": (2, 2), "reads-8h": (34, 34)}
+    with reading(fleet.registry) as session:
+        (after,) = session.scalars(
+            select(ServiceLevelDay).where(
+                ServiceLevelDay.day == DAY + timedelta(days=1), ServiceLevelDay.level == "reads-8h"
+            )
+        )
+    assert after.due_count == 17, "of the other meter, so far"
 
 
 def test_a_capture_stored_twice_counts_from_the_first(fleet: Fleet) -> None:

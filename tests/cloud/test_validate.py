@@ -45,6 +45,11 @@ def test_a_register_that_goes_backwards_is_out_of_order_or_rolled_over() -> None
     assert flags(judged(wrapped, LatestValues(), NOW))[1] == Quality.ROLLOVER
 
 
+def test_a_register_of_net_energy_may_fall() -> None:
+    net = Quantity(bytes((1, 0, 16, 8, 0, 255)), 0, 30)
+    assert flags(judged(block(net, (NOW, 500), (NOW + 1, 400)), LatestValues(), NOW)) == [0, 0]
+
+
 def test_the_first_row_is_judged_by_what_was_committed_before() -> None:
     latest, before = LatestValues(), block(ENERGY, (NOW - 900, 500))
     latest.take(before, np.ones(1, dtype=bool), NOW)

@@ -16,7 +16,7 @@ from hesper_cloud.aggregates import calendar
 from hesper_cloud.aggregates.book import EnergyBook, Row
 
 Step = Literal["half-hour", "hour", "day", "month"]
-_HOUR_S = 3600
+_HOUR_S, _DAY_S = 3600, 86_400
 _DAYS = """
     SELECT day, starts_at, step_s, sums, counts, estimated, scaler, unit FROM days
     WHERE meter = $meter AND logical_name = $logical_name AND day >= $first AND day <= $last
@@ -87,10 +87,11 @@ def added_up(rows: Sequence[Row], step: Step, zone: ZoneInfo) -> list[Bucket]:
             continue
         factor = 10 ** (its_scaler - scaler)
         stop = calendar.day_end(day, zone)
+        length_s = stop - starts_at if step_s == _DAY_S else step_s
         found += [
             Bucket(
                 starts_at + place * step_s,
-                min(starts_at + (place + 1) * step_s, stop),
+                min(starts_at + (place + 1) * length_s, stop),
                 sums[place] * factor,
                 counts[place],
                 estimated[place],

@@ -19,7 +19,7 @@ _FAILED = """
       AND from_at <= $end AND to_at >= $start"""
 _JUDGED = """
     SELECT min(starts_at), max(starts_at + 86400) FROM scores
-    WHERE meter = $meter AND starts_at BETWEEN $start - 90000 AND $end"""
+    WHERE meter = $meter AND starts_at BETWEEN $start - 90000 AND $end + 3600"""
 
 
 @dataclass(frozen=True, slots=True)

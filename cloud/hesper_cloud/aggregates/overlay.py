@@ -10,7 +10,7 @@ from hesper_cloud.aggregates.roster import Member
 from hesper_cloud.db.energy import Substitute
 from hesper_cloud.stores.port import Flags, Quantity, Series
 from hesper_cloud.validation.codes import EDIT
-from hesper_cloud.validation.sheet import SCALERS, Grid, Sheet, is_summable
+from hesper_cloud.validation.sheet import SCALERS, Grid, Sheet, is_summable, nearest
 from hesper_cloud.validation.substitutes import Curve
 from hesper_cloud.validation.surroundings import Surroundings
 
@@ -83,23 +83,25 @@ def overlay(sheet: Sheet, due: Flags, held: Iterable[Substitute]) -> Overlaid:
     """Lays substitutes over a sheet; an estimate gives way to a value that is stored."""
     laid = Overlaid(sheet, due)
     rows = {meter: row for row, meter in enumerate(sheet.meters)}
-    for each in held:
-        if each.scaler not in SCALERS:
-            continue
+    usable = [each for each in held if each.scaler in SCALERS]
+    for each, column in zip(usable, _columns(sheet, usable), strict=True):
         laid.held.setdefault((each.meter, each.logical_name), []).append(each)
         grid = sheet.grids.get(each.logical_name) or _empty_grid(sheet, each)
-        column = _column(sheet, grid, each)
-        if column is not None:
+        if 0 <= column < len(sheet.times) and _fits(grid, each):
             _lay(laid, grid, each, (rows[each.meter], column))
     return laid
 
 
-def _column(sheet: Sheet, grid: Grid, each: Substitute) -> int | None:
-    """Returns where a substitute belongs; None if it does not fit the sheet."""
-    offset = int(each.captured_at.timestamp()) - int(sheet.times[0])
+def _columns(sheet: Sheet, held: Sequence[Substitute]) -> list[int]:
+    """Returns where substitutes belong, as readings do: some before or after the sheet."""
+    moments = np.array([int(each.captured_at.timestamp()) for each in held], dtype=np.int64)
+    columns: list[int] = nearest(sheet.times, moments, sheet.period_s).tolist()
+    return columns
+
+
+def _fits(grid: Grid, each: Substitute) -> bool:
     finer = each.scaler - grid.quantity.scaler
-    fits = each.unit == grid.quantity.unit and finer >= 0 and is_summable(each.value * 10**finer)
-    return offset // sheet.period_s if fits and offset % sheet.period_s == 0 else None
+    return each.unit == grid.quantity.unit and finer >= 0 and is_summable(each.value * 10**finer)
 
 
 def _lay(laid: Overlaid, grid: Grid, each: Substitute, place: _Place) -> None:
@@ -107,10 +109,19 @@ def _lay(laid: Overlaid, grid: Grid, each: Substitute, place: _Place) -> None:
     if not is_edit and grid.known[place]:
         laid.outdated.add((place[0], each.logical_name))
         return
+    if grid.known[place] and _is_farther(laid.sheet, each, place):
+        return
     grid.values[place] = each.value * 10 ** (each.scaler - grid.quantity.scaler)
     grid.known[place] = True
     marks = laid.edited if is_edit else laid.estimated
     marks.setdefault(each.logical_name, np.zeros(grid.known.shape, bool))[place] = True
+
+
+def _is_farther(sheet: Sheet, edit: Substitute, place: _Place) -> bool:
+    """Says whether an edit lies further from the due time than the reading that counts."""
+    due_at = int(sheet.times[place[1]])
+    off_by = abs(int(edit.captured_at.timestamp()) - due_at)
+    return off_by > abs(int(sheet.captured_at[place]) - due_at)
 
 
 def _empty_grid(sheet: Sheet, like: Substitute) -> Grid:
@@ -131,6 +142,8 @@ def due_captures(sheet: Sheet, meters: Sequence[Member]) -> Flags:
     Of a meter that nobody said to keep a load profile nothing is where it captured nothing.
     """
     since = np.array([each.expected_from for each in meters], dtype=np.int64)[:, np.newaxis]
+    until = np.array([each.expected_until for each in meters], dtype=np.int64)[:, np.newaxis]
     keeping = np.array([each.keeps_profile for each in meters], dtype=bool)[:, np.newaxis]
-    due: Flags = (since <= sheet.times) & (keeping | sheet.present.any(axis=1, keepdims=True))
+    due: Flags = (since <= sheet.times) & (sheet.times < until)
+    due &= keeping | sheet.present.any(axis=1, keepdims=True)
     return due

@@ -23,6 +23,7 @@ from hesper_cloud.giving_way import NO_RESTS, GivesWay
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import ReadingStore
 from hesper_cloud.validation import dirty
+from hesper_cloud.validation.sheet import nearest
 
 DAYS_BACK = 35
 _DAY_S = 86_400
@@ -95,20 +96,26 @@ class Reconciliation:
         self, number: int, zone: ZoneInfo, seated: dict[str, Member]
     ) -> Iterator[tuple[str, int]]:
         """Yields the meters of a zone whose local day holds another number of captures."""
-        start, end = calendar.midnight(_date(number), zone), _end(number, zone)
+        day, end = _date(number), _end(number, zone)
+        start = calendar.midnight(day, zone)
         names = list(seated)
         captured = self._store.captured(quantities.LOAD_PROFILE, start + 1, end + 1, names)
         rows = self._book.rows(_KNOWN, start=start, meters=names)
         known = {row[0]: row[1:] for row in rows}
         for meter, member in seated.items():
-            if member.expected_from >= end:
+            is_gone = member.expected_until <= start and meter not in known
+            if member.expected_from >= end or is_gone:
                 continue
+            period_s = member.period_on(day)
+            due_at = calendar.captures(day, zone, period_s)
             times = captured.get(meter, np.empty(0, np.int64))
-            slots = np.unique((times - start + member.period_s // 2) // member.period_s)
+            times = times[times < member.expected_until]
+            slots = np.unique(nearest(due_at, times, period_s))
             is_kept = member.keeps_profile or len(slots) > 0
-            due = (end - max(start, member.expected_from)) // member.period_s if is_kept else 0
+            due = member.due(due_at[1:]) if is_kept else 0
             stored, expected = known.get(meter, (-1, 0))
-            if len(slots) != stored or expected < due or expected > due == 0:
+            is_over = due == 0 or member.expected_until < end
+            if len(slots) != stored or expected < due or (is_over and expected > due):
                 yield meter, start // _DAY_S
                 yield meter, (end - 1) // _DAY_S
 

@@ -1,7 +1,7 @@
 """What aggregation has to know of meters: zone, capture period, type, since when they count."""
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -9,18 +9,30 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import quantities
+from hesper_cloud.aggregates import calendar
+from hesper_cloud.assets.service_life import service_ends
 from hesper_cloud.db.engines import PER_QUERY, batched, reading
 from hesper_cloud.db.registry import Meter, MeterProfile
 from hesper_cloud.settings import Settings
+from hesper_cloud.stores.port import Integers
 
 _SHORTEST_PERIOD_S, _DAY_S = 60, 86_400
+_NEVER_ENDS = 2**62
+
+
+class FormerPeriod(NamedTuple):
+    """A capture period that held until another was announced; epoch seconds."""
+
+    period_s: int
+    until: int
 
 
 class Member(NamedTuple):
     """One meter: whose day it keeps, and since when (epoch seconds) captures are expected of it.
 
     ``keeps_profile`` is what a person or its gateway said: that it captures so often, or that it
-    has a load profile. A meter that only pushes has none.
+    has a load profile. A meter that only pushes has none. Of one that is not in service any more
+    captures are expected ``expected_until`` then.
     """
 
     meter: str
@@ -29,6 +41,18 @@ class Member(NamedTuple):
     meter_type: str | None
     expected_from: int
     keeps_profile: bool
+    former: FormerPeriod | None = None
+    expected_until: int = _NEVER_ENDS
+
+    def period_on(self, day: date) -> int:
+        """Returns the capture period of a local day; the former one if it ended under that."""
+        if self.former and calendar.day_end(day, self.zone) <= self.former.until:
+            return self.former.period_s
+        return self.period_s
+
+    def due(self, times: Integers) -> int:
+        """Returns at how many of some times, epoch seconds, captures are expected."""
+        return int(((times >= self.expected_from) & (times < self.expected_until)).sum())
 
 
 def members(
@@ -57,14 +81,25 @@ def _known(
     query = select(
         *(Meter.id, Meter.area, Meter.template, Meter.model, Meter.capture_period_s),
         *(MeterProfile.capture_period_s, MeterProfile.expected_from),
+        *(MeterProfile.former_period_s, MeterProfile.period_since),
     ).outerjoin(MeterProfile, its_profile)
     if meters is not None:
         query = query.where(Meter.id.in_(meters))
-    for meter, area, template, model, own_s, told_s, expected_from in session.execute(
+    gone = service_ends(session, meters).items()
+    ends = {meter: int(at.timestamp()) if at else 0 for meter, at in gone}
+    for meter, area, template, model, own_s, told_s, since, former_s, until in session.execute(
         query.execution_options(yield_per=PER_QUERY)
     ):
         known = (meter, area, template or model)
-        yield meter, _member(settings, known, told_s or own_s, expected_from)
+        member = _member(settings, known, told_s or own_s, since)
+        end = ends.get(meter, _NEVER_ENDS)
+        yield meter, member._replace(former=_former(former_s, until), expected_until=end)
+
+
+def _former(period_s: int | None, until: datetime | None) -> FormerPeriod | None:
+    if period_s is None or until is None:
+        return None
+    return FormerPeriod(_sound(period_s), int(until.timestamp()))
 
 
 def _member(

@@ -6,7 +6,7 @@ import numpy as np
 
 from hesper_cloud.stores.port import Flags, Integers
 from hesper_cloud.thresholds import Thresholds
-from hesper_cloud.validation.judge import advance
+from hesper_cloud.validation.judge import advance, highest_growth
 from hesper_cloud.validation.sheet import Grid
 
 HALF_HOUR_S = 1800
@@ -20,7 +20,7 @@ class Amounts:
 
     Attributes:
         values: Meters × intervals.
-        known: Where there is one that counts; a register that fell has none.
+        known: Where there is one that counts; a register that fell has none, but one of net energy.
         estimated: Where it rests on an estimate.
     """
 
@@ -55,7 +55,8 @@ def amounts(grid: Grid, estimated: Flags | None, limits: Thresholds, period_s: i
         known = grid.known[:, 1:]
         return Amounts(np.where(known, grid.values[:, 1:], 0), known, marks[:, 1:] & known)
     moved = advance(grid, limits, period_s)
-    known = moved.known & (moved.growth >= 0)
+    least = -highest_growth(grid, limits, period_s) if grid.may_fall else 0
+    known = moved.known & (moved.growth >= least)
     either = (marks[:, 1:] | marks[:, :-1]) & known
     return Amounts(np.where(known, moved.growth, 0), known, either)
 

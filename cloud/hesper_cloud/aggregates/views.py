@@ -31,7 +31,7 @@ _FAILED = """
     WHERE meter IN (SELECT unnest($meters)) AND from_at <= $end AND to_at >= $start"""
 _JUDGED = """
     SELECT meter, min(starts_at), max(starts_at + 86400) FROM scores
-    WHERE meter IN (SELECT unnest($meters)) AND starts_at BETWEEN $start - 90000 AND $end
+    WHERE meter IN (SELECT unnest($meters)) AND starts_at BETWEEN $start - 90000 AND $end + 3600
     GROUP BY meter"""
 
 

@@ -26,7 +26,7 @@ from hesper_cloud.aggregates.roster import Member, members
 from hesper_cloud.db.engines import batched, reading, writing
 from hesper_cloud.giving_way import NO_RESTS, GivesWay
 from hesper_cloud.settings import Settings
-from hesper_cloud.stores.port import ReadingStore
+from hesper_cloud.stores.port import Integers, ReadingStore
 from hesper_cloud.validation import dirty, substitutes
 from hesper_cloud.validation.filling import refill
 from hesper_cloud.validation.judge import judge
@@ -38,6 +38,7 @@ MARKS_PER_TURN = 20_000
 _METERS_PER_SHEET = 250
 _DAY_S = 86_400
 _SHORTEST_GRACE_S = 30
+_FEWEST_CAPTURES = 2  # an interval lies between them
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +139,13 @@ class Work:
     def _stored(self, sitting: Sitting, names: Sequence[str]) -> Sheet | None:
         """Returns what is stored of a sitting up to now; None where nothing of the day is due."""
         now = int(self._clock().timestamp())
-        start = calendar.midnight(sitting.day, sitting.zone)
-        end = calendar.day_end(sitting.day, sitting.zone)
-        grace_s = max(_SHORTEST_GRACE_S, sitting.period_s)
-        end = min(end, now - grace_s - (now - grace_s - start) % sitting.period_s)
-        if end <= start:
+        times = calendar.captures(sitting.day, sitting.zone, sitting.period_s)
+        times = times[times <= now - max(_SHORTEST_GRACE_S, sitting.period_s)]
+        if len(times) < _FEWEST_CAPTURES:
             return None
-        margin_s = sitting.period_s // 2
-        parts = self._store.rows(
-            quantities.LOAD_PROFILE, start - margin_s, end + margin_s + 1, names
-        )
-        return lay_out(parts, names, start, end, sitting.period_s)
+        first, last = _around(times, sitting.period_s)
+        parts = self._store.rows(quantities.LOAD_PROFILE, first, last + 1, names)
+        return lay_out(parts, names, times, sitting.period_s)
 
     def _silent(self, sitting: Sitting, stored: Sheet) -> frozenset[str]:
         """Returns the meters of which nothing is known after a day that is not over yet."""
@@ -162,9 +159,9 @@ class Work:
     def _overlaid(self, seated: Seated) -> Overlaid:
         """Lays the substitutes that hold now over a copy of what is stored."""
         sheet = seated.stored.of(slice(None))
-        start, end = int(sheet.times[0]), int(sheet.times[-1])
+        first, last = _around(sheet.times, sheet.period_s)
         with reading(self._engine) as session:
-            held = substitutes.current(session, sheet.meters, quantities.LOAD_PROFILE, start, end)
+            held = substitutes.current(session, sheet.meters, quantities.LOAD_PROFILE, first, last)
         return overlay(sheet, due_captures(sheet, seated.meters), held)
 
     def _renewed(self, seated: Seated, laid: Overlaid) -> set[tuple[str, date]]:
@@ -210,6 +207,11 @@ class Work:
         self._book.replace(worked, written, self._clock())
 
 
+def _around(times: Integers, period_s: int) -> tuple[int, int]:
+    """Returns between which captures, both included, may belong to due times."""
+    return int(times[0]) - period_s // 2, int(times[-1]) + period_s // 2
+
+
 def _span(sitting: Sitting, sheet: Sheet) -> Span:
     return Span(int(sheet.times[0]), int(sheet.times[-1]), sitting.period_s, sitting.zone)
 
@@ -221,7 +223,7 @@ def _sittings(
     together: dict[Sitting, list[str]] = {}
     for meter, day in sorted(days):
         member = known[meter]
-        key = Sitting(day, member.zone, member.period_s, member.meter_type)
+        key = Sitting(day, member.zone, member.period_on(day), member.meter_type)
         together.setdefault(key, []).append(meter)
     for sitting, names in together.items():
         for some in batched(names, at_once):

@@ -10,11 +10,12 @@ None of these moves a meter in service to another gateway, renames it, or takes 
 that is what commands are signed by, and `commissioning` on the head end's machine is the way to it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, not_, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.assets import keeping, lives
@@ -164,3 +165,23 @@ def in_place_since(session: Session, meter: str) -> datetime | None:
         AssetChange.kind == METER.name, AssetChange.asset == meter, AssetChange.action.in_(_BEGINS)
     )
     return session.scalar(began.order_by(AssetChange.id.desc()).limit(1))
+
+
+def service_ends(
+    session: Session, meters: Sequence[str] | None = None
+) -> dict[str, datetime | None]:
+    """Returns those of some meters, or of all, that are not in service, each with since when.
+
+    None where that is not known: the meter was never in service.
+    """
+    removed = (AssetChange.kind == METER.name) & (AssetChange.asset == Meter.id)
+    removed &= AssetChange.after["life"].as_string() == "removed"
+    columns = Meter.id, Meter.life, Meter.deleted_at
+    query = select(*columns, func.max(AssetChange.at)).outerjoin(AssetChange, removed)
+    query = query.where(not_(lives.in_service())).group_by(*columns)
+    if meters is not None:
+        query = query.where(Meter.id.in_(meters))
+    return {
+        meter: deleted_at if life in lives.IN_SERVICE else removed_at
+        for meter, life, deleted_at, removed_at in session.execute(query)
+    }

@@ -18,7 +18,8 @@ class MeterProfile(RegistryBase):
     profile: Mapped[str] = mapped_column(String(24), primary_key=True)  # logical name as text
     capture_period_s: Mapped[int | None]  # None: not known yet
     expected_from: Mapped[datetime]  # first capture stored, or when the profile was announced
-    period_since: Mapped[datetime | None]  # the period was another before; nothing is judged there
+    period_since: Mapped[datetime | None]  # the period was another before; no gaps there
+    former_period_s: Mapped[int | None]  # which one held before period_since; None: not known
     source: Mapped[str]  # announced (by the gateway) | learned (from what is stored)
 
 

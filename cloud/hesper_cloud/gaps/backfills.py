@@ -6,7 +6,7 @@ the gateway says it read is in the store, captures that are still missing do not
 Whatever fails is tried again, later each time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Engine, select
@@ -20,7 +20,7 @@ from hesper_cloud.gaps.asking import ACTIVE, Asking
 from hesper_cloud.gaps.causes import REPORTS_NONE
 from hesper_cloud.gaps.runs import Grid
 from hesper_cloud.job_settings import BackfillSettings
-from hesper_cloud.stores.port import ReadingStore
+from hesper_cloud.stores.port import Integers, ReadingStore
 
 _REQUEST_PATIENCE = timedelta(seconds=60)
 _ARRIVAL_PATIENCE = timedelta(hours=1)
@@ -102,13 +102,12 @@ class Backfills:
             return
         start, end = int(backfill.from_at.timestamp()), int(backfill.to_at.timestamp())
         times = self._store.captured_times(backfill.meter, backfill.profile, start, end + 1)
-        if backfill.row_count is None or len(times) < backfill.row_count:
-            if now - read_at > _ARRIVAL_PATIENCE:
-                self._failed(session, backfill, "what was read has not arrived", now)
-            return
         gaps = session.scalars(select(Gap).where(*_asked_by(backfill))).all()
-        if any(not _grid(gap).missing(times).all() for gap in gaps):
-            return  # the ledger has not yet seen what arrived
+        reason = _still_lacks(backfill, gaps, times)
+        if reason is not None:
+            if now - read_at > _ARRIVAL_PATIENCE:
+                self._failed(session, backfill, reason, now)
+            return
         for gap in gaps:
             session.add_all(_reports_none(gap, backfill, now))
         backfill.state = "done"
@@ -126,19 +125,23 @@ def _asked_by(backfill: Backfill) -> tuple[ColumnElement[bool], ...]:
     return Gap.backfill_id == backfill.id, Gap.state == "requested"
 
 
-def _period_s(gap: Gap) -> int:
-    length_s = int((gap.to_at - gap.from_at).total_seconds())
-    return length_s // (gap.expected_count - 1) if gap.expected_count > 1 else 1
+def _still_lacks(backfill: Backfill, gaps: Sequence[Gap], times: Integers) -> str | None:
+    """Returns what has to come before the gaps can be settled, if anything has."""
+    if backfill.row_count is None or len(times) < backfill.row_count:
+        return "what was read has not arrived"
+    if any(not _grid(gap).missing(times).all() for gap in gaps):
+        return "what arrived has closed no gap"
+    return None
 
 
 def _grid(gap: Gap) -> Grid:
-    first, period_s = int(gap.from_at.timestamp()), _period_s(gap)
-    return Grid.over(first, int(gap.to_at.timestamp()), period_s, first % period_s)
+    first, last = int(gap.from_at.timestamp()), int(gap.to_at.timestamp())
+    return Grid.of_run(first, last, gap.expected_count)
 
 
 def _reports_none(gap: Gap, backfill: Backfill, now: datetime) -> list[Gap]:
     """Gives a gap up with proof; returns what has become of it beyond what was asked for."""
-    period = timedelta(seconds=_period_s(gap))
+    period = timedelta(seconds=_grid(gap).period_s)
     beyond: list[Gap] = []
     if gap.to_at > backfill.to_at:
         inside = (backfill.to_at - gap.from_at) // period + 1

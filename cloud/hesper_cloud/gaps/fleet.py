@@ -99,7 +99,9 @@ def _parts(cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
 def _findings(cases: Sequence[Case], whole: dict[str, int]) -> Iterator[Finding]:
     grids = _Grids.of(cases)
     runs = _missing(cases, grids)
-    differing = _differing(runs, _rows(cases, grids), len(cases))
+    rows, earlier = _rows(cases)
+    differing = _differing(runs, rows, len(cases))
+    differing[earlier] = True
     differing |= np.fromiter((case.doubtful for case in cases), bool, len(cases))
     bounds = np.searchsorted(runs.owner, np.arange(len(cases) + 1))
     following = grids.times(np.arange(len(cases)), grids.slots).tolist()
@@ -146,8 +148,8 @@ def _missing(cases: Sequence[Case], grids: _Grids) -> _Columns:
     return _Columns(owner, np.stack([first, last, afters - begins], axis=1))
 
 
-def _rows(cases: Sequence[Case], grids: _Grids) -> _Columns:
-    """Returns the rows that are judged: those that begin within their meter's grid."""
+def _rows(cases: Sequence[Case]) -> tuple[_Columns, Integers]:
+    """Returns the rows that begin where their meter's grid does or later, and whose others are."""
     listed = [
         (place, row.first, row.last, row.count)
         for place, case in enumerate(cases)
@@ -155,8 +157,9 @@ def _rows(cases: Sequence[Case], grids: _Grids) -> _Columns:
     ]
     table = np.array(listed, dtype=np.int64).reshape(-1, 4)
     owner = table[:, 0]
-    judged = table[:, 1] >= grids.times(owner, np.zeros_like(owner))
-    return _Columns(owner[judged], table[judged, 1:])
+    starts = np.array([case.due.start for case in cases], dtype=np.int64)
+    inside = table[:, 1] >= starts[owner]
+    return _Columns(owner[inside], table[inside, 1:]), owner[~inside]
 
 
 def _differing(runs: _Columns, rows: _Columns, count: int) -> Flags:

@@ -29,15 +29,15 @@ from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import LIVE_GAPS, Gap, MeterProfile
 from hesper_cloud.gaps import fleet, meters, rows
 from hesper_cloud.gaps.captures import AHEAD_S, Captures
-from hesper_cloud.gaps.causes import UNKNOWN, Causes
+from hesper_cloud.gaps.causes import Causes
 from hesper_cloud.gaps.expectations import UNBUFFERED, Expectations, longest_period_s
-from hesper_cloud.gaps.following import follow
 from hesper_cloud.gaps.history import History
+from hesper_cloud.gaps.judging import judged
 from hesper_cloud.gaps.kept import NONE
 from hesper_cloud.gaps.looks import Look, Resting, Span, utc
 from hesper_cloud.gaps.meters import FleetMeter
 from hesper_cloud.gaps.proofs import Proofs
-from hesper_cloud.gaps.rows import SETTLED, GapRow, Outcome
+from hesper_cloud.gaps.rows import Outcome
 from hesper_cloud.giving_way import NO_RESTS, GivesWay
 from hesper_cloud.quantities import LOAD_PROFILE
 from hesper_cloud.settings import RuleSettings
@@ -186,8 +186,10 @@ class GapLedger:
         for meter in every:
             listed = look.rows.get(meter.id, ())
             times, since = captured.get(meter.id, NONE), start
-            if listed and listed[0].first < start:
-                since = listed[0].first
+            if listed:
+                half_s = look.expectations.told_period_s(meter) // 2  # its second may have moved
+                since = min(start, listed[0].first - half_s)
+            if since < start:
                 times = self._history.of(meter, look.profile, since - ahead_s, now + 1)
             due = look.expectations.due(meter, times, since, now)
             if due is not None:
@@ -203,30 +205,10 @@ class GapLedger:
 
     def _judged(self, finding: fleet.Finding, look: Look, session: Session) -> Outcome:
         """Says what becomes of one meter's rows."""
-        case, grid, runs = finding
-        listed = [row for row in case.rows if row.first >= grid.time(0)]
-        settled = [row for row in listed if row.state == SETTLED]
-        given_up = []
-        if settled:
-            missing = grid.missing(case.times)
-            accounted = grid.within((row.first, row.last) for row in settled)
-            runs, given_up = grid.runs(missing & ~accounted), grid.runs(missing & accounted)
-        new = GapRow(None, case.meter.id, look.profile, 0, 0, 0, UNKNOWN)
-        live = follow(
-            [row for row in listed if row.state in LIVE_GAPS],
-            runs,
-            new,
-            lambda run: look.causes.of(case.meter, utc(run.first)),
-        )
-        parted = follow(settled, given_up, new)
-        return Outcome(
-            [*live.fresh, *parted.fresh],
-            [*live.moved, *parted.moved],
-            [
-                (row, self._proofs.of(session, row, case.times))
-                for row in (*live.ended, *parted.ended)
-            ],
-        )
+        meter = finding.case.meter
+        found = judged(finding, look.profile, lambda run: look.causes.of(meter, utc(run.first)))
+        closed = [(row, self._proofs.of(session, row, count)) for row, count in found.closed]
+        return Outcome(found.fresh, found.moved, closed, found.dropped)
 
     def _measure(self) -> None:
         with reading(self._engine) as session:

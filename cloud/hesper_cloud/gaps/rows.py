@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, bindparam, insert, select, update
+from sqlalchemy import Engine, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.engines import batched, writing
@@ -40,6 +40,7 @@ _CLOSE = (
     .where(*_AS_READ)
     .values(state="closed", closed_at=bindparam("at"), proof=bindparam("shown"))
 )
+_DROP = delete(Gap).where(*_AS_READ)
 
 
 @dataclass(slots=True, eq=False)
@@ -59,11 +60,15 @@ class GapRow:
 
 
 class Outcome(NamedTuple):
-    """What becomes of one meter's rows; closed ones come with their proof."""
+    """What becomes of one meter's rows; closed ones come with their proof.
+
+    Rows are dropped whose captures are accounted for by other rows.
+    """
 
     fresh: Sequence[GapRow]
     moved: Sequence[GapRow]
     closed: Sequence[tuple[GapRow, dict[str, Any]]]
+    dropped: Sequence[GapRow]
 
 
 def by_meter(session: Session, profile: str, start: int) -> dict[str, list[GapRow]]:
@@ -94,10 +99,10 @@ def write(engine: Engine, outcomes: Sequence[Outcome], now: datetime, giving_way
                 for outcome in part
                 for row, proof in outcome.closed
             ]
-            if moved:
-                session.connection().execute(_MOVE, moved)
-            if closed:
-                session.connection().execute(_CLOSE, closed)
+            dropped = [{"of": row.id, "was": row.state} for each in part for row in each.dropped]
+            for statement, values in ((_MOVE, moved), (_CLOSE, closed), (_DROP, dropped)):
+                if values:
+                    session.connection().execute(statement, values)
 
 
 def _insert(session: Session, rows: Sequence[GapRow], now: datetime) -> None:

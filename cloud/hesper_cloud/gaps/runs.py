@@ -44,9 +44,19 @@ class Grid(NamedTuple):
         first = -(-(start - phase) // period_s)
         return cls(first, max(0, (end - phase) // period_s - first + 1), period_s, phase)
 
+    @classmethod
+    def of_run(cls, first: int, last: int, length: int) -> "Grid":
+        """Returns the slots of a run by itself, as far apart as it tells; of one slot, a second."""
+        period_s = max(1, (last - first) // (length - 1)) if length > 1 else 1
+        return cls.over(first, last, period_s, first % period_s)
+
     def time(self, slot: int) -> int:
         """Returns when a slot is captured, epoch seconds."""
         return (self.first + slot) * self.period_s + self.phase
+
+    def slot(self, at: int) -> int:
+        """Returns the slot that an instant is nearest to; it may lie outside of the grid."""
+        return (at - self.phase + self.period_s // 2) // self.period_s - self.first
 
     def missing(self, captured: Integers) -> Flags:
         """Says for each slot whether no capture falls into it; a little late is still in it."""
@@ -57,11 +67,17 @@ class Grid(NamedTuple):
 
     def within(self, ranges: Iterable[tuple[int, int]]) -> Flags:
         """Says for each slot whether it lies in one of the ranges, both ends included."""
-        times = (self.first + np.arange(self.slots, dtype=np.int64)) * self.period_s + self.phase
         covered = np.zeros(self.slots, dtype=bool)
         for begin, end in ranges:
-            covered |= (times >= begin) & (times <= end)
+            covered[self._between(begin, end)] = True
         return covered
+
+    def filled(self, captured: Integers, begin: int, end: int) -> int:
+        """Returns into how many slots of a range, both ends included, a capture falls."""
+        return int((~self.missing(captured))[self._between(begin, end)].sum())
+
+    def _between(self, begin: int, end: int) -> slice:
+        return slice(max(0, self.slot(begin)), max(0, self.slot(end) + 1))
 
     def runs(self, flagged: Flags) -> list[Run]:
         """Returns the runs of flagged slots, oldest first."""

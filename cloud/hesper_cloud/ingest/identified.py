@@ -50,7 +50,7 @@ def _may_set(row: Meter, name: str) -> bool:
 def _announce(session: Session, meter: str, event: Event, period_s: int) -> None:
     """Puts on record which profile the meter captures how often; what is missing counts from then.
 
-    Under another period than before, earlier captures are not judged any more.
+    Under another period than before, earlier captures are no gaps; their days keep the former one.
     """
     told = event.attributes.get("load_profile")
     profile = told if isinstance(told, str) and _LOGICAL_NAME.fullmatch(told) else LOAD_PROFILE
@@ -60,5 +60,5 @@ def _announce(session: Session, meter: str, event: Event, period_s: int) -> None
     )
     known = session.get_one(MeterProfile, key)
     if known.capture_period_s not in {None, period_s}:
-        known.period_since = event.occurred_at
+        known.former_period_s, known.period_since = known.capture_period_s, event.occurred_at
     known.capture_period_s, known.source = period_s, "announced"

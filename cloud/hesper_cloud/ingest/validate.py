@@ -55,9 +55,14 @@ def judged(block: Block, latest: LatestValues, now: int) -> Block:
 
 
 def is_register(quantity: Quantity) -> bool:
-    """Says whether a quantity is an energy register that only grows (value group D = 8)."""
-    groups = quantity.logical_name.split(".")
-    return quantity.unit in _ENERGY_UNITS and groups[0] == "1" and groups[3] == "8"
+    """Says whether a quantity is an energy register that only grows (value group D = 8).
+
+    That of net energy (C = 16, import less export) falls wherever a home feeds in.
+    """
+    if quantity.unit not in _ENERGY_UNITS:
+        return False
+    medium, _, measured, processing, *_ = quantity.logical_name.split(".")
+    return medium == "1" and measured != "16" and processing == "8"
 
 
 def _mark(quality: Integers, rows: Flags, flag: Quality) -> None:

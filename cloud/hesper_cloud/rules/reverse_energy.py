@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import numpy as np
 from hesper_contracts.quality import Quality
 
-from hesper_cloud.latest import value_before
+from hesper_cloud.latest import present, value_before
 from hesper_cloud.rules.alerts import Alerts, Gathered, Subject, Telling
 from hesper_cloud.rules.voltage import RECENT_S
 from hesper_cloud.stores.port import Block, CommittedRows, Flags, Previous
@@ -38,11 +38,12 @@ class ReverseEnergyRule:
         names = [quantity.logical_name for quantity in block.quantities]
         if IMPORT not in names:
             return
+        import_ = names.index(IMPORT)
         recent = accepted & (block.captured_at >= self._clock() - RECENT_S)
         recent &= block.quality & int(Quality.TIME_FAR_OFF) == 0
-        backwards = block.quality & int(Quality.OUT_OF_ORDER) > 0
+        backwards = _falls(block, import_, rows.before)
         if EXPORT in names:
-            backwards |= _exports(block, names.index(IMPORT), names.index(EXPORT), rows.before)
+            backwards |= _exports(block, import_, names.index(EXPORT), rows.before)
         open_ = np.array([meter in self._last_reverse for meter in block.meters], dtype=bool)
         telling = np.flatnonzero(recent & (backwards | open_[block.meter_index]))
         if not telling.size:
@@ -53,6 +54,13 @@ class ReverseEnergyRule:
             _judge(gathered, last_reverse, (meter, at), backwards=bool(backwards[row]))
         gathered.flush()
         self._last_reverse = last_reverse  # now that it is written
+
+
+def _falls(block: Block, import_: int, previous: Previous) -> Flags:
+    """Says where the import register fell; that a register did, any of them, is flagged."""
+    before, known = value_before(block, import_, previous)
+    fell: Flags = known & present(block, import_) & (block.values[import_] < before)
+    return fell & (block.quality & int(Quality.OUT_OF_ORDER) > 0)
 
 
 def _exports(block: Block, import_: int, export: int, previous: Previous) -> Flags:

@@ -9,6 +9,7 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from hesper_cloud.assets.service_life import service_ends
 from hesper_cloud.db.registry import MeterProfile
 from hesper_cloud.gaps.runs import Grid, phase_of
 from hesper_cloud.stores.port import Arrivals, Integers
@@ -33,27 +34,37 @@ class MeterDay:
 
 
 class Owing(NamedTuple):
-    """Since when and how often a meter captures a profile; epoch seconds."""
+    """Since when, how often, and until when a meter captures a profile; epoch seconds."""
 
     meter: str
     since: int
     period_s: int
+    until: int
 
 
-def owing(session: Session, profile: str, end: int) -> list[Owing]:
-    """Returns the meters of which captures of a profile were expected before an instant."""
+def owing(session: Session, profile: str, span: tuple[int, int]) -> list[Owing]:
+    """Returns the meters of which captures of a profile were expected in a span, epoch seconds.
+
+    Nothing is expected of a meter after its service ended.
+    """
     columns = (MeterProfile.expected_from, MeterProfile.period_since)
     query = select(MeterProfile.meter, MeterProfile.capture_period_s, *columns).where(
         MeterProfile.profile == profile, MeterProfile.capture_period_s.is_not(None)
     )
+    ends = {meter: _epoch(at) if at else 0 for meter, at in service_ends(session).items()}
     found = (
-        Owing(meter, _epoch(max(expected_from, period_since or expected_from)), period_s)
+        Owing(
+            meter,
+            _epoch(max(expected_from, period_since or expected_from)),
+            period_s,
+            ends.get(meter, span[1]),
+        )
         for meter, period_s, expected_from, period_since in session.execute(
             query.order_by(MeterProfile.meter)
         )
         if period_s
     )
-    return [each for each in found if each.since < end]
+    return [each for each in found if each.since < span[1] and each.until > span[0]]
 
 
 def meter_days(
@@ -68,10 +79,10 @@ def meter_days(
         now: Epoch seconds; a capture is due one period after it was latched.
     """
     stored = arrived([each.meter for each in some])
-    for meter, since, period_s in some:
+    for meter, since, period_s, until in some:
         times, stored_at = stored.get(meter, _NONE)
         phase = phase_of(times, period_s) if len(times) else since % period_s
-        end = min(span[1] - 1, now - period_s)
+        end = min(span[1] - 1, until - 1, now - period_s)
         grid = Grid.over(max(span[0], since), end, period_s, phase)
         if grid.slots:
             yield MeterDay(meter, grid.slots, _first_stored(grid, times, stored_at))

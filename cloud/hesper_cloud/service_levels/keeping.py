@@ -73,7 +73,7 @@ class ServiceLevels:
             for level in self._settings.levels:
                 if level.kind != "messages" and _may_change(session, level, day, now):
                     levels[level.profile].append(level)
-            owed = {profile: owing(session, profile, day.span[1]) for profile in levels}
+            owed = {profile: owing(session, profile, day.span) for profile in levels}
         figures: dict[str, tuple[int, int]] = {}
         for profile, wanted in levels.items():
             figures |= self._figures(profile, wanted, owed[profile], day, now)

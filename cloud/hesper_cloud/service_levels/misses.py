@@ -51,7 +51,7 @@ def misses(
     deadline, seconds = int(deadline_of(level, day).timestamp()), int(now.timestamp())
     short = [
         each
-        for some in batched(owing(session, level.profile, day.span[1]), METERS_AT_ONCE)
+        for some in batched(owing(session, level.profile, day.span), METERS_AT_ONCE)
         for each in meter_days(some, stored(store, level.profile, day.span), day.span, seconds)
         if each.met(deadline) < each.due
     ]

@@ -46,6 +46,8 @@ def advance(grid: Grid, limits: Thresholds, period_s: int) -> Advance:
     known = grid.known[:, :-1] & grid.known[:, 1:]
     passed = checks.rollovers(before, after, known, limits.rollover_from_percent)
     passed[after - before + passed > highest_growth(grid, limits, period_s)] = 0
+    if grid.may_fall:
+        passed[:] = 0
     growth = np.where(known, after - before + passed, 0)
     return Advance(growth, known, passed > 0)
 
@@ -59,7 +61,7 @@ def judge(sheet: Sheet, limits: Thresholds) -> list[Verdict]:
     """Returns the verdicts of every check that failed anywhere."""
     found = _of_readings(sheet, limits)
     for name, grid in sheet.grids.items():
-        if grid.is_register:
+        if grid.is_register and not grid.may_fall:
             found += _of_register(sheet, grid, limits)
         elif name.split(".")[3] == "7":
             found += _of_measured(name, grid, limits)

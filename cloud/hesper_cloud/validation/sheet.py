@@ -53,9 +53,14 @@ class Grid:
 
     @property
     def is_register(self) -> bool:
-        """Says whether it is an energy register that only grows (OBIS value group D = 8)."""
+        """Says whether it is an energy register (OBIS value group D = 8)."""
         groups = self.quantity.logical_name.split(".")
         return self.quantity.unit in _ENERGY_UNITS and groups[0] == "1" and groups[3] == "8"
+
+    @property
+    def may_fall(self) -> bool:
+        """Says whether it is a register of net energy (C = 16): it falls where a home feeds in."""
+        return self.is_register and self.quantity.logical_name.split(".")[2] == "16"
 
     @property
     def is_interval(self) -> bool:
@@ -83,7 +88,7 @@ class Sheet:
 
     Attributes:
         meters: One row each.
-        period_s: Seconds from capture to capture.
+        period_s: Seconds from capture to capture, but where the clock changes by no multiple of it.
         times: When each column is due, epoch seconds.
         captured_at: What the meters' clocks said; meaningless where nothing is `present`.
         quality: The stored flags.
@@ -113,13 +118,12 @@ class Sheet:
 
 
 def lay_out(
-    parts: Iterable[Columns], meters: Sequence[str], start: int, end: int, period_s: int
+    parts: Iterable[Columns], meters: Sequence[str], times: Integers, period_s: int
 ) -> Sheet:
-    """Returns the sheet of some meters from a capture to another; other meters' rows are left out.
+    """Returns the sheet of some meters, a column per due time; other meters' rows are left out.
 
     Of a quantity with several units the first counts; several scalers are brought to the finest.
     """
-    times = np.arange(start, end + 1, period_s, dtype=np.int64)
     shape = (len(meters), len(times))
     sheet = Sheet(
         tuple(meters),
@@ -136,14 +140,24 @@ def lay_out(
     return sheet
 
 
+def nearest(times: Integers, moments: Integers, period_s: int) -> Integers:
+    """Returns which due time each moment is nearest to, the later one of two.
+
+    It is -1, or the number of due times, for what lies half a period or more outside of them.
+    """
+    lengths = np.append(np.diff(times), period_s)
+    edges = np.append(times[0] - period_s // 2, times + lengths - lengths // 2)
+    return np.searchsorted(edges, moments, side="right") - 1
+
+
 def _lay(sheet: Sheet, part: Columns, places: dict[str, int]) -> None:
-    period_s, times = sheet.period_s, sheet.times
+    times = sheet.times
     of_meter = np.array([places.get(meter, -1) for meter in part.meters], dtype=np.int64)
     row = of_meter[part.meter_index]
-    column = (part.captured_at - times[0] + period_s // 2) // period_s
-    off_by = np.abs(part.captured_at - times[0] - column * period_s)
+    column = nearest(times, part.captured_at, sheet.period_s)
     inside = np.flatnonzero((row >= 0) & (column >= 0) & (column < len(times)))
-    inside = inside[np.argsort(-off_by[inside], kind="stable")]  # the nearest is written last
+    off_by = np.abs(part.captured_at[inside] - times[column[inside]])
+    inside = inside[np.argsort(-off_by, kind="stable")]  # the nearest is written last
     at = (row[inside], column[inside])
     sheet.captured_at[at] = part.captured_at[inside]
     sheet.quality[at] |= part.quality[inside].astype(np.int64)

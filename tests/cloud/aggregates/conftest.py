@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -57,6 +57,26 @@ class Plant:
     def add_meter(self, meter: str, **fields: object) -> None:
         with writing(self.engine) as session:
             session.add(Meter(id=meter, first_seen_at=self.now, capture_period_s=900, **fields))
+
+    def set_period(self, meter: str, period_s: int) -> None:
+        with writing(self.engine) as session:
+            session.get_one(Meter, meter).capture_period_s = period_s
+
+    @staticmethod
+    def day(first: str, number: int) -> date:
+        """The day so many days after another."""
+        return date.fromisoformat(first) + timedelta(days=number)
+
+    @classmethod
+    def by_the_wall(cls, first: str, count: int, period_s: int) -> dict[int, int]:
+        """A register that rises evenly, captured as Berlin's clock shows multiples of a period."""
+        start, end = cls.at(first), cls.at(cls.day(first, count).isoformat())
+        walls = {time: datetime.fromtimestamp(time, BERLIN) for time in range(start, end + 1, 900)}
+        return {
+            time: (time - start) // 36
+            for time, wall in walls.items()
+            if (wall.hour * 3600 + wall.minute * 60) % period_s == 0
+        }
 
     def put(
         self,

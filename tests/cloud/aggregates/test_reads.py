@@ -10,11 +10,15 @@ from hesper_cloud.aggregates import balance, billing, buckets, consumption, topo
 from hesper_cloud.aggregates.curves import Shelf, validated
 from hesper_cloud.aggregates.reconcile import Reconciliation
 from hesper_cloud.aggregates.roster import members
+from hesper_cloud.aggregates.views import Range, views
 from hesper_cloud.aggregates.work import Work
+from hesper_cloud.assets.history import By
+from hesper_cloud.assets.service_life import remove
 from hesper_cloud.db.energy import DirtyDay
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, MeterProfile
 from hesper_cloud.giving_way import GivesWay
+from hesper_cloud.ingest.identified import event_stored
 from hesper_cloud.services.energy import _edges
 from hesper_cloud.services.errors import Invalid
 from hesper_cloud.settings import RetentionSettings, StoreSettings
@@ -22,6 +26,7 @@ from hesper_cloud.stores.port import Quantity
 from hesper_cloud.validation import dirty, substitutes
 from hesper_cloud.validation.codes import Grade
 from hesper_cloud.validation.substitutes import Curve, Edit
+from hesper_contracts.events import Event
 from sqlalchemy import delete, event
 
 PROFILE, IMPORT, EXPORT = "1.0.99.1.0.255", "1.0.1.8.0.255", "1.0.2.8.0.255"
@@ -53,6 +58,24 @@ def test_hours_days_and_months_agree_across_the_change_of_the_clock(plant):
     ]
     assert months[0].sum == 25 * (31 * 96 + 4)
     assert months[0].sum == sum(b.sum for b in read(plant, "day", "2026-10-01", "2026-11-01"))
+
+
+def test_a_day_of_25_hours_is_one_bucket_of_a_long_period(plant):
+    plant.add_meter("M1")
+    plant.set_period("M1", 7200)
+    plant.put("M1", plant.by_the_wall("2026-10-25", 2, 7200))
+    plant.settle()
+    (bucket,) = read(plant, "half-hour", "2026-10-25", "2026-10-26")
+    assert (bucket.ends_at - bucket.starts_at, bucket.sum) == (25 * 3600, 2500)
+
+
+def test_the_last_hour_of_25_is_validated(plant):
+    plant.put("M1", plant.register(plant.at("2026-10-25"), plant.at("2026-10-27")))
+    plant.settle()
+    at = plant.at("2026-10-25T23:30")
+    found = validated(shelf(plant), Curve("M1", PROFILE, IMPORT), at, at + 1)
+    (view,) = views(shelf(plant), Range(PROFILE, at, at + 1), ["M1"])
+    assert {value.grade for value in (*found.values, *view.values)} == {Grade.VALIDATED}
 
 
 def test_a_bill_holds_the_exact_registers_and_reconciles(plant):
@@ -176,6 +199,50 @@ def test_lost_marks_and_silent_days_are_found_by_counting(plant):
     assert reconciliation.turn() > 0  # the day that has ended since
 
 
+def test_days_of_a_long_period_agree_with_the_store_where_the_clock_changes(plant):
+    plant.add_meter("M1")
+    plant.set_period("M1", 14_400)
+    plant.put("M1", plant.by_the_wall("2026-03-28", 3, 14_400))
+    plant.settle()
+    plant.now = datetime(2026, 3, 30, 9, tzinfo=UTC)
+    assert reconciled(plant, 2) == 0  # the 29th and the 28th
+
+
+def test_days_under_a_former_period_are_judged_by_it(plant):
+    plant.add_meter("M1")
+    first, changed, last = (plant.at(f"2026-06-0{day}") for day in (1, 3, 4))
+    plant.now = datetime(2026, 6, 5, tzinfo=UTC)
+    announced(plant, first, 1800)
+    plant.put("M1", {at: at // 36 for at in range(first, changed + 1, 1800)})
+    announced(plant, changed, QUARTER)
+    plant.put("M1", {at: at // 36 for at in range(changed + QUARTER, last + 1, QUARTER)})
+    plant.settle()
+    query = "SELECT score, expected, stored FROM scores WHERE day BETWEEN $first AND $last"
+    names = {"first": date(2026, 6, 1), "last": date(2026, 6, 3)}
+    judged = plant.book.rows(f"{query} ORDER BY day", **names)
+    assert judged == [(100, 48, 48), (100, 48, 48), (100, 96, 96)]
+    plant.now = datetime(2026, 6, 4, 9, tzinfo=UTC)
+    assert reconciled(plant, 3) == 0
+
+
+def announced(plant: Any, at: int, period_s: int) -> None:
+    """Tells as a gateway does how often the meter captures since when."""
+    event = Event(
+        id=f"M1/{at}", code="meter.identified", meter="M1",
+        occurred_at=datetime.fromtimestamp(at, UTC), attributes={"capture_period_s": period_s},
+    )  # fmt: skip
+    with writing(plant.engine) as session:
+        event_stored(session, "gw-1", event)
+
+
+def reconciled(plant: Any, turns: int) -> int:
+    """Compares the newest days with the store; returns how many marks that set."""
+    reconciliation = Reconciliation(
+        plant.engine, plant.store, plant.book, plant.settings, lambda: plant.now
+    )
+    return sum(reconciliation.turn() for _ in range(turns))
+
+
 def test_a_day_of_a_fleet_is_compared_some_meters_at_a_time(plant, monkeypatch):
     names = [f"M{number}" for number in range(7)]
     for name in names:
@@ -256,6 +323,37 @@ def test_nothing_is_due_of_a_meter_that_is_not_known_to_keep_a_load_profile(plan
     plant.settle()
     query = "SELECT meter, max(expected), min(score) FROM scores GROUP BY meter ORDER BY meter"
     assert plant.book.rows(query) == [("KEEPS", 96, 0), ("PUSHES", 0, 100)]
+
+
+@pytest.mark.parametrize("told_late", [False, True])
+def test_nothing_is_due_of_a_meter_once_it_was_removed(plant, told_late):
+    """Nor does a day stay short of captures that was summed before anybody told of it."""
+    plant.add_meter("M1")
+    plant.add_meter("NEW", life="stock")
+    start, removed = plant.at("2026-06-01"), plant.at("2026-06-02T10:00")
+    plant.put("M1", plant.register(start, removed - QUARTER))
+    plant.now = datetime(2026, 6, 5, tzinfo=UTC)
+    if told_late:
+        compare(plant)
+    with writing(plant.engine) as session:
+        by = By("ann", datetime.fromtimestamp(removed, UTC))
+        remove(session, session.get_one(Meter, "M1"), None, by)
+    compare(plant)
+    query = "SELECT day, meter, expected, stored, score FROM scores WHERE day >= $first"
+    assert plant.book.rows(f"{query} AND expected > 0 ORDER BY day", first=date(2026, 6, 1)) == [
+        (date(2026, 6, 1), "M1", 96, 96, 100),
+        (date(2026, 6, 2), "M1", 39, 39, 100),
+    ]
+
+
+def compare(plant: Any) -> None:
+    """Compares all days with the store, as after a start, and works off what differs."""
+    reconciliation = Reconciliation(
+        plant.engine, plant.store, plant.book, plant.settings, lambda: plant.now
+    )
+    while reconciliation._waiting:
+        reconciliation.turn()
+    plant.settle()
 
 
 def test_retention_takes_whole_days(plant):

@@ -95,7 +95,7 @@ def test_every_format_gives_the_same_values(plant: Any, shelf: Shelf, tmp_path: 
     profile, start, end = span(plant)
     wanted = Wanted("parquet", profile, start, end, ["M1"], validated=True)
     done = export(shelf, wanted, str(tmp_path))
-    tables = [pq.ParquetFile(path).read() for path in tmp_path.rglob("validated.parquet")]
+    tables = [pq.ParquetFile(path).read() for path in tmp_path.rglob("validated-M1.parquet")]
     assert sum(table.num_rows for table in tables) == count == done.readings
     assert "edit" in {source for table in tables for source in table["source"].to_pylist()}
 

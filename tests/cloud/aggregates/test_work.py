@@ -54,6 +54,20 @@ def test_a_day_has_23_24_or_25_hours_as_the_zone_has_it(plant, day, intervals, h
     assert plant.work.turn() == 0
 
 
+@pytest.mark.parametrize("first", ["2026-03-27", "2026-10-23"])
+@pytest.mark.parametrize("period_s", [900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400])
+def test_days_add_up_across_the_change_of_the_clock(plant, period_s, first):
+    plant.add_meter("M1")
+    plant.set_period("M1", period_s)
+    rows = plant.by_the_wall(first, 6, period_s)
+    plant.put("M1", rows)
+    plant.settle()
+    whole = [plant.day(first, number) for number in range(6)]
+    found, scored = days(plant), scores(plant)
+    assert sum(found[day][0] for day in whole) == max(rows.values()) - min(rows.values())
+    assert [(found[day][2], scored[day][0]) for day in whole] == [(0, 100)] * 6
+
+
 def test_meters_are_read_together_and_each_keeps_its_own_values(plant, monkeypatch):
     monkeypatch.setattr(plant.store, "meters_at_once", 4)
     monkeypatch.setattr(work, "_METERS_PER_SHEET", 2)
@@ -158,6 +172,31 @@ def test_late_data_in_the_middle_renews_the_estimates_of_the_days_around_it(plan
     assert len(kept) > len(before) // 2  # what held before is kept as a version
 
 
+@pytest.mark.parametrize("off_s", [5, -5])
+def test_estimates_of_a_meter_off_the_grid_count(plant, off_s):
+    plant.add_meter("M1")
+    rows = plant.register(plant.at("2026-06-01"), plant.at("2026-06-04"))
+    first, last = plant.at("2026-06-01T20:00"), plant.at("2026-06-02T04:00")  # over midnight
+    plant.put("M1", {at + off_s: rows[at] for at in rows if not first < at < last})
+    plant.settle()
+    assert [days(plant)[date(2026, 6, day)][0] for day in (1, 2, 3)] == [2400] * 3
+    assert scores(plant)[date(2026, 6, 2)] == (92, 96, 81, 15)
+
+
+def test_an_edit_counts_only_where_no_other_reading_is_nearer(plant):
+    plant.add_meter("M1")
+    start = plant.at("2026-06-01")
+    rows, second = plant.register(start, plant.at("2026-06-02")), start + 8 * QUARTER + 300
+    plant.put("M1", rows | {second: 10_205})
+    curve = Curve("M1", "1.0.99.1.0.255", "1.0.1.8.0.255")
+    edit = Edit(curve, datetime.fromtimestamp(second, UTC), 11_000, 0, 30, "display was read", "k1")
+    with writing(plant.engine) as session:
+        substitutes.edited(session, edit, "ben", plant.now)
+    plant.settle()
+    assert scores(plant)[date(2026, 6, 1)] == (100, 96, 96, 0)
+    assert days(plant)[date(2026, 6, 1)][0] == 2400
+
+
 def test_raw_values_are_never_touched(plant):
     rows = plant.register(plant.at("2026-06-01"), plant.at("2026-06-02"))
     rows.pop(plant.at("2026-06-01T10:00"))
@@ -196,6 +235,18 @@ def test_a_rollover_is_counted_across_the_end_of_the_register(plant):
     assert days(plant)[date(2026, 6, 1)] == (2400, 96, 0, 48)
     assert len(verdicts(plant, "rollover")) == 1
     assert verdicts(plant, "reverse") == []
+
+
+def test_net_energy_may_be_less_than_nothing(plant):
+    net = Quantity("1.0.16.8.0.255", 0, 30)
+    start, noon = plant.at("2026-06-01"), plant.at("2026-06-01T12:00")
+    night = plant.register(start, noon, first=900)
+    sunny = plant.register(noon, plant.at("2026-06-02"), step=-45, first=max(night.values()))
+    plant.put("M1", night | sunny, net)
+    plant.settle()
+    found = days(plant, name=net.logical_name)[date(2026, 6, 1)]
+    assert found == (48 * 25 - 48 * 45, 96, 0, 48)
+    assert verdicts(plant, "reverse") == verdicts(plant, "rollover") == []
 
 
 def test_a_gap_over_which_no_load_can_have_made_the_register_rise_is_left(plant):
