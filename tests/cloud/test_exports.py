@@ -307,6 +307,9 @@ async def test_a_name_is_neither_a_header_nor_a_formula_nor_markup(
     for profile in ('1.0.99.1.0.255"\r\nX: y', "../../etc", "ü"):
         answer = await client.get(path, params=asked | {"profile": profile})
         assert answer.status_code == 422
+    for end in ("2026-05-31T00:00:00Z", "2026-06-01T00:00:00.9Z"):  # times are whole seconds here
+        answer = await client.get(path, params=asked | {"to": end})
+        assert (answer.status_code, answer.json()["detail"]) == (400, "the range is empty")
 
 
 NEW_ROUTES = (

@@ -488,9 +488,8 @@ async def test_it_expires_while_the_line_is_busy(desk: Desk) -> None:
     assert desk.wall.moves == []
 
 
-async def test_a_reading_that_a_restart_found_waits_for_proven_time_and_nobody_for_it(
-    desk: Desk,
-) -> None:
+async def break_off_a_ping(desk: Desk) -> None:
+    """Stops while a ping is carried out; the next start has no proof of time yet."""
     desk.wall.before_permit = asyncio.Event()
     async with desk.working():
         desk.prove()
@@ -498,6 +497,12 @@ async def test_a_reading_that_a_restart_found_waits_for_proven_time_and_nobody_f
         assert (await desk.result()).state == "executing"
     desk.wall.before_permit = None
     desk.time_proof = desk.unproven()
+
+
+async def test_a_reading_that_a_restart_found_waits_for_proven_time_and_nobody_for_it(
+    desk: Desk,
+) -> None:
+    await break_off_a_ping(desk)
     async with desk.working():
         desk.give(changed(id="c-2", kind="ping", counter=2))
         newer = await desk.result()
@@ -510,13 +515,7 @@ async def test_a_reading_that_a_restart_found_waits_for_proven_time_and_nobody_f
 
 
 async def test_a_reading_whose_time_was_over_when_it_was_proven_expires(desk: Desk) -> None:
-    desk.wall.before_permit = asyncio.Event()
-    async with desk.working():
-        desk.prove()
-        desk.give(changed(kind="ping"))
-        assert (await desk.result()).state == "executing"
-    desk.wall.before_permit = None
-    desk.time_proof = desk.unproven()
+    await break_off_a_ping(desk)
     async with desk.working():
         desk.prove(NOON + timedelta(minutes=6))
         assert (await desk.result()).state == "expired"

@@ -34,6 +34,11 @@ def priority(severity: str, age_s: float, customers: int) -> int:
     return SEVERITY.get(severity, SEVERITY["info"]) + age + extent
 
 
+def is_worse(severity: str, than: str) -> bool:
+    """Says whether a severity is higher than another."""
+    return SEVERITY.get(severity, 0) > SEVERITY.get(than, 0)
+
+
 def reckon(session: Session, now: datetime) -> int:
     """Brings the priorities of open alerts up to date; returns how many moved."""
     columns = (Alert.id, Alert.severity, Alert.raised_at, Alert.affected_count, Alert.priority)

@@ -15,7 +15,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.alerting.changes import Step, is_open, note
-from hesper_cloud.alerting.priority import SEVERITY, priority
+from hesper_cloud.alerting.priority import is_worse, priority
 from hesper_cloud.db.alerting import CLEARED, NEW, Alert
 from hesper_cloud.db.engines import batched
 from hesper_cloud.db.registry import Gateway, Meter
@@ -62,9 +62,6 @@ class _Open:
     severity: str
     affected_count: int
 
-    def is_milder(self, told: Telling) -> bool:
-        return SEVERITY.get(self.severity, 0) < SEVERITY[told.severity]
-
     def is_due(self, now: datetime) -> bool:
         """Says whether it is to be counted again."""
         return self.last_seen_at is None or now - self.last_seen_at >= _COUNTED_EVERY
@@ -95,7 +92,7 @@ def _keep_true(
     """Has open alerts say what became worse, and whom they concern by now."""
     for subject, found in known.items():
         each, values = told[subject], dict[str, object]()
-        if found.is_milder(each):
+        if is_worse(each.severity, found.severity):
             values["severity"] = each.severity
             note(session, [found.id], Step.WORSENED, now, detail=each.severity)
         if each.affected_count not in (None, found.affected_count) and found.is_due(now):

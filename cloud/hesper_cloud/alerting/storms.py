@@ -24,7 +24,7 @@ from hesper_cloud.alerting.children import STORM, hide
 from hesper_cloud.alerting.crowds import GATEWAYS, METERS, Kind, Member
 from hesper_cloud.alerting.extents import Enough, Lost, lost, still
 from hesper_cloud.alerting.grid import FLEET, GATEWAY, Grid, Part
-from hesper_cloud.alerting.priority import priority
+from hesper_cloud.alerting.priority import is_worse, priority
 from hesper_cloud.db.alerting import CLEARED, NEW, Alert
 from hesper_cloud.worded import later, worded, wording
 
@@ -174,7 +174,7 @@ class Storms:
             return
         if storm.affected_count and count >= _GREW * storm.affected_count:
             note(session, [storm.id], Step.GREW, now, detail=f"{len(members)} {told.kind.word}")
-        if storm.extent and _ORDER.index(severity) > _ORDER.index(storm.severity):
+        if storm.extent and is_worse(severity, storm.severity):
             note(session, [storm.id], Step.WORSENED, now, detail=severity)
         storm.affected_count, storm.severity = count, severity
         text = _text(told, lost, count)

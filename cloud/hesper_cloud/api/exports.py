@@ -52,9 +52,10 @@ async def export(
     ``validated`` gives them as they count, edits and estimates in place, each with its quality.
     """
     meters = None if meter is None else sorted(set(meter))
-    if start >= end:
-        raise Invalid("the range is empty")
-    wanted = Wanted(format, profile, epoch(start), epoch(end), meters, validated)
+    try:
+        wanted = Wanted(format, profile, epoch(start), epoch(end), meters, validated)
+    except ValueError:
+        raise Invalid("the range is empty") from None
     named = {"Content-Disposition": f'attachment; filename="{name_of(wanted)}"'}
     return StreamingResponse(
         services.exports.octets(actor, wanted),

@@ -52,10 +52,11 @@ def export_(
     config: Config = Path("cloud.toml"),
 ) -> None:
     """Exports readings below TARGET."""
-    if start >= end:
-        raise typer.BadParameter("comes before --to", param_hint="--from")
     span = (_epoch(start), _epoch(end))
-    wanted = Wanted(_format(format), profile, *span, meter or None, validated)
+    try:
+        wanted = Wanted(_format(format), profile, *span, meter or None, validated)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--from, --to") from None
     try:
         if url is None:
             _from_store(wanted, target, config)

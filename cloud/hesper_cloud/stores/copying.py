@@ -72,8 +72,7 @@ class Counting:
 
 def _said(reading: Reading) -> tuple[object, ...]:
     values = tuple(tuple(value) for value in reading.values)
-    identity = (reading.meter, reading.profile, reading.captured_at, reading.clock_status)
-    return (*identity, reading.quality, reading.received_at, values, reading.revision > 0)
+    return (*reading.identity, reading.quality, reading.received_at, values, reading.revision > 0)
 
 
 def content(readings: Iterable[Reading]) -> Content:

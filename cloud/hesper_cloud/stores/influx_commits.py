@@ -146,7 +146,7 @@ def changes(
     position, offset = map(int, cursor.split(".")) if cursor else (0, 0)
     page: list[Reading] = []
     for at, commit in commits.after(position):
-        rows = sorted(_of(server, layouts, commit), key=_identity)
+        rows = sorted(_of(server, layouts, commit), key=lambda each: (each.identity, each.revision))
         start = offset if at == position else 0
         taken = rows[start : start + limit - len(page)]
         page += taken
@@ -154,16 +154,6 @@ def changes(
             return Changes(page, f"{at}.{start + len(taken)}")
         position, offset = at + 1, 0
     return Changes(page, f"{position}.{offset}")
-
-
-def _identity(reading: Reading) -> tuple[str, str, int, int, int]:
-    return (
-        reading.meter,
-        reading.profile,
-        reading.captured_at,
-        reading.clock_status,
-        reading.revision,
-    )
 
 
 def _of(server: InfluxServer, layouts: Layouts, commit: Commit) -> Iterator[Reading]:

@@ -40,8 +40,7 @@ def revisions_by_commit(
         place = table.columns.index("commit")
         numbers = (row[place] for row in table.rows)
         for number, reading in zip(numbers, readings_of(table, layouts), strict=True):
-            key = (reading.meter, reading.profile, reading.captured_at, reading.clock_status)
-            revised.setdefault(key, []).append((number, reading))
+            revised.setdefault(reading.identity, []).append((number, reading))
     for listed in revised.values():
         listed.sort(key=lambda each: (each[1].stored_at_ms, each[0]))
         for n, (number, reading) in enumerate(listed, start=1):

@@ -20,7 +20,7 @@ Identity = tuple[str, str, int, int]
 Content = frozenset[tuple[Quantity, int]]
 """What a row says; a value that is missing says no more than a quantity that is not there."""
 
-FIRST = ""
+_FIRST = ""
 """What stands in place of a tag for the first version, which is no revision."""
 _METERS_PER_QUERY = 50
 _MOST_VERSIONS = 1000
@@ -72,14 +72,14 @@ class Versions:
     def _load(self, server: InfluxServer, layouts: Layouts, where: str) -> None:
         for table in reads.points(server, where):
             for reading in reads.readings_of(table, layouts):
-                self._known(reading)[_said(reading)] = FIRST
-                self._quality[_identity(reading)] = reading.quality
+                self._known(reading)[_said(reading)] = _FIRST
+                self._quality[reading.identity] = reading.quality
         for table in reads.points(server, where, f"{reads.TAGS}, revision", REVISIONS):
             for reading in reads.readings_of(table, layouts):
                 self._known(reading).setdefault(_said(reading), table.tags["revision"])
 
     def _known(self, reading: Reading) -> dict[Content, str]:
-        return self._contents.setdefault(_identity(reading), {})
+        return self._contents.setdefault(reading.identity, {})
 
     def sort_out(self, part: Rows, suspect: Flags) -> Sorted:
         """Compares suspect rows with what is known; the others are new."""
@@ -96,7 +96,7 @@ class Versions:
             if not known:
                 new[row] = True
                 self._quality[identity] = int(part.quality[row])
-                known[content] = FIRST
+                known[content] = _FIRST
             elif content not in known:
                 known[content] = _revision_tag(content, identity, known)
                 conflicts[row] = Conflict(self._quality.get(identity, 0), known[content])
@@ -114,10 +114,6 @@ def _revision_tag(content: Content, identity: Identity, known: Mapping[Content, 
     places = range(_TAGS)
     first = int.from_bytes(digest[:2], "big")
     return next(tag for place in places if (tag := f"{(first + place) % _TAGS:04x}") not in taken)
-
-
-def _identity(reading: Reading) -> Identity:
-    return reading.meter, reading.profile, reading.captured_at, reading.clock_status
 
 
 def _said(reading: Reading) -> Content:

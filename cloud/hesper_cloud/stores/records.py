@@ -155,6 +155,11 @@ class Reading:
     values: tuple[ReadValue, ...]
     revision: int = 0
 
+    @property
+    def identity(self) -> tuple[str, str, int, int]:
+        """Meter, profile, capture time and clock status: what its versions have in common."""
+        return self.meter, self.profile, self.captured_at, self.clock_status
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
