@@ -3,10 +3,11 @@
 import re
 
 import pytest
+from console_double.server import Server
 from console_double.services import PASSWORD
 from hesper_lab import screenshots
 from hesper_lab.screenshots import Seen, settle, sign_in, watch
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, Page, expect
 
 pytestmark = [
     pytest.mark.browser,
@@ -14,6 +15,7 @@ pytestmark = [
 ]
 METER = "HES12643021"
 UNASKED = "HES12643095"
+FREE = "HES12642984"
 START_S = 60.0
 SILENT_MS = 2000  # two seconds after the server dies nothing may say "live"
 LEVEL = "/service-levels/daily profiles within 8 h?day=2026-11-20"
@@ -167,7 +169,7 @@ def test_the_theme_is_chosen_kept_and_reaches_the_charts(page, server):
 
 
 def test_the_keyboard_opens_and_leaves_the_dialog(page, server):
-    page.goto(f"{server.base}/meters/HES12642984")
+    page.goto(f"{server.base}/meters/{FREE}")
     settle(page)
     page.get_by_role("button", name="Disconnect supply…").focus()
     page.keyboard.press("Enter")
@@ -223,8 +225,45 @@ def test_a_menu_stays_open_when_what_is_around_it_is_drawn_anew(page, server):
     expect(glass).to_be_hidden()
 
 
+def before_it_is_drawn_anew(page: Page, server: Server) -> Locator:
+    """Opens a meter's page, whose head is drawn anew each few seconds; returns a button of it."""
+    page.goto(f"{server.base}/meters/{FREE}")
+    settle(page)
+    opener = page.get_by_role("button", name="Disconnect supply…")
+    opener.evaluate("button => { window.before = button; }")
+    return opener
+
+
+def test_a_press_that_a_new_drawing_cuts_in_two_is_a_click(page, server):
+    opener = before_it_is_drawn_anew(page, server)
+    opener.hover()
+    page.mouse.down()
+    page.wait_for_function("!window.before.isConnected")
+    page.mouse.up()
+    expect(page.get_by_role("dialog", name="Disconnect")).to_have_count(1)
+
+
+def test_a_press_that_is_let_go_elsewhere_is_none(page, server):
+    opener = before_it_is_drawn_anew(page, server)
+    opener.hover()
+    page.mouse.down()
+    page.wait_for_function("!window.before.isConnected")
+    page.get_by_role("button", name="Read relay now").hover()
+    page.mouse.up()
+    opener.evaluate("button => { window.before = button; }")
+    page.wait_for_function("!window.before.isConnected")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_click_on_its_way_while_its_button_is_drawn_anew_is_heard(page, server):
+    before_it_is_drawn_anew(page, server)
+    page.wait_for_function("!window.before.isConnected")
+    page.evaluate("window.before.click()")
+    expect(page.get_by_role("dialog", name="Disconnect")).to_have_count(1)
+
+
 def test_two_seconds_after_the_server_dies_nothing_is_live(page, server):
-    page.goto(f"{server.base}/meters/HES12642984")
+    page.goto(f"{server.base}/meters/{FREE}")
     settle(page)
     button = page.get_by_role("button", name="Disconnect supply…")
     expect(button).to_be_enabled()

@@ -1,9 +1,11 @@
 """A part of a page that can be asked to look again.
 
 Loading and drawing are apart: when a service refuses, the old picture stays and a line says why;
-when nothing changed, nothing is drawn, so focus and scroll position stay where they are.
+when nothing changed, nothing is drawn, so focus and scroll position stay where they are. A click
+may be on its way while its button is drawn anew: the drawing before goes on hearing for a while.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -18,6 +20,8 @@ from hesper_ui.views.wording import sentence
 from hesper_ui.words import say
 
 T = TypeVar("T")
+HEARS_S = 5.0
+"""How long a drawing hears what was clicked in it after another took its place."""
 
 
 class Part(Generic[T]):
@@ -59,9 +63,19 @@ class Part(Generic[T]):
         if answer == self._shown or self._area.is_deleted:
             return
         self._shown = answer
-        self._area.clear()
+        self._put_aside()
         with self._area:
             self._draw(answer)
+
+    def _put_aside(self) -> None:
+        """Takes the drawing off the page; its buttons act until the last clicks have come."""
+        drawn = list(self._area)
+        with self._area:
+            aside = box()
+        for element in drawn:
+            element.move(aside)
+        self._area.default_slot.children.remove(aside)
+        asyncio.get_running_loop().call_later(HEARS_S, _forget, aside)
 
     def _complain(self, text: str) -> None:
         if self._complaint.is_deleted:
@@ -70,6 +84,11 @@ class Part(Generic[T]):
         if text:
             with self._complaint, notice("unknown", text):
                 button("Try again", self.refresh, "small")
+
+
+def _forget(aside: ui.element) -> None:
+    if not aside.is_deleted:  # with the whole page
+        aside.client.remove_elements(aside.descendants(include_self=True))
 
 
 def watch(kinds: str, look: Callable[[], Awaitable[None]], meter: str | None = None) -> None:

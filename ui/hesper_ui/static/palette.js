@@ -127,40 +127,6 @@
     }
     if (event.key === "g") leading = performance.now();
   }, true);
-  // Who works by keys stays where they are: what is drawn anew under the focus gives it to its like,
-  // what is gone or held, as after a dialog that has acted, to the title of the page.
-  let last = null;
-  const reachable = (element) => element.isConnected && !element.disabled && element.checkVisibility();
-  const named = (element) => element.getAttribute("aria-label") || element.textContent;
-  document.addEventListener("focusin", ({ target }) => {
-    if (!target.closest(".q-dialog, dialog")) last = { target, name: named(target), area: target.closest(".live-area") };
-  });
-  setInterval(() => {
-    if (!last || reachable(last.target) || document.activeElement !== document.body || document.querySelector(".q-dialog, dialog[open]")) return;
-    const alike = [...(last.area?.querySelectorAll(last.target.tagName) || [])];
-    const twin = alike.find((each) => named(each) === last.name && reachable(each));
-    last = null;
-    (twin || document.querySelector("#content h1"))?.focus({ preventScroll: true });
-  }, 150);
-  // A menu that is open stays so when the part around it is drawn anew.
-  const title = (menu) => menu.querySelector("summary").textContent;
-  document.addEventListener("toggle", ({ target }) => {
-    const area = target.matches("details.menu") && target.open && target.closest(".live-area");
-    if (!area) return;
-    const name = title(target);
-    new MutationObserver((_, watching) => {
-      if (target.isConnected) return;
-      const twin = target.open && [...area.querySelectorAll("details.menu")].find((each) => title(each) === name);
-      if (twin) twin.open = true;
-      if (twin || !target.open) watching.disconnect();
-    }).observe(area, { childList: true, subtree: true });
-  }, true);
-  document.addEventListener("keydown", (event) => {
-    const menu = event.key === "Escape" && event.target.closest?.("details.menu[open]");
-    if (!menu) return;
-    menu.open = false;
-    menu.querySelector("summary").focus();
-  });
   document.addEventListener("click", (event) => {
     if (event.target.closest?.("[data-palette]")) open();
     if (event.target.closest?.("[data-help]")) explain();
