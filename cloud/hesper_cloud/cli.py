@@ -327,5 +327,6 @@ def main() -> None:
         typer.echo(f"hesper-cloud: {error}", err=True)
         sys.exit(2)
     except OperationalError as error:
-        typer.echo(f"hesper-cloud: database: {error.orig}{_NO_INIT}", err=True)
+        hint = f"{_NO_INIT} Does `hesper-cloud authority` run?"
+        typer.echo(f"hesper-cloud: database: {error.orig}{hint}", err=True)
         sys.exit(2)

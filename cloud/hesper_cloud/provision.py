@@ -6,6 +6,7 @@ the audit log before it takes effect, in the name of the machine's operator.
 
 import getpass
 import re
+import weakref
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -30,7 +31,7 @@ from hesper_cloud.db.authority import (
     ShutOut,
     User,
 )
-from hesper_cloud.db.engines import open_engine, reading, writing
+from hesper_cloud.db.engines import leave_readable, open_engine, reading, writing
 from hesper_cloud.db.registry import Gateway
 from hesper_cloud.settings import Settings
 
@@ -42,9 +43,9 @@ class ProvisioningError(Exception):
     """What was asked for cannot be set up; the text says what to change."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Databases:
-    """Both databases, open for writing."""
+    """Both databases, open for writing until `close`, or until nobody holds them."""
 
     registry: Engine
     authority: Engine
@@ -58,12 +59,17 @@ class Databases:
         )
         migrate.upgrade(databases.registry, "registry")
         migrate.upgrade(databases.authority, "authority")
+        weakref.finalize(databases, _close, databases.registry, databases.authority)
         return databases
 
     def close(self) -> None:
         """Releases every connection."""
-        self.registry.dispose()
-        self.authority.dispose()
+        _close(self.registry, self.authority)
+
+
+def _close(registry: Engine, authority: Engine) -> None:
+    registry.dispose()
+    leave_readable(authority)
 
 
 def initialise(settings: Settings, policy: str | None = None) -> str:

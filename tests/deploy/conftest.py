@@ -27,6 +27,20 @@ def programs() -> Path:
     return BIN
 
 
+_WALL = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+"""For sh: runs a program where a folder can be read alone, as units and containers have it."""
+
+
+@pytest.fixture(scope="session")
+def wall() -> Callable[[Path], list[str]]:
+    """Words before a command that keep it from writing into a folder, where the machine can."""
+    unshare = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
+    tried = subprocess.run([*unshare, "true"], capture_output=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"no file systems of one's own here: {tried.stderr.decode().strip()}")
+    return lambda folder: [*unshare, "sh", "-c", _WALL, str(folder)]
+
+
 class Ports(NamedTuple):
     """Where the prepared site listens."""
 

@@ -92,6 +92,14 @@ def test_what_faces_the_web_cannot_write_what_the_authority_runs_by(compose):
     assert volumes.index(toml) > volumes.index("${HESPER_SITE:-./site}/cloud:/var/lib/hesper")
 
 
+def test_what_the_authority_decides_is_not_for_the_head_end_to_write(compose, root):
+    """A folder beside the head end's own: within that, it could put another in its place."""
+    place = "${HESPER_SITE:-./site}/authority:/var/lib/authority"
+    assert f"{place}:ro" in compose["services"]["cloud"]["volumes"]
+    assert place in compose["services"]["authority"]["volumes"]
+    assert "sqlite:////var/lib/authority/" in (root / "deploy/cloud.toml").read_text()
+
+
 def test_files_of_the_repository_that_it_mounts_exist(compose, root):
     for service in compose["services"].values():
         for volume in service["volumes"]:

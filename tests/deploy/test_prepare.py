@@ -157,7 +157,18 @@ Processes = dict[Path, "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture(scope="module")
-def at_work(site, root, programs, tmp_path_factory) -> Iterator[tuple[Path, Processes]]:
+def before_the_web(site, request) -> list[str]:
+    """What stands before the head end: the wall around the authority's folder, where one can be."""
+    try:
+        return list(request.getfixturevalue("wall")(site / "authority"))
+    except pytest.skip.Exception:
+        return []
+
+
+@pytest.fixture(scope="module")
+def at_work(
+    site, root, programs, before_the_web, tmp_path_factory
+) -> Iterator[tuple[Path, Processes]]:
     """The prepared site with its processes: the folder of their logs, the processes."""
     mosquitto = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
     if not Path(mosquitto).exists():
@@ -174,7 +185,7 @@ def at_work(site, root, programs, tmp_path_factory) -> Iterator[tuple[Path, Proc
                 folder / name: stack.enter_context(running(folder / name, *command, **settings))
                 for name, command in {
                     "broker": (root / "deploy/broker", broker / "mosquitto.conf", *watched),
-                    "cloud": (cloud, "run", "--config", cloud_toml),
+                    "cloud": (*before_the_web, cloud, "run", "--config", cloud_toml),
                     "authority": (cloud, "authority", "--config", cloud_toml),
                     "gateway": (programs / "hesper-gateway", "run", "--config", gateway),
                 }.items()

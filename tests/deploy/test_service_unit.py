@@ -99,9 +99,25 @@ def test_the_units_of_a_site_give_commands_and_options_that_are_known(of_site):
 
 def test_the_process_that_faces_the_web_does_not_see_what_the_authority_alone_holds(root):
     unit = root / "deploy/hesper-cloud.service"
-    hidden = {Path(each).name for each in settings(unit, "InaccessiblePaths")}
+    hidden = {Path(each).name for each in settings(unit, "InaccessiblePaths") if "site" in each}
     mounted = re.findall(r"/dev/null:\S*/([\w.]+):ro", (root / "deploy/compose.yaml").read_text())
     assert hidden == set(mounted)
+
+
+def test_the_process_that_faces_the_web_looks_into_no_other(of_site, site):
+    """Through /proc it would see the files of any process of its account and group."""
+    web = site / "systemd/hesper-cloud.service"
+    own = list(settings(web, "Group"))
+    assert (list(settings(of_site, "Group")) == own) == (of_site == web)
+
+
+def test_the_authoritys_folder_is_only_its_own_to_write(site):
+    writes = {name: list(settings(site / f"systemd/hesper-{name}.service", "ReadWritePaths"))
+              for name in ("authority", "cloud")}  # fmt: skip
+    place = str(site / "authority")
+    assert place in writes["authority"]
+    assert not any(place.startswith(each) for each in writes["cloud"])
+    assert f"sqlite:///{place}/" in (site / "cloud/cloud.toml").read_text()
 
 
 def test_the_process_that_faces_the_web_cannot_write_what_the_authority_runs_by(site):

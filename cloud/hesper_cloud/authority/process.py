@@ -33,7 +33,7 @@ from hesper_cloud.authority.uplink import AuthorityUplink
 from hesper_cloud.ca import custody
 from hesper_cloud.ca.issuing import Issuing
 from hesper_cloud.db import migrate
-from hesper_cloud.db.engines import open_engine
+from hesper_cloud.db.engines import leave_readable, open_engine
 from hesper_cloud.db.watch import Watch
 from hesper_cloud.hsm import SigningUnavailable
 from hesper_cloud.images.shelf import shelf_of
@@ -64,8 +64,8 @@ def run(settings: Settings, stop: threading.Event, check: Callable[[Engine, Vaul
             open_engine(settings.database.url),
             open_engine(settings.database.authority_url),
         )
-        for engine in engines:
-            stack.callback(engine.dispose)
+        stack.callback(engines[0].dispose)
+        stack.callback(leave_readable, engines[1])
         migrate.upgrade(engines[1], "authority")
         migrate.require(engines[0], "registry")
         vault = keys.vault(settings.keys)

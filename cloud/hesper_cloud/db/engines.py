@@ -10,6 +10,7 @@ database share, so that two authorities decide one after the other.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
@@ -65,6 +66,21 @@ def _sqlite_url(url: str, *, read_only: bool) -> str:
         return url
     mode = "ro" if read_only else "rwc"
     return f"sqlite:///file:{path}?mode={mode}&uri=true"
+
+
+def leave_readable(engine: Engine) -> None:
+    """Disposes of an engine; who may only read its database can open it without anybody else.
+
+    Who closes a file in WAL last takes its log and its index away, and makes them again when it
+    opens it. A reader that may not write beside the file cannot: it needs them there, if empty.
+    """
+    engine.dispose()
+    if engine.dialect.name != "sqlite":
+        return
+    file = Path(str(engine.url.database).removeprefix("file:"))
+    if file.exists():
+        for end in ("-wal", "-shm"):
+            file.with_name(file.name + end).touch(mode=0o600)
 
 
 @contextmanager

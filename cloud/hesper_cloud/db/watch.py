@@ -13,7 +13,8 @@ class Watch:
         self._connection: sqlite3.Connection | None = None
         self._version = -1
         if parsed.get_backend_name() == "sqlite" and parsed.database:
-            self._connection = sqlite3.connect(parsed.database, isolation_level=None)
+            address = f"file:{parsed.database}?mode=ro"
+            self._connection = sqlite3.connect(address, uri=True, isolation_level=None)
 
     @property
     def tells(self) -> bool:
