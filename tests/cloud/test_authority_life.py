@@ -227,6 +227,14 @@ def test_confirmed_without_evidence_is_unknown(head_end):
     assert head_end.command(command).state == "unknown"
 
 
+@pytest.mark.parametrize(("control", "state"), [(0, "confirmed"), (2, "unknown")])
+def test_a_meter_that_waits_for_its_button_is_not_disconnected(head_end, clock, control, state):
+    command = approved(head_end)
+    seen = RelayReading(output=False, control_state=control, read_at=clock.now)
+    head_end.answer(head_end.published()[0], "confirmed", relay_after=seen)
+    assert head_end.command(command).state == state
+
+
 def test_a_meter_that_waits_for_its_button_is_reconnected(head_end, clock):
     command = head_end.ask_reconnect().outcome["command"]
     waiting = RelayReading(output=False, control_state=2, read_at=clock.now)

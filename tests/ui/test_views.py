@@ -283,6 +283,15 @@ def test_a_relay_of_unknown_state_may_be_moved_either_way():
     assert relay.offered(fleet.detail(unknown)) == ["reconnect", "disconnect"]
 
 
+def test_a_meter_that_waits_for_its_button_may_be_disconnected_too():
+    fleet = Fleet()
+    open_one = next(m.id for m in fleet.meters.values() if m.relay_output is False)
+    disconnected = replace(fleet.detail(open_one), relay_control=0)
+    assert relay.offered(disconnected) == ["reconnect"]
+    waiting = replace(disconnected, relay_control=2)
+    assert relay.offered(waiting) == ["reconnect", "disconnect"]
+
+
 def test_doubts_and_causes_have_words():
     assert doubts.quality(0) == ""
     flags = Quality.CLOCK_INVALID | Quality.ESTIMATED

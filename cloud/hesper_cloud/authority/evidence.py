@@ -42,11 +42,12 @@ def reached(kind: str, output: bool, control: int | None) -> bool:
     """Says whether a relay that was read stands as a command of this kind wanted.
 
     A meter that waits for its customer's push of a button (control state 2, ready for
-    reconnection) has done what a reconnect asks of it.
+    reconnection) has done what a reconnect asks of it, and not what a disconnect does.
     """
+    waits = control == _READY_FOR_RECONNECTION
     if kind in (RECONNECT, ARM):
-        return output or control == _READY_FOR_RECONNECTION
-    return kind == READ or not output
+        return output or waits
+    return kind == READ or not (output or waits)
 
 
 def lacking(command: CommandRecord, result: CommandResult) -> str | None:

@@ -62,11 +62,14 @@ class RelayState:
         """Whether the relay stands where the action wants it.
 
         A meter that waits for its customer's push of a button (ready for reconnection) has done
-        what a reconnect asks of it, though its output is still open.
+        what a reconnect asks of it, though its output is still open. What a disconnect asks of it
+        it has not: a remote_disconnect leads from there to disconnected (IEC 62056-6-2, class 70,
+        transition c), where the button does nothing.
         """
+        waits = self.control == READY_FOR_RECONNECTION
         if action is RelayAction.DISCONNECT:
-            return not self.output
-        return self.output or self.control == READY_FOR_RECONNECTION
+            return not (self.output or waits)
+        return self.output or waits
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def test_a_batch_goes_from_proposal_over_canary_to_done(town):
 
 
 def test_the_frozen_list_says_who_takes_no_part_and_why(town):
-    stale, apart, alone, dark, busy = town.meters[:5]
+    stale, apart, alone, dark, busy, waiting = town.meters[:6]
     with writing(town.head_end.databases.registry) as session:
         session.add(Gateway(id="gw-9"))
         session.flush()
@@ -40,11 +40,12 @@ def test_the_frozen_list_says_who_takes_no_part_and_why(town):
             (stale, {"relay_confirmed_at": town.clock.now - timedelta(days=2)}),
             (apart, {"gateway_id": "gw-9"}),
             (alone, {"gateway_id": None}),
-            (dark, {"relay_output": False}),
+            (dark, {"relay_output": False, "relay_control": 0}),
+            (waiting, {"relay_output": False, "relay_control": 2}),
         ):
             session.execute(update(Meter).where(Meter.id == name).values(**change))
     town.head_end.ask_disconnect(meter=busy)
-    meters = [stale, apart, alone, dark, busy, PROTECTED, "HES99999999", town.meters[5]]
+    meters = [stale, apart, alone, dark, busy, PROTECTED, "HES99999999", waiting]
     batch = town.propose(kind="relay.disconnect", meters=meters)
     assert [row.excluded for row in town.rows(batch)] == [
         "relay state too old",

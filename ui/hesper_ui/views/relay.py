@@ -23,6 +23,7 @@ REASONS: dict[RelayAction, tuple[str, ...]] = {
         OTHER,
     ),
 }
+_READY_FOR_RECONNECTION = 2
 _CHOSEN = frozenset(each for reasons in REASONS.values() for each in reasons)
 APPROVAL_NOTE = later(
     "A second person with the approver role must confirm within 15 minutes, "
@@ -123,7 +124,11 @@ def blocked(detail: MeterDetail, action: RelayAction) -> str | None:
 
 
 def offered(detail: MeterDetail) -> list[RelayAction]:
-    """Returns which way the relay could move; both where its state is not known."""
-    if detail.row.relay_output is None:
+    """Returns which way the relay could move; both where its state is not known.
+
+    Both too where the meter waits for its button: until it is disconnected, anybody there may push.
+    """
+    waits = not detail.row.relay_output and detail.relay_control == _READY_FOR_RECONNECTION
+    if detail.row.relay_output is None or waits:
         return ["reconnect", "disconnect"]
     return ["disconnect"] if detail.row.relay_output else ["reconnect"]

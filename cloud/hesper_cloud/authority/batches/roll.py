@@ -11,7 +11,7 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, or_, select
 
 from hesper_cloud.accounts.areas import within
-from hesper_cloud.authority import rules
+from hesper_cloud.authority import evidence, rules
 from hesper_cloud.authority.batches.frozen import Frozen
 from hesper_cloud.authority.case import Case
 from hesper_cloud.authority.facts import MeterFacts
@@ -25,7 +25,7 @@ from hesper_cloud.db.registry import Element, ElementMeter, Meter
 from hesper_cloud.worded import later, worded
 
 _FINEST_FIRST = {"transformer": 0, "feeder": 1, "area": 2}
-_WISHED = {DISCONNECT: False, RECONNECT: True}
+_WISHED: dict[str, bool] = {DISCONNECT: False, RECONNECT: True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +92,17 @@ def _cause(case: Case, kind: str, meter: MeterFacts | None, known: _Known) -> st
     is_fresh = read_at is not None and read_at >= oldest
     if KINDS[kind].on_known_relay and not is_fresh:
         return later("relay state too old")
-    if is_fresh and kind in _WISHED and meter.relay_output is _WISHED[kind]:
+    if is_fresh and _is_as_wished(kind, meter):
         return later("relay already as wished")
     return None
+
+
+def _is_as_wished(kind: str, meter: MeterFacts) -> bool:
+    """Says whether a relay stands where it should; not where a button could connect it again."""
+    output = meter.relay_output
+    if output is None or output is not _WISHED.get(kind):
+        return False
+    return evidence.reached(kind, output, meter.relay_control)
 
 
 def _gateways(case: Case, kind: str, names: Sequence[str]) -> list[Frozen]:
