@@ -115,14 +115,15 @@ class District:
         """Move the relay as class 70 does; returns whether the meter acknowledges it.
 
         A welded relay acknowledges and stays; a rejected one says so and stays. Every attempt is
-        journalled and counted, also one that changes nothing.
+        journalled and counted, also one that changes nothing. What opens it at the meter, by hand
+        or by the limiter, leaves it ready for reconnection (Blue Book, 4.5.8, transitions f and g).
         """
         rejected = Fault.RELAY_REJECTED in meter.faults
         welded = Fault.RELAY_WELDED in meter.faults
         at = self.clock()
         output = meter.output if rejected or welded else connect
         result = "rejected" if rejected else "welded" if welded else "moved"
-        control = ControlState.CONNECTED if connect else ControlState.DISCONNECTED
+        control = _control_after(connect, cause)
         record = _relay_record(meter, int(at * 1000), output, cause, result)
         if not rejected:
             record["control"] = int(control)
@@ -134,7 +135,7 @@ class District:
         meter.output = output
         meter.control = control
         self._settle_flow(meter, int(at))
-        self.log_event([meter], _MOVED[cause in ("manual", "limiter"), connect])
+        self.log_event([meter], _MOVED[cause in _AT_THE_METER, connect])
         return True
 
     def make_ready(self, meter: Meter) -> None:
@@ -303,6 +304,14 @@ def _at_once(_seconds: float, act: Callable[[], None]) -> None:
     act()
 
 
+def _control_after(connect: bool, cause: str) -> ControlState:
+    if connect:
+        return ControlState.CONNECTED
+    at_the_meter = cause in _AT_THE_METER
+    return ControlState.READY_FOR_RECONNECTION if at_the_meter else ControlState.DISCONNECTED
+
+
+_AT_THE_METER: Final = frozenset({"manual", "limiter"})
 _MOVED: Final = {
     (False, True): EventCode.REMOTE_CONNECTION,
     (False, False): EventCode.REMOTE_DISCONNECTION,

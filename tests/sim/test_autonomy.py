@@ -21,6 +21,7 @@ FLEET = plan(FleetSettings(tcp=2, shared=0, dial_in=0, rs485=0, push=False, zone
 START = datetime(2026, 7, 15, 10, 7, 30, tzinfo=UTC)
 MANAGEMENT, READING, PUBLIC = 1, 2, 16
 RELAY, LIMITER, CALENDAR = "0.0.96.3.10.255", "0.0.17.0.0.255", "0.0.13.0.0.255"
+SCRIPTS = "0.0.10.0.106.255"
 
 
 class World:
@@ -89,6 +90,31 @@ def test_control_modes(world, mode):
         assert push_button(world.district, world.meter)
         assert world.get(70, RELAY, 2).value is True
     assert push_button(world.district, world.meter) is (mode in (1, 2, 5))
+    if mode in (1, 2, 5):
+        assert world.meter.control is ControlState.READY_FOR_RECONNECTION
+        world.restart()
+        assert push_button(world.district, world.meter)
+        assert world.meter.control is ControlState.CONNECTED
+
+
+@pytest.mark.parametrize("mode", [1, 3, 5, 6])
+def test_a_script_connects_nobody_where_a_reconnection_waits_for_the_button(world, mode):
+    world.set(70, RELAY, 4, axdr.enum(mode))
+    for number in (1, 2):
+        world.act(9, SCRIPTS, 1, axdr.long_unsigned(number))
+    assert world.meter.control is ControlState.READY_FOR_RECONNECTION
+    assert not world.meter.output
+
+
+def test_a_script_says_that_the_relay_was_not_moved(world):
+    world.set(70, RELAY, 4, axdr.enum(0))
+    with pytest.raises(ServiceError):
+        world.act(9, SCRIPTS, 1, axdr.long_unsigned(1))
+    world.set(70, RELAY, 4, axdr.enum(4))
+    world.district.begin(world.meter, Fault.RELAY_REJECTED)
+    with pytest.raises(ServiceError):
+        world.act(9, SCRIPTS, 1, axdr.long_unsigned(1))
+    assert world.meter.output
 
 
 def test_the_limiter_opens_the_relay_after_its_time(world):
@@ -101,6 +127,26 @@ def test_the_limiter_opens_the_relay_after_its_time(world):
     world.pass_s(5)
     assert not world.meter.output
     assert world.codes()[-1] == 64
+    assert world.meter.control is ControlState.READY_FOR_RECONNECTION
+    assert push_button(world.district, world.meter)
+
+
+def script(number):
+    return axdr.structure(axdr.octet_string(obis.parse(SCRIPTS)), axdr.long_unsigned(number))
+
+
+def test_the_limiter_obeys_the_control_mode_and_its_own_actions(world):
+    world.set(71, LIMITER, 4, axdr.double_long_unsigned(1))
+    assert world.get(71, LIMITER, 3).value == 1
+    world.set(70, RELAY, 4, axdr.enum(0))
+    world.pass_s(60)
+    world.set(70, RELAY, 4, axdr.enum(2))
+    world.set(71, LIMITER, 11, axdr.structure(script(0), script(0)))
+    world.pass_s(60)
+    assert world.meter.output
+    world.set(71, LIMITER, 11, axdr.structure(script(1), script(0)))
+    world.pass_s(60)
+    assert not world.meter.output
 
 
 def test_a_single_action_is_executed_once_and_also_when_it_was_slept_through(world):

@@ -1,7 +1,8 @@
 """Disconnect control in every mode, limiter and register monitor (classes 70, 71 and 21).
 
-What a control mode allows is a table (Blue Book, 4.5.8, modes 0 to 6): remote disconnection,
-remote reconnection at once or only making it ready, and the hand at the meter.
+What a control mode allows is a table (Blue Book, 4.5.8, modes 0 to 6): disconnection, remote
+reconnection at once or only making it ready, and the hand at the meter. Whatever moves the relay
+obeys it: a method, a script that invokes it, the limiter and the button.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from hesper_sim.objects.cosem_object import (
     REGISTER_MONITOR,
     SCRIPT_TABLE,
     CosemObject,
+    Method,
     Subject,
     computed,
     encoded,
@@ -36,12 +38,14 @@ DISCONNECT_SCRIPTS: Final = obis.parse("0.0.10.0.106.255")
 LIMITER_NAME: Final = obis.parse("0.0.17.0.0.255")
 MONITOR_NAME: Final = obis.parse("0.0.16.1.0.255")
 _MODE_KEY: Final = (DISCONNECT_CONTROL, obis.DISCONNECT_CONTROL, CONTROL_MODE)
-_LIMIT: Final = (LIMITER, LIMITER_NAME, 4)
+_NORMAL_THRESHOLD: Final = 4
+_LIMIT: Final = (LIMITER, LIMITER_NAME, _NORMAL_THRESHOLD)
+_ACTIONS: Final = 11
 _LONGEST_OVER: Final = (LIMITER, LIMITER_NAME, 6)
 
 
 class Mode(NamedTuple):
-    """What a control mode allows."""
+    """What a control mode allows; `disconnect` remotely and by the limiter."""
 
     disconnect: bool
     reconnect: bool
@@ -67,21 +71,29 @@ def mode_of(district: District, meter: Meter) -> Mode:
     return MODES[DEFAULT_MODE if octets is None else axdr.decode(octets).as_int()]
 
 
-def _disconnect(subject: Subject, _parameters: bytes | None) -> None:
-    if not mode_of(subject.district, subject.meter).disconnect:
+def _disconnect(district: District, meter: Meter, cause: str) -> None:
+    if not mode_of(district, meter).disconnect:
         raise refused(ActionResult.READ_WRITE_DENIED)
-    if not subject.district.move_relay(subject.meter, False):
+    if not district.move_relay(meter, False, cause):
         raise refused(ActionResult.TEMPORARY_FAILURE)
 
 
-def _reconnect(subject: Subject, _parameters: bytes | None) -> None:
-    mode = mode_of(subject.district, subject.meter)
+def _reconnect(district: District, meter: Meter, cause: str) -> None:
+    mode = mode_of(district, meter)
     if not mode.reconnect:
         raise refused(ActionResult.READ_WRITE_DENIED)
-    if mode.needs_hand and subject.meter.control is not ControlState.CONNECTED:
-        subject.district.make_ready(subject.meter)
-    elif not subject.district.move_relay(subject.meter, True):
+    if mode.needs_hand and meter.control is not ControlState.CONNECTED:
+        district.make_ready(meter)
+    elif not district.move_relay(meter, True, cause):
         raise refused(ActionResult.TEMPORARY_FAILURE)
+
+
+_REMOTE: Final = {REMOTE_DISCONNECT: _disconnect, REMOTE_RECONNECT: _reconnect}
+"""The methods of disconnect control, which its scripts invoke by the same numbers."""
+
+
+def _method(number: int) -> Method:
+    return lambda subject, _parameters: _REMOTE[number](subject.district, subject.meter, "remote")
 
 
 def _set_mode(subject: Subject, octets: bytes) -> None:
@@ -106,12 +118,13 @@ def push_button(district: District, meter: Meter) -> bool:
 def watch_limit(district: District, meter: Meter) -> bool:
     """Open the relay of a meter that is over its limit too long; returns whether it moved.
 
-    A threshold of 0, the default, watches nothing.
+    A threshold of 0, the default, watches nothing; neither does a meter whose control mode or
+    action over the threshold leaves the relay alone.
     """
     kept = district.known(meter)
     limit = district.written(meter, _LIMIT)
     threshold = 0 if limit is None else axdr.decode(limit).as_int()
-    if kept is None or not threshold or not meter.output:
+    if kept is None or not threshold or not meter.output or not _may_limit(district, meter):
         return False
     now = district.clock()
     if meter.power_w(int(now)).active_import <= threshold:
@@ -126,6 +139,13 @@ def watch_limit(district: District, meter: Meter) -> bool:
     return district.move_relay(meter, False, "limiter")
 
 
+def _may_limit(district: District, meter: Meter) -> bool:
+    written = district.written(meter, (LIMITER, LIMITER_NAME, _ACTIONS))
+    over, _ = axdr.decode(written or LIMITER_OBJECT.settings[_ACTIONS]).as_items()
+    _, script = over.as_items()
+    return script.as_int() == REMOTE_DISCONNECT and mode_of(district, meter).disconnect
+
+
 DISCONNECT: Final = CosemObject(
     DISCONNECT_CONTROL,
     obis.DISCONNECT_CONTROL,
@@ -135,7 +155,7 @@ DISCONNECT: Final = CosemObject(
     },
     settings=encoded(a4=axdr.enum(DEFAULT_MODE)),
     writers={CONTROL_MODE: _set_mode},
-    methods={REMOTE_DISCONNECT: _disconnect, REMOTE_RECONNECT: _reconnect},
+    methods={number: _method(number) for number in _REMOTE},
 )
 
 
@@ -147,12 +167,12 @@ _MONITORED: Final = axdr.structure(
     axdr.long_unsigned(REGISTER), axdr.octet_string(obis.ACTIVE_POWER_IMPORT), axdr.integer(2)
 )
 _NOTHING_TO_DO: Final = axdr.structure(_script(0), _script(0))
-LIMITER_OBJECT: Final = CosemObject(
+LIMITER_OBJECT: Final[CosemObject] = CosemObject(
     LIMITER,
     LIMITER_NAME,
+    readers={3: lambda subject, _selection: LIMITER_OBJECT.get(subject, _NORMAL_THRESHOLD)},
     settings=encoded(
         a2=_MONITORED,
-        a3=axdr.double_long_unsigned(0),
         a4=axdr.double_long_unsigned(0),
         a5=axdr.double_long_unsigned(0),
         a6=axdr.double_long_unsigned(0),
@@ -164,7 +184,7 @@ LIMITER_OBJECT: Final = CosemObject(
         a10=axdr.boolean(False),
         a11=axdr.structure(_script(REMOTE_DISCONNECT), _script(0)),
     ),
-    fixed=frozenset({2, 3, 10}),
+    fixed=frozenset({2, 10}),
 )
 MONITOR_OBJECT: Final = CosemObject(
     REGISTER_MONITOR,
@@ -181,10 +201,14 @@ def _execute(subject: Subject, parameters: bytes | None) -> None:
 
 
 def run_disconnect_script(district: District, meter: Meter, number: int) -> None:
-    """Run script 1 (disconnect) or 2 (reconnect); ServiceError for another."""
-    if number not in (REMOTE_DISCONNECT, REMOTE_RECONNECT):
+    """Run script 1 (disconnect) or 2 (reconnect).
+
+    Raises:
+        ServiceError: There is no such script, or its method is refused.
+    """
+    if number not in _REMOTE:
         raise refused(ActionResult.OBJECT_UNAVAILABLE)
-    district.move_relay(meter, number == REMOTE_RECONNECT, "script")
+    _REMOTE[number](district, meter, "script")
 
 
 def _script_specification(number: int) -> axdr.Data:
