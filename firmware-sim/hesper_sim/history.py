@@ -6,6 +6,7 @@ connected then and every meter sound, so a row depends on its time and the fleet
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,30 +29,30 @@ class History:
         """How many rows a load profile keeps."""
         return max(self.span_s // self.capture_period_s, LEAST_DEPTH)
 
-    def oldest_at(self, now: int) -> int:
-        """Return the time of the oldest row that a meter has not overwritten by `now`."""
-        period = self.capture_period_s
-        kept = now - self.depth * period
-        first = max(self.born_at - self.span_s, kept + 1)
-        return -(-first // period) * period
+    def _past(self, meter: Meter) -> range:
+        """Return the times of the rows from before the birth that a meter has not overwritten.
 
-    def rows(
-        self, meter: Meter, start: int, end: int, now: int, entries: slice = slice(None)
-    ) -> list[Row]:
+        A buffer is full by the count of its rows, not by their age: what was captured before weeks
+        without power is still there afterwards (Blue Book, class 7, profile_entries).
+        """
+        period = self.capture_period_s
+        first = max(self.born_at - self.span_s, self.born_at - self.depth * period + 1)
+        times = range(-(-first // period) * period, self.born_at, period)
+        overwritten = len(times) + len(meter.profile) - self.depth
+        return times[max(overwritten, 0) :]
+
+    def rows(self, meter: Meter, start: int, end: int, entries: slice = slice(None)) -> list[Row]:
         """Return a meter's rows with start <= time <= end, oldest first, latched ones included.
 
         Of those, `entries` picks some; only the rows that are picked are computed.
         """
-        oldest = max(start, self.oldest_at(now))
-        period = self.capture_period_s
-        first = -(-oldest // period) * period
-        times = range(first, min(end, self.born_at - 1) + 1, period)
-        latched = meter.profile.between(oldest, end)
+        times = self._past(meter)
+        times = times[bisect_left(times, start) : bisect_right(times, end)]
+        latched = meter.profile.between(start, end)
         begin, stop, _ = entries.indices(len(times) + len(latched))
         past = [Row(at, meter.capture(at)) for at in times[begin:stop]]
         return past + latched[max(begin - len(times), 0) : max(stop - len(times), 0)]
 
-    def entries_in_use(self, meter: Meter, now: int) -> int:
+    def entries_in_use(self, meter: Meter) -> int:
         """Return how many rows a meter's load profile holds."""
-        past = range(self.oldest_at(now), self.born_at, self.capture_period_s)
-        return len(past) + len(meter.profile)
+        return len(self._past(meter)) + len(meter.profile)

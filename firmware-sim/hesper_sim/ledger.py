@@ -28,5 +28,5 @@ def history(fleet: Fleet, state: Path) -> Iterator[Record]:
     past = History(birth["at"], birth["capture_period_s"], birth["history_s"])
     district = District(fleet, past, Forgetful(), lambda: birth["at"])
     for meter in district.meters.values():
-        for row in past.rows(meter, 0, birth["at"], birth["at"]):
+        for row in past.rows(meter, 0, birth["at"]):
             yield latch_record(meter, row.captured_at, row.values)

@@ -42,7 +42,7 @@ def wake(folder: Path, clock: Time, period: int = 900):
 def state_of(district, now: int):
     return [
         (
-            district.history.rows(meter, 0, now, now),
+            district.history.rows(meter, 0, now),
             meter.events.between(0, now)[: len(meter.events)],
             meter.output,
             meter.control,
@@ -147,7 +147,7 @@ def test_the_ledger_says_what_the_meters_answer(tmp_path, clock):
     rows = {
         (meter.serial, row.captured_at): list(row.values)
         for meter in district.meters.values()
-        for row in district.history.rows(meter, 0, NOON + 900, NOON)
+        for row in district.history.rows(meter, 0, NOON + 900)
     }
     district.close()
     told = [*ledger.history(plan(SMALL), tmp_path), *ledger.records(tmp_path, "latch")]

@@ -194,12 +194,12 @@ def test_values_agree_with_each_other(meter):
 
 def test_history_does_not_change_with_what_happens_later(meter):
     history = History(born_at=NOON, capture_period_s=900, span_s=30 * DAY_S)
-    rows = history.rows(meter, 0, NOON - 1, NOON)
+    rows = history.rows(meter, 0, NOON - 1)
     assert len(rows) == 30 * 96 - 1
     assert rows[-1].captured_at == NOON - 900
     meter.count_as(Flow.CUT, NOON)
     meter.sag_permille, meter.sag_from = 160, NOON
-    assert history.rows(meter, 0, NOON - 1, NOON) == rows
+    assert history.rows(meter, 0, NOON - 1) == rows
 
 
 def test_history_and_latched_rows_join_and_the_oldest_go(meter):
@@ -208,8 +208,20 @@ def test_history_and_latched_rows_join_and_the_oldest_go(meter):
     for at in range(first, first + 4 * 900, 900):
         meter.profile.append(at, meter.capture(at))
     now = first + 3 * 900
-    rows = history.rows(meter, 0, now, now)
+    rows = history.rows(meter, 0, now)
     times = [row.captured_at for row in rows]
     assert times == list(range(times[0], now + 1, 900))
-    assert len(rows) == history.depth == history.entries_in_use(meter, now)
-    assert [row.captured_at for row in history.rows(meter, now - 900, now, now)] == times[-2:]
+    assert len(rows) == history.depth == history.entries_in_use(meter)
+    assert [row.captured_at for row in history.rows(meter, now - 900, now)] == times[-2:]
+
+
+def test_weeks_without_power_overwrite_nothing(meter):
+    history = History(born_at=NOON, capture_period_s=900, span_s=30 * DAY_S)
+    before = [NOON + number * 900 for number in range(4)]
+    back = NOON + 60 * DAY_S
+    for at in (*before, back):
+        meter.profile.append(at, meter.capture(at))
+    times = [row.captured_at for row in history.rows(meter, 0, back)]
+    assert times[-6:] == [NOON - 900, *before, back]
+    assert len(times) == history.depth == history.entries_in_use(meter)
+    assert [row.captured_at for row in history.rows(meter, before[2], back)] == times[-3:]

@@ -82,7 +82,7 @@ def load_profile(subject: Subject, selection: AccessSelection | None) -> bytes:
     if Fault.PROFILE_REFUSED in meter.faults:
         raise ServiceError(DataAccessResult.READ_WRITE_DENIED)
     start, end, entries = _bounds(selection)
-    rows = district.history.rows(meter, start, end, district.now(), entries)
+    rows = district.history.rows(meter, start, end, entries)
     if Fault.NULL_ROWS in meter.faults:
         buffer = _with_nulls(rows, _LOAD_TAGS, district.zone, district.history.capture_period_s)
     else:
@@ -222,9 +222,7 @@ PROFILES: Final = (
             5: fixed_reader(axdr.enum(SORTED_FIFO)),
             6: lambda _subject, _selection: _SORT_OBJECT,
             7: computed(
-                lambda subject: _number(
-                    subject.district.history.entries_in_use(subject.meter, subject.district.now())
-                )
+                lambda subject: _number(subject.district.history.entries_in_use(subject.meter))
             ),
             8: computed(lambda subject: _number(subject.district.history.depth)),
         },
