@@ -9,7 +9,7 @@ from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import CosemAttribute, CosemMethod
 from hesper_dlms.classes.control import ControlState
 from hesper_dlms.cosem_time import CosemDateTime
-from hesper_dlms.errors import ServiceError
+from hesper_dlms.errors import DecodeError, ServiceError
 from hesper_sim import memory, schedule
 from hesper_sim.cosem import CosemMeter
 from hesper_sim.district import District
@@ -22,6 +22,7 @@ START = datetime(2026, 7, 15, 10, 7, 30, tzinfo=UTC)
 MANAGEMENT, READING, PUBLIC = 1, 2, 16
 RELAY, LIMITER, CALENDAR = "0.0.96.3.10.255", "0.0.17.0.0.255", "0.0.13.0.0.255"
 SCRIPTS = "0.0.10.0.106.255"
+SPECIAL_DAYS, IMAGE = "0.0.11.0.0.255", "0.0.44.0.0.255"
 
 
 class World:
@@ -181,6 +182,35 @@ def test_the_passive_calendar_takes_over_at_its_time(world):
     assert world.codes()[-1] == 9
     world.restart()
     assert world.get(20, CALENDAR, 2).as_octets() == b"WINTER"
+
+
+@pytest.mark.parametrize("year", [1, 1999, 2100, 9999])
+def test_a_clock_does_not_leave_its_century(world, year):
+    before = world.get(8, "0.0.1.0.0.255", 2)
+    at = CosemDateTime(year, 1, 1, None, 0, 0, 0, 0, 0, 0)
+    with pytest.raises(ServiceError):
+        world.set(8, "0.0.1.0.0.255", 2, axdr.octet_string(at.to_octets()))
+    assert world.get(8, "0.0.1.0.0.255", 2) == before
+
+
+MALFORMED = [
+    axdr.structure(),
+    axdr.array(axdr.unsigned(1)),
+    axdr.structure(axdr.long_unsigned(1)),
+    axdr.structure(axdr.double_long_unsigned(1), axdr.octet_string(b""), axdr.unsigned(1)),
+    axdr.structure(axdr.octet_string(b"x"), axdr.octet_string(b"x")),
+    axdr.structure(axdr.integer(-1), axdr.octet_string(bytes(200))),
+]
+
+
+@pytest.mark.parametrize("number", range(len(MALFORMED)))
+@pytest.mark.parametrize(("class_id", "name"), [(11, SPECIAL_DAYS), (18, IMAGE)])
+def test_parameters_of_another_shape_are_refused(world, class_id, name, number):
+    days = world.get(11, SPECIAL_DAYS, 2)
+    for method in (1, 2):
+        with pytest.raises((ServiceError, DecodeError)):
+            world.act(class_id, name, method, MALFORMED[number])
+    assert world.get(11, SPECIAL_DAYS, 2) == days
 
 
 def test_special_days_are_inserted_and_deleted(world):

@@ -21,6 +21,8 @@ ZONE, STATUS, BEGIN, END, DEVIATION, ENABLED = 3, 4, 5, 6, 7, 8
 _QUARTER_S: Final = 900
 _MINUTE_S: Final = 60
 _LONGEST_SHIFT_S: Final = 900
+_FIRST_YEAR, _LAST_YEAR = 2000, 2099
+"""What meters' clocks know; local times around have a date in every zone."""
 
 
 def rule_of(subject: Subject) -> ClockRule:
@@ -59,8 +61,10 @@ def _status(subject: Subject) -> axdr.Data:
 
 def _set_time(subject: Subject, octets: bytes) -> None:
     wanted = CosemDateTime.from_octets(axdr.decode(octets).as_octets())
-    told = wanted.resolve(zone_by(rule_of(subject)))
-    moment = int(told.captured_at.timestamp())
+    told = wanted.resolve(zone_by(rule_of(subject))).captured_at
+    if not _FIRST_YEAR <= told.year <= _LAST_YEAR:
+        raise ServiceError(DataAccessResult.OTHER_REASON)
+    moment = int(told.timestamp())
     subject.district.set_clock(subject.meter, moment - subject.district.now())
 
 

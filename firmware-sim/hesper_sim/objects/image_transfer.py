@@ -18,7 +18,9 @@ from typing import Final
 
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import ActionResult
+from hesper_dlms.classes.keys_and_images import ImageBlock, ImageToTransfer
 from hesper_dlms.classes.keys_and_images import ImageTransferStatus as ImageStatus
+from hesper_dlms.classes.structure import kind_of
 
 from hesper_sim.district import District
 from hesper_sim.event_codes import EventCode
@@ -43,6 +45,8 @@ VERIFICATION_S: Final = 1.0
 ACTIVATION_S: Final = 1.0
 _ENABLED: Final = 5
 _DIGEST_OCTETS: Final = 32
+_TO_TRANSFER: Final = kind_of(ImageToTransfer)
+_BLOCK: Final = kind_of(ImageBlock)
 
 
 def build(version: str, size: int = 4096) -> bytes:
@@ -100,11 +104,11 @@ def _change(district: District, meter: Meter, image: Image, status: ImageStatus)
 
 
 def _initiate(subject: Subject, parameters: bytes | None) -> None:
-    identifier, size = axdr.decode(parameters or b"").as_items()
+    identifier, size = _TO_TRANSFER.decode(axdr.decode(parameters or b""))
     _check_enabled(subject)
-    if not 0 < size.as_int() <= LARGEST or not 0 < len(identifier.as_octets()) <= 64:
+    if not 0 < size <= LARGEST or not 0 < len(identifier) <= 64:
         raise refused(ActionResult.OTHER_REASON)
-    image = Image(identifier.as_octets(), size.as_int(), BLOCK_SIZE)
+    image = Image(identifier, size, BLOCK_SIZE)
     subject.district.record(
         subject.meter,
         "image",
@@ -124,13 +128,12 @@ def _check_enabled(subject: Subject) -> None:
 def _take_block(subject: Subject, parameters: bytes | None) -> None:
     _check_enabled(subject)
     image = _image(subject)
-    number_data, octets_data = axdr.decode(parameters or b"").as_items()
-    number, octets = number_data.as_int(), octets_data.as_octets()
+    number, octets = _BLOCK.decode(axdr.decode(parameters or b""))
     if image is None or image.status is not ImageStatus.INITIATED:
         raise refused(ActionResult.OTHER_REASON)
     last = image.block_count - 1
     wanted = image.size - last * image.block_size if number == last else image.block_size
-    if not 0 <= number <= last or len(octets) != wanted:
+    if number > last or len(octets) != wanted:
         raise refused(ActionResult.OTHER_REASON)
     if number == 0 and not octets.startswith(MAGIC[: len(octets)]):
         raise refused(ActionResult.TYPE_UNMATCHED)

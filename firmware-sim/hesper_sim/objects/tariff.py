@@ -10,6 +10,8 @@ from datetime import UTC
 from typing import Final
 
 from hesper_dlms import axdr, obis
+from hesper_dlms.classes.scheduling import SpecialDay
+from hesper_dlms.classes.structure import kind_of
 from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import DecodeError
 
@@ -113,9 +115,12 @@ CALENDAR_OBJECT: Final = CosemObject(
 )
 
 
+_SPECIAL_DAY: Final = kind_of(SpecialDay)
+
+
 def _edit_special_day(subject: Subject, parameters: bytes | None, insert: bool) -> None:
     given = axdr.decode(parameters or b"")
-    index = given.as_items()[0].as_int() if insert else given.as_int()
+    index = _SPECIAL_DAY.decode(given).entry_index if insert else given.as_int()
     listed = axdr.decode(SPECIAL_DAYS_OBJECT.get(subject, 2)).as_items()
     kept = [day for day in listed if day.as_items()[0].as_int() != index]
     days = [*kept, given] if insert else kept
