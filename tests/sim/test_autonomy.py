@@ -8,6 +8,8 @@ import pytest
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import CosemAttribute, CosemMethod
 from hesper_dlms.classes.control import ControlState
+from hesper_dlms.classes.keys_and_images import SecurityPolicy
+from hesper_dlms.classes.registry import by_id
 from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import DecodeError, ServiceError
 from hesper_sim import memory, schedule
@@ -22,7 +24,7 @@ START = datetime(2026, 7, 15, 10, 7, 30, tzinfo=UTC)
 MANAGEMENT, READING, PUBLIC = 1, 2, 16
 RELAY, LIMITER, CALENDAR = "0.0.96.3.10.255", "0.0.17.0.0.255", "0.0.13.0.0.255"
 SCRIPTS = "0.0.10.0.106.255"
-SPECIAL_DAYS, IMAGE = "0.0.11.0.0.255", "0.0.44.0.0.255"
+SPECIAL_DAYS, IMAGE, SECURITY = "0.0.11.0.0.255", "0.0.44.0.0.255", "0.0.43.0.0.255"
 
 
 class World:
@@ -211,6 +213,20 @@ def test_parameters_of_another_shape_are_refused(world, class_id, name, number):
         with pytest.raises((ServiceError, DecodeError)):
             world.act(class_id, name, method, MALFORMED[number])
     assert world.get(11, SPECIAL_DAYS, 2) == days
+
+
+def test_the_security_policy_is_told_in_the_bits_of_its_class(world):
+    listed = world.get(15, "0.0.40.0.0.255", 2).as_items()
+    version = next(item.as_items()[1].value for item in listed if item.as_items()[0].value == 64)
+    policy = SecurityPolicy(
+        by_id(64, version).decode("security_policy", world.get(64, SECURITY, 2))
+    )
+    assert policy == 0x6C
+    assert SecurityPolicy.ENCRYPTED_RESPONSE in policy
+    world.act(64, SECURITY, 1, axdr.enum(policy))
+    for weaker in (0, 3, policy & ~SecurityPolicy.ENCRYPTED_REQUEST):
+        with pytest.raises(ServiceError):
+            world.act(64, SECURITY, 1, axdr.enum(weaker))
 
 
 def test_special_days_are_inserted_and_deleted(world):

@@ -6,6 +6,7 @@ from typing import Final
 
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import ActionResult
+from hesper_dlms.classes.keys_and_images import SecurityPolicy
 from hesper_dlms.errors import DecodeError
 
 from hesper_sim import key_change
@@ -25,7 +26,13 @@ from hesper_sim.objects.cosem_object import (
 
 _CONTEXT_PREFIX: Final = (2, 16, 756, 5, 8)
 _CONFORMANCE_BITS: Final = 24
-_AUTHENTICATE_AND_ENCRYPT: Final = 3
+_POLICY: Final = (
+    SecurityPolicy.AUTHENTICATED_REQUEST
+    | SecurityPolicy.ENCRYPTED_REQUEST
+    | SecurityPolicy.AUTHENTICATED_RESPONSE
+    | SecurityPolicy.ENCRYPTED_RESPONSE
+)
+"""In bits, as version 1 of the class has them (Blue Book, 4.4.7)."""
 
 
 def partners(subject: Subject) -> axdr.Data:
@@ -81,7 +88,7 @@ def _key_transfer(subject: Subject, parameters: bytes | None) -> None:
 def _activate(subject: Subject, parameters: bytes | None) -> None:
     """Security is only ever strengthened: these meters ask for everything already."""
     del subject
-    if axdr.decode(parameters or b"").as_int() != _AUTHENTICATE_AND_ENCRYPT:
+    if axdr.decode(parameters or b"").as_int() != _POLICY:
         raise refused(ActionResult.READ_WRITE_DENIED)
 
 
@@ -109,7 +116,7 @@ SECURITY: Final = (
         obis.SECURITY_SETUP,
         1,
         readers={
-            2: fixed(axdr.enum(_AUTHENTICATE_AND_ENCRYPT)),
+            2: fixed(axdr.enum(_POLICY)),
             3: computed(lambda subject: axdr.enum(subject.meter.plan.suite)),
             4: computed(lambda _subject: axdr.octet_string(CLIENT_TITLE)),
             5: computed(lambda subject: axdr.octet_string(subject.meter.plan.system_title)),
