@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hesper_dlms import axdr, obis
-from hesper_dlms.apdu import CosemAttribute, CosemMethod
+from hesper_dlms.apdu import CosemAttribute, CosemMethod, RangeSelector
 from hesper_dlms.classes.control import ControlState
 from hesper_dlms.classes.keys_and_images import SecurityPolicy
 from hesper_dlms.classes.registry import by_id
@@ -153,7 +154,7 @@ def test_the_limiter_obeys_the_control_mode_and_its_own_actions(world):
 
 
 def test_a_single_action_is_executed_once_and_also_when_it_was_slept_through(world):
-    due = START + timedelta(minutes=5)
+    due = (START + timedelta(minutes=5)).astimezone(ZoneInfo("Europe/Berlin"))
     when = axdr.structure(
         axdr.octet_string(bytes((due.hour, due.minute, due.second, 0))),
         axdr.octet_string(due.year.to_bytes(2, "big") + bytes((due.month, due.day, 0xFF))),
@@ -184,6 +185,43 @@ def test_the_passive_calendar_takes_over_at_its_time(world):
     assert world.codes()[-1] == 9
     world.restart()
     assert world.get(20, CALENDAR, 2).as_octets() == b"WINTER"
+
+
+def test_schedules_go_by_the_meters_own_clock(world):
+    due = (START + timedelta(minutes=5)).astimezone(ZoneInfo("Europe/Berlin"))
+    when = axdr.structure(
+        axdr.octet_string(bytes((due.hour, due.minute, due.second, 0))),
+        axdr.octet_string(due.year.to_bytes(2, "big") + bytes((due.month, due.day, 0xFF))),
+    )
+    world.set(22, "0.0.15.0.1.255", 4, axdr.array(when))
+    local = CosemDateTime.from_datetime(due).without_deviation().to_octets()
+    world.set(20, CALENDAR, 6, axdr.octet_string(b"WINTER"))
+    world.set(20, CALENDAR, 10, axdr.octet_string(local))
+    world.pass_s(200)
+    assert world.meter.output
+    world.act(8, "0.0.1.0.0.255", 6, axdr.long_(120))
+    world.pass_s(1)
+    assert not world.meter.output
+    assert world.get(20, CALENDAR, 2).as_octets() == b"WINTER"
+
+
+def test_a_range_without_a_deviation_is_of_the_meters_local_time(world):
+    end = START.replace(minute=0, second=0).astimezone(ZoneInfo("Europe/Berlin"))
+    bounds = [CosemDateTime.from_datetime(at) for at in (end - timedelta(hours=1), end)]
+    told = RangeSelector(*bounds).to_selection()
+    local = RangeSelector(*(each.without_deviation() for each in bounds)).to_selection()
+    buffer = CosemAttribute(7, obis.LOAD_PROFILE_1, 2)
+    rows = world.subject.get(MANAGEMENT, buffer, told)
+    assert len(axdr.decode(rows).as_items()) == 5
+    assert world.subject.get(MANAGEMENT, buffer, local) == rows
+
+
+@pytest.mark.parametrize("name", [obis.LOAD_PROFILE_1, obis.LOAD_PROFILE_2, obis.EVENT_LOG])
+def test_a_range_at_the_end_of_the_calendar_has_no_rows(world, name):
+    last = CosemDateTime(9999, 12, 31, None, 23, 59, 59, 0, 0, 0)
+    asked = RangeSelector(last, last).to_selection()
+    rows = world.subject.get(MANAGEMENT, CosemAttribute(7, name, 2), asked)
+    assert axdr.decode(rows).as_items() == ()
 
 
 @pytest.mark.parametrize("year", [1, 1999, 2100, 9999])

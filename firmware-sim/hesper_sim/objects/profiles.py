@@ -9,7 +9,7 @@ log.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Final
 
@@ -81,7 +81,7 @@ def load_profile(subject: Subject, selection: AccessSelection | None) -> bytes:
     district, meter = subject.district, subject.meter
     if Fault.PROFILE_REFUSED in meter.faults:
         raise ServiceError(DataAccessResult.READ_WRITE_DENIED)
-    start, end, entries = _bounds(selection)
+    start, end, entries = _bounds(subject, selection)
     rows = district.history.rows(meter, start, end, entries)
     if Fault.NULL_ROWS in meter.faults:
         buffer = _with_nulls(rows, _LOAD_TAGS, district.zone, district.history.capture_period_s)
@@ -94,7 +94,7 @@ def event_log(
     subject: Subject, selection: AccessSelection | None, codes: frozenset[EventCode | int] | None
 ) -> bytes:
     """Return an event log's buffer, as far as it was selected; None is every code."""
-    start, end, entries = _bounds(selection)
+    start, end, entries = _bounds(subject, selection)
     rows = subject.meter.events.between(start, end)
     if codes is not None:
         rows = [row for row in rows if row.values[0] in codes]
@@ -118,28 +118,33 @@ def _is_month_begin(at: int, rule: ClockRule) -> bool:
 
 def _billing_times(subject: Subject, start: int, end: int, monthly: bool) -> list[int]:
     history, now = subject.district.history, subject.district.now()
-    begins = _days(subject, max(start, history.born_at - history.span_s), min(end, now))
+    first, last = max(start, history.born_at - history.span_s), min(end, now)
+    begins = _days(subject, first, last) if first <= last else ()
     rule = rule_of(subject)
     return [at for at in begins if not monthly or _is_month_begin(at, rule)]
 
 
 def _billing(subject: Subject, selection: AccessSelection | None, monthly: bool) -> bytes:
-    start, end, entries = _bounds(selection)
+    start, end, entries = _bounds(subject, selection)
     times = _billing_times(subject, start, end, monthly)[entries]
     rows = [Row(at, tuple(subject.meter.energy_wh(at))) for at in times]
     buffer = _buffer(rows, _BILLING_TAGS, rule_of(subject))
     return select_columns(buffer, selection, _registers(_BILLING_COLUMNS))
 
 
-def _bounds(selection: AccessSelection | None) -> tuple[int, int, slice]:
-    """Return first and last time of the selected rows, and which of those."""
+def _bounds(subject: Subject, selection: AccessSelection | None) -> tuple[int, int, slice]:
+    """Return first and last time of the selected rows, and which of those.
+
+    Bounds without a deviation are local times of the meter's clock.
+    """
     if selection is None:
         return 0, _FAR_FUTURE, slice(None)
     selector = selector_of(selection)
     if isinstance(selector, EntrySelector):
         return 0, _FAR_FUTURE, slice(max(selector.from_entry - 1, 0), selector.to_entry or None)
-    start = selector.from_.resolve(UTC).captured_at
-    end = selector.to.resolve(UTC).captured_at
+    zone = zone_by(rule_of(subject))
+    start = selector.from_.resolve(zone).captured_at
+    end = selector.to.resolve(zone).captured_at
     return -int(-start.timestamp() // 1), int(end.timestamp()), slice(None)
 
 

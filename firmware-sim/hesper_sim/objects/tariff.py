@@ -6,7 +6,7 @@ and can be changed, it does not move the split.
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import tzinfo
 from typing import Final
 
 from hesper_dlms import axdr, obis
@@ -81,17 +81,14 @@ def _activate_calendar(subject: Subject, _parameters: bytes | None) -> None:
     activate_calendar_of(subject.district, subject.meter)
 
 
-def calendar_due_at(octets: bytes | None) -> int | None:
-    """Return when a calendar is to be activated, epoch seconds; None for a time left open."""
-    if octets is None:
-        return None
-    return moment_of(axdr.decode(octets).as_octets())
+def calendar_due_at(octets: bytes, zone: tzinfo) -> int | None:
+    """Return when a calendar is to be activated, epoch seconds; None for a time left open.
 
-
-def moment_of(octets: bytes) -> int | None:
-    """Return the instant of 12 octets with every field given; None with wildcards."""
+    Without a deviation it is a local time in `zone`.
+    """
     try:
-        return int(CosemDateTime.from_octets(octets).resolve(UTC).captured_at.timestamp())
+        time = CosemDateTime.from_octets(axdr.decode(octets).as_octets())
+        return int(time.resolve(zone).captured_at.timestamp())
     except DecodeError:
         return None
 

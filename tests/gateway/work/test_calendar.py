@@ -68,7 +68,7 @@ async def test_it_waits_for_its_time(works: Any) -> None:
         result = await works.result("tariff.calendar", parameters=wanted)
     assert (result.state, result.detail) == ("confirmed", "")
     assert held(works, ACTIVE) is None
-    assert tariff.calendar_due_at(held(works, TIME)) == works.now() + 3600
+    assert tariff.calendar_due_at(held(works, TIME) or b"", UTC) == works.now() + 3600
 
 
 async def test_what_the_meter_keeps_otherwise_is_not_activated(
@@ -108,8 +108,8 @@ async def test_the_old_activation_time_is_gone_before_anything_is_written(
         result = await works.result("tariff.calendar", parameters=WANTED)
     assert result.state == "failed"
     assert result.detail.startswith("the meter declines weeks: ")
-    assert tariff.calendar_due_at(times[0]) is None
-    assert tariff.calendar_due_at(held(works, TIME)) is None
+    assert tariff.calendar_due_at(times[0] or b"", UTC) is None
+    assert tariff.calendar_due_at(held(works, TIME) or b"", UTC) is None
 
 
 @pytest.mark.parametrize("silent_for", range(3, 16, 4))
