@@ -98,19 +98,20 @@ class _Segments:
         self.facts: LinkFacts | None = None
 
     def add(self, frame: Frame) -> list[Found]:
+        found: list[Found] = []
         if frame.information[:3] in (llc.REQUEST, llc.RESPONSE):
-            self.cut_short()
+            found = self.cut_short()
         facts = LinkFacts(frame.offset, 1, frame.destination, frame.source, frame.fcs_right, True)
         self.facts = facts = facts if self.facts is None else self.facts.join(facts)
         try:
             whole = self.parts.add(frame.information, frame.segmented)
         except LinkError as error:
             self.facts = None
-            return [Dropped(facts.offset, str(error))]
+            return [*found, Dropped(facts.offset, str(error))]
         if whole is None:
-            return []
+            return found
         self.facts = None
-        return [Piece(llc.strip(whole), facts)]
+        return [*found, Piece(llc.strip(whole), facts)]
 
     def cut_short(self) -> list[Found]:
         facts, self.facts = self.facts, None
@@ -186,8 +187,10 @@ class MbusDeframer:
         return [Dropped(first.offset, "M-Bus parts cut short: whole message dropped")]
 
     def _take(self, frame: MbusFrame) -> list[Found]:
+        found: list[Found] = []
         if frame.number == 0:
             self._skipping = False
+            found = self._cut_short()
         elif self._skipping:
             return []
         first = self._assembly.first or frame
@@ -197,10 +200,10 @@ class MbusDeframer:
             self._skipping = True
             return [Dropped(first.offset, str(error))]
         if parts is None:
-            return []
+            return found
         intact = all(part.checksum_right for part in parts)
         apdu = b"".join(part.part for part in parts)
-        return [Piece(apdu, LinkFacts(parts[0].offset, checksum=intact))]
+        return [*found, Piece(apdu, LinkFacts(parts[0].offset, checksum=intact))]
 
 
 class WrapperDeframer:

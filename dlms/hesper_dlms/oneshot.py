@@ -166,8 +166,9 @@ class PushReceiver:
         except DecodeError as error:
             blocks.skipping = True
             return [*blocks.cut_short(), Dropped(piece.facts.offset, str(error))]
+        found: list[PushedMessage | Dropped] = []
         if block.number == 1:
-            blocks.skipping, blocks.facts = False, None
+            blocks.skipping, found = False, blocks.cut_short()
         elif blocks.skipping:
             return []
         blocks.facts = blocks.facts.join(piece.facts) if blocks.facts else piece.facts
@@ -176,11 +177,11 @@ class PushReceiver:
             whole = blocks.assembly.add(block.number, block.last, block.octets)
         except DecodeError as error:
             blocks.skipping, blocks.facts = True, None
-            return [Dropped(facts.offset, str(error))]
+            return [*found, Dropped(facts.offset, str(error))]
         if whole is None:
-            return []
+            return found
         blocks.facts = None
-        return [self._message(whole, facts)]
+        return [*found, self._message(whole, facts)]
 
     def _message(self, octets: bytes, facts: LinkFacts) -> PushedMessage | Dropped:
         try:

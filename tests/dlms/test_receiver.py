@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hesper_dlms import apdu, axdr, obis
+from hesper_dlms import apdu, axdr, gbt, obis
 from hesper_dlms.hdlc import Frame
 from hesper_dlms.mbus import MbusReader
 from hesper_dlms.oneshot import Dropped, PushedMessage, PushReceiver
@@ -100,6 +100,22 @@ def test_a_missing_segment_drops_the_message_and_not_the_next() -> None:
             found[0].to_json()
 
 
+def test_what_the_next_message_cuts_short_is_told_before_it() -> None:
+    receiver = PushReceiver("hdlc")
+    first, second, _ = segments()
+    found = receiver.receive(first + second + b"".join(segments()))
+    assert kinds(found) == ["HDLC segments cut short: whole message dropped", "message"]
+    assert isinstance(found[0], Dropped)
+    assert found[0].offset == 0
+    blocks = gbt.push_blocks(PUSH.to_octets(), 30)
+    raw = PushReceiver("raw")
+    told = [kinds(raw.receive(block)) for block in (blocks[0], *blocks)]
+    assert [*told[1], *told[-1]] == [
+        "general block transfer cut short: whole message dropped",
+        "message",
+    ]
+
+
 def test_what_never_ends_is_dropped_at_the_end() -> None:
     receiver = PushReceiver("hdlc")
     assert receiver.receive(segments()[0]) == []
@@ -122,7 +138,7 @@ def test_mbus_parts_in_order_out_of_order_and_repeated() -> None:
         first + third + whole: [out_of_order, "message"],
         first + second + second + third + whole: [out_of_order, "message"],
         second + third + whole: [out_of_order, "message"],
-        first + whole: ["message"],
+        first + whole: ["M-Bus parts cut short: whole message dropped", "message"],
     }
     for line, expected in cases.items():
         assert kinds(PushReceiver("mbus").receive(line)) == expected
