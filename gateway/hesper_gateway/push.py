@@ -90,7 +90,7 @@ class PushPort:
         async def sink(octets: bytes) -> None:
             nonlocal heard_at
             silent_s, heard_at = time.monotonic() - heard_at, time.monotonic()
-            found = receiver.finish() if silent_s > SILENCE_S else []
+            found = receiver.finish() if silent_s > SILENCE_S or not octets else []
             await self._take(found + receiver.receive(octets))
 
         return sink

@@ -24,7 +24,7 @@ DATAGRAMS_MAX = 1024
 """Wait to be taken in; further ones are lost, as on the way here."""
 
 Sink = Callable[[bytes], Awaitable[None]]
-"""Takes the octets of one stream in order; a slow sink slows its line down."""
+"""Takes the octets of one stream in order, at its end none; a slow sink slows its line down."""
 
 
 class Ear(Protocol):
@@ -61,6 +61,9 @@ class SerialEar:
                 octets = await port.read(SILENCE_S)
                 if octets:
                     await sink(octets)
+        except LineDown:
+            await sink(b"")
+            raise
         finally:
             port.close()
 
@@ -109,14 +112,18 @@ class TcpEar:
             return
         self._connections += 1
         try:
-            sink = new_sink()
+            await self._hear(channel, new_sink())
+        finally:
+            self._connections -= 1
+            await channel.release(broken=False)
+
+    async def _hear(self, channel: StreamChannel, sink: Sink) -> None:
+        try:
             while octets := await channel.read(SILENCE_S):
                 await sink(octets)
         except LineDown as error:
             log.debug("line %s: %s", self._line.name, error)
-        finally:
-            self._connections -= 1
-            await channel.release(broken=False)
+        await sink(b"")
 
 
 class UdpEar:

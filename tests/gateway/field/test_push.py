@@ -288,6 +288,26 @@ async def test_pushes_over_tcp_wait_for_room_in_the_outbox(bench, monkeypatch):
     assert section.rows[0].values == [[7]]
 
 
+@pytest.mark.parametrize(
+    ("hidden_count", "codes"), [(0, ["push.dropped"]), (1, ["meter.identified"])]
+)
+async def test_the_end_of_a_connection_ends_what_waits_for_its_rest(bench, hidden_count, codes):
+    ear = TcpEar(PushTcpLine(name="push", kind="push-tcp", port=0))
+    gathering = Gathering(bench.held, window_s=0)
+    listener = PushPort("push", ear, [wrapper_meter(bench)], gathering, bench.held, bench.now)
+    whole = wrap(1, 102, notification(("1.0.1.8.0.255", axdr.double_long_unsigned(7))))
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(gathering.run()), tasks.create_task(listener.run())]
+        await ear.listening.wait()
+        _, writer = await asyncio.open_connection("127.0.0.1", ear.port)
+        writer.write(wrap(1, 102, bytes(300))[:12] + whole * hidden_count)
+        writer.close()
+        await bench.held.until(lambda held: len(held.sections) == hidden_count and held.events)
+        for task in running:
+            task.cancel()
+    assert [event.code for event in bench.held.events] == codes
+
+
 async def test_pushes_over_udp_are_stored_and_broken_datagrams_lose_themselves_alone(bench):
     ear = UdpEar(PushUdpLine(name="push", kind="push-udp", port=0))
     gathering = Gathering(bench.held, window_s=0)
