@@ -17,6 +17,7 @@ from hesper_contracts.commands import Command
 from hesper_contracts.frame import Encoding, Kind, Refused, header
 from hesper_contracts.results import CommandResult
 from hesper_contracts.signing import Keyring, Signer
+from hesper_gateway.own import Configurator, Trial
 from hesper_gateway.own.trial import MOST_STARTS, ConfigurationFile
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -214,6 +215,41 @@ def test_a_kind_that_a_release_does_not_know_is_refused_and_nothing_else(site: S
 def test_a_command_is_for_a_meter_or_for_the_gateway(site: Site, kind: str, meter: str) -> None:
     with pytest.raises(ValueError, match="is for a"):
         site.command(kind, meter=meter)
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+async def test_what_a_power_cut_kept_from_being_tried_is_not_in_force(
+    site: Site, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command was journalled as executing, and nothing of it is in place yet."""
+    from hesper_gateway.own import trial
+
+    put, left = trial.put, steps
+
+    def cut(path: Path, octets: bytes) -> None:
+        nonlocal left
+        if not left:
+            raise PowerCutError
+        put(path, octets)
+        left -= 1
+
+    old, file = site.file.read_bytes(), ConfigurationFile(site.file)
+    monkeypatch.setattr(trial, "put", cut)
+    parameters = {"toml": site.toml(trial_s=7)}
+    command = Command(**site.fields("gateway.configure") | {"parameters": parameters})
+    with pytest.raises(PowerCutError):
+        await Configurator(file.begin(), Trial(file, 1)).run(command, lambda: None)
+    monkeypatch.setattr(trial, "put", put)
+    after = Trial(ConfigurationFile(site.file), 1)
+    configurator = Configurator(after.file.begin(), after)
+    await after.run(_answered)
+    report = await configurator.check(command)
+    assert (report.done, report.findings.configuration) == (False, hashlib.sha256(old).hexdigest())
+    assert "give the command again" in report.detail
+
+
+async def _answered() -> None:
+    """The head end is there at once."""
 
 
 class TestConfigurationFile:

@@ -18,7 +18,7 @@ from hesper_gateway.config import CeilingsConfig, GatewayConfig, load
 from hesper_gateway.errors import ConfigError
 from hesper_gateway.execution import Report
 from hesper_gateway.own.restart import RestartWanted
-from hesper_gateway.own.trial import ConfigurationFile, Trial
+from hesper_gateway.own.trial import ConfigurationFile, Trial, digest_of
 from hesper_gateway.sessions.relay import Permit
 from hesper_gateway.sessions.settings import check_line
 
@@ -72,7 +72,11 @@ class Configurator:
         raise RestartWanted(f"command {command.id} brought a configuration")
 
     async def check(self, command: Command) -> Report:
-        """Tell which file stayed, once that is settled."""
+        """Tell which file stayed, once that is settled.
+
+        Before the file was on trial the power may have been cut too: then there is no note of the
+        command, and only the file itself tells that it is another one.
+        """
         if self._trial is None:
             return Report(None, "this gateway was not started from a file")
         await self._trial.settled.wait()
@@ -81,6 +85,9 @@ class Configurator:
         why = file.given_up(command.id)
         if why is not None:
             return Report(False, f"the old configuration is back: {why}", findings=findings)
+        if findings.configuration != digest_of(_wanted(command)):
+            why = "another file is in place; this one was never tried, or replaced since"
+            return Report(False, f"{why}: give the command again", findings=findings)
         return Report(True, "in force, the head end has answered with it", findings=findings)
 
     def _check(self, text: str, file: ConfigurationFile) -> None:

@@ -43,6 +43,11 @@ class _Note(msgspec.Struct, frozen=True, kw_only=True):
     given_up: str = ""
 
 
+def digest_of(text: str) -> str:
+    """Return the SHA-256 that a file has with this text in it, hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 class ConfigurationFile:
     """gateway.toml, and what lies beside it while another is tried.
 
@@ -71,7 +76,7 @@ class ConfigurationFile:
         Raises:
             OSError: the folder cannot be written; the old file is in place.
         """
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        digest = digest_of(text)
         put(self._before, self.path.read_bytes())
         self._write(_Note(command=command, digest=digest))
         try:
