@@ -35,25 +35,48 @@ def fitting(found: Found, known: Iterable[MeterTemplate]) -> str:
 
 
 def configured_as(found: Found, line: LineConfig, meters: Iterable[MeterConfig]) -> str | None:
-    """Return the id of the meter in gateway.toml that this is; None when it is new."""
-    place, name = found.place, found.answer.name
+    """Return the id of the meter in gateway.toml that this is; None when it is new.
+
+    Its name tells, and its place only where one of both names is not known: another meter may have
+    been put where a known one was.
+    """
+    name, at_place = found.answer.name, None
     for meter in meters:
-        same_place = (meter.line, meter.server_address, meter.physical_address) == (
-            line.name,
-            place.server,
-            place.physical,
-        )
-        if same_place or (name and meter.logical_device_name == name):
+        if name and meter.logical_device_name == name:
             return meter.id
-    return None
+        if _is_at(meter, found, line) and not (name and meter.logical_device_name):
+            at_place = at_place or meter.id
+    return at_place
 
 
-def proposal(found: Sequence[Found], line: LineConfig, known: Sequence[MeterTemplate]) -> str:
-    """Return the tables of meters that are new, each with what is still missing."""
-    return "\n".join(_table(each, line, known) for each in found)
+def _is_at(meter: MeterConfig, found: Found, line: LineConfig) -> bool:
+    place = line.name, found.place.server, found.place.physical
+    return (meter.line, meter.server_address, meter.physical_address) == place
 
 
-def _table(found: Found, line: LineConfig, known: Sequence[MeterTemplate]) -> str:
+def proposal(
+    found: Sequence[Found],
+    line: LineConfig,
+    known: Sequence[MeterTemplate],
+    meters: Sequence[MeterConfig],
+) -> str:
+    """Return the tables of meters that are new, each with what is still missing.
+
+    Args:
+        found: Those who are new.
+        line: Where they answer.
+        known: The templates there are.
+        meters: Of gateway.toml, one of which may stand there for a meter that is gone.
+    """
+    return "\n".join(_table(each, line, known, meters) for each in found)
+
+
+def _table(
+    found: Found,
+    line: LineConfig,
+    known: Sequence[MeterTemplate],
+    meters: Sequence[MeterConfig],
+) -> str:
     place, answer = found.place, found.answer
     template = fitting(found, known)
     entries: dict[str, Any] = {"id": _id(found), "line": line.name, "template": template}
@@ -66,6 +89,11 @@ def _table(found: Found, line: LineConfig, known: Sequence[MeterTemplate]) -> st
         entries["mode_e_address"] = found.setting.mode_e_address
     lines = ["[[meters]]", toml(entries).rstrip(), f'# keys_file = "{_id(found)}.json"']
     lines += [f"# {note}" for note in _notes(found, line, template)]
+    lines += [
+        f"# gateway.toml has {meter.id}, {meter.logical_device_name}, there: was it exchanged?"
+        for meter in meters
+        if _is_at(meter, found, line)
+    ]
     return "\n".join(lines) + "\n"
 
 

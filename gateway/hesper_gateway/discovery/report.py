@@ -80,7 +80,7 @@ def show(
     known = _templates(settings.templates)
     ids = {each.place: configured_as(each, line, settings.meters) for each in found}
     new = [each for each in found if ids[each.place] is None]
-    text = proposal(new, line, known)
+    text = proposal(new, line, known, settings.meters)
     if output is not None and new:
         output.write_text(text, encoding="utf-8")
     if as_json:

@@ -100,7 +100,7 @@ def test_the_template_is_that_of_the_name_and_the_link():
 
 
 def test_what_is_missing_is_said_beside_the_proposal():
-    text = proposal([found(refused="association rejected", setting=Setting(2400))], BUS, KNOWN)
+    text = proposal([found(refused="association rejected", setting=Setting(2400))], BUS, KNOWN, ())
     assert text.splitlines() == [
         "[[meters]]",
         'id = "unnamed-17"',
@@ -124,6 +124,22 @@ def test_a_meter_is_known_by_its_place_or_its_name():
     assert configured_as(found("HSP1", Place("hdlc", 1, 18)), BUS, [meter]) == "M1"
     assert configured_as(found("HSP2", Place("hdlc", 1, 18)), BUS, [meter]) is None
     assert configured_as(found(), LAN, [meter]) is None
+
+
+def test_another_meter_in_a_known_place_is_not_the_known_one():
+    first, second = (
+        MeterConfig(
+            id=f"M{n}", line="bus", template="t", physical_address=16 + n,
+            logical_device_name=f"HSP{n}",
+        )
+        for n in (1, 2)
+    )  # fmt: skip
+    assert configured_as(found("HSP2"), BUS, [first, second]) == "M2"
+    exchanged = found("HSP3")
+    assert configured_as(exchanged, BUS, [first, second]) is None
+    text = proposal([exchanged], BUS, KNOWN, [first, second])
+    assert "# gateway.toml has M1, HSP1, there: was it exchanged?" in text
+    assert "M2" not in text
 
 
 def test_only_an_agent_that_was_there_is_kept_out(tmp_path):
