@@ -92,6 +92,8 @@ def discover(
         here = _line(settings, line, config)
         if output is not None and output.exists():
             raise ConfigError(f"{output} exists already")
+        if output is not None and not output.parent.is_dir():
+            raise ConfigError(f"{output.parent} is no folder; make it first")
         found = report.search(settings, here, wanted, quiet=as_json)
     except ConfigError as error:
         give_up(error, 2)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hesper_gateway import templates
 from hesper_gateway.config import LineConfig, MeterConfig
 from hesper_gateway.discovery.search import Found
 from hesper_gateway.templates import MeterTemplate
@@ -88,7 +87,10 @@ def _table(
     if found.setting.mode_e_address:
         entries["mode_e_address"] = found.setting.mode_e_address
     lines = ["[[meters]]", toml(entries).rstrip(), f'# keys_file = "{_id(found)}.json"']
+    verified = {each.name: each.verified for each in known}
     lines += [f"# {note}" for note in _notes(found, line, template)]
+    if verified.get(template, "unverified") == "unverified":
+        lines.append(f"# Template {template} is unverified.")
     lines += [
         f"# gateway.toml has {meter.id}, {meter.logical_device_name}, there: was it exchanged?"
         for meter in meters
@@ -108,8 +110,6 @@ def _notes(found: Found, line: LineConfig, template: str) -> list[str]:
         notes.append(f"Its template needs link.address_octets = {found.place.address_octets}.")
     if template in _GENERIC.values():
         notes.append("No template knows this kind: write one with hesper-gateway template learn.")
-    if templates.load(template).verified == "unverified":
-        notes.append(f"Template {template} is unverified.")
     return notes
 
 

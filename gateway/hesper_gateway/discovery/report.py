@@ -70,6 +70,8 @@ def show(
 ) -> None:
     """Tell who answers, and write down which of them gateway.toml has not.
 
+    A search takes long: where the file cannot be written, what would stand in it is shown.
+
     Args:
         settings: Of gateway.toml.
         line: Where they answer.
@@ -81,15 +83,23 @@ def show(
     ids = {each.place: configured_as(each, line, settings.meters) for each in found}
     new = [each for each in found if ids[each.place] is None]
     text = proposal(new, line, known, settings.meters)
-    if output is not None and new:
-        output.write_text(text, encoding="utf-8")
+    written = output is not None and bool(new) and _is_written(output, text)
     if as_json:
         meters = [_plain(each, ids[each.place], fitting(each, known)) for each in found]
         typer.echo(json.dumps({"line": line.name, "meters": meters, "proposal": text}))
         return
     Console().print(_table(line, found, ids, known))
     if new:
-        typer.echo(text if output is None else f"{output}: {len(new)} meters to be completed")
+        typer.echo(f"{output}: {len(new)} meters to be completed" if written else text)
+
+
+def _is_written(output: Path, text: str) -> bool:
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        typer.echo(f"{output} cannot be written: {error.strerror}", err=True)
+        return False
+    return True
 
 
 def _templates(folder: Path) -> list[MeterTemplate]:

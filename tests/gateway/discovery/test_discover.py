@@ -119,6 +119,7 @@ def test_the_agent_has_the_line(town):
         (("rs485", "--physical", "5-x"), "'5-x' is no number or range"),
         (("rs485", "--physical", "20000"), "addresses lie between 0 and 16383"),
         (("rs485", "--address-octets", "3"), "1, 2 or 4 octets"),
+        (("rs485", "-o", "nowhere/meters.toml"), "nowhere is no folder; make it first"),
     ],
 )
 def test_wrong_usage_is_explained(town, options, says):

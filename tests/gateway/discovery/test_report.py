@@ -32,3 +32,23 @@ def test_no_name_of_a_meter_commands_the_terminal(
     for text in (shown.out, shown.err):
         assert "[/x]?[2J" in text
         assert "\x1b[2J" not in text
+
+
+def test_a_template_of_ones_own_is_proposed(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "acme.toml").write_text('extends = "generic-wrapper"\nrecognised_by = ["ACM"]\n')
+    settings = GatewayConfig.model_validate(CONFIG | {"state": tmp_path, "templates": tmp_path})
+    rogue = Found(Place("wrapper", 1), Setting(), Answer(name="ACM1"))
+    report.show(settings, settings.lines[0], [rogue], None, False)
+    shown = capsys.readouterr().out
+    assert 'template = "acme"' in shown
+    assert "# Template acme is unverified." in shown
+
+
+def test_what_cannot_be_written_is_shown(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = GatewayConfig.model_validate(CONFIG | {"state": tmp_path})
+    found = Found(Place("wrapper", 1), Setting(), Answer(name="HXE1"))
+    gone = tmp_path / "gone" / "meters.toml"
+    report.show(settings, settings.lines[0], [found], gone, False)
+    shown = capsys.readouterr()
+    assert f"{gone} cannot be written: No such file or directory" in shown.err
+    assert 'logical_device_name = "HXE1"' in shown.out
