@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hesper_dlms import apdu
+from hesper_dlms import apdu, axdr, obis
 from hesper_dlms.server import HdlcServerLink, LogicalServer, ServerConnection
 
 Run = Callable[..., Any]
@@ -106,6 +106,48 @@ def test_profile_and_objects(run: Run, meter: Any, tcp_meter: Callable[..., Any]
         "version": 0,
         "logical_name": "0.0.1.0.0.255",
     }
+
+
+@pytest.mark.parametrize("said", ["[/x]", "[red]5[/red] kWh"])
+def test_a_meters_text_is_shown_as_it_is(
+    run: Run, bench: Any, meter: Any, tcp_meter: Callable[..., Any], said: str
+) -> None:
+    meter.values[bench.NAME] = axdr.encode(axdr.octet_string(said.encode()))
+    done = run("read", *way(tcp_meter(meter.server)), "1:0.0.42.0.0.255:2")
+    assert said in done.stdout
+    meter.values[bench.NAME] = axdr.encode(axdr.visible_string(f"{said}\x1b[2J"))
+    done = run("read", *way(tcp_meter(meter.server)), "1:0.0.42.0.0.255:2")
+    assert f"{said}?[2J" in done.stdout
+
+
+def profile_of(meter: Any, *columns: tuple[apdu.CosemAttribute, axdr.Data]) -> None:
+    """Have the meter's load profile hold one row of a clock and these."""
+    objects = (apdu.CLOCK_TIME, *(attribute for attribute, _ in columns))
+    clock = axdr.octet_string(bytes.fromhex("07ea0101ff0a000000000000"))
+    row = axdr.structure(clock, *(value for _, value in columns))
+    for number, value in ((3, map(apdu.capture_object, objects)), (2, [row])):
+        where = apdu.CosemAttribute(7, obis.LOAD_PROFILE_1, number)
+        meter.values[where] = axdr.encode(axdr.array(*value))
+
+
+def test_texts_in_a_profile_are_shown_as_they_are(
+    run: Run, meter: Any, tcp_meter: Callable[..., Any]
+) -> None:
+    tariff = apdu.CosemAttribute(1, obis.parse("0.0.96.14.0.255"), 2)
+    profile_of(meter, (tariff, axdr.visible_string("TARIFF[/x]")))
+    shown = run("profile", *way(tcp_meter(meter.server)), "1.0.99.1.0.255").stdout
+    assert "2026-01-01 10:00:00Z TARIFF[/x]" in shown
+
+
+def test_no_figure_of_a_profile_is_cut(run: Run, meter: Any, tcp_meter: Callable[..., Any]) -> None:
+    """A pipe is 80 columns wide, as rich sees it."""
+    registers = [apdu.CosemAttribute(3, obis.parse(f"1.0.{n}.8.0.255"), 2) for n in range(2, 10)]
+    values = [axdr.double_long_unsigned(1_234_567_000 + n) for n in range(2, 10)]
+    profile_of(meter, *zip(registers, values, strict=True))
+    options = way(tcp_meter(meter.server))
+    shown = run("profile", *options, "1.0.99.1.0.255", COLUMNS="80").stdout
+    figures = [str(value.value) for value in values]
+    assert shown.splitlines()[4].split() == ["2026-01-01", "10:00:00Z", *figures]
 
 
 def test_refusals_exit_1(run: Run, meter: Any, tcp_meter: Callable[..., Any]) -> None:

@@ -29,7 +29,7 @@ from hesper_gateway.desk.output import JsonLists, print_json
 from hesper_gateway.desk.readings import Readings, readings_by
 from hesper_gateway.desk.second_opinion import second_opinion
 from hesper_gateway.explain import Explainer, to_json
-from hesper_gateway.explain.readable import readable
+from hesper_gateway.explain.readable import printable, readable
 
 _HEX = "hex:"
 
@@ -212,7 +212,7 @@ def _readable(value: object) -> str:
     """Return a typed value for people: octets as text or time where they are."""
     if isinstance(value, str) and value.startswith(_HEX):
         return readable(octet_string(bytes.fromhex(value.removeprefix(_HEX))))
-    return str(value)
+    return printable(str(value))
 
 
 def register(app: typer.Typer) -> None:

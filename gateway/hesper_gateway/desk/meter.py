@@ -30,6 +30,7 @@ from hesper_dlms.units import ScalerUnit, symbol
 
 from hesper_gateway.desk.association import Desk
 from hesper_gateway.desk.objects import SCALED, Reading, name, plain_value, scaled
+from hesper_gateway.explain.readable import printable
 
 BUFFER = 2
 _OBJECT_LIST = CosemAttribute(ASSOCIATION_CLASS, CURRENT_ASSOCIATION, 2)
@@ -86,18 +87,26 @@ class Rows(NamedTuple):
 
     def to_text(self) -> list[list[str]]:
         """Return the rows for people, scaled; the units are in the headings."""
-        columns = [[_text(cell, column) for cell in self._cells(column)] for column in self.columns]
+        columns = [self._texts(column) for column in self.columns]
         return [list(row) for row in zip(*columns, strict=True)]
 
     def headings(self) -> list[str]:
         """Return what stands above each column, in three lines: A-B, C.D.E and F, unit."""
         return [_heading(column) for column in self.columns]
 
+    def _texts(self, column: ProfileColumn) -> list[str]:
+        if self._is_clock(column):
+            return [f"{datetime.fromtimestamp(at, UTC):%F %TZ}" for at in self.profile.captured_at]
+        return [_text(cell, column) for cell in self._cells(column)]
+
     def _cells(self, column: ProfileColumn) -> list[object]:
+        if self._is_clock(column):
+            return [datetime.fromtimestamp(at, UTC).isoformat() for at in self.profile.captured_at]
+        return [plain_value(value) for value in column.values]
+
+    def _is_clock(self, column: ProfileColumn) -> bool:
         shape = self.profile.shape
-        if column.captured != shape.capture_objects[shape.clock_column()]:
-            return [plain_value(value) for value in column.values]
-        return [datetime.fromtimestamp(at, UTC).isoformat() for at in self.profile.captured_at]
+        return column.captured == shape.capture_objects[shape.clock_column()]
 
 
 def _heading(column: ProfileColumn) -> str:
@@ -114,7 +123,7 @@ def _text(cell: object, column: ProfileColumn) -> str:
         return "null"
     found = column.scaler_unit
     if found is None or not isinstance(cell, int):
-        return str(cell).replace("T", " ").replace("+00:00", "Z")
+        return printable(str(cell))
     return f"{scaled(cell, found.scaler)}"
 
 

@@ -23,7 +23,7 @@ from hesper_gateway.desk.association import desk
 from hesper_gateway.desk.capture_commands import AsJson
 from hesper_gateway.desk.objects import name
 from hesper_gateway.desk.options import Connection, connected
-from hesper_gateway.desk.output import print_json
+from hesper_gateway.desk.output import add_row, print_json, print_whole
 from hesper_gateway.desk.ports import Trace
 from hesper_gateway.templates.model import zone_named
 
@@ -70,7 +70,7 @@ def read(
     else:
         table = Table("object", "value")
         for reading in readings:
-            table.add_row(name(reading.attribute), reading.to_text())
+            add_row(table, (name(reading.attribute), reading.to_text()))
         Console().print(table)
     tell_refusals([each.value for each in readings if isinstance(each.value, ServiceError)])
 
@@ -111,8 +111,8 @@ def profile(
     for heading in rows.headings():
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows.to_text():
-        table.add_row(*row)
-    Console().print(table)
+        add_row(table, row)
+    print_whole(table)
 
 
 @connected

@@ -1,4 +1,7 @@
-"""How the commands of `hesper-dlms` print: JSON on stdout, tables for people."""
+"""How the commands of `hesper-dlms` print: JSON on stdout, tables for people.
+
+What stands in a table came from a meter: none of it is taken for rich's markup.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,31 @@ import sys
 from collections.abc import Iterable
 from typing import TextIO
 
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
 _INDENT = 2
+_WIDEST = 1 << 16
 
 
 def print_json(value: object) -> None:
     """Print one value; other characters than ASCII are escaped, whatever the terminal takes."""
     sys.stdout.write(json.dumps(value, indent=_INDENT) + "\n")
+
+
+def add_row(table: Table, cells: Iterable[str]) -> None:
+    """Add a row of texts as they are."""
+    table.add_row(*map(Text, cells))
+
+
+def print_whole(table: Table) -> None:
+    """Print a table as wide as it is: no figure is cut, be it for a narrow terminal or a pipe."""
+    console = Console()
+    wide = console.options.update(width=_WIDEST)
+    width = Measurement.get(console, wide, table).maximum
+    Console(width=max(console.width, width)).print(table, soft_wrap=True)
 
 
 class JsonLists:

@@ -20,7 +20,12 @@ def readable(data: Data) -> str:
         return value.hex() or "(empty)"
     if isinstance(value, tuple):
         return "{" + ", ".join(readable(item) for item in value) + "}"
-    return "null" if value is None else str(value)
+    return "null" if value is None else printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Return what a meter said as a terminal may get it: nothing in it moves or colours."""
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def _moment(octets: bytes) -> str | None:
