@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import socket
 import threading
 import tty
 from collections.abc import Callable, Iterator
@@ -13,7 +14,13 @@ from typing import Any
 
 import pytest
 from hesper_dlms import apdu, axdr, obis
-from hesper_dlms.server import HdlcServerLink, LogicalServer, ServerConnection
+from hesper_dlms.errors import LinkError
+from hesper_dlms.server import (
+    HdlcServerLink,
+    LogicalServer,
+    ServerConnection,
+    WrapperServerLink,
+)
 
 Run = Callable[..., Any]
 
@@ -210,6 +217,54 @@ def test_a_meter_that_hides_its_counter(
     used = run("read", *options, "--invocation-counter", "9", "3:1.0.1.8.0.255:2", **keys)
     assert used.returncode == 1
     assert "invocation-counter-error" in used.stderr
+
+
+def test_what_was_done_before_the_meter_fell_silent_is_told(
+    run: Run, bench: Any, meter: Any, tcp_meter: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Any] = []
+
+    def hang_up_at_the_second(*order: Any) -> None:
+        written.append(order)
+        if len(written) == 2:
+            raise LinkError("gone")
+
+    monkeypatch.setattr(meter, "set", hang_up_at_the_second)
+    orders = [f"1:0.0.96.50.{number}.255:2=unsigned:7" for number in (1, 2, 3)]
+    options = [*way(tcp_meter(meter.server)), *LOGINS["lls"]]
+    told = run("write", *options, *orders)
+    first, second, third = told.stdout.splitlines()
+    assert (first, third) == ("1:0.0.96.50.1.255:2 is now 7", "1:0.0.96.50.3.255:2 not sent")
+    assert "1:0.0.96.50.2.255:2 may be done or not, read it before it is repeated" in second
+    assert (told.returncode, len(written)) == (1, 2)
+    assert "failed: the meter closed the connection" in told.stderr
+    written.clear()
+    plain = json.loads(run("write", *options, "--json", *orders).stdout)
+    assert [each["written"] for each in plain] == [True, None, False]
+
+
+def test_over_udp_an_order_is_sent_once(run: Run, meter: Any) -> None:
+    """A lost answer is no reason to carry something out twice."""
+    served = ServerConnection(meter.server, WrapperServerLink(1))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
+        ours.bind(("127.0.0.1", 0))
+
+        def serve() -> None:
+            while octets := (came := ours.recvfrom(65536))[0]:
+                done = len(meter.actions)
+                answer = served.receive(octets)
+                if len(meter.actions) == done:  # that of an action is lost
+                    ours.sendto(answer, came[1])
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        there = ours.getsockname()
+        options = ["--host", there[0], "--port", str(there[1]), "--udp", "--timeout", "0.2"]
+        told = run("invoke", *options, *LOGINS["lls"], "clock:0.0.1.0.0.255:adjust_to_quarter")
+        ours.sendto(b"", there)
+        thread.join()
+    assert (told.returncode, len(meter.actions)) == (1, 1)
+    assert "may be done or not" in told.stdout
 
 
 @pytest.fixture

@@ -48,18 +48,25 @@ class Desk:
 
 
 @contextmanager
-def desk(connection: Connection, trace: Trace | None = None) -> Iterator[Desk]:
+def desk(
+    connection: Connection, trace: Trace | None = None, *, repeats: bool = True
+) -> Iterator[Desk]:
     """Associate with the meter, release it at the end.
 
     With keys and no counter given, the meter's own is read first, by the public client and over a
     connection of its own: many meters close it behind one association.
+
+    Args:
+        connection: Where the meter is and how to associate with it.
+        trace: Is shown all octets.
+        repeats: Over UDP a request is sent again into silence, which may carry it out twice.
 
     Raises:
         DlmsError: Anything that goes wrong on the way.
     """
     _check_way(connection)
     settings = _settings(connection, trace)
-    with _associated(connection, settings, trace) as opened:
+    with _associated(connection, settings, trace, repeats) as opened:
         yield opened
 
 
@@ -138,9 +145,12 @@ def _read_counter(connection: Connection, trace: Trace | None) -> int:
 
 @contextmanager
 def _associated(
-    connection: Connection, settings: AssociationSettings, trace: Trace | None
+    connection: Connection,
+    settings: AssociationSettings,
+    trace: Trace | None,
+    repeats: bool = True,
 ) -> Iterator[Desk]:
-    link = _link(connection, settings)
+    link = _link(connection, settings, repeats)
     port = _open(connection)
     try:
         if connection.mode_e and isinstance(port, SerialPort):
@@ -156,10 +166,10 @@ def _associated(
         port.close()
 
 
-def _link(connection: Connection, settings: AssociationSettings) -> ClientLink:
+def _link(connection: Connection, settings: AssociationSettings, repeats: bool) -> ClientLink:
     if connection.over_hdlc:
         return settings.over_hdlc(connection.physical, connection.address_octets)
-    return settings.over_udp(retries=1) if connection.udp else settings.over_wrapper()
+    return settings.over_udp(retries=int(repeats)) if connection.udp else settings.over_wrapper()
 
 
 def _open(connection: Connection) -> Port:

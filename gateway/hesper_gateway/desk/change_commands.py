@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, NamedTuple, TypeVar
 
 import typer
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import CosemMethod
-from hesper_dlms.errors import LocalError, ServiceError
+from hesper_dlms.errors import DlmsError, LocalError, ServiceError
 from rich.console import Console
 
 from hesper_gateway.desk.association import check_device_name, desk
@@ -19,6 +19,8 @@ from hesper_gateway.desk.options import Connection, connected
 from hesper_gateway.desk.orders import Invocation, Write, parse_invocation, parse_write
 from hesper_gateway.desk.output import print_json
 from hesper_gateway.explain.readable import readable
+
+_Wanted = TypeVar("_Wanted", Write, Invocation)
 
 TypeName = Annotated[
     str | None, typer.Option("--type", help="Type of the values, e.g. double-long-unsigned.")
@@ -57,16 +59,13 @@ def write(
     """
     wanted = [parse_write(each, type_name) for each in orders]
     _think_twice([(name(each.attribute), each.danger) for each in wanted], yes)
-    done: list[tuple[Write, str | None]] = []
-    with desk(connection, trace_of(connection)) as opened:
+    with desk(connection, trace_of(connection), repeats=False) as opened:
         check_device_name(opened, device_name)
-        for each in wanted:
-            try:
-                opened.run(opened.client.set(each.attribute, each.data))
-                done.append((each, None))
-            except ServiceError as error:
-                done.append((each, str(error)))
-    _tell_writes(done, as_json)
+        ended = _in_turn(
+            wanted, lambda each: opened.run(opened.client.set(each.attribute, each.data))
+        )
+    _tell_writes(list(zip(wanted, ended.orders, strict=True)), as_json)
+    _fail_if(ended)
 
 
 @connected
@@ -93,15 +92,57 @@ def invoke(
     """
     wanted = [parse_invocation(each, type_name) for each in orders]
     _think_twice([(_named(each.method), each.danger) for each in wanted], yes)
-    done: list[tuple[Invocation, axdr.Data | None, str | None]] = []
-    with desk(connection, trace_of(connection)) as opened:
+    with desk(connection, trace_of(connection), repeats=False) as opened:
         check_device_name(opened, device_name)
-        for each in wanted:
-            try:
-                done.append((each, opened.run(opened.client.action(each.method, each.data)), None))
-            except ServiceError as error:
-                done.append((each, None, str(error)))
-    _tell_invocations(done, as_json)
+        ended = _in_turn(
+            wanted, lambda each: opened.run(opened.client.action(each.method, each.data))
+        )
+    _tell_invocations(list(zip(wanted, ended.orders, strict=True)), as_json)
+    _fail_if(ended)
+
+
+class _Order(NamedTuple):
+    """How one order ended: done, not done, or None where nobody knows; then an error says why."""
+
+    done: bool | None
+    returned: axdr.Data | None = None
+    error: str = ""
+    said: str = ""
+    """For people, where it is not done."""
+
+
+_NOT_SENT = _Order(False, None, "not sent", "not sent")
+
+
+class _Ended(NamedTuple):
+    """How all orders ended, and what ended them early."""
+
+    orders: list[_Order]
+    failure: DlmsError | None = None
+
+
+def _in_turn(wanted: Sequence[_Wanted], carry_out: Callable[[_Wanted], axdr.Data | None]) -> _Ended:
+    """Carry out orders one after the other; a refusal ends none of those behind it.
+
+    Where the meter falls silent, what was done before still has to be told, and that nobody knows
+    of the one under way.
+    """
+    orders: list[_Order] = []
+    for each in wanted:
+        try:
+            orders.append(_Order(True, carry_out(each)))
+        except ServiceError as error:
+            orders.append(_Order(False, None, str(error), f"refused: {error}"))
+        except DlmsError as error:
+            is_sent = not isinstance(error, LocalError)
+            orders.append(_unknown(error) if is_sent else _NOT_SENT)
+            return _Ended([*orders, *[_NOT_SENT] * (len(wanted) - len(orders))], error)
+    return _Ended(orders)
+
+
+def _unknown(error: DlmsError) -> _Order:
+    said = f"may be done or not, read it before it is repeated: {error}"
+    return _Order(None, None, str(error), said)
 
 
 def _think_twice(orders: Sequence[tuple[str, str | None]], yes: bool) -> None:
@@ -115,50 +156,48 @@ def _named(method: CosemMethod) -> str:
     return f"{method.class_id}:{code}:{method.method_id}"
 
 
-def _tell_writes(done: Sequence[tuple[Write, str | None]], as_json: bool) -> None:
+def _tell_writes(orders: Sequence[tuple[Write, _Order]], as_json: bool) -> None:
     if as_json:
         print_json(
             [
-                {"object": name(each.attribute), "written": error is None} | _error(error)
-                for each, error in done
+                {"object": name(each.attribute), "written": order.done} | _error(order)
+                for each, order in orders
             ]
         )
-    else:
-        for each, error in done:
-            said = f"refused: {error}" if error else f"is now {readable(each.data)}"
-            Console().print(f"{name(each.attribute)} {said}", markup=False, highlight=False)
-    _fail_if(error for _, error in done)
+        return
+    for each, order in orders:
+        said = order.said or f"is now {readable(each.data)}"
+        Console().print(f"{name(each.attribute)} {said}", markup=False, highlight=False)
 
 
-def _tell_invocations(
-    done: Sequence[tuple[Invocation, axdr.Data | None, str | None]], as_json: bool
-) -> None:
+def _tell_invocations(orders: Sequence[tuple[Invocation, _Order]], as_json: bool) -> None:
     if as_json:
         print_json(
             [
                 {
                     "object": _named(each.method),
-                    "invoked": error is None,
-                    "returned": None if returned is None else axdr.plain(returned),
+                    "invoked": order.done,
+                    "returned": None if order.returned is None else axdr.plain(order.returned),
                 }
-                | _error(error)
-                for each, returned, error in done
+                | _error(order)
+                for each, order in orders
             ]
         )
-    else:
-        for each, returned, error in done:
-            answer = "" if returned is None else f", returned {readable(returned)}"
-            said = f"refused: {error}" if error else f"done{answer}"
-            Console().print(f"{_named(each.method)} {said}", markup=False, highlight=False)
-    _fail_if(error for _, _, error in done)
+        return
+    for each, order in orders:
+        answer = "" if order.returned is None else f", returned {readable(order.returned)}"
+        said = order.said or f"done{answer}"
+        Console().print(f"{_named(each.method)} {said}", markup=False, highlight=False)
 
 
-def _error(error: str | None) -> dict[str, object]:
-    return {} if error is None else {"error": error}
+def _error(order: _Order) -> dict[str, object]:
+    return {"error": order.error} if order.error else {}
 
 
-def _fail_if(errors: Iterable[str | None]) -> None:
-    if any(errors):
+def _fail_if(ended: _Ended) -> None:
+    if ended.failure is not None:
+        raise ended.failure
+    if any(order.error for order in ended.orders):
         raise typer.Exit(1)
 
 
