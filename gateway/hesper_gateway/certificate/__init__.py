@@ -12,7 +12,26 @@ leaves the gateway outside.
 """
 
 from hesper_gateway.certificate.holding import Holding
-from hesper_gateway.certificate.making import Wanted, Worn, born, fitted, request_for, wear
+from hesper_gateway.certificate.making import (
+    Wanted,
+    Worn,
+    born,
+    fitted,
+    request_for,
+    requested_name,
+    wear,
+)
 from hesper_gateway.certificate.renewal import Renewal, Self
 
-__all__ = ["Holding", "Renewal", "Self", "Wanted", "Worn", "born", "fitted", "request_for", "wear"]
+__all__ = [
+    "Holding",
+    "Renewal",
+    "Self",
+    "Wanted",
+    "Worn",
+    "born",
+    "fitted",
+    "request_for",
+    "requested_name",
+    "wear",
+]

@@ -122,6 +122,16 @@ def request_for(key: bytes, gateway: str) -> Wanted:
     return Wanted(_request(loaded, gateway), key)
 
 
+def requested_name(request: bytes) -> str:
+    """Return the gateway that a request of ours is for.
+
+    Raises:
+        ValueError: it is none.
+    """
+    subject = x509.load_der_x509_csr(request).subject
+    return str(subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+
+
 def _request(key: ec.EllipticCurvePrivateKey, gateway: str) -> bytes:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, gateway)])
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)

@@ -4,6 +4,7 @@ Three of them: the gateway's own (Ed25519), the one that the answer is sealed to
 one by which the broker will know the device (ECDSA P-256), the last with its signing request.
 """
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +60,9 @@ class Device:
 def born(stage: Path, gateway: str, serial: str, own: Path | None = None) -> Device:
     """Return the keys of this enrolment, made and durable before anybody hears of them.
 
+    Those of an enrolment under another name, which came to nothing, are replaced: their request
+    is for that name, and no two gateways have one key.
+
     Args:
         stage: Where they lie until the enrolment is whole.
         gateway: The name that the device is to bear.
@@ -70,6 +74,8 @@ def born(stage: Path, gateway: str, serial: str, own: Path | None = None) -> Dev
     """
     signing, sealing = own or stage / _SIGNING, stage / _SEALING
     try:
+        if _is_of_another(stage, gateway):
+            shutil.rmtree(stage)
         stage.mkdir(mode=0o700, parents=True, exist_ok=True)
         if own is None and not signing.exists():
             signer = Signer.generate()
@@ -87,6 +93,12 @@ def born(stage: Path, gateway: str, serial: str, own: Path | None = None) -> Dev
     except ValueError as error:
         raise ConfigError(f"{sealing}: no key; remove {stage} and begin again") from error
     return Device(load_signer(signing), signing, wanted, serial, private)
+
+
+def _is_of_another(stage: Path, gateway: str) -> bool:
+    """Say whether what lies in the stage was begun under another name."""
+    request = stage / _REQUEST
+    return request.exists() and certificate.requested_name(request.read_bytes()) != gateway
 
 
 def _wanted(stage: Path, gateway: str) -> Wanted:

@@ -18,6 +18,7 @@ from hesper_contracts import enrolment
 from hesper_contracts.enrolment import Answer, Configuration, File, Secrets, Token
 from hesper_contracts.signing import Signer
 from hesper_gateway import cli
+from hesper_gateway.certificate import requested_name
 from hesper_gateway.config import load
 from hesper_gateway.database import Database
 from hesper_gateway.enrolment import STAGE, EnrolmentFailed, enrol, placing
@@ -203,6 +204,19 @@ def test_a_cut_after_the_last_step_leaves_only_tidying(
     assert (len(head_end.asks), (tmp_path / STAGE).exists()) == (1, False)
     with pytest.raises(ConfigError, match="there already"):
         enrol(At(head_end.url), token, tmp_path)
+
+
+def test_keys_that_were_made_for_another_name_are_not_asked_with(
+    head_end: HeadEnd, token: str, tmp_path: Path
+) -> None:
+    """Tokens were mixed up: the head end signs no request for another name than its token's."""
+    with pytest.raises(EnrolmentFailed):
+        enrol(At(head_end.url), Token.make("gw-8", COMMANDS.public_key).text, tmp_path)
+    assert enrol(At(head_end.url), token, tmp_path) is not None
+    first, second = head_end.asks
+    names = [requested_name(ask.certificate_request) for ask in head_end.asks]
+    assert names == ["gw-8", "gw-7"]
+    assert first.signing_key != second.signing_key
 
 
 def nothing_is_in_place(folder: Path) -> bool:
