@@ -114,9 +114,15 @@ class LineCosts:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def report(self) -> None:
-        """Report the days that are over and were not reported: what cost something, by meter."""
+        """Report the days that are over and were not reported: what cost something, by meter.
+
+        Where the last report is of a day to come, the clock was ahead then: nobody knows what was
+        reported, so that the latest days are told again, under the ids that they had.
+        """
         yesterday = self._day() - 1
         before = int(self._ledger.noted(_REPORTED) or yesterday - 1)
+        if before > yesterday + 1:
+            before = yesterday - MOST_DAYS
         if before >= yesterday:
             return
         await self._ledger.write()

@@ -26,7 +26,6 @@ T = TypeVar("T")
 
 WRITE_EVERY_S = 300.0
 KEPT_DAYS = 400
-_LAST_DAY = 2**31
 _TABLES = """
 CREATE TABLE IF NOT EXISTS dial_outs (
     cell TEXT NOT NULL, kind TEXT NOT NULL, meter TEXT NOT NULL, at INTEGER NOT NULL);
@@ -176,7 +175,7 @@ class Ledger:
             first: The first of them.
             last: The last of them; None for today, with what is not written down yet.
         """
-        days = (first, _LAST_DAY if last is None else last)
+        days = (first, int(self._now()) // DAY_S if last is None else last)
         rows = self._database.read(lambda connection: connection.execute(_SUM, days).fetchall())
         used = {meter: Use(*counts) for meter, *counts in rows}
         if last is None:

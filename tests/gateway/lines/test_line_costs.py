@@ -151,6 +151,26 @@ async def test_each_day_is_reported_once_and_only_what_costs(ledger, costs, outb
     )
 
 
+async def test_a_clock_that_was_years_ahead_ends_no_reports(ledger, costs, outbox, wall):
+    """A board whose own clock is wrong until it hears of the time."""
+    await costs.report()
+    ledger.of("M1").messages += 2
+    await ledger.write()
+    wall.now += 300 * DAY_S
+    await costs.report()
+    ledger.of("M1").messages += 5
+    await ledger.write()
+    wall.now -= 300 * DAY_S
+    assert costs.today().messages == 2
+    wall.now += DAY_S
+    assert costs.today().messages == 0
+    outbox.events.clear()
+    await costs.report()
+    await costs.report()
+    (told,) = outbox.events
+    assert (told.meter, told.attributes["messages"]) == ("M1", 2)
+
+
 async def test_a_modem_tells_its_state(modem, port_on):
     port = port_on()
     assert port.status() == ModemStatus(name="gsm")
