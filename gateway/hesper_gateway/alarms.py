@@ -70,8 +70,15 @@ class Alarms:
     async def run(self) -> None:
         """Stores alarms as they come; runs for ever."""
         while True:
-            event = await self._waiting.get()
-            try:
-                await self._outbox.append_events([event])
-            except StorageFull:
-                log.exception("alarm %s could not be stored", event.code)
+            await self._store(await self._waiting.get())
+
+    async def finish(self) -> None:
+        """Stores what waits, for a program that ends by itself."""
+        while not self._waiting.empty():
+            await self._store(self._waiting.get_nowait())
+
+    async def _store(self, event: Event) -> None:
+        try:
+            await self._outbox.append_events([event])
+        except StorageFull:
+            log.exception("alarm %s could not be stored", event.code)

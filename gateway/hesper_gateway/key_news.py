@@ -65,14 +65,21 @@ class KeyNews:
     async def run(self) -> None:
         """Sends results as they come; runs for ever."""
         while True:
-            news = await self._waiting.get()
-            known = journal.find(self._database, news.command_id)
-            if known is not None and known.state == "executing":
-                continue
-            try:
-                await self._outbox.append_result(self._result(news))
-            except StorageFull:
-                log.exception("command %s: its result could not be stored", news.command_id)
+            await self._send(await self._waiting.get())
+
+    async def finish(self) -> None:
+        """Sends what waits, for a program that ends by itself."""
+        while not self._waiting.empty():
+            await self._send(self._waiting.get_nowait())
+
+    async def _send(self, news: Settled) -> None:
+        known = journal.find(self._database, news.command_id)
+        if known is not None and known.state == "executing":
+            return
+        try:
+            await self._outbox.append_result(self._result(news))
+        except StorageFull:
+            log.exception("command %s: its result could not be stored", news.command_id)
 
     def _result(self, news: Settled) -> CommandResult:
         return CommandResult(

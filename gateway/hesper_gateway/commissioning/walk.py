@@ -12,7 +12,8 @@ Each hop passes, fails or was not checked; after a failure the hops that need it
 Nothing is written to the meter. The walk is made of the agent's own parts, its database included:
 invocation counters come out of the same reserve, so that none is used twice, and the database's
 lock keeps agent and walk from working on one line at a time. While the agent runs, the walk says
-so and touches nothing. What a meter pushes during the walk is kept for the cloud like any push.
+so and touches nothing. What a meter pushes during the walk is kept for the cloud like any push, and
+so is what an association has settled: which keys the meter has after a change that was open.
 
 The broker is asked under a name of its own, so that commands queued for the gateway stay queued;
 an installer without network sees "not checked" there, and that is no failure.
@@ -128,6 +129,8 @@ class _Walk:
                     await self._ask(session, field)
             finally:
                 await field.aclose()
+                await core.key_news.finish()
+                await core.alarms.finish()
 
     async def _ask(self, session: MeterSession, field: building.Field) -> None:
         listeners = list(field.lines.listeners.values())

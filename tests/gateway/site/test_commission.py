@@ -5,7 +5,9 @@ import shutil
 import sqlite3
 
 import pytest
-from hesper_contracts.signing import Signer
+from hesper_contracts import events, results
+from hesper_contracts.frame import Kind
+from hesper_contracts.signing import Keyring, Signer
 
 pytestmark = pytest.mark.integration
 HOPS = [
@@ -69,6 +71,28 @@ def test_counters_come_from_the_reserve_and_none_comes_twice(table):
     before = reserved(table, "tcp")
     table.commission("tcp")
     assert reserved(table, "tcp") >= before + 1000
+
+
+def test_a_change_of_keys_that_the_walk_settles_is_told(table):
+    """Nobody knew which keys the meter has; its association tells, and nothing else ever will."""
+    serial = table.meters["tcp"]["serial"]
+    path = table.folder / f"{serial}.json"
+    keys = json.loads(path.read_text())
+    path.write_text(json.dumps(keys | {"pending": {"command": "c-9"} | keys_alone(keys)}))
+    assert table.commission("tcp")[0] == 0
+    gateway = Signer.load(table.folder / "gateway.key").public_key
+    with sqlite3.connect(table.folder / "state" / "gateway.db") as connection:
+        rows = connection.execute("SELECT kind, payload FROM batches").fetchall()
+    told = dict(rows)
+    result = results.from_payload(told[Kind.RESULTS], Keyring.of(gateway), "gw-site")
+    assert (result.command_id, result.state, result.findings.keys) == ("c-9", "confirmed", "new")
+    assert [each.code for each in events.from_payload(told[Kind.EVENTS]).events] == [
+        "meter.keys_changed"
+    ]
+
+
+def keys_alone(keys):
+    return {name: keys[name] for name in ("encryption_key", "authentication_key")}
 
 
 def test_a_broker_that_answers_passes(table, broker):
