@@ -19,6 +19,7 @@ is as lost as a damaged one.
 """
 
 import logging
+import re
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 EVIDENCE = "damaged"
 """Folder beside the database."""
 KEPT = 2
+_NAME = re.compile(r"[0-9]+-[0-9]{8}T[0-9]{6}Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def _write_mark(path: Path, reason: str) -> None:
 def _move_aside(path: Path, reason: str) -> Path:
     evidence = path.parent / EVIDENCE
     evidence.mkdir(exist_ok=True)
-    earlier = sorted(evidence.iterdir(), key=_number)
+    earlier = sorted(filter(_is_ours, evidence.iterdir()), key=_number)
     files = _files(path)
     if earlier and not any(file.exists() for file in files):
         return earlier[-1]  # the power was cut before the new one was made
@@ -119,6 +121,11 @@ def _move_aside(path: Path, reason: str) -> Path:
 
 def _files(path: Path) -> list[Path]:
     return [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
+
+
+def _is_ours(folder: Path) -> bool:
+    """Say whether a folder is one of evidence: a person may lay others, and archives, beside it."""
+    return folder.is_dir() and _NAME.fullmatch(folder.name) is not None
 
 
 def _number(folder: Path) -> int:

@@ -116,6 +116,21 @@ def test_two_folders_of_evidence_are_kept_whatever_the_clock(tmp_path: Path) -> 
     assert kept == ["4", "5"]
 
 
+def test_what_a_person_lays_beside_the_evidence_is_in_nobodys_way(tmp_path: Path) -> None:
+    path, evidence = tmp_path / "gateway.db", tmp_path / EVIDENCE
+    theirs = ["for-support.tar.gz", "1-20260101T000000Z.tar.gz", "notes", "12"]
+    evidence.mkdir()
+    for name in theirs:
+        (evidence / name).write_bytes(b"theirs")
+    for number in range(4):
+        opened = open_database(path, 0)
+        opened.database.close()
+        path.write_bytes(b"%d" % number * 4096)
+    open_database(path, 0).database.close()
+    assert {each.name for each in evidence.iterdir() if each.is_file()} == set(theirs)
+    assert len([each for each in evidence.iterdir() if each.is_dir()]) == 2
+
+
 def test_a_power_cut_between_moving_aside_and_the_new_one(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
     Database(path, ballast_octets=0).close()
