@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from hesper_gateway import meter_keys
-from hesper_gateway.config import MeterConfig, ScheduleConfig, TcpLine, load
+from hesper_gateway.config import BrokerConfig, MeterConfig, ScheduleConfig, TcpLine, load
 from hesper_gateway.errors import ConfigError
 from pydantic import ValidationError
 
@@ -60,6 +60,8 @@ def test_an_absent_keys_file_is_named(tmp_path):
         (MeterConfig, {"id": "A" * 33, "line": "a", "template": "t"}),
         (MeterConfig, {"id": "A", "line": "a", "template": "t", "system_title": "48"}),
         (TcpLine, {"name": "a", "kind": "tcp", "host": "h", "port": 70000}),
+        (TcpLine, {"name": "a", "kind": "tcp", "host": "10.0.0..5", "port": 4059}),
+        (BrokerConfig, {"host": f"{'long' * 16}.example"}),
         (ScheduleConfig, {"snapshot_s": 0}),
         (ScheduleConfig, {"sometimes_s": 5}),
     ],

@@ -23,6 +23,14 @@ PublicKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", to_lower
 Framing = Annotated[str, StringConstraints(pattern=r"^[78][NEO][12]$")]
 
 
+def _to_be_looked_up(host: str) -> str:
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise ValueError("no name of a host: between two dots stand 1 to 63 letters") from error
+    return host
+
+
 def _no_beginning_of_an_apdu(heartbeat: str) -> str:
     if heartbeat.startswith("0001") and len(heartbeat) < 16:
         raise ValueError("the wrapper's APDUs begin so as well; give the heartbeat whole")
@@ -40,6 +48,8 @@ def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
     return path if folder is None else Path(folder) / path
 
 
+Host = Annotated[str, AfterValidator(_to_be_looked_up)]
+"""A name or an address that can be looked up, be it there or not."""
 Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{3,20}$")]
 AtCommand = Annotated[
     str, StringConstraints(pattern=r"^AT[ -~]{1,80}$"), AfterValidator(_without_a_pin)

@@ -10,6 +10,7 @@ from hesper_gateway.config.fields import (
     AtCommand,
     Framing,
     Heartbeat,
+    Host,
     LineName,
     ModeEAddress,
     Port,
@@ -25,7 +26,7 @@ class TcpLine(Record):
 
     name: LineName
     kind: Literal["tcp"]
-    host: str
+    host: Host
     port: Port
     megabyte_price: Price = Decimal(0)
 
@@ -51,7 +52,7 @@ class UdpLine(Record):
 
     name: LineName
     kind: Literal["udp"]
-    host: str
+    host: Host
     port: Port
     megabyte_price: Price = Decimal(0)
 
@@ -73,7 +74,7 @@ class DialInLine(Record):
 
     name: LineName
     kind: Literal["dial-in"]
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port
     connections_max: int = Field(default=2000, ge=1)
     strangers_max: int = Field(default=64, ge=1)
@@ -109,7 +110,7 @@ class PushTcpLine(Record):
 
     name: LineName
     kind: Literal["push-tcp"]
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port
     connections_max: int = Field(default=2000, ge=1)
 
@@ -119,7 +120,7 @@ class PushUdpLine(Record):
 
     name: LineName
     kind: Literal["push-udp"]
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port
     senders_max: int = Field(default=2000, ge=1)
 

@@ -7,13 +7,13 @@ from hesper_contracts.requests import MOST_BLOCKS
 from hesper_contracts.signing import key_id
 from pydantic import Field, model_validator
 
-from hesper_gateway.config.fields import Port, PublicKey, Record, RelativePath
+from hesper_gateway.config.fields import Host, Port, PublicKey, Record, RelativePath
 
 
 class BrokerConfig(Record):
     """The MQTT broker and this gateway's account on it."""
 
-    host: str
+    host: Host
     port: Port = 1883
     username: str | None = None
     password_file: RelativePath | None = None

@@ -112,7 +112,9 @@ class Connection:
     serial: Annotated[
         str | None, _option("Serial port instead, e.g. /dev/ttyUSB0 (HDLC).", _METER)
     ] = None
-    baudrate: Annotated[int, _option("Speed of the serial port.", _METER, min=50)] = 9600
+    baudrate: Annotated[
+        int, _option("Speed of the serial port.", _METER, min=50, max=4_000_000)
+    ] = 9600
     framing: Annotated[str, _option("Framing of the serial port.", _METER)] = "8N1"
     mode_e: Annotated[
         bool,

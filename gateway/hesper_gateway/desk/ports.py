@@ -50,7 +50,7 @@ class TcpPort:
     def __init__(self, host: str, port: int, silence_s: float) -> None:
         try:
             self._socket = socket.create_connection((host, port), timeout=silence_s)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter of a name that is none
             raise LinkError(f"{host}:{port} cannot be reached: {error}") from error
 
     def write(self, octets: bytes) -> None:
@@ -94,7 +94,7 @@ class UdpPort:
             self._socket = socket.socket(family, kind, protocol)
             self._socket.settimeout(silence_s)
             self._socket.connect(address)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter of a name that is none
             raise LinkError(f"{host}:{port} cannot be reached: {error}") from error
 
     def write(self, octets: bytes) -> None:
