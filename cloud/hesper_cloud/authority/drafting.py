@@ -74,7 +74,8 @@ def queue(case: Case, command: CommandRecord, why: str, expiry_s: int) -> None:
         step = case.step("quarantined", words)
         life.move(case.session, command, step, case.now, not_after=held)
         return
-    send_to_queue(case, command, why, until)
+    begins_at = timing.begins_at(command.kind, command.parameters, case.now)
+    send_to_queue(case, command, why, until + (begins_at - case.now))
 
 
 def last_moment(case: Case, kind: str, gateway: str, expiry_s: int) -> datetime:

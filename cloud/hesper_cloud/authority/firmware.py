@@ -78,7 +78,7 @@ class FirmwareDesk:
         asked = self._wish(case)
         if (asked.image, asked.version) != (brought.image, brought.version):
             raise Denied("the campaign has brought another image")
-        self._kept(asked, case.now)
+        self._kept(asked, _begins_at(asked, case.now))
         follow_commands(case.session, case.now)
         verified = select(BatchRow.meter).where(
             BatchRow.batch == campaign.id, BatchRow.state == "confirmed"
@@ -158,6 +158,19 @@ class FirmwareDesk:
                 )
             )
         return kept
+
+
+def _begins_at(wish: ImageWish, now: datetime) -> datetime:
+    """Returns when an activation begins.
+
+    Raises:
+        Denied: its own window is closed by then, so that it never would.
+    """
+    if wish.at is None or wish.at <= now:
+        return now
+    if wish.window is not None and wish.window.open_until(wish.at) is None:
+        raise Denied("at the time of the activation its window is closed")
+    return wish.at
 
 
 def _is_verified(session: Session, activation: CommandRecord, wish: ImageWish) -> bool:

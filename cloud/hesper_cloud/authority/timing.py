@@ -1,19 +1,26 @@
-"""Whether now is the time: hours and weather for what cuts, a pace for what switches on."""
+"""Whether now is the time: hours and weather for what cuts, a pace for what switches on.
 
+An activation that names its time leaves shortly before it, so that it can be taken back until then.
+"""
+
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
+from hesper_contracts.frame import Refused
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.authority import facts
 from hesper_cloud.authority.hours import Weather
-from hesper_cloud.authority.kinds import CUTTING, RECONNECT
+from hesper_cloud.authority.kinds import ACTIVATE, CUTTING, KINDS, RECONNECT
 from hesper_cloud.authority.policy import Policy
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.energy import OutsidePoint, OutsideSeries
 from hesper_cloud.db.engines import reading
+from hesper_cloud.images.wish import wish_of
 from hesper_cloud.worded import worded
 
 _CELSIUS = 9  # unit of the Blue Book
@@ -51,6 +58,22 @@ def check_hours(policy: Policy, kind: str, gateway: str, now: datetime) -> None:
         raise Denied(_not_at_this_time(policy, gateway, opens))
 
 
+def begins_at(kind: str, parameters: Mapping[str, Any], now: datetime) -> datetime:
+    """Returns from when on a gateway may begin: at the time that an activation names, or now."""
+    if kind != ACTIVATE:
+        return now
+    try:
+        return max(now, wish_of(parameters).at or now)
+    except Refused:  # nothing of it is signed
+        return now
+
+
+def is_early(kind: str, parameters: Mapping[str, Any], now: datetime) -> bool:
+    """Says whether the time that an activation names is further off than it need be signed."""
+    lead = timedelta(seconds=KINDS[kind].begin_s)
+    return begins_at(kind, parameters, now) - now > lead
+
+
 def waits(
     session: Session, registry: Engine, policy: Policy, command: CommandRecord, now: datetime
 ) -> str | None:
@@ -59,6 +82,8 @@ def waits(
     Raises:
         Denied: it cannot leave in its time.
     """
+    if is_early(command.kind, command.parameters, now):
+        return f"for its time, {begins_at(command.kind, command.parameters, now):%F %R} UTC"
     if command.kind == RECONNECT:
         return _pace(session, policy, command.gateway, now)
     if command.kind not in CUTTING or facts.broke_glass(session, command.id):

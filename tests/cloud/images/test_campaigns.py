@@ -279,6 +279,68 @@ def test_an_activation_does_not_begin_after_its_window(campaign: Campaign) -> No
     assert (activation.not_after.hour, activation.not_after.minute) == (12, 30)
 
 
+def activations(campaign: Campaign) -> list[Any]:
+    return [each for each in campaign.left() if each.kind == "firmware.activate"]
+
+
+def asked_for(campaign: Campaign, **wish: Any) -> Any:
+    return campaign.head_end.ask(
+        "ann",
+        "firmware.activation",
+        campaign=campaign.bring(),
+        wish=campaign.wish(**wish),
+        reason="at night",
+        **TERMS,
+    )
+
+
+def test_an_activation_leaves_shortly_before_its_time_and_holds_beyond_it(
+    campaign: Campaign,
+) -> None:
+    at = campaign.head_end.clock.now + timedelta(hours=14)
+    asked = asked_for(campaign, at=at.isoformat())
+    campaign.approve(asked)
+    assert activations(campaign) == []  # so that an abort would still hold all of it
+    campaign.turn(seconds=13 * 3600)
+    first, _ = activations(campaign)
+    assert (parameters.of(first).at, first.not_after) == (at, at + timedelta(hours=1))
+
+
+def test_an_activation_of_one_meter_waits_for_its_time(campaign: Campaign) -> None:
+    campaign.bring()
+    head_end = campaign.head_end
+    at = head_end.clock.now + timedelta(hours=14)
+    command = head_end.ask(
+        "ann",
+        "command.request",
+        kind="firmware.activate",
+        meter=METERS[0],
+        parameters=campaign.wish(at=at.isoformat()),
+        reason="at night",
+        serial_tail="",
+    ).outcome["command"]
+    head_end.approve(command)
+    assert activations(campaign) == []
+    assert "waits: for its time, 2026-06-02 " in head_end.command(command).detail
+    campaign.turn(seconds=13 * 3600)
+    (activation,) = activations(campaign)
+    assert activation.not_after == at + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ({"window": {"opens": "22:00", "closes": "05:00"}}, "its window is closed"),
+        ({"at": "2031-01-01T00:00:00Z"}, "2030-01-01"),
+    ],
+)
+def test_an_activation_that_never_could_be_is_refused(
+    campaign: Campaign, wish: dict[str, Any], words: str
+) -> None:
+    asked = asked_for(campaign, **{"at": "2026-06-01T20:00:00Z"} | wish)
+    assert words in asked.outcome["reason"]
+
+
 def test_those_that_need_it_not_or_cannot_take_it_are_left_out_with_the_cause(
     campaign: Campaign, release: Any
 ) -> None:

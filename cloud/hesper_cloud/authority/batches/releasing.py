@@ -13,7 +13,7 @@ from sqlalchemy import Engine, Select, exists, or_, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
-from hesper_cloud.authority import facts, life
+from hesper_cloud.authority import facts, life, timing
 from hesper_cloud.authority.batches import choosing, frozen, waves
 from hesper_cloud.authority.batches.choosing import Held
 from hesper_cloud.authority.batches.recalling import recall
@@ -152,8 +152,10 @@ def _release(held: Held, batch: Batch, counted: Tally, approvals: frozen.Approva
 
 
 def _must_wait(held: Held, batch: Batch) -> bool:
-    """Says whether rate, kill switch or the batch's own window hold it now."""
+    """Says whether rate, kill switch or the batch's own time or window hold it now."""
     if batch.next_release_at is not None and held.now < batch.next_release_at:
+        return True
+    if timing.is_early(batch.kind, batch.parameters, held.now):
         return True
     if batch.kind in held.policy.stopped and facts.kill_switch_engaged(held.session):
         return True
@@ -191,9 +193,10 @@ def _let_go(session: Session, policy: Policy, batch: Batch, row: BatchRow, now: 
     session.add(command)
     expiry_s = max(policy.expiry_s, KINDS[batch.kind].begin_s)
     step = life.Move("queued", batch.approver or SELF, f"approved with batch {batch.id}")
-    until = now + timedelta(seconds=expiry_s)
+    begins_at = timing.begins_at(batch.kind, batch.parameters, now)
+    until = begins_at + timedelta(seconds=expiry_s)
     if KINDS[batch.kind].within_window:
-        until = min(until, wish.open_until(batch.parameters, now) or until)
+        until = min(until, wish.open_until(batch.parameters, begins_at) or until)
     life.move(session, command, step, now, queued_at=now, not_after=until)
     row.state, row.command, row.detail, row.said = "released", command.id, None, None
     row.released_at = row.updated_at = batch.updated_at = now
