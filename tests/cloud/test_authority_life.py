@@ -7,6 +7,7 @@ from hesper_cloud.authority.results import ResultDesk
 from hesper_cloud.db.authority import AuditRow, CommandRecord, GatewayCounter
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Gateway, Meter, Result
+from hesper_contracts.commands import Command
 from hesper_contracts.results import RelayReading
 from hesper_contracts.signing import Signer
 from sqlalchemy import select
@@ -135,6 +136,39 @@ def test_an_unknown_is_settled_by_what_the_command_wanted(head_end, clock, actio
     head_end.relay_read(output=False, control=control)
     head_end.authority.turn()
     assert head_end.command(command).state == state
+
+
+def unknown_and_then_reconnected(head_end, clock) -> tuple[str, Command]:
+    """A disconnect that nobody answered, and the reconnect that was sent after it."""
+    command = approved(head_end)
+    clock.advance(100)
+    head_end.authority.turn()
+    assert head_end.command(command).state == "unknown"
+    assert head_end.ask_reconnect().state == "done"
+    clock.advance(1)
+    return command, head_end.published()[-1]
+
+
+@pytest.mark.parametrize(("stood", "state"), [(False, "confirmed"), (True, "failed")])
+def test_an_unknown_is_settled_by_what_a_later_command_found(head_end, clock, stood, state):
+    command, reconnect = unknown_and_then_reconnected(head_end, clock)
+    found = RelayReading(output=stood, control_state=int(stood), read_at=clock.now)
+    head_end.answer(reconnect, "confirmed", output=True, relay_before=found)
+    settled = head_end.command(command)
+    assert (settled.state, settled.relay_after) == (state, stood)
+    assert "reconciled" in settled.detail
+
+
+def test_no_reading_after_a_later_command_says_that_an_earlier_one_failed(head_end, clock):
+    command, reconnect = unknown_and_then_reconnected(head_end, clock)
+    head_end.relay_read(output=True)
+    head_end.authority.turn()
+    assert head_end.command(command).state == "unknown"  # the reconnect may tell more
+    head_end.answer(reconnect, "confirmed", output=True)
+    settled = head_end.command(command)
+    assert settled.state == "failed"
+    assert "whether it was carried out is not known" in settled.detail
+    assert head_end.ask_disconnect().state == "done"
 
 
 def test_a_gateway_whose_clock_runs_ahead_does_not_freeze_the_relays_state(head_end, clock):

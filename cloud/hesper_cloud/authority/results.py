@@ -1,4 +1,4 @@
-"""Takes results that ingest stored, and reconciles what stayed unknown.
+"""Takes results that ingest stored.
 
 A result counts when its signature holds under the key that this authority has on record for the
 gateway whose topic it came on, and when it speaks of a command that was sent to that gateway for
@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, Engine, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
-from hesper_cloud.authority import evidence, facts, life, together
+from hesper_cloud.authority import evidence, facts, life, reconciling, together
 from hesper_cloud.authority.kinds import ARM, READ, READING, RECONNECT
 from hesper_cloud.authority.malformed import MALFORMED
 from hesper_cloud.authority.showing import plain, show
@@ -122,35 +122,9 @@ class ResultDesk:
             _cursor(session).position = row.id
         return {row.id: None}
 
-    def reconcile(self, now: datetime) -> int:
+    def reconcile(self, now: datetime) -> None:
         """Settles unknown commands by a relay reading taken after their last moment."""
-        with reading(self._authority) as session:
-            unknown = session.scalars(
-                select(CommandRecord).where(
-                    CommandRecord.state == "unknown", CommandRecord.kind.startswith("relay.")
-                )
-            ).all()
-        settled = 0
-        for command in unknown:
-            meter = facts.meter_facts(self._registry, command.meter)
-            if meter is None or meter.relay_confirmed_at is None or meter.relay_output is None:
-                continue
-            if command.not_after is None or meter.relay_confirmed_at <= command.not_after:
-                continue
-            reached = evidence.reached(command.kind, meter.relay_output, meter.relay_control)
-            self._settle_unknown(command.id, meter.relay_output, reached, now)
-            settled += 1
-        return settled
-
-    def _settle_unknown(self, command_id: str, output: bool, reached: bool, now: datetime) -> None:
-        with writing(self._authority) as session:
-            command = session.get_one(CommandRecord, command_id)
-            if command.state != "unknown":
-                return
-            words = later("reconciled: the relay was read {state}")
-            why = worded(words, state="connected" if output else "disconnected")
-            step = life.Move("confirmed" if reached else "failed", "authority", why)
-            life.move(session, command, step, now, relay_after=output)
+        reconciling.by_readings(self._registry, self._authority, now)
 
     def _new_rows(self) -> list[_Arrived]:
         with reading(self._authority) as session:
@@ -185,6 +159,7 @@ def _take(
     except Refused as refusal:
         _refuse(session, row, str(refusal), now)
         return None
+    reconciling.by_result(session, command, result, now)
     if heed is not None:
         heed(session, command, result, now)
     state, why = _meaning(command, result)

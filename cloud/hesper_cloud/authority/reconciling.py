@@ -1,0 +1,96 @@
+"""Commands that stayed unknown are settled by what was read of the relay after their last moment.
+
+A reading shows what a command came to unless a later one can have moved the relay since. So the
+signed result of a later one, which says where the relay stood before it acted, counts first; where
+it does not say, nobody can tell any more, and that is what is said then.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from hesper_contracts.results import CommandResult
+from sqlalchemy import ColumnElement, Engine, select
+from sqlalchemy.orm import Session
+
+from hesper_cloud.authority import evidence, facts, life
+from hesper_cloud.authority.facts import MeterFacts
+from hesper_cloud.authority.kinds import MOVING, READ
+from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.worded import later, worded
+
+_NOT_MOVED = ("rejected", "expired", "cancelled")
+_READ = later("reconciled: the relay was read {state}")
+_MOVED_SINCE = later(
+    "whether it was carried out is not known: a later command may have moved the relay before it "
+    "was read {state}"
+)
+
+
+def by_result(
+    session: Session, command: CommandRecord, result: CommandResult, now: datetime
+) -> None:
+    """Settles earlier commands by where the relay stood when a later one was about to act."""
+    seen = result.relay_before
+    if seen is None or command.sent_at is None:
+        return
+    earlier = (CommandRecord.meter == command.meter) & (CommandRecord.not_after < command.sent_at)
+    for each in _unknown(session, earlier):
+        reached = evidence.reached(each.kind, seen.output, seen.control_state)
+        _settle(session, each, seen.output, reached=reached, words=_READ, now=now)
+
+
+def by_readings(registry: Engine, authority: Engine, now: datetime) -> None:
+    """Settles unknown commands by the readings that the registry has of their relays."""
+    with reading(authority) as session:
+        unknown = _unknown(session)
+    for command in unknown:
+        meter = facts.meter_facts(registry, command.meter)
+        if meter is None or meter.relay_confirmed_at is None or meter.relay_output is None:
+            continue
+        if command.not_after is not None and meter.relay_confirmed_at > command.not_after:
+            with writing(authority) as session:
+                _by_reading(session, session.get_one(CommandRecord, command.id), meter, now)
+
+
+def _by_reading(session: Session, command: CommandRecord, meter: MeterFacts, now: datetime) -> None:
+    output = bool(meter.relay_output)
+    reached = evidence.reached(command.kind, output, meter.relay_control)
+    moving = [] if reached else _later(session, command, meter)
+    if command.state != "unknown" or any(each.state in life.PENDING for each in moving):
+        return
+    words = _MOVED_SINCE if moving else _READ
+    _settle(session, command, output, reached=reached, words=words, now=now)
+
+
+def _later(session: Session, command: CommandRecord, meter: MeterFacts) -> Sequence[CommandRecord]:
+    """Returns the commands that can have moved the relay between this one and its reading."""
+    query = select(CommandRecord).where(
+        CommandRecord.meter == command.meter,
+        CommandRecord.kind.in_(MOVING - {READ}),
+        CommandRecord.sent_at > command.sent_at,
+        CommandRecord.sent_at <= meter.relay_confirmed_at,
+        CommandRecord.state.not_in(_NOT_MOVED),
+    )
+    return session.scalars(query).all()
+
+
+def _unknown(session: Session, *which: ColumnElement[bool]) -> Sequence[CommandRecord]:
+    query = select(CommandRecord).where(
+        CommandRecord.state == "unknown", CommandRecord.kind.startswith("relay."), *which
+    )
+    return session.scalars(query).all()
+
+
+def _settle(
+    session: Session,
+    command: CommandRecord,
+    output: bool,
+    *,
+    reached: bool,
+    words: str,
+    now: datetime,
+) -> None:
+    why = worded(words, state="connected" if output else "disconnected")
+    step = life.Move("confirmed" if reached else "failed", "authority", why)
+    life.move(session, command, step, now, relay_after=output)
