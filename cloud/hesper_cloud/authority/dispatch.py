@@ -28,6 +28,7 @@ from hesper_cloud.authority.malformed import MALFORMED
 from hesper_cloud.authority.many import many_meters
 from hesper_cloud.authority.policy import JOBS, Policy
 from hesper_cloud.authority.spacing import Spacing
+from hesper_cloud.authority.under_way import UnderWay
 from hesper_cloud.db.authority import BudgetUse, CommandRecord, GatewayCounter
 from hesper_cloud.db.engines import batched, reading, writing
 from hesper_cloud.observing.context import within
@@ -67,6 +68,7 @@ class _Signing(NamedTuple):
     policy: Policy
     meters: Mapping[str, MeterFacts]
     seals: BatchSeals
+    under_way: UnderWay
 
 
 class Dispatcher:
@@ -131,7 +133,8 @@ class Dispatcher:
             held = together.around(session, several)
             meters = many_meters(self._registry, [command.meter for command in several])
             seals = BatchSeals(session, several, self._approvals, now)
-            about = _Signing(session, facts.active_policy(session), meters, seals)
+            under_way = UnderWay(session, several)
+            about = _Signing(session, facts.active_policy(session), meters, seals, under_way)
             signed = [self._sign_one(about, command, now) for command in several]
             del held
         return [outgoing for outgoing in signed if outgoing is not None]
@@ -188,6 +191,7 @@ class Dispatcher:
             if waits is not None:
                 command.detail, command.said = f"{WAITS}{waits}", None
                 return None
+            about.under_way.check(command)
             meter = self._checked_meter(about, command, now)
             counter = _next_counter(session, command.gateway, meter.reported_counter)
             order = _Order(counter, self._carried(session, command, now))
@@ -195,7 +199,9 @@ class Dispatcher:
             if command.state == "queued":  # else its batch was stopped, and it with it
                 life.move(session, command, life.Move("rejected", SELF, told_by(refusal)), now)
             return None
-        return self._send(session, command, meter, order, now)
+        outgoing = self._send(session, command, meter, order, now)
+        about.under_way.add(command)
+        return outgoing
 
     def _carried(self, session: Session, command: CommandRecord, now: datetime) -> dict[str, Any]:
         making = self._makings.get(command.kind)

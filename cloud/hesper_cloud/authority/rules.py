@@ -141,15 +141,15 @@ def check_requestable(
         return
     pending = facts.open_command(session, meter.id, excluding(kind), meter.gateway)
     if pending is not None:
-        whom = "this meter" if meter.id else meter.gateway
-        raise Denied(
-            worded(
-                "another command for {whom} is {state}",
-                whom=whom,
-                state=pending.state.replace("_", " "),
-            )
-        )
+        raise in_the_way(pending)
     check_relay_known(policy, kind, meter, now)
+
+
+def in_the_way(pending: CommandRecord) -> Denied:
+    """Returns the refusal of a command because of another that is open."""
+    state = pending.state.replace("_", " ")
+    whom = "this meter" if pending.meter else pending.gateway
+    return Denied(worded("another command for {whom} is {state}", whom=whom, state=state))
 
 
 def check_relay_known(policy: Policy, kind: str, meter: MeterFacts, now: datetime) -> None:

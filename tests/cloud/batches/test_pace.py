@@ -113,3 +113,28 @@ def test_a_row_whose_relay_was_read_too_long_ago_is_not_cut(town):
     assert rows[town.meters[0]][0] == rows[town.meters[2]][0] == "confirmed"
     assert rows[town.meters[1]][0] == "rejected"
     assert "was not read in the last 24 h" in rows[town.meters[1]][1]
+
+
+def test_a_row_does_not_leave_while_another_command_for_its_meter_is_under_way(town):
+    first, second = town.meters[:2]
+    batch = town.propose(kind="relay.disconnect", meters=[first, second], **NO_CANARY)
+    reconnect = town.head_end.ask_reconnect(meter=first).outcome["command"]
+    town.decide(batch)
+    town.turn(20, times=2)
+    rejected, released = town.rows(batch)
+    assert (rejected.state, released.state) == ("rejected", "released")
+    assert "another command for this meter is sent" in rejected.detail
+    assert town.head_end.command(reconnect).state == "sent"
+
+
+def test_rows_of_two_batches_for_one_meter_do_not_leave_at_once(town):
+    named = {"meters": town.meters[:1], **NO_CANARY}
+    batches = [town.propose(kind=kind, **named) for kind in ("relay.disconnect", "relay.arm")]
+    for batch in batches:
+        town.decide(batch)
+    town.turn(1, times=3)
+    assert left(town) == 1
+    assert sorted(row.state for batch in batches for row in town.rows(batch)) == [
+        "rejected",
+        "released",
+    ]
