@@ -6,8 +6,8 @@ An envelope is judged strictly in this order, and whatever fails moves no relay:
 
 1. signature, schema, gateway. Not trusted: counted and told as an alarm, never answered.
 2. a command id that the journal knows gets its journalled result again, and nothing else happens.
-3. time proven since the start, within ``not_before`` … ``not_after``, and issued after the journal
-   began.
+3. time proven since the start, within ``not_before`` … ``not_after`` (else it is proven once more
+   first), and issued after the journal began.
 4. a meter of this gateway with the logical device name that the command names, or this gateway
    itself; parameters that fit the kind, and what the kind needs there.
 5. counter fresh in the replay window, and below this gateway's own ceilings on disconnects. One
@@ -188,7 +188,7 @@ class Executor:
     async def _admit(self, command: Command, digest: bytes) -> Outcome | None:
         """Takes the steps 3 to 5; returns an objection, or None once *executing* is durable."""
         while True:
-            now = await self._time.wait(self._mandate.proof_wait_s)
+            now = await self._time_for(command)
             if now is not None:
                 await self._begin_journal()
             objection = self._objection(command, now) if now is not None else NO_PROOF
@@ -203,6 +203,14 @@ class Executor:
                 return Outcome("rejected", f"gateway ceiling: {reached}")
             else:
                 return None
+
+    async def _time_for(self, command: Command) -> datetime | None:
+        """Returns the proven time, proven anew where it would speak against the command."""
+        now = await self._time.wait(self._mandate.proof_wait_s)
+        if now is None or command.not_before <= now <= command.not_after:
+            return now
+        await self._time.renew(self._mandate.proof_wait_s)
+        return self._time.now()
 
     async def _begin_journal(self) -> None:
         """Notes at the first proof of time when a new journal began; once per start."""

@@ -11,11 +11,15 @@ so that proven time is never behind and an expired command never looks valid.
 Who holds the authority's key could also sign a time that runs ahead. So what is counted over hours
 (the ceilings on disconnects) is counted by the earlier of proven time and the machine's clock.
 
-Nothing is kept over a restart: after each start the first proof must come anew.
+Nothing is kept over a restart: after each start the first proof must come anew. One that is there
+is renewed every hour, and before a command is refused for its time: the authority's clock may have
+been put right since, or another authority with a clock of its own have taken over.
 """
 
 import asyncio
+import contextlib
 import logging
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -32,6 +36,7 @@ LONGEST_ROUND_TRIP_S = 10.0
 MOST_ASKED = 8
 ASK_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 RENEW_S = 3600.0
+FRESH_S = 10.0
 
 Publish = Callable[[Kind, bytes], Awaitable[bool]]
 
@@ -74,6 +79,8 @@ class TimeProof:
         self._origin: datetime | None = None
         self.first_answer: datetime | None = None
         self._proven = asyncio.Event()
+        self._renewed = asyncio.Event()
+        self._newest_s = -math.inf
         self._ask_now = asyncio.Event()
 
     def now(self) -> datetime | None:
@@ -94,6 +101,17 @@ class TimeProof:
         except TimeoutError:
             return None
         return self.now()
+
+    async def renew(self, timeout_s: float) -> None:
+        """Has the time proven anew, unless it was a moment ago; waits so long for that."""
+        if self._monotonic() - self._newest_s < FRESH_S:
+            return
+        renewed = self._renewed
+        if self._monotonic() - max(self._asked.values(), default=-math.inf) >= ASK_AGAIN_S[0]:
+            self._ask_now.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await renewed.wait()
 
     def offset_ms(self) -> int | None:
         """Returns how far the system clock is ahead of proven time, in ms."""
@@ -122,6 +140,9 @@ class TimeProof:
         self._origin = answer.time.astimezone(UTC) - timedelta(seconds=asked_at)
         self.first_answer = self.first_answer or answer.time.astimezone(UTC)
         self._proven.set()
+        self._newest_s = asked_at
+        self._renewed.set()
+        self._renewed = asyncio.Event()
         return True
 
     def hurry(self) -> None:

@@ -277,6 +277,33 @@ async def test_trusted_but_not_fitting_is_answered_and_journalled(
     assert found.state == state
 
 
+@pytest.mark.parametrize("minutes", [-10, 10])
+async def test_a_clock_that_the_authority_has_put_right_since_refuses_no_command(
+    desk: Desk, minutes: int
+) -> None:
+    authority_says = NOON + timedelta(minutes=minutes)
+    connected, asked = asyncio.Event(), asyncio.Event()
+
+    async def publish(_: Kind, request: bytes) -> bool:
+        nonce = requests.request_from_payload(request, GATEWAY).nonce
+        answer = TimeAnswer(gateway=GATEWAY, nonce=nonce, time=authority_says)
+        asked.set()
+        return desk.time_proof.accept(requests.answer_to_payload(answer, AUTHORITY))
+
+    async with desk.working(), asyncio.timeout(60):
+        desk.prove(NOON - timedelta(hours=1))
+        asking = asyncio.create_task(desk.time_proof.run(publish, connected))
+        connected.set()
+        await asked.wait()
+        desk.seconds += 60
+        authority_says = NOON + timedelta(seconds=60)
+        desk.give(COMMAND)
+        assert (await desk.last()).state == "confirmed"
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+
 async def test_without_proven_time_nothing_moves(desk: Desk) -> None:
     async with desk.working():
         desk.give(COMMAND)

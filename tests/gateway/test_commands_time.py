@@ -96,3 +96,30 @@ async def test_asks_when_connected_and_at_once_when_the_authority_comes(proof: T
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_a_proof_is_renewed_when_it_is_asked_for_and_not_all_the_time(
+    proof: TimeProof, clock: Clock
+) -> None:
+    asked: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def publish(_: Kind, payload: bytes) -> bool:
+        asked.put_nowait(payload)
+        return True
+
+    connected = asyncio.Event()
+    connected.set()
+    running = asyncio.create_task(proof.run(publish, connected))
+    async with asyncio.timeout(60):
+        assert proof.accept(answered(await asked.get()))
+        await proof.renew(60)  # it is of now
+        assert asked.empty()
+        clock.seconds += 60
+        waiting = [asyncio.create_task(proof.renew(60)) for _ in range(9)]
+        assert proof.accept(answered(await asked.get(), time=NOON - timedelta(hours=1)))
+        await asyncio.gather(*waiting)
+    assert asked.empty()
+    assert proof.now() == NOON - timedelta(hours=1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
