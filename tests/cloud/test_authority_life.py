@@ -1,12 +1,14 @@
 """The life of relay commands, turn by turn, on real databases with a clock that is told."""
 
+from datetime import timedelta
+
 import pytest
 from hesper_cloud import audit
 from hesper_cloud.authority import life
 from hesper_cloud.authority.results import ResultDesk
 from hesper_cloud.db.authority import AuditRow, CommandRecord, GatewayCounter
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import Gateway, Meter, Result
+from hesper_cloud.db.registry import Gateway, Meter, Request, Result
 from hesper_contracts.commands import Command
 from hesper_contracts.results import RelayReading
 from hesper_contracts.signing import Signer
@@ -205,6 +207,34 @@ def test_the_same_octets_are_sent_again_until_answered(head_end, clock):
     clock.advance(6)
     head_end.authority.turn()
     assert len(head_end.outbox.sent) == 3
+
+
+def test_a_clock_that_was_set_back_does_not_put_off_that_a_command_is_sent_again(head_end, clock):
+    earlier = head_end.ask_reconnect(meter=PROTECTED).outcome["command"]
+    clock.advance(-3600)
+    command = head_end.ask_reconnect().outcome["command"]
+    for _ in range(5):
+        clock.advance(1)
+        head_end.authority.turn()
+    sent = [each.command_id for each in head_end.outbox.sent]
+    assert (sent.count(earlier), sent.count(command)) == (2, 2)
+
+
+def test_a_request_from_a_clock_that_is_ahead_says_so(head_end, clock):
+    clock.advance(-6)
+    with writing(head_end.databases.registry) as session:
+        row = Request(
+            kind="command.request",
+            requested_by="ann",
+            payload={"action": "reconnect", "meter": METER, "reason": "paid", "serial_tail": ""},
+            idempotency_key="of a machine that is ahead",
+            created_at=clock.now + timedelta(seconds=6),
+        )
+        session.add(row)
+    head_end.authority.turn()
+    with reading(head_end.databases.registry) as session:
+        outcome = session.get_one(Request, row.id).outcome
+    assert "set the clocks of both machines right" in outcome["reason"]
 
 
 def test_the_counter_skips_past_what_the_gateway_has_seen(head_end):

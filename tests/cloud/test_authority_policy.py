@@ -274,6 +274,23 @@ def test_single_disconnects_leave_a_drawn_delay_later_than_their_distance(
         assert left(head_end) == count + 1
 
 
+def test_a_clock_set_back_keeps_the_distance_and_stops_no_disconnect(head_end, clock):
+    use_policy(head_end, gateway_per_hour=9)
+    meters = more_meters(head_end, 4)
+    head_end.approve(head_end.ask_disconnect(meter=meters[0]).outcome["command"])
+    clock.advance(-1)
+    head_end.approve(head_end.ask_disconnect(meter=meters[1]).outcome["command"])
+    assert left(head_end) == 1  # a clock that is slewed a little frees nothing
+    clock.advance(-3600)
+    for meter in meters[2:]:
+        head_end.approve(head_end.ask_disconnect(meter=meter).outcome["command"])
+    assert left(head_end) == 2
+    for count in (3, 4):
+        clock.advance(10)
+        head_end.authority.turn()
+        assert left(head_end) == count
+
+
 def test_a_policy_may_want_no_random_delay_or_a_long_one(head_end, clock):
     use_policy(head_end, gateway_per_hour=9, random_delay=0)
     head_end.authority.spacing.chance = lambda: 0.9

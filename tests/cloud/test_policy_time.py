@@ -14,7 +14,7 @@ from hesper_cloud.db.energy import OutsidePoint, OutsideSeries
 from hesper_cloud.db.engines import writing
 from pydantic import ValidationError
 
-METER, GATEWAY = "HES12642984", "gw-1"
+METER, OTHER, GATEWAY = "HES12642984", "HES12642985", "gw-1"
 BERLIN = Hours(zone="Europe/Berlin", holidays={"2026-06-04"})
 
 
@@ -223,6 +223,14 @@ def test_a_street_is_not_switched_on_at_once(head_end, clock):
     use(head_end, gateway_reconnects_per_minute=3)
     head_end.authority.turn()
     assert signed() == 3
+
+
+def test_what_left_before_the_clock_was_set_back_holds_up_no_street(head_end, clock):
+    use(head_end, gateway_reconnects_per_minute=1)
+    assert head_end.ask_reconnect(meter=OTHER).state == "done"
+    clock.advance(-3600)
+    assert head_end.ask_reconnect().state == "done"
+    assert {each.meter for each in head_end.published()} == {OTHER, METER}
 
 
 def test_maintenance_is_a_time_and_a_place():

@@ -132,8 +132,11 @@ class Authority:
         return self._batches.is_moving()
 
     def _publish_again(self, now: datetime) -> None:
-        """Publishes again what nobody has answered, at growing distances."""
-        if now < self._look_again_at:
+        """Publishes again what nobody has answered, at growing distances.
+
+        A clock that was set back does not put that off until it is as late again.
+        """
+        if timedelta(0) < self._look_again_at - now <= _LOOK_AGAIN:
             return
         self._look_again_at = now + _LOOK_AGAIN
         unanswered = self._dispatcher.unanswered(now)
@@ -145,7 +148,9 @@ class Authority:
 
     def _is_due(self, command_id: str, now: datetime) -> bool:
         last = self._published.get(command_id)
-        return last is None or now >= last.again_at
+        return last is None or not (
+            timedelta(0) < last.again_at - now <= timedelta(seconds=last.after_s)
+        )
 
     def _publish(self, outgoing: Outgoing, now: datetime) -> None:
         if self._outlet.publish(outgoing, now):

@@ -31,12 +31,17 @@ class Spacing:
         self._share = 0.0
 
     def is_over(self, session: Session, policy: Policy, now: datetime) -> bool:
-        """Says whether enough time has passed since the last of them was signed."""
-        last: datetime | None = session.scalar(select(func.max(BudgetUse.at)))
+        """Says whether enough time has passed since the last of them was signed.
+
+        One that lies further ahead than any distance is of before the clock was set back.
+        """
+        limits = policy.disconnects
+        longest = timedelta(seconds=limits.seconds_between * (1 + limits.random_delay))
+        newest = select(func.max(BudgetUse.at)).where(BudgetUse.at <= now + longest)
+        last: datetime | None = session.scalar(newest)
         if last is None:
             return True
         if last != self._last:
             self._last, self._share = last, self.chance()
-        limits = policy.disconnects
         distance_s = limits.seconds_between * (1 + limits.random_delay * self._share)
         return now - last >= timedelta(seconds=distance_s)

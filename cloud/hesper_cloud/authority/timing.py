@@ -118,11 +118,15 @@ def weather_objection(
 
 
 def _pace(session: Session, policy: Policy, gateway: str, now: datetime) -> str | None:
-    """Holds reconnects apart: a street that is switched on at once draws more than it did."""
+    """Holds reconnects apart: a street that is switched on at once draws more than it did.
+
+    What lies further ahead is of before the clock was set back.
+    """
     lately = select(func.count()).where(
         CommandRecord.kind == RECONNECT,
         CommandRecord.gateway == gateway,
         CommandRecord.sent_at > now - _MINUTE,
+        CommandRecord.sent_at < now + _MINUTE,
     )
     most = policy.gateway_reconnects_per_minute
     if (session.scalar(lately) or 0) < most:

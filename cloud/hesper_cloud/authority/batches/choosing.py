@@ -101,6 +101,7 @@ class _Pace:
                 Batch.kind == RECONNECT,
                 Batch.updated_at > since,
                 BatchRow.released_at > since,
+                BatchRow.released_at < held.now + _MINUTE,
                 column.is_not(None),
             )
             .group_by(column)
