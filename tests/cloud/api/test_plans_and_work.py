@@ -9,11 +9,13 @@ from typing import Any
 import httpx
 import pyarrow as pa
 import pytest
+from hesper_cloud import provision
 from hesper_cloud.accounts.roles import Permission
 from hesper_cloud.aggregates.book import DAYS
 from hesper_cloud.authority.process import now_utc
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import writing
+from hesper_cloud.services import plan_sending
 from hesper_cloud.services.known_files import with_table
 
 METER, GATEWAY, ENERGY = "HES12642984", "gw-1", "1.0.1.8.0.255"
@@ -42,18 +44,26 @@ def commanded(house: Any, kind: str, parameters: dict[str, Any], state: str, **m
     """Puts a command there as the authority leaves it."""
     now = now_utc()
     row = CommandRecord(
-        id=uuid.uuid4().hex, kind=kind, gateway=GATEWAY, parameters=parameters, state=state,
+        id=uuid.uuid4().hex, kind=kind, parameters=parameters, state=state,
         requester="ann", reason="as agreed", created_at=now, updated_at=now,
-        **{"meter": METER} | more,
+        **{"meter": METER, "gateway": GATEWAY} | more,
     )  # fmt: skip
     with writing(house.head_end.databases.authority) as session:
         session.add(row)
 
 
-def configured(house: Any, text: str, digest: str | None = None) -> None:
+def configured(house: Any, text: str, digest: str | None = None, gateway: str = GATEWAY) -> None:
     digest = digest or hashlib.sha256(text.encode()).hexdigest()
     parameters, findings = {"toml": text}, {"configuration": digest}
-    commanded(house, "gateway.configure", parameters, "confirmed", meter="", findings=findings)
+    commanded(
+        house,
+        "gateway.configure",
+        parameters,
+        "confirmed",
+        meter="",
+        findings=findings,
+        gateway=gateway,
+    )
 
 
 def state(ann: httpx.Client, kind: str) -> dict[str, Any]:
@@ -97,6 +107,26 @@ def test_a_schedule_is_desired_reported_sent_and_then_as_desired(house, ann):
     path = f"/schedules/assignments/{assigned.json()['id']}"
     assert [ann.delete(path).status_code for _ in range(2)] == [204, 404]
     assert state(ann, "schedule")["desired_name"] is None
+
+
+def test_gateways_that_cannot_be_asked_keep_no_other_waiting(house, ann, monkeypatch):
+    monkeypatch.setattr(plan_sending, "MOST_AT_ONCE", 2)
+    names = [f"gw-of-many-{number}" for number in range(6)]
+    for name in names:
+        provision.add_gateway(house.head_end.databases, name, "ab" * 32)
+    for name in names[3:]:
+        configured(house, TOML.replace("gw-1", name), gateway=name)
+    assert ann.put("/schedules/many", json={"document": {"profile_s": 1800}}).status_code == 200
+    for name in names:
+        wish = {"query": {"gateway": name}}
+        assert ann.post("/schedules/many/assignments", json=wish).status_code == 201
+    asked = []
+    for _ in range(2):
+        body = {"reason": "as agreed with operations"}
+        sent = ann.post("/schedules/many/send", json=body, headers=key()).json()
+        asked += [command["gateway"] for command in sent["commands"]]
+        assert len(sent["skipped"]) == 2
+    assert asked == names[3:]
 
 
 def test_the_newest_template_assignment_that_finds_a_meter_counts(house, ann):
