@@ -396,6 +396,15 @@ class TestRate:
         head_end.authority.turn()
         assert alerts(head_end) == {}
 
+    def test_what_cuts_no_supply_does_not_count(self, head_end, clock):
+        for _ in range(12):
+            wish = {"kind": "ping", "meter": "HES99999999", "reason": "", "serial_tail": ""}
+            assert head_end.ask("ann", "command.request", **wish).state == "refused"
+            assert head_end.ask_reconnect(meter="HES99999999").state == "refused"
+        clock.advance(5)
+        head_end.authority.turn()
+        assert alerts(head_end) == {}
+
     def test_a_batch_counts_by_its_rows(self, head_end, clock):
         meters = more_meters(head_end, 10)
         row = head_end.ask(

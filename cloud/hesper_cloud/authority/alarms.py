@@ -135,9 +135,10 @@ def _asked(session: Session, since: datetime) -> Counter[str]:
         CommandRecord.batch.is_(None),
         CommandRecord.requester != JOBS,
     )
+    to_cut = or_(*(AuditRow.subject.startswith(f"{kind} ") for kind in CUTTING))
     refused = select(AuditRow.actor, func.count()).where(
         AuditRow.at > since,
-        ((AuditRow.action == "request.refused") & AuditRow.after.in_(_ASKED))
+        (AuditRow.action == "request.refused") & AuditRow.after.in_(_ASKED) & to_cut
         | (AuditRow.action == NOTED_REFUSAL),
     )
     rows = (

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud import audit
 from hesper_cloud.authority import cases, facts
 from hesper_cloud.authority.case import WRONG_PASSWORD, Asked, Case, Outcome, WrongPassword
+from hesper_cloud.authority.kinds import KINDS
 from hesper_cloud.authority.malformed import MALFORMED
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import SettledRequest
@@ -161,5 +162,9 @@ def _refuse_unread(session: Session, asked: Asked, now: datetime) -> _Settled:
 
 
 def _subject(asked: Asked) -> str:
-    named = asked.payload.get("command") or asked.payload.get("meter") or asked.kind
-    return ascii(named)[1:-1][:200] if isinstance(named, str) else asked.kind
+    """Returns what a request is about, with the kind of command in front that it asks for."""
+    given = asked.payload
+    named = given.get("command") or given.get("meter") or asked.kind
+    told = ascii(named)[1:-1][:200] if isinstance(named, str) else asked.kind
+    kind = f"relay.{given['action']}" if "action" in given else given.get("kind")
+    return f"{kind} {told}" if isinstance(kind, str) and kind in KINDS else told
