@@ -36,14 +36,20 @@ def looked_at_again(
         at = now
     if at < now - rule.definition.counts_for_s:
         return
-    told = _events(session, condition, meter, min(at, now) - 2 * reach_s(condition))
+    before = _mark(session, rule.id, meter)
+    told = _events(session, condition, meter, _since(condition, before, min(at, now)))
     events = [each._replace(at=now) if now < each.at <= now + AHEAD_S else each for each in told]
     held = spans(condition, events, now)
-    before = _mark(session, rule.id, meter)
     changes = _changes(meter, before, held, at)
     if not changes and isinstance(condition, EventSequence) and not condition.followed:
         changes = _waits(meter, before, unanswered_since(condition, events, now), now)
     write(session, alerts, rule, [Finding(each, _facts(held)) for each in changes])
+
+
+def _since(condition: OfEvents, before: Mark | None, at: int) -> int:
+    """Returns from when events matter: what began holds as long as it takes, until it is ended."""
+    begun = at if before is None else min(at, before.since)
+    return begun - 2 * reach_s(condition)
 
 
 def _changes(meter: str, before: Mark | None, held: list[Span], at: int) -> list[Change]:

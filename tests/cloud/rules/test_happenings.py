@@ -31,6 +31,16 @@ def test_an_event_fires_and_its_counterpart_clears(world: Any) -> None:
     assert world.tell("M1", 60, "tamper.cover_closed") == ["M1 +0 -60"]
 
 
+def test_what_does_not_end_by_itself_holds_until_it_is_ended(world: Any) -> None:
+    world.rule(COVER)
+    world.tell("M1", 0, "tamper.cover_opened")
+    for day in range(1, 40):
+        assert world.round(day * 86_400) == ["M1 +0"]
+    world.start()
+    over = 40 * 86_400
+    assert world.tell("M1", over, "tamper.cover_closed") == [f"M1 +0 -{over}"]
+
+
 def test_events_that_come_in_the_wrong_order_are_one_alert_that_is_over(world: Any) -> None:
     world.rule(COVER)
     assert world.tell("M1", 60, "tamper.cover_closed") == []
