@@ -68,9 +68,11 @@ def _changes(meter: str, before: Mark | None, held: list[Span], at: int) -> list
 
 
 def _waits(meter: str, before: Mark | None, since: int | None, now: int) -> list[Change]:
-    """Returns that a meter's event waits for its answer, or does no more."""
+    """Returns that a meter's event waits for its answer, or does no more, unless that is told."""
     after = None if since is None else Mark(since, False)
-    return [] if before == after else [Change(meter, since or now, after, None)]
+    if before == after or (before is not None and before.raised):
+        return []
+    return [Change(meter, since or now, after, None)]
 
 
 def _facts(held: list[Span]) -> dict[str, object]:

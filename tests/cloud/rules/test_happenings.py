@@ -86,6 +86,14 @@ def test_an_event_without_the_other_is_told_when_its_time_is_over(world: Any) ->
     assert world.tell("M1", 900, "power.up") == ["M1 +600 -900"]
 
 
+def test_what_is_told_of_an_event_without_the_other_stays_until_that_comes(world: Any) -> None:
+    world.rule(NOT_BACK)
+    world.tell("M1", 0, "power.down")
+    for second in (600, 900, 1200, 86_400):
+        assert world.round(second) == ["M1 +600"]
+    assert world.tell("M1", 90_000, "power.up") == ["M1 +600 -90000"]
+
+
 def test_an_answer_that_was_in_time_and_comes_late_takes_the_alert_back(world: Any) -> None:
     world.rule(NOT_BACK)
     world.tell("M1", 0, "power.down")
