@@ -7,6 +7,8 @@ import pytest
 from console_double.acting import CODE, CODED, UNFIT
 from console_double.people import Console, disabled, fill, press, texts, until
 from console_double.services import PASSWORD
+from hesper_ui.services import Unavailable
+from sqlalchemy.exc import OperationalError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 METER, CRITICAL = "HES12643021", "HES12643058"
@@ -47,6 +49,39 @@ async def test_a_batch_is_frozen_then_approved_by_its_hash_and_a_typed_count(con
         await press(other, "Approve batch")
         await until(lambda: console.services.batches.kept[batch].state == "done")
         await other.should_see("confirmed by read-back", retries=40)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/batches/new", {"batch_kind": "relay.read", "batch_reason": "Yearly check"}),
+        ("/firmware/new", {"image": "3f" * 32, "campaign_reason": "Fixes the clock"}),
+    ],
+)
+@pytest.mark.parametrize(
+    "lost",
+    [
+        Unavailable("the authority does not answer; the request was taken back"),
+        OperationalError("SELECT 1", {}, Exception("locked")),
+    ],
+)
+async def test_a_list_whose_answer_was_lost_is_frozen_once(console, monkeypatch, path, told, lost):
+    asked = console.services.batches.propose
+
+    async def answerless(*wish):
+        monkeypatch.undo()
+        await asked(*wish)
+        raise lost
+
+    monkeypatch.setattr(console.services.batches, "propose", answerless)
+    async with console.person("operator") as user:
+        await user.open(path)
+        await fill(user, serials=METER, **told)
+        await press(user, "Freeze the list")
+        await user.should_see("does not answer", retries=20)
+        await press(user, "Freeze the list")
+        await until(lambda: user.back_history[-1] != path)
+        assert len(console.services.batches.kept) == 1
 
 
 async def test_a_batch_stops_by_itself_and_only_what_failed_goes_again(console):

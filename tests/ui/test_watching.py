@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from console_double.people import Console, press, texts, until
 from hesper_ui.pages import events, rule_trial
+from sqlalchemy.exc import OperationalError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -133,6 +134,21 @@ async def test_what_is_no_rule_is_told_by_its_field_and_not_saved(console):
         await press(user, "Save as the next version")
         await until(lambda: bool(console.services.rules.kept))
         assert console.services.rules.kept[-1].definition["condition"]["limit"] == "253.5"
+
+
+async def test_a_rule_is_told_that_the_database_does_not_answer(console):
+    async with console.person("approver") as user:
+        await user.open("/rules/new?code=tamper.cover_opened")
+        await user.should_see("New rule", retries=20)
+        fill(user, id="cover-opened")
+        for words in ("Try", "Save as the next version"):
+            console.services.down = OperationalError("SELECT 1", {}, Exception("locked"))
+            await press(user, words)
+            await user.should_see("The database does not answer.", retries=20)
+            console.services.down = False
+            await press(user, words)
+            await user.should_not_see("The database does not answer.", retries=20)
+        await until(lambda: "cover-opened" in console.services.rules.rows)
 
 
 async def test_every_kind_of_condition_has_a_form_that_makes_a_rule(console):

@@ -12,7 +12,8 @@ from hesper_ui.dialogs.sheet import choice, entry
 from hesper_ui.elements import Text, block, box, button, link, panel
 from hesper_ui.places import Place
 from hesper_ui.selections import Selection
-from hesper_ui.services import Actor, BatchOrder, Invalid, Permission, ServiceError
+from hesper_ui.services import Actor, BatchOrder, Invalid, Permission, ServiceError, Unavailable
+from hesper_ui.services.answering import answered
 from hesper_ui.views import batches, serials
 from hesper_ui.views.looks import COMMAND_KINDS
 from hesper_ui.views.wording import plural, sentence
@@ -78,12 +79,14 @@ class _Form:
     async def _propose(self) -> None:
         self._allow(False)
         try:
-            order = self._order()
-            service = self._desk.services.batches
-            made = await service.propose(await self._desk.actor(), order, self._key)
+            with answered():
+                order = self._order()
+                service = self._desk.services.batches
+                made = await service.propose(await self._desk.actor(), order, self._key)
         except ServiceError as refusal:
             self._complaint.text = sentence(refusal)
-            self._key = uuid.uuid4().hex
+            if not isinstance(refusal, Unavailable):  # which nobody knows to have arrived
+                self._key = uuid.uuid4().hex
             self._allow(True)
             return
         ui.navigate.to(f"/batches/{made.id}")

@@ -16,7 +16,8 @@ from hesper_ui.pages.batch_new import chosen, terms, whole
 from hesper_ui.pages.image_news import about_image
 from hesper_ui.places import Place
 from hesper_ui.selections import Selection
-from hesper_ui.services import Actor, CampaignOrder, ImageRow, Permission, ServiceError
+from hesper_ui.services import Actor, CampaignOrder, ImageRow, Permission, ServiceError, Unavailable
+from hesper_ui.services.answering import answered
 from hesper_ui.views import firmware, serials
 from hesper_ui.views.wording import sentence
 from hesper_ui.words import later, say
@@ -106,11 +107,13 @@ class _Form:
 
     async def _propose(self) -> None:
         try:
-            order, actor = self._order(), await self._desk.actor()
-            made = await self._desk.services.campaigns.propose(actor, order, self._key)
+            with answered():
+                order, actor = self._order(), await self._desk.actor()
+                made = await self._desk.services.campaigns.propose(actor, order, self._key)
         except ServiceError as refusal:
             self._complaint.text = sentence(refusal)
-            self._key = uuid.uuid4().hex
+            if not isinstance(refusal, Unavailable):  # which nobody knows to have arrived
+                self._key = uuid.uuid4().hex
             return
         ui.navigate.to(f"/firmware/{made.batch.id}")
 

@@ -38,6 +38,7 @@ from hesper_ui.services import (
     ScheduleRow,
     ServiceError,
 )
+from hesper_ui.services.answering import answered
 from hesper_ui.views import longer
 from hesper_ui.views.wording import MISSING, grouped, retold, sentence
 from hesper_ui.words import later, say
@@ -119,9 +120,10 @@ class _Form:
             return
         self._let(False)
         try:
-            await self._order()
-            self._complaint.text = ""
-            await self.asked()
+            with answered():
+                await self._order()
+                self._complaint.text = ""
+                await self.asked()
         except ServiceError as refusal:
             self._complaint.text = sentence(refusal)
         finally:

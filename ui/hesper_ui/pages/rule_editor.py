@@ -10,6 +10,7 @@ from hesper_ui.dialogs.sheet import choice, entry
 from hesper_ui.elements import Text, box, button, panel
 from hesper_ui.pages.rule_trial import Trial
 from hesper_ui.services import RuleDefinition, RuleRow, ServiceError
+from hesper_ui.services.answering import answered
 from hesper_ui.views import rule_form
 from hesper_ui.views.condition_words import threshold_name
 from hesper_ui.views.looks import SEVERITIES
@@ -116,9 +117,10 @@ class Editor:
         name = self._row.id if self._row else str(self._lines["id"].value or "").strip()
         version = self._row.version if self._row else 0
         try:
-            actor, said = await self._desk.actor(), self.said()
-            note = str(self._note.value or "")
-            saved = await self._desk.services.rules.save(actor, name, said, note, version)
+            with answered():
+                actor, said = await self._desk.actor(), self.said()
+                note = str(self._note.value or "")
+                saved = await self._desk.services.rules.save(actor, name, said, note, version)
         except ServiceError as refusal:
             self._complaint.text = sentence(refusal)
             return

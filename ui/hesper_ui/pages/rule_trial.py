@@ -10,7 +10,8 @@ from hesper_ui.desk import Desk
 from hesper_ui.dialogs.sheet import choice
 from hesper_ui.elements import Cell, Columns, Text, block, box, button, link, moment, panel, table
 from hesper_ui.part import look_every
-from hesper_ui.services import RuleDefinition, ServiceError, TryReport
+from hesper_ui.services import RuleDefinition, ServiceError, TryReport, Unavailable
+from hesper_ui.services.answering import answered
 from hesper_ui.views import charts
 from hesper_ui.views.wording import MISSING, grouped, plural, sentence
 from hesper_ui.words import later, say
@@ -53,8 +54,9 @@ class Trial:
         start = end - timedelta(days=int(str(self._range.value)))
         block(self._button, True)
         try:
-            actor, said = await self._desk.actor(), self._said()
-            report = await self._desk.services.rules.try_(actor, said, start, end)
+            with answered():
+                actor, said = await self._desk.actor(), self._said()
+                report = await self._desk.services.rules.try_(actor, said, start, end)
         except ServiceError as refusal:
             words = sentence(refusal)
             self._show(lambda: states.notice("unknown", words))
@@ -75,7 +77,11 @@ class Trial:
         if self._job is None:
             return
         try:
-            self._take(await self._desk.services.rules.tried(await self._desk.actor(), self._job))
+            with answered():
+                actor = await self._desk.actor()
+                self._take(await self._desk.services.rules.tried(actor, self._job))
+        except Unavailable:
+            return  # it is asked again in a moment
         except ServiceError as refusal:
             self._job, words = None, sentence(refusal)
             self._show(lambda: states.notice("unknown", words))
